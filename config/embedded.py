@@ -171,6 +171,13 @@ def urls(data_dir: Path, *, postgres: bool, redis: bool, postgres_options: str =
     )
 
 
+def leave(data_dir: Path) -> None:
+    """Stop using the servers of `data_dir`, as the end of this process would; its forks keep what they have."""
+    real = Place.of(data_dir).data_dir
+    for key in [key for key in _connections if key[0] == real]:
+        _connections.pop(key).close()
+
+
 def _unavailable(reason: str) -> str:
     return f"The embedded server {reason}: set DATABASE_URL and REDIS_URL to servers of your own."
 
@@ -186,9 +193,9 @@ def _is_open(connection: socket.socket) -> bool:
 
 def _join(place: Place, wanted: frozenset[str], postgres_options: str) -> socket.socket:
     """Return a connection to a supervisor whose wanted servers are ready."""
-    _make_folders(place)
     deadline = time.monotonic() + JOIN_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
+        _refuse_strangers(place)
         connection = _ask(place, wanted)
         if connection is not None:
             return connection
@@ -206,15 +213,9 @@ def _join(place: Place, wanted: frozenset[str], postgres_options: str) -> socket
     )
 
 
-def _make_folders(place: Place) -> None:
-    try:
-        place.data_dir.mkdir(parents=True, exist_ok=True)
-        # Where servers run as nobody, they pass through the outer folder to their own; nobody can list or change it.
-        place.run_dir.mkdir(mode=0o711 if os.getuid() == 0 else 0o700, exist_ok=True)
-    except OSError as error:
-        raise EmbeddedUnavailable(_unavailable(f"needs the folder {error.filename} ({error.strerror})")) from error
-    owner = place.run_dir.lstat()
-    if owner.st_uid != os.getuid() or place.run_dir.is_symlink():
+def _refuse_strangers(place: Place) -> None:
+    """Its name can be guessed: somebody else could have made the folder and listen there."""
+    if place.run_dir.is_symlink() or (place.run_dir.exists() and place.run_dir.lstat().st_uid != os.getuid()):
         raise EmbeddedUnavailable(_unavailable(f"needs {place.run_dir}, which belongs to somebody else"))
 
 
@@ -247,6 +248,7 @@ def _lock(place: Place) -> int | None:
     """Return a descriptor that holds the lock on starting, None while a supervisor or another client has it."""
     path = place.data_dir / "embedded.lock"
     try:
+        place.data_dir.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         raise EmbeddedUnavailable(_unavailable(f"needs the file {path} ({error.strerror})")) from error
@@ -263,6 +265,9 @@ def _launch(place: Place, lock: int, postgres_options: str) -> None:
 
     By file and with -P: neither the working folder nor modules of this package get in the way of its imports.
     """
+    # Where servers run as nobody, they pass through the outer folder to their own; they can neither list nor change it.
+    place.run_dir.mkdir(mode=0o711 if os.getuid() == 0 else 0o700, exist_ok=True)
+    _refuse_strangers(place)
     command = [sys.executable, "-P", os.fspath(Path(__file__).resolve()), os.fspath(place.data_dir), str(lock)]
     log = place.log("supervisor")
     with open(log, "ab") as output:
@@ -586,8 +591,10 @@ class Postgres:
         self.account.own(partial)
         options = ["--no-instructions", "--auth=trust", "--encoding=UTF8", f"--username={USER}"]
         options += ["--locale-provider=builtin", "--locale=C.UTF-8"]
+        if "fsync=off" in self.options:
+            options.append("--no-sync")
         self._run([os.fspath(programs / "initdb"), *options, "-D", os.fspath(partial)], output, b"")
-        single = [os.fspath(programs / "postgres"), "--single", "-D", os.fspath(partial), "postgres"]
+        single = [os.fspath(programs / "postgres"), "--single", "-D", os.fspath(partial), *self.options, "postgres"]
         self._run(single, output, f"CREATE DATABASE {DATABASE}\n".encode())
         partial.rename(self.data)
 
@@ -655,7 +662,7 @@ class Redis:
                 "Redis",
                 log,
                 lambda: account.spawn(command, cwd=self.place.sockets, output=output.fileno()),
-                lambda pid: self._answers(),
+                self._is_ready,
             )
         return None
 
@@ -663,7 +670,7 @@ class Redis:
         """Stop it."""
         _stop(self.process, signal.SIGTERM)
 
-    def _answers(self) -> bool:
+    def _is_ready(self, _pid: int) -> bool:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
             connection.settimeout(1.0)
             try:
@@ -710,6 +717,7 @@ class Supervisor:
         for server in self.servers.values():
             server.stop()
         self.place.status.unlink(missing_ok=True)
+        shutil.rmtree(self.place.run_dir, ignore_errors=True)
 
     def stop(self) -> None:
         """Have `serve` return soon."""

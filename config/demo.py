@@ -1,0 +1,224 @@
+"""`python -m config.demo`: everything on this machine, from one command, until Ctrl-C.
+
+Brings the database up to date, loads the demonstration catalogue once, then runs web, worker, sweeper and beat under
+honcho and prints where to go. When one of them ends, all do, and its exit code is this program's.
+
+No orphan, ever: processes end with their parent (on Linux even when that is killed), and the embedded servers end with
+the last process that is connected to them.
+"""
+
+import errno
+import json
+import multiprocessing
+import os
+import shlex
+import signal
+import socket
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from runpy import run_module
+from types import FrameType
+
+from honcho.manager import Manager
+
+from config import embedded
+
+PREPARE_FAILED = 1
+PORT_TAKEN = 2
+READY_TIMEOUT_SECONDS = 60
+WEB_WORKERS = 2
+WEB_THREADS = 8
+QUIET = "ignore:::celery.platforms"
+
+
+class Processes(Manager):  # type: ignore[misc]  # honcho has no types
+    """honcho's Manager, which says when the address is ready and can be stopped at any moment."""
+
+    def __init__(self, address: str, credentials: Path) -> None:
+        super().__init__()
+        self._address = address
+        self._credentials = credentials
+
+    def _start(self) -> None:
+        super()._start()
+        # A thread of its own after the forks: one that exists before might hold a lock in the fork for ever.
+        threading.Thread(target=announce, args=(self._address, self._credentials), daemon=True).start()
+
+    def terminate(self) -> None:
+        """Terminate all processes, once all have told their pid: honcho knows no other way to reach them."""
+        if self._all_started():
+            super().terminate()
+        else:
+            threading.Timer(0.1, self.terminate).start()
+
+
+def announce(address: str, credentials: Path) -> None:
+    """Wait until `address` is ready and print the way in."""
+    deadline = time.monotonic() + READY_TIMEOUT_SECONDS
+    while not _is_ready(address):
+        if time.monotonic() > deadline:
+            sys.stderr.write(
+                f"{address} is still not ready after {READY_TIMEOUT_SECONDS} s; the lines above say why.\n"
+            )
+            return
+        time.sleep(0.05)
+    sys.stdout.write(banner(address, json.loads(credentials.read_text())))
+    sys.stdout.flush()
+
+
+def _is_ready(address: str) -> bool:
+    try:
+        # Whatever proxy the environment names is not for this machine's own addresses.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(f"{address}/health/ready", timeout=5) as answer:
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+
+
+def banner(address: str, credentials: dict[str, dict[str, str]]) -> str:
+    """Return the way in: addresses, login, tokens by role, and a call to begin with.
+
+    `credentials`: `{"staff": {"username", "password"}, "tokens": {role: token}}`.
+    """
+    staff, tokens = credentials["staff"], credentials["tokens"]
+    facts = {
+        "Ready at": address,
+        "Admin": f"{address}/admin/    {staff['username']} / {staff['password']}",
+        "API docs": f"{address}/api/docs/",
+        **{f"Token {role}": token for role, token in tokens.items()},
+    }
+    lines = [
+        *(f"{name:18}{fact}" for name, fact in facts.items()),
+        "",
+        f"    curl -H 'Authorization: Bearer {tokens['checkout']}' \\",
+        f"         '{address}/api/v1/inventory/levels?warehouseId=wh-001'",
+        "",
+        "Ctrl-C stops everything.",
+    ]
+    return "\n" + "\n".join(lines) + "\n\n"
+
+
+def prepare() -> None:
+    """Bring database and demonstration data up to date. In a process of its own: Django's memory goes with it."""
+    import django
+    from django.conf import settings
+    from django.core.management import call_command
+
+    django.setup()
+    call_command("migrate", verbosity=0, interactive=False)
+    if not settings.DEBUG:
+        call_command("collectstatic", verbosity=0, interactive=False)
+    call_command("demo_data")
+
+
+def commands(host: str, port: int, data_dir: Path) -> dict[str, list[str]]:
+    """Return what runs: a module and its arguments by name."""
+    celery = ["celery", "--quiet", "-A", "config"]
+    # One worker of each kind runs here: they need not get to know each other.
+    alone = ["--pool", "solo", "--without-gossip", "--without-mingle", "--without-heartbeat"]
+    granian = ["granian", "--interface", "wsgi", "--host", host, "--port", str(port), "--http", "1", "--no-ws"]
+    granian += ["--workers", str(WEB_WORKERS), "--blocking-threads", str(WEB_THREADS), "--workers-kill-timeout", "3"]
+    schedule = os.fspath(data_dir / "celerybeat-schedule")
+    return {
+        "web": [*granian, "--log-level", "error", "config.wsgi:application"],
+        "worker": [*celery, "worker", *alone, "--queues", "celery", "--hostname", "worker@%h", "--loglevel", "WARNING"],
+        "sweeper": [
+            *celery,
+            "worker",
+            *alone,
+            "--queues",
+            "sweep",
+            "--hostname",
+            "sweeper@%h",
+            "--loglevel",
+            "WARNING",
+        ],
+        "beat": [*celery, "beat", "--schedule", schedule, "--loglevel", "WARNING"],
+    }
+
+
+def end_forks_with_their_parent(signal_number: int) -> None:
+    """Have each process forked from now on, here or in a fork, get `signal_number` when its parent ends."""
+    parent = [os.getpid()]
+
+    def note_parent() -> None:
+        parent[0] = os.getpid()
+
+    os.register_at_fork(before=note_parent, after_in_child=lambda: embedded.die_with_parent(signal_number, parent[0]))
+
+
+def run(parent: int, module: str, arguments: list[str]) -> None:
+    """Become a program that ends with `parent`, and whose own forks end with it (granian's workers)."""
+    embedded.die_with_parent(signal.SIGTERM, parent)
+    end_forks_with_their_parent(signal.SIGKILL)
+    sys.argv = [module, *arguments]
+    run_module(module, run_name="__main__", alter_sys=True)
+
+
+def _refuse_taken_port(host: str, port: int) -> None:
+    family, kind, protocol, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(target)
+        except OSError as error:
+            reason = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
+            sys.stderr.write(
+                f"Port {port} of {host} {reason}: choose another one, as in `make demo PORT={port + 1}`.\n"
+            )
+            sys.exit(PORT_TAKEN)
+
+
+def _address(host: str, port: int) -> str:
+    if host in {"0.0.0.0", "::"}:  # noqa: S104 - every interface: this is the one that is always there
+        return f"http://localhost:{port}"
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _hang_up(_number: int, _frame: FrameType | None) -> None:
+    """A closed terminal is a wish to end, which honcho does not know."""
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def main() -> None:
+    """Run the demonstration until a signal, or until one of its processes ends; exit with 2 when the port is taken."""
+    # Until honcho takes over, Ctrl-C ends this process without a traceback, and by that its children.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    os.environ.setdefault("DEBUG", "true")
+    host, port = os.environ.get("HOST", "127.0.0.1"), int(os.environ.get("PORT", "8000"))
+    _refuse_taken_port(host, port)
+
+    try:
+        from config import settings
+    except embedded.EmbeddedUnavailable as error:
+        sys.exit(str(error))
+
+    end_forks_with_their_parent(signal.SIGKILL)
+    preparation = multiprocessing.get_context("fork").Process(target=prepare)
+    preparation.start()
+    preparation.join()
+    if preparation.exitcode != 0:
+        sys.exit(PREPARE_FAILED)
+
+    signal.signal(signal.SIGHUP, _hang_up)
+    processes = Processes(_address(host, port), settings.DATA_DIR / "demo.json")
+    for name, command in commands(host, port, settings.DATA_DIR).items():
+        # The shell gives way to the program, and names the one process that must outlive it. Celery need not warn of
+        # root: its messages are JSON.
+        trampoline = shlex.join([sys.executable, "-W", QUIET, "-m", "config.demo", "run"])
+        processes.add_process(name, f"exec {trampoline} $PPID {shlex.join(command)}", cwd=settings.BASE_DIR)
+    processes.loop()
+    sys.exit(processes.returncode)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["run"]:
+        run(int(sys.argv[2]), sys.argv[3], sys.argv[4:])
+    else:
+        main()
