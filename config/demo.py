@@ -189,6 +189,9 @@ def main() -> None:
     """Run the demonstration until a signal, or until one of its processes ends; exit with 2 when the port is taken."""
     # Until honcho takes over, Ctrl-C ends this process without a traceback, and by that its children.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if "MAKELEVEL" in os.environ:
+        # make tells its children of a signal, but not when it is killed.
+        embedded.die_with_parent(signal.SIGTERM, os.getppid())
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     os.environ.setdefault("DEBUG", "true")
     host, port = os.environ.get("HOST", "127.0.0.1"), int(os.environ.get("PORT", "8000"))

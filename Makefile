@@ -1,0 +1,52 @@
+# Thin names for plain commands. Everything runs in .venv, which holds what requirements.lock says and nothing else.
+
+PORT ?= 8000
+
+# Relative paths alone: make cannot cope with a space in one, and the folder of the clone may have one.
+BIN := .venv/bin
+STAMP := .venv/.requirements.lock
+COMPILE := uv pip compile pyproject.toml --generate-hashes --no-emit-index-url --no-config --universal --python-version 3.11
+
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help demo test check fmt lock
+
+help: ## Print this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
+
+demo: $(STAMP) ## Run everything here, with demonstration data, until Ctrl-C (PORT=8000, DATA_DIR=var)
+	@PORT='$(PORT)' exec $(BIN)/python -m config.demo
+
+test: $(STAMP) ## Run all tests
+	$(BIN)/python -m pytest -n 2 $(ARGS)
+
+check: $(STAMP) ## Lint, types, imports, dependencies, migrations, OpenAPI document
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/deptry .
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python manage.py lintmigrations
+	$(BIN)/python manage.py spectacular --validate --fail-on-warn | diff -u docs/openapi.yaml -
+
+fmt: $(STAMP) ## Format, mend what can be mended, write docs/openapi.yaml
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+	$(BIN)/python manage.py spectacular --validate --file docs/openapi.yaml
+
+lock: ## Pin what pyproject.toml resolves to today (needs uv on the PATH)
+	$(COMPILE) --quiet --upgrade --extra embedded --extra dev --output-file requirements.lock
+	$(COMPILE) --quiet --constraints requirements.lock --output-file requirements-runtime.lock
+
+# PYTHON may name another Python from 3.11 on. Where only the lock's date is new, the environment is kept.
+$(STAMP): requirements.lock
+	@if cmp -s requirements.lock $(STAMP); then touch $(STAMP); exit; fi; \
+	for python in $(if $(PYTHON),"$(PYTHON)",python3.11 python3.12 python3.13 python3); do \
+		"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && break; python=; \
+	done; \
+	[ -n "$$python" ] || { echo 'Python 3.11 or later is needed: make PYTHON=/path/to/it' >&2; exit 1; }; \
+	echo "Making .venv with $$python from requirements.lock" && "$$python" -m venv --clear .venv && \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock && \
+	cp requirements.lock $(STAMP)
