@@ -217,7 +217,9 @@ def main() -> None:
         trampoline = shlex.join([sys.executable, "-W", QUIET, "-m", "config.demo", "run"])
         processes.add_process(name, f"exec {trampoline} $PPID {shlex.join(command)}", cwd=settings.BASE_DIR)
     processes.loop()
-    sys.exit(processes.returncode)
+    code = processes.returncode
+    # Killed by a signal: told as shells tell it.
+    sys.exit(128 - code if code < 0 else code)
 
 
 if __name__ == "__main__":

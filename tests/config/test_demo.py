@@ -1,0 +1,159 @@
+"""`make demo` as its user meets it: it gets ready, and however it ends, nothing stays behind."""
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from config import demo
+
+REPOSITORY = Path(demo.__file__).resolve().parent.parent
+PATIENCE_SECONDS = 60
+
+
+class Demo:
+    """A running demonstration."""
+
+    def __init__(self, data_dir: Path, port: int) -> None:
+        self.data_dir = data_dir
+        self.output = data_dir.parent / "output"
+        with self.output.open("w") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "config.demo"],
+                cwd=REPOSITORY,
+                env={"PATH": os.defpath, "DATA_DIR": os.fspath(data_dir), "PORT": str(port)},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def wait_until_ready(self) -> str:
+        """Wait for the banner; return all that was printed so far."""
+        assert eventually(lambda: "Ready at" in self.output.read_text() or self.process.poll() is not None)
+        printed = self.output.read_text()
+        assert "Ready at" in printed, printed
+        return printed
+
+    def pids(self) -> set[int]:
+        """All of its processes, the servers and their supervisor included."""
+        status = json.loads((self.data_dir / "embedded.json").read_text())
+        return tree(self.process.pid) | tree(status["supervisor_pid"])
+
+
+def parents() -> dict[int, int]:
+    """The parent of each process that lives."""
+    found = {}
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            state, parent = stat.read_text().rpartition(")")[2].split()[:2]
+            if state != "Z":
+                found[int(stat.parent.name)] = int(parent)
+    return found
+
+
+def tree(root: int) -> set[int]:
+    by_child = parents()
+    pids = {root}
+    while more := {child for child, parent in by_child.items() if parent in pids} - pids:
+        pids |= more
+    return pids
+
+
+def eventually(happened: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not happened():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+@pytest.fixture
+def port() -> int:
+    """A port that was free a moment ago."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        number: int = probe.getsockname()[1]
+        return number
+
+
+@pytest.fixture(scope="module")
+def data_dir() -> Iterator[Path]:
+    """One for all, so that only the first start has to load the demonstration data."""
+    folder = Path(tempfile.mkdtemp(prefix="the demo "))
+    folder.chmod(0o711)
+    yield folder / "var"
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def running(data_dir: Path, port: int) -> Iterator[Demo]:
+    running = Demo(data_dir, port)
+    yield running
+    if running.process.poll() is None:
+        running.process.kill()
+        running.process.wait()
+
+
+@pytest.mark.parametrize(
+    ("number", "exit_code"),
+    [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 143), (signal.SIGKILL, -signal.SIGKILL)],
+)
+def test_whatever_ends_the_demo_leaves_no_process(running: Demo, port: int, number: int, exit_code: int) -> None:
+    printed = running.wait_until_ready()
+    assert f"http://127.0.0.1:{port}/admin/" in printed
+    pids = running.pids()
+    running.process.send_signal(number)
+    assert running.process.wait(PATIENCE_SECONDS) == exit_code
+    assert eventually(lambda: not pids & parents().keys())
+
+
+def test_signal_during_the_start_leaves_no_process(running: Demo) -> None:
+    assert eventually(lambda: "started" in running.output.read_text())
+    pids = running.pids()
+    running.process.terminate()
+    assert running.process.wait(PATIENCE_SECONDS) == 143
+    assert eventually(lambda: not pids & parents().keys())
+
+
+def test_one_dead_process_ends_the_rest_with_its_exit_code(running: Demo) -> None:
+    running.wait_until_ready()
+    pids = running.pids()
+    beat = next(pid for pid in pids if b"celerybeat-schedule" in Path(f"/proc/{pid}/cmdline").read_bytes())
+    os.kill(beat, signal.SIGKILL)
+    assert running.process.wait(PATIENCE_SECONDS) == 128 + signal.SIGKILL
+    assert eventually(lambda: not pids & parents().keys())
+
+
+def test_taken_port_is_one_clear_sentence(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        refused = subprocess.run(
+            [sys.executable, "-m", "config.demo"],
+            cwd=REPOSITORY,
+            env={"PATH": os.defpath, "DATA_DIR": os.fspath(tmp_path / "var"), "PORT": str(port)},
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
+    assert refused.returncode == demo.PORT_TAKEN
+    assert refused.stderr.startswith(f"Port {port} of 127.0.0.1 is taken")
+    assert len(refused.stderr.splitlines()) == 1
+    assert not (tmp_path / "var").exists()
+
+
+def test_banner_tells_every_way_in() -> None:
+    staff = {"username": "ada", "password": "lovelace"}
+    tokens = {"checkout": "first", "warehouse": "second", "manager": "third"}
+    told = demo.banner("http://127.0.0.1:8000", {"staff": staff, "tokens": tokens})
+    assert all(value in told for value in (*staff.values(), *tokens.values(), "/admin/", "/api/docs/", "curl"))
