@@ -696,6 +696,22 @@ class Supervisor:
 
     def serve(self, listener: socket.socket) -> None:
         """Answer clients until the last one has gone; then stop everything."""
+        try:
+            self._answer_clients(listener)
+        finally:
+            # In this order: whoever connects from here on is refused and starts a successor, which waits for the lock.
+            self.place.control.unlink(missing_ok=True)
+            listener.close()
+            for server in self.servers.values():
+                server.stop()
+            self.place.status.unlink(missing_ok=True)
+            shutil.rmtree(self.place.run_dir, ignore_errors=True)
+
+    def stop(self) -> None:
+        """Have `serve` return soon."""
+        self.is_stopping = True
+
+    def _answer_clients(self, listener: socket.socket) -> None:
         selector = selectors.DefaultSelector()
         selector.register(listener, selectors.EVENT_READ)
         alone_since = time.monotonic()
@@ -710,18 +726,7 @@ class Supervisor:
             if len(selector.get_map()) > 1:
                 alone_since = time.monotonic()
             elif time.monotonic() - alone_since > GRACE_SECONDS:
-                break
-        # In this order: whoever connects from here on is refused and starts a successor, which waits for the lock.
-        self.place.control.unlink(missing_ok=True)
-        listener.close()
-        for server in self.servers.values():
-            server.stop()
-        self.place.status.unlink(missing_ok=True)
-        shutil.rmtree(self.place.run_dir, ignore_errors=True)
-
-    def stop(self) -> None:
-        """Have `serve` return soon."""
-        self.is_stopping = True
+                return
 
     def _hear(self, client: socket.socket) -> bool:
         """Start what a client asks for and answer; False when it has gone."""
@@ -739,10 +744,11 @@ class Supervisor:
             if self.servers[name].process is None:
                 try:
                     notes.append(self.servers[name].start())
+                    self._write_status()
                 except (EmbeddedUnavailable, OSError) as error:
                     _say(f"{name}: {error}")
-                    return {"error": str(error)}
-                self._write_status()
+                    is_told = isinstance(error, EmbeddedUnavailable)
+                    return {"error": str(error) if is_told else _unavailable(f"{name} could not start ({error})")}
         told = "; ".join(note for note in notes if note)
         if told:
             _say(told)
@@ -773,10 +779,10 @@ class Supervisor:
         _say(f"{name} ended: starting it again")
         try:
             server.start()
+            self._write_status()
         except (EmbeddedUnavailable, OSError) as error:
             _say(f"{name}: {error}")
             self.stop()
-        self._write_status()
 
     def _write_status(self) -> None:
         postgres, redis = self.servers["postgres"], self.servers["redis"]
