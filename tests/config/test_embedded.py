@@ -1,4 +1,4 @@
-"""The embedded servers, with real processes: whoever comes last stops them, and whatever is killed, the next start works."""
+"""The embedded servers, with real processes: the last client stops them; whatever is killed, the next start works."""
 
 import contextlib
 import json
