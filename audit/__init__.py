@@ -1,0 +1,1 @@
+"""Who asked, what was done, what must be told."""

@@ -1,0 +1,120 @@
+"""Bearer tokens: issued once, stored as prefix and SHA-256, cached in the process for a few seconds."""
+
+import hashlib
+import hmac
+import secrets
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Q
+from django.utils import timezone
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+
+from audit.models import ApiClient, ApiToken
+
+_PREFIX_LENGTH: Final = 16
+_CACHE_LIMIT: Final = 10_000
+_LAST_USED_EVERY: Final = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """An authenticated API client. Empty ``store_codes`` means all stores."""
+
+    client_id: UUID
+    name: str
+    role: str
+    store_codes: tuple[str, ...]
+    is_authenticated: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Cached:
+    caller: Caller
+    token_expires_at: datetime | None
+    read_at: float
+
+
+_cache: dict[bytes, _Cached] = {}
+
+
+def issue_token(client: ApiClient, *, expires_at: datetime | None = None) -> str:
+    """Make a token for a client and return it: the only time that it is known in clear."""
+    prefix = secrets.token_hex(_PREFIX_LENGTH // 2)
+    token = f"{prefix}.{secrets.token_urlsafe(32)}"
+    ApiToken.objects.create(client=client, prefix=prefix, digest=_digest(token), expires_at=expires_at)
+    return token
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+def forget_cached_tokens() -> None:
+    """Read every token anew from the database, as the cache does by itself after ``TOKEN_CACHE_SECONDS``."""
+    _cache.clear()
+
+
+def find_caller(token: str) -> Caller | None:
+    """The client a token stands for; None for one that is unknown, expired or revoked.
+
+    One indexed query, none while the answer is at most ``TOKEN_CACHE_SECONDS`` old. Unknown tokens are never cached.
+    """
+    digest = _digest(token)
+    cached = _cache.get(digest)
+    if cached is None or time.monotonic() - cached.read_at >= settings.TOKEN_CACHE_SECONDS:
+        cached = _read(token, digest)
+        if cached is None:
+            _cache.pop(digest, None)
+            return None
+        if len(_cache) >= _CACHE_LIMIT:
+            _cache.clear()
+        _cache[digest] = cached
+    if cached.token_expires_at is not None and cached.token_expires_at <= timezone.now():
+        return None
+    return cached.caller
+
+
+def _read(token: str, digest: bytes) -> _Cached | None:
+    found = (
+        ApiToken.objects.select_related("client").filter(prefix=token[:_PREFIX_LENGTH], revoked_at__isnull=True).first()
+    )
+    if found is None or not hmac.compare_digest(bytes(found.digest), digest):
+        return None
+    _note_use(found)
+    client = found.client
+    caller = Caller(client.id, client.name, client.role, tuple(client.store_codes))
+    return _Cached(caller, found.expires_at, time.monotonic())
+
+
+def _note_use(token: ApiToken) -> None:
+    """Write when a token was last used, at most once a minute."""
+    now = timezone.now()
+    if token.last_used_at is None or token.last_used_at <= now - _LAST_USED_EVERY:
+        is_older = Q(last_used_at__isnull=True) | Q(last_used_at__lte=now - _LAST_USED_EVERY)
+        ApiToken.objects.filter(is_older, pk=token.pk).update(last_used_at=now)
+
+
+class TokenAuthentication(BaseAuthentication):
+    """``Authorization: Bearer <token>``."""
+
+    def authenticate(self, request: Request) -> tuple[Caller, None] | None:
+        header = request.META.get("HTTP_AUTHORIZATION", "")
+        if not header:
+            return None
+        scheme, _, token = header.partition(" ")
+        if scheme.lower() != "bearer" or not token.isascii():
+            raise AuthenticationFailed("Send the header as: Authorization: Bearer <token>.")
+        caller = find_caller(token.strip())
+        if caller is None:
+            raise AuthenticationFailed("This token is unknown, expired or revoked.")
+        return caller, None
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="inventory"'

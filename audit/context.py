@@ -1,0 +1,23 @@
+"""The request id: taken over or made, bound to every log line, written to every audit entry."""
+
+import re
+from typing import Final
+
+import structlog
+from django.http import HttpRequest
+from uuid_utils.compat import uuid7
+
+_ACCEPTED: Final = re.compile(r"[!-~]{1,128}")
+
+
+def begin(offered: str | None) -> str:
+    """Start a request's context; its id is the offered one if that is 1 to 128 printable ASCII characters."""
+    request_id = offered if offered and _ACCEPTED.fullmatch(offered) else str(uuid7())
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request_id=request_id)
+    return request_id
+
+
+def request_id_of(request: HttpRequest) -> str:
+    """The id of a request that has passed the middleware."""
+    return str(request.META["inventory.request_id"])

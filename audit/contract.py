@@ -1,0 +1,79 @@
+"""The types that bodies and queries are made of (api.md, "Conventions").
+
+Structs decode and check in one pass, and the OpenAPI schema is made of them: the contract is written once.
+"""
+
+from typing import Annotated
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+
+class Body(msgspec.Struct, rename="camel", forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """What callers send. Unknown fields are refused, so that a typo never silently changes a hold."""
+
+
+class Answer(msgspec.Struct, rename="camel", kw_only=True):
+    """What callers get."""
+
+
+Quantity = Annotated[int, Meta(ge=1, le=1_000_000, description="Units.")]
+OpaqueId = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        pattern=r"^[^\x00-\x1f\x7f-\x9f]*(?!\n)$",
+        description="The caller's own id: 1 to 64 printable characters.",
+    ),
+]
+Code = Annotated[
+    str,
+    Meta(min_length=1, max_length=20, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(?!\n)$", description="An immutable code."),
+]
+_PLAIN = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
+Text = Annotated[str, Meta(max_length=500, pattern=_PLAIN)]
+NonEmptyText = Annotated[str, Meta(min_length=1, max_length=500, pattern=_PLAIN)]
+ShortText = Annotated[str, Meta(max_length=100, pattern=_PLAIN)]
+Limit = Annotated[int, Meta(ge=1, le=200, description="Items a page.")]
+ReservationId = Annotated[
+    str,
+    Meta(
+        pattern=r"^res-[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}(?!\n)$",
+        description="`res-<uuid>`",
+    ),
+]
+
+
+class PageQuery(Body, kw_only=True):
+    """The query of a list."""
+
+    cursor: Annotated[str, Meta(max_length=100, description="`next` of the page before.")] | None = None
+    limit: Limit = 50
+
+
+class Fault(Answer, kw_only=True):
+    """One thing that was wrong. A shortage also says what was short."""
+
+    pointer: Annotated[str, Meta(description="JSON pointer into the body, or ?name for a query parameter.")]
+    code: str
+    detail: str
+    product_id: UUID | UnsetType = UNSET
+    variant_id: UUID | UnsetType = UNSET
+    warehouse_id: str | UnsetType = UNSET
+    requested: int | UnsetType = UNSET
+    available: int | UnsetType = UNSET
+    reservation_id: str | UnsetType = UNSET
+
+
+class Problem(Answer, kw_only=True):
+    """Why a request was refused (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    errors: list[Fault] | UnsetType = UNSET

@@ -1,0 +1,150 @@
+"""What every API view shares: who asks, decoding, keys, cursors, answers."""
+
+import base64
+import binascii
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Final, TypeVar
+from uuid import UUID
+
+import msgspec
+from django.conf import settings
+from django.http import HttpResponse
+from rest_framework import exceptions
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from audit.authentication import Caller
+from audit.context import request_id_of
+from audit.contract import PageQuery
+from audit.errors import Fault, Invalid, Malformed, TooLarge
+from audit.idempotency import Claim, StoredAnswer, fingerprint
+from audit.models import Role
+from audit.services import Asker
+
+EVERYONE: Final = frozenset(Role)
+SELLING: Final = frozenset({Role.CHECKOUT, Role.MANAGER})
+STOCKKEEPING: Final = frozenset({Role.WAREHOUSE, Role.MANAGER})
+MANAGING: Final = frozenset({Role.MANAGER})
+
+S = TypeVar("S", bound=msgspec.Struct)
+_KEY: Final = re.compile(r"[ -~]{1,255}")
+_PLACE: Final = re.compile(r" - at `(key in )?\$(.*)`$", re.DOTALL)
+_UNKNOWN_FIELD: Final = re.compile(r"unknown field `(.*?)`")
+_JSON: Final = "application/json"
+
+
+class ApiView(APIView):
+    """A view for API clients. ``allowed`` names the roles for each method."""
+
+    allowed: ClassVar[Mapping[str, frozenset[Role]]] = {}
+    http_method_names = ["get", "head", "post", "put", "patch", "delete"]  # noqa: RUF012 - Django's own type
+
+    def check_permissions(self, request: Request) -> None:
+        if not isinstance(request.user, Caller):
+            raise exceptions.NotAuthenticated("Send the header Authorization: Bearer <token>.")
+        roles = self.allowed.get(request.method or "", EVERYONE)
+        if request.user.role not in roles:
+            raise exceptions.PermissionDenied(f"The role {request.user.role} may not do this.")
+
+    def perform_content_negotiation(self, request: Request, force: bool = False) -> tuple[BaseRenderer, str]:
+        """Answers are JSON, whatever the caller would rather have."""
+        return JSONRenderer(), _JSON
+
+    @staticmethod
+    def asker(request: Request) -> Asker:
+        """Who asks, for the audit entries of what is asked."""
+        caller: Caller = request.user
+        return Asker(caller.name, caller.client_id, request_id_of(request._request), "api", caller.store_codes)
+
+    @staticmethod
+    def claim(request: Request, render: Callable[[Any], StoredAnswer]) -> Claim | None:
+        """The request's idempotency key, if it has one. Raises Invalid for one out of shape."""
+        key = request.META.get("HTTP_IDEMPOTENCY_KEY")
+        if key is None:
+            return None
+        if not _KEY.fullmatch(key):
+            raise Invalid("Idempotency-Key takes 1 to 255 printable ASCII characters.")
+        print_ = fingerprint(request.method or "", request.get_full_path(), request._request.body)
+        return Claim(request.user.client_id, key, print_, render)
+
+
+def decode(request: Request, body: type[S]) -> S:
+    """The request's body as a struct.
+
+    Raises TooLarge, UnsupportedMediaType, Malformed (not JSON), or Invalid with a pointer to the first thing that is wrong.
+    """
+    media_type = request.META.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+    if int(request.META.get("CONTENT_LENGTH") or 0) > settings.BODY_LIMIT_BYTES:
+        raise TooLarge(f"A body has at most {settings.BODY_LIMIT_BYTES} bytes.")
+    if media_type != _JSON:
+        raise exceptions.UnsupportedMediaType(media_type, detail=f"Send the body as {_JSON}.")
+    raw = request._request.body
+    try:
+        return msgspec.json.decode(raw, type=body)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error), "") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Malformed(f"The body is not JSON in UTF-8: {str(error) or 'nested too deeply'}.") from error
+
+
+def decode_query(request: Request, query: type[S]) -> S:
+    """The query string as a struct. Raises Invalid for unknown, repeated or ill-formed parameters."""
+    repeated = next((name for name, values in request.query_params.lists() if len(values) > 1), None)
+    if repeated is not None:
+        raise Invalid("A parameter is given once.", [Fault(f"?{repeated}", "invalid", "given more than once")])
+    parameters = request.query_params.dict()
+    if nul := next((name for name, value in parameters.items() if "\0" in value), None):
+        raise Invalid("A parameter has a NUL character.", [Fault(f"?{nul}", "invalid", "NUL character")])
+    try:
+        return msgspec.convert(parameters, type=query, strict=False)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error), "?") from error
+
+
+def _invalid(message: str, prefix: str) -> Invalid:
+    """A decoder's message as a fault: ``… - at `$.items[0].quantity``` becomes ``/items/0/quantity``."""
+    place = _PLACE.search(message)
+    detail = _PLACE.sub("", message)
+    pointer = re.sub(r"\[(\d+|\.\.\.)\]", r"/\1", place.group(2)).replace(".", "/") if place else ""
+    if unknown := _UNKNOWN_FIELD.search(message):
+        pointer += "/" + unknown.group(1).replace("~", "~0").replace("/", "~1")
+    if prefix:
+        pointer = prefix + pointer.removeprefix("/")
+    return Invalid(f"{detail}.", [Fault(pointer, "invalid", detail)])
+
+
+def answered(outcome: object, render: Callable[[Any], StoredAnswer]) -> HttpResponse:
+    """The response to what a service returned: the first answer again, or what ``render`` makes of the result."""
+    if isinstance(outcome, StoredAnswer):
+        return HttpResponse(
+            outcome.body, status=outcome.status, content_type=_JSON, headers={"Idempotent-Replayed": "true"}
+        )
+    answer = render(outcome)
+    return HttpResponse(answer.body, status=answer.status, content_type=_JSON)
+
+
+def rendered(answer: msgspec.Struct, status: int = 200) -> StoredAnswer:
+    """A struct as an answer."""
+    return StoredAnswer(status, msgspec.json.encode(answer))
+
+
+def respond(answer: msgspec.Struct, status: int = 200) -> HttpResponse:
+    """A struct as a response."""
+    return HttpResponse(msgspec.json.encode(answer), status=status, content_type=_JSON)
+
+
+def cursor_of(identifier: UUID) -> str:
+    """The cursor of the page after the item with this id."""
+    return base64.urlsafe_b64encode(identifier.bytes).decode().rstrip("=")
+
+
+def after(query: PageQuery) -> UUID | None:
+    """The id that a page starts behind. Raises Invalid for a cursor that isn't one of this service."""
+    if query.cursor is None:
+        return None
+    try:
+        return UUID(bytes=base64.urlsafe_b64decode(query.cursor + "=="))
+    except (ValueError, binascii.Error) as error:
+        raise Invalid("This cursor is not one.", [Fault("?cursor", "invalid", "not a cursor")]) from error

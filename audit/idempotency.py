@@ -1,0 +1,149 @@
+"""Idempotency keys: claim, replay, conflict (api.md, "Conventions", idempotency).
+
+A claim is a transaction-level advisory lock that is tried and never waited for. The stored answer is read by the statement
+after it, so that whoever gets the lock sees what the one before committed. Key and answer are inserted in the transaction
+that does the work, and only for answers that did something.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import connection
+from uuid_utils.compat import uuid7
+
+from audit.errors import IdempotencyInProgress, IdempotencyKeyReused
+
+
+@dataclass(frozen=True, slots=True)
+class StoredAnswer:
+    """The first answer to a request, to be given again. ``body`` is JSON."""
+
+    status: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A request's idempotency key. ``fingerprint`` is the SHA-256 of its method, path and body; ``render`` makes the
+    answer of what the service returns, so that it can be stored in the same transaction."""
+
+    client_id: UUID
+    key: str
+    fingerprint: bytes
+    render: Callable[[Any], StoredAnswer]
+
+    @property
+    def lock(self) -> int:
+        """The key's advisory lock, a signed 64-bit number."""
+        return advisory_lock("idempotency", str(self.client_id), self.key)
+
+
+Verdict = StoredAnswer | IdempotencyInProgress | IdempotencyKeyReused | None
+
+
+def advisory_lock(*names: str) -> int:
+    """A signed 64-bit number for a name in parts; parts can't run into each other."""
+    digest = hashlib.blake2b("\0".join(names).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, signed=True)
+
+
+def fingerprint(method: str, path: str, body: bytes) -> bytes:
+    """The SHA-256 by which a repeated request is known to be the same."""
+    return hashlib.sha256(b"\0".join((method.encode(), path.encode(), body))).digest()
+
+
+_TRY_LOCKS: Final = (
+    "SELECT pg_try_advisory_xact_lock(k) FROM unnest(%s::bigint[]) WITH ORDINALITY AS t (k, n) ORDER BY n"
+)
+
+_STORED: Final = """
+SELECT k.client_id, k.key, k.fingerprint, k.status, k.body
+FROM audit_idempotencykey k JOIN unnest(%s::uuid[], %s::text[]) AS t (client_id, key) USING (client_id, key)
+WHERE k.created_at > statement_timestamp() - %s
+"""
+
+_INSERT: Final = """
+INSERT INTO audit_idempotencykey (id, client_id, key, fingerprint, status, body, created_at)
+SELECT id, client_id, key, fingerprint, status, body, %s
+FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::bytea[], %s::smallint[], %s::bytea[])
+AS t (id, client_id, key, fingerprint, status, body)
+ON CONFLICT (client_id, key) DO UPDATE SET fingerprint = EXCLUDED.fingerprint, status = EXCLUDED.status,
+    body = EXCLUDED.body, created_at = EXCLUDED.created_at
+"""
+
+
+def claim_all(claims: Sequence[Claim | None], *, lifetime: timedelta) -> list[Verdict]:
+    """Claim the keys of a batch, in order: what to answer instead of working, or None for go ahead.
+
+    A key that stands twice in one batch goes to its first request; the lock alone would let both pass, since a session
+    may take its own lock again. Two statements, none without claims. Requires an open transaction; never waits.
+    """
+    wanted = {claim.lock: claim for claim in reversed(claims) if claim}
+    if not wanted:
+        return [None] * len(claims)
+    locks = sorted(wanted)
+    with connection.cursor() as cursor:
+        cursor.execute(_TRY_LOCKS, [locks])
+        held = {lock for lock, (ok,) in zip(locks, cursor.fetchall(), strict=True) if ok}
+        cursor.execute(_STORED, [[c.client_id for c in wanted.values()], [c.key for c in wanted.values()], lifetime])
+        stored = {(client, key): (bytes(print_), status, bytes(body)) for client, key, print_, status, body in cursor}
+    verdicts: list[Verdict] = []
+    for claim in claims:
+        verdicts.append(_verdict(claim, held, stored))
+        if claim and (claim.client_id, claim.key) not in stored:
+            held.discard(claim.lock)
+    return verdicts
+
+
+def _verdict(claim: Claim | None, held: set[int], stored: dict[tuple[UUID, str], tuple[bytes, int, bytes]]) -> Verdict:
+    if claim is None:
+        return None
+    if first := stored.get((claim.client_id, claim.key)):
+        if first[0] != claim.fingerprint:
+            return IdempotencyKeyReused("This Idempotency-Key was used before, for another request.")
+        return StoredAnswer(status=first[1], body=first[2])
+    if claim.lock not in held:
+        return IdempotencyInProgress("The first request with this Idempotency-Key is still running.")
+    return None
+
+
+def store_all(results: Iterable[tuple[Claim | None, Any]], *, now: datetime) -> None:
+    """Keep the answers to a batch's results with one statement. Requires an open transaction and these claims."""
+    answers = [(claim, claim.render(result)) for claim, result in results if claim]
+    if not answers:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _INSERT,
+            [
+                now,
+                [uuid7() for _ in answers],
+                [claim.client_id for claim, _ in answers],
+                [claim.key for claim, _ in answers],
+                [claim.fingerprint for claim, _ in answers],
+                [answer.status for _, answer in answers],
+                [answer.body for _, answer in answers],
+            ],
+        )
+
+
+_PURGE: Final = """
+DELETE FROM audit_idempotencykey WHERE id IN (
+    SELECT id FROM audit_idempotencykey WHERE created_at <= statement_timestamp() - %s
+    ORDER BY created_at LIMIT %s FOR UPDATE SKIP LOCKED)
+"""
+
+
+def purge(*, lifetime: timedelta, batch_size: int = 5000) -> int:
+    """Delete keys past their lifetime, a bounded batch a transaction. Returns how many. Skips locked rows."""
+    total = 0
+    while True:
+        with connection.cursor() as cursor:
+            cursor.execute(_PURGE, [lifetime, batch_size])
+            total += cursor.rowcount
+            if cursor.rowcount < batch_size:
+                return total

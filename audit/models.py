@@ -1,0 +1,112 @@
+"""Who may ask, what was done, and what must be told."""
+
+import pgtrigger
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models.functions import Now
+from uuid_utils.compat import uuid7
+
+
+class Role(models.TextChoices):
+    """What an API client may do (api.md, "Conventions", roles)."""
+
+    CHECKOUT = "checkout", "Checkout: checks, holds, releases and sells stock"
+    WAREHOUSE = "warehouse", "Warehouse: adjusts, transfers and counts stock"
+    MANAGER = "manager", "Manager: everything"
+
+
+class ApiClient(models.Model):
+    """A program that calls the API. Stores are named by their immutable codes; none means all of them."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    name = models.CharField(max_length=64, unique=True)
+    role = models.CharField(max_length=16, choices=Role.choices)
+    store_codes = ArrayField(models.CharField(max_length=20), default=list, blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        verbose_name = "API client"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class ApiToken(models.Model):
+    """A token's prefix, to find it, and its SHA-256, to know it; the token itself is never stored."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    client = models.ForeignKey(ApiClient, on_delete=models.PROTECT, related_name="tokens")
+    prefix = models.CharField(max_length=16, unique=True)
+    digest = models.BinaryField(max_length=32)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
+    revoked_at = models.DateTimeField(null=True, blank=True)
+    last_used_at = models.DateTimeField(null=True, blank=True, editable=False)
+
+    class Meta:
+        verbose_name = "API token"
+
+    def __str__(self) -> str:
+        return f"{self.prefix}…"
+
+
+class AuditEntry(models.Model):
+    """What was done, by whom and when. Rows are never changed: the database refuses it.
+
+    ``client_id`` and ``subject_id`` have no foreign key: an entry outlives what it speaks of.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    at = models.DateTimeField()
+    action = models.CharField(max_length=64)
+    actor = models.CharField(max_length=150)
+    client_id = models.UUIDField(null=True)
+    source = models.CharField(max_length=16)
+    request_id = models.CharField(max_length=128)
+    store = models.CharField(max_length=20, blank=True)
+    subject_id = models.UUIDField()
+    changes = models.JSONField()
+
+    class Meta:
+        verbose_name_plural = "audit entries"
+        indexes = [models.Index(fields=["subject_id"], name="audit_entry_subject")]
+        triggers = [pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete)]
+
+    def __str__(self) -> str:
+        return f"{self.action} by {self.actor}"
+
+
+class IdempotencyKey(models.Model):
+    """The answer that was given to a request, to be given again (api.md, "Conventions", idempotency)."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    client_id = models.UUIDField()
+    key = models.CharField(max_length=255)
+    fingerprint = models.BinaryField(max_length=32)
+    status = models.PositiveSmallIntegerField()
+    body = models.BinaryField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["client_id", "key"], name="idempotency_key_once")]
+        indexes = [models.Index(fields=["created_at"], name="idempotency_key_age")]
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class OutboxEvent(models.Model):
+    """An event that is told after the transaction that wrote it. ``position`` gives the order of delivery."""
+
+    position = models.BigAutoField(primary_key=True)
+    event_id = models.UUIDField(default=uuid7, editable=False)
+    type = models.CharField(max_length=64)
+    key = models.CharField(max_length=80)
+    payload = models.JSONField()
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        verbose_name = "outbox event"
+
+    def __str__(self) -> str:
+        return f"{self.position} {self.type}"

@@ -1,0 +1,14 @@
+"""What the audit package does in the background."""
+
+from datetime import timedelta
+
+from celery import shared_task
+from django.conf import settings
+
+from audit import idempotency
+
+
+@shared_task(name="audit.tasks.purge_idempotency_keys")
+def purge_idempotency_keys() -> int:
+    """Delete idempotency keys past their lifetime. Returns how many."""
+    return idempotency.purge(lifetime=timedelta(hours=settings.IDEMPOTENCY_KEY_HOURS))

@@ -1,0 +1,1 @@
+"""Settings, routes, the embedded servers and the one table of errors."""

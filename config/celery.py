@@ -1,0 +1,30 @@
+"""The Celery application and the whole schedule.
+
+A periodic message expires with its interval, so that an outage of workers piles nothing up.
+"""
+
+import os
+
+from celery import Celery
+from django.conf import settings
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+app = Celery("inventory")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks(["audit", "inventory", "reservations"])
+
+# The sweep has a queue and a worker of its own: no slow task may delay what gives stock back.
+app.conf.task_routes = {"reservations.tasks.expire_due_holds": {"queue": "sweep"}}
+app.conf.beat_schedule = {
+    "expire-due-holds": {
+        "task": "reservations.tasks.expire_due_holds",
+        "schedule": settings.SWEEP_INTERVAL_SECONDS,
+        "options": {"expires": settings.SWEEP_INTERVAL_SECONDS},
+    },
+    "purge-idempotency-keys": {
+        "task": "audit.tasks.purge_idempotency_keys",
+        "schedule": 3600,
+        "options": {"expires": 3600},
+    },
+}

@@ -1,0 +1,160 @@
+"""The one table: which error is which HTTP status. Answers are RFC 9457 problem documents.
+
+The ``code`` of a domain error is its name (``audit.errors.DomainError.code``); those of HTTP itself are given here.
+"""
+
+from typing import Any, Final
+
+import msgspec
+import structlog
+from django.core.exceptions import PermissionDenied
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.views import defaults
+from rest_framework import exceptions
+from rest_framework.request import Request
+
+from audit import errors
+from audit.context import request_id_of
+from audit.errors import DomainError
+from config.throttling import count_failed_token
+from inventory import errors as stock
+from reservations import errors as holds
+
+logger = structlog.get_logger(__name__)
+
+DOMAIN_STATUS: Final[dict[type[DomainError], tuple[int, str]]] = {
+    errors.Malformed: (400, "The body can't be read"),
+    errors.Invalid: (400, "The request is not valid"),
+    errors.NotFound: (404, "Not found"),
+    errors.TooLarge: (413, "The body is too large"),
+    errors.Throttled: (429, "Too many requests"),
+    errors.Busy: (503, "Busy"),
+    errors.IdempotencyKeyReused: (422, "The idempotency key was used for another request"),
+    errors.IdempotencyInProgress: (409, "The first request with this key is still running"),
+    stock.InsufficientStock: (409, "Not enough stock"),
+    stock.ProductInactive: (409, "The product is not active"),
+    stock.ListingExpired: (409, "The listing has ended"),
+    stock.WarehouseInactive: (409, "The warehouse is not active"),
+    stock.QuantityLimit: (409, "Too many units"),
+    stock.VersionConflict: (409, "The stock level has changed"),
+    stock.SkuTaken: (409, "The SKU is taken"),
+    stock.UnknownProduct: (422, "Unknown product"),
+    stock.UnknownWarehouse: (422, "Unknown warehouse"),
+    stock.UnknownStore: (422, "Unknown store"),
+    stock.WarehouseNotInStore: (422, "The store doesn't sell from this warehouse"),
+    holds.ReservationNotFound: (404, "No such reservation"),
+    holds.ReservationExpired: (409, "The reservation has expired"),
+    holds.ReservationReleased: (409, "The reservation was released"),
+    holds.ReservationConsumed: (409, "The reservation was consumed"),
+    holds.AlreadyExtended: (409, "The reservation was extended before"),
+    holds.TimeoutTooLong: (422, "The hold would live too long"),
+}
+
+_HTTP_CODES: Final[dict[int, tuple[str, str]]] = {
+    400: ("invalid", "The request is not valid"),
+    401: ("not_authenticated", "Not authenticated"),
+    403: ("permission_denied", "Not allowed"),
+    404: ("not_found", "Not found"),
+    405: ("method_not_allowed", "Method not allowed"),
+    413: ("too_large", "The body is too large"),
+    415: ("unsupported_media_type", "Unsupported media type"),
+    429: ("throttled", "Too many requests"),
+    500: ("internal_error", "Internal error"),
+    503: ("busy", "Busy"),
+}
+_BUSY_RETRY_SECONDS: Final = 1
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse:
+    """Every error of an API view as a problem document; the unforeseen are logged and told as no more than that."""
+    request: Request = context["request"]
+    if isinstance(error, DomainError):
+        return _domain_problem(request._request, error)
+    if isinstance(error, exceptions.APIException):
+        return _api_problem(request._request, error)
+    if isinstance(error, Http404):
+        return problem(request._request, 404, "There is nothing here.")
+    if isinstance(error, PermissionDenied):
+        return problem(request._request, 403, "Not allowed.")
+    if isinstance(error, OperationalError | InterfaceError):
+        logger.warning("database_away", error=str(error))
+        return _domain_problem(request._request, errors.Busy("The database is away. Try again."))
+    logger.exception("unforeseen_error", path=request.path)
+    return problem(request._request, 500, "Something went wrong here; it has been logged.")
+
+
+def _domain_problem(request: HttpRequest, error: DomainError) -> HttpResponse:
+    status, title = DOMAIN_STATUS[type(error)]
+    response = problem(request, status, error.detail, code=error.code, title=title, faults=error.faults)
+    if isinstance(error, errors.Throttled):
+        response.headers["Retry-After"] = str(error.retry_after_seconds)
+    elif isinstance(error, errors.Busy):
+        response.headers["Retry-After"] = str(_BUSY_RETRY_SECONDS)
+    return response
+
+
+def _api_problem(request: HttpRequest, error: exceptions.APIException) -> HttpResponse:
+    if isinstance(error, exceptions.AuthenticationFailed) and (wait := count_failed_token(request)):
+        return _domain_problem(request, errors.Throttled("Too many wrong tokens.", wait))
+    if isinstance(error, exceptions.Throttled):
+        return _domain_problem(request, errors.Throttled("Too many requests of this client.", int(error.wait or 1)))
+    response = problem(request, error.status_code, str(error.detail))
+    if auth_header := getattr(error, "auth_header", None):
+        response.headers["WWW-Authenticate"] = auth_header
+    return response
+
+
+def problem(
+    request: HttpRequest,
+    status: int,
+    detail: str,
+    *,
+    code: str | None = None,
+    title: str | None = None,
+    faults: tuple[errors.Fault, ...] = (),
+) -> HttpResponse:
+    """A problem document. Code and title are those of the status where none are given."""
+    standard_code, standard_title = _HTTP_CODES.get(status, ("invalid", "The request is not valid"))
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": title or standard_title,
+        "status": status,
+        "detail": detail,
+        "code": code or standard_code,
+        "requestId": request_id_of(request),
+    }
+    if faults:
+        body["errors"] = [
+            {"pointer": fault.pointer, "code": fault.code, "detail": fault.detail, **fault.facts} for fault in faults
+        ]
+    return HttpResponse(msgspec.json.encode(body), status=status, content_type="application/problem+json")
+
+
+def is_api(request: HttpRequest) -> bool:
+    """Whether the caller is a program that expects problem documents."""
+    return request.path.startswith("/api/")
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's own 400, such as a host that isn't allowed."""
+    return problem(request, 400, "Bad request.") if is_api(request) else defaults.bad_request(request, exception)
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's own 404."""
+    return (
+        problem(request, 404, "There is nothing here.")
+        if is_api(request)
+        else defaults.page_not_found(request, exception)
+    )
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's own 500."""
+    return problem(request, 500, "Something went wrong here.") if is_api(request) else defaults.server_error(request)
+
+
+def no_such_route(request: HttpRequest, path: str) -> HttpResponse:
+    """Whatever under /api/ isn't a route."""
+    return problem(request, 404, f"There is no route {request.path}.")

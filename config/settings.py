@@ -1,0 +1,229 @@
+"""The only reader of the environment.
+
+Every variable is listed with its default and meaning in README.md, "Configuration".
+"""
+
+import contextlib
+import importlib.util
+import os
+import secrets
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+from config import embedded, logs
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.Env()
+
+
+def _required(name: str, why: str) -> str:
+    """The variable's value, or a refusal to start that names it."""
+    value = env.str(name, default="")
+    if not value:
+        raise ImproperlyConfigured(f"{name} is not set: {why} (set it, or set DEBUG=true on a developer's machine).")
+    return value
+
+
+def _generated_secret_key(path: Path) -> str:
+    """A key for DEBUG, made once per data folder so that sessions outlive a restart."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=path.name)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_urlsafe(50))
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)  # Whole or not at all, and the first of several processes wins.
+        Path(draft).unlink()
+    return path.read_text(encoding="ascii")
+
+
+DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
+DATABASE_URL = env.str("DATABASE_URL", default="")
+REDIS_URL = env.str("REDIS_URL", default="")
+
+# With no database named, this is a developer's machine: the embedded servers are for nothing else.
+DEBUG = env.bool("DEBUG", default=not DATABASE_URL)
+
+if DEBUG:
+    SECRET_KEY = env.str("SECRET_KEY", default="") or _generated_secret_key(DATA_DIR / "secret_key")
+    ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
+else:
+    SECRET_KEY = _required("SECRET_KEY", "sessions and signatures need a secret of their own")
+    ALLOWED_HOSTS = _required("ALLOWED_HOSTS", "requests for other hosts are refused").split(",")
+    _required("DATABASE_URL", "stock is never kept in an embedded database outside DEBUG")
+
+if not (DATABASE_URL and REDIS_URL):
+    _urls = embedded.urls(DATA_DIR, postgres=not DATABASE_URL, redis=not REDIS_URL,
+                          postgres_options=env.str("EMBEDDED_POSTGRES_OPTIONS", default=""))
+    DATABASE_URL = DATABASE_URL or str(_urls.database_url)
+    REDIS_URL = REDIS_URL or str(_urls.redis_url)
+
+# --- Stock -----------------------------------------------------------------------------------------------------------
+
+RESERVATION_TTL_MINUTES = env.int("RESERVATION_TTL_MINUTES", default=15)
+RESERVATION_MAX_TTL_MINUTES = env.int("RESERVATION_MAX_TTL_MINUTES", default=60)
+EXTENSION_MAX_MINUTES = env.int("EXTENSION_MAX_MINUTES", default=15)
+LOCK_TIMEOUT = env.float("LOCK_TIMEOUT", default=10.0)
+LOCK_RETRIES = env.int("LOCK_RETRIES", default=3)
+SWEEP_INTERVAL_SECONDS = env.int("SWEEP_INTERVAL_SECONDS", default=15)
+SWEEP_BATCH_SIZE = env.int("SWEEP_BATCH_SIZE", default=1000)
+IDEMPOTENCY_KEY_HOURS = env.int("IDEMPOTENCY_KEY_HOURS", default=24)
+
+# --- API -------------------------------------------------------------------------------------------------------------
+
+THROTTLE_REQUESTS_PER_MINUTE = env.int("THROTTLE_REQUESTS_PER_MINUTE", default=120_000)
+THROTTLE_FAILED_TOKENS_PER_MINUTE = env.int("THROTTLE_FAILED_TOKENS_PER_MINUTE", default=60)
+TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
+TOKEN_CACHE_SECONDS = env.float("TOKEN_CACHE_SECONDS", default=5.0)
+BODY_LIMIT_BYTES = 256 * 1024
+# Django's own limit must not fire first: it would answer 400 where the contract says 413.
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+
+# --- Django ----------------------------------------------------------------------------------------------------------
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django.contrib.postgres",
+    "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "pgtrigger",
+    "audit",
+    "inventory",
+    "reservations",
+]
+
+if importlib.util.find_spec("django_migration_linter"):  # A developer's tool, not in the image.
+    INSTALLED_APPS.append("django_migration_linter")
+
+MIDDLEWARE = [
+    "config.middleware.RequestContextMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+ROOT_URLCONF = "config.urls"
+WSGI_APPLICATION = "config.wsgi.application"
+APPEND_SLASH = False
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    }
+]
+
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": {
+        **env.db_url_config(DATABASE_URL),
+        "CONN_HEALTH_CHECKS": False,
+        "OPTIONS": {
+            # Parameters are bound by the server, so that a statement's text is constant and can be prepared.
+            "server_side_binding": True,
+            "prepare_threshold": 3 if env.bool("DATABASE_PREPARED_STATEMENTS", default=True) else None,
+        },
+    }
+}
+_pool_size = env.int("DATABASE_POOL_SIZE", default=0)
+if _pool_size:
+    DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": _pool_size, "timeout": LOCK_TIMEOUT}
+else:
+    DATABASES["default"]["CONN_MAX_AGE"] = None
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator"},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+    {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
+]
+
+LANGUAGE_CODE = "en-us"
+TIME_ZONE = "UTC"
+USE_TZ = True
+USE_I18N = True
+
+STATIC_URL = "static/"
+STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(DATA_DIR / "static")))
+WHITENOISE_USE_FINDERS = DEBUG
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
+        if DEBUG
+        else "whitenoise.storage.CompressedManifestStaticFilesStorage"
+    },
+}
+
+if not DEBUG:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
+    SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.bool("SECURE_COOKIES", default=True)
+    CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["audit.authentication.TokenAuthentication"],
+    "DEFAULT_THROTTLE_CLASSES": ["config.throttling.ClientThrottle"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "config.problems.exception_handler",
+    "UNAUTHENTICATED_USER": None,
+    "URL_FORMAT_OVERRIDE": None,
+}
+
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Inventory reservation service",
+    "VERSION": "1.0.0",
+    "DESCRIPTION": "Holds stock for shoppers, turns holds into sales exactly once, never sells a unit twice.",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_AUTHENTICATION": [],
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "PREPROCESSING_HOOKS": ["config.openapi.only_the_current_version"],
+    "POSTPROCESSING_HOOKS": ["config.openapi.add_components"],
+}
+
+# --- Background ------------------------------------------------------------------------------------------------------
+
+CELERY_BROKER_URL = REDIS_URL.replace("unix://", "redis+socket://", 1)
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_ACKS_LATE = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_TIMEZONE = TIME_ZONE
+
+# --- Logs ------------------------------------------------------------------------------------------------------------
+
+LOGGING_CONFIG = None
+logs.configure(json=not DEBUG, level=env.str("LOG_LEVEL", default="INFO"))
+
+MIGRATION_LINTER_OPTIONS = {"exclude_apps": ["admin", "auth", "contenttypes", "sessions"]}

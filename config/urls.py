@@ -1,0 +1,23 @@
+"""All routes."""
+
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from config import problems
+
+inventory_routes = [path("", include("reservations.api.urls")), path("", include("inventory.api.urls"))]
+
+urlpatterns = [
+    path("api/v1/inventory/", include(inventory_routes)),
+    path("api/v1/", include("inventory.api.catalogue_urls")),
+    path("api/inventory/", include(inventory_routes)),
+    path("api/schema/", SpectacularAPIView.as_view(throttle_classes=[]), name="schema"),
+    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema", throttle_classes=[])),
+    path("api/<path:path>", problems.no_such_route),
+    path("admin/", admin.site.urls),
+]
+
+handler400 = problems.bad_request
+handler404 = problems.not_found
+handler500 = problems.server_error

@@ -1,0 +1,1 @@
+"""What is where: products, warehouses, stores, stock levels and their movements."""

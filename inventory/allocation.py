@@ -1,0 +1,107 @@
+"""Which levels serve a line: plain Python, no database, no clock.
+
+The rule is api.md, rule 5. A line that names a warehouse is served by it alone. The others are sourced: from one warehouse
+that covers all of them if there is one; else, line by line, from the first that covers the line; else from the fewest that
+do together.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """Units of one product that a request asks for. ``warehouse_id`` is None for a line that is sourced."""
+
+    product_id: UUID
+    quantity: int
+    warehouse_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Units of one demand (by index) that one warehouse serves."""
+
+    demand: int
+    warehouse_id: UUID
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class Short:
+    """A demand (by index) that can't be met, and how many units of it were sellable."""
+
+    demand: int
+    available: int
+
+
+Stock = Mapping[tuple[UUID, UUID], int]
+"""Sellable units by (product, warehouse); what isn't there is 0."""
+
+
+def allocate(demands: Sequence[Demand], stock: Stock, sources: Sequence[UUID]) -> list[Part] | list[Short]:
+    """The parts that serve all demands, or all the demands that are short.
+
+    ``sources`` are the warehouses that may serve sourced lines, the preferred first. The same input always gives the
+    same answer, and the parts of a demand sum to its quantity.
+    """
+    left = dict(stock)
+    parts: list[Part] = []
+    short: list[Short] = []
+
+    def take(index: int, warehouse_id: UUID, quantity: int) -> None:
+        left[demands[index].product_id, warehouse_id] -= quantity
+        parts.append(Part(index, warehouse_id, quantity))
+
+    for index, demand in enumerate(demands):
+        if demand.warehouse_id is not None:
+            sellable = left.get((demand.product_id, demand.warehouse_id), 0)
+            if sellable >= demand.quantity:
+                take(index, demand.warehouse_id, demand.quantity)
+            else:
+                short.append(Short(index, sellable))
+
+    open_lines = [index for index, demand in enumerate(demands) if demand.warehouse_id is None]
+    if single := _one_for_all(open_lines, demands, left, sources):
+        for index in open_lines:
+            take(index, single, demands[index].quantity)
+    else:
+        for index in open_lines:
+            if available := _source_line(index, demands[index], left, sources, take):
+                short.append(available)
+    return sorted(short, key=lambda s: s.demand) if short else parts
+
+
+def _one_for_all(
+    open_lines: Sequence[int], demands: Sequence[Demand], left: Stock, sources: Sequence[UUID]
+) -> UUID | None:
+    """The first warehouse that covers every open line."""
+    wanted: dict[UUID, int] = {}
+    for index in open_lines:
+        wanted[demands[index].product_id] = wanted.get(demands[index].product_id, 0) + demands[index].quantity
+    for warehouse_id in sources if wanted else ():
+        if all(left.get((product_id, warehouse_id), 0) >= quantity for product_id, quantity in wanted.items()):
+            return warehouse_id
+    return None
+
+
+def _source_line(
+    index: int, demand: Demand, left: Stock, sources: Sequence[UUID], take: Callable[[int, UUID, int], None]
+) -> Short | None:
+    """Serve one line from the first warehouse that covers it, else from the fewest, the fullest first."""
+    sellable = {warehouse_id: left.get((demand.product_id, warehouse_id), 0) for warehouse_id in sources}
+    for warehouse_id in sources:
+        if sellable[warehouse_id] >= demand.quantity:
+            take(index, warehouse_id, demand.quantity)
+            return None
+    if sum(sellable.values()) < demand.quantity:
+        return Short(index, sum(sellable.values()))
+    missing = demand.quantity
+    for warehouse_id in sorted(sources, key=lambda w: -sellable[w]):  # stable: equals stay in order of preference
+        part = min(missing, sellable[warehouse_id])
+        take(index, warehouse_id, part)
+        missing -= part
+        if not missing:
+            break
+    return None

@@ -1,0 +1,1 @@
+"""The routes of the levels, the catalogue and adjustments."""

@@ -1,0 +1,12 @@
+"""The routes of stock levels, below ``/api/v1/inventory/``."""
+
+from django.urls import path
+
+from inventory.api import views
+
+urlpatterns = [
+    path("adjust", views.AdjustView.as_view()),
+    path("levels", views.LevelsView.as_view()),
+    path("<uuid:product_id>", views.ProductLevelsView.as_view()),
+    path("<uuid:product_id>/levels/<str:warehouse_id>", views.LevelSettingsView.as_view()),
+]

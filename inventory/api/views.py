@@ -1,0 +1,466 @@
+"""The routes of levels, adjustments and the catalogue: decode, one call, answer."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any, ClassVar, Final
+from uuid import UUID
+
+import msgspec
+from django.db.models import Q, Sum, Value
+from django.db.models.functions import Coalesce, Now
+from django.http import HttpResponse
+from msgspec import UNSET
+from rest_framework.request import Request
+
+from audit.contract import PageQuery, Problem
+from audit.errors import Fault, Invalid, NotFound
+from audit.http import (
+    MANAGING,
+    STOCKKEEPING,
+    ApiView,
+    after,
+    answered,
+    cursor_of,
+    decode,
+    decode_query,
+    rendered,
+    respond,
+)
+from audit.idempotency import StoredAnswer
+from audit.identifiers import ADJUSTMENT, public_id
+from audit.schema import describe
+from inventory.api import contract
+from inventory.models import Movement, Product, StockLevel, Store, Warehouse, validate_code
+from inventory.services import adjustments, master_data
+from inventory.services.adjustments import Adjusted, Adjustment
+from inventory.services.master_data import Saved
+
+_DEEPEST: Final = 10
+_DAY: Final = timedelta(hours=24)
+
+
+def _page(found: Any, query: PageQuery) -> tuple[list[Any], str | None]:
+    """One page of rows by primary key, and the cursor of the next."""
+    if behind := after(query):
+        found = found.filter(pk__gt=behind)
+    rows = list(found.order_by("pk")[: query.limit + 1])
+    following = cursor_of(rows[query.limit - 1].pk) if len(rows) > query.limit else None
+    return rows[: query.limit], following
+
+
+class AdjustView(ApiView):
+    """Change on hand."""
+
+    allowed: ClassVar = {"PUT": STOCKKEEPING}
+
+    @describe(
+        "Adjust stock",
+        body=contract.AdjustIn,
+        answers={200: contract.AdjustedOut, 409: Problem, 422: Problem},
+        idempotent=True,
+    )
+    def put(self, request: Request) -> HttpResponse:
+        body = decode(request, contract.AdjustIn)
+        adjust = adjustments.AdjustRequest(
+            asker=self.asker(request),
+            adjustments=tuple(_adjustment(line, index) for index, line in enumerate(body.adjustments)),
+            claim=self.claim(request, _adjusted),
+        )
+        return answered(adjustments.apply_adjustments(adjust), _adjusted)
+
+
+def _adjustment(line: contract.AdjustmentIn, index: int) -> Adjustment:
+    cost = line.cost_per_unit
+    if cost is not None and (not cost.is_finite() or not 0 <= cost < Decimal(10) ** 10 or cost != round(cost, 2)):
+        pointer = f"/adjustments/{index}/costPerUnit"
+        raise Invalid("A cost is out of its range.", [Fault(pointer, "invalid", "0 or more, at most two decimals")])
+    return Adjustment(
+        line.product_id,
+        line.variant_id,
+        line.warehouse_id,
+        line.quantity,
+        line.type,
+        line.reason,
+        line.reference,
+        cost,
+        line.expected_version,
+    )
+
+
+def _adjusted(adjusted: Adjusted) -> StoredAnswer:
+    lines = [
+        contract.AdjustedLineOut(
+            product_id=line.product_id,
+            variant_id=line.variant_id or UNSET,
+            warehouse_id=line.adjustment.warehouse,
+            previous_quantity=line.before,
+            adjusted_quantity=line.adjustment.change,
+            new_quantity=line.after,
+            type=line.adjustment.type,  # type: ignore[arg-type]
+        )
+        for line in adjusted.lines
+    ]
+    return rendered(
+        contract.AdjustedOut(
+            adjustment_id=public_id(ADJUSTMENT, adjusted.id),
+            status="COMPLETED",
+            adjustments=lines,
+            adjusted_at=adjusted.now,
+            adjusted_by=adjusted.actor,
+        )
+    )
+
+
+class ProductLevelsView(ApiView):
+    """What there is of a product."""
+
+    @describe(
+        "Read a product's stock levels",
+        query=contract.ProductLevelsQuery,
+        answers={200: contract.ProductLevelsOut, 404: Problem},
+    )
+    def get(self, request: Request, product_id: UUID) -> HttpResponse:
+        query = decode_query(request, contract.ProductLevelsQuery)
+        product = _product(product_id)
+        found = StockLevel.objects.visible_to(self.asker(request).store_codes).of_product(product_id)
+        if query.warehouse_id is not None:
+            found = found.filter(warehouse__code=query.warehouse_id)
+        levels = list(found)
+        return respond(
+            contract.ProductLevelsOut(
+                product_id=product.parent_id or product.id,
+                variant_id=product.id if product.parent_id else UNSET,
+                total_quantity=sum(level.on_hand for level in levels),
+                total_available=sum(level.available for level in levels),
+                total_reserved=sum(level.reserved for level in levels),
+                warehouses=[_level(level) for level in levels],
+                movements=contract.MovementsOut(last24_hours=_moved(levels)),
+                last_updated=max((level.updated_at for level in levels), default=product.updated_at),
+            )
+        )
+
+
+def _product(product_id: UUID) -> Product:
+    product = Product.objects.filter(pk=product_id).first()
+    if product is None:
+        raise NotFound(f"There is no product {product_id}.")
+    return product
+
+
+def _given(value: int | None) -> int | msgspec.UnsetType:
+    return UNSET if value is None else value
+
+
+def _level(level: StockLevel) -> contract.LevelOut:
+    is_located = level.zone or level.aisle or level.shelf
+    return contract.LevelOut(
+        warehouse_id=level.warehouse.code,
+        warehouse_name=level.warehouse.name,
+        quantity_on_hand=level.on_hand,
+        quantity_reserved=level.reserved,
+        quantity_available=level.available,
+        version=level.version,
+        reorder_point=_given(level.reorder_point),
+        reorder_quantity=_given(level.reorder_quantity),
+        min_stock_level=level.min_stock_level or UNSET,
+        max_stock_level=_given(level.max_stock_level),
+        location=contract.LocationOut(zone=level.zone, aisle=level.aisle, shelf=level.shelf) if is_located else UNSET,
+    )
+
+
+def _moved(levels: list[StockLevel]) -> contract.MovedOut:
+    """What these levels moved in the last 24 hours, by the database's clock."""
+    since = Now() - Value(_DAY)
+    total = Movement.objects.filter(level__in=levels, created_at__gt=since).aggregate(
+        received=_total("RECEIPT", "RETURN"), shipped=_total("SHIPMENT"), adjusted=_total("ADJUSTMENT")
+    )
+    return contract.MovedOut(received=total["received"], shipped=-total["shipped"], adjusted=total["adjusted"])
+
+
+def _total(*kinds: str) -> Coalesce:
+    return Coalesce(Sum("quantity", filter=Q(type__in=kinds)), 0)
+
+
+class LevelsView(ApiView):
+    """All levels, to sync a catalogue."""
+
+    @describe("List stock levels", query=contract.LevelsQuery, answers={200: contract.LevelPageOut})
+    def get(self, request: Request) -> HttpResponse:
+        query = decode_query(request, contract.LevelsQuery)
+        codes = self.asker(request).store_codes
+        found = StockLevel.objects.visible_to(codes).select_related("warehouse", "product")
+        if query.store_id is not None:
+            if not Store.objects.visible_to(codes).filter(code=query.store_id).exists():
+                raise NotFound(f"There is no store {query.store_id}.")
+            found = found.visible_to([query.store_id])
+        if query.warehouse_id is not None:
+            found = found.filter(warehouse__code=query.warehouse_id)
+        levels, following = _page(found, query)
+        return respond(contract.LevelPageOut(items=[_listed(level) for level in levels], next=following))
+
+
+def _listed(level: StockLevel) -> contract.ListedLevelOut:
+    return contract.ListedLevelOut(
+        product_id=level.product.parent_id or level.product_id,
+        variant_id=level.product_id if level.product.parent_id else UNSET,
+        warehouse_id=level.warehouse.code,
+        quantity_on_hand=level.on_hand,
+        quantity_reserved=level.reserved,
+        quantity_available=level.available,
+        version=level.version,
+        updated_at=level.updated_at,
+    )
+
+
+class LevelSettingsView(ApiView):
+    """The settings of one level."""
+
+    allowed: ClassVar = {"PATCH": MANAGING}
+
+    @describe(
+        "Change a level's settings",
+        body=contract.LevelSettingsIn,
+        answers={200: contract.LevelOut, 404: Problem, 409: Problem},
+        idempotent=True,
+    )
+    def patch(self, request: Request, product_id: UUID, warehouse_id: str) -> HttpResponse:
+        body = decode(request, contract.LevelSettingsIn)
+        given = {name: getattr(body, name) for name in _SETTINGS}
+        changes = {name: value for name, value in given.items() if value is not UNSET}
+        if body.location is not UNSET:
+            location = body.location or contract.LocationIn()
+            changes |= {"zone": location.zone, "aisle": location.aisle, "shelf": location.shelf}
+        saved = master_data.set_level(
+            self.asker(request),
+            product_id,
+            warehouse_id,
+            changes=changes,
+            expected_version=body.expected_version,
+            claim=self.claim(request, _set),
+        )
+        return answered(saved, _set)
+
+
+_SETTINGS: Final = ("reorder_point", "reorder_quantity", "min_stock_level", "max_stock_level")
+
+
+def _set(saved: Saved) -> StoredAnswer:
+    return rendered(_level(saved.row))
+
+
+class ProductsView(ApiView):
+    """The list of products."""
+
+    @describe("List products", query=contract.ProductsQuery, answers={200: contract.ProductPageOut})
+    def get(self, request: Request) -> HttpResponse:
+        query = decode_query(request, contract.ProductsQuery)
+        found = Product.objects.all()
+        if query.sku is not None:
+            found = found.filter(sku=query.sku)
+        if query.search is not None:
+            found = found.search(query.search)
+        products, following = _page(found, query)
+        return respond(contract.ProductPageOut(items=[_product_out(row) for row in products], next=following))
+
+
+class ProductView(ApiView):
+    """One product."""
+
+    allowed: ClassVar = {"PUT": MANAGING}
+
+    @describe("Read a product", answers={200: contract.ProductOut, 404: Problem})
+    def get(self, request: Request, product_id: UUID) -> HttpResponse:
+        return respond(_product_out(_product(product_id)))
+
+    @describe(
+        "Create or replace a product",
+        body=contract.ProductIn,
+        answers={200: contract.ProductOut, 201: contract.ProductOut, 409: Problem, 422: Problem},
+        idempotent=True,
+    )
+    def put(self, request: Request, product_id: UUID) -> HttpResponse:
+        body = decode(request, contract.ProductIn)
+        saved = master_data.put_product(
+            self.asker(request),
+            product_id,
+            parent_id=body.parent_id,
+            claim=self.claim(request, _put_product),
+            sku=body.sku,
+            name=body.name,
+            barcode=body.barcode,
+            is_active=body.is_active,
+            listing_expires_at=_utc(body.listing_expires_at),
+        )
+        return answered(saved, _put_product)
+
+
+def _utc(time: datetime | None) -> datetime | None:
+    """A time as the database keeps it. Raises Invalid for one that UTC has no year for."""
+    try:
+        return time and time.astimezone(UTC)
+    except OverflowError as error:
+        fault = Fault("/listingExpiresAt", "invalid", "out of range")
+        raise Invalid("A time is out of its range.", [fault]) from error
+
+
+def _product_out(product: Product) -> contract.ProductOut:
+    return contract.ProductOut(
+        product_id=product.id,
+        sku=product.sku,
+        name=product.name,
+        parent_id=product.parent_id,
+        barcode=product.barcode,
+        is_active=product.is_active,
+        listing_expires_at=product.listing_expires_at,
+    )
+
+
+def _put_product(saved: Saved) -> StoredAnswer:
+    return rendered(_product_out(saved.row), 201 if saved.is_new else 200)
+
+
+class WarehousesView(ApiView):
+    """The list of warehouses."""
+
+    @describe("List warehouses", query=PageQuery, answers={200: contract.WarehousePageOut})
+    def get(self, request: Request) -> HttpResponse:
+        found = Warehouse.objects.visible_to(self.asker(request).store_codes)
+        warehouses, following = _page(found, decode_query(request, PageQuery))
+        return respond(contract.WarehousePageOut(items=[_warehouse_out(row) for row in warehouses], next=following))
+
+
+class WarehouseView(ApiView):
+    """One warehouse."""
+
+    allowed: ClassVar = {"PUT": MANAGING}
+
+    @describe("Read a warehouse", answers={200: contract.WarehouseOut, 404: Problem})
+    def get(self, request: Request, warehouse_id: str) -> HttpResponse:
+        warehouse = Warehouse.objects.visible_to(self.asker(request).store_codes).filter(code=warehouse_id).first()
+        if warehouse is None:
+            raise NotFound(f"There is no warehouse {warehouse_id}.")
+        return respond(_warehouse_out(warehouse))
+
+    @describe(
+        "Create or replace a warehouse",
+        body=contract.WarehouseIn,
+        answers={200: contract.WarehouseOut, 201: contract.WarehouseOut},
+        idempotent=True,
+    )
+    def put(self, request: Request, warehouse_id: str) -> HttpResponse:
+        body = decode(request, contract.WarehouseIn)
+        for name, value in (
+            ("address", body.address),
+            ("contactInfo", body.contact_info),
+            ("capabilities", body.capabilities),
+        ):
+            _check_plain(value, f"/{name}", _DEEPEST)
+        saved = master_data.put_warehouse(
+            self.asker(request),
+            _code(warehouse_id),
+            claim=self.claim(request, _put_warehouse),
+            name=body.name,
+            type=body.type,
+            address=body.address,
+            contact_info=body.contact_info,
+            capabilities=body.capabilities,
+            is_active=body.is_active,
+        )
+        return answered(saved, _put_warehouse)
+
+
+def _check_plain(value: object, pointer: str, levels_left: int) -> None:
+    """Refuse free-form JSON that the database can't keep: NUL characters, or objects nested without end."""
+    if levels_left == 0:
+        raise Invalid("Nested too deeply.", [Fault(pointer, "invalid", f"more than {_DEEPEST} levels")])
+    if isinstance(value, str) and "\0" in value:
+        raise Invalid("A text has a NUL character.", [Fault(pointer, "invalid", "NUL character")])
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in children:
+        if "\0" in str(key):
+            raise Invalid("A name has a NUL character.", [Fault(pointer, "invalid", "NUL character")])
+        _check_plain(child, f"{pointer}/{key}", levels_left - 1)
+
+
+def _code(code: str) -> str:
+    """A code as it may be. Raises Invalid."""
+    if not validate_code.regex.fullmatch(code):
+        raise Invalid(f"This is not a code: {validate_code.message}")
+    return code
+
+
+def _warehouse_out(warehouse: Warehouse) -> contract.WarehouseOut:
+    return contract.WarehouseOut(
+        warehouse_id=warehouse.code,
+        name=warehouse.name,
+        type=warehouse.type,  # type: ignore[arg-type]
+        address=warehouse.address,
+        contact_info=warehouse.contact_info,
+        capabilities=warehouse.capabilities,
+        is_active=warehouse.is_active,
+    )
+
+
+def _put_warehouse(saved: Saved) -> StoredAnswer:
+    return rendered(_warehouse_out(saved.row), 201 if saved.is_new else 200)
+
+
+class StoresView(ApiView):
+    """The list of stores."""
+
+    @describe("List stores", query=PageQuery, answers={200: contract.StorePageOut})
+    def get(self, request: Request) -> HttpResponse:
+        found = Store.objects.visible_to(self.asker(request).store_codes).prefetch_related("sources__warehouse")
+        stores, following = _page(found, decode_query(request, PageQuery))
+        return respond(contract.StorePageOut(items=[_store_out(row) for row in stores], next=following))
+
+
+class StoreView(ApiView):
+    """One store."""
+
+    allowed: ClassVar = {"PUT": MANAGING}
+
+    @describe("Read a store", answers={200: contract.StoreOut, 404: Problem})
+    def get(self, request: Request, store_id: str) -> HttpResponse:
+        store = Store.objects.visible_to(self.asker(request).store_codes).filter(code=store_id).first()
+        if store is None:
+            raise NotFound(f"There is no store {store_id}.")
+        return respond(_store_out(store))
+
+    @describe(
+        "Create or replace a store",
+        body=contract.StoreIn,
+        answers={200: contract.StoreOut, 201: contract.StoreOut, 422: Problem},
+        idempotent=True,
+    )
+    def put(self, request: Request, store_id: str) -> HttpResponse:
+        body = decode(request, contract.StoreIn)
+        priorities = {source.warehouse_id: source.priority for source in body.warehouses}
+        if len(priorities) != len(body.warehouses):
+            raise Invalid("A warehouse is named once.", [Fault("/warehouses", "invalid", "a warehouse stands twice")])
+        saved = master_data.put_store(
+            self.asker(request),
+            _code(store_id),
+            name=body.name,
+            ttl_minutes=body.ttl_minutes,
+            priorities=priorities,
+            claim=self.claim(request, _put_store),
+        )
+        return answered(saved, _put_store)
+
+
+def _store_out(store: Store) -> contract.StoreOut:
+    return contract.StoreOut(
+        store_id=store.code,
+        name=store.name,
+        is_default=store.is_default,
+        ttl_minutes=store.ttl_minutes,
+        warehouses=[
+            contract.SourceOut(warehouse_id=source.warehouse.code, priority=source.priority)
+            for source in store.sources.all()
+        ],
+    )
+
+
+def _put_store(saved: Saved) -> StoredAnswer:
+    return rendered(_store_out(saved.row), 201 if saved.is_new else 200)

@@ -1,0 +1,169 @@
+"""What the names in a request stand for: stores, warehouses, products and the levels they meet in.
+
+Two reads for a whole batch, without locks: whatever depends on stock is decided later, under the levels' locks.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID
+
+from django.db import connection
+
+from audit.services import Asker
+from inventory.errors import (
+    ListingExpired,
+    ProductInactive,
+    UnknownProduct,
+    UnknownStore,
+    UnknownWarehouse,
+    WarehouseInactive,
+    WarehouseNotInStore,
+)
+from inventory.models import Warehouse
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A warehouse that a store sells from."""
+
+    id: UUID
+    code: str
+    is_active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StoreFacts:
+    """A store and its warehouses, the preferred first."""
+
+    id: UUID
+    code: str
+    ttl_minutes: int | None
+    is_default: bool
+    sources: tuple[Source, ...]
+
+    @property
+    def active_sources(self) -> list[UUID]:
+        """The warehouses that may serve a sourced line, the preferred first."""
+        return [source.id for source in self.sources if source.is_active]
+
+    def source(self, code: str) -> Source:
+        """The store's warehouse of this code.
+
+        Raises UnknownWarehouse or WarehouseNotInStore.
+        """
+        for source in self.sources:
+            if source.code == code:
+                return source
+        if Warehouse.objects.filter(code=code).exists():
+            raise WarehouseNotInStore(f"Store {self.code} doesn't sell from warehouse {code}.")
+        raise UnknownWarehouse(f"There is no warehouse {code}.")
+
+
+@dataclass(frozen=True, slots=True)
+class ProductFacts:
+    """A product (or variant) and whether it may be sold now. A variant follows its parent, too."""
+
+    id: UUID
+    parent_id: UUID | None
+    is_active: bool
+    is_listed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """The stores, products and levels that a batch speaks of. ``levels`` is by (product, warehouse)."""
+
+    stores: dict[str, StoreFacts]
+    default_store: StoreFacts | None
+    products: dict[UUID, ProductFacts]
+    levels: dict[tuple[UUID, UUID], UUID]
+
+    def store_for(self, asker: Asker, code: str | None) -> StoreFacts:
+        """The store that a request means: the one it names, else the asker's only one, else the default.
+
+        Raises UnknownStore, also for a store that the asker may not see.
+        """
+        if code is None and len(asker.store_codes) == 1:
+            code = asker.store_codes[0]
+        store = self.stores.get(code) if code is not None else self.default_store
+        if store is None or (asker.store_codes and store.code not in asker.store_codes):
+            raise UnknownStore(
+                f"There is no store {code}." if code else "Name a store: there is no default for this client."
+            )
+        return store
+
+    def product_for(self, product_id: UUID, variant_id: UUID | None) -> ProductFacts:
+        """The product that a line means: its variant if it names one. Raises UnknownProduct."""
+        product = self.products.get(variant_id or product_id)
+        if product is None:
+            raise UnknownProduct(f"There is no product {variant_id or product_id}.")
+        if variant_id is not None and product_id not in (product.parent_id, product.id):
+            raise UnknownProduct(f"Product {product_id} has no variant {variant_id}.")
+        return product
+
+
+def require_sellable(product: ProductFacts, source: Source | None) -> None:
+    """Refuse what may not be held anew. Raises ProductInactive, ListingExpired or WarehouseInactive."""
+    if not product.is_active:
+        raise ProductInactive(f"Product {product.id} is not active.")
+    if not product.is_listed:
+        raise ListingExpired(f"The listing of product {product.id} has ended.")
+    if source is not None and not source.is_active:
+        raise WarehouseInactive(f"Warehouse {source.code} is not active.")
+
+
+_STORES: Final = """
+SELECT store.id, store.code, store.ttl_minutes, store.is_default, warehouse.id, warehouse.code, warehouse.is_active
+FROM inventory_store store
+LEFT JOIN inventory_storewarehouse source ON source.store_id = store.id
+LEFT JOIN inventory_warehouse warehouse ON warehouse.id = source.warehouse_id
+WHERE store.code = ANY(%s::text[]) OR (store.is_default AND %s)
+ORDER BY store.id, source.priority, warehouse.code
+"""
+
+_PRODUCTS: Final = """
+SELECT product.id, product.parent_id, product.is_active AND coalesce(parent.is_active, true),
+    coalesce(product.listing_expires_at > statement_timestamp(), true)
+    AND coalesce(parent.listing_expires_at > statement_timestamp(), true), level.warehouse_id, level.id
+FROM inventory_product product
+LEFT JOIN inventory_product parent ON parent.id = product.parent_id
+LEFT JOIN inventory_stocklevel level ON level.product_id = product.id
+WHERE product.id = ANY(%s)
+"""
+
+
+def read_stores(codes: Iterable[str], *, with_default: bool) -> dict[str, StoreFacts]:
+    """Stores by code, one query. Codes that name no store are left out."""
+    with connection.cursor() as cursor:
+        cursor.execute(_STORES, [list(codes), with_default])
+        rows = cursor.fetchall()
+    sources: dict[str, list[Source]] = {}
+    for row in rows:
+        of_store = sources.setdefault(row[1], [])
+        if row[4] is not None:
+            of_store.append(Source(row[4], row[5], row[6]))
+    return {row[1]: StoreFacts(row[0], row[1], row[2], row[3], tuple(sources[row[1]])) for row in rows}
+
+
+def read_catalogue(askers_and_stores: Iterable[tuple[Asker, str | None]], product_ids: Collection[UUID]) -> Catalogue:
+    """What a batch needs to know, two queries whatever its size."""
+    codes: set[str] = set()
+    with_default = False
+    for asker, code in askers_and_stores:
+        if code is not None:
+            codes.add(code)
+        elif len(asker.store_codes) == 1:
+            codes.add(asker.store_codes[0])
+        else:
+            with_default = True
+    stores = read_stores(codes, with_default=with_default)
+    with connection.cursor() as cursor:
+        cursor.execute(_PRODUCTS, [list(product_ids)])
+        rows = cursor.fetchall()
+    return Catalogue(
+        stores=stores,
+        default_store=next((store for store in stores.values() if store.is_default), None),
+        products={row[0]: ProductFacts(*row[:4]) for row in rows},
+        levels={(row[0], row[4]): row[5] for row in rows if row[5] is not None},
+    )

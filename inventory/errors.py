@@ -1,0 +1,82 @@
+"""Why a stock command can't be met. Errors carry facts; ``config/problems.py`` gives them a status."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from audit.errors import DomainError, Fault
+
+
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """A line that is short. Quantities in units; ``available`` is what was sellable when it was decided.
+
+    ``pointer`` is the line's place in the body; ``product_id`` is the parent where ``variant_id`` is set.
+    """
+
+    pointer: str
+    product_id: UUID
+    variant_id: UUID | None
+    warehouse: str | None
+    requested: int
+    available: int
+
+    def fault(self) -> Fault:
+        """The line with what a caller needs to mend it."""
+        facts: dict[str, object] = {"productId": str(self.product_id)}
+        if self.variant_id:
+            facts["variantId"] = str(self.variant_id)
+        if self.warehouse:
+            facts["warehouseId"] = self.warehouse
+        facts |= {"requested": self.requested, "available": self.available}
+        detail = f"{self.requested} requested, {self.available} available"
+        return Fault(self.pointer, InsufficientStock.code, detail, facts)
+
+
+class InsufficientStock(DomainError):
+    """Fewer units than were asked for. ``levels`` is where units were looked for."""
+
+    def __init__(self, shortages: Sequence[Shortage], levels: Collection[UUID] = ()) -> None:
+        super().__init__("Not enough stock for this request.", [shortage.fault() for shortage in shortages])
+        self.shortages = tuple(shortages)
+        self.levels = frozenset(levels)
+
+
+class UnknownProduct(DomainError):
+    """No product has this id, or the variant isn't the product's."""
+
+
+class UnknownWarehouse(DomainError):
+    """No warehouse has this code."""
+
+
+class UnknownStore(DomainError):
+    """No store has this code, or the caller may not see it."""
+
+
+class WarehouseNotInStore(DomainError):
+    """The store doesn't sell from this warehouse, or the caller may not touch it."""
+
+
+class ProductInactive(DomainError):
+    """The product (or its parent) is switched off."""
+
+
+class ListingExpired(DomainError):
+    """The product's listing is past its end."""
+
+
+class WarehouseInactive(DomainError):
+    """The warehouse is switched off."""
+
+
+class QuantityLimit(DomainError):
+    """On hand would exceed what one level may have."""
+
+
+class VersionConflict(DomainError):
+    """The level has changed since the caller read it."""
+
+
+class SkuTaken(DomainError):
+    """Another product has this SKU."""

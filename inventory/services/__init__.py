@@ -1,0 +1,1 @@
+"""Verbs that change stock: one family a module."""

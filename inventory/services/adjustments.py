@@ -1,0 +1,270 @@
+"""Change on hand by what people did with it: receive, ship, return, correct."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from django.conf import settings
+from uuid_utils.compat import uuid7
+
+from audit import idempotency
+from audit.errors import DomainError, Fault, Invalid
+from audit.idempotency import Claim, StoredAnswer
+from audit.identifiers import ADJUSTMENT, public_id
+from audit.services import Asker, Entry, Event, publish, record
+from inventory import transactions
+from inventory.errors import (
+    InsufficientStock,
+    QuantityLimit,
+    Shortage,
+    UnknownProduct,
+    UnknownWarehouse,
+    VersionConflict,
+)
+from inventory.locking import Counters, LockedLevels, lock_levels
+from inventory.models import QUANTITY_LIMIT, Movement, Product, StockLevel, Warehouse
+from inventory.services.ledger import Cause, Ledger
+
+KEY_LIFETIME: Final = timedelta(hours=settings.IDEMPOTENCY_KEY_HOURS)
+_SIGNS: Final = {"RECEIPT": 1, "RETURN": 1, "SHIPMENT": -1, "ADJUSTMENT": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """One line. ``quantity`` is in units, positive but for an ADJUSTMENT, which is signed; ``warehouse`` is a code."""
+
+    product_id: UUID
+    variant_id: UUID | None
+    warehouse: str
+    quantity: int
+    type: str
+    reason: str
+    reference: str = ""
+    cost_per_unit: Decimal | None = None
+    expected_version: int | None = None
+
+    @property
+    def change(self) -> int:
+        """The signed change of on hand."""
+        return _SIGNS[self.type] * self.quantity
+
+
+@dataclass(frozen=True, slots=True)
+class AdjustRequest:
+    """One request; ``id`` is made before the first try (architecture 8)."""
+
+    asker: Asker
+    adjustments: tuple[Adjustment, ...]
+    claim: Claim | None = None
+    id: UUID = field(default_factory=uuid7)
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedLine:
+    """A line as it was applied. ``product_id`` is the parent where ``variant_id`` is set; on hand before and after."""
+
+    adjustment: Adjustment
+    level_id: UUID
+    product_id: UUID
+    variant_id: UUID | None
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Adjusted:
+    """All the lines, in the order of the request."""
+
+    id: UUID
+    lines: tuple[AppliedLine, ...]
+    actor: str
+    now: datetime
+
+
+def apply_adjustments(request: AdjustRequest) -> Adjusted | StoredAnswer:
+    """Apply all lines, or none. Lines of one level are decided on as one; additions come first.
+
+    A first addition creates the stock level, in a transaction of its own, sorted, before anything is locked (api.md, rule 8).
+
+    Raises UnknownProduct, UnknownWarehouse (also where the asker's stores don't sell from it), Invalid for a quantity of the
+    wrong sign, InsufficientStock (on hand would fall below reserved), QuantityLimit, VersionConflict,
+    IdempotencyKeyReused, IdempotencyInProgress, Busy. Locks: claim, the levels by id.
+    """
+    _check_signs(request.adjustments)
+    places = _resolve(request)
+    missing = {place[:2] for place, line in zip(places, request.adjustments, strict=True) if _needs_level(place, line)}
+    if missing:
+        transactions.run(lambda: _create_levels(sorted(missing)))
+        places = _resolve(request)
+    return transactions.run(lambda: adjust(request, places))
+
+
+def adjust(request: AdjustRequest, places: "Sequence[Place]") -> Adjusted | StoredAnswer:
+    """The inner service; requires an open transaction. ``places`` says where each line's level is."""
+    verdict = idempotency.claim_all([request.claim], lifetime=KEY_LIFETIME)[0]
+    if isinstance(verdict, DomainError):
+        raise verdict
+    if verdict is not None:
+        return verdict
+    levels = lock_levels({place.level_id for place in places if place.level_id})
+    _check_versions(request.adjustments, places, levels)
+    _check_quantities(request.adjustments, places, levels)
+    ledger = Ledger(levels)
+    applied = _apply(request, places, levels, ledger)
+    adjusted = Adjusted(request.id, tuple(applied), request.asker.actor, levels.now)
+    with transactions.one_round_trip():
+        ledger.write(levels.now)
+        record([_entry(request, line) for line in applied], now=levels.now)
+        publish([_event(request, line) for line in applied], now=levels.now)
+        idempotency.store_all([(request.claim, adjusted)], now=levels.now)
+    return adjusted
+
+
+class Place(NamedTuple):
+    """Where a line's stock is. ``level_id`` is None for a level that doesn't exist yet."""
+
+    product_id: UUID
+    warehouse_id: UUID
+    parent_id: UUID | None
+    level_id: UUID | None
+
+
+def _needs_level(place: Place, line: Adjustment) -> bool:
+    return place.level_id is None and line.change > 0
+
+
+def _check_signs(adjustments: Sequence[Adjustment]) -> None:
+    faults = []
+    for index, adjustment in enumerate(adjustments):
+        pointer = f"/adjustments/{index}/quantity"
+        if adjustment.quantity == 0:
+            faults.append(Fault(pointer, "invalid", "must not be 0"))
+        elif adjustment.quantity < 0 and adjustment.type != Movement.Type.ADJUSTMENT:
+            faults.append(Fault(pointer, "invalid", f"a {adjustment.type} has a positive quantity"))
+    if faults:
+        raise Invalid("A quantity has the wrong sign.", faults)
+
+
+def _resolve(request: AdjustRequest) -> list[Place]:
+    """Where the lines' stock is; three queries whatever their number."""
+    wanted = [a.variant_id or a.product_id for a in request.adjustments]
+    products = dict(Product.objects.filter(id__in=wanted).values_list("id", "parent_id"))
+    seen = Warehouse.objects.visible_to(request.asker.store_codes)
+    warehouses = dict(seen.filter(code__in={a.warehouse for a in request.adjustments}).values_list("code", "id"))
+    found = StockLevel.objects.filter(product__in=products, warehouse__in=warehouses.values())
+    levels = {
+        (product, warehouse): id_ for id_, product, warehouse in found.values_list("id", "product_id", "warehouse_id")
+    }
+    places = []
+    for index, (stock_id, line) in enumerate(zip(wanted, request.adjustments, strict=True)):
+        parent_id = products.get(stock_id)
+        if stock_id not in products or (line.variant_id and line.product_id not in (parent_id, stock_id)):
+            error = UnknownProduct(f"There is no product {stock_id}.")
+            field_name = "variantId" if line.variant_id else "productId"
+            raise UnknownProduct(error.detail, [error.at(f"/adjustments/{index}/{field_name}")])
+        warehouse_id = warehouses.get(line.warehouse)
+        if warehouse_id is None:
+            unknown = UnknownWarehouse(f"There is no warehouse {line.warehouse}.")
+            raise UnknownWarehouse(unknown.detail, [unknown.at(f"/adjustments/{index}/warehouseId")])
+        places.append(Place(stock_id, warehouse_id, parent_id, levels.get((stock_id, warehouse_id))))
+    return places
+
+
+def _create_levels(keys: Sequence[tuple[UUID, UUID]]) -> None:
+    """Create levels, in the order given, that nobody else has created meanwhile."""
+    StockLevel.objects.bulk_create(
+        [StockLevel(product_id=product_id, warehouse_id=warehouse_id) for product_id, warehouse_id in keys],
+        ignore_conflicts=True,
+    )
+
+
+def _check_versions(adjustments: Sequence[Adjustment], places: Sequence[Place], levels: LockedLevels) -> None:
+    faults = []
+    for index, (adjustment, place) in enumerate(zip(adjustments, places, strict=True)):
+        version = levels.by_id[place.level_id].version if place.level_id else 0
+        if adjustment.expected_version not in (None, version):
+            detail = f"the level has version {version}, not {adjustment.expected_version}"
+            faults.append(Fault(f"/adjustments/{index}/expectedVersion", VersionConflict.code, detail))
+    if faults:
+        raise VersionConflict("A stock level has changed since it was read.", faults)
+
+
+def _check_quantities(adjustments: Sequence[Adjustment], places: Sequence[Place], levels: LockedLevels) -> None:
+    """Decide each level by the sum of its lines. On hand never falls below reserved: physical stock that is promised."""
+    lines: dict[tuple[UUID, UUID], list[int]] = {}
+    for index, place in enumerate(places):
+        lines.setdefault((place.product_id, place.warehouse_id), []).append(index)
+    shortages: list[Shortage] = []
+    for indexes in lines.values():
+        place = places[indexes[0]]
+        counters = levels.by_id[place.level_id] if place.level_id else Counters(0, 0, 0, 0)
+        change = sum(adjustments[index].change for index in indexes)
+        free = counters.on_hand - counters.reserved
+        if change < -free:
+            pointer = f"/adjustments/{indexes[0]}"
+            parent, own = place.parent_id or place.product_id, place.product_id if place.parent_id else None
+            shortages.append(Shortage(pointer, parent, own, adjustments[indexes[0]].warehouse, -change, free))
+        if counters.on_hand + change > QUANTITY_LIMIT:
+            limit = QuantityLimit(f"A level has at most {QUANTITY_LIMIT} units.")
+            raise QuantityLimit(limit.detail, [limit.at(f"/adjustments/{indexes[0]}/quantity")])
+    if shortages:
+        raise InsufficientStock(shortages, [place.level_id for place in places if place.level_id])
+
+
+def _apply(request: AdjustRequest, places: Sequence[Place], levels: LockedLevels, ledger: Ledger) -> list[AppliedLine]:
+    """Move the lines on the ledger, additions first, so that no balance in between is below zero."""
+    applied: dict[int, AppliedLine] = {}
+    for index in sorted(range(len(places)), key=lambda i: request.adjustments[i].change < 0):
+        line, place = request.adjustments[index], places[index]
+        assert place.level_id is not None  # noqa: S101 - quantities were checked: only additions need a new level
+        before = levels.by_id[place.level_id].on_hand
+        ledger.move(
+            place.level_id,
+            line.change,
+            Cause(
+                type=line.type,
+                actor=request.asker.actor,
+                reason=line.reason,
+                reference=line.reference,
+                cost_per_unit=line.cost_per_unit,
+                adjustment_id=request.id,
+            ),
+        )
+        parent, own = place.parent_id or place.product_id, place.product_id if place.parent_id else None
+        applied[index] = AppliedLine(line, place.level_id, parent, own, before, before + line.change)
+    return [applied[index] for index in range(len(places))]
+
+
+def _facts(line: AppliedLine) -> dict[str, object]:
+    facts: dict[str, object] = {"productId": line.product_id}
+    if line.variant_id:
+        facts["variantId"] = line.variant_id
+    return facts | {"warehouseId": line.adjustment.warehouse}
+
+
+def _entry(request: AdjustRequest, line: AppliedLine) -> Entry:
+    changes = _facts(line) | {
+        "adjustmentId": public_id(ADJUSTMENT, request.id),
+        "type": line.adjustment.type,
+        "onHand": [line.before, line.after],
+        "reason": line.adjustment.reason,
+        "reference": line.adjustment.reference,
+    }
+    return Entry(request.asker, "inventory_stock_adjusted", line.level_id, changes)
+
+
+def _event(request: AdjustRequest, line: AppliedLine) -> Event:
+    payload = {
+        "adjustmentId": public_id(ADJUSTMENT, request.id),
+        **_facts(line),
+        "adjustmentType": line.adjustment.type,
+        "quantity": line.adjustment.quantity,
+        "previousStock": line.before,
+        "newStock": line.after,
+        "reason": line.adjustment.reason,
+        "adjustedBy": request.asker.actor,
+    }
+    return Event("StockAdjustedEvent", str(line.level_id), payload)

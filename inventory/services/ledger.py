@@ -1,0 +1,126 @@
+"""The only writer of on hand and reserved, and of the movements that explain on hand.
+
+Callers hold the levels' locks (``locking.lock_levels``) and have decided on what they read there. Changes are collected in
+a ``Ledger`` and written once: two statements, however many levels and movements there are.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Final
+from uuid import UUID
+
+from django.db import connection
+from uuid_utils.compat import uuid7
+
+from inventory.locking import LockedLevels
+
+_UPDATE_LEVELS: Final = """
+UPDATE inventory_stocklevel AS level SET
+    on_hand = level.on_hand + t.on_hand, reserved = level.reserved + t.reserved, version = level.version + t.bumps,
+    updated_at = %(now)s, last_movement_at = CASE WHEN t.moved THEN %(now)s ELSE level.last_movement_at END
+FROM unnest(%(ids)s::uuid[], %(on_hand)s::int[], %(reserved)s::int[], %(bumps)s::int[], %(moved)s::bool[])
+    AS t (id, on_hand, reserved, bumps, moved)
+WHERE level.id = t.id
+"""
+
+_INSERT_MOVEMENTS: Final = """
+INSERT INTO inventory_movement (id, level_id, type, quantity, quantity_before, quantity_after, reason, reference_type,
+    reference, cost_per_unit, actor, adjustment_id, created_at)
+SELECT t.*, %s FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::int[], %s::int[], %s::int[], %s::text[], %s::text[],
+    %s::text[], %s::numeric[], %s::text[], %s::uuid[]) AS t
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why on hand changes. ``type`` is a ``Movement.Type`` value; ``reference`` is what the caller calls it."""
+
+    type: str
+    actor: str
+    reason: str = ""
+    reference_type: str = ""
+    reference: str = ""
+    cost_per_unit: Decimal | None = None
+    adjustment_id: UUID | None = None
+
+
+@dataclass(slots=True)
+class _Change:
+    on_hand: int = 0
+    reserved: int = 0
+    bumps: int = 0
+    moved: bool = False
+
+
+class Ledger:
+    """The changes of one transaction to levels that it has locked.
+
+    Each call changes the locked counters at once, so that the next decision of the batch stands on it, and is written by
+    ``write``. What the counters may never be is refused by the database's constraints, too.
+    """
+
+    def __init__(self, levels: LockedLevels) -> None:
+        self._levels = levels
+        self._changes: dict[UUID, _Change] = {}
+        self._movements: list[tuple[object, ...]] = []
+
+    def reserve(self, level_id: UUID, quantity: int) -> None:
+        """Raise (or, with a negative quantity, lower) what is reserved, in units."""
+        self._levels.by_id[level_id].reserved += quantity
+        change = self._change(level_id)
+        change.reserved += quantity
+
+    def move(self, level_id: UUID, quantity: int, cause: Cause) -> None:
+        """Change on hand by a signed quantity, in units, and write its movement."""
+        counters = self._levels.by_id[level_id]
+        before = counters.on_hand
+        counters.on_hand += quantity
+        change = self._change(level_id)
+        change.on_hand += quantity
+        change.moved = True
+        self._movements.append(
+            (
+                uuid7(),
+                level_id,
+                cause.type,
+                quantity,
+                before,
+                before + quantity,
+                cause.reason,
+                cause.reference_type,
+                cause.reference,
+                cause.cost_per_unit,
+                cause.actor,
+                cause.adjustment_id,
+            )
+        )
+
+    def write(self, now: datetime) -> None:
+        """Write all changes: one UPDATE of levels, one INSERT of movements. Requires the levels' locks."""
+        changes = {level: c for level, c in self._changes.items() if c.moved or c.reserved or c.on_hand}
+        with connection.cursor() as cursor:
+            if changes:
+                cursor.execute(
+                    _UPDATE_LEVELS,
+                    {
+                        "now": now,
+                        "ids": list(changes),
+                        "on_hand": [change.on_hand for change in changes.values()],
+                        "reserved": [change.reserved for change in changes.values()],
+                        "bumps": [change.bumps for change in changes.values()],
+                        "moved": [change.moved for change in changes.values()],
+                    },
+                )
+            if self._movements:
+                cursor.execute(
+                    _INSERT_MOVEMENTS, [now, *(list(column) for column in zip(*self._movements, strict=True))]
+                )
+
+    def _change(self, level_id: UUID) -> _Change:
+        change = self._changes.get(level_id)
+        if change is None:
+            change = self._changes[level_id] = _Change()
+        change.bumps += 1
+        self._levels.by_id[level_id].version += 1
+        return change

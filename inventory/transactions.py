@@ -1,0 +1,122 @@
+"""The one way to open a transaction that changes stock: bounded in time, retried where that is safe.
+
+Deadlock, serialisation failure and lock timeout are known rollbacks and are tried again. A connection lost on the way to
+COMMIT is not: what became of that very transaction is found out before anything is done again (docs/adr/0001).
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Final, TypeVar
+from uuid import UUID
+
+import psycopg
+import structlog
+from django.conf import settings
+from django.db import Error, connection, transaction
+
+from audit.errors import Busy
+from audit.models import AuditEntry
+from audit.services import last_recorded
+
+logger = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+_OPEN: Final = """
+SELECT pg_current_xact_id()::text, set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true)
+"""
+_KNOWN_ROLLBACKS: Final = (
+    psycopg.errors.DeadlockDetected,
+    psycopg.errors.SerializationFailure,
+    psycopg.errors.LockNotAvailable,
+)
+_PAUSE_SECONDS: Final = 0.02
+_BUSY: Final = "The stock is busy; nothing of this request was done. Try again."
+
+
+def run(work: Callable[[], T], *, timeout_seconds: float | None = None, retries: int | None = None) -> T:
+    """Do ``work`` in a transaction of its own and return what it returns, once committed.
+
+    ``work`` may run several times, each time in a new transaction, with nothing left of the try before: what it hands out
+    to callers must come from its return value. All tries together are bounded by the timeout and the number of retries,
+    ``LOCK_TIMEOUT`` and ``LOCK_RETRIES`` where none are given.
+
+    Raises Busy where a lock wasn't had in that time or the database is away, and whatever ``work`` raises.
+    """
+    deadline = time.monotonic() + (settings.LOCK_TIMEOUT if timeout_seconds is None else timeout_seconds)
+    for _ in range((settings.LOCK_RETRIES if retries is None else retries) + 1):
+        xid: str | None = None
+        done: list[T] = []
+        last_recorded.set(None)
+        try:
+            with transaction.atomic(durable=True):
+                xid = _open(deadline)
+                done.append(work())
+            return done[0]
+        except Error as error:
+            cause = error.__cause__
+            if isinstance(cause, psycopg.errors.QueryCanceled):
+                raise Busy(_BUSY) from error
+            if not isinstance(cause, _KNOWN_ROLLBACKS):
+                if not _is_connection_lost():
+                    raise
+                logger.warning("database_connection_lost", error=str(error))
+                if xid and done and _is_committed(xid, last_recorded.get(), deadline):
+                    return done[0]
+        if time.monotonic() >= deadline:
+            break
+        time.sleep(_PAUSE_SECONDS * (0.5 + random.random()))  # noqa: S311 - spreads retries, guards nothing
+    raise Busy(_BUSY)
+
+
+@contextmanager
+def one_round_trip() -> Iterator[None]:
+    """Send the statements of the block together; their errors are raised at its end. Read no result inside."""
+    connection.ensure_connection()
+    with connection.wrap_database_errors, connection.connection.pipeline():
+        yield
+
+
+def _open(deadline: float) -> str:
+    """Bound the waits of this transaction; its id."""
+    remaining_ms = str(max(1, int((deadline - time.monotonic()) * 1000)))
+    with connection.cursor() as cursor:
+        cursor.execute(_OPEN, [remaining_ms, remaining_ms])
+        return str(cursor.fetchone()[0])
+
+
+def _is_connection_lost() -> bool:
+    """Whether the transaction ended with its connection: Django drops one that it can't roll back on."""
+    return connection.connection is None or bool(connection.connection.closed)
+
+
+def _is_committed(xid: str, entry_id: UUID | None, deadline: float) -> bool:
+    """Whether a transaction whose end wasn't heard took effect.
+
+    First waits until the server has ended it one way or the other, then looks for the audit entry that it wrote: after a
+    crash of the server, the number alone may already belong to another transaction.
+
+    Raises Busy if that can't be found out in time.
+    """
+    if entry_id is None:
+        return True  # It changed nothing: what it decided stands.
+    while time.monotonic() < deadline:
+        try:
+            if not _is_running(xid):
+                return AuditEntry.objects.filter(pk=entry_id).exists()
+        except Error:
+            connection.close()
+        time.sleep(_PAUSE_SECONDS)
+    raise Busy("The database went away while this request was being answered; ask for its outcome before repeating it.")
+
+
+def _is_running(xid: str) -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_xact_status(%s::text::xid8)", [xid])
+            return bool(cursor.fetchone()[0] == "in progress")
+    except Error as error:
+        if isinstance(error.__cause__, psycopg.errors.InvalidParameterValue):
+            return False  # The server has never heard of it: it crashed before anything of it was kept.
+        raise

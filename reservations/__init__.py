@@ -1,0 +1,1 @@
+"""Who holds it, until when; and whatever needs stock and holds."""

@@ -1,0 +1,27 @@
+"""Why a hold can't be made, kept or turned into a sale."""
+
+from audit.errors import DomainError
+
+
+class ReservationNotFound(DomainError):
+    """There is no such reservation, or it is another store's and not for this caller."""
+
+
+class ReservationExpired(DomainError):
+    """The hold is past its ``expiresAt`` (api.md, rule 3), swept or not."""
+
+
+class ReservationReleased(DomainError):
+    """The stock was given back before."""
+
+
+class ReservationConsumed(DomainError):
+    """The hold was turned into a sale before (where that matters: for another order)."""
+
+
+class AlreadyExtended(DomainError):
+    """A hold is extended once."""
+
+
+class TimeoutTooLong(DomainError):
+    """A hold may not live that long. Never clamped: a shopper must not be told a time that isn't kept."""

@@ -1,0 +1,16 @@
+"""Sweep due holds once, for those who run cron instead of Celery."""
+
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from reservations.services import expiry
+
+
+class Command(BaseCommand):
+    """Prints how many holds were expired."""
+
+    help = "Record all holds past their end as expired and give their stock back."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        self.stdout.write(f"{expiry.expire_due_holds()} holds expired")

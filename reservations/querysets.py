@@ -1,0 +1,46 @@
+"""Chainable reads of reservations."""
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Self
+from uuid import UUID
+
+from django.db import models
+from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Now
+
+if TYPE_CHECKING:
+    from reservations.models import Reservation
+
+
+class ReservationQuerySet(models.QuerySet["Reservation"]):
+    """Reservations; ``Now`` is the database's clock."""
+
+    def visible_to(self, store_codes: Collection[str]) -> Self:
+        """Those of these stores; of all stores where none are named."""
+        return self.filter(store__code__in=store_codes) if store_codes else self
+
+    def due(self) -> Self:
+        """ACTIVE and past their end: dead, whether swept or not (api.md, rule 3)."""
+        return self.filter(status="ACTIVE", expires_at__lte=Now())
+
+    def in_state(self, status: str) -> Self:
+        """By status as it reads: due ones are EXPIRED."""
+        if status == "ACTIVE":
+            return self.filter(status="ACTIVE", expires_at__gt=Now())
+        if status == "EXPIRED":
+            return self.filter(Q(status="EXPIRED") | Q(status="ACTIVE", expires_at__lte=Now()))
+        return self.filter(status=status)
+
+    def matching(
+        self, *, cart_id: str | None, order_id: str | None, customer_id: str | None, product_id: UUID | None
+    ) -> Self:
+        """By the caller's own ids, and by product (a parent stands for its variants, too); None means any."""
+        found = self
+        for field, value in (("cart_id", cart_id), ("order_id", order_id), ("customer_id", customer_id)):
+            if value is not None:
+                found = found.filter(**{field: value})
+        if product_id is not None:
+            item = self.model._meta.get_field("items").related_model
+            of_product = Q(level__product_id=product_id) | Q(level__product__parent_id=product_id)
+            found = found.filter(Exists(item._default_manager.filter(of_product, reservation_id=OuterRef("pk"))))
+        return found

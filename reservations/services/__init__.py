@@ -1,0 +1,1 @@
+"""Verbs that change holds: one family a module."""

@@ -1,0 +1,127 @@
+"""What shoppers may be told: sellable units, due holds counted as free (api.md, rule 1). Reads only, no locks."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from django.db import connection
+
+from audit.services import Asker
+from inventory.errors import UnknownStore
+
+_SELLABLE: Final = """
+SELECT level.id, level.on_hand - level.reserved - level.min_stock_level + coalesce(due.quantity, 0), clock_timestamp()
+FROM inventory_stocklevel level
+LEFT JOIN LATERAL (
+    SELECT sum(item.quantity)::int AS quantity FROM reservations_reservationitem item
+    WHERE item.level_id = level.id AND item.held_until <= statement_timestamp()
+) due ON true
+WHERE level.id = ANY(%s)
+"""
+
+
+def read_sellable(level_ids: Collection[UUID]) -> tuple[datetime, dict[UUID, int]]:
+    """The database's clock, and sellable units by level. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SELLABLE, [list(level_ids)])
+        rows = cursor.fetchall()
+        if not rows:
+            cursor.execute("SELECT clock_timestamp()")
+            return cursor.fetchone()[0], {}
+    return rows[0][2], {row[0]: max(0, row[1]) for row in rows}
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A line that is asked about: units of a product, in one warehouse (a code) or in all of the store's."""
+
+    product_id: UUID
+    variant_id: UUID | None
+    quantity: int
+    warehouse: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """The answer to one line. ``by_warehouse`` gives sellable units by code, the preferred warehouse first.
+
+    ``product_id`` is the parent where ``variant_id`` is set; for an unknown product both are as asked.
+    """
+
+    query: Query
+    product_id: UUID
+    variant_id: UUID | None
+    is_known: bool
+    by_warehouse: tuple[tuple[str, int], ...]
+
+    @property
+    def available(self) -> int:
+        """Sellable units in all."""
+        return sum(quantity for _, quantity in self.by_warehouse)
+
+    @property
+    def status(self) -> str:
+        """AVAILABLE, INSUFFICIENT (some, not enough), OUT_OF_STOCK or UNKNOWN_PRODUCT."""
+        if not self.is_known:
+            return "UNKNOWN_PRODUCT"
+        if self.available >= self.query.quantity:
+            return "AVAILABLE"
+        return "INSUFFICIENT" if self.available else "OUT_OF_STOCK"
+
+
+_CHECK: Final = """
+SELECT store.code, product.id, product.parent_id, warehouse.code,
+    CASE WHEN warehouse.is_active AND product.is_active AND coalesce(parent.is_active, true)
+        AND coalesce(product.listing_expires_at > statement_timestamp(), true)
+        AND coalesce(parent.listing_expires_at > statement_timestamp(), true)
+    THEN greatest(0, level.on_hand - level.reserved - level.min_stock_level + coalesce(due.quantity, 0)) ELSE 0 END
+FROM inventory_store store
+LEFT JOIN inventory_product product ON product.id = ANY(%s)
+LEFT JOIN inventory_product parent ON parent.id = product.parent_id
+LEFT JOIN inventory_storewarehouse source ON source.store_id = store.id
+LEFT JOIN inventory_stocklevel level ON level.product_id = product.id AND level.warehouse_id = source.warehouse_id
+LEFT JOIN inventory_warehouse warehouse ON warehouse.id = level.warehouse_id
+LEFT JOIN LATERAL (
+    SELECT sum(item.quantity)::int AS quantity FROM reservations_reservationitem item
+    WHERE item.level_id = level.id AND item.held_until <= statement_timestamp()
+) due ON true
+WHERE CASE WHEN %s::text IS NULL THEN store.is_default ELSE store.code = %s::text END
+ORDER BY source.priority, warehouse.code
+"""
+
+
+def check_availability(asker: Asker, store: str | None, queries: Sequence[Query]) -> list[Availability]:
+    """What may be held of each line, in the order of the lines. One query whatever their number.
+
+    Raises UnknownStore, also for a store that the asker may not see.
+    """
+    code = store or (asker.store_codes[0] if len(asker.store_codes) == 1 else None)
+    with connection.cursor() as cursor:
+        cursor.execute(_CHECK, [[query.variant_id or query.product_id for query in queries], code, code])
+        rows = cursor.fetchall()
+    if not rows or (asker.store_codes and rows[0][0] not in asker.store_codes):
+        raise UnknownStore(
+            f"There is no store {code}." if code else "Name a store: there is no default for this client."
+        )
+    parents = {row[1]: row[2] for row in rows}
+    levels: dict[UUID, list[tuple[str, int]]] = {}
+    for _, product_id, _, warehouse, sellable in rows:
+        if warehouse is not None:
+            levels.setdefault(product_id, []).append((warehouse, sellable))
+    return [_answer(query, parents, levels) for query in queries]
+
+
+def _answer(query: Query, parents: dict[UUID, UUID | None], levels: dict[UUID, list[tuple[str, int]]]) -> Availability:
+    stock_id = query.variant_id or query.product_id
+    is_known = stock_id in parents and (
+        query.variant_id is None or query.product_id in (parents[stock_id], query.variant_id)
+    )
+    if not is_known:
+        return Availability(query, query.product_id, query.variant_id, is_known, ())
+    found = levels.get(stock_id, [])
+    if query.warehouse is not None:
+        found = [entry for entry in found if entry[0] == query.warehouse]
+    parent_id = parents[stock_id]
+    return Availability(query, parent_id or stock_id, stock_id if parent_id else None, is_known, tuple(found))

@@ -1,0 +1,279 @@
+"""The only writer of reservations and their items, and how they are locked and read for a change.
+
+Everything is set-based: the number of statements doesn't depend on how many reservations there are.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import connection
+from uuid_utils.compat import uuid7
+
+from audit.identifiers import RESERVATION, public_id
+from reservations.models import Reservation
+
+Status = Reservation.Status
+
+
+@dataclass(frozen=True, slots=True)
+class HeldItem:
+    """Units of one level. ``product_id`` is the parent where ``variant_id`` is set; ``warehouse`` is a code."""
+
+    level_id: UUID
+    product_id: UUID
+    variant_id: UUID | None
+    warehouse_id: UUID
+    warehouse: str
+    quantity: int
+    unit_price: Decimal | None
+    pinned: bool
+
+    @property
+    def stock_id(self) -> UUID:
+        """The product whose stock it is: the variant, if there is one."""
+        return self.variant_id or self.product_id
+
+    def facts(self) -> dict[str, Any]:
+        """As audit entries and events tell it."""
+        facts: dict[str, Any] = {"productId": self.product_id}
+        if self.variant_id:
+            facts["variantId"] = self.variant_id
+        return facts | {"quantity": self.quantity, "warehouseId": self.warehouse}
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A reservation as it was read (under its lock where it is about to change). Never changed in place."""
+
+    id: UUID
+    store_id: UUID
+    store: str
+    status: str
+    cart_id: str | None
+    order_id: str | None
+    customer_id: str | None
+    created_at: datetime
+    expires_at: datetime
+    extended_at: datetime | None = None
+    consumed_at: datetime | None = None
+    released_at: datetime | None = None
+    reason: str = ""
+    client_id: UUID | None = None
+    reacquired_from: UUID | None = None
+    items: tuple[HeldItem, ...] = ()
+
+    @property
+    def public_id(self) -> str:
+        """``res-<uuid>``."""
+        return public_id(RESERVATION, self.id)
+
+    def is_active(self, now: datetime) -> bool:
+        """Whether it still holds stock: due ones don't (api.md, rule 3)."""
+        return self.status == Status.ACTIVE and self.expires_at > now
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether it is dead and not yet recorded as such."""
+        return self.status == Status.ACTIVE and self.expires_at <= now
+
+    def facts(self) -> dict[str, Any]:
+        """What events tell of it, but for their times."""
+        return {
+            "reservationId": self.public_id,
+            "storeId": self.store,
+            "cartId": self.cart_id,
+            "orderId": self.order_id,
+            "items": [item.facts() for item in self.items],
+        }
+
+
+_COLUMNS: Final = """r.id, r.store_id, s.code, r.status, r.cart_id, r.order_id, r.customer_id, r.created_at, r.expires_at,
+    r.extended_at, r.consumed_at, r.released_at, r.reason, r.client_id, r.reacquired_from_id"""
+
+_LOCK: Final = f"""
+SELECT {_COLUMNS} FROM reservations_reservation r JOIN inventory_store s ON s.id = r.store_id
+WHERE r.id = ANY(%s) ORDER BY r.id FOR NO KEY UPDATE OF r
+"""  # noqa: S608 - constants only
+
+_LOCK_DUE: Final = f"""
+SELECT {_COLUMNS} FROM reservations_reservation r JOIN inventory_store s ON s.id = r.store_id
+WHERE r.status = 'ACTIVE' AND r.expires_at <= statement_timestamp() AND (r.expires_at, r.id) > (%s, %s)
+ORDER BY r.expires_at, r.id LIMIT %s FOR NO KEY UPDATE OF r SKIP LOCKED
+"""  # noqa: S608
+
+_READ: Final = f"""
+SELECT {_COLUMNS} FROM reservations_reservation r JOIN inventory_store s ON s.id = r.store_id WHERE r.id = ANY(%s)
+"""  # noqa: S608
+
+_ITEMS: Final = """
+SELECT item.reservation_id, item.level_id, product.id, product.parent_id, level.warehouse_id, warehouse.code,
+    item.quantity, item.unit_price, item.pinned
+FROM reservations_reservationitem item
+JOIN inventory_stocklevel level ON level.id = item.level_id
+JOIN inventory_product product ON product.id = level.product_id
+JOIN inventory_warehouse warehouse ON warehouse.id = level.warehouse_id
+WHERE item.reservation_id = ANY(%s) ORDER BY item.reservation_id, item.id
+"""
+
+
+def lock_holds(ids: Collection[UUID]) -> dict[UUID, Hold]:
+    """Lock reservations FOR NO KEY UPDATE in order of their ids and read them with their items. Two statements.
+
+    Requires an open transaction that has locked no stock level yet. Unknown ids are left out.
+    """
+    return _fetch(_LOCK, [list(ids)]) if ids else {}
+
+
+def lock_due_holds(after: tuple[datetime, UUID], limit: int) -> dict[UUID, Hold]:
+    """Lock at most ``limit`` due reservations, the longest due first, skipping what another transaction has locked.
+
+    ``after`` is the (expires_at, id) to start behind. Requires an open transaction; never waits.
+    """
+    return _fetch(_LOCK_DUE, [*after, limit])
+
+
+def read_holds(ids: Collection[UUID]) -> dict[UUID, Hold]:
+    """Read reservations with their items, without locks. Two statements."""
+    return _fetch(_READ, [list(ids)]) if ids else {}
+
+
+def _fetch(statement: str, parameters: list[Any]) -> dict[UUID, Hold]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        holds = {row[0]: Hold(*row) for row in cursor.fetchall()}
+        if not holds:
+            return {}
+        cursor.execute(_ITEMS, [list(holds)])
+        items: dict[UUID, list[HeldItem]] = {}
+        for reservation_id, level_id, stock_id, parent_id, warehouse_id, code, quantity, price, pinned in cursor:
+            variant_id = stock_id if parent_id else None
+            items.setdefault(reservation_id, []).append(
+                HeldItem(level_id, parent_id or stock_id, variant_id, warehouse_id, code, quantity, price, pinned)
+            )
+    return {id_: replace(hold, items=tuple(items.get(id_, ()))) for id_, hold in holds.items()}
+
+
+_INSERT_HOLDS: Final = """
+INSERT INTO reservations_reservation (id, store_id, status, cart_id, order_id, customer_id, created_at, expires_at,
+    consumed_at, reason, client_id, reacquired_from_id)
+SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[],
+    %s::timestamptz[], %s::timestamptz[], %s::text[], %s::uuid[], %s::uuid[])
+"""
+
+_INSERT_ITEMS: Final = """
+INSERT INTO reservations_reservationitem (id, reservation_id, level_id, quantity, unit_price, pinned, held_until)
+SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::int[], %s::numeric[], %s::bool[], %s::timestamptz[])
+"""
+
+
+def insert(holds: Sequence[Hold]) -> None:
+    """Write new reservations and their items: two statements. Requires the items' levels locked."""
+    if not holds:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _INSERT_HOLDS,
+            [
+                [hold.id for hold in holds],
+                [hold.store_id for hold in holds],
+                [str(hold.status) for hold in holds],
+                [hold.cart_id for hold in holds],
+                [hold.order_id for hold in holds],
+                [hold.customer_id for hold in holds],
+                [hold.created_at for hold in holds],
+                [hold.expires_at for hold in holds],
+                [hold.consumed_at for hold in holds],
+                [hold.reason for hold in holds],
+                [hold.client_id for hold in holds],
+                [hold.reacquired_from for hold in holds],
+            ],
+        )
+    _insert_items((hold, item) for hold in holds for item in hold.items)
+
+
+def _insert_items(items: Iterable[tuple[Hold, HeldItem]]) -> None:
+    rows = [
+        (
+            uuid7(),
+            hold.id,
+            item.level_id,
+            item.quantity,
+            item.unit_price,
+            item.pinned,
+            hold.expires_at if hold.status == Status.ACTIVE else None,
+        )
+        for hold, item in items
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(_INSERT_ITEMS, [list(column) for column in zip(*rows, strict=True)])
+
+
+_CLOSE: Final = """
+UPDATE reservations_reservation AS r SET status = t.status, order_id = coalesce(t.order_id, r.order_id),
+    reason = t.reason, consumed_at = CASE WHEN t.status = 'CONSUMED' THEN %(now)s::timestamptz END,
+    released_at = CASE WHEN t.status <> 'CONSUMED' THEN %(now)s::timestamptz END
+FROM unnest(%(ids)s::uuid[], %(statuses)s::text[], %(orders)s::text[], %(reasons)s::text[])
+    AS t (id, status, order_id, reason)
+WHERE r.id = t.id AND r.status = 'ACTIVE'
+"""
+
+_LET_GO: Final = """
+UPDATE reservations_reservationitem SET held_until = NULL WHERE reservation_id = ANY(%s) AND held_until IS NOT NULL
+"""
+
+
+def close(holds: Sequence[Hold], *, now: datetime) -> None:
+    """Write the end of active reservations as the given values tell it: two statements. Requires their locks."""
+    if not holds:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _CLOSE,
+            {
+                "now": now,
+                "ids": [hold.id for hold in holds],
+                "statuses": [str(hold.status) for hold in holds],
+                "orders": [hold.order_id for hold in holds],
+                "reasons": [hold.reason for hold in holds],
+            },
+        )
+        cursor.execute(_LET_GO, [[hold.id for hold in holds]])
+
+
+def ended(hold: Hold, status: str, *, now: datetime, reason: str = "", order_id: str | None = None) -> Hold:
+    """The value of a hold once it has ended in ``status``."""
+    sold = status == Status.CONSUMED
+    return replace(
+        hold,
+        status=str(status),
+        reason=reason,
+        order_id=order_id or hold.order_id,
+        consumed_at=now if sold else None,
+        released_at=None if sold else now,
+    )
+
+
+def extend(hold: Hold) -> None:
+    """Write an active reservation's new ``expires_at`` and ``extended_at``: two statements. Requires its lock."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE reservations_reservation SET expires_at = %s, extended_at = %s WHERE id = %s",
+            [hold.expires_at, hold.extended_at, hold.id],
+        )
+        cursor.execute(
+            "UPDATE reservations_reservationitem SET held_until = %s WHERE reservation_id = %s",
+            [hold.expires_at, hold.id],
+        )
+
+
+def rewrite(hold: Hold) -> None:
+    """Make the items of an active reservation exactly those given: three statements. Requires its and all levels' locks."""
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM reservations_reservationitem WHERE reservation_id = %s", [hold.id])
+        cursor.execute(
+            "UPDATE reservations_reservation SET customer_id = %s WHERE id = %s", [hold.customer_id, hold.id]
+        )
+    _insert_items((hold, item) for item in hold.items)

@@ -1,0 +1,147 @@
+"""Record the end of due holds and give their stock back.
+
+A hold is dead from ``expires_at`` on, swept or not (api.md, rule 3). The sweeper only tidies; a buyer who is short frees the
+due holds in the way first.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection
+
+from audit.errors import Busy
+from audit.services import Asker, Entry, Event, publish, record
+from inventory import transactions
+from inventory.errors import InsufficientStock
+from inventory.locking import LockedLevels, lock_levels
+from inventory.services.ledger import Ledger
+from reservations.services import documents
+from reservations.services.documents import Hold, Status
+
+R = TypeVar("R")
+
+SWEEPER: Final = Asker(actor="sweeper", client_id=None, request_id="", source="sweeper")
+REASON: Final = "expired"
+_FREED_AT_ONCE: Final = 1000
+_SWEEP_PATIENCE_SECONDS: Final = 1.0
+Place = tuple[datetime, UUID]
+_START: Final[Place] = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
+
+_DUE_ON_LEVELS: Final = """
+SELECT DISTINCT reservation_id FROM reservations_reservationitem
+WHERE level_id = ANY(%s) AND held_until <= statement_timestamp() LIMIT %s
+"""
+
+
+def with_due_holds_freed(work: Callable[[Sequence[R]], list[Any]], requests: Sequence[R]) -> list[Any]:
+    """Run a batch in a transaction; if requests were short and due holds stood in their way, expire those in another
+    transaction and decide the short requests once more in a third.
+
+    ``work`` is an inner batch service that returns an outcome per request and writes nothing for one that is short.
+    """
+    outcomes = transactions.run(partial(work, requests))
+    short = [index for index, outcome in enumerate(outcomes) if isinstance(outcome, InsufficientStock)]
+    levels = {level_id for index in short for level_id in outcomes[index].levels}
+    if levels and free_due_holds(levels):
+        again = transactions.run(partial(work, [requests[index] for index in short]))
+        for index, outcome in zip(short, again, strict=True):
+            outcomes[index] = outcome
+    return outcomes
+
+
+def free_due_holds(level_ids: Collection[UUID]) -> bool:
+    """Expire the due holds on these levels, each bounded batch in a transaction. Whether there were any.
+
+    Waits for those that another transaction is ending: once this returns, they no longer count.
+    """
+    found = False
+    while ids := _due_on(level_ids):
+        transactions.run(partial(_expire_these, ids))
+        found = True
+    return found
+
+
+def _due_on(level_ids: Collection[UUID]) -> list[UUID]:
+    with connection.cursor() as cursor:
+        cursor.execute(_DUE_ON_LEVELS, [list(level_ids), _FREED_AT_ONCE])
+        return [row[0] for row in cursor.fetchall()]
+
+
+def _expire_these(ids: Sequence[UUID]) -> None:
+    holds = documents.lock_holds(ids)
+    levels = lock_levels({item.level_id for hold in holds.values() for item in hold.items})
+    due = [hold for hold in holds.values() if hold.is_due(levels.now)]
+    _write(due, levels)
+
+
+def expire(holds: Sequence[Hold], ledger: Ledger, now: datetime) -> list[Hold]:
+    """Give the stock of due holds back on the ledger; their values once ended. Requires their and the levels' locks.
+
+    The caller writes the ledger, the documents, ``expired_entries`` and ``expired_events``.
+    """
+    for hold in holds:
+        for item in hold.items:
+            ledger.reserve(item.level_id, -item.quantity)
+    return [documents.ended(hold, Status.EXPIRED, now=now, reason=REASON) for hold in holds]
+
+
+def expired_entry(hold: Hold, asker: Asker) -> Entry:
+    """The audit entry of a hold that is recorded EXPIRED."""
+    changes = {"expiresAt": hold.expires_at, "items": [item.facts() for item in hold.items]}
+    return Entry(asker, "inventory_reservation_expired", hold.id, changes, store=hold.store)
+
+
+def released_event(hold: Hold) -> Event:
+    """What a hold gave back, and why."""
+    return Event("InventoryReleasedEvent", hold.public_id, {**hold.facts(), "reason": hold.reason})
+
+
+def _write(due: Sequence[Hold], levels: LockedLevels) -> None:
+    if not due:
+        return
+    ledger = Ledger(levels)
+    ended = expire(due, ledger, levels.now)
+    with transactions.one_round_trip():
+        ledger.write(levels.now)
+        documents.close(ended, now=levels.now)
+        record([expired_entry(hold, SWEEPER) for hold in ended], now=levels.now)
+        publish([released_event(hold) for hold in ended], now=levels.now)
+
+
+def expire_due_holds(batch_size: int | None = None) -> int:
+    """Sweep all due holds once, the longest due first, a bounded batch a transaction. Returns how many were expired.
+
+    Safe when several run: each skips what another has locked. Levels that can't be locked in time are left, with all
+    the holds on them, for the next round.
+    """
+    total = 0
+    after: Place | None = _START
+    limit = batch_size or settings.SWEEP_BATCH_SIZE
+    while after is not None:
+        try:
+            after, expired = transactions.run(
+                partial(_sweep, after, limit, wait=True), timeout_seconds=_SWEEP_PATIENCE_SECONDS, retries=0
+            )
+        except Busy:
+            after, expired = transactions.run(partial(_sweep, after, limit, wait=False))
+        total += expired
+    return total
+
+
+def _sweep(after: Place, limit: int, *, wait: bool) -> tuple[Place | None, int]:
+    """Expire one batch. Returns the place of its last hold, None at the end, and how many were expired."""
+    holds = documents.lock_due_holds(after, limit)
+    if not holds:
+        return None, 0
+    levels = lock_levels({item.level_id for hold in holds.values() for item in hold.items}, wait=wait)
+    due = [
+        hold
+        for hold in holds.values()
+        if hold.is_due(levels.now) and all(item.level_id in levels.by_id for item in hold.items)
+    ]
+    _write(due, levels)
+    return max((hold.expires_at, hold.id) for hold in holds.values()), len(due)

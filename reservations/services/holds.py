@@ -1,0 +1,285 @@
+"""Make holds, and extend them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection
+from uuid_utils.compat import uuid7
+
+from audit import idempotency
+from audit.errors import DomainError
+from audit.idempotency import Claim, StoredAnswer
+from audit.services import Asker, Entry, Event, publish, record
+from inventory import transactions
+from inventory.catalogue import Catalogue, StoreFacts, read_catalogue
+from inventory.errors import InsufficientStock
+from inventory.locking import LockedLevels, lock_levels
+from inventory.services.ledger import Ledger
+from reservations.errors import (
+    AlreadyExtended,
+    ReservationConsumed,
+    ReservationExpired,
+    ReservationNotFound,
+    ReservationReleased,
+    TimeoutTooLong,
+)
+from reservations.services import availability, documents, expiry, sourcing
+from reservations.services.documents import Hold, Status
+from reservations.services.sourcing import Line, Wanted
+
+KEY_LIFETIME: Final = timedelta(hours=settings.IDEMPOTENCY_KEY_HOURS)
+
+
+@dataclass(frozen=True, slots=True)
+class HoldRequest:
+    """One request to hold stock, with its own asker and claim. ``id`` is made before the first try (architecture 8).
+
+    ``store`` is a code, or None for the asker's only store, else the default; ``timeout_minutes`` None means the store's.
+    """
+
+    asker: Asker
+    lines: tuple[Line, ...]
+    store: str | None = None
+    cart_id: str | None = None
+    order_id: str | None = None
+    customer_id: str | None = None
+    timeout_minutes: int | None = None
+    claim: Claim | None = None
+    id: UUID = field(default_factory=uuid7)
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A hold as it is after a command, and the database's clock when that was decided."""
+
+    hold: Hold
+    now: datetime
+    is_new: bool = True
+
+
+Outcome = Held | StoredAnswer | DomainError
+R = TypeVar("R", bound=Any)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    request: HoldRequest
+    store: StoreFacts
+    lifetime: timedelta
+    wanted: list[Wanted]
+
+
+def place_holds(requests: Sequence[HoldRequest]) -> list[Outcome]:
+    """Decide each request on its own, in order, all in one transaction: a Held, the stored answer, or why not.
+
+    A refused request writes nothing. Errors among the outcomes: InsufficientStock with what was sellable, UnknownStore,
+    UnknownProduct, UnknownWarehouse, WarehouseNotInStore, ProductInactive, ListingExpired, WarehouseInactive, Invalid, TimeoutTooLong,
+    IdempotencyKeyReused, IdempotencyInProgress. Raises Busy for the batch as a whole.
+
+    Locks: claims (never waiting), then all the levels that may serve the batch, once, by id.
+    """
+    return expiry.with_due_holds_freed(hold_all, requests)
+
+
+def place_hold(request: HoldRequest) -> Held | StoredAnswer:
+    """A batch of one. Raises what ``place_holds`` returns as an error."""
+    return raise_refusal(place_holds([request])[0])
+
+
+def raise_refusal(outcome: Any) -> Any:
+    """The outcome of a batch of one, raised if it is an error."""
+    if isinstance(outcome, DomainError):
+        raise outcome
+    return outcome
+
+
+def hold_all(requests: Sequence[HoldRequest]) -> list[Outcome]:
+    """The inner service of ``place_holds``; requires an open transaction. Due holds still count as reserved here."""
+    verdicts = idempotency.claim_all([request.claim for request in requests], lifetime=KEY_LIFETIME)
+    open_requests = [request for request, verdict in zip(requests, verdicts, strict=True) if verdict is None]
+    catalogue = _catalogue(open_requests)
+    prepared = {request.id: _prepare(request, catalogue) for request in open_requests}
+    candidates: set[UUID] = set()
+    for plan in prepared.values():
+        if isinstance(plan, _Prepared):
+            candidates.update(sourcing.candidate_levels(plan.wanted, plan.store, catalogue).values())
+    outcomes: dict[UUID, Outcome] = {}
+    if any(isinstance(plan, _Prepared) for plan in prepared.values()):
+        levels = lock_levels(candidates)
+        ledger = Ledger(levels)
+        for id_, plan in prepared.items():
+            if isinstance(plan, _Prepared):
+                outcomes[id_] = _decide(plan, catalogue, levels, ledger)
+        _write(open_requests, outcomes, ledger, levels.now)
+    outcomes |= {id_: plan for id_, plan in prepared.items() if isinstance(plan, DomainError)}
+    return [verdict or outcomes[request.id] for request, verdict in zip(requests, verdicts, strict=True)]
+
+
+def plan_hold(request: HoldRequest) -> Held:
+    """What ``place_hold`` would do now: the same decision on the same figures, nothing locked, nothing written.
+
+    Due holds count as free. Raises what ``place_hold`` raises, but Busy and the errors of claims.
+    """
+    catalogue = _catalogue([request])
+    plan = raise_refusal(_prepare(request, catalogue))
+    candidates = sourcing.candidate_levels(plan.wanted, plan.store, catalogue).values()
+    now, sellable = availability.read_sellable(candidates)
+    return Held(_new_hold(plan, catalogue, sellable, now), now)
+
+
+def _catalogue(requests: Sequence[HoldRequest]) -> Catalogue:
+    return read_catalogue(
+        ((request.asker, request.store) for request in requests),
+        {line.variant_id or line.product_id for request in requests for line in request.lines},
+    )
+
+
+def _prepare(request: HoldRequest, catalogue: Catalogue) -> _Prepared | DomainError:
+    """The request with its names resolved, or why it can't be met whatever the stock."""
+    try:
+        store = catalogue.store_for(request.asker, request.store)
+        lifetime = hold_lifetime(request.timeout_minutes, store)
+        wanted = sourcing.resolve_lines(request.lines, store, catalogue)
+        sourcing.require_all_sellable(wanted)
+    except DomainError as error:
+        return error
+    return _Prepared(request, store, lifetime, wanted)
+
+
+def hold_lifetime(timeout_minutes: int | None, store: StoreFacts) -> timedelta:
+    """How long a new hold lives. Raises TimeoutTooLong, never clamps."""
+    minutes = timeout_minutes or store.ttl_minutes or settings.RESERVATION_TTL_MINUTES
+    if minutes > settings.RESERVATION_MAX_TTL_MINUTES:
+        error = TimeoutTooLong(f"A hold lives at most {settings.RESERVATION_MAX_TTL_MINUTES} minutes.")
+        raise TimeoutTooLong(error.detail, [error.at("/timeoutMinutes")])
+    return timedelta(minutes=minutes)
+
+
+def _decide(plan: _Prepared, catalogue: Catalogue, levels: LockedLevels, ledger: Ledger) -> Outcome:
+    sellable = {level_id: counters.sellable for level_id, counters in levels.by_id.items()}
+    try:
+        hold = _new_hold(plan, catalogue, sellable, levels.now)
+    except InsufficientStock as error:
+        return error
+    for item in hold.items:
+        ledger.reserve(item.level_id, item.quantity)
+    return Held(hold, levels.now)
+
+
+def _new_hold(plan: _Prepared, catalogue: Catalogue, sellable: Mapping[UUID, int], now: datetime) -> Hold:
+    request = plan.request
+    return Hold(
+        id=request.id,
+        store_id=plan.store.id,
+        store=plan.store.code,
+        status=str(Status.ACTIVE),
+        cart_id=request.cart_id,
+        order_id=request.order_id,
+        customer_id=request.customer_id,
+        created_at=now,
+        expires_at=now + plan.lifetime,
+        client_id=request.asker.client_id,
+        items=tuple(sourcing.choose_items(plan.wanted, plan.store, catalogue, sellable)),
+    )
+
+
+def _write(requests: Sequence[HoldRequest], outcomes: Mapping[UUID, Outcome], ledger: Ledger, now: datetime) -> None:
+    """Write what was accepted: the number of statements doesn't depend on how much that is."""
+    made = [(request, held) for request in requests if isinstance(held := outcomes.get(request.id), Held)]
+    if not made:
+        return
+    with transactions.one_round_trip():
+        ledger.write(now)
+        documents.insert([held.hold for _, held in made])
+        record([created_entry(request.asker, held.hold) for request, held in made], now=now)
+        publish([reserved_event(held.hold) for _, held in made], now=now)
+        idempotency.store_all(((request.claim, held) for request, held in made), now=now)
+
+
+def created_entry(asker: Asker, hold: Hold) -> Entry:
+    """The audit entry of a new hold."""
+    changes = {
+        "cartId": hold.cart_id,
+        "orderId": hold.order_id,
+        "expiresAt": hold.expires_at,
+        "items": [item.facts() for item in hold.items],
+    }
+    return Entry(asker, "inventory_reservation_created", hold.id, changes, store=hold.store)
+
+
+def reserved_event(hold: Hold) -> Event:
+    """What a hold holds from now on; told when it is made and when its basket changes."""
+    return Event("InventoryReservedEvent", hold.public_id, {**hold.facts(), "expiresAt": hold.expires_at})
+
+
+@dataclass(frozen=True, slots=True)
+class ExtendRequest:
+    """One request to give a hold more time, once."""
+
+    asker: Asker
+    reservation_id: UUID
+    minutes: int
+    claim: Claim | None = None
+
+
+def extend_hold(request: ExtendRequest) -> Held | StoredAnswer:
+    """Move ``expires_at`` by ``minutes`` from where it was.
+
+    Raises ReservationNotFound, ReservationExpired (due is dead, api.md, rule 3), ReservationConsumed, ReservationReleased,
+    AlreadyExtended, IdempotencyKeyReused, IdempotencyInProgress, Busy. Locks the reservation.
+    """
+    return transactions.run(partial(_extend, request))
+
+
+def _extend(request: ExtendRequest) -> Held | StoredAnswer:
+    verdict = idempotency.claim_all([request.claim], lifetime=KEY_LIFETIME)[0]
+    if verdict is not None:
+        return raise_refusal(verdict)
+    hold = visible(documents.lock_holds([request.reservation_id]).get(request.reservation_id), request.asker)
+    now = read_clock()
+    require_active(hold, now)
+    if hold.extended_at is not None:
+        raise AlreadyExtended(f"{hold.public_id} was extended before, and a hold is extended once.")
+    extended = replace(hold, expires_at=hold.expires_at + timedelta(minutes=request.minutes), extended_at=now)
+    held = Held(extended, now, is_new=False)
+    changes = {"expiresAt": [hold.expires_at, extended.expires_at]}
+    with transactions.one_round_trip():
+        documents.extend(extended)
+        record([Entry(request.asker, "inventory_reservation_extended", hold.id, changes, store=hold.store)], now=now)
+        publish([Event("InventoryExtendedEvent", hold.public_id, _with_expiry(extended))], now=now)
+        idempotency.store_all([(request.claim, held)], now=now)
+    return held
+
+
+def _with_expiry(hold: Hold) -> dict[str, Any]:
+    return {**hold.facts(), "expiresAt": hold.expires_at}
+
+
+def read_clock() -> datetime:
+    """The database's clock, read by a statement that starts after the locks before it are held (api.md, rule 4)."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        now: datetime = cursor.fetchone()[0]
+        return now
+
+
+def visible(hold: Hold | None, asker: Asker) -> Hold:
+    """The hold, if there is one and the asker may see its store. Raises ReservationNotFound."""
+    if hold is None or (asker.store_codes and hold.store not in asker.store_codes):
+        raise ReservationNotFound("There is no such reservation.")
+    return hold
+
+
+def require_active(hold: Hold, now: datetime) -> None:
+    """Raise ReservationConsumed, ReservationReleased or ReservationExpired for a hold that holds nothing any more."""
+    if hold.status == Status.CONSUMED:
+        raise ReservationConsumed(f"{hold.public_id} was consumed for order {hold.order_id}.")
+    if hold.status == Status.RELEASED:
+        raise ReservationReleased(f"{hold.public_id} was released.")
+    if not hold.is_active(now):
+        raise ReservationExpired(f"{hold.public_id} expired at {hold.expires_at:%Y-%m-%dT%H:%M:%SZ}.")

@@ -1,0 +1,107 @@
+"""A payment that arrives late: hold what a dead reservation held once more (api.md, rule 9).
+
+The dead row is never revived. Units come from the same warehouses if they can; a line that had named none is sourced anew.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from audit.services import Asker
+from inventory.catalogue import Catalogue, Source, read_catalogue
+from inventory.errors import InsufficientStock
+from inventory.locking import LockedLevels
+from reservations.models import Reservation
+from reservations.services import documents, sourcing
+from reservations.services.documents import HeldItem, Hold, Status
+from reservations.services.sourcing import Wanted
+
+_POINTER = "/reservationId"
+
+
+def read_catalogue_of(holds: Collection[tuple[Asker, Hold]]) -> Catalogue:
+    """What these holds may be served from. Two queries; none without holds."""
+    if not holds:
+        return Catalogue({}, None, {}, {})
+    return read_catalogue(
+        ((asker, hold.store) for asker, hold in holds), {item.stock_id for _, hold in holds for item in hold.items}
+    )
+
+
+def candidate_levels(hold: Hold, catalogue: Catalogue) -> set[UUID]:
+    """The levels that may serve the hold's items, to be locked beforehand."""
+    store = catalogue.stores[hold.store]
+    anew = [_anew(hold, item.stock_id, catalogue) for item in hold.items if not item.pinned]
+    return {item.level_id for item in hold.items} | set(sourcing.candidate_levels(anew, store, catalogue).values())
+
+
+def successor_of(hold: Hold) -> Hold | None:
+    """The reservation that this one was reacquired as, if it was. It is CONSUMED, which is final: no lock needed."""
+    for id_ in Reservation.objects.filter(reacquired_from=hold.id).values_list("id", flat=True):
+        return documents.read_holds([id_])[id_]
+    return None
+
+
+def reacquired(
+    hold: Hold, order_id: str, catalogue: Catalogue, sellable: Mapping[UUID, int], asker: Asker, now: datetime
+) -> Hold:
+    """The new, consumed reservation that takes a dead one's place.
+
+    Raises InsufficientStock, ProductInactive, ListingExpired or WarehouseInactive.
+    """
+    return replace(
+        hold,
+        id=uuid7(),
+        status=str(Status.CONSUMED),
+        order_id=order_id,
+        created_at=now,
+        expires_at=now,
+        extended_at=None,
+        consumed_at=now,
+        released_at=None,
+        reason="",
+        client_id=asker.client_id,
+        reacquired_from=hold.id,
+        items=tuple(_choose(hold, catalogue, sellable)),
+    )
+
+
+def _choose(hold: Hold, catalogue: Catalogue, sellable: Mapping[UUID, int]) -> list[HeldItem]:
+    store = catalogue.stores[hold.store]
+    same = [_same(item, catalogue) for item in hold.items]
+    sourcing.require_all_sellable(same)
+    try:
+        return sourcing.choose_items(same, store, catalogue, sellable)
+    except InsufficientStock as error:
+        short = {shortage.variant_id or shortage.product_id for shortage in error.shortages}
+    moving = {item.stock_id for item in hold.items if item.stock_id in short and not item.pinned}
+    wanted = [_same(item, catalogue) for item in hold.items if item.pinned or item.stock_id not in moving] + [
+        _anew(hold, stock_id, catalogue) for stock_id in sorted(moving)
+    ]
+    return sourcing.choose_items(wanted, store, catalogue, sellable)
+
+
+def _same(item: HeldItem, catalogue: Catalogue) -> Wanted:
+    source = Source(item.warehouse_id, item.warehouse, is_active=True)
+    return Wanted(_POINTER, catalogue.products[item.stock_id], source, item.quantity, item.unit_price)
+
+
+def _anew(hold: Hold, stock_id: UUID, catalogue: Catalogue) -> Wanted:
+    items = [item for item in hold.items if item.stock_id == stock_id and not item.pinned]
+    quantity = sum(item.quantity for item in items)
+    return Wanted(_POINTER, catalogue.products[stock_id], None, quantity, items[0].unit_price)
+
+
+def sellable_without(due: Iterable[Hold], levels: LockedLevels) -> dict[UUID, int]:
+    """Sellable units by level, as if these due holds were already expired."""
+    given_back: dict[UUID, int] = {}
+    for hold in due:
+        for item in hold.items:
+            given_back[item.level_id] = given_back.get(item.level_id, 0) + item.quantity
+    return {
+        level_id: max(0, c.on_hand - c.reserved - c.safety_stock + given_back.get(level_id, 0))
+        for level_id, c in levels.by_id.items()
+    }

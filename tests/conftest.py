@@ -1,0 +1,77 @@
+"""Fixtures that every package's tests use."""
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.http import HttpResponse
+from django.test import Client
+
+from audit import authentication
+from audit.authentication import issue_token
+from audit.models import Role
+from tests.factories import make_client, make_store
+
+
+@pytest.fixture(autouse=True)
+def _fresh_tokens() -> Iterator[None]:
+    """No token of one test is known in the next."""
+    authentication.forget_cached_tokens()
+    yield
+
+
+class Api:
+    """An API client as a program is one: JSON in, JSON out, a token in each request."""
+
+    base = "/api/v1/inventory/"
+
+    def __init__(self, token: str) -> None:
+        self.token = token
+        self._client = Client(headers={"Authorization": f"Bearer {token}", "Host": "localhost"})
+
+    def send(self, method: str, path: str, body: Any = None, **headers: str) -> HttpResponse:
+        """Send a request below ``base`` (or to an absolute path); header names have underscores for dashes."""
+        url = path if path.startswith("/") else self.base + path
+        content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self._client.generic(
+            method, url, content, content_type=sent.pop("Content-Type", "application/json"), headers=sent
+        )
+
+    def get(self, path: str, **headers: str) -> HttpResponse:
+        return self.send("GET", path, **headers)
+
+    def post(self, path: str, body: Any, **headers: str) -> HttpResponse:
+        return self.send("POST", path, body, **headers)
+
+    def put(self, path: str, body: Any, **headers: str) -> HttpResponse:
+        return self.send("PUT", path, body, **headers)
+
+    def patch(self, path: str, body: Any, **headers: str) -> HttpResponse:
+        return self.send("PATCH", path, body, **headers)
+
+    def delete(self, path: str, **headers: str) -> HttpResponse:
+        return self.send("DELETE", path, **headers)
+
+
+@pytest.fixture
+def make_api(db: None) -> Callable[..., Api]:
+    """Make an API client: ``make_api(Role.CHECKOUT, stores=("main",))``."""
+
+    def make(role: Role = Role.MANAGER, **fields: Any) -> Api:
+        return Api(issue_token(make_client(role, **fields)))
+
+    return make
+
+
+@pytest.fixture
+def api(make_api: Callable[..., Api]) -> Api:
+    """A manager's API client."""
+    return make_api()
+
+
+@pytest.fixture
+def store(db: None) -> Any:
+    """The default store ``main``, which sells from ``wh-001`` and then ``wh-002``."""
+    return make_store("main", "wh-001", "wh-002")

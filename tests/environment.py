@@ -1,0 +1,10 @@
+"""What the tests run on: an embedded PostgreSQL and Redis of their own, loaded before the settings are."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("DATA_DIR", str(Path(__file__).resolve().parent.parent / "var" / "tests"))
+os.environ.setdefault("DEBUG", "true")
+os.environ.setdefault("LOG_LEVEL", "ERROR")
+# Nothing here survives a power cut, and nothing has to: commits needn't wait for the disk.
+os.environ.setdefault("EMBEDDED_POSTGRES_OPTIONS", "-c fsync=off -c synchronous_commit=off -c full_page_writes=off")

@@ -1,0 +1,90 @@
+"""Rows to test on, made as the service makes them: stock comes in by a receipt."""
+
+import itertools
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import connection
+
+from audit.models import ApiClient, Role
+from audit.services import Asker
+from inventory.models import Product, StockLevel, Store, StoreWarehouse, Warehouse
+from inventory.services.adjustments import Adjustment, AdjustRequest, apply_adjustments
+from reservations.models import Reservation, ReservationItem
+from reservations.services.documents import Hold
+from reservations.services.holds import Held, HoldRequest, place_hold
+from reservations.services.sourcing import Line
+
+_numbers = itertools.count(1)
+ASKER = Asker(actor="tests", client_id=None, request_id="test-request", source="command")
+
+
+def make_warehouse(code: str = "wh-001", **fields: Any) -> Warehouse:
+    """A warehouse; the same one for the same code."""
+    return Warehouse.objects.get_or_create(code=code, defaults={"name": code, "type": "MAIN", **fields})[0]
+
+
+def make_store(code: str = "main", *warehouses: str, is_default: bool = True, **fields: Any) -> Store:
+    """A store that sells from these warehouses, the first preferred."""
+    store = Store.objects.create(code=code, name=code, is_default=is_default, **fields)
+    for priority, name in enumerate(warehouses or ("wh-001",), 1):
+        StoreWarehouse.objects.create(store=store, warehouse=make_warehouse(name), priority=priority)
+    return store
+
+
+def make_product(**fields: Any) -> Product:
+    """A product with a SKU of its own."""
+    number = next(_numbers)
+    return Product.objects.create(**{"sku": f"SKU-{number}", "name": f"Product {number}", **fields})
+
+
+def receive(product: Product | UUID, quantity: int, warehouse: str = "wh-001") -> StockLevel:
+    """Bring units in; the level they are on."""
+    product_id = product if isinstance(product, UUID) else product.id
+    line = Adjustment(product_id, None, warehouse, quantity, "RECEIPT", "test stock")
+    apply_adjustments(AdjustRequest(asker=ASKER, adjustments=(line,)))
+    return StockLevel.objects.get(product_id=product_id, warehouse__code=warehouse)
+
+
+def make_level(quantity: int = 10, warehouse: str = "wh-001", **settings: Any) -> StockLevel:
+    """A new product with units in a warehouse, and settings of its level."""
+    make_warehouse(warehouse)
+    level = receive(make_product(), quantity, warehouse)
+    if settings:
+        StockLevel.objects.filter(pk=level.pk).update(**settings)
+        level.refresh_from_db()
+    return level
+
+
+def hold_request(*lines: tuple[StockLevel, int], **fields: Any) -> HoldRequest:
+    """A request for units of levels, sourced; for a cart if nothing else is said."""
+    asked = tuple(Line(level.product_id, None, quantity) for level, quantity in lines)
+    return HoldRequest(**{"asker": ASKER, "lines": asked, "cart_id": f"cart-{next(_numbers)}", **fields})
+
+
+def hold(*lines: tuple[StockLevel, int], **fields: Any) -> Hold:
+    """A hold of units of levels."""
+    held = place_hold(hold_request(*lines, **fields))
+    assert isinstance(held, Held)
+    return held.hold
+
+
+def make_due(*ids: UUID, ago: timedelta = timedelta(seconds=1)) -> None:
+    """Move the end of holds into the past: tests move rows, never clocks."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        past = cursor.fetchone()[0] - ago
+    Reservation.objects.filter(id__in=ids).update(expires_at=past)
+    ReservationItem.objects.filter(reservation__in=ids, held_until__isnull=False).update(held_until=past)
+
+
+def make_client(role: Role = Role.MANAGER, name: str = "", stores: tuple[str, ...] = ()) -> ApiClient:
+    """An API client of this role."""
+    return ApiClient.objects.create(name=name or f"client-{next(_numbers)}", role=role, store_codes=list(stores))
+
+
+def counters(level: StockLevel) -> tuple[int, int]:
+    """(on hand, reserved) as the database has them now."""
+    level.refresh_from_db()
+    return level.on_hand, level.reserved
