@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 
-class Body(msgspec.Struct, rename="camel", forbid_unknown_fields=True, frozen=True, kw_only=True):
+class Body(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
     """What callers send. Unknown fields are refused, so that a typo never silently changes a hold."""
 
 

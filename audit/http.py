@@ -4,7 +4,7 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final, TypeVar, cast
 from uuid import UUID
 
 import msgspec
@@ -39,7 +39,7 @@ class ApiView(APIView):
     """A view for API clients. ``allowed`` names the roles for each method."""
 
     allowed: ClassVar[Mapping[str, frozenset[Role]]] = {}
-    http_method_names = ["get", "head", "post", "put", "patch", "delete"]  # noqa: RUF012 - Django's own type
+    http_method_names = ["get", "head", "post", "put", "patch", "delete"]
 
     def check_permissions(self, request: Request) -> None:
         if not isinstance(request.user, Caller):
@@ -55,7 +55,7 @@ class ApiView(APIView):
     @staticmethod
     def asker(request: Request) -> Asker:
         """Who asks, for the audit entries of what is asked."""
-        caller: Caller = request.user
+        caller = caller_of(request)
         return Asker(caller.name, caller.client_id, request_id_of(request._request), "api", caller.store_codes)
 
     @staticmethod
@@ -67,13 +67,19 @@ class ApiView(APIView):
         if not _KEY.fullmatch(key):
             raise Invalid("Idempotency-Key takes 1 to 255 printable ASCII characters.")
         print_ = fingerprint(request.method or "", request.get_full_path(), request._request.body)
-        return Claim(request.user.client_id, key, print_, render)
+        return Claim(caller_of(request).client_id, key, print_, render)
+
+
+def caller_of(request: Request) -> Caller:
+    """The API client of a request that has passed the view's checks."""
+    return cast(Caller, request.user)
 
 
 def decode(request: Request, body: type[S]) -> S:
     """The request's body as a struct.
 
-    Raises TooLarge, UnsupportedMediaType, Malformed (not JSON), or Invalid with a pointer to the first thing that is wrong.
+    Raises TooLarge, UnsupportedMediaType, Malformed (not JSON), or Invalid with a pointer to the first thing that is
+    wrong.
     """
     media_type = request.META.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     if int(request.META.get("CONTENT_LENGTH") or 0) > settings.BODY_LIMIT_BYTES:

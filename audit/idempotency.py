@@ -1,8 +1,8 @@
 """Idempotency keys: claim, replay, conflict (api.md, "Conventions", idempotency).
 
-A claim is a transaction-level advisory lock that is tried and never waited for. The stored answer is read by the statement
-after it, so that whoever gets the lock sees what the one before committed. Key and answer are inserted in the transaction
-that does the work, and only for answers that did something.
+A claim is a transaction-level advisory lock that is tried and never waited for. The stored answer is read by the
+statement after it, so that whoever gets the lock sees what the one before committed. Key and answer are inserted in
+the transaction that does the work, and only for answers that did something.
 """
 
 import hashlib
@@ -63,7 +63,7 @@ _TRY_LOCKS: Final = (
 _STORED: Final = """
 SELECT k.client_id, k.key, k.fingerprint, k.status, k.body
 FROM audit_idempotencykey k JOIN unnest(%s::uuid[], %s::text[]) AS t (client_id, key) USING (client_id, key)
-WHERE k.created_at > statement_timestamp() - %s
+WHERE k.created_at > statement_timestamp() - make_interval(secs => %s)
 """
 
 _INSERT: Final = """
@@ -89,7 +89,8 @@ def claim_all(claims: Sequence[Claim | None], *, lifetime: timedelta) -> list[Ve
     with connection.cursor() as cursor:
         cursor.execute(_TRY_LOCKS, [locks])
         held = {lock for lock, (ok,) in zip(locks, cursor.fetchall(), strict=True) if ok}
-        cursor.execute(_STORED, [[c.client_id for c in wanted.values()], [c.key for c in wanted.values()], lifetime])
+        clients, keys = [c.client_id for c in wanted.values()], [c.key for c in wanted.values()]
+        cursor.execute(_STORED, [clients, keys, lifetime.total_seconds()])
         stored = {(client, key): (bytes(print_), status, bytes(body)) for client, key, print_, status, body in cursor}
     verdicts: list[Verdict] = []
     for claim in claims:
@@ -133,17 +134,17 @@ def store_all(results: Iterable[tuple[Claim | None, Any]], *, now: datetime) -> 
 
 _PURGE: Final = """
 DELETE FROM audit_idempotencykey WHERE id IN (
-    SELECT id FROM audit_idempotencykey WHERE created_at <= statement_timestamp() - %s
+    SELECT id FROM audit_idempotencykey WHERE created_at <= statement_timestamp() - make_interval(secs => %s)
     ORDER BY created_at LIMIT %s FOR UPDATE SKIP LOCKED)
 """
 
 
 def purge(*, lifetime: timedelta, batch_size: int = 5000) -> int:
     """Delete keys past their lifetime, a bounded batch a transaction. Returns how many. Skips locked rows."""
-    total = 0
+    total: int = 0
     while True:
         with connection.cursor() as cursor:
-            cursor.execute(_PURGE, [lifetime, batch_size])
+            cursor.execute(_PURGE, [lifetime.total_seconds(), batch_size])
             total += cursor.rowcount
             if cursor.rowcount < batch_size:
                 return total

@@ -8,7 +8,7 @@ from django.conf import settings
 from audit import idempotency
 
 
-@shared_task(name="audit.tasks.purge_idempotency_keys")
+@shared_task(name="audit.tasks.purge_idempotency_keys")  # type: ignore[untyped-decorator]
 def purge_idempotency_keys() -> int:
     """Delete idempotency keys past their lifetime. Returns how many."""
     return idempotency.purge(lifetime=timedelta(hours=settings.IDEMPOTENCY_KEY_HOURS))

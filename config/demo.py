@@ -175,7 +175,7 @@ def _refuse_taken_port(host: str, port: int) -> None:
 
 
 def _address(host: str, port: int) -> str:
-    if host in {"0.0.0.0", "::"}:  # noqa: S104 - every interface: this is the one that is always there
+    if host in {"0.0.0.0", "::"}:
         return f"http://localhost:{port}"
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 

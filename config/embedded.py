@@ -86,7 +86,7 @@ PR_SET_PDEATHSIG = 1
 logger = logging.getLogger(__name__)
 
 
-class EmbeddedUnavailable(Exception):  # noqa: N818 - a state of the machine, named as the reader meets it
+class EmbeddedUnavailable(Exception):
     """The servers cannot run here; the message is one sentence that says what to do. Set DATABASE_URL and REDIS_URL."""
 
 
@@ -112,7 +112,7 @@ class Place:
         real = data_dir.resolve()
         name = hashlib.sha256(os.fsencode(real)).hexdigest()[:12]
         # Not TMPDIR: processes of one data folder must agree, and root's may be closed to nobody.
-        temporary = Path("/tmp") if os.access("/tmp", os.W_OK | os.X_OK) else Path(tempfile.gettempdir())  # noqa: S108
+        temporary = Path("/tmp") if os.access("/tmp", os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
         return cls(real, temporary / f"inventory-{os.getuid()}-{name}")
 
     @property

@@ -80,7 +80,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse
     if isinstance(error, OperationalError | InterfaceError):
         logger.warning("database_away", error=str(error))
         return _domain_problem(request._request, errors.Busy("The database is away. Try again."))
-    logger.exception("unforeseen_error", path=request.path)
+    logger.error("unforeseen_error", path=request.path, exc_info=error)
     return problem(request._request, 500, "Something went wrong here; it has been logged.")
 
 
@@ -98,7 +98,8 @@ def _api_problem(request: HttpRequest, error: exceptions.APIException) -> HttpRe
     if isinstance(error, exceptions.AuthenticationFailed) and (wait := count_failed_token(request)):
         return _domain_problem(request, errors.Throttled("Too many wrong tokens.", wait))
     if isinstance(error, exceptions.Throttled):
-        return _domain_problem(request, errors.Throttled("Too many requests of this client.", int(error.wait or 1)))
+        wait = int(getattr(error, "wait", None) or 1)
+        return _domain_problem(request, errors.Throttled("Too many requests of this client.", wait))
     response = problem(request, error.status_code, str(error.detail))
     if auth_header := getattr(error, "auth_header", None):
         response.headers["WWW-Authenticate"] = auth_header

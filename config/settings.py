@@ -22,7 +22,7 @@ env = environ.Env()
 
 def _required(name: str, why: str) -> str:
     """The variable's value, or a refusal to start that names it."""
-    value = env.str(name, default="")
+    value: str = env.str(name, default="")
     if not value:
         raise ImproperlyConfigured(f"{name} is not set: {why} (set it, or set DEBUG=true on a developer's machine).")
     return value
@@ -57,8 +57,12 @@ else:
     _required("DATABASE_URL", "stock is never kept in an embedded database outside DEBUG")
 
 if not (DATABASE_URL and REDIS_URL):
-    _urls = embedded.urls(DATA_DIR, postgres=not DATABASE_URL, redis=not REDIS_URL,
-                          postgres_options=env.str("EMBEDDED_POSTGRES_OPTIONS", default=""))
+    _urls = embedded.urls(
+        DATA_DIR,
+        postgres=not DATABASE_URL,
+        redis=not REDIS_URL,
+        postgres_options=env.str("EMBEDDED_POSTGRES_OPTIONS", default=""),
+    )
     DATABASE_URL = DATABASE_URL or str(_urls.database_url)
     REDIS_URL = REDIS_URL or str(_urls.redis_url)
 

@@ -85,5 +85,6 @@ def address_of(request: HttpRequest) -> str:
     """The caller's address: the peer's, or behind ``TRUSTED_PROXIES`` proxies what the outermost of them saw."""
     hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if hop.strip()]
     if settings.TRUSTED_PROXIES and len(hops) >= settings.TRUSTED_PROXIES:
-        return hops[-settings.TRUSTED_PROXIES]
+        seen: str = hops[-settings.TRUSTED_PROXIES]
+        return seen
     return str(request.META.get("REMOTE_ADDR", ""))

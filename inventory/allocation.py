@@ -1,8 +1,8 @@
 """Which levels serve a line: plain Python, no database, no clock.
 
-The rule is api.md, rule 5. A line that names a warehouse is served by it alone. The others are sourced: from one warehouse
-that covers all of them if there is one; else, line by line, from the first that covers the line; else from the fewest that
-do together.
+The rule is api.md, rule 5. A line that names a warehouse is served by it alone. The others are sourced: from one
+warehouse that covers all of them if there is one; else, line by line, from the first that covers the line; else from
+the fewest that do together.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -67,9 +67,8 @@ def allocate(demands: Sequence[Demand], stock: Stock, sources: Sequence[UUID]) -
         for index in open_lines:
             take(index, single, demands[index].quantity)
     else:
-        for index in open_lines:
-            if available := _source_line(index, demands[index], left, sources, take):
-                short.append(available)
+        sourced = (_source_line(index, demands[index], left, sources, take) for index in open_lines)
+        short.extend(missing for missing in sourced if missing)
     return sorted(short, key=lambda s: s.demand) if short else parts
 
 

@@ -47,9 +47,10 @@ class LockedLevels:
 def lock_levels(level_ids: Collection[UUID], *, wait: bool = True) -> LockedLevels:
     """Lock stock levels FOR NO KEY UPDATE in order of their ids, and read them and the clock.
 
-    ``clock_timestamp()`` is taken row by row as the locks come in, outside the locking subquery: the newest of them was
-    read when every lock was held, which ``statement_timestamp()`` (the time before any wait) wouldn't be (rule 4).
-    Unknown ids are left out, and without ``wait`` the levels that another transaction has locked. Requires an open transaction; nothing else may be locked after it.
+    ``clock_timestamp()`` is taken row by row as the locks come in, outside the locking subquery: the newest of them
+    was read when every lock was held, which ``statement_timestamp()`` (the time before any wait) wouldn't be (rule
+    4). Unknown ids are left out, and without ``wait`` the levels that another transaction has locked. Requires an
+    open transaction; nothing else may be locked after it.
     """
     with connection.cursor() as cursor:
         cursor.execute(_LOCK if wait else _LOCK_FREE, [list(level_ids)])

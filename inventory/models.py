@@ -1,5 +1,7 @@
 """What is where. Counters are written by ``services/ledger.py`` alone."""
 
+import re
+
 import pgtrigger
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
@@ -12,9 +14,9 @@ from inventory.querysets import ProductQuerySet, StockLevelQuerySet, StoreQueryS
 QUANTITY_LIMIT = 2_000_000_000
 """The most units on hand that one level may have (api.md, "Conventions", quantities)."""
 
-validate_code = RegexValidator(
-    r"^[A-Za-z0-9][A-Za-z0-9._-]{0,19}$", "Letters, digits, dot, dash, underscore; at most 20."
-)
+CODE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,19}\Z")
+CODE_HINT = "letters, digits, dot, dash and underscore; at most 20"
+validate_code = RegexValidator(CODE, CODE_HINT)
 
 
 class Product(models.Model):
@@ -87,7 +89,9 @@ class Store(models.Model):
         "hold time in minutes", null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(60)]
     )
     is_default = models.BooleanField(default=False)
-    warehouses = models.ManyToManyField(Warehouse, through="StoreWarehouse", related_name="stores")
+    warehouses: "models.ManyToManyField[Warehouse, StoreWarehouse]" = models.ManyToManyField(
+        Warehouse, through="StoreWarehouse", related_name="stores"
+    )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     objects = StoreQuerySet.as_manager()

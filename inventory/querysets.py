@@ -4,11 +4,12 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Self
 from uuid import UUID
 
+from django.apps import apps
 from django.db import models
 from django.db.models import Q
 
 if TYPE_CHECKING:
-    from inventory.models import Product, StockLevel, Store, Warehouse
+    from inventory.models import Product, StockLevel, Store, Warehouse  # noqa: F401 - named in the bases' strings
 
 
 class ProductQuerySet(models.QuerySet["Product"]):
@@ -42,8 +43,8 @@ class StockLevelQuerySet(models.QuerySet["StockLevel"]):
         """Those in warehouses that these stores sell from; all where no store is named."""
         if not store_codes:
             return self
-        source = self.model._meta.get_field("warehouse").related_model.stores.through
-        return self.filter(warehouse__in=source.objects.filter(store__code__in=store_codes).values("warehouse"))
+        sources = apps.get_model("inventory", "StoreWarehouse")._default_manager
+        return self.filter(warehouse__in=sources.filter(store__code__in=store_codes).values("warehouse"))
 
     def of_product(self, product_id: UUID) -> Self:
         """The levels of one product or variant, in order of their warehouses' codes."""

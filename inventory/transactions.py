@@ -1,7 +1,7 @@
 """The one way to open a transaction that changes stock: bounded in time, retried where that is safe.
 
-Deadlock, serialisation failure and lock timeout are known rollbacks and are tried again. A connection lost on the way to
-COMMIT is not: what became of that very transaction is found out before anything is done again (docs/adr/0001).
+Deadlock, serialisation failure and lock timeout are known rollbacks and are tried again. A connection lost on the way
+to COMMIT is not: what became of that very transaction is found out before anything is done again (docs/adr/0001).
 """
 
 import random
@@ -38,9 +38,9 @@ _BUSY: Final = "The stock is busy; nothing of this request was done. Try again."
 def run(work: Callable[[], T], *, timeout_seconds: float | None = None, retries: int | None = None) -> T:
     """Do ``work`` in a transaction of its own and return what it returns, once committed.
 
-    ``work`` may run several times, each time in a new transaction, with nothing left of the try before: what it hands out
-    to callers must come from its return value. All tries together are bounded by the timeout and the number of retries,
-    ``LOCK_TIMEOUT`` and ``LOCK_RETRIES`` where none are given.
+    ``work`` may run several times, each time in a new transaction, with nothing left of the try before: what it hands
+    out to callers must come from its return value. All tries together are bounded by the timeout and the number of
+    retries, ``LOCK_TIMEOUT`` and ``LOCK_RETRIES`` where none are given.
 
     Raises Busy where a lock wasn't had in that time or the database is away, and whatever ``work`` raises.
     """
@@ -94,8 +94,8 @@ def _is_connection_lost() -> bool:
 def _is_committed(xid: str, entry_id: UUID | None, deadline: float) -> bool:
     """Whether a transaction whose end wasn't heard took effect.
 
-    First waits until the server has ended it one way or the other, then looks for the audit entry that it wrote: after a
-    crash of the server, the number alone may already belong to another transaction.
+    First waits until the server has ended it one way or the other, then looks for the audit entry that it wrote:
+    after a crash of the server, the number alone may already belong to another transaction.
 
     Raises Busy if that can't be found out in time.
     """

@@ -76,9 +76,9 @@ class Reservation(models.Model):
 class ReservationItem(models.Model):
     """Units of one stock level that a reservation holds.
 
-    ``held_until`` is the reservation's ``expires_at`` for as long as it is ACTIVE, and null ever after: its partial index
-    answers "what stands against this level, and what of it is due" without a look at closed reservations, however many
-    there are. ``pinned`` says that the caller named the warehouse; if not, it was sourced.
+    ``held_until`` is the reservation's ``expires_at`` for as long as it is ACTIVE, and null ever after: its partial
+    index answers "what stands against this level, and what of it is due" without a look at closed reservations,
+    however many there are. ``pinned`` says that the caller named the warehouse; if not, it was sourced.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)

@@ -4,12 +4,13 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING, Self
 from uuid import UUID
 
+from django.apps import apps
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
 if TYPE_CHECKING:
-    from reservations.models import Reservation
+    from reservations.models import Reservation  # noqa: F401 - named in the base's string
 
 
 class ReservationQuerySet(models.QuerySet["Reservation"]):
@@ -40,7 +41,7 @@ class ReservationQuerySet(models.QuerySet["Reservation"]):
             if value is not None:
                 found = found.filter(**{field: value})
         if product_id is not None:
-            item = self.model._meta.get_field("items").related_model
+            items = apps.get_model("reservations", "ReservationItem")._default_manager
             of_product = Q(level__product_id=product_id) | Q(level__product__parent_id=product_id)
-            found = found.filter(Exists(item._default_manager.filter(of_product, reservation_id=OuterRef("pk"))))
+            found = found.filter(Exists(items.filter(of_product, reservation_id=OuterRef("pk"))))
         return found

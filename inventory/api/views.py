@@ -30,7 +30,7 @@ from audit.idempotency import StoredAnswer
 from audit.identifiers import ADJUSTMENT, public_id
 from audit.schema import describe
 from inventory.api import contract
-from inventory.models import Movement, Product, StockLevel, Store, Warehouse, validate_code
+from inventory.models import CODE, CODE_HINT, Movement, Product, StockLevel, Store, Warehouse
 from inventory.services import adjustments, master_data
 from inventory.services.adjustments import Adjusted, Adjustment
 from inventory.services.master_data import Saved
@@ -141,7 +141,7 @@ class ProductLevelsView(ApiView):
 
 
 def _product(product_id: UUID) -> Product:
-    product = Product.objects.filter(pk=product_id).first()
+    product: Product | None = Product.objects.filter(pk=product_id).first()
     if product is None:
         raise NotFound(f"There is no product {product_id}.")
     return product
@@ -384,8 +384,8 @@ def _check_plain(value: object, pointer: str, levels_left: int) -> None:
 
 def _code(code: str) -> str:
     """A code as it may be. Raises Invalid."""
-    if not validate_code.regex.fullmatch(code):
-        raise Invalid(f"This is not a code: {validate_code.message}")
+    if not CODE.fullmatch(code):
+        raise Invalid(f"This is not a code: {CODE_HINT}")
     return code
 
 

@@ -87,10 +87,11 @@ class Adjusted:
 def apply_adjustments(request: AdjustRequest) -> Adjusted | StoredAnswer:
     """Apply all lines, or none. Lines of one level are decided on as one; additions come first.
 
-    A first addition creates the stock level, in a transaction of its own, sorted, before anything is locked (api.md, rule 8).
+    A first addition creates the stock level, in a transaction of its own, sorted, before anything is locked (api.md,
+    rule 8).
 
-    Raises UnknownProduct, UnknownWarehouse (also where the asker's stores don't sell from it), Invalid for a quantity of the
-    wrong sign, InsufficientStock (on hand would fall below reserved), QuantityLimit, VersionConflict,
+    Raises UnknownProduct, UnknownWarehouse (also where the asker's stores don't sell from it), Invalid for a quantity
+    of the wrong sign, InsufficientStock (on hand would fall below reserved), QuantityLimit, VersionConflict,
     IdempotencyKeyReused, IdempotencyInProgress, Busy. Locks: claim, the levels by id.
     """
     _check_signs(request.adjustments)
@@ -193,7 +194,8 @@ def _check_versions(adjustments: Sequence[Adjustment], places: Sequence[Place], 
 
 
 def _check_quantities(adjustments: Sequence[Adjustment], places: Sequence[Place], levels: LockedLevels) -> None:
-    """Decide each level by the sum of its lines. On hand never falls below reserved: physical stock that is promised."""
+    """Decide each level by the sum of its lines. On hand never falls below reserved: physical stock that is
+    promised."""
     lines: dict[tuple[UUID, UUID], list[int]] = {}
     for index, place in enumerate(places):
         lines.setdefault((place.product_id, place.warehouse_id), []).append(index)

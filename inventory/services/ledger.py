@@ -1,7 +1,7 @@
 """The only writer of on hand and reserved, and of the movements that explain on hand.
 
-Callers hold the levels' locks (``locking.lock_levels``) and have decided on what they read there. Changes are collected in
-a ``Ledger`` and written once: two statements, however many levels and movements there are.
+Callers hold the levels' locks (``locking.lock_levels``) and have decided on what they read there. Changes are
+collected in a ``Ledger`` and written once: two statements, however many levels and movements there are.
 """
 
 from dataclasses import dataclass
@@ -56,8 +56,8 @@ class _Change:
 class Ledger:
     """The changes of one transaction to levels that it has locked.
 
-    Each call changes the locked counters at once, so that the next decision of the batch stands on it, and is written by
-    ``write``. What the counters may never be is refused by the database's constraints, too.
+    Each call changes the locked counters at once, so that the next decision of the batch stands on it, and is written
+    by ``write``. What the counters may never be is refused by the database's constraints, too.
     """
 
     def __init__(self, levels: LockedLevels) -> None:

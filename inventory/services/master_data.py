@@ -39,7 +39,8 @@ def put_product(
 ) -> Saved | StoredAnswer:
     """Create a product or replace its fields. ``fields`` are those of the model.
 
-    Raises UnknownProduct (the parent), Invalid (a variant of a variant, or of itself), SkuTaken, Busy and the errors of claims.
+    Raises UnknownProduct (the parent), Invalid (a variant of a variant, or of itself), SkuTaken, Busy and the errors
+    of claims.
     """
 
     def work() -> Saved:

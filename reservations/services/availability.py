@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Final, Literal
 from uuid import UUID
 
 from django.db import connection
@@ -31,6 +31,9 @@ def read_sellable(level_ids: Collection[UUID]) -> tuple[datetime, dict[UUID, int
             cursor.execute("SELECT clock_timestamp()")
             return cursor.fetchone()[0], {}
     return rows[0][2], {row[0]: max(0, row[1]) for row in rows}
+
+
+Status = Literal["AVAILABLE", "INSUFFICIENT", "OUT_OF_STOCK", "UNKNOWN_PRODUCT"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +65,7 @@ class Availability:
         return sum(quantity for _, quantity in self.by_warehouse)
 
     @property
-    def status(self) -> str:
+    def status(self) -> Status:
         """AVAILABLE, INSUFFICIENT (some, not enough), OUT_OF_STOCK or UNKNOWN_PRODUCT."""
         if not self.is_known:
             return "UNKNOWN_PRODUCT"

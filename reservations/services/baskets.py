@@ -1,7 +1,8 @@
 """Make a cart's hold exactly what the basket says, in one step (api.md, rule 10).
 
-What grows is held, what shrinks is given back, and the shopper's own hold never stands in the way. All the active holds of
-the cart in the store merge into the oldest, whose ``expires_at`` stays: changing a basket never resets the clock.
+What grows is held, what shrinks is given back, and the shopper's own hold never stands in the way. All the active
+holds of the cart in the store merge into the oldest, whose ``expires_at`` stays: changing a basket never resets the
+clock.
 """
 
 from collections.abc import Iterable, Sequence

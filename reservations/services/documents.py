@@ -90,8 +90,8 @@ class Hold:
         }
 
 
-_COLUMNS: Final = """r.id, r.store_id, s.code, r.status, r.cart_id, r.order_id, r.customer_id, r.created_at, r.expires_at,
-    r.extended_at, r.consumed_at, r.released_at, r.reason, r.client_id, r.reacquired_from_id"""
+_COLUMNS: Final = """r.id, r.store_id, s.code, r.status, r.cart_id, r.order_id, r.customer_id, r.created_at,
+r.expires_at, r.extended_at, r.consumed_at, r.released_at, r.reason, r.client_id, r.reacquired_from_id"""
 
 _LOCK: Final = f"""
 SELECT {_COLUMNS} FROM reservations_reservation r JOIN inventory_store s ON s.id = r.store_id
@@ -270,7 +270,8 @@ def extend(hold: Hold) -> None:
 
 
 def rewrite(hold: Hold) -> None:
-    """Make the items of an active reservation exactly those given: three statements. Requires its and all levels' locks."""
+    """Make the items of an active reservation exactly those given: three statements. Requires its and all levels'
+    locks."""
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM reservations_reservationitem WHERE reservation_id = %s", [hold.id])
         cursor.execute(

@@ -1,7 +1,7 @@
 """Record the end of due holds and give their stock back.
 
-A hold is dead from ``expires_at`` on, swept or not (api.md, rule 3). The sweeper only tidies; a buyer who is short frees the
-due holds in the way first.
+A hold is dead from ``expires_at`` on, swept or not (api.md, rule 3). The sweeper only tidies; a buyer who is short
+frees the due holds in the way first.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -119,15 +119,15 @@ def expire_due_holds(batch_size: int | None = None) -> int:
     the holds on them, for the next round.
     """
     total = 0
-    after: Place | None = _START
-    limit = batch_size or settings.SWEEP_BATCH_SIZE
-    while after is not None:
+    place: Place | None = _START
+    while place is not None:
+        sweep = partial(_sweep, place, batch_size or settings.SWEEP_BATCH_SIZE)
         try:
-            after, expired = transactions.run(
-                partial(_sweep, after, limit, wait=True), timeout_seconds=_SWEEP_PATIENCE_SECONDS, retries=0
+            place, expired = transactions.run(
+                partial(sweep, wait=True), timeout_seconds=_SWEEP_PATIENCE_SECONDS, retries=0
             )
         except Busy:
-            after, expired = transactions.run(partial(_sweep, after, limit, wait=False))
+            place, expired = transactions.run(partial(sweep, wait=False))
         total += expired
     return total
 

@@ -1,6 +1,6 @@
 """Make holds, and extend them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -39,7 +39,8 @@ KEY_LIFETIME: Final = timedelta(hours=settings.IDEMPOTENCY_KEY_HOURS)
 class HoldRequest:
     """One request to hold stock, with its own asker and claim. ``id`` is made before the first try (architecture 8).
 
-    ``store`` is a code, or None for the asker's only store, else the default; ``timeout_minutes`` None means the store's.
+    ``store`` is a code, or None for the asker's only store, else the default; ``timeout_minutes`` None means the
+    store's.
     """
 
     asker: Asker
@@ -77,9 +78,10 @@ class _Prepared:
 def place_holds(requests: Sequence[HoldRequest]) -> list[Outcome]:
     """Decide each request on its own, in order, all in one transaction: a Held, the stored answer, or why not.
 
-    A refused request writes nothing. Errors among the outcomes: InsufficientStock with what was sellable, UnknownStore,
-    UnknownProduct, UnknownWarehouse, WarehouseNotInStore, ProductInactive, ListingExpired, WarehouseInactive, Invalid, TimeoutTooLong,
-    IdempotencyKeyReused, IdempotencyInProgress. Raises Busy for the batch as a whole.
+    A refused request writes nothing. Errors among the outcomes: InsufficientStock with what was sellable,
+    UnknownStore, UnknownProduct, UnknownWarehouse, WarehouseNotInStore, ProductInactive, ListingExpired,
+    WarehouseInactive, Invalid, TimeoutTooLong, IdempotencyKeyReused, IdempotencyInProgress. Raises Busy for the batch
+    as a whole.
 
     Locks: claims (never waiting), then all the levels that may serve the batch, once, by id.
     """
@@ -88,7 +90,8 @@ def place_holds(requests: Sequence[HoldRequest]) -> list[Outcome]:
 
 def place_hold(request: HoldRequest) -> Held | StoredAnswer:
     """A batch of one. Raises what ``place_holds`` returns as an error."""
-    return raise_refusal(place_holds([request])[0])
+    held: Held | StoredAnswer = raise_refusal(place_holds([request])[0])
+    return held
 
 
 def raise_refusal(outcome: Any) -> Any:
@@ -230,16 +233,18 @@ class ExtendRequest:
 def extend_hold(request: ExtendRequest) -> Held | StoredAnswer:
     """Move ``expires_at`` by ``minutes`` from where it was.
 
-    Raises ReservationNotFound, ReservationExpired (due is dead, api.md, rule 3), ReservationConsumed, ReservationReleased,
-    AlreadyExtended, IdempotencyKeyReused, IdempotencyInProgress, Busy. Locks the reservation.
+    Raises ReservationNotFound, ReservationExpired (due is dead, api.md, rule 3), ReservationConsumed,
+    ReservationReleased, AlreadyExtended, IdempotencyKeyReused, IdempotencyInProgress, Busy. Locks the reservation.
     """
     return transactions.run(partial(_extend, request))
 
 
 def _extend(request: ExtendRequest) -> Held | StoredAnswer:
     verdict = idempotency.claim_all([request.claim], lifetime=KEY_LIFETIME)[0]
+    if isinstance(verdict, DomainError):
+        raise verdict
     if verdict is not None:
-        return raise_refusal(verdict)
+        return verdict
     hold = visible(documents.lock_holds([request.reservation_id]).get(request.reservation_id), request.asker)
     now = read_clock()
     require_active(hold, now)

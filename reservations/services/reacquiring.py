@@ -1,6 +1,7 @@
 """A payment that arrives late: hold what a dead reservation held once more (api.md, rule 9).
 
-The dead row is never revived. Units come from the same warehouses if they can; a line that had named none is sourced anew.
+The dead row is never revived. Units come from the same warehouses if they can; a line that had named none is sourced
+anew.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -46,7 +47,7 @@ def successor_of(hold: Hold) -> Hold | None:
 
 
 def reacquired(
-    hold: Hold, order_id: str, catalogue: Catalogue, sellable: Mapping[UUID, int], asker: Asker, now: datetime
+    hold: Hold, *, order_id: str, catalogue: Catalogue, sellable: Mapping[UUID, int], asker: Asker, now: datetime
 ) -> Hold:
     """The new, consumed reservation that takes a dead one's place.
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import connection
@@ -85,9 +85,9 @@ def consume_hold(request: ConsumeRequest) -> Resolved | StoredAnswer:
 
     On hand and reserved both fall, with a SHIPMENT movement an item. The same order again gets the same answer.
 
-    Raises ReservationNotFound, ReservationConsumed (by another order), ReservationReleased, ReservationExpired (with a fault for
-    every dead hold), with ``reacquire`` InsufficientStock, ProductInactive and ListingExpired; IdempotencyKeyReused,
-    IdempotencyInProgress, Busy. Locks: claim, the reservations by id, their levels by id.
+    Raises ReservationNotFound, ReservationConsumed (by another order), ReservationReleased, ReservationExpired (with
+    a fault for every dead hold), with ``reacquire`` InsufficientStock, ProductInactive and ListingExpired;
+    IdempotencyKeyReused, IdempotencyInProgress, Busy. Locks: claim, the reservations by id, their levels by id.
     """
     outcome: Resolved | StoredAnswer = raise_refusal(consume_holds([request])[0])
     return outcome
@@ -297,7 +297,14 @@ class _Batch:
         sellable = reacquiring.sellable_without(due, self._levels)
         anew: list[Hold] = []
         for hold in dead:
-            new = reacquiring.reacquired(hold, request.order_id, self._catalogue, sellable, request.asker, self._now)
+            new = reacquiring.reacquired(
+                hold,
+                order_id=request.order_id,
+                catalogue=self._catalogue,
+                sellable=sellable,
+                asker=request.asker,
+                now=self._now,
+            )
             for item in new.items:
                 sellable[item.level_id] -= item.quantity
             anew.append(new)
@@ -347,7 +354,7 @@ def released_entry(asker: Asker, hold: Hold) -> Entry:
 
 def consumed_entry(asker: Asker, hold: Hold) -> Entry:
     """The audit entry of a hold that became a sale."""
-    changes = {"orderId": hold.order_id, "items": [item.facts() for item in hold.items]}
+    changes: dict[str, Any] = {"orderId": hold.order_id, "items": [item.facts() for item in hold.items]}
     if hold.reacquired_from:
         changes["reacquiredFrom"] = hold.reacquired_from
     return Entry(asker, "inventory_reservation_consumed", hold.id, changes, store=hold.store)

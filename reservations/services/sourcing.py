@@ -40,8 +40,8 @@ class Wanted:
 def resolve_lines(lines: Sequence[Line], store: StoreFacts, catalogue: Catalogue) -> list[Wanted]:
     """What the lines ask for, summed by product and warehouse, in the order of their first lines.
 
-    Raises UnknownProduct, UnknownWarehouse, WarehouseNotInStore, or Invalid where lines of one product differ in price; each with a
-    fault for every line it is true of.
+    Raises UnknownProduct, UnknownWarehouse, WarehouseNotInStore, or Invalid where lines of one product differ in
+    price; each with a fault for every line it is true of.
     """
     wanted: dict[tuple[UUID, str | None], Wanted] = {}
     prices: dict[UUID, Decimal | None] = {}
