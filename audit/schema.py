@@ -39,6 +39,7 @@ _IDEMPOTENCY_KEY: Final = OpenApiParameter(
 
 
 def describe(
+    operation: str,
     summary: str,
     *,
     answers: Mapping[int, Any],
@@ -46,7 +47,7 @@ def describe(
     query: type[msgspec.Struct] | None = None,
     idempotent: bool = False,
 ) -> Callable[[F], F]:
-    """Describe a view's method in the OpenAPI document: its body, its query and its answers by status."""
+    """Describe a view's method in the OpenAPI document: its operation's id, its body, query and answers by status."""
     parameters = [_IDEMPOTENCY_KEY] if idempotent else []
     if query is not None:
         parameters += _parameters(query)
@@ -57,6 +58,7 @@ def describe(
         media_type = "application/problem+json" if answer is Problem else "application/json"
         responses[status, media_type] = OpenApiResponse(_reference(answer), description=told)
     decorate: Callable[[F], F] = extend_schema(
+        operation_id=operation,
         summary=summary,
         request={"application/json": _reference(body)} if body else None,
         responses=responses,

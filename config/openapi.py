@@ -12,11 +12,13 @@ def only_the_current_version(endpoints: list[Any]) -> list[Any]:
 
 
 def add_components(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
-    """Add the schemas of the bodies, and name path parameters as the bodies name things."""
+    """Add the schemas of the bodies, say that bodies are needed, and name path parameters as the bodies name things."""
     result["components"].setdefault("schemas", {}).update(components())
     result["paths"] = {_camel(path): operations for path, operations in result["paths"].items()}
     for operations in result["paths"].values():
         for operation in operations.values():
+            if "requestBody" in operation:
+                operation["requestBody"]["required"] = True
             for parameter in operation.get("parameters", ()):
                 if parameter["in"] == "path":
                     parameter["name"] = _camel(parameter["name"])

@@ -54,6 +54,7 @@ class AdjustView(ApiView):
     allowed: ClassVar = {"PUT": STOCKKEEPING}
 
     @describe(
+        "adjust",
         "Adjust stock",
         body=contract.AdjustIn,
         answers={200: contract.AdjustedOut, 409: Problem, 422: Problem},
@@ -115,6 +116,7 @@ class ProductLevelsView(ApiView):
     """What there is of a product."""
 
     @describe(
+        "readProductLevels",
         "Read a product's stock levels",
         query=contract.ProductLevelsQuery,
         answers={200: contract.ProductLevelsOut, 404: Problem},
@@ -184,7 +186,7 @@ def _total(*kinds: str) -> Coalesce:
 class LevelsView(ApiView):
     """All levels, to sync a catalogue."""
 
-    @describe("List stock levels", query=contract.LevelsQuery, answers={200: contract.LevelPageOut})
+    @describe("listLevels", "List stock levels", query=contract.LevelsQuery, answers={200: contract.LevelPageOut})
     def get(self, request: Request) -> HttpResponse:
         query = decode_query(request, contract.LevelsQuery)
         codes = self.asker(request).store_codes
@@ -218,6 +220,7 @@ class LevelSettingsView(ApiView):
     allowed: ClassVar = {"PATCH": MANAGING}
 
     @describe(
+        "changeLevelSettings",
         "Change a level's settings",
         body=contract.LevelSettingsIn,
         answers={200: contract.LevelOut, 404: Problem, 409: Problem},
@@ -251,7 +254,7 @@ def _set(saved: Saved) -> StoredAnswer:
 class ProductsView(ApiView):
     """The list of products."""
 
-    @describe("List products", query=contract.ProductsQuery, answers={200: contract.ProductPageOut})
+    @describe("listProducts", "List products", query=contract.ProductsQuery, answers={200: contract.ProductPageOut})
     def get(self, request: Request) -> HttpResponse:
         query = decode_query(request, contract.ProductsQuery)
         found = Product.objects.all()
@@ -268,11 +271,12 @@ class ProductView(ApiView):
 
     allowed: ClassVar = {"PUT": MANAGING}
 
-    @describe("Read a product", answers={200: contract.ProductOut, 404: Problem})
+    @describe("readProduct", "Read a product", answers={200: contract.ProductOut, 404: Problem})
     def get(self, request: Request, product_id: UUID) -> HttpResponse:
         return respond(_product_out(_product(product_id)))
 
     @describe(
+        "putProduct",
         "Create or replace a product",
         body=contract.ProductIn,
         answers={200: contract.ProductOut, 201: contract.ProductOut, 409: Problem, 422: Problem},
@@ -322,7 +326,7 @@ def _put_product(saved: Saved) -> StoredAnswer:
 class WarehousesView(ApiView):
     """The list of warehouses."""
 
-    @describe("List warehouses", query=PageQuery, answers={200: contract.WarehousePageOut})
+    @describe("listWarehouses", "List warehouses", query=PageQuery, answers={200: contract.WarehousePageOut})
     def get(self, request: Request) -> HttpResponse:
         found = Warehouse.objects.visible_to(self.asker(request).store_codes)
         warehouses, following = _page(found, decode_query(request, PageQuery))
@@ -334,7 +338,7 @@ class WarehouseView(ApiView):
 
     allowed: ClassVar = {"PUT": MANAGING}
 
-    @describe("Read a warehouse", answers={200: contract.WarehouseOut, 404: Problem})
+    @describe("readWarehouse", "Read a warehouse", answers={200: contract.WarehouseOut, 404: Problem})
     def get(self, request: Request, warehouse_id: str) -> HttpResponse:
         warehouse = Warehouse.objects.visible_to(self.asker(request).store_codes).filter(code=warehouse_id).first()
         if warehouse is None:
@@ -342,6 +346,7 @@ class WarehouseView(ApiView):
         return respond(_warehouse_out(warehouse))
 
     @describe(
+        "putWarehouse",
         "Create or replace a warehouse",
         body=contract.WarehouseIn,
         answers={200: contract.WarehouseOut, 201: contract.WarehouseOut},
@@ -408,7 +413,7 @@ def _put_warehouse(saved: Saved) -> StoredAnswer:
 class StoresView(ApiView):
     """The list of stores."""
 
-    @describe("List stores", query=PageQuery, answers={200: contract.StorePageOut})
+    @describe("listStores", "List stores", query=PageQuery, answers={200: contract.StorePageOut})
     def get(self, request: Request) -> HttpResponse:
         found = Store.objects.visible_to(self.asker(request).store_codes).prefetch_related("sources__warehouse")
         stores, following = _page(found, decode_query(request, PageQuery))
@@ -420,7 +425,7 @@ class StoreView(ApiView):
 
     allowed: ClassVar = {"PUT": MANAGING}
 
-    @describe("Read a store", answers={200: contract.StoreOut, 404: Problem})
+    @describe("readStore", "Read a store", answers={200: contract.StoreOut, 404: Problem})
     def get(self, request: Request, store_id: str) -> HttpResponse:
         store = Store.objects.visible_to(self.asker(request).store_codes).filter(code=store_id).first()
         if store is None:
@@ -428,6 +433,7 @@ class StoreView(ApiView):
         return respond(_store_out(store))
 
     @describe(
+        "putStore",
         "Create or replace a store",
         body=contract.StoreIn,
         answers={200: contract.StoreOut, 201: contract.StoreOut, 422: Problem},

@@ -40,7 +40,9 @@ from reservations.services.sourcing import Line
 class CheckAvailabilityView(ApiView):
     """What is sellable of some products."""
 
-    @describe("Check availability", body=contract.CheckIn, answers={200: contract.CheckOut, 422: Problem})
+    @describe(
+        "checkAvailability", "Check availability", body=contract.CheckIn, answers={200: contract.CheckOut, 422: Problem}
+    )
     def post(self, request: Request) -> HttpResponse:
         body = decode(request, contract.CheckIn)
         queries = [
@@ -74,6 +76,7 @@ class ReserveView(ApiView):
     allowed: ClassVar = {"POST": SELLING}
 
     @describe(
+        "reserve",
         "Reserve stock",
         body=contract.ReserveIn,
         query=contract.ReserveQuery,
@@ -181,6 +184,7 @@ class ExtendView(ApiView):
     allowed: ClassVar = {"POST": SELLING}
 
     @describe(
+        "extend",
         "Extend a hold, once",
         body=contract.ExtendIn,
         answers={200: contract.HeldOut, 404: Problem, 409: Problem},
@@ -232,6 +236,7 @@ class ReleaseView(ApiView):
     allowed: ClassVar = {"POST": SELLING}
 
     @describe(
+        "release",
         "Release a hold, or all of a cart or order",
         body=contract.ReleaseIn,
         answers={200: contract.ReleasedOut | contract.AllReleasedOut, 404: Problem, 409: Problem},
@@ -281,6 +286,7 @@ class ConsumeView(ApiView):
     allowed: ClassVar = {"POST": SELLING}
 
     @describe(
+        "consume",
         "Consume holds for an order, exactly once",
         body=contract.ConsumeIn,
         answers={200: contract.ConsumedOut | contract.AllConsumedOut, 404: Problem, 409: Problem},
@@ -310,6 +316,7 @@ class CartView(ApiView):
     allowed: ClassVar = {"PUT": SELLING, "DELETE": SELLING}
 
     @describe(
+        "putCart",
         "Make a cart's hold exactly this",
         body=contract.BasketIn,
         answers={200: contract.HeldOut, 201: contract.HeldOut, 409: Problem, 422: Problem},
@@ -329,7 +336,10 @@ class CartView(ApiView):
         return answered(baskets.put_basket(basket), _reserved)
 
     @describe(
-        "Release a cart's hold", answers={200: contract.AllReleasedOut, 404: Problem, 409: Problem}, idempotent=True
+        "deleteCart",
+        "Release a cart's hold",
+        answers={200: contract.AllReleasedOut, 404: Problem, 409: Problem},
+        idempotent=True,
     )
     def delete(self, request: Request, cart_id: str) -> HttpResponse:
         release = ReleaseRequest(
@@ -370,7 +380,7 @@ def _reservation(hold: Hold, now: datetime) -> ReservationOut:
 class ReservationView(ApiView):
     """One reservation."""
 
-    @describe("Read a reservation", answers={200: contract.ReservationOut, 404: Problem})
+    @describe("readReservation", "Read a reservation", answers={200: contract.ReservationOut, 404: Problem})
     def get(self, request: Request, reservation_id: str) -> HttpResponse:
         identifier = _reservation_id(reservation_id)
         hold = holds.visible(documents.read_holds([identifier]).get(identifier), self.asker(request))
@@ -381,6 +391,7 @@ class ReservationsView(ApiView):
     """The list of reservations."""
 
     @describe(
+        "listReservations",
         "List reservations, the newest first",
         query=contract.ReservationsQuery,
         answers={200: contract.ReservationPageOut},
