@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from audit.models import ApiClient, Role
+from audit.models import ApiClient, AuditEntry, OutboxEvent, Role
 from audit.services import Asker
 from inventory.models import Product, StockLevel, Store, StoreWarehouse, Warehouse
 from inventory.services.adjustments import Adjustment, AdjustRequest, apply_adjustments
@@ -79,9 +79,30 @@ def make_due(*ids: UUID, ago: timedelta = timedelta(seconds=1)) -> None:
     ReservationItem.objects.filter(reservation__in=ids, held_until__isnull=False).update(held_until=past)
 
 
+def make_variant(parent: Product, **fields: Any) -> Product:
+    """A variant of a product."""
+    return make_product(parent=parent, **fields)
+
+
 def make_client(role: Role = Role.MANAGER, name: str = "", stores: tuple[str, ...] = ()) -> ApiClient:
     """An API client of this role."""
     return ApiClient.objects.create(name=name or f"client-{next(_numbers)}", role=role, store_codes=list(stores))
+
+
+def lines(*wanted: tuple[StockLevel | Product, int], **fields: Any) -> list[dict[str, Any]]:
+    """The lines of a body: units of levels or products, each with the same further fields."""
+    ids = [(what.product_id if isinstance(what, StockLevel) else what.id, quantity) for what, quantity in wanted]
+    return [{"productId": str(id_), "quantity": quantity, **fields} for id_, quantity in ids]
+
+
+def told(kind: str) -> list[dict[str, Any]]:
+    """The payloads of the outbox events of a type, in their order."""
+    return list(OutboxEvent.objects.filter(type=kind).order_by("position").values_list("payload", flat=True))
+
+
+def recorded(action: str) -> list[AuditEntry]:
+    """The audit entries of an action, the oldest first."""
+    return list(AuditEntry.objects.filter(action=action).order_by("at", "id"))
 
 
 def counters(level: StockLevel) -> tuple[int, int]:
