@@ -24,6 +24,7 @@ PostgreSQL refuses to run as root: there both servers run as `nobody`, or as the
 permissions of existing folders are never widened.
 """
 
+import atexit
 import contextlib
 import ctypes
 import hashlib
@@ -164,7 +165,8 @@ def urls(data_dir: Path, *, postgres: bool, redis: bool, postgres_options: str =
     if connection is None or not _is_open(connection):
         if connection is not None:
             connection.close()
-        _connections[key] = _join(place, wanted, postgres_options)
+        _connections[key] = connection = _join(place, wanted, postgres_options)
+        atexit.register(connection.close)
     return Urls(
         f"postgres://{USER}@/{quote(str(place.sockets))}/{DATABASE}" if postgres else None,
         f"unix://{quote(str(place.redis_socket))}" if redis else None,

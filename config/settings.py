@@ -70,7 +70,6 @@ if not (DATABASE_URL and REDIS_URL):
 
 RESERVATION_TTL_MINUTES = env.int("RESERVATION_TTL_MINUTES", default=15)
 RESERVATION_MAX_TTL_MINUTES = env.int("RESERVATION_MAX_TTL_MINUTES", default=60)
-EXTENSION_MAX_MINUTES = env.int("EXTENSION_MAX_MINUTES", default=15)
 LOCK_TIMEOUT = env.float("LOCK_TIMEOUT", default=10.0)
 LOCK_RETRIES = env.int("LOCK_RETRIES", default=3)
 SWEEP_INTERVAL_SECONDS = env.int("SWEEP_INTERVAL_SECONDS", default=15)
@@ -79,7 +78,7 @@ IDEMPOTENCY_KEY_HOURS = env.int("IDEMPOTENCY_KEY_HOURS", default=24)
 
 # --- API -------------------------------------------------------------------------------------------------------------
 
-THROTTLE_REQUESTS_PER_MINUTE = env.int("THROTTLE_REQUESTS_PER_MINUTE", default=120_000)
+THROTTLE_REQUESTS_PER_MINUTE = env.int("THROTTLE_REQUESTS_PER_MINUTE", default=600_000)
 THROTTLE_FAILED_TOKENS_PER_MINUTE = env.int("THROTTLE_FAILED_TOKENS_PER_MINUTE", default=60)
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
 TOKEN_CACHE_SECONDS = env.float("TOKEN_CACHE_SECONDS", default=5.0)

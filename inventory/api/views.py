@@ -384,7 +384,8 @@ def _check_plain(value: object, pointer: str, levels_left: int) -> None:
     for key, child in children:
         if "\0" in str(key):
             raise Invalid("A name has a NUL character.", [Fault(pointer, "invalid", "NUL character")])
-        _check_plain(child, f"{pointer}/{key}", levels_left - 1)
+        escaped = str(key).replace("~", "~0").replace("/", "~1")
+        _check_plain(child, f"{pointer}/{escaped}", levels_left - 1)
 
 
 def _code(code: str) -> str:

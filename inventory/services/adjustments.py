@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
+from django.db import transaction
 from uuid_utils.compat import uuid7
 
 from audit import idempotency
@@ -98,7 +99,7 @@ def apply_adjustments(request: AdjustRequest) -> Adjusted | StoredAnswer:
     places = _resolve(request)
     missing = {place[:2] for place, line in zip(places, request.adjustments, strict=True) if _needs_level(place, line)}
     if missing:
-        transactions.run(lambda: _create_levels(sorted(missing)))
+        _create_levels(sorted(missing))
         places = _resolve(request)
     return transactions.run(lambda: adjust(request, places))
 
@@ -176,10 +177,9 @@ def _resolve(request: AdjustRequest) -> list[Place]:
 
 def _create_levels(keys: Sequence[tuple[UUID, UUID]]) -> None:
     """Create levels, in the order given, that nobody else has created meanwhile."""
-    StockLevel.objects.bulk_create(
-        [StockLevel(product_id=product_id, warehouse_id=warehouse_id) for product_id, warehouse_id in keys],
-        ignore_conflicts=True,
-    )
+    levels = [StockLevel(product_id=product_id, warehouse_id=warehouse_id) for product_id, warehouse_id in keys]
+    with transaction.atomic(durable=True):
+        StockLevel.objects.bulk_create(levels, ignore_conflicts=True)
 
 
 def _check_versions(adjustments: Sequence[Adjustment], places: Sequence[Place], levels: LockedLevels) -> None:

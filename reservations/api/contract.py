@@ -9,9 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from audit.contract import Answer, Body, Code, OpaqueId, PageQuery, Quantity, ReservationId, Text
 
-Minutes = Annotated[
-    int, Meta(ge=1, le=1440, description="Minutes; more than the longest hold is 422 timeout_too_long.")
-]
+Minutes = Annotated[int, Meta(ge=1, description="Minutes; more than the longest hold is 422 timeout_too_long.")]
 Lines = Annotated[list["LineIn"], Meta(min_length=1, max_length=200)]
 ReservationStatus = Literal["ACTIVE", "CONSUMED", "EXPIRED", "RELEASED"]
 

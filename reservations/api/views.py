@@ -6,11 +6,12 @@ from decimal import Decimal
 from typing import ClassVar, Literal
 from uuid import UUID
 
+import msgspec
 from django.http import HttpResponse
 from msgspec import UNSET
 from rest_framework.request import Request
 
-from audit.contract import Problem
+from audit.contract import OpaqueId, Problem
 from audit.errors import Fault, Invalid
 from audit.http import (
     SELLING,
@@ -352,9 +353,11 @@ class CartView(ApiView):
 
 
 def _cart_id(text: str) -> str:
-    if not 1 <= len(text) <= 64 or not text.isprintable():
-        raise Invalid("A cartId is 1 to 64 printable characters.")
-    return text
+    """The cart that a path names. Raises Invalid for what a body couldn't call a cart, either."""
+    try:
+        return msgspec.convert(text, type=OpaqueId)
+    except msgspec.ValidationError as error:
+        raise Invalid("A cartId is 1 to 64 printable characters.") from error
 
 
 def _reservation(hold: Hold, now: datetime) -> ReservationOut:

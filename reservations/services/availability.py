@@ -57,6 +57,7 @@ class Availability:
     product_id: UUID
     variant_id: UUID | None
     is_known: bool
+    is_short: bool
     by_warehouse: tuple[tuple[str, int], ...]
 
     @property

@@ -59,8 +59,7 @@ def free_due_holds(level_ids: Collection[UUID]) -> bool:
     Waits for those that another transaction is ending: once this returns, they no longer count.
     """
     found = False
-    while ids := _due_on(level_ids):
-        transactions.run(partial(_expire_these, ids))
+    while (ids := _due_on(level_ids)) and transactions.run(partial(_expire_these, ids)):
         found = True
     return found
 
@@ -71,11 +70,13 @@ def _due_on(level_ids: Collection[UUID]) -> list[UUID]:
         return [row[0] for row in cursor.fetchall()]
 
 
-def _expire_these(ids: Sequence[UUID]) -> None:
+def _expire_these(ids: Sequence[UUID]) -> int:
+    """Expire those of these holds that are still due. Returns how many were."""
     holds = documents.lock_holds(ids)
     levels = lock_levels({item.level_id for hold in holds.values() for item in hold.items})
     due = [hold for hold in holds.values() if hold.is_due(levels.now)]
     _write(due, levels)
+    return len(due)
 
 
 def expire(holds: Sequence[Hold], ledger: Ledger, now: datetime) -> list[Hold]:

@@ -1,0 +1,334 @@
+"""Load the demonstration shop: a catalogue, four weeks of movements, holds in every state, a login and tokens.
+
+The one exception to "the ledger alone writes counters and movements, documents alone writes holds": a past can't be made by
+services that stamp what they write with the present. So the past is inserted as rows, all in one transaction, into a
+database that has no stock at all; and holds that are to be over have their times moved. The rest is made by the services.
+"""
+
+import json
+import os
+import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection, transaction
+from django.db.models import F
+from uuid_utils.compat import uuid7
+
+from audit.authentication import find_caller, issue_token
+from audit.idempotency import advisory_lock
+from audit.models import ApiClient, Role
+from audit.services import Asker
+from inventory.models import Movement, Product, StockLevel, Store, StoreWarehouse, Warehouse
+from reservations.management import demo_catalogue as catalogue
+from reservations.management.demo_history import DAYS, Change, Plan, tell
+from reservations.models import Reservation, ReservationItem
+from reservations.services import expiry
+from reservations.services.holds import ExtendRequest, Held, HoldRequest, extend_hold, place_holds
+from reservations.services.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_holds, release_holds
+from reservations.services.sourcing import Line
+
+USERNAME: Final = "demo"
+LIVE_HOLDS: Final = 4
+_CART: Final = "demo-"
+
+
+class Command(BaseCommand):
+    """Safe to run again and again: what is there is kept, what is missing is made."""
+
+    help = "Load demonstration data: a shop, its past, holds in every state, a login and tokens (DATA_DIR/demo.json)."
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        if not settings.DEBUG:
+            raise CommandError("Demonstration data belongs on a developer's machine: it is loaded with DEBUG only.")
+        with _one_at_a_time():
+            if not Product.objects.filter(pk=catalogue.product_id(catalogue.UNTOUCHED[0])).exists():
+                _load_shop()
+                self.stdout.write(f"Loaded {Product.objects.count()} products and {DAYS} days of movements.")
+            file = settings.DATA_DIR / "demo.json"
+            if not _is_valid(file):
+                _write_credentials(file)
+                self.stdout.write(f"Login and tokens are in {file}.")
+            asker = _asker()
+            if not Reservation.objects.filter(cart_id__startswith=_CART).exists():
+                _make_past_holds(asker)
+            _make_live_holds(asker)
+
+
+@contextmanager
+def _one_at_a_time() -> Iterator[None]:
+    """A second start beside this one waits, then finds everything there."""
+    lock = [advisory_lock("demo_data")]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", lock)
+        try:
+            yield
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", lock)
+
+
+def _now() -> datetime:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        now: datetime = cursor.fetchone()[0]
+        return now
+
+
+# ----------------------------------------------------------------------------------------------- the shop and its past
+
+
+def _load_shop() -> None:
+    """Insert catalogue, levels and movements in one transaction. Raises CommandError where there is other data."""
+    if Product.objects.exists() or Warehouse.objects.exists() or Store.objects.exists():
+        raise CommandError("This database has products, warehouses or stores of its own: demonstration data stays out.")
+    now = _now()
+    opened = now - timedelta(days=DAYS + 30)
+    with transaction.atomic():
+        warehouses = Warehouse.objects.bulk_create(Warehouse(created_at=opened, **w) for w in catalogue.WAREHOUSES)
+        ids = {warehouse.code: warehouse.id for warehouse in warehouses}
+        _insert_stores(ids, opened)
+        _insert_products(now, opened)
+        levels, movements = _stories(ids, now)
+        StockLevel.objects.bulk_create(levels)
+        Movement.objects.bulk_create(sorted(movements, key=lambda movement: movement.created_at))
+
+
+def _insert_stores(warehouse_ids: dict[str, UUID], opened: datetime) -> None:
+    for number, (code, name, minutes, places) in enumerate(catalogue.STORES):
+        store = Store.objects.create(
+            code=code, name=name, ttl_minutes=minutes, is_default=number == 0, created_at=opened
+        )
+        StoreWarehouse.objects.bulk_create(
+            StoreWarehouse(store=store, warehouse_id=warehouse_ids[place], priority=priority)
+            for priority, place in enumerate(places, 1)
+        )
+
+
+def _insert_products(now: datetime, opened: datetime) -> None:
+    parents = {article.parent for _, article in catalogue.articles()}
+    Product.objects.bulk_create(
+        Product(
+            id=article.id,
+            sku=article.sku,
+            name=article.name,
+            parent_id=catalogue.product_id(article.parent) if article.parent else None,
+            # What is scanned is a variant, never the family.
+            barcode="" if article.sku in parents else catalogue.barcode(number),
+            is_active=article.is_active,
+            listing_expires_at=None if article.listing_days is None else now + timedelta(days=article.listing_days),
+            created_at=opened,
+            updated_at=opened,
+        )
+        for number, (_, article) in enumerate(catalogue.articles(), 1)
+    )
+
+
+def _stories(warehouse_ids: dict[str, UUID], now: datetime) -> tuple[list[StockLevel], list[Movement]]:
+    """All levels as they are today, and the movements that made them so."""
+    levels: list[StockLevel] = []
+    movements: list[Movement] = []
+    for number, (zone, article) in enumerate(catalogue.articles()):
+        for place, on_hand in enumerate(article.on_hand):
+            if on_hand is None:
+                continue
+            code = catalogue.PLACES[place]
+            plan = Plan.of(article.daily, place)
+            seed = f"{article.sku} in {code}"
+            changes = tell(seed, on_hand=on_hand, plan=plan, cost=article.cost, now=now)
+            level = _level(article, plan, changes, warehouse_ids[code], now)
+            level.on_hand = on_hand
+            # A supplier's shelves are not ours to name, and its stock is not reordered.
+            if code != "wh-003":
+                level.zone, level.aisle, level.shelf = zone, f"{number // 8 + 1:02d}", f"{number % 8 + 1}"
+                level.reorder_point, level.reorder_quantity = plan.reorder_point, plan.reorder_quantity
+                level.max_stock_level = plan.reorder_point + plan.reorder_quantity if place == 0 else None
+                level.min_stock_level = article.safety_stock if place == 0 else 0
+            levels.append(level)
+            movements.extend(_movements(level, changes))
+    return levels, movements
+
+
+def _level(
+    article: catalogue.Article, plan: Plan, changes: Sequence[Change], warehouse_id: UUID, now: datetime
+) -> StockLevel:
+    counts = [change.at for change in changes if change.reason == "bin recount"]
+    return StockLevel(
+        product_id=article.id,
+        warehouse_id=warehouse_id,
+        last_counted_at=counts[-1] if counts else None,
+        last_movement_at=changes[-1].at if changes else None,
+        version=1 + len(changes),
+        created_at=changes[0].at if changes else now,
+        updated_at=changes[-1].at if changes else now,
+    )
+
+
+def _movements(level: StockLevel, changes: Sequence[Change]) -> Iterator[Movement]:
+    stock = 0
+    for change in changes:
+        moment = change.at.timestamp()
+        yield Movement(
+            id=uuid7(timestamp=int(moment), nanos=change.at.microsecond * 1000),
+            level=level,
+            type=change.type,
+            quantity=change.quantity,
+            quantity_before=stock,
+            quantity_after=stock + change.quantity,
+            reason=change.reason,
+            reference_type=change.reference_type,
+            reference=change.reference,
+            cost_per_unit=change.cost_per_unit,
+            actor=change.actor,
+            adjustment_id=None if change.type == "SHIPMENT" else uuid7(timestamp=int(moment)),
+            created_at=change.at,
+        )
+        stock += change.quantity
+
+
+# ---------------------------------------------------------------------------------------------------- login and tokens
+
+
+def _is_valid(file: Path) -> bool:
+    """Whether the file's login and tokens are known to this database."""
+    try:
+        known = json.loads(file.read_text())
+        tokens = [known["tokens"][role] for role in Role.values]
+        username = known["staff"]["username"]
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return False
+    return get_user_model().objects.filter(username=username).exists() and all(map(find_caller, tokens))
+
+
+def _write_credentials(file: Path) -> None:
+    """Make a password and tokens, and keep them where only their owner can read them."""
+    password = secrets.token_urlsafe(12)
+    user, _ = get_user_model().objects.get_or_create(
+        username=USERNAME, defaults={"is_staff": True, "is_superuser": True}
+    )
+    user.set_password(password)
+    user.save()
+    tokens = {}
+    for role in Role.values:
+        client, _ = ApiClient.objects.get_or_create(name=f"demo-{role}", defaults={"role": role})
+        tokens[role] = issue_token(client)
+    told = {"staff": {"username": USERNAME, "password": password}, "tokens": tokens}
+    draft = file.with_suffix(f".{os.getpid()}")
+    with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as output:
+        output.write(json.dumps(told, indent=2) + "\n")
+    draft.replace(file)
+
+
+def _asker() -> Asker:
+    """The demonstration's shop: its holds are told as made by the client with the checkout token."""
+    client = ApiClient.objects.get(name=f"demo-{Role.CHECKOUT}")
+    return Asker(actor=client.name, client_id=client.id, request_id="demo-data", source="command")
+
+
+# --------------------------------------------------------------------------------------------------------------- holds
+
+
+@dataclass(frozen=True, slots=True)
+class _Cart:
+    """A cart: what becomes of it (a status, or "due"), in which store, for how many minutes, with what."""
+
+    fate: str
+    store: str
+    minutes: int | None
+    lines: tuple[tuple[str, int], ...]
+
+
+_PAST: Final = (
+    _Cart("CONSUMED", "main", None, (("BOOT-MID-41", 1), ("SOCK-HIKE-39-41", 2))),
+    _Cart("CONSUMED", "main", None, (("STOVE-GAS", 1), ("GAS-230", 4), ("POT-1L", 1), ("SPORK", 2))),
+    _Cart("CONSUMED", "main", 30, (("PACK-45", 1),)),
+    _Cart("CONSUMED", "outlet", None, (("DRYBAG-20", 2), ("MUG-TI", 1))),
+    _Cart("CONSUMED", "main", None, (("FOOD-PASTA", 12), ("FOOD-CURRY", 8))),
+    _Cart("CONSUMED", "main", None, (("TEE-MER-M", 2),)),
+    _Cart("RELEASED", "main", None, (("JKT-RAIN-M", 1), ("FLEECE-L", 1))),
+    _Cart("RELEASED", "main", None, (("MAT-AIR", 2),)),
+    _Cart("RELEASED", "outlet", None, (("COMPASS", 1),)),
+    _Cart("EXPIRED", "main", None, (("BAG-3S-Long", 1),)),
+    _Cart("EXPIRED", "main", 5, (("POLES", 1), ("GAITER", 1))),
+    _Cart("EXPIRED", "outlet", None, (("PACK-22-Green", 1),)),
+)
+_LIVE: Final = (
+    _Cart("due", "main", None, (("LANTERN", 1),)),
+    _Cart("ACTIVE", "main", 2, (("TARP-3X3", 1), ("PEGS-10", 1))),
+    _Cart("ACTIVE", "main", 5, (("JKT-RAIN-L", 1),)),
+    _Cart("ACTIVE", "outlet", None, (("BOOT-MID-42", 1), ("SOCK-HIKE-39-41", 3))),
+    _Cart("extended", "main", None, (("BAG-WIN", 1), ("MAT-AIR", 1))),
+    _Cart("ACTIVE", "main", 30, (("TENT-4P", 1), ("PILLOW-AIR", 4), ("GAS-450", 2))),
+    _Cart("ACTIVE", "main", 45, (("PACK-65", 1),)),
+    _Cart("ACTIVE", "outlet", 60, (("FLEECE-M", 2),)),
+    _Cart("ACTIVE", "main", 60, (("FIRST-AID", 1), ("KNIFE", 1))),
+)
+
+
+def _make_past_holds(asker: Asker) -> None:
+    """Holds that were sold, given back and left to expire."""
+    placed = _place(_PAST, asker)
+    consume_holds(
+        [
+            ConsumeRequest(asker, f"ORD-{1000 + number}", Selector(reservation_id=reservation_id))
+            for number, reservation_id in enumerate(placed["CONSUMED"])
+        ]
+    )
+    reasons = ("removed from the cart", "payment declined", "customer cancelled")
+    release_holds(
+        [
+            ReleaseRequest(asker, Selector(reservation_id=reservation_id), reason=reasons[number % len(reasons)])
+            for number, reservation_id in enumerate(placed["RELEASED"])
+        ]
+    )
+    _make_due(placed["EXPIRED"])
+    expiry.expire_due_holds()
+
+
+def _make_live_holds(asker: Asker) -> None:
+    """Holds that are running now, unless enough are: those of an earlier start have expired since."""
+    running = Reservation.objects.in_state("ACTIVE").filter(cart_id__startswith=_CART).count()
+    if running >= LIVE_HOLDS:
+        return
+    placed = _place(_LIVE, asker)
+    for reservation_id in placed["extended"]:
+        extend_hold(ExtendRequest(asker, reservation_id, minutes=10))
+    _make_due(placed["due"])
+
+
+def _place(carts: Sequence[_Cart], asker: Asker) -> dict[str, list[UUID]]:
+    """Hold the carts' lines, all in one batch; the ids by fate. What is short by now is left out."""
+    requests = [
+        HoldRequest(
+            asker=asker,
+            lines=tuple(Line(catalogue.product_id(sku), None, quantity) for sku, quantity in cart.lines),
+            store=cart.store,
+            cart_id=f"{_CART}{secrets.token_hex(4)}",
+            customer_id=f"customer-{1000 + number * 37}",
+            timeout_minutes=cart.minutes,
+        )
+        for number, cart in enumerate(carts)
+    ]
+    placed: dict[str, list[UUID]] = {cart.fate: [] for cart in carts}
+    for cart, outcome in zip(carts, place_holds(requests), strict=True):
+        if isinstance(outcome, Held):
+            placed[cart.fate].append(outcome.hold.id)
+    return placed
+
+
+def _make_due(ids: Sequence[UUID]) -> None:
+    """Move holds into the past so that they ended a few seconds ago."""
+    for reservation in Reservation.objects.filter(id__in=ids):
+        ago = reservation.expires_at - _now() + timedelta(seconds=3)
+        with transaction.atomic():
+            Reservation.objects.filter(pk=reservation.pk).update(
+                created_at=F("created_at") - ago, expires_at=F("expires_at") - ago
+            )
+            ReservationItem.objects.filter(reservation=reservation).update(held_until=F("held_until") - ago)
