@@ -53,7 +53,7 @@ STORES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Article:
-    """A product. ``daily`` units are sold a day from wh-001; ``on_hand`` in wh-001, wh-002, wh-003, None for no level."""
+    """A product. ``daily`` is how many are sold a day from wh-001; ``on_hand`` is by ``PLACES``, None for no level."""
 
     sku: str
     name: str

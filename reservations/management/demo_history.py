@@ -41,7 +41,7 @@ class Plan:
 
     @classmethod
     def of(cls, daily: float, place: int) -> "Plan":
-        """A week's sales are the reorder point, three more weeks' the quantity; lesser places sell less."""
+        """Five days' sales are the reorder point, eighteen days' the quantity; lesser places sell less."""
         own = daily * _SHARES[place]
         return cls(own, max(1, math.ceil(own * 5)), max(3, math.ceil(own * 18)))
 

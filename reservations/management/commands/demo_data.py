@@ -1,8 +1,9 @@
 """Load the demonstration shop: a catalogue, four weeks of movements, holds in every state, a login and tokens.
 
-The one exception to "the ledger alone writes counters and movements, documents alone writes holds": a past can't be made by
-services that stamp what they write with the present. So the past is inserted as rows, all in one transaction, into a
-database that has no stock at all; and holds that are to be over have their times moved. The rest is made by the services.
+The one exception to "the ledger alone writes counters and movements, documents alone writes holds": a past can't be
+made by services that stamp what they write with the present. So the past is inserted as rows, all in one transaction,
+into a database that has no stock at all; and holds that are to be over have their times moved. The services make the
+rest.
 """
 
 import json
