@@ -1,0 +1,66 @@
+"""Make a token for an API client. Here and not in ``audit``, because it has to know which stores there are."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import transaction
+from django.utils import timezone
+
+from audit.authentication import issue_token
+from audit.models import ApiClient, Role
+from inventory.models import Store
+
+_NAME_LIMIT = 64
+_DAYS_LIMIT = 36_500
+
+
+class Command(BaseCommand):
+    """Prints the token, alone, on stdout: the only time that it is known in clear."""
+
+    help = "Issue a token for an API client, which is made if it is new, and print it."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("name", help="the client, new or known; its name stands in the audit trail as the actor")
+        parser.add_argument("--role", help=f"what a new client may do: {', '.join(Role.values)}")
+        parser.add_argument(
+            "--store",
+            dest="stores",
+            action="append",
+            default=[],
+            metavar="CODE",
+            help="limit a new client to this store; may be repeated; without it: all stores",
+        )
+        parser.add_argument("--days", type=int, help="how long the token is valid; without it: until it is revoked")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        days = options["days"]
+        if days is not None and not 0 < days <= _DAYS_LIMIT:
+            raise CommandError(f"--days takes 1 to {_DAYS_LIMIT}, not {days}.")
+        with transaction.atomic():
+            client = _client(options["name"].strip(), options["role"], sorted(set(options["stores"])))
+            expires_at = None if days is None else timezone.now() + timedelta(days=days)
+            token = issue_token(client, expires_at=expires_at)
+        self.stdout.write(token)
+
+
+def _client(name: str, role: str | None, stores: list[str]) -> ApiClient:
+    """The client of this name, made if it is new. Raises CommandError where it is known as something else."""
+    if not 0 < len(name) <= _NAME_LIMIT or not name.isprintable():
+        raise CommandError(f"A client's name has 1 to {_NAME_LIMIT} printable characters.")
+    if role is not None and role not in Role.values:
+        raise CommandError(f"There is no role {role}: choose one of {', '.join(Role.values)}.")
+    known = set(Store.objects.filter(code__in=stores).values_list("code", flat=True))
+    if unknown := [code for code in stores if code not in known]:
+        raise CommandError(f"There is no store {', '.join(unknown)}.")
+    client = ApiClient.objects.select_for_update().filter(name=name).first()
+    if client is None:
+        if role is None:
+            raise CommandError(f"{name} is new: say what it may do with --role {'|'.join(Role.values)}.")
+        return ApiClient.objects.create(name=name, role=role, store_codes=stores)
+    if role not in (None, client.role):
+        raise CommandError(f"{name} exists with the role {client.role}: choose another name, or leave out --role.")
+    if stores and stores != sorted(client.store_codes):
+        limits = ", ".join(client.store_codes) or "all stores"
+        raise CommandError(f"{name} exists and is limited to {limits}: choose another name, or leave out --store.")
+    return client

@@ -1,0 +1,75 @@
+"""`manage.py issue_token`: a token for a new client or a known one, and clear refusals."""
+
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+
+from audit.authentication import find_caller
+from audit.models import ApiClient, ApiToken
+from tests.factories import make_store
+
+pytestmark = pytest.mark.django_db
+
+
+def issue(*arguments: str) -> str:
+    """The command's whole output."""
+    output = StringIO()
+    call_command("issue_token", *arguments, stdout=output)
+    return output.getvalue()
+
+
+def test_token_stands_alone_on_stdout_and_works() -> None:
+    make_store("outlet")
+    printed = issue("till", "--role", "checkout", "--store", "outlet")
+    assert printed.endswith("\n")
+    assert len(printed.split()) == 1
+    caller = find_caller(printed.strip())
+    assert caller is not None
+    assert (caller.name, caller.role, caller.store_codes) == ("till", "checkout", ("outlet",))
+    assert ApiToken.objects.get().expires_at is None
+
+
+def test_known_client_gets_another_token() -> None:
+    make_store("main")
+    make_store("outlet", is_default=False)
+    issue("till", "--role", "checkout", "--store", "outlet", "--store", "main")
+    issue("till")
+    issue("till", "--role", "checkout", "--store", "main", "--store", "outlet")
+    assert ApiClient.objects.count() == 1
+    assert ApiToken.objects.count() == 3
+
+
+def test_token_expires_after_the_days_given() -> None:
+    issue("till", "--role", "manager", "--days", "30")
+    expires_at = ApiToken.objects.get().expires_at
+    assert expires_at is not None
+    assert abs(expires_at - timezone.now() - timedelta(days=30)) < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["new"], "new is new: say what it may do"),
+        (["new", "--role", "admin"], "There is no role admin"),
+        (["new", "--role", "checkout", "--store", "mian"], "There is no store mian"),
+        (["new", "--role", "checkout", "--days", "0"], "--days takes 1 to 36500, not 0"),
+        (["new", "--role", "checkout", "--days", "-3"], "--days takes"),
+        (["new", "--role", "checkout", "--days", "99999999999"], "--days takes"),
+        ([" ", "--role", "checkout"], "1 to 64 printable characters"),
+        (["x" * 65, "--role", "checkout"], "1 to 64 printable characters"),
+        (["two\nlines", "--role", "checkout"], "1 to 64 printable characters"),
+        (["till", "--role", "manager"], "till exists with the role checkout"),
+        (["till", "--store", "main"], "till exists and is limited to outlet"),
+    ],
+)
+def test_refusal_says_what_is_wrong_and_issues_nothing(arguments: list[str], told: str) -> None:
+    make_store("main")
+    make_store("outlet", is_default=False)
+    issue("till", "--role", "checkout", "--store", "outlet")
+    with pytest.raises(CommandError) as refused:
+        issue(*arguments)
+    assert told in str(refused.value)
+    assert (ApiClient.objects.count(), ApiToken.objects.count()) == (1, 1)
