@@ -43,30 +43,39 @@ def with_due_holds_freed(work: Callable[[Sequence[R]], list[Any]], requests: Seq
 
     ``work`` is an inner batch service that returns an outcome per request and writes nothing for one that is short.
     """
-    outcomes = transactions.run(partial(work, requests))
-    short = [index for index, outcome in enumerate(outcomes) if isinstance(outcome, InsufficientStock)]
-    levels = {level_id for index in short for level_id in outcomes[index].levels}
-    if levels and free_due_holds(levels):
+    outcomes, levels = transactions.run(partial(_decided, work, requests))
+    if levels:
+        free_due_holds(levels)
+        short = [index for index, outcome in enumerate(outcomes) if isinstance(outcome, InsufficientStock)]
         again = transactions.run(partial(work, [requests[index] for index in short]))
         for index, outcome in zip(short, again, strict=True):
             outcomes[index] = outcome
     return outcomes
 
 
-def free_due_holds(level_ids: Collection[UUID]) -> bool:
-    """Expire the due holds on these levels, each bounded batch in a transaction. Whether there were any.
+def _decided(work: Callable[[Sequence[R]], list[Any]], requests: Sequence[R]) -> tuple[list[Any], set[UUID]]:
+    """The outcomes of a batch, and where requests were short if due holds stand there.
+
+    Looked for while the levels are still locked: once they aren't, a sweeper may end those holds, and nobody could tell
+    any more that it was they who stood in the way.
+    """
+    outcomes = work(requests)
+    levels = {level for outcome in outcomes if isinstance(outcome, InsufficientStock) for level in outcome.levels}
+    return outcomes, levels if levels and _due_on(levels, limit=1) else set()
+
+
+def free_due_holds(level_ids: Collection[UUID]) -> None:
+    """Expire the due holds on these levels, each bounded batch in a transaction.
 
     Waits for those that another transaction is ending: once this returns, they no longer count.
     """
-    found = False
-    while (ids := _due_on(level_ids)) and transactions.run(partial(_expire_these, ids)):
-        found = True
-    return found
+    while (ids := _due_on(level_ids, limit=_FREED_AT_ONCE)) and transactions.run(partial(_expire_these, ids)):
+        pass
 
 
-def _due_on(level_ids: Collection[UUID]) -> list[UUID]:
+def _due_on(level_ids: Collection[UUID], *, limit: int) -> list[UUID]:
     with connection.cursor() as cursor:
-        cursor.execute(_DUE_ON_LEVELS, [list(level_ids), _FREED_AT_ONCE])
+        cursor.execute(_DUE_ON_LEVELS, [list(level_ids), limit])
         return [row[0] for row in cursor.fetchall()]
 
 

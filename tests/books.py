@@ -1,0 +1,132 @@
+"""What is true of the books at any moment: each rule is a query for the rows that break it."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import psycopg
+from django.db import connection
+
+RULES: Final[Mapping[str, str]] = {
+    "0 <= reserved <= on hand": """
+        SELECT id, on_hand, reserved FROM inventory_stocklevel WHERE NOT (0 <= reserved AND reserved <= on_hand)
+    """,
+    "reserved is what the items of ACTIVE reservations hold": """
+        SELECT level.id, level.reserved, held.quantity FROM inventory_stocklevel level
+        LEFT JOIN (
+            SELECT item.level_id, sum(item.quantity) AS quantity FROM reservations_reservationitem item
+            JOIN reservations_reservation r ON r.id = item.reservation_id AND r.status = 'ACTIVE' GROUP BY 1
+        ) held ON held.level_id = level.id
+        WHERE level.reserved <> coalesce(held.quantity, 0)
+    """,
+    "reserved is what the items with held_until hold": """
+        SELECT level.id, level.reserved, held.quantity FROM inventory_stocklevel level
+        LEFT JOIN (
+            SELECT level_id, sum(quantity) AS quantity FROM reservations_reservationitem
+            WHERE held_until IS NOT NULL GROUP BY 1
+        ) held ON held.level_id = level.id
+        WHERE level.reserved <> coalesce(held.quantity, 0)
+    """,
+    "an item is held until its ACTIVE reservation expires, and not at all after": """
+        SELECT item.id, r.status, r.expires_at, item.held_until FROM reservations_reservationitem item
+        JOIN reservations_reservation r ON r.id = item.reservation_id
+        WHERE item.held_until IS DISTINCT FROM CASE WHEN r.status = 'ACTIVE' THEN r.expires_at END
+    """,
+    "a reservation has items": """
+        SELECT id, status FROM reservations_reservation r
+        WHERE NOT EXISTS (SELECT FROM reservations_reservationitem WHERE reservation_id = r.id)
+    """,
+    "on hand is the sum of movements": """
+        SELECT level.id, level.on_hand, moved.quantity FROM inventory_stocklevel level
+        LEFT JOIN (SELECT level_id, sum(quantity) AS quantity FROM inventory_movement GROUP BY 1) moved
+        ON moved.level_id = level.id WHERE level.on_hand <> coalesce(moved.quantity, 0)
+    """,
+    "each movement starts where the one before ended": """
+        SELECT * FROM (
+            SELECT id, level_id, quantity_before, coalesce(lag(quantity_after) OVER w, 0) AS expected
+            FROM inventory_movement WINDOW w AS (PARTITION BY level_id ORDER BY created_at, id)
+        ) chain WHERE quantity_before <> expected
+    """,
+    "each sold item has exactly one SHIPMENT, and each SHIPMENT of an order its item": """
+        SELECT * FROM (
+            SELECT item.level_id, r.order_id, r.consumed_at AS at,
+                array_agg(-item.quantity ORDER BY -item.quantity) AS sold
+            FROM reservations_reservationitem item JOIN reservations_reservation r ON r.id = item.reservation_id
+            WHERE r.status = 'CONSUMED' GROUP BY 1, 2, 3
+        ) items FULL JOIN (
+            SELECT level_id, reference AS order_id, created_at AS at, array_agg(quantity ORDER BY quantity) AS shipped
+            FROM inventory_movement WHERE type = 'SHIPMENT' AND reference_type = 'order' GROUP BY 1, 2, 3
+        ) movements USING (level_id, order_id, at)
+        WHERE sold IS DISTINCT FROM shipped
+    """,
+    "status agrees with the times": """
+        SELECT id, status, created_at, expires_at, extended_at, consumed_at, released_at FROM reservations_reservation
+        WHERE NOT CASE status
+            WHEN 'ACTIVE' THEN consumed_at IS NULL AND released_at IS NULL
+            WHEN 'CONSUMED' THEN released_at IS NULL AND order_id IS NOT NULL
+                AND (consumed_at < expires_at OR reacquired_from_id IS NOT NULL)
+            WHEN 'RELEASED' THEN consumed_at IS NULL AND released_at < expires_at
+            WHEN 'EXPIRED' THEN consumed_at IS NULL AND released_at >= expires_at END IS TRUE
+    """,
+    "each transition has exactly one audit entry": """
+        SELECT * FROM (
+            SELECT id AS subject_id, 'inventory_reservation_created' AS action, 1::bigint AS happened
+            FROM reservations_reservation
+            UNION ALL SELECT id, 'inventory_reservation_extended', 1 FROM reservations_reservation
+            WHERE extended_at IS NOT NULL
+            UNION ALL SELECT id, 'inventory_reservation_' || lower(status), 1 FROM reservations_reservation
+            WHERE status <> 'ACTIVE'
+            UNION ALL SELECT level_id, 'inventory_stock_adjusted', count(*) FROM inventory_movement
+            WHERE adjustment_id IS NOT NULL GROUP BY 1
+        ) transitions FULL JOIN (
+            SELECT subject_id, action, count(*) AS recorded FROM audit_auditentry
+            WHERE action IN ('inventory_reservation_created', 'inventory_reservation_extended',
+                'inventory_reservation_released', 'inventory_reservation_consumed', 'inventory_reservation_expired',
+                'inventory_stock_adjusted') GROUP BY 1, 2
+        ) entries USING (subject_id, action)
+        WHERE happened IS DISTINCT FROM recorded
+    """,
+    "each transition has exactly one event": """
+        SELECT * FROM (
+            SELECT 'res-' || id AS key, 'InventoryReservedEvent' AS type, 1 + (
+                SELECT count(*) FROM audit_auditentry
+                WHERE subject_id = r.id AND action = 'inventory_reservation_changed') AS happened
+            FROM reservations_reservation r
+            UNION ALL SELECT 'res-' || id, 'InventoryExtendedEvent', 1 FROM reservations_reservation
+            WHERE extended_at IS NOT NULL
+            UNION ALL SELECT 'res-' || id, 'InventoryConsumedEvent', 1 FROM reservations_reservation
+            WHERE status = 'CONSUMED'
+            UNION ALL SELECT 'res-' || id, 'InventoryReleasedEvent', 1 FROM reservations_reservation
+            WHERE status IN ('RELEASED', 'EXPIRED')
+            UNION ALL SELECT level_id::text, 'StockAdjustedEvent', count(*) FROM inventory_movement
+            WHERE adjustment_id IS NOT NULL GROUP BY 1
+        ) transitions FULL JOIN (
+            SELECT key, type, count(*) AS told FROM audit_outboxevent
+            WHERE type IN ('InventoryReservedEvent', 'InventoryExtendedEvent', 'InventoryConsumedEvent',
+                'InventoryReleasedEvent', 'StockAdjustedEvent') GROUP BY 1, 2
+        ) events USING (key, type)
+        WHERE happened IS DISTINCT FROM told
+    """,
+}
+_MOST_ROWS_SHOWN: Final = 5
+
+
+def broken_rules(cursor: Any = None) -> dict[str, list[tuple[Any, ...]]]:
+    """The rules that don't hold, each with some of the rows that break it.
+
+    Asked of Django's connection, or with a psycopg cursor of another database.
+    """
+    if cursor is None:
+        with connection.cursor() as own:
+            return broken_rules(own)
+    broken = {}
+    for rule, query in RULES.items():
+        cursor.execute(query)
+        if rows := cursor.fetchmany(_MOST_ROWS_SHOWN):
+            broken[rule] = rows
+    return broken
+
+
+def assert_books_balance(database: "psycopg.Connection[Any] | None" = None) -> None:
+    """Every rule holds."""
+    broken = broken_rules() if database is None else broken_rules(database.cursor())
+    assert not broken, "\n".join(f"{rule}:\n    " + "\n    ".join(map(str, rows)) for rule, rows in broken.items())
