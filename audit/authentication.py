@@ -109,7 +109,7 @@ class TokenAuthentication(BaseAuthentication):
         if not header:
             return None
         scheme, _, token = header.partition(" ")
-        if scheme.lower() != "bearer" or not token.isascii():
+        if scheme.lower() != "bearer" or not (token.isascii() and token.isprintable()):
             raise AuthenticationFailed("Send the header as: Authorization: Bearer <token>.")
         caller = find_caller(token.strip())
         if caller is None:

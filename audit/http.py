@@ -18,7 +18,7 @@ from rest_framework.views import APIView
 from audit.authentication import Caller
 from audit.context import request_id_of
 from audit.contract import PageQuery
-from audit.errors import Fault, Invalid, Malformed, TooLarge
+from audit.errors import Fault, Invalid, Malformed, NotFound, TooLarge
 from audit.idempotency import Claim, StoredAnswer, fingerprint
 from audit.models import Role
 from audit.services import Asker
@@ -40,6 +40,11 @@ class ApiView(APIView):
 
     allowed: ClassVar[Mapping[str, frozenset[Role]]] = {}
     http_method_names = ["get", "head", "post", "put", "patch", "delete"]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        if any("\0" in str(name) for name in kwargs.values()):
+            raise NotFound("Nothing has a name with a NUL character in it.")
 
     def check_permissions(self, request: Request) -> None:
         if not isinstance(request.user, Caller):
@@ -66,7 +71,7 @@ class ApiView(APIView):
             return None
         if not _KEY.fullmatch(key):
             raise Invalid("Idempotency-Key takes 1 to 255 printable ASCII characters.")
-        print_ = fingerprint(request.method or "", request.get_full_path(), request._request.body)
+        print_ = fingerprint(request.method or "", request.get_full_path(), _raw_body(request))
         return Claim(caller_of(request).client_id, key, print_, render)
 
 
@@ -82,17 +87,25 @@ def decode(request: Request, body: type[S]) -> S:
     wrong.
     """
     media_type = request.META.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
-    if int(request.META.get("CONTENT_LENGTH") or 0) > settings.BODY_LIMIT_BYTES:
-        raise TooLarge(f"A body has at most {settings.BODY_LIMIT_BYTES} bytes.")
+    raw = _raw_body(request)
     if media_type != _JSON:
         raise exceptions.UnsupportedMediaType(media_type, detail=f"Send the body as {_JSON}.")
-    raw = request._request.body
     try:
         return msgspec.json.decode(raw, type=body)
     except msgspec.ValidationError as error:
         raise _invalid(str(error), "") from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(f"The body is not JSON in UTF-8: {str(error) or 'nested too deeply'}.") from error
+
+
+def _raw_body(request: Request) -> bytes:
+    """The body as it came. Raises TooLarge, or Malformed for a length that isn't a number."""
+    length = str(request.META.get("CONTENT_LENGTH") or 0)
+    if not (length.isascii() and length.isdigit()):
+        raise Malformed("Content-Length is not a number.")
+    if len(length) > 18 or int(length) > settings.BODY_LIMIT_BYTES:
+        raise TooLarge(f"A body has at most {settings.BODY_LIMIT_BYTES} bytes.")
+    return request._request.body
 
 
 def decode_query(request: Request, query: type[S]) -> S:
@@ -104,9 +117,13 @@ def decode_query(request: Request, query: type[S]) -> S:
     if nul := next((name for name, value in parameters.items() if "\0" in value), None):
         raise Invalid("A parameter has a NUL character.", [Fault(f"?{nul}", "invalid", "NUL character")])
     try:
-        return msgspec.convert(parameters, type=query, strict=False)
+        decoded = msgspec.convert(parameters, type=query, strict=False)
     except msgspec.ValidationError as error:
         raise _invalid(str(error), "?") from error
+    for field in msgspec.structs.fields(query):
+        if field.encode_name in parameters and getattr(decoded, field.name) is None:  # The text "null" is read as None.
+            raise Invalid("null is no value.", [Fault(f"?{field.encode_name}", "invalid", "null is no value")])
+    return decoded
 
 
 def _invalid(message: str, prefix: str) -> Invalid:

@@ -1,10 +1,12 @@
 """Fixtures that every package's tests use."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.http import HttpResponse
 from django.test import Client
 
@@ -14,11 +16,16 @@ from audit.models import Role
 from tests.factories import make_client, make_store
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _static_folder() -> None:
+    """WhiteNoise warns of a folder that isn't there."""
+    Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
+
+
 @pytest.fixture(autouse=True)
-def _fresh_tokens() -> Iterator[None]:
+def _fresh_tokens() -> None:
     """No token of one test is known in the next."""
     authentication.forget_cached_tokens()
-    yield
 
 
 class Api:

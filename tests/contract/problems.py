@@ -1,0 +1,30 @@
+"""What every refusal looks like."""
+
+from typing import Any
+
+from django.http import HttpResponse
+
+REQUIRED = {"type": str, "title": str, "status": int, "detail": str, "code": str, "requestId": str}
+
+
+def problem(response: HttpResponse, status: int | None = None, code: str | None = None) -> dict[str, Any]:
+    """The problem document of a refusal, checked for its shape."""
+    assert 400 <= response.status_code < 500, response.content
+    assert response.headers["Content-Type"] == "application/problem+json"
+    document: dict[str, Any] = response.json()  # type: ignore[attr-defined]
+    assert {name: type(document[name]) for name in REQUIRED} == REQUIRED
+    assert set(document) <= {*REQUIRED, "errors"}
+    assert document["status"] == response.status_code
+    assert document["requestId"] == response.headers["X-Request-ID"]
+    for fault in document.get("errors", ()):
+        assert {"pointer", "code", "detail"} <= set(fault)
+    if status:
+        assert response.status_code == status, document
+    if code:
+        assert document["code"] == code, document
+    return document
+
+
+def pointers(response: HttpResponse) -> list[str]:
+    """Where a refusal says that the body was wrong."""
+    return [fault["pointer"] for fault in problem(response).get("errors", [])]
