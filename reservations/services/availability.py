@@ -1,6 +1,6 @@
 """What shoppers may be told: sellable units, due holds counted as free (api.md, rule 1). Reads only, no locks."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import connection
 
 from audit.services import Asker
+from inventory import allocation
 from inventory.errors import UnknownStore
 
 _SELLABLE: Final = """
@@ -50,6 +51,7 @@ class Query:
 class Availability:
     """The answer to one line. ``by_warehouse`` gives sellable units by code, the preferred warehouse first.
 
+    ``is_short`` is decided on all the lines of the request together, as reserve decides.
     ``product_id`` is the parent where ``variant_id`` is set; for an unknown product both are as asked.
     """
 
@@ -70,14 +72,14 @@ class Availability:
         """AVAILABLE, INSUFFICIENT (some, not enough), OUT_OF_STOCK or UNKNOWN_PRODUCT."""
         if not self.is_known:
             return "UNKNOWN_PRODUCT"
-        if self.available >= self.query.quantity:
+        if not self.is_short:
             return "AVAILABLE"
         return "INSUFFICIENT" if self.available else "OUT_OF_STOCK"
 
 
 _CHECK: Final = """
-SELECT store.code, product.id, product.parent_id, warehouse.code,
-    CASE WHEN warehouse.is_active AND product.is_active AND coalesce(parent.is_active, true)
+SELECT store.code, product.id, product.parent_id, warehouse.code, warehouse.id,
+    CASE WHEN product.is_active AND coalesce(parent.is_active, true)
         AND coalesce(product.listing_expires_at > statement_timestamp(), true)
         AND coalesce(parent.listing_expires_at > statement_timestamp(), true)
     THEN greatest(0, level.on_hand - level.reserved - level.min_stock_level + coalesce(due.quantity, 0)) ELSE 0 END
@@ -86,7 +88,7 @@ LEFT JOIN inventory_product product ON product.id = ANY(%s)
 LEFT JOIN inventory_product parent ON parent.id = product.parent_id
 LEFT JOIN inventory_storewarehouse source ON source.store_id = store.id
 LEFT JOIN inventory_stocklevel level ON level.product_id = product.id AND level.warehouse_id = source.warehouse_id
-LEFT JOIN inventory_warehouse warehouse ON warehouse.id = level.warehouse_id
+LEFT JOIN inventory_warehouse warehouse ON warehouse.id = level.warehouse_id AND warehouse.is_active
 LEFT JOIN LATERAL (
     SELECT sum(item.quantity)::int AS quantity FROM reservations_reservationitem item
     WHERE item.level_id = level.id AND item.held_until <= statement_timestamp()
@@ -111,21 +113,46 @@ def check_availability(asker: Asker, store: str | None, queries: Sequence[Query]
         )
     parents = {row[1]: row[2] for row in rows}
     levels: dict[UUID, list[tuple[str, int]]] = {}
-    for _, product_id, _, warehouse, sellable in rows:
-        if warehouse is not None:
-            levels.setdefault(product_id, []).append((warehouse, sellable))
-    return [_answer(query, parents, levels) for query in queries]
+    warehouses: dict[str, UUID] = {}
+    for _, product_id, _, code, warehouse_id, sellable in rows:
+        if code is not None:
+            levels.setdefault(product_id, []).append((code, sellable))
+            warehouses[code] = warehouse_id
+    short = _short_lines(queries, levels, warehouses)
+    return [_answer(query, parents, levels, is_short=_place(query) in short) for query in queries]
 
 
-def _answer(query: Query, parents: dict[UUID, UUID | None], levels: dict[UUID, list[tuple[str, int]]]) -> Availability:
+Levels = Mapping[UUID, Sequence[tuple[str, int]]]
+Place = tuple[UUID, str | None]
+
+
+def _place(query: Query) -> Place:
+    return query.variant_id or query.product_id, query.warehouse
+
+
+def _short_lines(queries: Sequence[Query], levels: Levels, warehouses: Mapping[str, UUID]) -> set[Place]:
+    """Where the lines, those of one product and warehouse summed, ask for more than reserve would find."""
+    wanted: dict[Place, int] = {}
+    for query in queries:
+        wanted[_place(query)] = wanted.get(_place(query), 0) + query.quantity
+    nowhere = UUID(int=0)
+    demands = [
+        allocation.Demand(product_id, quantity, None if code is None else warehouses.get(code, nowhere))
+        for (product_id, code), quantity in wanted.items()
+    ]
+    stock = {(product_id, warehouses[code]): units for product_id, all_ in levels.items() for code, units in all_}
+    chosen = allocation.allocate(demands, stock, list(warehouses.values()))
+    places = list(wanted)
+    return {places[line.demand] for line in chosen if isinstance(line, allocation.Short)}
+
+
+def _answer(query: Query, parents: Mapping[UUID, UUID | None], levels: Levels, *, is_short: bool) -> Availability:
     stock_id = query.variant_id or query.product_id
     is_known = stock_id in parents and (
         query.variant_id is None or query.product_id in (parents[stock_id], query.variant_id)
     )
     if not is_known:
-        return Availability(query, query.product_id, query.variant_id, is_known, ())
-    found = levels.get(stock_id, [])
-    if query.warehouse is not None:
-        found = [entry for entry in found if entry[0] == query.warehouse]
+        return Availability(query, query.product_id, query.variant_id, is_known, True, ())
+    found = tuple(entry for entry in levels.get(stock_id, ()) if query.warehouse in (None, entry[0]))
     parent_id = parents[stock_id]
-    return Availability(query, parent_id or stock_id, stock_id if parent_id else None, is_known, tuple(found))
+    return Availability(query, parent_id or stock_id, stock_id if parent_id else None, is_known, is_short, found)

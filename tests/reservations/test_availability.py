@@ -1,0 +1,161 @@
+"""What shoppers are told (api.md, rule 1, and check-availability)."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+
+from audit.models import Role
+from inventory.errors import UnknownStore
+from inventory.models import Product, StockLevel, Warehouse
+from reservations.services.availability import Availability, Query, check_availability
+from tests.conftest import Api
+from tests.factories import (
+    ASKER,
+    hold,
+    lines,
+    make_due,
+    make_level,
+    make_product,
+    make_store,
+    make_variant,
+    make_warehouse,
+    receive,
+)
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
+
+
+def check(level: StockLevel, quantity: int = 1, warehouse: str | None = None, store: str | None = None) -> Availability:
+    return check_availability(ASKER, store, [Query(level.product_id, None, quantity, warehouse)])[0]
+
+
+@pytest.mark.parametrize(
+    ("quantity", "asked", "status", "available"),
+    [(10, 10, "AVAILABLE", 10), (10, 11, "INSUFFICIENT", 10), (0, 1, "OUT_OF_STOCK", 0), (1, 2, "INSUFFICIENT", 1)],
+)
+def test_a_line_has_a_status(quantity: int, asked: int, status: str, available: int) -> None:
+    level = make_level(10)
+    if quantity < 10:
+        hold((level, 10 - quantity))
+    answer = check(level, asked)
+    assert (answer.status, answer.available) == (status, available)
+
+
+def test_safety_stock_is_not_sellable() -> None:
+    assert check(make_level(10, min_stock_level=4)).available == 6
+    assert check(make_level(3, min_stock_level=4)).available == 0
+
+
+def test_due_holds_are_sellable_again() -> None:
+    level = make_level(10)
+    make_due(hold((level, 6)).id)
+    hold((level, 3))
+    assert check(level).available == 7
+
+
+def test_all_warehouses_of_the_store_count_in_its_order_and_no_other() -> None:
+    level = make_level(4, "wh-002")
+    receive(level.product_id, 3, "wh-001")
+    make_warehouse("wh-009")
+    receive(level.product_id, 50, "wh-009")
+    answer = check(level, 7)
+    assert (answer.status, answer.by_warehouse) == ("AVAILABLE", (("wh-001", 3), ("wh-002", 4)))
+    assert check(level, 1, "wh-009").status == "OUT_OF_STOCK"
+    assert check(level, 4, "wh-001").status == "INSUFFICIENT"
+
+
+def test_an_inactive_warehouse_is_none_of_the_store() -> None:
+    level = make_level(4)
+    receive(level.product_id, 3, "wh-002")
+    Warehouse.objects.filter(code="wh-002").update(is_active=False)
+    assert check(level).by_warehouse == (("wh-001", 4),)
+
+
+PAST, FUTURE = timedelta(minutes=-1), timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("which", "fields", "sellable"),
+    [
+        ("product", {"is_active": False}, False),
+        ("parent", {"is_active": False}, False),
+        ("product", {"listing_expires_at": PAST}, False),
+        ("parent", {"listing_expires_at": PAST}, False),
+        ("product", {"listing_expires_at": FUTURE}, True),
+        ("parent", {"listing_expires_at": FUTURE}, True),
+    ],
+)
+def test_what_may_not_be_sold_is_out_of_stock(which: str, fields: dict[str, Any], sellable: bool) -> None:
+    fields = {name: timezone.now() + value if isinstance(value, timedelta) else value for name, value in fields.items()}
+    parent = make_product()
+    variant = make_variant(parent)
+    make_warehouse()
+    level = receive(variant, 5)
+    Product.objects.filter(pk=parent.pk if which == "parent" else variant.pk).update(**fields)
+    assert check(level).status == ("AVAILABLE" if sellable else "OUT_OF_STOCK")
+
+
+def test_lines_of_one_product_are_decided_on_together(api: Api) -> None:
+    level, other = make_level(10), make_level(10)
+    body = {"items": lines((level, 6), (other, 10), (level, 5))}
+    answer = api.post("check-availability", body).json()  # type: ignore[attr-defined]
+    assert answer["available"] is False
+    assert [line["status"] for line in answer["items"]] == ["INSUFFICIENT", "AVAILABLE", "INSUFFICIENT"]
+    assert api.post("reserve", {"cartId": "c", **body}).status_code == 409
+
+
+def test_open_lines_are_told_what_named_ones_leave_them() -> None:
+    level = make_level(10)
+    receive(level.product_id, 2, "wh-002")
+    named, free = Query(level.product_id, None, 9, "wh-001"), Query(level.product_id, None, 4, None)
+    assert [answer.status for answer in check_availability(ASKER, None, [free, named])] == ["INSUFFICIENT", "AVAILABLE"]
+
+
+def test_an_unknown_product_is_a_line_not_an_error() -> None:
+    product, variant = make_product(), make_variant(make_product())
+    strange = Query(product.id, variant.id, 1, None)
+    unknown = Query(make_level(1).warehouse_id, None, 1, None)
+    assert [answer.status for answer in check_availability(ASKER, None, [strange, unknown])] == ["UNKNOWN_PRODUCT"] * 2
+
+
+def test_a_variant_is_told_with_its_parent() -> None:
+    parent = make_product()
+    variant = make_variant(parent)
+    make_warehouse()
+    receive(variant, 5)
+    for query in (
+        Query(parent.id, variant.id, 1, None),
+        Query(variant.id, None, 1, None),
+        Query(variant.id, variant.id, 1, None),
+    ):
+        (answer,) = check_availability(ASKER, None, [query])
+        assert (answer.product_id, answer.variant_id, answer.available) == (parent.id, variant.id, 5)
+
+
+def test_another_store_has_its_own_warehouses() -> None:
+    make_store("outlet", "wh-003", is_default=False)
+    level = make_level(5)
+    assert check(level, store="outlet").status == "OUT_OF_STOCK"
+    with pytest.raises(UnknownStore):
+        check(level, store="nowhere")
+
+
+def test_a_client_of_one_store_asks_about_that_and_no_other(make_api: Any) -> None:
+    make_store("outlet", "wh-003", is_default=False)
+    level = make_level(5, "wh-003")
+    api: Api = make_api(Role.CHECKOUT, stores=("outlet",))
+    body = {"items": lines((level, 1))}
+    assert api.post("check-availability", body).json()["available"] is True  # type: ignore[attr-defined]
+    assert api.post("check-availability", {**body, "storeId": "main"}).status_code == 422
+
+
+@pytest.mark.parametrize("count", [1, 20, 200])
+def test_any_number_of_lines_is_one_query(count: int) -> None:
+    level = make_level(5)
+    with CaptureQueriesContext(connection) as queries:
+        check_availability(ASKER, None, [Query(level.product_id, None, 1, None)] * count)
+    assert len(queries) == 1
