@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -47,11 +47,13 @@ def run(work: Callable[[], T], *, timeout_seconds: float | None = None, retries:
     """
     deadline = time.monotonic() + (settings.LOCK_TIMEOUT if timeout_seconds is None else timeout_seconds)
     for _ in range((settings.LOCK_RETRIES if retries is None else retries) + 1):
+        opened: psycopg.Connection[Any] | None = None
         xid: str | None = None
         done: list[T] = []
         last_recorded.set(None)
         try:
             with transaction.atomic(durable=True):
+                opened = connection.connection
                 xid = _open(deadline)
                 done.append(work())
                 if last_recorded.get() is None:
@@ -62,8 +64,8 @@ def run(work: Callable[[], T], *, timeout_seconds: float | None = None, retries:
             if isinstance(cause, psycopg.errors.QueryCanceled):
                 raise Busy(_BUSY) from error
             if not isinstance(cause, _KNOWN_ROLLBACKS):
-                if not _is_connection_lost():
-                    raise
+                if opened is not None and not opened.closed:
+                    raise  # Not ``connection``'s: at the end of ``atomic`` Django has opened a new one.
                 logger.warning("database_connection_lost", error=str(error))
                 if xid and done and _is_committed(xid, last_recorded.get(), deadline):
                     return done[0]
@@ -87,11 +89,6 @@ def _open(deadline: float) -> str:
     with connection.cursor() as cursor:
         cursor.execute(_OPEN, [remaining_ms, remaining_ms])
         return str(cursor.fetchone()[0])
-
-
-def _is_connection_lost() -> bool:
-    """Whether the transaction ended with its connection: Django drops one that it can't roll back on."""
-    return connection.connection is None or bool(connection.connection.closed)
 
 
 def _is_committed(xid: str, entry_id: UUID | None, deadline: float) -> bool:
