@@ -33,15 +33,23 @@ class ReservationQuerySet(models.QuerySet["Reservation"]):
         return self.filter(status=status)
 
     def matching(
-        self, *, cart_id: str | None, order_id: str | None, customer_id: str | None, product_id: UUID | None
+        self,
+        *,
+        cart_id: str | None,
+        order_id: str | None,
+        customer_id: str | None,
+        product_id: UUID | None,
+        variant_id: UUID | None,
     ) -> Self:
-        """By the caller's own ids, and by product (a parent stands for its variants, too); None means any."""
+        """By the caller's own ids, and by product (a parent stands for its variants) or variant; None means any."""
         found = self
         for field, value in (("cart_id", cart_id), ("order_id", order_id), ("customer_id", customer_id)):
             if value is not None:
                 found = found.filter(**{field: value})
-        if product_id is not None:
+        if product_id is not None or variant_id is not None:
             items = apps.get_model("reservations", "ReservationItem")._default_manager
-            of_product = Q(level__product_id=product_id) | Q(level__product__parent_id=product_id)
+            of_product = Q(level__product_id=variant_id) if variant_id else Q()
+            if product_id:
+                of_product &= Q(level__product_id=product_id) | Q(level__product__parent_id=product_id)
             found = found.filter(Exists(items.filter(of_product, reservation_id=OuterRef("pk"))))
         return found

@@ -99,6 +99,7 @@ class ReservationsQuery(PageQuery, kw_only=True):
     customer_id: OpaqueId | None = None
     status: ReservationStatus | None = None
     product_id: UUID | None = None
+    variant_id: UUID | None = None
 
 
 class ItemOut(Answer, kw_only=True):

@@ -27,11 +27,12 @@ from audit.http import (
 from audit.idempotency import StoredAnswer
 from audit.identifiers import RESERVATION, parse_public_id, public_id
 from audit.schema import describe
+from reservations import combining
 from reservations.api import contract
 from reservations.api.contract import HeldOut, ItemOut, ReservationOut
 from reservations.errors import ReservationNotFound
 from reservations.models import Reservation
-from reservations.services import availability, baskets, documents, holds, resolution
+from reservations.services import availability, baskets, documents, holds
 from reservations.services.documents import HeldItem, Hold, Status
 from reservations.services.holds import ExtendRequest, Held, HoldRequest
 from reservations.services.resolution import ConsumeRequest, ReleaseRequest, Resolved, Selector
@@ -101,7 +102,7 @@ class ReserveView(ApiView):
         )
         if is_plan:
             return respond(_planned(holds.plan_hold(hold_request)))
-        return answered(holds.place_hold(hold_request), _reserved)
+        return answered(combining.place_hold(hold_request), _reserved)
 
 
 def _lines(items: Sequence[contract.LineIn]) -> tuple[Line, ...]:
@@ -256,7 +257,7 @@ class ReleaseView(ApiView):
             reason=body.reason,
             claim=self.claim(request, render),
         )
-        return answered(resolution.release_hold(release), render)
+        return answered(combining.release_hold(release), render)
 
 
 def _consumed_one(hold: Hold) -> contract.ConsumedOut:
@@ -308,7 +309,7 @@ class ConsumeView(ApiView):
             reacquire=body.reacquire,
             claim=self.claim(request, render),
         )
-        return answered(resolution.consume_hold(consume), render)
+        return answered(combining.consume_hold(consume), render)
 
 
 class CartView(ApiView):
@@ -402,7 +403,11 @@ class ReservationsView(ApiView):
     def get(self, request: Request) -> HttpResponse:
         query = decode_query(request, contract.ReservationsQuery)
         found = Reservation.objects.visible_to(self.asker(request).store_codes).matching(
-            cart_id=query.cart_id, order_id=query.order_id, customer_id=query.customer_id, product_id=query.product_id
+            cart_id=query.cart_id,
+            order_id=query.order_id,
+            customer_id=query.customer_id,
+            product_id=query.product_id,
+            variant_id=query.variant_id,
         )
         if query.status:
             found = found.in_state(query.status)
