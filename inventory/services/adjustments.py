@@ -85,6 +85,13 @@ class Adjusted:
     now: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class MissingLevels:
+    """What a request adds to doesn't exist yet; by (product, warehouse)."""
+
+    keys: frozenset[tuple[UUID, UUID]]
+
+
 def apply_adjustments(request: AdjustRequest) -> Adjusted | StoredAnswer:
     """Apply all lines, or none. Lines of one level are decided on as one; additions come first.
 
@@ -96,21 +103,24 @@ def apply_adjustments(request: AdjustRequest) -> Adjusted | StoredAnswer:
     IdempotencyKeyReused, IdempotencyInProgress, Busy. Locks: claim, the levels by id.
     """
     _check_signs(request.adjustments)
-    places = _resolve(request)
-    missing = {place[:2] for place, line in zip(places, request.adjustments, strict=True) if _needs_level(place, line)}
-    if missing:
-        _create_levels(sorted(missing))
-        places = _resolve(request)
-    return transactions.run(lambda: adjust(request, places))
+    outcome = transactions.run(lambda: adjust(request))
+    while isinstance(outcome, MissingLevels):
+        _create_levels(sorted(outcome.keys))
+        outcome = transactions.run(lambda: adjust(request))
+    return outcome
 
 
-def adjust(request: AdjustRequest, places: "Sequence[Place]") -> Adjusted | StoredAnswer:
-    """The inner service; requires an open transaction. ``places`` says where each line's level is."""
+def adjust(request: AdjustRequest) -> "Adjusted | StoredAnswer | MissingLevels":
+    """The inner service; requires an open transaction. Nothing is done where levels are to be created first."""
     verdict = idempotency.claim_all([request.claim], lifetime=KEY_LIFETIME)[0]
     if isinstance(verdict, DomainError):
         raise verdict
     if verdict is not None:
         return verdict
+    places = _resolve(request)
+    missing = {place[:2] for place, line in zip(places, request.adjustments, strict=True) if _needs_level(place, line)}
+    if missing:
+        return MissingLevels(frozenset(missing))
     levels = lock_levels({place.level_id for place in places if place.level_id})
     _check_versions(request.adjustments, places, levels)
     _check_quantities(request.adjustments, places, levels)
