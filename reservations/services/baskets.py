@@ -33,7 +33,7 @@ from reservations.services.holds import (
     raise_refusal,
     reserved_event,
 )
-from reservations.services.resolution import ReleaseRequest, Resolved, released_entry, resolve_all
+from reservations.services.resolution import ReleaseRequest, Resolved, released_entry, resolve_claimed
 from reservations.services.sourcing import Wanted
 
 
@@ -48,11 +48,13 @@ def put_basket(request: HoldRequest) -> Held | StoredAnswer:
 
 
 def empty_basket(request: ReleaseRequest) -> Resolved | StoredAnswer:
-    """Release all that a cart holds. Raises what ``release_hold`` raises. Locks the cart first."""
+    """Release all that a cart holds. Raises what ``release_hold`` raises. Locks: claim, the cart, what that locks."""
 
     def work() -> Resolved | StoredAnswer:
-        _lock_cart(str(request.selector.cart_id))
-        outcome: Resolved | StoredAnswer = raise_refusal(resolve_all([request])[0])
+        verdict = idempotency.claim_all([request.claim], lifetime=KEY_LIFETIME)[0]
+        if verdict is None:
+            _lock_cart(str(request.selector.cart_id))
+        outcome: Resolved | StoredAnswer = raise_refusal(verdict or resolve_claimed([request])[0])
         return outcome
 
     return transactions.run(work)

@@ -102,11 +102,18 @@ def resolve_all(requests: Sequence[Request]) -> list[Outcome]:
     """The inner service of both; requires an open transaction."""
     verdicts = idempotency.claim_all([request.claim for request in requests], lifetime=KEY_LIFETIME)
     open_requests = [request for request, verdict in zip(requests, verdicts, strict=True) if verdict is None]
-    batch = _lock_batch(open_requests)
-    outcomes = iter([batch.decide(request) for request in open_requests])
-    results: list[Outcome] = [verdict or next(outcomes) for verdict in verdicts]
-    batch.write([(r.claim, o) for r, o in zip(requests, results, strict=True) if isinstance(o, Resolved)])
-    return results
+    outcomes = iter(resolve_claimed(open_requests))
+    return [verdict or next(outcomes) for verdict in verdicts]
+
+
+def resolve_claimed(requests: Sequence[Request]) -> list[Outcome]:
+    """``resolve_all`` for requests that have their claims."""
+    if not requests:
+        return []
+    batch = _lock_batch(requests)
+    outcomes = [batch.decide(request) for request in requests]
+    batch.write([(r.claim, o) for r, o in zip(requests, outcomes, strict=True) if isinstance(o, Resolved)])
+    return outcomes
 
 
 _FIND: Final = """
