@@ -32,7 +32,8 @@ class DomainError(Exception):
     code: ClassVar[str] = "domain_error"
 
     def __init_subclass__(cls) -> None:
-        cls.code = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
+        if "code" not in cls.__dict__:
+            cls.code = re.sub(r"(?<!^)(?=[A-Z])", "_", cls.__name__).lower()
 
     def __init__(self, detail: str, faults: Sequence[Fault] = ()) -> None:
         super().__init__(detail)
@@ -58,6 +59,12 @@ class NotFound(DomainError):
 
 class Busy(DomainError):
     """The lock wasn't had in time, or the database was away: try again, nothing of this request stands."""
+
+
+class OutcomeUnknown(Busy):
+    """The database went away in the middle of COMMIT and didn't come back in time: ask for the outcome, then repeat."""
+
+    code = "busy"
 
 
 class Throttled(DomainError):

@@ -15,6 +15,7 @@ from uuid import UUID
 from django.db import connection
 from uuid_utils.compat import uuid7
 
+from audit import columns
 from audit.errors import IdempotencyInProgress, IdempotencyKeyReused
 
 
@@ -69,7 +70,7 @@ WHERE k.created_at > statement_timestamp() - make_interval(secs => %s)
 _INSERT: Final = """
 INSERT INTO audit_idempotencykey (id, client_id, key, fingerprint, status, body, created_at)
 SELECT id, client_id, key, fingerprint, status, body, %s
-FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::bytea[], %s::smallint[], %s::bytea[])
+FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::bytea[], %s::int[], %s::bytea[])
 AS t (id, client_id, key, fingerprint, status, body)
 ON CONFLICT (client_id, key) DO UPDATE SET fingerprint = EXCLUDED.fingerprint, status = EXCLUDED.status,
     body = EXCLUDED.body, created_at = EXCLUDED.created_at
@@ -89,7 +90,10 @@ def claim_all(claims: Sequence[Claim | None], *, lifetime: timedelta) -> list[Ve
     with connection.cursor() as cursor:
         cursor.execute(_TRY_LOCKS, [locks])
         held = {lock for lock, (ok,) in zip(locks, cursor.fetchall(), strict=True) if ok}
-        clients, keys = [c.client_id for c in wanted.values()], [c.key for c in wanted.values()]
+        clients, keys = (
+            columns.uuids(c.client_id for c in wanted.values()),
+            columns.texts(c.key for c in wanted.values()),
+        )
         cursor.execute(_STORED, [clients, keys, lifetime.total_seconds()])
         stored = {(client, key): (bytes(print_), status, bytes(body)) for client, key, print_, status, body in cursor}
     verdicts: list[Verdict] = []
@@ -122,12 +126,12 @@ def store_all(results: Iterable[tuple[Claim | None, Any]], *, now: datetime) -> 
             _INSERT,
             [
                 now,
-                [uuid7() for _ in answers],
-                [claim.client_id for claim, _ in answers],
-                [claim.key for claim, _ in answers],
-                [claim.fingerprint for claim, _ in answers],
-                [answer.status for _, answer in answers],
-                [answer.body for _, answer in answers],
+                columns.uuids(uuid7() for _ in answers),
+                columns.uuids(claim.client_id for claim, _ in answers),
+                columns.texts(claim.key for claim, _ in answers),
+                columns.blobs(claim.fingerprint for claim, _ in answers),
+                columns.ints(answer.status for _, answer in answers),
+                columns.blobs(answer.body for _, answer in answers),
             ],
         )
 

@@ -14,6 +14,7 @@ import msgspec
 from django.db import connection
 from uuid_utils.compat import uuid7
 
+from audit import columns
 from audit.identifiers import EVENT, public_id
 
 
@@ -81,15 +82,15 @@ def record(entries: Sequence[Entry], *, now: datetime) -> None:
             _INSERT_ENTRIES,
             [
                 now,
-                ids,
-                [entry.action for entry in entries],
-                [entry.asker.actor for entry in entries],
-                [entry.asker.client_id for entry in entries],
-                [entry.asker.source for entry in entries],
-                [entry.asker.request_id for entry in entries],
-                [entry.store for entry in entries],
-                [entry.subject_id for entry in entries],
-                [msgspec.json.encode(entry.changes).decode() for entry in entries],
+                columns.uuids(ids),
+                columns.texts(entry.action for entry in entries),
+                columns.texts(entry.asker.actor for entry in entries),
+                columns.uuids(entry.asker.client_id for entry in entries),
+                columns.texts(entry.asker.source for entry in entries),
+                columns.texts(entry.asker.request_id for entry in entries),
+                columns.texts(entry.store for entry in entries),
+                columns.uuids(entry.subject_id for entry in entries),
+                columns.documents(msgspec.json.encode(entry.changes) for entry in entries),
             ],
         )
     last_recorded.set(ids[-1])
@@ -106,14 +107,12 @@ def publish(events: Sequence[Event], *, now: datetime) -> None:
             _INSERT_EVENTS,
             [
                 now,
-                ids,
-                [event.type for event in events],
-                [event.key for event in events],
-                [
-                    msgspec.json.encode(
-                        {"eventId": public_id(EVENT, identifier), **event.payload, "timestamp": now}
-                    ).decode()
+                columns.uuids(ids),
+                columns.texts(event.type for event in events),
+                columns.texts(event.key for event in events),
+                columns.documents(
+                    msgspec.json.encode({"eventId": public_id(EVENT, identifier), **event.payload, "timestamp": now})
                     for identifier, event in zip(ids, events, strict=True)
-                ],
+                ),
             ],
         )

@@ -30,6 +30,7 @@ DOMAIN_STATUS: Final[dict[type[DomainError], tuple[int, str]]] = {
     errors.TooLarge: (413, "The body is too large"),
     errors.Throttled: (429, "Too many requests"),
     errors.Busy: (503, "Busy"),
+    errors.OutcomeUnknown: (503, "Busy"),
     errors.IdempotencyKeyReused: (422, "The idempotency key was used for another request"),
     errors.IdempotencyInProgress: (409, "The first request with this key is still running"),
     stock.InsufficientStock: (409, "Not enough stock"),

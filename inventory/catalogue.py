@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from audit import columns
 from audit.services import Asker
 from inventory.errors import (
     ListingExpired,
@@ -136,7 +137,7 @@ WHERE product.id = ANY(%s)
 def read_stores(codes: Iterable[str], *, with_default: bool) -> dict[str, StoreFacts]:
     """Stores by code, one query. Codes that name no store are left out."""
     with connection.cursor() as cursor:
-        cursor.execute(_STORES, [list(codes), with_default])
+        cursor.execute(_STORES, [columns.texts(codes), with_default])
         rows = cursor.fetchall()
     sources: dict[str, list[Source]] = {}
     for row in rows:
@@ -159,7 +160,7 @@ def read_catalogue(askers_and_stores: Iterable[tuple[Asker, str | None]], produc
             with_default = True
     stores = read_stores(codes, with_default=with_default)
     with connection.cursor() as cursor:
-        cursor.execute(_PRODUCTS, [list(product_ids)])
+        cursor.execute(_PRODUCTS, [columns.uuids(product_ids)])
         rows = cursor.fetchall()
     return Catalogue(
         stores=stores,

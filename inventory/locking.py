@@ -11,6 +11,8 @@ from uuid import UUID
 
 from django.db import connection
 
+from audit import columns
+
 _LOCK: Final = """
 WITH locked AS MATERIALIZED (
     SELECT id, on_hand, reserved, min_stock_level, version
@@ -53,7 +55,7 @@ def lock_levels(level_ids: Collection[UUID], *, wait: bool = True) -> LockedLeve
     open transaction; nothing else may be locked after it.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_LOCK if wait else _LOCK_FREE, [list(level_ids)])
+        cursor.execute(_LOCK if wait else _LOCK_FREE, [columns.uuids(level_ids)])
         rows = cursor.fetchall()
         if not rows:
             cursor.execute("SELECT clock_timestamp()")

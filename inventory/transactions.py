@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
@@ -16,7 +17,7 @@ import structlog
 from django.conf import settings
 from django.db import Error, connection, transaction
 
-from audit.errors import Busy
+from audit.errors import Busy, OutcomeUnknown
 from audit.models import AuditEntry
 from audit.services import last_recorded
 
@@ -35,18 +36,30 @@ _PAUSE_SECONDS: Final = 0.02
 _BUSY: Final = "The stock is busy; nothing of this request was done. Try again."
 
 
-def run(work: Callable[[], T], *, timeout_seconds: float | None = None, retries: int | None = None) -> T:
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long one lock is waited for, and how often a known rollback is tried again. None: ``LOCK_TIMEOUT``,
+    ``LOCK_RETRIES``, which bound all tries together in any case."""
+
+    lock_timeout_seconds: float | None = None
+    retries: int | None = None
+
+
+PATIENT: Final = Patience()
+
+
+def run(work: Callable[[], T], patience: Patience = PATIENT) -> T:
     """Do ``work`` in a transaction of its own and return what it returns, once committed.
 
     ``work`` may run several times, each time in a new transaction, with nothing left of the try before: what it hands
-    out to callers must come from its return value. All tries together are bounded by the timeout and the number of
-    retries, ``LOCK_TIMEOUT`` and ``LOCK_RETRIES`` where none are given. Work that recorded nothing in the audit changed
-    nothing: it is rolled back, which needn't wait for the disk.
+    out to callers must come from its return value. Work that recorded nothing in the audit changed nothing: it is
+    rolled back, which needn't wait for the disk.
 
-    Raises Busy where a lock wasn't had in that time or the database is away, and whatever ``work`` raises.
+    Raises Busy where a lock wasn't had in time or the database is away, OutcomeUnknown where it went away in COMMIT and
+    didn't come back to be asked, and whatever ``work`` raises.
     """
-    deadline = time.monotonic() + (settings.LOCK_TIMEOUT if timeout_seconds is None else timeout_seconds)
-    for _ in range((settings.LOCK_RETRIES if retries is None else retries) + 1):
+    deadline = time.monotonic() + settings.LOCK_TIMEOUT
+    for _ in range((settings.LOCK_RETRIES if patience.retries is None else patience.retries) + 1):
         opened: psycopg.Connection[Any] | None = None
         xid: str | None = None
         done: list[T] = []
@@ -54,7 +67,7 @@ def run(work: Callable[[], T], *, timeout_seconds: float | None = None, retries:
         try:
             with transaction.atomic(durable=True):
                 opened = connection.connection
-                xid = _open(deadline)
+                xid = _open(deadline, patience)
                 done.append(work())
                 if last_recorded.get() is None:
                     transaction.set_rollback(True)
@@ -83,12 +96,17 @@ def one_round_trip() -> Iterator[None]:
         yield
 
 
-def _open(deadline: float) -> str:
+def _open(deadline: float, patience: Patience) -> str:
     """Bound the waits of this transaction; its id."""
-    remaining_ms = str(max(1, int((deadline - time.monotonic()) * 1000)))
+    remaining = max(0.001, deadline - time.monotonic())
+    lock_timeout = min(remaining, patience.lock_timeout_seconds or remaining)
     with connection.cursor() as cursor:
-        cursor.execute(_OPEN, [remaining_ms, remaining_ms])
+        cursor.execute(_OPEN, [_milliseconds(lock_timeout), _milliseconds(remaining)])
         return str(cursor.fetchone()[0])
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(max(1, int(seconds * 1000)))
 
 
 def _is_committed(xid: str, entry_id: UUID | None, deadline: float) -> bool:
@@ -97,7 +115,7 @@ def _is_committed(xid: str, entry_id: UUID | None, deadline: float) -> bool:
     First waits until the server has ended it one way or the other, then looks for the audit entry that it wrote:
     after a crash of the server, the number alone may already belong to another transaction.
 
-    Raises Busy if that can't be found out in time.
+    Raises OutcomeUnknown if that can't be found out in time.
     """
     if entry_id is None:
         return True  # It changed nothing: what it decided stands.
@@ -108,7 +126,9 @@ def _is_committed(xid: str, entry_id: UUID | None, deadline: float) -> bool:
         except Error:
             connection.close()
         time.sleep(_PAUSE_SECONDS)
-    raise Busy("The database went away while this request was being answered; ask for its outcome before repeating it.")
+    raise OutcomeUnknown(
+        "The database went away while this request was being answered; ask for its outcome before repeating it."
+    )
 
 
 def _is_running(xid: str) -> bool:

@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db import connection
 from uuid_utils.compat import uuid7
 
+from audit import columns
 from inventory.locking import LockedLevels
 
 _UPDATE_LEVELS: Final = """
@@ -28,7 +29,7 @@ _INSERT_MOVEMENTS: Final = """
 INSERT INTO inventory_movement (id, level_id, type, quantity, quantity_before, quantity_after, reason, reference_type,
     reference, cost_per_unit, actor, adjustment_id, created_at)
 SELECT t.*, %s FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::int[], %s::int[], %s::int[], %s::text[], %s::text[],
-    %s::text[], %s::numeric[], %s::text[], %s::uuid[]) AS t
+    %s::text[], %s::text[]::numeric[], %s::text[], %s::uuid[]) AS t
 """
 
 
@@ -63,7 +64,7 @@ class Ledger:
     def __init__(self, levels: LockedLevels) -> None:
         self._levels = levels
         self._changes: dict[UUID, _Change] = {}
-        self._movements: list[tuple[object, ...]] = []
+        self._movements: list[tuple[UUID, int, int, Cause]] = []
 
     def reserve(self, level_id: UUID, quantity: int) -> None:
         """Raise (or, with a negative quantity, lower) what is reserved, in units."""
@@ -79,22 +80,7 @@ class Ledger:
         change = self._change(level_id)
         change.on_hand += quantity
         change.moved = True
-        self._movements.append(
-            (
-                uuid7(),
-                level_id,
-                cause.type,
-                quantity,
-                before,
-                before + quantity,
-                cause.reason,
-                cause.reference_type,
-                cause.reference,
-                cause.cost_per_unit,
-                cause.actor,
-                cause.adjustment_id,
-            )
-        )
+        self._movements.append((level_id, quantity, before, cause))
 
     def write(self, now: datetime) -> None:
         """Write all changes: one UPDATE of levels, one INSERT of movements. Requires the levels' locks."""
@@ -105,17 +91,33 @@ class Ledger:
                     _UPDATE_LEVELS,
                     {
                         "now": now,
-                        "ids": list(changes),
-                        "on_hand": [change.on_hand for change in changes.values()],
-                        "reserved": [change.reserved for change in changes.values()],
-                        "bumps": [change.bumps for change in changes.values()],
-                        "moved": [change.moved for change in changes.values()],
+                        "ids": columns.uuids(changes),
+                        "on_hand": columns.ints(change.on_hand for change in changes.values()),
+                        "reserved": columns.ints(change.reserved for change in changes.values()),
+                        "bumps": columns.ints(change.bumps for change in changes.values()),
+                        "moved": columns.bools(change.moved for change in changes.values()),
                     },
                 )
             if self._movements:
-                cursor.execute(
-                    _INSERT_MOVEMENTS, [now, *(list(column) for column in zip(*self._movements, strict=True))]
-                )
+                cursor.execute(_INSERT_MOVEMENTS, [now, *self._movement_columns()])
+
+    def _movement_columns(self) -> list[bytes]:
+        movements = self._movements
+        causes = [cause for _, _, _, cause in movements]
+        return [
+            columns.uuids(uuid7() for _ in movements),
+            columns.uuids(level_id for level_id, _, _, _ in movements),
+            columns.texts(cause.type for cause in causes),
+            columns.ints(quantity for _, quantity, _, _ in movements),
+            columns.ints(before for _, _, before, _ in movements),
+            columns.ints(before + quantity for _, quantity, before, _ in movements),
+            columns.texts(cause.reason for cause in causes),
+            columns.texts(cause.reference_type for cause in causes),
+            columns.texts(cause.reference for cause in causes),
+            columns.decimals(cause.cost_per_unit for cause in causes),
+            columns.texts(cause.actor for cause in causes),
+            columns.uuids(cause.adjustment_id for cause in causes),
+        ]
 
     def _change(self, level_id: UUID) -> _Change:
         change = self._changes.get(level_id)

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from audit import columns
 from audit.services import Asker
 from inventory import allocation
 from inventory.errors import UnknownStore
@@ -26,7 +27,7 @@ WHERE level.id = ANY(%s)
 def read_sellable(level_ids: Collection[UUID]) -> tuple[datetime, dict[UUID, int]]:
     """The database's clock, and sellable units by level. One query."""
     with connection.cursor() as cursor:
-        cursor.execute(_SELLABLE, [list(level_ids)])
+        cursor.execute(_SELLABLE, [columns.uuids(level_ids)])
         rows = cursor.fetchall()
         if not rows:
             cursor.execute("SELECT clock_timestamp()")
@@ -105,7 +106,7 @@ def check_availability(asker: Asker, store: str | None, queries: Sequence[Query]
     """
     code = store or (asker.store_codes[0] if len(asker.store_codes) == 1 else None)
     with connection.cursor() as cursor:
-        cursor.execute(_CHECK, [[query.variant_id or query.product_id for query in queries], code, code])
+        cursor.execute(_CHECK, [columns.uuids(query.variant_id or query.product_id for query in queries), code, code])
         rows = cursor.fetchall()
     if not rows or (asker.store_codes and rows[0][0] not in asker.store_codes):
         raise UnknownStore(

@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db import connection
 from uuid_utils.compat import uuid7
 
+from audit import columns
 from audit.identifiers import RESERVATION, public_id
 from reservations.models import Reservation
 
@@ -124,7 +125,7 @@ def lock_holds(ids: Collection[UUID]) -> dict[UUID, Hold]:
 
     Requires an open transaction that has locked no stock level yet. Unknown ids are left out.
     """
-    return _fetch(_LOCK, [list(ids)]) if ids else {}
+    return _fetch(_LOCK, [columns.uuids(ids)]) if ids else {}
 
 
 def lock_due_holds(after: tuple[datetime, UUID], limit: int) -> dict[UUID, Hold]:
@@ -137,7 +138,7 @@ def lock_due_holds(after: tuple[datetime, UUID], limit: int) -> dict[UUID, Hold]
 
 def read_holds(ids: Collection[UUID]) -> dict[UUID, Hold]:
     """Read reservations with their items, without locks. Two statements."""
-    return _fetch(_READ, [list(ids)]) if ids else {}
+    return _fetch(_READ, [columns.uuids(ids)]) if ids else {}
 
 
 def _fetch(statement: str, parameters: list[Any]) -> dict[UUID, Hold]:
@@ -146,7 +147,7 @@ def _fetch(statement: str, parameters: list[Any]) -> dict[UUID, Hold]:
         holds = {row[0]: Hold(*row) for row in cursor.fetchall()}
         if not holds:
             return {}
-        cursor.execute(_ITEMS, [list(holds)])
+        cursor.execute(_ITEMS, [columns.uuids(holds)])
         items: dict[UUID, list[HeldItem]] = {}
         for reservation_id, level_id, stock_id, parent_id, warehouse_id, code, quantity, price, pinned in cursor:
             variant_id = stock_id if parent_id else None
@@ -165,7 +166,8 @@ SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::text[],
 
 _INSERT_ITEMS: Final = """
 INSERT INTO reservations_reservationitem (id, reservation_id, level_id, quantity, unit_price, pinned, held_until)
-SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::int[], %s::numeric[], %s::bool[], %s::timestamptz[])
+SELECT *
+FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::int[], %s::text[]::numeric[], %s::bool[], %s::timestamptz[])
 """
 
 
@@ -177,38 +179,38 @@ def insert(holds: Sequence[Hold]) -> None:
         cursor.execute(
             _INSERT_HOLDS,
             [
-                [hold.id for hold in holds],
-                [hold.store_id for hold in holds],
-                [str(hold.status) for hold in holds],
-                [hold.cart_id for hold in holds],
-                [hold.order_id for hold in holds],
-                [hold.customer_id for hold in holds],
-                [hold.created_at for hold in holds],
-                [hold.expires_at for hold in holds],
-                [hold.consumed_at for hold in holds],
-                [hold.reason for hold in holds],
-                [hold.client_id for hold in holds],
-                [hold.reacquired_from for hold in holds],
+                columns.uuids(hold.id for hold in holds),
+                columns.uuids(hold.store_id for hold in holds),
+                columns.texts(hold.status for hold in holds),
+                columns.texts(hold.cart_id for hold in holds),
+                columns.texts(hold.order_id for hold in holds),
+                columns.texts(hold.customer_id for hold in holds),
+                columns.times(hold.created_at for hold in holds),
+                columns.times(hold.expires_at for hold in holds),
+                columns.times(hold.consumed_at for hold in holds),
+                columns.texts(hold.reason for hold in holds),
+                columns.uuids(hold.client_id for hold in holds),
+                columns.uuids(hold.reacquired_from for hold in holds),
             ],
         )
     _insert_items((hold, item) for hold in holds for item in hold.items)
 
 
 def _insert_items(items: Iterable[tuple[Hold, HeldItem]]) -> None:
-    rows = [
-        (
-            uuid7(),
-            hold.id,
-            item.level_id,
-            item.quantity,
-            item.unit_price,
-            item.pinned,
-            hold.expires_at if hold.status == Status.ACTIVE else None,
-        )
-        for hold, item in items
-    ]
+    rows = list(items)
     with connection.cursor() as cursor:
-        cursor.execute(_INSERT_ITEMS, [list(column) for column in zip(*rows, strict=True)])
+        cursor.execute(
+            _INSERT_ITEMS,
+            [
+                columns.uuids(uuid7() for _ in rows),
+                columns.uuids(hold.id for hold, _ in rows),
+                columns.uuids(item.level_id for _, item in rows),
+                columns.ints(item.quantity for _, item in rows),
+                columns.decimals(item.unit_price for _, item in rows),
+                columns.bools(item.pinned for _, item in rows),
+                columns.times(hold.expires_at if hold.status == Status.ACTIVE else None for hold, _ in rows),
+            ],
+        )
 
 
 _CLOSE: Final = """
@@ -234,13 +236,13 @@ def close(holds: Sequence[Hold], *, now: datetime) -> None:
             _CLOSE,
             {
                 "now": now,
-                "ids": [hold.id for hold in holds],
-                "statuses": [str(hold.status) for hold in holds],
-                "orders": [hold.order_id for hold in holds],
-                "reasons": [hold.reason for hold in holds],
+                "ids": columns.uuids(hold.id for hold in holds),
+                "statuses": columns.texts(hold.status for hold in holds),
+                "orders": columns.texts(hold.order_id for hold in holds),
+                "reasons": columns.texts(hold.reason for hold in holds),
             },
         )
-        cursor.execute(_LET_GO, [[hold.id for hold in holds]])
+        cursor.execute(_LET_GO, [columns.uuids(hold.id for hold in holds)])
 
 
 def ended(hold: Hold, status: str, *, now: datetime, reason: str = "", order_id: str | None = None) -> Hold:

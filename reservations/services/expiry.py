@@ -13,12 +13,14 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
+from audit import columns
 from audit.errors import Busy
 from audit.services import Asker, Entry, Event, publish, record
 from inventory import transactions
 from inventory.errors import InsufficientStock
 from inventory.locking import LockedLevels, lock_levels
 from inventory.services.ledger import Ledger
+from inventory.transactions import PATIENT, Patience
 from reservations.services import documents
 from reservations.services.documents import Hold, Status
 
@@ -27,7 +29,7 @@ R = TypeVar("R")
 SWEEPER: Final = Asker(actor="sweeper", client_id=None, request_id="", source="sweeper")
 REASON: Final = "expired"
 _FREED_AT_ONCE: Final = 1000
-_SWEEP_PATIENCE_SECONDS: Final = 1.0
+_SWEEP_PATIENCE: Final = Patience(lock_timeout_seconds=1.0, retries=0)
 Place = tuple[datetime, UUID]
 _START: Final[Place] = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
 
@@ -37,19 +39,28 @@ WHERE level_id = ANY(%s) AND held_until <= statement_timestamp() LIMIT %s
 """
 
 
-def with_due_holds_freed(work: Callable[[Sequence[R]], list[Any]], requests: Sequence[R]) -> list[Any]:
+def with_due_holds_freed(
+    work: Callable[[Sequence[R]], list[Any]], requests: Sequence[R], patience: Patience = PATIENT
+) -> list[Any]:
     """Run a batch in a transaction; if requests were short and due holds stood in their way, expire those in another
     transaction and decide the short requests once more in a third.
 
     ``work`` is an inner batch service that returns an outcome per request and writes nothing for one that is short.
+    Once the first transaction is committed, whatever keeps the short requests from an answer is their outcome, and
+    theirs alone.
     """
-    outcomes, levels = transactions.run(partial(_decided, work, requests))
-    if levels:
-        free_due_holds(levels)
-        short = [index for index, outcome in enumerate(outcomes) if isinstance(outcome, InsufficientStock)]
-        again = transactions.run(partial(work, [requests[index] for index in short]))
-        for index, outcome in zip(short, again, strict=True):
-            outcomes[index] = outcome
+    outcomes, levels = transactions.run(partial(_decided, work, requests), patience)
+    if not levels:
+        return outcomes
+    short = [index for index, outcome in enumerate(outcomes) if isinstance(outcome, InsufficientStock)]
+    again: list[Any]
+    try:
+        free_due_holds(levels, patience)
+        again = transactions.run(partial(work, [requests[index] for index in short]), patience)
+    except Exception as error:  # noqa: BLE001 - handed to those it concerns; the others are answered
+        again = [error] * len(short)
+    for index, outcome in zip(short, again, strict=True):
+        outcomes[index] = outcome
     return outcomes
 
 
@@ -64,28 +75,29 @@ def _decided(work: Callable[[Sequence[R]], list[Any]], requests: Sequence[R]) ->
     return outcomes, levels if levels and _due_on(levels, limit=1) else set()
 
 
-def free_due_holds(level_ids: Collection[UUID]) -> None:
+def free_due_holds(level_ids: Collection[UUID], patience: Patience = PATIENT) -> None:
     """Expire the due holds on these levels, each bounded batch in a transaction.
 
     Waits for those that another transaction is ending: once this returns, they no longer count.
     """
-    while (ids := _due_on(level_ids, limit=_FREED_AT_ONCE)) and transactions.run(partial(_expire_these, ids)):
-        pass
+    freed: list[UUID] = []
+    while (ids := _due_on(level_ids, limit=_FREED_AT_ONCE)) and ids != freed:
+        transactions.run(partial(_expire_these, ids), patience)
+        freed = ids
 
 
 def _due_on(level_ids: Collection[UUID], *, limit: int) -> list[UUID]:
     with connection.cursor() as cursor:
-        cursor.execute(_DUE_ON_LEVELS, [list(level_ids), limit])
+        cursor.execute(_DUE_ON_LEVELS, [columns.uuids(level_ids), limit])
         return [row[0] for row in cursor.fetchall()]
 
 
-def _expire_these(ids: Sequence[UUID]) -> int:
-    """Expire those of these holds that are still due. Returns how many were."""
+def _expire_these(ids: Sequence[UUID]) -> None:
+    """Expire those of these holds that are still due."""
     holds = documents.lock_holds(ids)
     levels = lock_levels({item.level_id for hold in holds.values() for item in hold.items})
     due = [hold for hold in holds.values() if hold.is_due(levels.now)]
     _write(due, levels)
-    return len(due)
 
 
 def expire(holds: Sequence[Hold], ledger: Ledger, now: datetime) -> list[Hold]:
@@ -133,9 +145,7 @@ def expire_due_holds(batch_size: int | None = None) -> int:
     while place is not None:
         sweep = partial(_sweep, place, batch_size or settings.SWEEP_BATCH_SIZE)
         try:
-            place, expired = transactions.run(
-                partial(sweep, wait=True), timeout_seconds=_SWEEP_PATIENCE_SECONDS, retries=0
-            )
+            place, expired = transactions.run(partial(sweep, wait=True), _SWEEP_PATIENCE)
         except Busy:
             place, expired = transactions.run(partial(sweep, wait=False))
         total += expired

@@ -20,6 +20,7 @@ from inventory.catalogue import Catalogue, StoreFacts, read_catalogue
 from inventory.errors import InsufficientStock
 from inventory.locking import LockedLevels, lock_levels
 from inventory.services.ledger import Ledger
+from inventory.transactions import PATIENT, Patience
 from reservations.errors import (
     AlreadyExtended,
     ReservationConsumed,
@@ -75,7 +76,7 @@ class _Prepared:
     wanted: list[Wanted]
 
 
-def place_holds(requests: Sequence[HoldRequest]) -> list[Outcome]:
+def place_holds(requests: Sequence[HoldRequest], patience: Patience = PATIENT) -> list[Outcome]:
     """Decide each request on its own, in order, all in one transaction: a Held, the stored answer, or why not.
 
     A refused request writes nothing. Errors among the outcomes: InsufficientStock with what was sellable,
@@ -85,7 +86,7 @@ def place_holds(requests: Sequence[HoldRequest]) -> list[Outcome]:
 
     Locks: claims (never waiting), then all the levels that may serve the batch, once, by id.
     """
-    return expiry.with_due_holds_freed(hold_all, requests)
+    return expiry.with_due_holds_freed(hold_all, requests, patience)
 
 
 def place_hold(request: HoldRequest) -> Held | StoredAnswer:
@@ -96,7 +97,7 @@ def place_hold(request: HoldRequest) -> Held | StoredAnswer:
 
 def raise_refusal(outcome: Any) -> Any:
     """The outcome of a batch of one, raised if it is an error."""
-    if isinstance(outcome, DomainError):
+    if isinstance(outcome, Exception):
         raise outcome
     return outcome
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from audit import idempotency
+from audit import columns, idempotency
 from audit.errors import DomainError, Fault
 from audit.idempotency import Claim, StoredAnswer
 from audit.services import Asker, Entry, Event, publish, record
@@ -17,6 +17,7 @@ from inventory.catalogue import Catalogue
 from inventory.locking import LockedLevels, lock_levels
 from inventory.models import Movement
 from inventory.services.ledger import Cause, Ledger
+from inventory.transactions import PATIENT, Patience
 from reservations.errors import ReservationConsumed, ReservationExpired, ReservationNotFound, ReservationReleased
 from reservations.services import documents, expiry, reacquiring
 from reservations.services.documents import Hold, Status
@@ -75,9 +76,9 @@ def release_hold(request: ReleaseRequest) -> Resolved | StoredAnswer:
     return outcome
 
 
-def release_holds(requests: Sequence[ReleaseRequest]) -> list[Outcome]:
+def release_holds(requests: Sequence[ReleaseRequest], patience: Patience = PATIENT) -> list[Outcome]:
     """``release_hold`` for many requests, each decided on its own, in order, in one transaction."""
-    return transactions.run(lambda: resolve_all(requests))
+    return transactions.run(lambda: resolve_all(requests), patience)
 
 
 def consume_hold(request: ConsumeRequest) -> Resolved | StoredAnswer:
@@ -93,9 +94,9 @@ def consume_hold(request: ConsumeRequest) -> Resolved | StoredAnswer:
     return outcome
 
 
-def consume_holds(requests: Sequence[ConsumeRequest]) -> list[Outcome]:
+def consume_holds(requests: Sequence[ConsumeRequest], patience: Patience = PATIENT) -> list[Outcome]:
     """``consume_hold`` for many requests, each decided on its own, in order, in one transaction."""
-    return expiry.with_due_holds_freed(resolve_all, requests)
+    return expiry.with_due_holds_freed(resolve_all, requests, patience)
 
 
 def resolve_all(requests: Sequence[Request]) -> list[Outcome]:
@@ -129,7 +130,7 @@ def _find(requests: Iterable[Request]) -> set[UUID]:
     orders = [selector.order_id for selector in selectors if selector.order_id]
     if carts or orders:
         with connection.cursor() as cursor:
-            cursor.execute(_FIND, [carts, orders])
+            cursor.execute(_FIND, [columns.texts(carts), columns.texts(orders)])
             ids.update(row[0] for row in cursor.fetchall())
     return ids
 
