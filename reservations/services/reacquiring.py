@@ -72,21 +72,28 @@ def reacquired(
 
 def _choose(hold: Hold, catalogue: Catalogue, sellable: Mapping[UUID, int]) -> list[HeldItem]:
     store = catalogue.stores[hold.store]
-    same = [_same(item, catalogue) for item in hold.items]
-    sourcing.require_all_sellable(same)
+    closed = {source.id for source in store.sources if not source.is_active}
+    moving = {item.stock_id for item in hold.items if item.warehouse_id in closed and not item.pinned}
+    wanted = _wanted(hold, moving, closed, catalogue)
+    sourcing.require_all_sellable(wanted)
     try:
-        return sourcing.choose_items(same, store, catalogue, sellable)
+        return sourcing.choose_items(wanted, store, catalogue, sellable)
     except InsufficientStock as error:
         short = {shortage.variant_id or shortage.product_id for shortage in error.shortages}
-    moving = {item.stock_id for item in hold.items if item.stock_id in short and not item.pinned}
-    wanted = [_same(item, catalogue) for item in hold.items if item.pinned or item.stock_id not in moving] + [
+    moving |= {item.stock_id for item in hold.items if item.stock_id in short and not item.pinned}
+    return sourcing.choose_items(_wanted(hold, moving, closed, catalogue), store, catalogue, sellable)
+
+
+def _wanted(hold: Hold, moving: Collection[UUID], closed: Collection[UUID], catalogue: Catalogue) -> list[Wanted]:
+    """The items where they were, but the sourced ones of ``moving`` products anew."""
+    stay = [item for item in hold.items if item.pinned or item.stock_id not in moving]
+    return [_same(item, closed, catalogue) for item in stay] + [
         _anew(hold, stock_id, catalogue) for stock_id in sorted(moving)
     ]
-    return sourcing.choose_items(wanted, store, catalogue, sellable)
 
 
-def _same(item: HeldItem, catalogue: Catalogue) -> Wanted:
-    source = Source(item.warehouse_id, item.warehouse, is_active=True)
+def _same(item: HeldItem, closed: Collection[UUID], catalogue: Catalogue) -> Wanted:
+    source = Source(item.warehouse_id, item.warehouse, is_active=item.warehouse_id not in closed)
     return Wanted(_POINTER, catalogue.products[item.stock_id], source, item.quantity, item.unit_price)
 
 
