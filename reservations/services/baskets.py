@@ -18,6 +18,7 @@ from audit.idempotency import StoredAnswer, advisory_lock
 from audit.services import Entry, publish, record
 from inventory import transactions
 from inventory.catalogue import StoreFacts, read_catalogue
+from inventory.errors import InsufficientStock
 from inventory.locking import LockedLevels, lock_levels
 from inventory.services.ledger import Ledger
 from reservations.models import Reservation
@@ -94,7 +95,10 @@ def _replace(request: HoldRequest) -> Held:
     kept, growth = _keep(wanted, [item for hold in live for item in hold.items], store)
     sourcing.require_all_sellable(growth)
     sellable = _sellable_with_own(levels, live, kept)
-    grown = sourcing.choose_items(growth, store, catalogue, sellable)
+    try:
+        grown = sourcing.choose_items(growth, store, catalogue, sellable)
+    except InsufficientStock as error:
+        raise _as_asked(error, wanted, growth) from error
     basket = _Basket(request, levels, live, due=[hold for hold in old if hold.is_due(levels.now)])
     return basket.write(_sum(kept, grown), store, lifetime)
 
@@ -127,6 +131,18 @@ def _keep(wanted: Sequence[Wanted], own: Sequence[HeldItem], store: StoreFacts) 
         if missing:
             growth.append(replace(want, quantity=missing))
     return kept, growth
+
+
+def _as_asked(error: InsufficientStock, wanted: Sequence[Wanted], growth: Sequence[Wanted]) -> InsufficientStock:
+    """The shortages in units of the basket: what the cart keeps of a line was asked for, and can be had, too."""
+    own = {want.pointer: want.quantity for want in wanted}
+    for want in growth:
+        own[want.pointer] -= want.quantity
+    shortages = [
+        replace(short, requested=short.requested + own[short.pointer], available=short.available + own[short.pointer])
+        for short in error.shortages
+    ]
+    return InsufficientStock(shortages, levels=error.levels)
 
 
 def _sellable_with_own(levels: LockedLevels, live: Iterable[Hold], kept: Iterable[HeldItem]) -> dict[UUID, int]:
@@ -175,23 +191,22 @@ class _Basket:
         expired = expiry.expire(self.due, ledger, now)
         held = Held(hold, now, is_new=not self.live)
         asker = self.request.asker
-        with transactions.one_round_trip():
-            documents.close([*merged, *expired], now=now)
-            ledger.write(now)
-            if self.live:
-                documents.rewrite(hold)
-            else:
-                documents.insert([hold])
-            record(
-                [
-                    *(expiry.expired_entry(ended, asker) for ended in expired),
-                    *(released_entry(asker, ended) for ended in merged),
-                    self._entry(hold),
-                ],
-                now=now,
-            )
-            publish([*map(expiry.released_event, (*expired, *merged)), reserved_event(hold)], now=now)
-            idempotency.store_all([(self.request.claim, held)], now=now)
+        documents.close([*merged, *expired], now=now)
+        ledger.write(now)
+        if self.live:
+            documents.rewrite(hold)
+        else:
+            documents.insert([hold])
+        record(
+            [
+                *(expiry.expired_entry(ended, asker) for ended in expired),
+                *(released_entry(asker, ended) for ended in merged),
+                self._entry(hold),
+            ],
+            now=now,
+        )
+        publish([*map(expiry.released_event, (*expired, *merged)), reserved_event(hold)], now=now)
+        idempotency.store_all([(self.request.claim, held)], now=now)
         return held
 
     def _target(self, items: Sequence[HeldItem], store: StoreFacts, lifetime: timedelta) -> Hold:

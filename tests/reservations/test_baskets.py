@@ -1,0 +1,260 @@
+"""A cart's hold is made exactly what the basket says, in one step (api.md, rule 10)."""
+
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from inventory.errors import InsufficientStock, ProductInactive
+from inventory.models import Product, StockLevel, Warehouse
+from reservations.errors import ReservationConsumed, ReservationNotFound, TimeoutTooLong
+from reservations.models import Reservation, ReservationItem
+from reservations.services.baskets import empty_basket, put_basket
+from reservations.services.holds import ExtendRequest, Held, extend_hold
+from reservations.services.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold
+from reservations.services.sourcing import Line
+from tests.conftest import Api
+from tests.factories import (
+    ASKER,
+    counters,
+    hold,
+    hold_request,
+    lines,
+    make_due,
+    make_level,
+    make_store,
+    receive,
+    recorded,
+    told,
+)
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
+
+
+def put(*wanted: tuple[StockLevel, int], **fields: Any) -> Held:
+    held = put_basket(hold_request(*wanted, **{"cart_id": "c", **fields}))
+    assert isinstance(held, Held)
+    return held
+
+
+def kept() -> list[tuple[Any, int]]:
+    """(level, units) that the cart holds, by level."""
+    items = ReservationItem.objects.filter(reservation__cart_id="c", held_until__isnull=False)
+    return sorted(items.values_list("level_id", "quantity"))
+
+
+def test_a_first_basket_is_a_hold() -> None:
+    level = make_level(10)
+    held = put((level, 3), timeout_minutes=7, customer_id="u")
+    assert held.is_new
+    assert held.hold.expires_at - held.hold.created_at == timedelta(minutes=7)
+    assert (counters(level), held.hold.customer_id) == ((10, 3), "u")
+    assert [entry.subject_id for entry in recorded("inventory_reservation_created")] == [held.hold.id]
+
+
+@pytest.mark.parametrize("quantity", [1, 3, 4, 10])
+def test_what_grows_is_held_and_what_shrinks_is_given_back(quantity: int) -> None:
+    level = make_level(10)
+    first = put((level, 3))
+    second = put((level, quantity))
+    assert (second.is_new, second.hold.id) == (False, first.hold.id)
+    assert (counters(level), kept()) == ((10, quantity), [(level.id, quantity)])
+
+
+def test_what_is_left_out_is_given_back_and_what_is_new_is_held() -> None:
+    one, two, three = (make_level(10) for _ in range(3))
+    put((one, 3), (two, 4))
+    put((two, 5), (three, 6))
+    assert [counters(level) for level in (one, two, three)] == [(10, 0), (10, 5), (10, 6)]
+    (event,) = told("InventoryReservedEvent")[1:]
+    assert sorted(item["quantity"] for item in event["items"]) == [5, 6]
+
+
+def test_the_shoppers_own_hold_never_stands_in_the_way() -> None:
+    level = make_level(10)
+    put((level, 10))
+    put((level, 10))
+    put((level, 9))
+    put((level, 10))
+    with pytest.raises(InsufficientStock):
+        put((level, 11))
+    assert counters(level) == (10, 10)
+
+
+def test_own_units_may_move_to_another_warehouse() -> None:
+    level = make_level(5, "wh-001")
+    other = receive(level.product_id, 5, "wh-002")
+    put((level, 5))
+    put(lines=(Line(level.product_id, None, 5, "wh-002"),))
+    assert (counters(level), counters(other)) == ((5, 0), (5, 5))
+
+
+def test_shrinking_works_whatever_has_become_of_the_product_and_its_stock() -> None:
+    level = make_level(10)
+    put((level, 8))
+    Product.objects.update(is_active=False)
+    Warehouse.objects.update(is_active=False)
+    StockLevel.objects.update(min_stock_level=10)
+    put((level, 7))
+    put((level, 7))
+    assert counters(level) == (10, 7)
+    with pytest.raises(ProductInactive):
+        put((level, 8))
+    Product.objects.update(is_active=True)
+    with pytest.raises(InsufficientStock):
+        put((level, 8))
+    assert counters(level) == (10, 7)
+
+
+def test_a_refused_basket_leaves_the_old_one_untouched() -> None:
+    level, other = make_level(10), make_level(1)
+    old = put((level, 5))
+    with pytest.raises(InsufficientStock) as refused:
+        put((level, 2), (other, 2))
+    assert [(short.requested, short.available) for short in refused.value.shortages] == [(2, 1)]
+    assert (counters(level), counters(other)) == ((10, 5), (1, 0))
+    row = Reservation.objects.get()
+    assert (row.id, row.status, row.expires_at) == (old.hold.id, "ACTIVE", old.hold.expires_at)
+
+
+def test_a_short_basket_tells_all_that_the_line_could_have() -> None:
+    level = make_level(10)
+    put((level, 4))
+    hold((level, 2))
+    with pytest.raises(InsufficientStock) as refused:
+        put((level, 9))
+    assert [(short.requested, short.available) for short in refused.value.shortages] == [(9, 8)]
+
+
+def test_the_clock_is_never_reset_and_the_timeout_counts_once() -> None:
+    level = make_level(10)
+    first = put((level, 1), timeout_minutes=5)
+    second = put((level, 2), timeout_minutes=60)
+    assert second.hold.expires_at == first.hold.expires_at
+    extend_hold(ExtendRequest(ASKER, first.hold.id, 15))
+    assert put((level, 3)).hold.expires_at == first.hold.expires_at + timedelta(minutes=15)
+    row = Reservation.objects.get()
+    assert (row.created_at, ReservationItem.objects.get().held_until) == (first.hold.created_at, row.expires_at)
+    with pytest.raises(TimeoutTooLong):
+        put((level, 1), timeout_minutes=61)
+
+
+def test_all_active_holds_of_the_cart_in_the_store_merge_into_the_oldest() -> None:
+    make_store("outlet", "wh-001", is_default=False)
+    level, other = make_level(20), make_level(20)
+    oldest = hold((level, 2), cart_id="c", timeout_minutes=5)
+    younger = hold((level, 3), (other, 4), cart_id="c")
+    elsewhere = hold((level, 1), cart_id="c", store="outlet")
+    stranger = hold((level, 1))
+    held = put((level, 4))
+    assert (held.hold.id, held.hold.expires_at) == (oldest.id, oldest.expires_at)
+    assert (counters(level), counters(other)) == ((20, 6), (20, 0))
+    row = Reservation.objects.get(pk=younger.id)
+    assert (row.status, row.reason) == ("RELEASED", f"merged into {oldest.public_id}")
+    assert [entry.subject_id for entry in recorded("inventory_reservation_released")] == [younger.id]
+    for made in (elsewhere, stranger):
+        assert Reservation.objects.get(pk=made.id).status == "ACTIVE"
+
+
+def test_a_due_hold_of_the_cart_is_expired_and_a_new_one_begins() -> None:
+    level = make_level(10)
+    old = put((level, 10))
+    make_due(old.hold.id)
+    held = put((level, 9), timeout_minutes=7)
+    assert held.is_new
+    assert held.hold.expires_at - held.hold.created_at == timedelta(minutes=7)
+    assert Reservation.objects.get(pk=old.hold.id).status == "EXPIRED"
+    assert counters(level) == (10, 9)
+
+
+def test_due_holds_of_others_do_not_stand_in_the_way() -> None:
+    level = make_level(10)
+    put((level, 4))
+    make_due(hold((level, 6)).id)
+    put((level, 10))
+    assert counters(level) == (10, 10)
+
+
+def test_a_basket_after_a_sale_is_a_new_hold() -> None:
+    level = make_level(10)
+    first = put((level, 4))
+    consume_hold(ConsumeRequest(ASKER, "order", Selector(cart_id="c")))
+    second = put((level, 2))
+    assert second.is_new
+    assert second.hold.id != first.hold.id
+    assert counters(level) == (6, 2)
+
+
+def test_the_last_price_and_customer_count() -> None:
+    level = make_level(10)
+    put(lines=(Line(level.product_id, None, 2, None, Decimal("5.00")),), customer_id="u")
+    held = put(lines=(Line(level.product_id, None, 3, None, Decimal("4.00")),))
+    assert ReservationItem.objects.get().unit_price == Decimal("4.00")
+    assert held.hold.customer_id == "u"
+    assert put((level, 3), customer_id="v").hold.customer_id == "v"
+
+
+def test_a_named_and_an_open_line_keep_what_they_have() -> None:
+    level = make_level(5, "wh-001")
+    other = receive(level.product_id, 5, "wh-002")
+    basket = (Line(level.product_id, None, 2, "wh-002"), Line(level.product_id, None, 4))
+    put(lines=basket)
+    assert (counters(level)[1], counters(other)[1]) == (4, 2)
+    put(lines=basket)
+    assert (counters(level)[1], counters(other)[1]) == (4, 2)
+    put(lines=(Line(level.product_id, None, 2, "wh-002"), Line(level.product_id, None, 8)))
+    assert (counters(level)[1], counters(other)[1]) == (5, 5)
+
+
+def test_a_change_is_audited_with_before_and_after() -> None:
+    level = make_level(10)
+    put((level, 3))
+    put((level, 5))
+    (entry,) = recorded("inventory_reservation_changed")
+    before, after = entry.changes["items"]
+    assert (before[0]["quantity"], after[0]["quantity"]) == (3, 5)
+
+
+def test_emptying_gives_all_back() -> None:
+    level = make_level(10)
+    put((level, 3))
+    hold((level, 2), cart_id="c")
+    empty_basket(ReleaseRequest(ASKER, Selector(cart_id="c")))
+    assert counters(level) == (10, 0)
+    with pytest.raises(ReservationNotFound):
+        empty_basket(ReleaseRequest(ASKER, Selector(cart_id="never")))
+
+
+def test_a_sold_cart_is_not_emptied() -> None:
+    put((make_level(10), 3))
+    consume_hold(ConsumeRequest(ASKER, "order", Selector(cart_id="c")))
+    with pytest.raises(ReservationConsumed):
+        empty_basket(ReleaseRequest(ASKER, Selector(cart_id="c")))
+
+
+def test_over_http_the_first_is_201_the_next_200_and_delete_releases(api: Api) -> None:
+    level = make_level(10)
+    first = api.put("carts/c", {"items": lines((level, 3))})
+    second = api.put("carts/c", {"items": lines((level, 4))})
+    assert (first.status_code, second.status_code) == (201, 200)
+    one, two = first.json(), second.json()  # type: ignore[attr-defined]
+    assert (one["status"], two["status"], one["reservationId"]) == ("RESERVED", "RESERVED", two["reservationId"])
+    assert (two["cartId"], two["items"][0]["quantity"]) == ("c", 4)
+    short = api.put("carts/c", {"items": lines((level, 11))})
+    assert (short.status_code, short.json()["code"]) == (409, "insufficient_stock")  # type: ignore[attr-defined]
+    gone = api.delete("carts/c")
+    assert gone.status_code == 200
+    (released,) = gone.json()["reservations"]  # type: ignore[attr-defined]
+    assert (released["reservationId"], released["status"]) == (one["reservationId"], "RELEASED")
+    assert counters(level) == (10, 0)
+    assert api.delete("carts/c").json()["reservations"] == []  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("cart", ["caf\u00e9", "a b", "a\u00a0b", "\U0001f468\u200d\U0001f469", "%", "x" * 64])
+def test_a_cart_that_can_be_reserved_for_can_be_put_and_deleted(api: Api, cart: str) -> None:
+    level = make_level(10)
+    assert api.post("reserve", {"cartId": cart, "items": lines((level, 1))}).status_code == 201
+    path = "carts/" + "".join(f"%{byte:02X}" for byte in cart.encode())
+    assert api.put(path, {"items": lines((level, 2))}).status_code == 200
+    assert len(api.delete(path).json()["reservations"]) == 1  # type: ignore[attr-defined]
