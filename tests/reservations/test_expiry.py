@@ -1,0 +1,96 @@
+"""The sweeper tidies: bounded batches, each hold once."""
+
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from inventory.models import StockLevel
+from reservations.models import Reservation, ReservationItem
+from reservations.services.expiry import expire_due_holds
+from reservations.tasks import expire_due_holds as task
+from tests.factories import counters, hold, make_due, make_level, recorded, told
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
+
+
+def test_due_holds_are_expired_and_no_others() -> None:
+    level, other = make_level(10), make_level(10)
+    due, alive = hold((level, 3), (other, 2)), hold((level, 1))
+    make_due(due.id)
+    assert expire_due_holds() == 1
+    assert (counters(level), counters(other)) == ((10, 1), (10, 0))
+    row = Reservation.objects.get(pk=due.id)
+    assert (row.status, row.reason) == ("EXPIRED", "expired")
+    assert row.released_at is not None
+    assert row.released_at > row.expires_at
+    assert not ReservationItem.objects.filter(reservation=due.id, held_until__isnull=False).exists()
+    assert Reservation.objects.get(pk=alive.id).status == "ACTIVE"
+
+
+def test_an_expiry_is_audited_as_the_sweepers_and_told_as_a_release() -> None:
+    due = hold((make_level(10), 3))
+    make_due(due.id)
+    expire_due_holds()
+    (entry,) = recorded("inventory_reservation_expired")
+    assert (entry.actor, entry.source, entry.subject_id, entry.store) == ("sweeper", "sweeper", due.id, "main")
+    (event,) = told("InventoryReleasedEvent")
+    assert (event["reservationId"], event["reason"]) == (due.public_id, "expired")
+
+
+def test_a_second_sweep_finds_nothing_to_do() -> None:
+    level = make_level(10)
+    make_due(hold((level, 3)).id)
+    expire_due_holds()
+    before = StockLevel.objects.values_list().get()
+    assert expire_due_holds() == 0
+    assert StockLevel.objects.values_list().get() == before
+    assert len(recorded("inventory_reservation_expired")) == 1
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 3, 7, 8])
+def test_batches_go_on_to_the_end_even_where_all_ended_at_the_same_instant(batch_size: int) -> None:
+    level = make_level(100)
+    make_due(*(hold((level, 1)).id for _ in range(7)))
+    assert Reservation.objects.values("expires_at").distinct().count() == 1
+    assert expire_due_holds(batch_size) == 7
+    assert counters(level) == (100, 0)
+
+
+def test_a_sweep_of_nothing_is_short() -> None:
+    hold((make_level(10), 1))
+    assert expire_due_holds() == 0
+
+
+def test_a_batch_takes_as_many_statements_whatever_its_size() -> None:
+    def statements(count: int) -> int:
+        levels = [make_level(10) for _ in range(count)]
+        make_due(*(hold((level, 1)).id for level in levels))
+        with CaptureQueriesContext(connection) as queries:
+            assert expire_due_holds() == count
+        return len(queries)
+
+    assert statements(1) == statements(20) == statements(50)
+
+
+def test_the_command_says_how_many() -> None:
+    make_due(hold((make_level(10), 1)).id)
+    output = StringIO()
+    call_command("expire_due_holds", stdout=output)
+    assert output.getvalue() == "1 holds expired\n"
+
+
+def test_the_task_sweeps_on_its_own_queue() -> None:
+    from config.celery import app  # noqa: PLC0415 - the settings must be ready
+
+    level = make_level(10)
+    make_due(hold((level, 4)).id)
+    assert task() == 1
+    assert counters(level) == (10, 0)
+    beat = app.conf.beat_schedule["expire-due-holds"]
+    assert beat["task"] == task.name
+    assert beat["schedule"] <= 60
+    assert beat["options"]["expires"] <= beat["schedule"]
+    assert app.conf.task_routes[task.name] == {"queue": "sweep"}
