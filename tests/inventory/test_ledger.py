@@ -1,0 +1,73 @@
+"""The one writer of counters: what it collects is written once, and each change of on hand has its movement."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from inventory.locking import lock_levels
+from inventory.models import Movement, StockLevel
+from inventory.services.ledger import Cause, Ledger
+from tests.factories import counters, make_level
+
+pytestmark = pytest.mark.django_db
+CAUSE = Cause(type="ADJUSTMENT", actor="tests", reason="r", reference_type="t", reference="ref")
+
+
+@pytest.mark.parametrize("count", [1, 20, 200])
+def test_changes_are_written_with_two_statements_however_many(count: int) -> None:
+    levels = StockLevel.objects.filter(pk__in=[make_level(10).pk for _ in range(min(count, 20))])
+    locked = lock_levels([level.id for level in levels])
+    ledger = Ledger(locked)
+    for index in range(count):
+        level = levels[index % len(levels)]
+        ledger.reserve(level.id, 1)
+        ledger.move(level.id, 2, CAUSE)
+    with CaptureQueriesContext(connection) as queries:
+        ledger.write(locked.now)
+    assert len(queries) == 2
+    assert sum(level.reserved for level in StockLevel.objects.all()) == count
+
+
+def test_each_change_counts_on_the_one_before_and_bumps_the_version() -> None:
+    level = make_level(10)
+    level.refresh_from_db()
+    locked = lock_levels([level.id])
+    ledger = Ledger(locked)
+    ledger.move(level.id, 5, CAUSE)
+    ledger.move(level.id, -3, CAUSE)
+    ledger.reserve(level.id, 4)
+    assert (locked.by_id[level.id].on_hand, locked.by_id[level.id].sellable) == (12, 8)
+    ledger.write(locked.now)
+    before = level.version
+    assert counters(level) == (12, 4)
+    assert level.version == before + 3 == locked.by_id[level.id].version
+    moved = Movement.objects.filter(level=level, type="ADJUSTMENT").order_by("id")
+    assert [(m.quantity, m.quantity_before, m.quantity_after) for m in moved] == [(5, 10, 15), (-3, 15, 12)]
+    assert {(m.actor, m.reason, m.reference_type, m.reference) for m in moved} == {("tests", "r", "t", "ref")}
+
+
+def test_a_reservation_is_no_movement_and_leaves_its_time() -> None:
+    level = make_level(10)
+    level.refresh_from_db()
+    last = level.last_movement_at
+    locked = lock_levels([level.id])
+    ledger = Ledger(locked)
+    ledger.reserve(level.id, 4)
+    ledger.write(locked.now)
+    level.refresh_from_db()
+    assert (level.last_movement_at, level.updated_at) == (last, locked.now)
+    assert Movement.objects.filter(level=level).count() == 1
+
+
+def test_nothing_to_write_is_no_statement() -> None:
+    locked = lock_levels([make_level(10).id])
+    with CaptureQueriesContext(connection) as queries:
+        Ledger(locked).write(locked.now)
+    assert len(queries) == 0
+
+
+def test_locked_levels_are_those_there_are() -> None:
+    level = make_level(10)
+    locked = lock_levels([level.id, level.product_id])
+    assert list(locked.by_id) == [level.id]
+    assert lock_levels([]).by_id == {}
