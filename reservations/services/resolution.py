@@ -180,6 +180,7 @@ class _Batch:
         self._ledger = Ledger(levels)
         self._ended: list[Hold] = []
         self._made: list[Hold] = []
+        self._successors: dict[UUID, Hold] | None = None  # Read once, when first asked for: most batches never do.
         self._entries: list[Entry] = []
         self._events: list[Event] = []
 
@@ -194,13 +195,12 @@ class _Batch:
 
     def write(self, results: Sequence[tuple[Claim | None, Resolved]]) -> None:
         """Write all that was decided, and the answers to it."""
-        with transactions.one_round_trip():
-            self._ledger.write(self._now)
-            documents.close(self._ended, now=self._now)
-            documents.insert(self._made)
-            record(self._entries, now=self._now)
-            publish(self._events, now=self._now)
-            idempotency.store_all(results, now=self._now)
+        self._ledger.write(self._now)
+        documents.close(self._ended, now=self._now)
+        documents.insert(self._made)
+        record(self._entries, now=self._now)
+        publish(self._events, now=self._now)
+        idempotency.store_all(results, now=self._now)
 
     def _selected(self, request: Request) -> list[Hold]:
         found = [hold for hold in _matching(request.selector, self._holds) if _is_visible(hold, request.asker)]
@@ -324,7 +324,9 @@ class _Batch:
     def _successor(self, hold: Hold, request: ConsumeRequest) -> Hold | None:
         """The sale that was made of a dead hold before, for the same order. Raises ReservationConsumed for another."""
         made = [new for new in self._made if new.reacquired_from == hold.id]
-        successor = made[0] if made else reacquiring.successor_of(hold)
+        if self._successors is None:
+            self._successors = reacquiring.successors_of(list(self._holds))
+        successor = made[0] if made else self._successors.get(hold.id)
         if successor and successor.order_id != request.order_id:
             raise ReservationConsumed(f"{hold.public_id} was consumed for order {successor.order_id}.")
         return successor
