@@ -27,6 +27,7 @@ _PUBLIC_ID: Final = re.compile(r"(?:[a-z]+-)?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-
 
 admin.site.site_header = admin.site.site_title = "Inventory"
 admin.site.index_title = "Stock, holds and their trail"
+admin.site.site_url = None  # There is no page at / to go to.
 
 
 class Pages(Paginator):  # type: ignore[type-arg]
