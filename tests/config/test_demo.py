@@ -31,7 +31,13 @@ class Demo:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "config.demo"],
                 cwd=REPOSITORY,
-                env={"PATH": os.defpath, "DATA_DIR": os.fspath(data_dir), "PORT": str(port)},
+                env={
+                    "PATH": os.defpath,
+                    "DATA_DIR": os.fspath(data_dir),
+                    "PORT": str(port),
+                    # Nothing here has to survive a power cut.
+                    "EMBEDDED_POSTGRES_OPTIONS": "-c fsync=off",
+                },
                 stdout=output,
                 stderr=subprocess.STDOUT,
             )
