@@ -1,0 +1,60 @@
+"""`python -m benchmarks`: measure, print the table, and with ``--write`` renew docs/benchmark.md and its chart."""
+
+import argparse
+import dataclasses
+import json
+import signal
+import sys
+from pathlib import Path
+
+from benchmarks import report
+from benchmarks.cases import NAMES, chosen
+from benchmarks.cluster import REPOSITORY, BenchmarkFailed, Cluster
+from benchmarks.runner import Options, Runner
+
+
+def parse(arguments: list[str]) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="one short repeat of less, under two minutes")
+    parser.add_argument("--history", action="store_true", help="also with 10,000,000 closed reservations behind it")
+    parser.add_argument("--only", default="", metavar="NAME,…", help=f"some of {', '.join(NAMES)}")
+    parser.add_argument("--repeats", type=int, help="of everything, taking turns (3; quick: 1)")
+    parser.add_argument("--seconds", type=int, help="of load each (8; quick: 1)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="every single result")
+    parser.add_argument("--write", action="store_true", help="renew docs/benchmark.md and docs/benchmark.svg")
+    parser.add_argument("--data-dir", type=Path, default=REPOSITORY / "var" / "bench", help="where the servers live")
+    given = parser.parse_args(arguments)
+    try:
+        given.names = chosen([name for name in given.only.split(",") if name])
+    except ValueError as error:
+        parser.error(str(error))
+    given.repeats = given.repeats or (1 if given.quick else 3)
+    given.seconds = given.seconds or (1 if given.quick else 8)
+    if not (1 <= given.repeats <= 20 and 1 <= given.seconds <= 60):
+        parser.error("--repeats takes 1 to 20, --seconds 1 to 60")
+    return given
+
+
+def main(arguments: list[str]) -> int:
+    """Measure and report. Exits with 1 where a run cannot be trusted."""
+    given = parse(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    options = Options(given.names, given.repeats, given.seconds, given.quick, given.history, given.data_dir.resolve())
+    try:
+        cluster = Cluster.start(options.data_dir)
+        results = Runner(options, cluster).run()
+    except BenchmarkFailed as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    results.facts |= report.machine(cluster, options, arguments)
+    if given.json:
+        given.json.write_text(json.dumps(dataclasses.asdict(results), indent=1) + "\n")
+    sys.stdout.write(report.markdown(results))
+    if given.write:
+        report.write(results, REPOSITORY / "docs")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,108 @@
+"""What is measured, with whom, and in which order."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from benchmarks import raw
+from benchmarks.client import Load
+
+RAW: Final = "raw"
+PLAIN: Final = "plain"
+ALONE: Final = "alone"
+COMBINED: Final = "combined"
+HISTORY: Final = "history"
+WEB: Final = (PLAIN, ALONE, COMBINED)
+
+
+@dataclass(frozen=True)
+class Case:
+    """A kind of request. ``quick`` are the connections of a quick run; ``raw`` are those of pgbench."""
+
+    name: str
+    title: str
+    verb: str
+    hot: bool = False
+    lines: int = 1
+    connections: tuple[int, ...] = (16,)
+    quick: tuple[int, ...] = (16,)
+    raw: tuple[int, ...] = ()
+    contestants: tuple[str, ...] = WEB
+
+    @property
+    def needs_holds(self) -> bool:
+        """Whether each request ends or changes a hold that is there before."""
+        return self.verb in {"extend", "release", "consume"}
+
+
+CASES: Final = (
+    Case("reserve-hot", "reserve, HOT", "reserve", hot=True, connections=(1, 16, 64), quick=(16, 64), raw=(4, 16)),
+    Case("reserve-spread", "reserve, SPREAD", "reserve", connections=(1, 16, 64), quick=(16,), raw=(4, 16)),
+    Case("consume-hot", "consume, HOT", "consume", hot=True),
+    Case("consume-spread", "consume, SPREAD", "consume"),
+    Case("release-hot", "release, HOT", "release", hot=True),
+    Case("release-spread", "release, SPREAD", "release"),
+    Case("extend", "extend", "extend", contestants=(PLAIN, COMBINED)),
+    Case("check-1", "check-availability, 1 line", "check", contestants=(PLAIN, COMBINED)),
+    Case("check-200", "check-availability, 200 lines", "check", lines=200, contestants=(PLAIN, COMBINED)),
+    Case(
+        "adjust-200",
+        "adjust, 200 lines",
+        "adjust",
+        lines=200,
+        contestants=(PLAIN, COMBINED),
+        connections=(4,),
+        quick=(4,),
+    ),
+)
+SWEEPS: Final = {"sweep-10k": 10_000, "sweep-100k": 100_000}
+HALF: Final = {"half-load-hot": "reserve-hot", "half-load-spread": "reserve-spread"}
+DEMO: Final = "demo"
+NAMES: Final = (*(case.name for case in CASES), *SWEEPS, *HALF, DEMO)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One run. ``way`` is how pgbench does it, empty for the others."""
+
+    case: Case
+    contestant: str
+    connections: int
+    way: str = ""
+
+    def __str__(self) -> str:
+        return " ".join(filter(None, (self.case.name, self.contestant, self.way, f"{self.connections} connections")))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What one run found."""
+
+    case: str
+    contestant: str
+    connections: int
+    way: str
+    repeat: int
+    load: Load
+
+
+def steps_of(case: Case, *, is_quick: bool, with_history: bool) -> Iterator[Step]:
+    """The runs of one repeat of a case, contestants taking turns."""
+    for connections in case.raw[-1:] if is_quick else case.raw:
+        for way in raw.WAYS:
+            yield Step(case, RAW, connections, way)
+    if case.raw:
+        yield Step(case, RAW, 1, "batch")
+    for connections in case.quick if is_quick else case.connections:
+        for contestant in case.contestants:
+            if not (is_quick and contestant == ALONE and connections != 16):
+                yield Step(case, contestant, connections)
+        if with_history:
+            yield Step(case, HISTORY, connections)
+
+
+def chosen(names: Sequence[str]) -> list[str]:
+    """The cases of these names; all for none. Raises ValueError for a name that is none."""
+    if unknown := set(names) - set(NAMES):
+        raise ValueError(f"no such case: {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+    return [name for name in NAMES if not names or name in names]

