@@ -1,0 +1,152 @@
+"""Who may do what: every route, every role, and nobody."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver
+
+from audit.models import Role
+from reservations.models import Reservation
+from tests.conftest import Api
+from tests.contract.problems import problem
+from tests.factories import counters, hold, lines, make_level, make_store
+
+pytestmark = pytest.mark.django_db
+P = "01900000-0000-7000-8000-000000000001"
+CHECKOUT, WAREHOUSE, MANAGER = Role.CHECKOUT, Role.WAREHOUSE, Role.MANAGER
+ALL = {CHECKOUT, WAREHOUSE, MANAGER}
+INVENTORY, CATALOGUE = "api/v1/inventory/", "api/v1/"
+
+ALLOWED: dict[tuple[str, str], set[Role]] = {
+    ("POST", INVENTORY + "check-availability"): ALL,
+    ("POST", INVENTORY + "reserve"): {CHECKOUT, MANAGER},
+    ("POST", INVENTORY + "extend"): {CHECKOUT, MANAGER},
+    ("POST", INVENTORY + "release"): {CHECKOUT, MANAGER},
+    ("POST", INVENTORY + "consume"): {CHECKOUT, MANAGER},
+    ("PUT", INVENTORY + "carts/<str:cart_id>"): {CHECKOUT, MANAGER},
+    ("DELETE", INVENTORY + "carts/<str:cart_id>"): {CHECKOUT, MANAGER},
+    ("GET", INVENTORY + "reservations"): ALL,
+    ("GET", INVENTORY + "reservations/<str:reservation_id>"): ALL,
+    ("PUT", INVENTORY + "adjust"): {WAREHOUSE, MANAGER},
+    ("GET", INVENTORY + "levels"): ALL,
+    ("GET", INVENTORY + "<uuid:product_id>"): ALL,
+    ("PATCH", INVENTORY + "<uuid:product_id>/levels/<str:warehouse_id>"): {MANAGER},
+    ("GET", CATALOGUE + "products"): ALL,
+    ("GET", CATALOGUE + "products/<uuid:product_id>"): ALL,
+    ("PUT", CATALOGUE + "products/<uuid:product_id>"): {MANAGER},
+    ("GET", CATALOGUE + "warehouses"): ALL,
+    ("GET", CATALOGUE + "warehouses/<str:warehouse_id>"): ALL,
+    ("PUT", CATALOGUE + "warehouses/<str:warehouse_id>"): {MANAGER},
+    ("GET", CATALOGUE + "stores"): ALL,
+    ("GET", CATALOGUE + "stores/<str:store_id>"): ALL,
+    ("PUT", CATALOGUE + "stores/<str:store_id>"): {MANAGER},
+}
+
+
+def routes(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """All the routes of the API that there are, by method."""
+    for entry in resolver.url_patterns:
+        path = prefix + str(entry.pattern)
+        if isinstance(entry, URLResolver):
+            yield from routes(entry, path)
+        elif isinstance(entry, URLPattern) and path.startswith("api/v1/"):
+            view = entry.callback.view_class  # type: ignore[attr-defined]
+            yield from (
+                (method, path) for method in ("GET", "POST", "PUT", "PATCH", "DELETE") if hasattr(view, method.lower())
+            )
+
+
+def test_the_table_has_every_route() -> None:
+    assert set(routes(get_resolver())) == set(ALLOWED)
+
+
+def url(path: str) -> str:
+    return "/" + re.sub(r"<str:\w+>", "x", path.replace("<uuid:product_id>", P))
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize(("method", "path"), ALLOWED)
+def test_a_role_may_do_what_the_table_says(make_api: Callable[..., Api], method: str, path: str, role: Role) -> None:
+    api = make_api(role)
+    for prefix in ("/api/v1/inventory/", "/api/inventory/"):
+        response = api.send(method, url(path).replace("/api/v1/inventory/", prefix), {})
+        if role in ALLOWED[method, path]:
+            assert response.status_code not in {401, 403, 405, 500}
+        else:
+            problem(response, 403, "permission_denied")
+
+
+@pytest.mark.parametrize(("method", "path"), ALLOWED)
+def test_nobody_may_do_anything(db: None, method: str, path: str) -> None:
+    response = Client(headers={"Host": "localhost"}).generic(method, url(path), b"{}", "application/json")
+    problem(response, 401, "not_authenticated")
+    assert response.headers["WWW-Authenticate"].startswith("Bearer")
+
+
+# --- clients that are limited to their stores ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_stores() -> None:
+    make_store("main", "wh-001", "wh-002")
+    make_store("outlet", "wh-003", is_default=False)
+
+
+@pytest.mark.usefixtures("two_stores")
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "reservations/{id}", None),
+        ("POST", "extend", {"reservationId": "{id}"}),
+        ("POST", "release", {"reservationId": "{id}"}),
+        ("POST", "release", {"cartId": "c"}),
+        ("POST", "release", {"orderId": "o"}),
+        ("POST", "consume", {"orderId": "o", "reservationId": "{id}"}),
+        ("POST", "consume", {"orderId": "o", "cartId": "c"}),
+        ("POST", "consume", {"orderId": "o"}),
+        ("POST", "consume", {"orderId": "o", "reservationId": "{id}", "reacquire": True}),
+        ("DELETE", "carts/c", None),
+    ],
+)
+def test_another_stores_reservation_does_not_exist(
+    make_api: Callable[..., Api], method: str, path: str, body: dict[str, Any] | None
+) -> None:
+    level = make_level(10)
+    made = hold((level, 1), cart_id="c", order_id="o")
+    api = make_api(Role.CHECKOUT, stores=("outlet",))
+    filled = body and {k: v.format(id=made.public_id) if isinstance(v, str) else v for k, v in body.items()}
+    problem(api.send(method, path.format(id=made.public_id), filled), 404, "reservation_not_found")
+    assert (Reservation.objects.get().status, counters(level)) == ("ACTIVE", (10, 1))
+
+
+@pytest.mark.usefixtures("two_stores")
+def test_another_store_does_not_exist(make_api: Callable[..., Api]) -> None:
+    level = make_level(10)
+    api = make_api(Role.MANAGER, stores=("outlet",))
+    line = {"items": lines((level, 1)), "storeId": "main"}
+    problem(api.post("reserve", {"cartId": "c", **line}), 422, "unknown_store")
+    problem(api.post("reserve?dryRun=true", {"cartId": "c", **line}), 422, "unknown_store")
+    problem(api.put("carts/c", line), 422, "unknown_store")
+    problem(api.post("check-availability", line), 422, "unknown_store")
+    adjusted = lines((level, 1), warehouseId="wh-001", type="RECEIPT", reason="r")
+    problem(api.put("adjust", {"adjustments": adjusted}), 422, "unknown_warehouse")
+    problem(api.patch(f"{level.product_id}/levels/wh-001", {"reorderPoint": 1}), 404, "not_found")
+    assert api.get("levels").json()["items"] == []  # type: ignore[attr-defined]
+    assert api.get("reservations").json()["items"] == []  # type: ignore[attr-defined]
+    assert counters(level) == (10, 0)
+
+
+@pytest.mark.usefixtures("two_stores")
+def test_a_cart_of_the_same_name_in_another_store_is_another_cart(make_api: Callable[..., Api]) -> None:
+    level = make_level(10)
+    adjusted = lines((level, 5), warehouseId="wh-003", type="RECEIPT", reason="r")
+    main, outlet = make_api(Role.CHECKOUT, stores=("main",)), make_api(Role.MANAGER, stores=("outlet",))
+    assert outlet.put("adjust", {"adjustments": adjusted}).status_code == 200
+    assert main.put("carts/c", {"items": lines((level, 2))}).status_code == 201
+    assert outlet.put("carts/c", {"items": lines((level, 3))}).status_code == 201
+    assert counters(level) == (10, 2)
+    assert len(outlet.delete("carts/c").json()["reservations"]) == 1  # type: ignore[attr-defined]
+    assert counters(level) == (10, 2)
