@@ -44,6 +44,8 @@ def successors_of(ids: Collection[UUID]) -> dict[UUID, Hold]:
 
     They are CONSUMED, which is final: no lock needed.
     """
+    if not ids:
+        return {}
     found = Reservation.objects.filter(reacquired_from__in=ids).values_list("reacquired_from", "id")
     made = {dead: new for dead, new in found if dead}
     holds = documents.read_holds(made.values())

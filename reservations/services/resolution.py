@@ -136,7 +136,11 @@ def _find(requests: Iterable[Request]) -> set[UUID]:
 
 
 def _lock_batch(requests: Sequence[Request]) -> "_Batch":
-    """Lock what the requests mean: reservations first, then levels. Statements don't grow with the batch."""
+    """Lock what the requests mean: reservations first, then levels. Statements don't grow with the batch.
+
+    Sales that were made of expired holds are read once those are locked: a repetition of the same late payment may have
+    made them after the holds of its cart or order were looked up.
+    """
     holds = documents.lock_holds(_find(requests))
     dead_or_alive = (Status.ACTIVE, Status.EXPIRED)
     late = [
@@ -146,11 +150,14 @@ def _lock_batch(requests: Sequence[Request]) -> "_Batch":
         for hold in _matching(request.selector, holds)
         if hold.status in dead_or_alive and _is_visible(hold, request.asker)
     ]
+    expired = [hold.id for hold in holds.values() if hold.status == Status.EXPIRED]
+    successors = reacquiring.successors_of(expired) if any(isinstance(r, ConsumeRequest) for r in requests) else {}
+    holds |= {successor.id: successor for successor in successors.values()}
     catalogue = reacquiring.read_catalogue_of(late)
     level_ids = {item.level_id for hold in holds.values() if hold.status == Status.ACTIVE for item in hold.items}
     for _, hold in late:
         level_ids |= reacquiring.candidate_levels(hold, catalogue)
-    return _Batch(holds, lock_levels(level_ids), catalogue)
+    return _Batch(holds, lock_levels(level_ids), catalogue, successors)
 
 
 def _matching(selector: Selector, holds: Mapping[UUID, Hold]) -> list[Hold]:
@@ -172,15 +179,17 @@ def _is_visible(hold: Hold, asker: Asker) -> bool:
 class _Batch:
     """Holds and levels under lock, what was decided about them so far, and what is to be written for it."""
 
-    def __init__(self, holds: dict[UUID, Hold], levels: LockedLevels, catalogue: Catalogue) -> None:
+    def __init__(
+        self, holds: dict[UUID, Hold], levels: LockedLevels, catalogue: Catalogue, successors: Mapping[UUID, Hold]
+    ) -> None:
         self._holds = holds
         self._levels = levels
         self._catalogue = catalogue
+        self._successors = successors
         self._now = levels.now
         self._ledger = Ledger(levels)
         self._ended: list[Hold] = []
         self._made: list[Hold] = []
-        self._successors: dict[UUID, Hold] | None = None  # Read once, when first asked for: most batches never do.
         self._entries: list[Entry] = []
         self._events: list[Event] = []
 
@@ -324,8 +333,6 @@ class _Batch:
     def _successor(self, hold: Hold, request: ConsumeRequest) -> Hold | None:
         """The sale that was made of a dead hold before, for the same order. Raises ReservationConsumed for another."""
         made = [new for new in self._made if new.reacquired_from == hold.id]
-        if self._successors is None:
-            self._successors = reacquiring.successors_of(list(self._holds))
         successor = made[0] if made else self._successors.get(hold.id)
         if successor and successor.order_id != request.order_id:
             raise ReservationConsumed(f"{hold.public_id} was consumed for order {successor.order_id}.")

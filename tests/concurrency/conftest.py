@@ -3,13 +3,16 @@
 from collections.abc import Iterator
 
 import pytest
+from django.db import connection
 
 from tests.books import assert_books_balance
 
 
 @pytest.fixture(autouse=True)
 def _books_balance(transactional_db: None, request: pytest.FixtureRequest) -> Iterator[None]:
-    """After each test the books balance."""
+    """After each test the books balance. A test that locks itself out fails instead of hanging."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET lock_timeout = '20s'")
     yield
     if "breaks_the_books" not in request.fixturenames:
         assert_books_balance()

@@ -1,0 +1,47 @@
+"""Sweepers: they share the work, wait for nobody, and do no harm."""
+
+import pytest
+
+from reservations.models import Reservation
+from reservations.services.expiry import expire_due_holds
+from reservations.services.holds import place_holds
+from tests.concurrency.threads import stranger, together
+from tests.factories import counters, hold, hold_request, make_due, make_level
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
+
+
+def test_two_sweepers_share_the_work_and_double_nothing() -> None:
+    level, other = make_level(1000), make_level(1000)
+    outcomes = place_holds([hold_request((level, 1), (other, 2)) for _ in range(200)])
+    make_due(*(outcome.hold.id for outcome in outcomes))
+    swept = together(*(lambda: expire_due_holds(batch_size=10) for _ in range(3)))
+    swept.append(expire_due_holds())
+    assert sum(swept) == 200
+    assert Reservation.objects.filter(status="EXPIRED").count() == 200
+    assert counters(level) == (1000, 0)
+    assert counters(other) == (1000, 0)
+
+
+def test_holds_on_a_level_locked_elsewhere_are_left_for_the_next_round() -> None:
+    locked, free = make_level(100), make_level(100)
+    left = [hold((locked, 1)).id for _ in range(3)] + [hold((locked, 1), (free, 1)).id]
+    done = [hold((free, 1)).id for _ in range(3)]
+    make_due(*left, *done)
+    with stranger() as other:
+        other.execute("SELECT FROM inventory_stocklevel WHERE id = %s FOR NO KEY UPDATE", [locked.id])
+        assert together(lambda: expire_due_holds(batch_size=2), seconds=15) == [3]
+        assert set(Reservation.objects.filter(status="EXPIRED").values_list("id", flat=True)) == set(done)
+    assert expire_due_holds() == 4
+    assert counters(locked) == (100, 0)
+    assert counters(free) == (100, 0)
+
+
+def test_holds_locked_elsewhere_are_left_without_a_wait() -> None:
+    level = make_level(100)
+    ids = [hold((level, 1)).id for _ in range(4)]
+    make_due(*ids)
+    with stranger() as other:
+        other.execute("SELECT FROM reservations_reservation WHERE id = %s FOR NO KEY UPDATE", [ids[0]])
+        assert together(expire_due_holds, seconds=5) == [3]
+    assert expire_due_holds() == 1
