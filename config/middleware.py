@@ -1,12 +1,16 @@
 """The request id of every request."""
 
 from collections.abc import Callable
+from typing import Final
 
 from django.core.exceptions import DisallowedHost
 from django.http import HttpRequest, HttpResponse
+from django.urls import Resolver404, resolve
 
 from audit import context
 from config import health, problems
+
+_PROGRAMS: Final = ("/api/v1/", "/api/inventory/")
 
 
 class RequestContextMiddleware:
@@ -18,7 +22,7 @@ class RequestContextMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         request_id = context.begin(request.META.get("HTTP_X_REQUEST_ID"))
         request.META["inventory.request_id"] = request_id
-        response = self._health(request) or self._refuse_foreign_host(request) or self._get_response(request)
+        response = self._health(request) or self._api(request) or self._get_response(request)
         response.headers["X-Request-ID"] = request_id
         return response
 
@@ -29,11 +33,21 @@ class RequestContextMiddleware:
         return probe(request) if probe else None
 
     @staticmethod
-    def _refuse_foreign_host(request: HttpRequest) -> HttpResponse | None:
-        """API callers get a problem document for a host that isn't served, where Django would answer with HTML."""
-        if problems.is_api(request):
-            try:
-                request.get_host()
-            except DisallowedHost:
-                return problems.problem(request, 400, "This host name is not served here.")
-        return None
+    def _api(request: HttpRequest) -> HttpResponse | None:
+        """Requests of programs go straight to their view: sessions, messages, CSRF and static files are for browsers.
+
+        Each of those middlewares would do nothing here, at a quarter of the time of a request's way to its view.
+        """
+        if not request.path_info.startswith(_PROGRAMS):
+            return None
+        try:
+            request.get_host()
+            view, args, kwargs = resolve(request.path_info)
+        except DisallowedHost:
+            return problems.problem(request, 400, "This host name is not served here.")
+        except Resolver404:
+            return problems.no_such_route(request, request.path)
+        response: HttpResponse = view(request, *args, **kwargs)
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Content-Length"] = str(len(response.content))
+        return response

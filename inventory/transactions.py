@@ -16,6 +16,7 @@ import psycopg
 import structlog
 from django.conf import settings
 from django.db import Error, connection, transaction
+from django.db.backends.utils import CursorWrapper
 
 from audit.errors import Busy, OutcomeUnknown
 from audit.models import AuditEntry
@@ -48,12 +49,16 @@ class Patience:
 PATIENT: Final = Patience()
 
 
-def run(work: Callable[[], T], patience: Patience = PATIENT) -> T:
+def run(work: Callable[[], T], patience: Patience = PATIENT, *, pipelined: bool = True) -> T:
     """Do ``work`` in a transaction of its own and return what it returns, once committed.
 
     ``work`` may run several times, each time in a new transaction, with nothing left of the try before: what it hands
     out to callers must come from its return value. Work that recorded nothing in the audit changed nothing: it is
     rolled back, which needn't wait for the disk.
+
+    ``pipelined`` work sends its statements without waiting for each one's end: what it reads costs a round trip, what
+    it writes goes out together with COMMIT, whose error then is that of the statement that failed. Work that needs the
+    count of changed rows at once, as the ORM does when it saves, can't be.
 
     Raises Busy where a lock wasn't had in time or the database is away, OutcomeUnknown where it went away in COMMIT and
     didn't come back to be asked, and whatever ``work`` raises.
@@ -65,10 +70,11 @@ def run(work: Callable[[], T], patience: Patience = PATIENT) -> T:
         done: list[T] = []
         last_recorded.set(None)
         try:
-            with transaction.atomic(durable=True):
+            with _pipeline(pipelined), transaction.atomic(durable=True):
                 opened = connection.connection
-                xid = _open(deadline, patience)
+                opening = _open(deadline, patience)
                 done.append(work())
+                xid = opening.fetchone()[0]
                 if last_recorded.get() is None:
                     transaction.set_rollback(True)
             return done[0]
@@ -89,20 +95,22 @@ def run(work: Callable[[], T], patience: Patience = PATIENT) -> T:
 
 
 @contextmanager
-def one_round_trip() -> Iterator[None]:
-    """Send the statements of the block together; their errors are raised at its end. Read no result inside."""
+def _pipeline(wanted: bool) -> Iterator[None]:
+    if not wanted:
+        yield
+        return
     connection.ensure_connection()
     with connection.wrap_database_errors, connection.connection.pipeline():
         yield
 
 
-def _open(deadline: float, patience: Patience) -> str:
-    """Bound the waits of this transaction; its id."""
+def _open(deadline: float, patience: Patience) -> CursorWrapper:
+    """Bound the waits of this transaction; the cursor has its id."""
     remaining = max(0.001, deadline - time.monotonic())
     lock_timeout = min(remaining, patience.lock_timeout_seconds or remaining)
-    with connection.cursor() as cursor:
-        cursor.execute(_OPEN, [_milliseconds(lock_timeout), _milliseconds(remaining)])
-        return str(cursor.fetchone()[0])
+    cursor = connection.cursor()
+    cursor.execute(_OPEN, [_milliseconds(lock_timeout), _milliseconds(remaining)])
+    return cursor
 
 
 def _milliseconds(seconds: float) -> str:

@@ -127,11 +127,10 @@ def adjust(request: AdjustRequest) -> "Adjusted | StoredAnswer | MissingLevels":
     ledger = Ledger(levels)
     applied = _apply(request, places, levels, ledger)
     adjusted = Adjusted(request.id, tuple(applied), request.asker.actor, levels.now)
-    with transactions.one_round_trip():
-        ledger.write(levels.now)
-        record([_entry(request, line) for line in applied], now=levels.now)
-        publish([_event(request, line) for line in applied], now=levels.now)
-        idempotency.store_all([(request.claim, adjusted)], now=levels.now)
+    ledger.write(levels.now)
+    record([_entry(request, line) for line in applied], now=levels.now)
+    publish([_event(request, line) for line in applied], now=levels.now)
+    idempotency.store_all([(request.claim, adjusted)], now=levels.now)
     return adjusted
 
 

@@ -167,7 +167,7 @@ def _claimed(claim: Claim | None, work: Callable[[], Saved]) -> Saved | StoredAn
         idempotency.store_all([(claim, saved)], now=_now())
         return saved
 
-    return transactions.run(claimed)
+    return transactions.run(claimed, pipelined=False)
 
 
 def _put(

@@ -127,11 +127,10 @@ def _write(due: Sequence[Hold], levels: LockedLevels) -> None:
         return
     ledger = Ledger(levels)
     ended = expire(due, ledger, levels.now)
-    with transactions.one_round_trip():
-        ledger.write(levels.now)
-        documents.close(ended, now=levels.now)
-        record([expired_entry(hold, SWEEPER) for hold in ended], now=levels.now)
-        publish([released_event(hold) for hold in ended], now=levels.now)
+    ledger.write(levels.now)
+    documents.close(ended, now=levels.now)
+    record([expired_entry(hold, SWEEPER) for hold in ended], now=levels.now)
+    publish([released_event(hold) for hold in ended], now=levels.now)
 
 
 def expire_due_holds(batch_size: int | None = None) -> int:

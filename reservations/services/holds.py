@@ -197,12 +197,11 @@ def _write(requests: Sequence[HoldRequest], outcomes: Mapping[UUID, Outcome], le
     made = [(request, held) for request in requests if isinstance(held := outcomes.get(request.id), Held)]
     if not made:
         return
-    with transactions.one_round_trip():
-        ledger.write(now)
-        documents.insert([held.hold for _, held in made])
-        record([created_entry(request.asker, held.hold) for request, held in made], now=now)
-        publish([reserved_event(held.hold) for _, held in made], now=now)
-        idempotency.store_all(((request.claim, held) for request, held in made), now=now)
+    ledger.write(now)
+    documents.insert([held.hold for _, held in made])
+    record([created_entry(request.asker, held.hold) for request, held in made], now=now)
+    publish([reserved_event(held.hold) for _, held in made], now=now)
+    idempotency.store_all(((request.claim, held) for request, held in made), now=now)
 
 
 def created_entry(asker: Asker, hold: Hold) -> Entry:
@@ -254,11 +253,10 @@ def _extend(request: ExtendRequest) -> Held | StoredAnswer:
     extended = replace(hold, expires_at=hold.expires_at + timedelta(minutes=request.minutes), extended_at=now)
     held = Held(extended, now, is_new=False)
     changes = {"expiresAt": [hold.expires_at, extended.expires_at]}
-    with transactions.one_round_trip():
-        documents.extend(extended)
-        record([Entry(request.asker, "inventory_reservation_extended", hold.id, changes, store=hold.store)], now=now)
-        publish([Event("InventoryExtendedEvent", hold.public_id, _with_expiry(extended))], now=now)
-        idempotency.store_all([(request.claim, held)], now=now)
+    documents.extend(extended)
+    record([Entry(request.asker, "inventory_reservation_extended", hold.id, changes, store=hold.store)], now=now)
+    publish([Event("InventoryExtendedEvent", hold.public_id, _with_expiry(extended))], now=now)
+    idempotency.store_all([(request.claim, held)], now=now)
     return held
 
 
