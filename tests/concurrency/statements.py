@@ -1,0 +1,92 @@
+"""What a verb sends to the database, and whether each transaction keeps the lock order (api.md, rule 8)."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import Any, Final
+
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+
+class Step(IntEnum):
+    """What a statement does, in the only order that is allowed."""
+
+    CLAIM = 1
+    CART = 2
+    HOLDS = 3
+    LEVELS = 4
+    WRITE = 5
+
+
+_STEPS: Final = (
+    (Step.CLAIM, re.compile(r"pg_try_advisory_xact_lock")),
+    (Step.CART, re.compile(r"pg_advisory_xact_lock")),
+    (Step.HOLDS, re.compile(r"FROM reservations_reservation\b.*FOR NO KEY UPDATE", re.DOTALL)),
+    (Step.LEVELS, re.compile(r"FROM inventory_stocklevel\b.*FOR NO KEY UPDATE", re.DOTALL)),
+    (Step.WRITE, re.compile(r"^\s*(INSERT|UPDATE|DELETE)\b")),
+)
+_ANY_LOCK: Final = re.compile(r"\bFOR (NO KEY )?UPDATE|\bFOR (KEY )?SHARE|pg_(try_)?advisory|LOCK TABLE")
+_STOCK_WRITE: Final = re.compile(r"^\s*(UPDATE inventory_stocklevel|INSERT INTO inventory_movement)")
+
+
+_LOOK_FOR_DUE_HOLDS: Final = re.compile(r"FROM reservations_reservationitem\b.*held_until <=", re.DOTALL)
+
+
+def step_of(sql: str) -> Step | None:
+    """What a statement does; None for a read without locks. Fails for a lock that no rule knows."""
+    step = next((step for step, pattern in _STEPS if pattern.search(sql)), None)
+    assert step is not None or not _ANY_LOCK.search(sql), f"a lock outside the rules: {sql}"
+    return step
+
+
+@contextmanager
+def transactions_of_this_thread() -> Iterator[list[list[str]]]:
+    """The statements of each transaction that commits or rolls back inside, BEGIN and its end left out."""
+    done: list[list[str]] = []
+    with CaptureQueriesContext(connection) as captured:
+        yield done
+    current: list[str] | None = None
+    for sql in (query["sql"] for query in captured.captured_queries):
+        if sql == "BEGIN":
+            current = []
+        elif sql in {"COMMIT", "ROLLBACK"}:
+            assert current is not None
+            done.append(current)
+            current = None
+        elif current is not None:
+            current.append(sql)
+        else:
+            assert not _ANY_LOCK.search(sql), f"a lock outside a transaction: {sql}"
+
+
+def assert_lock_order(statements: list[str]) -> None:
+    """Claims, cart, reservations, levels, writes: each after the other, all levels at once, then nothing but writes.
+
+    What changes stock has locked it. One read is allowed among the writes: whether due holds stood in the way of a
+    request that was short is known for sure only there.
+    """
+    statements = [sql for sql in statements if not _LOOK_FOR_DUE_HOLDS.search(sql)]
+    steps = [step_of(sql) for sql in statements]
+    taken = [step for step in steps if step is not None]
+    told = "\n".join(
+        f"{step.name if step else '-':7}{sql[:100]!r}" for step, sql in zip(steps, statements, strict=True)
+    )
+    assert taken == sorted(taken), f"out of order:\n{told}"
+    assert steps.count(Step.LEVELS) <= 1, f"levels locked piecemeal:\n{told}"
+    if Step.LEVELS in steps:
+        after = steps[steps.index(Step.LEVELS) + 1 :]
+        assert set(after) <= {Step.WRITE}, f"something else under the levels' locks:\n{told}"
+    elif any(_STOCK_WRITE.search(sql) for sql in statements):
+        raise AssertionError(f"stock is changed without its lock:\n{told}")
+
+
+def checked(work: Callable[[], Any]) -> tuple[Any, list[list[str]]]:
+    """What the work returns, and its transactions, each of which kept the order."""
+    with transactions_of_this_thread() as done:
+        answer = work()
+    assert done
+    for statements in done:
+        assert_lock_order(statements)
+    return answer, done

@@ -1,0 +1,234 @@
+"""The order of locks, and what happens to those who wait for one too long or in a circle."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.db import connection
+from pytest_django import Settings
+
+from audit.errors import Busy
+from audit.idempotency import Claim, StoredAnswer, fingerprint
+from inventory.models import StockLevel
+from inventory.services.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
+from reservations.services.baskets import empty_basket, put_basket
+from reservations.services.documents import Hold
+from reservations.services.expiry import expire_due_holds
+from reservations.services.holds import ExtendRequest, Held, extend_hold, place_hold, place_holds
+from reservations.services.resolution import (
+    ConsumeRequest,
+    ReleaseRequest,
+    Resolved,
+    Selector,
+    consume_hold,
+    release_hold,
+)
+from tests.concurrency.statements import Step, assert_lock_order, checked, step_of
+from tests.concurrency.threads import Crew, await_waiting, stranger, together
+from tests.factories import ASKER, counters, hold, hold_request, make_due, make_level, make_product, receive
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
+
+
+def stored(outcome: Any) -> StoredAnswer:
+    return StoredAnswer(200, b"{}")
+
+
+def claim() -> Claim:
+    return Claim(uuid4(), "key", fingerprint("POST", "/", b""), stored)
+
+
+def due(held: Hold) -> Hold:
+    make_due(held.id)
+    return held
+
+
+def verbs(level: StockLevel, held: Hold) -> dict[str, tuple[Callable[[], Any], list[Step]]]:
+    """What can be done to ten units, of which the cart holds three, and the locks that its last transaction takes."""
+    by_id, by_cart = Selector(reservation_id=held.id), Selector(cart_id=held.cart_id)
+    line = Adjustment(level.product_id, None, "wh-001", 5, "RECEIPT", "goods in")
+    claims, cart, holds, levels = Step.CLAIM, Step.CART, Step.HOLDS, Step.LEVELS
+
+    def consume(selector: Selector, *, reacquire: bool = False) -> Callable[[], Any]:
+        return partial(consume_hold, ConsumeRequest(ASKER, "order-1", selector, reacquire, claim()))
+
+    def release(selector: Selector) -> ReleaseRequest:
+        return ReleaseRequest(ASKER, selector, claim=claim())
+
+    return {
+        "hold": (partial(place_hold, hold_request((level, 2), claim=claim())), [claims, levels]),
+        "batch": (lambda: place_holds([hold_request((level, 1), claim=claim()) for _ in range(5)]), [claims, levels]),
+        "hold what is due": (
+            lambda: (due(held), place_hold(hold_request((level, 20), claim=claim())))[1],
+            [claims, levels],
+        ),
+        "extend": (partial(extend_hold, ExtendRequest(ASKER, held.id, 5, claim())), [claims, holds]),
+        "release": (partial(release_hold, release(by_id)), [claims, holds, levels]),
+        "release a cart": (partial(release_hold, release(by_cart)), [claims, holds, levels]),
+        "consume": (consume(by_id), [claims, holds, levels]),
+        "consume a cart": (consume(by_cart), [claims, holds, levels]),
+        "reacquire": (lambda: (due(held), consume(by_id, reacquire=True)())[1], [claims, holds, levels]),
+        "reacquire a cart": (lambda: (due(held), consume(by_cart, reacquire=True)())[1], [claims, holds, levels]),
+        "put a basket": (
+            partial(put_basket, hold_request((level, 5), cart_id=held.cart_id, claim=claim())),
+            [claims, cart, holds, levels],
+        ),
+        "put a first basket": (
+            partial(put_basket, hold_request((level, 5), cart_id="new", claim=claim())),
+            [claims, cart, levels],
+        ),
+        "empty a basket": (partial(empty_basket, release(by_cart)), [claims, cart, holds, levels]),
+        "sweep": (lambda: (due(held), expire_due_holds(batch_size=1))[1], [holds, levels]),
+        "adjust": (partial(apply_adjustments, AdjustRequest(ASKER, (line,), claim())), [claims, levels]),
+    }
+
+
+VERBS = [
+    "hold",
+    "batch",
+    "hold what is due",
+    "extend",
+    "release",
+    "release a cart",
+    "consume",
+    "consume a cart",
+    "reacquire",
+    "reacquire a cart",
+    "put a basket",
+    "put a first basket",
+    "empty a basket",
+    "sweep",
+    "adjust",
+]
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_levels_are_locked_last_and_nothing_but_writes_follows(name: str) -> None:
+    level = make_level(10)
+    receive(level.product_id, 10, "wh-002")
+    work, locks = verbs(level, hold((level, 3)))[name]
+    _, transactions = checked(work)
+    assert len(transactions) == {"hold what is due": 3, "sweep": 2}.get(name, 1)
+    writing = [steps for steps in map(steps_of, transactions) if Step.WRITE in steps]
+    assert [step for step in writing[-1] if step is not Step.WRITE] == locks
+
+
+def steps_of(statements: list[str]) -> list[Step]:
+    return [step for step in map(step_of, statements) if step]
+
+
+def test_order_of_a_first_receipt_is_kept_too() -> None:
+    product = make_product()
+    line = Adjustment(product.id, None, "wh-002", 5, "RECEIPT", "first")
+    adjusted, _ = checked(partial(apply_adjustments, AdjustRequest(ASKER, (line,), claim())))
+    assert isinstance(adjusted, Adjusted)
+
+
+@pytest.mark.parametrize(
+    "statements",
+    [
+        [
+            "SELECT FROM inventory_stocklevel FOR NO KEY UPDATE",
+            "SELECT FROM reservations_reservation FOR NO KEY UPDATE",
+        ],
+        ["INSERT INTO audit_auditentry", "SELECT FROM inventory_stocklevel FOR NO KEY UPDATE"],
+        ["SELECT FROM inventory_stocklevel FOR NO KEY UPDATE", "SELECT 1", "UPDATE inventory_stocklevel"],
+        ["SELECT FROM inventory_stocklevel FOR NO KEY UPDATE"] * 2,
+        ["UPDATE inventory_stocklevel SET reserved = 1"],
+        ["SELECT FROM inventory_product FOR UPDATE"],
+    ],
+)
+def test_broken_order_would_be_seen(statements: list[str]) -> None:
+    with pytest.raises(AssertionError):
+        assert_lock_order(statements)
+
+
+def test_deadlock_with_a_stranger_is_tried_again() -> None:
+    first, second = sorted((make_level(10), make_level(10)), key=lambda level: level.id)
+    with stranger() as other:
+        other.execute("SET LOCAL deadlock_timeout = '1min'")  # So that the service is the one to give way.
+        lock = "SELECT FROM inventory_stocklevel WHERE id = %s FOR NO KEY UPDATE"
+        other.execute(lock, [second.id])
+        buyer = Crew(partial(place_hold, hold_request((first, 2), (second, 2))))
+        await_waiting(1)
+        circle = Crew(lambda: other.execute(lock, [first.id]) and None)
+        circle.join()  # It gets the lock because the buyer, who had it, was the deadlock's victim.
+        assert not buyer.are_done(0)
+        other.commit()
+    assert isinstance(buyer.join()[0], Held)
+    assert [counters(first), counters(second)] == [(10, 2), (10, 2)]
+
+
+@pytest.mark.parametrize("name", [name for name in VERBS if name not in {"extend", "sweep"}])
+def test_level_that_stays_locked_is_busy_within_the_lock_timeout(name: str, settings: Settings) -> None:
+    level = make_level(10)
+    held = hold((level, 3))
+    work, _ = verbs(level, held)[name]
+    settings.LOCK_TIMEOUT = 0.5
+    before = counters(level), rows()
+    with stranger() as other:
+        other.execute("SELECT FROM inventory_stocklevel WHERE id = %s FOR NO KEY UPDATE", [level.id])
+        started = time.monotonic()
+        (refused,) = together(work)
+        seconds = time.monotonic() - started
+    assert isinstance(refused, Busy), refused
+    assert 0.4 < seconds < 3
+    assert (counters(level), rows()) == before
+
+
+def test_reservation_that_stays_locked_is_busy_within_the_lock_timeout(settings: Settings) -> None:
+    level = make_level(10)
+    held = hold((level, 3))
+    settings.LOCK_TIMEOUT = 0.5
+    before = counters(level), rows()
+    with stranger() as other:
+        other.execute("SELECT FROM reservations_reservation WHERE id = %s FOR NO KEY UPDATE", [held.id])
+        outcomes = together(
+            *(
+                verbs(level, held)[name][0]
+                for name in ("extend", "release", "consume", "put a basket", "empty a basket")
+            )
+        )
+    assert [type(outcome) for outcome in outcomes] == [Busy] * 5
+    assert (counters(level), rows()) == before
+
+
+def test_lock_that_is_given_back_in_time_is_worth_the_wait(settings: Settings) -> None:
+    level = make_level(10)
+    held = hold((level, 3))
+    with stranger() as other:
+        other.execute("SELECT FROM inventory_stocklevel WHERE id = %s FOR NO KEY UPDATE", [level.id])
+        crew = Crew(verbs(level, held)["consume"][0])
+        await_waiting()
+        time.sleep(0.5)
+        assert not crew.are_done(0)
+        other.rollback()
+    assert isinstance(crew.join()[0], Resolved)
+
+
+def test_refusal_by_a_lock_leaves_the_connection_as_it_was(settings: Settings) -> None:
+    level = make_level(10)
+    settings.LOCK_TIMEOUT = 0.3
+
+    def refused_then_free() -> list[str]:
+        with pytest.raises(Busy):
+            place_hold(hold_request((level, 1)))
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT current_setting('lock_timeout'), current_setting('statement_timeout')")
+            return list(cursor.fetchone())
+
+    with stranger() as other:
+        other.execute("SELECT FROM inventory_stocklevel WHERE id = %s FOR NO KEY UPDATE", [level.id])
+        assert together(refused_then_free) == [["0", "0"]]
+
+
+def rows() -> list[int]:
+    """How much has been written so far."""
+    tables = ["audit_auditentry", "audit_outboxevent", "audit_idempotencykey", "inventory_movement"]
+    counts = " UNION ALL ".join(f"SELECT count(*) FROM {table}" for table in [*tables, "reservations_reservation"])
+    with connection.cursor() as cursor:
+        cursor.execute(counts)
+        return [row[0] for row in cursor.fetchall()]
