@@ -11,6 +11,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views import defaults
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.request import Request
 
@@ -157,6 +158,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     return problem(request, 500, "Something went wrong here.") if is_api(request) else defaults.server_error(request)
 
 
+@csrf_exempt
 def no_such_route(request: HttpRequest, path: str) -> HttpResponse:
     """Whatever under /api/ isn't a route."""
     return problem(request, 404, f"There is no route {request.path}.")

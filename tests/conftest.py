@@ -35,7 +35,9 @@ class Api:
 
     def __init__(self, token: str) -> None:
         self.token = token
-        self._client = Client(headers={"Authorization": f"Bearer {token}", "Host": "localhost"})
+        self._client = Client(
+            enforce_csrf_checks=True, headers={"Authorization": f"Bearer {token}", "Host": "localhost"}
+        )
 
     def send(self, method: str, path: str, body: Any = None, **headers: str) -> HttpResponse:
         """Send a request below ``base`` (or to an absolute path); header names have underscores for dashes."""

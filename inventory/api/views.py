@@ -30,6 +30,7 @@ from audit.idempotency import StoredAnswer
 from audit.identifiers import ADJUSTMENT, public_id
 from audit.schema import describe
 from inventory.api import contract
+from inventory.errors import UnknownStore
 from inventory.models import CODE, CODE_HINT, Movement, Product, StockLevel, Store, Warehouse
 from inventory.services import adjustments, master_data
 from inventory.services.adjustments import Adjusted, Adjustment
@@ -186,14 +187,19 @@ def _total(*kinds: str) -> Coalesce:
 class LevelsView(ApiView):
     """All levels, to sync a catalogue."""
 
-    @describe("listLevels", "List stock levels", query=contract.LevelsQuery, answers={200: contract.LevelPageOut})
+    @describe(
+        "listLevels",
+        "List stock levels",
+        query=contract.LevelsQuery,
+        answers={200: contract.LevelPageOut, 422: Problem},
+    )
     def get(self, request: Request) -> HttpResponse:
         query = decode_query(request, contract.LevelsQuery)
         codes = self.asker(request).store_codes
         found = StockLevel.objects.visible_to(codes).select_related("warehouse", "product")
         if query.store_id is not None:
             if not Store.objects.visible_to(codes).filter(code=query.store_id).exists():
-                raise NotFound(f"There is no store {query.store_id}.")
+                raise UnknownStore(f"There is no store {query.store_id}.")
             found = found.visible_to([query.store_id])
         if query.warehouse_id is not None:
             found = found.filter(warehouse__code=query.warehouse_id)
@@ -279,7 +285,7 @@ class ProductView(ApiView):
         "putProduct",
         "Create or replace a product",
         body=contract.ProductIn,
-        answers={200: contract.ProductOut, 201: contract.ProductOut, 409: Problem, 422: Problem},
+        answers={200: contract.ProductOut, 201: contract.ProductOut, 404: Problem, 409: Problem, 422: Problem},
         idempotent=True,
     )
     def put(self, request: Request, product_id: UUID) -> HttpResponse:
@@ -349,7 +355,7 @@ class WarehouseView(ApiView):
         "putWarehouse",
         "Create or replace a warehouse",
         body=contract.WarehouseIn,
-        answers={200: contract.WarehouseOut, 201: contract.WarehouseOut},
+        answers={200: contract.WarehouseOut, 201: contract.WarehouseOut, 404: Problem},
         idempotent=True,
     )
     def put(self, request: Request, warehouse_id: str) -> HttpResponse:
@@ -437,7 +443,7 @@ class StoreView(ApiView):
         "putStore",
         "Create or replace a store",
         body=contract.StoreIn,
-        answers={200: contract.StoreOut, 201: contract.StoreOut, 422: Problem},
+        answers={200: contract.StoreOut, 201: contract.StoreOut, 404: Problem, 422: Problem},
         idempotent=True,
     )
     def put(self, request: Request, store_id: str) -> HttpResponse:

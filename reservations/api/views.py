@@ -321,7 +321,7 @@ class CartView(ApiView):
         "putCart",
         "Make a cart's hold exactly this",
         body=contract.BasketIn,
-        answers={200: contract.HeldOut, 201: contract.HeldOut, 409: Problem, 422: Problem},
+        answers={200: contract.HeldOut, 201: contract.HeldOut, 404: Problem, 409: Problem, 422: Problem},
         idempotent=True,
     )
     def put(self, request: Request, cart_id: str) -> HttpResponse:

@@ -397,8 +397,10 @@ def test_another_method_is_405_and_names_those_that_are_allowed(api: Api, method
 @pytest.mark.parametrize(
     "path", ["nothing", "reserve/", "/api/", "/api/v2/inventory/reserve", "%2e%2e/%00", "/api/%FF"]
 )
-def test_where_there_is_no_route_is_a_problem_document_too(api: Api, path: str) -> None:
-    problem(api.get(path), 404, "not_found")
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
+def test_where_there_is_no_route_is_a_problem_document_too(api: Api, method: str, path: str) -> None:
+    """Commands, too: Django would ask them for a CSRF token, in HTML."""
+    problem(api.send(method, path, {}), 404, "not_found")
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "a\tb", "k\u00e4se", "a\x7f", "\x01"])
