@@ -87,15 +87,14 @@ def claim_all(claims: Sequence[Claim | None], *, lifetime: timedelta) -> list[Ve
     if not wanted:
         return [None] * len(claims)
     locks = sorted(wanted)
-    with connection.cursor() as cursor:
-        cursor.execute(_TRY_LOCKS, [locks])
-        held = {lock for lock, (ok,) in zip(locks, cursor.fetchall(), strict=True) if ok}
-        clients, keys = (
-            columns.uuids(c.client_id for c in wanted.values()),
-            columns.texts(c.key for c in wanted.values()),
-        )
-        cursor.execute(_STORED, [clients, keys, lifetime.total_seconds()])
-        stored = {(client, key): (bytes(print_), status, bytes(body)) for client, key, print_, status, body in cursor}
+    clients = columns.uuids(claim.client_id for claim in wanted.values())
+    keys = columns.texts(claim.key for claim in wanted.values())
+    with connection.cursor() as of_locks, connection.cursor() as of_answers:
+        of_locks.execute(_TRY_LOCKS, [locks])
+        of_answers.execute(_STORED, [clients, keys, lifetime.total_seconds()])
+        held = {lock for lock, (ok,) in zip(locks, of_locks.fetchall(), strict=True) if ok}
+        rows = of_answers.fetchall()
+    stored = {(client, key): (bytes(print_), status, bytes(body)) for client, key, print_, status, body in rows}
     verdicts: list[Verdict] = []
     for claim in claims:
         verdicts.append(_verdict(claim, held, stored))

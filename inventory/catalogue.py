@@ -5,7 +5,7 @@ Two reads for a whole batch, without locks: whatever depends on stock is decided
 
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import connection
@@ -134,11 +134,8 @@ WHERE product.id = ANY(%s)
 """
 
 
-def read_stores(codes: Iterable[str], *, with_default: bool) -> dict[str, StoreFacts]:
-    """Stores by code, one query. Codes that name no store are left out."""
-    with connection.cursor() as cursor:
-        cursor.execute(_STORES, [columns.texts(codes), with_default])
-        rows = cursor.fetchall()
+def _stores(rows: Iterable[tuple[Any, ...]]) -> dict[str, StoreFacts]:
+    rows = list(rows)
     sources: dict[str, list[Source]] = {}
     for row in rows:
         of_store = sources.setdefault(row[1], [])
@@ -148,7 +145,10 @@ def read_stores(codes: Iterable[str], *, with_default: bool) -> dict[str, StoreF
 
 
 def read_catalogue(askers_and_stores: Iterable[tuple[Asker, str | None]], product_ids: Collection[UUID]) -> Catalogue:
-    """What a batch needs to know, two queries whatever its size."""
+    """What a batch needs to know: two queries whatever its size, in one round trip where the transaction is pipelined.
+
+    Stores and products that aren't there are left out.
+    """
     codes: set[str] = set()
     with_default = False
     for asker, code in askers_and_stores:
@@ -158,10 +158,11 @@ def read_catalogue(askers_and_stores: Iterable[tuple[Asker, str | None]], produc
             codes.add(asker.store_codes[0])
         else:
             with_default = True
-    stores = read_stores(codes, with_default=with_default)
-    with connection.cursor() as cursor:
-        cursor.execute(_PRODUCTS, [columns.uuids(product_ids)])
-        rows = cursor.fetchall()
+    with connection.cursor() as of_stores, connection.cursor() as of_products:
+        of_stores.execute(_STORES, [columns.texts(codes), with_default])
+        of_products.execute(_PRODUCTS, [columns.uuids(product_ids)])
+        stores = _stores(of_stores.fetchall())
+        rows = of_products.fetchall()
     return Catalogue(
         stores=stores,
         default_store=next((store for store in stores.values() if store.is_default), None),
