@@ -1,0 +1,41 @@
+"""The stock as a child would keep it: a number of units on each level, and who holds how many of them."""
+
+from dataclasses import dataclass, field
+from uuid import UUID
+
+
+@dataclass
+class ModelHold:
+    """A hold and how it ended: ``state`` is ACTIVE, DUE, CONSUMED, RELEASED or EXPIRED."""
+
+    items: dict[UUID, int]
+    cart: str
+    order: str | None = None
+    state: str = "ACTIVE"
+    is_extended: bool = False
+
+    @property
+    def is_standing(self) -> bool:
+        """Whether it still counts as reserved: dead ones do until that is recorded."""
+        return self.state in {"ACTIVE", "DUE"}
+
+
+@dataclass
+class Model:
+    """All levels and holds. The real thing chooses the levels of sourced lines; the model takes note."""
+
+    on_hand: dict[UUID, int] = field(default_factory=dict)
+    holds: dict[UUID, ModelHold] = field(default_factory=dict)
+
+    def reserved(self, level: UUID) -> int:
+        """What counts as reserved of a level."""
+        return sum(hold.items.get(level, 0) for hold in self.holds.values() if hold.is_standing)
+
+    def sellable(self, level: UUID) -> int:
+        """What a buyer may have: dead holds don't stand in the way."""
+        alive = sum(hold.items.get(level, 0) for hold in self.holds.values() if hold.state == "ACTIVE")
+        return self.on_hand[level] - alive
+
+    def of_cart(self, cart: str, *states: str) -> list[UUID]:
+        """The holds of a cart in these states, the oldest first."""
+        return [id_ for id_, hold in self.holds.items() if hold.cart == cart and hold.state in states]

@@ -1,0 +1,420 @@
+"""All verbs in any order: the books balance after each step, and every answer is what a simple model expects."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Final
+from uuid import UUID, uuid4
+
+import hypothesis.strategies as st
+import pytest
+from django.db import transaction
+from hypothesis import HealthCheck, settings
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from audit.errors import DomainError
+from audit.idempotency import Claim, StoredAnswer, fingerprint
+from inventory.errors import InsufficientStock
+from inventory.models import StockLevel, Warehouse
+from inventory.services.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
+from reservations.errors import (
+    AlreadyExtended,
+    ReservationConsumed,
+    ReservationExpired,
+    ReservationNotFound,
+    ReservationReleased,
+)
+from reservations.models import Reservation
+from reservations.services import documents
+from reservations.services.baskets import empty_basket, put_basket
+from reservations.services.expiry import expire_due_holds
+from reservations.services.holds import ExtendRequest, Held, HoldRequest, extend_hold, place_hold, place_holds
+from reservations.services.resolution import (
+    ConsumeRequest,
+    ReleaseRequest,
+    Resolved,
+    Selector,
+    consume_hold,
+    release_hold,
+)
+from reservations.services.sourcing import Line
+from tests.books import assert_books_balance
+from tests.factories import ASKER, make_due, make_product, make_store, make_warehouse
+from tests.properties.model import Model, ModelHold
+
+PRODUCTS: Final = 3
+STORES: Final = {"main": ("wh-001", "wh-002"), "outlet": ("wh-003", "wh-002")}
+WAREHOUSES: Final = ("wh-001", "wh-002", "wh-003")
+_BECOMES: Final = {
+    "ACTIVE": {"ACTIVE", "CONSUMED", "RELEASED"},
+    "DUE": {"DUE", "EXPIRED"},
+    "CONSUMED": {"CONSUMED"},
+    "RELEASED": {"RELEASED"},
+    "EXPIRED": {"EXPIRED"},
+}
+
+products = st.integers(0, PRODUCTS - 1)
+quantities = st.integers(1, 9)
+carts = st.sampled_from(["cart-1", "cart-2", "cart-3"])
+orders = st.sampled_from(["order-1", "order-2", "order-3"])
+stores = st.sampled_from(sorted(STORES))
+picks = st.integers(0, 30)
+wanted_lines = st.lists(st.tuples(products, quantities, st.sampled_from([None, None, 0, 1])), min_size=1, max_size=4)
+changes = st.lists(
+    st.tuples(
+        products,
+        st.sampled_from(WAREHOUSES),
+        st.sampled_from(["RECEIPT", "RETURN", "SHIPMENT", "ADJUSTMENT"]),
+        st.integers(-9, 9).filter(bool),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+def outcome_of(work: Callable[[], Any]) -> Any:
+    """What it returns, or the domain error it raises."""
+    try:
+        return work()
+    except DomainError as error:
+        return error
+
+
+class Stock(RuleBasedStateMachine):
+    """The service beside its model. Each example is rolled back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.example = transaction.atomic()
+        self.example._from_testcase = True  # As those of the test case: the service's own may be durable in it.
+        self.example.__enter__()
+        self.model = Model()
+        self.levels: dict[tuple[int, str], UUID] = {}
+        self.expires: dict[UUID, Any] = {}
+
+    def teardown(self) -> None:
+        transaction.set_rollback(True)
+        self.example.__exit__(None, None, None)
+
+    @initialize(first=st.lists(st.integers(0, 12), min_size=PRODUCTS * 3, max_size=PRODUCTS * 3))
+    def open_the_house(self, first: list[int]) -> None:
+        for code, warehouses in STORES.items():
+            make_store(code, *warehouses, is_default=code == "main")
+        for code in WAREHOUSES:
+            make_warehouse(code)
+        self.products = [make_product().id for _ in range(PRODUCTS)]
+        self.warehouses = dict(Warehouse.objects.values_list("code", "id"))
+        places = [(product, code) for product in range(PRODUCTS) for code in WAREHOUSES]
+        self.change([(*place, "RECEIPT", units) for place, units in zip(places, first, strict=True) if units])
+
+    # --- stock -------------------------------------------------------------------------------------------------------
+
+    @rule(lines=changes)
+    def change(self, lines: list[tuple[int, str, str, int]]) -> None:
+        """Receive, ship, return and correct: by level, on hand never falls below what is reserved."""
+        if not lines:
+            return
+        lines = [(p, w, kind, n if kind == "ADJUSTMENT" else abs(n)) for p, w, kind, n in lines]
+        total: Counter[tuple[int, str]] = Counter()
+        for product, warehouse, kind, units in lines:
+            total[product, warehouse] += -units if kind == "SHIPMENT" else units
+        is_possible = all(change >= -self.free(place) for place, change in total.items())
+        adjustments = tuple(Adjustment(self.products[p], None, w, n, kind, "because") for p, w, kind, n in lines)
+        outcome = outcome_of(lambda: apply_adjustments(AdjustRequest(asker=ASKER, adjustments=adjustments)))
+        assert isinstance(outcome, Adjusted if is_possible else InsufficientStock), (outcome, total)
+        self.learn()
+        if is_possible:
+            for place, change in total.items():
+                if place in self.levels:
+                    self.model.on_hand[self.levels[place]] += change
+
+    def free(self, place: tuple[int, str]) -> int:
+        level = self.levels.get(place)
+        return self.model.on_hand[level] - self.model.reserved(level) if level else 0
+
+    # --- holds -------------------------------------------------------------------------------------------------------
+
+    @rule(store=stores, cart=carts, order=st.none() | orders, lines=wanted_lines)
+    def hold(self, store: str, cart: str, order: str | None, lines: list[tuple[int, int, int | None]]) -> None:
+        request = self.request(store, cart, lines, order)
+        is_possible = self.fits(request)
+        outcome = outcome_of(lambda: place_hold(request))
+        assert isinstance(outcome, Held if is_possible else InsufficientStock), outcome
+        self.learn(made={request.id} if is_possible else set())
+        self.assert_serves(outcome, request)
+
+    @rule(store=stores, cart=carts, batch=st.lists(wanted_lines, min_size=2, max_size=5))
+    def hold_many(self, store: str, cart: str, batch: list[list[tuple[int, int, int | None]]]) -> None:
+        requests = [self.request(store, cart, lines) for lines in batch]
+        outcomes = place_holds(requests)
+        self.learn(made={outcome.hold.id for outcome in outcomes if isinstance(outcome, Held)})
+        for request, outcome in zip(requests, outcomes, strict=True):
+            assert isinstance(outcome, Held | InsufficientStock), outcome
+            self.assert_serves(outcome, request)
+            if isinstance(outcome, InsufficientStock):
+                assert not self.fits(request), "what was refused would fit even beside the others"
+
+    @rule(store=stores, cart=carts, lines=wanted_lines)
+    def hold_twice_with_one_key(self, store: str, cart: str, lines: list[tuple[int, int, int | None]]) -> None:
+        claim = Claim(uuid4(), "key", fingerprint("POST", "/", b""), lambda held: StoredAnswer(201, held.hold.id.bytes))
+        first, second = (replace(self.request(store, cart, lines), claim=claim) for _ in range(2))
+        outcome = outcome_of(lambda: place_hold(first))
+        self.learn(made={first.id} if isinstance(outcome, Held) else set())
+        again = outcome_of(lambda: place_hold(second))
+        if isinstance(outcome, Held):
+            assert again == StoredAnswer(201, first.id.bytes)
+        else:
+            assert isinstance(again, InsufficientStock)
+        self.learn()
+
+    def request(
+        self, store: str, cart: str, lines: list[tuple[int, int, int | None]], order: str | None = None
+    ) -> HoldRequest:
+        pinned = STORES[store]
+        asked = tuple(
+            Line(self.products[product], None, units, None if place is None else pinned[place])
+            for product, units, place in lines
+        )
+        return HoldRequest(asker=ASKER, lines=asked, store=store, cart_id=cart, order_id=order)
+
+    def fits(self, request: HoldRequest, own: dict[UUID, int] | None = None) -> bool:
+        """Whether there is enough of everything; ``own`` is what the asker gives back for it."""
+        sources = STORES[request.store or "main"]
+        for product, id_ in enumerate(self.products):
+            left = {}
+            for code in sources:
+                level = self.levels.get((product, code))
+                left[code] = self.model.sellable(level) + (own or {}).get(level, 0) if level else 0
+            sourced = 0
+            for line in request.lines:
+                if line.product_id == id_ and line.warehouse:
+                    left[line.warehouse] -= line.quantity
+                elif line.product_id == id_:
+                    sourced += line.quantity
+            if min(left.values()) < 0 or sum(left.values()) < sourced:
+                return False
+        return True
+
+    def assert_serves(self, outcome: Any, request: HoldRequest) -> None:
+        """The parts sum to what was asked, in the store's warehouses, and what is pinned is where it should be."""
+        if not isinstance(outcome, Held):
+            return
+        asked: Counter[UUID] = Counter()
+        pinned: Counter[tuple[UUID, str]] = Counter()
+        for line in request.lines:
+            asked[line.product_id] += line.quantity
+            if line.warehouse:
+                pinned[line.product_id, line.warehouse] += line.quantity
+        held: Counter[UUID] = Counter()
+        where: Counter[tuple[UUID, str]] = Counter()
+        for item in outcome.hold.items:
+            held[item.product_id] += item.quantity
+            where[item.product_id, item.warehouse] += item.quantity
+        assert held == asked
+        assert all(where[place] >= units for place, units in pinned.items())
+        assert {code for _, code in where} <= set(STORES[request.store or "main"])
+
+    @rule(pick=picks)
+    @precondition(lambda self: self.model.holds)
+    def extend(self, pick: int) -> None:
+        id_, hold = self.pick(pick)
+        outcome = outcome_of(lambda: extend_hold(ExtendRequest(ASKER, id_, 5)))
+        expected = {
+            "ACTIVE": AlreadyExtended if hold.is_extended else Held,
+            "DUE": ReservationExpired,
+            "EXPIRED": ReservationExpired,
+            "CONSUMED": ReservationConsumed,
+            "RELEASED": ReservationReleased,
+        }[hold.state]
+        assert isinstance(outcome, expected), outcome
+        hold.is_extended |= isinstance(outcome, Held)
+        self.learn()
+
+    def pick(self, number: int) -> tuple[UUID, ModelHold]:
+        """One of the holds, the newest most often."""
+        ids = list(self.model.holds)[::-1]
+        id_ = ids[number % len(ids)]
+        return id_, self.model.holds[id_]
+
+    @rule(pick=picks)
+    @precondition(lambda self: any(hold.state == "ACTIVE" for hold in self.model.holds.values()))
+    def let_time_pass(self, pick: int) -> None:
+        ids = [id_ for id_, hold in self.model.holds.items() if hold.state == "ACTIVE"]
+        id_ = ids[pick % len(ids)]
+        make_due(id_)
+        self.model.holds[id_].state = "DUE"
+
+    @rule()
+    def sweep(self) -> None:
+        due = [id_ for id_, hold in self.model.holds.items() if hold.state == "DUE"]
+        assert expire_due_holds(batch_size=2) == len(due)
+        self.learn()
+        assert all(self.model.holds[id_].state == "EXPIRED" for id_ in due)
+
+    # --- ends --------------------------------------------------------------------------------------------------------
+
+    @rule(pick=picks)
+    @precondition(lambda self: self.model.holds)
+    def release(self, pick: int) -> None:
+        id_, hold = self.pick(pick)
+        before = hold.state
+        outcome = outcome_of(lambda: release_hold(ReleaseRequest(ASKER, Selector(reservation_id=id_))))
+        assert isinstance(outcome, ReservationConsumed if before == "CONSUMED" else Resolved), outcome
+        self.learn()
+        assert hold.state == {"ACTIVE": "RELEASED", "DUE": "EXPIRED"}.get(before, before)
+
+    @rule(cart=carts, is_basket=st.booleans())
+    def release_a_cart(self, cart: str, is_basket: bool) -> None:
+        standing = self.model.of_cart(cart, "ACTIVE", "DUE")
+        is_sold = bool(self.model.of_cart(cart, "CONSUMED"))
+        is_known = any(hold.cart == cart for hold in self.model.holds.values())
+        verb = empty_basket if is_basket else release_hold
+        outcome = outcome_of(lambda: verb(ReleaseRequest(ASKER, Selector(cart_id=cart))))
+        refusal = ReservationNotFound if not is_known else ReservationConsumed
+        assert isinstance(outcome, Resolved if standing or (is_known and not is_sold) else refusal), outcome
+        self.learn()
+        assert not self.model.of_cart(cart, "ACTIVE", "DUE")
+
+    @rule(pick=picks, order=orders, reacquire=st.booleans())
+    @precondition(lambda self: self.model.holds)
+    def consume(self, pick: int, order: str, reacquire: bool) -> None:
+        id_, hold = self.pick(pick)
+        before = hold.state
+        successor = self.successor(id_)
+        must_fit = all(self.model.sellable(level) >= units for level, units in hold.items.items())
+        request = ConsumeRequest(ASKER, order, Selector(reservation_id=id_), reacquire)
+        outcome = outcome_of(lambda: consume_hold(request))
+        if before == "CONSUMED":
+            expected: tuple[type, ...] = (Resolved if hold.order == order else ReservationConsumed,)
+        elif before == "ACTIVE":
+            expected = (Resolved,)
+        elif before == "RELEASED":
+            expected = (ReservationReleased,)
+        elif successor:
+            expected = (Resolved if self.model.holds[successor].order == order else ReservationConsumed,)
+        elif not reacquire:
+            expected = (ReservationExpired,)
+        else:
+            expected = (Resolved,) if must_fit else (Resolved, InsufficientStock)
+        assert isinstance(outcome, expected), (before, outcome)
+        sold = {h.id for h in outcome.holds} - self.model.holds.keys() if isinstance(outcome, Resolved) else set()
+        self.learn(made=sold)
+        if isinstance(outcome, Resolved):
+            assert outcome_of(lambda: consume_hold(request)).holds == outcome.holds
+            assert [h.status for h in outcome.holds] == ["CONSUMED"]
+            self.learn()
+
+    def successor(self, id_: UUID) -> UUID | None:
+        return Reservation.objects.filter(reacquired_from=id_).values_list("id", flat=True).first()
+
+    @rule(cart=carts, order=orders, reacquire=st.booleans(), is_by_order=st.booleans())
+    def consume_all(self, cart: str, order: str, reacquire: bool, is_by_order: bool) -> None:
+        selector = Selector(order_id=order) if is_by_order else Selector(cart_id=cart)
+        found = {
+            id_: hold.state
+            for id_, hold in self.model.holds.items()
+            if (hold.order == order if is_by_order else hold.cart == cart)
+        }
+        request = ConsumeRequest(ASKER, order, selector, reacquire)
+        outcome = outcome_of(lambda: consume_hold(request))
+        assert isinstance(outcome, ReservationNotFound) is not bool(found), outcome
+        if found and set(found.values()) == {"ACTIVE"}:
+            assert isinstance(outcome, Resolved), outcome
+        is_done = isinstance(outcome, Resolved)
+        self.learn(made={h.id for h in outcome.holds} - self.model.holds.keys() if is_done else set())
+        if is_done:
+            assert {h.order_id for h in outcome.holds} == {order}
+            assert all(self.model.holds[h.id].state == "CONSUMED" for h in outcome.holds)
+            again = outcome_of(lambda: consume_hold(request))
+            assert isinstance(again, Resolved), again
+            assert again.holds == outcome.holds
+            self.learn()
+        else:
+            after = {id_: self.model.holds[id_].state for id_ in found}
+            assert all(after[id_] == state or (state, after[id_]) == ("DUE", "EXPIRED") for id_, state in found.items())
+
+    # --- baskets -----------------------------------------------------------------------------------------------------
+
+    @rule(store=stores, cart=carts, lines=wanted_lines)
+    def put_a_basket(self, store: str, cart: str, lines: list[tuple[int, int, int | None]]) -> None:
+        request = self.request(store, cart, lines)
+        mine = documents.read_holds(self.model.of_cart(cart, "ACTIVE"))
+        old = sorted((h for h in mine.values() if h.store == store), key=lambda h: (h.created_at, h.id))
+        own: Counter[UUID] = Counter()
+        for hold in old:
+            own.update(self.model.holds[hold.id].items)
+        is_possible = self.fits(request, dict(own))
+        outcome = outcome_of(lambda: put_basket(request))
+        assert isinstance(outcome, Held if is_possible else InsufficientStock), outcome
+        if not is_possible:
+            self.learn()
+            assert all(self.model.holds[hold.id].state == "ACTIVE" for hold in old)
+            return
+        self.learn(made=set() if old else {request.id}, rewritten={old[0].id} if old else set())
+        assert outcome.is_new is not bool(old)
+        assert outcome.hold.id == (old[0].id if old else request.id)
+        assert not old or outcome.hold.expires_at == old[0].expires_at
+        assert all(self.model.holds[hold.id].state == "RELEASED" for hold in old[1:])
+        self.assert_serves(outcome, request)
+
+    # --- what is true after each step --------------------------------------------------------------------------------
+
+    def learn(self, made: set[UUID] = frozenset(), rewritten: set[UUID] = frozenset()) -> None:  # type: ignore[assignment]
+        """Let the model follow the database where only the database knows; nothing may happen that nobody asked for."""
+        known = set(self.model.on_hand)
+        for id_, product, code in StockLevel.objects.values_list("id", "product_id", "warehouse__code"):
+            self.levels[self.products.index(product), code] = id_
+            if id_ not in known:
+                self.model.on_hand[id_] = 0
+        holds = documents.read_holds(list(Reservation.objects.values_list("id", flat=True)))
+        assert holds.keys() == self.model.holds.keys() | made
+        for id_ in sorted(holds):
+            hold = holds[id_]
+            items = {item.level_id: item.quantity for item in hold.items}
+            mine = self.model.holds.get(id_)
+            if mine is None:
+                mine = self.model.holds[id_] = ModelHold(items, hold.cart_id or "", hold.order_id)
+            elif id_ in rewritten:
+                mine.items = items
+            assert mine.items == items
+            state = "DUE" if mine.state == "DUE" and hold.status == "ACTIVE" else hold.status
+            assert state in _BECOMES[mine.state], (mine.state, state)
+            if state == "CONSUMED" != mine.state:
+                for level, units in items.items():
+                    self.model.on_hand[level] -= units
+            mine.state, mine.order = state, hold.order_id
+
+    @invariant()
+    def books_balance(self) -> None:
+        assert_books_balance()
+
+    @invariant()
+    def counters_are_those_of_the_model(self) -> None:
+        counted = {
+            id_: (on_hand, reserved)
+            for id_, on_hand, reserved in StockLevel.objects.values_list("id", "on_hand", "reserved")
+        }
+        assert counted == {level: (units, self.model.reserved(level)) for level, units in self.model.on_hand.items()}
+        assert all(self.model.sellable(level) >= 0 for level in self.model.on_hand)
+
+
+@pytest.mark.django_db
+def test_any_order_of_verbs_keeps_the_books() -> None:
+    run_state_machine_as_test(
+        Stock,
+        settings=settings(
+            max_examples=40,
+            stateful_step_count=25,
+            derandomize=True,
+            deadline=None,
+            print_blob=False,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
