@@ -67,23 +67,25 @@ class Combiner(Generic[R]):
         """The request's outcome. Raises its refusal, or what running it alone raises."""
         entry = _Entry(request)
         with self._mutex:
-            self._waiting.append(entry)
             leads = self._free_leaders > 0
             if leads:
                 self._free_leaders -= 1
+            else:
+                self._waiting.append(entry)
         if not leads:
             entry.woken.acquire()
             leads = entry.state is _State.LEADS
         if leads:
-            self._lead()
+            self._lead(entry)
         if entry.state is _State.ALONE:
             return raise_refusal(self._work([request])[0])
         return raise_refusal(entry.outcome)
 
-    def _lead(self) -> None:
-        """Decide all that wait, the leader's own request among them, and let go of the lead."""
+    def _lead(self, leader: _Entry[R]) -> None:
+        """Decide the leader's request and all that wait, and let go of the lead."""
         with self._mutex:
-            batch = [self._waiting.popleft() for _ in range(min(self._limit, len(self._waiting)))]
+            others = [self._waiting.popleft() for _ in range(min(self._limit - 1, len(self._waiting)))]
+        batch = [leader, *others]
         try:
             self._decide(batch)
         finally:
@@ -91,6 +93,7 @@ class Combiner(Generic[R]):
             for entry in batch:
                 if entry.state is not _State.DONE:
                     entry.state = _State.ALONE
+            for entry in others:
                 entry.woken.release()
 
     def _decide(self, batch: list[_Entry[R]]) -> None:
@@ -113,9 +116,9 @@ class Combiner(Generic[R]):
             if not self._waiting:
                 self._free_leaders += 1
                 return
-            successor = self._waiting[0]
-            successor.state = _State.LEADS
-            successor.woken.release()
+            successor = self._waiting.popleft()
+        successor.state = _State.LEADS
+        successor.woken.release()
 
 
 @cache

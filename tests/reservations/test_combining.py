@@ -1,0 +1,192 @@
+"""Rules of group commit: who comes first takes all that wait, and nobody suffers for another."""
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from audit.errors import Busy, OutcomeUnknown
+from inventory.errors import QuantityLimit
+from inventory.transactions import Patience
+from reservations.combining import Combiner
+
+PATIENCE = 10
+
+
+class Service:
+    """A batch service that answers each request with itself, once it is let through."""
+
+    def __init__(self, fail: Callable[[Sequence[int], bool], None] | None = None) -> None:
+        self.batches: list[list[int]] = []
+        self.alone: list[tuple[int, str]] = []
+        self.entered = threading.Semaphore(0)
+        self.gate = threading.Semaphore(0)
+        self._fail = fail
+        self._mutex = threading.Lock()
+
+    def __call__(self, requests: Sequence[int], patience: Patience | None = None) -> list[Any]:
+        is_batch = patience is not None
+        with self._mutex:
+            if is_batch:
+                self.batches.append(list(requests))
+            else:
+                self.alone.append((requests[0], threading.current_thread().name))
+        if is_batch:
+            self.entered.release()
+            assert self.gate.acquire(timeout=PATIENCE)
+        if self._fail:
+            self._fail(requests, is_batch)
+        return [QuantityLimit(f"{request}") if request < 0 else request for request in requests]
+
+
+class Asker(threading.Thread):
+    """Submits one request in a thread of its own."""
+
+    def __init__(self, combiner: Combiner[int], request: int) -> None:
+        super().__init__(name=f"asker {request}", daemon=True)
+        self._combiner = combiner
+        self._request = request
+        self.outcome: Any = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self.outcome = self._combiner.submit(self._request)
+        except BaseException as error:  # noqa: BLE001 - what the asker gets is what is asked about
+            self.outcome = error
+
+    def answer(self) -> Any:
+        self.join(PATIENCE)
+        assert not self.is_alive()
+        return self.outcome
+
+
+def waiting(combiner: Combiner[int], count: int) -> None:
+    """Wait until so many requests wait for a leader."""
+    deadline = threading.Event()
+    for _ in range(PATIENCE * 200):
+        if len(combiner._waiting) == count:
+            return
+        deadline.wait(0.005)
+    raise AssertionError(f"{len(combiner._waiting)} wait, not {count}")
+
+
+def crowd(combiner: Combiner[int], service: Service, *requests: int) -> list[Asker]:
+    """The first request leads and is held up inside; the others come after it, in order."""
+    askers = [Asker(combiner, requests[0])]
+    assert service.entered.acquire(timeout=PATIENCE)
+    for count, request in enumerate(requests[1:], 1):
+        askers.append(Asker(combiner, request))
+        waiting(combiner, count)
+    return askers
+
+
+def test_a_lone_request_waits_for_nobody() -> None:
+    service = Service()
+    service.gate.release()
+    assert Combiner(service, leaders=1).submit(7) == 7
+    assert service.batches == [[7]]
+
+
+def test_all_that_wait_share_the_next_batch_in_the_order_they_came() -> None:
+    service = Service()
+    askers = crowd(combiner := Combiner(service, leaders=1), service, 1, 2, 3, 4)
+    service.gate.release(2)
+    assert [asker.answer() for asker in askers] == [1, 2, 3, 4]
+    assert service.batches == [[1], [2, 3, 4]]
+    assert not combiner._waiting
+
+
+def test_a_batch_is_bounded() -> None:
+    service = Service()
+    askers = crowd(Combiner(service, leaders=1, limit=2), service, 1, 2, 3, 4)
+    service.gate.release(3)
+    assert [asker.answer() for asker in askers] == [1, 2, 3, 4]
+    assert service.batches == [[1], [2, 3], [4]]
+
+
+def test_a_leader_answers_before_the_next_batch_is_done() -> None:
+    service = Service()
+    first, second = crowd(Combiner(service, leaders=1), service, 1, 2)
+    service.gate.release()
+    assert first.answer() == 1
+    assert second.is_alive()
+    service.gate.release()
+    assert second.answer() == 2
+
+
+def test_no_more_leaders_than_allowed_run_at_a_time() -> None:
+    service = Service()
+    combiner = Combiner(service, leaders=2)
+    askers = [Asker(combiner, 1), Asker(combiner, 2)]
+    assert service.entered.acquire(timeout=PATIENCE)
+    assert service.entered.acquire(timeout=PATIENCE)
+    askers.append(Asker(combiner, 3))
+    waiting(combiner, 1)
+    assert not service.entered.acquire(timeout=0.05)
+    service.gate.release(3)
+    assert [asker.answer() for asker in askers] == [1, 2, 3]
+
+
+def test_a_refusal_is_the_refused_ones_alone() -> None:
+    service = Service()
+    askers = crowd(Combiner(service, leaders=1), service, 1, -2, 3)
+    service.gate.release(2)
+    first, refused, third = [asker.answer() for asker in askers]
+    assert (first, third) == (1, 3)
+    assert isinstance(refused, QuantityLimit)
+    assert service.alone == []
+
+
+@pytest.mark.parametrize("error", [Busy("locked"), RuntimeError("the leader's connection broke"), SystemExit()])
+def test_when_a_batch_fails_each_runs_alone_in_its_own_thread(error: BaseException) -> None:
+    def fail(requests: Sequence[int], is_batch: bool) -> None:
+        if is_batch and len(requests) > 1:
+            raise error
+
+    service = Service(fail)
+    askers = crowd(Combiner(service, leaders=1), service, 1, 2, 3, 4)
+    service.gate.release(2)
+    answers = [asker.answer() for asker in askers]
+    assert answers[2:] == [3, 4]
+    assert answers[1] is error if isinstance(error, SystemExit) else answers[1] == 2
+    assert {(3, "asker 3"), (4, "asker 4")} <= set(service.alone)
+
+
+def test_what_fails_alone_is_told_to_its_asker_alone() -> None:
+    def fail(requests: Sequence[int], is_batch: bool) -> None:
+        if 3 in requests:
+            raise RuntimeError("three")
+
+    service = Service(fail)
+    askers = crowd(Combiner(service, leaders=1), service, 1, 2, 3, 4)
+    service.gate.release(2)
+    first, second, third, fourth = [asker.answer() for asker in askers]
+    assert (first, second, fourth) == (1, 2, 4)
+    assert isinstance(third, RuntimeError)
+
+
+def test_an_unknown_outcome_is_never_tried_again() -> None:
+    def fail(requests: Sequence[int], is_batch: bool) -> None:
+        raise OutcomeUnknown("who knows")
+
+    service = Service(fail)
+    askers = crowd(Combiner(service, leaders=1), service, 1, 2, 3)
+    service.gate.release(2)
+    assert {type(asker.answer()) for asker in askers} == {OutcomeUnknown}
+    assert service.alone == []
+
+
+def test_the_next_leads_when_a_leader_is_torn_away() -> None:
+    def fail(requests: Sequence[int], is_batch: bool) -> None:
+        if is_batch and requests[0] == 1:
+            raise KeyboardInterrupt
+
+    service = Service(fail)
+    combiner = Combiner(service, leaders=1)
+    askers = crowd(combiner, service, 1, 2)
+    service.gate.release(2)
+    assert isinstance(askers[0].answer(), KeyboardInterrupt)
+    assert askers[1].answer() == 2
+    assert combiner._free_leaders == 1
