@@ -28,6 +28,7 @@ class Case:
     quick: tuple[int, ...] = (16,)
     raw: tuple[int, ...] = ()
     contestants: tuple[str, ...] = WEB
+    is_quick: bool = True
 
     @property
     def needs_holds(self) -> bool:
@@ -38,9 +39,9 @@ class Case:
 CASES: Final = (
     Case("reserve-hot", "reserve, HOT", "reserve", hot=True, connections=(1, 16, 64), quick=(16, 64), raw=(4, 16)),
     Case("reserve-spread", "reserve, SPREAD", "reserve", connections=(1, 16, 64), quick=(16,), raw=(4, 16)),
-    Case("consume-hot", "consume, HOT", "consume", hot=True),
+    Case("consume-hot", "consume, HOT", "consume", hot=True, is_quick=False),
     Case("consume-spread", "consume, SPREAD", "consume"),
-    Case("release-hot", "release, HOT", "release", hot=True),
+    Case("release-hot", "release, HOT", "release", hot=True, is_quick=False),
     Case("release-spread", "release, SPREAD", "release"),
     Case("extend", "extend", "extend", contestants=(PLAIN, COMBINED)),
     Case("check-1", "check-availability, 1 line", "check", contestants=(PLAIN, COMBINED)),
@@ -89,13 +90,13 @@ class Sample:
 def steps_of(case: Case, *, is_quick: bool, with_history: bool) -> Iterator[Step]:
     """The runs of one repeat of a case, contestants taking turns."""
     for connections in case.raw[-1:] if is_quick else case.raw:
-        for way in raw.WAYS:
+        for way in raw.WAYS[-1:] if is_quick else raw.WAYS:
             yield Step(case, RAW, connections, way)
     if case.raw:
         yield Step(case, RAW, 1, "batch")
     for connections in case.quick if is_quick else case.connections:
         for contestant in case.contestants:
-            if not (is_quick and contestant == ALONE and connections != 16):
+            if not (is_quick and contestant == ALONE and not case.raw):
                 yield Step(case, contestant, connections)
         if with_history:
             yield Step(case, HISTORY, connections)

@@ -83,7 +83,7 @@ print(Token.objects.create(user=get_user_model().objects.create_user("benchmark"
 
 
 def _since(table: str) -> str:
-    return f"id > (SELECT last FROM benchmark_seed_end WHERE name = '{table}')"
+    return f"id > %({table})s"
 
 
 class Peer(Subject):
@@ -92,6 +92,7 @@ class Peer(Subject):
     application: ClassVar = "benchmarks.plain.wsgi:application"
     settings: ClassVar = "benchmarks.plain.settings"
 
+    hold_tables: ClassVar = ("plain_reservation", "plain_reservationitem", "plain_stocklevel")
     broken: ClassVar = {
         "0 <= reserved <= on hand": """
             SELECT id, on_hand, reserved FROM plain_stocklevel WHERE NOT (0 <= reserved AND reserved <= on_hand)
@@ -105,7 +106,7 @@ class Peer(Subject):
     }
     rows: ClassVar = {
         "reserve": f"SELECT count(*) FROM plain_reservation WHERE {_since('reservation')} AND id < {HOLD}",
-        "extend": "SELECT count(*) FROM plain_reservation WHERE extended_at IS NOT NULL",
+        "extend": f"SELECT count(*) FROM plain_reservation WHERE {_since('reservation')} AND extended_at IS NOT NULL",
         "release": f"SELECT count(*) FROM plain_reservation WHERE {_since('reservation')} AND status = 'RELEASED'",
         "consume": f"SELECT count(*) FROM plain_reservation WHERE {_since('reservation')} AND status = 'CONSUMED'",
         "adjust": f"SELECT count(*) / 200 FROM plain_movement WHERE {_since('movement')}",
@@ -114,7 +115,7 @@ class Peer(Subject):
     undo: ClassVar = (
         *(f"DELETE FROM plain_{table} WHERE {_since(table)}" for table in reversed(_GROWING)),
         f"UPDATE plain_stocklevel SET on_hand = {ON_HAND}, reserved = 0 WHERE on_hand <> {ON_HAND} OR reserved <> 0",
-        f"VACUUM (ANALYZE) plain_stocklevel, {', '.join(f'plain_{table}' for table in _GROWING)}",
+        f"VACUUM plain_stocklevel, {', '.join(f'plain_{table}' for table in _GROWING)}",
     )
 
     def migrate(self) -> None:
@@ -131,19 +132,14 @@ class Peer(Subject):
         for statement in _CLOSED:
             connection.execute(statement.encode(), {"first": first, "last": last})
 
-    def mark(self, connection: Connection) -> None:
-        connection.execute("CREATE TABLE benchmark_seed_end (name text, last bigint)")
+    def read_marks(self, connection: Connection) -> dict[str, Any]:
+        marks: dict[str, Any] = {}
         for table in _GROWING:
-            connection.execute(
-                f"""
-                INSERT INTO benchmark_seed_end SELECT '{table}', max(id) FROM plain_{table}
-                """.encode()
-            )
-            connection.execute(
-                f"""
-                SELECT setval(pg_get_serial_sequence('plain_{table}', 'id'), max(id) + 1) FROM plain_{table}
-                """.encode()
-            )
+            # The sequence goes on behind the rows that SQL numbered itself.
+            query = f"SELECT setval(pg_get_serial_sequence('plain_{table}', 'id'), max(id)) FROM plain_{table}"
+            row = connection.execute(query.encode()).fetchone()
+            marks[table] = row[0] if row else 0
+        return marks
 
     def insert_holds(self, connection: Connection, first: int, last: int, *, hot: bool, due: bool) -> None:
         for statement in _HOLDS:

@@ -106,8 +106,8 @@ FROM (SELECT {numbered(LEVEL, "product")} AS id, count(*) AS quantity FROM made 
 WHERE level.id = held.id
 """
 
-_SEED_END: Final = "(SELECT id FROM benchmark_seed_end)"
-_SINCE: Final = f"id > {_SEED_END}"
+# A value, not a subquery, so that its index is used.
+_SINCE: Final = "id > %(since)s"
 
 
 class Service(Subject):
@@ -116,6 +116,7 @@ class Service(Subject):
     application: ClassVar = "config.wsgi:application"
     settings: ClassVar = "config.settings"
 
+    hold_tables: ClassVar = ("reservations_reservation", "reservations_reservationitem", "inventory_stocklevel")
     broken: ClassVar = {
         "0 <= reserved <= on hand": """
             SELECT id, on_hand, reserved FROM inventory_stocklevel WHERE NOT (0 <= reserved AND reserved <= on_hand)
@@ -129,12 +130,12 @@ class Service(Subject):
         """,
         "each change has its audit entry and its event": f"""
             SELECT entries, events FROM (SELECT count(*) AS entries FROM audit_auditentry WHERE {_SINCE}) a,
-            (SELECT count(*) AS events FROM audit_outboxevent WHERE event_id > {_SEED_END}) e WHERE entries <> events
+            (SELECT count(*) AS events FROM audit_outboxevent WHERE event_id > %(since)s) e WHERE entries <> events
         """,
     }
     rows: ClassVar = {
         "reserve": f"SELECT count(*) FROM reservations_reservation WHERE {_SINCE} AND id < '{HOLD}000000000000'",
-        "extend": "SELECT count(*) FROM reservations_reservation WHERE extended_at IS NOT NULL",
+        "extend": f"SELECT count(*) FROM reservations_reservation WHERE {_SINCE} AND extended_at IS NOT NULL",
         "release": f"SELECT count(*) FROM reservations_reservation WHERE {_SINCE} AND status = 'RELEASED'",
         "consume": f"SELECT count(*) FROM reservations_reservation WHERE {_SINCE} AND status = 'CONSUMED'",
         "adjust": f"SELECT count(DISTINCT adjustment_id) FROM inventory_movement WHERE {_SINCE}",
@@ -142,7 +143,7 @@ class Service(Subject):
     }
     undo: ClassVar = (
         f"DELETE FROM audit_auditentry WHERE {_SINCE}",
-        f"DELETE FROM audit_outboxevent WHERE event_id > {_SEED_END}",
+        "DELETE FROM audit_outboxevent WHERE event_id > %(since)s",
         f"DELETE FROM inventory_movement WHERE {_SINCE}",
         f"DELETE FROM reservations_reservationitem WHERE {_SINCE}",
         f"DELETE FROM reservations_reservation WHERE {_SINCE}",
@@ -150,7 +151,7 @@ class Service(Subject):
         UPDATE inventory_stocklevel SET on_hand = {ON_HAND}, reserved = 0 WHERE on_hand <> {ON_HAND} OR reserved <> 0
         """,
         """
-        VACUUM (ANALYZE) audit_auditentry, audit_outboxevent, inventory_movement, inventory_stocklevel,
+        VACUUM audit_auditentry, audit_outboxevent, inventory_movement, inventory_stocklevel,
             reservations_reservation, reservations_reservationitem
         """,
     )
@@ -169,10 +170,11 @@ class Service(Subject):
         """Closed reservations whose events were told long ago."""
         connection.execute(_CLOSED.encode(), {"first": first, "last": last})
 
-    def mark(self, connection: Connection) -> None:
+    def read_marks(self, connection: Connection) -> dict[str, Any]:
+        row = connection.execute("SELECT uuidv7() FROM pg_sleep(0.005)").fetchone()
+        # The next millisecond's ids are greater, whoever makes them.
         connection.execute("SELECT pg_sleep(0.005)")
-        connection.execute("CREATE TABLE benchmark_seed_end AS SELECT uuidv7() AS id")
-        connection.execute("SELECT pg_sleep(0.005)")
+        return {"since": row[0] if row else None}
 
     def insert_closed(self, connection: Connection, first: int, last: int) -> None:
         self.insert_history(connection, first, last)

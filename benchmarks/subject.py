@@ -33,6 +33,7 @@ class Subject(ABC):
         self.cluster = cluster
         self.database = database
         self.token = ""
+        self.marks: dict[str, Any] = {}
         self._numbers = 0
 
     # --- setting up ----------------------------------------------------------------------------------------------
@@ -72,7 +73,7 @@ class Subject(ABC):
             connection.execute("SET session_replication_role = replica")
             self.insert_catalogue(connection)
             self.insert_closed(connection, 1, CLOSED)
-            self.mark(connection)
+            self.marks = self.read_marks(connection)
             connection.execute("VACUUM (ANALYZE, FREEZE)")
             connection.execute("CHECKPOINT")
         self.token = self.issue_token()
@@ -94,8 +95,8 @@ class Subject(ABC):
         """Closed reservations of these numbers."""
 
     @abstractmethod
-    def mark(self, connection: Connection) -> None:
-        """Remember where the seed ends: what is younger is the runs'."""
+    def read_marks(self, connection: Connection) -> dict[str, Any]:
+        """Where the seed ends, by name: what is younger is the runs'. Parameters of all queries below."""
 
     # --- asking --------------------------------------------------------------------------------------------------
 
@@ -131,10 +132,12 @@ class Subject(ABC):
         with self.cluster.connect(self.database) as connection:
             connection.execute("SET session_replication_role = replica")
             self.insert_holds(connection, self._numbers, self._numbers + count - 1, hot=hot, due=due)
-            connection.execute("VACUUM (ANALYZE)" if due else "ANALYZE")
+            connection.execute(f"{'VACUUM (ANALYZE)' if due else 'ANALYZE'} {', '.join(self.hold_tables)}".encode())
 
     # --- checking and putting back -------------------------------------------------------------------------------
 
+    hold_tables: ClassVar[tuple[str, ...]]
+    """Where holds are, their items, and the stock levels."""
     broken: ClassVar[dict[str, str]]
     """Rules of the books, each with a query for the rows that break it."""
     rows: ClassVar[dict[str, str]]
@@ -145,14 +148,14 @@ class Subject(ABC):
     def count(self, verb: str) -> int:
         """How often a verb was done since the seed, by the rows that it left."""
         with self.cluster.connect(self.database) as connection:
-            row = connection.execute(self.rows[verb].encode()).fetchone()
+            row = connection.execute(self.rows[verb].encode(), self.marks).fetchone()
             return int(row[0]) if row else 0
 
     def check_books(self) -> None:
         """Raise BenchmarkFailed where a rule doesn't hold."""
         with self.cluster.connect(self.database) as connection:
             for rule, query in self.broken.items():
-                if rows := connection.execute(query.encode()).fetchmany(3):
+                if rows := connection.execute(query.encode(), self.marks).fetchmany(3):
                     raise BenchmarkFailed(f"{self.database}: the books don't balance: {rule}: {rows}")
 
     def restore(self) -> None:
@@ -161,7 +164,8 @@ class Subject(ABC):
         with self.cluster.connect(self.database) as connection:
             connection.execute("SET session_replication_role = replica")
             for statement in self.undo:
-                connection.execute(statement.encode())
+                # VACUUM takes no parameters.
+                connection.execute(statement.encode(), self.marks if "%(" in statement else None)
 
 
 def products_of(number: int, *, hot: bool, lines: int) -> list[int]:
