@@ -53,7 +53,8 @@ if DEBUG:
     ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
 else:
     SECRET_KEY = _required("SECRET_KEY", "sessions and signatures need a secret of their own")
-    ALLOWED_HOSTS = _required("ALLOWED_HOSTS", "requests for other hosts are refused").split(",")
+    _hosts = _required("ALLOWED_HOSTS", "requests for other hosts are refused").split(",")
+    ALLOWED_HOSTS = [host.strip() for host in _hosts if host.strip()]
     _required("DATABASE_URL", "stock is never kept in an embedded database outside DEBUG")
 
 if not (DATABASE_URL and REDIS_URL):

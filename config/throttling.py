@@ -48,6 +48,8 @@ class _Counter:
 
     def exceeds(self, name: str, limit: int) -> int | None:
         """Count one more; the seconds until the next window if that is over the limit, else None."""
+        if time.monotonic() < self._open_until:
+            return None  # Until Redis is back, neither what it said last nor what this process counts refuses anybody.
         now = time.time()
         untold = 0
         with self._mutex:
@@ -63,8 +65,6 @@ class _Counter:
 
     def _tell(self, count: _Count, key: str, untold: int) -> bool:
         """Add what Redis hasn't been told and hear what all processes have counted. Whether Redis answered."""
-        if time.monotonic() < self._open_until:
-            return False
         try:
             pipeline = _client().pipeline(transaction=False)
             pipeline.incrby(key, untold)
