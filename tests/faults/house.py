@@ -1,0 +1,252 @@
+"""A whole service of its own: servers in a folder of their own, a web server, and callers who don't give up."""
+
+import contextlib
+import http.client
+import json
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+import environ
+import psycopg
+import pytest
+
+from config import demo, embedded
+
+REPOSITORY: Final = Path(embedded.__file__).resolve().parent.parent
+PATIENCE_SECONDS: Final = 60.0
+# What was committed survives a killed server, not a power cut.
+_POSTGRES: Final = "-c fsync=off -c full_page_writes=off"
+_SEED: Final = """
+import django, json
+django.setup()
+from audit.authentication import issue_token
+from tests.factories import make_client, make_level, make_store
+make_store("main", "wh-001")
+levels = [make_level(100000) for _ in range(4)]
+print(json.dumps({"token": issue_token(make_client()), "products": [str(level.product_id) for level in levels]}))
+"""
+
+
+class House:
+    """Own servers, migrated, with four products of 100,000 units each."""
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="inventory faults "))
+        self.folder.chmod(0o711)
+        self.data_dir = self.folder / "var"
+        urls = embedded.urls(self.data_dir, postgres=True, redis=True, postgres_options=_POSTGRES)
+        self.urls = {"DATABASE_URL": str(urls.database_url), "REDIS_URL": str(urls.redis_url)}
+        self.python("manage.py", "migrate", "--verbosity", "0")
+        seed = json.loads(self.python("-c", _SEED))
+        self.token: str = seed["token"]
+        self.products: list[str] = seed["products"]
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+
+    def close(self) -> None:
+        """Stop the servers and clear the folder."""
+        facts = self.status()
+        embedded.leave(self.data_dir)
+        os.kill(facts["supervisor_pid"], signal.SIGTERM)
+        eventually(lambda: not (self.data_dir / "embedded.json").exists(), "the servers to stop")
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def status(self) -> dict[str, Any]:
+        """What embedded.json says."""
+        facts: dict[str, Any] = json.loads((self.data_dir / "embedded.json").read_text())
+        return facts
+
+    def environment(self, **more: str) -> dict[str, str]:
+        """For processes of this house."""
+        return {
+            "PATH": os.defpath,
+            "DATA_DIR": os.fspath(self.data_dir),
+            "DJANGO_SETTINGS_MODULE": "config.settings",
+            "DEBUG": "true",
+            "LOG_LEVEL": "ERROR",
+            **self.urls,
+            **more,
+        }
+
+    def python(self, *arguments: str) -> str:
+        """Run Python to its end; what it printed."""
+        done = subprocess.run(
+            [sys.executable, *arguments],
+            cwd=REPOSITORY,
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    @contextmanager
+    def database(self) -> "Iterator[psycopg.Connection[Any]]":
+        """A connection for looking after things."""
+        parsed = environ.Env.db_url_config(self.urls["DATABASE_URL"])
+        with psycopg.connect(host=parsed["HOST"], user=parsed["USER"], dbname=parsed["NAME"], autocommit=True) as own:
+            yield own
+
+
+class Web:
+    """The web server as the demonstration starts it."""
+
+    def __init__(self, house: House, **environment: str) -> None:
+        self.house = house
+        self._environment = environment
+        self.output = house.folder / f"web-{uuid4()}.log"
+        self.start()
+
+    def start(self) -> None:
+        """Start and wait until it is ready."""
+        command = demo.commands("127.0.0.1", self.house.port, self.house.data_dir)["web"]
+        with self.output.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "config.demo", "run", str(os.getpid()), *command],
+                cwd=REPOSITORY,
+                env=self.house.environment(**self._environment),
+                stdout=output,
+                stderr=output,
+            )
+        eventually(self._is_ready, f"the web server, which said {self.output.read_text()!r}")
+
+    def kill(self) -> None:
+        """kill -9; its workers end with it."""
+        self.process.kill()
+        self.process.wait(PATIENCE_SECONDS)
+        eventually(self._is_port_free, "the workers to end")
+
+    def _is_ready(self) -> bool:
+        assert self.process.poll() is None, self.output.read_text()
+        try:
+            return call(self.house, "GET", "/health/ready")[0] == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def _is_port_free(self) -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.house.port)) != 0
+
+
+def eventually(happened: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:
+    """Ask again and again, for a bounded time."""
+    deadline = time.monotonic() + seconds
+    while not happened():
+        if time.monotonic() > deadline:
+            pytest.fail(f"waited {seconds} s for {what}")
+        time.sleep(0.02)
+
+
+def call(
+    house: House, method: str, path: str, body: Any = None, *, key: str | None = None, seconds: float = 15
+) -> tuple[int, Any, str]:
+    """One request: status, body, content type."""
+    connection = http.client.HTTPConnection("127.0.0.1", house.port, timeout=seconds)
+    headers = {"Authorization": f"Bearer {house.token}", "Content-Type": "application/json"}
+    if key:
+        headers["Idempotency-Key"] = key
+    with contextlib.closing(connection):
+        connection.request(method, path, json.dumps(body) if body is not None else None, headers)
+        response = connection.getresponse()
+        return response.status, json.loads(response.read() or b"null"), response.headers.get("Content-Type", "")
+
+
+@dataclass
+class Load:
+    """Callers who hold, sell, extend and give back, each with a key, and repeat what got no answer until it does."""
+
+    house: House
+    threads: int = 6
+    held: dict[str, str] = field(default_factory=dict)
+    """Reservations that were acknowledged, by cart."""
+    ended: dict[str, str] = field(default_factory=dict)
+    """How those ended of which the end was acknowledged."""
+    answers: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
+
+    def __enter__(self) -> "Load":
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._shop, args=(n,), daemon=True) for n in range(self.threads)]
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        assert not any(thread.is_alive() for thread in self._threads), (self.answers, self.failures)
+
+    def run(self, seconds: float) -> None:
+        """Let them work until they are in full swing, and then for a while."""
+        enough = len(self.held) + 10
+        eventually(lambda: len(self.held) >= enough or bool(self.failures), "holds to be acknowledged")
+        time.sleep(seconds)
+
+    def _shop(self, number: int) -> None:
+        chance = random.Random(number)
+        while not self._stop.is_set() and not self.failures:
+            cart = f"cart-{uuid4()}"
+            products = chance.sample(self.house.products, 2)
+            items = [{"productId": product, "quantity": chance.randint(1, 3)} for product in products]
+            status, body = self._insist("POST", "reserve", {"cartId": cart, "items": items})
+            if status != 201:
+                self.failures.append(f"reserve: {status} {body}")
+                return
+            self.held[cart] = body["reservationId"]
+            self._go_on(chance.choice(["consume", "release", "extend", "nothing", "basket"]), cart, items)
+
+    def _go_on(self, verb: str, cart: str, items: list[dict[str, Any]]) -> None:
+        mine = {"reservationId": self.held[cart]}
+        calls: dict[str, tuple[str, str, dict[str, Any]]] = {
+            "consume": ("POST", "consume", {**mine, "orderId": f"order-of-{cart}"}),
+            "release": ("POST", "release", mine),
+            "extend": ("POST", "extend", mine),
+            "basket": ("PUT", f"carts/{cart}", {"items": [{**item, "quantity": 2} for item in items]}),
+        }
+        if verb in calls:
+            status, body = self._insist(*calls[verb])
+            dead = body.get("code") == "reservation_expired" or body.get("status") == "EXPIRED"
+            if status != 200 and not dead and not (verb == "basket" and status == 201):
+                self.failures.append(f"{verb}: {status} {body}")
+            elif verb in {"consume", "release"}:
+                self.ended[cart] = "EXPIRED" if dead else {"consume": "CONSUMED", "release": "RELEASED"}[verb]
+
+    def _insist(self, method: str, path: str, body: Any) -> tuple[int, Any]:
+        key = str(uuid4())
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            try:
+                status, answer, kind = call(self.house, method, f"/api/v1/inventory/{path}", body, key=key)
+            except (OSError, http.client.HTTPException, json.JSONDecodeError):
+                self.answers["lost"] += 1
+                time.sleep(0.05)
+                continue
+            self.answers[f"{status} {answer.get('code', '') if status >= 400 else ''}".strip()] += 1
+            if status >= 400 and (kind != "application/problem+json" or status == 500):
+                self.failures.append(f"{path}: {status} {kind} {answer}")
+                return status, answer
+            if status != 503 and answer.get("code") != "idempotency_in_progress":
+                return status, answer
+            time.sleep(0.05)
+        self.failures.append(f"{path}: no answer within {PATIENCE_SECONDS} s")
+        return 0, {}
