@@ -11,17 +11,27 @@ from benchmarks import report
 from benchmarks.cases import NAMES, chosen
 from benchmarks.cluster import REPOSITORY, BenchmarkFailed, Cluster
 from benchmarks.runner import Options, Runner
+from benchmarks.subject import CLOSED, HISTORY_ROWS
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short repeat of less, under two minutes")
-    parser.add_argument("--history", action="store_true", help="also with 10,000,000 closed reservations behind it")
+    parser.add_argument(
+        "--history",
+        type=int,
+        nargs="?",
+        const=HISTORY_ROWS,
+        default=0,
+        metavar="ROWS",
+        help="also with that many closed reservations behind it (10,000,000: 10 GB)",
+    )
     parser.add_argument("--only", default="", metavar="NAME,…", help=f"some of {', '.join(NAMES)}")
     parser.add_argument("--repeats", type=int, help="of everything, taking turns (3; quick: 1)")
     parser.add_argument("--seconds", type=int, help="of load each (8; quick: 1)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="every single result")
+    parser.add_argument("--closed", type=int, default=CLOSED, help="closed reservations from the start (100,000)")
     parser.add_argument("--write", action="store_true", help="renew docs/benchmark.md and docs/benchmark.svg")
     parser.add_argument("--data-dir", type=Path, default=REPOSITORY / "var" / "bench", help="where the servers live")
     given = parser.parse_args(arguments)
@@ -33,6 +43,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     given.seconds = given.seconds or (1 if given.quick else 8)
     if not (1 <= given.repeats <= 20 and 1 <= given.seconds <= 60):
         parser.error("--repeats takes 1 to 20, --seconds 1 to 60")
+    if not (1 <= given.closed <= 1_000_000 and 0 <= given.history <= 10_000_000):
+        parser.error("--closed takes 1 to 1,000,000, --history up to 10,000,000")
     return given
 
 
@@ -40,7 +52,15 @@ def main(arguments: list[str]) -> int:
     """Measure and report. Exits with 1 where a run cannot be trusted."""
     given = parse(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    options = Options(given.names, given.repeats, given.seconds, given.quick, given.history, given.data_dir.resolve())
+    options = Options(
+        names=given.names,
+        repeats=given.repeats,
+        seconds=given.seconds,
+        is_quick=given.quick,
+        closed=given.closed,
+        history=given.history,
+        data_dir=given.data_dir.resolve(),
+    )
     try:
         cluster = Cluster.start(options.data_dir)
         results = Runner(options, cluster).run()

@@ -37,15 +37,25 @@ class Case:
 
 
 CASES: Final = (
-    Case("reserve-hot", "reserve, HOT", "reserve", hot=True, connections=(1, 16, 64), quick=(16, 64), raw=(4, 16)),
+    Case("reserve-hot", "reserve, HOT", "reserve", hot=True, connections=(1, 16, 64), quick=(1, 16, 64), raw=(4, 16)),
     Case("reserve-spread", "reserve, SPREAD", "reserve", connections=(1, 16, 64), quick=(16,), raw=(4, 16)),
     Case("consume-hot", "consume, HOT", "consume", hot=True, is_quick=False),
     Case("consume-spread", "consume, SPREAD", "consume"),
     Case("release-hot", "release, HOT", "release", hot=True, is_quick=False),
     Case("release-spread", "release, SPREAD", "release"),
     Case("extend", "extend", "extend", contestants=(PLAIN, COMBINED)),
-    Case("check-1", "check-availability, 1 line", "check", contestants=(PLAIN, COMBINED)),
-    Case("check-200", "check-availability, 200 lines", "check", lines=200, contestants=(PLAIN, COMBINED)),
+    Case(
+        "check-1", "check-availability, 1 line", "check", connections=(1, 16), quick=(1,), contestants=(PLAIN, COMBINED)
+    ),
+    Case(
+        "check-200",
+        "check-availability, 200 lines",
+        "check",
+        lines=200,
+        connections=(1, 16),
+        quick=(1,),
+        contestants=(PLAIN, COMBINED),
+    ),
     Case(
         "adjust-200",
         "adjust, 200 lines",
@@ -96,7 +106,7 @@ def steps_of(case: Case, *, is_quick: bool, with_history: bool) -> Iterator[Step
         yield Step(case, RAW, 1, "batch")
     for connections in case.quick if is_quick else case.connections:
         for contestant in case.contestants:
-            if not (is_quick and contestant == ALONE and not case.raw):
+            if not (is_quick and contestant == ALONE and not (case.raw and connections == 16)):
                 yield Step(case, contestant, connections)
         if with_history:
             yield Step(case, HISTORY, connections)

@@ -30,11 +30,10 @@ from benchmarks.client import Load
 from benchmarks.cluster import BenchmarkFailed, Cluster, call, served
 from benchmarks.peer import Peer
 from benchmarks.service import Service
-from benchmarks.subject import CLOSED, Subject
+from benchmarks.subject import Subject
 
-HISTORY_ROWS: Final = 10_000_000
 HISTORY_CHUNK: Final = 500_000
-FIRST_SECONDS: Final = 1.5
+FIRST_SECONDS: Final = 1.0
 FIRST_CONNECTIONS: Final = 32
 WARM_UP_SECONDS: Final = 0.4
 SETTLE_SECONDS: Final = 0.3
@@ -54,7 +53,8 @@ class Options:
     repeats: int
     seconds: int
     is_quick: bool
-    with_history: bool
+    closed: int
+    history: int
     data_dir: Path
 
 
@@ -118,18 +118,20 @@ class Runner:
     def _prepare(self) -> None:
         for subject in (self.service, self.peer):
             started_at = time.monotonic()
-            subject.seed()
+            subject.seed(self.options.closed)
             say(f"{subject.database}: filled in {time.monotonic() - started_at:.0f} s")
         raw.create_functions(self.service)
-        if self.options.with_history:
+        if self.options.history:
             self._make_history()
         servers = {
             PLAIN: self.peer.environment(),
             ALONE: self.service.environment(GROUP_COMMIT="false"),
             COMBINED: self.service.environment(GROUP_COMMIT="true"),
         }
-        if self.options.with_history:
+        if self.options.history:
             servers[HISTORY] = self.with_history.environment(GROUP_COMMIT="true")
+        if not any(step.contestant == ALONE for step in self._steps()):
+            del servers[ALONE]
         for name, environment in servers.items():
             log = self.cluster.data_dir / f"{name}.log"
             serving = served(self._subject(name).application, environment, log)
@@ -153,23 +155,29 @@ class Runner:
         started_at = time.monotonic()
         with self.cluster.connect(self.with_history.database) as connection:
             connection.execute("SET session_replication_role = replica")
-            for first in range(CLOSED + 1, CLOSED + HISTORY_ROWS, HISTORY_CHUNK):
-                self.with_history.insert_history(connection, first, first + HISTORY_CHUNK - 1)
-                say(f"history: {first + HISTORY_CHUNK - 1 - CLOSED:,} closed reservations")
+            last = self.options.closed + self.options.history
+            for first in range(self.options.closed + 1, last + 1, HISTORY_CHUNK):
+                self.with_history.insert_history(connection, first, min(last, first + HISTORY_CHUNK - 1))
+                say(f"history: {min(last, first + HISTORY_CHUNK - 1):,} closed reservations")
             connection.execute("VACUUM (ANALYZE, FREEZE)")
             connection.execute("CHECKPOINT")
             size = connection.execute("SELECT pg_database_size(current_database())").fetchone()
         self.results.facts["history_seconds"] = round(time.monotonic() - started_at)
         self.results.facts["history_bytes"] = size[0] if size else 0
 
-    def _measure(self) -> None:
-        is_quick, with_history = self.options.is_quick, self.options.with_history
+    def _steps(self) -> list[Step]:
+        is_quick, with_history = self.options.is_quick, bool(self.options.history)
         # A quick run leaves out what resembles another case, unless it is asked for by name.
         is_all = len(self.options.names) == len(NAMES)
-        cases = [
-            case for case in CASES if case.name in self.options.names and (case.is_quick or not is_quick or not is_all)
+        return [
+            step
+            for case in CASES
+            if case.name in self.options.names and (case.is_quick or not is_quick or not is_all)
+            for step in steps_of(case, is_quick=is_quick, with_history=with_history)
         ]
-        steps = [s for case in cases for s in steps_of(case, is_quick=is_quick, with_history=with_history)]
+
+    def _measure(self) -> None:
+        steps = self._steps()
         for repeat in range(self.options.repeats):
             for number, step in enumerate(steps, 1):
                 found = self._run(step)
@@ -179,7 +187,7 @@ class Runner:
                     f"  p50 {found.p50_ms:.1f}  p95 {found.p95_ms:.1f}  p99 {found.p99_ms:.1f} ms"
                 )
             for name, backlog in SWEEPS.items():
-                if name in self.options.names and not (is_quick and backlog > 10_000):
+                if name in self.options.names and not (self.options.is_quick and backlog > 10_000):
                     self._sweep(name, backlog, repeat)
         for name, of in HALF.items():
             if name in self.options.names:
@@ -250,7 +258,7 @@ class Runner:
     # --- what is not a rate of requests ------------------------------------------------------------
 
     def _sweep(self, name: str, backlog: int, repeat: int) -> None:
-        contestants = (PLAIN, COMBINED, *((HISTORY,) if self.options.with_history else ()))
+        contestants = (PLAIN, COMBINED, *((HISTORY,) if self.options.history else ()))
         for contestant in contestants:
             subject = self._subject(contestant)
             subject.prepare_holds(backlog, hot=False, due=True)
@@ -267,7 +275,7 @@ class Runner:
 
     def _measure_half_load(self, name: str, of: str) -> None:
         """The latency where the best rate of a case, halved, is asked for, whatever the answers take."""
-        for contestant in (PLAIN, COMBINED):
+        for contestant in (COMBINED,) if self.options.is_quick else (PLAIN, COMBINED):
             rates = [s.load.per_second for s in self.results.samples if (s.case, s.contestant) == (of, contestant)]
             if not rates:
                 continue

@@ -15,6 +15,8 @@ SKUS: Final = 10_000
 """SPREAD: products 1 to SKUS. HOT: product 0."""
 CLOSED: Final = 100_000
 """Closed reservations, with all that belongs to them, that are there from the start."""
+HISTORY_ROWS: Final = 10_000_000
+"""Closed reservations of a long history, on top."""
 ON_HAND: Final = 1_000_000_000
 """More than all runs together take."""
 LINES: Final = 200
@@ -60,7 +62,7 @@ class Subject(ABC):
         """Run a management command."""
         return call([sys.executable, "-m", "django", *arguments], self.environment())
 
-    def seed(self) -> None:
+    def seed(self, closed: int) -> None:
         """Make the database: catalogue, stock, closed reservations; vacuumed and analysed before anybody connects.
 
         Tables that are empty when a connection first plans its foreign-key checks leave it with plans that read whole
@@ -72,7 +74,7 @@ class Subject(ABC):
             # Triggers and foreign-key checks of made-up rows would only take time.
             connection.execute("SET session_replication_role = replica")
             self.insert_catalogue(connection)
-            self.insert_closed(connection, 1, CLOSED)
+            self.insert_closed(connection, 1, closed)
             self.marks = self.read_marks(connection)
             connection.execute("VACUUM (ANALYZE, FREEZE)")
             connection.execute("CHECKPOINT")
