@@ -13,6 +13,8 @@ import msgspec
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
+from django.urls import register_converter
+from django.urls.converters import UUIDConverter
 from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -37,10 +39,23 @@ _UNKNOWN_FIELD: Final = re.compile(r"unknown field `(.*?)`")
 _JSON: Final = "application/json"
 
 
+class AnyCaseUuid(UUIDConverter):
+    """A UUID in a path, in capitals, too, as bodies take it."""
+
+    regex = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
+
+
+register_converter(AnyCaseUuid, "any-case-uuid")
+
+
 class ApiView(APIView):
-    """A view for API clients. ``allowed`` names the roles for each method."""
+    """A view for API clients.
+
+    ``allowed`` names the roles for each method; ``for_all_stores`` the methods that aren't for clients limited to some.
+    """
 
     allowed: ClassVar[Mapping[str, frozenset[Role]]] = {}
+    for_all_stores: ClassVar[frozenset[str]] = frozenset()
     http_method_names = ["get", "head", "post", "put", "patch", "delete"]
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -76,6 +91,8 @@ class ApiView(APIView):
         roles = self.allowed.get(request.method or "", EVERYONE)
         if request.user.role not in roles:
             raise exceptions.PermissionDenied(f"The role {request.user.role} may not do this.")
+        if request.method in self.for_all_stores and request.user.store_codes:
+            raise exceptions.PermissionDenied("A client that is limited to some stores may not do this.")
 
     @staticmethod
     def asker(request: Request) -> Asker:

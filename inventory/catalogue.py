@@ -48,17 +48,19 @@ class StoreFacts:
         """The warehouses that may serve a sourced line, the preferred first."""
         return [source.id for source in self.sources if source.is_active]
 
-    def source(self, code: str) -> Source:
-        """The store's warehouse of this code.
+    def source(self, code: str) -> Source | None:
+        """The store's warehouse of this code, if it sells from it."""
+        return next((source for source in self.sources if source.code == code), None)
 
-        Raises UnknownWarehouse or WarehouseNotInStore.
-        """
-        for source in self.sources:
-            if source.code == code:
-                return source
-        if Warehouse.objects.filter(code=code).exists():
-            raise WarehouseNotInStore(f"Store {self.code} doesn't sell from warehouse {code}.")
-        raise UnknownWarehouse(f"There is no warehouse {code}.")
+    def refusals_of(self, codes: Collection[str]) -> dict[str, UnknownWarehouse | WarehouseNotInStore]:
+        """Why each of these codes, which name none of the store's warehouses, can't be meant. One query."""
+        known = set(Warehouse.objects.filter(code__in=codes).values_list("code", flat=True))
+        return {
+            code: WarehouseNotInStore(f"Store {self.code} doesn't sell from warehouse {code}.")
+            if code in known
+            else UnknownWarehouse(f"There is no warehouse {code}.")
+            for code in codes
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from inventory.api import views
 
 urlpatterns = [
     path("products", views.ProductsView.as_view()),
-    path("products/<uuid:product_id>", views.ProductView.as_view()),
+    path("products/<any-case-uuid:product_id>", views.ProductView.as_view()),
     path("warehouses", views.WarehousesView.as_view()),
     path("warehouses/<str:warehouse_id>", views.WarehouseView.as_view()),
     path("stores", views.StoresView.as_view()),

@@ -7,6 +7,6 @@ from inventory.api import views
 urlpatterns = [
     path("adjust", views.AdjustView.as_view()),
     path("levels", views.LevelsView.as_view()),
-    path("<uuid:product_id>", views.ProductLevelsView.as_view()),
-    path("<uuid:product_id>/levels/<str:warehouse_id>", views.LevelSettingsView.as_view()),
+    path("<any-case-uuid:product_id>", views.ProductLevelsView.as_view()),
+    path("<any-case-uuid:product_id>/levels/<str:warehouse_id>", views.LevelSettingsView.as_view()),
 ]

@@ -276,6 +276,7 @@ class ProductView(ApiView):
     """One product."""
 
     allowed: ClassVar = {"PUT": MANAGING}
+    for_all_stores: ClassVar = frozenset({"PUT"})
 
     @describe("readProduct", "Read a product", answers={200: contract.ProductOut, 404: Problem})
     def get(self, request: Request, product_id: UUID) -> HttpResponse:
@@ -343,6 +344,7 @@ class WarehouseView(ApiView):
     """One warehouse."""
 
     allowed: ClassVar = {"PUT": MANAGING}
+    for_all_stores: ClassVar = frozenset({"PUT"})
 
     @describe("readWarehouse", "Read a warehouse", answers={200: contract.WarehouseOut, 404: Problem})
     def get(self, request: Request, warehouse_id: str) -> HttpResponse:
@@ -431,6 +433,7 @@ class StoreView(ApiView):
     """One store."""
 
     allowed: ClassVar = {"PUT": MANAGING}
+    for_all_stores: ClassVar = frozenset({"PUT"})
 
     @describe("readStore", "Read a store", answers={200: contract.StoreOut, 404: Problem})
     def get(self, request: Request, store_id: str) -> HttpResponse:

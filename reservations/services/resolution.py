@@ -222,8 +222,8 @@ class _Batch:
     def _release(self, request: ReleaseRequest) -> list[Hold]:
         found = self._selected(request)
         active = [hold for hold in found if hold.status == Status.ACTIVE]
-        if not active and (sold := [hold for hold in found if hold.status == Status.CONSUMED]):
-            raise ReservationConsumed(f"{sold[-1].public_id} was consumed for order {sold[-1].order_id}.")
+        if not active and found[-1].status == Status.CONSUMED:
+            raise ReservationConsumed(f"{found[-1].public_id} was consumed for order {found[-1].order_id}.")
         if request.selector.reservation_id and not active:
             return found
         return [

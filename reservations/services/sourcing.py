@@ -46,16 +46,16 @@ def resolve_lines(lines: Sequence[Line], store: StoreFacts, catalogue: Catalogue
     wanted: dict[tuple[UUID, str | None], Wanted] = {}
     prices: dict[UUID, Decimal | None] = {}
     problems: list[tuple[DomainError, Fault]] = []
+    foreign: dict[int, str] = {}
     for index, line in enumerate(lines):
         try:
             product = catalogue.product_for(line.product_id, line.variant_id)
         except DomainError as error:
             problems.append((error, error.at(f"/items/{index}/{'variantId' if line.variant_id else 'productId'}")))
             continue
-        try:
-            source = store.source(line.warehouse) if line.warehouse is not None else None
-        except DomainError as error:
-            problems.append((error, error.at(f"/items/{index}/warehouseId")))
+        source = store.source(line.warehouse) if line.warehouse is not None else None
+        if line.warehouse is not None and source is None:
+            foreign[index] = line.warehouse
             continue
         if prices.setdefault(product.id, line.unit_price) != line.unit_price:
             invalid = Invalid("Lines of one product have one unit price.")
@@ -68,6 +68,9 @@ def resolve_lines(lines: Sequence[Line], store: StoreFacts, catalogue: Catalogue
             if before
             else Wanted(f"/items/{index}", product, source, line.quantity, line.unit_price)
         )
+    if foreign:
+        refusals = store.refusals_of(set(foreign.values()))
+        problems += [(refusals[code], refusals[code].at(f"/items/{i}/warehouseId")) for i, code in foreign.items()]
     _raise_first(problems)
     return list(wanted.values())
 

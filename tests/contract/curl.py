@@ -23,9 +23,9 @@ def main(arguments: list[str]) -> None:
     request = urllib.request.Request(url, data=body, headers=headers, method=method)
     try:
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
-            print(answer.read().decode())
+            sys.stdout.write(answer.read().decode() + "\n")
     except urllib.error.HTTPError as error:
-        print(error.read().decode())
+        sys.stdout.write(error.read().decode() + "\n")
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from audit.models import Role
+from inventory.models import Product, Store, Warehouse
 from reservations.models import Reservation
 from tests.conftest import Api
 from tests.contract.problems import problem
@@ -32,11 +33,11 @@ ALLOWED: dict[tuple[str, str], set[Role]] = {
     ("GET", INVENTORY + "reservations/<str:reservation_id>"): ALL,
     ("PUT", INVENTORY + "adjust"): {WAREHOUSE, MANAGER},
     ("GET", INVENTORY + "levels"): ALL,
-    ("GET", INVENTORY + "<uuid:product_id>"): ALL,
-    ("PATCH", INVENTORY + "<uuid:product_id>/levels/<str:warehouse_id>"): {MANAGER},
+    ("GET", INVENTORY + "<any-case-uuid:product_id>"): ALL,
+    ("PATCH", INVENTORY + "<any-case-uuid:product_id>/levels/<str:warehouse_id>"): {MANAGER},
     ("GET", CATALOGUE + "products"): ALL,
-    ("GET", CATALOGUE + "products/<uuid:product_id>"): ALL,
-    ("PUT", CATALOGUE + "products/<uuid:product_id>"): {MANAGER},
+    ("GET", CATALOGUE + "products/<any-case-uuid:product_id>"): ALL,
+    ("PUT", CATALOGUE + "products/<any-case-uuid:product_id>"): {MANAGER},
     ("GET", CATALOGUE + "warehouses"): ALL,
     ("GET", CATALOGUE + "warehouses/<str:warehouse_id>"): ALL,
     ("PUT", CATALOGUE + "warehouses/<str:warehouse_id>"): {MANAGER},
@@ -64,7 +65,7 @@ def test_the_table_has_every_route() -> None:
 
 
 def url(path: str) -> str:
-    return "/" + re.sub(r"<str:\w+>", "x", path.replace("<uuid:product_id>", P))
+    return "/" + re.sub(r"<str:\w+>", "x", path.replace("<any-case-uuid:product_id>", P))
 
 
 @pytest.mark.parametrize("role", Role)
@@ -150,3 +151,18 @@ def test_a_cart_of_the_same_name_in_another_store_is_another_cart(make_api: Call
     assert counters(level) == (10, 2)
     assert len(outlet.delete("carts/c").json()["reservations"]) == 1  # type: ignore[attr-defined]
     assert counters(level) == (10, 2)
+
+
+@pytest.mark.usefixtures("store")
+def test_a_client_limited_to_stores_changes_no_catalogue(make_api: Callable[..., Api]) -> None:
+    api = make_api(Role.MANAGER, stores=("main",))
+    bodies = {
+        "/api/v1/stores/main": {"name": "Mine now", "warehouses": [{"warehouseId": "wh-002", "priority": 1}]},
+        "/api/v1/warehouses/wh-001": {"name": "Mine now", "type": "MAIN", "address": {}},
+        f"/api/v1/products/{P}": {"sku": "MINE", "name": "Mine now"},
+    }
+    for path, body in bodies.items():
+        problem(api.put(path, body), 403, "permission_denied")
+    assert not Store.objects.filter(name="Mine now").exists()
+    assert not Warehouse.objects.filter(name="Mine now").exists()
+    assert not Product.objects.filter(sku="MINE").exists()

@@ -302,3 +302,8 @@ def test_a_limited_client_sees_its_stores_and_their_warehouses(make_api: Any) ->
     for path in ("/api/v1/stores/main", "/api/v1/warehouses/wh-001"):
         assert limited.get(path).status_code == 404
     assert Product.objects.count() == 0
+
+
+def test_a_product_is_found_by_its_id_in_capitals(api: Any) -> None:
+    product = make_product()
+    assert read(api.get(f"/api/v1/products/{str(product.id).upper()}"))["productId"] == str(product.id)

@@ -327,3 +327,16 @@ def test_a_dead_hold_is_named_in_the_problem(api: Api) -> None:
     document = response.json()  # type: ignore[attr-defined]
     assert (response.status_code, document["code"]) == (409, "reservation_expired")
     assert document["errors"][0]["reservationId"] == made.public_id
+
+
+def test_a_cart_whose_latest_hold_was_given_back_is_given_back_though_an_earlier_one_was_sold() -> None:
+    level = make_level(10)
+    sold = hold((level, 1), cart_id="cart-1")
+    consume_hold(ConsumeRequest(ASKER, "order-1", Selector(reservation_id=sold.id)))
+    hold((level, 2), cart_id="cart-1")
+    request = ReleaseRequest(ASKER, Selector(cart_id="cart-1"))
+    first, second = release_hold(request), release_hold(request)
+    assert isinstance(first, Resolved)
+    assert isinstance(second, Resolved)
+    assert (len(first.holds), len(second.holds)) == (1, 0)
+    assert counters(level) == (9, 0)
