@@ -25,7 +25,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         const=HISTORY_ROWS,
         default=0,
         metavar="ROWS",
-        help="also with that many closed reservations behind it (10,000,000: 10 GB)",
+        help="also with that many closed reservations behind it (10,000,000: some 13 GB)",
     )
     parser.add_argument("--only", default="", metavar="NAME,…", help=f"some of {', '.join(NAMES)}")
     parser.add_argument("--repeats", type=int, help="of everything, taking turns (3; quick: 1)")

@@ -21,7 +21,7 @@ a single statement, a PL/pgSQL function that locks the level first, and one that
 tokens, no validation, no choice of warehouse. *16 in one* puts sixteen requests in each transaction, on one connection.
 **plain** is `benchmarks/plain`: Django's ORM, DRF's serializers and tokens, `select_for_update` in `atomic()`, the same
 kinds of rows, no throttling. **one by one** and **combined** are this service with `GROUP_COMMIT=false` and `true`, as
-in production: tokens, throttling, audit and outbox on. All of them have the same PostgreSQL (fsync on, filled with closed
+in production: tokens, throttling, audit and outbox on. All of them have the same PostgreSQL (fsync on, with closed
 reservations, vacuumed and analysed), the same granian, and share the machine with the load. HOT: everybody wants one
 SKU. SPREAD: 10,000 of them in turn. *Half of the most* sends requests at half the best rate measured, each at its own
 moment, and counts from that moment on. Figures are medians (least–most) of the repeats, which take turns. After each

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -32,6 +33,8 @@ from benchmarks.peer import Peer
 from benchmarks.service import Service
 from benchmarks.subject import Subject
 
+HISTORY_BYTES_EACH: Final = 2_000
+SPARE_BYTES: Final = 8_000_000_000
 HISTORY_CHUNK: Final = 500_000
 FIRST_SECONDS: Final = 1.0
 FIRST_CONNECTIONS: Final = 32
@@ -150,6 +153,9 @@ class Runner:
         subject.restore()
 
     def _make_history(self) -> None:
+        needed = self.options.history * HISTORY_BYTES_EACH + SPARE_BYTES
+        if (free := shutil.disk_usage(self.options.data_dir).free) < needed:
+            raise BenchmarkFailed(f"The history needs {needed / 1e9:.0f} GB of disk, and {free / 1e9:.0f} are free.")
         self.cluster.create(self.with_history.database, template=self.service.database)
         self.with_history.token, self.with_history.marks = self.service.token, self.service.marks
         started_at = time.monotonic()

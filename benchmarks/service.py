@@ -75,7 +75,7 @@ WITH made AS MATERIALIZED (
 )
 INSERT INTO audit_auditentry (id, at, action, actor, client_id, source, request_id, store, subject_id, changes)
 SELECT uuidv7(at - clock_timestamp()), at, 'inventory_reservation_' || action, 'benchmark', '{CLIENT_ID}', 'api',
-    'request-' || n, 'main', id, jsonb_build_object('cartId', 'cart-' || n, 'items', jsonb_build_array(
+    'request-' || n, 'main', id, jsonb_build_object('items', jsonb_build_array(
         jsonb_build_object('productId', product_id, 'quantity', 1, 'warehouseId', 'wh-001')))
 FROM made, unnest(ARRAY['created', lower(status)]) AS action
 """
