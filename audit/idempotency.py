@@ -17,6 +17,7 @@ from uuid_utils.compat import uuid7
 
 from audit import columns
 from audit.errors import IdempotencyInProgress, IdempotencyKeyReused
+from audit.statements import write
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,19 +121,18 @@ def store_all(results: Iterable[tuple[Claim | None, Any]], *, now: datetime) -> 
     answers = [(claim, claim.render(result)) for claim, result in results if claim]
     if not answers:
         return
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _INSERT,
-            [
-                now,
-                columns.uuids(uuid7() for _ in answers),
-                columns.uuids(claim.client_id for claim, _ in answers),
-                columns.texts(claim.key for claim, _ in answers),
-                columns.blobs(claim.fingerprint for claim, _ in answers),
-                columns.ints(answer.status for _, answer in answers),
-                columns.blobs(answer.body for _, answer in answers),
-            ],
-        )
+    write(
+        _INSERT,
+        [
+            now,
+            columns.uuids(uuid7() for _ in answers),
+            columns.uuids(claim.client_id for claim, _ in answers),
+            columns.texts(claim.key for claim, _ in answers),
+            columns.blobs(claim.fingerprint for claim, _ in answers),
+            columns.ints(answer.status for _, answer in answers),
+            columns.blobs(answer.body for _, answer in answers),
+        ],
+    )
 
 
 _PURGE: Final = """

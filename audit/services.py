@@ -11,11 +11,11 @@ from typing import Any, Final
 from uuid import UUID
 
 import msgspec
-from django.db import connection
 from uuid_utils.compat import uuid7
 
 from audit import columns
 from audit.identifiers import EVENT, public_id
+from audit.statements import write
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,22 +77,21 @@ def record(entries: Sequence[Entry], *, now: datetime) -> None:
     if not entries:
         return
     ids = [uuid7() for _ in entries]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _INSERT_ENTRIES,
-            [
-                now,
-                columns.uuids(ids),
-                columns.texts(entry.action for entry in entries),
-                columns.texts(entry.asker.actor for entry in entries),
-                columns.uuids(entry.asker.client_id for entry in entries),
-                columns.texts(entry.asker.source for entry in entries),
-                columns.texts(entry.asker.request_id for entry in entries),
-                columns.texts(entry.store for entry in entries),
-                columns.uuids(entry.subject_id for entry in entries),
-                columns.documents(msgspec.json.encode(entry.changes) for entry in entries),
-            ],
-        )
+    write(
+        _INSERT_ENTRIES,
+        [
+            now,
+            columns.uuids(ids),
+            columns.texts(entry.action for entry in entries),
+            columns.texts(entry.asker.actor for entry in entries),
+            columns.uuids(entry.asker.client_id for entry in entries),
+            columns.texts(entry.asker.source for entry in entries),
+            columns.texts(entry.asker.request_id for entry in entries),
+            columns.texts(entry.store for entry in entries),
+            columns.uuids(entry.subject_id for entry in entries),
+            columns.documents(msgspec.json.encode(entry.changes) for entry in entries),
+        ],
+    )
     last_recorded.set(ids[-1])
 
 
@@ -102,17 +101,16 @@ def publish(events: Sequence[Event], *, now: datetime) -> None:
     if not events:
         return
     ids = [uuid7() for _ in events]
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _INSERT_EVENTS,
-            [
-                now,
-                columns.uuids(ids),
-                columns.texts(event.type for event in events),
-                columns.texts(event.key for event in events),
-                columns.documents(
-                    msgspec.json.encode({"eventId": public_id(EVENT, identifier), **event.payload, "timestamp": now})
-                    for identifier, event in zip(ids, events, strict=True)
-                ),
-            ],
-        )
+    write(
+        _INSERT_EVENTS,
+        [
+            now,
+            columns.uuids(ids),
+            columns.texts(event.type for event in events),
+            columns.texts(event.key for event in events),
+            columns.documents(
+                msgspec.json.encode({"eventId": public_id(EVENT, identifier), **event.payload, "timestamp": now})
+                for identifier, event in zip(ids, events, strict=True)
+            ),
+        ],
+    )

@@ -86,6 +86,8 @@ def run(work: Callable[[], T], patience: Patience = PATIENT, *, pipelined: bool 
                 if opened is not None and not opened.closed:
                     raise  # Not ``connection``'s: at the end of ``atomic`` Django has opened a new one.
                 logger.warning("database_connection_lost", error=str(error))
+                if opened is None or connection.connection is opened:
+                    connection.close()  # Django keeps one whose loss shows in the midst of a pipeline.
                 if xid and done and _is_committed(xid, last_recorded.get(), deadline):
                     return done[0]
         if time.monotonic() >= deadline:

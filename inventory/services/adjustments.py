@@ -16,6 +16,7 @@ from audit.errors import DomainError, Fault, Invalid
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import ADJUSTMENT, public_id
 from audit.services import Asker, Entry, Event, publish, record
+from audit.statements import one_statement
 from inventory import transactions
 from inventory.errors import (
     InsufficientStock,
@@ -127,10 +128,11 @@ def adjust(request: AdjustRequest) -> "Adjusted | StoredAnswer | MissingLevels":
     ledger = Ledger(levels)
     applied = _apply(request, places, levels, ledger)
     adjusted = Adjusted(request.id, tuple(applied), request.asker.actor, levels.now)
-    ledger.write(levels.now)
-    record([_entry(request, line) for line in applied], now=levels.now)
-    publish([_event(request, line) for line in applied], now=levels.now)
-    idempotency.store_all([(request.claim, adjusted)], now=levels.now)
+    with one_statement():
+        ledger.write(levels.now)
+        record([_entry(request, line) for line in applied], now=levels.now)
+        publish([_event(request, line) for line in applied], now=levels.now)
+        idempotency.store_all([(request.claim, adjusted)], now=levels.now)
     return adjusted
 
 

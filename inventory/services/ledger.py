@@ -10,17 +10,17 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
-from django.db import connection
 from uuid_utils.compat import uuid7
 
 from audit import columns
+from audit.statements import write
 from inventory.locking import LockedLevels
 
 _UPDATE_LEVELS: Final = """
 UPDATE inventory_stocklevel AS level SET
     on_hand = level.on_hand + t.on_hand, reserved = level.reserved + t.reserved, version = level.version + t.bumps,
-    updated_at = %(now)s, last_movement_at = CASE WHEN t.moved THEN %(now)s ELSE level.last_movement_at END
-FROM unnest(%(ids)s::uuid[], %(on_hand)s::int[], %(reserved)s::int[], %(bumps)s::int[], %(moved)s::bool[])
+    updated_at = %s, last_movement_at = CASE WHEN t.moved THEN %s ELSE level.last_movement_at END
+FROM unnest(%s::uuid[], %s::int[], %s::int[], %s::int[], %s::bool[])
     AS t (id, on_hand, reserved, bumps, moved)
 WHERE level.id = t.id
 """
@@ -85,21 +85,21 @@ class Ledger:
     def write(self, now: datetime) -> None:
         """Write all changes: one UPDATE of levels, one INSERT of movements. Requires the levels' locks."""
         changes = {level: c for level, c in self._changes.items() if c.moved or c.reserved or c.on_hand}
-        with connection.cursor() as cursor:
-            if changes:
-                cursor.execute(
-                    _UPDATE_LEVELS,
-                    {
-                        "now": now,
-                        "ids": columns.uuids(changes),
-                        "on_hand": columns.ints(change.on_hand for change in changes.values()),
-                        "reserved": columns.ints(change.reserved for change in changes.values()),
-                        "bumps": columns.ints(change.bumps for change in changes.values()),
-                        "moved": columns.bools(change.moved for change in changes.values()),
-                    },
-                )
-            if self._movements:
-                cursor.execute(_INSERT_MOVEMENTS, [now, *self._movement_columns()])
+        if changes:
+            write(
+                _UPDATE_LEVELS,
+                [
+                    now,
+                    now,
+                    columns.uuids(changes),
+                    columns.ints(change.on_hand for change in changes.values()),
+                    columns.ints(change.reserved for change in changes.values()),
+                    columns.ints(change.bumps for change in changes.values()),
+                    columns.bools(change.moved for change in changes.values()),
+                ],
+            )
+        if self._movements:
+            write(_INSERT_MOVEMENTS, [now, *self._movement_columns()])
 
     def _movement_columns(self) -> list[bytes]:
         movements = self._movements

@@ -16,6 +16,7 @@ from audit import idempotency
 from audit.errors import DomainError
 from audit.idempotency import StoredAnswer, advisory_lock
 from audit.services import Entry, publish, record
+from audit.statements import one_statement
 from inventory import transactions
 from inventory.catalogue import StoreFacts, read_catalogue
 from inventory.errors import InsufficientStock
@@ -191,22 +192,23 @@ class _Basket:
         expired = expiry.expire(self.due, ledger, now)
         held = Held(hold, now, is_new=not self.live)
         asker = self.request.asker
-        documents.close([*merged, *expired], now=now)
-        ledger.write(now)
-        if self.live:
-            documents.rewrite(hold)
-        else:
-            documents.insert([hold])
-        record(
-            [
-                *(expiry.expired_entry(ended, asker) for ended in expired),
-                *(released_entry(asker, ended) for ended in merged),
-                self._entry(hold),
-            ],
-            now=now,
-        )
-        publish([*map(expiry.released_event, (*expired, *merged)), reserved_event(hold)], now=now)
-        idempotency.store_all([(self.request.claim, held)], now=now)
+        with one_statement():
+            documents.close([*merged, *expired], now=now)
+            ledger.write(now)
+            if self.live:
+                documents.rewrite(hold)
+            else:
+                documents.insert([hold])
+            record(
+                [
+                    *(expiry.expired_entry(ended, asker) for ended in expired),
+                    *(released_entry(asker, ended) for ended in merged),
+                    self._entry(hold),
+                ],
+                now=now,
+            )
+            publish([*map(expiry.released_event, (*expired, *merged)), reserved_event(hold)], now=now)
+            idempotency.store_all([(self.request.claim, held)], now=now)
         return held
 
     def _target(self, items: Sequence[HeldItem], store: StoreFacts, lifetime: timedelta) -> Hold:

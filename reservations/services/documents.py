@@ -15,6 +15,7 @@ from uuid_utils.compat import uuid7
 
 from audit import columns
 from audit.identifiers import RESERVATION, public_id
+from audit.statements import write
 from reservations.models import Reservation
 
 Status = Reservation.Status
@@ -175,49 +176,47 @@ def insert(holds: Sequence[Hold]) -> None:
     """Write new reservations and their items: two statements. Requires the items' levels locked."""
     if not holds:
         return
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _INSERT_HOLDS,
-            [
-                columns.uuids(hold.id for hold in holds),
-                columns.uuids(hold.store_id for hold in holds),
-                columns.texts(hold.status for hold in holds),
-                columns.texts(hold.cart_id for hold in holds),
-                columns.texts(hold.order_id for hold in holds),
-                columns.texts(hold.customer_id for hold in holds),
-                columns.times(hold.created_at for hold in holds),
-                columns.times(hold.expires_at for hold in holds),
-                columns.times(hold.consumed_at for hold in holds),
-                columns.texts(hold.reason for hold in holds),
-                columns.uuids(hold.client_id for hold in holds),
-                columns.uuids(hold.reacquired_from for hold in holds),
-            ],
-        )
+    write(
+        _INSERT_HOLDS,
+        [
+            columns.uuids(hold.id for hold in holds),
+            columns.uuids(hold.store_id for hold in holds),
+            columns.texts(hold.status for hold in holds),
+            columns.texts(hold.cart_id for hold in holds),
+            columns.texts(hold.order_id for hold in holds),
+            columns.texts(hold.customer_id for hold in holds),
+            columns.times(hold.created_at for hold in holds),
+            columns.times(hold.expires_at for hold in holds),
+            columns.times(hold.consumed_at for hold in holds),
+            columns.texts(hold.reason for hold in holds),
+            columns.uuids(hold.client_id for hold in holds),
+            columns.uuids(hold.reacquired_from for hold in holds),
+        ],
+    )
     _insert_items((hold, item) for hold in holds for item in hold.items)
 
 
 def _insert_items(items: Iterable[tuple[Hold, HeldItem]]) -> None:
     rows = list(items)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _INSERT_ITEMS,
-            [
-                columns.uuids(uuid7() for _ in rows),
-                columns.uuids(hold.id for hold, _ in rows),
-                columns.uuids(item.level_id for _, item in rows),
-                columns.ints(item.quantity for _, item in rows),
-                columns.decimals(item.unit_price for _, item in rows),
-                columns.bools(item.pinned for _, item in rows),
-                columns.times(hold.expires_at if hold.status == Status.ACTIVE else None for hold, _ in rows),
-            ],
-        )
+    write(
+        _INSERT_ITEMS,
+        [
+            columns.uuids(uuid7() for _ in rows),
+            columns.uuids(hold.id for hold, _ in rows),
+            columns.uuids(item.level_id for _, item in rows),
+            columns.ints(item.quantity for _, item in rows),
+            columns.decimals(item.unit_price for _, item in rows),
+            columns.bools(item.pinned for _, item in rows),
+            columns.times(hold.expires_at if hold.status == Status.ACTIVE else None for hold, _ in rows),
+        ],
+    )
 
 
 _CLOSE: Final = """
 UPDATE reservations_reservation AS r SET status = t.status, order_id = coalesce(t.order_id, r.order_id),
-    reason = t.reason, consumed_at = CASE WHEN t.status = 'CONSUMED' THEN %(now)s::timestamptz END,
-    released_at = CASE WHEN t.status <> 'CONSUMED' THEN %(now)s::timestamptz END
-FROM unnest(%(ids)s::uuid[], %(statuses)s::text[], %(orders)s::text[], %(reasons)s::text[])
+    reason = t.reason, consumed_at = CASE WHEN t.status = 'CONSUMED' THEN %s::timestamptz END,
+    released_at = CASE WHEN t.status <> 'CONSUMED' THEN %s::timestamptz END
+FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[])
     AS t (id, status, order_id, reason)
 WHERE r.id = t.id AND r.status = 'ACTIVE'
 """
@@ -231,18 +230,19 @@ def close(holds: Sequence[Hold], *, now: datetime) -> None:
     """Write the end of active reservations as the given values tell it: two statements. Requires their locks."""
     if not holds:
         return
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _CLOSE,
-            {
-                "now": now,
-                "ids": columns.uuids(hold.id for hold in holds),
-                "statuses": columns.texts(hold.status for hold in holds),
-                "orders": columns.texts(hold.order_id for hold in holds),
-                "reasons": columns.texts(hold.reason for hold in holds),
-            },
-        )
-        cursor.execute(_LET_GO, [columns.uuids(hold.id for hold in holds)])
+    ids = columns.uuids(hold.id for hold in holds)
+    write(
+        _CLOSE,
+        [
+            now,
+            now,
+            ids,
+            columns.texts(hold.status for hold in holds),
+            columns.texts(hold.order_id for hold in holds),
+            columns.texts(hold.reason for hold in holds),
+        ],
+    )
+    write(_LET_GO, [ids])
 
 
 def ended(hold: Hold, status: str, *, now: datetime, reason: str = "", order_id: str | None = None) -> Hold:
@@ -260,23 +260,21 @@ def ended(hold: Hold, status: str, *, now: datetime, reason: str = "", order_id:
 
 def extend(hold: Hold) -> None:
     """Write an active reservation's new ``expires_at`` and ``extended_at``: two statements. Requires its lock."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE reservations_reservation SET expires_at = %s, extended_at = %s WHERE id = %s",
-            [hold.expires_at, hold.extended_at, hold.id],
-        )
-        cursor.execute(
-            "UPDATE reservations_reservationitem SET held_until = %s WHERE reservation_id = %s",
-            [hold.expires_at, hold.id],
-        )
+    write(
+        "UPDATE reservations_reservation SET expires_at = %s, extended_at = %s WHERE id = %s",
+        [hold.expires_at, hold.extended_at, hold.id],
+    )
+    write(
+        "UPDATE reservations_reservationitem SET held_until = %s WHERE reservation_id = %s",
+        [hold.expires_at, hold.id],
+    )
 
 
 def rewrite(hold: Hold) -> None:
     """Make the items of an active reservation exactly those given: three statements. Requires its and all levels'
     locks."""
     with connection.cursor() as cursor:
+        # At once, whatever else is sent together: the new items may be on the same levels.
         cursor.execute("DELETE FROM reservations_reservationitem WHERE reservation_id = %s", [hold.id])
-        cursor.execute(
-            "UPDATE reservations_reservation SET customer_id = %s WHERE id = %s", [hold.customer_id, hold.id]
-        )
+    write("UPDATE reservations_reservation SET customer_id = %s WHERE id = %s", [hold.customer_id, hold.id])
     _insert_items((hold, item) for item in hold.items)

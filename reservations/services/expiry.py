@@ -16,6 +16,7 @@ from django.db import connection
 from audit import columns
 from audit.errors import Busy
 from audit.services import Asker, Entry, Event, publish, record
+from audit.statements import one_statement
 from inventory import transactions
 from inventory.errors import InsufficientStock
 from inventory.locking import LockedLevels, lock_levels
@@ -127,10 +128,11 @@ def _write(due: Sequence[Hold], levels: LockedLevels) -> None:
         return
     ledger = Ledger(levels)
     ended = expire(due, ledger, levels.now)
-    ledger.write(levels.now)
-    documents.close(ended, now=levels.now)
-    record([expired_entry(hold, SWEEPER) for hold in ended], now=levels.now)
-    publish([released_event(hold) for hold in ended], now=levels.now)
+    with one_statement():
+        ledger.write(levels.now)
+        documents.close(ended, now=levels.now)
+        record([expired_entry(hold, SWEEPER) for hold in ended], now=levels.now)
+        publish([released_event(hold) for hold in ended], now=levels.now)
 
 
 def expire_due_holds(batch_size: int | None = None) -> int:

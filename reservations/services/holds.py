@@ -15,6 +15,7 @@ from audit import idempotency
 from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer
 from audit.services import Asker, Entry, Event, publish, record
+from audit.statements import one_statement
 from inventory import transactions
 from inventory.catalogue import Catalogue, StoreFacts, read_catalogue
 from inventory.errors import InsufficientStock
@@ -197,11 +198,12 @@ def _write(requests: Sequence[HoldRequest], outcomes: Mapping[UUID, Outcome], le
     made = [(request, held) for request in requests if isinstance(held := outcomes.get(request.id), Held)]
     if not made:
         return
-    ledger.write(now)
-    documents.insert([held.hold for _, held in made])
-    record([created_entry(request.asker, held.hold) for request, held in made], now=now)
-    publish([reserved_event(held.hold) for _, held in made], now=now)
-    idempotency.store_all(((request.claim, held) for request, held in made), now=now)
+    with one_statement():
+        ledger.write(now)
+        documents.insert([held.hold for _, held in made])
+        record([created_entry(request.asker, held.hold) for request, held in made], now=now)
+        publish([reserved_event(held.hold) for _, held in made], now=now)
+        idempotency.store_all(((request.claim, held) for request, held in made), now=now)
 
 
 def created_entry(asker: Asker, hold: Hold) -> Entry:
@@ -253,10 +255,11 @@ def _extend(request: ExtendRequest) -> Held | StoredAnswer:
     extended = replace(hold, expires_at=hold.expires_at + timedelta(minutes=request.minutes), extended_at=now)
     held = Held(extended, now, is_new=False)
     changes = {"expiresAt": [hold.expires_at, extended.expires_at]}
-    documents.extend(extended)
-    record([Entry(request.asker, "inventory_reservation_extended", hold.id, changes, store=hold.store)], now=now)
-    publish([Event("InventoryExtendedEvent", hold.public_id, _with_expiry(extended))], now=now)
-    idempotency.store_all([(request.claim, held)], now=now)
+    with one_statement():
+        documents.extend(extended)
+        record([Entry(request.asker, "inventory_reservation_extended", hold.id, changes, store=hold.store)], now=now)
+        publish([Event("InventoryExtendedEvent", hold.public_id, _with_expiry(extended))], now=now)
+        idempotency.store_all([(request.claim, held)], now=now)
     return held
 
 

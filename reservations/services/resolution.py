@@ -12,6 +12,7 @@ from audit import columns, idempotency
 from audit.errors import DomainError, Fault
 from audit.idempotency import Claim, StoredAnswer
 from audit.services import Asker, Entry, Event, publish, record
+from audit.statements import one_statement
 from inventory import transactions
 from inventory.catalogue import Catalogue
 from inventory.locking import LockedLevels, lock_levels
@@ -204,12 +205,13 @@ class _Batch:
 
     def write(self, results: Sequence[tuple[Claim | None, Resolved]]) -> None:
         """Write all that was decided, and the answers to it."""
-        self._ledger.write(self._now)
-        documents.close(self._ended, now=self._now)
-        documents.insert(self._made)
-        record(self._entries, now=self._now)
-        publish(self._events, now=self._now)
-        idempotency.store_all(results, now=self._now)
+        with one_statement():
+            self._ledger.write(self._now)
+            documents.close(self._ended, now=self._now)
+            documents.insert(self._made)
+            record(self._entries, now=self._now)
+            publish(self._events, now=self._now)
+            idempotency.store_all(results, now=self._now)
 
     def _selected(self, request: Request) -> list[Hold]:
         found = [hold for hold in _matching(request.selector, self._holds) if _is_visible(hold, request.asker)]

@@ -17,7 +17,7 @@ from reservations.combining import Combiner
 from reservations.models import Reservation
 from reservations.services.holds import Held, HoldRequest, place_holds
 from reservations.services.resolution import ConsumeRequest, Resolved, Selector, consume_holds
-from tests.concurrency.threads import Crew, await_true, stranger, together
+from tests.concurrency.threads import Crew, await_true, await_waiting, stranger, together
 from tests.factories import ASKER, counters, hold, hold_request, make_level
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
@@ -106,6 +106,7 @@ def test_a_leader_whose_connection_is_cut_costs_nobody_the_stock() -> None:
         other.execute("SELECT FROM inventory_stocklevel WHERE id = %s FOR NO KEY UPDATE", [level.id])
         crew = Crew(*(partial(combiner.submit, hold_request((level, 1))) for _ in range(ASKERS)))
         await_true(lambda: len(combiner._waiting) == ASKERS - 1, "all but the leader to wait")
+        await_waiting()
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity "

@@ -73,7 +73,7 @@ class Proxy:
                     message = source.recv(65_536)
                     if not message:
                         return
-                    if source is client and message.endswith(_COMMIT) and self.cuts:
+                    if source is client and _COMMIT in message and self.cuts:
                         self._cut(self.cuts.pop(0), client, server, message)
                         return
                     key.data.sendall(message)
@@ -85,4 +85,22 @@ class Proxy:
             client.close()
             time.sleep(_IN_FLIGHT_SECONDS)
         server.sendall(message)
-        server.recv(65_536)
+        self._await_commit(client if kind == "after" else None, server)
+
+    def _await_commit(self, client: socket.socket | None, server: socket.socket) -> None:
+        """Pass on what the client still sends, and keep what the server answers, until it has told of its COMMIT.
+
+        A server that is asked for no answer executes what it got and says nothing: the wait is bounded.
+        """
+        with selectors.DefaultSelector() as selector:
+            selector.register(server, selectors.EVENT_READ)
+            if client is not None:
+                selector.register(client, selectors.EVENT_READ)
+            deadline = time.monotonic() + _IN_FLIGHT_SECONDS
+            while time.monotonic() < deadline:
+                for key, _ in selector.select(0.05):
+                    message = key.fileobj.recv(65_536)  # type: ignore[union-attr]
+                    if not message or (key.fileobj is server and _COMMIT in message):
+                        return
+                    if key.fileobj is client:
+                        server.sendall(message)

@@ -1,0 +1,56 @@
+"""Requests that share transactions: each gets its own answer, and one only."""
+
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import pytest
+
+from inventory.errors import InsufficientStock
+from reservations.combining import Combiner
+from reservations.services import holds
+from reservations.services.holds import Held, HoldRequest
+from tests.concurrency.threads import together
+from tests.factories import counters, hold_request, make_level
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
+
+
+@pytest.mark.parametrize("leaders", [1, 2, 4])
+def test_every_request_gets_its_own_answer(leaders: int) -> None:
+    def echo(requests: Sequence[int], *_: Any) -> list[int]:
+        time.sleep(0.001)
+        return list(requests)
+
+    combiner: Combiner[int] = Combiner(echo, leaders=leaders, limit=5)
+
+    def ask(first: int) -> list[Any]:
+        return [combiner.submit(number) for number in range(first, first + 40)]
+
+    outcomes = together(*(partial(ask, thread * 1000) for thread in range(12)))
+    assert outcomes == [list(range(thread * 1000, thread * 1000 + 40)) for thread in range(12)]
+
+
+@pytest.mark.parametrize("leaders", [1, 3])
+def test_buyers_in_shared_transactions_get_exactly_what_is_there(leaders: int) -> None:
+    level = make_level(50)
+    combiner: Combiner[HoldRequest] = Combiner(holds.place_holds, leaders=leaders)
+
+    def buy() -> list[str]:
+        told = []
+        for _ in range(10):
+            request = hold_request((level, 1))
+            try:
+                held = combiner.submit(request)
+            except InsufficientStock:
+                told.append("short")
+            else:
+                assert isinstance(held, Held)
+                assert held.hold.id == request.id
+                told.append("held")
+        return told
+
+    told = [word for words in together(*(buy for _ in range(12))) for word in words]
+    assert (told.count("held"), told.count("short")) == (50, 70)
+    assert counters(level) == (50, 50)
