@@ -158,7 +158,12 @@ DATABASES: dict[str, dict[str, Any]] = {
 }
 _pool_size = env.int("DATABASE_POOL_SIZE", default=0)
 if _pool_size:
-    DATABASES["default"]["OPTIONS"]["pool"] = {"min_size": 1, "max_size": _pool_size, "timeout": LOCK_TIMEOUT}
+    DATABASES["default"]["OPTIONS"]["pool"] = {
+        "min_size": 1,
+        "max_size": _pool_size,
+        "timeout": LOCK_TIMEOUT,
+        "num_workers": 1,
+    }
 else:
     DATABASES["default"]["CONN_MAX_AGE"] = None
 

@@ -15,6 +15,7 @@ from typing import Any, Final, Generic, TypeVar, cast
 
 import structlog
 from django.conf import settings
+from django.db import connection
 
 from audit.errors import Busy, OutcomeUnknown
 from audit.idempotency import StoredAnswer
@@ -73,6 +74,7 @@ class Combiner(Generic[R]):
             else:
                 self._waiting.append(entry)
         if not leads:
+            _return_connection()
             entry.woken.acquire()
             leads = entry.state is _State.LEADS
         if leads:
@@ -119,6 +121,12 @@ class Combiner(Generic[R]):
             successor = self._waiting.popleft()
         successor.state = _State.LEADS
         successor.woken.release()
+
+
+def _return_connection() -> None:
+    """Give a pooled connection back: who waits for a leader needs none, and the leader may need this very one."""
+    if "pool" in settings.DATABASES["default"]["OPTIONS"] and not connection.in_atomic_block:
+        connection.close()
 
 
 @cache
