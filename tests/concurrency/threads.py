@@ -160,6 +160,8 @@ class Meeting:
         if not self._lock.search(sql):
             return execute(sql, *arguments)
         result = execute(_ROW_LOCK.sub("", sql) if self._is_sabotage else sql, *arguments)
+        if pipeline := connection.connection._pipeline:
+            pipeline.sync()  # The statement was only sent: the rows are read, or locked, once it is answered.
         try:
             self._barrier.wait(PATIENCE_SECONDS if self._is_sabotage else 0.3)
             self.have_met = True

@@ -58,7 +58,7 @@ def routes(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, str]]
         elif isinstance(entry, URLPattern) and path.startswith("api/v1/"):
             for method in ("get", "post", "put", "patch", "delete"):
                 if hasattr(entry.callback.view_class, method):  # type: ignore[attr-defined]
-                    yield method, "/" + re.sub(r"<\w+:(\w+)>", "{}", path)
+                    yield method, "/" + re.sub(r"<[\w-]+:(\w+)>", "{}", path)
 
 
 def test_every_route_is_described_and_nothing_else(document: dict[str, Any]) -> None:
