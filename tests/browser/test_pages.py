@@ -1,0 +1,51 @@
+"""What a person sees in a browser, and that nothing of it comes from elsewhere."""
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from django.contrib.auth import get_user_model
+from playwright.sync_api import Browser, Page, expect
+
+from tests.factories import hold, make_level
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
+
+
+@pytest.fixture
+def page(browser: Browser, live_server: Any) -> Iterator[Page]:
+    """A page that is asked afterwards whether it spoke to anybody else or complained."""
+    context = browser.new_context(base_url=live_server.url)
+    opened = context.new_page()
+    asked: list[str] = []
+    complaints: list[str] = []
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    yield opened
+    context.close()
+    hosts = {urlsplit(url).netloc for url in asked if urlsplit(url).scheme in {"http", "https", "ws", "wss"}}
+    assert hosts == {urlsplit(live_server.url).netloc}
+    assert not complaints
+
+
+def test_swagger_ui_shows_the_api_and_asks_nobody_else(page: Page) -> None:
+    page.goto("/api/docs/")
+    expect(page.get_by_text("Reserve stock")).to_be_visible()
+    page.get_by_text("Reserve stock").click()
+    expect(page.get_by_text("Idempotency-Key").first).to_be_visible()
+
+
+def test_staff_see_a_hold_and_can_change_nothing(page: Page) -> None:
+    held = hold((make_level(10), 3), cart_id="cart-7")
+    get_user_model().objects.create_superuser("clerk", password="correct horse battery")
+    page.goto("/admin/")
+    page.fill("#id_username", "clerk")
+    page.fill("#id_password", "correct horse battery")
+    page.click("input[type=submit]")
+    page.goto("/admin/reservations/reservation/")
+    expect(page.get_by_text("cart-7")).to_be_visible()
+    page.get_by_text(held.public_id).click()
+    expect(page.get_by_role("heading", name=held.public_id)).to_be_visible()
+    assert page.locator("main input:not([type=hidden]), #content input:not([type=hidden])").count() == 0
+    assert page.get_by_role("button", name="Save").count() == 0
