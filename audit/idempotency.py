@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection
 from uuid_utils.compat import uuid7
 
@@ -78,7 +79,12 @@ ON CONFLICT (client_id, key) DO UPDATE SET fingerprint = EXCLUDED.fingerprint, s
 """
 
 
-def claim_all(claims: Sequence[Claim | None], *, lifetime: timedelta) -> list[Verdict]:
+def lifetime() -> timedelta:
+    """How long the answer to a key is given again."""
+    return timedelta(hours=settings.IDEMPOTENCY_KEY_HOURS)
+
+
+def claim_all(claims: Sequence[Claim | None]) -> list[Verdict]:
     """Claim the keys of a batch, in order: what to answer instead of working, or None for go ahead.
 
     A key that stands twice in one batch goes to its first request; the lock alone would let both pass, since a session
@@ -92,7 +98,7 @@ def claim_all(claims: Sequence[Claim | None], *, lifetime: timedelta) -> list[Ve
     keys = columns.texts(claim.key for claim in wanted.values())
     with connection.cursor() as of_locks, connection.cursor() as of_answers:
         of_locks.execute(_TRY_LOCKS, [locks])
-        of_answers.execute(_STORED, [clients, keys, lifetime.total_seconds()])
+        of_answers.execute(_STORED, [clients, keys, lifetime().total_seconds()])
         held = {lock for lock, (ok,) in zip(locks, of_locks.fetchall(), strict=True) if ok}
         rows = of_answers.fetchall()
     stored = {(client, key): (bytes(print_), status, bytes(body)) for client, key, print_, status, body in rows}
@@ -142,12 +148,12 @@ DELETE FROM audit_idempotencykey WHERE id IN (
 """
 
 
-def purge(*, lifetime: timedelta, batch_size: int = 5000) -> int:
+def purge(*, batch_size: int = 5000) -> int:
     """Delete keys past their lifetime, a bounded batch a transaction. Returns how many. Skips locked rows."""
     total: int = 0
     while True:
         with connection.cursor() as cursor:
-            cursor.execute(_PURGE, [lifetime.total_seconds(), batch_size])
+            cursor.execute(_PURGE, [lifetime().total_seconds(), batch_size])
             total += cursor.rowcount
             if cursor.rowcount < batch_size:
                 return total

@@ -1,9 +1,6 @@
 """What the audit package does in the background."""
 
-from datetime import timedelta
-
 from celery import shared_task
-from django.conf import settings
 
 from audit import idempotency
 
@@ -11,4 +8,4 @@ from audit import idempotency
 @shared_task(name="audit.tasks.purge_idempotency_keys")  # type: ignore[untyped-decorator]
 def purge_idempotency_keys() -> int:
     """Delete idempotency keys past their lifetime. Returns how many."""
-    return idempotency.purge(lifetime=timedelta(hours=settings.IDEMPOTENCY_KEY_HOURS))
+    return idempotency.purge()

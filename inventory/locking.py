@@ -3,7 +3,7 @@
 Lock order is law (api.md, rule 8): levels come last, by primary key, all of a transaction's levels in one statement.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -32,11 +32,6 @@ class Counters:
     safety_stock: int
     version: int
 
-    @property
-    def sellable(self) -> int:
-        """What may still be held (api.md, rule 1), due holds aside."""
-        return max(0, self.on_hand - self.reserved - self.safety_stock)
-
 
 @dataclass(frozen=True, slots=True)
 class LockedLevels:
@@ -44,6 +39,24 @@ class LockedLevels:
 
     now: datetime
     by_id: dict[UUID, Counters]
+
+    def sellable(self, given_back: Iterable[tuple[UUID, int]] = ()) -> dict[UUID, int]:
+        """Sellable units by level, as if these (level, units) were no longer reserved."""
+        freed: dict[UUID, int] = {}
+        for level_id, quantity in given_back:
+            freed[level_id] = freed.get(level_id, 0) + quantity
+        return {
+            level_id: max(0, c.on_hand - c.reserved - c.safety_stock + freed.get(level_id, 0))
+            for level_id, c in self.by_id.items()
+        }
+
+
+def read_clock() -> datetime:
+    """The database's clock, read by a statement that starts after the locks before it are held (api.md, rule 4)."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        now: datetime = cursor.fetchone()[0]
+        return now
 
 
 def lock_levels(level_ids: Collection[UUID], *, wait: bool = True) -> LockedLevels:
@@ -58,8 +71,7 @@ def lock_levels(level_ids: Collection[UUID], *, wait: bool = True) -> LockedLeve
         cursor.execute(_LOCK if wait else _LOCK_FREE, [columns.uuids(level_ids)])
         rows = cursor.fetchall()
         if not rows:
-            cursor.execute("SELECT clock_timestamp()")
-            return LockedLevels(now=cursor.fetchone()[0], by_id={})
+            return LockedLevels(now=read_clock(), by_id={})
     return LockedLevels(
         now=max(row[5] for row in rows),
         by_id={row[0]: Counters(row[1], row[2], row[3], row[4]) for row in rows},

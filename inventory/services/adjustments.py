@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from django.conf import settings
 from django.db import transaction
 from uuid_utils.compat import uuid7
 
@@ -30,7 +29,6 @@ from inventory.locking import Counters, LockedLevels, lock_levels
 from inventory.models import QUANTITY_LIMIT, Movement, Product, StockLevel, Warehouse
 from inventory.services.ledger import Cause, Ledger
 
-KEY_LIFETIME: Final = timedelta(hours=settings.IDEMPOTENCY_KEY_HOURS)
 _SIGNS: Final = {"RECEIPT": 1, "RETURN": 1, "SHIPMENT": -1, "ADJUSTMENT": 1}
 
 
@@ -113,7 +111,7 @@ def apply_adjustments(request: AdjustRequest) -> Adjusted | StoredAnswer:
 
 def adjust(request: AdjustRequest) -> "Adjusted | StoredAnswer | MissingLevels":
     """The inner service; requires an open transaction. Nothing is done where levels are to be created first."""
-    verdict = idempotency.claim_all([request.claim], lifetime=KEY_LIFETIME)[0]
+    verdict = idempotency.claim_all([request.claim])[0]
     if isinstance(verdict, DomainError):
         raise verdict
     if verdict is not None:

@@ -5,12 +5,10 @@ Plain rows, but with what every change of this service has: an idempotency claim
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
-from django.conf import settings
-from django.db import IntegrityError, connection, models, transaction
+from django.db import IntegrityError, models, transaction
 from django.db.models import F
 
 from audit import idempotency
@@ -19,10 +17,9 @@ from audit.idempotency import Claim, StoredAnswer
 from audit.services import Asker, Entry, record
 from inventory import transactions
 from inventory.errors import SkuTaken, UnknownProduct, UnknownWarehouse, VersionConflict
-from inventory.locking import lock_levels
+from inventory.locking import lock_levels, read_clock
 from inventory.models import Product, StockLevel, Store, StoreWarehouse, Warehouse
 
-KEY_LIFETIME: Final = timedelta(hours=settings.IDEMPOTENCY_KEY_HOURS)
 M = TypeVar("M", bound=models.Model)
 
 
@@ -139,32 +136,25 @@ def set_level(
             raise VersionConflict(f"The level has version {version}, not {expected_version}.")
         level.refresh_from_db()
         before = {name: getattr(level, name) for name in changes}
-        StockLevel.objects.filter(pk=level.pk).update(**changes, version=F("version") + 1, updated_at=_now())
+        StockLevel.objects.filter(pk=level.pk).update(**changes, version=F("version") + 1, updated_at=read_clock())
         told = {name: [before[name], value] for name, value in changes.items()}
-        record([Entry(asker, "inventory_level_changed", level.id, told)], now=_now())
+        record([Entry(asker, "inventory_level_changed", level.id, told)], now=read_clock())
         return Saved(StockLevel.objects.select_related("warehouse", "product").get(pk=level.pk), is_new=False)
 
     return _claimed(claim, work)
-
-
-def _now() -> datetime:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT statement_timestamp()")
-        now: datetime = cursor.fetchone()[0]
-        return now
 
 
 def _claimed(claim: Claim | None, work: Callable[[], Saved]) -> Saved | StoredAnswer:
     """Do ``work`` in a transaction of its own, unless the claim has an answer already."""
 
     def claimed() -> Saved | StoredAnswer:
-        verdict = idempotency.claim_all([claim], lifetime=KEY_LIFETIME)[0]
+        verdict = idempotency.claim_all([claim])[0]
         if isinstance(verdict, DomainError):
             raise verdict
         if verdict is not None:
             return verdict
         saved = work()
-        idempotency.store_all([(claim, saved)], now=_now())
+        idempotency.store_all([(claim, saved)], now=read_clock())
         return saved
 
     return transactions.run(claimed, pipelined=False)
@@ -174,7 +164,7 @@ def _put(
     model: type[M], key: dict[str, Any], fields: dict[str, Any], asker: Asker, more: dict[str, Any] | None = None
 ) -> Saved:
     """Create the row or replace its fields, and record what changed."""
-    now = _now()
+    now = read_clock()
     manager: models.Manager[M] = model._default_manager
     if hasattr(model, "updated_at"):
         fields = {**fields, "updated_at": now}

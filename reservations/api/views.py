@@ -27,6 +27,7 @@ from audit.http import (
 from audit.idempotency import StoredAnswer
 from audit.identifiers import RESERVATION, parse_public_id, public_id
 from audit.schema import describe
+from inventory.locking import read_clock
 from reservations import combining
 from reservations.api import contract
 from reservations.api.contract import HeldOut, ItemOut, ReservationOut
@@ -388,7 +389,7 @@ class ReservationView(ApiView):
     def get(self, request: Request, reservation_id: str) -> HttpResponse:
         identifier = _reservation_id(reservation_id)
         hold = holds.visible(documents.read_holds([identifier]).get(identifier), self.asker(request))
-        return respond(_reservation(hold, holds.read_clock()))
+        return respond(_reservation(hold, read_clock()))
 
 
 class ReservationsView(ApiView):
@@ -415,7 +416,7 @@ class ReservationsView(ApiView):
             found = found.filter(id__lt=behind)
         ids = list(found.order_by("-id").values_list("id", flat=True)[: query.limit + 1])
         read = documents.read_holds(ids[: query.limit])
-        now = holds.read_clock()
+        now = read_clock()
         items = [_reservation(read[id_], now) for id_ in ids[: query.limit]]
         following = cursor_of(ids[query.limit - 1]) if len(ids) > query.limit else None
         return respond(contract.ReservationPageOut(items=items, next=following))

@@ -12,6 +12,7 @@ from audit import columns
 from audit.services import Asker
 from inventory import allocation
 from inventory.errors import UnknownStore
+from inventory.locking import read_clock
 
 _SELLABLE: Final = """
 SELECT level.id, level.on_hand - level.reserved - level.min_stock_level + coalesce(due.quantity, 0), clock_timestamp()
@@ -30,8 +31,7 @@ def read_sellable(level_ids: Collection[UUID]) -> tuple[datetime, dict[UUID, int
         cursor.execute(_SELLABLE, [columns.uuids(level_ids)])
         rows = cursor.fetchall()
         if not rows:
-            cursor.execute("SELECT clock_timestamp()")
-            return cursor.fetchone()[0], {}
+            return read_clock(), {}
     return rows[0][2], {row[0]: max(0, row[1]) for row in rows}
 
 

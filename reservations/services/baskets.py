@@ -26,7 +26,6 @@ from reservations.models import Reservation
 from reservations.services import documents, expiry, sourcing
 from reservations.services.documents import HeldItem, Hold, Status
 from reservations.services.holds import (
-    KEY_LIFETIME,
     Held,
     HoldRequest,
     Outcome,
@@ -53,7 +52,7 @@ def empty_basket(request: ReleaseRequest) -> Resolved | StoredAnswer:
     """Release all that a cart holds. Raises what ``release_hold`` raises. Locks: claim, the cart, what that locks."""
 
     def work() -> Resolved | StoredAnswer:
-        verdict = idempotency.claim_all([request.claim], lifetime=KEY_LIFETIME)[0]
+        verdict = idempotency.claim_all([request.claim])[0]
         if verdict is None:
             _lock_cart(str(request.selector.cart_id))
         outcome: Resolved | StoredAnswer = raise_refusal(verdict or resolve_claimed([request])[0])
@@ -65,7 +64,7 @@ def empty_basket(request: ReleaseRequest) -> Resolved | StoredAnswer:
 def _put(requests: Sequence[HoldRequest]) -> list[Outcome]:
     """The inner service of ``put_basket``, for a batch of one; requires an open transaction."""
     (request,) = requests
-    verdict = idempotency.claim_all([request.claim], lifetime=KEY_LIFETIME)[0]
+    verdict = idempotency.claim_all([request.claim])[0]
     if verdict is not None:
         return [verdict]
     try:
@@ -95,7 +94,8 @@ def _replace(request: HoldRequest) -> Held:
     live = [hold for hold in old if hold.is_active(levels.now)]
     kept, growth = _keep(wanted, [item for hold in live for item in hold.items], store)
     sourcing.require_all_sellable(growth)
-    sellable = _sellable_with_own(levels, live, kept)
+    own = [(item.level_id, item.quantity) for hold in live for item in hold.items]
+    sellable = levels.sellable([*own, *((item.level_id, -item.quantity) for item in kept)])
     try:
         grown = sourcing.choose_items(growth, store, catalogue, sellable)
     except InsufficientStock as error:
@@ -144,19 +144,6 @@ def _as_asked(error: InsufficientStock, wanted: Sequence[Wanted], growth: Sequen
         for short in error.shortages
     ]
     return InsufficientStock(shortages, levels=error.levels)
-
-
-def _sellable_with_own(levels: LockedLevels, live: Iterable[Hold], kept: Iterable[HeldItem]) -> dict[UUID, int]:
-    """Sellable units by level once the cart has given back all but what it keeps."""
-    freed: dict[UUID, int] = {}
-    for item in (item for hold in live for item in hold.items):
-        freed[item.level_id] = freed.get(item.level_id, 0) + item.quantity
-    for item in kept:
-        freed[item.level_id] -= item.quantity
-    return {
-        level_id: max(0, c.on_hand - c.reserved - c.safety_stock + freed.get(level_id, 0))
-        for level_id, c in levels.by_id.items()
-    }
 
 
 def _sum(first: Iterable[HeldItem], second: Iterable[HeldItem]) -> list[HeldItem]:

@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection
 from uuid_utils.compat import uuid7
 
 from audit import idempotency
@@ -19,7 +18,7 @@ from audit.statements import one_statement
 from inventory import transactions
 from inventory.catalogue import Catalogue, StoreFacts, read_catalogue
 from inventory.errors import InsufficientStock
-from inventory.locking import LockedLevels, lock_levels
+from inventory.locking import LockedLevels, lock_levels, read_clock
 from inventory.services.ledger import Ledger
 from inventory.transactions import PATIENT, Patience
 from reservations.errors import (
@@ -33,8 +32,6 @@ from reservations.errors import (
 from reservations.services import availability, documents, expiry, sourcing
 from reservations.services.documents import Hold, Status
 from reservations.services.sourcing import Line, Wanted
-
-KEY_LIFETIME: Final = timedelta(hours=settings.IDEMPOTENCY_KEY_HOURS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +102,7 @@ def raise_refusal(outcome: Any) -> Any:
 
 def hold_all(requests: Sequence[HoldRequest]) -> list[Outcome]:
     """The inner service of ``place_holds``; requires an open transaction. Due holds still count as reserved here."""
-    verdicts = idempotency.claim_all([request.claim for request in requests], lifetime=KEY_LIFETIME)
+    verdicts = idempotency.claim_all([request.claim for request in requests])
     open_requests = [request for request, verdict in zip(requests, verdicts, strict=True) if verdict is None]
     catalogue = _catalogue(open_requests)
     prepared = {request.id: _prepare(request, catalogue) for request in open_requests}
@@ -166,9 +163,8 @@ def hold_lifetime(timeout_minutes: int | None, store: StoreFacts) -> timedelta:
 
 
 def _decide(plan: _Prepared, catalogue: Catalogue, levels: LockedLevels, ledger: Ledger) -> Outcome:
-    sellable = {level_id: counters.sellable for level_id, counters in levels.by_id.items()}
     try:
-        hold = _new_hold(plan, catalogue, sellable, levels.now)
+        hold = _new_hold(plan, catalogue, levels.sellable(), levels.now)
     except InsufficientStock as error:
         return error
     for item in hold.items:
@@ -242,7 +238,7 @@ def extend_hold(request: ExtendRequest) -> Held | StoredAnswer:
 
 
 def _extend(request: ExtendRequest) -> Held | StoredAnswer:
-    verdict = idempotency.claim_all([request.claim], lifetime=KEY_LIFETIME)[0]
+    verdict = idempotency.claim_all([request.claim])[0]
     if isinstance(verdict, DomainError):
         raise verdict
     if verdict is not None:
@@ -265,14 +261,6 @@ def _extend(request: ExtendRequest) -> Held | StoredAnswer:
 
 def _with_expiry(hold: Hold) -> dict[str, Any]:
     return {**hold.facts(), "expiresAt": hold.expires_at}
-
-
-def read_clock() -> datetime:
-    """The database's clock, read by a statement that starts after the locks before it are held (api.md, rule 4)."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        now: datetime = cursor.fetchone()[0]
-        return now
 
 
 def visible(hold: Hold | None, asker: Asker) -> Hold:

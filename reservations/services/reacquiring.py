@@ -4,7 +4,7 @@ The dead row is never revived. Units come from the same warehouses if they can; 
 anew.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
@@ -14,7 +14,6 @@ from uuid_utils.compat import uuid7
 from audit.services import Asker
 from inventory.catalogue import Catalogue, Source, read_catalogue
 from inventory.errors import InsufficientStock
-from inventory.locking import LockedLevels
 from reservations.models import Reservation
 from reservations.services import documents, sourcing
 from reservations.services.documents import HeldItem, Hold, Status
@@ -107,15 +106,3 @@ def _anew(hold: Hold, stock_id: UUID, catalogue: Catalogue) -> Wanted:
     items = [item for item in hold.items if item.stock_id == stock_id and not item.pinned]
     quantity = sum(item.quantity for item in items)
     return Wanted(_POINTER, catalogue.products[stock_id], None, quantity, items[0].unit_price)
-
-
-def sellable_without(due: Iterable[Hold], levels: LockedLevels) -> dict[UUID, int]:
-    """Sellable units by level, as if these due holds were already expired."""
-    given_back: dict[UUID, int] = {}
-    for hold in due:
-        for item in hold.items:
-            given_back[item.level_id] = given_back.get(item.level_id, 0) + item.quantity
-    return {
-        level_id: max(0, c.on_hand - c.reserved - c.safety_stock + given_back.get(level_id, 0))
-        for level_id, c in levels.by_id.items()
-    }

@@ -22,7 +22,7 @@ from inventory.transactions import PATIENT, Patience
 from reservations.errors import ReservationConsumed, ReservationExpired, ReservationNotFound, ReservationReleased
 from reservations.services import documents, expiry, reacquiring
 from reservations.services.documents import Hold, Status
-from reservations.services.holds import KEY_LIFETIME, created_entry, raise_refusal, reserved_event
+from reservations.services.holds import created_entry, raise_refusal, reserved_event
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ def consume_holds(requests: Sequence[ConsumeRequest], patience: Patience = PATIE
 
 def resolve_all(requests: Sequence[Request]) -> list[Outcome]:
     """The inner service of both; requires an open transaction."""
-    verdicts = idempotency.claim_all([request.claim for request in requests], lifetime=KEY_LIFETIME)
+    verdicts = idempotency.claim_all([request.claim for request in requests])
     open_requests = [request for request, verdict in zip(requests, verdicts, strict=True) if verdict is None]
     outcomes = iter(resolve_claimed(open_requests))
     return [verdict or next(outcomes) for verdict in verdicts]
@@ -313,7 +313,7 @@ class _Batch:
 
     def _reacquire(self, request: ConsumeRequest, dead: Sequence[Hold]) -> list[Hold]:
         due = [hold for hold in dead if hold.status == Status.ACTIVE]
-        sellable = reacquiring.sellable_without(due, self._levels)
+        sellable = self._levels.sellable((item.level_id, item.quantity) for hold in due for item in hold.items)
         anew: list[Hold] = []
         for hold in dead:
             new = reacquiring.reacquired(

@@ -194,7 +194,7 @@ def test_old_keys_are_purged_in_batches_and_young_ones_stay(level: StockLevel) -
     place_holds([hold_request((level, 1), claim=claim(f"k{number}")) for number in range(7)])
     age(DAY)
     place_holds([hold_request((level, 1), claim=claim("young"))])
-    assert idempotency.purge(lifetime=DAY, batch_size=3) == 7
+    assert idempotency.purge(batch_size=3) == 7
     assert IdempotencyKey.objects.get().key == "young"
     age(DAY)
     assert purge_idempotency_keys() == 1

@@ -36,7 +36,7 @@ def test_each_change_counts_on_the_one_before_and_bumps_the_version() -> None:
     ledger.move(level.id, 5, CAUSE)
     ledger.move(level.id, -3, CAUSE)
     ledger.reserve(level.id, 4)
-    assert (locked.by_id[level.id].on_hand, locked.by_id[level.id].sellable) == (12, 8)
+    assert (locked.by_id[level.id].on_hand, locked.sellable()[level.id]) == (12, 8)
     ledger.write(locked.now)
     before = level.version
     assert counters(level) == (12, 4)

@@ -28,6 +28,7 @@ from audit.authentication import find_caller, issue_token
 from audit.idempotency import advisory_lock
 from audit.models import ApiClient, Role
 from audit.services import Asker
+from inventory.locking import read_clock
 from inventory.models import Movement, Product, StockLevel, Store, StoreWarehouse, Warehouse
 from reservations.management import demo_catalogue as catalogue
 from reservations.management.demo_history import DAYS, Change, Plan, tell
@@ -76,13 +77,6 @@ def _one_at_a_time() -> Iterator[None]:
             cursor.execute("SELECT pg_advisory_unlock(%s)", lock)
 
 
-def _now() -> datetime:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        now: datetime = cursor.fetchone()[0]
-        return now
-
-
 # ----------------------------------------------------------------------------------------------- the shop and its past
 
 
@@ -90,7 +84,7 @@ def _load_shop() -> None:
     """Insert catalogue, levels and movements in one transaction. Raises CommandError where there is other data."""
     if Product.objects.exists() or Warehouse.objects.exists() or Store.objects.exists():
         raise CommandError("This database has products, warehouses or stores of its own: demonstration data stays out.")
-    now = _now()
+    now = read_clock()
     opened = now - timedelta(days=DAYS + 30)
     with transaction.atomic():
         warehouses = Warehouse.objects.bulk_create(Warehouse(created_at=opened, **w) for w in catalogue.WAREHOUSES)
@@ -327,7 +321,7 @@ def _place(carts: Sequence[_Cart], asker: Asker) -> dict[str, list[UUID]]:
 def _make_due(ids: Sequence[UUID]) -> None:
     """Move holds into the past so that they ended a few seconds ago."""
     for reservation in Reservation.objects.filter(id__in=ids):
-        ago = reservation.expires_at - _now() + timedelta(seconds=3)
+        ago = reservation.expires_at - read_clock() + timedelta(seconds=3)
         with transaction.atomic():
             Reservation.objects.filter(pk=reservation.pk).update(
                 created_at=F("created_at") - ago, expires_at=F("expires_at") - ago
