@@ -13,6 +13,8 @@ from typing import Any
 from django.db import connection
 
 _Statement = tuple[str, Sequence[Any]]
+has_written: ContextVar[bool] = ContextVar("has_written", default=False)
+"""Whether this thread has sent a write since the flag was last lowered: without one there is nothing to commit."""
 _collected: ContextVar[list[_Statement] | None] = ContextVar("collected", default=None)
 
 
@@ -47,6 +49,7 @@ def one_statement() -> Iterator[None]:
 def _send(sql: str, parameters: Sequence[Any]) -> None:
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
+    has_written.set(True)
 
 
 @cache

@@ -21,6 +21,7 @@ from django.db.backends.utils import CursorWrapper
 from audit.errors import Busy, OutcomeUnknown
 from audit.models import AuditEntry
 from audit.services import last_recorded
+from audit.statements import has_written
 
 logger = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -53,8 +54,8 @@ def run(work: Callable[[], T], patience: Patience = PATIENT, *, pipelined: bool 
     """Do ``work`` in a transaction of its own and return what it returns, once committed.
 
     ``work`` may run several times, each time in a new transaction, with nothing left of the try before: what it hands
-    out to callers must come from its return value. Work that recorded nothing in the audit changed nothing: it is
-    rolled back, which needn't wait for the disk.
+    out to callers must come from its return value. Work that wrote nothing (``audit.statements``) is rolled back, which
+    needn't wait for the disk.
 
     ``pipelined`` work sends its statements without waiting for each one's end: what it reads costs a round trip, what
     it writes goes out together with COMMIT, whose error then is that of the statement that failed. Work that needs the
@@ -69,13 +70,14 @@ def run(work: Callable[[], T], patience: Patience = PATIENT, *, pipelined: bool 
         xid: str | None = None
         done: list[T] = []
         last_recorded.set(None)
+        has_written.set(False)
         try:
             with _pipeline(pipelined), transaction.atomic(durable=True):
                 opened = connection.connection
                 opening = _open(deadline, patience)
                 done.append(work())
                 xid = opening.fetchone()[0]
-                if last_recorded.get() is None:
+                if not has_written.get():
                     transaction.set_rollback(True)
             return done[0]
         except Error as error:
@@ -128,7 +130,7 @@ def _is_committed(xid: str, entry_id: UUID | None, deadline: float) -> bool:
     Raises OutcomeUnknown if that can't be found out in time.
     """
     if entry_id is None:
-        return True  # It changed nothing: what it decided stands.
+        return True  # It changed no stock: what it decided stands, with or without the key that it may have kept.
     while time.monotonic() < deadline:
         try:
             if not _is_running(xid):

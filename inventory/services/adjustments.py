@@ -4,18 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from django.db import transaction
 from uuid_utils.compat import uuid7
 
-from audit import idempotency
+from audit import columns, idempotency
 from audit.errors import DomainError, Fault, Invalid
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import ADJUSTMENT, public_id
 from audit.services import Asker, Entry, Event, publish, record
-from audit.statements import one_statement
+from audit.statements import one_statement, write
 from inventory import transactions
 from inventory.errors import (
     InsufficientStock,
@@ -104,7 +104,7 @@ def apply_adjustments(request: AdjustRequest) -> Adjusted | StoredAnswer:
     _check_signs(request.adjustments)
     outcome = transactions.run(lambda: adjust(request))
     while isinstance(outcome, MissingLevels):
-        _create_levels(sorted(outcome.keys))
+        transactions.run(partial(_create_levels, sorted(outcome.keys)))
         outcome = transactions.run(lambda: adjust(request))
     return outcome
 
@@ -184,11 +184,25 @@ def _resolve(request: AdjustRequest) -> list[Place]:
     return places
 
 
+_CREATE_LEVELS: Final = """
+INSERT INTO inventory_stocklevel (id, product_id, warehouse_id, on_hand, reserved, min_stock_level, zone, aisle, shelf,
+    version)
+SELECT id, product_id, warehouse_id, 0, 0, 0, '', '', '', 1
+FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[]) WITH ORDINALITY AS t (id, product_id, warehouse_id, n)
+ORDER BY n ON CONFLICT (product_id, warehouse_id) DO NOTHING
+"""
+
+
 def _create_levels(keys: Sequence[tuple[UUID, UUID]]) -> None:
-    """Create levels, in the order given, that nobody else has created meanwhile."""
-    levels = [StockLevel(product_id=product_id, warehouse_id=warehouse_id) for product_id, warehouse_id in keys]
-    with transaction.atomic(durable=True):
-        StockLevel.objects.bulk_create(levels, ignore_conflicts=True)
+    """Create levels, in the order given, that nobody else has created meanwhile. Requires an open transaction."""
+    write(
+        _CREATE_LEVELS,
+        [
+            columns.uuids(uuid7() for _ in keys),
+            columns.uuids(product_id for product_id, _ in keys),
+            columns.uuids(warehouse_id for _, warehouse_id in keys),
+        ],
+    )
 
 
 def _check_versions(adjustments: Sequence[Adjustment], places: Sequence[Place], levels: LockedLevels) -> None:

@@ -205,3 +205,16 @@ def test_old_keys_are_purged_in_batches_and_young_ones_stay(level: StockLevel) -
 def test_any_printable_ascii_key_will_do(api: Api, level: StockLevel, key: str) -> None:
     assert api.post("reserve", body(level), Idempotency_Key=key).status_code == 201
     assert api.post("reserve", body(level), Idempotency_Key=key).headers["Idempotent-Replayed"] == "true"
+
+
+@pytest.mark.usefixtures("store")
+def test_the_key_of_a_command_that_changed_nothing_is_kept_too(api: Any) -> None:
+    level = make_level(10)
+    body = {"reservationId": hold((level, 1)).public_id}
+    assert api.post("release", body).status_code == 200
+    first = api.post("release", body, Idempotency_Key="again")
+    second = api.post("release", body, Idempotency_Key="again")
+    other = api.post("release", {**body, "reason": "another"}, Idempotency_Key="again")
+    assert (first.status_code, second.status_code, other.status_code) == (200, 200, 422)
+    assert second.headers["Idempotent-Replayed"] == "true"
+    assert IdempotencyKey.objects.filter(key="again").count() == 1
