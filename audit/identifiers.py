@@ -6,6 +6,9 @@ from uuid import UUID
 RESERVATION: Final = "res"
 ADJUSTMENT: Final = "adj"
 EVENT: Final = "ev"
+TRANSFER: Final = "tr"
+COUNT: Final = "cnt"
+INCIDENT: Final = "inc"
 
 
 def public_id(prefix: str, identifier: UUID) -> str:

@@ -1,10 +1,28 @@
 """Who may ask, what was done, and what must be told."""
 
+from typing import Final
+
 import pgtrigger
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
 from uuid_utils.compat import uuid7
+
+ARCHIVING: Final = "inventory.archiving"
+"""The setting that lets rows of an append-only table be deleted while it is ``on``. To be set with ``SET LOCAL``, by
+``archive`` alone, so that it ends with its transaction."""
+
+
+def append_only() -> list[pgtrigger.Trigger]:
+    """The triggers of a table whose rows are never changed, and deleted only under ``ARCHIVING``."""
+    return [
+        pgtrigger.Protect(name="append_only", operation=pgtrigger.Update),
+        pgtrigger.Protect(
+            name="archived_before_deleted",
+            operation=pgtrigger.Delete,
+            condition=pgtrigger.Condition(f"current_setting('{ARCHIVING}', true) IS DISTINCT FROM 'on'"),
+        ),
+    ]
 
 
 class Role(models.TextChoices):
@@ -51,7 +69,7 @@ class ApiToken(models.Model):
 
 
 class AuditEntry(models.Model):
-    """What was done, by whom and when. Rows are never changed: the database refuses it.
+    """What was done, by whom and when. Rows are never changed, and only ``archive`` deletes them: by trigger.
 
     ``client_id`` and ``subject_id`` have no foreign key: an entry outlives what it speaks of.
     """
@@ -70,7 +88,7 @@ class AuditEntry(models.Model):
     class Meta:
         verbose_name_plural = "audit entries"
         indexes = [models.Index(fields=["subject_id"], name="audit_entry_subject")]
-        triggers = [pgtrigger.Protect(name="append_only", operation=pgtrigger.Update | pgtrigger.Delete)]
+        triggers = append_only()
 
     def __str__(self) -> str:
         return f"{self.action} by {self.actor}"
