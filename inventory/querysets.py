@@ -1,15 +1,31 @@
-"""Chainable reads of products, warehouses, stores and levels."""
+"""Chainable reads of what is where, and of what happens to it."""
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 from django.apps import apps
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Now
 
 if TYPE_CHECKING:
-    from inventory.models import Product, StockLevel, Store, Warehouse  # noqa: F401 - named in the bases' strings
+    from inventory.models import (  # noqa: F401 - named in the bases' strings
+        LowStockAlert,
+        Movement,
+        Product,
+        StockCount,
+        StockLevel,
+        Store,
+        Transfer,
+        Warehouse,
+    )
+
+
+def warehouses_of(store_codes: Collection[str]) -> models.QuerySet[Any]:
+    """The ids of the warehouses that these stores sell from, as a subquery."""
+    sources: models.Manager[Any] = apps.get_model("inventory", "StoreWarehouse")._default_manager
+    return sources.filter(store__code__in=store_codes).values("warehouse")
 
 
 class ProductQuerySet(models.QuerySet["Product"]):
@@ -41,11 +57,55 @@ class StockLevelQuerySet(models.QuerySet["StockLevel"]):
 
     def visible_to(self, store_codes: Collection[str]) -> Self:
         """Those in warehouses that these stores sell from; all where no store is named."""
-        if not store_codes:
-            return self
-        sources = apps.get_model("inventory", "StoreWarehouse")._default_manager
-        return self.filter(warehouse__in=sources.filter(store__code__in=store_codes).values("warehouse"))
+        return self.filter(warehouse__in=warehouses_of(store_codes)) if store_codes else self
 
     def of_product(self, product_id: UUID) -> Self:
         """The levels of one product or variant, in order of their warehouses' codes."""
         return self.filter(product_id=product_id).select_related("warehouse").order_by("warehouse__code")
+
+
+class MovementQuerySet(models.QuerySet["Movement"]):
+    """Movements."""
+
+    def visible_to(self, store_codes: Collection[str]) -> Self:
+        """Those in warehouses that these stores sell from; all where no store is named."""
+        return self.filter(level__warehouse__in=warehouses_of(store_codes)) if store_codes else self
+
+
+class TransferQuerySet(models.QuerySet["Transfer"]):
+    """Transfers; ``Now`` is the database's clock."""
+
+    def visible_to(self, store_codes: Collection[str]) -> Self:
+        """Those from or to a warehouse that these stores sell from; all where no store is named."""
+        if not store_codes:
+            return self
+        seen = warehouses_of(store_codes)
+        return self.filter(Q(from_warehouse__in=seen) | Q(to_warehouse__in=seen))
+
+    def on_the_way(self) -> Self:
+        """Those that have left their source and are not closed."""
+        return self.filter(status__in=["IN_TRANSIT", "PARTIALLY_RECEIVED"])
+
+    def overdue(self) -> Self:
+        """Those on the way that should have arrived."""
+        return self.on_the_way().filter(expected_delivery__lt=Now())
+
+
+class StockCountQuerySet(models.QuerySet["StockCount"]):
+    """Counts."""
+
+    def visible_to(self, store_codes: Collection[str]) -> Self:
+        """Those of warehouses that these stores sell from; all where no store is named."""
+        return self.filter(warehouse__in=warehouses_of(store_codes)) if store_codes else self
+
+
+class LowStockAlertQuerySet(models.QuerySet["LowStockAlert"]):
+    """Alerts of low stock."""
+
+    def visible_to(self, store_codes: Collection[str]) -> Self:
+        """Those of levels in warehouses that these stores sell from; all where no store is named."""
+        return self.filter(level__warehouse__in=warehouses_of(store_codes)) if store_codes else self
+
+    def unresolved(self) -> Self:
+        """Those whose level is still low."""
+        return self.filter(resolved_at__isnull=True)

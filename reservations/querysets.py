@@ -9,8 +9,10 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.db.models.functions import Now
 
+from inventory.querysets import warehouses_of
+
 if TYPE_CHECKING:
-    from reservations.models import Reservation  # noqa: F401 - named in the base's string
+    from reservations.models import Reservation, ShortageIncident  # noqa: F401 - named in the bases' strings
 
 
 class ReservationQuerySet(models.QuerySet["Reservation"]):
@@ -53,3 +55,15 @@ class ReservationQuerySet(models.QuerySet["Reservation"]):
                 of_product &= Q(level__product_id=product_id) | Q(level__product__parent_id=product_id)
             found = found.filter(Exists(items.filter(of_product, reservation_id=OuterRef("pk"))))
         return found
+
+
+class ShortageIncidentQuerySet(models.QuerySet["ShortageIncident"]):
+    """Incidents in which holds were broken."""
+
+    def visible_to(self, store_codes: Collection[str]) -> Self:
+        """Those of levels in warehouses that these stores sell from; all where no store is named."""
+        return self.filter(level__warehouse__in=warehouses_of(store_codes)) if store_codes else self
+
+    def unresolved(self) -> Self:
+        """Those that nobody has resolved."""
+        return self.filter(status="OPEN")
