@@ -4,19 +4,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from functools import partial
 from typing import Final, NamedTuple
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from audit import columns, idempotency
+from audit import idempotency
 from audit.errors import DomainError, Fault, Invalid
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import ADJUSTMENT, public_id
 from audit.services import Asker, Entry, Event, publish, record
-from audit.statements import one_statement, write
-from inventory import transactions
+from audit.statements import one_statement
 from inventory.errors import (
     InsufficientStock,
     QuantityLimit,
@@ -28,6 +26,7 @@ from inventory.errors import (
 from inventory.locking import Counters, LockedLevels, lock_levels
 from inventory.models import QUANTITY_LIMIT, Movement, Product, StockLevel, Warehouse
 from inventory.services.ledger import Cause, Ledger
+from inventory.services.levels import MissingLevels, run_with_levels
 
 _SIGNS: Final = {"RECEIPT": 1, "RETURN": 1, "SHIPMENT": -1, "ADJUSTMENT": 1}
 
@@ -84,13 +83,6 @@ class Adjusted:
     now: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class MissingLevels:
-    """What a request adds to doesn't exist yet; by (product, warehouse)."""
-
-    keys: frozenset[tuple[UUID, UUID]]
-
-
 def apply_adjustments(request: AdjustRequest) -> Adjusted | StoredAnswer:
     """Apply all lines, or none. Lines of one level are decided on as one; additions come first.
 
@@ -102,15 +94,11 @@ def apply_adjustments(request: AdjustRequest) -> Adjusted | StoredAnswer:
     IdempotencyKeyReused, IdempotencyInProgress, Busy. Locks: claim, the levels by id.
     """
     _check_signs(request.adjustments)
-    outcome = transactions.run(lambda: adjust(request))
-    while isinstance(outcome, MissingLevels):
-        transactions.run(partial(_create_levels, sorted(outcome.keys)))
-        outcome = transactions.run(lambda: adjust(request))
-    return outcome
+    return run_with_levels(lambda: adjust(request))
 
 
-def adjust(request: AdjustRequest) -> "Adjusted | StoredAnswer | MissingLevels":
-    """The inner service; requires an open transaction. Nothing is done where levels are to be created first."""
+def adjust(request: AdjustRequest) -> Adjusted | StoredAnswer:
+    """The inner service; requires an open transaction. Raises MissingLevels where some are to be created first."""
     verdict = idempotency.claim_all([request.claim])[0]
     if isinstance(verdict, DomainError):
         raise verdict
@@ -119,7 +107,7 @@ def adjust(request: AdjustRequest) -> "Adjusted | StoredAnswer | MissingLevels":
     places = _resolve(request)
     missing = {place[:2] for place, line in zip(places, request.adjustments, strict=True) if _needs_level(place, line)}
     if missing:
-        return MissingLevels(frozenset(missing))
+        raise MissingLevels(missing)
     levels = lock_levels({place.level_id for place in places if place.level_id})
     _check_versions(request.adjustments, places, levels)
     _check_quantities(request.adjustments, places, levels)
@@ -182,27 +170,6 @@ def _resolve(request: AdjustRequest) -> list[Place]:
             raise UnknownWarehouse(unknown.detail, [unknown.at(f"/adjustments/{index}/warehouseId")])
         places.append(Place(stock_id, warehouse_id, parent_id, levels.get((stock_id, warehouse_id))))
     return places
-
-
-_CREATE_LEVELS: Final = """
-INSERT INTO inventory_stocklevel (id, product_id, warehouse_id, on_hand, reserved, min_stock_level, zone, aisle, shelf,
-    version)
-SELECT id, product_id, warehouse_id, 0, 0, 0, '', '', '', 1
-FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[]) WITH ORDINALITY AS t (id, product_id, warehouse_id, n)
-ORDER BY n ON CONFLICT (product_id, warehouse_id) DO NOTHING
-"""
-
-
-def _create_levels(keys: Sequence[tuple[UUID, UUID]]) -> None:
-    """Create levels, in the order given, that nobody else has created meanwhile. Requires an open transaction."""
-    write(
-        _CREATE_LEVELS,
-        [
-            columns.uuids(uuid7() for _ in keys),
-            columns.uuids(product_id for product_id, _ in keys),
-            columns.uuids(warehouse_id for _, warehouse_id in keys),
-        ],
-    )
 
 
 def _check_versions(adjustments: Sequence[Adjustment], places: Sequence[Place], levels: LockedLevels) -> None:
