@@ -86,6 +86,11 @@ def uuids(values: Iterable[UUID | None]) -> UuidArray:
     return UuidArray(_array(UuidArray, [_NULL if v is None else _UUID_LENGTH + v.bytes for v in values]))
 
 
+def raw_uuids(values: Iterable[bytes]) -> UuidArray:
+    """A column of UUIDs, each as its 16 bytes."""
+    return UuidArray(_array(UuidArray, [_UUID_LENGTH + v for v in values]))
+
+
 def texts(values: Iterable[str | None]) -> TextArray:
     """A column of texts; members of a ``TextChoices`` count as their values."""
     return TextArray(_array(TextArray, [_NULL if v is None else _bytes(v.encode()) for v in values]))

@@ -11,6 +11,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import msgspec
+from uuid_utils import uuid7 as fast_uuid7
 from uuid_utils.compat import uuid7
 
 from audit import columns
@@ -68,6 +69,20 @@ ORDER BY n
 """
 
 
+_RECORD_FROM: Final = """
+INSERT INTO audit_auditentry (id, at, action, actor, client_id, source, request_id, store, subject_id, changes)
+SELECT (%s::uuid[])[t.n], %s, %s::text, %s::text, %s::uuid, %s::text, %s::text, t.store, t.subject_id, t.changes
+FROM ({rows}) AS t
+"""
+
+_PUBLISH_FROM: Final = """
+INSERT INTO audit_outboxevent (event_id, type, key, payload, created_at)
+SELECT t.event_id, %s::text, t.key,
+    t.payload || jsonb_build_object('eventId', '{prefix}-' || t.event_id, 'timestamp', %s::text), %s
+FROM (SELECT (%s::uuid[])[t.n] AS event_id, t.n, t.key, t.payload FROM ({rows}) AS t) AS t ORDER BY t.n
+"""
+
+
 last_recorded: ContextVar[UUID | None] = ContextVar("last_recorded", default=None)
 """The id of the last entry that this thread wrote: by it a commit that nobody answered is found again."""
 
@@ -114,3 +129,41 @@ def publish(events: Sequence[Event], *, now: datetime) -> None:
             ),
         ],
     )
+
+
+def record_from(rows: str, *, asker: Asker, action: str, at_most: int, now: datetime) -> None:
+    """Write an audit entry of each of these rows, as a part of ``audit.statements.write_about``.
+
+    ``rows`` is a constant SELECT of (n, store, subject_id, changes): ``n`` counts them from 1, ``changes`` is jsonb.
+    ``at_most`` is how many there can be. Requires an open transaction; locks nothing.
+    """
+    first, ids = _new_ids(at_most)
+    write(
+        _RECORD_FROM.format(rows=rows),
+        [
+            ids,
+            now,
+            action,
+            asker.actor,
+            asker.client_id,
+            asker.source,
+            asker.request_id,
+        ],
+    )
+    last_recorded.set(first)  # The one that is written if any is.
+
+
+def publish_from(rows: str, *, event: str, at_most: int, now: datetime) -> None:
+    """Write an outbox event of this type for each of these rows, as a part of ``audit.statements.write_about``.
+
+    ``rows`` is a constant SELECT of (n, key, payload), as ``record_from`` takes it; ``eventId`` and ``timestamp`` are
+    added as ``publish`` adds them. Requires an open transaction; locks nothing.
+    """
+    _, ids = _new_ids(at_most)
+    write(_PUBLISH_FROM.format(rows=rows, prefix=EVENT), [event, msgspec.to_builtins(now), now, ids])
+
+
+def _new_ids(count: int) -> tuple[UUID, columns.UuidArray]:
+    """The first of so many new ids, and all of them: made as bytes, without an object of the standard library each."""
+    ids = [fast_uuid7().bytes for _ in range(count)]
+    return UUID(bytes=ids[0]), columns.raw_uuids(ids)

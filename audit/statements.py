@@ -4,9 +4,10 @@ Every statement of a transaction costs its way to the server and back through se
 interpreter; the rows themselves cost little (docs/performance.md).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -16,6 +17,15 @@ _Statement = tuple[str, Sequence[Any]]
 has_written: ContextVar[bool] = ContextVar("has_written", default=False)
 """Whether this thread has sent a write since the flag was last lowered: without one there is nothing to commit."""
 _collected: ContextVar[list[_Statement] | None] = ContextVar("collected", default=None)
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """Rows that a statement is about: a SELECT, under the name by which the statement's parts read from it."""
+
+    name: str
+    sql: str
+    parameters: Sequence[Any]
 
 
 def write(sql: str, parameters: Sequence[Any]) -> None:
@@ -33,17 +43,46 @@ def one_statement() -> Iterator[None]:
 
     The parts all see the rows as they were before: none of them may build on what another writes.
     """
+    with _collecting() as collected:
+        yield
+    if collected:
+        _send(_composed(tuple(sql for sql, _ in collected)), _parameters(collected))
+
+
+def write_about(relation: Relation, work: Callable[[], None]) -> int:
+    """Send what ``work`` writes as one statement whose parts may read from the relation; how many rows it had.
+
+    For changes of thousands of rows that never come here: each row costs the database alone. Nothing is sent if
+    ``work`` raises. The parts all see the rows as they were before.
+    """
+    with _collecting() as collected:
+        work()
+    statements = [(relation.sql, relation.parameters), *collected]
+    with connection.cursor() as cursor:
+        cursor.execute(_composed_about(relation.name, tuple(sql for sql, _ in statements)), _parameters(statements))
+        has_written.set(True)
+        count: int = cursor.fetchone()[0]
+        return count
+
+
+@contextmanager
+def _collecting() -> Iterator[list[_Statement]]:
     collected: list[_Statement] = []
     token = _collected.set(collected)
     try:
-        yield
+        yield collected
     finally:
         _collected.reset(token)
-    if collected:
-        _send(
-            _composed(tuple(sql for sql, _ in collected)),
-            [value for _, parameters in collected for value in parameters],
-        )
+
+
+def _parameters(statements: Sequence[_Statement]) -> list[Any]:
+    return [value for _, parameters in statements for value in parameters]
+
+
+def rfc3339(column: str) -> str:
+    """The SQL of a time's text as JSON has it here: in UTC, to the microsecond, without a fraction that is zero."""
+    return f"""to_char({column} AT TIME ZONE 'UTC', CASE WHEN date_trunc('second', {column}) = {column}
+    THEN 'YYYY-MM-DD"T"HH24:MI:SS"Z"' ELSE 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"' END)"""
 
 
 def _send(sql: str, parameters: Sequence[Any]) -> None:
@@ -57,5 +96,15 @@ def _composed(statements: tuple[str, ...]) -> str:
     """One statement that does all of these; the same text for the same statements, so that it is prepared once."""
     if len(statements) == 1:
         return statements[0]
-    parts = ", ".join(f"part_{number} AS ({sql.strip()})" for number, sql in enumerate(statements))
-    return f"WITH {parts} SELECT"
+    return f"WITH {_parts(statements)} SELECT"
+
+
+@cache
+def _composed_about(name: str, statements: tuple[str, ...]) -> str:
+    """One statement that reads the first and does the others, and counts what it read."""
+    relation, *parts = statements
+    return f"WITH {name} AS MATERIALIZED ({relation.strip()}), {_parts(parts)} SELECT count(*) FROM {name}"  # noqa: S608
+
+
+def _parts(statements: Sequence[str]) -> str:
+    return ", ".join(f"part_{number} AS ({sql.strip()})" for number, sql in enumerate(statements))

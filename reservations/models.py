@@ -58,7 +58,7 @@ class Reservation(models.Model):
             ),
         ]
         indexes = [
-            models.Index(name="reservation_due", fields=["expires_at"], condition=Q(status="ACTIVE")),
+            models.Index(name="reservation_due_order", fields=["expires_at", "id"], condition=Q(status="ACTIVE")),
             models.Index(name="reservation_cart", fields=["cart_id"], condition=Q(cart_id__isnull=False)),
             models.Index(name="reservation_order", fields=["order_id"], condition=Q(order_id__isnull=False)),
             models.Index(name="reservation_customer", fields=["customer_id"], condition=Q(customer_id__isnull=False)),

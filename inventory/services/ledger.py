@@ -20,10 +20,15 @@ _UPDATE_LEVELS: Final = """
 UPDATE inventory_stocklevel AS level SET
     on_hand = level.on_hand + t.on_hand, reserved = level.reserved + t.reserved, version = level.version + t.bumps,
     updated_at = %s, last_movement_at = CASE WHEN t.moved THEN %s ELSE level.last_movement_at END
-FROM unnest(%s::uuid[], %s::int[], %s::int[], %s::int[], %s::bool[])
-    AS t (id, on_hand, reserved, bumps, moved)
+FROM {changes} AS t (id, on_hand, reserved, bumps, moved)
 WHERE level.id = t.id
 """
+_WRITE: Final = _UPDATE_LEVELS.format(changes="unnest(%s::uuid[], %s::int[], %s::int[], %s::int[], %s::bool[])")
+_GIVE_BACK: Final = _UPDATE_LEVELS.format(
+    changes="""(
+    SELECT held.level_id, 0, -sum(held.quantity)::int, count(*)::int, false FROM ({held}) AS held GROUP BY 1
+)"""
+)
 
 _INSERT_MOVEMENTS: Final = """
 INSERT INTO inventory_movement (id, level_id, type, quantity, quantity_before, quantity_after, reason, reference_type,
@@ -52,6 +57,15 @@ class _Change:
     reserved: int = 0
     bumps: int = 0
     moved: bool = False
+
+
+def give_back_from(held: str, *, now: datetime) -> None:
+    """Lower what is reserved by all of these rows, as a part of ``audit.statements.write_about``.
+
+    ``held`` is a constant SELECT of (level_id, quantity), in units, of which each bumps the version as
+    ``Ledger.reserve`` does. Requires the levels' locks.
+    """
+    write(_GIVE_BACK.format(held=held), [now, now])
 
 
 class Ledger:
@@ -87,7 +101,7 @@ class Ledger:
         changes = {level: c for level, c in self._changes.items() if c.moved or c.reserved or c.on_hand}
         if changes:
             write(
-                _UPDATE_LEVELS,
+                _WRITE,
                 [
                     now,
                     now,

@@ -15,29 +15,41 @@ from django.db import connection
 
 from audit import columns
 from audit.errors import Busy
-from audit.services import Asker, Entry, Event, publish, record
-from audit.statements import one_statement
+from audit.identifiers import RESERVATION
+from audit.services import Asker, Entry, Event, publish_from, record_from
+from audit.statements import rfc3339, write_about
 from inventory import transactions
 from inventory.errors import InsufficientStock
-from inventory.locking import LockedLevels, lock_levels
-from inventory.services.ledger import Ledger
+from inventory.locking import LockedIds, lock_levels_from
+from inventory.services.ledger import Ledger, give_back_from
 from inventory.transactions import PATIENT, Patience
 from reservations.services import documents
-from reservations.services.documents import Hold, Status
+from reservations.services.documents import Hold, LockedHolds, Place, Status
 
 R = TypeVar("R")
 
 SWEEPER: Final = Asker(actor="sweeper", client_id=None, request_id="", source="sweeper")
 REASON: Final = "expired"
+EXPIRED: Final = "inventory_reservation_expired"
+RELEASED: Final = "InventoryReleasedEvent"
 _FREED_AT_ONCE: Final = 1000
 _SWEEP_PATIENCE: Final = Patience(lock_timeout_seconds=1.0, retries=0)
-Place = tuple[datetime, UUID]
 _START: Final[Place] = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
 
 _DUE_ON_LEVELS: Final = """
 SELECT DISTINCT reservation_id FROM reservations_reservationitem
 WHERE level_id = ANY(%s) AND held_until <= statement_timestamp() LIMIT %s
 """
+
+_ENTRIES: Final = f"""
+SELECT n, store, id AS subject_id, jsonb_build_object('expiresAt', {rfc3339("expires_at")}, 'items', items) AS changes
+FROM due
+"""  # noqa: S608 - constants only
+_EVENTS: Final = f"""
+SELECT n, '{RESERVATION}-' || id AS key, jsonb_build_object('reservationId', '{RESERVATION}-' || id, 'storeId', store,
+    'cartId', cart_id, 'orderId', order_id, 'items', items, 'reason', '{REASON}') AS payload
+FROM due
+"""  # noqa: S608
 
 
 def with_due_holds_freed(
@@ -95,10 +107,9 @@ def _due_on(level_ids: Collection[UUID], *, limit: int) -> list[UUID]:
 
 def _expire_these(ids: Sequence[UUID]) -> None:
     """Expire those of these holds that are still due."""
-    holds = documents.lock_holds(ids)
-    levels = lock_levels({item.level_id for hold in holds.values() for item in hold.items})
-    due = [hold for hold in holds.values() if hold.is_due(levels.now)]
-    _write(due, levels)
+    holds = documents.lock_for_expiry(ids)
+    if holds:
+        _expire_locked(holds, _lock_levels_of(holds))
 
 
 def expire(holds: Sequence[Hold], ledger: Ledger, now: datetime) -> list[Hold]:
@@ -115,24 +126,33 @@ def expire(holds: Sequence[Hold], ledger: Ledger, now: datetime) -> list[Hold]:
 def expired_entry(hold: Hold, asker: Asker) -> Entry:
     """The audit entry of a hold that is recorded EXPIRED."""
     changes = {"expiresAt": hold.expires_at, "items": [item.facts() for item in hold.items]}
-    return Entry(asker, "inventory_reservation_expired", hold.id, changes, store=hold.store)
+    return Entry(asker, EXPIRED, hold.id, changes, store=hold.store)
 
 
 def released_event(hold: Hold) -> Event:
     """What a hold gave back, and why."""
-    return Event("InventoryReleasedEvent", hold.public_id, {**hold.facts(), "reason": hold.reason})
+    return Event(RELEASED, hold.public_id, {**hold.facts(), "reason": hold.reason})
 
 
-def _write(due: Sequence[Hold], levels: LockedLevels) -> None:
-    if not due:
-        return
-    ledger = Ledger(levels)
-    ended = expire(due, ledger, levels.now)
-    with one_statement():
-        ledger.write(levels.now)
-        documents.close(ended, now=levels.now)
-        record([expired_entry(hold, SWEEPER) for hold in ended], now=levels.now)
-        publish([released_event(hold) for hold in ended], now=levels.now)
+def _lock_levels_of(holds: LockedHolds, *, wait: bool = True) -> LockedIds:
+    return lock_levels_from(documents.LEVELS_OF, [holds.ids], wait=wait)
+
+
+def _expire_locked(holds: LockedHolds, levels: LockedIds) -> int:
+    """Expire those of these holds that are due and whose levels are locked, all with one statement; how many it were.
+
+    Its rows never come here: what the database reads of a hold it writes to its ends. What the entries and events say
+    is what ``expired_entry`` and ``released_event`` say.
+    """
+
+    def write() -> None:
+        now = levels.now
+        give_back_from(documents.HELD_BY_DUE, now=now)
+        documents.expire_due(reason=REASON, now=now)
+        record_from(_ENTRIES, asker=SWEEPER, action=EXPIRED, at_most=holds.count, now=now)
+        publish_from(_EVENTS, event=RELEASED, at_most=holds.count, now=now)
+
+    return write_about(documents.due_among(holds, levels), write)
 
 
 def expire_due_holds(batch_size: int | None = None) -> int:
@@ -158,11 +178,4 @@ def _sweep(after: Place, limit: int, *, wait: bool) -> tuple[Place | None, int]:
     holds = documents.lock_due_holds(after, limit)
     if not holds:
         return None, 0
-    levels = lock_levels({item.level_id for hold in holds.values() for item in hold.items}, wait=wait)
-    due = [
-        hold
-        for hold in holds.values()
-        if hold.is_due(levels.now) and all(item.level_id in levels.by_id for item in hold.items)
-    ]
-    _write(due, levels)
-    return max((hold.expires_at, hold.id) for hold in holds.values()), len(due)
+    return holds.last, _expire_locked(holds, _lock_levels_of(holds, wait=wait))

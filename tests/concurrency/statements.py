@@ -25,7 +25,10 @@ _STEPS: Final = (
     (Step.CART, re.compile(r"pg_advisory_xact_lock")),
     (Step.HOLDS, re.compile(r"FROM reservations_reservation\b.*FOR NO KEY UPDATE", re.DOTALL)),
     (Step.LEVELS, re.compile(r"FROM inventory_stocklevel\b.*FOR NO KEY UPDATE", re.DOTALL)),
-    (Step.WRITE, re.compile(r"^\s*(WITH part_0 AS \()?\s*(INSERT|UPDATE|DELETE)\b")),
+    (
+        Step.WRITE,
+        re.compile(r"^\s*(WITH (\w+ AS MATERIALIZED \(.*\), )?part_0 AS \()?\s*(INSERT|UPDATE|DELETE)\b", re.DOTALL),
+    ),
 )
 _ANY_LOCK: Final = re.compile(r"\bFOR (NO KEY )?UPDATE|\bFOR (KEY )?SHARE|pg_(try_)?advisory|LOCK TABLE")
 _STOCK_WRITE: Final = re.compile(r"(^\s*|\()(UPDATE inventory_stocklevel|INSERT INTO inventory_movement)")

@@ -1,17 +1,35 @@
 """The sweeper tidies: bounded batches, each hold once."""
 
+from datetime import UTC, datetime
 from io import StringIO
+from typing import Any
 
+import msgspec
 import pytest
 from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from audit.models import OutboxEvent
+from audit.services import Asker
 from inventory.models import StockLevel
 from reservations.models import Reservation, ReservationItem
-from reservations.services.expiry import expire_due_holds
+from reservations.services import documents, expiry
+from reservations.services.documents import Status
+from reservations.services.expiry import SWEEPER, expire_due_holds
+from reservations.services.sourcing import Line
 from reservations.tasks import expire_due_holds as task
-from tests.factories import counters, hold, make_due, make_level, recorded, told
+from tests.factories import (
+    counters,
+    hold,
+    make_due,
+    make_level,
+    make_product,
+    make_variant,
+    receive,
+    recorded,
+    told,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 
@@ -48,6 +66,72 @@ def test_a_second_sweep_finds_nothing_to_do() -> None:
     assert expire_due_holds() == 0
     assert StockLevel.objects.values_list().get() == before
     assert len(recorded("inventory_reservation_expired")) == 1
+
+
+@pytest.mark.parametrize("fraction", [0, 1, 120_000, 999_999])
+def test_the_database_writes_of_an_expiry_what_python_would(fraction: int) -> None:
+    parent = make_product()
+    variant = receive(make_variant(parent), 10, "wh-002")
+    lines = (Line(make_level(10).product_id, None, 3), Line(parent.id, variant.product_id, 2, "wh-002"))
+    held = hold(lines=lines, cart_id='cart "1" \\ é', order_id="order-1")
+    plain = hold((make_level(10), 1))
+    past = datetime(2026, 1, 31, 23, 59, 59, fraction, tzinfo=UTC)
+    Reservation.objects.update(expires_at=past)
+    ReservationItem.objects.update(held_until=past)
+    before = documents.read_holds([held.id, plain.id])
+    assert len(before[held.id].items) == 2
+    assert expire_due_holds() == 2
+    after = documents.read_holds([held.id, plain.id])
+    entries = {entry.subject_id: entry for entry in recorded(expiry.EXPIRED)}
+    events = {event.key: event for event in OutboxEvent.objects.filter(type=expiry.RELEASED)}
+    for id_, ended in after.items():
+        now = ended.released_at
+        assert now is not None
+        assert ended == documents.ended(before[id_], Status.EXPIRED, now=now, reason="expired")
+        wanted, entry = expiry.expired_entry(ended, SWEEPER), entries[id_]
+        assert entry.changes == as_json(wanted.changes)
+        asker = Asker(entry.actor, entry.client_id, entry.request_id, entry.source)
+        assert (asker, entry.action, entry.store, entry.at) == (SWEEPER, wanted.action, wanted.store, now)
+        told_of, event = expiry.released_event(ended), events[ended.public_id]
+        added = {"eventId": f"ev-{event.event_id}", "timestamp": now}
+        assert event.payload == as_json({**told_of.payload, **added})
+        assert (event.type, event.key, event.created_at) == (told_of.type, told_of.key, now)
+        assert entry.id.version == event.event_id.version == 7
+
+
+def as_json(value: Any) -> Any:
+    return msgspec.json.decode(msgspec.json.encode(value))
+
+
+def test_holds_freed_for_a_buyer_are_recorded_as_the_sweepers() -> None:
+    level = make_level(10)
+    due = hold((level, 8))
+    make_due(due.id)
+    hold((level, 5))
+    (entry,) = recorded("inventory_reservation_expired")
+    assert (entry.actor, entry.source, entry.subject_id) == ("sweeper", "sweeper", due.id)
+    (event,) = told("InventoryReleasedEvent")
+    assert (event["reservationId"], event["reason"]) == (due.public_id, "expired")
+    assert counters(level) == (10, 5)
+
+
+def test_holds_of_one_level_bump_its_version_once_each() -> None:
+    level, other = make_level(10), make_level(10)
+    make_due(hold((level, 3), (other, 1)).id, hold((level, 2)).id)
+    before = {row.id: row.version for row in StockLevel.objects.all()}
+    expire_due_holds()
+    after = {row.id: row.version for row in StockLevel.objects.all()}
+    assert (after[level.id] - before[level.id], after[other.id] - before[other.id]) == (2, 1)
+
+
+def test_a_locked_hold_that_is_not_due_is_left_alone() -> None:
+    level = make_level(10)
+    held = hold((level, 3))
+    holds = documents.lock_for_expiry([held.id])
+    assert holds is not None
+    assert expiry._expire_locked(holds, expiry._lock_levels_of(holds)) == 0
+    assert counters(level) == (10, 3)
+    assert not recorded("inventory_reservation_expired")
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3, 7, 8])
