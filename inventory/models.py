@@ -4,7 +4,6 @@ import re
 
 import pgtrigger
 from django.conf import settings
-from django.contrib.postgres.indexes import BrinIndex
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import F, Q
@@ -246,8 +245,8 @@ class StockLevel(models.Model):
 class Movement(models.Model):
     """One change of on hand. Rows are never changed, and only ``archive`` deletes them: by trigger.
 
-    Rows come in order of time, so a BRIN index finds a span of it at next to no cost for each row written. It keeps
-    several intervals a block range (``minmax_multi``), as new rows take the place of archived ones.
+    Rows are read from the newest and archived from the oldest, of one level or of all. New rows go to the end of the
+    index of time, which costs a writer little.
     """
 
     class Type(models.TextChoices):
@@ -286,13 +285,8 @@ class Movement(models.Model):
         ]
         indexes = [
             models.Index(fields=["level", "created_at"], name="movement_of_level"),
-            models.Index(fields=["reference_type", "reference"], name="movement_reference", condition=~Q(reference="")),
-            BrinIndex(
-                fields=["created_at"],
-                opclasses=["timestamptz_minmax_multi_ops"],
-                autosummarize=True,
-                name="movement_time",
-            ),
+            models.Index(fields=["reference", "reference_type"], name="movement_reference", condition=~Q(reference="")),
+            models.Index(fields=["created_at", "id"], name="movement_time"),
         ]
         triggers = append_only()
 

@@ -1,13 +1,14 @@
 """Chainable reads of what is where, and of what happens to it."""
 
 from collections.abc import Collection
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 from django.apps import apps
 from django.db import models
-from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models import BigIntegerField, F, OuterRef, Q, Subquery, Sum
+from django.db.models.functions import Coalesce, Now
 
 if TYPE_CHECKING:
     from inventory.models import (  # noqa: F401 - named in the bases' strings
@@ -62,6 +63,21 @@ class StockLevelQuerySet(models.QuerySet["StockLevel"]):
     def of_product(self, product_id: UUID) -> Self:
         """The levels of one product or variant, in order of their warehouses' codes."""
         return self.filter(product_id=product_id).select_related("warehouse").order_by("warehouse__code")
+
+    def with_ledger_balance(self, at: datetime | None = None) -> Self:
+        """Each with ``ledger_on_hand``: what its opening and the movements after it add up to, in units; with ``at``,
+        those up to and including that moment.
+
+        It means nothing for a moment before the level's opening: those movements are archived.
+        """
+        movements: models.Manager[Any] = apps.get_model("inventory", "Movement")._default_manager
+        of_level = movements.filter(level=OuterRef("pk"))
+        if at is not None:
+            of_level = of_level.filter(created_at__lte=at)
+        moved = of_level.order_by().values("level").annotate(total=Sum("quantity")).values("total")
+        return self.annotate(
+            ledger_on_hand=Coalesce(F("opening__on_hand"), 0) + Coalesce(Subquery(moved, BigIntegerField()), 0)
+        )
 
 
 class MovementQuerySet(models.QuerySet["Movement"]):

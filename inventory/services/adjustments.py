@@ -220,6 +220,7 @@ def _apply(request: AdjustRequest, places: Sequence[Place], levels: LockedLevels
                 type=line.type,
                 actor=request.asker.actor,
                 reason=line.reason,
+                reference_type="adjustment",
                 reference=line.reference,
                 cost_per_unit=line.cost_per_unit,
                 adjustment_id=request.id,

@@ -26,7 +26,7 @@ class Change:
     quantity: int
     reason: str
     actor: str
-    reference_type: str = ""
+    reference_type: str = "adjustment"
     reference: str = ""
     cost_per_unit: Decimal | None = None
 

@@ -1,13 +1,15 @@
 """The one writer of counters: what it collects is written once, and each change of on hand has its movement."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from inventory.locking import lock_levels
-from inventory.models import Movement, StockLevel
+from inventory.models import LedgerOpening, Movement, StockLevel
 from inventory.services.ledger import Cause, Ledger
-from tests.factories import counters, make_level
+from tests.factories import counters, make_level, receive
 
 pytestmark = pytest.mark.django_db
 CAUSE = Cause(type="ADJUSTMENT", actor="tests", reason="r", reference_type="t", reference="ref")
@@ -71,3 +73,22 @@ def test_locked_levels_are_those_there_are() -> None:
     locked = lock_levels([level.id, level.product_id])
     assert list(locked.by_id) == [level.id]
     assert lock_levels([]).by_id == {}
+
+
+def test_on_hand_is_what_the_ledger_adds_up_to_now_and_at_any_moment() -> None:
+    level, still = make_level(10), make_level(7)
+    (first,) = Movement.objects.filter(level=level)
+    receive(level.product_id, 5)
+    assert dict(StockLevel.objects.with_ledger_balance().values_list("id", "ledger_on_hand")) == {
+        level.id: 15,
+        still.id: 7,
+    }
+    moments = {first.created_at: 10, first.created_at - timedelta(microseconds=1): 0}
+    for at, units in moments.items():
+        assert StockLevel.objects.with_ledger_balance(at).get(pk=level.pk).ledger_on_hand == units
+
+
+def test_a_ledger_that_was_archived_starts_with_its_opening() -> None:
+    level = make_level(10)
+    LedgerOpening.objects.create(level=level, as_of=level.created_at, on_hand=3)
+    assert StockLevel.objects.with_ledger_balance().get(pk=level.pk).ledger_on_hand == 13
