@@ -77,7 +77,7 @@ GROUP_COMMIT = env.bool("GROUP_COMMIT", default=True)
 GROUP_COMMIT_LEADERS = env.int("GROUP_COMMIT_LEADERS", default=1)
 GROUP_COMMIT_LOCK_TIMEOUT = env.float("GROUP_COMMIT_LOCK_TIMEOUT", default=0.1)
 SWEEP_INTERVAL_SECONDS = env.int("SWEEP_INTERVAL_SECONDS", default=15)
-SWEEP_BATCH_SIZE = env.int("SWEEP_BATCH_SIZE", default=2000)
+SWEEP_BATCH_SIZE = env.int("SWEEP_BATCH_SIZE", default=1000)
 IDEMPOTENCY_KEY_HOURS = env.int("IDEMPOTENCY_KEY_HOURS", default=24)
 
 # --- API -------------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ frees the due holds in the way first.
 """
 
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -158,19 +159,43 @@ def _expire_locked(holds: LockedHolds, levels: LockedIds) -> int:
 def expire_due_holds(batch_size: int | None = None) -> int:
     """Sweep all due holds once, the longest due first, a bounded batch a transaction. Returns how many were expired.
 
+    Where the first batch is full, a second connection sweeps along: one keeps one core of the database busy.
+
     Safe when several run: each skips what another has locked. Levels that can't be locked in time are left, with all
     the holds on them, for the next round.
     """
+    limit = batch_size or settings.SWEEP_BATCH_SIZE
+    place, expired = _sweep_batch(_START, limit)
+    if place is None or expired < limit:
+        return expired + _sweep_from(place, limit)
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="sweep") as second:
+        helped = second.submit(_sweep_aside, place, limit)
+        expired += _sweep_from(place, limit)
+        return expired + helped.result()
+
+
+def _sweep_aside(place: Place, limit: int) -> int:
+    try:
+        return _sweep_from(place, limit)
+    finally:
+        connection.close()
+
+
+def _sweep_from(place: Place | None, limit: int) -> int:
     total = 0
-    place: Place | None = _START
     while place is not None:
-        sweep = partial(_sweep, place, batch_size or settings.SWEEP_BATCH_SIZE)
-        try:
-            place, expired = transactions.run(partial(sweep, wait=True), _SWEEP_PATIENCE)
-        except Busy:
-            place, expired = transactions.run(partial(sweep, wait=False))
+        place, expired = _sweep_batch(place, limit)
         total += expired
     return total
+
+
+def _sweep_batch(place: Place, limit: int) -> tuple[Place | None, int]:
+    """Expire one batch in a transaction; what ``_sweep`` returns."""
+    sweep = partial(_sweep, place, limit)
+    try:
+        return transactions.run(partial(sweep, wait=True), _SWEEP_PATIENCE)
+    except Busy:
+        return transactions.run(partial(sweep, wait=False))
 
 
 def _sweep(after: Place, limit: int, *, wait: bool) -> tuple[Place | None, int]:

@@ -1,11 +1,17 @@
 """Sweepers: they share the work, wait for nobody, and do no harm."""
 
+import threading
+from typing import Any
+
+import psycopg
 import pytest
+from django.db.backends.signals import connection_created
 
 from reservations.models import Reservation
 from reservations.services.expiry import expire_due_holds
 from reservations.services.holds import place_holds
-from tests.concurrency.threads import stranger, together
+from tests.books import assert_books_balance
+from tests.concurrency.threads import await_true, stranger, together
 from tests.factories import counters, hold, hold_request, make_due, make_level
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
@@ -21,6 +27,40 @@ def test_two_sweepers_share_the_work_and_double_nothing() -> None:
     assert Reservation.objects.filter(status="EXPIRED").count() == 200
     assert counters(level) == (1000, 0)
     assert counters(other) == (1000, 0)
+
+
+def test_second_connection_helps_with_a_backlog_and_is_closed() -> None:
+    level, other = make_level(1000), make_level(1000)
+    outcomes = place_holds([hold_request((level, 1), (other, 2)) for _ in range(50)])
+    make_due(*(outcome.hold.id for outcome in outcomes))
+    connected: list[str] = []
+
+    def note(**_: Any) -> None:
+        connected.append(threading.current_thread().name)
+
+    with stranger() as watcher:
+        before = connections_of(watcher)
+        connection_created.connect(note)
+        try:
+            assert expire_due_holds(batch_size=50) == 50
+            assert len(connected) == 1
+            assert connected[0].startswith("sweep")
+            make_due(hold((level, 1)).id)
+            assert expire_due_holds(batch_size=50) == 1
+        finally:
+            connection_created.disconnect(note)
+        assert len(connected) == 1, "less than a batch is no backlog"
+        await_true(lambda: connections_of(watcher) == before, "the second connection to close")
+    assert counters(level) == (1000, 0)
+    assert counters(other) == (1000, 0)
+    assert_books_balance()
+
+
+def connections_of(watcher: psycopg.Connection[Any]) -> int:
+    row = watcher.execute("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()").fetchone()
+    assert row is not None
+    watcher.rollback()
+    return int(row[0])
 
 
 def test_holds_on_a_level_locked_elsewhere_are_left_for_the_next_round() -> None:
