@@ -3,7 +3,9 @@
 import base64
 import binascii
 import re
+import struct
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from http import HTTPStatus
 from typing import Any, ClassVar, Final, TypeVar, cast
@@ -37,6 +39,8 @@ _KEY: Final = re.compile(r"[ -~]{1,255}")
 _PLACE: Final = re.compile(r" - at `(key in )?\$(.*)`$", re.DOTALL)
 _UNKNOWN_FIELD: Final = re.compile(r"unknown field `(.*?)`")
 _JSON: Final = "application/json"
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MOMENT: Final = struct.Struct("!q16s")
 
 
 class AnyCaseUuid(UUIDConverter):
@@ -205,6 +209,31 @@ def respond(answer: msgspec.Struct, status: int = 200) -> HttpResponse:
 def cursor_of(identifier: UUID) -> str:
     """The cursor of the page after the item with this id."""
     return base64.urlsafe_b64encode(identifier.bytes).decode().rstrip("=")
+
+
+def cursor_of_moment(at: datetime, identifier: UUID) -> str:
+    """The cursor of the page after the item of this moment with this id."""
+    micros = (at - _EPOCH) // timedelta(microseconds=1)
+    return base64.urlsafe_b64encode(_MOMENT.pack(micros, identifier.bytes)).decode().rstrip("=")
+
+
+def after_moment(query: PageQuery) -> tuple[datetime, UUID] | None:
+    """The (moment, id) that a page starts behind. Raises Invalid for a cursor that isn't one of this service."""
+    if query.cursor is None:
+        return None
+    try:
+        micros, identifier = _MOMENT.unpack(base64.urlsafe_b64decode(query.cursor + "=="))
+        return _EPOCH + timedelta(microseconds=micros), UUID(bytes=identifier)
+    except (ValueError, OverflowError, struct.error) as error:
+        raise Invalid("This cursor is not one.", [Fault("?cursor", "invalid", "not a cursor")]) from error
+
+
+def as_utc(time: datetime | None, pointer: str) -> datetime | None:
+    """A time as the database keeps it. Raises Invalid for one that UTC has no year for."""
+    try:
+        return time and time.astimezone(UTC)
+    except OverflowError as error:
+        raise Invalid("A time is out of its range.", [Fault(pointer, "invalid", "out of range")]) from error
 
 
 def after(query: PageQuery) -> UUID | None:

@@ -9,6 +9,7 @@ EVENT: Final = "ev"
 TRANSFER: Final = "tr"
 COUNT: Final = "cnt"
 INCIDENT: Final = "inc"
+MOVEMENT: Final = "mv"
 
 
 def public_id(prefix: str, identifier: UUID) -> str:

@@ -1,6 +1,6 @@
 """The routes of levels, adjustments and the catalogue: decode, one call, answer."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Final
 from uuid import UUID
@@ -20,6 +20,7 @@ from audit.http import (
     ApiView,
     after,
     answered,
+    as_utc,
     cursor_of,
     decode,
     decode_query,
@@ -300,18 +301,9 @@ class ProductView(ApiView):
             name=body.name,
             barcode=body.barcode,
             is_active=body.is_active,
-            listing_expires_at=_utc(body.listing_expires_at),
+            listing_expires_at=as_utc(body.listing_expires_at, "/listingExpiresAt"),
         )
         return answered(saved, _put_product)
-
-
-def _utc(time: datetime | None) -> datetime | None:
-    """A time as the database keeps it. Raises Invalid for one that UTC has no year for."""
-    try:
-        return time and time.astimezone(UTC)
-    except OverflowError as error:
-        fault = Fault("/listingExpiresAt", "invalid", "out of range")
-        raise Invalid("A time is out of its range.", [fault]) from error
 
 
 def _product_out(product: Product) -> contract.ProductOut:

@@ -33,6 +33,7 @@ ALLOWED: dict[tuple[str, str], set[Role]] = {
     ("GET", INVENTORY + "reservations/<str:reservation_id>"): ALL,
     ("PUT", INVENTORY + "adjust"): {WAREHOUSE, MANAGER},
     ("GET", INVENTORY + "levels"): ALL,
+    ("GET", INVENTORY + "movements"): ALL,
     ("GET", INVENTORY + "<any-case-uuid:product_id>"): ALL,
     ("PATCH", INVENTORY + "<any-case-uuid:product_id>/levels/<str:warehouse_id>"): {MANAGER},
     ("GET", CATALOGUE + "products"): ALL,

@@ -1,0 +1,245 @@
+"""Movements as they are read: filters, pages, what clients of some stores see, and the indexes that find them."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+from uuid import UUID
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from audit.models import Role
+from inventory.models import Movement, StockLevel
+from inventory.services.movements import MovementFilter, read_movements
+from reservations.services.resolution import ConsumeRequest, Selector, consume_hold
+from tests.conftest import Api
+from tests.contract.problems import pointers, problem
+from tests.factories import ASKER, hold, make_level, make_product, make_store, make_variant, make_warehouse, receive
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
+
+
+def page(api: Api, query: str = "") -> dict[str, Any]:
+    response = api.get(f"movements?{query}")
+    assert response.status_code == 200, response.content
+    answer: dict[str, Any] = response.json()  # type: ignore[attr-defined]
+    return answer
+
+
+def quantities(api: Api, query: str = "") -> list[int]:
+    """The quantities that a query lists."""
+    return [item["quantity"] for item in page(api, query)["items"]]
+
+
+def adjust(api: Api, level: StockLevel, quantity: int, kind: str, **fields: Any) -> None:
+    line = {"productId": str(level.product_id), "warehouseId": "wh-001", "quantity": quantity, "type": kind}
+    assert api.put("adjust", {"adjustments": [{**line, "reason": "because", **fields}]}).status_code == 200
+
+
+def moments(quantity: int) -> str:
+    at: datetime = Movement.objects.get(quantity=quantity).created_at
+    return quote(at.isoformat())
+
+
+def test_each_change_of_on_hand_says_what_by_whom_and_what_for(make_api: Callable[..., Api]) -> None:
+    api = make_api(name="scanner")
+    level = make_level(10)
+    adjust(api, level, 5, "RECEIPT", reference="PO-1", costPerUnit="2.50")
+    made = hold((level, 2))
+    consume_hold(ConsumeRequest(ASKER, "order-1", Selector(reservation_id=made.id)))
+    sold, received, _ = page(api)["items"]
+    assert sold.pop("movementId").startswith("mv-")
+    assert sold.pop("createdAt").endswith("Z")
+    assert sold == {
+        "productId": str(level.product_id),
+        "warehouseId": "wh-001",
+        "type": "SHIPMENT",
+        "quantity": -2,
+        "quantityBefore": 15,
+        "quantityAfter": 13,
+        "reason": "sold",
+        "referenceType": "order",
+        "reference": "order-1",
+        "actor": "tests",
+    }
+    assert received["adjustmentId"].startswith("adj-")
+    told = {name: received[name] for name in ("referenceType", "reference", "costPerUnit", "actor", "reason")}
+    assert told == {
+        "referenceType": "adjustment",
+        "reference": "PO-1",
+        "costPerUnit": "2.50",
+        "actor": "scanner",
+        "reason": "because",
+    }
+
+
+def test_filters_combine(api: Api) -> None:
+    level, other = make_level(1), make_level(2)
+    receive(level.product_id, 3, "wh-002")
+    adjust(api, level, 4, "RECEIPT", reference="PO-1")
+    adjust(api, other, 5, "RETURN", reference="PO-1")
+    product = f"productId={level.product_id}"
+    assert quantities(api) == [5, 4, 3, 2, 1]
+    assert quantities(api, product) == [4, 3, 1]
+    assert quantities(api, f"{product}&warehouseId=wh-001") == [4, 1]
+    assert quantities(api, "warehouseId=wh-002") == [3]
+    assert quantities(api, "warehouseId=nowhere") == []
+    assert quantities(api, "type=RETURN") == [5]
+    assert quantities(api, f"{product}&type=RETURN") == []
+    assert quantities(api, "reference=PO-1") == [5, 4]
+    assert quantities(api, f"{product}&reference=PO-1") == [4]
+    assert quantities(api, "reference=") == [3, 2, 1]
+    assert quantities(api, f"since={moments(3)}") == [5, 4, 3]
+    assert quantities(api, f"until={moments(3)}") == [2, 1]
+    assert quantities(api, f"{product}&since={moments(3)}&until={moments(4)}") == [3]
+
+
+def test_a_parent_stands_for_its_variants_and_a_variant_for_itself(api: Api) -> None:
+    make_warehouse()
+    parent = make_product()
+    small, large = make_variant(parent), make_variant(parent)
+    receive(small, 1)
+    receive(large, 2)
+    assert quantities(api, f"productId={parent.id}") == [2, 1]
+    assert quantities(api, f"productId={parent.id}&variantId={small.id}") == [1]
+    assert quantities(api, f"productId={small.id}") == [1]
+    assert quantities(api, f"productId={large.id}&variantId={small.id}") == []
+    (item,) = page(api, f"variantId={small.id}")["items"]
+    assert (item["productId"], item["variantId"]) == (str(parent.id), str(small.id))
+
+
+@pytest.mark.parametrize("by_product", [False, True])
+def test_pages_follow_each_other_without_gap_or_repetition(api: Api, *, by_product: bool) -> None:
+    level = make_level(1)
+    receive(level.product_id, 2, "wh-002")
+    lines = [{"productId": str(level.product_id), "warehouseId": "wh-001", "type": "RECEIPT", "reason": "r"}] * 5
+    # One request: the same moment, to the microsecond.
+    body = {"adjustments": [{**line, "quantity": n} for n, line in enumerate(lines, 3)]}
+    assert api.put("adjust", body).status_code == 200
+    filters = f"productId={level.product_id}" if by_product else ""
+    seen: list[str] = []
+    cursor = ""
+    while cursor is not None:
+        answer = page(api, f"limit=3{cursor and '&cursor='}{cursor}&{filters}".rstrip("&"))
+        seen += [item["movementId"] for item in answer["items"]]
+        cursor = answer["next"]
+    newest_first = Movement.objects.order_by("-created_at", "-id").values_list("id", flat=True)
+    assert seen == [f"mv-{id_}" for id_ in newest_first]
+    assert len(seen) == 7
+
+
+@pytest.mark.parametrize(
+    ("query", "pointer"),
+    [
+        ("cursor=x", "?cursor"),
+        ("cursor=AAAA", "?cursor"),
+        ("cursor=" + "f" * 32, "?cursor"),
+        ("since=2026-01-01", "?since"),
+        ("since=2026-01-01T00:00:00", "?since"),
+        ("until=0001-01-01T00:00:00%2B14:00", "?until"),
+        ("type=THEFT", "?type"),
+        ("limit=0", "?limit"),
+        ("productId=1", "?productId"),
+        ("level=1", "?level"),
+    ],
+)
+def test_what_no_filter_can_be_is_refused(api: Api, query: str, pointer: str) -> None:
+    response = api.get(f"movements?{query}")
+    problem(response, 400, "invalid")
+    assert pointers(response) == [pointer]
+
+
+def test_clients_of_some_stores_see_their_warehouses_movements(make_api: Callable[..., Api]) -> None:
+    make_store("outlet", "wh-003", "wh-002", is_default=False)
+    level = make_level(1)
+    receive(level.product_id, 2, "wh-002")
+    receive(level.product_id, 3, "wh-003")
+    outlet = make_api(Role.CHECKOUT, stores=("outlet",))
+    assert quantities(outlet) == [3, 2]
+    assert quantities(outlet, f"productId={level.product_id}") == [3, 2]
+    assert quantities(outlet, "warehouseId=wh-001") == []
+    assert quantities(make_api(Role.CHECKOUT, stores=("outlet", "main"))) == [3, 2, 1]
+
+
+def test_a_page_is_one_query_however_many_movements_it_has(api: Api) -> None:
+    level = make_level(1)
+
+    def queries(query: str) -> int:
+        api.get("movements")  # So that the token is known.
+        with CaptureQueriesContext(connection) as sent:
+            page(api, query)
+        return len(sent)
+
+    few = queries("limit=200"), queries(f"productId={level.product_id}")
+    for _ in range(5):
+        receive(level.product_id, 1)
+        make_level(1)
+    assert few == (queries("limit=200"), queries(f"productId={level.product_id}"))
+    assert few == (1, 1)
+
+
+# --- a big table -----------------------------------------------------------------------------------------------------
+
+_FILL = """
+INSERT INTO inventory_movement (id, level_id, type, quantity, quantity_before, quantity_after, reason, reference_type,
+    reference, actor, created_at)
+SELECT gen_random_uuid(), levels.ids[1 + n %% cardinality(levels.ids)], 'SHIPMENT', -1, 1, 0, '', 'order',
+    'order-' || n, 'shop', now() - n * interval '1 minute'
+FROM generate_series(1, %s) n, (SELECT array_agg(id ORDER BY id) AS ids FROM inventory_stocklevel) levels
+"""
+
+
+@pytest.fixture
+def big(store: Any) -> StockLevel:
+    """A level among 60 in two warehouses, with 20,000 movements."""
+    levels = [make_level(1, f"wh-00{1 + n % 2}") for n in range(60)]
+    with connection.cursor() as cursor:
+        cursor.execute(_FILL, [20_000])
+        for table in ("movement", "stocklevel", "product", "warehouse", "store", "storewarehouse"):
+            cursor.execute(f"ANALYZE inventory_{table}")
+    return levels[7]
+
+
+@pytest.mark.parametrize(
+    ("index", "wanted"),
+    [
+        ("movement_time", {}),
+        ("movement_time", {"type": "SHIPMENT"}),
+        ("movement_time", {"warehouse": "wh-001"}),
+        ("movement_time", {"store_codes": ("main",)}),
+        ("movement_time", {"since": timedelta(days=2)}),
+        ("movement_time", {"until": timedelta(days=9)}),
+        ("movement_time", {"since": timedelta(days=2), "until": timedelta(days=1), "warehouse": "wh-002"}),
+        ("movement_time", {"behind": timedelta(days=5)}),
+        ("movement_reference", {"reference": "order-67"}),
+        ("movement_reference", {"reference": "order-67", "product_id": True}),
+        ("movement_of_level", {"product_id": True}),
+        ("movement_of_level", {"variant_id": True, "type": "SHIPMENT", "warehouse": "wh-002"}),
+        ("movement_of_level", {"product_id": True, "store_codes": ("main",), "since": timedelta(days=9)}),
+        ("movement_of_level", {"product_id": True, "behind": timedelta(days=5)}),
+    ],
+)
+def test_each_question_is_answered_by_an_index(big: StockLevel, index: str, wanted: dict[str, Any]) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT now()")
+        now: datetime = cursor.fetchone()[0]
+    asked = {
+        name: now - value if isinstance(value, timedelta) else big.product_id if value is True else value
+        for name, value in wanted.items()
+    }
+    behind = (asked.pop("behind"), UUID(int=0)) if "behind" in asked else None
+    plans: list[str] = []
+
+    def explain(execute: Any, sql: Any, parameters: Any, many: bool, context: Any) -> Any:
+        execute(f"EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF) {sql}", parameters, many, context)
+        plans.append("\n".join(row[0] for row in context["cursor"].fetchall()))
+        return execute(sql, parameters, many, context)
+
+    with connection.execute_wrapper(explain):
+        found = read_movements(MovementFilter(**asked), behind=behind, limit=51)
+    assert found
+    (plan,) = plans
+    assert f"using {index} on inventory_movement" in plan, plan
+    assert "Seq Scan on inventory_movement" not in plan, plan
