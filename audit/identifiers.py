@@ -10,6 +10,7 @@ TRANSFER: Final = "tr"
 COUNT: Final = "cnt"
 INCIDENT: Final = "inc"
 MOVEMENT: Final = "mv"
+ALERT: Final = "alr"
 
 
 def public_id(prefix: str, identifier: UUID) -> str:

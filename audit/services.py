@@ -132,7 +132,7 @@ def publish(events: Sequence[Event], *, now: datetime) -> None:
 
 
 def record_from(rows: str, *, asker: Asker, action: str, at_most: int, now: datetime) -> None:
-    """Write an audit entry of each of these rows, as a part of ``audit.statements.write_about``.
+    """Write an audit entry of each of these rows, as a part of a statement (``audit.statements``).
 
     ``rows`` is a constant SELECT of (n, store, subject_id, changes): ``n`` counts them from 1, ``changes`` is jsonb.
     ``at_most`` is how many there can be. Requires an open transaction; locks nothing.
@@ -154,7 +154,7 @@ def record_from(rows: str, *, asker: Asker, action: str, at_most: int, now: date
 
 
 def publish_from(rows: str, *, event: str, at_most: int, now: datetime) -> None:
-    """Write an outbox event of this type for each of these rows, as a part of ``audit.statements.write_about``.
+    """Write an outbox event of this type for each of these rows, as a part of a statement (``audit.statements``).
 
     ``rows`` is a constant SELECT of (n, key, payload), as ``record_from`` takes it; ``eventId`` and ``timestamp`` are
     added as ``publish`` adds them. Requires an open transaction; locks nothing.

@@ -28,21 +28,30 @@ class Relation:
     parameters: Sequence[Any]
 
 
-def write(sql: str, parameters: Sequence[Any]) -> None:
-    """Send an INSERT or UPDATE that returns nothing, or keep it for the end of ``one_statement``."""
+def write(sql: str, parameters: Sequence[Any]) -> str:
+    """Send an INSERT or UPDATE, or keep it for the end of ``one_statement``.
+
+    What it returns (RETURNING) is for later parts of the same statement alone: they select from the name that this
+    function gives. Empty outside ``one_statement``.
+    """
     collected = _collected.get()
     if collected is None:
         _send(sql, parameters)
-    else:
-        collected.append((sql, parameters))
+        return ""
+    collected.append((sql, parameters))
+    return f"part_{len(collected) - 1}"
 
 
 @contextmanager
 def one_statement() -> Iterator[None]:
     """Send what is written inside as one statement at the end of the block; nothing if the block raises.
 
-    The parts all see the rows as they were before: none of them may build on what another writes.
+    The parts all see the rows as they were before: none of them may build on what another writes, but on what it
+    returns. A block inside another joins it.
     """
+    if _collected.get() is not None:
+        yield
+        return
     with _collecting() as collected:
         yield
     if collected:

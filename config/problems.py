@@ -40,6 +40,7 @@ DOMAIN_STATUS: Final[dict[type[DomainError], tuple[int, str]]] = {
     stock.WarehouseInactive: (409, "The warehouse is not active"),
     stock.QuantityLimit: (409, "Too many units"),
     stock.VersionConflict: (409, "The stock level has changed"),
+    stock.AlertResolved: (409, "The alert is over"),
     stock.SkuTaken: (409, "The SKU is taken"),
     stock.UnknownProduct: (422, "Unknown product"),
     stock.UnknownWarehouse: (422, "Unknown warehouse"),

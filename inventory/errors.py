@@ -80,3 +80,7 @@ class VersionConflict(DomainError):
 
 class SkuTaken(DomainError):
     """Another product has this SKU."""
+
+
+class AlertResolved(DomainError):
+    """The alert is over: nothing is left to acknowledge or snooze."""

@@ -15,10 +15,10 @@ from audit import columns
 
 _LOCK: Final = """
 WITH locked AS MATERIALIZED (
-    SELECT id, on_hand, reserved, min_stock_level, version
+    SELECT id, on_hand, reserved, min_stock_level, version, reorder_point, reorder_quantity, max_stock_level
     FROM inventory_stocklevel WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
 )
-SELECT id, on_hand, reserved, min_stock_level, version, clock_timestamp() FROM locked
+SELECT clock_timestamp(), * FROM locked
 """
 _LOCK_FREE: Final = _LOCK.replace("FOR NO KEY UPDATE", "FOR NO KEY UPDATE SKIP LOCKED")
 
@@ -32,12 +32,18 @@ SELECT array_agg(id)::text, max(clock_timestamp()) FROM locked
 
 @dataclass(slots=True)
 class Counters:
-    """The counters of one locked level, in units. Mutable: a batch decides one request after the other on them."""
+    """The counters of one locked level, in units. Mutable: a batch decides one request after the other on them.
+
+    The last three are the settings that say when the level is low (``planning.Settings``).
+    """
 
     on_hand: int
     reserved: int
     safety_stock: int
     version: int
+    reorder_point: int | None = None
+    reorder_quantity: int | None = None
+    max_stock_level: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +97,8 @@ def lock_levels(level_ids: Collection[UUID], *, wait: bool = True) -> LockedLeve
         if not rows:
             return LockedLevels(now=read_clock(), by_id={})
     return LockedLevels(
-        now=max(row[5] for row in rows),
-        by_id={row[0]: Counters(row[1], row[2], row[3], row[4]) for row in rows},
+        now=max(row[0] for row in rows),
+        by_id={row[1]: Counters(*row[2:]) for row in rows},
     )
 
 

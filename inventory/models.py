@@ -10,7 +10,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Lower, Now
 from uuid_utils.compat import uuid7
 
-from audit.identifiers import COUNT, TRANSFER, public_id
+from audit.identifiers import ALERT, COUNT, TRANSFER, public_id
 from audit.models import append_only
 from inventory.querysets import (
     LowStockAlertQuerySet,
@@ -235,6 +235,13 @@ class StockLevel(models.Model):
                 & (Q(reorder_quantity__isnull=True) | Q(reorder_quantity__gt=0))
                 & (Q(max_stock_level__isnull=True) | Q(max_stock_level__gt=0)),
                 name="level_settings_not_negative",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                name="level_watched",
+                fields=["warehouse"],
+                condition=Q(reorder_point__isnull=False) | Q(max_stock_level__isnull=False),
             ),
         ]
 
@@ -578,6 +585,11 @@ class LowStockAlert(models.Model):
 
     def __str__(self) -> str:
         return f"{self.severity} {self.level_id}"
+
+    @property
+    def public_id(self) -> str:
+        """``alr-<uuid>``, the id that callers know."""
+        return public_id(ALERT, self.id)
 
 
 class AlertSubscription(models.Model):

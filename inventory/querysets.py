@@ -1,14 +1,27 @@
 """Chainable reads of what is where, and of what happens to it."""
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 from django.apps import apps
 from django.db import models
-from django.db.models import BigIntegerField, F, OuterRef, Q, Subquery, Sum
-from django.db.models.functions import Coalesce, Now
+from django.db.models import (
+    BigIntegerField,
+    Exists,
+    ExpressionWrapper,
+    F,
+    FloatField,
+    OuterRef,
+    Q,
+    Subquery,
+    Sum,
+    Value,
+)
+from django.db.models.functions import Cast, Coalesce, Greatest, Now, NullIf
+
+from inventory.planning import CRITICAL_PARTS, LOW_PARTS, PARTS, SALES_DAYS, SLACK_DIVISOR
 
 if TYPE_CHECKING:
     from inventory.models import (  # noqa: F401 - named in the bases' strings
@@ -27,6 +40,28 @@ def warehouses_of(store_codes: Collection[str]) -> models.QuerySet[Any]:
     """The ids of the warehouses that these stores sell from, as a subquery."""
     sources: models.Manager[Any] = apps.get_model("inventory", "StoreWarehouse")._default_manager
     return sources.filter(store__code__in=store_codes).values("warehouse")
+
+
+def _whole(expression: Any) -> Any:
+    """An expression of whole numbers of 64 bits."""
+    return ExpressionWrapper(expression, output_field=BigIntegerField())
+
+
+def _full_level(path: str) -> Coalesce:
+    """``planning.full_level`` in SQL, for a level at this path."""
+    ordered = _whole(Cast(f"{path}reorder_point", BigIntegerField()) + Coalesce(F(f"{path}reorder_quantity"), 0))
+    return Coalesce(Cast(f"{path}max_stock_level", BigIntegerField()), ordered)
+
+
+def _share(full: Any, parts: int) -> Any:
+    return _whole(full * Value(parts, BigIntegerField()) / Value(PARTS, BigIntegerField()))
+
+
+def _low_line(path: str, low_parts: int) -> Greatest:
+    """``planning.low_line`` in SQL, for a level at this path."""
+    full, low = _full_level(path), max(low_parts, CRITICAL_PARTS)
+    reorder_point = Cast(Coalesce(F(f"{path}reorder_point"), 0), BigIntegerField())
+    return Greatest(reorder_point, _share(full, low))
 
 
 class ProductQuerySet(models.QuerySet["Product"]):
@@ -79,6 +114,37 @@ class StockLevelQuerySet(models.QuerySet["StockLevel"]):
             ledger_on_hand=Coalesce(F("opening__on_hand"), 0) + Coalesce(Subquery(moved, BigIntegerField()), 0)
         )
 
+    def watched(self) -> Self:
+        """Those with a setting that says when they are low."""
+        return self.filter(Q(reorder_point__isnull=False) | Q(max_stock_level__isnull=False))
+
+    def low(self, low_parts: int = LOW_PARTS) -> Self:
+        """Those that ``planning.severity`` calls low, annotated with what puts the worst first.
+
+        ``share`` is available as a part of the full level, 0 to 1, and with it the order by severity, as a level is
+        critical at a tenth of it. ``is_critical`` says so in words.
+        """
+        full = _full_level("")
+        share = ExpressionWrapper(
+            Cast("available", FloatField()) / NullIf(Cast(full, FloatField()), Value(0.0)), output_field=FloatField()
+        )
+        return (
+            self.watched()
+            .filter(available__lte=_low_line("", low_parts))
+            .annotate(
+                share=Coalesce(share, Value(0.0)),
+                is_critical=ExpressionWrapper(
+                    Q(available__lte=_share(full, CRITICAL_PARTS)), output_field=models.BooleanField()
+                ),
+            )
+        )
+
+    def without_alert(self) -> Self:
+        """Those of ``low`` that have no open alert, or a milder one than they are."""
+        unresolved: models.Manager[Any] = apps.get_model("inventory", "LowStockAlert")._default_manager
+        of_level = unresolved.filter(level=OuterRef("pk"), resolved_at__isnull=True)
+        return self.filter(~Exists(of_level) | Q(is_critical=True) & Exists(of_level.filter(severity="LOW")))
+
 
 class MovementQuerySet(models.QuerySet["Movement"]):
     """Movements."""
@@ -86,6 +152,12 @@ class MovementQuerySet(models.QuerySet["Movement"]):
     def visible_to(self, store_codes: Collection[str]) -> Self:
         """Those in warehouses that these stores sell from; all where no store is named."""
         return self.filter(level__warehouse__in=warehouses_of(store_codes)) if store_codes else self
+
+    def shipped_lately(self, level_ids: Collection[UUID]) -> dict[UUID, int]:
+        """Units shipped from each of these levels in the last ``planning.SALES_DAYS`` days; one query."""
+        since = Now() - Value(timedelta(days=SALES_DAYS))
+        shipped = self.filter(level__in=level_ids, type="SHIPMENT", created_at__gt=since)
+        return {row["level"]: -row["total"] for row in shipped.values("level").annotate(total=Sum("quantity"))}
 
 
 class TransferQuerySet(models.QuerySet["Transfer"]):
@@ -122,6 +194,21 @@ class LowStockAlertQuerySet(models.QuerySet["LowStockAlert"]):
         """Those of levels in warehouses that these stores sell from; all where no store is named."""
         return self.filter(level__warehouse__in=warehouses_of(store_codes)) if store_codes else self
 
+    def described(self) -> Self:
+        """With their levels, products and warehouses."""
+        return self.select_related("level__product", "level__warehouse")
+
     def unresolved(self) -> Self:
-        """Those whose level is still low."""
+        """Those that are open."""
         return self.filter(resolved_at__isnull=True)
+
+    def recovered(self) -> Self:
+        """The open ones whose level ``planning.has_recovered``, or isn't watched any more."""
+        line = _low_line("level__", LOW_PARTS)
+        slack = Greatest(_whole(line / Value(SLACK_DIVISOR, BigIntegerField())), Value(1, BigIntegerField()))
+        is_watched = Q(level__reorder_point__isnull=False) | Q(level__max_stock_level__isnull=False)
+        return self.unresolved().filter(~is_watched | Q(level__available__gt=_whole(line + slack)))
+
+    def audible(self) -> Self:
+        """The open ones that nobody has snoozed; ``Now`` is the database's clock."""
+        return self.unresolved().filter(Q(snoozed_until__isnull=True) | Q(snoozed_until__lte=Now()))

@@ -1,9 +1,11 @@
 """The only writer of on hand and reserved, and of the movements that explain on hand.
 
 Callers hold the levels' locks (``locking.lock_levels``) and have decided on what they read there. Changes are
-collected in a ``Ledger`` and written once: two statements, however many levels and movements there are.
+collected in a ``Ledger`` and written once: two statements, however many levels and movements there are, and two more
+where a level crosses a line below which it is low.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -14,7 +16,9 @@ from uuid_utils.compat import uuid7
 
 from audit import columns
 from audit.statements import write
+from inventory import planning
 from inventory.locking import LockedLevels
+from inventory.services.low_stock import Crossing, raise_alerts
 
 _UPDATE_LEVELS: Final = """
 UPDATE inventory_stocklevel AS level SET
@@ -97,7 +101,11 @@ class Ledger:
         self._movements.append((level_id, quantity, before, cause))
 
     def write(self, now: datetime) -> None:
-        """Write all changes: one UPDATE of levels, one INSERT of movements. Requires the levels' locks."""
+        """Write all changes: one UPDATE of levels, one INSERT of movements. Requires the levels' locks.
+
+        Levels that became low, or worse, get their alert and its event (api.md, rule 6). What counts is available
+        before and after all the changes together, which is known here without a query.
+        """
         changes = {level: c for level, c in self._changes.items() if c.moved or c.reserved or c.on_hand}
         if changes:
             write(
@@ -114,6 +122,22 @@ class Ledger:
             )
         if self._movements:
             write(_INSERT_MOVEMENTS, [now, *self._movement_columns()])
+        if crossed := self._crossed(changes):
+            raise_alerts(crossed, now=now)
+
+    def _crossed(self, changes: Mapping[UUID, _Change]) -> list[Crossing]:
+        crossed: list[Crossing] = []
+        for level_id, change in changes.items():
+            if change.on_hand >= change.reserved:
+                continue
+            counters = self._levels.by_id[level_id]
+            if counters.reorder_point is None and counters.max_stock_level is None:
+                continue
+            after = counters.on_hand - counters.reserved
+            severity = planning.crossing(counters, after - change.on_hand + change.reserved, after)
+            if severity is not None:
+                crossed.append(Crossing(level_id, severity, after))
+        return crossed
 
     def _movement_columns(self) -> list[bytes]:
         movements = self._movements
