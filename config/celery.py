@@ -6,6 +6,7 @@ A periodic message expires with its interval, so that an outage of workers piles
 import os
 
 from celery import Celery
+from celery.schedules import crontab
 from django.conf import settings
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
@@ -26,5 +27,10 @@ app.conf.beat_schedule = {
         "task": "audit.tasks.purge_idempotency_keys",
         "schedule": 3600,
         "options": {"expires": 3600},
+    },
+    "reconcile": {
+        "task": "reservations.tasks.reconcile",
+        "schedule": crontab(hour="3", minute="17"),
+        "options": {"expires": 24 * 3600},
     },
 }

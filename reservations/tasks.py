@@ -1,11 +1,23 @@
 """What the reservations package does in the background."""
 
+import structlog
 from celery import shared_task
 
-from reservations.services import expiry
+from reservations.services import expiry, reconciliation
+
+logger = structlog.get_logger(__name__)
 
 
 @shared_task(name="reservations.tasks.expire_due_holds")  # type: ignore[untyped-decorator]
 def expire_due_holds() -> int:
     """Sweep all due holds once. Returns how many were expired."""
     return expiry.expire_due_holds()
+
+
+@shared_task(name="reservations.tasks.reconcile")  # type: ignore[untyped-decorator]
+def reconcile() -> int:
+    """Compare all counters with what explains them, repairing nothing. Returns how many findings there are."""
+    run = reconciliation.reconcile(reconciliation.NIGHTLY)
+    if run.finding_count:
+        logger.error("books_do_not_balance", reconciliation_id=str(run.id), findings=run.counts)
+    return run.finding_count

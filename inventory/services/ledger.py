@@ -100,6 +100,19 @@ class Ledger:
         change.moved = True
         self._movements.append((level_id, quantity, before, cause))
 
+    def set_on_hand(self, level_id: UUID, on_hand: int) -> None:
+        """Make on hand what the movements say. For a repair alone: the one change of on hand without a movement, as
+        nothing moved."""
+        counters = self._levels.by_id[level_id]
+        self._change(level_id).on_hand += on_hand - counters.on_hand
+        counters.on_hand = on_hand
+
+    def supply_movement(self, level_id: UUID, before: int, cause: Cause) -> None:
+        """Write the movement that is missing between what the movements add up to and what is on hand. For a repair
+        alone: on hand stays."""
+        self._change(level_id).moved = True
+        self._movements.append((level_id, self._levels.by_id[level_id].on_hand - before, before, cause))
+
     def write(self, now: datetime) -> None:
         """Write all changes: one UPDATE of levels, one INSERT of movements. Requires the levels' locks.
 

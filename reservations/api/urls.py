@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from reservations.api import views
+from reservations.api import reconciliation_views, views
 
 urlpatterns = [
     path("check-availability", views.CheckAvailabilityView.as_view()),
@@ -13,4 +13,5 @@ urlpatterns = [
     path("carts/<str:cart_id>", views.CartView.as_view()),
     path("reservations", views.ReservationsView.as_view()),
     path("reservations/<str:reservation_id>", views.ReservationView.as_view()),
+    path("reconciliation", reconciliation_views.ReconciliationView.as_view()),
 ]

@@ -382,3 +382,15 @@ def rewrite(hold: Hold) -> None:
         cursor.execute("DELETE FROM reservations_reservationitem WHERE reservation_id = %s", [hold.id])
     write("UPDATE reservations_reservation SET customer_id = %s WHERE id = %s", [hold.customer_id, hold.id])
     _insert_items((hold, item) for item in hold.items)
+
+
+_MEND_ITEMS: Final = """
+UPDATE reservations_reservationitem AS item SET held_until = (
+    SELECT r.expires_at FROM reservations_reservation r WHERE r.id = item.reservation_id AND r.status = 'ACTIVE')
+WHERE item.id = ANY(%s)
+"""
+
+
+def mend_items(ids: Collection[UUID]) -> None:
+    """Make items say until when their reservation holds them. For a repair alone. Requires the reservations' locks."""
+    write(_MEND_ITEMS, [columns.uuids(ids)])

@@ -35,7 +35,7 @@ EXPIRED: Final = "inventory_reservation_expired"
 RELEASED: Final = "InventoryReleasedEvent"
 _FREED_AT_ONCE: Final = 1000
 _SWEEP_PATIENCE: Final = Patience(lock_timeout_seconds=1.0, retries=0)
-_START: Final[Place] = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
+START: Final[Place] = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
 
 _DUE_ON_LEVELS: Final = """
 SELECT DISTINCT reservation_id FROM reservations_reservationitem
@@ -106,6 +106,11 @@ def _due_on(level_ids: Collection[UUID], *, limit: int) -> list[UUID]:
         return [row[0] for row in cursor.fetchall()]
 
 
+def expire_these(ids: Collection[UUID]) -> None:
+    """Expire those of these holds that are due, in one transaction. Locks: them, then their levels. Raises Busy."""
+    transactions.run(partial(_expire_these, sorted(ids)))
+
+
 def _expire_these(ids: Sequence[UUID]) -> None:
     """Expire those of these holds that are still due."""
     holds = documents.lock_for_expiry(ids)
@@ -165,7 +170,7 @@ def expire_due_holds(batch_size: int | None = None) -> int:
     the holds on them, for the next round.
     """
     limit = batch_size or settings.SWEEP_BATCH_SIZE
-    place, expired = _sweep_batch(_START, limit)
+    place, expired = _sweep_batch(START, limit)
     if place is None or expired < limit:
         return expired + _sweep_from(place, limit)
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="sweep") as second:

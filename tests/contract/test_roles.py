@@ -36,6 +36,7 @@ ALLOWED: dict[tuple[str, str], set[Role]] = {
     ("GET", INVENTORY + "movements"): ALL,
     ("GET", INVENTORY + "<any-case-uuid:product_id>"): ALL,
     ("PATCH", INVENTORY + "<any-case-uuid:product_id>/levels/<str:warehouse_id>"): {MANAGER},
+    ("GET", INVENTORY + "reconciliation"): {MANAGER},
     ("GET", CATALOGUE + "products"): ALL,
     ("GET", CATALOGUE + "products/<any-case-uuid:product_id>"): ALL,
     ("PUT", CATALOGUE + "products/<any-case-uuid:product_id>"): {MANAGER},

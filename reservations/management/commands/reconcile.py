@@ -1,0 +1,127 @@
+"""Compare counters with what explains them, and put them right if told to."""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db.models import Q
+
+from audit.errors import Busy
+from audit.services import Asker
+from inventory.management.progress import progress_bar
+from inventory.models import Product, ReconciliationFinding, Warehouse
+from inventory.services.reconciliation import EVERYTHING, Repair, Run, Scope, count_levels
+from reservations.services.reconciliation import reconcile
+
+FINDINGS: Final = 1
+USAGE: Final = 2
+UNFINISHED: Final = 3
+_REASON_LIMIT: Final = 500
+_HEADINGS: Final = ("KIND", "SKU", "WAREHOUSE", "EXPECTED", "ACTUAL", "REPAIRED", "DETAIL")
+
+
+class Command(BaseCommand):
+    """Prints a table of what doesn't agree; its exit status says whether anything doesn't."""
+
+    help = (
+        "Compare on hand with the ledger, reserved with active holds, transfers with their movements, and look for "
+        "holds long past their end and rows without an owner. Exit status: 0 nothing is wrong (any more), 1 something "
+        "is, 2 wrong usage, 3 not finished."
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--repair", action="store_true", help="put right what can be; needs --reason")
+        parser.add_argument("--reason", default="", help="why it is repaired, for the audit trail")
+        parser.add_argument("--warehouse", metavar="CODE", help="look at the levels of this warehouse alone")
+        parser.add_argument("--product", metavar="SKU|UUID", help="look at this product and its variants alone")
+        parser.add_argument("--actor", default="reconcile", help="who runs this, for the audit trail")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        repair = _repair(options["repair"], options["reason"].strip())
+        scope = _scope(options["warehouse"], options["product"])
+        asker = Asker(actor=_actor(options["actor"]), client_id=None, request_id="", source="command")
+        with progress_bar(self.stderr, "levels", count_levels(scope)) as progress:
+            try:
+                run = reconcile(asker, scope, repair=repair, progress=progress)
+            except Busy as busy:
+                raise CommandError(f"Not finished: {busy.detail}", returncode=UNFINISHED) from busy
+        self._tell(run)
+        if run.unrepaired:
+            sys.exit(FINDINGS)
+
+    def _tell(self, run: Run) -> None:
+        found = list(
+            ReconciliationFinding.objects.filter(run_id=run.id)
+            .select_related("level__product", "level__warehouse")
+            .order_by("kind", "pk")
+        )
+        if found:
+            _print_table(self.stdout.write, [_HEADINGS, *(_row(finding) for finding in found)])
+        if run.finding_count > len(found):
+            self.stdout.write(f"… and {run.finding_count - len(found):,} more.")
+        repaired = run.finding_count - run.unrepaired
+        told = f", {repaired:,} repaired" if repaired else ""
+        self.stdout.write(
+            f"{run.levels_checked:,} levels checked ({run.scope.words}), {run.finding_count:,} findings{told}."
+        )
+
+
+def _repair(is_wanted: bool, reason: str) -> Repair | None:
+    if is_wanted and not reason:
+        raise CommandError("--repair needs --reason: say why, for the audit trail.", returncode=USAGE)
+    if reason and not is_wanted:
+        raise CommandError("--reason goes with --repair.", returncode=USAGE)
+    if len(reason) > _REASON_LIMIT or "\0" in reason:
+        raise CommandError(f"A reason has at most {_REASON_LIMIT} characters.", returncode=USAGE)
+    return Repair(reason) if is_wanted else None
+
+
+def _actor(name: str) -> str:
+    if not 0 < len(name.strip()) <= 150 or not name.isprintable():
+        raise CommandError("--actor takes 1 to 150 printable characters.", returncode=USAGE)
+    return name.strip()
+
+
+def _scope(code: str | None, product: str | None) -> Scope:
+    warehouse_id = product_id = None
+    words = []
+    if code is not None:
+        warehouse_id = Warehouse.objects.filter(code=code).values_list("pk", flat=True).first()
+        if warehouse_id is None:
+            raise CommandError(f"There is no warehouse {code}.", returncode=USAGE)
+        words.append(f"warehouse {code}")
+    if product is not None:
+        found = Product.objects.filter(_named(product)).values_list("pk", "sku").first()
+        if found is None:
+            raise CommandError(f"There is no product {product}.", returncode=USAGE)
+        product_id, sku = found
+        words.append(f"product {sku}")
+    return Scope(warehouse_id, product_id, ", ".join(words) or EVERYTHING)
+
+
+def _named(product: str) -> Q:
+    try:
+        return Q(sku=product) | Q(pk=UUID(product))
+    except ValueError:
+        return Q(sku=product)
+
+
+def _row(finding: ReconciliationFinding) -> tuple[str, ...]:
+    level = finding.level
+    return (
+        finding.kind,
+        level.product.sku if level else "",
+        level.warehouse.code if level else "",
+        "" if finding.expected is None else str(finding.expected),
+        "" if finding.actual is None else str(finding.actual),
+        "yes" if finding.repaired_at else "no",
+        finding.detail,
+    )
+
+
+def _print_table(write: Callable[[str], Any], rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        write("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
