@@ -64,6 +64,7 @@ class Fault(Answer, kw_only=True):
     warehouse_id: str | UnsetType = UNSET
     requested: int | UnsetType = UNSET
     available: int | UnsetType = UNSET
+    in_transit: int | UnsetType = UNSET
     reservation_id: str | UnsetType = UNSET
 
 

@@ -84,3 +84,23 @@ class SkuTaken(DomainError):
 
 class AlertResolved(DomainError):
     """The alert is over: nothing is left to acknowledge or snooze."""
+
+
+class MixedRoute(DomainError):
+    """The items of a transfer don't all go from one warehouse to one other."""
+
+
+class TransferNotSent(DomainError):
+    """The transfer is a draft: nothing of it is in transit."""
+
+
+class TransferAlreadySent(DomainError):
+    """The transfer is on its way: only a draft is changed or sent."""
+
+
+class TransferClosed(DomainError):
+    """The transfer was received or cancelled: nothing of it is in transit any more."""
+
+
+class MoreThanInTransit(DomainError):
+    """More units arrived than are on the way. Receive what was sent, and adjust what came beside it."""

@@ -220,6 +220,9 @@ class StockLevel(models.Model):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
 
+    incoming_quantity: int
+    """Units in transit to it; on rows read ``with_incoming``, and on no other."""
+
     objects = StockLevelQuerySet.as_manager()
 
     class Meta:

@@ -95,6 +95,13 @@ class StockLevelQuerySet(models.QuerySet["StockLevel"]):
         """Those in warehouses that these stores sell from; all where no store is named."""
         return self.filter(warehouse__in=warehouses_of(store_codes)) if store_codes else self
 
+    def with_incoming(self) -> Self:
+        """Each with ``incoming_quantity``: units that are in transit to it."""
+        lines: models.Manager[Any] = apps.get_model("inventory", "TransferLine")._default_manager
+        coming = lines.filter(destination_level=OuterRef("pk"), in_transit__gt=0).order_by()
+        total = coming.values("destination_level").annotate(total=Sum("in_transit")).values("total")
+        return self.annotate(incoming_quantity=Coalesce(Subquery(total), 0))
+
     def of_product(self, product_id: UUID) -> Self:
         """The levels of one product or variant, in order of their warehouses' codes."""
         return self.filter(product_id=product_id).select_related("warehouse").order_by("warehouse__code")
@@ -169,6 +176,11 @@ class TransferQuerySet(models.QuerySet["Transfer"]):
             return self
         seen = warehouses_of(store_codes)
         return self.filter(Q(from_warehouse__in=seen) | Q(to_warehouse__in=seen))
+
+    def matching(self, *, status: str | None, from_warehouse: str | None, to_warehouse: str | None) -> Self:
+        """By status and by the codes of the warehouses at either end; None means any."""
+        wanted = {"status": status, "from_warehouse__code": from_warehouse, "to_warehouse__code": to_warehouse}
+        return self.filter(**{field: value for field, value in wanted.items() if value is not None})
 
     def on_the_way(self) -> Self:
         """Those that have left their source and are not closed."""

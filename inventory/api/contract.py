@@ -15,6 +15,7 @@ SignedQuantity = Annotated[
 ]
 Units = Annotated[int, Meta(ge=0, le=2_000_000_000, description="Units.")]
 PositiveUnits = Annotated[int, Meta(ge=1, le=2_000_000_000, description="Units.")]
+Incoming = Annotated[int, Meta(description="Units in transit to this level: not on hand yet, never sellable.")]
 LocationPart = Annotated[str, Meta(max_length=10, pattern=r"^[^\x00-\x1f\x7f]*(?!\n)$")]
 Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*(?!\n)$")]
 ProductName = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*(?!\n)$")]
@@ -84,6 +85,7 @@ class LevelOut(Answer, kw_only=True):
     quantity_on_hand: int
     quantity_reserved: int
     quantity_available: int
+    incoming_quantity: Incoming
     version: int
     reorder_point: int | UnsetType = UNSET
     reorder_quantity: int | UnsetType = UNSET
@@ -141,6 +143,7 @@ class ListedLevelOut(Answer, kw_only=True):
     quantity_on_hand: int
     quantity_reserved: int
     quantity_available: int
+    incoming_quantity: Incoming
     version: int
     updated_at: datetime
 

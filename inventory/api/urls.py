@@ -2,12 +2,18 @@
 
 from django.urls import path
 
-from inventory.api import movement_views, views
+from inventory.api import movement_views, transfer_views, views
 
 urlpatterns = [
     path("adjust", views.AdjustView.as_view()),
     path("levels", views.LevelsView.as_view()),
     path("movements", movement_views.MovementsView.as_view()),
+    path("transfer", transfer_views.TransferView.as_view()),
+    path("transfer/<str:transfer_id>", transfer_views.OneTransferView.as_view()),
+    path("transfer/<str:transfer_id>/send", transfer_views.SendTransferView.as_view()),
+    path("transfer/<str:transfer_id>/receive", transfer_views.ReceiveTransferView.as_view()),
+    path("transfer/<str:transfer_id>/cancel", transfer_views.CancelTransferView.as_view()),
+    path("transfers", transfer_views.TransfersView.as_view()),
     path("<any-case-uuid:product_id>", views.ProductLevelsView.as_view()),
     path("<any-case-uuid:product_id>/levels/<str:warehouse_id>", views.LevelSettingsView.as_view()),
 ]

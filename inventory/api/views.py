@@ -126,7 +126,7 @@ class ProductLevelsView(ApiView):
     def get(self, request: Request, product_id: UUID) -> HttpResponse:
         query = decode_query(request, contract.ProductLevelsQuery)
         product = _product(product_id)
-        found = StockLevel.objects.visible_to(self.asker(request).store_codes).of_product(product_id)
+        found = StockLevel.objects.visible_to(self.asker(request).store_codes).of_product(product_id).with_incoming()
         if query.warehouse_id is not None:
             found = found.filter(warehouse__code=query.warehouse_id)
         levels = list(found)
@@ -163,6 +163,7 @@ def _level(level: StockLevel) -> contract.LevelOut:
         quantity_on_hand=level.on_hand,
         quantity_reserved=level.reserved,
         quantity_available=level.available,
+        incoming_quantity=level.incoming_quantity,
         version=level.version,
         reorder_point=_given(level.reorder_point),
         reorder_quantity=_given(level.reorder_quantity),
@@ -197,7 +198,7 @@ class LevelsView(ApiView):
     def get(self, request: Request) -> HttpResponse:
         query = decode_query(request, contract.LevelsQuery)
         codes = self.asker(request).store_codes
-        found = StockLevel.objects.visible_to(codes).select_related("warehouse", "product")
+        found = StockLevel.objects.visible_to(codes).with_incoming().select_related("warehouse", "product")
         if query.store_id is not None:
             if not Store.objects.visible_to(codes).filter(code=query.store_id).exists():
                 raise UnknownStore(f"There is no store {query.store_id}.")
@@ -216,6 +217,7 @@ def _listed(level: StockLevel) -> contract.ListedLevelOut:
         quantity_on_hand=level.on_hand,
         quantity_reserved=level.reserved,
         quantity_available=level.available,
+        incoming_quantity=level.incoming_quantity,
         version=level.version,
         updated_at=level.updated_at,
     )

@@ -139,7 +139,7 @@ def set_level(
         StockLevel.objects.filter(pk=level.pk).update(**changes, version=F("version") + 1, updated_at=read_clock())
         told = {name: [before[name], value] for name, value in changes.items()}
         record([Entry(asker, "inventory_level_changed", level.id, told)], now=read_clock())
-        return Saved(StockLevel.objects.select_related("warehouse", "product").get(pk=level.pk), is_new=False)
+        return Saved(StockLevel.objects.with_incoming().select_related("warehouse").get(pk=level.pk), is_new=False)
 
     return _claimed(claim, work)
 

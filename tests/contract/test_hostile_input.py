@@ -30,6 +30,12 @@ ADJUSTMENT = {
     "costPerUnit": "1.00",
     "expectedVersion": 1,
 }
+TRANSFER = {
+    "items": [{"productId": P, "variantId": P, "quantity": 1, "fromWarehouseId": "wh-001", "toWarehouseId": "wh-002"}],
+    "reason": "r",
+    "reference": "ref",
+    "expectedDelivery": "2030-01-01T00:00:00Z",
+}
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "check-availability"): {"storeId": "main", "items": [{k: v for k, v in LINE.items() if k != "unitPrice"}]},
     ("POST", "reserve"): {
@@ -45,6 +51,14 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", "consume"): {"orderId": "o", "cartId": "c", "reacquire": False},
     ("PUT", "carts/c"): {"customerId": "u", "storeId": "main", "timeoutMinutes": 5, "items": [LINE]},
     ("PUT", "adjust"): {"adjustments": [ADJUSTMENT]},
+    ("POST", "transfer"): {**TRANSFER, "draft": False},
+    ("PUT", f"transfer/tr-{P}"): TRANSFER,
+    ("POST", f"transfer/tr-{P}/receive"): {
+        "items": [{"productId": P, "variantId": P, "quantityReceived": 1}],
+        "close": True,
+        "reason": "r",
+    },
+    ("POST", f"transfer/tr-{P}/cancel"): {"reason": "r"},
     ("PATCH", f"{P}/levels/wh-001"): {
         "reorderPoint": 1,
         "reorderQuantity": 1,
@@ -183,7 +197,17 @@ def test_texts_with_nul_surrogates_or_of_the_wrong_type_are_refused_in_their_pla
             assert pointers(response) == [pointer_of(leaf)], value
 
 
-LENGTHS = {"cartId": 64, "orderId": 64, "customerId": 64, "storeId": 20, "warehouseId": 20, "reason": 500, "sku": 64}
+LENGTHS = {
+    "cartId": 64,
+    "orderId": 64,
+    "customerId": 64,
+    "storeId": 20,
+    "warehouseId": 20,
+    "fromWarehouseId": 20,
+    "toWarehouseId": 20,
+    "reason": 500,
+    "sku": 64,
+}
 LENGTHS |= {"reference": 100, "barcode": 64, "zone": 10, "aisle": 10, "shelf": 10}
 
 
@@ -211,9 +235,11 @@ def test_what_is_no_integer_in_its_range_is_refused_in_its_place(
     wrong = ['"1"', "1.0", "1.5", "1e2", "true", "[]", "{}"]
     if leaf[-1] != "expectedVersion":
         wrong += ["-1000001", "10000000000", "1" + "0" * 30]
-    if leaf[-1] not in {"reorderPoint", "minStockLevel", "priority", "expectedVersion"} and "adjustments" not in leaf:
+    if leaf[-1] == "quantityReceived":
+        wrong += ["-1"]
+    elif leaf[-1] not in {"reorderPoint", "minStockLevel", "priority", "expectedVersion"} and "adjustments" not in leaf:
         wrong += ["0", "-1"]
-    if leaf[-1] == "quantity":
+    if leaf[-1] in {"quantity", "quantityReceived"}:
         wrong += ["1000001", "null"]
     for number in wrong:
         response = api.send(method, path, raw(body.replace('"HERE"', number)))
@@ -291,6 +317,11 @@ NAMED_PATHS = [
     ("PUT", "carts/{}"),
     ("DELETE", "carts/{}"),
     ("PATCH", P + "/levels/{}"),
+    ("GET", "transfer/{}"),
+    ("PUT", "transfer/{}"),
+    ("POST", "transfer/{}/send"),
+    ("POST", "transfer/{}/receive"),
+    ("POST", "transfer/{}/cancel"),
 ]
 
 
@@ -334,7 +365,9 @@ def test_a_name_in_a_path_that_nothing_can_have_is_refused(api: Api, method: str
         "Limit=1",
     ],
 )
-@pytest.mark.parametrize("path", ["levels", "reservations", "/api/v1/products", "/api/v1/warehouses", "/api/v1/stores"])
+@pytest.mark.parametrize(
+    "path", ["levels", "reservations", "transfers", "/api/v1/products", "/api/v1/warehouses", "/api/v1/stores"]
+)
 def test_a_list_refuses_a_query_out_of_shape(api: Api, path: str, query: str) -> None:
     problem(api.get(f"{path}?{query}"), 400, "invalid")
 
@@ -353,6 +386,11 @@ def test_a_list_refuses_a_query_out_of_shape(api: Api, path: str, query: str) ->
         "levels?warehouseId=%00",
         "levels?storeId=a%20b",
         "levels?warehouseId=" + "x" * 21,
+        "transfers?status=SENT",
+        "transfers?overdue=maybe",
+        "transfers?overdue=null",
+        "transfers?fromWarehouseId=%00",
+        "transfers?toWarehouseId=" + "x" * 21,
         P + "?warehouseId=%00",
         P + "?quantity=1",
         "/api/v1/products?search=%00",

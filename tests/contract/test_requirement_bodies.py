@@ -36,6 +36,11 @@ ADJUST = {
         }
     ]
 }
+TRANSFER = {
+    "items": [{"productId": ONE, "quantity": 10, "fromWarehouseId": "wh-001", "toWarehouseId": "wh-002"}],
+    "reason": "Balancing inventory levels",
+    "expectedDelivery": "2024-01-17T10:00:00Z",
+}
 
 # What the text prints, with the shape of each value instead of the value.
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
@@ -114,6 +119,20 @@ ADJUSTED = {
     ],
     "adjustedAt": TIME,
     "adjustedBy": str,
+}
+TRANSFERRED = {
+    "transferId": public("tr"),
+    "status": "IN_TRANSIT",
+    "items": [
+        {
+            "productId": ONE,
+            "quantity": 10,
+            "fromWarehouse": {"id": "wh-001", "previousQuantity": 30, "newQuantity": 20},
+            "toWarehouse": {"id": "wh-002", "expectedQuantity": 35},
+        }
+    ],
+    "initiatedAt": TIME,
+    "expectedDelivery": "2024-01-17T10:00:00Z",
 }
 LINE = {"productId": ONE, "quantity": 2, "warehouseId": "wh-001"}
 EVENTS = {
@@ -233,6 +252,16 @@ def test_adjust_and_its_event_are_as_printed(api: Api) -> None:
     event = told("StockAdjustedEvent")[-1]
     assert_like(event, EVENTS["StockAdjustedEvent"])
     assert event["adjustmentId"] == adjusted["adjustmentId"]
+
+
+def test_transfer_is_as_printed(api: Api) -> None:
+    sent(api.put("adjust", ADJUST))
+    made = sent(api.post("transfer", TRANSFER), 201)
+    assert_like(made, TRANSFERRED)
+    assert_like(sent(api.get(f"transfer/{made['transferId']}")), {**TRANSFERRED, "items": [{"productId": ONE}]})
+    (event,) = told("InventoryTransferredEvent")
+    moved = {"transferId": made["transferId"], "items": [{"productId": ONE, "quantity": 10}], "timestamp": TIME}
+    assert_like(event, {"eventId": public("ev"), **moved})
 
 
 # --- requirement texts 000, 001, 003 and 004 -------------------------------------------------------------------------
