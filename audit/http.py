@@ -41,6 +41,7 @@ _UNKNOWN_FIELD: Final = re.compile(r"unknown field `(.*?)`")
 _JSON: Final = "application/json"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MOMENT: Final = struct.Struct("!q16s")
+_SHARE: Final = struct.Struct("!d16s")
 
 
 class AnyCaseUuid(UUIDConverter):
@@ -225,6 +226,22 @@ def after_moment(query: PageQuery) -> tuple[datetime, UUID] | None:
         micros, identifier = _MOMENT.unpack(base64.urlsafe_b64decode(query.cursor + "=="))
         return _EPOCH + timedelta(microseconds=micros), UUID(bytes=identifier)
     except (ValueError, OverflowError, struct.error) as error:
+        raise Invalid("This cursor is not one.", [Fault("?cursor", "invalid", "not a cursor")]) from error
+
+
+def cursor_of_share(share: float, identifier: UUID) -> str:
+    """The cursor of the page after the item with this share and id."""
+    return base64.urlsafe_b64encode(_SHARE.pack(share, identifier.bytes)).decode().rstrip("=")
+
+
+def after_share(query: PageQuery) -> tuple[float, UUID] | None:
+    """The (share, id) that a page starts behind. Raises Invalid for a cursor that isn't one of this service."""
+    if query.cursor is None:
+        return None
+    try:
+        share, identifier = _SHARE.unpack(base64.urlsafe_b64decode(query.cursor + "=="))
+        return share, UUID(bytes=identifier)
+    except (ValueError, struct.error) as error:
         raise Invalid("This cursor is not one.", [Fault("?cursor", "invalid", "not a cursor")]) from error
 
 

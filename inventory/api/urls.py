@@ -2,10 +2,14 @@
 
 from django.urls import path
 
-from inventory.api import movement_views, transfer_views, views
+from inventory.api import low_stock_views, movement_views, transfer_views, views
 
 urlpatterns = [
     path("adjust", views.AdjustView.as_view()),
+    path("alerts", low_stock_views.AlertsView.as_view()),
+    path("alerts/<str:alert_id>/acknowledge", low_stock_views.AcknowledgeAlertView.as_view()),
+    path("alerts/<str:alert_id>/snooze", low_stock_views.SnoozeAlertView.as_view()),
+    path("low-stock", low_stock_views.LowStockView.as_view()),
     path("levels", views.LevelsView.as_view()),
     path("movements", movement_views.MovementsView.as_view()),
     path("transfer", transfer_views.TransferView.as_view()),

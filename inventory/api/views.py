@@ -1,5 +1,6 @@
 """The routes of levels, adjustments and the catalogue: decode, one call, answer."""
 
+from collections.abc import Collection
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Final
@@ -200,13 +201,18 @@ class LevelsView(ApiView):
         codes = self.asker(request).store_codes
         found = StockLevel.objects.visible_to(codes).with_incoming().select_related("warehouse", "product")
         if query.store_id is not None:
-            if not Store.objects.visible_to(codes).filter(code=query.store_id).exists():
-                raise UnknownStore(f"There is no store {query.store_id}.")
+            require_store(query.store_id, codes)
             found = found.visible_to([query.store_id])
         if query.warehouse_id is not None:
             found = found.filter(warehouse__code=query.warehouse_id)
         levels, following = _page(found, query)
         return respond(contract.LevelPageOut(items=[_listed(level) for level in levels], next=following))
+
+
+def require_store(code: str, visible_codes: Collection[str]) -> None:
+    """Raise UnknownStore where there is no store of this code, or not for this caller."""
+    if not Store.objects.visible_to(visible_codes).filter(code=code).exists():
+        raise UnknownStore(f"There is no store {code}.")
 
 
 def _listed(level: StockLevel) -> contract.ListedLevelOut:

@@ -59,6 +59,8 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
         "reason": "r",
     },
     ("POST", f"transfer/tr-{P}/cancel"): {"reason": "r"},
+    ("POST", f"alerts/alr-{P}/acknowledge"): {"note": "n"},
+    ("POST", f"alerts/alr-{P}/snooze"): {"until": "2090-01-01T00:00:00Z", "note": "n"},
     ("PATCH", f"{P}/levels/wh-001"): {
         "reorderPoint": 1,
         "reorderQuantity": 1,

@@ -134,6 +134,24 @@ TRANSFERRED = {
     "initiatedAt": TIME,
     "expectedDelivery": "2024-01-17T10:00:00Z",
 }
+LOW_STOCK = {
+    "items": [
+        {
+            "productId": ONE,
+            "productSku": "PROD-0",
+            "productName": "Widget",
+            "warehouseId": "wh-001",
+            "currentStock": 5,
+            "reorderPoint": 10,
+            "percentageRemaining": 50.0,
+            "daysOfSupply": 10,
+            "status": "CRITICAL",
+        }
+    ],
+    "totalItems": 1,
+    "criticalItems": 1,
+    "lowItems": 0,
+}
 LINE = {"productId": ONE, "quantity": 2, "warehouseId": "wh-001"}
 EVENTS = {
     "InventoryReservedEvent": {
@@ -163,6 +181,15 @@ EVENTS = {
         "newStock": 30,
         "reason": "New shipment received",
         "adjustedBy": str,
+        "timestamp": TIME,
+    },
+    "LowStockAlertEvent": {
+        "eventId": public("ev"),
+        "productId": ONE,
+        "warehouseId": "wh-001",
+        "currentStock": 5,
+        "reorderPoint": 10,
+        "severity": "CRITICAL",
         "timestamp": TIME,
     },
 }
@@ -262,6 +289,14 @@ def test_transfer_is_as_printed(api: Api) -> None:
     (event,) = told("InventoryTransferredEvent")
     moved = {"transferId": made["transferId"], "items": [{"productId": ONE, "quantity": 10}], "timestamp": TIME}
     assert_like(event, {"eventId": public("ev"), **moved})
+
+
+def test_low_stock_and_its_event_are_as_printed(api: Api) -> None:
+    shipped = {**ADJUST["adjustments"][0], "type": "SHIPMENT", "quantity": 15}
+    sent(api.put("adjust", {"adjustments": [shipped]}))
+    assert_like(sent(api.get("low-stock?warehouseId=wh-001&threshold=0.2")), LOW_STOCK)
+    (event,) = told("LowStockAlertEvent")
+    assert_like(event, EVENTS["LowStockAlertEvent"])
 
 
 # --- requirement texts 000, 001, 003 and 004 -------------------------------------------------------------------------
