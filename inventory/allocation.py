@@ -5,52 +5,53 @@ warehouse that covers all of them if there is one; else, line by line, from the 
 the fewest that do together.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from uuid import UUID
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Generic, NamedTuple, TypeVar
+
+P = TypeVar("P", bound=Hashable)
+"""What products are told apart by: their ids, or whatever the caller has that is cheaper to look up."""
+W = TypeVar("W", bound=Hashable)
+"""What warehouses are told apart by."""
 
 
-@dataclass(frozen=True, slots=True)
-class Demand:
+class Demand(NamedTuple, Generic[P, W]):
     """Units of one product that a request asks for. ``warehouse_id`` is None for a line that is sourced."""
 
-    product_id: UUID
+    product_id: P
     quantity: int
-    warehouse_id: UUID | None = None
+    warehouse_id: W | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple, Generic[W]):
     """Units of one demand (by index) that one warehouse serves."""
 
     demand: int
-    warehouse_id: UUID
+    warehouse_id: W
     quantity: int
 
 
-@dataclass(frozen=True, slots=True)
-class Short:
+class Short(NamedTuple):
     """A demand (by index) that can't be met, and how many units of it were sellable."""
 
     demand: int
     available: int
 
 
-Stock = Mapping[tuple[UUID, UUID], int]
+Stock = Mapping[tuple[P, W], int]
 """Sellable units by (product, warehouse); what isn't there is 0."""
 
 
-def allocate(demands: Sequence[Demand], stock: Stock, sources: Sequence[UUID]) -> list[Part] | list[Short]:
+def allocate(demands: Sequence[Demand[P, W]], stock: Stock[P, W], sources: Sequence[W]) -> list[Part[W]] | list[Short]:
     """The parts that serve all demands, or all the demands that are short.
 
     ``sources`` are the warehouses that may serve sourced lines, the preferred first. The same input always gives the
     same answer, and the parts of a demand sum to its quantity.
     """
     left = dict(stock)
-    parts: list[Part] = []
+    parts: list[Part[W]] = []
     short: list[Short] = []
 
-    def take(index: int, warehouse_id: UUID, quantity: int) -> None:
+    def take(index: int, warehouse_id: W, quantity: int) -> None:
         left[demands[index].product_id, warehouse_id] -= quantity
         parts.append(Part(index, warehouse_id, quantity))
 
@@ -63,7 +64,8 @@ def allocate(demands: Sequence[Demand], stock: Stock, sources: Sequence[UUID]) -
                 short.append(Short(index, sellable))
 
     open_lines = [index for index, demand in enumerate(demands) if demand.warehouse_id is None]
-    if single := _one_for_all(open_lines, demands, left, sources):
+    single = _one_for_all(open_lines, demands, left, sources)
+    if single is not None:
         for index in open_lines:
             take(index, single, demands[index].quantity)
     else:
@@ -73,10 +75,10 @@ def allocate(demands: Sequence[Demand], stock: Stock, sources: Sequence[UUID]) -
 
 
 def _one_for_all(
-    open_lines: Sequence[int], demands: Sequence[Demand], left: Stock, sources: Sequence[UUID]
-) -> UUID | None:
+    open_lines: Sequence[int], demands: Sequence[Demand[P, W]], left: Stock[P, W], sources: Sequence[W]
+) -> W | None:
     """The first warehouse that covers every open line."""
-    wanted: dict[UUID, int] = {}
+    wanted: dict[P, int] = {}
     for index in open_lines:
         wanted[demands[index].product_id] = wanted.get(demands[index].product_id, 0) + demands[index].quantity
     for warehouse_id in sources if wanted else ():
@@ -86,7 +88,7 @@ def _one_for_all(
 
 
 def _source_line(
-    index: int, demand: Demand, left: Stock, sources: Sequence[UUID], take: Callable[[int, UUID, int], None]
+    index: int, demand: Demand[P, W], left: Stock[P, W], sources: Sequence[W], take: Callable[[int, W, int], None]
 ) -> Short | None:
     """Serve one line from the first warehouse that covers it, else from the fewest, the fullest first."""
     sellable = {warehouse_id: left.get((demand.product_id, warehouse_id), 0) for warehouse_id in sources}

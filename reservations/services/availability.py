@@ -1,9 +1,8 @@
 """What shoppers may be told: sellable units, due holds counted as free (api.md, rule 1). Reads only, no locks."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 from uuid import UUID
 
 from django.db import connection
@@ -38,8 +37,7 @@ def read_sellable(level_ids: Collection[UUID]) -> tuple[datetime, dict[UUID, int
 Status = Literal["AVAILABLE", "INSUFFICIENT", "OUT_OF_STOCK", "UNKNOWN_PRODUCT"]
 
 
-@dataclass(frozen=True, slots=True)
-class Query:
+class Query(NamedTuple):
     """A line that is asked about: units of a product, in one warehouse (a code) or in all of the store's."""
 
     product_id: UUID
@@ -48,8 +46,7 @@ class Query:
     warehouse: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Availability:
+class Availability(NamedTuple):
     """The answer to one line. ``by_warehouse`` gives sellable units by code, the preferred warehouse first.
 
     ``is_short`` is decided on all the lines of the request together, as reserve decides.
@@ -66,7 +63,7 @@ class Availability:
     @property
     def available(self) -> int:
         """Sellable units in all."""
-        return sum(quantity for _, quantity in self.by_warehouse)
+        return sum([quantity for _, quantity in self.by_warehouse])
 
     @property
     def status(self) -> Status:
@@ -79,13 +76,15 @@ class Availability:
 
 
 _CHECK: Final = """
-SELECT store.code, product.id, product.parent_id, warehouse.code, warehouse.id,
-    CASE WHEN product.is_active AND coalesce(parent.is_active, true)
+SELECT store.code, warehouse.code, array_agg(asked.n::int), array_agg(product.parent_id),
+    array_agg(CASE WHEN product.is_active AND coalesce(parent.is_active, true)
         AND coalesce(product.listing_expires_at > statement_timestamp(), true)
         AND coalesce(parent.listing_expires_at > statement_timestamp(), true)
-    THEN greatest(0, level.on_hand - level.reserved - level.min_stock_level + coalesce(due.quantity, 0)) ELSE 0 END
+    THEN greatest(0, level.on_hand - level.reserved - level.min_stock_level + coalesce(due.quantity, 0)) ELSE 0 END)
 FROM inventory_store store
-LEFT JOIN inventory_product product ON product.id = ANY(%s)
+LEFT JOIN (
+    unnest((SELECT %s::uuid[])) WITH ORDINALITY AS asked (id, n) JOIN inventory_product product USING (id)
+) ON true
 LEFT JOIN inventory_product parent ON parent.id = product.parent_id
 LEFT JOIN inventory_storewarehouse source ON source.store_id = store.id
 LEFT JOIN inventory_stocklevel level ON level.product_id = product.id AND level.warehouse_id = source.warehouse_id
@@ -95,7 +94,13 @@ LEFT JOIN LATERAL (
     WHERE item.level_id = level.id AND item.held_until <= statement_timestamp()
 ) due ON true
 WHERE CASE WHEN %s::text IS NULL THEN store.is_default ELSE store.code = %s::text END
-ORDER BY source.priority, warehouse.code
+GROUP BY store.code, source.priority, warehouse.code ORDER BY source.priority, warehouse.code
+"""
+"""A row for each warehouse, and one without a code for what is in none. Products come back as their numbers in the
+request: looking up the ids again and again cost more than all the rest of a line.
+
+The subquery around the ids hides how many there are: one plan is kept for all requests. PostgreSQL else plans each
+request of one line anew, which takes it longer than the answer.
 """
 
 
@@ -105,55 +110,60 @@ def check_availability(asker: Asker, store: str | None, queries: Sequence[Query]
     Raises UnknownStore, also for a store that the asker may not see.
     """
     code = store or (asker.store_codes[0] if len(asker.store_codes) == 1 else None)
+    numbers: dict[UUID, int] = {}
+    asked = [numbers.setdefault(query.variant_id or query.product_id, len(numbers) + 1) for query in queries]
     with connection.cursor() as cursor:
-        cursor.execute(_CHECK, [columns.uuids(query.variant_id or query.product_id for query in queries), code, code])
+        cursor.execute(_CHECK, [columns.uuids(numbers), code, code])
         rows = cursor.fetchall()
     if not rows or (asker.store_codes and rows[0][0] not in asker.store_codes):
         raise UnknownStore(
             f"There is no store {code}." if code else "Name a store: there is no default for this client."
         )
-    parents = {row[1]: row[2] for row in rows}
-    levels: dict[UUID, list[tuple[str, int]]] = {}
-    warehouses: dict[str, UUID] = {}
-    for _, product_id, _, code, warehouse_id, sellable in rows:
-        if code is not None:
-            levels.setdefault(product_id, []).append((code, sellable))
-            warehouses[code] = warehouse_id
-    short = _short_lines(queries, levels, warehouses)
-    return [_answer(query, parents, levels, is_short=_place(query) in short) for query in queries]
+    parents: dict[int, UUID | None] = {}
+    levels: dict[int, list[tuple[str, int]]] = {}
+    for _, warehouse, found, parent_ids, sellable in rows:
+        parents.update(zip(found, parent_ids, strict=True))
+        if warehouse is not None:
+            for number, units in zip(found, sellable, strict=True):
+                levels.setdefault(number, []).append((warehouse, units))
+    sources = list(dict.fromkeys(row[1] for row in rows if row[1] is not None))
+    places = [(number, query.warehouse) for number, query in zip(asked, queries, strict=True)]
+    short = _short_places(places, queries, levels, sources)
+    return [
+        _answer(query, place[0], parents, levels, is_short=place in short)
+        for query, place in zip(queries, places, strict=True)
+    ]
 
 
-Levels = Mapping[UUID, Sequence[tuple[str, int]]]
-Place = tuple[UUID, str | None]
+Levels = Mapping[int, Sequence[tuple[str, int]]]
+"""(warehouse's code, sellable units) of the products, by their numbers in the request."""
+Place = tuple[int, str | None]
+"""A product's number and a warehouse's code, None for all of the store's."""
 
 
-def _place(query: Query) -> Place:
-    return query.variant_id or query.product_id, query.warehouse
-
-
-def _short_lines(queries: Sequence[Query], levels: Levels, warehouses: Mapping[str, UUID]) -> set[Place]:
+def _short_places(
+    places: Sequence[Place], queries: Sequence[Query], levels: Levels, sources: Sequence[str]
+) -> set[Place]:
     """Where the lines, those of one product and warehouse summed, ask for more than reserve would find."""
     wanted: dict[Place, int] = {}
-    for query in queries:
-        wanted[_place(query)] = wanted.get(_place(query), 0) + query.quantity
-    nowhere = UUID(int=0)
-    demands = [
-        allocation.Demand(product_id, quantity, None if code is None else warehouses.get(code, nowhere))
-        for (product_id, code), quantity in wanted.items()
-    ]
-    stock = {(product_id, warehouses[code]): units for product_id, all_ in levels.items() for code, units in all_}
-    chosen = allocation.allocate(demands, stock, list(warehouses.values()))
-    places = list(wanted)
-    return {places[line.demand] for line in chosen if isinstance(line, allocation.Short)}
+    for place, query in zip(places, queries, strict=True):
+        wanted[place] = wanted.get(place, 0) + query.quantity
+    demands = [allocation.Demand(number, quantity, code) for (number, code), quantity in wanted.items()]
+    stock = {(number, code): units for number, all_ in levels.items() for code, units in all_}
+    chosen = allocation.allocate(demands, stock, sources)
+    asked = list(wanted)
+    return {asked[line.demand] for line in chosen if isinstance(line, allocation.Short)}
 
 
-def _answer(query: Query, parents: Mapping[UUID, UUID | None], levels: Levels, *, is_short: bool) -> Availability:
-    stock_id = query.variant_id or query.product_id
-    is_known = stock_id in parents and (
-        query.variant_id is None or query.product_id in (parents[stock_id], query.variant_id)
-    )
-    if not is_known:
-        return Availability(query, query.product_id, query.variant_id, is_known, True, ())
-    found = tuple(entry for entry in levels.get(stock_id, ()) if query.warehouse in (None, entry[0]))
-    parent_id = parents[stock_id]
-    return Availability(query, parent_id or stock_id, stock_id if parent_id else None, is_known, is_short, found)
+def _answer(
+    query: Query, number: int, parents: Mapping[int, UUID | None], levels: Levels, *, is_short: bool
+) -> Availability:
+    product_id, variant_id, _, warehouse = query
+    stock_id = variant_id or product_id
+    if number not in parents or (variant_id is not None and product_id not in (parents[number], variant_id)):
+        return Availability(query, product_id, variant_id, False, True, ())
+    found = levels.get(number, ())
+    if warehouse is not None:
+        found = [entry for entry in found if entry[0] == warehouse]
+    parent_id = parents[number]
+    return Availability(query, parent_id or stock_id, stock_id if parent_id else None, True, is_short, tuple(found))
