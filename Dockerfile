@@ -3,7 +3,9 @@ FROM python:3.11-slim
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 DEBUG=false STATIC_ROOT=/srv/static
 WORKDIR /srv/app
 
-RUN useradd --system --home-dir /srv/app --shell /usr/sbin/nologin inventory
+# A volume of archived rows that is mounted here takes over who owns the folder.
+RUN useradd --system --home-dir /srv/app --shell /usr/sbin/nologin inventory \
+    && install --directory --owner inventory --mode 0700 /srv/archive
 
 # Before the sources: dependencies change less often.
 COPY requirements-runtime.lock ./

@@ -33,4 +33,9 @@ app.conf.beat_schedule = {
         "schedule": crontab(hour="3", minute="17"),
         "options": {"expires": 24 * 3600},
     },
+    "archive": {
+        "task": "reservations.tasks.archive",
+        "schedule": crontab(minute="30", hour="3", day_of_month="1"),
+        "options": {"expires": 24 * 3600},
+    },
 }

@@ -80,6 +80,14 @@ SWEEP_INTERVAL_SECONDS = env.int("SWEEP_INTERVAL_SECONDS", default=15)
 SWEEP_BATCH_SIZE = env.int("SWEEP_BATCH_SIZE", default=1000)
 IDEMPOTENCY_KEY_HOURS = env.int("IDEMPOTENCY_KEY_HOURS", default=24)
 
+# --- Retention -------------------------------------------------------------------------------------------------------
+
+MOVEMENT_RETENTION_DAYS = env.int("MOVEMENT_RETENTION_DAYS", default=365)
+RESERVATION_RETENTION_DAYS = env.int("RESERVATION_RETENTION_DAYS", default=365)
+AUDIT_RETENTION_DAYS = env.int("AUDIT_RETENTION_DAYS", default=365)
+ARCHIVE_DIR = Path(env.str("ARCHIVE_DIR", default=str(DATA_DIR / "archive"))).resolve()
+ARCHIVE_BATCH_SIZE = env.int("ARCHIVE_BATCH_SIZE", default=10_000)
+
 # --- API -------------------------------------------------------------------------------------------------------------
 
 THROTTLE_REQUESTS_PER_MINUTE = env.int("THROTTLE_REQUESTS_PER_MINUTE", default=600_000)

@@ -104,3 +104,7 @@ class TransferClosed(DomainError):
 
 class MoreThanInTransit(DomainError):
     """More units arrived than are on the way. Receive what was sent, and adjust what came beside it."""
+
+
+class ArchiveRefused(Exception):
+    """Rows can't be archived as things are; the message says why. Nothing was deleted. Never met over HTTP."""

@@ -3,7 +3,9 @@
 import structlog
 from celery import shared_task
 
+from inventory.services import archiving
 from reservations.services import expiry, reconciliation
+from reservations.services.archiving import every_series
 
 logger = structlog.get_logger(__name__)
 
@@ -21,3 +23,9 @@ def reconcile() -> int:
     if run.finding_count:
         logger.error("books_do_not_balance", reconciliation_id=str(run.id), findings=run.counts)
     return run.finding_count
+
+
+@shared_task(name="reservations.tasks.archive")  # type: ignore[untyped-decorator]
+def archive() -> int:
+    """Move what is past its retention to files. Returns how many rows."""
+    return sum(file.deleted for series in every_series() for file in archiving.archive(series))

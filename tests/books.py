@@ -6,6 +6,9 @@ from typing import Any, Final
 import psycopg
 from django.db import connection
 
+# What happened later than anything that was archived: up to then, either side of a rule may be in a file.
+_SINCE: Final = "(SELECT coalesce(max(to_at), '-infinity') FROM inventory_archivedfile)"
+
 RULES: Final[Mapping[str, str]] = {
     "0 <= reserved <= on hand": """
         SELECT id, on_hand, reserved FROM inventory_stocklevel WHERE NOT (0 <= reserved AND reserved <= on_hand)
@@ -35,26 +38,35 @@ RULES: Final[Mapping[str, str]] = {
         SELECT id, status FROM reservations_reservation r
         WHERE NOT EXISTS (SELECT FROM reservations_reservationitem WHERE reservation_id = r.id)
     """,
-    "on hand is the sum of movements": """
-        SELECT level.id, level.on_hand, moved.quantity FROM inventory_stocklevel level
+    "on hand is the opening and the movements after it": """
+        SELECT level.id, level.on_hand, opening.on_hand, moved.quantity FROM inventory_stocklevel level
+        LEFT JOIN inventory_ledgeropening opening ON opening.level_id = level.id
         LEFT JOIN (SELECT level_id, sum(quantity) AS quantity FROM inventory_movement GROUP BY 1) moved
-        ON moved.level_id = level.id WHERE level.on_hand <> coalesce(moved.quantity, 0)
+        ON moved.level_id = level.id
+        WHERE level.on_hand <> coalesce(opening.on_hand, 0) + coalesce(moved.quantity, 0)
     """,
-    "each movement starts where the one before ended": """
+    "what an opening stands for is archived": """
+        SELECT m.id, m.created_at, opening.as_of FROM inventory_movement m
+        JOIN inventory_ledgeropening opening ON opening.level_id = m.level_id AND m.created_at <= opening.as_of
+    """,
+    "each movement starts where the one before ended, the first at the opening": """
         SELECT * FROM (
-            SELECT id, level_id, quantity_before, coalesce(lag(quantity_after) OVER w, 0) AS expected
-            FROM inventory_movement WINDOW w AS (PARTITION BY level_id ORDER BY created_at, id)
+            SELECT m.id, m.level_id, m.quantity_before,
+                coalesce(lag(m.quantity_after) OVER w, opening.on_hand, 0) AS expected
+            FROM inventory_movement m LEFT JOIN inventory_ledgeropening opening ON opening.level_id = m.level_id
+            WINDOW w AS (PARTITION BY m.level_id ORDER BY m.created_at, m.id)
         ) chain WHERE quantity_before <> expected
     """,
-    "each sold item has exactly one SHIPMENT, and each SHIPMENT of an order its item": """
+    "each sold item has exactly one SHIPMENT, and each SHIPMENT of an order its item": f"""
         SELECT * FROM (
             SELECT item.level_id, r.order_id, r.consumed_at AS at,
                 array_agg(-item.quantity ORDER BY -item.quantity) AS sold
             FROM reservations_reservationitem item JOIN reservations_reservation r ON r.id = item.reservation_id
-            WHERE r.status = 'CONSUMED' GROUP BY 1, 2, 3
+            WHERE r.status = 'CONSUMED' AND r.consumed_at > {_SINCE} GROUP BY 1, 2, 3
         ) items FULL JOIN (
             SELECT level_id, reference AS order_id, created_at AS at, array_agg(quantity ORDER BY quantity) AS shipped
-            FROM inventory_movement WHERE type = 'SHIPMENT' AND reference_type = 'order' GROUP BY 1, 2, 3
+            FROM inventory_movement
+            WHERE type = 'SHIPMENT' AND reference_type = 'order' AND created_at > {_SINCE} GROUP BY 1, 2, 3
         ) movements USING (level_id, order_id, at)
         WHERE sold IS DISTINCT FROM shipped
     """,
@@ -67,42 +79,42 @@ RULES: Final[Mapping[str, str]] = {
             WHEN 'RELEASED' THEN consumed_at IS NULL AND released_at < expires_at
             WHEN 'EXPIRED' THEN consumed_at IS NULL AND released_at >= expires_at END IS TRUE
     """,
-    "each transition has exactly one audit entry": """
+    "each transition has exactly one audit entry": f"""
         SELECT * FROM (
             SELECT id AS subject_id, 'inventory_reservation_created' AS action, 1::bigint AS happened
-            FROM reservations_reservation
+            FROM reservations_reservation WHERE created_at > {_SINCE}
             UNION ALL SELECT id, 'inventory_reservation_extended', 1 FROM reservations_reservation
-            WHERE extended_at IS NOT NULL
+            WHERE extended_at > {_SINCE}
             UNION ALL SELECT id, 'inventory_reservation_' || lower(status), 1 FROM reservations_reservation
-            WHERE status <> 'ACTIVE'
+            WHERE status <> 'ACTIVE' AND coalesce(consumed_at, released_at) > {_SINCE}
             UNION ALL SELECT level_id, 'inventory_stock_adjusted', count(*) FROM inventory_movement
-            WHERE adjustment_id IS NOT NULL GROUP BY 1
+            WHERE adjustment_id IS NOT NULL AND created_at > {_SINCE} GROUP BY 1
         ) transitions FULL JOIN (
             SELECT subject_id, action, count(*) AS recorded FROM audit_auditentry
             WHERE action IN ('inventory_reservation_created', 'inventory_reservation_extended',
                 'inventory_reservation_released', 'inventory_reservation_consumed', 'inventory_reservation_expired',
-                'inventory_stock_adjusted') GROUP BY 1, 2
+                'inventory_stock_adjusted') AND at > {_SINCE} GROUP BY 1, 2
         ) entries USING (subject_id, action)
         WHERE happened IS DISTINCT FROM recorded
     """,
-    "each transition has exactly one event": """
+    "each transition has exactly one event": f"""
         SELECT * FROM (
             SELECT 'res-' || id AS key, 'InventoryReservedEvent' AS type, 1 + (
                 SELECT count(*) FROM audit_auditentry
                 WHERE subject_id = r.id AND action = 'inventory_reservation_changed') AS happened
-            FROM reservations_reservation r
+            FROM reservations_reservation r WHERE created_at > {_SINCE}
             UNION ALL SELECT 'res-' || id, 'InventoryExtendedEvent', 1 FROM reservations_reservation
-            WHERE extended_at IS NOT NULL
+            WHERE extended_at > {_SINCE}
             UNION ALL SELECT 'res-' || id, 'InventoryConsumedEvent', 1 FROM reservations_reservation
-            WHERE status = 'CONSUMED'
+            WHERE consumed_at > {_SINCE}
             UNION ALL SELECT 'res-' || id, 'InventoryReleasedEvent', 1 FROM reservations_reservation
-            WHERE status IN ('RELEASED', 'EXPIRED')
+            WHERE released_at > {_SINCE}
             UNION ALL SELECT level_id::text, 'StockAdjustedEvent', count(*) FROM inventory_movement
-            WHERE adjustment_id IS NOT NULL GROUP BY 1
+            WHERE adjustment_id IS NOT NULL AND created_at > {_SINCE} GROUP BY 1
         ) transitions FULL JOIN (
             SELECT key, type, count(*) AS told FROM audit_outboxevent
             WHERE type IN ('InventoryReservedEvent', 'InventoryExtendedEvent', 'InventoryConsumedEvent',
-                'InventoryReleasedEvent', 'StockAdjustedEvent') GROUP BY 1, 2
+                'InventoryReleasedEvent', 'StockAdjustedEvent') AND created_at > {_SINCE} GROUP BY 1, 2
         ) events USING (key, type)
         WHERE happened IS DISTINCT FROM told
     """,
