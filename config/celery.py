@@ -28,6 +28,11 @@ app.conf.beat_schedule = {
         "schedule": 3600,
         "options": {"expires": 3600},
     },
+    "check-low-stock": {
+        "task": "inventory.tasks.check_low_stock",
+        "schedule": settings.LOW_STOCK_INTERVAL_MINUTES * 60,
+        "options": {"expires": settings.LOW_STOCK_INTERVAL_MINUTES * 60},
+    },
     "reconcile": {
         "task": "reservations.tasks.reconcile",
         "schedule": crontab(hour="3", minute="17"),

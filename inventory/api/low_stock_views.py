@@ -70,11 +70,14 @@ class LowStockView(ApiView):
 
 
 def _worst_first(found: Any, query: contract.LowStockQuery) -> tuple[list[Any], str | None]:
-    """One page of low levels by their share of the full level, and the cursor of the next."""
+    """One page of low levels by their share of the full level, and the cursor of the next.
+
+    Products and warehouses are read for the page alone: joined, they would be for all low levels.
+    """
     if place := after_share(query):
         share, identifier = place
         found = found.filter(Q(share__gt=share) | Q(share=share, pk__gt=identifier))
-    rows = list(found.select_related("product", "warehouse").order_by("share", "pk")[: query.limit + 1])
+    rows = list(found.prefetch_related("product", "warehouse").order_by("share", "pk")[: query.limit + 1])
     page = rows[: query.limit]
     return page, cursor_of_share(page[-1].share, page[-1].pk) if len(rows) > query.limit else None
 

@@ -3,10 +3,11 @@
 from datetime import timedelta
 
 import pytest
+from django.core import mail
 from django.utils import timezone
 
-from inventory.models import LowStockAlert, StockLevel
-from inventory.services import low_stock
+from inventory.models import AlertSubscription, LowStockAlert, StockLevel, Warehouse
+from inventory.services import digests, low_stock
 from inventory.services.adjustments import Adjustment, AdjustRequest, apply_adjustments
 from reservations.services.holds import place_hold
 from tests.concurrency.statements import checked
@@ -86,3 +87,10 @@ def test_a_crossing_keeps_the_lock_order() -> None:
     checked(lambda: place_hold(hold_request((level, 90))))
     checked(lambda: low_stock.raise_missed() or place_hold(hold_request((level, 1))))
     assert severities() == ["LOW"]
+
+
+def test_two_beats_at_once_send_a_digest_once() -> None:
+    hold((make_level(100, reorder_point=20), 90))
+    AlertSubscription.objects.create(warehouse=Warehouse.objects.get(code="wh-001"), email="ada@example.com")
+    assert sorted(together(*(digests.send_digests for _ in range(3)))) == [0, 0, 1]
+    assert len(mail.outbox) == 1

@@ -1,0 +1,13 @@
+"""What the inventory package does in the background."""
+
+from celery import shared_task
+
+from inventory.services import digests, low_stock
+
+
+@shared_task(name="inventory.tasks.check_low_stock")  # type: ignore[untyped-decorator]
+def check_low_stock() -> int:
+    """Open the alerts that were missed, resolve those that are over, mail what is news. Returns how many mails."""
+    low_stock.raise_missed()
+    low_stock.resolve_recovered()
+    return digests.send_digests()

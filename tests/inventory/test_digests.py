@@ -1,0 +1,227 @@
+"""The mail of low stock: one a warehouse and subscriber, only with news, and nothing that is snoozed."""
+
+import smtplib
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.conf import LazySettings
+from django.contrib.auth.models import User
+from django.core import mail
+from django.core.mail.backends.base import BaseEmailBackend
+from django.core.mail.message import EmailMessage, EmailMultiAlternatives
+from django.db.models import F
+from django.utils import timezone
+
+from config.celery import app
+from inventory.models import AlertSubscription, LowStockAlert, StockLevel
+from inventory.services import digests, low_stock
+from inventory.services.adjustments import Adjustment, AdjustRequest, apply_adjustments
+from inventory.tasks import check_low_stock
+from tests.factories import ASKER, hold, make_level, make_warehouse
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
+
+
+def subscribe(email: str = "ada@example.com", warehouse: str = "wh-001", user: User | None = None) -> None:
+    AlertSubscription.objects.create(warehouse=make_warehouse(warehouse), email=email, user=user)
+
+
+def low(available: int = 15, warehouse: str = "wh-001", name: str = "Tent") -> StockLevel:
+    """A level that is low at 20 and critical at 2, and has an alert."""
+    level = make_level(100, warehouse, reorder_point=20)
+    level.product.name = name
+    level.product.save()
+    hold((level, 100 - available))
+    return level
+
+
+def later(by: timedelta) -> None:
+    """Move what was told into the past: tests move rows, never clocks."""
+    LowStockAlert.objects.filter(notified_at__isnull=False).update(notified_at=F("notified_at") - by)
+
+
+def texts() -> list[str]:
+    return [str(message.body) for message in mail.outbox]
+
+
+def html_of(message: EmailMessage) -> str:
+    assert isinstance(message, EmailMultiAlternatives)
+    ((content, kind),) = message.alternatives
+    assert kind == "text/html"
+    return str(content)
+
+
+def test_a_mail_names_what_is_low_and_what_to_order_in_text_and_html() -> None:
+    subscribe()
+    level = low(15)
+    assert digests.send_digests() == 1
+    (message,) = mail.outbox
+    assert message.to == ["ada@example.com"]
+    assert message.subject == "Low stock in wh-001: 0 critical, 1 low"
+    for content in (message.body, html_of(message)):
+        for fact in ("Tent", level.product.sku, "15", "20", "75.0", "no sales", "New"):
+            assert fact.lower() in content.lower(), fact
+    assert "order 5" in message.body
+
+
+def test_the_html_asks_no_other_machine_and_escapes_names() -> None:
+    subscribe()
+    low(name="<script>alert(1)</script> & Co")
+    digests.send_digests()
+    content = html_of(mail.outbox[0])
+    assert "<script" not in content
+    assert "&lt;script&gt;" in content
+    assert not any(word in content for word in ("http:", "https:", "<img", "url(", "src="))
+    assert "<script>alert(1)</script> & Co" in str(mail.outbox[0].body)
+
+
+def test_what_was_told_is_not_told_again_until_the_reminder(settings: LazySettings) -> None:
+    settings.LOW_STOCK_REMINDER_HOURS = 24
+    subscribe()
+    low()
+    assert [digests.send_digests() for _ in range(3)] == [1, 0, 0]
+    later(timedelta(hours=23))
+    assert digests.send_digests() == 0
+    later(timedelta(hours=2))
+    assert digests.send_digests() == 1
+    assert "STILL OPEN" in texts()[-1]
+    assert digests.send_digests() == 0
+
+
+def test_an_acknowledged_alert_is_no_reason_for_a_reminder_but_named_with_news() -> None:
+    subscribe()
+    low(name="Tent")
+    digests.send_digests()
+    low_stock.acknowledge(LowStockAlert.objects.get().id, ASKER)
+    later(timedelta(days=30))
+    assert digests.send_digests() == 0
+    low(name="Stove")
+    assert digests.send_digests() == 1
+    text = texts()[-1]
+    assert text.index("NEW") < text.index("Stove") < text.index("STILL OPEN") < text.index("Tent")
+    assert f"{ASKER.actor} takes care of it" in text
+
+
+def test_what_became_critical_is_news_even_if_it_was_acknowledged_or_snoozed() -> None:
+    subscribe()
+    level = low(15)
+    digests.send_digests()
+    alert = LowStockAlert.objects.get()
+    low_stock.acknowledge(alert.id, ASKER)
+    low_stock.snooze(alert.id, timezone.now() + timedelta(days=1), ASKER)
+    hold((level, 14))
+    assert digests.send_digests() == 1
+    assert "BECAME CRITICAL" in texts()[-1]
+    assert mail.outbox[-1].subject.endswith("1 critical, 0 low")
+
+
+def test_what_is_snoozed_is_left_out_and_comes_back() -> None:
+    subscribe()
+    low(name="Tent")
+    alert = LowStockAlert.objects.get()
+    low_stock.snooze(alert.id, timezone.now() + timedelta(days=1), ASKER)
+    assert digests.send_digests() == 0
+    low(name="Stove")
+    assert digests.send_digests() == 1
+    assert "Tent" not in texts()[-1]
+    LowStockAlert.objects.filter(pk=alert.pk).update(snoozed_until=timezone.now() - timedelta(seconds=1))
+    assert digests.send_digests() == 1
+    assert "Tent" in texts()[-1]
+
+
+def test_an_alert_that_was_snoozed_after_it_was_told_comes_back_when_the_snooze_ends() -> None:
+    subscribe()
+    low()
+    digests.send_digests()
+    later(timedelta(hours=2))
+    LowStockAlert.objects.update(snoozed_until=timezone.now() - timedelta(hours=1))
+    assert [digests.send_digests() for _ in range(2)] == [1, 0]
+
+
+def test_what_is_over_is_not_mailed() -> None:
+    subscribe()
+    level = low()
+    line = Adjustment(level.product_id, None, "wh-001", 100, "RECEIPT", "r")
+    apply_adjustments(AdjustRequest(ASKER, (line,)))
+    assert check_low_stock() == 0
+    assert not LowStockAlert.objects.unresolved().exists()
+
+
+def test_each_warehouses_subscribers_get_their_own_and_see_nobody_else() -> None:
+    subscribe("ada@example.com", "wh-001")
+    subscribe("bob@example.com", "wh-001")
+    subscribe("eve@example.com", "wh-002")
+    subscribe("dan@example.com", "wh-003")
+    low(warehouse="wh-001", name="Tent")
+    low(warehouse="wh-002", name="Stove")
+    assert digests.send_digests() == 3
+    got = {tuple(message.to): "Tent" in str(message.body) for message in mail.outbox}
+    assert got == {("ada@example.com",): True, ("bob@example.com",): True, ("eve@example.com",): False}
+
+
+def test_a_user_who_left_gets_no_mail() -> None:
+    subscribe(user=User.objects.create(username="ada", is_active=False))
+    low()
+    assert digests.send_digests() == 0
+    assert LowStockAlert.objects.get().notified_at is None
+
+
+def test_a_long_digest_counts_what_it_leaves_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digests, "MOST_LINES", 2)
+    subscribe()
+    for available in (15, 1, 16, 17):
+        low(available)
+    digests.send_digests()
+    assert "and 2 more" in texts()[0]
+    assert mail.outbox[0].subject.endswith("1 critical, 3 low")
+    assert texts()[0].index("CRITICAL") < texts()[0].index("LOW  ")
+    assert digests.send_digests() == 0
+
+
+class RefusingBackend(BaseEmailBackend):
+    """A mail server that takes mail for one address alone."""
+
+    def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
+        for message in email_messages:
+            if message.to != ["bob@example.com"]:
+                raise smtplib.SMTPRecipientsRefused({})
+        return len(email_messages)
+
+
+def test_an_address_that_is_refused_stops_no_other(settings: LazySettings) -> None:
+    settings.EMAIL_BACKEND = f"{__name__}.RefusingBackend"
+    subscribe("ada@example.com")
+    subscribe("bob@example.com")
+    low()
+    assert [digests.send_digests() for _ in range(2)] == [1, 0]
+
+
+def test_a_mail_that_reached_nobody_is_tried_again(settings: LazySettings) -> None:
+    backend, settings.EMAIL_BACKEND = settings.EMAIL_BACKEND, f"{__name__}.RefusingBackend"
+    subscribe()
+    low()
+    assert digests.send_digests() == 0
+    assert LowStockAlert.objects.get().notified_at is None
+    settings.EMAIL_BACKEND = backend
+    assert digests.send_digests() == 1
+
+
+def test_the_beat_finds_resolves_and_mails() -> None:
+    subscribe()
+    level = make_level(10)
+    StockLevel.objects.filter(pk=level.pk).update(reorder_point=20)
+    assert check_low_stock() == 1
+    assert check_low_stock() == 0
+
+
+def test_the_beat_checks_every_30_minutes() -> None:
+    entry = app.conf.beat_schedule["check-low-stock"]
+    assert (entry["task"], entry["schedule"]) == (check_low_stock.name, 1800)
+    assert entry["options"]["expires"] == 1800
+
+
+def test_templates_are_in_the_image() -> None:
+    root = Path(__file__).resolve().parent.parent.parent
+    assert "!templates/" in (root / ".dockerignore").read_text().split()
