@@ -101,6 +101,11 @@ def ints(values: Iterable[int]) -> IntArray:
     return IntArray(_array(IntArray, [_INT(4, v) for v in values]))
 
 
+def optional_ints(values: Iterable[int | None]) -> IntArray:
+    """A column of integers of 32 bits, some of them null. Raises struct.error beyond."""
+    return IntArray(_array(IntArray, [_NULL if v is None else _INT(4, v) for v in values]))
+
+
 def bools(values: Iterable[bool]) -> BoolArray:
     """A column of booleans."""
     return BoolArray(_array(BoolArray, [_BOOLS[v] for v in values]))

@@ -66,6 +66,7 @@ class Fault(Answer, kw_only=True):
     available: int | UnsetType = UNSET
     in_transit: int | UnsetType = UNSET
     reservation_id: str | UnsetType = UNSET
+    count_id: str | UnsetType = UNSET
 
 
 class Problem(Answer, kw_only=True):

@@ -47,6 +47,13 @@ DOMAIN_STATUS: Final[dict[type[DomainError], tuple[int, str]]] = {
     stock.TransferClosed: (409, "The transfer is closed"),
     stock.MoreThanInTransit: (409, "More than is in transit"),
     stock.MixedRoute: (422, "The items don't share one route"),
+    stock.AlreadyInCount: (409, "In another count"),
+    stock.NothingToCount: (409, "There is nothing to count"),
+    stock.CountTooLarge: (409, "The count is too large"),
+    stock.CountClosed: (409, "The count is closed"),
+    stock.CountIncomplete: (409, "The count is not complete"),
+    stock.CountBelowZero: (409, "On hand would fall below zero"),
+    stock.ProductNotInCount: (422, "Not a product of this count"),
     stock.UnknownProduct: (422, "Unknown product"),
     stock.UnknownWarehouse: (422, "Unknown warehouse"),
     stock.UnknownStore: (422, "Unknown store"),
@@ -56,6 +63,9 @@ DOMAIN_STATUS: Final[dict[type[DomainError], tuple[int, str]]] = {
     holds.ReservationReleased: (409, "The reservation was released"),
     holds.ReservationConsumed: (409, "The reservation was consumed"),
     holds.AlreadyExtended: (409, "The reservation was extended before"),
+    holds.HoldNotInTheWay: (409, "The reservation is not in the way"),
+    holds.ReservedUnexplained: (409, "Reserved doesn't agree with the holds"),
+    holds.IncidentResolved: (409, "The incident was resolved"),
     holds.TimeoutTooLong: (422, "The hold would live too long"),
 }
 

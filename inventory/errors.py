@@ -108,3 +108,31 @@ class MoreThanInTransit(DomainError):
 
 class ArchiveRefused(Exception):
     """Rows can't be archived as things are; the message says why. Nothing was deleted. Never met over HTTP."""
+
+
+class AlreadyInCount(DomainError):
+    """The level is in another open count: both would post the same difference."""
+
+
+class NothingToCount(DomainError):
+    """No level is in the scope of the count, or each of them is in another open count."""
+
+
+class CountTooLarge(DomainError):
+    """More levels than one count may have: count zone by zone."""
+
+
+class CountClosed(DomainError):
+    """The count was posted or cancelled before."""
+
+
+class CountIncomplete(DomainError):
+    """Lines miss their count, or the second count that their difference needs."""
+
+
+class CountBelowZero(DomainError):
+    """What left since the counting is more than was counted: on hand would fall below zero."""
+
+
+class ProductNotInCount(DomainError):
+    """The count has no line of this product."""

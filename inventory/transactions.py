@@ -15,7 +15,7 @@ from uuid import UUID
 import psycopg
 import structlog
 from django.conf import settings
-from django.db import Error, connection, transaction
+from django.db import Error, OperationalError, connection, transaction
 from django.db.backends.utils import CursorWrapper
 
 from audit.errors import Busy, OutcomeUnknown
@@ -36,6 +36,13 @@ _KNOWN_ROLLBACKS: Final = (
 )
 _PAUSE_SECONDS: Final = 0.02
 _BUSY: Final = "The stock is busy; nothing of this request was done. Try again."
+
+
+class LockedElsewhere(OperationalError):
+    """``work`` needs a row that another transaction has locked, and may not wait for it (api.md, rule 8).
+
+    Rolled back and tried again, as a lock timeout is.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,8 @@ def run(work: Callable[[], T], patience: Patience = PATIENT, *, pipelined: bool 
     it writes goes out together with COMMIT, whose error then is that of the statement that failed. Work that needs the
     count of changed rows at once, as the ORM does when it saves, can't be.
 
+    ``work`` may raise LockedElsewhere, to be tried again.
+
     Raises Busy where a lock wasn't had in time or the database is away, OutcomeUnknown where it went away in COMMIT and
     didn't come back to be asked, and whatever ``work`` raises.
     """
@@ -84,7 +93,7 @@ def run(work: Callable[[], T], patience: Patience = PATIENT, *, pipelined: bool 
             cause = error.__cause__
             if isinstance(cause, psycopg.errors.QueryCanceled):
                 raise Busy(_BUSY) from error
-            if not isinstance(cause, _KNOWN_ROLLBACKS):
+            if not isinstance(cause, _KNOWN_ROLLBACKS) and not isinstance(error, LockedElsewhere):
                 if opened is not None and not opened.closed:
                     raise  # Not ``connection``'s: at the end of ``atomic`` Django has opened a new one.
                 logger.warning("database_connection_lost", error=str(error))

@@ -25,3 +25,15 @@ class AlreadyExtended(DomainError):
 
 class TimeoutTooLong(DomainError):
     """A hold may not live that long. Never clamped: a shopper must not be told a time that isn't kept."""
+
+
+class HoldNotInTheWay(DomainError):
+    """A reservation that staff chose to break holds nothing of what is missing."""
+
+
+class ReservedUnexplained(DomainError):
+    """More is reserved than reservations hold: the counters are to be reconciled before holds can give way."""
+
+
+class IncidentResolved(DomainError):
+    """Somebody has resolved the incident before."""

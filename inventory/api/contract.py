@@ -39,6 +39,10 @@ class AdjustmentIn(Body, kw_only=True):
     reference: ShortText = ""
     cost_per_unit: Decimal | None = None
     expected_version: int | None = None
+    force: Annotated[
+        bool,
+        Meta(description="For managers, and an ADJUSTMENT only: where too little is left, the newest holds give way."),
+    ] = False
 
 
 class AdjustIn(Body, kw_only=True):

@@ -1,11 +1,10 @@
-"""The routes of stock levels, below ``/api/v1/inventory/``."""
+"""The routes of stock levels (``adjust`` may break holds: reservations), below ``/api/v1/inventory/``."""
 
 from django.urls import path
 
 from inventory.api import low_stock_views, movement_views, transfer_views, views
 
 urlpatterns = [
-    path("adjust", views.AdjustView.as_view()),
     path("alerts", low_stock_views.AlertsView.as_view()),
     path("alerts/<str:alert_id>/acknowledge", low_stock_views.AcknowledgeAlertView.as_view()),
     path("alerts/<str:alert_id>/snooze", low_stock_views.SnoozeAlertView.as_view()),

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 from datetime import timedelta
-from decimal import Decimal
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
@@ -17,7 +16,6 @@ from audit.contract import PageQuery, Problem
 from audit.errors import Fault, Invalid, NotFound
 from audit.http import (
     MANAGING,
-    STOCKKEEPING,
     ApiView,
     after,
     answered,
@@ -29,13 +27,11 @@ from audit.http import (
     respond,
 )
 from audit.idempotency import StoredAnswer
-from audit.identifiers import ADJUSTMENT, public_id
 from audit.schema import describe
 from inventory.api import contract
 from inventory.errors import UnknownStore
 from inventory.models import CODE, CODE_HINT, Movement, Product, StockLevel, Store, Warehouse
-from inventory.services import adjustments, master_data
-from inventory.services.adjustments import Adjusted, Adjustment
+from inventory.services import master_data
 from inventory.services.master_data import Saved
 
 _DEEPEST: Final = 10
@@ -49,70 +45,6 @@ def _page(found: Any, query: PageQuery) -> tuple[list[Any], str | None]:
     rows = list(found.order_by("pk")[: query.limit + 1])
     following = cursor_of(rows[query.limit - 1].pk) if len(rows) > query.limit else None
     return rows[: query.limit], following
-
-
-class AdjustView(ApiView):
-    """Change on hand."""
-
-    allowed: ClassVar = {"PUT": STOCKKEEPING}
-
-    @describe(
-        "adjust",
-        "Adjust stock",
-        body=contract.AdjustIn,
-        answers={200: contract.AdjustedOut, 409: Problem, 422: Problem},
-        idempotent=True,
-    )
-    def put(self, request: Request) -> HttpResponse:
-        body = decode(request, contract.AdjustIn)
-        adjust = adjustments.AdjustRequest(
-            asker=self.asker(request),
-            adjustments=tuple(_adjustment(line, index) for index, line in enumerate(body.adjustments)),
-            claim=self.claim(request, _adjusted),
-        )
-        return answered(adjustments.apply_adjustments(adjust), _adjusted)
-
-
-def _adjustment(line: contract.AdjustmentIn, index: int) -> Adjustment:
-    cost = line.cost_per_unit
-    if cost is not None and (not cost.is_finite() or not 0 <= cost < Decimal(10) ** 10 or cost != round(cost, 2)):
-        pointer = f"/adjustments/{index}/costPerUnit"
-        raise Invalid("A cost is out of its range.", [Fault(pointer, "invalid", "0 or more, at most two decimals")])
-    return Adjustment(
-        line.product_id,
-        line.variant_id,
-        line.warehouse_id,
-        line.quantity,
-        line.type,
-        line.reason,
-        line.reference,
-        cost,
-        line.expected_version,
-    )
-
-
-def _adjusted(adjusted: Adjusted) -> StoredAnswer:
-    lines = [
-        contract.AdjustedLineOut(
-            product_id=line.product_id,
-            variant_id=line.variant_id or UNSET,
-            warehouse_id=line.adjustment.warehouse,
-            previous_quantity=line.before,
-            adjusted_quantity=line.adjustment.change,
-            new_quantity=line.after,
-            type=line.adjustment.type,  # type: ignore[arg-type]
-        )
-        for line in adjusted.lines
-    ]
-    return rendered(
-        contract.AdjustedOut(
-            adjustment_id=public_id(ADJUSTMENT, adjusted.id),
-            status="COMPLETED",
-            adjustments=lines,
-            adjusted_at=adjusted.now,
-            adjusted_by=adjusted.actor,
-        )
-    )
 
 
 class ProductLevelsView(ApiView):

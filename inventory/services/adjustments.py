@@ -1,6 +1,6 @@
 """Change on hand by what people did with it: receive, ship, return, correct."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -33,7 +33,10 @@ _SIGNS: Final = {"RECEIPT": 1, "RETURN": 1, "SHIPMENT": -1, "ADJUSTMENT": 1}
 
 @dataclass(frozen=True, slots=True)
 class Adjustment:
-    """One line. ``quantity`` is in units, positive but for an ADJUSTMENT, which is signed; ``warehouse`` is a code."""
+    """One line. ``quantity`` is in units, positive but for an ADJUSTMENT, which is signed; ``warehouse`` is a code.
+
+    ``force`` says that holds may give way to it, where ``make_room`` can break them.
+    """
 
     product_id: UUID
     variant_id: UUID | None
@@ -44,6 +47,7 @@ class Adjustment:
     reference: str = ""
     cost_per_unit: Decimal | None = None
     expected_version: int | None = None
+    force: bool = False
 
     @property
     def change(self) -> int:
@@ -83,7 +87,34 @@ class Adjusted:
     now: datetime
 
 
-def apply_adjustments(request: AdjustRequest) -> Adjusted | StoredAnswer:
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Levels under lock and the ledger of their changes.
+
+    ``give_way`` lets holds go on the ledger; ``write`` writes what became of them, with the rest of the change.
+    """
+
+    levels: LockedLevels
+    ledger: Ledger
+    give_way: Callable[[], None]
+    write: Callable[[], None]
+
+
+MakeRoom = Callable[[Mapping[UUID, int], Collection[UUID]], Room]
+"""Locks levels for changes (signed units by level, summed), and chooses holds where some may give way."""
+
+
+def lock_room(changes: Mapping[UUID, int], _may_give_way: Collection[UUID] = ()) -> Room:
+    """Lock the levels of these changes; no hold gives way."""
+    levels = lock_levels(changes)
+    return Room(levels, Ledger(levels), give_way=_nothing, write=_nothing)
+
+
+def _nothing() -> None:
+    """No hold is broken."""
+
+
+def apply_adjustments(request: AdjustRequest, make_room: MakeRoom = lock_room) -> Adjusted | StoredAnswer:
     """Apply all lines, or none. Lines of one level are decided on as one; additions come first.
 
     A first addition creates the stock level, in a transaction of its own, sorted, before anything is locked (api.md,
@@ -91,13 +122,13 @@ def apply_adjustments(request: AdjustRequest) -> Adjusted | StoredAnswer:
 
     Raises UnknownProduct, UnknownWarehouse (also where the asker's stores don't sell from it), Invalid for a quantity
     of the wrong sign, InsufficientStock (on hand would fall below reserved), QuantityLimit, VersionConflict,
-    IdempotencyKeyReused, IdempotencyInProgress, Busy. Locks: claim, the levels by id.
+    IdempotencyKeyReused, IdempotencyInProgress, Busy. Locks: claim, the levels by id (and what ``make_room`` locks).
     """
     _check_signs(request.adjustments)
-    return run_with_levels(lambda: adjust(request))
+    return run_with_levels(lambda: adjust(request, make_room))
 
 
-def adjust(request: AdjustRequest) -> Adjusted | StoredAnswer:
+def adjust(request: AdjustRequest, make_room: MakeRoom = lock_room) -> Adjusted | StoredAnswer:
     """The inner service; requires an open transaction. Raises MissingLevels where some are to be created first."""
     verdict = idempotency.claim_all([request.claim])[0]
     if isinstance(verdict, DomainError):
@@ -108,16 +139,18 @@ def adjust(request: AdjustRequest) -> Adjusted | StoredAnswer:
     missing = {place[:2] for place, line in zip(places, request.adjustments, strict=True) if _needs_level(place, line)}
     if missing:
         raise MissingLevels(missing)
-    levels = lock_levels({place.level_id for place in places if place.level_id})
+    room = make_room(*_changes(request.adjustments, places))
+    levels = room.levels
     _check_versions(request.adjustments, places, levels)
+    room.give_way()
     _check_quantities(request.adjustments, places, levels)
-    ledger = Ledger(levels)
-    applied = _apply(request, places, levels, ledger)
+    applied = _apply(request, places, room)
     adjusted = Adjusted(request.id, tuple(applied), request.asker.actor, levels.now)
     with one_statement():
-        ledger.write(levels.now)
-        record([_entry(request, line) for line in applied], now=levels.now)
-        publish([_event(request, line) for line in applied], now=levels.now)
+        room.ledger.write(levels.now)
+        room.write()
+        record([adjusted_entry(request.asker, request.id, line) for line in applied], now=levels.now)
+        publish([adjusted_event(request.asker, request.id, line) for line in applied], now=levels.now)
         idempotency.store_all([(request.claim, adjusted)], now=levels.now)
     return adjusted
 
@@ -129,6 +162,18 @@ class Place(NamedTuple):
     warehouse_id: UUID
     parent_id: UUID | None
     level_id: UUID | None
+
+
+def _changes(adjustments: Sequence[Adjustment], places: Sequence[Place]) -> tuple[dict[UUID, int], set[UUID]]:
+    """By level that there is, the sum of its lines; and the levels of which a line is forced."""
+    changes: dict[UUID, int] = {}
+    forced = set()
+    for line, place in zip(adjustments, places, strict=True):
+        if place.level_id:
+            changes[place.level_id] = changes.get(place.level_id, 0) + line.change
+            if line.force:
+                forced.add(place.level_id)
+    return changes, forced
 
 
 def _needs_level(place: Place, line: Adjustment) -> bool:
@@ -206,14 +251,14 @@ def _check_quantities(adjustments: Sequence[Adjustment], places: Sequence[Place]
         raise InsufficientStock(shortages, [place.level_id for place in places if place.level_id])
 
 
-def _apply(request: AdjustRequest, places: Sequence[Place], levels: LockedLevels, ledger: Ledger) -> list[AppliedLine]:
+def _apply(request: AdjustRequest, places: Sequence[Place], room: Room) -> list[AppliedLine]:
     """Move the lines on the ledger, additions first, so that no balance in between is below zero."""
     applied: dict[int, AppliedLine] = {}
     for index in sorted(range(len(places)), key=lambda i: request.adjustments[i].change < 0):
         line, place = request.adjustments[index], places[index]
         assert place.level_id is not None  # noqa: S101 - quantities were checked: only additions need a new level
-        before = levels.by_id[place.level_id].on_hand
-        ledger.move(
+        before = room.levels.by_id[place.level_id].on_hand
+        room.ledger.move(
             place.level_id,
             line.change,
             Cause(
@@ -238,26 +283,30 @@ def _facts(line: AppliedLine) -> dict[str, object]:
     return facts | {"warehouseId": line.adjustment.warehouse}
 
 
-def _entry(request: AdjustRequest, line: AppliedLine) -> Entry:
+def adjusted_entry(asker: Asker, adjustment_id: UUID, line: AppliedLine) -> Entry:
+    """The audit entry of a line that was applied."""
     changes = _facts(line) | {
-        "adjustmentId": public_id(ADJUSTMENT, request.id),
+        "adjustmentId": public_id(ADJUSTMENT, adjustment_id),
         "type": line.adjustment.type,
         "onHand": [line.before, line.after],
         "reason": line.adjustment.reason,
         "reference": line.adjustment.reference,
     }
-    return Entry(request.asker, "inventory_stock_adjusted", line.level_id, changes)
+    if line.adjustment.force:
+        changes["force"] = True
+    return Entry(asker, "inventory_stock_adjusted", line.level_id, changes)
 
 
-def _event(request: AdjustRequest, line: AppliedLine) -> Event:
+def adjusted_event(asker: Asker, adjustment_id: UUID, line: AppliedLine) -> Event:
+    """What a line changed."""
     payload = {
-        "adjustmentId": public_id(ADJUSTMENT, request.id),
+        "adjustmentId": public_id(ADJUSTMENT, adjustment_id),
         **_facts(line),
         "adjustmentType": line.adjustment.type,
         "quantity": line.adjustment.quantity,
         "previousStock": line.before,
         "newStock": line.after,
         "reason": line.adjustment.reason,
-        "adjustedBy": request.asker.actor,
+        "adjustedBy": asker.actor,
     }
     return Event("StockAdjustedEvent", str(line.level_id), payload)

@@ -1,8 +1,8 @@
-"""The routes of holds, below ``/api/v1/inventory/``."""
+"""The routes of holds, and of what may break them, below ``/api/v1/inventory/``."""
 
 from django.urls import path
 
-from reservations.api import reconciliation_views, views
+from reservations.api import adjust_view, count_views, reconciliation_views, views
 
 urlpatterns = [
     path("check-availability", views.CheckAvailabilityView.as_view()),
@@ -14,4 +14,14 @@ urlpatterns = [
     path("reservations", views.ReservationsView.as_view()),
     path("reservations/<str:reservation_id>", views.ReservationView.as_view()),
     path("reconciliation", reconciliation_views.ReconciliationView.as_view()),
+    path("adjust", adjust_view.AdjustView.as_view()),
+    path("counts", count_views.CountsView.as_view()),
+    path("counts/<str:count_id>", count_views.CountView.as_view()),
+    path("counts/<str:count_id>/lines", count_views.CountLinesView.as_view()),
+    path("counts/<str:count_id>/preview", count_views.CountPreviewView.as_view()),
+    path("counts/<str:count_id>/post", count_views.PostCountView.as_view()),
+    path("counts/<str:count_id>/cancel", count_views.CancelCountView.as_view()),
+    path("incidents", count_views.IncidentsView.as_view()),
+    path("incidents/<str:incident_id>", count_views.IncidentView.as_view()),
+    path("incidents/<str:incident_id>/resolve", count_views.ResolveIncidentView.as_view()),
 ]

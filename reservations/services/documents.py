@@ -101,6 +101,8 @@ SELECT {_COLUMNS} FROM reservations_reservation r JOIN inventory_store s ON s.id
 WHERE r.id = ANY(%s) ORDER BY r.id FOR NO KEY UPDATE OF r
 """  # noqa: S608 - constants only
 
+_LOCK_FREE: Final = _LOCK.strip() + " SKIP LOCKED"
+
 _READ: Final = f"""
 SELECT {_COLUMNS} FROM reservations_reservation r JOIN inventory_store s ON s.id = r.store_id WHERE r.id = ANY(%s)
 """  # noqa: S608
@@ -116,12 +118,13 @@ WHERE item.reservation_id = ANY(%s) ORDER BY item.reservation_id, item.id
 """
 
 
-def lock_holds(ids: Collection[UUID]) -> dict[UUID, Hold]:
+def lock_holds(ids: Collection[UUID], *, wait: bool = True) -> dict[UUID, Hold]:
     """Lock reservations FOR NO KEY UPDATE in order of their ids and read them with their items. Two statements.
 
-    Requires an open transaction that has locked no stock level yet. Unknown ids are left out.
+    Requires an open transaction that has locked no stock level yet; without ``wait`` it may have, and reservations that
+    another transaction has locked are left out (api.md, rule 8). Unknown ids are left out.
     """
-    return _fetch(_LOCK, [columns.uuids(ids)]) if ids else {}
+    return _fetch(_LOCK if wait else _LOCK_FREE, [columns.uuids(ids)]) if ids else {}
 
 
 def read_holds(ids: Collection[UUID]) -> dict[UUID, Hold]:

@@ -90,7 +90,17 @@ def test_every_command_takes_an_idempotency_key_and_no_read_does(document: dict[
 
 def test_path_parameters_are_named_as_bodies_name_things(document: dict[str, Any]) -> None:
     named = {name for path in document["paths"] for name in re.findall(r"{(\w+)}", path)}
-    assert named == {"productId", "warehouseId", "storeId", "cartId", "reservationId", "transferId", "alertId"}
+    assert named == {
+        "productId",
+        "warehouseId",
+        "storeId",
+        "cartId",
+        "reservationId",
+        "transferId",
+        "alertId",
+        "countId",
+        "incidentId",
+    }
 
 
 def test_the_page_for_people_asks_no_other_machine() -> None:

@@ -25,10 +25,11 @@ CODES = {
     404: "not_found reservation_not_found",
     409: """insufficient_stock already_extended reservation_expired reservation_consumed reservation_released
         product_inactive listing_expired warehouse_inactive version_conflict quantity_limit idempotency_in_progress
-        sku_taken""",
+        sku_taken already_in_count nothing_to_count count_too_large count_closed count_incomplete count_below_zero
+        hold_not_in_the_way reserved_unexplained incident_resolved""",
     413: "too_large",
     422: """unknown_product unknown_warehouse unknown_store warehouse_not_in_store timeout_too_long
-        idempotency_key_reused""",
+        product_not_in_count idempotency_key_reused""",
     429: "throttled",
     503: "busy",
 }

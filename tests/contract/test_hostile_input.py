@@ -29,6 +29,7 @@ ADJUSTMENT = {
     "reference": "ref",
     "costPerUnit": "1.00",
     "expectedVersion": 1,
+    "force": False,
 }
 TRANSFER = {
     "items": [{"productId": P, "variantId": P, "quantity": 1, "fromWarehouseId": "wh-001", "toWarehouseId": "wh-002"}],
@@ -61,6 +62,21 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("POST", f"transfer/tr-{P}/cancel"): {"reason": "r"},
     ("POST", f"alerts/alr-{P}/acknowledge"): {"note": "n"},
     ("POST", f"alerts/alr-{P}/snooze"): {"until": "2090-01-01T00:00:00Z", "note": "n"},
+    ("POST", "counts"): {
+        "warehouseId": "wh-001",
+        "scope": "PRODUCTS",
+        "products": [{"productId": P, "variantId": P}],
+        "zone": "A",
+        "staleDays": 1,
+        "recountShare": "0.1",
+        "note": "n",
+    },
+    ("PUT", f"counts/cnt-{P}/lines"): {
+        "lines": [{"productId": P, "variantId": P, "counted": 1, "recount": False}],
+    },
+    ("POST", f"counts/cnt-{P}/post"): {"skipUncounted": True, "breakReservations": [RES]},
+    ("POST", f"counts/cnt-{P}/cancel"): {"reason": "r"},
+    ("POST", f"incidents/inc-{P}/resolve"): {"resolution": "r"},
     ("PATCH", f"{P}/levels/wh-001"): {
         "reorderPoint": 1,
         "reorderQuantity": 1,
@@ -192,7 +208,7 @@ def test_texts_with_nul_surrogates_or_of_the_wrong_type_are_refused_in_their_pla
         problem(api.send(method, path, changed(body, leaf, text)), 400, "malformed")
     if not FREE_FORM & set(leaf):
         for value in (1, True, [], {}, 1.5):
-            if leaf[-1] in {"unitPrice", "costPerUnit"} and type(value) in (int, float):
+            if leaf[-1] in {"unitPrice", "costPerUnit", "recountShare"} and type(value) in (int, float):
                 continue
             response = api.send(method, path, changed(body, leaf, value))
             problem(response, 400)
@@ -210,6 +226,7 @@ LENGTHS = {
     "reason": 500,
     "sku": 64,
 }
+LENGTHS |= {"note": 500, "resolution": 500}
 LENGTHS |= {"reference": 100, "barcode": 64, "zone": 10, "aisle": 10, "shelf": 10}
 
 
@@ -237,9 +254,10 @@ def test_what_is_no_integer_in_its_range_is_refused_in_its_place(
     wrong = ['"1"', "1.0", "1.5", "1e2", "true", "[]", "{}"]
     if leaf[-1] != "expectedVersion":
         wrong += ["-1000001", "10000000000", "1" + "0" * 30]
+    may_be_zero = {"reorderPoint", "minStockLevel", "priority", "expectedVersion", "counted"}
     if leaf[-1] == "quantityReceived":
         wrong += ["-1"]
-    elif leaf[-1] not in {"reorderPoint", "minStockLevel", "priority", "expectedVersion"} and "adjustments" not in leaf:
+    elif leaf[-1] not in may_be_zero and "adjustments" not in leaf:
         wrong += ["0", "-1"]
     if leaf[-1] in {"quantity", "quantityReceived"}:
         wrong += ["1000001", "null"]

@@ -1,0 +1,573 @@
+"""Where fewer units are there than are held, holds give way: to counts and to forced adjustments."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audit.errors import Invalid, NotFound
+from audit.services import Asker
+from inventory.errors import (
+    CountBelowZero,
+    CountClosed,
+    CountIncomplete,
+    InsufficientStock,
+    QuantityLimit,
+    VersionConflict,
+)
+from inventory.models import Movement, StockCount, StockCountLine, StockLevel
+from inventory.services.adjustments import Adjusted, Adjustment, AdjustRequest
+from inventory.services.counts import (
+    CancelRequest,
+    EnteredCount,
+    EnterRequest,
+    OpenRequest,
+    ProductRef,
+    cancel_count,
+    enter_counts,
+    open_count,
+)
+from reservations.errors import HoldNotInTheWay, IncidentResolved, ReservationNotFound, ReservedUnexplained
+from reservations.models import BrokenHold, Reservation, ShortageIncident
+from reservations.services.documents import Hold
+from reservations.services.incidents import ResolveRequest, read_incident, resolve_incident
+from reservations.services.posting import Posted, PostRequest, post_count, preview_count
+from reservations.services.resolution import ConsumeRequest, Selector, consume_hold
+from reservations.services.shortage import HeldUnits, Preference, choose_holds, force_adjustments
+from tests.books import assert_books_balance
+from tests.factories import (
+    ASKER,
+    counters,
+    hold,
+    make_due,
+    make_level,
+    make_store,
+    make_variant,
+    receive,
+    recorded,
+    told,
+)
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
+
+
+def counted(*entries: tuple[StockLevel, int], **fields: Any) -> StockCount:
+    """An open count of these levels, in which so many units were counted."""
+    refs = tuple(ProductRef(level.product_id) for level, _ in entries)
+    opened = open_count(OpenRequest(ASKER, "wh-001", "PRODUCTS", products=refs, **fields))
+    lines = tuple(EnteredCount(ProductRef(level.product_id), units) for level, units in entries)
+    enter_counts(EnterRequest(ASKER, opened.count.id, lines))  # type: ignore[union-attr]
+    return opened.count  # type: ignore[union-attr]
+
+
+def post(count: StockCount, *preferred: UUID, asker: Asker = ASKER, **fields: Any) -> Posted:
+    posted = post_count(PostRequest(asker, count.id, preferred=Preference(preferred), **fields))
+    assert isinstance(posted, Posted)
+    assert_books_balance()
+    return posted
+
+
+def force(level: StockLevel, quantity: int, **fields: Any) -> Adjusted:
+    line = Adjustment(level.product_id, None, "wh-001", quantity, "ADJUSTMENT", "stolen", force=True, **fields)
+    adjusted = force_adjustments(AdjustRequest(ASKER, (line,)))
+    assert isinstance(adjusted, Adjusted)
+    assert_books_balance()
+    return adjusted
+
+
+def status(made: Hold) -> tuple[str, str]:
+    return Reservation.objects.values_list("status", "reason").get(pk=made.id)
+
+
+# --- posting ---------------------------------------------------------------------------------------------------------
+
+
+def test_posting_writes_a_movement_a_difference() -> None:
+    less, more, same = make_level(10), make_level(10), make_level(10)
+    count = counted((less, 8), (more, 13), (same, 10), note="aisle 4")
+    posted = post(count)
+    assert (counters(less), counters(more), counters(same)) == ((8, 0), (13, 0), (10, 0))
+    moved = Movement.objects.filter(reference_type="count")
+    assert {(m.level_id, m.type, m.quantity, m.reference, m.reason, m.adjustment_id) for m in moved} == {
+        (less.id, "ADJUSTMENT", -2, count.public_id, "aisle 4", posted.id),
+        (more.id, "ADJUSTMENT", 3, count.public_id, "aisle 4", posted.id),
+    }
+    lines = StockCountLine.objects.filter(count=count)
+    assert sorted(lines.values_list("posted_difference", "is_open")) == [(-2, False), (0, False), (3, False)]
+
+
+def test_every_counted_level_knows_when_it_was_counted() -> None:
+    level, same = make_level(10), make_level(10)
+    count = counted((level, 8), (same, 10))
+    post(count)
+    for line in StockCountLine.objects.filter(count=count).select_related("level"):
+        assert line.level.last_counted_at == line.counted_at
+
+
+def test_what_moved_after_the_counting_is_allowed_for() -> None:
+    level = make_level(10)
+    count = counted((level, 9))
+    sold = hold((level, 4), order_id="order-1")
+    consume_hold(ConsumeRequest(ASKER, "order-1", Selector(reservation_id=sold.id)))
+    receive(level.product_id, 20)
+    post(count)
+    assert counters(level) == (25, 0)
+
+
+def test_the_second_count_is_posted() -> None:
+    level = make_level(100)
+    count = counted((level, 50), recount_share=Decimal("0.1"))
+    receive(level.product_id, 10)
+    enter_counts(EnterRequest(ASKER, count.id, (EnteredCount(ProductRef(level.product_id), 108, True),)))
+    post(count)
+    assert counters(level) == (108, 0)
+    line = StockCountLine.objects.get(count=count)
+    level.refresh_from_db()
+    assert (line.posted_difference, level.last_counted_at) == (-2, line.recounted_at)
+
+
+def test_lines_without_a_count_refuse_the_posting_or_are_skipped() -> None:
+    level, missed = make_level(10), make_level(10)
+    count = open_count(OpenRequest(ASKER, "wh-001", "ALL")).count  # type: ignore[union-attr]
+    with pytest.raises(CountIncomplete) as refused:
+        post(count)
+    assert len(refused.value.faults) == 2
+    with pytest.raises(CountIncomplete, match="Nothing was counted"):
+        post(count, skip_uncounted=True)
+    enter_counts(EnterRequest(ASKER, count.id, (EnteredCount(ProductRef(level.product_id), 9),)))
+    with pytest.raises(CountIncomplete) as refused:
+        post(count)
+    assert [fault.facts for fault in refused.value.faults] == [{"productId": str(missed.product_id)}]
+    posted = post(count, skip_uncounted=True)
+    assert (posted.counted, posted.skipped, counters(level), counters(missed)) == (1, 1, (9, 0), (10, 0))
+    missed.refresh_from_db()
+    assert missed.last_counted_at is None
+    assert StockCountLine.objects.get(level=missed).posted_difference is None
+
+
+def test_lines_that_need_a_second_count_refuse_the_posting_whatever_is_skipped() -> None:
+    count = counted((make_level(100), 50), recount_share=Decimal("0.1"))
+    with pytest.raises(CountIncomplete) as refused:
+        post(count, skip_uncounted=True)
+    assert [fault.code for fault in refused.value.faults] == ["needs_recount"]
+
+
+def test_on_hand_never_falls_below_zero() -> None:
+    level = make_level(10)
+    count = counted((level, 2))
+    sold = hold((level, 9), order_id="order-1")
+    consume_hold(ConsumeRequest(ASKER, "order-1", Selector(reservation_id=sold.id)))
+    with pytest.raises(CountBelowZero) as refused:
+        post(count)
+    assert refused.value.faults[0].detail.endswith("1 on hand, -8 to post")
+    assert counters(level) == (1, 0)
+
+
+def test_no_more_is_posted_than_a_level_may_have() -> None:
+    level = make_level(1)
+    count = counted((level, 2_000_000_000))
+    receive(level.product_id, 1)
+    with pytest.raises(QuantityLimit):
+        post(count)
+
+
+@pytest.mark.parametrize("end", ["posted", "cancelled"])
+def test_a_count_is_posted_once(end: str) -> None:
+    level = make_level(10)
+    count = counted((level, 8))
+    post(count) if end == "posted" else cancel_count(CancelRequest(ASKER, count.id))
+    with pytest.raises(CountClosed):
+        post(count)
+    assert counters(level) == (8 if end == "posted" else 10, 0)
+
+
+def test_posting_is_audited_and_told() -> None:
+    level = make_level(10)
+    count = counted((level, 8))
+    posted = post(count)
+    (entry,) = recorded("inventory_count_posted")
+    assert (entry.subject_id, entry.changes["differences"]) == (count.id, 1)
+    adjusted = recorded("inventory_stock_adjusted")[-1]
+    assert (adjusted.subject_id, adjusted.changes["onHand"]) == (level.id, [10, 8])
+    event = told("StockAdjustedEvent")[-1]
+    assert (event["adjustmentId"], event["quantity"], event["newStock"]) == (f"adj-{posted.id}", -2, 8)
+
+
+def test_the_number_of_statements_does_not_grow_with_the_count() -> None:
+    made = []
+    for size in (2, 12):
+        levels = [make_level(10) for _ in range(size)]
+        for level in levels:
+            hold((level, 9))
+        count = counted(*((level, 3) for level in levels))
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
+            assert len(post_count(PostRequest(ASKER, count.id)).broken) == size  # type: ignore[union-attr]
+        made.append(len(queries))
+    assert made[0] == made[1]
+
+
+# --- holds that give way ---------------------------------------------------------------------------------------------
+
+
+def test_the_newest_holds_give_way_as_far_as_needed() -> None:
+    level = make_level(10)
+    oldest, older, newest = (hold((level, 3)) for _ in range(3))
+    posted = post(counted((level, 5)))
+    assert [held.id for held in posted.broken] == [newest.id, older.id]
+    assert status(oldest) == ("ACTIVE", "")
+    assert status(older) == status(newest) == ("RELEASED", "shortage")
+    assert counters(level) == (5, 3)
+
+
+def test_a_count_that_leaves_enough_breaks_nothing() -> None:
+    level = make_level(10)
+    made = hold((level, 5))
+    assert post(counted((level, 5))).broken == ()
+    assert (status(made), counters(level)) == (("ACTIVE", ""), (5, 5))
+    assert not ShortageIncident.objects.exists()
+
+
+def test_what_is_missing_counts_at_posting_not_at_counting() -> None:
+    level = make_level(10)
+    count = counted((level, 5))
+    hold((level, 5))
+    later = hold((level, 1))
+    assert [held.id for held in post(count).broken] == [later.id]
+
+
+def test_due_holds_are_dead_and_go_first() -> None:
+    level = make_level(10)
+    due, alive = hold((level, 4)), hold((level, 4))
+    make_due(due.id)
+    assert post(counted((level, 5))).broken == ()
+    assert (status(due), status(alive)) == (("EXPIRED", "expired"), ("ACTIVE", ""))
+    assert not ShortageIncident.objects.exists()
+
+
+def test_what_due_holds_held_is_not_missing() -> None:
+    level = make_level(10)
+    due, alive = hold((level, 4)), hold((level, 4))
+    make_due(due.id)
+    post(counted((level, 1)))
+    assert status(alive) == ("RELEASED", "shortage")
+    assert ShortageIncident.objects.get().missing_units == 3
+
+
+def test_staff_may_choose_who_gives_way() -> None:
+    level = make_level(10)
+    oldest, older, newest = (hold((level, 3)) for _ in range(3))
+    assert [held.id for held in post(counted((level, 6)), oldest.id).broken] == [oldest.id]
+    assert status(older) == status(newest) == ("ACTIVE", "")
+
+
+def test_who_was_chosen_gives_way_as_far_as_needed_and_the_newest_after() -> None:
+    level = make_level(12)
+    holds = [hold((level, 3)) for _ in range(4)]
+    posted = post(counted((level, 3)), holds[1].id, holds[0].id)
+    assert [held.id for held in posted.broken] == [holds[1].id, holds[0].id, holds[3].id]
+    assert [held.id for held in post(counted((level, 0)), holds[2].id).broken] == [holds[2].id]
+
+
+@pytest.mark.parametrize("case", ["not held there", "due", "nothing missing"])
+def test_a_chosen_hold_that_is_not_in_the_way_is_refused(case: str) -> None:
+    level, other = make_level(10), make_level(10)
+    elsewhere, mine = hold((other, 3)), hold((level, 3))
+    if case == "due":
+        hold((level, 3))
+        make_due(mine.id)
+    chosen = elsewhere if case == "not held there" else mine
+    with pytest.raises(HoldNotInTheWay) as refused:
+        post(counted((level, 5 if case == "nothing missing" else 2)), chosen.id)
+    assert [fault.pointer for fault in refused.value.faults] == ["/breakReservations/0"]
+    assert counters(level)[0] == 10
+
+
+def test_a_chosen_hold_that_is_none_is_not_found() -> None:
+    level = make_level(10)
+    hold((level, 9))
+    with pytest.raises(ReservationNotFound):
+        post(counted((level, 2)), level.id)
+
+
+def test_a_hold_gives_way_as_a_whole_and_frees_its_other_levels() -> None:
+    level, other = make_level(10), make_level(10)
+    hold((other, 4))
+    both = hold((level, 6), (other, 3))
+    posted = post(counted((level, 2)))
+    assert [held.id for held in posted.broken] == [both.id]
+    assert (counters(level), counters(other)) == ((2, 0), (10, 4))
+    (incident,) = ShortageIncident.objects.all()
+    assert (incident.level_id, incident.missing_units) == (level.id, 4)
+    assert list(BrokenHold.objects.values_list("reservation_id", "quantity")) == [(both.id, 6)]
+
+
+def test_a_hold_that_gives_way_on_one_level_counts_on_the_others() -> None:
+    level, other = make_level(10), make_level(10)
+    first = hold((level, 5))
+    both = hold((level, 5), (other, 10))
+    posted = post(counted((level, 5), (other, 0)))
+    assert [held.id for held in posted.broken] == [both.id]
+    assert status(first) == ("ACTIVE", "")
+    assert {(i.level_id, i.missing_units) for i in ShortageIncident.objects.all()} == {(level.id, 5), (other.id, 10)}
+    assert BrokenHold.objects.count() == 2
+
+
+def test_a_broken_hold_is_audited_and_told() -> None:
+    level = make_level(10)
+    made = hold((level, 6), order_id="order-7", cart_id="cart-7", customer_id="ada")
+    count = counted((level, 5))
+    post(count, asker=replace(ASKER, request_id="request-9"))
+    incident = ShortageIncident.objects.get()
+    (entry,) = recorded("inventory_reservation_released")
+    assert (entry.subject_id, entry.changes["reason"], entry.store) == (made.id, "shortage", "main")
+    (found,) = recorded("inventory_shortage_found")
+    assert found.subject_id == incident.id
+    assert found.changes == {
+        "productId": str(level.product_id),
+        "warehouseId": "wh-001",
+        "missingUnits": 1,
+        "cause": count.public_id,
+        "reservations": [made.public_id],
+    }
+    (released,) = told("InventoryReleasedEvent")
+    assert (released["reservationId"], released["reason"]) == (made.public_id, "shortage")
+    (broken,) = told("InventoryReservationBrokenEvent")
+    assert broken["reservationId"] == made.public_id
+    assert (broken["orderId"], broken["cartId"], broken["customerId"]) == ("order-7", "cart-7", "ada")
+    assert (broken["cause"], broken["incidents"]) == (count.public_id, [incident.public_id])
+    assert incident.request_id == "request-9"
+    row = BrokenHold.objects.get()
+    assert (row.order_id, row.cart_id, row.customer_id, row.quantity) == ("order-7", "cart-7", "ada", 6)
+
+
+def test_a_refused_posting_breaks_nothing() -> None:
+    level, other = make_level(10), make_level(10)
+    made = hold((level, 9))
+    count = counted((level, 1), (other, 0))
+    sold = hold((other, 5), order_id="order-1")
+    consume_hold(ConsumeRequest(ASKER, "order-1", Selector(reservation_id=sold.id)))
+    with pytest.raises(CountBelowZero):
+        post(count)
+    assert (status(made), counters(level)) == (("ACTIVE", ""), (10, 9))
+    assert not ShortageIncident.objects.exists()
+
+
+def test_counters_that_no_hold_explains_refuse_the_posting() -> None:
+    level = make_level(10)
+    count = counted((level, 2))
+    StockLevel.objects.filter(pk=level.pk).update(reserved=5)
+    with pytest.raises(ReservedUnexplained):
+        post_count(PostRequest(ASKER, count.id))
+
+
+# --- the preview -----------------------------------------------------------------------------------------------------
+
+
+def test_the_preview_says_what_posting_would_break_and_writes_nothing() -> None:
+    level, other = make_level(10), make_level(10)
+    hold((level, 4))
+    newest = hold((level, 4))
+    count = counted((level, 5), (other, 12))
+    preview = preview_count(count.id, ASKER)
+    assert [held.id for held in preview.broken] == [newest.id]
+    (short,) = preview.short
+    assert (short.on_hand, short.on_hand_after, short.reserved, short.missing) == (10, 5, 8, 3)
+    assert (preview.differences, preview.units_added, preview.units_removed) == (2, 2, 5)
+    assert (status(newest), counters(level)) == (("ACTIVE", ""), (10, 8))
+    assert [held.id for held in post(count).broken] == [held.id for held in preview.broken]
+
+
+def test_the_preview_leaves_due_holds_out() -> None:
+    level = make_level(10)
+    due, newest = hold((level, 4)), hold((level, 4))
+    make_due(due.id)
+    count = counted((level, 5))
+    assert preview_count(count.id, ASKER).broken == ()
+    cancel_count(CancelRequest(ASKER, count.id))
+    preview = preview_count(counted((level, 1)).id, ASKER)
+    assert ([held.id for held in preview.broken], preview.short[0].missing) == ([newest.id], 3)
+
+
+def test_the_preview_shows_what_would_fall_below_zero() -> None:
+    level = make_level(10)
+    count = counted((level, 2))
+    sold = hold((level, 9), order_id="order-1")
+    consume_hold(ConsumeRequest(ASKER, "order-1", Selector(reservation_id=sold.id)))
+    (short,) = preview_count(count.id, ASKER).short
+    assert (short.on_hand, short.on_hand_after) == (1, -7)
+
+
+def test_a_closed_count_would_do_nothing() -> None:
+    level = make_level(10)
+    count = counted((level, 2))
+    post(count)
+    preview = preview_count(count.id, ASKER)
+    assert (preview.differences, preview.short, preview.broken) == (0, (), ())
+
+
+# --- forced adjustments ----------------------------------------------------------------------------------------------
+
+
+def test_a_forced_adjustment_has_holds_give_way() -> None:
+    level = make_level(10)
+    older, newest = hold((level, 4)), hold((level, 4))
+    adjusted = force(level, -5)
+    assert counters(level) == (5, 4)
+    assert (status(older), status(newest)) == (("ACTIVE", ""), ("RELEASED", "shortage"))
+    incident = ShortageIncident.objects.get()
+    assert (incident.cause_type, incident.cause_id, incident.missing_units) == ("ADJUSTMENT", adjusted.id, 3)
+    assert recorded("inventory_stock_adjusted")[-1].changes["force"] is True
+
+
+def test_without_force_holds_stand() -> None:
+    level, other = make_level(10), make_level(10)
+    made = hold((level, 8))
+    lines = (
+        Adjustment(level.product_id, None, "wh-001", -5, "ADJUSTMENT", "stolen"),
+        Adjustment(other.product_id, None, "wh-001", -5, "ADJUSTMENT", "stolen", force=True),
+    )
+    with pytest.raises(InsufficientStock):
+        force_adjustments(AdjustRequest(ASKER, lines))
+    assert (status(made), counters(level), counters(other)) == (("ACTIVE", ""), (10, 8), (10, 0))
+
+
+def test_even_with_force_on_hand_never_falls_below_zero() -> None:
+    level = make_level(10)
+    made = hold((level, 8))
+    with pytest.raises(InsufficientStock):
+        force(level, -11)
+    assert (status(made), counters(level)) == (("ACTIVE", ""), (10, 8))
+
+
+@pytest.mark.parametrize("kind", ["RECEIPT", "RETURN", "SHIPMENT"])
+def test_only_an_adjustment_is_forced(kind: str) -> None:
+    level = make_level(10)
+    plain = Adjustment(level.product_id, None, "wh-001", 1, "ADJUSTMENT", "r", force=True)
+    with pytest.raises(Invalid) as refused:
+        force_adjustments(AdjustRequest(ASKER, (plain, replace(plain, type=kind))))
+    assert [fault.pointer for fault in refused.value.faults] == ["/adjustments/1/force"]
+
+
+def test_a_forced_adjustment_of_an_old_version_is_refused() -> None:
+    level = make_level(10)
+    hold((level, 8))
+    level.refresh_from_db()
+    with pytest.raises(VersionConflict):
+        force(level, -5, expected_version=level.version - 1)
+    force(level, -5, expected_version=level.version)
+
+
+def test_force_creates_a_missing_level_like_any_adjustment() -> None:
+    level = make_level(10)
+    variant = make_variant(level.product)
+    line = Adjustment(variant.id, None, "wh-001", 3, "ADJUSTMENT", "found", force=True)
+    force_adjustments(AdjustRequest(ASKER, (line,)))
+    assert StockLevel.objects.get(product=variant).on_hand == 3
+
+
+# --- incidents -------------------------------------------------------------------------------------------------------
+
+
+def test_an_incident_is_resolved_once() -> None:
+    level = make_level(10)
+    hold((level, 8))
+    post(counted((level, 5)))
+    incident = ShortageIncident.objects.get()
+    resolve_incident(ResolveRequest(ASKER, incident.id, "called the customer"))
+    incident.refresh_from_db()
+    assert (incident.status, incident.resolved_by, incident.resolution) == ("RESOLVED", "tests", "called the customer")
+    (entry,) = recorded("inventory_shortage_resolved")
+    assert (entry.subject_id, entry.changes) == (incident.id, {"resolution": "called the customer"})
+    with pytest.raises(IncidentResolved):
+        resolve_incident(ResolveRequest(ASKER, incident.id, "again"))
+
+
+def test_an_incident_outside_the_askers_stores_is_not_found() -> None:
+    make_store("outlet", "wh-003", is_default=False)
+    level = make_level(10)
+    hold((level, 8))
+    post(counted((level, 5)))
+    incident = ShortageIncident.objects.get()
+    outlet = replace(ASKER, store_codes=("outlet",))
+    with pytest.raises(NotFound):
+        read_incident(incident.id, outlet.store_codes)
+    with pytest.raises(NotFound):
+        resolve_incident(ResolveRequest(outlet, incident.id, "mine"))
+
+
+def test_of_another_stores_hold_only_its_units_are_told() -> None:
+    make_store("outlet", "wh-001", is_default=False)
+    level = make_level(10)
+    mine, theirs = hold((level, 3)), hold((level, 5), store="outlet")
+    post(counted((level, 0)))
+    incident = ShortageIncident.objects.get()
+    shown = read_incident(incident.id, ("main",))
+    assert ([row.reservation_id for row in shown.broken], shown.hidden_units) == ([mine.id], 5)
+    everything = read_incident(incident.id, ())
+    assert {row.reservation_id for row in everything.broken} == {mine.id, theirs.id}
+
+
+def test_another_stores_hold_can_not_be_chosen_by_name() -> None:
+    make_store("outlet", "wh-001", is_default=False)
+    level = make_level(10)
+    theirs = hold((level, 5), store="outlet")
+    with pytest.raises(ReservationNotFound):
+        post(counted((level, 0)), theirs.id, asker=replace(ASKER, store_codes=("main",)))
+
+
+# --- the choice ------------------------------------------------------------------------------------------------------
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LEVELS = [UUID(int=number) for number in range(3)]
+held_units = st.lists(
+    st.builds(
+        HeldUnits,
+        st.sampled_from(LEVELS),
+        st.integers(1, 6).map(lambda number: UUID(int=number)),
+        st.integers(1, 9),
+        st.just(NOW),
+        st.just(NOW),
+    ),
+    max_size=12,
+    unique_by=lambda units: (units.level_id, units.reservation_id),
+).map(lambda rows: [dated(units) for units in rows])
+
+
+def dated(units: HeldUnits) -> HeldUnits:
+    """Times that are those of the reservation: of six, the second and the fifth are due."""
+    number = units.reservation_id.int
+    until = NOW + timedelta(minutes=-1 if number in {2, 5} else 1)
+    return replace(units, made_at=NOW - timedelta(minutes=number % 4), held_until=until)
+
+
+@given(
+    missing=st.dictionaries(st.sampled_from(LEVELS), st.integers(1, 20)),
+    held=held_units,
+    preferred=st.lists(st.integers(1, 6).map(lambda number: UUID(int=number)), unique=True, max_size=2),
+)
+def test_the_choice_frees_what_is_missing_and_takes_nobody_too_many(
+    missing: dict[UUID, int], held: list[HeldUnits], preferred: list[UUID]
+) -> None:
+    chosen, is_enough = choose_holds(missing, held, preferred, NOW)
+
+    def freed(level: UUID, without: UUID | None = None) -> int:
+        return sum(u.quantity for u in held if u.level_id == level and u.reservation_id in set(chosen) - {without})
+
+    assert is_enough is all(
+        sum(units.quantity for units in held if units.level_id == level) >= count for level, count in missing.items()
+    )
+    if is_enough:
+        assert all(freed(level) >= count for level, count in missing.items())
+    assert len(set(chosen)) == len(chosen)
+    assert all(any(u.reservation_id == id_ and u.level_id in missing for u in held) for id_ in chosen)
+    if chosen:
+        assert any(freed(level, chosen[-1]) < count for level, count in missing.items())
