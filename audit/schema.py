@@ -22,6 +22,7 @@ _PROBLEMS: Final = {
     403: "Not for this role",
     404: "No such thing, or not for this client",
     409: "Refused as things are",
+    410: "Archived",
     415: "Not application/json",
     422: "Names something unknown, or contradicts itself",
     429: "Too many requests",

@@ -47,6 +47,7 @@ DOMAIN_STATUS: Final[dict[type[DomainError], tuple[int, str]]] = {
     stock.TransferClosed: (409, "The transfer is closed"),
     stock.MoreThanInTransit: (409, "More than is in transit"),
     stock.MixedRoute: (422, "The items don't share one route"),
+    stock.Archived: (410, "Archived"),
     stock.AlreadyInCount: (409, "In another count"),
     stock.NothingToCount: (409, "There is nothing to count"),
     stock.CountTooLarge: (409, "The count is too large"),

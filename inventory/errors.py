@@ -106,6 +106,10 @@ class MoreThanInTransit(DomainError):
     """More units arrived than are on the way. Receive what was sent, and adjust what came beside it."""
 
 
+class Archived(DomainError):
+    """What was asked for lies before the ledger's beginning: it is in an archive."""
+
+
 class ArchiveRefused(Exception):
     """Rows can't be archived as things are; the message says why. Nothing was deleted. Never met over HTTP."""
 

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from reservations.api import adjust_view, count_views, reconciliation_views, views
+from reservations.api import adjust_view, count_views, explain_views, reconciliation_views, views
 
 urlpatterns = [
     path("check-availability", views.CheckAvailabilityView.as_view()),
@@ -13,6 +13,7 @@ urlpatterns = [
     path("carts/<str:cart_id>", views.CartView.as_view()),
     path("reservations", views.ReservationsView.as_view()),
     path("reservations/<str:reservation_id>", views.ReservationView.as_view()),
+    path("<any-case-uuid:product_id>/explain", explain_views.ExplainView.as_view()),
     path("reconciliation", reconciliation_views.ReconciliationView.as_view()),
     path("adjust", adjust_view.AdjustView.as_view()),
     path("counts", count_views.CountsView.as_view()),

@@ -56,6 +56,7 @@ ALLOWED: dict[tuple[str, str], set[Role]] = {
     ("POST", INVENTORY + "transfer/<str:transfer_id>/cancel"): {WAREHOUSE, MANAGER},
     ("GET", INVENTORY + "transfers"): ALL,
     ("GET", INVENTORY + "<any-case-uuid:product_id>"): ALL,
+    ("GET", INVENTORY + "<any-case-uuid:product_id>/explain"): ALL,
     ("PATCH", INVENTORY + "<any-case-uuid:product_id>/levels/<str:warehouse_id>"): {MANAGER},
     ("GET", INVENTORY + "reconciliation"): {MANAGER},
     ("GET", CATALOGUE + "products"): ALL,
