@@ -67,8 +67,8 @@ def find_caller(token: str) -> Caller | None:
     One indexed query, none while the answer is at most ``TOKEN_CACHE_SECONDS`` old. Unknown tokens are never cached.
     """
     digest = _digest(token)
-    cached = _cache.get(digest)
-    if cached is None or time.monotonic() - cached.read_at >= settings.TOKEN_CACHE_SECONDS:
+    cached = _fresh(digest)
+    if cached is None:
         cached = _read(token, digest)
         if cached is None:
             _cache.pop(digest, None)
@@ -76,9 +76,26 @@ def find_caller(token: str) -> Caller | None:
         if len(_cache) >= _CACHE_LIMIT:
             _cache.clear()
         _cache[digest] = cached
-    if cached.token_expires_at is not None and cached.token_expires_at <= timezone.now():
+    return _unexpired(cached)
+
+
+def cached_caller(authorization: str) -> Caller | None:
+    """The client of an ``Authorization`` header, if that is known without asking the database."""
+    scheme, _, token = authorization.partition(" ")
+    if scheme != "Bearer":
         return None
-    return cached.caller
+    cached = _fresh(_digest(token))
+    return _unexpired(cached) if cached else None
+
+
+def _fresh(digest: bytes) -> _Cached | None:
+    cached = _cache.get(digest)
+    return cached if cached and time.monotonic() - cached.read_at < settings.TOKEN_CACHE_SECONDS else None
+
+
+def _unexpired(cached: _Cached) -> Caller | None:
+    is_expired = cached.token_expires_at is not None and cached.token_expires_at <= timezone.now()
+    return None if is_expired else cached.caller
 
 
 def _read(token: str, digest: bytes) -> _Cached | None:

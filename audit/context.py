@@ -5,17 +5,22 @@ from typing import Final
 
 import structlog
 from django.http import HttpRequest
-from uuid_utils.compat import uuid7
+from uuid_utils import uuid7
 
 _ACCEPTED: Final = re.compile(r"[!-~]{1,128}")
 
 
 def begin(offered: str | None) -> str:
-    """Start a request's context; its id is the offered one if that is 1 to 128 printable ASCII characters."""
-    request_id = offered if offered and _ACCEPTED.fullmatch(offered) else str(uuid7())
+    """Start a request's context; its id is ``identify``'s."""
+    request_id = identify(offered)
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=request_id)
     return request_id
+
+
+def identify(offered: str | None) -> str:
+    """The id of a request: the offered one if that is 1 to 128 printable ASCII characters, else a new one."""
+    return offered if offered and _ACCEPTED.fullmatch(offered) else str(uuid7())
 
 
 def request_id_of(request: HttpRequest) -> str:

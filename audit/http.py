@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from http import HTTPStatus
-from typing import Any, ClassVar, Final, TypeVar, cast
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, Protocol, TypeVar, cast
 from uuid import UUID
 
 import msgspec
@@ -53,6 +54,49 @@ class AnyCaseUuid(UUIDConverter):
 register_converter(AnyCaseUuid, "any-case-uuid")
 
 
+class Submission(Protocol):
+    """A request to a service that decides many at a time. Both ways of waiting raise its refusal."""
+
+    def outcome(self) -> Any:
+        """Wait in this thread."""
+
+    async def outcome_on_loop(self) -> Any:
+        """Wait on the running event loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What a view answers once its request is decided."""
+
+    submission: Submission
+    render: Callable[[Any], StoredAnswer]
+
+
+class LoopRequest(Request):
+    """What a view reads of a POST without a query that is answered on the event loop, and nothing else of Django's
+    request, which takes longer to make than to use."""
+
+    META: dict[str, str]
+    body: bytes = b""
+    method = "POST"
+    path = ""
+    user: Any = None
+
+    def __init__(self, path: str, meta: dict[str, str], body: bytes, user: Caller) -> None:
+        self.path = path
+        self.META = meta
+        self.body = body
+        self.user = user
+        self._request = self
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(name)
+
+    def get_full_path(self) -> str:
+        """The path: there is no query."""
+        return self.path
+
+
 class ApiView(APIView):
     """A view for API clients.
 
@@ -76,7 +120,9 @@ class ApiView(APIView):
             method = (request.method or "").lower()
             known = method in self.http_method_names
             handler = getattr(self, method, None) if known else None
-            response: HttpResponse = (handler or self.http_method_not_allowed)(asked, *args, **kwargs)
+            response: HttpResponse | Pending = (handler or self.http_method_not_allowed)(asked, *args, **kwargs)
+            if isinstance(response, Pending):
+                response = answered(response.submission.outcome(), response.render)
         except Exception as error:  # noqa: BLE001 - each becomes a problem document
             response = self.handle_exception(error)
             if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:

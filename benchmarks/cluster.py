@@ -26,6 +26,8 @@ READY_TIMEOUT_SECONDS: Final = 30.0
 STOP_TIMEOUT_SECONDS: Final = 15.0
 COMMAND_TIMEOUT_SECONDS: Final = 300.0
 
+WSGI_THREADS: Final = 16
+
 # What a small server of one's own has: the embedded defaults are for a developer's laptop. fsync stays on.
 POSTGRES_OPTIONS: Final = "-c shared_buffers=512MB -c max_wal_size=4GB -c maintenance_work_mem=256MB"
 
@@ -115,13 +117,19 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def served(application: str, environment: Mapping[str, str], log: Path) -> Iterator[int]:
-    """Serve a WSGI application as ``make demo`` serves the service: the same granian, workers and threads.
+def served(
+    application: str, environment: Mapping[str, str], log: Path, *, wsgi_workers: int | None = None
+) -> Iterator[int]:
+    """Serve an application as ``make demo`` serves the service, or with so many WSGI processes.
 
     Yields the port once it answers. The web processes end with this block, and with this process however it ends.
     """
     port = free_port()
     web = demo.commands("127.0.0.1", port, log.parent)["web"]
+    if wsgi_workers:
+        web[web.index("--interface") + 1] = "wsgi"
+        web[web.index("--workers") + 1] = str(wsgi_workers)
+        web[-1:-1] = ["--blocking-threads", str(WSGI_THREADS)]
     command = [sys.executable, "-W", demo.QUIET, "-m", "config.demo", "run", str(os.getpid()), *web[:-1], application]
     with log.open("wb") as output:
         process = subprocess.Popen(  # noqa: S603

@@ -90,6 +90,7 @@ class Peer(Subject):
     """The plain peer."""
 
     application: ClassVar = "benchmarks.plain.wsgi:application"
+    wsgi_workers: ClassVar = 2
     settings: ClassVar = "benchmarks.plain.settings"
 
     hold_tables: ClassVar = ("plain_reservation", "plain_reservationitem", "plain_stocklevel")

@@ -113,7 +113,7 @@ _SINCE: Final = "id > %(since)s"
 class Service(Subject):
     """This service."""
 
-    application: ClassVar = "config.wsgi:application"
+    application: ClassVar = "config.asgi:application"
     settings: ClassVar = "config.settings"
 
     hold_tables: ClassVar = ("reservations_reservation", "reservations_reservationitem", "inventory_stocklevel")

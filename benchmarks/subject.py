@@ -29,6 +29,8 @@ class Subject(ABC):
     """A service, its database and its way of being asked. Verbs: reserve, extend, release, consume, check, adjust."""
 
     application: ClassVar[str]
+    wsgi_workers: ClassVar[int | None] = None
+    """How many processes serve a WSGI application; None for an ASGI one."""
     settings: ClassVar[str]
 
     def __init__(self, cluster: Cluster, database: str) -> None:

@@ -30,8 +30,6 @@ from config import embedded
 PREPARE_FAILED = 1
 PORT_TAKEN = 2
 READY_TIMEOUT_SECONDS = 60
-WEB_WORKERS = 2
-WEB_THREADS = 16
 QUIET = "ignore:::celery.platforms"
 
 
@@ -121,11 +119,12 @@ def commands(host: str, port: int, data_dir: Path) -> dict[str, list[str]]:
     celery = ["celery", "--quiet", "-A", "config"]
     # One worker of each kind runs here: they need not get to know each other.
     alone = ["--pool", "solo", "--without-gossip", "--without-mingle", "--without-heartbeat"]
-    granian = ["granian", "--interface", "wsgi", "--host", host, "--port", str(port), "--http", "1", "--no-ws"]
-    granian += ["--workers", str(WEB_WORKERS), "--blocking-threads", str(WEB_THREADS), "--workers-kill-timeout", "3"]
+    granian = ["granian", "--interface", "asgi", "--host", host, "--port", str(port), "--http", "1", "--no-ws"]
+    # One process: what asks it at the same time shares a transaction, which beats a second one on few cores.
+    granian += ["--workers", "1", "--workers-kill-timeout", "3", "--log-level", "error"]
     schedule = os.fspath(data_dir / "celerybeat-schedule")
     return {
-        "web": [*granian, "--log-level", "error", "config.wsgi:application"],
+        "web": [*granian, "config.asgi:application"],
         "worker": [*celery, "worker", *alone, "--queues", "celery", "--hostname", "worker@%h", "--loglevel", "WARNING"],
         "sweeper": [
             *celery,

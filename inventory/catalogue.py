@@ -1,13 +1,17 @@
 """What the names in a request stand for: stores, warehouses, products and the levels they meet in.
 
-Two reads for a whole batch, without locks: whatever depends on stock is decided later, under the levels' locks.
+Two reads for a whole batch, without locks: whatever depends on stock is decided later, under the levels' locks. What was
+read is remembered for ``CATALOGUE_CACHE_SECONDS`` for those who ask the locks whether it may still be sold
+(``locking.lock_sellable_levels``): of a store its warehouses, their order and its hold time, of a product its levels.
 """
 
+import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, Final
 from uuid import UUID
 
+from django.conf import settings
 from django.db import connection
 
 from audit import columns
@@ -146,28 +150,102 @@ def _stores(rows: Iterable[tuple[Any, ...]]) -> dict[str, StoreFacts]:
     return {row[1]: StoreFacts(row[0], row[1], row[2], row[3], tuple(sources[row[1]])) for row in rows}
 
 
+@dataclass(frozen=True, slots=True)
+class _Product:
+    """A product and its levels by warehouse."""
+
+    facts: ProductFacts
+    levels: dict[UUID, UUID]
+
+
+_DEFAULT_STORE: Final = ""
+_REMEMBERED_PRODUCTS: Final = 100_000
+_stores_read: dict[str, tuple[float, StoreFacts]] = {}
+_products_read: dict[UUID, tuple[float, _Product]] = {}
+
+
+def forget_catalogue() -> None:
+    """Read all of it anew from the database, as happens by itself after ``CATALOGUE_CACHE_SECONDS``."""
+    _stores_read.clear()
+    _products_read.clear()
+
+
+def _store_codes(askers_and_stores: Iterable[tuple[Asker, str | None]]) -> set[str]:
+    """The codes of the stores that requests mean; ``_DEFAULT_STORE`` for the default one."""
+    return {
+        code if code is not None else asker.store_codes[0] if len(asker.store_codes) == 1 else _DEFAULT_STORE
+        for asker, code in askers_and_stores
+    }
+
+
+def recall_catalogue(
+    askers_and_stores: Iterable[tuple[Asker, str | None]], product_ids: Collection[UUID]
+) -> Catalogue | None:
+    """What a batch needs to know, if all of it was read a short while ago. Asks nobody.
+
+    What it says is not for refusing anything, and what may be sold is to be asked of the locks.
+    """
+    oldest = time.monotonic() - settings.CATALOGUE_CACHE_SECONDS
+    stores: dict[str, StoreFacts] = {}
+    default_store = None
+    for code in _store_codes(askers_and_stores):
+        store = _stores_read.get(code)
+        if store is None or store[0] <= oldest:
+            return None
+        stores[store[1].code] = store[1]
+        if code == _DEFAULT_STORE:
+            default_store = store[1]
+    products: dict[UUID, ProductFacts] = {}
+    levels: dict[tuple[UUID, UUID], UUID] = {}
+    for product_id in product_ids:
+        product = _products_read.get(product_id)
+        if product is None or product[0] <= oldest:
+            return None
+        products[product_id] = product[1].facts
+        for warehouse_id, level_id in product[1].levels.items():
+            levels[product_id, warehouse_id] = level_id
+    return Catalogue(stores, default_store, products, levels)
+
+
 def read_catalogue(askers_and_stores: Iterable[tuple[Asker, str | None]], product_ids: Collection[UUID]) -> Catalogue:
     """What a batch needs to know: two queries whatever its size, in one round trip where the transaction is pipelined.
 
     Stores and products that aren't there are left out.
     """
-    codes: set[str] = set()
-    with_default = False
-    for asker, code in askers_and_stores:
-        if code is not None:
-            codes.add(code)
-        elif len(asker.store_codes) == 1:
-            codes.add(asker.store_codes[0])
-        else:
-            with_default = True
+    codes = _store_codes(askers_and_stores)
+    read_at = time.monotonic()
     with connection.cursor() as of_stores, connection.cursor() as of_products:
-        of_stores.execute(_STORES, [columns.texts(codes), with_default])
+        of_stores.execute(_STORES, [columns.texts(codes - {_DEFAULT_STORE}), _DEFAULT_STORE in codes])
         of_products.execute(_PRODUCTS, [columns.uuids(product_ids)])
         stores = _stores(of_stores.fetchall())
         rows = of_products.fetchall()
+    products: dict[UUID, _Product] = {}
+    for row in rows:
+        product = products.setdefault(row[0], _Product(ProductFacts(*row[:4]), {}))
+        if row[5] is not None:
+            product.levels[row[4]] = row[5]
+    default_store = next((store for store in stores.values() if store.is_default), None)
+    _remember(read_at, stores, default_store if _DEFAULT_STORE in codes else None, products)
     return Catalogue(
         stores=stores,
-        default_store=next((store for store in stores.values() if store.is_default), None),
-        products={row[0]: ProductFacts(*row[:4]) for row in rows},
-        levels={(row[0], row[4]): row[5] for row in rows if row[5] is not None},
+        default_store=default_store,
+        products={product_id: product.facts for product_id, product in products.items()},
+        levels={
+            (product_id, warehouse_id): level_id
+            for product_id, product in products.items()
+            for warehouse_id, level_id in product.levels.items()
+        },
     )
+
+
+def _remember(
+    read_at: float, stores: dict[str, StoreFacts], default_store: StoreFacts | None, products: dict[UUID, _Product]
+) -> None:
+    if len(_products_read) >= _REMEMBERED_PRODUCTS:
+        _products_read.clear()
+    for code, store in stores.items():
+        _stores_read[code] = (read_at, store)
+    if default_store:
+        _stores_read[_DEFAULT_STORE] = (read_at, default_store)
+    for product_id, product in products.items():
+        _products_read[product_id] = (read_at, product)

@@ -20,6 +20,19 @@ WITH locked AS MATERIALIZED (
 )
 SELECT clock_timestamp(), * FROM locked
 """
+_LOCK_SELLABLE: Final = """
+WITH locked AS MATERIALIZED (
+    SELECT id, product_id, warehouse_id, on_hand, reserved, min_stock_level, version
+    FROM inventory_stocklevel WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
+)
+SELECT locked.id, on_hand, reserved, min_stock_level, version, clock_timestamp(),
+    warehouse.is_active AND product.is_active AND coalesce(parent.is_active, true)
+    AND coalesce(product.listing_expires_at > statement_timestamp(), true)
+    AND coalesce(parent.listing_expires_at > statement_timestamp(), true)
+FROM locked JOIN inventory_warehouse warehouse ON warehouse.id = locked.warehouse_id
+JOIN inventory_product product ON product.id = locked.product_id
+LEFT JOIN inventory_product parent ON parent.id = product.parent_id
+"""
 _LOCK_FREE: Final = _LOCK.replace("FOR NO KEY UPDATE", "FOR NO KEY UPDATE SKIP LOCKED")
 
 _LOCK_FROM: Final = """
@@ -81,6 +94,20 @@ def read_clock() -> datetime:
         cursor.execute("SELECT clock_timestamp()")
         now: datetime = cursor.fetchone()[0]
         return now
+
+
+def lock_sellable_levels(level_ids: Collection[UUID]) -> LockedLevels | None:
+    """``lock_levels``, if all of these levels are there and what is on them may be sold (api.md, rule 1); None, with
+    the levels locked nevertheless, if not."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK_SELLABLE, [columns.uuids(level_ids)])
+        rows = cursor.fetchall()
+    if len(rows) < len(level_ids) or not all(row[6] for row in rows):
+        return None
+    return LockedLevels(
+        now=max(row[5] for row in rows),
+        by_id={row[0]: Counters(row[1], row[2], row[3], row[4]) for row in rows},
+    )
 
 
 def lock_levels(level_ids: Collection[UUID], *, wait: bool = True) -> LockedLevels:

@@ -27,7 +27,8 @@ logger = structlog.get_logger(__name__)
 T = TypeVar("T")
 
 _OPEN: Final = """
-SELECT pg_current_xact_id()::text, set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true)
+SELECT pg_current_xact_id()::text, set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true),
+    set_config('plan_cache_mode', 'force_generic_plan', true)
 """
 _KNOWN_ROLLBACKS: Final = (
     psycopg.errors.DeadlockDetected,

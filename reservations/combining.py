@@ -6,23 +6,25 @@ nobody. A batch is impatient: if it fails as a whole, each of its requests runs 
 suffers for another's fault.
 """
 
+import asyncio
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cache
-from typing import Any, Final, Generic, TypeVar, cast
+from typing import Any, Final, Generic, TypeVar
 
 import structlog
 from django.conf import settings
 from django.db import connection
 
 from audit.errors import Busy, OutcomeUnknown
-from audit.idempotency import StoredAnswer
 from inventory.transactions import Patience
 from reservations.services import holds, resolution
-from reservations.services.holds import Held, HoldRequest, raise_refusal
-from reservations.services.resolution import ConsumeRequest, ReleaseRequest, Resolved
+from reservations.services.holds import HoldRequest, raise_refusal
+from reservations.services.resolution import ConsumeRequest, ReleaseRequest
 
 logger = structlog.get_logger(__name__)
 R = TypeVar("R")
@@ -38,7 +40,7 @@ class _State(Enum):
 
 
 class _Entry(Generic[R]):
-    """A request that waits, and what became of it. Changed by its leader before ``woken`` is released."""
+    """A request that waits in a thread, and what became of it. Changed by its leader before it is told."""
 
     __slots__ = ("outcome", "request", "state", "woken")
 
@@ -50,8 +52,20 @@ class _Entry(Generic[R]):
         self.woken.acquire()
 
 
+class _LoopEntry(_Entry[R]):
+    """A request that waits on an event loop."""
+
+    __slots__ = ("told",)
+
+    def __init__(self, request: R, told: asyncio.Future[None]) -> None:
+        self.request = request
+        self.state = _State.WAITING
+        self.outcome = None
+        self.told = told
+
+
 class Combiner(Generic[R]):
-    """Combines the calls of one batch service. Safe to use from any thread.
+    """Combines the calls of one batch service. Safe to use from any thread and from event loops.
 
     ``work(requests, patience)`` returns an outcome per request, in order, a refusal as an error. At most ``leaders``
     batches of at most ``limit`` requests run at a time; requests are taken in the order they came.
@@ -63,40 +77,68 @@ class Combiner(Generic[R]):
         self._free_leaders = leaders
         self._waiting: deque[_Entry[R]] = deque()
         self._mutex = threading.Lock()
+        self._threads = ThreadPoolExecutor(leaders, thread_name_prefix="leader")
 
     def submit(self, request: R) -> Any:
-        """The request's outcome. Raises its refusal, or what running it alone raises."""
+        """The request's outcome, waited for in this thread, which may lead. Raises its refusal, or what running it
+        alone raises."""
         entry = _Entry(request)
-        with self._mutex:
-            leads = self._free_leaders > 0
-            if leads:
-                self._free_leaders -= 1
-            else:
-                self._waiting.append(entry)
+        leads = self._enter(entry)
         if not leads:
             _return_connection()
             entry.woken.acquire()
             leads = entry.state is _State.LEADS
         if leads:
-            self._lead(entry)
+            self._follow_up(self._lead(entry))
         if entry.state is _State.ALONE:
             return raise_refusal(self._work([request])[0])
         return raise_refusal(entry.outcome)
 
-    def _lead(self, leader: _Entry[R]) -> None:
-        """Decide the leader's request and all that wait, and let go of the lead."""
+    async def submit_on_loop(self, request: R) -> Any:
+        """The request's outcome, waited for on the running loop; a thread leads. Raises as ``submit`` does."""
+        loop = asyncio.get_running_loop()
+        entry = _LoopEntry(request, loop.create_future())
+        if self._enter(entry):
+            self._threads.submit(self._lead_on, entry)
+        await entry.told
+        if entry.state is _State.ALONE:
+            return raise_refusal((await loop.run_in_executor(None, self._work, [request]))[0])
+        return raise_refusal(entry.outcome)
+
+    def _enter(self, entry: _Entry[R]) -> bool:
+        """Queue a request. Whether it is to lead instead."""
+        with self._mutex:
+            if self._free_leaders > 0:
+                self._free_leaders -= 1
+                return True
+            self._waiting.append(entry)
+            return False
+
+    def _lead_on(self, leader: _Entry[R] | None) -> None:
+        """Lead for a request that waits on a loop, and for those after it that can't lead themselves."""
+        while leader is not None:
+            leader = self._lead(leader)
+
+    def _follow_up(self, leader: _Entry[R] | None) -> None:
+        if leader is not None:
+            self._threads.submit(self._lead_on, leader)
+
+    def _lead(self, leader: _Entry[R]) -> _Entry[R] | None:
+        """Decide the leader's request and all that wait, and let go of the lead. Returns the next leader if it waits
+        on a loop."""
         with self._mutex:
             others = [self._waiting.popleft() for _ in range(min(self._limit - 1, len(self._waiting)))]
         batch = [leader, *others]
+        successor = None
         try:
             self._decide(batch)
         finally:
-            self._hand_over()
+            successor = self._hand_over()
             for entry in batch:
                 if entry.state is not _State.DONE:
                     entry.state = _State.ALONE
-            for entry in others:
-                entry.woken.release()
+            _tell(batch)
+        return successor
 
     def _decide(self, batch: list[_Entry[R]]) -> None:
         patience = Patience(lock_timeout_seconds=settings.GROUP_COMMIT_LOCK_TIMEOUT, retries=0)
@@ -112,15 +154,36 @@ class Combiner(Generic[R]):
                 entry.outcome = outcome
                 entry.state = _State.DONE
 
-    def _hand_over(self) -> None:
+    def _hand_over(self) -> _Entry[R] | None:
         """Make the one that has waited longest the next leader, if anyone waits."""
         with self._mutex:
             if not self._waiting:
                 self._free_leaders += 1
-                return
+                return None
             successor = self._waiting.popleft()
         successor.state = _State.LEADS
+        if isinstance(successor, _LoopEntry):
+            return successor
         successor.woken.release()
+        return None
+
+
+def _tell(batch: Sequence[_Entry[Any]]) -> None:
+    """Wake who waits for these: threads one by one, an event loop once."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+    for entry in batch:
+        if isinstance(entry, _LoopEntry):
+            by_loop.setdefault(entry.told.get_loop(), []).append(entry.told)
+        else:
+            entry.woken.release()
+    for loop, futures in by_loop.items():
+        loop.call_soon_threadsafe(_resolve, futures)
+
+
+def _resolve(futures: Sequence[asyncio.Future[None]]) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_result(None)
 
 
 def _return_connection() -> None:
@@ -134,22 +197,35 @@ def _combiner(work: Callable[..., list[Any]]) -> Combiner[Any]:
     return Combiner(work, leaders=settings.GROUP_COMMIT_LEADERS)
 
 
-def place_hold(request: HoldRequest) -> Held | StoredAnswer:
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A request to a batch service, to be waited for in a thread or on an event loop."""
+
+    work: Callable[..., list[Any]]
+    request: Any
+
+    def outcome(self) -> Any:
+        if settings.GROUP_COMMIT:
+            return _combiner(self.work).submit(self.request)
+        return raise_refusal(self.work([self.request])[0])
+
+    async def outcome_on_loop(self) -> Any:
+        if settings.GROUP_COMMIT:
+            return await _combiner(self.work).submit_on_loop(self.request)
+        loop = asyncio.get_running_loop()
+        return raise_refusal((await loop.run_in_executor(None, self.work, [self.request]))[0])
+
+
+def place_hold(request: HoldRequest) -> Submission:
     """``holds.place_hold``, in one transaction with whoever asks at the same time."""
-    return cast("Held | StoredAnswer", _run(holds.place_holds, request))
+    return Submission(holds.place_holds, request)
 
 
-def release_hold(request: ReleaseRequest) -> Resolved | StoredAnswer:
+def release_hold(request: ReleaseRequest) -> Submission:
     """``resolution.release_hold``, in one transaction with whoever asks at the same time."""
-    return cast("Resolved | StoredAnswer", _run(resolution.release_holds, request))
+    return Submission(resolution.release_holds, request)
 
 
-def consume_hold(request: ConsumeRequest) -> Resolved | StoredAnswer:
+def consume_hold(request: ConsumeRequest) -> Submission:
     """``resolution.consume_hold``, in one transaction with whoever asks at the same time."""
-    return cast("Resolved | StoredAnswer", _run(resolution.consume_holds, request))
-
-
-def _run(work: Callable[..., list[Any]], request: Any) -> Any:
-    if settings.GROUP_COMMIT:
-        return _combiner(work).submit(request)
-    return raise_refusal(work([request])[0])
+    return Submission(resolution.consume_holds, request)

@@ -16,6 +16,7 @@ from audit.errors import Fault, Invalid
 from audit.http import (
     SELLING,
     ApiView,
+    Pending,
     after,
     answered,
     cursor_of,
@@ -103,7 +104,7 @@ class ReserveView(ApiView):
         )
         if is_plan:
             return respond(_planned(holds.plan_hold(hold_request)))
-        return answered(combining.place_hold(hold_request), _reserved)
+        return Pending(combining.place_hold(hold_request), _reserved)
 
 
 def _lines(items: Sequence[contract.LineIn]) -> tuple[Line, ...]:
@@ -258,7 +259,7 @@ class ReleaseView(ApiView):
             reason=body.reason,
             claim=self.claim(request, render),
         )
-        return answered(combining.release_hold(release), render)
+        return Pending(combining.release_hold(release), render)
 
 
 def _consumed_one(hold: Hold) -> contract.ConsumedOut:
@@ -310,7 +311,7 @@ class ConsumeView(ApiView):
             reacquire=body.reacquire,
             claim=self.claim(request, render),
         )
-        return answered(combining.consume_hold(consume), render)
+        return Pending(combining.consume_hold(consume), render)
 
 
 class CartView(ApiView):

@@ -16,9 +16,9 @@ from audit.idempotency import Claim, StoredAnswer
 from audit.services import Asker, Entry, Event, publish, record
 from audit.statements import one_statement
 from inventory import transactions
-from inventory.catalogue import Catalogue, StoreFacts, read_catalogue
+from inventory.catalogue import Catalogue, StoreFacts, forget_catalogue, read_catalogue, recall_catalogue
 from inventory.errors import InsufficientStock
-from inventory.locking import LockedLevels, lock_levels, read_clock
+from inventory.locking import LockedLevels, lock_levels, lock_sellable_levels, read_clock
 from inventory.services.ledger import Ledger
 from inventory.transactions import PATIENT, Patience
 from reservations.errors import (
@@ -84,7 +84,11 @@ def place_holds(requests: Sequence[HoldRequest], patience: Patience = PATIENT) -
 
     Locks: claims (never waiting), then all the levels that may serve the batch, once, by id.
     """
-    return expiry.with_due_holds_freed(hold_all, requests, patience)
+    try:
+        return expiry.with_due_holds_freed(hold_all, requests, patience)
+    except _CatalogueChanged:
+        forget_catalogue()
+        return expiry.with_due_holds_freed(hold_all, requests, patience)
 
 
 def place_hold(request: HoldRequest) -> Held | StoredAnswer:
@@ -104,22 +108,39 @@ def hold_all(requests: Sequence[HoldRequest]) -> list[Outcome]:
     """The inner service of ``place_holds``; requires an open transaction. Due holds still count as reserved here."""
     verdicts = idempotency.claim_all([request.claim for request in requests])
     open_requests = [request for request, verdict in zip(requests, verdicts, strict=True) if verdict is None]
-    catalogue = _catalogue(open_requests)
-    prepared = {request.id: _prepare(request, catalogue) for request in open_requests}
-    candidates: set[UUID] = set()
-    for plan in prepared.values():
-        if isinstance(plan, _Prepared):
-            candidates.update(sourcing.candidate_levels(plan.wanted, plan.store, catalogue).values())
+    prepared, catalogue, is_recalled = _prepare_all(open_requests)
+    plans = {id_: plan for id_, plan in prepared.items() if isinstance(plan, _Prepared)}
     outcomes: dict[UUID, Outcome] = {}
-    if any(isinstance(plan, _Prepared) for plan in prepared.values()):
-        levels = lock_levels(candidates)
+    if plans:
+        candidates: set[UUID] = set()
+        for plan in plans.values():
+            candidates.update(sourcing.candidate_levels(plan.wanted, plan.store, catalogue).values())
+        levels = lock_sellable_levels(candidates) if is_recalled and candidates else lock_levels(candidates)
+        if levels is None:
+            raise _CatalogueChanged
         ledger = Ledger(levels)
-        for id_, plan in prepared.items():
-            if isinstance(plan, _Prepared):
-                outcomes[id_] = _decide(plan, catalogue, levels, ledger)
+        for id_, plan in plans.items():
+            outcomes[id_] = _decide(plan, catalogue, levels, ledger)
         _write(open_requests, outcomes, ledger, levels.now)
     outcomes |= {id_: plan for id_, plan in prepared.items() if isinstance(plan, DomainError)}
     return [verdict or outcomes[request.id] for request, verdict in zip(requests, verdicts, strict=True)]
+
+
+class _CatalogueChanged(Exception):
+    """What a batch recalled of the catalogue no longer holds."""
+
+
+def _prepare_all(
+    requests: Sequence[HoldRequest],
+) -> tuple[dict[UUID, "_Prepared | DomainError"], Catalogue, bool]:
+    """The requests with their names resolved, by the catalogue that is returned, and whether that is a recalled one:
+    only if it refuses nothing."""
+    if catalogue := recall_catalogue(*_names(requests)):
+        prepared = {request.id: _prepare(request, catalogue) for request in requests}
+        if all(isinstance(plan, _Prepared) for plan in prepared.values()):
+            return prepared, catalogue, True
+    catalogue = _catalogue(requests)
+    return {request.id: _prepare(request, catalogue) for request in requests}, catalogue, False
 
 
 def plan_hold(request: HoldRequest) -> Held:
@@ -135,8 +156,13 @@ def plan_hold(request: HoldRequest) -> Held:
 
 
 def _catalogue(requests: Sequence[HoldRequest]) -> Catalogue:
-    return read_catalogue(
-        ((request.asker, request.store) for request in requests),
+    return read_catalogue(*_names(requests))
+
+
+def _names(requests: Sequence[HoldRequest]) -> tuple[list[tuple[Asker, str | None]], set[UUID]]:
+    """What requests call their stores and products."""
+    return (
+        [(request.asker, request.store) for request in requests],
         {line.variant_id or line.product_id for request in requests for line in request.lines},
     )
 

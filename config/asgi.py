@@ -1,11 +1,14 @@
-"""The WSGI application, served by granian."""
+"""The ASGI application, served by granian."""
 
 import os
 
-from django.core.wsgi import get_wsgi_application
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 # Threads of a web process share few connections: on a hot row more of them only queue in the database.
 os.environ.setdefault("DATABASE_POOL_SIZE", "8")
+django.setup()
 
-application = get_wsgi_application()
+from config.front import Application  # noqa: E402 - its imports read the settings and the models
+
+application = Application()

@@ -1,0 +1,178 @@
+"""How requests are answered: the calls of a flash sale on the event loop, all others in threads.
+
+Reserve, consume and release wait on the loop for the transaction that they share (``reservations.combining``): a thread
+for each of them took longer than the rest of their Python (docs/adr/0004). Whatever of them needs more than that, be it
+an error, a token to be looked up or a count to be told to Redis, takes the way of all others before anything was done.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from io import BytesIO
+from typing import Any, Final
+
+from django.core import signals
+from django.core.handlers.asgi import ASGIRequest
+from django.core.handlers.base import BaseHandler
+from django.http import HttpResponse, HttpResponseBase
+from django.http.request import validate_host, split_domain_port
+from django.conf import settings
+from django.urls import get_resolver, resolve
+
+from audit import context
+from audit.authentication import cached_caller
+from audit.http import ApiView, LoopRequest, Pending
+from audit.idempotency import StoredAnswer
+from config import problems, throttling
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_BASES: Final = ("/api/v1/inventory/", "/api/inventory/")
+_CALLS_ON_THE_LOOP: Final = ("reserve", "consume", "release")
+_THREADS: Final = 16
+_META: Final = {
+    b"authorization": "HTTP_AUTHORIZATION",
+    b"content-type": "CONTENT_TYPE",
+    b"content-length": "CONTENT_LENGTH",
+    b"host": "HTTP_HOST",
+    b"idempotency-key": "HTTP_IDEMPOTENCY_KEY",
+    b"x-request-id": "HTTP_X_REQUEST_ID",
+}
+_JSON_HEADERS: Final = [(b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff")]
+
+
+class Application(BaseHandler):
+    """An ASGI application that is all of Django, with a short cut."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.load_middleware()
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="web")
+        self._on_loop: dict[str, type[ApiView]] = {
+            base + call: resolve(base + call).func.view_class for base in _BASES for call in _CALLS_ON_THE_LOOP
+        }
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await _live(receive, send)
+            return
+        body = await _body(receive)
+        view = self._on_loop.get(scope["path"])
+        if view is not None and (handed_in := _hand_in(view, scope, body)):
+            await _answer(*handed_in, send)
+            return
+        loop = asyncio.get_running_loop()
+        response = await loop.run_in_executor(self._threads, self._respond, scope, body, send, loop)
+        if response is not None:
+            await send(_start(response))
+            await send({"type": "http.response.body", "body": response.content})
+
+    def _respond(
+        self, scope: Message, body: bytes, send: Send, loop: asyncio.AbstractEventLoop
+    ) -> HttpResponse | None:
+        """The answer of Django's whole stack; None if it was a stream, which is sent from here, piece by piece."""
+        signals.request_started.send(sender=type(self), scope=scope)
+        response: HttpResponseBase = self.get_response(ASGIRequest(scope, BytesIO(body)))
+        response._handler_class = type(self)  # type: ignore[attr-defined]
+        try:
+            if isinstance(response, HttpResponse):
+                return response
+            for message in _stream(response):
+                asyncio.run_coroutine_threadsafe(_sent(send, message), loop).result()
+            return None
+        finally:
+            response.close()
+
+
+def _hand_in(view: type[ApiView], scope: Message, body: bytes) -> tuple[LoopRequest, Pending] | None:
+    """The request, handed in; None, with nothing done, where there is more to it."""
+    meta: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        if known := _META.get(name):
+            if known in meta:
+                return None
+            meta[known] = value.decode("latin1")
+    caller = cached_caller(meta.get("HTTP_AUTHORIZATION", ""))
+    if caller is None or scope["method"] != "POST" or scope["query_string"] or not _is_served(meta.get("HTTP_HOST", "")):
+        return None
+    if caller.role not in view.allowed["POST"]:
+        return None
+    meta["inventory.request_id"] = context.identify(meta.get("HTTP_X_REQUEST_ID"))
+    request = LoopRequest(scope["path"], meta, body, caller)
+    try:
+        pending = view().post(request)
+    except Exception:  # noqa: BLE001 - met again, and answered, in a thread
+        return None
+    return (request, pending) if isinstance(pending, Pending) and throttling.passes_now(caller) else None
+
+
+def _is_served(host: str) -> bool:
+    return host in _served_hosts or _check(host)
+
+_served_hosts: set[str] = set()
+def _check(host):
+    domain, _ = split_domain_port(host)
+    ok = bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
+    if ok: _served_hosts.add(host)
+    return ok
+
+
+async def _answer(request: LoopRequest, pending: Pending, send: Send) -> None:
+    headers = [*_JSON_HEADERS, (b"x-request-id", request.META["inventory.request_id"].encode())]
+    try:
+        outcome = await pending.submission.outcome_on_loop()
+        if isinstance(outcome, StoredAnswer):
+            headers.append((b"idempotent-replayed", b"true"))
+            answer = outcome
+        else:
+            answer = pending.render(outcome)
+    except Exception as error:  # noqa: BLE001 - each becomes a problem document
+        context.begin(request.META["inventory.request_id"])
+        response = problems.exception_handler(error, {"request": request})
+        response.headers["X-Request-ID"] = request.META["inventory.request_id"]
+        await send(_start(response))
+        await send({"type": "http.response.body", "body": response.content})
+        return
+    headers.append((b"content-length", b"%d" % len(answer.body)))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            _ = get_resolver().url_patterns  # Loads every view, so that the first request needn't.
+        await send({"type": message["type"] + ".complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+async def _body(receive: Receive) -> bytes:
+    message = await receive()
+    if not message.get("more_body"):
+        return message.get("body", b"")
+    parts = [message.get("body", b"")]
+    while message.get("more_body"):
+        message = await receive()
+        parts.append(message.get("body", b""))
+    return b"".join(parts)
+
+
+async def _sent(send: Send, message: Message) -> None:
+    await send(message)
+
+
+def _stream(response: HttpResponseBase) -> Iterator[Message]:
+    yield _start(response)
+    for part in response:
+        yield {"type": "http.response.body", "body": part, "more_body": True}
+    yield {"type": "http.response.body", "body": b""}
+
+
+def _start(response: HttpResponseBase) -> Message:
+    headers = [(name.lower().encode("ascii"), value.encode("latin1")) for name, value in response.items()]
+    cookies = [(b"set-cookie", cookie.OutputString().encode("latin1")) for cookie in response.cookies.values()]
+    return {"type": "http.response.start", "status": response.status_code, "headers": headers + cookies}
