@@ -5,10 +5,10 @@ import binascii
 import re
 import struct
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from http import HTTPStatus
-from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Protocol, TypeVar, cast
 from uuid import UUID
 
@@ -92,7 +92,7 @@ class LoopRequest(Request):
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(name)
 
-    def get_full_path(self) -> str:
+    def get_full_path(self, force_append_slash: bool = False) -> str:
         """The path: there is no query."""
         return self.path
 

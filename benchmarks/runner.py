@@ -137,8 +137,8 @@ class Runner:
             del servers[ALONE]
         for name, environment in servers.items():
             log = self.cluster.data_dir / f"{name}.log"
-            subject = self._subject(name)
-            serving = served(subject.application, environment, log, wsgi_workers=subject.wsgi_workers)
+            served_one = self._subject(name)
+            serving = served(served_one.application, environment, log, wsgi_workers=served_one.wsgi_workers)
             self._ports[name] = self._servers.enter_context(serving)
         for name in servers:
             self._warm_up(name)

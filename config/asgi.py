@@ -6,7 +6,7 @@ import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 # Threads of a web process share few connections: on a hot row more of them only queue in the database.
-os.environ.setdefault("DATABASE_POOL_SIZE", "8")
+os.environ.setdefault("DATABASE_POOL_SIZE", "12")
 django.setup()
 
 from config.front import Application  # noqa: E402 - its imports read the settings and the models

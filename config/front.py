@@ -2,22 +2,24 @@
 
 Reserve, consume and release wait on the loop for the transaction that they share (``reservations.combining``): a thread
 for each of them took longer than the rest of their Python (docs/adr/0004). Whatever of them needs more than that, be it
-an error, a token to be looked up or a count to be told to Redis, takes the way of all others before anything was done.
+an error, a token to be looked up or a client to be counted for the first time, takes the way of all others, before
+anything was done.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
 from io import BytesIO
 from typing import Any, Final
 
+from django.conf import settings
 from django.core import signals
 from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.base import BaseHandler
 from django.http import HttpResponse, HttpResponseBase
-from django.http.request import validate_host, split_domain_port
-from django.conf import settings
-from django.urls import get_resolver, resolve
+from django.http.request import split_domain_port, validate_host
+from django.urls import get_resolver, resolve, set_script_prefix
 
 from audit import context
 from audit.authentication import cached_caller
@@ -34,31 +36,34 @@ _CALLS_ON_THE_LOOP: Final = ("reserve", "consume", "release")
 _THREADS: Final = 16
 _META: Final = {
     b"authorization": "HTTP_AUTHORIZATION",
-    b"content-type": "CONTENT_TYPE",
     b"content-length": "CONTENT_LENGTH",
+    b"content-type": "CONTENT_TYPE",
     b"host": "HTTP_HOST",
     b"idempotency-key": "HTTP_IDEMPOTENCY_KEY",
     b"x-request-id": "HTTP_X_REQUEST_ID",
 }
-_JSON_HEADERS: Final = [(b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff")]
+_HEADERS: Final = ((b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff"))
+_NOTHING: Final = b"0"
 
 
 class Application(BaseHandler):
-    """An ASGI application that is all of Django, with a short cut."""
+    """An ASGI application: all of Django, and a short cut."""
 
     def __init__(self) -> None:
         super().__init__()
         self.load_middleware()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="web")
         self._on_loop: dict[str, type[ApiView]] = {
-            base + call: resolve(base + call).func.view_class for base in _BASES for call in _CALLS_ON_THE_LOOP
+            base + call: resolve(base + call).func.view_class  # type: ignore[attr-defined]
+            for base in _BASES
+            for call in _CALLS_ON_THE_LOOP
         }
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await _live(receive, send)
             return
-        body = await _body(receive)
+        body = await _body(scope, receive)
         view = self._on_loop.get(scope["path"])
         if view is not None and (handed_in := _hand_in(view, scope, body)):
             await _answer(*handed_in, send)
@@ -66,16 +71,13 @@ class Application(BaseHandler):
         loop = asyncio.get_running_loop()
         response = await loop.run_in_executor(self._threads, self._respond, scope, body, send, loop)
         if response is not None:
-            await send(_start(response))
-            await send({"type": "http.response.body", "body": response.content})
+            await _send(response, send)
 
-    def _respond(
-        self, scope: Message, body: bytes, send: Send, loop: asyncio.AbstractEventLoop
-    ) -> HttpResponse | None:
+    def _respond(self, scope: Message, body: bytes, send: Send, loop: asyncio.AbstractEventLoop) -> HttpResponse | None:
         """The answer of Django's whole stack; None if it was a stream, which is sent from here, piece by piece."""
+        set_script_prefix(scope.get("root_path", ""))
         signals.request_started.send(sender=type(self), scope=scope)
         response: HttpResponseBase = self.get_response(ASGIRequest(scope, BytesIO(body)))
-        response._handler_class = type(self)  # type: ignore[attr-defined]
         try:
             if isinstance(response, HttpResponse):
                 return response
@@ -86,61 +88,8 @@ class Application(BaseHandler):
             response.close()
 
 
-def _hand_in(view: type[ApiView], scope: Message, body: bytes) -> tuple[LoopRequest, Pending] | None:
-    """The request, handed in; None, with nothing done, where there is more to it."""
-    meta: dict[str, str] = {}
-    for name, value in scope["headers"]:
-        if known := _META.get(name):
-            if known in meta:
-                return None
-            meta[known] = value.decode("latin1")
-    caller = cached_caller(meta.get("HTTP_AUTHORIZATION", ""))
-    if caller is None or scope["method"] != "POST" or scope["query_string"] or not _is_served(meta.get("HTTP_HOST", "")):
-        return None
-    if caller.role not in view.allowed["POST"]:
-        return None
-    meta["inventory.request_id"] = context.identify(meta.get("HTTP_X_REQUEST_ID"))
-    request = LoopRequest(scope["path"], meta, body, caller)
-    try:
-        pending = view().post(request)
-    except Exception:  # noqa: BLE001 - met again, and answered, in a thread
-        return None
-    return (request, pending) if isinstance(pending, Pending) and throttling.passes_now(caller) else None
-
-
-def _is_served(host: str) -> bool:
-    return host in _served_hosts or _check(host)
-
-_served_hosts: set[str] = set()
-def _check(host):
-    domain, _ = split_domain_port(host)
-    ok = bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
-    if ok: _served_hosts.add(host)
-    return ok
-
-
-async def _answer(request: LoopRequest, pending: Pending, send: Send) -> None:
-    headers = [*_JSON_HEADERS, (b"x-request-id", request.META["inventory.request_id"].encode())]
-    try:
-        outcome = await pending.submission.outcome_on_loop()
-        if isinstance(outcome, StoredAnswer):
-            headers.append((b"idempotent-replayed", b"true"))
-            answer = outcome
-        else:
-            answer = pending.render(outcome)
-    except Exception as error:  # noqa: BLE001 - each becomes a problem document
-        context.begin(request.META["inventory.request_id"])
-        response = problems.exception_handler(error, {"request": request})
-        response.headers["X-Request-ID"] = request.META["inventory.request_id"]
-        await send(_start(response))
-        await send({"type": "http.response.body", "body": response.content})
-        return
-    headers.append((b"content-length", b"%d" % len(answer.body)))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body})
-
-
 async def _live(receive: Receive, send: Send) -> None:
+    """Tell the server when the application is ready, and let it go."""
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
@@ -150,15 +99,78 @@ async def _live(receive: Receive, send: Send) -> None:
             return
 
 
-async def _body(receive: Receive) -> bytes:
+async def _body(scope: Message, receive: Receive) -> bytes:
+    """The body. Of one that is over ``UPLOAD_LIMIT_BYTES`` nothing is kept but its length, for views to refuse it."""
+    length = next((value for name, value in scope["headers"] if name == b"content-length"), _NOTHING)
+    if len(length) > 18 or (length.isdigit() and int(length) > settings.UPLOAD_LIMIT_BYTES):
+        return b""
     message = await receive()
     if not message.get("more_body"):
-        return message.get("body", b"")
+        whole: bytes = message.get("body", b"")
+        return whole
     parts = [message.get("body", b"")]
-    while message.get("more_body"):
+    size = len(parts[0])
+    while message.get("more_body") and size <= settings.UPLOAD_LIMIT_BYTES:
         message = await receive()
         parts.append(message.get("body", b""))
-    return b"".join(parts)
+        size += len(parts[-1])
+    if length is _NOTHING:  # Sent in chunks.
+        scope["headers"] = [*scope["headers"], (b"content-length", b"%d" % size)]
+    return b"".join(parts) if size <= settings.UPLOAD_LIMIT_BYTES else b""
+
+
+def _hand_in(view: type[ApiView], scope: Message, body: bytes) -> tuple[LoopRequest, Pending] | None:
+    """The request, handed in; None, with nothing done, where there is more to it."""
+    meta: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        if known := _META.get(name):
+            if known in meta:
+                return None
+            meta[known] = value.decode("latin1")
+    if scope["method"] != "POST" or scope["query_string"] or not _is_served(meta.get("HTTP_HOST", "")):
+        return None
+    caller = cached_caller(meta.get("HTTP_AUTHORIZATION", ""))
+    if caller is None or caller.role not in view.allowed["POST"]:
+        return None
+    meta["inventory.request_id"] = context.identify(meta.get("HTTP_X_REQUEST_ID"))
+    request = LoopRequest(scope["path"], meta, body, caller)
+    try:
+        pending = view().post(request)  # type: ignore[attr-defined]
+    except Exception:  # noqa: BLE001 - met again, and answered, in a thread
+        return None
+    return (request, pending) if isinstance(pending, Pending) and throttling.passes_now(caller) else None
+
+
+@lru_cache(1024)
+def _is_served(host: str) -> bool:
+    domain, _ = split_domain_port(host)
+    return bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
+
+
+async def _answer(request: LoopRequest, pending: Pending, send: Send) -> None:
+    request_id = request.META["inventory.request_id"]
+    headers = [*_HEADERS, (b"x-request-id", request_id.encode("ascii"))]
+    try:
+        outcome = await pending.submission.outcome_on_loop()
+        if isinstance(outcome, StoredAnswer):
+            headers.append((b"idempotent-replayed", b"true"))
+        answer = outcome if isinstance(outcome, StoredAnswer) else pending.render(outcome)
+    except Exception as error:  # noqa: BLE001 - each becomes a problem document
+        context.begin(request_id)
+        response = problems.exception_handler(error, {"request": request})
+        response.headers["X-Request-ID"] = request_id
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Content-Length"] = str(len(response.content))
+        await _send(response, send)
+        return
+    headers.append((b"content-length", b"%d" % len(answer.body)))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+async def _send(response: HttpResponse, send: Send) -> None:
+    await send(_start(response))
+    await send({"type": "http.response.body", "body": response.content})
 
 
 async def _sent(send: Send, message: Message) -> None:

@@ -98,6 +98,8 @@ TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
 CATALOGUE_CACHE_SECONDS = env.float("CATALOGUE_CACHE_SECONDS", default=5.0)
 TOKEN_CACHE_SECONDS = env.float("TOKEN_CACHE_SECONDS", default=5.0)
 BODY_LIMIT_BYTES = 256 * 1024
+# What a browser may send, files included, as a request is read into memory.
+UPLOAD_LIMIT_BYTES = 32 * 1024 * 1024
 # Django's own limit must not fire first: it would answer 400 where the contract says 413.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
@@ -137,7 +139,6 @@ MIDDLEWARE = [
 ]
 
 ROOT_URLCONF = "config.urls"
-WSGI_APPLICATION = "config.wsgi.application"
 APPEND_SLASH = False
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

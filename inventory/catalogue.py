@@ -1,8 +1,8 @@
 """What the names in a request stand for: stores, warehouses, products and the levels they meet in.
 
-Two reads for a whole batch, without locks: whatever depends on stock is decided later, under the levels' locks. What was
-read is remembered for ``CATALOGUE_CACHE_SECONDS`` for those who ask the locks whether it may still be sold
-(``locking.lock_sellable_levels``): of a store its warehouses, their order and its hold time, of a product its levels.
+Two reads for a whole batch, without locks: whatever depends on stock is decided later, under the levels' locks. What
+was read is remembered for ``CATALOGUE_CACHE_SECONDS``, for those who ask again under the locks whether it may be sold
+(``locking.lock_sellable_levels``): a store's warehouses, their order, its hold time, and a product's levels.
 """
 
 import time

@@ -2,8 +2,10 @@
 
 A row lock and a wait for the disk per sale are the ceiling of a flash sale. Whoever comes first takes all that wait
 and has them decided together, each on its own, by the batch service; there is no timer, so a lone request waits for
-nobody. A batch is impatient: if it fails as a whole, each of its requests runs alone in its own thread, so that none
-suffers for another's fault.
+nobody. A batch is impatient: if it fails as a whole, each of its requests runs alone in a thread of its own, so that
+none suffers for another's fault.
+
+Requests wait in threads, which lead batches themselves, or on an event loop, for which a thread leads.
 """
 
 import asyncio
@@ -89,7 +91,11 @@ class Combiner(Generic[R]):
             entry.woken.acquire()
             leads = entry.state is _State.LEADS
         if leads:
-            self._follow_up(self._lead(entry))
+            try:
+                self._lead(entry)
+            finally:
+                if successor := self._hand_over():
+                    self._threads.submit(self._lead_on, successor)
         if entry.state is _State.ALONE:
             return raise_refusal(self._work([request])[0])
         return raise_refusal(entry.outcome)
@@ -102,7 +108,7 @@ class Combiner(Generic[R]):
             self._threads.submit(self._lead_on, entry)
         await entry.told
         if entry.state is _State.ALONE:
-            return raise_refusal((await loop.run_in_executor(None, self._work, [request]))[0])
+            return await _alone_on_loop(self._work, request)
         return raise_refusal(entry.outcome)
 
     def _enter(self, entry: _Entry[R]) -> bool:
@@ -117,28 +123,24 @@ class Combiner(Generic[R]):
     def _lead_on(self, leader: _Entry[R] | None) -> None:
         """Lead for a request that waits on a loop, and for those after it that can't lead themselves."""
         while leader is not None:
-            leader = self._lead(leader)
+            try:
+                self._lead(leader)
+            except BaseException as error:  # noqa: BLE001 - those it concerns run alone; whoever waits needs a leader
+                logger.warning("leader_torn_away", error=repr(error))
+            leader = self._hand_over()
 
-    def _follow_up(self, leader: _Entry[R] | None) -> None:
-        if leader is not None:
-            self._threads.submit(self._lead_on, leader)
-
-    def _lead(self, leader: _Entry[R]) -> _Entry[R] | None:
-        """Decide the leader's request and all that wait, and let go of the lead. Returns the next leader if it waits
-        on a loop."""
+    def _lead(self, leader: _Entry[R]) -> None:
+        """Decide the leader's request and all that wait, and tell them."""
         with self._mutex:
             others = [self._waiting.popleft() for _ in range(min(self._limit - 1, len(self._waiting)))]
         batch = [leader, *others]
-        successor = None
         try:
             self._decide(batch)
         finally:
-            successor = self._hand_over()
             for entry in batch:
                 if entry.state is not _State.DONE:
                     entry.state = _State.ALONE
             _tell(batch)
-        return successor
 
     def _decide(self, batch: list[_Entry[R]]) -> None:
         patience = Patience(lock_timeout_seconds=settings.GROUP_COMMIT_LOCK_TIMEOUT, retries=0)
@@ -155,7 +157,7 @@ class Combiner(Generic[R]):
                 entry.state = _State.DONE
 
     def _hand_over(self) -> _Entry[R] | None:
-        """Make the one that has waited longest the next leader, if anyone waits."""
+        """Make the one that has waited longest the next leader, if anyone waits; returned if it waits on a loop."""
         with self._mutex:
             if not self._waiting:
                 self._free_leaders += 1
@@ -197,9 +199,24 @@ def _combiner(work: Callable[..., list[Any]]) -> Combiner[Any]:
     return Combiner(work, leaders=settings.GROUP_COMMIT_LEADERS)
 
 
+_alone: Final = ThreadPoolExecutor(16, thread_name_prefix="alone")
+
+
+async def _alone_on_loop(work: Callable[..., list[Any]], request: Any) -> Any:
+    """Run a request alone, waited for on the running loop. Raises its refusal."""
+
+    def run() -> list[Any]:
+        try:
+            return work([request])
+        finally:
+            _return_connection()
+
+    return raise_refusal((await asyncio.get_running_loop().run_in_executor(_alone, run))[0])
+
+
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A request to a batch service, to be waited for in a thread or on an event loop."""
+    """A request to a batch service (``audit.http.Submission``), decided with whoever asks at the same time."""
 
     work: Callable[..., list[Any]]
     request: Any
@@ -212,20 +229,19 @@ class Submission:
     async def outcome_on_loop(self) -> Any:
         if settings.GROUP_COMMIT:
             return await _combiner(self.work).submit_on_loop(self.request)
-        loop = asyncio.get_running_loop()
-        return raise_refusal((await loop.run_in_executor(None, self.work, [self.request]))[0])
+        return await _alone_on_loop(self.work, self.request)
 
 
 def place_hold(request: HoldRequest) -> Submission:
-    """``holds.place_hold``, in one transaction with whoever asks at the same time."""
+    """Submit to ``holds.place_holds``; the outcome is a Held or a StoredAnswer."""
     return Submission(holds.place_holds, request)
 
 
 def release_hold(request: ReleaseRequest) -> Submission:
-    """``resolution.release_hold``, in one transaction with whoever asks at the same time."""
+    """Submit to ``resolution.release_holds``; the outcome is a Resolved or a StoredAnswer."""
     return Submission(resolution.release_holds, request)
 
 
 def consume_hold(request: ConsumeRequest) -> Submission:
-    """``resolution.consume_hold``, in one transaction with whoever asks at the same time."""
+    """Submit to ``resolution.consume_holds``; the outcome is a Resolved or a StoredAnswer."""
     return Submission(resolution.consume_holds, request)

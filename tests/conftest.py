@@ -13,6 +13,7 @@ from django.test import Client
 from audit import authentication
 from audit.authentication import issue_token
 from audit.models import Role
+from inventory.catalogue import forget_catalogue
 from tests.factories import make_client, make_store
 
 
@@ -23,9 +24,10 @@ def _static_folder() -> None:
 
 
 @pytest.fixture(autouse=True)
-def _fresh_tokens() -> None:
-    """No token of one test is known in the next."""
+def _fresh_memory() -> None:
+    """No token and nothing of the catalogue of one test is known in the next."""
     authentication.forget_cached_tokens()
+    forget_catalogue()
 
 
 class Api:

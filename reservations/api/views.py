@@ -87,7 +87,7 @@ class ReserveView(ApiView):
         answers={200: contract.PlanOut, 201: contract.HeldOut, 409: Problem, 422: Problem},
         idempotent=True,
     )
-    def post(self, request: Request) -> HttpResponse:
+    def post(self, request: Request) -> HttpResponse | Pending:
         body = decode(request, contract.ReserveIn)
         if body.cart_id is None and body.order_id is None:
             raise Invalid("Name a cartId or an orderId.", [Fault("/cartId", "invalid", "cartId or orderId is needed")])
@@ -246,7 +246,7 @@ class ReleaseView(ApiView):
         answers={200: contract.ReleasedOut | contract.AllReleasedOut, 404: Problem, 409: Problem},
         idempotent=True,
     )
-    def post(self, request: Request) -> HttpResponse:
+    def post(self, request: Request) -> Pending:
         body = decode(request, contract.ReleaseIn)
         if sum(field is not None for field in (body.reservation_id, body.cart_id, body.order_id)) != 1:
             detail = "exactly one of reservationId, cartId and orderId is needed"
@@ -296,7 +296,7 @@ class ConsumeView(ApiView):
         answers={200: contract.ConsumedOut | contract.AllConsumedOut, 404: Problem, 409: Problem},
         idempotent=True,
     )
-    def post(self, request: Request) -> HttpResponse:
+    def post(self, request: Request) -> Pending:
         body = decode(request, contract.ConsumeIn)
         if body.reservation_id is not None and body.cart_id is not None:
             detail = "reservationId or cartId, not both"

@@ -21,6 +21,8 @@ class Proxy:
     - ``before``: the connection breaks and the COMMIT never arrives;
     - ``after``: the COMMIT is done, the connection breaks before the answer;
     - ``in flight``: the connection breaks for the client while the COMMIT is still on its way.
+
+    ``round_trips`` counts how often the server answered and the client had something to say after that.
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
@@ -31,6 +33,7 @@ class Proxy:
         self._address: Any = f"{host}/.s.PGSQL.{port}" if is_socket else (host, int(port))
         self.folder = Path(tempfile.mkdtemp(prefix="proxy-", dir="/tmp"))
         self.cuts: list[str] = []
+        self.round_trips = 0
         self._is_open = True
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(self.folder / f".s.PGSQL.{port}"))
@@ -67,9 +70,12 @@ class Proxy:
             server.connect(self._address)
             selector.register(client, selectors.EVENT_READ, server)
             selector.register(server, selectors.EVENT_READ, client)
+            is_answered = True
             while self._is_open:
                 for key, _ in selector.select(0.1):
                     source: Any = key.fileobj
+                    self.round_trips += source is client and is_answered
+                    is_answered = source is server
                     message = source.recv(65_536)
                     if not message:
                         return

@@ -29,7 +29,7 @@ connected = threading.Barrier(3)
 led = threading.Event()
 
 def ask():
-    outcomes.append(type(combining.place_hold(hold_request((level, 1)))).__name__)
+    outcomes.append(type(combining.place_hold(hold_request((level, 1))).outcome()).__name__)
     connection.close()
 
 def ask_with_a_connection():  # As a thread has one that has just looked its caller's token up.

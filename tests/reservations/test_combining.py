@@ -1,5 +1,6 @@
 """Rules of group commit: who comes first takes all that wait, and nobody suffers for another."""
 
+import asyncio
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -190,3 +191,81 @@ def test_the_next_leads_when_a_leader_is_torn_away() -> None:
     assert isinstance(askers[0].answer(), KeyboardInterrupt)
     assert askers[1].answer() == 2
     assert combiner._free_leaders == 1
+
+
+def rested(combiner: Combiner[int]) -> None:
+    """Wait until nobody leads any more."""
+    for _ in range(PATIENCE * 200):
+        if combiner._free_leaders == 1:
+            return
+        threading.Event().wait(0.005)
+    raise AssertionError("somebody still leads")
+
+
+async def on_loop(combiner: Combiner[int], service: Service, *requests: int) -> list[Any]:
+    """As ``crowd`` and its answers, but all wait on one event loop."""
+    first = asyncio.ensure_future(combiner.submit_on_loop(requests[0]))
+    assert await asyncio.to_thread(service.entered.acquire, True, PATIENCE)
+    others = [asyncio.ensure_future(combiner.submit_on_loop(request)) for request in requests[1:]]
+    await asyncio.to_thread(waiting, combiner, len(others))
+    service.gate.release(2)
+    return await asyncio.wait_for(asyncio.gather(first, *others, return_exceptions=True), PATIENCE)
+
+
+def test_requests_on_a_loop_share_the_next_batch_in_the_order_they_came() -> None:
+    service = Service()
+    combiner = Combiner(service, leaders=1)
+    first, second, refused, fourth = asyncio.run(on_loop(combiner, service, 1, 2, -3, 4))
+    assert (first, second, fourth) == (1, 2, 4)
+    assert isinstance(refused, QuantityLimit)
+    assert service.batches == [[1], [2, -3, 4]]
+    rested(combiner)
+
+
+@pytest.mark.parametrize("error", [Busy("locked"), RuntimeError("the leader's connection broke"), SystemExit()])
+def test_when_a_batch_fails_each_request_on_a_loop_runs_alone_in_a_thread(error: BaseException) -> None:
+    def fail(requests: Sequence[int], is_batch: bool) -> None:
+        if is_batch and len(requests) > 1:
+            raise error
+
+    service = Service(fail)
+    combiner = Combiner(service, leaders=1)
+    assert asyncio.run(on_loop(combiner, service, 1, 2, 3, 4)) == [1, 2, 3, 4]
+    assert {request for request, _ in service.alone} == {2, 3, 4}
+    assert all(thread.startswith("alone") for _, thread in service.alone)
+    rested(combiner)
+
+
+def test_threads_and_loops_lead_for_each_other() -> None:
+    service = Service()
+    combiner = Combiner(service, leaders=1, limit=1)
+    asker = Asker(combiner, 1)
+    assert service.entered.acquire(timeout=PATIENCE)
+
+    async def follow() -> list[Any]:
+        on_loop = asyncio.ensure_future(combiner.submit_on_loop(2))
+        await asyncio.sleep(0)
+        after = Asker(combiner, 3)
+        await asyncio.to_thread(waiting, combiner, 2)
+        service.gate.release(3)
+        return [await asyncio.wait_for(on_loop, PATIENCE), await asyncio.to_thread(after.answer)]
+
+    assert asyncio.run(follow()) == [2, 3]
+    assert asker.answer() == 1
+    assert service.batches == [[1], [2], [3]]
+    rested(combiner)
+
+
+def test_who_gives_up_waiting_on_a_loop_keeps_nobody_from_an_answer() -> None:
+    service = Service()
+    combiner = Combiner(service, leaders=1)
+
+    async def give_up() -> Any:
+        first = asyncio.ensure_future(combiner.submit_on_loop(1))
+        second = asyncio.ensure_future(combiner.submit_on_loop(2))
+        assert await asyncio.to_thread(service.entered.acquire, True, PATIENCE)
+        first.cancel()
+        service.gate.release(2)
+        return await asyncio.wait_for(second, PATIENCE)
+
+    assert asyncio.run(give_up()) == 2

@@ -1,0 +1,185 @@
+"""Over a real connection: what is answered on the event loop is answered as in a thread."""
+
+import http.client
+import json
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from tests.books import assert_books_balance
+from tests.faults.house import PATIENCE_SECONDS, House, Load, Web, eventually
+
+BASE = "/api/v1/inventory/"
+ON_LOOP, IN_THREAD = "", "?dryRun=false"
+"""A query takes the way through a thread, whatever it says."""
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[House]:
+    house = House()
+    yield house
+    house.close()
+
+
+@pytest.fixture(scope="class")
+def _web(house: House) -> Iterator[None]:
+    web = Web(house)
+    yield
+    web.kill()
+
+
+Answer = tuple[int, dict[str, str], Any]
+
+
+def send(house: House, path: str, body: Any, method: str = "POST", **headers: str) -> Answer:
+    """One request; names of headers have underscores for dashes."""
+    connection = http.client.HTTPConnection("127.0.0.1", house.port, timeout=PATIENCE_SECONDS)
+    sent = {"Authorization": f"Bearer {house.token}", "Content-Type": "application/json"}
+    sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+    with closing(connection):
+        content = body if isinstance(body, bytes) or hasattr(body, "__next__") else json.dumps(body).encode()
+        connection.request(method, path, content, sent, encode_chunked=hasattr(body, "__next__"))
+        response = connection.getresponse()
+        raw = response.read()
+        kind = response.headers.get("Content-Type", "")
+        told = {name.lower(): value for name, value in response.headers.items()}
+        return response.status, told, json.loads(raw) if "json" in kind else raw
+
+
+def reserve_body(house: House, quantity: int = 1) -> dict[str, Any]:
+    return {"cartId": f"cart-{uuid4()}", "items": [{"productId": house.products[0], "quantity": quantity}]}
+
+
+def without(body: Any, *names: str) -> Any:
+    return {name: value for name, value in body.items() if name not in names}
+
+
+@pytest.mark.usefixtures("_web")
+class TestAnswers:
+    def test_a_hold_is_told_with_the_same_headers_and_fields(self, house: House) -> None:
+        answers = [
+            send(house, f"{BASE}reserve{way}", reserve_body(house), X_Request_ID="mine") for way in (ON_LOOP, IN_THREAD)
+        ]
+        assert [status for status, _, _ in answers] == [201, 201]
+        on_loop, in_thread = ({name: v for name, v in told.items() if name != "date"} for _, told, _ in answers)
+        assert on_loop == in_thread
+        assert on_loop["x-request-id"] == "mine"
+        mine, other = (without(body, "reservationId", "cartId", "createdAt", "expiresAt") for _, _, body in answers)
+        assert mine == other
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"items": [{"productId": str(uuid4()), "quantity": 1}]},
+            {"items": []},
+            {"warehouse": "wh-001"},
+            {"timeoutMinutes": 1000},
+            {"cartId": None},
+            {"storeId": "nowhere"},
+        ],
+        ids=["unknown product", "no items", "unknown field", "too long", "for nothing", "unknown store"],
+    )
+    def test_a_refusal_is_the_same_problem(self, house: House, change: dict[str, Any]) -> None:
+        answers = [send(house, f"{BASE}reserve{way}", reserve_body(house) | change) for way in (ON_LOOP, IN_THREAD)]
+        (status, told, body), (other_status, other_told, other_body) = answers
+        assert status == other_status >= 400
+        assert told["content-type"] == other_told["content-type"] == "application/problem+json"
+        assert told["x-request-id"] == body["requestId"]
+        assert "nosniff" in told["x-content-type-options"]
+        assert without(body, "requestId", "detail", "errors") == without(other_body, "requestId", "detail", "errors")
+
+    def test_a_shortage_says_what_is_there(self, house: House) -> None:
+        answers = [send(house, f"{BASE}reserve{way}", reserve_body(house, 900_000)) for way in (ON_LOOP, IN_THREAD)]
+        assert [(status, body["code"]) for status, _, body in answers] == [(409, "insufficient_stock")] * 2
+        (on_loop,), (in_thread,) = (body["errors"] for _, _, body in answers)
+        assert on_loop == in_thread
+        assert (on_loop["requested"], on_loop["available"] < 100_001) == (900_000, True)
+
+    def test_a_key_is_one_key_on_both_ways(self, house: House) -> None:
+        body = reserve_body(house)
+        first = send(house, f"{BASE}reserve", body, Idempotency_Key="one")
+        again = send(house, f"{BASE}reserve", body, Idempotency_Key="one")
+        other_body = send(house, f"{BASE}reserve", reserve_body(house), Idempotency_Key="one")
+        no_key = send(house, f"{BASE}reserve", body, Idempotency_Key="kéy".encode().decode("latin1"))
+        assert (first[0], again[0], other_body[0], no_key[0]) == (201, 201, 422, 400)
+        assert "idempotent-replayed" not in first[1]
+        assert again[1]["idempotent-replayed"] == "true"
+        assert again[2] == first[2]
+
+    def test_a_hold_is_sold_and_given_back(self, house: House) -> None:
+        held = [send(house, f"{BASE}reserve", reserve_body(house))[2]["reservationId"] for _ in range(2)]
+        sold = send(house, f"{BASE}consume", {"reservationId": held[0], "orderId": "o-1"})
+        freed = send(house, f"{BASE}release", {"reservationId": held[1]})
+        refused = send(house, f"{BASE}release", {"reservationId": held[0]})
+        assert (sold[0], freed[0], refused[0]) == (200, 200, 409)
+        assert (sold[2]["status"], freed[2]["status"]) == ("CONSUMED", "RELEASED")
+        assert refused[2]["code"] == "reservation_consumed"
+
+    @pytest.mark.parametrize(
+        ("headers", "expected"),
+        [
+            ({"Authorization": "Bearer nobody"}, (401, "not_authenticated")),
+            ({"Authorization": ""}, (401, "not_authenticated")),
+            ({"Content_Type": "text/plain"}, (415, "unsupported_media_type")),
+            ({"Host": "elsewhere.example"}, (400, "invalid")),
+            ({"Content_Length": "300000"}, (413, "too_large")),
+            ({"Content_Length": str(10**15)}, (413, "too_large")),
+        ],
+        ids=["wrong token", "no token", "no JSON", "wrong host", "too large", "far too large"],
+    )
+    def test_what_is_wrong_with_a_request_is_said(
+        self, house: House, headers: dict[str, str], expected: tuple[int, str]
+    ) -> None:
+        content = b" " * 300_000 if headers.get("Content_Length") == "300000" else reserve_body(house)
+        status, _, body = send(house, f"{BASE}reserve", content, **headers)
+        assert (status, body["code"]) == expected
+
+    def test_a_body_may_come_in_chunks_and_is_bounded_then_too(self, house: House) -> None:
+        content = json.dumps(reserve_body(house)).encode()
+        in_chunks = send(house, f"{BASE}reserve", iter([content[:10], content[10:]]))
+        too_many = send(house, f"{BASE}reserve", iter([b" " * 100_000] * 3))
+        assert (in_chunks[0], too_many[0]) == (201, 413)
+
+    def test_pages_and_files_are_served_from_threads(self, house: House) -> None:
+        assert send(house, "/admin/login/", b"", "GET")[0] == 200
+        status, told, style = send(house, "/static/admin/css/base.css", b"", "GET")
+        assert (status, told["content-type"]) == (200, 'text/css; charset="utf-8"')
+        assert int(told["content-length"]) == len(style) > 1000
+        status, told, nothing = send(house, "/static/admin/css/base.css", b"", "HEAD")
+        assert (status, int(told["content-length"]), nothing) == (200, len(style), b"")
+        assert send(house, "/api/nowhere", b"", "GET")[0] == 404
+
+
+def test_a_revoked_token_and_a_used_up_limit_stop_requests_on_the_loop(house: House) -> None:
+    web = Web(house, TOKEN_CACHE_SECONDS="0.3", THROTTLE_REQUESTS_PER_MINUTE="40")
+    try:
+        eventually(lambda: send(house, f"{BASE}reserve", reserve_body(house))[0] == 429, "the limit to be used up")
+        with house.database() as database:
+            database.execute("UPDATE audit_apitoken SET revoked_at = now()")
+            eventually(lambda: send(house, f"{BASE}reserve", reserve_body(house))[0] == 401, "the token to be refused")
+            database.execute("UPDATE audit_apitoken SET revoked_at = NULL")
+    finally:
+        web.kill()
+
+
+def test_a_server_that_is_told_to_end_in_the_middle_loses_nothing(house: House) -> None:
+    web = Web(house)
+    with Load(house) as load:
+        for _ in range(2):
+            load.run(0.3)
+            web.process.send_signal(signal.SIGTERM)
+            web.process.wait(PATIENCE_SECONDS)
+            time.sleep(0.05)
+            web.start()
+        load.run(0.1)
+    web.kill()
+    assert not load.failures, load.failures
+    with house.database() as database:
+        assert_books_balance(database)
+        kept = {row[0] for row in database.execute("SELECT 'res-' || id FROM reservations_reservation").fetchall()}
+    assert set(load.held.values()) <= kept

@@ -1,0 +1,87 @@
+"""How often a command waits for the database: what can be sent together is."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+from django.db import connection
+from uuid_utils.compat import uuid7
+
+from audit.idempotency import Claim, StoredAnswer
+from inventory.models import StockLevel
+from reservations.services.documents import Hold
+from reservations.services.expiry import expire_due_holds
+from reservations.services.holds import ExtendRequest, Held, extend_hold, place_holds
+from reservations.services.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_holds, release_holds
+from tests.factories import ASKER, hold, hold_request, make_due, make_level
+from tests.faults.proxy import Proxy
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
+BATCH = 8
+PREPARED = 6
+"""Statements are prepared by then, which takes no round trip of its own but a message."""
+
+
+@pytest.fixture
+def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """This thread's connection goes through it."""
+    proxy = Proxy(connection.settings_dict)
+    monkeypatch.setitem(connection.settings_dict, "HOST", str(proxy.folder))
+    connection.close()
+    yield proxy
+    connection.close()
+    proxy.close()
+
+
+def round_trips(proxy: Proxy, prepare: Callable[[], Callable[[], Any]]) -> int:
+    """Of what ``prepare`` returns, the last time."""
+    for _ in range(PREPARED):
+        work = prepare()
+        before = proxy.round_trips
+        work()
+        told = proxy.round_trips - before
+    return told
+
+
+def held(level: StockLevel, count: int) -> list[Hold]:
+    return [hold((level, 1)) for _ in range(count)]
+
+
+def key() -> Claim:
+    return Claim(uuid7(), str(uuid7()), b"print", lambda outcome: StoredAnswer(200, b"{}"))
+
+
+@pytest.mark.parametrize(
+    ("verb", "most"),
+    [
+        ("reserve", 2),  # Lock; write and commit.
+        ("reserve with keys", 3),  # Claims come before the lock.
+        ("consume", 4),  # Reservations, their items, levels; write and commit.
+        ("release", 4),
+        ("extend", 4),  # The clock instead of levels.
+        ("sweep", 6),  # A batch, and the look that finds no more.
+    ],
+)
+def test_a_command_takes_so_many_round_trips_for_one_or_for_many(proxy: Proxy, verb: str, most: int) -> None:
+    level = make_level(10_000)
+
+    def prepare(count: int) -> Callable[[], Any]:
+        match verb:
+            case "reserve" | "reserve with keys":
+                keys = [key() if verb.endswith("keys") else None for _ in range(count)]
+                requests = [hold_request((level, 1), claim=each) for each in keys]
+                return lambda: all(isinstance(outcome, Held) for outcome in place_holds(requests))
+            case "consume":
+                sales = [ConsumeRequest(ASKER, "o", Selector(each.id)) for each in held(level, count)]
+                return partial(consume_holds, sales)
+            case "release":
+                returns = [ReleaseRequest(ASKER, Selector(each.id)) for each in held(level, count)]
+                return partial(release_holds, returns)
+            case "extend":
+                return partial(extend_hold, ExtendRequest(ASKER, held(level, 1)[0].id, 5))
+            case _:
+                make_due(*(each.id for each in held(level, count)))
+                return expire_due_holds
+
+    assert round_trips(proxy, partial(prepare, 1)) == round_trips(proxy, partial(prepare, BATCH)) == most
