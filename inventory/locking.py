@@ -22,11 +22,11 @@ SELECT clock_timestamp(), * FROM locked
 """
 _LOCK_SELLABLE: Final = """
 WITH locked AS MATERIALIZED (
-    SELECT id, product_id, warehouse_id, on_hand, reserved, min_stock_level, version
+    SELECT id, on_hand, reserved, min_stock_level, version, reorder_point, reorder_quantity, max_stock_level,
+        product_id, warehouse_id
     FROM inventory_stocklevel WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
 )
-SELECT locked.id, on_hand, reserved, min_stock_level, version, clock_timestamp(),
-    warehouse.is_active AND product.is_active AND coalesce(parent.is_active, true)
+SELECT clock_timestamp(), locked.*, warehouse.is_active AND product.is_active AND coalesce(parent.is_active, true)
     AND coalesce(product.listing_expires_at > statement_timestamp(), true)
     AND coalesce(parent.listing_expires_at > statement_timestamp(), true)
 FROM locked JOIN inventory_warehouse warehouse ON warehouse.id = locked.warehouse_id
@@ -102,12 +102,9 @@ def lock_sellable_levels(level_ids: Collection[UUID]) -> LockedLevels | None:
     with connection.cursor() as cursor:
         cursor.execute(_LOCK_SELLABLE, [columns.uuids(level_ids)])
         rows = cursor.fetchall()
-    if len(rows) < len(level_ids) or not all(row[6] for row in rows):
+    if len(rows) < len(level_ids) or not all(row[-1] for row in rows):
         return None
-    return LockedLevels(
-        now=max(row[5] for row in rows),
-        by_id={row[0]: Counters(row[1], row[2], row[3], row[4]) for row in rows},
-    )
+    return _locked(rows)
 
 
 def lock_levels(level_ids: Collection[UUID], *, wait: bool = True) -> LockedLevels:
@@ -123,10 +120,11 @@ def lock_levels(level_ids: Collection[UUID], *, wait: bool = True) -> LockedLeve
         rows = cursor.fetchall()
         if not rows:
             return LockedLevels(now=read_clock(), by_id={})
-    return LockedLevels(
-        now=max(row[0] for row in rows),
-        by_id={row[1]: Counters(*row[2:]) for row in rows},
-    )
+    return _locked(rows)
+
+
+def _locked(rows: Sequence[tuple[Any, ...]]) -> LockedLevels:
+    return LockedLevels(now=max(row[0] for row in rows), by_id={row[1]: Counters(*row[2:9]) for row in rows})
 
 
 def lock_levels_from(ids: str, parameters: Sequence[Any], *, wait: bool = True) -> LockedIds:

@@ -10,6 +10,7 @@ from uuid_utils.compat import uuid7
 from audit import columns
 from audit.statements import write
 from inventory import transactions
+from inventory.catalogue import forget_catalogue
 
 T = TypeVar("T")
 
@@ -56,3 +57,4 @@ def run_with_levels(work: Callable[[], T]) -> T:
             return transactions.run(work)
         except MissingLevels as missing:
             transactions.run(partial(create_levels, sorted(missing.keys)))
+            forget_catalogue()

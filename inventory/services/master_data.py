@@ -16,6 +16,7 @@ from audit.errors import DomainError, Fault, Invalid, NotFound
 from audit.idempotency import Claim, StoredAnswer
 from audit.services import Asker, Entry, record
 from inventory import transactions
+from inventory.catalogue import forget_catalogue
 from inventory.errors import SkuTaken, UnknownProduct, UnknownWarehouse, VersionConflict
 from inventory.locking import lock_levels, read_clock
 from inventory.models import Product, StockLevel, Store, StoreWarehouse, Warehouse
@@ -157,7 +158,9 @@ def _claimed(claim: Claim | None, work: Callable[[], Saved]) -> Saved | StoredAn
         idempotency.store_all([(claim, saved)], now=read_clock())
         return saved
 
-    return transactions.run(claimed, pipelined=False)
+    saved = transactions.run(claimed, pipelined=False)
+    forget_catalogue()
+    return saved
 
 
 def _put(
