@@ -1,7 +1,7 @@
 """How requests are answered: the calls of a flash sale on the event loop, all others in threads.
 
 Reserve, consume and release wait on the loop for the transaction that they share (``reservations.combining``): a thread
-for each of them took longer than the rest of their Python (docs/adr/0004). Whatever of them needs more than that, be it
+for each of them took longer than the rest of their Python (docs/adr/0005). Whatever of them needs more than that, be it
 an error, a token to be looked up or a client to be counted for the first time, takes the way of all others, before
 anything was done.
 """
