@@ -141,7 +141,8 @@ def _pipelined() -> Iterator[None]:
     finally:
         connection.in_atomic_block = False
         if not opened.closed and opened.info.transaction_status != TransactionStatus.IDLE:
-            opened.rollback()
+            with connection.wrap_database_errors:
+                opened.rollback()
 
 
 def _say(opened: psycopg.Connection[Any], command: str) -> None:
