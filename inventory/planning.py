@@ -70,7 +70,7 @@ def crossing(level: Settings, before: int, after: int) -> Severity | None:
     if after >= before:
         return None
     reached = severity(level, after)
-    return reached if reached != severity(level, before) else None
+    return reached if reached is not None and reached != severity(level, before) else None
 
 
 def has_recovered(level: Settings, available: int) -> bool:

@@ -19,10 +19,12 @@ from inventory.errors import AlertResolved
 from inventory.models import LowStockAlert, Product, StockLevel
 from inventory.services import low_stock
 from inventory.services.adjustments import Adjustment, AdjustRequest, apply_adjustments
+from inventory.services.transfers import TransferRequest, Wanted, start_transfer
 from reservations.services.baskets import put_basket
 from reservations.services.expiry import expire_due_holds
 from reservations.services.holds import place_holds
 from reservations.services.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold, release_hold
+from tests.books import assert_books_balance
 from tests.factories import (
     ASKER,
     hold,
@@ -96,7 +98,7 @@ def test_a_variants_event_names_its_parent_too() -> None:
     assert (event["reorderPoint"], event["severity"]) == (None, "CRITICAL")
 
 
-@pytest.mark.parametrize("path", ["reserve", "basket", "adjust", "reacquire"])
+@pytest.mark.parametrize("path", ["reserve", "basket", "adjust", "transfer", "reacquire"])
 def test_every_path_that_lowers_available_crosses(path: str) -> None:
     level = watched()
     if path == "reserve":
@@ -105,6 +107,8 @@ def test_every_path_that_lowers_available_crosses(path: str) -> None:
         put_basket(hold_request((level, 85), cart_id="c"))
     elif path == "adjust":
         adjust(level, -85)
+    elif path == "transfer":
+        start_transfer(TransferRequest(ASKER, (Wanted(level.product_id, None, 85, "wh-001", "wh-002"),)))
     else:
         dead = hold((level, 85), order_id="o")
         make_due(dead.id)
@@ -112,6 +116,17 @@ def test_every_path_that_lowers_available_crosses(path: str) -> None:
         LowStockAlert.objects.all().delete()
         consume_hold(ConsumeRequest(ASKER, "o", Selector(reservation_id=dead.id), reacquire=True))
     assert alerts() == [("LOW", 15, True)]
+
+
+def test_a_full_cycle_of_a_level_is_two_alerts_and_the_books_balance() -> None:
+    level = watched()
+    for _ in range(2):
+        made = hold((level, 95), order_id="o")
+        release_hold(ReleaseRequest(ASKER, Selector(reservation_id=made.id)))
+        assert low_stock.resolve_recovered() == 1
+    assert alerts() == [("CRITICAL", 5, False)] * 2
+    assert severities() == ["CRITICAL"] * 2
+    assert_books_balance()
 
 
 def test_what_is_reserved_is_left_out_and_a_sale_of_it_changes_nothing() -> None:
