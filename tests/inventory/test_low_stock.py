@@ -19,11 +19,22 @@ from inventory.errors import AlertResolved
 from inventory.models import LowStockAlert, Product, StockLevel
 from inventory.services import low_stock
 from inventory.services.adjustments import Adjustment, AdjustRequest, apply_adjustments
+from inventory.services.counts import (
+    EnteredCount,
+    EnterRequest,
+    Opened,
+    OpenRequest,
+    ProductRef,
+    enter_counts,
+    open_count,
+)
 from inventory.services.transfers import TransferRequest, Wanted, start_transfer
 from reservations.services.baskets import put_basket
 from reservations.services.expiry import expire_due_holds
 from reservations.services.holds import place_holds
+from reservations.services.posting import PostRequest, post_count
 from reservations.services.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold, release_hold
+from reservations.services.shortage import force_adjustments
 from tests.books import assert_books_balance
 from tests.factories import (
     ASKER,
@@ -50,6 +61,14 @@ def watched(quantity: int = 100, **fields: Any) -> StockLevel:
 def adjust(level: StockLevel, quantity: int) -> None:
     line = Adjustment(level.product_id, None, level.warehouse.code, quantity, "ADJUSTMENT", "counted")
     apply_adjustments(AdjustRequest(asker=ASKER, adjustments=(line,)))
+
+
+def count_to(level: StockLevel, units: int) -> None:
+    ref = ProductRef(level.product_id)
+    opened = open_count(OpenRequest(ASKER, "wh-001", "PRODUCTS", products=(ref,)))
+    assert isinstance(opened, Opened)
+    enter_counts(EnterRequest(ASKER, opened.count.id, (EnteredCount(ref, units),)))
+    post_count(PostRequest(ASKER, opened.count.id))
 
 
 def alerts() -> list[tuple[str, int, bool]]:
@@ -98,7 +117,7 @@ def test_a_variants_event_names_its_parent_too() -> None:
     assert (event["reorderPoint"], event["severity"]) == (None, "CRITICAL")
 
 
-@pytest.mark.parametrize("path", ["reserve", "basket", "adjust", "transfer", "reacquire"])
+@pytest.mark.parametrize("path", ["reserve", "basket", "adjust", "force", "count", "transfer", "reacquire"])
 def test_every_path_that_lowers_available_crosses(path: str) -> None:
     level = watched()
     if path == "reserve":
@@ -107,6 +126,11 @@ def test_every_path_that_lowers_available_crosses(path: str) -> None:
         put_basket(hold_request((level, 85), cart_id="c"))
     elif path == "adjust":
         adjust(level, -85)
+    elif path == "force":
+        line = Adjustment(level.product_id, None, "wh-001", -85, "ADJUSTMENT", "stolen", force=True)
+        force_adjustments(AdjustRequest(ASKER, (line,)))
+    elif path == "count":
+        count_to(level, 15)
     elif path == "transfer":
         start_transfer(TransferRequest(ASKER, (Wanted(level.product_id, None, 85, "wh-001", "wh-002"),)))
     else:
@@ -136,6 +160,14 @@ def test_what_is_reserved_is_left_out_and_a_sale_of_it_changes_nothing() -> None
     level.refresh_from_db()
     assert (level.on_hand, level.reserved, level.available) == (15, 0, 15)
     assert (alerts(), severities()) == ([("LOW", 15, True)], ["LOW"])
+
+
+def test_what_a_count_takes_from_holds_as_well_does_not_cross() -> None:
+    level = watched()
+    hold((level, 70))
+    count_to(level, 30)
+    level.refresh_from_db()
+    assert (level.on_hand, level.available, alerts()) == (30, 30, [])
 
 
 def test_getting_worse_worsens_the_alert_and_tells_again() -> None:
