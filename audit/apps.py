@@ -1,10 +1,14 @@
 from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
 
-from audit import columns
+from audit import columns, labels
+from audit.labelling import label
 
 
 class AuditConfig(AppConfig):
     name = "audit"
+    verbose_name = _("Trail")
 
     def ready(self) -> None:
         columns.register()
+        label(self, labels.FIELDS, labels.MODELS)

@@ -3,9 +3,11 @@
 from typing import Final
 
 import pgtrigger
+from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
 ARCHIVING: Final = "inventory.archiving"
@@ -28,9 +30,9 @@ def append_only() -> list[pgtrigger.Trigger]:
 class Role(models.TextChoices):
     """What an API client may do (api.md, "Conventions", roles)."""
 
-    CHECKOUT = "checkout", "Checkout: checks, holds, releases and sells stock"
-    WAREHOUSE = "warehouse", "Warehouse: adjusts, transfers and counts stock"
-    MANAGER = "manager", "Manager: everything"
+    CHECKOUT = "checkout", _("Checkout: checks, holds, releases and sells stock")
+    WAREHOUSE = "warehouse", _("Warehouse: adjusts, transfers and counts stock")
+    MANAGER = "manager", _("Manager: everything")
 
 
 class ApiClient(models.Model):
@@ -66,6 +68,20 @@ class ApiToken(models.Model):
 
     def __str__(self) -> str:
         return f"{self.prefix}…"
+
+
+class StaffAccess(models.Model):
+    """Which warehouses a member of staff sees and touches, by their immutable codes; none means all of them."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="staff_access")
+    warehouse_codes = ArrayField(models.CharField(max_length=20), default=list, blank=True)
+
+    class Meta:
+        verbose_name_plural = "staff access"
+
+    def __str__(self) -> str:
+        return ", ".join(self.warehouse_codes) or "all"
 
 
 class AuditEntry(models.Model):

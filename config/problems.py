@@ -10,12 +10,15 @@ import structlog
 from django.core.exceptions import PermissionDenied
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
 from django.views import defaults
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.request import Request
 
 from audit import errors
+from audit.clients import ClientNameTaken
+from audit.console import wording_of
 from audit.context import request_id_of
 from audit.errors import DomainError
 from config.throttling import count_failed_token
@@ -55,6 +58,7 @@ DOMAIN_STATUS: Final[dict[type[DomainError], tuple[int, str]]] = {
     stock.CountIncomplete: (409, "The count is not complete"),
     stock.CountBelowZero: (409, "On hand would fall below zero"),
     stock.ProductNotInCount: (422, "Not a product of this count"),
+    ClientNameTaken: (409, "The name is taken"),
     stock.UnknownProduct: (422, "Unknown product"),
     stock.UnknownWarehouse: (422, "Unknown warehouse"),
     stock.UnknownStore: (422, "Unknown store"),
@@ -154,6 +158,24 @@ def problem(
 def is_api(request: HttpRequest) -> bool:
     """Whether the caller is a program that expects problem documents."""
     return request.path.startswith("/api/")
+
+
+def page(request: HttpRequest, status: int, told: str = "") -> HttpResponse:
+    """A page of the console that says what went wrong: ``templates/<status>.html``. ``told`` adds why."""
+    return render(request, f"{status}.html", {"told": told}, status=status)
+
+
+def console_problem(request: HttpRequest, error: DomainError) -> HttpResponse:
+    """A domain error that no form of the console has taken, as a page."""
+    status = next(DOMAIN_STATUS[kind][0] for kind in type(error).__mro__ if kind in DOMAIN_STATUS)
+    return page(request, status if status in (404, 503) else 409, wording_of(error))
+
+
+def locked_out(
+    request: HttpRequest, response: HttpResponse | None = None, credentials: dict[str, Any] | None = None
+) -> HttpResponse:
+    """The answer to who failed to log in too often."""
+    return page(request, 429)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -1,5 +1,16 @@
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
+from django.utils.translation import gettext_lazy as _
+
+from audit.labelling import label
+from inventory import labels
 
 
 class InventoryConfig(AppConfig):
     name = "inventory"
+    verbose_name = _("Inventory")
+
+    def ready(self) -> None:
+        label(self, labels.FIELDS, labels.MODELS)
+        accounts = apps.get_app_config("auth")
+        accounts.verbose_name = _("Access")
+        label(accounts, {}, {"user": (_("person"), _("people"))})

@@ -8,6 +8,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Lower, Now
+from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
 from audit.identifiers import ALERT, COUNT, TRANSFER, public_id
@@ -98,9 +99,9 @@ class Warehouse(Freezable):
     """A place with stock, known to callers by its immutable code."""
 
     class Type(models.TextChoices):
-        MAIN = "MAIN", "Main"
-        SECONDARY = "SECONDARY", "Secondary"
-        DROPSHIP = "DROPSHIP", "Dropship"
+        MAIN = "MAIN", _("Main")
+        SECONDARY = "SECONDARY", _("Secondary")
+        DROPSHIP = "DROPSHIP", _("Dropship")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     code = models.CharField(max_length=20, unique=True, validators=[validate_code])
@@ -226,6 +227,18 @@ class StockLevel(models.Model):
     objects = StockLevelQuerySet.as_manager()
 
     class Meta:
+        permissions = [
+            ("receive_stock", "Can receive stock"),
+            ("adjust_stock", "Can adjust stock"),
+            ("ship_stock", "Can ship stock"),
+            ("transfer_stock", "Can transfer stock"),
+            ("count_stock", "Can count stock"),
+            ("post_count", "Can post and cancel counts"),
+            ("freeze_stock", "Can freeze products, warehouses and stores"),
+            ("settle_alerts", "Can acknowledge and snooze alerts"),
+            ("export_stock", "Can export stock, movements and alerts"),
+            ("repair_stock", "Can repair what a reconciliation found"),
+        ]
         constraints = [
             models.UniqueConstraint(fields=["product", "warehouse"], name="level_once"),
             models.CheckConstraint(condition=Q(on_hand__gte=0), name="level_on_hand_not_negative"),
@@ -260,11 +273,11 @@ class Movement(models.Model):
     """
 
     class Type(models.TextChoices):
-        RECEIPT = "RECEIPT", "Receipt"
-        SHIPMENT = "SHIPMENT", "Shipment"
-        ADJUSTMENT = "ADJUSTMENT", "Adjustment"
-        TRANSFER = "TRANSFER", "Transfer"
-        RETURN = "RETURN", "Return"
+        RECEIPT = "RECEIPT", _("Receipt")
+        SHIPMENT = "SHIPMENT", _("Shipment")
+        ADJUSTMENT = "ADJUSTMENT", _("Adjustment")
+        TRANSFER = "TRANSFER", _("Transfer")
+        RETURN = "RETURN", _("Return")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     level = models.ForeignKey(StockLevel, on_delete=models.PROTECT, related_name="movements", db_index=False)
@@ -313,11 +326,11 @@ class Transfer(models.Model):
     """
 
     class Status(models.TextChoices):
-        PENDING = "PENDING", "Pending"
-        IN_TRANSIT = "IN_TRANSIT", "In transit"
-        PARTIALLY_RECEIVED = "PARTIALLY_RECEIVED", "Partially received"
-        RECEIVED = "RECEIVED", "Received"
-        CANCELLED = "CANCELLED", "Cancelled"
+        PENDING = "PENDING", _("Pending")
+        IN_TRANSIT = "IN_TRANSIT", _("In transit")
+        PARTIALLY_RECEIVED = "PARTIALLY_RECEIVED", _("Partially received")
+        RECEIVED = "RECEIVED", _("Received")
+        CANCELLED = "CANCELLED", _("Cancelled")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     status = models.CharField(max_length=18, choices=Status.choices)
@@ -426,15 +439,15 @@ class StockCount(models.Model):
     """
 
     class Scope(models.TextChoices):
-        ALL = "ALL", "All of the warehouse"
-        ZONE = "ZONE", "A zone"
-        PRODUCTS = "PRODUCTS", "Chosen products"
-        STALE = "STALE", "What was not counted for long"
+        ALL = "ALL", _("All of the warehouse")
+        ZONE = "ZONE", _("A zone")
+        PRODUCTS = "PRODUCTS", _("Chosen products")
+        STALE = "STALE", _("What was not counted for long")
 
     class Status(models.TextChoices):
-        OPEN = "OPEN", "Open"
-        POSTED = "POSTED", "Posted"
-        CANCELLED = "CANCELLED", "Cancelled"
+        OPEN = "OPEN", _("Open")
+        POSTED = "POSTED", _("Posted")
+        CANCELLED = "CANCELLED", _("Cancelled")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     warehouse = models.ForeignKey(Warehouse, on_delete=models.PROTECT, related_name="counts")
@@ -550,8 +563,8 @@ class LowStockAlert(models.Model):
     """
 
     class Severity(models.TextChoices):
-        LOW = "LOW", "Low"
-        CRITICAL = "CRITICAL", "Critical"
+        LOW = "LOW", _("Low")
+        CRITICAL = "CRITICAL", _("Critical")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     level = models.ForeignKey(StockLevel, on_delete=models.PROTECT, related_name="alerts")
@@ -671,11 +684,11 @@ class ReconciliationFinding(models.Model):
     """
 
     class Kind(models.TextChoices):
-        ON_HAND = "ON_HAND", "On hand against the ledger"
-        RESERVED = "RESERVED", "Reserved against holds"
-        IN_TRANSIT = "IN_TRANSIT", "In transit against the ledger"
-        LONG_DUE = "LONG_DUE", "Hold long past its end"
-        ORPHAN = "ORPHAN", "Row without its owner"
+        ON_HAND = "ON_HAND", _("On hand against the ledger")
+        RESERVED = "RESERVED", _("Reserved against holds")
+        IN_TRANSIT = "IN_TRANSIT", _("In transit against the ledger")
+        LONG_DUE = "LONG_DUE", _("Hold long past its end")
+        ORPHAN = "ORPHAN", _("Row without its owner")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     run = models.ForeignKey(ReconciliationRun, on_delete=models.PROTECT, related_name="findings")
@@ -715,9 +728,9 @@ class ArchivedFile(models.Model):
     """
 
     class Kind(models.TextChoices):
-        MOVEMENTS = "MOVEMENTS", "Movements"
-        RESERVATIONS = "RESERVATIONS", "Reservations"
-        AUDIT_ENTRIES = "AUDIT_ENTRIES", "Audit entries"
+        MOVEMENTS = "MOVEMENTS", _("Movements")
+        RESERVATIONS = "RESERVATIONS", _("Reservations")
+        AUDIT_ENTRIES = "AUDIT_ENTRIES", _("Audit entries")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     kind = models.CharField(max_length=16, choices=Kind.choices)

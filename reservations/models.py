@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
 from audit.identifiers import INCIDENT, RESERVATION, public_id
@@ -17,10 +18,10 @@ class Reservation(models.Model):
     """
 
     class Status(models.TextChoices):
-        ACTIVE = "ACTIVE", "Active"
-        CONSUMED = "CONSUMED", "Consumed"
-        EXPIRED = "EXPIRED", "Expired"
-        RELEASED = "RELEASED", "Released"
+        ACTIVE = "ACTIVE", _("Active")
+        CONSUMED = "CONSUMED", _("Consumed")
+        EXPIRED = "EXPIRED", _("Expired")
+        RELEASED = "RELEASED", _("Released")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     # No constraint in the database: see Store.
@@ -41,6 +42,12 @@ class Reservation(models.Model):
     objects = ReservationQuerySet.as_manager()
 
     class Meta:
+        permissions = [
+            ("release_reservation", "Can release reservations"),
+            ("extend_reservation", "Can extend reservations"),
+            ("consume_reservation", "Can consume reservations for an order"),
+            ("settle_incident", "Can settle shortage incidents"),
+        ]
         constraints = [
             models.CheckConstraint(
                 name="reservation_status_agrees",
@@ -110,12 +117,12 @@ class ShortageIncident(models.Model):
     """
 
     class Cause(models.TextChoices):
-        COUNT = "COUNT", "Count"
-        ADJUSTMENT = "ADJUSTMENT", "Forced adjustment"
+        COUNT = "COUNT", _("Count")
+        ADJUSTMENT = "ADJUSTMENT", _("Forced adjustment")
 
     class Status(models.TextChoices):
-        OPEN = "OPEN", "Open"
-        RESOLVED = "RESOLVED", "Resolved"
+        OPEN = "OPEN", _("Open")
+        RESOLVED = "RESOLVED", _("Resolved")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     level = models.ForeignKey(StockLevel, on_delete=models.PROTECT, related_name="incidents")

@@ -24,7 +24,7 @@ WAREHOUSES: Final = (
         "type": "MAIN",
         "address": {"street": "Industriestraße 14", "postalCode": "6020", "city": "Innsbruck", "country": "AT"},
         "contact_info": {"name": "Maria Keller", "email": "dispatch@shop.example", "phone": "+43 512 0000 10"},
-        "capabilities": ["pick", "pack", "returns", "hazardous-goods"],
+        "capabilities": {"pick": True, "pack": True, "returns": True, "hazardousGoods": True},
     },
     {
         "code": "wh-002",
@@ -32,7 +32,7 @@ WAREHOUSES: Final = (
         "type": "SECONDARY",
         "address": {"street": "Am Lager 3", "postalCode": "80939", "city": "München", "country": "DE"},
         "contact_info": {"name": "Jonas Brandt", "email": "munich@shop.example", "phone": "+49 89 0000 20"},
-        "capabilities": ["pick", "pack", "click-and-collect"],
+        "capabilities": {"pick": True, "pack": True, "clickAndCollect": True},
     },
     {
         "code": "wh-003",
@@ -40,7 +40,7 @@ WAREHOUSES: Final = (
         "type": "DROPSHIP",
         "address": {"street": "Via del Commercio 8", "postalCode": "39100", "city": "Bolzano", "country": "IT"},
         "contact_info": {"name": "Trailworks order desk", "email": "orders@trailworks.example"},
-        "capabilities": ["dropship"],
+        "capabilities": {"dropship": True},
     },
 )
 

@@ -61,6 +61,13 @@ def load() -> None:
     call_command("demo_data", verbosity=0)
 
 
+def can_log_in(username: str, password: str) -> bool:
+    """Whether the login page lets this user in."""
+    sent = {"username": username, "password": password}
+    answer = Client(headers={"Host": "localhost"}).post("/admin/login/", sent)
+    return answer.status_code == 302
+
+
 def unsound() -> list[str]:
     with connection.cursor() as cursor:
         found = []
@@ -121,7 +128,7 @@ def test_login_and_tokens_work_and_are_private(file: Path) -> None:
     load()
     told = json.loads(file.read_text())
     assert file.stat().st_mode & 0o777 == 0o600
-    assert Client(headers={"Host": "localhost"}).login(**told["staff"])
+    assert can_log_in(**told["staff"])
     for role, token in told["tokens"].items():
         caller = find_caller(token)
         assert caller is not None
@@ -138,7 +145,7 @@ def test_lost_or_broken_credentials_are_made_anew(file: Path, written: str | Non
         file.write_text(written)
     load()
     told = json.loads(file.read_text())
-    assert Client(headers={"Host": "localhost"}).login(**told["staff"])
+    assert can_log_in(**told["staff"])
     assert all(map(find_caller, told["tokens"].values()))
 
 

@@ -19,6 +19,7 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Group
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection, transaction
 from django.db.models import F
@@ -26,7 +27,7 @@ from uuid_utils.compat import uuid7
 
 from audit.authentication import find_caller, issue_token
 from audit.idempotency import advisory_lock
-from audit.models import ApiClient, Role
+from audit.models import ApiClient, Role, StaffAccess
 from audit.services import Asker
 from inventory.locking import read_clock
 from inventory.models import Movement, Product, StockLevel, Store, StoreWarehouse, Warehouse
@@ -39,6 +40,7 @@ from reservations.services.resolution import ConsumeRequest, ReleaseRequest, Sel
 from reservations.services.sourcing import Line
 
 USERNAME: Final = "demo"
+STAFF_GROUPS: Final = ("viewer", "warehouse", "manager", "administrator")
 LIVE_HOLDS: Final = 4
 _CART: Final = "demo-"
 
@@ -210,6 +212,7 @@ def _write_credentials(file: Path) -> None:
     )
     user.set_password(password)
     user.save()
+    _make_staff(user.password)
     tokens = {}
     for role in Role.values:
         client, _ = ApiClient.objects.get_or_create(name=f"demo-{role}", defaults={"role": role})
@@ -219,6 +222,21 @@ def _write_credentials(file: Path) -> None:
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as output:
         output.write(json.dumps(told, indent=2) + "\n")
     draft.replace(file)
+
+
+def _make_staff(password: str) -> None:
+    """One of each group, ``demo-viewer`` and so on, with the password of ``demo``: ``password`` is its hash.
+
+    Who works in a warehouse sees that one alone.
+    """
+    for name in STAFF_GROUPS:
+        group, _ = Group.objects.get_or_create(name=name)
+        user, _ = get_user_model().objects.update_or_create(
+            username=f"{USERNAME}-{name}", defaults={"is_staff": True, "password": password}
+        )
+        user.groups.set([group])
+        codes = [catalogue.PLACES[0]] if name == "warehouse" else []
+        StaffAccess.objects.update_or_create(user=user, defaults={"warehouse_codes": codes})
 
 
 def _asker() -> Asker:

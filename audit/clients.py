@@ -1,0 +1,120 @@
+"""Who may call the API: clients are saved, their tokens issued and revoked, and each of it is recorded.
+
+Commands open their own transaction, as stock's do; here nothing is hot, so that nothing has to be retried.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
+from uuid import UUID
+
+from django.db import IntegrityError, connection, transaction
+from django.db.models.functions import Now
+
+from audit import idempotency
+from audit.authentication import issue_token
+from audit.errors import DomainError, NotFound
+from audit.idempotency import Claim, StoredAnswer
+from audit.models import ApiClient, ApiToken
+from audit.services import Asker, Entry, record
+
+T = TypeVar("T")
+
+
+class ClientNameTaken(DomainError):
+    """Another client has this name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A new token. ``token`` is known here and never again."""
+
+    client: ApiClient
+    row: ApiToken
+    token: str
+
+
+def put_client(
+    asker: Asker, client_id: UUID, *, name: str, role: str, store_codes: Sequence[str], claim: Claim | None = None
+) -> ApiClient | StoredAnswer:
+    """Create a client or replace its fields. Locks it. Raises ClientNameTaken and the errors of claims."""
+
+    def work(now: datetime) -> ApiClient:
+        fields = {"name": name, "role": role, "store_codes": sorted(set(store_codes))}
+        try:
+            with transaction.atomic():
+                client, is_new = ApiClient.objects.select_for_update(no_key=True).get_or_create(
+                    id=client_id, defaults=fields
+                )
+                changes = {field: value for field, value in fields.items() if is_new or getattr(client, field) != value}
+                for field, value in changes.items():
+                    setattr(client, field, value)
+                client.save(update_fields=list(fields))
+        except IntegrityError as error:
+            raise ClientNameTaken(f"Another client is called {name}.") from error
+        if changes:
+            action = f"inventory_client_{'created' if is_new else 'changed'}"
+            record([Entry(asker, action, client.pk, {"client": name, **changes})], now=now)
+        return client
+
+    return _claimed(claim, work)
+
+
+def issue(asker: Asker, client_id: UUID, *, days: int | None, claim: Claim | None) -> Issued | StoredAnswer:
+    """Make a token for a client, valid for so many days or, with None, until it is revoked.
+
+    Raises NotFound and the errors of claims. Locks the client.
+    """
+
+    def work(now: datetime) -> Issued:
+        client = ApiClient.objects.select_for_update(no_key=True).filter(pk=client_id).first()
+        if client is None:
+            raise NotFound(f"There is no client {client_id}.")
+        token = issue_token(client, expires_at=None if days is None else now + timedelta(days=days))
+        row = ApiToken.objects.get(prefix=token.partition(".")[0])
+        told = {"client": client.name, "prefix": row.prefix, "expires_at": row.expires_at}
+        record([Entry(asker, "inventory_token_issued", row.pk, told)], now=now)
+        return Issued(client, row, token)
+
+    return _claimed(claim, work)
+
+
+def revoke(asker: Asker, token_ids: Collection[UUID], *, claim: Claim | None) -> list[ApiToken] | StoredAnswer:
+    """Make tokens useless, for good; who uses one is refused within seconds. Those revoked before are left alone.
+
+    Returns what was revoked. Locks the tokens. Raises the errors of claims.
+    """
+
+    def work(now: datetime) -> list[ApiToken]:
+        tokens = list(
+            ApiToken.objects.select_for_update(of=("self",), no_key=True)
+            .select_related("client")
+            .filter(pk__in=token_ids, revoked_at__isnull=True)
+            .order_by("pk")
+        )
+        ApiToken.objects.filter(pk__in=[token.pk for token in tokens]).update(revoked_at=Now())
+        entries = [
+            Entry(asker, "inventory_token_revoked", token.pk, {"client": token.client.name, "prefix": token.prefix})
+            for token in tokens
+        ]
+        record(entries, now=now)
+        return tokens
+
+    return _claimed(claim, work)
+
+
+def _claimed(claim: Claim | None, work: Callable[[datetime], T]) -> T | StoredAnswer:
+    """Do ``work`` in a transaction of its own, unless the claim has an answer already."""
+    with transaction.atomic(durable=True):
+        verdict = idempotency.claim_all([claim])[0]
+        if isinstance(verdict, DomainError):
+            raise verdict
+        if verdict is not None:
+            return verdict
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT statement_timestamp()")
+            now: datetime = cursor.fetchone()[0]
+        result = work(now)
+        idempotency.store_all([(claim, result)], now=now)
+        return result

@@ -1,0 +1,49 @@
+"""Labels of the trail, of clients and of tokens, for staff to read and translators to translate."""
+
+from typing import Any, Final
+
+from django.utils.translation import gettext_lazy as _
+
+FIELDS: Final[dict[str, Any]] = {
+    "action": _("action"),
+    "actor": _("by"),
+    "at": _("when"),
+    "body": _("answer"),
+    "changes": _("changes"),
+    "client": _("client"),
+    "client_id": _("client"),
+    "created_at": _("created"),
+    "digest": _("digest"),
+    "event_id": _("event"),
+    "expires_at": _("ends"),
+    "fingerprint": _("fingerprint"),
+    "id": _("id"),
+    "key": _("key"),
+    "last_used_at": _("last used"),
+    "name": _("name"),
+    "payload": _("payload"),
+    "position": _("position"),
+    "prefix": _("prefix"),
+    "request_id": _("request"),
+    "revoked_at": _("revoked"),
+    "role": _("role"),
+    "source": _("source"),
+    "status": _("status"),
+    "store": _("store"),
+    "store_codes": _("stores"),
+    "subject_id": _("about"),
+    "type": _("type"),
+    "user": _("user"),
+    "warehouse_codes": _("warehouses"),
+}
+"""By the field's name, in all models of this package."""
+
+MODELS: Final[dict[str, tuple[Any, Any]]] = {
+    "apiclient": (_("API client"), _("API clients")),
+    "apitoken": (_("API token"), _("API tokens")),
+    "staffaccess": (_("staff access"), _("staff access")),
+    "auditentry": (_("audit entry"), _("audit entries")),
+    "idempotencykey": (_("idempotency key"), _("idempotency keys")),
+    "outboxevent": (_("outbox event"), _("outbox events")),
+}
+"""By the model's name: one, and many."""

@@ -1,0 +1,31 @@
+"""Permissions of staff, granted by migrations.
+
+Django makes permissions after all migrations have run, too late for one that grants them: so they are made here first.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from django.apps import apps as current_apps
+from django.contrib.auth.management import create_permissions
+
+
+def grant(apps: Any, permissions: Mapping[str, Collection[str]]) -> None:
+    """Give groups (made where missing) these permissions, named as in ``inventory.receive_stock``.
+
+    ``apps`` are a migration's, which then depends on the migrations of the apps whose permissions it names, and on
+    ``auth``. Raises LookupError for a permission that there isn't.
+    """
+    labels = {name.partition(".")[0] for names in permissions.values() for name in names}
+    for label in sorted(labels):
+        create_permissions(current_apps.get_app_config(label), apps=apps, verbosity=0)
+    group_model, permission_model = apps.get_model("auth", "Group"), apps.get_model("auth", "Permission")
+    known = {
+        f"{row.content_type.app_label}.{row.codename}": row
+        for row in permission_model.objects.select_related("content_type").filter(content_type__app_label__in=labels)
+    }
+    for group_name, names in permissions.items():
+        if unknown := sorted(set(names) - known.keys()):
+            raise LookupError(f"There is no permission {', '.join(unknown)}.")
+        group, _ = group_model.objects.get_or_create(name=group_name)
+        group.permissions.add(*(known[name] for name in names))

@@ -1,0 +1,91 @@
+// What the console adds to its theme. No library, no other host.
+"use strict";
+
+(() => {
+  // Times are shown in the reader's zone: the server reads it from this cookie.
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (zone) document.cookie = `console_zone=${zone}; path=/admin/; max-age=31536000; samesite=lax`;
+
+  // Pages without the theme follow its choice of light and dark all the same.
+  const shade = () => {
+    if (!document.querySelector(".console-plain")) return;
+    const chosen = (localStorage.getItem("adminTheme") || "").replaceAll('"', "");
+    const dark = chosen === "dark" || (chosen !== "light" && matchMedia("(prefers-color-scheme: dark)").matches);
+    document.documentElement.classList.toggle("dark", dark);
+  };
+
+  // The theme's menus open by clicks on texts and icons: let them be buttons for the keyboard and for readers.
+  const native = "a[href], button, input, select, textarea, summary, form, label";
+  const reachable = (root) => {
+    for (const element of root.querySelectorAll("[x-on\\:click]")) {
+      if (element.matches(native) || element.hasAttribute("tabindex")) continue;
+      element.setAttribute("role", "button");
+      element.setAttribute("tabindex", "0");
+      const icon = element.matches(".material-symbols-outlined") ? element : element.querySelector(".material-symbols-outlined");
+      const names = document.getElementById("console-names");
+      const name = icon && names && names.dataset[icon.textContent.trim().replace(/_(\w)/g, (_, c) => c.toUpperCase())];
+      const text = icon ? element.textContent.replace(icon.textContent, "").trim() : element.textContent.trim();
+      if (!element.hasAttribute("aria-label") && !text && name) element.setAttribute("aria-label", name);
+    }
+  };
+  document.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" && event.key !== " ") return;
+    const target = event.target;
+    if (target instanceof HTMLElement && target.getAttribute("role") === "button" && !target.matches(native)) {
+      event.preventDefault();
+      target.click();
+    }
+  });
+
+  // A form is sent once: the key in it sees to that, and the button shows it.
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (!(form instanceof HTMLFormElement) || !form.matches("[data-once]")) return;
+    if (form.dataset.sent) return event.preventDefault();
+    form.dataset.sent = "yes";
+    for (const button of form.querySelectorAll("button[type=submit]")) button.setAttribute("aria-busy", "true");
+  });
+  addEventListener("pageshow", () => {
+    for (const form of document.querySelectorAll("[data-sent]")) delete form.dataset.sent;
+  });
+
+  // Dialogs open over the page they were asked from; where that fails, the link leads to the same form.
+  document.addEventListener("click", async (event) => {
+    if (event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
+    const close = event.target.closest("dialog.console-dialog [data-close]");
+    if (close) {
+      event.preventDefault();
+      close.closest("dialog").close();
+      return;
+    }
+    const link = event.target.closest("a[data-dialog]");
+    if (!link) return;
+    event.preventDefault();
+    const address = new URL(link.href);
+    address.searchParams.set("next", location.pathname + location.search);
+    try {
+      const answer = await fetch(address, { credentials: "same-origin" });
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const card = page.getElementById("console-card");
+      if (!answer.ok || !card) throw new Error("no form");
+      const dialog = document.createElement("dialog");
+      dialog.className = "console-dialog";
+      dialog.setAttribute("aria-labelledby", "console-card-title");
+      dialog.append(document.adoptNode(card));
+      dialog.addEventListener("close", () => { dialog.remove(); link.focus(); });
+      document.body.append(dialog);
+      dialog.showModal();
+      const first = dialog.querySelector("input:not([type=hidden]), select, textarea");
+      if (first) first.focus();
+    } catch {
+      location.assign(address);
+    }
+  });
+
+  shade();
+  document.addEventListener("DOMContentLoaded", () => {
+    shade();
+    reachable(document);
+    new MutationObserver(() => reachable(document)).observe(document.body, { childList: true, subtree: true });
+  });
+})();

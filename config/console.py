@@ -1,0 +1,105 @@
+"""The console's site and the way around it, in the warehouse's words."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.apps import apps
+from django.contrib.admin import AdminSite
+from django.contrib.admin.apps import AdminConfig
+from django.http import HttpRequest
+from django.urls import URLPattern, URLResolver, reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+from unfold.sites import UnfoldAdminSite
+
+
+class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
+    """The admin as the house's console."""
+
+    site_title = site_header = _("Stockroom")
+    index_title = _("Dashboard")
+    site_url = None  # There is no page at / to go to.
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        """Without unfold's search for apps and models: it is not shown, and needs a cache that may be away."""
+        return [url for url in super().get_urls() if getattr(url, "name", None) != "search"]
+
+
+class ConsoleConfig(AdminConfig):
+    """Django's admin, with the console as its site."""
+
+    default_site = "config.console.ConsoleSite"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A line of the sidebar. ``model`` ("app.model") decides who sees it; ``query`` narrows its list."""
+
+    title: Promise
+    icon: str
+    model: str
+    query: str = ""
+
+
+_DAY: Final = (
+    Entry(_("Stock"), "inventory_2", "inventory.stocklevel"),
+    Entry(_("Reservations"), "shopping_cart", "reservations.reservation"),
+    Entry(_("Receiving"), "input", "inventory.movement", "?type__exact=RECEIPT"),
+    Entry(_("Transfers"), "local_shipping", "inventory.transfer"),
+    Entry(_("Counts"), "checklist", "inventory.stockcount"),
+    Entry(_("Incidents"), "report", "reservations.shortageincident"),
+    Entry(_("Alerts"), "notifications", "inventory.lowstockalert"),
+)
+_TRAIL: Final = (
+    Entry(_("Movements"), "swap_vert", "inventory.movement"),
+    Entry(_("Audit"), "history", "audit.auditentry"),
+    Entry(_("Events"), "outbox", "audit.outboxevent"),
+    Entry(_("Idempotency keys"), "key_vertical", "audit.idempotencykey"),
+)
+_CATALOGUE: Final = (
+    Entry(_("Products"), "category", "inventory.product"),
+    Entry(_("Warehouses"), "warehouse", "inventory.warehouse"),
+    Entry(_("Stores"), "storefront", "inventory.store"),
+)
+_ACCESS: Final = (
+    Entry(_("API clients"), "api", "audit.apiclient"),
+    Entry(_("API tokens"), "key", "audit.apitoken"),
+    Entry(_("People"), "group", "auth.user"),
+    Entry(_("Groups"), "shield_person", "auth.group"),
+)
+
+
+def navigation(request: HttpRequest) -> list[dict[str, Any]]:
+    """The sidebar: what this user may see, under the headings that have something."""
+    dashboard = {"title": _("Dashboard"), "icon": "dashboard", "link": reverse("admin:index")}
+    groups: list[dict[str, Any]] = [
+        {"title": None, "items": [dashboard, *_allowed(request, _DAY)]},
+        {"title": _("Trail"), "items": _allowed(request, _TRAIL)},
+        {"title": _("Catalogue"), "items": _allowed(request, _CATALOGUE)},
+        {"title": _("Access"), "items": _allowed(request, _ACCESS)},
+    ]
+    return [{**group, "separator": False, "collapsible": False} for group in groups if group["items"]]
+
+
+def _allowed(request: HttpRequest, entries: tuple[Entry, ...]) -> list[dict[str, Any]]:
+    allowed = []
+    for entry in entries:
+        model_admin = _site()._registry.get(apps.get_model(entry.model))
+        if model_admin is None or not model_admin.has_view_permission(request):
+            continue
+        link = reverse(f"admin:{entry.model.replace('.', '_')}_changelist")
+        active = request.path.startswith(link) and _narrowed(request, link) == entry.query
+        allowed.append({"title": entry.title, "icon": entry.icon, "link": link + entry.query, "active": active})
+    return allowed
+
+
+def _narrowed(request: HttpRequest, link: str) -> str:
+    """The query by which one of the sidebar's entries narrows the list that is open; empty where none does."""
+    asked = f"?{request.GET.urlencode()}"
+    return next((e.query for e in _DAY if e.query and link == request.path and asked.startswith(e.query)), "")
+
+
+def _site() -> AdminSite:
+    from django.contrib import admin  # noqa: PLC0415 - settings are read before apps are there
+
+    return admin.site

@@ -1,0 +1,46 @@
+"""Labels of holds, for staff to read and translators to translate."""
+
+from typing import Any, Final
+
+from django.utils.translation import gettext_lazy as _
+
+FIELDS: Final[dict[str, Any]] = {
+    "cart_id": _("cart"),
+    "cause_id": _("cause"),
+    "cause_type": _("found by"),
+    "client_id": _("client"),
+    "consumed_at": _("sold"),
+    "created_at": _("created"),
+    "created_by": _("created by"),
+    "customer_id": _("customer"),
+    "expires_at": _("ends"),
+    "extended_at": _("extended"),
+    "held_until": _("held until"),
+    "id": _("id"),
+    "incident": _("incident"),
+    "level": _("level"),
+    "missing_units": _("units missing"),
+    "order_id": _("order"),
+    "pinned": _("warehouse chosen by caller"),
+    "quantity": _("quantity"),
+    "reacquired_from": _("held anew after"),
+    "reason": _("reason"),
+    "released_at": _("given back"),
+    "request_id": _("request"),
+    "reservation": _("reservation"),
+    "resolution": _("resolution"),
+    "resolved_at": _("resolved"),
+    "resolved_by": _("resolved by"),
+    "status": _("status"),
+    "store": _("store"),
+    "unit_price": _("price"),
+}
+"""By the field's name, in all models of this package."""
+
+MODELS: Final[dict[str, tuple[Any, Any]]] = {
+    "reservation": (_("reservation"), _("reservations")),
+    "reservationitem": (_("item"), _("items")),
+    "shortageincident": (_("shortage incident"), _("shortage incidents")),
+    "brokenhold": (_("broken hold"), _("broken holds")),
+}
+"""By the model's name: one, and many."""

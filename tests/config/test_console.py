@@ -1,0 +1,278 @@
+"""The console's manners: saved by services, dialogs that act once, locked doors, refusals in words."""
+
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from audit.authentication import find_caller, forget_cached_tokens, issue_token
+from audit.models import ApiClient, ApiToken, IdempotencyKey
+from inventory.models import Product, Store, Warehouse
+from tests.factories import make_client, make_product, make_warehouse, recorded
+from tests.staff import PASSWORD, browser_of, make_staff
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
+
+
+@pytest.fixture
+def manager() -> Client:
+    """A manager's browser."""
+    return browser_of(make_staff("manager", name="mia"))
+
+
+@pytest.fixture
+def administrator() -> Client:
+    """An administrator's browser."""
+    return browser_of(make_staff("administrator", name="ada"))
+
+
+def product_form(**fields: str) -> dict[str, str]:
+    return {"sku": "NEW-1", "name": "New", "barcode": "", "parent": "", "is_active": "on", **fields}
+
+
+def test_product_is_made_by_the_service_and_recorded(manager: Client) -> None:
+    answer = manager.post(reverse("admin:inventory_product_add"), product_form())
+    assert answer.status_code == 302
+    made = Product.objects.get(sku="NEW-1")
+    entry = recorded("inventory_product_created")[-1]
+    assert (entry.subject_id, entry.actor, entry.source) == (made.pk, "mia", "admin")
+
+
+def test_refusal_of_the_service_is_told_at_the_form(manager: Client) -> None:
+    parent = make_product(sku="PARENT")
+    variant = make_product(sku="VARIANT", parent=parent)
+    sent = product_form(sku="DEEPER", parent=str(variant.pk))
+    answer = manager.post(reverse("admin:inventory_product_add"), sent)
+    assert answer.status_code == 200
+    assert "A variant has no variants of its own." in answer.content.decode()
+    assert not Product.objects.filter(sku="DEEPER").exists()
+    assert manager.post(reverse("admin:inventory_product_add"), product_form(sku="PARENT")).status_code == 200
+
+
+def test_variant_is_added_from_its_product(manager: Client) -> None:
+    parent = make_product()
+    answer = manager.get(reverse("admin:inventory_product_add_variant", args=[parent.pk]), follow=True)
+    assert answer.status_code == 200
+    assert parent.sku in answer.content.decode()
+
+
+def warehouse_form(**fields: Any) -> dict[str, Any]:
+    empty = dict.fromkeys(("street", "postal_code", "country", "contact_name", "contact_phone"), "")
+    return {"name": "North", "type": "MAIN", "is_active": "on", "city": "Graz", "contact_email": "", **empty, **fields}
+
+
+def test_warehouse_keeps_what_its_form_does_not_know(manager: Client) -> None:
+    warehouse = make_warehouse(
+        "wh-north",
+        address={"city": "Wien", "street": "Ring 1", "gate": 7},
+        capabilities={"pick": True, "robots": 12, "returns": True},
+        contact_info={"name": "Ada"},
+    )
+    sent = warehouse_form(can=["pick", "pack"])
+    assert manager.post(reverse("admin:inventory_warehouse_change", args=[warehouse.pk]), sent).status_code == 302
+    warehouse.refresh_from_db()
+    assert warehouse.address == {"city": "Graz", "gate": 7}
+    assert warehouse.capabilities == {"pick": True, "pack": True, "robots": 12}
+    assert warehouse.contact_info is None
+    assert recorded("inventory_warehouse_changed")
+
+
+def test_code_of_a_warehouse_is_for_ever_and_none_is_taken_twice(manager: Client) -> None:
+    known = Warehouse.objects.get(code="wh-001")
+    manager.post(reverse("admin:inventory_warehouse_change", args=[known.pk]), warehouse_form(code="other"))
+    assert Warehouse.objects.get(pk=known.pk).code == "wh-001"
+    answer = manager.post(reverse("admin:inventory_warehouse_add"), warehouse_form(code="wh-001", name="Thief"))
+    assert answer.status_code == 200
+    assert Warehouse.objects.get(pk=known.pk).name == "North"
+
+
+def test_store_gets_its_warehouses_and_priorities(manager: Client) -> None:
+    store = Store.objects.get(code="main")
+    first, second = store.sources.order_by("priority")
+    sent = {
+        "name": "Main shop",
+        "ttl_minutes": "20",
+        "sources-TOTAL_FORMS": "2",
+        "sources-INITIAL_FORMS": "2",
+        "sources-0-id": str(first.pk),
+        "sources-0-store": str(store.pk),
+        "sources-0-priority": "9",
+        "sources-0-warehouse": str(first.warehouse_id),
+        "sources-1-id": str(second.pk),
+        "sources-1-store": str(store.pk),
+        "sources-1-priority": "1",
+        "sources-1-warehouse": str(second.warehouse_id),
+    }
+    answer = manager.post(reverse("admin:inventory_store_change", args=[store.pk]), sent)
+    assert answer.status_code == 302
+    store.refresh_from_db()
+    assert (store.name, store.ttl_minutes) == ("Main shop", 20)
+    assert list(store.sources.order_by("priority").values_list("warehouse__code", flat=True)) == ["wh-002", "wh-001"]
+    assert recorded("inventory_store_changed")[-1].changes["name"] == "Main shop"
+
+
+# ------------------------------------------------------------------------------------------------- clients and tokens
+
+
+def test_client_is_kept_and_recorded(administrator: Client) -> None:
+    sent = {"name": "till", "role": "checkout", "stores": ["main"]}
+    assert administrator.post(reverse("admin:audit_apiclient_add"), sent).status_code == 302
+    made = ApiClient.objects.get(name="till")
+    assert (made.role, made.store_codes) == ("checkout", ["main"])
+    entry = recorded("inventory_client_created")[-1]
+    assert (entry.subject_id, entry.actor, entry.changes["store_codes"]) == (made.pk, "ada", ["main"])
+    url = reverse("admin:audit_apiclient_change", args=[made.pk])
+    tokens = {"tokens-TOTAL_FORMS": "0", "tokens-INITIAL_FORMS": "0"}
+    assert administrator.post(url, {"name": "other", "role": "manager", **tokens}).status_code == 302
+    made.refresh_from_db()
+    assert (made.name, made.role, made.store_codes) == ("till", "manager", [])
+
+
+def issue_url(client: ApiClient) -> str:
+    return reverse("admin:audit_apiclient_issue_token", args=[client.pk])
+
+
+def test_token_is_shown_once_and_issued_once(administrator: Client) -> None:
+    client = make_client(name="till")
+    form = administrator.get(issue_url(client)).context["form"]
+    sent = {"once": str(form.initial["once"]), "days": "30"}
+    answer = administrator.post(issue_url(client), sent)
+    token = answer.context["issued"].token
+    assert token in answer.content.decode()
+    assert find_caller(token) is not None
+    again = administrator.post(issue_url(client), sent, follow=True)
+    assert ApiToken.objects.count() == 1
+    assert token not in again.content.decode()
+    assert "can&#x27;t be shown again" in again.content.decode()
+    assert all(token.encode() not in bytes(key.body) for key in IdempotencyKey.objects.all())
+    assert recorded("inventory_token_issued")[-1].subject_id == ApiToken.objects.get().pk
+
+
+def test_token_is_revoked_after_a_confirmation_and_recorded_once(administrator: Client) -> None:
+    used, other = issue_token(make_client(name="till")), issue_token(make_client(name="scanner"))
+    chosen = ApiToken.objects.get(client__name="till")
+    url = reverse("admin:audit_apitoken_revoke", args=[chosen.pk])
+    assert "can&#x27;t be undone" in administrator.get(url).content.decode()
+    assert ApiToken.objects.get(pk=chosen.pk).revoked_at is None
+    for once in (uuid4(), uuid4()):
+        assert administrator.post(url, {"once": str(once)}).status_code == 302
+    forget_cached_tokens()
+    assert find_caller(used) is None
+    assert find_caller(other) is not None
+    (entry,) = recorded("inventory_token_revoked")
+    assert (entry.subject_id, entry.actor, entry.source) == (chosen.pk, "ada", "admin")
+
+
+def test_form_sent_again_with_other_figures_is_refused(administrator: Client) -> None:
+    client, once = make_client(), str(uuid4())
+    administrator.post(issue_url(client), {"once": once, "days": "30"})
+    answer = administrator.post(issue_url(client), {"once": once, "days": "90"})
+    assert answer.status_code == 422
+    assert "was sent before" in answer.content.decode()
+    assert ApiToken.objects.count() == 1
+
+
+def test_dialog_leads_back_to_this_host_alone(administrator: Client) -> None:
+    token = issue_token(make_client())
+    url = reverse("admin:audit_apitoken_revoke", args=[ApiToken.objects.get(prefix=token[:16]).pk])
+    back = {"/admin/audit/apitoken/?q=a": "/admin/audit/apitoken/?q=a"}
+    for asked, expected in {**back, "//evil.example/": None, "https://evil.example/": None}.items():
+        answer = administrator.post(url, {"once": str(uuid4()), "next": asked})
+        location = answer.headers["Location"]
+        assert location == expected if expected else location.startswith("/admin/")
+
+
+def test_managers_issue_and_revoke_nothing(manager: Client) -> None:
+    client = make_client()
+    issue_token(client)
+    assert manager.post(issue_url(client), {"once": str(uuid4())}).status_code == 403
+    url = reverse("admin:audit_apitoken_revoke", args=[ApiToken.objects.get().pk])
+    assert manager.post(url, {"once": str(uuid4())}).status_code == 403
+    assert ApiToken.objects.get().revoked_at is None
+
+
+# -------------------------------------------------------------------------------------------------------------- doors
+
+
+def log_in(password: str, *, name: str = "bob", address: str = "10.0.0.1") -> int:
+    browser = Client(headers={"Host": "localhost"}, REMOTE_ADDR=address)
+    return browser.post("/admin/login/", {"username": name, "password": password}).status_code
+
+
+def test_who_fails_too_often_is_locked_out_by_name_and_address_together() -> None:
+    make_staff("viewer", name="bob", password=PASSWORD)
+    make_staff("viewer", name="eve", password=PASSWORD)
+    assert [log_in("wrong") for _ in range(4)] == [200] * 4
+    assert log_in("wrong") == 429
+    assert log_in(PASSWORD) == 429
+    assert log_in(PASSWORD, address="10.0.0.2") == 302
+    assert log_in(PASSWORD, name="eve") == 302
+
+
+def test_success_forgets_the_failures_before() -> None:
+    make_staff("viewer", name="bob", password=PASSWORD)
+    for _ in range(2):
+        assert [log_in("wrong") for _ in range(4)] == [200] * 4
+        assert log_in(PASSWORD) == 302
+
+
+def test_locked_out_page_has_the_look_of_the_house() -> None:
+    browser = Client(headers={"Host": "localhost"})
+    for _ in range(5):
+        answer = browser.post("/admin/login/", {"username": "nobody", "password": "x"})
+    assert answer.status_code == 429
+    assert "Too many attempts" in answer.content.decode()
+    assert "console.css" in answer.content.decode()
+
+
+def test_weak_passwords_are_refused(administrator: Client) -> None:
+    sent = {"username": "new", "usable_password": "true", "password1": "short1x", "password2": "short1x"}
+    answer = administrator.post(reverse("admin:auth_user_add"), sent)
+    assert answer.status_code == 200
+    assert not User.objects.filter(username="new").exists()
+    sent |= {"password1": PASSWORD, "password2": PASSWORD}
+    assert administrator.post(reverse("admin:auth_user_add"), sent).status_code == 302
+    assert User.objects.get(username="new").is_staff
+    assert recorded("inventory_user_created")[-1].changes["username"] == "new"
+    assert PASSWORD not in str(recorded("inventory_user_created")[-1].changes)
+
+
+def test_session_slides(manager: Client, settings: Any) -> None:
+    answer = manager.get("/admin/")
+    assert answer.cookies["sessionid"]["max-age"] == settings.SESSION_COOKIE_AGE == 8 * 3600
+
+
+def test_pages_of_the_console_may_speak_to_this_host_alone(manager: Client, client: Client) -> None:
+    policy = manager.get("/admin/").headers["Content-Security-Policy"]
+    assert "default-src 'self'" in policy
+    assert "'unsafe-eval'" in policy
+    assert "http" not in policy
+    assert "Content-Security-Policy" not in client.get("/api/docs/", headers={"Host": "localhost"}).headers
+
+
+def test_big_pages_are_compressed(manager: Client) -> None:
+    answer = manager.get("/admin/", headers={"Accept-Encoding": "gzip"})
+    assert answer.headers["Content-Encoding"] == "gzip"
+
+
+@pytest.mark.parametrize("zone", ["Europe/Vienna", "Mars/Olympus", "../etc/passwd", ""])
+def test_times_are_in_the_browsers_zone_and_any_name_is_harmless(manager: Client, zone: str) -> None:
+    made = make_product()
+    Product.objects.filter(pk=made.pk).update(updated_at=datetime(2026, 7, 1, 12, 0, tzinfo=UTC))
+    manager.cookies["console_zone"] = zone
+    shown = manager.get(reverse("admin:inventory_product_changelist")).content.decode()
+    assert ("1 Jul 2026, 14:00" in shown) == (zone == "Europe/Vienna")
+
+
+def test_refusals_are_pages_of_the_house(manager: Client) -> None:
+    missing = manager.get(reverse("admin:inventory_product_change", args=[uuid4()]))
+    assert (missing.status_code, "There is nothing here" in missing.content.decode()) == (404, True)
+    closed = manager.get(reverse("admin:auth_user_changelist"))
+    assert (closed.status_code, "not yours to open" in closed.content.decode()) == (403, True)
+    strict = Client(headers={"Host": "localhost"}, enforce_csrf_checks=True)
+    forged = strict.post("/admin/login/", {"username": "x", "password": "y"})
+    assert (forged.status_code, "too old" in forged.content.decode()) == (403, True)

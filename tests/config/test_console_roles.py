@@ -1,0 +1,246 @@
+"""Who may open what in the console, and see which warehouses: by lists, search and guessed addresses alike."""
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import URLPattern, URLResolver, reverse
+
+from audit.authentication import issue_token
+from audit.models import ApiClient, ApiToken, AuditEntry, IdempotencyKey, OutboxEvent, StaffAccess
+from inventory.models import Movement, Product, StockLevel, Store, Warehouse
+from reservations.models import Reservation, ReservationItem
+from tests.factories import hold, make_client, make_level, make_store, recorded
+from tests.staff import GROUPS, browser_of, make_groups, make_staff
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
+
+LISTS = {
+    "viewer": {
+        "lowstockalert",
+        "movement",
+        "product",
+        "reservation",
+        "shortageincident",
+        "stockcount",
+        "stocklevel",
+        "store",
+        "transfer",
+        "warehouse",
+    }
+}
+LISTS["warehouse"] = LISTS["viewer"]
+LISTS["manager"] = LISTS["viewer"] | {"auditentry"}
+LISTS["administrator"] = LISTS["manager"] | {
+    "apiclient",
+    "apitoken",
+    "group",
+    "idempotencykey",
+    "outboxevent",
+    "user",
+}
+CHANGES = {
+    "viewer": set(),
+    "warehouse": set(),
+    "manager": {"product", "store", "warehouse"},
+    "administrator": {"apiclient", "product", "store", "user", "warehouse"},
+}
+
+
+def listing(model: Any, name: str = "changelist", *arguments: Any) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_{name}", args=arguments)
+
+
+def addresses(patterns: Any = None, before: str = "/admin/") -> Iterator[str]:
+    """Every address of the console, with ``{}`` where an id goes."""
+    for pattern in admin.site.get_urls() if patterns is None else patterns:
+        part = str(pattern.pattern)
+        for marker in ("<path:object_id>", "<id>", "<path:url>", "<int:content_type_id>", "<app_label>"):
+            part = part.replace(marker, "{}")
+        part = "" if part.startswith(("(?P", "^")) else part
+        if isinstance(pattern, URLResolver):
+            yield from addresses(pattern.url_patterns, before + part)
+        elif isinstance(pattern, URLPattern):
+            yield before + part
+
+
+@pytest.fixture
+def rows() -> dict[str, Any]:
+    """An id of each kind of row, for addresses that take one."""
+    held = hold((make_level(10), 2))
+    issue_token(make_client())
+    return {
+        "stocklevel": StockLevel.objects.first(),
+        "movement": Movement.objects.first(),
+        "product": Product.objects.first(),
+        "warehouse": Warehouse.objects.first(),
+        "store": Store.objects.first(),
+        "reservation": Reservation.objects.get(pk=held.id),
+        "apiclient": ApiClient.objects.first(),
+        "apitoken": ApiToken.objects.first(),
+        "auditentry": AuditEntry.objects.first(),
+        "outboxevent": OutboxEvent.objects.first(),
+        "user": User.objects.first(),
+    }
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_lists_and_forms_of_a_group_are_those_it_needs(group: str) -> None:
+    browser = browser_of(make_staff(group))
+    models = list(admin.site._registry)
+    opened = {m._meta.model_name for m in models if browser.get(listing(m)).status_code == 200}
+    added = {m._meta.model_name for m in models if browser.get(listing(m, "add")).status_code == 200}
+    assert (opened, added) == (LISTS[group], CHANGES[group])
+
+
+@pytest.mark.parametrize("group", ["", *GROUPS])
+@pytest.mark.parametrize("warehouses", [(), ("wh-001",)])
+def test_no_address_of_the_console_is_an_error_for_anybody(
+    group: str, warehouses: tuple[str, ...], rows: dict[str, Any]
+) -> None:
+    browser = browser_of(make_staff(group, *warehouses))
+    ids = [str(uuid4()), "0", "no-id", *(str(row.pk) for row in rows.values() if row)]
+    seen = 0
+    for address in addresses():
+        if "logout" in address:
+            continue
+        kind = address.split("/")[3] if address.count("/") > 3 else ""
+        own = rows.get(kind)
+        for identifier in (ids[:3] + ([str(own.pk)] if own else [])) if "{}" in address else [""]:
+            url = address.replace("{}", identifier)
+            for answer in (browser.get(url), browser.post(url, {"once": "x"})):
+                assert answer.status_code < 500, url
+                seen += 1
+    assert seen > 200
+
+
+def test_nobody_but_staff_gets_in() -> None:
+    shopper = User.objects.create_user("shopper")
+    for browser in (Client(headers={"Host": "localhost"}), browser_of(shopper)):
+        answer = browser.get(listing(StockLevel))
+        assert answer.status_code == 302
+        assert "/login/" in answer.headers["Location"]
+
+
+@pytest.fixture
+def two_places() -> tuple[StockLevel, StockLevel, Client]:
+    """A level in reach, one out of it, and the browser of a clerk of the first one's warehouse."""
+    return make_level(10, "wh-001"), make_level(10, "wh-009"), browser_of(make_staff("warehouse", "wh-001"))
+
+
+def test_clerk_of_one_warehouse_sees_its_rows_alone(two_places: tuple[StockLevel, StockLevel, Client]) -> None:
+    mine, other, browser = two_places
+    make_store("far", "wh-009", is_default=False)
+    hold((other, 1), store="far")
+    seen = hold((mine, 1))
+    for model, expected in (
+        (StockLevel, {mine.pk}),
+        (Movement, set(Movement.objects.filter(level=mine).values_list("pk", flat=True))),
+        (Reservation, {seen.id}),
+        (Warehouse, {mine.warehouse_id}),
+        (Store, {Store.objects.get(code="main").pk}),
+    ):
+        found = browser.get(listing(model)).context["cl"].result_list
+        assert {row.pk for row in found} == expected, model
+    shown = browser.get(listing(StockLevel)).content.decode()
+    assert "wh-001" in shown
+    assert "wh-009" not in shown
+
+
+def test_what_is_out_of_reach_is_not_found_by_address_search_or_filter(
+    two_places: tuple[StockLevel, StockLevel, Client],
+) -> None:
+    mine, other, browser = two_places
+    assert browser.get(listing(StockLevel, "change", mine.pk)).status_code == 200
+    assert browser.get(listing(StockLevel, "change", other.pk)).status_code == 404
+    assert browser.get(listing(Warehouse, "change", other.warehouse_id)).status_code == 404
+    for asked in ({"q": str(other.pk)}, {"q": other.product.sku}, {"warehouse__id__exact": str(other.warehouse_id)}):
+        found = browser.get(listing(StockLevel), asked).context["cl"].result_list
+        assert other not in found, asked
+    page = browser.get(listing(Product, "change", other.product_id)).content.decode()
+    assert "wh-009" not in page
+
+
+def test_hold_over_two_warehouses_shows_only_the_items_in_reach(
+    two_places: tuple[StockLevel, StockLevel, Client],
+) -> None:
+    mine, other, browser = two_places
+    make_store("both", "wh-001", "wh-009", is_default=False)
+    held = hold((mine, 1), (other, 1), store="both")
+    page = browser.get(listing(Reservation, "change", held.id)).content.decode()
+    assert ReservationItem.objects.filter(reservation=held.id).count() == 2
+    assert mine.product.sku in page
+    assert other.product.sku not in page
+
+
+def test_what_belongs_to_the_whole_house_is_not_for_users_of_a_part() -> None:
+    browser = browser_of(make_staff("administrator", "wh-001"))
+    for model in (ApiClient, ApiToken, AuditEntry, IdempotencyKey, OutboxEvent, User):
+        assert browser.get(listing(model)).status_code == 403, model
+    for model in (Product, Warehouse, Store, User, ApiClient):
+        assert browser.get(listing(model, "add")).status_code == 403, model
+        assert browser.post(listing(model, "add"), {"username": "x"}).status_code == 403, model
+
+
+def test_sidebar_names_what_the_user_may_open() -> None:
+    def titles(user: User) -> set[str]:
+        groups = browser_of(user).get("/admin/").context["sidebar_navigation"]
+        return {str(item["title"]) for group in groups for item in group["items"]}
+
+    assert {"Dashboard", "Stock", "Receiving", "Products"} <= titles(make_staff("viewer"))
+    assert not {"Audit", "API clients", "People"} & titles(make_staff("warehouse"))
+    assert {"API clients", "People", "Audit"} <= titles(make_staff("administrator"))
+    assert not {"API clients", "People", "Audit"} & titles(make_staff("administrator", "wh-001"))
+
+
+def test_groups_are_made_again_without_harm() -> None:
+    make_groups()
+    make_groups()
+    assert make_staff("viewer").has_perm("inventory.view_stocklevel")
+    assert not make_staff("viewer").has_perm("inventory.receive_stock")
+    assert make_staff("warehouse").has_perm("inventory.receive_stock")
+    assert not make_staff("warehouse").has_perm("inventory.post_count")
+
+
+def person(user: User, **changes: Any) -> dict[str, Any]:
+    """What the form of an account sends."""
+    return {"username": user.username, "is_active": "on", "is_staff": "on", **changes}
+
+
+def test_administrator_limits_a_user_to_warehouses_and_it_is_recorded() -> None:
+    boss, clerk = make_staff("administrator"), make_staff("warehouse", name="bob")
+    group = clerk.groups.get().pk
+    answer = browser_of(boss).post(
+        listing(User, "change", clerk.pk), person(clerk, groups=[group], warehouses=["wh-001"])
+    )
+    assert answer.status_code == 302
+    access = StaffAccess.objects.get(user=clerk)
+    assert access.warehouse_codes == ["wh-001"]
+    entry = recorded("inventory_user_changed")[-1]
+    assert (entry.subject_id, entry.actor, entry.changes["warehouses"]) == (access.pk, boss.username, ["wh-001"])
+
+
+def test_administrator_takes_over_no_superuser_and_becomes_none() -> None:
+    boss, root = make_staff("administrator"), make_staff()
+    browser = browser_of(boss)
+    assert browser.post(listing(User, "change", root.pk), person(root)).status_code == 403
+    assert browser.get(f"/admin/auth/user/{root.pk}/password/").status_code == 403
+    permission = User._meta.get_field("user_permissions").related_model.objects.get(codename="delete_user")
+    browser.post(
+        listing(User, "change", boss.pk),
+        person(boss, groups=[boss.groups.get().pk], is_superuser="on", user_permissions=[permission.pk]),
+    )
+    boss.refresh_from_db()
+    assert not boss.is_superuser
+    assert not boss.user_permissions.exists()
+
+
+def test_nobody_is_deleted() -> None:
+    leaver = make_staff("viewer")
+    browser = browser_of(make_staff())
+    assert browser.post(listing(User, "delete", leaver.pk), {"post": "yes"}).status_code == 403
+    assert User.objects.filter(pk=leaver.pk).exists()
