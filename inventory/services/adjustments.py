@@ -106,7 +106,11 @@ MakeRoom = Callable[[Mapping[UUID, int], Collection[UUID]], Room]
 
 def lock_room(changes: Mapping[UUID, int], _may_give_way: Collection[UUID] = ()) -> Room:
     """Lock the levels of these changes; no hold gives way."""
-    levels = lock_levels(changes)
+    return room_on(lock_levels(changes))
+
+
+def room_on(levels: LockedLevels) -> Room:
+    """A ledger for levels that are locked; no hold gives way."""
     return Room(levels, Ledger(levels), give_way=_nothing, write=_nothing)
 
 
@@ -144,15 +148,22 @@ def adjust(request: AdjustRequest, make_room: MakeRoom = lock_room) -> Adjusted 
     _check_versions(request.adjustments, places, levels)
     room.give_way()
     _check_quantities(request.adjustments, places, levels)
-    applied = _apply(request, places, room)
-    adjusted = Adjusted(request.id, tuple(applied), request.asker.actor, levels.now)
     with one_statement():
-        room.ledger.write(levels.now)
-        room.write()
-        record([adjusted_entry(request.asker, request.id, line) for line in applied], now=levels.now)
-        publish([adjusted_event(request.asker, request.id, line) for line in applied], now=levels.now)
+        applied = write_placed(request, places, room)
+        adjusted = Adjusted(request.id, tuple(applied), request.asker.actor, levels.now)
         idempotency.store_all([(request.claim, adjusted)], now=levels.now)
     return adjusted
+
+
+def write_placed(request: AdjustRequest, places: Sequence["Place"], room: Room) -> list[AppliedLine]:
+    """Write lines that were decided on: counters and movements, audit entries, events. Requires the levels' locks."""
+    now = room.levels.now
+    applied = _apply(request, places, room)
+    room.ledger.write(now)
+    room.write()
+    record([adjusted_entry(request.asker, request.id, line) for line in applied], now=now)
+    publish([adjusted_event(request.asker, request.id, line) for line in applied], now=now)
+    return applied
 
 
 class Place(NamedTuple):
