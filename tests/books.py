@@ -118,6 +118,40 @@ RULES: Final[Mapping[str, str]] = {
         ) events USING (key, type)
         WHERE happened IS DISTINCT FROM told
     """,
+    "each difference of a posted count is one movement, and each movement of a count its difference": f"""
+        SELECT * FROM (
+            SELECT line.level_id, 'cnt-' || line.count_id AS reference, line.posted_difference AS counted
+            FROM inventory_stockcountline line JOIN inventory_stockcount c ON c.id = line.count_id
+            WHERE c.posted_at > {_SINCE} AND line.posted_difference <> 0
+        ) lines FULL JOIN (
+            SELECT level_id, reference, quantity AS moved FROM inventory_movement
+            WHERE reference_type = 'count' AND created_at > {_SINCE}
+        ) movements USING (level_id, reference)
+        WHERE counted IS DISTINCT FROM moved
+    """,
+    "a line is open for as long as its count is": """
+        SELECT line.id, line.is_open, c.status FROM inventory_stockcountline line
+        JOIN inventory_stockcount c ON c.id = line.count_id WHERE line.is_open <> (c.status = 'OPEN')
+    """,
+    "an incident broke at least what was missing": """
+        SELECT incident.id, incident.missing_units, broken.quantity FROM reservations_shortageincident incident
+        LEFT JOIN (SELECT incident_id, sum(quantity) AS quantity FROM reservations_brokenhold GROUP BY 1) broken
+        ON broken.incident_id = incident.id WHERE incident.missing_units > coalesce(broken.quantity, 0)
+    """,
+    "what gave way to a shortage is released, told once, and in an incident": f"""
+        SELECT * FROM (
+            SELECT id, 1::bigint AS released FROM reservations_reservation
+            WHERE status = 'RELEASED' AND reason = 'shortage' AND released_at > {_SINCE}
+        ) holds FULL JOIN (
+            SELECT DISTINCT broken.reservation_id AS id, 1::bigint AS broken FROM reservations_brokenhold broken
+            JOIN reservations_shortageincident incident ON incident.id = broken.incident_id
+            WHERE incident.created_at > {_SINCE}
+        ) broken USING (id) FULL JOIN (
+            SELECT substr(key, 5)::uuid AS id, count(*) AS told FROM audit_outboxevent
+            WHERE type = 'InventoryReservationBrokenEvent' AND created_at > {_SINCE} GROUP BY 1
+        ) events USING (id)
+        WHERE released IS DISTINCT FROM broken OR released IS DISTINCT FROM told
+    """,
 }
 _MOST_ROWS_SHOWN: Final = 5
 

@@ -26,6 +26,8 @@ class Model:
 
     on_hand: dict[UUID, int] = field(default_factory=dict)
     holds: dict[UUID, ModelHold] = field(default_factory=dict)
+    counts: dict[UUID, dict[UUID, int]] = field(default_factory=dict)
+    """The open counts: what each would add to its levels."""
 
     def reserved(self, level: UUID) -> int:
         """What counts as reserved of a level."""
@@ -35,6 +37,11 @@ class Model:
         """What a buyer may have: dead holds don't stand in the way."""
         alive = sum(hold.items.get(level, 0) for hold in self.holds.values() if hold.state == "ACTIVE")
         return self.on_hand[level] - alive
+
+    def missing(self, changes: dict[UUID, int]) -> dict[UUID, int]:
+        """By how many units more than there will be is held, by level; what dead holds hold isn't missing."""
+        short = {level: -self.sellable(level) - change for level, change in changes.items()}
+        return {level: units for level, units in short.items() if units > 0}
 
     def of_cart(self, cart: str, *states: str) -> list[UUID]:
         """The holds of a cart in these states, the oldest first."""

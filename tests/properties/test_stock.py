@@ -21,9 +21,21 @@ from hypothesis.stateful import (
 
 from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer, fingerprint
-from inventory.errors import InsufficientStock
+from inventory.errors import AlreadyInCount, CountBelowZero, InsufficientStock, UnknownProduct
 from inventory.models import StockLevel, Warehouse
 from inventory.services.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
+from inventory.services.counts import (
+    CancelRequest,
+    Counted,
+    EnteredCount,
+    EnterRequest,
+    Opened,
+    OpenRequest,
+    ProductRef,
+    cancel_count,
+    enter_counts,
+    open_count,
+)
 from reservations.errors import (
     AlreadyExtended,
     ReservationConsumed,
@@ -36,6 +48,7 @@ from reservations.services import documents
 from reservations.services.baskets import empty_basket, put_basket
 from reservations.services.expiry import expire_due_holds
 from reservations.services.holds import ExtendRequest, Held, HoldRequest, extend_hold, place_hold, place_holds
+from reservations.services.posting import Posted, PostRequest, post_count
 from reservations.services.resolution import (
     ConsumeRequest,
     ReleaseRequest,
@@ -44,6 +57,7 @@ from reservations.services.resolution import (
     consume_hold,
     release_hold,
 )
+from reservations.services.shortage import Preference, force_adjustments
 from reservations.services.sourcing import Line
 from tests.books import assert_books_balance
 from tests.factories import ASKER, make_due, make_product, make_store, make_warehouse
@@ -138,6 +152,109 @@ class Stock(RuleBasedStateMachine):
     def free(self, place: tuple[int, str]) -> int:
         level = self.levels.get(place)
         return self.model.on_hand[level] - self.model.reserved(level) if level else 0
+
+    # --- counts ------------------------------------------------------------------------------------------------------
+
+    @rule(
+        warehouse=st.sampled_from(WAREHOUSES),
+        counted=st.dictionaries(products, st.integers(0, 14), min_size=1),
+    )
+    def count(self, warehouse: str, counted: dict[int, int]) -> None:
+        """Open a count and enter it; what happens before it is posted is up to the other rules."""
+        levels = {self.levels.get((product, warehouse)): units for product, units in counted.items()}
+        is_taken = any(level in entered for entered in self.model.counts.values() for level in levels)
+        refs = tuple(ProductRef(self.products[product]) for product in counted)
+        request = OpenRequest(ASKER, warehouse, "PRODUCTS", products=refs)
+        outcome = outcome_of(lambda: open_count(request))
+        expected = UnknownProduct if None in levels else AlreadyInCount if is_taken else Opened
+        assert isinstance(outcome, expected), outcome
+        if isinstance(outcome, Opened):
+            self.model.counts[request.id] = {}
+            self.enter(request.id, list(counted.items()))
+
+    @rule(pick=picks, units=st.integers(0, 14))
+    @precondition(lambda self: self.model.counts)
+    def count_again(self, pick: int, units: int) -> None:
+        count_id, entered = self.pick_count(pick)
+        products = {level: product for (product, _), level in self.levels.items()}
+        self.enter(count_id, [(products[next(iter(entered))], units)])
+
+    def enter(self, count_id: UUID, counted: list[tuple[int, int]]) -> None:
+        entries = tuple(EnteredCount(ProductRef(self.products[product]), units) for product, units in counted)
+        entered = enter_counts(EnterRequest(ASKER, count_id, entries))
+        assert isinstance(entered, Counted)
+        for line, (_, units) in zip(entered.lines, counted, strict=True):
+            assert line.expected == self.model.on_hand[line.level_id]
+            self.model.counts[count_id][line.level_id] = units - self.model.on_hand[line.level_id]
+
+    def pick_count(self, number: int) -> tuple[UUID, dict[UUID, int]]:
+        ids = list(self.model.counts)
+        id_ = ids[number % len(ids)]
+        return id_, self.model.counts[id_]
+
+    @rule(pick=picks, chosen=st.none() | picks)
+    @precondition(lambda self: self.model.counts)
+    def post(self, pick: int, chosen: int | None) -> None:
+        """What was counted is there, and holds give way where less is left than they hold."""
+        count_id, changes = self.pick_count(pick)
+        missing = self.model.missing({level: max(n, -self.model.on_hand[level]) for level, n in changes.items()})
+        in_the_way = [
+            id_ for id_, hold in self.model.holds.items() if hold.state == "ACTIVE" and hold.items.keys() & missing
+        ]
+        preferred = () if chosen is None or not in_the_way else (in_the_way[chosen % len(in_the_way)],)
+        is_possible = all(self.model.on_hand[level] + change >= 0 for level, change in changes.items())
+        order = self.newest_first()
+        states = {id_: hold.state for id_, hold in self.model.holds.items()}
+        outcome = outcome_of(lambda: post_count(PostRequest(ASKER, count_id, preferred=Preference(preferred))))
+        assert isinstance(outcome, Posted if is_possible else CountBelowZero), outcome
+        self.learn()
+        if not is_possible:
+            assert {id_: hold.state for id_, hold in self.model.holds.items()} == states
+            cancel_count(CancelRequest(ASKER, count_id))
+        else:
+            for level, change in changes.items():
+                self.model.on_hand[level] += change
+            self.assert_gave_way([hold.id for hold in outcome.broken], missing, states, [*preferred, *order])
+        del self.model.counts[count_id]
+
+    @rule(product=products, warehouse=st.sampled_from(WAREHOUSES), units=st.integers(1, 14))
+    def force(self, product: int, warehouse: str, units: int) -> None:
+        level = self.levels.get((product, warehouse))
+        line = Adjustment(self.products[product], None, warehouse, -units, "ADJUSTMENT", "because", force=True)
+        missing = self.model.missing({level: -units}) if level else {}
+        is_possible = level is not None and self.model.on_hand[level] >= units
+        order = self.newest_first()
+        states = {id_: hold.state for id_, hold in self.model.holds.items()}
+        outcome = outcome_of(lambda: force_adjustments(AdjustRequest(asker=ASKER, adjustments=(line,))))
+        assert isinstance(outcome, Adjusted if is_possible else InsufficientStock), outcome
+        self.learn()
+        after = {id_: hold.state for id_, hold in self.model.holds.items()}
+        if level is None or not is_possible:
+            assert after == states
+            return
+        self.model.on_hand[level] -= units
+        broken = [id_ for id_ in order if (states[id_], after[id_]) == ("ACTIVE", "RELEASED")]
+        self.assert_gave_way(broken, missing, states, order)
+
+    def newest_first(self) -> list[UUID]:
+        read = documents.read_holds(list(self.model.holds))
+        return sorted(read, key=lambda id_: (read[id_].created_at, id_), reverse=True)
+
+    def assert_gave_way(
+        self, broken: list[UUID], missing: dict[UUID, int], states: dict[UUID, str], order: list[UUID]
+    ) -> None:
+        """As many as were needed, those first that come first, and none beside them."""
+        after = {id_: hold.state for id_, hold in self.model.holds.items()}
+        assert set(broken) == {id_ for id_, state in states.items() if state == "ACTIVE" != after[id_]}
+        lost: Counter[UUID] = Counter()
+        for id_ in broken:
+            assert any(lost[level] < missing.get(level, 0) for level in self.model.holds[id_].items), "not needed"
+            lost.update(self.model.holds[id_].items)
+        assert all(lost[level] >= units for level, units in missing.items())
+        if len(missing) == 1:
+            (level,) = missing
+            in_the_way = [i for i in order if states[i] == "ACTIVE" and level in self.model.holds[i].items]
+            assert broken == list(dict.fromkeys(in_the_way))[: len(broken)]
 
     # --- holds -------------------------------------------------------------------------------------------------------
 
