@@ -559,7 +559,7 @@ class LowStockAlert(models.Model):
     """That a level is low on stock (api.md, rule 6), from ``opened_at`` until ``resolved_at``. One open one a level.
 
     ``available`` and ``reorder_point`` are the level's when it was opened or worsened. ``notified_at`` is when its
-    warehouse's subscribers were last told of it: a worsening after that is news.
+    warehouse's subscribers were last told of it; null again once it worsens, which is news.
     """
 
     class Severity(models.TextChoices):

@@ -226,8 +226,8 @@ class LowStockAlertQuerySet(models.QuerySet["LowStockAlert"]):
         return self.unresolved().filter(Q(snoozed_until__isnull=True) | Q(snoozed_until__lte=Now()))
 
     def news(self, reminder: timedelta) -> Self:
-        """The audible ones that a mail is due for: untold, worse than told, back from a snooze, or told longer ago than
-        ``reminder`` and not acknowledged."""
+        """The audible ones that a mail is due for: untold (since they became worse), back from a snooze, or told longer
+        ago than ``reminder`` and not acknowledged."""
         told_long_ago = Q(acknowledged_at__isnull=True, notified_at__lte=Now() - Value(reminder))
-        is_worse, is_back = Q(worsened_at__gt=F("notified_at")), Q(snoozed_until__gt=F("notified_at"))
-        return self.audible().filter(Q(notified_at__isnull=True) | is_worse | is_back | told_long_ago)
+        is_back = Q(snoozed_until__gt=F("notified_at"))
+        return self.audible().filter(Q(notified_at__isnull=True) | is_back | told_long_ago)

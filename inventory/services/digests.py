@@ -79,9 +79,12 @@ def send_digests() -> int:
         digest = transactions.run(partial(_claim, warehouse.id), pipelined=False)
         if digest is None:
             continue
-        delivered = _deliver(warehouse, digest, addresses[warehouse.id])
-        if not delivered:
-            transactions.run(partial(_take_back, digest))
+        delivered = 0
+        try:
+            delivered = _deliver(warehouse, digest, addresses[warehouse.id])
+        finally:
+            if not delivered:
+                transactions.run(partial(_take_back, digest))
         sent += delivered
     return sent
 
@@ -94,7 +97,10 @@ WHERE alert.id = t.id AND alert.notified_at = %s
 
 
 def _claim(warehouse_id: UUID) -> _Digest | None:
-    """Mark a warehouse's open alerts as told, if there is news; None if not, or if another run is about to tell it."""
+    """Mark a warehouse's open alerts as told, if there is news; None if not, or if another run is about to tell it.
+
+    Locks the alerts, without a wait: one that is just becoming worse is left for the next run, whose news it is.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [advisory_lock("low-stock-digest", str(warehouse_id))])
         if not cursor.fetchone()[0]:
@@ -102,8 +108,11 @@ def _claim(warehouse_id: UUID) -> _Digest | None:
     audible = LowStockAlert.objects.audible().filter(level__warehouse=warehouse_id)
     if not audible.news(timedelta(hours=settings.LOW_STOCK_REMINDER_HOURS)).exists():
         return None
+    unlocked = audible.select_for_update(of=("self",), no_key=True, skip_locked=True)
+    rows = list(unlocked.values_list("pk", "severity", "worsened_at", "notified_at"))
+    if not rows:
+        return None
     now = read_clock()
-    rows = list(audible.values_list("pk", "severity", "worsened_at", "notified_at"))
     write(_MARK, [now, columns.uuids(row[0] for row in rows)])
     places = [_Place(_kind(worsened_at, told), severity, pk) for pk, severity, worsened_at, told in rows]
     places.sort(key=lambda place: place.order)
@@ -111,9 +120,9 @@ def _claim(warehouse_id: UUID) -> _Digest | None:
 
 
 def _kind(worsened_at: datetime | None, told: datetime | None) -> str:
-    if told is None:
-        return "new"
-    return "worse" if worsened_at is not None and worsened_at > told else "open"
+    if told is not None:
+        return "open"
+    return "new" if worsened_at is None else "worse"
 
 
 def _take_back(digest: _Digest) -> None:

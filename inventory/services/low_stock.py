@@ -1,7 +1,7 @@
 """Alerts of low stock: opened and worsened by the ledger, resolved by the beat, answered by staff (api.md, rule 6).
 
 A level has one open alert at most. Whoever opens, worsens or resolves one holds the level's lock, so these never meet;
-the alert's row is locked after the level's, and staff's commands lock that row alone.
+the alert's row is locked after the level's. Staff's commands lock that row alone, the digest without a wait.
 """
 
 from collections.abc import Callable, Sequence
@@ -43,7 +43,7 @@ FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::int[]) AS t (id, level_id, s
 JOIN inventory_stocklevel level ON level.id = t.level_id
 ON CONFLICT (level_id) WHERE resolved_at IS NULL DO UPDATE SET severity = EXCLUDED.severity,
     available = EXCLUDED.available, reorder_point = EXCLUDED.reorder_point, worsened_at = EXCLUDED.opened_at,
-    acknowledged_at = NULL, acknowledged_by = '', snoozed_until = NULL
+    acknowledged_at = NULL, acknowledged_by = '', snoozed_until = NULL, notified_at = NULL
 WHERE alert.severity = 'LOW' AND EXCLUDED.severity = 'CRITICAL'
 RETURNING alert.level_id::text AS key, (
     SELECT jsonb_build_object('productId', coalesce(product.parent_id, product.id), 'warehouseId', warehouse.code,

@@ -94,3 +94,21 @@ def test_two_beats_at_once_send_a_digest_once() -> None:
     AlertSubscription.objects.create(warehouse=Warehouse.objects.get(code="wh-001"), email="ada@example.com")
     assert sorted(together(*(digests.send_digests for _ in range(3)))) == [0, 0, 1]
     assert len(mail.outbox) == 1
+
+
+def test_an_alert_that_is_just_worsening_is_news_for_the_next_digest() -> None:
+    worsening, other = make_level(100, reorder_point=20), make_level(100, reorder_point=20)
+    hold((worsening, 85), (other, 85))
+    AlertSubscription.objects.create(warehouse=Warehouse.objects.get(code="wh-001"), email="ada@example.com")
+    with stranger() as buyer:
+        buyer.execute(
+            "UPDATE inventory_lowstockalert SET severity = 'CRITICAL', worsened_at = now(), notified_at = NULL "
+            "WHERE level_id = %s",
+            [worsening.id],
+        )
+        assert together(digests.send_digests, seconds=5) == [1]
+        buyer.commit()
+    told_of = [worsening.product.sku in str(message.body) for message in mail.outbox]
+    assert told_of == [False]
+    assert digests.send_digests() == 1
+    assert "BECAME CRITICAL" in str(mail.outbox[-1].body)

@@ -208,6 +208,16 @@ def test_a_mail_that_reached_nobody_is_tried_again(settings: LazySettings) -> No
     assert digests.send_digests() == 1
 
 
+def test_a_mail_that_could_not_be_made_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    subscribe()
+    low()
+    with monkeypatch.context() as broken:
+        broken.setattr(digests, "_TITLES", {})
+        with pytest.raises(KeyError):
+            digests.send_digests()
+    assert digests.send_digests() == 1
+
+
 def test_the_beat_finds_resolves_and_mails() -> None:
     subscribe()
     level = make_level(10)
