@@ -68,14 +68,16 @@ class Finished(NamedTuple):
     deleted: int
 
 
-def archive(series: Series, *, before: datetime | None = None) -> Iterator[Finished]:
+def archive(series: Series, *, before: datetime | None = None, folder: Path | None = None) -> Iterator[Finished]:
     """Archive what is older than the series' days, or than ``before``, a file and two transactions a batch.
+
+    Files go to ``folder``, or to ``ARCHIVE_DIR``.
 
     Nothing is done until it is iterated over. Raises ArchiveRefused where ``before`` is too young, another archive is
     at work, or a file isn't what it should be; OSError where the folder can't be written; Busy.
     """
     cutoff = cutoff_of(series, before)
-    folder = Path(settings.ARCHIVE_DIR)
+    folder = folder or Path(settings.ARCHIVE_DIR)
     with archive_files.one_at_a_time(folder):
         for file in ArchivedFile.objects.filter(kind=series.kind, deleted_at=None).order_by("written_at"):
             yield _finish(series, folder, file)

@@ -84,7 +84,7 @@ class House:
             **more,
         }
 
-    def python(self, *arguments: str) -> str:
+    def python(self, *arguments: str, seconds: float = PATIENCE_SECONDS) -> str:
         """Run Python to its end; what it printed."""
         done = subprocess.run(
             [sys.executable, *arguments],
@@ -92,7 +92,7 @@ class House:
             env=self.environment(),
             capture_output=True,
             text=True,
-            timeout=PATIENCE_SECONDS,
+            timeout=seconds,
             check=False,
         )
         assert done.returncode == 0, done.stderr
