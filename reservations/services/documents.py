@@ -124,28 +124,28 @@ def lock_holds(ids: Collection[UUID], *, wait: bool = True) -> dict[UUID, Hold]:
     Requires an open transaction that has locked no stock level yet; without ``wait`` it may have, and reservations that
     another transaction has locked are left out (api.md, rule 8). Unknown ids are left out.
     """
-    return _fetch(_LOCK if wait else _LOCK_FREE, [columns.uuids(ids)]) if ids else {}
+    return _fetch(_LOCK if wait else _LOCK_FREE, ids) if ids else {}
 
 
 def read_holds(ids: Collection[UUID]) -> dict[UUID, Hold]:
     """Read reservations with their items, without locks. Two statements."""
-    return _fetch(_READ, [columns.uuids(ids)]) if ids else {}
+    return _fetch(_READ, ids) if ids else {}
 
 
-def _fetch(statement: str, parameters: list[Any]) -> dict[UUID, Hold]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        holds = {row[0]: Hold(*row) for row in cursor.fetchall()}
-        if not holds:
-            return {}
-        cursor.execute(_ITEMS, [columns.uuids(holds)])
+def _fetch(statement: str, ids: Collection[UUID]) -> dict[UUID, Hold]:
+    """Reservations and their items: in one round trip where the transaction is pipelined, the items after the locks."""
+    wanted = columns.uuids(ids)
+    with connection.cursor() as of_holds, connection.cursor() as of_items:
+        of_holds.execute(statement, [wanted])
+        of_items.execute(_ITEMS, [wanted])
+        rows = of_holds.fetchall()
         items: dict[UUID, list[HeldItem]] = {}
-        for reservation_id, level_id, stock_id, parent_id, warehouse_id, code, quantity, price, pinned in cursor:
+        for reservation_id, level_id, stock_id, parent_id, warehouse_id, code, quantity, price, pinned in of_items:
             variant_id = stock_id if parent_id else None
             items.setdefault(reservation_id, []).append(
                 HeldItem(level_id, parent_id or stock_id, variant_id, warehouse_id, code, quantity, price, pinned)
             )
-    return {id_: replace(hold, items=tuple(items.get(id_, ()))) for id_, hold in holds.items()}
+    return {row[0]: Hold(*row, tuple(items.get(row[0], ()))) for row in rows}
 
 
 _INSERT_HOLDS: Final = """

@@ -57,9 +57,9 @@ def key() -> Claim:
     [
         ("reserve", 2),  # Lock; write and commit.
         ("reserve with keys", 3),  # Claims come before the lock.
-        ("consume", 4),  # Reservations, their items, levels; write and commit.
-        ("release", 4),
-        ("extend", 4),  # The clock instead of levels.
+        ("consume", 3),  # Reservations and their items; levels; write and commit.
+        ("release", 3),
+        ("extend", 3),  # The clock instead of levels.
         ("sweep", 6),  # A batch, and the look that finds no more.
     ],
 )
