@@ -145,7 +145,7 @@ def _fetch(statement: str, ids: Collection[UUID]) -> dict[UUID, Hold]:
             items.setdefault(reservation_id, []).append(
                 HeldItem(level_id, parent_id or stock_id, variant_id, warehouse_id, code, quantity, price, pinned)
             )
-    return {row[0]: Hold(*row, tuple(items.get(row[0], ()))) for row in rows}
+    return {row[0]: Hold(*(*row, tuple(items.get(row[0], ())))) for row in rows}
 
 
 _INSERT_HOLDS: Final = """
