@@ -33,7 +33,8 @@ from inventory.models import Transfer
 from inventory.services import transfer_documents as documents
 from inventory.services import transfers
 from inventory.services.transfer_documents import TransferDocument, TransferItem
-from inventory.services.transfers import Arrived, Transferred, TransferRequest, Wanted
+from inventory.services.transfer_moves import Transferred
+from inventory.services.transfers import Arrived, TransferRequest, Wanted
 
 
 class TransferView(ApiView):

@@ -5,11 +5,11 @@ in transit: told as incoming, never sellable. Every change of on hand is a TRANS
 received and adjusted away at the destination, so that the ledger adds up (api.md, "Commands").
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -17,15 +17,12 @@ from uuid_utils.compat import uuid7
 from audit import idempotency
 from audit.errors import DomainError, Fault, Invalid, NotFound
 from audit.idempotency import Claim, StoredAnswer
-from audit.services import Asker, Entry, Event, publish, record
+from audit.services import Asker, Entry, record
 from audit.statements import one_statement
 from inventory import transactions
 from inventory.errors import (
-    InsufficientStock,
     MixedRoute,
     MoreThanInTransit,
-    QuantityLimit,
-    Shortage,
     TransferAlreadySent,
     TransferClosed,
     TransferNotSent,
@@ -33,15 +30,12 @@ from inventory.errors import (
     UnknownWarehouse,
     WarehouseNotInStore,
 )
-from inventory.locking import LockedLevels, lock_levels, read_clock
-from inventory.models import QUANTITY_LIMIT, Movement, Product, StockLevel, Warehouse
+from inventory.locking import read_clock
+from inventory.models import Product, Warehouse
 from inventory.services import transfer_documents as documents
-from inventory.services.ledger import Cause, Ledger
-from inventory.services.levels import MissingLevels, run_with_levels
+from inventory.services.levels import run_with_levels
 from inventory.services.transfer_documents import Place, Status, TransferDocument, TransferItem
-
-LOST: Final = "lost in transit"
-_REASON_LENGTH: Final = 500
+from inventory.services.transfer_moves import Transferred, arrive, bring_back, entry_of, ship
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,20 +100,6 @@ class CancelRequest:
     transfer_id: UUID
     reason: str = ""
     claim: Claim | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Transferred:
-    """A transfer after a command, and by item id what the command made of on hand (before, after) at either end.
-
-    ``expected`` is the destination's on hand and all in transit to it, of the items whose level there was looked at.
-    """
-
-    document: TransferDocument
-    now: datetime
-    sources: Mapping[UUID, tuple[int, int]] = field(default_factory=dict)
-    destinations: Mapping[UUID, tuple[int, int]] = field(default_factory=dict)
-    expected: Mapping[UUID, int] = field(default_factory=dict)
 
 
 Outcome = Transferred | StoredAnswer
@@ -196,10 +176,9 @@ def start(request: TransferRequest) -> Outcome:
     if answer := _first_answer(request.claim):
         return answer
     drafted = _drafted(request)
-    shipment = _ship(drafted, request.asker, _first_places(request))
-    sent = shipment.document
-    entries = [_entry(request.asker, "created", drafted, _listed(drafted)), shipment.entry("sent")]
-    return shipment.write(request.claim, partial(documents.insert, sent), entries, _event(sent, "SENT", shipment.moved))
+    shipment = ship(drafted, request.asker, _places(request.items))
+    created = _draft_entry(request.asker, "created", drafted)
+    return shipment.write("sent", documents.insert, request.claim, entries=[created])
 
 
 def draft(request: TransferRequest) -> Outcome:
@@ -229,10 +208,7 @@ def send(request: SendRequest) -> Outcome:
     found = _locked(request.transfer_id, request.asker)
     _require_draft(found)
     _require_touchable(request.asker, found.source, found.destination)
-    shipment = _ship(found, request.asker, {item.stock_id: index for index, item in enumerate(found.items)})
-    sent = shipment.document
-    event = _event(sent, "SENT", shipment.moved)
-    return shipment.write(request.claim, partial(documents.update, sent), [shipment.entry("sent")], event)
+    return ship(found, request.asker, _places(found.items)).write("sent", documents.update, request.claim)
 
 
 def receive(request: ReceiveRequest) -> Outcome:
@@ -244,11 +220,10 @@ def receive(request: ReceiveRequest) -> Outcome:
     _require_touchable(request.asker, found.destination)
     arrived = _arrived(request, found)
     lost = {item.id: item.in_transit - arrived.get(item.id, 0) for item in found.items} if request.close else {}
-    arrival = _arrive(found, request, arrived, lost)
-    received = arrival.document
-    event = _event(received, "CLOSED" if request.close else "RECEIVED", arrival.moved, request.reason)
-    entries = [arrival.entry("closed" if request.close else "received", request.reason)]
-    return arrival.write(request.claim, partial(documents.update, received), entries, event)
+    places = _places(request.items or ())
+    arrival = arrive(found, request.asker, arrived, lost, reason=request.reason, places=places)
+    verb = "closed" if request.close else "received"
+    return arrival.write(verb, documents.update, request.claim, reason=request.reason)
 
 
 def cancel(request: CancelRequest) -> Outcome:
@@ -259,14 +234,12 @@ def cancel(request: CancelRequest) -> Outcome:
     if found.closed_at is not None:
         raise _closed(found)
     _require_touchable(request.asker, found.source)
-    returned = _return(found, request)
-    cancelled = returned.document
-    event = _event(cancelled, "CANCELLED", returned.moved, request.reason) if found.is_on_the_way else None
-    entries = [returned.entry("cancelled", request.reason)]
-    return returned.write(request.claim, partial(documents.update, cancelled), entries, event)
+    returned = bring_back(found, request.asker, reason=request.reason)
+    return returned.write("cancelled", documents.update, request.claim, reason=request.reason)
 
 
 def _first_answer(claim: Claim | None) -> StoredAnswer | None:
+    """Claim the request's key. Returns the answer that it was given before; raises what forbids to go on."""
     verdict = idempotency.claim_all([claim])[0]
     if isinstance(verdict, DomainError):
         raise verdict
@@ -279,19 +252,29 @@ def _written_draft(request: TransferRequest, drafted: TransferDocument, now: dat
     save = documents.insert if verb == "created" else documents.rewrite
     with one_statement():
         save(drafted)
-        record([_entry(request.asker, verb, drafted, _listed(drafted))], now=now)
+        record([_draft_entry(request.asker, verb, drafted)], now=now)
         idempotency.store_all([(request.claim, done)], now=now)
     return done
+
+
+def _draft_entry(asker: Asker, verb: str, drafted: TransferDocument) -> Entry:
+    changes = {
+        "items": [{**item.facts(), "quantity": item.quantity} for item in drafted.items],
+        "reason": drafted.reason,
+        "reference": drafted.reference,
+        "expectedDelivery": drafted.expected_delivery,
+    }
+    return entry_of(asker, verb, drafted, changes)
 
 
 # --- what is asked for -----------------------------------------------------------------------------------------------
 
 
-def _first_places(request: TransferRequest) -> dict[UUID, int]:
-    """Where in the body each product stands first, for pointers."""
+def _places(lines: Sequence[Wanted | Arrived | TransferItem]) -> dict[UUID, int]:
+    """Where each product stands first among the lines, for pointers."""
     places: dict[UUID, int] = {}
-    for index, wanted in enumerate(request.items):
-        places.setdefault(wanted.variant_id or wanted.product_id, index)
+    for index, line in enumerate(lines):
+        places.setdefault(line.variant_id or line.product_id, index)
     return places
 
 
@@ -428,216 +411,3 @@ def _arrived(request: ReceiveRequest, document: TransferDocument) -> dict[UUID, 
 
 def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {name: str(value) for name, value in facts.items()}
-
-
-# --- under the locks -------------------------------------------------------------------------------------------------
-
-
-class _Moves:
-    """What a command moves between levels that it has locked, and what it says of it."""
-
-    def __init__(self, asker: Asker, document: TransferDocument, levels: LockedLevels) -> None:
-        self.document = document
-        self.now = levels.now
-        self.moved: list[dict[str, Any]] = []
-        self.sources: dict[UUID, tuple[int, int]] = {}
-        self.destinations: dict[UUID, tuple[int, int]] = {}
-        self.expected: dict[UUID, int] = {}
-        self._before = document
-        self._changed: list[dict[str, Any]] = []
-        self._asker = asker
-        self._levels = levels
-        self._ledger = Ledger(levels)
-
-    def on_hand(self, level_id: UUID) -> int:
-        """Units there now, with what was moved so far."""
-        return self._levels.by_id[level_id].on_hand
-
-    def move(self, level_id: UUID, units: int, reason: str, kind: str = Movement.Type.TRANSFER.value) -> None:
-        """Change on hand by a signed number of units, with a movement that names the transfer."""
-        cause = Cause(kind, self._asker.actor, reason, "transfer", self.document.public_id)
-        self._ledger.move(level_id, units, cause)
-
-    def tell(self, item: TransferItem, before: int, after: int, **facts: int) -> None:
-        """Note what happened to an item and to on hand, for the event and the audit entry."""
-        self.moved.append({**item.facts(), **facts})
-        self._changed.append({**item.facts(), **facts, "onHand": [before, after]})
-
-    def entry(self, verb: str, reason: str = "") -> Entry:
-        """The audit entry of the command."""
-        changes = {"status": [self._before.status, self.document.status], "items": self._changed}
-        return _entry(self._asker, verb, self.document, changes | ({"reason": reason} if reason else {}))
-
-    def write(
-        self, claim: Claim | None, save: Callable[[], None], entries: Sequence[Entry], event: Event | None
-    ) -> Transferred:
-        """Write all of it as one statement, and the answer to it."""
-        done = Transferred(self.document, self.now, self.sources, self.destinations, self.expected)
-        with one_statement():
-            self._ledger.write(self.now)
-            save()
-            record(entries, now=self.now)
-            publish([event] if event else [], now=self.now)
-            idempotency.store_all([(claim, done)], now=self.now)
-        return done
-
-
-def _ship(drafted: TransferDocument, asker: Asker, places: Mapping[UUID, int]) -> _Moves:
-    """Move a draft's items from their source into transit. ``places`` is where each product stands, for pointers.
-
-    What is in transit to the destination is read under the levels' locks: of two transfers to one level, each counts
-    the other, or comes before it.
-    """
-    ids = _level_ids(drafted)
-    source = {item.id: ids.get((item.stock_id, drafted.source.id)) for item in drafted.items}
-    destination = {item.id: ids.get((item.stock_id, drafted.destination.id)) for item in drafted.items}
-    levels = lock_levels(set(ids.values()))
-    _require_units(drafted, source, levels, places)
-    missing = {(item.stock_id, drafted.destination.id) for item in drafted.items if not destination[item.id]}
-    if missing:
-        raise MissingLevels(missing)
-    incoming = documents.in_transit_to([id_ for id_ in destination.values() if id_])
-    moves = _Moves(asker, drafted, levels)
-    items: list[TransferItem] = []
-    for item in drafted.items:
-        leaves, enters = source[item.id], destination[item.id]
-        assert leaves is not None  # noqa: S101 - there are units of it
-        assert enters is not None  # noqa: S101 - none is missing
-        expected = moves.on_hand(enters) + incoming.get(enters, 0) + item.quantity
-        _require_room(expected, f"/items/{places[item.stock_id]}/quantity")
-        before = moves.on_hand(leaves)
-        moves.move(leaves, -item.quantity, drafted.reason)
-        moves.sources[item.id], moves.expected[item.id] = (before, before - item.quantity), expected
-        moves.tell(item, before, before - item.quantity, quantity=item.quantity)
-        items.append(
-            replace(item, source_level_id=leaves, destination_level_id=enters, shipped=item.quantity),
-        )
-    moves.document = replace(drafted, status=Status.IN_TRANSIT, shipped_at=levels.now, items=tuple(items))
-    return moves
-
-
-def _level_ids(document: TransferDocument) -> dict[tuple[UUID, UUID], UUID]:
-    """The levels of the items' products at both ends, by (product, warehouse). One query."""
-    found = StockLevel.objects.filter(
-        product__in=[item.stock_id for item in document.items],
-        warehouse__in=[document.source.id, document.destination.id],
-    )
-    return {(product, place): id_ for id_, product, place in found.values_list("id", "product_id", "warehouse_id")}
-
-
-def _require_units(
-    document: TransferDocument,
-    source: Mapping[UUID, UUID | None],
-    levels: LockedLevels,
-    places: Mapping[UUID, int],
-) -> None:
-    """What is reserved can't leave: physical stock that is promised. Raises InsufficientStock with every short item."""
-    shortages: list[Shortage] = []
-    for item in document.items:
-        level_id = source[item.id]
-        counters = levels.by_id[level_id] if level_id else None
-        free = counters.on_hand - counters.reserved if counters else 0
-        if item.quantity > free:
-            pointer = f"/items/{places[item.stock_id]}"
-            shortages.append(
-                Shortage(pointer, item.product_id, item.variant_id, document.source.code, item.quantity, free)
-            )
-    if shortages:
-        raise InsufficientStock(shortages, levels.by_id)
-
-
-def _require_room(units: int, pointer: str) -> None:
-    if units > QUANTITY_LIMIT:
-        limit = QuantityLimit(f"A level has at most {QUANTITY_LIMIT} units.")
-        raise QuantityLimit(limit.detail, [limit.at(pointer)])
-
-
-def _arrive(
-    found: TransferDocument, request: ReceiveRequest, arrived: Mapping[UUID, int], lost: Mapping[UUID, int]
-) -> _Moves:
-    """Move units from transit onto the destination, and those that are lost on and off it."""
-    touched = {item.id: item.destination_level_id for item in found.items if item.in_transit}
-    moves = _Moves(request.asker, found, lock_levels([id_ for id_ in touched.values() if id_]))
-    incoming = documents.in_transit_to([id_ for id_ in touched.values() if id_])
-    items: list[TransferItem] = []
-    for item in found.items:
-        here, missing = arrived.get(item.id, 0), lost.get(item.id, 0)
-        items.append(replace(item, received=item.received + here, lost=item.lost + missing))
-        level_id = item.destination_level_id
-        if level_id is None or not here + missing:
-            continue
-        before = moves.on_hand(level_id)
-        _require_room(before + here + missing, _place_of(item, request))
-        moves.move(level_id, here + missing, found.reason)
-        if missing:
-            moves.move(level_id, -missing, _lost(request.reason), Movement.Type.ADJUSTMENT.value)
-        moves.destinations[item.id] = before, before + here
-        moves.expected[item.id] = before + incoming.get(level_id, 0) - missing
-        moves.tell(item, before, before + here, quantity=here, **({"quantityLost": missing} if missing else {}))
-    is_closed = not any(item.in_transit for item in items)
-    moves.document = replace(
-        found,
-        status=Status.RECEIVED if is_closed else Status.PARTIALLY_RECEIVED,
-        closed_at=moves.now if is_closed else None,
-        items=tuple(items),
-    )
-    return moves
-
-
-def _place_of(item: TransferItem, request: ReceiveRequest) -> str:
-    """Where the body speaks of an item; the body as a whole where it names none."""
-    lines = request.items or ()
-    found = [index for index, line in enumerate(lines) if (line.variant_id or line.product_id) == item.stock_id]
-    return f"/items/{found[0]}/quantityReceived" if found else ""
-
-
-def _lost(reason: str) -> str:
-    """The reason of the movement that takes what never arrived off the books; the audit entry has all of a long one."""
-    return f"{LOST}: {reason}"[:_REASON_LENGTH] if reason else LOST
-
-
-def _return(found: TransferDocument, request: CancelRequest) -> _Moves:
-    """Move what is in transit back onto its source. The destination's levels are locked, as what is expected there
-    changes."""
-    away = [item for item in found.items if item.in_transit]
-    touched = {id_ for item in away for id_ in (item.source_level_id, item.destination_level_id) if id_}
-    moves = _Moves(request.asker, found, lock_levels(touched))
-    for item in away:
-        level_id = item.source_level_id
-        assert level_id is not None  # noqa: S101 - what was shipped has levels: a constraint
-        before = moves.on_hand(level_id)
-        _require_room(before + item.in_transit, "")
-        moves.move(level_id, item.in_transit, request.reason or "transfer cancelled")
-        moves.sources[item.id] = before, before + item.in_transit
-        moves.tell(item, before, before + item.in_transit, quantity=item.in_transit)
-    arrived = any(item.received for item in found.items)
-    moves.document = replace(
-        found,
-        status=Status.RECEIVED if arrived else Status.CANCELLED,
-        closed_at=moves.now,
-        items=tuple(replace(item, returned=item.returned + item.in_transit) for item in found.items),
-    )
-    return moves
-
-
-# --- what is told of it ----------------------------------------------------------------------------------------------
-
-
-def _listed(document: TransferDocument) -> dict[str, Any]:
-    """What a draft says, for its audit entry."""
-    return {
-        "items": [{**item.facts(), "quantity": item.quantity} for item in document.items],
-        "reason": document.reason,
-        "reference": document.reference,
-        "expectedDelivery": document.expected_delivery,
-    }
-
-
-def _entry(asker: Asker, verb: str, document: TransferDocument, changes: Mapping[str, Any]) -> Entry:
-    return Entry(asker, f"inventory_transfer_{verb}", document.id, {**document.facts(), **changes})
-
-
-def _event(document: TransferDocument, change: str, moved: Sequence[dict[str, Any]], reason: str = "") -> Event:
-    """``quantity`` of an item is what left, arrived or came back by this command."""
-    payload = {**document.facts(), "change": change, "items": moved, "reason": reason or document.reason}
-    return Event("InventoryTransferredEvent", document.public_id, payload)

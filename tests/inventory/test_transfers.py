@@ -27,12 +27,12 @@ from inventory.errors import (
 )
 from inventory.models import QUANTITY_LIMIT, Movement, Product, StockLevel, Transfer, TransferLine
 from inventory.services.adjustments import Adjustment, AdjustRequest, apply_adjustments
+from inventory.services.transfer_moves import Transferred
 from inventory.services.transfers import (
     Arrived,
     CancelRequest,
     ReceiveRequest,
     SendRequest,
-    Transferred,
     TransferRequest,
     Wanted,
     cancel_transfer,
