@@ -70,6 +70,70 @@ RULES: Final[Mapping[str, str]] = {
         ) movements USING (level_id, order_id, at)
         WHERE sold IS DISTINCT FROM shipped
     """,
+    "a transfer's movements add up to what left, came back, arrived and was lost": """
+        SELECT line.id, line.quantity_shipped, line.quantity_returned, line.quantity_received, line.quantity_lost,
+            moved.* FROM inventory_transferline line, LATERAL (
+            SELECT
+                coalesce(sum(quantity) FILTER (WHERE type = 'TRANSFER' AND level_id = line.source_level_id), 0) AS here,
+                coalesce(sum(quantity) FILTER (WHERE type = 'TRANSFER' AND level_id = line.destination_level_id), 0)
+                    AS there,
+                coalesce(sum(quantity) FILTER (WHERE type = 'ADJUSTMENT' AND level_id = line.destination_level_id), 0)
+                    AS lost
+            FROM inventory_movement
+            WHERE reference_type = 'transfer' AND reference = 'tr-' || line.transfer_id
+        ) moved
+        WHERE (moved.here, moved.there, moved.lost) IS DISTINCT FROM (
+            line.quantity_returned - line.quantity_shipped, line.quantity_received + line.quantity_lost,
+            -line.quantity_lost)
+    """,
+    "over all warehouses, what transfers took off is in transit": """
+        SELECT moved.quantity, away.quantity FROM
+            (SELECT coalesce(sum(quantity), 0) AS quantity FROM inventory_movement WHERE type = 'TRANSFER') moved,
+            (SELECT coalesce(sum(in_transit), 0) AS quantity FROM inventory_transferline) away
+        WHERE moved.quantity + away.quantity <> 0
+    """,
+    "a transfer's status agrees with its lines": """
+        SELECT t.id, t.status, line.* FROM inventory_transfer t, LATERAL (
+            SELECT count(*) AS lines, coalesce(sum(quantity), 0) AS quantity,
+                coalesce(sum(quantity_shipped), 0) AS shipped, coalesce(sum(in_transit), 0) AS away,
+                coalesce(sum(quantity_received), 0) AS received, coalesce(sum(quantity_lost), 0) AS lost
+            FROM inventory_transferline WHERE transfer_id = t.id
+        ) line
+        WHERE lines = 0 OR shipped NOT IN (0, quantity) OR (shipped > 0) <> (t.shipped_at IS NOT NULL)
+            OR NOT CASE t.status
+                WHEN 'PENDING' THEN shipped = 0
+                WHEN 'IN_TRANSIT' THEN away > 0 AND received = 0 AND lost = 0
+                WHEN 'PARTIALLY_RECEIVED' THEN away > 0 AND received > 0 AND lost = 0
+                WHEN 'RECEIVED' THEN away = 0 AND received + lost > 0
+                WHEN 'CANCELLED' THEN away = 0 AND received = 0 AND lost = 0 END
+    """,
+    "each command of a transfer has one audit entry, and one event if it moved anything": """
+        SELECT t.id, done.*, recorded.*, told.* FROM inventory_transfer t, LATERAL (
+            SELECT (t.shipped_at IS NOT NULL)::int AS sent,
+                (SELECT count(DISTINCT movement.created_at) FROM inventory_transferline line
+                    JOIN inventory_movement movement ON movement.level_id = line.destination_level_id
+                        AND movement.reference_type = 'transfer' AND movement.reference = 'tr-' || t.id
+                    WHERE line.transfer_id = t.id) AS arrived,
+                (t.status = 'CANCELLED' OR EXISTS (
+                    SELECT FROM inventory_transferline
+                    WHERE transfer_id = t.id AND quantity_returned > 0))::int AS ended
+        ) done, LATERAL (
+            SELECT count(*) FILTER (WHERE action = 'inventory_transfer_created') AS created,
+                count(*) FILTER (WHERE action = 'inventory_transfer_sent') AS sent,
+                count(*) FILTER (WHERE action IN ('inventory_transfer_received', 'inventory_transfer_closed'))
+                    AS arrived,
+                count(*) FILTER (WHERE action = 'inventory_transfer_cancelled') AS ended
+            FROM audit_auditentry WHERE subject_id = t.id
+        ) recorded, LATERAL (
+            SELECT count(*) FILTER (WHERE payload->>'change' = 'SENT') AS sent,
+                count(*) FILTER (WHERE payload->>'change' IN ('RECEIVED', 'CLOSED')) AS arrived,
+                count(*) FILTER (WHERE payload->>'change' = 'CANCELLED') AS ended
+            FROM audit_outboxevent WHERE key = 'tr-' || t.id AND type = 'InventoryTransferredEvent'
+        ) told
+        WHERE recorded.created <> 1
+            OR (recorded.sent, recorded.arrived, recorded.ended) <> (done.sent, done.arrived, done.ended)
+            OR (told.sent, told.arrived, told.ended) <> (done.sent, done.arrived, done.ended * done.sent)
+    """,
     "status agrees with the times": """
         SELECT id, status, created_at, expires_at, extended_at, consumed_at, released_at FROM reservations_reservation
         WHERE NOT CASE status

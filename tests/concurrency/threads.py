@@ -131,7 +131,11 @@ def await_true(is_true: Callable[[], bool], what: str, seconds: float = PATIENCE
 
 LEVEL_LOCK: Final = re.compile(r"FROM inventory_stocklevel .* FOR NO KEY UPDATE", re.DOTALL)
 HOLD_LOCK: Final = re.compile(r"FROM reservations_reservation .* FOR NO KEY UPDATE", re.DOTALL)
-_ROW_LOCK: Final = re.compile(r"FOR NO KEY UPDATE( OF r)?( SKIP LOCKED)?")
+TRANSFER_LOCK: Final = re.compile(
+    r"FROM inventory_transfer t .*\bFOR NO KEY UPDATE|FROM inventory_transferline line JOIN", re.DOTALL
+)
+"""The lock of a transfer, and what is read under it: its items."""
+_ROW_LOCK: Final = re.compile(r"FOR NO KEY UPDATE( OF [rt])?( SKIP LOCKED)?")
 
 
 class Meeting:

@@ -21,13 +21,34 @@ class ModelHold:
 
 
 @dataclass
+class ModelTransfer:
+    """Units on their way, by product. ``state`` is a ``Transfer.Status``; ``has_arrived`` if a part of it has."""
+
+    source: str
+    target: str
+    wanted: dict[int, int]
+    away: dict[int, int] = field(default_factory=dict)
+    state: str = "PENDING"
+    has_arrived: bool = False
+
+
+@dataclass
 class Model:
-    """All levels and holds. The real thing chooses the levels of sourced lines; the model takes note."""
+    """All levels, holds, counts and transfers. The real thing chooses the levels of sourced lines; the model takes note.
+
+    ``units`` are those that there are at all: what was received and returned, less what was shipped, sold and lost, as corrected.
+    """
 
     on_hand: dict[UUID, int] = field(default_factory=dict)
     holds: dict[UUID, ModelHold] = field(default_factory=dict)
     counts: dict[UUID, dict[UUID, int]] = field(default_factory=dict)
     """The open counts: what each would add to its levels."""
+    transfers: dict[UUID, ModelTransfer] = field(default_factory=dict)
+    units: int = 0
+
+    def incoming(self, product: int, warehouse: str) -> int:
+        """Units of a product in transit to a warehouse."""
+        return sum(each.away.get(product, 0) for each in self.transfers.values() if each.target == warehouse)
 
     def reserved(self, level: UUID) -> int:
         """What counts as reserved of a level."""

@@ -19,10 +19,19 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from audit.errors import DomainError
+from audit.errors import DomainError, Invalid
 from audit.idempotency import Claim, StoredAnswer, fingerprint
-from inventory.errors import AlreadyInCount, CountBelowZero, InsufficientStock, UnknownProduct
-from inventory.models import StockLevel, Warehouse
+from inventory.errors import (
+    AlreadyInCount,
+    CountBelowZero,
+    InsufficientStock,
+    MoreThanInTransit,
+    TransferAlreadySent,
+    TransferClosed,
+    TransferNotSent,
+    UnknownProduct,
+)
+from inventory.models import StockLevel, Transfer, Warehouse
 from inventory.services.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
 from inventory.services.counts import (
     CancelRequest,
@@ -36,6 +45,20 @@ from inventory.services.counts import (
     enter_counts,
     open_count,
 )
+from inventory.services.transfer_moves import Transferred
+from inventory.services.transfers import (
+    Arrived,
+    ReceiveRequest,
+    SendRequest,
+    TransferRequest,
+    Wanted,
+    cancel_transfer,
+    draft_transfer,
+    receive_transfer,
+    send_transfer,
+    start_transfer,
+)
+from inventory.services.transfers import CancelRequest as CancelTransferRequest
 from reservations.errors import (
     AlreadyExtended,
     ReservationConsumed,
@@ -61,7 +84,7 @@ from reservations.services.shortage import Preference, force_adjustments
 from reservations.services.sourcing import Line
 from tests.books import assert_books_balance
 from tests.factories import ASKER, make_due, make_product, make_store, make_warehouse
-from tests.properties.model import Model, ModelHold
+from tests.properties.model import Model, ModelHold, ModelTransfer
 
 PRODUCTS: Final = 3
 STORES: Final = {"main": ("wh-001", "wh-002"), "outlet": ("wh-003", "wh-002")}
@@ -81,6 +104,9 @@ orders = st.sampled_from(["order-1", "order-2"])
 stores = st.sampled_from(["main", "main", "outlet"])
 picks = st.integers(0, 5)
 wanted_lines = st.lists(st.tuples(products, quantities, st.sampled_from([None, None, 0, 1])), min_size=1, max_size=4)
+routes = st.permutations(WAREHOUSES).map(lambda codes: (codes[0], codes[1]))
+moved_lines = st.lists(st.tuples(products, quantities), min_size=1, max_size=3)
+arrived_lines = st.lists(st.tuples(products, st.integers(0, 9)), min_size=1, max_size=3)
 changes = st.lists(
     st.tuples(
         products,
@@ -145,6 +171,7 @@ class Stock(RuleBasedStateMachine):
         assert isinstance(outcome, Adjusted if is_possible else InsufficientStock), (outcome, total)
         self.learn()
         if is_possible:
+            self.model.units += sum(total.values())
             for place, change in total.items():
                 if place in self.levels:
                     self.model.on_hand[self.levels[place]] += change
@@ -212,6 +239,7 @@ class Stock(RuleBasedStateMachine):
             assert {id_: hold.state for id_, hold in self.model.holds.items()} == states
             cancel_count(CancelRequest(ASKER, count_id))
         else:
+            self.model.units += sum(changes.values())
             for level, change in changes.items():
                 self.model.on_hand[level] += change
             self.assert_gave_way([hold.id for hold in outcome.broken], missing, states, [*preferred, *order])
@@ -232,6 +260,7 @@ class Stock(RuleBasedStateMachine):
         if level is None or not is_possible:
             assert after == states
             return
+        self.model.units -= units
         self.model.on_hand[level] -= units
         broken = [id_ for id_ in order if (states[id_], after[id_]) == ("ACTIVE", "RELEASED")]
         self.assert_gave_way(broken, missing, states, order)
@@ -255,6 +284,112 @@ class Stock(RuleBasedStateMachine):
             (level,) = missing
             in_the_way = [i for i in order if states[i] == "ACTIVE" and level in self.model.holds[i].items]
             assert broken == list(dict.fromkeys(in_the_way))[: len(broken)]
+
+    # --- transfers ---------------------------------------------------------------------------------------------------
+
+    @rule(ends=routes, lines=moved_lines, is_draft=st.booleans())
+    def transfer(self, ends: tuple[str, str], lines: list[tuple[int, int]], is_draft: bool) -> None:
+        """What is not reserved may leave, all of it or nothing."""
+        source, target = ends
+        wanted = tuple(Wanted(self.products[product], None, units, source, target) for product, units in lines)
+        request = TransferRequest(ASKER, wanted)
+        total: Counter[int] = Counter()
+        for product, units in lines:
+            total[product] += units
+        transfer = ModelTransfer(source, target, dict(total))
+        if is_draft:
+            assert isinstance(draft_transfer(request), Transferred)
+            self.model.transfers[request.id] = transfer
+            return
+        is_possible = self.may_leave(transfer)
+        outcome = outcome_of(lambda: start_transfer(request))
+        assert isinstance(outcome, Transferred if is_possible else InsufficientStock), outcome
+        self.learn()
+        if is_possible:
+            self.model.transfers[request.id] = transfer
+            self.leave(transfer, outcome)
+
+    def may_leave(self, transfer: ModelTransfer) -> bool:
+        return all(self.free((product, transfer.source)) >= units for product, units in transfer.wanted.items())
+
+    def leave(self, transfer: ModelTransfer, outcome: Transferred) -> None:
+        for product, units in transfer.wanted.items():
+            self.model.on_hand[self.levels[product, transfer.source]] -= units
+        transfer.away, transfer.state = dict(transfer.wanted), "IN_TRANSIT"
+        for item in outcome.document.items:
+            product = self.products.index(item.product_id)
+            expected = self.model.on_hand[self.levels[product, transfer.target]]
+            assert outcome.expected[item.id] == expected + self.model.incoming(product, transfer.target)
+
+    def pick_transfer(self, number: int) -> tuple[UUID, ModelTransfer]:
+        """One of the transfers, the newest most often."""
+        ids = list(self.model.transfers)[::-1]
+        id_ = ids[number % len(ids)]
+        return id_, self.model.transfers[id_]
+
+    @rule(pick=picks)
+    @precondition(lambda self: self.model.transfers)
+    def send(self, pick: int) -> None:
+        id_, transfer = self.pick_transfer(pick)
+        if transfer.state == "PENDING":
+            expected: type = Transferred if self.may_leave(transfer) else InsufficientStock
+        else:
+            expected = TransferAlreadySent if any(transfer.away.values()) else TransferClosed
+        outcome = outcome_of(lambda: send_transfer(SendRequest(ASKER, id_)))
+        assert isinstance(outcome, expected), (transfer, outcome)
+        self.learn()
+        if isinstance(outcome, Transferred):
+            self.leave(transfer, outcome)
+
+    @rule(pick=picks, lines=st.none() | arrived_lines, close=st.booleans())
+    @precondition(lambda self: self.model.transfers)
+    def receive(self, pick: int, lines: list[tuple[int, int]] | None, close: bool) -> None:
+        """What arrives is on hand; no more than is on its way; what is given up is gone."""
+        id_, transfer = self.pick_transfer(pick)
+        arrived: Counter[int] = Counter()
+        for product, units in lines or transfer.away.items():
+            arrived[product] += units
+        items = lines and tuple(Arrived(self.products[product], None, units) for product, units in lines)
+        outcome = outcome_of(lambda: receive_transfer(ReceiveRequest(ASKER, id_, items or None, close)))
+        expected: type = Transferred
+        if transfer.state == "PENDING":
+            expected = TransferNotSent
+        elif not any(transfer.away.values()):
+            expected = TransferClosed
+        elif any(product not in transfer.away for product in arrived):
+            expected = UnknownProduct
+        elif any(units > transfer.away[product] for product, units in arrived.items()):
+            expected = MoreThanInTransit
+        elif not any(arrived.values()) and not close:
+            expected = Invalid
+        assert isinstance(outcome, expected), (transfer, outcome)
+        if isinstance(outcome, Transferred):
+            self.arrive(transfer, arrived, close)
+            assert outcome.document.status == transfer.state
+
+    def arrive(self, transfer: ModelTransfer, arrived: Counter[int], close: bool) -> None:
+        for product, units in arrived.items():
+            self.model.on_hand[self.levels[product, transfer.target]] += units
+            transfer.away[product] -= units
+        transfer.has_arrived |= any(arrived.values())
+        if close:
+            self.model.units -= sum(transfer.away.values())
+            transfer.away = dict.fromkeys(transfer.away, 0)
+        transfer.state = "PARTIALLY_RECEIVED" if any(transfer.away.values()) else "RECEIVED"
+
+    @rule(pick=picks)
+    @precondition(lambda self: self.model.transfers)
+    def cancel(self, pick: int) -> None:
+        id_, transfer = self.pick_transfer(pick)
+        is_open = transfer.state == "PENDING" or any(transfer.away.values())
+        outcome = outcome_of(lambda: cancel_transfer(CancelTransferRequest(ASKER, id_)))
+        assert isinstance(outcome, Transferred if is_open else TransferClosed), (transfer, outcome)
+        if is_open:
+            for product, units in transfer.away.items():
+                self.model.on_hand[self.levels[product, transfer.source]] += units
+            transfer.away = dict.fromkeys(transfer.away, 0)
+            transfer.state = "RECEIVED" if transfer.has_arrived else "CANCELLED"
+            assert outcome.document.status == transfer.state
 
     # --- holds -------------------------------------------------------------------------------------------------------
 
@@ -530,6 +665,7 @@ class Stock(RuleBasedStateMachine):
             state = "DUE" if mine.state == "DUE" and hold.status == "ACTIVE" else hold.status
             assert state in _BECOMES[mine.state], (mine.state, state)
             if state == "CONSUMED" != mine.state:
+                self.model.units -= sum(items.values())
                 for level, units in items.items():
                     self.model.on_hand[level] -= units
             mine.state, mine.order = state, hold.order_id
@@ -546,6 +682,15 @@ class Stock(RuleBasedStateMachine):
         }
         assert counted == {level: (units, self.model.reserved(level)) for level, units in self.model.on_hand.items()}
         assert all(self.model.sellable(level) >= 0 for level in self.model.on_hand)
+
+    @invariant()
+    def no_unit_is_made_or_lost_on_the_way(self) -> None:
+        """Units in all warehouses and in transit are what was received, less what was shipped, as adjusted."""
+        incoming = dict(StockLevel.objects.with_incoming().values_list("id", "incoming_quantity"))
+        assert incoming == {id_: self.model.incoming(*place) for place, id_ in self.levels.items()}
+        assert sum(self.model.on_hand.values()) + sum(incoming.values()) == self.model.units
+        states = dict(Transfer.objects.values_list("id", "status"))
+        assert states == {id_: transfer.state for id_, transfer in self.model.transfers.items()}
 
 
 @pytest.mark.django_db
