@@ -70,9 +70,10 @@ RULES: Final[Mapping[str, str]] = {
         ) movements USING (level_id, order_id, at)
         WHERE sold IS DISTINCT FROM shipped
     """,
-    "a transfer's movements add up to what left, came back, arrived and was lost": """
+    "a transfer's movements add up to what left, came back, arrived and was lost": f"""
         SELECT line.id, line.quantity_shipped, line.quantity_returned, line.quantity_received, line.quantity_lost,
-            moved.* FROM inventory_transferline line, LATERAL (
+            moved.*
+        FROM inventory_transferline line JOIN inventory_transfer t ON t.id = line.transfer_id, LATERAL (
             SELECT
                 coalesce(sum(quantity) FILTER (WHERE type = 'TRANSFER' AND level_id = line.source_level_id), 0) AS here,
                 coalesce(sum(quantity) FILTER (WHERE type = 'TRANSFER' AND level_id = line.destination_level_id), 0)
@@ -82,14 +83,18 @@ RULES: Final[Mapping[str, str]] = {
             FROM inventory_movement
             WHERE reference_type = 'transfer' AND reference = 'tr-' || line.transfer_id
         ) moved
-        WHERE (moved.here, moved.there, moved.lost) IS DISTINCT FROM (
+        WHERE t.initiated_at > {_SINCE} AND (moved.here, moved.there, moved.lost) IS DISTINCT FROM (
             line.quantity_returned - line.quantity_shipped, line.quantity_received + line.quantity_lost,
             -line.quantity_lost)
     """,
-    "over all warehouses, what transfers took off is in transit": """
-        SELECT moved.quantity, away.quantity FROM
-            (SELECT coalesce(sum(quantity), 0) AS quantity FROM inventory_movement WHERE type = 'TRANSFER') moved,
-            (SELECT coalesce(sum(in_transit), 0) AS quantity FROM inventory_transferline) away
+    "over all warehouses, what transfers took off is in transit": f"""
+        SELECT moved.quantity, away.quantity FROM (
+            SELECT coalesce(sum(quantity), 0) AS quantity FROM inventory_movement WHERE type = 'TRANSFER'
+                AND reference NOT IN (SELECT 'tr-' || id FROM inventory_transfer WHERE initiated_at <= {_SINCE})
+        ) moved, (
+            SELECT coalesce(sum(in_transit), 0) AS quantity FROM inventory_transferline line
+            JOIN inventory_transfer t ON t.id = line.transfer_id WHERE t.initiated_at > {_SINCE}
+        ) away
         WHERE moved.quantity + away.quantity <> 0
     """,
     "a transfer's status agrees with its lines": """
@@ -107,7 +112,7 @@ RULES: Final[Mapping[str, str]] = {
                 WHEN 'RECEIVED' THEN away = 0 AND received + lost > 0
                 WHEN 'CANCELLED' THEN away = 0 AND received = 0 AND lost = 0 END
     """,
-    "each command of a transfer has one audit entry, and one event if it moved anything": """
+    "each command of a transfer has one audit entry, and one event if it moved anything": f"""
         SELECT t.id, done.*, recorded.*, told.* FROM inventory_transfer t, LATERAL (
             SELECT (t.shipped_at IS NOT NULL)::int AS sent,
                 (SELECT count(DISTINCT movement.created_at) FROM inventory_transferline line
@@ -130,9 +135,9 @@ RULES: Final[Mapping[str, str]] = {
                 count(*) FILTER (WHERE payload->>'change' = 'CANCELLED') AS ended
             FROM audit_outboxevent WHERE key = 'tr-' || t.id AND type = 'InventoryTransferredEvent'
         ) told
-        WHERE recorded.created <> 1
+        WHERE t.initiated_at > {_SINCE} AND (recorded.created <> 1
             OR (recorded.sent, recorded.arrived, recorded.ended) <> (done.sent, done.arrived, done.ended)
-            OR (told.sent, told.arrived, told.ended) <> (done.sent, done.arrived, done.ended * done.sent)
+            OR (told.sent, told.arrived, told.ended) <> (done.sent, done.arrived, done.ended * done.sent))
     """,
     "status agrees with the times": """
         SELECT id, status, created_at, expires_at, extended_at, consumed_at, released_at FROM reservations_reservation

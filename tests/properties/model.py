@@ -34,9 +34,10 @@ class ModelTransfer:
 
 @dataclass
 class Model:
-    """All levels, holds, counts and transfers. The real thing chooses the levels of sourced lines; the model takes note.
+    """All that there is. The real thing chooses the levels of sourced lines; the model takes note.
 
-    ``units`` are those that there are at all: what was received and returned, less what was shipped, sold and lost, as corrected.
+    ``units`` are those of all warehouses and in transit: what was received and returned, less what was shipped, sold
+    and lost, as corrected.
     """
 
     on_hand: dict[UUID, int] = field(default_factory=dict)

@@ -16,7 +16,6 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from audit.models import Role
-from inventory.locking import lock_levels
 from inventory.management.progress import progress_bar
 from inventory.models import (
     LedgerOpening,
@@ -32,8 +31,15 @@ from inventory.models import (
     TransferLine,
 )
 from inventory.services import reconciliation as stock
-from inventory.services.ledger import Cause, Ledger
 from inventory.services.reconciliation import Repair, Run, Scope
+from inventory.services.transfers import (
+    Arrived,
+    ReceiveRequest,
+    TransferRequest,
+    Wanted,
+    receive_transfer,
+    start_transfer,
+)
 from reservations.models import Reservation, ReservationItem
 from reservations.services.reconciliation import NIGHTLY, reconcile
 from reservations.tasks import reconcile as task
@@ -332,48 +338,22 @@ def test_a_wrong_counter_that_stops_the_sweeper_is_mended_before_it_sweeps() -> 
 # ------------------------------------------------------------------------------------------- transfers and other owners
 
 
-def ship(level: StockLevel, quantity: int, *, received: int = 0, **fields: Any) -> Transfer:
-    """A transfer on its way to wh-002, with the movements that it makes."""
-    there = receive(level.product_id, 1, "wh-002")
-    now = timezone.now()
-    transfer = Transfer.objects.create(
-        **{
-            "status": "IN_TRANSIT",
-            "from_warehouse": level.warehouse,
-            "to_warehouse": there.warehouse,
-            "initiated_by": "tests",
-            "initiated_at": now,
-            "shipped_at": now,
-            **fields,
-        }
-    )
-    TransferLine.objects.create(
-        transfer=transfer,
-        product=level.product,
-        source_level=level,
-        destination_level=there,
-        quantity=quantity,
-        quantity_shipped=quantity,
-        quantity_received=received,
-    )
-    move(level, -quantity, transfer.public_id)
+def ship(level: StockLevel, quantity: int, *, received: int = 0, close: bool = False) -> Transfer:
+    """A transfer to wh-002, of which a part has arrived."""
+    request = TransferRequest(ASKER, (Wanted(level.product_id, None, quantity, "wh-001", "wh-002"),))
+    start_transfer(request)
     if received:
-        move(there, received, transfer.public_id)
-    return transfer
-
-
-def move(level: StockLevel, quantity: int, reference: str) -> None:
-    levels = lock_levels([level.id])
-    ledger = Ledger(levels)
-    ledger.move(level.id, quantity, Cause("TRANSFER", "tests", reference_type="transfer", reference=reference))
-    ledger.write(levels.now)
+        arrived = (Arrived(level.product_id, None, received),)
+        receive_transfer(ReceiveRequest(ASKER, request.id, arrived, close))
+    return Transfer.objects.get(pk=request.id)
 
 
 def test_transfers_that_agree_with_their_movements_are_no_finding() -> None:
     level = make_level(10)
     ship(level, 4)
-    ship(make_level(10), 4, received=3, status="PARTIALLY_RECEIVED")
-    ship(make_level(10), 4, received=4, status="RECEIVED", closed_at=timezone.now())
+    ship(make_level(10), 4, received=3)
+    ship(make_level(10), 4, received=4)
+    ship(make_level(10), 4, received=3, close=True)
     assert_clean()
 
 
