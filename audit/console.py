@@ -180,6 +180,7 @@ class ReadOnlyInline(ReadOnly, Reach, TabularInline):  # type: ignore[misc]
     """Rows that belong to another one, on its page."""
 
     extra = 0
+    hide_title = True
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """All of them: an inline would look for a form's field behind each otherwise."""

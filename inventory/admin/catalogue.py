@@ -265,6 +265,7 @@ class SourceInline(Reach, TabularInline):  # type: ignore[misc]
     warehouse_paths = ("warehouse__code",)
     fields = ("priority", "warehouse")
     extra = 0
+    hide_title = True
     verbose_name = _("warehouse")
     verbose_name_plural = _("Sells from, the lowest number first")
     ordering = ("priority", "warehouse__code")

@@ -17,6 +17,16 @@
   // The theme's menus open by clicks on texts and icons: let them be buttons for the keyboard and for readers.
   const native = "a[href], button, input, select, textarea, summary, form, label";
   const reachable = (root) => {
+    // A searching choice speaks of itself by what is chosen; let it say what for.
+    for (const choice of root.querySelectorAll(".select2-selection[aria-labelledby]")) {
+      const select = choice.closest(".select2-container").previousElementSibling;
+      const label = select && select.labels && select.labels[0];
+      if (!label) continue;
+      choice.removeAttribute("aria-labelledby");
+      for (const part of [choice, choice.querySelector(".select2-selection__rendered")]) {
+        if (part) part.setAttribute("aria-label", label.textContent.trim());
+      }
+    }
     for (const element of root.querySelectorAll("[x-on\\:click]")) {
       if (element.matches(native) || element.hasAttribute("tabindex")) continue;
       element.setAttribute("role", "button");
@@ -86,6 +96,6 @@
   document.addEventListener("DOMContentLoaded", () => {
     shade();
     reachable(document);
-    new MutationObserver(() => reachable(document)).observe(document.body, { childList: true, subtree: true });
+    new MutationObserver(() => reachable(document)).observe(document.body, { childList: true, subtree: true, attributes: true, attributeFilter: ["aria-labelledby"] });
   });
 })();
