@@ -8,19 +8,19 @@ from typing import Any, Final
 from django.conf import settings
 from django.db import connection
 
-_AGE: Final = """
-SET LOCAL session_replication_role = replica;
-UPDATE inventory_movement SET created_at = created_at - interval '{days} days';
-UPDATE inventory_stocklevel SET created_at = created_at - interval '{days} days',
-    last_movement_at = last_movement_at - interval '{days} days';
-UPDATE audit_auditentry SET at = at - interval '{days} days';
-UPDATE audit_outboxevent SET created_at = created_at - interval '{days} days';
-UPDATE reservations_reservation SET created_at = created_at - interval '{days} days',
-    expires_at = expires_at - interval '{days} days', extended_at = extended_at - interval '{days} days',
-    consumed_at = consumed_at - interval '{days} days', released_at = released_at - interval '{days} days';
-UPDATE reservations_reservationitem SET held_until = held_until - interval '{days} days';
-SET LOCAL session_replication_role = origin;
-"""
+_TIMES: Final = {
+    "inventory_movement": "created_at",
+    "inventory_stocklevel": "created_at last_movement_at last_counted_at",
+    "inventory_stockcount": "opened_at posted_at cancelled_at",
+    "inventory_stockcountline": "counted_at recounted_at",
+    "inventory_transfer": "initiated_at shipped_at closed_at expected_delivery",
+    "inventory_lowstockalert": "opened_at worsened_at acknowledged_at notified_at resolved_at",
+    "reservations_reservation": "created_at expires_at extended_at consumed_at released_at",
+    "reservations_reservationitem": "held_until",
+    "reservations_shortageincident": "created_at resolved_at",
+    "audit_auditentry": "at",
+    "audit_outboxevent": "created_at",
+}
 
 
 def let_days_pass(days: int, cursor: Any = None) -> None:
@@ -29,8 +29,11 @@ def let_days_pass(days: int, cursor: Any = None) -> None:
         with connection.cursor() as own:
             let_days_pass(days, own)
         return
-    for statement in _AGE.format(days=days).split(";")[:-1]:
-        cursor.execute(statement)
+    cursor.execute("SET LOCAL session_replication_role = replica")
+    for table, times in _TIMES.items():
+        older = ", ".join(f"{name} = {name} - interval '{days} days'" for name in times.split())
+        cursor.execute(f"UPDATE {table} SET {older}")
+    cursor.execute("SET LOCAL session_replication_role = origin")
 
 
 def files(kind: str = "") -> list[Path]:
@@ -38,7 +41,7 @@ def files(kind: str = "") -> list[Path]:
     return sorted(Path(settings.ARCHIVE_DIR).glob(f"{kind}*.jsonl.gz"))
 
 
-def documents(kind: str = "", folder: Path | None = None) -> list[dict[str, Any]]:
+def archived_rows(kind: str = "", folder: Path | None = None) -> list[dict[str, Any]]:
     """All rows that files have."""
     found = sorted(folder.glob(f"{kind}*.jsonl.gz")) if folder else files(kind)
     return [json.loads(line) for path in found for line in gzip.decompress(path.read_bytes()).splitlines()]

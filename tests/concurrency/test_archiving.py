@@ -12,7 +12,7 @@ from inventory.models import ArchivedFile, LedgerOpening, Movement, StockLevel
 from inventory.services import archiving
 from reservations.services.archiving import every_series
 from reservations.services.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold, release_hold
-from tests.archives import documents, let_days_pass
+from tests.archives import archived_rows, let_days_pass
 from tests.concurrency.threads import stranger, together
 from tests.factories import ASKER, counters, hold, make_due, make_level, receive
 
@@ -58,7 +58,7 @@ def test_stock_moves_on_while_its_history_goes() -> None:
 
     gone, *_ = together(archive, *(lambda level=level: shop(level) for level in levels))  # type: ignore[misc]
     assert gone == 3 * 9 + 3 * 8 + 3 * 17
-    assert len({row["id"] for row in documents()}) == gone == len(documents())
+    assert len({row["id"] for row in archived_rows()}) == gone == len(archived_rows())
     assert Movement.objects.count() == 60
     for level in levels:
         assert counters(level) == (92, 0)

@@ -27,7 +27,7 @@ from inventory.archive_files import read  # noqa: E402
 from inventory.models import ArchivedFile, Movement, StockLevel  # noqa: E402
 from reservations.models import Reservation  # noqa: E402
 from reservations.services.resolution import ConsumeRequest, Selector, consume_hold  # noqa: E402
-from tests.archives import documents, let_days_pass  # noqa: E402
+from tests.archives import archived_rows, let_days_pass  # noqa: E402
 from tests.books import assert_books_balance  # noqa: E402
 from tests.factories import ASKER, hold, receive  # noqa: E402
 
@@ -113,7 +113,7 @@ def assert_nothing_is_lost(old: set[str]) -> None:
     folder = Path(settings.ARCHIVE_DIR)
     for file in ArchivedFile.objects.all():
         read(folder, file.name, rows=file.rows, sha256=file.sha256)
-    in_files = {row["id"] for row in documents(folder=folder)}
+    in_files = {row["id"] for row in archived_rows(folder=folder)}
     assert old <= present() | in_files, old - present() - in_files
     assert_books_balance()
 
@@ -134,7 +134,7 @@ def main() -> None:
         assert not old & present(), "the second run finishes"
         assert not ArchivedFile.objects.filter(deleted_at=None).exists()
         assert not list(Path(settings.ARCHIVE_DIR).glob("*.partial"))
-    ids = [row["id"] for row in documents(folder=Path(settings.ARCHIVE_DIR))]
+    ids = [row["id"] for row in archived_rows(folder=Path(settings.ARCHIVE_DIR))]
     assert len(ids) == len(set(ids)), "no row is in two files"
     print(json.dumps({"killed": killed, "steps": json.loads(trace.read_text())}))  # noqa: T201 - for the test
 

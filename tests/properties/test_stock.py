@@ -3,6 +3,8 @@
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 from uuid import UUID, uuid4
 
@@ -31,7 +33,8 @@ from inventory.errors import (
     TransferNotSent,
     UnknownProduct,
 )
-from inventory.models import StockLevel, Transfer, Warehouse
+from inventory.models import Movement, StockLevel, Transfer, Warehouse
+from inventory.services import archiving
 from inventory.services.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
 from inventory.services.counts import (
     CancelRequest,
@@ -66,8 +69,9 @@ from reservations.errors import (
     ReservationNotFound,
     ReservationReleased,
 )
-from reservations.models import Reservation
+from reservations.models import BrokenHold, Reservation
 from reservations.services import documents
+from reservations.services.archiving import every_series
 from reservations.services.baskets import empty_basket, put_basket
 from reservations.services.expiry import expire_due_holds
 from reservations.services.holds import ExtendRequest, Held, HoldRequest, extend_hold, place_hold, place_holds
@@ -82,6 +86,7 @@ from reservations.services.resolution import (
 )
 from reservations.services.shortage import Preference, force_adjustments
 from reservations.services.sourcing import Line
+from tests.archives import archived_rows, let_days_pass
 from tests.books import assert_books_balance
 from tests.factories import ASKER, make_due, make_product, make_store, make_warehouse
 from tests.properties.model import Model, ModelHold, ModelTransfer
@@ -137,11 +142,12 @@ class Stock(RuleBasedStateMachine):
         self.example.__enter__()
         self.model = Model()
         self.levels: dict[tuple[int, str], UUID] = {}
-        self.expires: dict[UUID, Any] = {}
+        self.folder = TemporaryDirectory()
 
     def teardown(self) -> None:
         transaction.set_rollback(True)
         self.example.__exit__(None, None, None)
+        self.folder.cleanup()
 
     @initialize(first=st.lists(st.integers(0, 12), min_size=PRODUCTS * 3, max_size=PRODUCTS * 3))
     def open_the_house(self, first: list[int]) -> None:
@@ -509,6 +515,24 @@ class Stock(RuleBasedStateMachine):
         assert expire_due_holds(batch_size=2) == len(due)
         self.learn()
         assert all(self.model.holds[id_].state == "EXPIRED" for id_ in due)
+
+    @rule()
+    def let_a_year_pass(self) -> None:
+        """All holds are past their end, and history goes to files, but for what an open incident is about."""
+        let_days_pass(400)
+        for hold in self.model.holds.values():
+            hold.state = "DUE" if hold.state == "ACTIVE" else hold.state
+        kept = set(BrokenHold.objects.filter(incident__status="OPEN").values_list("reservation", flat=True))
+        moved = set(Movement.objects.values_list("id", flat=True))
+        folder = Path(self.folder.name)
+        for series in every_series():
+            gone = sum(file.deleted for file in archiving.archive(series, folder=folder))
+            assert archiving.count(series) == 0
+            assert gone >= (len(moved) if series.kind == "MOVEMENTS" else 0)
+        assert not Movement.objects.exists()
+        assert moved <= {UUID(row["id"]) for row in archived_rows("movements", folder)}
+        self.model.holds = {id_: h for id_, h in self.model.holds.items() if h.is_standing or id_ in kept}
+        self.learn()
 
     # --- ends --------------------------------------------------------------------------------------------------------
 

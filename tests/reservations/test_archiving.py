@@ -23,7 +23,7 @@ from reservations.models import BrokenHold, Reservation, ReservationItem, Shorta
 from reservations.services.archiving import every_series, reservations
 from reservations.services.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold, release_hold
 from reservations.tasks import archive as archive_task
-from tests.archives import documents, files, let_days_pass
+from tests.archives import archived_rows, files, let_days_pass
 from tests.books import assert_books_balance
 from tests.factories import ASKER, hold, make_due, make_level, receive, recorded
 
@@ -56,7 +56,7 @@ def test_old_movements_go_to_a_file_and_on_hand_stays_explained() -> None:
     let_days_pass(400)
     receive(level.product_id, 4)
     assert "3 movements archived" in archive()
-    assert {row["id"]: (row["level_id"], row["quantity"]) for row in documents("movements")} == kept
+    assert {row["id"]: (row["level_id"], row["quantity"]) for row in archived_rows("movements")} == kept
     assert list(Movement.objects.values_list("quantity", "quantity_before")) == [(4, 13)]
     openings = dict(LedgerOpening.objects.values_list("level", "on_hand"))
     assert openings == {level.id: 13, other.id: 5}
@@ -101,7 +101,7 @@ def test_batches_are_bounded_and_never_part_what_happened_at_once(settings: Lazy
     rows = list(ArchivedFile.objects.filter(kind="MOVEMENTS").order_by("from_at").values_list("rows", flat=True))
     assert rows == {1: [5, 1, 1], 2: [5, 2], 3: [5, 2], 100: [7]}[size]
     assert LedgerOpening.objects.get().on_hand == 22
-    assert len(documents("movements")) == 7
+    assert len(archived_rows("movements")) == 7
 
 
 def test_closed_reservations_go_with_their_items_and_active_ones_stay() -> None:
@@ -114,7 +114,7 @@ def test_closed_reservations_go_with_their_items_and_active_ones_stay() -> None:
     assert "2 reservations archived" in archive()
     assert set(Reservation.objects.values_list("id", flat=True)) == set(kept)
     assert set(ReservationItem.objects.values_list("reservation", flat=True)) == set(kept)
-    first, second = documents("reservations")
+    first, second = archived_rows("reservations")
     assert (first["id"], first["order_id"], first["customer_id"]) == (str(done.id), "order-1", "ada")
     assert [(item["quantity"], item["level_id"]) for item in first["items"]] == [(1, str(level.id))]
     assert (second["reason"], len(second["items"])) == ("changed my mind", 2)
@@ -134,7 +134,7 @@ def test_a_dead_hold_and_the_sale_that_was_made_of_it_go_together() -> None:
     let_days_pass(400)
     archive()
     assert Reservation.objects.count() == 0
-    assert [row["reacquired_from_id"] for row in documents("reservations")] == [None, str(dead.id)]
+    assert [row["reacquired_from_id"] for row in archived_rows("reservations")] == [None, str(dead.id)]
 
 
 def test_a_hold_that_was_reacquired_after_its_file_was_written_stays() -> None:
@@ -192,7 +192,7 @@ def test_audit_entries_go_and_the_archive_leaves_its_own() -> None:
     let_days_pass(400)
     old = set(AuditEntry.objects.values_list("id", flat=True))
     archive()
-    assert {row["id"] for row in documents("audit_entries")} == {str(id_) for id_ in old}
+    assert {row["id"] for row in archived_rows("audit_entries")} == {str(id_) for id_ in old}
     entries = recorded("inventory_rows_archived")
     assert set(AuditEntry.objects.all()) == set(entries)
     told = {entry.changes["file"]: (entry.changes["rows"], entry.changes["deleted"]) for entry in entries}
