@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from django.apps import apps
 from django.contrib.admin import AdminSite
-from django.contrib.admin.apps import AdminConfig
+from django.contrib.admin.apps import SimpleAdminConfig
 from django.http import HttpRequest
 from django.urls import URLPattern, URLResolver, reverse
 from django.utils.functional import Promise
@@ -25,8 +25,8 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
         return [url for url in super().get_urls() if getattr(url, "name", None) != "search"]
 
 
-class ConsoleConfig(AdminConfig):
-    """Django's admin, with the console as its site."""
+class ConsoleConfig(SimpleAdminConfig):
+    """Django's admin, with the console as its site. Its pages are loaded with the routes: workers need neither."""
 
     default_site = "config.console.ConsoleSite"
 

@@ -6,6 +6,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from config import problems
 
+admin.autodiscover()
 inventory_routes = [path("", include("reservations.api.urls")), path("", include("inventory.api.urls"))]
 
 urlpatterns = [
