@@ -35,7 +35,7 @@ from inventory.errors import (
 from inventory.locking import lock_levels, read_clock
 from inventory.models import QUANTITY_LIMIT, StockCount, StockCountLine, StockLevel, Warehouse
 
-MOST_LINES: Final = 20_000
+MOST_LINES: Final = 10_000
 """The most levels that one count may have: posting locks and writes all of them in one transaction."""
 _MOST_FAULTS: Final = 200
 Scope = StockCount.Scope

@@ -111,22 +111,23 @@ def _missing(
 
 
 class Breaking:
-    """Levels under lock for changes of on hand, and the holds that give way to them, under lock, too."""
+    """Levels under lock for changes of on hand, and the holds that give way to them, under lock with all their levels.
 
-    def __init__(self, asker: Asker, cause: Cause, levels: LockedLevels, missing: Mapping[UUID, int]) -> None:
+    ``missing`` is by how many units more than will be on hand is reserved, by level.
+    """
+
+    def __init__(
+        self, asker: Asker, cause: Cause, levels: LockedLevels, missing: Mapping[UUID, int], holds: Sequence[Hold]
+    ) -> None:
         self._asker = asker
         self._cause = cause
+        self._missing = missing
+        self._giving_way = holds
+        self._ended: list[Hold] = []
         self.levels = levels
         self.ledger = Ledger(levels)
-        self._missing = missing
-        self._ended: list[Hold] = []
         self.broken: list[Hold] = []
         self.incidents: list[Incident] = []
-        self._giving_way: list[Hold] = []
-
-    def choose(self, holds: Sequence[Hold]) -> None:
-        """Have these holds give way. They and all their levels are locked."""
-        self._giving_way = list(holds)
 
     def room(self) -> Room:
         """As an adjustment wants it."""
@@ -221,9 +222,7 @@ def lock_and_choose(
         holds |= more
         levels = _lock_further(levels, more.values())
     _require_in_the_way(preferred, asker, held, passed_over, levels.now)
-    breaking = Breaking(asker, cause, levels, missing)
-    breaking.choose([holds[id_] for id_ in chosen])
-    return breaking
+    return Breaking(asker, cause, levels, missing, [holds[id_] for id_ in chosen])
 
 
 def _guess(changes: Mapping[UUID, int], may_give_way: Collection[UUID], preferred: Preference) -> list[UUID]:
@@ -253,12 +252,12 @@ def _require_in_the_way(
     preferred: Preference, asker: Asker, held: Sequence[HeldUnits], passed_over: Collection[UUID], now: datetime
 ) -> None:
     """Raise for reservations that staff chose, but which hold nothing of what is missing."""
+    if not preferred.ids:
+        return
     in_the_way = {units.reservation_id for units in held if units.held_until > now}
     wrong = [id_ for id_ in preferred.ids if id_ not in in_the_way]
     if any(id_ in passed_over for id_ in wrong):
         raise LockedElsewhere
-    if not wrong and not asker.store_codes:
-        return
     seen = Reservation.objects.visible_to(asker.store_codes).filter(pk__in=preferred.ids)
     known = set(seen.values_list("pk", flat=True))
     for index, id_ in enumerate(preferred.ids):
