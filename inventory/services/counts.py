@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Count, Q
 from uuid_utils.compat import uuid7
 
@@ -222,8 +223,9 @@ def lock_open_count(count_id: UUID, store_codes: Collection[str]) -> StockCount:
 
     Raises NotFound as ``read_count`` does, and CountClosed.
     """
-    found = StockCount.objects.visible_to(store_codes).select_related("warehouse").filter(pk=count_id)
-    count = _found(found.select_for_update(of=("self",), no_key=True).first())
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT FROM inventory_stockcount WHERE id = %s FOR NO KEY UPDATE", [count_id])
+    count = read_count(count_id, store_codes)  # By a statement of its own, which sees what the lock waited for.
     if count.status != Status.OPEN:
         raise CountClosed(f"{count.public_id} is {count.status}.")
     return count

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from django.db import connection
 from uuid_utils.compat import uuid7
 
 from audit import columns, idempotency
@@ -184,8 +185,12 @@ def _resolve(request: ResolveRequest) -> Shown | StoredAnswer:
     if verdict is not None:
         return verdict
     stores = request.asker.store_codes
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT FROM reservations_shortageincident WHERE id = %s FOR NO KEY UPDATE", [request.incident_id]
+        )
     found = ShortageIncident.objects.visible_to(stores).filter(pk=request.incident_id).select_related(*_LEVEL)
-    incident = found.select_for_update(of=("self",), no_key=True).first()
+    incident = found.first()
     if incident is None:
         raise NotFound("There is no such incident.")
     if incident.status == ShortageIncident.Status.RESOLVED:

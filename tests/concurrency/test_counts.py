@@ -12,11 +12,14 @@ from django.db import connection
 from inventory.errors import AlreadyInCount, CountBelowZero, CountClosed, InsufficientStock, NothingToCount
 from inventory.models import Movement, StockCount, StockCountLine, StockLevel
 from inventory.services.counts import (
+    CancelRequest,
+    Counted,
     EnteredCount,
     EnterRequest,
     Opened,
     OpenRequest,
     ProductRef,
+    cancel_count,
     enter_counts,
     open_count,
 )
@@ -24,6 +27,7 @@ from reservations.errors import ReservationReleased
 from reservations.models import Reservation
 from reservations.services.documents import Hold
 from reservations.services.holds import Held, place_hold
+from reservations.services.incidents import ResolveRequest, resolve_incident
 from reservations.services.posting import Posted, PostRequest, post_count
 from reservations.services.resolution import ConsumeRequest, Resolved, Selector, consume_hold
 from tests.concurrency.threads import LEVEL_LOCK, Crew, await_waiting, stranger, together
@@ -247,3 +251,21 @@ def test_a_count_that_is_being_entered_is_posted_with_it() -> None:
     entered, posted = together(entering(count, (level, 6)), posting(count))
     assert isinstance(posted, Posted)
     assert counters(level) == ((3, 0) if isinstance(entered, CountClosed) else (6, 0))
+
+
+def test_an_incident_is_resolved_once() -> None:
+    level = make_level(10)
+    hold((level, 8))
+    (incident,) = posting(counted((level, 5)))().incidents
+    requests = [ResolveRequest(ASKER, incident.id, f"by {number}") for number in range(4)]
+    outcomes = together(*(partial(resolve_incident, request) for request in requests))
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == ["IncidentResolved"] * 3 + ["Shown"]
+
+
+def test_a_count_is_posted_or_called_off() -> None:
+    for _ in range(ROUNDS):
+        level = make_level(10)
+        count = counted((level, 6))
+        posted, cancelled = together(posting(count), partial(cancel_count, CancelRequest(ASKER, count.id)))
+        assert {type(posted), type(cancelled)} in ({Posted, CountClosed}, {CountClosed, Counted})
+        assert counters(level) == ((6, 0) if isinstance(posted, Posted) else (10, 0))
