@@ -3,6 +3,7 @@
 Structs decode and check in one pass, and the OpenAPI schema is made of them: the contract is written once.
 """
 
+from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
@@ -54,7 +55,7 @@ class PageQuery(Body, kw_only=True):
 
 
 class Fault(Answer, kw_only=True):
-    """One thing that was wrong. A shortage also says what was short."""
+    """One thing that was wrong. A shortage also says what was short, a freeze why and until when."""
 
     pointer: Annotated[str, Meta(description="JSON pointer into the body, or ?name for a query parameter.")]
     code: str
@@ -67,6 +68,8 @@ class Fault(Answer, kw_only=True):
     in_transit: int | UnsetType = UNSET
     reservation_id: str | UnsetType = UNSET
     count_id: str | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+    until: datetime | None | UnsetType = UNSET
 
 
 class Problem(Answer, kw_only=True):

@@ -2,12 +2,14 @@
 
 Two reads for a whole batch, without locks: whatever depends on stock is decided later, under the levels' locks. What
 was read is remembered for ``CATALOGUE_CACHE_SECONDS``, for those who ask again under the locks whether it may be sold
-(``locking.lock_sellable_levels``): a store's warehouses, their order, its hold time, and a product's levels.
+(``locking.lock_sellable_levels``): a store's warehouses, their order, its hold time and whether it is frozen, and a
+product's levels.
 """
 
 import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
@@ -17,15 +19,20 @@ from django.db import connection
 from audit import columns
 from audit.services import Asker
 from inventory.errors import (
+    Freeze,
     ListingExpired,
+    ProductFrozen,
     ProductInactive,
+    StoreFrozen,
     UnknownProduct,
     UnknownStore,
     UnknownWarehouse,
+    WarehouseFrozen,
     WarehouseInactive,
     WarehouseNotInStore,
 )
 from inventory.models import Warehouse
+from inventory.selling import PRODUCT_IS_ACTIVE, PRODUCT_IS_LISTED, freeze_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,22 +42,29 @@ class Source:
     id: UUID
     code: str
     is_active: bool
+    freeze: Freeze | None = None
+
+    @property
+    def may_sell(self) -> bool:
+        """Whether anything may be held there anew."""
+        return self.is_active and self.freeze is None
 
 
 @dataclass(frozen=True, slots=True)
 class StoreFacts:
-    """A store and its warehouses, the preferred first."""
+    """A store and its warehouses, the preferred first. ``freeze`` is set while it is frozen."""
 
     id: UUID
     code: str
     ttl_minutes: int | None
     is_default: bool
+    freeze: Freeze | None
     sources: tuple[Source, ...]
 
     @property
-    def active_sources(self) -> list[UUID]:
+    def selling_sources(self) -> list[UUID]:
         """The warehouses that may serve a sourced line, the preferred first."""
-        return [source.id for source in self.sources if source.is_active]
+        return [source.id for source in self.sources if source.may_sell]
 
     def source(self, code: str) -> Source | None:
         """The store's warehouse of this code, if it sells from it."""
@@ -75,6 +89,7 @@ class ProductFacts:
     parent_id: UUID | None
     is_active: bool
     is_listed: bool
+    freeze: Freeze | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,33 +126,47 @@ class Catalogue:
 
 
 def require_sellable(product: ProductFacts, source: Source | None) -> None:
-    """Refuse what may not be held anew. Raises ProductInactive, ListingExpired or WarehouseInactive."""
+    """Refuse what may not be held anew.
+
+    Raises ProductInactive, ListingExpired, ProductFrozen, WarehouseInactive or WarehouseFrozen.
+    """
     if not product.is_active:
         raise ProductInactive(f"Product {product.id} is not active.")
     if not product.is_listed:
         raise ListingExpired(f"The listing of product {product.id} has ended.")
+    if product.freeze:
+        raise ProductFrozen(f"Product {product.id} is frozen{product.freeze.words()}", freeze=product.freeze)
     if source is not None and not source.is_active:
         raise WarehouseInactive(f"Warehouse {source.code} is not active.")
+    if source is not None and source.freeze:
+        raise WarehouseFrozen(f"Warehouse {source.code} is frozen{source.freeze.words()}", freeze=source.freeze)
 
 
-_STORES: Final = """
-SELECT store.id, store.code, store.ttl_minutes, store.is_default, warehouse.id, warehouse.code, warehouse.is_active
+def require_open(store: StoreFacts, pointer: str) -> None:
+    """Refuse new holds in a frozen store. Raises StoreFrozen, with a fault of that place in the body."""
+    if store.freeze:
+        error = StoreFrozen(f"Store {store.code} is frozen{store.freeze.words()}", freeze=store.freeze)
+        raise StoreFrozen(error.detail, [error.at(pointer)], freeze=store.freeze)
+
+
+_STORES: Final = f"""
+SELECT store.id, store.code, store.ttl_minutes, store.is_default, {freeze_of("store")},
+    warehouse.id, warehouse.code, warehouse.is_active, {freeze_of("warehouse")}
 FROM inventory_store store
 LEFT JOIN inventory_storewarehouse source ON source.store_id = store.id
 LEFT JOIN inventory_warehouse warehouse ON warehouse.id = source.warehouse_id
 WHERE store.code = ANY(%s::text[]) OR (store.is_default AND %s)
 ORDER BY store.id, source.priority, warehouse.code
-"""
+"""  # noqa: S608 - constants only
 
-_PRODUCTS: Final = """
-SELECT product.id, product.parent_id, product.is_active AND coalesce(parent.is_active, true),
-    coalesce(product.listing_expires_at > statement_timestamp(), true)
-    AND coalesce(parent.listing_expires_at > statement_timestamp(), true), level.warehouse_id, level.id
+_PRODUCTS: Final = f"""
+SELECT level.warehouse_id, level.id, product.id, product.parent_id, {PRODUCT_IS_ACTIVE}, {PRODUCT_IS_LISTED},
+    {freeze_of("product", "parent")}
 FROM inventory_product product
 LEFT JOIN inventory_product parent ON parent.id = product.parent_id
 LEFT JOIN inventory_stocklevel level ON level.product_id = product.id
 WHERE product.id = ANY(%s)
-"""
+"""  # noqa: S608 - constants only
 
 
 def _stores(rows: Iterable[tuple[Any, ...]]) -> dict[str, StoreFacts]:
@@ -145,9 +174,17 @@ def _stores(rows: Iterable[tuple[Any, ...]]) -> dict[str, StoreFacts]:
     sources: dict[str, list[Source]] = {}
     for row in rows:
         of_store = sources.setdefault(row[1], [])
-        if row[4] is not None:
-            of_store.append(Source(row[4], row[5], row[6]))
-    return {row[1]: StoreFacts(row[0], row[1], row[2], row[3], tuple(sources[row[1]])) for row in rows}
+        id_, code, is_active, reason, until = row[6:]
+        if id_ is not None:
+            of_store.append(Source(id_, code, is_active, _freeze(reason, until)))
+    return {
+        row[1]: StoreFacts(row[0], row[1], row[2], row[3], _freeze(row[4], row[5]), tuple(sources[row[1]]))
+        for row in rows
+    }
+
+
+def _freeze(reason: str | None, until: datetime | None) -> Freeze | None:
+    return None if reason is None else Freeze(reason, until)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,9 +258,13 @@ def read_catalogue(askers_and_stores: Iterable[tuple[Asker, str | None]], produc
         rows = of_products.fetchall()
     products: dict[UUID, _Product] = {}
     for row in rows:
-        product = products.setdefault(row[0], _Product(ProductFacts(*row[:4]), {}))
-        if row[5] is not None:
-            product.levels[row[4]] = row[5]
+        warehouse_id, level_id, product_id, parent_id, is_active, is_listed, reason, until = row
+        product = products.get(product_id)
+        if product is None:
+            facts = ProductFacts(product_id, parent_id, is_active, is_listed, _freeze(reason, until))
+            product = products[product_id] = _Product(facts, {})
+        if level_id is not None:
+            product.levels[warehouse_id] = level_id
     default_store = next((store for store in stores.values() if store.is_default), None)
     _remember(read_at, stores, default_store if _DEFAULT_STORE in codes else None, products)
     return Catalogue(

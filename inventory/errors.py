@@ -2,7 +2,11 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 from uuid import UUID
+
+import msgspec
 
 from audit.errors import DomainError, Fault
 
@@ -68,6 +72,48 @@ class ListingExpired(DomainError):
 
 class WarehouseInactive(DomainError):
     """The warehouse is switched off."""
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """Why something is frozen, and until when; None: until somebody lifts it."""
+
+    reason: str
+    until: datetime | None
+
+    def facts(self) -> dict[str, Any]:
+        """What a caller needs to know of it."""
+        until: str | None = msgspec.to_builtins(self.until)
+        return {"reason": self.reason, "until": until}
+
+    def words(self) -> str:
+        """The end of a sentence: `` until 2030-01-01T00:00:00Z: a recall``."""
+        until = f" until {self.until:%Y-%m-%dT%H:%M:%SZ}" if self.until else ""
+        return f"{until}: {self.reason}" if self.reason else f"{until}."
+
+
+class Frozen(DomainError):
+    """Something of it takes no new holds for now. What is held goes its way."""
+
+    def __init__(self, detail: str, faults: Sequence[Fault] = (), *, freeze: Freeze | None = None) -> None:
+        super().__init__(detail, faults)
+        self.freeze = freeze
+
+    def at(self, pointer: str) -> Fault:
+        """Says why, and until when."""
+        return Fault(pointer, self.code, self.detail, self.freeze.facts() if self.freeze else {})
+
+
+class ProductFrozen(Frozen):
+    """The product (or its parent) is frozen."""
+
+
+class WarehouseFrozen(Frozen):
+    """The warehouse is frozen."""
+
+
+class StoreFrozen(Frozen):
+    """The store is frozen."""
 
 
 class QuantityLimit(DomainError):

@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db import connection
 
 from audit import columns
+from inventory.selling import PRODUCT_MAY_BE_SOLD, WAREHOUSE_MAY_SELL
 
 _LOCK: Final = """
 WITH locked AS MATERIALIZED (
@@ -20,19 +21,17 @@ WITH locked AS MATERIALIZED (
 )
 SELECT clock_timestamp(), * FROM locked
 """
-_LOCK_SELLABLE: Final = """
+_LOCK_SELLABLE: Final = f"""
 WITH locked AS MATERIALIZED (
     SELECT id, on_hand, reserved, min_stock_level, version, reorder_point, reorder_quantity, max_stock_level,
         product_id, warehouse_id
     FROM inventory_stocklevel WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
 )
-SELECT clock_timestamp(), locked.*, warehouse.is_active AND product.is_active AND coalesce(parent.is_active, true)
-    AND coalesce(product.listing_expires_at > statement_timestamp(), true)
-    AND coalesce(parent.listing_expires_at > statement_timestamp(), true)
+SELECT clock_timestamp(), locked.*, {WAREHOUSE_MAY_SELL} AND {PRODUCT_MAY_BE_SOLD}
 FROM locked JOIN inventory_warehouse warehouse ON warehouse.id = locked.warehouse_id
 JOIN inventory_product product ON product.id = locked.product_id
 LEFT JOIN inventory_product parent ON parent.id = product.parent_id
-"""
+"""  # noqa: S608 - constants only
 _LOCK_FREE: Final = _LOCK.replace("FOR NO KEY UPDATE", "FOR NO KEY UPDATE SKIP LOCKED")
 
 _LOCK_FROM: Final = """

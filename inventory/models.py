@@ -43,6 +43,9 @@ class Freezable(models.Model):
     frozen_until = models.DateTimeField(null=True, blank=True)
     freeze_reason = models.CharField(max_length=500, blank=True, default="", db_default="")
 
+    is_frozen: bool
+    """Whether it is frozen now; on rows read ``with_brakes``, and on no other."""
+
     class Meta:
         abstract = True
 

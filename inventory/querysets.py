@@ -9,6 +9,7 @@ from django.apps import apps
 from django.db import models
 from django.db.models import (
     BigIntegerField,
+    BooleanField,
     Exists,
     ExpressionWrapper,
     F,
@@ -64,7 +65,18 @@ def _low_line(path: str, low_parts: int) -> Greatest:
     return Greatest(reorder_point, _share(full, low))
 
 
-class ProductQuerySet(models.QuerySet["Product"]):
+class _Freezables(models.QuerySet[Any]):
+    """What staff can freeze."""
+
+    def with_brakes(self) -> Self:
+        """With ``is_frozen``: ``selling.frozen`` for a row of this table, by the database's clock."""
+        lasts = Q(frozen_until__isnull=True) | Q(frozen_until__gt=Now())
+        return self.annotate(
+            is_frozen=ExpressionWrapper(Q(frozen_at__isnull=False) & lasts, output_field=BooleanField())
+        )
+
+
+class ProductQuerySet(_Freezables, models.QuerySet["Product"]):
     """Products and variants."""
 
     def search(self, text: str) -> Self:
@@ -72,7 +84,7 @@ class ProductQuerySet(models.QuerySet["Product"]):
         return self.filter(Q(sku__icontains=text) | Q(name__icontains=text) | Q(barcode=text))
 
 
-class WarehouseQuerySet(models.QuerySet["Warehouse"]):
+class WarehouseQuerySet(_Freezables, models.QuerySet["Warehouse"]):
     """Warehouses."""
 
     def visible_to(self, store_codes: Collection[str]) -> Self:
@@ -80,7 +92,7 @@ class WarehouseQuerySet(models.QuerySet["Warehouse"]):
         return self.filter(stores__code__in=store_codes).distinct() if store_codes else self
 
 
-class StoreQuerySet(models.QuerySet["Store"]):
+class StoreQuerySet(_Freezables, models.QuerySet["Store"]):
     """Stores."""
 
     def visible_to(self, store_codes: Collection[str]) -> Self:

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from audit.contract import Answer, Body, Code, NonEmptyText, PageQuery, ShortText
+from audit.contract import Answer, Body, Code, NonEmptyText, PageQuery, ShortText, Text
 
 SignedQuantity = Annotated[
     int, Meta(ge=-1_000_000, le=1_000_000, description="Units; negative only for an ADJUSTMENT, never 0.")
@@ -23,6 +23,9 @@ Sku = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7
 Barcode = Annotated[str, Meta(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*(?!\n)$")]
 Priority = Annotated[int, Meta(ge=0, le=32767, description="The lowest is tried first.")]
 StoreMinutes = Annotated[int, Meta(ge=1, le=60, description="How long the store's holds live, in minutes.")]
+EndOfFreeze = Annotated[
+    datetime, Meta(tz=True, description="When it ends by itself; without it, when somebody lifts it.")
+]
 AdjustmentType = Literal["RECEIPT", "SHIPMENT", "ADJUSTMENT", "RETURN"]
 WarehouseType = Literal["MAIN", "SECONDARY", "DROPSHIP"]
 
@@ -178,6 +181,27 @@ class LevelSettingsIn(Body, kw_only=True):
     expected_version: int | None = None
 
 
+class FreezeIn(Body, kw_only=True):
+    """Stop new holds. What is held already goes its way."""
+
+    reason: NonEmptyText
+    until: EndOfFreeze | None = None
+
+
+class UnfreezeIn(Body, kw_only=True):
+    """Allow new holds again."""
+
+    reason: Text = ""
+
+
+class FreezeOut(Answer, kw_only=True):
+    """A brake that is on: nothing is held anew."""
+
+    reason: str
+    since: datetime
+    until: datetime | None
+
+
 class ProductsQuery(PageQuery, kw_only=True):
     """Which products to list."""
 
@@ -206,6 +230,7 @@ class ProductOut(Answer, kw_only=True):
     barcode: str
     is_active: bool
     listing_expires_at: datetime | None
+    frozen: Annotated[FreezeOut | None, Meta(description="A variant also follows its parent's.")]
 
 
 class ProductPageOut(Answer, kw_only=True):
@@ -236,6 +261,7 @@ class WarehouseOut(Answer, kw_only=True):
     contact_info: dict[str, Any] | None
     capabilities: dict[str, Any] | None
     is_active: bool
+    frozen: FreezeOut | None
 
 
 class WarehousePageOut(Answer, kw_only=True):
@@ -275,6 +301,7 @@ class StoreOut(Answer, kw_only=True):
     is_default: bool
     ttl_minutes: int | None
     warehouses: list[SourceOut]
+    frozen: FreezeOut | None
 
 
 class StorePageOut(Answer, kw_only=True):

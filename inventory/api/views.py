@@ -1,6 +1,6 @@
 """The routes of levels, adjustments and the catalogue: decode, one call, answer."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import timedelta
 from typing import Any, ClassVar, Final
 from uuid import UUID
@@ -30,8 +30,9 @@ from audit.idempotency import StoredAnswer
 from audit.schema import describe
 from inventory.api import contract
 from inventory.errors import UnknownStore
-from inventory.models import CODE, CODE_HINT, Movement, Product, StockLevel, Store, Warehouse
-from inventory.services import master_data
+from inventory.models import CODE, CODE_HINT, Freezable, Movement, Product, StockLevel, Store, Warehouse
+from inventory.services import brakes, master_data
+from inventory.services.brakes import Subject
 from inventory.services.master_data import Saved
 
 _DEEPEST: Final = 10
@@ -78,7 +79,7 @@ class ProductLevelsView(ApiView):
 
 
 def _product(product_id: UUID) -> Product:
-    product: Product | None = Product.objects.filter(pk=product_id).first()
+    product: Product | None = Product.objects.with_brakes().filter(pk=product_id).first()
     if product is None:
         raise NotFound(f"There is no product {product_id}.")
     return product
@@ -204,7 +205,7 @@ class ProductsView(ApiView):
     @describe("listProducts", "List products", query=contract.ProductsQuery, answers={200: contract.ProductPageOut})
     def get(self, request: Request) -> HttpResponse:
         query = decode_query(request, contract.ProductsQuery)
-        found = Product.objects.all()
+        found = Product.objects.with_brakes()
         if query.sku is not None:
             found = found.filter(sku=query.sku)
         if query.search is not None:
@@ -255,7 +256,14 @@ def _product_out(product: Product) -> contract.ProductOut:
         barcode=product.barcode,
         is_active=product.is_active,
         listing_expires_at=product.listing_expires_at,
+        frozen=_freeze_out(product),
     )
+
+
+def _freeze_out(row: Freezable) -> contract.FreezeOut | None:
+    if not row.is_frozen or row.frozen_at is None:
+        return None
+    return contract.FreezeOut(reason=row.freeze_reason, since=row.frozen_at, until=row.frozen_until)
 
 
 def _put_product(saved: Saved) -> StoredAnswer:
@@ -267,7 +275,7 @@ class WarehousesView(ApiView):
 
     @describe("listWarehouses", "List warehouses", query=PageQuery, answers={200: contract.WarehousePageOut})
     def get(self, request: Request) -> HttpResponse:
-        found = Warehouse.objects.visible_to(self.asker(request).store_codes)
+        found = Warehouse.objects.with_brakes().visible_to(self.asker(request).store_codes)
         warehouses, following = _page(found, decode_query(request, PageQuery))
         return respond(contract.WarehousePageOut(items=[_warehouse_out(row) for row in warehouses], next=following))
 
@@ -280,7 +288,8 @@ class WarehouseView(ApiView):
 
     @describe("readWarehouse", "Read a warehouse", answers={200: contract.WarehouseOut, 404: Problem})
     def get(self, request: Request, warehouse_id: str) -> HttpResponse:
-        warehouse = Warehouse.objects.visible_to(self.asker(request).store_codes).filter(code=warehouse_id).first()
+        seen = Warehouse.objects.with_brakes().visible_to(self.asker(request).store_codes)
+        warehouse = seen.filter(code=warehouse_id).first()
         if warehouse is None:
             raise NotFound(f"There is no warehouse {warehouse_id}.")
         return respond(_warehouse_out(warehouse))
@@ -344,6 +353,7 @@ def _warehouse_out(warehouse: Warehouse) -> contract.WarehouseOut:
         contact_info=warehouse.contact_info,
         capabilities=warehouse.capabilities,
         is_active=warehouse.is_active,
+        frozen=_freeze_out(warehouse),
     )
 
 
@@ -356,7 +366,8 @@ class StoresView(ApiView):
 
     @describe("listStores", "List stores", query=PageQuery, answers={200: contract.StorePageOut})
     def get(self, request: Request) -> HttpResponse:
-        found = Store.objects.visible_to(self.asker(request).store_codes).prefetch_related("sources__warehouse")
+        found = Store.objects.with_brakes().visible_to(self.asker(request).store_codes)
+        found = found.prefetch_related("sources__warehouse")
         stores, following = _page(found, decode_query(request, PageQuery))
         return respond(contract.StorePageOut(items=[_store_out(row) for row in stores], next=following))
 
@@ -369,7 +380,7 @@ class StoreView(ApiView):
 
     @describe("readStore", "Read a store", answers={200: contract.StoreOut, 404: Problem})
     def get(self, request: Request, store_id: str) -> HttpResponse:
-        store = Store.objects.visible_to(self.asker(request).store_codes).filter(code=store_id).first()
+        store = Store.objects.with_brakes().visible_to(self.asker(request).store_codes).filter(code=store_id).first()
         if store is None:
             raise NotFound(f"There is no store {store_id}.")
         return respond(_store_out(store))
@@ -407,8 +418,115 @@ def _store_out(store: Store) -> contract.StoreOut:
             contract.SourceOut(warehouse_id=source.warehouse.code, priority=source.priority)
             for source in store.sources.all()
         ],
+        frozen=_freeze_out(store),
     )
 
 
 def _put_store(saved: Saved) -> StoredAnswer:
     return rendered(_store_out(saved.row), 201 if saved.is_new else 200)
+
+
+# --- brakes ----------------------------------------------------------------------------------------------------------
+
+
+class BrakeView(ApiView):
+    """Freezes something, or lifts that: one route each, for each kind of thing."""
+
+    allowed: ClassVar = {"POST": MANAGING}
+    for_all_stores: ClassVar = frozenset({"POST"})
+
+    def _freeze(self, request: Request, subject: Subject, render: Callable[[Saved], StoredAnswer]) -> HttpResponse:
+        body = decode(request, contract.FreezeIn)
+        until = as_utc(body.until, "/until")
+        claim = self.claim(request, render)
+        saved = brakes.freeze(self.asker(request), subject, reason=body.reason, until=until, claim=claim)
+        return answered(saved, render)
+
+    def _unfreeze(self, request: Request, subject: Subject, render: Callable[[Saved], StoredAnswer]) -> HttpResponse:
+        body = decode(request, contract.UnfreezeIn)
+        claim = self.claim(request, render)
+        return answered(brakes.unfreeze(self.asker(request), subject, reason=body.reason, claim=claim), render)
+
+
+class ProductFreezeView(BrakeView):
+    """Stops new holds of a product."""
+
+    @describe(
+        "freezeProduct",
+        "Freeze a product",
+        body=contract.FreezeIn,
+        answers={200: contract.ProductOut, 404: Problem},
+        idempotent=True,
+    )
+    def post(self, request: Request, product_id: UUID) -> HttpResponse:
+        return self._freeze(request, brakes.product(product_id), _put_product)
+
+
+class ProductUnfreezeView(BrakeView):
+    """Allows new holds of a product again."""
+
+    @describe(
+        "unfreezeProduct",
+        "Unfreeze a product",
+        body=contract.UnfreezeIn,
+        answers={200: contract.ProductOut, 404: Problem},
+        idempotent=True,
+    )
+    def post(self, request: Request, product_id: UUID) -> HttpResponse:
+        return self._unfreeze(request, brakes.product(product_id), _put_product)
+
+
+class WarehouseFreezeView(BrakeView):
+    """Stops new holds of a warehouse."""
+
+    @describe(
+        "freezeWarehouse",
+        "Freeze a warehouse",
+        body=contract.FreezeIn,
+        answers={200: contract.WarehouseOut, 404: Problem},
+        idempotent=True,
+    )
+    def post(self, request: Request, warehouse_id: str) -> HttpResponse:
+        return self._freeze(request, brakes.warehouse(warehouse_id), _put_warehouse)
+
+
+class WarehouseUnfreezeView(BrakeView):
+    """Allows new holds of a warehouse again."""
+
+    @describe(
+        "unfreezeWarehouse",
+        "Unfreeze a warehouse",
+        body=contract.UnfreezeIn,
+        answers={200: contract.WarehouseOut, 404: Problem},
+        idempotent=True,
+    )
+    def post(self, request: Request, warehouse_id: str) -> HttpResponse:
+        return self._unfreeze(request, brakes.warehouse(warehouse_id), _put_warehouse)
+
+
+class StoreFreezeView(BrakeView):
+    """Stops new holds of a store."""
+
+    @describe(
+        "freezeStore",
+        "Freeze a store",
+        body=contract.FreezeIn,
+        answers={200: contract.StoreOut, 404: Problem},
+        idempotent=True,
+    )
+    def post(self, request: Request, store_id: str) -> HttpResponse:
+        return self._freeze(request, brakes.store(store_id), _put_store)
+
+
+class StoreUnfreezeView(BrakeView):
+    """Allows new holds of a store again."""
+
+    @describe(
+        "unfreezeStore",
+        "Unfreeze a store",
+        body=contract.UnfreezeIn,
+        answers={200: contract.StoreOut, 404: Problem},
+        idempotent=True,
+    )
+    def post(self, request: Request, store_id: str) -> HttpResponse:
+        return self._unfreeze(request, brakes.store(store_id), _put_store)

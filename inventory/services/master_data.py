@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
-from django.db import IntegrityError, models, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from audit import idempotency
@@ -19,9 +19,9 @@ from inventory import transactions
 from inventory.catalogue import forget_catalogue
 from inventory.errors import SkuTaken, UnknownProduct, UnknownWarehouse, VersionConflict
 from inventory.locking import lock_levels, read_clock
-from inventory.models import Product, StockLevel, Store, StoreWarehouse, Warehouse
+from inventory.models import Freezable, Product, StockLevel, Store, StoreWarehouse, Warehouse
 
-M = TypeVar("M", bound=models.Model)
+M = TypeVar("M", bound=Freezable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ def put_product(
             taken = SkuTaken(f"Another product has the SKU {fields['sku']}.")
             raise SkuTaken(taken.detail, [taken.at("/sku")]) from error
 
-    return _claimed(claim, work)
+    return claimed(claim, work)
 
 
 def _check_parent(product_id: UUID, parent_id: UUID | None) -> None:
@@ -74,7 +74,7 @@ def _check_parent(product_id: UUID, parent_id: UUID | None) -> None:
 
 def put_warehouse(asker: Asker, code: str, *, claim: Claim | None, **fields: Any) -> Saved | StoredAnswer:
     """Create a warehouse or replace its fields. Raises Busy and the errors of claims."""
-    return _claimed(claim, lambda: _put(Warehouse, {"code": code}, fields, asker))
+    return claimed(claim, lambda: _put(Warehouse, {"code": code}, fields, asker))
 
 
 def put_store(
@@ -110,7 +110,7 @@ def put_store(
         )
         return saved
 
-    return _claimed(claim, work)
+    return claimed(claim, work)
 
 
 def set_level(
@@ -142,13 +142,16 @@ def set_level(
         record([Entry(asker, "inventory_level_changed", level.id, told)], now=read_clock())
         return Saved(StockLevel.objects.with_incoming().select_related("warehouse").get(pk=level.pk), is_new=False)
 
-    return _claimed(claim, work)
+    return claimed(claim, work)
 
 
-def _claimed(claim: Claim | None, work: Callable[[], Saved]) -> Saved | StoredAnswer:
-    """Do ``work`` in a transaction of its own, unless the claim has an answer already."""
+def claimed(claim: Claim | None, work: Callable[[], Saved]) -> Saved | StoredAnswer:
+    """Do ``work`` in a transaction of its own, unless the claim has an answer already, and forget the catalogue.
 
-    def claimed() -> Saved | StoredAnswer:
+    Raises what ``work`` raises, Busy and the errors of claims.
+    """
+
+    def once() -> Saved | StoredAnswer:
         verdict = idempotency.claim_all([claim])[0]
         if isinstance(verdict, DomainError):
             raise verdict
@@ -158,7 +161,7 @@ def _claimed(claim: Claim | None, work: Callable[[], Saved]) -> Saved | StoredAn
         idempotency.store_all([(claim, saved)], now=read_clock())
         return saved
 
-    saved = transactions.run(claimed, pipelined=False)
+    saved = transactions.run(once, pipelined=False)
     forget_catalogue()
     return saved
 
@@ -168,7 +171,7 @@ def _put(
 ) -> Saved:
     """Create the row or replace its fields, and record what changed."""
     now = read_clock()
-    manager: models.Manager[M] = model._default_manager
+    manager: Any = model._default_manager
     if hasattr(model, "updated_at"):
         fields = {**fields, "updated_at": now}
     row, is_new = manager.select_for_update(no_key=True).get_or_create(**key, defaults=fields)
@@ -179,4 +182,4 @@ def _put(
         row.save(update_fields=list(fields))
     action = f"inventory_{model._meta.model_name}_{'created' if is_new else 'changed'}"
     record([Entry(asker, action, row.pk, {**told, **(more or {})})], now=now)
-    return Saved(row, is_new)
+    return Saved(manager.with_brakes().get(pk=row.pk), is_new)

@@ -12,6 +12,7 @@ from audit.services import Asker
 from inventory import allocation
 from inventory.errors import UnknownStore
 from inventory.locking import read_clock
+from inventory.selling import PRODUCT_MAY_BE_SOLD, STORE_MAY_SELL, WAREHOUSE_MAY_SELL
 
 _SELLABLE: Final = """
 SELECT level.id, level.on_hand - level.reserved - level.min_stock_level + coalesce(due.quantity, 0), clock_timestamp()
@@ -75,11 +76,9 @@ class Availability(NamedTuple):
         return "INSUFFICIENT" if self.available else "OUT_OF_STOCK"
 
 
-_CHECK: Final = """
+_CHECK: Final = f"""
 SELECT store.code, warehouse.code, array_agg(asked.n::int), array_agg(product.parent_id),
-    array_agg(CASE WHEN product.is_active AND coalesce(parent.is_active, true)
-        AND coalesce(product.listing_expires_at > statement_timestamp(), true)
-        AND coalesce(parent.listing_expires_at > statement_timestamp(), true)
+    array_agg(CASE WHEN {STORE_MAY_SELL} AND {PRODUCT_MAY_BE_SOLD}
     THEN greatest(0, level.on_hand - level.reserved - level.min_stock_level + coalesce(due.quantity, 0)) ELSE 0 END)
 FROM inventory_store store
 LEFT JOIN (
@@ -88,14 +87,14 @@ LEFT JOIN (
 LEFT JOIN inventory_product parent ON parent.id = product.parent_id
 LEFT JOIN inventory_storewarehouse source ON source.store_id = store.id
 LEFT JOIN inventory_stocklevel level ON level.product_id = product.id AND level.warehouse_id = source.warehouse_id
-LEFT JOIN inventory_warehouse warehouse ON warehouse.id = level.warehouse_id AND warehouse.is_active
+LEFT JOIN inventory_warehouse warehouse ON warehouse.id = level.warehouse_id AND {WAREHOUSE_MAY_SELL}
 LEFT JOIN LATERAL (
     SELECT sum(item.quantity)::int AS quantity FROM reservations_reservationitem item
     WHERE item.level_id = level.id AND item.held_until <= statement_timestamp()
 ) due ON true
 WHERE CASE WHEN %s::text IS NULL THEN store.is_default ELSE store.code = %s::text END
 GROUP BY store.code, source.priority, warehouse.code ORDER BY source.priority, warehouse.code
-"""
+"""  # noqa: S608 - constants only
 """A row for each warehouse, and one without a code for what is in none. Products come back as their numbers in the
 request: looking up the ids again and again cost more than all the rest of a line.
 

@@ -93,7 +93,7 @@ def _replace(request: HoldRequest) -> Held:
     )
     live = [hold for hold in old if hold.is_active(levels.now)]
     kept, growth = _keep(wanted, [item for hold in live for item in hold.items], store)
-    sourcing.require_all_sellable(growth)
+    sourcing.require_all_sellable(growth, store)
     own = [(item.level_id, item.quantity) for hold in live for item in hold.items]
     sellable = levels.sellable([*own, *((item.level_id, -item.quantity) for item in kept)])
     try:

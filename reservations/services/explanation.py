@@ -15,6 +15,7 @@ from audit.services import Asker
 from inventory.errors import Archived
 from inventory.locking import read_clock
 from inventory.models import Product, StockLevel
+from inventory.selling import frozen
 from inventory.services.movements import MovementLine
 
 SHOWN_AT_MOST: Final = 50
@@ -137,7 +138,7 @@ _EXPLAIN: Final = f"""
 SELECT statement_timestamp(), product.id, product.parent_id, product.is_active AND coalesce(parent.is_active, true),
     least(product.listing_expires_at, parent.listing_expires_at), frozen.frozen_at, frozen.frozen_until,
     frozen.freeze_reason, warehouse.code, warehouse.name, warehouse.is_active,
-    warehouse.frozen_at IS NOT NULL AND coalesce(warehouse.frozen_until > statement_timestamp(), true),
+    {frozen("warehouse")},
     warehouse.frozen_until, warehouse.freeze_reason, level.on_hand, level.reserved, level.min_stock_level,
     active.holds, active.units, active_shown.shown, due.holds, due.units, due_shown.shown,
     incoming.units, incoming_shown.shown, moved.shown, alert.shown
@@ -147,7 +148,7 @@ LEFT JOIN inventory_product parent ON parent.id = product.parent_id
 LEFT JOIN LATERAL (
     SELECT * FROM (VALUES (product.frozen_at, product.frozen_until, product.freeze_reason),
         (parent.frozen_at, parent.frozen_until, parent.freeze_reason)) f (frozen_at, frozen_until, freeze_reason)
-    WHERE frozen_at IS NOT NULL AND coalesce(frozen_until > statement_timestamp(), true) LIMIT 1
+    WHERE {frozen("f")} LIMIT 1
 ) frozen ON true
 LEFT JOIN (inventory_stocklevel level JOIN inventory_warehouse warehouse ON warehouse.id = level.warehouse_id)
     ON level.product_id = product.id AND (%s::text IS NULL OR warehouse.code = %s::text)

@@ -79,8 +79,8 @@ def place_holds(requests: Sequence[HoldRequest], patience: Patience = PATIENT) -
 
     A refused request writes nothing. Errors among the outcomes: InsufficientStock with what was sellable,
     UnknownStore, UnknownProduct, UnknownWarehouse, WarehouseNotInStore, ProductInactive, ListingExpired,
-    WarehouseInactive, Invalid, TimeoutTooLong, IdempotencyKeyReused, IdempotencyInProgress. Raises Busy for the batch
-    as a whole.
+    WarehouseInactive, ProductFrozen, WarehouseFrozen, StoreFrozen, Invalid, TimeoutTooLong, IdempotencyKeyReused,
+    IdempotencyInProgress. Raises Busy for the batch as a whole.
 
     Locks: claims (never waiting), then all the levels that may serve the batch, once, by id.
     """
@@ -173,7 +173,7 @@ def _prepare(request: HoldRequest, catalogue: Catalogue) -> _Prepared | DomainEr
         store = catalogue.store_for(request.asker, request.store)
         lifetime = hold_lifetime(request.timeout_minutes, store)
         wanted = sourcing.resolve_lines(request.lines, store, catalogue)
-        sourcing.require_all_sellable(wanted)
+        sourcing.require_all_sellable(wanted, store)
     except DomainError as error:
         return error
     return _Prepared(request, store, lifetime, wanted)

@@ -56,7 +56,7 @@ def reacquired(
 ) -> Hold:
     """The new, consumed reservation that takes a dead one's place.
 
-    Raises InsufficientStock, ProductInactive, ListingExpired or WarehouseInactive.
+    Raises InsufficientStock and what ``sourcing.require_all_sellable`` raises.
     """
     return replace(
         hold,
@@ -77,10 +77,10 @@ def reacquired(
 
 def _choose(hold: Hold, catalogue: Catalogue, sellable: Mapping[UUID, int]) -> list[HeldItem]:
     store = catalogue.stores[hold.store]
-    closed = {source.id for source in store.sources if not source.is_active}
+    closed = {source.id: source for source in store.sources if not source.may_sell}
     moving = {item.stock_id for item in hold.items if item.warehouse_id in closed and not item.pinned}
     wanted = _wanted(hold, moving, closed, catalogue)
-    sourcing.require_all_sellable(wanted)
+    sourcing.require_all_sellable(wanted, store, store_pointer=_POINTER)
     try:
         return sourcing.choose_items(wanted, store, catalogue, sellable)
     except InsufficientStock as error:
@@ -89,7 +89,7 @@ def _choose(hold: Hold, catalogue: Catalogue, sellable: Mapping[UUID, int]) -> l
     return sourcing.choose_items(_wanted(hold, moving, closed, catalogue), store, catalogue, sellable)
 
 
-def _wanted(hold: Hold, moving: Collection[UUID], closed: Collection[UUID], catalogue: Catalogue) -> list[Wanted]:
+def _wanted(hold: Hold, moving: Collection[UUID], closed: Mapping[UUID, Source], catalogue: Catalogue) -> list[Wanted]:
     """The items where they were, but the sourced ones of ``moving`` products anew."""
     stay = [item for item in hold.items if item.pinned or item.stock_id not in moving]
     return [_same(item, closed, catalogue) for item in stay] + [
@@ -97,8 +97,8 @@ def _wanted(hold: Hold, moving: Collection[UUID], closed: Collection[UUID], cata
     ]
 
 
-def _same(item: HeldItem, closed: Collection[UUID], catalogue: Catalogue) -> Wanted:
-    source = Source(item.warehouse_id, item.warehouse, is_active=item.warehouse_id not in closed)
+def _same(item: HeldItem, closed: Mapping[UUID, Source], catalogue: Catalogue) -> Wanted:
+    source = closed.get(item.warehouse_id) or Source(item.warehouse_id, item.warehouse, is_active=True)
     return Wanted(_POINTER, catalogue.products[item.stock_id], source, item.quantity, item.unit_price)
 
 

@@ -88,8 +88,8 @@ def consume_hold(request: ConsumeRequest) -> Resolved | StoredAnswer:
     On hand and reserved both fall, with a SHIPMENT movement an item. The same order again gets the same answer.
 
     Raises ReservationNotFound, ReservationConsumed (by another order), ReservationReleased, ReservationExpired (with
-    a fault for every dead hold), with ``reacquire`` InsufficientStock, ProductInactive and ListingExpired;
-    IdempotencyKeyReused, IdempotencyInProgress, Busy. Locks: claim, the reservations by id, their levels by id.
+    a fault for every dead hold), with ``reacquire`` InsufficientStock and what ``sourcing.require_all_sellable``
+    raises; IdempotencyKeyReused, IdempotencyInProgress, Busy. Locks: claim, the reservations by id, their levels by id.
     """
     outcome: Resolved | StoredAnswer = raise_refusal(consume_holds([request])[0])
     return outcome

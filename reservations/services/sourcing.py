@@ -3,14 +3,14 @@
 Shared by holds, baskets, late payments and dry runs, so that all of them decide alike.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
 
 from audit.errors import DomainError, Fault, Invalid
 from inventory import allocation
-from inventory.catalogue import Catalogue, ProductFacts, Source, StoreFacts, require_sellable
+from inventory.catalogue import Catalogue, ProductFacts, Source, StoreFacts, require_open, require_sellable
 from inventory.errors import InsufficientStock, Shortage
 from reservations.services.documents import HeldItem
 
@@ -75,8 +75,13 @@ def resolve_lines(lines: Sequence[Line], store: StoreFacts, catalogue: Catalogue
     return list(wanted.values())
 
 
-def require_all_sellable(wanted: Iterable[Wanted]) -> None:
-    """Raise ProductInactive, ListingExpired or WarehouseInactive for lines that may not be held anew."""
+def require_all_sellable(wanted: Collection[Wanted], store: StoreFacts, *, store_pointer: str = "/storeId") -> None:
+    """Refuse lines that may not be held anew; ``store_pointer`` is what in the body names the store.
+
+    Raises StoreFrozen, ProductInactive, ListingExpired, ProductFrozen, WarehouseInactive or WarehouseFrozen.
+    """
+    if wanted:
+        require_open(store, store_pointer)
     problems: list[tuple[DomainError, Fault]] = []
     for want in wanted:
         try:
@@ -98,7 +103,7 @@ def candidate_levels(
     """The levels that may serve these lines, by (product, warehouse): to be locked before it is decided which do."""
     levels: dict[tuple[UUID, UUID], UUID] = {}
     for want in wanted:
-        for warehouse_id in [want.source.id] if want.source else store.active_sources:
+        for warehouse_id in [want.source.id] if want.source else store.selling_sources:
             key = (want.product.id, warehouse_id)
             if level_id := catalogue.levels.get(key):
                 levels[key] = level_id
@@ -117,7 +122,7 @@ def choose_items(
     ]
     candidates = candidate_levels(wanted, store, catalogue)
     stock = {key: sellable.get(level_id, 0) for key, level_id in candidates.items()}
-    chosen = allocation.allocate(demands, stock, store.active_sources)
+    chosen = allocation.allocate(demands, stock, store.selling_sources)
     shortages: list[Shortage] = []
     items: dict[UUID, HeldItem] = {}
     codes = {source.id: source.code for source in store.sources}

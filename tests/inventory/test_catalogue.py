@@ -50,7 +50,7 @@ def test_put_creates_and_then_replaces_a_product(api: Api) -> None:
         "listingExpiresAt": "2030-01-01T00:00:00Z",
     }
     made = read(api.put(path, full), 201)
-    assert made == {"productId": path.rpartition("/")[2], **full} == read(api.get(path))
+    assert made == {"productId": path.rpartition("/")[2], **full, "frozen": None} == read(api.get(path))
     replaced = read(api.put(path, {"sku": "S-2", "name": "Shirt"}))
     assert (replaced["sku"], replaced["barcode"], replaced["isActive"], replaced["listingExpiresAt"]) == (
         "S-2",
@@ -124,7 +124,7 @@ def test_put_creates_and_then_replaces_a_warehouse(api: Api) -> None:
     path = "/api/v1/warehouses/wh-7"
     more = {"contactInfo": {"mail": "a@b"}, "capabilities": {"cold": True}, "isActive": False}
     made = read(api.put(path, WAREHOUSE | more), 201)
-    assert made == {"warehouseId": "wh-7", **WAREHOUSE, **more} == read(api.get(path))
+    assert made == {"warehouseId": "wh-7", **WAREHOUSE, **more, "frozen": None} == read(api.get(path))
     replaced = read(api.put(path, WAREHOUSE))
     assert (replaced["contactInfo"], replaced["capabilities"], replaced["isActive"]) == (None, None, True)
 
@@ -149,7 +149,8 @@ def test_put_creates_and_then_replaces_a_store_and_its_sources(api: Api) -> None
     make_warehouse("wh-2")
     sources = [{"warehouseId": "wh-2", "priority": 1}, {"warehouseId": "wh-1", "priority": 5}]
     made = read(api.put("/api/v1/stores/s", {"name": "S", "warehouses": sources, "ttlMinutes": 7}), 201)
-    assert made == {"storeId": "s", "name": "S", "isDefault": True, "ttlMinutes": 7, "warehouses": sources}
+    expected = {"storeId": "s", "name": "S", "isDefault": True, "ttlMinutes": 7, "warehouses": sources, "frozen": None}
+    assert made == expected
     assert read(api.get("/api/v1/stores/s")) == made
     replaced = read(api.put("/api/v1/stores/s", {"name": "S", "warehouses": sources[:1]}))
     assert (replaced["warehouses"], replaced["ttlMinutes"], replaced["isDefault"]) == (sources[:1], None, True)

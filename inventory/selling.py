@@ -1,0 +1,31 @@
+"""What may be sold now, in SQL: said once, for every statement that asks (api.md, rule 1).
+
+Statements call the tables ``product``, ``parent`` (the product's, outer joined), ``warehouse`` and ``store``. "Now" is
+the beginning of the statement: a freeze ends by itself at ``frozen_until``, and so does a listing.
+"""
+
+from typing import Final
+
+
+def frozen(table: str) -> str:
+    """Whether a row of this table is frozen; false for one that isn't there."""
+    return f"({table}.frozen_at IS NOT NULL AND coalesce({table}.frozen_until > statement_timestamp(), true))"
+
+
+def freeze_of(*tables: str) -> str:
+    """Two columns: the reason of the first of these that is frozen, and until when. Null where none is."""
+    reasons = " ".join(f"WHEN {frozen(table)} THEN {table}.freeze_reason" for table in tables)
+    ends = " ".join(f"WHEN {frozen(table)} THEN {table}.frozen_until" for table in tables)
+    return f"CASE {reasons} END, CASE {ends} END"
+
+
+PRODUCT_IS_ACTIVE: Final = "(product.is_active AND coalesce(parent.is_active, true))"
+PRODUCT_IS_LISTED: Final = (
+    "(coalesce(product.listing_expires_at > statement_timestamp(), true)"
+    " AND coalesce(parent.listing_expires_at > statement_timestamp(), true))"
+)
+PRODUCT_MAY_BE_SOLD: Final = (
+    f"({PRODUCT_IS_ACTIVE} AND {PRODUCT_IS_LISTED} AND NOT {frozen('product')} AND NOT {frozen('parent')})"
+)
+WAREHOUSE_MAY_SELL: Final = f"(warehouse.is_active AND NOT {frozen('warehouse')})"
+STORE_MAY_SELL: Final = f"(NOT {frozen('store')})"
