@@ -26,7 +26,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.csrf import csrf_protect
 from unfold.admin import ModelAdmin, TabularInline
-from unfold.decorators import action
+from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextInputWidget
 
 from audit.context import request_id_of
@@ -154,6 +154,8 @@ class ConsoleAdmin(Reach, ModelAdmin):  # type: ignore[misc]
     paginator = Pages
     list_fullwidth = True
     compressed_fields = True
+    empty_hint: ClassVar[Any] = _("Nothing is here yet.")
+    """What to do where a list that nobody filters is empty."""
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -211,6 +213,12 @@ def staff_action(
     made: Callable[[F], F] = action(
         description=description, url_path=url_path, permissions=[permission], icon=icon or None, attrs=attributes
     )
+    return made
+
+
+def badge(description: Any, kinds: dict[str, str], *, ordering: str | None = None) -> Callable[[F], F]:
+    """A column of badges: its method returns (key, text); ``kinds`` says how each key looks, as in ``danger``."""
+    made: Callable[[F], F] = display(description=description, label=kinds, ordering=ordering)
     return made
 
 
