@@ -132,14 +132,14 @@ def _pipelined() -> Iterator[None]:
         return
     connection.ensure_connection()
     opened = connection.connection
-    connection.in_atomic_block = True
+    connection.in_atomic_block, connection.autocommit = True, False  # As Django sees it: rows may be locked.
     try:
         with connection.wrap_database_errors, opened.pipeline():
             _say(opened, "BEGIN")
             yield
             _say(opened, "COMMIT" if has_written.get() else "ROLLBACK")
     finally:
-        connection.in_atomic_block = False
+        connection.in_atomic_block, connection.autocommit = False, True
         if not opened.closed and opened.info.transaction_status != TransactionStatus.IDLE:
             with connection.wrap_database_errors:
                 opened.rollback()

@@ -2,8 +2,9 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import pytest
 
@@ -12,6 +13,7 @@ from inventory.errors import QuantityLimit
 from inventory.transactions import Patience
 from reservations.combining import Combiner
 
+R = TypeVar("R")
 PATIENCE = 10
 
 
@@ -193,6 +195,12 @@ def test_the_next_leads_when_a_leader_is_torn_away() -> None:
     assert combiner._free_leaders == 1
 
 
+def on_a_loop_of_its_own(work: Coroutine[Any, Any, R]) -> R:
+    """In a thread: this one may have a loop that a browser left running."""
+    with ThreadPoolExecutor(1) as threads:
+        return threads.submit(asyncio.run, work).result()
+
+
 def rested(combiner: Combiner[int]) -> None:
     """Wait until nobody leads any more."""
     for _ in range(PATIENCE * 200):
@@ -215,7 +223,7 @@ async def on_loop(combiner: Combiner[int], service: Service, *requests: int) -> 
 def test_requests_on_a_loop_share_the_next_batch_in_the_order_they_came() -> None:
     service = Service()
     combiner = Combiner(service, leaders=1)
-    first, second, refused, fourth = asyncio.run(on_loop(combiner, service, 1, 2, -3, 4))
+    first, second, refused, fourth = on_a_loop_of_its_own(on_loop(combiner, service, 1, 2, -3, 4))
     assert (first, second, fourth) == (1, 2, 4)
     assert isinstance(refused, QuantityLimit)
     assert service.batches == [[1], [2, -3, 4]]
@@ -230,7 +238,7 @@ def test_when_a_batch_fails_each_request_on_a_loop_runs_alone_in_a_thread(error:
 
     service = Service(fail)
     combiner = Combiner(service, leaders=1)
-    assert asyncio.run(on_loop(combiner, service, 1, 2, 3, 4)) == [1, 2, 3, 4]
+    assert on_a_loop_of_its_own(on_loop(combiner, service, 1, 2, 3, 4)) == [1, 2, 3, 4]
     assert {request for request, _ in service.alone} == {2, 3, 4}
     assert all(thread.startswith("alone") for _, thread in service.alone)
     rested(combiner)
@@ -250,7 +258,7 @@ def test_threads_and_loops_lead_for_each_other() -> None:
         service.gate.release(3)
         return [await asyncio.wait_for(on_loop, PATIENCE), await asyncio.to_thread(after.answer)]
 
-    assert asyncio.run(follow()) == [2, 3]
+    assert on_a_loop_of_its_own(follow()) == [2, 3]
     assert asker.answer() == 1
     assert service.batches == [[1], [2], [3]]
     rested(combiner)
@@ -268,4 +276,4 @@ def test_who_gives_up_waiting_on_a_loop_keeps_nobody_from_an_answer() -> None:
         service.gate.release(2)
         return await asyncio.wait_for(second, PATIENCE)
 
-    assert asyncio.run(give_up()) == 2
+    assert on_a_loop_of_its_own(give_up()) == 2
