@@ -172,6 +172,11 @@ class Dialog(Generic[R]):
             return redirect(self.way_back())
         return self.done(result)
 
+    @property
+    def address(self) -> str:
+        """Where the form is sent."""
+        return self.request.path
+
     def make_form(self, **arguments: Any) -> DialogForm:
         """The form; a subclass may limit its choices here."""
         return self.form_class(**arguments)

@@ -365,16 +365,25 @@ def expire_due(*, reason: str, now: datetime) -> None:
     write(_LET_GO_OF_DUE, [])
 
 
-def extend(hold: Hold) -> None:
-    """Write an active reservation's new ``expires_at`` and ``extended_at``: two statements. Requires its lock."""
-    write(
-        "UPDATE reservations_reservation SET expires_at = %s, extended_at = %s WHERE id = %s",
-        [hold.expires_at, hold.extended_at, hold.id],
-    )
-    write(
-        "UPDATE reservations_reservationitem SET held_until = %s WHERE reservation_id = %s",
-        [hold.expires_at, hold.id],
-    )
+_EXTEND: Final = """
+UPDATE reservations_reservation AS r SET expires_at = t.expires_at, extended_at = t.extended_at
+FROM unnest(%s::uuid[], %s::timestamptz[], %s::timestamptz[]) AS t (id, expires_at, extended_at)
+WHERE r.id = t.id
+"""
+
+_HOLD_LONGER: Final = """
+UPDATE reservations_reservationitem AS item SET held_until = t.expires_at
+FROM unnest(%s::uuid[], %s::timestamptz[]) AS t (id, expires_at)
+WHERE item.reservation_id = t.id
+"""
+
+
+def extend(holds: Sequence[Hold]) -> None:
+    """Write the new ``expires_at`` and ``extended_at`` of active reservations: two statements. Requires their locks."""
+    ids = columns.uuids(hold.id for hold in holds)
+    ends = columns.times(hold.expires_at for hold in holds)
+    write(_EXTEND, [ids, ends, columns.times(hold.extended_at for hold in holds)])
+    write(_HOLD_LONGER, [ids, ends])
 
 
 def rewrite(hold: Hold) -> None:

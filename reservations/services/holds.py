@@ -260,29 +260,57 @@ def extend_hold(request: ExtendRequest) -> Held | StoredAnswer:
     Raises ReservationNotFound, ReservationExpired (due is dead, api.md, rule 3), ReservationConsumed,
     ReservationReleased, AlreadyExtended, IdempotencyKeyReused, IdempotencyInProgress, Busy. Locks the reservation.
     """
-    return transactions.run(partial(_extend, request))
+    held: Held | StoredAnswer = raise_refusal(extend_holds([request])[0])
+    return held
 
 
-def _extend(request: ExtendRequest) -> Held | StoredAnswer:
-    verdict = idempotency.claim_all([request.claim])[0]
-    if isinstance(verdict, DomainError):
-        raise verdict
-    if verdict is not None:
-        return verdict
-    hold = visible(documents.lock_holds([request.reservation_id]).get(request.reservation_id), request.asker)
+def extend_holds(requests: Sequence[ExtendRequest]) -> list[Outcome]:
+    """``extend_hold`` for many requests, each decided on its own, in order, in one transaction. Raises Busy."""
+    return transactions.run(partial(_extend_all, requests))
+
+
+def _extend_all(requests: Sequence[ExtendRequest]) -> list[Outcome]:
+    verdicts = idempotency.claim_all([request.claim for request in requests])
+    open_requests = [request for request, verdict in zip(requests, verdicts, strict=True) if verdict is None]
+    known = documents.lock_holds({request.reservation_id for request in open_requests})
     now = read_clock()
+    decided: list[Outcome] = []
+    entries: list[Entry] = []
+    for request in open_requests:
+        try:
+            before = visible(known.get(request.reservation_id), request.asker)
+            extended = _extended(before, request.minutes, now)
+        except DomainError as error:
+            decided.append(error)
+            continue
+        known[before.id] = extended
+        changes = {"expiresAt": [before.expires_at, extended.expires_at]}
+        entries.append(Entry(request.asker, "inventory_reservation_extended", before.id, changes, store=before.store))
+        decided.append(Held(extended, now, is_new=False))
+    _write_extended(open_requests, decided, entries, now)
+    outcomes = iter(decided)
+    return [verdict or next(outcomes) for verdict in verdicts]
+
+
+def _extended(hold: Hold, minutes: int, now: datetime) -> Hold:
     require_active(hold, now)
     if hold.extended_at is not None:
         raise AlreadyExtended(f"{hold.public_id} was extended before, and a hold is extended once.")
-    extended = replace(hold, expires_at=hold.expires_at + timedelta(minutes=request.minutes), extended_at=now)
-    held = Held(extended, now, is_new=False)
-    changes = {"expiresAt": [hold.expires_at, extended.expires_at]}
+    return replace(hold, expires_at=hold.expires_at + timedelta(minutes=minutes), extended_at=now)
+
+
+def _write_extended(
+    requests: Sequence[ExtendRequest], outcomes: Sequence[Outcome], entries: Sequence[Entry], now: datetime
+) -> None:
+    made = [(request, held) for request, held in zip(requests, outcomes, strict=True) if isinstance(held, Held)]
+    if not made:
+        return
+    extended = [held.hold for _, held in made]
     with one_statement():
         documents.extend(extended)
-        record([Entry(request.asker, "inventory_reservation_extended", hold.id, changes, store=hold.store)], now=now)
-        publish([Event("InventoryExtendedEvent", hold.public_id, _with_expiry(extended))], now=now)
-        idempotency.store_all([(request.claim, held)], now=now)
-    return held
+        record(entries, now=now)
+        publish([Event("InventoryExtendedEvent", hold.public_id, _with_expiry(hold)) for hold in extended], now=now)
+        idempotency.store_all(((request.claim, held) for request, held in made), now=now)
 
 
 def _with_expiry(hold: Hold) -> dict[str, Any]:
