@@ -55,7 +55,7 @@ class PageQuery(Body, kw_only=True):
 
 
 class Fault(Answer, kw_only=True):
-    """One thing that was wrong. A shortage also says what was short, a freeze why and until when."""
+    """One thing that was wrong, with what a program needs to mend it: a shortage says what was short."""
 
     pointer: Annotated[str, Meta(description="JSON pointer into the body, or ?name for a query parameter.")]
     code: str
@@ -68,6 +68,9 @@ class Fault(Answer, kw_only=True):
     in_transit: int | UnsetType = UNSET
     reservation_id: str | UnsetType = UNSET
     count_id: str | UnsetType = UNSET
+    limit: int | UnsetType = UNSET
+    held: int | UnsetType = UNSET
+    window_minutes: int | UnsetType = UNSET
     reason: str | UnsetType = UNSET
     until: datetime | None | UnsetType = UNSET
 

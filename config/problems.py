@@ -72,6 +72,7 @@ DOMAIN_STATUS: Final[dict[type[DomainError], tuple[int, str]]] = {
     holds.ReservationReleased: (409, "The reservation was released"),
     holds.ReservationConsumed: (409, "The reservation was consumed"),
     holds.AlreadyExtended: (409, "The reservation was extended before"),
+    holds.HoldLimitExceeded: (409, "Over a limit of the shopper"),
     holds.HoldNotInTheWay: (409, "The reservation is not in the way"),
     holds.ReservedUnexplained: (409, "Reserved doesn't agree with the holds"),
     holds.IncidentResolved: (409, "The incident was resolved"),

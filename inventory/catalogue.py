@@ -2,8 +2,8 @@
 
 Two reads for a whole batch, without locks: whatever depends on stock is decided later, under the levels' locks. What
 was read is remembered for ``CATALOGUE_CACHE_SECONDS``, for those who ask again under the locks whether it may be sold
-(``locking.lock_sellable_levels``): a store's warehouses, their order, its hold time and whether it is frozen, and a
-product's levels.
+(``locking.lock_sellable_levels``): a store's warehouses, their order, its hold time, its limits and whether it is
+frozen, and a product's limit and levels.
 """
 
 import time
@@ -52,13 +52,20 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class StoreFacts:
-    """A store and its warehouses, the preferred first. ``freeze`` is set while it is frozen."""
+    """A store and its warehouses, the preferred first. ``freeze`` is set while it is frozen.
+
+    A shopper holds at most ``max_units`` of a product at a time, and opens at most ``max_holds`` holds within
+    ``hold_window_minutes``; None for no limit.
+    """
 
     id: UUID
     code: str
     ttl_minutes: int | None
     is_default: bool
     freeze: Freeze | None
+    max_units: int | None
+    max_holds: int | None
+    hold_window_minutes: int | None
     sources: tuple[Source, ...]
 
     @property
@@ -83,13 +90,18 @@ class StoreFacts:
 
 @dataclass(frozen=True, slots=True)
 class ProductFacts:
-    """A product (or variant) and whether it may be sold now. A variant follows its parent, too."""
+    """A product (or variant) and whether it may be sold now. A variant follows its parent, too.
+
+    A shopper holds at most ``max_units`` of it at a time, with its variants, and ``parent_max_units`` of its parent's.
+    """
 
     id: UUID
     parent_id: UUID | None
     is_active: bool
     is_listed: bool
     freeze: Freeze | None
+    max_units: int | None
+    parent_max_units: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +163,7 @@ def require_open(store: StoreFacts, pointer: str) -> None:
 
 _STORES: Final = f"""
 SELECT store.id, store.code, store.ttl_minutes, store.is_default, {freeze_of("store")},
+    store.max_units_per_customer, store.max_holds_per_customer, store.hold_window_minutes,
     warehouse.id, warehouse.code, warehouse.is_active, {freeze_of("warehouse")}
 FROM inventory_store store
 LEFT JOIN inventory_storewarehouse source ON source.store_id = store.id
@@ -161,7 +174,7 @@ ORDER BY store.id, source.priority, warehouse.code
 
 _PRODUCTS: Final = f"""
 SELECT level.warehouse_id, level.id, product.id, product.parent_id, {PRODUCT_IS_ACTIVE}, {PRODUCT_IS_LISTED},
-    {freeze_of("product", "parent")}
+    product.max_units_per_customer, parent.max_units_per_customer, {freeze_of("product", "parent")}
 FROM inventory_product product
 LEFT JOIN inventory_product parent ON parent.id = product.parent_id
 LEFT JOIN inventory_stocklevel level ON level.product_id = product.id
@@ -174,11 +187,21 @@ def _stores(rows: Iterable[tuple[Any, ...]]) -> dict[str, StoreFacts]:
     sources: dict[str, list[Source]] = {}
     for row in rows:
         of_store = sources.setdefault(row[1], [])
-        id_, code, is_active, reason, until = row[6:]
+        id_, code, is_active, reason, until = row[9:]
         if id_ is not None:
             of_store.append(Source(id_, code, is_active, _freeze(reason, until)))
     return {
-        row[1]: StoreFacts(row[0], row[1], row[2], row[3], _freeze(row[4], row[5]), tuple(sources[row[1]]))
+        row[1]: StoreFacts(
+            id=row[0],
+            code=row[1],
+            ttl_minutes=row[2],
+            is_default=row[3],
+            freeze=_freeze(row[4], row[5]),
+            max_units=row[6],
+            max_holds=row[7],
+            hold_window_minutes=row[8],
+            sources=tuple(sources[row[1]]),
+        )
         for row in rows
     }
 
@@ -258,10 +281,10 @@ def read_catalogue(askers_and_stores: Iterable[tuple[Asker, str | None]], produc
         rows = of_products.fetchall()
     products: dict[UUID, _Product] = {}
     for row in rows:
-        warehouse_id, level_id, product_id, parent_id, is_active, is_listed, reason, until = row
+        warehouse_id, level_id, product_id, parent_id, is_active, is_listed, most, most_of_parent, *freeze = row
         product = products.get(product_id)
         if product is None:
-            facts = ProductFacts(product_id, parent_id, is_active, is_listed, _freeze(reason, until))
+            facts = ProductFacts(product_id, parent_id, is_active, is_listed, _freeze(*freeze), most, most_of_parent)
             product = products[product_id] = _Product(facts, {})
         if level_id is not None:
             product.levels[warehouse_id] = level_id

@@ -71,7 +71,8 @@ def _positive_or_none(name: str, *fields: str) -> models.CheckConstraint:
 class Product(Freezable):
     """What is sold. A variant is a product with a parent; a variant has no variants of its own.
 
-    ``max_units_per_customer`` is the most units that one customer or cart may hold at a time.
+    ``max_units_per_customer`` is the most units that one customer or cart of a store may hold at a time, variants
+    together.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7)
@@ -134,8 +135,8 @@ class Warehouse(Freezable):
 class Store(Freezable):
     """A shop: the warehouses it sells from, in order, and how long its holds live.
 
-    ``max_units_per_customer`` is the most units, of all products together, that one customer or cart may hold at a
-    time; ``max_holds_per_customer`` the most holds that a customer may open within ``hold_window_minutes``.
+    ``max_units_per_customer`` is the most units of one product or variant that one customer or cart may hold at a time;
+    ``max_holds_per_customer`` the most holds that a customer or cart may open within ``hold_window_minutes``.
 
     Stores are never deleted (a trigger), so that reservations need no foreign-key check on their hot path: with one,
     every hold of a store would lock the same row of this table.

@@ -27,6 +27,10 @@ class TimeoutTooLong(DomainError):
     """A hold may not live that long. Never clamped: a shopper must not be told a time that isn't kept."""
 
 
+class HoldLimitExceeded(DomainError):
+    """The shopper would hold more units of a product, or have opened more holds, than store or product allow."""
+
+
 class HoldNotInTheWay(DomainError):
     """A reservation that staff chose to break holds nothing of what is missing."""
 

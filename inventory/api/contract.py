@@ -26,6 +26,13 @@ StoreMinutes = Annotated[int, Meta(ge=1, le=60, description="How long the store'
 EndOfFreeze = Annotated[
     datetime, Meta(tz=True, description="When it ends by itself; without it, when somebody lifts it.")
 ]
+MostUnits = Annotated[
+    int, Meta(ge=1, le=2_000_000_000, description="The most units that one customer or cart may hold at a time.")
+]
+MostHolds = Annotated[
+    int, Meta(ge=1, le=1_000_000, description="The most holds that one customer or cart may open in the window.")
+]
+WindowMinutes = Annotated[int, Meta(ge=1, le=10_080, description="The window of maxHoldsPerCustomer, in minutes.")]
 AdjustmentType = Literal["RECEIPT", "SHIPMENT", "ADJUSTMENT", "RETURN"]
 WarehouseType = Literal["MAIN", "SECONDARY", "DROPSHIP"]
 
@@ -218,6 +225,7 @@ class ProductIn(Body, kw_only=True):
     barcode: Barcode = ""
     is_active: bool = True
     listing_expires_at: Annotated[datetime, Meta(tz=True)] | None = None
+    max_units_per_customer: MostUnits | None = None
 
 
 class ProductOut(Answer, kw_only=True):
@@ -230,6 +238,7 @@ class ProductOut(Answer, kw_only=True):
     barcode: str
     is_active: bool
     listing_expires_at: datetime | None
+    max_units_per_customer: int | None
     frozen: Annotated[FreezeOut | None, Meta(description="A variant also follows its parent's.")]
 
 
@@ -284,6 +293,9 @@ class StoreIn(Body, kw_only=True):
     name: Name
     warehouses: Annotated[list[SourceIn], Meta(max_length=200)]
     ttl_minutes: StoreMinutes | None = None
+    max_units_per_customer: MostUnits | None = None
+    max_holds_per_customer: MostHolds | None = None
+    hold_window_minutes: WindowMinutes | None = None
 
 
 class SourceOut(Answer, kw_only=True):
@@ -301,6 +313,9 @@ class StoreOut(Answer, kw_only=True):
     is_default: bool
     ttl_minutes: int | None
     warehouses: list[SourceOut]
+    max_units_per_customer: int | None
+    max_holds_per_customer: int | None
+    hold_window_minutes: int | None
     frozen: FreezeOut | None
 
 

@@ -243,6 +243,7 @@ class ProductView(ApiView):
             barcode=body.barcode,
             is_active=body.is_active,
             listing_expires_at=as_utc(body.listing_expires_at, "/listingExpiresAt"),
+            max_units_per_customer=body.max_units_per_customer,
         )
         return answered(saved, _put_product)
 
@@ -256,6 +257,7 @@ def _product_out(product: Product) -> contract.ProductOut:
         barcode=product.barcode,
         is_active=product.is_active,
         listing_expires_at=product.listing_expires_at,
+        max_units_per_customer=product.max_units_per_customer,
         frozen=_freeze_out(product),
     )
 
@@ -404,6 +406,9 @@ class StoreView(ApiView):
             ttl_minutes=body.ttl_minutes,
             priorities=priorities,
             claim=self.claim(request, _put_store),
+            max_units_per_customer=body.max_units_per_customer,
+            max_holds_per_customer=body.max_holds_per_customer,
+            hold_window_minutes=body.hold_window_minutes,
         )
         return answered(saved, _put_store)
 
@@ -418,6 +423,9 @@ def _store_out(store: Store) -> contract.StoreOut:
             contract.SourceOut(warehouse_id=source.warehouse.code, priority=source.priority)
             for source in store.sources.all()
         ],
+        max_units_per_customer=store.max_units_per_customer,
+        max_holds_per_customer=store.max_holds_per_customer,
+        hold_window_minutes=store.hold_window_minutes,
         frozen=_freeze_out(store),
     )
 

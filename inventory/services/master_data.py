@@ -85,11 +85,17 @@ def put_store(
     ttl_minutes: int | None,
     priorities: Mapping[str, int],
     claim: Claim | None,
+    **limits: int | None,
 ) -> Saved | StoredAnswer:
     """Create a store or replace its fields and its warehouses (code -> priority). The first store is the default one.
 
-    Raises UnknownWarehouse, Busy and the errors of claims.
+    ``limits`` are those of the model; what is left out stays. Raises Invalid (holds without a window, or a window
+    without holds), UnknownWarehouse, Busy and the errors of claims.
     """
+
+    if (limits.get("max_holds_per_customer") is None) != (limits.get("hold_window_minutes") is None):
+        fault = Fault("/holdWindowMinutes", Invalid.code, "both, or neither")
+        raise Invalid("A limit of holds and its window go together.", [fault])
 
     def work() -> Saved:
         warehouses = dict(Warehouse.objects.filter(code__in=priorities).values_list("code", "id"))
@@ -99,7 +105,9 @@ def put_store(
                 for code in unknown
             ]
             raise UnknownWarehouse(f"There is no warehouse {unknown[0]}.", faults)
-        saved = _put(Store, {"code": code}, {"name": name, "ttl_minutes": ttl_minutes}, asker, dict(priorities))
+        saved = _put(
+            Store, {"code": code}, {"name": name, "ttl_minutes": ttl_minutes, **limits}, asker, dict(priorities)
+        )
         if saved.is_new and not Store.objects.filter(is_default=True).exists():
             Store.objects.filter(pk=saved.row.pk).update(is_default=True)
             saved.row.is_default = True

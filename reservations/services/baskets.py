@@ -11,10 +11,12 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import BooleanField, ExpressionWrapper, Q
+from django.db.models.functions import Now
 
 from audit import idempotency
 from audit.errors import DomainError
-from audit.idempotency import StoredAnswer, advisory_lock
+from audit.idempotency import StoredAnswer
 from audit.services import Entry, publish, record
 from audit.statements import one_statement
 from inventory import transactions
@@ -23,7 +25,7 @@ from inventory.errors import InsufficientStock
 from inventory.locking import LockedLevels, lock_levels
 from inventory.services.ledger import Ledger
 from reservations.models import Reservation
-from reservations.services import documents, expiry, sourcing
+from reservations.services import documents, expiry, limits, sourcing
 from reservations.services.documents import HeldItem, Hold, Status
 from reservations.services.holds import (
     Held,
@@ -42,7 +44,8 @@ def put_basket(request: HoldRequest) -> Held | StoredAnswer:
     """Make the cart's hold in the store exactly the request's lines; ``cart_id`` is set.
 
     ``timeout_minutes`` counts only where the cart holds nothing yet. Raises what ``place_hold`` raises; the old hold is
-    untouched then. Locks: claim, the cart, its reservations by id, all levels concerned by id.
+    untouched then. Limits are checked of what grows. Locks: claim, the cart, where a limit is set its customer, its
+    reservations by id, all levels concerned by id.
     """
     held: Held | StoredAnswer = raise_refusal(expiry.with_due_holds_freed(_put, [request])[0])
     return held
@@ -76,7 +79,7 @@ def _put(requests: Sequence[HoldRequest]) -> list[Outcome]:
 def _lock_cart(cart_id: str) -> None:
     """Wait for the cart: two baskets of one cart are put one after the other."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [advisory_lock("cart", cart_id)])
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [limits.cart_lock(cart_id)])
 
 
 def _replace(request: HoldRequest) -> Held:
@@ -86,7 +89,11 @@ def _replace(request: HoldRequest) -> Held:
     store = catalogue.store_for(request.asker, request.store)
     lifetime = hold_lifetime(request.timeout_minutes, store)
     wanted = sourcing.resolve_lines(request.lines, store, catalogue)
-    old = _lock_active(str(request.cart_id), store)
+    ids, customer_id = _find_active(str(request.cart_id), store)
+    shopper = limits.Shopper(store.id, request.customer_id or customer_id, request.cart_id, None)
+    asked = limits.asked(shopper, store, wanted)
+    allowances = limits.lock_allowances([asked] if asked else [], without=ids)
+    old = _lock_active(ids)
     levels = lock_levels(
         set(sourcing.candidate_levels(wanted, store, catalogue).values())
         | {item.level_id for hold in old for item in hold.items}
@@ -94,6 +101,8 @@ def _replace(request: HoldRequest) -> Held:
     live = [hold for hold in old if hold.is_active(levels.now)]
     kept, growth = _keep(wanted, [item for hold in live for item in hold.items], store)
     sourcing.require_all_sellable(growth, store)
+    if asked and growth:
+        allowances.require(asked, growing={want.product.id for want in growth}, opens=not live)
     own = [(item.level_id, item.quantity) for hold in live for item in hold.items]
     sellable = levels.sellable([*own, *((item.level_id, -item.quantity) for item in kept)])
     try:
@@ -104,10 +113,17 @@ def _replace(request: HoldRequest) -> Held:
     return basket.write(_sum(kept, grown), store, lifetime)
 
 
-def _lock_active(cart_id: str, store: StoreFacts) -> list[Hold]:
-    """The cart's ACTIVE reservations in the store, locked, the oldest first."""
-    ids = Reservation.objects.filter(cart_id=cart_id, store=store.id, status=Status.ACTIVE).values_list("id", flat=True)
-    holds = documents.lock_holds(list(ids)).values()
+def _find_active(cart_id: str, store: StoreFacts) -> tuple[list[UUID], str | None]:
+    """The cart's ACTIVE reservations in the store, and whose the oldest is that isn't due."""
+    found = Reservation.objects.filter(cart_id=cart_id, store=store.id, status=Status.ACTIVE)
+    is_live = ExpressionWrapper(Q(expires_at__gt=Now()), output_field=BooleanField())
+    rows = list(found.order_by("created_at", "id").values_list("id", "customer_id", is_live))
+    return [id_ for id_, *_ in rows], next((customer_id for _, customer_id, live in rows if live), None)
+
+
+def _lock_active(ids: Sequence[UUID]) -> list[Hold]:
+    """Those of these reservations that are ACTIVE, locked, the oldest first."""
+    holds = documents.lock_holds(ids).values()
     return sorted((h for h in holds if h.status == Status.ACTIVE), key=lambda hold: (hold.created_at, hold.id))
 
 

@@ -23,13 +23,14 @@ from inventory.services.ledger import Ledger
 from inventory.transactions import PATIENT, Patience
 from reservations.errors import (
     AlreadyExtended,
+    HoldLimitExceeded,
     ReservationConsumed,
     ReservationExpired,
     ReservationNotFound,
     ReservationReleased,
     TimeoutTooLong,
 )
-from reservations.services import availability, documents, expiry, sourcing
+from reservations.services import availability, documents, expiry, limits, sourcing
 from reservations.services.documents import Hold, Status
 from reservations.services.sourcing import Line, Wanted
 
@@ -72,6 +73,8 @@ class _Prepared:
     store: StoreFacts
     lifetime: timedelta
     wanted: list[Wanted]
+    asked: limits.Asked | None
+    """What is to be checked against limits, if one is set."""
 
 
 def place_holds(requests: Sequence[HoldRequest], patience: Patience = PATIENT) -> list[Outcome]:
@@ -79,10 +82,11 @@ def place_holds(requests: Sequence[HoldRequest], patience: Patience = PATIENT) -
 
     A refused request writes nothing. Errors among the outcomes: InsufficientStock with what was sellable,
     UnknownStore, UnknownProduct, UnknownWarehouse, WarehouseNotInStore, ProductInactive, ListingExpired,
-    WarehouseInactive, ProductFrozen, WarehouseFrozen, StoreFrozen, Invalid, TimeoutTooLong, IdempotencyKeyReused,
-    IdempotencyInProgress. Raises Busy for the batch as a whole.
+    WarehouseInactive, ProductFrozen, WarehouseFrozen, StoreFrozen, HoldLimitExceeded, Invalid, TimeoutTooLong,
+    IdempotencyKeyReused, IdempotencyInProgress. Raises Busy for the batch as a whole.
 
-    Locks: claims (never waiting), then all the levels that may serve the batch, once, by id.
+    Locks: claims (never waiting), where a limit is set the shoppers (``limits.lock_allowances``), then all the levels
+    that may serve the batch, once, by id.
     """
     try:
         return expiry.with_due_holds_freed(hold_all, requests, patience)
@@ -115,12 +119,13 @@ def hold_all(requests: Sequence[HoldRequest]) -> list[Outcome]:
         candidates: set[UUID] = set()
         for plan in plans.values():
             candidates.update(sourcing.candidate_levels(plan.wanted, plan.store, catalogue).values())
+        allowances = limits.lock_allowances([plan.asked for plan in plans.values() if plan.asked])
         levels = lock_sellable_levels(candidates) if is_recalled and candidates else lock_levels(candidates)
         if levels is None:
             raise _CatalogueChanged
         ledger = Ledger(levels)
         for id_, plan in plans.items():
-            outcomes[id_] = _decide(plan, catalogue, levels, ledger)
+            outcomes[id_] = _decide(plan, catalogue, levels, ledger, allowances)
         _write(open_requests, outcomes, ledger, levels.now)
     outcomes |= {id_: plan for id_, plan in prepared.items() if isinstance(plan, DomainError)}
     return [verdict or outcomes[request.id] for request, verdict in zip(requests, verdicts, strict=True)]
@@ -150,6 +155,8 @@ def plan_hold(request: HoldRequest) -> Held:
     """
     catalogue = _catalogue([request])
     plan = raise_refusal(_prepare(request, catalogue))
+    if plan.asked:
+        limits.read_allowances([plan.asked]).require(plan.asked)
     candidates = sourcing.candidate_levels(plan.wanted, plan.store, catalogue).values()
     now, sellable = availability.read_sellable(candidates)
     return Held(_new_hold(plan, catalogue, sellable, now), now)
@@ -176,7 +183,8 @@ def _prepare(request: HoldRequest, catalogue: Catalogue) -> _Prepared | DomainEr
         sourcing.require_all_sellable(wanted, store)
     except DomainError as error:
         return error
-    return _Prepared(request, store, lifetime, wanted)
+    shopper = limits.Shopper(store.id, request.customer_id, request.cart_id, request.order_id)
+    return _Prepared(request, store, lifetime, wanted, limits.asked(shopper, store, wanted))
 
 
 def hold_lifetime(timeout_minutes: int | None, store: StoreFacts) -> timedelta:
@@ -188,11 +196,17 @@ def hold_lifetime(timeout_minutes: int | None, store: StoreFacts) -> timedelta:
     return timedelta(minutes=minutes)
 
 
-def _decide(plan: _Prepared, catalogue: Catalogue, levels: LockedLevels, ledger: Ledger) -> Outcome:
+def _decide(
+    plan: _Prepared, catalogue: Catalogue, levels: LockedLevels, ledger: Ledger, allowances: limits.Allowances
+) -> Outcome:
     try:
+        if plan.asked:
+            allowances.require(plan.asked)
         hold = _new_hold(plan, catalogue, levels.sellable(), levels.now)
-    except InsufficientStock as error:
+    except (InsufficientStock, HoldLimitExceeded) as error:
         return error
+    if plan.asked:
+        allowances.take(plan.asked)
     for item in hold.items:
         ledger.reserve(item.level_id, item.quantity)
     return Held(hold, levels.now)

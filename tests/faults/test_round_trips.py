@@ -9,7 +9,7 @@ from django.db import connection
 from uuid_utils.compat import uuid7
 
 from audit.idempotency import Claim, StoredAnswer
-from inventory.models import StockLevel
+from inventory.models import StockLevel, Store
 from reservations.services.documents import Hold
 from reservations.services.expiry import expire_due_holds
 from reservations.services.holds import ExtendRequest, Held, extend_hold, place_holds
@@ -57,6 +57,7 @@ def key() -> Claim:
     [
         ("reserve", 2),  # Lock; write and commit.
         ("reserve with keys", 3),  # Claims come before the lock.
+        ("reserve with limits", 3),  # So do shoppers, and what they hold.
         ("consume", 3),  # Reservations and their items; levels; write and commit.
         ("release", 3),
         ("extend", 3),  # The clock instead of levels.
@@ -65,10 +66,12 @@ def key() -> Claim:
 )
 def test_a_command_takes_so_many_round_trips_for_one_or_for_many(proxy: Proxy, verb: str, most: int) -> None:
     level = make_level(10_000)
+    if verb.endswith("limits"):
+        Store.objects.update(max_units_per_customer=100, max_holds_per_customer=100, hold_window_minutes=60)
 
     def prepare(count: int) -> Callable[[], Any]:
         match verb:
-            case "reserve" | "reserve with keys":
+            case "reserve" | "reserve with keys" | "reserve with limits":
                 keys = [key() if verb.endswith("keys") else None for _ in range(count)]
                 requests = [hold_request((level, 1), claim=each) for each in keys]
                 return lambda: all(isinstance(outcome, Held) for outcome in place_holds(requests))

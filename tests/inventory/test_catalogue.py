@@ -48,6 +48,7 @@ def test_put_creates_and_then_replaces_a_product(api: Api) -> None:
         "barcode": "123",
         "isActive": False,
         "listingExpiresAt": "2030-01-01T00:00:00Z",
+        "maxUnitsPerCustomer": 3,
     }
     made = read(api.put(path, full), 201)
     assert made == {"productId": path.rpartition("/")[2], **full, "frozen": None} == read(api.get(path))
@@ -58,6 +59,7 @@ def test_put_creates_and_then_replaces_a_product(api: Api) -> None:
         True,
         None,
     )
+    assert replaced["maxUnitsPerCustomer"] is None
     assert [entry.action for entry in (*recorded("inventory_product_created"), *recorded("inventory_product_changed"))]
     assert recorded("inventory_product_changed")[0].changes["sku"] == "S-2"
 
@@ -148,12 +150,21 @@ def test_put_creates_and_then_replaces_a_store_and_its_sources(api: Api) -> None
     make_warehouse("wh-1")
     make_warehouse("wh-2")
     sources = [{"warehouseId": "wh-2", "priority": 1}, {"warehouseId": "wh-1", "priority": 5}]
-    made = read(api.put("/api/v1/stores/s", {"name": "S", "warehouses": sources, "ttlMinutes": 7}), 201)
-    expected = {"storeId": "s", "name": "S", "isDefault": True, "ttlMinutes": 7, "warehouses": sources, "frozen": None}
-    assert made == expected
+    limits = {"maxUnitsPerCustomer": 3, "maxHoldsPerCustomer": 10, "holdWindowMinutes": 60}
+    full = {"name": "S", "warehouses": sources, "ttlMinutes": 7, **limits}
+    made = read(api.put("/api/v1/stores/s", full), 201)
+    assert made == {"storeId": "s", "isDefault": True, **full, "frozen": None}
     assert read(api.get("/api/v1/stores/s")) == made
     replaced = read(api.put("/api/v1/stores/s", {"name": "S", "warehouses": sources[:1]}))
     assert (replaced["warehouses"], replaced["ttlMinutes"], replaced["isDefault"]) == (sources[:1], None, True)
+    assert [replaced[name] for name in limits] == [None] * 3
+
+
+@pytest.mark.parametrize("limits", [{"maxHoldsPerCustomer": 10}, {"holdWindowMinutes": 60}])
+def test_a_limit_of_holds_has_a_window(api: Api, limits: dict[str, int]) -> None:
+    document = read(api.put("/api/v1/stores/s", {"name": "n", "warehouses": [], **limits}), 400)
+    assert (document["code"], document["errors"][0]["pointer"]) == ("invalid", "/holdWindowMinutes")
+    assert not Store.objects.exists()
 
 
 def test_the_first_store_is_the_default_and_stays_it(api: Api) -> None:

@@ -9,7 +9,8 @@ from django.db import connection
 from uuid_utils.compat import uuid7
 
 from audit.idempotency import Claim, StoredAnswer
-from inventory.models import Product, StockLevel
+from inventory.catalogue import forget_catalogue
+from inventory.models import Product, StockLevel, Store
 from inventory.services.adjustments import Adjustment, AdjustRequest, apply_adjustments
 from reservations.services.baskets import put_basket
 from reservations.services.holds import Held, HoldRequest, place_holds
@@ -80,6 +81,38 @@ def test_a_batch_of_1_or_32_holds_is_the_same_statements(levels: list[StockLevel
     assert place(1) == place(32)
     # Catalogue and stores, one lock, two for the documents, one each for counters, audit and outbox; three for keys.
     assert len(place(1)) <= (12 if keyed else 9)
+
+
+@pytest.mark.parametrize("recalled", [False, True])
+def test_limits_cost_nothing_where_none_is_set_and_three_statements_where_they_are(
+    levels: list[StockLevel], *, recalled: bool
+) -> None:
+    def place(count: int) -> list[str]:
+        if not recalled:
+            forget_catalogue()
+        requests = [hold_request((level, 1), customer_id=f"{number}") for number, level in enumerate(levels[:count])]
+        return statements(lambda: held(place_holds(requests)))
+
+    place(32)
+    without = place(1)
+    assert not [sql for sql in without if "pg_advisory_xact_lock" in sql or "FROM reservations_reservation" in sql]
+    Store.objects.update(max_units_per_customer=100, max_holds_per_customer=100, hold_window_minutes=60)
+    forget_catalogue()
+    place(32)
+    limited = place(1)
+    assert limited == place(32)
+    assert len(limited) == len(without) + 3
+
+
+def test_a_limited_basket_of_1_or_200_lines_is_the_same_statements(levels: list[StockLevel]) -> None:
+    def put(count: int) -> list[str]:
+        request = hold_request(*((level, 1) for level in levels[:count]), cart_id=f"c{count}", customer_id="x")
+        return statements(lambda: put_basket(request))
+
+    without = put(1)
+    Store.objects.update(max_units_per_customer=100, max_holds_per_customer=100, hold_window_minutes=60)
+    assert put(2) == put(200)
+    assert len(put(3)) == len(without) + 3
 
 
 def test_what_is_replayed_costs_no_more_for_many(levels: list[StockLevel]) -> None:
