@@ -107,11 +107,8 @@ def revoke(asker: Asker, token_ids: Collection[UUID], *, claim: Claim | None) ->
 def _claimed(claim: Claim | None, work: Callable[[datetime], T]) -> T | StoredAnswer:
     """Do ``work`` in a transaction of its own, unless the claim has an answer already."""
     with transaction.atomic(durable=True):
-        verdict = idempotency.claim_all([claim])[0]
-        if isinstance(verdict, DomainError):
-            raise verdict
-        if verdict is not None:
-            return verdict
+        if answer := idempotency.claim_one(claim):
+            return answer
         with connection.cursor() as cursor:
             cursor.execute("SELECT statement_timestamp()")
             now: datetime = cursor.fetchone()[0]

@@ -17,7 +17,7 @@ from django.db import connection
 from uuid_utils.compat import uuid7
 
 from audit import columns
-from audit.errors import IdempotencyInProgress, IdempotencyKeyReused
+from audit.errors import DomainError, IdempotencyInProgress, IdempotencyKeyReused
 from audit.statements import write
 
 
@@ -108,6 +108,17 @@ def claim_all(claims: Sequence[Claim | None]) -> list[Verdict]:
         if claim and (claim.client_id, claim.key) not in stored:
             held.discard(claim.lock)
     return verdicts
+
+
+def claim_one(claim: Claim | None) -> StoredAnswer | None:
+    """``claim_all`` for one request: the first answer again, or None for go ahead.
+
+    Raises IdempotencyInProgress or IdempotencyKeyReused.
+    """
+    verdict = claim_all([claim])[0]
+    if isinstance(verdict, DomainError):
+        raise verdict
+    return verdict
 
 
 def _verdict(claim: Claim | None, held: set[int], stored: dict[tuple[UUID, str], tuple[bytes, int, bytes]]) -> Verdict:

@@ -10,7 +10,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from audit import idempotency
-from audit.errors import DomainError, Fault, Invalid
+from audit.errors import Fault, Invalid
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import ADJUSTMENT, public_id
 from audit.services import Asker, Entry, Event, publish, record
@@ -134,11 +134,8 @@ def apply_adjustments(request: AdjustRequest, make_room: MakeRoom = lock_room) -
 
 def adjust(request: AdjustRequest, make_room: MakeRoom = lock_room) -> Adjusted | StoredAnswer:
     """The inner service; requires an open transaction. Raises MissingLevels where some are to be created first."""
-    verdict = idempotency.claim_all([request.claim])[0]
-    if isinstance(verdict, DomainError):
-        raise verdict
-    if verdict is not None:
-        return verdict
+    if answer := idempotency.claim_one(request.claim):
+        return answer
     places = _resolve(request)
     missing = {place[:2] for place, line in zip(places, request.adjustments, strict=True) if _needs_level(place, line)}
     if missing:

@@ -16,7 +16,7 @@ from django.db.models import Count, Q
 from uuid_utils.compat import uuid7
 
 from audit import columns, idempotency
-from audit.errors import DomainError, Fault, Invalid, NotFound
+from audit.errors import Fault, Invalid, NotFound
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import COUNT, public_id
 from audit.services import Asker, Entry, record
@@ -276,11 +276,8 @@ def open_count(request: OpenRequest) -> Opened | StoredAnswer:
 
 
 def _open(request: OpenRequest) -> Opened | StoredAnswer:
-    verdict = idempotency.claim_all([request.claim])[0]
-    if isinstance(verdict, DomainError):
-        raise verdict
-    if verdict is not None:
-        return verdict
+    if answer := idempotency.claim_one(request.claim):
+        return answer
     seen = Warehouse.objects.visible_to(request.asker.store_codes)
     warehouse = seen.filter(code=request.warehouse).first()
     if warehouse is None:
@@ -426,11 +423,8 @@ def enter_counts(request: EnterRequest) -> Counted | StoredAnswer:
 
 
 def _enter(request: EnterRequest) -> Counted | StoredAnswer:
-    verdict = idempotency.claim_all([request.claim])[0]
-    if isinstance(verdict, DomainError):
-        raise verdict
-    if verdict is not None:
-        return verdict
+    if answer := idempotency.claim_one(request.claim):
+        return answer
     count = lock_open_count(request.count_id, request.asker.store_codes)
     lines = _lines_of(request)
     entries = _summed(request, lines)
@@ -598,11 +592,8 @@ def cancel_count(request: CancelRequest) -> Counted | StoredAnswer:
 
 
 def _cancel(request: CancelRequest) -> Counted | StoredAnswer:
-    verdict = idempotency.claim_all([request.claim])[0]
-    if isinstance(verdict, DomainError):
-        raise verdict
-    if verdict is not None:
-        return verdict
+    if answer := idempotency.claim_one(request.claim):
+        return answer
     count = lock_open_count(request.count_id, request.asker.store_codes)
     count.status, count.cancelled_at, count.cancelled_by = Status.CANCELLED, read_clock(), request.asker.actor
     cancelled = Counted(count, progress_of([count.id])[count.id])

@@ -14,7 +14,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from audit import columns, idempotency
-from audit.errors import DomainError, Fault, Invalid, NotFound
+from audit.errors import Fault, Invalid, NotFound
 from audit.idempotency import Claim, StoredAnswer
 from audit.services import Asker, Entry, publish_from, record
 from audit.statements import one_statement, write
@@ -179,11 +179,8 @@ def _answer(
     """Change an open alert by ``work``, which says what it changed; None for nothing."""
 
     def answered() -> LowStockAlert | StoredAnswer:
-        verdict = idempotency.claim_all([claim])[0]
-        if isinstance(verdict, DomainError):
-            raise verdict
-        if verdict is not None:
-            return verdict
+        if answer := idempotency.claim_one(claim):
+            return answer
         seen = LowStockAlert.objects.visible_to(asker.store_codes).described()
         alert = seen.select_for_update(of=("self",), no_key=True).filter(pk=alert_id).first()
         if alert is None:

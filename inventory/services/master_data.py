@@ -160,11 +160,8 @@ def claimed(claim: Claim | None, work: Callable[[], Saved]) -> Saved | StoredAns
     """
 
     def once() -> Saved | StoredAnswer:
-        verdict = idempotency.claim_all([claim])[0]
-        if isinstance(verdict, DomainError):
-            raise verdict
-        if verdict is not None:
-            return verdict
+        if answer := idempotency.claim_one(claim):
+            return answer
         saved = work()
         idempotency.store_all([(claim, saved)], now=read_clock())
         return saved

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db.models.functions import Lower
 
 from audit import idempotency
-from audit.errors import DomainError, Invalid
+from audit.errors import Invalid
 from audit.idempotency import Claim, StoredAnswer
 from audit.services import Asker, Entry, record
 from inventory import transactions
@@ -39,11 +39,8 @@ def choose_alerts(
     """
 
     def work() -> Subscribed | StoredAnswer:
-        verdict = idempotency.claim_all([claim])[0]
-        if isinstance(verdict, DomainError):
-            raise verdict
-        if verdict is not None:
-            return verdict
+        if answer := idempotency.claim_one(claim):
+            return answer
         if codes and not email:
             raise Invalid("The account has no e-mail address.")
         warehouses = Warehouse.objects.filter(code__in=within) if within else Warehouse.objects.all()

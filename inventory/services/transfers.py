@@ -15,7 +15,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from audit import idempotency
-from audit.errors import DomainError, Fault, Invalid, NotFound
+from audit.errors import Fault, Invalid, NotFound
 from audit.idempotency import Claim, StoredAnswer
 from audit.services import Asker, Entry, record
 from audit.statements import one_statement
@@ -173,7 +173,7 @@ def cancel_transfer(request: CancelRequest) -> Outcome:
 
 def start(request: TransferRequest) -> Outcome:
     """``start_transfer`` inside a transaction. Raises MissingLevels where some are to be made first."""
-    if answer := _first_answer(request.claim):
+    if answer := idempotency.claim_one(request.claim):
         return answer
     drafted = _drafted(request)
     shipment = ship(drafted, request.asker, _places(request.items))
@@ -183,7 +183,7 @@ def start(request: TransferRequest) -> Outcome:
 
 def draft(request: TransferRequest) -> Outcome:
     """``draft_transfer`` inside a transaction."""
-    if answer := _first_answer(request.claim):
+    if answer := idempotency.claim_one(request.claim):
         return answer
     drafted = _drafted(request)
     return _written_draft(request, drafted, drafted.initiated_at, "created")
@@ -191,7 +191,7 @@ def draft(request: TransferRequest) -> Outcome:
 
 def change(transfer_id: UUID, request: TransferRequest) -> Outcome:
     """``change_draft`` inside a transaction."""
-    if answer := _first_answer(request.claim):
+    if answer := idempotency.claim_one(request.claim):
         return answer
     found = _locked(transfer_id, request.asker)
     _require_draft(found)
@@ -203,7 +203,7 @@ def change(transfer_id: UUID, request: TransferRequest) -> Outcome:
 
 def send(request: SendRequest) -> Outcome:
     """``send_transfer`` inside a transaction. Raises MissingLevels where some are to be made first."""
-    if answer := _first_answer(request.claim):
+    if answer := idempotency.claim_one(request.claim):
         return answer
     found = _locked(request.transfer_id, request.asker)
     _require_draft(found)
@@ -213,7 +213,7 @@ def send(request: SendRequest) -> Outcome:
 
 def receive(request: ReceiveRequest) -> Outcome:
     """``receive_transfer`` inside a transaction."""
-    if answer := _first_answer(request.claim):
+    if answer := idempotency.claim_one(request.claim):
         return answer
     found = _locked(request.transfer_id, request.asker)
     _require_on_the_way(found)
@@ -228,7 +228,7 @@ def receive(request: ReceiveRequest) -> Outcome:
 
 def cancel(request: CancelRequest) -> Outcome:
     """``cancel_transfer`` inside a transaction."""
-    if answer := _first_answer(request.claim):
+    if answer := idempotency.claim_one(request.claim):
         return answer
     found = _locked(request.transfer_id, request.asker)
     if found.closed_at is not None:
@@ -236,14 +236,6 @@ def cancel(request: CancelRequest) -> Outcome:
     _require_touchable(request.asker, found.source)
     returned = bring_back(found, request.asker, reason=request.reason)
     return returned.write("cancelled", documents.update, request.claim, reason=request.reason)
-
-
-def _first_answer(claim: Claim | None) -> StoredAnswer | None:
-    """Claim the request's key. Returns the answer that it was given before; raises what forbids to go on."""
-    verdict = idempotency.claim_all([claim])[0]
-    if isinstance(verdict, DomainError):
-        raise verdict
-    return verdict
 
 
 def _written_draft(request: TransferRequest, drafted: TransferDocument, now: datetime, verb: str) -> Transferred:

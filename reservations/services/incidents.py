@@ -10,7 +10,7 @@ from django.db import connection
 from uuid_utils.compat import uuid7
 
 from audit import columns, idempotency
-from audit.errors import DomainError, NotFound
+from audit.errors import NotFound
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import ADJUSTMENT, COUNT, INCIDENT, public_id
 from audit.services import Asker, Entry, record
@@ -179,11 +179,8 @@ def resolve_incident(request: ResolveRequest) -> Shown | StoredAnswer:
 
 
 def _resolve(request: ResolveRequest) -> Shown | StoredAnswer:
-    verdict = idempotency.claim_all([request.claim])[0]
-    if isinstance(verdict, DomainError):
-        raise verdict
-    if verdict is not None:
-        return verdict
+    if answer := idempotency.claim_one(request.claim):
+        return answer
     stores = request.asker.store_codes
     with connection.cursor() as cursor:
         cursor.execute(

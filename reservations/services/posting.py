@@ -10,7 +10,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from audit import idempotency
-from audit.errors import DomainError, Fault
+from audit.errors import Fault
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import ADJUSTMENT, public_id
 from audit.services import Asker, Entry, publish, record
@@ -73,11 +73,8 @@ def post_count(request: PostRequest) -> Posted | StoredAnswer:
 
 
 def _post(request: PostRequest) -> Posted | StoredAnswer:
-    verdict = idempotency.claim_all([request.claim])[0]
-    if isinstance(verdict, DomainError):
-        raise verdict
-    if verdict is not None:
-        return verdict
+    if answer := idempotency.claim_one(request.claim):
+        return answer
     count = counts.lock_open_count(request.count_id, request.asker.store_codes)
     lines = counts.read_lines(count.id)
     counted = counts.require_complete(lines, skip_uncounted=request.skip_uncounted)
