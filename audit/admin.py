@@ -1,32 +1,209 @@
 """The trail in the console: what was done and what is to be told. For reading, by who may see the whole house."""
 
 import json
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+from uuid import UUID
 
 from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from audit.console import ReadOnlyAdmin, pretty_json
+from audit.console import ReadOnlyAdmin, pretty_json, public_uuid
+from audit.exports import Row, newest_first
 from audit.models import AuditEntry, IdempotencyKey, OutboxEvent
+from audit.spans import Days, around, recent, within
+from audit.trails import ByActor, SetByLinks, TrailAdmin, filtered, link
+
+subjects: dict[str, str] = {
+    "inventory_client_": "audit_apiclient",
+    "inventory_token_": "audit_apitoken",
+}
+"""Which list (``app_model``) an entry's subject is a row of, by how its action begins. Packages add their own."""
+
+relatives: list[Callable[[AuditEntry], tuple[Any, str] | None]] = []
+"""What else an entry leads to: a text and an address, or None. Packages add their own."""
+
+_SOURCES: Final = {
+    "api": _("API"),
+    "admin": _("Console"),
+    "command": _("Command line"),
+    "sweeper": _("Sweeper"),
+    "stream": _("Stream"),
+}
+_PREFIX: Final = "inventory_"
+
+
+class EntryDays(Days):
+    """Entries have no index of time: their ids are one."""
+
+    field = "at"
+    by_id = True
+
+
+class BySource(admin.SimpleListFilter):
+    """The way in. The ways are known: asking the table for them would read all of it."""
+
+    title = _("source")
+    parameter_name = "source"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return list(_SOURCES.items())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(source=self.value()) if self.value() else queryset
+
+
+class ByAction(SetByLinks):
+    """What was done."""
+
+    title = _("action")
+    parameter_name = "action_is"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(action=self.value()) if self.value() else queryset
+
+
+class BySubject(SetByLinks):
+    """What was done to one thing: by an index."""
+
+    title = _("about")
+    parameter_name = "subject"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(subject_id=uuid_of(self.value())) if self.value() else queryset
+
+
+class BySameRequest(SetByLinks):
+    """What was done by the request of one entry: those near it in time, which its id tells."""
+
+    title = _("request of the entry")
+    parameter_name = "same_request_as"
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        if not self.value():
+            return queryset
+        entry = AuditEntry.objects.filter(pk=uuid_of(self.value())).first()
+        return around(queryset, entry.at).filter(request_id=entry.request_id) if entry else queryset.none()
+
+
+def uuid_of(text: str | None) -> UUID:
+    """An id that was typed; one that nothing has for what is none."""
+    try:
+        return UUID(text or "")
+    except ValueError:
+        return UUID(int=0)
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(ReadOnlyAdmin):
+class AuditEntryAdmin(TrailAdmin):
     """What was done, by whom and when."""
 
     whole_house = True
-    id_fields = ("subject_id", "client_id", "pk")
-    list_display = ("at", "action", "actor", "source", "store", "subject_id", "request_id")
-    list_filter = ("source",)
-    search_fields = ("actor__exact", "action__exact", "request_id__exact", "store__exact")
+    list_display = ("at", "done", "who", "way_in", "store", "subject", "request_link")
+    list_display_links = ("at",)
+    list_filter = (EntryDays, BySource, ByActor, ByAction, BySubject, BySameRequest)
+    search_fields = ("actor__exact",)
     search_help_text = _("An actor, action, request id or store as it is written, or the id of what was changed")
-    date_hierarchy = "at"
+    sortable_by = ()
     ordering = ("-id",)
-    fields = ("id", "at", "action", "actor", "client_id", "source", "request_id", "store", "subject_id", "what")
+    empty_hint = _("Nothing was done in these days. Choose more of them above.")
+    export_permission = "audit.view_auditentry"
+    export_name = "audit"
+    export_header = (
+        _("Id"),
+        _("When"),
+        _("Action"),
+        _("By"),
+        _("Client"),
+        _("Source"),
+        _("Request"),
+        _("Store"),
+        _("About"),
+        _("Changes"),
+    )
+    fields = (
+        "id",
+        ("at", "action"),
+        ("actor", "client_id"),
+        ("way_in", "store"),
+        "subject",
+        "request_link",
+        "leads_to",
+        "what",
+    )
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """An id goes by its index. Words are looked for in the days that are chosen, else in the last 30."""
+        term = search_term.strip().replace("\0", "")
+        if not term:
+            return queryset, False
+        if named := public_uuid(term):
+            of_id = Q(subject_id=named) | Q(pk=named)
+            if AuditEntry.objects.filter(of_id).exists():
+                return queryset.filter(of_id), False  # Else it may be a request's.
+        if "day" not in request.GET:
+            queryset = within(queryset, "at", recent(), by_id=True)
+        actions = [term, f"{_PREFIX}{term}".replace(" ", "_")]
+        return queryset.filter(Q(actor=term) | Q(action__in=actions) | Q(request_id=term) | Q(store=term)), False
+
+    def export_rows(self, request: HttpRequest, rows: QuerySet[Any]) -> Iterator[Row]:
+        for entry in newest_first(rows):
+            yield (
+                entry.id,
+                entry.at,
+                entry.action,
+                entry.actor,
+                entry.client_id,
+                entry.source,
+                entry.request_id,
+                entry.store,
+                entry.subject_id,
+                json.dumps(entry.changes, ensure_ascii=False),
+            )
+
+    @admin.display(description=_("action"))
+    def done(self, entry: AuditEntry) -> SafeString:
+        words = entry.action.removeprefix(_PREFIX).replace("_", " ")
+        return filtered(words, action_is=entry.action)
+
+    @admin.display(description=_("source"))
+    def way_in(self, entry: AuditEntry) -> Any:
+        return _SOURCES.get(entry.source, entry.source)
+
+    @admin.display(description=_("about"))
+    def subject(self, entry: AuditEntry) -> SafeString:
+        address = subject_address(entry)
+        text = f"…{str(entry.subject_id)[-12:]}"
+        return link(text, address) if address else format_html("{}", text)
+
+    @admin.display(description=_("request"))
+    def request_link(self, entry: AuditEntry) -> SafeString:
+        text = entry.request_id if len(entry.request_id) <= 14 else f"…{entry.request_id[-12:]}"
+        everything = f"{reverse('admin:audit_auditentry_changelist')}?same_request_as={entry.pk}&day=all"
+        return link(text, everything)
+
+    @admin.display(description=_("leads to"))
+    def leads_to(self, entry: AuditEntry) -> SafeString:
+        about = f"{reverse('admin:audit_auditentry_changelist')}?subject={entry.subject_id}&day=all"
+        found = [(_("All that was done to it"), about), *(pair for other in relatives if (pair := other(entry)))]
+        return format_html_join(" · ", "{}", ((link(text, address),) for text, address in found))
 
     @admin.display(description=_("changes"))
     def what(self, entry: AuditEntry) -> SafeString:
         return pretty_json(entry.changes)
+
+
+def subject_address(entry: AuditEntry) -> str | None:
+    """The page of what an entry is about; None where the console has none."""
+    begins = max((name for name in subjects if entry.action.startswith(name)), key=len, default=None)
+    return reverse(f"admin:{subjects[begins]}_change", args=[entry.subject_id]) if begins else None
 
 
 @admin.register(IdempotencyKey)

@@ -160,11 +160,11 @@ class ConsoleAdmin(Reach, ModelAdmin):  # type: ignore[misc]
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        named = _PUBLIC_ID.fullmatch(search_term.strip())
+        named = public_uuid(search_term)
         if named and self.id_fields:
             wanted = Q()
             for field in self.id_fields:
-                wanted |= Q(**{field: UUID(named[1])})
+                wanted |= Q(**{field: named})
             return queryset.filter(wanted), True  # Joined rows may name one twice.
         found: tuple[QuerySet[Any], bool] = super().get_search_results(request, queryset, search_term)
         return found
@@ -232,6 +232,12 @@ class WarehouseFilter(admin.RelatedFieldListFilter):
             include_blank=False, ordering=("code",), limit_choices_to=limits
         )
         return choices
+
+
+def public_uuid(text: str) -> UUID | None:
+    """The UUID of an id as people copy it, public (``res-…``) or bare; None for anything else."""
+    named = _PUBLIC_ID.fullmatch(text.strip())
+    return UUID(named[1]) if named else None
 
 
 def pretty_json(value: Any) -> SafeString:
