@@ -15,6 +15,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
+import config.urls  # noqa: F401 - registers the console's pages, which are asked for below
 from audit import console
 from audit.authentication import issue_token
 from audit.console import ReadOnlyAdmin
