@@ -79,7 +79,19 @@ class ProductAdmin(ServiceAdmin):
     autocomplete_fields = ("parent",)
     readonly_fields = ("id", "created_at", "updated_at")
     fieldsets = (
-        (None, {"fields": (("sku", "barcode"), "name", "parent", "is_active", "listing_expires_at")}),
+        (
+            None,
+            {
+                "fields": (
+                    ("sku", "barcode"),
+                    "name",
+                    "parent",
+                    "is_active",
+                    "listing_expires_at",
+                    "max_units_per_customer",
+                )
+            },
+        ),
         (_("For reference"), {"fields": ("id", ("created_at", "updated_at"))}),
     )
     inlines = (VariantInline, LevelInline)
@@ -108,6 +120,7 @@ class ProductAdmin(ServiceAdmin):
             barcode=given["barcode"],
             is_active=given["is_active"],
             listing_expires_at=listed_until and listed_until.astimezone(UTC),
+            max_units_per_customer=given["max_units_per_customer"],
         )
         return cast(Model, cast(Saved, saved).row)
 
@@ -288,6 +301,9 @@ class SourceInline(Reach, TabularInline):  # type: ignore[misc]
         return not warehouse_codes_of(request.user)
 
 
+_LIMITS: Final = ("max_units_per_customer", "max_holds_per_customer", "hold_window_minutes")
+
+
 @admin.register(Store)
 class StoreAdmin(ServiceAdmin):
     """Shops."""
@@ -296,7 +312,10 @@ class StoreAdmin(ServiceAdmin):
     search_fields = ("code", "name")
     search_help_text = _("A part of code or name, or an id")
     ordering = ("code",)
-    fieldsets = ((None, {"fields": (("code", "name"), ("ttl_minutes", "is_default"))}),)
+    fieldsets = (
+        (None, {"fields": (("code", "name"), ("ttl_minutes", "is_default"))}),
+        (_("Limits against hoarding"), {"fields": _LIMITS}),
+    )
     inlines = (SourceInline,)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -323,6 +342,7 @@ class StoreAdmin(ServiceAdmin):
             ttl_minutes=form.cleaned_data["ttl_minutes"],
             priorities={row["warehouse"].code: row["priority"] for row in rows},
             claim=None,
+            **{name: form.cleaned_data[name] for name in _LIMITS},
         )
         return cast(Model, cast(Saved, saved).row)
 

@@ -32,7 +32,7 @@ class Shopper(NamedTuple):
     order_id: str | None
 
     def owns(self, other: "Shopper") -> bool:
-        """Whether what is held for ``other`` counts as this one's; what ``_HELD`` says in SQL."""
+        """Whether what is held for ``other`` counts as this one's; what ``_RESERVATIONS`` says in SQL."""
         if self.store_id != other.store_id:
             return False
         if self.customer_id is not None and other.customer_id is not None:

@@ -90,10 +90,9 @@ def test_code_of_a_warehouse_is_for_ever_and_none_is_taken_twice(manager: Client
     assert Warehouse.objects.get(pk=known.pk).name == "North"
 
 
-def test_store_gets_its_warehouses_and_priorities(manager: Client) -> None:
-    store = Store.objects.get(code="main")
+def store_form(store: Store, **fields: Any) -> dict[str, Any]:
     first, second = store.sources.order_by("priority")
-    sent = {
+    return {
         "name": "Main shop",
         "ttl_minutes": "20",
         "sources-TOTAL_FORMS": "2",
@@ -106,13 +105,31 @@ def test_store_gets_its_warehouses_and_priorities(manager: Client) -> None:
         "sources-1-store": str(store.pk),
         "sources-1-priority": "1",
         "sources-1-warehouse": str(second.warehouse_id),
+        **fields,
     }
-    answer = manager.post(reverse("admin:inventory_store_change", args=[store.pk]), sent)
+
+
+def test_store_gets_its_warehouses_and_priorities(manager: Client) -> None:
+    store = Store.objects.get(code="main")
+    answer = manager.post(reverse("admin:inventory_store_change", args=[store.pk]), store_form(store))
     assert answer.status_code == 302
     store.refresh_from_db()
     assert (store.name, store.ttl_minutes) == ("Main shop", 20)
     assert list(store.sources.order_by("priority").values_list("warehouse__code", flat=True)) == ["wh-002", "wh-001"]
     assert recorded("inventory_store_changed")[-1].changes["name"] == "Main shop"
+
+
+def test_limits_of_stores_and_products_are_kept(manager: Client) -> None:
+    store = Store.objects.get(code="main")
+    url = reverse("admin:inventory_store_change", args=[store.pk])
+    without_window = store_form(store, max_units_per_customer="3", max_holds_per_customer="9")
+    assert manager.post(url, without_window).status_code == 200
+    assert manager.post(url, {**without_window, "hold_window_minutes": "60"}).status_code == 302
+    store.refresh_from_db()
+    assert (store.max_units_per_customer, store.max_holds_per_customer, store.hold_window_minutes) == (3, 9, 60)
+    sent = product_form(sku="LIMITED", max_units_per_customer="2")
+    assert manager.post(reverse("admin:inventory_product_add"), sent).status_code == 302
+    assert Product.objects.get(sku="LIMITED").max_units_per_customer == 2
 
 
 # ------------------------------------------------------------------------------------------------- clients and tokens
