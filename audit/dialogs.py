@@ -5,7 +5,9 @@ it can. What makes "once" true is the service's idempotency claim: each opened f
 double click, a reload or a second tab gets the first answer again and does nothing twice.
 """
 
-from typing import Any, ClassVar, Generic, TypeVar
+from dataclasses import replace
+from typing import Any, ClassVar, Final, Generic, TypeVar
+from uuid import UUID, uuid5
 
 import msgspec
 from django import forms
@@ -32,6 +34,7 @@ from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer, fingerprint
 from audit.services import Asker
 
+_TOGETHER: Final = UUID("b3a0c1de-52f7-5c0e-8d0a-7f1e94d3a26b")
 R = TypeVar("R")
 Text = str | Promise
 
@@ -146,6 +149,10 @@ class Dialog(Generic[R]):
         """What is told to a form that is sent a second time. Kept in the database: no secrets here."""
         return self.tell(result)
 
+    def refuse(self, form: DialogForm, error: DomainError) -> None:
+        """Say at the form why nothing was done."""
+        form.add_error(None, wording_of(error))
+
     def done(self, result: R) -> HttpResponse:
         """The answer to a form that did something."""
         messages.success(self.request, self.tell(result))
@@ -165,7 +172,7 @@ class Dialog(Generic[R]):
         try:
             result = self.perform(asker_of(self.request), form.cleaned_data, self._claim(form))
         except DomainError as error:
-            form.add_error(None, wording_of(error))
+            self.refuse(form, error)
             return self._page(form, status=422)
         if isinstance(result, StoredAnswer):
             messages.success(self.request, msgspec.json.decode(result.body, type=str))
@@ -213,3 +220,22 @@ class Dialog(Generic[R]):
             "way_back": self.way_back(),
         }
         return TemplateResponse(self.request, self.template, context, status=status)
+
+
+class SharedDialog(Dialog[R]):
+    """A dialog on a row that several people, or tabs, may have open at the same time.
+
+    Its key is made of the row's ``state`` when it was opened, and is the same for everybody: who acts first on a state
+    acts alone. Who sends the same figures after that gets the first answer again, who sends others is refused.
+    """
+
+    def state(self) -> str:
+        """What this dialog is about to change. It must never come back once it has changed."""
+        raise NotImplementedError
+
+    def initial(self) -> dict[str, Any]:
+        return {"once": uuid5(_TOGETHER, f"{self.request.path} {self.state()}")}
+
+    def _claim(self, form: DialogForm) -> Claim:
+        own = super()._claim(form)
+        return replace(own, client_id=_TOGETHER, key=f"{own.key}-{self.subject.pk}")

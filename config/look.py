@@ -21,8 +21,8 @@ UNFOLD: Final[dict[str, Any]] = {
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
     "BORDER_RADIUS": "8px",
-    "STYLES": [_asset("console.css")],
-    "SCRIPTS": [_asset("console.js")],
+    "STYLES": [_asset("console.css"), _asset("flows.css")],
+    "SCRIPTS": [_asset("console.js"), _asset("flows.js")],
     # A pine green: white on 600 and 700, and 500 on the dark ground, have more than 4.5:1.
     "COLORS": {
         "primary": {

@@ -21,6 +21,7 @@ from audit.identifiers import ADJUSTMENT, COUNT, TRANSFER, parse_public_id, publ
 from audit.models import AuditEntry
 from audit.spans import Days, Span, around, recent, within
 from audit.trails import ByActor, SetByLinks, TrailAdmin, filtered, link
+from inventory.admin.receiving import Receiving
 from inventory.models import Movement, Product, StockLevel
 
 subjects.update(
@@ -98,7 +99,7 @@ def _narrower(entry: AuditEntry) -> Q:
 
 
 @admin.register(Movement)
-class MovementAdmin(TrailAdmin):
+class MovementAdmin(Receiving, TrailAdmin):
     """Every change of on hand, the newest first."""
 
     warehouse_paths = ("level__warehouse__code",)

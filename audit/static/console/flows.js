@@ -1,0 +1,80 @@
+// Scanning without a reload between two scans. Without this script the same form is sent whole.
+"use strict";
+
+(() => {
+  let waiting = Promise.resolve();
+
+  const show = (text) => {
+    const page = new DOMParser().parseFromString(text, "text/html");
+    const fresh = [...page.querySelectorAll("[data-live][id]")];
+    if (!fresh.length) throw new Error("not the form");
+    for (const part of fresh) {
+      const own = document.getElementById(part.id);
+      if (own) own.replaceChildren(...[...part.childNodes].map((node) => document.adoptNode(node)));
+    }
+  };
+
+  const send = async (form, act, code) => {
+    const given = new FormData(form);
+    given.set("do", act);
+    given.set("code", code);
+    try {
+      const answer = await fetch(form.action, { method: "POST", body: given, credentials: "same-origin" });
+      if (!answer.ok) throw new Error("refused");
+      show(await answer.text());
+    } catch {
+      const words = document.createElement("p");
+      words.className = "flow-alert";
+      words.textContent = code ? `${form.dataset.failed} (${code})` : form.dataset.failed;
+      document.getElementById("flow-told").replaceChildren(words);
+    }
+  };
+
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    if (!(form instanceof HTMLFormElement) || !form.matches("[data-scan]")) return;
+    const act = event.submitter ? event.submitter.value : "add";
+    if (act === "review") {
+      // What was scanned just now belongs to it.
+      if (form.dataset.ready) {
+        delete form.dataset.ready;
+        return;
+      }
+      event.preventDefault();
+      const button = event.submitter;
+      // Not at once: within its own submission a form can't be submitted.
+      waiting = waiting.then(() => setTimeout(() => {
+        form.dataset.ready = "yes";
+        form.requestSubmit(button);
+      }));
+      return;
+    }
+    event.preventDefault();
+    const field = form.elements.namedItem("code");
+    const code = act === "add" ? field.value.trim() : "";
+    field.value = "";
+    field.focus();
+    if (act === "add" && !code) return;
+    waiting = waiting.then(() => send(form, act, code));
+  });
+
+  // A field that belongs to one choice of what to count is shown with it.
+  const fit = (select) => {
+    for (const field of document.querySelectorAll("[data-when]")) {
+      const box = field.closest(".group");
+      if (box) box.hidden = field.dataset.when !== select.value;
+    }
+  };
+  document.addEventListener("DOMContentLoaded", () => {
+    const select = document.getElementById("id_scope");
+    if (!select || !document.querySelector("[data-when]")) return;
+    fit(select);
+    select.addEventListener("change", () => fit(select));
+  });
+
+  // The theme hides the page until its scripts are there: what is hidden can't have the focus.
+  document.addEventListener("alpine:initialized", () => {
+    const wanted = document.querySelector(".flow [autofocus], .console-card [autofocus]");
+    if (wanted) requestAnimationFrame(() => wanted.focus());
+  });
+})();
