@@ -1,12 +1,48 @@
 """Transfers in the console: stock on its way from one warehouse to another."""
 
-from django.contrib import admin
-from django.db.models import QuerySet
-from django.http import HttpRequest
-from django.utils.translation import gettext_lazy as _
+from typing import Any, Final
 
-from audit.console import ReadOnlyAdmin, ReadOnlyInline, WarehouseFilter
+from django.contrib import admin
+from django.db.models import F, IntegerField, OuterRef, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce, Now
+from django.http import HttpRequest, HttpResponse
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
+
+from audit.console import ReadOnlyAdmin, ReadOnlyInline, WarehouseFilter, staff_action
+from inventory.admin import transfer_pages as pages
 from inventory.models import Transfer, TransferLine
+
+Status = Transfer.Status
+MAY_TRANSFER: Final = "inventory.transfer_stock"
+_OFFERED: Final[dict[str, tuple[str, ...]]] = {
+    Status.PENDING: ("change_draft", "send", "cancel"),
+    Status.IN_TRANSIT: ("receive", "cancel"),
+    Status.PARTIALLY_RECEIVED: ("receive", "cancel"),
+}
+_ENDS: Final = {"receive": pages.ArrivalPage.ends, "cancel": pages.CancelDialog.ends}
+
+
+class OverdueFilter(admin.SimpleListFilter):
+    """What should have arrived."""
+
+    title = _("expected")
+    parameter_name = "expected"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("overdue", str(_("Overdue"))), ("on_the_way", str(_("On the way")))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        match self.value():
+            case "overdue":
+                return queryset.filter(pk__in=Transfer.objects.overdue())
+            case "on_the_way":
+                return queryset.filter(pk__in=Transfer.objects.on_the_way())
+        return queryset
 
 
 class TransferLineInline(ReadOnlyInline):
@@ -28,22 +64,41 @@ class TransferLineInline(ReadOnlyInline):
         return super().get_queryset(request).select_related("product").order_by("product__sku")
 
 
+def progress_bar(done: int, total: int, label: Any) -> SafeString:
+    """How far something is, for eyes and for readers."""
+    return format_html(
+        '<span class="flow-progress"><progress value="{}" max="{}" aria-label="{}"></progress>{} / {}</span>',
+        done,
+        max(total, 1),
+        label,
+        done,
+        total,
+    )
+
+
 @admin.register(Transfer)
 class TransferAdmin(ReadOnlyAdmin):
     """Transfers, the newest first."""
 
     warehouse_paths = ("from_warehouse__code", "to_warehouse__code")
+    empty_hint = _("No transfer here. Begin one with New transfer: scan what leaves, and send it.")
     list_display = (
         "public_id",
-        "status",
+        "state",
         "from_warehouse",
         "to_warehouse",
+        "expected",
+        "progress",
         "reference",
         "initiated_by",
         "initiated_at",
-        "expected_delivery",
     )
-    list_filter = ("status", ("from_warehouse", WarehouseFilter), ("to_warehouse", WarehouseFilter))
+    list_filter = (
+        "status",
+        OverdueFilter,
+        ("from_warehouse", WarehouseFilter),
+        ("to_warehouse", WarehouseFilter),
+    )
     list_select_related = ("from_warehouse", "to_warehouse")
     search_fields = ("reference__exact", "initiated_by__exact")
     search_help_text = _("A whole reference or name, or an id")
@@ -51,16 +106,96 @@ class TransferAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     fields = (
         "public_id",
-        "status",
+        ("state", "progress"),
         ("from_warehouse", "to_warehouse"),
         "reason",
         "reference",
         ("initiated_by", "initiated_at"),
-        "expected_delivery",
+        "expected",
         ("shipped_at", "closed_at"),
     )
     inlines = (TransferLineInline,)
+    actions_list = ("new_transfer",)
+    actions_detail = ("receive", "send", "change_draft", "cancel")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Transfer]:
+        lines = TransferLine.objects.filter(transfer=OuterRef("pk")).order_by().values("transfer")
+        transfers: QuerySet[Transfer] = super().get_queryset(request)
+
+        def total(field: str) -> Coalesce:
+            return Coalesce(Subquery(lines.annotate(n=Sum(field)).values("n"), IntegerField()), 0)
+
+        return transfers.annotate(asked=total("quantity"), arrived=total("quantity_received"), as_of=Now())
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """Those that fit the transfer's state, and touch warehouses in the user's reach alone."""
+        transfer = self.get_object(request, str(object_id))
+        if transfer is None:
+            return []
+        both = pages.OfTransfer.ends
+        names = {
+            f"inventory_transfer_{name}"
+            for name in _OFFERED.get(transfer.status, ())
+            if pages.may_touch(request, transfer, _ENDS.get(name, both))
+        }
+        return [offered for offered in super().get_actions_detail(request, object_id) if offered.action_name in names]
+
+    @staff_action(_("New transfer"), url_path="draft", icon="add", permission=MAY_TRANSFER)
+    def new_transfer(self, request: HttpRequest) -> HttpResponse:
+        """Written down by scanning, kept or sent."""
+        return pages.DraftPage(self, request).answer()
+
+    @staff_action(_("Change draft"), url_path="change-draft", icon="edit", permission=MAY_TRANSFER)
+    def change_draft(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Written anew."""
+        return pages.ChangeDraftPage(self, request, object_id).answer()
+
+    @staff_action(_("Send"), url_path="send", icon="local_shipping", permission=MAY_TRANSFER, is_dialog=True)
+    def send(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Leaves its source."""
+        return pages.SendDialog(self, request, object_id).answer()
+
+    @staff_action(_("Receive"), url_path="receive", icon="barcode_scanner", permission=MAY_TRANSFER)
+    def receive(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Arrives, line by line."""
+        return pages.ArrivalPage(self, request, object_id).answer()
+
+    @staff_action(_("Cancel"), url_path="cancel", icon="undo", permission=MAY_TRANSFER, is_dialog=True)
+    def cancel(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Comes back."""
+        return pages.CancelDialog(self, request, object_id).answer()
 
     @admin.display(description=_("transfer"), ordering="id")
     def public_id(self, transfer: Transfer) -> str:
         return transfer.public_id
+
+    @display(  # type: ignore[untyped-decorator]  # the theme's
+        description=_("status"),
+        ordering="status",
+        label={
+            Status.PENDING: "default",
+            Status.IN_TRANSIT: "info",
+            Status.PARTIALLY_RECEIVED: "warning",
+            Status.RECEIVED: "success",
+            Status.CANCELLED: "danger",
+        },
+    )
+    def state(self, transfer: Transfer) -> tuple[str, str]:
+        return transfer.status, transfer.get_status_display()
+
+    @admin.display(description=_("expected"), ordering=F("expected_delivery").asc(nulls_last=True))
+    def expected(self, transfer: Transfer) -> str:
+        """When it should arrive; overdue in words, not by colour alone."""
+        due = transfer.expected_delivery
+        if due is None:
+            return "–"
+        when = date_format(localtime(due), "SHORT_DATETIME_FORMAT")
+        is_on_the_way = transfer.status in {Status.IN_TRANSIT, Status.PARTIALLY_RECEIVED}
+        if is_on_the_way and due < transfer.as_of:  # type: ignore[attr-defined]
+            return format_html('{} <strong class="flow-differs">{}</strong>', when, _("overdue"))
+        return when
+
+    @admin.display(description=_("received"))
+    def progress(self, transfer: Transfer) -> SafeString:
+        done, total = getattr(transfer, "arrived", 0), getattr(transfer, "asked", 0)
+        return progress_bar(done, total, _("received"))
