@@ -194,8 +194,9 @@ class Preview:
     now: datetime
 
 
-def preview_count(count_id: UUID, asker: Asker) -> Preview:
-    """What posting would do with the lines counted so far, and which holds would give way. Raises NotFound.
+def preview_count(count_id: UUID, asker: Asker, preferred: Sequence[UUID] = ()) -> Preview:
+    """What posting would do with the lines counted so far, and which holds would give way, those ``preferred`` first.
+    Raises NotFound.
 
     Due holds are dead: what only they hold isn't missing.
     """
@@ -205,7 +206,7 @@ def preview_count(count_id: UUID, asker: Asker) -> Preview:
     changes = {line.level_id: line.difference or 0 for line in lines}
     rows = StockLevel.objects.filter(pk__in=changes).values_list("pk", "on_hand", "reserved")
     counters = {id_: (on_hand, reserved) for id_, on_hand, reserved in rows}
-    foreseen = shortage.foresee(changes, counters)
+    foreseen = shortage.foresee(changes, counters, preferred)
     short = [
         Short(line, on_hand, on_hand + changes[line.level_id], reserved, foreseen.missing.get(line.level_id, 0))
         for line, (on_hand, reserved) in ((line, counters[line.level_id]) for line in lines)

@@ -286,8 +286,12 @@ class Foreseen:
     now: datetime
 
 
-def foresee(changes: Mapping[UUID, int], counters: Mapping[UUID, tuple[int, int]]) -> Foreseen:
+def foresee(
+    changes: Mapping[UUID, int], counters: Mapping[UUID, tuple[int, int]], preferred: Sequence[UUID] = ()
+) -> Foreseen:
     """Without locks, what these changes (signed units by level) would break; counters are (on hand, reserved).
+
+    ``preferred`` are the reservations that staff want to give way first.
 
     What due holds alone hold isn't missing.
     """
@@ -300,7 +304,7 @@ def foresee(changes: Mapping[UUID, int], counters: Mapping[UUID, tuple[int, int]
             missing[units.level_id] -= units.quantity
     missing = {level_id: units for level_id, units in missing.items() if units > 0}
     alive = [units for units in held if units.reservation_id not in due]
-    return Foreseen(missing, tuple(choose_holds(missing, alive, (), now)[0]), now)
+    return Foreseen(missing, tuple(choose_holds(missing, alive, preferred, now)[0]), now)
 
 
 def force_adjustments(request: AdjustRequest) -> Adjusted | StoredAnswer:
