@@ -47,7 +47,7 @@ _DAY: Final = (
     Entry(_("Receiving"), "input", "inventory.movement", "?type__exact=RECEIPT"),
     Entry(_("Transfers"), "local_shipping", "inventory.transfer"),
     Entry(_("Counts"), "checklist", "inventory.stockcount"),
-    Entry(_("Incidents"), "report", "reservations.shortageincident"),
+    Entry(_("Incidents"), "report", "reservations.shortageincident", "?status__exact=OPEN"),
     Entry(_("Alerts"), "notifications", "inventory.lowstockalert"),
 )
 _TRAIL: Final = (
