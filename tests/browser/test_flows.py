@@ -6,13 +6,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from django.urls import reverse
 from playwright.sync_api import Browser, Page, expect
 
-from inventory.models import Movement, StockLevel
+from inventory.models import Movement, StockCount, StockCountLine, StockLevel, Transfer
+from reservations.models import ShortageIncident
 from tests.books import assert_books_balance
-from tests.browser.test_console import DESKTOP, PHONE, findings, log_in
-from tests.factories import counters, make_level, make_product
-from tests.staff import PASSWORD, make_staff
+from tests.browser.test_console import DESKTOP, PHONE, findings
+from tests.factories import counters, hold, make_level, make_product, make_warehouse
+from tests.staff import browser_of, make_staff
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
 
@@ -33,8 +35,13 @@ def open_as(browser: Browser, live_server: Any) -> Iterator[LogIn]:
         page: Page = context.new_page()
         page.on("request", lambda request: asked.append(request.url))
         page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-        log_in(page, make_staff(group, *warehouses, password=PASSWORD).username)
+        # A refused form is answered with 422, which the browser's console tells as well.
+        page.on(
+            "console",
+            lambda said: complaints.append(said.text) if said.type == "error" and "422" not in said.text else None,
+        )
+        session = browser_of(make_staff(group, *warehouses)).cookies["sessionid"].value
+        context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])
         page.goto(path)
         return page
 
@@ -121,3 +128,116 @@ def test_second_tab_does_not_receive_a_delivery_twice(open_as: LogIn) -> None:
     expect(page.get_by_text("1 unit received in wh-001")).to_be_visible()
     page.request.post(RECEIVE, form={**again, "do": "post:receive"})
     assert counters(level) == (6, 0)
+
+
+def address(model: str, name: str, *arguments: Any) -> str:
+    return reverse(f"admin:{model}_{name}", args=arguments)
+
+
+def fits(page: Page) -> bool:
+    """Whether nothing is wider than the screen."""
+    return not page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_transfer_is_sent_received_in_part_and_closed_with_what_is_lost(open_as: LogIn, size: Any) -> None:
+    level = make_level(20)
+    make_warehouse("wh-002")
+    page = open_as(address("inventory_transfer", "new_transfer"), size=size)
+    page.get_by_label("From").select_option("wh-001")
+    page.get_by_label("To", exact=False).nth(0).select_option("wh-002")
+    page.get_by_label("Scan or type a SKU or barcode").focus()
+    scan(page, level.product.sku)
+    expect(page.get_by_text("20 free in wh-001")).to_be_visible()
+    page.get_by_label(f"Units of {level.product.sku}").fill("8")
+    assert findings(page) == []
+    assert fits(page)
+    page.get_by_role("button", name="Look over and finish").click()
+    page.get_by_role("button", name="Send it now").dblclick()
+    expect(page.get_by_text("8 units are on their way from wh-001 to wh-002.")).to_be_visible()
+    assert counters(level) == (12, 0)
+    transfer = Transfer.objects.get()
+    page.goto(address("inventory_transfer", "receive", transfer.pk))
+    expect(page.get_by_label("Scan or type a SKU or barcode")).to_be_focused()
+    for _ in range(3):
+        scan(page, level.product.sku)
+    expect(page.get_by_label(f"Units of {level.product.sku}")).to_have_value("3")
+    page.get_by_role("button", name="Look over and finish").click()
+    assert findings(page) == []
+    page.get_by_role("button", name="Receive").dblclick()
+    expect(page.get_by_text("3 units received; 5 units still on the way.")).to_be_visible()
+    page.goto(address("inventory_transfer", "receive", transfer.pk))
+    page.get_by_label(f"Units of {level.product.sku}").fill("4")
+    page.get_by_label("Nothing more will come").check()
+    page.get_by_role("button", name="Look over and finish").click()
+    page.get_by_role("button", name="Receive").click()
+    expect(page.get_by_text("4 units received. The transfer is closed: 1 unit lost.")).to_be_visible()
+    transfer.refresh_from_db()
+    assert transfer.status == "RECEIVED"
+    assert StockLevel.objects.get(product=level.product, warehouse__code="wh-002").on_hand == 7
+    assert_books_balance()
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_count_is_walked_blind_with_the_keyboard_and_recounted(open_as: LogIn, size: Any) -> None:
+    first = make_level(33, zone="A", shelf="1")
+    second = make_level(44, zone="A", shelf="2")
+    page = open_as(address("inventory_stockcount", "open_count"), size=size)
+    page.get_by_label("Warehouse").select_option("wh-001")
+    assert findings(page) == []
+    page.get_by_role("button", name="Open and begin").dblclick()
+    for level, counted in ((first, "33"), (second, "20")):
+        expect(page.get_by_text(level.product.sku, exact=True).first).to_be_visible()
+        expect(page.get_by_label("How many are there?")).to_be_focused()
+        assert "44" not in page.locator("main").inner_text()
+        assert findings(page) == []
+        page.keyboard.type(counted)
+        page.keyboard.press("Enter")
+        expect(page.get_by_text(f"{level.product.sku}: {counted} counted.")).to_be_visible()
+    expect(page.get_by_text("2 of 2 lines counted")).to_be_visible()
+    assert StockCount.objects.count() == 1
+    page.get_by_role("link", name="Walk the recount list").click()
+    expect(page.get_by_label("How many are there?")).to_be_focused()
+    assert fits(page)
+    page.keyboard.type("41")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Nothing is left to count again.")).to_be_visible()
+    line = StockCountLine.objects.get(level=second)
+    assert (line.counted, line.recounted, line.recount_expected) == (20, 41, 44)
+    assert counters(second) == (44, 0)
+
+
+def test_posting_shows_who_gives_way_and_lets_a_manager_choose_another(open_as: LogIn) -> None:
+    level = make_level(10)
+    older, newer = hold((level, 4), order_id="ORDER-1"), hold((level, 4), order_id="ORDER-2")
+    page = open_as(address("inventory_stockcount", "open_count"), "manager")
+    page.get_by_label("Warehouse").select_option("wh-001")
+    page.get_by_label("Count again from").fill("")
+    page.get_by_role("button", name="Open and begin").click()
+    page.get_by_label("How many are there?").fill("5")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("All lines are counted.")).to_be_visible()
+    page.goto(address("inventory_stockcount", "post_count", StockCount.objects.get().pk))
+    expect(page.get_by_label("ORDER-2")).to_be_visible()
+    assert "gives way" in page.locator("label", has_text="ORDER-2").inner_text()
+    page.locator("label", has_text="ORDER-1").get_by_role("checkbox").check()
+    page.get_by_role("button", name="Show who would give way").click()
+    expect(page.locator("label", has_text="ORDER-1").get_by_text("gives way")).to_be_visible()
+    assert findings(page) == []
+    page.get_by_role("button", name="Post", exact=True).dblclick()
+    expect(page.get_by_text("Posted: 1 difference. 1 reservation gave way: see the incidents.")).to_be_visible()
+    assert counters(level) == (5, 4)
+    page.goto("/admin/")
+    page.get_by_role("link", name="Incidents").first.click()
+    expect(page.get_by_text("ORDER-1")).to_be_visible()
+    incident = ShortageIncident.objects.get()
+    page.goto(address("reservations_shortageincident", "change", incident.pk))
+    page.get_by_role("link", name="Resolve").first.click()
+    page.get_by_label("What was done").fill("Called the customer of ORDER-1.")
+    assert findings(page) == []
+    page.get_by_role("dialog").get_by_role("button", name="Resolve").dblclick()
+    expect(page.get_by_text("is resolved.")).to_be_visible()
+    incident.refresh_from_db()
+    assert incident.resolution == "Called the customer of ORDER-1."
+    assert older.id != newer.id
+    assert_books_balance()

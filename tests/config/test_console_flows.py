@@ -1,0 +1,363 @@
+"""The flows of the console over HTTP: who may walk them, where, and that nothing is done twice."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import connection
+from django.http import HttpResponse
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from inventory.models import Movement, StockCount, StockCountLine, StockLevel, Transfer
+from inventory.services import counts, transfers
+from inventory.services.counts import EnteredCount, EnterRequest, Opened, OpenRequest, ProductRef
+from inventory.services.transfers import TransferRequest, Wanted
+from reservations.models import ShortageIncident
+from reservations.services.posting import PostRequest, post_count
+from tests.books import assert_books_balance
+from tests.factories import ASKER, counters, hold, make_level, make_product, make_warehouse, recorded
+from tests.staff import browser_of, make_staff
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
+
+RECEIVE = "/admin/inventory/movement/receive/"
+_FIELD = re.compile(r'<input[^>]*name="(\w+)"[^>]*value="([^"]*)"')
+
+
+def at(name: str, *arguments: Any) -> str:
+    return reverse(f"admin:{name}", args=arguments)
+
+
+def opened_form(browser: Client, path: str) -> dict[str, str]:
+    """What the form of a page holds when it is opened."""
+    page = browser.get(path)
+    assert page.status_code == 200, path
+    return dict(_FIELD.findall(page.content.decode()))
+
+
+def told(answer: HttpResponse, browser: Client) -> str:
+    """The page that a form leads to."""
+    assert answer.status_code == 302, answer.content.decode()
+    return browser.get(answer.headers["Location"]).content.decode()
+
+
+def send_off(level: StockLevel, units: int, to: str = "wh-002", *, is_draft: bool = False) -> Transfer:
+    """A transfer of a level's product to another warehouse."""
+    make_warehouse(to)
+    item = Wanted(level.product_id, None, units, level.warehouse.code, to)
+    start = transfers.draft_transfer if is_draft else transfers.start_transfer
+    start(TransferRequest(ASKER, (item,)))
+    return Transfer.objects.latest("id")
+
+
+def open_count(*levels: StockLevel, **fields: Any) -> StockCount:
+    """A count of these levels' products."""
+    refs = tuple(ProductRef(level.product_id) for level in levels)
+    opened = counts.open_count(OpenRequest(ASKER, levels[0].warehouse.code, "PRODUCTS", products=refs, **fields))
+    assert isinstance(opened, Opened)
+    return opened.count
+
+
+def enter(count: StockCount, level: StockLevel, counted: int) -> None:
+    counts.enter_counts(EnterRequest(ASKER, count.pk, (EnteredCount(ProductRef(level.product_id), counted),)))
+
+
+@pytest.fixture
+def clerk() -> Client:
+    return browser_of(make_staff("warehouse"))
+
+
+def units(product_id: UUID, count: int) -> dict[str, str]:
+    return {f"units-{product_id}": str(count)}
+
+
+# --- receiving -------------------------------------------------------------------------------------------------------
+
+
+def test_delivery_is_one_adjustment_of_many_lines(clerk: Client) -> None:
+    known, new = make_level(5), make_product()
+    form = opened_form(clerk, RECEIVE) | {"warehouse": "wh-001", "reference": "DN-1", "reason": "Delivery"}
+    lines = units(known.product_id, 3) | units(new.pk, 4)
+    answer = clerk.post(RECEIVE, form | lines | {"do": "post:receive"})
+    assert "7 units received in wh-001, 2 lines on the paper." in told(answer, clerk)
+    assert counters(known) == (8, 0)
+    made = Movement.objects.filter(reference="DN-1")
+    assert made.count() == 2
+    assert len({movement.adjustment_id for movement in made}) == 1
+    assert_books_balance()
+
+
+def test_form_of_a_delivery_does_nothing_twice_and_nothing_else_under_its_key(clerk: Client) -> None:
+    level = make_level(5)
+    form = opened_form(clerk, RECEIVE) | {"warehouse": "wh-001", "reason": "Delivery", "do": "post:receive"}
+    for _ in range(2):
+        assert "3 units received" in told(clerk.post(RECEIVE, form | units(level.product_id, 3)), clerk)
+    assert clerk.post(RECEIVE, form | units(level.product_id, 4)).status_code == 422
+    assert counters(level) == (8, 0)
+
+
+@pytest.mark.parametrize("typed", ["abc", "-1", "1.5", "99999999999"])
+def test_units_that_are_no_number_are_refused_and_kept(clerk: Client, typed: str) -> None:
+    level = make_level(5)
+    form = opened_form(clerk, RECEIVE) | {"warehouse": "wh-001", "reason": "Delivery"}
+    page = clerk.post(RECEIVE, form | {f"units-{level.product_id}": typed, "do": "post:receive"}).content.decode()
+    assert f"{level.product.sku}: give a whole number of units." in page
+    assert f'value="{typed}"' in page
+    assert counters(level) == (5, 0)
+
+
+def test_code_of_several_products_is_not_guessed(clerk: Client) -> None:
+    make_product(sku="A-1", barcode="123")
+    make_product(sku="A-2", barcode="123")
+    page = clerk.post(RECEIVE, opened_form(clerk, RECEIVE) | {"do": "add", "code": "123"}).content.decode()
+    assert "123 is the code of several products. Type one of these: A-1, A-2." in page
+
+
+def test_clerk_of_one_warehouse_receives_there_alone() -> None:
+    level = make_level(5, "wh-009")
+    browser = browser_of(make_staff("warehouse", "wh-001"))
+    form = opened_form(browser, RECEIVE) | {"warehouse": "wh-009", "reason": "Delivery", "do": "post:receive"}
+    assert browser.post(RECEIVE, form | units(level.product_id, 3)).status_code == 200
+    assert counters(level) == (5, 0)
+
+
+# --- who may ---------------------------------------------------------------------------------------------------------
+
+
+def test_viewer_sees_the_flows_papers_and_acts_on_none() -> None:
+    level = make_level(20)
+    transfer, draft, count = send_off(level, 3), send_off(level, 1, is_draft=True), open_count(level)
+    viewer = browser_of(make_staff("viewer"))
+    for model, row in (("inventory_transfer", transfer), ("inventory_stockcount", count)):
+        assert viewer.get(at(f"{model}_changelist")).status_code == 200
+        assert viewer.get(at(f"{model}_change", row.pk)).status_code == 200
+    for path in (
+        RECEIVE,
+        at("inventory_transfer_new_transfer"),
+        at("inventory_transfer_receive", transfer.pk),
+        at("inventory_transfer_cancel", transfer.pk),
+        at("inventory_transfer_send", draft.pk),
+        at("inventory_transfer_change_draft", draft.pk),
+        at("inventory_stockcount_open_count"),
+        at("inventory_stockcount_walk", count.pk),
+        at("inventory_stockcount_recount", count.pk),
+        at("inventory_stockcount_post_count", count.pk),
+        at("inventory_stockcount_cancel_count", count.pk),
+    ):
+        assert (viewer.get(path).status_code, viewer.post(path, {"do": "add"}).status_code) == (403, 403), path
+
+
+def test_what_lies_elsewhere_is_not_there_for_a_clerk_of_one_warehouse() -> None:
+    far = make_level(20, "wh-009")
+    incoming, away, count = send_off(far, 3, "wh-001"), send_off(far, 2, "wh-002"), open_count(far)
+    clerk = browser_of(make_staff("manager", "wh-001"))
+    for model, row in (("inventory_transfer", away), ("inventory_stockcount", count)):
+        assert clerk.get(at(f"{model}_change", row.pk)).status_code == 404
+    for path in (
+        at("inventory_transfer_receive", away.pk),
+        at("inventory_transfer_cancel", away.pk),
+        at("inventory_transfer_cancel", incoming.pk),
+        at("inventory_transfer_send", incoming.pk),
+        at("inventory_stockcount_walk", count.pk),
+        at("inventory_stockcount_post_count", count.pk),
+        at("inventory_stockcount_cancel_count", count.pk),
+    ):
+        assert (clerk.get(path).status_code, clerk.post(path).status_code) == (404, 404), path
+    assert clerk.get(at("inventory_transfer_receive", incoming.pk)).status_code == 200
+
+
+def test_clerk_counts_and_does_not_post(clerk: Client) -> None:
+    count = open_count(make_level(5))
+    assert clerk.get(at("inventory_stockcount_walk", count.pk)).status_code == 200
+    for name in ("post_count", "cancel_count"):
+        assert clerk.get(at(f"inventory_stockcount_{name}", count.pk)).status_code == 403
+        assert clerk.post(at(f"inventory_stockcount_{name}", count.pk)).status_code == 403
+
+
+# --- transfers -------------------------------------------------------------------------------------------------------
+
+
+def test_two_tabs_receive_the_same_units_once() -> None:
+    level = make_level(20)
+    transfer = send_off(level, 8)
+    path = at("inventory_transfer_receive", transfer.pk)
+    anna, bert = browser_of(make_staff("warehouse")), browser_of(make_staff("warehouse"))
+    sent = units(level.product_id, 3) | {"do": "post:receive"}
+    first, second = opened_form(anna, path) | sent, opened_form(bert, path) | sent
+    for browser, form in ((anna, first), (bert, second), (anna, first)):
+        assert "3 units received; 5 units still on the way." in told(browser.post(path, form), browser)
+    assert bert.post(path, second | units(level.product_id, 4)).status_code == 422
+    assert StockLevel.objects.get(product=level.product, warehouse__code="wh-002").on_hand == 3
+    assert_books_balance()
+
+
+def test_all_of_a_transfer_received_in_two_tabs_is_told_alike(clerk: Client) -> None:
+    level = make_level(20)
+    path = at("inventory_transfer_receive", send_off(level, 8).pk)
+    form = opened_form(clerk, path) | units(level.product_id, 8) | {"do": "post:receive"}
+    for _ in range(2):
+        assert "8 units received. The transfer is complete." in told(clerk.post(path, form), clerk)
+
+
+def test_more_than_is_on_its_way_is_told_before_it_is_sent(clerk: Client) -> None:
+    level = make_level(20)
+    path = at("inventory_transfer_receive", send_off(level, 8).pk)
+    form = opened_form(clerk, path) | units(level.product_id, 9) | {"do": "review"}
+    page = clerk.post(path, form).content.decode()
+    assert f"{level.product.sku}: 9 are more than the 8 on their way." in page
+
+
+def test_draft_is_changed_sent_and_cancelled(clerk: Client) -> None:
+    level = make_level(20)
+    draft = send_off(level, 8, is_draft=True)
+    path = at("inventory_transfer_change_draft", draft.pk)
+    form = opened_form(clerk, path) | {"from_warehouse": "wh-001", "to_warehouse": "wh-002"}
+    clerk.post(path, form | units(level.product_id, 5) | {"do": "post:draft"})
+    assert draft.lines.get().quantity == 5
+    assert counters(level) == (20, 0)
+    path = at("inventory_transfer_send", draft.pk)
+    form = opened_form(clerk, path)
+    for _ in range(2):
+        assert "5 units are on their way to wh-002." in told(clerk.post(path, form), clerk)
+    assert counters(level) == (15, 0)
+    path = at("inventory_transfer_cancel", draft.pk)
+    form = opened_form(clerk, path)
+    for _ in range(2):
+        assert "5 units are back in wh-001." in told(clerk.post(path, form), clerk)
+    assert counters(level) == (20, 0)
+    assert_books_balance()
+
+
+def test_short_line_of_a_transfer_is_named_by_its_sku(clerk: Client) -> None:
+    level = make_level(5)
+    hold((level, 3))
+    make_warehouse("wh-002")
+    path = at("inventory_transfer_new_transfer")
+    form = opened_form(clerk, path) | {"from_warehouse": "wh-001", "to_warehouse": "wh-002"}
+    answer = clerk.post(path, form | units(level.product_id, 3) | {"do": "post:send"})
+    assert answer.status_code == 422
+    assert f"{level.product.sku}: 3 wanted, 2 free." in answer.content.decode()
+    assert counters(level) == (5, 3)
+
+
+def test_overdue_transfers_are_said_to_be(clerk: Client) -> None:
+    level = make_level(5)
+    transfer = send_off(level, 1)
+    Transfer.objects.filter(pk=transfer.pk).update(expected_delivery="2020-01-01T00:00Z")
+    assert "overdue" in clerk.get(at("inventory_transfer_changelist"), {"expected": "overdue"}).content.decode()
+    send_off(level, 1)
+    found = clerk.get(at("inventory_transfer_changelist"), {"expected": "overdue"}).context["cl"].result_list
+    assert [row.pk for row in found] == [transfer.pk]
+
+
+# --- counts ----------------------------------------------------------------------------------------------------------
+
+
+def test_line_opened_in_two_tabs_is_counted_once() -> None:
+    level = make_level(10)
+    count = open_count(level)
+    path = at("inventory_stockcount_walk", count.pk)
+    anna, bert = browser_of(make_staff("warehouse")), browser_of(make_staff("warehouse"))
+    first, second = opened_form(anna, path), opened_form(bert, path)
+    assert anna.post(path, first | {"counted": "9"}).status_code == 302
+    assert bert.post(path, second | {"counted": "9"}).status_code == 302
+    refused = bert.post(path, second | {"counted": "8"})
+    assert refused.status_code == 422
+    line = StockCountLine.objects.get()
+    assert line.counted == 9
+    assert len(recorded("inventory_count_entered")) == 1
+
+
+def test_expected_units_are_told_to_nobody_who_counts(clerk: Client) -> None:
+    level = make_level(4711)
+    count = open_count(level)
+    for path in (at("inventory_stockcount_walk", count.pk), at("inventory_stockcount_change", count.pk)):
+        assert "4711" not in clerk.get(path).content.decode().replace("4,711", "4711")
+
+
+def test_product_scanned_where_a_number_is_asked_for_leads_to_its_line(clerk: Client) -> None:
+    first, second = make_level(1, zone="A"), make_level(2, zone="B")
+    count = open_count(first, second)
+    path = at("inventory_stockcount_walk", count.pk)
+    answer = clerk.post(path, opened_form(clerk, path) | {"counted": second.product.sku})
+    assert answer.headers["Location"].endswith(f"?line={StockCountLine.objects.get(level=second).pk}")
+    assert not recorded("inventory_count_entered")
+
+
+def test_count_is_posted_once_from_two_tabs() -> None:
+    level = make_level(10)
+    count = open_count(level)
+    enter(count, level, 8)
+    manager = browser_of(make_staff("manager"))
+    path = at("inventory_stockcount_post_count", count.pk)
+    forms = [opened_form(manager, path) for _ in range(2)]
+    for form in forms:
+        assert "Posted: 1 difference." in told(manager.post(path, {"once": form["once"], "do": "post"}), manager)
+    assert counters(level) == (8, 0)
+    assert_books_balance()
+
+
+def test_count_with_lines_left_is_not_posted_unless_they_are_left_out() -> None:
+    level, other = make_level(10), make_level(10)
+    count = open_count(level, other)
+    enter(count, level, 8)
+    manager = browser_of(make_staff("manager"))
+    path = at("inventory_stockcount_post_count", count.pk)
+    form = {"once": opened_form(manager, path)["once"], "do": "post"}
+    assert manager.post(path, form).status_code == 422
+    assert manager.post(path, form | {"skip_uncounted": "on"}).status_code == 302
+    assert (counters(level), counters(other)) == ((8, 0), (10, 0))
+
+
+def test_cancelled_count_changes_nothing() -> None:
+    level = make_level(10)
+    count = open_count(level)
+    enter(count, level, 8)
+    manager = browser_of(make_staff("manager"))
+    path = at("inventory_stockcount_cancel_count", count.pk)
+    assert "No stock was changed." in told(manager.post(path, opened_form(manager, path)), manager)
+    count.refresh_from_db()
+    assert (count.status, counters(level)) == ("CANCELLED", (10, 0))
+
+
+# --- incidents -------------------------------------------------------------------------------------------------------
+
+
+def test_incident_is_resolved_once_by_who_may() -> None:
+    level = make_level(10)
+    hold((level, 8), order_id="ORDER-8")
+    count = open_count(level)
+    enter(count, level, 5)
+    post_count(PostRequest(ASKER, count.pk))
+    incident = ShortageIncident.objects.get()
+    path = at("reservations_shortageincident_resolve", incident.pk)
+    assert browser_of(make_staff("warehouse")).get(path).status_code == 403
+    assert browser_of(make_staff("manager", "wh-002")).get(path).status_code == 404
+    manager = browser_of(make_staff("manager"))
+    assert "ORDER-8" in manager.get(at("reservations_shortageincident_changelist")).content.decode()
+    form = opened_form(manager, path) | {"resolution": "Called the customer."}
+    for _ in range(2):
+        assert "is resolved." in told(manager.post(path, form), manager)
+    assert len(recorded("inventory_shortage_resolved")) == 1
+
+
+# --- lists -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("make", [send_off, lambda level, units: open_count(level)], ids=["transfers", "counts"])
+def test_list_takes_as_many_queries_for_many_rows(
+    clerk: Client, make: Callable[..., Any], django_assert_num_queries: Any
+) -> None:
+    row = make(make_level(20), 1)
+    path = at(f"inventory_{row._meta.model_name}_changelist")
+    clerk.get(path)
+    with CaptureQueriesContext(connection) as few:
+        clerk.get(path)
+    for _ in range(5):
+        make(make_level(20), 1)
+    with django_assert_num_queries(len(few)):
+        clerk.get(path)
