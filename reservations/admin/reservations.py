@@ -201,17 +201,6 @@ class ReservationAdmin(ReadOnlyAdmin):
     search_fields = ("cart_id__exact", "order_id__exact", "customer_id__exact")
     search_help_text = _("A cart, order or customer as it is written, or the id of a reservation or product")
     ordering = ("-id",)
-    fields = (
-        "public_id",
-        ("state", "time_left"),
-        "store",
-        ("cart_id", "order_id", "customer_id"),
-        ("created_at", "expires_at", "extended_at"),
-        ("consumed_at", "released_at"),
-        "reason",
-        "client_id",
-        "reacquired_from",
-    )
     inlines = (ItemInline,)
     change_form_after_template = "console/reservations/timeline.html"
     actions = (
@@ -288,6 +277,12 @@ class ReservationAdmin(ReadOnlyAdmin):
             context["may_open_trail"] = request.user.has_perm("audit.view_auditentry") and not codes
         answer: HttpResponse = super().change_view(request, object_id, form_url, context)
         return answer
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """What there is to say of this one: a hold that nobody extended has no time of it."""
+        told = ["public_id", "state", "time_left", "store", "units", "created_at", "expires_at"]
+        where = ["cart_id", "order_id", "customer_id", "extended_at", "consumed_at", "released_at", "reason"]
+        return told + [name for name in [*where, "client_id", "reacquired_from"] if obj and getattr(obj, name)]
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """What can still be done with it: what has expired can only be sold, to a payment that came late."""

@@ -18,9 +18,9 @@ _AT_MOST: Final = 200
 SOURCES: Final[dict[str, Promise]] = {
     "api": _("through the API"),
     "admin": _("in the console"),
-    "command": _("by a command"),
-    "sweeper": _("by the service itself"),
-    "stream": _("by an event"),
+    "command": _("with a command"),
+    "sweeper": _("of the service"),
+    "stream": _("through an event"),
 }
 """How the ways in are told."""
 

@@ -1,0 +1,401 @@
+"""The console's first page: the day at a glance. Each figure is a link to the list behind it.
+
+A user sees figures of the lists that are open to them alone, and counted over their own warehouses. Figures that read
+much are kept for some seconds (in the process: they need nothing else to be there).
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeVar
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.apps import apps
+from django.conf import settings
+from django.contrib import admin
+from django.core.cache import cache
+from django.db import connection
+from django.db.models import Count, Min, Q, QuerySet, Sum, Value
+from django.db.models.functions import Now
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import formats, timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from audit.console import warehouse_codes_of
+from audit.models import OutboxEvent
+from inventory.models import LowStockAlert, ReconciliationRun, StockCount, StockLevel, Transfer
+from reservations.admin.reservations import SOON
+from reservations.models import Reservation
+
+HOURS: Final = 24
+COUNT_DAYS: Final = 90
+"""Stock that was not counted for so long is due."""
+_KEPT_SECONDS: Final = 10
+_OUTBOX_AT_MOST: Final = 10_000
+
+Text = str | Promise
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number, what it counts and the list behind it. ``tone`` is ``bad``, ``warn`` or plain."""
+
+    label: Text
+    value: Any
+    link: str = ""
+    tone: str = ""
+
+    @property
+    def shown(self) -> str:
+        """The value as people read it."""
+        if isinstance(self.value, datetime):
+            return str(formats.date_format(timezone.localtime(self.value), "DATETIME_FORMAT"))
+        return _grouped(self.value) if isinstance(self.value, int) else str(self.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """Figures that belong together. ``calm`` is said where all of them are nought."""
+
+    title: Text
+    icon: str
+    figures: list[Figure]
+    calm: Text = ""
+
+    @property
+    def is_calm(self) -> bool:
+        """Whether there is nothing to be done."""
+        return bool(self.calm) and not any(figure.value for figure in self.figures)
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """What happened to holds within an hour. ``heights`` are percents of the highest bar, by kind."""
+
+    begins: datetime
+    made: Figure
+    ended: list[Figure]
+    heights: dict[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """Holds by hour, the oldest first, and all of them together."""
+
+    hours: list[Hour]
+    totals: list[tuple[str, Figure]]
+    highest: int
+
+    @property
+    def shown_highest(self) -> str:
+        """The top of the scale."""
+        return _grouped(self.highest)
+
+
+def _grouped(number: int) -> str:
+    return str(formats.number_format(number, force_grouping=True))
+
+
+class _Reader:
+    """What one user may read of the figures."""
+
+    def __init__(self, request: HttpRequest) -> None:
+        self.request = request
+        self.codes: Collection[str] = warehouse_codes_of(request.user)
+
+    def may_open(self, model: str) -> bool:
+        """Whether the list of this model ("app.model") is open to the user."""
+        model_admin = admin.site._registry.get(apps.get_model(model))
+        return model_admin is not None and model_admin.has_view_permission(self.request)
+
+    def kept(self, name: str, read: Callable[[], V]) -> V:
+        """What ``read`` gave some seconds ago to somebody with the same warehouses, or gives now."""
+        key = f"dashboard:{name}:{','.join(sorted(self.codes))}"
+        known: V | None = cache.get(key)
+        if known is None:
+            known = read()
+            cache.set(key, known, _KEPT_SECONDS)
+        return known
+
+
+def link(model: str, **asked: Any) -> str:
+    """The address of a model's list, narrowed by these lookups."""
+    address = reverse(f"admin:{model.replace('.', '_')}_changelist")
+    return f"{address}?{urlencode(asked)}" if asked else address
+
+
+def figures(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """The context of the dashboard's page."""
+    reader = _Reader(request)
+    head: list[Figure] = []
+    cards: list[Card] = []
+    due: tuple[int, timedelta | None] = (0, None)
+    stock: dict[str, int] | None = None
+    if reader.may_open("inventory.stocklevel"):
+        stock = reader.kept("stock", lambda: _read_stock(reader.codes))
+        head += _stock_figures(stock)
+    if reader.may_open("reservations.reservation"):
+        holds = _read_holds(reader.codes)
+        due = (holds["due"], holds["lag"])
+        head.append(Figure(_("Active holds"), holds["soon"] + holds["later"], _reservations(state="ACTIVE")))
+        cards.append(_holds_card(holds))
+        context["chart"] = _chart(reader)
+    if reader.may_open("inventory.lowstockalert"):
+        cards.append(_alerts_card(reader.codes))
+    if reader.may_open("inventory.transfer"):
+        cards.append(_transfers_card(reader.codes))
+    if stock is not None or reader.may_open("inventory.stockcount"):
+        cards.append(_counts_card(reader, stock))
+    cards += _service_cards(reader, *due)
+    return {**context, "head": head, "cards": cards}
+
+
+# ---------------------------------------------------------------------------------------------------------------- stock
+
+
+def _read_stock(codes: Collection[str]) -> dict[str, int]:
+    levels = StockLevel.objects.filter(warehouse__code__in=codes) if codes else StockLevel.objects.all()
+    line = Now() - Value(timedelta(days=COUNT_DAYS))
+    read = levels.aggregate(
+        on_hand=Sum("on_hand"),
+        reserved=Sum("reserved"),
+        never=Count("pk", filter=Q(last_counted_at__isnull=True)),
+        stale=Count("pk", filter=Q(last_counted_at__lt=line)),
+    )
+    return {name: int(value or 0) for name, value in read.items()}
+
+
+def _stock_figures(stock: Mapping[str, int]) -> list[Figure]:
+    level = "inventory.stocklevel"
+    return [
+        Figure(_("On hand"), stock["on_hand"], link(level)),
+        Figure(_("Reserved"), stock["reserved"], link(level, reserved__gt=0)),
+        Figure(_("Available"), stock["on_hand"] - stock["reserved"], link(level, available__gt=0)),
+    ]
+
+
+def _counts_card(reader: _Reader, stock: Mapping[str, int] | None) -> Card:
+    """Counts that are open, and stock that should be in one. ``stock`` is None where its list is closed."""
+    listed: list[Figure] = []
+    if reader.may_open("inventory.stockcount"):
+        counts = StockCount.objects.filter(status=StockCount.Status.OPEN)
+        number = (counts.filter(warehouse__code__in=reader.codes) if reader.codes else counts).count()
+        listed.append(Figure(_("Open counts"), number, link("inventory.stockcount", status__exact="OPEN")))
+    if stock is not None:
+        level = "inventory.stocklevel"
+        line = (timezone.now() - timedelta(days=COUNT_DAYS)).isoformat()
+        days = str(_("Not counted for %(days)d days")) % {"days": COUNT_DAYS}
+        listed.append(Figure(_("Never counted"), stock["never"], link(level, last_counted_at__isnull=True)))
+        listed.append(Figure(days, stock["stale"], link(level, last_counted_at__lt=line), "warn"))
+    return Card(_("Counts"), "checklist", listed, _("Nothing is to be counted."))
+
+
+def _alerts_card(codes: Collection[str]) -> Card:
+    alerts = LowStockAlert.objects.unresolved()
+    if codes:
+        alerts = alerts.filter(level__warehouse__code__in=codes)
+    found = dict(alerts.order_by().values_list("severity").annotate(number=Count("pk")))
+    tones = {LowStockAlert.Severity.CRITICAL: "bad", LowStockAlert.Severity.LOW: "warn"}
+    listed = [
+        Figure(
+            severity.label,
+            found.get(severity.value, 0),
+            link("inventory.lowstockalert", severity__exact=severity.value, resolved_at__isnull=True),
+            tone,
+        )
+        for severity, tone in tones.items()
+    ]
+    return Card(_("Low stock"), "notifications", listed, _("Nothing is low on stock."))
+
+
+def _transfers_card(codes: Collection[str]) -> Card:
+    transfers = Transfer.objects.all()
+    if codes:
+        transfers = transfers.filter(Q(from_warehouse__code__in=codes) | Q(to_warehouse__code__in=codes))
+    coming = transfers.on_the_way()
+    found = coming.aggregate(on_the_way=Count("pk"), overdue=Count("pk", filter=Q(expected_delivery__lt=Now())))
+    statuses = f"{Transfer.Status.IN_TRANSIT},{Transfer.Status.PARTIALLY_RECEIVED}"
+    late = link("inventory.transfer", status__in=statuses, expected_delivery__lt=timezone.now().isoformat())
+    return Card(
+        _("Transfers"),
+        "local_shipping",
+        [
+            Figure(_("On their way"), found["on_the_way"], link("inventory.transfer", status__in=statuses)),
+            Figure(_("Overdue"), found["overdue"], late, "bad"),
+        ],
+        _("Nothing is on its way."),
+    )
+
+
+# ---------------------------------------------------------------------------------------------------------------- holds
+
+
+def _reservations(**asked: Any) -> str:
+    return link("reservations.reservation", **asked)
+
+
+def _within(reservations: QuerySet[Reservation], codes: Collection[str]) -> QuerySet[Reservation]:
+    model_admin: Any = admin.site._registry[Reservation]
+    within: QuerySet[Reservation] = model_admin.within(reservations, codes) if codes else reservations
+    return within
+
+
+def _read_holds(codes: Collection[str]) -> dict[str, Any]:
+    """How many active holds there are, by when they end; and for how long the oldest due one has been due."""
+    active = _within(Reservation.objects.filter(status=Reservation.Status.ACTIVE), codes)
+    is_due, is_soon = Q(expires_at__lte=Now()), Q(expires_at__lte=Now() + Value(SOON))
+    found: dict[str, Any] = active.aggregate(
+        due=Count("pk", filter=is_due),
+        soon=Count("pk", filter=is_soon & ~is_due),
+        later=Count("pk", filter=~is_soon),
+        lag=Now() - Min("expires_at", filter=is_due),
+    )
+    return found
+
+
+def _holds_card(holds: Mapping[str, Any]) -> Card:
+    minutes = {"minutes": SOON.seconds // 60}
+    return Card(
+        _("Holds"),
+        "timer",
+        [
+            Figure(
+                str(_("End within %(minutes)d minutes")) % minutes, holds["soon"], _reservations(time="soon"), "warn"
+            ),
+            Figure(_("End later"), holds["later"], _reservations(time="later")),
+            Figure(_("Time is up, not yet recorded"), holds["due"], _reservations(time="due")),
+        ],
+        _("Nobody holds anything."),
+    )
+
+
+_BY_HOUR: Final = """
+SELECT date_trunc('hour', event.happened) AS hour, event.kind, count(*)
+FROM reservations_reservation AS r
+CROSS JOIN LATERAL (VALUES
+    ('made', r.created_at),
+    ('sold', r.consumed_at),
+    ('expired', CASE WHEN r.status = 'EXPIRED' OR r.status = 'ACTIVE' AND r.expires_at <= statement_timestamp()
+        THEN r.expires_at END),
+    ('released', CASE WHEN r.status = 'RELEASED' THEN r.released_at END)
+) AS event (kind, happened)
+WHERE r.id >= %s AND event.happened >= %s AND (%s::text[] IS NULL OR EXISTS (
+    SELECT FROM reservations_reservationitem item JOIN inventory_stocklevel level ON level.id = item.level_id
+    JOIN inventory_warehouse warehouse ON warehouse.id = level.warehouse_id
+    WHERE item.reservation_id = r.id AND warehouse.code = ANY(%s::text[])))
+GROUP BY 1, 2
+"""
+
+_KINDS: Final[dict[str, tuple[Text, str, str]]] = {
+    "made": (_("Made"), "created_at", ""),
+    "sold": (_("Sold"), "consumed_at", Reservation.Status.CONSUMED),
+    "expired": (_("Expired"), "expires_at", Reservation.Status.EXPIRED),
+    "released": (_("Released"), "released_at", Reservation.Status.RELEASED),
+}
+"""Of each kind of event: what it is called, when it was, and the state that it left; none is any."""
+
+
+def _chart(reader: _Reader) -> Chart:
+    """Holds by hour, over the last ``HOURS``, the present one included."""
+    this_hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+    begin = this_hour - timedelta(hours=HOURS - 1)
+    found = reader.kept(f"hours:{begin:%H}", lambda: _read_hours(begin, reader.codes))
+    numbers = {begin + timedelta(hours=step): found.get(begin + timedelta(hours=step), {}) for step in range(HOURS)}
+    ended = [kind for kind in _KINDS if kind != "made"]
+    highest = max((max(n.get("made", 0), sum(n.get(k, 0) for k in ended)) for n in numbers.values()), default=0)
+    hours = []
+    for hour, counted in numbers.items():
+        end = hour + timedelta(hours=1)
+        shown = {kind: _of_kind(kind, counted.get(kind, 0), hour, end) for kind in _KINDS}
+        heights = {kind: round(100 * counted.get(kind, 0) / max(highest, 1), 2) for kind in _KINDS}
+        hours.append(Hour(timezone.localtime(hour), shown.pop("made"), list(shown.values()), heights))
+    totals = [(kind, _of_kind(kind, sum(n.get(kind, 0) for n in numbers.values()), begin, None)) for kind in _KINDS]
+    return Chart(hours, totals, highest)
+
+
+def _of_kind(kind: str, number: int, begin: datetime, end: datetime | None) -> Figure:
+    label, moment, state = _KINDS[kind]
+    asked = {"id__gte": _first_id(begin), f"{moment}__gte": begin.isoformat()}
+    if end is not None:
+        asked[f"{moment}__lt"] = end.isoformat()
+    if state:
+        asked["state"] = str(state)
+    return Figure(label, number, _reservations(**asked))
+
+
+def _first_id(begin: datetime) -> UUID:
+    """No reservation of which something happened since ``begin`` has a lower id than this.
+
+    Ids begin with the time at which they were made (UUIDv7), and no hold lives longer than the settings and one
+    extension let it. That saves an index of each time. The rest is for clocks that differ.
+    """
+    longest = timedelta(minutes=settings.RESERVATION_MAX_TTL_MINUTES + 15)
+    at = begin - longest - timedelta(minutes=15)
+    return UUID(int=int(at.timestamp() * 1000) << 80)
+
+
+def _read_hours(begin: datetime, codes: Collection[str]) -> dict[datetime, dict[str, int]]:
+    wanted = list(codes) or None
+    found: dict[datetime, dict[str, int]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_BY_HOUR, [_first_id(begin), begin, wanted, wanted])
+        for hour, kind, number in cursor.fetchall():
+            found.setdefault(hour.astimezone(UTC), {})[kind] = number
+    return found
+
+
+# -------------------------------------------------------------------------------------------------------------- service
+
+
+def _service_cards(reader: _Reader, due: int, lag: timedelta | None) -> list[Card]:
+    """How the service itself fares, for who may see it."""
+    cards: list[Card] = []
+    if not reader.codes and reader.request.user.has_perm("inventory.view_reconciliationrun"):
+        cards.append(_reconciliation_card(reader))
+    own: list[Figure] = []
+    if reader.may_open("audit.auditentry") and reader.may_open("reservations.reservation"):
+        late = lag if due and lag else timedelta()
+        tone = "bad" if late > timedelta(minutes=2) else ""
+        own.append(Figure(_("Sweep behind by"), _span(late), _reservations(time="due"), tone))
+    if reader.may_open("audit.outboxevent"):
+        own.append(Figure(_("Events kept for telling"), _outbox(), link("audit.outboxevent")))
+    if own:
+        cards.append(Card(_("The service"), "monitor_heart", own))
+    return cards
+
+
+def _reconciliation_card(reader: _Reader) -> Card:
+    last = ReconciliationRun.objects.filter(finished_at__isnull=False).order_by("-finished_at").first()
+    model = "inventory.reconciliationrun"
+    to = link(model) if reader.may_open(model) else ""
+    if last is None:
+        return Card(_("Reconciliation"), "balance", [Figure(_("Never run"), "–", to)])
+    return Card(
+        _("Reconciliation"),
+        "balance",
+        [
+            Figure(_("Differences found"), last.finding_count, to, "bad" if last.finding_count else ""),
+            Figure(_("Levels looked at"), last.levels_checked, to),
+            Figure(_("Last run"), last.finished_at, to),
+        ],
+    )
+
+
+def _outbox() -> str:
+    """How many events are kept; nobody needs it to the last one where it is many."""
+    number = OutboxEvent.objects.order_by()[: _OUTBOX_AT_MOST + 1].count()
+    return f"{_grouped(_OUTBOX_AT_MOST)}+" if number > _OUTBOX_AT_MOST else _grouped(number)
+
+
+def _span(span: timedelta) -> str:
+    """A span of time as staff say it."""
+    seconds = int(span.total_seconds())
+    if seconds < 120:
+        return str(_("%(number)d s")) % {"number": seconds}
+    if seconds < 7200:
+        return str(_("%(number)d min")) % {"number": seconds // 60}
+    return str(_("%(number)d h")) % {"number": seconds // 3600}

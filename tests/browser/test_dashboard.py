@@ -1,0 +1,175 @@
+"""The dashboard: figures that agree with the lists behind them, for those who may open these, readable everywhere."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.core.cache import cache
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
+from playwright.sync_api import Browser, Page, expect
+
+from inventory.models import LowStockAlert, ReconciliationRun, StockCount, StockLevel, Transfer
+from reservations.services.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold, release_hold
+from tests.factories import ASKER, hold, make_due, make_level
+from tests.staff import browser_of, make_staff
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
+
+
+@pytest.fixture(autouse=True)
+def _nothing_kept() -> None:
+    """Figures of one test are not shown in the next."""
+    cache.clear()
+
+
+@pytest.fixture
+def day() -> StockLevel:
+    """A day in two warehouses: holds of each kind, an alert of each severity, a late transfer, an open count."""
+    level, other = make_level(50), make_level(7, "wh-002")
+    hold((level, 1)), hold((level, 2)), hold((other, 1))
+    make_due(hold((level, 3)).id, ago=timedelta(seconds=5))
+    release_hold(ReleaseRequest(ASKER, Selector(hold((level, 4)).id)))
+    consume_hold(ConsumeRequest(ASKER, "ORD-1", Selector(hold((level, 5)).id)))
+    now = timezone.now()
+    for low, severity in ((level, "CRITICAL"), (other, "LOW")):
+        LowStockAlert.objects.create(level=low, severity=severity, available=1, opened_at=now)
+    LowStockAlert.objects.create(level=level, severity="LOW", available=1, opened_at=now, resolved_at=now)
+    for late in (now - timedelta(days=1), now + timedelta(days=1)):
+        Transfer.objects.create(
+            status="IN_TRANSIT",
+            from_warehouse=level.warehouse,
+            to_warehouse=other.warehouse,
+            expected_delivery=late,
+            initiated_by="tests",
+            initiated_at=now,
+            shipped_at=now,
+        )
+    StockCount.objects.create(warehouse=level.warehouse, scope="ALL", opened_by="tests", opened_at=now)
+    StockLevel.objects.filter(pk=other.pk).update(last_counted_at=now - timedelta(days=100))
+    ReconciliationRun.objects.create(started_at=now, finished_at=now, actor="tests", levels_checked=2)
+    return level
+
+
+def figures(browser: Client) -> dict[str, Any]:
+    """What the page shows, by card and label, with the links."""
+    context = browser.get("/admin/").context
+    cards = {str(card.title): card.figures for card in context["cards"]}
+    chart = [figure for _, figure in context["chart"].totals] if "chart" in context else []
+    shown = {"": context["head"], "Hours": chart, **cards}
+    return {f"{title}/{figure.label}".lstrip("/"): figure for title, listed in shown.items() for figure in listed}
+
+
+def test_figures_are_those_of_the_database(day: StockLevel) -> None:
+    shown = {name: figure.value for name, figure in figures(browser_of(make_staff("administrator"))).items()}
+    assert shown["On hand"] == 52
+    assert shown["Reserved"] == 7
+    assert shown["Available"] == 45
+    assert shown["Active holds"] == 3
+    assert (shown["Holds/End within 5 minutes"], shown["Holds/End later"]) == (0, 3)
+    assert shown["Holds/Time is up, not yet recorded"] == 1
+    assert [shown[f"Hours/{kind}"] for kind in ("Made", "Sold", "Expired", "Released")] == [6, 1, 1, 1]
+    assert (shown["Low stock/Critical"], shown["Low stock/Low"]) == (1, 1)
+    assert (shown["Transfers/On their way"], shown["Transfers/Overdue"]) == (2, 1)
+    assert shown["Counts/Open counts"] == 1
+    assert (shown["Counts/Never counted"], shown["Counts/Not counted for 90 days"]) == (1, 1)
+    assert (shown["Reconciliation/Differences found"], shown["Reconciliation/Levels looked at"]) == (0, 2)
+    assert shown["The service/Sweep behind by"].endswith(" s")
+
+
+@pytest.mark.parametrize("warehouses", [(), ("wh-002",)])
+def test_each_figure_counts_the_rows_of_the_list_it_leads_to(day: StockLevel, warehouses: tuple[str, ...]) -> None:
+    browser = browser_of(make_staff("manager", *warehouses))
+    units = {"On hand", "Reserved", "Available", "The service/Sweep behind by"}
+    followed = 0
+    for name, figure in figures(browser).items():
+        if not figure.link:
+            continue
+        answer = browser.get(figure.link)
+        assert answer.status_code == 200, name
+        if name not in units:
+            assert answer.context["cl"].result_count == figure.value, name
+            followed += 1
+    assert followed >= 13
+
+
+def test_user_of_one_warehouse_is_shown_its_figures_alone(day: StockLevel) -> None:
+    shown = {name: figure.value for name, figure in figures(browser_of(make_staff("manager", "wh-002"))).items()}
+    assert (shown["On hand"], shown["Reserved"], shown["Active holds"]) == (7, 1, 1)
+    assert (shown["Low stock/Critical"], shown["Low stock/Low"], shown["Counts/Open counts"]) == (0, 1, 0)
+    assert [shown[f"Hours/{kind}"] for kind in ("Made", "Sold", "Expired", "Released")] == [1, 0, 0, 0]
+    assert not [name for name in shown if name.startswith(("The service", "Reconciliation"))]
+
+
+def test_figures_of_closed_lists_are_not_shown(day: StockLevel) -> None:
+    clerk = figures(browser_of(make_staff("warehouse")))
+    assert not [name for name in clerk if name.startswith(("The service", "Reconciliation"))]
+    manager = figures(browser_of(make_staff("manager")))
+    assert "The service/Sweep behind by" in manager
+    assert "The service/Events kept for telling" not in manager
+    assert "The service/Events kept for telling" in figures(browser_of(make_staff("administrator")))
+    nobody = make_staff("viewer")
+    nobody.groups.clear()
+    page = browser_of(nobody).get("/admin/")
+    assert (page.context["head"], page.context["cards"]) == ([], [])
+    assert "Ask an administrator" in page.content.decode()
+
+
+def test_page_asks_at_most_15_queries_however_much_there_is(day: StockLevel) -> None:
+    browser = browser_of(make_staff("administrator"))
+    asked = []
+    for _ in range(2):
+        cache.clear()
+        with CaptureQueriesContext(connection) as captured:
+            assert browser.get("/admin/").status_code == 200
+        asked.append(len([query for query in captured if query["sql"].lstrip().startswith(("SELECT", "UPDATE"))]))
+        for _ in range(5):
+            hold((day, 1))
+    assert asked[0] == asked[1] <= 15
+
+
+def test_page_of_an_empty_house_says_what_to_expect() -> None:
+    page = browser_of(make_staff("administrator")).get("/admin/").content.decode()
+    assert "as soon as shops make them" in page
+    assert "Nothing is low on stock." in page
+    assert "Nothing is on its way." in page
+
+
+@pytest.fixture
+def page(browser: Browser, live_server: Any) -> Iterator[Page]:
+    """An administrator's page, which is asked in the end what it complained of and whom it spoke to."""
+    context = browser.new_context(base_url=live_server.url)
+    staff = browser_of(make_staff("administrator"))
+    context.add_cookies([{"name": "sessionid", "value": staff.cookies["sessionid"].value, "url": live_server.url}])
+    opened = context.new_page()
+    asked: list[str] = []
+    complaints: list[str] = []
+    opened.on("request", lambda request: asked.append(request.url))
+    opened.on("pageerror", lambda error: complaints.append(str(error)))
+    opened.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+    yield opened
+    context.close()
+    assert {urlsplit(url).netloc for url in asked if urlsplit(url).scheme != "data"} == {
+        urlsplit(live_server.url).netloc
+    }
+    assert not complaints
+
+
+@pytest.mark.parametrize("shade", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_page_is_readable_and_leads_on_by_keyboard(page: Page, day: StockLevel, shade: Any, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 860})
+    page.emulate_media(color_scheme=shade)
+    page.goto("/admin/")
+    page.get_by_text("Figures by hour").press("Enter")
+    page.wait_for_load_state("networkidle")
+    rules = Axe().run(page).response["violations"]
+    assert [rule["id"] for rule in rules if rule["impact"] in {"serious", "critical"}] == []
+    assert not page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+    page.get_by_role("link", name="Overdue 1").press("Enter")
+    expect(page.locator("#result_list tbody tr")).to_have_count(1)
