@@ -278,11 +278,12 @@ class ReservationAdmin(ReadOnlyAdmin):
         answer: HttpResponse = super().change_view(request, object_id, form_url, context)
         return answer
 
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """What there is to say of this one: a hold that nobody extended has no time of it."""
-        told = ["public_id", "state", "time_left", "store", "units", "created_at", "expires_at"]
+        told = ["state", "time_left", "store", "units", "created_at", "expires_at"]
         where = ["cart_id", "order_id", "customer_id", "extended_at", "consumed_at", "released_at", "reason"]
-        return told + [name for name in [*where, "client_id", "reacquired_from"] if obj and getattr(obj, name)]
+        told += [name for name in [*where, "client_id", "reacquired_from"] if obj and getattr(obj, name)]
+        return ["public_id", *(tuple(told[place : place + 2]) for place in range(0, len(told), 2))]
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """What can still be done with it: what has expired can only be sold, to a payment that came late."""
