@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks import report
 from benchmarks.cases import NAMES, chosen
 from benchmarks.cluster import REPOSITORY, BenchmarkFailed, Cluster
+from benchmarks.large import LEVELS, QUICK_LEVELS, WAREHOUSES
 from benchmarks.runner import Options, Runner
 from benchmarks.subject import CLOSED, HISTORY_ROWS
 
@@ -32,6 +33,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--seconds", type=int, help="of load each (8; quick: 1)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="every single result")
     parser.add_argument("--closed", type=int, default=CLOSED, help="closed reservations from the start (100,000)")
+    parser.add_argument("--levels", type=int, help=f"stock levels for low-stock ({LEVELS:,}; quick: {QUICK_LEVELS:,})")
     parser.add_argument("--write", action="store_true", help="renew docs/benchmark.md and docs/benchmark.svg")
     parser.add_argument("--data-dir", type=Path, default=REPOSITORY / "var" / "bench", help="where the servers live")
     given = parser.parse_args(arguments)
@@ -41,10 +43,13 @@ def parse(arguments: list[str]) -> argparse.Namespace:
         parser.error(str(error))
     given.repeats = given.repeats or (1 if given.quick else 3)
     given.seconds = given.seconds or (1 if given.quick else 8)
+    given.levels = given.levels or (QUICK_LEVELS if given.quick else LEVELS)
     if not (1 <= given.repeats <= 20 and 1 <= given.seconds <= 60):
         parser.error("--repeats takes 1 to 20, --seconds 1 to 60")
     if not (1 <= given.closed <= 1_000_000 and 0 <= given.history <= 10_000_000):
         parser.error("--closed takes 1 to 1,000,000, --history up to 10,000,000")
+    if not WAREHOUSES <= given.levels <= LEVELS or given.levels % WAREHOUSES:
+        parser.error(f"--levels takes {WAREHOUSES} to {LEVELS:,}, a multiple of {WAREHOUSES}")
     return given
 
 
@@ -59,6 +64,7 @@ def main(arguments: list[str]) -> int:
         is_quick=given.quick,
         closed=given.closed,
         history=given.history,
+        levels=given.levels,
         data_dir=given.data_dir.resolve(),
     )
     try:

@@ -6,6 +6,7 @@ from typing import Final
 
 from benchmarks import raw
 from benchmarks.client import Load
+from benchmarks.subject import BASKET_LINES
 
 RAW: Final = "raw"
 PLAIN: Final = "plain"
@@ -29,11 +30,18 @@ class Case:
     raw: tuple[int, ...] = ()
     contestants: tuple[str, ...] = WEB
     is_quick: bool = True
+    is_large: bool = False
+    """Whether it has a large catalogue of its own."""
 
     @property
     def needs_holds(self) -> bool:
         """Whether each request ends or changes a hold that is there before."""
         return self.verb in {"extend", "release", "consume"}
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it leaves no rows."""
+        return self.verb in {"check", "low-stock"}
 
 
 CASES: Final = (
@@ -65,11 +73,30 @@ CASES: Final = (
         connections=(4,),
         quick=(4,),
     ),
+    Case(
+        "basket",
+        "change a basket of 5 lines",
+        "basket",
+        lines=BASKET_LINES,
+        contestants=(PLAIN, COMBINED),
+        connections=(1, 16),
+    ),
+    Case(
+        "low-stock",
+        "low stock, first page",
+        "low-stock",
+        contestants=(PLAIN, COMBINED),
+        connections=(1, 4),
+        quick=(1,),
+        is_quick=False,
+        is_large=True,
+    ),
 )
 SWEEPS: Final = {"sweep-10k": 10_000, "sweep-100k": 100_000}
 HALF: Final = {"half-load-hot": "reserve-hot", "half-load-spread": "reserve-spread"}
+IMPORT: Final = "import"
 DEMO: Final = "demo"
-NAMES: Final = (*(case.name for case in CASES), *SWEEPS, *HALF, DEMO)
+NAMES: Final = (*(case.name for case in CASES), *SWEEPS, IMPORT, *HALF, DEMO)
 
 
 @dataclass(frozen=True)
@@ -108,7 +135,7 @@ def steps_of(case: Case, *, is_quick: bool, with_history: bool) -> Iterator[Step
         for contestant in case.contestants:
             if not (is_quick and contestant == ALONE and not (case.raw and connections == 16)):
                 yield Step(case, contestant, connections)
-        if with_history:
+        if with_history and not case.is_large:
             yield Step(case, HISTORY, connections)
 
 

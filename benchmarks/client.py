@@ -22,7 +22,7 @@ _LENGTH: Final = b"content-length:"
 
 @dataclass(frozen=True)
 class Target:
-    """What is asked: the bodies are sent in turn."""
+    """What is asked: the bodies are sent in turn. One with a path of its own is that path, a tab and the body."""
 
     port: int
     method: str
@@ -57,9 +57,10 @@ class _Tally:
 
 def encode(target: Target, body: str) -> bytes:
     """A whole request."""
-    content = body.encode()
+    own_path, tab, rest = body.partition("\t")
+    path, content = (own_path, rest.encode()) if tab else (target.path, body.encode())
     head = (
-        f"{target.method} {target.path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
+        f"{target.method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\n"
         f"Authorization: {target.authorization}\r\nContent-Length: {len(content)}\r\n\r\n"
     )
     return head.encode() + content

@@ -1,11 +1,12 @@
--- Bodies from a file, a request per line, the next one each time.
+-- Bodies from a file, a request per line, the next one each time. One with a path of its own: path, tab, body.
 local requests, sent = {}, 0
 
 function init(args)
    local method, path, authorization, file = args[1], args[2], args[3], args[4]
    local headers = { ["Content-Type"] = "application/json", ["Authorization"] = authorization, ["Host"] = "127.0.0.1" }
    for line in io.lines(file) do
-      requests[#requests + 1] = wrk.format(method, path, headers, line)
+      local own_path, body = line:match("^([^\t]*)\t(.*)$")
+      requests[#requests + 1] = wrk.format(method, own_path or path, headers, body or line)
    end
 end
 

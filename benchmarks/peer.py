@@ -5,7 +5,16 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 from benchmarks.cluster import Connection, call
-from benchmarks.subject import ON_HAND, SKUS, Subject
+from benchmarks.subject import (
+    BASKET,
+    BASKET_LINES,
+    BASKET_SUMS,
+    BASKETS,
+    ON_HAND,
+    ROUTES,
+    SKUS,
+    Subject,
+)
 
 HOLD: Final = 1_000_000_000
 """Prepared holds are numbered from here on; those that are made are numbered from the seed on."""
@@ -73,6 +82,28 @@ _HOLDS: Final = (
     """,
 )
 
+_BASKET_ITEMS: Final = f"""
+SELECT basket, basket * {BASKET_LINES} + line AS item,
+    2 + mod((basket * {BASKET_LINES} + line) * 3989, {SKUS}) AS level_id, 1 + mod(line + 2, 3) AS quantity
+FROM generate_series(0, {BASKETS} - 1) basket, generate_series(0, {BASKET_LINES} - 1) line
+"""
+_BASKETS: Final = (
+    f"""
+    INSERT INTO plain_reservation (id, status, cart_id, order_id, created_at, expires_at, reason)
+    SELECT {HOLD} + n, 'ACTIVE', '{BASKET}' || n, '', now(), now() + interval '1 hour', ''
+    FROM generate_series(0, {BASKETS} - 1) n
+    """,
+    f"""
+    INSERT INTO plain_reservationitem (id, reservation_id, level_id, quantity)
+    SELECT {HOLD} + item, {HOLD} + basket, level_id, quantity FROM ({_BASKET_ITEMS}) made
+    """,
+    f"""
+    UPDATE plain_stocklevel level SET reserved = reserved + held.quantity
+    FROM (SELECT level_id AS id, sum(quantity) AS quantity FROM ({_BASKET_ITEMS}) made GROUP BY 1) held
+    WHERE level.id = held.id
+    """,
+)
+
 _PRINT_NEW_KEY: Final = """
 import django
 django.setup()
@@ -104,6 +135,18 @@ class Peer(Subject):
                 JOIN plain_reservation r ON r.id = item.reservation_id AND r.status = 'ACTIVE' GROUP BY 1) held
             ON held.level_id = level.id WHERE level.reserved <> coalesce(held.quantity, 0)
         """,
+        "on hand is the seed and the movements since": f"""
+            SELECT level.id, level.on_hand, moved.quantity FROM plain_stocklevel level
+            LEFT JOIN (SELECT level_id, sum(quantity) AS quantity FROM plain_movement WHERE {_since("movement")}
+                GROUP BY 1) moved ON moved.level_id = level.id
+            WHERE level.on_hand <> {ON_HAND} + coalesce(moved.quantity, 0)
+        """,
+        "a basket is one hold of its lines": f"""
+            SELECT r.cart_id, count(*), sum(item.quantity) FROM plain_reservation r
+            JOIN plain_reservationitem item ON item.reservation_id = r.id
+            WHERE r.{_since("reservation")} AND r.status = 'ACTIVE' AND starts_with(r.cart_id, '{BASKET}') GROUP BY 1
+            HAVING count(*) <> {BASKET_LINES} OR sum(item.quantity) NOT IN ({BASKET_SUMS})
+        """,
     }
     rows: ClassVar = {
         "reserve": f"SELECT count(*) FROM plain_reservation WHERE {_since('reservation')} AND id < {HOLD}",
@@ -111,9 +154,11 @@ class Peer(Subject):
         "release": f"SELECT count(*) FROM plain_reservation WHERE {_since('reservation')} AND status = 'RELEASED'",
         "consume": f"SELECT count(*) FROM plain_reservation WHERE {_since('reservation')} AND status = 'CONSUMED'",
         "adjust": f"SELECT count(*) / 200 FROM plain_movement WHERE {_since('movement')}",
+        "basket": f"SELECT count(*) FROM plain_auditentry WHERE {_since('auditentry')} AND action = 'basket_changed'",
+        "import": f"SELECT count(*) FROM plain_movement WHERE {_since('movement')}",
         "expire": f"SELECT count(*) FROM plain_reservation WHERE {_since('reservation')} AND status = 'EXPIRED'",
     }
-    undo: ClassVar = (
+    undo: ClassVar[tuple[str, ...]] = (
         *(f"DELETE FROM plain_{table} WHERE {_since(table)}" for table in reversed(_GROWING)),
         f"UPDATE plain_stocklevel SET on_hand = {ON_HAND}, reserved = 0 WHERE on_hand <> {ON_HAND} OR reserved <> 0",
         f"VACUUM plain_stocklevel, {', '.join(f'plain_{table}' for table in _GROWING)}",
@@ -148,11 +193,19 @@ class Peer(Subject):
             given = {"first": first, "last": last, "hot": hot, "due": due}
             connection.execute(statement.encode(), {name: given[name] for name in given if f"%({name})s" in statement})
 
+    def insert_baskets(self, connection: Connection) -> None:
+        for statement in _BASKETS:
+            connection.execute(statement.encode())
+
     def path(self, verb: str) -> str:
-        return "/check-availability" if verb == "check" else f"/{verb}"
+        return f"/{ROUTES.get(verb, verb)}"
 
     def authorization(self) -> str:
         return f"Token {self.token}"
+
+    def basket(self, products: Sequence[int], quantities: Sequence[int]) -> dict[str, Any]:
+        asked = zip(products, quantities, strict=True)
+        return {"items": [{"product_id": product + 1, "quantity": quantity} for product, quantity in asked]}
 
     def body(self, verb: str, number: int, products: Sequence[int]) -> dict[str, Any]:
         hold = HOLD + number

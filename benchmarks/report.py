@@ -9,10 +9,13 @@ from statistics import median
 from typing import Any, Final
 
 from benchmarks import chart, load
-from benchmarks.cases import ALONE, CASES, COMBINED, HALF, HISTORY, PLAIN, RAW, SWEEPS, Sample
+from benchmarks.cases import ALONE, CASES, COMBINED, HALF, HISTORY, IMPORT, PLAIN, RAW, SWEEPS, Sample
 from benchmarks.client import Load
-from benchmarks.cluster import Cluster
-from benchmarks.runner import Options, Results
+from benchmarks.cluster import WSGI_THREADS, Cluster
+from benchmarks.large import WAREHOUSES
+from benchmarks.peer import Peer
+from benchmarks.runner import IMPORT_LINES, Options, Results
+from benchmarks.subject import BASKET_LINES, BASKETS, SKUS
 
 _CROWD: Final = 16
 _METHOD: Final = """
@@ -20,13 +23,26 @@ _METHOD: Final = """
 a single statement, a PL/pgSQL function that locks the level first, and one that locks it last. It does no HTTP, no
 tokens, no validation, no choice of warehouse. *16 in one* puts sixteen requests in each transaction, on one connection.
 **plain** is `benchmarks/plain`: Django's ORM, DRF's serializers and tokens, `select_for_update` in `atomic()`, the same
-kinds of rows, no throttling. **one by one** and **combined** are this service with `GROUP_COMMIT=false` and `true`, as
-in production: tokens, throttling, audit and outbox on. All of them have the same PostgreSQL (fsync on, with closed
-reservations, vacuumed and analysed), the same granian, and share the machine with the load. HOT: everybody wants one
-SKU. SPREAD: 10,000 of them in turn. *Half of the most* sends requests at half the best rate measured, each at its own
+kinds of rows, no throttling. granian serves it by WSGI, in {workers} processes of {threads} threads. **one by one** and
+**combined** are this service with `GROUP_COMMIT=false` and `true`, as in production: tokens, throttling, audit and
+outbox on. granian serves it by ASGI, in one process, as `make demo` does. All of them have the same PostgreSQL (fsync
+on, with closed reservations, vacuumed and analysed) and share the machine with the load. HOT: everybody wants one SKU.
+SPREAD: {skus:,} of them in turn. Each of {baskets:,} baskets has {basket_lines} products; a change of one makes each of
+its lines one unit more or two less. *Half of the most* sends requests at half the best rate measured, each at its own
 moment, and counts from that moment on. Figures are medians (least–most) of the repeats, which take turns. After each
 run all answers were 2xx, each stands in the tables, and the books balance.
 """
+
+
+def method() -> str:
+    """How it is measured, in words."""
+    return _METHOD.format(
+        workers=Peer.wsgi_workers,
+        threads=WSGI_THREADS,
+        skus=SKUS,
+        baskets=BASKETS,
+        basket_lines=BASKET_LINES,
+    )
 
 
 def machine(cluster: Cluster, options: Options, arguments: list[str]) -> dict[str, Any]:
@@ -83,6 +99,10 @@ def spread(values: Sequence[float], digits: int = 0) -> str:
     return f"{median(values):,.{digits}f} ({min(values):,.{digits}f}–{max(values):,.{digits}f})"
 
 
+def _rate(values: Sequence[float]) -> str:
+    return spread(values, 1 if values and max(values) < 10 else 0)
+
+
 def ratio(values: Sequence[float], base: Sequence[float]) -> float | None:
     """How many times the one median is the other."""
     return median(values) / median(base) if values and base and median(base) else None
@@ -110,11 +130,13 @@ def markdown(results: Results) -> str:
         f" {facts['repeats']} × {facts['seconds']} s each, {facts['took_seconds'] / 60:.0f} minutes in all:"
         f" `{facts['command']}`. On other machines other figures: compare the ratios."
     )
-    lines += [about, _METHOD]
+    lines += [about, method()]
     for title, table in (
         ("Requests a second", _rates(results)),
         ("Latency in milliseconds", _latencies(results)),
         ("Expired reservations a second", _sweeps(results)),
+        ("Imported lines a second", _imports(results)),
+        ("Low stock", _low_stock(results)),
         ("A long history", _histories(results)),
         ("The demonstration", _demo(results)),
         ("The goals", _goals(results)),
@@ -138,7 +160,7 @@ def _rates(results: Results) -> list[str]:
             base = raw or (limit(samples, case.name, _CROWD) if connections > _CROWD else [])
             ratios = [_times(ratio(web[2], base)), _times(ratio(web[2], web[0]))]
             title = f"{case.title}, {connections} connection{'s' if connections > 1 else ''}"
-            rows.append([title, *map(spread, [raw, *web]), *ratios])
+            rows.append([title, *map(_rate, [raw, *web]), *ratios])
         batch = figures(samples, case.name, RAW, 1, way="batch")
         if batch:
             rows.append([f"{case.title}, 16 in one transaction", spread(batch), "–", "–", "–", "–", "–"])
@@ -169,6 +191,41 @@ def _sweeps(results: Results) -> list[str]:
         if own:
             rows.append([f"backlog of {backlog:,}", spread(plain), spread(own), _times(ratio(own, plain))])
     return _table(["", "plain", "this", "this ÷ plain"], rows)
+
+
+def _imports(results: Results) -> list[str]:
+    plain, own = (figures(results.samples, IMPORT, who) for who in (PLAIN, COMBINED))
+    if not own:
+        return []
+    many, few = (
+        int(max(figures(results.samples, IMPORT, who, figure=_requests), default=0)) for who in (COMBINED, PLAIN)
+    )
+    seconds = spread(figures(results.samples, IMPORT, COMBINED, figure=lambda found: found.seconds), 1)
+    row = [f"{many:,} lines (plain: {few:,})", spread(plain), spread(own), _times(ratio(own, plain)), seconds]
+    about = (
+        f"`manage.py import_stock`, all or nothing, onto {SKUS:,} levels; plain: a line at a time in one transaction."
+    )
+    return [about, "", *_table(["", "plain", "this", "this ÷ plain", "seconds, this"], [row])]
+
+
+def _requests(found: Load) -> float:
+    return found.requests
+
+
+def _low_stock(results: Results) -> list[str]:
+    facts = results.facts.get("low_stock")
+    if not facts:
+        return []
+    about = (
+        f"{facts['levels']:,} stock levels in {WAREHOUSES} warehouses, a third of them watched, {facts['low']:,}"
+        " of them low: a page of 50 with the totals. The upper nodes of the plans of the two slowest statements, by"
+        " EXPLAIN ANALYZE:"
+    )
+    lines = [about, ""]
+    for contestant, name in ((COMBINED, "this service"), (PLAIN, "plain")):
+        plans = "\n\n".join("\n".join(plan) for plan in facts["plans"][contestant])
+        lines += [f"**{name}**", "", "```", plans, "```", ""]
+    return lines
 
 
 def _histories(results: Results) -> list[str]:
@@ -209,6 +266,7 @@ def goals(results: Results) -> list[tuple[str, float | None, bool]]:
         *((f"{n}, p99 in ms: < 20", _latency(samples, n, 99, None), lambda v: v < 20) for n in HALF),
         ("one at a time, p95 in ms: < 10", _latency(samples, "reserve-hot", 95, 1), lambda v: v < 10),
         *((f"{n}, expired/s: ≥ 30,000", _middle(figures(samples, n, COMBINED)), lambda v: v >= 30_000) for n in SWEEPS),
+        ("import of 100,000 lines in s: < 30, well under a minute", _import_seconds(samples), lambda v: v < 30),
         ("check of 200 lines ÷ of 1, p50 one at a time: < 3", _check_ratio(samples), lambda v: v < 3),
         ("with history ÷ without, the least: ≥ 0.9", _least_with_history(samples), lambda v: v >= 0.9),
         *((f"make demo, {name}: < {most}", _of_demo(results, key), _below(most)) for name, key, most in _DEMO_GOALS),
@@ -242,6 +300,12 @@ def _latency(samples: Sequence[Sample], case: str, percent: int, connections: in
         return found.p99_ms if percent == 99 else found.p95_ms
 
     return _middle(figures(samples, case, COMBINED, connections, figure=latency))
+
+
+def _import_seconds(samples: Sequence[Sample]) -> float | None:
+    """Of whole files alone: a quick run imports less."""
+    whole = [s for s in samples if s.load.requests == IMPORT_LINES[COMBINED]]
+    return _middle(figures(whole, IMPORT, COMBINED, figure=lambda found: found.seconds))
 
 
 def _check_ratio(samples: Sequence[Sample]) -> float | None:

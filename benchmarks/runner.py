@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import shutil
 import sys
 import time
@@ -18,6 +19,7 @@ from benchmarks.cases import (
     DEMO,
     HALF,
     HISTORY,
+    IMPORT,
     NAMES,
     PLAIN,
     RAW,
@@ -29,6 +31,8 @@ from benchmarks.cases import (
 )
 from benchmarks.client import Load
 from benchmarks.cluster import BenchmarkFailed, Cluster, call, served
+from benchmarks.importing import write_csv
+from benchmarks.large import LargePeer, LargeService, low_levels
 from benchmarks.peer import Peer
 from benchmarks.service import Service
 from benchmarks.subject import Subject
@@ -45,6 +49,10 @@ HALF_CONNECTIONS: Final = 64
 REUSED_BODIES: Final = 20_000
 HOLDS_PER_SECOND: Final = {PLAIN: 2_000}
 HOLDS_PER_SECOND_OF_THE_SERVICE: Final = 5_000
+LARGE_CONNECTIONS: Final = 4
+# A line at a time, the plain peer would take minutes for a whole file.
+IMPORT_LINES: Final = {PLAIN: 5_000, COMBINED: 100_000}
+QUICK_IMPORT_LINES: Final = {PLAIN: 1_000, COMBINED: 10_000}
 TRIES: Final = 3
 
 
@@ -58,6 +66,7 @@ class Options:
     is_quick: bool
     closed: int
     history: int
+    levels: int
     data_dir: Path
 
 
@@ -98,6 +107,15 @@ class Runner:
         self.service = Service(cluster, "bench_service")
         self.peer = Peer(cluster, "bench_plain")
         self.with_history = Service(cluster, "bench_history")
+        self._subjects: dict[str, Subject] = {
+            RAW: self.service,
+            PLAIN: self.peer,
+            ALONE: self.service,
+            COMBINED: self.service,
+            HISTORY: self.with_history,
+        }
+        self.large_service = LargeService(cluster, "bench_large_service", options.levels)
+        self.large_peer = LargePeer(cluster, "bench_large_plain", options.levels)
         self._ports: dict[str, int] = {}
         self._servers = contextlib.ExitStack()
         self._started_at = time.monotonic()
@@ -107,12 +125,15 @@ class Runner:
     def run(self) -> Results:
         """Everything that was asked for."""
         try:
-            if set(self.options.names) != {DEMO}:
+            if set(self.options.names) - {DEMO} - {case.name for case in CASES if case.is_large}:
                 self._prepare()
                 self._measure()
+            if large := [step for step in self.steps() if step.case.is_large]:
+                self._measure_large(large)
         finally:
             self._servers.close()
-            self.cluster.drop(*(subject.database for subject in (self.service, self.peer, self.with_history)))
+            subjects = (self.service, self.peer, self.with_history, self.large_service, self.large_peer)
+            self.cluster.drop(*(subject.database for subject in subjects))
         if DEMO in self.options.names:
             self._measure_demo()
         self.results.facts["took_seconds"] = round(time.monotonic() - self._started_at)
@@ -120,35 +141,40 @@ class Runner:
 
     def _prepare(self) -> None:
         for subject in (self.service, self.peer):
-            started_at = time.monotonic()
-            subject.seed(self.options.closed)
-            say(f"{subject.database}: filled in {time.monotonic() - started_at:.0f} s")
+            self._seed(subject, self.options.closed)
         raw.create_functions(self.service)
         if self.options.history:
             self._make_history()
-        servers = {
-            PLAIN: self.peer.environment(),
-            ALONE: self.service.environment(GROUP_COMMIT="false"),
-            COMBINED: self.service.environment(GROUP_COMMIT="true"),
-        }
+        contestants = [PLAIN]
+        if any(step.contestant == ALONE for step in self.steps()):
+            contestants.append(ALONE)
+        contestants.append(COMBINED)
         if self.options.history:
-            servers[HISTORY] = self.with_history.environment(GROUP_COMMIT="true")
-        if not any(step.contestant == ALONE for step in self._steps()):
-            del servers[ALONE]
-        for name, environment in servers.items():
-            log = self.cluster.data_dir / f"{name}.log"
-            served_one = self._subject(name)
-            serving = served(served_one.application, environment, log, wsgi_workers=served_one.wsgi_workers)
-            self._ports[name] = self._servers.enter_context(serving)
-        for name in servers:
-            self._warm_up(name)
+            contestants.append(HISTORY)
+        self._serve(contestants)
+        for contestant in contestants:
+            self._warm_up(contestant, "reserve", FIRST_CONNECTIONS)
 
-    def _warm_up(self, contestant: str) -> None:
+    def _seed(self, subject: Subject, closed: int) -> None:
+        started_at = time.monotonic()
+        subject.seed(closed)
+        say(f"{subject.database}: filled in {time.monotonic() - started_at:.0f} s")
+
+    def _serve(self, contestants: Sequence[str]) -> None:
+        """Start their web servers, side by side."""
+        for contestant in contestants:
+            subject = self._subjects[contestant]
+            environment = subject.environment(GROUP_COMMIT="false" if contestant == ALONE else "true")
+            log = self.cluster.data_dir / f"{contestant}.log"
+            serving = served(subject.application, environment, log, wsgi_workers=subject.wsgi_workers)
+            self._ports[contestant] = self._servers.enter_context(serving)
+
+    def _warm_up(self, contestant: str, verb: str, connections: int) -> None:
         """Have each thread of a web server connect and prepare its statements."""
-        subject = self._subject(contestant)
-        target = subject.target("reserve", self._ports[contestant])
-        bodies = subject.bodies("reserve", REUSED_BODIES, hot=False, lines=1)
-        found = client.run(target, bodies, connections=FIRST_CONNECTIONS, seconds=FIRST_SECONDS)
+        subject = self._subjects[contestant]
+        target = subject.target(verb, self._ports[contestant])
+        bodies = subject.bodies(verb, REUSED_BODIES, hot=False, lines=1)
+        found = client.run(target, bodies, connections=connections, seconds=FIRST_SECONDS)
         if found.failures or not found.requests:
             raise BenchmarkFailed(f"{contestant}: {found.failures} of the first {found.requests} requests failed")
         subject.restore()
@@ -172,7 +198,8 @@ class Runner:
         self.results.facts["history_seconds"] = round(time.monotonic() - started_at)
         self.results.facts["history_bytes"] = size[0] if size else 0
 
-    def _steps(self) -> list[Step]:
+    def steps(self) -> list[Step]:
+        """The runs of one repeat that are loads."""
         is_quick, with_history = self.options.is_quick, bool(self.options.history)
         # A quick run leaves out what resembles another case, unless it is asked for by name.
         is_all = len(self.options.names) == len(NAMES)
@@ -184,32 +211,61 @@ class Runner:
         ]
 
     def _measure(self) -> None:
-        steps = self._steps()
+        steps = [step for step in self.steps() if not step.case.is_large]
         for repeat in range(self.options.repeats):
-            for number, step in enumerate(steps, 1):
-                found = self._run(step)
-                self._note(step, repeat, found)
-                say(
-                    f"[{repeat + 1}/{self.options.repeats} {number}/{len(steps)}] {step}: {found.per_second:,.0f}/s"
-                    f"  p50 {found.p50_ms:.1f}  p95 {found.p95_ms:.1f}  p99 {found.p99_ms:.1f} ms"
-                )
+            self._measure_once(steps, repeat)
             for name, backlog in SWEEPS.items():
                 if name in self.options.names and not (self.options.is_quick and backlog > 10_000):
                     self._sweep(name, backlog, repeat)
+            if IMPORT in self.options.names:
+                self._import(repeat)
         for name, of in HALF.items():
             if name in self.options.names:
                 self._measure_half_load(name, of)
+
+    def _measure_once(self, steps: Sequence[Step], repeat: int) -> None:
+        for number, step in enumerate(steps, 1):
+            found = self._run(step)
+            self._note(step, repeat, found)
+            say(
+                f"[{repeat + 1}/{self.options.repeats} {number}/{len(steps)}] {step}: {found.per_second:,.1f}/s"
+                f"  p50 {found.p50_ms:.1f}  p95 {found.p95_ms:.1f}  p99 {found.p99_ms:.1f} ms"
+            )
+
+    def _measure_large(self, steps: Sequence[Step]) -> None:
+        """What needs a large catalogue, in databases of its own, once the others' servers are gone."""
+        self._servers.close()
+        self._subjects |= {PLAIN: self.large_peer, COMBINED: self.large_service}
+        low = low_levels(self.options.levels)
+        for contestant in (PLAIN, COMBINED):
+            self._seed(self._subjects[contestant], 0)
+        self._serve((PLAIN, COMBINED))
+        for contestant in (PLAIN, COMBINED):
+            self._warm_up(contestant, "low-stock", LARGE_CONNECTIONS)
+        for repeat in range(self.options.repeats):
+            self._measure_once(steps, repeat)
+        plans = {contestant: self._explain(self._subjects[contestant], low) for contestant in (PLAIN, COMBINED)}
+        self.results.facts["low_stock"] = {"levels": self.options.levels, "low": low, "plans": plans}
+
+    @staticmethod
+    def _explain(subject: Subject, low: int) -> list[list[str]]:
+        """The plans behind an answer that says how many levels are low; the books balance."""
+        command = [sys.executable, "-m", "benchmarks.plans", subject.path("low-stock"), subject.authorization()]
+        told = json.loads(call(command, subject.environment()))
+        total = told["answer"].get("totalItems", told["answer"].get("total_items"))
+        if (told["status"], total) != (200, low):
+            raise BenchmarkFailed(f"{subject.database}: {total} low levels instead of {low} ({told['status']})")
+        subject.check_books()
+        plans: list[list[str]] = told["plans"]
+        return plans
 
     def _note(self, step: Step, repeat: int, found: Load) -> None:
         self.results.samples.append(Sample(step.case.name, step.contestant, step.connections, step.way, repeat, found))
 
     # --- one run -----------------------------------------------------------------------------------------------------
 
-    def _subject(self, contestant: str) -> Subject:
-        return {PLAIN: self.peer, HISTORY: self.with_history}.get(contestant, self.service)
-
     def _run(self, step: Step) -> Load:
-        subject = self._subject(step.contestant)
+        subject = self._subjects[step.contestant]
         try:
             if step.contestant == RAW:
                 found = raw.run(
@@ -234,6 +290,9 @@ class Runner:
             count = per_second * (self.options.seconds + 1) if case.needs_holds else REUSED_BODIES // case.lines
             if case.needs_holds:
                 subject.prepare_holds(count, hot=case.hot)
+            elif case.verb == "basket":
+                count = REUSED_BODIES
+                subject.prepare_baskets()
             bodies = subject.bodies(case.verb, count, hot=case.hot, lines=case.lines)
             target = subject.target(case.verb, self._ports[step.contestant])
             first = bodies[: max(1, count // 10)]
@@ -256,7 +315,7 @@ class Runner:
         """
         if found.failures:
             raise BenchmarkFailed(f"{step}: {found.failures} of {found.requests} requests failed")
-        if step.case.verb != "check":
+        if not step.case.is_read:
             done = _settled_count(subject, step.case.verb)
             if not answered <= done <= answered + unanswered:
                 raise BenchmarkFailed(f"{step}: {answered} answered, {done} done")
@@ -267,7 +326,7 @@ class Runner:
     def _sweep(self, name: str, backlog: int, repeat: int) -> None:
         contestants = (PLAIN, COMBINED, *((HISTORY,) if self.options.history else ()))
         for contestant in contestants:
-            subject = self._subject(contestant)
+            subject = self._subjects[contestant]
             subject.prepare_holds(backlog, hot=False, due=True)
             command = [sys.executable, "-m", "benchmarks.sweep", "plain" if contestant == PLAIN else "service"]
             told = json.loads(call(command, subject.environment()))
@@ -280,6 +339,21 @@ class Runner:
             self._note(Step(case, contestant, 1), repeat, found)
             say(f"[{repeat + 1}/{self.options.repeats}] {name} {contestant}: {found.per_second:,.0f} expired/s")
 
+    def _import(self, repeat: int) -> None:
+        for contestant, lines in (QUICK_IMPORT_LINES if self.options.is_quick else IMPORT_LINES).items():
+            subject = self._subjects[contestant]
+            file = self.cluster.data_dir / "import.csv"
+            write_csv(file, lines)
+            who = "plain" if contestant == PLAIN else "service"
+            command = [sys.executable, "-m", "benchmarks.importing", who, os.fspath(file)]
+            found = Load(lines, json.loads(call(command, subject.environment()))["seconds"], 0, 0, 0, 0)
+            step = Step(Case(IMPORT, IMPORT, "import"), contestant, 1)
+            self._check(step, subject, lines, found, 0)
+            subject.restore()
+            file.unlink()
+            self._note(step, repeat, found)
+            say(f"[{repeat + 1}/{self.options.repeats}] {IMPORT} {contestant}: {found.per_second:,.0f} lines/s")
+
     def _measure_half_load(self, name: str, of: str) -> None:
         """The latency where the best rate of a case, halved, is asked for, whatever the answers take."""
         for contestant in (COMBINED,) if self.options.is_quick else (PLAIN, COMBINED):
@@ -287,7 +361,7 @@ class Runner:
             if not rates:
                 continue
             case = next(case for case in CASES if case.name == of)
-            subject = self._subject(contestant)
+            subject = self._subjects[contestant]
             rate = max(rates) / 2
             for repeat in range(self.options.repeats):
                 seconds = max(2, self.options.seconds)

@@ -4,7 +4,16 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 from benchmarks.cluster import Connection
-from benchmarks.subject import ON_HAND, SKUS, Subject
+from benchmarks.subject import (
+    BASKET,
+    BASKET_LINES,
+    BASKET_SUMS,
+    BASKETS,
+    ON_HAND,
+    ROUTES,
+    SKUS,
+    Subject,
+)
 
 # Ids that can be written down from a number, in SQL, Lua and Python alike: level, product, hold, item.
 LEVEL: Final = "a0000000-0000-7000-8000-"
@@ -106,6 +115,25 @@ FROM (SELECT {numbered(LEVEL, "product")} AS id, count(*) AS quantity FROM made 
 WHERE level.id = held.id
 """
 
+_BASKETS: Final = f"""
+WITH made AS MATERIALIZED (
+    SELECT basket, {numbered(HOLD, "basket")} AS id, basket * {BASKET_LINES} + line AS item,
+        1 + mod((basket * {BASKET_LINES} + line) * 3989, {SKUS}) AS product, 1 + mod(line + 2, 3) AS quantity
+    FROM generate_series(0, {BASKETS} - 1) basket, generate_series(0, {BASKET_LINES} - 1) line
+), reservation AS (
+    INSERT INTO reservations_reservation (id, store_id, status, cart_id, created_at, expires_at, reason, client_id)
+    SELECT DISTINCT id, '{STORE_ID}'::uuid, 'ACTIVE', '{BASKET}' || basket, now(), now() + interval '1 hour', '',
+        '{CLIENT_ID}'::uuid FROM made
+), held AS (
+    INSERT INTO reservations_reservationitem (id, reservation_id, level_id, quantity, pinned, held_until)
+    SELECT {numbered(ITEM, "item")}, id, {numbered(LEVEL, "product")}, quantity, false, now() + interval '1 hour'
+    FROM made
+)
+UPDATE inventory_stocklevel level SET reserved = reserved + taken.quantity
+FROM (SELECT {numbered(LEVEL, "product")} AS id, sum(quantity) AS quantity FROM made GROUP BY product) taken
+WHERE level.id = taken.id
+"""
+
 # A value, not a subquery, so that its index is used.
 _SINCE: Final = "id > %(since)s"
 
@@ -128,8 +156,21 @@ class Service(Subject):
                 WHERE item.held_until IS NOT NULL GROUP BY 1) held ON held.level_id = level.id
             WHERE level.reserved <> coalesce(held.quantity, 0)
         """,
+        "on hand is the seed and the movements since": f"""
+            SELECT level.id, level.on_hand, moved.quantity FROM inventory_stocklevel level
+            LEFT JOIN (SELECT level_id, sum(quantity) AS quantity FROM inventory_movement WHERE {_SINCE} GROUP BY 1)
+            moved ON moved.level_id = level.id WHERE level.on_hand <> {ON_HAND} + coalesce(moved.quantity, 0)
+        """,
+        "a basket is one hold of its lines": f"""
+            SELECT r.cart_id, count(*), sum(item.quantity) FROM reservations_reservation r
+            JOIN reservations_reservationitem item ON item.reservation_id = r.id AND item.held_until IS NOT NULL
+            WHERE r.{_SINCE} AND r.status = 'ACTIVE' AND starts_with(r.cart_id, '{BASKET}') GROUP BY 1
+            HAVING count(*) <> {BASKET_LINES} OR sum(item.quantity) NOT IN ({BASKET_SUMS})
+        """,
+        # A whole import has one entry of its own.
         "each change has its audit entry and its event": f"""
-            SELECT entries, events FROM (SELECT count(*) AS entries FROM audit_auditentry WHERE {_SINCE}) a,
+            SELECT entries, events FROM (SELECT count(*) AS entries FROM audit_auditentry
+                WHERE {_SINCE} AND action <> 'inventory_stock_imported') a,
             (SELECT count(*) AS events FROM audit_outboxevent WHERE event_id > %(since)s) e WHERE entries <> events
         """,
     }
@@ -139,9 +180,11 @@ class Service(Subject):
         "release": f"SELECT count(*) FROM reservations_reservation WHERE {_SINCE} AND status = 'RELEASED'",
         "consume": f"SELECT count(*) FROM reservations_reservation WHERE {_SINCE} AND status = 'CONSUMED'",
         "adjust": f"SELECT count(DISTINCT adjustment_id) FROM inventory_movement WHERE {_SINCE}",
+        "basket": f"SELECT count(*) FROM audit_auditentry WHERE {_SINCE} AND action = 'inventory_reservation_changed'",
+        "import": f"SELECT count(*) FROM inventory_movement WHERE {_SINCE}",
         "expire": f"SELECT count(*) FROM reservations_reservation WHERE {_SINCE} AND status = 'EXPIRED'",
     }
-    undo: ClassVar = (
+    undo: ClassVar[tuple[str, ...]] = (
         f"DELETE FROM audit_auditentry WHERE {_SINCE}",
         "DELETE FROM audit_outboxevent WHERE event_id > %(since)s",
         f"DELETE FROM inventory_movement WHERE {_SINCE}",
@@ -183,11 +226,18 @@ class Service(Subject):
     def insert_holds(self, connection: Connection, first: int, last: int, *, hot: bool, due: bool) -> None:
         connection.execute(_HOLDS.encode(), {"first": first, "last": last, "hot": hot, "due": due})
 
+    def insert_baskets(self, connection: Connection) -> None:
+        connection.execute(_BASKETS.encode())
+
     def path(self, verb: str) -> str:
-        return f"/api/v1/inventory/{'check-availability' if verb == 'check' else verb}"
+        return f"/api/v1/inventory/{ROUTES.get(verb, verb)}"
 
     def authorization(self) -> str:
         return f"Bearer {self.token}"
+
+    def basket(self, products: Sequence[int], quantities: Sequence[int]) -> dict[str, Any]:
+        asked = zip(products, quantities, strict=True)
+        return {"items": [{"productId": f"{PRODUCT}{n:012x}", "quantity": quantity} for n, quantity in asked]}
 
     def body(self, verb: str, number: int, products: Sequence[int]) -> dict[str, Any]:
         hold = f"res-{HOLD}{number:012x}"

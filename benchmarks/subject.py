@@ -22,11 +22,19 @@ ON_HAND: Final = 1_000_000_000
 LINES: Final = 200
 """The longest request that the service takes."""
 
-METHODS: Final = {"adjust": "PUT"}
+BASKETS: Final = 2_000
+"""Baskets that are there before and are changed in turn."""
+BASKET_LINES: Final = 5
+BASKET: Final = "basket-"
+"""What the name of a basket's cart begins with."""
+
+ROUTES: Final = {"check": "check-availability", "basket": "carts"}
+METHODS: Final = {"adjust": "PUT", "basket": "PUT", "low-stock": "GET"}
 
 
 class Subject(ABC):
-    """A service, its database and its way of being asked. Verbs: reserve, extend, release, consume, check, adjust."""
+    """A service, its database and its way of being asked. Verbs: reserve, extend, release, consume, check,
+    adjust, basket, low-stock."""
 
     application: ClassVar[str]
     wsgi_workers: ClassVar[int | None] = None
@@ -117,19 +125,38 @@ class Subject(ABC):
         """A request, of the hold with this number or of these products."""
 
     @abstractmethod
+    def basket(self, products: Sequence[int], quantities: Sequence[int]) -> dict[str, Any]:
+        """A basket of so many units of these products."""
+
+    @abstractmethod
     def insert_holds(self, connection: Connection, first: int, last: int, *, hot: bool, due: bool) -> None:
         """Active holds of these numbers, one unit each, on the hot product or on all others in turn."""
+
+    @abstractmethod
+    def insert_baskets(self, connection: Connection) -> None:
+        """Active holds of all baskets, each of ``BASKET_LINES`` products in the quantities of round -1."""
 
     def target(self, verb: str, port: int) -> Target:
         """Where and how a verb is asked for."""
         return Target(port, METHODS.get(verb, "POST"), self.path(verb), self.authorization())
 
     def bodies(self, verb: str, count: int, *, hot: bool, lines: int) -> list[str]:
-        """Requests, each for other products than the one before."""
+        """Requests, each for other products than the one before; or for another basket, round after round.
+
+        A request with a path of its own is that path, a tab and the body.
+        """
         return [
-            json.dumps(self.body(verb, number, products_of(number, hot=hot, lines=lines)), separators=(",", ":"))
-            for number in range(self._numbers, self._numbers + count)
+            self._request(verb, number, hot=hot, lines=lines) for number in range(self._numbers, self._numbers + count)
         ]
+
+    def _request(self, verb: str, number: int, *, hot: bool, lines: int) -> str:
+        if METHODS.get(verb) == "GET":
+            return ""
+        if verb == "basket":
+            turn, basket = divmod(number, BASKETS)
+            products = products_of(basket, hot=False, lines=BASKET_LINES)
+            return f"{self.path(verb)}/{BASKET}{basket}\t{_written(self.basket(products, basket_quantities(turn)))}"
+        return _written(self.body(verb, number, products_of(number, hot=hot, lines=lines)))
 
     def prepare_holds(self, count: int, *, hot: bool, due: bool = False) -> None:
         """Make the holds that the next ``count`` bodies speak of."""
@@ -137,6 +164,13 @@ class Subject(ABC):
             connection.execute("SET session_replication_role = replica")
             self.insert_holds(connection, self._numbers, self._numbers + count - 1, hot=hot, due=due)
             connection.execute(f"{'VACUUM (ANALYZE)' if due else 'ANALYZE'} {', '.join(self.hold_tables)}".encode())
+
+    def prepare_baskets(self) -> None:
+        """Make the baskets that bodies of ``basket`` change."""
+        with self.cluster.connect(self.database) as connection:
+            connection.execute("SET session_replication_role = replica")
+            self.insert_baskets(connection)
+            connection.execute(f"ANALYZE {', '.join(self.hold_tables)}".encode())
 
     # --- checking and putting back -------------------------------------------------------------------------------
 
@@ -172,9 +206,22 @@ class Subject(ABC):
                 connection.execute(statement.encode(), self.marks if "%(" in statement else None)
 
 
+def _written(body: dict[str, Any]) -> str:
+    return json.dumps(body, separators=(",", ":"))
+
+
 def products_of(number: int, *, hot: bool, lines: int) -> list[int]:
     """The products of a request: the hot one, or others in turn; all the lines of a request differ."""
     if hot and lines == 1:
         return [0]
     # A step that has no divisor in common with SKUS comes by every product, neighbours far apart.
     return [1 + (number * lines + line) * 3989 % SKUS for line in range(lines)]
+
+
+def basket_quantities(turn: int) -> list[int]:
+    """The units of a basket's lines in a round: each line has one to three, and another number in the next round."""
+    return [1 + (turn + line) % 3 for line in range(BASKET_LINES)]
+
+
+BASKET_SUMS: Final = ", ".join(sorted({str(sum(basket_quantities(turn))) for turn in range(3)}))
+"""How many units a basket may have, for SQL."""

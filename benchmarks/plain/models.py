@@ -27,6 +27,8 @@ class StockLevel(models.Model):
     on_hand = models.PositiveIntegerField(default=0)
     reserved = models.PositiveIntegerField(default=0)
     safety_stock = models.PositiveIntegerField(default=0)
+    reorder_point = models.PositiveIntegerField(null=True)
+    reorder_quantity = models.PositiveIntegerField(null=True)
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:

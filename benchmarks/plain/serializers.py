@@ -4,7 +4,8 @@ from typing import Any
 
 from rest_framework import serializers
 
-from benchmarks.plain.models import Reservation, ReservationItem
+from benchmarks.plain.models import Reservation, ReservationItem, StockLevel
+from benchmarks.plain.services import CRITICAL_SHARE, SALES_DAYS
 
 
 class LineSerializer(serializers.Serializer[Any]):
@@ -18,6 +19,13 @@ class ReserveSerializer(serializers.Serializer[Any]):
     """Hold every line, or none."""
 
     cart_id = serializers.CharField(max_length=64)
+    items = LineSerializer(many=True, allow_empty=False)
+    timeout_minutes = serializers.IntegerField(min_value=1, max_value=60, default=15)
+
+
+class BasketSerializer(serializers.Serializer[Any]):
+    """Hold exactly this for a cart."""
+
     items = LineSerializer(many=True, allow_empty=False)
     timeout_minutes = serializers.IntegerField(min_value=1, max_value=60, default=15)
 
@@ -82,3 +90,40 @@ class ReservationSerializer(serializers.ModelSerializer[Reservation]):
     class Meta:
         model = Reservation
         fields = ["id", "status", "cart_id", "order_id", "created_at", "expires_at", "items"]
+
+
+class LowStockSerializer(serializers.ModelSerializer[StockLevel]):
+    """A level that is low, read with its sales."""
+
+    sku = serializers.CharField(source="product.sku")
+    name = serializers.CharField(source="product.name")
+    warehouse = serializers.CharField(source="warehouse.code")
+    current_stock = serializers.IntegerField(source="free")
+    percentage_remaining = serializers.SerializerMethodField()
+    days_of_supply = serializers.SerializerMethodField()
+    suggested_order_quantity = serializers.IntegerField(source="reorder_quantity")
+    status = serializers.SerializerMethodField()
+
+    class Meta:
+        model = StockLevel
+        fields = [
+            "product_id",
+            "sku",
+            "name",
+            "warehouse",
+            "current_stock",
+            "reorder_point",
+            "percentage_remaining",
+            "days_of_supply",
+            "suggested_order_quantity",
+            "status",
+        ]
+
+    def get_percentage_remaining(self, level: Any) -> float:
+        return round(level.free / level.reorder_point * 100, 1)
+
+    def get_days_of_supply(self, level: Any) -> float | None:
+        return round(level.free * SALES_DAYS / -level.sold, 1) if level.sold else None
+
+    def get_status(self, level: Any) -> str:
+        return "CRITICAL" if level.share <= CRITICAL_SHARE else "LOW"

@@ -1,17 +1,24 @@
 """The verbs, each in a transaction that locks what it changes."""
 
+import csv
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from django.db import transaction
+from django.db.models import ExpressionWrapper, F, FloatField, OuterRef, Q, QuerySet, Subquery, Sum
+from django.db.models.functions import Cast
 from django.utils import timezone
 from rest_framework.exceptions import APIException, NotFound
 
 from benchmarks.plain.models import AuditEntry, Movement, OutboxEvent, Reservation, ReservationItem, StockLevel
 
 SWEEP_BATCH_SIZE = 500
+LOW_SHARE = 0.2
+CRITICAL_SHARE = 0.1
+SALES_DAYS = 30
 
 
 class Conflict(APIException):
@@ -64,6 +71,35 @@ def reserve(cart_id: str, items: Sequence[dict[str, int]], minutes: int, actor: 
         level.save(update_fields=["reserved", "updated_at"])
     facts = {"items": [dict(item) for item in items], "expires_at": expires_at.isoformat()}
     tell("reservation_created", "InventoryReservedEvent", reservation, actor, facts)
+    return reservation
+
+
+@transaction.atomic
+def put_basket(cart_id: str, items: Sequence[dict[str, int]], minutes: int, actor: str) -> Reservation:
+    """Make a cart's hold exactly these lines; its time goes on."""
+    active = Reservation.objects.filter(
+        cart_id=cart_id, status=Reservation.Status.ACTIVE, expires_at__gt=timezone.now()
+    )
+    reservation = active.select_for_update().order_by("pk").first()
+    if reservation is None:
+        return reserve(cart_id, items, minutes, actor)
+    wanted = {item["product_id"]: item["quantity"] for item in items}
+    held = {item.level.product_id: item for item in reservation.items.select_related("level")}
+    levels = lock_levels({*wanted, *held})
+    for product_id in {*wanted, *held}:
+        level = levels.get(product_id)
+        change = wanted.get(product_id, 0) - (held[product_id].quantity if product_id in held else 0)
+        if level is None or change > level.available:
+            raise Conflict("Not enough stock.")
+        level.reserved += change
+    StockLevel.objects.bulk_update(levels.values(), ["reserved"])
+    reservation.items.all().delete()
+    ReservationItem.objects.bulk_create(
+        ReservationItem(reservation=reservation, level=levels[product_id], quantity=quantity)
+        for product_id, quantity in wanted.items()
+    )
+    facts = {"items": [dict(item) for item in items], "expires_at": reservation.expires_at.isoformat()}
+    tell("basket_changed", "InventoryReservedEvent", reservation, actor, facts)
     return reservation
 
 
@@ -166,6 +202,52 @@ def adjust(adjustments: Sequence[dict[str, Any]], actor: str) -> list[dict[str, 
         for line in answers
     )
     return answers
+
+
+def low_stock() -> QuerySet[StockLevel]:
+    """The levels at their reorder point, or at a share of a full level, the emptiest first."""
+    free, full = F("on_hand") - F("reserved"), F("reorder_point") + F("reorder_quantity")
+    share = ExpressionWrapper(Cast(free, FloatField()) / Cast(full, FloatField()), output_field=FloatField())
+    watched = StockLevel.objects.filter(reorder_point__isnull=False).annotate(free=free, share=share)
+    low = watched.filter(Q(free__lte=F("reorder_point")) | Q(share__lte=LOW_SHARE))
+    return low.select_related("product", "warehouse").order_by("share", "pk")
+
+
+def with_sales(levels: QuerySet[StockLevel]) -> QuerySet[StockLevel]:
+    """Each with ``sold``: its shipments of the last days, negative."""
+    since = timezone.now() - timedelta(days=SALES_DAYS)
+    shipped = Movement.objects.filter(level=OuterRef("pk"), type="SHIPMENT", created_at__gt=since)
+    return levels.annotate(sold=Subquery(shipped.values("level").annotate(total=Sum("quantity")).values("total")))
+
+
+@transaction.atomic
+def import_stock(file: Path, actor: str) -> int:
+    """Change on hand by the lines of a CSV file, all or none. Returns how many lines."""
+    lines = 0
+    with file.open(newline="") as opened:
+        for row in csv.DictReader(opened):
+            quantity = int(row["quantity"])
+            change = -quantity if row["type"] == "SHIPMENT" else quantity
+            level = StockLevel.objects.select_for_update(of=("self",)).get(
+                product__sku=row["sku"], warehouse__code=row["warehouse"]
+            )
+            if level.on_hand + change < level.reserved:
+                raise Conflict("Not enough stock.")
+            level.on_hand += change
+            level.save(update_fields=["on_hand", "updated_at"])
+            Movement.objects.create(
+                level=level,
+                type=row["type"],
+                quantity=change,
+                reason=row["reason"],
+                reference=row["reference"],
+                actor=actor,
+            )
+            facts = {**row, "after": level.on_hand}
+            AuditEntry.objects.create(action="stock_adjusted", actor=actor, subject=f"level-{level.pk}", changes=facts)
+            OutboxEvent.objects.create(type="StockAdjustedEvent", key=f"level-{level.pk}", payload=facts)
+            lines += 1
+    return lines
 
 
 def expire_due() -> int:

@@ -19,4 +19,6 @@ urlpatterns = [
     path("consume", views.ConsumeView.as_view()),
     path("check-availability", views.CheckAvailabilityView.as_view()),
     path("adjust", views.AdjustView.as_view()),
+    path("carts/<str:cart_id>", views.BasketView.as_view()),
+    path("low-stock", views.LowStockView.as_view()),
 ]

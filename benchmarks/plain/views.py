@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from django.db.models import prefetch_related_objects
+from django.db.models import Count, Q, prefetch_related_objects
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
@@ -10,6 +10,8 @@ from rest_framework.views import APIView
 
 from benchmarks.plain import serializers, services
 from benchmarks.plain.models import Reservation
+
+PAGE_SIZE = 50
 
 
 def validated(serializer: type[Serializer[Any]], request: Request) -> dict[str, Any]:
@@ -73,3 +75,28 @@ class AdjustView(APIView):
     def put(self, request: Request) -> Response:
         body = validated(serializers.AdjustSerializer, request)
         return Response({"adjustments": services.adjust(body["adjustments"], str(request.user))})
+
+
+class BasketView(APIView):
+    """What a cart holds."""
+
+    def put(self, request: Request, cart_id: str) -> Response:
+        body = validated(serializers.BasketSerializer, request)
+        return answer(services.put_basket(cart_id, body["items"], body["timeout_minutes"], str(request.user)))
+
+
+class LowStockView(APIView):
+    """What is to be ordered."""
+
+    def get(self, request: Request) -> Response:
+        levels = services.low_stock()
+        totals = levels.aggregate(total=Count("pk"), critical=Count("pk", filter=Q(share__lte=services.CRITICAL_SHARE)))
+        page = services.with_sales(levels)[:PAGE_SIZE]
+        return Response(
+            {
+                "items": serializers.LowStockSerializer(page, many=True).data,
+                "total_items": totals["total"],
+                "critical_items": totals["critical"],
+                "low_items": totals["total"] - totals["critical"],
+            }
+        )

@@ -9,15 +9,23 @@ import threading
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
 from benchmarks import cases, chart, client, raw, report
 from benchmarks.cases import COMBINED, PLAIN, RAW, Sample
 from benchmarks.client import Load, Target
-from benchmarks.runner import Results
-from benchmarks.subject import SKUS, products_of
+from benchmarks.cluster import Cluster
+from benchmarks.importing import write_csv
+from benchmarks.peer import Peer
+from benchmarks.plans import top_nodes
+from benchmarks.runner import Options, Results, Runner
+from benchmarks.service import Service
+from benchmarks.subject import BASKET_LINES, BASKETS, SKUS, basket_quantities, products_of
+from inventory.services.import_files import read_file
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 
@@ -116,6 +124,85 @@ def test_pgbench_is_read_with_its_requests_in_each_transaction() -> None:
     assert (found.p50_ms, found.p95_ms, found.p99_ms) == (100, 190, 198)
 
 
+def test_each_round_of_a_basket_has_another_number_of_each_line_more_of_some_and_less_of_others() -> None:
+    for turn in range(-1, 9):
+        changes = [b - a for a, b in zip(basket_quantities(turn), basket_quantities(turn + 1), strict=True)]
+        assert len(changes) == BASKET_LINES
+        assert 0 not in changes
+        assert min(changes) < 0 < max(changes)
+
+
+def subjects(folder: Path) -> tuple[Service, Peer]:
+    cluster = Cluster(folder, folder, "", "")
+    return Service(cluster, "service"), Peer(cluster, "plain")
+
+
+def test_baskets_are_changed_in_turn_and_share_no_product(tmp_path: Path) -> None:
+    for subject in subjects(tmp_path):
+        requests = [one.split("\t") for one in subject.bodies("basket", 2 * BASKETS, hot=False, lines=BASKET_LINES)]
+        paths = [path for path, _ in requests]
+        assert paths[:BASKETS] == paths[BASKETS:]
+        assert len(set(paths)) == BASKETS
+        lines = [line for _, body in requests[:BASKETS] for line in json.loads(body)["items"]]
+        assert len({line.get("productId", line.get("product_id")) for line in lines}) == BASKETS * BASKET_LINES
+        assert all(first != second for (_, first), (_, second) in zip(requests, requests[BASKETS:], strict=False))
+
+
+def test_file_to_import_has_nothing_wrong(tmp_path: Path) -> None:
+    write_csv(tmp_path / "file.csv", 250)
+    read = read_file("file.csv", (tmp_path / "file.csv").read_bytes())
+    assert (len(read.lines), read.bad) == (250, ())
+
+
+def options(names: list[str], folder: Path, *, is_quick: bool) -> Options:
+    return Options(names, 1, 1, is_quick, closed=1, history=0, levels=1000, data_dir=folder)
+
+
+def test_quick_run_leaves_the_large_catalogue_out_unless_it_is_asked_for(tmp_path: Path) -> None:
+    cluster = Cluster(tmp_path, tmp_path, "", "")
+
+    def cases_of(names: list[str], *, is_quick: bool) -> set[str]:
+        runner = Runner(options(cases.chosen(names), tmp_path, is_quick=is_quick), cluster)
+        return {step.case.name for step in runner.steps()}
+
+    assert "low-stock" not in cases_of([], is_quick=True)
+    assert "basket" in cases_of([], is_quick=True)
+    assert "low-stock" in cases_of([], is_quick=False)
+    assert cases_of(["low-stock"], is_quick=True) == {"low-stock"}
+
+
+def test_top_of_a_plan_is_four_nodes_deep() -> None:
+    node: dict[str, object] = {"Node Type": "Deepest", "Actual Total Time": 1, "Actual Rows": 1, "Actual Loops": 1}
+    for number in range(4):
+        node = {**node, "Node Type": f"Node {number}", "Relation Name": "levels", "Actual Loops": 3, "Plans": [node]}
+    lines = top_nodes(node)
+    assert lines[0] == "Node 3 on levels (1.0 ms, 1 rows × 3)"
+    assert [line.count("  ") for line in lines] == [0, 1, 2, 3]
+
+
+def imported(contestant: str, lines: int, seconds: float) -> Sample:
+    return Sample("import", contestant, 1, "", 0, Load(lines, seconds, 0, 0, 0, 0))
+
+
+def test_goal_of_an_import_is_one_of_whole_files_in_seconds() -> None:
+    goal = "import of 100,000 lines in s: < 30, well under a minute"
+    whole = results(imported(PLAIN, 5_000, 10), imported(COMBINED, 100_000, 12.5))
+    assert (goal, 12.5, True) in report.goals(whole)
+    assert (goal, None, False) in report.goals(results(imported(COMBINED, 10_000, 1)))
+    page = report.markdown(whole)
+    assert "| 100,000 lines (plain: 5,000) | 500 | 8,000 | 16.0 × | 12.5 |" in page
+
+
+def test_page_tells_how_each_is_served_and_shows_plans() -> None:
+    found = results(sample(PLAIN, 20))
+    found.facts["low_stock"] = {"levels": 1000, "low": 35, "plans": {COMBINED: [["Sort", "  Scan"]], PLAIN: [["Scan"]]}}
+    page = report.markdown(found)
+    assert "by WSGI, in 2 processes of 16 threads" in page
+    assert "by ASGI, in one process" in page
+    assert "1,000 stock levels in 10 warehouses, a third of them watched, 35 of them low" in page
+    assert "```\nSort\n  Scan\n```" in page
+
+
 def test_unknown_case_is_refused_with_those_there_are() -> None:
     with pytest.raises(ValueError, match="reserve-hot"):
         cases.chosen(["nothing"])
@@ -126,6 +213,7 @@ class Answering(http.server.BaseHTTPRequestHandler):
     """201 for each body, but 409 for one that says no; in two pieces, as sockets may deliver it."""
 
     protocol_version = "HTTP/1.1"
+    put: ClassVar[list[str]] = []
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -136,6 +224,10 @@ class Answering(http.server.BaseHTTPRequestHandler):
         self.wfile.flush()
         self.wfile.write(b"ne")
 
+    def do_PUT(self) -> None:
+        Answering.put.append(self.path)
+        self.do_POST()
+
     def log_request(self, *_: object) -> None:
         pass
 
@@ -144,6 +236,7 @@ class Answering(http.server.BaseHTTPRequestHandler):
 def target() -> Iterator[Target]:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answering)
     server.daemon_threads = True
+    Answering.put.clear()
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     yield Target(server.server_port, "POST", "/", "Bearer x")
@@ -158,6 +251,12 @@ def test_client_sends_each_body_once_and_counts_what_failed(target: Target) -> N
     assert 0 < found.p50_ms <= found.p95_ms <= found.p99_ms
 
 
+def test_client_asks_the_path_that_a_request_brings(target: Target) -> None:
+    found = client.run(replace(target, method="PUT"), ["/a\t{}", "/b\t{}", "{}"], connections=1, seconds=10)
+    assert (found.requests, found.failures) == (3, 0)
+    assert Answering.put == ["/a", "/b", "/"]
+
+
 def test_client_keeps_to_a_rate(target: Target) -> None:
     found = client.run(target, ["{}"] * 1000, connections=4, seconds=0.5, rate=40)
     assert 15 <= found.requests <= 21
@@ -170,9 +269,11 @@ def test_smallest_benchmark_runs_from_end_to_end(tmp_path: Path) -> None:
         "benchmarks",
         "--quick",
         "--only",
-        "reserve-spread",
+        "reserve-spread,basket,import,low-stock",
         "--closed",
         "200",
+        "--levels",
+        "1000",
     ]
     done = subprocess.run(
         [*command, "--data-dir", str(tmp_path / "data"), "--json", str(tmp_path / "found.json")],
@@ -180,11 +281,17 @@ def test_smallest_benchmark_runs_from_end_to_end(tmp_path: Path) -> None:
         env={"PATH": os.environ.get("PATH", os.defpath)},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=240,
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    found = json.loads((tmp_path / "found.json").read_text())["samples"]
-    assert {one["contestant"] for one in found} == {"raw", "plain", "alone", "combined"}
-    assert all(one["load"]["requests"] > 0 and one["load"]["failures"] == 0 for one in found)
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert {(one["case"], one["contestant"]) for one in found["samples"]} == {
+        *(("reserve-spread", contestant) for contestant in ("raw", "plain", "alone", "combined")),
+        *((case, contestant) for case in ("basket", "import", "low-stock") for contestant in ("plain", "combined")),
+    }
+    assert all(one["load"]["requests"] > 0 and one["load"]["failures"] == 0 for one in found["samples"])
+    assert found["facts"]["low_stock"]["levels"] == 1000
+    plans = found["facts"]["low_stock"]["plans"]
+    assert {contestant: len(statements) for contestant, statements in plans.items()} == {"plain": 2, "combined": 2}
     assert "## The goals" in done.stdout

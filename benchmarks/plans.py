@@ -1,0 +1,45 @@
+"""`python -m benchmarks.plans PATH AUTHORIZATION`: ask a GET route once and explain its slowest statements."""
+
+import json
+import sys
+from typing import Any, Final
+
+import django
+
+_STATEMENTS: Final = 2
+_DEEPEST: Final = 4
+
+
+def top_nodes(node: dict[str, Any], depth: int = 0) -> list[str]:
+    """The upper part of a plan, a line a node: its milliseconds to the last row, and rows of each of its loops."""
+    on = f" on {node['Relation Name']}" if "Relation Name" in node else ""
+    figures = f"{node['Actual Total Time']:.1f} ms, {node['Actual Rows']:,.0f} rows"
+    loops = f" × {node['Actual Loops']}" if node["Actual Loops"] != 1 else ""
+    below = [line for child in node.get("Plans", ()) for line in top_nodes(child, depth + 1)]
+    return [f"{'  ' * depth}{node['Node Type']}{on} ({figures}{loops})", *(below if depth + 1 < _DEEPEST else ())]
+
+
+def main() -> None:
+    """Print the answer and the plans, the slowest first."""
+    django.setup()
+    from django.db import connection  # noqa: PLC0415 - needs the settings
+    from django.test import Client  # noqa: PLC0415
+    from django.test.utils import CaptureQueriesContext  # noqa: PLC0415
+
+    path, authorization = sys.argv[1:]
+    client = Client(headers={"Authorization": authorization, "Host": "127.0.0.1"})
+    with CaptureQueriesContext(connection) as asked:
+        answer = client.get(path)
+    explained = []
+    with connection.cursor() as cursor:
+        for query in asked.captured_queries:
+            if query["sql"].startswith("SELECT"):
+                cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {query['sql']}")
+                explained.append(cursor.fetchone()[0][0])
+    explained.sort(key=lambda plan: -plan["Execution Time"])
+    plans = [top_nodes(plan["Plan"]) for plan in explained[:_STATEMENTS]]
+    sys.stdout.write(json.dumps({"status": answer.status_code, "answer": answer.json(), "plans": plans}) + "\n")
+
+
+if __name__ == "__main__":
+    main()
