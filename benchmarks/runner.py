@@ -52,7 +52,7 @@ HOLDS_PER_SECOND_OF_THE_SERVICE: Final = 5_000
 LARGE_CONNECTIONS: Final = 4
 # A line at a time, the plain peer would take minutes for a whole file.
 IMPORT_LINES: Final = {PLAIN: 3_000, COMBINED: 100_000}
-QUICK_IMPORT_LINES: Final = {PLAIN: 1_000, COMBINED: 10_000}
+QUICK_IMPORT_LINES: Final = {PLAIN: 500, COMBINED: 10_000}
 TRIES: Final = 3
 
 

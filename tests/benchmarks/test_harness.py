@@ -281,7 +281,7 @@ def test_smallest_benchmark_runs_from_end_to_end(tmp_path: Path) -> None:
         env={"PATH": os.environ.get("PATH", os.defpath)},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=400,
         check=False,
     )
     assert done.returncode == 0, done.stderr
