@@ -60,6 +60,7 @@ _CATALOGUE: Final = (
     Entry(_("Products"), "category", "inventory.product"),
     Entry(_("Warehouses"), "warehouse", "inventory.warehouse"),
     Entry(_("Stores"), "storefront", "inventory.store"),
+    Entry(_("Reasons"), "label", "inventory.adjustmentreason"),
 )
 _ACCESS: Final = (
     Entry(_("API clients"), "api", "audit.apiclient"),

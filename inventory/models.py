@@ -4,6 +4,7 @@ import re
 
 import pgtrigger
 from django.conf import settings
+from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import F, Q
@@ -266,7 +267,7 @@ class StockLevel(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.product_id} in {self.warehouse_id}"
+        return f"{self.product} · {self.warehouse}"
 
 
 class Movement(models.Model):
@@ -630,6 +631,36 @@ class AlertSubscription(models.Model):
 
     def __str__(self) -> str:
         return f"{self.email}: {self.warehouse_id}"
+
+
+class AdjustmentReason(models.Model):
+    """Why stock is changed, in words that managers offer in the console. ``kinds`` are the actions that offer it.
+
+    What was written down with a change stays with it, whatever becomes of the reason here.
+    """
+
+    class Kind(models.TextChoices):
+        RECEIVE = "RECEIVE", _("Receive")
+        ADJUST = "ADJUST", _("Adjust")
+        SHIP = "SHIP", _("Ship")
+        TRANSFER = "TRANSFER", _("Transfer")
+        COUNT = "COUNT", _("Count")
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    text = models.CharField(max_length=100, unique=True)
+    kinds = ArrayField(models.CharField(max_length=8))
+    is_active = models.BooleanField(default=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="reason_kinds_are_known",
+                condition=Q(kinds__contained_by=["RECEIVE", "ADJUST", "SHIP", "TRANSFER", "COUNT"], kinds__len__gt=0),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.text
 
 
 class LedgerOpening(models.Model):

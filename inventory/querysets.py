@@ -1,7 +1,7 @@
 """Chainable reads of what is where, and of what happens to it."""
 
 from collections.abc import Collection
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
@@ -20,7 +20,8 @@ from django.db.models import (
     Sum,
     Value,
 )
-from django.db.models.functions import Cast, Coalesce, Greatest, Now, NullIf
+from django.db.models.functions import Cast, Coalesce, Greatest, Now, NullIf, TruncDate
+from django.utils.timezone import make_aware
 
 from inventory.planning import CRITICAL_PARTS, LOW_PARTS, PARTS, SALES_DAYS, SLACK_DIVISOR
 
@@ -82,6 +83,11 @@ class ProductQuerySet(_Freezables, models.QuerySet["Product"]):
     def search(self, text: str) -> Self:
         """By a part of SKU or name, or by the whole barcode."""
         return self.filter(Q(sku__icontains=text) | Q(name__icontains=text) | Q(barcode=text))
+
+    def scanned(self, text: str) -> list[UUID]:
+        """The ids of products with exactly this SKU or barcode, and of their variants. Two queries."""
+        found = list(self.filter(Q(sku=text) | Q(barcode=text)).values_list("pk", flat=True)) if text else []
+        return found and [*found, *self.filter(parent__in=found).values_list("pk", flat=True)]
 
 
 class WarehouseQuerySet(_Freezables, models.QuerySet["Warehouse"]):
@@ -171,6 +177,18 @@ class MovementQuerySet(models.QuerySet["Movement"]):
     def visible_to(self, store_codes: Collection[str]) -> Self:
         """Those in warehouses that these stores sell from; all where no store is named."""
         return self.filter(level__warehouse__in=warehouses_of(store_codes)) if store_codes else self
+
+    def on_hand_by_day(self, level_id: UUID, first_day: date) -> dict[date, tuple[int, int]]:
+        """By day, from ``first_day`` on: what a level had on hand before its first movement and after its last one.
+
+        Days are those of the current time zone; one without movements is left out. Two queries.
+        """
+        since = make_aware(datetime.combine(first_day, time.min))
+        of_level = self.filter(level=level_id, created_at__gte=since).annotate(day=TruncDate("created_at"))
+        first = of_level.order_by("day", "created_at", "id").distinct("day").values_list("day", "quantity_before")
+        last = of_level.order_by("day", "-created_at", "-id").distinct("day").values_list("day", "quantity_after")
+        after = dict(last)
+        return {day: (before, after[day]) for day, before in first if day in after}
 
     def shipped_lately(self, level_ids: Collection[UUID]) -> dict[UUID, int]:
         """Units shipped from each of these levels in the last ``planning.SALES_DAYS`` days; one query."""

@@ -14,8 +14,10 @@ PASSWORD = "correct horse battery"
 
 
 def make_groups() -> None:
-    """The groups, by the migration itself: a test that commits empties all tables in the end."""
+    """The groups, by the migrations themselves: a test that commits empties all tables in the end."""
     import_module("reservations.migrations.0006_staff_groups").make_groups(apps, connection.schema_editor())
+    reasons = import_module("inventory.migrations.0009_who_keeps_reasons")
+    reasons.let_managers_keep_reasons(apps, connection.schema_editor())
 
 
 def make_staff(group: str = "", *warehouses: str, name: str = "", password: str | None = None) -> User:

@@ -67,7 +67,8 @@ class AdjustRequest:
 
 @dataclass(frozen=True, slots=True)
 class AppliedLine:
-    """A line as it was applied. ``product_id`` is the parent where ``variant_id`` is set; on hand before and after."""
+    """A line as it was applied. ``product_id`` is the parent where ``variant_id`` is set; on hand before and after, and
+    what is reserved of it then."""
 
     adjustment: Adjustment
     level_id: UUID
@@ -75,6 +76,12 @@ class AppliedLine:
     variant_id: UUID | None
     before: int
     after: int
+    reserved: int
+
+    @property
+    def available(self) -> int:
+        """Units on hand that nobody holds, after it."""
+        return self.after - self.reserved
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,7 +272,8 @@ def _apply(request: AdjustRequest, places: Sequence[Place], room: Room) -> list[
     for index in sorted(range(len(places)), key=lambda i: request.adjustments[i].change < 0):
         line, place = request.adjustments[index], places[index]
         assert place.level_id is not None  # noqa: S101 - quantities were checked: only additions need a new level
-        before = room.levels.by_id[place.level_id].on_hand
+        counters = room.levels.by_id[place.level_id]
+        before, reserved = counters.on_hand, counters.reserved
         room.ledger.move(
             place.level_id,
             line.change,
@@ -280,7 +288,7 @@ def _apply(request: AdjustRequest, places: Sequence[Place], room: Room) -> list[
             ),
         )
         parent, own = place.parent_id or place.product_id, place.product_id if place.parent_id else None
-        applied[index] = AppliedLine(line, place.level_id, parent, own, before, before + line.change)
+        applied[index] = AppliedLine(line, place.level_id, parent, own, before, before + line.change, reserved)
     return [applied[index] for index in range(len(places))]
 
 

@@ -275,6 +275,21 @@ def open_count(request: OpenRequest) -> Opened | StoredAnswer:
     return transactions.run(lambda: _open(request))
 
 
+def count_one(request: OpenRequest, counted: int) -> Opened | StoredAnswer:
+    """Open a count of one product (the scope PRODUCTS) and enter what was counted of it, both or neither.
+
+    Raises what ``open_count`` and ``enter_counts`` raise. Locks: claim, the lines' unique index, the count, the level.
+    """
+
+    def work() -> Opened | StoredAnswer:
+        opened = _open(request)
+        if isinstance(opened, Opened):
+            _enter(EnterRequest(request.asker, request.id, (EnteredCount(request.products[0], counted),)))
+        return opened
+
+    return transactions.run(work)
+
+
 def _open(request: OpenRequest) -> Opened | StoredAnswer:
     if answer := idempotency.claim_one(request.claim):
         return answer

@@ -1,5 +1,5 @@
-"""The pages of the console about holds, a file for each subject."""
+"""The pages of the console about holds and what they stand against, a file for each subject."""
 
-from reservations.admin import counts, incidents, reservations
+from reservations.admin import counts, incidents, reservations, stock
 
-__all__ = ["counts", "incidents", "reservations"]
+__all__ = ["counts", "incidents", "reservations", "stock"]

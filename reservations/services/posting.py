@@ -138,7 +138,8 @@ def _apply(request: PostRequest, count: StockCount, line: CountLine, breaking: B
         reason,
         count.public_id,
     )
-    return AppliedLine(adjustment, line.level_id, line.product_id, line.variant_id, on_hand, on_hand + change)
+    reserved = breaking.levels.by_id[line.level_id].reserved
+    return AppliedLine(adjustment, line.level_id, line.product_id, line.variant_id, on_hand, on_hand + change, reserved)
 
 
 def _write(request: PostRequest, posted: Posted, counted: Sequence[CountLine], breaking: Breaking) -> None:

@@ -21,6 +21,7 @@ from audit.authentication import issue_token
 from audit.console import ReadOnlyAdmin
 from audit.models import ApiClient, ApiToken, AuditEntry, IdempotencyKey, OutboxEvent
 from inventory.models import (
+    AdjustmentReason,
     LowStockAlert,
     Movement,
     Product,
@@ -114,6 +115,7 @@ MAKE_ONE: dict[type[models.Model], Callable[[], Any]] = {
     Product: lambda: make_product(parent=make_product(), barcode="2000000000015"),
     Warehouse: lambda: make_warehouse(f"wh-{next(_numbers)}", contact_info={"name": "Ada"}),
     Store: _make_store,
+    AdjustmentReason: lambda: AdjustmentReason.objects.create(text=f"Reason {next(_numbers)}", kinds=["SHIP"]),
     StockLevel: lambda: receive(make_product(), 5),
     Movement: lambda: receive(make_product(), 5),
     Reservation: _make_reservation,

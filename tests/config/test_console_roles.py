@@ -34,7 +34,7 @@ LISTS = {
     }
 }
 LISTS["warehouse"] = LISTS["viewer"]
-LISTS["manager"] = LISTS["viewer"] | {"auditentry"}
+LISTS["manager"] = LISTS["viewer"] | {"adjustmentreason", "auditentry"}
 LISTS["administrator"] = LISTS["manager"] | {
     "apiclient",
     "apitoken",
@@ -46,8 +46,8 @@ LISTS["administrator"] = LISTS["manager"] | {
 CHANGES = {
     "viewer": set(),
     "warehouse": set(),
-    "manager": {"product", "store", "warehouse"},
-    "administrator": {"apiclient", "product", "store", "user", "warehouse"},
+    "manager": {"adjustmentreason", "product", "store", "warehouse"},
+    "administrator": {"adjustmentreason", "apiclient", "product", "store", "user", "warehouse"},
 }
 
 

@@ -17,6 +17,11 @@
   // The theme's menus open by clicks on texts and icons: let them be buttons for the keyboard and for readers.
   const native = "a[href], button, input, select, textarea, summary, form, label";
   const reachable = (root) => {
+    // An icon beside a text says nothing more: a reader would read its name out.
+    for (const icon of root.querySelectorAll(".material-symbols-outlined:not([aria-hidden])")) {
+      const holder = icon.closest("a, button");
+      if (holder && holder !== icon && holder.textContent.replace(icon.textContent, "").trim()) icon.setAttribute("aria-hidden", "true");
+    }
     // A searching choice speaks of itself by what is chosen; let it say what for.
     for (const choice of root.querySelectorAll(".select2-selection[aria-labelledby]")) {
       const select = choice.closest(".select2-container").previousElementSibling;

@@ -1,0 +1,246 @@
+"""Stock as a warehouse works with it: each dialog by hand, on a desktop and a phone, once, and the figures after."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.urls import reverse
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+
+from inventory.models import AdjustmentReason, Movement, StockCountLine, StockLevel, Transfer
+from tests.books import assert_books_balance
+from tests.factories import counters, hold, make_level, make_product, receive
+from tests.staff import PASSWORD, make_staff
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store", "reasons")]
+
+SIZES = {"desktop": {"width": 1280, "height": 860}, "phone": {"width": 390, "height": 844}}
+LIST = "/admin/inventory/stocklevel/"
+sizes = pytest.mark.parametrize("size", SIZES)
+
+Open = Callable[..., Page]
+
+
+@pytest.fixture
+def reasons() -> None:
+    """What managers offer."""
+    AdjustmentReason.objects.update_or_create(
+        text="Delivery", defaults={"kinds": ["RECEIVE", "ADJUST", "SHIP", "TRANSFER", "COUNT"]}
+    )
+
+
+@pytest.fixture
+def open_page(browser: Browser, live_server: Any) -> Iterator[Open]:
+    """Open the list of stock as one of a group; in the end ask what it complained of and whom it spoke to."""
+    contexts: list[BrowserContext] = []
+    asked: list[str] = []
+    complaints: list[str] = []
+
+    def open_one(path: str = LIST, *, group: str = "warehouse", size: str = "desktop", shade: Any = "light") -> Page:
+        context = browser.new_context(base_url=live_server.url, viewport=SIZES[size], color_scheme=shade)
+        contexts.append(context)
+        context.on("request", lambda request: asked.append(request.url))
+        context.on("weberror", lambda error: complaints.append(str(error.error)))
+        context.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+        context.set_default_timeout(10_000)
+        page: Page = context.new_page()
+        page.goto("/admin/login/")
+        page.get_by_label("Username").fill(make_staff(group, password=PASSWORD).username)
+        page.get_by_label("Password").fill(PASSWORD)
+        page.get_by_label("Password").press("Enter")
+        expect(page.get_by_role("heading", name="Dashboard")).to_be_visible()
+        page.goto(path)
+        return page
+
+    yield open_one
+    for context in contexts:
+        context.close()
+    hosts = {urlsplit(url).netloc for url in asked if urlsplit(url).scheme in {"http", "https", "ws", "wss"}}
+    assert hosts == {urlsplit(live_server.url).netloc}
+    refused = "the server responded with a status of 422"
+    assert [text for text in complaints if refused not in text] == []
+    assert_books_balance()
+
+
+def open_dialog(page: Page, name: str) -> Locator:
+    """The dialog of an action of the only row."""
+    page.get_by_role("button", name="Actions").first.click()
+    page.get_by_role("link", name=name, exact=True).first.click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog).to_be_visible()
+    return dialog
+
+
+@sizes
+def test_received_units_are_on_hand_and_told(open_page: Open, size: str) -> None:
+    level = make_level(20)
+    hold((level, 2))
+    page = open_page(size=size)
+    dialog = open_dialog(page, "Receive")
+    quantity = dialog.get_by_label("Quantity")
+    expect(quantity).to_be_focused()
+    page.keyboard.type("10")
+    dialog.get_by_label("Reason").select_option("Delivery")
+    dialog.get_by_label("Reference").fill("DN-7")
+    quantity.press("Enter")
+    expect(page.get_by_text("20 → 30 on hand, 28 available")).to_be_visible()
+    assert counters(level) == (30, 2)
+    movement = Movement.objects.order_by("-id")[0]
+    assert (movement.type, movement.reason, movement.reference) == ("RECEIPT", "Delivery", "DN-7")
+
+
+@sizes
+def test_adjusting_takes_a_signed_difference(open_page: Open, size: str) -> None:
+    level = make_level(20)
+    page = open_page(size=size)
+    dialog = open_dialog(page, "Adjust")
+    expect(dialog.get_by_label("Difference")).to_be_focused()
+    page.keyboard.type("-3")
+    dialog.get_by_label("In your own words").fill("fell off the shelf")
+    dialog.get_by_role("button", name="Adjust").click()
+    expect(page.get_by_text("20 → 17 on hand, 17 available")).to_be_visible()
+    assert counters(level) == (17, 0)
+
+
+@sizes
+def test_shipping_more_than_is_free_is_refused_at_the_quantity(open_page: Open, size: str) -> None:
+    level = make_level(20)
+    hold((level, 15))
+    page = open_page(size=size)
+    dialog = open_dialog(page, "Ship")
+    dialog.get_by_label("Quantity").fill("6")
+    dialog.get_by_label("Reason").select_option("Delivery")
+    dialog.get_by_role("button", name="Ship").click()
+    expect(page.get_by_text("At most 5 can go")).to_be_visible()
+    assert counters(level) == (20, 15)
+    page.get_by_label("Quantity").fill("5")
+    page.get_by_role("button", name="Ship").click()
+    expect(page.get_by_text("20 → 15 on hand, 0 available")).to_be_visible()
+    assert counters(level) == (15, 15)
+
+
+@sizes
+def test_transferred_units_are_on_their_way(open_page: Open, size: str) -> None:
+    level = make_level(20)
+    receive(level.product, 1, "wh-002")
+    page = open_page(f"{LIST}?warehouse__id__exact={level.warehouse_id}", size=size)
+    dialog = open_dialog(page, "Transfer")
+    dialog.get_by_label("Quantity").fill("4")
+    dialog.get_by_label("To").select_option("wh-002")
+    dialog.get_by_role("button", name="Send").click()
+    expect(page.get_by_text("are on their way to wh-002")).to_be_visible()
+    assert counters(level) == (16, 0)
+    assert Transfer.objects.get().status == "IN_TRANSIT"
+
+
+@sizes
+def test_count_is_entered_blind_and_changes_nothing_yet(open_page: Open, size: str) -> None:
+    level = make_level(20)
+    page = open_page(size=size)
+    dialog = open_dialog(page, "Count")
+    expect(dialog.get_by_text("On hand")).to_have_count(0)
+    dialog.get_by_label("Counted").fill("18")
+    dialog.get_by_role("button", name="Enter the count").click()
+    expect(page.get_by_text("your count is entered")).to_be_visible()
+    line = StockCountLine.objects.get()
+    assert (line.counted, line.expected, line.is_open) == (18, 20, True)
+    assert counters(level) == (20, 0)
+
+
+def test_double_click_receives_once(open_page: Open) -> None:
+    level = make_level(20)
+    page = open_page()
+    dialog = open_dialog(page, "Receive")
+    dialog.get_by_label("Quantity").fill("10")
+    dialog.get_by_label("Reason").select_option("Delivery")
+    dialog.get_by_role("button", name="Receive").dblclick()
+    expect(page.get_by_text("20 → 30 on hand")).to_be_visible()
+    assert counters(level) == (30, 0)
+
+
+def test_form_that_is_sent_again_from_a_second_tab_receives_once(open_page: Open) -> None:
+    level = make_level(20)
+    page = open_page(reverse("admin:inventory_stocklevel_receive", args=[level.pk]))
+    second = page.context.new_page()
+    second.goto(page.url)
+    once = page.locator("#id_once").input_value()
+    second.evaluate("value => { document.getElementById('id_once').value = value }", once)
+    for tab in (page, second):
+        tab.get_by_label("Quantity").fill("10")
+        tab.get_by_label("Reason").select_option("Delivery")
+        tab.get_by_role("button", name="Receive").click()
+        expect(tab.get_by_text("20 → 30 on hand")).to_be_visible()
+    assert counters(level) == (30, 0)
+
+
+def test_chosen_rows_are_received_together(open_page: Open) -> None:
+    first, second = make_level(1), make_level(2)
+    page = open_page()
+    for box in page.locator("input.action-select").all():
+        box.check()
+    page.get_by_label("Select action to run").select_option("receive_chosen")
+    page.get_by_role("button", name="Run").click()
+    page.get_by_label(f"Quantity of {first.product.sku} in wh-001").fill("10")
+    page.get_by_label(f"Quantity of {second.product.sku} in wh-001").fill("20")
+    page.get_by_label("Reason").select_option("Delivery")
+    page.get_by_role("button", name="Receive").click()
+    expect(page.get_by_text("2 rows received")).to_be_visible()
+    assert (counters(first), counters(second)) == ((11, 0), (22, 0))
+
+
+def test_scanned_barcode_opens_its_level(open_page: Open) -> None:
+    level = receive(make_product(barcode="4006381333931", name="Lamp"), 5)
+    make_level(1)
+    page = open_page()
+    expect(page.locator("#searchbar")).to_be_focused()
+    page.keyboard.type("4006381333931")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="What can be sold")).to_be_visible()
+    assert str(level.pk) in page.url
+
+
+def test_viewer_finds_no_action(open_page: Open) -> None:
+    level = make_level(20)
+    page = open_page(group="viewer")
+    expect(page.get_by_text(level.product.sku)).to_be_visible()
+    expect(page.get_by_role("button", name="Actions")).to_have_count(0)
+    expect(page.locator("input.action-select")).to_have_count(0)
+    page.goto(reverse("admin:inventory_stocklevel_change", args=[level.pk]))
+    expect(page.get_by_role("heading", name="What can be sold")).to_be_visible()
+    expect(page.get_by_role("link", name="Receive", exact=True)).to_have_count(0)
+
+
+def _shown() -> StockLevel:
+    """A level with something of everything."""
+    level = make_level(20, reorder_point=30, zone="A", aisle="1", shelf="2", min_stock_level=1)
+    hold((level, 2), order_id="order-1")
+    return level
+
+
+@sizes
+@pytest.mark.parametrize("shade", ["light", "dark"])
+def test_pages_of_stock_have_no_serious_finding(open_page: Open, size: str, shade: str) -> None:
+    level = _shown()
+    page = open_page(size=size, shade=shade)
+    found = {}
+    for path in (
+        LIST,
+        f"{LIST}?q=nothing-like-it",
+        reverse("admin:inventory_stocklevel_change", args=[level.pk]),
+        reverse("admin:inventory_stocklevel_adjust", args=[level.pk]),
+        reverse("admin:inventory_stocklevel_transfer_rows") + f"?level={level.pk}",
+    ):
+        page.goto(path)
+        page.wait_for_load_state("networkidle")
+        faults = [
+            f"{rule['id']}: {node['html'][:160]}"
+            for rule in Axe().run(page).response["violations"]
+            if rule["impact"] in ("serious", "critical")
+            for node in rule["nodes"]
+        ]
+        if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+            faults.append("wider than the screen")
+        found[path] = faults
+    assert {path: faults for path, faults in found.items() if faults} == {}
