@@ -14,7 +14,7 @@ from unfold.decorators import display
 
 from audit.console import ReadOnlyAdmin, ReadOnlyInline, WarehouseFilter, staff_action
 from inventory.admin import count_pages as pages
-from inventory.admin.transfers import progress_bar
+from inventory.admin.transfers import progress_bar, short_id
 from inventory.models import StockCount, StockCountLine
 
 
@@ -39,17 +39,7 @@ class StockCountAdmin(ReadOnlyAdmin):
 
     warehouse_paths = ("warehouse__code",)
     empty_hint = _("No count yet. Open one: a warehouse, a zone, or what was not counted for long.")
-    list_display = (
-        "public_id",
-        "state",
-        "warehouse",
-        "scope",
-        "zone",
-        "progress",
-        "to_recount",
-        "opened_by",
-        "opened_at",
-    )
+    list_display = ("short_id", "state", "warehouse", "what", "progress", "to_recount", "opened_at")
     list_filter = ("status", "scope", ("warehouse", WarehouseFilter))
     list_select_related = ("warehouse",)
     search_fields = ("zone__exact", "opened_by__exact")
@@ -60,7 +50,8 @@ class StockCountAdmin(ReadOnlyAdmin):
         "public_id",
         "warehouse",
         ("scope", "zone", "stale_days"),
-        ("state", "progress", "to_recount"),
+        ("status", "progress"),
+        "to_recount",
         "note",
         ("opened_by", "opened_at"),
         ("posted_by", "posted_at"),
@@ -103,6 +94,15 @@ class StockCountAdmin(ReadOnlyAdmin):
     def cancel_count(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Called off."""
         return pages.CancelCountDialog(self, request, object_id).answer()
+
+    @admin.display(description=_("count"), ordering="id")
+    def short_id(self, count: StockCount) -> SafeString:
+        return short_id(count.public_id)
+
+    @admin.display(description=_("what"), ordering="scope")
+    def what(self, count: StockCount) -> str:
+        scope = count.get_scope_display()
+        return f"{scope}: {count.zone}" if count.zone else scope
 
     @admin.display(description=_("count"), ordering="id")
     def public_id(self, count: StockCount) -> str:

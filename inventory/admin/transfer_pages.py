@@ -36,7 +36,8 @@ def units_of(count: int) -> str:
     return ngettext("%(count)s unit", "%(count)s units", count) % {"count": count}
 
 
-def _route_of(transfer: Transfer) -> str:
+def route_of(transfer: Transfer) -> str:
+    """From where to where."""
     return f"{transfer.from_warehouse.code} → {transfer.to_warehouse.code}"
 
 
@@ -162,7 +163,7 @@ class SendDialog(OfTransfer, Dialog[Transferred]):
 
     def about(self) -> list[tuple[Text, Any]]:
         units = self.subject.lines.aggregate(units=Sum("quantity"))["units"] or 0
-        return [(_("Route"), _route_of(self.subject)), (_("Units"), units)]
+        return [(_("Route"), route_of(self.subject)), (_("Units"), units)]
 
     def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Transferred | StoredAnswer:
         return transfers.send_transfer(transfers.SendRequest(asker, self.subject.pk, claim))
@@ -204,7 +205,7 @@ class ArrivalPage(OfTransfer, SharedDialog[Transferred], ScanPage[Transferred]):
         return " ".join(str(totals[name]) for name in sorted(totals))
 
     def about(self) -> list[tuple[Text, Any]]:
-        return [(_("Route"), _route_of(self.subject))]
+        return [(_("Route"), route_of(self.subject))]
 
     def known_lines(self) -> list[ScannedLine]:
         rows = self.subject.lines.select_related("product").order_by("product__sku")
@@ -265,7 +266,7 @@ class CancelDialog(OfTransfer, Dialog[Transferred]):
 
     def about(self) -> list[tuple[Text, Any]]:
         units = self.subject.lines.aggregate(units=Sum("in_transit"))["units"] or 0
-        return [(_("Route"), _route_of(self.subject)), (_("On the way"), units)]
+        return [(_("Route"), route_of(self.subject)), (_("On the way"), units)]
 
     def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Transferred | StoredAnswer:
         return transfers.cancel_transfer(transfers.CancelRequest(asker, self.subject.pk, given["reason"], claim))

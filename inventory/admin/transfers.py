@@ -76,23 +76,18 @@ def progress_bar(done: int, total: int, label: Any) -> SafeString:
     )
 
 
+def short_id(public_id: str) -> SafeString:
+    """As much of an id as tells it from its neighbours in a list."""
+    return format_html('<span class="flow-fixed" title="{}">{}</span>', public_id, f"…{public_id[-8:]}")
+
+
 @admin.register(Transfer)
 class TransferAdmin(ReadOnlyAdmin):
     """Transfers, the newest first."""
 
     warehouse_paths = ("from_warehouse__code", "to_warehouse__code")
     empty_hint = _("No transfer here. Begin one with New transfer: scan what leaves, and send it.")
-    list_display = (
-        "public_id",
-        "state",
-        "from_warehouse",
-        "to_warehouse",
-        "expected",
-        "progress",
-        "reference",
-        "initiated_by",
-        "initiated_at",
-    )
+    list_display = ("short_id", "state", "route", "progress", "expected", "reference", "initiated_at")
     list_filter = (
         "status",
         OverdueFilter,
@@ -106,7 +101,7 @@ class TransferAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     fields = (
         "public_id",
-        ("state", "progress"),
+        ("status", "progress"),
         ("from_warehouse", "to_warehouse"),
         "reason",
         "reference",
@@ -164,6 +159,14 @@ class TransferAdmin(ReadOnlyAdmin):
     def cancel(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Comes back."""
         return pages.CancelDialog(self, request, object_id).answer()
+
+    @admin.display(description=_("transfer"), ordering="id")
+    def short_id(self, transfer: Transfer) -> SafeString:
+        return short_id(transfer.public_id)
+
+    @admin.display(description=_("route"), ordering="from_warehouse__code")
+    def route(self, transfer: Transfer) -> SafeString:
+        return format_html('<span class="flow-fixed">{}</span>', pages.route_of(transfer))
 
     @admin.display(description=_("transfer"), ordering="id")
     def public_id(self, transfer: Transfer) -> str:

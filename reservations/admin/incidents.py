@@ -7,6 +7,7 @@ from django.contrib import admin
 from django.contrib.postgres.aggregates import StringAgg
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget
@@ -15,6 +16,7 @@ from audit.console import ReadOnlyAdmin, ReadOnlyInline, WarehouseFilter, staff_
 from audit.dialogs import DialogForm, SharedDialog, Text
 from audit.idempotency import Claim, StoredAnswer
 from audit.services import Asker
+from inventory.admin.transfers import short_id
 from reservations.models import BrokenHold, ShortageIncident
 from reservations.services import incidents
 from reservations.services.incidents import ResolveRequest, Shown
@@ -81,7 +83,7 @@ class ShortageIncidentAdmin(ReadOnlyAdmin):
     id_fields = ("pk", "cause_id", "level_id", "level__product_id")
     empty_hint = _("No incident: nowhere were fewer units found than are reserved.")
     list_display = (
-        "public_id",
+        "short_id",
         "state",
         "sku",
         "warehouse",
@@ -89,8 +91,6 @@ class ShortageIncidentAdmin(ReadOnlyAdmin):
         "orders",
         "cause_type",
         "created_at",
-        "created_by",
-        "resolved_by",
     )
     list_filter = ("status", "cause_type", ("level__warehouse", WarehouseFilter))
     list_select_related = ("level__product", "level__warehouse")
@@ -100,7 +100,7 @@ class ShortageIncidentAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     fields = (
         "public_id",
-        "state",
+        "status",
         ("sku", "warehouse"),
         "missing_units",
         ("cause_type", "cause_id"),
@@ -147,6 +147,10 @@ class ShortageIncidentAdmin(ReadOnlyAdmin):
     @admin.display(description=_("orders"))
     def orders(self, incident: ShortageIncident) -> str:
         return getattr(incident, "orders", "") or "–"
+
+    @admin.display(description=_("incident"), ordering="id")
+    def short_id(self, incident: ShortageIncident) -> SafeString:
+        return short_id(incident.public_id)
 
     @admin.display(description=_("incident"), ordering="id")
     def public_id(self, incident: ShortageIncident) -> str:

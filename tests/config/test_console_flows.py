@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -343,6 +344,50 @@ def test_incident_is_resolved_once_by_who_may() -> None:
     for _ in range(2):
         assert "is resolved." in told(manager.post(path, form), manager)
     assert len(recorded("inventory_shortage_resolved")) == 1
+
+
+def test_recount_list_is_walked_and_a_line_corrected(clerk: Client) -> None:
+    level = make_level(100)
+    count = open_count(level, recount_share=Decimal("0.1"))
+    enter(count, level, 50)
+    path = at("inventory_stockcount_recount", count.pk)
+    page = clerk.get(path).content.decode()
+    assert level.product.sku in page
+    assert ">100<" not in page
+    assert clerk.post(path, opened_form(clerk, path) | {"counted": "98"}).status_code == 302
+    line = StockCountLine.objects.get()
+    assert (line.counted, line.recounted, line.needs_recount) == (50, 98, False)
+    path = at("inventory_stockcount_walk", count.pk)
+    form = dict(_FIELD.findall(clerk.get(path, {"line": str(line.pk)}).content.decode()))
+    assert clerk.post(path, form | {"counted": "99"}).status_code == 302
+    line.refresh_from_db()
+    assert (line.counted, line.recounted) == (50, 99)
+
+
+@pytest.mark.parametrize("line", ["x", "01890000-0000-7000-8000-000000000000"])
+def test_line_of_another_count_is_not_there(clerk: Client, line: str) -> None:
+    path = at("inventory_stockcount_walk", open_count(make_level(1)).pk)
+    assert clerk.get(path, {"line": line}).status_code == 404
+    assert clerk.post(path, {"line": line, "counted": "1"}).status_code == 404
+
+
+def test_count_is_opened_of_products_that_are_scanned(clerk: Client) -> None:
+    level = make_level(3)
+    path = at("inventory_stockcount_open_count")
+    form = opened_form(clerk, path) | {"warehouse": "wh-001", "scope": "PRODUCTS"}
+    refused = clerk.post(path, form | {"products": "NO-SUCH-CODE"})
+    assert "NO-SUCH-CODE is not the code of one product." in refused.content.decode()
+    for _ in range(2):
+        clerk.post(path, form | {"products": f"{level.product.sku}\r\n"})
+    assert StockCount.objects.get().lines.get().level == level
+
+
+def test_count_that_is_over_says_so(clerk: Client) -> None:
+    count = open_count(make_level(1))
+    counts.cancel_count(counts.CancelRequest(ASKER, count.pk))
+    page = clerk.get(at("inventory_stockcount_walk", count.pk)).content.decode()
+    assert "This count is over" in page
+    assert "Enter and go on" not in page
 
 
 # --- lists -----------------------------------------------------------------------------------------------------------

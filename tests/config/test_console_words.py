@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
+from django.db.models.functions import Now
 from django.test import Client
 from django.urls import reverse
 from django.utils.translation import trans_real
 
 from audit.models import ApiClient, ApiToken, AuditEntry
-from inventory.models import Movement, Product, StockLevel, Store, Warehouse
-from reservations.models import Reservation
+from inventory.models import Movement, Product, StockCount, StockCountLine, StockLevel, Store, Transfer, Warehouse
+from reservations.models import Reservation, ShortageIncident
 from tests.factories import hold, make_client, make_level
 from tests.staff import browser_of, make_staff
 
@@ -100,7 +101,20 @@ def unbracketed(page: str) -> list[str]:
     return [text for text in left if not _DATA.fullmatch(text)]
 
 
-LISTS = [ApiClient, ApiToken, AuditEntry, Movement, Product, Reservation, StockLevel, Store, Warehouse]
+LISTS = [
+    ApiClient,
+    ApiToken,
+    AuditEntry,
+    Movement,
+    Product,
+    Reservation,
+    ShortageIncident,
+    StockCount,
+    StockLevel,
+    Store,
+    Transfer,
+    Warehouse,
+]
 
 
 @pytest.mark.parametrize("model", LISTS, ids=lambda model: model.__name__)
@@ -116,6 +130,24 @@ def test_words_of_forms_are_for_translators(browser: Client, model: Any) -> None
     Store.objects.update(name="0", code="0")
     page = browser.get(reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_add"))
     assert unbracketed(page.content.decode()) == []
+
+
+@pytest.mark.parametrize("name", ["movement_receive_delivery", "transfer_new_transfer", "stockcount_open_count"])
+def test_words_of_flows_are_for_translators(browser: Client, name: str) -> None:
+    assert unbracketed(browser.get(reverse(f"admin:inventory_{name}")).content.decode()) == []
+
+
+def test_words_of_the_walk_and_the_end_of_a_count_are_for_translators(browser: Client) -> None:
+    level = make_level(10)
+    hold((level, 8))
+    count = StockCount.objects.create(warehouse=level.warehouse, scope="ALL", opened_by="0", opened_at=Now())
+    StockCountLine.objects.create(count=count, level=level)
+    for name, counted in (("walk", None), ("post_count", 3), ("walk", 3)):
+        if counted:
+            StockCountLine.objects.update(counted=counted, counted_at=Now(), expected=10)
+        Product.objects.update(name="0")
+        page = browser.get(reverse(f"admin:inventory_stockcount_{name}", args=[count.pk]))
+        assert unbracketed(page.content.decode().replace("cart-", "").replace(count.public_id, "")) == [], name
 
 
 def test_words_of_the_start_page_and_of_refusals_are_for_translators(browser: Client) -> None:
