@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from io import BytesIO
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from django.conf import settings
 from django.core import signals
@@ -34,6 +34,9 @@ Send = Callable[[Message], Awaitable[None]]
 _BASES: Final = ("/api/v1/inventory/", "/api/inventory/")
 _CALLS_ON_THE_LOOP: Final = ("reserve", "consume", "release")
 _THREADS: Final = 16
+_BODY_TIMEOUT_SECONDS: Final = 60.0
+_HOST_LIMIT: Final = 255
+_ALIVE: Final = "/health/live"
 _META: Final = {
     b"authorization": "HTTP_AUTHORIZATION",
     b"content-length": "CONTENT_LENGTH",
@@ -63,7 +66,14 @@ class Application(BaseHandler):
         if scope["type"] == "lifespan":
             await _live(receive, send)
             return
+        if scope["path"] == _ALIVE:
+            # Never behind those who wait for a thread: whoever asks would take the process for dead.
+            alive = self.get_response(ASGIRequest(scope, BytesIO()))
+            await _send(cast(HttpResponse, alive), send)
+            return
         body = await _body(scope, receive)
+        if body is None:
+            return
         view = self._on_loop.get(scope["path"])
         if view is not None and (handed_in := _hand_in(view, scope, body)):
             await _answer(*handed_in, send)
@@ -99,24 +109,33 @@ async def _live(receive: Receive, send: Send) -> None:
             return
 
 
-async def _body(scope: Message, receive: Receive) -> bytes:
-    """The body. Of one that is over ``UPLOAD_LIMIT_BYTES`` nothing is kept but its length, for views to refuse it."""
+async def _body(scope: Message, receive: Receive) -> bytes | None:
+    """The body; None if the caller went away, or dawdled, before it was whole.
+
+    Of one over its limit (``BODY_LIMIT_BYTES`` for programs, ``UPLOAD_LIMIT_BYTES`` for browsers) nothing is kept but
+    its length, for the view to refuse it.
+    """
+    limit = settings.BODY_LIMIT_BYTES if scope["path"].startswith("/api/") else settings.UPLOAD_LIMIT_BYTES
     length = next((value for name, value in scope["headers"] if name == b"content-length"), _NOTHING)
-    if len(length) > 18 or (length.isdigit() and int(length) > settings.UPLOAD_LIMIT_BYTES):
+    if len(length) > 18 or (length.isdigit() and int(length) > limit):
         return b""
-    message = await receive()
-    if not message.get("more_body"):
-        whole: bytes = message.get("body", b"")
-        return whole
-    parts = [message.get("body", b"")]
-    size = len(parts[0])
-    while message.get("more_body") and size <= settings.UPLOAD_LIMIT_BYTES:
-        message = await receive()
-        parts.append(message.get("body", b""))
-        size += len(parts[-1])
-    if length is _NOTHING:  # Sent in chunks.
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(_BODY_TIMEOUT_SECONDS):
+            while size <= limit:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return None
+                parts.append(message.get("body", b""))
+                size += len(parts[-1])
+                if not message.get("more_body"):
+                    break
+    except TimeoutError:
+        return None
+    if length is _NOTHING and size:  # Sent in chunks.
         scope["headers"] = [*scope["headers"], (b"content-length", b"%d" % size)]
-    return b"".join(parts) if size <= settings.UPLOAD_LIMIT_BYTES else b""
+    return b"".join(parts) if size <= limit else b""
 
 
 def _hand_in(view: type[ApiView], scope: Message, body: bytes) -> tuple[LoopRequest, Pending] | None:
@@ -127,10 +146,11 @@ def _hand_in(view: type[ApiView], scope: Message, body: bytes) -> tuple[LoopRequ
             if known in meta:
                 return None
             meta[known] = value.decode("latin1")
-    if scope["method"] != "POST" or scope["query_string"] or not _is_served(meta.get("HTTP_HOST", "")):
-        return None
     caller = cached_caller(meta.get("HTTP_AUTHORIZATION", ""))
     if caller is None or caller.role not in view.allowed["POST"]:
+        return None
+    host = meta.get("HTTP_HOST", "")
+    if scope["method"] != "POST" or scope["query_string"] or len(host) > _HOST_LIMIT or not _is_served(host):
         return None
     meta["inventory.request_id"] = context.identify(meta.get("HTTP_X_REQUEST_ID"))
     request = LoopRequest(scope["path"], meta, body, caller)

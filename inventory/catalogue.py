@@ -219,7 +219,7 @@ class _Product:
 
 
 _DEFAULT_STORE: Final = ""
-_REMEMBERED_PRODUCTS: Final = 100_000
+_REMEMBERED_PRODUCTS: Final = 20_000
 _stores_read: dict[str, tuple[float, StoreFacts]] = {}
 _products_read: dict[UUID, tuple[float, _Product]] = {}
 
@@ -250,8 +250,8 @@ def recall_catalogue(
     default_store = None
     for code in _store_codes(askers_and_stores):
         store = _stores_read.get(code)
-        if store is None or store[0] <= oldest:
-            return None
+        if store is None or store[0] <= oldest or not all(source.may_sell for source in store[1].sources):
+            return None  # A warehouse that was closed may be open again; it wouldn't be among those that are asked.
         stores[store[1].code] = store[1]
         if code == _DEFAULT_STORE:
             default_store = store[1]

@@ -97,7 +97,11 @@ def read_clock() -> datetime:
 
 def lock_sellable_levels(level_ids: Collection[UUID]) -> LockedLevels | None:
     """``lock_levels``, if all of these levels are there and what is on them may be sold (api.md, rule 1); None, with
-    the levels locked nevertheless, if not."""
+    the levels locked nevertheless, if not.
+
+    Whether it may be sold is asked as of the statement's start: what is closed while the locks are waited for is still
+    sold this once.
+    """
     with connection.cursor() as cursor:
         cursor.execute(_LOCK_SELLABLE, [columns.uuids(level_ids)])
         rows = cursor.fetchall()

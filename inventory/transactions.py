@@ -140,6 +140,7 @@ def _pipelined() -> Iterator[None]:
             _say(opened, "COMMIT" if has_written.get() else "ROLLBACK")
     finally:
         connection.in_atomic_block, connection.autocommit = False, True
+        connection.needs_rollback = False  # Set by an ORM write that failed; the rollback is done here.
         if not opened.closed and opened.info.transaction_status != TransactionStatus.IDLE:
             with connection.wrap_database_errors:
                 opened.rollback()

@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cache
@@ -179,7 +180,8 @@ def _tell(batch: Sequence[_Entry[Any]]) -> None:
         else:
             entry.woken.release()
     for loop, futures in by_loop.items():
-        loop.call_soon_threadsafe(_resolve, futures)
+        with suppress(RuntimeError):  # The loop is closed: nobody waits there any more.
+            loop.call_soon_threadsafe(_resolve, futures)
 
 
 def _resolve(futures: Sequence[asyncio.Future[None]]) -> None:

@@ -54,26 +54,29 @@ FROM due
 
 
 def with_due_holds_freed(
-    work: Callable[[Sequence[R]], list[Any]], requests: Sequence[R], patience: Patience = PATIENT
+    work: Callable[[Sequence[R]], list[Any]],
+    requests: Sequence[R],
+    patience: Patience = PATIENT,
+    again: Callable[[Sequence[R]], list[Any]] | None = None,
 ) -> list[Any]:
     """Run a batch in a transaction; if requests were short and due holds stood in their way, expire those in another
     transaction and decide the short requests once more in a third.
 
     ``work`` is an inner batch service that returns an outcome per request and writes nothing for one that is short.
     Once the first transaction is committed, whatever keeps the short requests from an answer is their outcome, and
-    theirs alone.
+    theirs alone. ``again`` decides them then, if it isn't ``work``.
     """
     outcomes, levels = transactions.run(partial(_decided, work, requests), patience)
     if not levels:
         return outcomes
     short = [index for index, outcome in enumerate(outcomes) if isinstance(outcome, InsufficientStock)]
-    again: list[Any]
+    decided: list[Any]
     try:
         free_due_holds(levels, patience)
-        again = transactions.run(partial(work, [requests[index] for index in short]), patience)
+        decided = transactions.run(partial(again or work, [requests[index] for index in short]), patience)
     except Exception as error:  # noqa: BLE001 - handed to those it concerns; the others are answered
-        again = [error] * len(short)
-    for index, outcome in zip(short, again, strict=True):
+        decided = [error] * len(short)
+    for index, outcome in zip(short, decided, strict=True):
         outcomes[index] = outcome
     return outcomes
 

@@ -16,7 +16,7 @@ from audit.idempotency import Claim, StoredAnswer
 from audit.services import Asker, Entry, Event, publish, record
 from audit.statements import one_statement
 from inventory import transactions
-from inventory.catalogue import Catalogue, StoreFacts, forget_catalogue, read_catalogue, recall_catalogue
+from inventory.catalogue import Catalogue, StoreFacts, read_catalogue, recall_catalogue
 from inventory.errors import InsufficientStock
 from inventory.locking import LockedLevels, lock_levels, lock_sellable_levels, read_clock
 from inventory.services.ledger import Ledger
@@ -88,11 +88,11 @@ def place_holds(requests: Sequence[HoldRequest], patience: Patience = PATIENT) -
     Locks: claims (never waiting), where a limit is set the shoppers (``limits.lock_allowances``), then all the levels
     that may serve the batch, once, by id.
     """
+    reading = partial(hold_all, may_recall=False)
     try:
-        return expiry.with_due_holds_freed(hold_all, requests, patience)
+        return expiry.with_due_holds_freed(hold_all, requests, patience, again=reading)
     except _CatalogueChanged:
-        forget_catalogue()
-        return expiry.with_due_holds_freed(hold_all, requests, patience)
+        return expiry.with_due_holds_freed(reading, requests, patience)
 
 
 def place_hold(request: HoldRequest) -> Held | StoredAnswer:
@@ -108,11 +108,14 @@ def raise_refusal(outcome: Any) -> Any:
     return outcome
 
 
-def hold_all(requests: Sequence[HoldRequest]) -> list[Outcome]:
-    """The inner service of ``place_holds``; requires an open transaction. Due holds still count as reserved here."""
+def hold_all(requests: Sequence[HoldRequest], *, may_recall: bool = True) -> list[Outcome]:
+    """The inner service of ``place_holds``; requires an open transaction. Due holds still count as reserved here.
+
+    Raises _CatalogueChanged, with nothing written, if what was recalled of the catalogue no longer holds.
+    """
     verdicts = idempotency.claim_all([request.claim for request in requests])
     open_requests = [request for request, verdict in zip(requests, verdicts, strict=True) if verdict is None]
-    prepared, catalogue, is_recalled = _prepare_all(open_requests)
+    prepared, catalogue, is_recalled = _prepare_all(open_requests, may_recall=may_recall)
     plans = {id_: plan for id_, plan in prepared.items() if isinstance(plan, _Prepared)}
     outcomes: dict[UUID, Outcome] = {}
     if plans:
@@ -136,11 +139,11 @@ class _CatalogueChanged(Exception):
 
 
 def _prepare_all(
-    requests: Sequence[HoldRequest],
+    requests: Sequence[HoldRequest], *, may_recall: bool
 ) -> tuple[dict[UUID, "_Prepared | DomainError"], Catalogue, bool]:
     """The requests with their names resolved, by the catalogue that is returned, and whether that is a recalled one:
     only if it refuses nothing."""
-    if catalogue := recall_catalogue(*_names(requests)):
+    if may_recall and (catalogue := recall_catalogue(*_names(requests))):
         prepared = {request.id: _prepare(request, catalogue) for request in requests}
         if all(isinstance(plan, _Prepared) for plan in prepared.values()):
             return prepared, catalogue, True

@@ -3,6 +3,7 @@
 import http.client
 import json
 import signal
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,7 +13,7 @@ from uuid import uuid4
 import pytest
 
 from tests.books import assert_books_balance
-from tests.faults.house import PATIENCE_SECONDS, House, Load, Web, eventually
+from tests.faults.house import PATIENCE_SECONDS, House, Load, Web, call, eventually
 
 BASE = "/api/v1/inventory/"
 ON_LOOP, IN_THREAD = "", "?dryRun=false"
@@ -144,6 +145,31 @@ class TestAnswers:
         in_chunks = send(house, f"{BASE}reserve", iter([content[:10], content[10:]]))
         too_many = send(house, f"{BASE}reserve", iter([b" " * 100_000] * 3))
         assert (in_chunks[0], too_many[0]) == (201, 413)
+
+    def test_a_body_that_breaks_off_is_nobodys_request(self, house: House) -> None:
+        body = reserve_body(house)
+        content = json.dumps(body).encode()
+        head = f"POST {BASE}reserve HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {house.token}\r\n"
+        for length in (f"Content-Length: {len(content) + 50}\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n"):
+            chunk = content if "Length" in length else b"%x\r\n%b\r\n" % (len(content), content)
+            with socket.create_connection(("127.0.0.1", house.port)) as caller:
+                caller.sendall(f"{head}Content-Type: application/json\r\n{length}".encode() + chunk)
+        assert send(house, f"{BASE}reserve", reserve_body(house))[0] == 201
+        status, _, made = send(house, f"{BASE}reservations?cartId={body['cartId']}", b"", "GET")
+        assert (status, made["items"]) == (200, [])
+
+    def test_a_process_that_has_no_thread_left_is_known_to_live(self, house: House) -> None:
+        request = f"GET {BASE}levels HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {house.token}\r\n\r\n"
+        with house.database() as database, database.transaction():
+            database.execute("LOCK TABLE inventory_warehouse IN ACCESS EXCLUSIVE MODE")
+            callers = [socket.create_connection(("127.0.0.1", house.port)) for _ in range(20)]
+            for caller in callers:
+                caller.sendall(request.encode())
+            time.sleep(0.3)
+            status, _, _ = call(house, "GET", "/health/live", seconds=5)
+        for caller in callers:
+            caller.close()
+        assert status == 200
 
     def test_pages_and_files_are_served_from_threads(self, house: House) -> None:
         assert send(house, "/admin/login/", b"", "GET")[0] == 200

@@ -1,6 +1,7 @@
 """What is remembered of the catalogue decides no more than where to look."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.utils import timezone
@@ -8,9 +9,10 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from inventory.errors import ListingExpired, ProductInactive, UnknownProduct, WarehouseInactive
 from inventory.models import Product, StockLevel, StoreWarehouse, Warehouse
+from reservations.services import expiry
 from reservations.services.holds import HoldRequest, place_hold, place_holds
 from reservations.services.sourcing import Line
-from tests.factories import ASKER, hold_request, make_level, make_product, receive
+from tests.factories import ASKER, hold, hold_request, make_due, make_level, make_product, receive
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 STATEMENTS = 5
@@ -109,6 +111,30 @@ def test_a_first_receipt_elsewhere_is_sold_from_at_once() -> None:
     place_hold(sourced(level))
     receive(level.product_id, 5, "wh-002")
     assert place_hold(sourced(level, 5))
+
+
+def test_a_warehouse_that_was_closed_when_it_was_read_sells_as_soon_as_it_opens() -> None:
+    level = make_level(10)
+    receive(level.product_id, 1, "wh-002")
+    closed = Warehouse.objects.filter(pk=level.warehouse_id)
+    closed.update(is_active=False)
+    place_hold(sourced(level))
+    closed.update(is_active=True)
+    assert place_hold(sourced(level, 5)).hold.items[0].warehouse == "wh-001"  # type: ignore[union-attr]
+
+
+def test_what_closes_while_due_holds_are_freed_is_refused_as_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    level = make_level(1)
+    make_due(hold((level, 1)).id)
+    free = expiry.free_due_holds
+
+    def free_and_close(*arguments: Any) -> None:
+        free(*arguments)
+        Product.objects.filter(pk=level.product_id).update(is_active=False)
+
+    monkeypatch.setattr(expiry, "free_due_holds", free_and_close)
+    with pytest.raises(ProductInactive):
+        place_hold(sourced(level))
 
 
 def test_a_store_that_changed_is_followed_after_the_time() -> None:
