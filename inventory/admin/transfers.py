@@ -13,7 +13,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
-from audit.console import ReadOnlyAdmin, ReadOnlyInline, WarehouseFilter, staff_action
+from audit.console import ReadOnlyAdmin, ReadOnlyInline, WarehouseFilter, staff_action, warehouse_codes_of
 from inventory.admin import transfer_pages as pages
 from inventory.models import Transfer, TransferLine
 
@@ -121,6 +121,11 @@ class TransferAdmin(ReadOnlyAdmin):
             return Coalesce(Subquery(lines.annotate(n=Sum(field)).values("n"), IntegerField()), 0)
 
         return transfers.annotate(asked=total("quantity"), arrived=total("quantity_received"), as_of=Now())
+
+    def get_actions_list(self, request: HttpRequest) -> list[Any]:
+        """Who sees one warehouse alone has no other to send to."""
+        offered: list[Any] = super().get_actions_list(request)
+        return [] if len(warehouse_codes_of(request.user)) == 1 else offered
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """Those that fit the transfer's state, and touch warehouses in the user's reach alone."""

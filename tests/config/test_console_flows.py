@@ -245,6 +245,15 @@ def test_short_line_of_a_transfer_is_named_by_its_sku(clerk: Client) -> None:
     assert counters(level) == (5, 3)
 
 
+def test_new_transfer_is_offered_to_who_sees_two_warehouses(clerk: Client) -> None:
+    path = at("inventory_transfer_changelist")
+    assert "New transfer" in clerk.get(path).content.decode()
+    both = browser_of(make_staff("warehouse", "wh-001", "wh-002"))
+    assert at("inventory_transfer_new_transfer") in both.get(path).content.decode()
+    one = browser_of(make_staff("warehouse", "wh-001"))
+    assert at("inventory_transfer_new_transfer") not in one.get(path).content.decode()
+
+
 def test_overdue_transfers_are_said_to_be(clerk: Client) -> None:
     level = make_level(5)
     transfer = send_off(level, 1)
