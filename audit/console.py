@@ -243,7 +243,7 @@ def public_uuid(text: str) -> UUID | None:
 def pretty_json(value: Any) -> SafeString:
     """JSON as people read it."""
     text = "–" if value is None else json.dumps(value, indent=2, ensure_ascii=False)
-    return format_html('<pre class="whitespace-pre-wrap">{}</pre>', text)
+    return format_html('<pre class="whitespace-pre-wrap console-json">{}</pre>', text)
 
 
 # ------------------------------------------------------------------------------------------------- saved by services

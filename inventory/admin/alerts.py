@@ -263,6 +263,7 @@ class LowStockAlertAdmin(ExportedAdmin, ReadOnlyAdmin):
     search_fields = ("level__product__sku", "level__product__name", "level__product__barcode__exact")
     search_help_text = _("A part of SKU or name, a whole barcode, or an id")
     ordering = ("severity", "opened_at", "id")
+    sortable_by = ("sku", "name", "warehouse", "available_now")
     actions_row = ("acknowledge", "snooze")
     actions_detail = ("acknowledge", "snooze")
     actions_list = ("subscribe",)
@@ -370,11 +371,11 @@ class LowStockAlertAdmin(ExportedAdmin, ReadOnlyAdmin):
     def available_now(self, alert: LowStockAlert) -> int:
         return cast(int, alert.level.available)
 
-    @admin.display(description=_("lasts for days"))
+    @admin.display(description=_("days left"))
     def days_of_supply(self, alert: LowStockAlert) -> Any:
         return _known(_outlook(alert).days_of_supply)
 
-    @admin.display(description=_("suggested order"))
+    @admin.display(description=_("to order"))
     def suggested_order(self, alert: LowStockAlert) -> Any:
         return _known(_outlook(alert).suggested_order)
 

@@ -11,23 +11,26 @@ from typing import Any, Final, cast
 from django import forms
 from django.contrib import admin
 from django.db.models import Exists, Model, OuterRef, Prefetch, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
+from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import TabularInline
 
 from audit.console import (
     Reach,
     ReadOnlyInline,
-    ServiceAdmin,
     asker_of,
     multiple_choice,
+    public_uuid,
     staff_action,
     text_field,
     warehouse_codes_of,
     wordings,
 )
+from inventory.admin.brakes import FreezableAdmin
+from inventory.admin.printing import MOST, labels_of_places, labels_of_products, print_page
 from inventory.models import Product, StockLevel, Store, StoreWarehouse, Warehouse
 from inventory.services import master_data
 from inventory.services.master_data import Saved
@@ -66,18 +69,18 @@ class VariantInline(ReadOnlyInline):
 
 
 @admin.register(Product)
-class ProductAdmin(ServiceAdmin):
+class ProductAdmin(FreezableAdmin):
     """Products and their variants."""
 
     id_fields = ("pk", "parent_id")
-    list_display = ("sku", "name", "parent_sku", "barcode", "is_active", "listing_expires_at", "updated_at")
-    list_filter = ("is_active", ("parent", admin.EmptyFieldListFilter))
+    list_display = ("sku", "name", "parent_sku", "barcode", "state", "listing_expires_at", "updated_at")
+    list_filter = ("is_active", ("frozen_at", admin.EmptyFieldListFilter), ("parent", admin.EmptyFieldListFilter))
     list_select_related = ("parent",)
     search_fields = ("sku", "name", "barcode__exact")
     search_help_text = _("A part of SKU or name, a whole barcode, or an id")
     ordering = ("sku",)
     autocomplete_fields = ("parent",)
-    readonly_fields = ("id", "created_at", "updated_at")
+    readonly_fields = ("id", "created_at", "updated_at", "frozen")
     fieldsets = (
         (
             None,
@@ -92,10 +95,12 @@ class ProductAdmin(ServiceAdmin):
                 )
             },
         ),
-        (_("For reference"), {"fields": ("id", ("created_at", "updated_at"))}),
+        (_("For reference"), {"fields": ("id", "frozen", ("created_at", "updated_at"))}),
     )
     inlines = (VariantInline, LevelInline)
-    actions_detail = ("add_variant",)
+    actions = ("print_labels",)
+    actions_list = ("labels",)
+    actions_detail = ("add_variant", "label", "freeze", "unfreeze")
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """A new product has no past yet."""
@@ -128,6 +133,24 @@ class ProductAdmin(ServiceAdmin):
     def add_variant(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """The form of a new product, with this one as its parent."""
         return redirect(f"{reverse('admin:inventory_product_add')}?parent={object_id}")
+
+    @admin.action(description=_("Print labels"), permissions=["view"])
+    def print_labels(self, request: HttpRequest, chosen: QuerySet[Product]) -> HttpResponse:
+        """Labels of the products that are chosen."""
+        ids = [("id", str(pk)) for pk in chosen.values_list("pk", flat=True)[:MOST]]
+        return redirect(f"{reverse('admin:inventory_product_labels')}?{urlencode(ids)}")
+
+    @staff_action(_("Print labels"), url_path="labels", icon="print", permission="inventory.view_product")
+    def labels(self, request: HttpRequest) -> HttpResponse:
+        """The labels of the products that are named, else of the first in the list."""
+        products = self.get_queryset(request).order_by("sku")
+        named = [named for text in request.GET.getlist("id") if (named := public_uuid(text))]
+        shown = labels_of_products((products.filter(pk__in=named) if named else products)[:MOST])
+        return print_page(request, _("Labels of products"), shown, reverse("admin:inventory_product_changelist"))
+
+    @staff_action(_("Print a label"), url_path="label", icon="print", permission="inventory.view_product")
+    def label(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return redirect(f"{reverse('admin:inventory_product_labels')}?{urlencode({'id': object_id})}")
 
     @admin.display(description=_("variant of"), ordering="parent__sku")
     def parent_sku(self, product: Product) -> str:
@@ -207,12 +230,13 @@ _CONTACT_FIELDS: Final = ("contact_name", "contact_email", "contact_phone")
 
 
 @admin.register(Warehouse)
-class WarehouseAdmin(ServiceAdmin):
+class WarehouseAdmin(FreezableAdmin):
     """Places with stock."""
 
     form = WarehouseForm
+    actions_detail = ("labels", "freeze", "unfreeze")
     warehouse_paths = ("code",)
-    list_display = ("code", "name", "type", "is_active", "created_at")
+    list_display = ("code", "name", "type", "state", "created_at")
     list_filter = ("type", "is_active")
     search_fields = ("code", "name")
     search_help_text = _("A part of code or name, or an id")
@@ -222,20 +246,33 @@ class WarehouseAdmin(ServiceAdmin):
         (_("Address"), {"fields": ("street", ("postal_code", "city"), "country")}),
         (_("Contact"), {"fields": ("contact_name", ("contact_email", "contact_phone"))}),
         (_("Capabilities"), {"fields": ("can",)}),
+        (_("Brake"), {"fields": ("frozen",)}),
     )
+
+    @staff_action(_("Print labels of places"), url_path="labels", icon="print", permission="inventory.view_warehouse")
+    def labels(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """A label for each place where stock is kept."""
+        warehouse = self.get_object(request, object_id)
+        if warehouse is None:
+            raise Http404
+        way_back = reverse("admin:inventory_warehouse_change", args=[warehouse.pk])
+        title = _("Places in %(warehouse)s") % {"warehouse": warehouse.code}
+        return print_page(request, title, labels_of_places(warehouse), way_back)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Who may only look reads address, contact and capabilities as lines."""
-        if obj is None or self.has_change_permission(request, obj):
+        if obj is None:
+            return self.fieldsets[:-1]
+        if self.has_change_permission(request, obj):
             return self.fieldsets
         return (
             self.fieldsets[0],
-            (_("For reference"), {"fields": ("where", "contact", "abilities")}),
+            (_("For reference"), {"fields": ("where", "contact", "abilities", "frozen")}),
         )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """A code is for ever."""
-        return ("code", "where", "contact", "abilities") if obj else ()
+        return ("code", "where", "contact", "abilities", "frozen") if obj else ()
 
     def store(self, request: HttpRequest, form: Any, formsets: list[Any]) -> Model:
         given = form.cleaned_data
@@ -305,22 +342,27 @@ _LIMITS: Final = ("max_units_per_customer", "max_holds_per_customer", "hold_wind
 
 
 @admin.register(Store)
-class StoreAdmin(ServiceAdmin):
+class StoreAdmin(FreezableAdmin):
     """Shops."""
 
-    list_display = ("code", "name", "sells_from", "ttl_minutes", "is_default", "created_at")
+    list_display = ("code", "name", "state", "sells_from", "ttl_minutes", "is_default", "created_at")
     search_fields = ("code", "name")
     search_help_text = _("A part of code or name, or an id")
     ordering = ("code",)
     fieldsets = (
         (None, {"fields": (("code", "name"), ("ttl_minutes", "is_default"))}),
         (_("Limits against hoarding"), {"fields": _LIMITS}),
+        (_("Brake"), {"fields": ("frozen",)}),
     )
     inlines = (SourceInline,)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """A code is for ever; the first store is the default one."""
-        return ("code", "is_default") if obj else ("is_default",)
+        return ("code", "is_default", "frozen") if obj else ("is_default",)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """A new store is not frozen."""
+        return self.fieldsets if obj else self.fieldsets[:-1]
 
     def within(self, rows: QuerySet[Any], codes: Collection[str]) -> QuerySet[Any]:
         """Those that sell from there."""

@@ -52,6 +52,10 @@
     }
   });
 
+  document.addEventListener("click", (event) => {
+    if (event.target instanceof Element && event.target.closest("[data-print]")) print();
+  });
+
   // A form is sent once: the key in it sees to that, and the button shows it.
   document.addEventListener("submit", (event) => {
     const form = event.target;

@@ -1,0 +1,113 @@
+"""Alerts, movements, the trail and labels as staff meet them: on a desktop and a phone, in light and dark."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+
+from audit.models import AuditEntry
+from inventory.models import LowStockAlert, Movement, Product, StockLevel
+from inventory.services import low_stock
+from tests.browser.test_console import DESKTOP, PHONE, Open, findings, open_page
+from tests.factories import hold, make_level
+
+__all__ = ["open_page"]  # A fixture, taken over.
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
+
+
+@pytest.fixture
+def stock(store: Any) -> None:
+    """Some levels, two of them low."""
+    for units in (1, 4, 40):
+        make_level(units, reorder_point=5, max_stock_level=20, zone="A", aisle="01", shelf=str(units))
+    hold((make_level(10), 2))
+    low_stock.raise_missed()
+
+
+def addresses() -> dict[str, str]:
+    movement, entry = Movement.objects.order_by("-id")[0], AuditEntry.objects.order_by("-id")[0]
+    level = StockLevel.objects.exclude(zone="")[0]
+    return {
+        "alerts": reverse("admin:inventory_lowstockalert_changelist"),
+        "alert": reverse("admin:inventory_lowstockalert_change", args=[LowStockAlert.objects.all()[0].pk]),
+        "nothing": reverse("admin:inventory_lowstockalert_changelist") + "?state=resolved",
+        "subscribe": reverse("admin:inventory_lowstockalert_subscribe"),
+        "movements": reverse("admin:inventory_movement_changelist") + f"?day={timezone.localdate():%Y-%m-%d}",
+        "movement": reverse("admin:inventory_movement_change", args=[movement.pk]),
+        "audit": reverse("admin:audit_auditentry_changelist"),
+        "entry": reverse("admin:audit_auditentry_change", args=[entry.pk]),
+        "product": reverse("admin:inventory_product_change", args=[level.product_id]),
+        "freeze": reverse("admin:inventory_product_freeze", args=[level.product_id]),
+        "products": reverse("admin:inventory_product_changelist"),
+        "labels": reverse("admin:inventory_product_labels") + "?size=100x50",
+        "places": reverse("admin:inventory_warehouse_labels", args=[level.warehouse_id]),
+    }
+
+
+@pytest.mark.usefixtures("stock")
+@pytest.mark.parametrize(
+    ("shade", "size"), [("light", DESKTOP), ("dark", DESKTOP), ("light", PHONE)], ids=["light", "dark", "phone"]
+)
+def test_pages_are_readable_and_fit(open_page: Open, shade: str, size: Any) -> None:
+    page = open_page("/admin/", shade=shade, size=size)
+    found: dict[str, Any] = {}
+    for name, path in addresses().items():
+        page.goto(path)
+        found[name] = findings(page)
+        if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
+            found[name].append("wider than the screen")
+    assert {name: faults for name, faults in found.items() if faults} == {}
+
+
+def row_action(page: Page, name: str) -> None:
+    page.locator("td.field-actions_holder [role=button]").first.click()
+    page.get_by_role("link", name=name).click()
+
+
+@pytest.mark.usefixtures("stock")
+def test_alert_is_taken_care_of_from_the_list_and_once_for_a_double_click(open_page: Open) -> None:
+    page = open_page(reverse("admin:inventory_lowstockalert_changelist"), group="warehouse")
+    row_action(page, "Take care")
+    dialog = page.get_by_role("dialog")
+    dialog.get_by_label("Note").fill("ordered")
+    dialog.get_by_role("button", name="I take care").dblclick()
+    expect(page.get_by_text("takes care.")).to_be_visible()
+    assert LowStockAlert.objects.filter(acknowledged_at__isnull=False).count() == 1
+    assert AuditEntry.objects.filter(action="inventory_alert_acknowledged").count() == 1
+
+
+@pytest.mark.usefixtures("stock")
+def test_alert_is_snoozed_in_the_readers_own_time(open_page: Open) -> None:
+    page = open_page(reverse("admin:inventory_lowstockalert_changelist"), group="warehouse", size=PHONE)
+    row_action(page, "Snooze")
+    until = (timezone.now() + timedelta(days=3)).replace(second=0, microsecond=0)
+    page.get_by_role("dialog").get_by_label("Until").fill(f"{until:%Y-%m-%dT%H:%M}")
+    page.get_by_role("dialog").get_by_role("button", name="Snooze").click()
+    expect(page.get_by_text("is snoozed until")).to_be_visible()
+    assert LowStockAlert.objects.get(snoozed_until__isnull=False).snoozed_until is not None
+
+
+@pytest.mark.usefixtures("stock")
+def test_days_and_files_are_above_the_list(open_page: Open) -> None:
+    page = open_page(reverse("admin:inventory_movement_changelist"), group="manager")
+    page.get_by_role("navigation", name="Days").get_by_role("link", name="Today").click()
+    expect(page.get_by_role("navigation", name="Days").locator("[aria-current]").first).to_be_visible()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Export CSV").click()
+    assert download.value.suggested_filename.startswith("movements-")
+    assert len(download.value.path().read_text("utf-8-sig").splitlines()) == Movement.objects.count() + 1
+
+
+@pytest.mark.usefixtures("stock")
+def test_product_is_frozen_from_its_page(open_page: Open) -> None:
+    product = Product.objects.order_by("sku")[0]
+    page = open_page(reverse("admin:inventory_product_change", args=[product.pk]), group="manager")
+    page.get_by_role("link", name="Freeze", exact=True).click()
+    page.get_by_role("dialog").get_by_label("Reason").fill("recall")
+    page.get_by_role("dialog").get_by_role("button", name="Freeze").click()
+    expect(page.get_by_text("is frozen until somebody lifts it.")).to_be_visible()
+    product.refresh_from_db()
+    assert (product.freeze_reason, product.frozen_until) == ("recall", None)

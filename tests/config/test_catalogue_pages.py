@@ -1,0 +1,124 @@
+"""The catalogue in the console: brakes, limits, labels."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from uuid_utils.compat import uuid7
+
+from inventory.label_codes import code_128, qr_code
+from inventory.models import Product, Store, Warehouse
+from tests.factories import make_level, make_product, make_warehouse, recorded
+from tests.staff import browser_of, make_staff
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
+
+
+@pytest.fixture
+def manager() -> Client:
+    """A manager's browser."""
+    return browser_of(make_staff("manager", name="mia"))
+
+
+def address(model: type, name: str, *arguments: Any) -> str:
+    return reverse(f"admin:inventory_{model.__name__.lower()}_{name}", args=arguments)
+
+
+def post(browser: Client, url: str, **fields: Any) -> Any:
+    return browser.post(url, {"once": str(uuid7()), **fields}, follow=True)
+
+
+@pytest.mark.parametrize("model", [Product, Warehouse, Store])
+def test_what_is_frozen_is_told_and_lifted(manager: Client, model: Any) -> None:
+    make_product()
+    row = model.objects.first()
+    answer = post(manager, address(model, "freeze", row.pk), reason="recall", until="")
+    assert "is frozen until somebody lifts it." in answer.content.decode()
+    assert model.objects.with_brakes().get(pk=row.pk).is_frozen
+    entry = recorded(f"inventory_{model.__name__.lower()}_frozen")[-1]
+    assert (entry.subject_id, entry.actor, entry.source, entry.changes["reason"]) == (row.pk, "mia", "admin", "recall")
+    assert "Frozen" in manager.get(address(model, "changelist")).content.decode()
+    assert "recall" in manager.get(address(model, "change", row.pk)).content.decode()
+    post(manager, address(model, "unfreeze", row.pk))
+    assert not model.objects.with_brakes().get(pk=row.pk).is_frozen
+
+
+def test_freeze_that_ends_in_the_past_is_refused(manager: Client) -> None:
+    answer = post(manager, address(Product, "freeze", make_product().pk), reason="x", until="2020-01-01T08:00")
+    assert answer.status_code == 422
+    assert "A freeze ends in the future." in answer.content.decode()
+
+
+def test_only_who_may_freezes_and_only_in_reach() -> None:
+    product, mine, other = make_product(), make_warehouse("wh-001"), make_warehouse("wh-009")
+    clerk = browser_of(make_staff("warehouse"))
+    assert post(clerk, address(Product, "freeze", product.pk), reason="x").status_code == 403
+    limited = browser_of(make_staff("manager", "wh-001"))
+    assert post(limited, address(Product, "freeze", product.pk), reason="x").status_code == 403
+    assert post(limited, address(Warehouse, "freeze", other.pk), reason="x").status_code == 404
+    assert post(limited, address(Warehouse, "freeze", mine.pk), reason="x").status_code == 200
+    frozen = Warehouse.objects.filter(frozen_at__isnull=False)
+    assert list(frozen) == [mine]
+    assert not Product.objects.filter(frozen_at__isnull=False).exists()
+
+
+def test_limits_are_kept_by_the_services(manager: Client) -> None:
+    product = make_product(sku="LAMP")
+    inlines = {f"{name}-{part}_FORMS": "0" for name in ("variants", "levels") for part in ("TOTAL", "INITIAL")}
+    form = {"sku": "LAMP", "name": "Lamp", "is_active": "on", "max_units_per_customer": "3", **inlines}
+    assert manager.post(address(Product, "change", product.pk), form).status_code == 302
+    product.refresh_from_db()
+    assert product.max_units_per_customer == 3
+    store = Store.objects.get(code="main")
+    form = {"name": "Main", "sources-TOTAL_FORMS": "0", "sources-INITIAL_FORMS": "0"}
+    limits = {"max_units_per_customer": "9", "max_holds_per_customer": "2", "hold_window_minutes": "60"}
+    assert manager.post(address(Store, "change", store.pk), {**form, **limits}).status_code == 302
+    store.refresh_from_db()
+    assert (store.max_units_per_customer, store.max_holds_per_customer, store.hold_window_minutes) == (9, 2, 60)
+    assert manager.post(address(Store, "change", store.pk), {**form, "max_holds_per_customer": "2"}).status_code == 200
+
+
+# -------------------------------------------------------------------------------------------------------------- labels
+
+
+def test_code_128_has_a_quiet_zone_and_refuses_what_it_cannot_write() -> None:
+    drawn = code_128("LAMP-1")
+    assert drawn.startswith("<svg")
+    assert 'd="M10 0h' in drawn
+    assert code_128("Lämp") == ""
+    assert code_128("x" * 49) == ""
+    assert "<svg" in qr_code("Lämp")
+
+
+@pytest.mark.parametrize("size", ["", "62x29", "100x50", "70x37", "99x68", "nonsense"])
+def test_labels_of_products_are_printed_in_every_size(manager: Client, size: str) -> None:
+    lamp, chair = make_product(sku="LAMP", name="<b>Lamp</b>"), make_product(sku="CHAIR")
+    answer = manager.get(address(Product, "labels"), {"id": [str(lamp.pk)], "size": size})
+    page = answer.content.decode()
+    assert "&lt;b&gt;Lamp" in page
+    assert chair.sku not in page
+    assert page.count("<article") == 1
+    assert page.count("<svg") == 2
+
+
+def test_chosen_products_lead_to_their_labels(manager: Client) -> None:
+    lamp = make_product(sku="LAMP")
+    make_product(sku="CHAIR")
+    sent = {"action": "print_labels", "_selected_action": [str(lamp.pk)]}
+    answer = manager.post(address(Product, "changelist"), sent, follow=True)
+    assert [label.title for label in answer.context["labels"]] == ["LAMP"]
+    answer = manager.get(address(Product, "label", lamp.pk), follow=True)
+    assert [label.title for label in answer.context["labels"]] == ["LAMP"]
+
+
+def test_places_of_a_warehouse_are_labelled_once_each(manager: Client) -> None:
+    make_level(1, zone="A", aisle="01", shelf="3")
+    warehouse = make_level(1, zone="A", aisle="01", shelf="3").warehouse
+    make_level(1)
+    labels = manager.get(address(Warehouse, "labels", warehouse.pk)).context["labels"]
+    assert [(label.title, label.code) for label in labels] == [("A-01-3", "wh-001/A-01-3")]
+    empty = manager.get(address(Warehouse, "labels", make_warehouse("wh-009").pk))
+    assert "nothing to label yet" in empty.content.decode()
+    limited = browser_of(make_staff("viewer", "wh-001"))
+    assert limited.get(address(Warehouse, "labels", make_warehouse("wh-009").pk)).status_code == 404
