@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import URLPattern, URLResolver, reverse
 
+import config.urls  # noqa: F401 - registers the console's pages, which are asked for below
 from audit.authentication import issue_token
 from audit.models import ApiClient, ApiToken, AuditEntry, IdempotencyKey, OutboxEvent, StaffAccess
 from inventory.models import Movement, Product, StockLevel, Store, Warehouse
