@@ -10,10 +10,10 @@ COMPILE := uv pip compile pyproject.toml --generate-hashes --no-emit-index-url -
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench check fmt lock
+.PHONY: help demo test bench screenshots check fmt lock
 
 help: ## Print this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: $(STAMP) ## Run everything here, with demonstration data, until Ctrl-C (PORT=8000, DATA_DIR=var)
 	@PORT='$(PORT)' exec $(BIN)/python -m config.demo
@@ -23,6 +23,9 @@ test: $(STAMP) ## Run all tests
 
 bench: $(STAMP) ## Measure it beside plain Django and raw SQL (ARGS=--quick for two minutes)
 	$(BIN)/python -m benchmarks $(ARGS)
+
+screenshots: $(STAMP) ## Take the pictures of docs/staff-guide.md anew (needs a Chromium; ARGS=stock for one)
+	$(BIN)/python -m tests.browser.screenshots $(ARGS)
 
 check: $(STAMP) ## Lint, types, imports, dependencies, migrations, OpenAPI document
 	$(BIN)/ruff check

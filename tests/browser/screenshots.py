@@ -1,0 +1,533 @@
+"""`make screenshots`: the pictures of docs/staff-guide.md, taken of a service that runs for nothing else.
+
+Starts the demonstration in a folder of its own on a free port, does a day's work over its API, opens the system's
+Chromium, logs in as the group that each page is for, and writes docs/images/. It ends what it started, at the latest
+when ``SECONDS`` are over.
+"""
+
+import contextlib
+import functools
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from playwright.sync_api import Browser, BrowserContext, Error, Locator, Page, Response, expect, sync_playwright
+
+from reservations.management.demo_catalogue import articles, barcode, product_id
+from tests.browser.conftest import CHROMIUM, QUIET
+
+ROOT: Final = Path(__file__).resolve().parent.parent.parent
+IMAGES: Final = ROOT / "docs" / "images"
+SECONDS: Final = 300
+MOST_BYTES: Final = 150_000
+WIDE: Final = 1280
+PHONE: Final = (390, 760)
+_OPENER: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+_STILL: Final = """async () => {
+    await document.fonts.ready;
+    await Promise.all(document.getAnimations().map(animation => animation.finished.catch(() => null)));
+}"""
+
+Steps = Callable[[Page], None]
+
+
+def _stay(page: Page) -> None:
+    """The page as its entry opens it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A picture: who looks, which entry of the sidebar they click, and what they do there.
+
+    ``entry`` is None for a page without a sidebar, which is the login page.
+    """
+
+    name: str
+    group: str
+    entry: str | None
+    steps: Steps = _stay
+    size: tuple[int, int] = (WIDE, 660)
+    shade: str = "light"
+
+    @property
+    def file(self) -> str:
+        """Its name in docs/images/."""
+        return f"{self.name}.png"
+
+
+def _then(*steps: Steps) -> Steps:
+    """One after the other."""
+
+    def go(page: Page) -> None:
+        for step in steps:
+            step(page)
+
+    return go
+
+
+def _search(words: str, *steps: Steps) -> Steps:
+    """As a scanner types: the words, then Enter."""
+
+    def search(page: Page) -> None:
+        page.locator("#searchbar").fill(words)
+        page.locator("#searchbar").press("Enter")
+        settle(page)
+        _then(*steps)(page)
+
+    return search
+
+
+def _open(name: str = "") -> Steps:
+    """The first row whose link begins with this name."""
+
+    def click(page: Page) -> None:
+        page.locator("#result_list tbody").get_by_role("link", name=re.compile(f"^{re.escape(name)}")).first.click()
+        settle(page)
+
+    return click
+
+
+def _named(page: Page, name: str) -> Locator:
+    """A link or button, with or without a sign before its name. A phone has a page's actions behind a button."""
+    exactly = re.compile(rf"(^|\s){re.escape(name)}\s*$")
+    named = page.locator("a, button").filter(has_text=exactly)
+    if not named.last.is_visible():
+        page.locator("[x-on\\:click='showActions = !showActions']").click()
+    return named.last
+
+
+def _dialog(name: str) -> Steps:
+    """The dialog behind one of the page's buttons."""
+
+    def ask(page: Page) -> None:
+        _named(page, name).click()
+        expect(page.get_by_role("dialog")).to_be_visible()
+
+    return ask
+
+
+def _submit(button: str, said: str) -> Steps:
+    """The dialog's button, and what the console says then."""
+
+    def submit(page: Page) -> None:
+        page.get_by_role("dialog").get_by_role("button", name=button, exact=True).click()
+        expect(page.get_by_text(said).first).to_be_visible()
+        settle(page)
+
+    return submit
+
+
+def _to(words: str) -> Steps:
+    """Scroll to where these words are."""
+    return lambda page: page.get_by_text(words, exact=True).first.evaluate("e => e.scrollIntoView(true)") and None
+
+
+def _press(name: str, said: str = "") -> Steps:
+    """A button or a link of the page, and what the console says then."""
+
+    def press(page: Page) -> None:
+        _named(page, name).click()
+        if said:
+            expect(page.get_by_text(said).first).to_be_visible()
+        settle(page)
+
+    return press
+
+
+def _choose(label: str, value: str) -> Steps:
+    """A choice of a form."""
+    return lambda page: page.get_by_label(label).first.select_option(value) and None
+
+
+def _type(label: str, words: str) -> Steps:
+    """A field of a form."""
+    return lambda page: page.get_by_label(label).first.fill(words)
+
+
+def _scan(*codes: str) -> Steps:
+    """As a wedge scanner does: types quickly, and presses Enter."""
+
+    def scan(page: Page) -> None:
+        field = page.get_by_label("Scan or type a SKU or barcode")
+        field.focus()
+        for code in codes:
+            page.keyboard.type(code)
+            with page.expect_response(lambda answer: answer.request.method == "POST"):
+                page.keyboard.press("Enter")
+            expect(field).to_have_value("")
+            settle(page)
+
+    return scan
+
+
+def _count(*units: str) -> Steps:
+    """Line by line, each with Enter."""
+
+    def count(page: Page) -> None:
+        for counted in units:
+            field = page.get_by_label("How many are there?")
+            expect(field).to_be_focused()
+            field.fill(counted)
+            field.press("Enter")
+            expect(page.get_by_text(f": {counted} counted.").first).to_be_visible()
+        settle(page)
+
+    return count
+
+
+def _barcode_of(sku: str) -> str:
+    skus = [article.sku for _, article in articles()]
+    return barcode(skus.index(sku) + 1)
+
+
+_DELIVERY: Final = _then(
+    _press("Receive a delivery"),
+    _choose("Warehouse", "wh-001"),
+    _type("Reference", "DN-2044"),
+    _scan(_barcode_of("STOVE-GAS"), _barcode_of("STOVE-GAS"), "GROUND-2P", "JKT-RAIN-XL"),
+    _type("Units of GROUND-2P", "12"),
+    _type("Units of JKT-RAIN-XL", "20"),
+)
+_TRANSFER: Final = _then(
+    _press("New transfer"),
+    _choose("From", "wh-001"),
+    _choose("To", "wh-002"),
+    _scan("MUG-TI", "BEANIE", "BEANIE"),
+    _type("Units of MUG-TI", "5"),
+)
+_TEXTILES: Final = _then(
+    _press("Open a count"), _choose("Warehouse", "wh-001"), _choose("What", "ZONE"), _type("Zone", "D")
+)
+
+SHOTS: Final = (
+    Shot("login", "warehouse", None, size=(WIDE, 640)),
+    Shot("dashboard", "manager", "Dashboard", size=(WIDE, 900)),
+    Shot("dashboard-dark", "manager", "Dashboard", size=(WIDE, 900), shade="dark"),
+    Shot("stock", "warehouse", "Stock"),
+    Shot("level", "warehouse", "Stock", _search(_barcode_of("FIRST-AID")), size=(WIDE, 980)),
+    Shot(
+        "stock-adjust",
+        "warehouse",
+        "Stock",
+        _then(
+            _search(_barcode_of("FIRST-AID")),
+            _dialog("Adjust"),
+            _type("Difference", "-2"),
+            _type("In your own words", "fell off the shelf"),
+        ),
+        size=(WIDE, 740),
+    ),
+    Shot(
+        "stock-adjusted",
+        "warehouse",
+        "Stock",
+        _then(
+            _search(_barcode_of("FIRST-AID")),
+            _dialog("Adjust"),
+            _type("Difference", "-2"),
+            _type("In your own words", "fell off the shelf"),
+            _submit("Adjust", "31 → 29 on hand, 28 available"),
+        ),
+        size=(WIDE, 420),
+    ),
+    Shot("stock-phone", "warehouse", "Stock", size=PHONE),
+    Shot("receive", "warehouse", "Receiving", _DELIVERY, size=(WIDE, 760)),
+    Shot(
+        "receive-phone",
+        "warehouse",
+        "Receiving",
+        _then(_DELIVERY, _press("Look over and finish", "3 products, 34 units")),
+        size=PHONE,
+    ),
+    Shot(
+        "received",
+        "warehouse",
+        "Receiving",
+        _then(_DELIVERY, _press("Look over and finish"), _press("Receive all", "34 units received in wh-001")),
+    ),
+    Shot("transfer-new", "manager", "Transfers", _TRANSFER, size=(WIDE, 760)),
+    Shot(
+        "transfer",
+        "manager",
+        "Transfers",
+        _then(_TRANSFER, _press("Look over and finish"), _press("Send it now", "are on their way")),
+        size=(WIDE, 800),
+    ),
+    Shot(
+        "transfer-receive",
+        "manager",
+        "Transfers",
+        _then(_open(), _press("Receive"), _scan("MUG-TI"), _type("Units of BEANIE", "2")),
+        size=(WIDE, 760),
+    ),
+    Shot(
+        "count-phone",
+        "warehouse",
+        "Counts",
+        _then(_TEXTILES, _press("Open and begin"), _count("15", "22", "1")),
+        size=PHONE,
+    ),
+    Shot("counts", "manager", "Counts", size=(WIDE, 420)),
+    Shot("count-post", "manager", "Counts", _then(_open(), _press("Look over and post")), size=(WIDE, 900)),
+    Shot("incident", "manager", "Incidents", _then(_open(), _dialog("Resolve"))),
+    Shot("reservations", "manager", "Reservations"),
+    Shot("reservation-extend", "manager", "Reservations", _then(_open(), _dialog("Extend"))),
+    Shot(
+        "reservation",
+        "manager",
+        "Reservations",
+        _then(_open(), _dialog("Extend"), _submit("Extend", "It is held until"), _to("Life of this reservation")),
+    ),
+    Shot("alert", "warehouse", "Alerts", _then(_open("MAT-FOAM"), _dialog("Take care"))),
+    Shot(
+        "alerts",
+        "warehouse",
+        "Alerts",
+        _then(
+            _open("MAT-FOAM"),
+            _dialog("Take care"),
+            _submit("I take care", "takes care."),
+            lambda page: follow(page, "Alerts"),
+        ),
+        size=(WIDE, 560),
+    ),
+    Shot("movements", "manager", "Movements"),
+    Shot("audit", "manager", "Audit"),
+    Shot("product", "manager", "Products", _search("JKT-RAIN", _open("JKT-RAIN")), size=(WIDE, 940)),
+    Shot("token", "administrator", "API clients", _then(_open("demo-checkout"), _dialog("Issue a token"))),
+    Shot("person", "administrator", "People", _open("demo-warehouse"), size=(WIDE, 820)),
+)
+
+
+# ------------------------------------------------------------------------------------------------------------- service
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A demonstration that runs: its address, the password of all its accounts, and tokens by role."""
+
+    address: str
+    password: str
+    tokens: dict[str, str]
+
+    def call(self, method: str, path: str, body: Any, role: str = "manager") -> Any:
+        """One call of the API; its answer. Raises HTTPError where it refuses."""
+        request = urllib.request.Request(
+            f"{self.address}/api/v1/inventory/{path}",
+            json.dumps(body).encode(),
+            {"Authorization": f"Bearer {self.tokens[role]}", "Content-Type": "application/json"},
+            method=method,
+        )
+        with _OPENER.open(request, timeout=30) as answer:
+            return json.load(answer)
+
+
+@contextlib.contextmanager
+def demonstration() -> Iterator[Service]:
+    """`python -m config.demo` on a free loopback port, with data of its own, which are gone afterwards."""
+    folder = Path(tempfile.mkdtemp(prefix="inventory-screenshots-"))
+    # The servers may run under another account, which has to reach what is in there.
+    folder.chmod(0o711)
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environment = {
+        "PATH": os.defpath,
+        "DATA_DIR": os.fspath(folder / "var"),
+        "HOST": "127.0.0.1",
+        "PORT": str(port),
+        "DEBUG": "true",
+        # Ends with this process, as it does with make.
+        "MAKELEVEL": "1",
+    }
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "config.demo"], cwd=ROOT, env=environment, stdout=log, stderr=log
+        )
+    try:
+        _wait_for(f"http://127.0.0.1:{port}/health/ready", process, folder / "log")
+        told = json.loads((folder / "var" / "demo.json").read_text())
+        yield Service(f"http://127.0.0.1:{port}", told["staff"]["password"], told["tokens"])
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        deadline = time.monotonic() + 20
+        while (folder / "var" / "embedded.json").exists() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline and process.poll() is None:
+        with contextlib.suppress(OSError), _OPENER.open(address, timeout=5):
+            return
+        time.sleep(0.1)
+    sys.exit(f"The service did not start:\n{log.read_text(errors='replace')}")
+
+
+def work(service: Service) -> None:
+    """What a day brings: transfers in several states, a count begun, a loss that breaks a hold."""
+    way = {"fromWarehouseId": "wh-001", "toWarehouseId": "wh-002"}
+
+    def transfer(*lines: tuple[str, int], **more: Any) -> str:
+        items = [{"productId": str(product_id(sku)), "quantity": quantity, **way} for sku, quantity in lines]
+        return str(service.call("POST", "transfer", {"items": items, **more})["transferId"])
+
+    arrived = transfer(("PILLOW-AIR", 4), ("COVER-65", 2), reference="TR-0411")
+    service.call("POST", f"transfer/{arrived}/receive", {})
+    partly = transfer(("BOTTLE-750", 24), ("SPORK", 20), ("MUG-TI", 4), reference="TR-0412")
+    items = [{"productId": str(product_id("BOTTLE-750")), "quantityReceived": 18}]
+    service.call("POST", f"transfer/{partly}/receive", {"items": items})
+    transfer(("PEGS-10", 30), ("TARP-3X3", 3), reference="TR-0413")
+    transfer(("SOCK-HIKE-36-38", 10), reference="TR-0414", draft=True)
+
+    scope = {"warehouseId": "wh-001", "scope": "ZONE", "recountShare": 0.1}
+    count = service.call("POST", "counts", {**scope, "zone": "G"})["countId"]
+    for sku, counted in (("COMPASS", 11), ("FIRST-AID", 30), ("KNIFE", 12)):
+        line = {"productId": str(product_id(sku)), "counted": counted}
+        service.call("PUT", f"counts/{count}/lines", {"lines": [line]})
+
+    lines = [{"productId": str(product_id(sku))} for sku in ("TENT-4P", "GAS-450")]
+    short = service.call("POST", "counts", {"warehouseId": "wh-001", "scope": "PRODUCTS", "products": lines})["countId"]
+    for line, counted in zip(lines, (0, 30), strict=True):
+        service.call("PUT", f"counts/{short}/lines", {"lines": [{**line, "counted": counted}]})
+    for sku, sold in (("JKT-RAIN-L", 2), ("BOOT-MID-42", 1), ("PACK-22-Green", 3), ("MAT-FOAM", 2), ("POT-1L", 14)):
+        line = {"productId": str(product_id(sku)), "warehouseId": "wh-001", "quantity": sold, "type": "SHIPMENT"}
+        service.call("PUT", "adjust", {"adjustments": [{**line, "reason": "sold at the counter"}]})
+    loss = {"productId": str(product_id("PACK-65")), "warehouseId": "wh-001", "quantity": -1, "type": "ADJUSTMENT"}
+    service.call("PUT", "adjust", {"adjustments": [{**loss, "reason": "torn by the forklift", "force": True}]})
+
+
+# ------------------------------------------------------------------------------------------------------------- browser
+
+
+def settle(page: Page) -> None:
+    """Nothing is on its way any more, no letter waits for its font and no chart moves."""
+    for _ in range(3):
+        page.wait_for_timeout(150)
+        page.wait_for_load_state("networkidle")
+        # Where a page gives way to the next one meanwhile, the question goes unanswered, and is asked again.
+        with contextlib.suppress(Error):
+            page.evaluate(_STILL)
+            return
+
+
+class Camera:
+    """Takes the pictures; one login for each group, one window for each group, size and shade."""
+
+    def __init__(self, browser: Browser, service: Service) -> None:
+        self._browser = browser
+        self._service = service
+        self._logins: dict[str, Any] = {}
+        self._windows: dict[tuple[Any, ...], BrowserContext] = {}
+        self.faults: list[str] = []
+
+    def take(self, shot: Shot) -> bytes:
+        """The picture as PNG. What the page complains of is added to ``faults``."""
+        with contextlib.closing(self._window(shot).new_page()) as page:
+            width, height = shot.size
+            page.set_viewport_size({"width": width, "height": height})
+            page.on("response", functools.partial(self._note_answer, shot))
+            page.on("pageerror", lambda error: self.faults.append(f"{shot.name}: {error}"))
+            page.goto("/admin/" if shot.entry else "/admin/login/")
+            if shot.entry:
+                follow(page, shot.entry)
+            shot.steps(page)
+            settle(page)
+            return page.screenshot(animations="disabled", scale="css", type="png")
+
+    def _note_answer(self, shot: Shot, answer: Response) -> None:
+        if answer.status >= 400:
+            self.faults.append(f"{shot.name}: {answer.status} {answer.url}")
+
+    def _window(self, shot: Shot) -> BrowserContext:
+        group = shot.group if shot.entry else None
+        which = (group, shot.size[0], shot.shade)
+        if which not in self._windows:
+            self._windows[which] = self._browser.new_context(
+                base_url=self._service.address,
+                color_scheme=shot.shade,  # type: ignore[arg-type]
+                reduced_motion="reduce",
+                locale="en-GB",
+                timezone_id="Europe/Vienna",
+                storage_state=self._log_in(group) if group else None,
+            )
+            self._windows[which].set_default_timeout(10_000)
+        return self._windows[which]
+
+    def _log_in(self, group: str) -> Any:
+        if group in self._logins:
+            return self._logins[group]
+        with contextlib.closing(self._browser.new_context(base_url=self._service.address)) as context:
+            page = context.new_page()
+            page.goto("/admin/login/")
+            page.get_by_label("Username").fill(f"demo-{group}")
+            page.get_by_label("Password").fill(self._service.password)
+            page.get_by_role("button", name="Log in").click()
+            expect(page.get_by_role("heading", name="Dashboard")).to_be_visible()
+            self._logins[group] = context.storage_state()
+        return self._logins[group]
+
+
+def follow(page: Page, entry: str) -> None:
+    """Click an entry of the sidebar, which a phone hides behind a button."""
+    link = page.locator("#nav-sidebar-apps a").filter(has=page.get_by_text(entry, exact=True))
+    if not link.is_visible():
+        page.get_by_role("button", name="Show or hide the menu").click()
+    link.click()
+    settle(page)
+
+
+def _is_over(_number: int, _frame: Any) -> None:
+    raise TimeoutError(f"The pictures took longer than {SECONDS} s.")
+
+
+def main() -> None:
+    """Take all pictures, or those that are named as arguments; exit with 1 where one is not fit to be shown."""
+    if CHROMIUM is None:
+        sys.exit("No Chromium here: install one as chromium, chromium-browser or google-chrome.")
+    chosen = [shot for shot in SHOTS if not sys.argv[1:] or shot.name in sys.argv[1:]]
+    signal.signal(signal.SIGALRM, _is_over)
+    signal.alarm(SECONDS)
+    IMAGES.mkdir(exist_ok=True)
+    with demonstration() as service, sync_playwright() as playwright:
+        work(service)
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        camera = Camera(browser, service)
+        for shot in chosen:
+            try:
+                picture = camera.take(shot)
+            except (Error, AssertionError) as error:
+                camera.faults.append(f"{shot.name}: {error}")
+                continue
+            if len(picture) > MOST_BYTES:
+                camera.faults.append(f"{shot.name}: {len(picture)} bytes")
+            (IMAGES / shot.file).write_bytes(picture)
+            sys.stdout.write(f"docs/images/{shot.file}  {len(picture) // 1000} kB\n")
+            sys.stdout.flush()
+        browser.close()
+    if camera.faults:
+        sys.exit("\n".join(camera.faults))
+
+
+if __name__ == "__main__":
+    main()
