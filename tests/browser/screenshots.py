@@ -91,11 +91,11 @@ def _search(words: str, *steps: Steps) -> Steps:
     return search
 
 
-def _open(name: str = "") -> Steps:
-    """The first row whose link begins with this name."""
+def _open(words: str = "") -> Steps:
+    """The first row that has these words."""
 
     def click(page: Page) -> None:
-        page.locator("#result_list tbody").get_by_role("link", name=re.compile(f"^{re.escape(name)}")).first.click()
+        page.locator("#result_list tbody tr").filter(has_text=words).get_by_role("link").first.click()
         settle(page)
 
     return click
@@ -275,6 +275,19 @@ SHOTS: Final = (
         size=(WIDE, 760),
     ),
     Shot(
+        "transfer-received",
+        "manager",
+        "Transfers",
+        _then(
+            _open(),
+            _press("Receive"),
+            _type("Units of BEANIE", "2"),
+            _press("Look over and finish"),
+            _press("Receive", "2 units received; 5 units still on the way."),
+        ),
+        size=(WIDE, 420),
+    ),
+    Shot(
         "count-phone",
         "warehouse",
         "Counts",
@@ -282,7 +295,25 @@ SHOTS: Final = (
         size=PHONE,
     ),
     Shot("counts", "manager", "Counts", size=(WIDE, 420)),
-    Shot("count-post", "manager", "Counts", _then(_open(), _press("Look over and post")), size=(WIDE, 900)),
+    Shot(
+        "count-post",
+        "manager",
+        "Counts",
+        _then(_open("Chosen products"), _press("Look over and post")),
+        size=(WIDE, 720),
+    ),
+    Shot(
+        "count-posted",
+        "manager",
+        "Counts",
+        _then(
+            _open("Chosen products"),
+            _press("Look over and post"),
+            _press("Show who would give way", "gives way"),
+            _press("Post", "1 reservation gave way: see the incidents."),
+        ),
+        size=(WIDE, 420),
+    ),
     Shot("incident", "manager", "Incidents", _then(_open(), _dialog("Resolve"))),
     Shot("reservations", "manager", "Reservations"),
     Shot("reservation-extend", "manager", "Reservations", _then(_open(), _dialog("Extend"))),
@@ -308,6 +339,19 @@ SHOTS: Final = (
     Shot("movements", "manager", "Movements"),
     Shot("audit", "manager", "Audit"),
     Shot("product", "manager", "Products", _search("JKT-RAIN", _open("JKT-RAIN")), size=(WIDE, 940)),
+    Shot(
+        "freeze",
+        "manager",
+        "Products",
+        _search("LANTERN", _open("LANTERN"), _dialog("Freeze"), _type("Reason", "recalled by the maker")),
+    ),
+    Shot(
+        "labels",
+        "warehouse",
+        "Warehouses",
+        _then(_open("wh-001"), _press("Print labels of places"), _choose("Size", "70x37"), _press("Show")),
+        size=(WIDE, 520),
+    ),
     Shot("token", "administrator", "API clients", _then(_open("demo-checkout"), _dialog("Issue a token"))),
     Shot("person", "administrator", "People", _open("demo-warehouse"), size=(WIDE, 820)),
 )
