@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from django.urls import reverse
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from inventory.models import Movement, StockCount, StockCountLine, StockLevel, Transfer
 from reservations.models import ShortageIncident
@@ -95,6 +95,24 @@ def test_unknown_code_is_told_at_once_and_the_rest_is_kept(open_as: LogIn) -> No
     scan(page, "NO-SUCH-CODE")
     expect(page.get_by_text("No product has the code NO-SUCH-CODE")).to_be_visible()
     expect(page.get_by_label(f"Units of {level.product.sku}")).to_have_value("1")
+
+
+def test_number_typed_while_a_scan_is_on_its_way_stays(open_as: LogIn) -> None:
+    level, other = make_level(5), make_level(5)
+    page = open_as(RECEIVE)
+    scan(page, level.product.sku)
+    units = page.get_by_label(f"Units of {level.product.sku}")
+    expect(units).to_have_value("1")
+    on_their_way: list[Route] = []
+    page.route(f"**{RECEIVE}", lambda route: on_their_way.append(route))
+    with page.expect_request(lambda request: request.method == "POST"):
+        scan(page, other.product.sku)
+    units.fill("12")
+    page.wait_for_timeout(100)
+    on_their_way[0].continue_()
+    expect(page.get_by_label(f"Units of {other.product.sku}")).to_have_value("1")
+    expect(units).to_have_value("12")
+    expect(units).to_be_focused()
 
 
 def test_delivery_is_received_without_scripts(open_as: LogIn) -> None:

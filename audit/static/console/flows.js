@@ -4,13 +4,24 @@
 (() => {
   let waiting = Promise.resolve();
 
-  const show = (text) => {
+  // What was typed while the answer was on its way is newer than the answer.
+  const typedSince = (form, given) => [...form.elements].filter((field) =>
+    field.matches("[data-live] input:not([type=hidden])[name]") && given.has(field.name) && field.value !== given.get(field.name));
+
+  const show = (text, form, given) => {
+    const newer = typedSince(form, given).map((field) => [field.name, field.value, field === document.activeElement]);
     const page = new DOMParser().parseFromString(text, "text/html");
     const fresh = [...page.querySelectorAll("[data-live][id]")];
     if (!fresh.length) throw new Error("not the form");
     for (const part of fresh) {
       const own = document.getElementById(part.id);
       if (own) own.replaceChildren(...[...part.childNodes].map((node) => document.adoptNode(node)));
+    }
+    for (const [name, value, hadFocus] of newer) {
+      const field = form.elements.namedItem(name);
+      if (!field) continue;
+      field.value = value;
+      if (hadFocus) field.focus();
     }
   };
 
@@ -21,7 +32,7 @@
     try {
       const answer = await fetch(form.action, { method: "POST", body: given, credentials: "same-origin" });
       if (!answer.ok) throw new Error("refused");
-      show(await answer.text());
+      show(await answer.text(), form, given);
     } catch {
       const words = document.createElement("p");
       words.className = "flow-alert";
