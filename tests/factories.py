@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connection
+from django.db import connection, transaction
 
 from audit.models import ApiClient, AuditEntry, OutboxEvent, Role
 from audit.services import Asker
@@ -75,8 +75,9 @@ def make_due(*ids: UUID, ago: timedelta = timedelta(seconds=1)) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         past = cursor.fetchone()[0] - ago
-    Reservation.objects.filter(id__in=ids).update(expires_at=past)
-    ReservationItem.objects.filter(reservation__in=ids, held_until__isnull=False).update(held_until=past)
+    with transaction.atomic():  # As one change, as whoever looks meanwhile would else see half of it.
+        Reservation.objects.filter(id__in=ids).update(expires_at=past)
+        ReservationItem.objects.filter(reservation__in=ids, held_until__isnull=False).update(held_until=past)
 
 
 def make_variant(parent: Product, **fields: Any) -> Product:
