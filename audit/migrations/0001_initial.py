@@ -40,7 +40,7 @@ class Migration(migrations.Migration):
                 ('status', models.PositiveSmallIntegerField()),
                 ('body', models.BinaryField()),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
-            ],
+            ], options={"indexes": [models.Index(fields=['created_at'], name='idempotency_key_age')], "constraints": [models.UniqueConstraint(fields=('client_id', 'key'), name='idempotency_key_once')], },
         ),
         migrations.CreateModel(
             name='OutboxEvent',
@@ -94,13 +94,5 @@ class Migration(migrations.Migration):
         pgtrigger.migrations.AddTrigger(
             model_name='auditentry',
             trigger=pgtrigger.compiler.Trigger(name='append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='ab24cb77a22d3160dc788fecde00a98236f14d09', operation='UPDATE OR DELETE', pgid='pgtrigger_append_only_6cfb3', table='audit_auditentry', when='BEFORE')),
-        ),
-        migrations.AddIndex(
-            model_name='idempotencykey',
-            index=models.Index(fields=['created_at'], name='idempotency_key_age'),
-        ),
-        migrations.AddConstraint(
-            model_name='idempotencykey',
-            constraint=models.UniqueConstraint(fields=('client_id', 'key'), name='idempotency_key_once'),
         ),
     ]

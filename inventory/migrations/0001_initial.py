@@ -28,7 +28,7 @@ class Migration(migrations.Migration):
                 ('ttl_minutes', models.PositiveSmallIntegerField(blank=True, null=True, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(60)], verbose_name='hold time in minutes')),
                 ('is_default', models.BooleanField(default=False)),
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
-            ],
+            ], options={"constraints": [models.UniqueConstraint(condition=models.Q(('is_default', True)), fields=('is_default',), name='store_one_default'), models.CheckConstraint(condition=models.Q(('ttl_minutes__isnull', True), ('ttl_minutes__gte', 1), _connector='OR'), name='store_ttl_positive')], },
         ),
         migrations.CreateModel(
             name='Product',
@@ -42,7 +42,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('parent', models.ForeignKey(blank=True, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='variants', to='inventory.product')),
-            ],
+            ], options={"constraints": [models.CheckConstraint(condition=models.Q(('parent', models.F('id')), _negated=True), name='product_not_its_own_parent')], },
         ),
         migrations.CreateModel(
             name='StockLevel',
@@ -64,7 +64,7 @@ class Migration(migrations.Migration):
                 ('created_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('updated_at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False)),
                 ('product', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='levels', to='inventory.product')),
-            ],
+            ], options={"constraints": [models.CheckConstraint(condition=models.Q(('on_hand__gte', 0)), name='level_on_hand_not_negative'), models.CheckConstraint(condition=models.Q(('on_hand__lte', 2000000000)), name='level_on_hand_limit'), models.CheckConstraint(condition=models.Q(('reserved__gte', 0)), name='level_reserved_not_negative'), models.CheckConstraint(condition=models.Q(('reserved__lte', models.F('on_hand'))), name='level_reserved_within_on_hand'), models.CheckConstraint(condition=models.Q(('min_stock_level__gte', 0), models.Q(('reorder_point__isnull', True), ('reorder_point__gte', 0), _connector='OR'), models.Q(('reorder_quantity__isnull', True), ('reorder_quantity__gt', 0), _connector='OR'), models.Q(('max_stock_level__isnull', True), ('max_stock_level__gt', 0), _connector='OR')), name='level_settings_not_negative')], },
         ),
         migrations.CreateModel(
             name='Movement',
@@ -82,7 +82,7 @@ class Migration(migrations.Migration):
                 ('adjustment_id', models.UUIDField(blank=True, null=True)),
                 ('created_at', models.DateTimeField()),
                 ('level', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='movements', to='inventory.stocklevel')),
-            ],
+            ], options={"indexes": [models.Index(fields=['level', 'created_at'], name='movement_of_level')], "constraints": [models.CheckConstraint(condition=models.Q(('quantity', 0), _negated=True), name='movement_moves_something'), models.CheckConstraint(condition=models.Q(('quantity_after', django.db.models.expressions.CombinedExpression(models.F('quantity_before'), '+', models.F('quantity')))), name='movement_adds_up'), models.CheckConstraint(condition=models.Q(('type__in', ['RECEIPT', 'SHIPMENT', 'ADJUSTMENT', 'TRANSFER', 'RETURN'])), name='movement_type_is_known')], },
         ),
         migrations.CreateModel(
             name='Warehouse',
@@ -109,7 +109,7 @@ class Migration(migrations.Migration):
                 ('store', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='sources', to='inventory.store')),
                 ('warehouse', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='inventory.warehouse')),
             ],
-            options={
+            options={"constraints": [models.UniqueConstraint(fields=('store', 'warehouse'), name='store_warehouse_once')], 
                 'ordering': ['priority'],
             },
         ),
@@ -127,41 +127,9 @@ class Migration(migrations.Migration):
             model_name='warehouse',
             trigger=pgtrigger.compiler.Trigger(name='never_deleted', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot delete rows from % table', TG_TABLE_NAME;", hash='39ee7b4167055186ef2502b7d8e8b1e2f1a86140', operation='DELETE', pgid='pgtrigger_never_deleted_74925', table='inventory_warehouse', when='BEFORE')),
         ),
-        migrations.AddConstraint(
-            model_name='product',
-            constraint=models.CheckConstraint(condition=models.Q(('parent', models.F('id')), _negated=True), name='product_not_its_own_parent'),
-        ),
-        migrations.AddIndex(
-            model_name='movement',
-            index=models.Index(fields=['level', 'created_at'], name='movement_of_level'),
-        ),
-        migrations.AddConstraint(
-            model_name='movement',
-            constraint=models.CheckConstraint(condition=models.Q(('quantity', 0), _negated=True), name='movement_moves_something'),
-        ),
-        migrations.AddConstraint(
-            model_name='movement',
-            constraint=models.CheckConstraint(condition=models.Q(('quantity_after', django.db.models.expressions.CombinedExpression(models.F('quantity_before'), '+', models.F('quantity')))), name='movement_adds_up'),
-        ),
-        migrations.AddConstraint(
-            model_name='movement',
-            constraint=models.CheckConstraint(condition=models.Q(('type__in', ['RECEIPT', 'SHIPMENT', 'ADJUSTMENT', 'TRANSFER', 'RETURN'])), name='movement_type_is_known'),
-        ),
         pgtrigger.migrations.AddTrigger(
             model_name='movement',
             trigger=pgtrigger.compiler.Trigger(name='append_only', sql=pgtrigger.compiler.UpsertTriggerSql(func="RAISE EXCEPTION 'pgtrigger: Cannot update or delete rows from % table', TG_TABLE_NAME;", hash='1ea6aa37fa4e2092cb5d72f5f0a885d11411d86b', operation='UPDATE OR DELETE', pgid='pgtrigger_append_only_a4fa5', table='inventory_movement', when='BEFORE')),
-        ),
-        migrations.AddConstraint(
-            model_name='storewarehouse',
-            constraint=models.UniqueConstraint(fields=('store', 'warehouse'), name='store_warehouse_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='store',
-            constraint=models.UniqueConstraint(condition=models.Q(('is_default', True)), fields=('is_default',), name='store_one_default'),
-        ),
-        migrations.AddConstraint(
-            model_name='store',
-            constraint=models.CheckConstraint(condition=models.Q(('ttl_minutes__isnull', True), ('ttl_minutes__gte', 1), _connector='OR'), name='store_ttl_positive'),
         ),
         pgtrigger.migrations.AddTrigger(
             model_name='store',
@@ -170,25 +138,5 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name='stocklevel',
             constraint=models.UniqueConstraint(fields=('product', 'warehouse'), name='level_once'),
-        ),
-        migrations.AddConstraint(
-            model_name='stocklevel',
-            constraint=models.CheckConstraint(condition=models.Q(('on_hand__gte', 0)), name='level_on_hand_not_negative'),
-        ),
-        migrations.AddConstraint(
-            model_name='stocklevel',
-            constraint=models.CheckConstraint(condition=models.Q(('on_hand__lte', 2000000000)), name='level_on_hand_limit'),
-        ),
-        migrations.AddConstraint(
-            model_name='stocklevel',
-            constraint=models.CheckConstraint(condition=models.Q(('reserved__gte', 0)), name='level_reserved_not_negative'),
-        ),
-        migrations.AddConstraint(
-            model_name='stocklevel',
-            constraint=models.CheckConstraint(condition=models.Q(('reserved__lte', models.F('on_hand'))), name='level_reserved_within_on_hand'),
-        ),
-        migrations.AddConstraint(
-            model_name='stocklevel',
-            constraint=models.CheckConstraint(condition=models.Q(('min_stock_level__gte', 0), models.Q(('reorder_point__isnull', True), ('reorder_point__gte', 0), _connector='OR'), models.Q(('reorder_quantity__isnull', True), ('reorder_quantity__gt', 0), _connector='OR'), models.Q(('max_stock_level__isnull', True), ('max_stock_level__gt', 0), _connector='OR')), name='level_settings_not_negative'),
         ),
     ]

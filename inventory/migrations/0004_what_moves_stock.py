@@ -63,6 +63,27 @@ class Migration(migrations.Migration):
                 ("written_at", models.DateTimeField()),
                 ("deleted_at", models.DateTimeField(null=True)),
             ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("kind__in", ["MOVEMENTS", "RESERVATIONS", "AUDIT_ENTRIES"])),
+                        name="archived_kind_is_known",
+                    ),
+                    models.CheckConstraint(condition=models.Q(("rows__gt", 0)), name="archived_something"),
+                    models.CheckConstraint(
+                        condition=models.Q(("to_at__gte", models.F("from_at"))), name="archived_span"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("sha256__regex", "^[0-9a-f]{64}$")), name="archived_sha256"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("deleted_at__isnull", True), ("deleted_at__gte", models.F("written_at")), _connector="OR"
+                        ),
+                        name="archived_before_deleted",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="LedgerOpening",
@@ -80,6 +101,14 @@ class Migration(migrations.Migration):
                 ("as_of", models.DateTimeField()),
                 ("on_hand", models.IntegerField()),
             ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("on_hand__gte", 0), ("on_hand__lte", 2000000000)),
+                        name="opening_within_limits",
+                    )
+                ],
+            },
         ),
         migrations.CreateModel(
             name="LowStockAlert",
@@ -101,6 +130,34 @@ class Migration(migrations.Migration):
                 ("notified_at", models.DateTimeField(null=True)),
                 ("resolved_at", models.DateTimeField(null=True)),
             ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("severity", "LOW"), ("worsened_at__isnull", True)),
+                            ("severity", "CRITICAL"),
+                            _connector="OR",
+                        ),
+                        name="alert_severity_is_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("acknowledged_at__isnull", True), ("acknowledged_by", "")),
+                            models.Q(
+                                ("acknowledged_at__isnull", False), models.Q(("acknowledged_by", ""), _negated=True)
+                            ),
+                            _connector="OR",
+                        ),
+                        name="alert_acknowledged_agrees",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("resolved_at__isnull", True), ("resolved_at__gte", models.F("opened_at")), _connector="OR"
+                        ),
+                        name="alert_resolved_after_opened",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="ReconciliationFinding",
@@ -132,6 +189,26 @@ class Migration(migrations.Migration):
                 ("repaired_by", models.CharField(blank=True, db_default="", default="", max_length=150)),
                 ("repair_reason", models.CharField(blank=True, db_default="", default="", max_length=500)),
             ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("kind__in", ["ON_HAND", "RESERVED", "IN_TRANSIT", "LONG_DUE", "ORPHAN"])),
+                        name="finding_kind_is_known",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("repair_reason", ""), ("repaired_at__isnull", True), ("repaired_by", "")),
+                            models.Q(
+                                ("repaired_at__isnull", False),
+                                models.Q(("repaired_by", ""), _negated=True),
+                                models.Q(("repair_reason", ""), _negated=True),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="finding_repaired_agrees",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="ReconciliationRun",
@@ -149,6 +226,20 @@ class Migration(migrations.Migration):
                 ("levels_checked", models.IntegerField(default=0)),
                 ("finding_count", models.IntegerField(default=0)),
             ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("finding_count__gte", 0), ("levels_checked__gte", 0)),
+                        name="reconciliation_run_counts",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("finished_at__isnull", True), ("finished_at__gte", models.F("started_at")), _connector="OR"
+                        ),
+                        name="reconciliation_run_ends_later",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="StockCount",
@@ -190,6 +281,46 @@ class Migration(migrations.Migration):
                 ("cancelled_by", models.CharField(blank=True, max_length=150)),
                 ("cancelled_at", models.DateTimeField(null=True)),
             ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("cancelled_at__isnull", True), ("posted_at__isnull", True), ("status", "OPEN")),
+                            models.Q(
+                                ("cancelled_at__isnull", True), ("posted_at__isnull", False), ("status", "POSTED")
+                            ),
+                            models.Q(
+                                ("cancelled_at__isnull", False), ("posted_at__isnull", True), ("status", "CANCELLED")
+                            ),
+                            _connector="OR",
+                        ),
+                        name="count_status_agrees",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("scope__in", ["ALL", "PRODUCTS"]), ("stale_days__isnull", True), ("zone", "")),
+                            models.Q(
+                                ("scope", "ZONE"), ("stale_days__isnull", True), models.Q(("zone", ""), _negated=True)
+                            ),
+                            models.Q(
+                                ("scope", "STALE"),
+                                ("zone", ""),
+                                models.Q(("stale_days__isnull", True), ("stale_days__gt", 0), _connector="OR"),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="count_scope_agrees",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("recount_share__isnull", True),
+                            models.Q(("recount_share__gte", 0), ("recount_share__lte", 1)),
+                            _connector="OR",
+                        ),
+                        name="count_recount_share",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="StockCountLine",
@@ -212,6 +343,59 @@ class Migration(migrations.Migration):
                 ("is_open", models.BooleanField(default=True)),
                 ("posted_difference", models.IntegerField(null=True)),
             ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(
+                                ("counted__isnull", True), ("counted_at__isnull", True), ("expected__isnull", True)
+                            ),
+                            models.Q(
+                                ("counted__isnull", False), ("counted_at__isnull", False), ("expected__isnull", False)
+                            ),
+                            _connector="OR",
+                        ),
+                        name="count_line_counted_agrees",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(
+                                ("recount_expected__isnull", True),
+                                ("recounted__isnull", True),
+                                ("recounted_at__isnull", True),
+                            ),
+                            models.Q(
+                                ("counted__isnull", False),
+                                ("recount_expected__isnull", False),
+                                ("recounted__isnull", False),
+                                ("recounted_at__isnull", False),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="count_line_recounted_agrees",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("counted__isnull", True),
+                            models.Q(("counted__gte", 0), ("counted__lte", 2000000000)),
+                            _connector="OR",
+                        ),
+                        name="count_line_within_limits",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("recounted__isnull", True),
+                            models.Q(("recounted__gte", 0), ("recounted__lte", 2000000000)),
+                            _connector="OR",
+                        ),
+                        name="count_line_recount_within_limits",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("is_open", False), ("posted_difference__isnull", True), _connector="OR"),
+                        name="count_line_open_is_not_posted",
+                    ),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="Transfer",
@@ -243,6 +427,33 @@ class Migration(migrations.Migration):
                 ("shipped_at", models.DateTimeField(null=True)),
                 ("closed_at", models.DateTimeField(null=True)),
             ],
+            options={
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("status__in", ["IN_TRANSIT", "PARTIALLY_RECEIVED"])),
+                        fields=["expected_delivery"],
+                        name="transfer_expected",
+                    )
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("closed_at__isnull", True), ("shipped_at__isnull", True), ("status", "PENDING")),
+                            models.Q(
+                                ("closed_at__isnull", True),
+                                ("shipped_at__isnull", False),
+                                ("status__in", ["IN_TRANSIT", "PARTIALLY_RECEIVED"]),
+                            ),
+                            models.Q(
+                                ("closed_at__isnull", False), ("shipped_at__isnull", False), ("status", "RECEIVED")
+                            ),
+                            models.Q(("closed_at__isnull", False), ("status", "CANCELLED")),
+                            _connector="OR",
+                        ),
+                        name="transfer_status_agrees",
+                    )
+                ],
+            },
         ),
         migrations.CreateModel(
             name="TransferLine",
@@ -277,6 +488,24 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            ("quantity__gt", 0),
+                            ("quantity_lost__gte", 0),
+                            ("quantity_received__gte", 0),
+                            ("quantity_returned__gte", 0),
+                            ("quantity_shipped__gte", 0),
+                            ("quantity_shipped__lte", models.F("quantity")),
+                        ),
+                        name="transfer_line_quantities",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("in_transit__gte", 0)), name="transfer_line_within_shipped"
+                    ),
+                ],
+            },
         ),
         pgtrigger.migrations.RemoveTrigger(
             model_name="movement",
@@ -485,44 +714,6 @@ class Migration(migrations.Migration):
                 to="inventory.warehouse",
             ),
         ),
-        migrations.AddConstraint(
-            model_name="archivedfile",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("kind__in", ["MOVEMENTS", "RESERVATIONS", "AUDIT_ENTRIES"])),
-                name="archived_kind_is_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="archivedfile",
-            constraint=models.CheckConstraint(condition=models.Q(("rows__gt", 0)), name="archived_something"),
-        ),
-        migrations.AddConstraint(
-            model_name="archivedfile",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("to_at__gte", models.F("from_at"))), name="archived_span"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="archivedfile",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("sha256__regex", "^[0-9a-f]{64}$")), name="archived_sha256"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="archivedfile",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("deleted_at__isnull", True), ("deleted_at__gte", models.F("written_at")), _connector="OR"
-                ),
-                name="archived_before_deleted",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="ledgeropening",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("on_hand__gte", 0), ("on_hand__lte", 2000000000)), name="opening_within_limits"
-            ),
-        ),
         migrations.AddField(
             model_name="lowstockalert",
             name="level",
@@ -538,22 +729,6 @@ class Migration(migrations.Migration):
                 on_delete=django.db.models.deletion.PROTECT,
                 related_name="findings",
                 to="inventory.stocklevel",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="reconciliationrun",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("finding_count__gte", 0), ("levels_checked__gte", 0)),
-                name="reconciliation_run_counts",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="reconciliationrun",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("finished_at__isnull", True), ("finished_at__gte", models.F("started_at")), _connector="OR"
-                ),
-                name="reconciliation_run_ends_later",
             ),
         ),
         migrations.AddField(
@@ -653,98 +828,6 @@ class Migration(migrations.Migration):
             ),
         ),
         migrations.AddConstraint(
-            model_name="lowstockalert",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("severity", "LOW"), ("worsened_at__isnull", True)),
-                    ("severity", "CRITICAL"),
-                    _connector="OR",
-                ),
-                name="alert_severity_is_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="lowstockalert",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("acknowledged_at__isnull", True), ("acknowledged_by", "")),
-                    models.Q(("acknowledged_at__isnull", False), models.Q(("acknowledged_by", ""), _negated=True)),
-                    _connector="OR",
-                ),
-                name="alert_acknowledged_agrees",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="lowstockalert",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("resolved_at__isnull", True), ("resolved_at__gte", models.F("opened_at")), _connector="OR"
-                ),
-                name="alert_resolved_after_opened",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="reconciliationfinding",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("kind__in", ["ON_HAND", "RESERVED", "IN_TRANSIT", "LONG_DUE", "ORPHAN"])),
-                name="finding_kind_is_known",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="reconciliationfinding",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("repair_reason", ""), ("repaired_at__isnull", True), ("repaired_by", "")),
-                    models.Q(
-                        ("repaired_at__isnull", False),
-                        models.Q(("repaired_by", ""), _negated=True),
-                        models.Q(("repair_reason", ""), _negated=True),
-                    ),
-                    _connector="OR",
-                ),
-                name="finding_repaired_agrees",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="stockcount",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("cancelled_at__isnull", True), ("posted_at__isnull", True), ("status", "OPEN")),
-                    models.Q(("cancelled_at__isnull", True), ("posted_at__isnull", False), ("status", "POSTED")),
-                    models.Q(("cancelled_at__isnull", False), ("posted_at__isnull", True), ("status", "CANCELLED")),
-                    _connector="OR",
-                ),
-                name="count_status_agrees",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="stockcount",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("scope__in", ["ALL", "PRODUCTS"]), ("stale_days__isnull", True), ("zone", "")),
-                    models.Q(("scope", "ZONE"), ("stale_days__isnull", True), models.Q(("zone", ""), _negated=True)),
-                    models.Q(
-                        ("scope", "STALE"),
-                        ("zone", ""),
-                        models.Q(("stale_days__isnull", True), ("stale_days__gt", 0), _connector="OR"),
-                    ),
-                    _connector="OR",
-                ),
-                name="count_scope_agrees",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="stockcount",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("recount_share__isnull", True),
-                    models.Q(("recount_share__gte", 0), ("recount_share__lte", 1)),
-                    _connector="OR",
-                ),
-                name="count_recount_share",
-            ),
-        ),
-        migrations.AddConstraint(
             model_name="stockcountline",
             constraint=models.UniqueConstraint(fields=("count", "level"), name="count_line_once"),
         ),
@@ -752,72 +835,6 @@ class Migration(migrations.Migration):
             model_name="stockcountline",
             constraint=models.UniqueConstraint(
                 condition=models.Q(("is_open", True)), fields=("level",), name="count_line_one_open"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="stockcountline",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("counted__isnull", True), ("counted_at__isnull", True), ("expected__isnull", True)),
-                    models.Q(("counted__isnull", False), ("counted_at__isnull", False), ("expected__isnull", False)),
-                    _connector="OR",
-                ),
-                name="count_line_counted_agrees",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="stockcountline",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(
-                        ("recount_expected__isnull", True), ("recounted__isnull", True), ("recounted_at__isnull", True)
-                    ),
-                    models.Q(
-                        ("counted__isnull", False),
-                        ("recount_expected__isnull", False),
-                        ("recounted__isnull", False),
-                        ("recounted_at__isnull", False),
-                    ),
-                    _connector="OR",
-                ),
-                name="count_line_recounted_agrees",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="stockcountline",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("counted__isnull", True),
-                    models.Q(("counted__gte", 0), ("counted__lte", 2000000000)),
-                    _connector="OR",
-                ),
-                name="count_line_within_limits",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="stockcountline",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("recounted__isnull", True),
-                    models.Q(("recounted__gte", 0), ("recounted__lte", 2000000000)),
-                    _connector="OR",
-                ),
-                name="count_line_recount_within_limits",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="stockcountline",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("is_open", False), ("posted_difference__isnull", True), _connector="OR"),
-                name="count_line_open_is_not_posted",
-            ),
-        ),
-        migrations.AddIndex(
-            model_name="transfer",
-            index=models.Index(
-                condition=models.Q(("status__in", ["IN_TRANSIT", "PARTIALLY_RECEIVED"])),
-                fields=["expected_delivery"],
-                name="transfer_expected",
             ),
         ),
         migrations.AddIndex(
@@ -839,23 +856,6 @@ class Migration(migrations.Migration):
                 name="transfer_goes_elsewhere",
             ),
         ),
-        migrations.AddConstraint(
-            model_name="transfer",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(("closed_at__isnull", True), ("shipped_at__isnull", True), ("status", "PENDING")),
-                    models.Q(
-                        ("closed_at__isnull", True),
-                        ("shipped_at__isnull", False),
-                        ("status__in", ["IN_TRANSIT", "PARTIALLY_RECEIVED"]),
-                    ),
-                    models.Q(("closed_at__isnull", False), ("shipped_at__isnull", False), ("status", "RECEIVED")),
-                    models.Q(("closed_at__isnull", False), ("status", "CANCELLED")),
-                    _connector="OR",
-                ),
-                name="transfer_status_agrees",
-            ),
-        ),
         migrations.AddIndex(
             model_name="transferline",
             index=models.Index(
@@ -865,26 +865,6 @@ class Migration(migrations.Migration):
         migrations.AddConstraint(
             model_name="transferline",
             constraint=models.UniqueConstraint(fields=("transfer", "product"), name="transfer_line_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="transferline",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    ("quantity__gt", 0),
-                    ("quantity_lost__gte", 0),
-                    ("quantity_received__gte", 0),
-                    ("quantity_returned__gte", 0),
-                    ("quantity_shipped__gte", 0),
-                    ("quantity_shipped__lte", models.F("quantity")),
-                ),
-                name="transfer_line_quantities",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="transferline",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("in_transit__gte", 0)), name="transfer_line_within_shipped"
-            ),
         ),
         migrations.AddConstraint(
             model_name="transferline",

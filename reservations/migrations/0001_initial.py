@@ -31,7 +31,7 @@ class Migration(migrations.Migration):
                 ('client_id', models.UUIDField(null=True)),
                 ('reacquired_from', models.ForeignKey(db_index=False, null=True, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='reservations.reservation')),
                 ('store', models.ForeignKey(db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='inventory.store')),
-            ],
+            ], options={"indexes": [models.Index(condition=models.Q(('status', 'ACTIVE')), fields=['expires_at'], name='reservation_due'), models.Index(condition=models.Q(('cart_id__isnull', False)), fields=['cart_id'], name='reservation_cart'), models.Index(condition=models.Q(('order_id__isnull', False)), fields=['order_id'], name='reservation_order'), models.Index(condition=models.Q(('customer_id__isnull', False)), fields=['customer_id'], name='reservation_customer')], "constraints": [models.CheckConstraint(condition=models.Q(models.Q(('consumed_at__isnull', True), ('released_at__isnull', True), ('status', 'ACTIVE')), models.Q(('consumed_at__isnull', False), ('order_id__isnull', False), ('released_at__isnull', True), ('status', 'CONSUMED')), models.Q(('consumed_at__isnull', True), ('released_at__isnull', False), ('status__in', ['EXPIRED', 'RELEASED'])), _connector='OR'), name='reservation_status_agrees'), models.CheckConstraint(condition=models.Q(('cart_id__isnull', False), ('order_id__isnull', False), _connector='OR'), name='reservation_is_for_something'), models.UniqueConstraint(condition=models.Q(('reacquired_from__isnull', False)), fields=('reacquired_from',), name='reservation_reacquired_once')], },
         ),
         migrations.CreateModel(
             name='ReservationItem',
@@ -43,46 +43,6 @@ class Migration(migrations.Migration):
                 ('held_until', models.DateTimeField(null=True)),
                 ('level', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='items', to='inventory.stocklevel')),
                 ('reservation', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='items', to='reservations.reservation')),
-            ],
-        ),
-        migrations.AddIndex(
-            model_name='reservation',
-            index=models.Index(condition=models.Q(('status', 'ACTIVE')), fields=['expires_at'], name='reservation_due'),
-        ),
-        migrations.AddIndex(
-            model_name='reservation',
-            index=models.Index(condition=models.Q(('cart_id__isnull', False)), fields=['cart_id'], name='reservation_cart'),
-        ),
-        migrations.AddIndex(
-            model_name='reservation',
-            index=models.Index(condition=models.Q(('order_id__isnull', False)), fields=['order_id'], name='reservation_order'),
-        ),
-        migrations.AddIndex(
-            model_name='reservation',
-            index=models.Index(condition=models.Q(('customer_id__isnull', False)), fields=['customer_id'], name='reservation_customer'),
-        ),
-        migrations.AddConstraint(
-            model_name='reservation',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('consumed_at__isnull', True), ('released_at__isnull', True), ('status', 'ACTIVE')), models.Q(('consumed_at__isnull', False), ('order_id__isnull', False), ('released_at__isnull', True), ('status', 'CONSUMED')), models.Q(('consumed_at__isnull', True), ('released_at__isnull', False), ('status__in', ['EXPIRED', 'RELEASED'])), _connector='OR'), name='reservation_status_agrees'),
-        ),
-        migrations.AddConstraint(
-            model_name='reservation',
-            constraint=models.CheckConstraint(condition=models.Q(('cart_id__isnull', False), ('order_id__isnull', False), _connector='OR'), name='reservation_is_for_something'),
-        ),
-        migrations.AddConstraint(
-            model_name='reservation',
-            constraint=models.UniqueConstraint(condition=models.Q(('reacquired_from__isnull', False)), fields=('reacquired_from',), name='reservation_reacquired_once'),
-        ),
-        migrations.AddIndex(
-            model_name='reservationitem',
-            index=models.Index(condition=models.Q(('held_until__isnull', False)), fields=['level', 'held_until'], name='item_held'),
-        ),
-        migrations.AddConstraint(
-            model_name='reservationitem',
-            constraint=models.UniqueConstraint(fields=('reservation', 'level'), name='item_once_per_level'),
-        ),
-        migrations.AddConstraint(
-            model_name='reservationitem',
-            constraint=models.CheckConstraint(condition=models.Q(('quantity__gt', 0)), name='item_holds_something'),
+            ], options={"indexes": [models.Index(condition=models.Q(('held_until__isnull', False)), fields=['level', 'held_until'], name='item_held')], "constraints": [models.UniqueConstraint(fields=('reservation', 'level'), name='item_once_per_level'), models.CheckConstraint(condition=models.Q(('quantity__gt', 0)), name='item_holds_something')], },
         ),
     ]

@@ -46,6 +46,38 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
+            options={
+                "indexes": [
+                    models.Index(condition=models.Q(("status", "OPEN")), fields=["created_at"], name="incident_open")
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("missing_units__gt", 0)), name="incident_misses_something"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("cause_type__in", ["COUNT", "ADJUSTMENT"])), name="incident_cause_is_known"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(
+                                ("resolution", ""),
+                                ("resolved_at__isnull", True),
+                                ("resolved_by", ""),
+                                ("status", "OPEN"),
+                            ),
+                            models.Q(
+                                ("resolved_at__isnull", False),
+                                ("status", "RESOLVED"),
+                                models.Q(("resolved_by", ""), _negated=True),
+                                models.Q(("resolution", ""), _negated=True),
+                            ),
+                            _connector="OR",
+                        ),
+                        name="incident_status_agrees",
+                    ),
+                    models.UniqueConstraint(fields=("cause_id", "level"), name="incident_once"),
+                ],
+            },
         ),
         migrations.CreateModel(
             name="BrokenHold",
@@ -79,53 +111,11 @@ class Migration(migrations.Migration):
                     ),
                 ),
             ],
-        ),
-        migrations.AddIndex(
-            model_name="shortageincident",
-            index=models.Index(condition=models.Q(("status", "OPEN")), fields=["created_at"], name="incident_open"),
-        ),
-        migrations.AddConstraint(
-            model_name="shortageincident",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("missing_units__gt", 0)), name="incident_misses_something"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="shortageincident",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("cause_type__in", ["COUNT", "ADJUSTMENT"])), name="incident_cause_is_known"
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="shortageincident",
-            constraint=models.CheckConstraint(
-                condition=models.Q(
-                    models.Q(
-                        ("resolution", ""), ("resolved_at__isnull", True), ("resolved_by", ""), ("status", "OPEN")
-                    ),
-                    models.Q(
-                        ("resolved_at__isnull", False),
-                        ("status", "RESOLVED"),
-                        models.Q(("resolved_by", ""), _negated=True),
-                        models.Q(("resolution", ""), _negated=True),
-                    ),
-                    _connector="OR",
-                ),
-                name="incident_status_agrees",
-            ),
-        ),
-        migrations.AddConstraint(
-            model_name="shortageincident",
-            constraint=models.UniqueConstraint(fields=("cause_id", "level"), name="incident_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="brokenhold",
-            constraint=models.UniqueConstraint(fields=("incident", "reservation"), name="broken_hold_once"),
-        ),
-        migrations.AddConstraint(
-            model_name="brokenhold",
-            constraint=models.CheckConstraint(
-                condition=models.Q(("quantity__gt", 0)), name="broken_hold_held_something"
-            ),
+            options={
+                "constraints": [
+                    models.UniqueConstraint(fields=("incident", "reservation"), name="broken_hold_once"),
+                    models.CheckConstraint(condition=models.Q(("quantity__gt", 0)), name="broken_hold_held_something"),
+                ],
+            },
         ),
     ]
