@@ -7,6 +7,7 @@ anything was done.
 """
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -104,6 +105,8 @@ async def _live(receive: Receive, send: Send) -> None:
         message = await receive()
         if message["type"] == "lifespan.startup":
             _ = get_resolver().url_patterns  # Loads every view, so that the first request needn't.
+            gc.collect()
+            gc.freeze()  # A collection that looks through all of Django makes a hundred requests wait.
         await send({"type": message["type"] + ".complete"})
         if message["type"] == "lifespan.shutdown":
             return
