@@ -54,12 +54,27 @@ def machine(cluster: Cluster, options: Options, arguments: list[str]) -> dict[st
         "postgresql": cluster.version(),
         "load": load.generator(),
         "date": datetime.now(UTC).date().isoformat(),
-        "command": " ".join(["python -m benchmarks", *arguments]),
+        "command": command_line(arguments),
         "closed": options.closed,
         "history": options.history,
         "repeats": options.repeats,
         "seconds": options.seconds,
     }
+
+
+_PLACES: Final = ("--data-dir", "--json")
+
+
+def command_line(arguments: Sequence[str]) -> str:
+    """The command line, without the places of this machine, on which no figure depends."""
+    told = ["python -m benchmarks"]
+    is_place = False
+    for argument in arguments:
+        name, equals, _ = argument.partition("=")
+        if not is_place and name not in _PLACES:
+            told.append(argument)
+        is_place = not is_place and name in _PLACES and not equals
+    return " ".join(told)
 
 
 # --- figures ---------------------------------------------------------------------------------------------------------

@@ -56,6 +56,13 @@ def results(*samples: Sample) -> Results:
     return Results(list(samples), facts, [])
 
 
+@pytest.mark.parametrize("given", ["--data-dir a --json b", "--data-dir=a --json=b"])
+def test_command_on_the_page_names_no_place_of_the_machine(given: str) -> None:
+    assert (
+        report.command_line(["--quick", *given.split(), "--repeats", "2"]) == "python -m benchmarks --quick --repeats 2"
+    )
+
+
 def test_percentile_is_a_value_that_was_measured() -> None:
     assert [client.percentile(range(1, 101), percent) for percent in (50, 95, 99, 100)] == [50, 95, 99, 100]
     assert client.percentile([7.0], 99) == 7.0
