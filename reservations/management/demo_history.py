@@ -69,20 +69,20 @@ def tell(seed: str, *, on_hand: int, plan: Plan, cost: Decimal, now: datetime) -
 def _day_backwards(
     chance: random.Random, day: datetime, stock: int, plan: Plan, cost: Decimal, *, is_selling: bool
 ) -> Iterator[Change]:
-    """One day's changes, the latest first: corrections, sales, and in the morning what was ordered."""
+    """One day's changes, the latest first: sales until late, and in the morning corrections and what was ordered."""
+    sold = _units_sold(chance, plan.daily) if is_selling else 0
+    if sold:
+        at = day + timedelta(hours=8, seconds=int(chance.triangular(0, 15 * 3600, 8 * 3600)))
+        order = f"ORD-{chance.randrange(10_000, 99_999)}"
+        yield Change(at, "SHIPMENT", -sold, "sold", "shop", "order", order)
+        stock += sold
     if is_selling and chance.random() < 0.04:
         change = _correction(chance, day)
         if stock - change.quantity >= 0:
             yield change
             stock -= change.quantity
-    sold = _units_sold(chance, plan.daily) if is_selling else 0
-    if sold:
-        at = day + timedelta(hours=9, seconds=chance.randrange(8 * 3600))
-        order = f"ORD-{chance.randrange(10_000, 99_999)}"
-        yield Change(at, "SHIPMENT", -sold, "sold", "shop", "order", order)
-        stock += sold
     if stock > plan.reorder_point + plan.reorder_quantity and is_selling:
-        at = day + timedelta(hours=6, seconds=chance.randrange(2 * 3600))
+        at = day + timedelta(hours=5, seconds=chance.randrange(2 * 3600))
         order = f"PO-{chance.randrange(1_000, 9_999)}"
         who = chance.choice(_BUYERS)
         yield Change(at, "RECEIPT", plan.reorder_quantity, "delivery", who, "purchase_order", order, cost)
@@ -95,7 +95,7 @@ def _units_sold(chance: random.Random, daily: float) -> int:
 
 
 def _correction(chance: random.Random, day: datetime) -> Change:
-    at = day + timedelta(hours=18, seconds=chance.randrange(2 * 3600))
+    at = day + timedelta(hours=7, seconds=chance.randrange(3600))
     if chance.random() < 0.5:
         order = f"ORD-{chance.randrange(10_000, 99_999)}"
         return Change(at, "RETURN", 1, "customer return", "j.brandt", "order", order)

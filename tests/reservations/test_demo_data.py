@@ -1,6 +1,7 @@
 """The demonstration data is sound, is made once, and heals what was lost."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -10,15 +11,18 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.db.models import F
 from django.test import Client
+from django.utils import timezone
 
 from audit import authentication
 from audit.authentication import find_caller
 from audit.models import ApiClient
-from inventory.models import Movement, Product, StockLevel, Store, Warehouse
+from inventory.models import Movement, Product, ReconciliationRun, StockLevel, Store, Warehouse
 from reservations.management import demo_catalogue
 from reservations.management.commands.demo_data import LIVE_HOLDS
 from reservations.models import Reservation, ReservationItem
+from reservations.services import reconciliation
 from tests.conftest import Api
 from tests.factories import make_due, make_product
 
@@ -91,6 +95,30 @@ def test_demo_data_is_sound_and_full_of_cases(file: Path) -> None:
     assert StockLevel.objects.filter(on_hand=0).exists()
     assert set(Movement.objects.values_list("type", flat=True)) == {"RECEIPT", "SHIPMENT", "ADJUSTMENT", "RETURN"}
     assert set(Reservation.objects.values_list("status", flat=True)) == set(Reservation.Status.values)
+
+
+def test_holds_of_the_last_day_are_spread_over_it_and_belong_to_its_sales(file: Path) -> None:
+    load()
+    now = timezone.now()
+    over = Reservation.objects.exclude(status="ACTIVE")
+    assert over.filter(created_at__gt=now - timedelta(hours=24)).count() == over.count()
+    hours = Counter(f"{hold.created_at:%d %H}" for hold in over)
+    assert len(hours) >= 8
+    assert max(hours.values()) < over.count() / 3
+    stories = over.exclude(cart_id__startswith="demo-")
+    assert set(stories.values_list("status", flat=True)) == {"CONSUMED", "EXPIRED", "RELEASED"}
+    for item in ReservationItem.objects.filter(reservation__in=stories, reservation__status="CONSUMED"):
+        sale = Movement.objects.get(level=item.level_id, created_at=item.reservation.consumed_at)
+        assert (sale.quantity, sale.reference) == (-item.quantity, item.reservation.order_id)
+    assert not stories.exclude(status="CONSUMED").filter(expires_at__gt=now).exists()
+    assert not stories.filter(created_at__gte=F("released_at")).exists()
+
+
+def test_books_of_the_shop_were_compared_and_balance(file: Path) -> None:
+    load()
+    run = ReconciliationRun.objects.get()
+    assert (run.finding_count, run.levels_checked) == (0, StockLevel.objects.count())
+    assert reconciliation.reconcile(reconciliation.NIGHTLY).finding_count == 0
 
 
 def test_products_for_the_walk_through_are_as_promised_and_nobody_elses(file: Path) -> None:

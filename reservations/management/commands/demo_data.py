@@ -1,4 +1,4 @@
-"""Load the demonstration shop: a catalogue, four weeks of movements, holds in every state, a login and tokens.
+"""Load the demonstration shop: a catalogue, four weeks of movements, a day of holds, a login and tokens.
 
 The one exception to "the ledger alone writes counters and movements, documents alone writes holds": a past can't be
 made by services that stamp what they write with the present. So the past is inserted as rows, all in one transaction,
@@ -8,6 +8,7 @@ rest.
 
 import json
 import os
+import random
 import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -33,8 +34,9 @@ from inventory.locking import read_clock
 from inventory.models import Movement, Product, StockLevel, Store, StoreWarehouse, Warehouse
 from reservations.management import demo_catalogue as catalogue
 from reservations.management.demo_history import DAYS, Change, Plan, tell
+from reservations.management.demo_holds import REASONS, Shoppers
 from reservations.models import Reservation, ReservationItem
-from reservations.services import expiry
+from reservations.services import expiry, reconciliation
 from reservations.services.holds import ExtendRequest, Held, HoldRequest, extend_hold, place_holds
 from reservations.services.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_holds, release_holds
 from reservations.services.sourcing import Line
@@ -56,6 +58,7 @@ class Command(BaseCommand):
         with _one_at_a_time():
             if not Product.objects.filter(pk=catalogue.product_id(catalogue.UNTOUCHED[0])).exists():
                 _load_shop()
+                reconciliation.reconcile(reconciliation.NIGHTLY)
                 self.stdout.write(f"Loaded {Product.objects.count()} products and {DAYS} days of movements.")
             file = settings.DATA_DIR / "demo.json"
             if not _is_valid(file):
@@ -91,14 +94,27 @@ def _load_shop() -> None:
     with transaction.atomic():
         warehouses = Warehouse.objects.bulk_create(Warehouse(created_at=opened, **w) for w in catalogue.WAREHOUSES)
         ids = {warehouse.code: warehouse.id for warehouse in warehouses}
-        _insert_stores(ids, opened)
+        sold_by = _insert_stores(ids, opened)
         _insert_products(now, opened)
         levels, movements = _stories(ids, now)
         StockLevel.objects.bulk_create(levels)
         Movement.objects.bulk_create(sorted(movements, key=lambda movement: movement.created_at))
+        _insert_holds(sold_by, movements, now)
 
 
-def _insert_stores(warehouse_ids: dict[str, UUID], opened: datetime) -> None:
+def _insert_holds(sold_by: dict[UUID, list[Store]], movements: Sequence[Movement], now: datetime) -> None:
+    """The holds of the last day, all of them over."""
+    untouched = {catalogue.product_id(sku) for sku in catalogue.UNTOUCHED}
+    sales = [movement for movement in movements if movement.level.product_id not in untouched]
+    shoppers = Shoppers(sold_by, now, random.Random("shoppers"))  # noqa: S311 - a story, not a secret
+    told = sorted(shoppers.holds(sales), key=lambda pair: pair[0].created_at)
+    Reservation.objects.bulk_create(hold for hold, _ in told)
+    ReservationItem.objects.bulk_create(item for _, item in told)
+
+
+def _insert_stores(warehouse_ids: dict[str, UUID], opened: datetime) -> dict[UUID, list[Store]]:
+    """Make the stores; by warehouse, those that sell from it."""
+    sold_by: dict[UUID, list[Store]] = {}
     for number, (code, name, minutes, places) in enumerate(catalogue.STORES):
         store = Store.objects.create(
             code=code, name=name, ttl_minutes=minutes, is_default=number == 0, created_at=opened
@@ -107,6 +123,9 @@ def _insert_stores(warehouse_ids: dict[str, UUID], opened: datetime) -> None:
             StoreWarehouse(store=store, warehouse_id=warehouse_ids[place], priority=priority)
             for priority, place in enumerate(places, 1)
         )
+        for place in places:
+            sold_by.setdefault(warehouse_ids[place], []).append(store)
+    return sold_by
 
 
 def _insert_products(now: datetime, opened: datetime) -> None:
@@ -260,17 +279,9 @@ class _Cart:
 
 _PAST: Final = (
     _Cart("CONSUMED", "main", None, (("BOOT-MID-41", 1), ("SOCK-HIKE-39-41", 2))),
-    _Cart("CONSUMED", "main", None, (("STOVE-GAS", 1), ("GAS-230", 4), ("POT-1L", 1), ("SPORK", 2))),
-    _Cart("CONSUMED", "main", 30, (("PACK-45", 1),)),
     _Cart("CONSUMED", "outlet", None, (("DRYBAG-20", 2), ("MUG-TI", 1))),
-    _Cart("CONSUMED", "main", None, (("FOOD-PASTA", 12), ("FOOD-CURRY", 8))),
-    _Cart("CONSUMED", "main", None, (("TEE-MER-M", 2),)),
     _Cart("RELEASED", "main", None, (("JKT-RAIN-M", 1), ("FLEECE-L", 1))),
-    _Cart("RELEASED", "main", None, (("MAT-AIR", 2),)),
-    _Cart("RELEASED", "outlet", None, (("COMPASS", 1),)),
-    _Cart("EXPIRED", "main", None, (("BAG-3S-Long", 1),)),
     _Cart("EXPIRED", "main", 5, (("POLES", 1), ("GAITER", 1))),
-    _Cart("EXPIRED", "outlet", None, (("PACK-22-Green", 1),)),
 )
 _LIVE: Final = (
     _Cart("due", "main", None, (("LANTERN", 1),)),
@@ -286,7 +297,7 @@ _LIVE: Final = (
 
 
 def _make_past_holds(asker: Asker) -> None:
-    """Holds that were sold, given back and left to expire."""
+    """Holds that were sold, given back and left to expire just now, with all that the services write of them."""
     placed = _place(_PAST, asker)
     consume_holds(
         [
@@ -294,10 +305,9 @@ def _make_past_holds(asker: Asker) -> None:
             for number, reservation_id in enumerate(placed["CONSUMED"])
         ]
     )
-    reasons = ("removed from the cart", "payment declined", "customer cancelled")
     release_holds(
         [
-            ReleaseRequest(asker, Selector(reservation_id=reservation_id), reason=reasons[number % len(reasons)])
+            ReleaseRequest(asker, Selector(reservation_id=reservation_id), reason=REASONS[number % len(REASONS)])
             for number, reservation_id in enumerate(placed["RELEASED"])
         ]
     )
