@@ -28,6 +28,7 @@ from django.utils.translation import gettext_lazy as _
 
 from audit.console import ReadOnlyAdmin, ReadOnlyInline, staff_action, warehouse_codes_of
 from inventory.models import Store, Warehouse
+from reservations.admin.countdown import countdown
 from reservations.admin.reservation_dialogs import (
     CHOSEN_AT_MOST,
     ConsumeDialog,
@@ -246,13 +247,7 @@ class ReservationAdmin(ReadOnlyAdmin):
         if _state(reservation) != Status.ACTIVE:
             return "–"
         seconds = max(0, int(reservation.left.total_seconds()))  # type: ignore[attr-defined]
-        return format_html(
-            '<span class="console-countdown" data-seconds-left="{}" data-over="{}" data-expired="{}">{}</span>',
-            seconds,
-            _("ended"),
-            Status.EXPIRED.label,
-            _clock(seconds),
-        )
+        return countdown(seconds, expired=Status.EXPIRED.label)
 
     @admin.display(description=_("units"))
     def units(self, reservation: Reservation) -> int:
@@ -357,10 +352,3 @@ def _open_verbs(reservation: Reservation, *, is_limited: bool) -> Collection[str
     if reservation.status == Status.ACTIVE:
         return late | {"release"}
     return late if reservation.status == Status.EXPIRED else set()
-
-
-def _clock(seconds: int) -> str:
-    """``4:05``, or ``1:04:05``, as ``countdown.js`` writes it."""
-    minutes, rest = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

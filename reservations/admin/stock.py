@@ -1,18 +1,21 @@
 """The page of a stock level: why its figures are what they are. It knows of holds, so it is made here."""
 
-from datetime import date, timedelta
-from typing import Any, Final
+from datetime import date, datetime, timedelta
+from typing import Any, ClassVar, Final
 
 from django.contrib import admin
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.safestring import SafeString
 
 from audit.console import asker_of
 from audit.identifiers import RESERVATION, TRANSFER, public_id
 from inventory import planning
 from inventory.admin.stock import StockLevelAdmin
 from inventory.models import LowStockAlert, Movement, StockLevel
+from reservations.admin.countdown import countdown
 from reservations.services.explanation import Explained, Explanation, Held, explain
 
 CHART_DAYS: Final = 30
@@ -24,6 +27,10 @@ class ExplainedStockAdmin(StockLevelAdmin):
     """Stock whose pages explain themselves."""
 
     change_form_outer_before_template = "console/stock/level.html"
+
+    class Media:
+        css: ClassVar = {"all": ["console/reservations.css"]}
+        js: ClassVar = ["console/countdown.js"]
 
     def changeform_view(
         self,
@@ -72,10 +79,16 @@ def _holds(held: Held, explained: Explained) -> list[dict[str, Any]]:
             "for_whom": hold.order_id or hold.cart_id or hold.customer_id or "–",
             "units": hold.quantity,
             "until": hold.held_until,
-            "minutes": max(0, int((hold.held_until - explained.now).total_seconds())) // 60,
+            "left": _left(hold.held_until, explained.now),
         }
         for hold in held.shown
     ]
+
+
+def _left(until: datetime, now: datetime) -> SafeString:
+    """The time left, and on asking when it ends."""
+    ends = str(date_format(timezone.localtime(until), "DATETIME_FORMAT"))
+    return countdown(max(0, int((until - now).total_seconds())), title=ends)
 
 
 def _transfers(found: Explanation) -> list[dict[str, Any]]:
