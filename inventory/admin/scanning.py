@@ -255,10 +255,19 @@ class ScanPage(Dialog[R]):
     # --------------------------------------------------------------------------------------------- for the template
 
     @property
+    def line_count(self) -> int:
+        """Lines with units. ``flows.js`` counts on as units are typed."""
+        return sum(1 for line in self.lines if line.units)
+
+    @property
+    def unit_count(self) -> int:
+        """The units of all lines."""
+        return sum(line.units or 0 for line in self.lines)
+
+    @property
     def total(self) -> str:
         """How much it is, in words."""
-        units = sum(line.units or 0 for line in self.lines)
-        count = sum(1 for line in self.lines if line.units)
+        units, count = self.unit_count, self.line_count
         first = ngettext("%(count)s product", "%(count)s products", count) % {"count": count}
         return f"{first}, {ngettext('%(count)s unit', '%(count)s units', units) % {'count': units}}"
 

@@ -87,6 +87,32 @@ def test_delivery_is_received_by_scanning_alone(open_as: LogIn, size: Any) -> No
     assert_books_balance()
 
 
+def test_sums_follow_every_scan_and_every_edit(open_as: LogIn) -> None:
+    first, second = make_level(5), make_level(5)
+    page = open_as(RECEIVE)
+    code = page.get_by_label("Scan or type a SKU or barcode")
+    sums = page.locator(".flow-total")
+    code.focus()
+    scan(page, first.product.sku)
+    expect(sums).to_have_text("Products 1 · Units 1")
+    scan(page, second.product.sku)
+    scan(page, second.product.sku)
+    expect(sums).to_have_text("Products 2 · Units 3")
+    units = page.get_by_label(f"Units of {first.product.sku}")
+    units.fill("24")
+    expect(sums).to_have_text("Products 2 · Units 26")
+    units.fill("2x")
+    expect(sums).to_have_text("Products 1 · Units 2")
+    expect(units).to_have_attribute("aria-invalid", "true")
+    units.fill("7")
+    expect(units).not_to_have_attribute("aria-invalid", "true")
+    code.focus()
+    scan(page, second.product.sku)
+    expect(sums).to_have_text("Products 2 · Units 10")
+    page.get_by_role("button", name=f"Remove {first.product.sku}").click()
+    expect(sums).to_have_text("Products 1 · Units 3")
+
+
 def test_unknown_code_is_told_at_once_and_the_rest_is_kept(open_as: LogIn) -> None:
     level = make_level(5)
     page = open_as(RECEIVE)

@@ -8,6 +8,18 @@
   const typedSince = (form, given) => [...form.elements].filter((field) =>
     field.matches("[data-live] input:not([type=hidden])[name]") && given.has(field.name) && field.value !== given.get(field.name));
 
+  // The sums follow every scan and every edit. What is no whole number is marked, and adds nothing yet.
+  const addUp = (form) => {
+    const units = [...form.querySelectorAll(".flow-units")].map((field) => {
+      const isNumber = /^\d*$/.test(field.value.trim());
+      if (isNumber) field.removeAttribute("aria-invalid");
+      else field.setAttribute("aria-invalid", "true");
+      return isNumber ? Number(field.value) : 0;
+    });
+    const sums = { lines: units.filter(Boolean).length, units: units.reduce((sum, one) => sum + one, 0) };
+    for (const shown of form.querySelectorAll("[data-sum]")) shown.textContent = sums[shown.dataset.sum];
+  };
+
   const show = (text, form, given) => {
     const newer = typedSince(form, given).map((field) => [field.name, field.value, field === document.activeElement]);
     const page = new DOMParser().parseFromString(text, "text/html");
@@ -23,6 +35,7 @@
       field.value = value;
       if (hadFocus) field.focus();
     }
+    addUp(form);
   };
 
   const send = async (form, act, code) => {
@@ -68,6 +81,11 @@
     if (act === "add" && !code) return;
     waiting = waiting.then(() => send(form, act, code));
   });
+
+  document.addEventListener("input", (event) => {
+    if (event.target.matches("[data-scan] .flow-units")) addUp(event.target.form);
+  });
+  addEventListener("pageshow", () => document.querySelectorAll("form[data-scan]").forEach(addUp));
 
   // A field that belongs to one choice of what to count is shown with it.
   const fit = (select) => {
