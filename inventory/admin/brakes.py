@@ -1,6 +1,6 @@
 """Brakes in the console: products, warehouses and stores that take no new holds until somebody lifts it."""
 
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 from django import forms
@@ -8,6 +8,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminTextInputWidget
 
@@ -19,6 +20,11 @@ from inventory.models import Product, Warehouse
 from inventory.services import brakes
 from inventory.services.brakes import Subject
 from inventory.services.master_data import Saved
+
+
+def _moment(at: datetime) -> str:
+    """A moment as people read it, in their time zone."""
+    return str(date_format(timezone.localtime(at), "DATETIME_FORMAT"))
 
 
 class FreezeForm(DialogForm):
@@ -40,12 +46,17 @@ class UnfreezeForm(DialogForm):
     reason = ReasonField(required=False)
 
 
+def may_brake(request: HttpRequest, row: Any) -> bool:
+    """Whether a row is the user's to stop: what all warehouses share is not for users of some of them."""
+    return isinstance(row, Warehouse) or not warehouse_codes_of(request.user)
+
+
 class _BrakeDialog(Dialog[Saved]):
     permission = "inventory.freeze_stock"
 
     def answer(self) -> HttpResponse:
-        """What all warehouses share is not for users of some of them to stop."""
-        if warehouse_codes_of(self.request.user) and not isinstance(self.subject, Warehouse):
+        """Raises PermissionDenied."""
+        if not may_brake(self.request, self.subject):
             raise PermissionDenied
         return super().answer()
 
@@ -75,7 +86,7 @@ class FreezeDialog(_BrakeDialog):
     def tell(self, result: Saved) -> str:
         if result.row.frozen_until is None:
             return _("%(name)s is frozen until somebody lifts it.") % {"name": result.row}
-        until = f"{timezone.localtime(result.row.frozen_until):%Y-%m-%d %H:%M}"
+        until = _moment(result.row.frozen_until)
         return _("%(name)s is frozen until %(until)s.") % {"name": result.row, "until": until}
 
 
@@ -104,6 +115,19 @@ class FreezableAdmin(ServiceAdmin):
         braked: QuerySet[Any] = rows.with_brakes()
         return braked
 
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """What there is to do with this row now."""
+        row = self.get_object(request, str(object_id))
+        left_out = self.pointless_actions(request, row) if row is not None else set()
+        offered = super().get_actions_detail(request, object_id)
+        return [action for action in offered if action.method.__name__ not in left_out]
+
+    def pointless_actions(self, request: HttpRequest, row: Any) -> set[str]:
+        """Those not to offer: what takes holds can't be lifted, what is frozen is; some may do neither."""
+        if not may_brake(request, row):
+            return {"freeze", "unfreeze"}
+        return {"freeze"} if row.is_frozen else {"unfreeze"}
+
     @staff_action(_("Freeze"), url_path="freeze", icon="ac_unit", permission="inventory.freeze_stock", is_dialog=True)
     def freeze(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return FreezeDialog(self, request, object_id).answer()
@@ -124,10 +148,10 @@ class FreezableAdmin(ServiceAdmin):
         """Since when, until when and why."""
         if not getattr(row, "is_frozen", False):
             return "–"
-        since = f"{timezone.localtime(row.frozen_at):%Y-%m-%d %H:%M}"
+        since = _moment(row.frozen_at)
         if row.frozen_until is None:
             return _("since %(since)s: %(reason)s") % {"since": since, "reason": row.freeze_reason}
-        until = f"{timezone.localtime(row.frozen_until):%Y-%m-%d %H:%M}"
+        until = _moment(row.frozen_until)
         return _("%(since)s to %(until)s: %(reason)s") % {"since": since, "until": until, "reason": row.freeze_reason}
 
     frozen.short_description = _("frozen")  # type: ignore[attr-defined]

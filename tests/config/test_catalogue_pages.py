@@ -1,10 +1,12 @@
 """The catalogue in the console: brakes, limits, labels."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from inventory.label_codes import code_128, qr_code
@@ -42,6 +44,47 @@ def test_what_is_frozen_is_told_and_lifted(manager: Client, model: Any) -> None:
     assert "recall" in manager.get(address(model, "change", row.pk)).content.decode()
     post(manager, address(model, "unfreeze", row.pk))
     assert not model.objects.with_brakes().get(pk=row.pk).is_frozen
+
+
+@pytest.mark.parametrize("model", [Product, Warehouse, Store])
+def test_freeze_is_offered_until_it_is_frozen_and_lift_after_that(manager: Client, model: Any) -> None:
+    make_product()
+    row = model.objects.first()
+
+    def offered() -> tuple[bool, bool]:
+        page = manager.get(address(model, "change", row.pk)).content.decode()
+        return address(model, "freeze", row.pk) in page, address(model, "unfreeze", row.pk) in page
+
+    assert offered() == (True, False)
+    post(manager, address(model, "freeze", row.pk), reason="recall", until="")
+    assert offered() == (False, True)
+    ended = timezone.now() - timedelta(minutes=1)
+    model.objects.filter(pk=row.pk).update(frozen_at=ended - timedelta(hours=1), frozen_until=ended)
+    assert offered() == (True, False)
+
+
+def test_only_what_a_user_may_do_is_offered_on_a_product() -> None:
+    parent = make_product()
+    variant = make_product(parent=parent)
+
+    def offered(browser: Client, product: Product) -> set[str]:
+        page = browser.get(address(Product, "change", product.pk)).content.decode()
+        names = ("add_variant", "label", "freeze", "unfreeze")
+        return {name for name in names if f'href="{address(Product, name, product.pk)}"' in page}
+
+    manager, limited = browser_of(make_staff("manager")), browser_of(make_staff("manager", "wh-001"))
+    assert offered(manager, parent) == {"add_variant", "label", "freeze"}
+    assert offered(manager, variant) == {"label", "freeze"}
+    assert offered(limited, parent) == offered(browser_of(make_staff("viewer")), parent) == {"label"}
+
+
+def test_end_of_a_freeze_is_told_as_times_are_everywhere(manager: Client) -> None:
+    manager.cookies["console_zone"] = "Asia/Tokyo"
+    product = make_product()
+    answer = post(manager, address(Product, "freeze", product.pk), reason="recall", until="2090-07-01T09:00")
+    assert "is frozen until 1 Jul 2090, 09:00." in answer.content.decode()
+    product.refresh_from_db()
+    assert product.frozen_until == datetime(2090, 7, 1, tzinfo=UTC)
 
 
 def test_freeze_that_ends_in_the_past_is_refused(manager: Client) -> None:
