@@ -15,6 +15,7 @@ UNFOLD: Final[dict[str, Any]] = {
     "SITE_HEADER": _("Stockroom"),
     "SITE_SUBHEADER": _("Inventory and reservations"),
     "SITE_URL": None,
+    "LOGIN": {"form": "config.login.LoginForm"},
     "DASHBOARD_CALLBACK": "config.dashboard.figures",
     "SITE_ICON": {"light": _asset("logo.svg"), "dark": _asset("logo-dark.svg")},
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": _asset("favicon.svg")}],

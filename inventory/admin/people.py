@@ -1,18 +1,24 @@
 """People in the console: accounts, what they may do, and which warehouses they see."""
 
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any, Final, cast
 
+from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group, User
-from django.db.models import Count, QuerySet
+from django.db.models import Case, Count, QuerySet, When
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy as _
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from audit.console import ConsoleAdmin, ReadOnlyAdmin, asker_of, multiple_choice
 from audit.models import StaffAccess
+from audit.trails import link
 from inventory.models import Warehouse
 from inventory.services.people import put_access, record_password
 
@@ -20,6 +26,55 @@ admin.site.unregister(User)
 admin.site.unregister(Group)
 
 _SECRET = frozenset({"password", "password1", "password2", "usable_password"})
+_NAME_HINT: Final = _("Letters, digits and @ . + - _; the trail names the person by it.")
+_WORDS: Final[dict[str, tuple[Any, Any]]] = {
+    "username": (_("Name to log in with"), _NAME_HINT),
+    "first_name": (_("First name"), ""),
+    "last_name": (_("Last name"), ""),
+    "email": (_("E-mail"), _("Mail about low stock goes there, once the person asks for it in Alerts.")),
+    "is_active": (_("Active"), _("Switch it off for who leaves. Nothing is deleted, and the trail keeps the name.")),
+    "is_staff": (_("May open this console"), _("Without it, the account is good for nothing here.")),
+    "groups": (_("Groups"), _("What the account may do; one of them is enough.")),
+    "is_superuser": (_("May do everything"), _("In all warehouses, whatever the groups say.")),
+    "user_permissions": (_("Single permissions"), _("Beside those of the groups. Hold Ctrl or ⌘ to choose several.")),
+}
+"""Of each field of an account: its label and its hint. The framework's own speak of programs."""
+
+_TO_READ: Final = ("account", "name", "email", "in_groups", "sees", "active", ("last_login", "date_joined"))
+_GROUP_HINTS: Final[dict[str, Any]] = {
+    "viewer": _("looks"),
+    "warehouse": _("also receives, adjusts, ships, transfers and counts"),
+    "manager": _("also posts counts, settles reservations, keeps the catalogue and reads the audit"),
+    "administrator": _("also keeps people and API clients"),
+}
+
+
+class _GroupsField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
+    """Groups, each with what its members do."""
+
+    def label_from_instance(self, obj: Any) -> str:
+        hint = _GROUP_HINTS.get(obj.name)
+        return f"{obj.name} – {hint}" if hint else str(obj.name)
+
+
+def reword(fields: Mapping[str, forms.Field]) -> None:
+    """Give a form's fields the warehouse's words."""
+    for name, (label, hint) in _WORDS.items():
+        if name in fields:
+            fields[name].label, fields[name].help_text = label, hint
+
+
+class NewPersonForm(UserCreationForm):  # type: ignore[misc]
+    """A new account. Everybody logs in with a password: there is nothing to choose."""
+
+    usable_password = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        reword(self.fields)
+        self.fields["password1"].required = self.fields["password2"].required = True
+        self.fields["password2"].label = _("The password again")
+        self.fields["password2"].help_text = ""
 
 
 class PersonForm(UserChangeForm):  # type: ignore[misc]
@@ -29,13 +84,12 @@ class PersonForm(UserChangeForm):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        reword(self.fields)
         if "warehouses" in self.fields:
             rows = Warehouse.objects.order_by("code").values_list("code", "name")
             self.fields["warehouses"].choices = [(code, f"{code} – {name}") for code, name in rows]
             access = StaffAccess.objects.filter(user=self.instance.pk).first()
             self.initial["warehouses"] = access.warehouse_codes if access else []
-        if "groups" in self.fields:
-            self.fields["groups"].help_text = _("What the account may do; one of them is enough.")
 
 
 @admin.register(User)
@@ -43,7 +97,7 @@ class PersonAdmin(DjangoUserAdmin, ConsoleAdmin):  # type: ignore[type-arg, misc
     """Accounts of staff. Who leaves is switched off: the trail names people for years."""
 
     form = PersonForm
-    add_form = UserCreationForm
+    add_form = NewPersonForm
     change_password_form = AdminPasswordChangeForm
     whole_house = True
     id_fields = ()
@@ -53,19 +107,21 @@ class PersonAdmin(DjangoUserAdmin, ConsoleAdmin):  # type: ignore[type-arg, misc
     search_fields = ("username", "first_name", "last_name", "email")
     search_help_text = _("A part of the name or address")
     ordering = ("username",)
-    readonly_fields = ("last_login", "date_joined")
+    readonly_fields = ("password_set", "account", "name", "in_groups", "sees", "active", "last_login", "date_joined")
     filter_horizontal = ()
     fieldsets = (
-        (None, {"fields": ("username", "password", ("first_name", "last_name"), "email")}),
+        (None, {"fields": ("username", "password_set", ("first_name", "last_name"), "email")}),
         (_("May do"), {"fields": (("is_active", "is_staff"), "groups", "warehouses")}),
         (_("For reference"), {"fields": (("last_login", "date_joined"),)}),
     )
-    add_fieldsets = ((None, {"fields": ("username", "usable_password", "password1", "password2")}),)
+    add_fieldsets = ((None, {"fields": ("username", "password1", "password2")}),)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Rights beyond those of the groups are for superusers to give."""
+        """Rights beyond those of the groups are for superusers to give. Who may only look reads lines."""
         if obj is None:
             return self.add_fieldsets
+        if not self.has_change_permission(request, obj):
+            return ((None, {"fields": _TO_READ}),)
         if request.user.is_superuser:
             extra = (_("Beyond the groups"), {"fields": ("is_superuser", "user_permissions"), "classes": ("collapse",)})
             return (*self.fieldsets, extra)
@@ -76,7 +132,13 @@ class PersonAdmin(DjangoUserAdmin, ConsoleAdmin):  # type: ignore[type-arg, misc
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "groups":
-            kwargs["widget"] = UnfoldAdminCheckboxSelectMultipleWidget()
+            by_rank = Case(*(When(name=name, then=rank) for rank, name in enumerate(_GROUP_HINTS)), default=9)
+            groups = Group.objects.order_by(by_rank, "name")
+            kwargs |= {
+                "widget": UnfoldAdminCheckboxSelectMultipleWidget(),
+                "form_class": _GroupsField,
+                "queryset": groups,
+            }
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -118,6 +180,21 @@ class PersonAdmin(DjangoUserAdmin, ConsoleAdmin):  # type: ignore[type-arg, misc
             record_password(asker_of(request), int(id))
         return answer
 
+    @admin.display(description=_("name to log in with"))
+    def account(self, user: User) -> str:
+        return user.get_username()
+
+    @admin.display(description=_("active"), boolean=True)
+    def active(self, user: User) -> bool:
+        return user.is_active
+
+    @admin.display(description=_("password"))
+    def password_set(self, user: User) -> SafeString:
+        """Whether there is one, never more of it, and the way to a new one."""
+        is_set = _("It is set.") if user.has_usable_password() else _("None is set: nobody can log in.")
+        address = reverse("admin:auth_user_password_change", args=[user.pk])
+        return format_html("{} {}", is_set, link(_("Set a new one"), address))
+
     @admin.display(description=_("name"))
     def name(self, user: User) -> str:
         return user.get_full_name() or "–"
@@ -148,11 +225,17 @@ class GroupAdmin(ReadOnlyAdmin):
     list_display = ("name", "members")
     search_fields = ("name",)
     ordering = ("name",)
-    fields = ("name", "permissions")
+    fields = ("name", "may")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Group]:
         groups: QuerySet[Group] = super().get_queryset(request)
         return groups.annotate(members=Count("user"))
+
+    @admin.display(description=_("may"))
+    def may(self, group: Group) -> SafeString:
+        """What its members may do, a line each."""
+        names = group.permissions.order_by("content_type__app_label", "name").values_list("name", flat=True)
+        return format_html_join(mark_safe("<br>"), "{}", ((name.removeprefix("Can "),) for name in names))
 
     @admin.display(description=_("members"))
     def members(self, group: Group) -> int:

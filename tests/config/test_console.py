@@ -237,6 +237,34 @@ def test_success_forgets_the_failures_before() -> None:
         assert log_in(PASSWORD) == 302
 
 
+def test_wrong_name_and_wrong_password_are_told_alike_in_the_houses_words() -> None:
+    make_staff("viewer", name="bob", password=PASSWORD)
+    browser = Client(headers={"Host": "localhost"})
+    for name in ("bob", "nobody"):
+        page = browser.post("/admin/login/", {"username": name, "password": "wrong"}).content.decode()
+        assert "Name and password don&#x27;t fit." in page
+        assert "staff account" not in page
+
+
+def test_who_is_logged_out_is_told_so(manager: Client) -> None:
+    page = manager.post("/admin/logout/").content.decode()
+    assert "You are logged out" in page
+    assert "quality time" not in page
+    assert manager.get("/admin/").status_code == 302
+
+
+def test_own_password_is_changed_by_its_owner() -> None:
+    user = make_staff("viewer", name="bob", password=PASSWORD)
+    browser = browser_of(user)
+    page = browser.get("/admin/password_change/").content.decode()
+    assert "Type the old password once" in page
+    new = "another good password"
+    sent = {"old_password": PASSWORD, "new_password1": new, "new_password2": new}
+    assert browser.post("/admin/password_change/", sent, follow=True).status_code == 200
+    user.refresh_from_db()
+    assert user.check_password(new)
+
+
 def test_locked_out_page_has_the_look_of_the_house() -> None:
     browser = Client(headers={"Host": "localhost"})
     for _ in range(5):
