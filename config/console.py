@@ -53,6 +53,7 @@ _DAY: Final = (
 _TRAIL: Final = (
     Entry(_("Movements"), "swap_vert", "inventory.movement"),
     Entry(_("Audit"), "history", "audit.auditentry"),
+    Entry(_("Reconciliation"), "balance", "inventory.reconciliationfinding"),
     Entry(_("Events"), "outbox", "audit.outboxevent"),
     Entry(_("Idempotency keys"), "key_vertical", "audit.idempotencykey"),
 )
