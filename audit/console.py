@@ -17,10 +17,10 @@ from django.contrib.admin.checks import ModelAdminChecks
 from django.contrib.admin.options import InlineModelAdmin
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.paginator import Paginator
-from django.db import connection
 from django.db.models import Model, Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.decorators import method_decorator
+from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -37,7 +37,8 @@ from audit.services import Asker
 StaffUser = AbstractBaseUser | AnonymousUser
 F = TypeVar("F", bound=Callable[..., Any])
 
-_BIG_TABLE: Final = 10_000
+COUNTED_AT_MOST: Final = 10_000
+"""Rows of a list that are counted and turned to. Who needs one that comes later narrows the list."""
 _PUBLIC_ID: Final = re.compile(r"(?:[a-z]+-)?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.IGNORECASE)
 _STAFF: Final = UUID("6f1d6a0e-3f0c-5a53-9d58-0c6f8b1f7c11")
 
@@ -63,21 +64,30 @@ def warehouse_codes_of(user: StaffUser) -> tuple[str, ...]:
 
 
 class Pages(Paginator):  # type: ignore[type-arg]
-    """Pages of a list that may be big: what nobody filters, nobody wants counted to the last row."""
+    """Pages of a list that may be big: rows beyond ``COUNTED_AT_MOST`` are neither counted nor turned to."""
+
+    @cached_property
+    def _counted(self) -> int:
+        rows = self.object_list
+        if isinstance(rows, QuerySet):
+            return int(rows.order_by()[: COUNTED_AT_MOST + 1].count())
+        return len(rows)
 
     @cached_property
     def count(self) -> int:
-        """The number of rows; PostgreSQL's estimate for all rows of a big table."""
-        rows = self.object_list
-        if isinstance(rows, QuerySet) and not rows.query.where:
-            with connection.cursor() as cursor:
-                cursor.execute(
-                    "SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass", [rows.model._meta.db_table]
-                )
-                estimate = int(cursor.fetchone()[0])
-            if estimate > _BIG_TABLE:
-                return estimate
-        return int(super().count)
+        """The rows that there are pages of."""
+        return min(self._counted, COUNTED_AT_MOST)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there are rows that nobody turns to."""
+        return self._counted > COUNTED_AT_MOST
+
+    @property
+    def shown_count(self) -> str:
+        """How many rows there are, as the list tells it."""
+        number = number_format(self.count, force_grouping=True)
+        return str(_("more than %(number)s")) % {"number": number} if self.has_more else str(number)
 
 
 class Reach:
@@ -160,6 +170,7 @@ class ConsoleAdmin(Reach, ModelAdmin):  # type: ignore[misc]
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
+        search_term = search_term.replace("\0", "")
         named = public_uuid(search_term)
         if named and self.id_fields:
             wanted = Q()

@@ -1,8 +1,7 @@
 """Lists of what happened, millions of rows of it: days to choose from, who did it, files to take away."""
 
 from collections.abc import Iterator
-from functools import cached_property
-from typing import Any, Final
+from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -12,22 +11,9 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from audit.console import Pages, ReadOnlyAdmin
+from audit.console import ReadOnlyAdmin
 from audit.exports import ExportedAdmin
 from audit.spans import Days
-
-_MOST_COUNTED: Final = 10_000
-
-
-class BoundedPages(Pages):
-    """Pages of what is narrowed by days and not by numbers: rows beyond 10,000 are neither counted nor turned to."""
-
-    @cached_property
-    def count(self) -> int:
-        rows = self.object_list
-        if isinstance(rows, QuerySet):
-            return int(rows.order_by()[:_MOST_COUNTED].count())
-        return len(rows)
 
 
 class SetByLinks(admin.SimpleListFilter):
@@ -54,8 +40,6 @@ class ByActor(SetByLinks):
 
 class TrailAdmin(ExportedAdmin, ReadOnlyAdmin):
     """A list of what happened, the newest first."""
-
-    paginator = BoundedPages
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         answer = super().changelist_view(request, extra_context)

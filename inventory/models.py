@@ -5,6 +5,7 @@ import re
 import pgtrigger
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.indexes import GinIndex
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import F, Q
@@ -24,6 +25,7 @@ from inventory.querysets import (
     TransferQuerySet,
     WarehouseQuerySet,
 )
+from inventory.words import Words
 
 QUANTITY_LIMIT = 2_000_000_000
 """The most units on hand that one level may have (api.md, "Conventions", quantities)."""
@@ -95,6 +97,7 @@ class Product(Freezable):
             _positive_or_none("product_limit_positive", "max_units_per_customer"),
             _freeze_agrees("product_freeze_agrees"),
         ]
+        indexes = [GinIndex(Words("sku", "name"), name="product_words")]
 
     def __str__(self) -> str:
         return f"{self.sku} {self.name}"

@@ -24,6 +24,7 @@ from django.db.models.functions import Cast, Coalesce, Greatest, Now, NullIf, Tr
 from django.utils.timezone import make_aware
 
 from inventory.planning import CRITICAL_PARTS, LOW_PARTS, PARTS, SALES_DAYS, SLACK_DIVISOR
+from inventory.words import Words, beginning_so
 
 if TYPE_CHECKING:
     from inventory.models import (  # noqa: F401 - named in the bases' strings
@@ -83,6 +84,15 @@ class ProductQuerySet(_Freezables, models.QuerySet["Product"]):
     def search(self, text: str) -> Self:
         """By a part of SKU or name, or by the whole barcode."""
         return self.filter(Q(sku__icontains=text) | Q(name__icontains=text) | Q(barcode=text))
+
+    def meant(self, text: str) -> Self:
+        """What a person means by a text: a whole barcode, else all its words by their beginnings in SKU and name; only
+        where nothing begins so, a part of SKU or name, which no index finds. Up to two queries besides its own."""
+        scanned, words = self.filter(barcode=text), beginning_so(text)
+        if text and scanned.exists():
+            return scanned
+        worded = self.alias(words=Words("sku", "name")).filter(words=words) if words is not None else self.none()
+        return worded if worded.exists() else self.search(text)
 
     def scanned(self, text: str) -> list[UUID]:
         """The ids of products with exactly this SKU or barcode, and of their variants. Two queries."""

@@ -32,6 +32,7 @@ from audit.console import (
 from inventory.admin.brakes import FreezableAdmin
 from inventory.admin.printing import MOST, labels_of_places, labels_of_products, print_page
 from inventory.models import Product, StockLevel, Store, StoreWarehouse, Warehouse
+from inventory.querysets import ProductQuerySet
 from inventory.services import master_data
 from inventory.services.master_data import Saved
 
@@ -78,6 +79,7 @@ class ProductAdmin(FreezableAdmin):
     list_select_related = ("parent",)
     search_fields = ("sku", "name", "barcode__exact")
     search_help_text = _("A part of SKU or name, a whole barcode, or an id")
+    empty_hint = _("No product yet. Add the first one: its SKU and barcode are what is scanned.")
     ordering = ("sku",)
     autocomplete_fields = ("parent",)
     readonly_fields = ("id", "created_at", "updated_at", "frozen")
@@ -101,6 +103,15 @@ class ProductAdmin(FreezableAdmin):
     actions = ("print_labels",)
     actions_list = ("labels",)
     actions_detail = ("add_variant", "label", "freeze", "unfreeze")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """By words first: these have an index."""
+        term = search_term.replace("\0", "").strip()
+        if not term or public_uuid(term):
+            return super().get_search_results(request, queryset, search_term)
+        return cast("ProductQuerySet", queryset).meant(term), False
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """A new product has no past yet."""
@@ -128,6 +139,11 @@ class ProductAdmin(FreezableAdmin):
             max_units_per_customer=given["max_units_per_customer"],
         )
         return cast(Model, cast(Saved, saved).row)
+
+    def pointless_actions(self, request: HttpRequest, row: Any) -> set[str]:
+        """A variant has no variants, and who may not add a product adds none."""
+        may_add = row.parent_id is None and self.has_add_permission(request)
+        return super().pointless_actions(request, row) | (set() if may_add else {"add_variant"})
 
     @staff_action(_("Add a variant"), url_path="add-variant", icon="add", permission="inventory.add_product")
     def add_variant(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -237,6 +253,7 @@ class WarehouseAdmin(FreezableAdmin):
     actions_detail = ("labels", "freeze", "unfreeze")
     warehouse_paths = ("code",)
     list_display = ("code", "name", "type", "state", "created_at")
+    empty_hint = _("No warehouse yet. Add the first one: stock lies in warehouses.")
     list_filter = ("type", "is_active")
     search_fields = ("code", "name")
     search_help_text = _("A part of code or name, or an id")
@@ -345,6 +362,9 @@ _LIMITS: Final = ("max_units_per_customer", "max_holds_per_customer", "hold_wind
 class StoreAdmin(FreezableAdmin):
     """Shops."""
 
+    empty_hint = _(
+        "No store yet. Add the first one, with the warehouses that it sells from: shops hold stock through it."
+    )
     list_display = ("code", "name", "state", "sells_from", "ttl_minutes", "is_default", "created_at")
     search_fields = ("code", "name")
     search_help_text = _("A part of code or name, or an id")

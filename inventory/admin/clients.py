@@ -36,7 +36,7 @@ class TokenInline(ReadOnlyInline):
 class ApiClientForm(forms.ModelForm):  # type: ignore[type-arg]
     """A client, with the stores that there are as choices."""
 
-    stores = multiple_choice((), label=_("stores"), help_text=_("Tick none for all stores."))
+    stores = multiple_choice((), label=_("Stores"), help_text=_("Tick none for all stores."))
 
     class Meta:
         model = ApiClient
@@ -122,6 +122,7 @@ class ApiClientAdmin(ServiceAdmin):
 
     form = ApiClientForm
     whole_house = True
+    empty_hint = _("No program calls the API yet. Add a client for it, then issue a token on the client's page.")
     list_display = ("name", "role", "store_list", "tokens_in_use", "last_used", "created_at")
     list_filter = ("role",)
     search_fields = ("name",)
@@ -189,6 +190,7 @@ class ApiTokenAdmin(ReadOnlyAdmin):
     """Tokens by their prefix; neither they nor their digests are ever shown."""
 
     whole_house = True
+    empty_hint = _("No token yet. Issue one on an API client's page.")
     list_display = ("prefix", "client", "created_at", "expires_at", "revoked_at", "last_used_at")
     list_filter = (("revoked_at", admin.EmptyFieldListFilter), "client__role")
     list_select_related = ("client",)

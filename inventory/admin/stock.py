@@ -9,17 +9,18 @@ from typing import Any, ClassVar, Final
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
-from django.db.models import F, Q, QuerySet, Value
+from django.db.models import F, Q, QuerySet, Sum, Value
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
+from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
-from audit.console import ReadOnlyAdmin, WarehouseFilter, staff_action, warehouse_codes_of
+from audit.console import ReadOnlyAdmin, WarehouseFilter, public_uuid, staff_action, warehouse_codes_of
 from inventory import planning
 from inventory.admin.stock_dialogs import (
     MOST_ROWS,
@@ -34,7 +35,11 @@ from inventory.admin.stock_dialogs import (
 from inventory.models import LowStockAlert, Product, StockLevel, Warehouse
 from inventory.planning import Severity
 
+COUNT_DAYS: Final = 90
+"""Stock that was not counted for so long is due."""
 _MOST_ZONES: Final = 60
+_MOST_PRODUCTS: Final = 1000
+"""Products that a search looks for in stock."""
 
 
 class _OneOf(admin.SimpleListFilter):
@@ -57,6 +62,7 @@ class StockState(_OneOf):
     parameter_name = "state"
     conditions: ClassVar = {
         "in": (_("On hand"), Q(on_hand__gt=0)),
+        "free": (_("Something available"), Q(on_hand__gt=F("reserved"))),
         "out": (_("Nothing available"), Q(on_hand__lte=F("reserved"))),
         "held": (_("With holds"), Q(reserved__gt=0)),
     }
@@ -118,7 +124,11 @@ class CountedFilter(_OneOf):
     parameter_name = "counted"
     conditions: ClassVar = {
         "never": (_("Never"), Q(last_counted_at__isnull=True)),
-        "90": (_("Not for 90 days, or never"), Q(last_counted_at__isnull=True) | Q(last_counted_at__lt=_before(90))),
+        "old": (_("Not for 90 days"), Q(last_counted_at__lt=_before(COUNT_DAYS))),
+        "90": (
+            _("Not for 90 days, or never"),
+            Q(last_counted_at__isnull=True) | Q(last_counted_at__lt=_before(COUNT_DAYS)),
+        ),
     }
 
 
@@ -133,6 +143,19 @@ class MovedFilter(_OneOf):
         "not30": (_("Not for 30 days"), Q(last_movement_at__lt=_before(30))),
         "not90": (_("Not for 90 days"), Q(last_movement_at__lt=_before(90))),
     }
+
+
+def _totals(found: Any) -> list[tuple[Any, str]]:
+    """Units of all levels that a list's filters leave; of more than are counted, nothing."""
+    if found.paginator.has_more or not found.result_count:
+        return []
+    units = found.queryset.order_by().aggregate(on_hand=Sum("on_hand"), reserved=Sum("reserved"))
+    figures = (
+        (_("on hand"), units["on_hand"]),
+        (_("reserved"), units["reserved"]),
+        (_("available"), units["on_hand"] - units["reserved"]),
+    )
+    return [(name, number_format(number, force_grouping=True)) for name, number in figures]
 
 
 class StockLevelAdmin(ReadOnlyAdmin):
@@ -156,6 +179,8 @@ class StockLevelAdmin(ReadOnlyAdmin):
     search_help_text = _("Scan a barcode, or type a SKU or name")
     ordering = ("product__sku", "warehouse__code")
     list_disable_select_all = True
+    list_after_template = "console/stock/totals.html"
+    empty_hint = _("Nothing is kept here yet. Receive a delivery: what is scanned there is in stock afterwards.")
     fieldsets = (
         (
             _("Settings and place"),
@@ -185,11 +210,18 @@ class StockLevelAdmin(ReadOnlyAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """What was scanned is meant exactly: its product, and where that has variants, those too."""
-        scanned = Product.objects.scanned(search_term.strip())
-        if scanned:
-            return queryset.filter(product__in=scanned), False
-        return super().get_search_results(request, queryset, search_term)
+        """What was scanned is meant exactly: its product, and where that has variants, those too. Else what is typed is
+        looked for among products, so that the cost doesn't grow with the levels."""
+        term = search_term.replace("\0", "").strip()
+        if not term or public_uuid(term):
+            return super().get_search_results(request, queryset, search_term)
+        ids = Product.objects.scanned(term)
+        if not ids:
+            ids = list(Product.objects.meant(term).order_by("sku").values_list("pk", flat=True)[: _MOST_PRODUCTS + 1])
+        if len(ids) > _MOST_PRODUCTS:
+            words = _("More than %(most)s products fit. Here are the first ones: type more to narrow it down.")
+            messages.info(request, words % {"most": number_format(_MOST_PRODUCTS, force_grouping=True)})
+        return queryset.filter(product__in=ids[:_MOST_PRODUCTS]), False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """The list; the page of the only level that a search found."""
@@ -198,6 +230,8 @@ class StockLevelAdmin(ReadOnlyAdmin):
         if request.method == "GET" and found is not None and found.query and found.result_count == 1:
             (level,) = found.result_list
             return redirect("admin:inventory_stocklevel_change", level.pk)
+        if found is not None:
+            answer.context_data["totals"] = _totals(found)  # type: ignore[attr-defined]
         return answer
 
     # ------------------------------------------------------------------------------------------------------- columns

@@ -9,6 +9,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from audit import console
+from inventory.admin import stock
 from inventory.models import AdjustmentReason, Movement, StockCount, StockLevel, Transfer
 from reservations.admin.stock import on_hand_chart
 from tests.factories import counters, hold, make_due, make_level, make_product, make_variant, receive, recorded
@@ -195,6 +197,41 @@ def test_scanned_product_brings_its_variants(clerk: Client) -> None:
     assert found(clerk, q="SHIRT") == {small.pk, large.pk}
 
 
+@pytest.mark.parametrize("typed", ["rain jack", "jkt", "JKT-RAIN", "rain", "ain jac", "rain-m", "10 l"])
+def test_typed_words_find_levels_by_their_beginnings_else_by_a_part(clerk: Client, typed: str) -> None:
+    jacket = receive(make_product(sku="JKT-RAIN-M", name="Rain jacket, 10 l"), 5)
+    also = receive(jacket.product, 5, "wh-002")
+    receive(make_product(sku="TENT", name="Tent"), 5)
+    assert found(clerk, q=typed) == {jacket.pk, also.pk}
+
+
+def test_search_that_fits_too_many_products_says_so(clerk: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stock, "_MOST_PRODUCTS", 2)
+    first, second = (receive(make_product(sku=f"LAMP-{number}"), 1) for number in range(2))
+    receive(first.product, 1, "wh-002")
+    shown = clerk.get(LIST, {"q": "lamp"})
+    assert (shown.context["cl"].result_count, "More than" in shown.content.decode()) == (3, False)
+    receive(make_product(sku="LAMP-2"), 1)
+    shown = clerk.get(LIST, {"q": "lamp"})
+    assert "More than 2 products fit." in shown.content.decode()
+    assert {row.product_id for row in shown.context["cl"].result_list} == {first.product_id, second.product_id}
+
+
+def test_units_of_all_rows_that_are_left_are_added_up(clerk: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    level = make_level(1200)
+    hold((level, 2))
+    make_level(30, "wh-002")
+
+    def totals(**asked: str) -> list[str]:
+        return [units for _, units in clerk.get(LIST, asked).context["totals"]]
+
+    assert totals() == ["1,230", "2", "1,228"]
+    assert totals(state="held") == ["1,200", "2", "1,198"]
+    assert totals(counted="old") == []
+    monkeypatch.setattr(console, "COUNTED_AT_MOST", 1)
+    assert totals() == []
+
+
 def test_filters_ask_what_a_warehouse_asks(clerk: Client) -> None:
     critical = make_level(1, reorder_point=20, zone="A")
     low = make_level(15, reorder_point=20, zone="B", last_counted_at=timezone.now())
@@ -204,6 +241,8 @@ def test_filters_ask_what_a_warehouse_asks(clerk: Client) -> None:
     assert found(clerk, severity="any") == {critical.pk, low.pk}
     assert found(clerk, severity="CRITICAL") == {critical.pk}
     assert found(clerk, severity="LOW") == {low.pk}
+    assert found(clerk, state="free") == {critical.pk, low.pk, fine.pk, elsewhere.pk}
+    assert found(clerk, counted="old") == set()
     assert found(clerk, counted="never") == {critical.pk, fine.pk, elsewhere.pk}
     assert found(clerk, moved="not30") == {elsewhere.pk}
     here = str(critical.warehouse_id)
@@ -228,6 +267,14 @@ def test_page_of_a_level_says_why_its_figures_are_what_they_are(clerk: Client) -
     assert why.incoming.units == 4
     assert answer.context["severity"] == "LOW"
     assert answer.context["chart"]["last"] == (timezone.localdate(), 20)
+
+
+def test_time_left_of_a_hold_goes_on_counting_on_the_page(clerk: Client) -> None:
+    level = make_level(20)
+    hold((level, 2), timeout_minutes=10)
+    page = clerk.get(reverse("admin:inventory_stocklevel_change", args=[level.pk])).content.decode()
+    assert 'data-seconds-left="59' in page
+    assert "console/countdown.js" in page
 
 
 def test_chart_steps_from_day_to_day() -> None:
