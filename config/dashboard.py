@@ -26,13 +26,12 @@ from django.utils.translation import gettext_lazy as _
 
 from audit.console import warehouse_codes_of
 from audit.models import OutboxEvent
+from inventory.admin.stock import COUNT_DAYS
 from inventory.models import LowStockAlert, ReconciliationRun, StockCount, StockLevel, Transfer
 from reservations.admin.reservations import SOON
 from reservations.models import Reservation
 
 HOURS: Final = 24
-COUNT_DAYS: Final = 90
-"""Stock that was not counted for so long is due."""
 _KEPT_SECONDS: Final = 10
 _OUTBOX_AT_MOST: Final = 10_000
 
@@ -172,9 +171,9 @@ def _read_stock(codes: Collection[str]) -> dict[str, int]:
 def _stock_figures(stock: Mapping[str, int]) -> list[Figure]:
     level = "inventory.stocklevel"
     return [
-        Figure(_("On hand"), stock["on_hand"], link(level)),
-        Figure(_("Reserved"), stock["reserved"], link(level, reserved__gt=0)),
-        Figure(_("Available"), stock["on_hand"] - stock["reserved"], link(level, available__gt=0)),
+        Figure(_("On hand"), stock["on_hand"], link(level, state="in")),
+        Figure(_("Reserved"), stock["reserved"], link(level, state="held")),
+        Figure(_("Available"), stock["on_hand"] - stock["reserved"], link(level, state="free")),
     ]
 
 
@@ -187,10 +186,9 @@ def _counts_card(reader: _Reader, stock: Mapping[str, int] | None) -> Card:
         listed.append(Figure(_("Open counts"), number, link("inventory.stockcount", status__exact="OPEN")))
     if stock is not None:
         level = "inventory.stocklevel"
-        line = (timezone.now() - timedelta(days=COUNT_DAYS)).isoformat()
         days = str(_("Not counted for %(days)d days")) % {"days": COUNT_DAYS}
-        listed.append(Figure(_("Never counted"), stock["never"], link(level, last_counted_at__isnull=True)))
-        listed.append(Figure(days, stock["stale"], link(level, last_counted_at__lt=line), "warn"))
+        listed.append(Figure(_("Never counted"), stock["never"], link(level, counted="never")))
+        listed.append(Figure(days, stock["stale"], link(level, counted="old"), "warn"))
     return Card(_("Counts"), "checklist", listed, _("Nothing is to be counted."))
 
 
@@ -204,7 +202,7 @@ def _alerts_card(codes: Collection[str]) -> Card:
         Figure(
             severity.label,
             found.get(severity.value, 0),
-            link("inventory.lowstockalert", severity__exact=severity.value, resolved_at__isnull=True),
+            link("inventory.lowstockalert", severity__exact=severity.value),
             tone,
         )
         for severity, tone in tones.items()
@@ -218,14 +216,12 @@ def _transfers_card(codes: Collection[str]) -> Card:
         transfers = transfers.filter(Q(from_warehouse__code__in=codes) | Q(to_warehouse__code__in=codes))
     coming = transfers.on_the_way()
     found = coming.aggregate(on_the_way=Count("pk"), overdue=Count("pk", filter=Q(expected_delivery__lt=Now())))
-    statuses = f"{Transfer.Status.IN_TRANSIT},{Transfer.Status.PARTIALLY_RECEIVED}"
-    late = link("inventory.transfer", status__in=statuses, expected_delivery__lt=timezone.now().isoformat())
     return Card(
         _("Transfers"),
         "local_shipping",
         [
-            Figure(_("On their way"), found["on_the_way"], link("inventory.transfer", status__in=statuses)),
-            Figure(_("Overdue"), found["overdue"], late, "bad"),
+            Figure(_("On their way"), found["on_the_way"], link("inventory.transfer", expected="on_the_way")),
+            Figure(_("Overdue"), found["overdue"], link("inventory.transfer", expected="overdue"), "bad"),
         ],
         _("Nothing is on its way."),
     )
@@ -274,7 +270,7 @@ def _holds_card(holds: Mapping[str, Any]) -> Card:
 
 
 _BY_HOUR: Final = """
-SELECT date_trunc('hour', event.happened) AS hour, event.kind, count(*)
+SELECT date_bin('1 hour', event.happened, %s) AS hour, event.kind, count(*)
 FROM reservations_reservation AS r
 CROSS JOIN LATERAL (VALUES
     ('made', r.created_at),
@@ -300,10 +296,10 @@ _KINDS: Final[dict[str, tuple[Text, str, str]]] = {
 
 
 def _chart(reader: _Reader) -> Chart:
-    """Holds by hour, over the last ``HOURS``, the present one included."""
-    this_hour = timezone.now().replace(minute=0, second=0, microsecond=0)
+    """Holds by hour, over the last ``HOURS``, the present one included. Hours begin as the reader's clock has them."""
+    this_hour = timezone.localtime().replace(minute=0, second=0, microsecond=0).astimezone(UTC)
     begin = this_hour - timedelta(hours=HOURS - 1)
-    found = reader.kept(f"hours:{begin:%H}", lambda: _read_hours(begin, reader.codes))
+    found = reader.kept(f"hours:{begin:%H%M}", lambda: _read_hours(begin, reader.codes))
     numbers = {begin + timedelta(hours=step): found.get(begin + timedelta(hours=step), {}) for step in range(HOURS)}
     ended = [kind for kind in _KINDS if kind != "made"]
     highest = max((max(n.get("made", 0), sum(n.get(k, 0) for k in ended)) for n in numbers.values()), default=0)
@@ -342,7 +338,7 @@ def _read_hours(begin: datetime, codes: Collection[str]) -> dict[datetime, dict[
     wanted = list(codes) or None
     found: dict[datetime, dict[str, int]] = {}
     with connection.cursor() as cursor:
-        cursor.execute(_BY_HOUR, [_first_id(begin), begin, wanted, wanted])
+        cursor.execute(_BY_HOUR, [begin, _first_id(begin), begin, wanted, wanted])
         for hour, kind, number in cursor.fetchall():
             found.setdefault(hour.astimezone(UTC), {})[kind] = number
     return found
@@ -370,17 +366,19 @@ def _service_cards(reader: _Reader, due: int, lag: timedelta | None) -> list[Car
 
 def _reconciliation_card(reader: _Reader) -> Card:
     last = ReconciliationRun.objects.filter(finished_at__isnull=False).order_by("-finished_at").first()
-    model = "inventory.reconciliationrun"
-    to = link(model) if reader.may_open(model) else ""
+    finding, run = "inventory.reconciliationfinding", "inventory.reconciliationrun"
+    runs = link(run) if reader.may_open(run) else ""
     if last is None:
-        return Card(_("Reconciliation"), "balance", [Figure(_("Never run"), "–", to)])
+        return Card(_("Reconciliation"), "balance", [Figure(_("Never run"), "–", runs)])
+    findings = link(finding, run=last.pk) if reader.may_open(finding) else ""
+    its_page = reverse("admin:inventory_reconciliationrun_change", args=[last.pk]) if runs else ""
     return Card(
         _("Reconciliation"),
         "balance",
         [
-            Figure(_("Differences found"), last.finding_count, to, "bad" if last.finding_count else ""),
-            Figure(_("Levels looked at"), last.levels_checked, to),
-            Figure(_("Last run"), last.finished_at, to),
+            Figure(_("Differences found"), last.finding_count, findings, "bad" if last.finding_count else ""),
+            Figure(_("Levels looked at"), last.levels_checked, its_page),
+            Figure(_("Last run"), last.finished_at, runs),
         ],
     )
 

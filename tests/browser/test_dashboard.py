@@ -85,17 +85,40 @@ def test_figures_are_those_of_the_database(day: StockLevel) -> None:
 @pytest.mark.parametrize("warehouses", [(), ("wh-002",)])
 def test_each_figure_counts_the_rows_of_the_list_it_leads_to(day: StockLevel, warehouses: tuple[str, ...]) -> None:
     browser = browser_of(make_staff("manager", *warehouses))
-    units = {"On hand", "Reserved", "Available", "The service/Sweep behind by"}
+    units = ("On hand", "Reserved", "Available")
+    others = {"The service/Sweep behind by", "Reconciliation/Levels looked at", "Reconciliation/Last run"}
     followed = 0
     for name, figure in figures(browser).items():
         if not figure.link:
             continue
         answer = browser.get(figure.link)
         assert answer.status_code == 200, name
-        if name not in units:
+        if name in units:
+            assert answer.context["totals"][units.index(name)][1] == figure.shown, name
+        elif name not in others:
             assert answer.context["cl"].result_count == figure.value, name
             followed += 1
     assert followed >= 13
+
+
+def test_hours_of_the_chart_lead_to_their_holds_and_begin_as_the_readers_clock_has_them(day: StockLevel) -> None:
+    browser = browser_of(make_staff("manager"))
+    browser.cookies["console_zone"] = "Asia/Kolkata"
+    hours = browser.get("/admin/").context["chart"].hours
+    assert len(hours) == 24
+    assert {(hour.begins.minute, hour.begins.utcoffset()) for hour in hours} == {(0, timedelta(hours=5, minutes=30))}
+    followed = [figure for hour in hours for figure in (hour.made, *hour.ended) if figure.value]
+    assert sum(figure.value for figure in followed) == 9
+    for figure in followed:
+        assert browser.get(figure.link).context["cl"].result_count == figure.value, figure.label
+
+
+def test_every_figure_of_an_empty_house_leads_to_an_empty_list() -> None:
+    browser = browser_of(make_staff("administrator"))
+    for name, figure in figures(browser).items():
+        if figure.link:
+            answer = browser.get(figure.link)
+            assert (answer.status_code, answer.context["cl"].result_count) == (200, 0), name
 
 
 def test_user_of_one_warehouse_is_shown_its_figures_alone(day: StockLevel) -> None:

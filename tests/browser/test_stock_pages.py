@@ -1,8 +1,10 @@
 """Stock as a warehouse works with it: each dialog by hand, on a desktop and a phone, once, and the figures after."""
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -38,8 +40,12 @@ def open_page(browser: Browser, live_server: Any) -> Iterator[Open]:
     asked: list[str] = []
     complaints: list[str] = []
 
-    def open_one(path: str = LIST, *, group: str = "warehouse", size: str = "desktop", shade: Any = "light") -> Page:
-        context = browser.new_context(base_url=live_server.url, viewport=SIZES[size], color_scheme=shade)
+    def open_one(
+        path: str = LIST, *, group: str = "warehouse", size: str = "desktop", shade: Any = "light", zone: str = "UTC"
+    ) -> Page:
+        context = browser.new_context(
+            base_url=live_server.url, viewport=SIZES[size], color_scheme=shade, timezone_id=zone
+        )
         contexts.append(context)
         context.on("request", lambda request: asked.append(request.url))
         context.on("weberror", lambda error: complaints.append(str(error.error)))
@@ -199,6 +205,24 @@ def test_scanned_barcode_opens_its_level(open_page: Open) -> None:
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="What can be sold")).to_be_visible()
     assert str(level.pk) in page.url
+
+
+def test_time_left_of_a_hold_counts_down_on_the_page_of_its_level(open_page: Open) -> None:
+    level = make_level(20)
+    hold((level, 2), timeout_minutes=10)
+    page = open_page(reverse("admin:inventory_stocklevel_change", args=[level.pk]))
+    left = page.locator(".console-countdown")
+    expect(left).to_have_text(re.compile(r"9:\d\d"))
+    before = left.inner_text()
+    expect(left).not_to_have_text(before)
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/St_Johns"])
+def test_times_are_those_of_the_readers_clock_from_the_first_page_on(open_page: Open, zone: str) -> None:
+    level = make_level(20)
+    moved = Movement.objects.get(level=level).created_at.astimezone(ZoneInfo(zone))
+    page = open_page(reverse("admin:inventory_stocklevel_change", args=[level.pk]), zone=zone)
+    expect(page.get_by_role("link", name=f"{moved.day} {moved:%b %Y, %H:%M}")).to_be_visible()
 
 
 def test_viewer_finds_no_action(open_page: Open) -> None:
