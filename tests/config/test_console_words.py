@@ -8,13 +8,25 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
+from django.contrib.auth.models import User
 from django.db.models.functions import Now
 from django.test import Client
 from django.urls import reverse
 from django.utils.translation import trans_real
 
 from audit.models import ApiClient, ApiToken, AuditEntry
-from inventory.models import Movement, Product, StockCount, StockCountLine, StockLevel, Store, Transfer, Warehouse
+from inventory.models import (
+    Movement,
+    Product,
+    ReconciliationFinding,
+    ReconciliationRun,
+    StockCount,
+    StockCountLine,
+    StockLevel,
+    Store,
+    Transfer,
+    Warehouse,
+)
 from reservations.models import Reservation, ShortageIncident
 from tests.factories import hold, make_client, make_level
 from tests.staff import browser_of, make_staff
@@ -107,6 +119,8 @@ LISTS = [
     AuditEntry,
     Movement,
     Product,
+    ReconciliationFinding,
+    ReconciliationRun,
     Reservation,
     ShortageIncident,
     StockCount,
@@ -151,8 +165,22 @@ def test_words_of_the_walk_and_the_end_of_a_count_are_for_translators(browser: C
 
 
 def test_words_of_the_start_page_and_of_refusals_are_for_translators(browser: Client) -> None:
-    for path in ("/admin/", "/admin/login/", "/admin/nothing/"):
-        assert unbracketed(browser.get(path).content.decode()) == []
+    for path in ("/admin/", "/admin/login/", "/admin/nothing/", "/admin/password_change/"):
+        assert unbracketed(browser.get(path).content.decode()) == [], path
+    assert unbracketed(browser.post("/admin/logout/").content.decode()) == []
+
+
+def test_words_of_a_page_of_a_level_and_of_an_account_are_for_translators(browser: Client) -> None:
+    level = make_level(10)
+    hold((level, 1))
+    Product.objects.update(sku="0", name="0")
+    page = browser.get(reverse("admin:inventory_stocklevel_change", args=[level.pk])).content.decode()
+    ids = r"[0-9a-f]{8}-[0-9a-f-]{27}|cart-\w+|…\w{8}\b"
+    dates = r"\b[A-Z][a-z]+\.? \d+, \d{4}|, (\d[\d:]* [ap]\.m\.|noon|midnight)"
+    assert unbracketed(re.sub(f"res-|{ids}|{dates}", "", page)) == []
+    page = browser.get(reverse("admin:auth_user_change", args=[User.objects.get().pk])).content.decode()
+    groups = r"\b(viewer|warehouse|manager|administrator) –"
+    assert unbracketed(re.sub(f"{groups}|{dates}", "", page)) == []
 
 
 def test_every_shown_model_has_labels_for_translators() -> None:

@@ -1,0 +1,194 @@
+"""Every address of the console, as its own router knows it, for every role: allowed or refused, and never an error."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, Final
+from urllib.parse import quote
+
+import pytest
+from django.contrib import admin
+from django.test import Client
+from django.urls import URLResolver
+from django.urls.resolvers import RoutePattern
+
+import config.urls  # noqa: F401 - registers the console's pages, which are asked for below
+from tests.config.test_admin import MAKE_ONE
+from tests.config.test_console_roles import CHANGES, LISTS
+from tests.staff import GROUPS, browser_of, make_staff
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
+
+_MARKER: Final = re.compile(r"<(?:(\w+):)?\w+>")
+NOBODYS: Final = ["01900000-0000-7000-8000-000000000001", "0", "9" * 30, "no-id", "no\0id", "ü/é"]
+"""Ids that nothing has."""
+FINE: Final = {200, 302, 403, 404, 405, 422}
+
+LEAST: Final = {
+    "index": "viewer",
+    "jsi18n": "viewer",
+    "password_change": "viewer",
+    "password_change_done": "viewer",
+    "audit_apiclient_issue_token": "administrator",
+    "audit_apitoken_revoke": "administrator",
+    "audit_auditentry_export_csv": "manager",
+    "auth_user_password_change": "administrator",
+    "inventory_lowstockalert_acknowledge": "warehouse",
+    "inventory_lowstockalert_export_csv": "manager",
+    "inventory_lowstockalert_export_xlsx": "manager",
+    "inventory_lowstockalert_snooze": "warehouse",
+    "inventory_lowstockalert_subscribe": "viewer",
+    "inventory_movement_export_csv": "manager",
+    "inventory_movement_receive_delivery": "warehouse",
+    "inventory_product_add_variant": "manager",
+    "inventory_product_freeze": "manager",
+    "inventory_product_label": "viewer",
+    "inventory_product_labels": "viewer",
+    "inventory_product_unfreeze": "manager",
+    "inventory_stockcount_cancel_count": "manager",
+    "inventory_stockcount_open_count": "warehouse",
+    "inventory_stockcount_post_count": "manager",
+    "inventory_stockcount_recount": "warehouse",
+    "inventory_stockcount_walk": "warehouse",
+    "inventory_stocklevel_adjust": "warehouse",
+    "inventory_stocklevel_count": "warehouse",
+    "inventory_stocklevel_receive": "warehouse",
+    "inventory_stocklevel_receive_rows": "warehouse",
+    "inventory_stocklevel_ship": "warehouse",
+    "inventory_stocklevel_transfer": "warehouse",
+    "inventory_stocklevel_transfer_rows": "warehouse",
+    "inventory_store_freeze": "manager",
+    "inventory_store_unfreeze": "manager",
+    "inventory_transfer_cancel": "warehouse",
+    "inventory_transfer_change_draft": "warehouse",
+    "inventory_transfer_new_transfer": "warehouse",
+    "inventory_transfer_receive": "warehouse",
+    "inventory_transfer_send": "warehouse",
+    "inventory_warehouse_freeze": "manager",
+    "inventory_warehouse_labels": "viewer",
+    "inventory_warehouse_unfreeze": "manager",
+    "reservations_reservation_chosen_consume": "manager",
+    "reservations_reservation_chosen_extend": "manager",
+    "reservations_reservation_chosen_release": "manager",
+    "reservations_reservation_consume": "manager",
+    "reservations_reservation_extend": "manager",
+    "reservations_reservation_release": "manager",
+    "reservations_shortageincident_resolve": "manager",
+}
+"""The least of the groups that opens an address, by its name. Lists, pages and forms are told by LISTS and CHANGES."""
+FOR_ANYBODY: Final = {"", "app_list", "autocomplete", "login", "logout", "view_on_site"}
+"""What has nothing of its own to show."""
+
+
+def addresses(patterns: Any = None, before: str = "/admin/") -> Iterator[tuple[str, str]]:
+    """(name, address with markers) of all that the console answers."""
+    for pattern in admin.site.get_urls() if patterns is None else patterns:
+        if isinstance(pattern, URLResolver):
+            yield from addresses(pattern.url_patterns, before + str(pattern.pattern))
+        elif isinstance(pattern.pattern, RoutePattern):
+            yield pattern.name or "", before + str(pattern.pattern)
+        elif pattern.name == "app_list":
+            labels = {model._meta.app_label for model in admin.site._registry}
+            yield from (("app_list", f"{before}{label}/") for label in labels)
+        else:
+            yield "", f"{before}nothing/is/here"
+
+
+def filled(address: str, id_: str) -> str:
+    """An address with an id where one goes."""
+    return _MARKER.sub(lambda marker: "1" if marker[1] == "int" else quote(id_, safe="/"), address)
+
+
+@pytest.fixture
+def rows() -> dict[str, Any]:
+    """A row of each list, by its model's name; all of them in wh-001, where they are in a warehouse."""
+    for make in MAKE_ONE.values():
+        make()
+    return {model._meta.model_name or "": model._default_manager.order_by("pk").first() for model in MAKE_ONE}
+
+
+def own_row(name: str, rows: dict[str, Any]) -> Any:
+    """The row that the address of this name can be asked for."""
+    return rows.get(name.split("_")[1]) if name.count("_") > 1 else None
+
+
+def asked(browser: Client, url: str) -> Iterator[tuple[str, int]]:
+    yield f"GET {url}", browser.get(url).status_code
+    yield f"POST {url}", browser.post(url, {"once": "x"}).status_code
+
+
+@pytest.mark.parametrize("group", ["", *GROUPS])
+@pytest.mark.parametrize("warehouses", [(), ("wh-001",)], ids=["all", "one"])
+def test_no_address_is_an_error_for_anybody(group: str, warehouses: tuple[str, ...], rows: dict[str, Any]) -> None:
+    browser = browser_of(make_staff(group, *warehouses))
+    wrong, seen = [], 0
+    for name, address in sorted(addresses(), key=lambda found: found[0] == "logout"):
+        assert "(?P" not in address
+        own = own_row(name, rows)
+        for what, status in asked(browser, filled(address, str(own.pk) if own else "0")):
+            wrong += [(what, status)] if status not in FINE else []
+            seen += 1
+    assert wrong == []
+    assert seen > 200
+
+
+@pytest.mark.parametrize("id_", NOBODYS, ids=ascii)
+def test_id_that_nothing_has_is_an_error_at_no_address(id_: str) -> None:
+    browser = browser_of(make_staff())
+    with_id = [address for _, address in addresses() if _MARKER.search(address)]
+    answers = [answer for address in with_id for answer in asked(browser, filled(address, id_))]
+    assert [answer for answer in answers if answer[1] not in FINE] == []
+    assert len(answers) > 100
+
+
+def may_open(group: str, name: str) -> bool:
+    """Whether a group is meant to open the address of this name."""
+    if name in LEAST:
+        return GROUPS.index(group) >= GROUPS.index(LEAST[name])
+    _, model, verb = name.split("_", 2)
+    sets = {"changelist": LISTS, "change": LISTS, "history": LISTS, "add": CHANGES, "delete": dict.fromkeys(GROUPS, ())}
+    return model in sets[verb][group]
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_each_address_is_open_to_whom_it_is_meant_for_and_closed_to_others(group: str, rows: dict[str, Any]) -> None:
+    browser = browser_of(make_staff(group))
+    level = rows["stocklevel"].pk
+    differing = []
+    for name, address in addresses():
+        if name in FOR_ANYBODY:
+            continue
+        own = own_row(name, rows)
+        url = filled(address, str(own.pk) if own else "") + (f"?level={level}" if name.endswith("_rows") else "")
+        # What is done to chosen rows is only sent: its address alone leads back to the list.
+        status = (browser.post if "_chosen_" in name else browser.get)(url).status_code
+        if (status != 403) != may_open(group, name):
+            differing.append((name, status))
+    assert differing == []
+
+
+IN_A_WAREHOUSE: Final = (
+    "lowstockalert",
+    "movement",
+    "reconciliationfinding",
+    "reservation",
+    "shortageincident",
+    "stockcount",
+    "stocklevel",
+    "transfer",
+    "warehouse",
+)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_what_is_in_another_warehouse_is_not_there_at_any_address(group: str, rows: dict[str, Any]) -> None:
+    browser = browser_of(make_staff(group, "wh-009"))
+    opened, seen = [], 0
+    for name, address in addresses():
+        own = own_row(name, rows)
+        if own is None or own._meta.model_name not in IN_A_WAREHOUSE or not _MARKER.search(address):
+            continue
+        for what, status in asked(browser, filled(address, str(own.pk))):
+            opened += [(what, status)] if status not in {403, 404} else []
+            seen += 1
+    assert opened == []
+    assert seen > 50
