@@ -132,29 +132,29 @@ def served(
         web[-1:-1] = ["--blocking-threads", str(WSGI_THREADS)]
     command = [sys.executable, "-W", demo.QUIET, "-m", "config.demo", "run", str(os.getpid()), *web[:-1], application]
     with log.open("wb") as output:
-        process = subprocess.Popen(  # noqa: S603
+        child = subprocess.Popen(  # noqa: S603
             command, cwd=REPOSITORY, env=dict(environment), stdout=output, stderr=subprocess.STDOUT
         )
     try:
-        _wait_until_ready(port, process, log)
+        _wait_until_ready(port, child, log)
         yield port
     finally:
-        stop(process)
+        stop(child)
 
 
-def stop(process: "subprocess.Popen[bytes]") -> None:
+def stop(child: "subprocess.Popen[bytes]") -> None:
     """End a process of this program, kindly first."""
-    process.send_signal(signal.SIGTERM)
+    child.send_signal(signal.SIGTERM)
     try:
-        process.wait(STOP_TIMEOUT_SECONDS)
+        child.wait(STOP_TIMEOUT_SECONDS)
     except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+        child.kill()
+        child.wait()
 
 
-def _wait_until_ready(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+def _wait_until_ready(port: int, child: "subprocess.Popen[bytes]", log: Path) -> None:
     deadline = time.monotonic() + READY_TIMEOUT_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
+    while time.monotonic() < deadline and child.poll() is None:
         with contextlib.suppress(OSError, http.client.HTTPException):
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
             connection.request("GET", "/health/ready")

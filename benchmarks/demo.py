@@ -25,7 +25,7 @@ def measure(data_dir: Path, *, is_fresh: bool) -> dict[str, float]:
     environment = {"PATH": os.defpath, "DATA_DIR": os.fspath(data_dir), "PORT": str(free_port())}
     started_at = time.monotonic()
     with output.open("wb") as file:
-        process = subprocess.Popen(
+        child = subprocess.Popen(
             [sys.executable, "-m", "config.demo"],
             cwd=REPOSITORY,
             env=environment,
@@ -33,13 +33,13 @@ def measure(data_dir: Path, *, is_fresh: bool) -> dict[str, float]:
             stderr=subprocess.STDOUT,
         )
     try:
-        seconds = _wait_until_ready(process, output, started_at)
+        seconds = _wait_until_ready(child, output, started_at)
         # Celery's processes are not waited for by "ready".
         time.sleep(_IDLE_SECONDS)
-        pids = tree([process.pid, *processes(data_dir)])
+        pids = tree([child.pid, *processes(data_dir)])
         memory = {name: sum(megabytes(pid, name) for pid in pids) for name in ("Pss", "Rss")}
     finally:
-        stop(process)
+        stop(child)
     return {
         ("fresh_start_seconds" if is_fresh else "start_seconds"): seconds,
         "processes": len(pids),
@@ -48,8 +48,8 @@ def measure(data_dir: Path, *, is_fresh: bool) -> dict[str, float]:
     }
 
 
-def _wait_until_ready(process: "subprocess.Popen[bytes]", output: Path, started_at: float) -> float:
-    while time.monotonic() - started_at < _TIMEOUT_SECONDS and process.poll() is None:
+def _wait_until_ready(child: "subprocess.Popen[bytes]", output: Path, started_at: float) -> float:
+    while time.monotonic() - started_at < _TIMEOUT_SECONDS and child.poll() is None:
         if b"Ready at" in output.read_bytes():
             return time.monotonic() - started_at
         time.sleep(0.02)

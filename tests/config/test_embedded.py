@@ -20,8 +20,9 @@ import pytest
 import redis
 
 from config import embedded
+from config.embedded.supervisor import GRACE_SECONDS
 
-REPOSITORY = Path(embedded.__file__).resolve().parent.parent
+REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 15
 # Joins, says that it has, and stays until its standard input is closed.
 CLIENT = """
@@ -170,7 +171,7 @@ def test_servers_stop_with_their_last_client(join: Callable[..., Client], data_d
     facts = first.joined()
     second.joined()
     first.leave()
-    time.sleep(1.5 * embedded.GRACE_SECONDS)
+    time.sleep(1.5 * GRACE_SECONDS)
     assert query(facts, "SELECT 1") == [(1,)]
     second.leave()
     assert eventually(lambda: all_dead(facts))
@@ -188,7 +189,7 @@ def test_fork_keeps_the_servers_of_its_parent(join: Callable[..., Client]) -> No
     client = join(program=FORKING_CLIENT)
     facts = client.joined()
     client.process.wait(PATIENCE_SECONDS)
-    time.sleep(1.5 * embedded.GRACE_SECONDS)
+    time.sleep(1.5 * GRACE_SECONDS)
     assert query(facts, "SELECT 1") == [(1,)]
     client.leave()
     assert eventually(lambda: all_dead(facts))

@@ -27,7 +27,7 @@ import pytest
 
 from config import demo, embedded
 
-REPOSITORY: Final = Path(embedded.__file__).resolve().parent.parent
+REPOSITORY: Final = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS: Final = 60.0
 # What was committed survives a killed server, not a power cut.
 _POSTGRES: Final = "-c fsync=off -c full_page_writes=off"

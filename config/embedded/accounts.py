@@ -1,0 +1,148 @@
+"""Who runs the servers, and from where: wheels that the account can't read are copied to where it can."""
+
+import contextlib
+import ctypes
+import importlib.metadata
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from config.embedded.places import EmbeddedUnavailable, unavailable
+
+SHARED_FOLDER = Path("/var/lib/inventory-embedded")
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Account:
+    """Who runs the servers: this user, or somebody else when this is root."""
+
+    uid: int
+    gid: int
+
+    @classmethod
+    def of_owner(cls, folder: Path) -> "Account":
+        """Return the account for a cluster in `folder`, which need not exist."""
+        if os.getuid() != 0:
+            return cls(os.getuid(), os.getgid())
+        with contextlib.suppress(FileNotFoundError):
+            owner = folder.stat()
+            if owner.st_uid != 0:
+                return cls(owner.st_uid, owner.st_gid)
+        try:
+            nobody = pwd.getpwnam("nobody")
+        except KeyError as error:
+            raise EmbeddedUnavailable(unavailable("cannot run as root without a user called nobody")) from error
+        return cls(nobody.pw_uid, nobody.pw_gid)
+
+    def spawn(
+        self,
+        command: list[str],
+        *,
+        cwd: Path,
+        output: int,
+        death_signal: int = signal.SIGKILL,
+        stdin: int | None = None,
+    ) -> subprocess.Popen[bytes]:
+        """Start a program that ends with this process. It inherits no descriptor and no secret of the environment."""
+        parent = os.getpid()
+        other = self.uid != os.getuid()
+        return subprocess.Popen(
+            command,
+            cwd=cwd,
+            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
+            stdin=subprocess.DEVNULL if stdin is None else stdin,
+            stdout=output,
+            stderr=output,
+            user=self.uid if other else None,
+            group=self.gid if other else None,
+            extra_groups=[] if other else None,
+            # The supervisor has one thread, and by now the change of user is done, which would undo this.
+            preexec_fn=lambda: die_with_parent(death_signal, parent),  # noqa: PLW1509
+        )
+
+    def can_run(self, program: Path) -> bool:
+        """Tell whether a program can be read and run from where it is, with its libraries."""
+        return self.succeeds([os.fspath(program), "--version"])
+
+    def succeeds(self, command: list[str]) -> bool:
+        """Tell whether a command runs and ends well under this account."""
+        try:
+            return self.spawn(command, cwd=Path("/"), output=subprocess.DEVNULL).wait() == 0
+        except OSError:
+            return False
+
+    def own(self, folder: Path) -> None:
+        """Make a folder, private to this account, with all that root left in it."""
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        if folder.stat().st_uid != self.uid:
+            for parent, _, files in os.walk(folder):
+                for path in (parent, *(os.path.join(parent, name) for name in files)):
+                    os.chown(path, self.uid, self.gid, follow_symlinks=False)
+
+
+_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+
+
+def die_with_parent(signal_number: int, parent: int) -> None:
+    """Have the kernel send `signal_number` to this process when the thread that forked it ends (Linux alone).
+
+    `parent` is the expected parent: should it be gone already, this process ends at once.
+    """
+    if _libc is not None:
+        _libc.prctl(_PR_SET_PDEATHSIG, signal_number)
+        if os.getppid() != parent:
+            os._exit(1)
+
+
+def make_shared_folder() -> None:
+    """Make the folder that every account can read."""
+    SHARED_FOLDER.mkdir(parents=True, exist_ok=True)
+    SHARED_FOLDER.chmod(0o755)
+
+
+def _readable_copy(distribution: str, root: Path, sources: list[Path]) -> Path:
+    """Copy parts of a wheel installed in `root` to where every account can read them, once per version.
+
+    Returns the folder that stands for `root`.
+    """
+    target = SHARED_FOLDER / f"{distribution}-{importlib.metadata.version(distribution)}"
+    if target.exists():
+        return target
+    make_shared_folder()
+    partial = Path(tempfile.mkdtemp(prefix=f"{target.name}.", dir=SHARED_FOLDER))
+    for source in sources:
+        shutil.copytree(source, partial / source.relative_to(root), ignore=shutil.ignore_patterns("include"))
+    for parent, _, files in os.walk(partial):
+        os.chmod(parent, 0o755)
+        for file in files:
+            os.chmod(os.path.join(parent, file), 0o755)
+    try:
+        partial.rename(target)
+    except OSError:
+        # Another data folder's supervisor was first.
+        shutil.rmtree(partial)
+    return target
+
+
+def program_of(account: Account, distribution: str, package: str, parts: list[str], name: str) -> Path:
+    """Return a program of a wheel, at a place from where `account` can run it. `parts`: what it needs of the wheel."""
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise EmbeddedUnavailable(unavailable(f"needs the package {distribution}, which is not installed"))
+    root = Path(spec.origin).parent.parent
+    program = root / name
+    if not account.can_run(program) and os.getuid() == 0 and program.exists():
+        sources = [root / part for part in parts if (root / part).is_dir()]
+        program = _readable_copy(distribution, root, sources) / name
+    if not account.can_run(program):
+        raise EmbeddedUnavailable(unavailable(f"{program.name} of {distribution} does not run on this machine"))
+    return program
