@@ -71,6 +71,7 @@ DOMAIN_STATUS: Final[dict[type[DomainError], tuple[int, str]]] = {
     holds.ReservationExpired: (409, "The reservation has expired"),
     holds.ReservationReleased: (409, "The reservation was released"),
     holds.ReservationConsumed: (409, "The reservation was consumed"),
+    holds.ReservedForAnotherOrder: (409, "The reservation is for another order"),
     holds.AlreadyExtended: (409, "The reservation was extended before"),
     holds.HoldLimitExceeded: (409, "Over a limit of the shopper"),
     holds.HoldNotInTheWay: (409, "The reservation is not in the way"),
@@ -92,6 +93,14 @@ _HTTP_CODES: Final[dict[int, tuple[str, str]]] = {
     503: ("busy", "Busy"),
 }
 _BUSY_RETRY_SECONDS: Final = 1
+_OFF_THE_API: Final = {stock.Frozen, ClientNameTaken}
+"""A base, whose kinds callers meet, and what only the console says."""
+
+
+def codes() -> dict[str, int]:
+    """Every ``code`` that API callers may meet, and its status."""
+    of_domain = {kind.code: status for kind, (status, _) in DOMAIN_STATUS.items() if kind not in _OFF_THE_API}
+    return {code: status for status, (code, _) in _HTTP_CODES.items()} | of_domain
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse:

@@ -19,6 +19,10 @@ class ReservationConsumed(DomainError):
     """The hold was turned into a sale before (where that matters: for another order)."""
 
 
+class ReservedForAnotherOrder(DomainError):
+    """The hold was made for another order, whose stock a sale to this one would take without a word."""
+
+
 class AlreadyExtended(DomainError):
     """A hold is extended once."""
 

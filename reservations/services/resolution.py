@@ -19,7 +19,13 @@ from inventory.locking import LockedLevels, lock_levels
 from inventory.models import Movement
 from inventory.services.ledger import Cause, Ledger
 from inventory.transactions import PATIENT, Patience
-from reservations.errors import ReservationConsumed, ReservationExpired, ReservationNotFound, ReservationReleased
+from reservations.errors import (
+    ReservationConsumed,
+    ReservationExpired,
+    ReservationNotFound,
+    ReservationReleased,
+    ReservedForAnotherOrder,
+)
 from reservations.services import documents, expiry, reacquiring
 from reservations.services.documents import Hold, Status
 from reservations.services.holds import created_entry, raise_refusal, reserved_event
@@ -87,9 +93,10 @@ def consume_hold(request: ConsumeRequest) -> Resolved | StoredAnswer:
 
     On hand and reserved both fall, with a SHIPMENT movement an item. The same order again gets the same answer.
 
-    Raises ReservationNotFound, ReservationConsumed (by another order), ReservationReleased, ReservationExpired (with
-    a fault for every dead hold), with ``reacquire`` InsufficientStock and what ``sourcing.require_all_sellable``
-    raises; IdempotencyKeyReused, IdempotencyInProgress, Busy. Locks: claim, the reservations by id, their levels by id.
+    Raises ReservationNotFound, ReservationConsumed (by another order), ReservedForAnotherOrder (with a fault for every
+    such hold), ReservationReleased, ReservationExpired (with a fault for every dead hold), with ``reacquire``
+    InsufficientStock and what ``sourcing.require_all_sellable`` raises; IdempotencyKeyReused, IdempotencyInProgress,
+    Busy. Locks: claim, the reservations by id, their levels by id.
     """
     outcome: Resolved | StoredAnswer = raise_refusal(consume_holds([request])[0])
     return outcome
@@ -263,10 +270,11 @@ class _Batch:
             found = [hold for hold in found if hold.order_id == request.order_id]
         live = [hold for hold in found if hold.is_active(self._now)]
         dead = [hold for hold in found if self._is_dead(hold) and not _is_superseded(hold, found)]
+        _require_for([*live, *dead], request.order_id)
         if request.selector.reservation_id and dead and (successor := self._successor(dead[0], request)):
             return [successor]
         if dead and not request.reacquire:
-            raise ReservationExpired(*_expired(dead))
+            raise _expired(dead)
         if not live and not dead:
             return sold or _refuse(found[-1])
         return self._sell_all(request, sold, live, dead)
@@ -346,17 +354,25 @@ def _is_superseded(hold: Hold, others: Iterable[Hold]) -> bool:
     return any(other.created_at >= hold.expires_at for other in others if other.id != hold.id)
 
 
-def _expired(dead: Sequence[Hold]) -> tuple[str, list[Fault]]:
-    faults = [
-        Fault(
-            "/reservationId",
-            ReservationExpired.code,
-            f"{hold.public_id} expired at {hold.expires_at:%Y-%m-%dT%H:%M:%SZ}.",
-            {"reservationId": hold.public_id},
-        )
-        for hold in dead
+def _expired(dead: Sequence[Hold]) -> ReservationExpired:
+    told = [f"{hold.public_id} expired at {hold.expires_at:%Y-%m-%dT%H:%M:%SZ}." for hold in dead]
+    return ReservationExpired(told[0], _faults(ReservationExpired, dead, told))
+
+
+def _require_for(holds: Sequence[Hold], order_id: str) -> None:
+    """Refuse to sell to an order what was held for another one. Raises ReservedForAnotherOrder."""
+    others = [hold for hold in holds if hold.order_id not in (None, order_id)]
+    if others:
+        told = [f"{hold.public_id} was reserved for order {hold.order_id}." for hold in others]
+        raise ReservedForAnotherOrder(told[0], _faults(ReservedForAnotherOrder, others, told))
+
+
+def _faults(kind: type[DomainError], holds: Sequence[Hold], told: Sequence[str]) -> list[Fault]:
+    """A fault of each hold, with its sentence."""
+    return [
+        Fault("/reservationId", kind.code, sentence, {"reservationId": hold.public_id})
+        for hold, sentence in zip(holds, told, strict=True)
     ]
-    return faults[0].detail, faults
 
 
 def _refuse(hold: Hold) -> list[Hold]:

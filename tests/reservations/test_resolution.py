@@ -9,7 +9,13 @@ from uuid_utils.compat import uuid7
 from audit.errors import DomainError
 from audit.services import Asker
 from inventory.models import Movement, Product, StockLevel, Warehouse
-from reservations.errors import ReservationConsumed, ReservationExpired, ReservationNotFound, ReservationReleased
+from reservations.errors import (
+    ReservationConsumed,
+    ReservationExpired,
+    ReservationNotFound,
+    ReservationReleased,
+    ReservedForAnotherOrder,
+)
 from reservations.models import Reservation, ReservationItem
 from reservations.services.documents import Hold
 from reservations.services.holds import ExtendRequest, extend_hold
@@ -195,6 +201,31 @@ def test_another_order_is_refused(selector: str, *, reacquire: bool) -> None:
     chosen = by(made) if selector == "reservation" else Selector(cart_id="c")
     with pytest.raises(ReservationConsumed):
         consume(chosen, "second", reacquire=reacquire)
+
+
+@pytest.mark.parametrize("is_dead", [False, True])
+@pytest.mark.parametrize("selector", ["reservation", "cart"])
+def test_what_was_reserved_for_another_order_is_not_sold_to_this_one(selector: str, *, is_dead: bool) -> None:
+    level = make_level(10)
+    made = hold((level, 4), cart_id="c", order_id="theirs")
+    if is_dead:
+        make_due(made.id)
+    chosen = by(made) if selector == "reservation" else Selector(cart_id="c")
+    with pytest.raises(ReservedForAnotherOrder, match="theirs") as refused:
+        consume(chosen, "ours", reacquire=is_dead)
+    assert [fault.facts for fault in refused.value.faults] == [{"reservationId": made.public_id}]
+    assert (status(made), counters(level)) == ("ACTIVE", (10, 4))
+    (sold,) = consume(chosen, "theirs", reacquire=is_dead)
+    assert (sold.order_id, counters(level)) == ("theirs", (6, 0))
+
+
+def test_one_hold_of_another_order_refuses_the_whole_cart() -> None:
+    level = make_level(10)
+    free = hold((level, 1), cart_id="c")
+    theirs = hold((level, 2), cart_id="c", order_id="theirs")
+    with pytest.raises(ReservedForAnotherOrder):
+        consume(Selector(cart_id="c"), "ours")
+    assert ([status(free), status(theirs)], shipped(level)) == (["ACTIVE"] * 2, [])
 
 
 @pytest.mark.parametrize("reacquire", [False, True])
