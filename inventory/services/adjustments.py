@@ -126,7 +126,8 @@ def _nothing() -> None:
 
 
 def apply_adjustments(request: AdjustRequest, make_room: MakeRoom = lock_room) -> Adjusted | StoredAnswer:
-    """Apply all lines, or none. Lines of one level are decided on as one; additions come first.
+    """Apply all lines, or none. Lines of one level are decided on as one; additions come first, unless on hand would be
+    more than a level may have in between. Due holds that are in the way are ended first (api.md, rule 3).
 
     A first addition creates the stock level, in a transaction of its own, sorted, before anything is locked (api.md,
     rule 8).
@@ -250,6 +251,7 @@ def _check_quantities(adjustments: Sequence[Adjustment], places: Sequence[Place]
     for index, place in enumerate(places):
         lines.setdefault((place.product_id, place.warehouse_id), []).append(index)
     shortages: list[Shortage] = []
+    short_levels: list[UUID] = []
     for indexes in lines.values():
         place = places[indexes[0]]
         counters = levels.by_id[place.level_id] if place.level_id else Counters(0, 0, 0, 0)
@@ -259,37 +261,65 @@ def _check_quantities(adjustments: Sequence[Adjustment], places: Sequence[Place]
             pointer = f"/adjustments/{indexes[0]}"
             parent, own = place.parent_id or place.product_id, place.product_id if place.parent_id else None
             shortages.append(Shortage(pointer, parent, own, adjustments[indexes[0]].warehouse, -change, free))
+            short_levels += [place.level_id] if place.level_id else []
         if counters.on_hand + change > QUANTITY_LIMIT:
             limit = QuantityLimit(f"A level has at most {QUANTITY_LIMIT} units.")
             raise QuantityLimit(limit.detail, [limit.at(f"/adjustments/{indexes[0]}/quantity")])
     if shortages:
-        raise InsufficientStock(shortages, [place.level_id for place in places if place.level_id])
+        raise InsufficientStock(shortages, short_levels)
+
+
+def _within_bounds(changes: Sequence[int], on_hand: int) -> list[int]:
+    """The places of signed changes of one level in an order in which on hand stays between 0 and ``QUANTITY_LIMIT``.
+
+    What adds comes first, and what takes away where the next addition would be too much. ``on_hand`` is what is there
+    before; the sum must be within both bounds, and no change larger than half of what is between them.
+    """
+    taking = iter([place for place, change in enumerate(changes) if change < 0])
+    ordered: list[int] = []
+    for place, change in enumerate(changes):
+        if change < 0:
+            continue
+        while on_hand + change > QUANTITY_LIMIT:
+            taken = next(taking)
+            ordered.append(taken)
+            on_hand += changes[taken]
+        ordered.append(place)
+        on_hand += change
+    return [*ordered, *taking]
 
 
 def _apply(request: AdjustRequest, places: Sequence[Place], room: Room) -> list[AppliedLine]:
-    """Move the lines on the ledger, additions first, so that no balance in between is below zero."""
-    applied: dict[int, AppliedLine] = {}
-    for index in sorted(range(len(places)), key=lambda i: request.adjustments[i].change < 0):
-        line, place = request.adjustments[index], places[index]
+    """Move the lines on the ledger, those of a level in an order that never leads out of its bounds."""
+    indexes_of: dict[UUID, list[int]] = {}
+    for index, place in enumerate(places):
         assert place.level_id is not None  # noqa: S101 - quantities were checked: only additions need a new level
-        counters = room.levels.by_id[place.level_id]
-        before, reserved = counters.on_hand, counters.reserved
-        room.ledger.move(
-            place.level_id,
-            line.change,
-            Cause(
-                type=line.type,
-                actor=request.asker.actor,
-                reason=line.reason,
-                reference_type="adjustment",
-                reference=line.reference,
-                cost_per_unit=line.cost_per_unit,
-                adjustment_id=request.id,
-            ),
-        )
-        parent, own = place.parent_id or place.product_id, place.product_id if place.parent_id else None
-        applied[index] = AppliedLine(line, place.level_id, parent, own, before, before + line.change, reserved)
+        indexes_of.setdefault(place.level_id, []).append(index)
+    applied: dict[int, AppliedLine] = {}
+    for level_id, indexes in indexes_of.items():
+        changes = [request.adjustments[index].change for index in indexes]
+        for place_in_level in _within_bounds(changes, room.levels.by_id[level_id].on_hand):
+            index = indexes[place_in_level]
+            applied[index] = _applied(request, request.adjustments[index], places[index], level_id, room)
     return [applied[index] for index in range(len(places))]
+
+
+def _applied(request: AdjustRequest, line: Adjustment, place: Place, level_id: UUID, room: Room) -> AppliedLine:
+    """The line as it is applied now."""
+    counters = room.levels.by_id[level_id]
+    before, reserved = counters.on_hand, counters.reserved
+    cause = Cause(
+        type=line.type,
+        actor=request.asker.actor,
+        reason=line.reason,
+        reference_type="adjustment",
+        reference=line.reference,
+        cost_per_unit=line.cost_per_unit,
+        adjustment_id=request.id,
+    )
+    room.ledger.move(level_id, line.change, cause)
+    parent, own = place.parent_id or place.product_id, place.product_id if place.parent_id else None
+    return AppliedLine(line, level_id, parent, own, before, before + line.change, reserved)
 
 
 def _facts(line: AppliedLine) -> dict[str, object]:

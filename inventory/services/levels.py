@@ -1,16 +1,20 @@
-"""Levels that a command is the first to need: made before it, in a transaction of their own (api.md, rule 8)."""
+"""What stands between a command and its levels is cleared away before it, in transactions of its own: levels that don't
+exist yet (api.md, rule 8), and due holds on those that do (rule 3)."""
 
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from typing import Final, TypeVar
 from uuid import UUID
 
+from django.conf import settings
+from django.utils.module_loading import import_string
 from uuid_utils.compat import uuid7
 
 from audit import columns
 from audit.statements import write
 from inventory import transactions
 from inventory.catalogue import forget_catalogue
+from inventory.errors import InsufficientStock
 
 T = TypeVar("T")
 
@@ -48,13 +52,22 @@ def create_levels(keys: Sequence[tuple[UUID, UUID]]) -> None:
 
 
 def run_with_levels(work: Callable[[], T]) -> T:
-    """``transactions.run``, and again after the levels are made that ``work`` found missing before it wrote anything.
+    """``transactions.run``, and again after the levels are made that ``work`` found missing before it wrote anything;
+    and once more where it was short, after the due holds on those levels were ended.
 
-    Raises what ``transactions.run`` raises.
+    Whether there were any isn't asked: a sweeper may have ended them since, and then there is enough, too.
+
+    Raises what ``transactions.run`` raises. Locks, in transactions of their own: due holds by id, then their levels.
     """
+    is_freed = False
     while True:
         try:
             return transactions.run(work)
         except MissingLevels as missing:
             transactions.run(partial(create_levels, sorted(missing.keys)))
             forget_catalogue()
+        except InsufficientStock as short:
+            if is_freed or not short.levels:
+                raise
+            import_string(settings.FREE_DUE_HOLDS)(short.levels)
+            is_freed = True

@@ -148,6 +148,7 @@ def _require_units(
 ) -> None:
     """What is reserved can't leave: physical stock that is promised. Raises InsufficientStock with every short item."""
     shortages: list[Shortage] = []
+    short_levels: list[UUID] = []
     for item in document.items:
         level_id = source[item.id]
         counters = levels.by_id[level_id] if level_id else None
@@ -157,8 +158,9 @@ def _require_units(
             shortages.append(
                 Shortage(pointer, item.product_id, item.variant_id, document.source.code, item.quantity, free)
             )
+            short_levels += [level_id] if level_id else []
     if shortages:
-        raise InsufficientStock(shortages, levels.by_id)
+        raise InsufficientStock(shortages, short_levels)
 
 
 def _require_room(units: int, pointer: str) -> None:

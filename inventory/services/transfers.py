@@ -112,7 +112,7 @@ def start_transfer(request: TransferRequest) -> Outcome:
     """Take the items out of their warehouse at once and put them in transit to the other: all, or nothing.
 
     Items of one product are one line. A product's first level at the destination is made beforehand. What is reserved
-    at the source can't leave.
+    at the source can't leave; due holds that are in the way are ended first (api.md, rule 3).
 
     Raises MixedRoute, Invalid (to where it comes from), UnknownProduct, UnknownWarehouse (also where the asker's stores
     don't sell from it), InsufficientStock, QuantityLimit, IdempotencyKeyReused, IdempotencyInProgress, Busy. Locks:

@@ -165,6 +165,15 @@ def test_the_limit_holds_for_the_sum_of_200_lines() -> None:
     StockLevel.objects.filter(pk=level.pk).update(on_hand=QUANTITY_LIMIT)
     adjust(*[line(level, 1_000_000), line(level, -1_000_000)] * 100)
     assert counters(level)[0] == QUANTITY_LIMIT
+    assert all(0 <= min(before, after) <= max(before, after) <= QUANTITY_LIMIT for _, _, before, after in moved(level))
+
+
+def test_200_additions_to_a_nearly_full_level_are_refused_by_name() -> None:
+    level = make_level(10)
+    StockLevel.objects.filter(pk=level.pk).update(on_hand=QUANTITY_LIMIT - 1)
+    with pytest.raises(QuantityLimit):
+        adjust(*[line(level, 1_000_000)] * 199, line(level, -1_000_000))
+    assert (counters(level)[0], moved(level)) == (QUANTITY_LIMIT - 1, [])
 
 
 def test_a_version_that_was_read_must_still_stand() -> None:
