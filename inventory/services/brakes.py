@@ -2,12 +2,20 @@
 
 What is held already goes its way: it is extended, consumed and released as ever. The end of a freeze by ``until`` needs
 nobody, writes nothing and is told to nobody but by the event that began it.
+
+Who holds stock reads whether it is frozen before the levels' locks are had, and may wait for them while it is frozen. A
+check under the locks would cost every hold a statement; instead, the freeze waits for those that are on their way.
 """
 
+import time
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.db import connection
 
 from audit.errors import Fault, Invalid, NotFound
 from audit.idempotency import Claim, StoredAnswer
@@ -16,6 +24,9 @@ from inventory.errors import Freeze
 from inventory.locking import read_clock
 from inventory.models import Freezable, Product, Store, Warehouse
 from inventory.services.master_data import Saved, claimed
+
+logger = structlog.get_logger(__name__)
+_POLL_SECONDS: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +63,8 @@ def freeze(
     """Take no new holds of it from now on. What is frozen gets the new reason and end, and stays frozen since it was.
 
     A product or warehouse is refused at once everywhere, a store at once in this process and within
-    ``CATALOGUE_CACHE_SECONDS`` in others. Holds that are being made in this moment may still stand.
+    ``CATALOGUE_CACHE_SECONDS`` in others. Holds that were being made in that moment are waited for, at most
+    ``LOCK_TIMEOUT`` seconds: once this returns, those of a product or warehouse stand already, or are never made.
 
     Raises NotFound, Invalid (``until`` isn't in the future), Busy and the errors of claims. Locks the row.
     """
@@ -65,7 +77,38 @@ def freeze(
         since = row.frozen_at if row.is_frozen else now
         return _set(asker, subject, row, Freeze(reason, until), since=since, reason=reason, now=now)
 
-    return claimed(claim, work)
+    frozen = claimed(claim, work)
+    _await_holds_on_their_way(subject)
+    return frozen
+
+
+# Whoever changes stock has a transaction id from its first statement on. Whoever read whether the subject is frozen had
+# a lock on its table before, and keeps it to the end.
+_ON_THEIR_WAY: Final = """
+WITH held AS MATERIALIZED (SELECT * FROM pg_locks WHERE granted AND pid <> pg_backend_pid())
+SELECT DISTINCT reading.virtualtransaction FROM held reading JOIN held writing USING (virtualtransaction)
+WHERE reading.relation = %s::regclass
+    AND reading.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND writing.locktype = 'transactionid' AND writing.mode = 'ExclusiveLock'
+"""
+
+
+def _await_holds_on_their_way(subject: Subject) -> None:
+    """Wait for the transactions that may have read that the subject isn't frozen, at most ``LOCK_TIMEOUT`` seconds."""
+    deadline = time.monotonic() + settings.LOCK_TIMEOUT
+    waited_for = _on_their_way(subject)
+    while waited_for:
+        if time.monotonic() > deadline:
+            logger.warning("freeze_not_awaited", subject=f"{subject.kind}:{subject.key}", transactions=len(waited_for))
+            return
+        time.sleep(_POLL_SECONDS)
+        waited_for &= _on_their_way(subject)
+
+
+def _on_their_way(subject: Subject) -> set[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(_ON_THEIR_WAY, [subject.model._meta.db_table])
+        return {row[0] for row in cursor.fetchall()}
 
 
 def unfreeze(asker: Asker, subject: Subject, *, reason: str = "", claim: Claim | None = None) -> Saved | StoredAnswer:

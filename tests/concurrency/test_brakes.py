@@ -1,0 +1,83 @@
+"""A freeze is answered once nobody is left who may still make a hold of what is frozen."""
+
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import pytest
+from pytest_django import Settings
+
+from inventory.errors import Frozen, InsufficientStock
+from inventory.models import Product, StockLevel, Warehouse
+from inventory.services import brakes
+from inventory.services.brakes import Subject
+from reservations.models import Reservation
+from reservations.services.baskets import put_basket
+from reservations.services.holds import Held, place_hold
+from tests.concurrency.threads import Crew, await_true, await_waiting, stranger
+from tests.factories import ASKER, hold, hold_request, make_level
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
+
+SUBJECTS: dict[str, Callable[[StockLevel], Subject]] = {
+    "product": lambda level: brakes.product(level.product_id),
+    "warehouse": lambda level: brakes.warehouse("wh-001"),
+}
+
+
+def freeze(subject: Subject) -> Callable[[], Any]:
+    return partial(brakes.freeze, ASKER, subject, reason="a recall")
+
+
+def is_frozen() -> bool:
+    """Whether something is, as everybody sees it."""
+    return any(model.objects.filter(frozen_at__isnull=False).exists() for model in (Product, Warehouse))
+
+
+@pytest.mark.parametrize("kind", SUBJECTS)
+@pytest.mark.parametrize("way", ["recalled", "read anew", "basket"])
+def test_a_hold_that_waits_for_its_level_is_waited_for(kind: str, way: str) -> None:
+    level = make_level(10)
+    if way == "recalled":
+        hold((level, 1))  # So that the catalogue is remembered.
+    make = put_basket if way == "basket" else place_hold
+    with stranger() as other:
+        other.execute("SELECT FROM inventory_stocklevel WHERE id = %s FOR UPDATE", [level.id])
+        buyer = Crew(partial(make, hold_request((level, 2), cart_id="mine")))
+        await_waiting()
+        freezer = Crew(freeze(SUBJECTS[kind](level)))
+        await_true(is_frozen, "the freeze")
+        time.sleep(0.2)
+        assert not freezer.are_done(0), "a hold is still on its way"
+        other.rollback()
+        freezer.join()
+        stood = set(Reservation.objects.values_list("id", flat=True))
+    (held,) = buyer.join()
+    assert isinstance(held, Held)
+    assert held.hold.id in stood
+    with pytest.raises((Frozen, InsufficientStock)):  # A frozen warehouse is passed by.
+        place_hold(hold_request((level, 1)))
+
+
+def timed(work: Callable[[], Any]) -> float:
+    begun = time.monotonic()
+    work()
+    return time.monotonic() - begun
+
+
+def test_who_only_reads_is_not_waited_for() -> None:
+    level = make_level(10)
+    with stranger() as reader:
+        reader.execute("SELECT FROM inventory_product")
+        assert timed(freeze(brakes.product(level.product_id))) < 5
+
+
+def test_a_transaction_that_does_not_end_is_waited_for_no_longer_than_a_lock(settings: Settings) -> None:
+    settings.LOCK_TIMEOUT = 0.5
+    level = make_level(10)
+    with stranger() as writer:
+        writer.execute("SELECT pg_current_xact_id()")
+        writer.execute("SELECT FROM inventory_product")
+        assert 0.4 < timed(freeze(brakes.product(level.product_id))) < 5
+    assert is_frozen()
