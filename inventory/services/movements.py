@@ -1,5 +1,6 @@
 """Movements as they are read: the newest first, a page at a time. Reads only, no locks."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -65,6 +66,15 @@ ORDER BY m.created_at DESC, m.id DESC LIMIT %s
 _BY_TIME: Final = _READ.replace(
     "{source}", "inventory_movement m JOIN inventory_stocklevel level ON level.id = m.level_id"
 )
+# Of places that move much, a page is found among the newest of all places; the index of time knows no places, and to go
+# on along it for one that moved little would mean to read all movements there are.
+_AMONG_NEWEST: Final = _READ.replace(
+    "{source}",
+    """(
+    SELECT * FROM inventory_movement m WHERE true{movements} ORDER BY m.created_at DESC, m.id DESC LIMIT %s
+) m JOIN inventory_stocklevel level ON level.id = m.level_id""",
+)
+_NEWEST: Final = 5000
 # Each level's newest by the index of its own: to sort all that a level ever moved would take longer with each year.
 _BY_LEVEL: Final = _READ.replace(
     "{source}",
@@ -80,15 +90,27 @@ _OF_FAMILY: Final = "level.product_id IN (SELECT id FROM inventory_product WHERE
 
 
 def read_movements(wanted: MovementFilter, *, behind: Place | None, limit: int) -> list[MovementLine]:
-    """At most ``limit`` movements, the newest first, behind the (created_at, id) given. One query."""
+    """At most ``limit`` movements, the newest first, behind the (created_at, id) given.
+
+    One query; two for places alone (a warehouse, or the stores') where few of the newest movements were.
+    """
     levels, of_levels = _level_conditions(wanted)
     movements, of_movements = _movement_conditions(wanted, behind)
-    is_by_level = wanted.reference is None and (wanted.product_id or wanted.variant_id)
-    template = _BY_LEVEL if is_by_level else _BY_TIME
-    rest = "" if is_by_level else movements
-    parameters = [*of_movements, limit, *of_levels] if is_by_level else [*of_levels, *of_movements]
+    is_of_product = wanted.product_id or wanted.variant_id
+    is_of_place = wanted.warehouse or wanted.store_codes
+    if wanted.reference is not None or not (is_of_product or is_of_place):
+        return _lines(_BY_TIME.format(levels=levels, rest=movements), [*of_levels, *of_movements, limit])
+    nested = {"levels": levels, "movements": movements, "rest": ""}
+    if not is_of_product:
+        found = _lines(_AMONG_NEWEST.format(**nested), [*of_movements, _NEWEST, *of_levels, limit])
+        if len(found) == limit:
+            return found
+    return _lines(_BY_LEVEL.format(**nested), [*of_movements, limit, *of_levels, limit])
+
+
+def _lines(sql: str, parameters: Sequence[Any]) -> list[MovementLine]:
     with connection.cursor() as cursor:
-        cursor.execute(template.format(levels=levels, movements=movements, rest=rest), [*parameters, limit])
+        cursor.execute(sql, parameters)
         return [MovementLine(*row) for row in cursor.fetchall()]
 
 

@@ -1,5 +1,6 @@
 """Movements as they are read: filters, pages, what clients of some stores see, and the indexes that find them."""
 
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
@@ -202,6 +203,34 @@ def big(store: Any) -> StockLevel:
     return levels[7]
 
 
+@pytest.mark.parametrize("is_old", [False, True])
+def test_a_place_that_moved_little_is_found_without_reading_what_others_moved(big: StockLevel, *, is_old: bool) -> None:
+    quiet = make_level(3, "wh-003")
+    if is_old:
+        with connection.cursor() as cursor:
+            cursor.execute("SET LOCAL session_replication_role = replica")
+            cursor.execute("UPDATE inventory_movement SET created_at = now() - interval '90 days' WHERE quantity = 3")
+            cursor.execute("SET LOCAL session_replication_role = origin")
+    plans: list[str] = []
+    with connection.execute_wrapper(explained(plans)):
+        found = read_movements(MovementFilter(warehouse="wh-003"), behind=None, limit=51)
+    assert [line.stock_id for line in found] == [quiet.product_id]
+    assert "using movement_of_level on inventory_movement" in plans[-1], plans[-1]
+    rows = [int(number) for plan in plans for number in re.findall(r"inventory_movement.*actual rows=(\d+)", plan)]
+    assert max(rows) <= 5000
+
+
+def explained(plans: list[str]) -> Callable[..., Any]:
+    """A wrapper that notes the plan of each statement."""
+
+    def explain(execute: Any, sql: Any, parameters: Any, many: bool, context: Any) -> Any:
+        execute(f"EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF) {sql}", parameters, many, context)
+        plans.append("\n".join(row[0] for row in context["cursor"].fetchall()))
+        return execute(sql, parameters, many, context)
+
+    return explain
+
+
 @pytest.mark.parametrize(
     ("index", "wanted"),
     [
@@ -231,13 +260,7 @@ def test_each_question_is_answered_by_an_index(big: StockLevel, index: str, want
     }
     behind = (asked.pop("behind"), UUID(int=0)) if "behind" in asked else None
     plans: list[str] = []
-
-    def explain(execute: Any, sql: Any, parameters: Any, many: bool, context: Any) -> Any:
-        execute(f"EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF) {sql}", parameters, many, context)
-        plans.append("\n".join(row[0] for row in context["cursor"].fetchall()))
-        return execute(sql, parameters, many, context)
-
-    with connection.execute_wrapper(explain):
+    with connection.execute_wrapper(explained(plans)):
         found = read_movements(MovementFilter(**asked), behind=behind, limit=51)
     assert found
     (plan,) = plans
