@@ -8,8 +8,8 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
 import psycopg
@@ -62,6 +62,15 @@ class Patience:
 PATIENT: Final = Patience()
 
 
+@dataclass(slots=True)
+class _Attempt(Generic[T]):
+    """How far a try has come: its connection, what ``work`` returned, and then the transaction's id."""
+
+    connection: "psycopg.Connection[Any] | None" = None
+    done: list[T] = field(default_factory=list)
+    xid: str | None = None
+
+
 def run(work: Callable[[], T], patience: Patience = PATIENT, *, pipelined: bool = True) -> T:
     """Do ``work`` in a transaction of its own and return what it returns, once committed.
 
@@ -80,34 +89,41 @@ def run(work: Callable[[], T], patience: Patience = PATIENT, *, pipelined: bool 
     """
     deadline = time.monotonic() + settings.LOCK_TIMEOUT
     for _ in range((settings.LOCK_RETRIES if patience.retries is None else patience.retries) + 1):
-        opened: psycopg.Connection[Any] | None = None
-        xid: str | None = None
-        done: list[T] = []
+        attempt: _Attempt[T] = _Attempt()
         last_recorded.set(None)
         has_written.set(False)
         try:
             with _pipelined() if pipelined else _atomic():
-                opened = connection.connection
+                attempt.connection = connection.connection
                 opening = _open(deadline, patience)
-                done.append(work())
-                xid = opening.fetchone()[0]
-            return done[0]
+                attempt.done.append(work())
+                attempt.xid = opening.fetchone()[0]
+            return attempt.done[0]
         except Error as error:
-            cause = error.__cause__
-            if isinstance(cause, psycopg.errors.QueryCanceled):
-                raise Busy(_BUSY) from error
-            if not isinstance(cause, _KNOWN_ROLLBACKS) and not isinstance(error, LockedElsewhere):
-                if opened is not None and not opened.closed:
-                    raise  # Not ``connection``'s: at the end of ``atomic`` Django has opened a new one.
-                logger.warning("database_connection_lost", error=str(error))
-                if opened is None or connection.connection is opened:
-                    connection.close()  # Django keeps one whose loss shows in the midst of a pipeline.
-                if xid and done and _is_committed(xid, last_recorded.get(), deadline):
-                    return done[0]
+            if _has_taken_effect(attempt, error, deadline):
+                return attempt.done[0]
         if time.monotonic() >= deadline:
             break
         time.sleep(_PAUSE_SECONDS * (0.5 + random.random()))  # noqa: S311 - spreads retries, guards nothing
     raise Busy(_BUSY)
+
+
+def _has_taken_effect(attempt: _Attempt[Any], error: Error, deadline: float) -> bool:
+    """Whether a try whose end wasn't heard was committed; False where it is to be done again.
+
+    Raises Busy, OutcomeUnknown, and the error itself where another try wouldn't help.
+    """
+    cause = error.__cause__
+    if isinstance(cause, psycopg.errors.QueryCanceled):
+        raise Busy(_BUSY) from error
+    if isinstance(cause, _KNOWN_ROLLBACKS) or isinstance(error, LockedElsewhere):
+        return False
+    if attempt.connection is not None and not attempt.connection.closed:
+        raise error  # Not ``connection``'s: at the end of ``atomic`` Django has opened a new one.
+    logger.warning("database_connection_lost", error=str(error))
+    if attempt.connection is None or connection.connection is attempt.connection:
+        connection.close()  # Django keeps one whose loss shows in the midst of a pipeline.
+    return bool(attempt.xid and attempt.done and _is_committed(attempt.xid, last_recorded.get(), deadline))
 
 
 @contextmanager

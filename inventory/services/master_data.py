@@ -3,7 +3,7 @@
 Plain rows, but with what every change of this service has: an idempotency claim and an audit entry in its transaction.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
@@ -98,13 +98,7 @@ def put_store(
         raise Invalid("A limit of holds and its window go together.", [fault])
 
     def work() -> Saved:
-        warehouses = dict(Warehouse.objects.filter(code__in=priorities).values_list("code", "id"))
-        if unknown := [code for code in priorities if code not in warehouses]:
-            faults = [
-                Fault(f"/warehouses/{list(priorities).index(code)}/warehouseId", UnknownWarehouse.code, f"no {code}")
-                for code in unknown
-            ]
-            raise UnknownWarehouse(f"There is no warehouse {unknown[0]}.", faults)
+        warehouses = _warehouse_ids(list(priorities))
         saved = _put(
             Store, {"code": code}, {"name": name, "ttl_minutes": ttl_minutes, **limits}, asker, dict(priorities)
         )
@@ -119,6 +113,20 @@ def put_store(
         return saved
 
     return claimed(claim, work)
+
+
+def _warehouse_ids(codes: Sequence[str]) -> dict[str, UUID]:
+    """The warehouses of these codes. Raises UnknownWarehouse with a fault for each that isn't there."""
+    ids = dict(Warehouse.objects.filter(code__in=codes).values_list("code", "id"))
+    faults = [
+        Fault(f"/warehouses/{place}/warehouseId", UnknownWarehouse.code, f"no {code}")
+        for place, code in enumerate(codes)
+        if code not in ids
+    ]
+    if faults:
+        unknown = next(code for code in codes if code not in ids)
+        raise UnknownWarehouse(f"There is no warehouse {unknown}.", faults)
+    return ids
 
 
 def set_level(
@@ -176,10 +184,10 @@ def _put(
 ) -> Saved:
     """Create the row or replace its fields, and record what changed."""
     now = read_clock()
-    manager: Any = model._default_manager
+    rows: Any = model._default_manager
     if hasattr(model, "updated_at"):
         fields = {**fields, "updated_at": now}
-    row, is_new = manager.select_for_update(no_key=True).get_or_create(**key, defaults=fields)
+    row, is_new = rows.select_for_update(no_key=True).get_or_create(**key, defaults=fields)
     told = {name: value for name, value in fields.items() if is_new or getattr(row, name) != value}
     if not is_new:
         for name, value in fields.items():
@@ -187,4 +195,4 @@ def _put(
         row.save(update_fields=list(fields))
     action = f"inventory_{model._meta.model_name}_{'created' if is_new else 'changed'}"
     record([Entry(asker, action, row.pk, {**told, **(more or {})})], now=now)
-    return Saved(manager.with_brakes().get(pk=row.pk), is_new)
+    return Saved(rows.with_brakes().get(pk=row.pk), is_new)
