@@ -33,7 +33,7 @@ def main() -> None:
     explained = []
     with connection.cursor() as cursor:
         for query in asked.captured_queries:
-            if query["sql"].startswith("SELECT"):
+            if query["sql"].lstrip().startswith(("SELECT", "WITH")):
                 cursor.execute(f"EXPLAIN (ANALYZE, FORMAT JSON) {query['sql']}")
                 explained.append(cursor.fetchone()[0][0])
     explained.sort(key=lambda plan: -plan["Execution Time"])

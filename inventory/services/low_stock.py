@@ -202,6 +202,48 @@ def _answer(
 
 
 @dataclass(frozen=True, slots=True)
+class LowPage:
+    """A page of low levels, the worst first, each with its ``share`` (``StockLevelQuerySet.low``), product and
+    warehouse; and how many there are of all pages."""
+
+    levels: Sequence[Any]
+    items: int
+    critical: int
+
+
+# Totals and page come from one aggregate, so that the table is read once. Workers compute parts of an aggregate, but
+# not of one that sorts: the order is made afterwards, of the low levels alone.
+_WORST: Final = """
+WITH low AS (
+    SELECT count(*) AS total, count(*) FILTER (WHERE found.is_critical) AS critical,
+        array_agg(found.share){behind} AS shares, array_agg(found.id){behind} AS ids
+    FROM ({found}) found
+), page AS (
+    SELECT unnest(shares) AS share, unnest(ids) AS id FROM low ORDER BY 1, 2 LIMIT %s
+)
+SELECT level.*, page.share, low.total, low.critical
+FROM low LEFT JOIN page ON true LEFT JOIN inventory_stocklevel level ON level.id = page.id
+ORDER BY page.share, page.id
+"""
+_BEHIND: Final = " FILTER (WHERE (found.share, found.id) > (%s::float8, %s::uuid))"
+
+
+def read_worst(found: Any, *, behind: tuple[float, UUID] | None, limit: int) -> LowPage:
+    """At most ``limit`` of ``found``, a queryset of ``low`` levels, the least of their full level first, behind the
+    (share, id) given; three queries.
+
+    Products and warehouses are read for the page alone: joined, they would be for all.
+    """
+    sql, parameters = found.values("id", "share", "is_critical").query.sql_with_params()
+    after = [*behind, *behind] if behind else []
+    statement = _WORST.format(found=sql, behind=_BEHIND if behind else "")
+    rows: list[Any] = list(
+        StockLevel.objects.raw(statement, [*after, *parameters, limit]).prefetch_related("product", "warehouse")
+    )
+    return LowPage([row for row in rows if row.pk], rows[0].total, rows[0].critical)
+
+
+@dataclass(frozen=True, slots=True)
 class Outlook:
     """What is to be known about a low level; ``suggested_order`` in units, with what is on its way left out."""
 
