@@ -15,6 +15,10 @@ class Body(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=T
     """What callers send. Unknown fields are refused, so that a typo never silently changes a hold."""
 
 
+class OptionalBody(Body, kw_only=True):
+    """What callers may leave out altogether: a request without a body says what `{}` says."""
+
+
 class Answer(msgspec.Struct, rename="camel", kw_only=True):
     """What callers get."""
 

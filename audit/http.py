@@ -1,12 +1,9 @@
-"""What every API view shares: who asks, decoding, keys, cursors, answers."""
+"""What every API view shares: who asks, decoding, keys, answers."""
 
-import base64
-import binascii
 import re
-import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cache
 from http import HTTPStatus
 from typing import Any, ClassVar, Final, Protocol, TypeVar, cast
@@ -24,9 +21,10 @@ from rest_framework.views import APIView
 
 from audit.authentication import Caller
 from audit.context import request_id_of
-from audit.contract import PageQuery
+from audit.contract import OptionalBody
 from audit.errors import Fault, Invalid, Malformed, NotFound, TooLarge
 from audit.idempotency import Claim, StoredAnswer, fingerprint
+from audit.identifiers import parse_public_id
 from audit.models import Role
 from audit.services import Asker
 
@@ -40,9 +38,6 @@ _KEY: Final = re.compile(r"[ -~]{1,255}")
 _PLACE: Final = re.compile(r" - at `(key in )?\$(.*)`$", re.DOTALL)
 _UNKNOWN_FIELD: Final = re.compile(r"unknown field `(.*?)`")
 _JSON: Final = "application/json"
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MOMENT: Final = struct.Struct("!q16s")
-_SHARE: Final = struct.Struct("!d16s")
 
 
 class AnyCaseUuid(UUIDConverter):
@@ -169,13 +164,15 @@ def caller_of(request: Request) -> Caller:
 
 
 def decode(request: Request, body: type[S]) -> S:
-    """The request's body as a struct.
+    """The request's body as a struct; an ``OptionalBody`` that wasn't sent as one of defaults, whatever its type.
 
     Raises TooLarge, UnsupportedMediaType, Malformed (not JSON), or Invalid with a pointer to the first thing that is
     wrong.
     """
     media_type = request.META.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     raw = _raw_body(request)
+    if not raw and "HTTP_TRANSFER_ENCODING" not in request.META and issubclass(body, OptionalBody):
+        return body()  # In chunks, something may have been sent that a server without a length doesn't hand on.
     if media_type != _JSON:
         raise exceptions.UnsupportedMediaType(media_type, detail=f"Send the body as {_JSON}.")
     try:
@@ -253,44 +250,6 @@ def respond(answer: msgspec.Struct, status: int = 200) -> HttpResponse:
     return HttpResponse(msgspec.json.encode(answer), status=status, content_type=_JSON)
 
 
-def cursor_of(identifier: UUID) -> str:
-    """The cursor of the page after the item with this id."""
-    return base64.urlsafe_b64encode(identifier.bytes).decode().rstrip("=")
-
-
-def cursor_of_moment(at: datetime, identifier: UUID) -> str:
-    """The cursor of the page after the item of this moment with this id."""
-    micros = (at - _EPOCH) // timedelta(microseconds=1)
-    return base64.urlsafe_b64encode(_MOMENT.pack(micros, identifier.bytes)).decode().rstrip("=")
-
-
-def after_moment(query: PageQuery) -> tuple[datetime, UUID] | None:
-    """The (moment, id) that a page starts behind. Raises Invalid for a cursor that isn't one of this service."""
-    if query.cursor is None:
-        return None
-    try:
-        micros, identifier = _MOMENT.unpack(base64.urlsafe_b64decode(query.cursor + "=="))
-        return _EPOCH + timedelta(microseconds=micros), UUID(bytes=identifier)
-    except (ValueError, OverflowError, struct.error) as error:
-        raise Invalid("This cursor is not one.", [Fault("?cursor", "invalid", "not a cursor")]) from error
-
-
-def cursor_of_share(share: float, identifier: UUID) -> str:
-    """The cursor of the page after the item with this share and id."""
-    return base64.urlsafe_b64encode(_SHARE.pack(share, identifier.bytes)).decode().rstrip("=")
-
-
-def after_share(query: PageQuery) -> tuple[float, UUID] | None:
-    """The (share, id) that a page starts behind. Raises Invalid for a cursor that isn't one of this service."""
-    if query.cursor is None:
-        return None
-    try:
-        share, identifier = _SHARE.unpack(base64.urlsafe_b64decode(query.cursor + "=="))
-        return share, UUID(bytes=identifier)
-    except (ValueError, struct.error) as error:
-        raise Invalid("This cursor is not one.", [Fault("?cursor", "invalid", "not a cursor")]) from error
-
-
 def as_utc(time: datetime | None, pointer: str) -> datetime | None:
     """A time as the database keeps it. Raises Invalid for one that UTC has no year for."""
     try:
@@ -299,11 +258,9 @@ def as_utc(time: datetime | None, pointer: str) -> datetime | None:
         raise Invalid("A time is out of its range.", [Fault(pointer, "invalid", "out of range")]) from error
 
 
-def after(query: PageQuery) -> UUID | None:
-    """The id that a page starts behind. Raises Invalid for a cursor that isn't one of this service."""
-    if query.cursor is None:
-        return None
-    try:
-        return UUID(bytes=base64.urlsafe_b64decode(query.cursor + "=="))
-    except (ValueError, binascii.Error) as error:
-        raise Invalid("This cursor is not one.", [Fault("?cursor", "invalid", "not a cursor")]) from error
+def id_in_path(prefix: str, text: str, what: str) -> UUID:
+    """The UUID of a ``<prefix>-<uuid>`` in a path. Raises NotFound for what no such thing can be called."""
+    identifier = parse_public_id(prefix, text)
+    if identifier is None:
+        raise NotFound(f"There is no such {what}.")
+    return identifier

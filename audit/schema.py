@@ -10,7 +10,7 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 
-from audit.contract import Problem
+from audit.contract import OptionalBody, Problem
 
 F = TypeVar("F", bound=Callable[..., Any])
 _TEMPLATE: Final = "#/components/schemas/{name}"
@@ -71,6 +71,11 @@ def describe(
 def components() -> dict[str, Any]:
     """The schemas of all structs that were described, by name."""
     return msgspec.json.schema_components(sorted(_structs, key=lambda s: s.__name__), ref_template=_TEMPLATE)[1]
+
+
+def optional_bodies() -> set[str]:
+    """The names of the described bodies that may be left out."""
+    return {struct.__name__ for struct in _structs if issubclass(struct, OptionalBody)}
 
 
 def _reference(answer: Any) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 import re
 from typing import Any
 
-from audit.schema import components
+from audit.schema import components, optional_bodies
+from config.problems import codes
 
 
 def only_the_current_version(endpoints: list[Any]) -> list[Any]:
@@ -12,17 +13,26 @@ def only_the_current_version(endpoints: list[Any]) -> list[Any]:
 
 
 def add_components(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
-    """Add the schemas of the bodies, say that bodies are needed, and name path parameters as the bodies name things."""
-    result["components"].setdefault("schemas", {}).update(components())
+    """Add the schemas of the bodies, say which are needed, and list the codes of refusals; name path parameters as the
+    bodies name things."""
+    schemas = result["components"].setdefault("schemas", {})
+    schemas.update(components())
+    named = ", ".join(f"`{code}`" for code in sorted(codes()))
+    schemas["Problem"]["properties"]["code"]["description"] = f"What programs go by; more may come: {named}."
     result["paths"] = {_camel(path): operations for path, operations in result["paths"].items()}
+    optional = optional_bodies()
     for operations in result["paths"].values():
         for operation in operations.values():
-            if "requestBody" in operation:
-                operation["requestBody"]["required"] = True
+            if body := operation.get("requestBody"):
+                body["required"] = _name_of(body) not in optional
             for parameter in operation.get("parameters", ()):
                 if parameter["in"] == "path":
                     parameter["name"] = _camel(parameter["name"])
     return result
+
+
+def _name_of(body: dict[str, Any]) -> str:
+    return str(body["content"]["application/json"]["schema"]["$ref"]).rpartition("/")[2]
 
 
 def _camel(text: str) -> str:

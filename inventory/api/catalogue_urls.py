@@ -2,19 +2,19 @@
 
 from django.urls import path
 
-from inventory.api import views
+from inventory.api import brake_views, catalogue_views
 
 urlpatterns = [
-    path("products", views.ProductsView.as_view()),
-    path("products/<any-case-uuid:product_id>", views.ProductView.as_view()),
-    path("products/<any-case-uuid:product_id>/freeze", views.ProductFreezeView.as_view()),
-    path("products/<any-case-uuid:product_id>/unfreeze", views.ProductUnfreezeView.as_view()),
-    path("warehouses", views.WarehousesView.as_view()),
-    path("warehouses/<str:warehouse_id>", views.WarehouseView.as_view()),
-    path("warehouses/<str:warehouse_id>/freeze", views.WarehouseFreezeView.as_view()),
-    path("warehouses/<str:warehouse_id>/unfreeze", views.WarehouseUnfreezeView.as_view()),
-    path("stores", views.StoresView.as_view()),
-    path("stores/<str:store_id>", views.StoreView.as_view()),
-    path("stores/<str:store_id>/freeze", views.StoreFreezeView.as_view()),
-    path("stores/<str:store_id>/unfreeze", views.StoreUnfreezeView.as_view()),
+    path("products", catalogue_views.ProductsView.as_view()),
+    path("products/<any-case-uuid:product_id>", catalogue_views.ProductView.as_view()),
+    path("products/<any-case-uuid:product_id>/freeze", brake_views.ProductFreezeView.as_view()),
+    path("products/<any-case-uuid:product_id>/unfreeze", brake_views.ProductUnfreezeView.as_view()),
+    path("warehouses", catalogue_views.WarehousesView.as_view()),
+    path("warehouses/<str:warehouse_id>", catalogue_views.WarehouseView.as_view()),
+    path("warehouses/<str:warehouse_id>/freeze", brake_views.WarehouseFreezeView.as_view()),
+    path("warehouses/<str:warehouse_id>/unfreeze", brake_views.WarehouseUnfreezeView.as_view()),
+    path("stores", catalogue_views.StoresView.as_view()),
+    path("stores/<str:store_id>", catalogue_views.StoreView.as_view()),
+    path("stores/<str:store_id>/freeze", brake_views.StoreFreezeView.as_view()),
+    path("stores/<str:store_id>/unfreeze", brake_views.StoreUnfreezeView.as_view()),
 ]

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from audit.contract import Answer, Body, Code, NonEmptyText, PageQuery, ShortText, Text
+from audit.contract import Answer, Body, Code, NonEmptyText, OptionalBody, PageQuery, ShortText, Text
 
 SignedQuantity = Annotated[
     int, Meta(ge=-1_000_000, le=1_000_000, description="Units; negative only for an ADJUSTMENT, never 0.")
@@ -195,7 +195,7 @@ class FreezeIn(Body, kw_only=True):
     until: EndOfFreeze | None = None
 
 
-class UnfreezeIn(Body, kw_only=True):
+class UnfreezeIn(OptionalBody, kw_only=True):
     """Allow new holds again."""
 
     reason: Text = ""

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from audit.contract import Answer, Body, Code, PageQuery, Text
+from audit.contract import Answer, Body, Code, OptionalBody, PageQuery, Text
 
 Threshold = Annotated[
     float, Meta(gt=0, le=1, description="The share of its full level at which a level is low; counts to six decimals.")
@@ -92,7 +92,7 @@ class AlertPageOut(Answer, kw_only=True):
     next: str | None
 
 
-class AcknowledgeIn(Body, kw_only=True):
+class AcknowledgeIn(OptionalBody, kw_only=True):
     """That somebody takes care of it."""
 
     note: Text = ""

@@ -3,34 +3,30 @@
 from typing import Any, ClassVar
 from uuid import UUID
 
-from django.db.models import Count, Q
 from django.http import HttpResponse
 from msgspec import UNSET
 from rest_framework.request import Request
 
 from audit.contract import Problem
-from audit.errors import NotFound
 from audit.http import (
     STOCKKEEPING,
     ApiView,
-    after,
-    after_share,
     answered,
     as_utc,
-    cursor_of,
-    cursor_of_share,
     decode,
     decode_query,
+    id_in_path,
     rendered,
     respond,
 )
 from audit.idempotency import StoredAnswer
-from audit.identifiers import ALERT, parse_public_id
+from audit.identifiers import ALERT
+from audit.paging import after_share, cursor_of_share, page_of
 from audit.schema import describe
+from inventory import planning
 from inventory.api import low_stock_contract as contract
-from inventory.api.views import require_store
+from inventory.api.views import in_places
 from inventory.models import LowStockAlert, Product, StockLevel
-from inventory.planning import PARTS
 from inventory.services import low_stock
 from inventory.services.low_stock import Outlook
 
@@ -47,39 +43,23 @@ class LowStockView(ApiView):
     def get(self, request: Request) -> HttpResponse:
         query = decode_query(request, contract.LowStockQuery)
         codes = self.asker(request).store_codes
-        found: Any = StockLevel.objects.visible_to(codes).low(round(query.threshold * PARTS))
-        if query.store_id is not None:
-            require_store(query.store_id, codes)
-            found = found.visible_to([query.store_id])
-        if query.warehouse_id is not None:
-            found = found.filter(warehouse__code=query.warehouse_id)
+        found: Any = StockLevel.objects.visible_to(codes).low(round(query.threshold * planning.PARTS))
+        found = in_places(found, query, codes)
         if query.severity is not None:
             found = found.filter(is_critical=query.severity == "CRITICAL")
-        total = found.aggregate(items=Count("pk"), critical=Count("pk", filter=Q(is_critical=True)))
-        levels, following = _worst_first(found, query)
+        low = low_stock.read_worst(found, behind=after_share(query), limit=query.limit + 1)
+        levels = low.levels[: query.limit]
         outlooks = low_stock.outlooks(levels)
+        more = len(low.levels) > query.limit
         return respond(
             contract.LowStockPageOut(
                 items=[_low(level, outlooks[level.id]) for level in levels],
-                total_items=total["items"],
-                critical_items=total["critical"],
-                low_items=total["items"] - total["critical"],
-                next=following,
+                total_items=low.items,
+                critical_items=low.critical,
+                low_items=low.items - low.critical,
+                next=cursor_of_share(levels[-1].share, levels[-1].pk) if more else None,
             )
         )
-
-
-def _worst_first(found: Any, query: contract.LowStockQuery) -> tuple[list[Any], str | None]:
-    """One page of low levels by their share of the full level, and the cursor of the next.
-
-    Products and warehouses are read for the page alone: joined, they would be for all low levels.
-    """
-    if place := after_share(query):
-        share, identifier = place
-        found = found.filter(Q(share__gt=share) | Q(share=share, pk__gt=identifier))
-    rows = list(found.prefetch_related("product", "warehouse").order_by("share", "pk")[: query.limit + 1])
-    page = rows[: query.limit]
-    return page, cursor_of_share(page[-1].share, page[-1].pk) if len(rows) > query.limit else None
 
 
 def _names(product: Product) -> dict[str, Any]:
@@ -100,7 +80,7 @@ def _low(level: Any, outlook: Outlook) -> contract.LowStockItemOut:
         percentage_remaining=outlook.percentage_remaining,
         days_of_supply=outlook.days_of_supply,
         suggested_order_quantity=outlook.suggested_order,
-        status="CRITICAL" if level.is_critical else "LOW",
+        status="CRITICAL" if planning.severity(level, level.available) is planning.Severity.CRITICAL else "LOW",
     )
 
 
@@ -119,18 +99,10 @@ class AlertsView(ApiView):
         found = LowStockAlert.objects.visible_to(codes).described()
         if query.state != "ALL":
             found = found.filter(resolved_at__isnull=query.state == "OPEN")
-        if query.store_id is not None:
-            require_store(query.store_id, codes)
-            found = found.visible_to([query.store_id])
-        if query.warehouse_id is not None:
-            found = found.filter(level__warehouse__code=query.warehouse_id)
         if query.severity is not None:
             found = found.filter(severity=query.severity)
-        if behind := after(query):
-            found = found.filter(pk__lt=behind)
-        rows = list(found.order_by("-pk")[: query.limit + 1])
-        following = cursor_of(rows[query.limit - 1].pk) if len(rows) > query.limit else None
-        return respond(contract.AlertPageOut(items=[_alert(row) for row in rows[: query.limit]], next=following))
+        alerts, following = page_of(in_places(found, query, codes, "level__"), query, newest_first=True)
+        return respond(contract.AlertPageOut(items=[_alert(row) for row in alerts], next=following))
 
 
 def _alert(alert: LowStockAlert) -> contract.AlertOut:
@@ -156,10 +128,7 @@ def _rendered(alert: LowStockAlert) -> StoredAnswer:
 
 
 def _id(alert_id: str) -> UUID:
-    identifier = parse_public_id(ALERT, alert_id)
-    if identifier is None:
-        raise NotFound("There is no such alert.")
-    return identifier
+    return id_in_path(ALERT, alert_id, "alert")
 
 
 class AcknowledgeAlertView(ApiView):

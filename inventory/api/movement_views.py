@@ -4,8 +4,9 @@ from django.http import HttpResponse
 from msgspec import UNSET
 from rest_framework.request import Request
 
-from audit.http import ApiView, after_moment, as_utc, cursor_of_moment, decode_query, respond
+from audit.http import ApiView, as_utc, decode_query, respond
 from audit.identifiers import ADJUSTMENT, MOVEMENT, public_id
+from audit.paging import after_moment, cursor_of_moment
 from audit.schema import describe
 from inventory.api import movement_contract as contract
 from inventory.services import movements

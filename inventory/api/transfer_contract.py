@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from audit.contract import Answer, Body, Code, PageQuery, Quantity, ShortText, Text
+from audit.contract import Answer, Body, Code, OptionalBody, PageQuery, Quantity, ShortText, Text
 
 ReceivedQuantity = Annotated[int, Meta(ge=0, le=1_000_000, description="Units that arrived now.")]
 Status = Literal["PENDING", "IN_TRANSIT", "PARTIALLY_RECEIVED", "RECEIVED", "CANCELLED"]
@@ -46,7 +46,7 @@ class ReceivedItemIn(Body, kw_only=True):
     variant_id: UUID | None = None
 
 
-class ReceiveIn(Body, kw_only=True):
+class ReceiveIn(OptionalBody, kw_only=True):
     """What arrived now; without items all that is left. ``close`` ends the transfer with what is then missing."""
 
     items: Annotated[list[ReceivedItemIn], Meta(min_length=1, max_length=200)] | None = None
@@ -54,7 +54,7 @@ class ReceiveIn(Body, kw_only=True):
     reason: Text = ""
 
 
-class CancelIn(Body, kw_only=True):
+class CancelIn(OptionalBody, kw_only=True):
     """Why what is in transit comes back."""
 
     reason: Text = ""

@@ -14,17 +14,17 @@ from audit.errors import NotFound
 from audit.http import (
     STOCKKEEPING,
     ApiView,
-    after,
     answered,
     as_utc,
-    cursor_of,
     decode,
     decode_query,
+    id_in_path,
     rendered,
     respond,
 )
 from audit.idempotency import Claim, StoredAnswer
-from audit.identifiers import TRANSFER, parse_public_id
+from audit.identifiers import TRANSFER
+from audit.paging import page_of
 from audit.schema import describe
 from audit.services import Asker
 from inventory.api import transfer_contract as contract
@@ -71,11 +71,7 @@ def _wanted(asker: Asker, body: contract.TransferDraftIn, claim: Claim | None) -
 
 
 def _transfer_id(text: str) -> UUID:
-    """The UUID of a ``tr-<uuid>``. Raises NotFound for what no transfer can be called."""
-    identifier = parse_public_id(TRANSFER, text)
-    if identifier is None:
-        raise NotFound("There is no such transfer.")
-    return identifier
+    return id_in_path(TRANSFER, text, "transfer")
 
 
 def _made(transferred: Transferred) -> StoredAnswer:
@@ -256,11 +252,8 @@ class TransfersView(ApiView):
         )
         if query.overdue:
             found = found.overdue()
-        if behind := after(query):
-            found = found.filter(id__lt=behind)
-        ids = list(found.order_by("-id").values_list("id", flat=True)[: query.limit + 1])
-        read = documents.read_transfers(ids[: query.limit])
+        page, following = page_of(found.only("pk"), query, newest_first=True)
+        read = documents.read_transfers([transfer.id for transfer in page])
         now = read_clock()
-        following = cursor_of(ids[query.limit - 1]) if len(ids) > query.limit else None
-        items = [_read(read[id_], now) for id_ in ids[: query.limit]]
+        items = [_read(read[transfer.id], now) for transfer in page]
         return respond(contract.TransferPageOut(items=items, next=following))

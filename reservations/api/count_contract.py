@@ -1,4 +1,4 @@
-"""The bodies of the routes of counts and incidents (api.md, "Conventions"; issue of counts)."""
+"""The bodies of the routes of counts (api.md, "Conventions")."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -7,24 +7,16 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from audit.contract import Answer, Body, Code, NonEmptyText, PageQuery, ReservationId, Text
+from audit.contract import Answer, Body, Code, OptionalBody, PageQuery, ReservationId, Text
 from inventory.api.contract import LocationOut, LocationPart, Units
 
 Scope = Literal["ALL", "ZONE", "PRODUCTS", "STALE"]
 CountStatus = Literal["OPEN", "POSTED", "CANCELLED"]
 LineStatus = Literal["UNCOUNTED", "COUNTED", "NEEDS_RECOUNT"]
-IncidentStatus = Literal["OPEN", "RESOLVED"]
 Days = Annotated[int, Meta(ge=1, le=3650, description="Days.")]
 Share = Annotated[
     Decimal,
     Meta(description="A share of what was expected, 0 to 1 with at most four decimals, as a number or a string."),
-]
-CauseId = Annotated[
-    str,
-    Meta(
-        pattern=r"^(cnt|adj)-[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}(?!\n)$",
-        description="`cnt-<uuid>` or `adj-<uuid>`",
-    ),
 ]
 
 
@@ -165,7 +157,7 @@ class CountedLinesOut(Answer, kw_only=True):
     lines: list[CountLineOut]
 
 
-class PostCountIn(Body, kw_only=True):
+class PostCountIn(OptionalBody, kw_only=True):
     """How to post. Uncounted lines refuse it, unless `skipUncounted`. Where too little is left, `breakReservations`
     give way first, in this order, as far as needed; then the newest."""
 
@@ -240,61 +232,7 @@ class CountPreviewOut(Answer, kw_only=True):
     hidden_reservations: int
 
 
-class CancelCountIn(Body, kw_only=True):
+class CancelCountIn(OptionalBody, kw_only=True):
     """Why a count is called off."""
 
     reason: Text = ""
-
-
-class IncidentsQuery(PageQuery, kw_only=True):
-    """Which incidents to list."""
-
-    status: IncidentStatus | None = None
-    warehouse_id: Code | None = None
-    product_id: UUID | None = None
-    cause_id: CauseId | None = None
-
-
-class BrokenHoldOut(Answer, kw_only=True):
-    """A hold that gave way, for whom it was, and what it held there."""
-
-    reservation_id: str
-    order_id: str | None
-    cart_id: str | None
-    customer_id: str | None
-    quantity: int
-
-
-class IncidentOut(Answer, kw_only=True):
-    """That a level had fewer units than were held on it. `hiddenUnits` were other stores', whose holds are not for this
-    client."""
-
-    incident_id: str
-    status: IncidentStatus
-    product_id: UUID
-    variant_id: UUID | UnsetType = UNSET
-    warehouse_id: str
-    missing_units: int
-    cause: Literal["COUNT", "ADJUSTMENT"]
-    cause_id: str
-    broken_reservations: list[BrokenHoldOut]
-    hidden_units: int
-    created_at: datetime
-    created_by: str
-    request_id: str
-    resolved_at: datetime | None
-    resolved_by: str
-    resolution: str
-
-
-class IncidentPageOut(Answer, kw_only=True):
-    """A page of incidents, the newest first."""
-
-    items: list[IncidentOut]
-    next: str | None
-
-
-class ResolveIncidentIn(Body, kw_only=True):
-    """How an incident was resolved."""
-
-    resolution: NonEmptyText

@@ -6,7 +6,8 @@ from django.http import HttpResponse
 from msgspec import UNSET
 from rest_framework.request import Request
 
-from audit.http import MANAGING, ApiView, after, cursor_of, decode_query, respond
+from audit.http import MANAGING, ApiView, decode_query, respond
+from audit.paging import page_of
 from audit.schema import describe
 from inventory.models import ReconciliationFinding, ReconciliationRun
 from reservations.api import reconciliation_contract as contract
@@ -26,19 +27,13 @@ class ReconciliationView(ApiView):
     )
     def get(self, request: Request) -> HttpResponse:
         query = decode_query(request, contract.ReconciliationQuery)
-        behind = after(query)
         run = ReconciliationRun.objects.filter(finished_at__isnull=False).order_by("-finished_at", "-pk").first()
-        if run is None:
-            return respond(contract.ReconciliationOut(run=None, items=[], next=None))
-        found = run.findings.select_related("level__product", "level__warehouse").order_by("pk")
-        if behind is not None:
-            found = found.filter(pk__gt=behind)
+        found = ReconciliationFinding.objects.filter(run=run).select_related("level__product", "level__warehouse")
         if query.kind is not None:
             found = found.filter(kind=query.kind)
-        page = list(found[: query.limit + 1])
-        following = cursor_of(page[query.limit - 1].pk) if len(page) > query.limit else None
-        items = [_finding(finding) for finding in page[: query.limit]]
-        return respond(contract.ReconciliationOut(run=_run(run), items=items, next=following))
+        findings, following = page_of(found, query)
+        items = [_finding(finding) for finding in findings]
+        return respond(contract.ReconciliationOut(run=_run(run) if run else None, items=items, next=following))
 
 
 def _run(run: ReconciliationRun) -> contract.ReconciliationRunOut:

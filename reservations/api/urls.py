@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from reservations.api import adjust_view, count_views, explain_views, reconciliation_views, views
+from reservations.api import adjust_view, count_views, explain_views, incident_views, reconciliation_views, views
 
 urlpatterns = [
     path("check-availability", views.CheckAvailabilityView.as_view()),
@@ -22,7 +22,7 @@ urlpatterns = [
     path("counts/<str:count_id>/preview", count_views.CountPreviewView.as_view()),
     path("counts/<str:count_id>/post", count_views.PostCountView.as_view()),
     path("counts/<str:count_id>/cancel", count_views.CancelCountView.as_view()),
-    path("incidents", count_views.IncidentsView.as_view()),
-    path("incidents/<str:incident_id>", count_views.IncidentView.as_view()),
-    path("incidents/<str:incident_id>/resolve", count_views.ResolveIncidentView.as_view()),
+    path("incidents", incident_views.IncidentsView.as_view()),
+    path("incidents/<str:incident_id>", incident_views.IncidentView.as_view()),
+    path("incidents/<str:incident_id>/resolve", incident_views.ResolveIncidentView.as_view()),
 ]

@@ -13,20 +13,10 @@ from rest_framework.request import Request
 
 from audit.contract import OpaqueId, Problem
 from audit.errors import Fault, Invalid
-from audit.http import (
-    SELLING,
-    ApiView,
-    Pending,
-    after,
-    answered,
-    cursor_of,
-    decode,
-    decode_query,
-    rendered,
-    respond,
-)
+from audit.http import SELLING, ApiView, Pending, answered, decode, decode_query, rendered, respond
 from audit.idempotency import StoredAnswer
 from audit.identifiers import RESERVATION, parse_public_id, public_id
+from audit.paging import page_of
 from audit.schema import describe
 from inventory.locking import read_clock
 from reservations import combining
@@ -413,11 +403,8 @@ class ReservationsView(ApiView):
         )
         if query.status:
             found = found.in_state(query.status)
-        if behind := after(query):
-            found = found.filter(id__lt=behind)
-        ids = list(found.order_by("-id").values_list("id", flat=True)[: query.limit + 1])
-        read = documents.read_holds(ids[: query.limit])
+        page, following = page_of(found.only("pk"), query, newest_first=True)
+        read = documents.read_holds([reservation.id for reservation in page])
         now = read_clock()
-        items = [_reservation(read[id_], now) for id_ in ids[: query.limit]]
-        following = cursor_of(ids[query.limit - 1]) if len(ids) > query.limit else None
+        items = [_reservation(read[reservation.id], now) for reservation in page]
         return respond(contract.ReservationPageOut(items=items, next=following))

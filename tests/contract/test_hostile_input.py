@@ -123,6 +123,15 @@ def raw(value: str) -> bytes:
     return value.encode()
 
 
+# Commands without a field that is needed: nothing says what {} says, and here meets what isn't there.
+OPTIONAL = {
+    f"transfer/tr-{P}/receive",
+    f"transfer/tr-{P}/cancel",
+    f"alerts/alr-{P}/acknowledge",
+    f"counts/cnt-{P}/post",
+    f"counts/cnt-{P}/cancel",
+}
+
 # What is wrong with a body as a whole, whatever the route.
 WHOLE: dict[str, tuple[bytes, int]] = {
     "nothing": (b"", 415),
@@ -155,7 +164,8 @@ WHOLE: dict[str, tuple[bytes, int]] = {
 def test_a_body_that_is_wrong_as_a_whole_is_refused(api: Api, method: str, path: str) -> None:
     for name, (body, status) in WHOLE.items():
         response = api.send(method, path, body)
-        assert (name, response.status_code) == (name, status)
+        expected = 404 if name == "nothing" and path in OPTIONAL else status
+        assert (name, response.status_code) == (name, expected)
         problem(response)
 
 
@@ -277,10 +287,8 @@ def test_only_an_adjustment_is_signed_and_none_is_zero(api: Api, kind: str, quan
     problem(api.put("adjust", {"adjustments": [{**ADJUSTMENT, "quantity": 0, "type": "ADJUSTMENT"}]}), 400, "invalid")
 
 
-@pytest.mark.parametrize("price", ["NaN", "sNaN", "Infinity", "-1", "1.001", "10000000000", "1e400", "x", "", None])
-def test_a_price_is_an_amount_of_money(api: Api, price: str | None) -> None:
-    if price is None:
-        return
+@pytest.mark.parametrize("price", ["NaN", "sNaN", "Infinity", "-1", "1.001", "10000000000", "1e400", "x", ""])
+def test_a_price_is_an_amount_of_money(api: Api, price: str) -> None:
     body = {"cartId": "c", "items": [{"productId": P, "quantity": 1, "unitPrice": price}]}
     assert pointers(api.post("reserve", body)) == ["/items/0/unitPrice"]
     costly = {"adjustments": [{**ADJUSTMENT, "costPerUnit": price}]}

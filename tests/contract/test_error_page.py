@@ -1,0 +1,45 @@
+"""The page of errors, the OpenAPI document and the one table of errors name the same codes."""
+
+import re
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from drf_spectacular.generators import SchemaGenerator
+
+from config.problems import DOMAIN_STATUS, codes
+
+PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "errors.md"
+_ROW: Final = re.compile(r"^\| (\d{3}) \| `([a-z_]+)` \| ([^|]+) \|", re.MULTILINE)
+
+
+def rows() -> list[tuple[int, str, str]]:
+    """Status, code and meaning of each row of the page."""
+    return [(int(status), code, meaning) for status, code, meaning in _ROW.findall(PAGE.read_text(encoding="utf-8"))]
+
+
+def test_page_lists_every_code_with_its_status_once_and_says_when_it_is_met() -> None:
+    assert sorted((status, code) for status, code, _ in rows()) == sorted((s, code) for code, s in codes().items())
+    assert all(len(meaning) > 10 for _, _, meaning in rows())
+
+
+def test_page_is_in_the_order_of_statuses() -> None:
+    statuses = [status for status, _, _ in rows()]
+    assert statuses == sorted(statuses)
+
+
+def test_codes_are_those_of_the_table_that_callers_meet() -> None:
+    told = {kind.code for kind in DOMAIN_STATUS} - {"frozen", "client_name_taken"}
+    assert told <= codes().keys()
+    assert {"frozen", "client_name_taken"}.isdisjoint(codes())
+
+
+@pytest.fixture(scope="module")
+def code_schema() -> dict[str, Any]:
+    document = SchemaGenerator().get_schema(public=True)
+    schema: dict[str, Any] = document["components"]["schemas"]["Problem"]["properties"]["code"]
+    return schema
+
+
+def test_openapi_document_names_every_code(code_schema: dict[str, Any]) -> None:
+    assert set(re.findall(r"`([a-z_]+)`", code_schema["description"])) == codes().keys()
