@@ -1,14 +1,15 @@
-"""A file of stock changes as people make it: CSV with a header, and what is wrong with it, line by line. Pure."""
+"""A file of stock changes as people make it, with a header, and what is wrong with it, line by line. Pure."""
 
-import csv
 import hashlib
-import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID, uuid5
 
+from django.utils.translation import gettext
+
+from audit.tables import Unreadable, csv_rows, unguarded
 from inventory.models import CODE, CODE_HINT, Movement
 
 COLUMNS: Final = ("sku", "warehouse", "quantity", "type", "reason", "reference")
@@ -58,35 +59,37 @@ class ImportFile:
 
 
 def read_file(name: str, content: bytes) -> ImportFile:
-    """Read a file: UTF-8 with or without byte-order mark, with commas or semicolons. Never raises: what isn't such a
-    file has no lines and says why."""
+    """Read a CSV file: UTF-8 with or without byte-order mark, with commas, semicolons or tabs. Never raises: what isn't
+    such a file has no lines and says why."""
+    return file_of(name, content, csv_rows(content))
+
+
+def file_of(name: str, content: bytes, rows: Iterable[tuple[int, Sequence[str]]]) -> ImportFile:
+    """The file with this content and these rows, each with its number; blank ones are left out. Never raises: what
+    makes no sense, or can't be read, says why."""
     sha256 = hashlib.sha256(content).hexdigest()
     lines: list[Line] = []
     bad: list[BadCell] = []
     try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        bad.append(BadCell(content.count(b"\n", 0, error.start) + 1, "", "is not UTF-8"))
-    else:
-        _read(text, lines, bad)
+        _take(iter((row, cells) for row, cells in rows if any(cell.strip() for cell in cells)), lines, bad)
+    except Unreadable as error:
+        bad.append(BadCell(error.row, error.column, error.detail))
     return ImportFile(uuid5(_NAMESPACE, sha256), name, sha256, tuple(lines), tuple(bad))
 
 
-def _read(text: str, lines: list[Line], bad: list[BadCell]) -> None:
-    header, _, _ = text.partition("\n")
-    delimiter = ";" if header.count(";") > header.count(",") else ","
-    rows = _rows(text, delimiter, bad)
-    columns = _columns(next(rows, (1, []))[1], bad)
+def _take(rows: Iterator[tuple[int, Sequence[str]]], lines: list[Line], bad: list[BadCell]) -> None:
+    columns = _columns(next(rows, (1, ()))[1], bad)
     if columns is None:
         return
     for number, (row, cells) in enumerate(rows, 1):
         if number > MOST_LINES:
-            bad.append(BadCell(row, "", f"a file has at most {MOST_LINES:,} lines: split it"))
+            bad.append(BadCell(row, "", gettext("a file has at most %(most)s lines: split it") % {"most": MOST_LINES}))
             return
         if len(cells) != len(columns):
-            bad.append(BadCell(row, "", f"has {len(cells)} cells, not {len(columns)}"))
+            told = gettext("has %(cells)s cells, not %(columns)s")
+            bad.append(BadCell(row, "", told % {"cells": len(cells), "columns": len(columns)}))
             continue
-        named = dict(zip(columns, (cell.strip() for cell in cells), strict=True))
+        named = dict(zip(columns, (unguarded(cell.strip()) for cell in cells), strict=True))
         found = list(_faults(named))
         if found:
             bad.extend(BadCell(row, column, detail) for column, detail in found)
@@ -104,54 +107,49 @@ def _read(text: str, lines: list[Line], bad: list[BadCell]) -> None:
             )
 
 
-def _rows(text: str, delimiter: str, bad: list[BadCell]) -> Iterator[tuple[int, list[str]]]:
-    """The records that aren't blank, each with the row that it starts on; up to the first that can't be read."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    starts = 1
-    try:
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                yield starts, cells
-            starts = reader.line_num + 1
-    except csv.Error as error:
-        bad.append(BadCell(starts, "", f"can't be read, nor what follows: {error}"))
-
-
 def _columns(header: Sequence[str], bad: list[BadCell]) -> list[str] | None:
     """The names of the columns in their order; None where they aren't those that there are."""
     names = [cell.strip().lower() for cell in header]
     if sorted(names) == sorted(COLUMNS):
         return names
-    bad.append(BadCell(1, "", f"the header is {','.join(names) or 'missing'}, not {','.join(COLUMNS)}"))
+    told = gettext("the header is %(header)s, not %(columns)s")
+    given = ",".join(names) or gettext("missing")
+    bad.append(BadCell(1, "", told % {"header": given, "columns": ",".join(COLUMNS)}))
     return None
 
 
 def _faults(cells: dict[str, str]) -> Iterator[tuple[str, str]]:
     """What is wrong with a line's cells, by column."""
     for column, longest, is_needed in (("sku", 64, True), ("reason", 500, True), ("reference", 100, False)):
-        text = cells[column]
-        if is_needed and not text:
-            yield column, "is empty"
-        elif len(text) > longest:
-            yield column, f"has more than {longest} characters"
-        elif _UNPRINTABLE.search(text):
-            yield column, "has a character that can't be printed"
+        if fault := fault_of_text(cells[column], longest, is_needed=is_needed):
+            yield column, fault
     if not CODE.fullmatch(cells["warehouse"]):
-        yield "warehouse", f"is no code: {CODE_HINT}"
+        yield "warehouse", gettext("is no code: %(hint)s") % {"hint": CODE_HINT}
     kind = cells["type"].upper()
     if kind not in TYPES:
-        yield "type", f"is none of {', '.join(TYPES)}"
+        yield "type", gettext("is none of %(types)s") % {"types": ", ".join(TYPES)}
     if fault := _fault_of_quantity(cells["quantity"], kind):
         yield "quantity", fault
 
 
+def fault_of_text(text: str, longest: int, *, is_needed: bool) -> str | None:
+    """What is wrong with a line of text, as the end of a sentence; None if nothing is."""
+    if is_needed and not text:
+        return gettext("is empty")
+    if len(text) > longest:
+        return gettext("has more than %(most)s characters") % {"most": longest}
+    if _UNPRINTABLE.search(text):
+        return gettext("has a character that can't be printed")
+    return None
+
+
 def _fault_of_quantity(text: str, kind: str) -> str | None:
     if not _WHOLE_NUMBER.fullmatch(text):
-        return "is no whole number"
+        return gettext("is no whole number")
     if int(text) == 0:
-        return "must not be 0"
+        return gettext("must not be 0")
     if abs(int(text)) > _MOST_UNITS:
-        return f"is more than {_MOST_UNITS:,}"
+        return gettext("is more than %(most)s") % {"most": _MOST_UNITS}
     if int(text) < 0 and kind in TYPES and kind != Movement.Type.ADJUSTMENT:
-        return f"is negative: a {kind} has a positive quantity"
+        return gettext("is negative: a %(type)s has a positive quantity") % {"type": kind}
     return None

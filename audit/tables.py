@@ -1,0 +1,180 @@
+"""Tables that people bring, CSV or XLSX: rows of texts, each with the number that an editor or a spreadsheet gives it.
+
+Pure. django-import-export reads both as well, but counts no blank lines, so that its numbers are not those that people
+see; takes what a formula last came to for what was typed; and unpacks a workbook of any size.
+"""
+
+import csv
+import io
+import re
+import zipfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from django.utils.translation import gettext
+from openpyxl import load_workbook
+from openpyxl.utils import get_column_letter
+
+MOST_BYTES: Final = 1024 * 1024
+MOST_ROWS: Final = 5000
+_MOST_UNPACKED_BYTES: Final = 32 * 1024 * 1024
+_MOST_COLUMNS: Final = 50
+_LAST_ROW: Final = 100_000
+_DELIMITERS: Final = ",;\t"
+_WORKBOOK: Final = b"PK\x03\x04"
+_OLD_WORKBOOK: Final = b"\xd0\xcf\x11\xe0"
+_GUARDED: Final = re.compile(r"'+[=+\-@\t\r\n]")
+_FORMULA: Final = re.compile(r"'*[=+\-@\t\r\n]")
+
+
+class Unreadable(Exception):
+    """A file is no table, or none beyond a row; ``detail`` ends a sentence that begins with the file or its row."""
+
+    def __init__(self, detail: str, row: int = 1, column: str = "") -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.row = row
+        self.column = column
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row, as wide as the header."""
+
+    number: int
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """The names of the columns, in small letters, and the rows that aren't blank."""
+
+    header: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
+def guarded(text: str) -> str:
+    """A text as a spreadsheet may have it: what it would work out as a formula gets an apostrophe in front, and so does
+    what has one there already, so that ``unguarded`` gives back each text as it was."""
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def unguarded(text: str) -> str:
+    """The text that ``guarded`` was given. What people typed with such an apostrophe loses it."""
+    return text[1:] if text[:1] == "'" and _GUARDED.match(text) else text
+
+
+def read_table(content: bytes) -> Table:
+    """Read a CSV file (UTF-8; commas, semicolons or tabs) or the open sheet of a workbook. The first row that isn't
+    blank is the header. Raises Unreadable."""
+    if content.startswith(_OLD_WORKBOOK):
+        raise Unreadable(gettext("is a workbook of an old kind, or a locked one: save it as XLSX or CSV"))
+    is_workbook = content.startswith(_WORKBOOK)
+    rows = _filled(workbook_rows(content) if is_workbook else csv_rows(content))
+    number, names = next(rows, (1, ()))
+    header = _header(number, names)
+    found: list[Row] = []
+    for number, cells in rows:
+        if len(found) == MOST_ROWS:
+            raise Unreadable(gettext("a file has at most %(most)s rows: split it") % {"most": MOST_ROWS}, number)
+        found.append(Row(number, _as_wide(number, cells, len(header), may_be_short=is_workbook)))
+    return Table(header, tuple(found))
+
+
+def _filled(rows: Iterable[tuple[int, Sequence[str]]]) -> Iterator[tuple[int, Sequence[str]]]:
+    for number, cells in rows:
+        stripped = [unguarded(cell.strip()) for cell in cells]
+        if any(stripped):
+            yield number, stripped
+
+
+def _header(number: int, names: Sequence[str]) -> tuple[str, ...]:
+    lowered = [name.lower() for name in names]
+    while lowered and not lowered[-1]:
+        lowered.pop()
+    if not lowered:
+        raise Unreadable(gettext("is empty"))
+    if "" in lowered:
+        raise Unreadable(gettext("has a column without a name"), number)
+    if twice := next((name for name in lowered if lowered.count(name) > 1), ""):
+        raise Unreadable(gettext("is there twice"), number, twice)
+    return tuple(lowered)
+
+
+def _as_wide(number: int, cells: Sequence[str], width: int, *, may_be_short: bool) -> tuple[str, ...]:
+    """A row's cells, none too few and none too many. A workbook leaves empty ones at a row's end out."""
+    if any(cells[width:]) or (len(cells) < width and not may_be_short):
+        told = gettext("has %(cells)s cells, and the header has %(columns)s")
+        raise Unreadable(told % {"cells": len(cells), "columns": width}, number)
+    return (*cells[:width], *[""] * (width - len(cells)))
+
+
+def csv_rows(content: bytes) -> Iterator[tuple[int, list[str]]]:
+    """The records of a CSV file, blank ones too, each with the row that it starts on. Raises Unreadable."""
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        row = content.count(b"\n", 0, error.start) + 1
+        raise Unreadable(gettext("is not UTF-8: save it as “CSV UTF-8”, or as XLSX"), row) from error
+    first = text.partition("\n")[0]
+    delimiter = max(_DELIMITERS, key=first.count)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    starts = 1
+    try:
+        for cells in reader:
+            yield starts, cells
+            starts = reader.line_num + 1
+    except csv.Error as error:
+        told = gettext("can't be read, nor what follows: %(why)s")
+        raise Unreadable(told % {"why": error}, starts) from error
+
+
+def workbook_rows(content: bytes) -> Iterator[tuple[int, list[str]]]:
+    """The rows of a workbook's open sheet, blank ones too. Raises Unreadable."""
+    try:
+        yield from _sheet_rows(content)
+    except Unreadable:
+        raise
+    except Exception as error:  # a broken workbook fails in as many ways as there are parts in it
+        raise Unreadable(gettext("is a workbook that can't be read: save it anew as XLSX, or as CSV")) from error
+
+
+def _sheet_rows(content: bytes) -> Iterator[tuple[int, list[str]]]:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        if sum(part.file_size for part in archive.infolist()) > _MOST_UNPACKED_BYTES:
+            raise Unreadable(gettext("is too large: split it, or save it as CSV"))
+    book = load_workbook(io.BytesIO(content), read_only=True, keep_links=False)
+    try:
+        sheet = book.active
+        sheet.reset_dimensions()  # What a file says of its size need not be so.
+        for number, cells in enumerate(sheet.iter_rows(), 1):
+            if number > _LAST_ROW:
+                raise Unreadable(gettext("a file has at most %(most)s rows: split it") % {"most": MOST_ROWS}, number)
+            if any(cell.value is not None for cell in cells[_MOST_COLUMNS:]):
+                told = gettext("a file has at most %(most)s columns")
+                raise Unreadable(told % {"most": _MOST_COLUMNS}, number)
+            yield number, [_text(cell) for cell in cells[:_MOST_COLUMNS]]
+    finally:
+        book.close()
+
+
+def _text(cell: Any) -> str:
+    """What a cell shows. Raises Unreadable for a formula, whose result nobody has typed, and for one that failed."""
+    if cell.value is None:
+        return ""
+    if cell.data_type in {"f", "e"}:
+        told = gettext("has a formula: copy the cells, and paste their values alone")
+        raise Unreadable(told, cell.row, f"{get_column_letter(cell.column)}{cell.row}")
+    return _plain(cell.value)
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="seconds")
+    return str(value)
