@@ -121,7 +121,7 @@ class QuantityLimit(DomainError):
 
 
 class VersionConflict(DomainError):
-    """The level has changed since the caller read it."""
+    """The level, or the product, has changed since the caller read it."""
 
 
 class SkuTaken(DomainError):

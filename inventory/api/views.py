@@ -21,7 +21,7 @@ from inventory.api import contract
 from inventory.api.catalogue_views import read_product
 from inventory.errors import UnknownStore
 from inventory.models import Movement, StockLevel, Store
-from inventory.services import master_data
+from inventory.services.level_settings import set_level
 from inventory.services.master_data import Saved
 
 _DAY: Final = timedelta(hours=24)
@@ -165,7 +165,7 @@ class LevelSettingsView(ApiView):
         if body.location is not UNSET:
             location = body.location or contract.LocationIn()
             changes |= {"zone": location.zone, "aisle": location.aisle, "shelf": location.shelf}
-        saved = master_data.set_level(
+        saved = set_level(
             self.asker(request),
             product_id,
             warehouse_id,

@@ -1,27 +1,30 @@
-"""Products, warehouses, stores and the settings of levels, as integrators keep them.
+"""Products, warehouses and stores, as integrators and staff keep them.
 
 Plain rows, but with what every change of this service has: an idempotency claim and an audit entry in its transaction.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from dataclasses import asdict, dataclass
+from dataclasses import fields as dataclass_fields
+from datetime import datetime
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
-from django.db.models import F
 
-from audit import idempotency
-from audit.errors import DomainError, Fault, Invalid, NotFound
+from audit import columns, idempotency
+from audit.errors import DomainError, Fault, Invalid
 from audit.idempotency import Claim, StoredAnswer
 from audit.services import Asker, Entry, record
+from audit.statements import write
 from inventory import transactions
 from inventory.catalogue import forget_catalogue
 from inventory.errors import SkuTaken, UnknownProduct, UnknownWarehouse, VersionConflict
-from inventory.locking import lock_levels, read_clock
-from inventory.models import Freezable, Product, StockLevel, Store, StoreWarehouse, Warehouse
+from inventory.locking import read_clock
+from inventory.models import Freezable, Product, Store, StoreWarehouse, Warehouse
 
 M = TypeVar("M", bound=Freezable)
+R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,8 @@ def put_product(
     """
 
     def work() -> Saved:
-        _check_parent(product_id, parent_id)
+        if problem := family_faults({product_id: parent_id}).get(product_id):
+            raise type(problem)(problem.detail, [problem.at("/parentId")])
         try:
             with transaction.atomic():
                 return _put(Product, {"id": product_id}, {**fields, "parent_id": parent_id}, asker)
@@ -55,21 +59,169 @@ def put_product(
     return claimed(claim, work)
 
 
-def _check_parent(product_id: UUID, parent_id: UUID | None) -> None:
-    if parent_id is None:
-        return
-    parent = Product.objects.filter(pk=parent_id).first()
-    problem: DomainError | None = None
-    if parent_id == product_id:
-        problem = Invalid("A product is not its own variant.")
-    elif parent is None:
-        problem = UnknownProduct(f"There is no product {parent_id}.")
-    elif parent.parent_id is not None:
-        problem = Invalid("A variant has no variants of its own.")
-    elif Product.objects.filter(parent_id=product_id).exists():
-        problem = Invalid("A product with variants can't become a variant.")
-    if problem:
-        raise type(problem)(problem.detail, [problem.at("/parentId")])
+@dataclass(frozen=True, slots=True)
+class ProductFields:
+    """All that people set of a product."""
+
+    sku: str
+    name: str
+    parent_id: UUID | None = None
+    barcode: str = ""
+    is_active: bool = True
+    listing_expires_at: datetime | None = None
+    max_units_per_customer: int | None = None
+
+
+def fields_of(product: Product) -> ProductFields:
+    """A product's fields as they are."""
+    return ProductFields(**{each.name: getattr(product, each.name) for each in dataclass_fields(ProductFields)})
+
+
+@dataclass(frozen=True, slots=True)
+class ProductChange:
+    """A product as it is to be; one of an id that there is not is new.
+
+    With ``seen``, its fields as the asker saw them, it is refused where they are others by now.
+    """
+
+    id: UUID
+    fields: ProductFields
+    seen: ProductFields | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SavedProducts:
+    """How many products were made, and how many changed."""
+
+    created: int
+    changed: int
+
+
+def put_products(
+    asker: Asker, changes: Sequence[ProductChange], *, claim: Claim | None
+) -> SavedProducts | StoredAnswer:
+    """Create many products, or replace their fields: all of them, or none. Each product stands there once.
+
+    Raises VersionConflict, UnknownProduct (a parent), Invalid (a variant of a variant, or of itself) and SkuTaken, each
+    with a fault at ``/products/<index>`` for each product, Busy and the errors of claims. Locks the products by id.
+    """
+    return claimed(claim, lambda: write_products(asker, changes))
+
+
+def write_products(asker: Asker, changes: Sequence[ProductChange]) -> SavedProducts:
+    """The inner service; requires an open transaction. A handful of statements, however many products there are."""
+    ids = [change.id for change in changes]
+    known: dict[UUID, Product] = {
+        row.pk: row for row in Product.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk")
+    }
+    _check_changes(changes, known)
+    now = read_clock()
+    new = sorted((change for change in changes if change.id not in known), key=lambda change: change.fields.sku)
+    old = [change for change in changes if change.id in known]
+    try:
+        with transaction.atomic():
+            for statement, rows in ((_INSERT_PRODUCTS, new), (_UPDATE_PRODUCTS, old)):
+                if rows:
+                    write(statement, [now, *_product_columns(rows)])
+    except IntegrityError as error:
+        if "sku" not in str(error):
+            raise
+        raise SkuTaken("Another product got one of these SKUs just now.") from error
+    record([_product_entry(asker, change, known.get(change.id)) for change in changes], now=now)
+    return SavedProducts(len(new), len(old))
+
+
+def _check_changes(changes: Sequence[ProductChange], known: Mapping[UUID, Product]) -> None:
+    """Refuse all, with all that stands against it of the first kind."""
+    stale = [
+        VersionConflict(f"The product {change.fields.sku} has changed since it was read.")
+        if change.seen and (change.id not in known or fields_of(known[change.id]) != change.seen)
+        else None
+        for change in changes
+    ]
+    _raise_any(stale)
+    family = family_faults({change.id: change.fields.parent_id for change in changes})
+    _raise_any([family.get(change.id) for change in changes])
+    wanted = {change.fields.sku: change.id for change in changes}
+    taken = dict(Product.objects.filter(sku__in=wanted).values_list("sku", "pk"))
+    _raise_any(
+        [
+            SkuTaken(f"Another product has the SKU {change.fields.sku}.")
+            if taken.get(change.fields.sku, change.id) != change.id or wanted[change.fields.sku] != change.id
+            else None
+            for change in changes
+        ]
+    )
+
+
+def _raise_any(errors: Sequence[DomainError | None]) -> None:
+    """Raise the first of them, with a fault for each of its kind."""
+    first = next((error for error in errors if error), None)
+    if first:
+        faults = [error.at(f"/products/{i}") for i, error in enumerate(errors) if error and type(error) is type(first)]
+        raise type(first)(first.detail, faults)
+
+
+def family_faults(parents: Mapping[UUID, UUID | None]) -> dict[UUID, DomainError]:
+    """What is wrong with these products' parents, by product: as things would be once all of them had these.
+
+    Two queries at most.
+    """
+    given = {parent_id for parent_id in parents.values() if parent_id}
+    if not given:
+        return {}
+    grandparents: dict[UUID, UUID | None] = dict(Product.objects.filter(pk__in=given).values_list("pk", "parent_id"))
+    grandparents.update(parents)
+    variants = [product_id for product_id, parent_id in parents.items() if parent_id]
+    others = Product.objects.filter(parent_id__in=variants).exclude(pk__in=list(parents))
+    with_variants = given | set(others.values_list("parent_id", flat=True))
+    found: dict[UUID, DomainError] = {}
+    for product_id in variants:
+        parent_id = parents[product_id]
+        if parent_id == product_id:
+            found[product_id] = Invalid("A product is not its own variant.")
+        elif parent_id not in grandparents:
+            found[product_id] = UnknownProduct(f"There is no product {parent_id}.")
+        elif grandparents[parent_id] is not None:
+            found[product_id] = Invalid("A variant has no variants of its own.")
+        elif product_id in with_variants:
+            found[product_id] = Invalid("A product with variants can't become a variant.")
+    return found
+
+
+_COLUMNS: Final = "sku, name, parent_id, barcode, is_active, listing_expires_at, max_units_per_customer"
+_GIVEN: Final = f"""
+unnest(%s::uuid[], %s::text[], %s::text[], %s::uuid[], %s::text[], %s::bool[], %s::timestamptz[], %s::int[])
+AS t (id, {_COLUMNS})
+"""
+_INSERT_PRODUCTS: Final = f"INSERT INTO inventory_product (updated_at, id, {_COLUMNS}) SELECT %s, t.* FROM {_GIVEN}"  # noqa: S608 - constants only
+_UPDATE_PRODUCTS: Final = f"""
+UPDATE inventory_product AS product SET updated_at = %s, sku = t.sku, name = t.name, parent_id = t.parent_id,
+    barcode = t.barcode, is_active = t.is_active, listing_expires_at = t.listing_expires_at,
+    max_units_per_customer = t.max_units_per_customer
+FROM {_GIVEN} WHERE product.id = t.id
+"""  # noqa: S608 - constants only
+
+
+def _product_columns(changes: Sequence[ProductChange]) -> list[bytes]:
+    rows = [change.fields for change in changes]
+    return [
+        columns.uuids(change.id for change in changes),
+        columns.texts(row.sku for row in rows),
+        columns.texts(row.name for row in rows),
+        columns.uuids(row.parent_id for row in rows),
+        columns.texts(row.barcode for row in rows),
+        columns.bools(row.is_active for row in rows),
+        columns.times(row.listing_expires_at for row in rows),
+        columns.optional_ints(row.max_units_per_customer for row in rows),
+    ]
+
+
+def _product_entry(asker: Asker, change: ProductChange, before: Product | None) -> Entry:
+    """As of one product alone: what is new of it."""
+    after = asdict(change.fields)
+    told = {name: value for name, value in after.items() if before is None or getattr(before, name) != value}
+    return Entry(asker, f"inventory_product_{'changed' if before else 'created'}", change.id, told)
 
 
 def put_warehouse(asker: Asker, code: str, *, claim: Claim | None, **fields: Any) -> Saved | StoredAnswer:
@@ -129,45 +281,13 @@ def _warehouse_ids(codes: Sequence[str]) -> dict[str, UUID]:
     return ids
 
 
-def set_level(
-    asker: Asker,
-    product_id: UUID,
-    warehouse_code: str,
-    *,
-    changes: Mapping[str, Any],
-    expected_version: int | None,
-    claim: Claim | None,
-) -> Saved | StoredAnswer:
-    """Change settings of a stock level; ``changes`` are fields of the model other than counters. Bumps ``version``.
-
-    Raises NotFound, VersionConflict, Busy and the errors of claims. Locks the level.
-    """
-
-    def work() -> Saved:
-        seen = StockLevel.objects.visible_to(asker.store_codes)
-        level = seen.filter(product_id=product_id, warehouse__code=warehouse_code).first()
-        if level is None:
-            raise NotFound(f"There is no stock level of {product_id} in {warehouse_code}.")
-        version = lock_levels([level.id]).by_id[level.id].version
-        if expected_version not in (None, version):
-            raise VersionConflict(f"The level has version {version}, not {expected_version}.")
-        level.refresh_from_db()
-        before = {name: getattr(level, name) for name in changes}
-        StockLevel.objects.filter(pk=level.pk).update(**changes, version=F("version") + 1, updated_at=read_clock())
-        told = {name: [before[name], value] for name, value in changes.items()}
-        record([Entry(asker, "inventory_level_changed", level.id, told)], now=read_clock())
-        return Saved(StockLevel.objects.with_incoming().select_related("warehouse").get(pk=level.pk), is_new=False)
-
-    return claimed(claim, work)
-
-
-def claimed(claim: Claim | None, work: Callable[[], Saved]) -> Saved | StoredAnswer:
+def claimed(claim: Claim | None, work: Callable[[], R]) -> R | StoredAnswer:
     """Do ``work`` in a transaction of its own, unless the claim has an answer already, and forget the catalogue.
 
     Raises what ``work`` raises, Busy and the errors of claims.
     """
 
-    def once() -> Saved | StoredAnswer:
+    def once() -> R | StoredAnswer:
         if answer := idempotency.claim_one(claim):
             return answer
         saved = work()
