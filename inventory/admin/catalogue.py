@@ -4,7 +4,7 @@ Every Save is the service that the API calls, ``services/master_data.py``. What 
 never typed.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC
 from typing import Any, Final, cast
 
@@ -29,6 +29,9 @@ from audit.console import (
     warehouse_codes_of,
     wordings,
 )
+from audit.exports import ExportedAdmin, Row
+from audit.importing import ImportedAdmin
+from inventory.admin import product_files
 from inventory.admin.brakes import FreezableAdmin
 from inventory.admin.printing import MOST, labels_of_places, labels_of_products, print_page
 from inventory.models import Product, StockLevel, Store, StoreWarehouse, Warehouse
@@ -70,8 +73,14 @@ class VariantInline(ReadOnlyInline):
 
 
 @admin.register(Product)
-class ProductAdmin(FreezableAdmin):
+class ProductAdmin(ImportedAdmin, ExportedAdmin, FreezableAdmin):  # type: ignore[misc]
     """Products and their variants."""
+
+    import_pages = {"products": product_files.ProductImport}
+    export_permission = "inventory.export_stock"
+    export_name = product_files.ProductImport.file_name
+    export_formats = ("csv", "xlsx")
+    export_header = tuple(column.name for column in product_files.COLUMNS)
 
     id_fields = ("pk", "parent_id")
     list_display = ("sku", "name", "parent_sku", "barcode", "state", "listing_expires_at", "updated_at")
@@ -79,7 +88,7 @@ class ProductAdmin(FreezableAdmin):
     list_select_related = ("parent",)
     search_fields = ("sku", "name", "barcode__exact")
     search_help_text = _("A part of SKU or name, a whole barcode, or an id")
-    empty_hint = _("No product yet. Add the first one: its SKU and barcode are what is scanned.")
+    empty_hint = _("No product yet. Add the first one, or import a file of them: SKU and barcode are what is scanned.")
     ordering = ("sku",)
     autocomplete_fields = ("parent",)
     readonly_fields = ("id", "created_at", "updated_at", "frozen")
@@ -144,6 +153,10 @@ class ProductAdmin(FreezableAdmin):
         """A variant has no variants, and who may not add a product adds none."""
         may_add = row.parent_id is None and self.has_add_permission(request)
         return super().pointless_actions(request, row) | (set() if may_add else {"add_variant"})
+
+    def export_rows(self, request: HttpRequest, rows: QuerySet[Any]) -> Iterable[Row]:
+        """The products, as they are imported."""
+        return product_files.exported_products(rows)
 
     @staff_action(_("Add a variant"), url_path="add-variant", icon="add", permission="inventory.add_product")
     def add_variant(self, request: HttpRequest, object_id: str) -> HttpResponse:

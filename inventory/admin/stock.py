@@ -4,6 +4,7 @@ The list and its actions. The page of a level explains what holds stand against 
 (``reservations/admin/stock.py``). Counters are changed by services alone.
 """
 
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, ClassVar, Final
 from urllib.parse import urlencode
@@ -21,7 +22,12 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from audit.console import ReadOnlyAdmin, WarehouseFilter, public_uuid, staff_action, warehouse_codes_of
+from audit.exports import ExportedAdmin, Row
+from audit.importing import ImportedAdmin
 from inventory import planning
+from inventory.admin import level_files
+from inventory.admin.adjustment_files import AdjustmentImport
+from inventory.admin.level_dialogs import SettingsDialog
 from inventory.admin.stock_dialogs import (
     MOST_ROWS,
     AdjustDialog,
@@ -158,7 +164,7 @@ def _totals(found: Any) -> list[tuple[Any, str]]:
     return [(name, number_format(number, force_grouping=True)) for name, number in figures]
 
 
-class StockLevelAdmin(ReadOnlyAdmin):
+class StockLevelAdmin(ImportedAdmin, ExportedAdmin, ReadOnlyAdmin):
     """One product in one warehouse."""
 
     warehouse_paths = ("warehouse__code",)
@@ -180,7 +186,7 @@ class StockLevelAdmin(ReadOnlyAdmin):
     ordering = ("product__sku", "warehouse__code")
     list_disable_select_all = True
     list_after_template = "console/stock/totals.html"
-    empty_hint = _("Nothing is kept here yet. Receive a delivery: what is scanned there is in stock afterwards.")
+    empty_hint = _("Nothing is kept here yet. Receive a delivery, or import what there is: it is in stock afterwards.")
     fieldsets = (
         (
             _("Settings and place"),
@@ -195,8 +201,15 @@ class StockLevelAdmin(ReadOnlyAdmin):
             },
         ),
     )
-    actions = ("receive_chosen", "transfer_chosen")
-    actions_row = actions_detail = ("receive", "adjust", "ship", "transfer", "count")
+    actions = ("receive_chosen", "transfer_chosen", "set_chosen")
+    actions_row = ("receive", "adjust", "ship", "transfer", "count")
+    actions_detail = (*actions_row, "settings")
+    import_pages = {"settings": level_files.LevelImport, "changes": AdjustmentImport}
+    export_permission = "inventory.export_stock"
+    export_label = _("Export settings, %(kind)s")
+    export_name = level_files.LevelImport.file_name
+    export_formats = ("csv", "xlsx")
+    export_header = tuple(column.name for column in level_files.COLUMNS)
 
     class Media:
         css: ClassVar = {"all": ["console/stock.css"]}
@@ -302,6 +315,15 @@ class StockLevelAdmin(ReadOnlyAdmin):
         """What somebody counted."""
         return CountDialog(self, request, object_id).answer()
 
+    @staff_action(
+        _("Settings"), url_path="settings", permission="inventory.change_stocklevel", icon="settings", is_dialog=True
+    )
+    def settings(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """When it is low, what is kept back, where it lies: as for chosen rows, for this one."""
+        page = reverse("admin:inventory_stocklevel_change", args=[object_id])
+        asked = {"level": object_id, "next": request.GET.get("next") or page}
+        return redirect(f"{reverse('admin:inventory_stocklevel_set_rows')}?{urlencode(asked)}")
+
     # ---------------------------------------------------------------------------------------- actions on chosen rows
 
     def get_urls(self) -> list[URLPattern]:
@@ -309,6 +331,7 @@ class StockLevelAdmin(ReadOnlyAdmin):
         own = [
             path("receive-rows/", site.admin_view(self.receive_rows), name="inventory_stocklevel_receive_rows"),
             path("transfer-rows/", site.admin_view(self.transfer_rows), name="inventory_stocklevel_transfer_rows"),
+            path("set-rows/", site.admin_view(self.set_rows), name="inventory_stocklevel_set_rows"),
         ]
         return [*own, *super().get_urls()]
 
@@ -319,6 +342,10 @@ class StockLevelAdmin(ReadOnlyAdmin):
     def transfer_rows(self, request: HttpRequest) -> HttpResponse:
         """Units of several products for another warehouse."""
         return TransferRowsDialog(self, request).answer()
+
+    def set_rows(self, request: HttpRequest) -> HttpResponse:
+        """Settings of several levels."""
+        return SettingsDialog(self, request).answer()
 
     @admin.action(description=_("Receive the chosen rows"), permissions=["receive"])
     def receive_chosen(self, request: HttpRequest, queryset: QuerySet[StockLevel]) -> HttpResponse | None:
@@ -332,6 +359,11 @@ class StockLevelAdmin(ReadOnlyAdmin):
             messages.warning(request, _("Choose rows of one warehouse: a transfer has one start and one end."))
             return None
         return self._with_chosen(request, queryset, "transfer_rows")
+
+    @admin.action(description=_("Set the chosen rows"), permissions=["settings"])
+    def set_chosen(self, request: HttpRequest, queryset: QuerySet[StockLevel]) -> HttpResponse | None:
+        """Ask for the settings that all of them get."""
+        return self._with_chosen(request, queryset, "set_rows")
 
     def _with_chosen(self, request: HttpRequest, queryset: QuerySet[StockLevel], name: str) -> HttpResponse | None:
         ids = list(queryset.values_list("pk", flat=True)[: MOST_ROWS + 1])
@@ -348,3 +380,11 @@ class StockLevelAdmin(ReadOnlyAdmin):
     def has_transfer_permission(self, request: HttpRequest) -> bool:
         """Whether the user sends stock to other warehouses."""
         return request.user.has_perm("inventory.transfer_stock")
+
+    def has_settings_permission(self, request: HttpRequest) -> bool:
+        """Whether the user changes the settings of levels."""
+        return request.user.has_perm("inventory.change_stocklevel")
+
+    def export_rows(self, request: HttpRequest, rows: QuerySet[Any]) -> Iterable[Row]:
+        """The settings, as they are imported."""
+        return level_files.exported_levels(rows)

@@ -336,14 +336,11 @@ class MoveRowsForm(RowsForm):
     needs_reason = False
 
 
-class RowsDialog(Dialog[R]):
-    """One action on chosen rows, with a quantity for each: all of them, or nothing and a word at the row.
+class ChosenDialog(Dialog[R]):
+    """One action on chosen rows together.
 
     The rows come as ``level`` of the address or the form. What is not in the user's reach is not there.
     """
-
-    kind: ClassVar[str]
-    template = "console/stock/rows.html"
 
     def __init__(self, model_admin: "ModelAdmin[Any]", request: HttpRequest) -> None:
         super().__init__(model_admin, request)
@@ -358,6 +355,13 @@ class RowsDialog(Dialog[R]):
         if not levels:
             raise Http404
         return levels
+
+
+class RowsDialog(ChosenDialog[R]):
+    """One action on chosen rows, with a quantity for each: all of them, or nothing and a word at the row."""
+
+    kind: ClassVar[str]
+    template = "console/stock/rows.html"
 
     def make_form(self, **arguments: Any) -> DialogForm:
         form = super().make_form(**arguments)

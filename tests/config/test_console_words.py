@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db.models.functions import Now
 from django.test import Client
 from django.urls import reverse
@@ -146,9 +147,32 @@ def test_words_of_forms_are_for_translators(browser: Client, model: Any) -> None
     assert unbracketed(page.content.decode()) == []
 
 
-@pytest.mark.parametrize("name", ["movement_receive_delivery", "transfer_new_transfer", "stockcount_open_count"])
+FLOWS = [
+    "movement_receive_delivery",
+    "transfer_new_transfer",
+    "stockcount_open_count",
+    "stocklevel_import_settings",
+    "stocklevel_import_changes",
+    "product_import_products",
+]
+
+
+@pytest.mark.parametrize("name", FLOWS)
 def test_words_of_flows_are_for_translators(browser: Client, name: str) -> None:
     assert unbracketed(browser.get(reverse(f"admin:inventory_{name}")).content.decode()) == []
+
+
+@pytest.mark.parametrize("reorder_point", ["5", "x", ""])
+def test_words_of_previews_and_of_settings_are_for_translators(browser: Client, reorder_point: str) -> None:
+    level = make_level(10)
+    Product.objects.update(name="0")
+    rows = f"sku,warehouse,reorder_point\n{level.product.sku},wh-001,{reorder_point}"
+    file = SimpleUploadedFile("file.csv", rows.encode())
+    looked = browser.post(reverse("admin:inventory_stocklevel_import_settings"), {"do": "look", "file": file})
+    assert looked.context["dialog"].step == {"5": "preview", "x": "faults", "": "nothing"}[reorder_point]
+    assert unbracketed(looked.content.decode()) == []
+    page = browser.get(reverse("admin:inventory_stocklevel_set_rows"), {"level": str(level.pk)})
+    assert unbracketed(page.content.decode()) == []
 
 
 def test_words_of_the_walk_and_the_end_of_a_count_are_for_translators(browser: Client) -> None:
