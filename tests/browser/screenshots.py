@@ -158,6 +158,19 @@ def _type(label: str, words: str) -> Steps:
     return lambda page: page.get_by_label(label).first.fill(words)
 
 
+def _file(*lines: str) -> Steps:
+    """A file of these lines, chosen and looked over."""
+
+    def choose(page: Page) -> None:
+        content = "\n".join(lines).encode()
+        file: Any = {"name": "file.csv", "mimeType": "text/csv", "buffer": content}
+        page.locator("input[type=file]").set_input_files(file)
+        _named(page, "Look it over").click()
+        settle(page)
+
+    return choose
+
+
 def _scan(*codes: str) -> Steps:
     """As a wedge scanner does: types quickly, and presses Enter."""
 
@@ -211,6 +224,12 @@ _TRANSFER: Final = _then(
 )
 _TEXTILES: Final = _then(
     _press("Open a count"), _choose("Warehouse", "wh-001"), _choose("What", "ZONE"), _type("Zone", "D")
+)
+_SETTINGS: Final = _file(
+    "sku,warehouse,reorder_point,safety_stock,most_to_keep",
+    "MUG-TI,wh-001,12,3,60",
+    "SPORK,wh-001,70,10,300",
+    "BEANIE,wh-001,15,3,60",
 )
 
 SHOTS: Final = (
@@ -352,6 +371,8 @@ SHOTS: Final = (
         _then(_open("wh-001"), _press("Print labels of places"), _choose("Size", "70x37"), _press("Show")),
         size=(WIDE, 520),
     ),
+    Shot("import", "manager", "Stock", _press("Import settings"), size=(WIDE, 900)),
+    Shot("import-preview", "manager", "Stock", _then(_press("Import settings"), _SETTINGS)),
     Shot("token", "administrator", "API clients", _then(_open("demo-checkout"), _dialog("Issue a token"))),
     Shot("person", "administrator", "People", _open("demo-warehouse"), size=(WIDE, 820)),
 )
