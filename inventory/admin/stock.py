@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from django.contrib import admin, messages
 from django.db.models import F, Q, QuerySet, Sum, Value
 from django.db.models.functions import Now
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils.formats import number_format
@@ -320,6 +320,8 @@ class StockLevelAdmin(ImportedAdmin, ExportedAdmin, ReadOnlyAdmin):
     )
     def settings(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """When it is low, what is kept back, where it lies: as for chosen rows, for this one."""
+        if self.get_object(request, object_id) is None:
+            raise Http404
         page = reverse("admin:inventory_stocklevel_change", args=[object_id])
         asked = {"level": object_id, "next": request.GET.get("next") or page}
         return redirect(f"{reverse('admin:inventory_stocklevel_set_rows')}?{urlencode(asked)}")
