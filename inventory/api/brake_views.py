@@ -1,13 +1,13 @@
 """The routes of brakes: freeze a product, a warehouse or a store, and lift that."""
 
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from audit.contract import Problem
+from audit.contract import Answer, Body, Problem
 from audit.http import MANAGING, ApiView, answered, as_utc, decode
 from audit.idempotency import StoredAnswer
 from audit.schema import describe
@@ -16,6 +16,8 @@ from inventory.api.catalogue_views import product_saved, store_saved, warehouse_
 from inventory.services import brakes
 from inventory.services.brakes import Subject
 from inventory.services.master_data import Saved
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class BrakeView(ApiView):
@@ -37,16 +39,20 @@ class BrakeView(ApiView):
         return answered(brakes.unfreeze(self.asker(request), subject, reason=body.reason, claim=claim), render)
 
 
+def _command(verb: str, noun: str, body: type[Body], answer: type[Answer]) -> Callable[[F], F]:
+    return describe(
+        f"{verb}{noun.title()}",
+        f"{verb.title()} a {noun}",
+        body=body,
+        answers={200: answer, 404: Problem},
+        idempotent=True,
+    )
+
+
 class ProductFreezeView(BrakeView):
     """Stops new holds of a product."""
 
-    @describe(
-        "freezeProduct",
-        "Freeze a product",
-        body=contract.FreezeIn,
-        answers={200: contract.ProductOut, 404: Problem},
-        idempotent=True,
-    )
+    @_command("freeze", "product", contract.FreezeIn, contract.ProductOut)
     def post(self, request: Request, product_id: UUID) -> HttpResponse:
         return self._freeze(request, brakes.product(product_id), product_saved)
 
@@ -54,13 +60,7 @@ class ProductFreezeView(BrakeView):
 class ProductUnfreezeView(BrakeView):
     """Allows new holds of a product again."""
 
-    @describe(
-        "unfreezeProduct",
-        "Unfreeze a product",
-        body=contract.UnfreezeIn,
-        answers={200: contract.ProductOut, 404: Problem},
-        idempotent=True,
-    )
+    @_command("unfreeze", "product", contract.UnfreezeIn, contract.ProductOut)
     def post(self, request: Request, product_id: UUID) -> HttpResponse:
         return self._unfreeze(request, brakes.product(product_id), product_saved)
 
@@ -68,13 +68,7 @@ class ProductUnfreezeView(BrakeView):
 class WarehouseFreezeView(BrakeView):
     """Stops new holds of a warehouse."""
 
-    @describe(
-        "freezeWarehouse",
-        "Freeze a warehouse",
-        body=contract.FreezeIn,
-        answers={200: contract.WarehouseOut, 404: Problem},
-        idempotent=True,
-    )
+    @_command("freeze", "warehouse", contract.FreezeIn, contract.WarehouseOut)
     def post(self, request: Request, warehouse_id: str) -> HttpResponse:
         return self._freeze(request, brakes.warehouse(warehouse_id), warehouse_saved)
 
@@ -82,13 +76,7 @@ class WarehouseFreezeView(BrakeView):
 class WarehouseUnfreezeView(BrakeView):
     """Allows new holds of a warehouse again."""
 
-    @describe(
-        "unfreezeWarehouse",
-        "Unfreeze a warehouse",
-        body=contract.UnfreezeIn,
-        answers={200: contract.WarehouseOut, 404: Problem},
-        idempotent=True,
-    )
+    @_command("unfreeze", "warehouse", contract.UnfreezeIn, contract.WarehouseOut)
     def post(self, request: Request, warehouse_id: str) -> HttpResponse:
         return self._unfreeze(request, brakes.warehouse(warehouse_id), warehouse_saved)
 
@@ -96,13 +84,7 @@ class WarehouseUnfreezeView(BrakeView):
 class StoreFreezeView(BrakeView):
     """Stops new holds of a store."""
 
-    @describe(
-        "freezeStore",
-        "Freeze a store",
-        body=contract.FreezeIn,
-        answers={200: contract.StoreOut, 404: Problem},
-        idempotent=True,
-    )
+    @_command("freeze", "store", contract.FreezeIn, contract.StoreOut)
     def post(self, request: Request, store_id: str) -> HttpResponse:
         return self._freeze(request, brakes.store(store_id), store_saved)
 
@@ -110,12 +92,6 @@ class StoreFreezeView(BrakeView):
 class StoreUnfreezeView(BrakeView):
     """Allows new holds of a store again."""
 
-    @describe(
-        "unfreezeStore",
-        "Unfreeze a store",
-        body=contract.UnfreezeIn,
-        answers={200: contract.StoreOut, 404: Problem},
-        idempotent=True,
-    )
+    @_command("unfreeze", "store", contract.UnfreezeIn, contract.StoreOut)
     def post(self, request: Request, store_id: str) -> HttpResponse:
         return self._unfreeze(request, brakes.store(store_id), store_saved)
