@@ -1,18 +1,20 @@
 """Sweepers: they share the work, wait for nobody, and do no harm."""
 
 import threading
+from functools import partial
 from typing import Any
 
 import psycopg
 import pytest
 from django.db.backends.signals import connection_created
 
+from inventory.services.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
 from reservations.models import Reservation
 from reservations.services.expiry import expire_due_holds
 from reservations.services.holds import place_holds
 from tests.books import assert_books_balance
 from tests.concurrency.threads import await_true, stranger, together
-from tests.factories import counters, hold, hold_request, make_due, make_level
+from tests.factories import ASKER, counters, hold, hold_request, make_due, make_level, told
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
 
@@ -53,6 +55,20 @@ def test_second_connection_helps_with_a_backlog_and_is_closed() -> None:
         await_true(lambda: connections_of(watcher) == before, "the second connection to close")
     assert counters(level) == (1000, 0)
     assert counters(other) == (1000, 0)
+    assert_books_balance()
+
+
+def test_a_shipment_and_a_sweep_of_the_same_dead_hold_both_succeed() -> None:
+    for _ in range(8):
+        level = make_level(10)
+        make_due(hold((level, 4)).id)
+        line = Adjustment(level.product_id, None, "wh-001", 9, "SHIPMENT", "test")
+        shipped, _ = together(
+            partial(apply_adjustments, AdjustRequest(ASKER, (line,))), partial(expire_due_holds, batch_size=10)
+        )
+        assert isinstance(shipped, Adjusted), shipped
+        assert counters(level) == (1, 0)
+    assert len(told("InventoryReleasedEvent")) == 8
     assert_books_balance()
 
 
