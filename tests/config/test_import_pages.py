@@ -19,8 +19,10 @@ from audit import importing, tables
 from audit.models import AuditEntry
 from inventory.models import Movement, Product, StockLevel
 from inventory.services.import_files import COLUMNS as CHANGES
+from inventory.services.imports import lock_of
 from tests.audit.test_tables import workbook_of
 from tests.books import assert_books_balance
+from tests.concurrency.threads import stranger
 from tests.factories import counters, hold, make_level, make_product, make_variant, make_warehouse, recorded
 from tests.staff import browser_of, make_staff
 
@@ -336,6 +338,20 @@ def test_stock_that_is_held_meanwhile_stops_all_of_the_file(manager: Client) -> 
     answer = confirm(manager, looked, BOOKINGS)
     assert faults(answer) == [(3, "quantity")]
     assert (counters(level), counters(other)) == ((10, 8), (10, 0))
+
+
+def test_file_that_somebody_else_is_importing_is_kept_to_be_tried_again(manager: Client) -> None:
+    level = make_level(10)
+    looked = look(manager, BOOKINGS, LINES, f"{level.product.sku},wh-001,5,RECEIPT,x,")
+    with stranger() as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [lock_of(looked.context["dialog"].reading.plan.id)])
+        answer = confirm(manager, looked, BOOKINGS)
+    assert (answer.status_code, answer.context["dialog"].step) == (422, "again")
+    assert "This is being done already." in answer.content.decode()
+    assert counters(level) == (10, 0)
+    again = manager.post(BOOKINGS, {"do": "import", "plan": answer.context["dialog"].sealed}, follow=True)
+    assert "1 row booked." in again.content.decode()
+    assert counters(level) == (15, 0)
 
 
 def test_clerk_books_only_what_dialogs_allow_and_where(manager: Client) -> None:
