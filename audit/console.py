@@ -194,6 +194,9 @@ class ReadOnlyInline(ReadOnly, Reach, TabularInline):  # type: ignore[misc]
 
     extra = 0
     hide_title = True
+    template_before = "console/lists/inline.html"
+    empty_hint: ClassVar[Any] = _("Nothing is here yet.")
+    """What stands there where no row does."""
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """All of them: an inline would look for a form's field behind each otherwise."""

@@ -54,6 +54,7 @@ class LevelInline(ReadOnlyInline):
     model = StockLevel
     warehouse_paths = ("warehouse__code",)
     verbose_name_plural = _("Stock")
+    empty_hint = _("There is no stock of it anywhere. What is received of it shows up here.")
     fields = ("warehouse", "on_hand", "reserved", "available", "reorder_point", "min_stock_level", "last_movement_at")
     show_change_link = True
 
@@ -67,6 +68,7 @@ class VariantInline(ReadOnlyInline):
     model = Product
     fk_name = "parent"
     verbose_name_plural = _("Variants")
+    empty_hint = _("It has no variants.")
     fields = ("sku", "name", "barcode", "is_active", "listing_expires_at")
     ordering = ("sku",)
     show_change_link = True
@@ -276,7 +278,7 @@ class WarehouseAdmin(FreezableAdmin):
         (_("Address"), {"fields": ("street", ("postal_code", "city"), "country")}),
         (_("Contact"), {"fields": ("contact_name", ("contact_email", "contact_phone"))}),
         (_("Capabilities"), {"fields": ("can",)}),
-        (_("Brake"), {"fields": ("frozen",)}),
+        (_("Freeze"), {"fields": ("frozen",)}),
     )
 
     @staff_action(_("Print labels of places"), url_path="labels", icon="print", permission="inventory.view_warehouse")
@@ -385,7 +387,7 @@ class StoreAdmin(FreezableAdmin):
     fieldsets = (
         (None, {"fields": (("code", "name"), ("ttl_minutes", "is_default"))}),
         (_("Limits against hoarding"), {"fields": _LIMITS}),
-        (_("Brake"), {"fields": ("frozen",)}),
+        (_("Freeze"), {"fields": ("frozen",)}),
     )
     inlines = (SourceInline,)
 

@@ -28,6 +28,7 @@ class TokenInline(ReadOnlyInline):
 
     model = ApiToken
     verbose_name_plural = _("Tokens")
+    empty_hint = _("It has no token yet. The program needs one to call the API.")
     fields = ("prefix", "created_at", "expires_at", "last_used_at", "revoked_at")
     ordering = ("-id",)
     show_change_link = True

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
-from django.db.models import F, Q, QuerySet, Sum, Value
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Sum, Value
 from django.db.models.functions import Now
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -230,7 +230,9 @@ class StockLevelAdmin(ImportedAdmin, ExportedAdmin, ReadOnlyAdmin):
             return super().get_search_results(request, queryset, search_term)
         ids = Product.objects.scanned(term)
         if not ids:
-            ids = list(Product.objects.meant(term).order_by("sku").values_list("pk", flat=True)[: _MOST_PRODUCTS + 1])
+            is_here = Exists(queryset.order_by().filter(product=OuterRef("pk")))
+            fits = Product.objects.meant(term).filter(is_here).order_by("sku")
+            ids = list(fits.values_list("pk", flat=True)[: _MOST_PRODUCTS + 1])
         if len(ids) > _MOST_PRODUCTS:
             words = _("More than %(most)s products fit. Here are the first ones: type more to narrow it down.")
             messages.info(request, words % {"most": number_format(_MOST_PRODUCTS, force_grouping=True)})

@@ -78,6 +78,13 @@ def test_only_what_a_user_may_do_is_offered_on_a_product() -> None:
     assert offered(limited, parent) == offered(browser_of(make_staff("viewer")), parent) == {"label"}
 
 
+def test_product_without_stock_says_how_stock_comes(manager: Client) -> None:
+    bare, kept = make_product(), make_level(3).product
+    hint = "There is no stock of it anywhere."
+    assert hint in manager.get(address(Product, "change", bare.pk)).content.decode()
+    assert hint not in manager.get(address(Product, "change", kept.pk)).content.decode()
+
+
 def test_end_of_a_freeze_is_told_as_times_are_everywhere(manager: Client) -> None:
     manager.cookies["console_zone"] = "Asia/Tokyo"
     product = make_product()

@@ -215,6 +215,10 @@ def test_search_that_fits_too_many_products_says_so(clerk: Client, monkeypatch: 
     shown = clerk.get(LIST, {"q": "lamp"})
     assert "More than 2 products fit." in shown.content.decode()
     assert {row.product_id for row in shown.context["cl"].result_list} == {first.product_id, second.product_id}
+    for number in range(3):
+        make_product(sku=f"BULB-{number}", name="Lamp bulb, never received")
+    assert len(found(clerk, q="lamp")) == 3
+    assert found(clerk, q="lamp", warehouse__id__exact=str(first.warehouse_id)) == {first.pk, second.pk}
 
 
 def test_units_of_all_rows_that_are_left_are_added_up(clerk: Client, monkeypatch: pytest.MonkeyPatch) -> None:
