@@ -755,7 +755,7 @@ class ReconciliationFinding(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.subject_id}"
+        return str(self.get_kind_display())
 
 
 class ArchivedFile(models.Model):

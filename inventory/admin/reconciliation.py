@@ -7,8 +7,10 @@ from django.contrib import admin
 from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.formats import date_format
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
@@ -83,16 +85,15 @@ class FindingAdmin(ReadOnlyAdmin):
         "level_link",
         ("expected", "actual", "difference"),
         "detail",
-        "outcome",
         ("repaired_at", "repaired_by"),
         "repair_reason",
         ("subject_id", "run_link"),
     )
 
     @admin.display(description=_("found"))
-    def found_at(self, finding: ReconciliationFinding) -> Any:
+    def found_at(self, finding: ReconciliationFinding) -> str:
         """When its run began."""
-        return finding.run.started_at
+        return str(date_format(localtime(finding.run.started_at), "DATETIME_FORMAT"))
 
     @display(description=_("what"), header=True)  # type: ignore[untyped-decorator]
     def what(self, finding: ReconciliationFinding) -> list[str]:

@@ -9,6 +9,8 @@ from django.core.cache import cache
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
 
 from inventory.models import ReconciliationFinding, ReconciliationRun, StockLevel
 from tests.factories import make_level
@@ -59,6 +61,8 @@ def test_finding_tells_what_where_expected_found_and_whether_it_was_put_right(le
     page = manager.get(reverse("admin:inventory_reconciliationfinding_change", args=[mended.pk])).content.decode()
     for words in ("restored from a backup", "mia", "on hand is 10"):
         assert words in page
+    assert page.count(date_format(localtime(run.started_at), "DATETIME_FORMAT")) >= 1
+    assert "&#x27;" not in page
     assert reverse("admin:inventory_stocklevel_change", args=[level.pk]) in page
     assert (shown(manager, repaired="no"), shown(manager, repaired="yes")) == ({left.pk}, {mended.pk})
 
