@@ -11,4 +11,4 @@ class AuditConfig(AppConfig):
 
     def ready(self) -> None:
         columns.register()
-        label(self, labels.FIELDS, labels.MODELS)
+        label(self, labels.FIELDS, labels.MODELS, labels.ACTIONS)

@@ -10,6 +10,8 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
+from audit.labelling import words_of
+
 ARCHIVING: Final = "inventory.archiving"
 """The setting that lets rows of an append-only table be deleted while it is ``on``. To be set with ``SET LOCAL``, by
 ``archive`` alone, so that it ends with its transaction."""
@@ -107,7 +109,7 @@ class AuditEntry(models.Model):
         triggers = append_only()
 
     def __str__(self) -> str:
-        return f"{self.action} by {self.actor}"
+        return _("%(action)s by %(actor)s") % {"action": words_of(self.action), "actor": self.actor}
 
 
 class IdempotencyKey(models.Model):

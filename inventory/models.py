@@ -273,6 +273,11 @@ class StockLevel(models.Model):
     def __str__(self) -> str:
         return f"{self.product} · {self.warehouse}"
 
+    @property
+    def place(self) -> str:
+        """Which product where, in short."""
+        return _("%(sku)s in %(warehouse)s") % {"sku": self.product.sku, "warehouse": self.warehouse.code}
+
 
 class Movement(models.Model):
     """One change of on hand. Rows are never changed, and only ``archive`` deletes them: by trigger.
@@ -323,7 +328,7 @@ class Movement(models.Model):
         triggers = append_only()
 
     def __str__(self) -> str:
-        return f"{self.type} {self.quantity:+d}"
+        return f"{self.level.place}: {self.get_type_display()} {self.quantity:+d}"
 
 
 class Transfer(models.Model):
@@ -609,7 +614,7 @@ class LowStockAlert(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.severity} {self.level_id}"
+        return f"{self.level.place}: {self.get_severity_display().lower()}"
 
     @property
     def public_id(self) -> str:

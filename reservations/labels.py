@@ -21,7 +21,7 @@ FIELDS: Final[dict[str, Any]] = {
     "level": _("level"),
     "missing_units": _("units missing"),
     "order_id": _("order"),
-    "pinned": _("warehouse chosen by caller"),
+    "pinned": _("warehouse chosen by the shop"),
     "quantity": _("quantity"),
     "reacquired_from": _("held anew after"),
     "reason": _("reason"),
@@ -44,3 +44,16 @@ MODELS: Final[dict[str, tuple[Any, Any]]] = {
     "brokenhold": (_("broken hold"), _("broken holds")),
 }
 """By the model's name: one, and many."""
+
+ACTIONS: Final[dict[str, Any]] = {
+    "inventory_reservation_changed": _("Reservation changed"),
+    "inventory_reservation_consumed": _("Reservation sold"),
+    "inventory_reservation_created": _("Reservation made"),
+    "inventory_reservation_expired": _("Reservation expired"),
+    "inventory_reservation_extended": _("Reservation extended"),
+    "inventory_reservation_reconciled": _("Reservation put right"),
+    "inventory_reservation_released": _("Reservation released"),
+    "inventory_shortage_found": _("Shortage found"),
+    "inventory_shortage_resolved": _("Shortage resolved"),
+}
+"""What an entry of the trail tells of, by its action."""
