@@ -1,7 +1,9 @@
 """The console's site and the way around it, in the warehouse's words."""
 
+from collections.abc import ItemsView
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import parse_qsl
 
 from django.apps import apps
 from django.contrib.admin import AdminSite
@@ -19,6 +21,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
     site_title = site_header = _("Stockroom")
     index_title = _("Dashboard")
     site_url = None  # There is no page at / to go to.
+    empty_value_display = "–"
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
         """Without unfold's search for apps and models: it is not shown, and needs a cache that may be away."""
@@ -33,18 +36,37 @@ class ConsoleConfig(SimpleAdminConfig):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A line of the sidebar. ``model`` ("app.model") decides who sees it; ``query`` narrows its list."""
+    """A line of the sidebar. ``model`` ("app.model") decides who sees it; ``query`` narrows its list.
+
+    ``page`` is an address below the list that belongs to this line and not to another one of the same model.
+    """
 
     title: Promise
     icon: str
     model: str
     query: str = ""
+    page: str = ""
+
+    @property
+    def link(self) -> str:
+        """The address of its list, without the query."""
+        return reverse(f"admin:{self.model.replace('.', '_')}_changelist")
+
+    def narrows(self, request: HttpRequest) -> bool:
+        """Whether it is this line's page, or its list narrowed as this line does, that is open."""
+        if self.page and request.path == self.link + self.page:
+            return True
+        return bool(self.query) and request.path == self.link and _pairs(self.query) <= request.GET.dict().items()
+
+
+def _pairs(query: str) -> ItemsView[str, str]:
+    return dict(parse_qsl(query.removeprefix("?"))).items()
 
 
 _DAY: Final = (
     Entry(_("Stock"), "inventory_2", "inventory.stocklevel"),
     Entry(_("Reservations"), "shopping_cart", "reservations.reservation"),
-    Entry(_("Receiving"), "input", "inventory.movement", "?type__exact=RECEIPT"),
+    Entry(_("Receiving"), "input", "inventory.movement", "?type__exact=RECEIPT", "receive/"),
     Entry(_("Transfers"), "local_shipping", "inventory.transfer"),
     Entry(_("Counts"), "checklist", "inventory.stockcount"),
     Entry(_("Incidents"), "report", "reservations.shortageincident", "?status__exact=OPEN"),
@@ -89,16 +111,17 @@ def _allowed(request: HttpRequest, entries: tuple[Entry, ...]) -> list[dict[str,
         model_admin = _site()._registry.get(apps.get_model(entry.model))
         if model_admin is None or not model_admin.has_view_permission(request):
             continue
-        link = reverse(f"admin:{entry.model.replace('.', '_')}_changelist")
-        active = request.path.startswith(link) and _narrowed(request, link) == entry.query
-        allowed.append({"title": entry.title, "icon": entry.icon, "link": link + entry.query, "active": active})
+        shown = {"title": entry.title, "icon": entry.icon, "link": entry.link + entry.query}
+        allowed.append({**shown, "active": _open_entry(request, entry) is entry})
     return allowed
 
 
-def _narrowed(request: HttpRequest, link: str) -> str:
-    """The query by which one of the sidebar's entries narrows the list that is open; empty where none does."""
-    asked = f"?{request.GET.urlencode()}"
-    return next((e.query for e in _DAY if e.query and link == request.path and asked.startswith(e.query)), "")
+def _open_entry(request: HttpRequest, entry: Entry) -> Entry | None:
+    """Of the lines of one model, the one that the open page belongs to; None on a page of another model."""
+    if not request.path.startswith(entry.link):
+        return None
+    same = [other for other in (*_DAY, *_TRAIL, *_CATALOGUE, *_ACCESS) if other.model == entry.model]
+    return next((other for other in same if other.narrows(request)), None) or min(same, key=lambda other: other.query)
 
 
 def _site() -> AdminSite:

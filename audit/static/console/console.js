@@ -17,11 +17,16 @@
   // The theme's menus open by clicks on texts and icons: let them be buttons for the keyboard and for readers.
   const native = "a[href], button, input, select, textarea, summary, form, label";
   const reachable = (root) => {
-    // An icon beside a text says nothing more: a reader would read its name out.
+    // An icon beside a text says nothing more: a reader would read its name out. One without a text has a title.
     for (const icon of root.querySelectorAll(".material-symbols-outlined:not([aria-hidden])")) {
       const holder = icon.closest("a, button");
-      if (holder && holder !== icon && holder.textContent.replace(icon.textContent, "").trim()) icon.setAttribute("aria-hidden", "true");
+      if (!holder || holder === icon) continue;
+      const text = holder.textContent.replace(icon.textContent, "").trim();
+      if (!text && holder.title && !holder.hasAttribute("aria-label")) holder.setAttribute("aria-label", holder.title);
+      if (text || holder.hasAttribute("aria-label")) icon.setAttribute("aria-hidden", "true");
     }
+    const here = root.querySelector("#nav-sidebar-apps a.active:not([aria-current])");
+    if (here) here.setAttribute("aria-current", "page");
     // A searching choice speaks of itself by what is chosen; let it say what for.
     for (const choice of root.querySelectorAll(".select2-selection[aria-labelledby]")) {
       const select = choice.closest(".select2-container").previousElementSibling;
