@@ -1,21 +1,24 @@
 """The trail in the console: what was done and what is to be told. For reading, by who may see the whole house."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 from uuid import UUID
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from audit.console import ReadOnlyAdmin, pretty_json, public_uuid
+from audit.console import NOTHING, ReadOnlyAdmin, client_name, pretty_json, public_uuid
+from audit.dialogs import DIALOG_KEY
 from audit.exports import Row, newest_first
-from audit.models import AuditEntry, IdempotencyKey, OutboxEvent
+from audit.labelling import actions_called, words_of
+from audit.models import ApiClient, AuditEntry, IdempotencyKey, OutboxEvent
 from audit.spans import Days, around, recent, within
 from audit.trails import ByActor, SetByLinks, TrailAdmin, filtered, link
 
@@ -35,7 +38,6 @@ _SOURCES: Final = {
     "sweeper": _("Sweeper"),
     "stream": _("Stream"),
 }
-_PREFIX: Final = "inventory_"
 
 
 class EntryDays(Days):
@@ -64,6 +66,9 @@ class ByAction(SetByLinks):
     title = _("action")
     parameter_name = "action_is"
 
+    def name_of(self, chosen: str) -> str:
+        return words_of(chosen)
+
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(action=self.value()) if self.value() else queryset
 
@@ -78,17 +83,28 @@ class BySubject(SetByLinks):
         return queryset.filter(subject_id=uuid_of(self.value())) if self.value() else queryset
 
 
-class BySameRequest(SetByLinks):
-    """What was done by the request of one entry: those near it in time, which its id tells."""
+class OfEntry(SetByLinks, ABC):
+    """What goes with one audit entry; nothing where there is no such entry."""
 
-    title = _("request of the entry")
-    parameter_name = "same_request_as"
+    @abstractmethod
+    def of(self, entry: AuditEntry, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """The rows that go with it."""
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if not self.value():
             return queryset
         entry = AuditEntry.objects.filter(pk=uuid_of(self.value())).first()
-        return around(queryset, entry.at).filter(request_id=entry.request_id) if entry else queryset.none()
+        return self.of(entry, queryset) if entry else queryset.none()
+
+
+class BySameRequest(OfEntry):
+    """What was done by the request of one entry: those near it in time, which its id tells."""
+
+    title = _("request of the entry")
+    parameter_name = "same_request_as"
+
+    def of(self, entry: AuditEntry, rows: QuerySet[Any]) -> QuerySet[Any]:
+        return around(rows, entry.at).filter(request_id=entry.request_id)
 
 
 def uuid_of(text: str | None) -> UUID:
@@ -127,14 +143,13 @@ class AuditEntryAdmin(TrailAdmin):
         _("Changes"),
     )
     fields = (
-        "id",
-        ("at", "action"),
-        ("actor", "client_id"),
+        ("at", "action_words"),
+        ("actor", "client"),
         ("way_in", "store"),
-        "subject",
-        "request_link",
-        "leads_to",
+        ("subject", "leads_to"),
+        "whole_request",
         "what",
+        "id",
     )
 
     def get_search_results(
@@ -150,8 +165,8 @@ class AuditEntryAdmin(TrailAdmin):
                 return queryset.filter(of_id), False  # Else it may be a request's.
         if "day" not in request.GET:
             queryset = within(queryset, "at", recent(), by_id=True)
-        actions = [term, f"{_PREFIX}{term}".replace(" ", "_")]
-        return queryset.filter(Q(actor=term) | Q(action__in=actions) | Q(request_id=term) | Q(store=term)), False
+        meant = Q(actor=term) | Q(action__in=actions_called(term)) | Q(request_id=term) | Q(store=term)
+        return queryset.filter(meant), False
 
     def export_rows(self, request: HttpRequest, rows: QuerySet[Any]) -> Iterator[Row]:
         for entry in newest_first(rows):
@@ -170,8 +185,15 @@ class AuditEntryAdmin(TrailAdmin):
 
     @admin.display(description=_("action"))
     def done(self, entry: AuditEntry) -> SafeString:
-        words = entry.action.removeprefix(_PREFIX).replace("_", " ")
-        return filtered(words, action_is=entry.action)
+        return filtered(words_of(entry.action), action_is=entry.action)
+
+    @admin.display(description=_("action"))
+    def action_words(self, entry: AuditEntry) -> str:
+        return words_of(entry.action)
+
+    @admin.display(description=_("client"))
+    def client(self, entry: AuditEntry) -> str:
+        return client_name(entry.client_id)
 
     @admin.display(description=_("source"))
     def way_in(self, entry: AuditEntry) -> Any:
@@ -186,8 +208,11 @@ class AuditEntryAdmin(TrailAdmin):
     @admin.display(description=_("request"))
     def request_link(self, entry: AuditEntry) -> SafeString:
         text = entry.request_id if len(entry.request_id) <= 14 else f"…{entry.request_id[-12:]}"
-        everything = f"{reverse('admin:audit_auditentry_changelist')}?same_request_as={entry.pk}&day=all"
-        return link(text, everything)
+        return _all_of_request(entry, text)
+
+    @admin.display(description=_("request"))
+    def whole_request(self, entry: AuditEntry) -> SafeString:
+        return _all_of_request(entry, entry.request_id)
 
     @admin.display(description=_("leads to"))
     def leads_to(self, entry: AuditEntry) -> SafeString:
@@ -198,6 +223,13 @@ class AuditEntryAdmin(TrailAdmin):
     @admin.display(description=_("changes"))
     def what(self, entry: AuditEntry) -> SafeString:
         return pretty_json(entry.changes)
+
+
+def _all_of_request(entry: AuditEntry, text: str) -> SafeString:
+    """A link to all that a request has done; the service's own acts belong to none."""
+    if not text:
+        return format_html("{}", NOTHING)
+    return link(text, f"{reverse('admin:audit_auditentry_changelist')}?same_request_as={entry.pk}&day=all")
 
 
 def subject_address(entry: AuditEntry) -> str | None:
@@ -212,12 +244,24 @@ class IdempotencyKeyAdmin(ReadOnlyAdmin):
 
     whole_house = True
     id_fields = ("client_id", "pk")
-    list_display = ("key", "client_id", "status", "created_at")
+    list_display = ("key", "client", "status", "created_at")
     list_filter = ("status",)
     search_fields = ("key__exact",)
     search_help_text = _("A whole key, or the id of a client")
     ordering = ("-id",)
-    fields = ("id", "key", "client_id", "status", "answer", "created_at")
+    empty_hint = _("No key yet. Whatever must be done once is sent with one, by clients and by this console.")
+    fields = (("client", "created_at"), "key", "status", "answer", "id")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[IdempotencyKey]:
+        names = ApiClient.objects.filter(pk=OuterRef("client_id")).values("name")
+        keys: QuerySet[IdempotencyKey] = super().get_queryset(request)
+        return keys.annotate(client_called=Subquery(names))
+
+    @admin.display(description=_("client"))
+    def client(self, key: IdempotencyKey) -> Any:
+        """Who sent it: members of staff are no clients, and their names are not kept with their keys."""
+        called = getattr(key, "client_called", None)
+        return called or (_("Console") if key.key.startswith(DIALOG_KEY) else key.client_id)
 
     @admin.display(description=_("answer"))
     def answer(self, key: IdempotencyKey) -> SafeString:
@@ -234,7 +278,8 @@ class OutboxEventAdmin(ReadOnlyAdmin):
     search_fields = ("key__exact", "type__exact")
     search_help_text = _("A key or type as it is written, or the id of an event")
     ordering = ("-position",)
-    fields = ("position", "event_id", "type", "key", "what", "created_at")
+    empty_hint = _("No event waits or was told lately. Each change of stock or of a reservation writes one.")
+    fields = (("position", "created_at"), ("type", "key"), "event_id", "what")
 
     @admin.display(description=_("payload"))
     def what(self, event: OutboxEvent) -> SafeString:

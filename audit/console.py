@@ -6,8 +6,10 @@ asker that ``asker_of`` makes of a request, and refused in words that staff know
 
 import json
 import re
-from collections.abc import Callable, Collection
-from functools import cached_property
+from abc import ABCMeta, abstractmethod
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from functools import cached_property, wraps
 from typing import Any, ClassVar, Final, NoReturn, TypeVar, cast
 from uuid import UUID, uuid5
 
@@ -18,20 +20,23 @@ from django.contrib.admin.options import InlineModelAdmin
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
+from django.forms import MediaDefiningClass
 from django.http import Http404, HttpRequest, HttpResponse
+from django.utils import timezone
 from django.utils.decorators import method_decorator
-from django.utils.formats import number_format
+from django.utils.formats import date_format, number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.csrf import csrf_protect
 from unfold.admin import ModelAdmin, TabularInline
-from unfold.decorators import action, display
+from unfold.decorators import action
+from unfold.utils import display_for_label
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextInputWidget
 
 from audit.context import request_id_of
 from audit.errors import DomainError
-from audit.models import StaffAccess
+from audit.models import ApiClient, StaffAccess
 from audit.services import Asker
 
 StaffUser = AbstractBaseUser | AnonymousUser
@@ -39,6 +44,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 COUNTED_AT_MOST: Final = 10_000
 """Rows of a list that are counted and turned to. Who needs one that comes later narrows the list."""
+NOTHING: Final = "–"
+"""What stands where there is nothing to tell."""
 _PUBLIC_ID: Final = re.compile(r"(?:[a-z]+-)?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.IGNORECASE)
 _STAFF: Final = UUID("6f1d6a0e-3f0c-5a53-9d58-0c6f8b1f7c11")
 
@@ -61,6 +68,23 @@ def warehouse_codes_of(user: StaffUser) -> tuple[str, ...]:
         known = tuple(found or ())
         user._warehouse_codes = known  # type: ignore[union-attr]
     return known
+
+
+def may_read_trail(request: HttpRequest) -> bool:
+    """Whether a user may open the audit, which belongs to no warehouse."""
+    return request.user.has_perm("audit.view_auditentry") and not warehouse_codes_of(request.user)
+
+
+def shown_time(moment: datetime) -> str:
+    """A moment in the reader's zone."""
+    return str(date_format(timezone.localtime(moment), "DATETIME_FORMAT"))
+
+
+def client_name(client_id: UUID | None) -> str:
+    """What an API client is called; its id where none has it any more. One query."""
+    if client_id is None:
+        return NOTHING
+    return ApiClient.objects.filter(pk=client_id).values_list("name", flat=True).first() or str(client_id)
 
 
 class Pages(Paginator):  # type: ignore[type-arg]
@@ -148,6 +172,10 @@ class ReadOnly:
         return False
 
 
+class AbstractAdmin(ABCMeta, MediaDefiningClass):
+    """Of an admin that leaves something to its subclasses: without it, they can't be registered."""
+
+
 class ConsoleAdmin(Reach, ModelAdmin):  # type: ignore[misc]
     """A list and a page for each row. A search for an id, public (``res-…``) or bare, looks in ``id_fields`` alone.
 
@@ -166,6 +194,14 @@ class ConsoleAdmin(Reach, ModelAdmin):  # type: ignore[misc]
     compressed_fields = True
     empty_hint: ClassVar[Any] = _("Nothing is here yet.")
     """What to do where a list that nobody filters is empty."""
+    empty_hints: ClassVar[Mapping[str, Any]] = {}
+    """The same for a list as the sidebar opens it: by its query, as in ``status__exact=OPEN``."""
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """With ``empty_hint``, where this very list has words of its own for being empty."""
+        made: Any = super().get_changelist_instance(request)
+        made.empty_hint = self.empty_hints.get(request.GET.urlencode())
+        return made
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -230,10 +266,33 @@ def staff_action(
     return made
 
 
-def badge(description: Any, kinds: dict[str, str], *, ordering: str | None = None) -> Callable[[F], F]:
-    """A column of badges: its method returns (key, text); ``kinds`` says how each key looks, as in ``danger``."""
-    made: Callable[[F], F] = display(description=description, label=kinds, ordering=ordering)
+def badge(
+    description: Any, kinds: dict[str, str], *, ordering: str | None = None
+) -> Callable[[Callable[[Any, Any], tuple[str, Any]]], Callable[[Any, Any], SafeString]]:
+    """A badge, in a list and on a page alike: its method returns (key, text); ``kinds`` says how each key looks, as in
+    ``danger``.
+    """
+
+    def made(method: Callable[[Any, Any], tuple[str, Any]]) -> Callable[[Any, Any], SafeString]:
+        @admin.display(description=description, ordering=ordering)
+        @wraps(method)
+        def shown(model_admin: Any, row: Any) -> SafeString:
+            label: SafeString = display_for_label(method(model_admin, row), NOTHING, kinds)
+            return label
+
+        return shown
+
     return made
+
+
+def in_pairs(names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Fields of a page, two beside one another: more leave no room for an id."""
+    return [tuple(names[place : place + 2]) for place in range(0, len(names), 2)]
+
+
+def those_set(row: Any, *names: str) -> list[str]:
+    """Of these fields those that have something to tell: what never happened needs no line of a page."""
+    return [name for name in names if getattr(row, name) not in (None, "")]
 
 
 class WarehouseFilter(admin.RelatedFieldListFilter):
@@ -256,7 +315,7 @@ def public_uuid(text: str) -> UUID | None:
 
 def pretty_json(value: Any) -> SafeString:
     """JSON as people read it."""
-    text = "–" if value is None else json.dumps(value, indent=2, ensure_ascii=False)
+    text = NOTHING if value is None else json.dumps(value, indent=2, ensure_ascii=False)
     return format_html('<pre class="whitespace-pre-wrap console-json">{}</pre>', text)
 
 
@@ -291,16 +350,16 @@ class _Unwrapped(admin.ModelAdmin):  # type: ignore[type-arg]
         return answer
 
 
-class ServiceAdmin(ConsoleAdmin, _Unwrapped):  # type: ignore[misc]
+class ServiceAdmin(ConsoleAdmin, _Unwrapped, metaclass=AbstractAdmin):  # type: ignore[misc]
     """A form whose Save calls a service.
 
     ``store`` is what a subclass gives: it calls the service with what the forms hold. A domain error that it raises is
     shown as the form's; nothing was written then.
     """
 
+    @abstractmethod
     def store(self, request: HttpRequest, form: Any, formsets: list[Any]) -> Model:
         """Call the service and return the row as it is now. Raises DomainError."""
-        raise NotImplementedError
 
     def changeform_view(
         self,

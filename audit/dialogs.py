@@ -5,6 +5,7 @@ it can. What makes "once" true is the service's idempotency claim: each opened f
 double click, a reload or a second tab gets the first answer again and does nothing twice.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import replace
 from typing import Any, ClassVar, Final, Generic, TypeVar
 from uuid import UUID, uuid5
@@ -34,6 +35,8 @@ from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer, fingerprint
 from audit.services import Asker
 
+DIALOG_KEY: Final = "dialog-"
+"""How the idempotency keys of the console begin."""
 _TOGETHER: Final = UUID("b3a0c1de-52f7-5c0e-8d0a-7f1e94d3a26b")
 R = TypeVar("R")
 Text = str | Promise
@@ -70,6 +73,12 @@ class ReasonField(forms.CharField):
         )
 
 
+class WhyForm(DialogForm):
+    """Why something is done, which need not be said."""
+
+    reason = ReasonField(required=False)
+
+
 class ReferenceField(forms.CharField):
     """The number of the paper that goes with it."""
 
@@ -93,7 +102,7 @@ class ChoiceField(forms.ChoiceField):
         super().__init__(**{"widget": UnfoldAdminSelectWidget(), **options})
 
 
-class Dialog(Generic[R]):
+class Dialog(ABC, Generic[R]):
     """One action on one row (or on none), from its form to its message.
 
     A subclass gives the texts, the form, the permission and ``perform``. ``R`` is what its service returns. Called by
@@ -127,7 +136,7 @@ class Dialog(Generic[R]):
             raise Http404
         return found
 
-    # ------------------------------------------------------------------------------------ what a subclass may give
+    # ------------------------------------------------------------------------ what a subclass gives, and may give
 
     def initial(self) -> dict[str, Any]:
         """What the form begins with."""
@@ -137,13 +146,13 @@ class Dialog(Generic[R]):
         """Facts to see above the form: names and values."""
         return []
 
+    @abstractmethod
     def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> R | StoredAnswer:
         """Call the service. Raises DomainError, which is shown at the form."""
-        raise NotImplementedError
 
+    @abstractmethod
     def tell(self, result: R) -> str:
         """What happened, in a sentence: "20 → 30 on hand, 28 available"."""
-        raise NotImplementedError
 
     def tell_again(self, result: R) -> str:
         """What is told to a form that is sent a second time. Kept in the database: no secrets here."""
@@ -202,7 +211,7 @@ class Dialog(Generic[R]):
     def _claim(self, form: DialogForm) -> Claim:
         given = {name: str(value) for name, value in form.cleaned_data.items()}
         print_ = fingerprint("POST", self.request.path, msgspec.json.encode(given, order="deterministic"))
-        key = f"dialog-{form.cleaned_data['once']}"
+        key = f"{DIALOG_KEY}{form.cleaned_data['once']}"
         return Claim(claimant_of(self.request), key, print_, self._render)
 
     def _render(self, result: R) -> StoredAnswer:
@@ -229,9 +238,9 @@ class SharedDialog(Dialog[R]):
     acts alone. Who sends the same figures after that gets the first answer again, who sends others is refused.
     """
 
+    @abstractmethod
     def state(self) -> str:
         """What this dialog is about to change. It must never come back once it has changed."""
-        raise NotImplementedError
 
     def initial(self) -> dict[str, Any]:
         return {"once": uuid5(_TOGETHER, f"{self.request.path} {self.state()}")}

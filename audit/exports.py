@@ -4,6 +4,7 @@ What people typed can begin as a formula does; a spreadsheet would work it out. 
 """
 
 import csv
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from operator import attrgetter
@@ -20,7 +21,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from audit.console import ConsoleAdmin
+from audit.console import AbstractAdmin, ConsoleAdmin
 from audit.tables import guarded
 
 _BATCH: Final = 1000
@@ -132,7 +133,7 @@ def by_keys(rows: QuerySet[Any], *paths: str) -> Iterator[Any]:
         page = list(ordered.filter(after, **{f"{paths[0]}__gte": last[0]})[:_BATCH])
 
 
-class ExportedAdmin(ConsoleAdmin):
+class ExportedAdmin(ConsoleAdmin, metaclass=AbstractAdmin):
     """A list with links that take it away, with the filters and the search that are set."""
 
     export_permission: ClassVar[str]
@@ -142,9 +143,9 @@ class ExportedAdmin(ConsoleAdmin):
     export_header: ClassVar[tuple[Any, ...]]
     list_before_template = "console/lists/tools.html"
 
+    @abstractmethod
     def export_rows(self, request: HttpRequest, rows: QuerySet[Any]) -> Iterable[Row]:
         """The cells of each of these rows."""
-        raise NotImplementedError
 
     def get_urls(self) -> list[URLPattern]:
         made = [

@@ -10,16 +10,25 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
 from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
 from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from audit.console import (
+    NOTHING,
     ReadOnlyAdmin,
     WarehouseFilter,
     badge,
+    in_pairs,
     multiple_choice,
+    shown_time,
     staff_action,
+    those_set,
     warehouse_codes_of,
     wordings,
 )
@@ -27,6 +36,7 @@ from audit.dialogs import Dialog, DialogForm, ReasonField
 from audit.exports import ExportedAdmin, Row, in_batches
 from audit.idempotency import Claim, StoredAnswer
 from audit.services import Asker
+from inventory.admin.levels import OfLevel
 from inventory.models import AlertSubscription, LowStockAlert, Warehouse
 from inventory.services import low_stock
 from inventory.services.low_stock import Outlook
@@ -34,7 +44,8 @@ from inventory.services.subscriptions import Subscribed, choose_alerts
 
 wordings["alert_resolved"] = _("Stock has come in: this alert is over, and nothing is left to do.")
 
-_NOTHING: Final = "–"
+_SHORT: Final = "j M, H:i"
+"""A moment of these days, where there is little room."""
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -136,8 +147,7 @@ class AcknowledgeDialog(_AlertDialog):
         return low_stock.acknowledge(self.subject.pk, asker, note=given["note"], claim=claim)
 
     def tell(self, result: LowStockAlert) -> str:
-        place = {"sku": result.level.product.sku, "warehouse": result.level.warehouse.code}
-        return _("%(sku)s in %(warehouse)s: %(name)s takes care.") % {**place, "name": result.acknowledged_by}
+        return _("%(place)s: %(name)s takes care.") % {"place": result.level.place, "name": result.acknowledged_by}
 
 
 class SnoozeForm(NoteForm):
@@ -176,11 +186,10 @@ class SnoozeDialog(_AlertDialog):
         )
 
     def tell(self, result: LowStockAlert) -> str:
-        place = {"sku": result.level.product.sku, "warehouse": result.level.warehouse.code}
+        place = result.level.place
         if result.snoozed_until is None:
-            return _("%(sku)s in %(warehouse)s is not snoozed any more.") % place
-        until = f"{timezone.localtime(result.snoozed_until):%Y-%m-%d %H:%M}"
-        return _("%(sku)s in %(warehouse)s is snoozed until %(until)s.") % {**place, "until": until}
+            return _("%(place)s is not snoozed any more.") % {"place": place}
+        return _("%(place)s is snoozed until %(until)s.") % {"place": place, "until": shown_time(result.snoozed_until)}
 
 
 class SubscriptionForm(DialogForm):
@@ -238,24 +247,23 @@ class SubscriptionDialog(Dialog[Subscribed]):
 
 
 def _known(value: int | None) -> Any:
-    return _NOTHING if value is None else value
+    return NOTHING if value is None else value
 
 
 @admin.register(LowStockAlert)
-class LowStockAlertAdmin(ExportedAdmin, ReadOnlyAdmin):
+class LowStockAlertAdmin(OfLevel, ExportedAdmin, ReadOnlyAdmin):
     """Levels that are low on stock: the critical first, the oldest first."""
 
     warehouse_paths = ("level__warehouse__code",)
     id_fields = ("pk", "level_id", "level__product_id")
     list_display = (
-        "sku",
-        "name",
+        "product",
         "warehouse",
         "how_low",
         "available_now",
         "days_of_supply",
         "suggested_order",
-        "opened_at",
+        "open_for",
         "what_is_done",
     )
     list_filter = (StateFilter, "severity", ("level__warehouse", WarehouseFilter))
@@ -263,7 +271,7 @@ class LowStockAlertAdmin(ExportedAdmin, ReadOnlyAdmin):
     search_fields = ("level__product__sku", "level__product__name", "level__product__barcode__exact")
     search_help_text = _("A part of SKU or name, a whole barcode, or an id")
     ordering = ("severity", "opened_at", "id")
-    sortable_by = ("sku", "name", "warehouse", "available_now")
+    sortable_by = ("product", "warehouse", "available_now")
     actions_row = ("acknowledge", "snooze")
     actions_detail = ("acknowledge", "snooze")
     actions_list = ("subscribe",)
@@ -289,15 +297,14 @@ class LowStockAlertAdmin(ExportedAdmin, ReadOnlyAdmin):
         _("Acknowledged by"),
         _("Snoozed until"),
     )
-    fields = (
-        ("sku", "name", "warehouse"),
-        ("how_low", "available_now", "days_of_supply", "suggested_order"),
-        ("available", "reorder_point"),
-        ("opened_at", "worsened_at", "resolved_at"),
-        ("acknowledged_by", "acknowledged_at"),
-        "snoozed_until",
-        "notified_at",
-    )
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """What there is to say of this one."""
+        now = ["level_link", "warehouse", "how_low", "what_is_done"]
+        now += ["available_now", "days_of_supply", "suggested_order", "opened_at"]
+        told = ["worsened_at", "acknowledged_by", "acknowledged_at", "snoozed_until", "notified_at", "resolved_at"]
+        begun = ["available_then", "reorder_point"]
+        return in_pairs([*now, *begun, *(those_set(obj, *told) if obj else told)])
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         return AlertList
@@ -306,6 +313,12 @@ class LowStockAlertAdmin(ExportedAdmin, ReadOnlyAdmin):
         """With the outlook of its level."""
         found = super().get_object(request, object_id, from_field)
         return _with_outlooks([found])[0] if found is not None else None
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """What is over needs no care any more."""
+        alert = self.get_object(request, str(object_id))
+        offered: list[Any] = super().get_actions_detail(request, object_id)
+        return offered if alert is not None and alert.resolved_at is None else []
 
     def export_rows(self, request: HttpRequest, rows: QuerySet[Any]) -> Iterator[Row]:
         """What purchasing needs to order."""
@@ -351,17 +364,9 @@ class LowStockAlertAdmin(ExportedAdmin, ReadOnlyAdmin):
     def subscribe(self, request: HttpRequest) -> HttpResponse:
         return SubscriptionDialog(self, request).answer()
 
-    @admin.display(description=_("SKU"), ordering="level__product__sku")
-    def sku(self, alert: LowStockAlert) -> str:
-        return alert.level.product.sku
-
-    @admin.display(description=_("product"), ordering="level__product__name")
-    def name(self, alert: LowStockAlert) -> str:
-        return alert.level.product.name
-
-    @admin.display(description=_("warehouse"), ordering="level__warehouse__code")
-    def warehouse(self, alert: LowStockAlert) -> str:
-        return alert.level.warehouse.code
+    @display(description=_("product"), ordering="level__product__sku", header=True)  # type: ignore[untyped-decorator]
+    def product(self, alert: LowStockAlert) -> list[str]:
+        return [alert.level.product.sku, alert.level.product.name]
 
     @badge(_("severity"), {"CRITICAL": "danger", "LOW": "warning"}, ordering="severity")
     def how_low(self, alert: LowStockAlert) -> tuple[str, str]:
@@ -370,6 +375,16 @@ class LowStockAlertAdmin(ExportedAdmin, ReadOnlyAdmin):
     @admin.display(description=_("available"), ordering="level__available")
     def available_now(self, alert: LowStockAlert) -> int:
         return cast(int, alert.level.available)
+
+    @admin.display(description=_("available when it began"))
+    def available_then(self, alert: LowStockAlert) -> int:
+        return alert.available
+
+    @admin.display(description=_("open for"))
+    def open_for(self, alert: LowStockAlert) -> SafeString:
+        """As long as it is, or was, open: in its largest unit, which is what the order of the work goes by."""
+        lasted = timesince(alert.opened_at, alert.resolved_at, depth=1)
+        return format_html('<span title="{}">{}</span>', shown_time(alert.opened_at), lasted)
 
     @admin.display(description=_("days left"))
     def days_of_supply(self, alert: LowStockAlert) -> Any:
@@ -384,7 +399,7 @@ class LowStockAlertAdmin(ExportedAdmin, ReadOnlyAdmin):
         if alert.resolved_at is not None:
             return "resolved", _("Resolved")
         if alert.snoozed_until is not None and alert.snoozed_until > timezone.now():
-            until = f"{timezone.localtime(alert.snoozed_until):%m-%d %H:%M}"
+            until = date_format(timezone.localtime(alert.snoozed_until), _SHORT)
             return "snoozed", _("Snoozed until %(until)s") % {"until": until}
         if alert.acknowledged_by:
             return "taken", alert.acknowledged_by

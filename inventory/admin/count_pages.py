@@ -17,7 +17,7 @@ from django.utils.translation import ngettext
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextareaWidget
 
 from audit.console import text_field, wordings
-from audit.dialogs import ChoiceField, Dialog, DialogForm, ReasonField, SharedDialog, Text
+from audit.dialogs import ChoiceField, Dialog, DialogForm, SharedDialog, Text, WhyForm
 from audit.idempotency import Claim, StoredAnswer
 from audit.services import Asker
 from inventory.admin.scanning import find_scanned, warehouse_choices
@@ -319,12 +319,6 @@ class RecountPage(WalkPage):
     is_again = True
 
 
-class CancelForm(DialogForm):
-    """Why a count is called off."""
-
-    reason = ReasonField(required=False)
-
-
 class CancelCountDialog(SharedDialog[Counted]):
     """What was counted is kept, and never posted."""
 
@@ -332,7 +326,7 @@ class CancelCountDialog(SharedDialog[Counted]):
     intro = _("What was counted stays to be read, but changes no stock. This can't be undone.")
     submit = _("Cancel the count")
     permission = "inventory.post_count"
-    form_class = CancelForm
+    form_class = WhyForm
     is_final = True
 
     def state(self) -> str:

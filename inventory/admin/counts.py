@@ -10,9 +10,18 @@ from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from unfold.decorators import display
+from django.utils.translation import ngettext
 
-from audit.console import ReadOnlyAdmin, ReadOnlyInline, WarehouseFilter, staff_action
+from audit.console import (
+    NOTHING,
+    ReadOnlyAdmin,
+    ReadOnlyInline,
+    WarehouseFilter,
+    badge,
+    in_pairs,
+    staff_action,
+    those_set,
+)
 from inventory.admin import count_pages as pages
 from inventory.admin.transfers import progress_bar, short_id
 from inventory.models import StockCount, StockCountLine
@@ -24,14 +33,14 @@ class CountLineInline(ReadOnlyInline):
     model = StockCountLine
     verbose_name_plural = _("Lines")
     per_page = 50
-    fields = ("sku", "counted", "counted_by", "recounted", "recounted_by", "posted_difference")
+    fields = ("product", "counted", "counted_by", "recounted", "recounted_by", "posted_difference")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[StockCountLine]:
         return super().get_queryset(request).select_related("level__product").order_by("level__product__sku")
 
-    @admin.display(description=_("SKU"))
-    def sku(self, line: StockCountLine) -> str:
-        return line.level.product.sku
+    @admin.display(description=_("product"))
+    def product(self, line: StockCountLine) -> str:
+        return str(line.level.product)
 
 
 class StockCountAdmin(ReadOnlyAdmin):
@@ -46,17 +55,6 @@ class StockCountAdmin(ReadOnlyAdmin):
     search_help_text = _("A whole zone or name, or an id")
     date_hierarchy = "opened_at"
     ordering = ("-id",)
-    fields = (
-        "public_id",
-        "warehouse",
-        ("scope", "zone", "stale_days"),
-        ("status", "progress"),
-        "to_recount",
-        "note",
-        ("opened_by", "opened_at"),
-        ("posted_by", "posted_at"),
-        ("cancelled_by", "cancelled_at"),
-    )
     inlines = (CountLineInline,)
     actions_list: ClassVar[Any] = ("open_count",)
     actions_detail: ClassVar[Any] = ("walk", "recount", "cancel_count")
@@ -66,6 +64,12 @@ class StockCountAdmin(ReadOnlyAdmin):
         again = Count("lines", filter=Q(lines__needs_recount=True))
         counts: QuerySet[StockCount] = super().get_queryset(request)
         return counts.annotate(line_count=Count("lines"), counted_count=counted, recount_count=again)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """A count ends one way or the other, or is open still."""
+        told = ["public_id", "state", "warehouse", "what", "progress", "to_recount", "opened_by", "opened_at"]
+        ends = ["posted_by", "posted_at", "cancelled_by", "cancelled_at"]
+        return [*in_pairs([*told, *(those_set(obj, *ends) if obj else ends)]), "note"]
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """Nothing is done to a count that is over; the recount list is offered where there is one."""
@@ -102,20 +106,23 @@ class StockCountAdmin(ReadOnlyAdmin):
     @admin.display(description=_("what"), ordering="scope")
     def what(self, count: StockCount) -> str:
         scope = count.get_scope_display()
+        if count.stale_days is not None:
+            days = ngettext("%(days)d day", "%(days)d days", count.stale_days) % {"days": count.stale_days}
+            return f"{scope}: {days}"
         return f"{scope}: {count.zone}" if count.zone else scope
 
     @admin.display(description=_("count"), ordering="id")
     def public_id(self, count: StockCount) -> str:
         return count.public_id
 
-    @display(  # type: ignore[untyped-decorator]  # the theme's
-        description=_("status"),
-        ordering="status",
-        label={
+    @badge(
+        _("status"),
+        {
             StockCount.Status.OPEN: "info",
             StockCount.Status.POSTED: "success",
             StockCount.Status.CANCELLED: "danger",
         },
+        ordering="status",
     )
     def state(self, count: StockCount) -> tuple[str, str]:
         return count.status, count.get_status_display()
@@ -126,4 +133,4 @@ class StockCountAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("to count again"))
     def to_recount(self, count: StockCount) -> str:
-        return str(getattr(count, "recount_count", 0) or "–")
+        return str(getattr(count, "recount_count", 0) or NOTHING)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from django.contrib import admin
@@ -14,13 +14,14 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from audit.admin import relatives, subjects, uuid_of
-from audit.console import WarehouseFilter, public_uuid, warehouse_codes_of
+from audit.admin import OfEntry, relatives, subjects
+from audit.console import NOTHING, WarehouseFilter, may_read_trail, public_uuid
 from audit.exports import Row, newest_first
 from audit.identifiers import ADJUSTMENT, COUNT, TRANSFER, parse_public_id, public_id
 from audit.models import AuditEntry
 from audit.spans import Days, Span, around, recent, within
-from audit.trails import ByActor, SetByLinks, TrailAdmin, filtered, link
+from audit.trails import ByActor, TrailAdmin, filtered, link
+from inventory.admin.levels import OfLevel
 from inventory.admin.receiving import Receiving
 from inventory.models import Movement, Product, StockLevel
 
@@ -72,19 +73,14 @@ class MovementDays(Days):
     field = "created_at"
 
 
-class ByEntry(SetByLinks):
+class ByEntry(OfEntry):
     """What was moved with an audit entry: written in one transaction, so at one moment."""
 
     title = _("audit entry")
     parameter_name = "entry"
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        if not self.value():
-            return queryset
-        entry = AuditEntry.objects.filter(pk=uuid_of(self.value())).first()
-        if entry is None:
-            return queryset.none()
-        return queryset.filter(_narrower(entry), created_at=entry.at)
+    def of(self, entry: AuditEntry, rows: QuerySet[Any]) -> QuerySet[Any]:
+        return rows.filter(_narrower(entry), created_at=entry.at)
 
 
 def _narrower(entry: AuditEntry) -> Q:
@@ -99,7 +95,7 @@ def _narrower(entry: AuditEntry) -> Q:
 
 
 @admin.register(Movement)
-class MovementAdmin(Receiving, TrailAdmin):
+class MovementAdmin(OfLevel, Receiving, TrailAdmin):
     """Every change of on hand, the newest first."""
 
     warehouse_paths = ("level__warehouse__code",)
@@ -122,6 +118,9 @@ class MovementAdmin(Receiving, TrailAdmin):
     sortable_by = ()
     ordering = ("-created_at", "-id")
     empty_hint = _("Nothing was moved in these days. Choose more of them above.")
+    empty_hints: ClassVar = {
+        "type__exact=RECEIPT": _("Nothing was received in these days. Is something here? Press Receive a delivery.")
+    }
     export_permission = "inventory.export_stock"
     export_name = "movements"
     export_header = (
@@ -142,22 +141,19 @@ class MovementAdmin(Receiving, TrailAdmin):
         _("Adjustment"),
     )
     fields = (
-        "id",
-        ("product_link", "warehouse", "level_link"),
-        "type",
-        ("quantity_before", "change", "quantity_after"),
-        "reason",
-        ("reference_type", "document"),
-        "cost_per_unit",
+        ("level_link", "warehouse"),
+        ("type", "on_hand"),
+        ("reason", "cost_per_unit"),
+        ("document", "reference_type"),
         ("actor", "created_at"),
         "same_adjustment",
         "trail",
+        "id",
     )
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """The trail is for those who may read it."""
-        may = request.user.has_perm("audit.view_auditentry") and not warehouse_codes_of(request.user)
-        return self.fields if may else self.fields[:-1]
+        return [name for name in self.fields if name != "trail" or may_read_trail(request)]
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -200,45 +196,34 @@ class MovementAdmin(Receiving, TrailAdmin):
                 public_id(ADJUSTMENT, row.adjustment_id) if row.adjustment_id else None,
             )
 
-    @admin.display(description=_("SKU"))
-    def sku(self, movement: Movement) -> str:
-        return movement.level.product.sku
-
-    @admin.display(description=_("warehouse"))
-    def warehouse(self, movement: Movement) -> str:
-        return movement.level.warehouse.code
-
     @admin.display(description=_("quantity"))
     def change(self, movement: Movement) -> str:
         return f"{movement.quantity:+d}"
+
+    @admin.display(description=_("on hand"))
+    def on_hand(self, movement: Movement) -> str:
+        """Before and after."""
+        return f"{movement.quantity_before} → {movement.quantity_after} ({self.change(movement)})"
 
     @admin.display(description=_("document"))
     def document(self, movement: Movement) -> SafeString:
         """What it belongs to: a transfer, a count, an order, or all that has the same paper's number."""
         if not movement.reference:
-            return format_html("{}", "–")
+            return format_html("{}", NOTHING)
         prefix = movement.reference.partition("-")[0]
         if prefix in _DOCUMENTS and (named := parse_public_id(prefix, movement.reference)):
             name = _("Transfer") if prefix == TRANSFER else _("Count")
-            return link(f"{name} …{str(named)[-6:]}", reverse(f"admin:{_DOCUMENTS[prefix]}_change", args=[named]))
+            address = reverse(f"admin:{_DOCUMENTS[prefix]}_change", args=[named])
+            return link(format_html('<span class="flow-fixed">{} …{}</span>', name, str(named)[-6:]), address)
         if movement.reference_type == "order":
             orders = reverse("admin:reservations_reservation_changelist")
             return link(movement.reference, f"{orders}?{urlencode({'q': movement.reference})}")
         return filtered(movement.reference, q=movement.reference)
 
-    @admin.display(description=_("product"))
-    def product_link(self, movement: Movement) -> SafeString:
-        product = movement.level.product
-        return link(product, reverse("admin:inventory_product_change", args=[product.pk]))
-
-    @admin.display(description=_("level"))
-    def level_link(self, movement: Movement) -> SafeString:
-        return link(_("Stock there now"), reverse("admin:inventory_stocklevel_change", args=[movement.level_id]))
-
     @admin.display(description=_("adjustment"))
     def same_adjustment(self, movement: Movement) -> SafeString:
         if movement.adjustment_id is None:
-            return format_html("{}", "–")
+            return format_html("{}", NOTHING)
         named = public_id(ADJUSTMENT, movement.adjustment_id)
         return link(named, f"{reverse('admin:inventory_movement_changelist')}?q={named}")
 
@@ -247,16 +232,9 @@ class MovementAdmin(Receiving, TrailAdmin):
         """The audit entries that were written with it."""
         written = around(AuditEntry.objects.filter(at=movement.created_at), movement.created_at)
         entries = [entry for entry in written.order_by("pk")[:_MOST_ENTRIES] if _is_about(entry, movement)]
-        words = ((entry.action.removeprefix("inventory_").replace("_", " "), entry) for entry in entries)
-        shown = format_html_join(
-            " · ",
-            "{}",
-            (
-                (link(f"{text} ({e.actor})", reverse("admin:audit_auditentry_change", args=[e.pk])),)
-                for text, e in words
-            ),
-        )
-        return shown or format_html("{}", "–")
+        ways = ((str(entry), reverse("admin:audit_auditentry_change", args=[entry.pk])) for entry in entries)
+        shown = format_html_join(" · ", "{}", ((link(text, address),) for text, address in ways))
+        return shown or format_html("{}", NOTHING)
 
 
 def _is_about(entry: AuditEntry, movement: Movement) -> bool:

@@ -12,7 +12,7 @@ from django.utils.translation import ngettext
 from unfold.widgets import DATETIME_CLASSES, UnfoldBooleanWidget
 
 from audit.console import warehouse_codes_of, wordings
-from audit.dialogs import ChoiceField, Dialog, DialogForm, ReasonField, ReferenceField, SharedDialog, Text
+from audit.dialogs import ChoiceField, Dialog, DialogForm, ReasonField, ReferenceField, SharedDialog, Text, WhyForm
 from audit.idempotency import Claim, StoredAnswer
 from audit.services import Asker
 from inventory.admin.scanning import ScanForm, ScannedLine, ScanPage, sent_units, warehouse_choices
@@ -247,12 +247,6 @@ class ArrivalPage(OfTransfer, SharedDialog[Transferred], ScanPage[Transferred]):
         return str(_("%(units)s received. The transfer is complete.")) % told
 
 
-class CancelForm(DialogForm):
-    """Why a transfer is called off."""
-
-    reason = ReasonField(required=False)
-
-
 class CancelDialog(OfTransfer, Dialog[Transferred]):
     """What is on its way comes back."""
 
@@ -261,7 +255,7 @@ class CancelDialog(OfTransfer, Dialog[Transferred]):
     intro = _("What is on its way goes back on hand at the source. This can't be undone.")
     submit = _("Cancel the transfer")
     permission = "inventory.transfer_stock"
-    form_class = CancelForm
+    form_class = WhyForm
     is_final = True
 
     def about(self) -> list[tuple[Text, Any]]:

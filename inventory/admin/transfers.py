@@ -6,14 +6,20 @@ from django.contrib import admin
 from django.db.models import F, IntegerField, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce, Now
 from django.http import HttpRequest, HttpResponse
-from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timezone import localtime
 from django.utils.translation import gettext_lazy as _
-from unfold.decorators import display
 
-from audit.console import ReadOnlyAdmin, ReadOnlyInline, WarehouseFilter, staff_action, warehouse_codes_of
+from audit.console import (
+    NOTHING,
+    ReadOnlyAdmin,
+    ReadOnlyInline,
+    WarehouseFilter,
+    badge,
+    shown_time,
+    staff_action,
+    warehouse_codes_of,
+)
 from inventory.admin import transfer_pages as pages
 from inventory.models import Transfer, TransferLine
 
@@ -24,7 +30,27 @@ _OFFERED: Final[dict[str, tuple[str, ...]]] = {
     Status.IN_TRANSIT: ("receive", "cancel"),
     Status.PARTIALLY_RECEIVED: ("receive", "cancel"),
 }
+_NAMES: Final[dict[str, Any]] = {
+    **dict(Status.choices),
+    Status.PENDING.value: _("Draft"),
+    Status.IN_TRANSIT.value: _("On the way"),
+    Status.PARTIALLY_RECEIVED.value: _("Partly received"),
+}
+"""The states in the words of the flow."""
 _ENDS: Final = {"receive": pages.ArrivalPage.ends, "cancel": pages.CancelDialog.ends}
+
+
+class StatusFilter(admin.SimpleListFilter):
+    """By status, called as on the rows."""
+
+    title = _("status")
+    parameter_name = "status__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return list(_NAMES.items())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(status=self.value()) if self.value() else queryset
 
 
 class OverdueFilter(admin.SimpleListFilter):
@@ -89,7 +115,7 @@ class TransferAdmin(ReadOnlyAdmin):
     empty_hint = _("No transfer here. Begin one with New transfer: scan what leaves, and send it.")
     list_display = ("short_id", "state", "route", "progress", "expected", "reference", "initiated_at")
     list_filter = (
-        "status",
+        StatusFilter,
         OverdueFilter,
         ("from_warehouse", WarehouseFilter),
         ("to_warehouse", WarehouseFilter),
@@ -100,13 +126,11 @@ class TransferAdmin(ReadOnlyAdmin):
     date_hierarchy = "initiated_at"
     ordering = ("-id",)
     fields = (
-        "public_id",
-        ("status", "progress"),
+        ("public_id", "state"),
         ("from_warehouse", "to_warehouse"),
-        "reason",
-        "reference",
+        ("progress", "expected"),
+        ("reference", "reason"),
         ("initiated_by", "initiated_at"),
-        "expected",
         ("shipped_at", "closed_at"),
     )
     inlines = (TransferLineInline,)
@@ -177,27 +201,27 @@ class TransferAdmin(ReadOnlyAdmin):
     def public_id(self, transfer: Transfer) -> str:
         return transfer.public_id
 
-    @display(  # type: ignore[untyped-decorator]  # the theme's
-        description=_("status"),
-        ordering="status",
-        label={
+    @badge(
+        _("status"),
+        {
             Status.PENDING: "default",
             Status.IN_TRANSIT: "info",
             Status.PARTIALLY_RECEIVED: "warning",
             Status.RECEIVED: "success",
             Status.CANCELLED: "danger",
         },
+        ordering="status",
     )
-    def state(self, transfer: Transfer) -> tuple[str, str]:
-        return transfer.status, transfer.get_status_display()
+    def state(self, transfer: Transfer) -> tuple[str, Any]:
+        return transfer.status, _NAMES[transfer.status]
 
     @admin.display(description=_("expected"), ordering=F("expected_delivery").asc(nulls_last=True))
     def expected(self, transfer: Transfer) -> str:
         """When it should arrive; overdue in words, not by colour alone."""
         due = transfer.expected_delivery
         if due is None:
-            return "–"
-        when = date_format(localtime(due), "SHORT_DATETIME_FORMAT")
+            return NOTHING
+        when = shown_time(due)
         is_on_the_way = transfer.status in {Status.IN_TRANSIT, Status.PARTIALLY_RECEIVED}
         if is_on_the_way and due < transfer.as_of:  # type: ignore[attr-defined]
             return format_html('{} <strong class="flow-differs">{}</strong>', when, _("overdue"))

@@ -1,21 +1,36 @@
 """Shortage incidents in the console: levels that had fewer units than were held, and whose holds gave way."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
 from django.contrib.postgres.aggregates import StringAgg
 from django.db.models import OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from unfold.decorators import display
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from audit.console import ReadOnlyAdmin, ReadOnlyInline, WarehouseFilter, staff_action, wordings
+from audit.console import (
+    NOTHING,
+    ReadOnlyAdmin,
+    ReadOnlyInline,
+    WarehouseFilter,
+    badge,
+    in_pairs,
+    may_read_trail,
+    staff_action,
+    those_set,
+    wordings,
+)
 from audit.dialogs import DialogForm, SharedDialog, Text
 from audit.idempotency import Claim, StoredAnswer
+from audit.identifiers import ADJUSTMENT, public_id
 from audit.services import Asker
+from audit.trails import link
+from inventory.admin.levels import OfLevel
 from inventory.admin.transfers import short_id
 from reservations.models import BrokenHold, ShortageIncident
 from reservations.services import incidents
@@ -58,14 +73,13 @@ class ResolveDialog(SharedDialog[Shown]):
 
     def about(self) -> list[tuple[Text, Any]]:
         incident: ShortageIncident = self.subject
-        told = (
-            row.order_id or row.cart_id or row.customer_id or "–" for row in incident.broken_holds.order_by("pk")[:20]
-        )
+        rows = incident.broken_holds.order_by("pk")[:20]
+        told = (row.order_id or row.cart_id or row.customer_id or NOTHING for row in rows)
         return [
             (_("Product"), incident.level.product),
             (_("Warehouse"), incident.level.warehouse),
             (_("Missing"), incident.missing_units),
-            (_("Orders and carts"), ", ".join(told) or "–"),
+            (_("Orders and carts"), ", ".join(told) or NOTHING),
         ]
 
     def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Shown | StoredAnswer:
@@ -76,12 +90,15 @@ class ResolveDialog(SharedDialog[Shown]):
 
 
 @admin.register(ShortageIncident)
-class ShortageIncidentAdmin(ReadOnlyAdmin):
+class ShortageIncidentAdmin(OfLevel, ReadOnlyAdmin):
     """Incidents, the newest first."""
 
     warehouse_paths = ("level__warehouse__code",)
     id_fields = ("pk", "cause_id", "level_id", "level__product_id")
-    empty_hint = _("No incident: nowhere were fewer units found than are reserved.")
+    empty_hint = _("No incident: nowhere were fewer units found than are reserved. There is nothing to do.")
+    empty_hints: ClassVar = {
+        "status__exact=OPEN": _("No open incident: nobody waits to be told. Those that are resolved are under Filters.")
+    }
     list_display = (
         "short_id",
         "state",
@@ -98,16 +115,6 @@ class ShortageIncidentAdmin(ReadOnlyAdmin):
     search_help_text = _("A part of a SKU, a whole name or request id, or an id")
     date_hierarchy = "created_at"
     ordering = ("-id",)
-    fields = (
-        "public_id",
-        "status",
-        ("sku", "warehouse"),
-        "missing_units",
-        ("cause_type", "cause_id"),
-        ("created_by", "created_at", "request_id"),
-        ("resolved_by", "resolved_at"),
-        "resolution",
-    )
     inlines = (BrokenHoldInline,)
     actions_row = actions_detail = ("resolve",)
 
@@ -116,6 +123,13 @@ class ShortageIncidentAdmin(ReadOnlyAdmin):
         orders = broken.values("incident").annotate(ids=StringAgg("order_id", ", ")).values("ids")
         found: QuerySet[ShortageIncident] = super().get_queryset(request)
         return found.annotate(orders=Subquery(orders))
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """Its end where it has one; the request as a way into the trail for who may read that."""
+        told = ["public_id", "state", "level_link", "warehouse", "missing_units", "cause", "created_by", "created_at"]
+        ends = those_set(obj, "resolved_by", "resolved_at") if obj else ["resolved_by", "resolved_at"]
+        asked = "request_link" if may_read_trail(request) else "request_id"
+        return [*in_pairs([*told, *ends]), *(["resolution"] if ends else []), asked]
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """What is resolved is over."""
@@ -136,17 +150,31 @@ class ShortageIncidentAdmin(ReadOnlyAdmin):
         """Say what was done."""
         return ResolveDialog(self, request, object_id).answer()
 
-    @display(  # type: ignore[untyped-decorator]  # the theme's
-        description=_("status"),
+    @badge(
+        _("status"),
+        {ShortageIncident.Status.OPEN: "danger", ShortageIncident.Status.RESOLVED: "success"},
         ordering="status",
-        label={ShortageIncident.Status.OPEN: "danger", ShortageIncident.Status.RESOLVED: "success"},
     )
     def state(self, incident: ShortageIncident) -> tuple[str, str]:
         return incident.status, incident.get_status_display()
 
     @admin.display(description=_("orders"))
     def orders(self, incident: ShortageIncident) -> str:
-        return getattr(incident, "orders", "") or "–"
+        return getattr(incident, "orders", "") or NOTHING
+
+    @admin.display(description=_("found by"))
+    def cause(self, incident: ShortageIncident) -> SafeString:
+        """A way to the count or the adjustment."""
+        name = f"{incident.get_cause_type_display()} …{str(incident.cause_id)[-8:]}"
+        if incident.cause_type == ShortageIncident.Cause.COUNT:
+            return link(name, reverse("admin:inventory_stockcount_change", args=[incident.cause_id]))
+        named = urlencode({"q": public_id(ADJUSTMENT, incident.cause_id)})
+        return link(name, f"{reverse('admin:inventory_movement_changelist')}?{named}")
+
+    @admin.display(description=_("request"))
+    def request_link(self, incident: ShortageIncident) -> SafeString:
+        asked = urlencode({"q": incident.request_id})
+        return link(incident.request_id, f"{reverse('admin:audit_auditentry_changelist')}?{asked}")
 
     @admin.display(description=_("incident"), ordering="id")
     def short_id(self, incident: ShortageIncident) -> SafeString:
@@ -155,11 +183,3 @@ class ShortageIncidentAdmin(ReadOnlyAdmin):
     @admin.display(description=_("incident"), ordering="id")
     def public_id(self, incident: ShortageIncident) -> str:
         return incident.public_id
-
-    @admin.display(description=_("SKU"), ordering="level__product__sku")
-    def sku(self, incident: ShortageIncident) -> str:
-        return incident.level.product.sku
-
-    @admin.display(description=_("warehouse"), ordering="level__warehouse__code")
-    def warehouse(self, incident: ShortageIncident) -> str:
-        return incident.level.warehouse.code

@@ -4,6 +4,7 @@ Each chosen hold is decided on its own and has an idempotency claim of its own u
 twice does nothing twice, whichever of its holds the first one had come to.
 """
 
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,13 +21,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils import formats, timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 from uuid_utils.compat import uuid7
 
-from audit.console import warehouse_codes_of, wording_of, wordings
+from audit.console import shown_time, warehouse_codes_of, wording_of, wordings
 from audit.dialogs import Dialog, DialogForm, QuantityField, ReasonField, Text
 from audit.errors import DomainError, NotFound
 from audit.idempotency import Claim, StoredAnswer
@@ -137,13 +137,13 @@ class HoldsDialog(Dialog[list[Told]]):
 
     # ------------------------------------------------------------------------------------ what a subclass gives
 
+    @abstractmethod
     def act(self, asker: Asker, given: dict[str, Any], claims: Mapping[UUID, Claim]) -> Sequence[Any]:
         """Call the service for these holds; its outcomes, in their order."""
-        raise NotImplementedError
 
+    @abstractmethod
     def sentence(self, outcome: Any) -> str:
         """What became of a hold that was not refused."""
-        raise NotImplementedError
 
     # ------------------------------------------------------------------------------------------------- the way in
 
@@ -185,7 +185,7 @@ class HoldsDialog(Dialog[list[Told]]):
                 (_("Order"), self.subject.order_id),
                 (_("Customer"), self.subject.customer_id),
                 (_("Units"), self.subject.units),
-                (_("Ends"), at(self.subject.expires_at)),
+                (_("Ends"), shown_time(self.subject.expires_at)),
             ]
             return [(name, value) for name, value in named if value]
         if not self.chosen:
@@ -292,7 +292,7 @@ class ExtendDialog(HoldsDialog):
         return holds.extend_holds([ExtendRequest(asker, id_, minutes, claim) for id_, claim in claims.items()])
 
     def sentence(self, outcome: Any) -> str:
-        return str(_("It is held until %(time)s.")) % {"time": at(outcome.hold.expires_at)}
+        return str(_("It is held until %(time)s.")) % {"time": shown_time(outcome.hold.expires_at)}
 
 
 class ConsumeDialog(HoldsDialog):
@@ -336,8 +336,3 @@ class ConsumeDialog(HoldsDialog):
 def units_of(hold: Hold) -> int:
     """How many units it holds, or held."""
     return sum(item.quantity for item in hold.items)
-
-
-def at(moment: Any) -> str:
-    """A moment in the reader's zone."""
-    return str(formats.date_format(timezone.localtime(moment), "DATETIME_FORMAT"))

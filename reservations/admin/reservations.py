@@ -22,11 +22,23 @@ from django.db.models import (
 from django.db.models.functions import Now
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from audit.console import ReadOnlyAdmin, ReadOnlyInline, staff_action, warehouse_codes_of
+from audit.console import (
+    NOTHING,
+    ReadOnlyAdmin,
+    ReadOnlyInline,
+    client_name,
+    in_pairs,
+    may_read_trail,
+    staff_action,
+    those_set,
+    warehouse_codes_of,
+)
+from audit.trails import link
+from inventory.admin.levels import OfLevel
 from inventory.models import Store, Warehouse
 from reservations.admin.countdown import countdown
 from reservations.admin.reservation_dialogs import (
@@ -44,17 +56,21 @@ from reservations.querysets import ReservationQuerySet
 SOON: Final = timedelta(minutes=5)
 """Holds that end within it are soon over."""
 
+_SHOWN: Final = 8
+"""So much of the end of an id tells it from its neighbours."""
 Status = Reservation.Status
 _TONES: Final = {Status.ACTIVE: "is-active", Status.CONSUMED: "is-sold", Status.EXPIRED: "is-expired"}
+_NAMES: Final[dict[str, Any]] = {**dict(Status.choices), Status.CONSUMED.value: _("Sold")}
+"""The states in the words of what is done here: to sell is what the API calls to consume."""
 
 
-class ItemInline(ReadOnlyInline):
+class ItemInline(OfLevel, ReadOnlyInline):
     """What a reservation holds, or held."""
 
     model = ReservationItem
     verbose_name_plural = _("Items")
     warehouse_paths = ("level__warehouse__code",)
-    fields = ("sku", "name", "warehouse", "quantity", "unit_price", "pinned", "held_until")
+    fields = ("sku", "name", "warehouse", "chosen_by", "quantity", "unit_price", "held_until")
     may_open_levels: bool = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ReservationItem]:
@@ -62,20 +78,17 @@ class ItemInline(ReadOnlyInline):
         return super().get_queryset(request).select_related("level__product", "level__warehouse").order_by("id")
 
     @admin.display(description=_("SKU"))
-    def sku(self, item: ReservationItem) -> str:
-        sku = item.level.product.sku
+    def sku(self, row: ReservationItem) -> str:
+        """A way to its stock for who may see that."""
+        sku = row.level.product.sku
         if not self.may_open_levels:
             return sku
-        link = reverse(f"{self.admin_site.name}:inventory_stocklevel_change", args=[item.level_id])
-        return format_html('<a class="console-link" href="{}">{}</a>', link, sku)
+        return link(sku, reverse(f"{self.admin_site.name}:inventory_stocklevel_change", args=[row.level_id]))
 
-    @admin.display(description=_("product"))
-    def name(self, item: ReservationItem) -> str:
-        return item.level.product.name
-
-    @admin.display(description=_("warehouse"))
-    def warehouse(self, item: ReservationItem) -> str:
-        return item.level.warehouse.code
+    @admin.display(description=_("chosen by"))
+    def chosen_by(self, item: ReservationItem) -> Any:
+        """Whether the shop named the warehouse, or it was found in the order of the store's warehouses."""
+        return _("the shop") if item.pinned else _("the store's order")
 
 
 class ReservationState(admin.SimpleListFilter):
@@ -85,7 +98,7 @@ class ReservationState(admin.SimpleListFilter):
     parameter_name = "state"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [(value, str(label)) for value, label in Status.choices]
+        return [(value, str(name)) for value, name in _NAMES.items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         state = self.value()
@@ -114,18 +127,7 @@ class TimeLeft(admin.SimpleListFilter):
         return queryset
 
 
-class _Place(admin.SimpleListFilter):
-    """By a code of what is in the user's reach."""
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return self.narrowed(queryset, self.value()) if self.value() else queryset
-
-    def narrowed(self, queryset: QuerySet[Any], code: Any) -> QuerySet[Any]:
-        """The reservations of this place."""
-        raise NotImplementedError
-
-
-class StoreFilter(_Place):
+class StoreFilter(admin.SimpleListFilter):
     """By the store that sells."""
 
     title = _("store")
@@ -137,11 +139,11 @@ class StoreFilter(_Place):
             stores = stores.filter(sources__warehouse__code__in=codes).distinct()
         return [(code, code) for code in stores.values_list("code", flat=True)]
 
-    def narrowed(self, queryset: QuerySet[Any], code: Any) -> QuerySet[Any]:
-        return queryset.filter(store__code=code)
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(store__code=self.value()) if self.value() else queryset
 
 
-class HeldIn(_Place):
+class HeldIn(admin.SimpleListFilter):
     """By a warehouse that something is held in."""
 
     title = _("warehouse")
@@ -153,8 +155,9 @@ class HeldIn(_Place):
             warehouses = warehouses.filter(code__in=codes)
         return [(code, code) for code in warehouses.values_list("code", flat=True)]
 
-    def narrowed(self, queryset: QuerySet[Any], code: Any) -> QuerySet[Any]:
-        return queryset.filter(_holds_in([code]))
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        code = self.value()
+        return queryset.filter(_holds_in([code])) if code else queryset
 
 
 def _holds_in(codes: Collection[str]) -> Exists:
@@ -186,19 +189,21 @@ class ReservationAdmin(ReadOnlyAdmin):
 
     id_fields = ("pk", "client_id", "items__level__product_id")
     list_display = (
-        "public_id",
+        "listed_id",
         "state",
         "time_left",
         "units",
         "store",
-        "cart_id",
-        "order_id",
+        "sold_as",
         "customer_id",
         "created_at",
     )
     list_filter = (ReservationState, TimeLeft, StoreFilter, HeldIn)
     list_select_related = ("store",)
-    empty_hint = _("Shops make reservations through the API. Here you see, extend, release and sell them.")
+    empty_hint = _(
+        "No reservation yet. Shops make them through the API, as soon as an administrator has given them a token under"
+        " API clients."
+    )
     search_fields = ("cart_id__exact", "order_id__exact", "customer_id__exact")
     search_help_text = _("A cart, order or customer as it is written, or the id of a reservation or product")
     ordering = ("-id",)
@@ -234,20 +239,37 @@ class ReservationAdmin(ReadOnlyAdmin):
     def public_id(self, reservation: Reservation) -> str:
         return reservation.public_id
 
+    @admin.display(description=_("reservation"), ordering="id")
+    def listed_id(self, reservation: Reservation) -> SafeString:
+        """Ids differ in their ends: the eye sees that alone, who copies or listens gets all of it."""
+        begin, end = reservation.public_id[:-_SHOWN], reservation.public_id[-_SHOWN:]
+        return format_html('<span class="console-id"><span class="flow-unseen">{}</span>{}</span>', begin, end)
+
     @admin.display(description=_("status"), ordering="state_read")
     def state(self, reservation: Reservation) -> SafeString:
         state = Status(_state(reservation))
-        return format_html(
-            '<span class="console-badge {}" data-state="{}">{}</span>', _TONES.get(state, ""), state.value, state.label
-        )
+        look = _TONES.get(state, "")
+        name = _NAMES[state.value]
+        return format_html('<span class="console-badge {}" data-state="{}">{}</span>', look, state.value, name)
 
     @admin.display(description=_("time left"), ordering="expires_at")
     def time_left(self, reservation: Reservation) -> SafeString | str:
         """As it was when the page was made; ``countdown.js`` goes on from there."""
         if _state(reservation) != Status.ACTIVE:
-            return "–"
+            return NOTHING
         seconds = max(0, int(reservation.left.total_seconds()))  # type: ignore[attr-defined]
         return countdown(seconds, expired=Status.EXPIRED.label)
+
+    @admin.display(description=_("cart and order"))
+    def sold_as(self, reservation: Reservation) -> SafeString:
+        """Both where it has both: a column for each leaves no room for what is done with a row."""
+        named = [(_("Cart"), reservation.cart_id), (_("Order"), reservation.order_id)]
+        lines = [(id_, word, id_) for word, id_ in named if id_]
+        return format_html_join("", '<span class="console-line" title="{}"><small>{}</small> {}</span>', lines)
+
+    @admin.display(description=_("client"))
+    def client(self, reservation: Reservation) -> str:
+        return client_name(reservation.client_id)
 
     @admin.display(description=_("units"))
     def units(self, reservation: Reservation) -> int:
@@ -269,16 +291,18 @@ class ReservationAdmin(ReadOnlyAdmin):
             is_due = reservation.status == Status.ACTIVE and _state(reservation) == Status.EXPIRED
             codes = warehouse_codes_of(request.user)
             context["life"] = life_of(reservation, codes, is_due=is_due)
-            context["may_open_trail"] = request.user.has_perm("audit.view_auditentry") and not codes
+            context["may_open_trail"] = may_read_trail(request)
         answer: HttpResponse = super().change_view(request, object_id, form_url, context)
         return answer
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """What there is to say of this one: a hold that nobody extended has no time of it."""
         told = ["state", "time_left", "store", "units", "created_at", "expires_at"]
-        where = ["cart_id", "order_id", "customer_id", "extended_at", "consumed_at", "released_at", "reason"]
-        told += [name for name in [*where, "client_id", "reacquired_from"] if obj and getattr(obj, name)]
-        return ["public_id", *(tuple(told[place : place + 2]) for place in range(0, len(told), 2))]
+        if obj is not None:
+            where = ("cart_id", "order_id", "customer_id", "extended_at", "consumed_at", "released_at", "reason")
+            told += those_set(obj, *where)
+            told += [*(["client"] if obj.client_id else []), *those_set(obj, "reacquired_from")]
+        return ["public_id", *in_pairs(told)]
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """What can still be done with it: what has expired can only be sold, to a payment that came late."""
@@ -325,6 +349,7 @@ class ReservationAdmin(ReadOnlyAdmin):
 
     def get_urls(self) -> list[URLPattern]:
         """With the addresses that the dialogs for chosen rows are sent to."""
+        dialogs: dict[str, type[HoldsDialog]]
         dialogs = {"release": ReleaseDialog, "extend": ExtendDialog, "consume": ConsumeDialog}
         chosen = [
             path(

@@ -9,8 +9,9 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from audit.console import NOTHING, shown_time
+from audit.labelling import words_of
 from audit.models import AuditEntry
-from reservations.admin.reservation_dialogs import at
 from reservations.models import Reservation
 
 _AT_MOST: Final = 200
@@ -52,7 +53,7 @@ def _counted(units: int) -> str:
 
 
 def _time(text: str) -> str:
-    return at(datetime.fromisoformat(text))
+    return shown_time(datetime.fromisoformat(text))
 
 
 def _made(changes: dict[str, Any], codes: Collection[str]) -> str:
@@ -72,7 +73,7 @@ def _changed(changes: dict[str, Any], codes: Collection[str]) -> str:
 
 
 def _sold(changes: dict[str, Any], codes: Collection[str]) -> str:
-    facts = {"units": _counted(_units(changes.get("items"), codes)), "order": changes.get("orderId") or "–"}
+    facts = {"units": _counted(_units(changes.get("items"), codes)), "order": changes.get("orderId") or NOTHING}
     return str(_("%(units)s for order %(order)s")) % facts
 
 
@@ -121,6 +122,6 @@ def life_of(reservation: Reservation, codes: Collection[str], *, is_due: bool) -
 
 
 def _moment(entry: AuditEntry, codes: Collection[str]) -> Moment:
-    title, icon, tone, detail = _TOLD.get(entry.action, (entry.action, "history", "", _reason))
+    title, icon, tone, detail = _TOLD.get(entry.action, (words_of(entry.action), "history", "", _reason))
     source = SOURCES.get(entry.source, entry.source)
     return Moment(entry.at, title, icon, tone, detail(entry.changes, codes), entry.actor, source, entry.request_id)
