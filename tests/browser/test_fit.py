@@ -1,0 +1,150 @@
+"""Lists and pages fit the screen they are read on: a notebook's and a phone's, with names as long as they are."""
+
+from typing import Any
+
+import pytest
+from django.urls import reverse
+from django.utils import timezone
+from playwright.sync_api import Page, expect
+
+from audit.models import AuditEntry
+from inventory.models import LowStockAlert, Movement, StockCount, StockLevel, Transfer
+from inventory.services import low_stock
+from reservations.models import Reservation, ShortageIncident
+from tests.browser.test_console import DESKTOP, PHONE, Open, findings, open_page
+from tests.config.test_admin import MAKE_ONE
+from tests.factories import hold, make_level
+
+__all__ = ["open_page"]  # A fixture, taken over.
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
+
+MODELS = (AuditEntry, LowStockAlert, Movement, Reservation, ShortageIncident, StockCount, Transfer)
+TABLET = {"width": 1100, "height": 800}
+
+_HIDDEN = """() => {
+    const table = document.querySelector("#result_list");
+    const box = table.closest(".simplebar-content-wrapper") || table.parentElement;
+    return box.scrollWidth - box.clientWidth;
+}"""
+_CUT = """() => [...document.querySelectorAll(".field-line, .field-line .readonly")]
+    .filter(part => part.scrollWidth > part.clientWidth + 1).map(part => part.textContent.trim())"""
+_WIDER = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
+
+
+@pytest.fixture
+def day(store: Any) -> None:
+    """Rows of each kind, with names as they come from shops and people."""
+    for number in (1, 2):
+        level = make_level(3 * number, reorder_point=12, max_stock_level=200)
+        StockLevel.objects.filter(pk=level.pk).update(zone="A", aisle="01", shelf="12")
+        level.product.sku, level.product.name = f"TREK-PANTS-{number}-XL", "Trekking trousers, water-repellent, long"
+        level.product.save()
+    low_stock.raise_missed()
+    LowStockAlert.objects.filter(severity="CRITICAL").update(
+        acknowledged_by="warehouse.north.second-shift", acknowledged_at=timezone.now()
+    )
+    held = hold((make_level(10), 2), cart_id="shop-cart-4f0b2a9d71c6e8", customer_id="customer-00129677")
+    Reservation.objects.filter(pk=held.id).update(order_id="web-order-2026-11-000417")
+    for model in (Transfer, StockCount, ShortageIncident):
+        MAKE_ONE[model]()
+    Transfer.objects.update(expected_delivery=timezone.now(), reference="TR-2026-0417", status="PARTIALLY_RECEIVED")
+    ShortageIncident.objects.update(request_id="01a1fecd-7a0f-7219-89c0-6b2deababebd")
+
+
+def listing(model: Any) -> str:
+    return reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+
+
+def page_of(model: Any) -> str:
+    return f"{listing(model)}{model._default_manager.latest('pk').pk}/change/"
+
+
+@pytest.mark.usefixtures("day")
+def test_lists_show_a_whole_row_on_a_notebook(open_page: Open) -> None:
+    page = open_page("/admin/", size=DESKTOP)
+    hidden = {}
+    for model in MODELS:
+        page.goto(listing(model))
+        page.wait_for_load_state("networkidle")
+        hidden[model.__name__] = page.evaluate(_HIDDEN)
+    assert {name: pixels for name, pixels in hidden.items() if pixels > 0} == {}
+
+
+@pytest.mark.usefixtures("day")
+@pytest.mark.parametrize("size", [DESKTOP, TABLET, PHONE], ids=["desktop", "tablet", "phone"])
+def test_nothing_on_a_page_is_cut_or_wider_than_the_screen(open_page: Open, size: Any) -> None:
+    page = open_page("/admin/", size=size)
+    found: dict[str, Any] = {}
+    for path in (*map(listing, MODELS), *map(page_of, MODELS)):
+        page.goto(path)
+        page.wait_for_load_state("networkidle")
+        found[path] = [*page.evaluate(_CUT), *(["wider than the screen"] if page.evaluate(_WIDER) else [])]
+    assert {path: faults for path, faults in found.items() if faults} == {}
+
+
+@pytest.mark.usefixtures("day")
+@pytest.mark.parametrize("shade", ["light", "dark"])
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_lists_and_pages_have_no_serious_finding(open_page: Open, shade: str, size: Any) -> None:
+    page = open_page("/admin/", shade=shade, size=size)
+    found = {}
+    for path in (*map(listing, MODELS), *map(page_of, MODELS)):
+        page.goto(path)
+        found[path] = findings(page)
+    assert {path: faults for path, faults in found.items() if faults} == {}
+
+
+@pytest.mark.usefixtures("day")
+def test_bar_over_a_page_begins_where_the_page_does(open_page: Open) -> None:
+    page = open_page(page_of(Transfer), size=TABLET)
+    page.wait_for_load_state("networkidle")
+    bar = page.locator("#header-inner").bounding_box()
+    content = page.locator("#content-main").bounding_box()
+    assert bar is not None
+    assert content is not None
+    assert abs(bar["x"] - content["x"]) <= 1
+
+
+@pytest.mark.usefixtures("day")
+def test_page_menu_of_a_phone_opens_by_its_name_and_shuts_with_escape(open_page: Open) -> None:
+    page = open_page(listing(Transfer), size=PHONE)
+    menu = page.get_by_role("button", name="Page menu")
+    expect(menu).to_have_attribute("aria-expanded", "false")
+    menu.press("Enter")
+    expect(_offer(page)).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(_offer(page)).to_be_hidden()
+    page.goto(page_of(Transfer))
+    expect(page.get_by_role("link", name="Back", exact=True)).to_be_visible()
+
+
+def _offer(page: Page) -> Any:
+    return page.get_by_role("link", name="New transfer")
+
+
+@pytest.mark.usefixtures("day")
+def test_page_menu_of_a_phone_lies_over_the_page(open_page: Open) -> None:
+    Transfer.objects.update(status="PENDING", shipped_at=None)
+    page = open_page(page_of(Transfer), size=PHONE)
+    page.get_by_role("button", name="Page menu").click()
+    offered = page.locator("#console-page-menu a")
+    expect(offered.first).to_be_visible()
+    for link in offered.all():
+        link.click(trial=True)
+
+
+@pytest.mark.parametrize("shade", ["light", "dark"])
+def test_bar_of_actions_for_ticked_rows_is_readable(open_page: Open, shade: str) -> None:
+    hold((make_level(10), 1))
+    page = open_page(listing(Reservation), shade=shade)
+    page.locator("#action-toggle").check()
+    expect(page.locator("#changelist-actions")).to_be_visible()
+    assert findings(page) == []
+
+
+def test_sign_without_a_word_is_called_by_its_title(open_page: Open) -> None:
+    hold((make_level(10), 1))
+    page = open_page(f"{listing(Reservation)}?o=1")
+    page.wait_for_load_state("networkidle")
+    expect(page.get_by_role("link", name="Toggle sorting")).to_be_visible()
+    expect(page.locator("#nav-sidebar-apps [aria-current=page]")).to_contain_text("Reservations")
