@@ -8,6 +8,7 @@ what it has shown, signed for its reader, and a key by which a service knows the
 
 import re
 import zlib
+from abc import abstractmethod
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -302,23 +303,27 @@ class ImportPage(Dialog[R], Generic[P, R]):
         """Whether a user may import such files."""
         return bool(user.has_perm(cls.permission))  # type: ignore[union-attr]
 
+    @abstractmethod
     def read(self, upload: Upload) -> Reading[P]:
         """What the file would do."""
-        raise NotImplementedError
 
+    @abstractmethod
     def carry_out(self, asker: Asker, plan: P, claim: Claim) -> R | StoredAnswer:
         """Call the service. Raises DomainError; PermissionDenied for what is not in the user's reach any more."""
-        raise NotImplementedError
 
+    @abstractmethod
     def row_of(self, plan: P, index: int) -> int:
         """The row of the file that the service knows by this index."""
-        raise NotImplementedError
 
     def refused(self, result: R) -> Sequence[RowFault]:
         """What the service found wrong, where it answers instead of raising; nothing was done then."""
         return ()
 
     # ------------------------------------------------------------------------------------------------- from here on
+
+    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> R | StoredAnswer:
+        """Carry out the plan that was shown."""
+        return self.carry_out(asker, given["plan"], claim)
 
     def answer(self) -> HttpResponse:
         if not self.allows(self.request.user):
@@ -398,7 +403,7 @@ class ImportPage(Dialog[R], Generic[P, R]):
         print_ = fingerprint("POST", self.request.path, sealed.encode())
         claim = Claim(claimant_of(self.request), f"import-{once}", print_, self._render)
         try:
-            result = self.carry_out(asker_of(self.request), plan, claim)
+            result = self.perform(asker_of(self.request), {"plan": plan}, claim)
         except DomainError as error:
             return self._refused(plan, sealed, error)
         if isinstance(result, StoredAnswer):

@@ -82,6 +82,9 @@ class AdjustmentImport(ImportPage[ImportFile, Imported]):
             raise PermissionDenied
         return import_stock(asker, plan)
 
+    def row_of(self, plan: ImportFile, index: int) -> int:
+        return plan.lines[index].row
+
     def refused(self, result: Imported) -> Sequence[RowFault]:
         return _faults(result.bad)
 
