@@ -19,7 +19,7 @@ demo: $(STAMP) ## Run everything here, with demonstration data, until Ctrl-C (PO
 	@PORT='$(PORT)' exec $(BIN)/python -m config.demo
 
 test: $(STAMP) ## Run all tests
-	$(BIN)/python -m pytest -n 2 $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 bench: $(STAMP) ## Measure it beside plain Django and raw SQL (ARGS=--quick for two minutes)
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -67,8 +67,7 @@ def findings(page: Page) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("shade", ["light", "dark"])
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize(("shade", "size"), [("light", DESKTOP), ("dark", PHONE)], ids=["desktop", "phone"])
 def test_pages_have_no_serious_finding(open_page: Open, shade: str, size: Any) -> None:
     assert findings(open_page("/admin/login/", shade=shade, size=size, group=None)) == []
     hold((make_level(10), 2))

@@ -83,8 +83,7 @@ def test_nothing_on_a_page_is_cut_or_wider_than_the_screen(open_page: Open, size
 
 
 @pytest.mark.usefixtures("day")
-@pytest.mark.parametrize("shade", ["light", "dark"])
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize(("shade", "size"), [("light", DESKTOP), ("dark", PHONE)], ids=["desktop", "phone"])
 def test_lists_and_pages_have_no_serious_finding(open_page: Open, shade: str, size: Any) -> None:
     page = open_page("/admin/", shade=shade, size=size)
     found = {}

@@ -197,8 +197,7 @@ def test_clerk_sees_all_but_changes_nothing_and_of_other_warehouses_not_even_tha
             assert viewer.post(url, {"chosen": str(hidden.id)}).status_code == 403
 
 
-@pytest.mark.parametrize("shade", ["light", "dark"])
-@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+@pytest.mark.parametrize(("shade", "size"), [("light", DESKTOP), ("dark", PHONE)], ids=["desktop", "phone"])
 def test_pages_have_no_serious_finding(context: BrowserContext, shade: Any, size: Any) -> None:
     page = context.new_page()
     page.set_viewport_size(size)

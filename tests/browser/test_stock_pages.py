@@ -243,8 +243,7 @@ def _shown() -> StockLevel:
     return level
 
 
-@sizes
-@pytest.mark.parametrize("shade", ["light", "dark"])
+@pytest.mark.parametrize(("shade", "size"), [("light", "desktop"), ("dark", "phone")])
 def test_pages_of_stock_have_no_serious_finding(open_page: Open, size: str, shade: str) -> None:
     level = _shown()
     page = open_page(size=size, shade=shade)

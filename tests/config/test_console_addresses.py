@@ -125,9 +125,9 @@ def asked(browser: Client, url: str) -> Iterator[tuple[str, int]]:
     yield f"POST {url}", browser.post(url, {"once": "x"}).status_code
 
 
-@pytest.mark.parametrize("group", ["", *GROUPS])
-@pytest.mark.parametrize("warehouses", [(), ("wh-001",)], ids=["all", "one"])
+@pytest.mark.parametrize(("group", "warehouses"), [("", ()), *((group, ("wh-001",)) for group in GROUPS)])
 def test_no_address_is_an_error_for_anybody(group: str, warehouses: tuple[str, ...], rows: dict[str, Any]) -> None:
+    """Who sees all warehouses asks for every address in the test of who may open which."""
     browser = browser_of(make_staff(group, *warehouses))
     wrong, seen = [], 0
     for name, address in sorted(addresses(), key=lambda found: found[0] == "logout"):

@@ -736,7 +736,7 @@ def test_any_order_of_verbs_keeps_the_books() -> None:
     run_state_machine_as_test(
         Stock,
         settings=settings(
-            max_examples=60,
+            max_examples=40,
             stateful_step_count=40,
             derandomize=True,
             deadline=None,
