@@ -26,6 +26,7 @@ from audit.errors import Busy, OutcomeUnknown
 from audit.models import AuditEntry
 from audit.services import last_recorded
 from audit.statements import has_written
+from inventory.pipelines import Gathering
 
 logger = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -150,10 +151,11 @@ def _pipelined() -> Iterator[None]:
     opened = connection.connection
     connection.in_atomic_block, connection.autocommit = True, False  # As Django sees it: rows may be locked.
     try:
+        pipeline = Gathering.prepare(opened)
         with connection.wrap_database_errors, opened.pipeline():
-            _say(opened, "BEGIN")
+            _say(pipeline, "BEGIN")
             yield
-            _say(opened, "COMMIT" if has_written.get() else "ROLLBACK")
+            _say(pipeline, "COMMIT" if has_written.get() else "ROLLBACK")
     finally:
         connection.in_atomic_block, connection.autocommit = False, True
         connection.needs_rollback = False  # Set by an ORM write that failed; the rollback is done here.
@@ -162,9 +164,9 @@ def _pipelined() -> Iterator[None]:
                 opened.rollback()
 
 
-def _say(opened: psycopg.Connection[Any], command: str) -> None:
+def _say(pipeline: Gathering, command: str) -> None:
     with debug_transaction(connection, command):
-        opened.execute(command.encode())
+        pipeline.say(command)
 
 
 def _open(deadline: float, patience: Patience) -> CursorWrapper:

@@ -22,7 +22,8 @@ class Proxy:
     - ``after``: the COMMIT is done, the connection breaks before the answer;
     - ``in flight``: the connection breaks for the client while the COMMIT is still on its way.
 
-    ``round_trips`` counts how often the server answered and the client had something to say after that.
+    ``round_trips`` counts how often the server answered and the client had something to say after that, ``pieces`` in
+    how many pieces the client said it.
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
@@ -34,6 +35,7 @@ class Proxy:
         self.folder = Path(tempfile.mkdtemp(prefix="proxy-", dir="/tmp"))
         self.cuts: list[str] = []
         self.round_trips = 0
+        self.pieces = 0
         self._is_open = True
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(self.folder / f".s.PGSQL.{port}"))
@@ -75,6 +77,7 @@ class Proxy:
                 for key, _ in selector.select(0.1):
                     source: Any = key.fileobj
                     self.round_trips += source is client and is_answered
+                    self.pieces += source is client
                     is_answered = source is server
                     message = source.recv(65_536)
                     if not message:
