@@ -38,6 +38,7 @@ def test_settings_are_taken_away_changed_and_brought_back_once(open_as: LogIn, s
         page.get_by_role("link", name="Export settings, CSV").click()
     exported = Path(download.value.path()).read_text("utf-8-sig")
     page.get_by_role("link", name="Import settings").click()
+    expect(page.get_by_role("button", name="Look it over")).to_be_visible()
     assert findings(page) == []
     assert fits(page)
     choose(page, exported.replace(f"{level.product.sku},", "NO-SUCH,"))

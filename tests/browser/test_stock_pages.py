@@ -73,7 +73,10 @@ def open_page(browser: Browser, live_server: Any) -> Iterator[Open]:
 def open_dialog(page: Page, name: str) -> Locator:
     """The dialog of an action of the only row."""
     page.get_by_role("button", name="Actions").first.click()
-    page.get_by_role("link", name=name, exact=True).first.click()
+    link = page.get_by_role("link", name=name, exact=True).first
+    link.scroll_into_view_if_needed()
+    page.wait_for_timeout(300)  # The menu follows its row a frame after the page was scrolled.
+    link.click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_be_visible()
     return dialog
