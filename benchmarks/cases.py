@@ -80,6 +80,7 @@ CASES: Final = (
         lines=BASKET_LINES,
         contestants=(PLAIN, COMBINED),
         connections=(1, 16),
+        is_quick=False,
     ),
     Case(
         "low-stock",

@@ -134,7 +134,7 @@ class Runner:
             self._servers.close()
             subjects = (self.service, self.peer, self.with_history, self.large_service, self.large_peer)
             self.cluster.drop(*(subject.database for subject in subjects))
-        if DEMO in self.options.names:
+        if DEMO in self.options.names and not (self.options.is_quick and self._is_all):
             self._measure_demo()
         self.results.facts["took_seconds"] = round(time.monotonic() - self._started_at)
         return self.results
@@ -198,15 +198,18 @@ class Runner:
         self.results.facts["history_seconds"] = round(time.monotonic() - started_at)
         self.results.facts["history_bytes"] = size[0] if size else 0
 
+    @property
+    def _is_all(self) -> bool:
+        return len(self.options.names) == len(NAMES)
+
     def steps(self) -> list[Step]:
         """The runs of one repeat that are loads."""
         is_quick, with_history = self.options.is_quick, bool(self.options.history)
-        # A quick run leaves out what resembles another case, unless it is asked for by name.
-        is_all = len(self.options.names) == len(NAMES)
+        # A quick run leaves out what is slow or resembles another case, unless it is asked for by name.
         return [
             step
             for case in CASES
-            if case.name in self.options.names and (case.is_quick or not is_quick or not is_all)
+            if case.name in self.options.names and (case.is_quick or not is_quick or not self._is_all)
             for step in steps_of(case, is_quick=is_quick, with_history=with_history)
         ]
 
