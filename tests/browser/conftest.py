@@ -2,15 +2,22 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+
+from tests.browser.pages import DESKTOP, Open
+from tests.staff import browser_of, make_staff
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PATIENCE_MILLISECONDS = 20_000
 """Until an expectation fails: on a busy machine a page takes its time."""
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+REFUSED_FORM = "the server responded with a status of 422"
+"""What the browser's console tells of a form that is shown again with what was wrong in it."""
 collect_ignore_glob = [] if CHROMIUM else ["test_*.py"]
 
 
@@ -24,3 +31,51 @@ def browser() -> Iterator[Browser]:
         chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
         yield chromium
         chromium.close()
+
+
+@pytest.fixture
+def open_context(browser: Browser, live_server: Any) -> Iterator[Callable[..., BrowserContext]]:
+    """Begin a visit with a browser of its own; in the end none has complained of anything or spoken to another host.
+
+    ``group`` is that of who is logged in, None for nobody; ``warehouses`` are the only ones that they see.
+    """
+    opened: list[BrowserContext] = []
+    asked: list[str] = []
+    complaints: list[str] = []
+
+    def open_one(group: str | None = None, *warehouses: str, **options: Any) -> BrowserContext:
+        context = browser.new_context(base_url=live_server.url, **{"viewport": DESKTOP, **options})
+        opened.append(context)
+        context.on("request", lambda request: asked.append(request.url))
+        context.on("weberror", lambda error: complaints.append(str(error.error)))
+        context.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
+        if group is not None:
+            session = browser_of(make_staff(group, *warehouses)).cookies["sessionid"].value
+            context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])
+        return context
+
+    yield open_one
+    for context in opened:
+        context.close()
+    hosts = {urlsplit(url).netloc for url in asked if urlsplit(url).scheme in {"http", "https", "ws", "wss"}}
+    assert hosts == {urlsplit(live_server.url).netloc}
+    assert [text for text in complaints if REFUSED_FORM not in text] == []
+
+
+@pytest.fixture
+def open_page(open_context: Callable[..., BrowserContext]) -> Open:
+    """Open a page in a browser of its own, as one of a group (``open_context``)."""
+
+    def open_one(
+        path: str = "/admin/",
+        group: str | None = "administrator",
+        *warehouses: str,
+        size: Any = DESKTOP,
+        shade: Any = "light",
+        **options: Any,
+    ) -> Page:
+        page: Page = open_context(group, *warehouses, viewport=size, color_scheme=shade, **options).new_page()
+        page.goto(path)
+        return page
+
+    return open_one

@@ -1,70 +1,18 @@
 """The console as staff meet it: within reach, readable in light and dark and on a phone, silent to other hosts."""
 
-from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.urls import reverse
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import expect
 
 from audit.authentication import issue_token
 from audit.models import ApiClient, ApiToken
 from inventory.models import Product
+from tests.browser.pages import DESKTOP, PHONE, Open, faults_of, findings
 from tests.factories import hold, make_client, make_level, make_product
-from tests.staff import PASSWORD, make_staff
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
-
-DESKTOP, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
-SERIOUS = ("serious", "critical")
-
-Open = Callable[..., Page]
-
-
-@pytest.fixture
-def open_page(browser: Browser, live_server: Any) -> Iterator[Open]:
-    """Open a page, logged in as an administrator; in the end ask what it complained of and whom it spoke to."""
-    contexts: list[Any] = []
-    asked: list[str] = []
-    complaints: list[str] = []
-
-    def open_one(path: str, *, shade: str = "light", size: Any = DESKTOP, group: str | None = "administrator") -> Page:
-        context = browser.new_context(base_url=live_server.url, color_scheme=shade, viewport=size)
-        contexts.append(context)
-        page: Page = context.new_page()
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-        if group is not None:
-            log_in(page, make_staff(group, password=PASSWORD).username)
-        page.goto(path)
-        return page
-
-    yield open_one
-    for context in contexts:
-        context.close()
-    hosts = {urlsplit(url).netloc for url in asked if urlsplit(url).scheme in {"http", "https", "ws", "wss"}}
-    assert hosts == {urlsplit(live_server.url).netloc}
-    assert not complaints
-
-
-def log_in(page: Page, name: str) -> None:
-    page.goto("/admin/login/")
-    page.get_by_label("Username").fill(name)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Log in").click()
-    expect(page.get_by_role("heading", name="Dashboard")).to_be_visible()
-
-
-def findings(page: Page) -> list[str]:
-    """What axe-core finds serious."""
-    page.wait_for_load_state("networkidle")
-    found = Axe().run(page).response["violations"]
-    return [
-        f"{rule['id']}: {node['html'][:160]}" for rule in found if rule["impact"] in SERIOUS for node in rule["nodes"]
-    ]
 
 
 @pytest.mark.parametrize(("shade", "size"), [("light", DESKTOP), ("dark", PHONE)], ids=["desktop", "phone"])
@@ -84,9 +32,7 @@ def test_pages_have_no_serious_finding(open_page: Open, shade: str, size: Any) -
         reverse("admin:audit_apitoken_revoke", args=[token.pk]),
     ):
         page.goto(path)
-        found[path] = findings(page)
-        if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
-            found[path].append("wider than the screen")
+        found[path] = faults_of(page)
     assert {path: faults for path, faults in found.items() if faults} == {}
 
 

@@ -1,21 +1,19 @@
 """The dashboard: figures that agree with the lists behind them, for those who may open these, readable everywhere."""
 
-from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.core.cache import cache
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import expect
 
 from inventory.models import LowStockAlert, ReconciliationRun, StockCount, StockLevel, Transfer
 from reservations.services.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold, release_hold
+from tests.browser.pages import DESKTOP, PHONE, Open, faults_of
 from tests.factories import ASKER, hold, make_due, make_level
 from tests.staff import browser_of, make_staff
 
@@ -163,36 +161,10 @@ def test_page_of_an_empty_house_says_what_to_expect() -> None:
     assert "Nothing is on its way." in page
 
 
-@pytest.fixture
-def page(browser: Browser, live_server: Any) -> Iterator[Page]:
-    """An administrator's page, which is asked in the end what it complained of and whom it spoke to."""
-    context = browser.new_context(base_url=live_server.url)
-    staff = browser_of(make_staff("administrator"))
-    context.add_cookies([{"name": "sessionid", "value": staff.cookies["sessionid"].value, "url": live_server.url}])
-    opened = context.new_page()
-    asked: list[str] = []
-    complaints: list[str] = []
-    opened.on("request", lambda request: asked.append(request.url))
-    opened.on("pageerror", lambda error: complaints.append(str(error)))
-    opened.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-    yield opened
-    context.close()
-    assert {urlsplit(url).netloc for url in asked if urlsplit(url).scheme != "data"} == {
-        urlsplit(live_server.url).netloc
-    }
-    assert not complaints
-
-
-@pytest.mark.parametrize("shade", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 390])
-def test_page_is_readable_and_leads_on_by_keyboard(page: Page, day: StockLevel, shade: Any, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 860})
-    page.emulate_media(color_scheme=shade)
-    page.goto("/admin/")
+@pytest.mark.parametrize(("shade", "size"), [("light", DESKTOP), ("dark", PHONE)], ids=["desktop", "phone"])
+def test_page_is_readable_and_leads_on_by_keyboard(open_page: Open, day: StockLevel, shade: str, size: Any) -> None:
+    page = open_page("/admin/", shade=shade, size=size)
     page.get_by_text("Figures by hour").press("Enter")
-    page.wait_for_load_state("networkidle")
-    rules = Axe().run(page).response["violations"]
-    assert [rule["id"] for rule in rules if rule["impact"] in {"serious", "critical"}] == []
-    assert not page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+    assert faults_of(page) == []
     page.get_by_role("link", name="Overdue 1").press("Enter")
     expect(page.locator("#result_list tbody tr")).to_have_count(1)

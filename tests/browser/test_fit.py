@@ -11,11 +11,10 @@ from audit.models import AuditEntry
 from inventory.models import LowStockAlert, Movement, StockCount, StockLevel, Transfer
 from inventory.services import low_stock
 from reservations.models import Reservation, ShortageIncident
-from tests.browser.test_console import DESKTOP, PHONE, Open, findings, open_page
+from tests.browser.pages import DESKTOP, PHONE, Open, findings, fits
 from tests.config.test_admin import MAKE_ONE
 from tests.factories import hold, make_level
 
-__all__ = ["open_page"]  # A fixture, taken over.
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
 
 MODELS = (AuditEntry, LowStockAlert, Movement, Reservation, ShortageIncident, StockCount, Transfer)
@@ -28,7 +27,6 @@ _HIDDEN = """() => {
 }"""
 _CUT = """() => [...document.querySelectorAll(".field-line, .field-line .readonly")]
     .filter(part => part.scrollWidth > part.clientWidth + 1).map(part => part.textContent.trim())"""
-_WIDER = "document.documentElement.scrollWidth > document.documentElement.clientWidth"
 
 
 @pytest.fixture
@@ -78,7 +76,7 @@ def test_nothing_on_a_page_is_cut_or_wider_than_the_screen(open_page: Open, size
     for path in (*map(listing, MODELS), *map(page_of, MODELS)):
         page.goto(path)
         page.wait_for_load_state("networkidle")
-        found[path] = [*page.evaluate(_CUT), *(["wider than the screen"] if page.evaluate(_WIDER) else [])]
+        found[path] = [*page.evaluate(_CUT), *([] if fits(page) else ["wider than the screen"])]
     assert {path: faults for path, faults in found.items() if faults} == {}
 
 

@@ -1,56 +1,21 @@
 """A working day in the browser: deliveries, transfers, counts and incidents, each walked to its end and looked up in
 the database after."""
 
-from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 from django.urls import reverse
-from playwright.sync_api import Browser, Page, Route, expect
+from playwright.sync_api import Page, Route, expect
 
 from inventory.models import Movement, StockCount, StockCountLine, StockLevel, Transfer
 from reservations.models import ShortageIncident
 from tests.books import assert_books_balance
-from tests.browser.test_console import DESKTOP, PHONE, findings
+from tests.browser.pages import DESKTOP, PHONE, Open, findings, fits
 from tests.factories import counters, hold, make_level, make_product, make_warehouse
-from tests.staff import browser_of, make_staff
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
 
 RECEIVE = "/admin/inventory/movement/receive/"
-LogIn = Callable[..., Page]
-
-
-@pytest.fixture
-def open_as(browser: Browser, live_server: Any) -> Iterator[LogIn]:
-    """A page of a member of staff; in the end it has complained of nothing and spoken to nobody else."""
-    contexts: list[Any] = []
-    asked: list[str] = []
-    complaints: list[str] = []
-
-    def open_one(path: str, group: str = "warehouse", *warehouses: str, size: Any = DESKTOP, **more: Any) -> Page:
-        context = browser.new_context(base_url=live_server.url, viewport=size, **more)
-        contexts.append(context)
-        page: Page = context.new_page()
-        page.on("request", lambda request: asked.append(request.url))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        # A refused form is answered with 422, which the browser's console tells as well.
-        page.on(
-            "console",
-            lambda said: complaints.append(said.text) if said.type == "error" and "422" not in said.text else None,
-        )
-        session = browser_of(make_staff(group, *warehouses)).cookies["sessionid"].value
-        context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])
-        page.goto(path)
-        return page
-
-    yield open_one
-    for context in contexts:
-        context.close()
-    hosts = {urlsplit(url).netloc for url in asked if urlsplit(url).scheme in {"http", "https", "ws", "wss"}}
-    assert hosts == {urlsplit(live_server.url).netloc}
-    assert not complaints
 
 
 def scan(page: Page, code: str) -> None:
@@ -60,10 +25,10 @@ def scan(page: Page, code: str) -> None:
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_delivery_is_received_by_scanning_alone(open_as: LogIn, size: Any) -> None:
+def test_delivery_is_received_by_scanning_alone(open_page: Open, size: Any) -> None:
     level = make_level(5)
     lamp = make_product(sku="LAMP-1", name="Lamp", barcode="4006381333931")
-    page = open_as(RECEIVE, size=size)
+    page = open_page(RECEIVE, "warehouse", size=size)
     page.get_by_label("Warehouse").select_option("wh-001")
     page.get_by_label("Reference").fill("DN-77")
     code = page.get_by_label("Scan or type a SKU or barcode")
@@ -78,7 +43,7 @@ def test_delivery_is_received_by_scanning_alone(open_as: LogIn, size: Any) -> No
     page.get_by_role("button", name="Look over and finish").click()
     expect(page.get_by_text("2 products, 26 units")).to_be_visible()
     assert findings(page) == []
-    assert not page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+    assert fits(page)
     page.get_by_role("button", name="Receive all").dblclick()
     expect(page.get_by_text("26 units received in wh-001, 2 lines on the paper.")).to_be_visible()
     assert counters(level) == (29, 0)
@@ -87,9 +52,9 @@ def test_delivery_is_received_by_scanning_alone(open_as: LogIn, size: Any) -> No
     assert_books_balance()
 
 
-def test_sums_follow_every_scan_and_every_edit(open_as: LogIn) -> None:
+def test_sums_follow_every_scan_and_every_edit(open_page: Open) -> None:
     first, second = make_level(5), make_level(5)
-    page = open_as(RECEIVE)
+    page = open_page(RECEIVE, "warehouse")
     code = page.get_by_label("Scan or type a SKU or barcode")
     sums = page.locator(".flow-total")
     code.focus()
@@ -113,9 +78,9 @@ def test_sums_follow_every_scan_and_every_edit(open_as: LogIn) -> None:
     expect(sums).to_have_text("Products 1 · Units 3")
 
 
-def test_unknown_code_is_told_at_once_and_the_rest_is_kept(open_as: LogIn) -> None:
+def test_unknown_code_is_told_at_once_and_the_rest_is_kept(open_page: Open) -> None:
     level = make_level(5)
-    page = open_as(RECEIVE)
+    page = open_page(RECEIVE, "warehouse")
     expect(page.get_by_label("Scan or type a SKU or barcode")).to_be_focused()
     scan(page, level.product.sku)
     scan(page, "NO-SUCH-CODE")
@@ -123,9 +88,9 @@ def test_unknown_code_is_told_at_once_and_the_rest_is_kept(open_as: LogIn) -> No
     expect(page.get_by_label(f"Units of {level.product.sku}")).to_have_value("1")
 
 
-def test_number_typed_while_a_scan_is_on_its_way_stays(open_as: LogIn) -> None:
+def test_number_typed_while_a_scan_is_on_its_way_stays(open_page: Open) -> None:
     level, other = make_level(5), make_level(5)
-    page = open_as(RECEIVE)
+    page = open_page(RECEIVE, "warehouse")
     scan(page, level.product.sku)
     units = page.get_by_label(f"Units of {level.product.sku}")
     expect(units).to_have_value("1")
@@ -145,9 +110,9 @@ def test_number_typed_while_a_scan_is_on_its_way_stays(open_as: LogIn) -> None:
     expect(units).to_be_focused()
 
 
-def test_delivery_is_received_without_scripts(open_as: LogIn) -> None:
+def test_delivery_is_received_without_scripts(open_page: Open) -> None:
     level = make_level(5)
-    context = open_as("/admin/").context
+    context = open_page("/admin/", "warehouse").context
     page = context.browser.new_context(base_url=context.pages[0].url, java_script_enabled=False).new_page()  # type: ignore[union-attr]
     page.context.add_cookies(context.cookies())  # type: ignore[arg-type]
     page.goto(RECEIVE)
@@ -163,9 +128,9 @@ def test_delivery_is_received_without_scripts(open_as: LogIn) -> None:
     assert counters(level) == (7, 0)
 
 
-def test_second_tab_does_not_receive_a_delivery_twice(open_as: LogIn) -> None:
+def test_second_tab_does_not_receive_a_delivery_twice(open_page: Open) -> None:
     level = make_level(5)
-    page = open_as(RECEIVE)
+    page = open_page(RECEIVE, "warehouse")
     page.get_by_label("Warehouse").select_option("wh-001")
     page.get_by_label("Scan or type a SKU or barcode").fill(level.product.sku)
     page.get_by_role("button", name="Look over and finish").click()
@@ -182,16 +147,11 @@ def address(model: str, name: str, *arguments: Any) -> str:
     return reverse(f"admin:{model}_{name}", args=arguments)
 
 
-def fits(page: Page) -> bool:
-    """Whether nothing is wider than the screen."""
-    return not page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
-
-
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_transfer_is_sent_received_in_part_and_closed_with_what_is_lost(open_as: LogIn, size: Any) -> None:
+def test_transfer_is_sent_received_in_part_and_closed_with_what_is_lost(open_page: Open, size: Any) -> None:
     level = make_level(20)
     make_warehouse("wh-002")
-    page = open_as(address("inventory_transfer", "new_transfer"), size=size)
+    page = open_page(address("inventory_transfer", "new_transfer"), "warehouse", size=size)
     page.get_by_label("From").select_option("wh-001")
     page.get_by_label("To", exact=False).nth(0).select_option("wh-002")
     page.get_by_label("Scan or type a SKU or barcode").focus()
@@ -228,10 +188,10 @@ def test_transfer_is_sent_received_in_part_and_closed_with_what_is_lost(open_as:
 
 
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_count_is_walked_blind_with_the_keyboard_and_recounted(open_as: LogIn, size: Any) -> None:
+def test_count_is_walked_blind_with_the_keyboard_and_recounted(open_page: Open, size: Any) -> None:
     first = make_level(33, zone="A", shelf="1")
     second = make_level(44, zone="A", shelf="2")
-    page = open_as(address("inventory_stockcount", "open_count"), size=size)
+    page = open_page(address("inventory_stockcount", "open_count"), "warehouse", size=size)
     page.get_by_label("Warehouse").select_option("wh-001")
     assert findings(page) == []
     page.get_by_role("button", name="Open and begin").dblclick()
@@ -256,10 +216,10 @@ def test_count_is_walked_blind_with_the_keyboard_and_recounted(open_as: LogIn, s
     assert counters(second) == (44, 0)
 
 
-def test_posting_shows_who_gives_way_and_lets_a_manager_choose_another(open_as: LogIn) -> None:
+def test_posting_shows_who_gives_way_and_lets_a_manager_choose_another(open_page: Open) -> None:
     level = make_level(10)
     older, newer = hold((level, 4), order_id="ORDER-1"), hold((level, 4), order_id="ORDER-2")
-    page = open_as(address("inventory_stockcount", "open_count"), "manager")
+    page = open_page(address("inventory_stockcount", "open_count"), "manager")
     page.get_by_label("Warehouse").select_option("wh-001")
     page.get_by_label("Count again from").fill("")
     page.get_by_role("button", name="Open and begin").click()

@@ -9,11 +9,9 @@ from playwright.sync_api import Page, expect
 
 from inventory.models import Movement
 from tests.books import assert_books_balance
-from tests.browser.test_console import DESKTOP, PHONE, findings
-from tests.browser.test_flows import LogIn, fits, open_as
+from tests.browser.pages import DESKTOP, PHONE, Open, findings, fits
 from tests.factories import counters, make_level, recorded
 
-__all__ = ["open_as"]  # A fixture, taken over.
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
 
 STOCK = "/admin/inventory/stocklevel/"
@@ -30,10 +28,10 @@ def choose(page: Page, text: str) -> None:
 
 @SIZES
 @SHADES
-def test_settings_are_taken_away_changed_and_brought_back_once(open_as: LogIn, size: Any, shade: str) -> None:
+def test_settings_are_taken_away_changed_and_brought_back_once(open_page: Open, size: Any, shade: str) -> None:
     level = make_level(5, reorder_point=4, zone="A")
     make_level(5)
-    page = open_as(STOCK, "manager", size=size, color_scheme=shade)
+    page = open_page(STOCK, "manager", size=size, shade=shade)
     with page.expect_download() as download:
         page.get_by_role("link", name="Export settings, CSV").click()
     exported = Path(download.value.path()).read_text("utf-8-sig")
@@ -57,9 +55,9 @@ def test_settings_are_taken_away_changed_and_brought_back_once(open_as: LogIn, s
     assert len(recorded("inventory_level_changed")) == 1
 
 
-def test_changes_of_stock_are_booked_once_from_two_tabs(open_as: LogIn) -> None:
+def test_changes_of_stock_are_booked_once_from_two_tabs(open_page: Open) -> None:
     level = make_level(5)
-    page = open_as(STOCK)
+    page = open_page(STOCK, "warehouse")
     page.get_by_role("link", name="Import changes of stock").click()
     file = f"sku,warehouse,quantity,type,reason,reference\n{level.product.sku},wh-001,7,RECEIPT,delivery,DN-1\n"
     choose(page, file)
@@ -76,9 +74,9 @@ def test_changes_of_stock_are_booked_once_from_two_tabs(open_as: LogIn) -> None:
 
 
 @SIZES
-def test_chosen_rows_are_set_together(open_as: LogIn, size: Any) -> None:
+def test_chosen_rows_are_set_together(open_page: Open, size: Any) -> None:
     first, second = make_level(1, reorder_quantity=3), make_level(2, zone="B")
-    page = open_as(STOCK, "manager", size=size)
+    page = open_page(STOCK, "manager", size=size)
     for box in page.locator("input.action-select").all():
         box.check()
     page.get_by_label("Select action to run").select_option("set_chosen")
@@ -94,9 +92,9 @@ def test_chosen_rows_are_set_together(open_as: LogIn, size: Any) -> None:
     assert len(recorded("inventory_level_changed")) == 2
 
 
-def test_settings_of_one_level_open_over_its_page(open_as: LogIn) -> None:
+def test_settings_of_one_level_open_over_its_page(open_page: Open) -> None:
     level = make_level(1)
-    page = open_as(reverse("admin:inventory_stocklevel_change", args=[level.pk]), "manager")
+    page = open_page(reverse("admin:inventory_stocklevel_change", args=[level.pk]), "manager")
     page.get_by_role("link", name="Settings", exact=True).click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_label("Most to keep").first.fill("30")

@@ -11,10 +11,9 @@ from playwright.sync_api import Page, expect
 from audit.models import AuditEntry
 from inventory.models import LowStockAlert, Movement, Product, StockLevel
 from inventory.services import low_stock
-from tests.browser.test_console import DESKTOP, PHONE, Open, findings, open_page
+from tests.browser.pages import DESKTOP, PHONE, Open, faults_of
 from tests.factories import hold, make_level
 
-__all__ = ["open_page"]  # A fixture, taken over.
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
 
 
@@ -54,9 +53,7 @@ def test_pages_are_readable_and_fit(open_page: Open, shade: str, size: Any) -> N
     found: dict[str, Any] = {}
     for name, path in addresses().items():
         page.goto(path)
-        found[name] = findings(page)
-        if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
-            found[name].append("wider than the screen")
+        found[name] = faults_of(page)
     assert {name: faults for name, faults in found.items() if faults} == {}
 
 

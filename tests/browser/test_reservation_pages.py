@@ -1,49 +1,27 @@
 """Reservations in the browser: released, extended and sold once, one or many at a time, by whom they are for."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
-from django.test import Client
 from django.urls import reverse
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from reservations.models import Reservation
+from tests.browser.pages import DESKTOP, PHONE, faults_of
 from tests.factories import counters, hold, make_due, make_level, make_store, recorded
 from tests.staff import browser_of, make_staff
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
 
 LIST = "/admin/reservations/reservation/"
-DESKTOP, PHONE = {"width": 1280, "height": 860}, {"width": 390, "height": 844}
 
 
 @pytest.fixture
-def context(browser: Browser, live_server: Any) -> Iterator[BrowserContext]:
-    """A manager's browser, which is asked in the end what it complained of and whom it spoke to."""
-    opened = browser.new_context(base_url=live_server.url, viewport=DESKTOP)
-    asked: list[str] = []
-    complaints: list[str] = []
-    opened.on("request", lambda request: asked.append(request.url))
-    opened.on("weberror", lambda error: complaints.append(str(error.error)))
-    # A refused form is answered with 422, which the browser's console tells as well.
-    opened.on(
-        "console",
-        lambda said: complaints.append(said.text) if said.type == "error" and "422" not in said.text else None,
-    )
-    log_in(opened, live_server.url, browser_of(make_staff("manager", name="mia")))
-    yield opened
-    opened.close()
-    hosts = {urlsplit(url).netloc for url in asked if urlsplit(url).scheme in {"http", "https", "ws", "wss"}}
-    assert hosts <= {urlsplit(live_server.url).netloc}
-    assert not complaints
-
-
-def log_in(opened: BrowserContext, url: str, staff: Client) -> None:
-    opened.add_cookies([{"name": "sessionid", "value": staff.cookies["sessionid"].value, "url": url}])
+def context(open_context: Callable[..., BrowserContext]) -> BrowserContext:
+    """A manager's browser."""
+    return open_context("manager")
 
 
 def page_of(id_: Any) -> str:
@@ -73,11 +51,11 @@ def test_hold_is_released_once_by_a_double_click_and_its_life_says_who_and_why(c
     expect(page.get_by_text("3 units are available again.")).to_be_visible()
     assert counters(level) == (10, 0)
     (entry,) = recorded("inventory_reservation_released")
-    assert (entry.actor, entry.source, entry.changes["reason"]) == ("mia", "admin", "Shopper called")
+    assert (entry.actor, entry.source, entry.changes["reason"]) == ("manager-0", "admin", "Shopper called")
     life = page.locator(".console-life li")
     expect(life).to_have_count(2)
     expect(life.last).to_contain_text("Released – Shopper called")
-    expect(life.last).to_contain_text("by mia in the console")
+    expect(life.last).to_contain_text("by manager-0 in the console")
     expect(life.last.get_by_role("link", name=entry.request_id)).to_be_visible()
     expect(page.get_by_role("link", name="Release")).to_have_count(0)
 
@@ -165,15 +143,14 @@ def test_time_left_counts_down_and_ends_as_expired(context: BrowserContext) -> N
 
 
 def test_clerk_sees_all_but_changes_nothing_and_of_other_warehouses_not_even_that(
-    context: BrowserContext, live_server: Any
+    open_context: Callable[..., BrowserContext],
 ) -> None:
     mine, other = make_level(10), make_level(10, "wh-009")
     make_store("far", "wh-009", is_default=False)
     make_store("both", "wh-001", "wh-009", is_default=False)
     seen, hidden = hold((mine, 1)), hold((other, 1), store="far")
     shared = hold((mine, 1), (other, 2), store="both")
-    log_in(context, live_server.url, browser_of(make_staff("manager", "wh-001", name="max")))
-    page = context.new_page()
+    page = open_context("manager", "wh-001").new_page()
     page.goto(LIST)
     expect(page.get_by_text(seen.public_id)).to_be_visible()
     expect(page.get_by_text(hidden.public_id)).to_have_count(0)
@@ -210,14 +187,5 @@ def test_pages_have_no_serious_finding(context: BrowserContext, shade: Any, size
     found = {}
     for path in (LIST, page_of(held.id), page_of(dead.id), f"{LIST}{held.id}/release/"):
         page.goto(path)
-        found[path] = serious(page)
+        found[path] = faults_of(page)
     assert {path: faults for path, faults in found.items() if faults} == {}
-
-
-def serious(page: Page) -> list[str]:
-    """What axe-core finds serious, and whether the page is wider than the screen."""
-    page.wait_for_load_state("networkidle")
-    rules = Axe().run(page).response["violations"]
-    found = [rule["id"] for rule in rules if rule["impact"] in {"serious", "critical"}]
-    is_wide = page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
-    return [*found, "wider than the screen"] if is_wide else found

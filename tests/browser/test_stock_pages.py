@@ -1,28 +1,24 @@
 """Stock as a warehouse works with it: each dialog by hand, on a desktop and a phone, once, and the figures after."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from django.urls import reverse
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from inventory.models import AdjustmentReason, Movement, StockCountLine, StockLevel, Transfer
 from tests.books import assert_books_balance
+from tests.browser.pages import DESKTOP, PHONE, Open, faults_of
 from tests.factories import counters, hold, make_level, make_product, receive
 from tests.staff import PASSWORD, make_staff
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store", "reasons")]
 
-SIZES = {"desktop": {"width": 1280, "height": 860}, "phone": {"width": 390, "height": 844}}
 LIST = "/admin/inventory/stocklevel/"
-sizes = pytest.mark.parametrize("size", SIZES)
-
-Open = Callable[..., Page]
+sizes = pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 
 
 @pytest.fixture
@@ -33,40 +29,10 @@ def reasons() -> None:
     )
 
 
-@pytest.fixture
-def open_page(browser: Browser, live_server: Any) -> Iterator[Open]:
-    """Open the list of stock as one of a group; in the end ask what it complained of and whom it spoke to."""
-    contexts: list[BrowserContext] = []
-    asked: list[str] = []
-    complaints: list[str] = []
-
-    def open_one(
-        path: str = LIST, *, group: str = "warehouse", size: str = "desktop", shade: Any = "light", zone: str = "UTC"
-    ) -> Page:
-        context = browser.new_context(
-            base_url=live_server.url, viewport=SIZES[size], color_scheme=shade, timezone_id=zone
-        )
-        contexts.append(context)
-        context.on("request", lambda request: asked.append(request.url))
-        context.on("weberror", lambda error: complaints.append(str(error.error)))
-        context.on("console", lambda said: complaints.append(said.text) if said.type == "error" else None)
-        context.set_default_timeout(10_000)
-        page: Page = context.new_page()
-        page.goto("/admin/login/")
-        page.get_by_label("Username").fill(make_staff(group, password=PASSWORD).username)
-        page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_label("Password").press("Enter")
-        expect(page.get_by_role("heading", name="Dashboard")).to_be_visible()
-        page.goto(path)
-        return page
-
-    yield open_one
-    for context in contexts:
-        context.close()
-    hosts = {urlsplit(url).netloc for url in asked if urlsplit(url).scheme in {"http", "https", "ws", "wss"}}
-    assert hosts == {urlsplit(live_server.url).netloc}
-    refused = "the server responded with a status of 422"
-    assert [text for text in complaints if refused not in text] == []
+@pytest.fixture(autouse=True)
+def _books(live_server: Any) -> Iterator[None]:
+    """They balance in the end."""
+    yield
     assert_books_balance()
 
 
@@ -83,10 +49,10 @@ def open_dialog(page: Page, name: str) -> Locator:
 
 
 @sizes
-def test_received_units_are_on_hand_and_told(open_page: Open, size: str) -> None:
+def test_received_units_are_on_hand_and_told(open_page: Open, size: Any) -> None:
     level = make_level(20)
     hold((level, 2))
-    page = open_page(size=size)
+    page = open_page(LIST, "warehouse", size=size)
     dialog = open_dialog(page, "Receive")
     quantity = dialog.get_by_label("Quantity")
     expect(quantity).to_be_focused()
@@ -101,9 +67,9 @@ def test_received_units_are_on_hand_and_told(open_page: Open, size: str) -> None
 
 
 @sizes
-def test_adjusting_takes_a_signed_difference(open_page: Open, size: str) -> None:
+def test_adjusting_takes_a_signed_difference(open_page: Open, size: Any) -> None:
     level = make_level(20)
-    page = open_page(size=size)
+    page = open_page(LIST, "warehouse", size=size)
     dialog = open_dialog(page, "Adjust")
     expect(dialog.get_by_label("Difference")).to_be_focused()
     page.keyboard.type("-3")
@@ -114,10 +80,10 @@ def test_adjusting_takes_a_signed_difference(open_page: Open, size: str) -> None
 
 
 @sizes
-def test_shipping_more_than_is_free_is_refused_at_the_quantity(open_page: Open, size: str) -> None:
+def test_shipping_more_than_is_free_is_refused_at_the_quantity(open_page: Open, size: Any) -> None:
     level = make_level(20)
     hold((level, 15))
-    page = open_page(size=size)
+    page = open_page(LIST, "warehouse", size=size)
     dialog = open_dialog(page, "Ship")
     dialog.get_by_label("Quantity").fill("6")
     dialog.get_by_label("Reason").select_option("Delivery")
@@ -131,10 +97,10 @@ def test_shipping_more_than_is_free_is_refused_at_the_quantity(open_page: Open, 
 
 
 @sizes
-def test_transferred_units_are_on_their_way(open_page: Open, size: str) -> None:
+def test_transferred_units_are_on_their_way(open_page: Open, size: Any) -> None:
     level = make_level(20)
     receive(level.product, 1, "wh-002")
-    page = open_page(f"{LIST}?warehouse__id__exact={level.warehouse_id}", size=size)
+    page = open_page(f"{LIST}?warehouse__id__exact={level.warehouse_id}", "warehouse", size=size)
     dialog = open_dialog(page, "Transfer")
     dialog.get_by_label("Quantity").fill("4")
     dialog.get_by_label("To").select_option("wh-002")
@@ -145,9 +111,9 @@ def test_transferred_units_are_on_their_way(open_page: Open, size: str) -> None:
 
 
 @sizes
-def test_count_is_entered_blind_and_changes_nothing_yet(open_page: Open, size: str) -> None:
+def test_count_is_entered_blind_and_changes_nothing_yet(open_page: Open, size: Any) -> None:
     level = make_level(20)
-    page = open_page(size=size)
+    page = open_page(LIST, "warehouse", size=size)
     dialog = open_dialog(page, "Count")
     expect(dialog.get_by_text("On hand")).to_have_count(0)
     dialog.get_by_label("Counted").fill("18")
@@ -160,7 +126,7 @@ def test_count_is_entered_blind_and_changes_nothing_yet(open_page: Open, size: s
 
 def test_double_click_receives_once(open_page: Open) -> None:
     level = make_level(20)
-    page = open_page()
+    page = open_page(LIST, "warehouse")
     dialog = open_dialog(page, "Receive")
     dialog.get_by_label("Quantity").fill("10")
     dialog.get_by_label("Reason").select_option("Delivery")
@@ -171,7 +137,7 @@ def test_double_click_receives_once(open_page: Open) -> None:
 
 def test_form_that_is_sent_again_from_a_second_tab_receives_once(open_page: Open) -> None:
     level = make_level(20)
-    page = open_page(reverse("admin:inventory_stocklevel_receive", args=[level.pk]))
+    page = open_page(reverse("admin:inventory_stocklevel_receive", args=[level.pk]), "warehouse")
     second = page.context.new_page()
     second.goto(page.url)
     once = page.locator("#id_once").input_value()
@@ -186,7 +152,7 @@ def test_form_that_is_sent_again_from_a_second_tab_receives_once(open_page: Open
 
 def test_chosen_rows_are_received_together(open_page: Open) -> None:
     first, second = make_level(1), make_level(2)
-    page = open_page()
+    page = open_page(LIST, "warehouse")
     for box in page.locator("input.action-select").all():
         box.check()
     page.get_by_label("Select action to run").select_option("receive_chosen")
@@ -202,7 +168,7 @@ def test_chosen_rows_are_received_together(open_page: Open) -> None:
 def test_scanned_barcode_opens_its_level(open_page: Open) -> None:
     level = receive(make_product(barcode="4006381333931", name="Lamp"), 5)
     make_level(1)
-    page = open_page()
+    page = open_page(LIST, "warehouse")
     expect(page.locator("#searchbar")).to_be_focused()
     page.keyboard.type("4006381333931")
     page.keyboard.press("Enter")
@@ -213,7 +179,7 @@ def test_scanned_barcode_opens_its_level(open_page: Open) -> None:
 def test_time_left_of_a_hold_counts_down_on_the_page_of_its_level(open_page: Open) -> None:
     level = make_level(20)
     hold((level, 2), timeout_minutes=10)
-    page = open_page(reverse("admin:inventory_stocklevel_change", args=[level.pk]))
+    page = open_page(reverse("admin:inventory_stocklevel_change", args=[level.pk]), "warehouse")
     left = page.locator(".console-countdown")
     expect(left).to_have_text(re.compile(r"9:\d\d"))
     before = left.inner_text()
@@ -224,13 +190,18 @@ def test_time_left_of_a_hold_counts_down_on_the_page_of_its_level(open_page: Ope
 def test_times_are_those_of_the_readers_clock_from_the_first_page_on(open_page: Open, zone: str) -> None:
     level = make_level(20)
     moved = Movement.objects.get(level=level).created_at.astimezone(ZoneInfo(zone))
-    page = open_page(reverse("admin:inventory_stocklevel_change", args=[level.pk]), zone=zone)
+    page = open_page("/admin/login/", None, timezone_id=zone)
+    page.get_by_label("Username").fill(make_staff("warehouse", password=PASSWORD).username)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Log in").click()
+    expect(page.get_by_role("heading", name="Dashboard")).to_be_visible()
+    page.goto(reverse("admin:inventory_stocklevel_change", args=[level.pk]))
     expect(page.get_by_role("link", name=f"{moved.day} {moved:%b %Y, %H:%M}")).to_be_visible()
 
 
 def test_viewer_finds_no_action(open_page: Open) -> None:
     level = make_level(20)
-    page = open_page(group="viewer")
+    page = open_page(LIST, "viewer")
     expect(page.get_by_text(level.product.sku)).to_be_visible()
     expect(page.get_by_role("button", name="Actions")).to_have_count(0)
     expect(page.locator("input.action-select")).to_have_count(0)
@@ -246,10 +217,10 @@ def _shown() -> StockLevel:
     return level
 
 
-@pytest.mark.parametrize(("shade", "size"), [("light", "desktop"), ("dark", "phone")])
-def test_pages_of_stock_have_no_serious_finding(open_page: Open, size: str, shade: str) -> None:
+@pytest.mark.parametrize(("shade", "size"), [("light", DESKTOP), ("dark", PHONE)], ids=["desktop", "phone"])
+def test_pages_of_stock_have_no_serious_finding(open_page: Open, size: Any, shade: str) -> None:
     level = _shown()
-    page = open_page(size=size, shade=shade)
+    page = open_page(LIST, "warehouse", size=size, shade=shade)
     found = {}
     for path in (
         LIST,
@@ -259,14 +230,5 @@ def test_pages_of_stock_have_no_serious_finding(open_page: Open, size: str, shad
         reverse("admin:inventory_stocklevel_transfer_rows") + f"?level={level.pk}",
     ):
         page.goto(path)
-        page.wait_for_load_state("networkidle")
-        faults = [
-            f"{rule['id']}: {node['html'][:160]}"
-            for rule in Axe().run(page).response["violations"]
-            if rule["impact"] in ("serious", "critical")
-            for node in rule["nodes"]
-        ]
-        if page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth"):
-            faults.append("wider than the screen")
-        found[path] = faults
+        found[path] = faults_of(page)
     assert {path: faults for path, faults in found.items() if faults} == {}

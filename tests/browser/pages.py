@@ -1,0 +1,33 @@
+"""What the browser tests look at pages with."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page
+
+DESKTOP: Final[Any] = {"width": 1280, "height": 860}
+PHONE: Final[Any] = {"width": 390, "height": 844}
+SERIOUS: Final = ("serious", "critical")
+
+Open = Callable[..., Page]
+"""The fixture ``open_page``."""
+
+
+def findings(page: Page) -> list[str]:
+    """What axe-core finds serious."""
+    page.wait_for_load_state("networkidle")
+    found = Axe().run(page).response["violations"]
+    return [
+        f"{rule['id']}: {node['html'][:160]}" for rule in found if rule["impact"] in SERIOUS for node in rule["nodes"]
+    ]
+
+
+def fits(page: Page) -> bool:
+    """Whether nothing is wider than the screen."""
+    return not page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
+
+
+def faults_of(page: Page) -> list[str]:
+    """What axe-core finds serious, and whether the page is wider than the screen."""
+    return [*findings(page), *([] if fits(page) else ["wider than the screen"])]
