@@ -35,12 +35,12 @@ check: $(STAMP) ## Lint, types, imports, dependencies, migrations, OpenAPI docum
 	$(BIN)/deptry .
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py lintmigrations
-	$(BIN)/python manage.py spectacular --validate --fail-on-warn | diff -u docs/openapi.yaml -
+	$(BIN)/python manage.py spectacular --validate --fail-on-warn | diff -u docs/reference/openapi.yaml -
 
-fmt: $(STAMP) ## Format, mend what can be mended, write docs/openapi.yaml
+fmt: $(STAMP) ## Format, mend what can be mended, write docs/reference/openapi.yaml
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
-	$(BIN)/python manage.py spectacular --validate --file docs/openapi.yaml
+	$(BIN)/python manage.py spectacular --validate --file docs/reference/openapi.yaml
 
 lock: ## Pin what pyproject.toml resolves to today (needs uv on the PATH)
 	$(COMPILE) --quiet --upgrade --extra embedded --extra dev --output-file requirements.lock

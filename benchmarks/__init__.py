@@ -1,1 +1,1 @@
-"""What a reserve costs here, in plain Django, and in SQL alone (docs/benchmark.md)."""
+"""What a reserve costs here, in plain Django, and in SQL alone (docs/explanation/benchmark.md)."""

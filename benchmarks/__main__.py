@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measure, print the table, and with ``--write`` renew docs/benchmark.md and its chart."""
+"""`python -m benchmarks`: measure, print the table, and with ``--write`` renew docs/explanation/benchmark.md."""
 
 import argparse
 import dataclasses
@@ -34,7 +34,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="every single result")
     parser.add_argument("--closed", type=int, default=CLOSED, help="closed reservations from the start (100,000)")
     parser.add_argument("--levels", type=int, help=f"stock levels for low-stock ({LEVELS:,}; quick: {QUICK_LEVELS:,})")
-    parser.add_argument("--write", action="store_true", help="renew docs/benchmark.md and docs/benchmark.svg")
+    parser.add_argument("--write", action="store_true", help="renew docs/explanation/benchmark.md and its chart")
     parser.add_argument("--data-dir", type=Path, default=REPOSITORY / "var" / "bench", help="where the servers live")
     given = parser.parse_args(arguments)
     try:
@@ -78,7 +78,7 @@ def main(arguments: list[str]) -> int:
         given.json.write_text(json.dumps(dataclasses.asdict(results), indent=1) + "\n")
     sys.stdout.write(report.markdown(results))
     if given.write:
-        report.write(results, REPOSITORY / "docs")
+        report.write(results, REPOSITORY / "docs" / "explanation")
     return 0
 
 

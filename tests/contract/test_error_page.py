@@ -9,7 +9,7 @@ from drf_spectacular.generators import SchemaGenerator
 
 from config.problems import DOMAIN_STATUS, codes
 
-PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "errors.md"
+PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "reference" / "errors.md"
 _ROW: Final = re.compile(r"^\| (\d{3}) \| `([a-z_]+)` \| ([^|]+) \|", re.MULTILINE)
 
 
