@@ -1,0 +1,162 @@
+"""The pages of reference say what there is: every call with its roles, every setting, every command and option."""
+
+import ast
+import re
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from django.core.management import get_commands, load_command_class
+from django.urls import URLPattern, URLResolver, get_resolver
+from markdown_it import MarkdownIt
+
+from audit.models import Role
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+REFERENCE: Final = ROOT / "docs" / "reference"
+OUR_APPS: Final = {"audit", "inventory", "reservations"}
+METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
+
+
+def page(name: str) -> str:
+    """The text of a page of reference."""
+    return (REFERENCE / f"{name}.md").read_text("utf-8")
+
+
+def rows_of(text: str) -> list[list[str]]:
+    """The cells of all rows of a page's tables, heads left out."""
+    tokens = MarkdownIt("commonmark").enable("table").parse(text)
+    rows: list[list[str]] = []
+    for before, token in pairwise(tokens):
+        if token.type == "tr_open":
+            rows.append([])
+        elif before.type == "td_open":
+            rows[-1].append(token.content)
+    return [row for row in rows if row]
+
+
+def code_of(cell: str) -> str:
+    """The cell's code span, which is all of it."""
+    found = re.fullmatch(r"`([^`]+)`", cell)
+    assert found, cell
+    return found[1]
+
+
+# --- calls -----------------------------------------------------------------------------------------------------------
+
+
+def routes(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every path of the current API, with its parameters as `{}`, and its view."""
+    for entry in resolver.url_patterns:
+        path = prefix + str(entry.pattern)
+        if isinstance(entry, URLResolver):
+            yield from routes(entry, path)
+        elif isinstance(entry, URLPattern) and path.startswith("api/v1/"):
+            view: Any = entry.callback
+            yield "/" + re.sub(r"<[\w-]+:\w+>", "{}", path.removeprefix("api/v1/")), view.view_class
+
+
+def test_page_of_the_api_lists_every_call_with_the_roles_that_may_send_it() -> None:
+    listed = {}
+    for call, does, roles in (row for row in rows_of(page("api")) if len(row) == 3):
+        method, path = code_of(call).split()
+        assert len(does) > 10, call
+        listed[method, re.sub(r"{\w+}", "{}", path)] = roles
+    expected = {}
+    for path, view in routes(get_resolver()):
+        for method in METHODS:
+            if hasattr(view, method.lower()):
+                allowed = view.allowed.get(method, frozenset(Role))
+                every = allowed == frozenset(Role)
+                expected[method, path] = "any" if every else ", ".join(role for role in Role.values if role in allowed)
+    assert listed == expected
+
+
+def test_page_of_the_api_describes_every_role() -> None:
+    section = page("api").split("\n## Roles\n")[1].split("\n## ")[0]
+    assert [code_of(role) for role, _ in rows_of(section)] == Role.values
+
+
+# --- settings --------------------------------------------------------------------------------------------------------
+
+
+def settings_read() -> dict[str, Any]:
+    """Every variable that the settings read from the environment, with its default; Ellipsis for a computed one."""
+    found: dict[str, Any] = {}
+    for node in ast.walk(ast.parse((ROOT / "config" / "settings.py").read_text("utf-8"))):
+        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("env."):
+            default = next((word.value for word in node.keywords if word.arg == "default"), None)
+            if node.args and isinstance(node.args[0], ast.Constant):
+                found[str(node.args[0].value)] = _literal(default)
+    return found
+
+
+def _literal(node: ast.expr | None) -> Any:
+    try:
+        return ast.literal_eval(node) if node is not None else ...
+    except ValueError:
+        return ...
+
+
+def _as_told(default: Any) -> str:
+    if default in ("", []):
+        return "empty"
+    return str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def test_page_of_the_configuration_lists_every_setting_with_its_default() -> None:
+    listed = {
+        code_of(name): (meaning, unit, default) for name, meaning, unit, default in rows_of(page("configuration"))
+    }
+    of_programs = {"GRANIAN_WORKERS", "HOST", "PORT"}
+    read = settings_read()
+    assert listed.keys() == read.keys() | of_programs
+    for name, (meaning, unit, default) in listed.items():
+        assert len(meaning) > 10, name
+        assert unit, name
+        if name in read and read[name] is not ... and not default.startswith("("):
+            assert default == _as_told(read[name]), name
+
+
+def test_settings_that_are_computed_are_described_instead() -> None:
+    described = {code_of(name) for name, _, _, default in rows_of(page("configuration")) if default.startswith("(")}
+    assert described >= {name for name, default in settings_read().items() if default is ...}
+
+
+def test_settings_are_read_in_one_module() -> None:
+    read = re.compile(r"os\.environ\b(?!\.setdefault)|os\.getenv|\benv\.")
+    for package in ("audit", "inventory", "reservations"):
+        for path in (ROOT / package).rglob("*.py"):
+            assert not read.search(path.read_text("utf-8")), path
+
+
+# --- commands --------------------------------------------------------------------------------------------------------
+
+
+def our_commands() -> list[str]:
+    return sorted(name for name, app in get_commands().items() if app in OUR_APPS)
+
+
+def section_of(command: str) -> str:
+    return page("commands").split(f"\n## {command}\n")[1].split("\n## ")[0]
+
+
+def test_page_of_the_commands_lists_every_command_and_target() -> None:
+    headings = re.findall(r"^## (\w+)$", page("commands"), re.MULTILINE)
+    assert sorted(headings) == our_commands()
+    targets = re.findall(r"^([a-z]+):.*## ", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert {code_of(row[0]) for row in rows_of(section_of("Make targets"))} == {
+        f"make {target}" for target in targets if target != "help"
+    }
+
+
+@pytest.mark.parametrize("command", our_commands())
+def test_options_are_those_that_help_names(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        load_command_class(get_commands()[command], command).run_from_argv(["manage.py", command, "--help"])
+    assert ended.value.code == 0
+    own = re.split(r"^  --version\b", capsys.readouterr().out, maxsplit=1, flags=re.MULTILINE)[0]
+    said = re.findall(r"^  (-?-?\w[\w-]*(?: [A-Z|]+)?)(?:  |$)", own, re.MULTILINE)
+    assert [code_of(option).replace(r"\|", "|") for option, _ in rows_of(section_of(command))] == said
