@@ -1,0 +1,52 @@
+"""Documents that are made from the code: `make fmt` writes them, `make check` compares them.
+
+To add one, add it to ``GENERATED``.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from io import StringIO
+from itertools import zip_longest
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from django.core.management import call_command
+
+from config.documents.defects import Defect
+
+
+class Generated(NamedTuple):
+    """A document and the function that makes its text. ``path`` is relative to the repository."""
+
+    path: str
+    make: Callable[[], str]
+
+
+def openapi() -> str:
+    """The OpenAPI document, validated. Raises CommandError where it would come with a warning."""
+    written = StringIO()
+    call_command("spectacular", "--validate", "--fail-on-warn", stdout=written)
+    return written.getvalue()
+
+
+GENERATED: Final[Sequence[Generated]] = (Generated("docs/reference/openapi.yaml", openapi),)
+
+
+def write_generated(root: Path, documents: Sequence[Generated] = GENERATED) -> None:
+    """Write the documents that differ from what the code makes of them."""
+    for document in documents:
+        path, text = root / document.path, document.make()
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+
+
+def check_generated(root: Path, documents: Sequence[Generated] = GENERATED) -> Iterator[Defect]:
+    """The first line in which each document differs from what the code makes of it."""
+    for document in documents:
+        path = root / document.path
+        written = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+        made = document.make().splitlines(keepends=True)
+        for number, (old, new) in enumerate(zip_longest(written, made), start=1):
+            if old != new:
+                yield Defect(document.path, number, "is not what the code says; make fmt writes it")
+                break
