@@ -14,13 +14,12 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from audit.console import NOTHING, ReadOnlyAdmin, client_name, pretty_json, public_uuid
-from audit.dialogs import DIALOG_KEY
-from audit.exports import Row, newest_first
-from audit.labelling import actions_called, words_of
+from audit.actions import actions_called, words_of
+from audit.console.base import NOTHING, ReadOnlyAdmin, client_name, pretty_json, public_uuid
+from audit.console.dialogs import DIALOG_KEY
+from audit.console.exports import Row, newest_first
+from audit.console.filters import ByActor, Days, SetByLinks, TrailAdmin, around, filtered, link, recent, within
 from audit.models import ApiClient, AuditEntry, IdempotencyKey, OutboxEvent
-from audit.spans import Days, around, recent, within
-from audit.trails import ByActor, SetByLinks, TrailAdmin, filtered, link
 
 subjects: dict[str, str] = {
     "inventory_client_": "audit_apiclient",

@@ -1,7 +1,8 @@
 from django.apps import AppConfig
 from django.utils.translation import gettext_lazy as _
 
-from audit import columns, labels
+from audit import labels
+from audit.db import columns
 from audit.labelling import label
 
 

@@ -13,11 +13,12 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 
 from audit import idempotency
+from audit.actors import Asker
 from audit.authentication import issue_token
 from audit.errors import DomainError, NotFound
 from audit.idempotency import Claim, StoredAnswer
 from audit.models import ApiClient, ApiToken
-from audit.services import Asker, Entry, record
+from audit.recording import Entry, record
 
 T = TypeVar("T")
 

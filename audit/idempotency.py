@@ -16,9 +16,9 @@ from django.conf import settings
 from django.db import connection
 from uuid_utils.compat import uuid7
 
-from audit import columns
+from audit.db import columns
+from audit.db.statements import write
 from audit.errors import DomainError, IdempotencyInProgress, IdempotencyKeyReused
-from audit.statements import write
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,16 +1,14 @@
-"""How models and the trail's actions get their labels: once, when an app is ready.
+"""How models get their labels: once, when an app is ready.
 
 Models stay free of words. What is set here is no part of a migration's state, so that a better word needs none.
 """
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from django.apps import AppConfig
 
-_PREFIX: Final = "inventory_"
-action_words: Final[dict[str, Any]] = {}
-"""What entries of the trail tell of, by the action's name."""
+from audit.actions import action_words
 
 
 def label(
@@ -31,16 +29,3 @@ def label(
         for field in options.local_fields + options.local_many_to_many:
             if field.name in fields:
                 field.verbose_name = fields[field.name]
-
-
-def words_of(action: str) -> str:
-    """An action of the trail in words; one that has none speaks for itself as far as it goes."""
-    return str(action_words.get(action) or action.removeprefix(_PREFIX).replace("_", " ").capitalize())
-
-
-def actions_called(words: str) -> list[str]:
-    """The actions that are meant by what somebody typed: a name, with or without its beginning, or the words for it."""
-    typed = words.strip().lower()
-    named = typed.replace(" ", "_")
-    called = [action for action, told in action_words.items() if str(told).lower() == typed]
-    return [named, f"{_PREFIX}{named}", *called]

@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
-from audit.labelling import words_of
+from audit.actions import words_of
 
 ARCHIVING: Final = "inventory.archiving"
 """The setting that lets rows of an append-only table be deleted while it is ``on``. To be set with ``SET LOCAL``, by

@@ -33,9 +33,7 @@ def apply(target: Target, bodies: Sequence[str], *, connections: int, seconds: f
         command = [wrk, "-t", "1", "-c", str(connections), "-d", f"{max(1, round(seconds))}s", "--timeout", "10s"]
         command += ["-s", os.fspath(_SCRIPT), f"http://127.0.0.1:{target.port}", "--"]
         command += [target.method, target.path, target.authorization, os.fspath(file)]
-        done = subprocess.run(  # noqa: S603 - found on the PATH, fixed arguments
-            command, capture_output=True, text=True, timeout=seconds + _GRACE_SECONDS, check=False
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + _GRACE_SECONDS, check=False)  # noqa: S603 - found on the PATH, fixed arguments
     result = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
     if done.returncode != 0 or not result:
         raise BenchmarkFailed(f"wrk failed:\n{done.stdout[-2000:]}{done.stderr[-2000:]}")

@@ -148,9 +148,7 @@ def run(cluster: Cluster, database: str, way: str, *, hot: bool, connections: in
         command = [os.fspath(cluster.pgbench()), "-h", os.fspath(cluster.sockets), "-U", "inventory", "-n"]
         command += ["-M", "prepared", "-c", str(connections), "-j", "1", "-T", str(max(1, round(seconds)))]
         command += ["-f", os.fspath(file), "-l", "--log-prefix", os.fspath(Path(folder) / "log"), database]
-        done = subprocess.run(  # noqa: S603 - its own program, fixed arguments
-            command, capture_output=True, text=True, timeout=seconds + _GRACE_SECONDS, check=False
-        )
+        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + _GRACE_SECONDS, check=False)  # noqa: S603 - its own program, fixed arguments
         latencies = sorted(
             int(line.split()[2]) / 1000 for log in Path(folder).glob("log.*") for line in log.read_text().splitlines()
         )

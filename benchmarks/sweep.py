@@ -13,7 +13,7 @@ def main() -> None:
     if sys.argv[1] == "plain":
         from benchmarks.plain.services import expire_due  # noqa: PLC0415 - of one of two projects
     else:
-        from reservations.services.expiry import expire_due_holds as expire_due  # noqa: PLC0415
+        from reservations.services.holds.expiry import expire_due_holds as expire_due  # noqa: PLC0415
     started_at = time.perf_counter()
     expired = expire_due()
     sys.stdout.write(json.dumps({"expired": expired, "seconds": time.perf_counter() - started_at}) + "\n")

@@ -9,6 +9,6 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 os.environ.setdefault("DATABASE_POOL_SIZE", "12")
 django.setup()
 
-from config.front import Application  # noqa: E402 - its imports read the settings and the models
+from config.asgi_app import Application  # noqa: E402 - its imports read the settings and the models
 
 application = Application()

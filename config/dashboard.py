@@ -24,11 +24,11 @@ from django.utils import formats, timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from audit.console import warehouse_codes_of
+from audit.console.base import warehouse_codes_of
 from audit.models import OutboxEvent
-from inventory.admin.stock import COUNT_DAYS
+from inventory.admin.stock.levels import COUNT_DAYS
 from inventory.models import LowStockAlert, ReconciliationRun, StockCount, StockLevel, Transfer
-from reservations.admin.reservations import SOON
+from reservations.admin.holds.lists import SOON
 from reservations.models import Reservation
 
 HOURS: Final = 24

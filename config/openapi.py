@@ -3,7 +3,7 @@
 import re
 from typing import Any
 
-from audit.schema import components, optional_bodies
+from audit.api.schema import components, optional_bodies
 from config.problems import codes
 
 

@@ -18,7 +18,7 @@ from rest_framework.request import Request
 
 from audit import errors
 from audit.clients import ClientNameTaken
-from audit.console import wording_of
+from audit.console.wording import wording_of
 from audit.context import request_id_of
 from audit.errors import DomainError
 from config.throttling import count_failed_token

@@ -11,7 +11,7 @@ inventory_routes = [path("", include("reservations.api.urls")), path("", include
 
 urlpatterns = [
     path("api/v1/inventory/", include(inventory_routes)),
-    path("api/v1/", include("inventory.api.catalogue_urls")),
+    path("api/v1/", include("inventory.api.catalogue.urls")),
     path("api/inventory/", include(inventory_routes)),
     path("api/schema/", SpectacularAPIView.as_view(throttle_classes=[]), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema", throttle_classes=[])),

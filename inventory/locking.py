@@ -11,7 +11,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from audit import columns
+from audit.db import columns
 from inventory.selling import PRODUCT_MAY_BE_SOLD, WAREHOUSE_MAY_SELL
 
 _LOCK: Final = """

@@ -2,7 +2,8 @@
 
 from celery import shared_task
 
-from inventory.services import digests, low_stock
+from inventory.services.low_stock import alerts as low_stock
+from inventory.services.low_stock import digests
 
 
 @shared_task(name="inventory.tasks.check_low_stock")  # type: ignore[untyped-decorator]

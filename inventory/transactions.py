@@ -22,11 +22,11 @@ from django.db.backends.utils import (  # type: ignore[attr-defined]  # unknown 
 )
 from psycopg.pq import TransactionStatus
 
+from audit.db.pipelines import Gathering
+from audit.db.statements import has_written
 from audit.errors import Busy, OutcomeUnknown
 from audit.models import AuditEntry
-from audit.services import last_recorded
-from audit.statements import has_written
-from inventory.pipelines import Gathering
+from audit.recording import last_recorded
 
 logger = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -76,8 +76,8 @@ def run(work: Callable[[], T], patience: Patience = PATIENT, *, pipelined: bool 
     """Do ``work`` in a transaction of its own and return what it returns, once committed.
 
     ``work`` may run several times, each time in a new transaction, with nothing left of the try before: what it hands
-    out to callers must come from its return value. Work that wrote nothing (``audit.statements``) is rolled back, which
-    needn't wait for the disk.
+    out to callers must come from its return value. Work that wrote nothing (``audit.db.statements``) is rolled back,
+    which needn't wait for the disk.
 
     ``pipelined`` work sends its statements without waiting for each one's end: what it reads costs a round trip, what
     it writes goes out together with COMMIT, whose error then is that of the statement that failed. Work that needs the

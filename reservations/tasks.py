@@ -3,9 +3,10 @@
 import structlog
 from celery import shared_task
 
-from inventory.services import archiving
-from reservations.services import expiry, reconciliation
-from reservations.services.archiving import every_series
+from inventory.services.bookkeeping import archiving
+from reservations.services.bookkeeping import reconciliation
+from reservations.services.bookkeeping.archiving import every_series
+from reservations.services.holds import expiry
 
 logger = structlog.get_logger(__name__)
 

@@ -7,14 +7,14 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
+from audit.actors import Asker
 from audit.models import ApiClient, AuditEntry, OutboxEvent, Role
-from audit.services import Asker
 from inventory.models import Product, StockLevel, Store, StoreWarehouse, Warehouse
-from inventory.services.adjustments import Adjustment, AdjustRequest, apply_adjustments
+from inventory.services.stock.adjustments import Adjustment, AdjustRequest, apply_adjustments
 from reservations.models import Reservation, ReservationItem
-from reservations.services.documents import Hold
-from reservations.services.holds import Held, HoldRequest, place_hold
-from reservations.services.sourcing import Line
+from reservations.services.holds.documents import Hold
+from reservations.services.holds.placing import Held, HoldRequest, place_hold
+from reservations.services.holds.sourcing import Line
 
 _numbers = itertools.count(1)
 ASKER = Asker(actor="tests", client_id=None, request_id="test-request", source="command")

@@ -1,27 +1,24 @@
-"""The pages of the console about what is where, a file for each subject."""
+"""The console's pages about what is where, a package for each subject. Importing it registers them."""
 
-from inventory.admin import (
-    alerts,
-    catalogue,
-    clients,
-    counts,
-    movements,
-    people,
-    reasons,
-    reconciliation,
-    stock,
-    transfers,
-)
+from inventory.admin.access import clients, people
+from inventory.admin.bookkeeping import reconciliation
+from inventory.admin.catalogue import products, stores, warehouses
+from inventory.admin.counts import lists as counts
+from inventory.admin.low_stock import alerts
+from inventory.admin.stock import levels, movements, reasons
+from inventory.admin.transfers import lists as transfers
 
 __all__ = [
     "alerts",
-    "catalogue",
     "clients",
     "counts",
+    "levels",
     "movements",
     "people",
+    "products",
     "reasons",
     "reconciliation",
-    "stock",
+    "stores",
     "transfers",
+    "warehouses",
 ]

@@ -2,7 +2,9 @@
 
 from django.urls import path
 
-from inventory.api import low_stock_views, movement_views, transfer_views, views
+from inventory.api.low_stock import views as low_stock_views
+from inventory.api.stock import movement_views, views
+from inventory.api.transfers import views as transfer_views
 
 urlpatterns = [
     path("alerts", low_stock_views.AlertsView.as_view()),

@@ -1,5 +1,8 @@
-"""The pages of the console about holds and what they stand against, a file for each subject."""
+"""The console's pages about holds, a package for each subject. Importing it registers them."""
 
-from reservations.admin import counts, incidents, reservations, stock
+from reservations.admin.availability import level_page
+from reservations.admin.counts import posting
+from reservations.admin.holds import lists as reservations
+from reservations.admin.shortages import incidents
 
-__all__ = ["counts", "incidents", "reservations", "stock"]
+__all__ = ["incidents", "level_page", "posting", "reservations"]

@@ -2,17 +2,23 @@
 
 from django.urls import path
 
-from reservations.api import adjust_view, count_views, explain_views, incident_views, reconciliation_views, views
+from inventory.api.bookkeeping import views as reconciliation_views
+from reservations.api.availability import explain_views
+from reservations.api.availability import views as availability_views
+from reservations.api.counts import adjust_view
+from reservations.api.counts import views as count_views
+from reservations.api.holds import views as holds_views
+from reservations.api.shortages import views as incident_views
 
 urlpatterns = [
-    path("check-availability", views.CheckAvailabilityView.as_view()),
-    path("reserve", views.ReserveView.as_view()),
-    path("extend", views.ExtendView.as_view()),
-    path("release", views.ReleaseView.as_view()),
-    path("consume", views.ConsumeView.as_view()),
-    path("carts/<str:cart_id>", views.CartView.as_view()),
-    path("reservations", views.ReservationsView.as_view()),
-    path("reservations/<str:reservation_id>", views.ReservationView.as_view()),
+    path("check-availability", availability_views.CheckAvailabilityView.as_view()),
+    path("reserve", holds_views.ReserveView.as_view()),
+    path("extend", holds_views.ExtendView.as_view()),
+    path("release", holds_views.ReleaseView.as_view()),
+    path("consume", holds_views.ConsumeView.as_view()),
+    path("carts/<str:cart_id>", holds_views.CartView.as_view()),
+    path("reservations", holds_views.ReservationsView.as_view()),
+    path("reservations/<str:reservation_id>", holds_views.ReservationView.as_view()),
     path("<any-case-uuid:product_id>/explain", explain_views.ExplainView.as_view()),
     path("reconciliation", reconciliation_views.ReconciliationView.as_view()),
     path("adjust", adjust_view.AdjustView.as_view()),

@@ -15,7 +15,7 @@ from audit.models import IdempotencyKey, Role
 from audit.tasks import purge_idempotency_keys
 from inventory.models import StockLevel
 from reservations.models import Reservation
-from reservations.services.holds import Held, place_holds
+from reservations.services.holds.placing import Held, place_holds
 from tests.conftest import Api
 from tests.factories import counters, hold, hold_request, lines, make_due, make_level
 

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
-from audit import tables
-from audit.exports import plain
-from audit.tables import Unreadable, guarded, read_table, unguarded
+from audit.console.exports import plain
+from audit.console.imports import tables
+from audit.console.imports.tables import Unreadable, guarded, read_table, unguarded
 
 
 def workbook_of(*rows: Any) -> bytes:

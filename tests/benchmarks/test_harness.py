@@ -25,7 +25,7 @@ from benchmarks.plans import top_nodes
 from benchmarks.runner import Options, Results, Runner
 from benchmarks.service import Service
 from benchmarks.subject import BASKET_LINES, BASKETS, SKUS, basket_quantities, products_of
-from inventory.services.import_files import read_file
+from inventory.services.stock.import_files import read_file
 
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 

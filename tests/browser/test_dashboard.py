@@ -12,7 +12,7 @@ from django.utils import timezone
 from playwright.sync_api import expect
 
 from inventory.models import LowStockAlert, ReconciliationRun, StockCount, StockLevel, Transfer
-from reservations.services.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold, release_hold
+from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold, release_hold
 from tests.browser.pages import DESKTOP, PHONE, Open, faults_of
 from tests.factories import ASKER, hold, make_due, make_level
 from tests.staff import browser_of, make_staff

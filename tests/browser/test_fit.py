@@ -9,7 +9,7 @@ from playwright.sync_api import Page, expect
 
 from audit.models import AuditEntry
 from inventory.models import LowStockAlert, Movement, StockCount, StockLevel, Transfer
-from inventory.services import low_stock
+from inventory.services.low_stock import alerts as low_stock
 from reservations.models import Reservation, ShortageIncident
 from tests.browser.pages import DESKTOP, PHONE, Open, findings, fits
 from tests.config.test_admin import MAKE_ONE

@@ -10,7 +10,7 @@ from playwright.sync_api import Page, expect
 
 from audit.models import AuditEntry
 from inventory.models import LowStockAlert, Movement, Product, StockLevel
-from inventory.services import low_stock
+from inventory.services.low_stock import alerts as low_stock
 from tests.browser.pages import DESKTOP, PHONE, Open, faults_of
 from tests.factories import hold, make_level
 

@@ -9,9 +9,9 @@ from django.db import connection, transaction
 
 from inventory.errors import ArchiveRefused
 from inventory.models import ArchivedFile, LedgerOpening, Movement, StockLevel
-from inventory.services import archiving
-from reservations.services.archiving import every_series
-from reservations.services.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold, release_hold
+from inventory.services.bookkeeping import archiving
+from reservations.services.bookkeeping.archiving import every_series
+from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold, release_hold
 from tests.archives import archived_rows, let_days_pass
 from tests.concurrency.threads import stranger, together
 from tests.factories import ASKER, counters, hold, make_due, make_level, receive

@@ -10,24 +10,24 @@ from pytest_django import Settings
 
 from inventory.errors import Frozen, InsufficientStock
 from inventory.models import Product, StockLevel, Warehouse
-from inventory.services import brakes
-from inventory.services.brakes import Subject
+from inventory.services.catalogue import freezing
+from inventory.services.catalogue.freezing import Subject
 from reservations.models import Reservation
-from reservations.services.baskets import put_basket
-from reservations.services.holds import Held, place_hold
+from reservations.services.holds.baskets import put_basket
+from reservations.services.holds.placing import Held, place_hold
 from tests.concurrency.threads import Crew, await_true, await_waiting, stranger
 from tests.factories import ASKER, hold, hold_request, make_level
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
 
 SUBJECTS: dict[str, Callable[[StockLevel], Subject]] = {
-    "product": lambda level: brakes.product(level.product_id),
-    "warehouse": lambda level: brakes.warehouse("wh-001"),
+    "product": lambda level: freezing.product(level.product_id),
+    "warehouse": lambda level: freezing.warehouse("wh-001"),
 }
 
 
 def freeze(subject: Subject) -> Callable[[], Any]:
-    return partial(brakes.freeze, ASKER, subject, reason="a recall")
+    return partial(freezing.freeze, ASKER, subject, reason="a recall")
 
 
 def is_frozen() -> bool:
@@ -70,7 +70,7 @@ def test_who_only_reads_is_not_waited_for() -> None:
     level = make_level(10)
     with stranger() as reader:
         reader.execute("SELECT FROM inventory_product")
-        assert timed(freeze(brakes.product(level.product_id))) < 5
+        assert timed(freeze(freezing.product(level.product_id))) < 5
 
 
 def test_a_transaction_that_does_not_end_is_waited_for_no_longer_than_a_lock(settings: Settings) -> None:
@@ -79,5 +79,5 @@ def test_a_transaction_that_does_not_end_is_waited_for_no_longer_than_a_lock(set
     with stranger() as writer:
         writer.execute("SELECT pg_current_xact_id()")
         writer.execute("SELECT FROM inventory_product")
-        assert 0.4 < timed(freeze(brakes.product(level.product_id))) < 5
+        assert 0.4 < timed(freeze(freezing.product(level.product_id))) < 5
     assert is_frozen()

@@ -7,9 +7,9 @@ from audit.errors import IdempotencyInProgress
 from audit.idempotency import Claim, StoredAnswer
 from inventory.errors import SkuTaken, VersionConflict
 from inventory.models import Product, StockLevel
-from inventory.services.level_settings import LevelChange, SetLevels, set_levels
-from inventory.services.master_data import ProductChange, ProductFields, SavedProducts, put_products
-from reservations.services.holds import Held, place_hold
+from inventory.services.catalogue.master_data import ProductChange, ProductFields, SavedProducts, put_products
+from inventory.services.stock.level_settings import LevelChange, SetLevels, set_levels
+from reservations.services.holds.placing import Held, place_hold
 from tests.books import assert_books_balance
 from tests.concurrency.threads import together
 from tests.factories import ASKER, hold_request, make_level, recorded

@@ -9,16 +9,16 @@ from uuid import uuid4
 import pytest
 from django.db import connection
 
+from audit.actors import Asker
 from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer, fingerprint
 from audit.models import AuditEntry, IdempotencyKey
-from audit.services import Asker
 from inventory.errors import InsufficientStock
 from inventory.models import Movement, StockLevel
-from inventory.services.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
+from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
 from reservations.models import Reservation
-from reservations.services.expiry import expire_due_holds
-from reservations.services.holds import Held, place_hold, place_holds
+from reservations.services.holds.expiry import expire_due_holds
+from reservations.services.holds.placing import Held, place_hold, place_holds
 from tests.concurrency.threads import Crew, await_waiting, stranger, together
 from tests.factories import (
     ASKER,

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from inventory.errors import InsufficientStock
-from reservations.combining import Combiner
-from reservations.services import holds
-from reservations.services.holds import Held, HoldRequest
+from reservations.group_commit import Combiner
+from reservations.services.holds import placing as holds
+from reservations.services.holds.placing import Held, HoldRequest
 from tests.concurrency.threads import together
 from tests.factories import counters, hold_request, make_level
 

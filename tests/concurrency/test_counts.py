@@ -11,25 +11,23 @@ from django.db import connection
 
 from inventory.errors import AlreadyInCount, CountBelowZero, CountClosed, InsufficientStock, NothingToCount
 from inventory.models import Movement, StockCount, StockCountLine, StockLevel
-from inventory.services.counts import (
+from inventory.services.counts.documents import ProductRef
+from inventory.services.counts.entering import (
     CancelRequest,
     Counted,
     EnteredCount,
     EnterRequest,
-    Opened,
-    OpenRequest,
-    ProductRef,
     cancel_count,
     enter_counts,
-    open_count,
 )
+from inventory.services.counts.opening import Opened, OpenRequest, open_count
 from reservations.errors import ReservationReleased
 from reservations.models import Reservation
-from reservations.services.documents import Hold
-from reservations.services.holds import Held, place_hold
-from reservations.services.incidents import ResolveRequest, resolve_incident
-from reservations.services.posting import Posted, PostRequest, post_count
-from reservations.services.resolution import ConsumeRequest, Resolved, Selector, consume_hold
+from reservations.services.holds.documents import Hold
+from reservations.services.holds.placing import Held, place_hold
+from reservations.services.holds.resolution import ConsumeRequest, Resolved, Selector, consume_hold
+from reservations.services.shortages.incidents import ResolveRequest, resolve_incident
+from reservations.services.shortages.posting import Posted, PostRequest, post_count
 from tests.concurrency.threads import LEVEL_LOCK, Crew, await_waiting, stranger, together
 from tests.factories import ASKER, counters, hold, hold_request, make_level
 

@@ -12,12 +12,12 @@ from audit.errors import IdempotencyInProgress
 from audit.idempotency import Claim, StoredAnswer, fingerprint
 from audit.models import IdempotencyKey
 from inventory.models import StockLevel
-from inventory.services.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
+from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
 from reservations.models import Reservation
-from reservations.services.baskets import empty_basket, put_basket
-from reservations.services.documents import Hold
-from reservations.services.holds import ExtendRequest, Held, extend_hold, place_hold
-from reservations.services.resolution import (
+from reservations.services.holds.baskets import empty_basket, put_basket
+from reservations.services.holds.documents import Hold
+from reservations.services.holds.placing import ExtendRequest, Held, extend_hold, place_hold
+from reservations.services.holds.resolution import (
     ConsumeRequest,
     ReleaseRequest,
     Resolved,

@@ -5,14 +5,14 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
 
+from audit.actors import Asker
 from audit.errors import IdempotencyInProgress, OutcomeUnknown
-from audit.services import Asker
 from inventory.errors import InsufficientStock
 from inventory.models import Product, StockLevel
-from inventory.services import imports
-from inventory.services.import_files import COLUMNS, ImportFile, read_file
-from inventory.services.imports import Imported, import_stock
-from reservations.services.holds import Held, place_hold
+from inventory.services.stock import imports
+from inventory.services.stock.import_files import COLUMNS, ImportFile, read_file
+from inventory.services.stock.imports import Imported, import_stock
+from reservations.services.holds.placing import Held, place_hold
 from tests.concurrency.threads import stranger, together
 from tests.factories import ASKER, counters, hold_request, make_level
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from inventory.models import StockLevel, Store
-from reservations.combining import Combiner
 from reservations.errors import HoldLimitExceeded
-from reservations.services import holds
-from reservations.services.baskets import put_basket
-from reservations.services.holds import Held, HoldRequest, place_hold
+from reservations.group_commit import Combiner
+from reservations.services.holds import placing as holds
+from reservations.services.holds.baskets import put_basket
+from reservations.services.holds.placing import Held, HoldRequest, place_hold
 from tests.concurrency.statements import Step, checked, step_of
 from tests.concurrency.threads import together
 from tests.factories import counters, hold, hold_request, make_level

@@ -13,8 +13,8 @@ from pytest_django import Settings
 from audit.errors import Busy
 from audit.idempotency import Claim, StoredAnswer, fingerprint
 from inventory.models import StockLevel
-from inventory.services.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
-from inventory.services.transfers import (
+from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
+from inventory.services.transfers.commands import (
     CancelRequest,
     ReceiveRequest,
     SendRequest,
@@ -27,11 +27,11 @@ from inventory.services.transfers import (
     send_transfer,
     start_transfer,
 )
-from reservations.services.baskets import empty_basket, put_basket
-from reservations.services.documents import Hold
-from reservations.services.expiry import expire_due_holds
-from reservations.services.holds import ExtendRequest, Held, extend_hold, place_hold, place_holds
-from reservations.services.resolution import (
+from reservations.services.holds.baskets import empty_basket, put_basket
+from reservations.services.holds.documents import Hold
+from reservations.services.holds.expiry import expire_due_holds
+from reservations.services.holds.placing import ExtendRequest, Held, extend_hold, place_hold, place_holds
+from reservations.services.holds.resolution import (
     ConsumeRequest,
     ReleaseRequest,
     Resolved,

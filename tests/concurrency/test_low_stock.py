@@ -7,9 +7,10 @@ from django.core import mail
 from django.utils import timezone
 
 from inventory.models import AlertSubscription, LowStockAlert, StockLevel, Warehouse
-from inventory.services import digests, low_stock
-from inventory.services.adjustments import Adjustment, AdjustRequest, apply_adjustments
-from reservations.services.holds import place_hold
+from inventory.services.low_stock import alerts as low_stock
+from inventory.services.low_stock import digests
+from inventory.services.stock.adjustments import Adjustment, AdjustRequest, apply_adjustments
+from reservations.services.holds.placing import place_hold
 from tests.concurrency.statements import checked
 from tests.concurrency.threads import stranger, together
 from tests.factories import ASKER, hold, hold_request, make_level, told

@@ -10,11 +10,11 @@ from django.db import IntegrityError, connection
 
 from inventory.errors import InsufficientStock
 from inventory.models import Movement, StockLevel
-from inventory.services.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
+from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
 from reservations.errors import ReservationReleased
-from reservations.services.documents import Hold
-from reservations.services.holds import Held, place_hold
-from reservations.services.resolution import (
+from reservations.services.holds.documents import Hold
+from reservations.services.holds.placing import Held, place_hold
+from reservations.services.holds.resolution import (
     ConsumeRequest,
     ReleaseRequest,
     Resolved,

@@ -12,12 +12,18 @@ from django.db import connection
 from django.test import override_settings
 
 from inventory.models import ReconciliationFinding, ReconciliationRun
-from inventory.services.adjustments import Adjustment, AdjustRequest, apply_adjustments
-from inventory.services.reconciliation import Repair
+from inventory.services.bookkeeping.reconciliation import Repair
+from inventory.services.stock.adjustments import Adjustment, AdjustRequest, apply_adjustments
 from reservations.models import Reservation, ReservationItem
-from reservations.services.expiry import expire_due_holds
-from reservations.services.reconciliation import reconcile
-from reservations.services.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_holds, release_holds
+from reservations.services.bookkeeping.reconciliation import reconcile
+from reservations.services.holds.expiry import expire_due_holds
+from reservations.services.holds.resolution import (
+    ConsumeRequest,
+    ReleaseRequest,
+    Selector,
+    consume_holds,
+    release_holds,
+)
 from tests.concurrency.threads import await_waiting, stranger, together
 from tests.factories import ASKER, counters, hold, make_due, make_level
 

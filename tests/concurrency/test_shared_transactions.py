@@ -8,15 +8,15 @@ import pytest
 from django.db import connection
 from uuid_utils.compat import uuid7
 
+from audit.actors import Asker
 from audit.errors import Busy
 from audit.idempotency import Claim, StoredAnswer
 from audit.models import AuditEntry, IdempotencyKey
-from audit.services import Asker
 from inventory.errors import InsufficientStock
-from reservations.combining import Combiner
+from reservations.group_commit import Combiner
 from reservations.models import Reservation
-from reservations.services.holds import Held, HoldRequest, place_holds
-from reservations.services.resolution import ConsumeRequest, Resolved, Selector, consume_holds
+from reservations.services.holds.placing import Held, HoldRequest, place_holds
+from reservations.services.holds.resolution import ConsumeRequest, Resolved, Selector, consume_holds
 from tests.concurrency.threads import Crew, await_true, await_waiting, stranger, together
 from tests.factories import ASKER, counters, hold, hold_request, make_level
 

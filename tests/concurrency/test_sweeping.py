@@ -8,10 +8,10 @@ import psycopg
 import pytest
 from django.db.backends.signals import connection_created
 
-from inventory.services.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
+from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
 from reservations.models import Reservation
-from reservations.services.expiry import expire_due_holds
-from reservations.services.holds import place_holds
+from reservations.services.holds.expiry import expire_due_holds
+from reservations.services.holds.placing import place_holds
 from tests.books import assert_books_balance
 from tests.concurrency.threads import await_true, stranger, together
 from tests.factories import ASKER, counters, hold, hold_request, make_due, make_level, told

@@ -13,8 +13,7 @@ from audit.errors import Busy, IdempotencyInProgress
 from audit.idempotency import Claim, StoredAnswer, fingerprint
 from inventory.errors import InsufficientStock, TransferAlreadySent, TransferClosed
 from inventory.models import StockLevel, Transfer, TransferLine
-from inventory.services.transfer_moves import Transferred
-from inventory.services.transfers import (
+from inventory.services.transfers.commands import (
     Arrived,
     CancelRequest,
     ReceiveRequest,
@@ -28,7 +27,8 @@ from inventory.services.transfers import (
     send_transfer,
     start_transfer,
 )
-from reservations.services.holds import Held, place_hold
+from inventory.services.transfers.moves import Transferred
+from reservations.services.holds.placing import Held, place_hold
 from tests.books import broken_rules
 from tests.concurrency.threads import TRANSFER_LOCK, Crew, Meeting, await_waiting, stranger, together
 from tests.factories import ASKER, counters, hold_request, make_level, receive

@@ -17,11 +17,11 @@ from reservations.errors import (
     ReservationReleased,
 )
 from reservations.models import Reservation, ReservationItem
-from reservations.services.baskets import empty_basket, put_basket
-from reservations.services.documents import Hold
-from reservations.services.expiry import expire_due_holds
-from reservations.services.holds import ExtendRequest, Held, extend_hold
-from reservations.services.resolution import (
+from reservations.services.holds.baskets import empty_basket, put_basket
+from reservations.services.holds.documents import Hold
+from reservations.services.holds.expiry import expire_due_holds
+from reservations.services.holds.placing import ExtendRequest, Held, extend_hold
+from reservations.services.holds.resolution import (
     ConsumeRequest,
     ReleaseRequest,
     Resolved,

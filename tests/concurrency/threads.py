@@ -40,7 +40,7 @@ class Crew:
             self._outcomes[index] = job()
         except DomainError as error:
             self._outcomes[index] = error
-        except Exception as error:  # noqa: BLE001 - raised again by join
+        except Exception as error:  # noqa: BLE001 - each becomes a problem document
             self._failures.append(error)
             self._barrier.abort()
         finally:

@@ -15,7 +15,7 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from inventory.models import AlertSubscription, LowStockAlert, StockLevel
-from inventory.services import low_stock
+from inventory.services.low_stock import alerts as low_stock
 from tests.factories import make_level, make_product, make_warehouse, receive, recorded
 from tests.staff import browser_of, make_staff
 

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from inventory.label_codes import code_128, qr_code
+from inventory.admin.catalogue.label_codes import code_128, qr_code
 from inventory.models import Product, Store, Warehouse
 from tests.factories import make_level, make_product, make_warehouse, recorded
 from tests.staff import browser_of, make_staff

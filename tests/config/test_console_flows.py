@@ -14,11 +14,14 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from inventory.models import Movement, StockCount, StockCountLine, StockLevel, Transfer
-from inventory.services import counts, transfers
-from inventory.services.counts import EnteredCount, EnterRequest, Opened, OpenRequest, ProductRef
-from inventory.services.transfers import TransferRequest, Wanted
+from inventory.services.counts import entering, opening
+from inventory.services.counts.documents import ProductRef
+from inventory.services.counts.entering import EnteredCount, EnterRequest
+from inventory.services.counts.opening import Opened, OpenRequest
+from inventory.services.transfers import commands as transfers
+from inventory.services.transfers.commands import TransferRequest, Wanted
 from reservations.models import ShortageIncident
-from reservations.services.posting import PostRequest, post_count
+from reservations.services.shortages.posting import PostRequest, post_count
 from tests.books import assert_books_balance
 from tests.factories import ASKER, counters, hold, make_level, make_product, make_warehouse, recorded
 from tests.staff import browser_of, make_staff
@@ -58,13 +61,13 @@ def send_off(level: StockLevel, units: int, to: str = "wh-002", *, is_draft: boo
 def open_count(*levels: StockLevel, **fields: Any) -> StockCount:
     """A count of these levels' products."""
     refs = tuple(ProductRef(level.product_id) for level in levels)
-    opened = counts.open_count(OpenRequest(ASKER, levels[0].warehouse.code, "PRODUCTS", products=refs, **fields))
+    opened = opening.open_count(OpenRequest(ASKER, levels[0].warehouse.code, "PRODUCTS", products=refs, **fields))
     assert isinstance(opened, Opened)
     return opened.count
 
 
 def enter(count: StockCount, level: StockLevel, counted: int) -> None:
-    counts.enter_counts(EnterRequest(ASKER, count.pk, (EnteredCount(ProductRef(level.product_id), counted),)))
+    entering.enter_counts(EnterRequest(ASKER, count.pk, (EnteredCount(ProductRef(level.product_id), counted),)))
 
 
 @pytest.fixture
@@ -393,7 +396,7 @@ def test_count_is_opened_of_products_that_are_scanned(clerk: Client) -> None:
 
 def test_count_that_is_over_says_so(clerk: Client) -> None:
     count = open_count(make_level(1))
-    counts.cancel_count(counts.CancelRequest(ASKER, count.pk))
+    entering.cancel_count(entering.CancelRequest(ASKER, count.pk))
     page = clerk.get(at("inventory_stockcount_walk", count.pk)).content.decode()
     assert "This count is over" in page
     assert "Enter and go on" not in page

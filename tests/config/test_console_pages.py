@@ -16,13 +16,13 @@ from uuid_utils.compat import uuid7
 import audit
 import inventory
 import reservations
-from audit.console import ConsoleAdmin, ServiceAdmin
-from audit.dialogs import Dialog
-from audit.labelling import action_words
+from audit.actions import action_words
+from audit.actors import Asker
+from audit.console.base import ConsoleAdmin, ServiceAdmin
+from audit.console.dialogs import Dialog
 from audit.models import AuditEntry, IdempotencyKey, OutboxEvent
-from audit.services import Asker
 from inventory.models import LowStockAlert, Movement, StockCount, Transfer
-from inventory.services import low_stock
+from inventory.services.low_stock import alerts as low_stock
 from reservations.models import Reservation, ReservationItem, ShortageIncident
 from tests.config.test_admin import MAKE_ONE
 from tests.factories import hold, make_client, make_level, recorded

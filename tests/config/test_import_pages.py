@@ -15,11 +15,11 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from openpyxl import load_workbook
 
-from audit import importing, tables
+from audit.console.imports import tables
 from audit.models import AuditEntry
 from inventory.models import Movement, Product, StockLevel
-from inventory.services.import_files import COLUMNS as CHANGES
-from inventory.services.imports import lock_of
+from inventory.services.stock.import_files import COLUMNS as CHANGES
+from inventory.services.stock.imports import lock_of
 from tests.audit.test_tables import workbook_of
 from tests.books import assert_books_balance
 from tests.concurrency.threads import stranger
@@ -418,7 +418,7 @@ def test_preview_is_its_readers_own_and_ends_with_the_key_that_guards_it(
         answer = browser.post(SETTINGS, {"do": "import", "plan": plan})
         assert (answer.status_code, "too old" in answer.content.decode()) == (422, True)
     assert manager.post(PRODUCTS, {"do": "import", "plan": sealed}).status_code == 422
-    monkeypatch.setattr(importing, "lifetime", lambda: timedelta(seconds=-1))
+    monkeypatch.setattr("audit.console.imports.page.lifetime", lambda: timedelta(seconds=-1))
     assert manager.post(SETTINGS, {"do": "import", "plan": sealed}).status_code == 422
     level.refresh_from_db()
     assert level.reorder_point is None
@@ -450,13 +450,13 @@ def test_file_that_makes_no_sense_is_told_in_words(manager: Client, url: str, co
 def test_file_is_bounded_in_bytes_and_rows(manager: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     make_level(1)
     assert manager.post(SETTINGS, {"do": "look"}).status_code == 422
-    monkeypatch.setattr(importing, "MOST_BYTES", 100)
+    monkeypatch.setattr("audit.console.imports.page.MOST_BYTES", 100)
     answer = look(manager, PRODUCTS, "sku,name", *(f"NEW-{number},New" for number in range(20)))
     assert (answer.status_code, "larger than" in answer.content.decode()) == (422, True)
     monkeypatch.undo()
     monkeypatch.setattr(tables, "MOST_ROWS", 3)
     assert faults(look(manager, PRODUCTS, "sku,name", *(f"NEW-{number},New" for number in range(4)))) == [(5, "")]
-    monkeypatch.setattr(importing, "_MOST_SEALED", 100)
+    monkeypatch.setattr("audit.console.imports.page._MOST_SEALED", 100)
     assert faults(look(manager, PRODUCTS, "sku,name", "NEW,New")) == [(1, "")]
 
 

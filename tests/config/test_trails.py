@@ -15,12 +15,12 @@ from django.urls import reverse
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from audit import exports, spans
+from audit.console import exports, filters
+from audit.console.filters import Span, id_at, span_of, within
 from audit.models import AuditEntry
-from audit.spans import Span, id_at, span_of, within
 from inventory.models import Movement
-from inventory.services.adjustments import Adjustment, AdjustRequest, apply_adjustments
-from reservations.services.resolution import ConsumeRequest, Selector, consume_hold
+from inventory.services.stock.adjustments import Adjustment, AdjustRequest, apply_adjustments
+from reservations.services.holds.resolution import ConsumeRequest, Selector, consume_hold
 from tests.factories import ASKER, hold, make_level, make_product, recorded
 from tests.staff import browser_of, make_staff
 
@@ -134,7 +134,7 @@ def test_days_and_ways_go_by_indexes() -> None:
         within(Movement.objects.order_by("-created_at", "-id"), "created_at", day, by_id=False)
     )
     assert "audit_auditentry_pkey" in plan(within(AuditEntry.objects.order_by("-id"), "at", day, by_id=True))
-    assert "audit_auditentry_pkey" in plan(spans.around(AuditEntry.objects.all(), timezone.now()))
+    assert "audit_auditentry_pkey" in plan(filters.around(AuditEntry.objects.all(), timezone.now()))
 
 
 # -------------------------------------------------------------------------------------------------------------- search

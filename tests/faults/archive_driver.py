@@ -23,10 +23,14 @@ from django.core.management import call_command  # noqa: E402
 from django.db import connection, connections, transaction  # noqa: E402
 
 from audit.models import AuditEntry  # noqa: E402
-from inventory.archive_files import read  # noqa: E402
-from inventory.models import ArchivedFile, Movement, StockLevel  # noqa: E402
+from inventory.models import (  # noqa: E402
+    ArchivedFile,
+    Movement,
+    StockLevel,
+)
+from inventory.services.bookkeeping.archive_files import read  # noqa: E402
 from reservations.models import Reservation  # noqa: E402
-from reservations.services.resolution import ConsumeRequest, Selector, consume_hold  # noqa: E402
+from reservations.services.holds.resolution import ConsumeRequest, Selector, consume_hold  # noqa: E402
 from tests.archives import archived_rows, let_days_pass  # noqa: E402
 from tests.books import assert_books_balance  # noqa: E402
 from tests.factories import ASKER, hold, receive  # noqa: E402

@@ -11,13 +11,13 @@ from django.db import connection
 from audit.errors import Busy
 from audit.models import AuditEntry
 from inventory.models import StockLevel
-from inventory.services.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
+from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
 from reservations.models import Reservation
-from reservations.services.baskets import put_basket
-from reservations.services.documents import Hold
-from reservations.services.expiry import expire_due_holds
-from reservations.services.holds import ExtendRequest, Held, extend_hold, place_hold
-from reservations.services.resolution import (
+from reservations.services.holds.baskets import put_basket
+from reservations.services.holds.documents import Hold
+from reservations.services.holds.expiry import expire_due_holds
+from reservations.services.holds.placing import ExtendRequest, Held, extend_hold, place_hold
+from reservations.services.holds.resolution import (
     ConsumeRequest,
     ReleaseRequest,
     Resolved,

@@ -10,10 +10,16 @@ from uuid_utils.compat import uuid7
 
 from audit.idempotency import Claim, StoredAnswer
 from inventory.models import StockLevel, Store
-from reservations.services.documents import Hold
-from reservations.services.expiry import expire_due_holds
-from reservations.services.holds import ExtendRequest, Held, extend_hold, place_holds
-from reservations.services.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_holds, release_holds
+from reservations.services.holds.documents import Hold
+from reservations.services.holds.expiry import expire_due_holds
+from reservations.services.holds.placing import ExtendRequest, Held, extend_hold, place_holds
+from reservations.services.holds.resolution import (
+    ConsumeRequest,
+    ReleaseRequest,
+    Selector,
+    consume_holds,
+    release_holds,
+)
 from tests.factories import ASKER, hold, hold_request, make_due, make_level
 from tests.faults.proxy import Proxy
 

@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from uuid_utils.compat import uuid7
 
+from audit.actors import Asker
 from audit.errors import DomainError, Invalid
-from audit.services import Asker
 from inventory.errors import InsufficientStock, QuantityLimit, UnknownProduct, UnknownWarehouse, VersionConflict
 from inventory.models import QUANTITY_LIMIT, Movement, StockLevel
-from inventory.services.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
+from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
 from tests.conftest import Api
 from tests.factories import (
     ASKER,

@@ -8,12 +8,12 @@ import pytest
 from django.db import connection
 from uuid_utils.compat import uuid7
 
+from audit.actors import Asker
 from audit.errors import Invalid, NotFound
 from audit.models import Role
-from audit.services import Asker
 from inventory.models import Product, StockLevel, Store, Warehouse
-from inventory.services import brakes
-from inventory.services.brakes import Subject
+from inventory.services.catalogue import freezing
+from inventory.services.catalogue.freezing import Subject
 from tests.conftest import Api
 from tests.factories import ASKER, make_level, make_product, make_store, recorded, told
 
@@ -28,9 +28,9 @@ def subject(request: Any) -> Subject:
     make_store("main", "wh-001")
     level = make_level(10)
     return {
-        "product": brakes.product(level.product_id),
-        "warehouse": brakes.warehouse("wh-001"),
-        "store": brakes.store("main"),
+        "product": freezing.product(level.product_id),
+        "warehouse": freezing.warehouse("wh-001"),
+        "store": freezing.store("main"),
     }[request.param]
 
 
@@ -54,7 +54,7 @@ def end_freeze(subject: Subject) -> None:
 
 def test_a_freeze_is_recorded_and_told_with_its_reason_and_end(subject: Subject) -> None:
     asker = Asker("manager", uuid7(), "request-1", "api")
-    brakes.freeze(asker, subject, reason="a recall", until=LATER)
+    freezing.freeze(asker, subject, reason="a recall", until=LATER)
     (entry,) = recorded(f"inventory_{subject.kind}_frozen")
     assert (entry.actor, entry.request_id, entry.changes["reason"]) == ("manager", "request-1", "a recall")
     assert entry.changes["frozen_until"] == [None, "2100-01-01T00:00:00Z"]
@@ -65,47 +65,49 @@ def test_a_freeze_is_recorded_and_told_with_its_reason_and_end(subject: Subject)
 
 
 def test_lifting_it_is_recorded_and_told(subject: Subject) -> None:
-    brakes.freeze(ASKER, subject, reason="a recall")
-    brakes.unfreeze(ASKER, subject, reason="false alarm")
+    freezing.freeze(ASKER, subject, reason="a recall")
+    freezing.unfreeze(ASKER, subject, reason="false alarm")
     (entry,) = recorded(f"inventory_{subject.kind}_unfrozen")
     assert (entry.changes["reason"], entry.changes["freeze_reason"]) == ("false alarm", ["a recall", ""])
     assert told("InventoryUnfrozenEvent")[0]["reason"] == "false alarm"
 
 
 def test_lifting_what_is_not_frozen_changes_nothing(subject: Subject) -> None:
-    brakes.unfreeze(ASKER, subject)
+    freezing.unfreeze(ASKER, subject)
     assert not recorded(f"inventory_{subject.kind}_unfrozen")
     assert not told("InventoryUnfrozenEvent")
 
 
 def test_freezing_again_gives_a_new_reason_and_keeps_since_when(subject: Subject) -> None:
-    brakes.freeze(ASKER, subject, reason="first", until=LATER)
+    freezing.freeze(ASKER, subject, reason="first", until=LATER)
     row: Any = subject.model._default_manager
     first = row.get().frozen_at
-    brakes.freeze(ASKER, subject, reason="second")
+    freezing.freeze(ASKER, subject, reason="second")
     after = row.get()
     assert (after.frozen_at, after.frozen_until, after.freeze_reason) == (first, None, "second")
     assert "frozen_at" not in recorded(f"inventory_{subject.kind}_frozen")[-1].changes
 
 
 def test_freezing_again_after_its_end_begins_anew(subject: Subject) -> None:
-    brakes.freeze(ASKER, subject, reason="first", until=LATER)
+    freezing.freeze(ASKER, subject, reason="first", until=LATER)
     end_freeze(subject)
     rows: Any = subject.model._default_manager
     ended = rows.get().frozen_at
-    brakes.freeze(ASKER, subject, reason="second")
+    freezing.freeze(ASKER, subject, reason="second")
     assert rows.get().frozen_at - ended > HOUR
 
 
 def test_a_freeze_ends_in_the_future(subject: Subject) -> None:
     with pytest.raises(Invalid) as refused:
-        brakes.freeze(ASKER, subject, reason="r", until=datetime.now(UTC) - HOUR)
+        freezing.freeze(ASKER, subject, reason="r", until=datetime.now(UTC) - HOUR)
     assert [fault.pointer for fault in refused.value.faults] == ["/until"]
 
 
-@pytest.mark.parametrize("nothing", [brakes.product(uuid7()), brakes.warehouse("nowhere"), brakes.store("nowhere")])
+@pytest.mark.parametrize(
+    "nothing", [freezing.product(uuid7()), freezing.warehouse("nowhere"), freezing.store("nowhere")]
+)
 def test_only_what_there_is_can_be_frozen(nothing: Subject) -> None:
-    for change in (lambda: brakes.freeze(ASKER, nothing, reason="r"), lambda: brakes.unfreeze(ASKER, nothing)):
+    for change in (lambda: freezing.freeze(ASKER, nothing, reason="r"), lambda: freezing.unfreeze(ASKER, nothing)):
         with pytest.raises(NotFound):
             change()
 
@@ -127,13 +129,13 @@ def test_it_is_frozen_read_and_lifted_over_http(api: Api, subject: Subject) -> N
 
 
 def test_what_has_ended_reads_as_not_frozen(api: Api, subject: Subject) -> None:
-    brakes.freeze(ASKER, subject, reason="r", until=LATER)
+    freezing.freeze(ASKER, subject, reason="r", until=LATER)
     end_freeze(subject)
     assert read(api.get(path(subject)))["frozen"] is None
 
 
 def test_replacing_the_row_leaves_the_brake_on(api: Api, subject: Subject) -> None:
-    brakes.freeze(ASKER, subject, reason="r")
+    freezing.freeze(ASKER, subject, reason="r")
     bodies: dict[str, dict[str, Any]] = {
         "product": {"sku": "s", "name": "n"},
         "warehouse": {"name": "n", "type": "MAIN", "address": {}},
@@ -165,14 +167,14 @@ def test_a_client_of_some_stores_freezes_nothing(make_api: Callable[..., Api], s
 def test_a_variant_tells_of_its_own_brake_only(api: Api) -> None:
     parent = make_product()
     variant = make_product(parent=parent)
-    brakes.freeze(ASKER, brakes.product(parent.id), reason="r")
+    freezing.freeze(ASKER, freezing.product(parent.id), reason="r")
     assert read(api.get(f"/api/v1/products/{variant.id}"))["frozen"] is None
     assert read(api.get(f"/api/v1/products/{parent.id}"))["frozen"]["reason"] == "r"
 
 
 def test_nothing_of_it_changes_a_counter(subject: Subject) -> None:
     before = list(StockLevel.objects.values_list("on_hand", "reserved", "version"))
-    brakes.freeze(ASKER, subject, reason="r")
-    brakes.unfreeze(ASKER, subject)
+    freezing.freeze(ASKER, subject, reason="r")
+    freezing.unfreeze(ASKER, subject)
     assert list(StockLevel.objects.values_list("on_hand", "reserved", "version")) == before
     assert not any(model.objects.filter(frozen_at__isnull=False) for model in (Product, Warehouse, Store))

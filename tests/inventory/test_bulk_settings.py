@@ -12,9 +12,9 @@ from audit.errors import Invalid, NotFound
 from audit.idempotency import Claim, StoredAnswer
 from inventory.errors import SkuTaken, UnknownProduct, VersionConflict
 from inventory.models import Product, StockLevel
-from inventory.services import master_data
-from inventory.services.level_settings import LevelChange, SetLevels, set_levels
-from inventory.services.master_data import ProductChange, ProductFields, fields_of, put_products
+from inventory.services.catalogue import master_data
+from inventory.services.catalogue.master_data import ProductChange, ProductFields, fields_of, put_products
+from inventory.services.stock.level_settings import LevelChange, SetLevels, set_levels
 from tests.factories import ASKER, make_level, make_product, make_variant, recorded
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]

@@ -19,21 +19,16 @@ from inventory.errors import (
     UnknownWarehouse,
 )
 from inventory.models import QUANTITY_LIMIT, Movement, StockCount, StockCountLine, StockLevel
-from inventory.services import counts
-from inventory.services.counts import (
+from inventory.services.counts.documents import CountLine, ProductRef, read_lines
+from inventory.services.counts.entering import (
     CancelRequest,
     Counted,
-    CountLine,
     EnteredCount,
     EnterRequest,
-    Opened,
-    OpenRequest,
-    ProductRef,
     cancel_count,
     enter_counts,
-    open_count,
-    read_lines,
 )
+from inventory.services.counts.opening import Opened, OpenRequest, open_count
 from tests.factories import ASKER, make_level, make_product, make_variant, make_warehouse, receive, recorded
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
@@ -158,7 +153,7 @@ def test_a_level_is_free_again_once_its_count_is_called_off() -> None:
 def test_a_count_has_a_limit_of_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     make_level(1)
     make_level(1)
-    monkeypatch.setattr(counts, "MOST_LINES", 1)
+    monkeypatch.setattr("inventory.services.counts.opening.MOST_LINES", 1)
     with pytest.raises(CountTooLarge, match="zone by zone"):
         opened()
 

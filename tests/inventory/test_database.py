@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
 
-from reservations.services.resolution import ConsumeRequest, Selector, consume_hold
+from reservations.services.holds.resolution import ConsumeRequest, Selector, consume_hold
 from tests.factories import ASKER, hold, make_level, make_product, make_variant
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]

@@ -16,8 +16,9 @@ from django.utils import timezone
 
 from config.celery import app
 from inventory.models import AlertSubscription, LowStockAlert, StockLevel
-from inventory.services import digests, low_stock
-from inventory.services.adjustments import Adjustment, AdjustRequest, apply_adjustments
+from inventory.services.low_stock import alerts as low_stock
+from inventory.services.low_stock import digests
+from inventory.services.stock.adjustments import Adjustment, AdjustRequest, apply_adjustments
 from inventory.tasks import check_low_stock
 from tests.factories import ASKER, hold, make_level, make_warehouse
 

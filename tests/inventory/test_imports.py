@@ -13,9 +13,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from inventory.models import QUANTITY_LIMIT, Movement, Product, StockLevel
-from inventory.services import imports
-from inventory.services.import_files import COLUMNS, BadCell, ImportFile, read_file
-from inventory.services.imports import Imported, import_stock, plan_import
+from inventory.services.stock import imports
+from inventory.services.stock.import_files import COLUMNS, BadCell, ImportFile, read_file
+from inventory.services.stock.imports import Imported, import_stock, plan_import
 from tests.books import assert_books_balance
 from tests.factories import (
     ASKER,
@@ -142,7 +142,7 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
 
 
 def test_a_file_has_a_most_number_of_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("inventory.services.import_files.MOST_LINES", 2)
+    monkeypatch.setattr("inventory.services.stock.import_files.MOST_LINES", 2)
     line = "A,wh-001,1,RECEIPT,r,"
     assert file_of(line, line).bad == ()
     assert places(file_of(line, line, line, line).bad) == [(4, "")]

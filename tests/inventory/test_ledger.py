@@ -8,7 +8,7 @@ from django.test.utils import CaptureQueriesContext
 
 from inventory.locking import lock_levels
 from inventory.models import LedgerOpening, Movement, StockLevel
-from inventory.services.ledger import Cause, Ledger
+from inventory.services.stock.ledger import Cause, Ledger
 from tests.factories import counters, make_level, receive
 
 pytestmark = pytest.mark.django_db

@@ -12,29 +12,23 @@ from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from audit.actors import Asker
 from audit.errors import Invalid, NotFound
-from audit.services import Asker
 from inventory import planning
 from inventory.errors import AlertResolved
 from inventory.models import LowStockAlert, Product, StockLevel
-from inventory.services import low_stock
-from inventory.services.adjustments import Adjustment, AdjustRequest, apply_adjustments
-from inventory.services.counts import (
-    EnteredCount,
-    EnterRequest,
-    Opened,
-    OpenRequest,
-    ProductRef,
-    enter_counts,
-    open_count,
-)
-from inventory.services.transfers import TransferRequest, Wanted, start_transfer
-from reservations.services.baskets import put_basket
-from reservations.services.expiry import expire_due_holds
-from reservations.services.holds import place_holds
-from reservations.services.posting import PostRequest, post_count
-from reservations.services.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold, release_hold
-from reservations.services.shortage import force_adjustments
+from inventory.services.counts.documents import ProductRef
+from inventory.services.counts.entering import EnteredCount, EnterRequest, enter_counts
+from inventory.services.counts.opening import Opened, OpenRequest, open_count
+from inventory.services.low_stock import alerts as low_stock
+from inventory.services.stock.adjustments import Adjustment, AdjustRequest, apply_adjustments
+from inventory.services.transfers.commands import TransferRequest, Wanted, start_transfer
+from reservations.services.holds.baskets import put_basket
+from reservations.services.holds.expiry import expire_due_holds
+from reservations.services.holds.placing import place_holds
+from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold, release_hold
+from reservations.services.shortages.posting import PostRequest, post_count
+from reservations.services.shortages.shortage import force_adjustments
 from tests.books import assert_books_balance
 from tests.factories import (
     ASKER,

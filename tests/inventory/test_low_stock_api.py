@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from audit.models import Role
 from inventory.models import LowStockAlert, Movement, StockLevel, Transfer, TransferLine
-from inventory.services import low_stock
+from inventory.services.low_stock import alerts as low_stock
 from tests.conftest import Api
 from tests.contract.problems import pointers, problem
 from tests.factories import hold, make_level, make_store, make_variant, receive, recorded

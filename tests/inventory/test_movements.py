@@ -13,8 +13,8 @@ from django.test.utils import CaptureQueriesContext
 
 from audit.models import Role
 from inventory.models import Movement, StockLevel
-from inventory.services.movements import MovementFilter, read_movements
-from reservations.services.resolution import ConsumeRequest, Selector, consume_hold
+from inventory.services.stock.movements import MovementFilter, read_movements
+from reservations.services.holds.resolution import ConsumeRequest, Selector, consume_hold
 from tests.conftest import Api
 from tests.contract.problems import pointers, problem
 from tests.factories import ASKER, hold, make_level, make_product, make_store, make_variant, make_warehouse, receive

@@ -10,9 +10,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
+from audit.actors import Asker
 from audit.errors import Invalid, NotFound
 from audit.models import Role
-from audit.services import Asker
 from inventory.errors import (
     InsufficientStock,
     MixedRoute,
@@ -26,9 +26,8 @@ from inventory.errors import (
     WarehouseNotInStore,
 )
 from inventory.models import QUANTITY_LIMIT, Movement, Product, StockLevel, Transfer, TransferLine
-from inventory.services.adjustments import Adjustment, AdjustRequest, apply_adjustments
-from inventory.services.transfer_moves import Transferred
-from inventory.services.transfers import (
+from inventory.services.stock.adjustments import Adjustment, AdjustRequest, apply_adjustments
+from inventory.services.transfers.commands import (
     Arrived,
     CancelRequest,
     ReceiveRequest,
@@ -42,6 +41,7 @@ from inventory.services.transfers import (
     send_transfer,
     start_transfer,
 )
+from inventory.services.transfers.moves import Transferred
 from tests.books import assert_books_balance
 from tests.conftest import Api
 from tests.factories import (

@@ -34,22 +34,19 @@ from inventory.errors import (
     UnknownProduct,
 )
 from inventory.models import Movement, StockLevel, Transfer, Warehouse
-from inventory.services import archiving
-from inventory.services.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
-from inventory.services.counts import (
+from inventory.services.bookkeeping import archiving
+from inventory.services.counts.documents import ProductRef
+from inventory.services.counts.entering import (
     CancelRequest,
     Counted,
     EnteredCount,
     EnterRequest,
-    Opened,
-    OpenRequest,
-    ProductRef,
     cancel_count,
     enter_counts,
-    open_count,
 )
-from inventory.services.transfer_moves import Transferred
-from inventory.services.transfers import (
+from inventory.services.counts.opening import Opened, OpenRequest, open_count
+from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
+from inventory.services.transfers.commands import (
     Arrived,
     ReceiveRequest,
     SendRequest,
@@ -61,7 +58,8 @@ from inventory.services.transfers import (
     send_transfer,
     start_transfer,
 )
-from inventory.services.transfers import CancelRequest as CancelTransferRequest
+from inventory.services.transfers.commands import CancelRequest as CancelTransferRequest
+from inventory.services.transfers.moves import Transferred
 from reservations.errors import (
     AlreadyExtended,
     ReservationConsumed,
@@ -71,14 +69,13 @@ from reservations.errors import (
     ReservedForAnotherOrder,
 )
 from reservations.models import BrokenHold, Reservation
-from reservations.services import documents
-from reservations.services.archiving import every_series
-from reservations.services.baskets import empty_basket, put_basket
-from reservations.services.expiry import expire_due_holds
-from reservations.services.holds import ExtendRequest, Held, HoldRequest, extend_hold, place_hold, place_holds
-from reservations.services.posting import Posted, PostRequest, post_count
-from reservations.services.reconciliation import reconcile
-from reservations.services.resolution import (
+from reservations.services.bookkeeping.archiving import every_series
+from reservations.services.bookkeeping.reconciliation import reconcile
+from reservations.services.holds import documents
+from reservations.services.holds.baskets import empty_basket, put_basket
+from reservations.services.holds.expiry import expire_due_holds
+from reservations.services.holds.placing import ExtendRequest, Held, HoldRequest, extend_hold, place_hold, place_holds
+from reservations.services.holds.resolution import (
     ConsumeRequest,
     ReleaseRequest,
     Resolved,
@@ -86,8 +83,9 @@ from reservations.services.resolution import (
     consume_hold,
     release_hold,
 )
-from reservations.services.shortage import Preference, force_adjustments
-from reservations.services.sourcing import Line
+from reservations.services.holds.sourcing import Line
+from reservations.services.shortages.posting import Posted, PostRequest, post_count
+from reservations.services.shortages.shortage import Preference, force_adjustments
 from tests.archives import archived_rows, let_days_pass
 from tests.books import assert_books_balance
 from tests.factories import ASKER, make_due, make_product, make_store, make_warehouse

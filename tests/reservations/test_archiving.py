@@ -18,10 +18,10 @@ from audit.models import AuditEntry
 from config.celery import app
 from inventory.errors import ArchiveRefused
 from inventory.models import ArchivedFile, LedgerOpening, Movement, StockLevel
-from inventory.services import archiving
+from inventory.services.bookkeeping import archiving
 from reservations.models import BrokenHold, Reservation, ReservationItem, ShortageIncident
-from reservations.services.archiving import every_series, reservations
-from reservations.services.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold, release_hold
+from reservations.services.bookkeeping.archiving import every_series, reservations
+from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold, release_hold
 from reservations.tasks import archive as archive_task
 from tests.archives import archived_rows, files, let_days_pass
 from tests.books import assert_books_balance

@@ -11,7 +11,7 @@ from django.utils import timezone
 from audit.models import Role
 from inventory.errors import UnknownStore
 from inventory.models import Product, StockLevel, Warehouse
-from reservations.services.availability import Availability, Query, check_availability
+from reservations.services.availability.availability import Availability, Query, check_availability
 from tests.conftest import Api
 from tests.factories import (
     ASKER,

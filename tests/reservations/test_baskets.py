@@ -10,10 +10,10 @@ from inventory.errors import InsufficientStock, ProductInactive
 from inventory.models import Product, StockLevel, Warehouse
 from reservations.errors import ReservationConsumed, ReservationNotFound, TimeoutTooLong
 from reservations.models import Reservation, ReservationItem
-from reservations.services.baskets import empty_basket, put_basket
-from reservations.services.holds import ExtendRequest, Held, extend_hold
-from reservations.services.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold
-from reservations.services.sourcing import Line
+from reservations.services.holds.baskets import empty_basket, put_basket
+from reservations.services.holds.placing import ExtendRequest, Held, extend_hold
+from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold
+from reservations.services.holds.sourcing import Line
 from tests.conftest import Api
 from tests.factories import (
     ASKER,

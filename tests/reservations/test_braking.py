@@ -8,15 +8,15 @@ from django.db import connection
 from uuid_utils.compat import uuid7
 
 from audit.errors import DomainError
-from inventory.catalogue import forget_catalogue
 from inventory.errors import Freeze, Frozen, InsufficientStock, ProductFrozen, StoreFrozen, WarehouseFrozen
 from inventory.models import Product, StockLevel, Store, Warehouse
-from inventory.services import brakes
-from inventory.services.brakes import Subject
-from reservations.services.availability import Query, check_availability
-from reservations.services.baskets import empty_basket, put_basket
-from reservations.services.documents import Hold
-from reservations.services.holds import (
+from inventory.services.catalogue import freezing
+from inventory.services.catalogue.freezing import Subject
+from inventory.services.catalogue.lookup import forget_catalogue
+from reservations.services.availability.availability import Query, check_availability
+from reservations.services.holds.baskets import empty_basket, put_basket
+from reservations.services.holds.documents import Hold
+from reservations.services.holds.placing import (
     ExtendRequest,
     Held,
     HoldRequest,
@@ -25,7 +25,7 @@ from reservations.services.holds import (
     place_holds,
     plan_hold,
 )
-from reservations.services.resolution import (
+from reservations.services.holds.resolution import (
     ConsumeRequest,
     ReleaseRequest,
     Resolved,
@@ -33,7 +33,7 @@ from reservations.services.resolution import (
     consume_hold,
     release_hold,
 )
-from reservations.services.sourcing import Line
+from reservations.services.holds.sourcing import Line
 from tests.conftest import Api
 from tests.factories import ASKER, counters, hold, hold_request, lines, make_due, make_level, make_product, receive
 
@@ -52,11 +52,11 @@ def subject(request: Any, level: StockLevel) -> Subject:
     if request.param == "parent":
         parent = make_product()
         Product.objects.filter(pk=level.product_id).update(parent=parent)
-        return brakes.product(parent.id)
+        return freezing.product(parent.id)
     return {
-        "product": brakes.product(level.product_id),
-        "warehouse": brakes.warehouse("wh-001"),
-        "store": brakes.store("main"),
+        "product": freezing.product(level.product_id),
+        "warehouse": freezing.warehouse("wh-001"),
+        "store": freezing.store("main"),
     }[request.param]
 
 
@@ -67,7 +67,7 @@ def pinned(level: StockLevel, quantity: int = 1, **fields: Any) -> HoldRequest:
 
 
 def freeze(subject: Subject) -> None:
-    brakes.freeze(ASKER, subject, reason="a recall")
+    freezing.freeze(ASKER, subject, reason="a recall")
 
 
 def refused(work: Callable[[], Any]) -> DomainError:
@@ -94,7 +94,7 @@ def test_a_late_payment_is_not_held_anew(level: StockLevel, subject: Subject) ->
     error = refused(lambda: consume_hold(request))
     assert type(error) is ERRORS[subject.kind]
     assert [fault.pointer for fault in error.faults] == ["/reservationId"]
-    brakes.unfreeze(ASKER, subject)
+    freezing.unfreeze(ASKER, subject)
     assert isinstance(consume_hold(request), Resolved)
 
 
@@ -121,7 +121,7 @@ def test_a_basket_shrinks_and_is_emptied_and_does_not_grow(level: StockLevel, su
 def test_a_basket_grows_by_what_is_not_frozen(level: StockLevel) -> None:
     other = make_level(10)
     put_basket(pinned(level, 5))
-    freeze(brakes.product(level.product_id))
+    freeze(freezing.product(level.product_id))
     kept, grown = (Line(each.product_id, None, 5, "wh-001") for each in (level, other))
     assert put_basket(HoldRequest(ASKER, (kept, grown), cart_id="c"))
     assert (counters(level), counters(other)) == ((10, 5), (10, 5))
@@ -129,7 +129,7 @@ def test_a_basket_grows_by_what_is_not_frozen(level: StockLevel) -> None:
 
 def test_a_frozen_product_is_no_other_ones_business(level: StockLevel) -> None:
     other = make_level(10)
-    freeze(brakes.product(level.product_id))
+    freeze(freezing.product(level.product_id))
     wrong, right = place_holds([hold_request((level, 1)), hold_request((other, 1))])
     assert isinstance(wrong, ProductFrozen)
     assert isinstance(right, Held)
@@ -137,7 +137,7 @@ def test_a_frozen_product_is_no_other_ones_business(level: StockLevel) -> None:
 
 def test_sourcing_passes_a_frozen_warehouse_by(level: StockLevel) -> None:
     receive(level.product_id, 3, "wh-002")
-    freeze(brakes.warehouse("wh-001"))
+    freeze(freezing.warehouse("wh-001"))
     for decide in (plan_hold, place_hold):
         outcome = decide(hold_request((level, 2)))
         assert isinstance(outcome, Held)
@@ -151,7 +151,7 @@ def test_a_late_payment_is_sourced_from_another_warehouse(level: StockLevel) -> 
     old = hold((level, 2))
     make_due(old.id)
     receive(level.product_id, 3, "wh-002")
-    freeze(brakes.warehouse("wh-001"))
+    freeze(freezing.warehouse("wh-001"))
     resolved = consume_hold(ConsumeRequest(ASKER, "order", Selector(old.id), reacquire=True))
     assert isinstance(resolved, Resolved)
     assert [item.warehouse for item in resolved.holds[0].items] == ["wh-002"]
@@ -164,7 +164,7 @@ def test_nothing_is_available_of_it(level: StockLevel, subject: Subject, warehou
     freeze(subject)
     (answer,) = check_availability(ASKER, None, [query])
     assert (answer.status, answer.available) == ("OUT_OF_STOCK", 0)
-    brakes.unfreeze(ASKER, subject)
+    freezing.unfreeze(ASKER, subject)
     assert check_availability(ASKER, None, [query])[0].available == 10
 
 
@@ -197,7 +197,7 @@ def test_what_another_process_freezes_is_refused_at_once_but_for_a_store(level: 
 def test_what_another_process_freezes_is_passed_by_at_once(level: StockLevel) -> None:
     receive(level.product_id, 3, "wh-002")
     place_hold(hold_request((level, 1)))
-    freeze_elsewhere(brakes.warehouse("wh-001"))
+    freeze_elsewhere(freezing.warehouse("wh-001"))
     outcome = place_hold(hold_request((level, 1)))
     assert isinstance(outcome, Held)
     assert [item.warehouse for item in outcome.hold.items] == ["wh-002"]
@@ -248,8 +248,8 @@ def test_a_parents_brake_is_told_where_the_variant_has_none_of_its_own() -> None
     parent = make_product()
     variant = make_product(parent=parent)
     level = receive(variant.id, 5)
-    for subject, reason in ((brakes.product(parent.id), "of parent"), (brakes.product(variant.id), "of variant")):
-        brakes.freeze(ASKER, subject, reason=reason)
+    for subject, reason in ((freezing.product(parent.id), "of parent"), (freezing.product(variant.id), "of variant")):
+        freezing.freeze(ASKER, subject, reason=reason)
         error = refused(lambda: hold((level, 1)))
         assert [fault.facts["reason"] for fault in error.faults] == [reason]
 
@@ -257,13 +257,13 @@ def test_a_parents_brake_is_told_where_the_variant_has_none_of_its_own() -> None
 def test_dead_holds_of_a_frozen_product_are_swept_for_others(level: StockLevel) -> None:
     old: Hold = hold((level, 10))
     make_due(old.id)
-    freeze(brakes.product(level.product_id))
+    freeze(freezing.product(level.product_id))
     refused(lambda: hold((level, 1)))
-    brakes.unfreeze(ASKER, brakes.product(level.product_id))
+    freezing.unfreeze(ASKER, freezing.product(level.product_id))
     assert hold((level, 10)).id != old.id
 
 
 def test_an_unknown_product_stays_unknown_in_a_frozen_store(level: StockLevel) -> None:
-    freeze(brakes.store("main"))
+    freeze(freezing.store("main"))
     error = refused(lambda: place_hold(HoldRequest(ASKER, (Line(uuid7(), None, 1),), cart_id="c")))
     assert error.code == "unknown_product"

@@ -11,7 +11,7 @@ import pytest
 from audit.errors import Busy, OutcomeUnknown
 from inventory.errors import QuantityLimit
 from inventory.transactions import Patience
-from reservations.combining import Combiner
+from reservations.group_commit import Combiner
 
 R = TypeVar("R")
 PATIENCE = 10
@@ -56,7 +56,7 @@ class Asker(threading.Thread):
     def run(self) -> None:
         try:
             self.outcome = self._combiner.submit(self._request)
-        except BaseException as error:  # noqa: BLE001 - what the asker gets is what is asked about
+        except BaseException as error:  # noqa: BLE001 - those it concerns run alone; whoever waits needs a leader
             self.outcome = error
 
     def answer(self) -> Any:

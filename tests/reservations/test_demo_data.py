@@ -22,7 +22,7 @@ from inventory.models import Movement, Product, ReconciliationRun, StockLevel, S
 from reservations.management import demo_catalogue
 from reservations.management.commands.demo_data import LIVE_HOLDS
 from reservations.models import Reservation, ReservationItem
-from reservations.services import reconciliation
+from reservations.services.bookkeeping import reconciliation
 from tests.conftest import Api
 from tests.factories import make_due, make_product
 

@@ -8,9 +8,8 @@ import pytest
 
 from inventory.errors import InsufficientStock
 from inventory.models import StockLevel, Transfer
-from inventory.services.adjustments import Adjustment, AdjustRequest, apply_adjustments
-from inventory.services.transfer_moves import Transferred
-from inventory.services.transfers import (
+from inventory.services.stock.adjustments import Adjustment, AdjustRequest, apply_adjustments
+from inventory.services.transfers.commands import (
     SendRequest,
     TransferRequest,
     Wanted,
@@ -18,8 +17,9 @@ from inventory.services.transfers import (
     send_transfer,
     start_transfer,
 )
+from inventory.services.transfers.moves import Transferred
 from reservations.models import Reservation
-from reservations.services.shortage import force_adjustments
+from reservations.services.shortages.shortage import force_adjustments
 from tests.books import assert_books_balance
 from tests.factories import ASKER, counters, hold, make_due, make_level, recorded, told
 

@@ -10,14 +10,14 @@ from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from audit.actors import Asker
 from audit.models import OutboxEvent
-from audit.services import Asker
 from inventory.models import StockLevel
 from reservations.models import Reservation, ReservationItem
-from reservations.services import documents, expiry
-from reservations.services.documents import Status
-from reservations.services.expiry import SWEEPER, expire_due_holds
-from reservations.services.sourcing import Line
+from reservations.services.holds import documents, expiry
+from reservations.services.holds.documents import Status
+from reservations.services.holds.expiry import SWEEPER, expire_due_holds
+from reservations.services.holds.sourcing import Line
 from reservations.tasks import expire_due_holds as task
 from tests.factories import (
     counters,

@@ -17,7 +17,7 @@ from uuid_utils.compat import uuid7
 from audit.models import Role
 from inventory.locking import read_clock
 from inventory.models import Movement, Product, StockLevel, Warehouse
-from reservations.services import explanation
+from reservations.services.availability import explanation
 from tests.archives import let_days_pass
 from tests.conftest import Api
 from tests.contract.problems import pointers, problem

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from uuid_utils.compat import uuid7
 
+from audit.actors import Asker
 from audit.errors import DomainError
-from audit.services import Asker
 from reservations.errors import (
     AlreadyExtended,
     ReservationConsumed,
@@ -15,9 +15,9 @@ from reservations.errors import (
     ReservationReleased,
 )
 from reservations.models import Reservation, ReservationItem
-from reservations.services.documents import Hold
-from reservations.services.holds import ExtendRequest, Held, extend_hold
-from reservations.services.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold, release_hold
+from reservations.services.holds.documents import Hold
+from reservations.services.holds.placing import ExtendRequest, Held, extend_hold
+from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold, release_hold
 from tests.conftest import Api
 from tests.factories import ASKER, counters, hold, make_due, make_level, make_store, recorded, told
 

@@ -11,9 +11,9 @@ from django.db import connection
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
+from audit.actors import Asker
 from audit.errors import DomainError, Invalid
 from audit.models import AuditEntry, OutboxEvent, Role
-from audit.services import Asker
 from inventory.errors import (
     InsufficientStock,
     ListingExpired,
@@ -27,8 +27,8 @@ from inventory.errors import (
 from inventory.models import Movement, Product, StockLevel, Warehouse
 from reservations.errors import TimeoutTooLong
 from reservations.models import Reservation, ReservationItem
-from reservations.services.holds import Held, place_hold, place_holds, plan_hold
-from reservations.services.sourcing import Line
+from reservations.services.holds.placing import Held, place_hold, place_holds, plan_hold
+from reservations.services.holds.sourcing import Line
 from tests.conftest import Api
 from tests.factories import (
     ASKER,

@@ -8,15 +8,15 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from audit.errors import Fault
-from inventory.catalogue import forget_catalogue
 from inventory.models import Product, StockLevel, Store
+from inventory.services.catalogue.lookup import forget_catalogue
 from reservations.errors import HoldLimitExceeded
 from reservations.models import Reservation
-from reservations.services.baskets import put_basket
-from reservations.services.holds import Held, HoldRequest, place_hold, place_holds, plan_hold
-from reservations.services.limits import Shopper
-from reservations.services.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold, release_hold
-from reservations.services.sourcing import Line
+from reservations.services.holds.baskets import put_basket
+from reservations.services.holds.limits import Shopper
+from reservations.services.holds.placing import Held, HoldRequest, place_hold, place_holds, plan_hold
+from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold, release_hold
+from reservations.services.holds.sourcing import Line
 from tests.conftest import Api
 from tests.factories import (
     ASKER,

@@ -9,8 +9,8 @@ from inventory.errors import InsufficientStock, ListingExpired, ProductInactive,
 from inventory.models import Movement, Product, StockLevel, Warehouse
 from reservations.errors import ReservationConsumed, ReservationExpired
 from reservations.models import Reservation
-from reservations.services.documents import Hold
-from reservations.services.resolution import (
+from reservations.services.holds.documents import Hold
+from reservations.services.holds.resolution import (
     ConsumeRequest,
     ReleaseRequest,
     Resolved,
@@ -19,7 +19,7 @@ from reservations.services.resolution import (
     consume_holds,
     release_hold,
 )
-from reservations.services.sourcing import Line
+from reservations.services.holds.sourcing import Line
 from tests.conftest import Api
 from tests.factories import ASKER, counters, hold, make_due, make_level, receive, recorded, told
 

@@ -9,9 +9,9 @@ from pytest_django import DjangoAssertNumQueries, Settings
 
 from inventory.errors import ListingExpired, ProductInactive, UnknownProduct, WarehouseInactive
 from inventory.models import Product, StockLevel, StoreWarehouse, Warehouse
-from reservations.services import expiry
-from reservations.services.holds import HoldRequest, place_hold, place_holds
-from reservations.services.sourcing import Line
+from reservations.services.holds import expiry
+from reservations.services.holds.placing import HoldRequest, place_hold, place_holds
+from reservations.services.holds.sourcing import Line
 from tests.factories import ASKER, hold, hold_request, make_due, make_level, make_product, receive
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]

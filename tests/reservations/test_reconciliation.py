@@ -30,9 +30,9 @@ from inventory.models import (
     Transfer,
     TransferLine,
 )
-from inventory.services import reconciliation as stock
-from inventory.services.reconciliation import Repair, Run, Scope
-from inventory.services.transfers import (
+from inventory.services.bookkeeping import reconciliation as stock
+from inventory.services.bookkeeping.reconciliation import Repair, Run, Scope
+from inventory.services.transfers.commands import (
     Arrived,
     ReceiveRequest,
     TransferRequest,
@@ -41,7 +41,7 @@ from inventory.services.transfers import (
     start_transfer,
 )
 from reservations.models import Reservation, ReservationItem
-from reservations.services.reconciliation import NIGHTLY, reconcile
+from reservations.services.bookkeeping.reconciliation import NIGHTLY, reconcile
 from reservations.tasks import reconcile as task
 from tests.books import broken_rules
 from tests.conftest import Api
@@ -103,8 +103,8 @@ def in_chunks_of(monkeypatch: pytest.MonkeyPatch, size: int) -> Iterator[None]:
     with monkeypatch.context() as patch:
         patch.setattr(stock, "CHUNK", size)
         patch.setattr(stock, "LOCKED_AT_ONCE", size)
-        patch.setattr("reservations.services.reconciliation.CHUNK", size)
-        patch.setattr("inventory.services.orphans.CHUNK", size)
+        patch.setattr("reservations.services.bookkeeping.reconciliation.CHUNK", size)
+        patch.setattr("inventory.services.bookkeeping.orphans.CHUNK", size)
         yield
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from uuid_utils.compat import uuid7
 
+from audit.actors import Asker
 from audit.errors import DomainError
-from audit.services import Asker
 from inventory.models import Movement, Product, StockLevel, Warehouse
 from reservations.errors import (
     ReservationConsumed,
@@ -17,9 +17,9 @@ from reservations.errors import (
     ReservedForAnotherOrder,
 )
 from reservations.models import Reservation, ReservationItem
-from reservations.services.documents import Hold
-from reservations.services.holds import ExtendRequest, extend_hold
-from reservations.services.resolution import (
+from reservations.services.holds.documents import Hold
+from reservations.services.holds.placing import ExtendRequest, extend_hold
+from reservations.services.holds.resolution import (
     ConsumeRequest,
     ReleaseRequest,
     Resolved,

@@ -12,8 +12,8 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audit.actors import Asker
 from audit.errors import Invalid, NotFound
-from audit.services import Asker
 from inventory.errors import (
     CountBelowZero,
     CountClosed,
@@ -23,24 +23,17 @@ from inventory.errors import (
     VersionConflict,
 )
 from inventory.models import Movement, StockCount, StockCountLine, StockLevel
-from inventory.services.adjustments import Adjusted, Adjustment, AdjustRequest
-from inventory.services.counts import (
-    CancelRequest,
-    EnteredCount,
-    EnterRequest,
-    OpenRequest,
-    ProductRef,
-    cancel_count,
-    enter_counts,
-    open_count,
-)
+from inventory.services.counts.documents import ProductRef
+from inventory.services.counts.entering import CancelRequest, EnteredCount, EnterRequest, cancel_count, enter_counts
+from inventory.services.counts.opening import OpenRequest, open_count
+from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest
 from reservations.errors import HoldNotInTheWay, IncidentResolved, ReservationNotFound, ReservedUnexplained
 from reservations.models import BrokenHold, Reservation, ShortageIncident
-from reservations.services.documents import Hold
-from reservations.services.incidents import ResolveRequest, read_incident, resolve_incident
-from reservations.services.posting import Posted, PostRequest, post_count, preview_count
-from reservations.services.resolution import ConsumeRequest, Selector, consume_hold
-from reservations.services.shortage import HeldUnits, Preference, choose_holds, force_adjustments
+from reservations.services.holds.documents import Hold
+from reservations.services.holds.resolution import ConsumeRequest, Selector, consume_hold
+from reservations.services.shortages.incidents import ResolveRequest, read_incident, resolve_incident
+from reservations.services.shortages.posting import Posted, PostRequest, post_count, preview_count
+from reservations.services.shortages.shortage import HeldUnits, Preference, choose_holds, force_adjustments
 from tests.books import assert_books_balance
 from tests.factories import (
     ASKER,

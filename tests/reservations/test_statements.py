@@ -9,12 +9,12 @@ from django.db import connection
 from uuid_utils.compat import uuid7
 
 from audit.idempotency import Claim, StoredAnswer
-from inventory.catalogue import forget_catalogue
 from inventory.models import Product, StockLevel, Store
-from inventory.services.adjustments import Adjustment, AdjustRequest, apply_adjustments
-from reservations.services.baskets import put_basket
-from reservations.services.holds import Held, HoldRequest, place_holds
-from reservations.services.resolution import (
+from inventory.services.catalogue.lookup import forget_catalogue
+from inventory.services.stock.adjustments import Adjustment, AdjustRequest, apply_adjustments
+from reservations.services.holds.baskets import put_basket
+from reservations.services.holds.placing import Held, HoldRequest, place_holds
+from reservations.services.holds.resolution import (
     ConsumeRequest,
     ReleaseRequest,
     Resolved,

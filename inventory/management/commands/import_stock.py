@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from audit.actors import Asker
 from audit.errors import Busy, IdempotencyInProgress
-from audit.services import Asker
 from inventory.management.progress import progress_bar
-from inventory.services.import_files import COLUMNS, ImportFile, read_file
-from inventory.services.imports import Imported, import_stock, plan_import
+from inventory.services.stock.import_files import COLUMNS, ImportFile, read_file
+from inventory.services.stock.imports import Imported, import_stock, plan_import
 
 BAD_LINES: Final = 1
 USAGE: Final = 2

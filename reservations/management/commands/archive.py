@@ -8,9 +8,9 @@ from django.core.management.base import BaseCommand, CommandError
 
 from audit.errors import Busy
 from inventory.errors import ArchiveRefused
-from inventory.services import archiving
-from inventory.services.archiving import Series
-from reservations.services.archiving import every_series
+from inventory.services.bookkeeping import archiving
+from inventory.services.bookkeeping.archiving import Series
+from reservations.services.bookkeeping.archiving import every_series
 
 
 class Command(BaseCommand):

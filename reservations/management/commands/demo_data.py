@@ -26,20 +26,27 @@ from django.db import connection, transaction
 from django.db.models import F
 from uuid_utils.compat import uuid7
 
+from audit.actors import Asker
 from audit.authentication import find_caller, issue_token
 from audit.idempotency import advisory_lock
 from audit.models import ApiClient, Role, StaffAccess
-from audit.services import Asker
 from inventory.locking import read_clock
 from inventory.models import Movement, Product, StockLevel, Store, StoreWarehouse, Warehouse
 from reservations.management import demo_catalogue as catalogue
 from reservations.management.demo_history import DAYS, Change, Plan, tell
 from reservations.management.demo_holds import REASONS, Shoppers
 from reservations.models import Reservation, ReservationItem
-from reservations.services import expiry, reconciliation
-from reservations.services.holds import ExtendRequest, Held, HoldRequest, extend_hold, place_holds
-from reservations.services.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_holds, release_holds
-from reservations.services.sourcing import Line
+from reservations.services.bookkeeping import reconciliation
+from reservations.services.holds import expiry
+from reservations.services.holds.placing import ExtendRequest, Held, HoldRequest, extend_hold, place_holds
+from reservations.services.holds.resolution import (
+    ConsumeRequest,
+    ReleaseRequest,
+    Selector,
+    consume_holds,
+    release_holds,
+)
+from reservations.services.holds.sourcing import Line
 
 USERNAME: Final = "demo"
 STAFF_GROUPS: Final = ("viewer", "warehouse", "manager", "administrator")

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from reservations.services import expiry
+from reservations.services.holds import expiry
 
 
 class Command(BaseCommand):

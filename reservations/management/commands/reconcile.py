@@ -8,12 +8,12 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Q
 
+from audit.actors import Asker
 from audit.errors import Busy
-from audit.services import Asker
 from inventory.management.progress import progress_bar
 from inventory.models import Product, ReconciliationFinding, Warehouse
-from inventory.services.reconciliation import EVERYTHING, Repair, Run, Scope, count_levels
-from reservations.services.reconciliation import reconcile
+from inventory.services.bookkeeping.reconciliation import EVERYTHING, Repair, Run, Scope, count_levels
+from reservations.services.bookkeeping.reconciliation import reconcile
 
 FINDINGS: Final = 1
 USAGE: Final = 2

@@ -1,0 +1,266 @@
+"""What every API view shares: who asks, decoding, keys, answers."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from http import HTTPStatus
+from typing import Any, ClassVar, Final, Protocol, TypeVar, cast
+from uuid import UUID
+
+import msgspec
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest, HttpResponse
+from django.urls import register_converter
+from django.urls.converters import UUIDConverter
+from rest_framework import exceptions
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from audit.actors import Asker
+from audit.api.contract import OptionalBody
+from audit.authentication import Caller
+from audit.context import request_id_of
+from audit.errors import Fault, Invalid, Malformed, NotFound, TooLarge
+from audit.idempotency import Claim, StoredAnswer, fingerprint
+from audit.identifiers import parse_public_id
+from audit.models import Role
+
+EVERYONE: Final = frozenset(Role)
+SELLING: Final = frozenset({Role.CHECKOUT, Role.MANAGER})
+STOCKKEEPING: Final = frozenset({Role.WAREHOUSE, Role.MANAGER})
+MANAGING: Final = frozenset({Role.MANAGER})
+
+S = TypeVar("S", bound=msgspec.Struct)
+_KEY: Final = re.compile(r"[ -~]{1,255}")
+_PLACE: Final = re.compile(r" - at `(key in )?\$(.*)`$", re.DOTALL)
+_UNKNOWN_FIELD: Final = re.compile(r"unknown field `(.*?)`")
+_JSON: Final = "application/json"
+
+
+class AnyCaseUuid(UUIDConverter):
+    """A UUID in a path, in capitals, too, as bodies take it."""
+
+    regex = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
+
+
+register_converter(AnyCaseUuid, "any-case-uuid")
+
+
+class Submission(Protocol):
+    """A request to a service that decides many at a time. Both ways of waiting raise its refusal."""
+
+    def outcome(self) -> Any:
+        """Wait in this thread."""
+
+    async def outcome_on_loop(self) -> Any:
+        """Wait on the running event loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """What a view answers once its request is decided."""
+
+    submission: Submission
+    render: Callable[[Any], StoredAnswer]
+
+
+class LoopRequest(Request):
+    """What a view reads of a POST without a query that is answered on the event loop, and nothing else of Django's
+    request, which takes longer to make than to use."""
+
+    META: dict[str, str]
+    body: bytes = b""
+    method = "POST"
+    path = ""
+    user: Any = None
+
+    def __init__(self, path: str, meta: dict[str, str], body: bytes, user: Caller) -> None:
+        self.path = path
+        self.META = meta
+        self.body = body
+        self.user = user
+        self._request = self
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(name)
+
+    def get_full_path(self, force_append_slash: bool = False) -> str:
+        """The path: there is no query."""
+        return self.path
+
+
+class ApiView(APIView):
+    """A view for API clients.
+
+    ``allowed`` names the roles for each method; ``for_all_stores`` the methods that aren't for clients limited to some.
+    """
+
+    allowed: ClassVar[Mapping[str, frozenset[Role]]] = {}
+    for_all_stores: ClassVar[frozenset[str]] = frozenset()
+    http_method_names = ["get", "head", "post", "put", "patch", "delete"]
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """What DRF's own does for answers that are JSON in any case, without what only other kinds of answers need."""
+        self.args, self.kwargs, self.headers = args, kwargs, {}
+        self.request = asked = Request(request)
+        try:
+            self._authenticate(asked)
+            self.check_permissions(asked)
+            self.check_throttles(asked)
+            if any("\0" in str(name) for name in kwargs.values()):
+                raise NotFound("Nothing has a name with a NUL character in it.")
+            method = (request.method or "").lower()
+            known = method in self.http_method_names
+            handler = getattr(self, method, None) if known else None
+            response: HttpResponse | Pending = (handler or self.http_method_not_allowed)(asked, *args, **kwargs)
+            if isinstance(response, Pending):
+                response = answered(response.submission.outcome(), response.render)
+        except Exception as error:  # noqa: BLE001 - each becomes a problem document
+            response = self.handle_exception(error)
+            if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+                response.headers["Allow"] = ", ".join(self.allowed_methods)
+        return response
+
+    def _authenticate(self, request: Request) -> None:
+        for authenticator in self.get_authenticators():
+            if found := authenticator.authenticate(request):
+                request.user, request.auth = found
+                return
+        request.user = AnonymousUser()
+
+    def check_permissions(self, request: Request) -> None:
+        if not isinstance(request.user, Caller):
+            raise exceptions.NotAuthenticated("Send the header Authorization: Bearer <token>.")
+        roles = self.allowed.get(request.method or "", EVERYONE)
+        if request.user.role not in roles:
+            raise exceptions.PermissionDenied(f"The role {request.user.role} may not do this.")
+        if request.method in self.for_all_stores and request.user.store_codes:
+            raise exceptions.PermissionDenied("A client that is limited to some stores may not do this.")
+
+    @staticmethod
+    def asker(request: Request) -> Asker:
+        """Who asks, for the audit entries of what is asked."""
+        caller = caller_of(request)
+        return Asker(caller.name, caller.client_id, request_id_of(request._request), "api", caller.store_codes)
+
+    @staticmethod
+    def claim(request: Request, render: Callable[[Any], StoredAnswer]) -> Claim | None:
+        """The request's idempotency key, if it has one. Raises Invalid for one out of shape."""
+        key = request.META.get("HTTP_IDEMPOTENCY_KEY")
+        if key is None:
+            return None
+        if not _KEY.fullmatch(key):
+            raise Invalid("Idempotency-Key takes 1 to 255 printable ASCII characters.")
+        print_ = fingerprint(request.method or "", request.get_full_path(), _raw_body(request))
+        return Claim(caller_of(request).client_id, key, print_, render)
+
+
+def caller_of(request: Request) -> Caller:
+    """The API client of a request that has passed the view's checks."""
+    return cast(Caller, request.user)
+
+
+def decode(request: Request, body: type[S]) -> S:
+    """The request's body as a struct; an ``OptionalBody`` that wasn't sent as one of defaults, whatever its type.
+
+    Raises TooLarge, UnsupportedMediaType, Malformed (not JSON), or Invalid with a pointer to the first thing that is
+    wrong.
+    """
+    media_type = request.META.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
+    raw = _raw_body(request)
+    if not raw and "HTTP_TRANSFER_ENCODING" not in request.META and issubclass(body, OptionalBody):
+        return body()  # In chunks, something may have been sent that a server without a length doesn't hand on.
+    if media_type != _JSON:
+        raise exceptions.UnsupportedMediaType(media_type, detail=f"Send the body as {_JSON}.")
+    try:
+        return cast(S, _decoder(body).decode(raw))
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error), "") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Malformed(f"The body is not JSON in UTF-8: {str(error) or 'nested too deeply'}.") from error
+
+
+@cache
+def _decoder(body: type[S]) -> msgspec.json.Decoder[S]:
+    return msgspec.json.Decoder(body)
+
+
+def _raw_body(request: Request) -> bytes:
+    """The body as it came. Raises TooLarge, or Malformed for a length that isn't a number."""
+    length = str(request.META.get("CONTENT_LENGTH") or 0)
+    if not (length.isascii() and length.isdigit()):
+        raise Malformed("Content-Length is not a number.")
+    if len(length) > 18 or int(length) > settings.BODY_LIMIT_BYTES:
+        raise TooLarge(f"A body has at most {settings.BODY_LIMIT_BYTES} bytes.")
+    return request._request.body
+
+
+def decode_query(request: Request, query: type[S]) -> S:
+    """The query string as a struct. Raises Invalid for unknown, repeated or ill-formed parameters."""
+    if not request.META.get("QUERY_STRING"):
+        return query()
+    repeated = next((name for name, values in request.query_params.lists() if len(values) > 1), None)
+    if repeated is not None:
+        raise Invalid("A parameter is given once.", [Fault(f"?{repeated}", "invalid", "given more than once")])
+    parameters = request.query_params.dict()
+    if nul := next((name for name, value in parameters.items() if "\0" in value), None):
+        raise Invalid("A parameter has a NUL character.", [Fault(f"?{nul}", "invalid", "NUL character")])
+    try:
+        decoded = msgspec.convert(parameters, type=query, strict=False)
+    except msgspec.ValidationError as error:
+        raise _invalid(str(error), "?") from error
+    for field in msgspec.structs.fields(query):
+        if field.encode_name in parameters and getattr(decoded, field.name) is None:  # The text "null" is read as None.
+            raise Invalid("null is no value.", [Fault(f"?{field.encode_name}", "invalid", "null is no value")])
+    return decoded
+
+
+def _invalid(message: str, prefix: str) -> Invalid:
+    """A decoder's message as a fault: ``… - at `$.items[0].quantity``` becomes ``/items/0/quantity``."""
+    place = _PLACE.search(message)
+    detail = _PLACE.sub("", message)
+    pointer = re.sub(r"\[(\d+|\.\.\.)\]", r"/\1", place.group(2)).replace(".", "/") if place else ""
+    if unknown := _UNKNOWN_FIELD.search(message):
+        pointer += "/" + unknown.group(1).replace("~", "~0").replace("/", "~1")
+    if prefix:
+        pointer = prefix + pointer.removeprefix("/")
+    return Invalid(f"{detail}.", [Fault(pointer, "invalid", detail)])
+
+
+def answered(outcome: object, render: Callable[[Any], StoredAnswer]) -> HttpResponse:
+    """The response to what a service returned: the first answer again, or what ``render`` makes of the result."""
+    if isinstance(outcome, StoredAnswer):
+        return HttpResponse(
+            outcome.body, status=outcome.status, content_type=_JSON, headers={"Idempotent-Replayed": "true"}
+        )
+    answer = render(outcome)
+    return HttpResponse(answer.body, status=answer.status, content_type=_JSON)
+
+
+def rendered(answer: msgspec.Struct, status: int = 200) -> StoredAnswer:
+    """A struct as an answer."""
+    return StoredAnswer(status, msgspec.json.encode(answer))
+
+
+def respond(answer: msgspec.Struct, status: int = 200) -> HttpResponse:
+    """A struct as a response."""
+    return HttpResponse(msgspec.json.encode(answer), status=status, content_type=_JSON)
+
+
+def as_utc(time: datetime | None, pointer: str) -> datetime | None:
+    """A time as the database keeps it. Raises Invalid for one that UTC has no year for."""
+    try:
+        return time and time.astimezone(UTC)
+    except OverflowError as error:
+        raise Invalid("A time is out of its range.", [Fault(pointer, "invalid", "out of range")]) from error
+
+
+def id_in_path(prefix: str, text: str, what: str) -> UUID:
+    """The UUID of a ``<prefix>-<uuid>`` in a path. Raises NotFound for what no such thing can be called."""
+    identifier = parse_public_id(prefix, text)
+    if identifier is None:
+        raise NotFound(f"There is no such {what}.")
+    return identifier

@@ -1,0 +1,114 @@
+"""The OpenAPI document, made of the structs that decode and encode the bodies."""
+
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+import msgspec
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.openapi import AutoSchema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+
+from audit.api.contract import OptionalBody, Problem
+
+F = TypeVar("F", bound=Callable[..., Any])
+_TEMPLATE: Final = "#/components/schemas/{name}"
+_structs: set[type[msgspec.Struct]] = {Problem}
+
+_PROBLEMS: Final = {
+    400: "Malformed or invalid",
+    401: "No valid token",
+    403: "Not for this role",
+    404: "No such thing, or not for this client",
+    409: "Refused as things are",
+    410: "Archived",
+    415: "Not application/json",
+    422: "Names something unknown, or contradicts itself",
+    429: "Too many requests",
+    503: "Busy: try again",
+}
+_ALWAYS: Final = (400, 401, 403, 429, 503)
+_TOLD: Final = {200: "Done", 201: "Made"}
+
+_IDEMPOTENCY_KEY: Final = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]*$"},
+    OpenApiParameter.HEADER,
+    description="The same key with the same request gets the first answer again. Kept for 24 hours.",
+)
+
+
+def describe(
+    operation: str,
+    summary: str,
+    *,
+    answers: Mapping[int, Any],
+    body: type[msgspec.Struct] | None = None,
+    query: type[msgspec.Struct] | None = None,
+    idempotent: bool = False,
+) -> Callable[[F], F]:
+    """Describe a view's method in the OpenAPI document: its operation's id, its body, query and answers by status."""
+    parameters = [_IDEMPOTENCY_KEY] if idempotent else []
+    if query is not None:
+        parameters += _parameters(query)
+    statuses = {**dict.fromkeys(_ALWAYS, Problem), **({415: Problem} if body else {}), **answers}
+    responses = {}
+    for status, answer in sorted(statuses.items()):
+        told = _PROBLEMS.get(status) or _TOLD[status]
+        media_type = "application/problem+json" if answer is Problem else "application/json"
+        responses[status, media_type] = OpenApiResponse(_reference(answer), description=told)
+    decorate: Callable[[F], F] = extend_schema(
+        operation_id=operation,
+        summary=summary,
+        request={"application/json": _reference(body)} if body else None,
+        responses=responses,
+        parameters=parameters,
+    )
+    return decorate
+
+
+def components() -> dict[str, Any]:
+    """The schemas of all structs that were described, by name."""
+    return msgspec.json.schema_components(sorted(_structs, key=lambda s: s.__name__), ref_template=_TEMPLATE)[1]
+
+
+def optional_bodies() -> set[str]:
+    """The names of the described bodies that may be left out."""
+    return {struct.__name__ for struct in _structs if issubclass(struct, OptionalBody)}
+
+
+def _reference(answer: Any) -> dict[str, Any]:
+    if isinstance(answer, types.UnionType):
+        return {"oneOf": [_reference(part) for part in typing.get_args(answer)]}
+    _structs.add(answer)
+    return {"$ref": _TEMPLATE.format(name=answer.__name__)}
+
+
+def _parameters(query: type[msgspec.Struct]) -> list[OpenApiParameter]:
+    schema = msgspec.json.schema_components([query])[1][query.__name__]
+    required = schema.get("required", [])
+    return [
+        OpenApiParameter(name, _without_null(field), OpenApiParameter.QUERY, required=name in required)
+        for name, field in schema["properties"].items()
+    ]
+
+
+def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
+    """An optional parameter is left out; it is never null."""
+    schema = {key: value for key, value in schema.items() if key != "default" or value is not None}
+    if "anyOf" in schema:
+        (schema,) = [part for part in schema["anyOf"] if part != {"type": "null"}]
+    if None in schema.get("enum", []):
+        schema = {**schema, "enum": [value for value in schema["enum"] if value is not None]}
+    return schema
+
+
+class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """How a caller says who it is."""
+
+    target_class = "audit.authentication.TokenAuthentication"
+    name = "token"
+
+    def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
+        return {"type": "http", "scheme": "bearer"}

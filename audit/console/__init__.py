@@ -1,0 +1,1 @@
+"""The frame of the staff console: lists, dialogs, filters, files."""

@@ -1,0 +1,400 @@
+"""What every page of the staff console shares: reach, permission, lists and the forms that services save."""
+
+import json
+import re
+from abc import ABCMeta, abstractmethod
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import datetime
+from functools import cached_property, wraps
+from typing import Any, ClassVar, Final, NoReturn, TypeVar, cast
+from uuid import UUID, uuid5
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.checks import ModelAdminChecks
+from django.contrib.admin.options import InlineModelAdmin
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.core.paginator import Paginator
+from django.db.models import Model, Q, QuerySet
+from django.forms import MediaDefiningClass
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.decorators import method_decorator
+from django.utils.formats import date_format, number_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.csrf import csrf_protect
+from unfold.admin import ModelAdmin, TabularInline
+from unfold.decorators import action
+from unfold.utils import display_for_label
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextInputWidget
+
+from audit.actors import Asker
+from audit.console.wording import wording_of
+from audit.context import request_id_of
+from audit.errors import DomainError
+from audit.models import ApiClient, StaffAccess
+
+StaffUser = AbstractBaseUser | AnonymousUser
+F = TypeVar("F", bound=Callable[..., Any])
+
+COUNTED_AT_MOST: Final = 10_000
+"""Rows of a list that are counted and turned to. Who needs one that comes later narrows the list."""
+NOTHING: Final = "–"
+"""What stands where there is nothing to tell."""
+_PUBLIC_ID: Final = re.compile(r"(?:[a-z]+-)?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.IGNORECASE)
+_STAFF: Final = UUID("6f1d6a0e-3f0c-5a53-9d58-0c6f8b1f7c11")
+
+
+def asker_of(request: HttpRequest) -> Asker:
+    """Who asks for what a request of the console wants done."""
+    return Asker(request.user.get_username(), None, request_id_of(request), "admin")
+
+
+def claimant_of(request: HttpRequest) -> UUID:
+    """The id under which a member of staff claims idempotency keys, as an API client does under its own."""
+    return uuid5(_STAFF, str(request.user.pk))
+
+
+def warehouse_codes_of(user: StaffUser) -> tuple[str, ...]:
+    """The only warehouses whose stock a user may see and touch; none means all. One query for each user object."""
+    known: tuple[str, ...] | None = getattr(user, "_warehouse_codes", None)
+    if known is None:
+        found = StaffAccess.objects.filter(user_id=cast(int, user.pk)).values_list("warehouse_codes", flat=True).first()
+        known = tuple(found or ())
+        user._warehouse_codes = known  # type: ignore[union-attr]
+    return known
+
+
+def may_read_trail(request: HttpRequest) -> bool:
+    """Whether a user may open the audit, which belongs to no warehouse."""
+    return request.user.has_perm("audit.view_auditentry") and not warehouse_codes_of(request.user)
+
+
+def shown_time(moment: datetime) -> str:
+    """A moment in the reader's zone."""
+    return str(date_format(timezone.localtime(moment), "DATETIME_FORMAT"))
+
+
+def client_name(client_id: UUID | None) -> str:
+    """What an API client is called; its id where none has it any more. One query."""
+    if client_id is None:
+        return NOTHING
+    return ApiClient.objects.filter(pk=client_id).values_list("name", flat=True).first() or str(client_id)
+
+
+class Pages(Paginator):  # type: ignore[type-arg]
+    """Pages of a list that may be big: rows beyond ``COUNTED_AT_MOST`` are neither counted nor turned to."""
+
+    @cached_property
+    def _counted(self) -> int:
+        rows = self.object_list
+        if isinstance(rows, QuerySet):
+            return int(rows.order_by()[: COUNTED_AT_MOST + 1].count())
+        return len(rows)
+
+    @cached_property
+    def count(self) -> int:
+        """The rows that there are pages of."""
+        return min(self._counted, COUNTED_AT_MOST)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there are rows that nobody turns to."""
+        return self._counted > COUNTED_AT_MOST
+
+    @property
+    def shown_count(self) -> str:
+        """How many rows there are, as the list tells it."""
+        number = number_format(self.count, force_grouping=True)
+        return str(_("more than %(number)s")) % {"number": number} if self.has_more else str(number)
+
+
+class Reach:
+    """Which rows a user sees. What is out of reach is not there: in lists, search, autocomplete and by its address.
+
+    ``warehouse_paths`` lead from a row to the codes of its warehouses; a row is in reach if one of them is. Empty, the
+    row belongs to no warehouse. ``whole_house`` rows are for users of all warehouses alone.
+    """
+
+    warehouse_paths: ClassVar[tuple[str, ...]] = ()
+    whole_house: ClassVar[bool] = False
+
+    def within(self, rows: QuerySet[Any], codes: Collection[str]) -> QuerySet[Any]:
+        """The rows that belong to warehouses with these codes."""
+        in_reach = Q()
+        for path in self.warehouse_paths:
+            in_reach |= Q(**{f"{path}__in": codes})
+        return rows.filter(in_reach)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows: QuerySet[Any] = super().get_queryset(request)  # type: ignore[misc]
+        codes = warehouse_codes_of(request.user)
+        return self.within(rows, codes) if codes else rows
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        may = bool(super().has_view_permission(request, obj))  # type: ignore[misc]
+        return may and not self._is_out_of_reach(request)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        may = bool(super().has_module_permission(request))  # type: ignore[misc]
+        return may and not self._is_out_of_reach(request)
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        own = super().has_add_permission  # type: ignore[misc]
+        may = own(request, obj) if isinstance(self, InlineModelAdmin) else own(request)
+        return bool(may) and not self._is_out_of_reach(request)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(super().has_change_permission(request, obj)) and not self._is_out_of_reach(request)  # type: ignore[misc]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(super().has_delete_permission(request, obj)) and not self._is_out_of_reach(request)  # type: ignore[misc]
+
+    def _is_out_of_reach(self, request: HttpRequest) -> bool:
+        return self.whole_house and bool(warehouse_codes_of(request.user))
+
+
+class ReadOnly:
+    """Nothing is added, changed or deleted here, whatever a user may."""
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+class AbstractAdmin(ABCMeta, MediaDefiningClass):
+    """Of an admin that leaves something to its subclasses: without it, they can't be registered."""
+
+
+class ConsoleAdmin(Reach, ModelAdmin):  # type: ignore[misc]
+    """A list and a page for each row. A search for an id, public (``res-…``) or bare, looks in ``id_fields`` alone.
+
+    Permissions of actions are checked by unfold when they are called. Its system check of their names asks the
+    database, which has no tables yet when a new one is migrated.
+    """
+
+    checks_class = ModelAdminChecks
+    id_fields: ClassVar[tuple[str, ...]] = ("pk",)
+    list_per_page = 25
+    list_max_show_all = 25
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    paginator = Pages
+    list_fullwidth = True
+    compressed_fields = True
+    empty_hint: ClassVar[Any] = _("Nothing is here yet.")
+    """What to do where a list that nobody filters is empty."""
+    empty_hints: ClassVar[Mapping[str, Any]] = {}
+    """The same for a list as the sidebar opens it: by its query, as in ``status__exact=OPEN``."""
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """With ``empty_hint``, where this very list has words of its own for being empty."""
+        made: Any = super().get_changelist_instance(request)
+        made.empty_hint = self.empty_hints.get(request.GET.urlencode())
+        return made
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        search_term = search_term.replace("\0", "")
+        named = public_uuid(search_term)
+        if named and self.id_fields:
+            wanted = Q()
+            for field in self.id_fields:
+                wanted |= Q(**{field: named})
+            return queryset.filter(wanted), True  # Joined rows may name one twice.
+        found: tuple[QuerySet[Any], bool] = super().get_search_results(request, queryset, search_term)
+        return found
+
+    def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> NoReturn:
+        """What isn't there, or not for this user, is a 404 and not a way back to the start."""
+        raise Http404
+
+
+class ReadOnlyAdmin(ReadOnly, ConsoleAdmin):
+    """Rows for reading: stock is changed by its services, never by a form."""
+
+
+class ReadOnlyInline(ReadOnly, Reach, TabularInline):  # type: ignore[misc]
+    """Rows that belong to another one, on its page."""
+
+    extra = 0
+    hide_title = True
+    template_before = "console/lists/inline.html"
+    empty_hint: ClassVar[Any] = _("Nothing is here yet.")
+    """What stands there where no row does."""
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """All of them: an inline would look for a form's field behind each otherwise."""
+        return self.fields or ()
+
+
+def multiple_choice(choices: Any, **options: Any) -> forms.MultipleChoiceField:
+    """Several of a few, as boxes to tick."""
+    return forms.MultipleChoiceField(
+        choices=choices, required=False, widget=UnfoldAdminCheckboxSelectMultipleWidget(), **options
+    )
+
+
+def text_field(max_length: int = 200, **options: Any) -> forms.CharField:
+    """A line of text that may stay empty."""
+    return forms.CharField(max_length=max_length, required=False, widget=UnfoldAdminTextInputWidget(), **options)
+
+
+def staff_action(
+    description: Any, *, url_path: str, permission: str, icon: str = "", is_dialog: bool = False
+) -> Callable[[F], F]:
+    """An action of a row or page (``actions_row``, ``actions_detail``): its own address, its permission checked.
+
+    ``permission`` is a whole name, as in ``inventory.receive_stock``. The link of an ``is_dialog`` action opens over
+    the page (``audit.console.dialogs``).
+    """
+    attributes = {"data-dialog": ""} if is_dialog else {}
+    made: Callable[[F], F] = action(
+        description=description, url_path=url_path, permissions=[permission], icon=icon or None, attrs=attributes
+    )
+    return made
+
+
+def badge(
+    description: Any, kinds: dict[str, str], *, ordering: str | None = None
+) -> Callable[[Callable[[Any, Any], tuple[str, Any]]], Callable[[Any, Any], SafeString]]:
+    """A badge, in a list and on a page alike: its method returns (key, text); ``kinds`` says how each key looks, as in
+    ``danger``.
+    """
+
+    def made(method: Callable[[Any, Any], tuple[str, Any]]) -> Callable[[Any, Any], SafeString]:
+        @admin.display(description=description, ordering=ordering)
+        @wraps(method)
+        def shown(model_admin: Any, row: Any) -> SafeString:
+            label: SafeString = display_for_label(method(model_admin, row), NOTHING, kinds)
+            return label
+
+        return shown
+
+    return made
+
+
+def in_pairs(names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Fields of a page, two beside one another: more leave no room for an id."""
+    return [tuple(names[place : place + 2]) for place in range(0, len(names), 2)]
+
+
+def those_set(row: Any, *names: str) -> list[str]:
+    """Of these fields those that have something to tell: what never happened needs no line of a page."""
+    return [name for name in names if getattr(row, name) not in (None, "")]
+
+
+class WarehouseFilter(admin.RelatedFieldListFilter):
+    """A filter by warehouse that names those in the user's reach alone."""
+
+    def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        codes = warehouse_codes_of(request.user)
+        limits = {"code__in": codes} if codes else {}
+        choices: list[tuple[str, Any]] = field.get_choices(
+            include_blank=False, ordering=("code",), limit_choices_to=limits
+        )
+        return choices
+
+
+def public_uuid(text: str) -> UUID | None:
+    """The UUID of an id as people copy it, public (``res-…``) or bare; None for anything else."""
+    named = _PUBLIC_ID.fullmatch(text.strip())
+    return UUID(named[1]) if named else None
+
+
+def pretty_json(value: Any) -> SafeString:
+    """JSON as people read it."""
+    text = NOTHING if value is None else json.dumps(value, indent=2, ensure_ascii=False)
+    return format_html('<pre class="whitespace-pre-wrap console-json">{}</pre>', text)
+
+
+class _Unwrapped(admin.ModelAdmin):  # type: ignore[type-arg]
+    """A form page without Django's transaction around it: a service opens its own, and tries again in a new one."""
+
+    @method_decorator(csrf_protect)
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        answer: HttpResponse = self._changeform_view(request, object_id, form_url, extra_context)  # type: ignore[attr-defined]
+        return answer
+
+
+class ServiceAdmin(ConsoleAdmin, _Unwrapped, metaclass=AbstractAdmin):  # type: ignore[misc]
+    """A form whose Save calls a service.
+
+    ``store`` is what a subclass gives: it calls the service with what the forms hold. A domain error that it raises is
+    shown as the form's; nothing was written then.
+    """
+
+    @abstractmethod
+    def store(self, request: HttpRequest, form: Any, formsets: list[Any]) -> Model:
+        """Call the service and return the row as it is now. Raises DomainError."""
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        try:
+            return super().changeform_view(request, object_id, form_url, extra_context)
+        except DomainError as error:
+            request.refusal = wording_of(error)  # type: ignore[attr-defined]
+        return super().changeform_view(request, object_id, form_url, extra_context)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form_class = super().get_form(request, obj, change=change, **kwargs)
+        refusal = getattr(request, "refusal", None)
+        return type(form_class.__name__, (_Refused, form_class), {"refusal": refusal}) if refusal else form_class
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """As in the API, what all warehouses share is not for users of some of them to change."""
+        return super().has_add_permission(request, obj) and not warehouse_codes_of(request.user)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """As in the API, what all warehouses share is not for users of some of them to change."""
+        return super().has_change_permission(request, obj) and not warehouse_codes_of(request.user)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """What stock was once booked on is switched off, never deleted."""
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Model, form: Any, change: bool) -> None:
+        """Nothing yet: ``save_related`` has the rows that belong to it as well."""
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        saved = self.store(request, form, list(formsets))
+        form.instance.pk = saved.pk
+        form.instance._state.adding = False
+
+    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
+        return ""
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """The service has recorded it, in the trail that cannot be changed."""
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """The service has recorded it, in the trail that cannot be changed."""
+
+
+class _Refused:
+    """A form that its service has refused."""
+
+    refusal: ClassVar[str]
+
+    def clean(self) -> Any:
+        super().clean()  # type: ignore[misc]
+        raise forms.ValidationError(self.refusal)

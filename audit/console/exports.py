@@ -1,0 +1,186 @@
+"""Lists to take away: CSV as it is read, and workbooks, of exactly the rows that a list's filters leave.
+
+What people typed can begin as a formula does; a spreadsheet would work it out. Such texts get an apostrophe in front.
+"""
+
+import csv
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import datetime
+from operator import attrgetter
+from typing import Any, ClassVar, Final, TypeVar
+
+import tablib
+from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.views.main import PAGE_VAR
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+from django.shortcuts import redirect
+from django.urls import URLPattern, path, reverse
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from audit.console.base import AbstractAdmin, ConsoleAdmin
+from audit.console.imports.tables import guarded
+
+_BATCH: Final = 1000
+_MOST_IN_A_WORKBOOK: Final = 50_000
+_WORKBOOK: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+Row = Sequence[Any]
+A = TypeVar("A", bound=HttpResponseBase)
+
+
+def plain(cell: Any) -> Any:
+    """A cell as a spreadsheet may have it: numbers as they are, times in the reader's zone, no text as a formula."""
+    if cell is None:
+        return ""
+    if isinstance(cell, bool | int | float):
+        return cell
+    if isinstance(cell, datetime):
+        return timezone.localtime(cell).isoformat(sep=" ", timespec="seconds")
+    return guarded(str(cell))
+
+
+class _Echo:
+    """A file that gives back what is written into it."""
+
+    def write(self, text: str) -> str:
+        return text
+
+
+def csv_file(name: str, header: Row, rows: Iterable[Row]) -> StreamingHttpResponse:
+    """A CSV file, sent while it is read: UTF-8 with a byte-order mark, by which spreadsheets know it."""
+    zone = timezone.get_current_timezone()  # The request's is over when the rows are sent.
+
+    def lines() -> Iterator[bytes]:
+        writer = csv.writer(_Echo())
+        yield "\ufeff".encode() + writer.writerow([plain(cell) for cell in header]).encode()
+        with timezone.override(zone):
+            for row in rows:
+                yield writer.writerow([plain(cell) for cell in row]).encode()
+
+    return _named(StreamingHttpResponse(_in_pieces(lines()), content_type="text/csv; charset=utf-8"), f"{name}.csv")
+
+
+def _in_pieces(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """Lines, some hundred at a time: each piece is a message to the server."""
+    piece: list[bytes] = []
+    for line in lines:
+        piece.append(line)
+        if len(piece) == 500:
+            yield b"".join(piece)
+            piece.clear()
+    if piece:
+        yield b"".join(piece)
+
+
+def workbook(name: str, header: Row, rows: Iterable[Row]) -> HttpResponse:
+    """An XLSX file. It is made in memory: rows beyond 50,000 are left out, and its last line says so."""
+    sheet = tablib.Dataset(headers=[plain(cell) for cell in header], title=name[:31])
+    for number, row in enumerate(rows):
+        if number == _MOST_IN_A_WORKBOOK:
+            told = str(_("A workbook has no more lines than these. Take the CSV file for all of them."))
+            sheet.append([told, *[""] * (len(header) - 1)])
+            break
+        sheet.append([plain(cell) for cell in row])
+    return _named(HttpResponse(sheet.export("xlsx"), content_type=_WORKBOOK), f"{name}.xlsx")
+
+
+def _named(answer: A, name: str) -> A:
+    answer.headers["Content-Disposition"] = f'attachment; filename="{name}"'
+    return answer
+
+
+def newest_first(rows: QuerySet[Any], at: str = "") -> Iterator[Any]:
+    """All rows, by their UUIDv7 alone or by a time (and the id), a bounded query for each thousand.
+
+    A cursor of the database would hold its snapshot for as long as the reader takes.
+    """
+    ordered = rows.order_by(f"-{at}", "-pk") if at else rows.order_by("-pk")
+    page = list(ordered[:_BATCH])
+    while page:
+        yield from page
+        last = page[-1]
+        if at:
+            moment = getattr(last, at)
+            older = Q(**{f"{at}__lt": moment}) | Q(pk__lt=last.pk)
+            page = list(ordered.filter(older, **{f"{at}__lte": moment})[:_BATCH])
+        else:
+            page = list(ordered.filter(pk__lt=last.pk)[:_BATCH])
+
+
+def in_batches(rows: QuerySet[Any]) -> Iterator[list[Any]]:
+    """All rows of a list that is worked off, in its order, a thousand at a time."""
+    keys = list(rows.values_list("pk", flat=True))
+    for start in range(0, len(keys), _BATCH):
+        wanted = keys[start : start + _BATCH]
+        found = {row.pk: row for row in rows.order_by().filter(pk__in=wanted)}
+        yield [found[key] for key in wanted if key in found]
+
+
+def by_keys(rows: QuerySet[Any], *paths: str) -> Iterator[Any]:
+    """All rows in the order of fields that tell them apart (two at most), a bounded query for each thousand."""
+    ordered = rows.order_by(*paths)
+    page = list(ordered[:_BATCH])
+    while page:
+        yield from page
+        last = [attrgetter(path.replace("__", "."))(page[-1]) for path in paths]
+        after = Q(**{f"{paths[0]}__gt": last[0]})
+        if len(paths) > 1:
+            after |= Q(**{paths[0]: last[0], f"{paths[1]}__gt": last[1]})
+        page = list(ordered.filter(after, **{f"{paths[0]}__gte": last[0]})[:_BATCH])
+
+
+class ExportedAdmin(ConsoleAdmin, metaclass=AbstractAdmin):
+    """A list with links that take it away, with the filters and the search that are set."""
+
+    export_permission: ClassVar[str]
+    export_label: ClassVar[Any] = _("Export %(kind)s")
+    export_name: ClassVar[str]
+    export_formats: ClassVar[tuple[str, ...]] = ("csv",)
+    export_header: ClassVar[tuple[Any, ...]]
+    list_before_template = "console/lists/tools.html"
+
+    @abstractmethod
+    def export_rows(self, request: HttpRequest, rows: QuerySet[Any]) -> Iterable[Row]:
+        """The cells of each of these rows."""
+
+    def get_urls(self) -> list[URLPattern]:
+        made = [
+            path(f"export.{kind}", self.admin_site.admin_view(self._export(kind)), name=self._name(kind))
+            for kind in self.export_formats
+        ]
+        urls: list[URLPattern] = super().get_urls()
+        return made + urls
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        may = request.user.has_perm(self.export_permission)
+        asked = request.GET.copy()
+        asked.pop(PAGE_VAR, None)
+        links = [
+            {
+                "title": str(self.export_label) % {"kind": kind.upper()},
+                "url": f"{reverse(f'admin:{self._name(kind)}')}?{asked.urlencode()}",
+            }
+            for kind in (self.export_formats if may else ())
+        ]
+        return super().changelist_view(request, {**(extra_context or {}), "exports": links})
+
+    def _name(self, kind: str) -> str:
+        return f"{self.opts.app_label}_{self.opts.model_name}_export_{kind}"
+
+    def _export(self, kind: str) -> Callable[[HttpRequest], HttpResponseBase]:
+        def export(request: HttpRequest) -> HttpResponseBase:
+            if not (self.has_view_permission(request) and request.user.has_perm(self.export_permission)):
+                raise PermissionDenied
+            try:
+                found = self.get_changelist_instance(request).get_queryset(request)
+            except IncorrectLookupParameters:
+                return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
+            rows = self.export_rows(request, found)
+            name = f"{self.export_name}-{timezone.localdate():%Y-%m-%d}"
+            return (csv_file if kind == "csv" else workbook)(name, self.export_header, rows)
+
+        return export

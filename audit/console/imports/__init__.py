@@ -1,0 +1,1 @@
+"""Files that staff import: tables, cells and the page."""

@@ -1,0 +1,207 @@
+"""Cells of a file as values: texts, units, yes or no, times; and the rows made of them."""
+
+import re
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, ClassVar, Final
+
+from django.utils import timezone
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from import_export.resources import Resource
+from import_export.results import RowResult
+from import_export.widgets import Widget
+
+from audit.console.dialogs import Text
+from audit.console.imports.tables import Table
+from audit.console.wording import wordings
+
+MOST_SHOWN: Final = 200
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f]")
+_WHOLE_NUMBER: Final = re.compile(r"\+?[0-9]{1,18}")
+_YES: Final = frozenset({"yes", "true", "1"})
+_NO: Final = frozenset({"no", "false", "0"})
+
+wordings["version_conflict"] = _("Somebody else has changed this since the preview.")
+
+
+# ----------------------------------------------------------------------------------------------------- what cells mean
+
+
+class Words(Widget):  # type: ignore[misc]
+    """A line of text."""
+
+    def __init__(self, longest: int, *, is_needed: bool = False) -> None:
+        super().__init__()
+        self.longest = longest
+        self.is_needed = is_needed
+
+    def clean(self, value: str, row: Any = None, **kwargs: Any) -> str:
+        """Raises ValueError."""
+        if self.is_needed and not value:
+            raise ValueError(gettext("is empty"))
+        if len(value) > self.longest:
+            raise ValueError(gettext("has more than %(most)s characters") % {"most": self.longest})
+        if _UNPRINTABLE.search(value):
+            raise ValueError(gettext("has a character that can't be printed"))
+        return value
+
+
+class Units(Widget):  # type: ignore[misc]
+    """A whole number; ``empty`` is what an empty cell stands for."""
+
+    def __init__(self, *, least: int = 0, most: int = 2_000_000_000, empty: int | None = None) -> None:
+        super().__init__()
+        self.least = least
+        self.most = most
+        self.empty = empty
+
+    def clean(self, value: str, row: Any = None, **kwargs: Any) -> int | None:
+        """Raises ValueError."""
+        if not value:
+            return self.empty
+        if not _WHOLE_NUMBER.fullmatch(value):
+            raise ValueError(gettext("is no whole number"))
+        if not self.least <= int(value) <= self.most:
+            told = gettext("is not between %(least)s and %(most)s")
+            raise ValueError(told % {"least": self.least, "most": self.most})
+        return int(value)
+
+
+class YesNo(Widget):  # type: ignore[misc]
+    """Yes or no, as people and spreadsheets write it."""
+
+    def clean(self, value: str, row: Any = None, **kwargs: Any) -> bool:
+        """Raises ValueError."""
+        if value.lower() not in _YES | _NO:
+            raise ValueError(gettext("is neither yes nor no"))
+        return value.lower() in _YES
+
+
+class Moment(Widget):  # type: ignore[misc]
+    """A day or a time, in the reader's zone if it names none."""
+
+    def clean(self, value: str, row: Any = None, **kwargs: Any) -> datetime | None:
+        """Raises ValueError."""
+        if not value:
+            return None
+        try:
+            moment = datetime.fromisoformat(value)
+            return (moment if moment.tzinfo else timezone.make_aware(moment)).astimezone(UTC)
+        except (ValueError, OverflowError) as error:
+            raise ValueError(gettext("is no time such as 2030-12-31 18:00")) from error
+
+
+@dataclass(frozen=True, slots=True)
+class RowFault:
+    """What is wrong with a row; ``column`` is empty where it is the row as such."""
+
+    row: int
+    column: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRow:
+    """A row of a file beside what is there; ``before`` is None for what is new. ``changes`` are (column, old, new)."""
+
+    number: int
+    key: tuple[str, ...]
+    before: Any | None
+    after: Any
+    changes: tuple[tuple[str, Any, Any], ...]
+
+
+class Cells(Resource):  # type: ignore[misc]
+    """The columns of a file, and what its rows would change.
+
+    A subclass declares its columns as ``Field``s and gives ``key``, the columns by which a row is known, and
+    ``init_instance``, what a new row begins with. ``known`` is what there is, by key.
+
+    The library's own widgets would be too kind here: 1.5 is 1 unit to them, and "yse" is no.
+    """
+
+    key: ClassVar[tuple[str, ...]]
+
+    class Meta:
+        skip_unchanged = True
+        skip_html_diff = True
+        store_instance = True
+
+    def __init__(self, known: Mapping[tuple[str, ...], Any]) -> None:
+        super().__init__()
+        self.known = known
+
+    def get_instance(self, instance_loader: Any, row: Mapping[str, str]) -> Any:
+        return self.known.get(self.key_of(row))
+
+    def key_of(self, row: Mapping[str, str]) -> tuple[str, ...]:
+        """What a row is known by."""
+        return tuple(row[name] for name in self.key)
+
+    def read(self, table: Table) -> tuple[list[ReadRow], list[RowFault]]:
+        """The rows that make sense, and what is wrong with the others. Asks no database."""
+        rows: list[ReadRow] = []
+        faults: list[RowFault] = []
+        first: dict[tuple[str, ...], int] = {}
+        for number, cells in ((row.number, row.cells) for row in table.rows):
+            row = dict(zip(table.header, cells, strict=True))
+            key = self.key_of(row)
+            if "" in key:
+                empty = (name for name in self.key if not row[name])
+                faults.extend(RowFault(number, name, gettext("is empty")) for name in empty)
+                continue
+            if (seen := first.setdefault(key, number)) != number:
+                faults.append(RowFault(number, "", gettext("is about the same as row %(row)s") % {"row": seen}))
+                continue
+            result = self.import_row(row, None, dry_run=True, using_transactions=False, row_number=number)
+            if result.errors:
+                raise result.errors[0].error
+            if result.validation_error is None:
+                rows.append(self._compared(number, key, row, result))
+                continue
+            for column, details in result.validation_error.message_dict.items():
+                faults.extend(RowFault(number, column, detail) for detail in details)
+        return rows, faults
+
+    def _compared(self, number: int, key: tuple[str, ...], row: Mapping[str, str], result: RowResult) -> ReadRow:
+        is_new = result.import_type == RowResult.IMPORT_TYPE_NEW
+        before = None if is_new else result.original
+        pairs = (
+            (each.column_name, None if is_new else each.get_value(before), each.get_value(result.instance))
+            for each in self.get_import_fields()
+            if each.column_name in row and each.column_name not in self.key
+        )
+        changes = tuple(pair for pair in pairs if pair[1] != pair[2] and (not is_new or pair[2] not in (None, "")))
+        return ReadRow(number, key, before, result.instance, changes)
+
+
+# ------------------------------------------------------------------------------------------------------------ the page
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a file, as people are told of it."""
+
+    name: str
+    label: Text
+    help: Text = ""
+    is_needed: bool = False
+    is_read: bool = True
+    """Whether it is imported: others are for whoever reads the file, and passed over."""
+
+
+def told_cell(value: Any) -> str:
+    """A value as the preview tells it."""
+    if value is None or value == "":
+        return "–"
+    if isinstance(value, bool):
+        return gettext("yes") if value else gettext("no")
+    return f"{timezone.localtime(value):%Y-%m-%d %H:%M}" if isinstance(value, datetime) else str(value)
+
+
+def told_changes(row: ReadRow, columns: Collection[Column]) -> list[tuple[Text, str, str]]:
+    """What of a row would be others, as the preview tells it."""
+    labels = {column.name: column.label for column in columns}
+    return [(labels[name], told_cell(old), told_cell(new)) for name, old, new in row.changes]

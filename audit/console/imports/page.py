@@ -1,0 +1,307 @@
+"""Files that staff bring: chosen, previewed as a list of changes, and imported once, all rows or none."""
+
+import re
+import zlib
+from abc import abstractmethod
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, Generic, TypeVar
+from uuid import UUID
+
+import msgspec
+from django import forms
+from django.contrib import messages
+from django.core import signing
+from django.core.exceptions import PermissionDenied
+from django.core.files.uploadedfile import UploadedFile
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import URLPattern, path, reverse
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminFileFieldWidget
+from uuid_utils.compat import uuid7
+
+from audit.actors import Asker
+from audit.console.base import ConsoleAdmin, StaffUser, asker_of, claimant_of
+from audit.console.dialogs import Dialog, Text
+from audit.console.exports import csv_file, workbook
+from audit.console.imports.cells import MOST_SHOWN, Column, RowFault
+from audit.console.imports.tables import MOST_BYTES, MOST_ROWS, Table, Unreadable, read_table
+from audit.console.wording import wording_of, wordings
+from audit.errors import DomainError, Fault
+from audit.idempotency import Claim, StoredAnswer, fingerprint, lifetime
+
+P = TypeVar("P")
+R = TypeVar("R")
+_MOST_SEALED: Final = 1_500_000
+"""Characters of what a page carries: Django takes forms of 2 MiB."""
+_INDEX: Final = re.compile(r"/[a-z]+/(\d+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that was chosen."""
+
+    name: str
+    content: bytes
+    table: Table
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A row of the preview: what it is about, and (label, old, new) of all that would be others."""
+
+    row: int
+    name: str
+    changes: Sequence[tuple[Text, str, str]]
+    is_new: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Reading(Generic[P]):
+    """What was made of a file: a plan and what it would change, or what is wrong. ``same`` rows would change none."""
+
+    plan: P | None = None
+    shown: Sequence[Shown] = ()
+    same: int = 0
+    faults: Sequence[RowFault] = ()
+    notes: Sequence[str] = ()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether there is something to import, and nothing against it."""
+        return bool(self.shown) and not self.faults
+
+
+class UploadForm(forms.Form):
+    """The file."""
+
+    file = forms.FileField(
+        label=_("File"),
+        max_length=200,
+        widget=UnfoldAdminFileFieldWidget(attrs={"accept": ".csv,.xlsx"}),
+        help_text=_("CSV (UTF-8) or XLSX"),
+    )
+
+    def clean_file(self) -> UploadedFile:
+        """A file that is not too large to be looked through."""
+        file: UploadedFile = self.cleaned_data["file"]
+        if (file.size or 0) > MOST_BYTES:
+            told = _("The file is larger than %(most)s KiB. Split it.")
+            raise forms.ValidationError(told, params={"most": MOST_BYTES // 1024})
+        return file
+
+
+class ImportPage(Dialog[R], Generic[P, R]):
+    """A page that takes a file, shows what it would change, and imports it once.
+
+    A subclass gives the columns, ``read``, which makes a plan of a file and changes nothing, and ``carry_out``, which
+    hands the plan to a service. ``plan_type`` is the plan's type, as msgspec encodes it.
+    """
+
+    template = "console/imports/page.html"
+    submit = _("Import")
+    file_name: ClassVar[str]
+    columns: ClassVar[Sequence[Column]]
+    plan_type: ClassVar[Any]
+    step = "choose"
+    sealed = ""
+
+    def __init__(self, model_admin: Any, request: HttpRequest) -> None:
+        super().__init__(model_admin, request)
+        self.reading: Reading[P] = Reading()
+
+    # ------------------------------------------------------------------------------------ what a subclass may give
+
+    @classmethod
+    def allows(cls, user: StaffUser) -> bool:
+        """Whether a user may import such files."""
+        return bool(user.has_perm(cls.permission))  # type: ignore[union-attr]
+
+    @abstractmethod
+    def read(self, upload: Upload) -> Reading[P]:
+        """What the file would do."""
+
+    @abstractmethod
+    def carry_out(self, asker: Asker, plan: P, claim: Claim) -> R | StoredAnswer:
+        """Call the service. Raises DomainError; PermissionDenied for what is not in the user's reach any more."""
+
+    @abstractmethod
+    def row_of(self, plan: P, index: int) -> int:
+        """The row of the file that the service knows by this index."""
+
+    def refused(self, result: R) -> Sequence[RowFault]:
+        """What the service found wrong, where it answers instead of raising; nothing was done then."""
+        return ()
+
+    # ------------------------------------------------------------------------------------------------- from here on
+
+    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> R | StoredAnswer:
+        """Carry out the plan that was shown."""
+        return self.carry_out(asker, given["plan"], claim)
+
+    def answer(self) -> HttpResponse:
+        if not self.allows(self.request.user):
+            raise PermissionDenied
+        if self.request.method != "POST":
+            return self._template() or self._show()
+        return self._import() if self.request.POST.get("do") == "import" else self._look()
+
+    def _template(self) -> HttpResponse | None:
+        """An empty file with the header, if that is what was asked for."""
+        make: Callable[..., Any] | None = {"csv": csv_file, "xlsx": workbook}.get(self.request.GET.get("template", ""))
+        if make is None:
+            return None
+        answer: HttpResponse = make(self.file_name, [column.name for column in self.columns if column.is_read], ())
+        return answer
+
+    def _show(self, form: forms.Form | None = None, status: int = 200) -> HttpResponse:
+        return self._page(form or UploadForm(), status)  # type: ignore[arg-type]
+
+    def _look(self) -> HttpResponse:
+        form = UploadForm(self.request.POST, self.request.FILES)
+        if not form.is_valid():
+            return self._show(form, 422)
+        file = form.cleaned_data["file"]
+        try:
+            content = file.read()
+            table = read_table(content)
+            self._check_header(table)
+            self.reading = self.read(Upload(file.name or "", content, table))
+            if self.reading.is_ready:
+                self._seal()
+        except Unreadable as error:
+            self.reading = Reading(faults=[RowFault(error.row, error.column, error.detail)])
+        self.step = "preview" if self.reading.is_ready else "faults" if self.reading.faults else "nothing"
+        return self._show(status=422 if self.reading.faults else 200)
+
+    def _check_header(self, table: Table) -> None:
+        """Raises Unreadable."""
+        known = [column.name for column in self.columns]
+        if unknown := [name for name in table.header if name not in known]:
+            told = gettext("is no column here: these are %(columns)s")
+            raise Unreadable(told % {"columns": ", ".join(known)}, 1, unknown[0][:64])
+        for column in self.columns:
+            if column.is_needed and column.name not in table.header:
+                raise Unreadable(gettext("is missing: each row needs it"), 1, column.name)
+
+    # -------------------------------------------------------------------------------- from the preview to the import
+
+    def _signer(self) -> signing.TimestampSigner:
+        return signing.TimestampSigner(salt=f"import {self.request.path} {self.request.user.pk}")
+
+    def _seal(self) -> None:
+        """Put the plan, with a key of its own, into the page. Raises Unreadable for too much of it."""
+        packed = zlib.compress(uuid7().bytes + msgspec.json.encode(self.reading.plan))
+        self.sealed = self._signer().sign(urlsafe_b64encode(packed).decode())
+        if len(self.sealed) > _MOST_SEALED:
+            raise Unreadable(gettext("is too large: split it"))
+
+    def _unseal(self, sealed: str) -> tuple[UUID, P]:
+        """The key and the plan. Raises BadSignature for what this service has not made for this user, or too long ago
+        for the key still to be known."""
+        packed = self._signer().unsign(sealed, max_age=lifetime())
+        content = zlib.decompress(urlsafe_b64decode(packed))
+        try:
+            return UUID(bytes=content[:16]), msgspec.json.decode(content[16:], type=self.plan_type)
+        except msgspec.MsgspecError as error:
+            raise signing.BadSignature("made by another version") from error
+
+    def _import(self) -> HttpResponse:
+        sealed = self.request.POST.get("plan", "")
+        try:
+            once, plan = self._unseal(sealed)
+        except signing.BadSignature:
+            told = gettext("This preview is too old. Choose the file again.")
+            self.reading, self.step = Reading(notes=[told]), "choose"
+            return self._show(status=422)
+        print_ = fingerprint("POST", self.request.path, sealed.encode())
+        claim = Claim(claimant_of(self.request), f"import-{once}", print_, self._render)
+        try:
+            result = self.perform(asker_of(self.request), {"plan": plan}, claim)
+        except DomainError as error:
+            return self._refused(plan, sealed, error)
+        if isinstance(result, StoredAnswer):
+            messages.success(self.request, msgspec.json.decode(result.body, type=str))
+            return redirect(self.way_back())
+        if faults := self.refused(result):
+            self.reading, self.step = Reading(faults=faults), "faults"
+            return self._show(status=422)
+        return self.done(result)
+
+    def _refused(self, plan: P, sealed: str, error: DomainError) -> HttpResponse:
+        """What stands against it, row by row; what may be tried again as it is keeps its button."""
+        faults = [
+            RowFault(self.row_of(plan, int(found[1])), "", _words(fault))
+            for fault in error.faults
+            if (found := _INDEX.fullmatch(fault.pointer))
+        ]
+        if faults:
+            self.reading, self.step = Reading(faults=faults), "faults"
+        else:
+            self.reading, self.step, self.sealed = Reading(notes=[wording_of(error)]), "again", sealed
+        return self._show(status=422)
+
+    # --------------------------------------------------------------------------------------------- for the template
+
+    @property
+    def faults(self) -> Sequence[RowFault]:
+        """What is wrong, as much of it as anybody reads."""
+        return self.reading.faults[:MOST_SHOWN]
+
+    @property
+    def shown(self) -> Sequence[Shown]:
+        """The rows of the preview, as many as anybody reads."""
+        return self.reading.shown[:MOST_SHOWN]
+
+    @property
+    def hidden(self) -> int:
+        """How many more there are."""
+        return max(0, len(self.reading.faults or self.reading.shown) - MOST_SHOWN)
+
+    @property
+    def counts(self) -> Sequence[tuple[Text, int]]:
+        """How many rows are new, changed, and as they are."""
+        new = sum(row.is_new for row in self.reading.shown)
+        counts = [(_("New"), new), (_("Changed"), len(self.reading.shown) - new), (_("As they are"), self.reading.same)]
+        return [(label, count) for label, count in counts if count]
+
+    @property
+    def most_rows(self) -> int:
+        """The rows that a file may have."""
+        return MOST_ROWS
+
+
+def _words(fault: Fault) -> str:
+    return str(wordings.get(fault.code, fault.detail))
+
+
+class ImportedAdmin(ConsoleAdmin):
+    """A list with links to pages that take files. ``import_pages`` are by the end of their addresses."""
+
+    import_pages: ClassVar[Mapping[str, type[ImportPage[Any, Any]]]]
+    list_before_template = "console/lists/tools.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        made = [
+            path(f"import-{name}/", self.admin_site.admin_view(self._page(kind)), name=self._import_name(name))
+            for name, kind in self.import_pages.items()
+        ]
+        urls: list[URLPattern] = super().get_urls()
+        return made + urls
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
+        links = [
+            {"title": kind.title, "url": reverse(f"admin:{self._import_name(name)}")}
+            for name, kind in self.import_pages.items()
+            if kind.allows(request.user)
+        ]
+        return super().changelist_view(request, {**(extra_context or {}), "imports": links})
+
+    def _import_name(self, name: str) -> str:
+        return f"{self.opts.app_label}_{self.opts.model_name}_import_{name}"
+
+    def _page(self, kind: type[ImportPage[Any, Any]]) -> Callable[[HttpRequest], HttpResponse]:
+        return lambda request: kind(self, request).answer()

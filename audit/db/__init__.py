@@ -1,0 +1,1 @@
+"""SQL plumbing that knows no subject: columns, statements, pipelines."""

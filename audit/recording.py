@@ -1,0 +1,97 @@
+"""The only writer of audit entries."""
+
+from collections.abc import Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from uuid_utils import uuid7 as fast_uuid7
+from uuid_utils.compat import uuid7
+
+from audit.actors import Asker
+from audit.db import columns
+from audit.db.statements import write
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One audit entry to be written. ``changes`` holds JSON values; UUIDs and datetimes are fine."""
+
+    asker: Asker
+    action: str
+    subject_id: UUID
+    changes: dict[str, Any]
+    store: str = ""
+
+
+_INSERT_ENTRIES: Final = """
+INSERT INTO audit_auditentry (id, at, action, actor, client_id, source, request_id, store, subject_id, changes)
+SELECT id, %s, action, actor, client_id, source, request_id, store, subject_id, changes
+FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::uuid[], %s::jsonb[])
+AS t (id, action, actor, client_id, source, request_id, store, subject_id, changes)
+"""
+
+
+_RECORD_FROM: Final = """
+INSERT INTO audit_auditentry (id, at, action, actor, client_id, source, request_id, store, subject_id, changes)
+SELECT (%s::uuid[])[t.n], %s, %s::text, %s::text, %s::uuid, %s::text, %s::text, t.store, t.subject_id, t.changes
+FROM ({rows}) AS t
+"""
+
+
+last_recorded: ContextVar[UUID | None] = ContextVar("last_recorded", default=None)
+"""The id of the last entry that this thread wrote: by it a commit that nobody answered is found again."""
+
+
+def record(entries: Sequence[Entry], *, now: datetime) -> None:
+    """Write audit entries with one statement. Requires an open transaction; locks nothing."""
+    if not entries:
+        return
+    ids = [uuid7() for _ in entries]
+    write(
+        _INSERT_ENTRIES,
+        [
+            now,
+            columns.uuids(ids),
+            columns.texts(entry.action for entry in entries),
+            columns.texts(entry.asker.actor for entry in entries),
+            columns.uuids(entry.asker.client_id for entry in entries),
+            columns.texts(entry.asker.source for entry in entries),
+            columns.texts(entry.asker.request_id for entry in entries),
+            columns.texts(entry.store for entry in entries),
+            columns.uuids(entry.subject_id for entry in entries),
+            columns.documents(msgspec.json.encode(entry.changes) for entry in entries),
+        ],
+    )
+    last_recorded.set(ids[-1])
+
+
+def record_from(rows: str, *, asker: Asker, action: str, at_most: int, now: datetime) -> None:
+    """Write an audit entry of each of these rows, as a part of a statement (``audit.db.statements``).
+
+    ``rows`` is a constant SELECT of (n, store, subject_id, changes): ``n`` counts them from 1, ``changes`` is jsonb.
+    ``at_most`` is how many there can be. Requires an open transaction; locks nothing.
+    """
+    first, ids = new_ids(at_most)
+    write(
+        _RECORD_FROM.format(rows=rows),
+        [
+            ids,
+            now,
+            action,
+            asker.actor,
+            asker.client_id,
+            asker.source,
+            asker.request_id,
+        ],
+    )
+    last_recorded.set(first)  # The one that is written if any is.
+
+
+def new_ids(count: int) -> tuple[UUID, columns.UuidArray]:
+    """The first of so many new ids, and all of them: made as bytes, without an object of the standard library each."""
+    ids = [fast_uuid7().bytes for _ in range(count)]
+    return UUID(bytes=ids[0]), columns.raw_uuids(ids)

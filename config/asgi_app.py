@@ -1,0 +1,213 @@
+"""How requests are answered: the calls of a flash sale on the event loop, all others in threads.
+
+Reserve, consume and release wait on the loop for the transaction that they share (``reservations.group_commit``): a
+thread for each of them took longer than the rest of their Python (docs/adr/0005). Whatever of them needs more than
+that, be it an error, a token to be looked up or a client to be counted for the first time, takes the way of all
+others, before anything was done.
+"""
+
+import asyncio
+import gc
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from io import BytesIO
+from typing import Any, Final, cast
+
+from django.conf import settings
+from django.core import signals
+from django.core.handlers.asgi import ASGIRequest
+from django.core.handlers.base import BaseHandler
+from django.http import HttpResponse, HttpResponseBase
+from django.http.request import split_domain_port, validate_host
+from django.urls import get_resolver, resolve, set_script_prefix
+
+from audit import context
+from audit.api.http import ApiView, LoopRequest, Pending
+from audit.authentication import cached_caller
+from audit.idempotency import StoredAnswer
+from config import problems, throttling
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_BASES: Final = ("/api/v1/inventory/", "/api/inventory/")
+_CALLS_ON_THE_LOOP: Final = ("reserve", "consume", "release")
+_THREADS: Final = 16
+_BODY_TIMEOUT_SECONDS: Final = 60.0
+_HOST_LIMIT: Final = 255
+_ALIVE: Final = "/health/live"
+_META: Final = {
+    b"authorization": "HTTP_AUTHORIZATION",
+    b"content-length": "CONTENT_LENGTH",
+    b"content-type": "CONTENT_TYPE",
+    b"host": "HTTP_HOST",
+    b"idempotency-key": "HTTP_IDEMPOTENCY_KEY",
+    b"x-request-id": "HTTP_X_REQUEST_ID",
+}
+_HEADERS: Final = ((b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff"))
+_NOTHING: Final = b"0"
+
+
+class Application(BaseHandler):
+    """An ASGI application: all of Django, and a short cut."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.load_middleware()
+        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="web")
+        self._on_loop: dict[str, type[ApiView]] = {
+            base + call: resolve(base + call).func.view_class  # type: ignore[attr-defined]
+            for base in _BASES
+            for call in _CALLS_ON_THE_LOOP
+        }
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _live(receive, send)
+            return
+        if scope["path"] == _ALIVE:
+            # Never behind those who wait for a thread: whoever asks would take the process for dead.
+            alive = self.get_response(ASGIRequest(scope, BytesIO()))
+            await _send(cast(HttpResponse, alive), send)
+            return
+        body = await _body(scope, receive)
+        if body is None:
+            return
+        view = self._on_loop.get(scope["path"])
+        if view is not None and (handed_in := _hand_in(view, scope, body)):
+            await _answer(*handed_in, send)
+            return
+        loop = asyncio.get_running_loop()
+        response = await loop.run_in_executor(self._threads, self._respond, scope, body, send, loop)
+        if response is not None:
+            await _send(response, send)
+
+    def _respond(self, scope: Message, body: bytes, send: Send, loop: asyncio.AbstractEventLoop) -> HttpResponse | None:
+        """The answer of Django's whole stack; None if it was a stream, which is sent from here, piece by piece."""
+        set_script_prefix(scope.get("root_path", ""))
+        signals.request_started.send(sender=type(self), scope=scope)
+        response: HttpResponseBase = self.get_response(ASGIRequest(scope, BytesIO(body)))
+        try:
+            if isinstance(response, HttpResponse):
+                return response
+            for message in _stream(response):
+                asyncio.run_coroutine_threadsafe(_sent(send, message), loop).result()
+            return None
+        finally:
+            response.close()
+
+
+async def _live(receive: Receive, send: Send) -> None:
+    """Tell the server when the application is ready, and let it go."""
+    while True:
+        message = await receive()
+        if message["type"] == "lifespan.startup":
+            _ = get_resolver().url_patterns  # Loads every view, so that the first request needn't.
+            gc.collect()
+            gc.freeze()  # A collection that looks through all of Django makes a hundred requests wait.
+        await send({"type": message["type"] + ".complete"})
+        if message["type"] == "lifespan.shutdown":
+            return
+
+
+async def _body(scope: Message, receive: Receive) -> bytes | None:
+    """The body; None if the caller went away, or dawdled, before it was whole.
+
+    Of one over its limit (``BODY_LIMIT_BYTES`` for programs, ``UPLOAD_LIMIT_BYTES`` for browsers) nothing is kept but
+    its length, for the view to refuse it.
+    """
+    limit = settings.BODY_LIMIT_BYTES if scope["path"].startswith("/api/") else settings.UPLOAD_LIMIT_BYTES
+    length = next((value for name, value in scope["headers"] if name == b"content-length"), _NOTHING)
+    if len(length) > 18 or (length.isdigit() and int(length) > limit):
+        return b""
+    parts: list[bytes] = []
+    size = 0
+    try:
+        async with asyncio.timeout(_BODY_TIMEOUT_SECONDS):
+            while size <= limit:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    return None
+                parts.append(message.get("body", b""))
+                size += len(parts[-1])
+                if not message.get("more_body"):
+                    break
+    except TimeoutError:
+        return None
+    if length is _NOTHING and size:  # Sent in chunks.
+        scope["headers"] = [*scope["headers"], (b"content-length", b"%d" % size)]
+    return b"".join(parts) if size <= limit else b""
+
+
+def _hand_in(view: type[ApiView], scope: Message, body: bytes) -> tuple[LoopRequest, Pending] | None:
+    """The request, handed in; None, with nothing done, where there is more to it."""
+    meta: dict[str, str] = {}
+    for name, value in scope["headers"]:
+        if known := _META.get(name):
+            if known in meta:
+                return None
+            meta[known] = value.decode("latin1")
+    caller = cached_caller(meta.get("HTTP_AUTHORIZATION", ""))
+    if caller is None or caller.role not in view.allowed["POST"]:
+        return None
+    host = meta.get("HTTP_HOST", "")
+    if scope["method"] != "POST" or scope["query_string"] or len(host) > _HOST_LIMIT or not _is_served(host):
+        return None
+    meta["inventory.request_id"] = context.identify(meta.get("HTTP_X_REQUEST_ID"))
+    request = LoopRequest(scope["path"], meta, body, caller)
+    try:
+        pending = view().post(request)  # type: ignore[attr-defined]
+    except Exception:  # noqa: BLE001 - met again, and answered, in a thread
+        return None
+    return (request, pending) if isinstance(pending, Pending) and throttling.passes_now(caller) else None
+
+
+@lru_cache(1024)
+def _is_served(host: str) -> bool:
+    domain, _ = split_domain_port(host)
+    return bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
+
+
+async def _answer(request: LoopRequest, pending: Pending, send: Send) -> None:
+    request_id = request.META["inventory.request_id"]
+    headers = [*_HEADERS, (b"x-request-id", request_id.encode("ascii"))]
+    try:
+        outcome = await pending.submission.outcome_on_loop()
+        if isinstance(outcome, StoredAnswer):
+            headers.append((b"idempotent-replayed", b"true"))
+        answer = outcome if isinstance(outcome, StoredAnswer) else pending.render(outcome)
+    except Exception as error:  # noqa: BLE001 - each becomes a problem document
+        context.begin(request_id)
+        response = problems.exception_handler(error, {"request": request})
+        response.headers["X-Request-ID"] = request_id
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Content-Length"] = str(len(response.content))
+        await _send(response, send)
+        return
+    headers.append((b"content-length", b"%d" % len(answer.body)))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body})
+
+
+async def _send(response: HttpResponse, send: Send) -> None:
+    await send(_start(response))
+    await send({"type": "http.response.body", "body": response.content})
+
+
+async def _sent(send: Send, message: Message) -> None:
+    await send(message)
+
+
+def _stream(response: HttpResponseBase) -> Iterator[Message]:
+    yield _start(response)
+    for part in response:
+        yield {"type": "http.response.body", "body": part, "more_body": True}
+    yield {"type": "http.response.body", "body": b""}
+
+
+def _start(response: HttpResponseBase) -> Message:
+    headers = [(name.lower().encode("ascii"), value.encode("latin1")) for name, value in response.items()]
+    cookies = [(b"set-cookie", cookie.OutputString().encode("latin1")) for cookie in response.cookies.values()]
+    return {"type": "http.response.start", "status": response.status_code, "headers": headers + cookies}

@@ -1,0 +1,1 @@
+"""Console pages of access: people and API clients."""

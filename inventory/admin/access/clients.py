@@ -1,0 +1,208 @@
+"""API clients and their tokens in the console. Here and not in ``audit``, because it has to know the stores."""
+
+from typing import Any, cast
+
+from django import forms
+from django.contrib import admin
+from django.db import models
+from django.db.models import Model, Q, QuerySet
+from django.db.models.functions import Now
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.translation import gettext_lazy as _
+
+from audit import clients
+from audit.actors import Asker
+from audit.clients import Issued
+from audit.console.base import ReadOnlyAdmin, ReadOnlyInline, ServiceAdmin, asker_of, multiple_choice, staff_action
+from audit.console.dialogs import ChoiceField, Dialog, DialogForm
+from audit.console.wording import wordings
+from audit.idempotency import Claim, StoredAnswer
+from audit.models import ApiClient, ApiToken
+from inventory.models import Store
+
+wordings.update({"client_name_taken": _("Another client has this name.")})
+
+
+class TokenInline(ReadOnlyInline):
+    """A client's tokens by their prefix."""
+
+    model = ApiToken
+    verbose_name_plural = _("Tokens")
+    empty_hint = _("It has no token yet. The program needs one to call the API.")
+    fields = ("prefix", "created_at", "expires_at", "last_used_at", "revoked_at")
+    ordering = ("-id",)
+    show_change_link = True
+
+
+class ApiClientForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A client, with the stores that there are as choices."""
+
+    stores = multiple_choice((), label=_("Stores"), help_text=_("Tick none for all stores."))
+
+    class Meta:
+        model = ApiClient
+        fields = ("name", "role")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choices = [
+            (code, f"{code} – {name}") for code, name in Store.objects.order_by("code").values_list("code", "name")
+        ]
+        cast(forms.MultipleChoiceField, self.fields["stores"]).choices = choices
+        self.initial["stores"] = self.instance.store_codes
+
+
+class TokenForm(DialogForm):
+    """How long a token is good for."""
+
+    days = ChoiceField(
+        label=_("Valid for"),
+        choices=[("30", _("30 days")), ("90", _("90 days")), ("365", _("a year")), ("", _("until it is revoked"))],
+        initial="90",
+        required=False,
+    )
+
+
+class IssueTokenDialog(Dialog[Issued]):
+    """A new token for a client."""
+
+    title = _("Issue a token")
+    intro = _("The token is shown once. Older tokens of this client go on working until they are revoked.")
+    submit = _("Issue")
+    permission = "audit.add_apitoken"
+    form_class = TokenForm
+
+    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Issued | StoredAnswer:
+        days = int(given["days"]) if given["days"] else None
+        return clients.issue(asker, self.subject.pk, days=days, claim=claim)
+
+    def tell(self, result: Issued) -> str:
+        return str(_("The token %(prefix)s… was issued. It was shown then, and can't be shown again.")) % {
+            "prefix": result.row.prefix
+        }
+
+    def done(self, result: Issued) -> HttpResponse:
+        """The token itself, on a page that nobody keeps: messages are stored in a cookie."""
+        context = {
+            **self.model_admin.admin_site.each_context(self.request),
+            "opts": self.model_admin.opts,
+            "title": self.title,
+            "issued": result,
+            "way_back": self.way_back(),
+        }
+        return TemplateResponse(self.request, "console/token.html", context, headers={"Cache-Control": "no-store"})
+
+
+class RevokeTokenDialog(Dialog[list[ApiToken]]):
+    """The end of a token."""
+
+    title = _("Revoke this token")
+    intro = _("Whoever uses it is refused within seconds. This can't be undone.")
+    submit = _("Revoke")
+    permission = "audit.change_apitoken"
+    is_final = True
+
+    def about(self) -> list[tuple[Any, Any]]:
+        return [(_("Client"), self.subject.client), (_("Token"), self.subject), (_("Last used"), self._last_used())]
+
+    def _last_used(self) -> Any:
+        return self.subject.last_used_at or _("never")
+
+    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> list[ApiToken] | StoredAnswer:
+        return clients.revoke(asker, [self.subject.pk], claim=claim)
+
+    def tell(self, result: list[ApiToken]) -> str:
+        if not result:
+            return str(_("%(token)s was revoked before.")) % {"token": self.subject}
+        return str(_("%(token)s of %(client)s is revoked.")) % {"token": result[0], "client": result[0].client}
+
+
+@admin.register(ApiClient)
+class ApiClientAdmin(ServiceAdmin):
+    """Programs that call the API."""
+
+    form = ApiClientForm
+    whole_house = True
+    empty_hint = _("No program calls the API yet. Add a client for it, then issue a token on the client's page.")
+    list_display = ("name", "role", "store_list", "tokens_in_use", "last_used", "created_at")
+    list_filter = ("role",)
+    search_fields = ("name",)
+    search_help_text = _("A part of the name, or an id")
+    ordering = ("name",)
+    fieldsets = ((None, {"fields": ("name", "role", "stores")}),)
+    inlines = (TokenInline,)
+    actions_detail = ("issue_token",)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Who may only look reads the stores as a line."""
+        if obj is None or self.has_change_permission(request, obj):
+            return self.fieldsets
+        return ((None, {"fields": ("name", "role", "store_list")}),)
+
+    def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
+        return self.inlines if obj else ()
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """The name stands in the trail as the actor: it is for ever."""
+        return ("name", "store_list") if obj else ()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ApiClient]:
+        usable = Q(tokens__revoked_at__isnull=True) & (
+            Q(tokens__expires_at__isnull=True) | Q(tokens__expires_at__gt=Now())
+        )
+        found: QuerySet[ApiClient] = super().get_queryset(request)
+        return found.annotate(
+            usable=models.Count("tokens", filter=usable), last_used=models.Max("tokens__last_used_at")
+        )
+
+    def store(self, request: HttpRequest, form: Any, formsets: list[Any]) -> Model:
+        given = form.cleaned_data
+        saved = clients.put_client(
+            asker_of(request),
+            form.instance.pk,
+            name=form.instance.name,
+            role=given["role"],
+            store_codes=given["stores"],
+        )
+        return cast(Model, saved)
+
+    @staff_action(
+        _("Issue a token"), url_path="issue-token", icon="key", permission="audit.add_apitoken", is_dialog=True
+    )
+    def issue_token(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """A new token for this client."""
+        return IssueTokenDialog(self, request, object_id).answer()
+
+    @admin.display(description=_("stores"))
+    def store_list(self, client: ApiClient) -> str:
+        return ", ".join(client.store_codes) or str(_("all"))
+
+    @admin.display(description=_("tokens in use"), ordering="usable")
+    def tokens_in_use(self, client: ApiClient) -> int:
+        return int(getattr(client, "usable", 0))
+
+    @admin.display(description=_("last used"), ordering="last_used")
+    def last_used(self, client: ApiClient) -> Any:
+        return getattr(client, "last_used", None)
+
+
+@admin.register(ApiToken)
+class ApiTokenAdmin(ReadOnlyAdmin):
+    """Tokens by their prefix; neither they nor their digests are ever shown."""
+
+    whole_house = True
+    empty_hint = _("No token yet. Issue one on an API client's page.")
+    list_display = ("prefix", "client", "created_at", "expires_at", "revoked_at", "last_used_at")
+    list_filter = (("revoked_at", admin.EmptyFieldListFilter), "client__role")
+    list_select_related = ("client",)
+    search_fields = ("prefix", "client__name")
+    search_help_text = _("A part of the prefix or of the client's name, or an id")
+    ordering = ("-id",)
+    fields = ("id", *list_display)
+    actions_row = actions_detail = ("revoke",)
+
+    @staff_action(_("Revoke"), url_path="revoke", icon="block", permission="audit.change_apitoken", is_dialog=True)
+    def revoke(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Make this token useless, for good."""
+        return RevokeTokenDialog(self, request, object_id).answer()

@@ -1,0 +1,242 @@
+"""People in the console: accounts, what they may do, and which warehouses they see."""
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group, User
+from django.db.models import Case, Count, QuerySet, When
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext_lazy as _
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
+
+from audit.console.base import ConsoleAdmin, ReadOnlyAdmin, asker_of, multiple_choice
+from audit.console.filters import link
+from audit.models import StaffAccess
+from inventory.models import Warehouse
+from inventory.services.access.people import put_access, record_password
+
+admin.site.unregister(User)
+admin.site.unregister(Group)
+
+_SECRET = frozenset({"password", "password1", "password2", "usable_password"})
+_NAME_HINT: Final = _("Letters, digits and @ . + - _; the trail names the person by it.")
+_WORDS: Final[dict[str, tuple[Any, Any]]] = {
+    "username": (_("Name to log in with"), _NAME_HINT),
+    "first_name": (_("First name"), ""),
+    "last_name": (_("Last name"), ""),
+    "email": (_("E-mail"), _("Mail about low stock goes there, once the person asks for it in Alerts.")),
+    "is_active": (_("Active"), _("Switch it off for who leaves. Nothing is deleted, and the trail keeps the name.")),
+    "is_staff": (_("May open this console"), _("Without it, the account is good for nothing here.")),
+    "groups": (_("Groups"), _("What the account may do; one of them is enough.")),
+    "is_superuser": (_("May do everything"), _("In all warehouses, whatever the groups say.")),
+    "user_permissions": (_("Single permissions"), _("Beside those of the groups. Hold Ctrl or ⌘ to choose several.")),
+}
+"""Of each field of an account: its label and its hint. The framework's own speak of programs."""
+
+_TO_READ: Final = ("account", "name", "email", "in_groups", "sees", "active", ("last_login", "date_joined"))
+_GROUP_HINTS: Final[dict[str, Any]] = {
+    "viewer": _("looks"),
+    "warehouse": _("also receives, adjusts, ships, transfers and counts"),
+    "manager": _("also posts counts, settles reservations, keeps the catalogue and reads the audit"),
+    "administrator": _("also keeps people and API clients"),
+}
+
+
+class _GroupsField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
+    """Groups, each with what its members do."""
+
+    def label_from_instance(self, obj: Any) -> str:
+        hint = _GROUP_HINTS.get(obj.name)
+        return f"{obj.name} – {hint}" if hint else str(obj.name)
+
+
+def reword(fields: Mapping[str, forms.Field]) -> None:
+    """Give a form's fields the warehouse's words."""
+    for name, (label, hint) in _WORDS.items():
+        if name in fields:
+            fields[name].label, fields[name].help_text = label, hint
+
+
+class NewPersonForm(UserCreationForm):  # type: ignore[misc]
+    """A new account. Everybody logs in with a password: there is nothing to choose."""
+
+    usable_password = None
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        reword(self.fields)
+        self.fields["password1"].required = self.fields["password2"].required = True
+        self.fields["password2"].label = _("The password again")
+        self.fields["password2"].help_text = ""
+
+
+class PersonForm(UserChangeForm):  # type: ignore[misc]
+    """An account, with the warehouses that there are as choices."""
+
+    warehouses = multiple_choice((), label=_("Warehouses"), help_text=_("Tick none for all warehouses."))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        reword(self.fields)
+        if "warehouses" in self.fields:
+            rows = Warehouse.objects.order_by("code").values_list("code", "name")
+            self.fields["warehouses"].choices = [(code, f"{code} – {name}") for code, name in rows]
+            access = StaffAccess.objects.filter(user=self.instance.pk).first()
+            self.initial["warehouses"] = access.warehouse_codes if access else []
+
+
+@admin.register(User)
+class PersonAdmin(DjangoUserAdmin, ConsoleAdmin):  # type: ignore[type-arg, misc]
+    """Accounts of staff. Who leaves is switched off: the trail names people for years."""
+
+    form = PersonForm
+    add_form = NewPersonForm
+    change_password_form = AdminPasswordChangeForm
+    whole_house = True
+    id_fields = ()
+    list_display = ("username", "name", "in_groups", "sees", "is_active", "last_login")
+    list_filter = ("is_active", "groups")
+    list_select_related = ("staff_access",)
+    search_fields = ("username", "first_name", "last_name", "email")
+    search_help_text = _("A part of the name or address")
+    ordering = ("username",)
+    readonly_fields = ("password_set", "account", "name", "in_groups", "sees", "active", "last_login", "date_joined")
+    filter_horizontal = ()
+    fieldsets = (
+        (None, {"fields": ("username", "password_set", ("first_name", "last_name"), "email")}),
+        (_("May do"), {"fields": (("is_active", "is_staff"), "groups", "warehouses")}),
+        (_("For reference"), {"fields": (("last_login", "date_joined"),)}),
+    )
+    add_fieldsets = ((None, {"fields": ("username", "password1", "password2")}),)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Rights beyond those of the groups are for superusers to give. Who may only look reads lines."""
+        if obj is None:
+            return self.add_fieldsets
+        if not self.has_change_permission(request, obj):
+            return ((None, {"fields": _TO_READ}),)
+        if request.user.is_superuser:
+            extra = (_("Beyond the groups"), {"fields": ("is_superuser", "user_permissions"), "classes": ("collapse",)})
+            return (*self.fieldsets, extra)
+        return self.fieldsets
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return super().get_queryset(request).prefetch_related("groups")
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "groups":
+            by_rank = Case(*(When(name=name, then=rank) for rank, name in enumerate(_GROUP_HINTS)), default=9)
+            groups = Group.objects.order_by(by_rank, "name")
+            kwargs |= {
+                "widget": UnfoldAdminCheckboxSelectMultipleWidget(),
+                "form_class": _GroupsField,
+                "queryset": groups,
+            }
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Who is no superuser changes none: with one's password, everything would be theirs."""
+        is_above = obj is not None and obj.is_superuser and not request.user.is_superuser
+        return not is_above and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
+        """A new account is made to work here."""
+        if not change:
+            obj.is_staff = True
+        super().save_model(request, obj, form, change)
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        super().save_related(request, form, formsets, change)
+        changed = [name for name in form.changed_data if name not in _SECRET and name != "warehouses"]
+        told = {name: _plain(form.cleaned_data.get(name)) for name in changed}
+        put_access(
+            asker_of(request),
+            form.instance.pk,
+            warehouse_codes=form.cleaned_data.get("warehouses", ()),
+            is_new=not change,
+            told={"username": form.instance.username, **told} if told or not change else {},
+        )
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """The service has recorded it, in the trail that cannot be changed."""
+
+    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
+        """The service has recorded it, in the trail that cannot be changed."""
+
+    def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002
+        """A password set by somebody else is recorded, too."""
+        answer: HttpResponse = super().user_change_password(request, id, form_url)
+        if request.method == "POST" and answer.status_code == 302:
+            record_password(asker_of(request), int(id))
+        return answer
+
+    @admin.display(description=_("name to log in with"))
+    def account(self, user: User) -> str:
+        return user.get_username()
+
+    @admin.display(description=_("active"), boolean=True)
+    def active(self, user: User) -> bool:
+        return user.is_active
+
+    @admin.display(description=_("password"))
+    def password_set(self, user: User) -> SafeString:
+        """Whether there is one, never more of it, and the way to a new one."""
+        is_set = _("It is set.") if user.has_usable_password() else _("None is set: nobody can log in.")
+        address = reverse("admin:auth_user_password_change", args=[user.pk])
+        return format_html("{} {}", is_set, link(_("Set a new one"), address))
+
+    @admin.display(description=_("name"))
+    def name(self, user: User) -> str:
+        return user.get_full_name() or "–"
+
+    @admin.display(description=_("groups"))
+    def in_groups(self, user: User) -> str:
+        names = ", ".join(group.name for group in user.groups.all())
+        return names or (str(_("everything")) if user.is_superuser else "–")
+
+    @admin.display(description=_("warehouses"))
+    def sees(self, user: User) -> str:
+        access = getattr(user, "staff_access", None)
+        return ", ".join(access.warehouse_codes) if access and access.warehouse_codes else str(_("all"))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str | bool | int | None):
+        return value
+    return sorted(str(row) for row in value) if hasattr(value, "__iter__") else str(value)
+
+
+@admin.register(Group)
+class GroupAdmin(ReadOnlyAdmin):
+    """The groups and what each may do. They come with the service."""
+
+    whole_house = True
+    id_fields = ()
+    list_display = ("name", "members")
+    search_fields = ("name",)
+    ordering = ("name",)
+    fields = ("name", "may")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Group]:
+        groups: QuerySet[Group] = super().get_queryset(request)
+        return groups.annotate(members=Count("user"))
+
+    @admin.display(description=_("may"))
+    def may(self, group: Group) -> SafeString:
+        """What its members may do, a line each."""
+        names = group.permissions.order_by("content_type__app_label", "name").values_list("name", flat=True)
+        return format_html_join(mark_safe("<br>"), "{}", ((name.removeprefix("Can "),) for name in names))
+
+    @admin.display(description=_("members"))
+    def members(self, group: Group) -> int:
+        return cast(int, getattr(group, "members", 0))

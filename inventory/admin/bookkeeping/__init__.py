@@ -1,0 +1,1 @@
+"""Console pages of bookkeeping: archive and reconciliation."""

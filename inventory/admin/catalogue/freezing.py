@@ -1,0 +1,157 @@
+"""Brakes in the console: products, warehouses and stores that take no new holds until somebody lifts it."""
+
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from django import forms
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from audit.actors import Asker
+from audit.console.base import ServiceAdmin, badge, staff_action, warehouse_codes_of
+from audit.console.dialogs import Dialog, DialogForm, ReasonField
+from audit.idempotency import Claim, StoredAnswer
+from inventory.models import Product, Warehouse
+from inventory.services.catalogue import freezing
+from inventory.services.catalogue.freezing import Subject
+from inventory.services.catalogue.master_data import Saved
+
+
+def _moment(at: datetime) -> str:
+    """A moment as people read it, in their time zone."""
+    return str(date_format(timezone.localtime(at), "DATETIME_FORMAT"))
+
+
+class FreezeForm(DialogForm):
+    """Why, and until when. The moment's field is the browser's own."""
+
+    reason = ReasonField()
+    until = forms.DateTimeField(
+        label=_("Until"),
+        required=False,
+        help_text=_("Leave it empty to freeze until somebody lifts it."),
+        input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"],
+        widget=UnfoldAdminTextInputWidget(attrs={"type": "datetime-local"}),
+    )
+
+
+class UnfreezeForm(DialogForm):
+    """Why."""
+
+    reason = ReasonField(required=False)
+
+
+def may_brake(request: HttpRequest, row: Any) -> bool:
+    """Whether a row is the user's to stop: what all warehouses share is not for users of some of them."""
+    return isinstance(row, Warehouse) or not warehouse_codes_of(request.user)
+
+
+class _BrakeDialog(Dialog[Saved]):
+    permission = "inventory.freeze_stock"
+
+    def answer(self) -> HttpResponse:
+        """Raises PermissionDenied."""
+        if not may_brake(self.request, self.subject):
+            raise PermissionDenied
+        return super().answer()
+
+    def braked(self) -> Subject:
+        """The row as the service names it."""
+        if isinstance(self.subject, Product):
+            return freezing.product(self.subject.pk)
+        if isinstance(self.subject, Warehouse):
+            return freezing.warehouse(self.subject.code)
+        return freezing.store(self.subject.code)
+
+
+class FreezeDialog(_BrakeDialog):
+    """No new holds from now on."""
+
+    title = _("Freeze")
+    intro = _("Nothing of it is held for shoppers any more. What is held already goes its way.")
+    submit = _("Freeze")
+    form_class = FreezeForm
+
+    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Saved | StoredAnswer:
+        until = given["until"]
+        return freezing.freeze(
+            asker, self.braked(), reason=given["reason"], until=until and until.astimezone(UTC), claim=claim
+        )
+
+    def tell(self, result: Saved) -> str:
+        if result.row.frozen_until is None:
+            return _("%(name)s is frozen until somebody lifts it.") % {"name": result.row}
+        until = _moment(result.row.frozen_until)
+        return _("%(name)s is frozen until %(until)s.") % {"name": result.row, "until": until}
+
+
+class UnfreezeDialog(_BrakeDialog):
+    """New holds again."""
+
+    title = _("Lift the freeze")
+    intro = _("Shoppers can hold it again within seconds.")
+    submit = _("Lift the freeze")
+    form_class = UnfreezeForm
+
+    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Saved | StoredAnswer:
+        return freezing.unfreeze(asker, self.braked(), reason=given["reason"], claim=claim)
+
+    def tell(self, result: Saved) -> str:
+        return _("%(name)s can be held again.") % {"name": result.row}
+
+
+class FreezableAdmin(ServiceAdmin):
+    """A page with both dialogs, and a badge in its list."""
+
+    actions_detail: ClassVar[tuple[str, ...]] = ("freeze", "unfreeze")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        rows: Any = super().get_queryset(request)
+        braked: QuerySet[Any] = rows.with_brakes()
+        return braked
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """What there is to do with this row now."""
+        row = self.get_object(request, str(object_id))
+        left_out = self.pointless_actions(request, row) if row is not None else set()
+        offered = super().get_actions_detail(request, object_id)
+        return [action for action in offered if action.method.__name__ not in left_out]
+
+    def pointless_actions(self, request: HttpRequest, row: Any) -> set[str]:
+        """Those not to offer: what takes holds can't be lifted, what is frozen is; some may do neither."""
+        if not may_brake(request, row):
+            return {"freeze", "unfreeze"}
+        return {"freeze"} if row.is_frozen else {"unfreeze"}
+
+    @staff_action(_("Freeze"), url_path="freeze", icon="ac_unit", permission="inventory.freeze_stock", is_dialog=True)
+    def freeze(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return FreezeDialog(self, request, object_id).answer()
+
+    @staff_action(
+        _("Lift the freeze"), url_path="unfreeze", icon="sunny", permission="inventory.freeze_stock", is_dialog=True
+    )
+    def unfreeze(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return UnfreezeDialog(self, request, object_id).answer()
+
+    @badge(_("state"), {"frozen": "info", "active": "success", "off": ""})
+    def state(self, row: Any) -> tuple[str, Any]:
+        if row.is_frozen:
+            return "frozen", _("Frozen")
+        return ("active", _("Active")) if getattr(row, "is_active", True) else ("off", _("Switched off"))
+
+    def frozen(self, row: Any) -> str:
+        """Since when, until when and why."""
+        if not getattr(row, "is_frozen", False):
+            return "–"
+        since = _moment(row.frozen_at)
+        if row.frozen_until is None:
+            return _("since %(since)s: %(reason)s") % {"since": since, "reason": row.freeze_reason}
+        until = _moment(row.frozen_until)
+        return _("%(since)s to %(until)s: %(reason)s") % {"since": since, "until": until, "reason": row.freeze_reason}
+
+    frozen.short_description = _("frozen")  # type: ignore[attr-defined]

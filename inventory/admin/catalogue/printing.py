@@ -1,0 +1,76 @@
+"""Labels to print from the console: for products, and for the places of a warehouse."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils.functional import Promise
+from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext_lazy as _
+
+from inventory.admin.catalogue.label_codes import code_128, qr_code
+from inventory.models import Product, StockLevel, Warehouse
+
+MOST: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """A size of labels in millimetres; ``across`` is how many there are beside each other on a sheet, 0 on a roll."""
+
+    name: str
+    title: Promise
+    width: int
+    height: int
+    across: int = 0
+
+
+SIZES: Final = (
+    Size("62x29", _("62 × 29 mm, roll"), 62, 29),
+    Size("100x50", _("100 × 50 mm, roll"), 100, 50),
+    Size("70x37", _("70 × 37 mm, 24 on A4"), 70, 37, 3),
+    Size("99x68", _("99 × 68 mm, 8 on A4"), 99, 68, 2),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One label: what people read, and what scanners do."""
+
+    title: str
+    text: str
+    code: str
+
+    @property
+    def qr(self) -> SafeString:
+        """The QR code of it. The drawing is of numbers alone."""
+        return mark_safe(qr_code(self.code))  # noqa: S308
+
+    @property
+    def bars(self) -> SafeString:
+        """The Code 128 of it, if it has one. The drawing is of numbers alone."""
+        return mark_safe(code_128(self.code))  # noqa: S308
+
+
+def labels_of_products(products: Iterable[Product]) -> list[Label]:
+    """A label each; it is scanned as the barcode that is on the goods, else as the SKU."""
+    return [Label(row.sku, row.name, row.barcode or row.sku) for row in products]
+
+
+def labels_of_places(warehouse: Warehouse) -> list[Label]:
+    """A label for each place of a warehouse that a stock level names."""
+    rows = StockLevel.objects.filter(warehouse=warehouse).exclude(zone="", aisle="", shelf="")
+    places = rows.order_by("zone", "aisle", "shelf").values_list("zone", "aisle", "shelf").distinct()[:MOST]
+    named = ["-".join(part for part in place if part) for place in places]
+    return [Label(name, warehouse.name, f"{warehouse.code}/{name}") for name in named]
+
+
+def print_page(request: HttpRequest, title: Any, labels: list[Label], way_back: str) -> HttpResponse:
+    """The page to print, in the size that is asked for."""
+    asked = request.GET.get("size")
+    size = next((each for each in SIZES if each.name == asked), SIZES[0])
+    kept = [(name, value) for name, values in request.GET.lists() if name != "size" for value in values]
+    context = {"title": title, "labels": labels, "size": size, "sizes": SIZES, "kept": kept, "way_back": way_back}
+    return TemplateResponse(request, "console/labels/print.html", context)

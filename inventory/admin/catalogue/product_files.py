@@ -1,0 +1,204 @@
+"""Products and their variants as files: taken away from the list, changed, and brought back."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+from import_export.fields import Field
+from uuid_utils.compat import uuid7
+
+from audit.actors import Asker
+from audit.console.base import StaffUser, warehouse_codes_of
+from audit.console.exports import Row, by_keys
+from audit.console.imports.cells import Cells, Column, Moment, ReadRow, RowFault, Units, Words, YesNo, told_changes
+from audit.console.imports.page import ImportPage, Reading, Shown, Upload
+from audit.console.wording import wordings
+from audit.errors import DomainError
+from audit.idempotency import Claim, StoredAnswer
+from inventory.models import Product
+from inventory.services.catalogue.master_data import (
+    ProductChange,
+    ProductFields,
+    SavedProducts,
+    family_faults,
+    fields_of,
+    put_products,
+)
+
+COLUMNS: Final = (
+    Column("sku", _("SKU"), _("By it a product is known; a SKU that there is not makes a new one."), is_needed=True),
+    Column("name", _("Name"), _("A new product needs one.")),
+    Column("variant_of", _("Variant of"), _("The SKU of its product, which may stand in the same file. Empty: none.")),
+    Column("barcode", _("Barcode"), _("In a spreadsheet, keep it as text: a number loses its zeros in front.")),
+    Column("active", _("Active"), _("yes or no; a new product is active if the column is left out.")),
+    Column("listed_until", _("Listed until"), _("As 2030-12-31 18:00. Empty: for ever.")),
+    Column("most_units_a_customer", _("Most units a customer"), _("Held at a time. Empty: any number.")),
+)
+
+
+@dataclass(slots=True)
+class ProductRow:
+    """A product, by its columns. Times are to the second, as in files."""
+
+    sku: str = ""
+    name: str = ""
+    variant_of: str = ""
+    barcode: str = ""
+    active: bool = True
+    listed_until: datetime | None = None
+    most_units_a_customer: int | None = None
+
+
+def _row_of(product: Product) -> ProductRow:
+    until = product.listing_expires_at
+    return ProductRow(
+        sku=product.sku,
+        name=product.name,
+        variant_of=product.parent.sku if product.parent else "",
+        barcode=product.barcode,
+        active=product.is_active,
+        listed_until=until and until.replace(microsecond=0),
+        most_units_a_customer=product.max_units_per_customer,
+    )
+
+
+class ProductCells(Cells):
+    """The columns of a file of products."""
+
+    key = ("sku",)
+    sku = Field("sku", widget=Words(64, is_needed=True))
+    name = Field("name", widget=Words(200, is_needed=True))
+    variant_of = Field("variant_of", widget=Words(64))
+    barcode = Field("barcode", widget=Words(64))
+    active = Field("active", widget=YesNo())
+    listed_until = Field("listed_until", widget=Moment())
+    most_units_a_customer = Field("most_units_a_customer", widget=Units(least=1))
+
+    def init_instance(self, row: Any = None) -> ProductRow:
+        return ProductRow()
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedProduct:
+    """A row of the file as the service takes it."""
+
+    row: int
+    change: ProductChange
+
+
+class ProductImport(ImportPage[list[PlannedProduct], SavedProducts]):
+    """Products that there are, and new ones."""
+
+    title = _("Import products")
+    intro = _(
+        "Take the list away with “Export”, change it, and choose it here. A column that is left out stays as it is; an "
+        "empty cell empties the field. You see what would change before anything does."
+    )
+    permission = "inventory.change_product"
+    file_name = "products"
+    columns = COLUMNS
+    plan_type = list[PlannedProduct]
+
+    @classmethod
+    def allows(cls, user: StaffUser) -> bool:
+        """As on a product's page: what all warehouses share is not for users of some of them to change."""
+        may_add = user.has_perm("inventory.add_product")  # type: ignore[union-attr]
+        return super().allows(user) and may_add and not warehouse_codes_of(user)
+
+    def read(self, upload: Upload) -> Reading[list[PlannedProduct]]:
+        table = upload.table
+        skus = {row.cells[table.header.index("sku")] for row in table.rows}
+        known = {row.sku: row for row in Product.objects.filter(sku__in=skus).select_related("parent")}
+        rows, faults = ProductCells({(sku,): _row_of(row) for sku, row in known.items()}).read(table)
+        if "name" not in table.header:
+            missing = gettext("is missing: a new product needs it")
+            faults += [RowFault(row.number, "name", missing) for row in rows if row.before is None]
+        changed = [row for row in rows if row.changes]
+        ids = _ids(changed, known)
+        faults += _unknown_parents(changed, ids)
+        plan = [PlannedProduct(row.number, _change(row, known.get(row.key[0]), ids)) for row in changed]
+        faults += _family_faults(plan)
+        return Reading(
+            plan=plan,
+            shown=[
+                Shown(row.number, row.key[0], told_changes(row, COLUMNS), is_new=row.before is None) for row in changed
+            ],
+            same=len(rows) - len(changed),
+            faults=sorted(faults, key=lambda fault: fault.row),
+        )
+
+    def carry_out(self, asker: Asker, plan: list[PlannedProduct], claim: Claim) -> SavedProducts | StoredAnswer:
+        return put_products(asker, [planned.change for planned in plan], claim=claim)
+
+    def row_of(self, plan: list[PlannedProduct], index: int) -> int:
+        return plan[index].row
+
+    def tell(self, result: SavedProducts) -> str:
+        new = ngettext("%(count)s product added", "%(count)s products added", result.created)
+        changed = ngettext("%(count)s product changed", "%(count)s products changed", result.changed)
+        told = [text % {"count": count} for text, count in ((new, result.created), (changed, result.changed)) if count]
+        return f"{', '.join(told)}."
+
+
+def _ids(rows: Sequence[ReadRow], known: Mapping[str, Product]) -> dict[str, UUID]:
+    """The ids of products by SKU: of the rows, and of what they call their parents. New ones are made here."""
+    ids = {sku: product.pk for sku, product in known.items()}
+    ids |= {row.key[0]: uuid7() for row in rows if row.before is None}
+    parents = {row.after.variant_of for row in rows if row.after.variant_of} - ids.keys()
+    if parents:
+        ids |= dict(Product.objects.filter(sku__in=parents).values_list("sku", "pk"))
+    return ids
+
+
+def _unknown_parents(rows: Sequence[ReadRow], ids: Mapping[str, UUID]) -> Iterator[RowFault]:
+    for row in rows:
+        if (parent := row.after.variant_of) and parent not in ids:
+            told = gettext("there is no product %(sku)s, nor in this file")
+            yield RowFault(row.number, "variant_of", told % {"sku": parent})
+
+
+def _change(row: ReadRow, product: Product | None, ids: Mapping[str, UUID]) -> ProductChange:
+    after: ProductRow = row.after
+    until = after.listed_until
+    if product and row.before and row.before.listed_until == until:
+        until = product.listing_expires_at  # To the microsecond, as it is.
+    fields = ProductFields(
+        sku=after.sku,
+        name=after.name,
+        parent_id=ids.get(after.variant_of),
+        barcode=after.barcode,
+        is_active=after.active,
+        listing_expires_at=until,
+        max_units_per_customer=after.most_units_a_customer,
+    )
+    return ProductChange(ids[after.sku], fields, fields_of(product) if product else None)
+
+
+def _family_faults(plan: Sequence[PlannedProduct]) -> Iterator[RowFault]:
+    """What the service would refuse of variants and their products."""
+    faults = family_faults({planned.change.id: planned.change.fields.parent_id for planned in plan})
+    for planned in plan:
+        error: DomainError | None = faults.get(planned.change.id)
+        if error:
+            yield RowFault(planned.row, "variant_of", str(wordings.get(error.code, error.detail)))
+
+
+def exported_products(products: QuerySet[Product]) -> Iterable[Row]:
+    """These products, as ``ProductImport`` takes them."""
+    for product in by_keys(products.select_related("parent"), "sku"):
+        row = _row_of(product)
+        active = "yes" if row.active else "no"
+        yield (
+            row.sku,
+            row.name,
+            row.variant_of,
+            row.barcode,
+            active,
+            row.listed_until,
+            row.most_units_a_customer,
+        )

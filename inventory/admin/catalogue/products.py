@@ -1,0 +1,173 @@
+"""Products and variants in the console."""
+
+from collections.abc import Iterable
+from datetime import UTC
+from typing import Any, cast
+
+from django.contrib import admin
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.utils.translation import gettext_lazy as _
+
+from audit.console.base import ReadOnlyInline, asker_of, public_uuid, staff_action
+from audit.console.exports import ExportedAdmin, Row
+from audit.console.imports.page import ImportedAdmin
+from audit.console.wording import wordings
+from inventory.admin.catalogue import product_files
+from inventory.admin.catalogue.freezing import FreezableAdmin
+from inventory.admin.catalogue.printing import MOST, labels_of_products, print_page
+from inventory.models import StockLevel
+from inventory.models.catalogue import Product, ProductQuerySet
+from inventory.services.catalogue import master_data
+from inventory.services.catalogue.master_data import Saved
+
+wordings.update(
+    {
+        "sku_taken": _("Another product has this SKU."),
+        "unknown_product": _("There is no such product."),
+        "unknown_warehouse": _("There is no such warehouse."),
+    }
+)
+
+
+class LevelInline(ReadOnlyInline):
+    """Where a product is."""
+
+    model = StockLevel
+    warehouse_paths = ("warehouse__code",)
+    verbose_name_plural = _("Stock")
+    empty_hint = _("There is no stock of it anywhere. What is received of it shows up here.")
+    fields = ("warehouse", "on_hand", "reserved", "available", "reorder_point", "min_stock_level", "last_movement_at")
+    show_change_link = True
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[StockLevel]:
+        return super().get_queryset(request).select_related("warehouse", "product").order_by("warehouse__code")
+
+
+class VariantInline(ReadOnlyInline):
+    """The sizes and colours that a product comes in; each has a page of its own."""
+
+    model = Product
+    fk_name = "parent"
+    verbose_name_plural = _("Variants")
+    empty_hint = _("It has no variants.")
+    fields = ("sku", "name", "barcode", "is_active", "listing_expires_at")
+    ordering = ("sku",)
+    show_change_link = True
+
+
+@admin.register(Product)
+class ProductAdmin(ImportedAdmin, ExportedAdmin, FreezableAdmin):  # type: ignore[misc]
+    """Products and their variants."""
+
+    import_pages = {"products": product_files.ProductImport}
+    export_permission = "inventory.export_stock"
+    export_name = product_files.ProductImport.file_name
+    export_formats = ("csv", "xlsx")
+    export_header = tuple(column.name for column in product_files.COLUMNS)
+
+    id_fields = ("pk", "parent_id")
+    list_display = ("sku", "name", "parent_sku", "barcode", "state", "listing_expires_at", "updated_at")
+    list_filter = ("is_active", ("frozen_at", admin.EmptyFieldListFilter), ("parent", admin.EmptyFieldListFilter))
+    list_select_related = ("parent",)
+    search_fields = ("sku", "name", "barcode__exact")
+    search_help_text = _("A part of SKU or name, a whole barcode, or an id")
+    empty_hint = _("No product yet. Add the first one, or import a file of them: SKU and barcode are what is scanned.")
+    ordering = ("sku",)
+    autocomplete_fields = ("parent",)
+    readonly_fields = ("id", "created_at", "updated_at", "frozen")
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    ("sku", "barcode"),
+                    "name",
+                    "parent",
+                    "is_active",
+                    "listing_expires_at",
+                    "max_units_per_customer",
+                )
+            },
+        ),
+        (_("For reference"), {"fields": ("id", "frozen", ("created_at", "updated_at"))}),
+    )
+    inlines = (VariantInline, LevelInline)
+    actions = ("print_labels",)
+    actions_list = ("labels",)
+    actions_detail = ("add_variant", "label", "freeze", "unfreeze")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """By words first: these have an index."""
+        term = search_term.replace("\0", "").strip()
+        if not term or public_uuid(term):
+            return super().get_search_results(request, queryset, search_term)
+        return cast("ProductQuerySet", queryset).meant(term), False
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """A new product has no past yet."""
+        return self.fieldsets if obj else self.fieldsets[:1]
+
+    def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
+        """A variant has no variants of its own, and what is new has no stock."""
+        if obj is None:
+            return ()
+        return (LevelInline,) if obj.parent_id else self.inlines
+
+    def store(self, request: HttpRequest, form: Any, formsets: list[Any]) -> Model:
+        given = form.cleaned_data
+        listed_until = given["listing_expires_at"]
+        saved = master_data.put_product(
+            asker_of(request),
+            form.instance.pk,
+            parent_id=given["parent"].pk if given["parent"] else None,
+            claim=None,
+            sku=given["sku"],
+            name=given["name"],
+            barcode=given["barcode"],
+            is_active=given["is_active"],
+            listing_expires_at=listed_until and listed_until.astimezone(UTC),
+            max_units_per_customer=given["max_units_per_customer"],
+        )
+        return cast(Model, cast(Saved, saved).row)
+
+    def pointless_actions(self, request: HttpRequest, row: Any) -> set[str]:
+        """A variant has no variants, and who may not add a product adds none."""
+        may_add = row.parent_id is None and self.has_add_permission(request)
+        return super().pointless_actions(request, row) | (set() if may_add else {"add_variant"})
+
+    def export_rows(self, request: HttpRequest, rows: QuerySet[Any]) -> Iterable[Row]:
+        """The products, as they are imported."""
+        return product_files.exported_products(rows)
+
+    @staff_action(_("Add a variant"), url_path="add-variant", icon="add", permission="inventory.add_product")
+    def add_variant(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The form of a new product, with this one as its parent."""
+        return redirect(f"{reverse('admin:inventory_product_add')}?parent={object_id}")
+
+    @admin.action(description=_("Print labels"), permissions=["view"])
+    def print_labels(self, request: HttpRequest, chosen: QuerySet[Product]) -> HttpResponse:
+        """Labels of the products that are chosen."""
+        ids = [("id", str(pk)) for pk in chosen.values_list("pk", flat=True)[:MOST]]
+        return redirect(f"{reverse('admin:inventory_product_labels')}?{urlencode(ids)}")
+
+    @staff_action(_("Print labels"), url_path="labels", icon="print", permission="inventory.view_product")
+    def labels(self, request: HttpRequest) -> HttpResponse:
+        """The labels of the products that are named, else of the first in the list."""
+        products = self.get_queryset(request).order_by("sku")
+        named = [named for text in request.GET.getlist("id") if (named := public_uuid(text))]
+        shown = labels_of_products((products.filter(pk__in=named) if named else products)[:MOST])
+        return print_page(request, _("Labels of products"), shown, reverse("admin:inventory_product_changelist"))
+
+    @staff_action(_("Print a label"), url_path="label", icon="print", permission="inventory.view_product")
+    def label(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return redirect(f"{reverse('admin:inventory_product_labels')}?{urlencode({'id': object_id})}")
+
+    @admin.display(description=_("variant of"), ordering="parent__sku")
+    def parent_sku(self, product: Product) -> str:
+        return product.parent.sku if product.parent else "–"

@@ -1,0 +1,106 @@
+"""Stores in the console."""
+
+from collections.abc import Collection
+from typing import Any, Final, cast
+
+from django.contrib import admin
+from django.db.models import Exists, Model, OuterRef, Prefetch, QuerySet
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+from unfold.admin import TabularInline
+
+from audit.console.base import Reach, asker_of, warehouse_codes_of
+from inventory.admin.catalogue.freezing import FreezableAdmin
+from inventory.models import Store, StoreWarehouse
+from inventory.services.catalogue import master_data
+from inventory.services.catalogue.master_data import Saved
+
+# --------------------------------------------------------------------------------------------------------------- stores
+
+
+class SourceInline(Reach, TabularInline):  # type: ignore[misc]
+    """The warehouses that a store sells from."""
+
+    model = StoreWarehouse
+    warehouse_paths = ("warehouse__code",)
+    fields = ("priority", "warehouse")
+    extra = 0
+    hide_title = True
+    verbose_name = _("warehouse")
+    verbose_name_plural = _("Sells from, the lowest number first")
+    ordering = ("priority", "warehouse__code")
+    show_change_link = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[StoreWarehouse]:
+        return super().get_queryset(request).select_related("warehouse", "store")
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._is_for_all(request) and super().has_add_permission(request, obj)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._is_for_all(request) and super().has_change_permission(request, obj)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return self._is_for_all(request) and super().has_delete_permission(request, obj)
+
+    @staticmethod
+    def _is_for_all(request: HttpRequest) -> bool:
+        return not warehouse_codes_of(request.user)
+
+
+_LIMITS: Final = ("max_units_per_customer", "max_holds_per_customer", "hold_window_minutes")
+
+
+@admin.register(Store)
+class StoreAdmin(FreezableAdmin):
+    """Shops."""
+
+    empty_hint = _(
+        "No store yet. Add the first one, with the warehouses that it sells from: shops hold stock through it."
+    )
+    list_display = ("code", "name", "state", "sells_from", "ttl_minutes", "is_default", "created_at")
+    search_fields = ("code", "name")
+    search_help_text = _("A part of code or name, or an id")
+    ordering = ("code",)
+    fieldsets = (
+        (None, {"fields": (("code", "name"), ("ttl_minutes", "is_default"))}),
+        (_("Limits against hoarding"), {"fields": _LIMITS}),
+        (_("Freeze"), {"fields": ("frozen",)}),
+    )
+    inlines = (SourceInline,)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """A code is for ever; the first store is the default one."""
+        return ("code", "is_default", "frozen") if obj else ("is_default",)
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """A new store is not frozen."""
+        return self.fieldsets if obj else self.fieldsets[:-1]
+
+    def within(self, rows: QuerySet[Any], codes: Collection[str]) -> QuerySet[Any]:
+        """Those that sell from there."""
+        return rows.filter(Exists(StoreWarehouse.objects.filter(store=OuterRef("pk"), warehouse__code__in=codes)))
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Store]:
+        sources = StoreWarehouse.objects.select_related("warehouse").order_by("priority", "warehouse__code")
+        if codes := warehouse_codes_of(request.user):
+            sources = sources.filter(warehouse__code__in=codes)
+        stores: QuerySet[Store] = super().get_queryset(request)
+        return stores.prefetch_related(Prefetch("sources", sources, to_attr="seen_sources"))
+
+    def store(self, request: HttpRequest, form: Any, formsets: list[Any]) -> Model:
+        rows = [row for row in formsets[0].cleaned_data if row and not row.get("DELETE")]
+        saved = master_data.put_store(
+            asker_of(request),
+            form.instance.code,
+            name=form.cleaned_data["name"],
+            ttl_minutes=form.cleaned_data["ttl_minutes"],
+            priorities={row["warehouse"].code: row["priority"] for row in rows},
+            claim=None,
+            **{name: form.cleaned_data[name] for name in _LIMITS},
+        )
+        return cast(Model, cast(Saved, saved).row)
+
+    @admin.display(description=_("sells from"))
+    def sells_from(self, store: Store) -> str:
+        return ", ".join(source.warehouse.code for source in getattr(store, "seen_sources", ())) or "–"

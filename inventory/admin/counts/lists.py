@@ -1,0 +1,136 @@
+"""Counts in the console: what was counted, and what was expected.
+
+``reservations.admin.counts.posting`` registers them: posting may break holds, which are not known here.
+"""
+
+from typing import Any, ClassVar
+
+from django.contrib import admin
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from audit.console.base import (
+    NOTHING,
+    ReadOnlyAdmin,
+    ReadOnlyInline,
+    WarehouseFilter,
+    badge,
+    in_pairs,
+    staff_action,
+    those_set,
+)
+from inventory.admin.counts import pages
+from inventory.admin.transfers.lists import progress_bar, short_id
+from inventory.models import StockCount, StockCountLine
+
+
+class CountLineInline(ReadOnlyInline):
+    """The levels of a count. What was expected stays unseen until it is posted: who counts, counts blind."""
+
+    model = StockCountLine
+    verbose_name_plural = _("Lines")
+    per_page = 50
+    fields = ("product", "counted", "counted_by", "recounted", "recounted_by", "posted_difference")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[StockCountLine]:
+        return super().get_queryset(request).select_related("level__product").order_by("level__product__sku")
+
+    @admin.display(description=_("product"))
+    def product(self, line: StockCountLine) -> str:
+        return str(line.level.product)
+
+
+class StockCountAdmin(ReadOnlyAdmin):
+    """Counts, the newest first."""
+
+    warehouse_paths = ("warehouse__code",)
+    empty_hint = _("No count yet. Open one: a warehouse, a zone, or what was not counted for long.")
+    list_display = ("short_id", "state", "warehouse", "what", "progress", "to_recount", "opened_at")
+    list_filter = ("status", "scope", ("warehouse", WarehouseFilter))
+    list_select_related = ("warehouse",)
+    search_fields = ("zone__exact", "opened_by__exact")
+    search_help_text = _("A whole zone or name, or an id")
+    date_hierarchy = "opened_at"
+    ordering = ("-id",)
+    inlines = (CountLineInline,)
+    actions_list: ClassVar[Any] = ("open_count",)
+    actions_detail: ClassVar[Any] = ("walk", "recount", "cancel_count")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[StockCount]:
+        counted = Count("lines", filter=Q(lines__counted__isnull=False))
+        again = Count("lines", filter=Q(lines__needs_recount=True))
+        counts: QuerySet[StockCount] = super().get_queryset(request)
+        return counts.annotate(line_count=Count("lines"), counted_count=counted, recount_count=again)
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """A count ends one way or the other, or is open still."""
+        told = ["public_id", "state", "warehouse", "what", "progress", "to_recount", "opened_by", "opened_at"]
+        ends = ["posted_by", "posted_at", "cancelled_by", "cancelled_at"]
+        return [*in_pairs([*told, *(those_set(obj, *ends) if obj else ends)]), "note"]
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """Nothing is done to a count that is over; the recount list is offered where there is one."""
+        count = self.get_object(request, str(object_id))
+        if count is None or count.status != StockCount.Status.OPEN:
+            return []
+        offered: list[Any] = super().get_actions_detail(request, object_id)
+        return [one for one in offered if count.recount_count or one.action_name != "inventory_stockcount_recount"]
+
+    @staff_action(_("Open a count"), url_path="open", icon="add", permission="inventory.count_stock")
+    def open_count(self, request: HttpRequest) -> HttpResponse:
+        """A new one."""
+        return pages.OpenCountPage(self, request).answer()
+
+    @staff_action(_("Count"), url_path="walk", icon="checklist", permission="inventory.count_stock")
+    def walk(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Line by line."""
+        return pages.WalkPage(self, request, object_id).answer()
+
+    @staff_action(_("Recount list"), url_path="recount", icon="repeat", permission="inventory.count_stock")
+    def recount(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """What differs so much that it is counted again."""
+        return pages.RecountPage(self, request, object_id).answer()
+
+    @staff_action(_("Cancel"), url_path="cancel", icon="block", permission="inventory.post_count", is_dialog=True)
+    def cancel_count(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Called off."""
+        return pages.CancelCountDialog(self, request, object_id).answer()
+
+    @admin.display(description=_("count"), ordering="id")
+    def short_id(self, count: StockCount) -> SafeString:
+        return short_id(count.public_id)
+
+    @admin.display(description=_("what"), ordering="scope")
+    def what(self, count: StockCount) -> str:
+        scope = count.get_scope_display()
+        if count.stale_days is not None:
+            days = ngettext("%(days)d day", "%(days)d days", count.stale_days) % {"days": count.stale_days}
+            return f"{scope}: {days}"
+        return f"{scope}: {count.zone}" if count.zone else scope
+
+    @admin.display(description=_("count"), ordering="id")
+    def public_id(self, count: StockCount) -> str:
+        return count.public_id
+
+    @badge(
+        _("status"),
+        {
+            StockCount.Status.OPEN: "info",
+            StockCount.Status.POSTED: "success",
+            StockCount.Status.CANCELLED: "danger",
+        },
+        ordering="status",
+    )
+    def state(self, count: StockCount) -> tuple[str, str]:
+        return count.status, count.get_status_display()
+
+    @admin.display(description=_("counted"))
+    def progress(self, count: StockCount) -> SafeString:
+        return progress_bar(getattr(count, "counted_count", 0), getattr(count, "line_count", 0), _("counted"))
+
+    @admin.display(description=_("to count again"))
+    def to_recount(self, count: StockCount) -> str:
+        return str(getattr(count, "recount_count", 0) or NOTHING)

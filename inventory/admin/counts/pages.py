@@ -1,0 +1,350 @@
+"""The flow of a count in the console: opened, walked line by line without a word of what is expected, called off."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, ClassVar, Final, cast
+from uuid import UUID
+
+from django import forms
+from django.contrib import messages
+from django.db.models import Q, QuerySet
+from django.http import Http404, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils.functional import cached_property
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextareaWidget
+
+from audit.actors import Asker
+from audit.console.base import text_field
+from audit.console.dialogs import ChoiceField, Dialog, DialogForm, SharedDialog, Text, WhyForm
+from audit.console.wording import wordings
+from audit.idempotency import Claim, StoredAnswer
+from inventory.admin.stock.scanning import find_scanned, warehouse_choices
+from inventory.models import QUANTITY_LIMIT, StockCount, StockCountLine
+from inventory.services.counts import documents as counts_documents
+from inventory.services.counts import entering, opening
+from inventory.services.counts.documents import ProductRef, Progress
+from inventory.services.counts.entering import Counted, EnteredCount, EnterRequest
+from inventory.services.counts.opening import Opened, OpenRequest
+
+_SHORTEST_CODE: Final = 6
+"""What is typed for a quantity and is shorter than this, is one, whatever codes there are."""
+_LATELY: Final = 5
+_WALK: Final = ("level__zone", "level__aisle", "level__shelf", "level__product__sku", "pk")
+
+wordings.update(
+    {
+        "already_in_count": _("One of these products is in another open count. Finish that first."),
+        "nothing_to_count": _("There is nothing to count here, or other open counts have all of it."),
+        "count_too_large": _("That is too much for one count: count zone by zone."),
+        "count_closed": _("This count is over: it was posted or cancelled."),
+        "product_not_in_count": _("This product is not in this count."),
+    }
+)
+
+
+def progress_of(count: StockCount) -> Progress:
+    """How far a count is."""
+    return counts_documents.progress_of([count.pk])[count.pk]
+
+
+class OpenForm(DialogForm):
+    """What is to be counted. ``data-when`` shows a field for its scope alone."""
+
+    warehouse = ChoiceField(label=_("Warehouse"))
+    scope = ChoiceField(label=_("What"), choices=StockCount.Scope.choices)
+    zone = text_field(10, label=_("Zone"))
+    stale_days = forms.IntegerField(
+        label=_("Not counted for so many days"),
+        help_text=_("Empty: what was never counted."),
+        required=False,
+        min_value=1,
+        max_value=36_500,
+        widget=UnfoldAdminIntegerFieldWidget(attrs={"data-when": "STALE"}),
+    )
+    products = forms.CharField(
+        label=_("Products"),
+        help_text=_("Scan them one after the other: a SKU or barcode on each line."),
+        required=False,
+        max_length=20_000,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 5, "data-when": "PRODUCTS"}),
+    )
+    recount_percent = forms.IntegerField(
+        label=_("Count again from a difference of"),
+        help_text=_("Per cent of what was expected. Empty: nothing is counted twice."),
+        required=False,
+        min_value=0,
+        max_value=100,
+        initial=10,
+        widget=UnfoldAdminIntegerFieldWidget(),
+    )
+    note = text_field(500, label=_("Note"))
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["zone"].widget.attrs["data-when"] = "ZONE"
+
+    def clean(self) -> dict[str, Any]:
+        """With ``refs``, the products named; what doesn't belong to the scope is left out."""
+        given = super().clean() or {}
+        scope = given.get("scope")
+        given["refs"] = ()
+        if scope != StockCount.Scope.ZONE:
+            given["zone"] = ""
+        elif not given.get("zone"):
+            self.add_error("zone", _("Say which zone."))
+        if scope != StockCount.Scope.STALE:
+            given["stale_days"] = None
+        if scope == StockCount.Scope.PRODUCTS:
+            given["refs"] = self._named(str(given.get("products", "")).split("\n"))
+        return given
+
+    def _named(self, typed: Sequence[str]) -> tuple[UUID, ...]:
+        found: dict[UUID, None] = {}
+        for code in filter(None, (line.strip() for line in typed)):
+            match = find_scanned(code)
+            if len(match) != 1:
+                self.add_error("products", str(_("%(code)s is not the code of one product.")) % {"code": code})
+            else:
+                found[match[0].pk] = None
+        if not found and "products" not in self.errors:
+            self.add_error("products", _("Say which products."))
+        return tuple(found)
+
+
+class OpenCountPage(Dialog[Opened]):
+    """A new count; its walk begins at once."""
+
+    title: ClassVar[Text] = _("Open a count")
+    intro = _("Goods may come and go while it is counted: each line is compared at the moment of its counting.")
+    submit = _("Open and begin")
+    permission = "inventory.count_stock"
+    form_class = OpenForm
+
+    def make_form(self, **arguments: Any) -> DialogForm:
+        form = super().make_form(**arguments)
+        cast(forms.ChoiceField, form.fields["warehouse"]).choices = warehouse_choices(self.request.user)
+        return form
+
+    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Opened | StoredAnswer:
+        percent = given["recount_percent"]
+        request = OpenRequest(
+            asker,
+            given["warehouse"],
+            given["scope"],
+            given["zone"],
+            tuple(ProductRef(id_) for id_ in given["refs"]),
+            given["stale_days"],
+            None if percent is None else Decimal(percent) / 100,
+            given["note"],
+            claim,
+        )
+        return opening.open_count(request)
+
+    def tell(self, result: Opened) -> str:
+        lines = result.progress.lines
+        words = ngettext("%(count)s line to count in %(place)s.", "%(count)s lines to count in %(place)s.", lines)
+        told = words % {"count": lines, "place": result.count.warehouse.code}
+        left_out = sum(result.elsewhere.values())
+        if left_out:
+            more = ngettext(
+                "%(count)s line is left out: another open count has it.",
+                "%(count)s lines are left out: other open counts have them.",
+                left_out,
+            )
+            told = f"{told} {more % {'count': left_out}}"
+        return told
+
+    def done(self, result: Opened) -> HttpResponse:
+        """On to the first line."""
+        messages.success(self.request, self.tell(result))
+        return redirect(walk_address(result.count.pk))
+
+
+def walk_address(count_id: UUID, query: str = "", walk: str = "walk") -> str:
+    """Where a count is walked; ``walk`` is ``recount`` for its recount list."""
+    return reverse(f"admin:inventory_stockcount_{walk}", args=[count_id]) + query
+
+
+class LineForm(DialogForm):
+    """What was counted of a line."""
+
+    line = forms.UUIDField(widget=forms.HiddenInput)
+    counted = forms.IntegerField(
+        label=_("How many are there?"),
+        min_value=0,
+        max_value=QUANTITY_LIMIT,
+        error_messages={"required": _("Type a number; 0 if there is none."), "invalid": _("Type a whole number.")},
+        widget=forms.TextInput(
+            attrs={
+                "inputmode": "numeric",
+                "autocomplete": "off",
+                "enterkeyhint": "next",
+                "class": "flow-input flow-counted",
+                "autofocus": True,
+            }
+        ),
+    )
+
+
+class WalkPage(SharedDialog[Counted]):
+    """The next line of a count, and after it the next: in the order in which one walks, blind."""
+
+    title: ClassVar[Text] = _("Count")
+    permission = "inventory.count_stock"
+    form_class = LineForm
+    template = "console/counts/walk.html"
+    walk: ClassVar[str] = "walk"
+    is_again: ClassVar[bool] = False
+    """Whether the recount list is walked."""
+
+    def answer(self) -> HttpResponse:
+        typed = self.request.POST.get("counted", "").strip()
+        is_code = len(typed) >= _SHORTEST_CODE or (typed and not typed.isdigit())
+        jump = self._jump(typed) if is_code and self.request.user.has_perm(self.permission) else None
+        return jump or super().answer()
+
+    def _jump(self, code: str) -> HttpResponse | None:
+        """To the line of a product that was scanned where a number was asked for."""
+        products = find_scanned(code)
+        line = self._lines().filter(level__product__in=products).first() if products else None
+        if line is None:
+            return None
+        walk = "recount" if self.is_again and line.needs_recount else "walk"
+        return redirect(walk_address(self.subject.pk, f"?line={line.pk}", walk))
+
+    # ------------------------------------------------------------------------------------------------ which line
+
+    def _lines(self) -> QuerySet[StockCountLine]:
+        return StockCountLine.objects.filter(count=self.subject.pk).select_related("level__product").order_by(*_WALK)
+
+    def _to_do(self) -> QuerySet[StockCountLine]:
+        open_ = Q(needs_recount=True) if self.is_again else Q(counted__isnull=True)
+        return self._lines().filter(open_)
+
+    @cached_property
+    def skipped(self) -> int:
+        """How many lines were passed over for now."""
+        given = self.request.GET.get("skip", "")
+        return int(given) if given.isascii() and given.isdigit() and len(given) < _SHORTEST_CODE else 0
+
+    @cached_property
+    def line(self) -> StockCountLine | None:
+        """The line to count now; None where none is left. Raises Http404 for one that isn't the count's."""
+        wanted = self.request.POST.get("line") or self.request.GET.get("line")
+        if wanted:
+            try:
+                found = self._lines().filter(pk=UUID(wanted)).first()
+            except ValueError:
+                found = None
+            if found is None:
+                raise Http404
+            return found
+        return self._to_do()[self.skipped : self.skipped + 1].first() or self._to_do().first()
+
+    def state(self) -> str:
+        """The counts of the line so far: their times only ever grow."""
+        line = self.line
+        return f"{line.pk} {line.counted_at} {line.recounted_at}" if line else ""
+
+    def initial(self) -> dict[str, Any]:
+        return {**super().initial(), "line": self.line.pk if self.line else None}
+
+    # -------------------------------------------------------------------------------------------------- what is done
+
+    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Counted | StoredAnswer:
+        line = self.line
+        assert line is not None  # noqa: S101 - the form names it
+        entered = EnteredCount(ProductRef(line.level.product_id), given["counted"], self._is_recount(line))
+        return entering.enter_counts(EnterRequest(asker, self.subject.pk, (entered,), claim))
+
+    def _is_recount(self, line: StockCountLine) -> bool:
+        return self.is_again or line.recounted is not None
+
+    def tell(self, result: Counted) -> str:
+        line = result.lines[0]
+        told = {"sku": line.sku, "counted": line.counted if line.recounted is None else line.recounted}
+        words = _("%(sku)s: %(counted)s counted.")
+        if line.needs_recount:
+            words = _("%(sku)s: %(counted)s counted. It is on the recount list, to be counted once more later.")
+        return str(words) % told
+
+    def way_back(self) -> str:
+        """The next line of the same list."""
+        return walk_address(self.subject.pk, f"?skip={self.skipped}" if self.skipped else "", self.walk)
+
+    # --------------------------------------------------------------------------------------------- for the template
+
+    @cached_property
+    def progress(self) -> Progress:
+        """How far the count is."""
+        return progress_of(self.subject)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.subject.status == StockCount.Status.OPEN)
+
+    @property
+    def place(self) -> str:
+        """Where the line is."""
+        level = self.line.level if self.line else None
+        return " · ".join(part for part in (level.zone, level.aisle, level.shelf) if part) if level else ""
+
+    @property
+    def is_correction(self) -> bool:
+        """Whether the line was counted before, and that is to be mended."""
+        return self.line is not None and self.line.counted is not None and not self.is_again
+
+    @property
+    def skip_address(self) -> str:
+        """The page of the line after this one; what is passed over comes again."""
+        return f"?skip={self.skipped + 1}"
+
+    @property
+    def lately(self) -> list[StockCountLine]:
+        """What this user counted last."""
+        name = self.request.user.get_username()
+        mine = self._lines().filter(Q(counted_by=name) | Q(recounted_by=name))
+        return list(mine.order_by("-counted_at")[:_LATELY])
+
+    @property
+    def to_recount(self) -> list[StockCountLine]:
+        """The recount list, as far as a screen shows it."""
+        return list(self._lines().filter(needs_recount=True)[:50])
+
+
+class RecountPage(WalkPage):
+    """The lines that need a second count."""
+
+    walk = "recount"
+    is_again = True
+
+
+class CancelCountDialog(SharedDialog[Counted]):
+    """What was counted is kept, and never posted."""
+
+    title = _("Cancel this count")
+    intro = _("What was counted stays to be read, but changes no stock. This can't be undone.")
+    submit = _("Cancel the count")
+    permission = "inventory.post_count"
+    form_class = WhyForm
+    is_final = True
+
+    def state(self) -> str:
+        """It ends once."""
+        return ""
+
+    def about(self) -> list[tuple[Text, Any]]:
+        progress = progress_of(self.subject)
+        return [(_("Warehouse"), self.subject.warehouse), (_("Counted"), f"{progress.counted} / {progress.lines}")]
+
+    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Counted | StoredAnswer:
+        return entering.cancel_count(entering.CancelRequest(asker, self.subject.pk, given["reason"], claim))
+
+    def tell(self, result: Counted) -> str:
+        return str(_("The count in %(place)s is cancelled. No stock was changed.")) % {
+            "place": result.count.warehouse.code
+        }

@@ -1,0 +1,1 @@
+"""Console pages of low stock and its alerts."""

@@ -1,0 +1,410 @@
+"""Low-stock alerts in the console: a list to be worked off, and to be ordered by."""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, time, timedelta
+from typing import Any, Final, cast
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
+from unfold.views import ChangeList
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from audit.actors import Asker
+from audit.console.base import (
+    NOTHING,
+    ReadOnlyAdmin,
+    WarehouseFilter,
+    badge,
+    in_pairs,
+    multiple_choice,
+    shown_time,
+    staff_action,
+    those_set,
+    warehouse_codes_of,
+)
+from audit.console.dialogs import Dialog, DialogForm, ReasonField
+from audit.console.exports import ExportedAdmin, Row, in_batches
+from audit.console.wording import wordings
+from audit.idempotency import Claim, StoredAnswer
+from inventory.admin.stock.columns import OfLevel
+from inventory.models import AlertSubscription, LowStockAlert, Warehouse
+from inventory.services.low_stock import alerts as low_stock
+from inventory.services.low_stock.alerts import Outlook
+from inventory.services.low_stock.subscriptions import Subscribed, choose_alerts
+
+wordings["alert_resolved"] = _("Stock has come in: this alert is over, and nothing is left to do.")
+
+_SHORT: Final = "j M, H:i"
+"""A moment of these days, where there is little room."""
+
+
+class StateFilter(admin.SimpleListFilter):
+    """What is left to do; what is over is asked for."""
+
+    title = _("state")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [
+            ("new", _("Nobody takes care yet")),
+            ("acknowledged", _("Somebody takes care")),
+            ("snoozed", _("Snoozed")),
+            ("resolved", _("Resolved")),
+            ("all", _("All")),
+        ]
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        """``Open`` is what is meant where nothing is said."""
+        for number, choice in enumerate(super().choices(changelist)):
+            yield choice if number else {**choice, "display": _("Open")}
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        is_open, is_snoozed = Q(resolved_at__isnull=True), Q(snoozed_until__gt=Now())
+        match self.value():
+            case "all":
+                return queryset
+            case "resolved":
+                return queryset.exclude(is_open)
+            case "snoozed":
+                return queryset.filter(is_open & is_snoozed)
+            case "acknowledged":
+                return queryset.filter(is_open, acknowledged_at__isnull=False)
+            case "new":
+                return queryset.filter(is_open, acknowledged_at__isnull=True).exclude(is_snoozed)
+        return queryset.filter(is_open)
+
+
+class AlertList(ChangeList):  # type: ignore[misc]
+    """A page of alerts, each with the outlook of its level: two queries for all of them."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.result_list: Any = _with_outlooks(self.result_list)
+
+
+def _with_outlooks(alerts: Iterable[LowStockAlert]) -> list[Any]:
+    """The same alerts, each with ``outlook``."""
+    rows: list[Any] = list(alerts)
+    known = low_stock.outlooks([row.level for row in rows])
+    for row in rows:
+        row.outlook = known[row.level_id]
+    return rows
+
+
+# -------------------------------------------------------------------------------------------------------------- dialogs
+
+
+class NoteForm(DialogForm):
+    """Words for the trail."""
+
+    note = ReasonField(label=_("Note"), required=False, help_text=_("For the trail, as “ordered on Monday”."))
+
+
+class _AlertDialog(Dialog[LowStockAlert]):
+    """A dialog about an alert, with what is to be known of it."""
+
+    permission = "inventory.settle_alerts"
+    form_class = NoteForm
+
+    def about(self) -> list[tuple[Any, Any]]:
+        level = self.subject.level
+        outlook = low_stock.outlooks([level])[level.id]
+        return [
+            (_("Product"), str(level.product)),
+            (_("Warehouse"), level.warehouse.code),
+            (_("Available"), level.available),
+            (_("Lasts for days"), _known(outlook.days_of_supply)),
+            (_("Suggested order"), _known(outlook.suggested_order)),
+        ]
+
+    def way_back(self) -> str:
+        """The list is where the next one waits."""
+        self.subject, alert = None, self.subject
+        try:
+            return super().way_back()
+        finally:
+            self.subject = alert
+
+
+class AcknowledgeDialog(_AlertDialog):
+    """Somebody takes care."""
+
+    title = _("Take care of it")
+    intro = _("The alert stays until stock has come in, but nobody is reminded of it any more.")
+    submit = _("I take care")
+
+    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> LowStockAlert | StoredAnswer:
+        return low_stock.acknowledge(self.subject.pk, asker, note=given["note"], claim=claim)
+
+    def tell(self, result: LowStockAlert) -> str:
+        return _("%(place)s: %(name)s takes care.") % {"place": result.level.place, "name": result.acknowledged_by}
+
+
+class SnoozeForm(NoteForm):
+    """Until when. The field is the browser's own."""
+
+    until = forms.DateTimeField(
+        label=_("Until"),
+        required=False,
+        help_text=_("Leave it empty to end a snooze."),
+        input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"],
+        widget=UnfoldAdminTextInputWidget(attrs={"type": "datetime-local"}),
+    )
+    field_order = ("until", "note")
+
+
+class SnoozeDialog(_AlertDialog):
+    """Nobody is to be reminded for a while."""
+
+    title = _("Snooze")
+    intro = _("Nobody gets mail about it until then, unless it gets worse.")
+    submit = _("Snooze")
+    form_class = SnoozeForm
+
+    def initial(self) -> dict[str, Any]:
+        """The morning after tomorrow's night, or what is set."""
+        until = self.subject.snoozed_until
+        if until is None or until <= timezone.now():
+            morning = datetime.combine(timezone.localdate() + timedelta(days=1), time(8))
+            until = timezone.make_aware(morning)
+        return {"until": f"{timezone.localtime(until):%Y-%m-%dT%H:%M}"}
+
+    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> LowStockAlert | StoredAnswer:
+        until = given["until"]
+        return low_stock.snooze(
+            self.subject.pk, until and until.astimezone(UTC), asker, note=given["note"], claim=claim
+        )
+
+    def tell(self, result: LowStockAlert) -> str:
+        place = result.level.place
+        if result.snoozed_until is None:
+            return _("%(place)s is not snoozed any more.") % {"place": place}
+        return _("%(place)s is snoozed until %(until)s.") % {"place": place, "until": shown_time(result.snoozed_until)}
+
+
+class SubscriptionForm(DialogForm):
+    """The warehouses to be mailed about."""
+
+    warehouses = multiple_choice((), label=_("Warehouses"), help_text=_("Tick none to get no mail."))
+
+
+class SubscriptionDialog(Dialog[Subscribed]):
+    """Which warehouses a member of staff is mailed about. Everybody chooses for themselves."""
+
+    title = _("Mail about low stock")
+    intro = _("A digest comes when there is news: once for each warehouse, not once for each alert.")
+    permission = "inventory.view_lowstockalert"
+    form_class = SubscriptionForm
+
+    def make_form(self, **arguments: Any) -> DialogForm:
+        form = super().make_form(**arguments)
+        rows = self._within(Warehouse.objects.order_by("code"), "code").values_list("code", "name")
+        cast(Any, form.fields["warehouses"]).choices = [(code, f"{code} – {name}") for code, name in rows]
+        return form
+
+    def initial(self) -> dict[str, Any]:
+        mine = AlertSubscription.objects.filter(user_id=cast(int, self.request.user.pk))
+        return {"warehouses": list(mine.values_list("warehouse__code", flat=True))}
+
+    def about(self) -> list[tuple[Any, Any]]:
+        return [(_("Your address"), self._address() or _("none yet: ask whoever keeps the accounts"))]
+
+    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Subscribed | StoredAnswer:
+        user = self.request.user
+        return choose_alerts(
+            asker,
+            cast(int, user.pk),
+            self._address(),
+            codes=given["warehouses"],
+            within=warehouse_codes_of(user),
+            claim=claim,
+        )
+
+    def tell(self, result: Subscribed) -> str:
+        if not result.codes:
+            return str(_("You get no mail about low stock."))
+        return _("You get mail about low stock in %(codes)s.") % {"codes": ", ".join(result.codes)}
+
+    def _address(self) -> str:
+        return str(getattr(self.request.user, "email", ""))
+
+    def _within(self, rows: QuerySet[Any], path: str) -> QuerySet[Any]:
+        codes = warehouse_codes_of(self.request.user)
+        return rows.filter(**{f"{path}__in": codes}) if codes else rows
+
+
+# ----------------------------------------------------------------------------------------------------------------- list
+
+
+def _known(value: int | None) -> Any:
+    return NOTHING if value is None else value
+
+
+@admin.register(LowStockAlert)
+class LowStockAlertAdmin(OfLevel, ExportedAdmin, ReadOnlyAdmin):
+    """Levels that are low on stock: the critical first, the oldest first."""
+
+    warehouse_paths = ("level__warehouse__code",)
+    id_fields = ("pk", "level_id", "level__product_id")
+    list_display = (
+        "product",
+        "warehouse",
+        "how_low",
+        "available_now",
+        "days_of_supply",
+        "suggested_order",
+        "open_for",
+        "what_is_done",
+    )
+    list_filter = (StateFilter, "severity", ("level__warehouse", WarehouseFilter))
+    list_select_related = ("level__product", "level__warehouse")
+    search_fields = ("level__product__sku", "level__product__name", "level__product__barcode__exact")
+    search_help_text = _("A part of SKU or name, a whole barcode, or an id")
+    ordering = ("severity", "opened_at", "id")
+    sortable_by = ("product", "warehouse", "available_now")
+    actions_row = ("acknowledge", "snooze")
+    actions_detail = ("acknowledge", "snooze")
+    actions_list = ("subscribe",)
+    empty_hint = _("Nothing is low on stock. Levels with a reorder point or a most to keep are watched.")
+    export_permission = "inventory.export_stock"
+    export_name = "low-stock"
+    export_formats = ("csv", "xlsx")
+    export_header = (
+        _("SKU"),
+        _("Product"),
+        _("Barcode"),
+        _("Warehouse"),
+        _("Severity"),
+        _("On hand"),
+        _("Reserved"),
+        _("Available"),
+        _("Reorder point"),
+        _("Reorder quantity"),
+        _("Most to keep"),
+        _("Lasts for days"),
+        _("Suggested order"),
+        _("Opened"),
+        _("Acknowledged by"),
+        _("Snoozed until"),
+    )
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """What there is to say of this one."""
+        now = ["level_link", "warehouse", "how_low", "what_is_done"]
+        now += ["available_now", "days_of_supply", "suggested_order", "opened_at"]
+        told = ["worsened_at", "acknowledged_by", "acknowledged_at", "snoozed_until", "notified_at", "resolved_at"]
+        begun = ["available_then", "reorder_point"]
+        return in_pairs([*now, *begun, *(those_set(obj, *told) if obj else told)])
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return AlertList
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """With the outlook of its level."""
+        found = super().get_object(request, object_id, from_field)
+        return _with_outlooks([found])[0] if found is not None else None
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """What is over needs no care any more."""
+        alert = self.get_object(request, str(object_id))
+        offered: list[Any] = super().get_actions_detail(request, object_id)
+        return offered if alert is not None and alert.resolved_at is None else []
+
+    def export_rows(self, request: HttpRequest, rows: QuerySet[Any]) -> Iterator[Row]:
+        """What purchasing needs to order."""
+        for batch in in_batches(rows):
+            for alert in _with_outlooks(batch):
+                level, outlook = alert.level, alert.outlook
+                yield (
+                    level.product.sku,
+                    level.product.name,
+                    level.product.barcode,
+                    level.warehouse.code,
+                    alert.get_severity_display(),
+                    level.on_hand,
+                    level.reserved,
+                    level.available,
+                    level.reorder_point,
+                    level.reorder_quantity,
+                    level.max_stock_level,
+                    outlook.days_of_supply,
+                    outlook.suggested_order,
+                    alert.opened_at,
+                    alert.acknowledged_by,
+                    alert.snoozed_until,
+                )
+
+    @staff_action(
+        _("Take care"),
+        url_path="acknowledge",
+        icon="check_circle",
+        permission="inventory.settle_alerts",
+        is_dialog=True,
+    )
+    def acknowledge(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return AcknowledgeDialog(self, request, object_id).answer()
+
+    @staff_action(_("Snooze"), url_path="snooze", icon="snooze", permission="inventory.settle_alerts", is_dialog=True)
+    def snooze(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return SnoozeDialog(self, request, object_id).answer()
+
+    @staff_action(
+        _("Mail me"), url_path="subscribe", icon="mail", permission="inventory.view_lowstockalert", is_dialog=True
+    )
+    def subscribe(self, request: HttpRequest) -> HttpResponse:
+        return SubscriptionDialog(self, request).answer()
+
+    @display(description=_("product"), ordering="level__product__sku", header=True)  # type: ignore[untyped-decorator]
+    def product(self, alert: LowStockAlert) -> list[str]:
+        return [alert.level.product.sku, alert.level.product.name]
+
+    @badge(_("severity"), {"CRITICAL": "danger", "LOW": "warning"}, ordering="severity")
+    def how_low(self, alert: LowStockAlert) -> tuple[str, str]:
+        return alert.severity, alert.get_severity_display()
+
+    @admin.display(description=_("available"), ordering="level__available")
+    def available_now(self, alert: LowStockAlert) -> int:
+        return cast(int, alert.level.available)
+
+    @admin.display(description=_("available when it began"))
+    def available_then(self, alert: LowStockAlert) -> int:
+        return alert.available
+
+    @admin.display(description=_("open for"))
+    def open_for(self, alert: LowStockAlert) -> SafeString:
+        """As long as it is, or was, open: in its largest unit, which is what the order of the work goes by."""
+        lasted = timesince(alert.opened_at, alert.resolved_at, depth=1)
+        return format_html('<span title="{}">{}</span>', shown_time(alert.opened_at), lasted)
+
+    @admin.display(description=_("days left"))
+    def days_of_supply(self, alert: LowStockAlert) -> Any:
+        return _known(_outlook(alert).days_of_supply)
+
+    @admin.display(description=_("to order"))
+    def suggested_order(self, alert: LowStockAlert) -> Any:
+        return _known(_outlook(alert).suggested_order)
+
+    @badge(_("state"), {"snoozed": "info", "taken": "success", "resolved": "success", "new": ""})
+    def what_is_done(self, alert: LowStockAlert) -> tuple[str, Any]:
+        if alert.resolved_at is not None:
+            return "resolved", _("Resolved")
+        if alert.snoozed_until is not None and alert.snoozed_until > timezone.now():
+            until = date_format(timezone.localtime(alert.snoozed_until), _SHORT)
+            return "snoozed", _("Snoozed until %(until)s") % {"until": until}
+        if alert.acknowledged_by:
+            return "taken", alert.acknowledged_by
+        return "new", _("New")
+
+
+def _outlook(alert: Any) -> Outlook:
+    return cast(Outlook, alert.outlook)

@@ -1,0 +1,1 @@
+"""Console pages of stock levels and what changes them."""

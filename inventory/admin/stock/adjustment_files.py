@@ -1,0 +1,136 @@
+"""Changes of stock as a file: the lines that ``manage.py import_stock`` takes, looked over in the browser first."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from django.core.exceptions import PermissionDenied
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from audit.actors import Asker
+from audit.console.base import StaffUser, warehouse_codes_of
+from audit.console.imports.cells import Column, RowFault
+from audit.console.imports.page import ImportPage, Reading, Shown, Upload
+from audit.idempotency import Claim, StoredAnswer
+from inventory.services.stock.import_files import BadCell, ImportFile, Line, file_of
+from inventory.services.stock.imports import Foreseen, Imported, foresee_import, import_stock
+
+_MAY: Final = {
+    "RECEIPT": "inventory.receive_stock",
+    "RETURN": "inventory.receive_stock",
+    "SHIPMENT": "inventory.ship_stock",
+    "ADJUSTMENT": "inventory.adjust_stock",
+}
+"""What a line's type takes, as on a level's page."""
+
+COLUMNS: Final = (
+    Column("sku", _("SKU"), _("The product, or the variant."), is_needed=True),
+    Column("warehouse", _("Warehouse"), _("Its code."), is_needed=True),
+    Column("quantity", _("Quantity"), _("Units; with a minus only for an ADJUSTMENT."), is_needed=True),
+    Column(
+        "type", _("Type"), _("RECEIPT and RETURN add, SHIPMENT takes away, ADJUSTMENT does either."), is_needed=True
+    ),
+    Column("reason", _("Reason"), _("Why, in a few words."), is_needed=True),
+    Column("reference", _("Reference"), _("The number of the paper; may stay empty."), is_needed=True),
+)
+
+
+class AdjustmentImport(ImportPage[ImportFile, Imported]):
+    """Differences, never totals: what others do meanwhile is not undone by them.
+
+    Once-only goes by the file's content, as on the command line, and so holds for a second preview of it, too.
+    """
+
+    title = _("Import changes of stock")
+    intro = _(
+        "Each row is a difference that is booked on what is on hand. The same file is never booked twice, whoever "
+        "brings it. You see what would change before anything does."
+    )
+    permission = "inventory.adjust_stock"
+    file_name = "stock-changes"
+    columns = COLUMNS
+    plan_type = ImportFile
+
+    @classmethod
+    def allows(cls, user: StaffUser) -> bool:
+        """Whoever may do any of it; the rows are looked at one by one."""
+        return any(user.has_perm(permission) for permission in _MAY.values())  # type: ignore[union-attr]
+
+    def read(self, upload: Upload) -> Reading[ImportFile]:
+        rows = [(row.number, row.cells) for row in upload.table.rows]
+        file = file_of(_named(upload.name), upload.content, [(1, upload.table.header), *rows])
+        refused = [*_repeated(file.lines), *self._beyond(file.lines)]
+        beyond = {fault.row for fault in refused}
+        within = tuple(line for line in file.lines if line.row not in beyond)
+        file = ImportFile(file.id, file.name, file.sha256, within, file.bad)
+        foreseen = foresee_import(file)
+        faults = sorted([*refused, *_faults(foreseen.bad)], key=lambda fault: fault.row)
+        return Reading(plan=file, shown=_shown(foreseen), faults=faults, notes=_notes(foreseen))
+
+    def _beyond(self, lines: Sequence[Line]) -> Iterator[RowFault]:
+        """What the user may not do, or not there."""
+        codes = warehouse_codes_of(self.request.user)
+        may = {kind for kind, permission in _MAY.items() if self.request.user.has_perm(permission)}
+        for line in lines:
+            if codes and line.warehouse not in codes:
+                told = gettext("there is no warehouse %(code)s") % {"code": line.warehouse}
+                yield RowFault(line.row, "warehouse", told)
+            elif line.type not in may:
+                yield RowFault(line.row, "type", gettext("is not yours to book"))
+
+    def carry_out(self, asker: Asker, plan: ImportFile, claim: Claim) -> Imported | StoredAnswer:
+        if any(self._beyond(plan.lines)):
+            raise PermissionDenied
+        return import_stock(asker, plan)
+
+    def row_of(self, plan: ImportFile, index: int) -> int:
+        return plan.lines[index].row
+
+    def refused(self, result: Imported) -> Sequence[RowFault]:
+        return _faults(result.bad)
+
+    def tell(self, result: Imported) -> str:
+        if not result.applied:
+            return gettext("This file was imported before. Nothing was booked again.")
+        told = ngettext("%(count)s row booked.", "%(count)s rows booked.", result.applied)
+        return told % {"count": result.applied}
+
+
+def _named(name: str) -> str:
+    return "".join(letter for letter in name if letter.isprintable())[-200:]
+
+
+def _repeated(lines: Sequence[Line]) -> Iterator[RowFault]:
+    """Rows that say what another says: one of them may have been pasted twice."""
+    first: dict[tuple[object, ...], int] = {}
+    for line in lines:
+        says = (line.sku, line.warehouse, line.quantity, line.type, line.reason, line.reference)
+        if (seen := first.setdefault(says, line.row)) != line.row:
+            told = gettext("is the same as row %(row)s: take it out, or give it another reference")
+            yield RowFault(line.row, "", told % {"row": seen})
+
+
+def _faults(bad: Sequence[BadCell]) -> list[RowFault]:
+    return [RowFault(cell.row, cell.column, cell.detail) for cell in bad]
+
+
+def _shown(foreseen: Foreseen) -> list[Shown]:
+    return [
+        Shown(
+            effect.line.row,
+            f"{effect.line.sku}, {effect.line.warehouse}",
+            [(_("On hand"), str(effect.before), str(effect.after))],
+        )
+        for effect in foreseen.effects
+    ]
+
+
+def _notes(foreseen: Foreseen) -> list[str]:
+    if not foreseen.before:
+        return []
+    told = ngettext(
+        "%(count)s row of this file was imported before, and is left out.",
+        "%(count)s rows of this file were imported before, and are left out.",
+        foreseen.before,
+    )
+    return [told % {"count": foreseen.before}]

@@ -1,0 +1,272 @@
+"""What staff do with one stock level: each a dialog that calls a service once."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Final, TypeVar
+
+from django import forms
+from django.http import HttpRequest
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from audit.actors import Asker
+from audit.console.base import warehouse_codes_of
+from audit.console.dialogs import ChoiceField, Dialog, DialogForm, QuantityField, ReasonField, ReferenceField
+from audit.console.wording import wording_of
+from audit.errors import DomainError, Fault
+from audit.idempotency import Claim, StoredAnswer
+from inventory.models import AdjustmentReason, StockLevel, Warehouse
+from inventory.services.counts import opening
+from inventory.services.counts.documents import ProductRef
+from inventory.services.counts.opening import Opened, OpenRequest
+from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest, AppliedLine, apply_adjustments
+from inventory.services.transfers import commands as transfers
+from inventory.services.transfers.commands import TransferRequest, Wanted
+from inventory.services.transfers.moves import Transferred
+
+LINE_INDEX: Final = re.compile(r"/(?:adjustments|items)/(\d+)")
+Kind = AdjustmentReason.Kind
+R = TypeVar("R")
+
+
+class StockForm(DialogForm):
+    """What every change of stock asks for besides its quantity: why, and by which paper."""
+
+    reason = ChoiceField(label=_("Reason"), required=False)
+    remark = ReasonField(
+        label=_("In your own words"),
+        help_text=_("Needed where no reason is chosen."),
+        max_length=380,
+        required=False,
+    )
+    reference = ReferenceField()
+    needs_reason: ClassVar[bool] = True
+
+    def offer(self, kind: str) -> None:
+        """Fill the list of reasons with those that managers offer for this kind."""
+        offered = AdjustmentReason.objects.filter(is_active=True, kinds__contains=[kind]).order_by("text")
+        field = self.fields["reason"]
+        field.choices = [("", _("Choose one, or write your own below")), *((row.text, row.text) for row in offered)]  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        """One text of the chosen reason and of what was added to it."""
+        given = super().clean() or self.cleaned_data
+        why = ": ".join(part for part in (given.get("reason"), given.get("remark")) if part)
+        if not why and self.needs_reason and not {"reason", "remark"} & self.errors.keys():
+            self.add_error("remark", _("Choose a reason, or say it in your own words."))
+        given["why"] = why
+        return given
+
+
+class UnitsForm(StockForm):
+    """Units that come, go or move."""
+
+    quantity = QuantityField()
+    field_order: Iterable[str] | None = ("quantity", "reason", "remark", "reference", "once")
+
+
+class DifferenceForm(StockForm):
+    """A signed difference."""
+
+    quantity = QuantityField(
+        signed=True, label=_("Difference"), help_text=_("What comes on top, or with a minus what goes: 3 or -3.")
+    )
+    field_order: Iterable[str] | None = UnitsForm.field_order
+
+    def clean_quantity(self) -> int:
+        """A difference of nothing is none."""
+        difference: int = self.cleaned_data["quantity"]
+        if difference == 0:
+            raise forms.ValidationError(_("Give the difference, not the total; 0 changes nothing."))
+        return difference
+
+
+class MoveForm(UnitsForm):
+    """Units that go to another warehouse."""
+
+    to_warehouse = ChoiceField(label=_("To"))
+    needs_reason = False
+    field_order = ("quantity", "to_warehouse", "reason", "remark", "reference", "once")
+
+
+class CountedForm(StockForm):
+    """What somebody counted."""
+
+    quantity = QuantityField(label=_("Counted"), min_value=0, help_text=_("How many are there, held ones included."))
+    reference = None  # type: ignore[assignment]  # taken out: the count is its own paper
+    needs_reason = False
+    field_order = UnitsForm.field_order
+
+
+class StockDialog(Dialog[R]):
+    """An action on one level. The quantity has the focus: it is what is typed."""
+
+    kind: ClassVar[str]
+    template = "console/stock/dialog.html"
+    subject: StockLevel
+
+    def about(self) -> list[tuple[str | Promise, Any]]:
+        level = self.subject
+        return [(_("On hand"), level.on_hand), (_("Reserved"), level.reserved), (_("Available"), level.available)]
+
+    def make_form(self, **arguments: Any) -> DialogForm:
+        form = super().make_form(**arguments)
+        assert isinstance(form, StockForm)  # noqa: S101 - for the type checker: subclasses give no other
+        form.offer(self.kind)
+        form.fields["quantity"].widget.attrs["autofocus"] = True
+        return form
+
+    def refuse(self, form: DialogForm, error: DomainError) -> None:
+        form.add_error("quantity" if error.code in _OF_QUANTITY else None, why_not(error, error.faults))
+
+
+_OF_QUANTITY: Final = {"insufficient_stock", "quantity_limit"}
+
+
+def why_not(error: DomainError, faults: Sequence[Fault]) -> str:
+    """A refusal in the warehouse's words, with the figure that helps."""
+    if error.code == "insufficient_stock" and faults and "available" in faults[0].facts:
+        told = _("At most %(available)s can go: the rest is held for orders, or not there.")
+        return str(told) % {"available": max(0, faults[0].facts["available"])}
+    return wording_of(error)
+
+
+class _AdjustmentDialog(StockDialog[Adjusted]):
+    """A change of on hand by one adjustment."""
+
+    type: ClassVar[str]
+
+    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Adjusted | StoredAnswer:
+        line = adjustment_of(self.subject, self.type, given["quantity"], given)
+        return apply_adjustments(AdjustRequest(asker=asker, adjustments=(line,), claim=claim))
+
+    def tell(self, result: Adjusted) -> str:
+        return f"{self.subject.product.sku}, {self.subject.warehouse.code}: {change_text(result.lines[0])}"
+
+
+def adjustment_of(level: StockLevel, kind: str, units: int, given: Mapping[str, Any]) -> Adjustment:
+    return Adjustment(level.product_id, None, level.warehouse.code, units, kind, given["why"], given["reference"])
+
+
+def change_text(line: AppliedLine) -> str:
+    """ "20 → 30 on hand, 28 available"."""
+    told = _("%(before)s → %(after)s on hand, %(available)s available.")
+    return str(told) % {"before": line.before, "after": line.after, "available": line.available}
+
+
+class ReceiveDialog(_AdjustmentDialog):
+    """Units that came in."""
+
+    title = submit = _("Receive")
+    permission = "inventory.receive_stock"
+    kind, type = Kind.RECEIVE, "RECEIPT"
+    form_class = UnitsForm
+
+
+class AdjustDialog(_AdjustmentDialog):
+    """A correction, as a difference: what others do meanwhile is not undone by it."""
+
+    title = submit = _("Adjust")
+    permission = "inventory.adjust_stock"
+    kind, type = Kind.ADJUST, "ADJUSTMENT"
+    form_class = DifferenceForm
+
+
+class ShipDialog(_AdjustmentDialog):
+    """Units that leave without a hold."""
+
+    title = submit = _("Ship")
+    intro = _("For what leaves without a reservation. Orders of the shop take their units by themselves.")
+    permission = "inventory.ship_stock"
+    kind, type = Kind.SHIP, "SHIPMENT"
+    form_class = UnitsForm
+
+
+def destinations_of(request: HttpRequest, source: str) -> list[tuple[str, str]]:
+    """The other active warehouses in the user's reach, to choose from."""
+    found = Warehouse.objects.filter(is_active=True).exclude(code=source).order_by("code")
+    if codes := warehouse_codes_of(request.user):
+        found = found.filter(code__in=codes)
+    return [(row.code, f"{row.code} {row.name}") for row in found]
+
+
+_NOWHERE: Final = _("There is no other warehouse that you may send to. Ask an administrator for one.")
+
+
+class TransferDialog(StockDialog[Transferred]):
+    """Units that set out for another warehouse."""
+
+    title = _("Transfer")
+    submit = _("Send")
+    intro = _("They leave at once, and count there when they are received.")
+    permission = "inventory.transfer_stock"
+    kind = Kind.TRANSFER
+    form_class = MoveForm
+
+    def make_form(self, **arguments: Any) -> DialogForm:
+        form = super().make_form(**arguments)
+        offer_destinations(form, destinations_of(self.request, self.subject.warehouse.code))
+        return form
+
+    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Transferred | StoredAnswer:
+        item = wanted_of(self.subject, given["quantity"], given["to_warehouse"])
+        return transfers.start_transfer(
+            TransferRequest(asker, (item,), reason=given["why"], reference=given["reference"], claim=claim)
+        )
+
+    def tell(self, result: Transferred) -> str:
+        item = result.document.items[0]
+        before, after = result.sources[item.id]
+        told = _("%(units)s of %(sku)s are on their way to %(to)s: %(before)s → %(after)s on hand in %(from)s.")
+        return str(told) % {
+            "units": item.quantity,
+            "sku": self.subject.product.sku,
+            "to": result.document.destination.code,
+            "before": before,
+            "after": after,
+            "from": result.document.source.code,
+        }
+
+
+def wanted_of(level: StockLevel, units: int, destination: str) -> Wanted:
+    return Wanted(level.product_id, None, units, level.warehouse.code, destination)
+
+
+def offer_destinations(form: DialogForm, choices: Sequence[tuple[str, str]]) -> None:
+    field = form.fields["to_warehouse"]
+    field.choices = list(choices)  # type: ignore[attr-defined]
+    if not choices:
+        field.help_text = str(_NOWHERE)
+
+
+class CountDialog(StockDialog[Opened]):
+    """What somebody counted of one product. Blind: what the books say is not shown."""
+
+    title = _("Count")
+    submit = _("Enter the count")
+    intro = _("The figure is kept in a count of its own. Stock changes when somebody posts it.")
+    permission = "inventory.count_stock"
+    kind = Kind.COUNT
+    form_class = CountedForm
+
+    def about(self) -> list[tuple[str | Promise, Any]]:
+        return []
+
+    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Opened | StoredAnswer:
+        request = OpenRequest(
+            asker=asker,
+            warehouse=self.subject.warehouse.code,
+            scope=opening.Scope.PRODUCTS.value,
+            products=(ProductRef(self.subject.product_id),),
+            note=given["why"],
+            claim=claim,
+        )
+        return opening.count_one(request, given["quantity"])
+
+    def tell(self, result: Opened) -> str:
+        told = _("%(sku)s, %(warehouse)s: your count is entered in %(count)s. Stock changes once it is posted.")
+        return str(told) % {
+            "sku": self.subject.product.sku,
+            "warehouse": self.subject.warehouse.code,
+            "count": result.count.public_id,
+        }

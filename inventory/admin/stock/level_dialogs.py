@@ -1,0 +1,99 @@
+"""Settings of stock levels from the list of stock: for all rows that are chosen, at once."""
+
+from typing import Any, Final
+
+from django import forms
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminIntegerFieldWidget
+
+from audit.actors import Asker
+from audit.console.base import multiple_choice, text_field
+from audit.console.dialogs import DialogForm
+from audit.idempotency import Claim, StoredAnswer
+from inventory.admin.stock.row_dialogs import ChosenDialog
+from inventory.services.stock.level_settings import LevelChange, SetLevels, set_levels
+
+_UNITS: Final[dict[str, Any]] = {
+    "reorder_point": _("Reorder point"),
+    "reorder_quantity": _("Reorder quantity"),
+    "min_stock_level": _("Safety stock"),
+    "max_stock_level": _("Most to keep"),
+}
+_PLACE: Final[dict[str, Any]] = {"zone": _("Zone"), "aisle": _("Aisle"), "shelf": _("Shelf")}
+_LABELS: Final = {**_UNITS, **_PLACE}
+_NOTHING: Final[dict[str, Any]] = {
+    **dict.fromkeys(_UNITS),
+    "min_stock_level": 0,
+    **dict.fromkeys(_PLACE, ""),
+}
+"""What a setting is once it is taken away."""
+
+
+def _units(name: str, least: int, help_text: Any) -> forms.IntegerField:
+    pad = UnfoldAdminIntegerFieldWidget(attrs={"inputmode": "numeric", "autocomplete": "off"})
+    return forms.IntegerField(
+        label=_UNITS[name],
+        min_value=least,
+        max_value=2_000_000_000,
+        required=False,
+        widget=pad,
+        help_text=help_text,
+    )
+
+
+class SettingsForm(DialogForm):
+    """What all rows get; what is left empty stays as it is in each."""
+
+    reorder_point = _units("reorder_point", 0, _("Units at which it is low on stock."))
+    reorder_quantity = _units("reorder_quantity", 1, _("Units to order then."))
+    min_stock_level = _units("min_stock_level", 0, _("Units that are not sold to shoppers."))
+    max_stock_level = _units("max_stock_level", 1, _("Units of a full level."))
+    zone = text_field(10, label=_PLACE["zone"])
+    aisle = text_field(10, label=_PLACE["aisle"])
+    shelf = text_field(10, label=_PLACE["shelf"])
+    clear = multiple_choice(_LABELS.items(), label=_("Take away"), help_text=_("Tick what no row shall have any more."))
+
+    def changes(self) -> dict[str, Any]:
+        """The settings to change, by the model's fields."""
+        given = {name: value for name in _LABELS if (value := self.cleaned_data.get(name)) not in (None, "")}
+        return given | {name: _NOTHING[name] for name in self.cleaned_data.get("clear", ())}
+
+    def clean(self) -> dict[str, Any]:
+        """Something is to be changed, and nothing both given and taken away."""
+        given = super().clean() or self.cleaned_data
+        for name in given.get("clear", ()):
+            if given.get(name) not in (None, ""):
+                self.add_error(name, _("This is to be taken away as well: do one of both."))
+        if not self.errors and not self.changes():
+            self.add_error(None, _("Nothing is filled in: there is nothing to change."))
+        return given
+
+
+class SettingsDialog(ChosenDialog[SetLevels]):
+    """Settings for all chosen rows: of all of them, or of none."""
+
+    title = _("Set the chosen rows")
+    intro = _("What you fill in is set for all of these rows. What you leave empty stays as it is in each of them.")
+    permission = "inventory.change_stocklevel"
+    form_class = SettingsForm
+    template = "console/stock/settings.html"
+
+    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> SetLevels | StoredAnswer:
+        wanted = [LevelChange(level.product_id, level.warehouse.code, given["changes"]) for level in self.levels]
+        return set_levels(asker, wanted, claim=claim)
+
+    def _claim(self, form: DialogForm) -> Claim:
+        assert isinstance(form, SettingsForm)  # noqa: S101 - for the type checker: there is no other
+        self.changes = form.changes()
+        form.cleaned_data |= {"changes": self.changes, "levels": [str(level.pk) for level in self.levels]}
+        return super()._claim(form)
+
+    def tell(self, result: SetLevels) -> str:
+        told = ngettext("%(count)s row set: %(what)s.", "%(count)s rows set: %(what)s.", len(result.ids))
+        return told % {"count": len(result.ids), "what": ", ".join(map(self._told, self.changes.items()))}
+
+    @staticmethod
+    def _told(change: tuple[str, Any]) -> str:
+        name, value = change
+        return f"{_LABELS[name]} {gettext('none') if value in (None, '') else value}"

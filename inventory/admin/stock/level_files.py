@@ -1,0 +1,174 @@
+"""Settings of stock levels as files: taken away from the list of stock, changed, and brought back."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+from import_export.fields import Field
+
+from audit.actors import Asker
+from audit.console.base import warehouse_codes_of
+from audit.console.exports import Row, by_keys
+from audit.console.imports.cells import Cells, Column, ReadRow, RowFault, Units, Words, told_changes
+from audit.console.imports.page import ImportPage, Reading, Shown, Upload
+from audit.idempotency import Claim, StoredAnswer
+from inventory.models import Product, StockLevel, Warehouse
+from inventory.services.stock.level_settings import LevelChange, SetLevels, set_levels
+
+_FIELDS: Final = {
+    "reorder_point": "reorder_point",
+    "reorder_quantity": "reorder_quantity",
+    "safety_stock": "min_stock_level",
+    "most_to_keep": "max_stock_level",
+    "zone": "zone",
+    "aisle": "aisle",
+    "shelf": "shelf",
+}
+"""The model's fields by their columns."""
+
+COLUMNS: Final = (
+    Column("sku", _("SKU"), _("The product, or the variant."), is_needed=True),
+    Column("product", _("Product"), _("Its name, for whoever reads the file. It is not imported."), is_read=False),
+    Column("warehouse", _("Warehouse"), _("Its code. The product must have been there before."), is_needed=True),
+    Column("reorder_point", _("Reorder point"), _("Units at which it is low on stock. Empty: none.")),
+    Column("reorder_quantity", _("Reorder quantity"), _("Units to order then. Empty: none.")),
+    Column("safety_stock", _("Safety stock"), _("Units that are not sold to shoppers. Empty: 0.")),
+    Column("most_to_keep", _("Most to keep"), _("Units of a full level. Empty: none.")),
+    Column("zone", _("Zone"), _("At most 10 characters, as aisle and shelf.")),
+    Column("aisle", _("Aisle")),
+    Column("shelf", _("Shelf")),
+)
+
+
+@dataclass(slots=True)
+class LevelRow:
+    """The settings of a level, by their columns."""
+
+    reorder_point: int | None = None
+    reorder_quantity: int | None = None
+    safety_stock: int = 0
+    most_to_keep: int | None = None
+    zone: str = ""
+    aisle: str = ""
+    shelf: str = ""
+
+
+def _row_of(level: StockLevel) -> LevelRow:
+    return LevelRow(**{column: getattr(level, name) for column, name in _FIELDS.items()})
+
+
+class LevelCells(Cells):
+    """The columns of a file of settings."""
+
+    key = ("sku", "warehouse")
+    reorder_point = Field("reorder_point", widget=Units())
+    reorder_quantity = Field("reorder_quantity", widget=Units(least=1))
+    safety_stock = Field("safety_stock", widget=Units(empty=0))
+    most_to_keep = Field("most_to_keep", widget=Units(least=1))
+    zone = Field("zone", widget=Words(10))
+    aisle = Field("aisle", widget=Words(10))
+    shelf = Field("shelf", widget=Words(10))
+
+    def init_instance(self, row: Any = None) -> LevelRow:
+        return LevelRow()
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedLevel:
+    """A row of the file as the service takes it."""
+
+    row: int
+    change: LevelChange
+
+
+class LevelImport(ImportPage[list[PlannedLevel], SetLevels]):
+    """Settings of levels that there are."""
+
+    title = _("Import settings")
+    intro = _(
+        "Take the list away with “Export settings”, change it, and choose it here. A column that is left out stays as "
+        "it is; an empty cell empties the setting. You see what would change before anything does."
+    )
+    permission = "inventory.change_stocklevel"
+    file_name = "level-settings"
+    columns = COLUMNS
+    plan_type = list[PlannedLevel]
+
+    def read(self, upload: Upload) -> Reading[list[PlannedLevel]]:
+        table = upload.table
+        skus = {row.cells[table.header.index("sku")] for row in table.rows}
+        codes = {row.cells[table.header.index("warehouse")] for row in table.rows}
+        found = StockLevel.objects.filter(product__sku__in=skus, warehouse__code__in=self._reach(codes))
+        levels = {
+            (level.product.sku, level.warehouse.code): level for level in found.select_related("product", "warehouse")
+        }
+        cells = LevelCells({key: _row_of(level) for key, level in levels.items()})
+        rows, faults = cells.read(table)
+        faults += self._unknown([row for row in rows if row.key not in levels])
+        changed = [row for row in rows if row.changes and row.key in levels]
+        return Reading(
+            plan=[_planned(row, levels[row.key[0], row.key[1]]) for row in changed],
+            shown=[Shown(row.number, ", ".join(row.key), told_changes(row, COLUMNS)) for row in changed],
+            same=len(rows) - len(changed),
+            faults=sorted(faults, key=lambda fault: fault.row),
+        )
+
+    def _reach(self, codes: set[str]) -> set[str]:
+        """Those of these warehouses that the user sees."""
+        return codes & set(warehouse_codes_of(self.request.user) or codes)
+
+    def _unknown(self, rows: Sequence[ReadRow]) -> Iterator[RowFault]:
+        """Why there is no such level, for each of these rows."""
+        if not rows:
+            return
+        skus = set(Product.objects.filter(sku__in={row.key[0] for row in rows}).values_list("sku", flat=True))
+        reach = self._reach({row.key[1] for row in rows})
+        codes = set(Warehouse.objects.filter(code__in=reach).values_list("code", flat=True))
+        for row in rows:
+            sku, code = row.key
+            if sku not in skus:
+                yield RowFault(row.number, "sku", gettext("there is no product %(sku)s") % {"sku": sku})
+            if code not in codes:
+                yield RowFault(row.number, "warehouse", gettext("there is no warehouse %(code)s") % {"code": code})
+            if sku in skus and code in codes:
+                told = gettext("%(sku)s was never in %(code)s: receive it there first")
+                yield RowFault(row.number, "", told % {"sku": sku, "code": code})
+
+    def carry_out(self, asker: Asker, plan: list[PlannedLevel], claim: Claim) -> SetLevels | StoredAnswer:
+        codes = {planned.change.warehouse for planned in plan}
+        if self._reach(codes) != codes:
+            raise PermissionDenied
+        return set_levels(asker, [planned.change for planned in plan], claim=claim)
+
+    def row_of(self, plan: list[PlannedLevel], index: int) -> int:
+        return plan[index].row
+
+    def tell(self, result: SetLevels) -> str:
+        told = ngettext(
+            "Settings of %(count)s level changed.", "Settings of %(count)s levels changed.", len(result.ids)
+        )
+        return told % {"count": len(result.ids)}
+
+
+def _planned(row: ReadRow, level: StockLevel) -> PlannedLevel:
+    return PlannedLevel(
+        row.number,
+        LevelChange(
+            level.product_id,
+            level.warehouse.code,
+            changes={_FIELDS[column]: new for column, _old, new in row.changes},
+            seen={_FIELDS[column]: old for column, old, _new in row.changes},
+        ),
+    )
+
+
+def exported_levels(levels: QuerySet[StockLevel]) -> Iterable[Row]:
+    """The settings of these levels, as ``LevelImport`` takes them."""
+    for level in by_keys(levels, "product__sku", "warehouse__code"):
+        row = _row_of(level)
+        settings = [getattr(row, column) for column in _FIELDS]
+        yield (level.product.sku, level.product.name, level.warehouse.code, *settings)

@@ -1,0 +1,386 @@
+"""Stock in the console: what is where, and what staff do with it.
+
+The list and its actions. The page of a level explains what holds stand against it, so ``reservations`` registers it
+(``reservations/admin/availability/level_page.py``). Counters are changed by services alone.
+"""
+
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Any, ClassVar, Final
+from urllib.parse import urlencode
+
+from django.contrib import admin, messages
+from django.db.models import Exists, F, OuterRef, Q, QuerySet, Sum, Value
+from django.db.models.functions import Now
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import URLPattern, path, reverse
+from django.utils.formats import number_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from unfold.decorators import display
+
+from audit.console.base import ReadOnlyAdmin, WarehouseFilter, public_uuid, staff_action, warehouse_codes_of
+from audit.console.exports import ExportedAdmin, Row
+from audit.console.imports.page import ImportedAdmin
+from inventory import planning
+from inventory.admin.stock import level_files
+from inventory.admin.stock.adjustment_files import AdjustmentImport
+from inventory.admin.stock.dialogs import AdjustDialog, CountDialog, ReceiveDialog, ShipDialog, TransferDialog
+from inventory.admin.stock.level_dialogs import SettingsDialog
+from inventory.admin.stock.row_dialogs import MOST_ROWS, ReceiveRowsDialog, TransferRowsDialog
+from inventory.models import LowStockAlert, Product, StockLevel, Warehouse
+from inventory.planning import Severity
+
+COUNT_DAYS: Final = 90
+"""Stock that was not counted for so long is due."""
+_MOST_ZONES: Final = 60
+_MOST_PRODUCTS: Final = 1000
+"""Products that a search looks for in stock."""
+
+
+class _OneOf(admin.SimpleListFilter):
+    """A filter by conditions that are named here."""
+
+    conditions: ClassVar[dict[str, tuple[Any, Q]]]
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, str(label)) for name, (label, _condition) in self.conditions.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        asked = self.conditions.get(self.value() or "")
+        return queryset.filter(asked[1]) if asked else queryset
+
+
+class StockState(_OneOf):
+    """The questions that are asked of stock."""
+
+    title = _("state")
+    parameter_name = "state"
+    conditions: ClassVar = {
+        "in": (_("On hand"), Q(on_hand__gt=0)),
+        "free": (_("Something available"), Q(on_hand__gt=F("reserved"))),
+        "out": (_("Nothing available"), Q(on_hand__lte=F("reserved"))),
+        "held": (_("With holds"), Q(reserved__gt=0)),
+    }
+
+
+class SeverityFilter(admin.SimpleListFilter):
+    """By how low a level is (api.md, rule 6), read by scan: no index knows of a counter."""
+
+    title = _("severity")
+    parameter_name = "severity"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("any", str(_("Low or critical"))), *((value, str(label)) for value, label in _SEVERITIES)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        asked = self.value()
+        if asked not in {"any", *Severity}:
+            return queryset
+        low: QuerySet[Any] = queryset.low()  # type: ignore[attr-defined]
+        return low if asked == "any" else low.filter(is_critical=asked == Severity.CRITICAL)
+
+
+_SEVERITIES: Final = LowStockAlert.Severity.choices
+
+
+class ZoneFilter(admin.SimpleListFilter):
+    """By zone, once a warehouse is chosen: a zone is a place in one warehouse."""
+
+    title = _("zone")
+    parameter_name = "zone"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        asked = request.GET.get("warehouse__id__exact")
+        codes = warehouse_codes_of(request.user)
+        places = Warehouse.objects.filter(code__in=codes) if codes else Warehouse.objects.all()
+        try:
+            chosen = places.filter(pk=asked) if asked else places
+            ids = list(chosen.values_list("pk", flat=True)[:2])
+        except ValueError:
+            return []
+        if len(ids) != 1:
+            return []
+        zones = StockLevel.objects.filter(warehouse=ids[0]).exclude(zone="").order_by("zone")
+        return [(zone, zone) for zone in zones.values_list("zone", flat=True).distinct()[:_MOST_ZONES]]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(zone=self.value()) if self.value() else queryset
+
+
+def _before(days: int) -> Any:
+    """So many days ago, by the database's clock."""
+    return Now() - Value(timedelta(days=days))
+
+
+class CountedFilter(_OneOf):
+    """By when it was last counted."""
+
+    title = _("last counted")
+    parameter_name = "counted"
+    conditions: ClassVar = {
+        "never": (_("Never"), Q(last_counted_at__isnull=True)),
+        "old": (_("Not for 90 days"), Q(last_counted_at__lt=_before(COUNT_DAYS))),
+        "90": (
+            _("Not for 90 days, or never"),
+            Q(last_counted_at__isnull=True) | Q(last_counted_at__lt=_before(COUNT_DAYS)),
+        ),
+    }
+
+
+class MovedFilter(_OneOf):
+    """By when on hand last changed."""
+
+    title = _("last moved")
+    parameter_name = "moved"
+    conditions: ClassVar = {
+        "1": (_("In the last 24 hours"), Q(last_movement_at__gte=_before(1))),
+        "7": (_("In the last 7 days"), Q(last_movement_at__gte=_before(7))),
+        "not30": (_("Not for 30 days"), Q(last_movement_at__lt=_before(30))),
+        "not90": (_("Not for 90 days"), Q(last_movement_at__lt=_before(90))),
+    }
+
+
+def _totals(found: Any) -> list[tuple[Any, str]]:
+    """Units of all levels that a list's filters leave; of more than are counted, nothing."""
+    if found.paginator.has_more or not found.result_count:
+        return []
+    units = found.queryset.order_by().aggregate(on_hand=Sum("on_hand"), reserved=Sum("reserved"))
+    figures = (
+        (_("on hand"), units["on_hand"]),
+        (_("reserved"), units["reserved"]),
+        (_("available"), units["on_hand"] - units["reserved"]),
+    )
+    return [(name, number_format(number, force_grouping=True)) for name, number in figures]
+
+
+class StockLevelAdmin(ImportedAdmin, ExportedAdmin, ReadOnlyAdmin):
+    """One product in one warehouse."""
+
+    warehouse_paths = ("warehouse__code",)
+    id_fields = ("pk", "product_id", "product__parent_id")
+    list_display = (
+        "what",
+        "where",
+        "on_hand",
+        "reserved",
+        "available",
+        "incoming",
+        "fullness",
+        "last_movement_at",
+    )
+    list_filter = (("warehouse", WarehouseFilter), ZoneFilter, SeverityFilter, StockState, CountedFilter, MovedFilter)
+    sortable_by = ("what", "where", "on_hand", "reserved", "available", "last_movement_at")
+    search_fields = ("product__sku", "product__name")
+    search_help_text = _("Scan a barcode, or type a SKU or name")
+    ordering = ("product__sku", "warehouse__code")
+    list_disable_select_all = True
+    list_after_template = "console/stock/totals.html"
+    empty_hint = _("Nothing is kept here yet. Receive a delivery, or import what there is: it is in stock afterwards.")
+    fieldsets = (
+        (
+            _("Settings and place"),
+            {
+                "fields": (
+                    ("reorder_point", "reorder_quantity"),
+                    ("min_stock_level", "max_stock_level"),
+                    ("location", "last_counted_at"),
+                    ("last_movement_at", "updated_at"),
+                    "id",
+                )
+            },
+        ),
+    )
+    actions = ("receive_chosen", "transfer_chosen", "set_chosen")
+    actions_row = ("receive", "adjust", "ship", "transfer", "count")
+    actions_detail = (*actions_row, "settings")
+    import_pages = {"settings": level_files.LevelImport, "changes": AdjustmentImport}
+    export_permission = "inventory.export_stock"
+    export_label = _("Export settings, %(kind)s")
+    export_name = level_files.LevelImport.file_name
+    export_formats = ("csv", "xlsx")
+    export_header = tuple(column.name for column in level_files.COLUMNS)
+
+    class Media:
+        css: ClassVar = {"all": ["console/stock.css"]}
+        js: ClassVar = ["console/stock.js"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[StockLevel]:
+        levels: Any = super().get_queryset(request)
+        found: QuerySet[StockLevel] = levels.select_related("product", "warehouse").with_incoming()
+        return found
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """What was scanned is meant exactly: its product, and where that has variants, those too. Else what is typed is
+        looked for among products, so that the cost doesn't grow with the levels."""
+        term = search_term.replace("\0", "").strip()
+        if not term or public_uuid(term):
+            return super().get_search_results(request, queryset, search_term)
+        ids = Product.objects.scanned(term)
+        if not ids:
+            is_here = Exists(queryset.order_by().filter(product=OuterRef("pk")))
+            fits = Product.objects.meant(term).filter(is_here).order_by("sku")
+            ids = list(fits.values_list("pk", flat=True)[: _MOST_PRODUCTS + 1])
+        if len(ids) > _MOST_PRODUCTS:
+            words = _("More than %(most)s products fit. Here are the first ones: type more to narrow it down.")
+            messages.info(request, words % {"most": number_format(_MOST_PRODUCTS, force_grouping=True)})
+        return queryset.filter(product__in=ids[:_MOST_PRODUCTS]), False
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """The list; the page of the only level that a search found."""
+        answer: HttpResponse = super().changelist_view(request, extra_context)
+        found = (getattr(answer, "context_data", None) or {}).get("cl")
+        if request.method == "GET" and found is not None and found.query and found.result_count == 1:
+            (level,) = found.result_list
+            return redirect("admin:inventory_stocklevel_change", level.pk)
+        if found is not None:
+            answer.context_data["totals"] = _totals(found)  # type: ignore[attr-defined]
+        return answer
+
+    # ------------------------------------------------------------------------------------------------------- columns
+
+    @display(description=_("product"), ordering="product__sku", header=True)  # type: ignore[untyped-decorator]
+    def what(self, level: StockLevel) -> list[str]:
+        return [level.product.sku, level.product.name]
+
+    @display(description=_("warehouse"), ordering="warehouse__code", header=True)  # type: ignore[untyped-decorator]
+    def where(self, level: StockLevel) -> list[str]:
+        return [level.warehouse.code, self.location(level)]
+
+    @admin.display(description=_("incoming"))
+    def incoming(self, level: StockLevel) -> Any:
+        return level.incoming_quantity or "–"
+
+    @admin.display(description=_("how full"))
+    def fullness(self, level: StockLevel) -> SafeString | str:
+        """On hand as a share of the full level, and how low what is available is; nothing for what isn't watched."""
+        full = planning.full_level(level)
+        if full is None:
+            return "–"
+        share = level.on_hand * 100 // full if full else 100
+        severity = planning.severity(level, level.available)
+        return format_html(
+            '<span class="stock-full"><span class="stock-bar is-{0}" role="img" aria-label="{1}" title="{1}">'
+            '<span style="width:{2}%"></span></span> <span class="stock-badge is-{0}">{3}</span></span>',
+            (severity or "fine").lower(),
+            str(_("%(share)s %% of %(full)s")) % {"share": share, "full": full},
+            max(0, min(100, share)),
+            LowStockAlert.Severity(severity.value).label if severity else _("Fine"),
+        )
+
+    @admin.display(description=_("location"))
+    def location(self, level: StockLevel) -> str:
+        return "-".join(part for part in (level.zone, level.aisle, level.shelf) if part) or "–"
+
+    # ------------------------------------------------------------------------------------------- actions on one level
+
+    @staff_action(_("Receive"), url_path="receive", permission="inventory.receive_stock", icon="input", is_dialog=True)
+    def receive(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Units that came in."""
+        return ReceiveDialog(self, request, object_id).answer()
+
+    @staff_action(_("Adjust"), url_path="adjust", permission="inventory.adjust_stock", icon="tune", is_dialog=True)
+    def adjust(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """A signed difference."""
+        return AdjustDialog(self, request, object_id).answer()
+
+    @staff_action(_("Ship"), url_path="ship", permission="inventory.ship_stock", icon="output", is_dialog=True)
+    def ship(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Units that leave without a hold."""
+        return ShipDialog(self, request, object_id).answer()
+
+    @staff_action(
+        _("Transfer"),
+        url_path="transfer",
+        permission="inventory.transfer_stock",
+        icon="local_shipping",
+        is_dialog=True,
+    )
+    def transfer(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Units for another warehouse."""
+        return TransferDialog(self, request, object_id).answer()
+
+    @staff_action(_("Count"), url_path="count", permission="inventory.count_stock", icon="checklist", is_dialog=True)
+    def count(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """What somebody counted."""
+        return CountDialog(self, request, object_id).answer()
+
+    @staff_action(
+        _("Settings"), url_path="settings", permission="inventory.change_stocklevel", icon="settings", is_dialog=True
+    )
+    def settings(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """When it is low, what is kept back, where it lies: as for chosen rows, for this one."""
+        if self.get_object(request, object_id) is None:
+            raise Http404
+        page = reverse("admin:inventory_stocklevel_change", args=[object_id])
+        asked = {"level": object_id, "next": request.GET.get("next") or page}
+        return redirect(f"{reverse('admin:inventory_stocklevel_set_rows')}?{urlencode(asked)}")
+
+    # ---------------------------------------------------------------------------------------- actions on chosen rows
+
+    def get_urls(self) -> list[URLPattern]:
+        site = self.admin_site
+        own = [
+            path("receive-rows/", site.admin_view(self.receive_rows), name="inventory_stocklevel_receive_rows"),
+            path("transfer-rows/", site.admin_view(self.transfer_rows), name="inventory_stocklevel_transfer_rows"),
+            path("set-rows/", site.admin_view(self.set_rows), name="inventory_stocklevel_set_rows"),
+        ]
+        return [*own, *super().get_urls()]
+
+    def receive_rows(self, request: HttpRequest) -> HttpResponse:
+        """Units that came in, of several products."""
+        return ReceiveRowsDialog(self, request).answer()
+
+    def transfer_rows(self, request: HttpRequest) -> HttpResponse:
+        """Units of several products for another warehouse."""
+        return TransferRowsDialog(self, request).answer()
+
+    def set_rows(self, request: HttpRequest) -> HttpResponse:
+        """Settings of several levels."""
+        return SettingsDialog(self, request).answer()
+
+    @admin.action(description=_("Receive the chosen rows"), permissions=["receive"])
+    def receive_chosen(self, request: HttpRequest, queryset: QuerySet[StockLevel]) -> HttpResponse | None:
+        """Ask for a quantity of each row."""
+        return self._with_chosen(request, queryset, "receive_rows")
+
+    @admin.action(description=_("Transfer the chosen rows"), permissions=["transfer"])
+    def transfer_chosen(self, request: HttpRequest, queryset: QuerySet[StockLevel]) -> HttpResponse | None:
+        """Ask for a quantity of each row; they must be in one warehouse."""
+        if queryset.order_by().values("warehouse").distinct().count() > 1:
+            messages.warning(request, _("Choose rows of one warehouse: a transfer has one start and one end."))
+            return None
+        return self._with_chosen(request, queryset, "transfer_rows")
+
+    @admin.action(description=_("Set the chosen rows"), permissions=["settings"])
+    def set_chosen(self, request: HttpRequest, queryset: QuerySet[StockLevel]) -> HttpResponse | None:
+        """Ask for the settings that all of them get."""
+        return self._with_chosen(request, queryset, "set_rows")
+
+    def _with_chosen(self, request: HttpRequest, queryset: QuerySet[StockLevel], name: str) -> HttpResponse | None:
+        ids = list(queryset.values_list("pk", flat=True)[: MOST_ROWS + 1])
+        if len(ids) > MOST_ROWS:
+            messages.warning(request, _("Choose %(most)s rows at most.") % {"most": MOST_ROWS})
+            return None
+        asked = [("level", str(id_)) for id_ in ids] + [("next", request.get_full_path())]
+        return redirect(f"{reverse(f'admin:inventory_stocklevel_{name}')}?{urlencode(asked)}")
+
+    def has_receive_permission(self, request: HttpRequest) -> bool:
+        """Whether the user receives stock."""
+        return request.user.has_perm("inventory.receive_stock")
+
+    def has_transfer_permission(self, request: HttpRequest) -> bool:
+        """Whether the user sends stock to other warehouses."""
+        return request.user.has_perm("inventory.transfer_stock")
+
+    def has_settings_permission(self, request: HttpRequest) -> bool:
+        """Whether the user changes the settings of levels."""
+        return request.user.has_perm("inventory.change_stocklevel")
+
+    def export_rows(self, request: HttpRequest, rows: QuerySet[Any]) -> Iterable[Row]:
+        """The settings, as they are imported."""
+        return level_files.exported_levels(rows)

@@ -1,0 +1,278 @@
+"""Movements in the console: every change of on hand, for reading, with ways to what it belongs to."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, Final
+from uuid import UUID
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from audit.admin import OfEntry, relatives, subjects
+from audit.console.base import NOTHING, WarehouseFilter, may_read_trail, public_uuid
+from audit.console.exports import Row, newest_first
+from audit.console.filters import ByActor, Days, Span, TrailAdmin, around, filtered, link, recent, within
+from audit.identifiers import ADJUSTMENT, COUNT, TRANSFER, parse_public_id, public_id
+from audit.models import AuditEntry
+from inventory.admin.stock.columns import OfLevel
+from inventory.admin.stock.receiving import Receiving
+from inventory.models import Movement, Product, StockLevel
+
+subjects.update(
+    {
+        "inventory_stock_adjusted": "inventory_stocklevel",
+        "inventory_stock_reconciled": "inventory_stocklevel",
+        "inventory_level_": "inventory_stocklevel",
+        "inventory_product_": "inventory_product",
+        "inventory_warehouse_": "inventory_warehouse",
+        "inventory_store_": "inventory_store",
+        "inventory_transfer_": "inventory_transfer",
+        "inventory_count_": "inventory_stockcount",
+        "inventory_alert_": "inventory_lowstockalert",
+        "inventory_alerts_chosen": "inventory_warehouse",
+        "inventory_reservation_": "reservations_reservation",
+        "inventory_shortage_": "reservations_shortageincident",
+    }
+)
+
+_MOST_PRODUCTS: Final = 100
+_MOST_ENTRIES: Final = 200
+_WAIT: Final = timedelta(hours=1)
+"""How long after its id was made an adjustment may have been written, and by how much clocks may differ."""
+_DOCUMENTS: Final = {TRANSFER: "inventory_transfer", COUNT: "inventory_stockcount"}
+_MOVING: Final = (
+    "inventory_stock_adjusted",
+    "inventory_stock_reconciled",
+    "inventory_stock_imported",
+    "inventory_reservation_consumed",
+    "inventory_transfer_",
+    "inventory_count_posted",
+)
+
+
+def _movements_of(entry: AuditEntry) -> tuple[Any, str] | None:
+    """The movements that were written with an audit entry."""
+    if not entry.action.startswith(_MOVING):
+        return None
+    return _("Movements"), f"{reverse('admin:inventory_movement_changelist')}?entry={entry.pk}&day=all"
+
+
+relatives.append(_movements_of)
+
+
+class MovementDays(Days):
+    """Movements have an index of time."""
+
+    field = "created_at"
+
+
+class ByEntry(OfEntry):
+    """What was moved with an audit entry: written in one transaction, so at one moment."""
+
+    title = _("audit entry")
+    parameter_name = "entry"
+
+    def of(self, entry: AuditEntry, rows: QuerySet[Any]) -> QuerySet[Any]:
+        return rows.filter(_narrower(entry), created_at=entry.at)
+
+
+def _narrower(entry: AuditEntry) -> Q:
+    """What tells an entry's movements from those that other requests wrote at the same moment."""
+    if entry.action.startswith(("inventory_stock_adjusted", "inventory_stock_reconciled")):
+        return Q(level_id=entry.subject_id)
+    if entry.action.startswith("inventory_transfer_"):
+        return Q(reference=public_id(TRANSFER, entry.subject_id))
+    if entry.action.startswith("inventory_count_"):
+        return Q(reference=public_id(COUNT, entry.subject_id))
+    return Q(reference=entry.changes["orderId"]) if "orderId" in entry.changes else Q()
+
+
+@admin.register(Movement)
+class MovementAdmin(OfLevel, Receiving, TrailAdmin):
+    """Every change of on hand, the newest first."""
+
+    warehouse_paths = ("level__warehouse__code",)
+    list_display = (
+        "created_at",
+        "sku",
+        "warehouse",
+        "type",
+        "change",
+        "quantity_after",
+        "reason",
+        "document",
+        "who",
+    )
+    list_display_links = ("created_at",)
+    list_filter = (MovementDays, "type", ("level__warehouse", WarehouseFilter), ByActor, ByEntry)
+    list_select_related = ("level__product", "level__warehouse")
+    search_fields = ("level__product__sku",)
+    search_help_text = _("A part of a SKU, a whole barcode, reference or name, or an id")
+    sortable_by = ()
+    ordering = ("-created_at", "-id")
+    empty_hint = _("Nothing was moved in these days. Choose more of them above.")
+    empty_hints: ClassVar = {
+        "type__exact=RECEIPT": _("Nothing was received in these days. Is something here? Press Receive a delivery.")
+    }
+    export_permission = "inventory.export_stock"
+    export_name = "movements"
+    export_header = (
+        _("Id"),
+        _("When"),
+        _("SKU"),
+        _("Product"),
+        _("Warehouse"),
+        _("Type"),
+        _("Quantity"),
+        _("Before"),
+        _("After"),
+        _("Reason"),
+        _("Reference type"),
+        _("Reference"),
+        _("Cost per unit"),
+        _("By"),
+        _("Adjustment"),
+    )
+    fields = (
+        ("level_link", "warehouse"),
+        ("type", "on_hand"),
+        ("reason", "cost_per_unit"),
+        ("document", "reference_type"),
+        ("actor", "created_at"),
+        "same_adjustment",
+        "trail",
+        "id",
+    )
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """The trail is for those who may read it."""
+        return [name for name in self.fields if name != "trail" or may_read_trail(request)]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """By an index, whatever is typed: a document's or reference's, a product's, an id's; else a name's, in the days
+        that are chosen, or the last 30."""
+        term = search_term.strip().replace("\0", "")
+        if not term:
+            return queryset, False
+        if parse_public_id(TRANSFER, term) or parse_public_id(COUNT, term):
+            return _with_reference(queryset, term.lower()), False
+        if named := public_uuid(term):
+            return _with_id(queryset, named), False
+        if _with_reference(Movement.objects.all(), term).exists():
+            return _with_reference(queryset, term), False
+        levels = _levels_of(term)
+        if levels:
+            return queryset.filter(level__in=levels), False
+        if "day" not in request.GET:
+            queryset = within(queryset, "created_at", recent(), by_id=False)
+        return queryset.filter(actor=term), False
+
+    def export_rows(self, request: HttpRequest, rows: QuerySet[Any]) -> Iterator[Row]:
+        for row in newest_first(rows, "created_at"):
+            yield (
+                row.id,
+                row.created_at,
+                row.level.product.sku,
+                row.level.product.name,
+                row.level.warehouse.code,
+                row.get_type_display(),
+                row.quantity,
+                row.quantity_before,
+                row.quantity_after,
+                row.reason,
+                row.reference_type,
+                row.reference,
+                row.cost_per_unit,
+                row.actor,
+                public_id(ADJUSTMENT, row.adjustment_id) if row.adjustment_id else None,
+            )
+
+    @admin.display(description=_("quantity"))
+    def change(self, movement: Movement) -> str:
+        return f"{movement.quantity:+d}"
+
+    @admin.display(description=_("on hand"))
+    def on_hand(self, movement: Movement) -> str:
+        """Before and after."""
+        return f"{movement.quantity_before} → {movement.quantity_after} ({self.change(movement)})"
+
+    @admin.display(description=_("document"))
+    def document(self, movement: Movement) -> SafeString:
+        """What it belongs to: a transfer, a count, an order, or all that has the same paper's number."""
+        if not movement.reference:
+            return format_html("{}", NOTHING)
+        prefix = movement.reference.partition("-")[0]
+        if prefix in _DOCUMENTS and (named := parse_public_id(prefix, movement.reference)):
+            name = _("Transfer") if prefix == TRANSFER else _("Count")
+            address = reverse(f"admin:{_DOCUMENTS[prefix]}_change", args=[named])
+            return link(format_html('<span class="flow-fixed">{} …{}</span>', name, str(named)[-6:]), address)
+        if movement.reference_type == "order":
+            orders = reverse("admin:reservations_reservation_changelist")
+            return link(movement.reference, f"{orders}?{urlencode({'q': movement.reference})}")
+        return filtered(movement.reference, q=movement.reference)
+
+    @admin.display(description=_("adjustment"))
+    def same_adjustment(self, movement: Movement) -> SafeString:
+        if movement.adjustment_id is None:
+            return format_html("{}", NOTHING)
+        named = public_id(ADJUSTMENT, movement.adjustment_id)
+        return link(named, f"{reverse('admin:inventory_movement_changelist')}?q={named}")
+
+    @admin.display(description=_("trail"))
+    def trail(self, movement: Movement) -> SafeString:
+        """The audit entries that were written with it."""
+        written = around(AuditEntry.objects.filter(at=movement.created_at), movement.created_at)
+        entries = [entry for entry in written.order_by("pk")[:_MOST_ENTRIES] if _is_about(entry, movement)]
+        ways = ((str(entry), reverse("admin:audit_auditentry_change", args=[entry.pk])) for entry in entries)
+        shown = format_html_join(" · ", "{}", ((link(text, address),) for text, address in ways))
+        return shown or format_html("{}", NOTHING)
+
+
+def _is_about(entry: AuditEntry, movement: Movement) -> bool:
+    """Whether an entry of the same moment, which other requests may share, speaks of this movement."""
+    if entry.subject_id in (movement.level_id, movement.adjustment_id):
+        return True
+    if not movement.reference:
+        return False
+    named = str(entry.subject_id)
+    return movement.reference.endswith(named) or entry.changes.get("orderId") == movement.reference
+
+
+def _with_reference(rows: QuerySet[Any], reference: str) -> QuerySet[Any]:
+    """By the index of references, which leaves the empty ones out: a parameter can't tell the planner that."""
+    return rows.filter(reference=reference).extra(where=["inventory_movement.reference <> ''"])
+
+
+def _levels_of(term: str) -> list[UUID]:
+    """The levels of the products that a SKU or a barcode names; those of a part of a SKU where none is whole."""
+    exact = list(Product.objects.filter(Q(sku__iexact=term) | Q(barcode=term)).values_list("pk", flat=True)[:2])
+    products = exact or list(Product.objects.filter(sku__icontains=term).values_list("pk", flat=True)[:_MOST_PRODUCTS])
+    wanted = Q(product__in=products) | Q(product__parent__in=exact)
+    return list(StockLevel.objects.filter(wanted).values_list("pk", flat=True)) if products else []
+
+
+def _with_id(rows: QuerySet[Any], named: UUID) -> QuerySet[Any]:
+    """By the id of a movement, a level, a product, a file that was imported, or an adjustment.
+
+    Adjustments have no index: a UUIDv7 says when one was made, and an audit entry when a file was imported.
+    """
+    if Movement.objects.filter(pk=named).exists():
+        return rows.filter(pk=named)
+    of_product = Q(pk=named) | Q(product=named) | Q(product__parent=named)
+    if levels := list(StockLevel.objects.filter(of_product).values_list("pk", flat=True)):
+        return rows.filter(level__in=levels)
+    imported = AuditEntry.objects.filter(subject_id=named, action="inventory_stock_imported")
+    if moments := list(imported.values_list("at", flat=True)):
+        return rows.filter(created_at__in=moments, adjustment_id=named)
+    made = datetime.fromtimestamp((named.int >> 80) / 1000, UTC) if named.version == 7 else None
+    if made is None:
+        return rows.none()
+    return within(rows, "created_at", Span(made - _WAIT, made + _WAIT), by_id=False).filter(adjustment_id=named)

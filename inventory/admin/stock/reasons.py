@@ -1,0 +1,50 @@
+"""The reasons that the console's dialogs offer, as managers keep them."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Model
+from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
+
+from audit.console.base import ServiceAdmin, asker_of, multiple_choice
+from inventory.models import AdjustmentReason
+from inventory.services.stock.reasons import put_reason
+
+
+class ReasonForm(forms.ModelForm):  # type: ignore[type-arg]
+    """A reason; its kinds as boxes to tick."""
+
+    kinds = multiple_choice(AdjustmentReason.Kind.choices, label=_("Offered for"))
+
+    class Meta:
+        model = AdjustmentReason
+        fields = ("text", "kinds", "is_active")
+
+    def clean_kinds(self) -> list[str]:
+        """One at least: a reason that nothing offers is switched off instead."""
+        kinds: list[str] = self.cleaned_data["kinds"]
+        if not kinds:
+            raise forms.ValidationError(_("Tick one at least. To have it offered no more, switch the reason off."))
+        return kinds
+
+
+@admin.register(AdjustmentReason)
+class AdjustmentReasonAdmin(ServiceAdmin):
+    """Why stock is changed, to choose from."""
+
+    form = ReasonForm
+    list_display = ("text", "offered_for", "is_active")
+    list_filter = ("is_active",)
+    search_fields = ("text",)
+    search_help_text = _("A part of the text")
+    ordering = ("text",)
+    fieldsets = ((None, {"fields": ("text", "kinds", "is_active")}),)
+
+    def store(self, request: HttpRequest, form: Any, formsets: list[Any]) -> Model:
+        return put_reason(asker_of(request), form.instance.pk, **form.cleaned_data)
+
+    @admin.display(description=_("offered for"))
+    def offered_for(self, reason: AdjustmentReason) -> str:
+        return ", ".join(str(AdjustmentReason.Kind(kind).label) for kind in reason.kinds)

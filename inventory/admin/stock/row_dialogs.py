@@ -1,0 +1,213 @@
+"""What staff do with several chosen stock levels: each a dialog that calls a service once."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar, Final
+from uuid import UUID
+
+from django import forms
+from django.contrib.admin import ModelAdmin
+from django.http import Http404, HttpRequest
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from unfold.widgets import UnfoldAdminIntegerFieldWidget
+
+from audit.actors import Asker
+from audit.console.dialogs import ChoiceField, Dialog, DialogForm, QuantityField
+from audit.console.wording import wording_of, wordings
+from audit.errors import DomainError
+from audit.idempotency import Claim, StoredAnswer
+from inventory.admin.stock.dialogs import (
+    LINE_INDEX,
+    Kind,
+    R,
+    StockForm,
+    adjustment_of,
+    change_text,
+    destinations_of,
+    offer_destinations,
+    wanted_of,
+    why_not,
+)
+from inventory.models import StockLevel
+from inventory.services.stock.adjustments import Adjusted, AdjustRequest, apply_adjustments
+from inventory.services.transfers import commands as transfers
+from inventory.services.transfers.commands import TransferRequest
+from inventory.services.transfers.moves import Transferred
+
+wordings.update(
+    {
+        "insufficient_stock": _("There are not that many to take. Nothing was changed."),
+        "quantity_limit": _("A level has at most 2,000,000,000 units."),
+        "already_in_count": _("This product is in an open count already. Enter what you counted there."),
+        "mixed_route": _("A transfer goes from one warehouse to one other."),
+    }
+)
+
+MOST_ROWS: Final = 100
+"""The most rows that one form takes: more are no longer looked through before they are sent."""
+_TOLD_ROWS: Final = 3
+
+
+# ---------------------------------------------------------------------------------------------------- several at once
+
+
+class RowsForm(StockForm):
+    """A quantity for each row; rows left empty are left out."""
+
+    levels: Sequence[StockLevel] = ()
+
+    def add_rows(self, levels: Sequence[StockLevel]) -> None:
+        """Make a field for each row, the first with the focus."""
+        self.levels = levels
+        rows = {}
+        for index, level in enumerate(levels):
+            label = str(_("Quantity of %(sku)s in %(warehouse)s")) % {
+                "sku": level.product.sku,
+                "warehouse": level.warehouse.code,
+            }
+            attributes = {"inputmode": "numeric", "autocomplete": "off", "aria-label": label}
+            widget = UnfoldAdminIntegerFieldWidget(attrs=attributes | ({"autofocus": True} if index == 0 else {}))
+            rows[units_name(level.pk)] = QuantityField(label=label, required=False, widget=widget)
+        self.fields = rows | self.fields
+
+    def rows(self) -> list[tuple[StockLevel, forms.BoundField]]:
+        """Each row with its field."""
+        return [(level, self[units_name(level.pk)]) for level in self.levels]
+
+    def shared(self) -> list[forms.BoundField]:
+        """The fields for all rows together."""
+        own = {units_name(level.pk) for level in self.levels}
+        return [field for field in self if field.name not in own]
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean()
+        names = [units_name(level.pk) for level in self.levels]
+        if not any(given.get(name) for name in names) and not set(names) & self.errors.keys():
+            self.add_error(None, _("Give a quantity for one row at least."))
+        return given
+
+
+def units_name(level_id: UUID) -> str:
+    """The name of a row's field."""
+    return f"units-{level_id}"
+
+
+class MoveRowsForm(RowsForm):
+    """Rows that go to another warehouse together."""
+
+    to_warehouse = ChoiceField(label=_("To"))
+    needs_reason = False
+
+
+class ChosenDialog(Dialog[R]):
+    """One action on chosen rows together.
+
+    The rows come as ``level`` of the address or the form. What is not in the user's reach is not there.
+    """
+
+    def __init__(self, model_admin: "ModelAdmin[Any]", request: HttpRequest) -> None:
+        super().__init__(model_admin, request)
+        self.levels = self._chosen()
+
+    def _chosen(self) -> list[StockLevel]:
+        """The rows, by SKU. Raises Http404 where none is in reach."""
+        asked = (self.request.POST if self.request.method == "POST" else self.request.GET).getlist("level")
+        ids = [UUID(text) for text in asked[:MOST_ROWS] if _is_uuid(text)]
+        found = self.model_admin.get_queryset(self.request).filter(pk__in=ids)
+        levels = list(found.order_by("product__sku", "warehouse__code"))
+        if not levels:
+            raise Http404
+        return levels
+
+
+class RowsDialog(ChosenDialog[R]):
+    """One action on chosen rows, with a quantity for each: all of them, or nothing and a word at the row."""
+
+    kind: ClassVar[str]
+    template = "console/stock/rows.html"
+
+    def make_form(self, **arguments: Any) -> DialogForm:
+        form = super().make_form(**arguments)
+        assert isinstance(form, RowsForm)  # noqa: S101 - for the type checker: subclasses give no other
+        form.offer(self.kind)
+        form.add_rows(self.levels)
+        return form
+
+    def sent(self, given: Mapping[str, Any]) -> list[tuple[StockLevel, int]]:
+        """The rows that have a quantity, in the order in which they are sent to the service."""
+        return [(level, units) for level in self.levels if (units := given.get(units_name(level.pk)))]
+
+    def refuse(self, form: DialogForm, error: DomainError) -> None:
+        sent = self.sent(form.cleaned_data)
+        placed = False
+        for fault in error.faults:
+            found = LINE_INDEX.match(fault.pointer)
+            if found and int(found[1]) < len(sent):
+                form.add_error(units_name(sent[int(found[1])][0].pk), why_not(error, [fault]))
+                placed = True
+        form.add_error(None, _("Nothing was done: see the rows in red.") if placed else wording_of(error))
+
+
+def _is_uuid(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True
+
+
+class ReceiveRowsDialog(RowsDialog[Adjusted]):
+    """Units that came in, of several products."""
+
+    title = _("Receive the chosen rows")
+    submit = _("Receive")
+    permission = "inventory.receive_stock"
+    kind = Kind.RECEIVE
+    form_class = RowsForm
+
+    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Adjusted | StoredAnswer:
+        lines = tuple(adjustment_of(level, "RECEIPT", units, given) for level, units in self.sent(given))
+        return apply_adjustments(AdjustRequest(asker=asker, adjustments=lines, claim=claim))
+
+    def tell(self, result: Adjusted) -> str:
+        skus = {level.pk: level.product.sku for level in self.levels}
+        told = ngettext("%(rows)s row received:", "%(rows)s rows received:", len(result.lines))
+        rows = [f"{skus[line.level_id]} {change_text(line)}" for line in result.lines[:_TOLD_ROWS]]
+        return f"{told % {'rows': len(result.lines)}} {' '.join(rows)}{' …' if result.lines[_TOLD_ROWS:] else ''}"
+
+
+class TransferRowsDialog(RowsDialog[Transferred]):
+    """Units of several products that set out for another warehouse together."""
+
+    title = _("Transfer the chosen rows")
+    submit = _("Send")
+    intro = _("They leave at once, and count there when they are received.")
+    permission = "inventory.transfer_stock"
+    kind = Kind.TRANSFER
+    form_class = MoveRowsForm
+
+    def make_form(self, **arguments: Any) -> DialogForm:
+        form = super().make_form(**arguments)
+        offer_destinations(form, destinations_of(self.request, self.levels[0].warehouse.code))
+        return form
+
+    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Transferred | StoredAnswer:
+        items = tuple(wanted_of(level, units, given["to_warehouse"]) for level, units in self.sent(given))
+        return transfers.start_transfer(
+            TransferRequest(asker, items, reason=given["why"], reference=given["reference"], claim=claim)
+        )
+
+    def tell(self, result: Transferred) -> str:
+        document = result.document
+        told = ngettext(
+            "%(units)s units of %(rows)s row are on their way from %(from)s to %(to)s: %(transfer)s.",
+            "%(units)s units of %(rows)s rows are on their way from %(from)s to %(to)s: %(transfer)s.",
+            len(document.items),
+        )
+        return told % {
+            "units": sum(item.quantity for item in document.items),
+            "rows": len(document.items),
+            "from": document.source.code,
+            "to": document.destination.code,
+            "transfer": document.public_id,
+        }

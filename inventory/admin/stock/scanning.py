@@ -1,0 +1,283 @@
+"""Pages on which many lines are scanned, looked over and sent once.
+
+The page works as a form alone: the field for the code is sent with Enter and comes back with the line it made, and the
+focus with it. ``flows.js`` spares the reload, so that the next scan need not wait for the last.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Final, cast
+from uuid import UUID
+
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from uuid_utils.compat import uuid7
+
+from audit.console.base import StaffUser, warehouse_codes_of
+from audit.console.dialogs import Dialog, DialogForm, R, Text
+from audit.console.wording import wordings
+from audit.errors import DomainError
+from inventory.models import QUANTITY_LIMIT, Product, Warehouse
+
+MOST_LINES: Final = 200
+"""As many as one request of the API may have."""
+_PREFIX: Final = "units-"
+_LONGEST_CODE: Final = 64
+
+wordings.update(
+    {
+        "insufficient_stock": _("There is not enough that is free: what is reserved can't leave."),
+        "quantity_limit": _("That would be more than one place can have."),
+        "unknown_warehouse": _("There is no such warehouse any more."),
+        "unknown_product": _("There is no such product any more."),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ScannedLine:
+    """A product and its units, as they were typed. ``note`` says what is known of it; ``most`` is how many may come."""
+
+    product_id: UUID
+    sku: str
+    name: str
+    typed: str
+    note: str = ""
+    most: int | None = None
+
+    @property
+    def units(self) -> int | None:
+        """The number typed; None if it is none. Nothing typed is 0."""
+        text = self.typed.strip()
+        if not text:
+            return 0
+        return int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(QUANTITY_LIMIT)) else None
+
+    @property
+    def rest(self) -> int:
+        """What is missing to ``most``; below zero is too many."""
+        return (self.most or 0) - (self.units or 0)
+
+    @property
+    def field(self) -> str:
+        """The name of its field in the form."""
+        return f"{_PREFIX}{self.product_id}"
+
+
+def find_scanned(code: str) -> list[Product]:
+    """The products that a scanned or typed code may mean: by whole SKU, small letters or not, or by barcode."""
+    spellings = {code, code.upper(), code.lower()}
+    found = list(Product.objects.filter(Q(sku__in=spellings) | Q(barcode=code)).order_by("sku")[:5])
+    return [product for product in found if product.sku == code] or found
+
+
+def warehouse_choices(user: StaffUser) -> list[tuple[str, str]]:
+    """The warehouses in a user's reach, by code. One of them needs no choice."""
+    rows = Warehouse.objects.filter(is_active=True).order_by("code")
+    codes = warehouse_codes_of(user)
+    known = [(row.code, f"{row.code} – {row.name}") for row in (rows.filter(code__in=codes) if codes else rows)]
+    return known if len(known) == 1 else [("", str(_("Choose a warehouse"))), *known]
+
+
+class ScanForm(DialogForm):
+    """What is asked besides the lines."""
+
+
+class ScanPage(Dialog[R]):
+    """Lines by scanning, then a look at all of them, then one service call.
+
+    A subclass gives what ``Dialog`` asks for; ``perform`` finds the lines under ``lines`` in what is given, and under
+    ``do`` which of the ``endings`` was chosen.
+    """
+
+    template: ClassVar[str] = "console/receiving/scan.html"
+    endings: ClassVar[Sequence[tuple[str, Text]]] = ()
+    """How the look at all lines may end: what is sent, and the button's text; the first is the main one."""
+    empty: ClassVar[Text] = _("Nothing scanned yet. Scan the first product, or type its SKU and press Enter.")
+    fields_first: ClassVar[bool] = True
+    takes_any: ClassVar[bool] = True
+    """Whether any product may come, or only those of ``known_lines``."""
+    step = "scan"
+    told: Text = ""
+    is_alert = False
+    is_posting = False
+    latest: UUID | None = None
+
+    def __init__(self, model_admin: Any, request: HttpRequest, object_id: str | None = None) -> None:
+        super().__init__(model_admin, request, object_id)
+        self.lines: list[ScannedLine] = []
+
+    # ------------------------------------------------------------------------------------ what a subclass may give
+
+    def known_lines(self) -> list[ScannedLine]:
+        """The lines that the page begins with."""
+        return []
+
+    def notes(self, lines: Sequence[ScannedLine], form: DialogForm) -> Mapping[UUID, str]:
+        """What to say of products, by id."""
+        return {}
+
+    def may_be_empty(self, form: DialogForm) -> bool:
+        """Whether it may be sent without any units."""
+        return False
+
+    # ------------------------------------------------------------------------------------------------- from here on
+
+    def answer(self) -> HttpResponse:
+        if not self.request.user.has_perm(self.permission):
+            raise PermissionDenied
+        if self.request.method != "POST":
+            self.lines = self.known_lines()
+            return super().answer()
+        self.is_posting = self.request.POST.get("do", "").startswith("post")
+        self.lines = self._sent_lines()
+        match self.request.POST.get("do", "").partition(":"):
+            case ("add", _, _):
+                self._add(self.request.POST.get("code", "").strip())
+            case ("remove", _, product_id):
+                self.lines = [line for line in self.lines if str(line.product_id) != product_id]
+            case ("review", _, _):
+                self._add(self.request.POST.get("code", "").strip())
+                return self._again() if self.is_alert else self._review()
+            case ("post", _, _):
+                return self._post()
+        return self._again()
+
+    def _again(self) -> HttpResponse:
+        """The page with what was sent, nothing of it checked."""
+        given = {name: self.request.POST.get(name) for name in self.form_class.base_fields}
+        return self._page(self.make_form(initial={**given, "once": given.get("once") or uuid7()}))
+
+    def _sent_lines(self) -> list[ScannedLine]:
+        typed: dict[UUID, str] = {}
+        for name, value in self.request.POST.items():
+            if name.startswith(_PREFIX):
+                try:
+                    typed[UUID(name.removeprefix(_PREFIX))] = str(value)[:12]
+                except ValueError:
+                    continue
+        known = {line.product_id: line for line in self.known_lines()}
+        if not self.takes_any:
+            return [replace(line, typed=typed.get(id_, line.typed)) for id_, line in known.items()]
+        ids = list(typed)[:MOST_LINES]
+        rows = Product.objects.in_bulk(ids)
+        return [ScannedLine(id_, rows[id_].sku, rows[id_].name, typed[id_]) for id_ in ids if id_ in rows]
+
+    def _add(self, code: str) -> None:
+        """One more of what was scanned, on top of the list; or say at once why not, and keep the rest."""
+        if not code:
+            return None
+        found = find_scanned(code[:_LONGEST_CODE])
+        if not self.takes_any:
+            here = {line.product_id for line in self.lines}
+            found, all_found = [product for product in found if product.pk in here], found
+            if all_found and not found:
+                return self._warn(_("%(code)s is not one of these lines. Put it aside."), code)
+        if not found:
+            return self._warn(_("No product has the code %(code)s. Everything else is kept."), code)
+        if len(found) > 1:
+            skus = ", ".join(product.sku for product in found)
+            return self._warn(_("%(code)s is the code of several products. Type one of these: %(skus)s."), code, skus)
+        return self._raise(found[0])
+
+    def _warn(self, words: Any, code: str, skus: str = "") -> None:
+        self.told, self.is_alert = str(words) % {"code": code, "skus": skus}, True
+
+    def _raise(self, product: Product) -> None:
+        index = next((i for i, line in enumerate(self.lines) if line.product_id == product.pk), None)
+        if index is None and len(self.lines) >= MOST_LINES:
+            return self._warn(_("These are as many lines as one paper can have. Finish them first."), product.sku)
+        line = ScannedLine(product.pk, product.sku, product.name, "") if index is None else self.lines[index]
+        line = replace(line, typed=str((line.units or 0) + 1))
+        if index is None:
+            self.lines.insert(0, line)
+        elif self.takes_any:
+            self.lines = [line, *self.lines[:index], *self.lines[index + 1 :]]
+        else:
+            self.lines[index] = line
+        self.latest = line.product_id
+        self.told = f"{line.sku} {line.name}: {line.typed}"
+        return None
+
+    def _review(self) -> HttpResponse:
+        form = self._checked()
+        if form.is_valid():
+            self.step = "review"
+        return self._page(form)
+
+    def _post(self) -> HttpResponse:
+        if not self._checked().is_valid():
+            return self._review()
+        return super().answer()
+
+    def _checked(self) -> DialogForm:
+        """The form with what was sent, and what is wrong with the lines.
+
+        What is sent for good may have been sent before, and be more than is left now: that is the service's to say.
+        """
+        form = self.make_form(data=self.request.POST)
+        form.is_valid()
+        for line in self.lines:
+            if line.units is None:
+                form.add_error(None, str(_("%(sku)s: give a whole number of units.")) % {"sku": line.sku})
+            elif line.most is not None and line.rest < 0 and not self.is_posting:
+                words = _("%(sku)s: %(units)s are more than the %(most)s on their way.")
+                form.add_error(None, str(words) % {"sku": line.sku, "units": line.units, "most": line.most})
+        if not form.errors and not any(line.units for line in self.lines) and not self.may_be_empty(form):
+            form.add_error(None, _("There is nothing to send yet: scan a product first."))
+        return form
+
+    def _claim(self, form: DialogForm) -> Any:
+        chosen = self.request.POST.get("do", "").partition(":")[2]
+        lines = tuple((line.product_id, line.units or 0) for line in self.lines if line.units)
+        form.cleaned_data |= {"lines": lines, "do": chosen}
+        return super()._claim(form)
+
+    def refuse(self, form: DialogForm, error: DomainError) -> None:
+        """With the lines that are short, by their SKU."""
+        super().refuse(form, error)
+        sent = [line for line in self.lines if line.units]
+        for fault in error.faults:
+            place = fault.pointer.split("/")[2:3]
+            if "available" in fault.facts and place and place[0].isdigit() and int(place[0]) < len(sent):
+                words = _("%(sku)s: %(wanted)s wanted, %(free)s free.")
+                line = sent[int(place[0])]
+                told = {"sku": line.sku, "wanted": fault.facts["requested"], "free": fault.facts["available"]}
+                form.add_error(None, str(words) % told)
+
+    def _page(self, form: DialogForm, status: int = 200) -> HttpResponse:
+        notes = self.notes(self.lines, form)
+        self.lines = [replace(line, note=notes.get(line.product_id, line.note)) for line in self.lines]
+        return super()._page(form, status)
+
+    # --------------------------------------------------------------------------------------------- for the template
+
+    @property
+    def line_count(self) -> int:
+        """Lines with units. ``flows.js`` counts on as units are typed."""
+        return sum(1 for line in self.lines if line.units)
+
+    @property
+    def unit_count(self) -> int:
+        """The units of all lines."""
+        return sum(line.units or 0 for line in self.lines)
+
+    @property
+    def total(self) -> str:
+        """How much it is, in words."""
+        units, count = self.unit_count, self.line_count
+        first = ngettext("%(count)s product", "%(count)s products", count) % {"count": count}
+        return f"{first}, {ngettext('%(count)s unit', '%(count)s units', units) % {'count': units}}"
+
+    @property
+    def shown(self) -> Iterable[ScannedLine]:
+        """The lines to look over: all where some may be missing."""
+        return self.lines if not self.takes_any else [line for line in self.lines if line.units]
+
+
+def sent_units(given: dict[str, Any]) -> Sequence[tuple[UUID, int]]:
+    """The lines that ``perform`` was given: products and units."""
+    return cast(Sequence[tuple[UUID, int]], given["lines"])

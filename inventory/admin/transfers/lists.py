@@ -1,0 +1,233 @@
+"""Transfers in the console: stock on its way from one warehouse to another."""
+
+from typing import Any, Final
+
+from django.contrib import admin
+from django.db.models import F, IntegerField, OuterRef, QuerySet, Subquery, Sum
+from django.db.models.functions import Coalesce, Now
+from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from audit.console.base import (
+    NOTHING,
+    ReadOnlyAdmin,
+    ReadOnlyInline,
+    WarehouseFilter,
+    badge,
+    shown_time,
+    staff_action,
+    warehouse_codes_of,
+)
+from inventory.admin.transfers import pages
+from inventory.models import Transfer, TransferLine
+
+Status = Transfer.Status
+MAY_TRANSFER: Final = "inventory.transfer_stock"
+_OFFERED: Final[dict[str, tuple[str, ...]]] = {
+    Status.PENDING: ("change_draft", "send", "cancel"),
+    Status.IN_TRANSIT: ("receive", "cancel"),
+    Status.PARTIALLY_RECEIVED: ("receive", "cancel"),
+}
+_NAMES: Final[dict[str, Any]] = {
+    **dict(Status.choices),
+    Status.PENDING.value: _("Draft"),
+    Status.IN_TRANSIT.value: _("On the way"),
+    Status.PARTIALLY_RECEIVED.value: _("Partly received"),
+}
+"""The states in the words of the flow."""
+_ENDS: Final = {"receive": pages.ArrivalPage.ends, "cancel": pages.CancelDialog.ends}
+
+
+class StatusFilter(admin.SimpleListFilter):
+    """By status, called as on the rows."""
+
+    title = _("status")
+    parameter_name = "status__exact"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return list(_NAMES.items())
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(status=self.value()) if self.value() else queryset
+
+
+class OverdueFilter(admin.SimpleListFilter):
+    """What should have arrived."""
+
+    title = _("expected")
+    parameter_name = "expected"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("overdue", str(_("Overdue"))), ("on_the_way", str(_("On the way")))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        match self.value():
+            case "overdue":
+                return queryset.filter(pk__in=Transfer.objects.overdue())
+            case "on_the_way":
+                return queryset.filter(pk__in=Transfer.objects.on_the_way())
+        return queryset
+
+
+class TransferLineInline(ReadOnlyInline):
+    """What is on its way, and what became of it."""
+
+    model = TransferLine
+    verbose_name_plural = _("Lines")
+    fields = (
+        "product",
+        "quantity",
+        "quantity_shipped",
+        "quantity_received",
+        "quantity_returned",
+        "quantity_lost",
+        "in_transit",
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[TransferLine]:
+        return super().get_queryset(request).select_related("product").order_by("product__sku")
+
+
+def progress_bar(done: int, total: int, label: Any) -> SafeString:
+    """How far something is, for eyes and for readers."""
+    return format_html(
+        '<span class="flow-progress"><progress value="{}" max="{}" aria-label="{}"></progress>{} / {}</span>',
+        done,
+        max(total, 1),
+        label,
+        done,
+        total,
+    )
+
+
+def short_id(public_id: str) -> SafeString:
+    """As much of an id as tells it from its neighbours in a list."""
+    return format_html('<span class="flow-fixed" title="{}">{}</span>', public_id, f"…{public_id[-8:]}")
+
+
+@admin.register(Transfer)
+class TransferAdmin(ReadOnlyAdmin):
+    """Transfers, the newest first."""
+
+    warehouse_paths = ("from_warehouse__code", "to_warehouse__code")
+    empty_hint = _("No transfer here. Begin one with New transfer: scan what leaves, and send it.")
+    list_display = ("short_id", "state", "route", "progress", "expected", "reference", "initiated_at")
+    list_filter = (
+        StatusFilter,
+        OverdueFilter,
+        ("from_warehouse", WarehouseFilter),
+        ("to_warehouse", WarehouseFilter),
+    )
+    list_select_related = ("from_warehouse", "to_warehouse")
+    search_fields = ("reference__exact", "initiated_by__exact")
+    search_help_text = _("A whole reference or name, or an id")
+    date_hierarchy = "initiated_at"
+    ordering = ("-id",)
+    fields = (
+        ("public_id", "state"),
+        ("from_warehouse", "to_warehouse"),
+        ("progress", "expected"),
+        ("reference", "reason"),
+        ("initiated_by", "initiated_at"),
+        ("shipped_at", "closed_at"),
+    )
+    inlines = (TransferLineInline,)
+    actions_list = ("new_transfer",)
+    actions_detail = ("receive", "send", "change_draft", "cancel")
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Transfer]:
+        lines = TransferLine.objects.filter(transfer=OuterRef("pk")).order_by().values("transfer")
+        transfers: QuerySet[Transfer] = super().get_queryset(request)
+
+        def total(field: str) -> Coalesce:
+            return Coalesce(Subquery(lines.annotate(n=Sum(field)).values("n"), IntegerField()), 0)
+
+        return transfers.annotate(asked=total("quantity"), arrived=total("quantity_received"), as_of=Now())
+
+    def get_actions_list(self, request: HttpRequest) -> list[Any]:
+        """Who sees one warehouse alone has no other to send to."""
+        offered: list[Any] = super().get_actions_list(request)
+        return [] if len(warehouse_codes_of(request.user)) == 1 else offered
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """Those that fit the transfer's state, and touch warehouses in the user's reach alone."""
+        transfer = self.get_object(request, str(object_id))
+        if transfer is None:
+            return []
+        both = pages.OfTransfer.ends
+        names = {
+            f"inventory_transfer_{name}"
+            for name in _OFFERED.get(transfer.status, ())
+            if pages.may_touch(request, transfer, _ENDS.get(name, both))
+        }
+        return [offered for offered in super().get_actions_detail(request, object_id) if offered.action_name in names]
+
+    @staff_action(_("New transfer"), url_path="draft", icon="add", permission=MAY_TRANSFER)
+    def new_transfer(self, request: HttpRequest) -> HttpResponse:
+        """Written down by scanning, kept or sent."""
+        return pages.DraftPage(self, request).answer()
+
+    @staff_action(_("Change draft"), url_path="change-draft", icon="edit", permission=MAY_TRANSFER)
+    def change_draft(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Written anew."""
+        return pages.ChangeDraftPage(self, request, object_id).answer()
+
+    @staff_action(_("Send"), url_path="send", icon="local_shipping", permission=MAY_TRANSFER, is_dialog=True)
+    def send(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Leaves its source."""
+        return pages.SendDialog(self, request, object_id).answer()
+
+    @staff_action(_("Receive"), url_path="receive", icon="barcode_scanner", permission=MAY_TRANSFER)
+    def receive(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Arrives, line by line."""
+        return pages.ArrivalPage(self, request, object_id).answer()
+
+    @staff_action(_("Cancel"), url_path="cancel", icon="undo", permission=MAY_TRANSFER, is_dialog=True)
+    def cancel(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Comes back."""
+        return pages.CancelDialog(self, request, object_id).answer()
+
+    @admin.display(description=_("transfer"), ordering="id")
+    def short_id(self, transfer: Transfer) -> SafeString:
+        return short_id(transfer.public_id)
+
+    @admin.display(description=_("route"), ordering="from_warehouse__code")
+    def route(self, transfer: Transfer) -> SafeString:
+        return format_html('<span class="flow-fixed">{}</span>', pages.route_of(transfer))
+
+    @admin.display(description=_("transfer"), ordering="id")
+    def public_id(self, transfer: Transfer) -> str:
+        return transfer.public_id
+
+    @badge(
+        _("status"),
+        {
+            Status.PENDING: "default",
+            Status.IN_TRANSIT: "info",
+            Status.PARTIALLY_RECEIVED: "warning",
+            Status.RECEIVED: "success",
+            Status.CANCELLED: "danger",
+        },
+        ordering="status",
+    )
+    def state(self, transfer: Transfer) -> tuple[str, Any]:
+        return transfer.status, _NAMES[transfer.status]
+
+    @admin.display(description=_("expected"), ordering=F("expected_delivery").asc(nulls_last=True))
+    def expected(self, transfer: Transfer) -> str:
+        """When it should arrive; overdue in words, not by colour alone."""
+        due = transfer.expected_delivery
+        if due is None:
+            return NOTHING
+        when = shown_time(due)
+        is_on_the_way = transfer.status in {Status.IN_TRANSIT, Status.PARTIALLY_RECEIVED}
+        if is_on_the_way and due < transfer.as_of:  # type: ignore[attr-defined]
+            return format_html('{} <strong class="flow-differs">{}</strong>', when, _("overdue"))
+        return when
+
+    @admin.display(description=_("received"))
+    def progress(self, transfer: Transfer) -> SafeString:
+        done, total = getattr(transfer, "arrived", 0), getattr(transfer, "asked", 0)
+        return progress_bar(done, total, _("received"))

@@ -1,0 +1,1 @@
+"""Routes of bookkeeping: archive and reconciliation."""

@@ -1,0 +1,165 @@
+"""The bodies of the routes of the catalogue and of freezing."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from msgspec import Meta
+
+from audit.api.contract import Answer, Body, Code, NonEmptyText, OptionalBody, PageQuery, Text
+
+Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*(?!\n)$")]
+ProductName = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*(?!\n)$")]
+Sku = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]*(?!\n)$")]
+Barcode = Annotated[str, Meta(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*(?!\n)$")]
+Priority = Annotated[int, Meta(ge=0, le=32767, description="The lowest is tried first.")]
+StoreMinutes = Annotated[int, Meta(ge=1, le=60, description="How long the store's holds live, in minutes.")]
+EndOfFreeze = Annotated[
+    datetime, Meta(tz=True, description="When it ends by itself; without it, when somebody lifts it.")
+]
+MostUnits = Annotated[
+    int, Meta(ge=1, le=2_000_000_000, description="The most units that one customer or cart may hold at a time.")
+]
+MostHolds = Annotated[
+    int, Meta(ge=1, le=1_000_000, description="The most holds that one customer or cart may open in the window.")
+]
+WindowMinutes = Annotated[int, Meta(ge=1, le=10_080, description="The window of maxHoldsPerCustomer, in minutes.")]
+WarehouseType = Literal["MAIN", "SECONDARY", "DROPSHIP"]
+
+
+class FreezeIn(Body, kw_only=True):
+    """Stop new holds. What is held already goes its way."""
+
+    reason: NonEmptyText
+    until: EndOfFreeze | None = None
+
+
+class UnfreezeIn(OptionalBody, kw_only=True):
+    """Allow new holds again."""
+
+    reason: Text = ""
+
+
+class FreezeOut(Answer, kw_only=True):
+    """A brake that is on: nothing is held anew."""
+
+    reason: str
+    since: datetime
+    until: datetime | None
+
+
+class ProductsQuery(PageQuery, kw_only=True):
+    """Which products to list."""
+
+    sku: Sku | None = None
+    search: Name | None = None
+
+
+class ProductIn(Body, kw_only=True):
+    """A product as it is to be."""
+
+    sku: Sku
+    name: ProductName
+    parent_id: UUID | None = None
+    barcode: Barcode = ""
+    is_active: bool = True
+    listing_expires_at: Annotated[datetime, Meta(tz=True)] | None = None
+    max_units_per_customer: MostUnits | None = None
+
+
+class ProductOut(Answer, kw_only=True):
+    """A product, or a variant if it has a parent."""
+
+    product_id: UUID
+    sku: str
+    name: str
+    parent_id: UUID | None
+    barcode: str
+    is_active: bool
+    listing_expires_at: datetime | None
+    max_units_per_customer: int | None
+    frozen: Annotated[FreezeOut | None, Meta(description="A variant also follows its parent's.")]
+
+
+class ProductPageOut(Answer, kw_only=True):
+    """A page of products."""
+
+    items: list[ProductOut]
+    next: str | None
+
+
+class WarehouseIn(Body, kw_only=True):
+    """A warehouse as it is to be."""
+
+    name: Name
+    type: WarehouseType
+    address: dict[str, Any]
+    contact_info: dict[str, Any] | None = None
+    capabilities: dict[str, Any] | None = None
+    is_active: bool = True
+
+
+class WarehouseOut(Answer, kw_only=True):
+    """A warehouse."""
+
+    warehouse_id: str
+    name: str
+    type: WarehouseType
+    address: dict[str, Any]
+    contact_info: dict[str, Any] | None
+    capabilities: dict[str, Any] | None
+    is_active: bool
+    frozen: FreezeOut | None
+
+
+class WarehousePageOut(Answer, kw_only=True):
+    """A page of warehouses."""
+
+    items: list[WarehouseOut]
+    next: str | None
+
+
+class SourceIn(Body, kw_only=True):
+    """A warehouse that a store sells from."""
+
+    warehouse_id: Code
+    priority: Priority
+
+
+class StoreIn(Body, kw_only=True):
+    """A store as it is to be."""
+
+    name: Name
+    warehouses: Annotated[list[SourceIn], Meta(max_length=200)]
+    ttl_minutes: StoreMinutes | None = None
+    max_units_per_customer: MostUnits | None = None
+    max_holds_per_customer: MostHolds | None = None
+    hold_window_minutes: WindowMinutes | None = None
+
+
+class SourceOut(Answer, kw_only=True):
+    """A warehouse that a store sells from."""
+
+    warehouse_id: str
+    priority: int
+
+
+class StoreOut(Answer, kw_only=True):
+    """A store."""
+
+    store_id: str
+    name: str
+    is_default: bool
+    ttl_minutes: int | None
+    warehouses: list[SourceOut]
+    max_units_per_customer: int | None
+    max_holds_per_customer: int | None
+    hold_window_minutes: int | None
+    frozen: FreezeOut | None
+
+
+class StorePageOut(Answer, kw_only=True):
+    """A page of stores."""
+
+    items: list[StoreOut]
+    next: str | None

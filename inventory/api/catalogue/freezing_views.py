@@ -1,0 +1,97 @@
+"""The routes of brakes: freeze a product, a warehouse or a store, and lift that."""
+
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
+from uuid import UUID
+
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from audit.api.contract import Answer, Body, Problem
+from audit.api.http import MANAGING, ApiView, answered, as_utc, decode
+from audit.api.schema import describe
+from audit.idempotency import StoredAnswer
+from inventory.api.catalogue import contract as catalogue_contract
+from inventory.api.catalogue.views import product_saved, store_saved, warehouse_saved
+from inventory.services.catalogue import freezing
+from inventory.services.catalogue.freezing import Subject
+from inventory.services.catalogue.master_data import Saved
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class BrakeView(ApiView):
+    """Freezes something, or lifts that: one route each, for each kind of thing."""
+
+    allowed: ClassVar = {"POST": MANAGING}
+    for_all_stores: ClassVar = frozenset({"POST"})
+
+    def _freeze(self, request: Request, subject: Subject, render: Callable[[Saved], StoredAnswer]) -> HttpResponse:
+        body = decode(request, catalogue_contract.FreezeIn)
+        until = as_utc(body.until, "/until")
+        claim = self.claim(request, render)
+        saved = freezing.freeze(self.asker(request), subject, reason=body.reason, until=until, claim=claim)
+        return answered(saved, render)
+
+    def _unfreeze(self, request: Request, subject: Subject, render: Callable[[Saved], StoredAnswer]) -> HttpResponse:
+        body = decode(request, catalogue_contract.UnfreezeIn)
+        claim = self.claim(request, render)
+        return answered(freezing.unfreeze(self.asker(request), subject, reason=body.reason, claim=claim), render)
+
+
+def _command(verb: str, noun: str, body: type[Body], answer: type[Answer]) -> Callable[[F], F]:
+    return describe(
+        f"{verb}{noun.title()}",
+        f"{verb.title()} a {noun}",
+        body=body,
+        answers={200: answer, 404: Problem},
+        idempotent=True,
+    )
+
+
+class ProductFreezeView(BrakeView):
+    """Stops new holds of a product."""
+
+    @_command("freeze", "product", catalogue_contract.FreezeIn, catalogue_contract.ProductOut)
+    def post(self, request: Request, product_id: UUID) -> HttpResponse:
+        return self._freeze(request, freezing.product(product_id), product_saved)
+
+
+class ProductUnfreezeView(BrakeView):
+    """Allows new holds of a product again."""
+
+    @_command("unfreeze", "product", catalogue_contract.UnfreezeIn, catalogue_contract.ProductOut)
+    def post(self, request: Request, product_id: UUID) -> HttpResponse:
+        return self._unfreeze(request, freezing.product(product_id), product_saved)
+
+
+class WarehouseFreezeView(BrakeView):
+    """Stops new holds of a warehouse."""
+
+    @_command("freeze", "warehouse", catalogue_contract.FreezeIn, catalogue_contract.WarehouseOut)
+    def post(self, request: Request, warehouse_id: str) -> HttpResponse:
+        return self._freeze(request, freezing.warehouse(warehouse_id), warehouse_saved)
+
+
+class WarehouseUnfreezeView(BrakeView):
+    """Allows new holds of a warehouse again."""
+
+    @_command("unfreeze", "warehouse", catalogue_contract.UnfreezeIn, catalogue_contract.WarehouseOut)
+    def post(self, request: Request, warehouse_id: str) -> HttpResponse:
+        return self._unfreeze(request, freezing.warehouse(warehouse_id), warehouse_saved)
+
+
+class StoreFreezeView(BrakeView):
+    """Stops new holds of a store."""
+
+    @_command("freeze", "store", catalogue_contract.FreezeIn, catalogue_contract.StoreOut)
+    def post(self, request: Request, store_id: str) -> HttpResponse:
+        return self._freeze(request, freezing.store(store_id), store_saved)
+
+
+class StoreUnfreezeView(BrakeView):
+    """Allows new holds of a store again."""
+
+    @_command("unfreeze", "store", catalogue_contract.UnfreezeIn, catalogue_contract.StoreOut)
+    def post(self, request: Request, store_id: str) -> HttpResponse:
+        return self._unfreeze(request, freezing.store(store_id), store_saved)

@@ -1,0 +1,279 @@
+"""The routes of the catalogue, as integrators keep it: decode, one call, answer."""
+
+from typing import ClassVar, Final
+from uuid import UUID
+
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from audit.api.contract import PageQuery, Problem
+from audit.api.http import MANAGING, ApiView, answered, as_utc, decode, decode_query, rendered, respond
+from audit.api.paging import page_of
+from audit.api.schema import describe
+from audit.errors import Fault, Invalid, NotFound
+from audit.idempotency import StoredAnswer
+from inventory.api.catalogue import contract as catalogue_contract
+from inventory.models import CODE, CODE_HINT, Freezable, Product, Store, Warehouse
+from inventory.services.catalogue import master_data
+from inventory.services.catalogue.master_data import Saved
+
+_DEEPEST: Final = 10
+
+
+class ProductsView(ApiView):
+    """The list of products."""
+
+    @describe(
+        "listProducts",
+        "List products",
+        query=catalogue_contract.ProductsQuery,
+        answers={200: catalogue_contract.ProductPageOut},
+    )
+    def get(self, request: Request) -> HttpResponse:
+        query = decode_query(request, catalogue_contract.ProductsQuery)
+        found = Product.objects.with_brakes()
+        if query.sku is not None:
+            found = found.filter(sku=query.sku)
+        if query.search is not None:
+            found = found.search(query.search)
+        products, following = page_of(found, query)
+        return respond(catalogue_contract.ProductPageOut(items=[_product_out(row) for row in products], next=following))
+
+
+class ProductView(ApiView):
+    """One product."""
+
+    allowed: ClassVar = {"PUT": MANAGING}
+    for_all_stores: ClassVar = frozenset({"PUT"})
+
+    @describe("readProduct", "Read a product", answers={200: catalogue_contract.ProductOut, 404: Problem})
+    def get(self, request: Request, product_id: UUID) -> HttpResponse:
+        return respond(_product_out(read_product(product_id)))
+
+    @describe(
+        "putProduct",
+        "Create or replace a product",
+        body=catalogue_contract.ProductIn,
+        answers={
+            200: catalogue_contract.ProductOut,
+            201: catalogue_contract.ProductOut,
+            404: Problem,
+            409: Problem,
+            422: Problem,
+        },
+        idempotent=True,
+    )
+    def put(self, request: Request, product_id: UUID) -> HttpResponse:
+        body = decode(request, catalogue_contract.ProductIn)
+        saved = master_data.put_product(
+            self.asker(request),
+            product_id,
+            parent_id=body.parent_id,
+            claim=self.claim(request, product_saved),
+            sku=body.sku,
+            name=body.name,
+            barcode=body.barcode,
+            is_active=body.is_active,
+            listing_expires_at=as_utc(body.listing_expires_at, "/listingExpiresAt"),
+            max_units_per_customer=body.max_units_per_customer,
+        )
+        return answered(saved, product_saved)
+
+
+def read_product(product_id: UUID) -> Product:
+    """The product as it is, with its brakes. Raises NotFound."""
+    product: Product | None = Product.objects.with_brakes().filter(pk=product_id).first()
+    if product is None:
+        raise NotFound(f"There is no product {product_id}.")
+    return product
+
+
+def _product_out(product: Product) -> catalogue_contract.ProductOut:
+    return catalogue_contract.ProductOut(
+        product_id=product.id,
+        sku=product.sku,
+        name=product.name,
+        parent_id=product.parent_id,
+        barcode=product.barcode,
+        is_active=product.is_active,
+        listing_expires_at=product.listing_expires_at,
+        max_units_per_customer=product.max_units_per_customer,
+        frozen=_freeze_out(product),
+    )
+
+
+def _freeze_out(row: Freezable) -> catalogue_contract.FreezeOut | None:
+    if not row.is_frozen or row.frozen_at is None:
+        return None
+    return catalogue_contract.FreezeOut(reason=row.freeze_reason, since=row.frozen_at, until=row.frozen_until)
+
+
+def product_saved(saved: Saved) -> StoredAnswer:
+    """The answer to a command that saved a product."""
+    return rendered(_product_out(saved.row), 201 if saved.is_new else 200)
+
+
+class WarehousesView(ApiView):
+    """The list of warehouses."""
+
+    @describe("listWarehouses", "List warehouses", query=PageQuery, answers={200: catalogue_contract.WarehousePageOut})
+    def get(self, request: Request) -> HttpResponse:
+        found = Warehouse.objects.with_brakes().visible_to(self.asker(request).store_codes)
+        warehouses, following = page_of(found, decode_query(request, PageQuery))
+        return respond(
+            catalogue_contract.WarehousePageOut(items=[_warehouse_out(row) for row in warehouses], next=following)
+        )
+
+
+class WarehouseView(ApiView):
+    """One warehouse."""
+
+    allowed: ClassVar = {"PUT": MANAGING}
+    for_all_stores: ClassVar = frozenset({"PUT"})
+
+    @describe("readWarehouse", "Read a warehouse", answers={200: catalogue_contract.WarehouseOut, 404: Problem})
+    def get(self, request: Request, warehouse_id: str) -> HttpResponse:
+        seen = Warehouse.objects.with_brakes().visible_to(self.asker(request).store_codes)
+        warehouse = seen.filter(code=warehouse_id).first()
+        if warehouse is None:
+            raise NotFound(f"There is no warehouse {warehouse_id}.")
+        return respond(_warehouse_out(warehouse))
+
+    @describe(
+        "putWarehouse",
+        "Create or replace a warehouse",
+        body=catalogue_contract.WarehouseIn,
+        answers={200: catalogue_contract.WarehouseOut, 201: catalogue_contract.WarehouseOut, 404: Problem},
+        idempotent=True,
+    )
+    def put(self, request: Request, warehouse_id: str) -> HttpResponse:
+        body = decode(request, catalogue_contract.WarehouseIn)
+        for name, value in (
+            ("address", body.address),
+            ("contactInfo", body.contact_info),
+            ("capabilities", body.capabilities),
+        ):
+            _check_plain(value, f"/{name}", _DEEPEST)
+        saved = master_data.put_warehouse(
+            self.asker(request),
+            _code(warehouse_id),
+            claim=self.claim(request, warehouse_saved),
+            name=body.name,
+            type=body.type,
+            address=body.address,
+            contact_info=body.contact_info,
+            capabilities=body.capabilities,
+            is_active=body.is_active,
+        )
+        return answered(saved, warehouse_saved)
+
+
+def _check_plain(value: object, pointer: str, levels_left: int) -> None:
+    """Refuse free-form JSON that the database can't keep: NUL characters, or objects nested without end."""
+    if levels_left == 0:
+        raise Invalid("Nested too deeply.", [Fault(pointer, "invalid", f"more than {_DEEPEST} levels")])
+    if isinstance(value, str) and "\0" in value:
+        raise Invalid("A text has a NUL character.", [Fault(pointer, "invalid", "NUL character")])
+    children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, child in children:
+        if "\0" in str(key):
+            raise Invalid("A name has a NUL character.", [Fault(pointer, "invalid", "NUL character")])
+        escaped = str(key).replace("~", "~0").replace("/", "~1")
+        _check_plain(child, f"{pointer}/{escaped}", levels_left - 1)
+
+
+def _code(code: str) -> str:
+    """A code as it may be. Raises Invalid."""
+    if not CODE.fullmatch(code):
+        raise Invalid(f"This is not a code: {CODE_HINT}")
+    return code
+
+
+def _warehouse_out(warehouse: Warehouse) -> catalogue_contract.WarehouseOut:
+    return catalogue_contract.WarehouseOut(
+        warehouse_id=warehouse.code,
+        name=warehouse.name,
+        type=warehouse.type,  # type: ignore[arg-type]
+        address=warehouse.address,
+        contact_info=warehouse.contact_info,
+        capabilities=warehouse.capabilities,
+        is_active=warehouse.is_active,
+        frozen=_freeze_out(warehouse),
+    )
+
+
+def warehouse_saved(saved: Saved) -> StoredAnswer:
+    """The answer to a command that saved a warehouse."""
+    return rendered(_warehouse_out(saved.row), 201 if saved.is_new else 200)
+
+
+class StoresView(ApiView):
+    """The list of stores."""
+
+    @describe("listStores", "List stores", query=PageQuery, answers={200: catalogue_contract.StorePageOut})
+    def get(self, request: Request) -> HttpResponse:
+        found = Store.objects.with_brakes().visible_to(self.asker(request).store_codes)
+        found = found.prefetch_related("sources__warehouse")
+        stores, following = page_of(found, decode_query(request, PageQuery))
+        return respond(catalogue_contract.StorePageOut(items=[_store_out(row) for row in stores], next=following))
+
+
+class StoreView(ApiView):
+    """One store."""
+
+    allowed: ClassVar = {"PUT": MANAGING}
+    for_all_stores: ClassVar = frozenset({"PUT"})
+
+    @describe("readStore", "Read a store", answers={200: catalogue_contract.StoreOut, 404: Problem})
+    def get(self, request: Request, store_id: str) -> HttpResponse:
+        store = Store.objects.with_brakes().visible_to(self.asker(request).store_codes).filter(code=store_id).first()
+        if store is None:
+            raise NotFound(f"There is no store {store_id}.")
+        return respond(_store_out(store))
+
+    @describe(
+        "putStore",
+        "Create or replace a store",
+        body=catalogue_contract.StoreIn,
+        answers={200: catalogue_contract.StoreOut, 201: catalogue_contract.StoreOut, 404: Problem, 422: Problem},
+        idempotent=True,
+    )
+    def put(self, request: Request, store_id: str) -> HttpResponse:
+        body = decode(request, catalogue_contract.StoreIn)
+        priorities = {source.warehouse_id: source.priority for source in body.warehouses}
+        if len(priorities) != len(body.warehouses):
+            raise Invalid("A warehouse is named once.", [Fault("/warehouses", "invalid", "a warehouse stands twice")])
+        saved = master_data.put_store(
+            self.asker(request),
+            _code(store_id),
+            name=body.name,
+            ttl_minutes=body.ttl_minutes,
+            priorities=priorities,
+            claim=self.claim(request, store_saved),
+            max_units_per_customer=body.max_units_per_customer,
+            max_holds_per_customer=body.max_holds_per_customer,
+            hold_window_minutes=body.hold_window_minutes,
+        )
+        return answered(saved, store_saved)
+
+
+def _store_out(store: Store) -> catalogue_contract.StoreOut:
+    return catalogue_contract.StoreOut(
+        store_id=store.code,
+        name=store.name,
+        is_default=store.is_default,
+        ttl_minutes=store.ttl_minutes,
+        warehouses=[
+            catalogue_contract.SourceOut(warehouse_id=source.warehouse.code, priority=source.priority)
+            for source in store.sources.all()
+        ],
+        max_units_per_customer=store.max_units_per_customer,
+        max_holds_per_customer=store.max_holds_per_customer,
+        hold_window_minutes=store.hold_window_minutes,
+        frozen=_freeze_out(store),
+    )
+
+
+def store_saved(saved: Saved) -> StoredAnswer:
+    """The answer to a command that saved a store."""
+    return rendered(_store_out(saved.row), 201 if saved.is_new else 200)

@@ -1,0 +1,1 @@
+"""Routes of low stock and its alerts."""

@@ -1,0 +1,105 @@
+"""The bodies of the routes of low stock and its alerts (requirement text 002; api.md, rule 6)."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from msgspec import UNSET, Meta, UnsetType
+
+from audit.api.contract import Answer, Body, Code, OptionalBody, PageQuery, Text
+
+Threshold = Annotated[
+    float, Meta(gt=0, le=1, description="The share of its full level at which a level is low; counts to six decimals.")
+]
+SeverityName = Literal["LOW", "CRITICAL"]
+
+
+class LowStockQuery(PageQuery, kw_only=True):
+    """Which low levels to list."""
+
+    warehouse_id: Code | None = None
+    store_id: Code | None = None
+    threshold: Threshold = 0.2
+    severity: SeverityName | None = None
+
+
+class LowStockItemOut(Answer, kw_only=True):
+    """A level that is low. ``currentStock`` is what is available: what is reserved is left out."""
+
+    product_id: UUID
+    variant_id: UUID | UnsetType = UNSET
+    product_sku: str
+    product_name: str
+    warehouse_id: str
+    current_stock: int
+    reorder_point: int | None
+    percentage_remaining: Annotated[float | None, Meta(description="Of the reorder point; null without one.")]
+    days_of_supply: Annotated[
+        int | None, Meta(description="Whole days at the mean of the last 30 days' shipments; null without any.")
+    ]
+    suggested_order_quantity: Annotated[int | None, Meta(description="What is on its way is left out.")]
+    status: SeverityName
+
+
+class LowStockPageOut(Answer, kw_only=True):
+    """A page of low levels, the critical first, the least of their full level first. The counts are of all pages."""
+
+    items: list[LowStockItemOut]
+    total_items: int
+    critical_items: int
+    low_items: int
+    next: str | None
+
+
+class AlertsQuery(PageQuery, kw_only=True):
+    """Which alerts to list."""
+
+    warehouse_id: Code | None = None
+    store_id: Code | None = None
+    severity: SeverityName | None = None
+    state: Literal["OPEN", "RESOLVED", "ALL"] = "OPEN"
+
+
+class AlertOut(Answer, kw_only=True):
+    """That a level is low, from ``openedAt`` until ``resolvedAt``.
+
+    ``severity`` is the worst it has been, ``alertedStock`` what was available when it became that, ``currentStock``
+    what is available now.
+    """
+
+    alert_id: str
+    product_id: UUID
+    variant_id: UUID | UnsetType = UNSET
+    product_sku: str
+    product_name: str
+    warehouse_id: str
+    severity: SeverityName
+    current_stock: int
+    alerted_stock: int
+    reorder_point: int | None
+    opened_at: datetime
+    worsened_at: datetime | None
+    acknowledged_at: datetime | None
+    acknowledged_by: str | None
+    snoozed_until: datetime | None
+    resolved_at: datetime | None
+
+
+class AlertPageOut(Answer, kw_only=True):
+    """A page of alerts, the newest first."""
+
+    items: list[AlertOut]
+    next: str | None
+
+
+class AcknowledgeIn(OptionalBody, kw_only=True):
+    """That somebody takes care of it."""
+
+    note: Text = ""
+
+
+class SnoozeIn(Body, kw_only=True):
+    """Until when nobody is to be reminded; null ends a snooze."""
+
+    until: Annotated[datetime, Meta(tz=True)] | None
+    note: Text = ""

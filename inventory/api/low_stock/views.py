@@ -1,0 +1,162 @@
+"""The routes of low stock and its alerts: decode, one call, answer."""
+
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.http import HttpResponse
+from msgspec import UNSET
+from rest_framework.request import Request
+
+from audit.api.contract import Problem
+from audit.api.http import STOCKKEEPING, ApiView, answered, as_utc, decode, decode_query, id_in_path, rendered, respond
+from audit.api.paging import after_share, cursor_of_share, page_of
+from audit.api.schema import describe
+from audit.idempotency import StoredAnswer
+from audit.identifiers import ALERT
+from inventory import planning
+from inventory.api.low_stock import contract
+from inventory.api.stock.views import in_places
+from inventory.models import LowStockAlert, Product, StockLevel
+from inventory.services.low_stock import alerts as low_stock
+from inventory.services.low_stock.alerts import Outlook
+
+
+class LowStockView(ApiView):
+    """What is to be ordered."""
+
+    @describe(
+        "listLowStock",
+        "List what is low on stock, the worst first",
+        query=contract.LowStockQuery,
+        answers={200: contract.LowStockPageOut, 422: Problem},
+    )
+    def get(self, request: Request) -> HttpResponse:
+        query = decode_query(request, contract.LowStockQuery)
+        codes = self.asker(request).store_codes
+        found: Any = StockLevel.objects.visible_to(codes).low(round(query.threshold * planning.PARTS))
+        found = in_places(found, query, codes)
+        if query.severity is not None:
+            found = found.filter(is_critical=query.severity == "CRITICAL")
+        low = low_stock.read_worst(found, behind=after_share(query), limit=query.limit + 1)
+        levels = low.levels[: query.limit]
+        outlooks = low_stock.outlooks(levels)
+        more = len(low.levels) > query.limit
+        return respond(
+            contract.LowStockPageOut(
+                items=[_low(level, outlooks[level.id]) for level in levels],
+                total_items=low.items,
+                critical_items=low.critical,
+                low_items=low.items - low.critical,
+                next=cursor_of_share(levels[-1].share, levels[-1].pk) if more else None,
+            )
+        )
+
+
+def _names(product: Product) -> dict[str, Any]:
+    return {
+        "product_id": product.parent_id or product.id,
+        "variant_id": product.id if product.parent_id else UNSET,
+        "product_sku": product.sku,
+        "product_name": product.name,
+    }
+
+
+def _low(level: Any, outlook: Outlook) -> contract.LowStockItemOut:
+    return contract.LowStockItemOut(
+        **_names(level.product),
+        warehouse_id=level.warehouse.code,
+        current_stock=level.available,
+        reorder_point=level.reorder_point,
+        percentage_remaining=outlook.percentage_remaining,
+        days_of_supply=outlook.days_of_supply,
+        suggested_order_quantity=outlook.suggested_order,
+        status="CRITICAL" if planning.severity(level, level.available) is planning.Severity.CRITICAL else "LOW",
+    )
+
+
+class AlertsView(ApiView):
+    """The alerts of low stock."""
+
+    @describe(
+        "listAlerts",
+        "List alerts of low stock, the newest first",
+        query=contract.AlertsQuery,
+        answers={200: contract.AlertPageOut, 422: Problem},
+    )
+    def get(self, request: Request) -> HttpResponse:
+        query = decode_query(request, contract.AlertsQuery)
+        codes = self.asker(request).store_codes
+        found = LowStockAlert.objects.visible_to(codes).described()
+        if query.state != "ALL":
+            found = found.filter(resolved_at__isnull=query.state == "OPEN")
+        if query.severity is not None:
+            found = found.filter(severity=query.severity)
+        alerts, following = page_of(in_places(found, query, codes, "level__"), query, newest_first=True)
+        return respond(contract.AlertPageOut(items=[_alert(row) for row in alerts], next=following))
+
+
+def _alert(alert: LowStockAlert) -> contract.AlertOut:
+    return contract.AlertOut(
+        alert_id=alert.public_id,
+        **_names(alert.level.product),
+        warehouse_id=alert.level.warehouse.code,
+        severity=alert.severity,  # type: ignore[arg-type]
+        current_stock=alert.level.available,
+        alerted_stock=alert.available,
+        reorder_point=alert.reorder_point,
+        opened_at=alert.opened_at,
+        worsened_at=alert.worsened_at,
+        acknowledged_at=alert.acknowledged_at,
+        acknowledged_by=alert.acknowledged_by or None,
+        snoozed_until=alert.snoozed_until,
+        resolved_at=alert.resolved_at,
+    )
+
+
+def _rendered(alert: LowStockAlert) -> StoredAnswer:
+    return rendered(_alert(alert))
+
+
+def _id(alert_id: str) -> UUID:
+    return id_in_path(ALERT, alert_id, "alert")
+
+
+class AcknowledgeAlertView(ApiView):
+    """Somebody takes care of an alert."""
+
+    allowed: ClassVar = {"POST": STOCKKEEPING}
+
+    @describe(
+        "acknowledgeAlert",
+        "Acknowledge an alert",
+        body=contract.AcknowledgeIn,
+        answers={200: contract.AlertOut, 404: Problem, 409: Problem, 422: Problem},
+        idempotent=True,
+    )
+    def post(self, request: Request, alert_id: str) -> HttpResponse:
+        body = decode(request, contract.AcknowledgeIn)
+        claim = self.claim(request, _rendered)
+        return answered(
+            low_stock.acknowledge(_id(alert_id), self.asker(request), note=body.note, claim=claim), _rendered
+        )
+
+
+class SnoozeAlertView(ApiView):
+    """Nobody is to be reminded of an alert for a while."""
+
+    allowed: ClassVar = {"POST": STOCKKEEPING}
+
+    @describe(
+        "snoozeAlert",
+        "Snooze an alert",
+        body=contract.SnoozeIn,
+        answers={200: contract.AlertOut, 404: Problem, 409: Problem, 422: Problem},
+        idempotent=True,
+    )
+    def post(self, request: Request, alert_id: str) -> HttpResponse:
+        body = decode(request, contract.SnoozeIn)
+        until = as_utc(body.until, "/until")
+        claim = self.claim(request, _rendered)
+        return answered(
+            low_stock.snooze(_id(alert_id), until, self.asker(request), note=body.note, claim=claim), _rendered
+        )

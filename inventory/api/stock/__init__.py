@@ -1,0 +1,1 @@
+"""Routes of stock levels and what changes them."""

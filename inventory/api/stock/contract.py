@@ -1,0 +1,171 @@
+"""The bodies of the routes of levels, their settings and adjustments."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from audit.api.contract import Answer, Body, Code, NonEmptyText, PageQuery, ShortText
+
+SignedQuantity = Annotated[
+    int, Meta(ge=-1_000_000, le=1_000_000, description="Units; negative only for an ADJUSTMENT, never 0.")
+]
+Units = Annotated[int, Meta(ge=0, le=2_000_000_000, description="Units.")]
+PositiveUnits = Annotated[int, Meta(ge=1, le=2_000_000_000, description="Units.")]
+Incoming = Annotated[int, Meta(description="Units in transit to this level: not on hand yet, never sellable.")]
+LocationPart = Annotated[str, Meta(max_length=10, pattern=r"^[^\x00-\x1f\x7f]*(?!\n)$")]
+AdjustmentType = Literal["RECEIPT", "SHIPMENT", "ADJUSTMENT", "RETURN"]
+
+
+class AdjustmentIn(Body, kw_only=True):
+    """A change of on hand. RECEIPT and RETURN add, SHIPMENT takes away, ADJUSTMENT is signed."""
+
+    product_id: UUID
+    warehouse_id: Code
+    quantity: SignedQuantity
+    type: AdjustmentType
+    reason: NonEmptyText
+    variant_id: UUID | None = None
+    reference: ShortText = ""
+    cost_per_unit: Decimal | None = None
+    expected_version: int | None = None
+    force: Annotated[
+        bool,
+        Meta(description="For managers, and an ADJUSTMENT only: where too little is left, the newest holds give way."),
+    ] = False
+
+
+class AdjustIn(Body, kw_only=True):
+    """All lines, or none."""
+
+    adjustments: Annotated[list[AdjustmentIn], Meta(min_length=1, max_length=200)]
+
+
+class AdjustedLineOut(Answer, kw_only=True):
+    """A change of on hand as it was applied; ``previousQuantity + adjustedQuantity = newQuantity``."""
+
+    product_id: UUID
+    variant_id: UUID | UnsetType = UNSET
+    warehouse_id: str
+    previous_quantity: int
+    adjusted_quantity: int
+    new_quantity: int
+    type: AdjustmentType
+
+
+class AdjustedOut(Answer, kw_only=True):
+    """What was changed."""
+
+    adjustment_id: str
+    status: Literal["COMPLETED"]
+    adjustments: list[AdjustedLineOut]
+    adjusted_at: datetime
+    adjusted_by: str
+
+
+class LocationOut(Answer, kw_only=True):
+    """Where in the warehouse."""
+
+    zone: str
+    aisle: str
+    shelf: str
+
+
+class LevelOut(Answer, kw_only=True):
+    """What one warehouse has of a product."""
+
+    warehouse_id: str
+    warehouse_name: str
+    quantity_on_hand: int
+    quantity_reserved: int
+    quantity_available: int
+    incoming_quantity: Incoming
+    version: int
+    reorder_point: int | UnsetType = UNSET
+    reorder_quantity: int | UnsetType = UNSET
+    min_stock_level: int | UnsetType = UNSET
+    max_stock_level: int | UnsetType = UNSET
+    location: LocationOut | UnsetType = UNSET
+
+
+class MovedOut(Answer, kw_only=True):
+    """Units moved; ``adjusted`` is signed."""
+
+    received: int
+    shipped: int
+    adjusted: int
+
+
+class MovementsOut(Answer, kw_only=True):
+    """What moved lately."""
+
+    last24_hours: MovedOut = msgspec.field(name="last24Hours")
+
+
+class ProductLevelsOut(Answer, kw_only=True):
+    """What there is of a product, in all and by warehouse."""
+
+    product_id: UUID
+    variant_id: UUID | UnsetType = UNSET
+    total_quantity: int
+    total_available: int
+    total_reserved: int
+    warehouses: list[LevelOut]
+    movements: MovementsOut
+    last_updated: datetime
+
+
+class ProductLevelsQuery(Body, kw_only=True):
+    """Which warehouse to look at."""
+
+    warehouse_id: Code | None = None
+
+
+class LevelsQuery(PageQuery, kw_only=True):
+    """Which levels to list."""
+
+    warehouse_id: Code | None = None
+    store_id: Code | None = None
+
+
+class ListedLevelOut(Answer, kw_only=True):
+    """One product in one warehouse."""
+
+    product_id: UUID
+    variant_id: UUID | UnsetType = UNSET
+    warehouse_id: str
+    quantity_on_hand: int
+    quantity_reserved: int
+    quantity_available: int
+    incoming_quantity: Incoming
+    version: int
+    updated_at: datetime
+
+
+class LevelPageOut(Answer, kw_only=True):
+    """A page of levels, by primary key."""
+
+    items: list[ListedLevelOut]
+    next: str | None
+
+
+class LocationIn(Body, kw_only=True):
+    """Where in the warehouse."""
+
+    zone: LocationPart = ""
+    aisle: LocationPart = ""
+    shelf: LocationPart = ""
+
+
+class LevelSettingsIn(Body, kw_only=True):
+    """Settings of a level; what is left out stays, null clears."""
+
+    reorder_point: Units | None | UnsetType = UNSET
+    reorder_quantity: PositiveUnits | None | UnsetType = UNSET
+    min_stock_level: Units | UnsetType = UNSET
+    max_stock_level: PositiveUnits | None | UnsetType = UNSET
+    location: LocationIn | None | UnsetType = UNSET
+    expected_version: int | None = None

@@ -1,0 +1,54 @@
+"""The query and the answer of the list of movements (api.md, "Reads")."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated
+from uuid import UUID
+
+from msgspec import UNSET, Meta, UnsetType
+
+from audit.api.contract import Answer, Code, PageQuery, ShortText
+from inventory.services.stock.movements import MovementType
+
+
+class MovementsQuery(PageQuery, kw_only=True):
+    """Which movements to list. What is left out means any; a parent's id stands for its variants, too."""
+
+    product_id: UUID | None = None
+    variant_id: UUID | None = None
+    warehouse_id: Code | None = None
+    type: MovementType | None = None
+    since: Annotated[datetime, Meta(tz=True, description="From this moment on.")] | None = None
+    until: Annotated[datetime, Meta(tz=True, description="Before this moment.")] | None = None
+    reference: ShortText | None = None
+
+
+class MovementOut(Answer, kw_only=True):
+    """One change of on hand; ``quantityBefore + quantity = quantityAfter``.
+
+    ``reference`` is what the caller called it: of reference type ``order`` the order's id, of ``adjustment`` whatever
+    was given.
+    """
+
+    movement_id: str
+    product_id: UUID
+    variant_id: UUID | UnsetType = UNSET
+    warehouse_id: str
+    type: MovementType
+    quantity: int
+    quantity_before: int
+    quantity_after: int
+    reason: str
+    reference_type: str
+    reference: str
+    cost_per_unit: Decimal | UnsetType = UNSET
+    adjustment_id: str | UnsetType = UNSET
+    actor: str
+    created_at: datetime
+
+
+class MovementPageOut(Answer, kw_only=True):
+    """A page of movements, the newest first."""
+
+    items: list[MovementOut]
+    next: str | None

@@ -1,0 +1,61 @@
+"""The route of movements: decode, one read, answer."""
+
+from django.http import HttpResponse
+from msgspec import UNSET
+from rest_framework.request import Request
+
+from audit.api.http import ApiView, as_utc, decode_query, respond
+from audit.api.paging import after_moment, cursor_of_moment
+from audit.api.schema import describe
+from audit.identifiers import ADJUSTMENT, MOVEMENT, public_id
+from inventory.api.stock import movement_contract as contract
+from inventory.services.stock import movements
+from inventory.services.stock.movements import MovementFilter, MovementLine
+
+
+class MovementsView(ApiView):
+    """What changed on hand."""
+
+    @describe(
+        "listMovements",
+        "List movements, the newest first",
+        query=contract.MovementsQuery,
+        answers={200: contract.MovementPageOut},
+    )
+    def get(self, request: Request) -> HttpResponse:
+        query = decode_query(request, contract.MovementsQuery)
+        wanted = MovementFilter(
+            store_codes=self.asker(request).store_codes,
+            product_id=query.product_id,
+            variant_id=query.variant_id,
+            warehouse=query.warehouse_id,
+            type=query.type,
+            since=as_utc(query.since, "?since"),
+            until=as_utc(query.until, "?until"),
+            reference=query.reference,
+        )
+        found = movements.read_movements(wanted, behind=after_moment(query), limit=query.limit + 1)
+        page = found[: query.limit]
+        following = cursor_of_moment(page[-1].created_at, page[-1].id) if len(found) > query.limit else None
+        return respond(contract.MovementPageOut(items=[movement_out(line) for line in page], next=following))
+
+
+def movement_out(line: MovementLine) -> contract.MovementOut:
+    """A movement as callers see it."""
+    return contract.MovementOut(
+        movement_id=public_id(MOVEMENT, line.id),
+        product_id=line.parent_id or line.stock_id,
+        variant_id=line.stock_id if line.parent_id else UNSET,
+        warehouse_id=line.warehouse,
+        type=line.type,
+        quantity=line.quantity,
+        quantity_before=line.quantity_before,
+        quantity_after=line.quantity_after,
+        reason=line.reason,
+        reference_type=line.reference_type,
+        reference=line.reference,
+        cost_per_unit=UNSET if line.cost_per_unit is None else line.cost_per_unit,
+        adjustment_id=public_id(ADJUSTMENT, line.adjustment_id) if line.adjustment_id else UNSET,
+        actor=line.actor,
+        created_at=line.created_at,
+    )

@@ -1,0 +1,185 @@
+"""The routes of stock levels: decode, one call, answer."""
+
+from collections.abc import Collection
+from datetime import timedelta
+from typing import Any, ClassVar, Final, Protocol
+from uuid import UUID
+
+import msgspec
+from django.db.models import Q, Sum, Value
+from django.db.models.functions import Coalesce, Now
+from django.http import HttpResponse
+from msgspec import UNSET
+from rest_framework.request import Request
+
+from audit.api.contract import Problem
+from audit.api.http import MANAGING, ApiView, answered, decode, decode_query, rendered, respond
+from audit.api.paging import page_of
+from audit.api.schema import describe
+from audit.idempotency import StoredAnswer
+from inventory.api.catalogue.views import read_product
+from inventory.api.stock import contract as stock_contract
+from inventory.errors import UnknownStore
+from inventory.models import Movement, StockLevel, Store
+from inventory.services.catalogue.master_data import Saved
+from inventory.services.stock.level_settings import set_level
+
+_DAY: Final = timedelta(hours=24)
+
+
+class ProductLevelsView(ApiView):
+    """What there is of a product."""
+
+    @describe(
+        "readProductLevels",
+        "Read a product's stock levels",
+        query=stock_contract.ProductLevelsQuery,
+        answers={200: stock_contract.ProductLevelsOut, 404: Problem},
+    )
+    def get(self, request: Request, product_id: UUID) -> HttpResponse:
+        query = decode_query(request, stock_contract.ProductLevelsQuery)
+        product = read_product(product_id)
+        found = StockLevel.objects.visible_to(self.asker(request).store_codes).of_product(product_id).with_incoming()
+        if query.warehouse_id is not None:
+            found = found.filter(warehouse__code=query.warehouse_id)
+        levels = list(found)
+        return respond(
+            stock_contract.ProductLevelsOut(
+                product_id=product.parent_id or product.id,
+                variant_id=product.id if product.parent_id else UNSET,
+                total_quantity=sum(level.on_hand for level in levels),
+                total_available=sum(level.available for level in levels),
+                total_reserved=sum(level.reserved for level in levels),
+                warehouses=[_level(level) for level in levels],
+                movements=stock_contract.MovementsOut(last24_hours=_moved(levels)),
+                last_updated=max((level.updated_at for level in levels), default=product.updated_at),
+            )
+        )
+
+
+def _given(value: int | None) -> int | msgspec.UnsetType:
+    return UNSET if value is None else value
+
+
+def _level(level: StockLevel) -> stock_contract.LevelOut:
+    is_located = level.zone or level.aisle or level.shelf
+    return stock_contract.LevelOut(
+        warehouse_id=level.warehouse.code,
+        warehouse_name=level.warehouse.name,
+        quantity_on_hand=level.on_hand,
+        quantity_reserved=level.reserved,
+        quantity_available=level.available,
+        incoming_quantity=level.incoming_quantity,
+        version=level.version,
+        reorder_point=_given(level.reorder_point),
+        reorder_quantity=_given(level.reorder_quantity),
+        min_stock_level=level.min_stock_level or UNSET,
+        max_stock_level=_given(level.max_stock_level),
+        location=stock_contract.LocationOut(zone=level.zone, aisle=level.aisle, shelf=level.shelf)
+        if is_located
+        else UNSET,
+    )
+
+
+def _moved(levels: list[StockLevel]) -> stock_contract.MovedOut:
+    """What these levels moved in the last 24 hours, by the database's clock."""
+    since = Now() - Value(_DAY)
+    total = Movement.objects.filter(level__in=levels, created_at__gt=since).aggregate(
+        received=_total("RECEIPT", "RETURN"), shipped=_total("SHIPMENT"), adjusted=_total("ADJUSTMENT")
+    )
+    return stock_contract.MovedOut(received=total["received"], shipped=-total["shipped"], adjusted=total["adjusted"])
+
+
+def _total(*kinds: str) -> Coalesce:
+    return Coalesce(Sum("quantity", filter=Q(type__in=kinds)), 0)
+
+
+class LevelsView(ApiView):
+    """All levels, to sync a catalogue."""
+
+    @describe(
+        "listLevels",
+        "List stock levels",
+        query=stock_contract.LevelsQuery,
+        answers={200: stock_contract.LevelPageOut, 422: Problem},
+    )
+    def get(self, request: Request) -> HttpResponse:
+        query = decode_query(request, stock_contract.LevelsQuery)
+        codes = self.asker(request).store_codes
+        found = StockLevel.objects.visible_to(codes).with_incoming().select_related("warehouse", "product")
+        levels, following = page_of(in_places(found, query, codes), query)
+        return respond(stock_contract.LevelPageOut(items=[_listed(level) for level in levels], next=following))
+
+
+class _InPlaces(Protocol):
+    """A query that may name a store and a warehouse, by their codes."""
+
+    @property
+    def store_id(self) -> str | None: ...
+    @property
+    def warehouse_id(self) -> str | None: ...
+
+
+def in_places(found: Any, query: _InPlaces, visible_codes: Collection[str], level: str = "") -> Any:
+    """Those in the store's warehouses and the warehouse that a query names; ``level`` is the way to a row's level.
+
+    Raises UnknownStore where there is no such store, or not for this caller. A warehouse that isn't there has nothing.
+    """
+    if query.store_id is not None:
+        if not Store.objects.visible_to(visible_codes).filter(code=query.store_id).exists():
+            raise UnknownStore(f"There is no store {query.store_id}.")
+        found = found.visible_to([query.store_id])
+    if query.warehouse_id is not None:
+        found = found.filter(**{f"{level}warehouse__code": query.warehouse_id})
+    return found
+
+
+def _listed(level: StockLevel) -> stock_contract.ListedLevelOut:
+    return stock_contract.ListedLevelOut(
+        product_id=level.product.parent_id or level.product_id,
+        variant_id=level.product_id if level.product.parent_id else UNSET,
+        warehouse_id=level.warehouse.code,
+        quantity_on_hand=level.on_hand,
+        quantity_reserved=level.reserved,
+        quantity_available=level.available,
+        incoming_quantity=level.incoming_quantity,
+        version=level.version,
+        updated_at=level.updated_at,
+    )
+
+
+class LevelSettingsView(ApiView):
+    """The settings of one level."""
+
+    allowed: ClassVar = {"PATCH": MANAGING}
+
+    @describe(
+        "changeLevelSettings",
+        "Change a level's settings",
+        body=stock_contract.LevelSettingsIn,
+        answers={200: stock_contract.LevelOut, 404: Problem, 409: Problem},
+        idempotent=True,
+    )
+    def patch(self, request: Request, product_id: UUID, warehouse_id: str) -> HttpResponse:
+        body = decode(request, stock_contract.LevelSettingsIn)
+        given = {name: getattr(body, name) for name in _SETTINGS}
+        changes = {name: value for name, value in given.items() if value is not UNSET}
+        if body.location is not UNSET:
+            location = body.location or stock_contract.LocationIn()
+            changes |= {"zone": location.zone, "aisle": location.aisle, "shelf": location.shelf}
+        saved = set_level(
+            self.asker(request),
+            product_id,
+            warehouse_id,
+            changes=changes,
+            expected_version=body.expected_version,
+            claim=self.claim(request, _set),
+        )
+        return answered(saved, _set)
+
+
+_SETTINGS: Final = ("reorder_point", "reorder_quantity", "min_stock_level", "max_stock_level")
+
+
+def _set(saved: Saved) -> StoredAnswer:
+    return rendered(_level(saved.row))

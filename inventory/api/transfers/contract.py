@@ -1,0 +1,120 @@
+"""The bodies of the routes of transfers (requirement text 002, "Transfer Inventory", and api.md)."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from msgspec import UNSET, Meta, UnsetType
+
+from audit.api.contract import Answer, Body, Code, OptionalBody, PageQuery, Quantity, ShortText, Text
+
+ReceivedQuantity = Annotated[int, Meta(ge=0, le=1_000_000, description="Units that arrived now.")]
+Status = Literal["PENDING", "IN_TRANSIT", "PARTIALLY_RECEIVED", "RECEIVED", "CANCELLED"]
+Time = Annotated[datetime, Meta(tz=True)]
+
+
+class TransferItemIn(Body, kw_only=True):
+    """Units of a product, and their route."""
+
+    product_id: UUID
+    quantity: Quantity
+    from_warehouse_id: Code
+    to_warehouse_id: Code
+    variant_id: UUID | None = None
+
+
+class TransferDraftIn(Body, kw_only=True):
+    """A transfer as it is to be. All items share one route; those of one product are summed."""
+
+    items: Annotated[list[TransferItemIn], Meta(min_length=1, max_length=200)]
+    reason: Text = ""
+    reference: ShortText = ""
+    expected_delivery: Time | None = None
+
+
+class TransferIn(TransferDraftIn, kw_only=True):
+    """A transfer that leaves at once, or with ``draft`` is only written down."""
+
+    draft: bool = False
+
+
+class ReceivedItemIn(Body, kw_only=True):
+    """What arrived of a product."""
+
+    product_id: UUID
+    quantity_received: ReceivedQuantity
+    variant_id: UUID | None = None
+
+
+class ReceiveIn(OptionalBody, kw_only=True):
+    """What arrived now; without items all that is left. ``close`` ends the transfer with what is then missing."""
+
+    items: Annotated[list[ReceivedItemIn], Meta(min_length=1, max_length=200)] | None = None
+    close: bool = False
+    reason: Text = ""
+
+
+class CancelIn(OptionalBody, kw_only=True):
+    """Why what is in transit comes back."""
+
+    reason: Text = ""
+
+
+class TransfersQuery(PageQuery, kw_only=True):
+    """Which transfers to list."""
+
+    status: Status | None = None
+    from_warehouse_id: Code | None = None
+    to_warehouse_id: Code | None = None
+    overdue: Annotated[bool, Meta(description="Those alone that should have arrived and haven't.")] = False
+
+
+class TransferEndOut(Answer, kw_only=True):
+    """One end of a transfer. Quantities are on hand before and after a command that changed it; ``expectedQuantity``
+    is the destination's on hand and all in transit to it."""
+
+    id: str
+    previous_quantity: int | UnsetType = UNSET
+    new_quantity: int | UnsetType = UNSET
+    expected_quantity: int | UnsetType = UNSET
+
+
+class TransferItemOut(Answer, kw_only=True):
+    """Units of a product, and what became of them:
+    ``quantityShipped = quantityReceived + quantityReturned + quantityLost + quantityInTransit``."""
+
+    product_id: UUID
+    variant_id: UUID | UnsetType = UNSET
+    quantity: int
+    quantity_shipped: int
+    quantity_received: int
+    quantity_returned: int
+    quantity_lost: int
+    quantity_in_transit: int
+    from_warehouse: TransferEndOut
+    to_warehouse: TransferEndOut
+
+
+class TransferOut(Answer, kw_only=True):
+    """A transfer as it is now."""
+
+    transfer_id: str
+    status: Status
+    from_warehouse_id: str
+    to_warehouse_id: str
+    items: list[TransferItemOut]
+    reason: str
+    reference: str
+    initiated_at: datetime
+    initiated_by: str
+    shipped_at: datetime | None
+    expected_delivery: datetime | None
+    is_overdue: bool
+    closed_at: datetime | None
+
+
+class TransferPageOut(Answer, kw_only=True):
+    """A page of transfers, the newest first."""
+
+    items: list[TransferOut]
+    next: str | None

@@ -1,0 +1,249 @@
+"""The routes of transfers: decode, one call, answer."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+from django.http import HttpResponse
+from msgspec import UNSET
+from rest_framework.request import Request
+
+from audit.actors import Asker
+from audit.api.contract import Problem
+from audit.api.http import STOCKKEEPING, ApiView, answered, as_utc, decode, decode_query, id_in_path, rendered, respond
+from audit.api.paging import page_of
+from audit.api.schema import describe
+from audit.errors import NotFound
+from audit.idempotency import Claim, StoredAnswer
+from audit.identifiers import TRANSFER
+from inventory.api.transfers import contract
+from inventory.locking import read_clock
+from inventory.models import Transfer
+from inventory.services.transfers import commands as transfers
+from inventory.services.transfers import documents
+from inventory.services.transfers.commands import Arrived, TransferRequest, Wanted
+from inventory.services.transfers.documents import TransferDocument, TransferItem
+from inventory.services.transfers.moves import Transferred
+
+
+class TransferView(ApiView):
+    """A new transfer."""
+
+    allowed: ClassVar = {"POST": STOCKKEEPING}
+
+    @describe(
+        "transfer",
+        "Send stock from one warehouse to another, or draft it",
+        body=contract.TransferIn,
+        answers={201: contract.TransferOut, 409: Problem, 422: Problem},
+        idempotent=True,
+    )
+    def post(self, request: Request) -> HttpResponse:
+        body = decode(request, contract.TransferIn)
+        wanted = _wanted(self.asker(request), body, self.claim(request, _made))
+        outcome = transfers.draft_transfer(wanted) if body.draft else transfers.start_transfer(wanted)
+        return answered(outcome, _made)
+
+
+def _wanted(asker: Asker, body: contract.TransferDraftIn, claim: Claim | None) -> TransferRequest:
+    return TransferRequest(
+        asker=asker,
+        items=tuple(
+            Wanted(line.product_id, line.variant_id, line.quantity, line.from_warehouse_id, line.to_warehouse_id)
+            for line in body.items
+        ),
+        reason=body.reason,
+        reference=body.reference,
+        expected_delivery=as_utc(body.expected_delivery, "/expectedDelivery"),
+        claim=claim,
+    )
+
+
+def _transfer_id(text: str) -> UUID:
+    return id_in_path(TRANSFER, text, "transfer")
+
+
+def _made(transferred: Transferred) -> StoredAnswer:
+    return rendered(_changed(transferred), 201)
+
+
+def _done(transferred: Transferred) -> StoredAnswer:
+    return rendered(_changed(transferred))
+
+
+def _changed(transferred: Transferred) -> contract.TransferOut:
+    """A transfer after a command, with what the command changed at either end."""
+    document = transferred.document
+    items = [
+        _item(
+            item,
+            _end(document.source.code, item.id, transferred.sources, {}),
+            _end(document.destination.code, item.id, transferred.destinations, transferred.expected),
+        )
+        for item in document.items
+    ]
+    return _transfer(document, items, transferred.now)
+
+
+def _read(document: TransferDocument, now: datetime) -> contract.TransferOut:
+    """A transfer as it is."""
+    source, destination = (contract.TransferEndOut(id=place.code) for place in (document.source, document.destination))
+    return _transfer(document, [_item(item, source, destination) for item in document.items], now)
+
+
+def _end(
+    code: str, item_id: UUID, moved: Mapping[UUID, tuple[int, int]], expected: Mapping[UUID, int]
+) -> contract.TransferEndOut:
+    before, now = moved.get(item_id, (UNSET, UNSET))
+    return contract.TransferEndOut(
+        id=code, previous_quantity=before, new_quantity=now, expected_quantity=expected.get(item_id, UNSET)
+    )
+
+
+def _item(
+    item: TransferItem, source: contract.TransferEndOut, destination: contract.TransferEndOut
+) -> contract.TransferItemOut:
+    return contract.TransferItemOut(
+        product_id=item.product_id,
+        variant_id=item.variant_id or UNSET,
+        quantity=item.quantity,
+        quantity_shipped=item.shipped,
+        quantity_received=item.received,
+        quantity_returned=item.returned,
+        quantity_lost=item.lost,
+        quantity_in_transit=item.in_transit,
+        from_warehouse=source,
+        to_warehouse=destination,
+    )
+
+
+def _transfer(document: TransferDocument, items: list[contract.TransferItemOut], now: datetime) -> contract.TransferOut:
+    return contract.TransferOut(
+        transfer_id=document.public_id,
+        status=document.status,  # type: ignore[arg-type]
+        from_warehouse_id=document.source.code,
+        to_warehouse_id=document.destination.code,
+        items=items,
+        reason=document.reason,
+        reference=document.reference,
+        initiated_at=document.initiated_at,
+        initiated_by=document.initiated_by,
+        shipped_at=document.shipped_at,
+        expected_delivery=document.expected_delivery,
+        is_overdue=document.is_overdue(now),
+        closed_at=document.closed_at,
+    )
+
+
+class OneTransferView(ApiView):
+    """One transfer."""
+
+    allowed: ClassVar = {"PUT": STOCKKEEPING}
+
+    @describe("readTransfer", "Read a transfer", answers={200: contract.TransferOut, 404: Problem})
+    def get(self, request: Request, transfer_id: str) -> HttpResponse:
+        identifier = _transfer_id(transfer_id)
+        seen = Transfer.objects.visible_to(self.asker(request).store_codes).filter(pk=identifier)
+        if not seen.exists():
+            raise NotFound("There is no such transfer.")
+        return respond(_read(documents.read_transfers([identifier])[identifier], read_clock()))
+
+    @describe(
+        "changeDraftTransfer",
+        "Make a draft exactly this",
+        body=contract.TransferDraftIn,
+        answers={200: contract.TransferOut, 404: Problem, 409: Problem, 422: Problem},
+        idempotent=True,
+    )
+    def put(self, request: Request, transfer_id: str) -> HttpResponse:
+        body = decode(request, contract.TransferDraftIn)
+        wanted = _wanted(self.asker(request), body, self.claim(request, _done))
+        return answered(transfers.change_draft(_transfer_id(transfer_id), wanted), _done)
+
+
+class SendTransferView(ApiView):
+    """Send a draft."""
+
+    allowed: ClassVar = {"POST": STOCKKEEPING}
+
+    @describe(
+        "sendTransfer",
+        "Send a draft",
+        answers={200: contract.TransferOut, 404: Problem, 409: Problem, 422: Problem},
+        idempotent=True,
+    )
+    def post(self, request: Request, transfer_id: str) -> HttpResponse:
+        command = transfers.SendRequest(self.asker(request), _transfer_id(transfer_id), self.claim(request, _done))
+        return answered(transfers.send_transfer(command), _done)
+
+
+class ReceiveTransferView(ApiView):
+    """Receive what arrives."""
+
+    allowed: ClassVar = {"POST": STOCKKEEPING}
+
+    @describe(
+        "receiveTransfer",
+        "Receive a transfer in part or whole, or close it with what is missing",
+        body=contract.ReceiveIn,
+        answers={200: contract.TransferOut, 404: Problem, 409: Problem, 422: Problem},
+        idempotent=True,
+    )
+    def post(self, request: Request, transfer_id: str) -> HttpResponse:
+        body = decode(request, contract.ReceiveIn)
+        arrived = body.items and tuple(
+            Arrived(line.product_id, line.variant_id, line.quantity_received) for line in body.items
+        )
+        command = transfers.ReceiveRequest(
+            asker=self.asker(request),
+            transfer_id=_transfer_id(transfer_id),
+            items=arrived or None,
+            close=body.close,
+            reason=body.reason,
+            claim=self.claim(request, _done),
+        )
+        return answered(transfers.receive_transfer(command), _done)
+
+
+class CancelTransferView(ApiView):
+    """Bring back what is in transit."""
+
+    allowed: ClassVar = {"POST": STOCKKEEPING}
+
+    @describe(
+        "cancelTransfer",
+        "Bring what is in transit back to its source",
+        body=contract.CancelIn,
+        answers={200: contract.TransferOut, 404: Problem, 409: Problem, 422: Problem},
+        idempotent=True,
+    )
+    def post(self, request: Request, transfer_id: str) -> HttpResponse:
+        body = decode(request, contract.CancelIn)
+        command = transfers.CancelRequest(
+            self.asker(request), _transfer_id(transfer_id), body.reason, self.claim(request, _done)
+        )
+        return answered(transfers.cancel_transfer(command), _done)
+
+
+class TransfersView(ApiView):
+    """The list of transfers."""
+
+    @describe(
+        "listTransfers",
+        "List transfers, the newest first",
+        query=contract.TransfersQuery,
+        answers={200: contract.TransferPageOut},
+    )
+    def get(self, request: Request) -> HttpResponse:
+        query = decode_query(request, contract.TransfersQuery)
+        found = Transfer.objects.visible_to(self.asker(request).store_codes).matching(
+            status=query.status, from_warehouse=query.from_warehouse_id, to_warehouse=query.to_warehouse_id
+        )
+        if query.overdue:
+            found = found.overdue()
+        page, following = page_of(found.only("pk"), query, newest_first=True)
+        read = documents.read_transfers([transfer.id for transfer in page])
+        now = read_clock()
+        items = [_read(read[transfer.id], now) for transfer in page]
+        return respond(contract.TransferPageOut(items=items, next=following))

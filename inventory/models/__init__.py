@@ -1,0 +1,42 @@
+"""What is where, a module for each subject. Counters are written by ``services/stock/ledger.py`` alone."""
+
+from inventory.models.bookkeeping import ArchivedFile, LedgerOpening, ReconciliationFinding, ReconciliationRun
+from inventory.models.catalogue import (
+    CODE,
+    CODE_HINT,
+    Freezable,
+    Product,
+    Store,
+    StoreWarehouse,
+    Warehouse,
+    validate_code,
+)
+from inventory.models.counts import StockCount, StockCountLine
+from inventory.models.low_stock import AlertSubscription, LowStockAlert
+from inventory.models.stock import QUANTITY_LIMIT, AdjustmentReason, Movement, StockLevel
+from inventory.models.transfers import Transfer, TransferLine
+
+__all__ = [
+    "CODE",
+    "CODE_HINT",
+    "QUANTITY_LIMIT",
+    "AdjustmentReason",
+    "AlertSubscription",
+    "ArchivedFile",
+    "Freezable",
+    "LedgerOpening",
+    "LowStockAlert",
+    "Movement",
+    "Product",
+    "ReconciliationFinding",
+    "ReconciliationRun",
+    "StockCount",
+    "StockCountLine",
+    "StockLevel",
+    "Store",
+    "StoreWarehouse",
+    "Transfer",
+    "TransferLine",
+    "Warehouse",
+    "validate_code",
+]

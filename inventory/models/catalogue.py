@@ -1,0 +1,249 @@
+"""Products, warehouses and stores: what can be sold, and from where."""
+
+import re
+from collections.abc import Collection
+from typing import Any, Self
+from uuid import UUID
+
+import pgtrigger
+from django.apps import apps
+from django.contrib.postgres.indexes import GinIndex
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models import (
+    BooleanField,
+    ExpressionWrapper,
+    F,
+    Q,
+)
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+from uuid_utils.compat import uuid7
+
+from inventory.words import Words, beginning_so
+
+
+def warehouses_of(store_codes: Collection[str]) -> models.QuerySet[Any]:
+    """The ids of the warehouses that these stores sell from, as a subquery."""
+    sources: models.Manager[Any] = apps.get_model("inventory", "StoreWarehouse")._default_manager
+    return sources.filter(store__code__in=store_codes).values("warehouse")
+
+
+class _Freezables(models.QuerySet[Any]):
+    """What staff can freeze."""
+
+    def with_brakes(self) -> Self:
+        """With ``is_frozen``: ``selling.frozen`` for a row of this table, by the database's clock."""
+        lasts = Q(frozen_until__isnull=True) | Q(frozen_until__gt=Now())
+        return self.annotate(
+            is_frozen=ExpressionWrapper(Q(frozen_at__isnull=False) & lasts, output_field=BooleanField())
+        )
+
+
+class ProductQuerySet(_Freezables, models.QuerySet["Product"]):
+    """Products and variants."""
+
+    def search(self, text: str) -> Self:
+        """By a part of SKU or name, or by the whole barcode."""
+        return self.filter(Q(sku__icontains=text) | Q(name__icontains=text) | Q(barcode=text))
+
+    def meant(self, text: str) -> Self:
+        """What a person means by a text: a whole barcode, else all its words by their beginnings in SKU and name; only
+        where nothing begins so, a part of SKU or name, which no index finds. Up to two queries besides its own."""
+        scanned, words = self.filter(barcode=text), beginning_so(text)
+        if text and scanned.exists():
+            return scanned
+        worded = self.alias(words=Words("sku", "name")).filter(words=words) if words is not None else self.none()
+        return worded if worded.exists() else self.search(text)
+
+    def scanned(self, text: str) -> list[UUID]:
+        """The ids of products with exactly this SKU or barcode, and of their variants. Two queries."""
+        found = list(self.filter(Q(sku=text) | Q(barcode=text)).values_list("pk", flat=True)) if text else []
+        return found and [*found, *self.filter(parent__in=found).values_list("pk", flat=True)]
+
+
+class WarehouseQuerySet(_Freezables, models.QuerySet["Warehouse"]):
+    """Warehouses."""
+
+    def visible_to(self, store_codes: Collection[str]) -> Self:
+        """Those that these stores sell from; all where no store is named."""
+        return self.filter(stores__code__in=store_codes).distinct() if store_codes else self
+
+
+class StoreQuerySet(_Freezables, models.QuerySet["Store"]):
+    """Stores."""
+
+    def visible_to(self, store_codes: Collection[str]) -> Self:
+        """Those with these codes; all where none is named."""
+        return self.filter(code__in=store_codes) if store_codes else self
+
+
+CODE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,19}\Z")
+CODE_HINT = "letters, digits, dot, dash and underscore; at most 20"
+validate_code = RegexValidator(CODE, CODE_HINT)
+
+
+class Freezable(models.Model):
+    """What staff can freeze, so that nothing of it is held anew; what is held already goes its way.
+
+    Frozen while ``frozen_at`` is set and ``frozen_until`` is null (until somebody lifts it) or in the future by the
+    database's clock.
+    """
+
+    frozen_at = models.DateTimeField(null=True, blank=True, editable=False)
+    frozen_until = models.DateTimeField(null=True, blank=True)
+    freeze_reason = models.CharField(max_length=500, blank=True, default="", db_default="")
+
+    is_frozen: bool
+    """Whether it is frozen now; on rows read ``with_brakes``, and on no other."""
+
+    class Meta:
+        abstract = True
+
+
+def _freeze_agrees(name: str) -> models.CheckConstraint:
+    """Only what is frozen has a reason and an end of it; the end comes after the beginning."""
+    return models.CheckConstraint(
+        name=name,
+        condition=Q(frozen_at__isnull=True, frozen_until__isnull=True, freeze_reason="")
+        | Q(frozen_at__isnull=False, frozen_until__isnull=True)
+        | Q(frozen_at__isnull=False, frozen_until__gt=F("frozen_at")),
+    )
+
+
+def _positive_or_none(name: str, *fields: str) -> models.CheckConstraint:
+    """Limits are positive; null is no limit."""
+    condition = Q()
+    for field in fields:
+        condition &= Q(**{f"{field}__isnull": True}) | Q(**{f"{field}__gt": 0})
+    return models.CheckConstraint(name=name, condition=condition)
+
+
+class Product(Freezable):
+    """What is sold. A variant is a product with a parent; a variant has no variants of its own.
+
+    ``max_units_per_customer`` is the most units that one customer or cart of a store may hold at a time, variants
+    together.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7)
+    sku = models.CharField("SKU", max_length=64, unique=True)
+    name = models.CharField(max_length=200)
+    parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="variants")
+    barcode = models.CharField(max_length=64, blank=True, db_index=True)
+    is_active = models.BooleanField(default=True)
+    listing_expires_at = models.DateTimeField(null=True, blank=True)
+    max_units_per_customer = models.IntegerField(null=True, blank=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects = ProductQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=~Q(parent=F("id")), name="product_not_its_own_parent"),
+            _positive_or_none("product_limit_positive", "max_units_per_customer"),
+            _freeze_agrees("product_freeze_agrees"),
+        ]
+        indexes = [GinIndex(Words("sku", "name"), name="product_words")]
+
+    def __str__(self) -> str:
+        return f"{self.sku} {self.name}"
+
+
+class Warehouse(Freezable):
+    """A place with stock, known to callers by its immutable code."""
+
+    class Type(models.TextChoices):
+        MAIN = "MAIN", _("Main")
+        SECONDARY = "SECONDARY", _("Secondary")
+        DROPSHIP = "DROPSHIP", _("Dropship")
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    code = models.CharField(max_length=20, unique=True, validators=[validate_code])
+    name = models.CharField(max_length=100)
+    type = models.CharField(max_length=16, choices=Type.choices)
+    address = models.JSONField(default=dict)
+    contact_info = models.JSONField(null=True, blank=True)
+    capabilities = models.JSONField(null=True, blank=True)
+    is_active = models.BooleanField(default=True)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects = WarehouseQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(type__in=["MAIN", "SECONDARY", "DROPSHIP"]), name="warehouse_type_is_known"
+            ),
+            _freeze_agrees("warehouse_freeze_agrees"),
+        ]
+        triggers = [pgtrigger.Protect(name="never_deleted", operation=pgtrigger.Delete)]
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class Store(Freezable):
+    """A shop: the warehouses it sells from, in order, and how long its holds live.
+
+    ``max_units_per_customer`` is the most units of one product or variant that one customer or cart may hold at a time;
+    ``max_holds_per_customer`` the most holds that a customer or cart may open within ``hold_window_minutes``.
+
+    Stores are never deleted (a trigger), so that reservations need no foreign-key check on their hot path: with one,
+    every hold of a store would lock the same row of this table.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    code = models.CharField(max_length=20, unique=True, validators=[validate_code])
+    name = models.CharField(max_length=100)
+    ttl_minutes = models.PositiveSmallIntegerField(
+        "hold time in minutes", null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(60)]
+    )
+    is_default = models.BooleanField(default=False)
+    max_units_per_customer = models.IntegerField(null=True, blank=True)
+    max_holds_per_customer = models.IntegerField(null=True, blank=True)
+    hold_window_minutes = models.IntegerField(null=True, blank=True)
+    warehouses: "models.ManyToManyField[Warehouse, StoreWarehouse]" = models.ManyToManyField(
+        Warehouse, through="StoreWarehouse", related_name="stores"
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    objects = StoreQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["is_default"], condition=Q(is_default=True), name="store_one_default"),
+            models.CheckConstraint(
+                condition=Q(ttl_minutes__isnull=True) | Q(ttl_minutes__gte=1), name="store_ttl_positive"
+            ),
+            _positive_or_none(
+                "store_limits_positive", "max_units_per_customer", "max_holds_per_customer", "hold_window_minutes"
+            ),
+            models.CheckConstraint(
+                name="store_hold_limit_has_window",
+                condition=Q(max_holds_per_customer__isnull=True, hold_window_minutes__isnull=True)
+                | Q(max_holds_per_customer__isnull=False, hold_window_minutes__isnull=False),
+            ),
+            _freeze_agrees("store_freeze_agrees"),
+        ]
+        triggers = [pgtrigger.Protect(name="never_deleted", operation=pgtrigger.Delete)]
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class StoreWarehouse(models.Model):
+    """A warehouse that a store sells from. The lowest priority is tried first."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    store = models.ForeignKey(Store, on_delete=models.CASCADE, related_name="sources")
+    warehouse = models.ForeignKey(Warehouse, on_delete=models.PROTECT, related_name="+")
+    priority = models.PositiveSmallIntegerField()
+
+    class Meta:
+        ordering = ["priority"]
+        constraints = [models.UniqueConstraint(fields=["store", "warehouse"], name="store_warehouse_once")]
+
+    def __str__(self) -> str:
+        return f"{self.store} ← {self.warehouse} ({self.priority})"

@@ -1,0 +1,129 @@
+"""Alerts of low stock, and who gets mail about them."""
+
+from collections.abc import Collection
+from datetime import timedelta
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import (
+    BigIntegerField,
+    F,
+    Q,
+    Value,
+)
+from django.db.models.functions import Greatest, Lower, Now
+from django.utils.translation import gettext_lazy as _
+from uuid_utils.compat import uuid7
+
+from audit.identifiers import ALERT, public_id
+from inventory.models.catalogue import Warehouse, warehouses_of
+from inventory.models.stock import StockLevel, low_line, whole
+from inventory.planning import LOW_PARTS, SLACK_DIVISOR
+
+
+class LowStockAlertQuerySet(models.QuerySet["LowStockAlert"]):
+    """Alerts of low stock."""
+
+    def visible_to(self, store_codes: Collection[str]) -> Self:
+        """Those of levels in warehouses that these stores sell from; all where no store is named."""
+        return self.filter(level__warehouse__in=warehouses_of(store_codes)) if store_codes else self
+
+    def described(self) -> Self:
+        """With their levels, products and warehouses."""
+        return self.select_related("level__product", "level__warehouse")
+
+    def unresolved(self) -> Self:
+        """Those that are open."""
+        return self.filter(resolved_at__isnull=True)
+
+    def recovered(self) -> Self:
+        """The open ones whose level ``planning.has_recovered``, or isn't watched any more."""
+        line = low_line("level__", LOW_PARTS)
+        slack = Greatest(whole(line / Value(SLACK_DIVISOR, BigIntegerField())), Value(1, BigIntegerField()))
+        is_watched = Q(level__reorder_point__isnull=False) | Q(level__max_stock_level__isnull=False)
+        return self.unresolved().filter(~is_watched | Q(level__available__gt=whole(line + slack)))
+
+    def audible(self) -> Self:
+        """The open ones that nobody has snoozed; ``Now`` is the database's clock."""
+        return self.unresolved().filter(Q(snoozed_until__isnull=True) | Q(snoozed_until__lte=Now()))
+
+    def news(self, reminder: timedelta) -> Self:
+        """The audible ones that a mail is due for: untold (since they became worse), back from a snooze, or told longer
+        ago than ``reminder`` and not acknowledged."""
+        told_long_ago = Q(acknowledged_at__isnull=True, notified_at__lte=Now() - Value(reminder))
+        is_back = Q(snoozed_until__gt=F("notified_at"))
+        return self.audible().filter(Q(notified_at__isnull=True) | is_back | told_long_ago)
+
+
+class LowStockAlert(models.Model):
+    """That a level is low on stock (api.md, rule 6), from ``opened_at`` until ``resolved_at``. One open one a level.
+
+    ``available`` and ``reorder_point`` are the level's when it was opened or worsened. ``notified_at`` is when its
+    warehouse's subscribers were last told of it; null again once it worsens, which is news.
+    """
+
+    class Severity(models.TextChoices):
+        LOW = "LOW", _("Low")
+        CRITICAL = "CRITICAL", _("Critical")
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    level = models.ForeignKey(StockLevel, on_delete=models.PROTECT, related_name="alerts")
+    severity = models.CharField(max_length=8, choices=Severity.choices)
+    available = models.IntegerField()
+    reorder_point = models.IntegerField(null=True)
+    opened_at = models.DateTimeField()
+    worsened_at = models.DateTimeField(null=True)
+    acknowledged_at = models.DateTimeField(null=True)
+    acknowledged_by = models.CharField(max_length=150, blank=True, default="", db_default="")
+    snoozed_until = models.DateTimeField(null=True)
+    notified_at = models.DateTimeField(null=True)
+    resolved_at = models.DateTimeField(null=True)
+
+    objects = LowStockAlertQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["level"], condition=Q(resolved_at__isnull=True), name="alert_one_open"),
+            models.CheckConstraint(
+                name="alert_severity_is_known",
+                condition=Q(severity="LOW", worsened_at__isnull=True) | Q(severity="CRITICAL"),
+            ),
+            models.CheckConstraint(
+                name="alert_acknowledged_agrees",
+                condition=Q(acknowledged_at__isnull=True, acknowledged_by="")
+                | (Q(acknowledged_at__isnull=False) & ~Q(acknowledged_by="")),
+            ),
+            models.CheckConstraint(
+                name="alert_resolved_after_opened",
+                condition=Q(resolved_at__isnull=True) | Q(resolved_at__gte=F("opened_at")),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.level.place}: {self.get_severity_display().lower()}"
+
+    @property
+    def public_id(self) -> str:
+        """``alr-<uuid>``, the id that callers know."""
+        return public_id(ALERT, self.id)
+
+
+class AlertSubscription(models.Model):
+    """Whom to mail about a warehouse's low stock. ``user`` is whose address it is, where it is a member of staff's."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    warehouse = models.ForeignKey(
+        Warehouse, on_delete=models.PROTECT, related_name="alert_subscriptions", db_index=False
+    )
+    email = models.EmailField()
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="alert_subscriptions"
+    )
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint("warehouse", Lower("email"), name="alert_subscription_once")]
+
+    def __str__(self) -> str:
+        return f"{self.email}: {self.warehouse_id}"

@@ -1,0 +1,306 @@
+"""Stock levels and the movements that explain them."""
+
+from collections.abc import Collection
+from datetime import date, datetime, time, timedelta
+from typing import Any, Self
+from uuid import UUID
+
+from django.apps import apps
+from django.contrib.postgres.fields import ArrayField
+from django.db import models
+from django.db.models import (
+    BigIntegerField,
+    Exists,
+    ExpressionWrapper,
+    F,
+    FloatField,
+    OuterRef,
+    Q,
+    Subquery,
+    Sum,
+    Value,
+)
+from django.db.models.functions import Cast, Coalesce, Greatest, Now, NullIf, TruncDate
+from django.utils.timezone import make_aware
+from django.utils.translation import gettext_lazy as _
+from uuid_utils.compat import uuid7
+
+from audit.models import append_only
+from inventory.models.catalogue import Product, Warehouse, warehouses_of
+from inventory.planning import CRITICAL_PARTS, LOW_PARTS, PARTS, SALES_DAYS
+
+
+def whole(expression: Any) -> Any:
+    """An expression of whole numbers of 64 bits."""
+    return ExpressionWrapper(expression, output_field=BigIntegerField())
+
+
+def full_level(path: str) -> Coalesce:
+    """``planning.full_level`` in SQL, for a level at this path."""
+    ordered = whole(Cast(f"{path}reorder_point", BigIntegerField()) + Coalesce(F(f"{path}reorder_quantity"), 0))
+    return Coalesce(Cast(f"{path}max_stock_level", BigIntegerField()), ordered)
+
+
+def share_of_full(full: Any, parts: int) -> Any:
+    return whole(full * Value(parts, BigIntegerField()) / Value(PARTS, BigIntegerField()))
+
+
+def low_line(path: str, low_parts: int) -> Greatest:
+    """``planning.low_line`` in SQL, for a level at this path."""
+    full, low = full_level(path), max(low_parts, CRITICAL_PARTS)
+    reorder_point = Cast(Coalesce(F(f"{path}reorder_point"), 0), BigIntegerField())
+    return Greatest(reorder_point, share_of_full(full, low))
+
+
+class StockLevelQuerySet(models.QuerySet["StockLevel"]):
+    """Stock levels."""
+
+    def visible_to(self, store_codes: Collection[str]) -> Self:
+        """Those in warehouses that these stores sell from; all where no store is named."""
+        return self.filter(warehouse__in=warehouses_of(store_codes)) if store_codes else self
+
+    def with_incoming(self) -> Self:
+        """Each with ``incoming_quantity``: units that are in transit to it."""
+        lines: models.Manager[Any] = apps.get_model("inventory", "TransferLine")._default_manager
+        coming = lines.filter(destination_level=OuterRef("pk"), in_transit__gt=0).order_by()
+        total = coming.values("destination_level").annotate(total=Sum("in_transit")).values("total")
+        return self.annotate(incoming_quantity=Coalesce(Subquery(total), 0))
+
+    def of_product(self, product_id: UUID) -> Self:
+        """The levels of one product or variant, in order of their warehouses' codes."""
+        return self.filter(product_id=product_id).select_related("warehouse").order_by("warehouse__code")
+
+    def with_ledger_balance(self, at: datetime | None = None) -> Self:
+        """Each with ``ledger_on_hand``: what its opening and the movements after it add up to, in units; with ``at``,
+        those up to and including that moment.
+
+        It means nothing for a moment before the level's opening: those movements are archived.
+        """
+        movements: models.Manager[Any] = apps.get_model("inventory", "Movement")._default_manager
+        of_level = movements.filter(level=OuterRef("pk"))
+        if at is not None:
+            of_level = of_level.filter(created_at__lte=at)
+        moved = of_level.order_by().values("level").annotate(total=Sum("quantity")).values("total")
+        return self.annotate(
+            ledger_on_hand=Coalesce(F("opening__on_hand"), 0) + Coalesce(Subquery(moved, BigIntegerField()), 0)
+        )
+
+    def watched(self) -> Self:
+        """Those with a setting that says when they are low."""
+        return self.filter(Q(reorder_point__isnull=False) | Q(max_stock_level__isnull=False))
+
+    def low(self, low_parts: int = LOW_PARTS) -> Self:
+        """Those that ``planning.severity`` calls low, annotated with what puts the worst first.
+
+        ``share`` is available as a part of the full level, 0 to 1, and with it the order by severity, as a level is
+        critical at a tenth of it. ``is_critical`` says so in words.
+        """
+        full = full_level("")
+        share = ExpressionWrapper(
+            Cast("available", FloatField()) / NullIf(Cast(full, FloatField()), Value(0.0)), output_field=FloatField()
+        )
+        return (
+            self.watched()
+            .filter(available__lte=low_line("", low_parts))
+            .annotate(
+                share=Coalesce(share, Value(0.0)),
+                is_critical=ExpressionWrapper(
+                    Q(available__lte=share_of_full(full, CRITICAL_PARTS)), output_field=models.BooleanField()
+                ),
+            )
+        )
+
+    def without_alert(self) -> Self:
+        """Those of ``low`` that have no open alert, or a milder one than they are."""
+        unresolved: models.Manager[Any] = apps.get_model("inventory", "LowStockAlert")._default_manager
+        of_level = unresolved.filter(level=OuterRef("pk"), resolved_at__isnull=True)
+        return self.filter(~Exists(of_level) | Q(is_critical=True) & Exists(of_level.filter(severity="LOW")))
+
+
+class MovementQuerySet(models.QuerySet["Movement"]):
+    """Movements."""
+
+    def visible_to(self, store_codes: Collection[str]) -> Self:
+        """Those in warehouses that these stores sell from; all where no store is named."""
+        return self.filter(level__warehouse__in=warehouses_of(store_codes)) if store_codes else self
+
+    def on_hand_by_day(self, level_id: UUID, first_day: date) -> dict[date, tuple[int, int]]:
+        """By day, from ``first_day`` on: what a level had on hand before its first movement and after its last one.
+
+        Days are those of the current time zone; one without movements is left out. Two queries.
+        """
+        since = make_aware(datetime.combine(first_day, time.min))
+        of_level = self.filter(level=level_id, created_at__gte=since).annotate(day=TruncDate("created_at"))
+        first = of_level.order_by("day", "created_at", "id").distinct("day").values_list("day", "quantity_before")
+        last = of_level.order_by("day", "-created_at", "-id").distinct("day").values_list("day", "quantity_after")
+        after = dict(last)
+        return {day: (before, after[day]) for day, before in first if day in after}
+
+    def shipped_lately(self, level_ids: Collection[UUID]) -> dict[UUID, int]:
+        """Units shipped from each of these levels in the last ``planning.SALES_DAYS`` days; one query."""
+        since = Now() - Value(timedelta(days=SALES_DAYS))
+        shipped = self.filter(level__in=level_ids, type="SHIPMENT", created_at__gt=since)
+        return {row["level"]: -row["total"] for row in shipped.values("level").annotate(total=Sum("quantity"))}
+
+
+QUANTITY_LIMIT = 2_000_000_000
+"""The most units on hand that one level may have (api.md, "Conventions", quantities)."""
+
+
+class StockLevel(models.Model):
+    """One product in one warehouse. The hot row of the service.
+
+    No index mentions a counter, ``version`` or ``updated_at``: a reserve then is a heap-only update, and the free space
+    that ``fillfactor`` leaves on each page (migration 0002) is where its new row version goes.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="levels", db_index=False)
+    warehouse = models.ForeignKey(Warehouse, on_delete=models.PROTECT, related_name="levels")
+    on_hand = models.IntegerField(default=0, editable=False)
+    reserved = models.IntegerField(default=0, editable=False)
+    available = models.GeneratedField(
+        expression=F("on_hand") - F("reserved"), output_field=models.IntegerField(), db_persist=True
+    )
+    reorder_point = models.IntegerField(null=True, blank=True)
+    reorder_quantity = models.IntegerField(null=True, blank=True)
+    min_stock_level = models.IntegerField("safety stock", default=0)
+    max_stock_level = models.IntegerField(null=True, blank=True)
+    zone = models.CharField(max_length=10, blank=True)
+    aisle = models.CharField(max_length=10, blank=True)
+    shelf = models.CharField(max_length=10, blank=True)
+    last_counted_at = models.DateTimeField(null=True, blank=True, editable=False)
+    last_movement_at = models.DateTimeField(null=True, blank=True, editable=False)
+    version = models.BigIntegerField(default=1, editable=False)
+    created_at = models.DateTimeField(db_default=Now(), editable=False)
+    updated_at = models.DateTimeField(db_default=Now(), editable=False)
+
+    incoming_quantity: int
+    """Units in transit to it; on rows read ``with_incoming``, and on no other."""
+
+    objects = StockLevelQuerySet.as_manager()
+
+    class Meta:
+        permissions = [
+            ("receive_stock", "Can receive stock"),
+            ("adjust_stock", "Can adjust stock"),
+            ("ship_stock", "Can ship stock"),
+            ("transfer_stock", "Can transfer stock"),
+            ("count_stock", "Can count stock"),
+            ("post_count", "Can post and cancel counts"),
+            ("freeze_stock", "Can freeze products, warehouses and stores"),
+            ("settle_alerts", "Can acknowledge and snooze alerts"),
+            ("export_stock", "Can export stock, movements and alerts"),
+            ("repair_stock", "Can repair what a reconciliation found"),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["product", "warehouse"], name="level_once"),
+            models.CheckConstraint(condition=Q(on_hand__gte=0), name="level_on_hand_not_negative"),
+            models.CheckConstraint(condition=Q(on_hand__lte=QUANTITY_LIMIT), name="level_on_hand_limit"),
+            models.CheckConstraint(condition=Q(reserved__gte=0), name="level_reserved_not_negative"),
+            models.CheckConstraint(condition=Q(reserved__lte=F("on_hand")), name="level_reserved_within_on_hand"),
+            models.CheckConstraint(
+                condition=Q(min_stock_level__gte=0)
+                & (Q(reorder_point__isnull=True) | Q(reorder_point__gte=0))
+                & (Q(reorder_quantity__isnull=True) | Q(reorder_quantity__gt=0))
+                & (Q(max_stock_level__isnull=True) | Q(max_stock_level__gt=0)),
+                name="level_settings_not_negative",
+            ),
+        ]
+        indexes = [
+            models.Index(
+                name="level_watched",
+                fields=["warehouse"],
+                condition=Q(reorder_point__isnull=False) | Q(max_stock_level__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.product} · {self.warehouse}"
+
+    @property
+    def place(self) -> str:
+        """Which product where, in short."""
+        return _("%(sku)s in %(warehouse)s") % {"sku": self.product.sku, "warehouse": self.warehouse.code}
+
+
+class Movement(models.Model):
+    """One change of on hand. Rows are never changed, and only ``archive`` deletes them: by trigger.
+
+    Rows are read from the newest and archived from the oldest, of one level or of all. New rows go to the end of the
+    index of time, which costs a writer little.
+    """
+
+    class Type(models.TextChoices):
+        RECEIPT = "RECEIPT", _("Receipt")
+        SHIPMENT = "SHIPMENT", _("Shipment")
+        ADJUSTMENT = "ADJUSTMENT", _("Adjustment")
+        TRANSFER = "TRANSFER", _("Transfer")
+        RETURN = "RETURN", _("Return")
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    level = models.ForeignKey(StockLevel, on_delete=models.PROTECT, related_name="movements", db_index=False)
+    type = models.CharField(max_length=16, choices=Type.choices)
+    quantity = models.IntegerField()
+    quantity_before = models.IntegerField()
+    quantity_after = models.IntegerField()
+    reason = models.CharField(max_length=500, blank=True)
+    reference_type = models.CharField(max_length=50, blank=True)
+    reference = models.CharField(max_length=100, blank=True)
+    cost_per_unit = models.DecimalField(max_digits=12, decimal_places=2, null=True, blank=True)
+    actor = models.CharField(max_length=150)
+    adjustment_id = models.UUIDField(null=True, blank=True)
+    created_at = models.DateTimeField()
+
+    objects = MovementQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(condition=~Q(quantity=0), name="movement_moves_something"),
+            models.CheckConstraint(
+                condition=Q(quantity_after=F("quantity_before") + F("quantity")), name="movement_adds_up"
+            ),
+            models.CheckConstraint(
+                condition=Q(type__in=["RECEIPT", "SHIPMENT", "ADJUSTMENT", "TRANSFER", "RETURN"]),
+                name="movement_type_is_known",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["level", "created_at"], name="movement_of_level"),
+            models.Index(fields=["reference", "reference_type"], name="movement_reference", condition=~Q(reference="")),
+            models.Index(fields=["created_at", "id"], name="movement_time"),
+        ]
+        triggers = append_only()
+
+    def __str__(self) -> str:
+        return f"{self.level.place}: {self.get_type_display()} {self.quantity:+d}"
+
+
+class AdjustmentReason(models.Model):
+    """Why stock is changed, in words that managers offer in the console. ``kinds`` are the actions that offer it.
+
+    What was written down with a change stays with it, whatever becomes of the reason here.
+    """
+
+    class Kind(models.TextChoices):
+        RECEIVE = "RECEIVE", _("Receive")
+        ADJUST = "ADJUST", _("Adjust")
+        SHIP = "SHIP", _("Ship")
+        TRANSFER = "TRANSFER", _("Transfer")
+        COUNT = "COUNT", _("Count")
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    text = models.CharField(max_length=100, unique=True)
+    kinds = ArrayField(models.CharField(max_length=8))
+    is_active = models.BooleanField(default=True)
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                name="reason_kinds_are_known",
+                condition=Q(kinds__contained_by=["RECEIVE", "ADJUST", "SHIP", "TRANSFER", "COUNT"], kinds__len__gt=0),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.text

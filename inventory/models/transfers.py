@@ -1,0 +1,155 @@
+"""Transfers of stock between warehouses."""
+
+from collections.abc import Collection
+from typing import Self
+
+from django.db import models
+from django.db.models import (
+    F,
+    Q,
+)
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+from uuid_utils.compat import uuid7
+
+from audit.identifiers import TRANSFER, public_id
+from inventory.models.catalogue import Product, Warehouse, warehouses_of
+from inventory.models.stock import StockLevel
+
+
+class TransferQuerySet(models.QuerySet["Transfer"]):
+    """Transfers; ``Now`` is the database's clock."""
+
+    def visible_to(self, store_codes: Collection[str]) -> Self:
+        """Those from or to a warehouse that these stores sell from; all where no store is named."""
+        if not store_codes:
+            return self
+        seen = warehouses_of(store_codes)
+        return self.filter(Q(from_warehouse__in=seen) | Q(to_warehouse__in=seen))
+
+    def matching(self, *, status: str | None, from_warehouse: str | None, to_warehouse: str | None) -> Self:
+        """By status and by the codes of the warehouses at either end; None means any."""
+        wanted = {"status": status, "from_warehouse__code": from_warehouse, "to_warehouse__code": to_warehouse}
+        return self.filter(**{field: value for field, value in wanted.items() if value is not None})
+
+    def on_the_way(self) -> Self:
+        """Those that have left their source and are not closed."""
+        return self.filter(status__in=["IN_TRANSIT", "PARTIALLY_RECEIVED"])
+
+    def overdue(self) -> Self:
+        """Those on the way that should have arrived."""
+        return self.on_the_way().filter(expected_delivery__lt=Now())
+
+
+class Transfer(models.Model):
+    """Stock on its way from one warehouse to another.
+
+    PENDING is a draft of staff, and takes nothing. IN_TRANSIT has left its source; PARTIALLY_RECEIVED has arrived in
+    part; RECEIVED is closed, with whatever arrived; CANCELLED is closed and nothing of it arrived. ``closed_at`` is
+    when it was received or cancelled.
+    """
+
+    class Status(models.TextChoices):
+        PENDING = "PENDING", _("Pending")
+        IN_TRANSIT = "IN_TRANSIT", _("In transit")
+        PARTIALLY_RECEIVED = "PARTIALLY_RECEIVED", _("Partially received")
+        RECEIVED = "RECEIVED", _("Received")
+        CANCELLED = "CANCELLED", _("Cancelled")
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    status = models.CharField(max_length=18, choices=Status.choices)
+    from_warehouse = models.ForeignKey(Warehouse, on_delete=models.PROTECT, related_name="+", db_index=False)
+    to_warehouse = models.ForeignKey(Warehouse, on_delete=models.PROTECT, related_name="+", db_index=False)
+    reason = models.CharField(max_length=500, blank=True)
+    reference = models.CharField(max_length=100, blank=True)
+    expected_delivery = models.DateTimeField(null=True, blank=True)
+    initiated_by = models.CharField(max_length=150)
+    initiated_at = models.DateTimeField()
+    shipped_at = models.DateTimeField(null=True)
+    closed_at = models.DateTimeField(null=True)
+
+    objects = TransferQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="transfer_goes_elsewhere", condition=~Q(from_warehouse=F("to_warehouse"))),
+            models.CheckConstraint(
+                name="transfer_status_agrees",
+                condition=Q(status="PENDING", shipped_at__isnull=True, closed_at__isnull=True)
+                | Q(status__in=["IN_TRANSIT", "PARTIALLY_RECEIVED"], shipped_at__isnull=False, closed_at__isnull=True)
+                | Q(status="RECEIVED", shipped_at__isnull=False, closed_at__isnull=False)
+                | Q(status="CANCELLED", closed_at__isnull=False),
+            ),
+        ]
+        indexes = [
+            models.Index(
+                name="transfer_expected",
+                fields=["expected_delivery"],
+                condition=Q(status__in=["IN_TRANSIT", "PARTIALLY_RECEIVED"]),
+            ),
+            models.Index(name="transfer_open_from", fields=["from_warehouse"], condition=Q(closed_at__isnull=True)),
+            models.Index(name="transfer_open_to", fields=["to_warehouse"], condition=Q(closed_at__isnull=True)),
+        ]
+
+    def __str__(self) -> str:
+        return self.public_id
+
+    @property
+    def public_id(self) -> str:
+        """``tr-<uuid>``, the id that callers know."""
+        return public_id(TRANSFER, self.id)
+
+
+class TransferLine(models.Model):
+    """Units of one product (the one whose stock it is: the variant, if there is one) of a transfer.
+
+    What was shipped is received, returned to its source, lost, or still in transit. The partial index of what is in
+    transit answers "how much is coming to this level" without a look at closed transfers.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    transfer = models.ForeignKey(Transfer, on_delete=models.PROTECT, related_name="lines", db_index=False)
+    product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="+", db_index=False)
+    source_level = models.ForeignKey(
+        StockLevel, null=True, on_delete=models.PROTECT, related_name="outgoing", db_index=False
+    )
+    destination_level = models.ForeignKey(
+        StockLevel, null=True, on_delete=models.PROTECT, related_name="incoming", db_index=False
+    )
+    quantity = models.IntegerField()
+    quantity_shipped = models.IntegerField(default=0)
+    quantity_received = models.IntegerField(default=0)
+    quantity_returned = models.IntegerField(default=0)
+    quantity_lost = models.IntegerField(default=0)
+    in_transit = models.GeneratedField(
+        expression=F("quantity_shipped") - F("quantity_received") - F("quantity_returned") - F("quantity_lost"),
+        output_field=models.IntegerField(),
+        db_persist=True,
+    )
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["transfer", "product"], name="transfer_line_once"),
+            models.CheckConstraint(
+                name="transfer_line_quantities",
+                condition=Q(
+                    quantity__gt=0,
+                    quantity_shipped__gte=0,
+                    quantity_shipped__lte=F("quantity"),
+                    quantity_received__gte=0,
+                    quantity_returned__gte=0,
+                    quantity_lost__gte=0,
+                ),
+            ),
+            models.CheckConstraint(name="transfer_line_within_shipped", condition=Q(in_transit__gte=0)),
+            models.CheckConstraint(
+                name="transfer_line_shipped_has_levels",
+                condition=Q(quantity_shipped=0) | Q(source_level__isnull=False, destination_level__isnull=False),
+            ),
+        ]
+        indexes = [
+            models.Index(name="transfer_line_incoming", fields=["destination_level"], condition=Q(in_transit__gt=0)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} of {self.product_id}"

@@ -1,0 +1,1 @@
+"""Services of access: people and API clients."""

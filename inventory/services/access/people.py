@@ -1,0 +1,39 @@
+"""Who works here: what an administrator changed in an account, recorded with the rest."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db import transaction
+
+from audit.actors import Asker
+from audit.models import StaffAccess
+from audit.recording import Entry, record
+from inventory.locking import read_clock
+
+
+def put_access(
+    asker: Asker, user_id: int, *, warehouse_codes: Sequence[str], is_new: bool, told: Mapping[str, Any]
+) -> StaffAccess:
+    """Limit a user to some warehouses (none: all of them) and record what changed in the account.
+
+    ``told`` are the account's other changes, as JSON values. Requires an open transaction: it is part of saving the
+    account. Locks the user's access.
+    """
+    access, _ = StaffAccess.objects.select_for_update().get_or_create(user_id=user_id)
+    codes = sorted(set(warehouse_codes))
+    changes: dict[str, Any] = dict(told)
+    if access.warehouse_codes != codes:
+        changes["warehouses"] = codes
+        access.warehouse_codes = codes
+        access.save(update_fields=["warehouse_codes"])
+    if changes or is_new:
+        action = f"inventory_user_{'created' if is_new else 'changed'}"
+        record([Entry(asker, action, access.pk, changes)], now=read_clock())
+    return access
+
+
+def record_password(asker: Asker, user_id: int) -> None:
+    """Record that an administrator has set a user's password, in a transaction of its own."""
+    with transaction.atomic(durable=True):
+        access, _ = StaffAccess.objects.get_or_create(user_id=user_id)
+        record([Entry(asker, "inventory_user_password_set", access.pk, {})], now=read_clock())

@@ -1,0 +1,274 @@
+"""Move old rows from the database to files: the only one that deletes history.
+
+A batch is written to a file, synced and read back; then the file is entered in ``ArchivedFile`` and that is committed;
+then its rows are deleted in another transaction. Whatever is killed at whatever moment, each row is in the database or
+in a file that is on disk, and the next run first finishes what the last one began.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Final, NamedTuple
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.db import connection
+
+from audit.actors import Asker
+from audit.db import columns
+from audit.db.statements import write
+from audit.models import ARCHIVING
+from audit.recording import Entry, record
+from inventory import transactions
+from inventory.errors import ArchiveRefused
+from inventory.locking import read_clock
+from inventory.models import ArchivedFile
+from inventory.services.bookkeeping import archive_files
+
+logger = structlog.get_logger(__name__)
+
+ARCHIVER: Final = Asker(actor="archive", client_id=None, request_id="", source="command")
+YOUNGEST_DAYS: Final = 31
+"""What is younger stays: days of supply are read from the last 30 days (api.md, rule 6). It also is far longer than any
+transaction takes, so that no row of the time that is archived can still be on its way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """A kind of rows that is archived.
+
+    ``read`` takes (before, limit) and gives (id, time, JSON document) in the order in which rows go; ``count`` takes
+    (before) and gives their number. ``present`` takes ids and counts those that are still there. ``delete`` takes ids,
+    deletes within the open transaction and returns how many went. ``days`` is how long rows stay, 0 for ever.
+    """
+
+    kind: ArchivedFile.Kind
+    days: int
+    read: str
+    count: str
+    present: str
+    delete: Callable[[Sequence[UUID]], int]
+
+
+class Row(NamedTuple):
+    """A row to be archived, as a JSON document."""
+
+    id: UUID
+    at: datetime
+    document: str
+
+
+class Finished(NamedTuple):
+    """A file whose rows have left the database. ``deleted`` is how many of its ``rows`` did."""
+
+    name: str
+    rows: int
+    deleted: int
+
+
+def archive(series: Series, *, before: datetime | None = None, folder: Path | None = None) -> Iterator[Finished]:
+    """Archive what is older than the series' days, or than ``before``, a file and two transactions a batch.
+
+    Files go to ``folder``, or to ``ARCHIVE_DIR``.
+
+    Nothing is done until it is iterated over. Raises ArchiveRefused where ``before`` is too young, another archive is
+    at work, or a file isn't what it should be; OSError where the folder can't be written; Busy.
+    """
+    cutoff = cutoff_of(series, before)
+    folder = folder or Path(settings.ARCHIVE_DIR)
+    with archive_files.one_at_a_time(folder):
+        for file in ArchivedFile.objects.filter(kind=series.kind, deleted_at=None).order_by("written_at"):
+            yield _finish(series, folder, file)
+        while cutoff and (batch := _read_batch(series, cutoff)):
+            yield _finish(series, folder, _store(series, folder, batch))
+
+
+def count(series: Series, *, before: datetime | None = None) -> int:
+    """How many rows ``archive`` would take now, those of unfinished files among them. Reads only."""
+    cutoff = cutoff_of(series, before)
+    if cutoff is None:
+        return 0
+    with connection.cursor() as cursor:
+        cursor.execute(series.count, {"before": cutoff})
+        return int(cursor.fetchone()[0])
+
+
+def cutoff_of(series: Series, before: datetime | None) -> datetime | None:
+    """The moment before which rows go, by the database's clock; None where they stay for ever.
+
+    Raises ArchiveRefused where it is too young.
+    """
+    now = read_clock()
+    if before is None and series.days == 0:
+        return None
+    cutoff = before or now - timedelta(days=series.days)
+    if cutoff > now - timedelta(days=YOUNGEST_DAYS):
+        raise ArchiveRefused(f"What is younger than {YOUNGEST_DAYS} days is not archived: {cutoff} is too young.")
+    return cutoff
+
+
+def _read_batch(series: Series, cutoff: datetime) -> list[Row]:
+    with connection.cursor() as cursor:
+        cursor.execute(series.read, {"before": cutoff, "limit": settings.ARCHIVE_BATCH_SIZE})
+        return [Row(*row) for row in cursor.fetchall()]
+
+
+def _store(series: Series, folder: Path, batch: Sequence[Row]) -> ArchivedFile:
+    """Write the batch's file, and enter it once it is on disk.
+
+    It is named for its first row: a file of that name that isn't entered is what a killed run left of the same rows.
+    """
+    times = [row.at for row in batch]
+    name = f"{series.kind.lower()}-{min(times):%Y%m%dT%H%M%S}-{batch[0].id}.jsonl.gz"
+    if ArchivedFile.objects.filter(name=name).exists():
+        raise ArchiveRefused(f"{name} is entered already: another archive is at work.")
+    sha256 = archive_files.write(folder, name, [row.document for row in batch])
+    file = ArchivedFile(
+        kind=series.kind, name=name, rows=len(batch), sha256=sha256, from_at=min(times), to_at=max(times)
+    )
+    transactions.run(partial(_enter, series, file, [row.id for row in batch]), pipelined=False)
+    return file
+
+
+_ENTER: Final = """
+INSERT INTO inventory_archivedfile (id, kind, name, rows, sha256, from_at, to_at, written_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+"""
+_ALONE: Final = "SELECT pg_advisory_xact_lock(hashtextextended('inventory.archive', 0))"
+
+
+def _enter(series: Series, file: ArchivedFile, ids: Sequence[UUID]) -> None:
+    """Say that the file is on disk. Refused where another archive, of another folder, has come first."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ALONE)
+        cursor.execute(series.present, [columns.uuids(ids)])
+        is_elsewhere = cursor.fetchone()[0] != len(ids)
+    if is_elsewhere or ArchivedFile.objects.filter(kind=series.kind, deleted_at=None).exists():
+        raise ArchiveRefused("Another archive is at work, with another folder.")
+    values = [file.id, str(file.kind), file.name, file.rows, file.sha256, file.from_at, file.to_at]
+    write(_ENTER, [*values, read_clock()])
+
+
+def _finish(series: Series, folder: Path, file: ArchivedFile) -> Finished:
+    """Delete exactly the rows that the file has on disk."""
+    lines = archive_files.read(folder, file.name, rows=file.rows, sha256=file.sha256)
+    ids = [UUID(json.loads(line)["id"]) for line in lines]
+    deleted = transactions.run(partial(_delete, series, file, ids), pipelined=False)
+    logger.info("rows_archived", kind=str(series.kind), file=file.name, rows=file.rows, deleted=deleted)
+    return Finished(file.name, file.rows, deleted)
+
+
+def _delete(series: Series, file: ArchivedFile, ids: Sequence[UUID]) -> int:
+    """Delete the rows, close the file's entry and write the audit entry. Requires an open transaction.
+
+    Locks out other archives, then the file's entry, then the rows. The setting that lets rows of history go is off
+    again at the end.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_ALONE)
+        cursor.execute("SELECT FROM inventory_archivedfile WHERE id = %s AND deleted_at IS NULL FOR UPDATE", [file.id])
+        if cursor.rowcount != 1:
+            raise ArchiveRefused(f"{file.name} is not entered, or its rows are deleted: another archive is at work.")
+        cursor.execute("SELECT set_config(%s, 'on', true)", [ARCHIVING])
+        deleted = series.delete(ids)
+        cursor.execute("SELECT set_config(%s, 'off', true)", [ARCHIVING])
+    now = read_clock()
+    write("UPDATE inventory_archivedfile SET deleted_at = %s WHERE id = %s", [now, file.id])
+    changes = {"kind": str(series.kind), "file": file.name, "rows": file.rows, "deleted": deleted}
+    changes |= {"sha256": file.sha256, "from": file.from_at, "to": file.to_at}
+    record([Entry(ARCHIVER, "inventory_rows_archived", file.id, changes)], now=now)
+    return deleted
+
+
+def require_all_gone(ids: Sequence[UUID], deleted: int) -> None:
+    """Refuse to have archived rows of which some were gone already."""
+    if deleted != len(ids):
+        raise ArchiveRefused(f"{len(ids) - deleted} of {len(ids)} rows of a file were deleted by somebody else.")
+
+
+# --- movements -------------------------------------------------------------------------------------------------------
+
+# A level's opening speaks of a moment: its movements of one moment are never parted (WITH TIES).
+_READ_MOVEMENTS: Final = """
+SELECT m.id, m.created_at, row_to_json(m)::text FROM inventory_movement m WHERE m.created_at < %(before)s
+ORDER BY m.created_at, m.level_id FETCH FIRST %(limit)s ROWS WITH TIES
+"""
+_DELETE_MOVEMENTS: Final = """
+WITH gone AS (
+    DELETE FROM inventory_movement WHERE id = ANY(%s) RETURNING level_id, quantity, created_at
+), moved AS (
+    SELECT level_id, max(created_at) AS as_of, sum(quantity) AS quantity FROM gone GROUP BY level_id
+), opened AS (
+    INSERT INTO inventory_ledgeropening (level_id, as_of, on_hand)
+    SELECT moved.level_id, moved.as_of, coalesce(opening.on_hand, 0) + moved.quantity
+    FROM moved LEFT JOIN inventory_ledgeropening opening ON opening.level_id = moved.level_id
+    ON CONFLICT (level_id) DO UPDATE SET as_of = excluded.as_of, on_hand = excluded.on_hand
+)
+SELECT count(*), array_agg(DISTINCT level_id) FROM gone
+"""
+_LEFT_BEHIND: Final = """
+SELECT EXISTS (
+    SELECT FROM inventory_ledgeropening opening JOIN inventory_movement m
+    ON m.level_id = opening.level_id AND m.created_at <= opening.as_of WHERE opening.level_id = ANY(%s)
+)
+"""
+
+
+def _delete_movements(ids: Sequence[UUID]) -> int:
+    """Delete movements and move their levels' openings on by what they add up to, so that on hand stays explained.
+
+    Locks no level: who changes on hand goes on meanwhile. Raises ArchiveRefused where an older movement of a level
+    would stay.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_DELETE_MOVEMENTS, [columns.uuids(ids)])
+        deleted, levels = cursor.fetchone()
+        require_all_gone(ids, deleted)
+        cursor.execute(_LEFT_BEHIND, [columns.uuids(levels)])
+        if cursor.fetchone()[0]:
+            raise ArchiveRefused("An older movement of a level would stay behind.")
+    return int(deleted)
+
+
+def movements() -> Series:
+    """Movements, the oldest first: what is left of each level begins at its opening."""
+    return Series(
+        kind=ArchivedFile.Kind.MOVEMENTS,
+        days=settings.MOVEMENT_RETENTION_DAYS,
+        read=_READ_MOVEMENTS,
+        count="SELECT count(*) FROM inventory_movement WHERE created_at < %(before)s",
+        present="SELECT count(*) FROM inventory_movement WHERE id = ANY(%s)",
+        delete=_delete_movements,
+    )
+
+
+# --- audit entries ---------------------------------------------------------------------------------------------------
+
+_READ_ENTRIES: Final = """
+SELECT entry.id, entry.at, row_to_json(entry)::text FROM audit_auditentry entry WHERE entry.at < %(before)s
+ORDER BY entry.id LIMIT %(limit)s
+"""
+
+
+def _delete_entries(ids: Sequence[UUID]) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM audit_auditentry WHERE id = ANY(%s)", [columns.uuids(ids)])
+        deleted = int(cursor.rowcount)
+    require_all_gone(ids, deleted)
+    return deleted
+
+
+def audit_entries() -> Series:
+    """Audit entries, in the order of their ids."""
+    return Series(
+        kind=ArchivedFile.Kind.AUDIT_ENTRIES,
+        days=settings.AUDIT_RETENTION_DAYS,
+        read=_READ_ENTRIES,
+        count="SELECT count(*) FROM audit_auditentry WHERE at < %(before)s",
+        present="SELECT count(*) FROM audit_auditentry WHERE id = ANY(%s)",
+        delete=_delete_entries,
+    )

@@ -1,0 +1,166 @@
+"""Brakes: what staff freeze takes no new holds until they lift it, or until a moment that they name.
+
+What is held already goes its way: it is extended, consumed and released as ever. The end of a freeze by ``until`` needs
+nobody, writes nothing and is told to nobody but by the event that began it.
+
+Who holds stock reads whether it is frozen before the levels' locks are had, and may wait for them while it is frozen. A
+check under the locks would cost every hold a statement; instead, the freeze waits for those that are on their way.
+"""
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.db import connection
+
+from audit.actors import Asker
+from audit.errors import Fault, Invalid, NotFound
+from audit.idempotency import Claim, StoredAnswer
+from audit.publishing import Event, publish
+from audit.recording import Entry, record
+from inventory.errors import Freeze
+from inventory.locking import read_clock
+from inventory.models import Freezable, Product, Store, Warehouse
+from inventory.services.catalogue.master_data import Saved, claimed
+
+logger = structlog.get_logger(__name__)
+_POLL_SECONDS: Final = 0.02
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is frozen: a product or variant by its id, a warehouse or store by its code."""
+
+    model: type[Freezable]
+    key: UUID | str
+
+    @property
+    def kind(self) -> str:
+        """``product``, ``warehouse`` or ``store``."""
+        return str(self.model._meta.model_name)
+
+
+def product(product_id: UUID) -> Subject:
+    """A product with all its variants, or a variant."""
+    return Subject(Product, product_id)
+
+
+def warehouse(code: str) -> Subject:
+    """A warehouse, for all stores."""
+    return Subject(Warehouse, code)
+
+
+def store(code: str) -> Subject:
+    """A store, wherever it sells from."""
+    return Subject(Store, code)
+
+
+def freeze(
+    asker: Asker, subject: Subject, *, reason: str, until: datetime | None = None, claim: Claim | None = None
+) -> Saved | StoredAnswer:
+    """Take no new holds of it from now on. What is frozen gets the new reason and end, and stays frozen since it was.
+
+    A product or warehouse is refused at once everywhere, a store at once in this process and within
+    ``CATALOGUE_CACHE_SECONDS`` in others. Holds that were being made in that moment are waited for, at most
+    ``LOCK_TIMEOUT`` seconds: once this returns, those of a product or warehouse stand already, or are never made.
+
+    Raises NotFound, Invalid (``until`` isn't in the future), Busy and the errors of claims. Locks the row.
+    """
+
+    def work() -> Saved:
+        row = _lock(subject)
+        now = read_clock()
+        if until is not None and until <= now:
+            raise Invalid("A freeze ends in the future.", [Fault("/until", Invalid.code, "not in the future")])
+        since = row.frozen_at if row.is_frozen else now
+        return _set(asker, subject, row, Freeze(reason, until), since=since, reason=reason, now=now)
+
+    frozen = claimed(claim, work)
+    _await_holds_on_their_way(subject)
+    return frozen
+
+
+# Whoever changes stock has a transaction id from its first statement on. Whoever read whether the subject is frozen had
+# a lock on its table before, and keeps it to the end.
+_ON_THEIR_WAY: Final = """
+WITH held AS MATERIALIZED (SELECT * FROM pg_locks WHERE granted AND pid <> pg_backend_pid())
+SELECT DISTINCT reading.virtualtransaction FROM held reading JOIN held writing USING (virtualtransaction)
+WHERE reading.relation = %s::regclass
+    AND reading.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+    AND writing.locktype = 'transactionid' AND writing.mode = 'ExclusiveLock'
+"""
+
+
+def _await_holds_on_their_way(subject: Subject) -> None:
+    """Wait for the transactions that may have read that the subject isn't frozen, at most ``LOCK_TIMEOUT`` seconds."""
+    deadline = time.monotonic() + settings.LOCK_TIMEOUT
+    waited_for = _on_their_way(subject)
+    while waited_for:
+        if time.monotonic() > deadline:
+            logger.warning("freeze_not_awaited", subject=f"{subject.kind}:{subject.key}", transactions=len(waited_for))
+            return
+        time.sleep(_POLL_SECONDS)
+        waited_for &= _on_their_way(subject)
+
+
+def _on_their_way(subject: Subject) -> set[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(_ON_THEIR_WAY, [subject.model._meta.db_table])
+        return {row[0] for row in cursor.fetchall()}
+
+
+def unfreeze(asker: Asker, subject: Subject, *, reason: str = "", claim: Claim | None = None) -> Saved | StoredAnswer:
+    """Take new holds of it again, at once in this process and within ``CATALOGUE_CACHE_SECONDS`` in others.
+
+    What isn't frozen stays as it is, and nothing is recorded. Raises NotFound, Busy and the errors of claims. Locks the
+    row.
+    """
+
+    def work() -> Saved:
+        row = _lock(subject)
+        if row.frozen_at is None:
+            return Saved(row, is_new=False)
+        return _set(asker, subject, row, None, since=None, reason=reason, now=read_clock())
+
+    return claimed(claim, work)
+
+
+def _lock(subject: Subject) -> Any:
+    key = {"id" if subject.model is Product else "code": subject.key}
+    rows: Any = subject.model._default_manager
+    row = rows.with_brakes().select_for_update(no_key=True).filter(**key).first()
+    if row is None:
+        raise NotFound(f"There is no {subject.kind} {subject.key}.")
+    return row
+
+
+def _set(
+    asker: Asker,
+    subject: Subject,
+    row: Any,
+    freeze: Freeze | None,
+    *,
+    since: datetime | None,
+    reason: str,
+    now: datetime,
+) -> Saved:
+    """Write the brake with its audit entry and event; ``reason`` is that of the change."""
+    after = {
+        "frozen_at": since,
+        "frozen_until": freeze.until if freeze else None,
+        "freeze_reason": freeze.reason if freeze else "",
+    }
+    told = {name: [getattr(row, name), value] for name, value in after.items() if getattr(row, name) != value}
+    rows: Any = subject.model._default_manager
+    rows.filter(pk=row.pk).update(**after, **({"updated_at": now} if subject.model is Product else {}))
+    outcome = "frozen" if freeze else "unfrozen"
+    record([Entry(asker, f"inventory_{subject.kind}_{outcome}", row.pk, {**told, "reason": reason})], now=now)
+    payload = {"subject": subject.kind.upper(), f"{subject.kind}Id": str(subject.key), "reason": reason}
+    if freeze:
+        payload |= {"until": freeze.facts()["until"]}
+    publish([Event(f"Inventory{outcome.title()}Event", f"{subject.kind}:{subject.key}", payload)], now=now)
+    return Saved(rows.with_brakes().get(pk=row.pk), is_new=False)

@@ -1,0 +1,320 @@
+"""Products, warehouses and stores, as integrators and staff keep them.
+
+Plain rows, but with what every change of this service has: an idempotency claim and an audit entry in its transaction.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from dataclasses import fields as dataclass_fields
+from datetime import datetime
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+
+from audit import idempotency
+from audit.actors import Asker
+from audit.db import columns
+from audit.db.statements import write
+from audit.errors import DomainError, Fault, Invalid
+from audit.idempotency import Claim, StoredAnswer
+from audit.recording import Entry, record
+from inventory import transactions
+from inventory.errors import SkuTaken, UnknownProduct, UnknownWarehouse, VersionConflict
+from inventory.locking import read_clock
+from inventory.models import Freezable, Product, Store, StoreWarehouse, Warehouse
+from inventory.services.catalogue.lookup import forget_catalogue
+
+M = TypeVar("M", bound=Freezable)
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A row as it is after a command."""
+
+    row: Any
+    is_new: bool
+
+
+def put_product(
+    asker: Asker, product_id: UUID, *, parent_id: UUID | None, claim: Claim | None, **fields: Any
+) -> Saved | StoredAnswer:
+    """Create a product or replace its fields. ``fields`` are those of the model.
+
+    Raises UnknownProduct (the parent), Invalid (a variant of a variant, or of itself), SkuTaken, Busy and the errors
+    of claims.
+    """
+
+    def work() -> Saved:
+        if problem := family_faults({product_id: parent_id}).get(product_id):
+            raise type(problem)(problem.detail, [problem.at("/parentId")])
+        try:
+            with transaction.atomic():
+                return _put(Product, {"id": product_id}, {**fields, "parent_id": parent_id}, asker)
+        except IntegrityError as error:
+            if "sku" not in str(error):
+                raise
+            taken = SkuTaken(f"Another product has the SKU {fields['sku']}.")
+            raise SkuTaken(taken.detail, [taken.at("/sku")]) from error
+
+    return claimed(claim, work)
+
+
+@dataclass(frozen=True, slots=True)
+class ProductFields:
+    """All that people set of a product."""
+
+    sku: str
+    name: str
+    parent_id: UUID | None = None
+    barcode: str = ""
+    is_active: bool = True
+    listing_expires_at: datetime | None = None
+    max_units_per_customer: int | None = None
+
+
+def fields_of(product: Product) -> ProductFields:
+    """A product's fields as they are."""
+    return ProductFields(**{each.name: getattr(product, each.name) for each in dataclass_fields(ProductFields)})
+
+
+@dataclass(frozen=True, slots=True)
+class ProductChange:
+    """A product as it is to be; one of an id that there is not is new.
+
+    With ``seen``, its fields as the asker saw them, it is refused where they are others by now.
+    """
+
+    id: UUID
+    fields: ProductFields
+    seen: ProductFields | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SavedProducts:
+    """How many products were made, and how many changed."""
+
+    created: int
+    changed: int
+
+
+def put_products(
+    asker: Asker, changes: Sequence[ProductChange], *, claim: Claim | None
+) -> SavedProducts | StoredAnswer:
+    """Create many products, or replace their fields: all of them, or none. Each product stands there once.
+
+    Raises VersionConflict, UnknownProduct (a parent), Invalid (a variant of a variant, or of itself) and SkuTaken, each
+    with a fault at ``/products/<index>`` for each product, Busy and the errors of claims. Locks the products by id.
+    """
+    return claimed(claim, lambda: write_products(asker, changes))
+
+
+def write_products(asker: Asker, changes: Sequence[ProductChange]) -> SavedProducts:
+    """The inner service; requires an open transaction. A handful of statements, however many products there are."""
+    ids = [change.id for change in changes]
+    known: dict[UUID, Product] = {
+        row.pk: row for row in Product.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk")
+    }
+    _check_changes(changes, known)
+    now = read_clock()
+    new = sorted((change for change in changes if change.id not in known), key=lambda change: change.fields.sku)
+    old = [change for change in changes if change.id in known]
+    try:
+        with transaction.atomic():
+            for statement, rows in ((_INSERT_PRODUCTS, new), (_UPDATE_PRODUCTS, old)):
+                if rows:
+                    write(statement, [now, *_product_columns(rows)])
+    except IntegrityError as error:
+        if "sku" not in str(error):
+            raise
+        raise SkuTaken("Another product got one of these SKUs just now.") from error
+    record([_product_entry(asker, change, known.get(change.id)) for change in changes], now=now)
+    return SavedProducts(len(new), len(old))
+
+
+def _check_changes(changes: Sequence[ProductChange], known: Mapping[UUID, Product]) -> None:
+    """Refuse all, with all that stands against it of the first kind."""
+    stale = [
+        VersionConflict(f"The product {change.fields.sku} has changed since it was read.")
+        if change.seen and (change.id not in known or fields_of(known[change.id]) != change.seen)
+        else None
+        for change in changes
+    ]
+    _raise_any(stale)
+    family = family_faults({change.id: change.fields.parent_id for change in changes})
+    _raise_any([family.get(change.id) for change in changes])
+    wanted = {change.fields.sku: change.id for change in changes}
+    taken = dict(Product.objects.filter(sku__in=wanted).values_list("sku", "pk"))
+    _raise_any(
+        [
+            SkuTaken(f"Another product has the SKU {change.fields.sku}.")
+            if taken.get(change.fields.sku, change.id) != change.id or wanted[change.fields.sku] != change.id
+            else None
+            for change in changes
+        ]
+    )
+
+
+def _raise_any(errors: Sequence[DomainError | None]) -> None:
+    """Raise the first of them, with a fault for each of its kind."""
+    first = next((error for error in errors if error), None)
+    if first:
+        faults = [error.at(f"/products/{i}") for i, error in enumerate(errors) if error and type(error) is type(first)]
+        raise type(first)(first.detail, faults)
+
+
+def family_faults(parents: Mapping[UUID, UUID | None]) -> dict[UUID, DomainError]:
+    """What is wrong with these products' parents, by product: as things would be once all of them had these.
+
+    Two queries at most.
+    """
+    given = {parent_id for parent_id in parents.values() if parent_id}
+    if not given:
+        return {}
+    grandparents: dict[UUID, UUID | None] = dict(Product.objects.filter(pk__in=given).values_list("pk", "parent_id"))
+    grandparents.update(parents)
+    variants = [product_id for product_id, parent_id in parents.items() if parent_id]
+    others = Product.objects.filter(parent_id__in=variants).exclude(pk__in=list(parents))
+    with_variants = given | set(others.values_list("parent_id", flat=True))
+    found: dict[UUID, DomainError] = {}
+    for product_id in variants:
+        parent_id = parents[product_id]
+        if parent_id == product_id:
+            found[product_id] = Invalid("A product is not its own variant.")
+        elif parent_id not in grandparents:
+            found[product_id] = UnknownProduct(f"There is no product {parent_id}.")
+        elif grandparents[parent_id] is not None:
+            found[product_id] = Invalid("A variant has no variants of its own.")
+        elif product_id in with_variants:
+            found[product_id] = Invalid("A product with variants can't become a variant.")
+    return found
+
+
+_COLUMNS: Final = "sku, name, parent_id, barcode, is_active, listing_expires_at, max_units_per_customer"
+_GIVEN: Final = f"""
+unnest(%s::uuid[], %s::text[], %s::text[], %s::uuid[], %s::text[], %s::bool[], %s::timestamptz[], %s::int[])
+AS t (id, {_COLUMNS})
+"""
+_INSERT_PRODUCTS: Final = f"INSERT INTO inventory_product (updated_at, id, {_COLUMNS}) SELECT %s, t.* FROM {_GIVEN}"  # noqa: S608 - constants only
+_UPDATE_PRODUCTS: Final = f"""
+UPDATE inventory_product AS product SET updated_at = %s, sku = t.sku, name = t.name, parent_id = t.parent_id,
+    barcode = t.barcode, is_active = t.is_active, listing_expires_at = t.listing_expires_at,
+    max_units_per_customer = t.max_units_per_customer
+FROM {_GIVEN} WHERE product.id = t.id
+"""  # noqa: S608 - constants only
+
+
+def _product_columns(changes: Sequence[ProductChange]) -> list[bytes]:
+    rows = [change.fields for change in changes]
+    return [
+        columns.uuids(change.id for change in changes),
+        columns.texts(row.sku for row in rows),
+        columns.texts(row.name for row in rows),
+        columns.uuids(row.parent_id for row in rows),
+        columns.texts(row.barcode for row in rows),
+        columns.bools(row.is_active for row in rows),
+        columns.times(row.listing_expires_at for row in rows),
+        columns.optional_ints(row.max_units_per_customer for row in rows),
+    ]
+
+
+def _product_entry(asker: Asker, change: ProductChange, before: Product | None) -> Entry:
+    """As of one product alone: what is new of it."""
+    after = asdict(change.fields)
+    told = {name: value for name, value in after.items() if before is None or getattr(before, name) != value}
+    return Entry(asker, f"inventory_product_{'changed' if before else 'created'}", change.id, told)
+
+
+def put_warehouse(asker: Asker, code: str, *, claim: Claim | None, **fields: Any) -> Saved | StoredAnswer:
+    """Create a warehouse or replace its fields. Raises Busy and the errors of claims."""
+    return claimed(claim, lambda: _put(Warehouse, {"code": code}, fields, asker))
+
+
+def put_store(
+    asker: Asker,
+    code: str,
+    *,
+    name: str,
+    ttl_minutes: int | None,
+    priorities: Mapping[str, int],
+    claim: Claim | None,
+    **limits: int | None,
+) -> Saved | StoredAnswer:
+    """Create a store or replace its fields and its warehouses (code -> priority). The first store is the default one.
+
+    ``limits`` are those of the model; what is left out stays. Raises Invalid (holds without a window, or a window
+    without holds), UnknownWarehouse, Busy and the errors of claims.
+    """
+
+    if (limits.get("max_holds_per_customer") is None) != (limits.get("hold_window_minutes") is None):
+        fault = Fault("/holdWindowMinutes", Invalid.code, "both, or neither")
+        raise Invalid("A limit of holds and its window go together.", [fault])
+
+    def work() -> Saved:
+        warehouses = _warehouse_ids(list(priorities))
+        saved = _put(
+            Store, {"code": code}, {"name": name, "ttl_minutes": ttl_minutes, **limits}, asker, dict(priorities)
+        )
+        if saved.is_new and not Store.objects.filter(is_default=True).exists():
+            Store.objects.filter(pk=saved.row.pk).update(is_default=True)
+            saved.row.is_default = True
+        saved.row.sources.all().delete()
+        StoreWarehouse.objects.bulk_create(
+            StoreWarehouse(store=saved.row, warehouse_id=warehouses[code], priority=priority)
+            for code, priority in priorities.items()
+        )
+        return saved
+
+    return claimed(claim, work)
+
+
+def _warehouse_ids(codes: Sequence[str]) -> dict[str, UUID]:
+    """The warehouses of these codes. Raises UnknownWarehouse with a fault for each that isn't there."""
+    ids = dict(Warehouse.objects.filter(code__in=codes).values_list("code", "id"))
+    faults = [
+        Fault(f"/warehouses/{place}/warehouseId", UnknownWarehouse.code, f"no {code}")
+        for place, code in enumerate(codes)
+        if code not in ids
+    ]
+    if faults:
+        unknown = next(code for code in codes if code not in ids)
+        raise UnknownWarehouse(f"There is no warehouse {unknown}.", faults)
+    return ids
+
+
+def claimed(claim: Claim | None, work: Callable[[], R]) -> R | StoredAnswer:
+    """Do ``work`` in a transaction of its own, unless the claim has an answer already, and forget the catalogue.
+
+    Raises what ``work`` raises, Busy and the errors of claims.
+    """
+
+    def once() -> R | StoredAnswer:
+        if answer := idempotency.claim_one(claim):
+            return answer
+        saved = work()
+        idempotency.store_all([(claim, saved)], now=read_clock())
+        return saved
+
+    saved = transactions.run(once, pipelined=False)
+    forget_catalogue()
+    return saved
+
+
+def _put(
+    model: type[M], key: dict[str, Any], fields: dict[str, Any], asker: Asker, more: dict[str, Any] | None = None
+) -> Saved:
+    """Create the row or replace its fields, and record what changed."""
+    now = read_clock()
+    rows: Any = model._default_manager
+    if hasattr(model, "updated_at"):
+        fields = {**fields, "updated_at": now}
+    row, is_new = rows.select_for_update(no_key=True).get_or_create(**key, defaults=fields)
+    told = {name: value for name, value in fields.items() if is_new or getattr(row, name) != value}
+    if not is_new:
+        for name, value in fields.items():
+            setattr(row, name, value)
+        row.save(update_fields=list(fields))
+    action = f"inventory_{model._meta.model_name}_{'created' if is_new else 'changed'}"
+    record([Entry(asker, action, row.pk, {**told, **(more or {})})], now=now)
+    return Saved(rows.with_brakes().get(pk=row.pk), is_new)

@@ -1,0 +1,1 @@
+"""Services of low stock and its alerts."""

@@ -1,0 +1,275 @@
+"""Alerts of low stock: opened and worsened by the ledger, resolved by the beat, answered by staff (api.md, rule 6).
+
+A level has one open alert at most. Whoever opens, worsens or resolves one holds the level's lock, so these never meet;
+the alert's row is locked after the level's. Staff's commands lock that row alone, the digest without a wait.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import Any, Final
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from audit import idempotency
+from audit.actors import Asker
+from audit.db import columns
+from audit.db.statements import one_statement, write
+from audit.errors import Fault, Invalid, NotFound
+from audit.idempotency import Claim, StoredAnswer
+from audit.publishing import publish_from
+from audit.recording import Entry, record
+from inventory import planning, transactions
+from inventory.errors import AlertResolved
+from inventory.locking import lock_levels, read_clock
+from inventory.models import LowStockAlert, Movement, StockLevel, TransferLine
+from inventory.planning import Severity
+
+_BATCH: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """A level that became low, or worse. ``available`` in units, after the change."""
+
+    level_id: UUID
+    severity: Severity
+    available: int
+
+
+_RAISE: Final = """
+INSERT INTO inventory_lowstockalert AS alert (id, level_id, severity, available, reorder_point, opened_at)
+SELECT t.id, t.level_id, t.severity, t.available, level.reorder_point, %s
+FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::int[]) AS t (id, level_id, severity, available)
+JOIN inventory_stocklevel level ON level.id = t.level_id
+ON CONFLICT (level_id) WHERE resolved_at IS NULL DO UPDATE SET severity = EXCLUDED.severity,
+    available = EXCLUDED.available, reorder_point = EXCLUDED.reorder_point, worsened_at = EXCLUDED.opened_at,
+    acknowledged_at = NULL, acknowledged_by = '', snoozed_until = NULL, notified_at = NULL
+WHERE alert.severity = 'LOW' AND EXCLUDED.severity = 'CRITICAL'
+RETURNING alert.level_id::text AS key, (
+    SELECT jsonb_build_object('productId', coalesce(product.parent_id, product.id), 'warehouseId', warehouse.code,
+        'currentStock', alert.available, 'reorderPoint', alert.reorder_point, 'severity', alert.severity)
+        || CASE WHEN product.parent_id IS NULL THEN '{}' ELSE jsonb_build_object('variantId', product.id) END
+    FROM inventory_stocklevel level JOIN inventory_product product ON product.id = level.product_id
+    JOIN inventory_warehouse warehouse ON warehouse.id = level.warehouse_id WHERE level.id = alert.level_id
+) AS payload
+"""
+
+
+def raise_alerts(crossed: Sequence[Crossing], *, now: datetime) -> None:
+    """Open an alert for each of these levels, or worsen the one it has, and tell of it: a ``LowStockAlertEvent``.
+
+    Only an alert that is new or became CRITICAL is told; a level that goes up and down at its line has one already.
+    What was acknowledged or snoozed was milder: a worse alert asks for attention anew. Two statements however many
+    levels, as parts of the transaction's one. Requires the levels' locks.
+    """
+    with one_statement():
+        raised = write(
+            _RAISE,
+            [
+                now,
+                columns.uuids(uuid7() for _ in crossed),
+                columns.uuids(each.level_id for each in crossed),
+                columns.texts(each.severity for each in crossed),
+                columns.ints(each.available for each in crossed),
+            ],
+        )
+        rows = f"SELECT row_number() OVER (ORDER BY key)::int AS n, key, payload FROM {raised}"  # noqa: S608
+        publish_from(rows, event="LowStockAlertEvent", at_most=len(crossed), now=now)
+
+
+# --- the beat: what was missed, what is over -----------------------------------------------------------------------
+
+
+def raise_missed() -> int:
+    """Open or worsen the alerts that no change of stock has brought: a setting was changed, say. Returns how many.
+
+    Bounded batches; levels that another transaction has locked are left for the next round.
+    """
+    found = StockLevel.objects.low().without_alert().order_by("pk")
+    return _in_batches(lambda after: found.filter(pk__gt=after).values_list("pk", "pk")[:_BATCH], _raise_missed)
+
+
+def _raise_missed(level_ids: Sequence[UUID]) -> int:
+    levels = lock_levels(level_ids, wait=False)
+    low = []
+    for level_id, counters in levels.by_id.items():
+        available = counters.on_hand - counters.reserved
+        severity = planning.severity(counters, available)
+        if severity is not None:
+            low.append(Crossing(level_id, severity, available))
+    if low:
+        raise_alerts(low, now=levels.now)
+    return len(low)
+
+
+_RESOLVE: Final = "UPDATE inventory_lowstockalert SET resolved_at = %s WHERE resolved_at IS NULL AND level_id = ANY(%s)"
+
+
+def resolve_recovered() -> int:
+    """Resolve the alerts of levels that are well above their line again. Returns how many.
+
+    Bounded batches; levels that another transaction has locked are left for the next round.
+    """
+    found = LowStockAlert.objects.recovered().order_by("pk")
+    return _in_batches(lambda after: found.filter(pk__gt=after).values_list("pk", "level_id")[:_BATCH], _resolve)
+
+
+def _resolve(level_ids: Sequence[UUID]) -> int:
+    levels = lock_levels(level_ids, wait=False)
+    over = [id_ for id_, c in levels.by_id.items() if planning.has_recovered(c, c.on_hand - c.reserved)]
+    if over:
+        write(_RESOLVE, [levels.now, columns.uuids(over)])
+    return len(over)
+
+
+def _in_batches(read: Callable[[UUID], Any], work: Callable[[Sequence[UUID]], int]) -> int:
+    """Do ``work`` on the level of each row that ``read`` finds behind an id, a transaction for each of its pages."""
+    total, after = 0, UUID(int=0)
+    while rows := list(read(after)):
+        total += transactions.run(partial(work, [level_id for _, level_id in rows]))
+        after = rows[-1][0]
+    return total
+
+
+# --- staff ---------------------------------------------------------------------------------------------------------
+
+
+def acknowledge(
+    alert_id: UUID, asker: Asker, *, note: str = "", claim: Claim | None = None
+) -> LowStockAlert | StoredAnswer:
+    """Say that somebody takes care of an alert; the first to say so stands. It is not reminded of any more.
+
+    Raises NotFound (also for another store's), AlertResolved, Busy and the errors of claims. Locks the alert.
+    """
+
+    def work(alert: LowStockAlert, now: datetime) -> dict[str, Any] | None:
+        if alert.acknowledged_at is not None:
+            return None
+        alert.acknowledged_at, alert.acknowledged_by = now, asker.actor
+        return {"note": note}
+
+    return _answer(alert_id, asker, "inventory_alert_acknowledged", work, claim)
+
+
+def snooze(
+    alert_id: UUID, until: datetime | None, asker: Asker, *, note: str = "", claim: Claim | None = None
+) -> LowStockAlert | StoredAnswer:
+    """Leave an alert out of the mails until a moment; None ends that. One that worsens isn't snoozed any more.
+
+    Raises Invalid for a moment that has passed, NotFound (also for another store's), AlertResolved, Busy and the errors
+    of claims. Locks the alert.
+    """
+
+    def work(alert: LowStockAlert, now: datetime) -> dict[str, Any]:
+        if until is not None and until <= now:
+            raise Invalid("A snooze ends in the future.", [Fault("/until", "invalid", "has passed")])
+        before, alert.snoozed_until = alert.snoozed_until, until
+        return {"snoozedUntil": [before, until], "note": note}
+
+    return _answer(alert_id, asker, "inventory_alert_snoozed", work, claim)
+
+
+def _answer(
+    alert_id: UUID,
+    asker: Asker,
+    action: str,
+    work: Callable[[LowStockAlert, datetime], dict[str, Any] | None],
+    claim: Claim | None,
+) -> LowStockAlert | StoredAnswer:
+    """Change an open alert by ``work``, which says what it changed; None for nothing."""
+
+    def answered() -> LowStockAlert | StoredAnswer:
+        if answer := idempotency.claim_one(claim):
+            return answer
+        seen = LowStockAlert.objects.visible_to(asker.store_codes).described()
+        alert = seen.select_for_update(of=("self",), no_key=True).filter(pk=alert_id).first()
+        if alert is None:
+            raise NotFound("There is no such alert.")
+        if alert.resolved_at is not None:
+            raise AlertResolved(f"{alert.public_id} was resolved at {alert.resolved_at:%Y-%m-%dT%H:%M:%SZ}.")
+        now = read_clock()
+        changes = work(alert, now)
+        if changes is not None:
+            alert.save(update_fields=["acknowledged_at", "acknowledged_by", "snoozed_until"])
+            record([Entry(asker, action, alert.id, changes)], now=now)
+        idempotency.store_all([(claim, alert)], now=now)
+        return alert
+
+    return transactions.run(answered, pipelined=False)
+
+
+# --- reading -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LowPage:
+    """A page of low levels, the worst first, each with its ``share`` (``StockLevelQuerySet.low``), product and
+    warehouse; and how many there are of all pages."""
+
+    levels: Sequence[Any]
+    items: int
+    critical: int
+
+
+# Totals and page come from one aggregate, so that the table is read once. Workers compute parts of an aggregate, but
+# not of one that sorts: the order is made afterwards, of the low levels alone.
+_WORST: Final = """
+WITH low AS (
+    SELECT count(*) AS total, count(*) FILTER (WHERE found.is_critical) AS critical,
+        array_agg(found.share){behind} AS shares, array_agg(found.id){behind} AS ids
+    FROM ({found}) found
+), page AS (
+    SELECT unnest(shares) AS share, unnest(ids) AS id FROM low ORDER BY 1, 2 LIMIT %s
+)
+SELECT level.*, page.share, low.total, low.critical
+FROM low LEFT JOIN page ON true LEFT JOIN inventory_stocklevel level ON level.id = page.id
+ORDER BY page.share, page.id
+"""
+_BEHIND: Final = " FILTER (WHERE (found.share, found.id) > (%s::float8, %s::uuid))"
+
+
+def read_worst(found: Any, *, behind: tuple[float, UUID] | None, limit: int) -> LowPage:
+    """At most ``limit`` of ``found``, a queryset of ``low`` levels, the least of their full level first, behind the
+    (share, id) given; three queries.
+
+    Products and warehouses are read for the page alone: joined, they would be for all.
+    """
+    sql, parameters = found.values("id", "share", "is_critical").query.sql_with_params()
+    after = [*behind, *behind] if behind else []
+    statement = _WORST.format(found=sql, behind=_BEHIND if behind else "")
+    rows: list[Any] = list(
+        StockLevel.objects.raw(statement, [*after, *parameters, limit]).prefetch_related("product", "warehouse")
+    )
+    return LowPage([row for row in rows if row.pk], rows[0].total, rows[0].critical)
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What is to be known about a low level; ``suggested_order`` in units, with what is on its way left out."""
+
+    percentage_remaining: float | None
+    days_of_supply: int | None
+    suggested_order: int | None
+
+
+def outlooks(levels: Sequence[StockLevel]) -> dict[UUID, Outlook]:
+    """The outlook of each of these levels: two queries, however many."""
+    ids = [level.id for level in levels]
+    shipped = Movement.objects.shipped_lately(ids)
+    incoming = TransferLine.objects.filter(destination_level__in=ids, in_transit__gt=0).values_list(
+        "destination_level", "in_transit"
+    )
+    coming: dict[UUID, int] = {}
+    for level_id, quantity in incoming:
+        coming[level_id] = coming.get(level_id, 0) + quantity
+    return {
+        level.id: Outlook(
+            planning.percentage_remaining(level, level.available),
+            planning.days_of_supply(level.available, shipped.get(level.id, 0)),
+            planning.suggested_order(level, level.available, coming.get(level.id, 0)),
+        )
+        for level in levels
+    }

@@ -1,0 +1,1 @@
+"""Services of stock levels and what changes them."""

@@ -1,0 +1,360 @@
+"""Change on hand by what people did with it: receive, ship, return, correct."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from audit import idempotency
+from audit.actors import Asker
+from audit.db.statements import one_statement
+from audit.errors import Fault, Invalid
+from audit.idempotency import Claim, StoredAnswer
+from audit.identifiers import ADJUSTMENT, public_id
+from audit.publishing import Event, publish
+from audit.recording import Entry, record
+from inventory.errors import (
+    InsufficientStock,
+    QuantityLimit,
+    Shortage,
+    UnknownProduct,
+    UnknownWarehouse,
+    VersionConflict,
+)
+from inventory.locking import Counters, LockedLevels, lock_levels
+from inventory.models import QUANTITY_LIMIT, Movement, Product, StockLevel, Warehouse
+from inventory.services.stock.ledger import Cause, Ledger
+from inventory.services.stock.levels import MissingLevels, run_with_levels
+
+_SIGNS: Final = {"RECEIPT": 1, "RETURN": 1, "SHIPMENT": -1, "ADJUSTMENT": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """One line. ``quantity`` is in units, positive but for an ADJUSTMENT, which is signed; ``warehouse`` is a code.
+
+    ``force`` says that holds may give way to it, where ``make_room`` can break them.
+    """
+
+    product_id: UUID
+    variant_id: UUID | None
+    warehouse: str
+    quantity: int
+    type: str
+    reason: str
+    reference: str = ""
+    cost_per_unit: Decimal | None = None
+    expected_version: int | None = None
+    force: bool = False
+
+    @property
+    def change(self) -> int:
+        """The signed change of on hand."""
+        return _SIGNS[self.type] * self.quantity
+
+
+@dataclass(frozen=True, slots=True)
+class AdjustRequest:
+    """One request; ``id`` is made before the first try (architecture 8)."""
+
+    asker: Asker
+    adjustments: tuple[Adjustment, ...]
+    claim: Claim | None = None
+    id: UUID = field(default_factory=uuid7)
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedLine:
+    """A line as it was applied. ``product_id`` is the parent where ``variant_id`` is set; on hand before and after, and
+    what is reserved of it then."""
+
+    adjustment: Adjustment
+    level_id: UUID
+    product_id: UUID
+    variant_id: UUID | None
+    before: int
+    after: int
+    reserved: int
+
+    @property
+    def available(self) -> int:
+        """Units on hand that nobody holds, after it."""
+        return self.after - self.reserved
+
+
+@dataclass(frozen=True, slots=True)
+class Adjusted:
+    """All the lines, in the order of the request."""
+
+    id: UUID
+    lines: tuple[AppliedLine, ...]
+    actor: str
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """Levels under lock and the ledger of their changes.
+
+    ``give_way`` lets holds go on the ledger; ``write`` writes what became of them, with the rest of the change.
+    """
+
+    levels: LockedLevels
+    ledger: Ledger
+    give_way: Callable[[], None]
+    write: Callable[[], None]
+
+
+MakeRoom = Callable[[Mapping[UUID, int], Collection[UUID]], Room]
+"""Locks levels for changes (signed units by level, summed), and chooses holds where some may give way."""
+
+
+def lock_room(changes: Mapping[UUID, int], _may_give_way: Collection[UUID] = ()) -> Room:
+    """Lock the levels of these changes; no hold gives way."""
+    return room_on(lock_levels(changes))
+
+
+def room_on(levels: LockedLevels) -> Room:
+    """A ledger for levels that are locked; no hold gives way."""
+    return Room(levels, Ledger(levels), give_way=_nothing, write=_nothing)
+
+
+def _nothing() -> None:
+    """No hold is broken."""
+
+
+def apply_adjustments(request: AdjustRequest, make_room: MakeRoom = lock_room) -> Adjusted | StoredAnswer:
+    """Apply all lines, or none. Lines of one level are decided on as one; additions come first, unless on hand would be
+    more than a level may have in between. Due holds that are in the way are ended first (api.md, rule 3).
+
+    A first addition creates the stock level, in a transaction of its own, sorted, before anything is locked (api.md,
+    rule 8).
+
+    Raises UnknownProduct, UnknownWarehouse (also where the asker's stores don't sell from it), Invalid for a quantity
+    of the wrong sign, InsufficientStock (on hand would fall below reserved), QuantityLimit, VersionConflict,
+    IdempotencyKeyReused, IdempotencyInProgress, Busy. Locks: claim, the levels by id (and what ``make_room`` locks).
+    """
+    _check_signs(request.adjustments)
+    return run_with_levels(lambda: adjust(request, make_room))
+
+
+def adjust(request: AdjustRequest, make_room: MakeRoom = lock_room) -> Adjusted | StoredAnswer:
+    """The inner service; requires an open transaction. Raises MissingLevels where some are to be created first."""
+    if answer := idempotency.claim_one(request.claim):
+        return answer
+    places = _resolve(request)
+    missing = {place[:2] for place, line in zip(places, request.adjustments, strict=True) if _needs_level(place, line)}
+    if missing:
+        raise MissingLevels(missing)
+    room = make_room(*_changes(request.adjustments, places))
+    levels = room.levels
+    _check_versions(request.adjustments, places, levels)
+    room.give_way()
+    _check_quantities(request.adjustments, places, levels)
+    with one_statement():
+        applied = write_placed(request, places, room)
+        adjusted = Adjusted(request.id, tuple(applied), request.asker.actor, levels.now)
+        idempotency.store_all([(request.claim, adjusted)], now=levels.now)
+    return adjusted
+
+
+def write_placed(request: AdjustRequest, places: Sequence["Place"], room: Room) -> list[AppliedLine]:
+    """Write lines that were decided on: counters and movements, audit entries, events. Requires the levels' locks."""
+    now = room.levels.now
+    applied = _apply(request, places, room)
+    room.ledger.write(now)
+    room.write()
+    record([adjusted_entry(request.asker, request.id, line) for line in applied], now=now)
+    publish([adjusted_event(request.asker, request.id, line) for line in applied], now=now)
+    return applied
+
+
+class Place(NamedTuple):
+    """Where a line's stock is. ``level_id`` is None for a level that doesn't exist yet."""
+
+    product_id: UUID
+    warehouse_id: UUID
+    parent_id: UUID | None
+    level_id: UUID | None
+
+
+def _changes(adjustments: Sequence[Adjustment], places: Sequence[Place]) -> tuple[dict[UUID, int], set[UUID]]:
+    """By level that there is, the sum of its lines; and the levels of which a line is forced."""
+    changes: dict[UUID, int] = {}
+    forced = set()
+    for line, place in zip(adjustments, places, strict=True):
+        if place.level_id:
+            changes[place.level_id] = changes.get(place.level_id, 0) + line.change
+            if line.force:
+                forced.add(place.level_id)
+    return changes, forced
+
+
+def _needs_level(place: Place, line: Adjustment) -> bool:
+    return place.level_id is None and line.change > 0
+
+
+def _check_signs(adjustments: Sequence[Adjustment]) -> None:
+    faults = []
+    for index, adjustment in enumerate(adjustments):
+        pointer = f"/adjustments/{index}/quantity"
+        if adjustment.quantity == 0:
+            faults.append(Fault(pointer, "invalid", "must not be 0"))
+        elif adjustment.quantity < 0 and adjustment.type != Movement.Type.ADJUSTMENT:
+            faults.append(Fault(pointer, "invalid", f"a {adjustment.type} has a positive quantity"))
+    if faults:
+        raise Invalid("A quantity has the wrong sign.", faults)
+
+
+def _resolve(request: AdjustRequest) -> list[Place]:
+    """Where the lines' stock is; three queries whatever their number."""
+    wanted = [a.variant_id or a.product_id for a in request.adjustments]
+    products = dict(Product.objects.filter(id__in=wanted).values_list("id", "parent_id"))
+    seen = Warehouse.objects.visible_to(request.asker.store_codes)
+    warehouses = dict(seen.filter(code__in={a.warehouse for a in request.adjustments}).values_list("code", "id"))
+    found = StockLevel.objects.filter(product__in=products, warehouse__in=warehouses.values())
+    levels = {
+        (product, warehouse): id_ for id_, product, warehouse in found.values_list("id", "product_id", "warehouse_id")
+    }
+    places = []
+    for index, (stock_id, line) in enumerate(zip(wanted, request.adjustments, strict=True)):
+        parent_id = products.get(stock_id)
+        if stock_id not in products or (line.variant_id and line.product_id not in (parent_id, stock_id)):
+            error = UnknownProduct(f"There is no product {stock_id}.")
+            field_name = "variantId" if line.variant_id else "productId"
+            raise UnknownProduct(error.detail, [error.at(f"/adjustments/{index}/{field_name}")])
+        warehouse_id = warehouses.get(line.warehouse)
+        if warehouse_id is None:
+            unknown = UnknownWarehouse(f"There is no warehouse {line.warehouse}.")
+            raise UnknownWarehouse(unknown.detail, [unknown.at(f"/adjustments/{index}/warehouseId")])
+        places.append(Place(stock_id, warehouse_id, parent_id, levels.get((stock_id, warehouse_id))))
+    return places
+
+
+def _check_versions(adjustments: Sequence[Adjustment], places: Sequence[Place], levels: LockedLevels) -> None:
+    faults = []
+    for index, (adjustment, place) in enumerate(zip(adjustments, places, strict=True)):
+        version = levels.by_id[place.level_id].version if place.level_id else 0
+        if adjustment.expected_version not in (None, version):
+            detail = f"the level has version {version}, not {adjustment.expected_version}"
+            faults.append(Fault(f"/adjustments/{index}/expectedVersion", VersionConflict.code, detail))
+    if faults:
+        raise VersionConflict("A stock level has changed since it was read.", faults)
+
+
+def _check_quantities(adjustments: Sequence[Adjustment], places: Sequence[Place], levels: LockedLevels) -> None:
+    """Decide each level by the sum of its lines. On hand never falls below reserved: physical stock that is
+    promised."""
+    lines: dict[tuple[UUID, UUID], list[int]] = {}
+    for index, place in enumerate(places):
+        lines.setdefault((place.product_id, place.warehouse_id), []).append(index)
+    shortages: list[Shortage] = []
+    short_levels: list[UUID] = []
+    for indexes in lines.values():
+        place = places[indexes[0]]
+        counters = levels.by_id[place.level_id] if place.level_id else Counters(0, 0, 0, 0)
+        change = sum(adjustments[index].change for index in indexes)
+        free = counters.on_hand - counters.reserved
+        if change < -free:
+            pointer = f"/adjustments/{indexes[0]}"
+            parent, own = place.parent_id or place.product_id, place.product_id if place.parent_id else None
+            shortages.append(Shortage(pointer, parent, own, adjustments[indexes[0]].warehouse, -change, free))
+            short_levels += [place.level_id] if place.level_id else []
+        if counters.on_hand + change > QUANTITY_LIMIT:
+            limit = QuantityLimit(f"A level has at most {QUANTITY_LIMIT} units.")
+            raise QuantityLimit(limit.detail, [limit.at(f"/adjustments/{indexes[0]}/quantity")])
+    if shortages:
+        raise InsufficientStock(shortages, short_levels)
+
+
+def _within_bounds(changes: Sequence[int], on_hand: int) -> list[int]:
+    """The places of signed changes of one level in an order in which on hand stays between 0 and ``QUANTITY_LIMIT``.
+
+    What adds comes first, and what takes away where the next addition would be too much. ``on_hand`` is what is there
+    before; the sum must be within both bounds, and no change larger than half of what is between them.
+    """
+    taking = iter([place for place, change in enumerate(changes) if change < 0])
+    ordered: list[int] = []
+    for place, change in enumerate(changes):
+        if change < 0:
+            continue
+        while on_hand + change > QUANTITY_LIMIT:
+            taken = next(taking)
+            ordered.append(taken)
+            on_hand += changes[taken]
+        ordered.append(place)
+        on_hand += change
+    return [*ordered, *taking]
+
+
+def _apply(request: AdjustRequest, places: Sequence[Place], room: Room) -> list[AppliedLine]:
+    """Move the lines on the ledger, those of a level in an order that never leads out of its bounds."""
+    indexes_of: dict[UUID, list[int]] = {}
+    for index, place in enumerate(places):
+        assert place.level_id is not None  # noqa: S101 - quantities were checked: only additions need a new level
+        indexes_of.setdefault(place.level_id, []).append(index)
+    applied: dict[int, AppliedLine] = {}
+    for level_id, indexes in indexes_of.items():
+        changes = [request.adjustments[index].change for index in indexes]
+        for place_in_level in _within_bounds(changes, room.levels.by_id[level_id].on_hand):
+            index = indexes[place_in_level]
+            applied[index] = _applied(request, request.adjustments[index], places[index], level_id, room)
+    return [applied[index] for index in range(len(places))]
+
+
+def _applied(request: AdjustRequest, line: Adjustment, place: Place, level_id: UUID, room: Room) -> AppliedLine:
+    """The line as it is applied now."""
+    counters = room.levels.by_id[level_id]
+    before, reserved = counters.on_hand, counters.reserved
+    cause = Cause(
+        type=line.type,
+        actor=request.asker.actor,
+        reason=line.reason,
+        reference_type="adjustment",
+        reference=line.reference,
+        cost_per_unit=line.cost_per_unit,
+        adjustment_id=request.id,
+    )
+    room.ledger.move(level_id, line.change, cause)
+    parent, own = place.parent_id or place.product_id, place.product_id if place.parent_id else None
+    return AppliedLine(line, level_id, parent, own, before, before + line.change, reserved)
+
+
+def _facts(line: AppliedLine) -> dict[str, object]:
+    facts: dict[str, object] = {"productId": line.product_id}
+    if line.variant_id:
+        facts["variantId"] = line.variant_id
+    return facts | {"warehouseId": line.adjustment.warehouse}
+
+
+def adjusted_entry(asker: Asker, adjustment_id: UUID, line: AppliedLine) -> Entry:
+    """The audit entry of a line that was applied."""
+    changes = _facts(line) | {
+        "adjustmentId": public_id(ADJUSTMENT, adjustment_id),
+        "type": line.adjustment.type,
+        "onHand": [line.before, line.after],
+        "reason": line.adjustment.reason,
+        "reference": line.adjustment.reference,
+    }
+    if line.adjustment.force:
+        changes["force"] = True
+    return Entry(asker, "inventory_stock_adjusted", line.level_id, changes)
+
+
+def adjusted_event(asker: Asker, adjustment_id: UUID, line: AppliedLine) -> Event:
+    """What a line changed."""
+    payload = {
+        "adjustmentId": public_id(ADJUSTMENT, adjustment_id),
+        **_facts(line),
+        "adjustmentType": line.adjustment.type,
+        "quantity": line.adjustment.quantity,
+        "previousStock": line.before,
+        "newStock": line.after,
+        "reason": line.adjustment.reason,
+        "adjustedBy": asker.actor,
+    }
+    return Event("StockAdjustedEvent", str(line.level_id), payload)

@@ -1,0 +1,155 @@
+"""A file of stock changes as people make it, with a header, and what is wrong with it, line by line. Pure."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import UUID, uuid5
+
+from django.utils.translation import gettext
+
+from audit.console.imports.tables import Unreadable, csv_rows, unguarded
+from inventory.models import CODE, CODE_HINT, Movement
+
+COLUMNS: Final = ("sku", "warehouse", "quantity", "type", "reason", "reference")
+MOST_LINES: Final = 1_000_000
+TYPES: Final = ("RECEIPT", "SHIPMENT", "ADJUSTMENT", "RETURN")
+_MOST_UNITS: Final = 1_000_000
+_WHOLE_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,18}")
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f]")
+_NAMESPACE: Final = UUID("0d3f4b52-7c3e-5f0c-9d38-5f7f3c1f2a6e")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line. ``row`` is where it starts in the file, the header being row 1; ``quantity`` is signed only for an
+    ADJUSTMENT."""
+
+    row: int
+    sku: str
+    warehouse: str
+    quantity: int
+    type: str
+    reason: str
+    reference: str
+
+
+@dataclass(frozen=True, slots=True)
+class BadCell:
+    """What is wrong with a line. ``column`` is empty where it is the line as such."""
+
+    row: int
+    column: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class ImportFile:
+    """A file that was read: its lines that make sense, and what is wrong with the others.
+
+    ``id`` is made of the content alone: the same file under another name is the same file.
+    """
+
+    id: UUID
+    name: str
+    sha256: str
+    lines: tuple[Line, ...]
+    bad: tuple[BadCell, ...]
+
+
+def read_file(name: str, content: bytes) -> ImportFile:
+    """Read a CSV file: UTF-8 with or without byte-order mark, with commas, semicolons or tabs. Never raises: what isn't
+    such a file has no lines and says why."""
+    return file_of(name, content, csv_rows(content))
+
+
+def file_of(name: str, content: bytes, rows: Iterable[tuple[int, Sequence[str]]]) -> ImportFile:
+    """The file with this content and these rows, each with its number; blank ones are left out. Never raises: what
+    makes no sense, or can't be read, says why."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    lines: list[Line] = []
+    bad: list[BadCell] = []
+    try:
+        _take(iter((row, cells) for row, cells in rows if any(cell.strip() for cell in cells)), lines, bad)
+    except Unreadable as error:
+        bad.append(BadCell(error.row, error.column, error.detail))
+    return ImportFile(uuid5(_NAMESPACE, sha256), name, sha256, tuple(lines), tuple(bad))
+
+
+def _take(rows: Iterator[tuple[int, Sequence[str]]], lines: list[Line], bad: list[BadCell]) -> None:
+    columns = _columns(next(rows, (1, ()))[1], bad)
+    if columns is None:
+        return
+    for number, (row, cells) in enumerate(rows, 1):
+        if number > MOST_LINES:
+            bad.append(BadCell(row, "", gettext("a file has at most %(most)s lines: split it") % {"most": MOST_LINES}))
+            return
+        if len(cells) != len(columns):
+            told = gettext("has %(cells)s cells, not %(columns)s")
+            bad.append(BadCell(row, "", told % {"cells": len(cells), "columns": len(columns)}))
+            continue
+        named = dict(zip(columns, (unguarded(cell.strip()) for cell in cells), strict=True))
+        found = list(_faults(named))
+        if found:
+            bad.extend(BadCell(row, column, detail) for column, detail in found)
+        else:
+            lines.append(
+                Line(
+                    row,
+                    named["sku"],
+                    named["warehouse"],
+                    int(named["quantity"]),
+                    named["type"].upper(),
+                    named["reason"],
+                    named["reference"],
+                )
+            )
+
+
+def _columns(header: Sequence[str], bad: list[BadCell]) -> list[str] | None:
+    """The names of the columns in their order; None where they aren't those that there are."""
+    names = [cell.strip().lower() for cell in header]
+    if sorted(names) == sorted(COLUMNS):
+        return names
+    told = gettext("the header is %(header)s, not %(columns)s")
+    given = ",".join(names) or gettext("missing")
+    bad.append(BadCell(1, "", told % {"header": given, "columns": ",".join(COLUMNS)}))
+    return None
+
+
+def _faults(cells: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """What is wrong with a line's cells, by column."""
+    for column, longest, is_needed in (("sku", 64, True), ("reason", 500, True), ("reference", 100, False)):
+        if fault := fault_of_text(cells[column], longest, is_needed=is_needed):
+            yield column, fault
+    if not CODE.fullmatch(cells["warehouse"]):
+        yield "warehouse", gettext("is no code: %(hint)s") % {"hint": CODE_HINT}
+    kind = cells["type"].upper()
+    if kind not in TYPES:
+        yield "type", gettext("is none of %(types)s") % {"types": ", ".join(TYPES)}
+    if fault := _fault_of_quantity(cells["quantity"], kind):
+        yield "quantity", fault
+
+
+def fault_of_text(text: str, longest: int, *, is_needed: bool) -> str | None:
+    """What is wrong with a line of text, as the end of a sentence; None if nothing is."""
+    if is_needed and not text:
+        return gettext("is empty")
+    if len(text) > longest:
+        return gettext("has more than %(most)s characters") % {"most": longest}
+    if _UNPRINTABLE.search(text):
+        return gettext("has a character that can't be printed")
+    return None
+
+
+def _fault_of_quantity(text: str, kind: str) -> str | None:
+    if not _WHOLE_NUMBER.fullmatch(text):
+        return gettext("is no whole number")
+    if int(text) == 0:
+        return gettext("must not be 0")
+    if abs(int(text)) > _MOST_UNITS:
+        return gettext("is more than %(most)s") % {"most": _MOST_UNITS}
+    if int(text) < 0 and kind in TYPES and kind != Movement.Type.ADJUSTMENT:
+        return gettext("is negative: a %(type)s has a positive quantity") % {"type": kind}
+    return None

@@ -1,0 +1,328 @@
+"""Change on hand by the lines of a file, by the rules of adjustments: all lines or none, or all that can be.
+
+What was imported is known by the file's content and the line's row: it stands in an audit entry that is written in the
+transaction of the lines. So the same file again, also after a crash half way, does what is left and nothing twice.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import groupby
+from operator import attrgetter
+from typing import Final
+from uuid import UUID
+
+from django.db import connection
+from django.utils.translation import gettext
+
+from audit.actors import Asker
+from audit.db import columns
+from audit.db.statements import one_statement
+from audit.errors import IdempotencyInProgress
+from audit.idempotency import advisory_lock
+from audit.identifiers import ADJUSTMENT, public_id
+from audit.models import AuditEntry
+from audit.recording import Entry, record
+from inventory import transactions
+from inventory.locking import Counters, lock_levels
+from inventory.models import QUANTITY_LIMIT, Warehouse
+from inventory.services.stock.adjustments import Adjustment, AdjustRequest, Place, room_on, write_placed
+from inventory.services.stock.import_files import BadCell, ImportFile, Line
+from inventory.services.stock.levels import create_levels
+
+BATCH: Final = 5000
+"""Lines that one statement writes and, with ``skip_bad``, one transaction."""
+IMPORTED: Final = "inventory_stock_imported"
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """What became of a file: how many lines were applied now (in a dry run: would be) and by earlier runs, and what is
+    wrong with the others, in the file's order."""
+
+    applied: int
+    before: int
+    bad: tuple[BadCell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A line and where its stock is."""
+
+    line: Line
+    place: Place
+
+    @property
+    def adjustment(self) -> Adjustment:
+        line = self.line
+        return Adjustment(
+            self.place.product_id, None, line.warehouse, line.quantity, line.type, line.reason, line.reference
+        )
+
+    @property
+    def change(self) -> int:
+        """The signed change of on hand."""
+        return -self.line.quantity if self.line.type == "SHIPMENT" else self.line.quantity
+
+    @property
+    def level(self) -> bytes:
+        """Sorts as the levels' ids do, by which they are locked; tells levels that don't exist yet apart, too."""
+        place = self.place
+        return place.level_id.bytes if place.level_id else place.product_id.bytes + place.warehouse_id.bytes
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    applied: int
+    before: int
+    bad: Sequence[BadCell]
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """A line and on hand before and after it, in units; several lines of one level follow on each other."""
+
+    line: Line
+    before: int
+    after: int
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What a file would do: the effects of its lines, how many were imported before, and what is wrong with others."""
+
+    effects: tuple[Effect, ...]
+    before: int
+    bad: tuple[BadCell, ...]
+
+
+def foresee_import(file: ImportFile) -> Foreseen:
+    """What ``import_stock`` would do now, line by line. Writes nothing and locks nothing; a handful of queries."""
+    done = _rows_done(file.id)
+    placed, bad = _place([line for line in file.lines if line.row not in done])
+    counters = _read_counters(placed)
+    good, refused = _decide(sorted(placed, key=_order), counters)
+    effects: list[Effect] = []
+    for _level, lines in groupby(good, key=attrgetter("level")):
+        on_level = list(lines)
+        level = counters.get(on_level[0].place.level_id) if on_level[0].place.level_id else None
+        on_hand = level.on_hand if level else 0
+        for each in on_level:
+            effects.append(Effect(each.line, on_hand, on_hand + each.change))
+            on_hand += each.change
+    effects.sort(key=lambda effect: effect.line.row)
+    return Foreseen(
+        tuple(effects),
+        len(file.lines) - len(placed) - len({cell.row for cell in bad}),
+        _in_order(file.bad, bad, refused),
+    )
+
+
+def plan_import(file: ImportFile, *, skip_bad: bool) -> Imported:
+    """What ``import_stock`` would do now, by the same rules. Writes nothing and locks nothing."""
+    done = _rows_done(file.id)
+    placed, bad = _place([line for line in file.lines if line.row not in done])
+    return _planned(file, placed, bad, skip_bad=skip_bad)
+
+
+def _planned(file: ImportFile, placed: Sequence[_Placed], bad: Sequence[BadCell], *, skip_bad: bool) -> Imported:
+    good, refused = _decide(sorted(placed, key=_order), _read_counters(placed))
+    faults = _in_order(file.bad, bad, refused)
+    before = len(file.lines) - len(placed) - len({cell.row for cell in bad})
+    return Imported(len(good) if skip_bad or not faults else 0, before, faults)
+
+
+def import_stock(
+    asker: Asker,
+    file: ImportFile,
+    *,
+    skip_bad: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> Imported:
+    """Apply a file's lines that haven't been yet: all in one transaction, or none; with ``skip_bad`` all that can be,
+    a bounded batch a transaction. A line that was skipped is tried again when the file is imported again.
+
+    Levels that lines are the first to add to are made beforehand, in transactions of their own (api.md, rule 8); for a
+    file that can't be applied as a whole, none. ``progress`` is told how many lines are written. Raises
+    IdempotencyInProgress where another run imports the same file, Busy. Locks: the file's claim, the levels by id.
+    """
+    done = _rows_done(file.id)
+    placed, bad = _place([line for line in file.lines if line.row not in done])
+    if not skip_bad:
+        plan = _planned(file, placed, bad, skip_bad=False)
+        if plan.applied == 0:
+            return plan
+    ordered = sorted(_with_levels(placed), key=_order)
+    outcomes: list[_Outcome] = []
+    written = 0
+    for batch in _batches(ordered) if skip_bad else [ordered]:
+        show = partial(_show_more, progress or _show_nothing, written)
+        outcomes.append(transactions.run(partial(_apply, asker, file, batch, skip_bad, show), pipelined=False))
+        written += outcomes[-1].applied
+    refused = [cell for outcome in outcomes for cell in outcome.bad]
+    before = sum(line.row in done for line in file.lines) + sum(outcome.before for outcome in outcomes)
+    return Imported(written, before, _in_order(file.bad, bad, refused))
+
+
+def _order(placed: _Placed) -> tuple[bytes, bool, int]:
+    """By level; of a level additions first, as in an adjustment, then as the file has them."""
+    return placed.level, placed.change < 0, placed.line.row
+
+
+def _show_nothing(done: int) -> None:
+    pass
+
+
+def _show_more(show: Callable[[int], None], before: int, more: int) -> None:
+    show(before + more)
+
+
+def _in_order(*bad: Sequence[BadCell]) -> tuple[BadCell, ...]:
+    return tuple(sorted((cell for cells in bad for cell in cells), key=lambda cell: cell.row))
+
+
+def _batches(placed: Sequence[_Placed]) -> Iterator[Sequence[_Placed]]:
+    for start in range(0, len(placed), BATCH):
+        yield placed[start : start + BATCH]
+
+
+# ------------------------------------------------------------------------------------------------- where the stock is
+
+_PRODUCTS: Final = "SELECT sku, id, parent_id FROM inventory_product WHERE sku = ANY(%s)"
+_LEVELS: Final = """
+SELECT level.product_id, level.warehouse_id, level.id FROM inventory_stocklevel level
+JOIN unnest(%s::uuid[], %s::uuid[]) AS t (product_id, warehouse_id) USING (product_id, warehouse_id)
+"""
+_COUNTERS: Final = """
+SELECT id, on_hand, reserved FROM inventory_stocklevel WHERE id = ANY(%s)
+"""
+
+
+def _place(lines: Sequence[Line]) -> tuple[list[_Placed], list[BadCell]]:
+    """Where the lines' stock is; three queries whatever their number."""
+    skus = {line.sku for line in lines}
+    with connection.cursor() as cursor:
+        cursor.execute(_PRODUCTS, [columns.texts(skus)])
+        products = {sku: (id_, parent_id) for sku, id_, parent_id in cursor.fetchall()}
+    codes = {line.warehouse for line in lines}
+    warehouses = dict(Warehouse.objects.filter(code__in=codes).values_list("code", "id"))
+    known, bad = [], []
+    for line in lines:
+        if line.sku not in products:
+            bad.append(BadCell(line.row, "sku", gettext("there is no product %(sku)s") % {"sku": line.sku}))
+        if line.warehouse not in warehouses:
+            told = gettext("there is no warehouse %(code)s") % {"code": line.warehouse}
+            bad.append(BadCell(line.row, "warehouse", told))
+        if line.sku in products and line.warehouse in warehouses:
+            known.append((line, *products[line.sku], warehouses[line.warehouse]))
+    levels = _levels_of({(product_id, warehouse_id) for _, product_id, _, warehouse_id in known})
+    placed = [
+        _Placed(line, Place(product_id, warehouse_id, parent_id, levels.get((product_id, warehouse_id))))
+        for line, product_id, parent_id, warehouse_id in known
+    ]
+    return placed, bad
+
+
+def _levels_of(keys: Iterable[tuple[UUID, UUID]]) -> dict[tuple[UUID, UUID], UUID]:
+    pairs = list(keys)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _LEVELS, [columns.uuids(product for product, _ in pairs), columns.uuids(place for _, place in pairs)]
+        )
+        return {(product_id, warehouse_id): level_id for product_id, warehouse_id, level_id in cursor.fetchall()}
+
+
+def _with_levels(placed: Sequence[_Placed]) -> list[_Placed]:
+    """The same lines, once the levels that they are the first to add to have been made."""
+    missing = sorted({each.place[:2] for each in placed if each.place.level_id is None and each.change > 0})
+    for start in range(0, len(missing), BATCH):
+        transactions.run(partial(create_levels, missing[start : start + BATCH]))
+    made = _levels_of(missing) if missing else {}
+    return [
+        each
+        if each.place.level_id or each.place[:2] not in made
+        else _Placed(each.line, each.place._replace(level_id=made[each.place[:2]]))
+        for each in placed
+    ]
+
+
+def _read_counters(placed: Sequence[_Placed]) -> dict[UUID, Counters]:
+    """The counters as they are now, without locks."""
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNTERS, [columns.uuids({each.place.level_id for each in placed} - {None})])
+        return {id_: Counters(on_hand, reserved, 0, 0) for id_, on_hand, reserved in cursor.fetchall()}
+
+
+# ----------------------------------------------------------------------------------------------------- decide and write
+
+
+def _decide(ordered: Sequence[_Placed], counters: dict[UUID, Counters]) -> tuple[list[_Placed], list[BadCell]]:
+    """The lines that can be applied one after the other, and what is wrong with the rest. On hand never falls below
+    reserved, nor rises above what a level may have: as ``adjustments`` decides, where one line's fault is all lines'.
+    """
+    good: list[_Placed] = []
+    bad: list[BadCell] = []
+    for _, lines in groupby(ordered, key=attrgetter("level")):
+        on_level = list(lines)
+        level_id = on_level[0].place.level_id
+        level = counters.get(level_id) if level_id else None
+        on_hand, reserved = (level.on_hand, level.reserved) if level else (0, 0)
+        for each in on_level:
+            if on_hand + each.change > QUANTITY_LIMIT:
+                told = gettext("a level has at most %(most)s units") % {"most": QUANTITY_LIMIT}
+                bad.append(BadCell(each.line.row, "quantity", told))
+            elif on_hand + each.change < reserved:
+                told = gettext("takes %(units)s away, %(free)s are free")
+                told %= {"units": -each.change, "free": on_hand - reserved}
+                bad.append(BadCell(each.line.row, "quantity", told))
+            else:
+                on_hand += each.change
+                good.append(each)
+    return good, bad
+
+
+def _apply(
+    asker: Asker, file: ImportFile, ordered: Sequence[_Placed], skip_bad: bool, show: Callable[[int], None]
+) -> _Outcome:
+    """Requires an open transaction. Without ``skip_bad`` nothing is written where a line is bad."""
+    _claim(file.id)
+    done = _rows_done(file.id)
+    waiting = [each for each in ordered if each.line.row not in done]
+    levels = lock_levels({each.place.level_id for each in waiting if each.place.level_id})
+    good, bad = _decide(waiting, levels.by_id)
+    if not good or (bad and not skip_bad):
+        return _Outcome(0, len(done & {each.line.row for each in ordered}), bad)
+    written = 0
+    for batch in _batches(good):
+        request = AdjustRequest(asker, tuple(each.adjustment for each in batch), id=file.id)
+        with one_statement():
+            write_placed(request, [each.place for each in batch], room_on(levels))
+        written += len(batch)
+        show(written)
+    changes = {
+        "adjustmentId": public_id(ADJUSTMENT, file.id),
+        "file": file.name,
+        "sha256": file.sha256,
+        "rows": sorted(each.line.row for each in good),
+    }
+    record([Entry(asker, IMPORTED, file.id, changes)], now=levels.now)
+    return _Outcome(len(good), len(ordered) - len(waiting), bad)
+
+
+def lock_of(file_id: UUID) -> int:
+    """The advisory lock of a file, a signed 64-bit number."""
+    return advisory_lock("import", str(file_id))
+
+
+def _claim(file_id: UUID) -> None:
+    """Claim a file until the end of the transaction; never waits. Raises IdempotencyInProgress."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [lock_of(file_id)])
+        if not cursor.fetchone()[0]:
+            raise IdempotencyInProgress("Another run is importing this file.")
+
+
+def _rows_done(file_id: UUID) -> set[int]:
+    """The rows of a file that earlier runs have applied: what its audit entries say, for as long as they are kept."""
+    entries = AuditEntry.objects.filter(subject_id=file_id, action=IMPORTED)
+    return {row for rows in entries.values_list("changes__rows", flat=True) for row in rows}

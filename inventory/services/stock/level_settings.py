@@ -1,0 +1,168 @@
+"""Settings of stock levels: when one is low, what is kept back, where it lies. Of one level, or of many at a time."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from audit.actors import Asker
+from audit.db import columns
+from audit.db.statements import write
+from audit.errors import NotFound
+from audit.idempotency import Claim, StoredAnswer
+from audit.recording import Entry, record
+from inventory.errors import VersionConflict
+from inventory.locking import LockedLevels, lock_levels
+from inventory.models import StockLevel
+from inventory.services.catalogue.master_data import Saved, claimed
+
+SETTINGS: Final = (
+    "reorder_point",
+    "reorder_quantity",
+    "min_stock_level",
+    "max_stock_level",
+    "zone",
+    "aisle",
+    "shelf",
+)
+"""The fields of the model that people set."""
+
+
+@dataclass(frozen=True, slots=True)
+class LevelChange:
+    """New settings of one level. ``changes`` are by the fields in ``SETTINGS``; what is left out stays.
+
+    With ``expected_version`` or ``seen`` (settings as the asker saw them) it is refused where they are others by now.
+    """
+
+    product_id: UUID
+    warehouse: str
+    changes: Mapping[str, Any]
+    seen: Mapping[str, Any] = field(default_factory=dict)
+    expected_version: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetLevels:
+    """The levels that were changed, in the order of the request; one that was named twice stands there twice."""
+
+    ids: tuple[UUID, ...]
+
+
+def set_level(
+    asker: Asker,
+    product_id: UUID,
+    warehouse_code: str,
+    *,
+    changes: Mapping[str, Any],
+    expected_version: int | None,
+    claim: Claim | None,
+) -> Saved | StoredAnswer:
+    """Change settings of one stock level and bump its version.
+
+    Raises NotFound, VersionConflict, Busy and the errors of claims. Locks the level.
+    """
+    change = LevelChange(product_id, warehouse_code, changes, expected_version=expected_version)
+
+    def work() -> Saved:
+        try:
+            (level_id,) = change_levels(asker, [change]).ids
+        except (NotFound, VersionConflict) as error:
+            raise type(error)(error.detail) from error  # The request has no list to point into.
+        return Saved(StockLevel.objects.with_incoming().select_related("warehouse").get(pk=level_id), is_new=False)
+
+    return claimed(claim, work)
+
+
+def set_levels(asker: Asker, changes: Sequence[LevelChange], *, claim: Claim | None) -> SetLevels | StoredAnswer:
+    """Change settings of many stock levels: of all, or of none.
+
+    Raises NotFound, VersionConflict (both with a fault at ``/levels/<index>`` for each level), Busy and the errors of
+    claims. Locks the levels by id.
+    """
+    return claimed(claim, lambda: change_levels(asker, changes))
+
+
+def change_levels(asker: Asker, changes: Sequence[LevelChange]) -> SetLevels:
+    """The inner service; requires an open transaction. Five statements, however many levels there are.
+
+    Each level's version is bumped, and each has an audit entry of what was before and after.
+    """
+    ids = _find(asker, changes)
+    locked = lock_levels(set(ids))
+    before = {row["pk"]: row for row in StockLevel.objects.filter(pk__in=set(ids)).values("pk", *SETTINGS)}
+    _check_seen(changes, ids, locked, before)
+    after = {level_id: dict(row) for level_id, row in before.items()}
+    told: dict[UUID, dict[str, Any]] = {}
+    for level_id, change in zip(ids, changes, strict=True):
+        after[level_id] |= change.changes
+        told.setdefault(level_id, {}).update(
+            {name: [before[level_id][name], value] for name, value in change.changes.items()}
+        )
+    _write(list(after.values()), locked.now)
+    record(
+        [Entry(asker, "inventory_level_changed", level_id, of_level) for level_id, of_level in told.items()],
+        now=locked.now,
+    )
+    return SetLevels(tuple(ids))
+
+
+def _find(asker: Asker, changes: Sequence[LevelChange]) -> list[UUID]:
+    seen = StockLevel.objects.visible_to(asker.store_codes).filter(
+        product_id__in={change.product_id for change in changes},
+        warehouse__code__in={change.warehouse for change in changes},
+    )
+    found = {
+        (product_id, code): level_id
+        for level_id, product_id, code in seen.values_list("pk", "product_id", "warehouse__code")
+    }
+    missing = [
+        NotFound(f"There is no stock level of {change.product_id} in {change.warehouse}.").at(f"/levels/{index}")
+        for index, change in enumerate(changes)
+        if (change.product_id, change.warehouse) not in found
+    ]
+    if missing:
+        raise NotFound(missing[0].detail, missing)
+    return [found[change.product_id, change.warehouse] for change in changes]
+
+
+def _check_seen(
+    changes: Sequence[LevelChange],
+    ids: Sequence[UUID],
+    locked: LockedLevels,
+    before: Mapping[UUID, Mapping[str, Any]],
+) -> None:
+    conflicts = []
+    for index, (level_id, change) in enumerate(zip(ids, changes, strict=True)):
+        version = locked.by_id[level_id].version
+        if change.expected_version not in (None, version):
+            told = f"The level has version {version}, not {change.expected_version}."
+            conflicts.append(VersionConflict(told).at(f"/levels/{index}"))
+        elif any(before[level_id][name] != value for name, value in change.seen.items()):
+            conflicts.append(VersionConflict("The level has other settings by now.").at(f"/levels/{index}"))
+    if conflicts:
+        raise VersionConflict(conflicts[0].detail, conflicts)
+
+
+_UPDATE: Final = """
+UPDATE inventory_stocklevel AS level SET
+    reorder_point = t.reorder_point, reorder_quantity = t.reorder_quantity, min_stock_level = t.min_stock_level,
+    max_stock_level = t.max_stock_level, zone = t.zone, aisle = t.aisle, shelf = t.shelf,
+    version = level.version + 1, updated_at = %s
+FROM unnest(%s::uuid[], %s::int[], %s::int[], %s::int[], %s::int[], %s::text[], %s::text[], %s::text[])
+    AS t (id, reorder_point, reorder_quantity, min_stock_level, max_stock_level, zone, aisle, shelf)
+WHERE level.id = t.id
+"""
+
+
+def _write(rows: Sequence[Mapping[str, Any]], now: datetime) -> None:
+    write(
+        _UPDATE,
+        [
+            now,
+            columns.uuids(row["pk"] for row in rows),
+            *(columns.optional_ints(row[name] for row in rows) for name in SETTINGS[:4]),
+            *(columns.texts(row[name] for row in rows) for name in SETTINGS[4:]),
+        ],
+    )

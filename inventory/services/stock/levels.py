@@ -1,0 +1,73 @@
+"""What stands between a command and its levels is cleared away before it, in transactions of its own: levels that don't
+exist yet (api.md, rule 8), and due holds on those that do (rule 3)."""
+
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from typing import Final, TypeVar
+from uuid import UUID
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+from uuid_utils.compat import uuid7
+
+from audit.db import columns
+from audit.db.statements import write
+from inventory import transactions
+from inventory.errors import InsufficientStock
+from inventory.services.catalogue.lookup import forget_catalogue
+
+T = TypeVar("T")
+
+
+class MissingLevels(Exception):
+    """What a command adds to doesn't exist yet, by (product, warehouse); nothing of the command was written.
+
+    Met by ``run_with_levels`` alone.
+    """
+
+    def __init__(self, keys: Collection[tuple[UUID, UUID]]) -> None:
+        super().__init__(f"{len(keys)} levels are missing")
+        self.keys = keys
+
+
+_CREATE: Final = """
+INSERT INTO inventory_stocklevel (id, product_id, warehouse_id, on_hand, reserved, min_stock_level, zone, aisle, shelf,
+    version)
+SELECT id, product_id, warehouse_id, 0, 0, 0, '', '', '', 1
+FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[]) WITH ORDINALITY AS t (id, product_id, warehouse_id, n)
+ORDER BY n ON CONFLICT (product_id, warehouse_id) DO NOTHING
+"""
+
+
+def create_levels(keys: Sequence[tuple[UUID, UUID]]) -> None:
+    """Create levels, in the order given, that nobody else has created meanwhile. Requires an open transaction."""
+    write(
+        _CREATE,
+        [
+            columns.uuids(uuid7() for _ in keys),
+            columns.uuids(product_id for product_id, _ in keys),
+            columns.uuids(warehouse_id for _, warehouse_id in keys),
+        ],
+    )
+
+
+def run_with_levels(work: Callable[[], T]) -> T:
+    """``transactions.run``, and again after the levels are made that ``work`` found missing before it wrote anything;
+    and once more where it was short, after the due holds on those levels were ended.
+
+    Whether there were any isn't asked: a sweeper may have ended them since, and then there is enough, too.
+
+    Raises what ``transactions.run`` raises. Locks, in transactions of their own: due holds by id, then their levels.
+    """
+    is_freed = False
+    while True:
+        try:
+            return transactions.run(work)
+        except MissingLevels as missing:
+            transactions.run(partial(create_levels, sorted(missing.keys)))
+            forget_catalogue()
+        except InsufficientStock as short:
+            if is_freed or not short.levels:
+                raise
+            import_string(settings.FREE_DUE_HOLDS)(short.levels)
+            is_freed = True

@@ -1,0 +1,150 @@
+"""Movements as they are read: the newest first, a page at a time. Reads only, no locks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final, Literal
+from uuid import UUID
+
+from django.db import connection
+
+from audit.db import columns
+
+Place = tuple[datetime, UUID]
+MovementType = Literal["RECEIPT", "SHIPMENT", "ADJUSTMENT", "TRANSFER", "RETURN"]
+
+
+@dataclass(frozen=True, slots=True)
+class MovementFilter:
+    """Which movements are meant; None means any.
+
+    ``product_id`` stands for its variants, too. ``warehouse`` is a code. ``since`` is included, ``until`` isn't. Of
+    ``store_codes`` only the stores' warehouses are seen; none means all.
+    """
+
+    store_codes: tuple[str, ...] = ()
+    product_id: UUID | None = None
+    variant_id: UUID | None = None
+    warehouse: str | None = None
+    type: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MovementLine:
+    """One movement. ``stock_id`` is the product whose stock it is, with ``parent_id`` where that is a variant."""
+
+    id: UUID
+    stock_id: UUID
+    parent_id: UUID | None
+    warehouse: str
+    type: MovementType
+    quantity: int
+    quantity_before: int
+    quantity_after: int
+    reason: str
+    reference_type: str
+    reference: str
+    cost_per_unit: Decimal | None
+    adjustment_id: UUID | None
+    actor: str
+    created_at: datetime
+
+
+_READ: Final = """
+SELECT m.id, product.id, product.parent_id, warehouse.code, m.type, m.quantity, m.quantity_before, m.quantity_after,
+    m.reason, m.reference_type, m.reference, m.cost_per_unit, m.adjustment_id, m.actor, m.created_at
+FROM {source}
+JOIN inventory_product product ON product.id = level.product_id
+JOIN inventory_warehouse warehouse ON warehouse.id = level.warehouse_id
+WHERE {levels}{rest}
+ORDER BY m.created_at DESC, m.id DESC LIMIT %s
+"""
+_BY_TIME: Final = _READ.replace(
+    "{source}", "inventory_movement m JOIN inventory_stocklevel level ON level.id = m.level_id"
+)
+# Of places that move much, a page is found among the newest of all places; the index of time knows no places, and to go
+# on along it for one that moved little would mean to read all movements there are.
+_AMONG_NEWEST: Final = _READ.replace(
+    "{source}",
+    """(
+    SELECT * FROM inventory_movement m WHERE true{movements} ORDER BY m.created_at DESC, m.id DESC LIMIT %s
+) m JOIN inventory_stocklevel level ON level.id = m.level_id""",
+)
+_NEWEST: Final = 5000
+# Each level's newest by the index of its own: to sort all that a level ever moved would take longer with each year.
+_BY_LEVEL: Final = _READ.replace(
+    "{source}",
+    """inventory_stocklevel level CROSS JOIN LATERAL (
+    SELECT * FROM inventory_movement m WHERE m.level_id = level.id{movements}
+    ORDER BY m.created_at DESC, m.id DESC LIMIT %s
+) m""",
+)
+_OF_STORES: Final = """level.warehouse_id IN (
+    SELECT source.warehouse_id FROM inventory_storewarehouse source JOIN inventory_store store
+    ON store.id = source.store_id WHERE store.code = ANY(%s::text[]))"""
+_OF_FAMILY: Final = "level.product_id IN (SELECT id FROM inventory_product WHERE id = %s OR parent_id = %s)"
+
+
+def read_movements(wanted: MovementFilter, *, behind: Place | None, limit: int) -> list[MovementLine]:
+    """At most ``limit`` movements, the newest first, behind the (created_at, id) given.
+
+    One query; two for places alone (a warehouse, or the stores') where few of the newest movements were.
+    """
+    levels, of_levels = _level_conditions(wanted)
+    movements, of_movements = _movement_conditions(wanted, behind)
+    is_of_product = wanted.product_id or wanted.variant_id
+    is_of_place = wanted.warehouse or wanted.store_codes
+    if wanted.reference is not None or not (is_of_product or is_of_place):
+        return _lines(_BY_TIME.format(levels=levels, rest=movements), [*of_levels, *of_movements, limit])
+    nested = {"levels": levels, "movements": movements, "rest": ""}
+    if not is_of_product:
+        found = _lines(_AMONG_NEWEST.format(**nested), [*of_movements, _NEWEST, *of_levels, limit])
+        if len(found) == limit:
+            return found
+    return _lines(_BY_LEVEL.format(**nested), [*of_movements, limit, *of_levels, limit])
+
+
+def _lines(sql: str, parameters: Sequence[Any]) -> list[MovementLine]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return [MovementLine(*row) for row in cursor.fetchall()]
+
+
+def _level_conditions(wanted: MovementFilter) -> tuple[str, list[Any]]:
+    """What is asked of the level, as SQL, with its parameters."""
+    conditions: list[str] = ["true"]
+    parameters: list[Any] = []
+    if wanted.store_codes:
+        conditions.append(_OF_STORES)
+        parameters.append(columns.texts(wanted.store_codes))
+    if wanted.product_id:
+        conditions.append(_OF_FAMILY)
+        parameters += [wanted.product_id, wanted.product_id]
+    if wanted.variant_id:
+        conditions.append("level.product_id = %s")
+        parameters.append(wanted.variant_id)
+    if wanted.warehouse:
+        conditions.append("warehouse.code = %s")
+        parameters.append(wanted.warehouse)
+    return " AND ".join(conditions), parameters
+
+
+def _movement_conditions(wanted: MovementFilter, behind: Place | None) -> tuple[str, list[Any]]:
+    """What is asked of the movement itself, as SQL that follows another condition, with its parameters."""
+    asked: list[tuple[str, Any]] = [
+        ("m.type = %s", wanted.type),
+        ("m.created_at >= %s", wanted.since),
+        ("m.created_at < %s", wanted.until),
+        # The index leaves out those without a reference, and is used where that is said.
+        ("NOT m.reference = '' AND m.reference = %s" if wanted.reference else "m.reference = %s", wanted.reference),
+    ]
+    given = [(condition, value) for condition, value in asked if value is not None]
+    sql = "".join(f" AND {condition}" for condition, _ in given)
+    parameters = [value for _, value in given]
+    if behind:
+        return f"{sql} AND (m.created_at, m.id) < (%s, %s)", [*parameters, *behind]
+    return sql, parameters

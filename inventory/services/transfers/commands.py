@@ -1,0 +1,406 @@
+"""Move stock from one warehouse to another: draft, send, receive, close, cancel.
+
+What was sent is off the source's on hand at once and on the destination's only when it is received. In between it is
+in transit: told as incoming, never sellable. Every change of on hand is a TRANSFER movement; what never arrives is
+received and adjusted away at the destination, so that the ledger adds up (api.md, "Commands").
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from audit import idempotency
+from audit.actors import Asker
+from audit.db.statements import one_statement
+from audit.errors import Fault, Invalid, NotFound
+from audit.idempotency import Claim, StoredAnswer
+from audit.recording import Entry, record
+from inventory import transactions
+from inventory.errors import (
+    MixedRoute,
+    MoreThanInTransit,
+    TransferAlreadySent,
+    TransferClosed,
+    TransferNotSent,
+    UnknownProduct,
+    UnknownWarehouse,
+    WarehouseNotInStore,
+)
+from inventory.locking import read_clock
+from inventory.models import Product, Warehouse
+from inventory.services.stock.levels import run_with_levels
+from inventory.services.transfers import documents
+from inventory.services.transfers.documents import Place, Status, TransferDocument, TransferItem
+from inventory.services.transfers.moves import Transferred, arrive, bring_back, entry_of, ship
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """One line of a transfer to be made, in units; warehouses by code."""
+
+    product_id: UUID
+    variant_id: UUID | None
+    quantity: int
+    from_warehouse: str
+    to_warehouse: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransferRequest:
+    """A transfer as it is to be. ``id`` is made before the first try (architecture 8)."""
+
+    asker: Asker
+    items: tuple[Wanted, ...]
+    reason: str = ""
+    reference: str = ""
+    expected_delivery: datetime | None = None
+    claim: Claim | None = None
+    id: UUID = field(default_factory=uuid7)
+
+
+@dataclass(frozen=True, slots=True)
+class SendRequest:
+    """One request to send a draft."""
+
+    asker: Asker
+    transfer_id: UUID
+    claim: Claim | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """Units of a product that arrived now."""
+
+    product_id: UUID
+    variant_id: UUID | None
+    quantity: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReceiveRequest:
+    """What arrived now; without ``items`` all that is left. ``close`` gives up what is then still missing."""
+
+    asker: Asker
+    transfer_id: UUID
+    items: tuple[Arrived, ...] | None = None
+    close: bool = False
+    reason: str = ""
+    claim: Claim | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelRequest:
+    """One request to bring back what is in transit."""
+
+    asker: Asker
+    transfer_id: UUID
+    reason: str = ""
+    claim: Claim | None = None
+
+
+Outcome = Transferred | StoredAnswer
+
+
+# --- commands, each in a transaction of its own ----------------------------------------------------------------------
+
+
+def start_transfer(request: TransferRequest) -> Outcome:
+    """Take the items out of their warehouse at once and put them in transit to the other: all, or nothing.
+
+    Items of one product are one line. A product's first level at the destination is made beforehand. What is reserved
+    at the source can't leave; due holds that are in the way are ended first (api.md, rule 3).
+
+    Raises MixedRoute, Invalid (to where it comes from), UnknownProduct, UnknownWarehouse (also where the asker's stores
+    don't sell from it), InsufficientStock, QuantityLimit, IdempotencyKeyReused, IdempotencyInProgress, Busy. Locks:
+    claim, the levels at both ends by id.
+    """
+    return run_with_levels(partial(start, request))
+
+
+def draft_transfer(request: TransferRequest) -> Outcome:
+    """Write a transfer down without taking anything.
+
+    Raises what ``start_transfer`` does, but for what depends on stock. Locks: claim.
+    """
+    return transactions.run(partial(draft, request))
+
+
+def change_draft(transfer_id: UUID, request: TransferRequest) -> Outcome:
+    """Make a draft exactly this.
+
+    Raises what ``draft_transfer`` does, NotFound, TransferAlreadySent, TransferClosed, WarehouseNotInStore. Locks:
+    claim, the transfer.
+    """
+    return transactions.run(partial(change, transfer_id, request))
+
+
+def send_transfer(request: SendRequest) -> Outcome:
+    """Send a draft, as ``start_transfer`` sends what it is given.
+
+    Raises NotFound, TransferAlreadySent, TransferClosed, WarehouseNotInStore, InsufficientStock, QuantityLimit, Busy
+    and the errors of claims. Locks: claim, the transfer, the levels at both ends by id.
+    """
+    return run_with_levels(partial(send, request))
+
+
+def receive_transfer(request: ReceiveRequest) -> Outcome:
+    """Put what arrived on the destination's on hand; with ``close``, end the transfer with what is missing.
+
+    What is missing is received by a TRANSFER movement and taken off by an ADJUSTMENT, in the same transaction.
+
+    Raises NotFound, TransferNotSent, TransferClosed, WarehouseNotInStore, UnknownProduct (not in the transfer),
+    MoreThanInTransit, Invalid (nothing is received), QuantityLimit, Busy and the errors of claims. Locks: claim, the
+    transfer, the destination's levels by id.
+    """
+    return transactions.run(partial(receive, request))
+
+
+def cancel_transfer(request: CancelRequest) -> Outcome:
+    """Bring what is in transit back to its source. It ends CANCELLED, or RECEIVED where a part had arrived.
+
+    Raises NotFound, TransferClosed, WarehouseNotInStore, QuantityLimit, Busy and the errors of claims. Locks: claim,
+    the transfer, the levels at both ends by id.
+    """
+    return transactions.run(partial(cancel, request))
+
+
+# --- the inner services; each requires an open transaction -----------------------------------------------------------
+
+
+def start(request: TransferRequest) -> Outcome:
+    """``start_transfer`` inside a transaction. Raises MissingLevels where some are to be made first."""
+    if answer := idempotency.claim_one(request.claim):
+        return answer
+    drafted = _drafted(request)
+    shipment = ship(drafted, request.asker, _places(request.items))
+    created = _draft_entry(request.asker, "created", drafted)
+    return shipment.write("sent", documents.insert, request.claim, entries=[created])
+
+
+def draft(request: TransferRequest) -> Outcome:
+    """``draft_transfer`` inside a transaction."""
+    if answer := idempotency.claim_one(request.claim):
+        return answer
+    drafted = _drafted(request)
+    return _written_draft(request, drafted, drafted.initiated_at, "created")
+
+
+def change(transfer_id: UUID, request: TransferRequest) -> Outcome:
+    """``change_draft`` inside a transaction."""
+    if answer := idempotency.claim_one(request.claim):
+        return answer
+    found = _locked(transfer_id, request.asker)
+    _require_draft(found)
+    _require_touchable(request.asker, found.source, found.destination)
+    anew = _drafted(request)
+    drafted = replace(anew, id=found.id, initiated_by=found.initiated_by, initiated_at=found.initiated_at)
+    return _written_draft(request, drafted, anew.initiated_at, "changed")
+
+
+def send(request: SendRequest) -> Outcome:
+    """``send_transfer`` inside a transaction. Raises MissingLevels where some are to be made first."""
+    if answer := idempotency.claim_one(request.claim):
+        return answer
+    found = _locked(request.transfer_id, request.asker)
+    _require_draft(found)
+    _require_touchable(request.asker, found.source, found.destination)
+    return ship(found, request.asker, _places(found.items)).write("sent", documents.update, request.claim)
+
+
+def receive(request: ReceiveRequest) -> Outcome:
+    """``receive_transfer`` inside a transaction."""
+    if answer := idempotency.claim_one(request.claim):
+        return answer
+    found = _locked(request.transfer_id, request.asker)
+    _require_on_the_way(found)
+    _require_touchable(request.asker, found.destination)
+    arrived = _arrived(request, found)
+    lost = {item.id: item.in_transit - arrived.get(item.id, 0) for item in found.items} if request.close else {}
+    places = _places(request.items or ())
+    arrival = arrive(found, request.asker, arrived, lost, reason=request.reason, places=places)
+    verb = "closed" if request.close else "received"
+    return arrival.write(verb, documents.update, request.claim, reason=request.reason)
+
+
+def cancel(request: CancelRequest) -> Outcome:
+    """``cancel_transfer`` inside a transaction."""
+    if answer := idempotency.claim_one(request.claim):
+        return answer
+    found = _locked(request.transfer_id, request.asker)
+    if found.closed_at is not None:
+        raise _closed(found)
+    _require_touchable(request.asker, found.source)
+    returned = bring_back(found, request.asker, reason=request.reason)
+    return returned.write("cancelled", documents.update, request.claim, reason=request.reason)
+
+
+def _written_draft(request: TransferRequest, drafted: TransferDocument, now: datetime, verb: str) -> Transferred:
+    """Nothing moves: there is an audit entry of it, and no event."""
+    done = Transferred(drafted, now)
+    save = documents.insert if verb == "created" else documents.rewrite
+    with one_statement():
+        save(drafted)
+        record([_draft_entry(request.asker, verb, drafted)], now=now)
+        idempotency.store_all([(request.claim, done)], now=now)
+    return done
+
+
+def _draft_entry(asker: Asker, verb: str, drafted: TransferDocument) -> Entry:
+    changes = {
+        "items": [{**item.facts(), "quantity": item.quantity} for item in drafted.items],
+        "reason": drafted.reason,
+        "reference": drafted.reference,
+        "expectedDelivery": drafted.expected_delivery,
+    }
+    return entry_of(asker, verb, drafted, changes)
+
+
+# --- what is asked for -----------------------------------------------------------------------------------------------
+
+
+def _places(lines: Sequence[Wanted | Arrived | TransferItem]) -> dict[UUID, int]:
+    """Where each product stands first among the lines, for pointers."""
+    places: dict[UUID, int] = {}
+    for index, line in enumerate(lines):
+        places.setdefault(line.variant_id or line.product_id, index)
+    return places
+
+
+def _drafted(request: TransferRequest) -> TransferDocument:
+    """The transfer that is asked for, as a draft: its names looked up, the lines of one product summed."""
+    source, destination = _route(request)
+    parents = _parents(request.items)
+    units: dict[UUID, int] = {}
+    for wanted in request.items:
+        stock_id = wanted.variant_id or wanted.product_id
+        units[stock_id] = units.get(stock_id, 0) + wanted.quantity
+    return TransferDocument(
+        id=request.id,
+        status=Status.PENDING,
+        source=source,
+        destination=destination,
+        reason=request.reason,
+        reference=request.reference,
+        expected_delivery=request.expected_delivery,
+        initiated_by=request.asker.actor,
+        initiated_at=read_clock(),
+        items=tuple(
+            TransferItem(parents[stock_id] or stock_id, stock_id if parents[stock_id] else None, quantity)
+            for stock_id, quantity in units.items()
+        ),
+    )
+
+
+def _route(request: TransferRequest) -> tuple[Place, Place]:
+    """The two ends, which all items share. One query."""
+    first = request.items[0]
+    strays = [
+        Fault(f"/items/{index}", MixedRoute.code, f"not from {first.from_warehouse} to {first.to_warehouse}")
+        for index, wanted in enumerate(request.items)
+        if (wanted.from_warehouse, wanted.to_warehouse) != (first.from_warehouse, first.to_warehouse)
+    ]
+    if strays:
+        raise MixedRoute("All items of a transfer go from one warehouse to one other.", strays)
+    if first.from_warehouse == first.to_warehouse:
+        fault = Fault("/items/0/toWarehouseId", "invalid", "the warehouse it comes from")
+        raise Invalid("A transfer goes to another warehouse.", [fault])
+    seen = Warehouse.objects.visible_to(request.asker.store_codes)
+    ids = dict(seen.filter(code__in=[first.from_warehouse, first.to_warehouse]).values_list("code", "id"))
+    for code, name in ((first.from_warehouse, "fromWarehouseId"), (first.to_warehouse, "toWarehouseId")):
+        if code not in ids:
+            unknown = UnknownWarehouse(f"There is no warehouse {code}.")
+            raise UnknownWarehouse(unknown.detail, [unknown.at(f"/items/0/{name}")])
+    return Place(ids[first.from_warehouse], first.from_warehouse), Place(ids[first.to_warehouse], first.to_warehouse)
+
+
+def _parents(items: Sequence[Wanted]) -> dict[UUID, UUID | None]:
+    """The products that lines name, with their parents. One query. Raises UnknownProduct."""
+    wanted = [line.variant_id or line.product_id for line in items]
+    parents: dict[UUID, UUID | None] = dict(Product.objects.filter(id__in=wanted).values_list("id", "parent_id"))
+    for index, (stock_id, line) in enumerate(zip(wanted, items, strict=True)):
+        if stock_id not in parents or (line.variant_id and line.product_id not in (parents[stock_id], stock_id)):
+            raise _unknown_product(index, f"There is no product {stock_id}.", is_variant=bool(line.variant_id))
+    return parents
+
+
+def _unknown_product(index: int, detail: str, *, is_variant: bool) -> UnknownProduct:
+    unknown = UnknownProduct(detail)
+    return UnknownProduct(detail, [unknown.at(f"/items/{index}/{'variantId' if is_variant else 'productId'}")])
+
+
+def _locked(transfer_id: UUID, asker: Asker) -> TransferDocument:
+    """The transfer under its lock. Raises NotFound, also where the asker's stores sell from neither of its ends."""
+    found = documents.lock_transfers([transfer_id]).get(transfer_id)
+    if found is None or not _seen(asker, found.source, found.destination):
+        raise NotFound("There is no such transfer.")
+    return found
+
+
+def _seen(asker: Asker, *places: Place) -> set[UUID]:
+    ids = {place.id for place in places}
+    if not asker.store_codes:
+        return ids
+    return set(Warehouse.objects.visible_to(asker.store_codes).filter(id__in=ids).values_list("id", flat=True))
+
+
+def _require_touchable(asker: Asker, *places: Place) -> None:
+    """Refuse to touch the stock of a warehouse that isn't the asker's. Raises WarehouseNotInStore."""
+    seen = _seen(asker, *places)
+    for place in places:
+        if place.id not in seen:
+            raise WarehouseNotInStore(f"This client's stores don't sell from warehouse {place.code}.")
+
+
+def _closed(document: TransferDocument) -> TransferClosed:
+    return TransferClosed(f"{document.public_id} is {document.status}: nothing of it is in transit any more.")
+
+
+def _require_draft(document: TransferDocument) -> None:
+    if document.closed_at is not None:
+        raise _closed(document)
+    if document.status != Status.PENDING:
+        raise TransferAlreadySent(f"{document.public_id} was sent: only a draft is changed or sent.")
+
+
+def _require_on_the_way(document: TransferDocument) -> None:
+    if document.closed_at is not None:
+        raise _closed(document)
+    if document.status == Status.PENDING:
+        raise TransferNotSent(f"{document.public_id} is a draft: nothing of it is in transit.")
+
+
+def _arrived(request: ReceiveRequest, document: TransferDocument) -> dict[UUID, int]:
+    """Units that arrived, by item; lines of one product are summed.
+
+    Raises UnknownProduct, MoreThanInTransit and, where nothing would happen, Invalid.
+    """
+    if request.items is None:
+        return {item.id: item.in_transit for item in document.items}
+    items = {item.stock_id: item for item in document.items}
+    units: dict[UUID, int] = {}
+    faults: list[Fault] = []
+    for index, line in enumerate(request.items):
+        stock_id = line.variant_id or line.product_id
+        item = items.get(stock_id)
+        if item is None or (line.variant_id and line.product_id not in (item.product_id, stock_id)):
+            detail = f"Product {stock_id} is not in this transfer."
+            raise _unknown_product(index, detail, is_variant=bool(line.variant_id))
+        units[item.id] = units.get(item.id, 0) + line.quantity
+        if units[item.id] > item.in_transit:
+            facts = {**_plain(item.facts()), "requested": units[item.id], "inTransit": item.in_transit}
+            detail = f"{units[item.id]} received, {item.in_transit} in transit"
+            faults.append(Fault(f"/items/{index}/quantityReceived", MoreThanInTransit.code, detail, facts))
+    if faults:
+        raise MoreThanInTransit("More arrived than is in transit.", faults)
+    if not any(units.values()) and not request.close:
+        raise Invalid("Nothing was received.", [Fault("/items", "invalid", "no line has a quantity above 0")])
+    return units
+
+
+def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: str(value) for name, value in facts.items()}

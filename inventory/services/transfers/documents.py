@@ -1,0 +1,275 @@
+"""The only writer of transfers and their lines, and how they are locked and read for a change.
+
+Everything is set-based: the number of statements doesn't depend on how many transfers and lines there are.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import connection
+from uuid_utils.compat import uuid7
+
+from audit.db import columns
+from audit.db.statements import write
+from audit.identifiers import TRANSFER, public_id
+from inventory.models import Transfer
+
+Status = Transfer.Status
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A warehouse at one end of a transfer."""
+
+    id: UUID
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class TransferItem:
+    """Units of one product of a transfer, and what became of them. ``product_id`` is the parent where ``variant_id`` is
+    set. A draft's items have no levels yet."""
+
+    product_id: UUID
+    variant_id: UUID | None
+    quantity: int
+    source_level_id: UUID | None = None
+    destination_level_id: UUID | None = None
+    shipped: int = 0
+    received: int = 0
+    returned: int = 0
+    lost: int = 0
+    id: UUID = field(default_factory=uuid7)
+
+    @property
+    def stock_id(self) -> UUID:
+        """The product whose stock it is: the variant, if there is one."""
+        return self.variant_id or self.product_id
+
+    @property
+    def in_transit(self) -> int:
+        """Units that left the source and neither arrived, nor came back, nor were lost."""
+        return self.shipped - self.received - self.returned - self.lost
+
+    def facts(self) -> dict[str, Any]:
+        """Which product it is, as audit entries, events and refusals tell it."""
+        facts: dict[str, Any] = {"productId": self.product_id}
+        return facts | {"variantId": self.variant_id} if self.variant_id else facts
+
+
+@dataclass(frozen=True, slots=True)
+class TransferDocument:
+    """A transfer as it was read (under its lock where it is about to change). Never changed in place."""
+
+    id: UUID
+    status: str
+    source: Place
+    destination: Place
+    reason: str
+    reference: str
+    expected_delivery: datetime | None
+    initiated_by: str
+    initiated_at: datetime
+    shipped_at: datetime | None = None
+    closed_at: datetime | None = None
+    items: tuple[TransferItem, ...] = ()
+
+    @property
+    def public_id(self) -> str:
+        """``tr-<uuid>``."""
+        return public_id(TRANSFER, self.id)
+
+    @property
+    def is_on_the_way(self) -> bool:
+        """Whether something of it is in transit."""
+        return self.status in {Status.IN_TRANSIT, Status.PARTIALLY_RECEIVED}
+
+    def is_overdue(self, now: datetime) -> bool:
+        """Whether it should have arrived, and hasn't wholly."""
+        return self.is_on_the_way and self.expected_delivery is not None and self.expected_delivery < now
+
+    def facts(self) -> dict[str, Any]:
+        """What audit entries and events tell of it."""
+        return {
+            "transferId": self.public_id,
+            "status": self.status,
+            "fromWarehouseId": self.source.code,
+            "toWarehouseId": self.destination.code,
+        }
+
+
+_READ: Final = """
+SELECT t.id, t.status, source.id, source.code, destination.id, destination.code, t.reason, t.reference,
+    t.expected_delivery, t.initiated_by, t.initiated_at, t.shipped_at, t.closed_at
+FROM inventory_transfer t JOIN inventory_warehouse source ON source.id = t.from_warehouse_id
+JOIN inventory_warehouse destination ON destination.id = t.to_warehouse_id
+WHERE t.id = ANY(%s) ORDER BY t.id
+"""
+_LOCK: Final = _READ + "FOR NO KEY UPDATE OF t"
+
+_READ_ITEMS: Final = """
+SELECT line.transfer_id, coalesce(product.parent_id, product.id),
+    CASE WHEN product.parent_id IS NOT NULL THEN product.id END, line.quantity, line.source_level_id,
+    line.destination_level_id, line.quantity_shipped, line.quantity_received, line.quantity_returned,
+    line.quantity_lost, line.id
+FROM inventory_transferline line JOIN inventory_product product ON product.id = line.product_id
+WHERE line.transfer_id = ANY(%s) ORDER BY line.id
+"""
+
+
+def lock_transfers(ids: Collection[UUID]) -> dict[UUID, TransferDocument]:
+    """Lock transfers FOR NO KEY UPDATE by primary key (api.md, rule 8), and read them and, once they are locked, their
+    items. Unknown ids are left out. Requires an open transaction; before any lock of levels."""
+    return _read(_LOCK, ids)
+
+
+def read_transfers(ids: Collection[UUID]) -> dict[UUID, TransferDocument]:
+    """Read transfers and their items without a lock: two statements. Unknown ids are left out."""
+    return _read(_READ, ids)
+
+
+def _read(statement: str, ids: Collection[UUID]) -> dict[UUID, TransferDocument]:
+    wanted = columns.uuids(ids)
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [wanted])
+        rows = cursor.fetchall()
+        cursor.execute(_READ_ITEMS, [wanted])
+        lines = cursor.fetchall()
+    items: dict[UUID, list[TransferItem]] = {row[0]: [] for row in rows}
+    for line in lines:
+        if line[0] in items:
+            items[line[0]].append(TransferItem(*line[1:]))
+    return {row[0]: _document(row, items[row[0]]) for row in rows}
+
+
+def _document(row: tuple[Any, ...], items: Sequence[TransferItem]) -> TransferDocument:
+    id_, status, source_id, source, destination_id, destination, *others = row
+    ends = Place(source_id, source), Place(destination_id, destination)
+    return replace(TransferDocument(id_, status, *ends, *others), items=tuple(items))
+
+
+_IN_TRANSIT: Final = """
+SELECT destination_level_id, sum(in_transit) FROM inventory_transferline
+WHERE destination_level_id = ANY(%s) AND in_transit > 0 GROUP BY 1
+"""
+
+
+def in_transit_to(level_ids: Collection[UUID]) -> dict[UUID, int]:
+    """Units on the way to these levels, of all transfers together; levels without any are left out.
+
+    Under the levels' locks it is exact: every command that changes it has them.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_IN_TRANSIT, [columns.uuids(level_ids)])
+        return dict(cursor.fetchall())
+
+
+_INSERT: Final = """
+INSERT INTO inventory_transfer (id, status, from_warehouse_id, to_warehouse_id, reason, reference, expected_delivery,
+    initiated_by, initiated_at, shipped_at, closed_at)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+
+_INSERT_ITEMS: Final = """
+INSERT INTO inventory_transferline (id, transfer_id, product_id, source_level_id, destination_level_id, quantity,
+    quantity_shipped, quantity_received, quantity_returned, quantity_lost)
+SELECT id, %s, product_id, source_level_id, destination_level_id, quantity, shipped, 0, 0, 0
+FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::uuid[], %s::int[], %s::int[])
+    AS t (id, product_id, source_level_id, destination_level_id, quantity, shipped)
+"""
+
+
+def insert(document: TransferDocument) -> None:
+    """Write a new transfer and its items: two statements. Requires the locks of the items' levels, if they have any."""
+    write(
+        _INSERT,
+        [
+            document.id,
+            str(document.status),
+            document.source.id,
+            document.destination.id,
+            document.reason,
+            document.reference,
+            document.expected_delivery,
+            document.initiated_by,
+            document.initiated_at,
+            document.shipped_at,
+            document.closed_at,
+        ],
+    )
+    _insert_items(document)
+
+
+def _insert_items(document: TransferDocument) -> None:
+    items = document.items
+    write(
+        _INSERT_ITEMS,
+        [
+            document.id,
+            columns.uuids(item.id for item in items),
+            columns.uuids(item.stock_id for item in items),
+            columns.uuids(item.source_level_id for item in items),
+            columns.uuids(item.destination_level_id for item in items),
+            columns.ints(item.quantity for item in items),
+            columns.ints(item.shipped for item in items),
+        ],
+    )
+
+
+_UPDATE: Final = "UPDATE inventory_transfer SET status = %s, shipped_at = %s, closed_at = %s WHERE id = %s"
+
+_UPDATE_ITEMS: Final = """
+UPDATE inventory_transferline AS line SET source_level_id = t.source_level_id,
+    destination_level_id = t.destination_level_id, quantity_shipped = t.shipped, quantity_received = t.received,
+    quantity_returned = t.returned, quantity_lost = t.lost
+FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::int[], %s::int[], %s::int[], %s::int[])
+    AS t (id, source_level_id, destination_level_id, shipped, received, returned, lost)
+WHERE line.id = t.id
+"""
+
+
+def update(document: TransferDocument) -> None:
+    """Write what became of a transfer and its items: two statements. Requires its lock and those of the levels of
+    whatever leaves or enters transit."""
+    write(_UPDATE, [str(document.status), document.shipped_at, document.closed_at, document.id])
+    items: Sequence[TransferItem] = document.items
+    write(
+        _UPDATE_ITEMS,
+        [
+            columns.uuids(item.id for item in items),
+            columns.uuids(item.source_level_id for item in items),
+            columns.uuids(item.destination_level_id for item in items),
+            columns.ints(item.shipped for item in items),
+            columns.ints(item.received for item in items),
+            columns.ints(item.returned for item in items),
+            columns.ints(item.lost for item in items),
+        ],
+    )
+
+
+_REWRITE: Final = """
+UPDATE inventory_transfer SET from_warehouse_id = %s, to_warehouse_id = %s, reason = %s, reference = %s,
+    expected_delivery = %s WHERE id = %s
+"""
+
+
+def rewrite(document: TransferDocument) -> None:
+    """Make a draft and its items exactly these: three statements. Requires its lock."""
+    with connection.cursor() as cursor:
+        # At once, whatever else is sent together: the new items may be of the same products.
+        cursor.execute("DELETE FROM inventory_transferline WHERE transfer_id = %s", [document.id])
+    write(
+        _REWRITE,
+        [
+            document.source.id,
+            document.destination.id,
+            document.reason,
+            document.reference,
+            document.expected_delivery,
+            document.id,
+        ],
+    )
+    _insert_items(document)

@@ -1,0 +1,241 @@
+"""What the commands of transfers move between levels, under the locks, and what is recorded and told of it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from audit import idempotency
+from audit.actors import Asker
+from audit.db.statements import one_statement
+from audit.idempotency import Claim
+from audit.publishing import Event, publish
+from audit.recording import Entry, record
+from inventory.errors import InsufficientStock, QuantityLimit, Shortage
+from inventory.locking import LockedLevels, lock_levels
+from inventory.models import QUANTITY_LIMIT, Movement, StockLevel
+from inventory.services.stock.ledger import Cause, Ledger
+from inventory.services.stock.levels import MissingLevels
+from inventory.services.transfers import documents
+from inventory.services.transfers.documents import Status, TransferDocument, TransferItem
+
+LOST: Final = "lost in transit"
+_REASON_LENGTH: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Transferred:
+    """A transfer after a command, and by item id what the command made of on hand (before, after) at either end.
+
+    ``expected`` is the destination's on hand and all in transit to it, of the items whose level there was looked at.
+    """
+
+    document: TransferDocument
+    now: datetime
+    sources: Mapping[UUID, tuple[int, int]] = field(default_factory=dict)
+    destinations: Mapping[UUID, tuple[int, int]] = field(default_factory=dict)
+    expected: Mapping[UUID, int] = field(default_factory=dict)
+
+
+class Moves:
+    """What a command moves between levels that it has locked, and what is kept and told of it."""
+
+    def __init__(self, asker: Asker, document: TransferDocument, levels: LockedLevels) -> None:
+        self.document = document
+        self.now = levels.now
+        self.sources: dict[UUID, tuple[int, int]] = {}
+        self.destinations: dict[UUID, tuple[int, int]] = {}
+        self.expected: dict[UUID, int] = {}
+        self._before = document
+        self._moved: list[dict[str, Any]] = []
+        self._changed: list[dict[str, Any]] = []
+        self._asker = asker
+        self._levels = levels
+        self._ledger = Ledger(levels)
+
+    def on_hand(self, level_id: UUID) -> int:
+        """Units there now, with what was moved so far."""
+        return self._levels.by_id[level_id].on_hand
+
+    def move(self, level_id: UUID, units: int, reason: str, kind: str = Movement.Type.TRANSFER.value) -> None:
+        """Change on hand by a signed number of units, with a movement that names the transfer."""
+        cause = Cause(kind, self._asker.actor, reason, "transfer", self.document.public_id)
+        self._ledger.move(level_id, units, cause)
+
+    def tell(self, item: TransferItem, before: int, after: int, **units: int) -> None:
+        """Note what happened to an item and to on hand."""
+        self._moved.append({**item.facts(), **units})
+        self._changed.append({**item.facts(), **units, "onHand": [before, after]})
+
+    def write(
+        self,
+        verb: str,
+        save: Callable[[TransferDocument], None],
+        claim: Claim | None,
+        *,
+        reason: str = "",
+        entries: Sequence[Entry] = (),
+    ) -> Transferred:
+        """Write all of it as one statement: counters, movements, the transfer by ``save``, an audit entry after those
+        given, an event if anything moved, the answer."""
+        done = Transferred(self.document, self.now, self.sources, self.destinations, self.expected)
+        changes = {"status": [self._before.status, self.document.status], "items": self._changed}
+        entry = entry_of(self._asker, verb, self.document, changes | ({"reason": reason} if reason else {}))
+        with one_statement():
+            self._ledger.write(self.now)
+            save(self.document)
+            record([*entries, entry], now=self.now)
+            publish([self._event(verb, reason)] if self._moved else [], now=self.now)
+            idempotency.store_all([(claim, done)], now=self.now)
+        return done
+
+    def _event(self, verb: str, reason: str) -> Event:
+        """``quantity`` of an item is what left, arrived or came back by this command."""
+        payload = {"change": verb.upper(), "items": self._moved, "reason": reason or self.document.reason}
+        return Event("InventoryTransferredEvent", self.document.public_id, {**self.document.facts(), **payload})
+
+
+def entry_of(asker: Asker, verb: str, document: TransferDocument, changes: Mapping[str, Any]) -> Entry:
+    """The audit entry of what was done to a transfer."""
+    return Entry(asker, f"inventory_transfer_{verb}", document.id, {**document.facts(), **changes})
+
+
+def ship(drafted: TransferDocument, asker: Asker, places: Mapping[UUID, int]) -> Moves:
+    """Move a draft's items from their source into transit. ``places`` is where each product stands, for pointers.
+
+    What is in transit to the destination is read under the levels' locks: of two transfers to one level, each counts
+    the other, or comes before it.
+    """
+    ids = _level_ids(drafted)
+    source = {item.id: ids.get((item.stock_id, drafted.source.id)) for item in drafted.items}
+    destination = {item.id: ids.get((item.stock_id, drafted.destination.id)) for item in drafted.items}
+    levels = lock_levels(set(ids.values()))
+    _require_units(drafted, source, levels, places)
+    missing = {(item.stock_id, drafted.destination.id) for item in drafted.items if not destination[item.id]}
+    if missing:
+        raise MissingLevels(missing)
+    incoming = documents.in_transit_to([id_ for id_ in destination.values() if id_])
+    moves = Moves(asker, drafted, levels)
+    items: list[TransferItem] = []
+    for item in drafted.items:
+        leaves, enters = source[item.id], destination[item.id]
+        assert leaves is not None  # noqa: S101 - there are units of it
+        assert enters is not None  # noqa: S101 - none is missing
+        expected = moves.on_hand(enters) + incoming.get(enters, 0) + item.quantity
+        _require_room(expected, f"/items/{places[item.stock_id]}/quantity")
+        before = moves.on_hand(leaves)
+        moves.move(leaves, -item.quantity, drafted.reason)
+        moves.sources[item.id], moves.expected[item.id] = (before, before - item.quantity), expected
+        moves.tell(item, before, before - item.quantity, quantity=item.quantity)
+        items.append(replace(item, source_level_id=leaves, destination_level_id=enters, shipped=item.quantity))
+    moves.document = replace(drafted, status=Status.IN_TRANSIT, shipped_at=levels.now, items=tuple(items))
+    return moves
+
+
+def _level_ids(document: TransferDocument) -> dict[tuple[UUID, UUID], UUID]:
+    """The levels of the items' products at both ends, by (product, warehouse). One query."""
+    found = StockLevel.objects.filter(
+        product__in=[item.stock_id for item in document.items],
+        warehouse__in=[document.source.id, document.destination.id],
+    )
+    return {(product, place): id_ for id_, product, place in found.values_list("id", "product_id", "warehouse_id")}
+
+
+def _require_units(
+    document: TransferDocument,
+    source: Mapping[UUID, UUID | None],
+    levels: LockedLevels,
+    places: Mapping[UUID, int],
+) -> None:
+    """What is reserved can't leave: physical stock that is promised. Raises InsufficientStock with every short item."""
+    shortages: list[Shortage] = []
+    short_levels: list[UUID] = []
+    for item in document.items:
+        level_id = source[item.id]
+        counters = levels.by_id[level_id] if level_id else None
+        free = counters.on_hand - counters.reserved if counters else 0
+        if item.quantity > free:
+            pointer = f"/items/{places[item.stock_id]}"
+            shortages.append(
+                Shortage(pointer, item.product_id, item.variant_id, document.source.code, item.quantity, free)
+            )
+            short_levels += [level_id] if level_id else []
+    if shortages:
+        raise InsufficientStock(shortages, short_levels)
+
+
+def _require_room(units: int, pointer: str) -> None:
+    if units > QUANTITY_LIMIT:
+        limit = QuantityLimit(f"A level has at most {QUANTITY_LIMIT} units.")
+        raise QuantityLimit(limit.detail, [limit.at(pointer)])
+
+
+def arrive(
+    found: TransferDocument,
+    asker: Asker,
+    arrived: Mapping[UUID, int],
+    lost: Mapping[UUID, int],
+    *,
+    reason: str,
+    places: Mapping[UUID, int],
+) -> Moves:
+    """Move units, by item, from transit onto the destination, and those that are lost on and off it.
+
+    ``places`` is where the body speaks of each product, for pointers.
+    """
+    touched = [item.destination_level_id for item in found.items if item.in_transit and item.destination_level_id]
+    moves = Moves(asker, found, lock_levels(touched))
+    incoming = documents.in_transit_to(touched)
+    items: list[TransferItem] = []
+    for item in found.items:
+        here, missing = arrived.get(item.id, 0), lost.get(item.id, 0)
+        items.append(replace(item, received=item.received + here, lost=item.lost + missing))
+        level_id = item.destination_level_id
+        if level_id is None or not here + missing:
+            continue
+        before, place = moves.on_hand(level_id), places.get(item.stock_id)
+        _require_room(before + here + missing, "" if place is None else f"/items/{place}/quantityReceived")
+        moves.move(level_id, here + missing, found.reason)
+        if missing:
+            moves.move(level_id, -missing, _lost(reason), Movement.Type.ADJUSTMENT.value)
+        moves.destinations[item.id] = before, before + here
+        moves.expected[item.id] = before + incoming.get(level_id, 0) - missing
+        moves.tell(item, before, before + here, quantity=here, **({"quantityLost": missing} if missing else {}))
+    is_closed = not any(item.in_transit for item in items)
+    moves.document = replace(
+        found,
+        status=Status.RECEIVED if is_closed else Status.PARTIALLY_RECEIVED,
+        closed_at=moves.now if is_closed else None,
+        items=tuple(items),
+    )
+    return moves
+
+
+def _lost(reason: str) -> str:
+    """The reason of the movement that takes what never arrived off the books; the audit entry has all of a long one."""
+    return f"{LOST}: {reason}"[:_REASON_LENGTH] if reason else LOST
+
+
+def bring_back(found: TransferDocument, asker: Asker, *, reason: str) -> Moves:
+    """Move what is in transit back onto its source. The destination's levels are locked, as what is expected there
+    changes."""
+    away = [item for item in found.items if item.in_transit]
+    touched = {id_ for item in away for id_ in (item.source_level_id, item.destination_level_id) if id_}
+    moves = Moves(asker, found, lock_levels(touched))
+    for item in away:
+        level_id = item.source_level_id
+        assert level_id is not None  # noqa: S101 - what was shipped has levels: a constraint
+        before = moves.on_hand(level_id)
+        _require_room(before + item.in_transit, "")
+        moves.move(level_id, item.in_transit, reason or "transfer cancelled")
+        moves.sources[item.id] = before, before + item.in_transit
+        moves.tell(item, before, before + item.in_transit, quantity=item.in_transit)
+    arrived = any(item.received for item in found.items)
+    moves.document = replace(
+        found,
+        status=Status.RECEIVED if arrived else Status.CANCELLED,
+        closed_at=moves.now,
+        items=tuple(replace(item, returned=item.returned + item.in_transit) for item in found.items),
+    )
+    return moves

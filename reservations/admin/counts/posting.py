@@ -1,0 +1,155 @@
+"""Counts in the console with the end of them: what posting would do, whose holds would give way, and posting."""
+
+from typing import Any, ClassVar, Final
+from uuid import UUID
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.utils.functional import cached_property
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from unfold.widgets import UnfoldBooleanWidget
+
+from audit.actors import Asker
+from audit.console.base import staff_action
+from audit.console.dialogs import DialogForm, SharedDialog, Text
+from audit.console.wording import wordings
+from audit.idempotency import Claim, StoredAnswer
+from inventory.admin.counts.lists import StockCountAdmin
+from inventory.models import StockCount
+from inventory.services.counts import documents as counts_documents
+from inventory.services.counts.documents import CountLine
+from reservations.models import ReservationItem
+from reservations.services.shortages import posting
+from reservations.services.shortages.posting import Posted, PostRequest, Preview
+from reservations.services.shortages.shortage import Preference
+
+_MOST_SHOWN: Final = 100
+
+wordings.update(
+    {
+        "count_incomplete": _("Lines are not counted yet, or need a second count."),
+        "count_below_zero": _("More left since the counting than was counted. Count these lines anew."),
+        "hold_not_in_the_way": _("One of the chosen reservations is not in the way any more. Look again."),
+        "reserved_unexplained": _("The reserved units of a product don't add up. Tell whoever looks after the system."),
+    }
+)
+
+
+class PostForm(DialogForm):
+    """Who gives way first, and whether lines may be left out."""
+
+    preferred = forms.MultipleChoiceField(required=False, widget=forms.CheckboxSelectMultiple)
+    skip_uncounted = forms.BooleanField(
+        label=_("Leave out what was not counted"), required=False, widget=UnfoldBooleanWidget()
+    )
+
+
+class PostCountPage(SharedDialog[Posted]):
+    """What posting would do as things are; and doing it."""
+
+    title: ClassVar[Text] = _("Post this count")
+    submit = _("Post")
+    permission = "inventory.post_count"
+    form_class = PostForm
+    template = "console/counts/post.html"
+
+    def state(self) -> str:
+        """It is posted once."""
+        return ""
+
+    def answer(self) -> HttpResponse:
+        if self.request.POST.get("do") == "look" and self.request.user.has_perm(self.permission):
+            return self._page(self.make_form(data=self.request.POST))
+        return super().answer()
+
+    def make_form(self, **arguments: Any) -> DialogForm:
+        form = super().make_form(**arguments)
+        known = {str(item.reservation_id): item.reservation.public_id for item in self.candidates}
+        chosen = {id_: id_ for id_ in self.request.POST.getlist("preferred")}
+        form.fields["preferred"].choices = list({**chosen, **known}.items())  # type: ignore[attr-defined]
+        return form
+
+    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Posted | StoredAnswer:
+        request = PostRequest(
+            asker, self.subject.pk, given["skip_uncounted"], Preference(_ids(given["preferred"])), claim
+        )
+        return posting.post_count(request)
+
+    def tell(self, result: Posted) -> str:
+        count = len(result.applied)
+        words = ngettext("Posted: %(count)s difference.", "Posted: %(count)s differences.", count) % {"count": count}
+        broken = len(result.broken)
+        if broken:
+            more = ngettext(
+                "%(count)s reservation gave way: see the incidents.",
+                "%(count)s reservations gave way: see the incidents.",
+                broken,
+            )
+            words = f"{words} {more % {'count': broken}}"
+        return words
+
+    # --------------------------------------------------------------------------------------------- for the template
+
+    @cached_property
+    def chosen(self) -> tuple[UUID, ...]:
+        """The reservations that were ticked to give way first."""
+        return _ids(self.request.POST.getlist("preferred"))
+
+    @cached_property
+    def preview(self) -> Preview:
+        """What posting would do as things are."""
+        asker = Asker(self.request.user.get_username(), None, "", "admin")
+        return posting.preview_count(self.subject.pk, asker, self.chosen)
+
+    @cached_property
+    def candidates(self) -> list[ReservationItem]:
+        """What is held where units are missing: any of it may give way."""
+        short = [line.line.level_id for line in self.preview.short if line.missing]
+        items = ReservationItem.objects.filter(level__in=short, held_until__gt=self.preview.now)
+        return list(items.select_related("reservation", "level__product").order_by("level__product__sku", "-pk")[:200])
+
+    @property
+    def choices(self) -> list[tuple[ReservationItem, bool, bool]]:
+        """The candidates, each with whether it was ticked and whether it would give way."""
+        broken = {hold.id for hold in self.preview.broken}
+        return [(item, item.reservation_id in self.chosen, item.reservation_id in broken) for item in self.candidates]
+
+    @cached_property
+    def differing(self) -> list[CountLine]:
+        """The lines that differ, the most first."""
+        lines = [line for line in counts_documents.read_lines(self.subject.pk) if line.difference]
+        return sorted(lines, key=lambda line: -abs(line.difference or 0))[:_MOST_SHOWN]
+
+    @property
+    def uncounted(self) -> int:
+        """Lines without a count."""
+        return self.preview.progress.lines - self.preview.progress.counted
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be posted."""
+        return bool(self.subject.status == StockCount.Status.OPEN)
+
+
+def _ids(given: list[str]) -> tuple[UUID, ...]:
+    found = []
+    for text in given:
+        try:
+            found.append(UUID(text))
+        except ValueError:
+            continue
+    return tuple(found)
+
+
+@admin.register(StockCount)
+class PostingCountAdmin(StockCountAdmin):
+    """Counts, and how they end."""
+
+    actions_detail = ("walk", "recount", "post_count", "cancel_count")
+
+    @staff_action(_("Look over and post"), url_path="post", icon="task_alt", permission="inventory.post_count")
+    def post_count(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """What it would do, and doing it."""
+        return PostCountPage(self, request, object_id).answer()

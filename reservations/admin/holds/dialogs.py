@@ -1,0 +1,340 @@
+"""What staff do with holds, one or many at a time: release, extend, sell for an order. By the API's own services.
+
+Each chosen hold is decided on its own and has an idempotency claim of its own under the form's key: a form that is sent
+twice does nothing twice, whichever of its holds the first one had come to.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, ClassVar, Final
+from uuid import UUID
+
+import msgspec
+from django import forms
+from django.contrib import messages
+from django.contrib.admin import ModelAdmin
+from django.core.validators import RegexValidator
+from django.db.models import Exists, OuterRef, Sum
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
+from uuid_utils.compat import uuid7
+
+from audit.actors import Asker
+from audit.console.base import shown_time, warehouse_codes_of
+from audit.console.dialogs import Dialog, DialogForm, QuantityField, ReasonField, Text
+from audit.console.wording import wording_of, wordings
+from audit.errors import DomainError, NotFound
+from audit.idempotency import Claim, StoredAnswer
+from audit.identifiers import RESERVATION, public_id
+from reservations.models import ReservationItem
+from reservations.services.holds import placing as holds
+from reservations.services.holds import resolution
+from reservations.services.holds.documents import Hold, Status
+from reservations.services.holds.placing import ExtendRequest
+from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Selector
+
+CHOSEN_AT_MOST: Final = 200
+
+wordings.update(
+    {
+        "reservation_not_found": _("This is not there any more, or not yours to change."),
+        "reservation_expired": _("It has ended: its time was up, and its units are free for others."),
+        "reservation_consumed": _("It was sold before."),
+        "reservation_released": _("It was released before."),
+        "already_extended": _("It was extended before, and can be extended only once."),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What became of one chosen hold, in the warehouse's words."""
+
+    id: UUID
+    is_done: bool
+    text: str
+
+    @property
+    def public_id(self) -> str:
+        """``res-<uuid>``."""
+        return public_id(RESERVATION, self.id)
+
+
+class ChosenField(forms.CharField):
+    """The ids of chosen reservations, with commas between them. Its value is a list of UUIDs, each once."""
+
+    widget = forms.HiddenInput
+
+    def clean(self, value: Any) -> Any:
+        text = super().clean(value)
+        try:
+            ids = list(dict.fromkeys(UUID(part) for part in text.split(",") if part))
+        except ValueError:
+            ids = []
+        if len(ids) > CHOSEN_AT_MOST or (self.required and not ids):
+            raise forms.ValidationError(too_many() if ids else _("Choose reservations in the list first."))
+        return ids
+
+
+def too_many() -> str:
+    """That fewer are to be chosen."""
+    return str(_("Choose at most %(limit)d reservations at a time.")) % {"limit": CHOSEN_AT_MOST}
+
+
+class HoldForm(DialogForm):
+    """What every dialog about holds asks for: ``chosen`` is empty where it was opened from a hold's own row."""
+
+    chosen = ChosenField(required=False)
+
+
+class ReleaseForm(HoldForm):
+    reason = ReasonField(help_text=_("It stands in the life of the reservation."))
+
+
+class ExtendForm(HoldForm):
+    minutes = QuantityField(label=_("Minutes"), min_value=1, max_value=15, initial=15)
+
+
+class ConsumeForm(HoldForm):
+    order_id = forms.CharField(
+        label=_("Order"),
+        max_length=64,
+        strip=True,
+        validators=[RegexValidator(r"^[^\x00-\x1f\x7f-\x9f]+\Z", _("Printable characters only."))],
+        widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
+    )
+    reacquire = forms.BooleanField(
+        label=_("Sell even if it has ended"),
+        help_text=_("For a payment that came late: its units are taken anew, if they are still there."),
+        required=False,
+        widget=UnfoldBooleanSwitchWidget(),
+    )
+
+
+class HoldsDialog(Dialog[list[Told]]):
+    """One action on one hold (``object_id``) or on ``chosen`` ones, from its form to what became of each."""
+
+    title_of_many: ClassVar[Text]
+    done_to_many: ClassVar[Text]
+
+    def __init__(
+        self,
+        model_admin: "ModelAdmin[Any]",
+        request: HttpRequest,
+        object_id: str | None = None,
+        *,
+        chosen: Sequence[UUID] = (),
+    ) -> None:
+        super().__init__(model_admin, request, object_id)
+        self.chosen = chosen
+        if self.subject is None:
+            self.title = self.title_of_many  # type: ignore[misc]
+
+    # ------------------------------------------------------------------------------------ what a subclass gives
+
+    @abstractmethod
+    def act(self, asker: Asker, given: dict[str, Any], claims: Mapping[UUID, Claim]) -> Sequence[Any]:
+        """Call the service for these holds; its outcomes, in their order."""
+
+    @abstractmethod
+    def sentence(self, outcome: Any) -> str:
+        """What became of a hold that was not refused."""
+
+    # ------------------------------------------------------------------------------------------------- the way in
+
+    @property
+    def address(self) -> str:
+        """Where the form is sent: a hold's own address, or that of chosen ones."""
+        if self.subject is not None:
+            return self.request.path
+        verb = self.permission.split(".")[1].split("_")[0]
+        return reverse(f"{self.model_admin.admin_site.name}:reservations_reservation_chosen_{verb}")
+
+    def open(self) -> HttpResponse:
+        """The form for the chosen ones, as the list's action shows it."""
+        return self._page(self.make_form(initial={"once": uuid7(), **self.initial()}))
+
+    def answer(self) -> HttpResponse:
+        if self.subject is None and self.request.method != "POST":
+            messages.warning(self.request, str(_("Choose reservations in the list first.")))
+            return redirect(self.way_back())
+        return super().answer()
+
+    def initial(self) -> dict[str, Any]:
+        return {"chosen": ",".join(str(id_) for id_ in self.chosen)}
+
+    def make_form(self, **arguments: Any) -> DialogForm:
+        form = super().make_form(**arguments)
+        form.fields["chosen"].required = self.subject is None
+        return form
+
+    def way_back(self) -> str:
+        if self.chosen:
+            return self.request.get_full_path()
+        return super().way_back()
+
+    def about(self) -> list[tuple[Text, Any]]:
+        if self.subject is not None:
+            named = [
+                (_("Cart"), self.subject.cart_id),
+                (_("Order"), self.subject.order_id),
+                (_("Customer"), self.subject.customer_id),
+                (_("Units"), self.subject.units),
+                (_("Ends"), shown_time(self.subject.expires_at)),
+            ]
+            return [(name, value) for name, value in named if value]
+        if not self.chosen:
+            return []
+        units = ReservationItem.objects.filter(reservation__in=self.chosen).aggregate(units=Sum("quantity"))["units"]
+        return [(_("Reservations"), len(self.chosen)), (_("Units"), units or 0)]
+
+    # ------------------------------------------------------------------------------------------------ what it does
+
+    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> list[Told]:
+        ids = [self.subject.pk] if self.subject is not None else given["chosen"]
+        within_reach = self._within_reach(ids)
+        claims = {id_: self._claim_of(claim, id_) for id_ in ids if id_ in within_reach}
+        outcomes = dict(zip(claims, self.act(asker, given, claims), strict=True)) if claims else {}
+        refused = NotFound("There is no such reservation.")
+        told = [self._told(id_, outcomes.get(id_, refused)) for id_ in ids]
+        if self.subject is not None and isinstance(error := outcomes.get(ids[0], refused), DomainError):
+            raise error
+        return told
+
+    def _within_reach(self, ids: Sequence[UUID]) -> set[UUID]:
+        """Those of which the user may touch everything. Seen are those, too, that hold stock elsewhere besides."""
+        rows = self.model_admin.get_queryset(self.request).filter(pk__in=ids)
+        if codes := warehouse_codes_of(self.request.user):
+            elsewhere = ReservationItem.objects.filter(reservation=OuterRef("pk")).exclude(
+                level__warehouse__code__in=codes
+            )
+            rows = rows.exclude(Exists(elsewhere))
+        return set(rows.order_by().values_list("pk", flat=True))
+
+    def _claim_of(self, claim: Claim, id_: UUID) -> Claim:
+        return Claim(claim.client_id, f"{claim.key}-{id_}", claim.fingerprint, self._remember)
+
+    def _remember(self, outcome: Any) -> StoredAnswer:
+        return StoredAnswer(200, msgspec.json.encode(self.sentence(outcome)))
+
+    def _told(self, id_: UUID, outcome: Any) -> Told:
+        if isinstance(outcome, DomainError):
+            return Told(id_, False, wording_of(outcome))
+        if isinstance(outcome, StoredAnswer):
+            return Told(id_, True, msgspec.json.decode(outcome.body, type=str))
+        return Told(id_, True, self.sentence(outcome))
+
+    def tell(self, result: list[Told]) -> str:
+        return f"{result[0].public_id}: {result[0].text}"
+
+    def done(self, result: list[Told]) -> HttpResponse:
+        """A message for one; for many a page that says what worked and what did not."""
+        if self.subject is not None:
+            return super().done(result)
+        context = {
+            **self.model_admin.admin_site.each_context(self.request),
+            "opts": self.model_admin.opts,
+            "title": self.title,
+            "done_to_many": self.done_to_many,
+            "told": sorted(result, key=lambda one: one.is_done),
+            "done_count": sum(one.is_done for one in result),
+            "way_back": self.way_back(),
+        }
+        return TemplateResponse(self.request, "console/reservations/summary.html", context)
+
+
+class ReleaseDialog(HoldsDialog):
+    """Give back what holds hold."""
+
+    title = _("Release this reservation")
+    title_of_many = _("Release reservations")
+    done_to_many = _("Released")
+    intro = _("Its units are available to others at once. This can't be undone.")
+    submit = _("Release")
+    permission = "reservations.release_reservation"
+    form_class = ReleaseForm
+    is_final = True
+
+    def act(self, asker: Asker, given: dict[str, Any], claims: Mapping[UUID, Claim]) -> Sequence[Any]:
+        reason = given["reason"]
+        return resolution.release_holds(
+            [ReleaseRequest(asker, Selector(id_), reason, claim) for id_, claim in claims.items()]
+        )
+
+    def sentence(self, outcome: Any) -> str:
+        (hold,) = outcome.holds
+        if hold.released_at != outcome.now:
+            return str(_("It had ended before: nothing was left to release."))
+        units = units_of(hold)
+        freed = ngettext("%(units)d unit is available again.", "%(units)d units are available again.", units)
+        was_dead = f"{_('Its time was up before.')} " if hold.status == Status.EXPIRED else ""
+        return was_dead + freed % {"units": units}
+
+
+class ExtendDialog(HoldsDialog):
+    """Give holds more time, once."""
+
+    title = _("Extend this reservation")
+    title_of_many = _("Extend reservations")
+    done_to_many = _("Extended")
+    intro = _("It is held for longer by so many minutes. That can be done once.")
+    submit = _("Extend")
+    permission = "reservations.extend_reservation"
+    form_class = ExtendForm
+
+    def act(self, asker: Asker, given: dict[str, Any], claims: Mapping[UUID, Claim]) -> Sequence[Any]:
+        minutes = given["minutes"]
+        return holds.extend_holds([ExtendRequest(asker, id_, minutes, claim) for id_, claim in claims.items()])
+
+    def sentence(self, outcome: Any) -> str:
+        return str(_("It is held until %(time)s.")) % {"time": shown_time(outcome.hold.expires_at)}
+
+
+class ConsumeDialog(HoldsDialog):
+    """Turn holds into the sale of an order."""
+
+    title = _("Sell this reservation")
+    title_of_many = _("Sell reservations")
+    done_to_many = _("Sold")
+    intro = _("Its units leave the stock for this order. This can't be undone.")
+    submit = _("Sell")
+    permission = "reservations.consume_reservation"
+    form_class = ConsumeForm
+    is_final = True
+
+    def initial(self) -> dict[str, Any]:
+        return {**super().initial(), "order_id": self.subject.order_id if self.subject is not None else None}
+
+    def make_form(self, **arguments: Any) -> DialogForm:
+        """Units are taken anew wherever the store sells from: that is for users of all warehouses."""
+        form = super().make_form(**arguments)
+        if warehouse_codes_of(self.request.user):
+            del form.fields["reacquire"]
+        return form
+
+    def act(self, asker: Asker, given: dict[str, Any], claims: Mapping[UUID, Claim]) -> Sequence[Any]:
+        sell = partial(ConsumeRequest, asker, given["order_id"], reacquire=given.get("reacquire", False))
+        return resolution.consume_holds([sell(Selector(id_), claim=claim) for id_, claim in claims.items()])
+
+    def sentence(self, outcome: Any) -> str:
+        (hold,) = outcome.holds
+        units = units_of(hold)
+        facts = {"units": units, "order": hold.order_id}
+        if hold.consumed_at != outcome.now:
+            return str(_("It was sold for order %(order)s before.")) % facts
+        return (
+            ngettext("%(units)d unit sold for order %(order)s.", "%(units)d units sold for order %(order)s.", units)
+            % facts
+        )
+
+
+def units_of(hold: Hold) -> int:
+    """How many units it holds, or held."""
+    return sum(item.quantity for item in hold.items)

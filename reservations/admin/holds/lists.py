@@ -1,0 +1,378 @@
+"""Holds in the console: who holds what, until when. Ended by dialogs, through the services of the API."""
+
+from collections.abc import Callable, Collection
+from datetime import timedelta
+from functools import partial
+from typing import Any, ClassVar, Final, cast
+
+from django.contrib import admin, messages
+from django.db.models import (
+    Case,
+    DurationField,
+    Exists,
+    ExpressionWrapper,
+    F,
+    OuterRef,
+    QuerySet,
+    Subquery,
+    Sum,
+    Value,
+    When,
+)
+from django.db.models.functions import Now
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from audit.console.base import (
+    NOTHING,
+    ReadOnlyAdmin,
+    ReadOnlyInline,
+    client_name,
+    in_pairs,
+    may_read_trail,
+    staff_action,
+    those_set,
+    warehouse_codes_of,
+)
+from audit.console.filters import link
+from inventory.admin.stock.columns import OfLevel
+from inventory.models import Store, Warehouse
+from reservations.admin.holds.countdown import countdown
+from reservations.admin.holds.dialogs import (
+    CHOSEN_AT_MOST,
+    ConsumeDialog,
+    ExtendDialog,
+    HoldsDialog,
+    ReleaseDialog,
+    too_many,
+)
+from reservations.admin.holds.timeline import life_of
+from reservations.models.holds import Reservation, ReservationItem, ReservationQuerySet
+
+SOON: Final = timedelta(minutes=5)
+"""Holds that end within it are soon over."""
+
+_SHOWN: Final = 8
+"""So much of the end of an id tells it from its neighbours."""
+Status = Reservation.Status
+_TONES: Final = {Status.ACTIVE: "is-active", Status.CONSUMED: "is-sold", Status.EXPIRED: "is-expired"}
+_NAMES: Final[dict[str, Any]] = {**dict(Status.choices), Status.CONSUMED.value: _("Sold")}
+"""The states in the words of what is done here: to sell is what the API calls to consume."""
+
+
+class ItemInline(OfLevel, ReadOnlyInline):
+    """What a reservation holds, or held."""
+
+    model = ReservationItem
+    verbose_name_plural = _("Items")
+    warehouse_paths = ("level__warehouse__code",)
+    fields = ("sku", "name", "warehouse", "chosen_by", "quantity", "unit_price", "held_until")
+    may_open_levels: bool = False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ReservationItem]:
+        self.may_open_levels = request.user.has_perm("inventory.view_stocklevel")
+        return super().get_queryset(request).select_related("level__product", "level__warehouse").order_by("id")
+
+    @admin.display(description=_("SKU"))
+    def sku(self, row: ReservationItem) -> str:
+        """A way to its stock for who may see that."""
+        sku = row.level.product.sku
+        if not self.may_open_levels:
+            return sku
+        return link(sku, reverse(f"{self.admin_site.name}:inventory_stocklevel_change", args=[row.level_id]))
+
+    @admin.display(description=_("chosen by"))
+    def chosen_by(self, item: ReservationItem) -> Any:
+        """Whether the shop named the warehouse, or it was found in the order of the store's warehouses."""
+        return _("the shop") if item.pinned else _("the store's order")
+
+
+class ReservationState(admin.SimpleListFilter):
+    """By the state as it reads: a due hold is an expired one, swept or not."""
+
+    title = _("status")
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(value, str(name)) for value, name in _NAMES.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        state = self.value()
+        return cast("ReservationQuerySet", queryset).in_state(state) if state in Status.values else queryset
+
+
+class TimeLeft(admin.SimpleListFilter):
+    """Holds that ask for a look: those that end soon, and those that have ended and are not recorded yet."""
+
+    title = _("time left")
+    parameter_name = "time"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        soon = str(_("Ends within %(minutes)d minutes")) % {"minutes": SOON.seconds // 60}
+        return [("soon", soon), ("later", str(_("Ends later"))), ("due", str(_("Time is up, not yet recorded")))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        reservations = cast("ReservationQuerySet", queryset)
+        match self.value():
+            case "soon":
+                return reservations.in_state(Status.ACTIVE).filter(expires_at__lte=Now() + Value(SOON))
+            case "later":
+                return reservations.in_state(Status.ACTIVE).filter(expires_at__gt=Now() + Value(SOON))
+            case "due":
+                return reservations.due()
+        return queryset
+
+
+class StoreFilter(admin.SimpleListFilter):
+    """By the store that sells."""
+
+    title = _("store")
+    parameter_name = "store"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        stores = Store.objects.order_by("code")
+        if codes := warehouse_codes_of(request.user):
+            stores = stores.filter(sources__warehouse__code__in=codes).distinct()
+        return [(code, code) for code in stores.values_list("code", flat=True)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(store__code=self.value()) if self.value() else queryset
+
+
+class HeldIn(admin.SimpleListFilter):
+    """By a warehouse that something is held in."""
+
+    title = _("warehouse")
+    parameter_name = "warehouse"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        warehouses = Warehouse.objects.order_by("code")
+        if codes := warehouse_codes_of(request.user):
+            warehouses = warehouses.filter(code__in=codes)
+        return [(code, code) for code in warehouses.values_list("code", flat=True)]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        code = self.value()
+        return queryset.filter(_holds_in([code])) if code else queryset
+
+
+def _holds_in(codes: Collection[str]) -> Exists:
+    return Exists(ReservationItem.objects.filter(reservation=OuterRef("pk"), level__warehouse__code__in=codes))
+
+
+def _of_chosen(dialog: type[HoldsDialog], verb: str, label: Any) -> Callable[..., HttpResponse | None]:
+    """The list's action that opens a dialog for the chosen rows."""
+
+    @admin.action(description=label, permissions=[verb])
+    def opened(model_admin: "ReservationAdmin", request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        chosen = list(queryset.order_by("-pk").values_list("pk", flat=True)[: CHOSEN_AT_MOST + 1])
+        if len(chosen) > CHOSEN_AT_MOST:
+            messages.error(request, too_many())
+            return None
+        return dialog(model_admin, request, chosen=chosen).open()
+
+    opened.__name__ = f"{verb}_chosen"
+    return opened
+
+
+@admin.register(Reservation)
+class ReservationAdmin(ReadOnlyAdmin):
+    """Who holds what until when, the newest first."""
+
+    class Media:
+        css: ClassVar = {"all": ["console/reservations.css"]}
+        js: ClassVar = ["console/countdown.js"]
+
+    id_fields = ("pk", "client_id", "items__level__product_id")
+    list_display = (
+        "listed_id",
+        "state",
+        "time_left",
+        "units",
+        "store",
+        "sold_as",
+        "customer_id",
+        "created_at",
+    )
+    list_filter = (ReservationState, TimeLeft, StoreFilter, HeldIn)
+    list_select_related = ("store",)
+    empty_hint = _(
+        "No reservation yet. Shops make them through the API, as soon as an administrator has given them a token under"
+        " API clients."
+    )
+    search_fields = ("cart_id__exact", "order_id__exact", "customer_id__exact")
+    search_help_text = _("A cart, order or customer as it is written, or the id of a reservation or product")
+    ordering = ("-id",)
+    inlines = (ItemInline,)
+    change_form_after_template = "console/reservations/timeline.html"
+    actions = (
+        _of_chosen(ReleaseDialog, "release", _("Release")),
+        _of_chosen(ExtendDialog, "extend", _("Extend")),
+        _of_chosen(ConsumeDialog, "consume", _("Sell for an order")),
+    )
+    actions_row = actions_detail = ("release", "extend", "consume")
+
+    # -------------------------------------------------------------------------------------------------------- rows
+
+    def within(self, rows: QuerySet[Any], codes: Collection[str]) -> QuerySet[Any]:
+        """Those that hold something there."""
+        return rows.filter(_holds_in(codes))
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Reservation]:
+        dead = When(status=Status.ACTIVE, expires_at__lte=Now(), then=Value(Status.EXPIRED.value))
+        items = ReservationItem.objects.filter(reservation=OuterRef("pk")).order_by().values("reservation")
+        if codes := warehouse_codes_of(request.user):
+            items = items.filter(level__warehouse__code__in=codes)
+        left = ExpressionWrapper(F("expires_at") - Now(), DurationField())
+        reservations: QuerySet[Reservation] = super().get_queryset(request)
+        return reservations.annotate(
+            state_read=Case(dead, default=F("status")),
+            units=Subquery(items.annotate(units=Sum("quantity")).values("units")),
+            left=left,
+        )
+
+    @admin.display(description=_("reservation"), ordering="id")
+    def public_id(self, reservation: Reservation) -> str:
+        return reservation.public_id
+
+    @admin.display(description=_("reservation"), ordering="id")
+    def listed_id(self, reservation: Reservation) -> SafeString:
+        """Ids differ in their ends: the eye sees that alone, who copies or listens gets all of it."""
+        begin, end = reservation.public_id[:-_SHOWN], reservation.public_id[-_SHOWN:]
+        return format_html('<span class="console-id"><span class="flow-unseen">{}</span>{}</span>', begin, end)
+
+    @admin.display(description=_("status"), ordering="state_read")
+    def state(self, reservation: Reservation) -> SafeString:
+        state = Status(_state(reservation))
+        look = _TONES.get(state, "")
+        name = _NAMES[state.value]
+        return format_html('<span class="console-badge {}" data-state="{}">{}</span>', look, state.value, name)
+
+    @admin.display(description=_("time left"), ordering="expires_at")
+    def time_left(self, reservation: Reservation) -> SafeString | str:
+        """As it was when the page was made; ``countdown.js`` goes on from there."""
+        if _state(reservation) != Status.ACTIVE:
+            return NOTHING
+        seconds = max(0, int(reservation.left.total_seconds()))  # type: ignore[attr-defined]
+        return countdown(seconds, expired=Status.EXPIRED.label)
+
+    @admin.display(description=_("cart and order"))
+    def sold_as(self, reservation: Reservation) -> SafeString:
+        """Both where it has both: a column for each leaves no room for what is done with a row."""
+        named = [(_("Cart"), reservation.cart_id), (_("Order"), reservation.order_id)]
+        lines = [(id_, word, id_) for word, id_ in named if id_]
+        return format_html_join("", '<span class="console-line" title="{}"><small>{}</small> {}</span>', lines)
+
+    @admin.display(description=_("client"))
+    def client(self, reservation: Reservation) -> str:
+        return client_name(reservation.client_id)
+
+    @admin.display(description=_("units"))
+    def units(self, reservation: Reservation) -> int:
+        return int(getattr(reservation, "units", 0) or 0)
+
+    # -------------------------------------------------------------------------------------------------------- page
+
+    def change_view(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        """With the life of the hold. Its request ids lead to the trail for who may open that."""
+        reservation = self.get_object(request, object_id) if self.has_view_permission(request) else None
+        context = dict(extra_context or {})
+        if reservation is not None:
+            is_due = reservation.status == Status.ACTIVE and _state(reservation) == Status.EXPIRED
+            codes = warehouse_codes_of(request.user)
+            context["life"] = life_of(reservation, codes, is_due=is_due)
+            context["may_open_trail"] = may_read_trail(request)
+        answer: HttpResponse = super().change_view(request, object_id, form_url, context)
+        return answer
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """What there is to say of this one: a hold that nobody extended has no time of it."""
+        told = ["state", "time_left", "store", "units", "created_at", "expires_at"]
+        if obj is not None:
+            where = ("cart_id", "order_id", "customer_id", "extended_at", "consumed_at", "released_at", "reason")
+            told += those_set(obj, *where)
+            told += [*(["client"] if obj.client_id else []), *those_set(obj, "reacquired_from")]
+        return ["public_id", *in_pairs(told)]
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """What can still be done with it: what has expired can only be sold, to a payment that came late."""
+        offered = super().get_actions_detail(request, object_id)
+        reservation = self.get_object(request, str(object_id))
+        may = _open_verbs(reservation, is_limited=bool(warehouse_codes_of(request.user))) if reservation else ()
+        return [action for action in offered if action.method.__name__ in may]
+
+    # ----------------------------------------------------------------------------------------------------- actions
+
+    def has_release_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("reservations.release_reservation")
+
+    def has_extend_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("reservations.extend_reservation")
+
+    def has_consume_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("reservations.consume_reservation")
+
+    @staff_action(
+        _("Release"), url_path="release", icon="undo", permission="reservations.release_reservation", is_dialog=True
+    )
+    def release(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Give back what it holds."""
+        return ReleaseDialog(self, request, object_id).answer()
+
+    @staff_action(
+        _("Extend"), url_path="extend", icon="more_time", permission="reservations.extend_reservation", is_dialog=True
+    )
+    def extend(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Give it more time, once."""
+        return ExtendDialog(self, request, object_id).answer()
+
+    @staff_action(
+        _("Sell for an order"),
+        url_path="consume",
+        icon="sell",
+        permission="reservations.consume_reservation",
+        is_dialog=True,
+    )
+    def consume(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Turn it into a sale."""
+        return ConsumeDialog(self, request, object_id).answer()
+
+    def get_urls(self) -> list[URLPattern]:
+        """With the addresses that the dialogs for chosen rows are sent to."""
+        dialogs: dict[str, type[HoldsDialog]]
+        dialogs = {"release": ReleaseDialog, "extend": ExtendDialog, "consume": ConsumeDialog}
+        chosen = [
+            path(
+                f"chosen/{verb}/",
+                self.admin_site.admin_view(partial(self._answer, dialog)),
+                name=f"reservations_reservation_chosen_{verb}",
+            )
+            for verb, dialog in dialogs.items()
+        ]
+        return [*chosen, *super().get_urls()]
+
+    def _answer(self, dialog: type[HoldsDialog], request: HttpRequest) -> HttpResponse:
+        return dialog(self, request).answer()
+
+
+def _state(reservation: Reservation) -> str:
+    """As it reads: a due hold is expired."""
+    return str(getattr(reservation, "state_read", reservation.status))
+
+
+def _open_verbs(reservation: Reservation, *, is_limited: bool) -> Collection[str]:
+    if _state(reservation) == Status.ACTIVE:
+        return {"release", "consume"} if reservation.extended_at else {"release", "extend", "consume"}
+    late = set() if is_limited else {"consume"}
+    if reservation.status == Status.ACTIVE:
+        return late | {"release"}
+    return late if reservation.status == Status.EXPIRED else set()

@@ -1,0 +1,1 @@
+"""Console pages of shortages, in which holds are broken."""

@@ -1,0 +1,185 @@
+"""Shortage incidents in the console: levels that had fewer units than were held, and whose holds gave way."""
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin
+from django.contrib.postgres.aggregates import StringAgg
+from django.db.models import OuterRef, QuerySet, Subquery
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.http import urlencode
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from unfold.widgets import UnfoldAdminTextareaWidget
+
+from audit.actors import Asker
+from audit.console.base import (
+    NOTHING,
+    ReadOnlyAdmin,
+    ReadOnlyInline,
+    WarehouseFilter,
+    badge,
+    in_pairs,
+    may_read_trail,
+    staff_action,
+    those_set,
+)
+from audit.console.dialogs import DialogForm, SharedDialog, Text
+from audit.console.filters import link
+from audit.console.wording import wordings
+from audit.idempotency import Claim, StoredAnswer
+from audit.identifiers import ADJUSTMENT, public_id
+from inventory.admin.stock.columns import OfLevel
+from inventory.admin.transfers.lists import short_id
+from reservations.models import BrokenHold, ShortageIncident
+from reservations.services.shortages import incidents
+from reservations.services.shortages.incidents import ResolveRequest, Shown
+
+wordings.update({"incident_resolved": _("Somebody has resolved this incident before.")})
+
+
+class BrokenHoldInline(ReadOnlyInline):
+    """Whom to tell."""
+
+    model = BrokenHold
+    verbose_name_plural = _("Broken holds")
+    fields = ("order_id", "cart_id", "customer_id", "quantity")
+    ordering = ("id",)
+
+
+class ResolveForm(DialogForm):
+    """How it was settled."""
+
+    resolution = forms.CharField(
+        label=_("What was done"),
+        help_text=_("Whom you told, what they get instead, where the units were found."),
+        max_length=2000,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}),
+    )
+
+
+class ResolveDialog(SharedDialog[Shown]):
+    """The end of an incident, in words."""
+
+    title = _("Resolve this incident")
+    submit = _("Resolve")
+    permission = "reservations.settle_incident"
+    form_class = ResolveForm
+
+    def state(self) -> str:
+        """It is resolved once."""
+        return ""
+
+    def about(self) -> list[tuple[Text, Any]]:
+        incident: ShortageIncident = self.subject
+        rows = incident.broken_holds.order_by("pk")[:20]
+        told = (row.order_id or row.cart_id or row.customer_id or NOTHING for row in rows)
+        return [
+            (_("Product"), incident.level.product),
+            (_("Warehouse"), incident.level.warehouse),
+            (_("Missing"), incident.missing_units),
+            (_("Orders and carts"), ", ".join(told) or NOTHING),
+        ]
+
+    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Shown | StoredAnswer:
+        return incidents.resolve_incident(ResolveRequest(asker, self.subject.pk, given["resolution"], claim))
+
+    def tell(self, result: Shown) -> str:
+        return str(_("The incident of %(sku)s is resolved.")) % {"sku": result.incident.level.product.sku}
+
+
+@admin.register(ShortageIncident)
+class ShortageIncidentAdmin(OfLevel, ReadOnlyAdmin):
+    """Incidents, the newest first."""
+
+    warehouse_paths = ("level__warehouse__code",)
+    id_fields = ("pk", "cause_id", "level_id", "level__product_id")
+    empty_hint = _("No incident: nowhere were fewer units found than are reserved. There is nothing to do.")
+    empty_hints: ClassVar = {
+        "status__exact=OPEN": _("No open incident: nobody waits to be told. Those that are resolved are under Filters.")
+    }
+    list_display = (
+        "short_id",
+        "state",
+        "sku",
+        "warehouse",
+        "missing_units",
+        "orders",
+        "cause_type",
+        "created_at",
+    )
+    list_filter = ("status", "cause_type", ("level__warehouse", WarehouseFilter))
+    list_select_related = ("level__product", "level__warehouse")
+    search_fields = ("level__product__sku", "created_by__exact", "request_id__exact")
+    search_help_text = _("A part of a SKU, a whole name or request id, or an id")
+    date_hierarchy = "created_at"
+    ordering = ("-id",)
+    inlines = (BrokenHoldInline,)
+    actions_row = actions_detail = ("resolve",)
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ShortageIncident]:
+        broken = BrokenHold.objects.filter(incident=OuterRef("pk"), order_id__isnull=False).order_by()
+        orders = broken.values("incident").annotate(ids=StringAgg("order_id", ", ")).values("ids")
+        found: QuerySet[ShortageIncident] = super().get_queryset(request)
+        return found.annotate(orders=Subquery(orders))
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """Its end where it has one; the request as a way into the trail for who may read that."""
+        told = ["public_id", "state", "level_link", "warehouse", "missing_units", "cause", "created_by", "created_at"]
+        ends = those_set(obj, "resolved_by", "resolved_at") if obj else ["resolved_by", "resolved_at"]
+        asked = "request_link" if may_read_trail(request) else "request_id"
+        return [*in_pairs([*told, *ends]), *(["resolution"] if ends else []), asked]
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
+        """What is resolved is over."""
+        incident = self.get_object(request, str(object_id))
+        if incident is None or incident.status != ShortageIncident.Status.OPEN:
+            return []
+        offered: list[Any] = super().get_actions_detail(request, object_id)
+        return offered
+
+    @staff_action(
+        _("Resolve"),
+        url_path="resolve",
+        icon="task_alt",
+        permission="reservations.settle_incident",
+        is_dialog=True,
+    )
+    def resolve(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Say what was done."""
+        return ResolveDialog(self, request, object_id).answer()
+
+    @badge(
+        _("status"),
+        {ShortageIncident.Status.OPEN: "danger", ShortageIncident.Status.RESOLVED: "success"},
+        ordering="status",
+    )
+    def state(self, incident: ShortageIncident) -> tuple[str, str]:
+        return incident.status, incident.get_status_display()
+
+    @admin.display(description=_("orders"))
+    def orders(self, incident: ShortageIncident) -> str:
+        return getattr(incident, "orders", "") or NOTHING
+
+    @admin.display(description=_("found by"))
+    def cause(self, incident: ShortageIncident) -> SafeString:
+        """A way to the count or the adjustment."""
+        name = f"{incident.get_cause_type_display()} …{str(incident.cause_id)[-8:]}"
+        if incident.cause_type == ShortageIncident.Cause.COUNT:
+            return link(name, reverse("admin:inventory_stockcount_change", args=[incident.cause_id]))
+        named = urlencode({"q": public_id(ADJUSTMENT, incident.cause_id)})
+        return link(name, f"{reverse('admin:inventory_movement_changelist')}?{named}")
+
+    @admin.display(description=_("request"))
+    def request_link(self, incident: ShortageIncident) -> SafeString:
+        asked = urlencode({"q": incident.request_id})
+        return link(incident.request_id, f"{reverse('admin:audit_auditentry_changelist')}?{asked}")
+
+    @admin.display(description=_("incident"), ordering="id")
+    def short_id(self, incident: ShortageIncident) -> SafeString:
+        return short_id(incident.public_id)
+
+    @admin.display(description=_("incident"), ordering="id")
+    def public_id(self, incident: ShortageIncident) -> str:
+        return incident.public_id

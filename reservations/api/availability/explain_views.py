@@ -1,0 +1,114 @@
+"""The route of explain: decode, one read, answer."""
+
+from datetime import datetime
+from uuid import UUID
+
+from django.http import HttpResponse
+from msgspec import UNSET
+from rest_framework.request import Request
+
+from audit.api.contract import Problem
+from audit.api.http import ApiView, as_utc, decode_query, respond
+from audit.api.schema import describe
+from audit.identifiers import ALERT, RESERVATION, TRANSFER, public_id
+from inventory.api.stock.movement_views import movement_out
+from reservations.api.availability import explain_contract as contract
+from reservations.services.availability import explanation
+from reservations.services.availability.explanation import Explanation, Held, Incoming, StockThen
+
+
+class ExplainView(ApiView):
+    """Why sellable is what it is."""
+
+    @describe(
+        "explain",
+        "Explain what is sellable of a product, or what was on hand",
+        query=contract.ExplainQuery,
+        answers={200: contract.ExplainOut | contract.StockThenOut, 404: Problem, 410: Problem},
+    )
+    def get(self, request: Request, product_id: UUID) -> HttpResponse:
+        query = decode_query(request, contract.ExplainQuery)
+        asker = self.asker(request)
+        if at := as_utc(query.at, "?at"):
+            return respond(_then(explanation.on_hand_at(asker, product_id, query.warehouse_id, at)))
+        explained = explanation.explain(asker, product_id, query.warehouse_id)
+        return respond(
+            contract.ExplainOut(
+                product_id=explained.parent_id or explained.stock_id,
+                variant_id=explained.stock_id if explained.parent_id else UNSET,
+                as_of=explained.now,
+                sellable=sum(level.sellable for level in explained.levels),
+                warehouses=[_level(level, explained.now) for level in explained.levels],
+            )
+        )
+
+
+def _then(then: StockThen) -> contract.StockThenOut:
+    return contract.StockThenOut(
+        product_id=then.parent_id or then.stock_id,
+        variant_id=then.stock_id if then.parent_id else UNSET,
+        at=then.at,
+        total_quantity=sum(level.on_hand for level in then.levels),
+        warehouses=[
+            contract.LevelThenOut(
+                warehouse_id=level.warehouse, warehouse_name=level.warehouse_name, quantity_on_hand=level.on_hand
+            )
+            for level in then.levels
+        ],
+    )
+
+
+def _level(level: Explanation, now: datetime) -> contract.ExplainedLevelOut:
+    alert = level.alert
+    return contract.ExplainedLevelOut(
+        warehouse_id=level.warehouse,
+        warehouse_name=level.warehouse_name,
+        sellable=level.sellable,
+        quantity_on_hand=level.on_hand,
+        quantity_reserved=level.reserved,
+        quantity_available=level.on_hand - level.reserved,
+        safety_stock=level.safety_stock,
+        blocked_by=[
+            contract.BlockOut(code=block.code, detail=block.detail, until=block.until or UNSET)
+            for block in level.blocks
+        ],
+        holds=_holds(level.active, now),
+        due_holds=_holds(level.due, now),
+        incoming=_incoming(level.incoming),
+        low_stock=contract.OpenAlertOut(
+            alert_id=public_id(ALERT, alert.id), severity=alert.severity, opened_at=alert.opened_at
+        )
+        if alert
+        else UNSET,
+        last_movements=[movement_out(line) for line in level.movements],
+    )
+
+
+def _holds(held: Held, now: datetime) -> contract.LevelHoldsOut:
+    items = [
+        contract.LevelHoldOut(
+            reservation_id=public_id(RESERVATION, hold.reservation_id),
+            store_id=hold.store,
+            cart_id=hold.cart_id,
+            order_id=hold.order_id,
+            customer_id=hold.customer_id,
+            quantity=hold.quantity,
+            expires_at=hold.held_until,
+            expires_in_seconds=max(0, int((hold.held_until - now).total_seconds())),
+        )
+        for hold in held.shown
+    ]
+    return contract.LevelHoldsOut(count=held.holds, units=held.units, items=items)
+
+
+def _incoming(incoming: Incoming) -> contract.IncomingOut:
+    transfers = [
+        contract.IncomingTransferOut(
+            transfer_id=public_id(TRANSFER, line.transfer_id),
+            from_warehouse_id=line.source,
+            quantity=line.quantity,
+            expected_delivery=line.expected_delivery,
+        )
+        for line in incoming.shown
+    ]
+    return contract.IncomingOut(units=incoming.units, transfers=transfers)

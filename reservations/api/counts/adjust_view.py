@@ -1,0 +1,88 @@
+"""The route of adjustments: beside the holds, as those with ``force`` break some."""
+
+from decimal import Decimal
+from typing import ClassVar
+
+from django.http import HttpResponse
+from msgspec import UNSET
+from rest_framework import exceptions
+from rest_framework.request import Request
+
+from audit.api.contract import Problem
+from audit.api.http import MANAGING, STOCKKEEPING, ApiView, answered, caller_of, decode, rendered
+from audit.api.schema import describe
+from audit.errors import Fault, Invalid
+from audit.idempotency import StoredAnswer
+from audit.identifiers import ADJUSTMENT, public_id
+from inventory.api.stock import contract as stock_contract
+from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
+from reservations.services.shortages import shortage
+
+
+class AdjustView(ApiView):
+    """Change on hand."""
+
+    allowed: ClassVar = {"PUT": STOCKKEEPING}
+
+    @describe(
+        "adjust",
+        "Adjust stock",
+        body=stock_contract.AdjustIn,
+        answers={200: stock_contract.AdjustedOut, 409: Problem, 422: Problem},
+        idempotent=True,
+    )
+    def put(self, request: Request) -> HttpResponse:
+        body = decode(request, stock_contract.AdjustIn)
+        adjust = AdjustRequest(
+            asker=self.asker(request),
+            adjustments=tuple(_adjustment(line, index) for index, line in enumerate(body.adjustments)),
+            claim=self.claim(request, _adjusted),
+        )
+        if not any(line.force for line in body.adjustments):
+            return answered(apply_adjustments(adjust), _adjusted)
+        if caller_of(request).role not in MANAGING:
+            raise exceptions.PermissionDenied("Only a manager forces an adjustment.")
+        return answered(shortage.force_adjustments(adjust), _adjusted)
+
+
+def _adjustment(line: stock_contract.AdjustmentIn, index: int) -> Adjustment:
+    cost = line.cost_per_unit
+    if cost is not None and (not cost.is_finite() or not 0 <= cost < Decimal(10) ** 10 or cost != round(cost, 2)):
+        pointer = f"/adjustments/{index}/costPerUnit"
+        raise Invalid("A cost is out of its range.", [Fault(pointer, "invalid", "0 or more, at most two decimals")])
+    return Adjustment(
+        line.product_id,
+        line.variant_id,
+        line.warehouse_id,
+        line.quantity,
+        line.type,
+        line.reason,
+        line.reference,
+        cost,
+        line.expected_version,
+        line.force,
+    )
+
+
+def _adjusted(adjusted: Adjusted) -> StoredAnswer:
+    lines = [
+        stock_contract.AdjustedLineOut(
+            product_id=line.product_id,
+            variant_id=line.variant_id or UNSET,
+            warehouse_id=line.adjustment.warehouse,
+            previous_quantity=line.before,
+            adjusted_quantity=line.adjustment.change,
+            new_quantity=line.after,
+            type=line.adjustment.type,  # type: ignore[arg-type]
+        )
+        for line in adjusted.lines
+    ]
+    return rendered(
+        stock_contract.AdjustedOut(
+            adjustment_id=public_id(ADJUSTMENT, adjusted.id),
+            status="COMPLETED",
+            adjustments=lines,
+            adjusted_at=adjusted.now,
+            adjusted_by=adjusted.actor,
+        )
+    )

@@ -1,0 +1,238 @@
+"""The bodies of the routes of counts (api.md, "Conventions")."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Literal
+from uuid import UUID
+
+from msgspec import UNSET, Meta, UnsetType
+
+from audit.api.contract import Answer, Body, Code, OptionalBody, PageQuery, ReservationId, Text
+from inventory.api.stock.contract import LocationOut, LocationPart, Units
+
+Scope = Literal["ALL", "ZONE", "PRODUCTS", "STALE"]
+CountStatus = Literal["OPEN", "POSTED", "CANCELLED"]
+LineStatus = Literal["UNCOUNTED", "COUNTED", "NEEDS_RECOUNT"]
+Days = Annotated[int, Meta(ge=1, le=3650, description="Days.")]
+Share = Annotated[
+    Decimal,
+    Meta(description="A share of what was expected, 0 to 1 with at most four decimals, as a number or a string."),
+]
+
+
+class CountProductIn(Body, kw_only=True):
+    """A product, or a variant."""
+
+    product_id: UUID
+    variant_id: UUID | None = None
+
+
+class OpenCountIn(Body, kw_only=True):
+    """A count to open: ALL of a warehouse, a ZONE (with `zone`), PRODUCTS (with `products`), or what is STALE: not
+    counted for `staleDays`, or never; without it, never alone.
+
+    A difference above `recountShare` needs a second count; without it, none does. PRODUCTS that another open count
+    has are refused (409 `already_in_count`); of the other scopes they are left out, and the answer says so.
+    """
+
+    warehouse_id: Code
+    scope: Scope
+    zone: LocationPart = ""
+    products: Annotated[list[CountProductIn], Meta(max_length=200)] = []
+    stale_days: Days | None = None
+    recount_share: Share | None = None
+    note: Text = ""
+
+
+class ProgressOut(Answer, kw_only=True):
+    """How far a count is; `toRecount` are counted, but need a second count."""
+
+    lines: int
+    counted: int
+    to_recount: int
+
+
+class CountOut(Answer, kw_only=True):
+    """A count."""
+
+    count_id: str
+    warehouse_id: str
+    scope: Scope
+    zone: str
+    stale_days: int | None
+    status: CountStatus
+    recount_share: Decimal | None
+    note: str
+    progress: ProgressOut
+    opened_at: datetime
+    opened_by: str
+    posted_at: datetime | None
+    posted_by: str
+    cancelled_at: datetime | None
+    cancelled_by: str
+
+
+class ElsewhereOut(Answer, kw_only=True):
+    """Another open count that has levels of this scope, and how many."""
+
+    count_id: str
+    lines: int
+
+
+class OpenedCountOut(CountOut, kw_only=True):
+    """A new count. `elsewhere` are levels that were left out, as other open counts have them."""
+
+    elsewhere: list[ElsewhereOut]
+
+
+class CountsQuery(PageQuery, kw_only=True):
+    """Which counts to list."""
+
+    warehouse_id: Code | None = None
+    status: CountStatus | None = None
+
+
+class CountPageOut(Answer, kw_only=True):
+    """A page of counts, the newest first."""
+
+    items: list[CountOut]
+    next: str | None
+
+
+class CountLineOut(Answer, kw_only=True):
+    """A line of a count. Lines are counted blind: `counted`, `expected` and `difference` are null until the count that
+    is due was entered. They are those of the last count."""
+
+    product_id: UUID
+    variant_id: UUID | UnsetType = UNSET
+    sku: str
+    name: str
+    location: LocationOut
+    status: LineStatus
+    counted: int | None
+    expected: int | None
+    difference: int | None
+    counted_at: datetime | None
+    counted_by: str
+    posted_difference: int | None
+
+
+class CountLinesQuery(PageQuery, kw_only=True):
+    """Which lines to read."""
+
+
+class CountLinePageOut(Answer, kw_only=True):
+    """A page of lines."""
+
+    items: list[CountLineOut]
+    next: str | None
+
+
+class CountWithLinesOut(CountOut, kw_only=True):
+    """A count and a page of its lines."""
+
+    lines: CountLinePageOut
+
+
+class CountLineIn(Body, kw_only=True):
+    """What was counted of a product. `recount` says that it is the second count; without it, the first is corrected."""
+
+    product_id: UUID
+    variant_id: UUID | None = None
+    counted: Units
+    recount: bool = False
+
+
+class CountLinesIn(Body, kw_only=True):
+    """What was counted. Lines of the same product are summed."""
+
+    lines: Annotated[list[CountLineIn], Meta(min_length=1, max_length=200)]
+
+
+class CountedLinesOut(Answer, kw_only=True):
+    """The lines as they are now."""
+
+    count_id: str
+    progress: ProgressOut
+    lines: list[CountLineOut]
+
+
+class PostCountIn(OptionalBody, kw_only=True):
+    """How to post. Uncounted lines refuse it, unless `skipUncounted`. Where too little is left, `breakReservations`
+    give way first, in this order, as far as needed; then the newest."""
+
+    skip_uncounted: bool = False
+    break_reservations: Annotated[list[ReservationId], Meta(max_length=200)] = []
+
+
+class BrokenItemOut(Answer, kw_only=True):
+    """Units that a hold gave back."""
+
+    product_id: UUID
+    variant_id: UUID | UnsetType = UNSET
+    warehouse_id: str
+    quantity: int
+
+
+class BrokenReservationOut(Answer, kw_only=True):
+    """A hold that gives way, as a whole."""
+
+    reservation_id: str
+    store_id: str
+    order_id: str | None
+    cart_id: str | None
+    customer_id: str | None
+    created_at: datetime
+    expires_at: datetime
+    items: list[BrokenItemOut]
+
+
+class PostedCountOut(Answer, kw_only=True):
+    """A posted count. `brokenReservations` and `hiddenReservations` gave way; of the latter, which are other stores'
+    and not for this client, only the number is told."""
+
+    count_id: str
+    status: Literal["POSTED"]
+    adjustment_id: str
+    counted: int
+    skipped: int
+    differences: int
+    units_added: int
+    units_removed: int
+    broken_reservations: list[BrokenReservationOut]
+    hidden_reservations: int
+    incidents: list[str]
+    posted_at: datetime
+    posted_by: str
+
+
+class ShortLineOut(Answer, kw_only=True):
+    """A level that would have fewer units than are held. `onHandAfter` below zero refuses the posting."""
+
+    product_id: UUID
+    variant_id: UUID | UnsetType = UNSET
+    sku: str
+    on_hand: int
+    on_hand_after: int
+    reserved: int
+    missing: int
+
+
+class CountPreviewOut(Answer, kw_only=True):
+    """What posting would do now, with the lines counted so far. Nothing was written."""
+
+    count_id: str
+    status: CountStatus
+    progress: ProgressOut
+    differences: int
+    units_added: int
+    units_removed: int
+    shortages: list[ShortLineOut]
+    broken_reservations: list[BrokenReservationOut]
+    hidden_reservations: int
+
+
+class CancelCountIn(OptionalBody, kw_only=True):
+    """Why a count is called off."""
+
+    reason: Text = ""

@@ -1,0 +1,363 @@
+"""The routes of counts, whose posting may break holds: decode, one call, answer."""
+
+from collections.abc import Sequence
+from decimal import Decimal
+from typing import Any, ClassVar
+from uuid import UUID
+
+from django.http import HttpResponse
+from msgspec import UNSET
+from rest_framework.request import Request
+
+from audit.actors import Asker
+from audit.api.contract import Problem
+from audit.api.http import STOCKKEEPING, ApiView, answered, decode, decode_query, id_in_path, rendered, respond
+from audit.api.paging import after, cursor_of, page_of
+from audit.api.schema import describe
+from audit.errors import Fault, Invalid
+from audit.idempotency import StoredAnswer
+from audit.identifiers import ADJUSTMENT, COUNT, RESERVATION, parse_public_id, public_id
+from inventory.api.stock.contract import LocationOut
+from inventory.models import StockCount
+from inventory.services.counts import documents as counts_documents
+from inventory.services.counts import entering, opening
+from inventory.services.counts.documents import CountLine, ProductRef, Progress
+from inventory.services.counts.entering import Counted
+from inventory.services.counts.opening import Opened
+from reservations.api.counts import contract
+from reservations.services.holds.documents import Hold
+from reservations.services.shortages import posting
+from reservations.services.shortages.posting import Posted, PostRequest
+from reservations.services.shortages.shortage import Preference
+
+
+def _count_id(text: str) -> UUID:
+    return id_in_path(COUNT, text, "count")
+
+
+def _progress(progress: Progress) -> contract.ProgressOut:
+    return contract.ProgressOut(lines=progress.lines, counted=progress.counted, to_recount=progress.to_recount)
+
+
+def _count_fields(count: StockCount, progress: Progress) -> dict[str, Any]:
+    return {
+        "count_id": count.public_id,
+        "warehouse_id": count.warehouse.code,
+        "scope": count.scope,
+        "zone": count.zone,
+        "stale_days": count.stale_days,
+        "status": count.status,
+        "recount_share": count.recount_share,
+        "note": count.note,
+        "progress": _progress(progress),
+        "opened_at": count.opened_at,
+        "opened_by": count.opened_by,
+        "posted_at": count.posted_at,
+        "posted_by": count.posted_by,
+        "cancelled_at": count.cancelled_at,
+        "cancelled_by": count.cancelled_by,
+    }
+
+
+def _opened(opened: Opened) -> StoredAnswer:
+    elsewhere = [
+        contract.ElsewhereOut(count_id=public_id(COUNT, id_), lines=lines) for id_, lines in opened.elsewhere.items()
+    ]
+    fields = _count_fields(opened.count, opened.progress)
+    return rendered(contract.OpenedCountOut(**fields, elsewhere=elsewhere), 201)
+
+
+def _cancelled(cancelled: Counted) -> StoredAnswer:
+    return rendered(contract.CountOut(**_count_fields(cancelled.count, cancelled.progress)))
+
+
+class CountsView(ApiView):
+    """Counts: the list, and a new one."""
+
+    allowed: ClassVar = {"GET": STOCKKEEPING, "POST": STOCKKEEPING}
+
+    @describe(
+        "listCounts",
+        "List counts, the newest first",
+        query=contract.CountsQuery,
+        answers={200: contract.CountPageOut},
+    )
+    def get(self, request: Request) -> HttpResponse:
+        query = decode_query(request, contract.CountsQuery)
+        found = StockCount.objects.visible_to(self.asker(request).store_codes).select_related("warehouse")
+        if query.warehouse_id is not None:
+            found = found.filter(warehouse__code=query.warehouse_id)
+        if query.status is not None:
+            found = found.filter(status=query.status)
+        page, following = page_of(found, query, newest_first=True)
+        progress = counts_documents.progress_of([count.id for count in page])
+        items = [contract.CountOut(**_count_fields(count, progress[count.id])) for count in page]
+        return respond(contract.CountPageOut(items=items, next=following))
+
+    @describe(
+        "openCount",
+        "Open a count",
+        body=contract.OpenCountIn,
+        answers={201: contract.OpenedCountOut, 409: Problem, 422: Problem},
+        idempotent=True,
+    )
+    def post(self, request: Request) -> HttpResponse:
+        body = decode(request, contract.OpenCountIn)
+        _check_scope(body)
+        open_request = opening.OpenRequest(
+            asker=self.asker(request),
+            warehouse=body.warehouse_id,
+            scope=body.scope,
+            zone=body.zone,
+            products=tuple(ProductRef(product.product_id, product.variant_id) for product in body.products),
+            stale_days=body.stale_days,
+            recount_share=_share(body.recount_share),
+            note=body.note,
+            claim=self.claim(request, _opened),
+        )
+        return answered(opening.open_count(open_request), _opened)
+
+
+def _check_scope(body: contract.OpenCountIn) -> None:
+    """Raises Invalid where what belongs to the scope is missing, or to another one."""
+    given = {
+        "zone": ("ZONE", bool(body.zone), True),
+        "products": ("PRODUCTS", bool(body.products), True),
+        "staleDays": ("STALE", body.stale_days is not None, False),
+    }
+    for name, (scope, is_given, is_needed) in given.items():
+        if body.scope == scope and is_needed and not is_given:
+            raise Invalid(f"The scope {scope} needs {name}.", [Fault(f"/{name}", "invalid", "is needed")])
+        if body.scope != scope and is_given:
+            detail = f"belongs to the scope {scope}"
+            raise Invalid(f"{name} {detail}.", [Fault(f"/{name}", "invalid", detail)])
+
+
+def _share(share: Decimal | None) -> Decimal | None:
+    if share is not None and (not share.is_finite() or not 0 <= share <= 1 or share != round(share, 4)):
+        fault = Fault("/recountShare", "invalid", "0 to 1, at most four decimals")
+        raise Invalid("A share is out of its range.", [fault])
+    return share
+
+
+class CountView(ApiView):
+    """One count."""
+
+    allowed: ClassVar = {"GET": STOCKKEEPING}
+
+    @describe(
+        "readCount",
+        "Read a count and its lines",
+        query=contract.CountLinesQuery,
+        answers={200: contract.CountWithLinesOut, 404: Problem},
+    )
+    def get(self, request: Request, count_id: str) -> HttpResponse:
+        query = decode_query(request, contract.CountLinesQuery)
+        count = counts_documents.read_count(_count_id(count_id), self.asker(request).store_codes)
+        rows = counts_documents.read_lines(count.id, after=after(query), limit=query.limit + 1)
+        page = rows[: query.limit]
+        following = cursor_of(page[-1].id) if len(rows) > query.limit else None
+        lines = contract.CountLinePageOut(items=[_line(line) for line in page], next=following)
+        progress = counts_documents.progress_of([count.id])[count.id]
+        return respond(contract.CountWithLinesOut(**_count_fields(count, progress), lines=lines))
+
+
+def _line(line: CountLine) -> contract.CountLineOut:
+    """A line as it is told: nothing of what was expected while a count of it is due."""
+    is_blind = line.counted is None or line.needs_recount
+    is_second = line.recounted is not None
+    return contract.CountLineOut(
+        product_id=line.product_id,
+        variant_id=line.variant_id or UNSET,
+        sku=line.sku,
+        name=line.name,
+        location=LocationOut(zone=line.zone, aisle=line.aisle, shelf=line.shelf),
+        status="UNCOUNTED" if line.counted is None else "NEEDS_RECOUNT" if line.needs_recount else "COUNTED",
+        counted=None if is_blind else line.recounted if is_second else line.counted,
+        expected=None if is_blind else line.recount_expected if is_second else line.expected,
+        difference=None if is_blind else line.difference,
+        counted_at=line.last_counted_at,
+        counted_by=line.recounted_by or line.counted_by,
+        posted_difference=line.posted_difference,
+    )
+
+
+def _entered(counted: Counted) -> StoredAnswer:
+    lines = [_line(line) for line in counted.lines]
+    progress = _progress(counted.progress)
+    return rendered(contract.CountedLinesOut(count_id=counted.count.public_id, progress=progress, lines=lines))
+
+
+class CountLinesView(ApiView):
+    """What was counted."""
+
+    allowed: ClassVar = {"PUT": STOCKKEEPING}
+
+    @describe(
+        "enterCounts",
+        "Enter what was counted",
+        body=contract.CountLinesIn,
+        answers={200: contract.CountedLinesOut, 404: Problem, 409: Problem, 422: Problem},
+        idempotent=True,
+    )
+    def put(self, request: Request, count_id: str) -> HttpResponse:
+        body = decode(request, contract.CountLinesIn)
+        entries = tuple(
+            entering.EnteredCount(ProductRef(line.product_id, line.variant_id), line.counted, line.recount)
+            for line in body.lines
+        )
+        enter = entering.EnterRequest(
+            asker=self.asker(request),
+            count_id=_count_id(count_id),
+            entries=entries,
+            claim=self.claim(request, _entered),
+        )
+        return answered(entering.enter_counts(enter), _entered)
+
+
+def _split(holds: Sequence[Hold], asker: Asker) -> tuple[list[contract.BrokenReservationOut], int]:
+    """The holds that the asker may see, and the number of the others."""
+    seen = [hold for hold in holds if not asker.store_codes or hold.store in asker.store_codes]
+    return [_broken(hold) for hold in seen], len(holds) - len(seen)
+
+
+def _broken(hold: Hold) -> contract.BrokenReservationOut:
+    return contract.BrokenReservationOut(
+        reservation_id=hold.public_id,
+        store_id=hold.store,
+        order_id=hold.order_id,
+        cart_id=hold.cart_id,
+        customer_id=hold.customer_id,
+        created_at=hold.created_at,
+        expires_at=hold.expires_at,
+        items=[
+            contract.BrokenItemOut(
+                product_id=item.product_id,
+                variant_id=item.variant_id or UNSET,
+                warehouse_id=item.warehouse,
+                quantity=item.quantity,
+            )
+            for item in hold.items
+        ],
+    )
+
+
+class CountPreviewView(ApiView):
+    """What posting a count would do."""
+
+    allowed: ClassVar = {"GET": STOCKKEEPING}
+
+    @describe(
+        "previewCount",
+        "Say what posting a count would do, and which holds would give way",
+        answers={200: contract.CountPreviewOut, 404: Problem},
+    )
+    def get(self, request: Request, count_id: str) -> HttpResponse:
+        asker = self.asker(request)
+        preview = posting.preview_count(_count_id(count_id), asker)
+        broken, hidden = _split(preview.broken, asker)
+        return respond(
+            contract.CountPreviewOut(
+                count_id=preview.count.public_id,
+                status=preview.count.status,  # type: ignore[arg-type]
+                progress=_progress(preview.progress),
+                differences=preview.differences,
+                units_added=preview.units_added,
+                units_removed=preview.units_removed,
+                shortages=[_short(short) for short in preview.short],
+                broken_reservations=broken,
+                hidden_reservations=hidden,
+            )
+        )
+
+
+def _short(short: posting.Short) -> contract.ShortLineOut:
+    return contract.ShortLineOut(
+        product_id=short.line.product_id,
+        variant_id=short.line.variant_id or UNSET,
+        sku=short.line.sku,
+        on_hand=short.on_hand,
+        on_hand_after=short.on_hand_after,
+        reserved=short.reserved,
+        missing=short.missing,
+    )
+
+
+class PostCountView(ApiView):
+    """Post a count."""
+
+    allowed: ClassVar = {"POST": STOCKKEEPING}
+
+    @describe(
+        "postCount",
+        "Post a count; where too little is left, holds give way",
+        body=contract.PostCountIn,
+        answers={200: contract.PostedCountOut, 404: Problem, 409: Problem},
+        idempotent=True,
+    )
+    def post(self, request: Request, count_id: str) -> HttpResponse:
+        body = decode(request, contract.PostCountIn)
+        asker = self.asker(request)
+
+        def render(posted: Posted) -> StoredAnswer:
+            return _posted(posted, asker)
+
+        post = PostRequest(
+            asker=asker,
+            count_id=_count_id(count_id),
+            skip_uncounted=body.skip_uncounted,
+            preferred=Preference(_preferred(body.break_reservations)),
+            claim=self.claim(request, render),
+        )
+        return answered(posting.post_count(post), render)
+
+
+def _preferred(texts: Sequence[str]) -> tuple[UUID, ...]:
+    """The reservations named, each once. What has the right shape is one."""
+    ids = (parse_public_id(RESERVATION, text) for text in texts)
+    return tuple(dict.fromkeys(id_ for id_ in ids if id_))
+
+
+def _posted(posted: Posted, asker: Asker) -> StoredAnswer:
+    changes = [line.adjustment.change for line in posted.applied]
+    broken, hidden = _split(posted.broken, asker)
+    return rendered(
+        contract.PostedCountOut(
+            count_id=posted.count.public_id,
+            status="POSTED",
+            adjustment_id=public_id(ADJUSTMENT, posted.id),
+            counted=posted.counted,
+            skipped=posted.skipped,
+            differences=len(changes),
+            units_added=sum(change for change in changes if change > 0),
+            units_removed=-sum(change for change in changes if change < 0),
+            broken_reservations=broken,
+            hidden_reservations=hidden,
+            incidents=[incident.public_id for incident in posted.incidents],
+            posted_at=posted.now,
+            posted_by=posted.count.posted_by,
+        )
+    )
+
+
+class CancelCountView(ApiView):
+    """Call a count off."""
+
+    allowed: ClassVar = {"POST": STOCKKEEPING}
+
+    @describe(
+        "cancelCount",
+        "Call a count off",
+        body=contract.CancelCountIn,
+        answers={200: contract.CountOut, 404: Problem, 409: Problem},
+        idempotent=True,
+    )
+    def post(self, request: Request, count_id: str) -> HttpResponse:
+        body = decode(request, contract.CancelCountIn)
+        cancel = entering.CancelRequest(
+            asker=self.asker(request),
+            count_id=_count_id(count_id),
+            reason=body.reason,
+            claim=self.claim(request, _cancelled),
+        )
+        return answered(entering.cancel_count(cancel), _cancelled)

@@ -1,0 +1,191 @@
+"""The bodies of the routes of holds."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Literal
+from uuid import UUID
+
+from msgspec import UNSET, Meta, UnsetType
+
+from audit.api.contract import Answer, Body, Code, OpaqueId, PageQuery, Quantity, ReservationId, Text
+
+Minutes = Annotated[int, Meta(ge=1, description="Minutes; more than the longest hold is 422 timeout_too_long.")]
+Lines = Annotated[list["LineIn"], Meta(min_length=1, max_length=200)]
+ReservationStatus = Literal["ACTIVE", "CONSUMED", "EXPIRED", "RELEASED"]
+
+
+class LineIn(Body, kw_only=True):
+    """A line to hold. Without a warehouse it is sourced (rule 5)."""
+
+    product_id: UUID
+    quantity: Quantity
+    variant_id: UUID | None = None
+    warehouse_id: Code | None = None
+    unit_price: Decimal | None = None
+
+
+class ReserveIn(Body, kw_only=True):
+    """Hold every line, or none. For a cart or an order, or both."""
+
+    items: Lines
+    cart_id: OpaqueId | None = None
+    order_id: OpaqueId | None = None
+    customer_id: OpaqueId | None = None
+    store_id: Code | None = None
+    timeout_minutes: Minutes | None = None
+
+
+class ReserveQuery(Body, kw_only=True):
+    """The query of a reserve."""
+
+    dry_run: bool = False
+
+
+class BasketIn(Body, kw_only=True):
+    """Make the cart's hold exactly this."""
+
+    items: Lines
+    customer_id: OpaqueId | None = None
+    store_id: Code | None = None
+    timeout_minutes: Minutes | None = None
+
+
+class ExtendIn(Body, kw_only=True):
+    """Give a hold more time, once."""
+
+    reservation_id: ReservationId
+    minutes: Annotated[int, Meta(ge=1, le=15)] = 15
+
+
+class ReleaseIn(Body, kw_only=True):
+    """Give stock back: of one reservation, of a cart, or of an order; exactly one is named."""
+
+    reservation_id: ReservationId | None = None
+    cart_id: OpaqueId | None = None
+    order_id: OpaqueId | None = None
+    reason: Text = ""
+
+
+class ConsumeIn(Body, kw_only=True):
+    """Turn holds into the sale of an order: one reservation, a cart's, or (with neither) those made for the order."""
+
+    order_id: OpaqueId
+    reservation_id: ReservationId | None = None
+    cart_id: OpaqueId | None = None
+    reacquire: bool = False
+
+
+class ReservationsQuery(PageQuery, kw_only=True):
+    """Which reservations to list."""
+
+    cart_id: OpaqueId | None = None
+    order_id: OpaqueId | None = None
+    customer_id: OpaqueId | None = None
+    status: ReservationStatus | None = None
+    product_id: UUID | None = None
+    variant_id: UUID | None = None
+
+
+class ItemOut(Answer, kw_only=True):
+    """Units of a product in one warehouse. One of the flags is set by a command: what was done with them."""
+
+    product_id: UUID
+    variant_id: UUID | UnsetType = UNSET
+    quantity: int
+    warehouse_id: str
+    unit_price: Decimal | UnsetType = UNSET
+    reserved: bool | UnsetType = UNSET
+    released: bool | UnsetType = UNSET
+    consumed: bool | UnsetType = UNSET
+
+
+class HeldOut(Answer, kw_only=True):
+    """A hold that was made or changed."""
+
+    reservation_id: str
+    store_id: str
+    order_id: str | None
+    cart_id: str | None
+    customer_id: str | None
+    status: Literal["RESERVED", "EXTENDED"]
+    items: list[ItemOut]
+    expires_at: datetime
+    expires_in_seconds: int
+    created_at: datetime
+
+
+class PlanOut(Answer, kw_only=True):
+    """What a reserve would hold now. Nothing was written."""
+
+    dry_run: bool
+    store_id: str
+    status: Literal["RESERVABLE"]
+    items: list[ItemOut]
+    expires_at: datetime
+    expires_in_seconds: int
+
+
+class ReleasedOut(Answer, kw_only=True):
+    """A hold that was given back, or had ended before."""
+
+    reservation_id: str
+    order_id: str | None
+    cart_id: str | None
+    status: Literal["RELEASED", "EXPIRED"]
+    items: list[ItemOut]
+    reason: str
+    released_at: datetime | None
+
+
+class AllReleasedOut(Answer, kw_only=True):
+    """All that a cart or an order held and that was given back now."""
+
+    status: Literal["RELEASED"]
+    reservations: list[ReleasedOut]
+
+
+class ConsumedOut(Answer, kw_only=True):
+    """A hold that became a sale. ``reacquiredFrom`` is the dead reservation whose place this one took (rule 9)."""
+
+    reservation_id: str
+    order_id: str | None
+    cart_id: str | None
+    status: Literal["CONSUMED"]
+    items: list[ItemOut]
+    consumed_at: datetime | None
+    reacquired_from: str | UnsetType = UNSET
+
+
+class AllConsumedOut(Answer, kw_only=True):
+    """All the holds that became the sale of an order."""
+
+    status: Literal["CONSUMED"]
+    order_id: str
+    reservations: list[ConsumedOut]
+
+
+class ReservationOut(Answer, kw_only=True):
+    """A reservation as it is. One that is due reads as EXPIRED."""
+
+    reservation_id: str
+    store_id: str
+    order_id: str | None
+    cart_id: str | None
+    customer_id: str | None
+    status: ReservationStatus
+    items: list[ItemOut]
+    created_at: datetime
+    expires_at: datetime
+    expires_in_seconds: int
+    extended_at: datetime | None
+    consumed_at: datetime | None
+    released_at: datetime | None
+    reason: str
+    reacquired_from: str | UnsetType = UNSET
+
+
+class ReservationPageOut(Answer, kw_only=True):
+    """A page of reservations, the newest first."""
+
+    items: list[ReservationOut]
+    next: str | None

@@ -1,0 +1,1 @@
+"""Routes of shortages, in which holds are broken."""

@@ -1,0 +1,122 @@
+"""The routes of incidents, in which holds were broken: decode, one call, answer."""
+
+from typing import ClassVar
+from uuid import UUID
+
+from django.db.models import Q
+from django.http import HttpResponse
+from msgspec import UNSET
+from rest_framework.request import Request
+
+from audit.api.contract import Problem
+from audit.api.http import STOCKKEEPING, ApiView, answered, decode, decode_query, id_in_path, rendered, respond
+from audit.api.paging import page_of
+from audit.api.schema import describe
+from audit.idempotency import StoredAnswer
+from audit.identifiers import COUNT, INCIDENT, RESERVATION, public_id
+from reservations.api.shortages import contract
+from reservations.models import ShortageIncident
+from reservations.services.shortages import incidents
+from reservations.services.shortages.incidents import PREFIXES, Shown
+
+
+def _incident_id(text: str) -> UUID:
+    return id_in_path(INCIDENT, text, "incident")
+
+
+def _incident(shown: Shown) -> contract.IncidentOut:
+    incident = shown.incident
+    product = incident.level.product
+    return contract.IncidentOut(
+        incident_id=incident.public_id,
+        status=incident.status,  # type: ignore[arg-type]
+        product_id=product.parent_id or product.id,
+        variant_id=product.id if product.parent_id else UNSET,
+        warehouse_id=incident.level.warehouse.code,
+        missing_units=incident.missing_units,
+        cause=incident.cause_type,  # type: ignore[arg-type]
+        cause_id=public_id(PREFIXES[incident.cause_type], incident.cause_id),
+        broken_reservations=[
+            contract.BrokenHoldOut(
+                reservation_id=public_id(RESERVATION, row.reservation_id),
+                order_id=row.order_id,
+                cart_id=row.cart_id,
+                customer_id=row.customer_id,
+                quantity=row.quantity,
+            )
+            for row in shown.broken
+        ],
+        hidden_units=shown.hidden_units,
+        created_at=incident.created_at,
+        created_by=incident.created_by,
+        request_id=incident.request_id,
+        resolved_at=incident.resolved_at,
+        resolved_by=incident.resolved_by,
+        resolution=incident.resolution,
+    )
+
+
+def _resolved(shown: Shown) -> StoredAnswer:
+    return rendered(_incident(shown))
+
+
+class IncidentsView(ApiView):
+    """The list of incidents."""
+
+    allowed: ClassVar = {"GET": STOCKKEEPING}
+
+    @describe(
+        "listIncidents",
+        "List incidents in which holds were broken, the newest first",
+        query=contract.IncidentsQuery,
+        answers={200: contract.IncidentPageOut},
+    )
+    def get(self, request: Request) -> HttpResponse:
+        query = decode_query(request, contract.IncidentsQuery)
+        codes = self.asker(request).store_codes
+        found = ShortageIncident.objects.visible_to(codes).select_related("level__product", "level__warehouse")
+        if query.status is not None:
+            found = found.filter(status=query.status)
+        if query.warehouse_id is not None:
+            found = found.filter(level__warehouse__code=query.warehouse_id)
+        if query.product_id is not None:
+            found = found.filter(Q(level__product=query.product_id) | Q(level__product__parent=query.product_id))
+        if query.cause_id is not None:
+            found = found.filter(cause_id=UUID(query.cause_id[len(COUNT) + 1 :]))
+        page, following = page_of(found, query, newest_first=True)
+        items = [_incident(shown) for shown in incidents.show(page, codes)]
+        return respond(contract.IncidentPageOut(items=items, next=following))
+
+
+class IncidentView(ApiView):
+    """One incident."""
+
+    allowed: ClassVar = {"GET": STOCKKEEPING}
+
+    @describe("readIncident", "Read an incident", answers={200: contract.IncidentOut, 404: Problem})
+    def get(self, request: Request, incident_id: str) -> HttpResponse:
+        codes = self.asker(request).store_codes
+        return respond(_incident(incidents.read_incident(_incident_id(incident_id), codes)))
+
+
+class ResolveIncidentView(ApiView):
+    """Say how an incident was resolved."""
+
+    allowed: ClassVar = {"POST": STOCKKEEPING}
+
+    @describe(
+        "resolveIncident",
+        "Say how an incident was resolved, once",
+        body=contract.ResolveIncidentIn,
+        answers={200: contract.IncidentOut, 404: Problem, 409: Problem},
+        idempotent=True,
+    )
+    def post(self, request: Request, incident_id: str) -> HttpResponse:
+        body = decode(request, contract.ResolveIncidentIn)
+        resolve = incidents.ResolveRequest(
+            asker=self.asker(request),
+            incident_id=_incident_id(incident_id),
+            resolution=body.resolution,
+            claim=self.claim(request, _resolved),
+        )
+        return answered(incidents.resolve_incident(resolve), _resolved)

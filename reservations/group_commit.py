@@ -1,0 +1,250 @@
+"""Group commit: concurrent requests of one process share a transaction.
+
+A row lock and a wait for the disk per sale are the ceiling of a flash sale. Whoever comes first takes all that wait
+and has them decided together, each on its own, by the batch service; there is no timer, so a lone request waits for
+nobody. A batch is impatient: if it fails as a whole, each of its requests runs alone in a thread of its own, so that
+none suffers for another's fault.
+
+Requests wait in threads, which lead batches themselves, or on an event loop, for which a thread leads.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import cache
+from typing import Any, Final, Generic, TypeVar
+
+import structlog
+from django.conf import settings
+from django.db import connection
+
+from audit.errors import Busy, OutcomeUnknown
+from inventory.transactions import Patience
+from reservations.services.holds import placing as holds
+from reservations.services.holds import resolution
+from reservations.services.holds.placing import HoldRequest, raise_refusal
+from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest
+
+logger = structlog.get_logger(__name__)
+R = TypeVar("R")
+BATCH_LIMIT: Final = 64
+"""The most requests of one transaction."""
+
+
+class _State(Enum):
+    WAITING = auto()
+    LEADS = auto()
+    ALONE = auto()
+    DONE = auto()
+
+
+class _Entry(Generic[R]):
+    """A request that waits in a thread, and what became of it. Changed by its leader before it is told."""
+
+    __slots__ = ("outcome", "request", "state", "woken")
+
+    def __init__(self, request: R) -> None:
+        self.request = request
+        self.state = _State.WAITING
+        self.outcome: Any = None
+        self.woken = threading.Lock()
+        self.woken.acquire()
+
+
+class _LoopEntry(_Entry[R]):
+    """A request that waits on an event loop."""
+
+    __slots__ = ("told",)
+
+    def __init__(self, request: R, told: asyncio.Future[None]) -> None:
+        self.request = request
+        self.state = _State.WAITING
+        self.outcome = None
+        self.told = told
+
+
+class Combiner(Generic[R]):
+    """Combines the calls of one batch service. Safe to use from any thread and from event loops.
+
+    ``work(requests, patience)`` returns an outcome per request, in order, a refusal as an error. At most ``leaders``
+    batches of at most ``limit`` requests run at a time; requests are taken in the order they came.
+    """
+
+    def __init__(self, work: Callable[..., list[Any]], *, leaders: int, limit: int = BATCH_LIMIT) -> None:
+        self._work = work
+        self._limit = limit
+        self._free_leaders = leaders
+        self._waiting: deque[_Entry[R]] = deque()
+        self._mutex = threading.Lock()
+        self._threads = ThreadPoolExecutor(leaders, thread_name_prefix="leader")
+
+    def submit(self, request: R) -> Any:
+        """The request's outcome, waited for in this thread, which may lead. Raises its refusal, or what running it
+        alone raises."""
+        entry = _Entry(request)
+        leads = self._enter(entry)
+        if not leads:
+            _return_connection()
+            entry.woken.acquire()
+            leads = entry.state is _State.LEADS
+        if leads:
+            try:
+                self._lead(entry)
+            finally:
+                if successor := self._hand_over():
+                    self._threads.submit(self._lead_on, successor)
+        if entry.state is _State.ALONE:
+            return raise_refusal(self._work([request])[0])
+        return raise_refusal(entry.outcome)
+
+    async def submit_on_loop(self, request: R) -> Any:
+        """The request's outcome, waited for on the running loop; a thread leads. Raises as ``submit`` does."""
+        loop = asyncio.get_running_loop()
+        entry = _LoopEntry(request, loop.create_future())
+        if self._enter(entry):
+            self._threads.submit(self._lead_on, entry)
+        await entry.told
+        if entry.state is _State.ALONE:
+            return await _alone_on_loop(self._work, request)
+        return raise_refusal(entry.outcome)
+
+    def _enter(self, entry: _Entry[R]) -> bool:
+        """Queue a request. Whether it is to lead instead."""
+        with self._mutex:
+            if self._free_leaders > 0:
+                self._free_leaders -= 1
+                return True
+            self._waiting.append(entry)
+            return False
+
+    def _lead_on(self, leader: _Entry[R] | None) -> None:
+        """Lead for a request that waits on a loop, and for those after it that can't lead themselves."""
+        while leader is not None:
+            try:
+                self._lead(leader)
+            except BaseException as error:  # noqa: BLE001 - those it concerns run alone; whoever waits needs a leader
+                logger.warning("leader_torn_away", error=repr(error))
+            leader = self._hand_over()
+
+    def _lead(self, leader: _Entry[R]) -> None:
+        """Decide the leader's request and all that wait, and tell them."""
+        with self._mutex:
+            others = [self._waiting.popleft() for _ in range(min(self._limit - 1, len(self._waiting)))]
+        batch = [leader, *others]
+        try:
+            self._decide(batch)
+        finally:
+            for entry in batch:
+                if entry.state is not _State.DONE:
+                    entry.state = _State.ALONE
+            _tell(batch)
+
+    def _decide(self, batch: list[_Entry[R]]) -> None:
+        patience = Patience(lock_timeout_seconds=settings.GROUP_COMMIT_LOCK_TIMEOUT, retries=0)
+        try:
+            outcomes = self._work([entry.request for entry in batch], patience)
+        except OutcomeUnknown as unknown:
+            outcomes = [unknown] * len(batch)
+        except Exception as error:  # noqa: BLE001 - each becomes a problem document
+            logger.info("batch_falls_apart", requests=len(batch), error=repr(error))
+            return
+        for entry, outcome in zip(batch, outcomes, strict=True):
+            if not isinstance(outcome, Busy) or isinstance(outcome, OutcomeUnknown):
+                entry.outcome = outcome
+                entry.state = _State.DONE
+
+    def _hand_over(self) -> _Entry[R] | None:
+        """Make the one that has waited longest the next leader, if anyone waits; returned if it waits on a loop."""
+        with self._mutex:
+            if not self._waiting:
+                self._free_leaders += 1
+                return None
+            successor = self._waiting.popleft()
+        successor.state = _State.LEADS
+        if isinstance(successor, _LoopEntry):
+            return successor
+        successor.woken.release()
+        return None
+
+
+def _tell(batch: Sequence[_Entry[Any]]) -> None:
+    """Wake who waits for these: threads one by one, an event loop once."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+    for entry in batch:
+        if isinstance(entry, _LoopEntry):
+            by_loop.setdefault(entry.told.get_loop(), []).append(entry.told)
+        else:
+            entry.woken.release()
+    for loop, futures in by_loop.items():
+        with suppress(RuntimeError):  # The loop is closed: nobody waits there any more.
+            loop.call_soon_threadsafe(_resolve, futures)
+
+
+def _resolve(futures: Sequence[asyncio.Future[None]]) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_result(None)
+
+
+def _return_connection() -> None:
+    """Give a pooled connection back: who waits for a leader needs none, and the leader may need this very one."""
+    if "pool" in settings.DATABASES["default"]["OPTIONS"] and not connection.in_atomic_block:
+        connection.close()
+
+
+@cache
+def _combiner(work: Callable[..., list[Any]]) -> Combiner[Any]:
+    return Combiner(work, leaders=settings.GROUP_COMMIT_LEADERS)
+
+
+_alone: Final = ThreadPoolExecutor(16, thread_name_prefix="alone")
+
+
+async def _alone_on_loop(work: Callable[..., list[Any]], request: Any) -> Any:
+    """Run a request alone, waited for on the running loop. Raises its refusal."""
+
+    def run() -> list[Any]:
+        try:
+            return work([request])
+        finally:
+            _return_connection()
+
+    return raise_refusal((await asyncio.get_running_loop().run_in_executor(_alone, run))[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A request to a batch service (``audit.api.http.Submission``), decided with whoever asks at the same time."""
+
+    work: Callable[..., list[Any]]
+    request: Any
+
+    def outcome(self) -> Any:
+        if settings.GROUP_COMMIT:
+            return _combiner(self.work).submit(self.request)
+        return raise_refusal(self.work([self.request])[0])
+
+    async def outcome_on_loop(self) -> Any:
+        if settings.GROUP_COMMIT:
+            return await _combiner(self.work).submit_on_loop(self.request)
+        return await _alone_on_loop(self.work, self.request)
+
+
+def place_hold(request: HoldRequest) -> Submission:
+    """Submit to ``holds.place_holds``; the outcome is a Held or a StoredAnswer."""
+    return Submission(holds.place_holds, request)
+
+
+def release_hold(request: ReleaseRequest) -> Submission:
+    """Submit to ``resolution.release_holds``; the outcome is a Resolved or a StoredAnswer."""
+    return Submission(resolution.release_holds, request)
+
+
+def consume_hold(request: ConsumeRequest) -> Submission:
+    """Submit to ``resolution.consume_holds``; the outcome is a Resolved or a StoredAnswer."""
+    return Submission(resolution.consume_holds, request)

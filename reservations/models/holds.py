@@ -1,0 +1,156 @@
+"""Reservations: who holds what until when, and how each of them ended."""
+
+from collections.abc import Collection
+from typing import Self
+from uuid import UUID
+
+from django.apps import apps
+from django.db import models
+from django.db.models import Exists, OuterRef, Q
+from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
+from uuid_utils.compat import uuid7
+
+from audit.identifiers import RESERVATION, public_id
+from inventory.models import StockLevel, Store
+
+
+class ReservationQuerySet(models.QuerySet["Reservation"]):
+    """Reservations; ``Now`` is the database's clock."""
+
+    def visible_to(self, store_codes: Collection[str]) -> Self:
+        """Those of these stores; of all stores where none are named."""
+        return self.filter(store__code__in=store_codes) if store_codes else self
+
+    def due(self) -> Self:
+        """ACTIVE and past their end: dead, whether swept or not (api.md, rule 3)."""
+        return self.filter(status="ACTIVE", expires_at__lte=Now())
+
+    def in_state(self, status: str) -> Self:
+        """By status as it reads: due ones are EXPIRED."""
+        if status == "ACTIVE":
+            return self.filter(status="ACTIVE", expires_at__gt=Now())
+        if status == "EXPIRED":
+            return self.filter(Q(status="EXPIRED") | Q(status="ACTIVE", expires_at__lte=Now()))
+        return self.filter(status=status)
+
+    def matching(
+        self,
+        *,
+        cart_id: str | None,
+        order_id: str | None,
+        customer_id: str | None,
+        product_id: UUID | None,
+        variant_id: UUID | None,
+    ) -> Self:
+        """By the caller's own ids, and by product (a parent stands for its variants) or variant; None means any."""
+        found = self
+        for field, value in (("cart_id", cart_id), ("order_id", order_id), ("customer_id", customer_id)):
+            if value is not None:
+                found = found.filter(**{field: value})
+        if product_id is not None or variant_id is not None:
+            items = apps.get_model("reservations", "ReservationItem")._default_manager
+            of_product = Q(level__product_id=variant_id) if variant_id else Q()
+            if product_id:
+                of_product &= Q(level__product_id=product_id) | Q(level__product__parent_id=product_id)
+            found = found.filter(Exists(items.filter(of_product, reservation_id=OuterRef("pk"))))
+        return found
+
+
+class Reservation(models.Model):
+    """The document of a hold: ACTIVE, then exactly one of CONSUMED, EXPIRED and RELEASED, and never again.
+
+    ``released_at`` is when the stock was given back (for an EXPIRED one: when that was recorded; it was dead from
+    ``expires_at`` on).
+    """
+
+    class Status(models.TextChoices):
+        ACTIVE = "ACTIVE", _("Active")
+        CONSUMED = "CONSUMED", _("Consumed")
+        EXPIRED = "EXPIRED", _("Expired")
+        RELEASED = "RELEASED", _("Released")
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    # No constraint in the database: see Store.
+    store = models.ForeignKey(Store, on_delete=models.PROTECT, related_name="+", db_constraint=False, db_index=False)
+    status = models.CharField(max_length=8, choices=Status.choices, default=Status.ACTIVE)
+    cart_id = models.CharField(max_length=64, null=True)
+    order_id = models.CharField(max_length=64, null=True)
+    customer_id = models.CharField(max_length=64, null=True)
+    created_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
+    extended_at = models.DateTimeField(null=True)
+    consumed_at = models.DateTimeField(null=True)
+    released_at = models.DateTimeField(null=True)
+    reason = models.CharField(max_length=500, blank=True)
+    client_id = models.UUIDField(null=True)
+    reacquired_from = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
+
+    objects = ReservationQuerySet.as_manager()
+
+    class Meta:
+        permissions = [
+            ("release_reservation", "Can release reservations"),
+            ("extend_reservation", "Can extend reservations"),
+            ("consume_reservation", "Can consume reservations for an order"),
+            ("settle_incident", "Can settle shortage incidents"),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                name="reservation_status_agrees",
+                condition=Q(status="ACTIVE", consumed_at__isnull=True, released_at__isnull=True)
+                | Q(status="CONSUMED", consumed_at__isnull=False, released_at__isnull=True, order_id__isnull=False)
+                | Q(status__in=["EXPIRED", "RELEASED"], consumed_at__isnull=True, released_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="reservation_is_for_something", condition=Q(cart_id__isnull=False) | Q(order_id__isnull=False)
+            ),
+            models.UniqueConstraint(
+                name="reservation_reacquired_once",
+                fields=["reacquired_from"],
+                condition=Q(reacquired_from__isnull=False),
+            ),
+        ]
+        indexes = [
+            models.Index(name="reservation_due_order", fields=["expires_at", "id"], condition=Q(status="ACTIVE")),
+            models.Index(name="reservation_cart", fields=["cart_id"], condition=Q(cart_id__isnull=False)),
+            models.Index(name="reservation_order", fields=["order_id"], condition=Q(order_id__isnull=False)),
+            models.Index(name="reservation_customer", fields=["customer_id"], condition=Q(customer_id__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return self.public_id
+
+    @property
+    def public_id(self) -> str:
+        """``res-<uuid>``, the id that callers know."""
+        return public_id(RESERVATION, self.id)
+
+
+class ReservationItem(models.Model):
+    """Units of one stock level that a reservation holds.
+
+    ``held_until`` is the reservation's ``expires_at`` for as long as it is ACTIVE, and null ever after: its partial
+    index answers "what stands against this level, and what of it is due" without a look at closed reservations,
+    however many there are. ``pinned`` says that the caller named the warehouse; if not, it was sourced.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    reservation = models.ForeignKey(Reservation, on_delete=models.PROTECT, related_name="items", db_index=False)
+    level = models.ForeignKey(StockLevel, on_delete=models.PROTECT, related_name="items", db_index=False)
+    quantity = models.IntegerField()
+    unit_price = models.DecimalField(max_digits=12, decimal_places=2, null=True)
+    pinned = models.BooleanField()
+    held_until = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["reservation", "level"], name="item_once_per_level"),
+            models.CheckConstraint(condition=Q(quantity__gt=0), name="item_holds_something"),
+        ]
+        indexes = [
+            models.Index(name="item_held", fields=["level", "held_until"], condition=Q(held_until__isnull=False)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} of {self.level_id}"

@@ -1,0 +1,102 @@
+"""Shortage incidents, and the holds that each broke."""
+
+from collections.abc import Collection
+from typing import Self
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+from uuid_utils.compat import uuid7
+
+from audit.identifiers import INCIDENT, public_id
+from inventory.models import StockLevel
+from inventory.models.catalogue import warehouses_of
+from reservations.models.holds import Reservation
+
+
+class ShortageIncidentQuerySet(models.QuerySet["ShortageIncident"]):
+    """Incidents in which holds were broken."""
+
+    def visible_to(self, store_codes: Collection[str]) -> Self:
+        """Those of levels in warehouses that these stores sell from; all where no store is named."""
+        return self.filter(level__warehouse__in=warehouses_of(store_codes)) if store_codes else self
+
+    def unresolved(self) -> Self:
+        """Those that nobody has resolved."""
+        return self.filter(status="OPEN")
+
+
+class ShortageIncident(models.Model):
+    """That a level had fewer units than were held on it, so that holds were broken (architecture, decision 10).
+
+    ``missing_units`` is by how much; ``cause_id`` the count or adjustment that found it. OPEN until staff say how it
+    was resolved.
+    """
+
+    class Cause(models.TextChoices):
+        COUNT = "COUNT", _("Count")
+        ADJUSTMENT = "ADJUSTMENT", _("Forced adjustment")
+
+    class Status(models.TextChoices):
+        OPEN = "OPEN", _("Open")
+        RESOLVED = "RESOLVED", _("Resolved")
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    level = models.ForeignKey(StockLevel, on_delete=models.PROTECT, related_name="incidents")
+    missing_units = models.IntegerField()
+    cause_type = models.CharField(max_length=10, choices=Cause.choices)
+    cause_id = models.UUIDField()
+    created_at = models.DateTimeField()
+    created_by = models.CharField(max_length=150)
+    request_id = models.CharField(max_length=128)
+    status = models.CharField(max_length=8, choices=Status.choices, default=Status.OPEN)
+    resolved_at = models.DateTimeField(null=True)
+    resolved_by = models.CharField(max_length=150, blank=True, default="", db_default="")
+    resolution = models.TextField(blank=True, default="", db_default="")
+
+    objects = ShortageIncidentQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(name="incident_misses_something", condition=Q(missing_units__gt=0)),
+            models.CheckConstraint(name="incident_cause_is_known", condition=Q(cause_type__in=["COUNT", "ADJUSTMENT"])),
+            models.CheckConstraint(
+                name="incident_status_agrees",
+                condition=Q(status="OPEN", resolved_at__isnull=True, resolved_by="", resolution="")
+                | (Q(status="RESOLVED", resolved_at__isnull=False) & ~Q(resolved_by="") & ~Q(resolution="")),
+            ),
+            models.UniqueConstraint(name="incident_once", fields=["cause_id", "level"]),
+        ]
+        indexes = [models.Index(name="incident_open", fields=["created_at"], condition=Q(status="OPEN"))]
+
+    def __str__(self) -> str:
+        return self.public_id
+
+    @property
+    def public_id(self) -> str:
+        """``inc-<uuid>``, the id that callers know."""
+        return public_id(INCIDENT, self.id)
+
+
+class BrokenHold(models.Model):
+    """A hold that gave way in an incident, and for whom it was. ``quantity`` is what it held on that level."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    incident = models.ForeignKey(
+        ShortageIncident, on_delete=models.PROTECT, related_name="broken_holds", db_index=False
+    )
+    # No constraint in the database: the incident outlives the reservation, which goes to the archive one day.
+    reservation = models.ForeignKey(Reservation, on_delete=models.PROTECT, related_name="+", db_constraint=False)
+    order_id = models.CharField(max_length=64, null=True)
+    cart_id = models.CharField(max_length=64, null=True)
+    customer_id = models.CharField(max_length=64, null=True)
+    quantity = models.IntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="broken_hold_once", fields=["incident", "reservation"]),
+            models.CheckConstraint(name="broken_hold_held_something", condition=Q(quantity__gt=0)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} of {self.reservation_id}"

@@ -1,0 +1,168 @@
+"""What shoppers may be told: sellable units, due holds counted as free (api.md, rule 1). Reads only, no locks."""
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Final, Literal, NamedTuple
+from uuid import UUID
+
+from django.db import connection
+
+from audit.actors import Asker
+from audit.db import columns
+from inventory import allocation
+from inventory.errors import UnknownStore
+from inventory.locking import read_clock
+from inventory.selling import PRODUCT_MAY_BE_SOLD, STORE_MAY_SELL, WAREHOUSE_MAY_SELL
+
+_SELLABLE: Final = """
+SELECT level.id, level.on_hand - level.reserved - level.min_stock_level + coalesce(due.quantity, 0), clock_timestamp()
+FROM inventory_stocklevel level
+LEFT JOIN LATERAL (
+    SELECT sum(item.quantity)::int AS quantity FROM reservations_reservationitem item
+    WHERE item.level_id = level.id AND item.held_until <= statement_timestamp()
+) due ON true
+WHERE level.id = ANY(%s)
+"""
+
+
+def read_sellable(level_ids: Collection[UUID]) -> tuple[datetime, dict[UUID, int]]:
+    """The database's clock, and sellable units by level. One query."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SELLABLE, [columns.uuids(level_ids)])
+        rows = cursor.fetchall()
+        if not rows:
+            return read_clock(), {}
+    return rows[0][2], {row[0]: max(0, row[1]) for row in rows}
+
+
+Status = Literal["AVAILABLE", "INSUFFICIENT", "OUT_OF_STOCK", "UNKNOWN_PRODUCT"]
+
+
+class Query(NamedTuple):
+    """A line that is asked about: units of a product, in one warehouse (a code) or in all of the store's."""
+
+    product_id: UUID
+    variant_id: UUID | None
+    quantity: int
+    warehouse: str | None
+
+
+class Availability(NamedTuple):
+    """The answer to one line. ``by_warehouse`` gives sellable units by code, the preferred warehouse first.
+
+    ``is_short`` is decided on all the lines of the request together, as reserve decides.
+    ``product_id`` is the parent where ``variant_id`` is set; for an unknown product both are as asked.
+    """
+
+    query: Query
+    product_id: UUID
+    variant_id: UUID | None
+    is_known: bool
+    is_short: bool
+    by_warehouse: tuple[tuple[str, int], ...]
+
+    @property
+    def available(self) -> int:
+        """Sellable units in all."""
+        return sum([quantity for _, quantity in self.by_warehouse])
+
+    @property
+    def status(self) -> Status:
+        """AVAILABLE, INSUFFICIENT (some, not enough), OUT_OF_STOCK or UNKNOWN_PRODUCT."""
+        if not self.is_known:
+            return "UNKNOWN_PRODUCT"
+        if not self.is_short:
+            return "AVAILABLE"
+        return "INSUFFICIENT" if self.available else "OUT_OF_STOCK"
+
+
+_CHECK: Final = f"""
+SELECT store.code, warehouse.code, array_agg(asked.n::int), array_agg(product.parent_id),
+    array_agg(CASE WHEN {STORE_MAY_SELL} AND {PRODUCT_MAY_BE_SOLD}
+    THEN greatest(0, level.on_hand - level.reserved - level.min_stock_level + coalesce(due.quantity, 0)) ELSE 0 END)
+FROM inventory_store store
+LEFT JOIN (
+    unnest((SELECT %s::uuid[])) WITH ORDINALITY AS asked (id, n) JOIN inventory_product product USING (id)
+) ON true
+LEFT JOIN inventory_product parent ON parent.id = product.parent_id
+LEFT JOIN inventory_storewarehouse source ON source.store_id = store.id
+LEFT JOIN inventory_stocklevel level ON level.product_id = product.id AND level.warehouse_id = source.warehouse_id
+LEFT JOIN inventory_warehouse warehouse ON warehouse.id = level.warehouse_id AND {WAREHOUSE_MAY_SELL}
+LEFT JOIN LATERAL (
+    SELECT sum(item.quantity)::int AS quantity FROM reservations_reservationitem item
+    WHERE item.level_id = level.id AND item.held_until <= statement_timestamp()
+) due ON true
+WHERE CASE WHEN %s::text IS NULL THEN store.is_default ELSE store.code = %s::text END
+GROUP BY store.code, source.priority, warehouse.code ORDER BY source.priority, warehouse.code
+"""  # noqa: S608 - constants only
+"""A row for each warehouse, and one without a code for what is in none. Products come back as their numbers in the
+request: looking up the ids again and again cost more than all the rest of a line.
+
+The subquery around the ids hides how many there are: one plan is kept for all requests. PostgreSQL else plans each
+request of one line anew, which takes it longer than the answer.
+"""
+
+
+def check_availability(asker: Asker, store: str | None, queries: Sequence[Query]) -> list[Availability]:
+    """What may be held of each line, in the order of the lines. One query whatever their number.
+
+    Raises UnknownStore, also for a store that the asker may not see.
+    """
+    code = store or (asker.store_codes[0] if len(asker.store_codes) == 1 else None)
+    numbers: dict[UUID, int] = {}
+    asked = [numbers.setdefault(query.variant_id or query.product_id, len(numbers) + 1) for query in queries]
+    with connection.cursor() as cursor:
+        cursor.execute(_CHECK, [columns.uuids(numbers), code, code])
+        rows = cursor.fetchall()
+    if not rows or (asker.store_codes and rows[0][0] not in asker.store_codes):
+        raise UnknownStore(
+            f"There is no store {code}." if code else "Name a store: there is no default for this client."
+        )
+    parents: dict[int, UUID | None] = {}
+    levels: dict[int, list[tuple[str, int]]] = {}
+    for _, warehouse, found, parent_ids, sellable in rows:
+        parents.update(zip(found, parent_ids, strict=True))
+        if warehouse is not None:
+            for number, units in zip(found, sellable, strict=True):
+                levels.setdefault(number, []).append((warehouse, units))
+    sources = list(dict.fromkeys(row[1] for row in rows if row[1] is not None))
+    places = [(number, query.warehouse) for number, query in zip(asked, queries, strict=True)]
+    short = _short_places(places, queries, levels, sources)
+    return [
+        _answer(query, place[0], parents, levels, is_short=place in short)
+        for query, place in zip(queries, places, strict=True)
+    ]
+
+
+Levels = Mapping[int, Sequence[tuple[str, int]]]
+"""(warehouse's code, sellable units) of the products, by their numbers in the request."""
+Place = tuple[int, str | None]
+"""A product's number and a warehouse's code, None for all of the store's."""
+
+
+def _short_places(
+    places: Sequence[Place], queries: Sequence[Query], levels: Levels, sources: Sequence[str]
+) -> set[Place]:
+    """Where the lines, those of one product and warehouse summed, ask for more than reserve would find."""
+    wanted: dict[Place, int] = {}
+    for place, query in zip(places, queries, strict=True):
+        wanted[place] = wanted.get(place, 0) + query.quantity
+    demands = [allocation.Demand(number, quantity, code) for (number, code), quantity in wanted.items()]
+    stock = {(number, code): units for number, all_ in levels.items() for code, units in all_}
+    chosen = allocation.allocate(demands, stock, sources)
+    asked = list(wanted)
+    return {asked[line.demand] for line in chosen if isinstance(line, allocation.Short)}
+
+
+def _answer(
+    query: Query, number: int, parents: Mapping[int, UUID | None], levels: Levels, *, is_short: bool
+) -> Availability:
+    product_id, variant_id, _, warehouse = query
+    stock_id = variant_id or product_id
+    if number not in parents or (variant_id is not None and product_id not in (parents[number], variant_id)):
+        return Availability(query, product_id, variant_id, False, True, ())
+    found = levels.get(number, ())
+    if warehouse is not None:
+        found = [entry for entry in found if entry[0] == warehouse]
+    parent_id = parents[number]
+    return Availability(query, parent_id or stock_id, stock_id if parent_id else None, True, is_short, tuple(found))

@@ -1,0 +1,1 @@
+"""Services of bookkeeping: archive and reconciliation."""

@@ -1,0 +1,245 @@
+"""Make a cart's hold exactly what the basket says, in one step (api.md, rule 10).
+
+What grows is held, what shrinks is given back, and the shopper's own hold never stands in the way. All the active
+holds of the cart in the store merge into the oldest, whose ``expires_at`` stays: changing a basket never resets the
+clock.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import BooleanField, ExpressionWrapper, Q
+from django.db.models.functions import Now
+
+from audit import idempotency
+from audit.db.statements import one_statement
+from audit.errors import DomainError
+from audit.idempotency import StoredAnswer
+from audit.publishing import publish
+from audit.recording import Entry, record
+from inventory import transactions
+from inventory.errors import InsufficientStock
+from inventory.locking import LockedLevels, lock_levels
+from inventory.services.catalogue.lookup import StoreFacts, read_catalogue
+from inventory.services.stock.ledger import Ledger
+from reservations.models import Reservation
+from reservations.services.holds import documents, expiry, limits, sourcing
+from reservations.services.holds.documents import HeldItem, Hold, Status
+from reservations.services.holds.placing import (
+    Held,
+    HoldRequest,
+    Outcome,
+    created_entry,
+    hold_lifetime,
+    raise_refusal,
+    reserved_event,
+)
+from reservations.services.holds.resolution import ReleaseRequest, Resolved, released_entry, resolve_claimed
+from reservations.services.holds.sourcing import Wanted
+
+
+def put_basket(request: HoldRequest) -> Held | StoredAnswer:
+    """Make the cart's hold in the store exactly the request's lines; ``cart_id`` is set.
+
+    ``timeout_minutes`` counts only where the cart holds nothing yet. Raises what ``place_hold`` raises; the old hold is
+    untouched then. Limits are checked of what grows. Locks: claim, the cart, where a limit is set its customer, its
+    reservations by id, all levels concerned by id.
+    """
+    held: Held | StoredAnswer = raise_refusal(expiry.with_due_holds_freed(_put, [request])[0])
+    return held
+
+
+def empty_basket(request: ReleaseRequest) -> Resolved | StoredAnswer:
+    """Release all that a cart holds. Raises what ``release_hold`` raises. Locks: claim, the cart, what that locks."""
+
+    def work() -> Resolved | StoredAnswer:
+        verdict = idempotency.claim_all([request.claim])[0]
+        if verdict is None:
+            _lock_cart(str(request.selector.cart_id))
+        outcome: Resolved | StoredAnswer = raise_refusal(verdict or resolve_claimed([request])[0])
+        return outcome
+
+    return transactions.run(work)
+
+
+def _put(requests: Sequence[HoldRequest]) -> list[Outcome]:
+    """The inner service of ``put_basket``, for a batch of one; requires an open transaction."""
+    (request,) = requests
+    verdict = idempotency.claim_all([request.claim])[0]
+    if verdict is not None:
+        return [verdict]
+    try:
+        return [_replace(request)]
+    except DomainError as error:
+        return [error]
+
+
+def _lock_cart(cart_id: str) -> None:
+    """Wait for the cart: two baskets of one cart are put one after the other."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [limits.cart_lock(cart_id)])
+
+
+def _replace(request: HoldRequest) -> Held:
+    _lock_cart(str(request.cart_id))
+    stock_ids = {line.variant_id or line.product_id for line in request.lines}
+    catalogue = read_catalogue([(request.asker, request.store)], stock_ids)
+    store = catalogue.store_for(request.asker, request.store)
+    lifetime = hold_lifetime(request.timeout_minutes, store)
+    wanted = sourcing.resolve_lines(request.lines, store, catalogue)
+    ids, customer_id = _find_active(str(request.cart_id), store)
+    shopper = limits.Shopper(store.id, request.customer_id or customer_id, request.cart_id, None)
+    asked = limits.asked(shopper, store, wanted)
+    allowances = limits.lock_allowances([asked] if asked else [], without=ids)
+    old = _lock_active(ids)
+    levels = lock_levels(
+        set(sourcing.candidate_levels(wanted, store, catalogue).values())
+        | {item.level_id for hold in old for item in hold.items}
+    )
+    live = [hold for hold in old if hold.is_active(levels.now)]
+    kept, growth = _keep(wanted, [item for hold in live for item in hold.items], store)
+    sourcing.require_all_sellable(growth, store)
+    if asked and growth:
+        allowances.require(asked, growing={want.product.id for want in growth}, opens=not live)
+    own = [(item.level_id, item.quantity) for hold in live for item in hold.items]
+    sellable = levels.sellable([*own, *((item.level_id, -item.quantity) for item in kept)])
+    try:
+        grown = sourcing.choose_items(growth, store, catalogue, sellable)
+    except InsufficientStock as error:
+        raise _as_asked(error, wanted, growth) from error
+    basket = _Basket(request, levels, live, due=[hold for hold in old if hold.is_due(levels.now)])
+    return basket.write(_sum(kept, grown), store, lifetime)
+
+
+def _find_active(cart_id: str, store: StoreFacts) -> tuple[list[UUID], str | None]:
+    """The cart's ACTIVE reservations in the store, and whose the oldest is that isn't due."""
+    found = Reservation.objects.filter(cart_id=cart_id, store=store.id, status=Status.ACTIVE)
+    is_live = ExpressionWrapper(Q(expires_at__gt=Now()), output_field=BooleanField())
+    rows = list(found.order_by("created_at", "id").values_list("id", "customer_id", is_live))
+    return [id_ for id_, *_ in rows], next((customer_id for _, customer_id, live in rows if live), None)
+
+
+def _lock_active(ids: Sequence[UUID]) -> list[Hold]:
+    """Those of these reservations that are ACTIVE, locked, the oldest first."""
+    holds = documents.lock_holds(ids).values()
+    return sorted((h for h in holds if h.status == Status.ACTIVE), key=lambda hold: (hold.created_at, hold.id))
+
+
+def _keep(wanted: Sequence[Wanted], own: Sequence[HeldItem], store: StoreFacts) -> tuple[list[HeldItem], list[Wanted]]:
+    """What of the cart's own items goes on serving the wanted lines, and what must be held in addition.
+
+    Lines that name a warehouse choose first; the others keep what they have in the preferred warehouses.
+    """
+    rank = {source.id: index for index, source in enumerate(store.sources)}
+    left = {item.level_id: item for item in _sum([], own)}
+    kept: list[HeldItem] = []
+    growth: list[Wanted] = []
+    for want in sorted(wanted, key=lambda w: w.source is None):
+        missing = want.quantity
+        for item in sorted(left.values(), key=lambda i: rank.get(i.warehouse_id, len(rank))):
+            fits = want.source is None or want.source.id == item.warehouse_id
+            if missing and fits and item.stock_id == want.product.id:
+                taken = min(missing, item.quantity)
+                missing -= taken
+                kept.append(replace(item, quantity=taken, unit_price=want.unit_price, pinned=want.source is not None))
+                left[item.level_id] = replace(item, quantity=item.quantity - taken)
+        if missing:
+            growth.append(replace(want, quantity=missing))
+    return kept, growth
+
+
+def _as_asked(error: InsufficientStock, wanted: Sequence[Wanted], growth: Sequence[Wanted]) -> InsufficientStock:
+    """The shortages in units of the basket: what the cart keeps of a line was asked for, and can be had, too."""
+    own = {want.pointer: want.quantity for want in wanted}
+    for want in growth:
+        own[want.pointer] -= want.quantity
+    shortages = [
+        replace(short, requested=short.requested + own[short.pointer], available=short.available + own[short.pointer])
+        for short in error.shortages
+    ]
+    return InsufficientStock(shortages, levels=error.levels)
+
+
+def _sum(first: Iterable[HeldItem], second: Iterable[HeldItem]) -> list[HeldItem]:
+    """Items of the same level as one."""
+    items: dict[UUID, HeldItem] = {}
+    for item in (*first, *second):
+        items[item.level_id] = sourcing.merged(items.get(item.level_id), item)
+    return [item for item in items.values() if item.quantity]
+
+
+@dataclass(frozen=True, slots=True)
+class _Basket:
+    """A cart's holds under lock, about to be made one."""
+
+    request: HoldRequest
+    levels: LockedLevels
+    live: Sequence[Hold]
+    due: Sequence[Hold]
+
+    def write(self, items: Sequence[HeldItem], store: StoreFacts, lifetime: timedelta) -> Held:
+        """Write the basket as the oldest live hold, or as a new one, and end the others."""
+        now = self.levels.now
+        hold = self._target(items, store, lifetime)
+        ledger = Ledger(self.levels)
+        merged = [
+            documents.ended(other, Status.RELEASED, now=now, reason=f"merged into {hold.public_id}")
+            for other in self.live[1:]
+        ]
+        for item in (item for old in self.live for item in old.items):
+            ledger.reserve(item.level_id, -item.quantity)
+        for item in items:
+            ledger.reserve(item.level_id, item.quantity)
+        expired = expiry.expire(self.due, ledger, now)
+        held = Held(hold, now, is_new=not self.live)
+        asker = self.request.asker
+        with one_statement():
+            documents.close([*merged, *expired], now=now)
+            ledger.write(now)
+            if self.live:
+                documents.rewrite(hold)
+            else:
+                documents.insert([hold])
+            record(
+                [
+                    *(expiry.expired_entry(ended, asker) for ended in expired),
+                    *(released_entry(asker, ended) for ended in merged),
+                    self._entry(hold),
+                ],
+                now=now,
+            )
+            publish([*map(expiry.released_event, (*expired, *merged)), reserved_event(hold)], now=now)
+            idempotency.store_all([(self.request.claim, held)], now=now)
+        return held
+
+    def _target(self, items: Sequence[HeldItem], store: StoreFacts, lifetime: timedelta) -> Hold:
+        request = self.request
+        if self.live:
+            oldest = self.live[0]
+            return replace(oldest, items=tuple(items), customer_id=request.customer_id or oldest.customer_id)
+        now = self.levels.now
+        return Hold(
+            id=request.id,
+            store_id=store.id,
+            store=store.code,
+            status=str(Status.ACTIVE),
+            cart_id=request.cart_id,
+            order_id=None,
+            customer_id=request.customer_id,
+            created_at=now,
+            expires_at=now + lifetime,
+            client_id=request.asker.client_id,
+            items=tuple(items),
+        )
+
+    def _entry(self, hold: Hold) -> Entry:
+        if not self.live:
+            return created_entry(self.request.asker, hold)
+        changes = {
+            "items": [[item.facts() for item in self.live[0].items], [item.facts() for item in hold.items]],
+            "merged": [other.public_id for other in self.live[1:]],
+        }
+        return Entry(self.request.asker, "inventory_reservation_changed", hold.id, changes, store=hold.store)

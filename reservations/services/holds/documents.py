@@ -1,0 +1,408 @@
+"""The only writer of reservations and their items, and how they are locked and read for a change.
+
+Everything is set-based: the number of statements doesn't depend on how many reservations there are.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import connection
+from uuid_utils.compat import uuid7
+
+from audit.db import columns
+from audit.db.statements import Relation, write
+from audit.identifiers import RESERVATION, public_id
+from inventory.locking import LockedIds
+from reservations.models import Reservation
+
+Status = Reservation.Status
+
+
+@dataclass(frozen=True, slots=True)
+class HeldItem:
+    """Units of one level. ``product_id`` is the parent where ``variant_id`` is set; ``warehouse`` is a code."""
+
+    level_id: UUID
+    product_id: UUID
+    variant_id: UUID | None
+    warehouse_id: UUID
+    warehouse: str
+    quantity: int
+    unit_price: Decimal | None
+    pinned: bool
+
+    @property
+    def stock_id(self) -> UUID:
+        """The product whose stock it is: the variant, if there is one."""
+        return self.variant_id or self.product_id
+
+    def facts(self) -> dict[str, Any]:
+        """As audit entries and events tell it."""
+        facts: dict[str, Any] = {"productId": self.product_id}
+        if self.variant_id:
+            facts["variantId"] = self.variant_id
+        return facts | {"quantity": self.quantity, "warehouseId": self.warehouse}
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """A reservation as it was read (under its lock where it is about to change). Never changed in place."""
+
+    id: UUID
+    store_id: UUID
+    store: str
+    status: str
+    cart_id: str | None
+    order_id: str | None
+    customer_id: str | None
+    created_at: datetime
+    expires_at: datetime
+    extended_at: datetime | None = None
+    consumed_at: datetime | None = None
+    released_at: datetime | None = None
+    reason: str = ""
+    client_id: UUID | None = None
+    reacquired_from: UUID | None = None
+    items: tuple[HeldItem, ...] = ()
+
+    @property
+    def public_id(self) -> str:
+        """``res-<uuid>``."""
+        return public_id(RESERVATION, self.id)
+
+    def is_active(self, now: datetime) -> bool:
+        """Whether it still holds stock: due ones don't (api.md, rule 3)."""
+        return self.status == Status.ACTIVE and self.expires_at > now
+
+    def is_due(self, now: datetime) -> bool:
+        """Whether it is dead and not yet recorded as such."""
+        return self.status == Status.ACTIVE and self.expires_at <= now
+
+    def facts(self) -> dict[str, Any]:
+        """What events tell of it, but for their times."""
+        return {
+            "reservationId": self.public_id,
+            "storeId": self.store,
+            "cartId": self.cart_id,
+            "orderId": self.order_id,
+            "items": [item.facts() for item in self.items],
+        }
+
+
+_COLUMNS: Final = """r.id, r.store_id, s.code, r.status, r.cart_id, r.order_id, r.customer_id, r.created_at,
+r.expires_at, r.extended_at, r.consumed_at, r.released_at, r.reason, r.client_id, r.reacquired_from_id"""
+
+_LOCK: Final = f"""
+SELECT {_COLUMNS} FROM reservations_reservation r JOIN inventory_store s ON s.id = r.store_id
+WHERE r.id = ANY(%s) ORDER BY r.id FOR NO KEY UPDATE OF r
+"""  # noqa: S608 - constants only
+
+_LOCK_FREE: Final = _LOCK.strip() + " SKIP LOCKED"
+
+_READ: Final = f"""
+SELECT {_COLUMNS} FROM reservations_reservation r JOIN inventory_store s ON s.id = r.store_id WHERE r.id = ANY(%s)
+"""  # noqa: S608 - constants only
+
+_ITEMS: Final = """
+SELECT item.reservation_id, item.level_id, product.id, product.parent_id, level.warehouse_id, warehouse.code,
+    item.quantity, item.unit_price, item.pinned
+FROM reservations_reservationitem item
+JOIN inventory_stocklevel level ON level.id = item.level_id
+JOIN inventory_product product ON product.id = level.product_id
+JOIN inventory_warehouse warehouse ON warehouse.id = level.warehouse_id
+WHERE item.reservation_id = ANY(%s) ORDER BY item.reservation_id, item.id
+"""
+
+
+def lock_holds(ids: Collection[UUID], *, wait: bool = True) -> dict[UUID, Hold]:
+    """Lock reservations FOR NO KEY UPDATE in order of their ids and read them with their items. Two statements.
+
+    Requires an open transaction that has locked no stock level yet; without ``wait`` it may have, and reservations that
+    another transaction has locked are left out (api.md, rule 8). Unknown ids are left out.
+    """
+    return _fetch(_LOCK if wait else _LOCK_FREE, ids) if ids else {}
+
+
+def read_holds(ids: Collection[UUID]) -> dict[UUID, Hold]:
+    """Read reservations with their items, without locks. Two statements."""
+    return _fetch(_READ, ids) if ids else {}
+
+
+def _fetch(statement: str, ids: Collection[UUID]) -> dict[UUID, Hold]:
+    """Reservations and their items: in one round trip where the transaction is pipelined, the items after the locks."""
+    wanted = columns.uuids(ids)
+    with connection.cursor() as of_holds, connection.cursor() as of_items:
+        of_holds.execute(statement, [wanted])
+        of_items.execute(_ITEMS, [wanted])
+        rows = of_holds.fetchall()
+        items: dict[UUID, list[HeldItem]] = {}
+        for reservation_id, level_id, stock_id, parent_id, warehouse_id, code, quantity, price, pinned in of_items:
+            variant_id = stock_id if parent_id else None
+            items.setdefault(reservation_id, []).append(
+                HeldItem(level_id, parent_id or stock_id, variant_id, warehouse_id, code, quantity, price, pinned)
+            )
+    return {row[0]: Hold(*(*row, tuple(items.get(row[0], ())))) for row in rows}
+
+
+_INSERT_HOLDS: Final = """
+INSERT INTO reservations_reservation (id, store_id, status, cart_id, order_id, customer_id, created_at, expires_at,
+    consumed_at, reason, client_id, reacquired_from_id)
+SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[], %s::timestamptz[],
+    %s::timestamptz[], %s::timestamptz[], %s::text[], %s::uuid[], %s::uuid[])
+"""
+
+_INSERT_ITEMS: Final = """
+INSERT INTO reservations_reservationitem (id, reservation_id, level_id, quantity, unit_price, pinned, held_until)
+SELECT *
+FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::int[], %s::text[]::numeric[], %s::bool[], %s::timestamptz[])
+"""
+
+
+def insert(holds: Sequence[Hold]) -> None:
+    """Write new reservations and their items: two statements. Requires the items' levels locked."""
+    if not holds:
+        return
+    write(
+        _INSERT_HOLDS,
+        [
+            columns.uuids(hold.id for hold in holds),
+            columns.uuids(hold.store_id for hold in holds),
+            columns.texts(hold.status for hold in holds),
+            columns.texts(hold.cart_id for hold in holds),
+            columns.texts(hold.order_id for hold in holds),
+            columns.texts(hold.customer_id for hold in holds),
+            columns.times(hold.created_at for hold in holds),
+            columns.times(hold.expires_at for hold in holds),
+            columns.times(hold.consumed_at for hold in holds),
+            columns.texts(hold.reason for hold in holds),
+            columns.uuids(hold.client_id for hold in holds),
+            columns.uuids(hold.reacquired_from for hold in holds),
+        ],
+    )
+    _insert_items((hold, item) for hold in holds for item in hold.items)
+
+
+def _insert_items(items: Iterable[tuple[Hold, HeldItem]]) -> None:
+    rows = list(items)
+    write(
+        _INSERT_ITEMS,
+        [
+            columns.uuids(uuid7() for _ in rows),
+            columns.uuids(hold.id for hold, _ in rows),
+            columns.uuids(item.level_id for _, item in rows),
+            columns.ints(item.quantity for _, item in rows),
+            columns.decimals(item.unit_price for _, item in rows),
+            columns.bools(item.pinned for _, item in rows),
+            columns.times(hold.expires_at if hold.status == Status.ACTIVE else None for hold, _ in rows),
+        ],
+    )
+
+
+_CLOSE: Final = """
+UPDATE reservations_reservation AS r SET status = t.status, order_id = coalesce(t.order_id, r.order_id),
+    reason = t.reason, consumed_at = CASE WHEN t.status = 'CONSUMED' THEN %s::timestamptz END,
+    released_at = CASE WHEN t.status <> 'CONSUMED' THEN %s::timestamptz END
+FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[])
+    AS t (id, status, order_id, reason)
+WHERE r.id = t.id AND r.status = 'ACTIVE'
+"""
+
+_LET_GO: Final = """
+UPDATE reservations_reservationitem SET held_until = NULL WHERE reservation_id = ANY(%s) AND held_until IS NOT NULL
+"""
+
+
+def close(holds: Sequence[Hold], *, now: datetime) -> None:
+    """Write the end of active reservations as the given values tell it: two statements. Requires their locks."""
+    if not holds:
+        return
+    ids = columns.uuids(hold.id for hold in holds)
+    write(
+        _CLOSE,
+        [
+            now,
+            now,
+            ids,
+            columns.texts(hold.status for hold in holds),
+            columns.texts(hold.order_id for hold in holds),
+            columns.texts(hold.reason for hold in holds),
+        ],
+    )
+    write(_LET_GO, [ids])
+
+
+def ended(hold: Hold, status: str, *, now: datetime, reason: str = "", order_id: str | None = None) -> Hold:
+    """The value of a hold once it has ended in ``status``."""
+    sold = status == Status.CONSUMED
+    return replace(
+        hold,
+        status=str(status),
+        reason=reason,
+        order_id=order_id or hold.order_id,
+        consumed_at=now if sold else None,
+        released_at=None if sold else now,
+    )
+
+
+Place = tuple[datetime, UUID]
+"""Where a reservation stands among those that end: (expires_at, id)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LockedHolds:
+    """Reservations under lock that are only known to the database: ``ids`` is an array of UUIDs as its text.
+
+    ``last`` is the place of the last of them, in the order in which they were locked.
+    """
+
+    count: int
+    ids: str
+    last: Place
+
+
+_LOCKED: Final = """
+WITH locked AS MATERIALIZED ({select})
+SELECT count(*)::int, array_agg(id)::text, (array_agg(expires_at))[count(*)::int], (array_agg(id))[count(*)::int]
+FROM locked
+"""
+
+_LOCK_THESE: Final = _LOCKED.format(
+    select="SELECT id, expires_at FROM reservations_reservation WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
+)
+
+_LOCK_DUE: Final = _LOCKED.format(
+    select="""
+    SELECT id, expires_at FROM reservations_reservation
+    WHERE status = 'ACTIVE' AND expires_at <= statement_timestamp() AND (expires_at, id) > (%s, %s)
+    ORDER BY expires_at, id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
+"""
+)
+
+# In both, the subquery around the ids hides their number from the planner, and CASE how many holds may be due. It plans
+# for few: look-ups by index, whose cost for each hold is the same however many there are, however long the history and
+# however old the statistics. Told the number, it once chose to compare each item with each id.
+LEVELS_OF: Final = """
+SELECT DISTINCT item.level_id FROM unnest((SELECT %s::text::uuid[])) AS locked (id)
+JOIN reservations_reservationitem item ON item.reservation_id = locked.id
+"""
+"""The levels of ``LockedHolds.ids``, its parameter. Read after their locks: until then, their items may change."""
+
+_DUE: Final = """
+SELECT row_number() OVER ()::int AS n, hold.id, store.code AS store, hold.cart_id, hold.order_id, hold.expires_at,
+    held.items
+FROM unnest((SELECT %s::text::uuid[])) AS locked (id)
+JOIN reservations_reservation hold ON hold.id = locked.id
+JOIN inventory_store store ON store.id = hold.store_id
+CROSS JOIN LATERAL (
+    SELECT bool_and(item.level_id IN (SELECT unnest(%s::text::uuid[]))) AS is_locked,
+        jsonb_agg(CASE WHEN product.parent_id IS NULL
+            THEN jsonb_build_object('productId', product.id, 'quantity', item.quantity, 'warehouseId', warehouse.code)
+            ELSE jsonb_build_object('productId', product.parent_id, 'variantId', product.id,
+                'quantity', item.quantity, 'warehouseId', warehouse.code)
+            END ORDER BY item.id) AS items
+    FROM reservations_reservationitem item
+    JOIN inventory_stocklevel level ON level.id = item.level_id
+    JOIN inventory_product product ON product.id = level.product_id
+    JOIN inventory_warehouse warehouse ON warehouse.id = level.warehouse_id
+    WHERE item.reservation_id = hold.id
+) held
+WHERE CASE WHEN hold.status = 'ACTIVE' THEN hold.expires_at <= %s AND held.is_locked ELSE false END
+"""
+"""``items`` are the items' facts, as ``HeldItem.facts`` gives them."""
+
+HELD_BY_DUE: Final = """
+SELECT item.level_id, item.quantity FROM due JOIN reservations_reservationitem item ON item.reservation_id = due.id
+"""
+"""(level_id, quantity) of all that the relation ``due`` holds."""
+
+_EXPIRE: Final = """
+UPDATE reservations_reservation AS r SET status = 'EXPIRED', reason = %s::text, released_at = %s
+FROM due WHERE r.id = due.id
+"""
+
+_LET_GO_OF_DUE: Final = """
+UPDATE reservations_reservationitem AS item SET held_until = NULL
+FROM due WHERE item.reservation_id = due.id
+"""
+
+
+def lock_for_expiry(ids: Collection[UUID]) -> LockedHolds | None:
+    """Lock reservations FOR NO KEY UPDATE in order of their ids. Unknown ids are left out; None without any.
+
+    Requires an open transaction that has locked no stock level yet.
+    """
+    return _locked(_LOCK_THESE, [columns.uuids(ids)])
+
+
+def lock_due_holds(after: Place, limit: int) -> LockedHolds | None:
+    """Lock at most ``limit`` due reservations, the longest due first, skipping what another transaction has locked.
+
+    ``after`` is the place to start behind; None where nothing is left. Requires an open transaction; never waits.
+    """
+    return _locked(_LOCK_DUE, [*after, limit])
+
+
+def _locked(statement: str, parameters: list[Any]) -> LockedHolds | None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        count, ids, expires_at, id_ = cursor.fetchone()
+    return LockedHolds(count, ids, (expires_at, id_)) if count else None
+
+
+def due_among(holds: LockedHolds, levels: LockedIds) -> Relation:
+    """Those that are still due and whose levels are all locked, as the relation ``due``: (n, id, store, cart_id,
+    order_id, expires_at, items), n counting from 1, items as jsonb."""
+    return Relation("due", _DUE, [holds.ids, levels.ids, levels.now])
+
+
+def expire_due(*, reason: str, now: datetime) -> None:
+    """Write the end of all that is ``due_among``: two statements, as parts of ``audit.db.statements.write_about``."""
+    write(_EXPIRE, [reason, now])
+    write(_LET_GO_OF_DUE, [])
+
+
+_EXTEND: Final = """
+UPDATE reservations_reservation AS r SET expires_at = t.expires_at, extended_at = t.extended_at
+FROM unnest(%s::uuid[], %s::timestamptz[], %s::timestamptz[]) AS t (id, expires_at, extended_at)
+WHERE r.id = t.id
+"""
+
+_HOLD_LONGER: Final = """
+UPDATE reservations_reservationitem AS item SET held_until = t.expires_at
+FROM unnest(%s::uuid[], %s::timestamptz[]) AS t (id, expires_at)
+WHERE item.reservation_id = t.id
+"""
+
+
+def extend(holds: Sequence[Hold]) -> None:
+    """Write the new ``expires_at`` and ``extended_at`` of active reservations: two statements. Requires their locks."""
+    ids = columns.uuids(hold.id for hold in holds)
+    ends = columns.times(hold.expires_at for hold in holds)
+    write(_EXTEND, [ids, ends, columns.times(hold.extended_at for hold in holds)])
+    write(_HOLD_LONGER, [ids, ends])
+
+
+def rewrite(hold: Hold) -> None:
+    """Make the items of an active reservation exactly those given: three statements. Requires its and all levels'
+    locks."""
+    with connection.cursor() as cursor:
+        # At once, whatever else is sent together: the new items may be on the same levels.
+        cursor.execute("DELETE FROM reservations_reservationitem WHERE reservation_id = %s", [hold.id])
+    write("UPDATE reservations_reservation SET customer_id = %s WHERE id = %s", [hold.customer_id, hold.id])
+    _insert_items((hold, item) for item in hold.items)
+
+
+_MEND_ITEMS: Final = """
+UPDATE reservations_reservationitem AS item SET held_until = (
+    SELECT r.expires_at FROM reservations_reservation r WHERE r.id = item.reservation_id AND r.status = 'ACTIVE')
+WHERE item.id = ANY(%s)
+"""
+
+
+def mend_items(ids: Collection[UUID]) -> None:
+    """Make items say until when their reservation holds them. For a repair alone. Requires the reservations' locks."""
+    write(_MEND_ITEMS, [columns.uuids(ids)])

@@ -1,0 +1,216 @@
+"""Record the end of due holds and give their stock back.
+
+A hold is dead from ``expires_at`` on, swept or not (api.md, rule 3). The sweeper only tidies; a buyer who is short
+frees the due holds in the way first.
+"""
+
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection
+
+from audit.actors import Asker
+from audit.db import columns
+from audit.db.statements import rfc3339, write_about
+from audit.errors import Busy
+from audit.identifiers import RESERVATION
+from audit.publishing import Event, publish_from
+from audit.recording import Entry, record_from
+from inventory import transactions
+from inventory.errors import InsufficientStock
+from inventory.locking import LockedIds, lock_levels_from
+from inventory.services.stock.ledger import Ledger, give_back_from
+from inventory.transactions import PATIENT, Patience
+from reservations.services.holds import documents
+from reservations.services.holds.documents import Hold, LockedHolds, Place, Status
+
+R = TypeVar("R")
+
+SWEEPER: Final = Asker(actor="sweeper", client_id=None, request_id="", source="sweeper")
+REASON: Final = "expired"
+EXPIRED: Final = "inventory_reservation_expired"
+RELEASED: Final = "InventoryReleasedEvent"
+_FREED_AT_ONCE: Final = 1000
+_SWEEP_PATIENCE: Final = Patience(lock_timeout_seconds=1.0, retries=0)
+START: Final[Place] = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
+
+_DUE_ON_LEVELS: Final = """
+SELECT DISTINCT reservation_id FROM reservations_reservationitem
+WHERE level_id = ANY(%s) AND held_until <= statement_timestamp() LIMIT %s
+"""
+
+_ENTRIES: Final = f"""
+SELECT n, store, id AS subject_id, jsonb_build_object('expiresAt', {rfc3339("expires_at")}, 'items', items) AS changes
+FROM due
+"""  # noqa: S608 - constants only
+_EVENTS: Final = f"""
+SELECT n, '{RESERVATION}-' || id AS key, jsonb_build_object('reservationId', '{RESERVATION}-' || id, 'storeId', store,
+    'cartId', cart_id, 'orderId', order_id, 'items', items, 'reason', '{REASON}') AS payload
+FROM due
+"""  # noqa: S608 - constants only
+
+
+def with_due_holds_freed(
+    work: Callable[[Sequence[R]], list[Any]],
+    requests: Sequence[R],
+    patience: Patience = PATIENT,
+    again: Callable[[Sequence[R]], list[Any]] | None = None,
+) -> list[Any]:
+    """Run a batch in a transaction; if requests were short and due holds stood in their way, expire those in another
+    transaction and decide the short requests once more in a third.
+
+    ``work`` is an inner batch service that returns an outcome per request and writes nothing for one that is short.
+    Once the first transaction is committed, whatever keeps the short requests from an answer is their outcome, and
+    theirs alone. ``again`` decides them then, if it isn't ``work``.
+    """
+    outcomes, levels = transactions.run(partial(_decided, work, requests), patience)
+    if not levels:
+        return outcomes
+    short = [index for index, outcome in enumerate(outcomes) if isinstance(outcome, InsufficientStock)]
+    decided: list[Any]
+    try:
+        free_due_holds(levels, patience)
+        decided = transactions.run(partial(again or work, [requests[index] for index in short]), patience)
+    except Exception as error:  # noqa: BLE001 - each becomes a problem document
+        decided = [error] * len(short)
+    for index, outcome in zip(short, decided, strict=True):
+        outcomes[index] = outcome
+    return outcomes
+
+
+def _decided(work: Callable[[Sequence[R]], list[Any]], requests: Sequence[R]) -> tuple[list[Any], set[UUID]]:
+    """The outcomes of a batch, and where requests were short if due holds stand there.
+
+    Looked for while the levels are still locked: once they aren't, a sweeper may end those holds, and nobody could tell
+    any more that it was they who stood in the way.
+    """
+    outcomes = work(requests)
+    levels = {level for outcome in outcomes if isinstance(outcome, InsufficientStock) for level in outcome.levels}
+    return outcomes, levels if levels and _due_on(levels, limit=1) else set()
+
+
+def free_due_holds(level_ids: Collection[UUID], patience: Patience = PATIENT) -> None:
+    """Expire the due holds on these levels, each bounded batch in a transaction.
+
+    Waits for those that another transaction is ending: once this returns, they no longer count.
+    """
+    freed: list[UUID] = []
+    while (ids := _due_on(level_ids, limit=_FREED_AT_ONCE)) and ids != freed:
+        transactions.run(partial(_expire_these, ids), patience)
+        freed = ids
+
+
+def _due_on(level_ids: Collection[UUID], *, limit: int) -> list[UUID]:
+    with connection.cursor() as cursor:
+        cursor.execute(_DUE_ON_LEVELS, [columns.uuids(level_ids), limit])
+        return [row[0] for row in cursor.fetchall()]
+
+
+def expire_these(ids: Collection[UUID]) -> None:
+    """Expire those of these holds that are due, in one transaction. Locks: them, then their levels. Raises Busy."""
+    transactions.run(partial(_expire_these, sorted(ids)))
+
+
+def _expire_these(ids: Sequence[UUID]) -> None:
+    """Expire those of these holds that are still due."""
+    holds = documents.lock_for_expiry(ids)
+    if holds:
+        _expire_locked(holds, _lock_levels_of(holds))
+
+
+def expire(holds: Sequence[Hold], ledger: Ledger, now: datetime) -> list[Hold]:
+    """Give the stock of due holds back on the ledger; their values once ended. Requires their and the levels' locks.
+
+    The caller writes the ledger, the documents, ``expired_entries`` and ``expired_events``.
+    """
+    for hold in holds:
+        for item in hold.items:
+            ledger.reserve(item.level_id, -item.quantity)
+    return [documents.ended(hold, Status.EXPIRED, now=now, reason=REASON) for hold in holds]
+
+
+def expired_entry(hold: Hold, asker: Asker) -> Entry:
+    """The audit entry of a hold that is recorded EXPIRED."""
+    changes = {"expiresAt": hold.expires_at, "items": [item.facts() for item in hold.items]}
+    return Entry(asker, EXPIRED, hold.id, changes, store=hold.store)
+
+
+def released_event(hold: Hold) -> Event:
+    """What a hold gave back, and why."""
+    return Event(RELEASED, hold.public_id, {**hold.facts(), "reason": hold.reason})
+
+
+def _lock_levels_of(holds: LockedHolds, *, wait: bool = True) -> LockedIds:
+    return lock_levels_from(documents.LEVELS_OF, [holds.ids], wait=wait)
+
+
+def _expire_locked(holds: LockedHolds, levels: LockedIds) -> int:
+    """Expire those of these holds that are due and whose levels are locked, all with one statement; how many it were.
+
+    Its rows never come here: what the database reads of a hold it writes to its ends. What the entries and events say
+    is what ``expired_entry`` and ``released_event`` say.
+    """
+
+    def write() -> None:
+        now = levels.now
+        give_back_from(documents.HELD_BY_DUE, now=now)
+        documents.expire_due(reason=REASON, now=now)
+        record_from(_ENTRIES, asker=SWEEPER, action=EXPIRED, at_most=holds.count, now=now)
+        publish_from(_EVENTS, event=RELEASED, at_most=holds.count, now=now)
+
+    return write_about(documents.due_among(holds, levels), write)
+
+
+def expire_due_holds(batch_size: int | None = None) -> int:
+    """Sweep all due holds once, the longest due first, a bounded batch a transaction. Returns how many were expired.
+
+    Where the first batch is full, a second connection sweeps along: one keeps one core of the database busy.
+
+    Safe when several run: each skips what another has locked. Levels that can't be locked in time are left, with all
+    the holds on them, for the next round.
+    """
+    limit = batch_size or settings.SWEEP_BATCH_SIZE
+    place, expired = _sweep_batch(START, limit)
+    if place is None or expired < limit:
+        return expired + _sweep_from(place, limit)
+    with ThreadPoolExecutor(max_workers=1, thread_name_prefix="sweep") as second:
+        helped = second.submit(_sweep_aside, place, limit)
+        expired += _sweep_from(place, limit)
+        return expired + helped.result()
+
+
+def _sweep_aside(place: Place, limit: int) -> int:
+    try:
+        return _sweep_from(place, limit)
+    finally:
+        connection.close()
+
+
+def _sweep_from(place: Place | None, limit: int) -> int:
+    total = 0
+    while place is not None:
+        place, expired = _sweep_batch(place, limit)
+        total += expired
+    return total
+
+
+def _sweep_batch(place: Place, limit: int) -> tuple[Place | None, int]:
+    """Expire one batch in a transaction; what ``_sweep`` returns."""
+    sweep = partial(_sweep, place, limit)
+    try:
+        return transactions.run(partial(sweep, wait=True), _SWEEP_PATIENCE)
+    except Busy:
+        return transactions.run(partial(sweep, wait=False))
+
+
+def _sweep(after: Place, limit: int, *, wait: bool) -> tuple[Place | None, int]:
+    """Expire one batch. Returns the place of its last hold, None at the end, and how many were expired."""
+    holds = documents.lock_due_holds(after, limit)
+    if not holds:
+        return None, 0
+    return holds.last, _expire_locked(holds, _lock_levels_of(holds, wait=wait))

@@ -1,0 +1,250 @@
+"""Limits against hoarding: how much a shopper holds at a time, and how many holds a shopper opens in a while.
+
+A shopper is a customer of a store; a request without a customer is its cart's, and one without a cart its order's. What
+a cart held before its shopper had a name counts as that customer's, too. Units count while their hold is active.
+
+Off unless a store or product sets one, and then nothing is locked or read. Where one is set, the carts, customers and
+orders of a batch are locked, so that two requests of one shopper are decided one after the other.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+from django.db import connection
+
+from audit.db import columns
+from audit.errors import Fault
+from audit.idempotency import advisory_lock
+from inventory.services.catalogue.lookup import ProductFacts, StoreFacts
+from reservations.errors import HoldLimitExceeded
+from reservations.services.holds.sourcing import Wanted
+
+
+class Shopper(NamedTuple):
+    """For whom something is held."""
+
+    store_id: UUID
+    customer_id: str | None
+    cart_id: str | None
+    order_id: str | None
+
+    def owns(self, other: "Shopper") -> bool:
+        """Whether what is held for ``other`` counts as this one's; what ``_RESERVATIONS`` says in SQL."""
+        if self.store_id != other.store_id:
+            return False
+        if self.customer_id is not None and other.customer_id is not None:
+            return self.customer_id == other.customer_id
+        if self.cart_id is not None:
+            return self.cart_id == other.cart_id
+        return self.customer_id is None and self.order_id == other.order_id
+
+
+class _Counted(NamedTuple):
+    """What units are counted of: a product or variant alone, or (``is_family``) with all its variants."""
+
+    product_id: UUID
+    is_family: bool
+
+
+def _counted(product: ProductFacts) -> tuple[_Counted, _Counted]:
+    return _Counted(product.id, is_family=False), _Counted(product.parent_id or product.id, is_family=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a shopper asks to hold where a limit is set."""
+
+    shopper: Shopper
+    store: StoreFacts
+    wanted: Sequence[Wanted]
+
+    def units(self) -> Counter[_Counted]:
+        """Units by what they count as."""
+        units: Counter[_Counted] = Counter()
+        for want in self.wanted:
+            for counted in _counted(want.product):
+                units[counted] += want.quantity
+        return units
+
+    def unit_limits(self) -> Iterator[tuple[Wanted, _Counted, int]]:
+        """The limits of units that are set, each with the first line that it is about."""
+        seen: set[_Counted] = set()
+        for want in self.wanted:
+            for counted in _counted(want.product):
+                limit = _limit(counted, want.product, self.store)
+                if limit is not None and counted not in seen:
+                    seen.add(counted)
+                    yield want, counted, limit
+
+
+def _limit(counted: _Counted, product: ProductFacts, store: StoreFacts) -> int | None:
+    """A store's limit is for each product or variant; a product's is for all its variants together."""
+    if counted.is_family:
+        return product.parent_max_units if product.parent_id else product.max_units
+    both = [store.max_units, product.max_units if product.parent_id else None]
+    return min((limit for limit in both if limit is not None), default=None)
+
+
+def asked(shopper: Shopper, store: StoreFacts, wanted: Sequence[Wanted]) -> Asked | None:
+    """What is to be checked; None where no limit is set."""
+    if store.max_units is None and store.max_holds is None:
+        products = (want.product for want in wanted)
+        if all(product.max_units is None and product.parent_max_units is None for product in products):
+            return None
+    return Asked(shopper, store, wanted)
+
+
+class Allowances:
+    """What the shoppers of a batch hold and have opened; grows as the batch is decided, in order."""
+
+    def __init__(self, units: dict[Shopper, Counter[_Counted]], opened: dict[Shopper, int]) -> None:
+        self._units = units
+        self._opened = opened
+        self._taken: list[tuple[Shopper, Counter[_Counted]]] = []
+
+    def require(self, asked: Asked, *, growing: Collection[UUID] | None = None, opens: bool = True) -> None:
+        """Refuse what would be over a limit: of the ``growing`` products, None for all, and of holds if it opens one.
+
+        Raises HoldLimitExceeded with a fault for every limit.
+        """
+        requested = asked.units()
+        taken = [units for shopper, units in self._taken if asked.shopper.owns(shopper)]
+        before = self._units.get(asked.shopper, Counter[_Counted]())
+        faults: list[Fault] = []
+        for want, counted, limit in asked.unit_limits():
+            held = before[counted] + sum(units[counted] for units in taken)
+            if held + requested[counted] > limit and (growing is None or _concerns(counted, asked.wanted, growing)):
+                faults.append(_unit_fault(want, counted, limit=limit, held=held, requested=requested[counted]))
+        most = asked.store.max_holds
+        opened = self._opened.get(asked.shopper, 0) + len(taken)
+        if opens and most is not None and opened >= most:
+            faults.append(_hold_fault(asked, limit=most, opened=opened))
+        if faults:
+            raise HoldLimitExceeded(f"Over a limit: {faults[0].detail}.", faults)
+
+    def take(self, asked: Asked) -> None:
+        """Count what was held for the requests that come after."""
+        self._taken.append((asked.shopper, asked.units()))
+
+
+def _concerns(counted: _Counted, wanted: Iterable[Wanted], growing: Collection[UUID]) -> bool:
+    return any(want.product.id in growing and counted in _counted(want.product) for want in wanted)
+
+
+def _unit_fault(want: Wanted, counted: _Counted, *, limit: int, held: int, requested: int) -> Fault:
+    product = want.product
+    facts: dict[str, Any] = {"productId": str(product.parent_id or product.id)}
+    if product.parent_id and not counted.is_family:
+        facts["variantId"] = str(product.id)
+    facts |= {"limit": limit, "held": held, "requested": requested}
+    detail = f"at most {limit} units of a product at a time; {held} held, {requested} requested"
+    return Fault(want.pointer, HoldLimitExceeded.code, detail, facts)
+
+
+def _hold_fault(asked: Asked, *, limit: int, opened: int) -> Fault:
+    minutes = asked.store.hold_window_minutes
+    shopper = asked.shopper
+    pointer = "/customerId" if shopper.customer_id else "/cartId" if shopper.cart_id else "/orderId"
+    detail = f"at most {limit} holds opened in {minutes} minutes; {opened} were"
+    facts = {"limit": limit, "held": opened, "requested": 1, "windowMinutes": minutes}
+    return Fault(pointer, HoldLimitExceeded.code, detail, facts)
+
+
+# --- what they hold --------------------------------------------------------------------------------------------------
+
+_LOCK: Final = "SELECT pg_advisory_xact_lock(k) FROM unnest(%s::bigint[]) WITH ORDINALITY AS t (k, n) ORDER BY n"
+
+_RESERVATIONS: Final = """
+FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::int[]) WITH ORDINALITY
+    AS shopper (store_id, customer_id, cart_id, order_id, minutes, n)
+CROSS JOIN LATERAL (
+    SELECT * FROM reservations_reservation r WHERE r.customer_id = shopper.customer_id
+    UNION ALL SELECT * FROM reservations_reservation r WHERE r.cart_id = shopper.cart_id
+        AND (shopper.customer_id IS NULL OR r.customer_id IS NULL)
+    UNION ALL SELECT * FROM reservations_reservation r WHERE r.order_id = shopper.order_id
+        AND shopper.customer_id IS NULL AND shopper.cart_id IS NULL
+) r
+"""
+_HELD: Final = f"""
+SELECT shopper.n, product.id, product.parent_id, sum(item.quantity)::int
+{_RESERVATIONS}
+JOIN reservations_reservationitem item ON item.reservation_id = r.id AND item.held_until > statement_timestamp()
+JOIN inventory_stocklevel level ON level.id = item.level_id
+JOIN inventory_product product ON product.id = level.product_id
+WHERE r.store_id = shopper.store_id AND r.status = 'ACTIVE' AND r.id <> ALL(%s)
+GROUP BY shopper.n, product.id, product.parent_id
+"""
+_OPENED: Final = f"""
+SELECT shopper.n, count(*)::int
+{_RESERVATIONS}
+WHERE r.store_id = shopper.store_id AND r.reacquired_from_id IS NULL
+    AND r.created_at > statement_timestamp() - make_interval(mins => shopper.minutes)
+GROUP BY shopper.n
+"""
+
+
+def lock_allowances(asked: Sequence[Asked], *, without: Collection[UUID] = ()) -> Allowances:
+    """Lock the carts, customers and orders of a batch, in this order and each sorted, and read what they hold.
+
+    ``without`` these reservations, which are about to be replaced. At most three statements in one round trip, none
+    for an empty batch. Requires an open transaction that has locked no reservation and no stock level yet (api.md,
+    rule 8).
+    """
+    return _read(asked, _locks({each.shopper for each in asked}), without)
+
+
+def read_allowances(asked: Sequence[Asked]) -> Allowances:
+    """``lock_allowances`` without locks, for a plan."""
+    return _read(asked, [], ())
+
+
+def cart_lock(cart_id: str) -> int:
+    """The advisory lock of a cart."""
+    return advisory_lock("cart", cart_id)
+
+
+def _locks(shoppers: Collection[Shopper]) -> list[int]:
+    carts = {cart_lock(each.cart_id) for each in shoppers if each.cart_id is not None}
+    customers, orders = (
+        {
+            advisory_lock(kind, str(each.store_id), name)
+            for each in shoppers
+            if (name := getattr(each, field)) is not None
+        }
+        for kind, field in (("customer", "customer_id"), ("order", "order_id"))
+    )
+    return [*sorted(carts), *sorted(customers), *sorted(orders)]
+
+
+def _read(asked: Sequence[Asked], locks: Sequence[int], without: Collection[UUID]) -> Allowances:
+    stores = {each.shopper: each.store for each in asked}
+    counting = dict.fromkeys(each.shopper for each in asked if any(each.unit_limits()))
+    opening = [shopper for shopper, store in stores.items() if store.max_holds is not None]
+    with connection.cursor() as of_locks, connection.cursor() as of_units, connection.cursor() as of_opened:
+        if locks:
+            of_locks.execute(_LOCK, [list(locks)])
+        if counting:
+            of_units.execute(_HELD, [*_columns(counting, stores), columns.uuids(without)])
+        if opening:
+            of_opened.execute(_OPENED, _columns(opening, stores))
+        held = of_units.fetchall() if counting else []
+        opened = of_opened.fetchall() if opening else []
+    units: dict[Shopper, Counter[_Counted]] = {shopper: Counter() for shopper in counting}
+    by_number = list(counting)
+    for n, product_id, parent_id, quantity in held:
+        units[by_number[n - 1]][_Counted(product_id, is_family=False)] += quantity
+        units[by_number[n - 1]][_Counted(parent_id or product_id, is_family=True)] += quantity
+    return Allowances(units, {opening[n - 1]: count for n, count in opened})
+
+
+def _columns(shoppers: Collection[Shopper], stores: dict[Shopper, StoreFacts]) -> list[Any]:
+    return [
+        columns.uuids(shopper.store_id for shopper in shoppers),
+        columns.texts(shopper.customer_id for shopper in shoppers),
+        columns.texts(shopper.cart_id for shopper in shoppers),
+        columns.texts(shopper.order_id for shopper in shoppers),
+        columns.optional_ints(stores[shopper].hold_window_minutes for shopper in shoppers),
+    ]

@@ -1,0 +1,108 @@
+"""A payment that arrives late: hold what a dead reservation held once more (api.md, rule 9).
+
+The dead row is never revived. Units come from the same warehouses if they can; a line that had named none is sourced
+anew.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from audit.actors import Asker
+from inventory.errors import InsufficientStock
+from inventory.services.catalogue.lookup import Catalogue, Source, read_catalogue
+from reservations.models import Reservation
+from reservations.services.holds import documents, sourcing
+from reservations.services.holds.documents import HeldItem, Hold, Status
+from reservations.services.holds.sourcing import Wanted
+
+_POINTER = "/reservationId"
+
+
+def read_catalogue_of(holds: Collection[tuple[Asker, Hold]]) -> Catalogue:
+    """What these holds may be served from. Two queries; none without holds."""
+    if not holds:
+        return Catalogue({}, None, {}, {})
+    return read_catalogue(
+        ((asker, hold.store) for asker, hold in holds), {item.stock_id for _, hold in holds for item in hold.items}
+    )
+
+
+def candidate_levels(hold: Hold, catalogue: Catalogue) -> set[UUID]:
+    """The levels that may serve the hold's items, to be locked beforehand."""
+    store = catalogue.stores[hold.store]
+    anew = [_anew(hold, item.stock_id, catalogue) for item in hold.items if not item.pinned]
+    return {item.level_id for item in hold.items} | set(sourcing.candidate_levels(anew, store, catalogue).values())
+
+
+def successors_of(ids: Collection[UUID]) -> dict[UUID, Hold]:
+    """The reservations that these were reacquired as, by the dead one's id. At most three statements.
+
+    They are CONSUMED, which is final: no lock needed.
+    """
+    if not ids:
+        return {}
+    found = Reservation.objects.filter(reacquired_from__in=ids).values_list("reacquired_from", "id")
+    made = {dead: new for dead, new in found if dead}
+    holds = documents.read_holds(made.values())
+    return {dead: holds[new] for dead, new in made.items()}
+
+
+def reacquired(
+    hold: Hold, *, order_id: str, catalogue: Catalogue, sellable: Mapping[UUID, int], asker: Asker, now: datetime
+) -> Hold:
+    """The new, consumed reservation that takes a dead one's place.
+
+    Raises InsufficientStock and what ``sourcing.require_all_sellable`` raises.
+    """
+    return replace(
+        hold,
+        id=uuid7(),
+        status=str(Status.CONSUMED),
+        order_id=order_id,
+        created_at=now,
+        expires_at=now,
+        extended_at=None,
+        consumed_at=now,
+        released_at=None,
+        reason="",
+        client_id=asker.client_id,
+        reacquired_from=hold.id,
+        items=tuple(_choose(hold, catalogue, sellable)),
+    )
+
+
+def _choose(hold: Hold, catalogue: Catalogue, sellable: Mapping[UUID, int]) -> list[HeldItem]:
+    store = catalogue.stores[hold.store]
+    closed = {source.id: source for source in store.sources if not source.may_sell}
+    moving = {item.stock_id for item in hold.items if item.warehouse_id in closed and not item.pinned}
+    wanted = _wanted(hold, moving, closed, catalogue)
+    sourcing.require_all_sellable(wanted, store, store_pointer=_POINTER)
+    try:
+        return sourcing.choose_items(wanted, store, catalogue, sellable)
+    except InsufficientStock as error:
+        short = {shortage.variant_id or shortage.product_id for shortage in error.shortages}
+    moving |= {item.stock_id for item in hold.items if item.stock_id in short and not item.pinned}
+    return sourcing.choose_items(_wanted(hold, moving, closed, catalogue), store, catalogue, sellable)
+
+
+def _wanted(hold: Hold, moving: Collection[UUID], closed: Mapping[UUID, Source], catalogue: Catalogue) -> list[Wanted]:
+    """The items where they were, but the sourced ones of ``moving`` products anew."""
+    stay = [item for item in hold.items if item.pinned or item.stock_id not in moving]
+    return [_same(item, closed, catalogue) for item in stay] + [
+        _anew(hold, stock_id, catalogue) for stock_id in sorted(moving)
+    ]
+
+
+def _same(item: HeldItem, closed: Mapping[UUID, Source], catalogue: Catalogue) -> Wanted:
+    source = closed.get(item.warehouse_id) or Source(item.warehouse_id, item.warehouse, is_active=True)
+    return Wanted(_POINTER, catalogue.products[item.stock_id], source, item.quantity, item.unit_price)
+
+
+def _anew(hold: Hold, stock_id: UUID, catalogue: Catalogue) -> Wanted:
+    items = [item for item in hold.items if item.stock_id == stock_id and not item.pinned]
+    quantity = sum(item.quantity for item in items)
+    return Wanted(_POINTER, catalogue.products[stock_id], None, quantity, items[0].unit_price)

@@ -1,0 +1,403 @@
+"""End holds: turn them into a sale, or give their stock back. Exactly once."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import connection
+
+from audit import idempotency
+from audit.actors import Asker
+from audit.db import columns
+from audit.db.statements import one_statement
+from audit.errors import DomainError, Fault
+from audit.idempotency import Claim, StoredAnswer
+from audit.publishing import Event, publish
+from audit.recording import Entry, record
+from inventory import transactions
+from inventory.locking import LockedLevels, lock_levels
+from inventory.models import Movement
+from inventory.services.catalogue.lookup import Catalogue
+from inventory.services.stock.ledger import Cause, Ledger
+from inventory.transactions import PATIENT, Patience
+from reservations.errors import (
+    ReservationConsumed,
+    ReservationExpired,
+    ReservationNotFound,
+    ReservationReleased,
+    ReservedForAnotherOrder,
+)
+from reservations.services.holds import documents, expiry, reacquiring
+from reservations.services.holds.documents import Hold, Status
+from reservations.services.holds.placing import created_entry, raise_refusal, reserved_event
+
+
+@dataclass(frozen=True, slots=True)
+class Selector:
+    """Which holds a request means: one reservation, all of a cart, or all of an order. One field is set."""
+
+    reservation_id: UUID | None = None
+    cart_id: str | None = None
+    order_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseRequest:
+    """One request to give stock back."""
+
+    asker: Asker
+    selector: Selector
+    reason: str = ""
+    claim: Claim | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumeRequest:
+    """One request to turn holds into the sale of ``order_id``. ``reacquire`` is for a payment that arrives late."""
+
+    asker: Asker
+    order_id: str
+    selector: Selector
+    reacquire: bool = False
+    claim: Claim | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """The holds that a command ended, or had ended before, as they are now; the oldest first."""
+
+    holds: tuple[Hold, ...]
+    now: datetime
+
+
+Outcome = Resolved | StoredAnswer | DomainError
+Request = ReleaseRequest | ConsumeRequest
+
+
+def release_hold(request: ReleaseRequest) -> Resolved | StoredAnswer:
+    """Give back what a reservation, or all active ones of a cart or order, hold; a due one is recorded EXPIRED.
+
+    Ending what has ended changes nothing. Raises ReservationNotFound, ReservationConsumed, IdempotencyKeyReused,
+    IdempotencyInProgress, Busy. Locks: claim, the reservations by id, their levels by id.
+    """
+    outcome: Resolved | StoredAnswer = raise_refusal(release_holds([request])[0])
+    return outcome
+
+
+def release_holds(requests: Sequence[ReleaseRequest], patience: Patience = PATIENT) -> list[Outcome]:
+    """``release_hold`` for many requests, each decided on its own, in order, in one transaction."""
+    return transactions.run(lambda: resolve_all(requests), patience)
+
+
+def consume_hold(request: ConsumeRequest) -> Resolved | StoredAnswer:
+    """Turn a reservation, or all of a cart or order, into a sale, exactly once, all or nothing.
+
+    On hand and reserved both fall, with a SHIPMENT movement an item. The same order again gets the same answer.
+
+    Raises ReservationNotFound, ReservationConsumed (by another order), ReservedForAnotherOrder (with a fault for every
+    such hold), ReservationReleased, ReservationExpired (with a fault for every dead hold), with ``reacquire``
+    InsufficientStock and what ``sourcing.require_all_sellable`` raises; IdempotencyKeyReused, IdempotencyInProgress,
+    Busy. Locks: claim, the reservations by id, their levels by id.
+    """
+    outcome: Resolved | StoredAnswer = raise_refusal(consume_holds([request])[0])
+    return outcome
+
+
+def consume_holds(requests: Sequence[ConsumeRequest], patience: Patience = PATIENT) -> list[Outcome]:
+    """``consume_hold`` for many requests, each decided on its own, in order, in one transaction."""
+    return expiry.with_due_holds_freed(resolve_all, requests, patience)
+
+
+def resolve_all(requests: Sequence[Request]) -> list[Outcome]:
+    """The inner service of both; requires an open transaction."""
+    verdicts = idempotency.claim_all([request.claim for request in requests])
+    open_requests = [request for request, verdict in zip(requests, verdicts, strict=True) if verdict is None]
+    outcomes = iter(resolve_claimed(open_requests))
+    return [verdict or next(outcomes) for verdict in verdicts]
+
+
+def resolve_claimed(requests: Sequence[Request]) -> list[Outcome]:
+    """``resolve_all`` for requests that have their claims."""
+    if not requests:
+        return []
+    batch = _lock_batch(requests)
+    outcomes = [batch.decide(request) for request in requests]
+    batch.write([(r.claim, o) for r, o in zip(requests, outcomes, strict=True) if isinstance(o, Resolved)])
+    return outcomes
+
+
+_FIND: Final = """
+SELECT id FROM reservations_reservation WHERE cart_id = ANY(%s::text[])
+UNION SELECT id FROM reservations_reservation WHERE order_id = ANY(%s::text[])
+"""
+
+
+def _find(requests: Iterable[Request]) -> set[UUID]:
+    selectors = [request.selector for request in requests]
+    ids = {selector.reservation_id for selector in selectors if selector.reservation_id}
+    carts = [selector.cart_id for selector in selectors if selector.cart_id]
+    orders = [selector.order_id for selector in selectors if selector.order_id]
+    if carts or orders:
+        with connection.cursor() as cursor:
+            cursor.execute(_FIND, [columns.texts(carts), columns.texts(orders)])
+            ids.update(row[0] for row in cursor.fetchall())
+    return ids
+
+
+def _lock_batch(requests: Sequence[Request]) -> "_Batch":
+    """Lock what the requests mean: reservations first, then levels. Statements don't grow with the batch.
+
+    Sales that were made of expired holds are read once those are locked: a repetition of the same late payment may have
+    made them after the holds of its cart or order were looked up.
+    """
+    holds = documents.lock_holds(_find(requests))
+    dead_or_alive = (Status.ACTIVE, Status.EXPIRED)
+    late = [
+        (request.asker, hold)
+        for request in requests
+        if isinstance(request, ConsumeRequest) and request.reacquire
+        for hold in _matching(request.selector, holds)
+        if hold.status in dead_or_alive and _is_visible(hold, request.asker)
+    ]
+    expired = [hold.id for hold in holds.values() if hold.status == Status.EXPIRED]
+    successors = reacquiring.successors_of(expired) if any(isinstance(r, ConsumeRequest) for r in requests) else {}
+    holds |= {successor.id: successor for successor in successors.values()}
+    catalogue = reacquiring.read_catalogue_of(late)
+    level_ids = {item.level_id for hold in holds.values() if hold.status == Status.ACTIVE for item in hold.items}
+    for _, hold in late:
+        level_ids |= reacquiring.candidate_levels(hold, catalogue)
+    return _Batch(holds, lock_levels(level_ids), catalogue, successors)
+
+
+def _matching(selector: Selector, holds: Mapping[UUID, Hold]) -> list[Hold]:
+    """The holds that a selector means, the oldest first."""
+    if selector.reservation_id:
+        return [holds[selector.reservation_id]] if selector.reservation_id in holds else []
+    found = [
+        hold
+        for hold in holds.values()
+        if (hold.cart_id == selector.cart_id if selector.cart_id else hold.order_id == selector.order_id)
+    ]
+    return sorted(found, key=lambda hold: (hold.created_at, hold.id))
+
+
+def _is_visible(hold: Hold, asker: Asker) -> bool:
+    return not asker.store_codes or hold.store in asker.store_codes
+
+
+class _Batch:
+    """Holds and levels under lock, what was decided about them so far, and what is to be written for it."""
+
+    def __init__(
+        self, holds: dict[UUID, Hold], levels: LockedLevels, catalogue: Catalogue, successors: Mapping[UUID, Hold]
+    ) -> None:
+        self._holds = holds
+        self._levels = levels
+        self._catalogue = catalogue
+        self._successors = successors
+        self._now = levels.now
+        self._ledger = Ledger(levels)
+        self._ended: list[Hold] = []
+        self._made: list[Hold] = []
+        self._entries: list[Entry] = []
+        self._events: list[Event] = []
+
+    def decide(self, request: Request) -> Outcome:
+        """Decide one request on what the ones before left; nothing of it stands if it is refused."""
+        try:
+            if isinstance(request, ReleaseRequest):
+                return Resolved(tuple(self._release(request)), self._now)
+            return Resolved(tuple(self._consume(request)), self._now)
+        except DomainError as error:
+            return error
+
+    def write(self, results: Sequence[tuple[Claim | None, Resolved]]) -> None:
+        """Write all that was decided, and the answers to it."""
+        with one_statement():
+            self._ledger.write(self._now)
+            documents.close(self._ended, now=self._now)
+            documents.insert(self._made)
+            record(self._entries, now=self._now)
+            publish(self._events, now=self._now)
+            idempotency.store_all(results, now=self._now)
+
+    def _selected(self, request: Request) -> list[Hold]:
+        found = [hold for hold in _matching(request.selector, self._holds) if _is_visible(hold, request.asker)]
+        if not found:
+            raise ReservationNotFound("There is no such reservation.")
+        return found
+
+    # --- release -----------------------------------------------------------------------------------------------------
+
+    def _release(self, request: ReleaseRequest) -> list[Hold]:
+        found = self._selected(request)
+        active = [hold for hold in found if hold.status == Status.ACTIVE]
+        if not active and found[-1].status == Status.CONSUMED:
+            raise ReservationConsumed(f"{found[-1].public_id} was consumed for order {found[-1].order_id}.")
+        if request.selector.reservation_id and not active:
+            return found
+        return [
+            self._expire(hold, request.asker) if hold.is_due(self._now) else self._give_back(hold, request)
+            for hold in active
+        ]
+
+    def _give_back(self, hold: Hold, request: ReleaseRequest) -> Hold:
+        for item in hold.items:
+            self._ledger.reserve(item.level_id, -item.quantity)
+        ended = documents.ended(hold, Status.RELEASED, now=self._now, reason=request.reason)
+        self._end(ended, released_entry(request.asker, ended), expiry.released_event(ended))
+        return ended
+
+    def _expire(self, hold: Hold, asker: Asker) -> Hold:
+        (ended,) = expiry.expire([hold], self._ledger, self._now)
+        self._end(ended, expiry.expired_entry(ended, asker), expiry.released_event(ended))
+        return ended
+
+    def _end(self, ended: Hold, entry: Entry, event: Event) -> None:
+        self._holds[ended.id] = ended
+        self._ended.append(ended)
+        self._entries.append(entry)
+        self._events.append(event)
+
+    # --- consume -----------------------------------------------------------------------------------------------------
+
+    def _consume(self, request: ConsumeRequest) -> list[Hold]:
+        found = self._selected(request)
+        sold = [hold for hold in found if hold.status == Status.CONSUMED and hold.order_id == request.order_id]
+        if request.selector.reservation_id and sold:
+            return sold
+        if sold:
+            # A late repetition must not sell what the cart has come to hold since, unless it is for the same order.
+            found = [hold for hold in found if hold.order_id == request.order_id]
+        live = [hold for hold in found if hold.is_active(self._now)]
+        dead = [hold for hold in found if self._is_dead(hold) and not _is_superseded(hold, found)]
+        _require_for([*live, *dead], request.order_id)
+        if request.selector.reservation_id and dead and (successor := self._successor(dead[0], request)):
+            return [successor]
+        if dead and not request.reacquire:
+            raise _expired(dead)
+        if not live and not dead:
+            return sold or _refuse(found[-1])
+        return self._sell_all(request, sold, live, dead)
+
+    def _sell_all(
+        self, request: ConsumeRequest, sold: Sequence[Hold], live: Sequence[Hold], dead: Sequence[Hold]
+    ) -> list[Hold]:
+        """Everything that may be refused is decided before the first change."""
+        anew = self._reacquire(request, dead)
+        for hold in dead:
+            if hold.status == Status.ACTIVE:
+                self._expire(hold, request.asker)
+        consumed = [self._sell(hold, request) for hold in live]
+        for hold in anew:
+            self._make_sold(hold, request.asker)
+        return sorted([*sold, *consumed, *anew], key=lambda hold: (hold.created_at, hold.id))
+
+    def _sell(self, hold: Hold, request: ConsumeRequest) -> Hold:
+        ended = documents.ended(hold, Status.CONSUMED, now=self._now, order_id=request.order_id)
+        self._ship(ended, request.asker)
+        self._end(ended, consumed_entry(request.asker, ended), consumed_event(ended))
+        return ended
+
+    def _ship(self, hold: Hold, asker: Asker) -> None:
+        cause = Cause(
+            type=Movement.Type.SHIPMENT.value,
+            actor=asker.actor,
+            reason="sold",
+            reference_type="order",
+            reference=hold.order_id or "",
+        )
+        for item in hold.items:
+            self._ledger.reserve(item.level_id, -item.quantity)
+            self._ledger.move(item.level_id, -item.quantity, cause)
+
+    def _make_sold(self, hold: Hold, asker: Asker) -> None:
+        for item in hold.items:
+            self._ledger.reserve(item.level_id, item.quantity)
+        self._ship(hold, asker)
+        self._holds[hold.id] = hold
+        self._made.append(hold)
+        self._entries += [created_entry(asker, hold), consumed_entry(asker, hold)]
+        self._events += [reserved_event(hold), consumed_event(hold)]
+
+    def _reacquire(self, request: ConsumeRequest, dead: Sequence[Hold]) -> list[Hold]:
+        due = [hold for hold in dead if hold.status == Status.ACTIVE]
+        sellable = self._levels.sellable((item.level_id, item.quantity) for hold in due for item in hold.items)
+        anew: list[Hold] = []
+        for hold in dead:
+            new = reacquiring.reacquired(
+                hold,
+                order_id=request.order_id,
+                catalogue=self._catalogue,
+                sellable=sellable,
+                asker=request.asker,
+                now=self._now,
+            )
+            for item in new.items:
+                sellable[item.level_id] -= item.quantity
+            anew.append(new)
+        return anew
+
+    def _is_dead(self, hold: Hold) -> bool:
+        return hold.status == Status.EXPIRED or hold.is_due(self._now)
+
+    def _successor(self, hold: Hold, request: ConsumeRequest) -> Hold | None:
+        """The sale that was made of a dead hold before, for the same order. Raises ReservationConsumed for another."""
+        made = [new for new in self._made if new.reacquired_from == hold.id]
+        successor = made[0] if made else self._successors.get(hold.id)
+        if successor and successor.order_id != request.order_id:
+            raise ReservationConsumed(f"{hold.public_id} was consumed for order {successor.order_id}.")
+        return successor
+
+
+def _is_superseded(hold: Hold, others: Iterable[Hold]) -> bool:
+    """Whether the shopper came back: a hold was made after this one had died. What is sold then is that one."""
+    return any(other.created_at >= hold.expires_at for other in others if other.id != hold.id)
+
+
+def _expired(dead: Sequence[Hold]) -> ReservationExpired:
+    told = [f"{hold.public_id} expired at {hold.expires_at:%Y-%m-%dT%H:%M:%SZ}." for hold in dead]
+    return ReservationExpired(told[0], _faults(ReservationExpired, dead, told))
+
+
+def _require_for(holds: Sequence[Hold], order_id: str) -> None:
+    """Refuse to sell to an order what was held for another one. Raises ReservedForAnotherOrder."""
+    others = [hold for hold in holds if hold.order_id not in (None, order_id)]
+    if others:
+        told = [f"{hold.public_id} was reserved for order {hold.order_id}." for hold in others]
+        raise ReservedForAnotherOrder(told[0], _faults(ReservedForAnotherOrder, others, told))
+
+
+def _faults(kind: type[DomainError], holds: Sequence[Hold], told: Sequence[str]) -> list[Fault]:
+    """A fault of each hold, with its sentence."""
+    return [
+        Fault("/reservationId", kind.code, sentence, {"reservationId": hold.public_id})
+        for hold, sentence in zip(holds, told, strict=True)
+    ]
+
+
+def _refuse(hold: Hold) -> list[Hold]:
+    if hold.status == Status.CONSUMED:
+        raise ReservationConsumed(f"{hold.public_id} was consumed for order {hold.order_id}.")
+    raise ReservationReleased(f"{hold.public_id} was released.")
+
+
+def released_entry(asker: Asker, hold: Hold) -> Entry:
+    """The audit entry of a hold that was released."""
+    changes = {"reason": hold.reason, "items": [item.facts() for item in hold.items]}
+    return Entry(asker, "inventory_reservation_released", hold.id, changes, store=hold.store)
+
+
+def consumed_entry(asker: Asker, hold: Hold) -> Entry:
+    """The audit entry of a hold that became a sale."""
+    changes: dict[str, Any] = {"orderId": hold.order_id, "items": [item.facts() for item in hold.items]}
+    if hold.reacquired_from:
+        changes["reacquiredFrom"] = hold.reacquired_from
+    return Entry(asker, "inventory_reservation_consumed", hold.id, changes, store=hold.store)
+
+
+def consumed_event(hold: Hold) -> Event:
+    """What a hold sold, and to which order."""
+    return Event("InventoryConsumedEvent", hold.public_id, hold.facts())

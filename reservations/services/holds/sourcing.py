@@ -1,0 +1,174 @@
+"""From the lines of a request to the items that hold them: names resolved, lines summed, levels chosen.
+
+Shared by holds, baskets, late payments and dry runs, so that all of them decide alike.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from uuid import UUID
+
+from audit.errors import DomainError, Fault, Invalid
+from inventory import allocation
+from inventory.errors import InsufficientStock, Shortage
+from inventory.services.catalogue.lookup import (
+    Catalogue,
+    ProductFacts,
+    Source,
+    StoreFacts,
+    require_open,
+    require_sellable,
+)
+from reservations.services.holds.documents import HeldItem
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line as it was asked: ``warehouse`` is a code, or None to have it sourced; quantities in units."""
+
+    product_id: UUID
+    variant_id: UUID | None
+    quantity: int
+    warehouse: str | None = None
+    unit_price: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Lines of the same product and warehouse, summed. ``pointer`` is the place of the first of them in the body."""
+
+    pointer: str
+    product: ProductFacts
+    source: Source | None
+    quantity: int
+    unit_price: Decimal | None
+
+
+def resolve_lines(lines: Sequence[Line], store: StoreFacts, catalogue: Catalogue) -> list[Wanted]:
+    """What the lines ask for, summed by product and warehouse, in the order of their first lines.
+
+    Raises UnknownProduct, UnknownWarehouse, WarehouseNotInStore, or Invalid where lines of one product differ in
+    price; each with a fault for every line it is true of.
+    """
+    wanted: dict[tuple[UUID, str | None], Wanted] = {}
+    prices: dict[UUID, Decimal | None] = {}
+    problems: list[tuple[DomainError, Fault]] = []
+    foreign: dict[int, str] = {}
+    for index, line in enumerate(lines):
+        try:
+            product = catalogue.product_for(line.product_id, line.variant_id)
+        except DomainError as error:
+            problems.append((error, error.at(f"/items/{index}/{'variantId' if line.variant_id else 'productId'}")))
+            continue
+        source = store.source(line.warehouse) if line.warehouse is not None else None
+        if line.warehouse is not None and source is None:
+            foreign[index] = line.warehouse
+            continue
+        if prices.setdefault(product.id, line.unit_price) != line.unit_price:
+            invalid = Invalid("Lines of one product have one unit price.")
+            problems.append((invalid, invalid.at(f"/items/{index}/unitPrice")))
+            continue
+        key = (product.id, line.warehouse)
+        before = wanted.get(key)
+        wanted[key] = (
+            Wanted(before.pointer, product, source, before.quantity + line.quantity, line.unit_price)
+            if before
+            else Wanted(f"/items/{index}", product, source, line.quantity, line.unit_price)
+        )
+    if foreign:
+        refusals = store.refusals_of(set(foreign.values()))
+        problems += [(refusals[code], refusals[code].at(f"/items/{i}/warehouseId")) for i, code in foreign.items()]
+    _raise_first(problems)
+    return list(wanted.values())
+
+
+def require_all_sellable(wanted: Collection[Wanted], store: StoreFacts, *, store_pointer: str = "/storeId") -> None:
+    """Refuse lines that may not be held anew; ``store_pointer`` is what in the body names the store.
+
+    Raises StoreFrozen, ProductInactive, ListingExpired, ProductFrozen, WarehouseInactive or WarehouseFrozen.
+    """
+    if wanted:
+        require_open(store, store_pointer)
+    problems: list[tuple[DomainError, Fault]] = []
+    for want in wanted:
+        try:
+            require_sellable(want.product, want.source)
+        except DomainError as error:
+            problems.append((error, error.at(want.pointer)))
+    _raise_first(problems)
+
+
+def _raise_first(problems: Sequence[tuple[DomainError, Fault]]) -> None:
+    if problems:
+        first = problems[0][0]
+        raise type(first)(first.detail, [fault for _, fault in problems])
+
+
+def candidate_levels(
+    wanted: Iterable[Wanted], store: StoreFacts, catalogue: Catalogue
+) -> dict[tuple[UUID, UUID], UUID]:
+    """The levels that may serve these lines, by (product, warehouse): to be locked before it is decided which do."""
+    levels: dict[tuple[UUID, UUID], UUID] = {}
+    for want in wanted:
+        for warehouse_id in [want.source.id] if want.source else store.selling_sources:
+            key = (want.product.id, warehouse_id)
+            if level_id := catalogue.levels.get(key):
+                levels[key] = level_id
+    return levels
+
+
+def choose_items(
+    wanted: Sequence[Wanted], store: StoreFacts, catalogue: Catalogue, sellable: Mapping[UUID, int]
+) -> list[HeldItem]:
+    """The items that serve all lines, one per level.
+
+    ``sellable`` is in units by level. Raises InsufficientStock with every line that is short.
+    """
+    demands = [
+        allocation.Demand(want.product.id, want.quantity, want.source.id if want.source else None) for want in wanted
+    ]
+    candidates = candidate_levels(wanted, store, catalogue)
+    stock = {key: sellable.get(level_id, 0) for key, level_id in candidates.items()}
+    chosen = allocation.allocate(demands, stock, store.selling_sources)
+    shortages: list[Shortage] = []
+    items: dict[UUID, HeldItem] = {}
+    codes = {source.id: source.code for source in store.sources}
+    for part in chosen:
+        want = wanted[part.demand]
+        product_id = want.product.parent_id or want.product.id
+        variant_id = want.product.id if want.product.parent_id else None
+        if isinstance(part, allocation.Short):
+            code = want.source.code if want.source else None
+            shortages.append(Shortage(want.pointer, product_id, variant_id, code, want.quantity, part.available))
+            continue
+        level_id = candidates[want.product.id, part.warehouse_id]
+        item = HeldItem(
+            level_id,
+            product_id,
+            variant_id,
+            part.warehouse_id,
+            want.source.code if want.source else codes[part.warehouse_id],
+            part.quantity,
+            want.unit_price,
+            want.source is not None,
+        )
+        items[level_id] = merged(items.get(level_id), item)
+    if shortages:
+        raise InsufficientStock(shortages, levels=candidates.values())
+    return list(items.values())
+
+
+def merged(first: HeldItem | None, second: HeldItem) -> HeldItem:
+    """Two items of one level as one; it is pinned if one of them is."""
+    if first is None:
+        return second
+    return HeldItem(
+        second.level_id,
+        second.product_id,
+        second.variant_id,
+        second.warehouse_id,
+        second.warehouse,
+        first.quantity + second.quantity,
+        second.unit_price,
+        first.pinned or second.pinned,
+    )

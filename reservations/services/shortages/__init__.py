@@ -1,0 +1,1 @@
+"""Services of shortages, in which holds are broken."""

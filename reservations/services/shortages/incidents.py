@@ -1,0 +1,210 @@
+"""Cases in which a level had fewer units than were held on it: kept until somebody says how they were resolved."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import connection
+from uuid_utils.compat import uuid7
+
+from audit import idempotency
+from audit.actors import Asker
+from audit.db import columns
+from audit.db.statements import one_statement, write
+from audit.errors import NotFound
+from audit.idempotency import Claim, StoredAnswer
+from audit.identifiers import ADJUSTMENT, COUNT, INCIDENT, public_id
+from audit.recording import Entry, record
+from inventory import transactions
+from inventory.locking import read_clock
+from reservations.errors import IncidentResolved
+from reservations.models import BrokenHold, Reservation, ShortageIncident
+from reservations.services.holds.documents import HeldItem, Hold
+
+PREFIXES: Final = {ShortageIncident.Cause.COUNT.value: COUNT, ShortageIncident.Cause.ADJUSTMENT.value: ADJUSTMENT}
+"""Of the public id of a cause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What found that units are missing: a ``ShortageIncident.Cause`` value, and the count's or adjustment's id."""
+
+    type: str
+    id: UUID
+
+    @property
+    def public_id(self) -> str:
+        """``cnt-<uuid>`` or ``adj-<uuid>``."""
+        return public_id(PREFIXES[self.type], self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """A new incident: ``missing`` units of a level, and the holds that gave way there, as they were."""
+
+    level_id: UUID
+    missing: int
+    holds: tuple[Hold, ...]
+    id: UUID = field(default_factory=uuid7)
+
+    @property
+    def public_id(self) -> str:
+        """``inc-<uuid>``."""
+        return public_id(INCIDENT, self.id)
+
+    def broken_items(self) -> list[tuple[Hold, HeldItem]]:
+        """What each of the holds held on this level."""
+        return [(hold, item) for hold in self.holds for item in hold.items if item.level_id == self.level_id]
+
+
+_INSERT_INCIDENTS: Final = """
+INSERT INTO reservations_shortageincident (id, level_id, missing_units, cause_type, cause_id, created_at, created_by,
+    request_id, status)
+SELECT id, level_id, missing_units, %s, %s, %s, %s, %s, 'OPEN'
+FROM unnest(%s::uuid[], %s::uuid[], %s::int[]) AS t (id, level_id, missing_units)
+"""
+
+_INSERT_BROKEN: Final = """
+INSERT INTO reservations_brokenhold (id, incident_id, reservation_id, order_id, cart_id, customer_id, quantity)
+SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::int[])
+"""
+
+
+def insert(incidents: Sequence[Incident], cause: Cause, asker: Asker, *, now: datetime) -> None:
+    """Write incidents and the holds broken in them: two statements. Requires the levels' locks."""
+    if not incidents:
+        return
+    write(
+        _INSERT_INCIDENTS,
+        [
+            cause.type,
+            cause.id,
+            now,
+            asker.actor,
+            asker.request_id,
+            columns.uuids(incident.id for incident in incidents),
+            columns.uuids(incident.level_id for incident in incidents),
+            columns.ints(incident.missing for incident in incidents),
+        ],
+    )
+    broken = [(incident, hold, item) for incident in incidents for hold, item in incident.broken_items()]
+    write(
+        _INSERT_BROKEN,
+        [
+            columns.uuids(uuid7() for _ in broken),
+            columns.uuids(incident.id for incident, _, _ in broken),
+            columns.uuids(hold.id for _, hold, _ in broken),
+            columns.texts(hold.order_id for _, hold, _ in broken),
+            columns.texts(hold.cart_id for _, hold, _ in broken),
+            columns.texts(hold.customer_id for _, hold, _ in broken),
+            columns.ints(item.quantity for _, _, item in broken),
+        ],
+    )
+
+
+def opened_entry(incident: Incident, cause: Cause, asker: Asker) -> Entry:
+    """The audit entry of an incident."""
+    broken = incident.broken_items()
+    facts: dict[str, Any] = {name: value for name, value in broken[0][1].facts().items() if name != "quantity"}
+    changes = facts | {
+        "missingUnits": incident.missing,
+        "cause": cause.public_id,
+        "reservations": [hold.public_id for hold, _ in broken],
+    }
+    return Entry(asker, "inventory_shortage_found", incident.id, changes)
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveRequest:
+    """One request to say how an incident was resolved."""
+
+    asker: Asker
+    incident_id: UUID
+    resolution: str
+    claim: Claim | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """An incident as it is told: with its level, and the holds broken in it. ``hidden_units`` is what other stores'
+    holds lost, which the asker may not see."""
+
+    incident: ShortageIncident
+    broken: tuple[BrokenHold, ...]
+    hidden_units: int
+
+
+def read_incident(incident_id: UUID, store_codes: Collection[str]) -> Shown:
+    """One incident. Raises NotFound, also for one of a warehouse that these stores don't sell from."""
+    found = ShortageIncident.objects.visible_to(store_codes).filter(pk=incident_id)
+    (shown,) = show(list(found.select_related(*_LEVEL)), store_codes) or _refuse()
+    return shown
+
+
+_LEVEL: Final = ("level__product", "level__warehouse")
+
+
+def _refuse() -> list[Shown]:
+    raise NotFound("There is no such incident.")
+
+
+def show(incidents: Sequence[ShortageIncident], store_codes: Collection[str]) -> list[Shown]:
+    """Incidents with the holds broken in them, as far as these stores may see them; two queries.
+
+    A broken hold whose reservation is in the archive is shown to those alone who may see all stores.
+    """
+    broken: dict[UUID, list[BrokenHold]] = {incident.id: [] for incident in incidents}
+    for row in BrokenHold.objects.filter(incident__in=broken).order_by("pk"):
+        broken[row.incident_id].append(row)
+    if not store_codes:
+        return [Shown(incident, tuple(broken[incident.id]), 0) for incident in incidents]
+    ids = {row.reservation_id for rows in broken.values() for row in rows}
+    seen = set(Reservation.objects.visible_to(store_codes).filter(pk__in=ids).values_list("pk", flat=True))
+    return [
+        Shown(
+            incident,
+            tuple(row for row in broken[incident.id] if row.reservation_id in seen),
+            sum(row.quantity for row in broken[incident.id] if row.reservation_id not in seen),
+        )
+        for incident in incidents
+    ]
+
+
+def resolve_incident(request: ResolveRequest) -> Shown | StoredAnswer:
+    """Write who resolved an incident and how, once.
+
+    Raises NotFound, IncidentResolved, Busy and the errors of claims. Locks: claim, the incident.
+    """
+    return transactions.run(lambda: _resolve(request))
+
+
+def _resolve(request: ResolveRequest) -> Shown | StoredAnswer:
+    if answer := idempotency.claim_one(request.claim):
+        return answer
+    stores = request.asker.store_codes
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT FROM reservations_shortageincident WHERE id = %s FOR NO KEY UPDATE", [request.incident_id]
+        )
+    found = ShortageIncident.objects.visible_to(stores).filter(pk=request.incident_id).select_related(*_LEVEL)
+    incident = found.first()
+    if incident is None:
+        raise NotFound("There is no such incident.")
+    if incident.status == ShortageIncident.Status.RESOLVED:
+        raise IncidentResolved(f"{incident.public_id} was resolved by {incident.resolved_by}.")
+    now = read_clock()
+    incident.status, incident.resolved_at = ShortageIncident.Status.RESOLVED, now
+    incident.resolved_by, incident.resolution = request.asker.actor, request.resolution
+    (shown,) = show([incident], stores)
+    with one_statement():
+        write(
+            "UPDATE reservations_shortageincident SET status = 'RESOLVED', resolved_at = %s, resolved_by = %s,"
+            " resolution = %s WHERE id = %s",
+            [now, incident.resolved_by, incident.resolution, incident.id],
+        )
+        changes = {"resolution": request.resolution}
+        record([Entry(request.asker, "inventory_shortage_resolved", incident.id, changes)], now=now)
+        idempotency.store_all([(request.claim, shown)], now=now)
+    return shown

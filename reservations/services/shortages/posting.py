@@ -1,0 +1,230 @@
+"""Post a count: its differences become movements, and holds give way where too little is left; or say first what
+posting would do."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from uuid_utils.compat import uuid7
+
+from audit import idempotency
+from audit.actors import Asker
+from audit.db.statements import one_statement
+from audit.errors import Fault
+from audit.idempotency import Claim, StoredAnswer
+from audit.identifiers import ADJUSTMENT, public_id
+from audit.publishing import publish
+from audit.recording import Entry, record
+from inventory import transactions
+from inventory.errors import CountBelowZero, QuantityLimit
+from inventory.models import QUANTITY_LIMIT, Movement, StockCount, StockLevel
+from inventory.services.counts import documents as counts_documents
+from inventory.services.counts.documents import CountLine, Progress
+from inventory.services.stock import ledger
+from inventory.services.stock.adjustments import Adjustment, AppliedLine, adjusted_entry, adjusted_event
+from reservations.models import ShortageIncident
+from reservations.services.holds import documents
+from reservations.services.holds.documents import Hold
+from reservations.services.shortages import shortage
+from reservations.services.shortages.incidents import Cause, Incident
+from reservations.services.shortages.shortage import NONE_PREFERRED, Breaking, Preference
+
+REFERENCE_TYPE: Final = "count"
+
+
+@dataclass(frozen=True, slots=True)
+class PostRequest:
+    """One request to post a count; ``id`` is that of the adjustment it makes, made before the first try.
+
+    Lines that were not counted refuse it, unless ``skip_uncounted``. ``preferred`` is who gives way first.
+    """
+
+    asker: Asker
+    count_id: UUID
+    skip_uncounted: bool = False
+    preferred: Preference = NONE_PREFERRED
+    claim: Claim | None = None
+    id: UUID = field(default_factory=uuid7)
+
+
+@dataclass(frozen=True, slots=True)
+class Posted:
+    """A posted count: what each difference did, which holds gave way, and the incidents of it."""
+
+    id: UUID
+    count: StockCount
+    applied: tuple[AppliedLine, ...]
+    counted: int
+    skipped: int
+    broken: tuple[Hold, ...]
+    incidents: tuple[Incident, ...]
+    now: datetime
+
+
+def post_count(request: PostRequest) -> Posted | StoredAnswer:
+    """Post what was counted, all of it or nothing.
+
+    The difference of each line is that of the moment of its counting; it is added to whatever is on hand now. Writes
+    an ADJUSTMENT movement a difference, and when it was counted on each level that was.
+
+    Raises NotFound, CountClosed, CountIncomplete, CountBelowZero, QuantityLimit, ReservationNotFound,
+    HoldNotInTheWay, ReservedUnexplained, Busy and the errors of claims. Locks: claim, the count, the holds that give
+    way by id, the levels of all its lines and of those holds by id.
+    """
+    return transactions.run(lambda: _post(request))
+
+
+def _post(request: PostRequest) -> Posted | StoredAnswer:
+    if answer := idempotency.claim_one(request.claim):
+        return answer
+    count = counts_documents.lock_open_count(request.count_id, request.asker.store_codes)
+    lines = counts_documents.read_lines(count.id)
+    counted = counts_documents.require_complete(lines, skip_uncounted=request.skip_uncounted)
+    changes = {line.level_id: line.difference or 0 for line in counted}
+    cause = Cause(ShortageIncident.Cause.COUNT.value, count.id)
+    breaking = shortage.lock_and_choose(request.asker, cause, changes, changes.keys(), request.preferred)
+    on_hand = {level_id: breaking.levels.by_id[level_id].on_hand for level_id in changes}
+    _check_results(counted, on_hand)
+    breaking.give_way()
+    applied = [
+        _apply(request, count, line, breaking, on_hand[line.level_id]) for line in counted if changes[line.level_id]
+    ]
+    posted = Posted(
+        request.id,
+        count,
+        tuple(applied),
+        len(counted),
+        len(lines) - len(counted),
+        tuple(breaking.broken),
+        tuple(breaking.incidents),
+        breaking.levels.now,
+    )
+    _write(request, posted, counted, breaking)
+    return posted
+
+
+def _check_results(lines: Sequence[CountLine], on_hand: Mapping[UUID, int]) -> None:
+    """Raise where the difference, applied to what is on hand now, leads out of its limits."""
+    below = [line for line in lines if on_hand[line.level_id] + (line.difference or 0) < 0]
+    if below:
+        faults = [
+            Fault("", CountBelowZero.code, f"{line.sku}: {on_hand[line.level_id]} on hand, {line.difference} to post")
+            for line in below
+        ]
+        raise CountBelowZero("More left since the counting than was counted; count these anew.", faults)
+    if any(on_hand[line.level_id] + (line.difference or 0) > QUANTITY_LIMIT for line in lines):
+        raise QuantityLimit(f"A level has at most {QUANTITY_LIMIT} units.")
+
+
+def _apply(request: PostRequest, count: StockCount, line: CountLine, breaking: Breaking, on_hand: int) -> AppliedLine:
+    change = line.difference or 0
+    reason = count.note or "count"
+    breaking.ledger.move(
+        line.level_id,
+        change,
+        ledger.Cause(
+            type=Movement.Type.ADJUSTMENT.value,
+            actor=request.asker.actor,
+            reason=reason,
+            reference_type=REFERENCE_TYPE,
+            reference=count.public_id,
+            adjustment_id=request.id,
+        ),
+    )
+    adjustment = Adjustment(
+        line.product_id,
+        line.variant_id,
+        count.warehouse.code,
+        change,
+        Movement.Type.ADJUSTMENT.value,
+        reason,
+        count.public_id,
+    )
+    reserved = breaking.levels.by_id[line.level_id].reserved
+    return AppliedLine(adjustment, line.level_id, line.product_id, line.variant_id, on_hand, on_hand + change, reserved)
+
+
+def _write(request: PostRequest, posted: Posted, counted: Sequence[CountLine], breaking: Breaking) -> None:
+    now, asker = posted.now, request.asker
+    with one_statement():
+        breaking.ledger.write(now)
+        breaking.write()
+        counts_documents.close_posted(posted.count, counted, actor=asker.actor, now=now)
+        record([adjusted_entry(asker, posted.id, line) for line in posted.applied], now=now)
+        publish([adjusted_event(asker, posted.id, line) for line in posted.applied], now=now)
+        record([_posted_entry(asker, posted)], now=now)
+        idempotency.store_all([(request.claim, posted)], now=now)
+    counts_documents.mark_counted(counted)
+
+
+def _posted_entry(asker: Asker, posted: Posted) -> Entry:
+    changes = {
+        "adjustmentId": public_id(ADJUSTMENT, posted.id),
+        "warehouseId": posted.count.warehouse.code,
+        "counted": posted.counted,
+        "skipped": posted.skipped,
+        "differences": len(posted.applied),
+        "brokenReservations": [hold.public_id for hold in posted.broken],
+    }
+    return Entry(asker, "inventory_count_posted", posted.count.id, changes)
+
+
+@dataclass(frozen=True, slots=True)
+class Short:
+    """A line whose level would have fewer units than are held: on hand now and after, reserved, missing; in units.
+
+    ``on_hand_after`` below zero refuses the posting.
+    """
+
+    line: CountLine
+    on_hand: int
+    on_hand_after: int
+    reserved: int
+    missing: int
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What posting would do as things are: nothing is locked or written."""
+
+    count: StockCount
+    progress: Progress
+    differences: int
+    units_added: int
+    units_removed: int
+    short: tuple[Short, ...]
+    broken: tuple[Hold, ...]
+    now: datetime
+
+
+def preview_count(count_id: UUID, asker: Asker, preferred: Sequence[UUID] = ()) -> Preview:
+    """What posting would do with the lines counted so far, and which holds would give way, those ``preferred`` first.
+    Raises NotFound.
+
+    Due holds are dead: what only they hold isn't missing.
+    """
+    count = counts_documents.read_count(count_id, asker.store_codes)
+    is_open = count.status == StockCount.Status.OPEN
+    lines = [line for line in counts_documents.read_lines(count.id) if line.difference] if is_open else []
+    changes = {line.level_id: line.difference or 0 for line in lines}
+    rows = StockLevel.objects.filter(pk__in=changes).values_list("pk", "on_hand", "reserved")
+    counters = {id_: (on_hand, reserved) for id_, on_hand, reserved in rows}
+    foreseen = shortage.foresee(changes, counters, preferred)
+    short = [
+        Short(line, on_hand, on_hand + changes[line.level_id], reserved, foreseen.missing.get(line.level_id, 0))
+        for line, (on_hand, reserved) in ((line, counters[line.level_id]) for line in lines)
+        if line.level_id in foreseen.missing or on_hand + changes[line.level_id] < 0
+    ]
+    holds = documents.read_holds(foreseen.broken)
+    return Preview(
+        count,
+        counts_documents.progress_of([count.id])[count.id],
+        len(lines),
+        sum(change for change in changes.values() if change > 0),
+        -sum(change for change in changes.values() if change < 0),
+        tuple(short),
+        tuple(holds[id_] for id_ in foreseen.broken if id_ in holds),
+        foreseen.now,
+    )

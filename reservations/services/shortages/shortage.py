@@ -1,0 +1,331 @@
+"""Reality wins: where fewer units are there than are held, holds give way (architecture, decision 10).
+
+Serves counts and forced adjustments. Due holds are dead and go first; then those that staff chose; then the newest.
+Each gives way as a whole, in the transaction that changes on hand.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+from django.db import connection
+
+from audit.actors import Asker
+from audit.db import columns
+from audit.errors import Fault, Invalid
+from audit.idempotency import StoredAnswer
+from audit.identifiers import RESERVATION, public_id
+from audit.publishing import Event, publish
+from audit.recording import record
+from inventory.locking import LockedLevels, lock_levels, read_clock
+from inventory.models import Movement, StockLevel
+from inventory.services.stock import adjustments
+from inventory.services.stock.adjustments import Adjusted, AdjustRequest, Room
+from inventory.services.stock.ledger import Ledger
+from inventory.transactions import LockedElsewhere
+from reservations.errors import HoldNotInTheWay, ReservationNotFound, ReservedUnexplained
+from reservations.models import Reservation, ShortageIncident
+from reservations.services.holds import documents, expiry
+from reservations.services.holds.documents import Hold, Status
+from reservations.services.holds.resolution import released_entry
+from reservations.services.shortages import incidents
+from reservations.services.shortages.incidents import Cause, Incident
+
+REASON: Final = "shortage"
+
+
+@dataclass(frozen=True, slots=True)
+class HeldUnits:
+    """Units of a level that an ACTIVE reservation holds, due or not."""
+
+    level_id: UUID
+    reservation_id: UUID
+    quantity: int
+    held_until: datetime
+    made_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Preference:
+    """Which reservations staff want to give way first, in this order. ``pointer`` is their place in the body."""
+
+    ids: tuple[UUID, ...] = ()
+    pointer: str = "/breakReservations"
+
+
+NONE_PREFERRED: Final = Preference()
+
+
+def choose_holds(
+    missing: Mapping[UUID, int], held: Sequence[HeldUnits], preferred: Sequence[UUID], now: datetime
+) -> tuple[list[UUID], bool]:
+    """Which reservations give way, so that ``missing`` units of each level are free; and whether they suffice.
+
+    Level by level, by id: due ones first, then the preferred ones in their order, then the newest. A reservation that
+    gives way on one level does so on all it holds.
+    """
+    rank = {id_: index for index, id_ in enumerate(preferred)}
+    newest_first = sorted(held, key=lambda units: (units.made_at, units.reservation_id), reverse=True)
+
+    def place(units: HeldUnits) -> int:
+        return -1 if units.held_until <= now else rank.get(units.reservation_id, len(rank))
+
+    chosen: dict[UUID, None] = {}
+    is_enough = True
+    for level_id in sorted(missing):
+        here = sorted((units for units in newest_first if units.level_id == level_id), key=place)
+        needed = missing[level_id] - sum(units.quantity for units in here if units.reservation_id in chosen)
+        for units in here:
+            if needed <= 0:
+                break
+            if units.reservation_id not in chosen:
+                chosen[units.reservation_id] = None
+                needed -= units.quantity
+        is_enough = is_enough and needed <= 0
+    return list(chosen), is_enough
+
+
+_HELD_ON: Final = """
+SELECT item.level_id, item.reservation_id, item.quantity, item.held_until, r.created_at
+FROM reservations_reservationitem item JOIN reservations_reservation r ON r.id = item.reservation_id
+WHERE item.level_id = ANY(%s) AND item.held_until IS NOT NULL
+"""
+
+
+def _held_on(level_ids: Collection[UUID]) -> list[HeldUnits]:
+    with connection.cursor() as cursor:
+        cursor.execute(_HELD_ON, [columns.uuids(level_ids)])
+        return [HeldUnits(*row) for row in cursor.fetchall()]
+
+
+def _missing(
+    changes: Mapping[UUID, int], may_give_way: Collection[UUID], counters: Mapping[UUID, tuple[int, int]]
+) -> dict[UUID, int]:
+    """By how many units more than will be on hand is reserved; (on hand, reserved) by level."""
+    missing = {}
+    for level_id in may_give_way:
+        on_hand, reserved = counters[level_id]
+        shortfall = reserved - max(0, on_hand + changes[level_id])
+        if shortfall > 0:
+            missing[level_id] = shortfall
+    return missing
+
+
+class Breaking:
+    """Levels under lock for changes of on hand, and the holds that give way to them, under lock with all their levels.
+
+    ``missing`` is by how many units more than will be on hand is reserved, by level.
+    """
+
+    def __init__(
+        self, asker: Asker, cause: Cause, levels: LockedLevels, missing: Mapping[UUID, int], holds: Sequence[Hold]
+    ) -> None:
+        self._asker = asker
+        self._cause = cause
+        self._missing = missing
+        self._giving_way = holds
+        self._ended: list[Hold] = []
+        self.levels = levels
+        self.ledger = Ledger(levels)
+        self.broken: list[Hold] = []
+        self.incidents: list[Incident] = []
+
+    def room(self) -> Room:
+        """As an adjustment wants it."""
+        return Room(self.levels, self.ledger, give_way=self.give_way, write=self.write)
+
+    def give_way(self) -> None:
+        """Let the holds go on the ledger: due ones expire, the others are released."""
+        now = self.levels.now
+        due = [hold for hold in self._giving_way if hold.is_due(now)]
+        active = [hold for hold in self._giving_way if not hold.is_due(now)]
+        for hold in active:
+            for item in hold.items:
+                self.ledger.reserve(item.level_id, -item.quantity)
+        self.broken = [documents.ended(hold, Status.RELEASED, now=now, reason=REASON) for hold in active]
+        self._ended = [*expiry.expire(due, self.ledger, now), *self.broken]
+        freed = [(item.level_id, item.quantity) for hold in due for item in hold.items]
+        for level_id, units in sorted(self._missing.items()):
+            left = units - sum(quantity for id_, quantity in freed if id_ == level_id)
+            lost = tuple(hold for hold in self.broken if any(item.level_id == level_id for item in hold.items))
+            if left > 0 and lost:
+                self.incidents.append(Incident(level_id, left, lost))
+
+    def write(self) -> None:
+        """Write the ends of the holds, the incidents, their audit entries and events."""
+        now = self.levels.now
+        documents.close(self._ended, now=now)
+        incidents.insert(self.incidents, self._cause, self._asker, now=now)
+        ends = [
+            released_entry(self._asker, hold)
+            if hold.status == Status.RELEASED
+            else expiry.expired_entry(hold, self._asker)
+            for hold in self._ended
+        ]
+        found = [incidents.opened_entry(incident, self._cause, self._asker) for incident in self.incidents]
+        record([*ends, *found], now=now)
+        publish(
+            [expiry.released_event(hold) for hold in self._ended] + [self._broken_event(hold) for hold in self.broken],
+            now=now,
+        )
+
+    def _broken_event(self, hold: Hold) -> Event:
+        payload = {
+            **hold.facts(),
+            "customerId": hold.customer_id,
+            "reason": REASON,
+            "cause": self._cause.public_id,
+            "incidents": [
+                incident.public_id
+                for incident in self.incidents
+                if any(item.level_id == incident.level_id for item in hold.items)
+            ],
+            "brokenBy": self._asker.actor,
+        }
+        return Event("InventoryReservationBrokenEvent", hold.public_id, payload)
+
+
+def lock_and_choose(
+    asker: Asker,
+    cause: Cause,
+    changes: Mapping[UUID, int],
+    may_give_way: Collection[UUID],
+    preferred: Preference = NONE_PREFERRED,
+) -> Breaking:
+    """Lock the levels of these changes (signed units by level), and holds that must give way to them, with all their
+    levels. Requires an open transaction that has locked neither reservations nor levels.
+
+    Holds are first chosen without locks, and locked in the order of api.md, rule 8: holds, then levels. Under the
+    levels' locks the choice is made anew; what it adds is locked with SKIP LOCKED alone. Holds that another
+    transaction is about to end are passed over; if the others don't suffice, all of it is rolled back and tried again.
+
+    Raises LockedElsewhere (``transactions.run`` tries again), ReservedUnexplained, ReservationNotFound and
+    HoldNotInTheWay for preferred holds that are none of those in the way.
+    """
+    guess = _guess(changes, may_give_way, preferred)
+    holds = documents.lock_holds(guess)
+    levels = lock_levels({*changes, *(item.level_id for hold in holds.values() for item in hold.items)})
+    counters = {id_: (levels.by_id[id_].on_hand, levels.by_id[id_].reserved) for id_ in may_give_way}
+    missing = _missing(changes, may_give_way, counters)
+    passed_over: set[UUID] = set()
+    while True:
+        held = [units for units in _held_on(missing) if units.reservation_id not in passed_over] if missing else []
+        chosen, is_enough = choose_holds(missing, held, preferred.ids, levels.now)
+        if not is_enough and not passed_over:
+            raise ReservedUnexplained("More is reserved than the holds explain; run reconcile first.")
+        if not is_enough:
+            raise LockedElsewhere
+        added = [id_ for id_ in chosen if id_ not in holds]
+        if not added:
+            break
+        more = documents.lock_holds(added, wait=False)
+        passed_over.update(set(added) - more.keys())
+        holds |= more
+        levels = _lock_further(levels, more.values())
+    _require_in_the_way(preferred, asker, held, passed_over, levels.now)
+    return Breaking(asker, cause, levels, missing, [holds[id_] for id_ in chosen])
+
+
+def _guess(changes: Mapping[UUID, int], may_give_way: Collection[UUID], preferred: Preference) -> list[UUID]:
+    """Which reservations would give way as things are, without locks."""
+    falling = [id_ for id_ in may_give_way if changes[id_] < 0]
+    if not falling:
+        return []
+    missing = _missing(changes, falling, _read_counters(falling))
+    return choose_holds(missing, _held_on(missing), preferred.ids, read_clock())[0] if missing else []
+
+
+def _read_counters(level_ids: Collection[UUID]) -> dict[UUID, tuple[int, int]]:
+    rows = StockLevel.objects.filter(pk__in=level_ids).values_list("pk", "on_hand", "reserved")
+    return {id_: (on_hand, reserved) for id_, on_hand, reserved in rows}
+
+
+def _lock_further(levels: LockedLevels, holds: Collection[Hold]) -> LockedLevels:
+    """Lock, without waiting, what these holds hold beyond the levels locked, and read the clock anew."""
+    further = {item.level_id for hold in holds for item in hold.items} - levels.by_id.keys()
+    more = lock_levels(further, wait=False) if further else LockedLevels(read_clock(), {})
+    if further - more.by_id.keys():
+        raise LockedElsewhere
+    return LockedLevels(more.now, {**levels.by_id, **more.by_id})
+
+
+def _require_in_the_way(
+    preferred: Preference, asker: Asker, held: Sequence[HeldUnits], passed_over: Collection[UUID], now: datetime
+) -> None:
+    """Raise for reservations that staff chose, but which hold nothing of what is missing."""
+    if not preferred.ids:
+        return
+    in_the_way = {units.reservation_id for units in held if units.held_until > now}
+    wrong = [id_ for id_ in preferred.ids if id_ not in in_the_way]
+    if any(id_ in passed_over for id_ in wrong):
+        raise LockedElsewhere
+    seen = Reservation.objects.visible_to(asker.store_codes).filter(pk__in=preferred.ids)
+    known = set(seen.values_list("pk", flat=True))
+    for index, id_ in enumerate(preferred.ids):
+        if id_ not in known:
+            unknown = ReservationNotFound(f"There is no reservation {public_id(RESERVATION, id_)}.")
+            raise ReservationNotFound(unknown.detail, [unknown.at(f"{preferred.pointer}/{index}")])
+    if wrong:
+        faults = [
+            Fault(
+                f"{preferred.pointer}/{preferred.ids.index(id_)}",
+                HoldNotInTheWay.code,
+                f"{public_id(RESERVATION, id_)} holds nothing of what is missing",
+                {"reservationId": public_id(RESERVATION, id_)},
+            )
+            for id_ in wrong
+        ]
+        raise HoldNotInTheWay("A reservation that was chosen holds nothing of what is missing.", faults)
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What changes would do as things are: units missing by level, and the holds that would give way, as they come."""
+
+    missing: dict[UUID, int]
+    broken: tuple[UUID, ...]
+    now: datetime
+
+
+def foresee(
+    changes: Mapping[UUID, int], counters: Mapping[UUID, tuple[int, int]], preferred: Sequence[UUID] = ()
+) -> Foreseen:
+    """Without locks, what these changes (signed units by level) would break; counters are (on hand, reserved).
+
+    ``preferred`` are the reservations that staff want to give way first.
+
+    What due holds alone hold isn't missing.
+    """
+    now = read_clock()
+    missing = _missing(changes, changes.keys(), counters)
+    held = _held_on(missing) if missing else []
+    due = {units.reservation_id for units in held if units.held_until <= now}
+    for units in held:
+        if units.reservation_id in due:
+            missing[units.level_id] -= units.quantity
+    missing = {level_id: units for level_id, units in missing.items() if units > 0}
+    alive = [units for units in held if units.reservation_id not in due]
+    return Foreseen(missing, tuple(choose_holds(missing, alive, preferred, now)[0]), now)
+
+
+def force_adjustments(request: AdjustRequest) -> Adjusted | StoredAnswer:
+    """``apply_adjustments`` where holds give way to the lines with ``force``: an ADJUSTMENT alone may have it.
+
+    A level gives way if any of its lines is forced. Raises what ``apply_adjustments`` raises, Invalid for another
+    type with ``force``, and ReservedUnexplained. Locks: claim, the holds that give way by id, levels by id.
+    """
+    faults = [
+        Fault(f"/adjustments/{index}/force", "invalid", "only an ADJUSTMENT is forced")
+        for index, line in enumerate(request.adjustments)
+        if line.force and line.type != Movement.Type.ADJUSTMENT
+    ]
+    if faults:
+        raise Invalid("Only an ADJUSTMENT is forced.", faults)
+    cause = Cause(ShortageIncident.Cause.ADJUSTMENT.value, request.id)
+
+    def make_room(changes: Mapping[UUID, int], forced: Collection[UUID]) -> Room:
+        return lock_and_choose(request.asker, cause, changes, forced).room()
+
+    return adjustments.apply_adjustments(request, make_room)
