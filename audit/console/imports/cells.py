@@ -26,9 +26,6 @@ _NO: Final = frozenset({"no", "false", "0"})
 wordings["version_conflict"] = _("Somebody else has changed this since the preview.")
 
 
-# ----------------------------------------------------------------------------------------------------- what cells mean
-
-
 class Words(Widget):  # type: ignore[misc]
     """A line of text."""
 
@@ -175,9 +172,6 @@ class Cells(Resource):  # type: ignore[misc]
         )
         changes = tuple(pair for pair in pairs if pair[1] != pair[2] and (not is_new or pair[2] not in (None, "")))
         return ReadRow(number, key, before, result.instance, changes)
-
-
-# ------------------------------------------------------------------------------------------------------------ the page
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,6 @@ from inventory.models import Store, StoreWarehouse
 from inventory.services.catalogue import master_data
 from inventory.services.catalogue.master_data import Saved
 
-# --------------------------------------------------------------------------------------------------------------- stores
-
 
 class SourceInline(Reach, TabularInline):  # type: ignore[misc]
     """The warehouses that a store sells from."""

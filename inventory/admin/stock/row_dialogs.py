@@ -48,9 +48,6 @@ MOST_ROWS: Final = 100
 _TOLD_ROWS: Final = 3
 
 
-# ---------------------------------------------------------------------------------------------------- several at once
-
-
 class RowsForm(StockForm):
     """A quantity for each row; rows left empty are left out."""
 
