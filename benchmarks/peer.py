@@ -32,7 +32,7 @@ _CATALOGUE: Final = (
 )
 
 _CLOSED: Final = (
-    """  # noqa: S608 - constants only
+    """
     INSERT INTO plain_reservation (id, status, cart_id, order_id, created_at, expires_at, closed_at, reason)
     SELECT n, CASE WHEN mod(n, 100) < 60 THEN 'CONSUMED' WHEN mod(n, 100) < 85 THEN 'EXPIRED' ELSE 'RELEASED' END,
         'cart-' || n, 'order-' || n, at, at + interval '15 minutes', at + interval '16 minutes', ''
@@ -48,13 +48,13 @@ _CLOSED: Final = (
     SELECT n, mod(n * 7919, {SKUS}) + 2, 'SHIPMENT', -1, 'sold', 'order-' || n, 'benchmark', now()
     FROM generate_series(%(first)s::bigint, %(last)s::bigint) n WHERE mod(n, 100) < 60
     """,
-    """  # noqa: S608 - constants only
+    """
     INSERT INTO plain_auditentry (id, at, action, actor, subject, changes)
     SELECT 2 * n + k, now(), CASE k WHEN 0 THEN 'reservation_created' ELSE 'reservation_closed' END, 'benchmark',
         'reservation-' || n, jsonb_build_object('items', jsonb_build_array(jsonb_build_object('product_id', n)))
     FROM generate_series(%(first)s::bigint, %(last)s::bigint) n, generate_series(0, 1) k
     """,
-    """  # noqa: S608 - constants only
+    """
     INSERT INTO plain_outboxevent (id, type, key, payload, created_at)
     SELECT n, 'InventoryReservedEvent', 'reservation-' || n, jsonb_build_object('reservation_id', n), now()
     FROM generate_series(%(first)s::bigint, %(last)s::bigint) n

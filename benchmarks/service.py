@@ -193,7 +193,7 @@ class Service(Subject):
         f"""
         UPDATE inventory_stocklevel SET on_hand = {ON_HAND}, reserved = 0 WHERE on_hand <> {ON_HAND} OR reserved <> 0
         """,
-        """  # noqa: S608 - constants only
+        """
         VACUUM audit_auditentry, audit_outboxevent, inventory_movement, inventory_stocklevel,
             reservations_reservation, reservations_reservationitem
         """,

@@ -12,12 +12,12 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RunSQL(
-            """  # noqa: S608 - constants only
+            """
             ALTER TABLE inventory_stocklevel SET (autovacuum_vacuum_scale_factor = 0.01,
                 autovacuum_vacuum_threshold = 1000, autovacuum_analyze_scale_factor = 0.05,
                 autovacuum_vacuum_cost_delay = 0)
             """,
-            """  # noqa: S608 - constants only
+            """
             ALTER TABLE inventory_stocklevel RESET (autovacuum_vacuum_scale_factor, autovacuum_vacuum_threshold,
                 autovacuum_analyze_scale_factor, autovacuum_vacuum_cost_delay)
             """,

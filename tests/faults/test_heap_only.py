@@ -15,7 +15,7 @@ HOLDS = """
 import json
 import django
 django.setup()
-from django.db import connection  # noqa: PLC0415 - needs the settings
+from django.db import connection
 from inventory.models import StockLevel
 from tests.factories import hold
 

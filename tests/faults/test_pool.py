@@ -16,7 +16,7 @@ SCRIPT = """
 import json, os, sys, threading, time
 import django
 django.setup()
-from django.db import connection  # noqa: PLC0415 - needs the settings
+from django.db import connection
 from inventory.models import StockLevel
 from reservations import combining
 from reservations.services import holds

@@ -20,7 +20,7 @@ from tests.faults.house import REPOSITORY, House, Load, Web, call, eventually
 SWEEPER = """
 import django
 django.setup()
-from django.core.management import call_command  # noqa: PLC0415 - needs no database for the other one
+from django.core.management import call_command
 print("sweeping", flush=True)
 while True:
     call_command("expire_due_holds")

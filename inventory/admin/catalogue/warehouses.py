@@ -17,7 +17,6 @@ from inventory.models import Warehouse
 from inventory.services.catalogue import master_data
 from inventory.services.catalogue.master_data import Saved
 
-
 _ADDRESS: Final = {"street": _("Street"), "postalCode": _("Postal code"), "city": _("City"), "country": _("Country")}
 _CONTACT: Final = {"name": _("Name"), "email": _("E-mail"), "phone": _("Telephone")}
 _CAPABILITIES: Final = {
