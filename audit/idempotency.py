@@ -1,4 +1,4 @@
-"""Idempotency keys: claim, replay, conflict (api.md, "Conventions", idempotency).
+"""Idempotency keys: claim, replay, conflict (docs/explanation/rules.md, rule 20).
 
 A claim is a transaction-level advisory lock that is tried and never waited for. The stored answer is read by the
 statement after it, so that whoever gets the lock sees what the one before committed. Key and answer are inserted in

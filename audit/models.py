@@ -30,7 +30,7 @@ def append_only() -> list[pgtrigger.Trigger]:
 
 
 class Role(models.TextChoices):
-    """What an API client may do (api.md, "Conventions", roles)."""
+    """What an API client may do (docs/explanation/rules.md, rule 19)."""
 
     CHECKOUT = "checkout", _("Checkout: checks, holds, releases and sells stock")
     WAREHOUSE = "warehouse", _("Warehouse: adjusts, transfers and counts stock")
@@ -113,7 +113,7 @@ class AuditEntry(models.Model):
 
 
 class IdempotencyKey(models.Model):
-    """The answer that was given to a request, to be given again (api.md, "Conventions", idempotency)."""
+    """The answer that was given to a request, to be given again (docs/explanation/rules.md, rule 20)."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     client_id = models.UUIDField()

@@ -39,8 +39,10 @@ FROM (SELECT (%s::uuid[])[t.n] AS event_id, t.n, t.key, t.payload FROM ({rows}) 
 
 
 def publish(events: Sequence[Event], *, now: datetime) -> None:
-    """Write outbox events with one statement, each with an ``eventId`` and a ``timestamp`` (requirement text 002,
-    "Published Events"). Requires an open transaction; locks nothing."""
+    """Write outbox events with one statement, each with an ``eventId`` and a ``timestamp``.
+
+    Requires an open transaction; locks nothing.
+    """
     if not events:
         return
     ids = [uuid7() for _ in events]

@@ -1,9 +1,9 @@
 """How requests are answered: the calls of a flash sale on the event loop, all others in threads.
 
 Reserve, consume and release wait on the loop for the transaction that they share (``reservations.group_commit``): a
-thread for each of them took longer than the rest of their Python (docs/adr/0005). Whatever of them needs more than
-that, be it an error, a token to be looked up or a client to be counted for the first time, takes the way of all
-others, before anything was done.
+thread for each of them took longer than the rest of their Python (docs/explanation/adr/0005). Whatever of them needs
+more than that, be it an error, a token to be looked up or a client to be counted for the first time, takes the way of
+all others, before anything was done.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What makes the generated document say what api.md says."""
+"""The hooks that complete the generated OpenAPI document."""
 
 import re
 from typing import Any

@@ -1,6 +1,6 @@
 """The only reader of the environment.
 
-Every variable is listed with its default and meaning in README.md, "Configuration".
+Every variable is listed with its meaning, unit and default in docs/reference/configuration.md.
 """
 
 import contextlib

@@ -1,8 +1,8 @@
 """Which levels serve a line: plain Python, no database, no clock.
 
-The rule is api.md, rule 5. A line that names a warehouse is served by it alone. The others are sourced: from one
-warehouse that covers all of them if there is one; else, line by line, from the first that covers the line; else from
-the fewest that do together.
+The rule is docs/explanation/rules.md, rule 5. A line that names a warehouse is served by it alone. The others are
+sourced: from one warehouse that covers all of them if there is one; else, line by line, from the first that covers the
+line; else from the fewest that do together.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence

@@ -1,6 +1,7 @@
 """The only row lock on stock.
 
-Lock order is law (api.md, rule 8): levels come last, by primary key, all of a transaction's levels in one statement.
+Lock order is law (docs/explanation/rules.md, rule 8): levels come last, by primary key, all of a transaction's levels
+in one statement.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -88,7 +89,10 @@ class LockedIds:
 
 
 def read_clock() -> datetime:
-    """The database's clock, read by a statement that starts after the locks before it are held (api.md, rule 4)."""
+    """The database's clock, read by a statement that starts after the locks before it are held.
+
+    This is docs/explanation/rules.md, rule 4.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         now: datetime = cursor.fetchone()[0]
@@ -96,9 +100,9 @@ def read_clock() -> datetime:
 
 
 def lock_sellable_levels(level_ids: Collection[UUID]) -> LockedLevels | None:
-    """``lock_levels``, if all of these levels are there and what is on them may be sold (api.md, rule 1); None, with
-    the levels locked nevertheless, if not.
+    """``lock_levels``, if all of these levels exist and may be sold from; None, with the levels locked, if not.
 
+    What may be sold is docs/explanation/rules.md, rule 1.
     Whether it may be sold is asked as of the statement's start: what is closed while the locks are waited for is still
     sold this once.
     """

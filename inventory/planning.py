@@ -1,4 +1,6 @@
-"""What is low on stock, for how long it lasts, and what to order (api.md, rule 6). Pure: figures in, figures out.
+"""What is low on stock, for how long it lasts, and what to order (docs/explanation/rules.md, rule 6).
+
+Pure functions, without a database.
 
 All shares are whole parts of a million, so that Python and the database (``StockLevelQuerySet.low``) decide alike.
 """

@@ -1,4 +1,4 @@
-"""What may be sold now, in SQL: said once, for every statement that asks (api.md, rule 1).
+"""What may be sold now, in SQL: said once, for every statement that asks (docs/explanation/rules.md, rule 1).
 
 Statements call the tables ``product``, ``parent`` (the product's, outer joined), ``warehouse`` and ``store``. "Now" is
 the beginning of the statement: a freeze ends by itself at ``frozen_until``, and so does a listing.

@@ -1,7 +1,8 @@
 """The one way to open a transaction that changes stock: bounded in time, retried where that is safe.
 
 Deadlock, serialisation failure and lock timeout are known rollbacks and are tried again. A connection lost on the way
-to COMMIT is not: what became of that very transaction is found out before anything is done again (docs/adr/0001).
+to COMMIT is not: what became of that very transaction is found out before anything is done again
+(docs/explanation/adr/0001).
 """
 
 import random
@@ -45,9 +46,9 @@ _BUSY: Final = "The stock is busy; nothing of this request was done. Try again."
 
 
 class LockedElsewhere(OperationalError):
-    """``work`` needs a row that another transaction has locked, and may not wait for it (api.md, rule 8).
+    """``work`` needs a row that another transaction has locked, and may not wait for it.
 
-    Rolled back and tried again, as a lock timeout is.
+    docs/explanation/rules.md, rule 8 says where no wait is allowed. Rolled back and tried again, as a lock timeout is.
     """
 
 

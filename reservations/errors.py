@@ -8,7 +8,7 @@ class ReservationNotFound(DomainError):
 
 
 class ReservationExpired(DomainError):
-    """The hold is past its ``expiresAt`` (api.md, rule 3), swept or not."""
+    """The hold is past its ``expiresAt`` (docs/explanation/rules.md, rule 3), swept or not."""
 
 
 class ReservationReleased(DomainError):

@@ -1,4 +1,4 @@
-"""The types that bodies and queries are made of (api.md, "Conventions").
+"""The types that bodies and queries are made of (docs/reference/api.md).
 
 Structs decode and check in one pass, and the OpenAPI schema is made of them: the contract is written once.
 """

@@ -1,4 +1,4 @@
-"""Pages of lists: what a cursor says, and what stands behind it (api.md, "Conventions", lists)."""
+"""Pages of lists: what a cursor says, and what stands behind it (docs/reference/api.md#lists)."""
 
 import base64
 import binascii

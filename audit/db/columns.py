@@ -1,8 +1,8 @@
 """Columns of values as PostgreSQL arrays in its binary form, for statements that write or look up a whole batch.
 
 psycopg's own lists choose a type anew for every element and quote texts one by one, which took a third of a hold's time
-in Python (docs/performance.md). These are six to sixty times faster, and their type never depends on the values, so
-that a statement is prepared once.
+in Python (docs/explanation/performance.md). These are six to sixty times faster, and their type never depends on the
+values, so that a statement is prepared once.
 """
 
 from collections.abc import Iterable

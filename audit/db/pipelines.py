@@ -12,7 +12,7 @@ class Gathering(psycopg.Pipeline):
 
     psycopg sends each by itself and looks each time whether the socket takes more: a reserve's thread would give the
     interpreter away and ask for it again eight times instead of two, and the server would be woken for a part of what
-    it needs (docs/performance.md).
+    it needs (docs/explanation/performance.md).
 
     Overrides what psycopg keeps to itself: tests/faults/test_round_trips.py tells where a new version changed it.
     """

@@ -1,7 +1,7 @@
 """How the writers' statements reach the database: each by itself, or all of a change as one.
 
 Every statement of a transaction costs its way to the server and back through several threads that want the same
-interpreter; the rows themselves cost little (docs/performance.md).
+interpreter; the rows themselves cost little (docs/explanation/performance.md).
 """
 
 from collections.abc import Callable, Iterator, Sequence

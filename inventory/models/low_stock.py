@@ -57,7 +57,8 @@ class LowStockAlertQuerySet(models.QuerySet["LowStockAlert"]):
 
 
 class LowStockAlert(models.Model):
-    """That a level is low on stock (api.md, rule 6), from ``opened_at`` until ``resolved_at``. One open one a level.
+    """The record that a level is low on stock (docs/explanation/rules.md, rule 6), from ``opened_at`` until
+    ``resolved_at``. A level has at most one open alert.
 
     ``available`` and ``reorder_point`` are the level's when it was opened or worsened. ``notified_at`` is when its
     warehouse's subscribers were last told of it; null again once it worsens, which is news.

@@ -144,7 +144,7 @@ class MovementQuerySet(models.QuerySet["Movement"]):
 
 
 QUANTITY_LIMIT = 2_000_000_000
-"""The most units on hand that one level may have (api.md, "Conventions", quantities)."""
+"""The most units on hand that one level may have (docs/explanation/rules.md, rule 18)."""
 
 
 class StockLevel(models.Model):

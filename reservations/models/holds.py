@@ -23,7 +23,7 @@ class ReservationQuerySet(models.QuerySet["Reservation"]):
         return self.filter(store__code__in=store_codes) if store_codes else self
 
     def due(self) -> Self:
-        """ACTIVE and past their end: dead, whether swept or not (api.md, rule 3)."""
+        """ACTIVE and past their end: dead, whether swept or not (docs/explanation/rules.md, rule 3)."""
         return self.filter(status="ACTIVE", expires_at__lte=Now())
 
     def in_state(self, status: str) -> Self:

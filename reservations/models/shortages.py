@@ -27,10 +27,10 @@ class ShortageIncidentQuerySet(models.QuerySet["ShortageIncident"]):
 
 
 class ShortageIncident(models.Model):
-    """That a level had fewer units than were held on it, so that holds were broken (architecture, decision 10).
+    """The record that a level had fewer units than were held on it, so that holds were broken.
 
-    ``missing_units`` is by how much; ``cause_id`` the count or adjustment that found it. OPEN until staff say how it
-    was resolved.
+    See docs/explanation/rules.md, rule 17. ``missing_units`` is by how much; ``cause_id`` the count or adjustment that
+    found it. OPEN until staff say how it was resolved.
     """
 
     class Cause(models.TextChoices):

@@ -1,4 +1,4 @@
-"""The same request with the same key gets the first answer again (api.md, "Conventions", idempotency)."""
+"""The same request with the same key gets the first answer again (docs/explanation/rules.md, rule 20)."""
 
 from collections.abc import Callable
 from datetime import timedelta

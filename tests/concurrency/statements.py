@@ -1,4 +1,7 @@
-"""What a verb sends to the database, and whether each transaction keeps the lock order (api.md, rule 8)."""
+"""The statements of a command, and the check that each transaction keeps its lock order.
+
+The order is docs/explanation/rules.md, rule 8.
+"""
 
 import re
 from collections.abc import Callable, Iterator

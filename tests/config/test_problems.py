@@ -19,7 +19,7 @@ from config import problems
 from config.problems import DOMAIN_STATUS, exception_handler
 from tests.contract.problems import REQUIRED
 
-# api.md, "Conventions", codes; plus those that it settles elsewhere.
+# docs/reference/errors.md says when each is met.
 CODES = {
     400: "malformed invalid",
     404: "not_found reservation_not_found",

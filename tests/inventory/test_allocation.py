@@ -1,4 +1,4 @@
-"""Which levels serve a line (api.md, rule 5): plain Python, no database."""
+"""Which levels serve a line (docs/explanation/rules.md, rule 5): plain Python, no database."""
 
 import itertools
 from uuid import UUID

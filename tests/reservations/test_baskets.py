@@ -1,4 +1,4 @@
-"""A cart's hold is made exactly what the basket says, in one step (api.md, rule 10)."""
+"""A cart's hold is made exactly what the basket says, in one step (docs/explanation/rules.md, rule 10)."""
 
 from datetime import timedelta
 from decimal import Decimal

@@ -1,4 +1,4 @@
-"""A payment that arrives late (api.md, rule 9): the dead row is never revived, a new one is held and sold."""
+"""A payment that arrives late (docs/explanation/rules.md, rule 9) never revives the dead row: a new one is sold."""
 
 from datetime import timedelta
 from typing import Any

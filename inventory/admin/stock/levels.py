@@ -67,7 +67,7 @@ class StockState(_OneOf):
 
 
 class SeverityFilter(admin.SimpleListFilter):
-    """By how low a level is (api.md, rule 6), read by scan: no index knows of a counter."""
+    """By how low a level is (docs/explanation/rules.md, rule 6), read by scan: no index knows of a counter."""
 
     title = _("severity")
     parameter_name = "severity"

@@ -1,4 +1,4 @@
-"""The bodies of the routes of low stock and its alerts (requirement text 002; api.md, rule 6)."""
+"""The bodies of the routes of low stock and its alerts (docs/explanation/rules.md, rule 6)."""
 
 from datetime import datetime
 from typing import Annotated, Literal

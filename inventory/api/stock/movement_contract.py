@@ -1,4 +1,4 @@
-"""The query and the answer of the list of movements (api.md, "Reads")."""
+"""The query and the answer of the list of movements (docs/reference/api.md#stock)."""
 
 from datetime import datetime
 from decimal import Decimal

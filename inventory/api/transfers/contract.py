@@ -1,4 +1,4 @@
-"""The bodies of the routes of transfers (requirement text 002, "Transfer Inventory", and api.md)."""
+"""The bodies of the routes of transfers (docs/explanation/rules.md, rule 15)."""
 
 from datetime import datetime
 from typing import Annotated, Literal

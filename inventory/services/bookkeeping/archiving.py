@@ -33,8 +33,8 @@ logger = structlog.get_logger(__name__)
 
 ARCHIVER: Final = Asker(actor="archive", client_id=None, request_id="", source="command")
 YOUNGEST_DAYS: Final = 31
-"""What is younger stays: days of supply are read from the last 30 days (api.md, rule 6). It also is far longer than any
-transaction takes, so that no row of the time that is archived can still be on its way."""
+"""Younger rows stay: days of supply are read from the last 30 days (docs/explanation/rules.md, rule 6). This is also
+far longer than any transaction takes, so that no row of the archived time can still be uncommitted."""
 
 
 @dataclass(frozen=True, slots=True)

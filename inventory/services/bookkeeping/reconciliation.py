@@ -236,7 +236,7 @@ class OnHandDifference:
         Every movement says what was on hand after it, and nobody can change that. If the newest one agrees with on
         hand, the gap lies before it: a movement is missing. If it doesn't, on hand was changed from outside, and the
         ledger is right; unless its figure can't stand: below zero, over the limit or below what is held
-        (docs/adr/0004).
+        (docs/explanation/adr/0004).
         """
         return self.newest_after == self.on_hand or not reserved <= self.ledger <= QUANTITY_LIMIT
 
@@ -276,7 +276,8 @@ _TRANSFERS: Final = "SELECT id FROM inventory_transfer WHERE id > %s ORDER BY id
 _LOCK_TRANSFERS: Final = "SELECT id FROM inventory_transfer WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
 
 # A line's TRANSFER movements take away at the source what is shipped, and bring back what arrives, returns or is lost
-# (api.md, close): together they are minus what is in transit. A line some of whose movements are archived is left out.
+# (docs/explanation/rules.md, rule 15): together they are minus what is in transit. A line some of whose movements are
+# archived is left out.
 _IN_TRANSIT: Final = """
 SELECT line.id, transfer.id, transfer.status, line.destination_level_id, line.in_transit,
     -coalesce(moved.quantity, 0) AS ledger

@@ -38,7 +38,7 @@ Scope = StockCount.Scope
 
 @dataclass(frozen=True, slots=True)
 class OpenRequest:
-    """One request to open a count; ``id`` is made before the first try (architecture 8).
+    """One request to open a count; ``id`` is made before the first try (docs/explanation/rules.md, rule 25).
 
     ``warehouse`` is a code. ``zone`` goes with the scope ZONE, ``products`` with PRODUCTS, ``stale_days`` with STALE
     (None: what was never counted). ``recount_share`` is the share of what was expected, 0 to 1, above which a

@@ -1,7 +1,8 @@
-"""Alerts of low stock: opened and worsened by the ledger, resolved by the beat, answered by staff (api.md, rule 6).
+"""Alerts of low stock: opened and worsened by the ledger, resolved by the periodic task, answered by staff.
 
-A level has one open alert at most. Whoever opens, worsens or resolves one holds the level's lock, so these never meet;
-the alert's row is locked after the level's. Staff's commands lock that row alone, the digest without a wait.
+The rules are docs/explanation/rules.md, rules 6 and 14. A level has one open alert at most. Whoever opens, worsens or
+resolves one holds the level's lock, so these never meet; the alert's row is locked after the level's. Staff's commands
+lock that row alone, the digest without a wait.
 """
 
 from collections.abc import Callable, Sequence

@@ -59,7 +59,7 @@ class Adjustment:
 
 @dataclass(frozen=True, slots=True)
 class AdjustRequest:
-    """One request; ``id`` is made before the first try (architecture 8)."""
+    """One request; ``id`` is made before the first try (docs/explanation/rules.md, rule 25)."""
 
     asker: Asker
     adjustments: tuple[Adjustment, ...]
@@ -129,10 +129,11 @@ def _nothing() -> None:
 
 def apply_adjustments(request: AdjustRequest, make_room: MakeRoom = lock_room) -> Adjusted | StoredAnswer:
     """Apply all lines, or none. Lines of one level are decided on as one; additions come first, unless on hand would be
-    more than a level may have in between. Due holds that are in the way are ended first (api.md, rule 3).
+    more than a level may have in between. Due holds that are in the way are ended first (docs/explanation/rules.md,
+    rule 3).
 
-    A first addition creates the stock level, in a transaction of its own, sorted, before anything is locked (api.md,
-    rule 8).
+    A first addition creates the stock level, in a transaction of its own, sorted, before anything is locked
+    (docs/explanation/rules.md, rule 8).
 
     Raises UnknownProduct, UnknownWarehouse (also where the asker's stores don't sell from it), Invalid for a quantity
     of the wrong sign, InsufficientStock (on hand would fall below reserved), QuantityLimit, VersionConflict,

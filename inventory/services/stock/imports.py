@@ -142,9 +142,12 @@ def import_stock(
     """Apply a file's lines that haven't been yet: all in one transaction, or none; with ``skip_bad`` all that can be,
     a bounded batch a transaction. A line that was skipped is tried again when the file is imported again.
 
-    Levels that lines are the first to add to are made beforehand, in transactions of their own (api.md, rule 8); for a
-    file that can't be applied as a whole, none. ``progress`` is told how many lines are written. Raises
-    IdempotencyInProgress where another run imports the same file, Busy. Locks: the file's claim, the levels by id.
+    Levels that lines are the first to add to are made beforehand, in transactions of their own
+    (docs/explanation/rules.md, rule 8); for a file that can't be applied as a whole, none. ``progress`` is told how
+    many lines are written.
+
+    Raises IdempotencyInProgress where another run imports the same file, Busy. Locks: the file's claim, the levels by
+    id.
     """
     done = _rows_done(file.id)
     placed, bad = _place([line for line in file.lines if line.row not in done])

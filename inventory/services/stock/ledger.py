@@ -116,8 +116,8 @@ class Ledger:
     def write(self, now: datetime) -> None:
         """Write all changes: one UPDATE of levels, one INSERT of movements. Requires the levels' locks.
 
-        Levels that became low, or worse, get their alert and its event (api.md, rule 6). What counts is available
-        before and after all the changes together, which is known here without a query.
+        Levels that became low, or worse, get their alert and its event (docs/explanation/rules.md, rule 14). What
+        counts is available before and after all the changes together, which is known here without a query.
         """
         changes = {level: c for level, c in self._changes.items() if c.moved or c.reserved or c.on_hand}
         if changes:

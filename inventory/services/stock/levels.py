@@ -1,5 +1,5 @@
 """What stands between a command and its levels is cleared away before it, in transactions of its own: levels that don't
-exist yet (api.md, rule 8), and due holds on those that do (rule 3)."""
+exist yet (docs/explanation/rules.md, rule 8), and due holds on those that do (rule 3)."""
 
 from collections.abc import Callable, Collection, Sequence
 from functools import partial

@@ -2,7 +2,7 @@
 
 What was sent is off the source's on hand at once and on the destination's only when it is received. In between it is
 in transit: told as incoming, never sellable. Every change of on hand is a TRANSFER movement; what never arrives is
-received and adjusted away at the destination, so that the ledger adds up (api.md, "Commands").
+received and adjusted away at the destination, so that the ledger adds up (docs/explanation/rules.md, rule 15).
 """
 
 from collections.abc import Mapping, Sequence
@@ -52,7 +52,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class TransferRequest:
-    """A transfer as it is to be. ``id`` is made before the first try (architecture 8)."""
+    """A transfer as it is to be. ``id`` is made before the first try (docs/explanation/rules.md, rule 25)."""
 
     asker: Asker
     items: tuple[Wanted, ...]
@@ -113,7 +113,7 @@ def start_transfer(request: TransferRequest) -> Outcome:
     """Take the items out of their warehouse at once and put them in transit to the other: all, or nothing.
 
     Items of one product are one line. A product's first level at the destination is made beforehand. What is reserved
-    at the source can't leave; due holds that are in the way are ended first (api.md, rule 3).
+    at the source can't leave; due holds that are in the way are ended first (docs/explanation/rules.md, rule 3).
 
     Raises MixedRoute, Invalid (to where it comes from), UnknownProduct, UnknownWarehouse (also where the asker's stores
     don't sell from it), InsufficientStock, QuantityLimit, IdempotencyKeyReused, IdempotencyInProgress, Busy. Locks:

@@ -121,8 +121,8 @@ WHERE line.transfer_id = ANY(%s) ORDER BY line.id
 
 
 def lock_transfers(ids: Collection[UUID]) -> dict[UUID, TransferDocument]:
-    """Lock transfers FOR NO KEY UPDATE by primary key (api.md, rule 8), and read them and, once they are locked, their
-    items. Unknown ids are left out. Requires an open transaction; before any lock of levels."""
+    """Lock transfers FOR NO KEY UPDATE by primary key (docs/explanation/rules.md, rule 8), and read them and, once they
+    are locked, their items. Unknown ids are left out. Requires an open transaction; before any lock of levels."""
     return _read(_LOCK, ids)
 
 

@@ -100,7 +100,7 @@ def life_of(reservation: Reservation, codes: Collection[str], *, is_due: bool) -
     """What happened to a reservation, the oldest first; one query. ``codes`` are the reader's warehouses; none is all.
 
     Entries that are in the archive are told by the reservation's own times, without who it was. A due hold that no
-    sweep has recorded yet ended all the same (api.md, rule 3).
+    sweep has recorded yet ended all the same (docs/explanation/rules.md, rule 3).
     """
     entries = AuditEntry.objects.filter(subject_id=reservation.pk).order_by("-at", "-id")[:_AT_MOST]
     told = [_moment(entry, codes) for entry in reversed(entries)]

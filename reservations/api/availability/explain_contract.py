@@ -1,4 +1,4 @@
-"""The query and the answers of explain (api.md, "Reads" and rule 1)."""
+"""The query and the answers of explain (docs/explanation/rules.md, rule 1)."""
 
 from datetime import datetime
 from typing import Annotated, Literal

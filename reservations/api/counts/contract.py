@@ -1,4 +1,4 @@
-"""The bodies of the routes of counts (api.md, "Conventions")."""
+"""The bodies of the routes of counts (docs/reference/api.md)."""
 
 from datetime import datetime
 from decimal import Decimal

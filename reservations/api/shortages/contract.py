@@ -1,4 +1,4 @@
-"""The bodies of the routes of incidents (api.md, rule 8; architecture, decision 10)."""
+"""The bodies of the routes of incidents (docs/explanation/rules.md, rule 17)."""
 
 from datetime import datetime
 from typing import Annotated, Literal

@@ -1,4 +1,7 @@
-"""What shoppers may be told: sellable units, due holds counted as free (api.md, rule 1). Reads only, no locks."""
+"""The check of availability: sellable units, with due holds counted as free (docs/explanation/rules.md, rule 1).
+
+Reads only, no locks.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime

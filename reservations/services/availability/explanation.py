@@ -101,7 +101,7 @@ class Explanation:
 
     @property
     def sellable(self) -> int:
-        """What a shopper may have (api.md, rule 1): nothing where something stands in the way of every hold."""
+        """The units that a shopper may have (docs/explanation/rules.md, rule 1); 0 if something blocks every hold."""
         return 0 if self.blocks else max(0, self.on_hand - self.reserved - self.safety_stock + self.due.units)
 
 

@@ -33,7 +33,7 @@ from reservations.services.holds.documents import Place
 from reservations.services.holds.expiry import START
 
 LONG_DUE: Final = timedelta(minutes=5)
-"""A hold so long past its end says that no sweeper runs: it is recorded within a minute (api.md, rule 3)."""
+"""A hold that is due for longer means that no sweeper runs (docs/explanation/rules.md, rule 3)."""
 ALL: Final = Scope()
 NIGHTLY: Final = Asker(actor="reconciliation", client_id=None, request_id="", source="command")
 

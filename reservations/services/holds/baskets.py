@@ -1,4 +1,4 @@
-"""Make a cart's hold exactly what the basket says, in one step (api.md, rule 10).
+"""Make a cart's hold exactly what the basket says, in one step (docs/explanation/rules.md, rule 10).
 
 What grows is held, what shrinks is given back, and the shopper's own hold never stands in the way. All the active
 holds of the cart in the store merge into the oldest, whose ``expires_at`` stays: changing a basket never resets the

@@ -75,7 +75,7 @@ class Hold:
         return public_id(RESERVATION, self.id)
 
     def is_active(self, now: datetime) -> bool:
-        """Whether it still holds stock: due ones don't (api.md, rule 3)."""
+        """Whether it still holds stock: due ones don't (docs/explanation/rules.md, rule 3)."""
         return self.status == Status.ACTIVE and self.expires_at > now
 
     def is_due(self, now: datetime) -> bool:
@@ -122,7 +122,7 @@ def lock_holds(ids: Collection[UUID], *, wait: bool = True) -> dict[UUID, Hold]:
     """Lock reservations FOR NO KEY UPDATE in order of their ids and read them with their items. Two statements.
 
     Requires an open transaction that has locked no stock level yet; without ``wait`` it may have, and reservations that
-    another transaction has locked are left out (api.md, rule 8). Unknown ids are left out.
+    another transaction has locked are left out (docs/explanation/rules.md, rule 8). Unknown ids are left out.
     """
     return _fetch(_LOCK if wait else _LOCK_FREE, ids) if ids else {}
 

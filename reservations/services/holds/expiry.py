@@ -1,7 +1,7 @@
 """Record the end of due holds and give their stock back.
 
-A hold is dead from ``expires_at`` on, swept or not (api.md, rule 3). The sweeper only tidies; a buyer who is short
-frees the due holds in the way first.
+A hold is dead from ``expires_at`` on, swept or not (docs/explanation/rules.md, rule 3). The sweeper only tidies; a
+buyer who is short frees the due holds in the way first.
 """
 
 from collections.abc import Callable, Collection, Sequence

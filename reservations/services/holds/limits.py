@@ -190,8 +190,8 @@ def lock_allowances(asked: Sequence[Asked], *, without: Collection[UUID] = ()) -
     """Lock the carts, customers and orders of a batch, in this order and each sorted, and read what they hold.
 
     ``without`` these reservations, which are about to be replaced. At most three statements in one round trip, none
-    for an empty batch. Requires an open transaction that has locked no reservation and no stock level yet (api.md,
-    rule 8).
+    for an empty batch. Requires an open transaction that has locked no reservation and no stock level yet
+    (docs/explanation/rules.md, rule 8).
     """
     return _read(asked, _locks({each.shopper for each in asked}), without)
 

@@ -40,7 +40,8 @@ from reservations.services.holds.sourcing import Line, Wanted
 
 @dataclass(frozen=True, slots=True)
 class HoldRequest:
-    """One request to hold stock, with its own asker and claim. ``id`` is made before the first try (architecture 8).
+    """One request to hold stock, with its own asker and claim. ``id`` is made before the first try
+    (docs/explanation/rules.md, rule 25).
 
     ``store`` is a code, or None for the asker's only store, else the default; ``timeout_minutes`` None means the
     store's.
@@ -277,8 +278,9 @@ class ExtendRequest:
 def extend_hold(request: ExtendRequest) -> Held | StoredAnswer:
     """Move ``expires_at`` by ``minutes`` from where it was.
 
-    Raises ReservationNotFound, ReservationExpired (due is dead, api.md, rule 3), ReservationConsumed,
-    ReservationReleased, AlreadyExtended, IdempotencyKeyReused, IdempotencyInProgress, Busy. Locks the reservation.
+    Raises ReservationNotFound, ReservationExpired (also for a due one: docs/explanation/rules.md, rule 3),
+    ReservationConsumed, ReservationReleased, AlreadyExtended, IdempotencyKeyReused, IdempotencyInProgress, Busy. Locks
+    the reservation.
     """
     held: Held | StoredAnswer = raise_refusal(extend_holds([request])[0])
     return held

@@ -1,4 +1,4 @@
-"""A payment that arrives late: hold what a dead reservation held once more (api.md, rule 9).
+"""A payment that arrives late: hold what a dead reservation held once more (docs/explanation/rules.md, rule 9).
 
 The dead row is never revived. Units come from the same warehouses if they can; a line that had named none is sourced
 anew.

@@ -1,4 +1,4 @@
-"""Reality wins: where fewer units are there than are held, holds give way (architecture, decision 10).
+"""Reality wins: where fewer units are there than are held, holds give way (docs/explanation/rules.md, rule 17).
 
 Serves counts and forced adjustments. Due holds are dead and go first; then those that staff chose; then the newest.
 Each gives way as a whole, in the transaction that changes on hand.
@@ -197,9 +197,10 @@ def lock_and_choose(
     """Lock the levels of these changes (signed units by level), and holds that must give way to them, with all their
     levels. Requires an open transaction that has locked neither reservations nor levels.
 
-    Holds are first chosen without locks, and locked in the order of api.md, rule 8: holds, then levels. Under the
-    levels' locks the choice is made anew; what it adds is locked with SKIP LOCKED alone. Holds that another
-    transaction is about to end are passed over; if the others don't suffice, all of it is rolled back and tried again.
+    Holds are first chosen without locks, and locked in the order of docs/explanation/rules.md, rule 8: holds, then
+    levels. Under the levels' locks the choice is made anew; what it adds is locked with SKIP LOCKED alone. Holds that
+    another transaction is about to end are passed over; if the others don't suffice, all of it is rolled back and tried
+    again.
 
     Raises LockedElsewhere (``transactions.run`` tries again), ReservedUnexplained, ReservationNotFound and
     HoldNotInTheWay for preferred holds that are none of those in the way.

@@ -1,4 +1,4 @@
-"""The bodies printed in the requirement texts are the contract, to the letter of their field names."""
+"""Requests and answers as callers have agreed to them: every field of these bodies is there, by its exact name."""
 
 import re
 from datetime import datetime
@@ -42,7 +42,7 @@ TRANSFER = {
     "expectedDelivery": "2024-01-17T10:00:00Z",
 }
 
-# What the text prints, with the shape of each value instead of the value.
+# What was agreed, with the shape of each value instead of the value.
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z")
 
 
@@ -299,7 +299,7 @@ def test_low_stock_and_its_event_are_as_printed(api: Api) -> None:
     assert_like(event, EVENTS["LowStockAlertEvent"])
 
 
-# --- requirement texts 000, 001, 003 and 004 -------------------------------------------------------------------------
+# --- what callers rely on beside the bodies --------------------------------------------------------------------------
 
 
 def level() -> StockLevel:
@@ -307,7 +307,7 @@ def level() -> StockLevel:
 
 
 def test_reserving_raises_reserved_releasing_lowers_it_and_a_sale_lowers_both(api: Api) -> None:
-    """000, requirements 4 to 6; 004 but for its confirmation, which api.md, rule 2, corrects."""
+    """docs/explanation/rules.md, rule 2."""
     made = sent(api.post("reserve", RESERVE), 201)
     assert counters(level()) == (20, 2)
     sent(api.post("release", {"reservationId": made["reservationId"]}))
@@ -322,7 +322,6 @@ def test_reserving_raises_reserved_releasing_lowers_it_and_a_sale_lowers_both(ap
 
 @pytest.mark.parametrize(("quantity", "status"), [(20, 201), (21, 409)])
 def test_no_more_is_reserved_than_is_available(api: Api, quantity: int, status: int) -> None:
-    """000, requirement 9 and constraint 2; 001, "fails if insufficient"."""
     line = {"productId": ONE, "quantity": quantity, "warehouseId": "wh-001"}
     response = api.post("reserve", {"cartId": "c", "items": [line]})
     assert response.status_code == status
@@ -331,7 +330,7 @@ def test_no_more_is_reserved_than_is_available(api: Api, quantity: int, status: 
 
 
 def test_an_expired_reservation_makes_room_at_once(api: Api) -> None:
-    """001, "within < 60s of expiry"; 004, auto-expiry."""
+    """docs/explanation/rules.md, rule 3."""
     whole = {"cartId": "c", "items": [{"productId": ONE, "quantity": 20, "warehouseId": "wh-001"}]}
     made = sent(api.post("reserve", whole), 201)
     assert api.post("reserve", whole).status_code == 409
@@ -340,7 +339,6 @@ def test_an_expired_reservation_makes_room_at_once(api: Api) -> None:
 
 
 def test_a_reservation_is_extended_once_and_a_cart_is_released_as_a_whole(api: Api) -> None:
-    """001, "extend reservation once"; 003, "single or cart release"."""
     made = sent(api.post("reserve", {"cartId": "c", "items": RESERVE["items"]}), 201)
     extended = sent(api.post("extend", {"reservationId": made["reservationId"]}))
     assert extended["expiresAt"] > made["expiresAt"]
