@@ -24,7 +24,7 @@ test: $(STAMP) ## Run all tests
 bench: $(STAMP) ## Measure it beside plain Django and raw SQL (ARGS=--quick for two minutes)
 	$(BIN)/python -m benchmarks $(ARGS)
 
-screenshots: $(STAMP) ## Take the pictures of docs/staff-guide.md anew (needs a Chromium; ARGS=stock for one)
+screenshots: $(STAMP) ## Take the pictures of docs/guides/staff.md anew (needs a Chromium; ARGS=stock for one)
 	$(BIN)/python -m tests.browser.screenshots $(ARGS)
 
 check: $(STAMP) ## Lint, types, imports, dependencies, migrations, OpenAPI document

@@ -1,4 +1,4 @@
-"""`make screenshots`: the pictures of docs/staff-guide.md, taken of a service that runs for nothing else.
+"""`make screenshots`: the pictures of docs/guides/staff.md, taken of a service that runs for nothing else.
 
 Starts the demonstration in a folder of its own on a free port, does a day's work over its API, opens the system's
 Chromium, logs in as the group that each page is for, and writes docs/images/. It ends what it started, at the latest

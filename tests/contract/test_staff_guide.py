@@ -10,12 +10,12 @@ from tests.browser.screenshots import IMAGES, MOST_BYTES, SHOTS
 from tests.factories import make_level
 from tests.staff import browser_of, make_staff
 
-GUIDE = IMAGES.parent / "staff-guide.md"
+GUIDE = IMAGES.parent / "guides" / "staff.md"
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def shown() -> list[tuple[str, str]]:
-    """The guide's pictures: what is said of each, and its path from docs/."""
+    """The guide's pictures: the text of each, and its path from docs/guides/."""
     return re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", GUIDE.read_text(encoding="utf-8"))
 
 
@@ -27,7 +27,7 @@ def size_of(picture: Path) -> tuple[int, int]:
 
 
 def test_guide_shows_every_picture_that_is_taken_once_and_no_other() -> None:
-    assert sorted(path for _, path in shown()) == sorted(f"images/{shot.file}" for shot in SHOTS)
+    assert sorted(path for _, path in shown()) == sorted(f"../images/{shot.file}" for shot in SHOTS)
     assert sorted(path.name for path in IMAGES.iterdir()) == sorted(shot.file for shot in SHOTS)
 
 
