@@ -1,4 +1,4 @@
-"""`python -m config.demo`: everything on this machine, from one command, until Ctrl-C.
+"""`python -m config.demo [--env-file FILE]`: everything on this machine, from one command, until Ctrl-C.
 
 Brings the database up to date, loads the demonstration catalogue once, then runs web, worker, sweeper and beat under
 honcho and prints where to go. When one of them ends, all do, and its exit code is this program's.
@@ -7,6 +7,7 @@ No orphan, ever: processes end with their parent (on Linux even when that is kil
 the last process that is connected to them.
 """
 
+import argparse
 import errno
 import json
 import multiprocessing
@@ -31,20 +32,21 @@ PREPARE_FAILED = 1
 PORT_TAKEN = 2
 READY_TIMEOUT_SECONDS = 60
 QUIET = "ignore:::celery.platforms"
+ENV_FILE = Path(__file__).resolve().parent.parent / "var" / "demo.env"
+"""Always the same file: whoever opens a second terminal knows neither PORT nor DATA_DIR of the first."""
 
 
 class Processes(Manager):  # type: ignore[misc]  # honcho has no types
     """honcho's Manager, which says when the address is ready and can be stopped at any moment."""
 
-    def __init__(self, address: str, credentials: Path) -> None:
+    def __init__(self, address: str, data_dir: Path, env_file: Path) -> None:
         super().__init__()
-        self._address = address
-        self._credentials = credentials
+        self._where = (address, data_dir, env_file)
 
     def _start(self) -> None:
         super()._start()
         # A thread of its own after the forks: one that exists before might hold a lock in the fork for ever.
-        threading.Thread(target=announce, args=(self._address, self._credentials), daemon=True).start()
+        threading.Thread(target=announce, args=self._where, daemon=True).start()
 
     def terminate(self) -> None:
         """Terminate all processes, once all have told their pid: honcho knows no other way to reach them."""
@@ -54,8 +56,8 @@ class Processes(Manager):  # type: ignore[misc]  # honcho has no types
             threading.Timer(0.1, self.terminate).start()
 
 
-def announce(address: str, credentials: Path) -> None:
-    """Wait until `address` is ready and print the way in."""
+def announce(address: str, data_dir: Path, env_file: Path) -> None:
+    """Wait until `address` is ready, write the way in to `env_file`, and print it."""
     deadline = time.monotonic() + READY_TIMEOUT_SECONDS
     while not _is_ready(address):
         if time.monotonic() > deadline:
@@ -64,7 +66,9 @@ def announce(address: str, credentials: Path) -> None:
             )
             return
         time.sleep(0.05)
-    sys.stdout.write(banner(address, json.loads(credentials.read_text())))
+    credentials = json.loads((data_dir / "demo.json").read_text())
+    write_env_file(env_file, address, data_dir, credentials["tokens"])
+    sys.stdout.write(banner(address, credentials, env_file))
     sys.stdout.flush()
 
 
@@ -78,12 +82,27 @@ def _is_ready(address: str) -> bool:
         return False
 
 
-def banner(address: str, credentials: dict[str, dict[str, str]]) -> str:
-    """Return the way in: addresses, login, tokens by role, and a call to begin with.
+def write_env_file(file: Path, address: str, data_dir: Path, tokens: dict[str, str]) -> None:
+    """Write what a second terminal needs as shell variables, for its owner alone: the file has tokens."""
+    variables = {
+        "BASE_URL": f"{address}/api/v1",
+        **{f"{role.upper()}_TOKEN": token for role, token in tokens.items()},
+        "DEMO_DATA_DIR": os.fspath(data_dir),
+    }
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lines = [f"{name}={shlex.quote(value)}\n" for name, value in variables.items()]
+    file.touch(mode=0o600)
+    file.write_text("# Written by the demonstration that was started last.\n" + "".join(lines))
+
+
+def banner(address: str, credentials: dict[str, dict[str, str]], env_file: Path) -> str:
+    """Return the way in: addresses, login, tokens by role, and a line for a second terminal.
 
     `credentials`: `{"staff": {"username", "password"}, "tokens": {role: token}}`.
     """
     staff, tokens = credentials["staff"], credentials["tokens"]
+    here = Path.cwd()
+    shown = env_file.relative_to(here) if env_file.is_relative_to(here) else env_file
     facts = {
         "Ready at": address,
         "Admin": f"{address}/admin/    {staff['username']} / {staff['password']}",
@@ -93,8 +112,9 @@ def banner(address: str, credentials: dict[str, dict[str, str]]) -> str:
     lines = [
         *(f"{name:18}{fact}" for name, fact in facts.items()),
         "",
-        f"    curl -H 'Authorization: Bearer {tokens['checkout']}' \\",
-        f"         '{address}/api/v1/inventory/levels?warehouseId=wh-001'",
+        "In a second terminal, for the examples of README.md and docs/:",
+        "",
+        f"    source {shlex.quote(os.fspath(shown))}",
         "",
         "Ctrl-C stops everything.",
     ]
@@ -186,8 +206,15 @@ def _hang_up(_number: int, _frame: FrameType | None) -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m config.demo", description="Run the demonstration until Ctrl-C.")
+    parser.add_argument("--env-file", type=Path, default=ENV_FILE, help="where to write address and tokens")
+    return parser.parse_args()
+
+
 def main() -> None:
     """Run the demonstration until a signal, or until one of its processes ends; exit with 2 when the port is taken."""
+    env_file = _arguments().env_file.resolve()
     # Until honcho takes over, Ctrl-C ends this process without a traceback, and by that its children.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if "MAKELEVEL" in os.environ:
@@ -211,7 +238,7 @@ def main() -> None:
         sys.exit(PREPARE_FAILED)
 
     signal.signal(signal.SIGHUP, _hang_up)
-    processes = Processes(_address(host, port), settings.DATA_DIR / "demo.json")
+    processes = Processes(_address(host, port), settings.DATA_DIR, env_file)
     for name, command in commands(host, port, settings.DATA_DIR).items():
         # The shell gives way to the program, and names the one process that must outlive it. Celery need not warn of
         # root: its messages are JSON.

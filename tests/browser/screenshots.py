@@ -421,7 +421,11 @@ def demonstration() -> Iterator[Service]:
     }
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "config.demo"], cwd=ROOT, env=environment, stdout=log, stderr=log
+            [sys.executable, "-m", "config.demo", "--env-file", os.fspath(folder / "var" / "demo.env")],
+            cwd=ROOT,
+            env=environment,
+            stdout=log,
+            stderr=log,
         )
     try:
         _wait_for(f"http://127.0.0.1:{port}/health/ready", process, folder / "log")

@@ -29,7 +29,7 @@ class Demo:
         self.output = data_dir.parent / "output"
         with self.output.open("w") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "config.demo"],
+                [sys.executable, "-m", "config.demo", "--env-file", os.fspath(data_dir / "demo.env")],
                 cwd=REPOSITORY,
                 env={
                     "PATH": os.defpath,
@@ -158,8 +158,19 @@ def test_taken_port_is_one_clear_sentence(tmp_path: Path) -> None:
     assert not (tmp_path / "var").exists()
 
 
-def test_banner_tells_every_way_in() -> None:
+def test_banner_has_every_way_in(tmp_path: Path) -> None:
     staff = {"username": "ada", "password": "lovelace"}
     tokens = {"checkout": "first", "warehouse": "second", "manager": "third"}
-    told = demo.banner("http://127.0.0.1:8000", {"staff": staff, "tokens": tokens})
-    assert all(value in told for value in (*staff.values(), *tokens.values(), "/admin/", "/api/docs/", "curl"))
+    printed = demo.banner("http://127.0.0.1:8000", {"staff": staff, "tokens": tokens}, tmp_path / "demo.env")
+    assert all(value in printed for value in (*staff.values(), *tokens.values(), "/admin/", "/api/docs/"))
+    assert f"source {tmp_path}/demo.env" in printed
+
+
+def test_env_file_gives_a_shell_address_tokens_and_data_folder_and_is_private(tmp_path: Path) -> None:
+    file = tmp_path / "var" / "demo.env"
+    demo.write_env_file(file, "http://127.0.0.1:8461", Path("/data of ours"), {"checkout": "first", "manager": "2nd"})
+    script = 'source "$1"; printf "%s\n" "$BASE_URL" "$CHECKOUT_TOKEN" "$MANAGER_TOKEN" "$DEMO_DATA_DIR"'
+    shell = ["bash", "-c", script, "bash", os.fspath(file)]
+    printed = subprocess.run(shell, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert printed == ["http://127.0.0.1:8461/api/v1", "first", "2nd", "/data of ours"]
+    assert file.stat().st_mode & 0o777 == 0o600
