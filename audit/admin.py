@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from audit.actions import actions_called, words_of
 from audit.console.base import NOTHING, ReadOnlyAdmin, client_name, pretty_json, public_uuid
 from audit.console.dialogs import DIALOG_KEY
-from audit.console.exports import Row, newest_first
+from audit.console.exports import ExportRow, newest_first
 from audit.console.filters import ByActor, Days, SetByLinks, TrailAdmin, around, filtered, link, recent, within
 from audit.models import ApiClient, AuditEntry, IdempotencyKey, OutboxEvent
 
@@ -167,7 +167,7 @@ class AuditEntryAdmin(TrailAdmin):
         meant = Q(actor=term) | Q(action__in=actions_called(term)) | Q(request_id=term) | Q(store=term)
         return queryset.filter(meant), False
 
-    def export_rows(self, request: HttpRequest, rows: QuerySet[Any]) -> Iterator[Row]:
+    def export_rows(self, request: HttpRequest, rows: QuerySet[Any]) -> Iterator[ExportRow]:
         for entry in newest_first(rows):
             yield (
                 entry.id,

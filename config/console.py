@@ -35,7 +35,7 @@ class ConsoleConfig(SimpleAdminConfig):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class MenuItem:
     """A line of the sidebar. ``model`` ("app.model") decides who sees it; ``query`` narrows its list.
 
     ``page`` is an address below the list that belongs to this line and not to another one of the same model.
@@ -64,32 +64,32 @@ def _pairs(query: str) -> ItemsView[str, str]:
 
 
 _DAY: Final = (
-    Entry(_("Stock"), "inventory_2", "inventory.stocklevel"),
-    Entry(_("Reservations"), "shopping_cart", "reservations.reservation"),
-    Entry(_("Receiving"), "input", "inventory.movement", "?type__exact=RECEIPT", "receive/"),
-    Entry(_("Transfers"), "local_shipping", "inventory.transfer"),
-    Entry(_("Counts"), "checklist", "inventory.stockcount"),
-    Entry(_("Incidents"), "report", "reservations.shortageincident", "?status__exact=OPEN"),
-    Entry(_("Alerts"), "notifications", "inventory.lowstockalert"),
+    MenuItem(_("Stock"), "inventory_2", "inventory.stocklevel"),
+    MenuItem(_("Reservations"), "shopping_cart", "reservations.reservation"),
+    MenuItem(_("Receiving"), "input", "inventory.movement", "?type__exact=RECEIPT", "receive/"),
+    MenuItem(_("Transfers"), "local_shipping", "inventory.transfer"),
+    MenuItem(_("Counts"), "checklist", "inventory.stockcount"),
+    MenuItem(_("Incidents"), "report", "reservations.shortageincident", "?status__exact=OPEN"),
+    MenuItem(_("Alerts"), "notifications", "inventory.lowstockalert"),
 )
 _TRAIL: Final = (
-    Entry(_("Movements"), "swap_vert", "inventory.movement"),
-    Entry(_("Audit"), "history", "audit.auditentry"),
-    Entry(_("Reconciliation"), "balance", "inventory.reconciliationfinding"),
-    Entry(_("Events"), "outbox", "audit.outboxevent"),
-    Entry(_("Idempotency keys"), "key_vertical", "audit.idempotencykey"),
+    MenuItem(_("Movements"), "swap_vert", "inventory.movement"),
+    MenuItem(_("Audit"), "history", "audit.auditentry"),
+    MenuItem(_("Reconciliation"), "balance", "inventory.reconciliationfinding"),
+    MenuItem(_("Events"), "outbox", "audit.outboxevent"),
+    MenuItem(_("Idempotency keys"), "key_vertical", "audit.idempotencykey"),
 )
 _CATALOGUE: Final = (
-    Entry(_("Products"), "category", "inventory.product"),
-    Entry(_("Warehouses"), "warehouse", "inventory.warehouse"),
-    Entry(_("Stores"), "storefront", "inventory.store"),
-    Entry(_("Reasons"), "label", "inventory.adjustmentreason"),
+    MenuItem(_("Products"), "category", "inventory.product"),
+    MenuItem(_("Warehouses"), "warehouse", "inventory.warehouse"),
+    MenuItem(_("Stores"), "storefront", "inventory.store"),
+    MenuItem(_("Reasons"), "label", "inventory.adjustmentreason"),
 )
 _ACCESS: Final = (
-    Entry(_("API clients"), "api", "audit.apiclient"),
-    Entry(_("API tokens"), "key", "audit.apitoken"),
-    Entry(_("People"), "group", "auth.user"),
-    Entry(_("Groups"), "shield_person", "auth.group"),
+    MenuItem(_("API clients"), "api", "audit.apiclient"),
+    MenuItem(_("API tokens"), "key", "audit.apitoken"),
+    MenuItem(_("People"), "group", "auth.user"),
+    MenuItem(_("Groups"), "shield_person", "auth.group"),
 )
 
 
@@ -105,7 +105,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     return [{**group, "separator": False, "collapsible": False} for group in groups if group["items"]]
 
 
-def _allowed(request: HttpRequest, entries: tuple[Entry, ...]) -> list[dict[str, Any]]:
+def _allowed(request: HttpRequest, entries: tuple[MenuItem, ...]) -> list[dict[str, Any]]:
     allowed = []
     for entry in entries:
         model_admin = _site()._registry.get(apps.get_model(entry.model))
@@ -116,7 +116,7 @@ def _allowed(request: HttpRequest, entries: tuple[Entry, ...]) -> list[dict[str,
     return allowed
 
 
-def _open_entry(request: HttpRequest, entry: Entry) -> Entry | None:
+def _open_entry(request: HttpRequest, entry: MenuItem) -> MenuItem | None:
     """Of the lines of one model, the one that the open page belongs to; None on a page of another model."""
     if not request.path.startswith(entry.link):
         return None

@@ -35,7 +35,7 @@ HOURS: Final = 24
 _KEPT_SECONDS: Final = 10
 _OUTBOX_AT_MOST: Final = 10_000
 
-Text = str | Promise
+LazyText = str | Promise
 V = TypeVar("V")
 
 
@@ -43,7 +43,7 @@ V = TypeVar("V")
 class Figure:
     """A number, what it counts and the list behind it. ``tone`` is ``bad``, ``warn`` or plain."""
 
-    label: Text
+    label: LazyText
     value: Any
     link: str = ""
     tone: str = ""
@@ -60,10 +60,10 @@ class Figure:
 class Card:
     """Figures that belong together. ``calm`` is said where all of them are nought."""
 
-    title: Text
+    title: LazyText
     icon: str
     figures: list[Figure]
-    calm: Text = ""
+    calm: LazyText = ""
 
     @property
     def is_calm(self) -> bool:
@@ -286,7 +286,7 @@ WHERE r.id >= %s AND event.happened >= %s AND (%s::text[] IS NULL OR EXISTS (
 GROUP BY 1, 2
 """
 
-_KINDS: Final[dict[str, tuple[Text, str, str]]] = {
+_KINDS: Final[dict[str, tuple[LazyText, str, str]]] = {
     "made": (_("Made"), "created_at", ""),
     "sold": (_("Sold"), "consumed_at", Reservation.Status.CONSUMED),
     "expired": (_("Expired"), "expires_at", Reservation.Status.EXPIRED),

@@ -13,8 +13,8 @@ from inventory.models import Product, StockLevel, Store, StoreWarehouse, Warehou
 from inventory.services.stock.adjustments import Adjustment, AdjustRequest, apply_adjustments
 from reservations.models import Reservation, ReservationItem
 from reservations.services.holds.documents import Hold
-from reservations.services.holds.placing import Held, HoldRequest, place_hold
-from reservations.services.holds.sourcing import Line
+from reservations.services.holds.placing import HoldRequest, PlacedHold, place_hold
+from reservations.services.holds.sourcing import RequestLine
 
 _numbers = itertools.count(1)
 ASKER = Asker(actor="tests", client_id=None, request_id="test-request", source="command")
@@ -59,14 +59,14 @@ def make_level(quantity: int = 10, warehouse: str = "wh-001", **settings: Any) -
 
 def hold_request(*lines: tuple[StockLevel, int], **fields: Any) -> HoldRequest:
     """A request for units of levels, sourced; for a cart if nothing else is said."""
-    asked = tuple(Line(level.product_id, None, quantity) for level, quantity in lines)
+    asked = tuple(RequestLine(level.product_id, None, quantity) for level, quantity in lines)
     return HoldRequest(**{"asker": ASKER, "lines": asked, "cart_id": f"cart-{next(_numbers)}", **fields})
 
 
 def hold(*lines: tuple[StockLevel, int], **fields: Any) -> Hold:
     """A hold of units of levels."""
     held = place_hold(hold_request(*lines, **fields))
-    assert isinstance(held, Held)
+    assert isinstance(held, PlacedHold)
     return held.hold
 
 

@@ -58,7 +58,7 @@ class PageQuery(Body, kw_only=True):
     limit: Limit = 50
 
 
-class Fault(Answer, kw_only=True):
+class ProblemError(Answer, kw_only=True):
     """One thing that was wrong, with what a program needs to mend it: a shortage says what was short."""
 
     pointer: Annotated[str, Meta(description="JSON pointer into the body, or ?name for a query parameter.")]
@@ -88,4 +88,4 @@ class Problem(Answer, kw_only=True):
     detail: str
     code: str
     request_id: str
-    errors: list[Fault] | UnsetType = UNSET
+    errors: list[ProblemError] | UnsetType = UNSET

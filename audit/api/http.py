@@ -49,7 +49,7 @@ class AnyCaseUuid(UUIDConverter):
 register_converter(AnyCaseUuid, "any-case-uuid")
 
 
-class Submission(Protocol):
+class PendingResult(Protocol):
     """A request to a service that decides many at a time. Both ways of waiting raise its refusal."""
 
     def outcome(self) -> Any:
@@ -63,7 +63,7 @@ class Submission(Protocol):
 class Pending:
     """What a view answers once its request is decided."""
 
-    submission: Submission
+    submission: PendingResult
     render: Callable[[Any], StoredAnswer]
 
 

@@ -40,7 +40,7 @@ DIALOG_KEY: Final = "dialog-"
 """How the idempotency keys of the console begin."""
 _TOGETHER: Final = UUID("b3a0c1de-52f7-5c0e-8d0a-7f1e94d3a26b")
 R = TypeVar("R")
-Text = str | Promise
+LazyText = str | Promise
 
 
 class DialogForm(forms.Form):
@@ -114,9 +114,9 @@ class Dialog(ABC, Generic[R]):
             return ReceiveDialog(self, request, object_id).answer()
     """
 
-    title: ClassVar[Text]
-    intro: ClassVar[Text] = ""
-    submit: ClassVar[Text] = _("Save")
+    title: ClassVar[LazyText]
+    intro: ClassVar[LazyText] = ""
+    submit: ClassVar[LazyText] = _("Save")
     permission: ClassVar[str]
     form_class: ClassVar[type[DialogForm]] = DialogForm
     is_final: ClassVar[bool] = False
@@ -143,7 +143,7 @@ class Dialog(ABC, Generic[R]):
         """What the form begins with."""
         return {}
 
-    def about(self) -> list[tuple[Text, Any]]:
+    def about(self) -> list[tuple[LazyText, Any]]:
         """Facts to see above the form: names and values."""
         return []
 

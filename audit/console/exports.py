@@ -28,7 +28,7 @@ _BATCH: Final = 1000
 _MOST_IN_A_WORKBOOK: Final = 50_000
 _WORKBOOK: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
-Row = Sequence[Any]
+ExportRow = Sequence[Any]
 A = TypeVar("A", bound=HttpResponseBase)
 
 
@@ -50,7 +50,7 @@ class _Echo:
         return text
 
 
-def csv_file(name: str, header: Row, rows: Iterable[Row]) -> StreamingHttpResponse:
+def csv_file(name: str, header: ExportRow, rows: Iterable[ExportRow]) -> StreamingHttpResponse:
     """A CSV file, sent while it is read: UTF-8 with a byte-order mark, by which spreadsheets know it."""
     zone = timezone.get_current_timezone()  # The request's is over when the rows are sent.
 
@@ -76,7 +76,7 @@ def _in_pieces(lines: Iterable[bytes]) -> Iterator[bytes]:
         yield b"".join(piece)
 
 
-def workbook(name: str, header: Row, rows: Iterable[Row]) -> HttpResponse:
+def workbook(name: str, header: ExportRow, rows: Iterable[ExportRow]) -> HttpResponse:
     """An XLSX file. It is made in memory: rows beyond 50,000 are left out, and its last line says so."""
     sheet = tablib.Dataset(headers=[plain(cell) for cell in header], title=name[:31])
     for number, row in enumerate(rows):
@@ -144,7 +144,7 @@ class ExportedAdmin(ConsoleAdmin, metaclass=AbstractAdmin):
     list_before_template = "console/lists/tools.html"
 
     @abstractmethod
-    def export_rows(self, request: HttpRequest, rows: QuerySet[Any]) -> Iterable[Row]:
+    def export_rows(self, request: HttpRequest, rows: QuerySet[Any]) -> Iterable[ExportRow]:
         """The cells of each of these rows."""
 
     def get_urls(self) -> list[URLPattern]:

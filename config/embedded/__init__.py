@@ -26,7 +26,7 @@ permissions of existing folders are never widened.
 
 from config.embedded.accounts import die_with_parent
 from config.embedded.clients import leave, urls
-from config.embedded.places import DATABASE, USER, EmbeddedUnavailable, Place, Urls
+from config.embedded.places import DATABASE, USER, EmbeddedUnavailable, ServerPaths, Urls
 from config.embedded.servers import POSTGRES_MAJOR
 
 __all__ = [
@@ -34,7 +34,7 @@ __all__ = [
     "POSTGRES_MAJOR",
     "USER",
     "EmbeddedUnavailable",
-    "Place",
+    "ServerPaths",
     "Urls",
     "die_with_parent",
     "leave",

@@ -14,7 +14,7 @@ from urllib.parse import quote
 if sys.platform != "win32":
     import fcntl
 
-from config.embedded.places import DATABASE, USER, EmbeddedUnavailable, Place, Urls, last_line, unavailable
+from config.embedded.places import DATABASE, USER, EmbeddedUnavailable, ServerPaths, Urls, last_line, unavailable
 
 JOIN_TIMEOUT_SECONDS = 60.0
 POLL_SECONDS = 0.005
@@ -36,7 +36,7 @@ def urls(data_dir: Path, *, postgres: bool, redis: bool, postgres_options: str =
         return Urls(None, None)
     if sys.platform == "win32":
         raise EmbeddedUnavailable(unavailable("does not run on Windows"))
-    place = Place.of(data_dir)
+    place = ServerPaths.of(data_dir)
     key = (place.data_dir, wanted)
     connection = _connections.get(key)
     if connection is None or not _is_open(connection):
@@ -52,7 +52,7 @@ def urls(data_dir: Path, *, postgres: bool, redis: bool, postgres_options: str =
 
 def leave(data_dir: Path) -> None:
     """Stop using the servers of `data_dir`, as the end of this process would; its forks keep what they have."""
-    real = Place.of(data_dir).data_dir
+    real = ServerPaths.of(data_dir).data_dir
     for key in [key for key in _connections if key[0] == real]:
         _connections.pop(key).close()
 
@@ -66,7 +66,7 @@ def _is_open(connection: socket.socket) -> bool:
         return False
 
 
-def _join(place: Place, wanted: frozenset[str], postgres_options: str) -> socket.socket:
+def _join(place: ServerPaths, wanted: frozenset[str], postgres_options: str) -> socket.socket:
     """Return a connection to a supervisor whose wanted servers are ready."""
     deadline = time.monotonic() + JOIN_TIMEOUT_SECONDS
     while time.monotonic() < deadline:
@@ -88,13 +88,13 @@ def _join(place: Place, wanted: frozenset[str], postgres_options: str) -> socket
     )
 
 
-def _refuse_strangers(place: Place) -> None:
+def _refuse_strangers(place: ServerPaths) -> None:
     """Its name can be guessed: somebody else could have made the folder and listen there."""
     if place.run_dir.is_symlink() or (place.run_dir.exists() and place.run_dir.lstat().st_uid != os.getuid()):
         raise EmbeddedUnavailable(unavailable(f"needs {place.run_dir}, which belongs to somebody else"))
 
 
-def _ask(place: Place, wanted: frozenset[str]) -> socket.socket | None:
+def _ask(place: ServerPaths, wanted: frozenset[str]) -> socket.socket | None:
     """Return a connection whose servers are ready; None when no supervisor answers, or it is about to end."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(JOIN_TIMEOUT_SECONDS)
@@ -119,7 +119,7 @@ def _ask(place: Place, wanted: frozenset[str]) -> socket.socket | None:
     return connection
 
 
-def _lock(place: Place) -> int | None:
+def _lock(place: ServerPaths) -> int | None:
     """Return a descriptor that holds the lock on starting, None while a supervisor or another client has it."""
     path = place.data_dir / "embedded.lock"
     try:
@@ -135,7 +135,7 @@ def _lock(place: Place) -> int | None:
     return descriptor
 
 
-def _launch(place: Place, lock: int, postgres_options: str) -> None:
+def _launch(place: ServerPaths, lock: int, postgres_options: str) -> None:
     """Start a supervisor that listens when this returns; it takes over the lock.
 
     With -P: the working folder is not in the way of its imports.

@@ -25,14 +25,14 @@ class Urls(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Place:
+class ServerPaths:
     """Where the things of one data folder are. Socket paths are short: over about 100 characters they fail."""
 
     data_dir: Path
     run_dir: Path
 
     @classmethod
-    def of(cls, data_dir: Path) -> "Place":
+    def of(cls, data_dir: Path) -> "ServerPaths":
         """Return the place of a data folder, made absolute without links, so that two names of one folder agree."""
         real = data_dir.resolve()
         name = hashlib.sha256(os.fsencode(real)).hexdigest()[:12]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from config.embedded.accounts import SHARED_FOLDER, Account, make_shared_folder, program_of
-from config.embedded.places import DATABASE, USER, EmbeddedUnavailable, Place, last_line, unavailable
+from config.embedded.places import DATABASE, USER, EmbeddedUnavailable, ServerPaths, last_line, unavailable
 
 READY_TIMEOUT_SECONDS = 50.0
 RETRY_START_SECONDS = 5.0
@@ -127,7 +127,7 @@ def _start(
 class Postgres:
     """PostgreSQL on a cluster of its own."""
 
-    place: Place
+    place: ServerPaths
     options: list[str]
     child: subprocess.Popen[bytes] | None = None
     cluster: Path = field(init=False)
@@ -241,7 +241,7 @@ class Postgres:
 class Redis:
     """Redis that keeps nothing: what must last is in PostgreSQL."""
 
-    place: Place
+    place: ServerPaths
     child: subprocess.Popen[bytes] | None = None
 
     def start(self) -> str | None:

@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from config.embedded.places import DATABASE, USER, EmbeddedUnavailable, Place, unavailable
+from config.embedded.places import DATABASE, USER, EmbeddedUnavailable, ServerPaths, unavailable
 from config.embedded.servers import TICK_SECONDS, Postgres, Redis, Server, end_leftover
 
 GRACE_SECONDS = 1.0
@@ -25,7 +25,7 @@ LOG_LIMIT_BYTES = 5_000_000
 class Supervisor:
     """Owns the servers of one data folder for as long as somebody is connected to its control socket."""
 
-    def __init__(self, place: Place, postgres_options: list[str]) -> None:
+    def __init__(self, place: ServerPaths, postgres_options: list[str]) -> None:
         self.place = place
         self.servers: dict[str, Server] = {"postgres": Postgres(place, postgres_options), "redis": Redis(place)}
         self.restarts: list[float] = []
@@ -150,7 +150,7 @@ def _shorten(log: Path) -> None:
         os.truncate(log, 0)
 
 
-def _end_leftover_redis(place: Place) -> None:
+def _end_leftover_redis(place: ServerPaths) -> None:
     if place.status.exists():
         pid = json.loads(place.status.read_text())["redis_pid"]
         if pid is not None:
@@ -165,7 +165,7 @@ def main(arguments: list[str]) -> None:
     data_dir, lock, postgres_options = arguments
     os.set_inheritable(int(lock), False)
     os.umask(0o077)
-    place = Place.of(Path(data_dir))
+    place = ServerPaths.of(Path(data_dir))
     place.control.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     listener.bind(os.fspath(place.control))

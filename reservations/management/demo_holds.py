@@ -23,7 +23,7 @@ _HOURS_APART: Final = 6
 _OVER: Final = timedelta(minutes=30)
 """Holds of the past ended at least so long ago: those of now are made by the services."""
 
-Told = tuple[Reservation, ReservationItem]
+PastHold = tuple[Reservation, ReservationItem]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class Shoppers:
     now: datetime
     chance: random.Random
 
-    def holds(self, movements: Sequence[Movement]) -> Iterator[Told]:
+    def holds(self, movements: Sequence[Movement]) -> Iterator[PastHold]:
         """The holds of the last day that these movements tell of, each with its item."""
         for sale in movements:
             if sale.type != Movement.Type.SHIPMENT or sale.created_at <= self.now - DAY + _OVER:
@@ -51,13 +51,13 @@ class Shoppers:
         moment = sale.created_at + timedelta(hours=hours)
         return moment if self.now - DAY < moment < self.now - 2 * _OVER else None
 
-    def _sold(self, sale: Movement) -> Told:
+    def _sold(self, sale: Movement) -> PastHold:
         made = sale.created_at - timedelta(seconds=self.chance.uniform(40, 540))
         hold, item = self._hold(sale, made, Reservation.Status.CONSUMED, -sale.quantity)
         hold.order_id, hold.consumed_at = sale.reference, sale.created_at
         return hold, item
 
-    def _ended(self, sale: Movement, made: datetime, status: Reservation.Status) -> Told:
+    def _ended(self, sale: Movement, made: datetime, status: Reservation.Status) -> PastHold:
         hold, item = self._hold(sale, made, status, 1)
         if status == Reservation.Status.EXPIRED:
             hold.released_at = hold.expires_at + timedelta(seconds=self.chance.uniform(1, 15))
@@ -66,7 +66,7 @@ class Shoppers:
             hold.reason = self.chance.choice(REASONS)
         return hold, item
 
-    def _hold(self, sale: Movement, made: datetime, status: Reservation.Status, units: int) -> Told:
+    def _hold(self, sale: Movement, made: datetime, status: Reservation.Status, units: int) -> PastHold:
         store = self.chance.choice(self.stores[sale.level.warehouse_id])
         seconds, nanos = int(made.timestamp()), made.microsecond * 1000
         hold = Reservation(

@@ -15,7 +15,7 @@ from audit.models import IdempotencyKey, Role
 from audit.tasks import purge_idempotency_keys
 from inventory.models import StockLevel
 from reservations.models import Reservation
-from reservations.services.holds.placing import Held, place_holds
+from reservations.services.holds.placing import PlacedHold, place_holds
 from tests.conftest import Api
 from tests.factories import counters, hold, hold_request, lines, make_due, make_level
 
@@ -175,9 +175,9 @@ def test_a_key_twice_in_one_batch_goes_to_its_first_request(level: StockLevel) -
             hold_request((level, 4), claim=claim()),
         ]
     )
-    assert isinstance(first, Held)
+    assert isinstance(first, PlacedHold)
     assert isinstance(second, IdempotencyInProgress)
-    assert isinstance(other, Held)
+    assert isinstance(other, PlacedHold)
     assert counters(level) == (10, 5)
     replayed = place_holds([hold_request((level, 1), claim=same), hold_request((level, 1), claim=same)])
     assert replayed == [StoredAnswer(201, b"{}")] * 2

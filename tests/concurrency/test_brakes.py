@@ -14,7 +14,7 @@ from inventory.services.catalogue import freezing
 from inventory.services.catalogue.freezing import Subject
 from reservations.models import Reservation
 from reservations.services.holds.baskets import put_basket
-from reservations.services.holds.placing import Held, place_hold
+from reservations.services.holds.placing import PlacedHold, place_hold
 from tests.concurrency.threads import Crew, await_true, await_waiting, stranger
 from tests.factories import ASKER, hold, hold_request, make_level
 
@@ -54,7 +54,7 @@ def test_a_hold_that_waits_for_its_level_is_waited_for(kind: str, way: str) -> N
         freezer.join()
         stood = set(Reservation.objects.values_list("id", flat=True))
     (held,) = buyer.join()
-    assert isinstance(held, Held)
+    assert isinstance(held, PlacedHold)
     assert held.hold.id in stood
     with pytest.raises((Frozen, InsufficientStock)):  # A frozen warehouse is passed by.
         place_hold(hold_request((level, 1)))

@@ -9,7 +9,7 @@ from inventory.errors import SkuTaken, VersionConflict
 from inventory.models import Product, StockLevel
 from inventory.services.catalogue.master_data import ProductChange, ProductFields, SavedProducts, put_products
 from inventory.services.stock.level_settings import LevelChange, SetLevels, set_levels
-from reservations.services.holds.placing import Held, place_hold
+from reservations.services.holds.placing import PlacedHold, place_hold
 from tests.books import assert_books_balance
 from tests.concurrency.threads import together
 from tests.factories import ASKER, hold_request, make_level, recorded
@@ -29,7 +29,7 @@ def test_opposite_orders_beside_shoppers_do_not_deadlock() -> None:
         lambda: set_levels(ASKER, changes_of(levels[::-1], 4), claim=None),
         *(lambda pair=pair: place_hold(hold_request(*pair)) for pair in (((levels[0], 1), (levels[9], 1)),) * 3),
     )
-    assert [type(outcome) for outcome in outcomes] == [SetLevels, SetLevels, Held, Held, Held]
+    assert [type(outcome) for outcome in outcomes] == [SetLevels, SetLevels, PlacedHold, PlacedHold, PlacedHold]
     assert len(set(StockLevel.objects.values_list("reorder_point", flat=True))) == 1
     assert_books_balance()
 

@@ -10,7 +10,7 @@ import pytest
 from inventory.errors import InsufficientStock
 from reservations.group_commit import Combiner
 from reservations.services.holds import placing as holds
-from reservations.services.holds.placing import Held, HoldRequest
+from reservations.services.holds.placing import HoldRequest, PlacedHold
 from tests.concurrency.threads import together
 from tests.factories import counters, hold_request, make_level
 
@@ -46,7 +46,7 @@ def test_buyers_in_shared_transactions_get_exactly_what_is_there(leaders: int) -
             except InsufficientStock:
                 told.append("short")
             else:
-                assert isinstance(held, Held)
+                assert isinstance(held, PlacedHold)
                 assert held.hold.id == request.id
                 told.append("held")
         return told

@@ -13,7 +13,7 @@ from inventory.errors import AlreadyInCount, CountBelowZero, CountClosed, Insuff
 from inventory.models import Movement, StockCount, StockCountLine, StockLevel
 from inventory.services.counts.documents import ProductRef
 from inventory.services.counts.entering import (
-    CancelRequest,
+    CancelCountRequest,
     Counted,
     EnteredCount,
     EnterRequest,
@@ -24,7 +24,7 @@ from inventory.services.counts.opening import Opened, OpenRequest, open_count
 from reservations.errors import ReservationReleased
 from reservations.models import Reservation
 from reservations.services.holds.documents import Hold
-from reservations.services.holds.placing import Held, place_hold
+from reservations.services.holds.placing import PlacedHold, place_hold
 from reservations.services.holds.resolution import ConsumeRequest, Resolved, Selector, consume_hold
 from reservations.services.shortages.incidents import ResolveRequest, resolve_incident
 from reservations.services.shortages.posting import Posted, PostRequest, post_count
@@ -149,7 +149,7 @@ def test_counts_and_holds_of_many_levels_never_lock_each_other_out() -> None:
         ]
         outcomes = together(*map(posting, counts), *buyers)
         assert all(isinstance(outcome, Posted) for outcome in outcomes[:4]), outcomes
-        assert all(isinstance(outcome, Held | InsufficientStock) for outcome in outcomes[4:]), outcomes
+        assert all(isinstance(outcome, PlacedHold | InsufficientStock) for outcome in outcomes[4:]), outcomes
         for level in levels:
             refill = counted((level, 40))
             posting(refill)()
@@ -183,7 +183,7 @@ def test_a_hold_that_came_after_the_first_choice_gives_way_with_all_it_holds() -
     level, other = make_level(10), make_level(10)
     older = hold((level, 4))
     count = counted((level, 4))
-    made: list[Held] = []
+    made: list[PlacedHold] = []
     request = hold_request((level, 4), (other, 2))
     late = Interruption(lambda: made.extend(Crew(partial(place_hold, request)).join()))
     (posted,) = Crew(late.attend(posting(count))).join()
@@ -195,7 +195,7 @@ def test_a_hold_that_somebody_is_ending_is_passed_over() -> None:
     level = make_level(10)
     older = hold((level, 4))
     count = counted((level, 4))
-    made: list[Held] = []
+    made: list[PlacedHold] = []
     with stranger() as other:
 
         def happen() -> None:
@@ -210,7 +210,7 @@ def test_a_hold_that_somebody_is_ending_is_passed_over() -> None:
 def test_where_the_unlocked_holds_do_not_suffice_the_posting_is_tried_again_and_waits() -> None:
     level = make_level(10)
     count = counted((level, 3))
-    made: list[Held] = []
+    made: list[PlacedHold] = []
     with stranger() as other:
 
         def happen() -> None:
@@ -264,6 +264,6 @@ def test_a_count_is_posted_or_called_off() -> None:
     for _ in range(ROUNDS):
         level = make_level(10)
         count = counted((level, 6))
-        posted, cancelled = together(posting(count), partial(cancel_count, CancelRequest(ASKER, count.id)))
+        posted, cancelled = together(posting(count), partial(cancel_count, CancelCountRequest(ASKER, count.id)))
         assert {type(posted), type(cancelled)} in ({Posted, CountClosed}, {CountClosed, Counted})
         assert counters(level) == ((6, 0) if isinstance(posted, Posted) else (10, 0))

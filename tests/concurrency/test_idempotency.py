@@ -16,7 +16,7 @@ from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustReq
 from reservations.models import Reservation
 from reservations.services.holds.baskets import empty_basket, put_basket
 from reservations.services.holds.documents import Hold
-from reservations.services.holds.placing import ExtendRequest, Held, extend_hold, place_hold
+from reservations.services.holds.placing import ExtendRequest, PlacedHold, extend_hold, place_hold
 from reservations.services.holds.resolution import (
     ConsumeRequest,
     ReleaseRequest,
@@ -46,10 +46,12 @@ def test_one_key_from_12_threads_makes_one_hold() -> None:
     for _ in range(3):
         jobs = [partial(place_hold, hold_request((level, 1), claim=claim)) for _ in range(12)]
         outcomes = together(*jobs)
-        held = [outcome for outcome in outcomes if isinstance(outcome, Held)]
-        others = [outcome for outcome in outcomes if not isinstance(outcome, Held)]
+        held = [outcome for outcome in outcomes if isinstance(outcome, PlacedHold)]
+        others = [outcome for outcome in outcomes if not isinstance(outcome, PlacedHold)]
         assert len(held) <= 1
-        assert all(o == StoredAnswer(201, b"Held") or isinstance(o, IdempotencyInProgress) for o in others), others
+        assert all(o == StoredAnswer(201, b"PlacedHold") or isinstance(o, IdempotencyInProgress) for o in others), (
+            others
+        )
     assert counters(level) == (100, 1)
     assert IdempotencyKey.objects.count() == 1
 
@@ -59,14 +61,14 @@ def verbs(level: StockLevel, held: Hold) -> dict[str, tuple[Callable[[Claim], An
     cart = Selector(cart_id=held.cart_id)
     receipt = Adjustment(level.product_id, None, "wh-001", 5, "RECEIPT", "goods in")
     return {
-        "place_hold": (lambda claim: place_hold(hold_request((level, 1), claim=claim)), Held),
-        "extend": (lambda claim: extend_hold(ExtendRequest(ASKER, held.id, 5, claim)), Held),
+        "place_hold": (lambda claim: place_hold(hold_request((level, 1), claim=claim)), PlacedHold),
+        "extend": (lambda claim: extend_hold(ExtendRequest(ASKER, held.id, 5, claim)), PlacedHold),
         "release": (lambda claim: release_hold(ReleaseRequest(ASKER, selector, claim=claim)), Resolved),
         "consume": (lambda claim: consume_hold(ConsumeRequest(ASKER, "order-1", selector, claim=claim)), Resolved),
         "adjust": (lambda claim: apply_adjustments(AdjustRequest(ASKER, (receipt,), claim)), Adjusted),
         "put_basket": (
             lambda claim: put_basket(hold_request((level, 2), cart_id=held.cart_id, claim=claim)),
-            Held,
+            PlacedHold,
         ),
         "empty_basket": (lambda claim: empty_basket(ReleaseRequest(ASKER, cart, claim=claim)), Resolved),
     }
@@ -105,11 +107,11 @@ def is_claimed(claim: Claim) -> bool:
 def test_stored_answer_is_given_while_the_stock_is_locked() -> None:
     level = make_level(10)
     request = hold_request((level, 1), claim=make_claim())
-    assert isinstance(place_hold(request), Held)
+    assert isinstance(place_hold(request), PlacedHold)
     with stranger() as other:
         other.execute("SELECT FROM inventory_stocklevel WHERE id = %s FOR UPDATE", [level.id])
         again = hold_request((level, 1), claim=make_claim())
-        assert together(partial(place_hold, again), seconds=5) == [StoredAnswer(201, b"Held")]
+        assert together(partial(place_hold, again), seconds=5) == [StoredAnswer(201, b"PlacedHold")]
     assert list(Reservation.objects.values_list("id", flat=True)) == [request.id]
 
 
@@ -117,12 +119,12 @@ def test_key_of_a_refused_request_is_free_again() -> None:
     level = make_level(10)
     claim = make_claim()
     outcomes = together(*(partial(place_hold, hold_request((level, 11), claim=claim)) for _ in range(6)))
-    assert not any(isinstance(outcome, Held | StoredAnswer) for outcome in outcomes)
-    assert isinstance(place_hold(hold_request((level, 10), claim=make_claim(b"less"))), Held)
+    assert not any(isinstance(outcome, PlacedHold | StoredAnswer) for outcome in outcomes)
+    assert isinstance(place_hold(hold_request((level, 10), claim=make_claim(b"less"))), PlacedHold)
 
 
 def test_keys_of_two_clients_are_two_keys() -> None:
     level = make_level(10)
     claims = [Claim(uuid4(), "the key", fingerprint("POST", "/reserve", b"{}"), stored) for _ in range(6)]
     outcomes = together(*(partial(place_hold, hold_request((level, 1), claim=claim)) for claim in claims))
-    assert [type(outcome) for outcome in outcomes] == [Held] * 6
+    assert [type(outcome) for outcome in outcomes] == [PlacedHold] * 6

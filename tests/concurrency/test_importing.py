@@ -12,7 +12,7 @@ from inventory.models import Product, StockLevel
 from inventory.services.stock import imports
 from inventory.services.stock.import_files import COLUMNS, ImportFile, read_file
 from inventory.services.stock.imports import Imported, import_stock
-from reservations.services.holds.placing import Held, place_hold
+from reservations.services.holds.placing import PlacedHold, place_hold
 from tests.concurrency.threads import stranger, together
 from tests.factories import ASKER, counters, hold_request, make_level
 
@@ -55,7 +55,7 @@ def test_what_is_shipped_by_a_file_and_what_shoppers_hold_is_never_more_than_the
         held = 0
         for request in requests:
             try:
-                held += isinstance(place_hold(request), Held)
+                held += isinstance(place_hold(request), PlacedHold)
             except InsufficientStock:
                 continue
         return held

@@ -15,11 +15,11 @@ from audit.idempotency import Claim, StoredAnswer, fingerprint
 from inventory.models import StockLevel
 from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
 from inventory.services.transfers.commands import (
-    CancelRequest,
+    CancelTransferRequest,
+    MoveLine,
     ReceiveRequest,
     SendRequest,
     TransferRequest,
-    Wanted,
     cancel_transfer,
     change_draft,
     draft_transfer,
@@ -30,7 +30,7 @@ from inventory.services.transfers.commands import (
 from reservations.services.holds.baskets import empty_basket, put_basket
 from reservations.services.holds.documents import Hold
 from reservations.services.holds.expiry import expire_due_holds
-from reservations.services.holds.placing import ExtendRequest, Held, extend_hold, place_hold, place_holds
+from reservations.services.holds.placing import ExtendRequest, PlacedHold, extend_hold, place_hold, place_holds
 from reservations.services.holds.resolution import (
     ConsumeRequest,
     ReleaseRequest,
@@ -111,14 +111,14 @@ def verbs(level: StockLevel, held: Hold) -> dict[str, tuple[Callable[[], Any], l
             [claims, Step.DOCUMENT, levels],
         ),
         "cancel a transfer": (
-            lambda: cancel_transfer(CancelRequest(ASKER, made(start_transfer, level), claim=claim())),
+            lambda: cancel_transfer(CancelTransferRequest(ASKER, made(start_transfer, level), claim=claim())),
             [claims, Step.DOCUMENT, levels],
         ),
     }
 
 
 def transfer_of(level: StockLevel) -> TransferRequest:
-    return TransferRequest(ASKER, (Wanted(level.product_id, None, 2, "wh-001", "wh-002"),), claim=claim())
+    return TransferRequest(ASKER, (MoveLine(level.product_id, None, 2, "wh-001", "wh-002"),), claim=claim())
 
 
 def made(make: Callable[[TransferRequest], Any], level: StockLevel) -> UUID:
@@ -210,7 +210,7 @@ def test_deadlock_with_a_stranger_is_tried_again() -> None:
         circle.join()  # It gets the lock because the buyer, who had it, was the deadlock's victim.
         assert not buyer.are_done(0)
         other.commit()
-    assert isinstance(buyer.join()[0], Held)
+    assert isinstance(buyer.join()[0], PlacedHold)
     assert [counters(first), counters(second)] == [(10, 2), (10, 2)]
 
 

@@ -13,7 +13,7 @@ from inventory.models import Movement, StockLevel
 from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
 from reservations.errors import ReservationReleased
 from reservations.services.holds.documents import Hold
-from reservations.services.holds.placing import Held, place_hold
+from reservations.services.holds.placing import PlacedHold, place_hold
 from reservations.services.holds.resolution import (
     ConsumeRequest,
     ReleaseRequest,
@@ -54,7 +54,7 @@ def test_without_the_lock_two_buyers_of_15_get_30_of_20() -> None:
     level = make_level(20)
     outcomes, have_met = two_buyers_of_15(level, is_sabotage=True)
     assert have_met
-    assert [type(outcome) for outcome in outcomes] == [Held, Held]
+    assert [type(outcome) for outcome in outcomes] == [PlacedHold, PlacedHold]
     assert counters(level) == (20, 30)
     assert "0 <= reserved <= on hand" in broken_rules()
 
@@ -72,7 +72,7 @@ def test_with_the_lock_two_buyers_of_15_get_15_of_20() -> None:
     level = make_level(20)
     outcomes, have_met = two_buyers_of_15(level, is_sabotage=False)
     assert not have_met
-    assert {type(outcome) for outcome in outcomes} == {Held, InsufficientStock}
+    assert {type(outcome) for outcome in outcomes} == {PlacedHold, InsufficientStock}
     assert counters(level) == (20, 15)
 
 

@@ -15,7 +15,7 @@ from audit.models import AuditEntry, IdempotencyKey
 from inventory.errors import InsufficientStock
 from reservations.group_commit import Combiner
 from reservations.models import Reservation
-from reservations.services.holds.placing import Held, HoldRequest, place_holds
+from reservations.services.holds.placing import HoldRequest, PlacedHold, place_holds
 from reservations.services.holds.resolution import ConsumeRequest, Resolved, Selector, consume_holds
 from tests.concurrency.threads import Crew, await_true, await_waiting, stranger, together
 from tests.factories import ASKER, counters, hold, hold_request, make_level
@@ -80,7 +80,7 @@ def test_a_level_locked_elsewhere_delays_only_those_who_want_it() -> None:
         assert not crew.are_done(0)
         other.rollback()
         outcomes = crew.join()
-    assert {type(outcome) for outcome in outcomes} == {Held}
+    assert {type(outcome) for outcome in outcomes} == {PlacedHold}
     assert counters(locked) == (10, 1)
     assert counters(free) == (10, 4)
 
@@ -115,7 +115,7 @@ def test_a_leader_whose_connection_is_cut_costs_nobody_the_stock() -> None:
             assert cursor.fetchone()[0] == 1
         other.rollback()
         outcomes = crew.join()
-    assert {type(outcome) for outcome in outcomes} == {Held}
+    assert {type(outcome) for outcome in outcomes} == {PlacedHold}
     assert counters(level) == (ASKERS, ASKERS)
 
 

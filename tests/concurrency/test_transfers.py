@@ -15,11 +15,11 @@ from inventory.errors import InsufficientStock, TransferAlreadySent, TransferClo
 from inventory.models import StockLevel, Transfer, TransferLine
 from inventory.services.transfers.commands import (
     Arrived,
-    CancelRequest,
+    CancelTransferRequest,
+    MoveLine,
     ReceiveRequest,
     SendRequest,
     TransferRequest,
-    Wanted,
     cancel_transfer,
     change_draft,
     draft_transfer,
@@ -28,7 +28,7 @@ from inventory.services.transfers.commands import (
     start_transfer,
 )
 from inventory.services.transfers.moves import Transferred
-from reservations.services.holds.placing import Held, place_hold
+from reservations.services.holds.placing import PlacedHold, place_hold
 from tests.books import broken_rules
 from tests.concurrency.threads import TRANSFER_LOCK, Crew, Meeting, await_waiting, stranger, together
 from tests.factories import ASKER, counters, hold_request, make_level, receive
@@ -40,7 +40,7 @@ ROUNDS = 8
 def wanted(*lines: tuple[StockLevel, int], back: bool = False) -> TransferRequest:
     """A request for units of levels, from ``wh-001`` to ``wh-002`` or back."""
     ends = ("wh-002", "wh-001") if back else ("wh-001", "wh-002")
-    return TransferRequest(ASKER, tuple(Wanted(level.product_id, None, units, *ends) for level, units in lines))
+    return TransferRequest(ASKER, tuple(MoveLine(level.product_id, None, units, *ends) for level, units in lines))
 
 
 def sent(*lines: tuple[StockLevel, int]) -> UUID:
@@ -55,7 +55,7 @@ def arrive(transfer: UUID, *lines: tuple[StockLevel, int], close: bool = False) 
 
 
 def cancel(transfer: UUID) -> Callable[[], Any]:
-    return partial(cancel_transfer, CancelRequest(ASKER, transfer))
+    return partial(cancel_transfer, CancelTransferRequest(ASKER, transfer))
 
 
 def there(level: StockLevel) -> StockLevel:
@@ -77,7 +77,7 @@ def test_what_is_held_does_not_leave_and_what_left_is_not_held() -> None:
             assert counters(level) == (4, 0)
         else:
             assert isinstance(left, InsufficientStock)
-            assert isinstance(held, Held)
+            assert isinstance(held, PlacedHold)
             assert counters(level) == (10, 6)
 
 
@@ -86,9 +86,9 @@ def test_many_buyers_and_transfers_share_what_there_is() -> None:
     buyers = [partial(place_hold, hold_request((level, 3))) for _ in range(6)]
     trucks = [partial(start_transfer, wanted((level, 4))) for _ in range(4)]
     outcomes = kinds(together(*buyers, *trucks))
-    taken = 3 * outcomes["Held"] + 4 * outcomes["Transferred"]
+    taken = 3 * outcomes["PlacedHold"] + 4 * outcomes["Transferred"]
     assert 20 - taken < 4, "whoever is refused would not fit beside the others"
-    assert counters(level) == (20 - 4 * outcomes["Transferred"], 3 * outcomes["Held"])
+    assert counters(level) == (20 - 4 * outcomes["Transferred"], 3 * outcomes["PlacedHold"])
 
 
 def test_20_receives_of_one_transfer_receive_it_once() -> None:

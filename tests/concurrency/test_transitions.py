@@ -20,7 +20,7 @@ from reservations.models import Reservation, ReservationItem
 from reservations.services.holds.baskets import empty_basket, put_basket
 from reservations.services.holds.documents import Hold
 from reservations.services.holds.expiry import expire_due_holds
-from reservations.services.holds.placing import ExtendRequest, Held, extend_hold
+from reservations.services.holds.placing import ExtendRequest, PlacedHold, extend_hold
 from reservations.services.holds.resolution import (
     ConsumeRequest,
     ReleaseRequest,
@@ -178,7 +178,7 @@ def test_a_hold_that_ends_while_its_basket_waits_gives_way_to_a_new_one(table: s
     held = hold((level, 3))
     request = hold_request((level, 10), cart_id=held.cart_id)
     basket = across_the_end(held, table, partial(put_basket, request))
-    assert isinstance(basket, Held)
+    assert isinstance(basket, PlacedHold)
     assert basket.is_new
     assert basket.hold.id == request.id
     assert status(held) == "EXPIRED"
@@ -190,15 +190,15 @@ def test_a_hold_may_be_extended_and_then_consumed_but_not_the_other_way() -> Non
         held = hold((make_level(10), 3))
         sale, extension = together(consume(held), extend(held))
         assert isinstance(sale, Resolved)
-        assert isinstance(extension, Held | ReservationConsumed)
+        assert isinstance(extension, PlacedHold | ReservationConsumed)
         is_extended = Reservation.objects.get(pk=held.id).extended_at is not None
-        assert is_extended is isinstance(extension, Held)
+        assert is_extended is isinstance(extension, PlacedHold)
 
 
 def test_a_hold_is_extended_once() -> None:
     held = hold((make_level(10), 3))
     outcomes = together(*(extend(held) for _ in range(8)))
-    assert sorted(type(outcome).__name__ for outcome in outcomes) == [AlreadyExtended.__name__] * 7 + ["Held"]
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == [AlreadyExtended.__name__] * 7 + ["PlacedHold"]
     assert Reservation.objects.get(pk=held.id).expires_at == held.expires_at + timedelta(minutes=5)
 
 
@@ -208,7 +208,7 @@ def test_a_hold_is_extended_or_swept() -> None:
         held = hold((level, 3))
         make_due(held.id, ago=timedelta(milliseconds=-20))
         extension, _, _ = together(extend(held), expire_due_holds, expire_due_holds)
-        if isinstance(extension, Held):
+        if isinstance(extension, PlacedHold):
             assert status(held) == "ACTIVE"
             assert expire_due_holds() == 0
         else:
@@ -237,7 +237,7 @@ def test_two_baskets_of_one_cart_are_put_one_after_the_other() -> None:
         level, other = make_level(10), make_level(10)
         requests = [hold_request((level, 7), (other, n), cart_id="the cart") for n in (1, 2, 3)]
         outcomes = together(*(partial(put_basket, request) for request in requests))
-        assert [type(outcome) for outcome in outcomes] == [Held] * 3
+        assert [type(outcome) for outcome in outcomes] == [PlacedHold] * 3
         assert sum(outcome.is_new for outcome in outcomes) == 1
         assert len({outcome.hold.id for outcome in outcomes}) == 1
         assert counters(level) == (10, 7)
@@ -255,7 +255,7 @@ def test_a_basket_is_changed_before_it_is_consumed_or_begun_anew_after() -> None
             partial(put_basket, hold_request((level, 5), cart_id=held.cart_id)),
         )
         assert isinstance(sale, Resolved)
-        assert isinstance(basket, Held)
+        assert isinstance(basket, PlacedHold)
         assert counters(level) == ((7, 5) if basket.is_new else (5, 0))
 
 
@@ -268,7 +268,7 @@ def test_a_basket_is_put_and_emptied_in_some_order() -> None:
             partial(put_basket, hold_request((level, 5), cart_id=held.cart_id)),
         )
         assert isinstance(emptied, Resolved)
-        assert isinstance(basket, Held)
+        assert isinstance(basket, PlacedHold)
         assert counters(level) == ((10, 5) if basket.is_new else (10, 0))
 
 
@@ -316,7 +316,7 @@ def test_a_late_payment_and_sweepers_and_a_buyer_share_the_stock() -> None:
             expire_due_holds,
             expire_due_holds,
         )
-        assert isinstance(sale, Resolved) is not isinstance(rival, Held)
+        assert isinstance(sale, Resolved) is not isinstance(rival, PlacedHold)
         assert counters(level) == ((0, 0) if isinstance(sale, Resolved) else (3, 3))
 
 
@@ -329,4 +329,4 @@ def test_nothing_is_found_of_a_cart_that_a_basket_is_about_to_begin() -> None:
         request = ConsumeRequest(ASKER, "order-1", Selector(cart_id="the cart"))
         (sale,) = together(partial(consume_hold, request), seconds=5)
         assert isinstance(sale, ReservationNotFound)
-    assert isinstance(crew.join()[0], Held)
+    assert isinstance(crew.join()[0], PlacedHold)

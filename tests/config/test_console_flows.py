@@ -19,7 +19,7 @@ from inventory.services.counts.documents import ProductRef
 from inventory.services.counts.entering import EnteredCount, EnterRequest
 from inventory.services.counts.opening import Opened, OpenRequest
 from inventory.services.transfers import commands as transfers
-from inventory.services.transfers.commands import TransferRequest, Wanted
+from inventory.services.transfers.commands import MoveLine, TransferRequest
 from reservations.models import ShortageIncident
 from reservations.services.shortages.posting import PostRequest, post_count
 from tests.books import assert_books_balance
@@ -52,7 +52,7 @@ def told(answer: HttpResponse, browser: Client) -> str:
 def send_off(level: StockLevel, units: int, to: str = "wh-002", *, is_draft: bool = False) -> Transfer:
     """A transfer of a level's product to another warehouse."""
     make_warehouse(to)
-    item = Wanted(level.product_id, None, units, level.warehouse.code, to)
+    item = MoveLine(level.product_id, None, units, level.warehouse.code, to)
     start = transfers.draft_transfer if is_draft else transfers.start_transfer
     start(TransferRequest(ASKER, (item,)))
     return Transfer.objects.latest("id")
@@ -396,7 +396,7 @@ def test_count_is_opened_of_products_that_are_scanned(clerk: Client) -> None:
 
 def test_count_that_is_over_says_so(clerk: Client) -> None:
     count = open_count(make_level(1))
-    entering.cancel_count(entering.CancelRequest(ASKER, count.pk))
+    entering.cancel_count(entering.CancelCountRequest(ASKER, count.pk))
     page = clerk.get(at("inventory_stockcount_walk", count.pk)).content.decode()
     assert "This count is over" in page
     assert "Enter and go on" not in page

@@ -16,7 +16,7 @@ from reservations.models import Reservation
 from reservations.services.holds.baskets import put_basket
 from reservations.services.holds.documents import Hold
 from reservations.services.holds.expiry import expire_due_holds
-from reservations.services.holds.placing import ExtendRequest, Held, extend_hold, place_hold
+from reservations.services.holds.placing import ExtendRequest, PlacedHold, extend_hold, place_hold
 from reservations.services.holds.resolution import (
     ConsumeRequest,
     ReleaseRequest,
@@ -62,12 +62,12 @@ def verb(name: str, level: StockLevel, held: Hold) -> Verb:
     if name == "sweep":
         make_due(held.id)
     verbs = {
-        "place_hold": Verb(partial(place_hold, hold_request((level, 2))), Held, (10, 5)),
-        "extend": Verb(partial(extend_hold, ExtendRequest(ASKER, held.id, 5)), Held, (10, 3)),
+        "place_hold": Verb(partial(place_hold, hold_request((level, 2))), PlacedHold, (10, 5)),
+        "extend": Verb(partial(extend_hold, ExtendRequest(ASKER, held.id, 5)), PlacedHold, (10, 3)),
         "release": Verb(partial(release_hold, ReleaseRequest(ASKER, selector)), Resolved, (10, 0)),
         "consume": Verb(partial(consume_hold, ConsumeRequest(ASKER, "order-1", selector)), Resolved, (7, 0)),
         "adjust": Verb(partial(apply_adjustments, AdjustRequest(ASKER, (receipt,))), Adjusted, (15, 3)),
-        "put_basket": Verb(partial(put_basket, hold_request((level, 4), cart_id=held.cart_id)), Held, (10, 4)),
+        "put_basket": Verb(partial(put_basket, hold_request((level, 4), cart_id=held.cart_id)), PlacedHold, (10, 4)),
         "sweep": Verb(expire_due_holds, int, (10, 0)),
     }
     return verbs[name]
@@ -97,7 +97,7 @@ def test_connection_lost_again_and_again_does_it_exactly_once(proxy: Proxy, leve
     proxy.cuts = [*cuts]
     request = hold_request((level, 2))
     (held,) = Crew(partial(place_hold, request)).join()
-    assert isinstance(held, Held)
+    assert isinstance(held, PlacedHold)
     assert held.hold.id == request.id
     assert list(Reservation.objects.values_list("id", flat=True)) == [request.id]
     assert_books_balance()

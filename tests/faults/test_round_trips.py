@@ -12,7 +12,7 @@ from audit.idempotency import Claim, StoredAnswer
 from inventory.models import StockLevel, Store
 from reservations.services.holds.documents import Hold
 from reservations.services.holds.expiry import expire_due_holds
-from reservations.services.holds.placing import ExtendRequest, Held, extend_hold, place_holds
+from reservations.services.holds.placing import ExtendRequest, PlacedHold, extend_hold, place_holds
 from reservations.services.holds.resolution import (
     ConsumeRequest,
     ReleaseRequest,
@@ -80,7 +80,7 @@ def test_a_command_takes_so_many_round_trips_for_one_or_for_many(proxy: Proxy, v
             case "reserve" | "reserve with keys" | "reserve with limits":
                 keys = [key() if verb.endswith("keys") else None for _ in range(count)]
                 requests = [hold_request((level, 1), claim=each) for each in keys]
-                return lambda: all(isinstance(outcome, Held) for outcome in place_holds(requests))
+                return lambda: all(isinstance(outcome, PlacedHold) for outcome in place_holds(requests))
             case "consume":
                 sales = [ConsumeRequest(ASKER, "o", Selector(each.id)) for each in held(level, count)]
                 return partial(consume_holds, sales)

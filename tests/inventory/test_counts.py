@@ -21,7 +21,7 @@ from inventory.errors import (
 from inventory.models import QUANTITY_LIMIT, Movement, StockCount, StockCountLine, StockLevel
 from inventory.services.counts.documents import CountLine, ProductRef, read_lines
 from inventory.services.counts.entering import (
-    CancelRequest,
+    CancelCountRequest,
     Counted,
     EnteredCount,
     EnterRequest,
@@ -145,7 +145,7 @@ def test_a_count_of_nothing_is_refused() -> None:
 def test_a_level_is_free_again_once_its_count_is_called_off() -> None:
     level = make_level(1)
     first = counting(level)
-    cancel_count(CancelRequest(ASKER, first.id, "not today"))
+    cancel_count(CancelCountRequest(ASKER, first.id, "not today"))
     assert levels_in(counting(level)) == {level.id}
     assert recorded("inventory_count_cancelled")[0].changes == {"reason": "not today"}
 
@@ -292,14 +292,14 @@ def test_entering_is_audited_with_what_was_expected() -> None:
 def test_a_closed_count_stays_as_it_is(verb: str) -> None:
     level = make_level(10)
     count = counting(level)
-    cancel_count(CancelRequest(ASKER, count.id))
+    cancel_count(CancelCountRequest(ASKER, count.id))
     with pytest.raises(CountClosed):
-        enter(count, (level, 4)) if verb == "enter" else cancel_count(CancelRequest(ASKER, count.id))
+        enter(count, (level, 4)) if verb == "enter" else cancel_count(CancelCountRequest(ASKER, count.id))
 
 
 def test_what_is_no_count_is_not_found() -> None:
     level = make_level(10)
     with pytest.raises(NotFound):
-        cancel_count(CancelRequest(ASKER, level.id))
+        cancel_count(CancelCountRequest(ASKER, level.id))
     with pytest.raises(NotFound):
         enter_counts(EnterRequest(ASKER, level.id, (EnteredCount(ProductRef(level.product_id), 1),)))

@@ -8,11 +8,11 @@ from django.test.utils import CaptureQueriesContext
 
 from inventory.locking import lock_levels
 from inventory.models import LedgerOpening, Movement, StockLevel
-from inventory.services.stock.ledger import Cause, Ledger
+from inventory.services.stock.ledger import Ledger, MovementCause
 from tests.factories import counters, make_level, receive
 
 pytestmark = pytest.mark.django_db
-CAUSE = Cause(type="ADJUSTMENT", actor="tests", reason="r", reference_type="t", reference="ref")
+CAUSE = MovementCause(type="ADJUSTMENT", actor="tests", reason="r", reference_type="t", reference="ref")
 
 
 @pytest.mark.parametrize("count", [1, 20, 200])

@@ -22,7 +22,7 @@ from inventory.services.counts.entering import EnteredCount, EnterRequest, enter
 from inventory.services.counts.opening import Opened, OpenRequest, open_count
 from inventory.services.low_stock import alerts as low_stock
 from inventory.services.stock.adjustments import Adjustment, AdjustRequest, apply_adjustments
-from inventory.services.transfers.commands import TransferRequest, Wanted, start_transfer
+from inventory.services.transfers.commands import MoveLine, TransferRequest, start_transfer
 from reservations.services.holds.baskets import put_basket
 from reservations.services.holds.expiry import expire_due_holds
 from reservations.services.holds.placing import place_holds
@@ -126,7 +126,7 @@ def test_every_path_that_lowers_available_crosses(path: str) -> None:
     elif path == "count":
         count_to(level, 15)
     elif path == "transfer":
-        start_transfer(TransferRequest(ASKER, (Wanted(level.product_id, None, 85, "wh-001", "wh-002"),)))
+        start_transfer(TransferRequest(ASKER, (MoveLine(level.product_id, None, 85, "wh-001", "wh-002"),)))
     else:
         dead = hold((level, 85), order_id="o")
         make_due(dead.id)

@@ -29,11 +29,11 @@ from inventory.models import QUANTITY_LIMIT, Movement, Product, StockLevel, Tran
 from inventory.services.stock.adjustments import Adjustment, AdjustRequest, apply_adjustments
 from inventory.services.transfers.commands import (
     Arrived,
-    CancelRequest,
+    CancelTransferRequest,
+    MoveLine,
     ReceiveRequest,
     SendRequest,
     TransferRequest,
-    Wanted,
     cancel_transfer,
     change_draft,
     draft_transfer,
@@ -70,9 +70,9 @@ def _books_balance(db: None) -> Any:
     assert_books_balance()
 
 
-def wanted(what: StockLevel | Product, units: int, source: str = "wh-001", target: str = "wh-002") -> Wanted:
+def wanted(what: StockLevel | Product, units: int, source: str = "wh-001", target: str = "wh-002") -> MoveLine:
     product_id = what.product_id if isinstance(what, StockLevel) else what.id
-    return Wanted(product_id, None, units, source, target)
+    return MoveLine(product_id, None, units, source, target)
 
 
 def done(outcome: Any) -> Transferred:
@@ -80,7 +80,7 @@ def done(outcome: Any) -> Transferred:
     return outcome
 
 
-def sent(*items: Wanted, **fields: Any) -> Transferred:
+def sent(*items: MoveLine, **fields: Any) -> Transferred:
     return done(start_transfer(TransferRequest(**{"asker": ASKER, "items": items, **fields})))
 
 
@@ -91,7 +91,9 @@ def received(transfer: Transferred, *arrived: tuple[StockLevel, int], **fields: 
 
 
 def cancelled(transfer: Transferred, **fields: Any) -> Transferred:
-    return done(cancel_transfer(CancelRequest(**{"asker": ASKER, "transfer_id": transfer.document.id, **fields})))
+    return done(
+        cancel_transfer(CancelTransferRequest(**{"asker": ASKER, "transfer_id": transfer.document.id, **fields}))
+    )
 
 
 def there(level: StockLevel, warehouse: str = "wh-002") -> StockLevel:
@@ -202,8 +204,8 @@ def test_no_more_is_sent_than_the_destination_may_have_with_all_that_is_coming()
 def test_names_that_stand_for_nothing_are_refused_in_their_place() -> None:
     level, variant = make_level(10), make_variant(make_product())
     for item, pointer in [
-        (Wanted(uuid7(), None, 1, "wh-001", "wh-002"), "/items/1/productId"),
-        (Wanted(level.product_id, variant.id, 1, "wh-001", "wh-002"), "/items/1/variantId"),
+        (MoveLine(uuid7(), None, 1, "wh-001", "wh-002"), "/items/1/productId"),
+        (MoveLine(level.product_id, variant.id, 1, "wh-001", "wh-002"), "/items/1/variantId"),
     ]:
         with pytest.raises(UnknownProduct) as refused:
             sent(wanted(level, 1), item)
@@ -223,7 +225,8 @@ def test_a_variant_is_transferred_by_either_of_its_names() -> None:
     variant = make_variant(parent)
     receive(variant, 10)
     transfer = sent(
-        Wanted(parent.id, variant.id, 2, "wh-001", "wh-002"), Wanted(variant.id, None, 3, "wh-001", "wh-002")
+        MoveLine(parent.id, variant.id, 2, "wh-001", "wh-002"),
+        MoveLine(variant.id, None, 3, "wh-001", "wh-002"),
     )
     (item,) = transfer.document.items
     assert (item.product_id, item.variant_id, item.quantity) == (parent.id, variant.id, 5)
@@ -382,7 +385,7 @@ def test_what_is_closed_stays_closed(end: Any) -> None:
 # --- drafts ----------------------------------------------------------------------------------------------------------
 
 
-def drafted(*items: Wanted, **fields: Any) -> Transferred:
+def drafted(*items: MoveLine, **fields: Any) -> Transferred:
     return done(draft_transfer(TransferRequest(**{"asker": ASKER, "items": items, **fields})))
 
 
@@ -665,7 +668,7 @@ def test_a_transfer_of_1_or_200_lines_is_the_same_statements() -> None:
             received(sent(*map(three, products[:count])), close=True)
         return [query["sql"].split("(")[0] for query in captured.captured_queries if "SAVEPOINT" not in query["sql"]]
 
-    def three(product: Product) -> Wanted:
+    def three(product: Product) -> MoveLine:
         return wanted(product, 3)
 
     assert there_and_back(1) == there_and_back(200)

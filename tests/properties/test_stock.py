@@ -37,7 +37,7 @@ from inventory.models import Movement, StockLevel, Transfer, Warehouse
 from inventory.services.bookkeeping import archiving
 from inventory.services.counts.documents import ProductRef
 from inventory.services.counts.entering import (
-    CancelRequest,
+    CancelCountRequest,
     Counted,
     EnteredCount,
     EnterRequest,
@@ -48,17 +48,17 @@ from inventory.services.counts.opening import Opened, OpenRequest, open_count
 from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
 from inventory.services.transfers.commands import (
     Arrived,
+    MoveLine,
     ReceiveRequest,
     SendRequest,
     TransferRequest,
-    Wanted,
     cancel_transfer,
     draft_transfer,
     receive_transfer,
     send_transfer,
     start_transfer,
 )
-from inventory.services.transfers.commands import CancelRequest as CancelTransferRequest
+from inventory.services.transfers.commands import CancelCountRequest as CancelTransferRequest
 from inventory.services.transfers.moves import Transferred
 from reservations.errors import (
     AlreadyExtended,
@@ -74,7 +74,14 @@ from reservations.services.bookkeeping.reconciliation import reconcile
 from reservations.services.holds import documents
 from reservations.services.holds.baskets import empty_basket, put_basket
 from reservations.services.holds.expiry import expire_due_holds
-from reservations.services.holds.placing import ExtendRequest, Held, HoldRequest, extend_hold, place_hold, place_holds
+from reservations.services.holds.placing import (
+    ExtendRequest,
+    HoldRequest,
+    PlacedHold,
+    extend_hold,
+    place_hold,
+    place_holds,
+)
 from reservations.services.holds.resolution import (
     ConsumeRequest,
     ReleaseRequest,
@@ -83,7 +90,7 @@ from reservations.services.holds.resolution import (
     consume_hold,
     release_hold,
 )
-from reservations.services.holds.sourcing import Line
+from reservations.services.holds.sourcing import RequestLine
 from reservations.services.shortages.posting import Posted, PostRequest, post_count
 from reservations.services.shortages.shortage import Preference, force_adjustments
 from tests.archives import archived_rows, let_days_pass
@@ -243,7 +250,7 @@ class Stock(RuleBasedStateMachine):
         self.learn()
         if not is_possible:
             assert {id_: hold.state for id_, hold in self.model.holds.items()} == states
-            cancel_count(CancelRequest(ASKER, count_id))
+            cancel_count(CancelCountRequest(ASKER, count_id))
         else:
             self.model.units += sum(changes.values())
             for level, change in changes.items():
@@ -299,7 +306,7 @@ class Stock(RuleBasedStateMachine):
     def transfer(self, ends: tuple[str, str], lines: list[tuple[int, int]], is_draft: bool) -> None:
         """What no hold that lives has may leave, all of it or nothing."""
         source, target = ends
-        wanted = tuple(Wanted(self.products[product], None, units, source, target) for product, units in lines)
+        wanted = tuple(MoveLine(self.products[product], None, units, source, target) for product, units in lines)
         request = TransferRequest(ASKER, wanted)
         total: Counter[int] = Counter()
         for product, units in lines:
@@ -406,7 +413,7 @@ class Stock(RuleBasedStateMachine):
         request = self.request(store, cart, lines, order)
         is_possible = self.fits(request)
         outcome = outcome_of(lambda: place_hold(request))
-        assert isinstance(outcome, Held if is_possible else InsufficientStock), outcome
+        assert isinstance(outcome, PlacedHold if is_possible else InsufficientStock), outcome
         self.learn(made={request.id} if is_possible else set())
         self.assert_serves(outcome, request)
 
@@ -414,9 +421,9 @@ class Stock(RuleBasedStateMachine):
     def hold_many(self, store: str, cart: str, batch: list[list[tuple[int, int, int | None]]]) -> None:
         requests = [self.request(store, cart, lines) for lines in batch]
         outcomes = place_holds(requests)
-        self.learn(made={outcome.hold.id for outcome in outcomes if isinstance(outcome, Held)})
+        self.learn(made={outcome.hold.id for outcome in outcomes if isinstance(outcome, PlacedHold)})
         for request, outcome in zip(requests, outcomes, strict=True):
-            assert isinstance(outcome, Held | InsufficientStock), outcome
+            assert isinstance(outcome, PlacedHold | InsufficientStock), outcome
             self.assert_serves(outcome, request)
             if isinstance(outcome, InsufficientStock):
                 assert not self.fits(request), "what was refused would fit even beside the others"
@@ -426,9 +433,9 @@ class Stock(RuleBasedStateMachine):
         claim = Claim(uuid4(), "key", fingerprint("POST", "/", b""), lambda held: StoredAnswer(201, held.hold.id.bytes))
         first, second = (replace(self.request(store, cart, lines), claim=claim) for _ in range(2))
         outcome = outcome_of(lambda: place_hold(first))
-        self.learn(made={first.id} if isinstance(outcome, Held) else set())
+        self.learn(made={first.id} if isinstance(outcome, PlacedHold) else set())
         again = outcome_of(lambda: place_hold(second))
-        if isinstance(outcome, Held):
+        if isinstance(outcome, PlacedHold):
             assert again == StoredAnswer(201, first.id.bytes)
         else:
             assert isinstance(again, InsufficientStock)
@@ -439,7 +446,7 @@ class Stock(RuleBasedStateMachine):
     ) -> HoldRequest:
         pinned = STORES[store]
         asked = tuple(
-            Line(self.products[product], None, units, None if place is None else pinned[place])
+            RequestLine(self.products[product], None, units, None if place is None else pinned[place])
             for product, units, place in lines
         )
         return HoldRequest(asker=ASKER, lines=asked, store=store, cart_id=cart, order_id=order)
@@ -464,7 +471,7 @@ class Stock(RuleBasedStateMachine):
 
     def assert_serves(self, outcome: Any, request: HoldRequest) -> None:
         """The parts sum to what was asked, in the store's warehouses, and what is pinned is where it should be."""
-        if not isinstance(outcome, Held):
+        if not isinstance(outcome, PlacedHold):
             return
         asked: Counter[UUID] = Counter()
         pinned: Counter[tuple[UUID, str]] = Counter()
@@ -487,14 +494,14 @@ class Stock(RuleBasedStateMachine):
         id_, hold = self.pick(pick)
         outcome = outcome_of(lambda: extend_hold(ExtendRequest(ASKER, id_, 5)))
         expected = {
-            "ACTIVE": AlreadyExtended if hold.is_extended else Held,
+            "ACTIVE": AlreadyExtended if hold.is_extended else PlacedHold,
             "DUE": ReservationExpired,
             "EXPIRED": ReservationExpired,
             "CONSUMED": ReservationConsumed,
             "RELEASED": ReservationReleased,
         }[hold.state]
         assert isinstance(outcome, expected), outcome
-        hold.is_extended |= isinstance(outcome, Held)
+        hold.is_extended |= isinstance(outcome, PlacedHold)
         self.learn()
 
     def pick(self, number: int) -> tuple[UUID, ModelHold]:
@@ -614,7 +621,7 @@ class Stock(RuleBasedStateMachine):
             assert {h.order_id for h in outcome.holds} == {order}
             assert all(self.model.holds[h.id].state == "CONSUMED" for h in outcome.holds)
             later = self.request("main", cart, [(0, 1, None)])
-            self.learn(made={later.id} if isinstance(outcome_of(lambda: place_hold(later)), Held) else set())
+            self.learn(made={later.id} if isinstance(outcome_of(lambda: place_hold(later)), PlacedHold) else set())
             again = outcome_of(lambda: consume_hold(request))
             assert isinstance(again, Resolved), again
             assert again.holds == outcome.holds, "told again, it is not sold again, nor what came later"
@@ -661,7 +668,7 @@ class Stock(RuleBasedStateMachine):
             own.update(self.model.holds[hold.id].items)
         is_possible = self.fits(request, dict(own))
         outcome = outcome_of(lambda: put_basket(request))
-        assert isinstance(outcome, Held if is_possible else InsufficientStock), outcome
+        assert isinstance(outcome, PlacedHold if is_possible else InsufficientStock), outcome
         if not is_possible:
             self.learn()
             assert all(self.model.holds[hold.id].state == "ACTIVE" for hold in old)

@@ -11,9 +11,9 @@ from inventory.models import Product, StockLevel, Warehouse
 from reservations.errors import ReservationConsumed, ReservationNotFound, TimeoutTooLong
 from reservations.models import Reservation, ReservationItem
 from reservations.services.holds.baskets import empty_basket, put_basket
-from reservations.services.holds.placing import ExtendRequest, Held, extend_hold
+from reservations.services.holds.placing import ExtendRequest, PlacedHold, extend_hold
 from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold
-from reservations.services.holds.sourcing import Line
+from reservations.services.holds.sourcing import RequestLine
 from tests.conftest import Api
 from tests.factories import (
     ASKER,
@@ -32,9 +32,9 @@ from tests.factories import (
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 
 
-def put(*wanted: tuple[StockLevel, int], **fields: Any) -> Held:
+def put(*wanted: tuple[StockLevel, int], **fields: Any) -> PlacedHold:
     held = put_basket(hold_request(*wanted, **{"cart_id": "c", **fields}))
-    assert isinstance(held, Held)
+    assert isinstance(held, PlacedHold)
     return held
 
 
@@ -86,7 +86,7 @@ def test_own_units_may_move_to_another_warehouse() -> None:
     level = make_level(5, "wh-001")
     other = receive(level.product_id, 5, "wh-002")
     put((level, 5))
-    put(lines=(Line(level.product_id, None, 5, "wh-002"),))
+    put(lines=(RequestLine(level.product_id, None, 5, "wh-002"),))
     assert (counters(level), counters(other)) == ((5, 0), (5, 5))
 
 
@@ -188,8 +188,8 @@ def test_a_basket_after_a_sale_is_a_new_hold() -> None:
 
 def test_the_last_price_and_customer_count() -> None:
     level = make_level(10)
-    put(lines=(Line(level.product_id, None, 2, None, Decimal("5.00")),), customer_id="u")
-    held = put(lines=(Line(level.product_id, None, 3, None, Decimal("4.00")),))
+    put(lines=(RequestLine(level.product_id, None, 2, None, Decimal("5.00")),), customer_id="u")
+    held = put(lines=(RequestLine(level.product_id, None, 3, None, Decimal("4.00")),))
     assert ReservationItem.objects.get().unit_price == Decimal("4.00")
     assert held.hold.customer_id == "u"
     assert put((level, 3), customer_id="v").hold.customer_id == "v"
@@ -198,12 +198,12 @@ def test_the_last_price_and_customer_count() -> None:
 def test_a_named_and_an_open_line_keep_what_they_have() -> None:
     level = make_level(5, "wh-001")
     other = receive(level.product_id, 5, "wh-002")
-    basket = (Line(level.product_id, None, 2, "wh-002"), Line(level.product_id, None, 4))
+    basket = (RequestLine(level.product_id, None, 2, "wh-002"), RequestLine(level.product_id, None, 4))
     put(lines=basket)
     assert (counters(level)[1], counters(other)[1]) == (4, 2)
     put(lines=basket)
     assert (counters(level)[1], counters(other)[1]) == (4, 2)
-    put(lines=(Line(level.product_id, None, 2, "wh-002"), Line(level.product_id, None, 8)))
+    put(lines=(RequestLine(level.product_id, None, 2, "wh-002"), RequestLine(level.product_id, None, 8)))
     assert (counters(level)[1], counters(other)[1]) == (5, 5)
 
 

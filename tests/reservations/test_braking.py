@@ -18,8 +18,8 @@ from reservations.services.holds.baskets import empty_basket, put_basket
 from reservations.services.holds.documents import Hold
 from reservations.services.holds.placing import (
     ExtendRequest,
-    Held,
     HoldRequest,
+    PlacedHold,
     extend_hold,
     place_hold,
     place_holds,
@@ -33,7 +33,7 @@ from reservations.services.holds.resolution import (
     consume_hold,
     release_hold,
 )
-from reservations.services.holds.sourcing import Line
+from reservations.services.holds.sourcing import RequestLine
 from tests.conftest import Api
 from tests.factories import ASKER, counters, hold, hold_request, lines, make_due, make_level, make_product, receive
 
@@ -62,7 +62,7 @@ def subject(request: Any, level: StockLevel) -> Subject:
 
 def pinned(level: StockLevel, quantity: int = 1, **fields: Any) -> HoldRequest:
     """A request whose warehouse is named."""
-    line = Line(level.product_id, None, quantity, "wh-001")
+    line = RequestLine(level.product_id, None, quantity, "wh-001")
     return HoldRequest(**{"asker": ASKER, "lines": (line,), "cart_id": "c", **fields})
 
 
@@ -87,7 +87,7 @@ def test_nothing_is_held_anew(level: StockLevel, subject: Subject, decide: Calla
 
 def test_a_late_payment_is_not_held_anew(level: StockLevel, subject: Subject) -> None:
     old = place_hold(pinned(level))
-    assert isinstance(old, Held)
+    assert isinstance(old, PlacedHold)
     make_due(old.hold.id)
     freeze(subject)
     request = ConsumeRequest(ASKER, "order", Selector(old.hold.id), reacquire=True)
@@ -111,7 +111,7 @@ def test_what_is_held_is_extended_sold_and_given_back(level: StockLevel, subject
 def test_a_basket_shrinks_and_is_emptied_and_does_not_grow(level: StockLevel, subject: Subject) -> None:
     put_basket(pinned(level, 5))
     freeze(subject)
-    assert isinstance(put_basket(pinned(level, 3)), Held)
+    assert isinstance(put_basket(pinned(level, 3)), PlacedHold)
     assert type(refused(lambda: put_basket(pinned(level, 4)))) is ERRORS[subject.kind]
     assert counters(level) == (10, 3)
     assert empty_basket(ReleaseRequest(ASKER, Selector(cart_id="c")))
@@ -122,7 +122,7 @@ def test_a_basket_grows_by_what_is_not_frozen(level: StockLevel) -> None:
     other = make_level(10)
     put_basket(pinned(level, 5))
     freeze(freezing.product(level.product_id))
-    kept, grown = (Line(each.product_id, None, 5, "wh-001") for each in (level, other))
+    kept, grown = (RequestLine(each.product_id, None, 5, "wh-001") for each in (level, other))
     assert put_basket(HoldRequest(ASKER, (kept, grown), cart_id="c"))
     assert (counters(level), counters(other)) == ((10, 5), (10, 5))
 
@@ -132,7 +132,7 @@ def test_a_frozen_product_is_no_other_ones_business(level: StockLevel) -> None:
     freeze(freezing.product(level.product_id))
     wrong, right = place_holds([hold_request((level, 1)), hold_request((other, 1))])
     assert isinstance(wrong, ProductFrozen)
-    assert isinstance(right, Held)
+    assert isinstance(right, PlacedHold)
 
 
 def test_sourcing_passes_a_frozen_warehouse_by(level: StockLevel) -> None:
@@ -140,7 +140,7 @@ def test_sourcing_passes_a_frozen_warehouse_by(level: StockLevel) -> None:
     freeze(freezing.warehouse("wh-001"))
     for decide in (plan_hold, place_hold):
         outcome = decide(hold_request((level, 2)))
-        assert isinstance(outcome, Held)
+        assert isinstance(outcome, PlacedHold)
         assert [item.warehouse for item in outcome.hold.items] == ["wh-002"]
     error = refused(lambda: place_hold(hold_request((level, 2))))
     assert isinstance(error, InsufficientStock)
@@ -199,7 +199,7 @@ def test_what_another_process_freezes_is_passed_by_at_once(level: StockLevel) ->
     place_hold(hold_request((level, 1)))
     freeze_elsewhere(freezing.warehouse("wh-001"))
     outcome = place_hold(hold_request((level, 1)))
-    assert isinstance(outcome, Held)
+    assert isinstance(outcome, PlacedHold)
     assert [item.warehouse for item in outcome.hold.items] == ["wh-002"]
 
 
@@ -265,5 +265,5 @@ def test_dead_holds_of_a_frozen_product_are_swept_for_others(level: StockLevel) 
 
 def test_an_unknown_product_stays_unknown_in_a_frozen_store(level: StockLevel) -> None:
     freeze(freezing.store("main"))
-    error = refused(lambda: place_hold(HoldRequest(ASKER, (Line(uuid7(), None, 1),), cart_id="c")))
+    error = refused(lambda: place_hold(HoldRequest(ASKER, (RequestLine(uuid7(), None, 1),), cart_id="c")))
     assert error.code == "unknown_product"

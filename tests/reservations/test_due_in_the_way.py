@@ -10,9 +10,9 @@ from inventory.errors import InsufficientStock
 from inventory.models import StockLevel, Transfer
 from inventory.services.stock.adjustments import Adjustment, AdjustRequest, apply_adjustments
 from inventory.services.transfers.commands import (
+    MoveLine,
     SendRequest,
     TransferRequest,
-    Wanted,
     draft_transfer,
     send_transfer,
     start_transfer,
@@ -32,7 +32,7 @@ def adjusted(kind: str, quantity: int, level: StockLevel) -> Any:
 
 
 def wanted(level: StockLevel) -> TransferRequest:
-    return TransferRequest(ASKER, (Wanted(level.product_id, None, 9, "wh-001", "wh-002"),))
+    return TransferRequest(ASKER, (MoveLine(level.product_id, None, 9, "wh-001", "wh-002"),))
 
 
 def started(level: StockLevel) -> Any:

@@ -17,7 +17,7 @@ from reservations.models import Reservation, ReservationItem
 from reservations.services.holds import documents, expiry
 from reservations.services.holds.documents import Status
 from reservations.services.holds.expiry import SWEEPER, expire_due_holds
-from reservations.services.holds.sourcing import Line
+from reservations.services.holds.sourcing import RequestLine
 from reservations.tasks import expire_due_holds as task
 from tests.factories import (
     counters,
@@ -72,7 +72,7 @@ def test_a_second_sweep_finds_nothing_to_do() -> None:
 def test_the_database_writes_of_an_expiry_what_python_would(fraction: int) -> None:
     parent = make_product()
     variant = receive(make_variant(parent), 10, "wh-002")
-    lines = (Line(make_level(10).product_id, None, 3), Line(parent.id, variant.product_id, 2, "wh-002"))
+    lines = (RequestLine(make_level(10).product_id, None, 3), RequestLine(parent.id, variant.product_id, 2, "wh-002"))
     held = hold(lines=lines, cart_id='cart "1" \\ é', order_id="order-1")
     plain = hold((make_level(10), 1))
     past = datetime(2026, 1, 31, 23, 59, 59, fraction, tzinfo=UTC)

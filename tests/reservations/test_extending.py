@@ -16,7 +16,7 @@ from reservations.errors import (
 )
 from reservations.models import Reservation, ReservationItem
 from reservations.services.holds.documents import Hold
-from reservations.services.holds.placing import ExtendRequest, Held, extend_hold
+from reservations.services.holds.placing import ExtendRequest, PlacedHold, extend_hold
 from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold, release_hold
 from tests.conftest import Api
 from tests.factories import ASKER, counters, hold, make_due, make_level, make_store, recorded, told
@@ -24,9 +24,9 @@ from tests.factories import ASKER, counters, hold, make_due, make_level, make_st
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 
 
-def extend(made: Hold, minutes: int = 15, asker: Asker = ASKER) -> Held:
+def extend(made: Hold, minutes: int = 15, asker: Asker = ASKER) -> PlacedHold:
     held = extend_hold(ExtendRequest(asker, made.id, minutes))
-    assert isinstance(held, Held)
+    assert isinstance(held, PlacedHold)
     return held
 
 

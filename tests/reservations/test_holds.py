@@ -27,8 +27,8 @@ from inventory.errors import (
 from inventory.models import Movement, Product, StockLevel, Warehouse
 from reservations.errors import TimeoutTooLong
 from reservations.models import Reservation, ReservationItem
-from reservations.services.holds.placing import Held, place_hold, place_holds, plan_hold
-from reservations.services.holds.sourcing import Line
+from reservations.services.holds.placing import PlacedHold, place_hold, place_holds, plan_hold
+from reservations.services.holds.sourcing import RequestLine
 from tests.conftest import Api
 from tests.factories import (
     ASKER,
@@ -112,7 +112,7 @@ def test_lines_of_one_level_are_summed_before_they_are_decided() -> None:
 
 def test_a_named_and_a_sourced_line_of_one_level_make_one_item() -> None:
     level = make_level(10)
-    asked = (Line(level.product_id, None, 2, "wh-001"), Line(level.product_id, None, 3))
+    asked = (RequestLine(level.product_id, None, 2, "wh-001"), RequestLine(level.product_id, None, 3))
     (item,) = hold(lines=asked).items
     assert (item.quantity, item.pinned) == (5, True)
 
@@ -131,10 +131,13 @@ def test_one_product_has_one_price() -> None:
     level = make_level(10)
     prices = [Decimal("1.00"), Decimal("1.01")]
     with pytest.raises(Invalid) as refused:
-        hold(lines=tuple(Line(level.product_id, None, 1, None, price) for price in prices))
+        hold(lines=tuple(RequestLine(level.product_id, None, 1, None, price) for price in prices))
     assert [fault.pointer for fault in refused.value.faults] == ["/items/1/unitPrice"]
     made = hold(
-        lines=(Line(level.product_id, None, 1, None, prices[0]), Line(level.product_id, None, 1, None, prices[0]))
+        lines=(
+            RequestLine(level.product_id, None, 1, None, prices[0]),
+            RequestLine(level.product_id, None, 1, None, prices[0]),
+        )
     )
     assert ReservationItem.objects.get(reservation=made.id).unit_price == prices[0]
 
@@ -164,7 +167,7 @@ def test_a_warehouse_that_is_switched_off_serves_no_one() -> None:
     Warehouse.objects.filter(code="wh-001").update(is_active=False)
     assert [item.warehouse for item in hold((level, 2)).items] == ["wh-002"]
     with pytest.raises(WarehouseInactive):
-        hold(lines=(Line(level.product_id, None, 1, "wh-001"),))
+        hold(lines=(RequestLine(level.product_id, None, 1, "wh-001"),))
     with pytest.raises(InsufficientStock):
         hold((level, 3))
 
@@ -172,16 +175,16 @@ def test_a_warehouse_that_is_switched_off_serves_no_one() -> None:
 def test_names_that_stand_for_nothing_are_refused_in_their_place() -> None:
     level, product = make_level(5), make_product()
     make_warehouse("wh-009")
-    wrong: list[tuple[Line, type[DomainError], str]] = [
-        (Line(uuid7(), None, 1), UnknownProduct, "/items/1/productId"),
-        (Line(product.id, uuid7(), 1), UnknownProduct, "/items/1/variantId"),
-        (Line(product.id, level.product_id, 1), UnknownProduct, "/items/1/variantId"),
-        (Line(level.product_id, None, 1, "nowhere"), UnknownWarehouse, "/items/1/warehouseId"),
-        (Line(level.product_id, None, 1, "wh-009"), WarehouseNotInStore, "/items/1/warehouseId"),
+    wrong: list[tuple[RequestLine, type[DomainError], str]] = [
+        (RequestLine(uuid7(), None, 1), UnknownProduct, "/items/1/productId"),
+        (RequestLine(product.id, uuid7(), 1), UnknownProduct, "/items/1/variantId"),
+        (RequestLine(product.id, level.product_id, 1), UnknownProduct, "/items/1/variantId"),
+        (RequestLine(level.product_id, None, 1, "nowhere"), UnknownWarehouse, "/items/1/warehouseId"),
+        (RequestLine(level.product_id, None, 1, "wh-009"), WarehouseNotInStore, "/items/1/warehouseId"),
     ]
     for line, error, pointer in wrong:
         with pytest.raises(error) as refused:
-            hold(lines=(Line(level.product_id, None, 1), line))
+            hold(lines=(RequestLine(level.product_id, None, 1), line))
         assert [fault.pointer for fault in refused.value.faults] == [pointer]
     with pytest.raises(UnknownStore):
         hold((level, 1), store="nowhere")
@@ -260,11 +263,11 @@ def test_each_request_of_a_batch_is_decided_on_its_own_in_order() -> None:
             hold_request((level, 4), (other, 5), asker=Asker("four", None, "", "api")),
         ]
     )
-    assert isinstance(first, Held)
+    assert isinstance(first, PlacedHold)
     assert isinstance(second, InsufficientStock)
     assert [shortage.available for shortage in second.shortages] == [4]
     assert isinstance(third, InsufficientStock)
-    assert isinstance(fourth, Held)
+    assert isinstance(fourth, PlacedHold)
     assert (counters(level), counters(other)) == ((10, 10), (5, 5))
     assert [entry.actor for entry in recorded("inventory_reservation_created")] == ["one", "four"]
 
@@ -273,14 +276,14 @@ def test_what_is_wrong_with_one_request_is_no_other_ones_business() -> None:
     level = make_level(10)
     wrong, right = place_holds([hold_request((level, 1), store="nowhere"), hold_request((level, 1))])
     assert isinstance(wrong, UnknownStore)
-    assert isinstance(right, Held)
+    assert isinstance(right, PlacedHold)
 
 
 def test_a_short_request_of_a_batch_gets_what_due_holds_sat_on() -> None:
     level = make_level(10)
     make_due(hold((level, 6)).id)
     outcomes = place_holds([hold_request((level, 4)), hold_request((level, 6)), hold_request((level, 1))])
-    assert [isinstance(outcome, Held) for outcome in outcomes] == [True, True, False]
+    assert [isinstance(outcome, PlacedHold) for outcome in outcomes] == [True, True, False]
     assert counters(level) == (10, 10)
 
 
@@ -300,7 +303,7 @@ def test_a_dry_run_says_what_reserve_then_does_and_writes_nothing() -> None:
     plan = plan_hold(request)
     assert written() == before
     held = place_hold(request)
-    assert isinstance(held, Held)
+    assert isinstance(held, PlacedHold)
     assert plan.hold.items == held.hold.items
     assert plan.hold.expires_at - plan.now == held.hold.expires_at - held.now == 20 * MINUTE
 

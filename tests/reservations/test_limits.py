@@ -14,9 +14,9 @@ from reservations.errors import HoldLimitExceeded
 from reservations.models import Reservation
 from reservations.services.holds.baskets import put_basket
 from reservations.services.holds.limits import Shopper
-from reservations.services.holds.placing import Held, HoldRequest, place_hold, place_holds, plan_hold
+from reservations.services.holds.placing import HoldRequest, PlacedHold, place_hold, place_holds, plan_hold
 from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold, release_hold
-from reservations.services.holds.sourcing import Line
+from reservations.services.holds.sourcing import RequestLine
 from tests.conftest import Api
 from tests.factories import (
     ASKER,
@@ -133,7 +133,7 @@ def test_lines_and_warehouses_of_one_product_count_together(
 ) -> None:
     receive(level.product_id, 10, "wh-002")
     most_units(3)
-    both = tuple(Line(level.product_id, None, 2, code) for code in ("wh-001", "wh-002"))
+    both = tuple(RequestLine(level.product_id, None, 2, code) for code in ("wh-001", "wh-002"))
     assert [told["requested"] for told in refused(lambda: place_hold(HoldRequest(ASKER, both, cart_id="c")))] == [4]
 
 
@@ -184,7 +184,7 @@ def test_requests_of_one_batch_count_each_other(level: StockLevel, most_units: C
     most_units(3)
     quantities = (2, 2, 1, 1)
     outcomes = place_holds([hold_request((level, quantity), customer_id="x") for quantity in quantities])
-    assert [isinstance(outcome, Held) for outcome in outcomes] == [True, False, True, False]
+    assert [isinstance(outcome, PlacedHold) for outcome in outcomes] == [True, False, True, False]
     assert isinstance(outcomes[1], HoldLimitExceeded)
     assert counters(level) == (100, 3)
 
@@ -195,8 +195,8 @@ def test_what_was_short_in_a_batch_does_not_count(level: StockLevel, most_units:
     short, held = place_holds(
         [hold_request((level, 3), (scarce, 2), customer_id="x"), hold_request((level, 3), customer_id="x")]
     )
-    assert not isinstance(short, Held)
-    assert isinstance(held, Held)
+    assert not isinstance(short, PlacedHold)
+    assert isinstance(held, PlacedHold)
 
 
 def test_a_plan_is_refused_as_the_hold_would_be(level: StockLevel, most_units: Callable[[int], None]) -> None:
@@ -288,7 +288,7 @@ def test_a_customer_opens_so_many_holds_in_a_while(level: StockLevel) -> None:
 def test_holds_of_one_batch_count_each_other(level: StockLevel) -> None:
     most_holds(2)
     outcomes = place_holds([hold_request((level, 1), customer_id="x") for _ in range(4)])
-    assert [isinstance(outcome, Held) for outcome in outcomes] == [True, True, False, False]
+    assert [isinstance(outcome, PlacedHold) for outcome in outcomes] == [True, True, False, False]
 
 
 def test_changing_a_basket_opens_no_hold(level: StockLevel) -> None:

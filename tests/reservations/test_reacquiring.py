@@ -19,7 +19,7 @@ from reservations.services.holds.resolution import (
     consume_holds,
     release_hold,
 )
-from reservations.services.holds.sourcing import Line
+from reservations.services.holds.sourcing import RequestLine
 from tests.conftest import Api
 from tests.factories import ASKER, counters, hold, make_due, make_level, receive, recorded, told
 
@@ -126,7 +126,7 @@ def test_a_sourced_line_is_sourced_anew_where_its_warehouse_has_sold_out(dead: A
 
 def test_a_named_warehouse_is_not_given_up(dead: Any) -> None:
     level = make_level(4, "wh-001")
-    old = dead(lines=(Line(level.product_id, None, 4, "wh-001"),))
+    old = dead(lines=(RequestLine(level.product_id, None, 4, "wh-001"),))
     hold((level, 1))
     receive(level.product_id, 50, "wh-002")
     with pytest.raises(InsufficientStock) as refused:
@@ -206,7 +206,7 @@ def test_two_dead_holds_do_not_get_the_same_units(on_hand: int, *, enough: bool)
 )
 def test_what_may_not_be_sold_is_not_held_anew(dead: Any, change: Any, error: type[Exception]) -> None:
     level = make_level(10)
-    old = dead(lines=(Line(level.product_id, None, 4, "wh-001"),))
+    old = dead(lines=(RequestLine(level.product_id, None, 4, "wh-001"),))
     change()
     with pytest.raises(error):
         reacquire(Selector(reservation_id=old.id))

@@ -31,12 +31,12 @@ from inventory.models import (
     TransferLine,
 )
 from inventory.services.bookkeeping import reconciliation as stock
-from inventory.services.bookkeeping.reconciliation import Repair, Run, Scope
+from inventory.services.bookkeeping.reconciliation import ReconciliationScope, Repair, Run
 from inventory.services.transfers.commands import (
     Arrived,
+    MoveLine,
     ReceiveRequest,
     TransferRequest,
-    Wanted,
     receive_transfer,
     start_transfer,
 )
@@ -340,7 +340,7 @@ def test_a_wrong_counter_that_stops_the_sweeper_is_mended_before_it_sweeps() -> 
 
 def ship(level: StockLevel, quantity: int, *, received: int = 0, close: bool = False) -> Transfer:
     """A transfer to wh-002, of which a part has arrived."""
-    request = TransferRequest(ASKER, (Wanted(level.product_id, None, quantity, "wh-001", "wh-002"),))
+    request = TransferRequest(ASKER, (MoveLine(level.product_id, None, quantity, "wh-001", "wh-002"),))
     start_transfer(request)
     if received:
         arrived = (Arrived(level.product_id, None, received),)
@@ -460,10 +460,10 @@ def test_a_scope_is_a_warehouse_or_a_product_with_its_variants() -> None:
     make_due(held.id, ago=LATER)
     make_due(hold((make_level(10), 1)).id, ago=LATER)
     sql("UPDATE inventory_stocklevel SET on_hand = 11")
-    of_parent = reconcile(ASKER, Scope(product_id=parent.id))
+    of_parent = reconcile(ASKER, ReconciliationScope(product_id=parent.id))
     assert found(of_parent) == [("LONG_DUE", held.id, None, None), ("ON_HAND", one.id, 10, 11)]
     assert of_parent.levels_checked == stock.count_levels(of_parent.scope) == 1
-    of_warehouse = reconcile(ASKER, Scope(warehouse_id=other.warehouse_id))
+    of_warehouse = reconcile(ASKER, ReconciliationScope(warehouse_id=other.warehouse_id))
     assert found(of_warehouse) == [("ON_HAND", other.id, 10, 11)]
 
 

@@ -24,7 +24,13 @@ from inventory.errors import (
 )
 from inventory.models import Movement, StockCount, StockCountLine, StockLevel
 from inventory.services.counts.documents import ProductRef
-from inventory.services.counts.entering import CancelRequest, EnteredCount, EnterRequest, cancel_count, enter_counts
+from inventory.services.counts.entering import (
+    CancelCountRequest,
+    EnteredCount,
+    EnterRequest,
+    cancel_count,
+    enter_counts,
+)
 from inventory.services.counts.opening import OpenRequest, open_count
 from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest
 from reservations.errors import HoldNotInTheWay, IncidentResolved, ReservationNotFound, ReservedUnexplained
@@ -175,7 +181,7 @@ def test_no_more_is_posted_than_a_level_may_have() -> None:
 def test_a_count_is_posted_once(end: str) -> None:
     level = make_level(10)
     count = counted((level, 8))
-    post(count) if end == "posted" else cancel_count(CancelRequest(ASKER, count.id))
+    post(count) if end == "posted" else cancel_count(CancelCountRequest(ASKER, count.id))
     with pytest.raises(CountClosed):
         post(count)
     assert counters(level) == (8 if end == "posted" else 10, 0)
@@ -385,7 +391,7 @@ def test_the_preview_leaves_due_holds_out() -> None:
     make_due(due.id)
     count = counted((level, 5))
     assert preview_count(count.id, ASKER).broken == ()
-    cancel_count(CancelRequest(ASKER, count.id))
+    cancel_count(CancelCountRequest(ASKER, count.id))
     preview = preview_count(counted((level, 1)).id, ASKER)
     assert ([held.id for held in preview.broken], preview.short[0].missing) == ([newest.id], 3)
 

@@ -13,7 +13,7 @@ from inventory.models import Product, StockLevel, Store
 from inventory.services.catalogue.lookup import forget_catalogue
 from inventory.services.stock.adjustments import Adjustment, AdjustRequest, apply_adjustments
 from reservations.services.holds.baskets import put_basket
-from reservations.services.holds.placing import Held, HoldRequest, place_holds
+from reservations.services.holds.placing import HoldRequest, PlacedHold, place_holds
 from reservations.services.holds.resolution import (
     ConsumeRequest,
     ReleaseRequest,
@@ -57,7 +57,7 @@ def levels() -> list[StockLevel]:
 
 
 def held(outcomes: list[Any]) -> None:
-    assert all(isinstance(outcome, Held) for outcome in outcomes), outcomes
+    assert all(isinstance(outcome, PlacedHold) for outcome in outcomes), outcomes
 
 
 @pytest.mark.parametrize("keyed", [False, True])

@@ -13,7 +13,7 @@ from import_export.resources import Resource
 from import_export.results import RowResult
 from import_export.widgets import Widget
 
-from audit.console.dialogs import Text
+from audit.console.dialogs import LazyText
 from audit.console.imports.tables import Table
 from audit.console.wording import wordings
 
@@ -26,7 +26,7 @@ _NO: Final = frozenset({"no", "false", "0"})
 wordings["version_conflict"] = _("Somebody else has changed this since the preview.")
 
 
-class Words(Widget):  # type: ignore[misc]
+class TextCell(Widget):  # type: ignore[misc]
     """A line of text."""
 
     def __init__(self, longest: int, *, is_needed: bool = False) -> None:
@@ -45,7 +45,7 @@ class Words(Widget):  # type: ignore[misc]
         return value
 
 
-class Units(Widget):  # type: ignore[misc]
+class UnitsCell(Widget):  # type: ignore[misc]
     """A whole number; ``empty`` is what an empty cell stands for."""
 
     def __init__(self, *, least: int = 0, most: int = 2_000_000_000, empty: int | None = None) -> None:
@@ -66,7 +66,7 @@ class Units(Widget):  # type: ignore[misc]
         return int(value)
 
 
-class YesNo(Widget):  # type: ignore[misc]
+class YesNoCell(Widget):  # type: ignore[misc]
     """Yes or no, as people and spreadsheets write it."""
 
     def clean(self, value: str, row: Any = None, **kwargs: Any) -> bool:
@@ -76,7 +76,7 @@ class YesNo(Widget):  # type: ignore[misc]
         return value.lower() in _YES
 
 
-class Moment(Widget):  # type: ignore[misc]
+class TimeCell(Widget):  # type: ignore[misc]
     """A day or a time, in the reader's zone if it names none."""
 
     def clean(self, value: str, row: Any = None, **kwargs: Any) -> datetime | None:
@@ -179,8 +179,8 @@ class Column:
     """A column of a file, as people are told of it."""
 
     name: str
-    label: Text
-    help: Text = ""
+    label: LazyText
+    help: LazyText = ""
     is_needed: bool = False
     is_read: bool = True
     """Whether it is imported: others are for whoever reads the file, and passed over."""
@@ -195,7 +195,7 @@ def told_cell(value: Any) -> str:
     return f"{timezone.localtime(value):%Y-%m-%d %H:%M}" if isinstance(value, datetime) else str(value)
 
 
-def told_changes(row: ReadRow, columns: Collection[Column]) -> list[tuple[Text, str, str]]:
+def told_changes(row: ReadRow, columns: Collection[Column]) -> list[tuple[LazyText, str, str]]:
     """What of a row would be others, as the preview tells it."""
     labels = {column.name: column.label for column in columns}
     return [(labels[name], told_cell(old), told_cell(new)) for name, old, new in row.changes]

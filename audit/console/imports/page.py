@@ -25,7 +25,7 @@ from uuid_utils.compat import uuid7
 
 from audit.actors import Asker
 from audit.console.base import ConsoleAdmin, StaffUser, asker_of, claimant_of
-from audit.console.dialogs import Dialog, Text
+from audit.console.dialogs import Dialog, LazyText
 from audit.console.exports import csv_file, workbook
 from audit.console.imports.cells import MOST_SHOWN, Column, RowFault
 from audit.console.imports.tables import MOST_BYTES, MOST_ROWS, Table, Unreadable, read_table
@@ -50,12 +50,12 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class PreviewRow:
     """A row of the preview: what it is about, and (label, old, new) of all that would be others."""
 
     row: int
     name: str
-    changes: Sequence[tuple[Text, str, str]]
+    changes: Sequence[tuple[LazyText, str, str]]
     is_new: bool = False
 
 
@@ -64,7 +64,7 @@ class Reading(Generic[P]):
     """What was made of a file: a plan and what it would change, or what is wrong. ``same`` rows would change none."""
 
     plan: P | None = None
-    shown: Sequence[Shown] = ()
+    shown: Sequence[PreviewRow] = ()
     same: int = 0
     faults: Sequence[RowFault] = ()
     notes: Sequence[str] = ()
@@ -252,7 +252,7 @@ class ImportPage(Dialog[R], Generic[P, R]):
         return self.reading.faults[:MOST_SHOWN]
 
     @property
-    def shown(self) -> Sequence[Shown]:
+    def shown(self) -> Sequence[PreviewRow]:
         """The rows of the preview, as many as anybody reads."""
         return self.reading.shown[:MOST_SHOWN]
 
@@ -262,7 +262,7 @@ class ImportPage(Dialog[R], Generic[P, R]):
         return max(0, len(self.reading.faults or self.reading.shown) - MOST_SHOWN)
 
     @property
-    def counts(self) -> Sequence[tuple[Text, int]]:
+    def counts(self) -> Sequence[tuple[LazyText, int]]:
         """How many rows are new, changed, and as they are."""
         new = sum(row.is_new for row in self.reading.shown)
         counts = [(_("New"), new), (_("Changed"), len(self.reading.shown) - new), (_("As they are"), self.reading.same)]

@@ -40,7 +40,7 @@ class Unreadable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TableRow:
     """A row, as wide as the header."""
 
     number: int
@@ -52,7 +52,7 @@ class Table:
     """The names of the columns, in small letters, and the rows that aren't blank."""
 
     header: tuple[str, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[TableRow, ...]
 
 
 def guarded(text: str) -> str:
@@ -75,11 +75,11 @@ def read_table(content: bytes) -> Table:
     rows = _filled(workbook_rows(content) if is_workbook else csv_rows(content))
     number, names = next(rows, (1, ()))
     header = _header(number, names)
-    found: list[Row] = []
+    found: list[TableRow] = []
     for number, cells in rows:
         if len(found) == MOST_ROWS:
             raise Unreadable(gettext("a file has at most %(most)s rows: split it") % {"most": MOST_ROWS}, number)
-        found.append(Row(number, _as_wide(number, cells, len(header), may_be_short=is_workbook)))
+        found.append(TableRow(number, _as_wide(number, cells, len(header), may_be_short=is_workbook)))
     return Table(header, tuple(found))
 
 

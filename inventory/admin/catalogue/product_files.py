@@ -14,9 +14,19 @@ from uuid_utils.compat import uuid7
 
 from audit.actors import Asker
 from audit.console.base import StaffUser, warehouse_codes_of
-from audit.console.exports import Row, by_keys
-from audit.console.imports.cells import Cells, Column, Moment, ReadRow, RowFault, Units, Words, YesNo, told_changes
-from audit.console.imports.page import ImportPage, Reading, Shown, Upload
+from audit.console.exports import ExportRow, by_keys
+from audit.console.imports.cells import (
+    Cells,
+    Column,
+    ReadRow,
+    RowFault,
+    TextCell,
+    TimeCell,
+    UnitsCell,
+    YesNoCell,
+    told_changes,
+)
+from audit.console.imports.page import ImportPage, PreviewRow, Reading, Upload
 from audit.console.wording import wordings
 from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer
@@ -71,13 +81,13 @@ class ProductCells(Cells):
     """The columns of a file of products."""
 
     key = ("sku",)
-    sku = Field("sku", widget=Words(64, is_needed=True))
-    name = Field("name", widget=Words(200, is_needed=True))
-    variant_of = Field("variant_of", widget=Words(64))
-    barcode = Field("barcode", widget=Words(64))
-    active = Field("active", widget=YesNo())
-    listed_until = Field("listed_until", widget=Moment())
-    most_units_a_customer = Field("most_units_a_customer", widget=Units(least=1))
+    sku = Field("sku", widget=TextCell(64, is_needed=True))
+    name = Field("name", widget=TextCell(200, is_needed=True))
+    variant_of = Field("variant_of", widget=TextCell(64))
+    barcode = Field("barcode", widget=TextCell(64))
+    active = Field("active", widget=YesNoCell())
+    listed_until = Field("listed_until", widget=TimeCell())
+    most_units_a_customer = Field("most_units_a_customer", widget=UnitsCell(least=1))
 
     def init_instance(self, row: Any = None) -> ProductRow:
         return ProductRow()
@@ -126,7 +136,8 @@ class ProductImport(ImportPage[list[PlannedProduct], SavedProducts]):
         return Reading(
             plan=plan,
             shown=[
-                Shown(row.number, row.key[0], told_changes(row, COLUMNS), is_new=row.before is None) for row in changed
+                PreviewRow(row.number, row.key[0], told_changes(row, COLUMNS), is_new=row.before is None)
+                for row in changed
             ],
             same=len(rows) - len(changed),
             faults=sorted(faults, key=lambda fault: fault.row),
@@ -188,7 +199,7 @@ def _family_faults(plan: Sequence[PlannedProduct]) -> Iterator[RowFault]:
             yield RowFault(planned.row, "variant_of", str(wordings.get(error.code, error.detail)))
 
 
-def exported_products(products: QuerySet[Product]) -> Iterable[Row]:
+def exported_products(products: QuerySet[Product]) -> Iterable[ExportRow]:
     """These products, as ``ProductImport`` takes them."""
     for product in by_keys(products.select_related("parent"), "sku"):
         row = _row_of(product)

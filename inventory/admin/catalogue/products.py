@@ -13,7 +13,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 
 from audit.console.base import ReadOnlyInline, asker_of, public_uuid, staff_action
-from audit.console.exports import ExportedAdmin, Row
+from audit.console.exports import ExportedAdmin, ExportRow
 from audit.console.imports.page import ImportedAdmin
 from audit.console.wording import wordings
 from inventory.admin.catalogue import product_files
@@ -141,7 +141,7 @@ class ProductAdmin(ImportedAdmin, ExportedAdmin, FreezableAdmin):  # type: ignor
         may_add = row.parent_id is None and self.has_add_permission(request)
         return super().pointless_actions(request, row) | (set() if may_add else {"add_variant"})
 
-    def export_rows(self, request: HttpRequest, rows: QuerySet[Any]) -> Iterable[Row]:
+    def export_rows(self, request: HttpRequest, rows: QuerySet[Any]) -> Iterable[ExportRow]:
         """The products, as they are imported."""
         return product_files.exported_products(rows)
 

@@ -18,7 +18,7 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextareaWid
 
 from audit.actors import Asker
 from audit.console.base import text_field
-from audit.console.dialogs import ChoiceField, Dialog, DialogForm, SharedDialog, Text, WhyForm
+from audit.console.dialogs import ChoiceField, Dialog, DialogForm, LazyText, SharedDialog, WhyForm
 from audit.console.wording import wordings
 from audit.idempotency import Claim, StoredAnswer
 from inventory.admin.stock.scanning import find_scanned, warehouse_choices
@@ -117,7 +117,7 @@ class OpenForm(DialogForm):
 class OpenCountPage(Dialog[Opened]):
     """A new count; its walk begins at once."""
 
-    title: ClassVar[Text] = _("Open a count")
+    title: ClassVar[LazyText] = _("Open a count")
     intro = _("Goods may come and go while it is counted: each line is compared at the moment of its counting.")
     submit = _("Open and begin")
     permission = "inventory.count_stock"
@@ -192,7 +192,7 @@ class LineForm(DialogForm):
 class WalkPage(SharedDialog[Counted]):
     """The next line of a count, and after it the next: in the order in which one walks, blind."""
 
-    title: ClassVar[Text] = _("Count")
+    title: ClassVar[LazyText] = _("Count")
     permission = "inventory.count_stock"
     form_class = LineForm
     template = "console/counts/walk.html"
@@ -337,12 +337,12 @@ class CancelCountDialog(SharedDialog[Counted]):
         """It ends once."""
         return ""
 
-    def about(self) -> list[tuple[Text, Any]]:
+    def about(self) -> list[tuple[LazyText, Any]]:
         progress = progress_of(self.subject)
         return [(_("Warehouse"), self.subject.warehouse), (_("Counted"), f"{progress.counted} / {progress.lines}")]
 
     def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Counted | StoredAnswer:
-        return entering.cancel_count(entering.CancelRequest(asker, self.subject.pk, given["reason"], claim))
+        return entering.cancel_count(entering.CancelCountRequest(asker, self.subject.pk, given["reason"], claim))
 
     def tell(self, result: Counted) -> str:
         return str(_("The count in %(place)s is cancelled. No stock was changed.")) % {

@@ -33,7 +33,7 @@ from audit.console.base import (
     warehouse_codes_of,
 )
 from audit.console.dialogs import Dialog, DialogForm, ReasonField
-from audit.console.exports import ExportedAdmin, Row, in_batches
+from audit.console.exports import ExportedAdmin, ExportRow, in_batches
 from audit.console.wording import wordings
 from audit.idempotency import Claim, StoredAnswer
 from inventory.admin.stock.columns import OfLevel
@@ -320,7 +320,7 @@ class LowStockAlertAdmin(OfLevel, ExportedAdmin, ReadOnlyAdmin):
         offered: list[Any] = super().get_actions_detail(request, object_id)
         return offered if alert is not None and alert.resolved_at is None else []
 
-    def export_rows(self, request: HttpRequest, rows: QuerySet[Any]) -> Iterator[Row]:
+    def export_rows(self, request: HttpRequest, rows: QuerySet[Any]) -> Iterator[ExportRow]:
         """What purchasing needs to order."""
         for batch in in_batches(rows):
             for alert in _with_outlooks(batch):

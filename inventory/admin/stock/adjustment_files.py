@@ -10,10 +10,10 @@ from django.utils.translation import gettext_lazy as _
 from audit.actors import Asker
 from audit.console.base import StaffUser, warehouse_codes_of
 from audit.console.imports.cells import Column, RowFault
-from audit.console.imports.page import ImportPage, Reading, Shown, Upload
+from audit.console.imports.page import ImportPage, PreviewRow, Reading, Upload
 from audit.idempotency import Claim, StoredAnswer
-from inventory.services.stock.import_files import BadCell, ImportFile, Line, file_of
-from inventory.services.stock.imports import Foreseen, Imported, foresee_import, import_stock
+from inventory.services.stock.import_files import BadCell, FileLine, ImportFile, file_of
+from inventory.services.stock.imports import Imported, ImportForecast, foresee_import, import_stock
 
 _MAY: Final = {
     "RECEIPT": "inventory.receive_stock",
@@ -67,7 +67,7 @@ class AdjustmentImport(ImportPage[ImportFile, Imported]):
         faults = sorted([*refused, *_faults(foreseen.bad)], key=lambda fault: fault.row)
         return Reading(plan=file, shown=_shown(foreseen), faults=faults, notes=_notes(foreseen))
 
-    def _beyond(self, lines: Sequence[Line]) -> Iterator[RowFault]:
+    def _beyond(self, lines: Sequence[FileLine]) -> Iterator[RowFault]:
         """What the user may not do, or not there."""
         codes = warehouse_codes_of(self.request.user)
         may = {kind for kind, permission in _MAY.items() if self.request.user.has_perm(permission)}
@@ -100,7 +100,7 @@ def _named(name: str) -> str:
     return "".join(letter for letter in name if letter.isprintable())[-200:]
 
 
-def _repeated(lines: Sequence[Line]) -> Iterator[RowFault]:
+def _repeated(lines: Sequence[FileLine]) -> Iterator[RowFault]:
     """Rows that say what another says: one of them may have been pasted twice."""
     first: dict[tuple[object, ...], int] = {}
     for line in lines:
@@ -114,9 +114,9 @@ def _faults(bad: Sequence[BadCell]) -> list[RowFault]:
     return [RowFault(cell.row, cell.column, cell.detail) for cell in bad]
 
 
-def _shown(foreseen: Foreseen) -> list[Shown]:
+def _shown(foreseen: ImportForecast) -> list[PreviewRow]:
     return [
-        Shown(
+        PreviewRow(
             effect.line.row,
             f"{effect.line.sku}, {effect.line.warehouse}",
             [(_("On hand"), str(effect.before), str(effect.after))],
@@ -125,7 +125,7 @@ def _shown(foreseen: Foreseen) -> list[Shown]:
     ]
 
 
-def _notes(foreseen: Foreseen) -> list[str]:
+def _notes(foreseen: ImportForecast) -> list[str]:
     if not foreseen.before:
         return []
     told = ngettext(

@@ -21,11 +21,11 @@ from inventory.services.counts.documents import ProductRef
 from inventory.services.counts.opening import Opened, OpenRequest
 from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest, AppliedLine, apply_adjustments
 from inventory.services.transfers import commands as transfers
-from inventory.services.transfers.commands import TransferRequest, Wanted
+from inventory.services.transfers.commands import MoveLine, TransferRequest
 from inventory.services.transfers.moves import Transferred
 
 LINE_INDEX: Final = re.compile(r"/(?:adjustments|items)/(\d+)")
-Kind = AdjustmentReason.Kind
+ReasonKind = AdjustmentReason.Kind
 R = TypeVar("R")
 
 
@@ -159,7 +159,7 @@ class ReceiveDialog(_AdjustmentDialog):
 
     title = submit = _("Receive")
     permission = "inventory.receive_stock"
-    kind, type = Kind.RECEIVE, "RECEIPT"
+    kind, type = ReasonKind.RECEIVE, "RECEIPT"
     form_class = UnitsForm
 
 
@@ -168,7 +168,7 @@ class AdjustDialog(_AdjustmentDialog):
 
     title = submit = _("Adjust")
     permission = "inventory.adjust_stock"
-    kind, type = Kind.ADJUST, "ADJUSTMENT"
+    kind, type = ReasonKind.ADJUST, "ADJUSTMENT"
     form_class = DifferenceForm
 
 
@@ -178,7 +178,7 @@ class ShipDialog(_AdjustmentDialog):
     title = submit = _("Ship")
     intro = _("For what leaves without a reservation. Orders of the shop take their units by themselves.")
     permission = "inventory.ship_stock"
-    kind, type = Kind.SHIP, "SHIPMENT"
+    kind, type = ReasonKind.SHIP, "SHIPMENT"
     form_class = UnitsForm
 
 
@@ -200,7 +200,7 @@ class TransferDialog(StockDialog[Transferred]):
     submit = _("Send")
     intro = _("They leave at once, and count there when they are received.")
     permission = "inventory.transfer_stock"
-    kind = Kind.TRANSFER
+    kind = ReasonKind.TRANSFER
     form_class = MoveForm
 
     def make_form(self, **arguments: Any) -> DialogForm:
@@ -228,8 +228,8 @@ class TransferDialog(StockDialog[Transferred]):
         }
 
 
-def wanted_of(level: StockLevel, units: int, destination: str) -> Wanted:
-    return Wanted(level.product_id, None, units, level.warehouse.code, destination)
+def wanted_of(level: StockLevel, units: int, destination: str) -> MoveLine:
+    return MoveLine(level.product_id, None, units, level.warehouse.code, destination)
 
 
 def offer_destinations(form: DialogForm, choices: Sequence[tuple[str, str]]) -> None:
@@ -246,7 +246,7 @@ class CountDialog(StockDialog[Opened]):
     submit = _("Enter the count")
     intro = _("The figure is kept in a count of its own. Stock changes when somebody posts it.")
     permission = "inventory.count_stock"
-    kind = Kind.COUNT
+    kind = ReasonKind.COUNT
     form_class = CountedForm
 
     def about(self) -> list[tuple[str | Promise, Any]]:
@@ -256,7 +256,7 @@ class CountDialog(StockDialog[Opened]):
         request = OpenRequest(
             asker=asker,
             warehouse=self.subject.warehouse.code,
-            scope=opening.Scope.PRODUCTS.value,
+            scope=opening.CountScope.PRODUCTS.value,
             products=(ProductRef(self.subject.product_id),),
             note=given["why"],
             claim=claim,

@@ -12,9 +12,9 @@ from import_export.fields import Field
 
 from audit.actors import Asker
 from audit.console.base import warehouse_codes_of
-from audit.console.exports import Row, by_keys
-from audit.console.imports.cells import Cells, Column, ReadRow, RowFault, Units, Words, told_changes
-from audit.console.imports.page import ImportPage, Reading, Shown, Upload
+from audit.console.exports import ExportRow, by_keys
+from audit.console.imports.cells import Cells, Column, ReadRow, RowFault, TextCell, UnitsCell, told_changes
+from audit.console.imports.page import ImportPage, PreviewRow, Reading, Upload
 from audit.idempotency import Claim, StoredAnswer
 from inventory.models import Product, StockLevel, Warehouse
 from inventory.services.stock.level_settings import LevelChange, SetLevels, set_levels
@@ -65,13 +65,13 @@ class LevelCells(Cells):
     """The columns of a file of settings."""
 
     key = ("sku", "warehouse")
-    reorder_point = Field("reorder_point", widget=Units())
-    reorder_quantity = Field("reorder_quantity", widget=Units(least=1))
-    safety_stock = Field("safety_stock", widget=Units(empty=0))
-    most_to_keep = Field("most_to_keep", widget=Units(least=1))
-    zone = Field("zone", widget=Words(10))
-    aisle = Field("aisle", widget=Words(10))
-    shelf = Field("shelf", widget=Words(10))
+    reorder_point = Field("reorder_point", widget=UnitsCell())
+    reorder_quantity = Field("reorder_quantity", widget=UnitsCell(least=1))
+    safety_stock = Field("safety_stock", widget=UnitsCell(empty=0))
+    most_to_keep = Field("most_to_keep", widget=UnitsCell(least=1))
+    zone = Field("zone", widget=TextCell(10))
+    aisle = Field("aisle", widget=TextCell(10))
+    shelf = Field("shelf", widget=TextCell(10))
 
     def init_instance(self, row: Any = None) -> LevelRow:
         return LevelRow()
@@ -112,7 +112,7 @@ class LevelImport(ImportPage[list[PlannedLevel], SetLevels]):
         changed = [row for row in rows if row.changes and row.key in levels]
         return Reading(
             plan=[_planned(row, levels[row.key[0], row.key[1]]) for row in changed],
-            shown=[Shown(row.number, ", ".join(row.key), told_changes(row, COLUMNS)) for row in changed],
+            shown=[PreviewRow(row.number, ", ".join(row.key), told_changes(row, COLUMNS)) for row in changed],
             same=len(rows) - len(changed),
             faults=sorted(faults, key=lambda fault: fault.row),
         )
@@ -166,7 +166,7 @@ def _planned(row: ReadRow, level: StockLevel) -> PlannedLevel:
     )
 
 
-def exported_levels(levels: QuerySet[StockLevel]) -> Iterable[Row]:
+def exported_levels(levels: QuerySet[StockLevel]) -> Iterable[ExportRow]:
     """The settings of these levels, as ``LevelImport`` takes them."""
     for level in by_keys(levels, "product__sku", "warehouse__code"):
         row = _row_of(level)

@@ -22,7 +22,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
 from audit.console.base import ReadOnlyAdmin, WarehouseFilter, public_uuid, staff_action, warehouse_codes_of
-from audit.console.exports import ExportedAdmin, Row
+from audit.console.exports import ExportedAdmin, ExportRow
 from audit.console.imports.page import ImportedAdmin
 from inventory import planning
 from inventory.admin.stock import level_files
@@ -381,6 +381,6 @@ class StockLevelAdmin(ImportedAdmin, ExportedAdmin, ReadOnlyAdmin):
         """Whether the user changes the settings of levels."""
         return request.user.has_perm("inventory.change_stocklevel")
 
-    def export_rows(self, request: HttpRequest, rows: QuerySet[Any]) -> Iterable[Row]:
+    def export_rows(self, request: HttpRequest, rows: QuerySet[Any]) -> Iterable[ExportRow]:
         """The settings, as they are imported."""
         return level_files.exported_levels(rows)

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from audit.admin import OfEntry, relatives, subjects
 from audit.console.base import NOTHING, WarehouseFilter, may_read_trail, public_uuid
-from audit.console.exports import Row, newest_first
+from audit.console.exports import ExportRow, newest_first
 from audit.console.filters import ByActor, Days, Span, TrailAdmin, around, filtered, link, recent, within
 from audit.identifiers import ADJUSTMENT, COUNT, TRANSFER, parse_public_id, public_id
 from audit.models import AuditEntry
@@ -175,7 +175,7 @@ class MovementAdmin(OfLevel, Receiving, TrailAdmin):
             queryset = within(queryset, "created_at", recent(), by_id=False)
         return queryset.filter(actor=term), False
 
-    def export_rows(self, request: HttpRequest, rows: QuerySet[Any]) -> Iterator[Row]:
+    def export_rows(self, request: HttpRequest, rows: QuerySet[Any]) -> Iterator[ExportRow]:
         for row in newest_first(rows, "created_at"):
             yield (
                 row.id,

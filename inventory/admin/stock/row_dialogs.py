@@ -18,8 +18,8 @@ from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer
 from inventory.admin.stock.dialogs import (
     LINE_INDEX,
-    Kind,
     R,
+    ReasonKind,
     StockForm,
     adjustment_of,
     change_text,
@@ -159,7 +159,7 @@ class ReceiveRowsDialog(RowsDialog[Adjusted]):
     title = _("Receive the chosen rows")
     submit = _("Receive")
     permission = "inventory.receive_stock"
-    kind = Kind.RECEIVE
+    kind = ReasonKind.RECEIVE
     form_class = RowsForm
 
     def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Adjusted | StoredAnswer:
@@ -180,7 +180,7 @@ class TransferRowsDialog(RowsDialog[Transferred]):
     submit = _("Send")
     intro = _("They leave at once, and count there when they are received.")
     permission = "inventory.transfer_stock"
-    kind = Kind.TRANSFER
+    kind = ReasonKind.TRANSFER
     form_class = MoveRowsForm
 
     def make_form(self, **arguments: Any) -> DialogForm:

@@ -17,7 +17,7 @@ from django.utils.translation import ngettext
 from uuid_utils.compat import uuid7
 
 from audit.console.base import StaffUser, warehouse_codes_of
-from audit.console.dialogs import Dialog, DialogForm, R, Text
+from audit.console.dialogs import Dialog, DialogForm, LazyText, R
 from audit.console.wording import wordings
 from audit.errors import DomainError
 from inventory.models import QUANTITY_LIMIT, Product, Warehouse
@@ -94,14 +94,14 @@ class ScanPage(Dialog[R]):
     """
 
     template: ClassVar[str] = "console/receiving/scan.html"
-    endings: ClassVar[Sequence[tuple[str, Text]]] = ()
+    endings: ClassVar[Sequence[tuple[str, LazyText]]] = ()
     """How the look at all lines may end: what is sent, and the button's text; the first is the main one."""
-    empty: ClassVar[Text] = _("Nothing scanned yet. Scan the first product, or type its SKU and press Enter.")
+    empty: ClassVar[LazyText] = _("Nothing scanned yet. Scan the first product, or type its SKU and press Enter.")
     fields_first: ClassVar[bool] = True
     takes_any: ClassVar[bool] = True
     """Whether any product may come, or only those of ``known_lines``."""
     step = "scan"
-    told: Text = ""
+    told: LazyText = ""
     is_alert = False
     is_posting = False
     latest: UUID | None = None

@@ -23,18 +23,18 @@ from audit.console.base import (
 from inventory.admin.transfers import pages
 from inventory.models import Transfer, TransferLine
 
-Status = Transfer.Status
+TransferStatus = Transfer.Status
 MAY_TRANSFER: Final = "inventory.transfer_stock"
 _OFFERED: Final[dict[str, tuple[str, ...]]] = {
-    Status.PENDING: ("change_draft", "send", "cancel"),
-    Status.IN_TRANSIT: ("receive", "cancel"),
-    Status.PARTIALLY_RECEIVED: ("receive", "cancel"),
+    TransferStatus.PENDING: ("change_draft", "send", "cancel"),
+    TransferStatus.IN_TRANSIT: ("receive", "cancel"),
+    TransferStatus.PARTIALLY_RECEIVED: ("receive", "cancel"),
 }
 _NAMES: Final[dict[str, Any]] = {
-    **dict(Status.choices),
-    Status.PENDING.value: _("Draft"),
-    Status.IN_TRANSIT.value: _("On the way"),
-    Status.PARTIALLY_RECEIVED.value: _("Partly received"),
+    **dict(TransferStatus.choices),
+    TransferStatus.PENDING.value: _("Draft"),
+    TransferStatus.IN_TRANSIT.value: _("On the way"),
+    TransferStatus.PARTIALLY_RECEIVED.value: _("Partly received"),
 }
 """The states in the words of the flow."""
 _ENDS: Final = {"receive": pages.ArrivalPage.ends, "cancel": pages.CancelDialog.ends}
@@ -204,11 +204,11 @@ class TransferAdmin(ReadOnlyAdmin):
     @badge(
         _("status"),
         {
-            Status.PENDING: "default",
-            Status.IN_TRANSIT: "info",
-            Status.PARTIALLY_RECEIVED: "warning",
-            Status.RECEIVED: "success",
-            Status.CANCELLED: "danger",
+            TransferStatus.PENDING: "default",
+            TransferStatus.IN_TRANSIT: "info",
+            TransferStatus.PARTIALLY_RECEIVED: "warning",
+            TransferStatus.RECEIVED: "success",
+            TransferStatus.CANCELLED: "danger",
         },
         ordering="status",
     )
@@ -222,7 +222,7 @@ class TransferAdmin(ReadOnlyAdmin):
         if due is None:
             return NOTHING
         when = shown_time(due)
-        is_on_the_way = transfer.status in {Status.IN_TRANSIT, Status.PARTIALLY_RECEIVED}
+        is_on_the_way = transfer.status in {TransferStatus.IN_TRANSIT, TransferStatus.PARTIALLY_RECEIVED}
         if is_on_the_way and due < transfer.as_of:  # type: ignore[attr-defined]
             return format_html('{} <strong class="flow-differs">{}</strong>', when, _("overdue"))
         return when

@@ -17,10 +17,10 @@ from audit.console.dialogs import (
     ChoiceField,
     Dialog,
     DialogForm,
+    LazyText,
     ReasonField,
     ReferenceField,
     SharedDialog,
-    Text,
     WhyForm,
 )
 from audit.console.wording import wordings
@@ -28,7 +28,7 @@ from audit.idempotency import Claim, StoredAnswer
 from inventory.admin.stock.scanning import ScanForm, ScannedLine, ScanPage, sent_units, warehouse_choices
 from inventory.models import StockLevel, Transfer, TransferLine
 from inventory.services.transfers import commands as transfers
-from inventory.services.transfers.commands import Arrived, TransferRequest, Wanted
+from inventory.services.transfers.commands import Arrived, MoveLine, TransferRequest
 from inventory.services.transfers.moves import Transferred
 
 wordings.update(
@@ -76,10 +76,10 @@ class TransferForm(ScanForm):
 class DraftPage(ScanPage[Transferred]):
     """A new transfer, kept as a draft or sent at once; or a draft that is written anew."""
 
-    title: ClassVar[Text] = _("New transfer")
+    title: ClassVar[LazyText] = _("New transfer")
     permission = "inventory.transfer_stock"
     form_class = TransferForm
-    endings: ClassVar[Sequence[tuple[str, Text]]] = (("send", _("Send it now")), ("draft", _("Keep as a draft")))
+    endings: ClassVar[Sequence[tuple[str, LazyText]]] = (("send", _("Send it now")), ("draft", _("Keep as a draft")))
 
     def make_form(self, **arguments: Any) -> DialogForm:
         form = super().make_form(**arguments)
@@ -99,7 +99,7 @@ class DraftPage(ScanPage[Transferred]):
 
     def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Transferred | StoredAnswer:
         items = tuple(
-            Wanted(product_id, None, units, given["from_warehouse"], given["to_warehouse"])
+            MoveLine(product_id, None, units, given["from_warehouse"], given["to_warehouse"])
             for product_id, units in sent_units(given)
         )
         request = TransferRequest(asker, items, given["reason"], given["reference"], given["expected"], claim)
@@ -171,7 +171,7 @@ class SendDialog(OfTransfer, Dialog[Transferred]):
     submit = _("Send")
     permission = "inventory.transfer_stock"
 
-    def about(self) -> list[tuple[Text, Any]]:
+    def about(self) -> list[tuple[LazyText, Any]]:
         units = self.subject.lines.aggregate(units=Sum("quantity"))["units"] or 0
         return [(_("Route"), route_of(self.subject)), (_("Units"), units)]
 
@@ -214,7 +214,7 @@ class ArrivalPage(OfTransfer, SharedDialog[Transferred], ScanPage[Transferred]):
         totals = lines.aggregate(Sum("quantity_received"), Sum("quantity_returned"), Sum("quantity_lost"))
         return " ".join(str(totals[name]) for name in sorted(totals))
 
-    def about(self) -> list[tuple[Text, Any]]:
+    def about(self) -> list[tuple[LazyText, Any]]:
         return [(_("Route"), route_of(self.subject))]
 
     def known_lines(self) -> list[ScannedLine]:
@@ -268,12 +268,14 @@ class CancelDialog(OfTransfer, Dialog[Transferred]):
     form_class = WhyForm
     is_final = True
 
-    def about(self) -> list[tuple[Text, Any]]:
+    def about(self) -> list[tuple[LazyText, Any]]:
         units = self.subject.lines.aggregate(units=Sum("in_transit"))["units"] or 0
         return [(_("Route"), route_of(self.subject)), (_("On the way"), units)]
 
     def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Transferred | StoredAnswer:
-        return transfers.cancel_transfer(transfers.CancelRequest(asker, self.subject.pk, given["reason"], claim))
+        return transfers.cancel_transfer(
+            transfers.CancelTransferRequest(asker, self.subject.pk, given["reason"], claim)
+        )
 
     def tell(self, result: Transferred) -> str:
         back = sum(after - before for before, after in result.sources.values())

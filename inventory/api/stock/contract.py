@@ -15,7 +15,7 @@ SignedQuantity = Annotated[
 ]
 Units = Annotated[int, Meta(ge=0, le=2_000_000_000, description="Units.")]
 PositiveUnits = Annotated[int, Meta(ge=1, le=2_000_000_000, description="Units.")]
-Incoming = Annotated[int, Meta(description="Units in transit to this level: not on hand yet, never sellable.")]
+IncomingUnits = Annotated[int, Meta(description="Units in transit to this level: not on hand yet, never sellable.")]
 LocationPart = Annotated[str, Meta(max_length=10, pattern=r"^[^\x00-\x1f\x7f]*(?!\n)$")]
 AdjustmentType = Literal["RECEIPT", "SHIPMENT", "ADJUSTMENT", "RETURN"]
 
@@ -82,7 +82,7 @@ class LevelOut(Answer, kw_only=True):
     quantity_on_hand: int
     quantity_reserved: int
     quantity_available: int
-    incoming_quantity: Incoming
+    incoming_quantity: IncomingUnits
     version: int
     reorder_point: int | UnsetType = UNSET
     reorder_quantity: int | UnsetType = UNSET
@@ -140,7 +140,7 @@ class ListedLevelOut(Answer, kw_only=True):
     quantity_on_hand: int
     quantity_reserved: int
     quantity_available: int
-    incoming_quantity: Incoming
+    incoming_quantity: IncomingUnits
     version: int
     updated_at: datetime
 

@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 from audit.api.contract import Answer, Body, Code, OptionalBody, PageQuery, Quantity, ShortText, Text
 
 ReceivedQuantity = Annotated[int, Meta(ge=0, le=1_000_000, description="Units that arrived now.")]
-Status = Literal["PENDING", "IN_TRANSIT", "PARTIALLY_RECEIVED", "RECEIVED", "CANCELLED"]
+TransferStatus = Literal["PENDING", "IN_TRANSIT", "PARTIALLY_RECEIVED", "RECEIVED", "CANCELLED"]
 Time = Annotated[datetime, Meta(tz=True)]
 
 
@@ -63,7 +63,7 @@ class CancelIn(OptionalBody, kw_only=True):
 class TransfersQuery(PageQuery, kw_only=True):
     """Which transfers to list."""
 
-    status: Status | None = None
+    status: TransferStatus | None = None
     from_warehouse_id: Code | None = None
     to_warehouse_id: Code | None = None
     overdue: Annotated[bool, Meta(description="Those alone that should have arrived and haven't.")] = False
@@ -99,7 +99,7 @@ class TransferOut(Answer, kw_only=True):
     """A transfer as it is now."""
 
     transfer_id: str
-    status: Status
+    status: TransferStatus
     from_warehouse_id: str
     to_warehouse_id: str
     items: list[TransferItemOut]

@@ -22,7 +22,7 @@ from inventory.locking import read_clock
 from inventory.models import Transfer
 from inventory.services.transfers import commands as transfers
 from inventory.services.transfers import documents
-from inventory.services.transfers.commands import Arrived, TransferRequest, Wanted
+from inventory.services.transfers.commands import Arrived, MoveLine, TransferRequest
 from inventory.services.transfers.documents import TransferDocument, TransferItem
 from inventory.services.transfers.moves import Transferred
 
@@ -50,7 +50,7 @@ def _wanted(asker: Asker, body: contract.TransferDraftIn, claim: Claim | None) -
     return TransferRequest(
         asker=asker,
         items=tuple(
-            Wanted(line.product_id, line.variant_id, line.quantity, line.from_warehouse_id, line.to_warehouse_id)
+            MoveLine(line.product_id, line.variant_id, line.quantity, line.from_warehouse_id, line.to_warehouse_id)
             for line in body.items
         ),
         reason=body.reason,
@@ -220,7 +220,7 @@ class CancelTransferView(ApiView):
     )
     def post(self, request: Request, transfer_id: str) -> HttpResponse:
         body = decode(request, contract.CancelIn)
-        command = transfers.CancelRequest(
+        command = transfers.CancelTransferRequest(
             self.asker(request), _transfer_id(transfer_id), body.reason, self.claim(request, _done)
         )
         return answered(transfers.cancel_transfer(command), _done)

@@ -54,7 +54,7 @@ class Series:
     delete: Callable[[Sequence[UUID]], int]
 
 
-class Row(NamedTuple):
+class ArchiveRow(NamedTuple):
     """A row to be archived, as a JSON document."""
 
     id: UUID
@@ -111,13 +111,13 @@ def cutoff_of(series: Series, before: datetime | None) -> datetime | None:
     return cutoff
 
 
-def _read_batch(series: Series, cutoff: datetime) -> list[Row]:
+def _read_batch(series: Series, cutoff: datetime) -> list[ArchiveRow]:
     with connection.cursor() as cursor:
         cursor.execute(series.read, {"before": cutoff, "limit": settings.ARCHIVE_BATCH_SIZE})
-        return [Row(*row) for row in cursor.fetchall()]
+        return [ArchiveRow(*row) for row in cursor.fetchall()]
 
 
-def _store(series: Series, folder: Path, batch: Sequence[Row]) -> ArchivedFile:
+def _store(series: Series, folder: Path, batch: Sequence[ArchiveRow]) -> ArchivedFile:
     """Write the batch's file, and enter it once it is on disk.
 
     It is named for its first row: a file of that name that isn't entered is what a killed run left of the same rows.

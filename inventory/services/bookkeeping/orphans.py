@@ -12,7 +12,7 @@ from audit.identifiers import COUNT, TRANSFER, public_id
 from audit.recording import Entry, record
 from inventory import transactions
 from inventory.locking import read_clock
-from inventory.services.bookkeeping.reconciliation import CHUNK, Found, Kind, Run, keep, rows
+from inventory.services.bookkeeping.reconciliation import CHUNK, FindingKind, Found, Run, keep, rows
 
 _COUNT_LINES: Final = """
 SELECT line.id, line.count_id, line.level_id, count.status FROM inventory_stockcountline line
@@ -94,7 +94,7 @@ def _confirm_count_lines(run: Run, count_ids: set[UUID]) -> list[Found]:
 
 def _count_line(line_id: UUID, count_id: UUID, level_id: UUID, status: str | None) -> Found:
     what = f"{public_id(COUNT, count_id)} is {status}" if status else f"{public_id(COUNT, count_id)} is gone"
-    return Found(Kind.ORPHAN, line_id, f"{what}, and its line of this level is open", level_id)
+    return Found(FindingKind.ORPHAN, line_id, f"{what}, and its line of this level is open", level_id)
 
 
 def _kept(run: Run, found: Sequence[Found]) -> Sequence[Found]:
@@ -114,13 +114,13 @@ def _walked(sql: str, behind: Any, *parameters: Any, found: Callable[..., Found 
 def _unwatched_alerts() -> Iterator[list[Found]]:
     detail = "an alert is open, and the level has neither reorder point nor most stock: is the low-stock task running?"
     return _walked(
-        _UNWATCHED_ALERTS, UUID(int=0), found=lambda id_, level_id: Found(Kind.ORPHAN, id_, detail, level_id)
+        _UNWATCHED_ALERTS, UUID(int=0), found=lambda id_, level_id: Found(FindingKind.ORPHAN, id_, detail, level_id)
     )
 
 
 def _movements_without_level() -> Iterator[list[Found]]:
     def found(level_id: UUID, is_there: bool) -> Found | None:
-        return None if is_there else Found(Kind.ORPHAN, level_id, "there are movements of a level that is gone")
+        return None if is_there else Found(FindingKind.ORPHAN, level_id, "there are movements of a level that is gone")
 
     return _walked(_LEVELS_OF_MOVEMENTS, UUID(int=0), found=found)
 
@@ -128,6 +128,6 @@ def _movements_without_level() -> Iterator[list[Found]]:
 def _movements_without_transfer() -> Iterator[list[Found]]:
     def found(reference: str, is_there: bool, movement_id: UUID, level_id: UUID) -> Found | None:
         detail = f"there are movements of {reference}, and no such transfer"
-        return None if is_there else Found(Kind.ORPHAN, movement_id, detail, level_id)
+        return None if is_there else Found(FindingKind.ORPHAN, movement_id, detail, level_id)
 
     return _walked(_REFERENCES_OF_TRANSFERS, "", f"{TRANSFER}-", found=found)

@@ -24,9 +24,9 @@ from audit.identifiers import TRANSFER, public_id
 from inventory import transactions
 from inventory.locking import read_clock
 from inventory.models import QUANTITY_LIMIT, ReconciliationFinding, ReconciliationRun
-from inventory.services.stock.ledger import Cause
+from inventory.services.stock.ledger import MovementCause
 
-Kind = ReconciliationFinding.Kind
+FindingKind = ReconciliationFinding.Kind
 
 EVERYTHING: Final = "everything"
 CHUNK: Final = 1000
@@ -40,7 +40,7 @@ _INT: Final = 2**31
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class ReconciliationScope:
     """Which levels to look at; None means all. A parent stands for its variants. ``words`` says it to people."""
 
     warehouse_id: UUID | None = None
@@ -86,7 +86,7 @@ class Run:
     """A run on its way. ``kept`` counts the findings by kind: of each, the first thousand are kept as rows."""
 
     asker: Asker
-    scope: Scope
+    scope: ReconciliationScope
     repair: Repair | None = None
     id: UUID = field(default_factory=uuid7)
     levels_checked: int = 0
@@ -132,7 +132,7 @@ AS t (id, kind, subject_id, level_id, expected, actual, detail, is_repaired)
 
 def keep(run: Run, found: Sequence[Found], *, now: datetime) -> None:
     """Write findings with one statement, those past a thousand of a kind left out. Requires an open transaction."""
-    room = {kind: max(0, _KEPT_OF_A_KIND - run.counts.get(kind, 0)) for kind in Kind.values}
+    room = {kind: max(0, _KEPT_OF_A_KIND - run.counts.get(kind, 0)) for kind in FindingKind.values}
     kept = []
     for finding in found:
         if room[finding.kind] > 0:
@@ -223,7 +223,7 @@ class OnHandDifference:
     def found(self) -> Found:
         """The finding."""
         detail = f"on hand is {self.on_hand}, the ledger adds up to {self.ledger}"
-        return Found(Kind.ON_HAND, self.level_id, detail, self.level_id, self.ledger, self.on_hand)
+        return Found(FindingKind.ON_HAND, self.level_id, detail, self.level_id, self.ledger, self.on_hand)
 
     @property
     def fits_movement(self) -> bool:
@@ -241,12 +241,12 @@ class OnHandDifference:
         return self.newest_after == self.on_hand or not reserved <= self.ledger <= QUANTITY_LIMIT
 
 
-def count_levels(scope: Scope) -> int:
+def count_levels(scope: ReconciliationScope) -> int:
     """How many levels a run will look at."""
     return int(rows(_COUNT_LEVELS, [scope.warehouse_id] * 2 + [scope.product_id] * 2)[0][0])
 
 
-def level_chunks(scope: Scope) -> Iterator[list[UUID]]:
+def level_chunks(scope: ReconciliationScope) -> Iterator[list[UUID]]:
     """The ids of the levels in bounded chunks, by primary key."""
     behind = _FIRST
     while ids := [row[0] for row in rows(_LEVELS, [behind, *[scope.warehouse_id] * 2, *[scope.product_id] * 2, CHUNK])]:
@@ -259,9 +259,9 @@ def on_hand_differences(level_ids: Collection[UUID]) -> list[OnHandDifference]:
     return [OnHandDifference(*row) for row in rows(_ON_HAND, [columns.uuids(level_ids)])]
 
 
-def missing_movement(run: Run) -> Cause:
+def missing_movement(run: Run) -> MovementCause:
     """The cause of a movement that a repair supplies."""
-    return Cause(
+    return MovementCause(
         type="ADJUSTMENT",
         actor=run.asker.actor,
         reason=run.repair.reason if run.repair else "",
@@ -320,7 +320,7 @@ def _in_transit(transfer_ids: Collection[UUID]) -> list[Found]:
         else:
             detail = f"{public_id(TRANSFER, transfer_id)} has {actual} units in transit, its movements {ledger}"
             expected = ledger
-        found.append(Found(Kind.IN_TRANSIT, transfer_id, detail, level_id, expected, actual))
+        found.append(Found(FindingKind.IN_TRANSIT, transfer_id, detail, level_id, expected, actual))
     return found
 
 

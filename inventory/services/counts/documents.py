@@ -19,7 +19,7 @@ from inventory.errors import (
 from inventory.models import StockCount, StockCountLine
 
 _MOST_FAULTS: Final = 200
-Status = StockCount.Status
+CountStatus = StockCount.Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +142,7 @@ def lock_open_count(count_id: UUID, store_codes: Collection[str]) -> StockCount:
     with connection.cursor() as cursor:
         cursor.execute("SELECT FROM inventory_stockcount WHERE id = %s FOR NO KEY UPDATE", [count_id])
     count = read_count(count_id, store_codes)  # By a statement of its own, which sees what the lock waited for.
-    if count.status != Status.OPEN:
+    if count.status != CountStatus.OPEN:
         raise CountClosed(f"{count.public_id} is {count.status}.")
     return count
 
@@ -209,7 +209,7 @@ FROM unnest(%s::uuid[], %s::timestamptz[]) AS t (id, at) WHERE level.id = t.id
 
 def close_posted(count: StockCount, lines: Sequence[CountLine], *, actor: str, now: datetime) -> None:
     """Write that a count was posted with the differences of these lines: two statements. Requires its lock."""
-    count.status, count.posted_at, count.posted_by = Status.POSTED, now, actor
+    count.status, count.posted_at, count.posted_by = CountStatus.POSTED, now, actor
     write(
         "UPDATE inventory_stockcount SET status = 'POSTED', posted_at = %s, posted_by = %s WHERE id = %s",
         [now, actor, count.id],

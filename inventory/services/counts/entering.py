@@ -26,9 +26,9 @@ from inventory.models import QUANTITY_LIMIT, StockCount, StockCountLine
 from inventory.services.counts.documents import (
     LINE_FIELDS,
     CountLine,
+    CountStatus,
     ProductRef,
     Progress,
-    Status,
     is_named,
     lock_open_count,
     progress_of,
@@ -55,7 +55,7 @@ class EnterRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class CancelRequest:
+class CancelCountRequest:
     """One request to call a count off."""
 
     asker: Asker
@@ -231,7 +231,7 @@ def _entered_entry(request: EnterRequest, entries: Mapping[UUID, EnteredCount], 
     return Entry(request.asker, "inventory_count_entered", request.count_id, {"lines": told})
 
 
-def cancel_count(request: CancelRequest) -> Counted | StoredAnswer:
+def cancel_count(request: CancelCountRequest) -> Counted | StoredAnswer:
     """Call a count off; what was entered is kept and never posted.
 
     Raises NotFound, CountClosed, Busy and the errors of claims. Locks: claim, the count.
@@ -239,11 +239,11 @@ def cancel_count(request: CancelRequest) -> Counted | StoredAnswer:
     return transactions.run(lambda: _cancel(request))
 
 
-def _cancel(request: CancelRequest) -> Counted | StoredAnswer:
+def _cancel(request: CancelCountRequest) -> Counted | StoredAnswer:
     if answer := idempotency.claim_one(request.claim):
         return answer
     count = lock_open_count(request.count_id, request.asker.store_codes)
-    count.status, count.cancelled_at, count.cancelled_by = Status.CANCELLED, read_clock(), request.asker.actor
+    count.status, count.cancelled_at, count.cancelled_by = CountStatus.CANCELLED, read_clock(), request.asker.actor
     cancelled = Counted(count, progress_of([count.id])[count.id])
     with one_statement():
         write(

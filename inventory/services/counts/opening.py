@@ -33,7 +33,7 @@ from inventory.services.counts.entering import EnteredCount, EnterRequest, enter
 
 MOST_LINES: Final = 10_000
 """The most levels that one count may have: posting locks and writes all of them in one transaction."""
-Scope = StockCount.Scope
+CountScope = StockCount.Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +133,11 @@ _NOTHING: Final = "No level is in this scope."
 def _levels_in_scope(request: OpenRequest, warehouse: Warehouse, now: datetime) -> list[UUID]:
     """The levels to count, by id."""
     found = StockLevel.objects.filter(warehouse=warehouse)
-    if request.scope == Scope.PRODUCTS:
+    if request.scope == CountScope.PRODUCTS:
         return _levels_of_products(request, warehouse)
-    if request.scope == Scope.ZONE:
+    if request.scope == CountScope.ZONE:
         found = found.filter(zone=request.zone)
-    if request.scope == Scope.STALE:
+    if request.scope == CountScope.STALE:
         stale = Q(last_counted_at__isnull=True)
         if request.stale_days is not None:
             stale |= Q(last_counted_at__lt=now - timedelta(days=request.stale_days))
@@ -203,7 +203,7 @@ def _insert(request: OpenRequest, warehouse: Warehouse, level_ids: Sequence[UUID
 def _elsewhere(request: OpenRequest, level_ids: Sequence[UUID]) -> dict[UUID, int]:
     """How many of these levels each other open count has. Raises AlreadyInCount where they were chosen by name."""
     others = StockCountLine.objects.filter(level__in=level_ids, is_open=True).exclude(count=request.id)
-    if request.scope != Scope.PRODUCTS:
+    if request.scope != CountScope.PRODUCTS:
         rows = others.values("count_id").annotate(total=Count("pk")).order_by("count_id")
         return {row["count_id"]: row["total"] for row in rows}
     counts = dict(others.values_list("level__product_id", "count_id"))

@@ -57,7 +57,7 @@ class _Digest:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class DigestLine:
     """A level in a mail."""
 
     alert: LowStockAlert
@@ -155,7 +155,7 @@ def _context(warehouse: Warehouse, digest: _Digest) -> dict[str, Any]:
     found = LowStockAlert.objects.described().in_bulk([place.alert_id for place in shown])
     outlook = outlooks([alert.level for alert in found.values()])
     sections = [
-        (_TITLES[kind], [Line(alert, outlook[alert.level_id]) for alert in _of_kind(kind, shown, found)])
+        (_TITLES[kind], [DigestLine(alert, outlook[alert.level_id]) for alert in _of_kind(kind, shown, found)])
         for kind in _KINDS
     ]
     critical = sum(place.severity == "CRITICAL" for place in digest.places)

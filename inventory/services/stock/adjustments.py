@@ -27,7 +27,7 @@ from inventory.errors import (
 )
 from inventory.locking import Counters, LockedLevels, lock_levels
 from inventory.models import QUANTITY_LIMIT, Movement, Product, StockLevel, Warehouse
-from inventory.services.stock.ledger import Cause, Ledger
+from inventory.services.stock.ledger import Ledger, MovementCause
 from inventory.services.stock.levels import MissingLevels, run_with_levels
 
 _SIGNS: Final = {"RECEIPT": 1, "RETURN": 1, "SHIPMENT": -1, "ADJUSTMENT": 1}
@@ -163,7 +163,7 @@ def adjust(request: AdjustRequest, make_room: MakeRoom = lock_room) -> Adjusted 
     return adjusted
 
 
-def write_placed(request: AdjustRequest, places: Sequence["Place"], room: Room) -> list[AppliedLine]:
+def write_placed(request: AdjustRequest, places: Sequence["AdjustedLevel"], room: Room) -> list[AppliedLine]:
     """Write lines that were decided on: counters and movements, audit entries, events. Requires the levels' locks."""
     now = room.levels.now
     applied = _apply(request, places, room)
@@ -174,7 +174,7 @@ def write_placed(request: AdjustRequest, places: Sequence["Place"], room: Room) 
     return applied
 
 
-class Place(NamedTuple):
+class AdjustedLevel(NamedTuple):
     """Where a line's stock is. ``level_id`` is None for a level that doesn't exist yet."""
 
     product_id: UUID
@@ -183,7 +183,7 @@ class Place(NamedTuple):
     level_id: UUID | None
 
 
-def _changes(adjustments: Sequence[Adjustment], places: Sequence[Place]) -> tuple[dict[UUID, int], set[UUID]]:
+def _changes(adjustments: Sequence[Adjustment], places: Sequence[AdjustedLevel]) -> tuple[dict[UUID, int], set[UUID]]:
     """By level that there is, the sum of its lines; and the levels of which a line is forced."""
     changes: dict[UUID, int] = {}
     forced = set()
@@ -195,7 +195,7 @@ def _changes(adjustments: Sequence[Adjustment], places: Sequence[Place]) -> tupl
     return changes, forced
 
 
-def _needs_level(place: Place, line: Adjustment) -> bool:
+def _needs_level(place: AdjustedLevel, line: Adjustment) -> bool:
     return place.level_id is None and line.change > 0
 
 
@@ -211,7 +211,7 @@ def _check_signs(adjustments: Sequence[Adjustment]) -> None:
         raise Invalid("A quantity has the wrong sign.", faults)
 
 
-def _resolve(request: AdjustRequest) -> list[Place]:
+def _resolve(request: AdjustRequest) -> list[AdjustedLevel]:
     """Where the lines' stock is; three queries whatever their number."""
     wanted = [a.variant_id or a.product_id for a in request.adjustments]
     products = dict(Product.objects.filter(id__in=wanted).values_list("id", "parent_id"))
@@ -232,11 +232,11 @@ def _resolve(request: AdjustRequest) -> list[Place]:
         if warehouse_id is None:
             unknown = UnknownWarehouse(f"There is no warehouse {line.warehouse}.")
             raise UnknownWarehouse(unknown.detail, [unknown.at(f"/adjustments/{index}/warehouseId")])
-        places.append(Place(stock_id, warehouse_id, parent_id, levels.get((stock_id, warehouse_id))))
+        places.append(AdjustedLevel(stock_id, warehouse_id, parent_id, levels.get((stock_id, warehouse_id))))
     return places
 
 
-def _check_versions(adjustments: Sequence[Adjustment], places: Sequence[Place], levels: LockedLevels) -> None:
+def _check_versions(adjustments: Sequence[Adjustment], places: Sequence[AdjustedLevel], levels: LockedLevels) -> None:
     faults = []
     for index, (adjustment, place) in enumerate(zip(adjustments, places, strict=True)):
         version = levels.by_id[place.level_id].version if place.level_id else 0
@@ -247,7 +247,7 @@ def _check_versions(adjustments: Sequence[Adjustment], places: Sequence[Place], 
         raise VersionConflict("A stock level has changed since it was read.", faults)
 
 
-def _check_quantities(adjustments: Sequence[Adjustment], places: Sequence[Place], levels: LockedLevels) -> None:
+def _check_quantities(adjustments: Sequence[Adjustment], places: Sequence[AdjustedLevel], levels: LockedLevels) -> None:
     """Decide each level by the sum of its lines. On hand never falls below reserved: physical stock that is
     promised."""
     lines: dict[tuple[UUID, UUID], list[int]] = {}
@@ -292,7 +292,7 @@ def _within_bounds(changes: Sequence[int], on_hand: int) -> list[int]:
     return [*ordered, *taking]
 
 
-def _apply(request: AdjustRequest, places: Sequence[Place], room: Room) -> list[AppliedLine]:
+def _apply(request: AdjustRequest, places: Sequence[AdjustedLevel], room: Room) -> list[AppliedLine]:
     """Move the lines on the ledger, those of a level in an order that never leads out of its bounds."""
     indexes_of: dict[UUID, list[int]] = {}
     for index, place in enumerate(places):
@@ -307,11 +307,11 @@ def _apply(request: AdjustRequest, places: Sequence[Place], room: Room) -> list[
     return [applied[index] for index in range(len(places))]
 
 
-def _applied(request: AdjustRequest, line: Adjustment, place: Place, level_id: UUID, room: Room) -> AppliedLine:
+def _applied(request: AdjustRequest, line: Adjustment, place: AdjustedLevel, level_id: UUID, room: Room) -> AppliedLine:
     """The line as it is applied now."""
     counters = room.levels.by_id[level_id]
     before, reserved = counters.on_hand, counters.reserved
-    cause = Cause(
+    cause = MovementCause(
         type=line.type,
         actor=request.asker.actor,
         reason=line.reason,

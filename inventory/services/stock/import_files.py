@@ -22,7 +22,7 @@ _NAMESPACE: Final = UUID("0d3f4b52-7c3e-5f0c-9d38-5f7f3c1f2a6e")
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class FileLine:
     """One line. ``row`` is where it starts in the file, the header being row 1; ``quantity`` is signed only for an
     ADJUSTMENT."""
 
@@ -54,7 +54,7 @@ class ImportFile:
     id: UUID
     name: str
     sha256: str
-    lines: tuple[Line, ...]
+    lines: tuple[FileLine, ...]
     bad: tuple[BadCell, ...]
 
 
@@ -68,7 +68,7 @@ def file_of(name: str, content: bytes, rows: Iterable[tuple[int, Sequence[str]]]
     """The file with this content and these rows, each with its number; blank ones are left out. Never raises: what
     makes no sense, or can't be read, says why."""
     sha256 = hashlib.sha256(content).hexdigest()
-    lines: list[Line] = []
+    lines: list[FileLine] = []
     bad: list[BadCell] = []
     try:
         _take(iter((row, cells) for row, cells in rows if any(cell.strip() for cell in cells)), lines, bad)
@@ -77,7 +77,7 @@ def file_of(name: str, content: bytes, rows: Iterable[tuple[int, Sequence[str]]]
     return ImportFile(uuid5(_NAMESPACE, sha256), name, sha256, tuple(lines), tuple(bad))
 
 
-def _take(rows: Iterator[tuple[int, Sequence[str]]], lines: list[Line], bad: list[BadCell]) -> None:
+def _take(rows: Iterator[tuple[int, Sequence[str]]], lines: list[FileLine], bad: list[BadCell]) -> None:
     columns = _columns(next(rows, (1, ()))[1], bad)
     if columns is None:
         return
@@ -95,7 +95,7 @@ def _take(rows: Iterator[tuple[int, Sequence[str]]], lines: list[Line], bad: lis
             bad.extend(BadCell(row, column, detail) for column, detail in found)
         else:
             lines.append(
-                Line(
+                FileLine(
                     row,
                     named["sku"],
                     named["warehouse"],

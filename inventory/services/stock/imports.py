@@ -26,8 +26,8 @@ from audit.recording import Entry, record
 from inventory import transactions
 from inventory.locking import Counters, lock_levels
 from inventory.models import QUANTITY_LIMIT, Warehouse
-from inventory.services.stock.adjustments import Adjustment, AdjustRequest, Place, room_on, write_placed
-from inventory.services.stock.import_files import BadCell, ImportFile, Line
+from inventory.services.stock.adjustments import AdjustedLevel, Adjustment, AdjustRequest, room_on, write_placed
+from inventory.services.stock.import_files import BadCell, FileLine, ImportFile
 from inventory.services.stock.levels import create_levels
 
 BATCH: Final = 5000
@@ -49,8 +49,8 @@ class Imported:
 class _Placed:
     """A line and where its stock is."""
 
-    line: Line
-    place: Place
+    line: FileLine
+    place: AdjustedLevel
 
     @property
     def adjustment(self) -> Adjustment:
@@ -82,13 +82,13 @@ class _Outcome:
 class Effect:
     """A line and on hand before and after it, in units; several lines of one level follow on each other."""
 
-    line: Line
+    line: FileLine
     before: int
     after: int
 
 
 @dataclass(frozen=True, slots=True)
-class Foreseen:
+class ImportForecast:
     """What a file would do: the effects of its lines, how many were imported before, and what is wrong with others."""
 
     effects: tuple[Effect, ...]
@@ -96,7 +96,7 @@ class Foreseen:
     bad: tuple[BadCell, ...]
 
 
-def foresee_import(file: ImportFile) -> Foreseen:
+def foresee_import(file: ImportFile) -> ImportForecast:
     """What ``import_stock`` would do now, line by line. Writes nothing and locks nothing; a handful of queries."""
     done = _rows_done(file.id)
     placed, bad = _place([line for line in file.lines if line.row not in done])
@@ -111,7 +111,7 @@ def foresee_import(file: ImportFile) -> Foreseen:
             effects.append(Effect(each.line, on_hand, on_hand + each.change))
             on_hand += each.change
     effects.sort(key=lambda effect: effect.line.row)
-    return Foreseen(
+    return ImportForecast(
         tuple(effects),
         len(file.lines) - len(placed) - len({cell.row for cell in bad}),
         _in_order(file.bad, bad, refused),
@@ -201,7 +201,7 @@ SELECT id, on_hand, reserved FROM inventory_stocklevel WHERE id = ANY(%s)
 """
 
 
-def _place(lines: Sequence[Line]) -> tuple[list[_Placed], list[BadCell]]:
+def _place(lines: Sequence[FileLine]) -> tuple[list[_Placed], list[BadCell]]:
     """Where the lines' stock is; three queries whatever their number."""
     skus = {line.sku for line in lines}
     with connection.cursor() as cursor:
@@ -220,7 +220,7 @@ def _place(lines: Sequence[Line]) -> tuple[list[_Placed], list[BadCell]]:
             known.append((line, *products[line.sku], warehouses[line.warehouse]))
     levels = _levels_of({(product_id, warehouse_id) for _, product_id, _, warehouse_id in known})
     placed = [
-        _Placed(line, Place(product_id, warehouse_id, parent_id, levels.get((product_id, warehouse_id))))
+        _Placed(line, AdjustedLevel(product_id, warehouse_id, parent_id, levels.get((product_id, warehouse_id))))
         for line, product_id, parent_id, warehouse_id in known
     ]
     return placed, bad

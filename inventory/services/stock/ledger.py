@@ -43,7 +43,7 @@ SELECT t.*, %s FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::int[], %s::in
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
+class MovementCause:
     """Why on hand changes. ``type`` is a ``Movement.Type`` value; ``reference`` is what the caller calls it."""
 
     type: str
@@ -82,7 +82,7 @@ class Ledger:
     def __init__(self, levels: LockedLevels) -> None:
         self._levels = levels
         self._changes: dict[UUID, _Change] = {}
-        self._movements: list[tuple[UUID, int, int, Cause]] = []
+        self._movements: list[tuple[UUID, int, int, MovementCause]] = []
 
     def reserve(self, level_id: UUID, quantity: int) -> None:
         """Raise (or, with a negative quantity, lower) what is reserved, in units."""
@@ -90,7 +90,7 @@ class Ledger:
         change = self._change(level_id)
         change.reserved += quantity
 
-    def move(self, level_id: UUID, quantity: int, cause: Cause) -> None:
+    def move(self, level_id: UUID, quantity: int, cause: MovementCause) -> None:
         """Change on hand by a signed quantity, in units, and write its movement."""
         counters = self._levels.by_id[level_id]
         before = counters.on_hand
@@ -107,7 +107,7 @@ class Ledger:
         self._change(level_id).on_hand += on_hand - counters.on_hand
         counters.on_hand = on_hand
 
-    def supply_movement(self, level_id: UUID, before: int, cause: Cause) -> None:
+    def supply_movement(self, level_id: UUID, before: int, cause: MovementCause) -> None:
         """Write the movement that is missing between what the movements add up to and what is on hand. For a repair
         alone: on hand stays."""
         self._change(level_id).moved = True

@@ -11,7 +11,7 @@ from django.db import connection
 
 from audit.db import columns
 
-Place = tuple[datetime, UUID]
+MovementPosition = tuple[datetime, UUID]
 MovementType = Literal["RECEIPT", "SHIPMENT", "ADJUSTMENT", "TRANSFER", "RETURN"]
 
 
@@ -89,7 +89,7 @@ _OF_STORES: Final = """level.warehouse_id IN (
 _OF_FAMILY: Final = "level.product_id IN (SELECT id FROM inventory_product WHERE id = %s OR parent_id = %s)"
 
 
-def read_movements(wanted: MovementFilter, *, behind: Place | None, limit: int) -> list[MovementLine]:
+def read_movements(wanted: MovementFilter, *, behind: MovementPosition | None, limit: int) -> list[MovementLine]:
     """At most ``limit`` movements, the newest first, behind the (created_at, id) given.
 
     One query; two for places alone (a warehouse, or the stores') where few of the newest movements were.
@@ -133,7 +133,7 @@ def _level_conditions(wanted: MovementFilter) -> tuple[str, list[Any]]:
     return " AND ".join(conditions), parameters
 
 
-def _movement_conditions(wanted: MovementFilter, behind: Place | None) -> tuple[str, list[Any]]:
+def _movement_conditions(wanted: MovementFilter, behind: MovementPosition | None) -> tuple[str, list[Any]]:
     """What is asked of the movement itself, as SQL that follows another condition, with its parameters."""
     asked: list[tuple[str, Any]] = [
         ("m.type = %s", wanted.type),

@@ -35,12 +35,12 @@ from inventory.locking import read_clock
 from inventory.models import Product, Warehouse
 from inventory.services.stock.levels import run_with_levels
 from inventory.services.transfers import documents
-from inventory.services.transfers.documents import Place, Status, TransferDocument, TransferItem
+from inventory.services.transfers.documents import RouteEnd, TransferDocument, TransferItem, TransferStatus
 from inventory.services.transfers.moves import Transferred, arrive, bring_back, entry_of, ship
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class MoveLine:
     """One line of a transfer to be made, in units; warehouses by code."""
 
     product_id: UUID
@@ -55,7 +55,7 @@ class TransferRequest:
     """A transfer as it is to be. ``id`` is made before the first try (docs/explanation/rules.md, rule 25)."""
 
     asker: Asker
-    items: tuple[Wanted, ...]
+    items: tuple[MoveLine, ...]
     reason: str = ""
     reference: str = ""
     expected_delivery: datetime | None = None
@@ -94,7 +94,7 @@ class ReceiveRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class CancelRequest:
+class CancelTransferRequest:
     """One request to bring back what is in transit."""
 
     asker: Asker
@@ -103,13 +103,13 @@ class CancelRequest:
     claim: Claim | None = None
 
 
-Outcome = Transferred | StoredAnswer
+TransferOutcome = Transferred | StoredAnswer
 
 
 # --- commands, each in a transaction of its own ----------------------------------------------------------------------
 
 
-def start_transfer(request: TransferRequest) -> Outcome:
+def start_transfer(request: TransferRequest) -> TransferOutcome:
     """Take the items out of their warehouse at once and put them in transit to the other: all, or nothing.
 
     Items of one product are one line. A product's first level at the destination is made beforehand. What is reserved
@@ -122,7 +122,7 @@ def start_transfer(request: TransferRequest) -> Outcome:
     return run_with_levels(partial(start, request))
 
 
-def draft_transfer(request: TransferRequest) -> Outcome:
+def draft_transfer(request: TransferRequest) -> TransferOutcome:
     """Write a transfer down without taking anything.
 
     Raises what ``start_transfer`` does, but for what depends on stock. Locks: claim.
@@ -130,7 +130,7 @@ def draft_transfer(request: TransferRequest) -> Outcome:
     return transactions.run(partial(draft, request))
 
 
-def change_draft(transfer_id: UUID, request: TransferRequest) -> Outcome:
+def change_draft(transfer_id: UUID, request: TransferRequest) -> TransferOutcome:
     """Make a draft exactly this.
 
     Raises what ``draft_transfer`` does, NotFound, TransferAlreadySent, TransferClosed, WarehouseNotInStore. Locks:
@@ -139,7 +139,7 @@ def change_draft(transfer_id: UUID, request: TransferRequest) -> Outcome:
     return transactions.run(partial(change, transfer_id, request))
 
 
-def send_transfer(request: SendRequest) -> Outcome:
+def send_transfer(request: SendRequest) -> TransferOutcome:
     """Send a draft, as ``start_transfer`` sends what it is given.
 
     Raises NotFound, TransferAlreadySent, TransferClosed, WarehouseNotInStore, InsufficientStock, QuantityLimit, Busy
@@ -148,7 +148,7 @@ def send_transfer(request: SendRequest) -> Outcome:
     return run_with_levels(partial(send, request))
 
 
-def receive_transfer(request: ReceiveRequest) -> Outcome:
+def receive_transfer(request: ReceiveRequest) -> TransferOutcome:
     """Put what arrived on the destination's on hand; with ``close``, end the transfer with what is missing.
 
     What is missing is received by a TRANSFER movement and taken off by an ADJUSTMENT, in the same transaction.
@@ -160,7 +160,7 @@ def receive_transfer(request: ReceiveRequest) -> Outcome:
     return transactions.run(partial(receive, request))
 
 
-def cancel_transfer(request: CancelRequest) -> Outcome:
+def cancel_transfer(request: CancelTransferRequest) -> TransferOutcome:
     """Bring what is in transit back to its source. It ends CANCELLED, or RECEIVED where a part had arrived.
 
     Raises NotFound, TransferClosed, WarehouseNotInStore, QuantityLimit, Busy and the errors of claims. Locks: claim,
@@ -172,7 +172,7 @@ def cancel_transfer(request: CancelRequest) -> Outcome:
 # --- the inner services; each requires an open transaction -----------------------------------------------------------
 
 
-def start(request: TransferRequest) -> Outcome:
+def start(request: TransferRequest) -> TransferOutcome:
     """``start_transfer`` inside a transaction. Raises MissingLevels where some are to be made first."""
     if answer := idempotency.claim_one(request.claim):
         return answer
@@ -182,7 +182,7 @@ def start(request: TransferRequest) -> Outcome:
     return shipment.write("sent", documents.insert, request.claim, entries=[created])
 
 
-def draft(request: TransferRequest) -> Outcome:
+def draft(request: TransferRequest) -> TransferOutcome:
     """``draft_transfer`` inside a transaction."""
     if answer := idempotency.claim_one(request.claim):
         return answer
@@ -190,7 +190,7 @@ def draft(request: TransferRequest) -> Outcome:
     return _written_draft(request, drafted, drafted.initiated_at, "created")
 
 
-def change(transfer_id: UUID, request: TransferRequest) -> Outcome:
+def change(transfer_id: UUID, request: TransferRequest) -> TransferOutcome:
     """``change_draft`` inside a transaction."""
     if answer := idempotency.claim_one(request.claim):
         return answer
@@ -202,7 +202,7 @@ def change(transfer_id: UUID, request: TransferRequest) -> Outcome:
     return _written_draft(request, drafted, anew.initiated_at, "changed")
 
 
-def send(request: SendRequest) -> Outcome:
+def send(request: SendRequest) -> TransferOutcome:
     """``send_transfer`` inside a transaction. Raises MissingLevels where some are to be made first."""
     if answer := idempotency.claim_one(request.claim):
         return answer
@@ -212,7 +212,7 @@ def send(request: SendRequest) -> Outcome:
     return ship(found, request.asker, _places(found.items)).write("sent", documents.update, request.claim)
 
 
-def receive(request: ReceiveRequest) -> Outcome:
+def receive(request: ReceiveRequest) -> TransferOutcome:
     """``receive_transfer`` inside a transaction."""
     if answer := idempotency.claim_one(request.claim):
         return answer
@@ -227,7 +227,7 @@ def receive(request: ReceiveRequest) -> Outcome:
     return arrival.write(verb, documents.update, request.claim, reason=request.reason)
 
 
-def cancel(request: CancelRequest) -> Outcome:
+def cancel(request: CancelTransferRequest) -> TransferOutcome:
     """``cancel_transfer`` inside a transaction."""
     if answer := idempotency.claim_one(request.claim):
         return answer
@@ -263,7 +263,7 @@ def _draft_entry(asker: Asker, verb: str, drafted: TransferDocument) -> Entry:
 # --- what is asked for -----------------------------------------------------------------------------------------------
 
 
-def _places(lines: Sequence[Wanted | Arrived | TransferItem]) -> dict[UUID, int]:
+def _places(lines: Sequence[MoveLine | Arrived | TransferItem]) -> dict[UUID, int]:
     """Where each product stands first among the lines, for pointers."""
     places: dict[UUID, int] = {}
     for index, line in enumerate(lines):
@@ -281,7 +281,7 @@ def _drafted(request: TransferRequest) -> TransferDocument:
         units[stock_id] = units.get(stock_id, 0) + wanted.quantity
     return TransferDocument(
         id=request.id,
-        status=Status.PENDING,
+        status=TransferStatus.PENDING,
         source=source,
         destination=destination,
         reason=request.reason,
@@ -296,7 +296,7 @@ def _drafted(request: TransferRequest) -> TransferDocument:
     )
 
 
-def _route(request: TransferRequest) -> tuple[Place, Place]:
+def _route(request: TransferRequest) -> tuple[RouteEnd, RouteEnd]:
     """The two ends, which all items share. One query."""
     first = request.items[0]
     strays = [
@@ -315,10 +315,12 @@ def _route(request: TransferRequest) -> tuple[Place, Place]:
         if code not in ids:
             unknown = UnknownWarehouse(f"There is no warehouse {code}.")
             raise UnknownWarehouse(unknown.detail, [unknown.at(f"/items/0/{name}")])
-    return Place(ids[first.from_warehouse], first.from_warehouse), Place(ids[first.to_warehouse], first.to_warehouse)
+    return RouteEnd(ids[first.from_warehouse], first.from_warehouse), RouteEnd(
+        ids[first.to_warehouse], first.to_warehouse
+    )
 
 
-def _parents(items: Sequence[Wanted]) -> dict[UUID, UUID | None]:
+def _parents(items: Sequence[MoveLine]) -> dict[UUID, UUID | None]:
     """The products that lines name, with their parents. One query. Raises UnknownProduct."""
     wanted = [line.variant_id or line.product_id for line in items]
     parents: dict[UUID, UUID | None] = dict(Product.objects.filter(id__in=wanted).values_list("id", "parent_id"))
@@ -341,14 +343,14 @@ def _locked(transfer_id: UUID, asker: Asker) -> TransferDocument:
     return found
 
 
-def _seen(asker: Asker, *places: Place) -> set[UUID]:
+def _seen(asker: Asker, *places: RouteEnd) -> set[UUID]:
     ids = {place.id for place in places}
     if not asker.store_codes:
         return ids
     return set(Warehouse.objects.visible_to(asker.store_codes).filter(id__in=ids).values_list("id", flat=True))
 
 
-def _require_touchable(asker: Asker, *places: Place) -> None:
+def _require_touchable(asker: Asker, *places: RouteEnd) -> None:
     """Refuse to touch the stock of a warehouse that isn't the asker's. Raises WarehouseNotInStore."""
     seen = _seen(asker, *places)
     for place in places:
@@ -363,14 +365,14 @@ def _closed(document: TransferDocument) -> TransferClosed:
 def _require_draft(document: TransferDocument) -> None:
     if document.closed_at is not None:
         raise _closed(document)
-    if document.status != Status.PENDING:
+    if document.status != TransferStatus.PENDING:
         raise TransferAlreadySent(f"{document.public_id} was sent: only a draft is changed or sent.")
 
 
 def _require_on_the_way(document: TransferDocument) -> None:
     if document.closed_at is not None:
         raise _closed(document)
-    if document.status == Status.PENDING:
+    if document.status == TransferStatus.PENDING:
         raise TransferNotSent(f"{document.public_id} is a draft: nothing of it is in transit.")
 
 

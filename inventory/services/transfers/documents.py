@@ -17,11 +17,11 @@ from audit.db.statements import write
 from audit.identifiers import TRANSFER, public_id
 from inventory.models import Transfer
 
-Status = Transfer.Status
+TransferStatus = Transfer.Status
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RouteEnd:
     """A warehouse at one end of a transfer."""
 
     id: UUID
@@ -66,8 +66,8 @@ class TransferDocument:
 
     id: UUID
     status: str
-    source: Place
-    destination: Place
+    source: RouteEnd
+    destination: RouteEnd
     reason: str
     reference: str
     expected_delivery: datetime | None
@@ -85,7 +85,7 @@ class TransferDocument:
     @property
     def is_on_the_way(self) -> bool:
         """Whether something of it is in transit."""
-        return self.status in {Status.IN_TRANSIT, Status.PARTIALLY_RECEIVED}
+        return self.status in {TransferStatus.IN_TRANSIT, TransferStatus.PARTIALLY_RECEIVED}
 
     def is_overdue(self, now: datetime) -> bool:
         """Whether it should have arrived, and hasn't wholly."""
@@ -147,7 +147,7 @@ def _read(statement: str, ids: Collection[UUID]) -> dict[UUID, TransferDocument]
 
 def _document(row: tuple[Any, ...], items: Sequence[TransferItem]) -> TransferDocument:
     id_, status, source_id, source, destination_id, destination, *others = row
-    ends = Place(source_id, source), Place(destination_id, destination)
+    ends = RouteEnd(source_id, source), RouteEnd(destination_id, destination)
     return replace(TransferDocument(id_, status, *ends, *others), items=tuple(items))
 
 

@@ -15,10 +15,10 @@ from audit.recording import Entry, record
 from inventory.errors import InsufficientStock, QuantityLimit, Shortage
 from inventory.locking import LockedLevels, lock_levels
 from inventory.models import QUANTITY_LIMIT, Movement, StockLevel
-from inventory.services.stock.ledger import Cause, Ledger
+from inventory.services.stock.ledger import Ledger, MovementCause
 from inventory.services.stock.levels import MissingLevels
 from inventory.services.transfers import documents
-from inventory.services.transfers.documents import Status, TransferDocument, TransferItem
+from inventory.services.transfers.documents import TransferDocument, TransferItem, TransferStatus
 
 LOST: Final = "lost in transit"
 _REASON_LENGTH: Final = 500
@@ -60,7 +60,7 @@ class Moves:
 
     def move(self, level_id: UUID, units: int, reason: str, kind: str = Movement.Type.TRANSFER.value) -> None:
         """Change on hand by a signed number of units, with a movement that names the transfer."""
-        cause = Cause(kind, self._asker.actor, reason, "transfer", self.document.public_id)
+        cause = MovementCause(kind, self._asker.actor, reason, "transfer", self.document.public_id)
         self._ledger.move(level_id, units, cause)
 
     def tell(self, item: TransferItem, before: int, after: int, **units: int) -> None:
@@ -129,7 +129,7 @@ def ship(drafted: TransferDocument, asker: Asker, places: Mapping[UUID, int]) ->
         moves.sources[item.id], moves.expected[item.id] = (before, before - item.quantity), expected
         moves.tell(item, before, before - item.quantity, quantity=item.quantity)
         items.append(replace(item, source_level_id=leaves, destination_level_id=enters, shipped=item.quantity))
-    moves.document = replace(drafted, status=Status.IN_TRANSIT, shipped_at=levels.now, items=tuple(items))
+    moves.document = replace(drafted, status=TransferStatus.IN_TRANSIT, shipped_at=levels.now, items=tuple(items))
     return moves
 
 
@@ -205,7 +205,7 @@ def arrive(
     is_closed = not any(item.in_transit for item in items)
     moves.document = replace(
         found,
-        status=Status.RECEIVED if is_closed else Status.PARTIALLY_RECEIVED,
+        status=TransferStatus.RECEIVED if is_closed else TransferStatus.PARTIALLY_RECEIVED,
         closed_at=moves.now if is_closed else None,
         items=tuple(items),
     )
@@ -234,7 +234,7 @@ def bring_back(found: TransferDocument, asker: Asker, *, reason: str) -> Moves:
     arrived = any(item.received for item in found.items)
     moves.document = replace(
         found,
-        status=Status.RECEIVED if arrived else Status.CANCELLED,
+        status=TransferStatus.RECEIVED if arrived else TransferStatus.CANCELLED,
         closed_at=moves.now,
         items=tuple(replace(item, returned=item.returned + item.in_transit) for item in found.items),
     )

@@ -16,7 +16,7 @@ from inventory import planning
 from inventory.admin.stock.levels import StockLevelAdmin
 from inventory.models import LowStockAlert, Movement, StockLevel
 from reservations.admin.holds.countdown import countdown
-from reservations.services.availability.explanation import Explained, Explanation, Held, explain
+from reservations.services.availability.explanation import Explained, Explanation, HoldsOfKind, explain
 
 CHART_DAYS: Final = 30
 _WIDTH, _HEIGHT, _PADDING = 600, 160, 8
@@ -70,7 +70,7 @@ def _explained(request: HttpRequest, level: StockLevel) -> dict[str, Any]:
     }
 
 
-def _holds(held: Held, explained: Explained) -> list[dict[str, Any]]:
+def _holds(held: HoldsOfKind, explained: Explained) -> list[dict[str, Any]]:
     return [
         {
             "id": public_id(RESERVATION, hold.reservation_id),

@@ -13,7 +13,7 @@ from unfold.widgets import UnfoldBooleanWidget
 
 from audit.actors import Asker
 from audit.console.base import staff_action
-from audit.console.dialogs import DialogForm, SharedDialog, Text
+from audit.console.dialogs import DialogForm, LazyText, SharedDialog
 from audit.console.wording import wordings
 from audit.idempotency import Claim, StoredAnswer
 from inventory.admin.counts.lists import StockCountAdmin
@@ -49,7 +49,7 @@ class PostForm(DialogForm):
 class PostCountPage(SharedDialog[Posted]):
     """What posting would do as things are; and doing it."""
 
-    title: ClassVar[Text] = _("Post this count")
+    title: ClassVar[LazyText] = _("Post this count")
     submit = _("Post")
     permission = "inventory.post_count"
     form_class = PostForm

@@ -28,7 +28,7 @@ from uuid_utils.compat import uuid7
 
 from audit.actors import Asker
 from audit.console.base import shown_time, warehouse_codes_of
-from audit.console.dialogs import Dialog, DialogForm, QuantityField, ReasonField, Text
+from audit.console.dialogs import Dialog, DialogForm, LazyText, QuantityField, ReasonField
 from audit.console.wording import wording_of, wordings
 from audit.errors import DomainError, NotFound
 from audit.idempotency import Claim, StoredAnswer
@@ -54,7 +54,7 @@ wordings.update(
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class HoldResult:
     """What became of one chosen hold, in the warehouse's words."""
 
     id: UUID
@@ -118,11 +118,11 @@ class ConsumeForm(HoldForm):
     )
 
 
-class HoldsDialog(Dialog[list[Told]]):
+class HoldsDialog(Dialog[list[HoldResult]]):
     """One action on one hold (``object_id``) or on ``chosen`` ones, from its form to what became of each."""
 
-    title_of_many: ClassVar[Text]
-    done_to_many: ClassVar[Text]
+    title_of_many: ClassVar[LazyText]
+    done_to_many: ClassVar[LazyText]
 
     def __init__(
         self,
@@ -180,7 +180,7 @@ class HoldsDialog(Dialog[list[Told]]):
             return self.request.get_full_path()
         return super().way_back()
 
-    def about(self) -> list[tuple[Text, Any]]:
+    def about(self) -> list[tuple[LazyText, Any]]:
         if self.subject is not None:
             named = [
                 (_("Cart"), self.subject.cart_id),
@@ -197,7 +197,7 @@ class HoldsDialog(Dialog[list[Told]]):
 
     # ------------------------------------------------------------------------------------------------ what it does
 
-    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> list[Told]:
+    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> list[HoldResult]:
         ids = [self.subject.pk] if self.subject is not None else given["chosen"]
         within_reach = self._within_reach(ids)
         claims = {id_: self._claim_of(claim, id_) for id_ in ids if id_ in within_reach}
@@ -224,17 +224,17 @@ class HoldsDialog(Dialog[list[Told]]):
     def _remember(self, outcome: Any) -> StoredAnswer:
         return StoredAnswer(200, msgspec.json.encode(self.sentence(outcome)))
 
-    def _told(self, id_: UUID, outcome: Any) -> Told:
+    def _told(self, id_: UUID, outcome: Any) -> HoldResult:
         if isinstance(outcome, DomainError):
-            return Told(id_, False, wording_of(outcome))
+            return HoldResult(id_, False, wording_of(outcome))
         if isinstance(outcome, StoredAnswer):
-            return Told(id_, True, msgspec.json.decode(outcome.body, type=str))
-        return Told(id_, True, self.sentence(outcome))
+            return HoldResult(id_, True, msgspec.json.decode(outcome.body, type=str))
+        return HoldResult(id_, True, self.sentence(outcome))
 
-    def tell(self, result: list[Told]) -> str:
+    def tell(self, result: list[HoldResult]) -> str:
         return f"{result[0].public_id}: {result[0].text}"
 
-    def done(self, result: list[Told]) -> HttpResponse:
+    def done(self, result: list[HoldResult]) -> HttpResponse:
         """A message for one; for many a page that says what worked and what did not."""
         if self.subject is not None:
             return super().done(result)

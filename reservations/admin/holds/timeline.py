@@ -27,7 +27,7 @@ SOURCES: Final[dict[str, Promise]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class TimelineEntry:
     """One thing that happened. ``tone`` is ``good``, ``bad`` or plain; ``actor`` is empty where nobody did it."""
 
     at: datetime
@@ -96,7 +96,7 @@ _TOLD: Final[dict[str, tuple[Any, str, str, _Detail]]] = {
 }
 
 
-def life_of(reservation: Reservation, codes: Collection[str], *, is_due: bool) -> list[Moment]:
+def life_of(reservation: Reservation, codes: Collection[str], *, is_due: bool) -> list[TimelineEntry]:
     """What happened to a reservation, the oldest first; one query. ``codes`` are the reader's warehouses; none is all.
 
     Entries that are in the archive are told by the reservation's own times, without who it was. A due hold that no
@@ -114,14 +114,16 @@ def life_of(reservation: Reservation, codes: Collection[str], *, is_due: bool) -
     for action, moment in kept.items():
         if moment is not None and action not in actions:
             title, icon, tone, _detail = _TOLD[action]
-            told.append(Moment(moment, title, icon, tone))
+            told.append(TimelineEntry(moment, title, icon, tone))
     if is_due:
         detail = str(_("Its units are free for others. The next sweep records it."))
-        told.append(Moment(reservation.expires_at, _("Time was up"), "timer_off", "bad", detail))
+        told.append(TimelineEntry(reservation.expires_at, _("Time was up"), "timer_off", "bad", detail))
     return sorted(told, key=lambda moment: moment.at)
 
 
-def _moment(entry: AuditEntry, codes: Collection[str]) -> Moment:
+def _moment(entry: AuditEntry, codes: Collection[str]) -> TimelineEntry:
     title, icon, tone, detail = _TOLD.get(entry.action, (words_of(entry.action), "history", "", _reason))
     source = SOURCES.get(entry.source, entry.source)
-    return Moment(entry.at, title, icon, tone, detail(entry.changes, codes), entry.actor, source, entry.request_id)
+    return TimelineEntry(
+        entry.at, title, icon, tone, detail(entry.changes, codes), entry.actor, source, entry.request_id
+    )

@@ -25,7 +25,7 @@ from audit.console.base import (
     staff_action,
     those_set,
 )
-from audit.console.dialogs import DialogForm, SharedDialog, Text
+from audit.console.dialogs import DialogForm, LazyText, SharedDialog
 from audit.console.filters import link
 from audit.console.wording import wordings
 from audit.idempotency import Claim, StoredAnswer
@@ -34,7 +34,7 @@ from inventory.admin.stock.columns import OfLevel
 from inventory.admin.transfers.lists import short_id
 from reservations.models import BrokenHold, ShortageIncident
 from reservations.services.shortages import incidents
-from reservations.services.shortages.incidents import ResolveRequest, Shown
+from reservations.services.shortages.incidents import IncidentDetails, ResolveRequest
 
 wordings.update({"incident_resolved": _("Somebody has resolved this incident before.")})
 
@@ -59,7 +59,7 @@ class ResolveForm(DialogForm):
     )
 
 
-class ResolveDialog(SharedDialog[Shown]):
+class ResolveDialog(SharedDialog[IncidentDetails]):
     """The end of an incident, in words."""
 
     title = _("Resolve this incident")
@@ -71,7 +71,7 @@ class ResolveDialog(SharedDialog[Shown]):
         """It is resolved once."""
         return ""
 
-    def about(self) -> list[tuple[Text, Any]]:
+    def about(self) -> list[tuple[LazyText, Any]]:
         incident: ShortageIncident = self.subject
         rows = incident.broken_holds.order_by("pk")[:20]
         told = (row.order_id or row.cart_id or row.customer_id or NOTHING for row in rows)
@@ -82,10 +82,10 @@ class ResolveDialog(SharedDialog[Shown]):
             (_("Orders and carts"), ", ".join(told) or NOTHING),
         ]
 
-    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Shown | StoredAnswer:
+    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> IncidentDetails | StoredAnswer:
         return incidents.resolve_incident(ResolveRequest(asker, self.subject.pk, given["resolution"], claim))
 
-    def tell(self, result: Shown) -> str:
+    def tell(self, result: IncidentDetails) -> str:
         return str(_("The incident of %(sku)s is resolved.")) % {"sku": result.incident.level.product.sku}
 
 

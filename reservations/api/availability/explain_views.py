@@ -14,7 +14,7 @@ from audit.identifiers import ALERT, RESERVATION, TRANSFER, public_id
 from inventory.api.stock.movement_views import movement_out
 from reservations.api.availability import explain_contract as contract
 from reservations.services.availability import explanation
-from reservations.services.availability.explanation import Explanation, Held, Incoming, StockThen
+from reservations.services.availability.explanation import Explanation, HoldsOfKind, IncomingStock, StockThen
 
 
 class ExplainView(ApiView):
@@ -84,7 +84,7 @@ def _level(level: Explanation, now: datetime) -> contract.ExplainedLevelOut:
     )
 
 
-def _holds(held: Held, now: datetime) -> contract.LevelHoldsOut:
+def _holds(held: HoldsOfKind, now: datetime) -> contract.LevelHoldsOut:
     items = [
         contract.LevelHoldOut(
             reservation_id=public_id(RESERVATION, hold.reservation_id),
@@ -101,7 +101,7 @@ def _holds(held: Held, now: datetime) -> contract.LevelHoldsOut:
     return contract.LevelHoldsOut(count=held.holds, units=held.units, items=items)
 
 
-def _incoming(incoming: Incoming) -> contract.IncomingOut:
+def _incoming(incoming: IncomingStock) -> contract.IncomingOut:
     transfers = [
         contract.IncomingTransferOut(
             transfer_id=public_id(TRANSFER, line.transfer_id),

@@ -10,10 +10,10 @@ from msgspec import UNSET, Meta, UnsetType
 from audit.api.contract import Answer, Body, Code, OptionalBody, PageQuery, ReservationId, Text
 from inventory.api.stock.contract import LocationOut, LocationPart, Units
 
-Scope = Literal["ALL", "ZONE", "PRODUCTS", "STALE"]
+CountScope = Literal["ALL", "ZONE", "PRODUCTS", "STALE"]
 CountStatus = Literal["OPEN", "POSTED", "CANCELLED"]
 LineStatus = Literal["UNCOUNTED", "COUNTED", "NEEDS_RECOUNT"]
-Days = Annotated[int, Meta(ge=1, le=3650, description="Days.")]
+CountDays = Annotated[int, Meta(ge=1, le=3650, description="Days.")]
 Share = Annotated[
     Decimal,
     Meta(description="A share of what was expected, 0 to 1 with at most four decimals, as a number or a string."),
@@ -36,10 +36,10 @@ class OpenCountIn(Body, kw_only=True):
     """
 
     warehouse_id: Code
-    scope: Scope
+    scope: CountScope
     zone: LocationPart = ""
     products: Annotated[list[CountProductIn], Meta(max_length=200)] = []
-    stale_days: Days | None = None
+    stale_days: CountDays | None = None
     recount_share: Share | None = None
     note: Text = ""
 
@@ -57,7 +57,7 @@ class CountOut(Answer, kw_only=True):
 
     count_id: str
     warehouse_id: str
-    scope: Scope
+    scope: CountScope
     zone: str
     stale_days: int | None
     status: CountStatus

@@ -271,7 +271,7 @@ class CountPreviewView(ApiView):
         )
 
 
-def _short(short: posting.Short) -> contract.ShortLineOut:
+def _short(short: posting.ShortLine) -> contract.ShortLineOut:
     return contract.ShortLineOut(
         product_id=short.line.product_id,
         variant_id=short.line.variant_id or UNSET,
@@ -354,7 +354,7 @@ class CancelCountView(ApiView):
     )
     def post(self, request: Request, count_id: str) -> HttpResponse:
         body = decode(request, contract.CancelCountIn)
-        cancel = entering.CancelRequest(
+        cancel = entering.CancelCountRequest(
             asker=self.asker(request),
             count_id=_count_id(count_id),
             reason=body.reason,

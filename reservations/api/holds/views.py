@@ -27,9 +27,9 @@ from reservations.models import Reservation
 from reservations.services.holds import baskets, documents
 from reservations.services.holds import placing as holds
 from reservations.services.holds.documents import HeldItem, Hold, Status
-from reservations.services.holds.placing import ExtendRequest, Held, HoldRequest
+from reservations.services.holds.placing import ExtendRequest, HoldRequest, PlacedHold
 from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Resolved, Selector
-from reservations.services.holds.sourcing import Line
+from reservations.services.holds.sourcing import RequestLine
 
 
 class ReserveView(ApiView):
@@ -65,9 +65,9 @@ class ReserveView(ApiView):
         return Pending(group_commit.place_hold(hold_request), _reserved)
 
 
-def _lines(items: Sequence[holds_contract.LineIn]) -> tuple[Line, ...]:
+def _lines(items: Sequence[holds_contract.LineIn]) -> tuple[RequestLine, ...]:
     return tuple(
-        Line(item.product_id, item.variant_id, item.quantity, item.warehouse_id, _price(item.unit_price, index))
+        RequestLine(item.product_id, item.variant_id, item.quantity, item.warehouse_id, _price(item.unit_price, index))
         for index, item in enumerate(items)
     )
 
@@ -105,7 +105,7 @@ def _seconds_left(hold: Hold, now: datetime) -> int:
     return max(0, int((hold.expires_at - now).total_seconds())) if hold.status == Status.ACTIVE else 0
 
 
-def _held(held: Held, status: Literal["RESERVED", "EXTENDED"]) -> HeldOut:
+def _held(held: PlacedHold, status: Literal["RESERVED", "EXTENDED"]) -> HeldOut:
     hold = held.hold
     return HeldOut(
         reservation_id=hold.public_id,
@@ -121,15 +121,15 @@ def _held(held: Held, status: Literal["RESERVED", "EXTENDED"]) -> HeldOut:
     )
 
 
-def _reserved(held: Held) -> StoredAnswer:
+def _reserved(held: PlacedHold) -> StoredAnswer:
     return rendered(_held(held, "RESERVED"), 201 if held.is_new else 200)
 
 
-def _extended(held: Held) -> StoredAnswer:
+def _extended(held: PlacedHold) -> StoredAnswer:
     return rendered(_held(held, "EXTENDED"))
 
 
-def _planned(held: Held) -> holds_contract.PlanOut:
+def _planned(held: PlacedHold) -> holds_contract.PlanOut:
     return holds_contract.PlanOut(
         dry_run=True,
         store_id=held.hold.store,

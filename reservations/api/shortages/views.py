@@ -17,14 +17,14 @@ from audit.identifiers import COUNT, INCIDENT, RESERVATION, public_id
 from reservations.api.shortages import contract
 from reservations.models import ShortageIncident
 from reservations.services.shortages import incidents
-from reservations.services.shortages.incidents import PREFIXES, Shown
+from reservations.services.shortages.incidents import PREFIXES, IncidentDetails
 
 
 def _incident_id(text: str) -> UUID:
     return id_in_path(INCIDENT, text, "incident")
 
 
-def _incident(shown: Shown) -> contract.IncidentOut:
+def _incident(shown: IncidentDetails) -> contract.IncidentOut:
     incident = shown.incident
     product = incident.level.product
     return contract.IncidentOut(
@@ -56,7 +56,7 @@ def _incident(shown: Shown) -> contract.IncidentOut:
     )
 
 
-def _resolved(shown: Shown) -> StoredAnswer:
+def _resolved(shown: IncidentDetails) -> StoredAnswer:
     return rendered(_incident(shown))
 
 

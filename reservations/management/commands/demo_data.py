@@ -38,7 +38,7 @@ from reservations.management.demo_holds import REASONS, Shoppers
 from reservations.models import Reservation, ReservationItem
 from reservations.services.bookkeeping import reconciliation
 from reservations.services.holds import expiry
-from reservations.services.holds.placing import ExtendRequest, Held, HoldRequest, extend_hold, place_holds
+from reservations.services.holds.placing import ExtendRequest, HoldRequest, PlacedHold, extend_hold, place_holds
 from reservations.services.holds.resolution import (
     ConsumeRequest,
     ReleaseRequest,
@@ -46,7 +46,7 @@ from reservations.services.holds.resolution import (
     consume_holds,
     release_holds,
 )
-from reservations.services.holds.sourcing import Line
+from reservations.services.holds.sourcing import RequestLine
 
 USERNAME: Final = "demo"
 STAFF_GROUPS: Final = ("viewer", "warehouse", "manager", "administrator")
@@ -338,7 +338,7 @@ def _place(carts: Sequence[_Cart], asker: Asker) -> dict[str, list[UUID]]:
     requests = [
         HoldRequest(
             asker=asker,
-            lines=tuple(Line(catalogue.product_id(sku), None, quantity) for sku, quantity in cart.lines),
+            lines=tuple(RequestLine(catalogue.product_id(sku), None, quantity) for sku, quantity in cart.lines),
             store=cart.store,
             cart_id=f"{_CART}{secrets.token_hex(4)}",
             customer_id=f"customer-{1000 + number * 37}",
@@ -348,7 +348,7 @@ def _place(carts: Sequence[_Cart], asker: Asker) -> dict[str, list[UUID]]:
     ]
     placed: dict[str, list[UUID]] = {cart.fate: [] for cart in carts}
     for cart, outcome in zip(carts, place_holds(requests), strict=True):
-        if isinstance(outcome, Held):
+        if isinstance(outcome, PlacedHold):
             placed[cart.fate].append(outcome.hold.id)
     return placed
 

@@ -12,7 +12,7 @@ from audit.actors import Asker
 from audit.errors import Busy
 from inventory.management.progress import progress_bar
 from inventory.models import Product, ReconciliationFinding, Warehouse
-from inventory.services.bookkeeping.reconciliation import EVERYTHING, Repair, Run, Scope, count_levels
+from inventory.services.bookkeeping.reconciliation import EVERYTHING, ReconciliationScope, Repair, Run, count_levels
 from reservations.services.bookkeeping.reconciliation import reconcile
 
 FINDINGS: Final = 1
@@ -84,7 +84,7 @@ def _actor(name: str) -> str:
     return name.strip()
 
 
-def _scope(code: str | None, product: str | None) -> Scope:
+def _scope(code: str | None, product: str | None) -> ReconciliationScope:
     warehouse_id = product_id = None
     words = []
     if code is not None:
@@ -98,7 +98,7 @@ def _scope(code: str | None, product: str | None) -> Scope:
             raise CommandError(f"There is no product {product}.", returncode=USAGE)
         product_id, sku = found
         words.append(f"product {sku}")
-    return Scope(warehouse_id, product_id, ", ".join(words) or EVERYTHING)
+    return ReconciliationScope(warehouse_id, product_id, ", ".join(words) or EVERYTHING)
 
 
 def _named(product: str) -> Q:

@@ -38,7 +38,7 @@ def read_sellable(level_ids: Collection[UUID]) -> tuple[datetime, dict[UUID, int
     return rows[0][2], {row[0]: max(0, row[1]) for row in rows}
 
 
-Status = Literal["AVAILABLE", "INSUFFICIENT", "OUT_OF_STOCK", "UNKNOWN_PRODUCT"]
+AvailabilityStatus = Literal["AVAILABLE", "INSUFFICIENT", "OUT_OF_STOCK", "UNKNOWN_PRODUCT"]
 
 
 class Query(NamedTuple):
@@ -70,7 +70,7 @@ class Availability(NamedTuple):
         return sum([quantity for _, quantity in self.by_warehouse])
 
     @property
-    def status(self) -> Status:
+    def status(self) -> AvailabilityStatus:
         """AVAILABLE, INSUFFICIENT (some, not enough), OUT_OF_STOCK or UNKNOWN_PRODUCT."""
         if not self.is_known:
             return "UNKNOWN_PRODUCT"
@@ -139,15 +139,15 @@ def check_availability(asker: Asker, store: str | None, queries: Sequence[Query]
 
 Levels = Mapping[int, Sequence[tuple[str, int]]]
 """(warehouse's code, sellable units) of the products, by their numbers in the request."""
-Place = tuple[int, str | None]
+ProductInWarehouse = tuple[int, str | None]
 """A product's number and a warehouse's code, None for all of the store's."""
 
 
 def _short_places(
-    places: Sequence[Place], queries: Sequence[Query], levels: Levels, sources: Sequence[str]
-) -> set[Place]:
+    places: Sequence[ProductInWarehouse], queries: Sequence[Query], levels: Levels, sources: Sequence[str]
+) -> set[ProductInWarehouse]:
     """Where the lines, those of one product and warehouse summed, ask for more than reserve would find."""
-    wanted: dict[Place, int] = {}
+    wanted: dict[ProductInWarehouse, int] = {}
     for place, query in zip(places, queries, strict=True):
         wanted[place] = wanted.get(place, 0) + query.quantity
     demands = [allocation.Demand(number, quantity, code) for (number, code), quantity in wanted.items()]

@@ -48,7 +48,7 @@ class ShownHold:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HoldsOfKind:
     """All holds of a kind on a level: how many, of how many units, and the first to end of those the asker may see."""
 
     holds: int
@@ -67,7 +67,7 @@ class ShownTransfer:
 
 
 @dataclass(frozen=True, slots=True)
-class Incoming:
+class IncomingStock:
     """All that is on its way to a level, in units, and the first transfers to arrive."""
 
     units: int
@@ -93,9 +93,9 @@ class Explanation:
     reserved: int
     safety_stock: int
     blocks: tuple[Block, ...]
-    active: Held
-    due: Held
-    incoming: Incoming
+    active: HoldsOfKind
+    due: HoldsOfKind
+    incoming: IncomingStock
     movements: tuple[MovementLine, ...]
     alert: OpenAlert | None
 
@@ -210,9 +210,9 @@ def _explanation(row: Sequence[Any]) -> Explanation:
         reserved=row[15],
         safety_stock=row[16],
         blocks=tuple(_blocks(row)),
-        active=Held(row[17], row[18], _decoded(row[19], tuple[ShownHold, ...])),
-        due=Held(row[20], row[21], _decoded(row[22], tuple[ShownHold, ...])),
-        incoming=Incoming(row[23], _decoded(row[24], tuple[ShownTransfer, ...])),
+        active=HoldsOfKind(row[17], row[18], _decoded(row[19], tuple[ShownHold, ...])),
+        due=HoldsOfKind(row[20], row[21], _decoded(row[22], tuple[ShownHold, ...])),
+        incoming=IncomingStock(row[23], _decoded(row[24], tuple[ShownTransfer, ...])),
         movements=_decoded(row[25], tuple[MovementLine, ...]),
         alert=msgspec.json.decode(row[26], type=OpenAlert) if row[26] else None,
     )

@@ -26,21 +26,29 @@ from inventory.locking import LockedLevels, lock_levels, read_clock
 from inventory.models import StockLevel
 from inventory.services.bookkeeping import reconciliation as stock
 from inventory.services.bookkeeping.orphans import check_orphans
-from inventory.services.bookkeeping.reconciliation import CHUNK, Found, Kind, OnHandDifference, Repair, Run, Scope
+from inventory.services.bookkeeping.reconciliation import (
+    CHUNK,
+    FindingKind,
+    Found,
+    OnHandDifference,
+    ReconciliationScope,
+    Repair,
+    Run,
+)
 from inventory.services.stock.ledger import Ledger
 from reservations.services.holds import documents, expiry
-from reservations.services.holds.documents import Place
+from reservations.services.holds.documents import DuePosition
 from reservations.services.holds.expiry import START
 
 LONG_DUE: Final = timedelta(minutes=5)
 """A hold that is due for longer means that no sweeper runs (docs/explanation/rules.md, rule 3)."""
-ALL: Final = Scope()
+ALL: Final = ReconciliationScope()
 NIGHTLY: Final = Asker(actor="reconciliation", client_id=None, request_id="", source="command")
 
 
 def reconcile(
     asker: Asker,
-    scope: Scope = ALL,
+    scope: ReconciliationScope = ALL,
     *,
     repair: Repair | None = None,
     progress: Callable[[int], None] | None = None,
@@ -69,7 +77,7 @@ def reconcile(
     return run
 
 
-def _scoped(scope: Scope, **parameters: Any) -> dict[str, Any]:
+def _scoped(scope: ReconciliationScope, **parameters: Any) -> dict[str, Any]:
     return {"warehouse": scope.warehouse_id, "product": scope.product_id, "limit": CHUNK, **parameters}
 
 
@@ -116,7 +124,7 @@ def _check_active_holds(run: Run) -> list[UUID]:
     """Look at the holds that are ACTIVE: each has items, and these say until when. Returns the items that don't, which
     no look at a level's held items would see."""
     unheld: list[UUID] = []
-    place: Place = START
+    place: DuePosition = START
     while active := stock.rows(_ACTIVE, [*place, CHUNK]):
         place = active[-1][0], active[-1][1]
         ids = columns.uuids(row[1] for row in active)
@@ -133,7 +141,7 @@ def _confirm_empty(run: Run, ids: Sequence[UUID]) -> list[Found]:
     found = []
     for id_, expires_at in stock.rows(_WITHOUT_ITEMS, [columns.uuids(ids)]):
         detail = f"{public_id(RESERVATION, id_)} is ACTIVE and holds nothing; it ends by itself at {expires_at:%c} UTC"
-        found.append(Found(Kind.ORPHAN, id_, detail))
+        found.append(Found(FindingKind.ORPHAN, id_, detail))
     stock.keep(run, found, now=read_clock())
     return found
 
@@ -159,7 +167,7 @@ def _confirm_items_locked(run: Run, items: Sequence[tuple[UUID, UUID]]) -> list[
         right = expires_at if status == "ACTIVE" else None
         what = f"{public_id(RESERVATION, hold_id)} is {status or 'gone'}"
         detail = f"{what}, its item is held until {_said(held_until)}, not {_said(right)}"
-        finding = Found(Kind.ORPHAN, item_id, detail, level_id)
+        finding = Found(FindingKind.ORPHAN, item_id, detail, level_id)
         found.append(finding.repaired("the item was put right") if run.repair else finding)
         if run.repair:
             changes = {"itemId": item_id, "heldUntil": [held_until, right], "reason": run.repair.reason}
@@ -186,7 +194,7 @@ ORDER BY item.id LIMIT %s
 def _check_items_without_level(run: Run) -> None:
     lost = stock.rows(_ITEMS_WITHOUT_LEVEL, [CHUNK])
     found = [
-        Found(Kind.ORPHAN, item_id, f"{public_id(RESERVATION, hold_id)} holds units of a level that is gone")
+        Found(FindingKind.ORPHAN, item_id, f"{public_id(RESERVATION, hold_id)} holds units of a level that is gone")
         for item_id, hold_id in lost
     ]
     if found:
@@ -226,7 +234,7 @@ class ReservedDifference:
     def found(self) -> Found:
         """The finding."""
         detail = f"reserved is {self.reserved}, active holds have {self.held}"
-        return Found(Kind.RESERVED, self.level_id, detail, self.level_id, self.held, self.reserved)
+        return Found(FindingKind.RESERVED, self.level_id, detail, self.level_id, self.held, self.reserved)
 
 
 def _reserved_differences(level_ids: Collection[UUID], unheld: Sequence[UUID]) -> list[ReservedDifference]:
@@ -357,14 +365,16 @@ _STILL_ACTIVE: Final = "SELECT id FROM reservations_reservation WHERE id = ANY(%
 def _check_long_due(run: Run) -> None:
     """Find holds that should have been recorded as expired long ago. A repair sweeps them: comes after the counters'
     repair, as a wrong counter may be what stops the sweeper."""
-    place: Place = START
+    place: DuePosition = START
     while holds := stock.rows(_LONG_DUE_HOLDS, _scoped(run.scope, long=LONG_DUE, behind=place[0], behind_id=place[1])):
         place = holds[-1][0], holds[-1][1]
         active = _swept([row[1] for row in holds]) if run.repair else {row[1] for row in holds}
         found = []
         for expires_at, id_ in holds:
             finding = Found(
-                Kind.LONG_DUE, id_, f"{public_id(RESERVATION, id_)} ended at {_said(expires_at)}: does a sweeper run?"
+                FindingKind.LONG_DUE,
+                id_,
+                f"{public_id(RESERVATION, id_)} ended at {_said(expires_at)}: does a sweeper run?",
             )
             if run.repair:
                 finding = finding.left("it can't be ended") if id_ in active else finding.repaired("it was expired")

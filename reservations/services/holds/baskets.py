@@ -29,26 +29,26 @@ from reservations.models import Reservation
 from reservations.services.holds import documents, expiry, limits, sourcing
 from reservations.services.holds.documents import HeldItem, Hold, Status
 from reservations.services.holds.placing import (
-    Held,
+    HoldOutcome,
     HoldRequest,
-    Outcome,
+    PlacedHold,
     created_entry,
     hold_lifetime,
     raise_refusal,
     reserved_event,
 )
 from reservations.services.holds.resolution import ReleaseRequest, Resolved, released_entry, resolve_claimed
-from reservations.services.holds.sourcing import Wanted
+from reservations.services.holds.sourcing import SummedLine
 
 
-def put_basket(request: HoldRequest) -> Held | StoredAnswer:
+def put_basket(request: HoldRequest) -> PlacedHold | StoredAnswer:
     """Make the cart's hold in the store exactly the request's lines; ``cart_id`` is set.
 
     ``timeout_minutes`` counts only where the cart holds nothing yet. Raises what ``place_hold`` raises; the old hold is
     untouched then. Limits are checked of what grows. Locks: claim, the cart, where a limit is set its customer, its
     reservations by id, all levels concerned by id.
     """
-    held: Held | StoredAnswer = raise_refusal(expiry.with_due_holds_freed(_put, [request])[0])
+    held: PlacedHold | StoredAnswer = raise_refusal(expiry.with_due_holds_freed(_put, [request])[0])
     return held
 
 
@@ -65,7 +65,7 @@ def empty_basket(request: ReleaseRequest) -> Resolved | StoredAnswer:
     return transactions.run(work)
 
 
-def _put(requests: Sequence[HoldRequest]) -> list[Outcome]:
+def _put(requests: Sequence[HoldRequest]) -> list[HoldOutcome]:
     """The inner service of ``put_basket``, for a batch of one; requires an open transaction."""
     (request,) = requests
     verdict = idempotency.claim_all([request.claim])[0]
@@ -83,7 +83,7 @@ def _lock_cart(cart_id: str) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [limits.cart_lock(cart_id)])
 
 
-def _replace(request: HoldRequest) -> Held:
+def _replace(request: HoldRequest) -> PlacedHold:
     _lock_cart(str(request.cart_id))
     stock_ids = {line.variant_id or line.product_id for line in request.lines}
     catalogue = read_catalogue([(request.asker, request.store)], stock_ids)
@@ -128,7 +128,9 @@ def _lock_active(ids: Sequence[UUID]) -> list[Hold]:
     return sorted((h for h in holds if h.status == Status.ACTIVE), key=lambda hold: (hold.created_at, hold.id))
 
 
-def _keep(wanted: Sequence[Wanted], own: Sequence[HeldItem], store: StoreFacts) -> tuple[list[HeldItem], list[Wanted]]:
+def _keep(
+    wanted: Sequence[SummedLine], own: Sequence[HeldItem], store: StoreFacts
+) -> tuple[list[HeldItem], list[SummedLine]]:
     """What of the cart's own items goes on serving the wanted lines, and what must be held in addition.
 
     Lines that name a warehouse choose first; the others keep what they have in the preferred warehouses.
@@ -136,7 +138,7 @@ def _keep(wanted: Sequence[Wanted], own: Sequence[HeldItem], store: StoreFacts) 
     rank = {source.id: index for index, source in enumerate(store.sources)}
     left = {item.level_id: item for item in _sum([], own)}
     kept: list[HeldItem] = []
-    growth: list[Wanted] = []
+    growth: list[SummedLine] = []
     for want in sorted(wanted, key=lambda w: w.source is None):
         missing = want.quantity
         for item in sorted(left.values(), key=lambda i: rank.get(i.warehouse_id, len(rank))):
@@ -151,7 +153,9 @@ def _keep(wanted: Sequence[Wanted], own: Sequence[HeldItem], store: StoreFacts) 
     return kept, growth
 
 
-def _as_asked(error: InsufficientStock, wanted: Sequence[Wanted], growth: Sequence[Wanted]) -> InsufficientStock:
+def _as_asked(
+    error: InsufficientStock, wanted: Sequence[SummedLine], growth: Sequence[SummedLine]
+) -> InsufficientStock:
     """The shortages in units of the basket: what the cart keeps of a line was asked for, and can be had, too."""
     own = {want.pointer: want.quantity for want in wanted}
     for want in growth:
@@ -180,7 +184,7 @@ class _Basket:
     live: Sequence[Hold]
     due: Sequence[Hold]
 
-    def write(self, items: Sequence[HeldItem], store: StoreFacts, lifetime: timedelta) -> Held:
+    def write(self, items: Sequence[HeldItem], store: StoreFacts, lifetime: timedelta) -> PlacedHold:
         """Write the basket as the oldest live hold, or as a new one, and end the others."""
         now = self.levels.now
         hold = self._target(items, store, lifetime)
@@ -194,7 +198,7 @@ class _Basket:
         for item in items:
             ledger.reserve(item.level_id, item.quantity)
         expired = expiry.expire(self.due, ledger, now)
-        held = Held(hold, now, is_new=not self.live)
+        held = PlacedHold(hold, now, is_new=not self.live)
         asker = self.request.asker
         with one_statement():
             documents.close([*merged, *expired], now=now)

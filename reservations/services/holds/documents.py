@@ -248,7 +248,7 @@ def ended(hold: Hold, status: str, *, now: datetime, reason: str = "", order_id:
     )
 
 
-Place = tuple[datetime, UUID]
+DuePosition = tuple[datetime, UUID]
 """Where a reservation stands among those that end: (expires_at, id)."""
 
 
@@ -261,7 +261,7 @@ class LockedHolds:
 
     count: int
     ids: str
-    last: Place
+    last: DuePosition
 
 
 _LOCKED: Final = """
@@ -338,7 +338,7 @@ def lock_for_expiry(ids: Collection[UUID]) -> LockedHolds | None:
     return _locked(_LOCK_THESE, [columns.uuids(ids)])
 
 
-def lock_due_holds(after: Place, limit: int) -> LockedHolds | None:
+def lock_due_holds(after: DuePosition, limit: int) -> LockedHolds | None:
     """Lock at most ``limit`` due reservations, the longest due first, skipping what another transaction has locked.
 
     ``after`` is the place to start behind; None where nothing is left. Requires an open transaction; never waits.

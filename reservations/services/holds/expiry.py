@@ -27,7 +27,7 @@ from inventory.locking import LockedIds, lock_levels_from
 from inventory.services.stock.ledger import Ledger, give_back_from
 from inventory.transactions import PATIENT, Patience
 from reservations.services.holds import documents
-from reservations.services.holds.documents import Hold, LockedHolds, Place, Status
+from reservations.services.holds.documents import DuePosition, Hold, LockedHolds, Status
 
 R = TypeVar("R")
 
@@ -37,7 +37,7 @@ EXPIRED: Final = "inventory_reservation_expired"
 RELEASED: Final = "InventoryReleasedEvent"
 _FREED_AT_ONCE: Final = 1000
 _SWEEP_PATIENCE: Final = Patience(lock_timeout_seconds=1.0, retries=0)
-START: Final[Place] = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
+START: Final[DuePosition] = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
 
 _DUE_ON_LEVELS: Final = """
 SELECT DISTINCT reservation_id FROM reservations_reservationitem
@@ -184,14 +184,14 @@ def expire_due_holds(batch_size: int | None = None) -> int:
         return expired + helped.result()
 
 
-def _sweep_aside(place: Place, limit: int) -> int:
+def _sweep_aside(place: DuePosition, limit: int) -> int:
     try:
         return _sweep_from(place, limit)
     finally:
         connection.close()
 
 
-def _sweep_from(place: Place | None, limit: int) -> int:
+def _sweep_from(place: DuePosition | None, limit: int) -> int:
     total = 0
     while place is not None:
         place, expired = _sweep_batch(place, limit)
@@ -199,7 +199,7 @@ def _sweep_from(place: Place | None, limit: int) -> int:
     return total
 
 
-def _sweep_batch(place: Place, limit: int) -> tuple[Place | None, int]:
+def _sweep_batch(place: DuePosition, limit: int) -> tuple[DuePosition | None, int]:
     """Expire one batch in a transaction; what ``_sweep`` returns."""
     sweep = partial(_sweep, place, limit)
     try:
@@ -208,7 +208,7 @@ def _sweep_batch(place: Place, limit: int) -> tuple[Place | None, int]:
         return transactions.run(partial(sweep, wait=False))
 
 
-def _sweep(after: Place, limit: int, *, wait: bool) -> tuple[Place | None, int]:
+def _sweep(after: DuePosition, limit: int, *, wait: bool) -> tuple[DuePosition | None, int]:
     """Expire one batch. Returns the place of its last hold, None at the end, and how many were expired."""
     holds = documents.lock_due_holds(after, limit)
     if not holds:

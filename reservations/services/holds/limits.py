@@ -20,7 +20,7 @@ from audit.errors import Fault
 from audit.idempotency import advisory_lock
 from inventory.services.catalogue.lookup import ProductFacts, StoreFacts
 from reservations.errors import HoldLimitExceeded
-from reservations.services.holds.sourcing import Wanted
+from reservations.services.holds.sourcing import SummedLine
 
 
 class Shopper(NamedTuple):
@@ -59,7 +59,7 @@ class Asked:
 
     shopper: Shopper
     store: StoreFacts
-    wanted: Sequence[Wanted]
+    wanted: Sequence[SummedLine]
 
     def units(self) -> Counter[_Counted]:
         """Units by what they count as."""
@@ -69,7 +69,7 @@ class Asked:
                 units[counted] += want.quantity
         return units
 
-    def unit_limits(self) -> Iterator[tuple[Wanted, _Counted, int]]:
+    def unit_limits(self) -> Iterator[tuple[SummedLine, _Counted, int]]:
         """The limits of units that are set, each with the first line that it is about."""
         seen: set[_Counted] = set()
         for want in self.wanted:
@@ -88,7 +88,7 @@ def _limit(counted: _Counted, product: ProductFacts, store: StoreFacts) -> int |
     return min((limit for limit in both if limit is not None), default=None)
 
 
-def asked(shopper: Shopper, store: StoreFacts, wanted: Sequence[Wanted]) -> Asked | None:
+def asked(shopper: Shopper, store: StoreFacts, wanted: Sequence[SummedLine]) -> Asked | None:
     """What is to be checked; None where no limit is set."""
     if store.max_units is None and store.max_holds is None:
         products = (want.product for want in wanted)
@@ -130,11 +130,11 @@ class Allowances:
         self._taken.append((asked.shopper, asked.units()))
 
 
-def _concerns(counted: _Counted, wanted: Iterable[Wanted], growing: Collection[UUID]) -> bool:
+def _concerns(counted: _Counted, wanted: Iterable[SummedLine], growing: Collection[UUID]) -> bool:
     return any(want.product.id in growing and counted in _counted(want.product) for want in wanted)
 
 
-def _unit_fault(want: Wanted, counted: _Counted, *, limit: int, held: int, requested: int) -> Fault:
+def _unit_fault(want: SummedLine, counted: _Counted, *, limit: int, held: int, requested: int) -> Fault:
     product = want.product
     facts: dict[str, Any] = {"productId": str(product.parent_id or product.id)}
     if product.parent_id and not counted.is_family:

@@ -35,7 +35,7 @@ from reservations.errors import (
 from reservations.services.availability import availability
 from reservations.services.holds import documents, expiry, limits, sourcing
 from reservations.services.holds.documents import Hold, Status
-from reservations.services.holds.sourcing import Line, Wanted
+from reservations.services.holds.sourcing import RequestLine, SummedLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class HoldRequest:
     """
 
     asker: Asker
-    lines: tuple[Line, ...]
+    lines: tuple[RequestLine, ...]
     store: str | None = None
     cart_id: str | None = None
     order_id: str | None = None
@@ -59,7 +59,7 @@ class HoldRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class PlacedHold:
     """A hold as it is after a command, and the database's clock when that was decided."""
 
     hold: Hold
@@ -67,7 +67,7 @@ class Held:
     is_new: bool = True
 
 
-Outcome = Held | StoredAnswer | DomainError
+HoldOutcome = PlacedHold | StoredAnswer | DomainError
 R = TypeVar("R", bound=Any)
 
 
@@ -76,13 +76,13 @@ class _Prepared:
     request: HoldRequest
     store: StoreFacts
     lifetime: timedelta
-    wanted: list[Wanted]
+    wanted: list[SummedLine]
     asked: limits.Asked | None
     """What is to be checked against limits, if one is set."""
 
 
-def place_holds(requests: Sequence[HoldRequest], patience: Patience = PATIENT) -> list[Outcome]:
-    """Decide each request on its own, in order, all in one transaction: a Held, the stored answer, or why not.
+def place_holds(requests: Sequence[HoldRequest], patience: Patience = PATIENT) -> list[HoldOutcome]:
+    """Decide each request on its own, in order, all in one transaction: a PlacedHold, the stored answer, or why not.
 
     A refused request writes nothing. Errors among the outcomes: InsufficientStock with what was sellable,
     UnknownStore, UnknownProduct, UnknownWarehouse, WarehouseNotInStore, ProductInactive, ListingExpired,
@@ -99,9 +99,9 @@ def place_holds(requests: Sequence[HoldRequest], patience: Patience = PATIENT) -
         return expiry.with_due_holds_freed(reading, requests, patience)
 
 
-def place_hold(request: HoldRequest) -> Held | StoredAnswer:
+def place_hold(request: HoldRequest) -> PlacedHold | StoredAnswer:
     """A batch of one. Raises what ``place_holds`` returns as an error."""
-    held: Held | StoredAnswer = raise_refusal(place_holds([request])[0])
+    held: PlacedHold | StoredAnswer = raise_refusal(place_holds([request])[0])
     return held
 
 
@@ -112,7 +112,7 @@ def raise_refusal(outcome: Any) -> Any:
     return outcome
 
 
-def hold_all(requests: Sequence[HoldRequest], *, may_recall: bool = True) -> list[Outcome]:
+def hold_all(requests: Sequence[HoldRequest], *, may_recall: bool = True) -> list[HoldOutcome]:
     """The inner service of ``place_holds``; requires an open transaction. Due holds still count as reserved here.
 
     Raises _CatalogueChanged, with nothing written, if what was recalled of the catalogue no longer holds.
@@ -121,7 +121,7 @@ def hold_all(requests: Sequence[HoldRequest], *, may_recall: bool = True) -> lis
     open_requests = [request for request, verdict in zip(requests, verdicts, strict=True) if verdict is None]
     prepared, catalogue, is_recalled = _prepare_all(open_requests, may_recall=may_recall)
     plans = {id_: plan for id_, plan in prepared.items() if isinstance(plan, _Prepared)}
-    outcomes: dict[UUID, Outcome] = {}
+    outcomes: dict[UUID, HoldOutcome] = {}
     if plans:
         candidates: set[UUID] = set()
         for plan in plans.values():
@@ -155,7 +155,7 @@ def _prepare_all(
     return {request.id: _prepare(request, catalogue) for request in requests}, catalogue, False
 
 
-def plan_hold(request: HoldRequest) -> Held:
+def plan_hold(request: HoldRequest) -> PlacedHold:
     """What ``place_hold`` would do now: the same decision on the same figures, nothing locked, nothing written.
 
     Due holds count as free. Raises what ``place_hold`` raises, but Busy and the errors of claims.
@@ -166,7 +166,7 @@ def plan_hold(request: HoldRequest) -> Held:
         limits.read_allowances([plan.asked]).require(plan.asked)
     candidates = sourcing.candidate_levels(plan.wanted, plan.store, catalogue).values()
     now, sellable = availability.read_sellable(candidates)
-    return Held(_new_hold(plan, catalogue, sellable, now), now)
+    return PlacedHold(_new_hold(plan, catalogue, sellable, now), now)
 
 
 def _catalogue(requests: Sequence[HoldRequest]) -> Catalogue:
@@ -205,7 +205,7 @@ def hold_lifetime(timeout_minutes: int | None, store: StoreFacts) -> timedelta:
 
 def _decide(
     plan: _Prepared, catalogue: Catalogue, levels: LockedLevels, ledger: Ledger, allowances: limits.Allowances
-) -> Outcome:
+) -> HoldOutcome:
     try:
         if plan.asked:
             allowances.require(plan.asked)
@@ -216,7 +216,7 @@ def _decide(
         allowances.take(plan.asked)
     for item in hold.items:
         ledger.reserve(item.level_id, item.quantity)
-    return Held(hold, levels.now)
+    return PlacedHold(hold, levels.now)
 
 
 def _new_hold(plan: _Prepared, catalogue: Catalogue, sellable: Mapping[UUID, int], now: datetime) -> Hold:
@@ -236,9 +236,11 @@ def _new_hold(plan: _Prepared, catalogue: Catalogue, sellable: Mapping[UUID, int
     )
 
 
-def _write(requests: Sequence[HoldRequest], outcomes: Mapping[UUID, Outcome], ledger: Ledger, now: datetime) -> None:
+def _write(
+    requests: Sequence[HoldRequest], outcomes: Mapping[UUID, HoldOutcome], ledger: Ledger, now: datetime
+) -> None:
     """Write what was accepted: the number of statements doesn't depend on how much that is."""
-    made = [(request, held) for request in requests if isinstance(held := outcomes.get(request.id), Held)]
+    made = [(request, held) for request in requests if isinstance(held := outcomes.get(request.id), PlacedHold)]
     if not made:
         return
     with one_statement():
@@ -275,28 +277,28 @@ class ExtendRequest:
     claim: Claim | None = None
 
 
-def extend_hold(request: ExtendRequest) -> Held | StoredAnswer:
+def extend_hold(request: ExtendRequest) -> PlacedHold | StoredAnswer:
     """Move ``expires_at`` by ``minutes`` from where it was.
 
     Raises ReservationNotFound, ReservationExpired (also for a due one: docs/explanation/rules.md, rule 3),
     ReservationConsumed, ReservationReleased, AlreadyExtended, IdempotencyKeyReused, IdempotencyInProgress, Busy. Locks
     the reservation.
     """
-    held: Held | StoredAnswer = raise_refusal(extend_holds([request])[0])
+    held: PlacedHold | StoredAnswer = raise_refusal(extend_holds([request])[0])
     return held
 
 
-def extend_holds(requests: Sequence[ExtendRequest]) -> list[Outcome]:
+def extend_holds(requests: Sequence[ExtendRequest]) -> list[HoldOutcome]:
     """``extend_hold`` for many requests, each decided on its own, in order, in one transaction. Raises Busy."""
     return transactions.run(partial(_extend_all, requests))
 
 
-def _extend_all(requests: Sequence[ExtendRequest]) -> list[Outcome]:
+def _extend_all(requests: Sequence[ExtendRequest]) -> list[HoldOutcome]:
     verdicts = idempotency.claim_all([request.claim for request in requests])
     open_requests = [request for request, verdict in zip(requests, verdicts, strict=True) if verdict is None]
     known = documents.lock_holds({request.reservation_id for request in open_requests})
     now = read_clock()
-    decided: list[Outcome] = []
+    decided: list[HoldOutcome] = []
     entries: list[Entry] = []
     for request in open_requests:
         try:
@@ -308,7 +310,7 @@ def _extend_all(requests: Sequence[ExtendRequest]) -> list[Outcome]:
         known[before.id] = extended
         changes = {"expiresAt": [before.expires_at, extended.expires_at]}
         entries.append(Entry(request.asker, "inventory_reservation_extended", before.id, changes, store=before.store))
-        decided.append(Held(extended, now, is_new=False))
+        decided.append(PlacedHold(extended, now, is_new=False))
     _write_extended(open_requests, decided, entries, now)
     outcomes = iter(decided)
     return [verdict or next(outcomes) for verdict in verdicts]
@@ -322,9 +324,9 @@ def _extended(hold: Hold, minutes: int, now: datetime) -> Hold:
 
 
 def _write_extended(
-    requests: Sequence[ExtendRequest], outcomes: Sequence[Outcome], entries: Sequence[Entry], now: datetime
+    requests: Sequence[ExtendRequest], outcomes: Sequence[HoldOutcome], entries: Sequence[Entry], now: datetime
 ) -> None:
-    made = [(request, held) for request, held in zip(requests, outcomes, strict=True) if isinstance(held, Held)]
+    made = [(request, held) for request, held in zip(requests, outcomes, strict=True) if isinstance(held, PlacedHold)]
     if not made:
         return
     extended = [held.hold for _, held in made]

@@ -17,7 +17,7 @@ from inventory.services.catalogue.lookup import Catalogue, Source, read_catalogu
 from reservations.models import Reservation
 from reservations.services.holds import documents, sourcing
 from reservations.services.holds.documents import HeldItem, Hold, Status
-from reservations.services.holds.sourcing import Wanted
+from reservations.services.holds.sourcing import SummedLine
 
 _POINTER = "/reservationId"
 
@@ -89,7 +89,9 @@ def _choose(hold: Hold, catalogue: Catalogue, sellable: Mapping[UUID, int]) -> l
     return sourcing.choose_items(_wanted(hold, moving, closed, catalogue), store, catalogue, sellable)
 
 
-def _wanted(hold: Hold, moving: Collection[UUID], closed: Mapping[UUID, Source], catalogue: Catalogue) -> list[Wanted]:
+def _wanted(
+    hold: Hold, moving: Collection[UUID], closed: Mapping[UUID, Source], catalogue: Catalogue
+) -> list[SummedLine]:
     """The items where they were, but the sourced ones of ``moving`` products anew."""
     stay = [item for item in hold.items if item.pinned or item.stock_id not in moving]
     return [_same(item, closed, catalogue) for item in stay] + [
@@ -97,12 +99,12 @@ def _wanted(hold: Hold, moving: Collection[UUID], closed: Mapping[UUID, Source],
     ]
 
 
-def _same(item: HeldItem, closed: Mapping[UUID, Source], catalogue: Catalogue) -> Wanted:
+def _same(item: HeldItem, closed: Mapping[UUID, Source], catalogue: Catalogue) -> SummedLine:
     source = closed.get(item.warehouse_id) or Source(item.warehouse_id, item.warehouse, is_active=True)
-    return Wanted(_POINTER, catalogue.products[item.stock_id], source, item.quantity, item.unit_price)
+    return SummedLine(_POINTER, catalogue.products[item.stock_id], source, item.quantity, item.unit_price)
 
 
-def _anew(hold: Hold, stock_id: UUID, catalogue: Catalogue) -> Wanted:
+def _anew(hold: Hold, stock_id: UUID, catalogue: Catalogue) -> SummedLine:
     items = [item for item in hold.items if item.stock_id == stock_id and not item.pinned]
     quantity = sum(item.quantity for item in items)
-    return Wanted(_POINTER, catalogue.products[stock_id], None, quantity, items[0].unit_price)
+    return SummedLine(_POINTER, catalogue.products[stock_id], None, quantity, items[0].unit_price)

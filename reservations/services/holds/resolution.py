@@ -20,7 +20,7 @@ from inventory import transactions
 from inventory.locking import LockedLevels, lock_levels
 from inventory.models import Movement
 from inventory.services.catalogue.lookup import Catalogue
-from inventory.services.stock.ledger import Cause, Ledger
+from inventory.services.stock.ledger import Ledger, MovementCause
 from inventory.transactions import PATIENT, Patience
 from reservations.errors import (
     ReservationConsumed,
@@ -72,7 +72,7 @@ class Resolved:
     now: datetime
 
 
-Outcome = Resolved | StoredAnswer | DomainError
+ResolutionOutcome = Resolved | StoredAnswer | DomainError
 Request = ReleaseRequest | ConsumeRequest
 
 
@@ -86,7 +86,7 @@ def release_hold(request: ReleaseRequest) -> Resolved | StoredAnswer:
     return outcome
 
 
-def release_holds(requests: Sequence[ReleaseRequest], patience: Patience = PATIENT) -> list[Outcome]:
+def release_holds(requests: Sequence[ReleaseRequest], patience: Patience = PATIENT) -> list[ResolutionOutcome]:
     """``release_hold`` for many requests, each decided on its own, in order, in one transaction."""
     return transactions.run(lambda: resolve_all(requests), patience)
 
@@ -105,12 +105,12 @@ def consume_hold(request: ConsumeRequest) -> Resolved | StoredAnswer:
     return outcome
 
 
-def consume_holds(requests: Sequence[ConsumeRequest], patience: Patience = PATIENT) -> list[Outcome]:
+def consume_holds(requests: Sequence[ConsumeRequest], patience: Patience = PATIENT) -> list[ResolutionOutcome]:
     """``consume_hold`` for many requests, each decided on its own, in order, in one transaction."""
     return expiry.with_due_holds_freed(resolve_all, requests, patience)
 
 
-def resolve_all(requests: Sequence[Request]) -> list[Outcome]:
+def resolve_all(requests: Sequence[Request]) -> list[ResolutionOutcome]:
     """The inner service of both; requires an open transaction."""
     verdicts = idempotency.claim_all([request.claim for request in requests])
     open_requests = [request for request, verdict in zip(requests, verdicts, strict=True) if verdict is None]
@@ -118,7 +118,7 @@ def resolve_all(requests: Sequence[Request]) -> list[Outcome]:
     return [verdict or next(outcomes) for verdict in verdicts]
 
 
-def resolve_claimed(requests: Sequence[Request]) -> list[Outcome]:
+def resolve_claimed(requests: Sequence[Request]) -> list[ResolutionOutcome]:
     """``resolve_all`` for requests that have their claims."""
     if not requests:
         return []
@@ -204,7 +204,7 @@ class _Batch:
         self._entries: list[Entry] = []
         self._events: list[Event] = []
 
-    def decide(self, request: Request) -> Outcome:
+    def decide(self, request: Request) -> ResolutionOutcome:
         """Decide one request on what the ones before left; nothing of it stands if it is refused."""
         try:
             if isinstance(request, ReleaseRequest):
@@ -302,7 +302,7 @@ class _Batch:
         return ended
 
     def _ship(self, hold: Hold, asker: Asker) -> None:
-        cause = Cause(
+        cause = MovementCause(
             type=Movement.Type.SHIPMENT.value,
             actor=asker.actor,
             reason="sold",

@@ -23,7 +23,7 @@ from reservations.services.holds.documents import HeldItem
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class RequestLine:
     """A line as it was asked: ``warehouse`` is a code, or None to have it sourced; quantities in units."""
 
     product_id: UUID
@@ -34,7 +34,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class SummedLine:
     """Lines of the same product and warehouse, summed. ``pointer`` is the place of the first of them in the body."""
 
     pointer: str
@@ -44,13 +44,13 @@ class Wanted:
     unit_price: Decimal | None
 
 
-def resolve_lines(lines: Sequence[Line], store: StoreFacts, catalogue: Catalogue) -> list[Wanted]:
+def resolve_lines(lines: Sequence[RequestLine], store: StoreFacts, catalogue: Catalogue) -> list[SummedLine]:
     """What the lines ask for, summed by product and warehouse, in the order of their first lines.
 
     Raises UnknownProduct, UnknownWarehouse, WarehouseNotInStore, or Invalid where lines of one product differ in
     price; each with a fault for every line it is true of.
     """
-    wanted: dict[tuple[UUID, str | None], Wanted] = {}
+    wanted: dict[tuple[UUID, str | None], SummedLine] = {}
     prices: dict[UUID, Decimal | None] = {}
     problems: list[tuple[DomainError, Fault]] = []
     foreign: dict[int, str] = {}
@@ -71,9 +71,9 @@ def resolve_lines(lines: Sequence[Line], store: StoreFacts, catalogue: Catalogue
         key = (product.id, line.warehouse)
         before = wanted.get(key)
         wanted[key] = (
-            Wanted(before.pointer, product, source, before.quantity + line.quantity, line.unit_price)
+            SummedLine(before.pointer, product, source, before.quantity + line.quantity, line.unit_price)
             if before
-            else Wanted(f"/items/{index}", product, source, line.quantity, line.unit_price)
+            else SummedLine(f"/items/{index}", product, source, line.quantity, line.unit_price)
         )
     if foreign:
         refusals = store.refusals_of(set(foreign.values()))
@@ -82,7 +82,7 @@ def resolve_lines(lines: Sequence[Line], store: StoreFacts, catalogue: Catalogue
     return list(wanted.values())
 
 
-def require_all_sellable(wanted: Collection[Wanted], store: StoreFacts, *, store_pointer: str = "/storeId") -> None:
+def require_all_sellable(wanted: Collection[SummedLine], store: StoreFacts, *, store_pointer: str = "/storeId") -> None:
     """Refuse lines that may not be held anew; ``store_pointer`` is what in the body names the store.
 
     Raises StoreFrozen, ProductInactive, ListingExpired, ProductFrozen, WarehouseInactive or WarehouseFrozen.
@@ -105,7 +105,7 @@ def _raise_first(problems: Sequence[tuple[DomainError, Fault]]) -> None:
 
 
 def candidate_levels(
-    wanted: Iterable[Wanted], store: StoreFacts, catalogue: Catalogue
+    wanted: Iterable[SummedLine], store: StoreFacts, catalogue: Catalogue
 ) -> dict[tuple[UUID, UUID], UUID]:
     """The levels that may serve these lines, by (product, warehouse): to be locked before it is decided which do."""
     levels: dict[tuple[UUID, UUID], UUID] = {}
@@ -118,7 +118,7 @@ def candidate_levels(
 
 
 def choose_items(
-    wanted: Sequence[Wanted], store: StoreFacts, catalogue: Catalogue, sellable: Mapping[UUID, int]
+    wanted: Sequence[SummedLine], store: StoreFacts, catalogue: Catalogue, sellable: Mapping[UUID, int]
 ) -> list[HeldItem]:
     """The items that serve all lines, one per level.
 

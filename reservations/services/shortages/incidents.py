@@ -28,7 +28,7 @@ PREFIXES: Final = {ShortageIncident.Cause.COUNT.value: COUNT, ShortageIncident.C
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
+class IncidentCause:
     """What found that units are missing: a ``ShortageIncident.Cause`` value, and the count's or adjustment's id."""
 
     type: str
@@ -72,7 +72,7 @@ SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::text[],
 """
 
 
-def insert(incidents: Sequence[Incident], cause: Cause, asker: Asker, *, now: datetime) -> None:
+def insert(incidents: Sequence[Incident], cause: IncidentCause, asker: Asker, *, now: datetime) -> None:
     """Write incidents and the holds broken in them: two statements. Requires the levels' locks."""
     if not incidents:
         return
@@ -104,7 +104,7 @@ def insert(incidents: Sequence[Incident], cause: Cause, asker: Asker, *, now: da
     )
 
 
-def opened_entry(incident: Incident, cause: Cause, asker: Asker) -> Entry:
+def opened_entry(incident: Incident, cause: IncidentCause, asker: Asker) -> Entry:
     """The audit entry of an incident."""
     broken = incident.broken_items()
     facts: dict[str, Any] = {name: value for name, value in broken[0][1].facts().items() if name != "quantity"}
@@ -127,7 +127,7 @@ class ResolveRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class IncidentDetails:
     """An incident as it is told: with its level, and the holds broken in it. ``hidden_units`` is what other stores'
     holds lost, which the asker may not see."""
 
@@ -136,7 +136,7 @@ class Shown:
     hidden_units: int
 
 
-def read_incident(incident_id: UUID, store_codes: Collection[str]) -> Shown:
+def read_incident(incident_id: UUID, store_codes: Collection[str]) -> IncidentDetails:
     """One incident. Raises NotFound, also for one of a warehouse that these stores don't sell from."""
     found = ShortageIncident.objects.visible_to(store_codes).filter(pk=incident_id)
     (shown,) = show(list(found.select_related(*_LEVEL)), store_codes) or _refuse()
@@ -146,11 +146,11 @@ def read_incident(incident_id: UUID, store_codes: Collection[str]) -> Shown:
 _LEVEL: Final = ("level__product", "level__warehouse")
 
 
-def _refuse() -> list[Shown]:
+def _refuse() -> list[IncidentDetails]:
     raise NotFound("There is no such incident.")
 
 
-def show(incidents: Sequence[ShortageIncident], store_codes: Collection[str]) -> list[Shown]:
+def show(incidents: Sequence[ShortageIncident], store_codes: Collection[str]) -> list[IncidentDetails]:
     """Incidents with the holds broken in them, as far as these stores may see them; two queries.
 
     A broken hold whose reservation is in the archive is shown to those alone who may see all stores.
@@ -159,11 +159,11 @@ def show(incidents: Sequence[ShortageIncident], store_codes: Collection[str]) ->
     for row in BrokenHold.objects.filter(incident__in=broken).order_by("pk"):
         broken[row.incident_id].append(row)
     if not store_codes:
-        return [Shown(incident, tuple(broken[incident.id]), 0) for incident in incidents]
+        return [IncidentDetails(incident, tuple(broken[incident.id]), 0) for incident in incidents]
     ids = {row.reservation_id for rows in broken.values() for row in rows}
     seen = set(Reservation.objects.visible_to(store_codes).filter(pk__in=ids).values_list("pk", flat=True))
     return [
-        Shown(
+        IncidentDetails(
             incident,
             tuple(row for row in broken[incident.id] if row.reservation_id in seen),
             sum(row.quantity for row in broken[incident.id] if row.reservation_id not in seen),
@@ -172,7 +172,7 @@ def show(incidents: Sequence[ShortageIncident], store_codes: Collection[str]) ->
     ]
 
 
-def resolve_incident(request: ResolveRequest) -> Shown | StoredAnswer:
+def resolve_incident(request: ResolveRequest) -> IncidentDetails | StoredAnswer:
     """Write who resolved an incident and how, once.
 
     Raises NotFound, IncidentResolved, Busy and the errors of claims. Locks: claim, the incident.
@@ -180,7 +180,7 @@ def resolve_incident(request: ResolveRequest) -> Shown | StoredAnswer:
     return transactions.run(lambda: _resolve(request))
 
 
-def _resolve(request: ResolveRequest) -> Shown | StoredAnswer:
+def _resolve(request: ResolveRequest) -> IncidentDetails | StoredAnswer:
     if answer := idempotency.claim_one(request.claim):
         return answer
     stores = request.asker.store_codes

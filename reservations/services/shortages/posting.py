@@ -28,7 +28,7 @@ from reservations.models import ShortageIncident
 from reservations.services.holds import documents
 from reservations.services.holds.documents import Hold
 from reservations.services.shortages import shortage
-from reservations.services.shortages.incidents import Cause, Incident
+from reservations.services.shortages.incidents import Incident, IncidentCause
 from reservations.services.shortages.shortage import NONE_PREFERRED, Breaking, Preference
 
 REFERENCE_TYPE: Final = "count"
@@ -83,7 +83,7 @@ def _post(request: PostRequest) -> Posted | StoredAnswer:
     lines = counts_documents.read_lines(count.id)
     counted = counts_documents.require_complete(lines, skip_uncounted=request.skip_uncounted)
     changes = {line.level_id: line.difference or 0 for line in counted}
-    cause = Cause(ShortageIncident.Cause.COUNT.value, count.id)
+    cause = IncidentCause(ShortageIncident.Cause.COUNT.value, count.id)
     breaking = shortage.lock_and_choose(request.asker, cause, changes, changes.keys(), request.preferred)
     on_hand = {level_id: breaking.levels.by_id[level_id].on_hand for level_id in changes}
     _check_results(counted, on_hand)
@@ -124,7 +124,7 @@ def _apply(request: PostRequest, count: StockCount, line: CountLine, breaking: B
     breaking.ledger.move(
         line.level_id,
         change,
-        ledger.Cause(
+        ledger.MovementCause(
             type=Movement.Type.ADJUSTMENT.value,
             actor=request.asker.actor,
             reason=reason,
@@ -172,7 +172,7 @@ def _posted_entry(asker: Asker, posted: Posted) -> Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Short:
+class ShortLine:
     """A line whose level would have fewer units than are held: on hand now and after, reserved, missing; in units.
 
     ``on_hand_after`` below zero refuses the posting.
@@ -194,7 +194,7 @@ class Preview:
     differences: int
     units_added: int
     units_removed: int
-    short: tuple[Short, ...]
+    short: tuple[ShortLine, ...]
     broken: tuple[Hold, ...]
     now: datetime
 
@@ -213,7 +213,7 @@ def preview_count(count_id: UUID, asker: Asker, preferred: Sequence[UUID] = ()) 
     counters = {id_: (on_hand, reserved) for id_, on_hand, reserved in rows}
     foreseen = shortage.foresee(changes, counters, preferred)
     short = [
-        Short(line, on_hand, on_hand + changes[line.level_id], reserved, foreseen.missing.get(line.level_id, 0))
+        ShortLine(line, on_hand, on_hand + changes[line.level_id], reserved, foreseen.missing.get(line.level_id, 0))
         for line, (on_hand, reserved) in ((line, counters[line.level_id]) for line in lines)
         if line.level_id in foreseen.missing or on_hand + changes[line.level_id] < 0
     ]

@@ -31,7 +31,7 @@ from reservations.services.holds import documents, expiry
 from reservations.services.holds.documents import Hold, Status
 from reservations.services.holds.resolution import released_entry
 from reservations.services.shortages import incidents
-from reservations.services.shortages.incidents import Cause, Incident
+from reservations.services.shortages.incidents import Incident, IncidentCause
 
 REASON: Final = "shortage"
 
@@ -120,7 +120,12 @@ class Breaking:
     """
 
     def __init__(
-        self, asker: Asker, cause: Cause, levels: LockedLevels, missing: Mapping[UUID, int], holds: Sequence[Hold]
+        self,
+        asker: Asker,
+        cause: IncidentCause,
+        levels: LockedLevels,
+        missing: Mapping[UUID, int],
+        holds: Sequence[Hold],
     ) -> None:
         self._asker = asker
         self._cause = cause
@@ -189,7 +194,7 @@ class Breaking:
 
 def lock_and_choose(
     asker: Asker,
-    cause: Cause,
+    cause: IncidentCause,
     changes: Mapping[UUID, int],
     may_give_way: Collection[UUID],
     preferred: Preference = NONE_PREFERRED,
@@ -282,7 +287,7 @@ def _require_in_the_way(
 
 
 @dataclass(frozen=True, slots=True)
-class Foreseen:
+class ShortageForecast:
     """What changes would do as things are: units missing by level, and the holds that would give way, as they come."""
 
     missing: dict[UUID, int]
@@ -292,7 +297,7 @@ class Foreseen:
 
 def foresee(
     changes: Mapping[UUID, int], counters: Mapping[UUID, tuple[int, int]], preferred: Sequence[UUID] = ()
-) -> Foreseen:
+) -> ShortageForecast:
     """Without locks, what these changes (signed units by level) would break; counters are (on hand, reserved).
 
     ``preferred`` are the reservations that staff want to give way first.
@@ -308,7 +313,7 @@ def foresee(
             missing[units.level_id] -= units.quantity
     missing = {level_id: units for level_id, units in missing.items() if units > 0}
     alive = [units for units in held if units.reservation_id not in due]
-    return Foreseen(missing, tuple(choose_holds(missing, alive, preferred, now)[0]), now)
+    return ShortageForecast(missing, tuple(choose_holds(missing, alive, preferred, now)[0]), now)
 
 
 def force_adjustments(request: AdjustRequest) -> Adjusted | StoredAnswer:
@@ -324,7 +329,7 @@ def force_adjustments(request: AdjustRequest) -> Adjusted | StoredAnswer:
     ]
     if faults:
         raise Invalid("Only an ADJUSTMENT is forced.", faults)
-    cause = Cause(ShortageIncident.Cause.ADJUSTMENT.value, request.id)
+    cause = IncidentCause(ShortageIncident.Cause.ADJUSTMENT.value, request.id)
 
     def make_room(changes: Mapping[UUID, int], forced: Collection[UUID]) -> Room:
         return lock_and_choose(request.asker, cause, changes, forced).room()
