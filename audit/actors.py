@@ -5,14 +5,14 @@ from uuid import UUID
 
 
 @dataclass(frozen=True, slots=True)
-class Asker:
-    """Who asks for a change. Travels in each request value: a batch carries many askers.
+class Actor:
+    """Who asks for a change. Part of each request value, since a batch has requests of many actors.
 
     ``source`` is the way in: ``api``, ``admin``, ``command``, ``sweeper`` or ``stream``. ``store_codes`` are the only
-    stores whose holds and stock the asker may see and touch; empty means all.
+    stores whose holds and stock they may see and touch; empty means all.
     """
 
-    actor: str
+    name: str
     client_id: UUID | None
     request_id: str
     source: str

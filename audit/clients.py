@@ -13,7 +13,7 @@ from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 
 from audit import idempotency
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.authentication import issue_token
 from audit.errors import DomainError, NotFound
 from audit.idempotency import Claim, StoredAnswer
@@ -37,7 +37,7 @@ class Issued:
 
 
 def put_client(
-    asker: Asker, client_id: UUID, *, name: str, role: str, store_codes: Sequence[str], claim: Claim | None = None
+    actor: Actor, client_id: UUID, *, name: str, role: str, store_codes: Sequence[str], claim: Claim | None = None
 ) -> ApiClient | StoredAnswer:
     """Create a client or replace its fields. Locks it. Raises ClientNameTaken and the errors of claims."""
 
@@ -56,13 +56,13 @@ def put_client(
             raise ClientNameTaken(f"Another client is called {name}.") from error
         if changes:
             action = f"inventory_client_{'created' if is_new else 'changed'}"
-            record([Entry(asker, action, client.pk, {"client": name, **changes})], now=now)
+            record([Entry(actor, action, client.pk, {"client": name, **changes})], now=now)
         return client
 
     return _claimed(claim, work)
 
 
-def issue(asker: Asker, client_id: UUID, *, days: int | None, claim: Claim | None) -> Issued | StoredAnswer:
+def issue(actor: Actor, client_id: UUID, *, days: int | None, claim: Claim | None) -> Issued | StoredAnswer:
     """Make a token for a client, valid for so many days or, with None, until it is revoked.
 
     Raises NotFound and the errors of claims. Locks the client.
@@ -75,13 +75,13 @@ def issue(asker: Asker, client_id: UUID, *, days: int | None, claim: Claim | Non
         token = issue_token(client, expires_at=None if days is None else now + timedelta(days=days))
         row = ApiToken.objects.get(prefix=token.partition(".")[0])
         told = {"client": client.name, "prefix": row.prefix, "expires_at": row.expires_at}
-        record([Entry(asker, "inventory_token_issued", row.pk, told)], now=now)
+        record([Entry(actor, "inventory_token_issued", row.pk, told)], now=now)
         return Issued(client, row, token)
 
     return _claimed(claim, work)
 
 
-def revoke(asker: Asker, token_ids: Collection[UUID], *, claim: Claim | None) -> list[ApiToken] | StoredAnswer:
+def revoke(actor: Actor, token_ids: Collection[UUID], *, claim: Claim | None) -> list[ApiToken] | StoredAnswer:
     """Make tokens useless, for good; who uses one is refused within seconds. Those revoked before are left alone.
 
     Returns what was revoked. Locks the tokens. Raises the errors of claims.
@@ -96,7 +96,7 @@ def revoke(asker: Asker, token_ids: Collection[UUID], *, claim: Claim | None) ->
         )
         ApiToken.objects.filter(pk__in=[token.pk for token in tokens]).update(revoked_at=Now())
         entries = [
-            Entry(asker, "inventory_token_revoked", token.pk, {"client": token.client.name, "prefix": token.prefix})
+            Entry(actor, "inventory_token_revoked", token.pk, {"client": token.client.name, "prefix": token.prefix})
             for token in tokens
         ]
         record(entries, now=now)

@@ -11,7 +11,7 @@ import msgspec
 from uuid_utils import uuid7 as fast_uuid7
 from uuid_utils.compat import uuid7
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.db import columns
 from audit.db.statements import write
 
@@ -20,7 +20,7 @@ from audit.db.statements import write
 class Entry:
     """One audit entry to be written. ``changes`` holds JSON values; UUIDs and datetimes are fine."""
 
-    asker: Asker
+    actor: Actor
     action: str
     subject_id: UUID
     changes: dict[str, Any]
@@ -57,10 +57,10 @@ def record(entries: Sequence[Entry], *, now: datetime) -> None:
             now,
             columns.uuids(ids),
             columns.texts(entry.action for entry in entries),
-            columns.texts(entry.asker.actor for entry in entries),
-            columns.uuids(entry.asker.client_id for entry in entries),
-            columns.texts(entry.asker.source for entry in entries),
-            columns.texts(entry.asker.request_id for entry in entries),
+            columns.texts(entry.actor.name for entry in entries),
+            columns.uuids(entry.actor.client_id for entry in entries),
+            columns.texts(entry.actor.source for entry in entries),
+            columns.texts(entry.actor.request_id for entry in entries),
             columns.texts(entry.store for entry in entries),
             columns.uuids(entry.subject_id for entry in entries),
             columns.documents(msgspec.json.encode(entry.changes) for entry in entries),
@@ -69,7 +69,7 @@ def record(entries: Sequence[Entry], *, now: datetime) -> None:
     last_recorded.set(ids[-1])
 
 
-def record_from(rows: str, *, asker: Asker, action: str, at_most: int, now: datetime) -> None:
+def record_from(rows: str, *, actor: Actor, action: str, at_most: int, now: datetime) -> None:
     """Write an audit entry of each of these rows, as a part of a statement (``audit.db.statements``).
 
     ``rows`` is a constant SELECT of (n, store, subject_id, changes): ``n`` counts them from 1, ``changes`` is jsonb.
@@ -82,10 +82,10 @@ def record_from(rows: str, *, asker: Asker, action: str, at_most: int, now: date
             ids,
             now,
             action,
-            asker.actor,
-            asker.client_id,
-            asker.source,
-            asker.request_id,
+            actor.name,
+            actor.client_id,
+            actor.source,
+            actor.request_id,
         ],
     )
     last_recorded.set(first)  # The one that is written if any is.

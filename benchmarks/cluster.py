@@ -51,7 +51,7 @@ class Cluster:
     def start(cls, data_dir: Path) -> "Cluster":
         """Start PostgreSQL and Redis, or join them."""
         urls = embedded.urls(data_dir, postgres=True, redis=True, postgres_options=POSTGRES_OPTIONS)
-        return cls(data_dir, embedded.Place.of(data_dir).sockets, str(urls.database_url), str(urls.redis_url))
+        return cls(data_dir, embedded.ServerPaths.of(data_dir).sockets, str(urls.database_url), str(urls.redis_url))
 
     def url(self, database: str) -> str:
         """The address of a database, as django-environ reads it."""

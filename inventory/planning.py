@@ -11,7 +11,7 @@ from typing import Final, Protocol
 PARTS: Final = 1_000_000
 """What shares are parts of."""
 LOW_PARTS: Final = 200_000
-"""A level with no more than this share of its full level is low, where the asker says nothing else."""
+"""A level with no more than this share of its full level is low, where the actor says nothing else."""
 CRITICAL_PARTS: Final = 100_000
 """A level with no more than this share of its full level is critical."""
 SLACK_DIVISOR: Final = 10

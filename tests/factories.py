@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.models import ApiClient, AuditEntry, OutboxEvent, Role
 from inventory.models import Product, StockLevel, Store, StoreWarehouse, Warehouse
 from inventory.services.stock.adjustments import Adjustment, AdjustRequest, apply_adjustments
@@ -17,7 +17,7 @@ from reservations.services.holds.placing import HoldRequest, PlacedHold, place_h
 from reservations.services.holds.sourcing import RequestLine
 
 _numbers = itertools.count(1)
-ASKER = Asker(actor="tests", client_id=None, request_id="test-request", source="command")
+ACTOR = Actor(name="tests", client_id=None, request_id="test-request", source="command")
 
 
 def make_warehouse(code: str = "wh-001", **fields: Any) -> Warehouse:
@@ -43,7 +43,7 @@ def receive(product: Product | UUID, quantity: int, warehouse: str = "wh-001") -
     """Bring units in; the level they are on."""
     product_id = product if isinstance(product, UUID) else product.id
     line = Adjustment(product_id, None, warehouse, quantity, "RECEIPT", "test stock")
-    apply_adjustments(AdjustRequest(asker=ASKER, adjustments=(line,)))
+    apply_adjustments(AdjustRequest(actor=ACTOR, adjustments=(line,)))
     return StockLevel.objects.get(product_id=product_id, warehouse__code=warehouse)
 
 
@@ -60,7 +60,7 @@ def make_level(quantity: int = 10, warehouse: str = "wh-001", **settings: Any) -
 def hold_request(*lines: tuple[StockLevel, int], **fields: Any) -> HoldRequest:
     """A request for units of levels, sourced; for a cart if nothing else is said."""
     asked = tuple(RequestLine(level.product_id, None, quantity) for level, quantity in lines)
-    return HoldRequest(**{"asker": ASKER, "lines": asked, "cart_id": f"cart-{next(_numbers)}", **fields})
+    return HoldRequest(**{"actor": ACTOR, "lines": asked, "cart_id": f"cart-{next(_numbers)}", **fields})
 
 
 def hold(*lines: tuple[StockLevel, int], **fields: Any) -> Hold:

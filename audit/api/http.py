@@ -19,7 +19,7 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.api.contract import OptionalBody
 from audit.authentication import Caller
 from audit.context import request_id_of
@@ -141,10 +141,10 @@ class ApiView(APIView):
             raise exceptions.PermissionDenied("A client that is limited to some stores may not do this.")
 
     @staticmethod
-    def asker(request: Request) -> Asker:
+    def actor(request: Request) -> Actor:
         """Who asks, for the audit entries of what is asked."""
         caller = caller_of(request)
-        return Asker(caller.name, caller.client_id, request_id_of(request._request), "api", caller.store_codes)
+        return Actor(caller.name, caller.client_id, request_id_of(request._request), "api", caller.store_codes)
 
     @staticmethod
     def claim(request: Request, render: Callable[[Any], StoredAnswer]) -> Claim | None:

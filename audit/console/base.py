@@ -30,7 +30,7 @@ from unfold.decorators import action
 from unfold.utils import display_for_label
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextInputWidget
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.console.wording import wording_of
 from audit.context import request_id_of
 from audit.errors import DomainError
@@ -47,9 +47,9 @@ _PUBLIC_ID: Final = re.compile(r"(?:[a-z]+-)?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-
 _STAFF: Final = UUID("6f1d6a0e-3f0c-5a53-9d58-0c6f8b1f7c11")
 
 
-def asker_of(request: HttpRequest) -> Asker:
+def actor_of(request: HttpRequest) -> Actor:
     """Who asks for what a request of the console wants done."""
-    return Asker(request.user.get_username(), None, request_id_of(request), "admin")
+    return Actor(request.user.get_username(), None, request_id_of(request), "admin")
 
 
 def claimant_of(request: HttpRequest) -> UUID:

@@ -30,8 +30,8 @@ from unfold.widgets import (
 )
 from uuid_utils.compat import uuid7
 
-from audit.actors import Asker
-from audit.console.base import asker_of, claimant_of
+from audit.actors import Actor
+from audit.console.base import actor_of, claimant_of
 from audit.console.wording import wording_of
 from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer, fingerprint
@@ -148,7 +148,7 @@ class Dialog(ABC, Generic[R]):
         return []
 
     @abstractmethod
-    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> R | StoredAnswer:
+    def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> R | StoredAnswer:
         """Call the service. Raises DomainError, which is shown at the form."""
 
     @abstractmethod
@@ -180,7 +180,7 @@ class Dialog(ABC, Generic[R]):
         if not form.is_valid():
             return self._page(form, status=422)
         try:
-            result = self.perform(asker_of(self.request), form.cleaned_data, self._claim(form))
+            result = self.perform(actor_of(self.request), form.cleaned_data, self._claim(form))
         except DomainError as error:
             self.refuse(form, error)
             return self._page(form, status=422)

@@ -14,7 +14,7 @@ from playwright.sync_api import expect
 from inventory.models import LowStockAlert, ReconciliationRun, StockCount, StockLevel, Transfer
 from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold, release_hold
 from tests.browser.pages import DESKTOP, PHONE, Open, faults_of
-from tests.factories import ASKER, hold, make_due, make_level
+from tests.factories import ACTOR, hold, make_due, make_level
 from tests.staff import browser_of, make_staff
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
@@ -32,8 +32,8 @@ def day() -> StockLevel:
     level, other = make_level(50), make_level(7, "wh-002")
     hold((level, 1)), hold((level, 2)), hold((other, 1))
     make_due(hold((level, 3)).id, ago=timedelta(seconds=5))
-    release_hold(ReleaseRequest(ASKER, Selector(hold((level, 4)).id)))
-    consume_hold(ConsumeRequest(ASKER, "ORD-1", Selector(hold((level, 5)).id)))
+    release_hold(ReleaseRequest(ACTOR, Selector(hold((level, 4)).id)))
+    consume_hold(ConsumeRequest(ACTOR, "ORD-1", Selector(hold((level, 5)).id)))
     now = timezone.now()
     for low, severity in ((level, "CRITICAL"), (other, "LOW")):
         LowStockAlert.objects.create(level=low, severity=severity, available=1, opened_at=now)

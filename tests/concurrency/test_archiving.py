@@ -14,7 +14,7 @@ from reservations.services.bookkeeping.archiving import every_series
 from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold, release_hold
 from tests.archives import archived_rows, let_days_pass
 from tests.concurrency.threads import stranger, together
-from tests.factories import ASKER, counters, hold, make_due, make_level, receive
+from tests.factories import ACTOR, counters, hold, make_due, make_level, receive
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store", "folder")]
 
@@ -40,7 +40,7 @@ def grow_old() -> None:
 
 def sell(level: StockLevel, order: str) -> None:
     made = hold((level, 1))
-    consume_hold(ConsumeRequest(ASKER, order, Selector(reservation_id=made.id)))
+    consume_hold(ConsumeRequest(ACTOR, order, Selector(reservation_id=made.id)))
 
 
 def test_stock_moves_on_while_its_history_goes() -> None:
@@ -116,11 +116,11 @@ def test_a_late_payment_meets_the_archive_of_its_dead_hold() -> None:
     dead = [hold((level, 1)) for _ in range(6)]
     make_due(*(made.id for made in dead))
     for made in dead:
-        release_hold(ReleaseRequest(ASKER, Selector(reservation_id=made.id)))
+        release_hold(ReleaseRequest(ACTOR, Selector(reservation_id=made.id)))
     grow_old()
 
     def pay(made: Any) -> Any:
-        request = ConsumeRequest(ASKER, f"order-{made.id}", Selector(reservation_id=made.id), reacquire=True)
+        request = ConsumeRequest(ACTOR, f"order-{made.id}", Selector(reservation_id=made.id), reacquire=True)
         return consume_hold(request)
 
     gone, *paid = together(archive, *(lambda made=made: pay(made) for made in dead))  # type: ignore[misc]

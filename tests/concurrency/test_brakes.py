@@ -16,7 +16,7 @@ from reservations.models import Reservation
 from reservations.services.holds.baskets import put_basket
 from reservations.services.holds.placing import PlacedHold, place_hold
 from tests.concurrency.threads import Crew, await_true, await_waiting, stranger
-from tests.factories import ASKER, hold, hold_request, make_level
+from tests.factories import ACTOR, hold, hold_request, make_level
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
 
@@ -27,7 +27,7 @@ SUBJECTS: dict[str, Callable[[StockLevel], Subject]] = {
 
 
 def freeze(subject: Subject) -> Callable[[], Any]:
-    return partial(freezing.freeze, ASKER, subject, reason="a recall")
+    return partial(freezing.freeze, ACTOR, subject, reason="a recall")
 
 
 def is_frozen() -> bool:

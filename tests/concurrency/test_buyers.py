@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from django.db import connection
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer, fingerprint
 from audit.models import AuditEntry, IdempotencyKey
@@ -21,7 +21,7 @@ from reservations.services.holds.expiry import expire_due_holds
 from reservations.services.holds.placing import PlacedHold, place_hold, place_holds
 from tests.concurrency.threads import Crew, await_waiting, stranger, together
 from tests.factories import (
-    ASKER,
+    ACTOR,
     counters,
     hold,
     hold_request,
@@ -95,7 +95,7 @@ def test_two_receipts_of_the_same_new_levels_in_opposite_order_both_count() -> N
         lines = [Adjustment(product.id, None, "wh-001", 2, "RECEIPT", "first receipt") for product in products]
         orders = (tuple(lines), tuple(reversed(lines)))
         outcomes = together(
-            *(partial(apply_adjustments, AdjustRequest(asker=ASKER, adjustments=order)) for order in orders)
+            *(partial(apply_adjustments, AdjustRequest(actor=ACTOR, adjustments=order)) for order in orders)
         )
         assert [type(outcome) for outcome in outcomes] == [Adjusted, Adjusted]
         on_hand = StockLevel.objects.filter(product__in=products).values_list("on_hand", flat=True)
@@ -105,7 +105,7 @@ def test_two_receipts_of_the_same_new_levels_in_opposite_order_both_count() -> N
 def test_shipment_and_holds_share_what_is_there() -> None:
     level = make_level(50)
     line = Adjustment(level.product_id, None, "wh-001", 1, "SHIPMENT", "sold elsewhere")
-    ship = [partial(apply_adjustments, AdjustRequest(asker=ASKER, adjustments=(line,))) for _ in range(40)]
+    ship = [partial(apply_adjustments, AdjustRequest(actor=ACTOR, adjustments=(line,))) for _ in range(40)]
     buy = [partial(place_hold, hold_request((level, 1))) for _ in range(40)]
     outcomes = in_a_pool([job for pair in zip(ship, buy, strict=True) for job in pair])
     shipped, held = count(outcomes, Adjusted), count(outcomes, PlacedHold)
@@ -172,20 +172,20 @@ def stored(outcome: PlacedHold) -> StoredAnswer:
 
 def test_each_client_of_a_batch_leaves_its_own_name_in_the_audit() -> None:
     levels = [make_level(100) for _ in range(3)]
-    askers = [Asker(f"client-{n}", uuid4(), f"request-{n}", "api") for n in range(24)]
+    actors = [Actor(f"client-{n}", uuid4(), f"request-{n}", "api") for n in range(24)]
     batch = [
         hold_request(
             (levels[n % 3], 1),
-            asker=asker,
-            claim=Claim(asker.client_id or uuid4(), f"key-{n}", fingerprint("POST", "/reserve", b"%d" % n), stored),
+            actor=actor,
+            claim=Claim(actor.client_id or uuid4(), f"key-{n}", fingerprint("POST", "/reserve", b"%d" % n), stored),
         )
-        for n, asker in enumerate(askers)
+        for n, actor in enumerate(actors)
     ]
     batches = [batch[:8], batch[8:16], batch[16:]]
     outcomes = [outcome for part in together(*(partial(place_holds, b) for b in batches)) for outcome in part]
     assert count(outcomes, PlacedHold) == 24
     entries = AuditEntry.objects.filter(action="inventory_reservation_created")
     told = set(entries.values_list("actor", "client_id", "request_id", "subject_id"))
-    assert told == {(r.asker.actor, r.asker.client_id, r.asker.request_id, r.id) for r in batch}
+    assert told == {(r.actor.name, r.actor.client_id, r.actor.request_id, r.id) for r in batch}
     keys = {(key.client_id, key.key, bytes(key.body)) for key in IdempotencyKey.objects.all()}
-    assert keys == {(a.client_id, f"key-{n}", str(batch[n].id).encode()) for n, a in enumerate(askers)}
+    assert keys == {(a.client_id, f"key-{n}", str(batch[n].id).encode()) for n, a in enumerate(actors)}

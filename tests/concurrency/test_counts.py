@@ -29,7 +29,7 @@ from reservations.services.holds.resolution import ConsumeRequest, Resolved, Sel
 from reservations.services.shortages.incidents import ResolveRequest, resolve_incident
 from reservations.services.shortages.posting import Posted, PostRequest, post_count
 from tests.concurrency.threads import LEVEL_LOCK, Crew, await_waiting, stranger, together
-from tests.factories import ASKER, counters, hold, hold_request, make_level
+from tests.factories import ACTOR, counters, hold, hold_request, make_level
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
 ROUNDS = 8
@@ -37,14 +37,14 @@ ROUNDS = 8
 
 def counting(*levels: StockLevel) -> StockCount:
     refs = tuple(ProductRef(level.product_id) for level in levels)
-    opened = open_count(OpenRequest(ASKER, "wh-001", "PRODUCTS", products=refs))
+    opened = open_count(OpenRequest(ACTOR, "wh-001", "PRODUCTS", products=refs))
     assert isinstance(opened, Opened)
     return opened.count
 
 
 def entering(count: StockCount, *entries: tuple[StockLevel, int]) -> Callable[[], Any]:
     lines = tuple(EnteredCount(ProductRef(level.product_id), units) for level, units in entries)
-    return partial(enter_counts, EnterRequest(ASKER, count.id, lines))
+    return partial(enter_counts, EnterRequest(ACTOR, count.id, lines))
 
 
 def counted(*entries: tuple[StockLevel, int]) -> StockCount:
@@ -54,11 +54,11 @@ def counted(*entries: tuple[StockLevel, int]) -> StockCount:
 
 
 def posting(count: StockCount) -> Callable[[], Any]:
-    return partial(post_count, PostRequest(ASKER, count.id))
+    return partial(post_count, PostRequest(ACTOR, count.id))
 
 
 def consuming(held: Hold) -> Callable[[], Any]:
-    return partial(consume_hold, ConsumeRequest(ASKER, "order-1", Selector(reservation_id=held.id)))
+    return partial(consume_hold, ConsumeRequest(ACTOR, "order-1", Selector(reservation_id=held.id)))
 
 
 def status(held: Hold) -> str:
@@ -79,7 +79,7 @@ def test_of_two_counts_of_one_level_one_is_opened() -> None:
     levels = [make_level(10) for _ in range(4)]
     refs = [ProductRef(level.product_id) for level in levels]
     for one, other in ((refs, refs[::-1]), (refs[:3], refs[1:])):
-        requests = [OpenRequest(ASKER, "wh-001", "PRODUCTS", products=tuple(named)) for named in (one, other)]
+        requests = [OpenRequest(ACTOR, "wh-001", "PRODUCTS", products=tuple(named)) for named in (one, other)]
         outcomes = together(*(partial(open_count, request) for request in requests))
         assert {type(outcome) for outcome in outcomes} == {Opened, AlreadyInCount}
         assert StockCount.objects.filter(status="OPEN").count() == 1
@@ -89,7 +89,7 @@ def test_of_two_counts_of_one_level_one_is_opened() -> None:
 
 def test_two_counts_of_a_warehouse_share_its_levels() -> None:
     levels = [make_level(10) for _ in range(6)]
-    outcomes = together(*(partial(open_count, OpenRequest(ASKER, "wh-001", "ALL")) for _ in range(3)))
+    outcomes = together(*(partial(open_count, OpenRequest(ACTOR, "wh-001", "ALL")) for _ in range(3)))
     assert {type(outcome) for outcome in outcomes} <= {Opened, NothingToCount}
     assert sum(o.progress.lines for o in outcomes if isinstance(o, Opened)) == len(levels)
     assert StockCountLine.objects.values("level").distinct().count() == len(levels)
@@ -255,7 +255,7 @@ def test_an_incident_is_resolved_once() -> None:
     level = make_level(10)
     hold((level, 8))
     (incident,) = posting(counted((level, 5)))().incidents
-    requests = [ResolveRequest(ASKER, incident.id, f"by {number}") for number in range(4)]
+    requests = [ResolveRequest(ACTOR, incident.id, f"by {number}") for number in range(4)]
     outcomes = together(*(partial(resolve_incident, request) for request in requests))
     assert sorted(type(outcome).__name__ for outcome in outcomes) == ["IncidentResolved"] * 3 + ["Shown"]
 
@@ -264,6 +264,6 @@ def test_a_count_is_posted_or_called_off() -> None:
     for _ in range(ROUNDS):
         level = make_level(10)
         count = counted((level, 6))
-        posted, cancelled = together(posting(count), partial(cancel_count, CancelCountRequest(ASKER, count.id)))
+        posted, cancelled = together(posting(count), partial(cancel_count, CancelCountRequest(ACTOR, count.id)))
         assert {type(posted), type(cancelled)} in ({Posted, CountClosed}, {CountClosed, Counted})
         assert counters(level) == ((6, 0) if isinstance(posted, Posted) else (10, 0))

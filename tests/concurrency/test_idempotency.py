@@ -26,7 +26,7 @@ from reservations.services.holds.resolution import (
     release_hold,
 )
 from tests.concurrency.threads import Crew, await_true, stranger, together
-from tests.factories import ASKER, counters, hold, hold_request, make_level
+from tests.factories import ACTOR, counters, hold, hold_request, make_level
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
 CLIENT = UUID("00000000-0000-7000-8000-000000000001")
@@ -62,15 +62,15 @@ def verbs(level: StockLevel, held: Hold) -> dict[str, tuple[Callable[[Claim], An
     receipt = Adjustment(level.product_id, None, "wh-001", 5, "RECEIPT", "goods in")
     return {
         "place_hold": (lambda claim: place_hold(hold_request((level, 1), claim=claim)), PlacedHold),
-        "extend": (lambda claim: extend_hold(ExtendRequest(ASKER, held.id, 5, claim)), PlacedHold),
-        "release": (lambda claim: release_hold(ReleaseRequest(ASKER, selector, claim=claim)), Resolved),
-        "consume": (lambda claim: consume_hold(ConsumeRequest(ASKER, "order-1", selector, claim=claim)), Resolved),
-        "adjust": (lambda claim: apply_adjustments(AdjustRequest(ASKER, (receipt,), claim)), Adjusted),
+        "extend": (lambda claim: extend_hold(ExtendRequest(ACTOR, held.id, 5, claim)), PlacedHold),
+        "release": (lambda claim: release_hold(ReleaseRequest(ACTOR, selector, claim=claim)), Resolved),
+        "consume": (lambda claim: consume_hold(ConsumeRequest(ACTOR, "order-1", selector, claim=claim)), Resolved),
+        "adjust": (lambda claim: apply_adjustments(AdjustRequest(ACTOR, (receipt,), claim)), Adjusted),
         "put_basket": (
             lambda claim: put_basket(hold_request((level, 2), cart_id=held.cart_id, claim=claim)),
             PlacedHold,
         ),
-        "empty_basket": (lambda claim: empty_basket(ReleaseRequest(ASKER, cart, claim=claim)), Resolved),
+        "empty_basket": (lambda claim: empty_basket(ReleaseRequest(ACTOR, cart, claim=claim)), Resolved),
     }
 
 

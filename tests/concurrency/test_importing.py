@@ -5,7 +5,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.errors import IdempotencyInProgress, OutcomeUnknown
 from inventory.errors import InsufficientStock
 from inventory.models import Product, StockLevel
@@ -14,7 +14,7 @@ from inventory.services.stock.import_files import COLUMNS, ImportFile, read_file
 from inventory.services.stock.imports import Imported, import_stock
 from reservations.services.holds.placing import PlacedHold, place_hold
 from tests.concurrency.threads import stranger, together
-from tests.factories import ASKER, counters, hold_request, make_level
+from tests.factories import ACTOR, counters, hold_request, make_level
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
 
@@ -32,16 +32,16 @@ def test_one_file_imported_by_several_at_once_is_applied_once(
     monkeypatch.setattr(imports, "BATCH", 5)
     levels = [make_level(10) for _ in range(20)]
     file = file_of(levels, 1, "RECEIPT")
-    outcomes = together(*(lambda: import_stock(ASKER, file, skip_bad=skip_bad) for _ in range(3)))
+    outcomes = together(*(lambda: import_stock(ACTOR, file, skip_bad=skip_bad) for _ in range(3)))
     assert all(isinstance(outcome, Imported | IdempotencyInProgress) for outcome in outcomes)
-    import_stock(ASKER, file, skip_bad=skip_bad)
+    import_stock(ACTOR, file, skip_bad=skip_bad)
     assert {counters(level) for level in levels} == {(11, 0)}
 
 
 def test_two_files_in_opposite_order_do_not_deadlock() -> None:
     levels = [make_level(10) for _ in range(30)]
     files = [file_of(levels, 1, "RECEIPT"), file_of(levels[::-1], 2, "RECEIPT")]
-    outcomes = together(*(lambda file=file: import_stock(ASKER, file) for file in files))
+    outcomes = together(*(lambda file=file: import_stock(ACTOR, file) for file in files))
     assert outcomes == [Imported(30, 0, ())] * 2
     assert {counters(level) for level in levels} == {(13, 0)}
 
@@ -60,7 +60,7 @@ def test_what_is_shipped_by_a_file_and_what_shoppers_hold_is_never_more_than_the
                 continue
         return held
 
-    held, imported = together(shop, lambda: import_stock(ASKER, file, skip_bad=True))
+    held, imported = together(shop, lambda: import_stock(ACTOR, file, skip_bad=True))
     assert held + imported.applied == len(levels) == held + 5 - len(imported.bad)
     assert {counters(level) for level in levels} <= {(10, 7), (3, 0)}
 
@@ -81,9 +81,9 @@ def test_a_run_cut_off_half_way_is_finished_by_the_next_and_nothing_is_doubled(
             raise Killed
 
     with pytest.raises(Killed):
-        import_stock(ASKER, file, skip_bad=True, progress=die)
+        import_stock(ACTOR, file, skip_bad=True, progress=die)
     assert sum(level.on_hand for level in StockLevel.objects.all()) == 210
-    assert import_stock(ASKER, file, skip_bad=True) == Imported(10, 10, ())
+    assert import_stock(ACTOR, file, skip_bad=True) == Imported(10, 10, ())
     assert {counters(level) for level in levels} == {(11, 0)}
 
 
@@ -97,15 +97,15 @@ def test_a_run_of_all_or_nothing_cut_off_half_way_has_done_nothing(monkeypatch: 
             raise Killed
 
     with pytest.raises(Killed):
-        import_stock(ASKER, file, progress=die)
+        import_stock(ACTOR, file, progress=die)
     assert {counters(level) for level in levels} == {(10, 0)}
-    assert import_stock(ASKER, file) == Imported(20, 0, ())
+    assert import_stock(ACTOR, file) == Imported(20, 0, ())
 
 
 def test_a_connection_that_breaks_while_it_writes_loses_and_doubles_nothing() -> None:
     levels = [make_level(10) for _ in range(20)]
     file = file_of(levels, 1, "RECEIPT")
-    asker = Asker("tests", None, "", "command")
+    actor = Actor("tests", None, "", "command")
     broken: list[int] = []
 
     def cut(_: int) -> None:
@@ -115,10 +115,10 @@ def test_a_connection_that_breaks_while_it_writes_loses_and_doubles_nothing() ->
                 other.execute("SELECT pg_terminate_backend(%s)", [connection.connection.info.backend_pid])
 
     try:
-        import_stock(asker, file, progress=cut)
+        import_stock(actor, file, progress=cut)
     except OutcomeUnknown:
         broken.append(2)
-    import_stock(asker, file)
+    import_stock(actor, file)
     assert broken
     assert {counters(level) for level in levels} == {(11, 0)}
 

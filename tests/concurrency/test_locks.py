@@ -41,7 +41,7 @@ from reservations.services.holds.resolution import (
 )
 from tests.concurrency.statements import Step, assert_lock_order, checked, step_of
 from tests.concurrency.threads import Crew, await_waiting, stranger, together
-from tests.factories import ASKER, counters, hold, hold_request, make_due, make_level, make_product, receive
+from tests.factories import ACTOR, counters, hold, hold_request, make_due, make_level, make_product, receive
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
 
@@ -66,10 +66,10 @@ def verbs(level: StockLevel, held: Hold) -> dict[str, tuple[Callable[[], Any], l
     claims, cart, holds, levels = Step.CLAIM, Step.CART, Step.HOLDS, Step.LEVELS
 
     def consume(selector: Selector, *, reacquire: bool = False) -> Callable[[], Any]:
-        return partial(consume_hold, ConsumeRequest(ASKER, "order-1", selector, reacquire, claim()))
+        return partial(consume_hold, ConsumeRequest(ACTOR, "order-1", selector, reacquire, claim()))
 
     def release(selector: Selector) -> ReleaseRequest:
-        return ReleaseRequest(ASKER, selector, claim=claim())
+        return ReleaseRequest(ACTOR, selector, claim=claim())
 
     return {
         "hold": (partial(place_hold, hold_request((level, 2), claim=claim())), [claims, levels]),
@@ -78,7 +78,7 @@ def verbs(level: StockLevel, held: Hold) -> dict[str, tuple[Callable[[], Any], l
             lambda: (due(held), place_hold(hold_request((level, 20), claim=claim())))[1],
             [claims, levels],
         ),
-        "extend": (partial(extend_hold, ExtendRequest(ASKER, held.id, 5, claim())), [claims, holds]),
+        "extend": (partial(extend_hold, ExtendRequest(ACTOR, held.id, 5, claim())), [claims, holds]),
         "release": (partial(release_hold, release(by_id)), [claims, holds, levels]),
         "release a cart": (partial(release_hold, release(by_cart)), [claims, holds, levels]),
         "consume": (consume(by_id), [claims, holds, levels]),
@@ -95,7 +95,7 @@ def verbs(level: StockLevel, held: Hold) -> dict[str, tuple[Callable[[], Any], l
         ),
         "empty a basket": (partial(empty_basket, release(by_cart)), [claims, cart, holds, levels]),
         "sweep": (lambda: (due(held), expire_due_holds(batch_size=1))[1], [holds, levels]),
-        "adjust": (partial(apply_adjustments, AdjustRequest(ASKER, (line,), claim())), [claims, levels]),
+        "adjust": (partial(apply_adjustments, AdjustRequest(ACTOR, (line,), claim())), [claims, levels]),
         "transfer": (partial(start_transfer, transfer_of(level)), [claims, levels]),
         "draft a transfer": (partial(draft_transfer, transfer_of(level)), [claims]),
         "change a draft": (
@@ -103,22 +103,22 @@ def verbs(level: StockLevel, held: Hold) -> dict[str, tuple[Callable[[], Any], l
             [claims, Step.DOCUMENT],
         ),
         "send a draft": (
-            lambda: send_transfer(SendRequest(ASKER, made(draft_transfer, level), claim())),
+            lambda: send_transfer(SendRequest(ACTOR, made(draft_transfer, level), claim())),
             [claims, Step.DOCUMENT, levels],
         ),
         "receive a transfer": (
-            lambda: receive_transfer(ReceiveRequest(ASKER, made(start_transfer, level), close=True, claim=claim())),
+            lambda: receive_transfer(ReceiveRequest(ACTOR, made(start_transfer, level), close=True, claim=claim())),
             [claims, Step.DOCUMENT, levels],
         ),
         "cancel a transfer": (
-            lambda: cancel_transfer(CancelTransferRequest(ASKER, made(start_transfer, level), claim=claim())),
+            lambda: cancel_transfer(CancelTransferRequest(ACTOR, made(start_transfer, level), claim=claim())),
             [claims, Step.DOCUMENT, levels],
         ),
     }
 
 
 def transfer_of(level: StockLevel) -> TransferRequest:
-    return TransferRequest(ASKER, (MoveLine(level.product_id, None, 2, "wh-001", "wh-002"),), claim=claim())
+    return TransferRequest(ACTOR, (MoveLine(level.product_id, None, 2, "wh-001", "wh-002"),), claim=claim())
 
 
 def made(make: Callable[[TransferRequest], Any], level: StockLevel) -> UUID:
@@ -175,7 +175,7 @@ def steps_of(statements: list[str]) -> list[Step]:
 def test_order_of_a_first_receipt_is_kept_too() -> None:
     product = make_product()
     line = Adjustment(product.id, None, "wh-002", 5, "RECEIPT", "first")
-    adjusted, _ = checked(partial(apply_adjustments, AdjustRequest(ASKER, (line,), claim())))
+    adjusted, _ = checked(partial(apply_adjustments, AdjustRequest(ACTOR, (line,), claim())))
     assert isinstance(adjusted, Adjusted)
 
 

@@ -13,7 +13,7 @@ from inventory.services.stock.adjustments import Adjustment, AdjustRequest, appl
 from reservations.services.holds.placing import place_hold
 from tests.concurrency.statements import checked
 from tests.concurrency.threads import stranger, together
-from tests.factories import ASKER, hold, hold_request, make_level, told
+from tests.factories import ACTOR, hold, hold_request, make_level, told
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
 
@@ -53,7 +53,7 @@ def test_a_level_that_falls_while_its_alert_is_resolved_has_an_open_one_in_the_e
         level = make_level(25, reorder_point=20)
         hold((level, 10))
         line = Adjustment(level.product_id, None, "wh-001", 10, "RECEIPT", "r")
-        apply_adjustments(AdjustRequest(ASKER, (line,)))
+        apply_adjustments(AdjustRequest(ACTOR, (line,)))
         together(low_stock.resolve_recovered, lambda level=level: place_hold(hold_request((level, 15))))  # type: ignore[misc]
         low_stock.resolve_recovered()
         assert LowStockAlert.objects.filter(level=level, resolved_at=None).count() == 1
@@ -76,7 +76,7 @@ def test_staff_and_a_buyer_who_worsens_the_alert_do_not_deadlock() -> None:
         hold((level, 85))
         alert = LowStockAlert.objects.get(level=level)
         together(
-            lambda alert=alert: low_stock.snooze(alert.id, until, ASKER),  # type: ignore[misc]
+            lambda alert=alert: low_stock.snooze(alert.id, until, ACTOR),  # type: ignore[misc]
             lambda level=level: place_hold(hold_request((level, 15))),  # type: ignore[misc]
         )
         alert.refresh_from_db()

@@ -24,7 +24,7 @@ from reservations.services.holds.resolution import (
 )
 from tests.books import assert_books_balance, broken_rules
 from tests.concurrency.threads import HOLD_LOCK, LEVEL_LOCK, Meeting, together
-from tests.factories import ASKER, counters, hold, hold_request, make_level
+from tests.factories import ACTOR, counters, hold, hold_request, make_level
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
 CONSTRAINT = "level_reserved_within_on_hand"
@@ -80,7 +80,7 @@ def two_receipts(level: StockLevel, *, is_sabotage: bool) -> None:
     meeting = Meeting(LEVEL_LOCK, 2, is_sabotage=is_sabotage)
     line = Adjustment(level.product_id, None, "wh-001", 5, "RECEIPT", "both at once")
     receipts = [
-        meeting.attend(lambda: apply_adjustments(AdjustRequest(asker=ASKER, adjustments=(line,)))) for _ in range(2)
+        meeting.attend(lambda: apply_adjustments(AdjustRequest(actor=ACTOR, adjustments=(line,)))) for _ in range(2)
     ]
     outcomes = together(*receipts)
     assert [type(outcome) for outcome in outcomes] == [Adjusted, Adjusted]
@@ -105,8 +105,8 @@ def sale_against_release(sold: Hold, *, is_sabotage: bool) -> list[object]:
     meeting = Meeting(HOLD_LOCK, 2, is_sabotage=is_sabotage)
     selector = Selector(reservation_id=sold.id)
     outcomes = together(
-        meeting.attend(lambda: consume_hold(ConsumeRequest(ASKER, "order-1", selector))),
-        meeting.attend(lambda: release_hold(ReleaseRequest(ASKER, selector))),
+        meeting.attend(lambda: consume_hold(ConsumeRequest(ACTOR, "order-1", selector))),
+        meeting.attend(lambda: release_hold(ReleaseRequest(ACTOR, selector))),
     )
     assert meeting.have_met is is_sabotage
     return outcomes

@@ -25,7 +25,7 @@ from reservations.services.holds.resolution import (
     release_holds,
 )
 from tests.concurrency.threads import await_waiting, stranger, together
-from tests.factories import ASKER, counters, hold, make_due, make_level
+from tests.factories import ACTOR, counters, hold, make_due, make_level
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
 
@@ -38,19 +38,19 @@ def test_live_traffic_is_never_reported() -> None:
         try:
             for number in range(25):
                 sold, released, due = (hold((level, 2)) for level in levels)
-                consume_holds([ConsumeRequest(ASKER, f"o-{sold.id}", Selector(reservation_id=sold.id))])
-                release_holds([ReleaseRequest(ASKER, Selector(reservation_id=released.id))])
+                consume_holds([ConsumeRequest(ACTOR, f"o-{sold.id}", Selector(reservation_id=sold.id))])
+                release_holds([ReleaseRequest(ACTOR, Selector(reservation_id=released.id))])
                 make_due(due.id)
                 expire_due_holds()
                 line = Adjustment(levels[number % 3].product_id, None, "wh-001", 3, "RECEIPT", "live")
-                apply_adjustments(AdjustRequest(ASKER, (line,)))
+                apply_adjustments(AdjustRequest(ACTOR, (line,)))
         finally:
             done.set()
 
     def watch() -> int:
         runs = 0
         while not done.is_set() or runs < 2:
-            run = reconcile(ASKER, repair=Repair("must find nothing") if runs % 2 else None)
+            run = reconcile(ACTOR, repair=Repair("must find nothing") if runs % 2 else None)
             assert run.counts == {}, list(ReconciliationFinding.objects.values("kind", "detail"))
             runs += 1
         return runs
@@ -70,7 +70,7 @@ def test_a_difference_that_is_gone_once_the_level_is_locked_is_not_reported() ->
             await_waiting()
             other.commit()
 
-        run, _ = together(lambda: reconcile(ASKER), put_right)
+        run, _ = together(lambda: reconcile(ACTOR), put_right)
     assert (run.counts, run.levels_checked) == ({}, 1)
 
 
@@ -78,7 +78,7 @@ def test_two_repairs_at_once_put_it_right_once() -> None:
     levels = [make_level(10) for _ in range(20)]
     for level in levels:
         _set_on_hand(level.id, 17)
-    runs = together(*(lambda: reconcile(ASKER, repair=Repair("drill")) for _ in range(3)))
+    runs = together(*(lambda: reconcile(ACTOR, repair=Repair("drill")) for _ in range(3)))
     assert sum(run.finding_count for run in runs) == 20
     assert {counters(level) for level in levels} == {(10, 0)}
 
@@ -103,7 +103,7 @@ def test_a_hold_that_cannot_be_ended_does_not_keep_the_others() -> None:
     stuck = hold((broken, 3))
     ReservationItem.objects.filter(reservation=stuck.id).update(quantity=50)
     make_due(stuck.id, ago=timedelta(minutes=30))
-    run = reconcile(ASKER, repair=Repair("drill"))
+    run = reconcile(ACTOR, repair=Repair("drill"))
     assert (run.counts, run.unrepaired) == ({"RESERVED": 1, "LONG_DUE": 2}, 2)
     assert counters(level) == (10, 0)
     assert Reservation.objects.get(status="ACTIVE").pk == stuck.id

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from uuid_utils.compat import uuid7
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.errors import Busy
 from audit.idempotency import Claim, StoredAnswer
 from audit.models import AuditEntry, IdempotencyKey
@@ -18,7 +18,7 @@ from reservations.models import Reservation
 from reservations.services.holds.placing import HoldRequest, PlacedHold, place_holds
 from reservations.services.holds.resolution import ConsumeRequest, Resolved, Selector, consume_holds
 from tests.concurrency.threads import Crew, await_true, await_waiting, stranger, together
-from tests.factories import ASKER, counters, hold, hold_request, make_level
+from tests.factories import ACTOR, counters, hold, hold_request, make_level
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
 ASKERS = 12
@@ -52,7 +52,7 @@ def test_who_asks_at_the_same_time_shares_a_transaction_and_keeps_actor_request_
     requests = [
         hold_request(
             (level, 1),
-            asker=Asker(f"actor-{number}", uuid7(), f"request-{number}", "api"),
+            actor=Actor(f"actor-{number}", uuid7(), f"request-{number}", "api"),
             claim=Claim(uuid7(), f"key-{number}", b"print", lambda held: StoredAnswer(201, b"{}")),
         )
         for number in range(ASKERS)
@@ -63,7 +63,7 @@ def test_who_asks_at_the_same_time_shares_a_transaction_and_keeps_actor_request_
     assert transactions_of(ids) == 2
     entries = AuditEntry.objects.filter(subject_id__in=ids)
     assert {entry.subject_id: (entry.actor, entry.request_id) for entry in entries} == {
-        request.id: (request.asker.actor, request.asker.request_id) for request in requests
+        request.id: (request.actor.name, request.actor.request_id) for request in requests
     }
     assert IdempotencyKey.objects.count() == ASKERS
     assert counters(level) == (ASKERS, ASKERS)
@@ -123,7 +123,7 @@ def test_a_leader_whose_connection_is_cut_costs_nobody_the_stock() -> None:
 def test_sales_are_combined_too_and_each_is_its_own() -> None:
     level = make_level(ASKERS)
     held = [hold((level, 1)) for _ in range(ASKERS)]
-    requests = [ConsumeRequest(ASKER, f"order-{n}", Selector(reservation_id=h.id)) for n, h in enumerate(held)]
+    requests = [ConsumeRequest(ACTOR, f"order-{n}", Selector(reservation_id=h.id)) for n, h in enumerate(held)]
     outcomes = submit_while_one_leads(Combiner(consume_holds, leaders=1), level.id, requests)
     assert all(isinstance(outcome, Resolved) for outcome in outcomes)
     assert [outcome.holds[0].order_id for outcome in outcomes] == [request.order_id for request in requests]

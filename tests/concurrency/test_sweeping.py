@@ -14,7 +14,7 @@ from reservations.services.holds.expiry import expire_due_holds
 from reservations.services.holds.placing import place_holds
 from tests.books import assert_books_balance
 from tests.concurrency.threads import await_true, stranger, together
-from tests.factories import ASKER, counters, hold, hold_request, make_due, make_level, told
+from tests.factories import ACTOR, counters, hold, hold_request, make_due, make_level, told
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
 
@@ -64,7 +64,7 @@ def test_a_shipment_and_a_sweep_of_the_same_dead_hold_both_succeed() -> None:
         make_due(hold((level, 4)).id)
         line = Adjustment(level.product_id, None, "wh-001", 9, "SHIPMENT", "test")
         shipped, _ = together(
-            partial(apply_adjustments, AdjustRequest(ASKER, (line,))), partial(expire_due_holds, batch_size=10)
+            partial(apply_adjustments, AdjustRequest(ACTOR, (line,))), partial(expire_due_holds, batch_size=10)
         )
         assert isinstance(shipped, Adjusted), shipped
         assert counters(level) == (1, 0)

@@ -31,7 +31,7 @@ from inventory.services.transfers.moves import Transferred
 from reservations.services.holds.placing import PlacedHold, place_hold
 from tests.books import broken_rules
 from tests.concurrency.threads import TRANSFER_LOCK, Crew, Meeting, await_waiting, stranger, together
-from tests.factories import ASKER, counters, hold_request, make_level, receive
+from tests.factories import ACTOR, counters, hold_request, make_level, receive
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
 ROUNDS = 8
@@ -40,7 +40,7 @@ ROUNDS = 8
 def wanted(*lines: tuple[StockLevel, int], back: bool = False) -> TransferRequest:
     """A request for units of levels, from ``wh-001`` to ``wh-002`` or back."""
     ends = ("wh-002", "wh-001") if back else ("wh-001", "wh-002")
-    return TransferRequest(ASKER, tuple(MoveLine(level.product_id, None, units, *ends) for level, units in lines))
+    return TransferRequest(ACTOR, tuple(MoveLine(level.product_id, None, units, *ends) for level, units in lines))
 
 
 def sent(*lines: tuple[StockLevel, int]) -> UUID:
@@ -51,11 +51,11 @@ def sent(*lines: tuple[StockLevel, int]) -> UUID:
 
 def arrive(transfer: UUID, *lines: tuple[StockLevel, int], close: bool = False) -> Callable[[], Any]:
     items = tuple(Arrived(level.product_id, None, units) for level, units in lines) or None
-    return partial(receive_transfer, ReceiveRequest(ASKER, transfer, items, close))
+    return partial(receive_transfer, ReceiveRequest(ACTOR, transfer, items, close))
 
 
 def cancel(transfer: UUID) -> Callable[[], Any]:
-    return partial(cancel_transfer, CancelTransferRequest(ASKER, transfer))
+    return partial(cancel_transfer, CancelTransferRequest(ACTOR, transfer))
 
 
 def there(level: StockLevel) -> StockLevel:
@@ -170,7 +170,7 @@ def test_20_sends_of_one_draft_send_it_once() -> None:
     level = make_level(100)
     request = wanted((level, 4))
     draft_transfer(request)
-    outcomes = together(*(partial(send_transfer, SendRequest(ASKER, request.id)) for _ in range(20)))
+    outcomes = together(*(partial(send_transfer, SendRequest(ACTOR, request.id)) for _ in range(20)))
     assert kinds(outcomes) == {"Transferred": 1, "TransferAlreadySent": 19}
     assert counters(level) == (96, 0)
 
@@ -182,7 +182,7 @@ def test_a_draft_is_sent_as_it_was_or_as_it_is() -> None:
         draft_transfer(request)
         changed, gone = together(
             partial(change_draft, request.id, wanted((level, 7))),
-            partial(send_transfer, SendRequest(ASKER, request.id)),
+            partial(send_transfer, SendRequest(ACTOR, request.id)),
         )
         assert isinstance(gone, Transferred)
         assert isinstance(changed, Transferred | TransferAlreadySent)
@@ -194,7 +194,7 @@ def test_a_key_lets_a_part_arrive_once() -> None:
     transfer = sent((level, 9))
     line = (Arrived(level.product_id, None, 2),)
     claim = Claim(uuid4(), "key", fingerprint("POST", "/", b""), lambda done: StoredAnswer(200, b"{}"))
-    request = ReceiveRequest(ASKER, transfer, line, claim=claim)
+    request = ReceiveRequest(ACTOR, transfer, line, claim=claim)
     outcomes = together(*(partial(receive_transfer, request) for _ in range(10)))
     assert sum(isinstance(outcome, Transferred) for outcome in outcomes) == 1
     assert all(isinstance(each, Transferred | StoredAnswer | IdempotencyInProgress) for each in outcomes), outcomes

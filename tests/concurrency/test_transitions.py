@@ -30,23 +30,23 @@ from reservations.services.holds.resolution import (
     release_hold,
 )
 from tests.concurrency.threads import Crew, await_moment, await_waiting, stranger, together
-from tests.factories import ASKER, counters, hold, hold_request, make_due, make_level
+from tests.factories import ACTOR, counters, hold, hold_request, make_due, make_level
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
 ROUNDS = 8
 
 
 def consume(held: Hold, order: str = "order-1", *, reacquire: bool = False) -> Callable[[], Any]:
-    request = ConsumeRequest(ASKER, order, Selector(reservation_id=held.id), reacquire)
+    request = ConsumeRequest(ACTOR, order, Selector(reservation_id=held.id), reacquire)
     return partial(consume_hold, request)
 
 
 def release(held: Hold) -> Callable[[], Any]:
-    return partial(release_hold, ReleaseRequest(ASKER, Selector(reservation_id=held.id)))
+    return partial(release_hold, ReleaseRequest(ACTOR, Selector(reservation_id=held.id)))
 
 
 def extend(held: Hold) -> Callable[[], Any]:
-    return partial(extend_hold, ExtendRequest(ASKER, held.id, 5))
+    return partial(extend_hold, ExtendRequest(ACTOR, held.id, 5))
 
 
 def status(held: Hold) -> str:
@@ -94,7 +94,7 @@ def test_20_consumes_of_one_order_ship_all_of_it_once() -> None:
     level = make_level(10)
     for _ in range(3):
         hold((level, 2), order_id="order-1")
-    request = ConsumeRequest(ASKER, "order-1", Selector(order_id="order-1"))
+    request = ConsumeRequest(ACTOR, "order-1", Selector(order_id="order-1"))
     outcomes = together(*(partial(consume_hold, request) for _ in range(20)))
     assert len({outcome.holds for outcome in outcomes}) == 1
     assert counters(level) == (4, 0)
@@ -242,14 +242,14 @@ def test_two_baskets_of_one_cart_are_put_one_after_the_other() -> None:
         assert len({outcome.hold.id for outcome in outcomes}) == 1
         assert counters(level) == (10, 7)
         assert counters(other)[1] in (1, 2, 3)
-        empty_basket(ReleaseRequest(ASKER, Selector(cart_id="the cart")))
+        empty_basket(ReleaseRequest(ACTOR, Selector(cart_id="the cart")))
 
 
 def test_a_basket_is_changed_before_it_is_consumed_or_begun_anew_after() -> None:
     for number in range(ROUNDS):
         level = make_level(10)
         held = hold((level, 3), cart_id=f"the cart {number}")
-        request = ConsumeRequest(ASKER, f"order-{number}", Selector(cart_id=held.cart_id))
+        request = ConsumeRequest(ACTOR, f"order-{number}", Selector(cart_id=held.cart_id))
         sale, basket = together(
             partial(consume_hold, request),
             partial(put_basket, hold_request((level, 5), cart_id=held.cart_id)),
@@ -264,7 +264,7 @@ def test_a_basket_is_put_and_emptied_in_some_order() -> None:
         level = make_level(10)
         held = hold((level, 3), cart_id=f"the cart {number}")
         emptied, basket = together(
-            partial(empty_basket, ReleaseRequest(ASKER, Selector(cart_id=held.cart_id))),
+            partial(empty_basket, ReleaseRequest(ACTOR, Selector(cart_id=held.cart_id))),
             partial(put_basket, hold_request((level, 5), cart_id=held.cart_id)),
         )
         assert isinstance(emptied, Resolved)
@@ -299,7 +299,7 @@ def test_a_late_payment_told_twice_for_a_cart_is_sold_once() -> None:
     level = make_level(10)
     held = hold((level, 3))
     make_due(held.id)
-    request = ConsumeRequest(ASKER, "order-1", Selector(cart_id=held.cart_id), reacquire=True)
+    request = ConsumeRequest(ACTOR, "order-1", Selector(cart_id=held.cart_id), reacquire=True)
     outcomes = together(*(partial(consume_hold, request) for _ in range(10)))
     assert len({outcome.holds for outcome in outcomes}) == 1, outcomes
     assert counters(level) == (7, 0)
@@ -326,7 +326,7 @@ def test_nothing_is_found_of_a_cart_that_a_basket_is_about_to_begin() -> None:
         other.execute("SELECT FROM inventory_stocklevel WHERE id = %s FOR NO KEY UPDATE", [level.id])
         crew = Crew(partial(put_basket, hold_request((level, 5), cart_id="the cart")))
         await_waiting()
-        request = ConsumeRequest(ASKER, "order-1", Selector(cart_id="the cart"))
+        request = ConsumeRequest(ACTOR, "order-1", Selector(cart_id="the cart"))
         (sale,) = together(partial(consume_hold, request), seconds=5)
         assert isinstance(sale, ReservationNotFound)
     assert isinstance(crew.join()[0], PlacedHold)

@@ -23,7 +23,7 @@ from inventory.services.transfers.commands import MoveLine, TransferRequest
 from reservations.models import ShortageIncident
 from reservations.services.shortages.posting import PostRequest, post_count
 from tests.books import assert_books_balance
-from tests.factories import ASKER, counters, hold, make_level, make_product, make_warehouse, recorded
+from tests.factories import ACTOR, counters, hold, make_level, make_product, make_warehouse, recorded
 from tests.staff import browser_of, make_staff
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
@@ -54,20 +54,20 @@ def send_off(level: StockLevel, units: int, to: str = "wh-002", *, is_draft: boo
     make_warehouse(to)
     item = MoveLine(level.product_id, None, units, level.warehouse.code, to)
     start = transfers.draft_transfer if is_draft else transfers.start_transfer
-    start(TransferRequest(ASKER, (item,)))
+    start(TransferRequest(ACTOR, (item,)))
     return Transfer.objects.latest("id")
 
 
 def open_count(*levels: StockLevel, **fields: Any) -> StockCount:
     """A count of these levels' products."""
     refs = tuple(ProductRef(level.product_id) for level in levels)
-    opened = opening.open_count(OpenRequest(ASKER, levels[0].warehouse.code, "PRODUCTS", products=refs, **fields))
+    opened = opening.open_count(OpenRequest(ACTOR, levels[0].warehouse.code, "PRODUCTS", products=refs, **fields))
     assert isinstance(opened, Opened)
     return opened.count
 
 
 def enter(count: StockCount, level: StockLevel, counted: int) -> None:
-    entering.enter_counts(EnterRequest(ASKER, count.pk, (EnteredCount(ProductRef(level.product_id), counted),)))
+    entering.enter_counts(EnterRequest(ACTOR, count.pk, (EnteredCount(ProductRef(level.product_id), counted),)))
 
 
 @pytest.fixture
@@ -345,7 +345,7 @@ def test_incident_is_resolved_once_by_who_may() -> None:
     hold((level, 8), order_id="ORDER-8")
     count = open_count(level)
     enter(count, level, 5)
-    post_count(PostRequest(ASKER, count.pk))
+    post_count(PostRequest(ACTOR, count.pk))
     incident = ShortageIncident.objects.get()
     path = at("reservations_shortageincident_resolve", incident.pk)
     assert browser_of(make_staff("warehouse")).get(path).status_code == 403
@@ -396,7 +396,7 @@ def test_count_is_opened_of_products_that_are_scanned(clerk: Client) -> None:
 
 def test_count_that_is_over_says_so(clerk: Client) -> None:
     count = open_count(make_level(1))
-    entering.cancel_count(entering.CancelCountRequest(ASKER, count.pk))
+    entering.cancel_count(entering.CancelCountRequest(ACTOR, count.pk))
     page = clerk.get(at("inventory_stockcount_walk", count.pk)).content.decode()
     assert "This count is over" in page
     assert "Enter and go on" not in page

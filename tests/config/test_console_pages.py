@@ -17,7 +17,7 @@ import audit
 import inventory
 import reservations
 from audit.actions import action_words
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.console.base import ConsoleAdmin, ServiceAdmin
 from audit.console.dialogs import Dialog
 from audit.models import AuditEntry, IdempotencyKey, OutboxEvent
@@ -152,8 +152,8 @@ def test_transfers_are_filtered_by_the_states_that_their_rows_show(browser: Clie
 
 def test_client_is_called_by_its_name_wherever_it_is_known(browser: Client) -> None:
     client = make_client(name="corner-shop")
-    asker = Asker("corner-shop", client.pk, "r-1", "api")
-    held = hold((make_level(10), 1), asker=asker)
+    actor = Actor("corner-shop", client.pk, "r-1", "api")
+    held = hold((make_level(10), 1), actor=actor)
     key = IdempotencyKey(client_id=client.pk, key="k-1", fingerprint=bytes(32), status=201, body=b"{}")
     key.save()
     entry = recorded("inventory_reservation_created")[-1]

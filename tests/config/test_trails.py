@@ -21,7 +21,7 @@ from audit.models import AuditEntry
 from inventory.models import Movement
 from inventory.services.stock.adjustments import Adjustment, AdjustRequest, apply_adjustments
 from reservations.services.holds.resolution import ConsumeRequest, Selector, consume_hold
-from tests.factories import ASKER, hold, make_level, make_product, recorded
+from tests.factories import ACTOR, hold, make_level, make_product, recorded
 from tests.staff import browser_of, make_staff
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
@@ -142,8 +142,8 @@ def test_days_and_ways_go_by_indexes() -> None:
 
 def adjust(level: Any, *, actor: str = "tests", reference: str = "", kind: str = "RECEIPT", quantity: int = 1) -> UUID:
     line = Adjustment(level.product_id, None, level.warehouse.code, quantity, kind, "because", reference)
-    asker = type(ASKER)(actor, None, f"req-{uuid7()}", "api")
-    request = AdjustRequest(asker=asker, adjustments=(line,))
+    actor = type(ACTOR)(actor, None, f"req-{uuid7()}", "api")
+    request = AdjustRequest(actor=actor, adjustments=(line,))
     apply_adjustments(request)
     return request.id
 
@@ -200,7 +200,7 @@ def test_adjustment_and_its_entry_lead_to_each_other(manager: Client) -> None:
 
 def test_sale_leads_to_its_order_and_its_entry(manager: Client) -> None:
     held = hold((make_level(10), 2))
-    consume_hold(ConsumeRequest(ASKER, "order-9", Selector(reservation_id=held.id)))
+    consume_hold(ConsumeRequest(ACTOR, "order-9", Selector(reservation_id=held.id)))
     movement, entry = Movement.objects.get(type="SHIPMENT"), recorded("inventory_reservation_consumed")[-1]
     shown = page(manager, movement)
     assert "reservation/?q=order-9" in shown

@@ -33,7 +33,7 @@ from reservations.models import Reservation  # noqa: E402
 from reservations.services.holds.resolution import ConsumeRequest, Selector, consume_hold  # noqa: E402
 from tests.archives import archived_rows, let_days_pass  # noqa: E402
 from tests.books import assert_books_balance  # noqa: E402
-from tests.factories import ASKER, hold, receive  # noqa: E402
+from tests.factories import ACTOR, hold, receive  # noqa: E402
 
 MOST_STEPS: Final = 200
 
@@ -101,7 +101,7 @@ def make_old_rows() -> set[str]:
     assert level
     receive(level.product_id, 5)
     made = hold((level, 1))
-    consume_hold(ConsumeRequest(ASKER, f"order-{made.id}", Selector(reservation_id=made.id)))
+    consume_hold(ConsumeRequest(ACTOR, f"order-{made.id}", Selector(reservation_id=made.id)))
     with transaction.atomic():
         let_days_pass(400)
     return present()

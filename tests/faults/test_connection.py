@@ -27,7 +27,7 @@ from reservations.services.holds.resolution import (
 )
 from tests.books import assert_books_balance
 from tests.concurrency.threads import Crew, stranger
-from tests.factories import ASKER, counters, hold, hold_request, make_due, make_level
+from tests.factories import ACTOR, counters, hold, hold_request, make_due, make_level
 from tests.faults.proxy import Proxy
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
@@ -63,10 +63,10 @@ def verb(name: str, level: StockLevel, held: Hold) -> Verb:
         make_due(held.id)
     verbs = {
         "place_hold": Verb(partial(place_hold, hold_request((level, 2))), PlacedHold, (10, 5)),
-        "extend": Verb(partial(extend_hold, ExtendRequest(ASKER, held.id, 5)), PlacedHold, (10, 3)),
-        "release": Verb(partial(release_hold, ReleaseRequest(ASKER, selector)), Resolved, (10, 0)),
-        "consume": Verb(partial(consume_hold, ConsumeRequest(ASKER, "order-1", selector)), Resolved, (7, 0)),
-        "adjust": Verb(partial(apply_adjustments, AdjustRequest(ASKER, (receipt,))), Adjusted, (15, 3)),
+        "extend": Verb(partial(extend_hold, ExtendRequest(ACTOR, held.id, 5)), PlacedHold, (10, 3)),
+        "release": Verb(partial(release_hold, ReleaseRequest(ACTOR, selector)), Resolved, (10, 0)),
+        "consume": Verb(partial(consume_hold, ConsumeRequest(ACTOR, "order-1", selector)), Resolved, (7, 0)),
+        "adjust": Verb(partial(apply_adjustments, AdjustRequest(ACTOR, (receipt,))), Adjusted, (15, 3)),
         "put_basket": Verb(partial(put_basket, hold_request((level, 4), cart_id=held.cart_id)), PlacedHold, (10, 4)),
         "sweep": Verb(expire_due_holds, int, (10, 0)),
     }

@@ -20,7 +20,7 @@ from reservations.services.holds.resolution import (
     consume_holds,
     release_holds,
 )
-from tests.factories import ASKER, hold, hold_request, make_due, make_level
+from tests.factories import ACTOR, hold, hold_request, make_due, make_level
 from tests.faults.proxy import Proxy
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
@@ -82,13 +82,13 @@ def test_a_command_takes_so_many_round_trips_for_one_or_for_many(proxy: Proxy, v
                 requests = [hold_request((level, 1), claim=each) for each in keys]
                 return lambda: all(isinstance(outcome, PlacedHold) for outcome in place_holds(requests))
             case "consume":
-                sales = [ConsumeRequest(ASKER, "o", Selector(each.id)) for each in held(level, count)]
+                sales = [ConsumeRequest(ACTOR, "o", Selector(each.id)) for each in held(level, count)]
                 return partial(consume_holds, sales)
             case "release":
-                returns = [ReleaseRequest(ASKER, Selector(each.id)) for each in held(level, count)]
+                returns = [ReleaseRequest(ACTOR, Selector(each.id)) for each in held(level, count)]
                 return partial(release_holds, returns)
             case "extend":
-                return partial(extend_hold, ExtendRequest(ASKER, held(level, 1)[0].id, 5))
+                return partial(extend_hold, ExtendRequest(ACTOR, held(level, 1)[0].id, 5))
             case _:
                 make_due(*(each.id for each in held(level, count)))
                 return expire_due_holds

@@ -6,14 +6,14 @@ from typing import Any
 import pytest
 from uuid_utils.compat import uuid7
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.errors import DomainError, Invalid
 from inventory.errors import InsufficientStock, QuantityLimit, UnknownProduct, UnknownWarehouse, VersionConflict
 from inventory.models import QUANTITY_LIMIT, Movement, StockLevel
 from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
 from tests.conftest import Api
 from tests.factories import (
-    ASKER,
+    ACTOR,
     counters,
     hold,
     lines,
@@ -34,8 +34,8 @@ def line(what: Any, quantity: int, kind: str = "ADJUSTMENT", warehouse: str = "w
     return Adjustment(product_id, None, warehouse, quantity, kind, "test", **fields)
 
 
-def adjust(*adjustments: Adjustment, asker: Asker = ASKER) -> Adjusted:
-    adjusted = apply_adjustments(AdjustRequest(asker=asker, adjustments=adjustments))
+def adjust(*adjustments: Adjustment, actor: Actor = ACTOR) -> Adjusted:
+    adjusted = apply_adjustments(AdjustRequest(actor=actor, adjustments=adjustments))
     assert isinstance(adjusted, Adjusted)
     return adjusted
 
@@ -72,7 +72,7 @@ def test_a_movement_says_who_why_and_by_which_command() -> None:
     level = make_level(10)
     adjusted = adjust(
         line(level, 2, "RECEIPT", reference="PO-1", cost_per_unit=Decimal("1.50")),
-        asker=Asker("clerk", None, "", "api"),
+        actor=Actor("clerk", None, "", "api"),
     )
     movement = Movement.objects.get(adjustment_id=adjusted.id)
     assert (movement.actor, movement.reason, movement.reference) == ("clerk", "test", "PO-1")
@@ -84,7 +84,7 @@ def test_a_movement_says_who_why_and_by_which_command() -> None:
 def test_an_adjustment_is_audited_and_told() -> None:
     level = make_level(10)
     client = uuid7()
-    adjusted = adjust(line(level, -3), asker=Asker("clerk", client, "request-1", "api"))
+    adjusted = adjust(line(level, -3), actor=Actor("clerk", client, "request-1", "api"))
     entry = recorded("inventory_stock_adjusted")[-1]
     assert (entry.actor, entry.client_id, entry.request_id, entry.source) == ("clerk", client, "request-1", "api")
     assert (entry.subject_id, entry.changes["onHand"]) == (level.id, [10, 7])
@@ -217,10 +217,10 @@ def test_a_variant_is_adjusted_by_either_of_its_names() -> None:
 def test_a_limited_client_adjusts_in_its_stores_warehouses_only() -> None:
     make_store("outlet", "wh-003", is_default=False)
     level = make_level(10)
-    clerk = Asker("clerk", None, "", "api", ("outlet",))
+    clerk = Actor("clerk", None, "", "api", ("outlet",))
     with pytest.raises(UnknownWarehouse):
-        adjust(line(level, 1), asker=clerk)
-    adjust(line(level, 1, warehouse="wh-003"), asker=clerk)
+        adjust(line(level, 1), actor=clerk)
+    adjust(line(level, 1, warehouse="wh-003"), actor=clerk)
     assert counters(level) == (10, 0)
 
 

@@ -8,14 +8,14 @@ import pytest
 from django.db import connection
 from uuid_utils.compat import uuid7
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.errors import Invalid, NotFound
 from audit.models import Role
 from inventory.models import Product, StockLevel, Store, Warehouse
 from inventory.services.catalogue import freezing
 from inventory.services.catalogue.freezing import Subject
 from tests.conftest import Api
-from tests.factories import ASKER, make_level, make_product, make_store, recorded, told
+from tests.factories import ACTOR, make_level, make_product, make_store, recorded, told
 
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
@@ -53,8 +53,8 @@ def end_freeze(subject: Subject) -> None:
 
 
 def test_a_freeze_is_recorded_and_told_with_its_reason_and_end(subject: Subject) -> None:
-    asker = Asker("manager", uuid7(), "request-1", "api")
-    freezing.freeze(asker, subject, reason="a recall", until=LATER)
+    actor = Actor("manager", uuid7(), "request-1", "api")
+    freezing.freeze(actor, subject, reason="a recall", until=LATER)
     (entry,) = recorded(f"inventory_{subject.kind}_frozen")
     assert (entry.actor, entry.request_id, entry.changes["reason"]) == ("manager", "request-1", "a recall")
     assert entry.changes["frozen_until"] == [None, "2100-01-01T00:00:00Z"]
@@ -65,41 +65,41 @@ def test_a_freeze_is_recorded_and_told_with_its_reason_and_end(subject: Subject)
 
 
 def test_lifting_it_is_recorded_and_told(subject: Subject) -> None:
-    freezing.freeze(ASKER, subject, reason="a recall")
-    freezing.unfreeze(ASKER, subject, reason="false alarm")
+    freezing.freeze(ACTOR, subject, reason="a recall")
+    freezing.unfreeze(ACTOR, subject, reason="false alarm")
     (entry,) = recorded(f"inventory_{subject.kind}_unfrozen")
     assert (entry.changes["reason"], entry.changes["freeze_reason"]) == ("false alarm", ["a recall", ""])
     assert told("InventoryUnfrozenEvent")[0]["reason"] == "false alarm"
 
 
 def test_lifting_what_is_not_frozen_changes_nothing(subject: Subject) -> None:
-    freezing.unfreeze(ASKER, subject)
+    freezing.unfreeze(ACTOR, subject)
     assert not recorded(f"inventory_{subject.kind}_unfrozen")
     assert not told("InventoryUnfrozenEvent")
 
 
 def test_freezing_again_gives_a_new_reason_and_keeps_since_when(subject: Subject) -> None:
-    freezing.freeze(ASKER, subject, reason="first", until=LATER)
+    freezing.freeze(ACTOR, subject, reason="first", until=LATER)
     row: Any = subject.model._default_manager
     first = row.get().frozen_at
-    freezing.freeze(ASKER, subject, reason="second")
+    freezing.freeze(ACTOR, subject, reason="second")
     after = row.get()
     assert (after.frozen_at, after.frozen_until, after.freeze_reason) == (first, None, "second")
     assert "frozen_at" not in recorded(f"inventory_{subject.kind}_frozen")[-1].changes
 
 
 def test_freezing_again_after_its_end_begins_anew(subject: Subject) -> None:
-    freezing.freeze(ASKER, subject, reason="first", until=LATER)
+    freezing.freeze(ACTOR, subject, reason="first", until=LATER)
     end_freeze(subject)
     rows: Any = subject.model._default_manager
     ended = rows.get().frozen_at
-    freezing.freeze(ASKER, subject, reason="second")
+    freezing.freeze(ACTOR, subject, reason="second")
     assert rows.get().frozen_at - ended > HOUR
 
 
 def test_a_freeze_ends_in_the_future(subject: Subject) -> None:
     with pytest.raises(Invalid) as refused:
-        freezing.freeze(ASKER, subject, reason="r", until=datetime.now(UTC) - HOUR)
+        freezing.freeze(ACTOR, subject, reason="r", until=datetime.now(UTC) - HOUR)
     assert [fault.pointer for fault in refused.value.faults] == ["/until"]
 
 
@@ -107,7 +107,7 @@ def test_a_freeze_ends_in_the_future(subject: Subject) -> None:
     "nothing", [freezing.product(uuid7()), freezing.warehouse("nowhere"), freezing.store("nowhere")]
 )
 def test_only_what_there_is_can_be_frozen(nothing: Subject) -> None:
-    for change in (lambda: freezing.freeze(ASKER, nothing, reason="r"), lambda: freezing.unfreeze(ASKER, nothing)):
+    for change in (lambda: freezing.freeze(ACTOR, nothing, reason="r"), lambda: freezing.unfreeze(ACTOR, nothing)):
         with pytest.raises(NotFound):
             change()
 
@@ -129,13 +129,13 @@ def test_it_is_frozen_read_and_lifted_over_http(api: Api, subject: Subject) -> N
 
 
 def test_what_has_ended_reads_as_not_frozen(api: Api, subject: Subject) -> None:
-    freezing.freeze(ASKER, subject, reason="r", until=LATER)
+    freezing.freeze(ACTOR, subject, reason="r", until=LATER)
     end_freeze(subject)
     assert read(api.get(path(subject)))["frozen"] is None
 
 
 def test_replacing_the_row_leaves_the_brake_on(api: Api, subject: Subject) -> None:
-    freezing.freeze(ASKER, subject, reason="r")
+    freezing.freeze(ACTOR, subject, reason="r")
     bodies: dict[str, dict[str, Any]] = {
         "product": {"sku": "s", "name": "n"},
         "warehouse": {"name": "n", "type": "MAIN", "address": {}},
@@ -167,14 +167,14 @@ def test_a_client_of_some_stores_freezes_nothing(make_api: Callable[..., Api], s
 def test_a_variant_tells_of_its_own_brake_only(api: Api) -> None:
     parent = make_product()
     variant = make_product(parent=parent)
-    freezing.freeze(ASKER, freezing.product(parent.id), reason="r")
+    freezing.freeze(ACTOR, freezing.product(parent.id), reason="r")
     assert read(api.get(f"/api/v1/products/{variant.id}"))["frozen"] is None
     assert read(api.get(f"/api/v1/products/{parent.id}"))["frozen"]["reason"] == "r"
 
 
 def test_nothing_of_it_changes_a_counter(subject: Subject) -> None:
     before = list(StockLevel.objects.values_list("on_hand", "reserved", "version"))
-    freezing.freeze(ASKER, subject, reason="r")
-    freezing.unfreeze(ASKER, subject)
+    freezing.freeze(ACTOR, subject, reason="r")
+    freezing.unfreeze(ACTOR, subject)
     assert list(StockLevel.objects.values_list("on_hand", "reserved", "version")) == before
     assert not any(model.objects.filter(frozen_at__isnull=False) for model in (Product, Warehouse, Store))

@@ -15,7 +15,7 @@ from inventory.models import Product, StockLevel
 from inventory.services.catalogue import master_data
 from inventory.services.catalogue.master_data import ProductChange, ProductFields, fields_of, put_products
 from inventory.services.stock.level_settings import LevelChange, SetLevels, set_levels
-from tests.factories import ASKER, make_level, make_product, make_variant, recorded
+from tests.factories import ACTOR, make_level, make_product, make_variant, recorded
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 
@@ -34,7 +34,7 @@ def test_settings_of_many_levels_are_changed_and_recorded() -> None:
         LevelChange(first.product_id, "wh-001", {"reorder_point": None, "shelf": "9"}),
         LevelChange(second.product_id, "wh-001", {"max_stock_level": 30}),
     ]
-    assert set_levels(ASKER, changes, claim=None) == SetLevels((first.pk, second.pk))
+    assert set_levels(ACTOR, changes, claim=None) == SetLevels((first.pk, second.pk))
     before = first.version
     first.refresh_from_db()
     second.refresh_from_db()
@@ -54,8 +54,8 @@ def test_statements_do_not_grow_with_the_levels_or_products() -> None:
         new = [ProductChange(uuid7(), ProductFields(f"N-{number}-{i}", "New")) for i in range(number)]
         old = [ProductChange(level.product_id, ProductFields(f"O-{number}-{i}", "x")) for i, level in enumerate(levels)]
         with CaptureQueriesContext(connection) as asked:
-            set_levels(ASKER, [change_of(level) for level in levels], claim=claim_of(f"a-{number}"))
-            put_products(ASKER, [*new, *old], claim=claim_of(f"b-{number}"))
+            set_levels(ACTOR, [change_of(level) for level in levels], claim=claim_of(f"a-{number}"))
+            put_products(ACTOR, [*new, *old], claim=claim_of(f"b-{number}"))
         counts.append(len(asked))
     assert counts[0] == counts[1]
 
@@ -64,14 +64,14 @@ def test_one_level_that_is_missing_or_changed_stops_all() -> None:
     level = make_level(1, reorder_point=3)
     nowhere = LevelChange(level.product_id, "wh-404", {"reorder_point": 7})
     with pytest.raises(NotFound) as missing:
-        set_levels(ASKER, [change_of(level), nowhere], claim=None)
+        set_levels(ACTOR, [change_of(level), nowhere], claim=None)
     assert [fault.pointer for fault in missing.value.faults] == ["/levels/1"]
     other = make_level(1)
     for stale in (change_of(level, seen={"reorder_point": 2}), change_of(level, expected_version=99)):
         with pytest.raises(VersionConflict) as conflict:
-            set_levels(ASKER, [change_of(other), stale], claim=None)
+            set_levels(ACTOR, [change_of(other), stale], claim=None)
         assert [fault.pointer for fault in conflict.value.faults] == ["/levels/1"]
-    set_levels(ASKER, [change_of(level, seen={"reorder_point": 3})], claim=None)
+    set_levels(ACTOR, [change_of(level, seen={"reorder_point": 3})], claim=None)
     level.refresh_from_db()
     other.refresh_from_db()
     assert (level.reorder_point, other.reorder_point) == (7, None)
@@ -80,8 +80,8 @@ def test_one_level_that_is_missing_or_changed_stops_all() -> None:
 
 def test_claimed_change_is_done_once() -> None:
     level, claim = make_level(1), claim_of("once")
-    assert isinstance(set_levels(ASKER, [change_of(level)], claim=claim), SetLevels)
-    assert isinstance(set_levels(ASKER, [change_of(level)], claim=claim), StoredAnswer)
+    assert isinstance(set_levels(ACTOR, [change_of(level)], claim=claim), SetLevels)
+    assert isinstance(set_levels(ACTOR, [change_of(level)], claim=claim), StoredAnswer)
     assert len(recorded("inventory_level_changed")) == 1
 
 
@@ -93,7 +93,7 @@ def test_products_and_their_variants_are_made_and_changed_together() -> None:
         ProductChange(parent, ProductFields("NEW", "New", listing_expires_at=until, max_units_per_customer=3)),
         ProductChange(old.pk, ProductFields("OLD", "Older", barcode=""), fields_of(old)),
     ]
-    saved = put_products(ASKER, changes, claim=None)
+    saved = put_products(ACTOR, changes, claim=None)
     assert saved == master_data.SavedProducts(created=2, changed=1)
     assert Product.objects.get(sku="NEW-S").parent == Product.objects.get(sku="NEW")
     assert fields_of(Product.objects.get(sku="NEW")) == changes[1].fields
@@ -108,7 +108,7 @@ def test_rules_of_variants_hold_for_all_of_a_request_together() -> None:
 
     def refused(kind: type[Exception], *changes: ProductChange) -> list[str]:
         with pytest.raises(kind) as error:
-            put_products(ASKER, changes, claim=None)
+            put_products(ACTOR, changes, claim=None)
         return [fault.pointer for fault in error.value.faults]  # type: ignore[attr-defined]
 
     def moved(product: Product, parent_id: Any) -> ProductChange:
@@ -124,6 +124,6 @@ def test_rules_of_variants_hold_for_all_of_a_request_together() -> None:
     stale = ProductChange(alone.pk, ProductFields("ALONE", "x"), ProductFields("ALONE", "seen before"))
     assert refused(VersionConflict, new, stale) == ["/products/1"]
     assert set(Product.objects.values_list("sku", flat=True)) == {"PARENT", "VARIANT", "ALONE"}
-    put_products(ASKER, [moved(variant, None), moved(parent, variant.pk)], claim=None)
+    put_products(ACTOR, [moved(variant, None), moved(parent, variant.pk)], claim=None)
     parent.refresh_from_db()
     assert parent.parent_id == variant.pk

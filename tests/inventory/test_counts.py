@@ -29,13 +29,13 @@ from inventory.services.counts.entering import (
     enter_counts,
 )
 from inventory.services.counts.opening import Opened, OpenRequest, open_count
-from tests.factories import ASKER, make_level, make_product, make_variant, make_warehouse, receive, recorded
+from tests.factories import ACTOR, make_level, make_product, make_variant, make_warehouse, receive, recorded
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 
 
 def opened(scope: str = "ALL", warehouse: str = "wh-001", **fields: Any) -> Opened:
-    made = open_count(OpenRequest(ASKER, warehouse, scope, **fields))
+    made = open_count(OpenRequest(ACTOR, warehouse, scope, **fields))
     assert isinstance(made, Opened)
     return made
 
@@ -47,7 +47,7 @@ def counting(*levels: StockLevel, **fields: Any) -> StockCount:
 
 def enter(count: StockCount, *entries: tuple[StockLevel, int], again: bool = False) -> Counted:
     asked = tuple(EnteredCount(ProductRef(level.product_id), units, again) for level, units in entries)
-    counted = enter_counts(EnterRequest(ASKER, count.id, asked))
+    counted = enter_counts(EnterRequest(ACTOR, count.id, asked))
     assert isinstance(counted, Counted)
     return counted
 
@@ -145,7 +145,7 @@ def test_a_count_of_nothing_is_refused() -> None:
 def test_a_level_is_free_again_once_its_count_is_called_off() -> None:
     level = make_level(1)
     first = counting(level)
-    cancel_count(CancelCountRequest(ASKER, first.id, "not today"))
+    cancel_count(CancelCountRequest(ACTOR, first.id, "not today"))
     assert levels_in(counting(level)) == {level.id}
     assert recorded("inventory_count_cancelled")[0].changes == {"reason": "not today"}
 
@@ -268,7 +268,7 @@ def test_first_and_second_counts_of_a_product_come_in_requests_of_their_own() ->
     enter(count, (level, 5))
     product = ProductRef(level.product_id)
     with pytest.raises(Invalid):
-        enter_counts(EnterRequest(ASKER, count.id, (EnteredCount(product, 1), EnteredCount(product, 2, True))))
+        enter_counts(EnterRequest(ACTOR, count.id, (EnteredCount(product, 1), EnteredCount(product, 2, True))))
 
 
 def test_no_more_is_counted_than_a_level_may_have() -> None:
@@ -292,14 +292,14 @@ def test_entering_is_audited_with_what_was_expected() -> None:
 def test_a_closed_count_stays_as_it_is(verb: str) -> None:
     level = make_level(10)
     count = counting(level)
-    cancel_count(CancelCountRequest(ASKER, count.id))
+    cancel_count(CancelCountRequest(ACTOR, count.id))
     with pytest.raises(CountClosed):
-        enter(count, (level, 4)) if verb == "enter" else cancel_count(CancelCountRequest(ASKER, count.id))
+        enter(count, (level, 4)) if verb == "enter" else cancel_count(CancelCountRequest(ACTOR, count.id))
 
 
 def test_what_is_no_count_is_not_found() -> None:
     level = make_level(10)
     with pytest.raises(NotFound):
-        cancel_count(CancelCountRequest(ASKER, level.id))
+        cancel_count(CancelCountRequest(ACTOR, level.id))
     with pytest.raises(NotFound):
-        enter_counts(EnterRequest(ASKER, level.id, (EnteredCount(ProductRef(level.product_id), 1),)))
+        enter_counts(EnterRequest(ACTOR, level.id, (EnteredCount(ProductRef(level.product_id), 1),)))

@@ -6,7 +6,7 @@ import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
 
 from reservations.services.holds.resolution import ConsumeRequest, Selector, consume_hold
-from tests.factories import ASKER, hold, make_level, make_product, make_variant
+from tests.factories import ACTOR, hold, make_level, make_product, make_variant
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 
@@ -16,7 +16,7 @@ def rows() -> dict[str, Any]:
     """One of everything: a level with a movement, a hold and a sale."""
     level = make_level(10)
     sold, made = hold((level, 2)), hold((level, 3))
-    consume_hold(ConsumeRequest(ASKER, "order", Selector(reservation_id=sold.id)))
+    consume_hold(ConsumeRequest(ACTOR, "order", Selector(reservation_id=sold.id)))
     variant = make_variant(make_product())
     return {"level": level.id, "made": made.id, "sold": sold.id, "product": level.product_id, "variant": variant.id}
 

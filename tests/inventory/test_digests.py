@@ -20,7 +20,7 @@ from inventory.services.low_stock import alerts as low_stock
 from inventory.services.low_stock import digests
 from inventory.services.stock.adjustments import Adjustment, AdjustRequest, apply_adjustments
 from inventory.tasks import check_low_stock
-from tests.factories import ASKER, hold, make_level, make_warehouse
+from tests.factories import ACTOR, hold, make_level, make_warehouse
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 
@@ -95,14 +95,14 @@ def test_an_acknowledged_alert_is_no_reason_for_a_reminder_but_named_with_news()
     subscribe()
     low(name="Tent")
     digests.send_digests()
-    low_stock.acknowledge(LowStockAlert.objects.get().id, ASKER)
+    low_stock.acknowledge(LowStockAlert.objects.get().id, ACTOR)
     later(timedelta(days=30))
     assert digests.send_digests() == 0
     low(name="Stove")
     assert digests.send_digests() == 1
     text = texts()[-1]
     assert text.index("NEW") < text.index("Stove") < text.index("STILL OPEN") < text.index("Tent")
-    assert f"{ASKER.actor} takes care of it" in text
+    assert f"{ACTOR.name} takes care of it" in text
 
 
 def test_what_became_critical_is_news_even_if_it_was_acknowledged_or_snoozed() -> None:
@@ -110,8 +110,8 @@ def test_what_became_critical_is_news_even_if_it_was_acknowledged_or_snoozed() -
     level = low(15)
     digests.send_digests()
     alert = LowStockAlert.objects.get()
-    low_stock.acknowledge(alert.id, ASKER)
-    low_stock.snooze(alert.id, timezone.now() + timedelta(days=1), ASKER)
+    low_stock.acknowledge(alert.id, ACTOR)
+    low_stock.snooze(alert.id, timezone.now() + timedelta(days=1), ACTOR)
     hold((level, 14))
     assert digests.send_digests() == 1
     assert "BECAME CRITICAL" in texts()[-1]
@@ -122,7 +122,7 @@ def test_what_is_snoozed_is_left_out_and_comes_back() -> None:
     subscribe()
     low(name="Tent")
     alert = LowStockAlert.objects.get()
-    low_stock.snooze(alert.id, timezone.now() + timedelta(days=1), ASKER)
+    low_stock.snooze(alert.id, timezone.now() + timedelta(days=1), ACTOR)
     assert digests.send_digests() == 0
     low(name="Stove")
     assert digests.send_digests() == 1
@@ -145,7 +145,7 @@ def test_what_is_over_is_not_mailed() -> None:
     subscribe()
     level = low()
     line = Adjustment(level.product_id, None, "wh-001", 100, "RECEIPT", "r")
-    apply_adjustments(AdjustRequest(ASKER, (line,)))
+    apply_adjustments(AdjustRequest(ACTOR, (line,)))
     assert check_low_stock() == 0
     assert not LowStockAlert.objects.unresolved().exists()
 

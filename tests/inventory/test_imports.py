@@ -18,7 +18,7 @@ from inventory.services.stock.import_files import COLUMNS, BadCell, ImportFile, 
 from inventory.services.stock.imports import Imported, import_stock, plan_import
 from tests.books import assert_books_balance
 from tests.factories import (
-    ASKER,
+    ACTOR,
     counters,
     hold,
     make_level,
@@ -42,7 +42,7 @@ def sku(level: StockLevel) -> str:
 
 
 def run(*lines: str, **options: Any) -> Imported:
-    return import_stock(ASKER, file_of(*lines), **options)
+    return import_stock(ACTOR, file_of(*lines), **options)
 
 
 def places(bad: tuple[BadCell, ...]) -> list[tuple[int, str]]:
@@ -259,7 +259,7 @@ def test_a_dry_run_says_the_same_and_writes_nothing(*, skip_bad: bool) -> None:
         assert counters(level) == (5, 0)
         assert not StockLevel.objects.filter(product__sku="NEW").exists()
         if lines == good + bad:
-            assert import_stock(ASKER, file, skip_bad=skip_bad) == plan
+            assert import_stock(ACTOR, file, skip_bad=skip_bad) == plan
             assert (plan.applied, places(plan.bad)) == (2 if skip_bad else 0, [(4, "quantity"), (5, "type")])
 
 
@@ -270,13 +270,13 @@ def test_a_dry_run_says_the_same_and_writes_nothing(*, skip_bad: bool) -> None:
 def test_the_same_file_again_changes_nothing_whatever_its_name(*, skip_bad: bool) -> None:
     level = make_level(10)
     content = f"{HEADER}\n{sku(level)},wh-001,1,RECEIPT,r,\n{sku(level)},wh-001,1,RECEIPT,r,\n".encode()
-    first = import_stock(ASKER, read_file("monday.csv", content), skip_bad=skip_bad)
+    first = import_stock(ACTOR, read_file("monday.csv", content), skip_bad=skip_bad)
     assert (first, counters(level)) == (Imported(2, 0, ()), (12, 0))
     for again in (skip_bad, not skip_bad):
-        assert import_stock(ASKER, read_file("copy.csv", content), skip_bad=again) == Imported(0, 2, ())
+        assert import_stock(ACTOR, read_file("copy.csv", content), skip_bad=again) == Imported(0, 2, ())
     assert plan_import(read_file("copy.csv", content), skip_bad=skip_bad) == Imported(0, 2, ())
     assert counters(level) == (12, 0)
-    import_stock(ASKER, read_file("monday.csv", content + b"\n"), skip_bad=skip_bad)
+    import_stock(ACTOR, read_file("monday.csv", content + b"\n"), skip_bad=skip_bad)
     assert counters(level) == (14, 0)
 
 
@@ -314,7 +314,7 @@ def test_the_number_of_statements_does_not_depend_on_the_number_of_lines() -> No
     for some in (levels[:2], levels):
         file = file_of(*(f"{sku(level)},wh-001,1,RECEIPT,r," for level in some))
         with CaptureQueriesContext(connection) as queries:
-            import_stock(ASKER, file)
+            import_stock(ACTOR, file)
         counts.append(len(queries))
     assert counts[0] == counts[1]
 

@@ -12,7 +12,7 @@ from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.errors import Invalid, NotFound
 from inventory import planning
 from inventory.errors import AlertResolved
@@ -31,7 +31,7 @@ from reservations.services.shortages.posting import PostRequest, post_count
 from reservations.services.shortages.shortage import force_adjustments
 from tests.books import assert_books_balance
 from tests.factories import (
-    ASKER,
+    ACTOR,
     hold,
     hold_request,
     make_due,
@@ -54,15 +54,15 @@ def watched(quantity: int = 100, **fields: Any) -> StockLevel:
 
 def adjust(level: StockLevel, quantity: int) -> None:
     line = Adjustment(level.product_id, None, level.warehouse.code, quantity, "ADJUSTMENT", "counted")
-    apply_adjustments(AdjustRequest(asker=ASKER, adjustments=(line,)))
+    apply_adjustments(AdjustRequest(actor=ACTOR, adjustments=(line,)))
 
 
 def count_to(level: StockLevel, units: int) -> None:
     ref = ProductRef(level.product_id)
-    opened = open_count(OpenRequest(ASKER, "wh-001", "PRODUCTS", products=(ref,)))
+    opened = open_count(OpenRequest(ACTOR, "wh-001", "PRODUCTS", products=(ref,)))
     assert isinstance(opened, Opened)
-    enter_counts(EnterRequest(ASKER, opened.count.id, (EnteredCount(ref, units),)))
-    post_count(PostRequest(ASKER, opened.count.id))
+    enter_counts(EnterRequest(ACTOR, opened.count.id, (EnteredCount(ref, units),)))
+    post_count(PostRequest(ACTOR, opened.count.id))
 
 
 def alerts() -> list[tuple[str, int, bool]]:
@@ -122,17 +122,17 @@ def test_every_path_that_lowers_available_crosses(path: str) -> None:
         adjust(level, -85)
     elif path == "force":
         line = Adjustment(level.product_id, None, "wh-001", -85, "ADJUSTMENT", "stolen", force=True)
-        force_adjustments(AdjustRequest(ASKER, (line,)))
+        force_adjustments(AdjustRequest(ACTOR, (line,)))
     elif path == "count":
         count_to(level, 15)
     elif path == "transfer":
-        start_transfer(TransferRequest(ASKER, (MoveLine(level.product_id, None, 85, "wh-001", "wh-002"),)))
+        start_transfer(TransferRequest(ACTOR, (MoveLine(level.product_id, None, 85, "wh-001", "wh-002"),)))
     else:
         dead = hold((level, 85), order_id="o")
         make_due(dead.id)
         expire_due_holds()
         LowStockAlert.objects.all().delete()
-        consume_hold(ConsumeRequest(ASKER, "o", Selector(reservation_id=dead.id), reacquire=True))
+        consume_hold(ConsumeRequest(ACTOR, "o", Selector(reservation_id=dead.id), reacquire=True))
     assert alerts() == [("LOW", 15, True)]
 
 
@@ -140,7 +140,7 @@ def test_a_full_cycle_of_a_level_is_two_alerts_and_the_books_balance() -> None:
     level = watched()
     for _ in range(2):
         made = hold((level, 95), order_id="o")
-        release_hold(ReleaseRequest(ASKER, Selector(reservation_id=made.id)))
+        release_hold(ReleaseRequest(ACTOR, Selector(reservation_id=made.id)))
         assert low_stock.resolve_recovered() == 1
     assert alerts() == [("CRITICAL", 5, False)] * 2
     assert severities() == ["CRITICAL"] * 2
@@ -150,7 +150,7 @@ def test_a_full_cycle_of_a_level_is_two_alerts_and_the_books_balance() -> None:
 def test_what_is_reserved_is_left_out_and_a_sale_of_it_changes_nothing() -> None:
     level = watched()
     made = hold((level, 85), order_id="o")
-    consume_hold(ConsumeRequest(ASKER, "o", Selector(reservation_id=made.id)))
+    consume_hold(ConsumeRequest(ACTOR, "o", Selector(reservation_id=made.id)))
     level.refresh_from_db()
     assert (level.on_hand, level.reserved, level.available) == (15, 0, 15)
     assert (alerts(), severities()) == ([("LOW", 15, True)], ["LOW"])
@@ -189,7 +189,7 @@ def test_a_level_that_goes_up_and_down_at_its_line_is_told_once() -> None:
     hold((level, 79))
     for _ in range(5):
         made = hold((level, 1))
-        release_hold(ReleaseRequest(ASKER, Selector(reservation_id=made.id)))
+        release_hold(ReleaseRequest(ACTOR, Selector(reservation_id=made.id)))
         assert low_stock.resolve_recovered() == 0
     assert alerts() == [("LOW", 20, True)]
     assert severities() == ["LOW"]
@@ -225,7 +225,7 @@ def test_crossing_adds_no_statement_however_many_levels_cross() -> None:
     make_warehouse()
     products = Product.objects.bulk_create(Product(sku=f"S{number}", name="n") for number in range(200))
     received = tuple(Adjustment(product.id, None, "wh-001", 100, "RECEIPT", "r") for product in products)
-    apply_adjustments(AdjustRequest(ASKER, received))
+    apply_adjustments(AdjustRequest(ACTOR, received))
     levels = list(StockLevel.objects.all())
     place_holds([hold_request(*((level, 1) for level in levels))])  # The catalogue is known from here on.
     unwatched = sent(lambda: place_holds([hold_request(*((level, 1) for level in levels))]))
@@ -272,7 +272,7 @@ def test_an_alert_is_over_once_the_level_is_clear_of_its_line() -> None:
     hold((level, 79))
     made = [hold((level, 1)).id for _ in range(4)]
     for id_ in made[:3]:
-        release_hold(ReleaseRequest(ASKER, Selector(reservation_id=id_)))
+        release_hold(ReleaseRequest(ACTOR, Selector(reservation_id=id_)))
     adjust(level, 2)
     assert low_stock.resolve_recovered() == 0
     adjust(level, 1)
@@ -338,34 +338,34 @@ def alert() -> LowStockAlert:
 
 
 def test_acknowledging_is_recorded_and_the_first_stands(alert: LowStockAlert) -> None:
-    assert isinstance(low_stock.acknowledge(alert.id, ASKER, note="on it"), LowStockAlert)
-    other = Asker(actor="bob", client_id=None, request_id="", source="admin")
+    assert isinstance(low_stock.acknowledge(alert.id, ACTOR, note="on it"), LowStockAlert)
+    other = Actor(name="bob", client_id=None, request_id="", source="admin")
     again = low_stock.acknowledge(alert.id, other)
     assert isinstance(again, LowStockAlert)
     alert.refresh_from_db()
-    assert (alert.acknowledged_by, again.acknowledged_by) == (ASKER.actor, ASKER.actor)
+    assert (alert.acknowledged_by, again.acknowledged_by) == (ACTOR.name, ACTOR.name)
     (entry,) = recorded("inventory_alert_acknowledged")
-    assert (entry.actor, entry.subject_id, entry.changes) == (ASKER.actor, alert.id, {"note": "on it"})
+    assert (entry.actor, entry.subject_id, entry.changes) == (ACTOR.name, alert.id, {"note": "on it"})
 
 
 def test_a_snooze_is_recorded_and_can_be_ended(alert: LowStockAlert) -> None:
     until = timezone.now() + timedelta(days=1)
-    low_stock.snooze(alert.id, until, ASKER)
+    low_stock.snooze(alert.id, until, ACTOR)
     assert not LowStockAlert.objects.audible().exists()
-    low_stock.snooze(alert.id, None, ASKER)
+    low_stock.snooze(alert.id, None, ACTOR)
     assert LowStockAlert.objects.audible().exists()
     assert len(recorded("inventory_alert_snoozed")) == 2
 
 
 def test_a_snooze_ends_in_the_future(alert: LowStockAlert) -> None:
     with pytest.raises(Invalid):
-        low_stock.snooze(alert.id, timezone.now() - timedelta(seconds=1), ASKER)
+        low_stock.snooze(alert.id, timezone.now() - timedelta(seconds=1), ACTOR)
     assert recorded("inventory_alert_snoozed") == []
 
 
 def test_a_worse_alert_is_neither_acknowledged_nor_snoozed(alert: LowStockAlert) -> None:
-    low_stock.acknowledge(alert.id, ASKER)
-    low_stock.snooze(alert.id, timezone.now() + timedelta(days=1), ASKER)
+    low_stock.acknowledge(alert.id, ACTOR)
+    low_stock.snooze(alert.id, timezone.now() + timedelta(days=1), ACTOR)
     adjust(alert.level, -15)
     alert.refresh_from_db()
     assert (alert.severity, alert.acknowledged_at, alert.acknowledged_by) == ("CRITICAL", None, "")
@@ -376,17 +376,17 @@ def test_nothing_is_left_to_do_about_what_is_over(alert: LowStockAlert) -> None:
     adjust(alert.level, 100)
     low_stock.resolve_recovered()
     with pytest.raises(AlertResolved):
-        low_stock.acknowledge(alert.id, ASKER)
+        low_stock.acknowledge(alert.id, ACTOR)
     with pytest.raises(AlertResolved):
-        low_stock.snooze(alert.id, None, ASKER)
+        low_stock.snooze(alert.id, None, ACTOR)
 
 
 def test_another_stores_alert_does_not_exist(alert: LowStockAlert) -> None:
     make_store("outlet", "wh-009", is_default=False)
-    outlet = Asker(actor="bob", client_id=None, request_id="", source="api", store_codes=("outlet",))
+    outlet = Actor(name="bob", client_id=None, request_id="", source="api", store_codes=("outlet",))
     with pytest.raises(NotFound):
         low_stock.acknowledge(alert.id, outlet)
     with pytest.raises(NotFound):
         low_stock.snooze(alert.id, None, outlet)
     with pytest.raises(NotFound):
-        low_stock.acknowledge(uuid4(), ASKER)
+        low_stock.acknowledge(uuid4(), ACTOR)

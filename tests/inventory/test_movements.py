@@ -17,7 +17,7 @@ from inventory.services.stock.movements import MovementFilter, read_movements
 from reservations.services.holds.resolution import ConsumeRequest, Selector, consume_hold
 from tests.conftest import Api
 from tests.contract.problems import pointers, problem
-from tests.factories import ASKER, hold, make_level, make_product, make_store, make_variant, make_warehouse, receive
+from tests.factories import ACTOR, hold, make_level, make_product, make_store, make_variant, make_warehouse, receive
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 
@@ -49,7 +49,7 @@ def test_each_change_of_on_hand_says_what_by_whom_and_what_for(make_api: Callabl
     level = make_level(10)
     adjust(api, level, 5, "RECEIPT", reference="PO-1", costPerUnit="2.50")
     made = hold((level, 2))
-    consume_hold(ConsumeRequest(ASKER, "order-1", Selector(reservation_id=made.id)))
+    consume_hold(ConsumeRequest(ACTOR, "order-1", Selector(reservation_id=made.id)))
     sold, received, _ = page(api)["items"]
     assert sold.pop("movementId").startswith("mv-")
     assert sold.pop("createdAt").endswith("Z")

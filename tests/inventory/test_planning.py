@@ -58,7 +58,7 @@ def test_severity_follows_reorder_point_and_full_level(level: Level, available: 
     ("parts", "available", "expected"),
     [(500_000, 50, LOW), (500_000, 51, None), (1_000_000, 100, LOW), (50_000, 10, CRITICAL), (50_000, 11, None)],
 )
-def test_the_asker_may_set_the_share_that_is_low_but_critical_stays(
+def test_the_actor_may_set_the_share_that_is_low_but_critical_stays(
     parts: int, available: int, expected: Severity | None
 ) -> None:
     assert planning.severity(Level(max_stock_level=100), available, parts) == expected

@@ -10,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.errors import Invalid, NotFound
 from audit.models import Role
 from inventory.errors import (
@@ -45,7 +45,7 @@ from inventory.services.transfers.moves import Transferred
 from tests.books import assert_books_balance
 from tests.conftest import Api
 from tests.factories import (
-    ASKER,
+    ACTOR,
     counters,
     hold,
     lines,
@@ -60,8 +60,8 @@ from tests.factories import (
 )
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
-CLERK = Asker("clerk", uuid7(), "request-1", "api")
-OUTLET = Asker("outlet clerk", None, "", "api", ("outlet",))
+CLERK = Actor("clerk", uuid7(), "request-1", "api")
+OUTLET = Actor("outlet clerk", None, "", "api", ("outlet",))
 
 
 @pytest.fixture(autouse=True)
@@ -81,18 +81,18 @@ def done(outcome: Any) -> Transferred:
 
 
 def sent(*items: MoveLine, **fields: Any) -> Transferred:
-    return done(start_transfer(TransferRequest(**{"asker": ASKER, "items": items, **fields})))
+    return done(start_transfer(TransferRequest(**{"actor": ACTOR, "items": items, **fields})))
 
 
 def received(transfer: Transferred, *arrived: tuple[StockLevel, int], **fields: Any) -> Transferred:
     items = tuple(Arrived(level.product_id, None, units) for level, units in arrived) or None
-    request = ReceiveRequest(**{"asker": ASKER, "transfer_id": transfer.document.id, "items": items, **fields})
+    request = ReceiveRequest(**{"actor": ACTOR, "transfer_id": transfer.document.id, "items": items, **fields})
     return done(receive_transfer(request))
 
 
 def cancelled(transfer: Transferred, **fields: Any) -> Transferred:
     return done(
-        cancel_transfer(CancelTransferRequest(**{"asker": ASKER, "transfer_id": transfer.document.id, **fields}))
+        cancel_transfer(CancelTransferRequest(**{"actor": ACTOR, "transfer_id": transfer.document.id, **fields}))
     )
 
 
@@ -126,7 +126,7 @@ def test_what_is_sent_leaves_its_source_at_once_and_is_in_transit() -> None:
 
 def test_a_movement_names_its_transfer_its_reason_and_who() -> None:
     level = make_level(30)
-    transfer = sent(wanted(level, 10), reason="balance", asker=CLERK)
+    transfer = sent(wanted(level, 10), reason="balance", actor=CLERK)
     movement = Movement.objects.get(reference_type="transfer")
     assert (movement.reference, movement.reason, movement.actor) == (transfer.document.public_id, "balance", "clerk")
     assert movement.created_at == transfer.now == transfer.document.shipped_at
@@ -231,10 +231,10 @@ def test_a_variant_is_transferred_by_either_of_its_names() -> None:
     (item,) = transfer.document.items
     assert (item.product_id, item.variant_id, item.quantity) == (parent.id, variant.id, 5)
     by_both, by_own = Arrived(parent.id, variant.id, 1), Arrived(variant.id, None, 1)
-    part = done(receive_transfer(ReceiveRequest(ASKER, transfer.document.id, (by_both, by_own))))
+    part = done(receive_transfer(ReceiveRequest(ACTOR, transfer.document.id, (by_both, by_own))))
     assert part.document.items[0].received == 2
     with pytest.raises(UnknownProduct):
-        receive_transfer(ReceiveRequest(ASKER, transfer.document.id, (Arrived(parent.id, None, 1),)))
+        receive_transfer(ReceiveRequest(ACTOR, transfer.document.id, (Arrived(parent.id, None, 1),)))
 
 
 # --- receiving -------------------------------------------------------------------------------------------------------
@@ -376,9 +376,9 @@ def test_what_is_closed_stays_closed(end: Any) -> None:
         with pytest.raises(TransferClosed):
             again(transfer)
     with pytest.raises(TransferClosed):
-        send_transfer(SendRequest(ASKER, transfer.document.id))
+        send_transfer(SendRequest(ACTOR, transfer.document.id))
     with pytest.raises(TransferClosed):
-        change_draft(transfer.document.id, TransferRequest(ASKER, (wanted(level, 1),)))
+        change_draft(transfer.document.id, TransferRequest(ACTOR, (wanted(level, 1),)))
     assert (counters(level), counters(there(level)), became(transfer)) == before
 
 
@@ -386,7 +386,7 @@ def test_what_is_closed_stays_closed(end: Any) -> None:
 
 
 def drafted(*items: MoveLine, **fields: Any) -> Transferred:
-    return done(draft_transfer(TransferRequest(**{"asker": ASKER, "items": items, **fields})))
+    return done(draft_transfer(TransferRequest(**{"actor": ACTOR, "items": items, **fields})))
 
 
 def test_a_draft_takes_nothing_and_makes_no_level() -> None:
@@ -399,18 +399,18 @@ def test_a_draft_takes_nothing_and_makes_no_level() -> None:
 
 def test_a_draft_is_changed_until_it_is_sent() -> None:
     level, other = make_level(10), make_level(10)
-    draft = drafted(wanted(level, 40), reason="first", asker=CLERK)
-    anew = TransferRequest(ASKER, (wanted(other, 2), wanted(level, 4)), reason="second", reference="T-1")
+    draft = drafted(wanted(level, 40), reason="first", actor=CLERK)
+    anew = TransferRequest(ACTOR, (wanted(other, 2), wanted(level, 4)), reason="second", reference="T-1")
     changed = done(change_draft(draft.document.id, anew)).document
     assert (changed.id, changed.initiated_by, changed.reason) == (draft.document.id, "clerk", "second")
     assert changed.initiated_at == draft.document.initiated_at
-    transfer = done(send_transfer(SendRequest(ASKER, draft.document.id)))
+    transfer = done(send_transfer(SendRequest(ACTOR, draft.document.id)))
     assert [item.quantity for item in transfer.document.items] == [2, 4]
     assert (transfer.document.reason, transfer.document.reference) == ("second", "T-1")
     assert (counters(level), counters(other)) == ((6, 0), (8, 0))
     assert became(transfer) == ("IN_TRANSIT", [(0, 0, 0, 2), (0, 0, 0, 4)])
     for again in (
-        lambda: send_transfer(SendRequest(ASKER, draft.document.id)),
+        lambda: send_transfer(SendRequest(ACTOR, draft.document.id)),
         lambda: change_draft(draft.document.id, anew),
     ):
         with pytest.raises(TransferAlreadySent):
@@ -421,7 +421,7 @@ def test_a_draft_that_is_short_stays_a_draft() -> None:
     level = make_level(10)
     draft = drafted(wanted(level, 40))
     with pytest.raises(InsufficientStock) as refused:
-        send_transfer(SendRequest(ASKER, draft.document.id))
+        send_transfer(SendRequest(ACTOR, draft.document.id))
     assert refused.value.shortages[0].pointer == "/items/0"
     assert became(draft) == ("PENDING", [(0, 0, 0, 0)])
 
@@ -440,11 +440,11 @@ def test_nothing_of_a_draft_is_received_and_cancelling_it_moves_nothing() -> Non
 
 def test_every_command_is_audited_and_those_that_move_stock_are_told() -> None:
     level = make_level(10)
-    draft = drafted(wanted(level, 3), asker=CLERK)
+    draft = drafted(wanted(level, 3), actor=CLERK)
     change_draft(draft.document.id, TransferRequest(CLERK, (wanted(level, 4),)))
     send_transfer(SendRequest(CLERK, draft.document.id))
-    received(draft, (level, 1), asker=CLERK)
-    received(draft, (level, 1), close=True, reason="lost", asker=CLERK)
+    received(draft, (level, 1), actor=CLERK)
+    received(draft, (level, 1), close=True, reason="lost", actor=CLERK)
     cancelled(sent(wanted(level, 2)))
     entries = {
         verb: recorded(f"inventory_transfer_{verb}")
@@ -596,9 +596,9 @@ def test_a_limited_client_sends_between_its_stores_warehouses_only(make_api: Cal
     level = make_level(10)
     for source, target in (("wh-001", "wh-003"), ("wh-003", "wh-001"), ("wh-001", "wh-002")):
         with pytest.raises(UnknownWarehouse):
-            sent(wanted(level, 1, source, target), asker=OUTLET)
+            sent(wanted(level, 1, source, target), actor=OUTLET)
     make_store("both", "wh-001", "wh-003", is_default=False)
-    sent(wanted(level, 1, "wh-001", "wh-003"), asker=replace(OUTLET, store_codes=("both",)))
+    sent(wanted(level, 1, "wh-001", "wh-003"), actor=replace(OUTLET, store_codes=("both",)))
     assert counters(level) == (9, 0)
 
 
@@ -620,8 +620,8 @@ def test_a_limited_client_touches_its_own_end_of_a_transfer_and_sees_no_others(m
     for verb in ("receive", "cancel"):
         assert answer(outlet.post(f"{unseen}/{verb}", {}), 404)["code"] == "not_found"
     with pytest.raises(WarehouseNotInStore):
-        cancelled(here, asker=OUTLET)
-    assert received(here, asker=OUTLET).document.status == "RECEIVED"
+        cancelled(here, actor=OUTLET)
+    assert received(here, actor=OUTLET).document.status == "RECEIVED"
     main = make_api(Role.WAREHOUSE, stores=("main",))
     place = f"transfer/{away.document.public_id}"
     assert answer(main.post(f"{place}/receive", {}), 422)["code"] == "warehouse_not_in_store"
@@ -643,7 +643,7 @@ def test_what_is_no_transfer_is_not_found(api: Api, name: str) -> None:
     ]:
         assert answer(api.send(method, f"transfer/{name}{path}", sends), 404)["code"] == "not_found"
     with pytest.raises(NotFound):
-        send_transfer(SendRequest(ASKER, uuid7()))
+        send_transfer(SendRequest(ACTOR, uuid7()))
 
 
 def test_a_delivery_out_of_time_is_refused(api: Api) -> None:
@@ -657,13 +657,13 @@ def test_a_transfer_of_1_or_200_lines_is_the_same_statements() -> None:
     products = Product.objects.bulk_create(Product(sku=f"S{number}", name="n") for number in range(200))
     for place in ("wh-001", "wh-002"):
         stocked = tuple(Adjustment(product.id, None, place, 10, "RECEIPT", "r") for product in products)
-        apply_adjustments(AdjustRequest(ASKER, stocked))
+        apply_adjustments(AdjustRequest(ACTOR, stocked))
 
     def there_and_back(count: int) -> list[str]:
         with CaptureQueriesContext(connection) as captured:
-            transfer = done(send_transfer(SendRequest(ASKER, drafted(*map(three, products[:count])).document.id)))
+            transfer = done(send_transfer(SendRequest(ACTOR, drafted(*map(three, products[:count])).document.id)))
             arrived = tuple(Arrived(product.id, None, 1) for product in products[:count])
-            receive_transfer(ReceiveRequest(ASKER, transfer.document.id, arrived))
+            receive_transfer(ReceiveRequest(ACTOR, transfer.document.id, arrived))
             cancelled(transfer)
             received(sent(*map(three, products[:count])), close=True)
         return [query["sql"].split("(")[0] for query in captured.captured_queries if "SAVEPOINT" not in query["sql"]]

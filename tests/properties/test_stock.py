@@ -95,7 +95,7 @@ from reservations.services.shortages.posting import Posted, PostRequest, post_co
 from reservations.services.shortages.shortage import Preference, force_adjustments
 from tests.archives import archived_rows, let_days_pass
 from tests.books import assert_books_balance
-from tests.factories import ASKER, make_due, make_product, make_store, make_warehouse
+from tests.factories import ACTOR, make_due, make_product, make_store, make_warehouse
 from tests.properties.model import Model, ModelHold, ModelTransfer
 
 PRODUCTS: Final = 3
@@ -180,7 +180,7 @@ class Stock(RuleBasedStateMachine):
             total[product, warehouse] += -units if kind == "SHIPMENT" else units
         is_possible = all(change >= -self.free(place) for place, change in total.items())
         adjustments = tuple(Adjustment(self.products[p], None, w, n, kind, "because") for p, w, kind, n in lines)
-        outcome = outcome_of(lambda: apply_adjustments(AdjustRequest(asker=ASKER, adjustments=adjustments)))
+        outcome = outcome_of(lambda: apply_adjustments(AdjustRequest(actor=ACTOR, adjustments=adjustments)))
         assert isinstance(outcome, Adjusted if is_possible else InsufficientStock), (outcome, total)
         self.learn()
         if is_possible:
@@ -204,7 +204,7 @@ class Stock(RuleBasedStateMachine):
         levels = {self.levels.get((product, warehouse)): units for product, units in counted.items()}
         is_taken = any(level in entered for entered in self.model.counts.values() for level in levels)
         refs = tuple(ProductRef(self.products[product]) for product in counted)
-        request = OpenRequest(ASKER, warehouse, "PRODUCTS", products=refs)
+        request = OpenRequest(ACTOR, warehouse, "PRODUCTS", products=refs)
         outcome = outcome_of(lambda: open_count(request))
         expected = UnknownProduct if None in levels else AlreadyInCount if is_taken else Opened
         assert isinstance(outcome, expected), outcome
@@ -221,7 +221,7 @@ class Stock(RuleBasedStateMachine):
 
     def enter(self, count_id: UUID, counted: list[tuple[int, int]]) -> None:
         entries = tuple(EnteredCount(ProductRef(self.products[product]), units) for product, units in counted)
-        entered = enter_counts(EnterRequest(ASKER, count_id, entries))
+        entered = enter_counts(EnterRequest(ACTOR, count_id, entries))
         assert isinstance(entered, Counted)
         for line, (_, units) in zip(entered.lines, counted, strict=True):
             assert line.expected == self.model.on_hand[line.level_id]
@@ -245,12 +245,12 @@ class Stock(RuleBasedStateMachine):
         is_possible = all(self.model.on_hand[level] + change >= 0 for level, change in changes.items())
         order = self.newest_first()
         states = {id_: hold.state for id_, hold in self.model.holds.items()}
-        outcome = outcome_of(lambda: post_count(PostRequest(ASKER, count_id, preferred=Preference(preferred))))
+        outcome = outcome_of(lambda: post_count(PostRequest(ACTOR, count_id, preferred=Preference(preferred))))
         assert isinstance(outcome, Posted if is_possible else CountBelowZero), outcome
         self.learn()
         if not is_possible:
             assert {id_: hold.state for id_, hold in self.model.holds.items()} == states
-            cancel_count(CancelCountRequest(ASKER, count_id))
+            cancel_count(CancelCountRequest(ACTOR, count_id))
         else:
             self.model.units += sum(changes.values())
             for level, change in changes.items():
@@ -266,7 +266,7 @@ class Stock(RuleBasedStateMachine):
         is_possible = level is not None and self.model.on_hand[level] >= units
         order = self.newest_first()
         states = {id_: hold.state for id_, hold in self.model.holds.items()}
-        outcome = outcome_of(lambda: force_adjustments(AdjustRequest(asker=ASKER, adjustments=(line,))))
+        outcome = outcome_of(lambda: force_adjustments(AdjustRequest(actor=ACTOR, adjustments=(line,))))
         assert isinstance(outcome, Adjusted if is_possible else InsufficientStock), outcome
         self.learn()
         after = {id_: hold.state for id_, hold in self.model.holds.items()}
@@ -307,7 +307,7 @@ class Stock(RuleBasedStateMachine):
         """What no hold that lives has may leave, all of it or nothing."""
         source, target = ends
         wanted = tuple(MoveLine(self.products[product], None, units, source, target) for product, units in lines)
-        request = TransferRequest(ASKER, wanted)
+        request = TransferRequest(ACTOR, wanted)
         total: Counter[int] = Counter()
         for product, units in lines:
             total[product] += units
@@ -350,7 +350,7 @@ class Stock(RuleBasedStateMachine):
             expected: type = Transferred if self.may_leave(transfer) else InsufficientStock
         else:
             expected = TransferAlreadySent if any(transfer.away.values()) else TransferClosed
-        outcome = outcome_of(lambda: send_transfer(SendRequest(ASKER, id_)))
+        outcome = outcome_of(lambda: send_transfer(SendRequest(ACTOR, id_)))
         assert isinstance(outcome, expected), (transfer, outcome)
         self.learn()
         if isinstance(outcome, Transferred):
@@ -365,7 +365,7 @@ class Stock(RuleBasedStateMachine):
         for product, units in lines or transfer.away.items():
             arrived[product] += units
         items = lines and tuple(Arrived(self.products[product], None, units) for product, units in lines)
-        outcome = outcome_of(lambda: receive_transfer(ReceiveRequest(ASKER, id_, items or None, close)))
+        outcome = outcome_of(lambda: receive_transfer(ReceiveRequest(ACTOR, id_, items or None, close)))
         expected: type = Transferred
         if transfer.state == "PENDING":
             expected = TransferNotSent
@@ -397,7 +397,7 @@ class Stock(RuleBasedStateMachine):
     def cancel(self, pick: int) -> None:
         id_, transfer = self.pick_transfer(pick)
         is_open = transfer.state == "PENDING" or any(transfer.away.values())
-        outcome = outcome_of(lambda: cancel_transfer(CancelTransferRequest(ASKER, id_)))
+        outcome = outcome_of(lambda: cancel_transfer(CancelTransferRequest(ACTOR, id_)))
         assert isinstance(outcome, Transferred if is_open else TransferClosed), (transfer, outcome)
         if is_open:
             for product, units in transfer.away.items():
@@ -449,10 +449,10 @@ class Stock(RuleBasedStateMachine):
             RequestLine(self.products[product], None, units, None if place is None else pinned[place])
             for product, units, place in lines
         )
-        return HoldRequest(asker=ASKER, lines=asked, store=store, cart_id=cart, order_id=order)
+        return HoldRequest(actor=ACTOR, lines=asked, store=store, cart_id=cart, order_id=order)
 
     def fits(self, request: HoldRequest, own: dict[UUID, int] | None = None) -> bool:
-        """Whether there is enough of everything; ``own`` is what the asker gives back for it."""
+        """Whether there is enough of everything; ``own`` is what the actor gives back for it."""
         sources = STORES[request.store or "main"]
         for product, id_ in enumerate(self.products):
             left = {}
@@ -492,7 +492,7 @@ class Stock(RuleBasedStateMachine):
     @precondition(lambda self: self.model.holds)
     def extend(self, pick: int) -> None:
         id_, hold = self.pick(pick)
-        outcome = outcome_of(lambda: extend_hold(ExtendRequest(ASKER, id_, 5)))
+        outcome = outcome_of(lambda: extend_hold(ExtendRequest(ACTOR, id_, 5)))
         expected = {
             "ACTIVE": AlreadyExtended if hold.is_extended else PlacedHold,
             "DUE": ReservationExpired,
@@ -550,7 +550,7 @@ class Stock(RuleBasedStateMachine):
     def release(self, pick: int) -> None:
         id_, hold = self.pick(pick)
         before = hold.state
-        outcome = outcome_of(lambda: release_hold(ReleaseRequest(ASKER, Selector(reservation_id=id_))))
+        outcome = outcome_of(lambda: release_hold(ReleaseRequest(ACTOR, Selector(reservation_id=id_))))
         assert isinstance(outcome, ReservationConsumed if before == "CONSUMED" else Resolved), outcome
         self.learn()
         assert hold.state == {"ACTIVE": "RELEASED", "DUE": "EXPIRED"}.get(before, before)
@@ -560,7 +560,7 @@ class Stock(RuleBasedStateMachine):
         standing = self.model.of_cart(cart, "ACTIVE", "DUE")
         states = [hold.state for hold in self.model.holds.values() if hold.cart == cart]
         verb = empty_basket if is_basket else release_hold
-        outcome = outcome_of(lambda: verb(ReleaseRequest(ASKER, Selector(cart_id=cart))))
+        outcome = outcome_of(lambda: verb(ReleaseRequest(ACTOR, Selector(cart_id=cart))))
         if not states:
             expected: type = ReservationNotFound
         else:
@@ -576,7 +576,7 @@ class Stock(RuleBasedStateMachine):
         before = hold.state
         successor = self.successor(id_)
         must_fit = all(self.model.sellable(level) >= units for level, units in hold.items.items())
-        request = ConsumeRequest(ASKER, order, Selector(reservation_id=id_), reacquire)
+        request = ConsumeRequest(ACTOR, order, Selector(reservation_id=id_), reacquire)
         outcome = outcome_of(lambda: consume_hold(request))
         if before == "CONSUMED":
             expected: tuple[type, ...] = (Resolved if hold.order == order else ReservationConsumed,)
@@ -612,7 +612,7 @@ class Stock(RuleBasedStateMachine):
             if (hold.order == order if is_by_order else hold.cart == cart)
         }
         expected = self.expected_of_all(list(found), order, reacquire)
-        request = ConsumeRequest(ASKER, order, selector, reacquire)
+        request = ConsumeRequest(ACTOR, order, selector, reacquire)
         outcome = outcome_of(lambda: consume_hold(request))
         assert isinstance(outcome, expected), (found, outcome)
         is_done = isinstance(outcome, Resolved)
@@ -711,7 +711,7 @@ class Stock(RuleBasedStateMachine):
     @rule()
     def reconcile(self) -> None:
         """Nothing is wrong, whatever was done; only no sweeper runs here."""
-        assert set(reconcile(ASKER).counts) <= {"LONG_DUE"}
+        assert set(reconcile(ACTOR).counts) <= {"LONG_DUE"}
 
     @invariant()
     def books_balance(self) -> None:

@@ -25,7 +25,7 @@ from reservations.services.holds.resolution import ConsumeRequest, ReleaseReques
 from reservations.tasks import archive as archive_task
 from tests.archives import archived_rows, files, let_days_pass
 from tests.books import assert_books_balance
-from tests.factories import ASKER, hold, make_due, make_level, receive, recorded
+from tests.factories import ACTOR, hold, make_due, make_level, receive, recorded
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store", "folder")]
 
@@ -45,7 +45,7 @@ def archive(**options: Any) -> str:
 
 def sold(level: StockLevel, order: str, **fields: Any) -> Any:
     made = hold((level, 1), **fields)
-    consume_hold(ConsumeRequest(ASKER, order, Selector(reservation_id=made.id)))
+    consume_hold(ConsumeRequest(ACTOR, order, Selector(reservation_id=made.id)))
     return made
 
 
@@ -108,7 +108,7 @@ def test_closed_reservations_go_with_their_items_and_active_ones_stay() -> None:
     level = make_level(100)
     done = sold(level, "order-1", customer_id="ada")
     given_back = hold((level, 2), (make_level(9), 1))
-    release_hold(ReleaseRequest(ASKER, Selector(reservation_id=given_back.id), "changed my mind"))
+    release_hold(ReleaseRequest(ACTOR, Selector(reservation_id=given_back.id), "changed my mind"))
     let_days_pass(400)
     kept = [hold((level, 3)).id, sold(level, "order-2").id]
     assert "2 reservations archived" in archive()
@@ -125,9 +125,9 @@ def test_a_dead_hold_and_the_sale_that_was_made_of_it_go_together() -> None:
     level = make_level(100)
     dead = hold((level, 1))
     make_due(dead.id)
-    release_hold(ReleaseRequest(ASKER, Selector(reservation_id=dead.id)))
+    release_hold(ReleaseRequest(ACTOR, Selector(reservation_id=dead.id)))
     let_days_pass(400)
-    again = ConsumeRequest(ASKER, "order-1", Selector(reservation_id=dead.id), reacquire=True)
+    again = ConsumeRequest(ACTOR, "order-1", Selector(reservation_id=dead.id), reacquire=True)
     consume_hold(again)
     archive()
     assert Reservation.objects.count() == 2
@@ -142,10 +142,10 @@ def test_a_hold_that_was_reacquired_after_its_file_was_written_stays() -> None:
     dead, gone = hold((level, 1)), hold((level, 1))
     make_due(dead.id, gone.id)
     for made in (dead, gone):
-        release_hold(ReleaseRequest(ASKER, Selector(reservation_id=made.id)))
+        release_hold(ReleaseRequest(ACTOR, Selector(reservation_id=made.id)))
     let_days_pass(400)
     enter_without_deleting(reservations())
-    consume_hold(ConsumeRequest(ASKER, "order-1", Selector(reservation_id=dead.id), reacquire=True))
+    consume_hold(ConsumeRequest(ACTOR, "order-1", Selector(reservation_id=dead.id), reacquire=True))
     assert "1 reservations archived" in archive()
     assert Reservation.objects.filter(pk=dead.id).exists()
     assert not Reservation.objects.filter(pk=gone.id).exists()
@@ -165,7 +165,7 @@ def enter_without_deleting(series: archiving.Series) -> str:
 def test_reservations_of_an_open_incident_stay_until_it_is_resolved() -> None:
     level = make_level(10)
     broken = hold((level, 1))
-    release_hold(ReleaseRequest(ASKER, Selector(reservation_id=broken.id), "shortage"))
+    release_hold(ReleaseRequest(ACTOR, Selector(reservation_id=broken.id), "shortage"))
     incident = ShortageIncident.objects.create(
         level=level,
         missing_units=1,

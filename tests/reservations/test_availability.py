@@ -14,7 +14,7 @@ from inventory.models import Product, StockLevel, Warehouse
 from reservations.services.availability.availability import Availability, Query, check_availability
 from tests.conftest import Api
 from tests.factories import (
-    ASKER,
+    ACTOR,
     hold,
     lines,
     make_due,
@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 
 
 def check(level: StockLevel, quantity: int = 1, warehouse: str | None = None, store: str | None = None) -> Availability:
-    return check_availability(ASKER, store, [Query(level.product_id, None, quantity, warehouse)])[0]
+    return check_availability(ACTOR, store, [Query(level.product_id, None, quantity, warehouse)])[0]
 
 
 @pytest.mark.parametrize(
@@ -112,14 +112,14 @@ def test_open_lines_are_told_what_named_ones_leave_them() -> None:
     level = make_level(10)
     receive(level.product_id, 2, "wh-002")
     named, free = Query(level.product_id, None, 9, "wh-001"), Query(level.product_id, None, 4, None)
-    assert [answer.status for answer in check_availability(ASKER, None, [free, named])] == ["INSUFFICIENT", "AVAILABLE"]
+    assert [answer.status for answer in check_availability(ACTOR, None, [free, named])] == ["INSUFFICIENT", "AVAILABLE"]
 
 
 def test_an_unknown_product_is_a_line_not_an_error() -> None:
     product, variant = make_product(), make_variant(make_product())
     strange = Query(product.id, variant.id, 1, None)
     unknown = Query(make_level(1).warehouse_id, None, 1, None)
-    assert [answer.status for answer in check_availability(ASKER, None, [strange, unknown])] == ["UNKNOWN_PRODUCT"] * 2
+    assert [answer.status for answer in check_availability(ACTOR, None, [strange, unknown])] == ["UNKNOWN_PRODUCT"] * 2
 
 
 def test_a_variant_is_told_with_its_parent() -> None:
@@ -132,7 +132,7 @@ def test_a_variant_is_told_with_its_parent() -> None:
         Query(variant.id, None, 1, None),
         Query(variant.id, variant.id, 1, None),
     ):
-        (answer,) = check_availability(ASKER, None, [query])
+        (answer,) = check_availability(ACTOR, None, [query])
         assert (answer.product_id, answer.variant_id, answer.available) == (parent.id, variant.id, 5)
 
 
@@ -157,5 +157,5 @@ def test_a_client_of_one_store_asks_about_that_and_no_other(make_api: Any) -> No
 def test_any_number_of_lines_is_one_query(count: int) -> None:
     level = make_level(5)
     with CaptureQueriesContext(connection) as queries:
-        check_availability(ASKER, None, [Query(level.product_id, None, 1, None)] * count)
+        check_availability(ACTOR, None, [Query(level.product_id, None, 1, None)] * count)
     assert len(queries) == 1

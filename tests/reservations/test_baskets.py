@@ -16,7 +16,7 @@ from reservations.services.holds.resolution import ConsumeRequest, ReleaseReques
 from reservations.services.holds.sourcing import RequestLine
 from tests.conftest import Api
 from tests.factories import (
-    ASKER,
+    ACTOR,
     counters,
     hold,
     hold_request,
@@ -132,7 +132,7 @@ def test_the_clock_is_never_reset_and_the_timeout_counts_once() -> None:
     first = put((level, 1), timeout_minutes=5)
     second = put((level, 2), timeout_minutes=60)
     assert second.hold.expires_at == first.hold.expires_at
-    extend_hold(ExtendRequest(ASKER, first.hold.id, 15))
+    extend_hold(ExtendRequest(ACTOR, first.hold.id, 15))
     assert put((level, 3)).hold.expires_at == first.hold.expires_at + timedelta(minutes=15)
     row = Reservation.objects.get()
     assert (row.created_at, ReservationItem.objects.get().held_until) == (first.hold.created_at, row.expires_at)
@@ -179,7 +179,7 @@ def test_due_holds_of_others_do_not_stand_in_the_way() -> None:
 def test_a_basket_after_a_sale_is_a_new_hold() -> None:
     level = make_level(10)
     first = put((level, 4))
-    consume_hold(ConsumeRequest(ASKER, "order", Selector(cart_id="c")))
+    consume_hold(ConsumeRequest(ACTOR, "order", Selector(cart_id="c")))
     second = put((level, 2))
     assert second.is_new
     assert second.hold.id != first.hold.id
@@ -220,17 +220,17 @@ def test_emptying_gives_all_back() -> None:
     level = make_level(10)
     put((level, 3))
     hold((level, 2), cart_id="c")
-    empty_basket(ReleaseRequest(ASKER, Selector(cart_id="c")))
+    empty_basket(ReleaseRequest(ACTOR, Selector(cart_id="c")))
     assert counters(level) == (10, 0)
     with pytest.raises(ReservationNotFound):
-        empty_basket(ReleaseRequest(ASKER, Selector(cart_id="never")))
+        empty_basket(ReleaseRequest(ACTOR, Selector(cart_id="never")))
 
 
 def test_a_sold_cart_is_not_emptied() -> None:
     put((make_level(10), 3))
-    consume_hold(ConsumeRequest(ASKER, "order", Selector(cart_id="c")))
+    consume_hold(ConsumeRequest(ACTOR, "order", Selector(cart_id="c")))
     with pytest.raises(ReservationConsumed):
-        empty_basket(ReleaseRequest(ASKER, Selector(cart_id="c")))
+        empty_basket(ReleaseRequest(ACTOR, Selector(cart_id="c")))
 
 
 def test_over_http_the_first_is_201_the_next_200_and_delete_releases(api: Api) -> None:

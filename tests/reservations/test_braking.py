@@ -35,7 +35,7 @@ from reservations.services.holds.resolution import (
 )
 from reservations.services.holds.sourcing import RequestLine
 from tests.conftest import Api
-from tests.factories import ASKER, counters, hold, hold_request, lines, make_due, make_level, make_product, receive
+from tests.factories import ACTOR, counters, hold, hold_request, lines, make_due, make_level, make_product, receive
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 ERRORS: dict[str, type[Frozen]] = {"product": ProductFrozen, "warehouse": WarehouseFrozen, "store": StoreFrozen}
@@ -63,11 +63,11 @@ def subject(request: Any, level: StockLevel) -> Subject:
 def pinned(level: StockLevel, quantity: int = 1, **fields: Any) -> HoldRequest:
     """A request whose warehouse is named."""
     line = RequestLine(level.product_id, None, quantity, "wh-001")
-    return HoldRequest(**{"asker": ASKER, "lines": (line,), "cart_id": "c", **fields})
+    return HoldRequest(**{"actor": ACTOR, "lines": (line,), "cart_id": "c", **fields})
 
 
 def freeze(subject: Subject) -> None:
-    freezing.freeze(ASKER, subject, reason="a recall")
+    freezing.freeze(ACTOR, subject, reason="a recall")
 
 
 def refused(work: Callable[[], Any]) -> DomainError:
@@ -90,11 +90,11 @@ def test_a_late_payment_is_not_held_anew(level: StockLevel, subject: Subject) ->
     assert isinstance(old, PlacedHold)
     make_due(old.hold.id)
     freeze(subject)
-    request = ConsumeRequest(ASKER, "order", Selector(old.hold.id), reacquire=True)
+    request = ConsumeRequest(ACTOR, "order", Selector(old.hold.id), reacquire=True)
     error = refused(lambda: consume_hold(request))
     assert type(error) is ERRORS[subject.kind]
     assert [fault.pointer for fault in error.faults] == ["/reservationId"]
-    freezing.unfreeze(ASKER, subject)
+    freezing.unfreeze(ACTOR, subject)
     assert isinstance(consume_hold(request), Resolved)
 
 
@@ -102,9 +102,9 @@ def test_what_is_held_is_extended_sold_and_given_back(level: StockLevel, subject
     holds = [hold((level, 2)) for _ in range(2)]
     freeze(subject)
     for each in holds:
-        assert extend_hold(ExtendRequest(ASKER, each.id, 5))
-    assert isinstance(consume_hold(ConsumeRequest(ASKER, "order", Selector(holds[0].id))), Resolved)
-    assert isinstance(release_hold(ReleaseRequest(ASKER, Selector(holds[1].id))), Resolved)
+        assert extend_hold(ExtendRequest(ACTOR, each.id, 5))
+    assert isinstance(consume_hold(ConsumeRequest(ACTOR, "order", Selector(holds[0].id))), Resolved)
+    assert isinstance(release_hold(ReleaseRequest(ACTOR, Selector(holds[1].id))), Resolved)
     assert counters(level) == (8, 0)
 
 
@@ -114,7 +114,7 @@ def test_a_basket_shrinks_and_is_emptied_and_does_not_grow(level: StockLevel, su
     assert isinstance(put_basket(pinned(level, 3)), PlacedHold)
     assert type(refused(lambda: put_basket(pinned(level, 4)))) is ERRORS[subject.kind]
     assert counters(level) == (10, 3)
-    assert empty_basket(ReleaseRequest(ASKER, Selector(cart_id="c")))
+    assert empty_basket(ReleaseRequest(ACTOR, Selector(cart_id="c")))
     assert counters(level) == (10, 0)
 
 
@@ -123,7 +123,7 @@ def test_a_basket_grows_by_what_is_not_frozen(level: StockLevel) -> None:
     put_basket(pinned(level, 5))
     freeze(freezing.product(level.product_id))
     kept, grown = (RequestLine(each.product_id, None, 5, "wh-001") for each in (level, other))
-    assert put_basket(HoldRequest(ASKER, (kept, grown), cart_id="c"))
+    assert put_basket(HoldRequest(ACTOR, (kept, grown), cart_id="c"))
     assert (counters(level), counters(other)) == ((10, 5), (10, 5))
 
 
@@ -152,7 +152,7 @@ def test_a_late_payment_is_sourced_from_another_warehouse(level: StockLevel) -> 
     make_due(old.id)
     receive(level.product_id, 3, "wh-002")
     freeze(freezing.warehouse("wh-001"))
-    resolved = consume_hold(ConsumeRequest(ASKER, "order", Selector(old.id), reacquire=True))
+    resolved = consume_hold(ConsumeRequest(ACTOR, "order", Selector(old.id), reacquire=True))
     assert isinstance(resolved, Resolved)
     assert [item.warehouse for item in resolved.holds[0].items] == ["wh-002"]
 
@@ -160,12 +160,12 @@ def test_a_late_payment_is_sourced_from_another_warehouse(level: StockLevel) -> 
 @pytest.mark.parametrize("warehouse", [None, "wh-001"])
 def test_nothing_is_available_of_it(level: StockLevel, subject: Subject, warehouse: str | None) -> None:
     query = Query(level.product_id, None, 1, warehouse)
-    assert check_availability(ASKER, None, [query])[0].status == "AVAILABLE"
+    assert check_availability(ACTOR, None, [query])[0].status == "AVAILABLE"
     freeze(subject)
-    (answer,) = check_availability(ASKER, None, [query])
+    (answer,) = check_availability(ACTOR, None, [query])
     assert (answer.status, answer.available) == ("OUT_OF_STOCK", 0)
-    freezing.unfreeze(ASKER, subject)
-    assert check_availability(ASKER, None, [query])[0].available == 10
+    freezing.unfreeze(ACTOR, subject)
+    assert check_availability(ACTOR, None, [query])[0].available == 10
 
 
 # --- who froze it, and when it ends ----------------------------------------------------------------------------------
@@ -215,7 +215,7 @@ def test_what_another_process_lifts_is_held_at_once(level: StockLevel, subject: 
 def test_a_freeze_ends_by_itself(level: StockLevel, subject: Subject, until: str, *, is_frozen: bool) -> None:
     freeze_elsewhere(subject, until)
     query = Query(level.product_id, None, 1, None)
-    assert check_availability(ASKER, None, [query])[0].available == (0 if is_frozen else 10)
+    assert check_availability(ACTOR, None, [query])[0].available == (0 if is_frozen else 10)
     for _ in range(2):
         if is_frozen:
             assert type(refused(lambda: place_hold(pinned(level)))) is ERRORS[subject.kind]
@@ -249,7 +249,7 @@ def test_a_parents_brake_is_told_where_the_variant_has_none_of_its_own() -> None
     variant = make_product(parent=parent)
     level = receive(variant.id, 5)
     for subject, reason in ((freezing.product(parent.id), "of parent"), (freezing.product(variant.id), "of variant")):
-        freezing.freeze(ASKER, subject, reason=reason)
+        freezing.freeze(ACTOR, subject, reason=reason)
         error = refused(lambda: hold((level, 1)))
         assert [fault.facts["reason"] for fault in error.faults] == [reason]
 
@@ -259,11 +259,11 @@ def test_dead_holds_of_a_frozen_product_are_swept_for_others(level: StockLevel) 
     make_due(old.id)
     freeze(freezing.product(level.product_id))
     refused(lambda: hold((level, 1)))
-    freezing.unfreeze(ASKER, freezing.product(level.product_id))
+    freezing.unfreeze(ACTOR, freezing.product(level.product_id))
     assert hold((level, 10)).id != old.id
 
 
 def test_an_unknown_product_stays_unknown_in_a_frozen_store(level: StockLevel) -> None:
     freeze(freezing.store("main"))
-    error = refused(lambda: place_hold(HoldRequest(ASKER, (RequestLine(uuid7(), None, 1),), cart_id="c")))
+    error = refused(lambda: place_hold(HoldRequest(ACTOR, (RequestLine(uuid7(), None, 1),), cart_id="c")))
     assert error.code == "unknown_product"

@@ -21,18 +21,18 @@ from inventory.services.transfers.moves import Transferred
 from reservations.models import Reservation
 from reservations.services.shortages.shortage import force_adjustments
 from tests.books import assert_books_balance
-from tests.factories import ASKER, counters, hold, make_due, make_level, recorded, told
+from tests.factories import ACTOR, counters, hold, make_due, make_level, recorded, told
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 
 
 def adjusted(kind: str, quantity: int, level: StockLevel) -> Any:
     line = Adjustment(level.product_id, None, "wh-001", quantity, kind, "test")
-    return apply_adjustments(AdjustRequest(ASKER, (line,)))
+    return apply_adjustments(AdjustRequest(ACTOR, (line,)))
 
 
 def wanted(level: StockLevel) -> TransferRequest:
-    return TransferRequest(ASKER, (MoveLine(level.product_id, None, 9, "wh-001", "wh-002"),))
+    return TransferRequest(ACTOR, (MoveLine(level.product_id, None, 9, "wh-001", "wh-002"),))
 
 
 def started(level: StockLevel) -> Any:
@@ -42,7 +42,7 @@ def started(level: StockLevel) -> Any:
 def sent(level: StockLevel) -> Any:
     drafted = draft_transfer(wanted(level))
     assert isinstance(drafted, Transferred)
-    return send_transfer(SendRequest(ASKER, drafted.document.id))
+    return send_transfer(SendRequest(ACTOR, drafted.document.id))
 
 
 TAKES_NINE: dict[str, Callable[[StockLevel], Any]] = {
@@ -97,7 +97,7 @@ def test_lines_beside_a_forced_one_do_not_count_due_holds_either() -> None:
         Adjustment(level.product_id, None, "wh-001", 9, "SHIPMENT", "test"),
         Adjustment(forced.product_id, None, "wh-001", -8, "ADJUSTMENT", "test", force=True),
     )
-    force_adjustments(AdjustRequest(ASKER, lines))
+    force_adjustments(AdjustRequest(ACTOR, lines))
     assert (counters(level), counters(forced)) == ((1, 0), (2, 0))
     statuses = dict(Reservation.objects.values_list("id", "status"))
     assert (statuses[dead.id], statuses[broken.id]) == ("EXPIRED", "RELEASED")

@@ -10,7 +10,7 @@ from django.core.management import call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.models import OutboxEvent
 from inventory.models import StockLevel
 from reservations.models import Reservation, ReservationItem
@@ -90,8 +90,8 @@ def test_the_database_writes_of_an_expiry_what_python_would(fraction: int) -> No
         assert ended == documents.ended(before[id_], Status.EXPIRED, now=now, reason="expired")
         wanted, entry = expiry.expired_entry(ended, SWEEPER), entries[id_]
         assert entry.changes == as_json(wanted.changes)
-        asker = Asker(entry.actor, entry.client_id, entry.request_id, entry.source)
-        assert (asker, entry.action, entry.store, entry.at) == (SWEEPER, wanted.action, wanted.store, now)
+        actor = Actor(entry.actor, entry.client_id, entry.request_id, entry.source)
+        assert (actor, entry.action, entry.store, entry.at) == (SWEEPER, wanted.action, wanted.store, now)
         told_of, event = expiry.released_event(ended), events[ended.public_id]
         added = {"eventId": f"ev-{event.event_id}", "timestamp": now}
         assert event.payload == as_json({**told_of.payload, **added})

@@ -22,7 +22,7 @@ from tests.archives import let_days_pass
 from tests.conftest import Api
 from tests.contract.problems import pointers, problem
 from tests.factories import (
-    ASKER,
+    ACTOR,
     hold,
     make_due,
     make_level,
@@ -199,7 +199,7 @@ def test_it_is_one_statement_of_one_instant_however_much_there_is() -> None:
 
     def queries() -> int:
         with CaptureQueriesContext(connection) as sent:
-            explanation.explain(ASKER, level.product_id, None)
+            explanation.explain(ACTOR, level.product_id, None)
         return len(sent)
 
     assert queries() == 1

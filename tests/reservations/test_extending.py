@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from uuid_utils.compat import uuid7
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.errors import DomainError
 from reservations.errors import (
     AlreadyExtended,
@@ -19,13 +19,13 @@ from reservations.services.holds.documents import Hold
 from reservations.services.holds.placing import ExtendRequest, PlacedHold, extend_hold
 from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold, release_hold
 from tests.conftest import Api
-from tests.factories import ASKER, counters, hold, make_due, make_level, make_store, recorded, told
+from tests.factories import ACTOR, counters, hold, make_due, make_level, make_store, recorded, told
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 
 
-def extend(made: Hold, minutes: int = 15, asker: Asker = ASKER) -> PlacedHold:
-    held = extend_hold(ExtendRequest(asker, made.id, minutes))
+def extend(made: Hold, minutes: int = 15, actor: Actor = ACTOR) -> PlacedHold:
+    held = extend_hold(ExtendRequest(actor, made.id, minutes))
     assert isinstance(held, PlacedHold)
     return held
 
@@ -59,12 +59,12 @@ def end(made: Hold, how: str) -> None:
     if how == "due":
         make_due(made.id)
     elif how == "released":
-        release_hold(ReleaseRequest(ASKER, selector))
+        release_hold(ReleaseRequest(ACTOR, selector))
     elif how == "consumed":
-        consume_hold(ConsumeRequest(ASKER, "order", selector))
+        consume_hold(ConsumeRequest(ACTOR, "order", selector))
     else:
         make_due(made.id)
-        release_hold(ReleaseRequest(ASKER, selector))
+        release_hold(ReleaseRequest(ACTOR, selector))
 
 
 @pytest.mark.parametrize(
@@ -86,13 +86,13 @@ def test_what_has_ended_is_not_extended(how: str, error: type[DomainError], *, e
         extend(made)
 
 
-def test_only_what_there_is_for_the_asker_is_extended() -> None:
+def test_only_what_there_is_for_the_actor_is_extended() -> None:
     make_store("outlet", "wh-001", is_default=False)
     made = hold((make_level(10), 1))
     with pytest.raises(ReservationNotFound):
-        extend(made, asker=Asker("x", None, "", "api", ("outlet",)))
+        extend(made, actor=Actor("x", None, "", "api", ("outlet",)))
     with pytest.raises(ReservationNotFound):
-        extend_hold(ExtendRequest(ASKER, uuid7(), 1))
+        extend_hold(ExtendRequest(ACTOR, uuid7(), 1))
     assert Reservation.objects.get(pk=made.id).extended_at is None
 
 

@@ -11,7 +11,7 @@ from django.db import connection
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.errors import DomainError, Invalid
 from audit.models import AuditEntry, OutboxEvent, Role
 from inventory.errors import (
@@ -31,7 +31,7 @@ from reservations.services.holds.placing import PlacedHold, place_hold, place_ho
 from reservations.services.holds.sourcing import RequestLine
 from tests.conftest import Api
 from tests.factories import (
-    ASKER,
+    ACTOR,
     counters,
     hold,
     hold_request,
@@ -191,8 +191,8 @@ def test_names_that_stand_for_nothing_are_refused_in_their_place() -> None:
     assert counters(level) == (5, 0)
 
 
-def asker_of(*codes: str) -> Asker:
-    return Asker("limited", None, "", "api", codes)
+def actor_of(*codes: str) -> Actor:
+    return Actor("limited", None, "", "api", codes)
 
 
 def test_the_store_is_the_named_one_else_the_clients_only_one_else_the_default() -> None:
@@ -200,12 +200,12 @@ def test_the_store_is_the_named_one_else_the_clients_only_one_else_the_default()
     level = make_level(50)
     assert hold((level, 1)).store == "main"
     assert hold((level, 1), store="outlet").store == "outlet"
-    assert hold((level, 1), asker=asker_of("outlet")).store == "outlet"
-    assert hold((level, 1), asker=asker_of("outlet", "main")).store == "main"
-    assert hold((level, 1), asker=asker_of("outlet", "main"), store="outlet").store == "outlet"
-    for asker, store in ((asker_of("outlet"), "main"), (asker_of("outlet", "other"), None)):
+    assert hold((level, 1), actor=actor_of("outlet")).store == "outlet"
+    assert hold((level, 1), actor=actor_of("outlet", "main")).store == "main"
+    assert hold((level, 1), actor=actor_of("outlet", "main"), store="outlet").store == "outlet"
+    for actor, store in ((actor_of("outlet"), "main"), (actor_of("outlet", "other"), None)):
         with pytest.raises(UnknownStore):
-            hold((level, 1), asker=asker, store=store)
+            hold((level, 1), actor=actor, store=store)
 
 
 def test_safety_stock_is_not_held() -> None:
@@ -238,8 +238,8 @@ def test_a_hold_that_would_live_too_long_is_refused_never_clamped(api: Api, sett
 def test_a_hold_is_audited_and_told_with_who_asked() -> None:
     level = make_level(10)
     client = uuid7()
-    asker = Asker("shop", client, "request-1", "api")
-    made = hold((level, 3), asker=asker, cart_id="c", order_id="o")
+    actor = Actor("shop", client, "request-1", "api")
+    made = hold((level, 3), actor=actor, cart_id="c", order_id="o")
     (entry,) = recorded("inventory_reservation_created")
     assert (entry.actor, entry.client_id, entry.request_id, entry.source) == ("shop", client, "request-1", "api")
     assert (entry.store, entry.subject_id) == ("main", made.id)
@@ -257,10 +257,10 @@ def test_each_request_of_a_batch_is_decided_on_its_own_in_order() -> None:
     level, other = make_level(10), make_level(5)
     first, second, third, fourth = place_holds(
         [
-            hold_request((level, 6), asker=Asker("one", None, "", "api")),
+            hold_request((level, 6), actor=Actor("one", None, "", "api")),
             hold_request((level, 6)),
             hold_request((level, 4), (other, 6)),
-            hold_request((level, 4), (other, 5), asker=Asker("four", None, "", "api")),
+            hold_request((level, 4), (other, 5), actor=Actor("four", None, "", "api")),
         ]
     )
     assert isinstance(first, PlacedHold)
@@ -366,6 +366,6 @@ def test_the_database_dates_a_hold() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         before = cursor.fetchone()[0]
-        made = hold((make_level(1), 1), asker=ASKER)
+        made = hold((make_level(1), 1), actor=ACTOR)
         cursor.execute("SELECT clock_timestamp()")
         assert before < made.created_at < cursor.fetchone()[0]

@@ -19,7 +19,7 @@ from reservations.services.holds.resolution import ConsumeRequest, ReleaseReques
 from reservations.services.holds.sourcing import RequestLine
 from tests.conftest import Api
 from tests.factories import (
-    ASKER,
+    ACTOR,
     counters,
     hold,
     hold_request,
@@ -120,9 +120,9 @@ def test_only_what_is_held_now_counts(level: StockLevel, most_units: Callable[[i
     assert refused(lambda: hold((level, 1), customer_id="x"))
     match end:
         case "release":
-            release_hold(ReleaseRequest(ASKER, Selector(made.id)))
+            release_hold(ReleaseRequest(ACTOR, Selector(made.id)))
         case "consume":
-            consume_hold(ConsumeRequest(ASKER, "order", Selector(made.id)))
+            consume_hold(ConsumeRequest(ACTOR, "order", Selector(made.id)))
         case _:
             make_due(made.id)
     hold((level, 3), customer_id="x")
@@ -134,7 +134,7 @@ def test_lines_and_warehouses_of_one_product_count_together(
     receive(level.product_id, 10, "wh-002")
     most_units(3)
     both = tuple(RequestLine(level.product_id, None, 2, code) for code in ("wh-001", "wh-002"))
-    assert [told["requested"] for told in refused(lambda: place_hold(HoldRequest(ASKER, both, cart_id="c")))] == [4]
+    assert [told["requested"] for told in refused(lambda: place_hold(HoldRequest(ACTOR, both, cart_id="c")))] == [4]
 
 
 def test_each_product_over_its_limit_is_told_with_its_place(
@@ -212,7 +212,7 @@ def test_a_late_payment_is_never_over_a_limit(level: StockLevel, most_units: Cal
     make_due(late.id)
     most_units(1)
     most_holds(1)
-    assert consume_hold(ConsumeRequest(ASKER, "order", Selector(late.id), reacquire=True))
+    assert consume_hold(ConsumeRequest(ACTOR, "order", Selector(late.id), reacquire=True))
     assert counters(level) == (97, 0)
 
 
@@ -276,7 +276,7 @@ def test_a_basket_over_a_new_limit_shrinks_and_keeps_what_it_has(
 def test_a_customer_opens_so_many_holds_in_a_while(level: StockLevel) -> None:
     most_holds(2)
     first = hold((level, 1), customer_id="x")
-    release_hold(ReleaseRequest(ASKER, Selector(first.id)))
+    release_hold(ReleaseRequest(ACTOR, Selector(first.id)))
     hold((level, 1), customer_id="x")
     (told,) = refused(lambda: hold((level, 1), customer_id="x"))
     assert told == {"pointer": "/customerId", "limit": 2, "held": 2, "requested": 1, "windowMinutes": 60}

@@ -21,7 +21,7 @@ from reservations.services.holds.resolution import (
 )
 from reservations.services.holds.sourcing import RequestLine
 from tests.conftest import Api
-from tests.factories import ASKER, counters, hold, make_due, make_level, receive, recorded, told
+from tests.factories import ACTOR, counters, hold, make_due, make_level, receive, recorded, told
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 
@@ -34,14 +34,14 @@ def dead(request: Any) -> Any:
         made = hold(*lines, **fields)
         make_due(made.id)
         if request.param == "expired":
-            release_hold(ReleaseRequest(ASKER, Selector(reservation_id=made.id)))
+            release_hold(ReleaseRequest(ACTOR, Selector(reservation_id=made.id)))
         return made
 
     return make
 
 
 def reacquire(selector: Selector, order: str = "order") -> tuple[Hold, ...]:
-    resolved = consume_hold(ConsumeRequest(ASKER, order, selector, reacquire=True))
+    resolved = consume_hold(ConsumeRequest(ACTOR, order, selector, reacquire=True))
     assert isinstance(resolved, Resolved)
     return resolved.holds
 
@@ -75,7 +75,7 @@ def test_the_same_order_again_gets_the_same_answer(dead: Any, how: str) -> None:
     first = reacquire(selectors[how])
     assert reacquire(selectors[how]) == first
     for again in selectors.values():
-        resolved = consume_hold(ConsumeRequest(ASKER, "order", again))
+        resolved = consume_hold(ConsumeRequest(ACTOR, "order", again))
         assert isinstance(resolved, Resolved)
         assert [hold.id for hold in resolved.holds] == [hold.id for hold in first]
     assert counters(level) == (6, 0)
@@ -95,7 +95,7 @@ def test_twice_in_one_batch_sells_once(dead: Any) -> None:
     level = make_level(10)
     selector = Selector(reservation_id=dead((level, 4)).id)
     first, again, other = consume_holds(
-        [ConsumeRequest(ASKER, order, selector, reacquire=True) for order in ("a", "a", "b")]
+        [ConsumeRequest(ACTOR, order, selector, reacquire=True) for order in ("a", "a", "b")]
     )
     assert isinstance(first, Resolved)
     assert first == again
@@ -152,7 +152,7 @@ def test_too_little_writes_nothing(dead: Any) -> None:
 def test_due_holds_of_others_do_not_stand_in_the_way(dead: Any) -> None:
     level = make_level(4)
     old = dead((level, 4))
-    release_hold(ReleaseRequest(ASKER, Selector(reservation_id=old.id)))
+    release_hold(ReleaseRequest(ACTOR, Selector(reservation_id=old.id)))
     squatter = hold((level, 3))
     make_due(squatter.id)
     reacquire(Selector(reservation_id=old.id))
@@ -186,7 +186,7 @@ def test_two_dead_holds_do_not_get_the_same_units(on_hand: int, *, enough: bool)
     both = [hold((level, 3), cart_id=None, order_id="order") for _ in range(2)]
     make_due(*(made.id for made in both), ago=timedelta(0))
     if not enough:
-        release_hold(ReleaseRequest(ASKER, Selector(order_id="order")))
+        release_hold(ReleaseRequest(ACTOR, Selector(order_id="order")))
         hold((level, 6 - on_hand))
         with pytest.raises(InsufficientStock):
             reacquire(Selector(order_id="order"))
@@ -228,4 +228,4 @@ def test_the_answer_carries_both_ids(api: Api, dead: Any) -> None:
 def test_without_being_asked_nothing_is_reacquired(dead: Any) -> None:
     old = dead((make_level(10), 4))
     with pytest.raises(ReservationExpired):
-        consume_hold(ConsumeRequest(ASKER, "order", Selector(reservation_id=old.id)))
+        consume_hold(ConsumeRequest(ACTOR, "order", Selector(reservation_id=old.id)))

@@ -9,7 +9,7 @@ from audit.models import Role
 from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold, release_hold
 from tests.conftest import Api
 from tests.factories import (
-    ASKER,
+    ACTOR,
     hold,
     make_due,
     make_level,
@@ -34,9 +34,9 @@ def test_each_state_is_found_as_it_reads(api: Api) -> None:
     level = make_level(100)
     active, due, expired, released, sold = (hold((level, 1)) for _ in range(5))
     make_due(due.id, expired.id)
-    release_hold(ReleaseRequest(ASKER, Selector(reservation_id=expired.id)))
-    release_hold(ReleaseRequest(ASKER, Selector(reservation_id=released.id)))
-    consume_hold(ConsumeRequest(ASKER, "order", Selector(reservation_id=sold.id)))
+    release_hold(ReleaseRequest(ACTOR, Selector(reservation_id=expired.id)))
+    release_hold(ReleaseRequest(ACTOR, Selector(reservation_id=released.id)))
+    consume_hold(ConsumeRequest(ACTOR, "order", Selector(reservation_id=sold.id)))
     assert listed(api, "status=ACTIVE") == [active.public_id]
     assert listed(api, "status=EXPIRED") == [expired.public_id, due.public_id]
     assert listed(api, "status=RELEASED") == [released.public_id]

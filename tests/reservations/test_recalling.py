@@ -12,7 +12,7 @@ from inventory.models import Product, StockLevel, StoreWarehouse, Warehouse
 from reservations.services.holds import expiry
 from reservations.services.holds.placing import HoldRequest, place_hold, place_holds
 from reservations.services.holds.sourcing import RequestLine
-from tests.factories import ASKER, hold, hold_request, make_due, make_level, make_product, receive
+from tests.factories import ACTOR, hold, hold_request, make_due, make_level, make_product, receive
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 STATEMENTS = 5
@@ -21,12 +21,12 @@ STATEMENTS = 5
 
 def sourced(level: StockLevel, quantity: int = 1) -> HoldRequest:
     """A hold whose warehouse is chosen here."""
-    return HoldRequest(ASKER, (RequestLine(level.product_id, None, quantity),), cart_id="cart")
+    return HoldRequest(ACTOR, (RequestLine(level.product_id, None, quantity),), cart_id="cart")
 
 
 def pinned(level: StockLevel) -> HoldRequest:
     """A hold whose warehouse is named."""
-    return HoldRequest(ASKER, (RequestLine(level.product_id, None, 1, "wh-001"),), cart_id="cart")
+    return HoldRequest(ACTOR, (RequestLine(level.product_id, None, 1, "wh-001"),), cart_id="cart")
 
 
 def test_what_was_read_is_not_read_again(django_assert_num_queries: DjangoAssertNumQueries) -> None:
@@ -73,11 +73,11 @@ def test_variant_follows_its_parent_at_once() -> None:
     parent = make_product()
     variant = make_product(parent=parent)
     receive(variant.id, 10)
-    request = HoldRequest(ASKER, (RequestLine(variant.id, None, 1),), cart_id="cart")
+    request = HoldRequest(ACTOR, (RequestLine(variant.id, None, 1),), cart_id="cart")
     place_hold(request)
     Product.objects.filter(pk=parent.pk).update(is_active=False)
     with pytest.raises(ProductInactive):
-        place_hold(HoldRequest(ASKER, request.lines, cart_id="other"))
+        place_hold(HoldRequest(ACTOR, request.lines, cart_id="other"))
 
 
 def test_a_closed_warehouse_gives_way_to_the_next_at_once() -> None:
@@ -100,10 +100,10 @@ def test_a_warehouse_that_opens_again_sells_again_though_it_is_remembered_as_clo
 
 def test_a_product_that_was_unknown_is_found_once_it_is_there() -> None:
     with pytest.raises(UnknownProduct):
-        place_hold(HoldRequest(ASKER, (RequestLine(make_product_id := Product().id, None, 1),), cart_id="cart"))
+        place_hold(HoldRequest(ACTOR, (RequestLine(make_product_id := Product().id, None, 1),), cart_id="cart"))
     Product.objects.create(id=make_product_id, sku="NEW", name="New")
     receive(make_product_id, 1)
-    assert place_hold(HoldRequest(ASKER, (RequestLine(make_product_id, None, 1),), cart_id="cart"))
+    assert place_hold(HoldRequest(ACTOR, (RequestLine(make_product_id, None, 1),), cart_id="cart"))
 
 
 def test_a_first_receipt_elsewhere_is_sold_from_at_once() -> None:

@@ -47,7 +47,7 @@ from tests.books import broken_rules
 from tests.conftest import Api
 from tests.contract.problems import problem
 from tests.factories import (
-    ASKER,
+    ACTOR,
     counters,
     hold,
     make_due,
@@ -78,11 +78,11 @@ def found(run: Run) -> list[tuple[str, UUID, int | None, int | None]]:
 
 
 def repair(**fields: Any) -> Run:
-    return reconcile(ASKER, repair=Repair("drill"), **fields)
+    return reconcile(ACTOR, repair=Repair("drill"), **fields)
 
 
 def assert_clean() -> None:
-    assert found(reconcile(ASKER)) == []
+    assert found(reconcile(ACTOR)) == []
     assert not broken_rules()
 
 
@@ -112,7 +112,7 @@ def test_books_that_balance_have_no_findings() -> None:
     level = make_level(10)
     hold((level, 3))
     make_due(hold((level, 2)).id)
-    run = reconcile(ASKER)
+    run = reconcile(ACTOR)
     assert (found(run), run.levels_checked) == ([], 1)
     kept = ReconciliationRun.objects.get(pk=run.id)
     assert (kept.levels_checked, kept.finding_count, kept.actor, kept.scope) == (1, 0, "tests", "everything")
@@ -125,7 +125,7 @@ def test_books_that_balance_have_no_findings() -> None:
 def test_on_hand_changed_from_outside_is_found_and_set_to_the_ledger() -> None:
     level = make_level(10)
     sql("UPDATE inventory_stocklevel SET on_hand = 17 WHERE id = %s", level.id)
-    assert found(reconcile(ASKER)) == [("ON_HAND", level.id, 10, 17)]
+    assert found(reconcile(ACTOR)) == [("ON_HAND", level.id, 10, 17)]
     assert counters(level) == (17, 0)
     run = repair()
     assert (counters(level), run.unrepaired, Movement.objects.count()) == ((10, 0), 0, 1)
@@ -144,7 +144,7 @@ def test_a_lost_movement_is_found_and_supplied() -> None:
     level = make_level(10)
     receive(level.product_id, 5)
     sql("DELETE FROM inventory_movement WHERE level_id = %s AND quantity = 10", level.id)
-    assert found(reconcile(ASKER)) == [("ON_HAND", level.id, 5, 15)]
+    assert found(reconcile(ACTOR)) == [("ON_HAND", level.id, 5, 15)]
     run = repair()
     assert counters(level) == (15, 0)
     supplied = Movement.objects.get(level=level, reference_type="reconciliation")
@@ -152,7 +152,7 @@ def test_a_lost_movement_is_found_and_supplied() -> None:
     assert (supplied.quantity_before, supplied.quantity_after) == (5, 15)
     assert (supplied.reason, supplied.actor, supplied.reference) == ("drill", "tests", str(run.id))
     assert recorded("inventory_stock_reconciled")[0].changes["ledger"] == [5, 15]
-    assert found(reconcile(ASKER)) == []
+    assert found(reconcile(ACTOR)) == []
 
 
 def test_all_movements_lost_are_taken_for_the_truth_unless_holds_need_the_stock() -> None:
@@ -162,7 +162,7 @@ def test_all_movements_lost_are_taken_for_the_truth_unless_holds_need_the_stock(
     repair()
     assert (counters(free), counters(promised)) == ((0, 0), (10, 4))
     assert Movement.objects.get().quantity == 10
-    assert found(reconcile(ASKER)) == []
+    assert found(reconcile(ACTOR)) == []
 
 
 def forge(level: StockLevel, quantity: int) -> None:
@@ -184,7 +184,7 @@ def test_a_ledger_that_cannot_stand_gets_the_missing_movement(quantity: int) -> 
     repair()
     assert counters(level) == (10, 0)
     assert sum(Movement.objects.values_list("quantity", flat=True)) == 10
-    assert found(reconcile(ASKER)) == []
+    assert found(reconcile(ACTOR)) == []
 
 
 def test_a_ledger_out_of_all_range_is_reported_and_left() -> None:
@@ -202,11 +202,11 @@ def test_the_opening_stands_for_archived_movements() -> None:
     first = Movement.objects.order_by("created_at").first()
     assert first is not None
     LedgerOpening.objects.create(level=level, as_of=first.created_at, on_hand=10)
-    assert found(reconcile(ASKER)) == []
+    assert found(reconcile(ACTOR)) == []
     sql("DELETE FROM inventory_movement WHERE id = %s", first.id)
-    assert found(reconcile(ASKER)) == []
+    assert found(reconcile(ACTOR)) == []
     LedgerOpening.objects.update(on_hand=9)
-    assert found(reconcile(ASKER)) == [("ON_HAND", level.id, 14, 15)]
+    assert found(reconcile(ACTOR)) == [("ON_HAND", level.id, 14, 15)]
 
 
 # ----------------------------------------------------------------------------------------------------------- reserved
@@ -217,7 +217,7 @@ def test_reserved_changed_from_outside_is_found_and_recomputed() -> None:
     hold((level, 3))
     hold((variant, 3))
     sql("UPDATE inventory_stocklevel SET reserved = CASE id WHEN %s THEN 5 ELSE 0 END", level.id)
-    assert set(found(reconcile(ASKER))) == {("RESERVED", level.id, 3, 5), ("RESERVED", variant.id, 3, 0)}
+    assert set(found(reconcile(ACTOR))) == {("RESERVED", level.id, 3, 5), ("RESERVED", variant.id, 3, 0)}
     version = StockLevel.objects.get(pk=level.pk).version
     run = repair()
     assert (counters(level), counters(variant), run.unrepaired) == ((10, 3), (10, 3), 0)
@@ -231,7 +231,7 @@ def test_both_counters_of_a_level_are_put_right_together() -> None:
     level = make_level(10)
     hold((level, 8))
     sql("UPDATE inventory_stocklevel SET on_hand = 3, reserved = 1")
-    assert [kind for kind, *_ in found(reconcile(ASKER))] == ["ON_HAND", "RESERVED"]
+    assert [kind for kind, *_ in found(reconcile(ACTOR))] == ["ON_HAND", "RESERVED"]
     repair()
     assert counters(level) == (10, 8)
     assert len(recorded("inventory_stock_reconciled")) == len(told("StockReconciledEvent")) == 1
@@ -255,7 +255,7 @@ def test_an_active_hold_whose_item_is_not_held_is_found_and_still_counts() -> No
     level = make_level(10)
     item = ReservationItem.objects.get(reservation=hold((level, 3)).id)
     sql("UPDATE reservations_reservationitem SET held_until = NULL")
-    assert found(reconcile(ASKER)) == [("ORPHAN", item.id, None, None)]
+    assert found(reconcile(ACTOR)) == [("ORPHAN", item.id, None, None)]
     repair()
     (entry,) = recorded("inventory_reservation_reconciled")
     assert (entry.subject_id, entry.changes["reason"]) == (item.reservation_id, "drill")
@@ -275,11 +275,11 @@ def test_an_item_of_a_closed_hold_that_is_still_held_is_found_and_let_go(status:
     level = make_level(10)
     item = ReservationItem.objects.get(reservation=hold((level, 3)).id)
     sql("UPDATE reservations_reservation SET status = %s, released_at = now()", status)
-    findings = found(reconcile(ASKER))
+    findings = found(reconcile(ACTOR))
     assert findings == [("ORPHAN", item.id, None, None), ("RESERVED", level.id, 0, 3)]
     run = repair()
     assert (run.unrepaired, counters(level)) == (0, (10, 0))
-    assert found(reconcile(ASKER)) == []
+    assert found(reconcile(ACTOR)) == []
 
 
 @pytest.mark.django_db(transaction=True)
@@ -287,16 +287,16 @@ def test_an_item_whose_hold_is_gone_is_found_and_let_go() -> None:
     level = make_level(10)
     held = hold((level, 3))
     sql("DELETE FROM reservations_reservation WHERE id = %s", held.id)
-    assert [kind for kind, *_ in found(reconcile(ASKER))] == ["ORPHAN", "RESERVED"]
+    assert [kind for kind, *_ in found(reconcile(ACTOR))] == ["ORPHAN", "RESERVED"]
     repair()
-    assert (counters(level), found(reconcile(ASKER))) == ((10, 0), [])
+    assert (counters(level), found(reconcile(ACTOR))) == ((10, 0), [])
 
 
 def test_an_active_hold_without_items_is_reported() -> None:
     level = make_level(10)
     held = hold((level, 3))
     sql("DELETE FROM reservations_reservationitem")
-    assert ("ORPHAN", held.id, None, None) in found(reconcile(ASKER))
+    assert ("ORPHAN", held.id, None, None) in found(reconcile(ACTOR))
     run = repair()
     assert (run.unrepaired, counters(level)) == (1, (10, 0))
 
@@ -307,7 +307,7 @@ def test_a_held_item_of_a_level_that_is_gone_is_reported() -> None:
     item = ReservationItem.objects.get(reservation=hold((level, 3)).id)
     sql("DELETE FROM inventory_movement")
     sql("DELETE FROM inventory_stocklevel")
-    assert found(reconcile(ASKER)) == [("ORPHAN", item.id, None, None)]
+    assert found(reconcile(ACTOR)) == [("ORPHAN", item.id, None, None)]
     assert ReconciliationFinding.objects.get().level_id is None
 
 
@@ -319,7 +319,7 @@ def test_a_hold_long_past_its_end_says_that_no_sweeper_runs() -> None:
     dead, just = hold((level, 3)), hold((level, 2))
     make_due(dead.id, ago=LATER)
     make_due(just.id)
-    assert found(reconcile(ASKER)) == [("LONG_DUE", dead.id, None, None)]
+    assert found(reconcile(ACTOR)) == [("LONG_DUE", dead.id, None, None)]
     run = repair()
     assert (run.unrepaired, counters(level)) == (0, (10, 2))
     assert Reservation.objects.get(pk=dead.id).status == "EXPIRED"
@@ -340,11 +340,11 @@ def test_a_wrong_counter_that_stops_the_sweeper_is_mended_before_it_sweeps() -> 
 
 def ship(level: StockLevel, quantity: int, *, received: int = 0, close: bool = False) -> Transfer:
     """A transfer to wh-002, of which a part has arrived."""
-    request = TransferRequest(ASKER, (MoveLine(level.product_id, None, quantity, "wh-001", "wh-002"),))
+    request = TransferRequest(ACTOR, (MoveLine(level.product_id, None, quantity, "wh-001", "wh-002"),))
     start_transfer(request)
     if received:
         arrived = (Arrived(level.product_id, None, received),)
-        receive_transfer(ReceiveRequest(ASKER, request.id, arrived, close))
+        receive_transfer(ReceiveRequest(ACTOR, request.id, arrived, close))
     return Transfer.objects.get(pk=request.id)
 
 
@@ -360,7 +360,7 @@ def test_transfers_that_agree_with_their_movements_are_no_finding() -> None:
 def test_units_in_transit_that_no_movement_explains_are_reported_and_left() -> None:
     transfer = ship(make_level(10), 4)
     sql("UPDATE inventory_transferline SET quantity = 6, quantity_shipped = 6")
-    assert found(reconcile(ASKER)) == [("IN_TRANSIT", transfer.id, 4, 6)]
+    assert found(reconcile(ACTOR)) == [("IN_TRANSIT", transfer.id, 4, 6)]
     assert repair().unrepaired == 1
     assert TransferLine.objects.get().in_transit == 6
 
@@ -368,7 +368,7 @@ def test_units_in_transit_that_no_movement_explains_are_reported_and_left() -> N
 def test_a_closed_transfer_has_nothing_in_transit() -> None:
     transfer = ship(make_level(10), 4)
     sql("UPDATE inventory_transfer SET status = 'CANCELLED', closed_at = now()")
-    assert found(reconcile(ASKER)) == [("IN_TRANSIT", transfer.id, 0, 4)]
+    assert found(reconcile(ACTOR)) == [("IN_TRANSIT", transfer.id, 0, 4)]
 
 
 def test_a_transfer_whose_movements_are_archived_is_not_compared() -> None:
@@ -376,7 +376,7 @@ def test_a_transfer_whose_movements_are_archived_is_not_compared() -> None:
     ship(level, 4)
     LedgerOpening.objects.create(level=level, as_of=timezone.now(), on_hand=6)
     sql("DELETE FROM inventory_movement WHERE level_id = %s", level.id)
-    assert found(reconcile(ASKER)) == []
+    assert found(reconcile(ACTOR)) == []
 
 
 @pytest.mark.django_db(transaction=True)
@@ -386,7 +386,7 @@ def test_movements_of_a_transfer_or_level_that_is_gone_are_reported() -> None:
     sql("DELETE FROM inventory_transfer")
     sql("DELETE FROM inventory_stocklevel WHERE id = %s", lone.id)
     movement = Movement.objects.get(reference=transfer.public_id)
-    assert set(found(reconcile(ASKER))) == {("ORPHAN", movement.id, None, None), ("ORPHAN", lone.id, None, None)}
+    assert set(found(reconcile(ACTOR))) == {("ORPHAN", movement.id, None, None), ("ORPHAN", lone.id, None, None)}
 
 
 def test_an_open_line_of_a_closed_count_is_found_and_closed() -> None:
@@ -396,7 +396,7 @@ def test_an_open_line_of_a_closed_count_is_found_and_closed() -> None:
     line = StockCountLine.objects.create(count=count, level=level)
     assert_clean()
     StockCount.objects.update(status="CANCELLED", cancelled_at=now)
-    assert found(reconcile(ASKER)) == [("ORPHAN", line.id, None, None)]
+    assert found(reconcile(ACTOR)) == [("ORPHAN", line.id, None, None)]
     assert repair().unrepaired == 0
     (entry,) = recorded("inventory_count_line_closed")
     assert (entry.subject_id, entry.changes["reason"]) == (count.id, "drill")
@@ -408,7 +408,7 @@ def test_an_alert_of_a_level_that_nobody_watches_is_reported_after_an_hour() -> 
     alert = LowStockAlert.objects.create(level=level, severity="LOW", available=1, opened_at=timezone.now())
     assert_clean()
     StockLevel.objects.update(updated_at=timezone.now() - timedelta(hours=2))
-    assert found(reconcile(ASKER)) == [("ORPHAN", alert.id, None, None)]
+    assert found(reconcile(ACTOR)) == [("ORPHAN", alert.id, None, None)]
     StockLevel.objects.update(reorder_point=5)
     assert_clean()
 
@@ -438,16 +438,16 @@ def break_everything() -> set[tuple[str, UUID]]:
 def test_chunks_leave_nothing_out_and_find_nothing_twice(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     broken = break_everything()
     with in_chunks_of(monkeypatch, size):
-        rows = [(kind, subject) for kind, subject, _, _ in found(reconcile(ASKER))]
+        rows = [(kind, subject) for kind, subject, _, _ in found(reconcile(ACTOR))]
         assert (len(rows), set(rows)) == (len(broken), broken)
         assert repair().counts["ON_HAND"] == 5
-        assert {kind for kind, *_ in found(reconcile(ASKER))} == {"IN_TRANSIT"}
+        assert {kind for kind, *_ in found(reconcile(ACTOR))} == {"IN_TRANSIT"}
 
 
 def test_findings_past_the_limit_are_counted_and_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stock, "_KEPT_OF_A_KIND", 3)
     break_everything()
-    run = reconcile(ASKER)
+    run = reconcile(ACTOR)
     assert run.finding_count == ReconciliationRun.objects.get(pk=run.id).finding_count == 25
     assert ReconciliationFinding.objects.filter(run_id=run.id).count() == 15
     assert "… and 10 more." in command()[1]
@@ -460,10 +460,10 @@ def test_a_scope_is_a_warehouse_or_a_product_with_its_variants() -> None:
     make_due(held.id, ago=LATER)
     make_due(hold((make_level(10), 1)).id, ago=LATER)
     sql("UPDATE inventory_stocklevel SET on_hand = 11")
-    of_parent = reconcile(ASKER, ReconciliationScope(product_id=parent.id))
+    of_parent = reconcile(ACTOR, ReconciliationScope(product_id=parent.id))
     assert found(of_parent) == [("LONG_DUE", held.id, None, None), ("ON_HAND", one.id, 10, 11)]
     assert of_parent.levels_checked == stock.count_levels(of_parent.scope) == 1
-    of_warehouse = reconcile(ASKER, ReconciliationScope(warehouse_id=other.warehouse_id))
+    of_warehouse = reconcile(ACTOR, ReconciliationScope(warehouse_id=other.warehouse_id))
     assert found(of_warehouse) == [("ON_HAND", other.id, 10, 11)]
 
 
@@ -550,7 +550,7 @@ def test_the_nightly_task_repairs_nothing_and_says_how_much_is_wrong() -> None:
     assert task() == 0
     sql("UPDATE inventory_stocklevel SET on_hand = 11")
     assert (task(), counters(level)) == (1, (11, 0))
-    assert ReconciliationRun.objects.latest("started_at").actor == NIGHTLY.actor
+    assert ReconciliationRun.objects.latest("started_at").actor == NIGHTLY.name
     assert app.conf.beat_schedule["reconcile"]["task"] == task.name
 
 
@@ -558,9 +558,9 @@ def test_over_http_the_last_finished_run_and_its_findings(api: Api) -> None:
     assert api.get("reconciliation").json() == {"run": None, "items": [], "next": None}  # type: ignore[attr-defined]
     parent = make_product()
     level, variant = make_level(10), receive(make_variant(parent), 10)
-    reconcile(ASKER)
+    reconcile(ACTOR)
     sql("UPDATE inventory_stocklevel SET on_hand = 11")
-    run = reconcile(ASKER)
+    run = reconcile(ACTOR)
     ReconciliationRun.objects.create(started_at=timezone.now(), actor="not finished")
     first = api.get("reconciliation?limit=1").json()  # type: ignore[attr-defined]
     assert first["run"]["reconciliationId"] == str(run.id)

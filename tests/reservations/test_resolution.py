@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from uuid_utils.compat import uuid7
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.errors import DomainError
 from inventory.models import Movement, Product, StockLevel, Warehouse
 from reservations.errors import (
@@ -30,7 +30,7 @@ from reservations.services.holds.resolution import (
     release_holds,
 )
 from tests.conftest import Api
-from tests.factories import ASKER, counters, hold, lines, make_due, make_level, make_store, recorded, told
+from tests.factories import ACTOR, counters, hold, lines, make_due, make_level, make_store, recorded, told
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 
@@ -39,14 +39,14 @@ def by(made: Hold) -> Selector:
     return Selector(reservation_id=made.id)
 
 
-def release(selector: Selector, asker: Asker = ASKER, reason: str = "") -> list[Hold]:
-    resolved = release_hold(ReleaseRequest(asker, selector, reason))
+def release(selector: Selector, actor: Actor = ACTOR, reason: str = "") -> list[Hold]:
+    resolved = release_hold(ReleaseRequest(actor, selector, reason))
     assert isinstance(resolved, Resolved)
     return list(resolved.holds)
 
 
-def consume(selector: Selector, order: str = "order", asker: Asker = ASKER, *, reacquire: bool = False) -> list[Hold]:
-    resolved = consume_hold(ConsumeRequest(asker, order, selector, reacquire))
+def consume(selector: Selector, order: str = "order", actor: Actor = ACTOR, *, reacquire: bool = False) -> list[Hold]:
+    resolved = consume_hold(ConsumeRequest(actor, order, selector, reacquire))
     assert isinstance(resolved, Resolved)
     return list(resolved.holds)
 
@@ -124,11 +124,11 @@ def test_what_was_sold_is_not_released() -> None:
     assert counters(level) == (6, 0)
 
 
-def test_only_what_there_is_for_the_asker_is_ended() -> None:
+def test_only_what_there_is_for_the_actor_is_ended() -> None:
     make_store("outlet", "wh-001", is_default=False)
     level = make_level(10)
     made = hold((level, 1), cart_id="c", order_id="o")
-    outsider = Asker("x", None, "", "api", ("outlet",))
+    outsider = Actor("x", None, "", "api", ("outlet",))
     for selector in (by(made), Selector(cart_id="c"), Selector(order_id="o")):
         with pytest.raises(ReservationNotFound):
             release(selector, outsider)
@@ -150,7 +150,7 @@ def test_only_what_there_is_for_the_asker_is_ended() -> None:
 def test_a_sale_lowers_on_hand_and_reserved_with_a_shipment_an_item() -> None:
     level, other = make_level(10), make_level(5, "wh-002")
     made = hold((level, 4), (other, 5))
-    (sold,) = consume(by(made), "order-1", Asker("till", None, "", "api"))
+    (sold,) = consume(by(made), "order-1", Actor("till", None, "", "api"))
     assert (counters(level), counters(other)) == ((6, 0), (0, 0))
     assert (sold.status, sold.order_id) == ("CONSUMED", "order-1")
     row = Reservation.objects.get(pk=made.id)
@@ -289,7 +289,7 @@ def test_a_hold_is_honoured_whatever_becomes_inactive_later() -> None:
     Product.objects.update(is_active=False)
     Warehouse.objects.update(is_active=False)
     StockLevel.objects.update(min_stock_level=10)
-    extend_hold(ExtendRequest(ASKER, made.id, 1))
+    extend_hold(ExtendRequest(ACTOR, made.id, 1))
     consume(by(made))
     assert counters(level) == (6, 0)
 
@@ -299,11 +299,11 @@ def test_each_request_of_a_batch_is_decided_on_what_the_ones_before_left() -> No
     one, two = hold((level, 2)), hold((level, 3))
     outcomes = consume_holds(
         [
-            ConsumeRequest(ASKER, "a", by(one)),
-            ConsumeRequest(ASKER, "a", by(one)),
-            ConsumeRequest(ASKER, "b", by(one)),
-            ConsumeRequest(ASKER, "b", by(two)),
-            ConsumeRequest(ASKER, "c", Selector(cart_id="none")),
+            ConsumeRequest(ACTOR, "a", by(one)),
+            ConsumeRequest(ACTOR, "a", by(one)),
+            ConsumeRequest(ACTOR, "b", by(one)),
+            ConsumeRequest(ACTOR, "b", by(two)),
+            ConsumeRequest(ACTOR, "c", Selector(cart_id="none")),
         ]
     )
     kinds = [outcome.code if isinstance(outcome, DomainError) else "sold" for outcome in outcomes]
@@ -314,7 +314,7 @@ def test_each_request_of_a_batch_is_decided_on_what_the_ones_before_left() -> No
 def test_a_batch_of_releases_gives_back_once() -> None:
     level = make_level(20)
     one, two = hold((level, 2)), hold((level, 3))
-    outcomes = release_holds([ReleaseRequest(ASKER, by(made)) for made in (one, one, two)])
+    outcomes = release_holds([ReleaseRequest(ACTOR, by(made)) for made in (one, one, two)])
     assert all(isinstance(outcome, Resolved) for outcome in outcomes)
     assert (counters(level), len(told("InventoryReleasedEvent"))) == ((20, 0), 2)
 
@@ -363,9 +363,9 @@ def test_a_dead_hold_is_named_in_the_problem(api: Api) -> None:
 def test_a_cart_whose_latest_hold_was_given_back_is_given_back_though_an_earlier_one_was_sold() -> None:
     level = make_level(10)
     sold = hold((level, 1), cart_id="cart-1")
-    consume_hold(ConsumeRequest(ASKER, "order-1", Selector(reservation_id=sold.id)))
+    consume_hold(ConsumeRequest(ACTOR, "order-1", Selector(reservation_id=sold.id)))
     hold((level, 2), cart_id="cart-1")
-    request = ReleaseRequest(ASKER, Selector(cart_id="cart-1"))
+    request = ReleaseRequest(ACTOR, Selector(cart_id="cart-1"))
     first, second = release_hold(request), release_hold(request)
     assert isinstance(first, Resolved)
     assert isinstance(second, Resolved)

@@ -12,7 +12,7 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.errors import Invalid, NotFound
 from inventory.errors import (
     CountBelowZero,
@@ -42,7 +42,7 @@ from reservations.services.shortages.posting import Posted, PostRequest, post_co
 from reservations.services.shortages.shortage import HeldUnits, Preference, choose_holds, force_adjustments
 from tests.books import assert_books_balance
 from tests.factories import (
-    ASKER,
+    ACTOR,
     counters,
     hold,
     make_due,
@@ -60,14 +60,14 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 def counted(*entries: tuple[StockLevel, int], **fields: Any) -> StockCount:
     """An open count of these levels, in which so many units were counted."""
     refs = tuple(ProductRef(level.product_id) for level, _ in entries)
-    opened = open_count(OpenRequest(ASKER, "wh-001", "PRODUCTS", products=refs, **fields))
+    opened = open_count(OpenRequest(ACTOR, "wh-001", "PRODUCTS", products=refs, **fields))
     lines = tuple(EnteredCount(ProductRef(level.product_id), units) for level, units in entries)
-    enter_counts(EnterRequest(ASKER, opened.count.id, lines))  # type: ignore[union-attr]
+    enter_counts(EnterRequest(ACTOR, opened.count.id, lines))  # type: ignore[union-attr]
     return opened.count  # type: ignore[union-attr]
 
 
-def post(count: StockCount, *preferred: UUID, asker: Asker = ASKER, **fields: Any) -> Posted:
-    posted = post_count(PostRequest(asker, count.id, preferred=Preference(preferred), **fields))
+def post(count: StockCount, *preferred: UUID, actor: Actor = ACTOR, **fields: Any) -> Posted:
+    posted = post_count(PostRequest(actor, count.id, preferred=Preference(preferred), **fields))
     assert isinstance(posted, Posted)
     assert_books_balance()
     return posted
@@ -75,7 +75,7 @@ def post(count: StockCount, *preferred: UUID, asker: Asker = ASKER, **fields: An
 
 def force(level: StockLevel, quantity: int, **fields: Any) -> Adjusted:
     line = Adjustment(level.product_id, None, "wh-001", quantity, "ADJUSTMENT", "stolen", force=True, **fields)
-    adjusted = force_adjustments(AdjustRequest(ASKER, (line,)))
+    adjusted = force_adjustments(AdjustRequest(ACTOR, (line,)))
     assert isinstance(adjusted, Adjusted)
     assert_books_balance()
     return adjusted
@@ -114,7 +114,7 @@ def test_what_moved_after_the_counting_is_allowed_for() -> None:
     level = make_level(10)
     count = counted((level, 9))
     sold = hold((level, 4), order_id="order-1")
-    consume_hold(ConsumeRequest(ASKER, "order-1", Selector(reservation_id=sold.id)))
+    consume_hold(ConsumeRequest(ACTOR, "order-1", Selector(reservation_id=sold.id)))
     receive(level.product_id, 20)
     post(count)
     assert counters(level) == (25, 0)
@@ -124,7 +124,7 @@ def test_the_second_count_is_posted() -> None:
     level = make_level(100)
     count = counted((level, 50), recount_share=Decimal("0.1"))
     receive(level.product_id, 10)
-    enter_counts(EnterRequest(ASKER, count.id, (EnteredCount(ProductRef(level.product_id), 108, True),)))
+    enter_counts(EnterRequest(ACTOR, count.id, (EnteredCount(ProductRef(level.product_id), 108, True),)))
     post(count)
     assert counters(level) == (108, 0)
     line = StockCountLine.objects.get(count=count)
@@ -134,13 +134,13 @@ def test_the_second_count_is_posted() -> None:
 
 def test_lines_without_a_count_refuse_the_posting_or_are_skipped() -> None:
     level, missed = make_level(10), make_level(10)
-    count = open_count(OpenRequest(ASKER, "wh-001", "ALL")).count  # type: ignore[union-attr]
+    count = open_count(OpenRequest(ACTOR, "wh-001", "ALL")).count  # type: ignore[union-attr]
     with pytest.raises(CountIncomplete) as refused:
         post(count)
     assert len(refused.value.faults) == 2
     with pytest.raises(CountIncomplete, match="Nothing was counted"):
         post(count, skip_uncounted=True)
-    enter_counts(EnterRequest(ASKER, count.id, (EnteredCount(ProductRef(level.product_id), 9),)))
+    enter_counts(EnterRequest(ACTOR, count.id, (EnteredCount(ProductRef(level.product_id), 9),)))
     with pytest.raises(CountIncomplete) as refused:
         post(count)
     assert [fault.facts for fault in refused.value.faults] == [{"productId": str(missed.product_id)}]
@@ -162,7 +162,7 @@ def test_on_hand_never_falls_below_zero() -> None:
     level = make_level(10)
     count = counted((level, 2))
     sold = hold((level, 9), order_id="order-1")
-    consume_hold(ConsumeRequest(ASKER, "order-1", Selector(reservation_id=sold.id)))
+    consume_hold(ConsumeRequest(ACTOR, "order-1", Selector(reservation_id=sold.id)))
     with pytest.raises(CountBelowZero) as refused:
         post(count)
     assert refused.value.faults[0].detail.endswith("1 on hand, -8 to post")
@@ -181,7 +181,7 @@ def test_no_more_is_posted_than_a_level_may_have() -> None:
 def test_a_count_is_posted_once(end: str) -> None:
     level = make_level(10)
     count = counted((level, 8))
-    post(count) if end == "posted" else cancel_count(CancelCountRequest(ASKER, count.id))
+    post(count) if end == "posted" else cancel_count(CancelCountRequest(ACTOR, count.id))
     with pytest.raises(CountClosed):
         post(count)
     assert counters(level) == (8 if end == "posted" else 10, 0)
@@ -209,7 +209,7 @@ def test_the_number_of_statements_does_not_grow_with_the_count() -> None:
         with CaptureQueriesContext(
             connection,
         ) as queries:
-            assert len(post_count(PostRequest(ASKER, count.id)).broken) == size  # type: ignore[union-attr]
+            assert len(post_count(PostRequest(ACTOR, count.id)).broken) == size  # type: ignore[union-attr]
         made.append(len(queries))
     assert made[0] == made[1]
 
@@ -324,7 +324,7 @@ def test_a_broken_hold_is_audited_and_told() -> None:
     level = make_level(10)
     made = hold((level, 6), order_id="order-7", cart_id="cart-7", customer_id="ada")
     count = counted((level, 5))
-    post(count, asker=replace(ASKER, request_id="request-9"))
+    post(count, actor=replace(ACTOR, request_id="request-9"))
     incident = ShortageIncident.objects.get()
     (entry,) = recorded("inventory_reservation_released")
     assert (entry.subject_id, entry.changes["reason"], entry.store) == (made.id, "shortage", "main")
@@ -353,7 +353,7 @@ def test_a_refused_posting_breaks_nothing() -> None:
     made = hold((level, 9))
     count = counted((level, 1), (other, 0))
     sold = hold((other, 5), order_id="order-1")
-    consume_hold(ConsumeRequest(ASKER, "order-1", Selector(reservation_id=sold.id)))
+    consume_hold(ConsumeRequest(ACTOR, "order-1", Selector(reservation_id=sold.id)))
     with pytest.raises(CountBelowZero):
         post(count)
     assert (status(made), counters(level)) == (("ACTIVE", ""), (10, 9))
@@ -365,7 +365,7 @@ def test_counters_that_no_hold_explains_refuse_the_posting() -> None:
     count = counted((level, 2))
     StockLevel.objects.filter(pk=level.pk).update(reserved=5)
     with pytest.raises(ReservedUnexplained):
-        post_count(PostRequest(ASKER, count.id))
+        post_count(PostRequest(ACTOR, count.id))
 
 
 # --- the preview -----------------------------------------------------------------------------------------------------
@@ -376,7 +376,7 @@ def test_the_preview_says_what_posting_would_break_and_writes_nothing() -> None:
     hold((level, 4))
     newest = hold((level, 4))
     count = counted((level, 5), (other, 12))
-    preview = preview_count(count.id, ASKER)
+    preview = preview_count(count.id, ACTOR)
     assert [held.id for held in preview.broken] == [newest.id]
     (short,) = preview.short
     assert (short.on_hand, short.on_hand_after, short.reserved, short.missing) == (10, 5, 8, 3)
@@ -390,9 +390,9 @@ def test_the_preview_leaves_due_holds_out() -> None:
     due, newest = hold((level, 4)), hold((level, 4))
     make_due(due.id)
     count = counted((level, 5))
-    assert preview_count(count.id, ASKER).broken == ()
-    cancel_count(CancelCountRequest(ASKER, count.id))
-    preview = preview_count(counted((level, 1)).id, ASKER)
+    assert preview_count(count.id, ACTOR).broken == ()
+    cancel_count(CancelCountRequest(ACTOR, count.id))
+    preview = preview_count(counted((level, 1)).id, ACTOR)
     assert ([held.id for held in preview.broken], preview.short[0].missing) == ([newest.id], 3)
 
 
@@ -400,8 +400,8 @@ def test_the_preview_shows_what_would_fall_below_zero() -> None:
     level = make_level(10)
     count = counted((level, 2))
     sold = hold((level, 9), order_id="order-1")
-    consume_hold(ConsumeRequest(ASKER, "order-1", Selector(reservation_id=sold.id)))
-    (short,) = preview_count(count.id, ASKER).short
+    consume_hold(ConsumeRequest(ACTOR, "order-1", Selector(reservation_id=sold.id)))
+    (short,) = preview_count(count.id, ACTOR).short
     assert (short.on_hand, short.on_hand_after) == (1, -7)
 
 
@@ -409,7 +409,7 @@ def test_a_closed_count_would_do_nothing() -> None:
     level = make_level(10)
     count = counted((level, 2))
     post(count)
-    preview = preview_count(count.id, ASKER)
+    preview = preview_count(count.id, ACTOR)
     assert (preview.differences, preview.short, preview.broken) == (0, (), ())
 
 
@@ -435,7 +435,7 @@ def test_without_force_holds_stand() -> None:
         Adjustment(other.product_id, None, "wh-001", -5, "ADJUSTMENT", "stolen", force=True),
     )
     with pytest.raises(InsufficientStock):
-        force_adjustments(AdjustRequest(ASKER, lines))
+        force_adjustments(AdjustRequest(ACTOR, lines))
     assert (status(made), counters(level), counters(other)) == (("ACTIVE", ""), (10, 8), (10, 0))
 
 
@@ -452,7 +452,7 @@ def test_only_an_adjustment_is_forced(kind: str) -> None:
     level = make_level(10)
     plain = Adjustment(level.product_id, None, "wh-001", 1, "ADJUSTMENT", "r", force=True)
     with pytest.raises(Invalid) as refused:
-        force_adjustments(AdjustRequest(ASKER, (plain, replace(plain, type=kind))))
+        force_adjustments(AdjustRequest(ACTOR, (plain, replace(plain, type=kind))))
     assert [fault.pointer for fault in refused.value.faults] == ["/adjustments/1/force"]
 
 
@@ -469,7 +469,7 @@ def test_force_creates_a_missing_level_like_any_adjustment() -> None:
     level = make_level(10)
     variant = make_variant(level.product)
     line = Adjustment(variant.id, None, "wh-001", 3, "ADJUSTMENT", "found", force=True)
-    force_adjustments(AdjustRequest(ASKER, (line,)))
+    force_adjustments(AdjustRequest(ACTOR, (line,)))
     assert StockLevel.objects.get(product=variant).on_hand == 3
 
 
@@ -481,22 +481,22 @@ def test_an_incident_is_resolved_once() -> None:
     hold((level, 8))
     post(counted((level, 5)))
     incident = ShortageIncident.objects.get()
-    resolve_incident(ResolveRequest(ASKER, incident.id, "called the customer"))
+    resolve_incident(ResolveRequest(ACTOR, incident.id, "called the customer"))
     incident.refresh_from_db()
     assert (incident.status, incident.resolved_by, incident.resolution) == ("RESOLVED", "tests", "called the customer")
     (entry,) = recorded("inventory_shortage_resolved")
     assert (entry.subject_id, entry.changes) == (incident.id, {"resolution": "called the customer"})
     with pytest.raises(IncidentResolved):
-        resolve_incident(ResolveRequest(ASKER, incident.id, "again"))
+        resolve_incident(ResolveRequest(ACTOR, incident.id, "again"))
 
 
-def test_an_incident_outside_the_askers_stores_is_not_found() -> None:
+def test_an_incident_outside_the_actors_stores_is_not_found() -> None:
     make_store("outlet", "wh-003", is_default=False)
     level = make_level(10)
     hold((level, 8))
     post(counted((level, 5)))
     incident = ShortageIncident.objects.get()
-    outlet = replace(ASKER, store_codes=("outlet",))
+    outlet = replace(ACTOR, store_codes=("outlet",))
     with pytest.raises(NotFound):
         read_incident(incident.id, outlet.store_codes)
     with pytest.raises(NotFound):
@@ -520,7 +520,7 @@ def test_another_stores_hold_can_not_be_chosen_by_name() -> None:
     level = make_level(10)
     theirs = hold((level, 5), store="outlet")
     with pytest.raises(ReservationNotFound):
-        post(counted((level, 0)), theirs.id, asker=replace(ASKER, store_codes=("main",)))
+        post(counted((level, 0)), theirs.id, actor=replace(ACTOR, store_codes=("main",)))
 
 
 # --- the choice ------------------------------------------------------------------------------------------------------

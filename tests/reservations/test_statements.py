@@ -22,7 +22,7 @@ from reservations.services.holds.resolution import (
     consume_holds,
     release_holds,
 )
-from tests.factories import ASKER, hold, hold_request, make_due, make_warehouse
+from tests.factories import ACTOR, hold, hold_request, make_due, make_warehouse
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 CLIENT = uuid7()
@@ -52,7 +52,7 @@ def levels() -> list[StockLevel]:
     make_warehouse()
     products = Product.objects.bulk_create(Product(sku=f"S{number}", name="n") for number in range(200))
     received = tuple(Adjustment(product.id, None, "wh-001", 1000, "RECEIPT", "r") for product in products)
-    apply_adjustments(AdjustRequest(ASKER, received))
+    apply_adjustments(AdjustRequest(ACTOR, received))
     return list(StockLevel.objects.all())
 
 
@@ -119,7 +119,7 @@ def test_what_is_replayed_costs_no_more_for_many(levels: list[StockLevel]) -> No
     def replay(count: int) -> list[str]:
         requests = [hold_request((level, 1), claim=claim()) for level in levels[:count]]
         held(place_holds(requests))
-        again = [HoldRequest(ASKER, each.lines, cart_id=each.cart_id, claim=each.claim) for each in requests]
+        again = [HoldRequest(ACTOR, each.lines, cart_id=each.cart_id, claim=each.claim) for each in requests]
         return statements(lambda: place_holds(again))
 
     assert replay(1) == replay(32)
@@ -157,13 +157,13 @@ def test_a_batch_of_1_or_32_ends_is_the_same_statements(levels: list[StockLevel]
         def work() -> None:
             if verb == "release":
                 pairs = zip(selectors, claims, strict=True)
-                outcomes = release_holds([ReleaseRequest(ASKER, selector, "", key) for selector, key in pairs])
+                outcomes = release_holds([ReleaseRequest(ACTOR, selector, "", key) for selector, key in pairs])
             else:
                 late = verb == "reacquire"
                 pairs = zip(selectors, claims, strict=True)
                 outcomes = consume_holds(
                     [
-                        ConsumeRequest(ASKER, f"o-{selector.reservation_id}", selector, late, key)
+                        ConsumeRequest(ACTOR, f"o-{selector.reservation_id}", selector, late, key)
                         for selector, key in pairs
                     ]
                 )
@@ -179,8 +179,8 @@ def test_an_end_of_1_or_200_lines_is_the_same_statements(levels: list[StockLevel
     def end(count: int) -> list[str]:
         selector = Selector(reservation_id=hold(*((level, 1) for level in levels[:count])).id)
         if verb == "release":
-            return statements(lambda: release_holds([ReleaseRequest(ASKER, selector)]))
-        return statements(lambda: consume_holds([ConsumeRequest(ASKER, "o", selector)]))
+            return statements(lambda: release_holds([ReleaseRequest(ACTOR, selector)]))
+        return statements(lambda: consume_holds([ConsumeRequest(ACTOR, "o", selector)]))
 
     assert end(1) == end(200)
 
@@ -198,6 +198,6 @@ def test_a_basket_of_1_or_200_lines_is_the_same_statements(levels: list[StockLev
 def test_an_adjustment_of_1_or_200_lines_is_the_same_statements(levels: list[StockLevel]) -> None:
     def adjust(count: int) -> list[str]:
         lines = tuple(Adjustment(level.product_id, None, "wh-001", 1, "RECEIPT", "r") for level in levels[:count])
-        return statements(lambda: apply_adjustments(AdjustRequest(ASKER, lines)))
+        return statements(lambda: apply_adjustments(AdjustRequest(ACTOR, lines)))
 
     assert adjust(1) == adjust(200)

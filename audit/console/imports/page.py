@@ -23,8 +23,8 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminFileFieldWidget
 from uuid_utils.compat import uuid7
 
-from audit.actors import Asker
-from audit.console.base import ConsoleAdmin, StaffUser, asker_of, claimant_of
+from audit.actors import Actor
+from audit.console.base import ConsoleAdmin, StaffUser, actor_of, claimant_of
 from audit.console.dialogs import Dialog, LazyText
 from audit.console.exports import csv_file, workbook
 from audit.console.imports.cells import MOST_SHOWN, Column, RowFault
@@ -125,7 +125,7 @@ class ImportPage(Dialog[R], Generic[P, R]):
         """What the file would do."""
 
     @abstractmethod
-    def carry_out(self, asker: Asker, plan: P, claim: Claim) -> R | StoredAnswer:
+    def carry_out(self, actor: Actor, plan: P, claim: Claim) -> R | StoredAnswer:
         """Call the service. Raises DomainError; PermissionDenied for what is not in the user's reach any more."""
 
     @abstractmethod
@@ -138,9 +138,9 @@ class ImportPage(Dialog[R], Generic[P, R]):
 
     # ------------------------------------------------------------------------------------------------- from here on
 
-    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> R | StoredAnswer:
+    def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> R | StoredAnswer:
         """Carry out the plan that was shown."""
-        return self.carry_out(asker, given["plan"], claim)
+        return self.carry_out(actor, given["plan"], claim)
 
     def answer(self) -> HttpResponse:
         if not self.allows(self.request.user):
@@ -220,7 +220,7 @@ class ImportPage(Dialog[R], Generic[P, R]):
         print_ = fingerprint("POST", self.request.path, sealed.encode())
         claim = Claim(claimant_of(self.request), f"import-{once}", print_, self._render)
         try:
-            result = self.perform(asker_of(self.request), {"plan": plan}, claim)
+            result = self.perform(actor_of(self.request), {"plan": plan}, claim)
         except DomainError as error:
             return self._refused(plan, sealed, error)
         if isinstance(result, StoredAnswer):

@@ -12,9 +12,9 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 
 from audit import clients
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.clients import Issued
-from audit.console.base import ReadOnlyAdmin, ReadOnlyInline, ServiceAdmin, asker_of, multiple_choice, staff_action
+from audit.console.base import ReadOnlyAdmin, ReadOnlyInline, ServiceAdmin, actor_of, multiple_choice, staff_action
 from audit.console.dialogs import ChoiceField, Dialog, DialogForm
 from audit.console.wording import wordings
 from audit.idempotency import Claim, StoredAnswer
@@ -73,9 +73,9 @@ class IssueTokenDialog(Dialog[Issued]):
     permission = "audit.add_apitoken"
     form_class = TokenForm
 
-    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Issued | StoredAnswer:
+    def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Issued | StoredAnswer:
         days = int(given["days"]) if given["days"] else None
-        return clients.issue(asker, self.subject.pk, days=days, claim=claim)
+        return clients.issue(actor, self.subject.pk, days=days, claim=claim)
 
     def tell(self, result: Issued) -> str:
         return str(_("The token %(prefix)s… was issued. It was shown then, and can't be shown again.")) % {
@@ -109,8 +109,8 @@ class RevokeTokenDialog(Dialog[list[ApiToken]]):
     def _last_used(self) -> Any:
         return self.subject.last_used_at or _("never")
 
-    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> list[ApiToken] | StoredAnswer:
-        return clients.revoke(asker, [self.subject.pk], claim=claim)
+    def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> list[ApiToken] | StoredAnswer:
+        return clients.revoke(actor, [self.subject.pk], claim=claim)
 
     def tell(self, result: list[ApiToken]) -> str:
         if not result:
@@ -159,7 +159,7 @@ class ApiClientAdmin(ServiceAdmin):
     def store(self, request: HttpRequest, form: Any, formsets: list[Any]) -> Model:
         given = form.cleaned_data
         saved = clients.put_client(
-            asker_of(request),
+            actor_of(request),
             form.instance.pk,
             name=form.instance.name,
             role=given["role"],

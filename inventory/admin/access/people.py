@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from audit.console.base import ConsoleAdmin, ReadOnlyAdmin, asker_of, multiple_choice
+from audit.console.base import ConsoleAdmin, ReadOnlyAdmin, actor_of, multiple_choice
 from audit.console.filters import link
 from audit.models import StaffAccess
 from inventory.models import Warehouse
@@ -160,7 +160,7 @@ class PersonAdmin(DjangoUserAdmin, ConsoleAdmin):  # type: ignore[type-arg, misc
         changed = [name for name in form.changed_data if name not in _SECRET and name != "warehouses"]
         told = {name: _plain(form.cleaned_data.get(name)) for name in changed}
         put_access(
-            asker_of(request),
+            actor_of(request),
             form.instance.pk,
             warehouse_codes=form.cleaned_data.get("warehouses", ()),
             is_new=not change,
@@ -177,7 +177,7 @@ class PersonAdmin(DjangoUserAdmin, ConsoleAdmin):  # type: ignore[type-arg, misc
         """A password set by somebody else is recorded, too."""
         answer: HttpResponse = super().user_change_password(request, id, form_url)
         if request.method == "POST" and answer.status_code == 302:
-            record_password(asker_of(request), int(id))
+            record_password(actor_of(request), int(id))
         return answer
 
     @admin.display(description=_("name to log in with"))

@@ -12,7 +12,7 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.console.base import ServiceAdmin, badge, staff_action, warehouse_codes_of
 from audit.console.dialogs import Dialog, DialogForm, ReasonField
 from audit.idempotency import Claim, StoredAnswer
@@ -77,10 +77,10 @@ class FreezeDialog(_BrakeDialog):
     submit = _("Freeze")
     form_class = FreezeForm
 
-    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Saved | StoredAnswer:
+    def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Saved | StoredAnswer:
         until = given["until"]
         return freezing.freeze(
-            asker, self.braked(), reason=given["reason"], until=until and until.astimezone(UTC), claim=claim
+            actor, self.braked(), reason=given["reason"], until=until and until.astimezone(UTC), claim=claim
         )
 
     def tell(self, result: Saved) -> str:
@@ -98,8 +98,8 @@ class UnfreezeDialog(_BrakeDialog):
     submit = _("Lift the freeze")
     form_class = UnfreezeForm
 
-    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Saved | StoredAnswer:
-        return freezing.unfreeze(asker, self.braked(), reason=given["reason"], claim=claim)
+    def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Saved | StoredAnswer:
+        return freezing.unfreeze(actor, self.braked(), reason=given["reason"], claim=claim)
 
     def tell(self, result: Saved) -> str:
         return _("%(name)s can be held again.") % {"name": result.row}

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from import_export.fields import Field
 from uuid_utils.compat import uuid7
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.console.base import StaffUser, warehouse_codes_of
 from audit.console.exports import ExportRow, by_keys
 from audit.console.imports.cells import (
@@ -143,8 +143,8 @@ class ProductImport(ImportPage[list[PlannedProduct], SavedProducts]):
             faults=sorted(faults, key=lambda fault: fault.row),
         )
 
-    def carry_out(self, asker: Asker, plan: list[PlannedProduct], claim: Claim) -> SavedProducts | StoredAnswer:
-        return put_products(asker, [planned.change for planned in plan], claim=claim)
+    def carry_out(self, actor: Actor, plan: list[PlannedProduct], claim: Claim) -> SavedProducts | StoredAnswer:
+        return put_products(actor, [planned.change for planned in plan], claim=claim)
 
     def row_of(self, plan: list[PlannedProduct], index: int) -> int:
         return plan[index].row

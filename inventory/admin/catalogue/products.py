@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 
-from audit.console.base import ReadOnlyInline, asker_of, public_uuid, staff_action
+from audit.console.base import ReadOnlyInline, actor_of, public_uuid, staff_action
 from audit.console.exports import ExportedAdmin, ExportRow
 from audit.console.imports.page import ImportedAdmin
 from audit.console.wording import wordings
@@ -123,7 +123,7 @@ class ProductAdmin(ImportedAdmin, ExportedAdmin, FreezableAdmin):  # type: ignor
         given = form.cleaned_data
         listed_until = given["listing_expires_at"]
         saved = master_data.put_product(
-            asker_of(request),
+            actor_of(request),
             form.instance.pk,
             parent_id=given["parent"].pk if given["parent"] else None,
             claim=None,

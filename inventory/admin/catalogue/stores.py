@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import TabularInline
 
-from audit.console.base import Reach, asker_of, warehouse_codes_of
+from audit.console.base import Reach, actor_of, warehouse_codes_of
 from inventory.admin.catalogue.freezing import FreezableAdmin
 from inventory.models import Store, StoreWarehouse
 from inventory.services.catalogue import master_data
@@ -89,7 +89,7 @@ class StoreAdmin(FreezableAdmin):
     def store(self, request: HttpRequest, form: Any, formsets: list[Any]) -> Model:
         rows = [row for row in formsets[0].cleaned_data if row and not row.get("DELETE")]
         saved = master_data.put_store(
-            asker_of(request),
+            actor_of(request),
             form.instance.code,
             name=form.cleaned_data["name"],
             ttl_minutes=form.cleaned_data["ttl_minutes"],

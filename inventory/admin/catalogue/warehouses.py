@@ -10,7 +10,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from audit.console.base import asker_of, multiple_choice, staff_action, text_field
+from audit.console.base import actor_of, multiple_choice, staff_action, text_field
 from inventory.admin.catalogue.freezing import FreezableAdmin
 from inventory.admin.catalogue.printing import labels_of_places, print_page
 from inventory.models import Warehouse
@@ -136,7 +136,7 @@ class WarehouseAdmin(FreezableAdmin):
     def store(self, request: HttpRequest, form: Any, formsets: list[Any]) -> Model:
         given = form.cleaned_data
         saved = master_data.put_warehouse(
-            asker_of(request),
+            actor_of(request),
             form.instance.code,
             claim=None,
             name=given["name"],

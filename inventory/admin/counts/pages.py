@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextareaWidget
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.console.base import text_field
 from audit.console.dialogs import ChoiceField, Dialog, DialogForm, LazyText, SharedDialog, WhyForm
 from audit.console.wording import wordings
@@ -128,10 +128,10 @@ class OpenCountPage(Dialog[Opened]):
         cast(forms.ChoiceField, form.fields["warehouse"]).choices = warehouse_choices(self.request.user)
         return form
 
-    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Opened | StoredAnswer:
+    def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Opened | StoredAnswer:
         percent = given["recount_percent"]
         request = OpenRequest(
-            asker,
+            actor,
             given["warehouse"],
             given["scope"],
             given["zone"],
@@ -254,11 +254,11 @@ class WalkPage(SharedDialog[Counted]):
 
     # -------------------------------------------------------------------------------------------------- what is done
 
-    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Counted | StoredAnswer:
+    def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Counted | StoredAnswer:
         line = self.line
         assert line is not None  # noqa: S101 - the form names it
         entered = EnteredCount(ProductRef(line.level.product_id), given["counted"], self._is_recount(line))
-        return entering.enter_counts(EnterRequest(asker, self.subject.pk, (entered,), claim))
+        return entering.enter_counts(EnterRequest(actor, self.subject.pk, (entered,), claim))
 
     def _is_recount(self, line: StockCountLine) -> bool:
         return self.is_again or line.recounted is not None
@@ -341,8 +341,8 @@ class CancelCountDialog(SharedDialog[Counted]):
         progress = progress_of(self.subject)
         return [(_("Warehouse"), self.subject.warehouse), (_("Counted"), f"{progress.counted} / {progress.lines}")]
 
-    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Counted | StoredAnswer:
-        return entering.cancel_count(entering.CancelCountRequest(asker, self.subject.pk, given["reason"], claim))
+    def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Counted | StoredAnswer:
+        return entering.cancel_count(entering.CancelCountRequest(actor, self.subject.pk, given["reason"], claim))
 
     def tell(self, result: Counted) -> str:
         return str(_("The count in %(place)s is cancelled. No stock was changed.")) % {

@@ -19,7 +19,7 @@ from unfold.decorators import display
 from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.console.base import (
     NOTHING,
     ReadOnlyAdmin,
@@ -143,8 +143,8 @@ class AcknowledgeDialog(_AlertDialog):
     intro = _("The alert stays until stock has come in, but nobody is reminded of it any more.")
     submit = _("I take care")
 
-    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> LowStockAlert | StoredAnswer:
-        return low_stock.acknowledge(self.subject.pk, asker, note=given["note"], claim=claim)
+    def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> LowStockAlert | StoredAnswer:
+        return low_stock.acknowledge(self.subject.pk, actor, note=given["note"], claim=claim)
 
     def tell(self, result: LowStockAlert) -> str:
         return _("%(place)s: %(name)s takes care.") % {"place": result.level.place, "name": result.acknowledged_by}
@@ -179,10 +179,10 @@ class SnoozeDialog(_AlertDialog):
             until = timezone.make_aware(morning)
         return {"until": f"{timezone.localtime(until):%Y-%m-%dT%H:%M}"}
 
-    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> LowStockAlert | StoredAnswer:
+    def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> LowStockAlert | StoredAnswer:
         until = given["until"]
         return low_stock.snooze(
-            self.subject.pk, until and until.astimezone(UTC), asker, note=given["note"], claim=claim
+            self.subject.pk, until and until.astimezone(UTC), actor, note=given["note"], claim=claim
         )
 
     def tell(self, result: LowStockAlert) -> str:
@@ -219,10 +219,10 @@ class SubscriptionDialog(Dialog[Subscribed]):
     def about(self) -> list[tuple[Any, Any]]:
         return [(_("Your address"), self._address() or _("none yet: ask whoever keeps the accounts"))]
 
-    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Subscribed | StoredAnswer:
+    def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Subscribed | StoredAnswer:
         user = self.request.user
         return choose_alerts(
-            asker,
+            actor,
             cast(int, user.pk),
             self._address(),
             codes=given["warehouses"],

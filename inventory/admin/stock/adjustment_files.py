@@ -7,7 +7,7 @@ from django.core.exceptions import PermissionDenied
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.console.base import StaffUser, warehouse_codes_of
 from audit.console.imports.cells import Column, RowFault
 from audit.console.imports.page import ImportPage, PreviewRow, Reading, Upload
@@ -78,10 +78,10 @@ class AdjustmentImport(ImportPage[ImportFile, Imported]):
             elif line.type not in may:
                 yield RowFault(line.row, "type", gettext("is not yours to book"))
 
-    def carry_out(self, asker: Asker, plan: ImportFile, claim: Claim) -> Imported | StoredAnswer:
+    def carry_out(self, actor: Actor, plan: ImportFile, claim: Claim) -> Imported | StoredAnswer:
         if any(self._beyond(plan.lines)):
             raise PermissionDenied
-        return import_stock(asker, plan)
+        return import_stock(actor, plan)
 
     def row_of(self, plan: ImportFile, index: int) -> int:
         return plan.lines[index].row

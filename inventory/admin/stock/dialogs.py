@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.console.base import warehouse_codes_of
 from audit.console.dialogs import ChoiceField, Dialog, DialogForm, QuantityField, ReasonField, ReferenceField
 from audit.console.wording import wording_of
@@ -136,9 +136,9 @@ class _AdjustmentDialog(StockDialog[Adjusted]):
 
     type: ClassVar[str]
 
-    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Adjusted | StoredAnswer:
+    def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Adjusted | StoredAnswer:
         line = adjustment_of(self.subject, self.type, given["quantity"], given)
-        return apply_adjustments(AdjustRequest(asker=asker, adjustments=(line,), claim=claim))
+        return apply_adjustments(AdjustRequest(actor=actor, adjustments=(line,), claim=claim))
 
     def tell(self, result: Adjusted) -> str:
         return f"{self.subject.product.sku}, {self.subject.warehouse.code}: {change_text(result.lines[0])}"
@@ -208,10 +208,10 @@ class TransferDialog(StockDialog[Transferred]):
         offer_destinations(form, destinations_of(self.request, self.subject.warehouse.code))
         return form
 
-    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Transferred | StoredAnswer:
+    def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Transferred | StoredAnswer:
         item = wanted_of(self.subject, given["quantity"], given["to_warehouse"])
         return transfers.start_transfer(
-            TransferRequest(asker, (item,), reason=given["why"], reference=given["reference"], claim=claim)
+            TransferRequest(actor, (item,), reason=given["why"], reference=given["reference"], claim=claim)
         )
 
     def tell(self, result: Transferred) -> str:
@@ -252,9 +252,9 @@ class CountDialog(StockDialog[Opened]):
     def about(self) -> list[tuple[str | Promise, Any]]:
         return []
 
-    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Opened | StoredAnswer:
+    def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Opened | StoredAnswer:
         request = OpenRequest(
-            asker=asker,
+            actor=actor,
             warehouse=self.subject.warehouse.code,
             scope=opening.CountScope.PRODUCTS.value,
             products=(ProductRef(self.subject.product_id),),

@@ -7,7 +7,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.console.base import multiple_choice, text_field
 from audit.console.dialogs import DialogForm
 from audit.idempotency import Claim, StoredAnswer
@@ -79,9 +79,9 @@ class SettingsDialog(ChosenDialog[SetLevels]):
     form_class = SettingsForm
     template = "console/stock/settings.html"
 
-    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> SetLevels | StoredAnswer:
+    def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> SetLevels | StoredAnswer:
         wanted = [LevelChange(level.product_id, level.warehouse.code, given["changes"]) for level in self.levels]
-        return set_levels(asker, wanted, claim=claim)
+        return set_levels(actor, wanted, claim=claim)
 
     def _claim(self, form: DialogForm) -> Claim:
         assert isinstance(form, SettingsForm)  # noqa: S101 - for the type checker: there is no other

@@ -10,7 +10,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from import_export.fields import Field
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.console.base import warehouse_codes_of
 from audit.console.exports import ExportRow, by_keys
 from audit.console.imports.cells import Cells, Column, ReadRow, RowFault, TextCell, UnitsCell, told_changes
@@ -138,11 +138,11 @@ class LevelImport(ImportPage[list[PlannedLevel], SetLevels]):
                 told = gettext("%(sku)s was never in %(code)s: receive it there first")
                 yield RowFault(row.number, "", told % {"sku": sku, "code": code})
 
-    def carry_out(self, asker: Asker, plan: list[PlannedLevel], claim: Claim) -> SetLevels | StoredAnswer:
+    def carry_out(self, actor: Actor, plan: list[PlannedLevel], claim: Claim) -> SetLevels | StoredAnswer:
         codes = {planned.change.warehouse for planned in plan}
         if self._reach(codes) != codes:
             raise PermissionDenied
-        return set_levels(asker, [planned.change for planned in plan], claim=claim)
+        return set_levels(actor, [planned.change for planned in plan], claim=claim)
 
     def row_of(self, plan: list[PlannedLevel], index: int) -> int:
         return plan[index].row

@@ -8,7 +8,7 @@ from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from audit.console.base import ServiceAdmin, asker_of, multiple_choice
+from audit.console.base import ServiceAdmin, actor_of, multiple_choice
 from inventory.models import AdjustmentReason
 from inventory.services.stock.reasons import put_reason
 
@@ -43,7 +43,7 @@ class AdjustmentReasonAdmin(ServiceAdmin):
     fieldsets = ((None, {"fields": ("text", "kinds", "is_active")}),)
 
     def store(self, request: HttpRequest, form: Any, formsets: list[Any]) -> Model:
-        return put_reason(asker_of(request), form.instance.pk, **form.cleaned_data)
+        return put_reason(actor_of(request), form.instance.pk, **form.cleaned_data)
 
     @admin.display(description=_("offered for"))
     def offered_for(self, reason: AdjustmentReason) -> str:

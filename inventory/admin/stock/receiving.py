@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.console.base import staff_action
 from audit.console.dialogs import ChoiceField, DialogForm, ReasonField, ReferenceField
 from audit.idempotency import Claim, StoredAnswer
@@ -37,7 +37,7 @@ class ReceivePage(ScanPage[Adjusted]):
         cast(forms.ChoiceField, form.fields["warehouse"]).choices = warehouse_choices(self.request.user)
         return form
 
-    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Adjusted | StoredAnswer:
+    def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Adjusted | StoredAnswer:
         lines = tuple(
             Adjustment(
                 product_id,
@@ -50,7 +50,7 @@ class ReceivePage(ScanPage[Adjusted]):
             )
             for product_id, units in sent_units(given)
         )
-        return apply_adjustments(AdjustRequest(asker, lines, claim))
+        return apply_adjustments(AdjustRequest(actor, lines, claim))
 
     def tell(self, result: Adjusted) -> str:
         units = sum(line.adjustment.quantity for line in result.lines)

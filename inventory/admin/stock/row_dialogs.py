@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.console.dialogs import ChoiceField, Dialog, DialogForm, QuantityField
 from audit.console.wording import wording_of, wordings
 from audit.errors import DomainError
@@ -162,9 +162,9 @@ class ReceiveRowsDialog(RowsDialog[Adjusted]):
     kind = ReasonKind.RECEIVE
     form_class = RowsForm
 
-    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Adjusted | StoredAnswer:
+    def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Adjusted | StoredAnswer:
         lines = tuple(adjustment_of(level, "RECEIPT", units, given) for level, units in self.sent(given))
-        return apply_adjustments(AdjustRequest(asker=asker, adjustments=lines, claim=claim))
+        return apply_adjustments(AdjustRequest(actor=actor, adjustments=lines, claim=claim))
 
     def tell(self, result: Adjusted) -> str:
         skus = {level.pk: level.product.sku for level in self.levels}
@@ -188,10 +188,10 @@ class TransferRowsDialog(RowsDialog[Transferred]):
         offer_destinations(form, destinations_of(self.request, self.levels[0].warehouse.code))
         return form
 
-    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Transferred | StoredAnswer:
+    def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Transferred | StoredAnswer:
         items = tuple(wanted_of(level, units, given["to_warehouse"]) for level, units in self.sent(given))
         return transfers.start_transfer(
-            TransferRequest(asker, items, reason=given["why"], reference=given["reference"], claim=claim)
+            TransferRequest(actor, items, reason=given["why"], reference=given["reference"], claim=claim)
         )
 
     def tell(self, result: Transferred) -> str:

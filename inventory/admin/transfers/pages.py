@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.widgets import DATETIME_CLASSES, UnfoldBooleanWidget
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.console.base import warehouse_codes_of
 from audit.console.dialogs import (
     ChoiceField,
@@ -97,12 +97,12 @@ class DraftPage(ScanPage[Transferred]):
         words = str(_("%(free)s free in %(warehouse)s"))
         return {line.product_id: words % {"free": free.get(line.product_id, 0), "warehouse": source} for line in lines}
 
-    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Transferred | StoredAnswer:
+    def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Transferred | StoredAnswer:
         items = tuple(
             MoveLine(product_id, None, units, given["from_warehouse"], given["to_warehouse"])
             for product_id, units in sent_units(given)
         )
-        request = TransferRequest(asker, items, given["reason"], given["reference"], given["expected"], claim)
+        request = TransferRequest(actor, items, given["reason"], given["reference"], given["expected"], claim)
         return self.write(request, is_sent=given["do"] == "send")
 
     def write(self, request: TransferRequest, *, is_sent: bool) -> Transferred | StoredAnswer:
@@ -175,8 +175,8 @@ class SendDialog(OfTransfer, Dialog[Transferred]):
         units = self.subject.lines.aggregate(units=Sum("quantity"))["units"] or 0
         return [(_("Route"), route_of(self.subject)), (_("Units"), units)]
 
-    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Transferred | StoredAnswer:
-        return transfers.send_transfer(transfers.SendRequest(asker, self.subject.pk, claim))
+    def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Transferred | StoredAnswer:
+        return transfers.send_transfer(transfers.SendRequest(actor, self.subject.pk, claim))
 
     def tell(self, result: Transferred) -> str:
         document = result.document
@@ -238,9 +238,9 @@ class ArrivalPage(OfTransfer, SharedDialog[Transferred], ScanPage[Transferred]):
         """Nothing arrived, and nothing will."""
         return bool(form.cleaned_data.get("close"))
 
-    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Transferred | StoredAnswer:
+    def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Transferred | StoredAnswer:
         arrived = tuple(Arrived(product_id, None, units) for product_id, units in sent_units(given))
-        request = transfers.ReceiveRequest(asker, self.subject.pk, arrived, given["close"], given["reason"], claim)
+        request = transfers.ReceiveRequest(actor, self.subject.pk, arrived, given["close"], given["reason"], claim)
         return transfers.receive_transfer(request)
 
     def tell(self, result: Transferred) -> str:
@@ -272,9 +272,9 @@ class CancelDialog(OfTransfer, Dialog[Transferred]):
         units = self.subject.lines.aggregate(units=Sum("in_transit"))["units"] or 0
         return [(_("Route"), route_of(self.subject)), (_("On the way"), units)]
 
-    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Transferred | StoredAnswer:
+    def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Transferred | StoredAnswer:
         return transfers.cancel_transfer(
-            transfers.CancelTransferRequest(asker, self.subject.pk, given["reason"], claim)
+            transfers.CancelTransferRequest(actor, self.subject.pk, given["reason"], claim)
         )
 
     def tell(self, result: Transferred) -> str:

@@ -30,13 +30,13 @@ class BrakeView(ApiView):
         body = decode(request, catalogue_contract.FreezeIn)
         until = as_utc(body.until, "/until")
         claim = self.claim(request, render)
-        saved = freezing.freeze(self.asker(request), subject, reason=body.reason, until=until, claim=claim)
+        saved = freezing.freeze(self.actor(request), subject, reason=body.reason, until=until, claim=claim)
         return answered(saved, render)
 
     def _unfreeze(self, request: Request, subject: Subject, render: Callable[[Saved], StoredAnswer]) -> HttpResponse:
         body = decode(request, catalogue_contract.UnfreezeIn)
         claim = self.claim(request, render)
-        return answered(freezing.unfreeze(self.asker(request), subject, reason=body.reason, claim=claim), render)
+        return answered(freezing.unfreeze(self.actor(request), subject, reason=body.reason, claim=claim), render)
 
 
 def _command(verb: str, noun: str, body: type[Body], answer: type[Answer]) -> Callable[[F], F]:

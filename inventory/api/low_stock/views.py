@@ -32,7 +32,7 @@ class LowStockView(ApiView):
     )
     def get(self, request: Request) -> HttpResponse:
         query = decode_query(request, contract.LowStockQuery)
-        codes = self.asker(request).store_codes
+        codes = self.actor(request).store_codes
         found: Any = StockLevel.objects.visible_to(codes).low(round(query.threshold * planning.PARTS))
         found = in_places(found, query, codes)
         if query.severity is not None:
@@ -85,7 +85,7 @@ class AlertsView(ApiView):
     )
     def get(self, request: Request) -> HttpResponse:
         query = decode_query(request, contract.AlertsQuery)
-        codes = self.asker(request).store_codes
+        codes = self.actor(request).store_codes
         found = LowStockAlert.objects.visible_to(codes).described()
         if query.state != "ALL":
             found = found.filter(resolved_at__isnull=query.state == "OPEN")
@@ -137,7 +137,7 @@ class AcknowledgeAlertView(ApiView):
         body = decode(request, contract.AcknowledgeIn)
         claim = self.claim(request, _rendered)
         return answered(
-            low_stock.acknowledge(_id(alert_id), self.asker(request), note=body.note, claim=claim), _rendered
+            low_stock.acknowledge(_id(alert_id), self.actor(request), note=body.note, claim=claim), _rendered
         )
 
 
@@ -158,5 +158,5 @@ class SnoozeAlertView(ApiView):
         until = as_utc(body.until, "/until")
         claim = self.claim(request, _rendered)
         return answered(
-            low_stock.snooze(_id(alert_id), until, self.asker(request), note=body.note, claim=claim), _rendered
+            low_stock.snooze(_id(alert_id), until, self.actor(request), note=body.note, claim=claim), _rendered
         )

@@ -25,7 +25,7 @@ class MovementsView(ApiView):
     def get(self, request: Request) -> HttpResponse:
         query = decode_query(request, contract.MovementsQuery)
         wanted = MovementFilter(
-            store_codes=self.asker(request).store_codes,
+            store_codes=self.actor(request).store_codes,
             product_id=query.product_id,
             variant_id=query.variant_id,
             warehouse=query.warehouse_id,

@@ -39,7 +39,7 @@ class ProductLevelsView(ApiView):
     def get(self, request: Request, product_id: UUID) -> HttpResponse:
         query = decode_query(request, stock_contract.ProductLevelsQuery)
         product = read_product(product_id)
-        found = StockLevel.objects.visible_to(self.asker(request).store_codes).of_product(product_id).with_incoming()
+        found = StockLevel.objects.visible_to(self.actor(request).store_codes).of_product(product_id).with_incoming()
         if query.warehouse_id is not None:
             found = found.filter(warehouse__code=query.warehouse_id)
         levels = list(found)
@@ -105,7 +105,7 @@ class LevelsView(ApiView):
     )
     def get(self, request: Request) -> HttpResponse:
         query = decode_query(request, stock_contract.LevelsQuery)
-        codes = self.asker(request).store_codes
+        codes = self.actor(request).store_codes
         found = StockLevel.objects.visible_to(codes).with_incoming().select_related("warehouse", "product")
         levels, following = page_of(in_places(found, query, codes), query)
         return respond(stock_contract.LevelPageOut(items=[_listed(level) for level in levels], next=following))
@@ -168,7 +168,7 @@ class LevelSettingsView(ApiView):
             location = body.location or stock_contract.LocationIn()
             changes |= {"zone": location.zone, "aisle": location.aisle, "shelf": location.shelf}
         saved = set_level(
-            self.asker(request),
+            self.actor(request),
             product_id,
             warehouse_id,
             changes=changes,

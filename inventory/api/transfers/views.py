@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from msgspec import UNSET
 from rest_framework.request import Request
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.api.contract import Problem
 from audit.api.http import STOCKKEEPING, ApiView, answered, as_utc, decode, decode_query, id_in_path, rendered, respond
 from audit.api.paging import page_of
@@ -41,14 +41,14 @@ class TransferView(ApiView):
     )
     def post(self, request: Request) -> HttpResponse:
         body = decode(request, contract.TransferIn)
-        wanted = _wanted(self.asker(request), body, self.claim(request, _made))
+        wanted = _wanted(self.actor(request), body, self.claim(request, _made))
         outcome = transfers.draft_transfer(wanted) if body.draft else transfers.start_transfer(wanted)
         return answered(outcome, _made)
 
 
-def _wanted(asker: Asker, body: contract.TransferDraftIn, claim: Claim | None) -> TransferRequest:
+def _wanted(actor: Actor, body: contract.TransferDraftIn, claim: Claim | None) -> TransferRequest:
     return TransferRequest(
-        asker=asker,
+        actor=actor,
         items=tuple(
             MoveLine(line.product_id, line.variant_id, line.quantity, line.from_warehouse_id, line.to_warehouse_id)
             for line in body.items
@@ -144,7 +144,7 @@ class OneTransferView(ApiView):
     @describe("readTransfer", "Read a transfer", answers={200: contract.TransferOut, 404: Problem})
     def get(self, request: Request, transfer_id: str) -> HttpResponse:
         identifier = _transfer_id(transfer_id)
-        seen = Transfer.objects.visible_to(self.asker(request).store_codes).filter(pk=identifier)
+        seen = Transfer.objects.visible_to(self.actor(request).store_codes).filter(pk=identifier)
         if not seen.exists():
             raise NotFound("There is no such transfer.")
         return respond(_read(documents.read_transfers([identifier])[identifier], read_clock()))
@@ -158,7 +158,7 @@ class OneTransferView(ApiView):
     )
     def put(self, request: Request, transfer_id: str) -> HttpResponse:
         body = decode(request, contract.TransferDraftIn)
-        wanted = _wanted(self.asker(request), body, self.claim(request, _done))
+        wanted = _wanted(self.actor(request), body, self.claim(request, _done))
         return answered(transfers.change_draft(_transfer_id(transfer_id), wanted), _done)
 
 
@@ -174,7 +174,7 @@ class SendTransferView(ApiView):
         idempotent=True,
     )
     def post(self, request: Request, transfer_id: str) -> HttpResponse:
-        command = transfers.SendRequest(self.asker(request), _transfer_id(transfer_id), self.claim(request, _done))
+        command = transfers.SendRequest(self.actor(request), _transfer_id(transfer_id), self.claim(request, _done))
         return answered(transfers.send_transfer(command), _done)
 
 
@@ -196,7 +196,7 @@ class ReceiveTransferView(ApiView):
             Arrived(line.product_id, line.variant_id, line.quantity_received) for line in body.items
         )
         command = transfers.ReceiveRequest(
-            asker=self.asker(request),
+            actor=self.actor(request),
             transfer_id=_transfer_id(transfer_id),
             items=arrived or None,
             close=body.close,
@@ -221,7 +221,7 @@ class CancelTransferView(ApiView):
     def post(self, request: Request, transfer_id: str) -> HttpResponse:
         body = decode(request, contract.CancelIn)
         command = transfers.CancelTransferRequest(
-            self.asker(request), _transfer_id(transfer_id), body.reason, self.claim(request, _done)
+            self.actor(request), _transfer_id(transfer_id), body.reason, self.claim(request, _done)
         )
         return answered(transfers.cancel_transfer(command), _done)
 
@@ -237,7 +237,7 @@ class TransfersView(ApiView):
     )
     def get(self, request: Request) -> HttpResponse:
         query = decode_query(request, contract.TransfersQuery)
-        found = Transfer.objects.visible_to(self.asker(request).store_codes).matching(
+        found = Transfer.objects.visible_to(self.actor(request).store_codes).matching(
             status=query.status, from_warehouse=query.from_warehouse_id, to_warehouse=query.to_warehouse_id
         )
         if query.overdue:

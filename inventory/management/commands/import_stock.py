@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.errors import Busy, IdempotencyInProgress
 from inventory.management.progress import progress_bar
 from inventory.services.stock.import_files import COLUMNS, ImportFile, read_file
@@ -37,24 +37,24 @@ class Command(BaseCommand):
         parser.add_argument("--actor", default="import_stock", help="who runs this, for the audit trail")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        asker = Asker(actor=_actor(options["actor"]), client_id=None, request_id="", source="command")
+        actor = Actor(name=_actor(options["actor"]), client_id=None, request_id="", source="command")
         skip_bad = options["skip_bad"]
         with _no_cycles_collected():
             file = _read(options["file"])
             if options["dry_run"]:
                 done = plan_import(file, skip_bad=skip_bad)
             else:
-                done = self._import(asker, file, skip_bad=skip_bad)
+                done = self._import(actor, file, skip_bad=skip_bad)
         for cell in done.bad:
             self.stderr.write(f"{file.name}:{cell.row} {cell.column + ' ' if cell.column else ''}{cell.detail}")
         self.stdout.write(_summary(done, is_plan=options["dry_run"], skip_bad=skip_bad))
         if done.bad:
             sys.exit(BAD_LINES)
 
-    def _import(self, asker: Asker, file: ImportFile, *, skip_bad: bool) -> Imported:
+    def _import(self, actor: Actor, file: ImportFile, *, skip_bad: bool) -> Imported:
         with progress_bar(self.stderr, "lines", len(file.lines)) as progress:
             try:
-                return import_stock(asker, file, skip_bad=skip_bad, progress=progress)
+                return import_stock(actor, file, skip_bad=skip_bad, progress=progress)
             except (Busy, IdempotencyInProgress) as error:
                 told = "The lines so far are kept; run it again for the rest." if skip_bad else "No stock was changed."
                 raise CommandError(f"Not finished: {error.detail} {told}", returncode=UNFINISHED) from error

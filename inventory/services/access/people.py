@@ -5,14 +5,14 @@ from typing import Any
 
 from django.db import transaction
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.models import StaffAccess
 from audit.recording import Entry, record
 from inventory.locking import read_clock
 
 
 def put_access(
-    asker: Asker, user_id: int, *, warehouse_codes: Sequence[str], is_new: bool, told: Mapping[str, Any]
+    actor: Actor, user_id: int, *, warehouse_codes: Sequence[str], is_new: bool, told: Mapping[str, Any]
 ) -> StaffAccess:
     """Limit a user to some warehouses (none: all of them) and record what changed in the account.
 
@@ -28,12 +28,12 @@ def put_access(
         access.save(update_fields=["warehouse_codes"])
     if changes or is_new:
         action = f"inventory_user_{'created' if is_new else 'changed'}"
-        record([Entry(asker, action, access.pk, changes)], now=read_clock())
+        record([Entry(actor, action, access.pk, changes)], now=read_clock())
     return access
 
 
-def record_password(asker: Asker, user_id: int) -> None:
+def record_password(actor: Actor, user_id: int) -> None:
     """Record that an administrator has set a user's password, in a transaction of its own."""
     with transaction.atomic(durable=True):
         access, _ = StaffAccess.objects.get_or_create(user_id=user_id)
-        record([Entry(asker, "inventory_user_password_set", access.pk, {})], now=read_clock())
+        record([Entry(actor, "inventory_user_password_set", access.pk, {})], now=read_clock())

@@ -18,7 +18,7 @@ import structlog
 from django.conf import settings
 from django.db import connection
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.db import columns
 from audit.db.statements import write
 from audit.models import ARCHIVING
@@ -31,7 +31,7 @@ from inventory.services.bookkeeping import archive_files
 
 logger = structlog.get_logger(__name__)
 
-ARCHIVER: Final = Asker(actor="archive", client_id=None, request_id="", source="command")
+ARCHIVER: Final = Actor(name="archive", client_id=None, request_id="", source="command")
 YOUNGEST_DAYS: Final = 31
 """Younger rows stay: days of supply are read from the last 30 days (docs/explanation/rules.md, rule 6). This is also
 far longer than any transaction takes, so that no row of the archived time can still be uncommitted."""

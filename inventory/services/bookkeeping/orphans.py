@@ -82,7 +82,7 @@ def _confirm_count_lines(run: Run, count_ids: set[UUID]) -> list[Found]:
         reason = run.repair.reason
         found = [finding.repaired("the line was closed") for finding in found]
         entries = [
-            Entry(run.asker, "inventory_count_line_closed", count_id, {"lineId": line_id, "reason": reason})
+            Entry(run.actor, "inventory_count_line_closed", count_id, {"lineId": line_id, "reason": reason})
             for line_id, count_id, _, _ in lines
         ]
         with one_statement():

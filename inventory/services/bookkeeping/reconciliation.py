@@ -17,7 +17,7 @@ from uuid import UUID
 from django.db import connection
 from uuid_utils.compat import uuid7
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.db import columns
 from audit.db.statements import write
 from audit.identifiers import TRANSFER, public_id
@@ -85,7 +85,7 @@ class Found:
 class Run:
     """A run on its way. ``kept`` counts the findings by kind: of each, the first thousand are kept as rows."""
 
-    asker: Asker
+    actor: Actor
     scope: ReconciliationScope
     repair: Repair | None = None
     id: UUID = field(default_factory=uuid7)
@@ -107,7 +107,7 @@ class Run:
 
 def begin(run: Run) -> None:
     """Keep that a run has begun."""
-    ReconciliationRun.objects.create(id=run.id, started_at=read_clock(), scope=run.scope.words, actor=run.asker.actor)
+    ReconciliationRun.objects.create(id=run.id, started_at=read_clock(), scope=run.scope.words, actor=run.actor.name)
 
 
 def finish(run: Run) -> None:
@@ -145,7 +145,7 @@ def keep(run: Run, found: Sequence[Found], *, now: datetime) -> None:
         [
             run.id,
             now,
-            run.asker.actor,
+            run.actor.name,
             run.repair.reason if run.repair else "",
             columns.uuids(uuid7() for _ in kept),
             columns.texts(finding.kind for finding in kept),
@@ -263,7 +263,7 @@ def missing_movement(run: Run) -> MovementCause:
     """The cause of a movement that a repair supplies."""
     return MovementCause(
         type="ADJUSTMENT",
-        actor=run.asker.actor,
+        actor=run.actor.name,
         reason=run.repair.reason if run.repair else "",
         reference_type=REFERENCE_TYPE,
         reference=str(run.id),

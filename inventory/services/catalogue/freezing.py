@@ -17,7 +17,7 @@ import structlog
 from django.conf import settings
 from django.db import connection
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.errors import Fault, Invalid, NotFound
 from audit.idempotency import Claim, StoredAnswer
 from audit.publishing import Event, publish
@@ -60,7 +60,7 @@ def store(code: str) -> Subject:
 
 
 def freeze(
-    asker: Asker, subject: Subject, *, reason: str, until: datetime | None = None, claim: Claim | None = None
+    actor: Actor, subject: Subject, *, reason: str, until: datetime | None = None, claim: Claim | None = None
 ) -> Saved | StoredAnswer:
     """Take no new holds of it from now on. What is frozen gets the new reason and end, and stays frozen since it was.
 
@@ -77,7 +77,7 @@ def freeze(
         if until is not None and until <= now:
             raise Invalid("A freeze ends in the future.", [Fault("/until", Invalid.code, "not in the future")])
         since = row.frozen_at if row.is_frozen else now
-        return _set(asker, subject, row, Freeze(reason, until), since=since, reason=reason, now=now)
+        return _set(actor, subject, row, Freeze(reason, until), since=since, reason=reason, now=now)
 
     frozen = claimed(claim, work)
     _await_holds_on_their_way(subject)
@@ -113,7 +113,7 @@ def _on_their_way(subject: Subject) -> set[str]:
         return {row[0] for row in cursor.fetchall()}
 
 
-def unfreeze(asker: Asker, subject: Subject, *, reason: str = "", claim: Claim | None = None) -> Saved | StoredAnswer:
+def unfreeze(actor: Actor, subject: Subject, *, reason: str = "", claim: Claim | None = None) -> Saved | StoredAnswer:
     """Take new holds of it again, at once in this process and within ``CATALOGUE_CACHE_SECONDS`` in others.
 
     What isn't frozen stays as it is, and nothing is recorded. Raises NotFound, Busy and the errors of claims. Locks the
@@ -124,7 +124,7 @@ def unfreeze(asker: Asker, subject: Subject, *, reason: str = "", claim: Claim |
         row = _lock(subject)
         if row.frozen_at is None:
             return Saved(row, is_new=False)
-        return _set(asker, subject, row, None, since=None, reason=reason, now=read_clock())
+        return _set(actor, subject, row, None, since=None, reason=reason, now=read_clock())
 
     return claimed(claim, work)
 
@@ -139,7 +139,7 @@ def _lock(subject: Subject) -> Any:
 
 
 def _set(
-    asker: Asker,
+    actor: Actor,
     subject: Subject,
     row: Any,
     freeze: Freeze | None,
@@ -158,7 +158,7 @@ def _set(
     rows: Any = subject.model._default_manager
     rows.filter(pk=row.pk).update(**after, **({"updated_at": now} if subject.model is Product else {}))
     outcome = "frozen" if freeze else "unfrozen"
-    record([Entry(asker, f"inventory_{subject.kind}_{outcome}", row.pk, {**told, "reason": reason})], now=now)
+    record([Entry(actor, f"inventory_{subject.kind}_{outcome}", row.pk, {**told, "reason": reason})], now=now)
     payload = {"subject": subject.kind.upper(), f"{subject.kind}Id": str(subject.key), "reason": reason}
     if freeze:
         payload |= {"until": freeze.facts()["until"]}

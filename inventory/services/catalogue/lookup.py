@@ -16,7 +16,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.db import columns
 from inventory.errors import (
     Freeze,
@@ -113,15 +113,15 @@ class Catalogue:
     products: dict[UUID, ProductFacts]
     levels: dict[tuple[UUID, UUID], UUID]
 
-    def store_for(self, asker: Asker, code: str | None) -> StoreFacts:
-        """The store that a request means: the one it names, else the asker's only one, else the default.
+    def store_for(self, actor: Actor, code: str | None) -> StoreFacts:
+        """The store that a request means: the one it names, else the actor's only one, else the default.
 
-        Raises UnknownStore, also for a store that the asker may not see.
+        Raises UnknownStore, also for a store that the actor may not see.
         """
-        if code is None and len(asker.store_codes) == 1:
-            code = asker.store_codes[0]
+        if code is None and len(actor.store_codes) == 1:
+            code = actor.store_codes[0]
         store = self.stores.get(code) if code is not None else self.default_store
-        if store is None or (asker.store_codes and store.code not in asker.store_codes):
+        if store is None or (actor.store_codes and store.code not in actor.store_codes):
             raise UnknownStore(
                 f"There is no store {code}." if code else "Name a store: there is no default for this client."
             )
@@ -230,16 +230,16 @@ def forget_catalogue() -> None:
     _products_read.clear()
 
 
-def _store_codes(askers_and_stores: Iterable[tuple[Asker, str | None]]) -> set[str]:
+def _store_codes(actors_and_stores: Iterable[tuple[Actor, str | None]]) -> set[str]:
     """The codes of the stores that requests mean; ``_DEFAULT_STORE`` for the default one."""
     return {
-        code if code is not None else asker.store_codes[0] if len(asker.store_codes) == 1 else _DEFAULT_STORE
-        for asker, code in askers_and_stores
+        code if code is not None else actor.store_codes[0] if len(actor.store_codes) == 1 else _DEFAULT_STORE
+        for actor, code in actors_and_stores
     }
 
 
 def recall_catalogue(
-    askers_and_stores: Iterable[tuple[Asker, str | None]], product_ids: Collection[UUID]
+    actors_and_stores: Iterable[tuple[Actor, str | None]], product_ids: Collection[UUID]
 ) -> Catalogue | None:
     """What a batch needs to know, if all of it was read a short while ago. Asks nobody.
 
@@ -248,7 +248,7 @@ def recall_catalogue(
     oldest = time.monotonic() - settings.CATALOGUE_CACHE_SECONDS
     stores: dict[str, StoreFacts] = {}
     default_store = None
-    for code in _store_codes(askers_and_stores):
+    for code in _store_codes(actors_and_stores):
         store = _stores_read.get(code)
         if store is None or store[0] <= oldest or not all(source.may_sell for source in store[1].sources):
             return None  # A warehouse that was closed may be open again; it wouldn't be among those that are asked.
@@ -267,12 +267,12 @@ def recall_catalogue(
     return Catalogue(stores, default_store, products, levels)
 
 
-def read_catalogue(askers_and_stores: Iterable[tuple[Asker, str | None]], product_ids: Collection[UUID]) -> Catalogue:
+def read_catalogue(actors_and_stores: Iterable[tuple[Actor, str | None]], product_ids: Collection[UUID]) -> Catalogue:
     """What a batch needs to know: two queries whatever its size, in one round trip where the transaction is pipelined.
 
     Stores and products that aren't there are left out.
     """
-    codes = _store_codes(askers_and_stores)
+    codes = _store_codes(actors_and_stores)
     read_at = time.monotonic()
     with connection.cursor() as of_stores, connection.cursor() as of_products:
         of_stores.execute(_STORES, [columns.texts(codes - {_DEFAULT_STORE}), _DEFAULT_STORE in codes])

@@ -13,7 +13,7 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 
 from audit import idempotency
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.db import columns
 from audit.db.statements import write
 from audit.errors import DomainError, Fault, Invalid
@@ -38,7 +38,7 @@ class Saved:
 
 
 def put_product(
-    asker: Asker, product_id: UUID, *, parent_id: UUID | None, claim: Claim | None, **fields: Any
+    actor: Actor, product_id: UUID, *, parent_id: UUID | None, claim: Claim | None, **fields: Any
 ) -> Saved | StoredAnswer:
     """Create a product or replace its fields. ``fields`` are those of the model.
 
@@ -51,7 +51,7 @@ def put_product(
             raise type(problem)(problem.detail, [problem.at("/parentId")])
         try:
             with transaction.atomic():
-                return _put(Product, {"id": product_id}, {**fields, "parent_id": parent_id}, asker)
+                return _put(Product, {"id": product_id}, {**fields, "parent_id": parent_id}, actor)
         except IntegrityError as error:
             if "sku" not in str(error):
                 raise
@@ -83,7 +83,7 @@ def fields_of(product: Product) -> ProductFields:
 class ProductChange:
     """A product as it is to be; one of an id that there is not is new.
 
-    With ``seen``, its fields as the asker saw them, it is refused where they are others by now.
+    With ``seen``, its fields as the actor saw them, it is refused where they are others by now.
     """
 
     id: UUID
@@ -100,17 +100,17 @@ class SavedProducts:
 
 
 def put_products(
-    asker: Asker, changes: Sequence[ProductChange], *, claim: Claim | None
+    actor: Actor, changes: Sequence[ProductChange], *, claim: Claim | None
 ) -> SavedProducts | StoredAnswer:
     """Create many products, or replace their fields: all of them, or none. Each product stands there once.
 
     Raises VersionConflict, UnknownProduct (a parent), Invalid (a variant of a variant, or of itself) and SkuTaken, each
     with a fault at ``/products/<index>`` for each product, Busy and the errors of claims. Locks the products by id.
     """
-    return claimed(claim, lambda: write_products(asker, changes))
+    return claimed(claim, lambda: write_products(actor, changes))
 
 
-def write_products(asker: Asker, changes: Sequence[ProductChange]) -> SavedProducts:
+def write_products(actor: Actor, changes: Sequence[ProductChange]) -> SavedProducts:
     """The inner service; requires an open transaction. A handful of statements, however many products there are."""
     ids = [change.id for change in changes]
     known: dict[UUID, Product] = {
@@ -129,7 +129,7 @@ def write_products(asker: Asker, changes: Sequence[ProductChange]) -> SavedProdu
         if "sku" not in str(error):
             raise
         raise SkuTaken("Another product got one of these SKUs just now.") from error
-    record([_product_entry(asker, change, known.get(change.id)) for change in changes], now=now)
+    record([_product_entry(actor, change, known.get(change.id)) for change in changes], now=now)
     return SavedProducts(len(new), len(old))
 
 
@@ -219,20 +219,20 @@ def _product_columns(changes: Sequence[ProductChange]) -> list[bytes]:
     ]
 
 
-def _product_entry(asker: Asker, change: ProductChange, before: Product | None) -> Entry:
+def _product_entry(actor: Actor, change: ProductChange, before: Product | None) -> Entry:
     """As of one product alone: what is new of it."""
     after = asdict(change.fields)
     told = {name: value for name, value in after.items() if before is None or getattr(before, name) != value}
-    return Entry(asker, f"inventory_product_{'changed' if before else 'created'}", change.id, told)
+    return Entry(actor, f"inventory_product_{'changed' if before else 'created'}", change.id, told)
 
 
-def put_warehouse(asker: Asker, code: str, *, claim: Claim | None, **fields: Any) -> Saved | StoredAnswer:
+def put_warehouse(actor: Actor, code: str, *, claim: Claim | None, **fields: Any) -> Saved | StoredAnswer:
     """Create a warehouse or replace its fields. Raises Busy and the errors of claims."""
-    return claimed(claim, lambda: _put(Warehouse, {"code": code}, fields, asker))
+    return claimed(claim, lambda: _put(Warehouse, {"code": code}, fields, actor))
 
 
 def put_store(
-    asker: Asker,
+    actor: Actor,
     code: str,
     *,
     name: str,
@@ -254,7 +254,7 @@ def put_store(
     def work() -> Saved:
         warehouses = _warehouse_ids(list(priorities))
         saved = _put(
-            Store, {"code": code}, {"name": name, "ttl_minutes": ttl_minutes, **limits}, asker, dict(priorities)
+            Store, {"code": code}, {"name": name, "ttl_minutes": ttl_minutes, **limits}, actor, dict(priorities)
         )
         if saved.is_new and not Store.objects.filter(is_default=True).exists():
             Store.objects.filter(pk=saved.row.pk).update(is_default=True)
@@ -302,7 +302,7 @@ def claimed(claim: Claim | None, work: Callable[[], R]) -> R | StoredAnswer:
 
 
 def _put(
-    model: type[M], key: dict[str, Any], fields: dict[str, Any], asker: Asker, more: dict[str, Any] | None = None
+    model: type[M], key: dict[str, Any], fields: dict[str, Any], actor: Actor, more: dict[str, Any] | None = None
 ) -> Saved:
     """Create the row or replace its fields, and record what changed."""
     now = read_clock()
@@ -316,5 +316,5 @@ def _put(
             setattr(row, name, value)
         row.save(update_fields=list(fields))
     action = f"inventory_{model._meta.model_name}_{'created' if is_new else 'changed'}"
-    record([Entry(asker, action, row.pk, {**told, **(more or {})})], now=now)
+    record([Entry(actor, action, row.pk, {**told, **(more or {})})], now=now)
     return Saved(rows.with_brakes().get(pk=row.pk), is_new)

@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import Count, Q
 
 from audit import idempotency
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.db import columns
 from audit.db.statements import one_statement, write
 from audit.errors import Fault, Invalid
@@ -48,7 +48,7 @@ class EnteredCount:
 class EnterRequest:
     """One request to enter what was counted."""
 
-    asker: Asker
+    actor: Actor
     count_id: UUID
     entries: tuple[EnteredCount, ...]
     claim: Claim | None = None
@@ -58,7 +58,7 @@ class EnterRequest:
 class CancelCountRequest:
     """One request to call a count off."""
 
-    asker: Asker
+    actor: Actor
     count_id: UUID
     reason: str = ""
     claim: Claim | None = None
@@ -92,7 +92,7 @@ def enter_counts(request: EnterRequest) -> Counted | StoredAnswer:
 def enter(request: EnterRequest) -> Counted | StoredAnswer:
     if answer := idempotency.claim_one(request.claim):
         return answer
-    count = lock_open_count(request.count_id, request.asker.store_codes)
+    count = lock_open_count(request.count_id, request.actor.store_codes)
     lines = _lines_of(request)
     entries = _summed(request, lines)
     levels = lock_levels({line.level_id for line in lines.values()})
@@ -103,7 +103,7 @@ def enter(request: EnterRequest) -> Counted | StoredAnswer:
             on_hand=levels.by_id[lines[stock_id].level_id].on_hand,
             share=count.recount_share,
             now=levels.now,
-            actor=request.asker.actor,
+            actor=request.actor.name,
         )
         for stock_id, entry in entries.items()
     ]
@@ -228,7 +228,7 @@ def _entered_entry(request: EnterRequest, entries: Mapping[UUID, EnteredCount], 
         }
         for line in lines
     ]
-    return Entry(request.asker, "inventory_count_entered", request.count_id, {"lines": told})
+    return Entry(request.actor, "inventory_count_entered", request.count_id, {"lines": told})
 
 
 def cancel_count(request: CancelCountRequest) -> Counted | StoredAnswer:
@@ -242,8 +242,8 @@ def cancel_count(request: CancelCountRequest) -> Counted | StoredAnswer:
 def _cancel(request: CancelCountRequest) -> Counted | StoredAnswer:
     if answer := idempotency.claim_one(request.claim):
         return answer
-    count = lock_open_count(request.count_id, request.asker.store_codes)
-    count.status, count.cancelled_at, count.cancelled_by = CountStatus.CANCELLED, read_clock(), request.asker.actor
+    count = lock_open_count(request.count_id, request.actor.store_codes)
+    count.status, count.cancelled_at, count.cancelled_by = CountStatus.CANCELLED, read_clock(), request.actor.name
     cancelled = Counted(count, progress_of([count.id])[count.id])
     with one_statement():
         write(
@@ -252,6 +252,6 @@ def _cancel(request: CancelCountRequest) -> Counted | StoredAnswer:
         )
         write("UPDATE inventory_stockcountline SET is_open = false WHERE count_id = %s", [count.id])
         changes = {"reason": request.reason}
-        record([Entry(request.asker, "inventory_count_cancelled", count.id, changes)], now=count.cancelled_at)
+        record([Entry(request.actor, "inventory_count_cancelled", count.id, changes)], now=count.cancelled_at)
         idempotency.store_all([(request.claim, cancelled)], now=count.cancelled_at)
     return cancelled

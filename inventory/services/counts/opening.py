@@ -11,7 +11,7 @@ from django.db.models import Count, Q
 from uuid_utils.compat import uuid7
 
 from audit import idempotency
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.db import columns
 from audit.db.statements import one_statement, write
 from audit.errors import Fault
@@ -45,7 +45,7 @@ class OpenRequest:
     difference needs a second count; None: no difference does.
     """
 
-    asker: Asker
+    actor: Actor
     warehouse: str
     scope: str
     zone: str = ""
@@ -90,7 +90,7 @@ def count_one(request: OpenRequest, counted: int) -> Opened | StoredAnswer:
     def work() -> Opened | StoredAnswer:
         opened = _open(request)
         if isinstance(opened, Opened):
-            enter(EnterRequest(request.asker, request.id, (EnteredCount(request.products[0], counted),)))
+            enter(EnterRequest(request.actor, request.id, (EnteredCount(request.products[0], counted),)))
         return opened
 
     return transactions.run(work)
@@ -99,7 +99,7 @@ def count_one(request: OpenRequest, counted: int) -> Opened | StoredAnswer:
 def _open(request: OpenRequest) -> Opened | StoredAnswer:
     if answer := idempotency.claim_one(request.claim):
         return answer
-    seen = Warehouse.objects.visible_to(request.asker.store_codes)
+    seen = Warehouse.objects.visible_to(request.actor.store_codes)
     warehouse = seen.filter(code=request.warehouse).first()
     if warehouse is None:
         unknown = UnknownWarehouse(f"There is no warehouse {request.warehouse}.")
@@ -122,7 +122,7 @@ def _open(request: OpenRequest) -> Opened | StoredAnswer:
         "lines": len(lines),
     }
     with one_statement():
-        record([Entry(request.asker, "inventory_count_opened", request.id, changes)], now=now)
+        record([Entry(request.actor, "inventory_count_opened", request.id, changes)], now=now)
         idempotency.store_all([(request.claim, opened)], now=now)
     return opened
 
@@ -193,7 +193,7 @@ def _insert(request: OpenRequest, warehouse: Warehouse, level_ids: Sequence[UUID
             request.stale_days,
             request.recount_share,
             request.note,
-            request.asker.actor,
+            request.actor.name,
             now,
         ],
     )

@@ -15,7 +15,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from audit import idempotency
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.db import columns
 from audit.db.statements import one_statement, write
 from audit.errors import Fault, Invalid, NotFound
@@ -139,7 +139,7 @@ def _in_batches(read: Callable[[UUID], Any], work: Callable[[Sequence[UUID]], in
 
 
 def acknowledge(
-    alert_id: UUID, asker: Asker, *, note: str = "", claim: Claim | None = None
+    alert_id: UUID, actor: Actor, *, note: str = "", claim: Claim | None = None
 ) -> LowStockAlert | StoredAnswer:
     """Say that somebody takes care of an alert; the first to say so stands. It is not reminded of any more.
 
@@ -149,14 +149,14 @@ def acknowledge(
     def work(alert: LowStockAlert, now: datetime) -> dict[str, Any] | None:
         if alert.acknowledged_at is not None:
             return None
-        alert.acknowledged_at, alert.acknowledged_by = now, asker.actor
+        alert.acknowledged_at, alert.acknowledged_by = now, actor.name
         return {"note": note}
 
-    return _answer(alert_id, asker, "inventory_alert_acknowledged", work, claim)
+    return _answer(alert_id, actor, "inventory_alert_acknowledged", work, claim)
 
 
 def snooze(
-    alert_id: UUID, until: datetime | None, asker: Asker, *, note: str = "", claim: Claim | None = None
+    alert_id: UUID, until: datetime | None, actor: Actor, *, note: str = "", claim: Claim | None = None
 ) -> LowStockAlert | StoredAnswer:
     """Leave an alert out of the mails until a moment; None ends that. One that worsens isn't snoozed any more.
 
@@ -170,12 +170,12 @@ def snooze(
         before, alert.snoozed_until = alert.snoozed_until, until
         return {"snoozedUntil": [before, until], "note": note}
 
-    return _answer(alert_id, asker, "inventory_alert_snoozed", work, claim)
+    return _answer(alert_id, actor, "inventory_alert_snoozed", work, claim)
 
 
 def _answer(
     alert_id: UUID,
-    asker: Asker,
+    actor: Actor,
     action: str,
     work: Callable[[LowStockAlert, datetime], dict[str, Any] | None],
     claim: Claim | None,
@@ -185,7 +185,7 @@ def _answer(
     def answered() -> LowStockAlert | StoredAnswer:
         if answer := idempotency.claim_one(claim):
             return answer
-        seen = LowStockAlert.objects.visible_to(asker.store_codes).described()
+        seen = LowStockAlert.objects.visible_to(actor.store_codes).described()
         alert = seen.select_for_update(of=("self",), no_key=True).filter(pk=alert_id).first()
         if alert is None:
             raise NotFound("There is no such alert.")
@@ -195,7 +195,7 @@ def _answer(
         changes = work(alert, now)
         if changes is not None:
             alert.save(update_fields=["acknowledged_at", "acknowledged_by", "snoozed_until"])
-            record([Entry(asker, action, alert.id, changes)], now=now)
+            record([Entry(actor, action, alert.id, changes)], now=now)
         idempotency.store_all([(claim, alert)], now=now)
         return alert
 

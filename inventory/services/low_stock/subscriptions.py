@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db.models.functions import Lower
 
 from audit import idempotency
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.errors import Invalid
 from audit.idempotency import Claim, StoredAnswer
 from audit.recording import Entry, record
@@ -25,7 +25,7 @@ class Subscribed:
 
 
 def choose_alerts(
-    asker: Asker,
+    actor: Actor,
     user_id: int,
     email: str,
     *,
@@ -57,7 +57,7 @@ def choose_alerts(
             AlertSubscription(warehouse_id=id_, email=email, user_id=user_id) for id_ in wanted.values()
         )
         now = read_clock()
-        record([_entry(asker, email, code, wanted, before) for code in sorted(wanted.keys() ^ before.keys())], now=now)
+        record([_entry(actor, email, code, wanted, before) for code in sorted(wanted.keys() ^ before.keys())], now=now)
         chosen = Subscribed(tuple(sorted(wanted)))
         idempotency.store_all([(claim, chosen)], now=now)
         return chosen
@@ -65,6 +65,6 @@ def choose_alerts(
     return transactions.run(work, pipelined=False)
 
 
-def _entry(asker: Asker, email: str, code: str, wanted: Mapping[str, UUID], before: Mapping[str, UUID]) -> Entry:
+def _entry(actor: Actor, email: str, code: str, wanted: Mapping[str, UUID], before: Mapping[str, UUID]) -> Entry:
     changes = {"email": email, "warehouseId": code, "mailed": [code in before, code in wanted]}
-    return Entry(asker, "inventory_alerts_chosen", wanted.get(code) or before[code], changes)
+    return Entry(actor, "inventory_alerts_chosen", wanted.get(code) or before[code], changes)

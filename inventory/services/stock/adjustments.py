@@ -10,7 +10,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from audit import idempotency
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.db.statements import one_statement
 from audit.errors import Fault, Invalid
 from audit.idempotency import Claim, StoredAnswer
@@ -61,7 +61,7 @@ class Adjustment:
 class AdjustRequest:
     """One request; ``id`` is made before the first try (docs/explanation/rules.md, rule 25)."""
 
-    asker: Asker
+    actor: Actor
     adjustments: tuple[Adjustment, ...]
     claim: Claim | None = None
     id: UUID = field(default_factory=uuid7)
@@ -135,7 +135,7 @@ def apply_adjustments(request: AdjustRequest, make_room: MakeRoom = lock_room) -
     A first addition creates the stock level, in a transaction of its own, sorted, before anything is locked
     (docs/explanation/rules.md, rule 8).
 
-    Raises UnknownProduct, UnknownWarehouse (also where the asker's stores don't sell from it), Invalid for a quantity
+    Raises UnknownProduct, UnknownWarehouse (also where the actor's stores don't sell from it), Invalid for a quantity
     of the wrong sign, InsufficientStock (on hand would fall below reserved), QuantityLimit, VersionConflict,
     IdempotencyKeyReused, IdempotencyInProgress, Busy. Locks: claim, the levels by id (and what ``make_room`` locks).
     """
@@ -158,7 +158,7 @@ def adjust(request: AdjustRequest, make_room: MakeRoom = lock_room) -> Adjusted 
     _check_quantities(request.adjustments, places, levels)
     with one_statement():
         applied = write_placed(request, places, room)
-        adjusted = Adjusted(request.id, tuple(applied), request.asker.actor, levels.now)
+        adjusted = Adjusted(request.id, tuple(applied), request.actor.name, levels.now)
         idempotency.store_all([(request.claim, adjusted)], now=levels.now)
     return adjusted
 
@@ -169,8 +169,8 @@ def write_placed(request: AdjustRequest, places: Sequence["AdjustedLevel"], room
     applied = _apply(request, places, room)
     room.ledger.write(now)
     room.write()
-    record([adjusted_entry(request.asker, request.id, line) for line in applied], now=now)
-    publish([adjusted_event(request.asker, request.id, line) for line in applied], now=now)
+    record([adjusted_entry(request.actor, request.id, line) for line in applied], now=now)
+    publish([adjusted_event(request.actor, request.id, line) for line in applied], now=now)
     return applied
 
 
@@ -215,7 +215,7 @@ def _resolve(request: AdjustRequest) -> list[AdjustedLevel]:
     """Where the lines' stock is; three queries whatever their number."""
     wanted = [a.variant_id or a.product_id for a in request.adjustments]
     products = dict(Product.objects.filter(id__in=wanted).values_list("id", "parent_id"))
-    seen = Warehouse.objects.visible_to(request.asker.store_codes)
+    seen = Warehouse.objects.visible_to(request.actor.store_codes)
     warehouses = dict(seen.filter(code__in={a.warehouse for a in request.adjustments}).values_list("code", "id"))
     found = StockLevel.objects.filter(product__in=products, warehouse__in=warehouses.values())
     levels = {
@@ -313,7 +313,7 @@ def _applied(request: AdjustRequest, line: Adjustment, place: AdjustedLevel, lev
     before, reserved = counters.on_hand, counters.reserved
     cause = MovementCause(
         type=line.type,
-        actor=request.asker.actor,
+        actor=request.actor.name,
         reason=line.reason,
         reference_type="adjustment",
         reference=line.reference,
@@ -332,7 +332,7 @@ def _facts(line: AppliedLine) -> dict[str, object]:
     return facts | {"warehouseId": line.adjustment.warehouse}
 
 
-def adjusted_entry(asker: Asker, adjustment_id: UUID, line: AppliedLine) -> Entry:
+def adjusted_entry(actor: Actor, adjustment_id: UUID, line: AppliedLine) -> Entry:
     """The audit entry of a line that was applied."""
     changes = _facts(line) | {
         "adjustmentId": public_id(ADJUSTMENT, adjustment_id),
@@ -343,10 +343,10 @@ def adjusted_entry(asker: Asker, adjustment_id: UUID, line: AppliedLine) -> Entr
     }
     if line.adjustment.force:
         changes["force"] = True
-    return Entry(asker, "inventory_stock_adjusted", line.level_id, changes)
+    return Entry(actor, "inventory_stock_adjusted", line.level_id, changes)
 
 
-def adjusted_event(asker: Asker, adjustment_id: UUID, line: AppliedLine) -> Event:
+def adjusted_event(actor: Actor, adjustment_id: UUID, line: AppliedLine) -> Event:
     """What a line changed."""
     payload = {
         "adjustmentId": public_id(ADJUSTMENT, adjustment_id),
@@ -356,6 +356,6 @@ def adjusted_event(asker: Asker, adjustment_id: UUID, line: AppliedLine) -> Even
         "previousStock": line.before,
         "newStock": line.after,
         "reason": line.adjustment.reason,
-        "adjustedBy": asker.actor,
+        "adjustedBy": actor.name,
     }
     return Event("StockAdjustedEvent", str(line.level_id), payload)

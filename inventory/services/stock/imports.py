@@ -15,7 +15,7 @@ from uuid import UUID
 from django.db import connection
 from django.utils.translation import gettext
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.db import columns
 from audit.db.statements import one_statement
 from audit.errors import IdempotencyInProgress
@@ -133,7 +133,7 @@ def _planned(file: ImportFile, placed: Sequence[_Placed], bad: Sequence[BadCell]
 
 
 def import_stock(
-    asker: Asker,
+    actor: Actor,
     file: ImportFile,
     *,
     skip_bad: bool = False,
@@ -160,7 +160,7 @@ def import_stock(
     written = 0
     for batch in _batches(ordered) if skip_bad else [ordered]:
         show = partial(_show_more, progress or _show_nothing, written)
-        outcomes.append(transactions.run(partial(_apply, asker, file, batch, skip_bad, show), pipelined=False))
+        outcomes.append(transactions.run(partial(_apply, actor, file, batch, skip_bad, show), pipelined=False))
         written += outcomes[-1].applied
     refused = [cell for outcome in outcomes for cell in outcome.bad]
     before = sum(line.row in done for line in file.lines) + sum(outcome.before for outcome in outcomes)
@@ -285,7 +285,7 @@ def _decide(ordered: Sequence[_Placed], counters: dict[UUID, Counters]) -> tuple
 
 
 def _apply(
-    asker: Asker, file: ImportFile, ordered: Sequence[_Placed], skip_bad: bool, show: Callable[[int], None]
+    actor: Actor, file: ImportFile, ordered: Sequence[_Placed], skip_bad: bool, show: Callable[[int], None]
 ) -> _Outcome:
     """Requires an open transaction. Without ``skip_bad`` nothing is written where a line is bad."""
     _claim(file.id)
@@ -297,7 +297,7 @@ def _apply(
         return _Outcome(0, len(done & {each.line.row for each in ordered}), bad)
     written = 0
     for batch in _batches(good):
-        request = AdjustRequest(asker, tuple(each.adjustment for each in batch), id=file.id)
+        request = AdjustRequest(actor, tuple(each.adjustment for each in batch), id=file.id)
         with one_statement():
             write_placed(request, [each.place for each in batch], room_on(levels))
         written += len(batch)
@@ -308,7 +308,7 @@ def _apply(
         "sha256": file.sha256,
         "rows": sorted(each.line.row for each in good),
     }
-    record([Entry(asker, IMPORTED, file.id, changes)], now=levels.now)
+    record([Entry(actor, IMPORTED, file.id, changes)], now=levels.now)
     return _Outcome(len(good), len(ordered) - len(waiting), bad)
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.db import columns
 from audit.db.statements import write
 from audit.errors import NotFound
@@ -33,7 +33,7 @@ SETTINGS: Final = (
 class LevelChange:
     """New settings of one level. ``changes`` are by the fields in ``SETTINGS``; what is left out stays.
 
-    With ``expected_version`` or ``seen`` (settings as the asker saw them) it is refused where they are others by now.
+    With ``expected_version`` or ``seen`` (settings as the actor saw them) it is refused where they are others by now.
     """
 
     product_id: UUID
@@ -51,7 +51,7 @@ class SetLevels:
 
 
 def set_level(
-    asker: Asker,
+    actor: Actor,
     product_id: UUID,
     warehouse_code: str,
     *,
@@ -67,7 +67,7 @@ def set_level(
 
     def work() -> Saved:
         try:
-            (level_id,) = change_levels(asker, [change]).ids
+            (level_id,) = change_levels(actor, [change]).ids
         except (NotFound, VersionConflict) as error:
             raise type(error)(error.detail) from error  # The request has no list to point into.
         return Saved(StockLevel.objects.with_incoming().select_related("warehouse").get(pk=level_id), is_new=False)
@@ -75,21 +75,21 @@ def set_level(
     return claimed(claim, work)
 
 
-def set_levels(asker: Asker, changes: Sequence[LevelChange], *, claim: Claim | None) -> SetLevels | StoredAnswer:
+def set_levels(actor: Actor, changes: Sequence[LevelChange], *, claim: Claim | None) -> SetLevels | StoredAnswer:
     """Change settings of many stock levels: of all, or of none.
 
     Raises NotFound, VersionConflict (both with a fault at ``/levels/<index>`` for each level), Busy and the errors of
     claims. Locks the levels by id.
     """
-    return claimed(claim, lambda: change_levels(asker, changes))
+    return claimed(claim, lambda: change_levels(actor, changes))
 
 
-def change_levels(asker: Asker, changes: Sequence[LevelChange]) -> SetLevels:
+def change_levels(actor: Actor, changes: Sequence[LevelChange]) -> SetLevels:
     """The inner service; requires an open transaction. Five statements, however many levels there are.
 
     Each level's version is bumped, and each has an audit entry of what was before and after.
     """
-    ids = _find(asker, changes)
+    ids = _find(actor, changes)
     locked = lock_levels(set(ids))
     before = {row["pk"]: row for row in StockLevel.objects.filter(pk__in=set(ids)).values("pk", *SETTINGS)}
     _check_seen(changes, ids, locked, before)
@@ -102,14 +102,14 @@ def change_levels(asker: Asker, changes: Sequence[LevelChange]) -> SetLevels:
         )
     _write(list(after.values()), locked.now)
     record(
-        [Entry(asker, "inventory_level_changed", level_id, of_level) for level_id, of_level in told.items()],
+        [Entry(actor, "inventory_level_changed", level_id, of_level) for level_id, of_level in told.items()],
         now=locked.now,
     )
     return SetLevels(tuple(ids))
 
 
-def _find(asker: Asker, changes: Sequence[LevelChange]) -> list[UUID]:
-    seen = StockLevel.objects.visible_to(asker.store_codes).filter(
+def _find(actor: Actor, changes: Sequence[LevelChange]) -> list[UUID]:
+    seen = StockLevel.objects.visible_to(actor.store_codes).filter(
         product_id__in={change.product_id for change in changes},
         warehouse__code__in={change.warehouse for change in changes},
     )

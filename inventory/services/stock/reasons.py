@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.db import IntegrityError, transaction
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.errors import Invalid
 from audit.recording import Entry, record
 from inventory import transactions
@@ -14,7 +14,7 @@ from inventory.models import AdjustmentReason
 
 
 def put_reason(
-    asker: Asker, reason_id: UUID, *, text: str, kinds: Collection[str], is_active: bool
+    actor: Actor, reason_id: UUID, *, text: str, kinds: Collection[str], is_active: bool
 ) -> AdjustmentReason:
     """Create a reason, or replace its fields. ``kinds`` are those of ``AdjustmentReason.Kind`` that offer it.
 
@@ -32,7 +32,7 @@ def put_reason(
                 raise
             raise Invalid("There is a reason with this text.") from error
         action = f"inventory_adjustmentreason_{'created' if is_new else 'changed'}"
-        record([Entry(asker, action, row.pk, dict(fields))], now=read_clock())
+        record([Entry(actor, action, row.pk, dict(fields))], now=read_clock())
         return row
 
     return transactions.run(work, pipelined=False)

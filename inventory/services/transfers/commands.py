@@ -15,7 +15,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from audit import idempotency
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.db.statements import one_statement
 from audit.errors import Fault, Invalid, NotFound
 from audit.idempotency import Claim, StoredAnswer
@@ -54,7 +54,7 @@ class MoveLine:
 class TransferRequest:
     """A transfer as it is to be. ``id`` is made before the first try (docs/explanation/rules.md, rule 25)."""
 
-    asker: Asker
+    actor: Actor
     items: tuple[MoveLine, ...]
     reason: str = ""
     reference: str = ""
@@ -67,7 +67,7 @@ class TransferRequest:
 class SendRequest:
     """One request to send a draft."""
 
-    asker: Asker
+    actor: Actor
     transfer_id: UUID
     claim: Claim | None = None
 
@@ -85,7 +85,7 @@ class Arrived:
 class ReceiveRequest:
     """What arrived now; without ``items`` all that is left. ``close`` gives up what is then still missing."""
 
-    asker: Asker
+    actor: Actor
     transfer_id: UUID
     items: tuple[Arrived, ...] | None = None
     close: bool = False
@@ -97,7 +97,7 @@ class ReceiveRequest:
 class CancelTransferRequest:
     """One request to bring back what is in transit."""
 
-    asker: Asker
+    actor: Actor
     transfer_id: UUID
     reason: str = ""
     claim: Claim | None = None
@@ -115,7 +115,7 @@ def start_transfer(request: TransferRequest) -> TransferOutcome:
     Items of one product are one line. A product's first level at the destination is made beforehand. What is reserved
     at the source can't leave; due holds that are in the way are ended first (docs/explanation/rules.md, rule 3).
 
-    Raises MixedRoute, Invalid (to where it comes from), UnknownProduct, UnknownWarehouse (also where the asker's stores
+    Raises MixedRoute, Invalid (to where it comes from), UnknownProduct, UnknownWarehouse (also where the actor's stores
     don't sell from it), InsufficientStock, QuantityLimit, IdempotencyKeyReused, IdempotencyInProgress, Busy. Locks:
     claim, the levels at both ends by id.
     """
@@ -177,8 +177,8 @@ def start(request: TransferRequest) -> TransferOutcome:
     if answer := idempotency.claim_one(request.claim):
         return answer
     drafted = _drafted(request)
-    shipment = ship(drafted, request.asker, _places(request.items))
-    created = _draft_entry(request.asker, "created", drafted)
+    shipment = ship(drafted, request.actor, _places(request.items))
+    created = _draft_entry(request.actor, "created", drafted)
     return shipment.write("sent", documents.insert, request.claim, entries=[created])
 
 
@@ -194,9 +194,9 @@ def change(transfer_id: UUID, request: TransferRequest) -> TransferOutcome:
     """``change_draft`` inside a transaction."""
     if answer := idempotency.claim_one(request.claim):
         return answer
-    found = _locked(transfer_id, request.asker)
+    found = _locked(transfer_id, request.actor)
     _require_draft(found)
-    _require_touchable(request.asker, found.source, found.destination)
+    _require_touchable(request.actor, found.source, found.destination)
     anew = _drafted(request)
     drafted = replace(anew, id=found.id, initiated_by=found.initiated_by, initiated_at=found.initiated_at)
     return _written_draft(request, drafted, anew.initiated_at, "changed")
@@ -206,23 +206,23 @@ def send(request: SendRequest) -> TransferOutcome:
     """``send_transfer`` inside a transaction. Raises MissingLevels where some are to be made first."""
     if answer := idempotency.claim_one(request.claim):
         return answer
-    found = _locked(request.transfer_id, request.asker)
+    found = _locked(request.transfer_id, request.actor)
     _require_draft(found)
-    _require_touchable(request.asker, found.source, found.destination)
-    return ship(found, request.asker, _places(found.items)).write("sent", documents.update, request.claim)
+    _require_touchable(request.actor, found.source, found.destination)
+    return ship(found, request.actor, _places(found.items)).write("sent", documents.update, request.claim)
 
 
 def receive(request: ReceiveRequest) -> TransferOutcome:
     """``receive_transfer`` inside a transaction."""
     if answer := idempotency.claim_one(request.claim):
         return answer
-    found = _locked(request.transfer_id, request.asker)
+    found = _locked(request.transfer_id, request.actor)
     _require_on_the_way(found)
-    _require_touchable(request.asker, found.destination)
+    _require_touchable(request.actor, found.destination)
     arrived = _arrived(request, found)
     lost = {item.id: item.in_transit - arrived.get(item.id, 0) for item in found.items} if request.close else {}
     places = _places(request.items or ())
-    arrival = arrive(found, request.asker, arrived, lost, reason=request.reason, places=places)
+    arrival = arrive(found, request.actor, arrived, lost, reason=request.reason, places=places)
     verb = "closed" if request.close else "received"
     return arrival.write(verb, documents.update, request.claim, reason=request.reason)
 
@@ -231,11 +231,11 @@ def cancel(request: CancelTransferRequest) -> TransferOutcome:
     """``cancel_transfer`` inside a transaction."""
     if answer := idempotency.claim_one(request.claim):
         return answer
-    found = _locked(request.transfer_id, request.asker)
+    found = _locked(request.transfer_id, request.actor)
     if found.closed_at is not None:
         raise _closed(found)
-    _require_touchable(request.asker, found.source)
-    returned = bring_back(found, request.asker, reason=request.reason)
+    _require_touchable(request.actor, found.source)
+    returned = bring_back(found, request.actor, reason=request.reason)
     return returned.write("cancelled", documents.update, request.claim, reason=request.reason)
 
 
@@ -245,19 +245,19 @@ def _written_draft(request: TransferRequest, drafted: TransferDocument, now: dat
     save = documents.insert if verb == "created" else documents.rewrite
     with one_statement():
         save(drafted)
-        record([_draft_entry(request.asker, verb, drafted)], now=now)
+        record([_draft_entry(request.actor, verb, drafted)], now=now)
         idempotency.store_all([(request.claim, done)], now=now)
     return done
 
 
-def _draft_entry(asker: Asker, verb: str, drafted: TransferDocument) -> Entry:
+def _draft_entry(actor: Actor, verb: str, drafted: TransferDocument) -> Entry:
     changes = {
         "items": [{**item.facts(), "quantity": item.quantity} for item in drafted.items],
         "reason": drafted.reason,
         "reference": drafted.reference,
         "expectedDelivery": drafted.expected_delivery,
     }
-    return entry_of(asker, verb, drafted, changes)
+    return entry_of(actor, verb, drafted, changes)
 
 
 # --- what is asked for -----------------------------------------------------------------------------------------------
@@ -287,7 +287,7 @@ def _drafted(request: TransferRequest) -> TransferDocument:
         reason=request.reason,
         reference=request.reference,
         expected_delivery=request.expected_delivery,
-        initiated_by=request.asker.actor,
+        initiated_by=request.actor.name,
         initiated_at=read_clock(),
         items=tuple(
             TransferItem(parents[stock_id] or stock_id, stock_id if parents[stock_id] else None, quantity)
@@ -309,7 +309,7 @@ def _route(request: TransferRequest) -> tuple[RouteEnd, RouteEnd]:
     if first.from_warehouse == first.to_warehouse:
         fault = Fault("/items/0/toWarehouseId", "invalid", "the warehouse it comes from")
         raise Invalid("A transfer goes to another warehouse.", [fault])
-    seen = Warehouse.objects.visible_to(request.asker.store_codes)
+    seen = Warehouse.objects.visible_to(request.actor.store_codes)
     ids = dict(seen.filter(code__in=[first.from_warehouse, first.to_warehouse]).values_list("code", "id"))
     for code, name in ((first.from_warehouse, "fromWarehouseId"), (first.to_warehouse, "toWarehouseId")):
         if code not in ids:
@@ -335,24 +335,24 @@ def _unknown_product(index: int, detail: str, *, is_variant: bool) -> UnknownPro
     return UnknownProduct(detail, [unknown.at(f"/items/{index}/{'variantId' if is_variant else 'productId'}")])
 
 
-def _locked(transfer_id: UUID, asker: Asker) -> TransferDocument:
-    """The transfer under its lock. Raises NotFound, also where the asker's stores sell from neither of its ends."""
+def _locked(transfer_id: UUID, actor: Actor) -> TransferDocument:
+    """The transfer under its lock. Raises NotFound, also where the actor's stores sell from neither of its ends."""
     found = documents.lock_transfers([transfer_id]).get(transfer_id)
-    if found is None or not _seen(asker, found.source, found.destination):
+    if found is None or not _seen(actor, found.source, found.destination):
         raise NotFound("There is no such transfer.")
     return found
 
 
-def _seen(asker: Asker, *places: RouteEnd) -> set[UUID]:
+def _seen(actor: Actor, *places: RouteEnd) -> set[UUID]:
     ids = {place.id for place in places}
-    if not asker.store_codes:
+    if not actor.store_codes:
         return ids
-    return set(Warehouse.objects.visible_to(asker.store_codes).filter(id__in=ids).values_list("id", flat=True))
+    return set(Warehouse.objects.visible_to(actor.store_codes).filter(id__in=ids).values_list("id", flat=True))
 
 
-def _require_touchable(asker: Asker, *places: RouteEnd) -> None:
-    """Refuse to touch the stock of a warehouse that isn't the asker's. Raises WarehouseNotInStore."""
-    seen = _seen(asker, *places)
+def _require_touchable(actor: Actor, *places: RouteEnd) -> None:
+    """Refuse to touch the stock of a warehouse that isn't the actor's. Raises WarehouseNotInStore."""
+    seen = _seen(actor, *places)
     for place in places:
         if place.id not in seen:
             raise WarehouseNotInStore(f"This client's stores don't sell from warehouse {place.code}.")

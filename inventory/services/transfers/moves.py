@@ -7,7 +7,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from audit import idempotency
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.db.statements import one_statement
 from audit.idempotency import Claim
 from audit.publishing import Event, publish
@@ -41,7 +41,7 @@ class Transferred:
 class Moves:
     """What a command moves between levels that it has locked, and what is kept and told of it."""
 
-    def __init__(self, asker: Asker, document: TransferDocument, levels: LockedLevels) -> None:
+    def __init__(self, actor: Actor, document: TransferDocument, levels: LockedLevels) -> None:
         self.document = document
         self.now = levels.now
         self.sources: dict[UUID, tuple[int, int]] = {}
@@ -50,7 +50,7 @@ class Moves:
         self._before = document
         self._moved: list[dict[str, Any]] = []
         self._changed: list[dict[str, Any]] = []
-        self._asker = asker
+        self._actor = actor
         self._levels = levels
         self._ledger = Ledger(levels)
 
@@ -60,7 +60,7 @@ class Moves:
 
     def move(self, level_id: UUID, units: int, reason: str, kind: str = Movement.Type.TRANSFER.value) -> None:
         """Change on hand by a signed number of units, with a movement that names the transfer."""
-        cause = MovementCause(kind, self._asker.actor, reason, "transfer", self.document.public_id)
+        cause = MovementCause(kind, self._actor.name, reason, "transfer", self.document.public_id)
         self._ledger.move(level_id, units, cause)
 
     def tell(self, item: TransferItem, before: int, after: int, **units: int) -> None:
@@ -81,7 +81,7 @@ class Moves:
         given, an event if anything moved, the answer."""
         done = Transferred(self.document, self.now, self.sources, self.destinations, self.expected)
         changes = {"status": [self._before.status, self.document.status], "items": self._changed}
-        entry = entry_of(self._asker, verb, self.document, changes | ({"reason": reason} if reason else {}))
+        entry = entry_of(self._actor, verb, self.document, changes | ({"reason": reason} if reason else {}))
         with one_statement():
             self._ledger.write(self.now)
             save(self.document)
@@ -96,12 +96,12 @@ class Moves:
         return Event("InventoryTransferredEvent", self.document.public_id, {**self.document.facts(), **payload})
 
 
-def entry_of(asker: Asker, verb: str, document: TransferDocument, changes: Mapping[str, Any]) -> Entry:
+def entry_of(actor: Actor, verb: str, document: TransferDocument, changes: Mapping[str, Any]) -> Entry:
     """The audit entry of what was done to a transfer."""
-    return Entry(asker, f"inventory_transfer_{verb}", document.id, {**document.facts(), **changes})
+    return Entry(actor, f"inventory_transfer_{verb}", document.id, {**document.facts(), **changes})
 
 
-def ship(drafted: TransferDocument, asker: Asker, places: Mapping[UUID, int]) -> Moves:
+def ship(drafted: TransferDocument, actor: Actor, places: Mapping[UUID, int]) -> Moves:
     """Move a draft's items from their source into transit. ``places`` is where each product stands, for pointers.
 
     What is in transit to the destination is read under the levels' locks: of two transfers to one level, each counts
@@ -116,7 +116,7 @@ def ship(drafted: TransferDocument, asker: Asker, places: Mapping[UUID, int]) ->
     if missing:
         raise MissingLevels(missing)
     incoming = documents.in_transit_to([id_ for id_ in destination.values() if id_])
-    moves = Moves(asker, drafted, levels)
+    moves = Moves(actor, drafted, levels)
     items: list[TransferItem] = []
     for item in drafted.items:
         leaves, enters = source[item.id], destination[item.id]
@@ -173,7 +173,7 @@ def _require_room(units: int, pointer: str) -> None:
 
 def arrive(
     found: TransferDocument,
-    asker: Asker,
+    actor: Actor,
     arrived: Mapping[UUID, int],
     lost: Mapping[UUID, int],
     *,
@@ -185,7 +185,7 @@ def arrive(
     ``places`` is where the body speaks of each product, for pointers.
     """
     touched = [item.destination_level_id for item in found.items if item.in_transit and item.destination_level_id]
-    moves = Moves(asker, found, lock_levels(touched))
+    moves = Moves(actor, found, lock_levels(touched))
     incoming = documents.in_transit_to(touched)
     items: list[TransferItem] = []
     for item in found.items:
@@ -217,12 +217,12 @@ def _lost(reason: str) -> str:
     return f"{LOST}: {reason}"[:_REASON_LENGTH] if reason else LOST
 
 
-def bring_back(found: TransferDocument, asker: Asker, *, reason: str) -> Moves:
+def bring_back(found: TransferDocument, actor: Actor, *, reason: str) -> Moves:
     """Move what is in transit back onto its source. The destination's levels are locked, as what is expected there
     changes."""
     away = [item for item in found.items if item.in_transit]
     touched = {id_ for item in away for id_ in (item.source_level_id, item.destination_level_id) if id_}
-    moves = Moves(asker, found, lock_levels(touched))
+    moves = Moves(actor, found, lock_levels(touched))
     for item in away:
         level_id = item.source_level_id
         assert level_id is not None  # noqa: S101 - what was shipped has levels: a constraint

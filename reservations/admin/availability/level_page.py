@@ -10,7 +10,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.safestring import SafeString
 
-from audit.console.base import asker_of
+from audit.console.base import actor_of
 from audit.identifiers import RESERVATION, TRANSFER, public_id
 from inventory import planning
 from inventory.admin.stock.levels import StockLevelAdmin
@@ -51,7 +51,7 @@ class ExplainedStockAdmin(StockLevelAdmin):
 
 def _explained(request: HttpRequest, level: StockLevel) -> dict[str, Any]:
     """What the page tells of a level; a handful of queries whatever stands on it."""
-    explained = explain(asker_of(request), level.product_id, level.warehouse.code)
+    explained = explain(actor_of(request), level.product_id, level.warehouse.code)
     (found,) = explained.levels
     severity = planning.severity(level, found.on_hand - found.reserved)
     return {

@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.widgets import UnfoldBooleanWidget
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.console.base import staff_action
 from audit.console.dialogs import DialogForm, LazyText, SharedDialog
 from audit.console.wording import wordings
@@ -71,9 +71,9 @@ class PostCountPage(SharedDialog[Posted]):
         form.fields["preferred"].choices = list({**chosen, **known}.items())  # type: ignore[attr-defined]
         return form
 
-    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> Posted | StoredAnswer:
+    def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Posted | StoredAnswer:
         request = PostRequest(
-            asker, self.subject.pk, given["skip_uncounted"], Preference(_ids(given["preferred"])), claim
+            actor, self.subject.pk, given["skip_uncounted"], Preference(_ids(given["preferred"])), claim
         )
         return posting.post_count(request)
 
@@ -100,8 +100,8 @@ class PostCountPage(SharedDialog[Posted]):
     @cached_property
     def preview(self) -> Preview:
         """What posting would do as things are."""
-        asker = Asker(self.request.user.get_username(), None, "", "admin")
-        return posting.preview_count(self.subject.pk, asker, self.chosen)
+        actor = Actor(self.request.user.get_username(), None, "", "admin")
+        return posting.preview_count(self.subject.pk, actor, self.chosen)
 
     @cached_property
     def candidates(self) -> list[ReservationItem]:

@@ -26,7 +26,7 @@ from django.utils.translation import ngettext
 from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 from uuid_utils.compat import uuid7
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.console.base import shown_time, warehouse_codes_of
 from audit.console.dialogs import Dialog, DialogForm, LazyText, QuantityField, ReasonField
 from audit.console.wording import wording_of, wordings
@@ -140,7 +140,7 @@ class HoldsDialog(Dialog[list[HoldResult]]):
     # ------------------------------------------------------------------------------------ what a subclass gives
 
     @abstractmethod
-    def act(self, asker: Asker, given: dict[str, Any], claims: Mapping[UUID, Claim]) -> Sequence[Any]:
+    def act(self, actor: Actor, given: dict[str, Any], claims: Mapping[UUID, Claim]) -> Sequence[Any]:
         """Call the service for these holds; its outcomes, in their order."""
 
     @abstractmethod
@@ -197,11 +197,11 @@ class HoldsDialog(Dialog[list[HoldResult]]):
 
     # ------------------------------------------------------------------------------------------------ what it does
 
-    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> list[HoldResult]:
+    def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> list[HoldResult]:
         ids = [self.subject.pk] if self.subject is not None else given["chosen"]
         within_reach = self._within_reach(ids)
         claims = {id_: self._claim_of(claim, id_) for id_ in ids if id_ in within_reach}
-        outcomes = dict(zip(claims, self.act(asker, given, claims), strict=True)) if claims else {}
+        outcomes = dict(zip(claims, self.act(actor, given, claims), strict=True)) if claims else {}
         refused = NotFound("There is no such reservation.")
         told = [self._told(id_, outcomes.get(id_, refused)) for id_ in ids]
         if self.subject is not None and isinstance(error := outcomes.get(ids[0], refused), DomainError):
@@ -262,10 +262,10 @@ class ReleaseDialog(HoldsDialog):
     form_class = ReleaseForm
     is_final = True
 
-    def act(self, asker: Asker, given: dict[str, Any], claims: Mapping[UUID, Claim]) -> Sequence[Any]:
+    def act(self, actor: Actor, given: dict[str, Any], claims: Mapping[UUID, Claim]) -> Sequence[Any]:
         reason = given["reason"]
         return resolution.release_holds(
-            [ReleaseRequest(asker, Selector(id_), reason, claim) for id_, claim in claims.items()]
+            [ReleaseRequest(actor, Selector(id_), reason, claim) for id_, claim in claims.items()]
         )
 
     def sentence(self, outcome: Any) -> str:
@@ -289,9 +289,9 @@ class ExtendDialog(HoldsDialog):
     permission = "reservations.extend_reservation"
     form_class = ExtendForm
 
-    def act(self, asker: Asker, given: dict[str, Any], claims: Mapping[UUID, Claim]) -> Sequence[Any]:
+    def act(self, actor: Actor, given: dict[str, Any], claims: Mapping[UUID, Claim]) -> Sequence[Any]:
         minutes = given["minutes"]
-        return holds.extend_holds([ExtendRequest(asker, id_, minutes, claim) for id_, claim in claims.items()])
+        return holds.extend_holds([ExtendRequest(actor, id_, minutes, claim) for id_, claim in claims.items()])
 
     def sentence(self, outcome: Any) -> str:
         return str(_("It is held until %(time)s.")) % {"time": shown_time(outcome.hold.expires_at)}
@@ -319,8 +319,8 @@ class ConsumeDialog(HoldsDialog):
             del form.fields["reacquire"]
         return form
 
-    def act(self, asker: Asker, given: dict[str, Any], claims: Mapping[UUID, Claim]) -> Sequence[Any]:
-        sell = partial(ConsumeRequest, asker, given["order_id"], reacquire=given.get("reacquire", False))
+    def act(self, actor: Actor, given: dict[str, Any], claims: Mapping[UUID, Claim]) -> Sequence[Any]:
+        sell = partial(ConsumeRequest, actor, given["order_id"], reacquire=given.get("reacquire", False))
         return resolution.consume_holds([sell(Selector(id_), claim=claim) for id_, claim in claims.items()])
 
     def sentence(self, outcome: Any) -> str:

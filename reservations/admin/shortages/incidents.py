@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.console.base import (
     NOTHING,
     ReadOnlyAdmin,
@@ -82,8 +82,8 @@ class ResolveDialog(SharedDialog[IncidentDetails]):
             (_("Orders and carts"), ", ".join(told) or NOTHING),
         ]
 
-    def perform(self, asker: Asker, given: dict[str, Any], claim: Claim) -> IncidentDetails | StoredAnswer:
-        return incidents.resolve_incident(ResolveRequest(asker, self.subject.pk, given["resolution"], claim))
+    def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> IncidentDetails | StoredAnswer:
+        return incidents.resolve_incident(ResolveRequest(actor, self.subject.pk, given["resolution"], claim))
 
     def tell(self, result: IncidentDetails) -> str:
         return str(_("The incident of %(sku)s is resolved.")) % {"sku": result.incident.level.product.sku}

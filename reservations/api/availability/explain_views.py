@@ -28,10 +28,10 @@ class ExplainView(ApiView):
     )
     def get(self, request: Request, product_id: UUID) -> HttpResponse:
         query = decode_query(request, contract.ExplainQuery)
-        asker = self.asker(request)
+        actor = self.actor(request)
         if at := as_utc(query.at, "?at"):
-            return respond(_then(explanation.on_hand_at(asker, product_id, query.warehouse_id, at)))
-        explained = explanation.explain(asker, product_id, query.warehouse_id)
+            return respond(_then(explanation.on_hand_at(actor, product_id, query.warehouse_id, at)))
+        explained = explanation.explain(actor, product_id, query.warehouse_id)
         return respond(
             contract.ExplainOut(
                 product_id=explained.parent_id or explained.stock_id,

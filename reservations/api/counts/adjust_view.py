@@ -34,7 +34,7 @@ class AdjustView(ApiView):
     def put(self, request: Request) -> HttpResponse:
         body = decode(request, stock_contract.AdjustIn)
         adjust = AdjustRequest(
-            asker=self.asker(request),
+            actor=self.actor(request),
             adjustments=tuple(_adjustment(line, index) for index, line in enumerate(body.adjustments)),
             claim=self.claim(request, _adjusted),
         )

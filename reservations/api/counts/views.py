@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from msgspec import UNSET
 from rest_framework.request import Request
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.api.contract import Problem
 from audit.api.http import STOCKKEEPING, ApiView, answered, decode, decode_query, id_in_path, rendered, respond
 from audit.api.paging import after, cursor_of, page_of
@@ -84,7 +84,7 @@ class CountsView(ApiView):
     )
     def get(self, request: Request) -> HttpResponse:
         query = decode_query(request, contract.CountsQuery)
-        found = StockCount.objects.visible_to(self.asker(request).store_codes).select_related("warehouse")
+        found = StockCount.objects.visible_to(self.actor(request).store_codes).select_related("warehouse")
         if query.warehouse_id is not None:
             found = found.filter(warehouse__code=query.warehouse_id)
         if query.status is not None:
@@ -105,7 +105,7 @@ class CountsView(ApiView):
         body = decode(request, contract.OpenCountIn)
         _check_scope(body)
         open_request = opening.OpenRequest(
-            asker=self.asker(request),
+            actor=self.actor(request),
             warehouse=body.warehouse_id,
             scope=body.scope,
             zone=body.zone,
@@ -153,7 +153,7 @@ class CountView(ApiView):
     )
     def get(self, request: Request, count_id: str) -> HttpResponse:
         query = decode_query(request, contract.CountLinesQuery)
-        count = counts_documents.read_count(_count_id(count_id), self.asker(request).store_codes)
+        count = counts_documents.read_count(_count_id(count_id), self.actor(request).store_codes)
         rows = counts_documents.read_lines(count.id, after=after(query), limit=query.limit + 1)
         page = rows[: query.limit]
         following = cursor_of(page[-1].id) if len(rows) > query.limit else None
@@ -207,7 +207,7 @@ class CountLinesView(ApiView):
             for line in body.lines
         )
         enter = entering.EnterRequest(
-            asker=self.asker(request),
+            actor=self.actor(request),
             count_id=_count_id(count_id),
             entries=entries,
             claim=self.claim(request, _entered),
@@ -215,9 +215,9 @@ class CountLinesView(ApiView):
         return answered(entering.enter_counts(enter), _entered)
 
 
-def _split(holds: Sequence[Hold], asker: Asker) -> tuple[list[contract.BrokenReservationOut], int]:
-    """The holds that the asker may see, and the number of the others."""
-    seen = [hold for hold in holds if not asker.store_codes or hold.store in asker.store_codes]
+def _split(holds: Sequence[Hold], actor: Actor) -> tuple[list[contract.BrokenReservationOut], int]:
+    """The holds that the actor may see, and the number of the others."""
+    seen = [hold for hold in holds if not actor.store_codes or hold.store in actor.store_codes]
     return [_broken(hold) for hold in seen], len(holds) - len(seen)
 
 
@@ -253,9 +253,9 @@ class CountPreviewView(ApiView):
         answers={200: contract.CountPreviewOut, 404: Problem},
     )
     def get(self, request: Request, count_id: str) -> HttpResponse:
-        asker = self.asker(request)
-        preview = posting.preview_count(_count_id(count_id), asker)
-        broken, hidden = _split(preview.broken, asker)
+        actor = self.actor(request)
+        preview = posting.preview_count(_count_id(count_id), actor)
+        broken, hidden = _split(preview.broken, actor)
         return respond(
             contract.CountPreviewOut(
                 count_id=preview.count.public_id,
@@ -297,13 +297,13 @@ class PostCountView(ApiView):
     )
     def post(self, request: Request, count_id: str) -> HttpResponse:
         body = decode(request, contract.PostCountIn)
-        asker = self.asker(request)
+        actor = self.actor(request)
 
         def render(posted: Posted) -> StoredAnswer:
-            return _posted(posted, asker)
+            return _posted(posted, actor)
 
         post = PostRequest(
-            asker=asker,
+            actor=actor,
             count_id=_count_id(count_id),
             skip_uncounted=body.skip_uncounted,
             preferred=Preference(_preferred(body.break_reservations)),
@@ -318,9 +318,9 @@ def _preferred(texts: Sequence[str]) -> tuple[UUID, ...]:
     return tuple(dict.fromkeys(id_ for id_ in ids if id_))
 
 
-def _posted(posted: Posted, asker: Asker) -> StoredAnswer:
+def _posted(posted: Posted, actor: Actor) -> StoredAnswer:
     changes = [line.adjustment.change for line in posted.applied]
-    broken, hidden = _split(posted.broken, asker)
+    broken, hidden = _split(posted.broken, actor)
     return rendered(
         contract.PostedCountOut(
             count_id=posted.count.public_id,
@@ -355,7 +355,7 @@ class CancelCountView(ApiView):
     def post(self, request: Request, count_id: str) -> HttpResponse:
         body = decode(request, contract.CancelCountIn)
         cancel = entering.CancelCountRequest(
-            asker=self.asker(request),
+            actor=self.actor(request),
             count_id=_count_id(count_id),
             reason=body.reason,
             claim=self.claim(request, _cancelled),

@@ -51,7 +51,7 @@ class ReserveView(ApiView):
             raise Invalid("Name a cartId or an orderId.", [Fault("/cartId", "invalid", "cartId or orderId is needed")])
         is_plan = decode_query(request, holds_contract.ReserveQuery).dry_run
         hold_request = HoldRequest(
-            asker=self.asker(request),
+            actor=self.actor(request),
             lines=_lines(body.items),
             store=body.store_id,
             cart_id=body.cart_id,
@@ -155,7 +155,7 @@ class ExtendView(ApiView):
     def post(self, request: Request) -> HttpResponse:
         body = decode(request, holds_contract.ExtendIn)
         extension = ExtendRequest(
-            asker=self.asker(request),
+            actor=self.actor(request),
             reservation_id=_reservation_id(body.reservation_id),
             minutes=body.minutes,
             claim=self.claim(request, _extended),
@@ -212,7 +212,7 @@ class ReleaseView(ApiView):
         identifier = _reservation_id(body.reservation_id) if body.reservation_id else None
         render = _released if identifier else _all_released
         release = ReleaseRequest(
-            asker=self.asker(request),
+            actor=self.actor(request),
             selector=Selector(identifier, body.cart_id, body.order_id),
             reason=body.reason,
             claim=self.claim(request, render),
@@ -263,7 +263,7 @@ class ConsumeView(ApiView):
         by_order = None if identifier or body.cart_id else body.order_id
         render: Callable[[Resolved], StoredAnswer] = _consumed if identifier else _all_consumed
         consume = ConsumeRequest(
-            asker=self.asker(request),
+            actor=self.actor(request),
             order_id=body.order_id,
             selector=Selector(identifier, body.cart_id, by_order),
             reacquire=body.reacquire,
@@ -287,7 +287,7 @@ class CartView(ApiView):
     def put(self, request: Request, cart_id: str) -> HttpResponse:
         body = decode(request, holds_contract.BasketIn)
         basket = HoldRequest(
-            asker=self.asker(request),
+            actor=self.actor(request),
             lines=_lines(body.items),
             store=body.store_id,
             cart_id=_cart_id(cart_id),
@@ -305,7 +305,7 @@ class CartView(ApiView):
     )
     def delete(self, request: Request, cart_id: str) -> HttpResponse:
         release = ReleaseRequest(
-            asker=self.asker(request),
+            actor=self.actor(request),
             selector=Selector(cart_id=_cart_id(cart_id)),
             reason="cart emptied",
             claim=self.claim(request, _all_released),
@@ -347,7 +347,7 @@ class ReservationView(ApiView):
     @describe("readReservation", "Read a reservation", answers={200: holds_contract.ReservationOut, 404: Problem})
     def get(self, request: Request, reservation_id: str) -> HttpResponse:
         identifier = _reservation_id(reservation_id)
-        hold = holds.visible(documents.read_holds([identifier]).get(identifier), self.asker(request))
+        hold = holds.visible(documents.read_holds([identifier]).get(identifier), self.actor(request))
         return respond(_reservation(hold, read_clock()))
 
 
@@ -362,7 +362,7 @@ class ReservationsView(ApiView):
     )
     def get(self, request: Request) -> HttpResponse:
         query = decode_query(request, holds_contract.ReservationsQuery)
-        found = Reservation.objects.visible_to(self.asker(request).store_codes).matching(
+        found = Reservation.objects.visible_to(self.actor(request).store_codes).matching(
             cart_id=query.cart_id,
             order_id=query.order_id,
             customer_id=query.customer_id,

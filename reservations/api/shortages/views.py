@@ -73,7 +73,7 @@ class IncidentsView(ApiView):
     )
     def get(self, request: Request) -> HttpResponse:
         query = decode_query(request, contract.IncidentsQuery)
-        codes = self.asker(request).store_codes
+        codes = self.actor(request).store_codes
         found = ShortageIncident.objects.visible_to(codes).select_related("level__product", "level__warehouse")
         if query.status is not None:
             found = found.filter(status=query.status)
@@ -95,7 +95,7 @@ class IncidentView(ApiView):
 
     @describe("readIncident", "Read an incident", answers={200: contract.IncidentOut, 404: Problem})
     def get(self, request: Request, incident_id: str) -> HttpResponse:
-        codes = self.asker(request).store_codes
+        codes = self.actor(request).store_codes
         return respond(_incident(incidents.read_incident(_incident_id(incident_id), codes)))
 
 
@@ -114,7 +114,7 @@ class ResolveIncidentView(ApiView):
     def post(self, request: Request, incident_id: str) -> HttpResponse:
         body = decode(request, contract.ResolveIncidentIn)
         resolve = incidents.ResolveRequest(
-            asker=self.asker(request),
+            actor=self.actor(request),
             incident_id=_incident_id(incident_id),
             resolution=body.resolution,
             claim=self.claim(request, _resolved),

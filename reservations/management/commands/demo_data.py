@@ -26,7 +26,7 @@ from django.db import connection, transaction
 from django.db.models import F
 from uuid_utils.compat import uuid7
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.authentication import find_caller, issue_token
 from audit.idempotency import advisory_lock
 from audit.models import ApiClient, Role, StaffAccess
@@ -71,10 +71,10 @@ class Command(BaseCommand):
             if not _is_valid(file):
                 _write_credentials(file)
                 self.stdout.write(f"Login and tokens are in {file}.")
-            asker = _asker()
+            actor = _actor()
             if not Reservation.objects.filter(cart_id__startswith=_CART).exists():
-                _make_past_holds(asker)
-            _make_live_holds(asker)
+                _make_past_holds(actor)
+            _make_live_holds(actor)
 
 
 @contextmanager
@@ -265,10 +265,10 @@ def _make_staff(password: str) -> None:
         StaffAccess.objects.update_or_create(user=user, defaults={"warehouse_codes": codes})
 
 
-def _asker() -> Asker:
+def _actor() -> Actor:
     """The demonstration's shop: its holds are told as made by the client with the checkout token."""
     client = ApiClient.objects.get(name=f"demo-{Role.CHECKOUT}")
-    return Asker(actor=client.name, client_id=client.id, request_id="demo-data", source="command")
+    return Actor(name=client.name, client_id=client.id, request_id="demo-data", source="command")
 
 
 # --------------------------------------------------------------------------------------------------------------- holds
@@ -303,18 +303,18 @@ _LIVE: Final = (
 )
 
 
-def _make_past_holds(asker: Asker) -> None:
+def _make_past_holds(actor: Actor) -> None:
     """Holds that were sold, given back and left to expire just now, with all that the services write of them."""
-    placed = _place(_PAST, asker)
+    placed = _place(_PAST, actor)
     consume_holds(
         [
-            ConsumeRequest(asker, f"ORD-{1000 + number}", Selector(reservation_id=reservation_id))
+            ConsumeRequest(actor, f"ORD-{1000 + number}", Selector(reservation_id=reservation_id))
             for number, reservation_id in enumerate(placed["CONSUMED"])
         ]
     )
     release_holds(
         [
-            ReleaseRequest(asker, Selector(reservation_id=reservation_id), reason=REASONS[number % len(REASONS)])
+            ReleaseRequest(actor, Selector(reservation_id=reservation_id), reason=REASONS[number % len(REASONS)])
             for number, reservation_id in enumerate(placed["RELEASED"])
         ]
     )
@@ -322,22 +322,22 @@ def _make_past_holds(asker: Asker) -> None:
     expiry.expire_due_holds()
 
 
-def _make_live_holds(asker: Asker) -> None:
+def _make_live_holds(actor: Actor) -> None:
     """Holds that are running now, unless enough are: those of an earlier start have expired since."""
     running = Reservation.objects.in_state("ACTIVE").filter(cart_id__startswith=_CART).count()
     if running >= LIVE_HOLDS:
         return
-    placed = _place(_LIVE, asker)
+    placed = _place(_LIVE, actor)
     for reservation_id in placed["extended"]:
-        extend_hold(ExtendRequest(asker, reservation_id, minutes=10))
+        extend_hold(ExtendRequest(actor, reservation_id, minutes=10))
     _make_due(placed["due"])
 
 
-def _place(carts: Sequence[_Cart], asker: Asker) -> dict[str, list[UUID]]:
+def _place(carts: Sequence[_Cart], actor: Actor) -> dict[str, list[UUID]]:
     """Hold the carts' lines, all in one batch; the ids by fate. What is short by now is left out."""
     requests = [
         HoldRequest(
-            asker=asker,
+            actor=actor,
             lines=tuple(RequestLine(catalogue.product_id(sku), None, quantity) for sku, quantity in cart.lines),
             store=cart.store,
             cart_id=f"{_CART}{secrets.token_hex(4)}",

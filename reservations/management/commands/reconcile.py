@@ -8,7 +8,7 @@ from uuid import UUID
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Q
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.errors import Busy
 from inventory.management.progress import progress_bar
 from inventory.models import Product, ReconciliationFinding, Warehouse
@@ -41,10 +41,10 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         repair = _repair(options["repair"], options["reason"].strip())
         scope = _scope(options["warehouse"], options["product"])
-        asker = Asker(actor=_actor(options["actor"]), client_id=None, request_id="", source="command")
+        actor = Actor(name=_actor(options["actor"]), client_id=None, request_id="", source="command")
         with progress_bar(self.stderr, "levels", count_levels(scope)) as progress:
             try:
-                run = reconcile(asker, scope, repair=repair, progress=progress)
+                run = reconcile(actor, scope, repair=repair, progress=progress)
             except Busy as busy:
                 raise CommandError(f"Not finished: {busy.detail}", returncode=UNFINISHED) from busy
         self._tell(run)

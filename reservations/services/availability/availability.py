@@ -10,7 +10,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.db import columns
 from inventory import allocation
 from inventory.errors import UnknownStore
@@ -106,18 +106,18 @@ request of one line anew, which takes it longer than the answer.
 """
 
 
-def check_availability(asker: Asker, store: str | None, queries: Sequence[Query]) -> list[Availability]:
+def check_availability(actor: Actor, store: str | None, queries: Sequence[Query]) -> list[Availability]:
     """What may be held of each line, in the order of the lines. One query whatever their number.
 
-    Raises UnknownStore, also for a store that the asker may not see.
+    Raises UnknownStore, also for a store that the actor may not see.
     """
-    code = store or (asker.store_codes[0] if len(asker.store_codes) == 1 else None)
+    code = store or (actor.store_codes[0] if len(actor.store_codes) == 1 else None)
     numbers: dict[UUID, int] = {}
     asked = [numbers.setdefault(query.variant_id or query.product_id, len(numbers) + 1) for query in queries]
     with connection.cursor() as cursor:
         cursor.execute(_CHECK, [columns.uuids(numbers), code, code])
         rows = cursor.fetchall()
-    if not rows or (asker.store_codes and rows[0][0] not in asker.store_codes):
+    if not rows or (actor.store_codes and rows[0][0] not in actor.store_codes):
         raise UnknownStore(
             f"There is no store {code}." if code else "Name a store: there is no default for this client."
         )

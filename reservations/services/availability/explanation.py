@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from django.db import connection
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.db import columns
 from audit.errors import Fault, Invalid, NotFound
 from inventory.errors import Archived
@@ -49,7 +49,7 @@ class ShownHold:
 
 @dataclass(frozen=True, slots=True)
 class HoldsOfKind:
-    """All holds of a kind on a level: how many, of how many units, and the first to end of those the asker may see."""
+    """All holds of a kind on a level: how many, of how many units, and the first to end of those the actor may see."""
 
     holds: int
     units: int
@@ -107,7 +107,7 @@ class Explanation:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """All levels of a product that the asker may see, by their warehouses' codes, as they were at one instant."""
+    """All levels of a product that the actor may see, by their warehouses' codes, as they were at one instant."""
 
     stock_id: UUID
     parent_id: UUID | None
@@ -188,13 +188,13 @@ ORDER BY warehouse.code
 """  # noqa: S608 - constants only
 
 
-def explain(asker: Asker, product_id: UUID, warehouse: str | None) -> Explained:
+def explain(actor: Actor, product_id: UUID, warehouse: str | None) -> Explained:
     """Why sellable of a product or variant is what it is, in one warehouse (a code) or in all; one statement.
 
-    Holds of stores that the asker may not see count in the totals and are not listed. Raises NotFound.
+    Holds of stores that the actor may not see count in the totals and are not listed. Raises NotFound.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_EXPLAIN, [columns.texts(asker.store_codes), warehouse, warehouse, product_id])
+        cursor.execute(_EXPLAIN, [columns.texts(actor.store_codes), warehouse, warehouse, product_id])
         rows = cursor.fetchall()
     if not rows:
         raise _no_such(product_id)
@@ -255,7 +255,7 @@ class OnHandThen:
 
 @dataclass(frozen=True, slots=True)
 class StockThen:
-    """What all levels of a product that the asker may see had at a moment, movements of that very moment included."""
+    """What all levels of a product that the actor may see had at a moment, movements of that very moment included."""
 
     stock_id: UUID
     parent_id: UUID | None
@@ -266,7 +266,7 @@ class StockThen:
 _THEN: Final[Sequence[str]] = ("warehouse__code", "warehouse__name", "ledger_on_hand", "opening__as_of")
 
 
-def on_hand_at(asker: Asker, product_id: UUID, warehouse: str | None, at: datetime) -> StockThen:
+def on_hand_at(actor: Actor, product_id: UUID, warehouse: str | None, at: datetime) -> StockThen:
     """On hand at a moment, as the ledger adds up: each level's opening and its movements until then.
 
     Raises NotFound, Invalid for a moment that is yet to come, and Archived, with a fault for each level, for a moment
@@ -277,7 +277,7 @@ def on_hand_at(asker: Asker, product_id: UUID, warehouse: str | None, at: dateti
     product = Product.objects.filter(pk=product_id).first()
     if product is None:
         raise _no_such(product_id)
-    found = StockLevel.objects.visible_to(asker.store_codes).of_product(product_id)
+    found = StockLevel.objects.visible_to(actor.store_codes).of_product(product_id)
     if warehouse is not None:
         found = found.filter(warehouse__code=warehouse)
     levels = list(found.with_ledger_balance(at).values_list(*_THEN))

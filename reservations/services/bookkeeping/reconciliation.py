@@ -15,7 +15,7 @@ from uuid import UUID
 
 from django.db import IntegrityError
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.db import columns
 from audit.db.statements import one_statement
 from audit.identifiers import RESERVATION, public_id
@@ -43,11 +43,11 @@ from reservations.services.holds.expiry import START
 LONG_DUE: Final = timedelta(minutes=5)
 """A hold that is due for longer means that no sweeper runs (docs/explanation/rules.md, rule 3)."""
 ALL: Final = ReconciliationScope()
-NIGHTLY: Final = Asker(actor="reconciliation", client_id=None, request_id="", source="command")
+NIGHTLY: Final = Actor(name="reconciliation", client_id=None, request_id="", source="command")
 
 
 def reconcile(
-    asker: Asker,
+    actor: Actor,
     scope: ReconciliationScope = ALL,
     *,
     repair: Repair | None = None,
@@ -59,7 +59,7 @@ def reconcile(
     Findings are kept as they are confirmed, each repair in the transaction of its finding. Raises Busy where a lock
     wasn't had in time: the run then stays unfinished. Locks: one after the other a few holds, levels, transfers.
     """
-    run = Run(asker, scope, repair)
+    run = Run(actor, scope, repair)
     stock.begin(run)
     unheld = _check_active_holds(run)
     for level_ids in stock.level_chunks(scope):
@@ -171,7 +171,7 @@ def _confirm_items_locked(run: Run, items: Sequence[tuple[UUID, UUID]]) -> list[
         found.append(finding.repaired("the item was put right") if run.repair else finding)
         if run.repair:
             changes = {"itemId": item_id, "heldUntil": [held_until, right], "reason": run.repair.reason}
-            entries.append(Entry(run.asker, "inventory_reservation_reconciled", hold_id, changes))
+            entries.append(Entry(run.actor, "inventory_reservation_reconciled", hold_id, changes))
     with one_statement():
         if entries:
             documents.mend_items([row[0] for row in wrong])
@@ -289,7 +289,7 @@ def _mend_levels(
             "reconciliationId": run.id,
             "reason": repair.reason,
         }
-        entries.append(Entry(run.asker, "inventory_stock_reconciled", level_id, changes))
+        entries.append(Entry(run.actor, "inventory_stock_reconciled", level_id, changes))
         events.append(Event("StockReconciledEvent", str(level_id), _told(run, repair, changes)))
     with one_statement():
         ledger.write(levels.now)
@@ -343,7 +343,7 @@ def _told(run: Run, repair: Repair, changes: dict[str, Any]) -> dict[str, Any]:
         "previousReserved": changes["reserved"][0],
         "newReserved": changes["reserved"][1],
         "reason": repair.reason,
-        "repairedBy": run.asker.actor,
+        "repairedBy": run.actor.name,
     }
 
 

@@ -86,8 +86,8 @@ def _lock_cart(cart_id: str) -> None:
 def _replace(request: HoldRequest) -> PlacedHold:
     _lock_cart(str(request.cart_id))
     stock_ids = {line.variant_id or line.product_id for line in request.lines}
-    catalogue = read_catalogue([(request.asker, request.store)], stock_ids)
-    store = catalogue.store_for(request.asker, request.store)
+    catalogue = read_catalogue([(request.actor, request.store)], stock_ids)
+    store = catalogue.store_for(request.actor, request.store)
     lifetime = hold_lifetime(request.timeout_minutes, store)
     wanted = sourcing.resolve_lines(request.lines, store, catalogue)
     ids, customer_id = _find_active(str(request.cart_id), store)
@@ -199,7 +199,7 @@ class _Basket:
             ledger.reserve(item.level_id, item.quantity)
         expired = expiry.expire(self.due, ledger, now)
         held = PlacedHold(hold, now, is_new=not self.live)
-        asker = self.request.asker
+        actor = self.request.actor
         with one_statement():
             documents.close([*merged, *expired], now=now)
             ledger.write(now)
@@ -209,8 +209,8 @@ class _Basket:
                 documents.insert([hold])
             record(
                 [
-                    *(expiry.expired_entry(ended, asker) for ended in expired),
-                    *(released_entry(asker, ended) for ended in merged),
+                    *(expiry.expired_entry(ended, actor) for ended in expired),
+                    *(released_entry(actor, ended) for ended in merged),
                     self._entry(hold),
                 ],
                 now=now,
@@ -235,15 +235,15 @@ class _Basket:
             customer_id=request.customer_id,
             created_at=now,
             expires_at=now + lifetime,
-            client_id=request.asker.client_id,
+            client_id=request.actor.client_id,
             items=tuple(items),
         )
 
     def _entry(self, hold: Hold) -> Entry:
         if not self.live:
-            return created_entry(self.request.asker, hold)
+            return created_entry(self.request.actor, hold)
         changes = {
             "items": [[item.facts() for item in self.live[0].items], [item.facts() for item in hold.items]],
             "merged": [other.public_id for other in self.live[1:]],
         }
-        return Entry(self.request.asker, "inventory_reservation_changed", hold.id, changes, store=hold.store)
+        return Entry(self.request.actor, "inventory_reservation_changed", hold.id, changes, store=hold.store)

@@ -14,7 +14,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import connection
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.db import columns
 from audit.db.statements import rfc3339, write_about
 from audit.errors import Busy
@@ -31,7 +31,7 @@ from reservations.services.holds.documents import DuePosition, Hold, LockedHolds
 
 R = TypeVar("R")
 
-SWEEPER: Final = Asker(actor="sweeper", client_id=None, request_id="", source="sweeper")
+SWEEPER: Final = Actor(name="sweeper", client_id=None, request_id="", source="sweeper")
 REASON: Final = "expired"
 EXPIRED: Final = "inventory_reservation_expired"
 RELEASED: Final = "InventoryReleasedEvent"
@@ -134,10 +134,10 @@ def expire(holds: Sequence[Hold], ledger: Ledger, now: datetime) -> list[Hold]:
     return [documents.ended(hold, Status.EXPIRED, now=now, reason=REASON) for hold in holds]
 
 
-def expired_entry(hold: Hold, asker: Asker) -> Entry:
+def expired_entry(hold: Hold, actor: Actor) -> Entry:
     """The audit entry of a hold that is recorded EXPIRED."""
     changes = {"expiresAt": hold.expires_at, "items": [item.facts() for item in hold.items]}
-    return Entry(asker, EXPIRED, hold.id, changes, store=hold.store)
+    return Entry(actor, EXPIRED, hold.id, changes, store=hold.store)
 
 
 def released_event(hold: Hold) -> Event:
@@ -160,7 +160,7 @@ def _expire_locked(holds: LockedHolds, levels: LockedIds) -> int:
         now = levels.now
         give_back_from(documents.HELD_BY_DUE, now=now)
         documents.expire_due(reason=REASON, now=now)
-        record_from(_ENTRIES, asker=SWEEPER, action=EXPIRED, at_most=holds.count, now=now)
+        record_from(_ENTRIES, actor=SWEEPER, action=EXPIRED, at_most=holds.count, now=now)
         publish_from(_EVENTS, event=RELEASED, at_most=holds.count, now=now)
 
     return write_about(documents.due_among(holds, levels), write)

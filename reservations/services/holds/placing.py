@@ -11,7 +11,7 @@ from django.conf import settings
 from uuid_utils.compat import uuid7
 
 from audit import idempotency
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.db.statements import one_statement
 from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer
@@ -40,14 +40,14 @@ from reservations.services.holds.sourcing import RequestLine, SummedLine
 
 @dataclass(frozen=True, slots=True)
 class HoldRequest:
-    """One request to hold stock, with its own asker and claim. ``id`` is made before the first try
+    """One request to hold stock, with its own actor and claim. ``id`` is made before the first try
     (docs/explanation/rules.md, rule 25).
 
-    ``store`` is a code, or None for the asker's only store, else the default; ``timeout_minutes`` None means the
+    ``store`` is a code, or None for the actor's only store, else the default; ``timeout_minutes`` None means the
     store's.
     """
 
-    asker: Asker
+    actor: Actor
     lines: tuple[RequestLine, ...]
     store: str | None = None
     cart_id: str | None = None
@@ -173,10 +173,10 @@ def _catalogue(requests: Sequence[HoldRequest]) -> Catalogue:
     return read_catalogue(*_names(requests))
 
 
-def _names(requests: Sequence[HoldRequest]) -> tuple[list[tuple[Asker, str | None]], set[UUID]]:
+def _names(requests: Sequence[HoldRequest]) -> tuple[list[tuple[Actor, str | None]], set[UUID]]:
     """What requests call their stores and products."""
     return (
-        [(request.asker, request.store) for request in requests],
+        [(request.actor, request.store) for request in requests],
         {line.variant_id or line.product_id for request in requests for line in request.lines},
     )
 
@@ -184,7 +184,7 @@ def _names(requests: Sequence[HoldRequest]) -> tuple[list[tuple[Asker, str | Non
 def _prepare(request: HoldRequest, catalogue: Catalogue) -> _Prepared | DomainError:
     """The request with its names resolved, or why it can't be met whatever the stock."""
     try:
-        store = catalogue.store_for(request.asker, request.store)
+        store = catalogue.store_for(request.actor, request.store)
         lifetime = hold_lifetime(request.timeout_minutes, store)
         wanted = sourcing.resolve_lines(request.lines, store, catalogue)
         sourcing.require_all_sellable(wanted, store)
@@ -231,7 +231,7 @@ def _new_hold(plan: _Prepared, catalogue: Catalogue, sellable: Mapping[UUID, int
         customer_id=request.customer_id,
         created_at=now,
         expires_at=now + plan.lifetime,
-        client_id=request.asker.client_id,
+        client_id=request.actor.client_id,
         items=tuple(sourcing.choose_items(plan.wanted, plan.store, catalogue, sellable)),
     )
 
@@ -246,12 +246,12 @@ def _write(
     with one_statement():
         ledger.write(now)
         documents.insert([held.hold for _, held in made])
-        record([created_entry(request.asker, held.hold) for request, held in made], now=now)
+        record([created_entry(request.actor, held.hold) for request, held in made], now=now)
         publish([reserved_event(held.hold) for _, held in made], now=now)
         idempotency.store_all(((request.claim, held) for request, held in made), now=now)
 
 
-def created_entry(asker: Asker, hold: Hold) -> Entry:
+def created_entry(actor: Actor, hold: Hold) -> Entry:
     """The audit entry of a new hold."""
     changes = {
         "cartId": hold.cart_id,
@@ -259,7 +259,7 @@ def created_entry(asker: Asker, hold: Hold) -> Entry:
         "expiresAt": hold.expires_at,
         "items": [item.facts() for item in hold.items],
     }
-    return Entry(asker, "inventory_reservation_created", hold.id, changes, store=hold.store)
+    return Entry(actor, "inventory_reservation_created", hold.id, changes, store=hold.store)
 
 
 def reserved_event(hold: Hold) -> Event:
@@ -271,7 +271,7 @@ def reserved_event(hold: Hold) -> Event:
 class ExtendRequest:
     """One request to give a hold more time, once."""
 
-    asker: Asker
+    actor: Actor
     reservation_id: UUID
     minutes: int
     claim: Claim | None = None
@@ -302,14 +302,14 @@ def _extend_all(requests: Sequence[ExtendRequest]) -> list[HoldOutcome]:
     entries: list[Entry] = []
     for request in open_requests:
         try:
-            before = visible(known.get(request.reservation_id), request.asker)
+            before = visible(known.get(request.reservation_id), request.actor)
             extended = _extended(before, request.minutes, now)
         except DomainError as error:
             decided.append(error)
             continue
         known[before.id] = extended
         changes = {"expiresAt": [before.expires_at, extended.expires_at]}
-        entries.append(Entry(request.asker, "inventory_reservation_extended", before.id, changes, store=before.store))
+        entries.append(Entry(request.actor, "inventory_reservation_extended", before.id, changes, store=before.store))
         decided.append(PlacedHold(extended, now, is_new=False))
     _write_extended(open_requests, decided, entries, now)
     outcomes = iter(decided)
@@ -341,9 +341,9 @@ def _with_expiry(hold: Hold) -> dict[str, Any]:
     return {**hold.facts(), "expiresAt": hold.expires_at}
 
 
-def visible(hold: Hold | None, asker: Asker) -> Hold:
-    """The hold, if there is one and the asker may see its store. Raises ReservationNotFound."""
-    if hold is None or (asker.store_codes and hold.store not in asker.store_codes):
+def visible(hold: Hold | None, actor: Actor) -> Hold:
+    """The hold, if there is one and the actor may see its store. Raises ReservationNotFound."""
+    if hold is None or (actor.store_codes and hold.store not in actor.store_codes):
         raise ReservationNotFound("There is no such reservation.")
     return hold
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
-from audit.actors import Asker
+from audit.actors import Actor
 from inventory.errors import InsufficientStock
 from inventory.services.catalogue.lookup import Catalogue, Source, read_catalogue
 from reservations.models import Reservation
@@ -22,12 +22,12 @@ from reservations.services.holds.sourcing import SummedLine
 _POINTER = "/reservationId"
 
 
-def read_catalogue_of(holds: Collection[tuple[Asker, Hold]]) -> Catalogue:
+def read_catalogue_of(holds: Collection[tuple[Actor, Hold]]) -> Catalogue:
     """What these holds may be served from. Two queries; none without holds."""
     if not holds:
         return Catalogue({}, None, {}, {})
     return read_catalogue(
-        ((asker, hold.store) for asker, hold in holds), {item.stock_id for _, hold in holds for item in hold.items}
+        ((actor, hold.store) for actor, hold in holds), {item.stock_id for _, hold in holds for item in hold.items}
     )
 
 
@@ -52,7 +52,7 @@ def successors_of(ids: Collection[UUID]) -> dict[UUID, Hold]:
 
 
 def reacquired(
-    hold: Hold, *, order_id: str, catalogue: Catalogue, sellable: Mapping[UUID, int], asker: Asker, now: datetime
+    hold: Hold, *, order_id: str, catalogue: Catalogue, sellable: Mapping[UUID, int], actor: Actor, now: datetime
 ) -> Hold:
     """The new, consumed reservation that takes a dead one's place.
 
@@ -69,7 +69,7 @@ def reacquired(
         consumed_at=now,
         released_at=None,
         reason="",
-        client_id=asker.client_id,
+        client_id=actor.client_id,
         reacquired_from=hold.id,
         items=tuple(_choose(hold, catalogue, sellable)),
     )

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db import connection
 
 from audit import idempotency
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.db import columns
 from audit.db.statements import one_statement
 from audit.errors import DomainError, Fault
@@ -47,7 +47,7 @@ class Selector:
 class ReleaseRequest:
     """One request to give stock back."""
 
-    asker: Asker
+    actor: Actor
     selector: Selector
     reason: str = ""
     claim: Claim | None = None
@@ -57,7 +57,7 @@ class ReleaseRequest:
 class ConsumeRequest:
     """One request to turn holds into the sale of ``order_id``. ``reacquire`` is for a payment that arrives late."""
 
-    asker: Asker
+    actor: Actor
     order_id: str
     selector: Selector
     reacquire: bool = False
@@ -155,11 +155,11 @@ def _lock_batch(requests: Sequence[Request]) -> "_Batch":
     holds = documents.lock_holds(_find(requests))
     dead_or_alive = (Status.ACTIVE, Status.EXPIRED)
     late = [
-        (request.asker, hold)
+        (request.actor, hold)
         for request in requests
         if isinstance(request, ConsumeRequest) and request.reacquire
         for hold in _matching(request.selector, holds)
-        if hold.status in dead_or_alive and _is_visible(hold, request.asker)
+        if hold.status in dead_or_alive and _is_visible(hold, request.actor)
     ]
     expired = [hold.id for hold in holds.values() if hold.status == Status.EXPIRED]
     successors = reacquiring.successors_of(expired) if any(isinstance(r, ConsumeRequest) for r in requests) else {}
@@ -183,8 +183,8 @@ def _matching(selector: Selector, holds: Mapping[UUID, Hold]) -> list[Hold]:
     return sorted(found, key=lambda hold: (hold.created_at, hold.id))
 
 
-def _is_visible(hold: Hold, asker: Asker) -> bool:
-    return not asker.store_codes or hold.store in asker.store_codes
+def _is_visible(hold: Hold, actor: Actor) -> bool:
+    return not actor.store_codes or hold.store in actor.store_codes
 
 
 class _Batch:
@@ -224,7 +224,7 @@ class _Batch:
             idempotency.store_all(results, now=self._now)
 
     def _selected(self, request: Request) -> list[Hold]:
-        found = [hold for hold in _matching(request.selector, self._holds) if _is_visible(hold, request.asker)]
+        found = [hold for hold in _matching(request.selector, self._holds) if _is_visible(hold, request.actor)]
         if not found:
             raise ReservationNotFound("There is no such reservation.")
         return found
@@ -239,7 +239,7 @@ class _Batch:
         if request.selector.reservation_id and not active:
             return found
         return [
-            self._expire(hold, request.asker) if hold.is_due(self._now) else self._give_back(hold, request)
+            self._expire(hold, request.actor) if hold.is_due(self._now) else self._give_back(hold, request)
             for hold in active
         ]
 
@@ -247,12 +247,12 @@ class _Batch:
         for item in hold.items:
             self._ledger.reserve(item.level_id, -item.quantity)
         ended = documents.ended(hold, Status.RELEASED, now=self._now, reason=request.reason)
-        self._end(ended, released_entry(request.asker, ended), expiry.released_event(ended))
+        self._end(ended, released_entry(request.actor, ended), expiry.released_event(ended))
         return ended
 
-    def _expire(self, hold: Hold, asker: Asker) -> Hold:
+    def _expire(self, hold: Hold, actor: Actor) -> Hold:
         (ended,) = expiry.expire([hold], self._ledger, self._now)
-        self._end(ended, expiry.expired_entry(ended, asker), expiry.released_event(ended))
+        self._end(ended, expiry.expired_entry(ended, actor), expiry.released_event(ended))
         return ended
 
     def _end(self, ended: Hold, entry: Entry, event: Event) -> None:
@@ -289,22 +289,22 @@ class _Batch:
         anew = self._reacquire(request, dead)
         for hold in dead:
             if hold.status == Status.ACTIVE:
-                self._expire(hold, request.asker)
+                self._expire(hold, request.actor)
         consumed = [self._sell(hold, request) for hold in live]
         for hold in anew:
-            self._make_sold(hold, request.asker)
+            self._make_sold(hold, request.actor)
         return sorted([*sold, *consumed, *anew], key=lambda hold: (hold.created_at, hold.id))
 
     def _sell(self, hold: Hold, request: ConsumeRequest) -> Hold:
         ended = documents.ended(hold, Status.CONSUMED, now=self._now, order_id=request.order_id)
-        self._ship(ended, request.asker)
-        self._end(ended, consumed_entry(request.asker, ended), consumed_event(ended))
+        self._ship(ended, request.actor)
+        self._end(ended, consumed_entry(request.actor, ended), consumed_event(ended))
         return ended
 
-    def _ship(self, hold: Hold, asker: Asker) -> None:
+    def _ship(self, hold: Hold, actor: Actor) -> None:
         cause = MovementCause(
             type=Movement.Type.SHIPMENT.value,
-            actor=asker.actor,
+            actor=actor.name,
             reason="sold",
             reference_type="order",
             reference=hold.order_id or "",
@@ -313,13 +313,13 @@ class _Batch:
             self._ledger.reserve(item.level_id, -item.quantity)
             self._ledger.move(item.level_id, -item.quantity, cause)
 
-    def _make_sold(self, hold: Hold, asker: Asker) -> None:
+    def _make_sold(self, hold: Hold, actor: Actor) -> None:
         for item in hold.items:
             self._ledger.reserve(item.level_id, item.quantity)
-        self._ship(hold, asker)
+        self._ship(hold, actor)
         self._holds[hold.id] = hold
         self._made.append(hold)
-        self._entries += [created_entry(asker, hold), consumed_entry(asker, hold)]
+        self._entries += [created_entry(actor, hold), consumed_entry(actor, hold)]
         self._events += [reserved_event(hold), consumed_event(hold)]
 
     def _reacquire(self, request: ConsumeRequest, dead: Sequence[Hold]) -> list[Hold]:
@@ -332,7 +332,7 @@ class _Batch:
                 order_id=request.order_id,
                 catalogue=self._catalogue,
                 sellable=sellable,
-                asker=request.asker,
+                actor=request.actor,
                 now=self._now,
             )
             for item in new.items:
@@ -384,18 +384,18 @@ def _refuse(hold: Hold) -> list[Hold]:
     raise ReservationReleased(f"{hold.public_id} was released.")
 
 
-def released_entry(asker: Asker, hold: Hold) -> Entry:
+def released_entry(actor: Actor, hold: Hold) -> Entry:
     """The audit entry of a hold that was released."""
     changes = {"reason": hold.reason, "items": [item.facts() for item in hold.items]}
-    return Entry(asker, "inventory_reservation_released", hold.id, changes, store=hold.store)
+    return Entry(actor, "inventory_reservation_released", hold.id, changes, store=hold.store)
 
 
-def consumed_entry(asker: Asker, hold: Hold) -> Entry:
+def consumed_entry(actor: Actor, hold: Hold) -> Entry:
     """The audit entry of a hold that became a sale."""
     changes: dict[str, Any] = {"orderId": hold.order_id, "items": [item.facts() for item in hold.items]}
     if hold.reacquired_from:
         changes["reacquiredFrom"] = hold.reacquired_from
-    return Entry(asker, "inventory_reservation_consumed", hold.id, changes, store=hold.store)
+    return Entry(actor, "inventory_reservation_consumed", hold.id, changes, store=hold.store)
 
 
 def consumed_event(hold: Hold) -> Event:

@@ -10,7 +10,7 @@ from django.db import connection
 from uuid_utils.compat import uuid7
 
 from audit import idempotency
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.db import columns
 from audit.db.statements import one_statement, write
 from audit.errors import NotFound
@@ -72,7 +72,7 @@ SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::text[],
 """
 
 
-def insert(incidents: Sequence[Incident], cause: IncidentCause, asker: Asker, *, now: datetime) -> None:
+def insert(incidents: Sequence[Incident], cause: IncidentCause, actor: Actor, *, now: datetime) -> None:
     """Write incidents and the holds broken in them: two statements. Requires the levels' locks."""
     if not incidents:
         return
@@ -82,8 +82,8 @@ def insert(incidents: Sequence[Incident], cause: IncidentCause, asker: Asker, *,
             cause.type,
             cause.id,
             now,
-            asker.actor,
-            asker.request_id,
+            actor.name,
+            actor.request_id,
             columns.uuids(incident.id for incident in incidents),
             columns.uuids(incident.level_id for incident in incidents),
             columns.ints(incident.missing for incident in incidents),
@@ -104,7 +104,7 @@ def insert(incidents: Sequence[Incident], cause: IncidentCause, asker: Asker, *,
     )
 
 
-def opened_entry(incident: Incident, cause: IncidentCause, asker: Asker) -> Entry:
+def opened_entry(incident: Incident, cause: IncidentCause, actor: Actor) -> Entry:
     """The audit entry of an incident."""
     broken = incident.broken_items()
     facts: dict[str, Any] = {name: value for name, value in broken[0][1].facts().items() if name != "quantity"}
@@ -113,14 +113,14 @@ def opened_entry(incident: Incident, cause: IncidentCause, asker: Asker) -> Entr
         "cause": cause.public_id,
         "reservations": [hold.public_id for hold, _ in broken],
     }
-    return Entry(asker, "inventory_shortage_found", incident.id, changes)
+    return Entry(actor, "inventory_shortage_found", incident.id, changes)
 
 
 @dataclass(frozen=True, slots=True)
 class ResolveRequest:
     """One request to say how an incident was resolved."""
 
-    asker: Asker
+    actor: Actor
     incident_id: UUID
     resolution: str
     claim: Claim | None = None
@@ -129,7 +129,7 @@ class ResolveRequest:
 @dataclass(frozen=True, slots=True)
 class IncidentDetails:
     """An incident as it is told: with its level, and the holds broken in it. ``hidden_units`` is what other stores'
-    holds lost, which the asker may not see."""
+    holds lost, which the actor may not see."""
 
     incident: ShortageIncident
     broken: tuple[BrokenHold, ...]
@@ -183,7 +183,7 @@ def resolve_incident(request: ResolveRequest) -> IncidentDetails | StoredAnswer:
 def _resolve(request: ResolveRequest) -> IncidentDetails | StoredAnswer:
     if answer := idempotency.claim_one(request.claim):
         return answer
-    stores = request.asker.store_codes
+    stores = request.actor.store_codes
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT FROM reservations_shortageincident WHERE id = %s FOR NO KEY UPDATE", [request.incident_id]
@@ -196,7 +196,7 @@ def _resolve(request: ResolveRequest) -> IncidentDetails | StoredAnswer:
         raise IncidentResolved(f"{incident.public_id} was resolved by {incident.resolved_by}.")
     now = read_clock()
     incident.status, incident.resolved_at = ShortageIncident.Status.RESOLVED, now
-    incident.resolved_by, incident.resolution = request.asker.actor, request.resolution
+    incident.resolved_by, incident.resolution = request.actor.name, request.resolution
     (shown,) = show([incident], stores)
     with one_statement():
         write(
@@ -205,6 +205,6 @@ def _resolve(request: ResolveRequest) -> IncidentDetails | StoredAnswer:
             [now, incident.resolved_by, incident.resolution, incident.id],
         )
         changes = {"resolution": request.resolution}
-        record([Entry(request.asker, "inventory_shortage_resolved", incident.id, changes)], now=now)
+        record([Entry(request.actor, "inventory_shortage_resolved", incident.id, changes)], now=now)
         idempotency.store_all([(request.claim, shown)], now=now)
     return shown

@@ -10,7 +10,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from audit import idempotency
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.db.statements import one_statement
 from audit.errors import Fault
 from audit.idempotency import Claim, StoredAnswer
@@ -41,7 +41,7 @@ class PostRequest:
     Lines that were not counted refuse it, unless ``skip_uncounted``. ``preferred`` is who gives way first.
     """
 
-    asker: Asker
+    actor: Actor
     count_id: UUID
     skip_uncounted: bool = False
     preferred: Preference = NONE_PREFERRED
@@ -79,12 +79,12 @@ def post_count(request: PostRequest) -> Posted | StoredAnswer:
 def _post(request: PostRequest) -> Posted | StoredAnswer:
     if answer := idempotency.claim_one(request.claim):
         return answer
-    count = counts_documents.lock_open_count(request.count_id, request.asker.store_codes)
+    count = counts_documents.lock_open_count(request.count_id, request.actor.store_codes)
     lines = counts_documents.read_lines(count.id)
     counted = counts_documents.require_complete(lines, skip_uncounted=request.skip_uncounted)
     changes = {line.level_id: line.difference or 0 for line in counted}
     cause = IncidentCause(ShortageIncident.Cause.COUNT.value, count.id)
-    breaking = shortage.lock_and_choose(request.asker, cause, changes, changes.keys(), request.preferred)
+    breaking = shortage.lock_and_choose(request.actor, cause, changes, changes.keys(), request.preferred)
     on_hand = {level_id: breaking.levels.by_id[level_id].on_hand for level_id in changes}
     _check_results(counted, on_hand)
     breaking.give_way()
@@ -126,7 +126,7 @@ def _apply(request: PostRequest, count: StockCount, line: CountLine, breaking: B
         change,
         ledger.MovementCause(
             type=Movement.Type.ADJUSTMENT.value,
-            actor=request.asker.actor,
+            actor=request.actor.name,
             reason=reason,
             reference_type=REFERENCE_TYPE,
             reference=count.public_id,
@@ -147,19 +147,19 @@ def _apply(request: PostRequest, count: StockCount, line: CountLine, breaking: B
 
 
 def _write(request: PostRequest, posted: Posted, counted: Sequence[CountLine], breaking: Breaking) -> None:
-    now, asker = posted.now, request.asker
+    now, actor = posted.now, request.actor
     with one_statement():
         breaking.ledger.write(now)
         breaking.write()
-        counts_documents.close_posted(posted.count, counted, actor=asker.actor, now=now)
-        record([adjusted_entry(asker, posted.id, line) for line in posted.applied], now=now)
-        publish([adjusted_event(asker, posted.id, line) for line in posted.applied], now=now)
-        record([_posted_entry(asker, posted)], now=now)
+        counts_documents.close_posted(posted.count, counted, actor=actor.name, now=now)
+        record([adjusted_entry(actor, posted.id, line) for line in posted.applied], now=now)
+        publish([adjusted_event(actor, posted.id, line) for line in posted.applied], now=now)
+        record([_posted_entry(actor, posted)], now=now)
         idempotency.store_all([(request.claim, posted)], now=now)
     counts_documents.mark_counted(counted)
 
 
-def _posted_entry(asker: Asker, posted: Posted) -> Entry:
+def _posted_entry(actor: Actor, posted: Posted) -> Entry:
     changes = {
         "adjustmentId": public_id(ADJUSTMENT, posted.id),
         "warehouseId": posted.count.warehouse.code,
@@ -168,7 +168,7 @@ def _posted_entry(asker: Asker, posted: Posted) -> Entry:
         "differences": len(posted.applied),
         "brokenReservations": [hold.public_id for hold in posted.broken],
     }
-    return Entry(asker, "inventory_count_posted", posted.count.id, changes)
+    return Entry(actor, "inventory_count_posted", posted.count.id, changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,13 +199,13 @@ class Preview:
     now: datetime
 
 
-def preview_count(count_id: UUID, asker: Asker, preferred: Sequence[UUID] = ()) -> Preview:
+def preview_count(count_id: UUID, actor: Actor, preferred: Sequence[UUID] = ()) -> Preview:
     """What posting would do with the lines counted so far, and which holds would give way, those ``preferred`` first.
     Raises NotFound.
 
     Due holds are dead: what only they hold isn't missing.
     """
-    count = counts_documents.read_count(count_id, asker.store_codes)
+    count = counts_documents.read_count(count_id, actor.store_codes)
     is_open = count.status == StockCount.Status.OPEN
     lines = [line for line in counts_documents.read_lines(count.id) if line.difference] if is_open else []
     changes = {line.level_id: line.difference or 0 for line in lines}

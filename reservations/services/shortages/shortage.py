@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.db import connection
 
-from audit.actors import Asker
+from audit.actors import Actor
 from audit.db import columns
 from audit.errors import Fault, Invalid
 from audit.idempotency import StoredAnswer
@@ -121,13 +121,13 @@ class Breaking:
 
     def __init__(
         self,
-        asker: Asker,
+        actor: Actor,
         cause: IncidentCause,
         levels: LockedLevels,
         missing: Mapping[UUID, int],
         holds: Sequence[Hold],
     ) -> None:
-        self._asker = asker
+        self._actor = actor
         self._cause = cause
         self._missing = missing
         self._giving_way = holds
@@ -162,14 +162,14 @@ class Breaking:
         """Write the ends of the holds, the incidents, their audit entries and events."""
         now = self.levels.now
         documents.close(self._ended, now=now)
-        incidents.insert(self.incidents, self._cause, self._asker, now=now)
+        incidents.insert(self.incidents, self._cause, self._actor, now=now)
         ends = [
-            released_entry(self._asker, hold)
+            released_entry(self._actor, hold)
             if hold.status == Status.RELEASED
-            else expiry.expired_entry(hold, self._asker)
+            else expiry.expired_entry(hold, self._actor)
             for hold in self._ended
         ]
-        found = [incidents.opened_entry(incident, self._cause, self._asker) for incident in self.incidents]
+        found = [incidents.opened_entry(incident, self._cause, self._actor) for incident in self.incidents]
         record([*ends, *found], now=now)
         publish(
             [expiry.released_event(hold) for hold in self._ended] + [self._broken_event(hold) for hold in self.broken],
@@ -187,13 +187,13 @@ class Breaking:
                 for incident in self.incidents
                 if any(item.level_id == incident.level_id for item in hold.items)
             ],
-            "brokenBy": self._asker.actor,
+            "brokenBy": self._actor.name,
         }
         return Event("InventoryReservationBrokenEvent", hold.public_id, payload)
 
 
 def lock_and_choose(
-    asker: Asker,
+    actor: Actor,
     cause: IncidentCause,
     changes: Mapping[UUID, int],
     may_give_way: Collection[UUID],
@@ -230,8 +230,8 @@ def lock_and_choose(
         passed_over.update(set(added) - more.keys())
         holds |= more
         levels = _lock_further(levels, more.values())
-    _require_in_the_way(preferred, asker, held, passed_over, levels.now)
-    return Breaking(asker, cause, levels, missing, [holds[id_] for id_ in chosen])
+    _require_in_the_way(preferred, actor, held, passed_over, levels.now)
+    return Breaking(actor, cause, levels, missing, [holds[id_] for id_ in chosen])
 
 
 def _guess(changes: Mapping[UUID, int], may_give_way: Collection[UUID], preferred: Preference) -> list[UUID]:
@@ -258,7 +258,7 @@ def _lock_further(levels: LockedLevels, holds: Collection[Hold]) -> LockedLevels
 
 
 def _require_in_the_way(
-    preferred: Preference, asker: Asker, held: Sequence[HeldUnits], passed_over: Collection[UUID], now: datetime
+    preferred: Preference, actor: Actor, held: Sequence[HeldUnits], passed_over: Collection[UUID], now: datetime
 ) -> None:
     """Raise for reservations that staff chose, but which hold nothing of what is missing."""
     if not preferred.ids:
@@ -267,7 +267,7 @@ def _require_in_the_way(
     wrong = [id_ for id_ in preferred.ids if id_ not in in_the_way]
     if any(id_ in passed_over for id_ in wrong):
         raise LockedElsewhere
-    seen = Reservation.objects.visible_to(asker.store_codes).filter(pk__in=preferred.ids)
+    seen = Reservation.objects.visible_to(actor.store_codes).filter(pk__in=preferred.ids)
     known = set(seen.values_list("pk", flat=True))
     for index, id_ in enumerate(preferred.ids):
         if id_ not in known:
@@ -332,6 +332,6 @@ def force_adjustments(request: AdjustRequest) -> Adjusted | StoredAnswer:
     cause = IncidentCause(ShortageIncident.Cause.ADJUSTMENT.value, request.id)
 
     def make_room(changes: Mapping[UUID, int], forced: Collection[UUID]) -> Room:
-        return lock_and_choose(request.asker, cause, changes, forced).room()
+        return lock_and_choose(request.actor, cause, changes, forced).room()
 
     return adjustments.apply_adjustments(request, make_room)
