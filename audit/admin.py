@@ -118,7 +118,7 @@ def uuid_of(text: str | None) -> UUID:
 class AuditEntryAdmin(TrailAdmin):
     """What was done, by whom and when."""
 
-    whole_house = True
+    all_warehouses_only = True
     list_display = ("at", "done", "who", "way_in", "store", "subject", "request_link")
     list_display_links = ("at",)
     list_filter = (EntryDays, BySource, ByActor, ByAction, BySubject, BySameRequest)
@@ -241,7 +241,7 @@ def subject_address(entry: AuditEntry) -> str | None:
 class IdempotencyKeyAdmin(ReadOnlyAdmin):
     """Answers that will be given again."""
 
-    whole_house = True
+    all_warehouses_only = True
     id_fields = ("client_id", "pk")
     list_display = ("key", "client", "status", "created_at")
     list_filter = ("status",)
@@ -271,7 +271,7 @@ class IdempotencyKeyAdmin(ReadOnlyAdmin):
 class OutboxEventAdmin(ReadOnlyAdmin):
     """Events in the order in which they are told."""
 
-    whole_house = True
+    all_warehouses_only = True
     id_fields = ("event_id",)
     list_display = ("position", "type", "key", "created_at")
     search_fields = ("key__exact", "type__exact")

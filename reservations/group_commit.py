@@ -68,7 +68,7 @@ class _LoopEntry(_Entry[R]):
         self.told = told
 
 
-class Combiner(Generic[R]):
+class GroupCommit(Generic[R]):
     """Combines the calls of one batch service. Safe to use from any thread and from event loops.
 
     ``work(requests, patience)`` returns an outcome per request, in order, a refusal as an error. At most ``leaders``
@@ -198,8 +198,8 @@ def _return_connection() -> None:
 
 
 @cache
-def _combiner(work: Callable[..., list[Any]]) -> Combiner[Any]:
-    return Combiner(work, leaders=settings.GROUP_COMMIT_LEADERS)
+def _group_commit(work: Callable[..., list[Any]]) -> GroupCommit[Any]:
+    return GroupCommit(work, leaders=settings.GROUP_COMMIT_LEADERS)
 
 
 _alone: Final = ThreadPoolExecutor(16, thread_name_prefix="alone")
@@ -226,12 +226,12 @@ class Submission:
 
     def outcome(self) -> Any:
         if settings.GROUP_COMMIT:
-            return _combiner(self.work).submit(self.request)
+            return _group_commit(self.work).submit(self.request)
         return raise_refusal(self.work([self.request])[0])
 
     async def outcome_on_loop(self) -> Any:
         if settings.GROUP_COMMIT:
-            return await _combiner(self.work).submit_on_loop(self.request)
+            return await _group_commit(self.work).submit_on_loop(self.request)
         return await _alone_on_loop(self.work, self.request)
 
 

@@ -115,11 +115,11 @@ class Reach:
     """Which rows a user sees. What is out of reach is not there: in lists, search, autocomplete and by its address.
 
     ``warehouse_paths`` lead from a row to the codes of its warehouses; a row is in reach if one of them is. Empty, the
-    row belongs to no warehouse. ``whole_house`` rows are for users of all warehouses alone.
+    row belongs to no warehouse. ``all_warehouses_only`` rows are for users of all warehouses alone.
     """
 
     warehouse_paths: ClassVar[tuple[str, ...]] = ()
-    whole_house: ClassVar[bool] = False
+    all_warehouses_only: ClassVar[bool] = False
 
     def within(self, rows: QuerySet[Any], codes: Collection[str]) -> QuerySet[Any]:
         """The rows that belong to warehouses with these codes."""
@@ -153,7 +153,7 @@ class Reach:
         return bool(super().has_delete_permission(request, obj)) and not self._is_out_of_reach(request)  # type: ignore[misc]
 
     def _is_out_of_reach(self, request: HttpRequest) -> bool:
-        return self.whole_house and bool(warehouse_codes_of(request.user))
+        return self.all_warehouses_only and bool(warehouse_codes_of(request.user))
 
 
 class ReadOnly:
@@ -287,7 +287,7 @@ def in_pairs(names: Sequence[str]) -> list[tuple[str, ...]]:
     return [tuple(names[place : place + 2]) for place in range(0, len(names), 2)]
 
 
-def those_set(row: Any, *names: str) -> list[str]:
+def non_empty_fields(row: Any, *names: str) -> list[str]:
     """Of these fields those that have something to tell: what never happened needs no line of a page."""
     return [name for name in names if getattr(row, name) not in (None, "")]
 

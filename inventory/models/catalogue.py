@@ -32,7 +32,7 @@ def warehouses_of(store_codes: Collection[str]) -> models.QuerySet[Any]:
 class _Freezables(models.QuerySet[Any]):
     """What staff can freeze."""
 
-    def with_brakes(self) -> Self:
+    def with_freezes(self) -> Self:
         """With ``is_frozen``: ``selling.frozen`` for a row of this table, by the database's clock."""
         lasts = Q(frozen_until__isnull=True) | Q(frozen_until__gt=Now())
         return self.annotate(
@@ -95,7 +95,7 @@ class Freezable(models.Model):
     freeze_reason = models.CharField(max_length=500, blank=True, default="", db_default="")
 
     is_frozen: bool
-    """Whether it is frozen now; on rows read ``with_brakes``, and on no other."""
+    """Whether it is frozen now; on rows read ``with_freezes``, and on no other."""
 
     class Meta:
         abstract = True

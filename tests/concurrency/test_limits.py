@@ -8,7 +8,7 @@ import pytest
 
 from inventory.models import StockLevel, Store
 from reservations.errors import HoldLimitExceeded
-from reservations.group_commit import Combiner
+from reservations.group_commit import GroupCommit
 from reservations.services.holds import placing as holds
 from reservations.services.holds.baskets import put_basket
 from reservations.services.holds.placing import HoldRequest, PlacedHold, place_hold
@@ -45,14 +45,14 @@ def test_one_customer_opens_exactly_so_many_holds(level: StockLevel) -> None:
 @pytest.mark.parametrize("leaders", [1, 3])
 def test_customers_in_shared_transactions_hold_exactly_the_limit(level: StockLevel, leaders: int) -> None:
     Store.objects.update(max_units_per_customer=7)
-    combiner: Combiner[HoldRequest] = Combiner(holds.place_holds, leaders=leaders)
+    group_commit: GroupCommit[HoldRequest] = GroupCommit(holds.place_holds, leaders=leaders)
 
     def buy(thread: int) -> list[str]:
         told = []
         for number in range(8):
             customer = f"customer-{(thread + number) % 3}"
             try:
-                combiner.submit(hold_request((level, 1), customer_id=customer))
+                group_commit.submit(hold_request((level, 1), customer_id=customer))
             except HoldLimitExceeded:
                 told.append("refused")
             else:

@@ -13,7 +13,7 @@ from audit.errors import Busy
 from audit.idempotency import Claim, StoredAnswer
 from audit.models import AuditEntry, IdempotencyKey
 from inventory.errors import InsufficientStock
-from reservations.group_commit import Combiner
+from reservations.group_commit import GroupCommit
 from reservations.models import Reservation
 from reservations.services.holds.placing import HoldRequest, PlacedHold, place_holds
 from reservations.services.holds.resolution import ConsumeRequest, Resolved, Selector, consume_holds
@@ -31,12 +31,12 @@ def transactions_of(ids: list[UUID]) -> int:
         return int(cursor.fetchone()[0])
 
 
-def submit_while_one_leads(combiner: Combiner[Any], level_id: UUID, requests: list[Any]) -> list[Any]:
+def submit_while_one_leads(group_commit: GroupCommit[Any], level_id: UUID, requests: list[Any]) -> list[Any]:
     """Submit all requests while somebody has locked the level, so that all but one wait; then let go of the level."""
     with stranger() as other:
         other.execute("SELECT FROM inventory_stocklevel WHERE id = %s FOR NO KEY UPDATE", [level_id])
-        crew = Crew(*(partial(combiner.submit, request) for request in requests))
-        await_true(lambda: len(combiner._waiting) == len(requests) - 1, "all but the leader to wait")
+        crew = Crew(*(partial(group_commit.submit, request) for request in requests))
+        await_true(lambda: len(group_commit._waiting) == len(requests) - 1, "all but the leader to wait")
         other.rollback()
         return crew.join()
 
@@ -57,7 +57,7 @@ def test_who_asks_at_the_same_time_shares_a_transaction_and_keeps_actor_request_
         )
         for number in range(ASKERS)
     ]
-    outcomes = submit_while_one_leads(Combiner(place_holds, leaders=1), level.id, requests)
+    outcomes = submit_while_one_leads(GroupCommit(place_holds, leaders=1), level.id, requests)
     ids = [outcome.hold.id for outcome in outcomes]
     assert ids == [request.id for request in requests]
     assert transactions_of(ids) == 2
@@ -71,11 +71,11 @@ def test_who_asks_at_the_same_time_shares_a_transaction_and_keeps_actor_request_
 
 def test_a_level_locked_elsewhere_delays_only_those_who_want_it() -> None:
     locked, free = make_level(10), make_level(10)
-    combiner: Combiner[HoldRequest] = Combiner(place_holds, leaders=1)
+    group_commit: GroupCommit[HoldRequest] = GroupCommit(place_holds, leaders=1)
     wanting = [hold_request((locked, 1)), *(hold_request((free, 1)) for _ in range(4))]
     with stranger() as other:
         other.execute("SELECT FROM inventory_stocklevel WHERE id = %s FOR NO KEY UPDATE", [locked.id])
-        crew = Crew(*(partial(combiner.submit, request) for request in wanting))
+        crew = Crew(*(partial(group_commit.submit, request) for request in wanting))
         await_true(lambda: crew.are_done(1, 2, 3, 4), "those who want the free level to be answered")
         assert not crew.are_done(0)
         other.rollback()
@@ -88,10 +88,10 @@ def test_a_level_locked_elsewhere_delays_only_those_who_want_it() -> None:
 def test_whoever_waits_too_long_alone_is_told_busy(settings: Any) -> None:
     settings.LOCK_TIMEOUT = 0.5
     level = make_level(10)
-    combiner: Combiner[HoldRequest] = Combiner(place_holds, leaders=1)
+    group_commit: GroupCommit[HoldRequest] = GroupCommit(place_holds, leaders=1)
     with stranger() as other:
         other.execute("SELECT FROM inventory_stocklevel WHERE id = %s FOR NO KEY UPDATE", [level.id])
-        outcomes = together(*(partial(combiner.submit, hold_request((level, 1))) for _ in range(4)))
+        outcomes = together(*(partial(group_commit.submit, hold_request((level, 1))) for _ in range(4)))
         other.rollback()
     assert {type(outcome) for outcome in outcomes} == {Busy}
     assert counters(level) == (10, 0)
@@ -101,11 +101,11 @@ def test_whoever_waits_too_long_alone_is_told_busy(settings: Any) -> None:
 @pytest.mark.usefixtures("_patient_batches")
 def test_a_leader_whose_connection_is_cut_costs_nobody_the_stock() -> None:
     level = make_level(ASKERS)
-    combiner: Combiner[HoldRequest] = Combiner(place_holds, leaders=1)
+    group_commit: GroupCommit[HoldRequest] = GroupCommit(place_holds, leaders=1)
     with stranger() as other:
         other.execute("SELECT FROM inventory_stocklevel WHERE id = %s FOR NO KEY UPDATE", [level.id])
-        crew = Crew(*(partial(combiner.submit, hold_request((level, 1))) for _ in range(ASKERS)))
-        await_true(lambda: len(combiner._waiting) == ASKERS - 1, "all but the leader to wait")
+        crew = Crew(*(partial(group_commit.submit, hold_request((level, 1))) for _ in range(ASKERS)))
+        await_true(lambda: len(group_commit._waiting) == ASKERS - 1, "all but the leader to wait")
         await_waiting()
         with connection.cursor() as cursor:
             cursor.execute(
@@ -124,7 +124,7 @@ def test_sales_are_combined_too_and_each_is_its_own() -> None:
     level = make_level(ASKERS)
     held = [hold((level, 1)) for _ in range(ASKERS)]
     requests = [ConsumeRequest(ACTOR, f"order-{n}", Selector(reservation_id=h.id)) for n, h in enumerate(held)]
-    outcomes = submit_while_one_leads(Combiner(consume_holds, leaders=1), level.id, requests)
+    outcomes = submit_while_one_leads(GroupCommit(consume_holds, leaders=1), level.id, requests)
     assert all(isinstance(outcome, Resolved) for outcome in outcomes)
     assert [outcome.holds[0].order_id for outcome in outcomes] == [request.order_id for request in requests]
     assert transactions_of([h.id for h in held]) == 2
@@ -134,7 +134,7 @@ def test_sales_are_combined_too_and_each_is_its_own() -> None:
 def test_a_sold_out_level_refuses_each_with_what_there_was() -> None:
     level = make_level(1)
     hold((level, 1))
-    combiner: Combiner[HoldRequest] = Combiner(place_holds, leaders=1)
-    outcomes = together(*(partial(combiner.submit, hold_request((level, 2))) for _ in range(6)))
+    group_commit: GroupCommit[HoldRequest] = GroupCommit(place_holds, leaders=1)
+    outcomes = together(*(partial(group_commit.submit, hold_request((level, 2))) for _ in range(6)))
     assert all(isinstance(outcome, InsufficientStock) for outcome in outcomes)
     assert {outcome.shortages[0].available for outcome in outcomes} == {0}

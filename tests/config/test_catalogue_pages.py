@@ -1,4 +1,4 @@
-"""The catalogue in the console: brakes, limits, labels."""
+"""The catalogue in the console: freezing, limits, labels."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -37,13 +37,13 @@ def test_what_is_frozen_is_told_and_lifted(manager: Client, model: Any) -> None:
     row = model.objects.first()
     answer = post(manager, address(model, "freeze", row.pk), reason="recall", until="")
     assert "is frozen until somebody lifts it." in answer.content.decode()
-    assert model.objects.with_brakes().get(pk=row.pk).is_frozen
+    assert model.objects.with_freezes().get(pk=row.pk).is_frozen
     entry = recorded(f"inventory_{model.__name__.lower()}_frozen")[-1]
     assert (entry.subject_id, entry.actor, entry.source, entry.changes["reason"]) == (row.pk, "mia", "admin", "recall")
     assert "Frozen" in manager.get(address(model, "changelist")).content.decode()
     assert "recall" in manager.get(address(model, "change", row.pk)).content.decode()
     post(manager, address(model, "unfreeze", row.pk))
-    assert not model.objects.with_brakes().get(pk=row.pk).is_frozen
+    assert not model.objects.with_freezes().get(pk=row.pk).is_frozen
 
 
 @pytest.mark.parametrize("model", [Product, Warehouse, Store])

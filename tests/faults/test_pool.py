@@ -18,7 +18,7 @@ import django
 django.setup()
 from django.db import connection
 from inventory.models import StockLevel
-from reservations import combining
+from reservations import group_commit
 from reservations.services import holds
 from tests.factories import hold_request
 
@@ -29,7 +29,7 @@ connected = threading.Barrier(3)
 led = threading.Event()
 
 def ask():
-    outcomes.append(type(combining.place_hold(hold_request((level, 1))).outcome()).__name__)
+    outcomes.append(type(group_commit.place_hold(hold_request((level, 1))).outcome()).__name__)
     connection.close()
 
 def ask_with_a_connection():  # As a thread has one that has just looked its caller's token up.
@@ -44,7 +44,7 @@ for thread in others:
 connected.wait(20)
 leader = threading.Thread(target=ask, daemon=True)
 leader.start()
-while combining._combiner(holds.place_holds)._free_leaders:
+while group_commit._group_commit(holds.place_holds)._free_leaders:
     time.sleep(0.01)
 led.set()
 for thread in (leader, *others):

@@ -186,7 +186,7 @@ class Column:
     """Whether it is imported: others are for whoever reads the file, and passed over."""
 
 
-def told_cell(value: Any) -> str:
+def cell_in_words(value: Any) -> str:
     """A value as the preview tells it."""
     if value is None or value == "":
         return "–"
@@ -195,7 +195,7 @@ def told_cell(value: Any) -> str:
     return f"{timezone.localtime(value):%Y-%m-%d %H:%M}" if isinstance(value, datetime) else str(value)
 
 
-def told_changes(row: ReadRow, columns: Collection[Column]) -> list[tuple[LazyText, str, str]]:
+def changes_in_words(row: ReadRow, columns: Collection[Column]) -> list[tuple[LazyText, str, str]]:
     """What of a row would be others, as the preview tells it."""
     labels = {column.name: column.label for column in columns}
-    return [(labels[name], told_cell(old), told_cell(new)) for name, old, new in row.changes]
+    return [(labels[name], cell_in_words(old), cell_in_words(new)) for name, old, new in row.changes]

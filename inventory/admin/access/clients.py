@@ -123,7 +123,7 @@ class ApiClientAdmin(ServiceAdmin):
     """Programs that call the API."""
 
     form = ApiClientForm
-    whole_house = True
+    all_warehouses_only = True
     empty_hint = _("No program calls the API yet. Add a client for it, then issue a token on the client's page.")
     list_display = ("name", "role", "store_list", "tokens_in_use", "last_used", "created_at")
     list_filter = ("role",)
@@ -191,7 +191,7 @@ class ApiClientAdmin(ServiceAdmin):
 class ApiTokenAdmin(ReadOnlyAdmin):
     """Tokens by their prefix; neither they nor their digests are ever shown."""
 
-    whole_house = True
+    all_warehouses_only = True
     empty_hint = _("No token yet. Issue one on an API client's page.")
     list_display = ("prefix", "client", "created_at", "expires_at", "revoked_at", "last_used_at")
     list_filter = (("revoked_at", admin.EmptyFieldListFilter), "client__role")

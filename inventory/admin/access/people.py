@@ -99,7 +99,7 @@ class PersonAdmin(DjangoUserAdmin, ConsoleAdmin):  # type: ignore[type-arg, misc
     form = PersonForm
     add_form = NewPersonForm
     change_password_form = AdminPasswordChangeForm
-    whole_house = True
+    all_warehouses_only = True
     id_fields = ()
     list_display = ("username", "name", "in_groups", "sees", "is_active", "last_login")
     list_filter = ("is_active", "groups")
@@ -220,7 +220,7 @@ def _plain(value: Any) -> Any:
 class GroupAdmin(ReadOnlyAdmin):
     """The groups and what each may do. They come with the service."""
 
-    whole_house = True
+    all_warehouses_only = True
     id_fields = ()
     list_display = ("name", "members")
     search_fields = ("name",)

@@ -129,7 +129,7 @@ class FindingAdmin(ReadOnlyAdmin):
 class RunAdmin(ReadOnlyAdmin):
     """Comparisons of all counters with what explains them, the newest first."""
 
-    whole_house = True
+    all_warehouses_only = True
     list_display = ("started_at", "took", "scope", "actor", "levels_checked", "found")
     search_fields = ("actor__exact",)
     search_help_text = _("A whole name, or an id")

@@ -1,4 +1,4 @@
-"""Brakes in the console: products, warehouses and stores that take no new holds until somebody lifts it."""
+"""Freezing in the console: products, warehouses and stores that take no new holds until somebody unfreezes them."""
 
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -46,21 +46,21 @@ class UnfreezeForm(DialogForm):
     reason = ReasonField(required=False)
 
 
-def may_brake(request: HttpRequest, row: Any) -> bool:
+def may_freeze(request: HttpRequest, row: Any) -> bool:
     """Whether a row is the user's to stop: what all warehouses share is not for users of some of them."""
     return isinstance(row, Warehouse) or not warehouse_codes_of(request.user)
 
 
-class _BrakeDialog(Dialog[Saved]):
+class _FreezingDialog(Dialog[Saved]):
     permission = "inventory.freeze_stock"
 
     def answer(self) -> HttpResponse:
         """Raises PermissionDenied."""
-        if not may_brake(self.request, self.subject):
+        if not may_freeze(self.request, self.subject):
             raise PermissionDenied
         return super().answer()
 
-    def braked(self) -> Subject:
+    def frozen_subject(self) -> Subject:
         """The row as the service names it."""
         if isinstance(self.subject, Product):
             return freezing.product(self.subject.pk)
@@ -69,7 +69,7 @@ class _BrakeDialog(Dialog[Saved]):
         return freezing.store(self.subject.code)
 
 
-class FreezeDialog(_BrakeDialog):
+class FreezeDialog(_FreezingDialog):
     """No new holds from now on."""
 
     title = _("Freeze")
@@ -80,7 +80,7 @@ class FreezeDialog(_BrakeDialog):
     def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Saved | StoredAnswer:
         until = given["until"]
         return freezing.freeze(
-            actor, self.braked(), reason=given["reason"], until=until and until.astimezone(UTC), claim=claim
+            actor, self.frozen_subject(), reason=given["reason"], until=until and until.astimezone(UTC), claim=claim
         )
 
     def tell(self, result: Saved) -> str:
@@ -90,7 +90,7 @@ class FreezeDialog(_BrakeDialog):
         return _("%(name)s is frozen until %(until)s.") % {"name": result.row, "until": until}
 
 
-class UnfreezeDialog(_BrakeDialog):
+class UnfreezeDialog(_FreezingDialog):
     """New holds again."""
 
     title = _("Lift the freeze")
@@ -99,7 +99,7 @@ class UnfreezeDialog(_BrakeDialog):
     form_class = UnfreezeForm
 
     def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Saved | StoredAnswer:
-        return freezing.unfreeze(actor, self.braked(), reason=given["reason"], claim=claim)
+        return freezing.unfreeze(actor, self.frozen_subject(), reason=given["reason"], claim=claim)
 
     def tell(self, result: Saved) -> str:
         return _("%(name)s can be held again.") % {"name": result.row}
@@ -112,8 +112,8 @@ class FreezableAdmin(ServiceAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: Any = super().get_queryset(request)
-        braked: QuerySet[Any] = rows.with_brakes()
-        return braked
+        frozen: QuerySet[Any] = rows.with_freezes()
+        return frozen
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """What there is to do with this row now."""
@@ -124,7 +124,7 @@ class FreezableAdmin(ServiceAdmin):
 
     def pointless_actions(self, request: HttpRequest, row: Any) -> set[str]:
         """Those not to offer: what takes holds can't be lifted, what is frozen is; some may do neither."""
-        if not may_brake(request, row):
+        if not may_freeze(request, row):
             return {"freeze", "unfreeze"}
         return {"freeze"} if row.is_frozen else {"unfreeze"}
 

@@ -24,7 +24,7 @@ from audit.console.imports.cells import (
     TimeCell,
     UnitsCell,
     YesNoCell,
-    told_changes,
+    changes_in_words,
 )
 from audit.console.imports.page import ImportPage, PreviewRow, Reading, Upload
 from audit.console.wording import wordings
@@ -136,7 +136,7 @@ class ProductImport(ImportPage[list[PlannedProduct], SavedProducts]):
         return Reading(
             plan=plan,
             shown=[
-                PreviewRow(row.number, row.key[0], told_changes(row, COLUMNS), is_new=row.before is None)
+                PreviewRow(row.number, row.key[0], changes_in_words(row, COLUMNS), is_new=row.before is None)
                 for row in changed
             ],
             same=len(rows) - len(changed),

@@ -19,8 +19,8 @@ from audit.console.base import (
     WarehouseFilter,
     badge,
     in_pairs,
+    non_empty_fields,
     staff_action,
-    those_set,
 )
 from inventory.admin.counts import pages
 from inventory.admin.transfers.lists import progress_bar, short_id
@@ -69,7 +69,7 @@ class StockCountAdmin(ReadOnlyAdmin):
         """A count ends one way or the other, or is open still."""
         told = ["public_id", "state", "warehouse", "what", "progress", "to_recount", "opened_by", "opened_at"]
         ends = ["posted_by", "posted_at", "cancelled_by", "cancelled_at"]
-        return [*in_pairs([*told, *(those_set(obj, *ends) if obj else ends)]), "note"]
+        return [*in_pairs([*told, *(non_empty_fields(obj, *ends) if obj else ends)]), "note"]
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """Nothing is done to a count that is over; the recount list is offered where there is one."""

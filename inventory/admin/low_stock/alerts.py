@@ -27,9 +27,9 @@ from audit.console.base import (
     badge,
     in_pairs,
     multiple_choice,
+    non_empty_fields,
     shown_time,
     staff_action,
-    those_set,
     warehouse_codes_of,
 )
 from audit.console.dialogs import Dialog, DialogForm, ReasonField
@@ -304,7 +304,7 @@ class LowStockAlertAdmin(OfLevel, ExportedAdmin, ReadOnlyAdmin):
         now += ["available_now", "days_of_supply", "suggested_order", "opened_at"]
         told = ["worsened_at", "acknowledged_by", "acknowledged_at", "snoozed_until", "notified_at", "resolved_at"]
         begun = ["available_then", "reorder_point"]
-        return in_pairs([*now, *begun, *(those_set(obj, *told) if obj else told)])
+        return in_pairs([*now, *begun, *(non_empty_fields(obj, *told) if obj else told)])
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         return AlertList

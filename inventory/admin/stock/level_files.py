@@ -13,7 +13,7 @@ from import_export.fields import Field
 from audit.actors import Actor
 from audit.console.base import warehouse_codes_of
 from audit.console.exports import ExportRow, by_keys
-from audit.console.imports.cells import Cells, Column, ReadRow, RowFault, TextCell, UnitsCell, told_changes
+from audit.console.imports.cells import Cells, Column, ReadRow, RowFault, TextCell, UnitsCell, changes_in_words
 from audit.console.imports.page import ImportPage, PreviewRow, Reading, Upload
 from audit.idempotency import Claim, StoredAnswer
 from inventory.models import Product, StockLevel, Warehouse
@@ -112,7 +112,7 @@ class LevelImport(ImportPage[list[PlannedLevel], SetLevels]):
         changed = [row for row in rows if row.changes and row.key in levels]
         return Reading(
             plan=[_planned(row, levels[row.key[0], row.key[1]]) for row in changed],
-            shown=[PreviewRow(row.number, ", ".join(row.key), told_changes(row, COLUMNS)) for row in changed],
+            shown=[PreviewRow(row.number, ", ".join(row.key), changes_in_words(row, COLUMNS)) for row in changed],
             same=len(rows) - len(changed),
             faults=sorted(faults, key=lambda fault: fault.row),
         )

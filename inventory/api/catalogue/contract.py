@@ -41,7 +41,7 @@ class UnfreezeIn(OptionalBody, kw_only=True):
 
 
 class FreezeOut(Answer, kw_only=True):
-    """A brake that is on: nothing is held anew."""
+    """A freeze in force: new holds are refused, existing ones are not affected."""
 
     reason: str
     since: datetime

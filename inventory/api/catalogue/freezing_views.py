@@ -1,4 +1,4 @@
-"""The routes of brakes: freeze a product, a warehouse or a store, and lift that."""
+"""The routes of freezing: freeze and unfreeze a product, a warehouse or a store."""
 
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
@@ -20,7 +20,7 @@ from inventory.services.catalogue.master_data import Saved
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class BrakeView(ApiView):
+class FreezingView(ApiView):
     """Freezes something, or lifts that: one route each, for each kind of thing."""
 
     allowed: ClassVar = {"POST": MANAGING}
@@ -49,7 +49,7 @@ def _command(verb: str, noun: str, body: type[Body], answer: type[Answer]) -> Ca
     )
 
 
-class ProductFreezeView(BrakeView):
+class ProductFreezeView(FreezingView):
     """Stops new holds of a product."""
 
     @_command("freeze", "product", catalogue_contract.FreezeIn, catalogue_contract.ProductOut)
@@ -57,7 +57,7 @@ class ProductFreezeView(BrakeView):
         return self._freeze(request, freezing.product(product_id), product_saved)
 
 
-class ProductUnfreezeView(BrakeView):
+class ProductUnfreezeView(FreezingView):
     """Allows new holds of a product again."""
 
     @_command("unfreeze", "product", catalogue_contract.UnfreezeIn, catalogue_contract.ProductOut)
@@ -65,7 +65,7 @@ class ProductUnfreezeView(BrakeView):
         return self._unfreeze(request, freezing.product(product_id), product_saved)
 
 
-class WarehouseFreezeView(BrakeView):
+class WarehouseFreezeView(FreezingView):
     """Stops new holds of a warehouse."""
 
     @_command("freeze", "warehouse", catalogue_contract.FreezeIn, catalogue_contract.WarehouseOut)
@@ -73,7 +73,7 @@ class WarehouseFreezeView(BrakeView):
         return self._freeze(request, freezing.warehouse(warehouse_id), warehouse_saved)
 
 
-class WarehouseUnfreezeView(BrakeView):
+class WarehouseUnfreezeView(FreezingView):
     """Allows new holds of a warehouse again."""
 
     @_command("unfreeze", "warehouse", catalogue_contract.UnfreezeIn, catalogue_contract.WarehouseOut)
@@ -81,7 +81,7 @@ class WarehouseUnfreezeView(BrakeView):
         return self._unfreeze(request, freezing.warehouse(warehouse_id), warehouse_saved)
 
 
-class StoreFreezeView(BrakeView):
+class StoreFreezeView(FreezingView):
     """Stops new holds of a store."""
 
     @_command("freeze", "store", catalogue_contract.FreezeIn, catalogue_contract.StoreOut)
@@ -89,7 +89,7 @@ class StoreFreezeView(BrakeView):
         return self._freeze(request, freezing.store(store_id), store_saved)
 
 
-class StoreUnfreezeView(BrakeView):
+class StoreUnfreezeView(FreezingView):
     """Allows new holds of a store again."""
 
     @_command("unfreeze", "store", catalogue_contract.UnfreezeIn, catalogue_contract.StoreOut)

@@ -1,4 +1,4 @@
-"""Brakes: what staff freeze takes no new holds until they lift it, or until a moment that they name.
+"""Freeze and unfreeze products, warehouses and stores: new holds are refused, existing ones are not affected.
 
 What is held already goes its way: it is extended, consumed and released as ever. The end of a freeze by ``until`` needs
 nobody, writes nothing and is told to nobody but by the event that began it.
@@ -132,7 +132,7 @@ def unfreeze(actor: Actor, subject: Subject, *, reason: str = "", claim: Claim |
 def _lock(subject: Subject) -> Any:
     key = {"id" if subject.model is Product else "code": subject.key}
     rows: Any = subject.model._default_manager
-    row = rows.with_brakes().select_for_update(no_key=True).filter(**key).first()
+    row = rows.with_freezes().select_for_update(no_key=True).filter(**key).first()
     if row is None:
         raise NotFound(f"There is no {subject.kind} {subject.key}.")
     return row
@@ -148,7 +148,7 @@ def _set(
     reason: str,
     now: datetime,
 ) -> Saved:
-    """Write the brake with its audit entry and event; ``reason`` is that of the change."""
+    """Write the freeze with its audit entry and event; ``reason`` is that of the change."""
     after = {
         "frozen_at": since,
         "frozen_until": freeze.until if freeze else None,
@@ -163,4 +163,4 @@ def _set(
     if freeze:
         payload |= {"until": freeze.facts()["until"]}
     publish([Event(f"Inventory{outcome.title()}Event", f"{subject.kind}:{subject.key}", payload)], now=now)
-    return Saved(rows.with_brakes().get(pk=row.pk), is_new=False)
+    return Saved(rows.with_freezes().get(pk=row.pk), is_new=False)

@@ -317,4 +317,4 @@ def _put(
         row.save(update_fields=list(fields))
     action = f"inventory_{model._meta.model_name}_{'created' if is_new else 'changed'}"
     record([Entry(actor, action, row.pk, {**told, **(more or {})})], now=now)
-    return Saved(rows.with_brakes().get(pk=row.pk), is_new)
+    return Saved(rows.with_freezes().get(pk=row.pk), is_new)

@@ -33,8 +33,8 @@ from audit.console.base import (
     client_name,
     in_pairs,
     may_read_trail,
+    non_empty_fields,
     staff_action,
-    those_set,
     warehouse_codes_of,
 )
 from audit.console.filters import link
@@ -299,8 +299,8 @@ class ReservationAdmin(ReadOnlyAdmin):
         told = ["state", "time_left", "store", "units", "created_at", "expires_at"]
         if obj is not None:
             where = ("cart_id", "order_id", "customer_id", "extended_at", "consumed_at", "released_at", "reason")
-            told += those_set(obj, *where)
-            told += [*(["client"] if obj.client_id else []), *those_set(obj, "reacquired_from")]
+            told += non_empty_fields(obj, *where)
+            told += [*(["client"] if obj.client_id else []), *non_empty_fields(obj, "reacquired_from")]
         return ["public_id", *in_pairs(told)]
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:

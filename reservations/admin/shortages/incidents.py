@@ -22,8 +22,8 @@ from audit.console.base import (
     badge,
     in_pairs,
     may_read_trail,
+    non_empty_fields,
     staff_action,
-    those_set,
 )
 from audit.console.dialogs import DialogForm, LazyText, SharedDialog
 from audit.console.filters import link
@@ -127,7 +127,7 @@ class ShortageIncidentAdmin(OfLevel, ReadOnlyAdmin):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """Its end where it has one; the request as a way into the trail for who may read that."""
         told = ["public_id", "state", "level_link", "warehouse", "missing_units", "cause", "created_by", "created_at"]
-        ends = those_set(obj, "resolved_by", "resolved_at") if obj else ["resolved_by", "resolved_at"]
+        ends = non_empty_fields(obj, "resolved_by", "resolved_at") if obj else ["resolved_by", "resolved_at"]
         asked = "request_link" if may_read_trail(request) else "request_id"
         return [*in_pairs([*told, *ends]), *(["resolution"] if ends else []), asked]
 

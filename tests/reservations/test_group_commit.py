@@ -11,7 +11,7 @@ import pytest
 from audit.errors import Busy, OutcomeUnknown
 from inventory.errors import QuantityLimit
 from inventory.transactions import Patience
-from reservations.group_commit import Combiner
+from reservations.group_commit import GroupCommit
 
 R = TypeVar("R")
 PATIENCE = 10
@@ -46,16 +46,16 @@ class Service:
 class Asker(threading.Thread):
     """Submits one request in a thread of its own."""
 
-    def __init__(self, combiner: Combiner[int], request: int) -> None:
+    def __init__(self, group_commit: GroupCommit[int], request: int) -> None:
         super().__init__(name=f"asker {request}", daemon=True)
-        self._combiner = combiner
+        self._group_commit = group_commit
         self._request = request
         self.outcome: Any = None
         self.start()
 
     def run(self) -> None:
         try:
-            self.outcome = self._combiner.submit(self._request)
+            self.outcome = self._group_commit.submit(self._request)
         except BaseException as error:  # noqa: BLE001 - those it concerns run alone; whoever waits needs a leader
             self.outcome = error
 
@@ -65,45 +65,45 @@ class Asker(threading.Thread):
         return self.outcome
 
 
-def waiting(combiner: Combiner[int], count: int) -> None:
+def waiting(group_commit: GroupCommit[int], count: int) -> None:
     """Wait until so many requests wait for a leader."""
     deadline = threading.Event()
     for _ in range(PATIENCE * 200):
-        if len(combiner._waiting) == count:
+        if len(group_commit._waiting) == count:
             return
         deadline.wait(0.005)
-    raise AssertionError(f"{len(combiner._waiting)} wait, not {count}")
+    raise AssertionError(f"{len(group_commit._waiting)} wait, not {count}")
 
 
-def crowd(combiner: Combiner[int], service: Service, *requests: int) -> list[Asker]:
+def crowd(group_commit: GroupCommit[int], service: Service, *requests: int) -> list[Asker]:
     """The first request leads and is held up inside; the others come after it, in order."""
-    askers = [Asker(combiner, requests[0])]
+    askers = [Asker(group_commit, requests[0])]
     assert service.entered.acquire(timeout=PATIENCE)
     for count, request in enumerate(requests[1:], 1):
-        askers.append(Asker(combiner, request))
-        waiting(combiner, count)
+        askers.append(Asker(group_commit, request))
+        waiting(group_commit, count)
     return askers
 
 
 def test_a_lone_request_waits_for_nobody() -> None:
     service = Service()
     service.gate.release()
-    assert Combiner(service, leaders=1).submit(7) == 7
+    assert GroupCommit(service, leaders=1).submit(7) == 7
     assert service.batches == [[7]]
 
 
 def test_all_that_wait_share_the_next_batch_in_the_order_they_came() -> None:
     service = Service()
-    askers = crowd(combiner := Combiner(service, leaders=1), service, 1, 2, 3, 4)
+    askers = crowd(group_commit := GroupCommit(service, leaders=1), service, 1, 2, 3, 4)
     service.gate.release(2)
     assert [asker.answer() for asker in askers] == [1, 2, 3, 4]
     assert service.batches == [[1], [2, 3, 4]]
-    assert not combiner._waiting
+    assert not group_commit._waiting
 
 
 def test_a_batch_is_bounded() -> None:
     service = Service()
-    askers = crowd(Combiner(service, leaders=1, limit=2), service, 1, 2, 3, 4)
+    askers = crowd(GroupCommit(service, leaders=1, limit=2), service, 1, 2, 3, 4)
     service.gate.release(3)
     assert [asker.answer() for asker in askers] == [1, 2, 3, 4]
     assert service.batches == [[1], [2, 3], [4]]
@@ -111,7 +111,7 @@ def test_a_batch_is_bounded() -> None:
 
 def test_a_leader_answers_before_the_next_batch_is_done() -> None:
     service = Service()
-    first, second = crowd(Combiner(service, leaders=1), service, 1, 2)
+    first, second = crowd(GroupCommit(service, leaders=1), service, 1, 2)
     service.gate.release()
     assert first.answer() == 1
     assert second.is_alive()
@@ -121,12 +121,12 @@ def test_a_leader_answers_before_the_next_batch_is_done() -> None:
 
 def test_no_more_leaders_than_allowed_run_at_a_time() -> None:
     service = Service()
-    combiner = Combiner(service, leaders=2)
-    askers = [Asker(combiner, 1), Asker(combiner, 2)]
+    group_commit = GroupCommit(service, leaders=2)
+    askers = [Asker(group_commit, 1), Asker(group_commit, 2)]
     assert service.entered.acquire(timeout=PATIENCE)
     assert service.entered.acquire(timeout=PATIENCE)
-    askers.append(Asker(combiner, 3))
-    waiting(combiner, 1)
+    askers.append(Asker(group_commit, 3))
+    waiting(group_commit, 1)
     assert not service.entered.acquire(timeout=0.05)
     service.gate.release(3)
     assert [asker.answer() for asker in askers] == [1, 2, 3]
@@ -134,7 +134,7 @@ def test_no_more_leaders_than_allowed_run_at_a_time() -> None:
 
 def test_a_refusal_is_the_refused_ones_alone() -> None:
     service = Service()
-    askers = crowd(Combiner(service, leaders=1), service, 1, -2, 3)
+    askers = crowd(GroupCommit(service, leaders=1), service, 1, -2, 3)
     service.gate.release(2)
     first, refused, third = [asker.answer() for asker in askers]
     assert (first, third) == (1, 3)
@@ -149,7 +149,7 @@ def test_when_a_batch_fails_each_runs_alone_in_its_own_thread(error: BaseExcepti
             raise error
 
     service = Service(fail)
-    askers = crowd(Combiner(service, leaders=1), service, 1, 2, 3, 4)
+    askers = crowd(GroupCommit(service, leaders=1), service, 1, 2, 3, 4)
     service.gate.release(2)
     answers = [asker.answer() for asker in askers]
     assert answers[2:] == [3, 4]
@@ -163,7 +163,7 @@ def test_what_fails_alone_is_told_to_its_asker_alone() -> None:
             raise RuntimeError("three")
 
     service = Service(fail)
-    askers = crowd(Combiner(service, leaders=1), service, 1, 2, 3, 4)
+    askers = crowd(GroupCommit(service, leaders=1), service, 1, 2, 3, 4)
     service.gate.release(2)
     first, second, third, fourth = [asker.answer() for asker in askers]
     assert (first, second, fourth) == (1, 2, 4)
@@ -175,7 +175,7 @@ def test_an_unknown_outcome_is_never_tried_again() -> None:
         raise OutcomeUnknown("who knows")
 
     service = Service(fail)
-    askers = crowd(Combiner(service, leaders=1), service, 1, 2, 3)
+    askers = crowd(GroupCommit(service, leaders=1), service, 1, 2, 3)
     service.gate.release(2)
     assert {type(asker.answer()) for asker in askers} == {OutcomeUnknown}
     assert service.alone == []
@@ -187,12 +187,12 @@ def test_the_next_leads_when_a_leader_is_torn_away() -> None:
             raise KeyboardInterrupt
 
     service = Service(fail)
-    combiner = Combiner(service, leaders=1)
-    askers = crowd(combiner, service, 1, 2)
+    group_commit = GroupCommit(service, leaders=1)
+    askers = crowd(group_commit, service, 1, 2)
     service.gate.release(2)
     assert isinstance(askers[0].answer(), KeyboardInterrupt)
     assert askers[1].answer() == 2
-    assert combiner._free_leaders == 1
+    assert group_commit._free_leaders == 1
 
 
 def on_a_loop_of_its_own(work: Coroutine[Any, Any, R]) -> R:
@@ -201,33 +201,33 @@ def on_a_loop_of_its_own(work: Coroutine[Any, Any, R]) -> R:
         return threads.submit(asyncio.run, work).result()
 
 
-def rested(combiner: Combiner[int]) -> None:
+def rested(group_commit: GroupCommit[int]) -> None:
     """Wait until nobody leads any more."""
     for _ in range(PATIENCE * 200):
-        if combiner._free_leaders == 1:
+        if group_commit._free_leaders == 1:
             return
         threading.Event().wait(0.005)
     raise AssertionError("somebody still leads")
 
 
-async def on_loop(combiner: Combiner[int], service: Service, *requests: int) -> list[Any]:
+async def on_loop(group_commit: GroupCommit[int], service: Service, *requests: int) -> list[Any]:
     """As ``crowd`` and its answers, but all wait on one event loop."""
-    first = asyncio.ensure_future(combiner.submit_on_loop(requests[0]))
+    first = asyncio.ensure_future(group_commit.submit_on_loop(requests[0]))
     assert await asyncio.to_thread(service.entered.acquire, True, PATIENCE)
-    others = [asyncio.ensure_future(combiner.submit_on_loop(request)) for request in requests[1:]]
-    await asyncio.to_thread(waiting, combiner, len(others))
+    others = [asyncio.ensure_future(group_commit.submit_on_loop(request)) for request in requests[1:]]
+    await asyncio.to_thread(waiting, group_commit, len(others))
     service.gate.release(2)
     return await asyncio.wait_for(asyncio.gather(first, *others, return_exceptions=True), PATIENCE)
 
 
 def test_requests_on_a_loop_share_the_next_batch_in_the_order_they_came() -> None:
     service = Service()
-    combiner = Combiner(service, leaders=1)
-    first, second, refused, fourth = on_a_loop_of_its_own(on_loop(combiner, service, 1, 2, -3, 4))
+    group_commit = GroupCommit(service, leaders=1)
+    first, second, refused, fourth = on_a_loop_of_its_own(on_loop(group_commit, service, 1, 2, -3, 4))
     assert (first, second, fourth) == (1, 2, 4)
     assert isinstance(refused, QuantityLimit)
     assert service.batches == [[1], [2, -3, 4]]
-    rested(combiner)
+    rested(group_commit)
 
 
 @pytest.mark.parametrize("error", [Busy("locked"), RuntimeError("the leader's connection broke"), SystemExit()])
@@ -237,40 +237,40 @@ def test_when_a_batch_fails_each_request_on_a_loop_runs_alone_in_a_thread(error:
             raise error
 
     service = Service(fail)
-    combiner = Combiner(service, leaders=1)
-    assert on_a_loop_of_its_own(on_loop(combiner, service, 1, 2, 3, 4)) == [1, 2, 3, 4]
+    group_commit = GroupCommit(service, leaders=1)
+    assert on_a_loop_of_its_own(on_loop(group_commit, service, 1, 2, 3, 4)) == [1, 2, 3, 4]
     assert {request for request, _ in service.alone} == {2, 3, 4}
     assert all(thread.startswith("alone") for _, thread in service.alone)
-    rested(combiner)
+    rested(group_commit)
 
 
 def test_threads_and_loops_lead_for_each_other() -> None:
     service = Service()
-    combiner = Combiner(service, leaders=1, limit=1)
-    asker = Asker(combiner, 1)
+    group_commit = GroupCommit(service, leaders=1, limit=1)
+    asker = Asker(group_commit, 1)
     assert service.entered.acquire(timeout=PATIENCE)
 
     async def follow() -> list[Any]:
-        on_loop = asyncio.ensure_future(combiner.submit_on_loop(2))
+        on_loop = asyncio.ensure_future(group_commit.submit_on_loop(2))
         await asyncio.sleep(0)
-        after = Asker(combiner, 3)
-        await asyncio.to_thread(waiting, combiner, 2)
+        after = Asker(group_commit, 3)
+        await asyncio.to_thread(waiting, group_commit, 2)
         service.gate.release(3)
         return [await asyncio.wait_for(on_loop, PATIENCE), await asyncio.to_thread(after.answer)]
 
     assert on_a_loop_of_its_own(follow()) == [2, 3]
     assert asker.answer() == 1
     assert service.batches == [[1], [2], [3]]
-    rested(combiner)
+    rested(group_commit)
 
 
 def test_who_gives_up_waiting_on_a_loop_keeps_nobody_from_an_answer() -> None:
     service = Service()
-    combiner = Combiner(service, leaders=1)
+    group_commit = GroupCommit(service, leaders=1)
 
     async def give_up() -> Any:
-        first = asyncio.ensure_future(combiner.submit_on_loop(1))
-        second = asyncio.ensure_future(combiner.submit_on_loop(2))
+        first = asyncio.ensure_future(group_commit.submit_on_loop(1))
+        second = asyncio.ensure_future(group_commit.submit_on_loop(2))
         assert await asyncio.to_thread(service.entered.acquire, True, PATIENCE)
         first.cancel()
         service.gate.release(2)

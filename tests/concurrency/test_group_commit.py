@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from inventory.errors import InsufficientStock
-from reservations.group_commit import Combiner
+from reservations.group_commit import GroupCommit
 from reservations.services.holds import placing as holds
 from reservations.services.holds.placing import HoldRequest, PlacedHold
 from tests.concurrency.threads import together
@@ -23,10 +23,10 @@ def test_every_request_gets_its_own_answer(leaders: int) -> None:
         time.sleep(0.001)
         return list(requests)
 
-    combiner: Combiner[int] = Combiner(echo, leaders=leaders, limit=5)
+    group_commit: GroupCommit[int] = GroupCommit(echo, leaders=leaders, limit=5)
 
     def ask(first: int) -> list[Any]:
-        return [combiner.submit(number) for number in range(first, first + 40)]
+        return [group_commit.submit(number) for number in range(first, first + 40)]
 
     outcomes = together(*(partial(ask, thread * 1000) for thread in range(12)))
     assert outcomes == [list(range(thread * 1000, thread * 1000 + 40)) for thread in range(12)]
@@ -35,14 +35,14 @@ def test_every_request_gets_its_own_answer(leaders: int) -> None:
 @pytest.mark.parametrize("leaders", [1, 3])
 def test_buyers_in_shared_transactions_get_exactly_what_is_there(leaders: int) -> None:
     level = make_level(50)
-    combiner: Combiner[HoldRequest] = Combiner(holds.place_holds, leaders=leaders)
+    group_commit: GroupCommit[HoldRequest] = GroupCommit(holds.place_holds, leaders=leaders)
 
     def buy() -> list[str]:
         told = []
         for _ in range(10):
             request = hold_request((level, 1))
             try:
-                held = combiner.submit(request)
+                held = group_commit.submit(request)
             except InsufficientStock:
                 told.append("short")
             else:

@@ -1,4 +1,4 @@
-"""Brakes: what is frozen takes no new holds, by nobody and nowhere; what is held goes its way."""
+"""Freezing: new holds of what is frozen are refused everywhere, existing ones are not affected."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta

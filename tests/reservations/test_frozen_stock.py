@@ -1,4 +1,4 @@
-"""A brake stops what would be held anew, wherever that is decided, and nothing else."""
+"""A freeze refuses new holds wherever they are decided, and changes nothing else."""
 
 from collections.abc import Callable
 from typing import Any
