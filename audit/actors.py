@@ -1,11 +1,11 @@
 """Who asks: a person in the console, an API client, or a program of the service."""
 
-from dataclasses import dataclass
 from uuid import UUID
 
+import msgspec
 
-@dataclass(frozen=True, slots=True)
-class Actor:
+
+class Actor(msgspec.Struct, frozen=True, gc=False):
     """Who asks for a change. Part of each request value, since a batch has requests of many actors.
 
     ``source`` is the way in: ``api``, ``admin``, ``command``, ``sweeper`` or ``stream``. ``store_codes`` are the only

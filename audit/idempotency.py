@@ -7,11 +7,11 @@ the transaction that does the work, and only for answers that did something.
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
 from django.conf import settings
 from django.db import connection
 from uuid_utils.compat import uuid7
@@ -21,16 +21,14 @@ from audit.db.statements import write
 from audit.errors import DomainError, IdempotencyInProgress, IdempotencyKeyReused
 
 
-@dataclass(frozen=True, slots=True)
-class StoredAnswer:
+class StoredAnswer(msgspec.Struct, frozen=True, gc=False):
     """The first answer to a request, to be given again. ``body`` is JSON."""
 
     status: int
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(msgspec.Struct, frozen=True, gc=False):
     """A request's idempotency key. ``fingerprint`` is the SHA-256 of its method, path and body; ``render`` makes the
     answer of what the service returns, so that it can be stored in the same transaction."""
 

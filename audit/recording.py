@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from contextvars import ContextVar
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -16,8 +15,7 @@ from audit.db import columns
 from audit.db.statements import write
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One audit entry to be written. ``changes`` holds JSON values; UUIDs and datetimes are fine."""
 
     actor: Actor

@@ -11,8 +11,7 @@ import msgspec
 from audit.errors import DomainError, Fault
 
 
-@dataclass(frozen=True, slots=True)
-class Shortage:
+class Shortage(msgspec.Struct, frozen=True, gc=False):
     """A line that is short. Quantities in units; ``available`` is what was sellable when it was decided.
 
     ``pointer`` is the line's place in the body; ``product_id`` is the parent where ``variant_id`` is set.

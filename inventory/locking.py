@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
 from django.db import connection
 
 from audit.db import columns
@@ -43,8 +44,7 @@ SELECT array_agg(id)::text, max(clock_timestamp()) FROM locked
 """
 
 
-@dataclass(slots=True)
-class Counters:
+class Counters(msgspec.Struct, gc=False):
     """The counters of one locked level, in units. Mutable: a batch decides one request after the other on them.
 
     The last three are the settings that say when the level is low (``planning.Settings``).
@@ -59,8 +59,7 @@ class Counters:
     max_stock_level: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class LockedLevels:
+class LockedLevels(msgspec.Struct, frozen=True, gc=False):
     """Levels under lock, by id, and the database's clock once the last lock was held."""
 
     now: datetime

@@ -6,7 +6,6 @@ double click, a reload or a second tab gets the first answer again and does noth
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import replace
 from typing import Any, ClassVar, Final, Generic, TypeVar
 from uuid import UUID, uuid5
 
@@ -23,6 +22,7 @@ from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
+from msgspec.structs import replace
 from unfold.widgets import (
     UnfoldAdminIntegerFieldWidget,
     UnfoldAdminSelectWidget,

@@ -1,13 +1,13 @@
 """Rules of moving stock from one warehouse to another."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from msgspec.structs import replace
 from uuid_utils.compat import uuid7
 
 from audit.actors import Actor

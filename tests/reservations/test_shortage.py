@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -324,7 +325,7 @@ def test_a_broken_hold_is_audited_and_told() -> None:
     level = make_level(10)
     made = hold((level, 6), order_id="order-7", cart_id="cart-7", customer_id="ada")
     count = counted((level, 5))
-    post(count, actor=replace(ACTOR, request_id="request-9"))
+    post(count, actor=msgspec.structs.replace(ACTOR, request_id="request-9"))
     incident = ShortageIncident.objects.get()
     (entry,) = recorded("inventory_reservation_released")
     assert (entry.subject_id, entry.changes["reason"], entry.store) == (made.id, "shortage", "main")
@@ -496,7 +497,7 @@ def test_an_incident_outside_the_actors_stores_is_not_found() -> None:
     hold((level, 8))
     post(counted((level, 5)))
     incident = ShortageIncident.objects.get()
-    outlet = replace(ACTOR, store_codes=("outlet",))
+    outlet = msgspec.structs.replace(ACTOR, store_codes=("outlet",))
     with pytest.raises(NotFound):
         read_incident(incident.id, outlet.store_codes)
     with pytest.raises(NotFound):
@@ -520,7 +521,7 @@ def test_another_stores_hold_can_not_be_chosen_by_name() -> None:
     level = make_level(10)
     theirs = hold((level, 5), store="outlet")
     with pytest.raises(ReservationNotFound):
-        post(counted((level, 0)), theirs.id, actor=replace(ACTOR, store_codes=("main",)))
+        post(counted((level, 0)), theirs.id, actor=msgspec.structs.replace(ACTOR, store_codes=("main",)))
 
 
 # --- the choice ------------------------------------------------------------------------------------------------------

@@ -6,12 +6,12 @@ where a level crosses a line below which it is low.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
+import msgspec
 from uuid_utils.compat import uuid7
 
 from audit.db import columns
@@ -42,8 +42,7 @@ SELECT t.*, %s FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::int[], %s::in
 """
 
 
-@dataclass(frozen=True, slots=True)
-class MovementCause:
+class MovementCause(msgspec.Struct, frozen=True, gc=False):
     """Why on hand changes. ``type`` is a ``Movement.Type`` value; ``reference`` is what the caller calls it."""
 
     type: str
@@ -55,8 +54,7 @@ class MovementCause:
     adjustment_id: UUID | None = None
 
 
-@dataclass(slots=True)
-class _Change:
+class _Change(msgspec.Struct, gc=False):
     on_hand: int = 0
     reserved: int = 0
     bumps: int = 0

@@ -6,13 +6,14 @@ clock.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
 from django.db import connection
 from django.db.models import BooleanField, ExpressionWrapper, Q
 from django.db.models.functions import Now
+from msgspec.structs import replace
 
 from audit import idempotency
 from audit.db.statements import one_statement

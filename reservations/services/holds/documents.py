@@ -4,13 +4,15 @@ Everything is set-based: the number of statements doesn't depend on how many res
 """
 
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
 from django.db import connection
+from msgspec.structs import replace
 from uuid_utils.compat import uuid7
 
 from audit.db import columns
@@ -22,8 +24,7 @@ from reservations.models import Reservation
 Status = Reservation.Status
 
 
-@dataclass(frozen=True, slots=True)
-class HeldItem:
+class HeldItem(msgspec.Struct, frozen=True, gc=False):
     """Units of one level. ``product_id`` is the parent where ``variant_id`` is set; ``warehouse`` is a code."""
 
     level_id: UUID
@@ -48,8 +49,7 @@ class HeldItem:
         return facts | {"quantity": self.quantity, "warehouseId": self.warehouse}
 
 
-@dataclass(frozen=True, slots=True)
-class Hold:
+class Hold(msgspec.Struct, frozen=True, gc=False):
     """A reservation as it was read (under its lock where it is about to change). Never changed in place."""
 
     id: UUID

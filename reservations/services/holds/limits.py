@@ -9,10 +9,10 @@ orders of a batch are locked, so that two requests of one shopper are decided on
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+import msgspec
 from django.db import connection
 
 from audit.db import columns
@@ -53,8 +53,7 @@ def _counted(product: ProductFacts) -> tuple[_Counted, _Counted]:
     return _Counted(product.id, is_family=False), _Counted(product.parent_id or product.id, is_family=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True, gc=False):
     """What a shopper asks to hold where a limit is set."""
 
     shopper: Shopper

@@ -1,13 +1,14 @@
 """Make holds, and extend them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
 from uuid import UUID
 
+import msgspec
 from django.conf import settings
+from msgspec.structs import replace
 from uuid_utils.compat import uuid7
 
 from audit import idempotency
@@ -38,8 +39,7 @@ from reservations.services.holds.documents import Hold, Status
 from reservations.services.holds.sourcing import RequestLine, SummedLine
 
 
-@dataclass(frozen=True, slots=True)
-class HoldRequest:
+class HoldRequest(msgspec.Struct, frozen=True, gc=False):
     """One request to hold stock, with its own actor and claim. ``id`` is made before the first try
     (docs/explanation/rules.md, rule 25).
 
@@ -55,11 +55,10 @@ class HoldRequest:
     customer_id: str | None = None
     timeout_minutes: int | None = None
     claim: Claim | None = None
-    id: UUID = field(default_factory=uuid7)
+    id: UUID = msgspec.field(default_factory=uuid7)
 
 
-@dataclass(frozen=True, slots=True)
-class PlacedHold:
+class PlacedHold(msgspec.Struct, frozen=True, gc=False):
     """A hold as it is after a command, and the database's clock when that was decided."""
 
     hold: Hold
@@ -71,8 +70,7 @@ HoldOutcome = PlacedHold | StoredAnswer | DomainError
 R = TypeVar("R", bound=Any)
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
+class _Prepared(msgspec.Struct, frozen=True, gc=False):
     request: HoldRequest
     store: StoreFacts
     lifetime: timedelta
@@ -267,8 +265,7 @@ def reserved_event(hold: Hold) -> Event:
     return Event("InventoryReservedEvent", hold.public_id, {**hold.facts(), "expiresAt": hold.expires_at})
 
 
-@dataclass(frozen=True, slots=True)
-class ExtendRequest:
+class ExtendRequest(msgspec.Struct, frozen=True, gc=False):
     """One request to give a hold more time, once."""
 
     actor: Actor

@@ -5,10 +5,10 @@ anew.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
+from msgspec.structs import replace
 from uuid_utils.compat import uuid7
 
 from audit.actors import Actor

@@ -1,11 +1,11 @@
 """End holds: turn them into a sale, or give their stock back. Exactly once."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+import msgspec
 from django.db import connection
 
 from audit import idempotency
@@ -34,8 +34,7 @@ from reservations.services.holds.documents import Hold, Status
 from reservations.services.holds.placing import created_entry, raise_refusal, reserved_event
 
 
-@dataclass(frozen=True, slots=True)
-class Selector:
+class Selector(msgspec.Struct, frozen=True, gc=False):
     """Which holds a request means: one reservation, all of a cart, or all of an order. One field is set."""
 
     reservation_id: UUID | None = None
@@ -43,8 +42,7 @@ class Selector:
     order_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ReleaseRequest:
+class ReleaseRequest(msgspec.Struct, frozen=True, gc=False):
     """One request to give stock back."""
 
     actor: Actor
@@ -53,8 +51,7 @@ class ReleaseRequest:
     claim: Claim | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ConsumeRequest:
+class ConsumeRequest(msgspec.Struct, frozen=True, gc=False):
     """One request to turn holds into the sale of ``order_id``. ``reacquire`` is for a payment that arrives late."""
 
     actor: Actor
@@ -64,8 +61,7 @@ class ConsumeRequest:
     claim: Claim | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Resolved:
+class Resolved(msgspec.Struct, frozen=True, gc=False):
     """The holds that a command ended, or had ended before, as they are now; the oldest first."""
 
     holds: tuple[Hold, ...]

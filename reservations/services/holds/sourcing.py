@@ -4,9 +4,10 @@ Shared by holds, baskets, late payments and dry runs, so that all of them decide
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from uuid import UUID
+
+import msgspec
 
 from audit.errors import DomainError, Fault, Invalid
 from inventory import allocation
@@ -22,8 +23,7 @@ from inventory.services.catalogue.lookup import (
 from reservations.services.holds.documents import HeldItem
 
 
-@dataclass(frozen=True, slots=True)
-class RequestLine:
+class RequestLine(msgspec.Struct, frozen=True, gc=False):
     """A line as it was asked: ``warehouse`` is a code, or None to have it sourced; quantities in units."""
 
     product_id: UUID
@@ -33,8 +33,7 @@ class RequestLine:
     unit_price: Decimal | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class SummedLine:
+class SummedLine(msgspec.Struct, frozen=True, gc=False):
     """Lines of the same product and warehouse, summed. ``pointer`` is the place of the first of them in the body."""
 
     pointer: str
