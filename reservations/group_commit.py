@@ -198,7 +198,7 @@ def _return_connection() -> None:
 
 
 @cache
-def _group_commit(work: Callable[..., list[Any]]) -> GroupCommit[Any]:
+def _shared(work: Callable[..., list[Any]]) -> GroupCommit[Any]:
     return GroupCommit(work, leaders=settings.GROUP_COMMIT_LEADERS)
 
 
@@ -226,12 +226,12 @@ class Submission:
 
     def outcome(self) -> Any:
         if settings.GROUP_COMMIT:
-            return _group_commit(self.work).submit(self.request)
+            return _shared(self.work).submit(self.request)
         return raise_refusal(self.work([self.request])[0])
 
     async def outcome_on_loop(self) -> Any:
         if settings.GROUP_COMMIT:
-            return await _group_commit(self.work).submit_on_loop(self.request)
+            return await _shared(self.work).submit_on_loop(self.request)
         return await _alone_on_loop(self.work, self.request)
 
 

@@ -110,7 +110,7 @@ def test_entry_of_the_trail_is_called_in_words(browser: Client) -> None:
 
 def test_every_action_that_is_recorded_has_words() -> None:
     folders = [Path(package.__path__[0]) for package in (audit, inventory, reservations)]
-    files = [*(file for folder in folders for file in folder.glob("services/*.py")), folders[0] / "clients.py"]
+    files = [*(file for folder in folders for file in folder.glob("services/**/*.py")), folders[0] / "clients.py"]
     spelled = {name for file in files for name in re.findall(r'"(inventory_[a-z_]+)"', file.read_text())}
     put_together = {
         f"inventory_{kind}_{verb}"

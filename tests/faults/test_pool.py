@@ -19,7 +19,7 @@ django.setup()
 from django.db import connection
 from inventory.models import StockLevel
 from reservations import group_commit
-from reservations.services import holds
+from reservations.services.holds import placing
 from tests.factories import hold_request
 
 level = StockLevel.objects.get(pk=sys.argv[1])
@@ -44,7 +44,7 @@ for thread in others:
 connected.wait(20)
 leader = threading.Thread(target=ask, daemon=True)
 leader.start()
-while group_commit._group_commit(holds.place_holds)._free_leaders:
+while group_commit._shared(placing.place_holds)._free_leaders:
     time.sleep(0.01)
 led.set()
 for thread in (leader, *others):
