@@ -78,5 +78,5 @@ def test_a_leader_gets_the_connection_of_who_waits_for_it() -> None:
         check=True,
     )
     told = json.loads(ran.stdout)
-    assert told == {"alive": 0, "outcomes": ["Held"] * 3}, ran.stderr
+    assert told == {"alive": 0, "outcomes": ["PlacedHold"] * 3}, ran.stderr
     assert "batch_falls_apart" not in ran.stderr
