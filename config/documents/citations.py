@@ -6,11 +6,12 @@ A citation is one of:
   its number, as in `docs/explanation/adr/0001`;
 - a rule by its number, which means the page of rules wherever it is written;
 - a decision by ADR and its number;
-- a module of tests by its path from the root, with two colons and the name of a test if need be.
+- a module or template of ours by its path from the root, with two colons and a function's or class's name if need be.
 """
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Final
 
@@ -22,7 +23,10 @@ DECISIONS: Final = Path("docs/explanation/adr")
 _PATH: Final = re.compile(r"(?<![\w/.\-])docs/(?:[\w.\-]+/)*(?:[\w\-]+(?:\.[a-z]+)?)?(?:#([\w\-]+))?")
 _RULE: Final = re.compile(r"\b[Rr]ules?[ \n#]+(\d+(?:(?:, | and | to )\d+)*)\b")
 _ADR: Final = re.compile(r"\bADR[ \n#]+(\d{4})\b")
-_TEST: Final = re.compile(r"(?<![\w/.\-])tests/(?:\w+/)*\w+\.py(?:::(\w+))?")
+_SOURCE: Final = re.compile(
+    r"(?<![\w/.\-])(?:audit|benchmarks|config|deploy|inventory|reservations|templates|tests)"
+    r"/(?:[\w\-]+/)*[\w\-]+\.(?:css|html|js|lua|py)(?:::(\w+))?"
+)
 _RULE_HEADING: Final = re.compile(r"^## (\d+)\. ", re.MULTILINE)
 _ABSENT: Final = (
     (re.compile(r"(?<!reference/)\bapi\.md\b"), "is not in the repository"),
@@ -40,7 +44,8 @@ def check_citations(root: Path, file: Path) -> Iterator[Defect]:
     where = file.relative_to(root).as_posix()
     is_beside_api = file.parent == root / "docs" / "reference"  # Pages there name it without a folder.
     absent = _absent(text, _ABSENT[1:] if is_beside_api else _ABSENT)
-    for offset, message in (*_wrong_paths(root, text), *_wrong_tests(root, text), *_wrong_numbers(root, text), *absent):
+    faults = chain(_wrong_paths(root, text), _wrong_sources(root, text), _wrong_numbers(root, text), absent)
+    for offset, message in faults:
         yield Defect(where, line_of(text, offset), message)
 
 
@@ -50,8 +55,8 @@ def _wrong_paths(root: Path, text: str) -> Iterator[_Fault]:
             yield found.start(), message
 
 
-def _wrong_tests(root: Path, text: str) -> Iterator[_Fault]:
-    for found in _TEST.finditer(text):
+def _wrong_sources(root: Path, text: str) -> Iterator[_Fault]:
+    for found in _SOURCE.finditer(text):
         path, _, name = found[0].partition("::")
         if not (root / path).is_file():
             yield found.start(), f"{path} is no file"

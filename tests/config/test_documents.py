@@ -13,6 +13,7 @@ from config.documents.generated import GENERATED, Generated, check_generated, wr
 # In parts, or what is wrong on purpose in this file would be found in this file.
 DOCS: Final = "docs"
 TESTS: Final = "tests"
+CODE: Final = "inventory"
 RULE: Final = "rule"
 ADR: Final = "ADR"
 API: Final = "api"
@@ -89,6 +90,7 @@ def test_repeated_headings_have_anchors_of_their_own(defects: Repository) -> Non
         (f"{RULE}s 8 and 9", f"{DOCS}/explanation/rules.md has no {RULE} 9"),
         (f"{ADR} 0002", f"{DOCS}/explanation/adr has no {ADR} 0002"),
         (f"{TESTS}/gone.py", f"{TESTS}/gone.py is no file"),
+        (f"{CODE}/services/gone.py", f"{CODE}/services/gone.py is no file"),
         (f"{TESTS}/test_code.py::test_gone", f"{TESTS}/test_code.py has no test_gone"),
         (f"{API}.md, Conventions", f"{API}.md is not in the repository"),
         (f"requirement {TEXT} 002", f"requirement {TEXT} is not in the repository"),

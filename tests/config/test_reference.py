@@ -160,3 +160,17 @@ def test_options_are_those_that_help_names(command: str, capsys: pytest.CaptureF
     own = re.split(r"^  --version\b", capsys.readouterr().out, maxsplit=1, flags=re.MULTILINE)[0]
     said = re.findall(r"^  (-?-?\w[\w-]*(?: [A-Z|]+)?)(?:  |$)", own, re.MULTILINE)
     assert [code_of(option).replace(r"\|", "|") for option, _ in rows_of(section_of(command))] == said
+
+
+# --- terms -----------------------------------------------------------------------------------------------------------
+
+
+def test_each_term_of_the_glossary_is_explained_once_in_two_sentences_at_most() -> None:
+    text = (ROOT / "docs" / "glossary.md").read_text("utf-8")
+    entries = re.findall(r"^- \*\*(.+?)\*\*(?: \(verb\))?: (.+?)(?=\n- |\n\n|\Z)", text, re.MULTILINE | re.DOTALL)
+    assert len(entries) == text.count("\n- ")
+    terms = [term for term, _ in entries]
+    assert len(terms) == len(set(terms))
+    for term, meaning in entries:
+        assert meaning.endswith((".", ".\n")), term
+        assert len(re.findall(r"\.(?:\s|$)", meaning)) <= 2, term

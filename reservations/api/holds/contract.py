@@ -15,7 +15,7 @@ ReservationStatus = Literal["ACTIVE", "CONSUMED", "EXPIRED", "RELEASED"]
 
 
 class LineIn(Body, kw_only=True):
-    """A line to hold. Without a warehouse it is sourced (rule 5)."""
+    """A line to hold. Without a warehouse, the service chooses one or more."""
 
     product_id: UUID
     quantity: Quantity
@@ -145,7 +145,7 @@ class AllReleasedOut(Answer, kw_only=True):
 
 
 class ConsumedOut(Answer, kw_only=True):
-    """A hold that became a sale. ``reacquiredFrom`` is the dead reservation whose place this one took (rule 9)."""
+    """A hold that became a sale. ``reacquiredFrom`` is the dead reservation whose place this one took."""
 
     reservation_id: str
     order_id: str | None
