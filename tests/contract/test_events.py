@@ -1,0 +1,223 @@
+"""What each event says to whoever reads the outbox: every field by its exact name, and no other."""
+
+from typing import Any
+
+import msgspec
+import pytest
+from django.core.management import call_command
+from django.db import connection
+
+from audit.models import OutboxEvent
+from inventory.models import Product, StockLevel
+from reservations.services.holds.expiry import expire_due_holds
+from tests.conftest import Api
+from tests.factories import lines, make_due, make_level, make_product, make_variant, make_warehouse, receive
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
+
+
+@pytest.fixture
+def jacket() -> StockLevel:
+    """Ten units of a product without variants, in ``wh-001``."""
+    return make_level(10)
+
+
+@pytest.fixture
+def medium() -> StockLevel:
+    """Ten units of a variant, in ``wh-002``."""
+    make_warehouse("wh-002")
+    return receive(make_variant(make_product()), 10, "wh-002")
+
+
+def answer(response: Any) -> Any:
+    assert response.status_code in (200, 201), response.content
+    return response.json()
+
+
+def assert_written(type_: str, key: str, payload: dict[str, Any]) -> None:
+    """The newest event of a type is about ``key``, and says this and no more beside its id and time."""
+    row = OutboxEvent.objects.filter(type=type_).latest("position")
+    added = {"eventId": f"ev-{row.event_id}", "timestamp": msgspec.to_builtins(row.created_at)}
+    assert (row.key, row.payload) == (key, added | payload)
+
+
+def named(level: StockLevel) -> dict[str, Any]:
+    """How payloads name a level's product and warehouse."""
+    product = Product.objects.get(pk=level.product_id)
+    names = {"productId": str(product.parent_id or product.id), "warehouseId": level.warehouse.code}
+    return names | ({"variantId": str(product.id)} if product.parent_id else {})
+
+
+def reserved(api: Api, jacket: StockLevel, medium: StockLevel) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The answer to a reservation of both, and what all events say of it."""
+    parent_id = str(medium.product.parent_id)
+    items = [*lines((jacket, 2)), {"productId": parent_id, "variantId": str(medium.product_id), "quantity": 1}]
+    made = answer(api.post("reserve", {"cartId": "cart-1", "customerId": "ada", "storeId": "main", "items": items}))
+    said = [{**named(jacket), "quantity": 2}, {**named(medium), "quantity": 1}]
+    return made, {
+        "reservationId": made["reservationId"],
+        "storeId": "main",
+        "cartId": "cart-1",
+        "orderId": None,
+        "items": said,
+    }
+
+
+# --- reservations ----------------------------------------------------------------------------------------------------
+
+
+def test_reserved(api: Api, jacket: StockLevel, medium: StockLevel) -> None:
+    made, hold = reserved(api, jacket, medium)
+    assert_written("InventoryReservedEvent", made["reservationId"], {**hold, "expiresAt": made["expiresAt"]})
+
+
+def test_reserved_for_an_order(api: Api, jacket: StockLevel) -> None:
+    made = answer(api.post("reserve", {"orderId": "order-1", "items": lines((jacket, 2))}))
+    payload = {
+        "reservationId": made["reservationId"],
+        "storeId": "main",
+        "cartId": None,
+        "orderId": "order-1",
+        "items": [{**named(jacket), "quantity": 2}],
+        "expiresAt": made["expiresAt"],
+    }
+    assert_written("InventoryReservedEvent", made["reservationId"], payload)
+
+
+def test_extended(api: Api, jacket: StockLevel, medium: StockLevel) -> None:
+    made, hold = reserved(api, jacket, medium)
+    extended = answer(api.post("extend", {"reservationId": made["reservationId"], "minutes": 5}))
+    assert extended["expiresAt"] != made["expiresAt"]
+    assert_written("InventoryExtendedEvent", made["reservationId"], {**hold, "expiresAt": extended["expiresAt"]})
+
+
+def test_released(api: Api, jacket: StockLevel, medium: StockLevel) -> None:
+    made, hold = reserved(api, jacket, medium)
+    answer(api.post("release", {"reservationId": made["reservationId"], "reason": "changed my mind"}))
+    assert_written("InventoryReleasedEvent", made["reservationId"], {**hold, "reason": "changed my mind"})
+
+
+def test_released_by_the_sweeper(api: Api, jacket: StockLevel, medium: StockLevel) -> None:
+    made, hold = reserved(api, jacket, medium)
+    make_due(made["reservationId"].removeprefix("res-"))
+    assert expire_due_holds() == 1
+    assert_written("InventoryReleasedEvent", made["reservationId"], {**hold, "reason": "expired"})
+
+
+def test_consumed(api: Api, jacket: StockLevel, medium: StockLevel) -> None:
+    made, hold = reserved(api, jacket, medium)
+    answer(api.post("consume", {"reservationId": made["reservationId"], "orderId": "order-1"}))
+    assert_written("InventoryConsumedEvent", made["reservationId"], {**hold, "orderId": "order-1"})
+
+
+def test_broken(api: Api, jacket: StockLevel, medium: StockLevel) -> None:
+    made, hold = reserved(api, jacket, medium)
+    stolen = lines((jacket, -9), warehouseId="wh-001", type="ADJUSTMENT", reason="stolen", force=True)
+    adjusted = answer(api.put("adjust", {"adjustments": stolen}))
+    (incident,) = answer(api.get("incidents"))["items"]
+    payload = {
+        **hold,
+        "customerId": "ada",
+        "reason": "shortage",
+        "cause": adjusted["adjustmentId"],
+        "incidents": [incident["incidentId"]],
+        "brokenBy": adjusted["adjustedBy"],
+    }
+    assert_written("InventoryReservationBrokenEvent", made["reservationId"], payload)
+    assert_written("InventoryReleasedEvent", made["reservationId"], {**hold, "reason": "shortage"})
+
+
+@pytest.mark.parametrize("fixture", ["jacket", "medium"])
+def test_reconciled(request: pytest.FixtureRequest, fixture: str) -> None:
+    level = request.getfixturevalue(fixture)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE inventory_stocklevel SET on_hand = 17, reserved = 3 WHERE id = %s", [level.id])
+    call_command("reconcile", "--repair", "--reason", "drill")
+    row = OutboxEvent.objects.get(type="StockReconciledEvent")
+    payload = {
+        "reconciliationId": row.payload["reconciliationId"],
+        **named(level),
+        "previousStock": 17,
+        "newStock": 10,
+        "previousReserved": 3,
+        "newReserved": 0,
+        "reason": "drill",
+        "repairedBy": row.payload["repairedBy"],
+    }
+    assert_written("StockReconciledEvent", str(level.id), payload)
+
+
+# --- stock -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fixture", ["jacket", "medium"])
+def test_adjusted(request: pytest.FixtureRequest, api: Api, fixture: str) -> None:
+    level = request.getfixturevalue(fixture)
+    line = {**named(level), "quantity": 3, "type": "SHIPMENT", "reason": "sold in the shop", "reference": "bill-1"}
+    adjusted = answer(api.put("adjust", {"adjustments": [line]}))
+    payload = {
+        "adjustmentId": adjusted["adjustmentId"],
+        **named(level),
+        "adjustmentType": "SHIPMENT",
+        "quantity": 3,
+        "previousStock": 10,
+        "newStock": 7,
+        "reason": "sold in the shop",
+        "adjustedBy": adjusted["adjustedBy"],
+    }
+    assert_written("StockAdjustedEvent", str(level.id), payload)
+
+
+def test_transferred(api: Api, jacket: StockLevel) -> None:
+    ends = {"fromWarehouseId": "wh-001", "toWarehouseId": "wh-002"}
+    product = {"productId": str(jacket.product_id)}
+    sent = answer(api.post("transfer", {"items": [{**product, **ends, "quantity": 5}], "reason": "balance"}))
+    transfer_id = sent["transferId"]
+    said = {"transferId": transfer_id, **ends, "reason": "balance"}
+    moved = [{**product, "quantity": 5}]
+    payload = {**said, "status": "IN_TRANSIT", "change": "SENT", "items": moved}
+    assert_written("InventoryTransferredEvent", transfer_id, payload)
+    arrived = {"items": [{**product, "quantityReceived": 3}], "close": True, "reason": "2 are lost"}
+    answer(api.post(f"transfer/{transfer_id}/receive", arrived))
+    lost = [{**product, "quantity": 3, "quantityLost": 2}]
+    payload = {**said, "status": "RECEIVED", "change": "CLOSED", "items": lost, "reason": "2 are lost"}
+    assert_written("InventoryTransferredEvent", transfer_id, payload)
+
+
+def test_transferred_of_a_variant(api: Api, medium: StockLevel) -> None:
+    ends = {"fromWarehouseId": "wh-002", "toWarehouseId": "wh-001"}
+    variant = {"productId": str(medium.product.parent_id), "variantId": str(medium.product_id), "quantity": 1}
+    sent = answer(api.post("transfer", {"items": [{**variant, **ends}]}))
+    payload = {
+        "transferId": sent["transferId"],
+        "status": "IN_TRANSIT",
+        **ends,
+        "change": "SENT",
+        "items": [variant],
+        "reason": "",
+    }
+    assert_written("InventoryTransferredEvent", sent["transferId"], payload)
+
+
+@pytest.mark.parametrize(("fixture", "reorder_point"), [("jacket", 5), ("medium", None)])
+def test_low_stock(request: pytest.FixtureRequest, api: Api, fixture: str, reorder_point: int | None) -> None:
+    level = request.getfixturevalue(fixture)
+    StockLevel.objects.filter(pk=level.pk).update(reorder_point=reorder_point, max_stock_level=20)
+    line = {**named(level), "quantity": 7, "type": "SHIPMENT", "reason": "sold"}
+    answer(api.put("adjust", {"adjustments": [line]}))
+    payload = {**named(level), "currentStock": 3, "reorderPoint": reorder_point, "severity": "LOW"}
+    assert_written("LowStockAlertEvent", str(level.id), payload)
+
+
+@pytest.mark.parametrize("kind", ["product", "warehouse", "store"])
+def test_frozen_and_unfrozen(api: Api, jacket: StockLevel, kind: str) -> None:
+    subject = {"product": str(jacket.product_id), "warehouse": "wh-001", "store": "main"}[kind]
+    key, said = f"{kind}:{subject}", {"subject": kind.upper(), f"{kind}Id": subject}
+    path = f"/api/v1/{kind}s/{subject}/"
+    answer(api.post(f"{path}freeze", {"reason": "a recall", "until": "2100-01-01T00:00:00Z"}))
+    payload = {**said, "reason": "a recall", "until": "2100-01-01T00:00:00Z"}
+    assert_written("InventoryFrozenEvent", key, payload)
+    answer(api.post(f"{path}freeze", {"reason": "still"}))
+    assert_written("InventoryFrozenEvent", key, {**said, "reason": "still", "until": None})
+    answer(api.post(f"{path}unfreeze", {"reason": "false alarm"}))
+    assert_written("InventoryUnfrozenEvent", key, {**said, "reason": "false alarm"})
