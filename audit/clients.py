@@ -39,9 +39,13 @@ class Issued:
 def put_client(
     actor: Actor, client_id: UUID, *, name: str, role: str, store_codes: Sequence[str], claim: Claim | None = None
 ) -> ApiClient | StoredAnswer:
-    """Create a client or replace its fields. Locks it. Raises ClientNameTaken and the errors of claims."""
+    """Create a client or replace its fields. Locks it.
+
+    Raises PermissionDenied, ClientNameTaken and the errors of claims.
+    """
 
     def work(now: datetime) -> ApiClient:
+        actor.require_no_limit()
         fields = {"name": name, "role": role, "store_codes": sorted(set(store_codes))}
         try:
             with transaction.atomic():
@@ -65,10 +69,11 @@ def put_client(
 def issue(actor: Actor, client_id: UUID, *, days: int | None, claim: Claim | None) -> Issued | StoredAnswer:
     """Make a token for a client, valid for so many days or, with None, until it is revoked.
 
-    Raises NotFound and the errors of claims. Locks the client.
+    Raises PermissionDenied, NotFound and the errors of claims. Locks the client.
     """
 
     def work(now: datetime) -> Issued:
+        actor.require_no_limit()
         client = ApiClient.objects.select_for_update(no_key=True).filter(pk=client_id).first()
         if client is None:
             raise NotFound(f"There is no client {client_id}.")
@@ -84,10 +89,11 @@ def issue(actor: Actor, client_id: UUID, *, days: int | None, claim: Claim | Non
 def revoke(actor: Actor, token_ids: Collection[UUID], *, claim: Claim | None) -> list[ApiToken] | StoredAnswer:
     """Make tokens useless, for good; who uses one is refused within seconds. Those revoked before are left alone.
 
-    Returns what was revoked. Locks the tokens. Raises the errors of claims.
+    Returns what was revoked. Locks the tokens. Raises PermissionDenied and the errors of claims.
     """
 
     def work(now: datetime) -> list[ApiToken]:
+        actor.require_no_limit()
         tokens = list(
             ApiToken.objects.select_for_update(of=("self",), no_key=True)
             .select_related("client")

@@ -57,6 +57,10 @@ class NotFound(DomainError):
     """There is no such thing, or not for this caller."""
 
 
+class PermissionDenied(DomainError):
+    """It concerns all stores or warehouses, and this actor is limited to some."""
+
+
 class Busy(DomainError):
     """The lock wasn't had in time, or the database was away: try again, nothing of this request stands."""
 

@@ -30,6 +30,7 @@ logger = structlog.get_logger(__name__)
 DOMAIN_STATUS: Final[dict[type[DomainError], tuple[int, str]]] = {
     errors.Malformed: (400, "The body can't be read"),
     errors.Invalid: (400, "The request is not valid"),
+    errors.PermissionDenied: (403, "Not allowed"),
     errors.NotFound: (404, "Not found"),
     errors.TooLarge: (413, "The body is too large"),
     errors.Throttled: (429, "Too many requests"),
@@ -182,7 +183,7 @@ def page(request: HttpRequest, status: int, told: str = "") -> HttpResponse:
 def console_problem(request: HttpRequest, error: DomainError) -> HttpResponse:
     """A domain error that no form of the console has taken, as a page."""
     status = next(DOMAIN_STATUS[kind][0] for kind in type(error).__mro__ if kind in DOMAIN_STATUS)
-    return page(request, status if status in (404, 503) else 409, wording_of(error))
+    return page(request, status if status in (403, 404, 503) else 409, wording_of(error))
 
 
 def locked_out(

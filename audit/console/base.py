@@ -48,8 +48,9 @@ _STAFF: Final = UUID("6f1d6a0e-3f0c-5a53-9d58-0c6f8b1f7c11")
 
 
 def actor_of(request: HttpRequest) -> Actor:
-    """Who asks for what a request of the console wants done."""
-    return Actor(request.user.get_username(), None, request_id_of(request), "admin")
+    """Who asks for what a request of the console wants done, limited to the warehouses that they work in."""
+    codes = warehouse_codes_of(request.user)
+    return Actor(request.user.get_username(), None, request_id_of(request), "admin", warehouse_codes=codes)
 
 
 def claimant_of(request: HttpRequest) -> UUID:

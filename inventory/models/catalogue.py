@@ -2,6 +2,8 @@
 
 import re
 from collections.abc import Collection
+from functools import reduce
+from operator import or_
 from typing import Any, Self
 from uuid import UUID
 
@@ -12,15 +14,30 @@ from django.core.validators import MaxValueValidator, MinValueValidator, RegexVa
 from django.db import models
 from django.db.models import (
     BooleanField,
+    Exists,
     ExpressionWrapper,
     F,
+    OuterRef,
     Q,
 )
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
+from audit.actors import Actor
 from inventory.words import Words, beginning_so
+
+
+def in_reach(actor: Actor, *warehouses: str) -> Q:
+    """A condition: one of these warehouses (names of foreign keys) is in an actor's reach. None, if all are."""
+    found = Q()
+    if actor.store_codes:
+        sold_from = warehouses_of(actor.store_codes)
+        found &= reduce(or_, (Q(**{f"{warehouse}__in": sold_from}) for warehouse in warehouses))
+    if actor.warehouse_codes:
+        codes = actor.warehouse_codes
+        found &= reduce(or_, (Q(**{f"{warehouse}__code__in": codes}) for warehouse in warehouses))
+    return found
 
 
 def warehouses_of(store_codes: Collection[str]) -> models.QuerySet[Any]:
@@ -65,17 +82,23 @@ class ProductQuerySet(_Freezables, models.QuerySet["Product"]):
 class WarehouseQuerySet(_Freezables, models.QuerySet["Warehouse"]):
     """Warehouses."""
 
-    def visible_to(self, store_codes: Collection[str]) -> Self:
-        """Those that these stores sell from; all where no store is named."""
-        return self.filter(stores__code__in=store_codes).distinct() if store_codes else self
+    def visible_to(self, actor: Actor) -> Self:
+        """Those in an actor's reach: that their stores sell from, or that they work in."""
+        seen = self.filter(code__in=actor.warehouse_codes) if actor.warehouse_codes else self
+        return seen.filter(stores__code__in=actor.store_codes).distinct() if actor.store_codes else seen
 
 
 class StoreQuerySet(_Freezables, models.QuerySet["Store"]):
     """Stores."""
 
-    def visible_to(self, store_codes: Collection[str]) -> Self:
-        """Those with these codes; all where none is named."""
-        return self.filter(code__in=store_codes) if store_codes else self
+    def visible_to(self, actor: Actor) -> Self:
+        """Those in an actor's reach: their own, or those that sell from a warehouse that they work in."""
+        seen = self.filter(code__in=actor.store_codes) if actor.store_codes else self
+        if actor.warehouse_codes:
+            sources: models.Manager[Any] = apps.get_model("inventory", "StoreWarehouse")._default_manager
+            here = sources.filter(store=OuterRef("pk"), warehouse__code__in=actor.warehouse_codes)
+            seen = seen.filter(Exists(here))
+        return seen
 
 
 CODE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,19}\Z")

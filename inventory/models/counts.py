@@ -1,6 +1,5 @@
 """Counts of stock."""
 
-from collections.abc import Collection
 from typing import Self
 
 from django.db import models
@@ -10,17 +9,18 @@ from django.db.models import (
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
+from audit.actors import Actor
 from audit.identifiers import COUNT, public_id
-from inventory.models.catalogue import Warehouse, warehouses_of
+from inventory.models.catalogue import Warehouse, in_reach
 from inventory.models.stock import QUANTITY_LIMIT, StockLevel
 
 
 class StockCountQuerySet(models.QuerySet["StockCount"]):
     """Counts."""
 
-    def visible_to(self, store_codes: Collection[str]) -> Self:
-        """Those of warehouses that these stores sell from; all where no store is named."""
-        return self.filter(warehouse__in=warehouses_of(store_codes)) if store_codes else self
+    def visible_to(self, actor: Actor) -> Self:
+        """Those of warehouses in an actor's reach."""
+        return self.filter(in_reach(actor, "warehouse"))
 
 
 class StockCount(models.Model):

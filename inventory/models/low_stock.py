@@ -1,6 +1,5 @@
 """Alerts of low stock, and who gets mail about them."""
 
-from collections.abc import Collection
 from datetime import timedelta
 from typing import Self
 
@@ -16,8 +15,9 @@ from django.db.models.functions import Greatest, Lower, Now
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
+from audit.actors import Actor
 from audit.identifiers import ALERT, public_id
-from inventory.models.catalogue import Warehouse, warehouses_of
+from inventory.models.catalogue import Warehouse, in_reach
 from inventory.models.stock import StockLevel, low_line, whole
 from inventory.planning import LOW_PARTS, SLACK_DIVISOR
 
@@ -25,9 +25,9 @@ from inventory.planning import LOW_PARTS, SLACK_DIVISOR
 class LowStockAlertQuerySet(models.QuerySet["LowStockAlert"]):
     """Alerts of low stock."""
 
-    def visible_to(self, store_codes: Collection[str]) -> Self:
-        """Those of levels in warehouses that these stores sell from; all where no store is named."""
-        return self.filter(level__warehouse__in=warehouses_of(store_codes)) if store_codes else self
+    def visible_to(self, actor: Actor) -> Self:
+        """Those of levels in warehouses in an actor's reach."""
+        return self.filter(in_reach(actor, "level__warehouse"))
 
     def described(self) -> Self:
         """With their levels, products and warehouses."""

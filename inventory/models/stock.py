@@ -25,8 +25,9 @@ from django.utils.timezone import make_aware
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
+from audit.actors import Actor
 from audit.models import append_only
-from inventory.models.catalogue import Product, Warehouse, warehouses_of
+from inventory.models.catalogue import Product, Warehouse, in_reach
 from inventory.planning import CRITICAL_PARTS, LOW_PARTS, PARTS, SALES_DAYS
 
 
@@ -55,9 +56,9 @@ def low_line(path: str, low_parts: int) -> Greatest:
 class StockLevelQuerySet(models.QuerySet["StockLevel"]):
     """Stock levels."""
 
-    def visible_to(self, store_codes: Collection[str]) -> Self:
-        """Those in warehouses that these stores sell from; all where no store is named."""
-        return self.filter(warehouse__in=warehouses_of(store_codes)) if store_codes else self
+    def visible_to(self, actor: Actor) -> Self:
+        """Those in warehouses in an actor's reach."""
+        return self.filter(in_reach(actor, "warehouse"))
 
     def with_incoming(self) -> Self:
         """Each with ``incoming_quantity``: units that are in transit to it."""
@@ -120,9 +121,9 @@ class StockLevelQuerySet(models.QuerySet["StockLevel"]):
 class MovementQuerySet(models.QuerySet["Movement"]):
     """Movements."""
 
-    def visible_to(self, store_codes: Collection[str]) -> Self:
-        """Those in warehouses that these stores sell from; all where no store is named."""
-        return self.filter(level__warehouse__in=warehouses_of(store_codes)) if store_codes else self
+    def visible_to(self, actor: Actor) -> Self:
+        """Those in warehouses in an actor's reach."""
+        return self.filter(in_reach(actor, "level__warehouse"))
 
     def on_hand_by_day(self, level_id: UUID, first_day: date) -> dict[date, tuple[int, int]]:
         """By day, from ``first_day`` on: what a level had on hand before its first movement and after its last one.

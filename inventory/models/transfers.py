@@ -1,6 +1,5 @@
 """Transfers of stock between warehouses."""
 
-from collections.abc import Collection
 from typing import Self
 
 from django.db import models
@@ -12,20 +11,18 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
+from audit.actors import Actor
 from audit.identifiers import TRANSFER, public_id
-from inventory.models.catalogue import Product, Warehouse, warehouses_of
+from inventory.models.catalogue import Product, Warehouse, in_reach
 from inventory.models.stock import StockLevel
 
 
 class TransferQuerySet(models.QuerySet["Transfer"]):
     """Transfers; ``Now`` is the database's clock."""
 
-    def visible_to(self, store_codes: Collection[str]) -> Self:
-        """Those from or to a warehouse that these stores sell from; all where no store is named."""
-        if not store_codes:
-            return self
-        seen = warehouses_of(store_codes)
-        return self.filter(Q(from_warehouse__in=seen) | Q(to_warehouse__in=seen))
+    def visible_to(self, actor: Actor) -> Self:
+        """Those of which one end is in an actor's reach."""
+        return self.filter(in_reach(actor, "from_warehouse", "to_warehouse"))
 
     def matching(self, *, status: str | None, from_warehouse: str | None, to_warehouse: str | None) -> Self:
         """By status and by the codes of the warehouses at either end; None means any."""

@@ -1,6 +1,5 @@
 """Reservations: who holds what until when, and how each of them ended."""
 
-from collections.abc import Collection
 from typing import Self
 from uuid import UUID
 
@@ -11,6 +10,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
+from audit.actors import Actor
 from audit.identifiers import RESERVATION, public_id
 from inventory.models import StockLevel, Store
 
@@ -18,9 +18,13 @@ from inventory.models import StockLevel, Store
 class ReservationQuerySet(models.QuerySet["Reservation"]):
     """Reservations; ``Now`` is the database's clock."""
 
-    def visible_to(self, store_codes: Collection[str]) -> Self:
-        """Those of these stores; of all stores where none are named."""
-        return self.filter(store__code__in=store_codes) if store_codes else self
+    def visible_to(self, actor: Actor) -> Self:
+        """Those of an actor's stores, or that hold something in a warehouse that they work in."""
+        seen = self.filter(store__code__in=actor.store_codes) if actor.store_codes else self
+        if actor.warehouse_codes:
+            here = ReservationItem.objects.filter(level__warehouse__code__in=actor.warehouse_codes)
+            seen = seen.filter(Exists(here.filter(reservation=OuterRef("pk"))))
+        return seen
 
     def due(self) -> Self:
         """ACTIVE and past their end: dead, whether swept or not (docs/explanation/rules.md, rule 3)."""

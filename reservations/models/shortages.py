@@ -1,6 +1,5 @@
 """Shortage incidents, and the holds that each broke."""
 
-from collections.abc import Collection
 from typing import Self
 
 from django.db import models
@@ -8,18 +7,19 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
+from audit.actors import Actor
 from audit.identifiers import INCIDENT, public_id
 from inventory.models import StockLevel
-from inventory.models.catalogue import warehouses_of
+from inventory.models.catalogue import in_reach
 from reservations.models.holds import Reservation
 
 
 class ShortageIncidentQuerySet(models.QuerySet["ShortageIncident"]):
     """Incidents in which holds were broken."""
 
-    def visible_to(self, store_codes: Collection[str]) -> Self:
-        """Those of levels in warehouses that these stores sell from; all where no store is named."""
-        return self.filter(level__warehouse__in=warehouses_of(store_codes)) if store_codes else self
+    def visible_to(self, actor: Actor) -> Self:
+        """Those of levels in warehouses in an actor's reach."""
+        return self.filter(in_reach(actor, "level__warehouse"))
 
     def unresolved(self) -> Self:
         """Those that nobody has resolved."""

@@ -22,6 +22,7 @@ from tests.contract.problems import REQUIRED
 # docs/reference/errors.md says when each is met.
 CODES = {
     400: "malformed invalid",
+    403: "permission_denied",
     404: "not_found reservation_not_found",
     409: """insufficient_stock already_extended reservation_expired reservation_consumed reservation_released
         product_inactive listing_expired warehouse_inactive version_conflict quantity_limit idempotency_in_progress

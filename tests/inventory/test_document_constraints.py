@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 import pytest
 from django.contrib.auth.models import User
 from django.db import connection, transaction
@@ -22,7 +23,7 @@ from inventory.models import (
     TransferLine,
 )
 from reservations.models import BrokenHold, ShortageIncident
-from tests.factories import hold, make_level, make_store, make_warehouse, receive
+from tests.factories import ACTOR, hold, make_level, make_store, make_warehouse, receive
 from tests.inventory.test_database import refusal
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
@@ -312,7 +313,9 @@ def test_documents_are_seen_by_the_stores_that_sell_from_their_warehouses(rows: 
 
     def seen(*stores: str) -> list[int]:
         models = (Movement, Transfer, StockCount, LowStockAlert, ShortageIncident)
-        return [model.objects.visible_to(stores).count() for model in models]
+        return [
+            model.objects.visible_to(msgspec.structs.replace(ACTOR, store_codes=stores)).count() for model in models
+        ]
 
     assert seen() == seen("main") == seen("main", "outlet") == [2, 1, 1, 1, 1]
     assert seen("outlet") == [1, 1, 0, 0, 0]

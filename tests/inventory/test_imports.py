@@ -222,7 +222,7 @@ def test_additions_of_a_level_come_first_wherever_they_stand() -> None:
     make_warehouse()
     both = ((5, "SHIPMENT"), (6, "RECEIPT"))
     lines = [f"{name},wh-001,{n},{kind},r," for n, kind in both for name in ("NEW", "OTHER")]
-    assert plan_import(file_of(*lines), skip_bad=False) == Imported(4, 0, ())
+    assert plan_import(ACTOR, file_of(*lines), skip_bad=False) == Imported(4, 0, ())
     assert run(*lines) == Imported(4, 0, ())
     assert (on_hand(product), on_hand(other)) == (1, 1)
     assert_books_balance()
@@ -254,7 +254,7 @@ def test_a_dry_run_says_the_same_and_writes_nothing(*, skip_bad: bool) -> None:
     for lines in (good, good + bad):
         file = file_of(*lines)
         with CaptureQueriesContext(connection) as queries:
-            plan = plan_import(file, skip_bad=skip_bad)
+            plan = plan_import(ACTOR, file, skip_bad=skip_bad)
         assert all(query["sql"].lstrip().upper().startswith("SELECT") for query in queries)
         assert counters(level) == (5, 0)
         assert not StockLevel.objects.filter(product__sku="NEW").exists()
@@ -274,7 +274,7 @@ def test_the_same_file_again_changes_nothing_whatever_its_name(*, skip_bad: bool
     assert (first, counters(level)) == (Imported(2, 0, ()), (12, 0))
     for again in (skip_bad, not skip_bad):
         assert import_stock(ACTOR, read_file("copy.csv", content), skip_bad=again) == Imported(0, 2, ())
-    assert plan_import(read_file("copy.csv", content), skip_bad=skip_bad) == Imported(0, 2, ())
+    assert plan_import(ACTOR, read_file("copy.csv", content), skip_bad=skip_bad) == Imported(0, 2, ())
     assert counters(level) == (12, 0)
     import_stock(ACTOR, read_file("monday.csv", content + b"\n"), skip_bad=skip_bad)
     assert counters(level) == (14, 0)

@@ -499,7 +499,7 @@ def test_an_incident_outside_the_actors_stores_is_not_found() -> None:
     incident = ShortageIncident.objects.get()
     outlet = msgspec.structs.replace(ACTOR, store_codes=("outlet",))
     with pytest.raises(NotFound):
-        read_incident(incident.id, outlet.store_codes)
+        read_incident(incident.id, outlet)
     with pytest.raises(NotFound):
         resolve_incident(ResolveRequest(outlet, incident.id, "mine"))
 
@@ -510,9 +510,9 @@ def test_of_another_stores_hold_only_its_units_are_told() -> None:
     mine, theirs = hold((level, 3)), hold((level, 5), store="outlet")
     post(counted((level, 0)))
     incident = ShortageIncident.objects.get()
-    shown = read_incident(incident.id, ("main",))
+    shown = read_incident(incident.id, msgspec.structs.replace(ACTOR, store_codes=("main",)))
     assert ([row.reservation_id for row in shown.broken], shown.hidden_units) == ([mine.id], 5)
-    everything = read_incident(incident.id, ())
+    everything = read_incident(incident.id, ACTOR)
     assert {row.reservation_id for row in everything.broken} == {mine.id, theirs.id}
 
 

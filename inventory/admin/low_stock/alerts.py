@@ -226,7 +226,6 @@ class SubscriptionDialog(Dialog[Subscribed]):
             cast(int, user.pk),
             self._address(),
             codes=given["warehouses"],
-            within=warehouse_codes_of(user),
             claim=claim,
         )
 

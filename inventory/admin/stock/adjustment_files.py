@@ -8,7 +8,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from audit.actors import Actor
-from audit.console.base import StaffUser, warehouse_codes_of
+from audit.console.base import StaffUser, actor_of, warehouse_codes_of
 from audit.console.imports.cells import Column, RowFault
 from audit.console.imports.page import ImportPage, PreviewRow, Reading, Upload
 from audit.idempotency import Claim, StoredAnswer
@@ -63,7 +63,7 @@ class AdjustmentImport(ImportPage[ImportFile, Imported]):
         beyond = {fault.row for fault in refused}
         within = tuple(line for line in file.lines if line.row not in beyond)
         file = ImportFile(file.id, file.name, file.sha256, within, file.bad)
-        foreseen = foresee_import(file)
+        foreseen = foresee_import(actor_of(self.request), file)
         faults = sorted([*refused, *_faults(foreseen.bad)], key=lambda fault: fault.row)
         return Reading(plan=file, shown=_shown(foreseen), faults=faults, notes=_notes(foreseen))
 

@@ -118,7 +118,7 @@ class WarehousesView(ApiView):
 
     @describe("listWarehouses", "List warehouses", query=PageQuery, answers={200: catalogue_contract.WarehousePageOut})
     def get(self, request: Request) -> HttpResponse:
-        found = Warehouse.objects.with_freezes().visible_to(self.actor(request).store_codes)
+        found = Warehouse.objects.with_freezes().visible_to(self.actor(request))
         warehouses, following = page_of(found, decode_query(request, PageQuery))
         return respond(
             catalogue_contract.WarehousePageOut(items=[_warehouse_out(row) for row in warehouses], next=following)
@@ -133,7 +133,7 @@ class WarehouseView(ApiView):
 
     @describe("readWarehouse", "Read a warehouse", answers={200: catalogue_contract.WarehouseOut, 404: Problem})
     def get(self, request: Request, warehouse_id: str) -> HttpResponse:
-        seen = Warehouse.objects.with_freezes().visible_to(self.actor(request).store_codes)
+        seen = Warehouse.objects.with_freezes().visible_to(self.actor(request))
         warehouse = seen.filter(code=warehouse_id).first()
         if warehouse is None:
             raise NotFound(f"There is no warehouse {warehouse_id}.")
@@ -212,7 +212,7 @@ class StoresView(ApiView):
 
     @describe("listStores", "List stores", query=PageQuery, answers={200: catalogue_contract.StorePageOut})
     def get(self, request: Request) -> HttpResponse:
-        found = Store.objects.with_freezes().visible_to(self.actor(request).store_codes)
+        found = Store.objects.with_freezes().visible_to(self.actor(request))
         found = found.prefetch_related("sources__warehouse")
         stores, following = page_of(found, decode_query(request, PageQuery))
         return respond(catalogue_contract.StorePageOut(items=[_store_out(row) for row in stores], next=following))
@@ -226,7 +226,7 @@ class StoreView(ApiView):
 
     @describe("readStore", "Read a store", answers={200: catalogue_contract.StoreOut, 404: Problem})
     def get(self, request: Request, store_id: str) -> HttpResponse:
-        store = Store.objects.with_freezes().visible_to(self.actor(request).store_codes).filter(code=store_id).first()
+        store = Store.objects.with_freezes().visible_to(self.actor(request)).filter(code=store_id).first()
         if store is None:
             raise NotFound(f"There is no store {store_id}.")
         return respond(_store_out(store))

@@ -32,9 +32,9 @@ class LowStockView(ApiView):
     )
     def get(self, request: Request) -> HttpResponse:
         query = decode_query(request, contract.LowStockQuery)
-        codes = self.actor(request).store_codes
-        found: Any = StockLevel.objects.visible_to(codes).low(round(query.threshold * planning.PARTS))
-        found = in_places(found, query, codes)
+        actor = self.actor(request)
+        found: Any = StockLevel.objects.visible_to(actor).low(round(query.threshold * planning.PARTS))
+        found = in_places(found, query, actor)
         if query.severity is not None:
             found = found.filter(is_critical=query.severity == "CRITICAL")
         low = low_stock.read_worst(found, behind=after_share(query), limit=query.limit + 1)
@@ -85,13 +85,13 @@ class AlertsView(ApiView):
     )
     def get(self, request: Request) -> HttpResponse:
         query = decode_query(request, contract.AlertsQuery)
-        codes = self.actor(request).store_codes
-        found = LowStockAlert.objects.visible_to(codes).described()
+        actor = self.actor(request)
+        found = LowStockAlert.objects.visible_to(actor).described()
         if query.state != "ALL":
             found = found.filter(resolved_at__isnull=query.state == "OPEN")
         if query.severity is not None:
             found = found.filter(severity=query.severity)
-        alerts, following = page_of(in_places(found, query, codes, "level__"), query, newest_first=True)
+        alerts, following = page_of(in_places(found, query, actor, "level__"), query, newest_first=True)
         return respond(contract.AlertPageOut(items=[_alert(row) for row in alerts], next=following))
 
 

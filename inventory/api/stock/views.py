@@ -1,6 +1,5 @@
 """The routes of stock levels: decode, one call, answer."""
 
-from collections.abc import Collection
 from datetime import timedelta
 from typing import Any, ClassVar, Final, Protocol
 from uuid import UUID
@@ -12,6 +11,7 @@ from django.http import HttpResponse
 from msgspec import UNSET
 from rest_framework.request import Request
 
+from audit.actors import Actor
 from audit.api.contract import Problem
 from audit.api.http import MANAGING, ApiView, answered, decode, decode_query, rendered, respond
 from audit.api.paging import page_of
@@ -21,6 +21,7 @@ from inventory.api.catalogue.views import read_product
 from inventory.api.stock import contract as stock_contract
 from inventory.errors import UnknownStore
 from inventory.models import Movement, StockLevel, Store
+from inventory.models.catalogue import warehouses_of
 from inventory.services.catalogue.master_data import Saved
 from inventory.services.stock.level_settings import set_level
 
@@ -39,7 +40,7 @@ class ProductLevelsView(ApiView):
     def get(self, request: Request, product_id: UUID) -> HttpResponse:
         query = decode_query(request, stock_contract.ProductLevelsQuery)
         product = read_product(product_id)
-        found = StockLevel.objects.visible_to(self.actor(request).store_codes).of_product(product_id).with_incoming()
+        found = StockLevel.objects.visible_to(self.actor(request)).of_product(product_id).with_incoming()
         if query.warehouse_id is not None:
             found = found.filter(warehouse__code=query.warehouse_id)
         levels = list(found)
@@ -105,9 +106,9 @@ class LevelsView(ApiView):
     )
     def get(self, request: Request) -> HttpResponse:
         query = decode_query(request, stock_contract.LevelsQuery)
-        codes = self.actor(request).store_codes
-        found = StockLevel.objects.visible_to(codes).with_incoming().select_related("warehouse", "product")
-        levels, following = page_of(in_places(found, query, codes), query)
+        actor = self.actor(request)
+        found = StockLevel.objects.visible_to(actor).with_incoming().select_related("warehouse", "product")
+        levels, following = page_of(in_places(found, query, actor), query)
         return respond(stock_contract.LevelPageOut(items=[_listed(level) for level in levels], next=following))
 
 
@@ -120,15 +121,15 @@ class _InPlaces(Protocol):
     def warehouse_id(self) -> str | None: ...
 
 
-def in_places(found: Any, query: _InPlaces, visible_codes: Collection[str], level: str = "") -> Any:
+def in_places(found: Any, query: _InPlaces, actor: Actor, level: str = "") -> Any:
     """Those in the store's warehouses and the warehouse that a query names; ``level`` is the way to a row's level.
 
     Raises UnknownStore where there is no such store, or not for this caller. A warehouse that isn't there has nothing.
     """
     if query.store_id is not None:
-        if not Store.objects.visible_to(visible_codes).filter(code=query.store_id).exists():
+        if not Store.objects.visible_to(actor).filter(code=query.store_id).exists():
             raise UnknownStore(f"There is no store {query.store_id}.")
-        found = found.visible_to([query.store_id])
+        found = found.filter(**{f"{level}warehouse__in": warehouses_of([query.store_id])})
     if query.warehouse_id is not None:
         found = found.filter(**{f"{level}warehouse__code": query.warehouse_id})
     return found

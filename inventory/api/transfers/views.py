@@ -144,7 +144,7 @@ class OneTransferView(ApiView):
     @describe("readTransfer", "Read a transfer", answers={200: contract.TransferOut, 404: Problem})
     def get(self, request: Request, transfer_id: str) -> HttpResponse:
         identifier = _transfer_id(transfer_id)
-        seen = Transfer.objects.visible_to(self.actor(request).store_codes).filter(pk=identifier)
+        seen = Transfer.objects.visible_to(self.actor(request)).filter(pk=identifier)
         if not seen.exists():
             raise NotFound("There is no such transfer.")
         return respond(_read(documents.read_transfers([identifier])[identifier], read_clock()))
@@ -237,7 +237,7 @@ class TransfersView(ApiView):
     )
     def get(self, request: Request) -> HttpResponse:
         query = decode_query(request, contract.TransfersQuery)
-        found = Transfer.objects.visible_to(self.actor(request).store_codes).matching(
+        found = Transfer.objects.visible_to(self.actor(request)).matching(
             status=query.status, from_warehouse=query.from_warehouse_id, to_warehouse=query.to_warehouse_id
         )
         if query.overdue:

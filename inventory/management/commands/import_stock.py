@@ -42,7 +42,7 @@ class Command(BaseCommand):
         with _no_cycles_collected():
             file = _read(options["file"])
             if options["dry_run"]:
-                done = plan_import(file, skip_bad=skip_bad)
+                done = plan_import(actor, file, skip_bad=skip_bad)
             else:
                 done = self._import(actor, file, skip_bad=skip_bad)
         for cell in done.bad:

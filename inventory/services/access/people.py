@@ -17,8 +17,9 @@ def put_access(
     """Limit a user to some warehouses (none: all of them) and record what changed in the account.
 
     ``told`` are the account's other changes, as JSON values. Requires an open transaction: it is part of saving the
-    account. Locks the user's access.
+    account. Raises PermissionDenied. Locks the user's access.
     """
+    actor.require_no_limit()
     access, _ = StaffAccess.objects.select_for_update().get_or_create(user_id=user_id)
     codes = sorted(set(warehouse_codes))
     changes: dict[str, Any] = dict(told)
@@ -33,7 +34,9 @@ def put_access(
 
 
 def record_password(actor: Actor, user_id: int) -> None:
-    """Record that an administrator has set a user's password, in a transaction of its own."""
+    """Record that an administrator has set a user's password, in a transaction of its own. Raises
+    PermissionDenied."""
+    actor.require_no_limit()
     with transaction.atomic(durable=True):
         access, _ = StaffAccess.objects.get_or_create(user_id=user_id)
         record([Entry(actor, "inventory_user_password_set", access.pk, {})], now=read_clock())

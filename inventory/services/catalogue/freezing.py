@@ -68,11 +68,12 @@ def freeze(
     ``CATALOGUE_CACHE_SECONDS`` in others. Holds that were being made in that moment are waited for, at most
     ``LOCK_TIMEOUT`` seconds: once this returns, those of a product or warehouse stand already, or are never made.
 
-    Raises NotFound, Invalid (``until`` isn't in the future), Busy and the errors of claims. Locks the row.
+    Raises PermissionDenied, NotFound, Invalid (``until`` isn't in the future), Busy and the errors of claims. Locks the
+    row.
     """
 
     def work() -> Saved:
-        row = _lock(subject)
+        row = _lock(actor, subject)
         now = read_clock()
         if until is not None and until <= now:
             raise Invalid("A freeze ends in the future.", [Fault("/until", Invalid.code, "not in the future")])
@@ -116,12 +117,12 @@ def _on_their_way(subject: Subject) -> set[str]:
 def unfreeze(actor: Actor, subject: Subject, *, reason: str = "", claim: Claim | None = None) -> Saved | StoredAnswer:
     """Take new holds of it again, at once in this process and within ``CATALOGUE_CACHE_SECONDS`` in others.
 
-    What isn't frozen stays as it is, and nothing is recorded. Raises NotFound, Busy and the errors of claims. Locks the
-    row.
+    What isn't frozen stays as it is, and nothing is recorded. Raises PermissionDenied, NotFound, Busy and the errors of
+    claims. Locks the row.
     """
 
     def work() -> Saved:
-        row = _lock(subject)
+        row = _lock(actor, subject)
         if row.frozen_at is None:
             return Saved(row, is_new=False)
         return _set(actor, subject, row, None, since=None, reason=reason, now=read_clock())
@@ -129,9 +130,14 @@ def unfreeze(actor: Actor, subject: Subject, *, reason: str = "", claim: Claim |
     return claimed(claim, work)
 
 
-def _lock(subject: Subject) -> Any:
-    key = {"id" if subject.model is Product else "code": subject.key}
+def _lock(actor: Actor, subject: Subject) -> Any:
+    """The row under its lock. A product or store is frozen for all warehouses, a warehouse for all stores."""
     rows: Any = subject.model._default_manager
+    if subject.model is Warehouse and not actor.store_codes:
+        rows = rows.visible_to(actor)
+    else:
+        actor.require_no_limit()
+    key = {"id" if subject.model is Product else "code": subject.key}
     row = rows.with_freezes().select_for_update(no_key=True).filter(**key).first()
     if row is None:
         raise NotFound(f"There is no {subject.kind} {subject.key}.")

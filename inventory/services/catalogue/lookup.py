@@ -121,7 +121,7 @@ class Catalogue:
         if code is None and len(actor.store_codes) == 1:
             code = actor.store_codes[0]
         store = self.stores.get(code) if code is not None else self.default_store
-        if store is None or (actor.store_codes and store.code not in actor.store_codes):
+        if store is None or not actor.sees_store(store.code):
             raise UnknownStore(
                 f"There is no store {code}." if code else "Name a store: there is no default for this client."
             )

@@ -42,11 +42,12 @@ def put_product(
 ) -> Saved | StoredAnswer:
     """Create a product or replace its fields. ``fields`` are those of the model.
 
-    Raises UnknownProduct (the parent), Invalid (a variant of a variant, or of itself), SkuTaken, Busy and the errors
-    of claims.
+    Raises PermissionDenied, UnknownProduct (the parent), Invalid (a variant of a variant, or of itself), SkuTaken, Busy
+    and the errors of claims.
     """
 
     def work() -> Saved:
+        actor.require_no_limit()
         if problem := family_faults({product_id: parent_id}).get(product_id):
             raise type(problem)(problem.detail, [problem.at("/parentId")])
         try:
@@ -105,13 +106,15 @@ def put_products(
     """Create many products, or replace their fields: all of them, or none. Each product stands there once.
 
     Raises VersionConflict, UnknownProduct (a parent), Invalid (a variant of a variant, or of itself) and SkuTaken, each
-    with a fault at ``/products/<index>`` for each product, Busy and the errors of claims. Locks the products by id.
+    with a fault at ``/products/<index>`` for each product, PermissionDenied, Busy and the errors of claims. Locks
+    the products by id.
     """
     return claimed(claim, lambda: write_products(actor, changes))
 
 
 def write_products(actor: Actor, changes: Sequence[ProductChange]) -> SavedProducts:
     """The inner service; requires an open transaction. A handful of statements, however many products there are."""
+    actor.require_no_limit()
     ids = [change.id for change in changes]
     known: dict[UUID, Product] = {
         row.pk: row for row in Product.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk")
@@ -227,8 +230,13 @@ def _product_entry(actor: Actor, change: ProductChange, before: Product | None) 
 
 
 def put_warehouse(actor: Actor, code: str, *, claim: Claim | None, **fields: Any) -> Saved | StoredAnswer:
-    """Create a warehouse or replace its fields. Raises Busy and the errors of claims."""
-    return claimed(claim, lambda: _put(Warehouse, {"code": code}, fields, actor))
+    """Create a warehouse or replace its fields. Raises PermissionDenied, Busy and the errors of claims."""
+
+    def work() -> Saved:
+        actor.require_no_limit()
+        return _put(Warehouse, {"code": code}, fields, actor)
+
+    return claimed(claim, work)
 
 
 def put_store(
@@ -244,7 +252,7 @@ def put_store(
     """Create a store or replace its fields and its warehouses (code -> priority). The first store is the default one.
 
     ``limits`` are those of the model; what is left out stays. Raises Invalid (holds without a window, or a window
-    without holds), UnknownWarehouse, Busy and the errors of claims.
+    without holds), PermissionDenied, UnknownWarehouse, Busy and the errors of claims.
     """
 
     if (limits.get("max_holds_per_customer") is None) != (limits.get("hold_window_minutes") is None):
@@ -252,6 +260,7 @@ def put_store(
         raise Invalid("A limit of holds and its window go together.", [fault])
 
     def work() -> Saved:
+        actor.require_no_limit()
         warehouses = _warehouse_ids(list(priorities))
         saved = _put(
             Store, {"code": code}, {"name": name, "ttl_minutes": ttl_minutes, **limits}, actor, dict(priorities)

@@ -9,6 +9,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Count, Q
 
+from audit.actors import Actor
 from audit.db import columns
 from audit.db.statements import write
 from audit.errors import Fault, NotFound
@@ -129,19 +130,19 @@ class Progress:
     to_recount: int
 
 
-def read_count(count_id: UUID, store_codes: Collection[str]) -> StockCount:
-    """A count, without a lock. Raises NotFound, also for one of a warehouse that these stores don't sell from."""
-    return _found(StockCount.objects.visible_to(store_codes).select_related("warehouse").filter(pk=count_id).first())
+def read_count(count_id: UUID, actor: Actor) -> StockCount:
+    """A count, without a lock. Raises NotFound, also for one of a warehouse out of the actor's reach."""
+    return _found(StockCount.objects.visible_to(actor).select_related("warehouse").filter(pk=count_id).first())
 
 
-def lock_open_count(count_id: UUID, store_codes: Collection[str]) -> StockCount:
+def lock_open_count(count_id: UUID, actor: Actor) -> StockCount:
     """Lock a count FOR NO KEY UPDATE and read it. Requires an open transaction that has locked no hold and no level.
 
     Raises NotFound as ``read_count`` does, and CountClosed.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT FROM inventory_stockcount WHERE id = %s FOR NO KEY UPDATE", [count_id])
-    count = read_count(count_id, store_codes)  # By a statement of its own, which sees what the lock waited for.
+    count = read_count(count_id, actor)  # By a statement of its own, which sees what the lock waited for.
     if count.status != CountStatus.OPEN:
         raise CountClosed(f"{count.public_id} is {count.status}.")
     return count

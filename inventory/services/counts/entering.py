@@ -92,7 +92,7 @@ def enter_counts(request: EnterRequest) -> Counted | StoredAnswer:
 def enter(request: EnterRequest) -> Counted | StoredAnswer:
     if answer := idempotency.claim_one(request.claim):
         return answer
-    count = lock_open_count(request.count_id, request.actor.store_codes)
+    count = lock_open_count(request.count_id, request.actor)
     lines = _lines_of(request)
     entries = _summed(request, lines)
     levels = lock_levels({line.level_id for line in lines.values()})
@@ -242,7 +242,7 @@ def cancel_count(request: CancelCountRequest) -> Counted | StoredAnswer:
 def _cancel(request: CancelCountRequest) -> Counted | StoredAnswer:
     if answer := idempotency.claim_one(request.claim):
         return answer
-    count = lock_open_count(request.count_id, request.actor.store_codes)
+    count = lock_open_count(request.count_id, request.actor)
     count.status, count.cancelled_at, count.cancelled_by = CountStatus.CANCELLED, read_clock(), request.actor.name
     cancelled = Counted(count, progress_of([count.id])[count.id])
     with one_statement():

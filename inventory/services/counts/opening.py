@@ -99,7 +99,7 @@ def count_one(request: OpenRequest, counted: int) -> Opened | StoredAnswer:
 def _open(request: OpenRequest) -> Opened | StoredAnswer:
     if answer := idempotency.claim_one(request.claim):
         return answer
-    seen = Warehouse.objects.visible_to(request.actor.store_codes)
+    seen = Warehouse.objects.visible_to(request.actor)
     warehouse = seen.filter(code=request.warehouse).first()
     if warehouse is None:
         unknown = UnknownWarehouse(f"There is no warehouse {request.warehouse}.")

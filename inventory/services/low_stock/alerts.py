@@ -185,7 +185,7 @@ def _answer(
     def answered() -> LowStockAlert | StoredAnswer:
         if answer := idempotency.claim_one(claim):
             return answer
-        seen = LowStockAlert.objects.visible_to(actor.store_codes).described()
+        seen = LowStockAlert.objects.visible_to(actor).described()
         alert = seen.select_for_update(of=("self",), no_key=True).filter(pk=alert_id).first()
         if alert is None:
             raise NotFound("There is no such alert.")

@@ -30,13 +30,12 @@ def choose_alerts(
     email: str,
     *,
     codes: Collection[str],
-    within: Collection[str] = (),
     claim: Claim | None = None,
 ) -> Subscribed | StoredAnswer:
-    """Mail a member of staff about these warehouses and no others; ``within`` are the only ones that may change.
+    """Mail a member of staff about these warehouses and about no others in the actor's reach.
 
-    None of ``within`` means all. An address that is subscribed already becomes this user's. Raises Invalid without an
-    address, UnknownWarehouse (also for one out of ``within``), Busy and the errors of claims. Locks the rows that go.
+    An address that is subscribed already becomes this user's. Raises Invalid without an address, UnknownWarehouse
+    (also for one out of reach), Busy and the errors of claims. Locks the rows that go.
     """
 
     def work() -> Subscribed | StoredAnswer:
@@ -44,7 +43,7 @@ def choose_alerts(
             return answer
         if codes and not email:
             raise Invalid("The account has no e-mail address.")
-        warehouses = Warehouse.objects.filter(code__in=within) if within else Warehouse.objects.all()
+        warehouses = Warehouse.objects.visible_to(actor)
         wanted = dict(warehouses.filter(code__in=codes).values_list("code", "id"))
         if unknown := sorted(set(codes) - wanted.keys()):
             raise UnknownWarehouse(f"There is no warehouse {unknown[0]}.")

@@ -135,7 +135,7 @@ def apply_adjustments(request: AdjustRequest, make_room: MakeRoom = lock_room) -
     A first addition creates the stock level, in a transaction of its own, sorted, before anything is locked
     (docs/explanation/rules.md, rule 8).
 
-    Raises UnknownProduct, UnknownWarehouse (also where the actor's stores don't sell from it), Invalid for a quantity
+    Raises UnknownProduct, UnknownWarehouse (also for one out of the actor's reach), Invalid for a quantity
     of the wrong sign, InsufficientStock (on hand would fall below reserved), QuantityLimit, VersionConflict,
     IdempotencyKeyReused, IdempotencyInProgress, Busy. Locks: claim, the levels by id (and what ``make_room`` locks).
     """
@@ -215,7 +215,7 @@ def _resolve(request: AdjustRequest) -> list[AdjustedLevel]:
     """Where the lines' stock is; three queries whatever their number."""
     wanted = [a.variant_id or a.product_id for a in request.adjustments]
     products = dict(Product.objects.filter(id__in=wanted).values_list("id", "parent_id"))
-    seen = Warehouse.objects.visible_to(request.actor.store_codes)
+    seen = Warehouse.objects.visible_to(request.actor)
     warehouses = dict(seen.filter(code__in={a.warehouse for a in request.adjustments}).values_list("code", "id"))
     found = StockLevel.objects.filter(product__in=products, warehouse__in=warehouses.values())
     levels = {

@@ -96,10 +96,10 @@ class ImportForecast:
     bad: tuple[BadCell, ...]
 
 
-def foresee_import(file: ImportFile) -> ImportForecast:
+def foresee_import(actor: Actor, file: ImportFile) -> ImportForecast:
     """What ``import_stock`` would do now, line by line. Writes nothing and locks nothing; a handful of queries."""
     done = _rows_done(file.id)
-    placed, bad = _place([line for line in file.lines if line.row not in done])
+    placed, bad = _place(actor, [line for line in file.lines if line.row not in done])
     counters = _read_counters(placed)
     good, refused = _decide(sorted(placed, key=_order), counters)
     effects: list[Effect] = []
@@ -118,10 +118,10 @@ def foresee_import(file: ImportFile) -> ImportForecast:
     )
 
 
-def plan_import(file: ImportFile, *, skip_bad: bool) -> Imported:
+def plan_import(actor: Actor, file: ImportFile, *, skip_bad: bool) -> Imported:
     """What ``import_stock`` would do now, by the same rules. Writes nothing and locks nothing."""
     done = _rows_done(file.id)
-    placed, bad = _place([line for line in file.lines if line.row not in done])
+    placed, bad = _place(actor, [line for line in file.lines if line.row not in done])
     return _planned(file, placed, bad, skip_bad=skip_bad)
 
 
@@ -150,7 +150,7 @@ def import_stock(
     id.
     """
     done = _rows_done(file.id)
-    placed, bad = _place([line for line in file.lines if line.row not in done])
+    placed, bad = _place(actor, [line for line in file.lines if line.row not in done])
     if not skip_bad:
         plan = _planned(file, placed, bad, skip_bad=False)
         if plan.applied == 0:
@@ -201,14 +201,14 @@ SELECT id, on_hand, reserved FROM inventory_stocklevel WHERE id = ANY(%s)
 """
 
 
-def _place(lines: Sequence[FileLine]) -> tuple[list[_Placed], list[BadCell]]:
-    """Where the lines' stock is; three queries whatever their number."""
+def _place(actor: Actor, lines: Sequence[FileLine]) -> tuple[list[_Placed], list[BadCell]]:
+    """Where the lines' stock is; three queries whatever their number. A warehouse out of reach isn't there."""
     skus = {line.sku for line in lines}
     with connection.cursor() as cursor:
         cursor.execute(_PRODUCTS, [columns.texts(skus)])
         products = {sku: (id_, parent_id) for sku, id_, parent_id in cursor.fetchall()}
     codes = {line.warehouse for line in lines}
-    warehouses = dict(Warehouse.objects.filter(code__in=codes).values_list("code", "id"))
+    warehouses = dict(Warehouse.objects.visible_to(actor).filter(code__in=codes).values_list("code", "id"))
     known, bad = [], []
     for line in lines:
         if line.sku not in products:

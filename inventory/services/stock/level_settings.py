@@ -109,7 +109,7 @@ def change_levels(actor: Actor, changes: Sequence[LevelChange]) -> SetLevels:
 
 
 def _find(actor: Actor, changes: Sequence[LevelChange]) -> list[UUID]:
-    seen = StockLevel.objects.visible_to(actor.store_codes).filter(
+    seen = StockLevel.objects.visible_to(actor).filter(
         product_id__in={change.product_id for change in changes},
         warehouse__code__in={change.warehouse for change in changes},
     )

@@ -18,11 +18,12 @@ def put_reason(
 ) -> AdjustmentReason:
     """Create a reason, or replace its fields. ``kinds`` are those of ``AdjustmentReason.Kind`` that offer it.
 
-    Raises Invalid (another reason has this text), Busy. Locks the reason.
+    Raises Invalid (another reason has this text), PermissionDenied, Busy. Locks the reason.
     """
     fields = {"text": text, "kinds": sorted(kinds), "is_active": is_active}
 
     def work() -> AdjustmentReason:
+        actor.require_no_limit()
         reasons = AdjustmentReason.objects.select_for_update(no_key=True)
         try:
             with transaction.atomic():

@@ -309,7 +309,7 @@ def _route(request: TransferRequest) -> tuple[RouteEnd, RouteEnd]:
     if first.from_warehouse == first.to_warehouse:
         fault = Fault("/items/0/toWarehouseId", "invalid", "the warehouse it comes from")
         raise Invalid("A transfer goes to another warehouse.", [fault])
-    seen = Warehouse.objects.visible_to(request.actor.store_codes)
+    seen = Warehouse.objects.visible_to(request.actor)
     ids = dict(seen.filter(code__in=[first.from_warehouse, first.to_warehouse]).values_list("code", "id"))
     for code, name in ((first.from_warehouse, "fromWarehouseId"), (first.to_warehouse, "toWarehouseId")):
         if code not in ids:
@@ -336,7 +336,7 @@ def _unknown_product(index: int, detail: str, *, is_variant: bool) -> UnknownPro
 
 
 def _locked(transfer_id: UUID, actor: Actor) -> TransferDocument:
-    """The transfer under its lock. Raises NotFound, also where the actor's stores sell from neither of its ends."""
+    """The transfer under its lock. Raises NotFound, also where neither of its ends is in the actor's reach."""
     found = documents.lock_transfers([transfer_id]).get(transfer_id)
     if found is None or not _seen(actor, found.source, found.destination):
         raise NotFound("There is no such transfer.")
@@ -344,14 +344,17 @@ def _locked(transfer_id: UUID, actor: Actor) -> TransferDocument:
 
 
 def _seen(actor: Actor, *places: RouteEnd) -> set[UUID]:
-    ids = {place.id for place in places}
+    ids = {place.id for place in places if actor.sees_warehouse(place.code)}
     if not actor.store_codes:
         return ids
-    return set(Warehouse.objects.visible_to(actor.store_codes).filter(id__in=ids).values_list("id", flat=True))
+    return set(Warehouse.objects.visible_to(actor).filter(id__in=ids).values_list("id", flat=True))
 
 
 def _require_touchable(actor: Actor, *places: RouteEnd) -> None:
-    """Refuse to touch the stock of a warehouse that isn't the actor's. Raises WarehouseNotInStore."""
+    """Refuse to touch the stock of a warehouse out of the actor's reach. Raises NotFound for an actor limited to other
+    warehouses, WarehouseNotInStore for one limited to other stores."""
+    if not actor.sees_warehouses(place.code for place in places):
+        raise NotFound("There is no such transfer.")
     seen = _seen(actor, *places)
     for place in places:
         if place.id not in seen:

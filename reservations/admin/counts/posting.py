@@ -12,7 +12,7 @@ from django.utils.translation import ngettext
 from unfold.widgets import UnfoldBooleanWidget
 
 from audit.actors import Actor
-from audit.console.base import staff_action
+from audit.console.base import actor_of, staff_action
 from audit.console.dialogs import DialogForm, LazyText, SharedDialog
 from audit.console.wording import wordings
 from audit.idempotency import Claim, StoredAnswer
@@ -100,8 +100,7 @@ class PostCountPage(SharedDialog[Posted]):
     @cached_property
     def preview(self) -> Preview:
         """What posting would do as things are."""
-        actor = Actor(self.request.user.get_username(), None, "", "admin")
-        return posting.preview_count(self.subject.pk, actor, self.chosen)
+        return posting.preview_count(self.subject.pk, actor_of(self.request), self.chosen)
 
     @cached_property
     def candidates(self) -> list[ReservationItem]:

@@ -84,7 +84,7 @@ class CountsView(ApiView):
     )
     def get(self, request: Request) -> HttpResponse:
         query = decode_query(request, contract.CountsQuery)
-        found = StockCount.objects.visible_to(self.actor(request).store_codes).select_related("warehouse")
+        found = StockCount.objects.visible_to(self.actor(request)).select_related("warehouse")
         if query.warehouse_id is not None:
             found = found.filter(warehouse__code=query.warehouse_id)
         if query.status is not None:
@@ -153,7 +153,7 @@ class CountView(ApiView):
     )
     def get(self, request: Request, count_id: str) -> HttpResponse:
         query = decode_query(request, contract.CountLinesQuery)
-        count = counts_documents.read_count(_count_id(count_id), self.actor(request).store_codes)
+        count = counts_documents.read_count(_count_id(count_id), self.actor(request))
         rows = counts_documents.read_lines(count.id, after=after(query), limit=query.limit + 1)
         page = rows[: query.limit]
         following = cursor_of(page[-1].id) if len(rows) > query.limit else None
@@ -217,7 +217,7 @@ class CountLinesView(ApiView):
 
 def _split(holds: Sequence[Hold], actor: Actor) -> tuple[list[contract.BrokenReservationOut], int]:
     """The holds that the actor may see, and the number of the others."""
-    seen = [hold for hold in holds if not actor.store_codes or hold.store in actor.store_codes]
+    seen = [hold for hold in holds if actor.sees_store(hold.store)]
     return [_broken(hold) for hold in seen], len(holds) - len(seen)
 
 

@@ -362,7 +362,7 @@ class ReservationsView(ApiView):
     )
     def get(self, request: Request) -> HttpResponse:
         query = decode_query(request, holds_contract.ReservationsQuery)
-        found = Reservation.objects.visible_to(self.actor(request).store_codes).matching(
+        found = Reservation.objects.visible_to(self.actor(request)).matching(
             cart_id=query.cart_id,
             order_id=query.order_id,
             customer_id=query.customer_id,

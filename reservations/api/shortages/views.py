@@ -73,8 +73,8 @@ class IncidentsView(ApiView):
     )
     def get(self, request: Request) -> HttpResponse:
         query = decode_query(request, contract.IncidentsQuery)
-        codes = self.actor(request).store_codes
-        found = ShortageIncident.objects.visible_to(codes).select_related("level__product", "level__warehouse")
+        actor = self.actor(request)
+        found = ShortageIncident.objects.visible_to(actor).select_related("level__product", "level__warehouse")
         if query.status is not None:
             found = found.filter(status=query.status)
         if query.warehouse_id is not None:
@@ -84,7 +84,7 @@ class IncidentsView(ApiView):
         if query.cause_id is not None:
             found = found.filter(cause_id=UUID(query.cause_id[len(COUNT) + 1 :]))
         page, following = page_of(found, query, newest_first=True)
-        items = [_incident(shown) for shown in incidents.show(page, codes)]
+        items = [_incident(shown) for shown in incidents.show(page, actor)]
         return respond(contract.IncidentPageOut(items=items, next=following))
 
 
@@ -95,8 +95,7 @@ class IncidentView(ApiView):
 
     @describe("readIncident", "Read an incident", answers={200: contract.IncidentOut, 404: Problem})
     def get(self, request: Request, incident_id: str) -> HttpResponse:
-        codes = self.actor(request).store_codes
-        return respond(_incident(incidents.read_incident(_incident_id(incident_id), codes)))
+        return respond(_incident(incidents.read_incident(_incident_id(incident_id), self.actor(request))))
 
 
 class ResolveIncidentView(ApiView):

@@ -109,15 +109,17 @@ request of one line anew, which takes it longer than the answer.
 def check_availability(actor: Actor, store: str | None, queries: Sequence[Query]) -> list[Availability]:
     """What may be held of each line, in the order of the lines. One query whatever their number.
 
-    Raises UnknownStore, also for a store that the actor may not see.
+    Raises UnknownStore, also for a store out of the actor's reach, and PermissionDenied for an actor limited to some
+    warehouses.
     """
+    actor.require_all_warehouses()
     code = store or (actor.store_codes[0] if len(actor.store_codes) == 1 else None)
     numbers: dict[UUID, int] = {}
     asked = [numbers.setdefault(query.variant_id or query.product_id, len(numbers) + 1) for query in queries]
     with connection.cursor() as cursor:
         cursor.execute(_CHECK, [columns.uuids(numbers), code, code])
         rows = cursor.fetchall()
-    if not rows or (actor.store_codes and rows[0][0] not in actor.store_codes):
+    if not rows or not actor.sees_store(rows[0][0]):
         raise UnknownStore(
             f"There is no store {code}." if code else "Name a store: there is no default for this client."
         )

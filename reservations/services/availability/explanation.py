@@ -199,7 +199,8 @@ def explain(actor: Actor, product_id: UUID, warehouse: str | None) -> Explained:
     if not rows:
         raise _no_such(product_id)
     now, stock_id, parent_id = rows[0][:3]
-    return Explained(stock_id, parent_id, now, tuple(_explanation(row) for row in rows if row[8] is not None))
+    seen = [row for row in rows if row[8] is not None and actor.sees_warehouse(row[8])]
+    return Explained(stock_id, parent_id, now, tuple(_explanation(row) for row in seen))
 
 
 def _explanation(row: Sequence[Any]) -> Explanation:
@@ -277,7 +278,7 @@ def on_hand_at(actor: Actor, product_id: UUID, warehouse: str | None, at: dateti
     product = Product.objects.filter(pk=product_id).first()
     if product is None:
         raise _no_such(product_id)
-    found = StockLevel.objects.visible_to(actor.store_codes).of_product(product_id)
+    found = StockLevel.objects.visible_to(actor).of_product(product_id)
     if warehouse is not None:
         found = found.filter(warehouse__code=warehouse)
     levels = list(found.with_ledger_balance(at).values_list(*_THEN))

@@ -56,9 +56,11 @@ def reconcile(
     """Look at everything in scope once. What belongs to no single level (transfers, rows without their owner) is looked
     at where the scope is everything. ``progress`` is told how many levels have been checked.
 
-    Findings are kept as they are confirmed, each repair in the transaction of its finding. Raises Busy where a lock
-    wasn't had in time: the run then stays unfinished. Locks: one after the other a few holds, levels, transfers.
+    Findings are kept as they are confirmed, each repair in the transaction of its finding. Raises PermissionDenied,
+    and Busy where a lock wasn't had in time: the run then stays unfinished. Locks: one after the other a few holds,
+    levels, transfers.
     """
+    actor.require_no_limit()
     run = Run(actor, scope, repair)
     stock.begin(run)
     unheld = _check_active_holds(run)

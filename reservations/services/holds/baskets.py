@@ -88,6 +88,7 @@ def _replace(request: HoldRequest) -> PlacedHold:
     _lock_cart(str(request.cart_id))
     stock_ids = {line.variant_id or line.product_id for line in request.lines}
     catalogue = read_catalogue([(request.actor, request.store)], stock_ids)
+    request.actor.require_all_warehouses()  # Units are taken wherever the store sells from.
     store = catalogue.store_for(request.actor, request.store)
     lifetime = hold_lifetime(request.timeout_minutes, store)
     wanted = sourcing.resolve_lines(request.lines, store, catalogue)

@@ -15,6 +15,7 @@ from django.db import connection
 from msgspec.structs import replace
 from uuid_utils.compat import uuid7
 
+from audit.actors import Actor
 from audit.db import columns
 from audit.db.statements import Relation, write
 from audit.identifiers import RESERVATION, public_id
@@ -81,6 +82,10 @@ class Hold(msgspec.Struct, frozen=True, gc=False):
     def is_due(self, now: datetime) -> bool:
         """Whether it is dead and not yet recorded as such."""
         return self.status == Status.ACTIVE and self.expires_at <= now
+
+    def is_within_reach_of(self, actor: Actor) -> bool:
+        """Whether the actor may touch it: its store and all warehouses that it holds something in."""
+        return actor.sees_store(self.store) and actor.sees_warehouses(item.warehouse for item in self.items)
 
     def facts(self) -> dict[str, Any]:
         """What events tell of it, but for their times."""

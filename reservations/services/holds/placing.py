@@ -182,6 +182,7 @@ def _names(requests: Sequence[HoldRequest]) -> tuple[list[tuple[Actor, str | Non
 def _prepare(request: HoldRequest, catalogue: Catalogue) -> _Prepared | DomainError:
     """The request with its names resolved, or why it can't be met whatever the stock."""
     try:
+        request.actor.require_all_warehouses()  # Units are taken wherever the store sells from.
         store = catalogue.store_for(request.actor, request.store)
         lifetime = hold_lifetime(request.timeout_minutes, store)
         wanted = sourcing.resolve_lines(request.lines, store, catalogue)
@@ -339,8 +340,8 @@ def _with_expiry(hold: Hold) -> dict[str, Any]:
 
 
 def visible(hold: Hold | None, actor: Actor) -> Hold:
-    """The hold, if there is one and the actor may see its store. Raises ReservationNotFound."""
-    if hold is None or (actor.store_codes and hold.store not in actor.store_codes):
+    """The hold, if there is one in the actor's reach. Raises ReservationNotFound."""
+    if hold is None or not hold.is_within_reach_of(actor):
         raise ReservationNotFound("There is no such reservation.")
     return hold
 

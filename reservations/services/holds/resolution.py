@@ -155,7 +155,7 @@ def _lock_batch(requests: Sequence[Request]) -> "_Batch":
         for request in requests
         if isinstance(request, ConsumeRequest) and request.reacquire
         for hold in _matching(request.selector, holds)
-        if hold.status in dead_or_alive and _is_visible(hold, request.actor)
+        if hold.status in dead_or_alive and hold.is_within_reach_of(request.actor)
     ]
     expired = [hold.id for hold in holds.values() if hold.status == Status.EXPIRED]
     successors = reacquiring.successors_of(expired) if any(isinstance(r, ConsumeRequest) for r in requests) else {}
@@ -177,10 +177,6 @@ def _matching(selector: Selector, holds: Mapping[UUID, Hold]) -> list[Hold]:
         if (hold.cart_id == selector.cart_id if selector.cart_id else hold.order_id == selector.order_id)
     ]
     return sorted(found, key=lambda hold: (hold.created_at, hold.id))
-
-
-def _is_visible(hold: Hold, actor: Actor) -> bool:
-    return not actor.store_codes or hold.store in actor.store_codes
 
 
 class _Batch:
@@ -220,7 +216,7 @@ class _Batch:
             idempotency.store_all(results, now=self._now)
 
     def _selected(self, request: Request) -> list[Hold]:
-        found = [hold for hold in _matching(request.selector, self._holds) if _is_visible(hold, request.actor)]
+        found = [hold for hold in _matching(request.selector, self._holds) if hold.is_within_reach_of(request.actor)]
         if not found:
             raise ReservationNotFound("There is no such reservation.")
         return found
@@ -260,6 +256,8 @@ class _Batch:
     # --- consume -----------------------------------------------------------------------------------------------------
 
     def _consume(self, request: ConsumeRequest) -> list[Hold]:
+        if request.reacquire:
+            request.actor.require_all_warehouses()  # Units are taken anew wherever the store sells from.
         found = self._selected(request)
         sold = [hold for hold in found if hold.status == Status.CONSUMED and hold.order_id == request.order_id]
         if request.selector.reservation_id and sold:

@@ -1,6 +1,6 @@
 """Cases in which a level had fewer units than were held on it: kept until somebody says how they were resolved."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -136,10 +136,10 @@ class IncidentDetails:
     hidden_units: int
 
 
-def read_incident(incident_id: UUID, store_codes: Collection[str]) -> IncidentDetails:
-    """One incident. Raises NotFound, also for one of a warehouse that these stores don't sell from."""
-    found = ShortageIncident.objects.visible_to(store_codes).filter(pk=incident_id)
-    (shown,) = show(list(found.select_related(*_LEVEL)), store_codes) or _refuse()
+def read_incident(incident_id: UUID, actor: Actor) -> IncidentDetails:
+    """One incident. Raises NotFound, also for one of a warehouse out of the actor's reach."""
+    found = ShortageIncident.objects.visible_to(actor).filter(pk=incident_id)
+    (shown,) = show(list(found.select_related(*_LEVEL)), actor) or _refuse()
     return shown
 
 
@@ -150,18 +150,18 @@ def _refuse() -> list[IncidentDetails]:
     raise NotFound("There is no such incident.")
 
 
-def show(incidents: Sequence[ShortageIncident], store_codes: Collection[str]) -> list[IncidentDetails]:
-    """Incidents with the holds broken in them, as far as these stores may see them; two queries.
+def show(incidents: Sequence[ShortageIncident], actor: Actor) -> list[IncidentDetails]:
+    """Incidents with the holds broken in them, as far as the actor's stores may see them; two queries.
 
     A broken hold whose reservation is in the archive is shown to those alone who may see all stores.
     """
     broken: dict[UUID, list[BrokenHold]] = {incident.id: [] for incident in incidents}
     for row in BrokenHold.objects.filter(incident__in=broken).order_by("pk"):
         broken[row.incident_id].append(row)
-    if not store_codes:
+    if not actor.store_codes:
         return [IncidentDetails(incident, tuple(broken[incident.id]), 0) for incident in incidents]
     ids = {row.reservation_id for rows in broken.values() for row in rows}
-    seen = set(Reservation.objects.visible_to(store_codes).filter(pk__in=ids).values_list("pk", flat=True))
+    seen = set(Reservation.objects.visible_to(actor).filter(pk__in=ids).values_list("pk", flat=True))
     return [
         IncidentDetails(
             incident,
@@ -183,12 +183,11 @@ def resolve_incident(request: ResolveRequest) -> IncidentDetails | StoredAnswer:
 def _resolve(request: ResolveRequest) -> IncidentDetails | StoredAnswer:
     if answer := idempotency.claim_one(request.claim):
         return answer
-    stores = request.actor.store_codes
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT FROM reservations_shortageincident WHERE id = %s FOR NO KEY UPDATE", [request.incident_id]
         )
-    found = ShortageIncident.objects.visible_to(stores).filter(pk=request.incident_id).select_related(*_LEVEL)
+    found = ShortageIncident.objects.visible_to(request.actor).filter(pk=request.incident_id).select_related(*_LEVEL)
     incident = found.first()
     if incident is None:
         raise NotFound("There is no such incident.")
@@ -197,7 +196,7 @@ def _resolve(request: ResolveRequest) -> IncidentDetails | StoredAnswer:
     now = read_clock()
     incident.status, incident.resolved_at = ShortageIncident.Status.RESOLVED, now
     incident.resolved_by, incident.resolution = request.actor.name, request.resolution
-    (shown,) = show([incident], stores)
+    (shown,) = show([incident], request.actor)
     with one_statement():
         write(
             "UPDATE reservations_shortageincident SET status = 'RESOLVED', resolved_at = %s, resolved_by = %s,"

@@ -79,7 +79,7 @@ def post_count(request: PostRequest) -> Posted | StoredAnswer:
 def _post(request: PostRequest) -> Posted | StoredAnswer:
     if answer := idempotency.claim_one(request.claim):
         return answer
-    count = counts_documents.lock_open_count(request.count_id, request.actor.store_codes)
+    count = counts_documents.lock_open_count(request.count_id, request.actor)
     lines = counts_documents.read_lines(count.id)
     counted = counts_documents.require_complete(lines, skip_uncounted=request.skip_uncounted)
     changes = {line.level_id: line.difference or 0 for line in counted}
@@ -205,7 +205,7 @@ def preview_count(count_id: UUID, actor: Actor, preferred: Sequence[UUID] = ()) 
 
     Due holds are dead: what only they hold isn't missing.
     """
-    count = counts_documents.read_count(count_id, actor.store_codes)
+    count = counts_documents.read_count(count_id, actor)
     is_open = count.status == StockCount.Status.OPEN
     lines = [line for line in counts_documents.read_lines(count.id) if line.difference] if is_open else []
     changes = {line.level_id: line.difference or 0 for line in lines}

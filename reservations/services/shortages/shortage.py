@@ -267,7 +267,7 @@ def _require_in_the_way(
     wrong = [id_ for id_ in preferred.ids if id_ not in in_the_way]
     if any(id_ in passed_over for id_ in wrong):
         raise LockedElsewhere
-    seen = Reservation.objects.visible_to(actor.store_codes).filter(pk__in=preferred.ids)
+    seen = Reservation.objects.visible_to(actor).filter(pk__in=preferred.ids)
     known = set(seen.values_list("pk", flat=True))
     for index, id_ in enumerate(preferred.ids):
         if id_ not in known:
