@@ -4,7 +4,6 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from typing import Any, Final
-from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import OuterRef, Q, QuerySet, Subquery
@@ -15,10 +14,11 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from audit.actions import actions_called, words_of
-from audit.console.base import NOTHING, ReadOnlyAdmin, client_name, pretty_json, public_uuid
+from audit.console.base import NOTHING, ReadOnlyAdmin, client_name, pretty_json
 from audit.console.dialogs import DIALOG_KEY
 from audit.console.exports import ExportRow, newest_first
 from audit.console.filters import ByActor, Days, SetByLinks, TrailAdmin, around, filtered, link, recent, within
+from audit.identifiers import NIL, parse_copied_id, parse_uuid
 from audit.models import ApiClient, AuditEntry, IdempotencyKey, OutboxEvent
 
 subjects: dict[str, str] = {
@@ -79,7 +79,7 @@ class BySubject(SetByLinks):
     parameter_name = "subject"
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(subject_id=uuid_of(self.value())) if self.value() else queryset
+        return queryset.filter(subject_id=parse_uuid(chosen) or NIL) if (chosen := self.value()) else queryset
 
 
 class OfEntry(SetByLinks, ABC):
@@ -92,7 +92,7 @@ class OfEntry(SetByLinks, ABC):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if not self.value():
             return queryset
-        entry = AuditEntry.objects.filter(pk=uuid_of(self.value())).first()
+        entry = AuditEntry.objects.filter(pk=parse_uuid(self.value() or "") or NIL).first()
         return self.of(entry, queryset) if entry else queryset.none()
 
 
@@ -104,14 +104,6 @@ class BySameRequest(OfEntry):
 
     def of(self, entry: AuditEntry, rows: QuerySet[Any]) -> QuerySet[Any]:
         return around(rows, entry.at).filter(request_id=entry.request_id)
-
-
-def uuid_of(text: str | None) -> UUID:
-    """An id that was typed; one that nothing has for what is none."""
-    try:
-        return UUID(text or "")
-    except ValueError:
-        return UUID(int=0)
 
 
 @admin.register(AuditEntry)
@@ -158,7 +150,7 @@ class AuditEntryAdmin(TrailAdmin):
         term = search_term.strip().replace("\0", "")
         if not term:
             return queryset, False
-        if named := public_uuid(term):
+        if named := parse_copied_id(term):
             of_id = Q(subject_id=named) | Q(pk=named)
             if AuditEntry.objects.filter(of_id).exists():
                 return queryset.filter(of_id), False  # Else it may be a request's.

@@ -1,5 +1,7 @@
-"""Public ids: a prefix that says what it names, and a UUIDv7."""
+"""Ids: UUIDs as texts, public ids (a prefix that says what it names, and a UUIDv7), and the times in UUIDv7s."""
 
+import re
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -12,6 +14,10 @@ INCIDENT: Final = "inc"
 MOVEMENT: Final = "mv"
 ALERT: Final = "alr"
 
+NIL: Final = UUID(int=0)
+"""Before all ids, and the id of nothing."""
+_COPIED: Final = re.compile(r"(?:[a-z]+-)?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.IGNORECASE)
+
 
 def public_id(prefix: str, identifier: UUID) -> str:
     """``res-0190…`` for a reservation's UUID."""
@@ -20,8 +26,24 @@ def public_id(prefix: str, identifier: UUID) -> str:
 
 def parse_public_id(prefix: str, text: str) -> UUID | None:
     """The UUID of a public id; None for anything that isn't one of this prefix, written as this service writes it."""
+    identifier = parse_uuid(text[len(prefix) + 1 :])
+    return identifier if identifier and text.lower() == public_id(prefix, identifier) else None
+
+
+def parse_copied_id(text: str) -> UUID | None:
+    """The UUID of an id as people copy it, bare or with any prefix (``res-…``); None for anything else."""
+    found = _COPIED.fullmatch(text.strip())
+    return UUID(found[1]) if found else None
+
+
+def parse_uuid(text: str) -> UUID | None:
+    """The UUID that a text spells, in any of the ways Python reads; None for anything else."""
     try:
-        identifier = UUID(text[len(prefix) + 1 :])
+        return UUID(text)
     except ValueError:
         return None
-    return identifier if text.lower() == public_id(prefix, identifier) else None
+
+
+def first_id_at(moment: datetime) -> UUID:
+    """The lower bound of the UUIDv7s made at a moment: they begin with the milliseconds since 1970."""
+    return UUID(int=max(0, int(moment.timestamp() * 1000)) << 80)

@@ -25,6 +25,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from audit.console.base import warehouse_codes_of
+from audit.identifiers import first_id_at
 from audit.models import OutboxEvent
 from inventory.admin.stock.levels import COUNT_DAYS
 from inventory.models import LowStockAlert, ReconciliationRun, StockCount, StockLevel, Transfer
@@ -330,8 +331,7 @@ def _first_id(begin: datetime) -> UUID:
     extension let it. That saves an index of each time. The rest is for clocks that differ.
     """
     longest = timedelta(minutes=settings.RESERVATION_MAX_TTL_MINUTES + 15)
-    at = begin - longest - timedelta(minutes=15)
-    return UUID(int=int(at.timestamp() * 1000) << 80)
+    return first_id_at(begin - longest - timedelta(minutes=15))
 
 
 def _read_hours(begin: datetime, codes: Collection[str]) -> dict[datetime, dict[str, int]]:

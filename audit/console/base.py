@@ -1,9 +1,8 @@
 """What every page of the staff console shares: reach, permission, lists and the forms that services save."""
 
 import json
-import re
 from abc import ABCMeta, abstractmethod
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property, wraps
 from typing import Any, ClassVar, Final, NoReturn, TypeVar, cast
@@ -34,6 +33,7 @@ from audit.actors import Actor
 from audit.console.wording import wording_of
 from audit.context import request_id_of
 from audit.errors import DomainError
+from audit.identifiers import parse_copied_id
 from audit.models import ApiClient, StaffAccess
 
 StaffUser = AbstractBaseUser | AnonymousUser
@@ -43,7 +43,6 @@ COUNTED_AT_MOST: Final = 10_000
 """Rows of a list that are counted and turned to. Who needs one that comes later narrows the list."""
 NOTHING: Final = "–"
 """What stands where there is nothing to tell."""
-_PUBLIC_ID: Final = re.compile(r"(?:[a-z]+-)?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.IGNORECASE)
 _STAFF: Final = UUID("6f1d6a0e-3f0c-5a53-9d58-0c6f8b1f7c11")
 
 
@@ -205,7 +204,7 @@ class ConsoleAdmin(Reach, ModelAdmin):  # type: ignore[misc]
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         search_term = search_term.replace("\0", "")
-        named = public_uuid(search_term)
+        named = parse_copied_id(search_term)
         if named and self.id_fields:
             wanted = Q()
             for field in self.id_fields:
@@ -213,6 +212,11 @@ class ConsoleAdmin(Reach, ModelAdmin):  # type: ignore[misc]
             return queryset.filter(wanted), True  # Joined rows may name one twice.
         found: tuple[QuerySet[Any], bool] = super().get_search_results(request, queryset, search_term)
         return found
+
+    def actions_named(self, offered: Iterable[Any], names: Collection[str]) -> list[Any]:
+        """Of these actions those with these names: the names of the admin's attributes."""
+        full_names = {f"{self.opts.app_label}_{self.opts.model_name}_{name}" for name in names}
+        return [action for action in offered if action.action_name in full_names]
 
     def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> NoReturn:
         """What isn't there, or not for this user, is a 404 and not a way back to the start."""
@@ -255,7 +259,7 @@ def staff_action(
     """An action of a row or page (``actions_row``, ``actions_detail``): its own address, its permission checked.
 
     ``permission`` is a whole name, as in ``inventory.receive_stock``. The link of an ``is_dialog`` action opens over
-    the page (``audit.console.dialogs``).
+    the page. What only opens a dialog is made by ``Dialog.as_action``.
     """
     attributes = {"data-dialog": ""} if is_dialog else {}
     made: Callable[[F], F] = action(
@@ -303,12 +307,6 @@ class WarehouseFilter(admin.RelatedFieldListFilter):
             include_blank=False, ordering=("code",), limit_choices_to=limits
         )
         return choices
-
-
-def public_uuid(text: str) -> UUID | None:
-    """The UUID of an id as people copy it, public (``res-…``) or bare; None for anything else."""
-    named = _PUBLIC_ID.fullmatch(text.strip())
-    return UUID(named[1]) if named else None
 
 
 def pretty_json(value: Any) -> SafeString:

@@ -6,6 +6,7 @@ double click, a reload or a second tab gets the first answer again and does noth
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import Any, ClassVar, Final, Generic, TypeVar
 from uuid import UUID, uuid5
 
@@ -31,7 +32,7 @@ from unfold.widgets import (
 from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
-from audit.console.base import actor_of, claimant_of
+from audit.console.base import actor_of, claimant_of, staff_action
 from audit.console.wording import wording_of
 from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer, fingerprint
@@ -106,12 +107,10 @@ class ChoiceField(forms.ChoiceField):
 class Dialog(ABC, Generic[R]):
     """One action on one row (or on none), from its form to its message.
 
-    A subclass gives the texts, the form, the permission and ``perform``. ``R`` is what its service returns. Called by
-    an action of a model's admin::
+    A subclass gives the texts, the form, the permission and ``perform``. ``R`` is what its service returns. A model's
+    admin offers it as an action::
 
-        @action(description=_("Receive"), url_path="receive", permissions=["inventory.receive_stock"])
-        def receive(self, request, object_id):
-            return ReceiveDialog(self, request, object_id).answer()
+        receive = ReceiveDialog.as_action(url_path="receive", icon="input")
     """
 
     title: ClassVar[LazyText]
@@ -122,6 +121,28 @@ class Dialog(ABC, Generic[R]):
     is_final: ClassVar[bool] = False
     """Whether it can't be undone: the button is red then."""
     template: ClassVar[str] = "console/dialog.html"
+    is_page: ClassVar[bool] = False
+    """Whether it is always a page of its own, never shown over the list."""
+
+    @classmethod
+    def as_action(cls, *, url_path: str, icon: str, label: LazyText | None = None) -> Callable[..., HttpResponse]:
+        """An action of a row, a page or a list that opens this dialog. It needs the dialog's permission, and its label
+        is the dialog's title unless one is given.
+        """
+
+        @staff_action(
+            cls.title if label is None else label,
+            url_path=url_path,
+            icon=icon,
+            permission=cls.permission,
+            is_dialog=not cls.is_page,
+        )
+        def open_dialog(
+            model_admin: "ModelAdmin[Any]", request: HttpRequest, object_id: str | None = None
+        ) -> HttpResponse:
+            return cls(model_admin, request, object_id).answer()
+
+        return open_dialog
 
     def __init__(self, model_admin: "ModelAdmin[Any]", request: HttpRequest, object_id: str | None = None) -> None:
         self.model_admin = model_admin

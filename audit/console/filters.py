@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any, ClassVar, Final
-from uuid import UUID
 
 from django.contrib import admin
 from django.contrib.admin import ListFilter
@@ -25,6 +24,7 @@ from django.utils.translation import gettext_lazy as _
 
 from audit.console.base import ReadOnlyAdmin
 from audit.console.exports import ExportedAdmin
+from audit.identifiers import first_id_at
 
 PARAMETER: Final = "day"
 RECENT: Final = "30"
@@ -43,28 +43,23 @@ class Span:
     until: datetime | None
 
 
-def id_at(moment: datetime) -> UUID:
-    """The least UUIDv7 of a moment."""
-    return UUID(int=max(0, int(moment.timestamp() * 1000)) << 80)
-
-
 def within(rows: QuerySet[Any], field: str, span: Span, *, by_id: bool) -> QuerySet[Any]:
     """The rows of a span; ``by_id`` finds them by their ids, and then looks at the time."""
     bounds: dict[str, Any] = {}
     if span.since is not None:
         bounds[f"{field}__gte"] = span.since
         if by_id:
-            bounds["pk__gte"] = id_at(span.since - _CLOCKS)
+            bounds["pk__gte"] = first_id_at(span.since - _CLOCKS)
     if span.until is not None:
         bounds[f"{field}__lt"] = span.until
         if by_id:
-            bounds["pk__lt"] = id_at(span.until + _CLOCKS)
+            bounds["pk__lt"] = first_id_at(span.until + _CLOCKS)
     return rows.filter(**bounds)
 
 
 def around(rows: QuerySet[Any], moment: datetime) -> QuerySet[Any]:
     """The rows whose ids were made about then."""
-    return rows.filter(pk__gte=id_at(moment - _CLOCKS), pk__lt=id_at(moment + _CLOCKS))
+    return rows.filter(pk__gte=first_id_at(moment - _CLOCKS), pk__lt=first_id_at(moment + _CLOCKS))
 
 
 def recent() -> Span:

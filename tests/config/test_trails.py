@@ -16,7 +16,8 @@ from django.utils import timezone
 from uuid_utils.compat import uuid7
 
 from audit.console import exports, filters
-from audit.console.filters import Span, id_at, span_of, within
+from audit.console.filters import Span, span_of, within
+from audit.identifiers import first_id_at
 from audit.models import AuditEntry
 from inventory.models import Movement
 from inventory.services.stock.adjustments import Adjustment, AdjustRequest, apply_adjustments
@@ -60,7 +61,7 @@ def write_movement(level: Any, at: datetime, **fields: Any) -> Movement:
 
 def write_entry(at: datetime, **fields: Any) -> AuditEntry:
     """An audit entry of another time, with the id of that time."""
-    made = UUID(int=id_at(at).int | uuid7().int & (1 << 80) - 1)
+    made = UUID(int=first_id_at(at).int | uuid7().int & (1 << 80) - 1)
     given = {"action": "inventory_stock_adjusted", "actor": "old", "source": "api", "request_id": "r", "changes": {}}
     return AuditEntry.objects.create(**{"id": made, "at": at, "subject_id": uuid7(), **given, **fields})
 
@@ -118,7 +119,9 @@ def test_entries_of_a_day_are_found_by_ids_of_about_that_day(manager: Client) ->
     early = write_entry(datetime(2025, 3, 2, 0, 0, tzinfo=UTC))
     assert listed(manager, ENTRIES, day="2025-03-01") == [late]
     assert listed(manager, ENTRIES, day="2025-03-02") == [early]
-    waited = write_entry(datetime(2025, 6, 2, 0, 5, tzinfo=UTC), id=id_at(datetime(2025, 6, 1, 23, 50, tzinfo=UTC)))
+    waited = write_entry(
+        datetime(2025, 6, 2, 0, 5, tzinfo=UTC), id=first_id_at(datetime(2025, 6, 1, 23, 50, tzinfo=UTC))
+    )
     assert listed(manager, ENTRIES, day="2025-06-02") == [waited], "an id is older than its row by the wait for a lock"
 
 

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from audit import clients
 from audit.actors import Actor
 from audit.clients import Issued
-from audit.console.base import ReadOnlyAdmin, ReadOnlyInline, ServiceAdmin, actor_of, multiple_choice, staff_action
+from audit.console.base import ReadOnlyAdmin, ReadOnlyInline, ServiceAdmin, actor_of, multiple_choice
 from audit.console.dialogs import ChoiceField, Dialog, DialogForm
 from audit.console.wording import wordings
 from audit.idempotency import Claim, StoredAnswer
@@ -167,12 +167,7 @@ class ApiClientAdmin(ServiceAdmin):
         )
         return cast(Model, saved)
 
-    @staff_action(
-        _("Issue a token"), url_path="issue-token", icon="key", permission="audit.add_apitoken", is_dialog=True
-    )
-    def issue_token(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """A new token for this client."""
-        return IssueTokenDialog(self, request, object_id).answer()
+    issue_token = IssueTokenDialog.as_action(url_path="issue-token", icon="key")
 
     @admin.display(description=_("stores"))
     def store_list(self, client: ApiClient) -> str:
@@ -202,7 +197,4 @@ class ApiTokenAdmin(ReadOnlyAdmin):
     fields = ("id", *list_display)
     actions_row = actions_detail = ("revoke",)
 
-    @staff_action(_("Revoke"), url_path="revoke", icon="block", permission="audit.change_apitoken", is_dialog=True)
-    def revoke(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Make this token useless, for good."""
-        return RevokeTokenDialog(self, request, object_id).answer()
+    revoke = RevokeTokenDialog.as_action(url_path="revoke", icon="block", label=_("Revoke"))

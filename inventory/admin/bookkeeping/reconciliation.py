@@ -16,6 +16,7 @@ from unfold.decorators import display
 
 from audit.console.base import ReadOnlyAdmin, WarehouseFilter, badge
 from audit.console.filters import SetByLinks, link
+from audit.identifiers import parse_uuid
 from inventory.models import ReconciliationFinding, ReconciliationRun
 
 LAST: Final = "last"
@@ -41,15 +42,14 @@ class OfRun(SetByLinks):
         return str(_("The chosen one"))
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        if not self.value():
+        chosen = self.value()
+        if not chosen:
             return queryset
-        if self.value() == LAST:
+        if chosen == LAST:
             ended = ReconciliationRun.objects.filter(finished_at__isnull=False).order_by("-finished_at", "-pk")
             return queryset.filter(run__in=ended.values("pk")[:1])
-        try:
-            return queryset.filter(run=UUID(str(self.value())))
-        except ValueError:
-            return queryset.none()
+        run = parse_uuid(chosen)
+        return queryset.filter(run=run) if run else queryset.none()
 
 
 class Repaired(admin.SimpleListFilter):

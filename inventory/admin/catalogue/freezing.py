@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from audit.actors import Actor
-from audit.console.base import ServiceAdmin, badge, staff_action, warehouse_codes_of
+from audit.console.base import ServiceAdmin, badge, warehouse_codes_of
 from audit.console.dialogs import Dialog, DialogForm, ReasonField
 from audit.idempotency import Claim, StoredAnswer
 from inventory.models import Product, Warehouse
@@ -120,7 +120,7 @@ class FreezableAdmin(ServiceAdmin):
         row = self.get_object(request, str(object_id))
         left_out = self.pointless_actions(request, row) if row is not None else set()
         offered = super().get_actions_detail(request, object_id)
-        return [action for action in offered if action.method.__name__ not in left_out]
+        return self.actions_named(offered, set(self.actions_detail) - left_out)
 
     def pointless_actions(self, request: HttpRequest, row: Any) -> set[str]:
         """Those not to offer: what takes holds can't be lifted, what is frozen is; some may do neither."""
@@ -128,15 +128,8 @@ class FreezableAdmin(ServiceAdmin):
             return {"freeze", "unfreeze"}
         return {"freeze"} if row.is_frozen else {"unfreeze"}
 
-    @staff_action(_("Freeze"), url_path="freeze", icon="ac_unit", permission="inventory.freeze_stock", is_dialog=True)
-    def freeze(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return FreezeDialog(self, request, object_id).answer()
-
-    @staff_action(
-        _("Lift the freeze"), url_path="unfreeze", icon="sunny", permission="inventory.freeze_stock", is_dialog=True
-    )
-    def unfreeze(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return UnfreezeDialog(self, request, object_id).answer()
+    freeze = FreezeDialog.as_action(url_path="freeze", icon="ac_unit")
+    unfreeze = UnfreezeDialog.as_action(url_path="unfreeze", icon="sunny")
 
     @badge(_("state"), {"frozen": "info", "active": "success", "off": ""})
     def state(self, row: Any) -> tuple[str, Any]:

@@ -12,10 +12,11 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 
-from audit.console.base import ReadOnlyInline, actor_of, public_uuid, staff_action
+from audit.console.base import ReadOnlyInline, actor_of, staff_action
 from audit.console.exports import ExportedAdmin, ExportRow
 from audit.console.imports.page import ImportedAdmin
 from audit.console.wording import wordings
+from audit.identifiers import parse_copied_id
 from inventory.admin.catalogue import product_files
 from inventory.admin.catalogue.freezing import FreezableAdmin
 from inventory.admin.catalogue.printing import MOST, labels_of_products, print_page
@@ -105,7 +106,7 @@ class ProductAdmin(ImportedAdmin, ExportedAdmin, FreezableAdmin):  # type: ignor
     ) -> tuple[QuerySet[Any], bool]:
         """By words first: these have an index."""
         term = search_term.replace("\0", "").strip()
-        if not term or public_uuid(term):
+        if not term or parse_copied_id(term):
             return super().get_search_results(request, queryset, search_term)
         return cast("ProductQuerySet", queryset).meant(term), False
 
@@ -160,7 +161,7 @@ class ProductAdmin(ImportedAdmin, ExportedAdmin, FreezableAdmin):  # type: ignor
     def labels(self, request: HttpRequest) -> HttpResponse:
         """The labels of the products that are named, else of the first in the list."""
         products = self.get_queryset(request).order_by("sku")
-        named = [named for text in request.GET.getlist("id") if (named := public_uuid(text))]
+        named = [named for text in request.GET.getlist("id") if (named := parse_copied_id(text))]
         shown = labels_of_products((products.filter(pk__in=named) if named else products)[:MOST])
         return print_page(request, _("Labels of products"), shown, reverse("admin:inventory_product_changelist"))
 

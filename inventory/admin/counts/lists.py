@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import Count, Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
@@ -20,7 +20,6 @@ from audit.console.base import (
     badge,
     in_pairs,
     non_empty_fields,
-    staff_action,
 )
 from inventory.admin.counts import pages
 from inventory.admin.transfers.lists import progress_bar, short_id
@@ -79,25 +78,10 @@ class StockCountAdmin(ReadOnlyAdmin):
         offered: list[Any] = super().get_actions_detail(request, object_id)
         return [one for one in offered if count.recount_count or one.action_name != "inventory_stockcount_recount"]
 
-    @staff_action(_("Open a count"), url_path="open", icon="add", permission="inventory.count_stock")
-    def open_count(self, request: HttpRequest) -> HttpResponse:
-        """A new one."""
-        return pages.OpenCountPage(self, request).answer()
-
-    @staff_action(_("Count"), url_path="walk", icon="checklist", permission="inventory.count_stock")
-    def walk(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Line by line."""
-        return pages.WalkPage(self, request, object_id).answer()
-
-    @staff_action(_("Recount list"), url_path="recount", icon="repeat", permission="inventory.count_stock")
-    def recount(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """What differs so much that it is counted again."""
-        return pages.RecountPage(self, request, object_id).answer()
-
-    @staff_action(_("Cancel"), url_path="cancel", icon="block", permission="inventory.post_count", is_dialog=True)
-    def cancel_count(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Called off."""
-        return pages.CancelCountDialog(self, request, object_id).answer()
+    open_count = pages.OpenCountPage.as_action(url_path="open", icon="add")
+    walk = pages.WalkPage.as_action(url_path="walk", icon="checklist")
+    recount = pages.RecountPage.as_action(url_path="recount", icon="repeat", label=_("Recount list"))
+    cancel_count = pages.CancelCountDialog.as_action(url_path="cancel", icon="block", label=_("Cancel"))
 
     @admin.display(description=_("count"), ordering="id")
     def short_id(self, count: StockCount) -> SafeString:

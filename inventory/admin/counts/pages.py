@@ -21,6 +21,7 @@ from audit.console.base import text_field
 from audit.console.dialogs import ChoiceField, Dialog, DialogForm, LazyText, SharedDialog, WhyForm
 from audit.console.wording import wordings
 from audit.idempotency import Claim, StoredAnswer
+from audit.identifiers import NIL, parse_uuid
 from inventory.admin.stock.scanning import find_scanned, warehouse_choices
 from inventory.models import QUANTITY_LIMIT, StockCount, StockCountLine
 from inventory.services.counts import documents as counts_documents
@@ -118,6 +119,7 @@ class OpenCountPage(Dialog[Opened]):
     """A new count; its walk begins at once."""
 
     title: ClassVar[LazyText] = _("Open a count")
+    is_page = True
     intro = _("Goods may come and go while it is counted: each line is compared at the moment of its counting.")
     submit = _("Open and begin")
     permission = "inventory.count_stock"
@@ -193,6 +195,7 @@ class WalkPage(SharedDialog[Counted]):
     """The next line of a count, and after it the next: in the order in which one walks, blind."""
 
     title: ClassVar[LazyText] = _("Count")
+    is_page = True
     permission = "inventory.count_stock"
     form_class = LineForm
     template = "console/counts/walk.html"
@@ -235,10 +238,7 @@ class WalkPage(SharedDialog[Counted]):
         """The line to count now; None where none is left. Raises Http404 for one that isn't the count's."""
         wanted = self.request.POST.get("line") or self.request.GET.get("line")
         if wanted:
-            try:
-                found = self._lines().filter(pk=UUID(wanted)).first()
-            except ValueError:
-                found = None
+            found = self._lines().filter(pk=parse_uuid(wanted) or NIL).first()
             if found is None:
                 raise Http404
             return found

@@ -8,7 +8,7 @@ from django import forms
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.html import format_html
@@ -29,7 +29,6 @@ from audit.console.base import (
     multiple_choice,
     non_empty_fields,
     shown_time,
-    staff_action,
     warehouse_codes_of,
 )
 from audit.console.dialogs import Dialog, DialogForm, ReasonField
@@ -343,25 +342,9 @@ class LowStockAlertAdmin(OfLevel, ExportedAdmin, ReadOnlyAdmin):
                     alert.snoozed_until,
                 )
 
-    @staff_action(
-        _("Take care"),
-        url_path="acknowledge",
-        icon="check_circle",
-        permission="inventory.settle_alerts",
-        is_dialog=True,
-    )
-    def acknowledge(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return AcknowledgeDialog(self, request, object_id).answer()
-
-    @staff_action(_("Snooze"), url_path="snooze", icon="snooze", permission="inventory.settle_alerts", is_dialog=True)
-    def snooze(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        return SnoozeDialog(self, request, object_id).answer()
-
-    @staff_action(
-        _("Mail me"), url_path="subscribe", icon="mail", permission="inventory.view_lowstockalert", is_dialog=True
-    )
-    def subscribe(self, request: HttpRequest) -> HttpResponse:
-        return SubscriptionDialog(self, request).answer()
+    acknowledge = AcknowledgeDialog.as_action(url_path="acknowledge", icon="check_circle", label=_("Take care"))
+    snooze = SnoozeDialog.as_action(url_path="snooze", icon="snooze")
+    subscribe = SubscriptionDialog.as_action(url_path="subscribe", icon="mail", label=_("Mail me"))
 
     @display(description=_("product"), ordering="level__product__sku", header=True)  # type: ignore[untyped-decorator]
     def product(self, alert: LowStockAlert) -> list[str]:

@@ -21,9 +21,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
-from audit.console.base import ReadOnlyAdmin, WarehouseFilter, public_uuid, staff_action, warehouse_codes_of
+from audit.console.base import ReadOnlyAdmin, WarehouseFilter, staff_action, warehouse_codes_of
 from audit.console.exports import ExportedAdmin, ExportRow
 from audit.console.imports.page import ImportedAdmin
+from audit.identifiers import parse_copied_id
 from inventory import planning
 from inventory.admin.stock import level_files
 from inventory.admin.stock.adjustment_files import AdjustmentImport
@@ -218,7 +219,7 @@ class StockLevelAdmin(ImportedAdmin, ExportedAdmin, ReadOnlyAdmin):
         """What was scanned is meant exactly: its product, and where that has variants, those too. Else what is typed is
         looked for among products, so that the cost doesn't grow with the levels."""
         term = search_term.replace("\0", "").strip()
-        if not term or public_uuid(term):
+        if not term or parse_copied_id(term):
             return super().get_search_results(request, queryset, search_term)
         ids = Product.objects.scanned(term)
         if not ids:
@@ -278,39 +279,14 @@ class StockLevelAdmin(ImportedAdmin, ExportedAdmin, ReadOnlyAdmin):
 
     # ------------------------------------------------------------------------------------------- actions on one level
 
-    @staff_action(_("Receive"), url_path="receive", permission="inventory.receive_stock", icon="input", is_dialog=True)
-    def receive(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Units that came in."""
-        return ReceiveDialog(self, request, object_id).answer()
-
-    @staff_action(_("Adjust"), url_path="adjust", permission="inventory.adjust_stock", icon="tune", is_dialog=True)
-    def adjust(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """A signed difference."""
-        return AdjustDialog(self, request, object_id).answer()
-
-    @staff_action(_("Ship"), url_path="ship", permission="inventory.ship_stock", icon="output", is_dialog=True)
-    def ship(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Units that leave without a hold."""
-        return ShipDialog(self, request, object_id).answer()
+    receive = ReceiveDialog.as_action(url_path="receive", icon="input")
+    adjust = AdjustDialog.as_action(url_path="adjust", icon="tune")
+    ship = ShipDialog.as_action(url_path="ship", icon="output")
+    transfer = TransferDialog.as_action(url_path="transfer", icon="local_shipping")
+    count = CountDialog.as_action(url_path="count", icon="checklist")
 
     @staff_action(
-        _("Transfer"),
-        url_path="transfer",
-        permission="inventory.transfer_stock",
-        icon="local_shipping",
-        is_dialog=True,
-    )
-    def transfer(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Units for another warehouse."""
-        return TransferDialog(self, request, object_id).answer()
-
-    @staff_action(_("Count"), url_path="count", permission="inventory.count_stock", icon="checklist", is_dialog=True)
-    def count(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """What somebody counted."""
-        return CountDialog(self, request, object_id).answer()
-
-    @staff_action(
-        _("Settings"), url_path="settings", permission="inventory.change_stocklevel", icon="settings", is_dialog=True
+        _("Settings"), url_path="settings", permission=SettingsDialog.permission, icon="settings", is_dialog=True
     )
     def settings(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """When it is low, what is kept back, where it lies: as for chosen rows, for this one."""

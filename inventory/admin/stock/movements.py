@@ -15,10 +15,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from audit.admin import OfEntry, relatives, subjects
-from audit.console.base import NOTHING, WarehouseFilter, may_read_trail, public_uuid
+from audit.console.base import NOTHING, WarehouseFilter, may_read_trail
 from audit.console.exports import ExportRow, newest_first
 from audit.console.filters import ByActor, Days, Span, TrailAdmin, around, filtered, link, recent, within
-from audit.identifiers import ADJUSTMENT, COUNT, TRANSFER, parse_public_id, public_id
+from audit.identifiers import ADJUSTMENT, COUNT, TRANSFER, parse_copied_id, parse_public_id, public_id
 from audit.models import AuditEntry
 from inventory.admin.stock.columns import OfLevel
 from inventory.admin.stock.receiving import Receiving
@@ -164,7 +164,7 @@ class MovementAdmin(OfLevel, Receiving, TrailAdmin):
             return queryset, False
         if parse_public_id(TRANSFER, term) or parse_public_id(COUNT, term):
             return _with_reference(queryset, term.lower()), False
-        if named := public_uuid(term):
+        if named := parse_copied_id(term):
             return _with_id(queryset, named), False
         if _with_reference(Movement.objects.all(), term).exists():
             return _with_reference(queryset, term), False

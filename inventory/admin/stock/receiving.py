@@ -3,12 +3,10 @@
 from typing import Any, cast
 
 from django import forms
-from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from audit.actors import Actor
-from audit.console.base import staff_action
 from audit.console.dialogs import ChoiceField, DialogForm, ReasonField, ReferenceField
 from audit.idempotency import Claim, StoredAnswer
 from inventory.admin.stock.scanning import ScanForm, ScanPage, sent_units, warehouse_choices
@@ -69,9 +67,4 @@ class Receiving:
 
     actions_list = ("receive_delivery",)
 
-    @staff_action(
-        _("Receive a delivery"), url_path="receive", icon="barcode_scanner", permission="inventory.receive_stock"
-    )
-    def receive_delivery(self, request: HttpRequest) -> HttpResponse:
-        """A delivery by scanning."""
-        return ReceivePage(cast(Any, self), request).answer()
+    receive_delivery = ReceivePage.as_action(url_path="receive", icon="barcode_scanner")

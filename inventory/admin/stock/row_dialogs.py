@@ -16,6 +16,7 @@ from audit.console.dialogs import ChoiceField, Dialog, DialogForm, QuantityField
 from audit.console.wording import wording_of, wordings
 from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer
+from audit.identifiers import parse_uuid
 from inventory.admin.stock.dialogs import (
     LINE_INDEX,
     R,
@@ -109,7 +110,7 @@ class ChosenDialog(Dialog[R]):
     def _chosen(self) -> list[StockLevel]:
         """The rows, by SKU. Raises Http404 where none is in reach."""
         asked = (self.request.POST if self.request.method == "POST" else self.request.GET).getlist("level")
-        ids = [UUID(text) for text in asked[:MOST_ROWS] if _is_uuid(text)]
+        ids = [id_ for text in asked[:MOST_ROWS] if (id_ := parse_uuid(text))]
         found = self.model_admin.get_queryset(self.request).filter(pk__in=ids)
         levels = list(found.order_by("product__sku", "warehouse__code"))
         if not levels:
@@ -143,14 +144,6 @@ class RowsDialog(ChosenDialog[R]):
                 form.add_error(units_name(sent[int(found[1])][0].pk), why_not(error, [fault]))
                 placed = True
         form.add_error(None, _("Nothing was done: see the rows in red.") if placed else wording_of(error))
-
-
-def _is_uuid(text: str) -> bool:
-    try:
-        UUID(text)
-    except ValueError:
-        return False
-    return True
 
 
 class ReceiveRowsDialog(RowsDialog[Adjusted]):

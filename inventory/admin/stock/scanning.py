@@ -20,6 +20,7 @@ from audit.console.base import StaffUser, warehouse_codes_of
 from audit.console.dialogs import Dialog, DialogForm, LazyText, R
 from audit.console.wording import wordings
 from audit.errors import DomainError
+from audit.identifiers import parse_uuid
 from inventory.models import QUANTITY_LIMIT, Product, Warehouse
 
 MOST_LINES: Final = 200
@@ -94,6 +95,7 @@ class ScanPage(Dialog[R]):
     """
 
     template: ClassVar[str] = "console/receiving/scan.html"
+    is_page = True
     endings: ClassVar[Sequence[tuple[str, LazyText]]] = ()
     """How the look at all lines may end: what is sent, and the button's text; the first is the main one."""
     empty: ClassVar[LazyText] = _("Nothing scanned yet. Scan the first product, or type its SKU and press Enter.")
@@ -155,10 +157,9 @@ class ScanPage(Dialog[R]):
         typed: dict[UUID, str] = {}
         for name, value in self.request.POST.items():
             if name.startswith(_PREFIX):
-                try:
-                    typed[UUID(name.removeprefix(_PREFIX))] = str(value)[:12]
-                except ValueError:
-                    continue
+                product_id = parse_uuid(name.removeprefix(_PREFIX))
+                if product_id:
+                    typed[product_id] = str(value)[:12]
         known = {line.product_id: line for line in self.known_lines()}
         if not self.takes_any:
             return [replace(line, typed=typed.get(id_, line.typed)) for id_, line in known.items()]

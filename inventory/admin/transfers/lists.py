@@ -5,7 +5,7 @@ from typing import Any, Final
 from django.contrib import admin
 from django.db.models import F, IntegerField, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce, Now
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -17,14 +17,12 @@ from audit.console.base import (
     WarehouseFilter,
     badge,
     shown_time,
-    staff_action,
     warehouse_codes_of,
 )
 from inventory.admin.transfers import pages
 from inventory.models import Transfer, TransferLine
 
 TransferStatus = Transfer.Status
-MAY_TRANSFER: Final = "inventory.transfer_stock"
 _OFFERED: Final[dict[str, tuple[str, ...]]] = {
     TransferStatus.PENDING: ("change_draft", "send", "cancel"),
     TransferStatus.IN_TRANSIT: ("receive", "cancel"),
@@ -158,36 +156,17 @@ class TransferAdmin(ReadOnlyAdmin):
             return []
         both = pages.OfTransfer.ends
         names = {
-            f"inventory_transfer_{name}"
+            name
             for name in _OFFERED.get(transfer.status, ())
             if pages.may_touch(request, transfer, _ENDS.get(name, both))
         }
-        return [offered for offered in super().get_actions_detail(request, object_id) if offered.action_name in names]
+        return self.actions_named(super().get_actions_detail(request, object_id), names)
 
-    @staff_action(_("New transfer"), url_path="draft", icon="add", permission=MAY_TRANSFER)
-    def new_transfer(self, request: HttpRequest) -> HttpResponse:
-        """Written down by scanning, kept or sent."""
-        return pages.DraftPage(self, request).answer()
-
-    @staff_action(_("Change draft"), url_path="change-draft", icon="edit", permission=MAY_TRANSFER)
-    def change_draft(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Written anew."""
-        return pages.ChangeDraftPage(self, request, object_id).answer()
-
-    @staff_action(_("Send"), url_path="send", icon="local_shipping", permission=MAY_TRANSFER, is_dialog=True)
-    def send(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Leaves its source."""
-        return pages.SendDialog(self, request, object_id).answer()
-
-    @staff_action(_("Receive"), url_path="receive", icon="barcode_scanner", permission=MAY_TRANSFER)
-    def receive(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Arrives, line by line."""
-        return pages.ArrivalPage(self, request, object_id).answer()
-
-    @staff_action(_("Cancel"), url_path="cancel", icon="undo", permission=MAY_TRANSFER, is_dialog=True)
-    def cancel(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Comes back."""
-        return pages.CancelDialog(self, request, object_id).answer()
+    new_transfer = pages.DraftPage.as_action(url_path="draft", icon="add")
+    change_draft = pages.ChangeDraftPage.as_action(url_path="change-draft", icon="edit", label=_("Change draft"))
+    send = pages.SendDialog.as_action(url_path="send", icon="local_shipping", label=_("Send"))
+    receive = pages.ArrivalPage.as_action(url_path="receive", icon="barcode_scanner", label=_("Receive"))
+    cancel = pages.CancelDialog.as_action(url_path="cancel", icon="undo", label=_("Cancel"))
 
     @admin.display(description=_("transfer"), ordering="id")
     def short_id(self, transfer: Transfer) -> SafeString:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from audit.db import columns
 from audit.db.statements import one_statement, write
-from audit.identifiers import COUNT, TRANSFER, public_id
+from audit.identifiers import COUNT, NIL, TRANSFER, public_id
 from audit.recording import Entry, record
 from inventory import transactions
 from inventory.locking import read_clock
@@ -113,16 +113,14 @@ def _walked(sql: str, behind: Any, *parameters: Any, found: Callable[..., Found 
 
 def _unwatched_alerts() -> Iterator[list[Found]]:
     detail = "an alert is open, and the level has neither reorder point nor most stock: is the low-stock task running?"
-    return _walked(
-        _UNWATCHED_ALERTS, UUID(int=0), found=lambda id_, level_id: Found(FindingKind.ORPHAN, id_, detail, level_id)
-    )
+    return _walked(_UNWATCHED_ALERTS, NIL, found=lambda id_, level_id: Found(FindingKind.ORPHAN, id_, detail, level_id))
 
 
 def _movements_without_level() -> Iterator[list[Found]]:
     def found(level_id: UUID, is_there: bool) -> Found | None:
         return None if is_there else Found(FindingKind.ORPHAN, level_id, "there are movements of a level that is gone")
 
-    return _walked(_LEVELS_OF_MOVEMENTS, UUID(int=0), found=found)
+    return _walked(_LEVELS_OF_MOVEMENTS, NIL, found=found)
 
 
 def _movements_without_transfer() -> Iterator[list[Found]]:

@@ -20,7 +20,7 @@ from uuid_utils.compat import uuid7
 from audit.actors import Actor
 from audit.db import columns
 from audit.db.statements import write
-from audit.identifiers import TRANSFER, public_id
+from audit.identifiers import NIL, TRANSFER, public_id
 from inventory import transactions
 from inventory.locking import read_clock
 from inventory.models import QUANTITY_LIMIT, ReconciliationFinding, ReconciliationRun
@@ -35,7 +35,6 @@ LOCKED_AT_ONCE: Final = 100
 """Rows that are locked by one transaction: so many at most wait for a look at what differs."""
 REFERENCE_TYPE: Final = "reconciliation"
 _KEPT_OF_A_KIND: Final = 1000
-_FIRST: Final = UUID(int=0)
 _INT: Final = 2**31
 
 
@@ -248,7 +247,7 @@ def count_levels(scope: ReconciliationScope) -> int:
 
 def level_chunks(scope: ReconciliationScope) -> Iterator[list[UUID]]:
     """The ids of the levels in bounded chunks, by primary key."""
-    behind = _FIRST
+    behind = NIL
     while ids := [row[0] for row in rows(_LEVELS, [behind, *[scope.warehouse_id] * 2, *[scope.product_id] * 2, CHUNK])]:
         yield ids
         behind = ids[-1]
@@ -302,7 +301,7 @@ WHERE line.transfer_id = ANY(%s)
 def check_transfers(run: Run) -> None:
     """Compare what is in transit, over all warehouses, with the movements of each transfer. Never repaired: staff know
     where the units are, and receive, cancel or close the transfer, or count. Locks: the transfers that differ."""
-    behind = _FIRST
+    behind = NIL
     while ids := [row[0] for row in rows(_TRANSFERS, [behind, CHUNK])]:
         behind = ids[-1]
         for batch in batches({found.subject_id for found in _in_transit(ids)}):

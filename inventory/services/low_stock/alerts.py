@@ -20,6 +20,7 @@ from audit.db import columns
 from audit.db.statements import one_statement, write
 from audit.errors import Fault, Invalid, NotFound
 from audit.idempotency import Claim, StoredAnswer
+from audit.identifiers import NIL
 from audit.publishing import publish_from
 from audit.recording import Entry, record
 from inventory import planning, transactions
@@ -128,7 +129,7 @@ def _resolve(level_ids: Sequence[UUID]) -> int:
 
 def _in_batches(read: Callable[[UUID], Any], work: Callable[[Sequence[UUID]], int]) -> int:
     """Do ``work`` on the level of each row that ``read`` finds behind an id, a transaction for each of its pages."""
-    total, after = 0, UUID(int=0)
+    total, after = 0, NIL
     while rows := list(read(after)):
         total += transactions.run(partial(work, [level_id for _, level_id in rows]))
         after = rows[-1][0]

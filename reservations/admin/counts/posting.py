@@ -5,17 +5,18 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpResponse
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.widgets import UnfoldBooleanWidget
 
 from audit.actors import Actor
-from audit.console.base import actor_of, staff_action
+from audit.console.base import actor_of
 from audit.console.dialogs import DialogForm, LazyText, SharedDialog
 from audit.console.wording import wordings
 from audit.idempotency import Claim, StoredAnswer
+from audit.identifiers import parse_uuid
 from inventory.admin.counts.lists import StockCountAdmin
 from inventory.models import StockCount
 from inventory.services.counts import documents as counts_documents
@@ -50,6 +51,7 @@ class PostCountPage(SharedDialog[Posted]):
     """What posting would do as things are; and doing it."""
 
     title: ClassVar[LazyText] = _("Post this count")
+    is_page = True
     submit = _("Post")
     permission = "inventory.post_count"
     form_class = PostForm
@@ -133,13 +135,7 @@ class PostCountPage(SharedDialog[Posted]):
 
 
 def _ids(given: list[str]) -> tuple[UUID, ...]:
-    found = []
-    for text in given:
-        try:
-            found.append(UUID(text))
-        except ValueError:
-            continue
-    return tuple(found)
+    return tuple(id_ for text in given if (id_ := parse_uuid(text)))
 
 
 @admin.register(StockCount)
@@ -148,7 +144,4 @@ class PostingCountAdmin(StockCountAdmin):
 
     actions_detail = ("walk", "recount", "post_count", "cancel_count")
 
-    @staff_action(_("Look over and post"), url_path="post", icon="task_alt", permission="inventory.post_count")
-    def post_count(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """What it would do, and doing it."""
-        return PostCountPage(self, request, object_id).answer()
+    post_count = PostCountPage.as_action(url_path="post", icon="task_alt", label=_("Look over and post"))

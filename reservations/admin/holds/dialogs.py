@@ -32,7 +32,7 @@ from audit.console.dialogs import Dialog, DialogForm, LazyText, QuantityField, R
 from audit.console.wording import wording_of, wordings
 from audit.errors import DomainError, NotFound
 from audit.idempotency import Claim, StoredAnswer
-from audit.identifiers import RESERVATION, public_id
+from audit.identifiers import RESERVATION, parse_uuid, public_id
 from reservations.models import ReservationItem
 from reservations.services.holds import placing as holds
 from reservations.services.holds import resolution
@@ -74,10 +74,8 @@ class ChosenField(forms.CharField):
 
     def clean(self, value: Any) -> Any:
         text = super().clean(value)
-        try:
-            ids = list(dict.fromkeys(UUID(part) for part in text.split(",") if part))
-        except ValueError:
-            ids = []
+        parsed = [parse_uuid(part) for part in text.split(",") if part]
+        ids = [] if None in parsed else list(dict.fromkeys(parsed))
         if len(ids) > CHOSEN_AT_MOST or (self.required and not ids):
             raise forms.ValidationError(too_many() if ids else _("Choose reservations in the list first."))
         return ids

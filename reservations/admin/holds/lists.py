@@ -34,7 +34,6 @@ from audit.console.base import (
     in_pairs,
     may_read_trail,
     non_empty_fields,
-    staff_action,
     warehouse_codes_of,
 )
 from audit.console.filters import link
@@ -308,43 +307,22 @@ class ReservationAdmin(ReadOnlyAdmin):
         offered = super().get_actions_detail(request, object_id)
         reservation = self.get_object(request, str(object_id))
         may = _open_verbs(reservation, is_limited=bool(warehouse_codes_of(request.user))) if reservation else ()
-        return [action for action in offered if action.method.__name__ in may]
+        return self.actions_named(offered, may)
 
     # ----------------------------------------------------------------------------------------------------- actions
 
     def has_release_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("reservations.release_reservation")
+        return request.user.has_perm(ReleaseDialog.permission)
 
     def has_extend_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("reservations.extend_reservation")
+        return request.user.has_perm(ExtendDialog.permission)
 
     def has_consume_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("reservations.consume_reservation")
+        return request.user.has_perm(ConsumeDialog.permission)
 
-    @staff_action(
-        _("Release"), url_path="release", icon="undo", permission="reservations.release_reservation", is_dialog=True
-    )
-    def release(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Give back what it holds."""
-        return ReleaseDialog(self, request, object_id).answer()
-
-    @staff_action(
-        _("Extend"), url_path="extend", icon="more_time", permission="reservations.extend_reservation", is_dialog=True
-    )
-    def extend(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Give it more time, once."""
-        return ExtendDialog(self, request, object_id).answer()
-
-    @staff_action(
-        _("Sell for an order"),
-        url_path="consume",
-        icon="sell",
-        permission="reservations.consume_reservation",
-        is_dialog=True,
-    )
-    def consume(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Turn it into a sale."""
-        return ConsumeDialog(self, request, object_id).answer()
+    release = ReleaseDialog.as_action(url_path="release", icon="undo", label=_("Release"))
+    extend = ExtendDialog.as_action(url_path="extend", icon="more_time", label=_("Extend"))
+    consume = ConsumeDialog.as_action(url_path="consume", icon="sell", label=_("Sell for an order"))
 
     def get_urls(self) -> list[URLPattern]:
         """With the addresses that the dialogs for chosen rows are sent to."""

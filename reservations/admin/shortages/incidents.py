@@ -6,7 +6,7 @@ from django import forms
 from django.contrib import admin
 from django.contrib.postgres.aggregates import StringAgg
 from django.db.models import OuterRef, QuerySet, Subquery
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
@@ -23,7 +23,6 @@ from audit.console.base import (
     in_pairs,
     may_read_trail,
     non_empty_fields,
-    staff_action,
 )
 from audit.console.dialogs import DialogForm, LazyText, SharedDialog
 from audit.console.filters import link
@@ -139,16 +138,7 @@ class ShortageIncidentAdmin(OfLevel, ReadOnlyAdmin):
         offered: list[Any] = super().get_actions_detail(request, object_id)
         return offered
 
-    @staff_action(
-        _("Resolve"),
-        url_path="resolve",
-        icon="task_alt",
-        permission="reservations.settle_incident",
-        is_dialog=True,
-    )
-    def resolve(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Say what was done."""
-        return ResolveDialog(self, request, object_id).answer()
+    resolve = ResolveDialog.as_action(url_path="resolve", icon="task_alt", label=_("Resolve"))
 
     @badge(
         _("status"),

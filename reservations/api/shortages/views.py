@@ -13,7 +13,7 @@ from audit.api.http import STOCKKEEPING, ApiView, answered, decode, decode_query
 from audit.api.paging import page_of
 from audit.api.schema import describe
 from audit.idempotency import StoredAnswer
-from audit.identifiers import COUNT, INCIDENT, RESERVATION, public_id
+from audit.identifiers import INCIDENT, NIL, RESERVATION, parse_copied_id, public_id
 from reservations.api.shortages import contract
 from reservations.models import ShortageIncident
 from reservations.services.shortages import incidents
@@ -82,7 +82,7 @@ class IncidentsView(ApiView):
         if query.product_id is not None:
             found = found.filter(Q(level__product=query.product_id) | Q(level__product__parent=query.product_id))
         if query.cause_id is not None:
-            found = found.filter(cause_id=UUID(query.cause_id[len(COUNT) + 1 :]))
+            found = found.filter(cause_id=parse_copied_id(query.cause_id) or NIL)
         page, following = page_of(found, query, newest_first=True)
         items = [_incident(shown) for shown in incidents.show(page, actor)]
         return respond(contract.IncidentPageOut(items=items, next=following))

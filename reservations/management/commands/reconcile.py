@@ -3,13 +3,13 @@
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final
-from uuid import UUID
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db.models import Q
 
 from audit.actors import Actor
 from audit.errors import Busy
+from audit.identifiers import parse_uuid
 from inventory.management.progress import progress_bar
 from inventory.models import Product, ReconciliationFinding, Warehouse
 from inventory.services.bookkeeping.reconciliation import EVERYTHING, ReconciliationScope, Repair, Run, count_levels
@@ -102,10 +102,8 @@ def _scope(code: str | None, product: str | None) -> ReconciliationScope:
 
 
 def _named(product: str) -> Q:
-    try:
-        return Q(sku=product) | Q(pk=UUID(product))
-    except ValueError:
-        return Q(sku=product)
+    product_id = parse_uuid(product)
+    return Q(sku=product) | Q(pk=product_id) if product_id else Q(sku=product)
 
 
 def _row(finding: ReconciliationFinding) -> tuple[str, ...]:

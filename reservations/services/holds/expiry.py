@@ -18,7 +18,7 @@ from audit.actors import Actor
 from audit.db import columns
 from audit.db.statements import rfc3339, write_about
 from audit.errors import Busy
-from audit.identifiers import RESERVATION
+from audit.identifiers import NIL, RESERVATION
 from audit.publishing import Event, publish_from
 from audit.recording import Entry, record_from
 from inventory import transactions
@@ -37,7 +37,7 @@ EXPIRED: Final = "inventory_reservation_expired"
 RELEASED: Final = "InventoryReleasedEvent"
 _FREED_AT_ONCE: Final = 1000
 _SWEEP_PATIENCE: Final = Patience(lock_timeout_seconds=1.0, retries=0)
-START: Final[DuePosition] = (datetime.min.replace(tzinfo=UTC), UUID(int=0))
+START: Final[DuePosition] = (datetime.min.replace(tzinfo=UTC), NIL)
 
 _DUE_ON_LEVELS: Final = """
 SELECT DISTINCT reservation_id FROM reservations_reservationitem
