@@ -85,7 +85,7 @@ def _is_ready(address: str) -> bool:
 def write_env_file(file: Path, address: str, data_dir: Path, tokens: dict[str, str]) -> None:
     """Write what a second terminal needs as shell variables, for its owner alone: the file has tokens."""
     variables = {
-        "BASE_URL": f"{address}/api/v1",
+        "ADDRESS": address,
         **{f"{role.upper()}_TOKEN": token for role, token in tokens.items()},
         "DEMO_DATA_DIR": os.fspath(data_dir),
     }

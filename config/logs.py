@@ -43,6 +43,8 @@ def configure(*, json: bool, level: str) -> None:
                 # Refused requests are the callers' business; each is in the access log of the proxy.
                 "django.request": {"level": "ERROR"},
                 "django.db.backends": {"level": "WARNING"},
+                # It mentions at each start that Pillow is missing, which only pictures other than SVG would need.
+                "pyBarcode": {"level": "WARNING"},
             },
         }
     )

@@ -1,4 +1,4 @@
-"""As much of curl as the README's walk-through needs, for machines that have none."""
+"""As much of curl as the examples of the documents need, for machines that have none."""
 
 import sys
 import urllib.error
@@ -6,8 +6,8 @@ import urllib.request
 
 
 def main(arguments: list[str]) -> None:
-    """Send one request and print the body of the answer, whatever its status."""
-    method, url, body = "GET", "", None
+    """Send one request and print the body of the answer, whatever its status, and what ``-w`` asks for."""
+    method, url, body, after = "GET", "", None, ""
     headers: dict[str, str] = {}
     words = iter(arguments)
     for word in words:
@@ -18,14 +18,17 @@ def main(arguments: list[str]) -> None:
             headers[name] = value
         elif word == "-d":
             body = next(words).encode()
-        elif word != "-s":
+        elif word == "-w":
+            after = next(words).replace("\\n", "\n")
+        elif word != "-sS":
             url = word
     request = urllib.request.Request(url, data=body, headers=headers, method=method)
     try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
-            sys.stdout.write(answer.read().decode() + "\n")
+        answer = urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30)
     except urllib.error.HTTPError as error:
-        sys.stdout.write(error.read().decode() + "\n")
+        answer = error
+    with answer:
+        sys.stdout.write(answer.read().decode() + after.replace("%{http_code}", str(answer.status)))
 
 
 if __name__ == "__main__":

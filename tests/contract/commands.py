@@ -1,0 +1,143 @@
+"""Commands that documents name: the program, the files, the targets and the options must exist."""
+
+import argparse
+import importlib.util
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from django.core.management import CommandError, get_commands, load_command_class
+
+from tests.contract.examples import ROOT
+
+_ASSIGNMENT: Final = re.compile(r"[A-Z_]+=")
+_ROUTE: Final = re.compile(r"(?:GET|POST|PUT|PATCH|DELETE) /\S*")
+_PYTHON: Final = re.compile(r"(?:\.venv/bin/)?python[0-9.]*")
+_BRACKETS: Final = str.maketrans("", "", "[]…")
+
+
+class Unknown(Exception):
+    """A command that doesn't exist as it is written."""
+
+
+def check_command(command: str) -> None:
+    """Raise Unknown unless every part of a command line exists."""
+    _check(shlex.split(command), _parse_options)
+
+
+def check_inline(code: str) -> None:
+    """The same for code within a sentence, which may leave values out: ``manage.py reconcile --repair --reason …``."""
+    if _ROUTE.match(code):
+        _check_route(code)
+    elif code.startswith(("make ", "manage.py ", "docker compose ", ".venv/bin/")) and " " in code:
+        _check(code.translate(_BRACKETS).split(), _look_up_options)
+
+
+def _check(words: Sequence[str], check_options: Callable[[str, Sequence[str]], None]) -> None:
+    while words and _ASSIGNMENT.match(words[0]):
+        words = words[1:]
+    match list(words):
+        case ["make", target, *variables]:
+            _check_make(target, variables)
+        case ["manage.py", name, *options]:
+            check_options(name, options)
+        case [program, *arguments] if _PYTHON.fullmatch(program):
+            _check_python(arguments, check_options)
+        case [".venv/bin/pip", "install", "--require-hashes", "-r", source] | ["cp", source, _]:
+            _require((ROOT / source).is_file(), f"no file {source}")
+        case [".venv/bin/celery" | ".venv/bin/granian", *_]:
+            _check_help(words)
+        case ["docker", "compose", *arguments]:
+            _check_compose(arguments, check_options)
+        case ["rm", "-r", folder]:
+            _require(folder == "var" or folder.startswith("var/"), f"{folder} is not what the demonstration wrote")
+        case _:
+            raise Unknown(f"no test covers {' '.join(words)}")
+
+
+def _check_python(arguments: Sequence[str], check_options: Callable[[str, Sequence[str]], None]) -> None:
+    match list(arguments):
+        case ["manage.py", name, *options]:
+            check_options(name, options)
+        case ["-m", module, *_]:
+            _require(importlib.util.find_spec(module), f"no module {module}")
+        case _:
+            raise Unknown(f"no test covers python {' '.join(arguments)}")
+
+
+def _check_compose(arguments: Sequence[str], check_options: Callable[[str, Sequence[str]], None]) -> None:
+    match list(arguments):
+        case ["exec", service, *inner]:
+            _require(service in _compose()["services"], f"no service {service}")
+            if inner:
+                _check(inner, check_options)
+        case ["up", *options]:
+            _require({*options} <= {"--build", "--detach"} and _compose(), f"no test covers {options}")
+        case _:
+            raise Unknown(f"no test covers docker compose {' '.join(arguments)}")
+
+
+def _check_help(words: Sequence[str]) -> None:
+    """The program itself refuses options that it doesn't know before it prints its help."""
+    program = Path(sys.prefix, "bin", Path(words[0]).name)
+    asked = subprocess.run([program, *words[1:], "--help"], capture_output=True, text=True, timeout=60, check=False)
+    _require(asked.returncode == 0, f"{' '.join(words)}: {asked.stderr}")
+
+
+def _require(found: Any, message: str) -> None:
+    if not found:
+        raise Unknown(message)
+
+
+def _check_make(target: str, variables: Sequence[str]) -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    _require(re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE), f"no target {target}")
+    for variable in variables:
+        name = variable.partition("=")[0]
+        _require(re.search(rf"\b{re.escape(name)}\b", makefile), f"the Makefile knows no {name}")
+
+
+def _parser_of(name: str) -> argparse.ArgumentParser:
+    app = get_commands().get(name)
+    _require(app, f"no command {name}")
+    command = load_command_class(app, name) if isinstance(app, str) else app
+    return command.create_parser("manage.py", name)
+
+
+def _parse_options(name: str, options: Sequence[str]) -> None:
+    try:
+        _parser_of(name).parse_args(options)
+    except (CommandError, SystemExit) as error:
+        raise Unknown(f"manage.py {name}: {error}") from error
+
+
+def _look_up_options(name: str, options: Sequence[str]) -> None:
+    known = set(re.findall(r"--[\w-]+", _parser_of(name).format_help()))
+    for option in options:
+        _require(not option.startswith("--") or option in known, f"manage.py {name} has no option {option}")
+
+
+@cache
+def _compose() -> dict[str, Any]:
+    return dict(yaml.safe_load((ROOT / "docker-compose.yml").read_text(encoding="utf-8")))
+
+
+@cache
+def _routes() -> frozenset[str]:
+    document = yaml.load(
+        (ROOT / "docs" / "reference" / "openapi.yaml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader
+    )
+    return frozenset(f"{method.upper()} {path}" for path, item in document["paths"].items() for method in item)
+
+
+def _check_route(code: str) -> None:
+    """Paths are below /api/v1; a parameter may have any name. Probes of health aren't part of the API."""
+    route = re.sub(r"\{\w+\}", "{}", code.partition("?")[0].replace(" ", " /api/v1", 1))
+    known = {re.sub(r"\{\w+\}", "{}", each) for each in _routes()}
+    _require(route in known or code.startswith("GET /health/"), f"no route {code}")

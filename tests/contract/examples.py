@@ -1,0 +1,124 @@
+"""The examples of the documents: fenced blocks, commands that are named, and whether an answer is as printed.
+
+A block's language says what becomes of it:
+
+- ``bash``: it is run, together with the page's other ``bash`` blocks, in one shell.
+- ``json``, ``text``: what the ``bash`` block before it prints, complete; ``…`` stands for what differs each time.
+- ``shell``: it can't be run in a test, as it starts or ends a service. Its programs, files and options must exist.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from markdown_it import MarkdownIt
+
+ROOT: Final = Path(__file__).resolve().parent.parent.parent
+PAGES: Final = sorted(
+    [ROOT / "README.md", ROOT / "docs" / "getting-started.md", *(ROOT / "docs" / "guides").rglob("*.md")]
+)
+PASSED_SECONDS: Final = 30
+"""How far ``expiresInSeconds`` may have counted down since the printed answer."""
+
+_PARSER: Final = MarkdownIt("commonmark").enable("table")
+_OUTPUTS: Final = {"json", "text"}
+
+
+class Untested(AssertionError):
+    """A block that no test covers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A ``bash`` block: its commands, and what they print as the page says."""
+
+    line: int
+    commands: str
+    output: str = ""
+    output_kind: str = "text"
+
+    def difference(self, printed: str) -> str | None:
+        """What the page says and what was printed, unless they agree."""
+        if self.output_kind == "json":
+            expected, got = _documents(self.output), _documents(printed)
+            agree = is_same(expected, got)
+        else:
+            expected, got = self.output.strip(), printed.strip()
+            agree = re.fullmatch(".*?".join(map(re.escape, expected.split("…"))), got, re.DOTALL) is not None
+        return None if agree else f"line {self.line}: {self.commands}\nexpected {expected}\nprinted  {got}"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The examples of one document."""
+
+    steps: list[Step]
+    named: list[str]
+    """Lines of ``shell`` blocks."""
+    inline: list[str]
+    """Code within sentences."""
+
+
+def read(text: str) -> Page:
+    """Find the examples of a Markdown text. Raises Untested for a block that no test covers."""
+    page = Page([], [], [])
+    may_print = False
+    for token in _PARSER.parse(text):
+        line = token.map[0] + 1 if token.map else 1
+        if token.type == "code_block" or (token.type == "html_block" and "<pre" in token.content):
+            raise Untested(f"line {line}: use a fenced block")
+        page.inline.extend(child.content for child in token.children or () if child.type == "code_inline")
+        if token.type != "fence":
+            continue
+        kind = token.info.strip()
+        if kind == "bash":
+            page.steps.append(Step(line, token.content))
+        elif kind in _OUTPUTS and may_print:
+            page.steps[-1] = Step(page.steps[-1].line, page.steps[-1].commands, token.content, kind)
+        elif kind == "shell":
+            page.named.extend(_lines(token.content))
+        else:
+            raise Untested(f"line {line}: no test covers a block of {kind or 'no language'} here")
+        may_print = kind == "bash"
+    return page
+
+
+def _lines(commands: str) -> Iterator[str]:
+    """Single commands, without comments."""
+    joined = commands.replace("\\\n", " ")
+    for line in joined.splitlines():
+        for command in line.partition("#")[0].split("&&"):
+            if command.strip():
+                yield command.strip()
+
+
+def _documents(text: str) -> list[Any]:
+    """The JSON documents of a text, one after the other."""
+    decoder, found, text = json.JSONDecoder(), [], text.strip()
+    while text:
+        document, end = decoder.raw_decode(text)
+        found.append(document)
+        text = text[end:].strip()
+    return found
+
+
+def is_same(expected: Any, got: Any) -> bool:
+    """Whether an answer has exactly what the page says; ``…`` stands for any text, and seconds may have passed."""
+    if isinstance(expected, dict):
+        return (
+            isinstance(got, dict)
+            and expected.keys() == got.keys()
+            and all(
+                0 <= value - got[name] <= PASSED_SECONDS if name == "expiresInSeconds" else is_same(value, got[name])
+                for name, value in expected.items()
+            )
+        )
+    if isinstance(expected, list):
+        return isinstance(got, list) and len(expected) == len(got) and all(map(is_same, expected, got))
+    if isinstance(expected, str):
+        pattern = ".*".join(map(re.escape, expected.split("…")))
+        return isinstance(got, str) and re.fullmatch(pattern, got) is not None
+    return type(expected) is type(got) and bool(expected == got)
