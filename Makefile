@@ -27,7 +27,7 @@ bench: $(STAMP) ## Measure it beside plain Django and raw SQL (ARGS=--quick for 
 screenshots: $(STAMP) ## Take the pictures of docs/guides/staff.md anew (needs a Chromium; ARGS=stock for one)
 	$(BIN)/python -m tests.browser.screenshots $(ARGS)
 
-check: $(STAMP) ## Lint, types, imports, dependencies, migrations, OpenAPI document
+check: $(STAMP) ## Lint, types, imports, dependencies, migrations, links, generated documents
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -35,12 +35,12 @@ check: $(STAMP) ## Lint, types, imports, dependencies, migrations, OpenAPI docum
 	$(BIN)/deptry .
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py lintmigrations
-	$(BIN)/python manage.py spectacular --validate --fail-on-warn | diff -u docs/reference/openapi.yaml -
+	$(BIN)/python -m config.documents --check
 
-fmt: $(STAMP) ## Format, mend what can be mended, write docs/reference/openapi.yaml
+fmt: $(STAMP) ## Format, fix what can be fixed, write the generated documents
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
-	$(BIN)/python manage.py spectacular --validate --file docs/reference/openapi.yaml
+	$(BIN)/python -m config.documents
 
 lock: ## Pin what pyproject.toml resolves to today (needs uv on the PATH)
 	$(COMPILE) --quiet --upgrade --extra embedded --extra dev --output-file requirements.lock

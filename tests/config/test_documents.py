@@ -152,3 +152,7 @@ def test_check_fails_and_prints_what_is_wrong(
     (tmp_path / "README.md").write_text("[a](gone.md)\n", encoding="utf-8")
     assert documents.main(["--check"]) == 1
     assert "README.md:1: gone.md leads to no file\n" in capsys.readouterr().out
+
+
+def test_repository_has_no_link_and_no_citation_that_leads_nowhere() -> None:
+    assert [str(defect) for defect in documents.defects(documents.ROOT)] == []
