@@ -20,9 +20,10 @@ from django.db import connection
 from audit.actors import Actor
 from audit.errors import Fault, Invalid, NotFound
 from audit.idempotency import Claim, StoredAnswer
-from audit.publishing import Event, publish
+from audit.publishing import publish
 from audit.recording import Entry, record
 from inventory.errors import Freeze
+from inventory.events import InventoryFrozenEvent, InventoryUnfrozenEvent
 from inventory.locking import read_clock
 from inventory.models import Freezable, Product, Store, Warehouse
 from inventory.services.catalogue.master_data import Saved, claimed
@@ -165,8 +166,7 @@ def _set(
     rows.filter(pk=row.pk).update(**after, **({"updated_at": now} if subject.model is Product else {}))
     outcome = "frozen" if freeze else "unfrozen"
     record([Entry(actor, f"inventory_{subject.kind}_{outcome}", row.pk, {**told, "reason": reason})], now=now)
-    payload = {"subject": subject.kind.upper(), f"{subject.kind}Id": str(subject.key), "reason": reason}
-    if freeze:
-        payload |= {"until": freeze.facts()["until"]}
-    publish([Event(f"Inventory{outcome.title()}Event", f"{subject.kind}:{subject.key}", payload)], now=now)
+    facts: dict[str, Any] = {"subject": subject.kind.upper(), f"{subject.kind}_id": subject.key, "reason": reason}
+    event = InventoryFrozenEvent(**facts, until=freeze.until) if freeze else InventoryUnfrozenEvent(**facts)
+    publish([event.row()], now=now)
     return Saved(rows.with_freezes().get(pk=row.pk), is_new=False)

@@ -25,6 +25,7 @@ from audit.publishing import publish_from
 from audit.recording import Entry, record
 from inventory import planning, transactions
 from inventory.errors import AlertResolved
+from inventory.events import LowStockAlertEvent
 from inventory.locking import lock_levels, read_clock
 from inventory.models import LowStockAlert, Movement, StockLevel, TransferLine
 from inventory.planning import Severity
@@ -79,7 +80,7 @@ def raise_alerts(crossed: Sequence[Crossing], *, now: datetime) -> None:
             ],
         )
         rows = f"SELECT row_number() OVER (ORDER BY key)::int AS n, key, payload FROM {raised}"  # noqa: S608
-        publish_from(rows, event="LowStockAlertEvent", at_most=len(crossed), now=now)
+        publish_from(rows, event=LowStockAlertEvent, at_most=len(crossed), now=now)
 
 
 # --- the beat: what was missed, what is over -----------------------------------------------------------------------

@@ -7,15 +7,17 @@ from decimal import Decimal
 from typing import Final, NamedTuple
 from uuid import UUID
 
+from msgspec import UNSET
 from uuid_utils.compat import uuid7
 
 from audit import idempotency
 from audit.actors import Actor
 from audit.db.statements import one_statement
 from audit.errors import Fault, Invalid
+from audit.events import OutboxRow
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import ADJUSTMENT, public_id
-from audit.publishing import Event, publish
+from audit.publishing import publish
 from audit.recording import Entry, record
 from inventory.errors import (
     InsufficientStock,
@@ -25,6 +27,7 @@ from inventory.errors import (
     UnknownWarehouse,
     VersionConflict,
 )
+from inventory.events import StockAdjustedEvent
 from inventory.locking import Counters, LockedLevels, lock_levels
 from inventory.models import QUANTITY_LIMIT, Movement, Product, StockLevel, Warehouse
 from inventory.services.stock.ledger import Ledger, MovementCause
@@ -346,16 +349,17 @@ def adjusted_entry(actor: Actor, adjustment_id: UUID, line: AppliedLine) -> Entr
     return Entry(actor, "inventory_stock_adjusted", line.level_id, changes)
 
 
-def adjusted_event(actor: Actor, adjustment_id: UUID, line: AppliedLine) -> Event:
-    """What a line changed."""
-    payload = {
-        "adjustmentId": public_id(ADJUSTMENT, adjustment_id),
-        **_facts(line),
-        "adjustmentType": line.adjustment.type,
-        "quantity": line.adjustment.quantity,
-        "previousStock": line.before,
-        "newStock": line.after,
-        "reason": line.adjustment.reason,
-        "adjustedBy": actor.name,
-    }
-    return Event("StockAdjustedEvent", str(line.level_id), payload)
+def adjusted_event(actor: Actor, adjustment_id: UUID, line: AppliedLine) -> OutboxRow:
+    """The event of a line that was applied."""
+    return StockAdjustedEvent(
+        product_id=line.product_id,
+        variant_id=line.variant_id or UNSET,
+        warehouse_id=line.adjustment.warehouse,
+        adjustment_id=public_id(ADJUSTMENT, adjustment_id),
+        adjustment_type=line.adjustment.type,
+        quantity=line.adjustment.quantity,
+        previous_stock=line.before,
+        new_stock=line.after,
+        reason=line.adjustment.reason,
+        adjusted_by=actor.name,
+    ).row(line.level_id)

@@ -6,13 +6,17 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
+from msgspec import UNSET
+
 from audit import idempotency
 from audit.actors import Actor
 from audit.db.statements import one_statement
+from audit.events import OutboxRow
 from audit.idempotency import Claim
-from audit.publishing import Event, publish
+from audit.publishing import publish
 from audit.recording import Entry, record
 from inventory.errors import InsufficientStock, QuantityLimit, Shortage
+from inventory.events import InventoryTransferredEvent, TransferredItem
 from inventory.locking import LockedLevels, lock_levels
 from inventory.models import QUANTITY_LIMIT, Movement, StockLevel
 from inventory.services.stock.ledger import Ledger, MovementCause
@@ -48,7 +52,7 @@ class Moves:
         self.destinations: dict[UUID, tuple[int, int]] = {}
         self.expected: dict[UUID, int] = {}
         self._before = document
-        self._moved: list[dict[str, Any]] = []
+        self._moved: list[TransferredItem] = []
         self._changed: list[dict[str, Any]] = []
         self._actor = actor
         self._levels = levels
@@ -63,9 +67,16 @@ class Moves:
         cause = MovementCause(kind, self._actor.name, reason, "transfer", self.document.public_id)
         self._ledger.move(level_id, units, cause)
 
-    def tell(self, item: TransferItem, before: int, after: int, **units: int) -> None:
-        """Note what happened to an item and to on hand."""
-        self._moved.append({**item.facts(), **units})
+    def note(self, item: TransferItem, before: int, after: int, *, quantity: int, lost: int = 0) -> None:
+        """Keep, for the event and the audit entry, the units of an item that were moved or lost, and on hand."""
+        moved = TransferredItem(
+            product_id=item.product_id,
+            variant_id=item.variant_id or UNSET,
+            quantity=quantity,
+            quantity_lost=lost or UNSET,
+        )
+        self._moved.append(moved)
+        units = {"quantity": quantity, **({"quantityLost": lost} if lost else {})}
         self._changed.append({**item.facts(), **units, "onHand": [before, after]})
 
     def write(
@@ -90,10 +101,16 @@ class Moves:
             idempotency.store_all([(claim, done)], now=self.now)
         return done
 
-    def _event(self, verb: str, reason: str) -> Event:
-        """``quantity`` of an item is what left, arrived or came back by this command."""
-        payload = {"change": verb.upper(), "items": self._moved, "reason": reason or self.document.reason}
-        return Event("InventoryTransferredEvent", self.document.public_id, {**self.document.facts(), **payload})
+    def _event(self, verb: str, reason: str) -> OutboxRow:
+        return InventoryTransferredEvent(
+            transfer_id=self.document.public_id,
+            status=self.document.status,
+            from_warehouse_id=self.document.source.code,
+            to_warehouse_id=self.document.destination.code,
+            change=verb.upper(),
+            items=self._moved,
+            reason=reason or self.document.reason,
+        ).row()
 
 
 def entry_of(actor: Actor, verb: str, document: TransferDocument, changes: Mapping[str, Any]) -> Entry:
@@ -127,7 +144,7 @@ def ship(drafted: TransferDocument, actor: Actor, places: Mapping[UUID, int]) ->
         before = moves.on_hand(leaves)
         moves.move(leaves, -item.quantity, drafted.reason)
         moves.sources[item.id], moves.expected[item.id] = (before, before - item.quantity), expected
-        moves.tell(item, before, before - item.quantity, quantity=item.quantity)
+        moves.note(item, before, before - item.quantity, quantity=item.quantity)
         items.append(replace(item, source_level_id=leaves, destination_level_id=enters, shipped=item.quantity))
     moves.document = replace(drafted, status=TransferStatus.IN_TRANSIT, shipped_at=levels.now, items=tuple(items))
     return moves
@@ -201,7 +218,7 @@ def arrive(
             moves.move(level_id, -missing, _lost(reason), Movement.Type.ADJUSTMENT.value)
         moves.destinations[item.id] = before, before + here
         moves.expected[item.id] = before + incoming.get(level_id, 0) - missing
-        moves.tell(item, before, before + here, quantity=here, **({"quantityLost": missing} if missing else {}))
+        moves.note(item, before, before + here, quantity=here, lost=missing)
     is_closed = not any(item.in_transit for item in items)
     moves.document = replace(
         found,
@@ -230,7 +247,7 @@ def bring_back(found: TransferDocument, actor: Actor, *, reason: str) -> Moves:
         _require_room(before + item.in_transit, "")
         moves.move(level_id, item.in_transit, reason or "transfer cancelled")
         moves.sources[item.id] = before, before + item.in_transit
-        moves.tell(item, before, before + item.in_transit, quantity=item.in_transit)
+        moves.note(item, before, before + item.in_transit, quantity=item.in_transit)
     arrived = any(item.received for item in found.items)
     moves.document = replace(
         found,

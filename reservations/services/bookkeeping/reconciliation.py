@@ -14,12 +14,13 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db import IntegrityError
+from msgspec import UNSET
 
 from audit.actors import Actor
 from audit.db import columns
 from audit.db.statements import one_statement
 from audit.identifiers import RESERVATION, public_id
-from audit.publishing import Event, publish
+from audit.publishing import publish
 from audit.recording import Entry, record
 from inventory import transactions
 from inventory.locking import LockedLevels, lock_levels, read_clock
@@ -36,6 +37,7 @@ from inventory.services.bookkeeping.reconciliation import (
     Run,
 )
 from inventory.services.stock.ledger import Ledger
+from reservations.events import StockReconciledEvent
 from reservations.services.holds import documents, expiry
 from reservations.services.holds.documents import DuePosition
 from reservations.services.holds.expiry import START
@@ -292,7 +294,7 @@ def _mend_levels(
             "reason": repair.reason,
         }
         entries.append(Entry(run.actor, "inventory_stock_reconciled", level_id, changes))
-        events.append(Event("StockReconciledEvent", str(level_id), _told(run, repair, changes)))
+        events.append(_reconciled_event(run, repair, changes).row(level_id))
     with one_statement():
         ledger.write(levels.now)
         record(entries, now=levels.now)
@@ -334,19 +336,20 @@ def _facts(level_ids: Collection[UUID]) -> dict[UUID, dict[str, Any]]:
     return named
 
 
-def _told(run: Run, repair: Repair, changes: dict[str, Any]) -> dict[str, Any]:
-    """What an event tells of a level's repair, given what its audit entry says."""
-    names = {name: changes[name] for name in ("productId", "variantId", "warehouseId") if name in changes}
-    return {
-        "reconciliationId": run.id,
-        **names,
-        "previousStock": changes["onHand"][0],
-        "newStock": changes["onHand"][1],
-        "previousReserved": changes["reserved"][0],
-        "newReserved": changes["reserved"][1],
-        "reason": repair.reason,
-        "repairedBy": run.actor.name,
-    }
+def _reconciled_event(run: Run, repair: Repair, changes: dict[str, Any]) -> StockReconciledEvent:
+    """The event of a level's repair, given what its audit entry says."""
+    return StockReconciledEvent(
+        product_id=changes["productId"],
+        variant_id=changes.get("variantId", UNSET),
+        warehouse_id=changes["warehouseId"],
+        reconciliation_id=run.id,
+        previous_stock=changes["onHand"][0],
+        new_stock=changes["onHand"][1],
+        previous_reserved=changes["reserved"][0],
+        new_reserved=changes["reserved"][1],
+        reason=repair.reason,
+        repaired_by=run.actor.name,
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------- long due

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import msgspec
 from django.db import connection
+from msgspec import UNSET
 from msgspec.structs import replace
 from uuid_utils.compat import uuid7
 
@@ -20,6 +21,7 @@ from audit.db import columns
 from audit.db.statements import Relation, write
 from audit.identifiers import RESERVATION, public_id
 from inventory.locking import LockedIds
+from reservations.events import ReservedItem
 from reservations.models import Reservation
 
 Status = Reservation.Status
@@ -42,12 +44,14 @@ class HeldItem(msgspec.Struct, frozen=True, gc=False):
         """The product whose stock it is: the variant, if there is one."""
         return self.variant_id or self.product_id
 
-    def facts(self) -> dict[str, Any]:
-        """As audit entries and events tell it."""
-        facts: dict[str, Any] = {"productId": self.product_id}
-        if self.variant_id:
-            facts["variantId"] = self.variant_id
-        return facts | {"quantity": self.quantity, "warehouseId": self.warehouse}
+    def facts(self) -> ReservedItem:
+        """As audit entries and events have it."""
+        return ReservedItem(
+            product_id=self.product_id,
+            variant_id=self.variant_id or UNSET,
+            quantity=self.quantity,
+            warehouse_id=self.warehouse,
+        )
 
 
 class Hold(msgspec.Struct, frozen=True, gc=False):
@@ -88,12 +92,12 @@ class Hold(msgspec.Struct, frozen=True, gc=False):
         return actor.sees_store(self.store) and actor.sees_warehouses(item.warehouse for item in self.items)
 
     def facts(self) -> dict[str, Any]:
-        """What events tell of it, but for their times."""
+        """The fields that all its events have."""
         return {
-            "reservationId": self.public_id,
-            "storeId": self.store,
-            "cartId": self.cart_id,
-            "orderId": self.order_id,
+            "reservation_id": self.public_id,
+            "store_id": self.store,
+            "cart_id": self.cart_id,
+            "order_id": self.order_id,
             "items": [item.facts() for item in self.items],
         }
 

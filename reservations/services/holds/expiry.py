@@ -18,14 +18,16 @@ from audit.actors import Actor
 from audit.db import columns
 from audit.db.statements import rfc3339, write_about
 from audit.errors import Busy
+from audit.events import OutboxRow
 from audit.identifiers import NIL, RESERVATION
-from audit.publishing import Event, publish_from
+from audit.publishing import publish_from
 from audit.recording import Entry, record_from
 from inventory import transactions
 from inventory.errors import InsufficientStock
 from inventory.locking import LockedIds, lock_levels_from
 from inventory.services.stock.ledger import Ledger, give_back_from
 from inventory.transactions import PATIENT, Patience
+from reservations.events import InventoryReleasedEvent
 from reservations.services.holds import documents
 from reservations.services.holds.documents import DuePosition, Hold, LockedHolds, Status
 
@@ -34,7 +36,6 @@ R = TypeVar("R")
 SWEEPER: Final = Actor(name="sweeper", client_id=None, request_id="", source="sweeper")
 REASON: Final = "expired"
 EXPIRED: Final = "inventory_reservation_expired"
-RELEASED: Final = "InventoryReleasedEvent"
 _FREED_AT_ONCE: Final = 1000
 _SWEEP_PATIENCE: Final = Patience(lock_timeout_seconds=1.0, retries=0)
 START: Final[DuePosition] = (datetime.min.replace(tzinfo=UTC), NIL)
@@ -140,9 +141,9 @@ def expired_entry(hold: Hold, actor: Actor) -> Entry:
     return Entry(actor, EXPIRED, hold.id, changes, store=hold.store)
 
 
-def released_event(hold: Hold) -> Event:
-    """What a hold gave back, and why."""
-    return Event(RELEASED, hold.public_id, {**hold.facts(), "reason": hold.reason})
+def released_event(hold: Hold) -> OutboxRow:
+    """The event of a hold that ended without a sale."""
+    return InventoryReleasedEvent(**hold.facts(), reason=hold.reason).row()
 
 
 def _lock_levels_of(holds: LockedHolds, *, wait: bool = True) -> LockedIds:
@@ -161,7 +162,7 @@ def _expire_locked(holds: LockedHolds, levels: LockedIds) -> int:
         give_back_from(documents.HELD_BY_DUE, now=now)
         documents.expire_due(reason=REASON, now=now)
         record_from(_ENTRIES, actor=SWEEPER, action=EXPIRED, at_most=holds.count, now=now)
-        publish_from(_EVENTS, event=RELEASED, at_most=holds.count, now=now)
+        publish_from(_EVENTS, event=InventoryReleasedEvent, at_most=holds.count, now=now)
 
     return write_about(documents.due_among(holds, levels), write)
 

@@ -15,8 +15,9 @@ from audit import idempotency
 from audit.actors import Actor
 from audit.db.statements import one_statement
 from audit.errors import DomainError
+from audit.events import OutboxRow
 from audit.idempotency import Claim, StoredAnswer
-from audit.publishing import Event, publish
+from audit.publishing import publish
 from audit.recording import Entry, record
 from inventory import transactions
 from inventory.errors import InsufficientStock
@@ -33,6 +34,7 @@ from reservations.errors import (
     ReservationReleased,
     TimeoutTooLong,
 )
+from reservations.events import InventoryExtendedEvent, InventoryReservedEvent
 from reservations.services.availability import availability
 from reservations.services.holds import documents, expiry, limits, sourcing
 from reservations.services.holds.documents import Hold, Status
@@ -261,9 +263,9 @@ def created_entry(actor: Actor, hold: Hold) -> Entry:
     return Entry(actor, "inventory_reservation_created", hold.id, changes, store=hold.store)
 
 
-def reserved_event(hold: Hold) -> Event:
+def reserved_event(hold: Hold) -> OutboxRow:
     """What a hold holds from now on; told when it is made and when its basket changes."""
-    return Event("InventoryReservedEvent", hold.public_id, {**hold.facts(), "expiresAt": hold.expires_at})
+    return InventoryReservedEvent(**hold.facts(), expires_at=hold.expires_at).row()
 
 
 class ExtendRequest(msgspec.Struct, frozen=True, gc=False):
@@ -331,12 +333,12 @@ def _write_extended(
     with one_statement():
         documents.extend(extended)
         record(entries, now=now)
-        publish([Event("InventoryExtendedEvent", hold.public_id, _with_expiry(hold)) for hold in extended], now=now)
+        publish([_extended_event(hold) for hold in extended], now=now)
         idempotency.store_all(((request.claim, held) for request, held in made), now=now)
 
 
-def _with_expiry(hold: Hold) -> dict[str, Any]:
-    return {**hold.facts(), "expiresAt": hold.expires_at}
+def _extended_event(hold: Hold) -> OutboxRow:
+    return InventoryExtendedEvent(**hold.facts(), expires_at=hold.expires_at).row()
 
 
 def visible(hold: Hold | None, actor: Actor) -> Hold:

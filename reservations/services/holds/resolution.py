@@ -13,8 +13,9 @@ from audit.actors import Actor
 from audit.db import columns
 from audit.db.statements import one_statement
 from audit.errors import DomainError, Fault
+from audit.events import OutboxRow
 from audit.idempotency import Claim, StoredAnswer
-from audit.publishing import Event, publish
+from audit.publishing import publish
 from audit.recording import Entry, record
 from inventory import transactions
 from inventory.locking import LockedLevels, lock_levels
@@ -29,6 +30,7 @@ from reservations.errors import (
     ReservationReleased,
     ReservedForAnotherOrder,
 )
+from reservations.events import InventoryConsumedEvent
 from reservations.services.holds import documents, expiry, reacquiring
 from reservations.services.holds.documents import Hold, Status
 from reservations.services.holds.placing import created_entry, raise_refusal, reserved_event
@@ -194,7 +196,7 @@ class _Batch:
         self._ended: list[Hold] = []
         self._made: list[Hold] = []
         self._entries: list[Entry] = []
-        self._events: list[Event] = []
+        self._events: list[OutboxRow] = []
 
     def decide(self, request: Request) -> ResolutionOutcome:
         """Decide one request on what the ones before left; nothing of it stands if it is refused."""
@@ -247,7 +249,7 @@ class _Batch:
         self._end(ended, expiry.expired_entry(ended, actor), expiry.released_event(ended))
         return ended
 
-    def _end(self, ended: Hold, entry: Entry, event: Event) -> None:
+    def _end(self, ended: Hold, entry: Entry, event: OutboxRow) -> None:
         self._holds[ended.id] = ended
         self._ended.append(ended)
         self._entries.append(entry)
@@ -392,6 +394,6 @@ def consumed_entry(actor: Actor, hold: Hold) -> Entry:
     return Entry(actor, "inventory_reservation_consumed", hold.id, changes, store=hold.store)
 
 
-def consumed_event(hold: Hold) -> Event:
+def consumed_event(hold: Hold) -> OutboxRow:
     """What a hold sold, and to which order."""
-    return Event("InventoryConsumedEvent", hold.public_id, hold.facts())
+    return InventoryConsumedEvent(**hold.facts()).row()

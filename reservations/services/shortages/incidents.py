@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from django.db import connection
@@ -107,8 +107,12 @@ def insert(incidents: Sequence[Incident], cause: IncidentCause, actor: Actor, *,
 def opened_entry(incident: Incident, cause: IncidentCause, actor: Actor) -> Entry:
     """The audit entry of an incident."""
     broken = incident.broken_items()
-    facts: dict[str, Any] = {name: value for name, value in broken[0][1].facts().items() if name != "quantity"}
-    changes = facts | {
+    item = broken[0][1]
+    variant = {"variantId": item.variant_id} if item.variant_id else {}
+    changes = {
+        "productId": item.product_id,
+        **variant,
+        "warehouseId": item.warehouse,
         "missingUnits": incident.missing,
         "cause": cause.public_id,
         "reservations": [hold.public_id for hold, _ in broken],

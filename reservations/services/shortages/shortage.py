@@ -15,9 +15,10 @@ from django.db import connection
 from audit.actors import Actor
 from audit.db import columns
 from audit.errors import Fault, Invalid
+from audit.events import OutboxRow
 from audit.idempotency import StoredAnswer
 from audit.identifiers import RESERVATION, public_id
-from audit.publishing import Event, publish
+from audit.publishing import publish
 from audit.recording import record
 from inventory.locking import LockedLevels, lock_levels, read_clock
 from inventory.models import Movement, StockLevel
@@ -26,6 +27,7 @@ from inventory.services.stock.adjustments import Adjusted, AdjustRequest, Room
 from inventory.services.stock.ledger import Ledger
 from inventory.transactions import LockedElsewhere
 from reservations.errors import HoldNotInTheWay, ReservationNotFound, ReservedUnexplained
+from reservations.events import InventoryReservationBrokenEvent
 from reservations.models import Reservation, ShortageIncident
 from reservations.services.holds import documents, expiry
 from reservations.services.holds.documents import Hold, Status
@@ -176,20 +178,20 @@ class Breaking:
             now=now,
         )
 
-    def _broken_event(self, hold: Hold) -> Event:
-        payload = {
+    def _broken_event(self, hold: Hold) -> OutboxRow:
+        incidents_of_hold = [
+            incident.public_id
+            for incident in self.incidents
+            if any(item.level_id == incident.level_id for item in hold.items)
+        ]
+        return InventoryReservationBrokenEvent(
             **hold.facts(),
-            "customerId": hold.customer_id,
-            "reason": REASON,
-            "cause": self._cause.public_id,
-            "incidents": [
-                incident.public_id
-                for incident in self.incidents
-                if any(item.level_id == incident.level_id for item in hold.items)
-            ],
-            "brokenBy": self._actor.name,
-        }
-        return Event("InventoryReservationBrokenEvent", hold.public_id, payload)
+            customer_id=hold.customer_id,
+            reason=REASON,
+            cause=self._cause.public_id,
+            incidents=incidents_of_hold,
+            broken_by=self._actor.name,
+        ).row()
 
 
 def lock_and_choose(

@@ -1,0 +1,83 @@
+"""What an event is: a struct of its own for each type, in the ``events.py`` of the package that publishes it.
+
+The structs are the contract with readers of the outbox. docs/reference/events.md and the JSON Schemas are made of them:
+a docstring says when an event is written, the fields say what they mean.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, ClassVar, Final, NamedTuple, TypeVar
+
+import msgspec
+from msgspec import Meta
+
+E = TypeVar("E", bound="type[Event]")
+
+
+class Event(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """The payload of an event, but for ``eventId`` and ``timestamp``, which ``publish`` adds.
+
+    A subclass has a method ``row``, which makes the outbox row with its key: in the payload where a field has it.
+    """
+
+    TYPE: ClassVar[str]
+    """The type's name in the outbox, which is the name of the class."""
+    KEY: ClassVar[str]
+    """What the outbox row is keyed by, in words: events of one key are published in order."""
+
+
+class OutboxRow(NamedTuple):
+    """An event to be written, and the identifier of what it is about."""
+
+    key: str
+    event: Event
+
+
+_registered: Final[dict[str, type[Event]]] = {}
+
+
+def register(event: E) -> E:
+    """Decorate the class of an event: only a registered one can be published, and is documented.
+
+    Raises ValueError for a name that another class has.
+    """
+    if event.__name__ in _registered:
+        raise ValueError(f"There is an event {event.__name__} already, in {_registered[event.__name__].__module__}.")
+    event.TYPE = event.__name__
+    _registered[event.TYPE] = event
+    return event
+
+
+def registered_in(module: str) -> list[type[Event]]:
+    """The events of a module, such as ``inventory.events``, in the order in which they are written there."""
+    return [event for event in _registered.values() if event.__module__ == module]
+
+
+ENVELOPE: Final = (
+    (
+        "event_id",
+        Annotated[
+            str,
+            Meta(
+                description="The event's own id, `ev-<uuid>`.",
+                examples=["ev-0199a3c5-7c1e-7d7a-9d40-1f6f0f9b2a11"],
+            ),
+        ],
+    ),
+    (
+        "timestamp",
+        Annotated[
+            datetime,
+            Meta(
+                description="When the change was made, by the database's clock.",
+                examples=["2026-01-15T10:00:00.123456Z"],
+            ),
+        ],
+    ),
+)
+"""The fields that ``publish`` adds to each payload."""
+
+
+def with_envelope(event: type[Event]) -> Any:
+    """The struct of an event's whole payload, as the outbox has it."""
+    namespace = {"__doc__": event.__doc__}
+    return msgspec.defstruct(event.__name__, ENVELOPE, bases=(event,), namespace=namespace, frozen=True, kw_only=True)

@@ -1,0 +1,183 @@
+"""The events of stock: what is published when it is adjusted, transferred, frozen or low."""
+
+from datetime import datetime
+from typing import Annotated, ClassVar
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from audit.events import Event, OutboxRow, register
+from inventory.planning import Severity
+
+ProductId = Annotated[
+    UUID,
+    Meta(
+        description="The product; of a variant, its parent.",
+        examples=["550e8400-e29b-41d4-a716-446655440000"],
+    ),
+]
+VariantId = Annotated[UUID, Meta(description="The variant; absent for a product without variants.")]
+WarehouseCode = Annotated[str, Meta(description="The warehouse's code.", examples=["wh-001"])]
+
+
+def one_of(*values: str, description: str) -> Meta:
+    """The schema of a text that is one of these."""
+    return Meta(description=description, extra_json_schema={"enum": list(values)}, examples=[values[0]])
+
+
+# --- levels ----------------------------------------------------------------------------------------------------------
+
+
+class LevelEvent(Event, frozen=True, kw_only=True):
+    """An event about a stock level: a product or variant in a warehouse."""
+
+    KEY: ClassVar = "The UUID of the stock level, which is not in the payload."
+
+    product_id: ProductId
+    variant_id: VariantId | UnsetType = UNSET
+    warehouse_id: WarehouseCode
+
+    def row(self, level_id: UUID) -> OutboxRow:
+        """As the outbox has it."""
+        return OutboxRow(str(level_id), self)
+
+
+@register
+class StockAdjustedEvent(LevelEvent, frozen=True, kw_only=True):
+    """Written for each line that changes what is on hand: of an adjustment (receipt, shipment, return or correction, by
+    the API, the console or an import) and of a count that is posted with a difference."""
+
+    adjustment_id: Annotated[
+        str,
+        Meta(
+            description="The adjustment or posting, `adj-<uuid>`: all its lines have the same.",
+            examples=["adj-0199a3c5-7b90-7c07-8f3e-5d3c7a9e4b10"],
+        ),
+    ]
+    adjustment_type: Annotated[
+        str,
+        one_of("RECEIPT", "RETURN", "SHIPMENT", "ADJUSTMENT", description="What was done with the units."),
+    ]
+    quantity: Annotated[
+        int,
+        Meta(description="Units; positive, but for an `ADJUSTMENT`, which is signed.", examples=[10]),
+    ]
+    previous_stock: Annotated[int, Meta(description="Units on hand before the line.", examples=[20])]
+    new_stock: Annotated[int, Meta(description="Units on hand after the line.", examples=[30])]
+    reason: Annotated[str, Meta(description="Why, in the words of who did it.", examples=["New shipment received"])]
+    adjusted_by: Annotated[str, Meta(description="The API client or user who did it.", examples=["warehouse-app"])]
+
+
+@register
+class LowStockAlertEvent(LevelEvent, frozen=True, kw_only=True):
+    """Written when an alert of low stock is opened, and when an open one becomes `CRITICAL`."""
+
+    current_stock: Annotated[int, Meta(description="Units available: on hand and not reserved.", examples=[5])]
+    reorder_point: Annotated[
+        int | None,
+        Meta(description="The level's reorder point in units; null if it has none.", examples=[20]),
+    ]
+    severity: Annotated[Severity, Meta(description="How low it is.", examples=["CRITICAL"])]
+
+
+# --- transfers -------------------------------------------------------------------------------------------------------
+
+
+class TransferredItem(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Units of one product or variant that a command moved."""
+
+    product_id: ProductId
+    variant_id: VariantId | UnsetType = UNSET
+    quantity: Annotated[int, Meta(description="Units that left, arrived or came back.", examples=[10])]
+    quantity_lost: (
+        Annotated[int, Meta(description="Units that never arrived; absent if all did, or may yet.")] | UnsetType
+    ) = UNSET
+
+
+@register
+class InventoryTransferredEvent(Event, frozen=True, kw_only=True):
+    """Written by each command that moves units of a transfer: when it is sent, each time that units are received, when
+    it is closed, and when it is cancelled on its way."""
+
+    KEY: ClassVar = "`transferId`"
+
+    transfer_id: Annotated[
+        str,
+        Meta(description="The transfer, `tr-<uuid>`.", examples=["tr-0199a3c5-7d02-7b56-a1c2-3d4e5f607182"]),
+    ]
+    status: Annotated[
+        str,
+        one_of(
+            "IN_TRANSIT",
+            "PARTIALLY_RECEIVED",
+            "RECEIVED",
+            "CANCELLED",
+            description="The transfer's status after the command.",
+        ),
+    ]
+    from_warehouse_id: Annotated[str, Meta(description="The code of the source.", examples=["wh-001"])]
+    to_warehouse_id: Annotated[str, Meta(description="The code of the destination.", examples=["wh-002"])]
+    change: Annotated[str, one_of("SENT", "RECEIVED", "CLOSED", "CANCELLED", description="What the command did.")]
+    items: Annotated[list[TransferredItem], Meta(description="What this command moved.")]
+    reason: Annotated[
+        str,
+        Meta(
+            description="The command's reason, else the transfer's; may be empty.",
+            examples=["Balancing inventory levels"],
+        ),
+    ]
+
+    def row(self) -> OutboxRow:
+        """As the outbox has it."""
+        return OutboxRow(self.transfer_id, self)
+
+
+# --- freezes ---------------------------------------------------------------------------------------------------------
+
+
+class FreezeEvent(Event, frozen=True, kw_only=True):
+    """An event about a product, warehouse or store that is frozen, or no longer: it has the id of that one alone."""
+
+    KEY: ClassVar = "`product:`, `warehouse:` or `store:`, and the id or code."
+
+    subject: Annotated[str, one_of("PRODUCT", "WAREHOUSE", "STORE", description="What it is about.")]
+    product_id: (
+        Annotated[
+            UUID,
+            Meta(
+                description="The product, with all its variants, or the variant; if `subject` is `PRODUCT`.",
+                examples=["550e8400-e29b-41d4-a716-446655440000"],
+            ),
+        ]
+        | UnsetType
+    ) = UNSET
+    warehouse_id: Annotated[str, Meta(description="The warehouse's code, if `subject` is `WAREHOUSE`.")] | UnsetType = (
+        UNSET
+    )
+    store_id: Annotated[str, Meta(description="The store's code, if `subject` is `STORE`.")] | UnsetType = UNSET
+    reason: Annotated[str, Meta(description="Why; may be empty.", examples=["A recall"])]
+
+    def row(self) -> OutboxRow:
+        """As the outbox has it."""
+        key = next(id_ for id_ in (self.product_id, self.warehouse_id, self.store_id) if id_ is not UNSET)
+        return OutboxRow(f"{self.subject.lower()}:{key}", self)
+
+
+@register
+class InventoryFrozenEvent(FreezeEvent, frozen=True, kw_only=True):
+    """Written when a product, warehouse or store is frozen, and when a freeze gets another reason or end: new holds are
+    refused, existing ones are not affected. A freeze that ends by itself, at `until`, writes no event."""
+
+    until: Annotated[
+        datetime | None,
+        Meta(
+            description="When it ends by itself; null if somebody must end it.",
+            examples=["2026-02-01T00:00:00Z"],
+        ),
+    ]
+
+
+@register
+class InventoryUnfrozenEvent(FreezeEvent, frozen=True, kw_only=True):
+    """Written when somebody ends a freeze."""

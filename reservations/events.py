@@ -1,0 +1,127 @@
+"""The events of reservations, and of repairs."""
+
+from datetime import datetime
+from typing import Annotated, ClassVar
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from audit.events import Event, OutboxRow, register
+from inventory.events import LevelEvent, ProductId, VariantId, WarehouseCode, one_of
+
+ExpiresAt = Annotated[
+    datetime,
+    Meta(description="When the hold ends, if nothing else ends it before.", examples=["2026-01-15T10:15:00.123456Z"]),
+]
+
+
+class ReservedItem(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """Units of one product or variant in one warehouse."""
+
+    product_id: ProductId
+    variant_id: VariantId | UnsetType = UNSET
+    quantity: Annotated[int, Meta(description="Units.", examples=[2])]
+    warehouse_id: WarehouseCode
+
+
+class ReservationEvent(Event, frozen=True, kw_only=True):
+    """An event about a reservation."""
+
+    KEY: ClassVar = "`reservationId`"
+
+    reservation_id: Annotated[
+        str,
+        Meta(description="The reservation, `res-<uuid>`.", examples=["res-0199a3c5-7c1e-7a31-8b52-6c7d8e9f0a1b"]),
+    ]
+    store_id: Annotated[str, Meta(description="The store's code.", examples=["main"])]
+    cart_id: Annotated[str | None, Meta(description="The caller's cart; null if it has none.", examples=["cart-4711"])]
+    order_id: Annotated[
+        str | None,
+        Meta(description="The caller's order; null if it has none.", examples=["order-1001"]),
+    ]
+    items: Annotated[list[ReservedItem], Meta(description="All the units of the reservation.")]
+
+    def row(self) -> OutboxRow:
+        """As the outbox has it."""
+        return OutboxRow(self.reservation_id, self)
+
+
+@register
+class InventoryReservedEvent(ReservationEvent, frozen=True, kw_only=True):
+    """Written when a reservation is made, and when a cart's basket is replaced: `items` is then the whole new basket.
+    For a payment that came after the end, it is written for the new reservation, which is consumed at once."""
+
+    expires_at: ExpiresAt
+
+
+@register
+class InventoryExtendedEvent(ReservationEvent, frozen=True, kw_only=True):
+    """Written when a reservation gets more time."""
+
+    expires_at: ExpiresAt
+
+
+@register
+class InventoryReleasedEvent(ReservationEvent, frozen=True, kw_only=True):
+    """Written when a reservation ends without a sale and its units are available again: it was released, it was merged
+    into another one of its cart, it was broken by a shortage, or its end was recorded, which may be some seconds after
+    `expiresAt`."""
+
+    reason: Annotated[
+        str,
+        Meta(
+            description="`expired`, `shortage`, `merged into res-<uuid>`, or what the caller gave; may be empty.",
+            examples=["Order cancelled"],
+        ),
+    ]
+
+
+@register
+class InventoryConsumedEvent(ReservationEvent, frozen=True, kw_only=True):
+    """Written when a reservation becomes a sale: its units are off the stock. `orderId` is the order that has them."""
+
+
+@register
+class InventoryReservationBrokenEvent(ReservationEvent, frozen=True, kw_only=True):
+    """Written when a reservation is broken because fewer units are on hand than are reserved: by a count that is
+    posted, or by a forced adjustment. An `InventoryReleasedEvent` of the same transaction releases the units; this
+    event is for whoever must notify the customer."""
+
+    customer_id: Annotated[
+        str | None,
+        Meta(description="The caller's customer; null if it has none.", examples=["customer-42"]),
+    ]
+    reason: Annotated[str, one_of("shortage", description="Always `shortage`.")]
+    cause: Annotated[
+        str,
+        Meta(
+            description="What was short: the count, `cnt-<uuid>`, or the adjustment, `adj-<uuid>`.",
+            examples=["cnt-0199a3c5-7e00-7f11-92aa-b3c4d5e6f708"],
+        ),
+    ]
+    incidents: Annotated[
+        list[str],
+        Meta(
+            description="The shortage incidents of the reservation's levels, `inc-<uuid>`.",
+            examples=[["inc-0199a3c5-7e01-7abc-8def-0123456789ab"]],
+        ),
+    ]
+    broken_by: Annotated[str, Meta(description="Who posted or adjusted.", examples=["warehouse-app"])]
+
+
+@register
+class StockReconciledEvent(LevelEvent, frozen=True, kw_only=True):
+    """Written when a reconciliation repairs a level's counters, or supplies a movement that they lack: what is on hand
+    may then be the same before and after."""
+
+    reconciliation_id: Annotated[
+        UUID,
+        Meta(description="The run that repaired it.", examples=["0199a3c5-7f10-7222-8333-444455556666"]),
+    ]
+    previous_stock: Annotated[int, Meta(description="Units on hand before.", examples=[17])]
+    new_stock: Annotated[int, Meta(description="Units on hand after.", examples=[10])]
+    previous_reserved: Annotated[int, Meta(description="Units reserved before.", examples=[3])]
+    new_reserved: Annotated[int, Meta(description="Units reserved after.", examples=[0])]
+    reason: Annotated[str, Meta(description="Why it was repaired.", examples=["Restored from a backup"])]
+    repaired_by: Annotated[str, Meta(description="Who asked for the repair.", examples=["operator"])]
