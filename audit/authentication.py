@@ -17,6 +17,7 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from audit.models import ApiClient, ApiToken
+from audit.roles import Capability, roles_with
 
 _PREFIX_LENGTH: Final = 16
 _CACHE_LIMIT: Final = 10_000
@@ -32,6 +33,10 @@ class Caller:
     role: str
     store_codes: tuple[str, ...]
     is_authenticated: bool = True
+
+    def may(self, capability: Capability) -> bool:
+        """Whether the client's role has a capability."""
+        return self.role in roles_with(capability)
 
 
 @dataclass(frozen=True, slots=True)

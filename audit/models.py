@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
 from audit.actions import words_of
+from audit.roles import role_choices
 
 ARCHIVING: Final = "inventory.archiving"
 """The setting that lets rows of an append-only table be deleted while it is ``on``. To be set with ``SET LOCAL``, by
@@ -29,20 +30,12 @@ def append_only() -> list[pgtrigger.Trigger]:
     ]
 
 
-class Role(models.TextChoices):
-    """What an API client may do (docs/explanation/rules.md, rule 19)."""
-
-    CHECKOUT = "checkout", _("Checkout: checks, holds, releases and sells stock")
-    WAREHOUSE = "warehouse", _("Warehouse: adjusts, transfers and counts stock")
-    MANAGER = "manager", _("Manager: everything")
-
-
 class ApiClient(models.Model):
     """A program that calls the API. Stores are named by their immutable codes; none means all of them."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(max_length=64, unique=True)
-    role = models.CharField(max_length=16, choices=Role.choices)
+    role = models.CharField(max_length=16, choices=role_choices)
     store_codes = ArrayField(models.CharField(max_length=20), default=list, blank=True)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 

@@ -57,7 +57,7 @@ class Application(BaseHandler):
         super().__init__()
         self.load_middleware()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="web")
-        self._on_loop: dict[str, type[ApiView]] = {
+        self.views_on_loop: dict[str, type[ApiView]] = {
             base + call: resolve(base + call).func.view_class  # type: ignore[attr-defined]
             for base in _BASES
             for call in _CALLS_ON_THE_LOOP
@@ -75,7 +75,7 @@ class Application(BaseHandler):
         body = await _body(scope, receive)
         if body is None:
             return
-        view = self._on_loop.get(scope["path"])
+        view = self.views_on_loop.get(scope["path"])
         if view is not None and (handed_in := _hand_in(view, scope, body)):
             await _answer(*handed_in, send)
             return
@@ -150,7 +150,7 @@ def _hand_in(view: type[ApiView], scope: Message, body: bytes) -> tuple[LoopRequ
                 return None
             meta[known] = value.decode("latin1")
     caller = cached_caller(meta.get("HTTP_AUTHORIZATION", ""))
-    if caller is None or caller.role not in view.allowed["POST"]:
+    if caller is None or not view.permits(caller, "POST"):
         return None
     host = meta.get("HTTP_HOST", "")
     if scope["method"] != "POST" or scope["query_string"] or len(host) > _HOST_LIMIT or not _is_served(host):

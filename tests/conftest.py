@@ -12,7 +12,7 @@ from django.test import Client
 
 from audit import authentication
 from audit.authentication import issue_token
-from audit.models import Role
+from audit.roles import Role
 from inventory.services.catalogue.lookup import forget_catalogue
 from tests.factories import make_client, make_store
 

@@ -8,7 +8,8 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from audit.actors import Actor
-from audit.models import ApiClient, AuditEntry, OutboxEvent, Role
+from audit.models import ApiClient, AuditEntry, OutboxEvent
+from audit.roles import Role
 from inventory.models import Product, StockLevel, Store, StoreWarehouse, Warehouse
 from inventory.services.stock.adjustments import Adjustment, AdjustRequest, apply_adjustments
 from reservations.models import Reservation, ReservationItem

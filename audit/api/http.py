@@ -1,12 +1,12 @@
 """What every API view shares: who asks, decoding, keys, answers."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from http import HTTPStatus
-from typing import Any, ClassVar, Final, Protocol, TypeVar, cast
+from typing import Any, Final, Protocol, TypeVar, cast
 from uuid import UUID
 
 import msgspec
@@ -21,17 +21,12 @@ from rest_framework.views import APIView
 
 from audit.actors import Actor
 from audit.api.contract import OptionalBody
+from audit.api.permissions import Guarded
 from audit.authentication import Caller
 from audit.context import request_id_of
 from audit.errors import Fault, Invalid, Malformed, NotFound, TooLarge
 from audit.idempotency import Claim, StoredAnswer, fingerprint
 from audit.identifiers import parse_public_id
-from audit.models import Role
-
-EVERYONE: Final = frozenset(Role)
-SELLING: Final = frozenset({Role.CHECKOUT, Role.MANAGER})
-STOCKKEEPING: Final = frozenset({Role.WAREHOUSE, Role.MANAGER})
-MANAGING: Final = frozenset({Role.MANAGER})
 
 S = TypeVar("S", bound=msgspec.Struct)
 _KEY: Final = re.compile(r"[ -~]{1,255}")
@@ -92,14 +87,9 @@ class LoopRequest(Request):
         return self.path
 
 
-class ApiView(APIView):
-    """A view for API clients.
+class ApiView(Guarded, APIView):
+    """A view for API clients. It declares who may use each of its methods (``Guarded``)."""
 
-    ``allowed`` names the roles for each method; ``for_all_stores`` the methods that aren't for clients limited to some.
-    """
-
-    allowed: ClassVar[Mapping[str, frozenset[Role]]] = {}
-    for_all_stores: ClassVar[frozenset[str]] = frozenset()
     http_method_names = ["get", "head", "post", "put", "patch", "delete"]
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
@@ -112,10 +102,8 @@ class ApiView(APIView):
             self.check_throttles(asked)
             if any("\0" in str(name) for name in kwargs.values()):
                 raise NotFound("Nothing has a name with a NUL character in it.")
-            method = (request.method or "").lower()
-            known = method in self.http_method_names
-            handler = getattr(self, method, None) if known else None
-            response: HttpResponse | Pending = (handler or self.http_method_not_allowed)(asked, *args, **kwargs)
+            handler = self._handler(asked) or self.http_method_not_allowed
+            response: HttpResponse | Pending = handler(asked, *args, **kwargs)
             if isinstance(response, Pending):
                 response = answered(response.submission.outcome(), response.render)
         except Exception as error:  # noqa: BLE001 - each becomes a problem document
@@ -131,14 +119,17 @@ class ApiView(APIView):
                 return
         request.user = AnonymousUser()
 
+    def _handler(self, request: Request) -> Callable[..., HttpResponse | Pending] | None:
+        """The view's method for the request; None for one that it doesn't have."""
+        method = (request.method or "").lower()
+        return getattr(self, method, None) if method in self.http_method_names else None
+
     def check_permissions(self, request: Request) -> None:
+        """Raises NotAuthenticated or PermissionDenied. A method that the view doesn't have is answered by 405."""
         if not isinstance(request.user, Caller):
             raise exceptions.NotAuthenticated("Send the header Authorization: Bearer <token>.")
-        roles = self.allowed.get(request.method or "", EVERYONE)
-        if request.user.role not in roles:
-            raise exceptions.PermissionDenied(f"The role {request.user.role} may not do this.")
-        if request.method in self.for_all_stores and request.user.store_codes:
-            raise exceptions.PermissionDenied("A client that is limited to some stores may not do this.")
+        if self._handler(request) and (refusal := self.refusal(request.user, request.method or "")):
+            raise exceptions.PermissionDenied(refusal)
 
     @staticmethod
     def actor(request: Request) -> Actor:

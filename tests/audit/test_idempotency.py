@@ -11,7 +11,8 @@ from uuid_utils.compat import uuid7
 from audit import idempotency
 from audit.errors import IdempotencyInProgress
 from audit.idempotency import Claim, StoredAnswer, advisory_lock, fingerprint
-from audit.models import IdempotencyKey, Role
+from audit.models import IdempotencyKey
+from audit.roles import Role
 from audit.tasks import purge_idempotency_keys
 from inventory.models import StockLevel
 from reservations.models import Reservation

@@ -13,7 +13,8 @@ from django.utils import timezone
 
 from audit import authentication
 from audit.authentication import find_caller, forget_cached_tokens, issue_token
-from audit.models import ApiClient, ApiToken, Role
+from audit.models import ApiClient, ApiToken
+from audit.roles import Role
 from tests.conftest import Api
 from tests.factories import make_client
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from uuid_utils.compat import uuid7
 
-from audit.models import Role
+from audit.roles import Role
 from inventory.models import Movement, StockLevel
 from reservations.models import ShortageIncident
 from tests.conftest import Api

@@ -8,7 +8,7 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
-from audit.models import Role
+from audit.roles import Capability, Role
 from inventory.models import Product, Store, Warehouse
 from reservations.models import Reservation
 from tests.conftest import Api
@@ -17,63 +17,68 @@ from tests.factories import counters, hold, lines, make_level, make_store
 
 pytestmark = pytest.mark.django_db
 P = "01900000-0000-7000-8000-000000000001"
-CHECKOUT, WAREHOUSE, MANAGER = Role.CHECKOUT, Role.WAREHOUSE, Role.MANAGER
-ALL = {CHECKOUT, WAREHOUSE, MANAGER}
+READ, READ_COUNTS, READ_RECONCILIATION, SELL, KEEP_STOCK, MANAGE = Capability
 INVENTORY, CATALOGUE = "api/v1/inventory/", "api/v1/"
 
-ALLOWED: dict[tuple[str, str], set[Role]] = {
-    ("POST", INVENTORY + "check-availability"): ALL,
-    ("POST", INVENTORY + "reserve"): {CHECKOUT, MANAGER},
-    ("POST", INVENTORY + "extend"): {CHECKOUT, MANAGER},
-    ("POST", INVENTORY + "release"): {CHECKOUT, MANAGER},
-    ("POST", INVENTORY + "consume"): {CHECKOUT, MANAGER},
-    ("PUT", INVENTORY + "carts/<str:cart_id>"): {CHECKOUT, MANAGER},
-    ("DELETE", INVENTORY + "carts/<str:cart_id>"): {CHECKOUT, MANAGER},
-    ("GET", INVENTORY + "reservations"): ALL,
-    ("GET", INVENTORY + "reservations/<str:reservation_id>"): ALL,
-    ("PUT", INVENTORY + "adjust"): {WAREHOUSE, MANAGER},
-    ("GET", INVENTORY + "counts"): {WAREHOUSE, MANAGER},
-    ("POST", INVENTORY + "counts"): {WAREHOUSE, MANAGER},
-    ("GET", INVENTORY + "counts/<str:count_id>"): {WAREHOUSE, MANAGER},
-    ("PUT", INVENTORY + "counts/<str:count_id>/lines"): {WAREHOUSE, MANAGER},
-    ("GET", INVENTORY + "counts/<str:count_id>/preview"): {WAREHOUSE, MANAGER},
-    ("POST", INVENTORY + "counts/<str:count_id>/post"): {WAREHOUSE, MANAGER},
-    ("POST", INVENTORY + "counts/<str:count_id>/cancel"): {WAREHOUSE, MANAGER},
-    ("GET", INVENTORY + "incidents"): {WAREHOUSE, MANAGER},
-    ("GET", INVENTORY + "incidents/<str:incident_id>"): {WAREHOUSE, MANAGER},
-    ("POST", INVENTORY + "incidents/<str:incident_id>/resolve"): {WAREHOUSE, MANAGER},
-    ("GET", INVENTORY + "levels"): ALL,
-    ("GET", INVENTORY + "low-stock"): ALL,
-    ("GET", INVENTORY + "alerts"): ALL,
-    ("POST", INVENTORY + "alerts/<str:alert_id>/acknowledge"): {WAREHOUSE, MANAGER},
-    ("POST", INVENTORY + "alerts/<str:alert_id>/snooze"): {WAREHOUSE, MANAGER},
-    ("GET", INVENTORY + "movements"): ALL,
-    ("POST", INVENTORY + "transfer"): {WAREHOUSE, MANAGER},
-    ("GET", INVENTORY + "transfer/<str:transfer_id>"): ALL,
-    ("PUT", INVENTORY + "transfer/<str:transfer_id>"): {WAREHOUSE, MANAGER},
-    ("POST", INVENTORY + "transfer/<str:transfer_id>/send"): {WAREHOUSE, MANAGER},
-    ("POST", INVENTORY + "transfer/<str:transfer_id>/receive"): {WAREHOUSE, MANAGER},
-    ("POST", INVENTORY + "transfer/<str:transfer_id>/cancel"): {WAREHOUSE, MANAGER},
-    ("GET", INVENTORY + "transfers"): ALL,
-    ("GET", INVENTORY + "<any-case-uuid:product_id>"): ALL,
-    ("GET", INVENTORY + "<any-case-uuid:product_id>/explain"): ALL,
-    ("PATCH", INVENTORY + "<any-case-uuid:product_id>/levels/<str:warehouse_id>"): {MANAGER},
-    ("GET", INVENTORY + "reconciliation"): {MANAGER},
-    ("GET", CATALOGUE + "products"): ALL,
-    ("GET", CATALOGUE + "products/<any-case-uuid:product_id>"): ALL,
-    ("PUT", CATALOGUE + "products/<any-case-uuid:product_id>"): {MANAGER},
-    ("POST", CATALOGUE + "products/<any-case-uuid:product_id>/freeze"): {MANAGER},
-    ("POST", CATALOGUE + "products/<any-case-uuid:product_id>/unfreeze"): {MANAGER},
-    ("POST", CATALOGUE + "warehouses/<str:warehouse_id>/freeze"): {MANAGER},
-    ("POST", CATALOGUE + "warehouses/<str:warehouse_id>/unfreeze"): {MANAGER},
-    ("POST", CATALOGUE + "stores/<str:store_id>/freeze"): {MANAGER},
-    ("POST", CATALOGUE + "stores/<str:store_id>/unfreeze"): {MANAGER},
-    ("GET", CATALOGUE + "warehouses"): ALL,
-    ("GET", CATALOGUE + "warehouses/<str:warehouse_id>"): ALL,
-    ("PUT", CATALOGUE + "warehouses/<str:warehouse_id>"): {MANAGER},
-    ("GET", CATALOGUE + "stores"): ALL,
-    ("GET", CATALOGUE + "stores/<str:store_id>"): ALL,
-    ("PUT", CATALOGUE + "stores/<str:store_id>"): {MANAGER},
+MAY: dict[Role, set[Capability]] = {
+    Role.CHECKOUT: {READ, SELL},
+    Role.WAREHOUSE: {READ, READ_COUNTS, KEEP_STOCK},
+    Role.MANAGER: {READ, READ_COUNTS, READ_RECONCILIATION, SELL, KEEP_STOCK, MANAGE},
+    Role.AUDITOR: {READ, READ_COUNTS, READ_RECONCILIATION},
+}
+NEEDED: dict[tuple[str, str], Capability] = {
+    ("POST", INVENTORY + "check-availability"): READ,
+    ("POST", INVENTORY + "reserve"): SELL,
+    ("POST", INVENTORY + "extend"): SELL,
+    ("POST", INVENTORY + "release"): SELL,
+    ("POST", INVENTORY + "consume"): SELL,
+    ("PUT", INVENTORY + "carts/<str:cart_id>"): SELL,
+    ("DELETE", INVENTORY + "carts/<str:cart_id>"): SELL,
+    ("GET", INVENTORY + "reservations"): READ,
+    ("GET", INVENTORY + "reservations/<str:reservation_id>"): READ,
+    ("PUT", INVENTORY + "adjust"): KEEP_STOCK,
+    ("GET", INVENTORY + "counts"): READ_COUNTS,
+    ("POST", INVENTORY + "counts"): KEEP_STOCK,
+    ("GET", INVENTORY + "counts/<str:count_id>"): READ_COUNTS,
+    ("PUT", INVENTORY + "counts/<str:count_id>/lines"): KEEP_STOCK,
+    ("GET", INVENTORY + "counts/<str:count_id>/preview"): READ_COUNTS,
+    ("POST", INVENTORY + "counts/<str:count_id>/post"): KEEP_STOCK,
+    ("POST", INVENTORY + "counts/<str:count_id>/cancel"): KEEP_STOCK,
+    ("GET", INVENTORY + "incidents"): READ_COUNTS,
+    ("GET", INVENTORY + "incidents/<str:incident_id>"): READ_COUNTS,
+    ("POST", INVENTORY + "incidents/<str:incident_id>/resolve"): KEEP_STOCK,
+    ("GET", INVENTORY + "levels"): READ,
+    ("GET", INVENTORY + "low-stock"): READ,
+    ("GET", INVENTORY + "alerts"): READ,
+    ("POST", INVENTORY + "alerts/<str:alert_id>/acknowledge"): KEEP_STOCK,
+    ("POST", INVENTORY + "alerts/<str:alert_id>/snooze"): KEEP_STOCK,
+    ("GET", INVENTORY + "movements"): READ,
+    ("POST", INVENTORY + "transfer"): KEEP_STOCK,
+    ("GET", INVENTORY + "transfer/<str:transfer_id>"): READ,
+    ("PUT", INVENTORY + "transfer/<str:transfer_id>"): KEEP_STOCK,
+    ("POST", INVENTORY + "transfer/<str:transfer_id>/send"): KEEP_STOCK,
+    ("POST", INVENTORY + "transfer/<str:transfer_id>/receive"): KEEP_STOCK,
+    ("POST", INVENTORY + "transfer/<str:transfer_id>/cancel"): KEEP_STOCK,
+    ("GET", INVENTORY + "transfers"): READ,
+    ("GET", INVENTORY + "<any-case-uuid:product_id>"): READ,
+    ("GET", INVENTORY + "<any-case-uuid:product_id>/explain"): READ,
+    ("PATCH", INVENTORY + "<any-case-uuid:product_id>/levels/<str:warehouse_id>"): MANAGE,
+    ("GET", INVENTORY + "reconciliation"): READ_RECONCILIATION,
+    ("GET", CATALOGUE + "products"): READ,
+    ("GET", CATALOGUE + "products/<any-case-uuid:product_id>"): READ,
+    ("PUT", CATALOGUE + "products/<any-case-uuid:product_id>"): MANAGE,
+    ("POST", CATALOGUE + "products/<any-case-uuid:product_id>/freeze"): MANAGE,
+    ("POST", CATALOGUE + "products/<any-case-uuid:product_id>/unfreeze"): MANAGE,
+    ("POST", CATALOGUE + "warehouses/<str:warehouse_id>/freeze"): MANAGE,
+    ("POST", CATALOGUE + "warehouses/<str:warehouse_id>/unfreeze"): MANAGE,
+    ("POST", CATALOGUE + "stores/<str:store_id>/freeze"): MANAGE,
+    ("POST", CATALOGUE + "stores/<str:store_id>/unfreeze"): MANAGE,
+    ("GET", CATALOGUE + "warehouses"): READ,
+    ("GET", CATALOGUE + "warehouses/<str:warehouse_id>"): READ,
+    ("PUT", CATALOGUE + "warehouses/<str:warehouse_id>"): MANAGE,
+    ("GET", CATALOGUE + "stores"): READ,
+    ("GET", CATALOGUE + "stores/<str:store_id>"): READ,
+    ("PUT", CATALOGUE + "stores/<str:store_id>"): MANAGE,
 }
 
 
@@ -91,26 +96,55 @@ def routes(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, str]]
 
 
 def test_the_table_has_every_route() -> None:
-    assert set(routes(get_resolver())) == set(ALLOWED)
+    assert set(routes(get_resolver())) == set(NEEDED)
 
 
 def url(path: str) -> str:
     return "/" + re.sub(r"<str:\w+>", "x", path.replace("<any-case-uuid:product_id>", P))
 
 
+def test_a_role_has_the_capabilities_it_needs_and_no_more() -> None:
+    assert {role: set(role.capabilities) for role in Role} == MAY
+
+
+HEADS = {("HEAD", path): needed for (method, path), needed in NEEDED.items() if method == "GET"}
+
+
 @pytest.mark.parametrize("role", Role)
-@pytest.mark.parametrize(("method", "path"), ALLOWED)
+@pytest.mark.parametrize(("method", "path"), NEEDED | HEADS)
 def test_a_role_may_do_what_the_table_says(make_api: Callable[..., Api], method: str, path: str, role: Role) -> None:
     api = make_api(role)
     for prefix in ("/api/v1/inventory/", "/api/inventory/"):
         response = api.send(method, url(path).replace("/api/v1/inventory/", prefix), {})
-        if role in ALLOWED[method, path]:
+        if (NEEDED | HEADS)[method, path] in MAY[role]:
             assert response.status_code not in {401, 403, 405, 500}
+        elif method == "HEAD":
+            assert response.status_code == 403
         else:
             problem(response, 403, "permission_denied")
 
 
-@pytest.mark.parametrize(("method", "path"), ALLOWED)
+@pytest.mark.parametrize(("method", "path"), NEEDED)
+def test_an_auditor_changes_nothing(method: str, path: str) -> None:
+    is_read = method == "GET" or path.endswith("/check-availability")
+    assert (NEEDED[method, path] in MAY[Role.AUDITOR]) == is_read
+
+
+def test_an_auditor_plans_no_hold(make_api: Callable[..., Api]) -> None:
+    body = {"cartId": "c", "items": lines((make_level(10), 1))}
+    problem(make_api(Role.AUDITOR).post("reserve?dryRun=true", body), 403, "permission_denied")
+
+
+@pytest.mark.parametrize("role", Role)
+def test_a_method_that_a_route_does_not_have_is_405_for_every_role(make_api: Callable[..., Api], role: Role) -> None:
+    api = make_api(role)
+    for path in {path for _, path in NEEDED}:
+        has = {method for method, known in NEEDED if known == path}
+        for method in {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"} - has:
+            problem(api.send(method, url(path), {}), 405, "method_not_allowed")
+
+
+@pytest.mark.parametrize(("method", "path"), NEEDED)
 def test_nobody_may_do_anything(db: None, method: str, path: str) -> None:
     response = Client(headers={"Host": "localhost"}).generic(method, url(path), b"{}", "application/json")
     problem(response, 401, "not_authenticated")

@@ -17,7 +17,7 @@ from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from audit.authentication import issue_token
-from audit.models import Role
+from audit.roles import Role
 from inventory.models import StockLevel
 from tests.factories import hold, make_client, make_level, make_store
 

@@ -7,7 +7,7 @@ import pytest
 from django.db import connection
 from uuid_utils.compat import uuid7
 
-from audit.models import Role
+from audit.roles import Role
 from inventory.models import Product, StockLevel, Store
 from tests.conftest import Api
 from tests.factories import (

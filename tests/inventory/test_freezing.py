@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
 from audit.errors import Invalid, NotFound
-from audit.models import Role
+from audit.roles import Role
 from inventory.models import Product, StockLevel, Store, Warehouse
 from inventory.services.catalogue import freezing
 from inventory.services.catalogue.freezing import Subject

@@ -10,7 +10,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from audit.models import Role
+from audit.roles import Role
 from inventory.models import LowStockAlert, Movement, StockLevel, Transfer, TransferLine
 from inventory.services.low_stock import alerts as low_stock
 from tests.conftest import Api

@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from audit.models import Role
+from audit.roles import Role
 from inventory.models import Movement, StockLevel
 from inventory.services.stock.movements import MovementFilter, read_movements
 from reservations.services.holds.resolution import ConsumeRequest, Selector, consume_hold

@@ -12,7 +12,7 @@ from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
 from audit.errors import Invalid, NotFound
-from audit.models import Role
+from audit.roles import Role
 from inventory.errors import (
     InsufficientStock,
     MixedRoute,

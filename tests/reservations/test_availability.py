@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from audit.models import Role
+from audit.roles import Role
 from inventory.errors import UnknownStore
 from inventory.models import Product, StockLevel, Warehouse
 from reservations.services.availability.availability import Availability, Query, check_availability

@@ -14,7 +14,7 @@ from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
-from audit.models import Role
+from audit.roles import Role
 from inventory.locking import read_clock
 from inventory.models import Movement, Product, StockLevel, Warehouse
 from reservations.services.availability import explanation

@@ -13,7 +13,8 @@ from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
 from audit.errors import DomainError, Invalid
-from audit.models import AuditEntry, OutboxEvent, Role
+from audit.models import AuditEntry, OutboxEvent
+from audit.roles import Role
 from inventory.errors import (
     InsufficientStock,
     ListingExpired,

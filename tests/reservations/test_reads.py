@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from audit.models import Role
+from audit.roles import Role
 from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold, release_hold
 from tests.conftest import Api
 from tests.factories import (

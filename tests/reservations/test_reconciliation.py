@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
-from audit.models import Role
+from audit.roles import Role
 from inventory.management.progress import progress_bar
 from inventory.models import (
     LedgerOpening,

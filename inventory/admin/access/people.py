@@ -19,6 +19,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 from audit.console.base import ConsoleAdmin, ReadOnlyAdmin, actor_of, multiple_choice
 from audit.console.filters import link
 from audit.models import StaffAccess
+from audit.roles import STAFF_GROUPS
 from inventory.models import Warehouse
 from inventory.services.access.people import put_access, record_password
 
@@ -41,12 +42,7 @@ _WORDS: Final[dict[str, tuple[Any, Any]]] = {
 """Of each field of an account: its label and its hint. The framework's own speak of programs."""
 
 _TO_READ: Final = ("account", "name", "email", "in_groups", "sees", "active", ("last_login", "date_joined"))
-_GROUP_HINTS: Final[dict[str, Any]] = {
-    "viewer": _("looks"),
-    "warehouse": _("also receives, adjusts, ships, transfers and counts"),
-    "manager": _("also posts counts, settles reservations, keeps the catalogue and reads the audit"),
-    "administrator": _("also keeps people and API clients"),
-}
+_GROUP_HINTS: Final = {group.name: group.hint for group in STAFF_GROUPS}
 
 
 class _GroupsField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]

@@ -6,9 +6,10 @@ from django.http import HttpResponse
 from msgspec import UNSET
 from rest_framework.request import Request
 
-from audit.api.http import MANAGING, ApiView, decode_query, respond
+from audit.api.http import ApiView, decode_query, respond
 from audit.api.paging import page_of
 from audit.api.schema import describe
+from audit.roles import Capability
 from inventory.api.bookkeeping import contract
 from inventory.models import ReconciliationFinding, ReconciliationRun
 
@@ -16,7 +17,7 @@ from inventory.models import ReconciliationFinding, ReconciliationRun
 class ReconciliationView(ApiView):
     """The last run and its findings."""
 
-    allowed: ClassVar = {"GET": MANAGING}
+    allowed: ClassVar = {"GET": Capability.READ_RECONCILIATION}
     for_all_stores: ClassVar = frozenset({"GET"})
 
     @describe(

@@ -8,9 +8,10 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from audit.api.contract import Answer, Body, Problem
-from audit.api.http import MANAGING, ApiView, answered, as_utc, decode
+from audit.api.http import ApiView, answered, as_utc, decode
 from audit.api.schema import describe
 from audit.idempotency import StoredAnswer
+from audit.roles import Capability
 from inventory.api.catalogue import contract as catalogue_contract
 from inventory.api.catalogue.views import product_saved, store_saved, warehouse_saved
 from inventory.services.catalogue import freezing
@@ -23,7 +24,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 class FreezingView(ApiView):
     """Freezes something, or lifts that: one route each, for each kind of thing."""
 
-    allowed: ClassVar = {"POST": MANAGING}
+    allowed: ClassVar = {"POST": Capability.MANAGE}
     for_all_stores: ClassVar = frozenset({"POST"})
 
     def _freeze(self, request: Request, subject: Subject, render: Callable[[Saved], StoredAnswer]) -> HttpResponse:

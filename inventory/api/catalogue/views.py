@@ -7,11 +7,12 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from audit.api.contract import PageQuery, Problem
-from audit.api.http import MANAGING, ApiView, answered, as_utc, decode, decode_query, rendered, respond
+from audit.api.http import ApiView, answered, as_utc, decode, decode_query, rendered, respond
 from audit.api.paging import page_of
 from audit.api.schema import describe
 from audit.errors import Fault, Invalid, NotFound
 from audit.idempotency import StoredAnswer
+from audit.roles import Capability
 from inventory.api.catalogue import contract as catalogue_contract
 from inventory.models import CODE, CODE_HINT, Freezable, Product, Store, Warehouse
 from inventory.services.catalogue import master_data
@@ -22,6 +23,8 @@ _DEEPEST: Final = 10
 
 class ProductsView(ApiView):
     """The list of products."""
+
+    allowed: ClassVar = {"GET": Capability.READ}
 
     @describe(
         "listProducts",
@@ -43,7 +46,7 @@ class ProductsView(ApiView):
 class ProductView(ApiView):
     """One product."""
 
-    allowed: ClassVar = {"PUT": MANAGING}
+    allowed: ClassVar = {"GET": Capability.READ, "PUT": Capability.MANAGE}
     for_all_stores: ClassVar = frozenset({"PUT"})
 
     @describe("readProduct", "Read a product", answers={200: catalogue_contract.ProductOut, 404: Problem})
@@ -116,6 +119,8 @@ def product_saved(saved: Saved) -> StoredAnswer:
 class WarehousesView(ApiView):
     """The list of warehouses."""
 
+    allowed: ClassVar = {"GET": Capability.READ}
+
     @describe("listWarehouses", "List warehouses", query=PageQuery, answers={200: catalogue_contract.WarehousePageOut})
     def get(self, request: Request) -> HttpResponse:
         found = Warehouse.objects.with_freezes().visible_to(self.actor(request))
@@ -128,7 +133,7 @@ class WarehousesView(ApiView):
 class WarehouseView(ApiView):
     """One warehouse."""
 
-    allowed: ClassVar = {"PUT": MANAGING}
+    allowed: ClassVar = {"GET": Capability.READ, "PUT": Capability.MANAGE}
     for_all_stores: ClassVar = frozenset({"PUT"})
 
     @describe("readWarehouse", "Read a warehouse", answers={200: catalogue_contract.WarehouseOut, 404: Problem})
@@ -210,6 +215,8 @@ def warehouse_saved(saved: Saved) -> StoredAnswer:
 class StoresView(ApiView):
     """The list of stores."""
 
+    allowed: ClassVar = {"GET": Capability.READ}
+
     @describe("listStores", "List stores", query=PageQuery, answers={200: catalogue_contract.StorePageOut})
     def get(self, request: Request) -> HttpResponse:
         found = Store.objects.with_freezes().visible_to(self.actor(request))
@@ -221,7 +228,7 @@ class StoresView(ApiView):
 class StoreView(ApiView):
     """One store."""
 
-    allowed: ClassVar = {"PUT": MANAGING}
+    allowed: ClassVar = {"GET": Capability.READ, "PUT": Capability.MANAGE}
     for_all_stores: ClassVar = frozenset({"PUT"})
 
     @describe("readStore", "Read a store", answers={200: catalogue_contract.StoreOut, 404: Problem})

@@ -8,11 +8,12 @@ from msgspec import UNSET
 from rest_framework.request import Request
 
 from audit.api.contract import Problem
-from audit.api.http import STOCKKEEPING, ApiView, answered, as_utc, decode, decode_query, id_in_path, rendered, respond
+from audit.api.http import ApiView, answered, as_utc, decode, decode_query, id_in_path, rendered, respond
 from audit.api.paging import after_share, cursor_of_share, page_of
 from audit.api.schema import describe
 from audit.idempotency import StoredAnswer
 from audit.identifiers import ALERT
+from audit.roles import Capability
 from inventory import planning
 from inventory.api.low_stock import contract
 from inventory.api.stock.views import in_places
@@ -23,6 +24,8 @@ from inventory.services.low_stock.alerts import Outlook
 
 class LowStockView(ApiView):
     """What is to be ordered."""
+
+    allowed: ClassVar = {"GET": Capability.READ}
 
     @describe(
         "listLowStock",
@@ -77,6 +80,8 @@ def _low(level: Any, outlook: Outlook) -> contract.LowStockItemOut:
 class AlertsView(ApiView):
     """The alerts of low stock."""
 
+    allowed: ClassVar = {"GET": Capability.READ}
+
     @describe(
         "listAlerts",
         "List alerts of low stock, the newest first",
@@ -124,7 +129,7 @@ def _id(alert_id: str) -> UUID:
 class AcknowledgeAlertView(ApiView):
     """Somebody takes care of an alert."""
 
-    allowed: ClassVar = {"POST": STOCKKEEPING}
+    allowed: ClassVar = {"POST": Capability.KEEP_STOCK}
 
     @describe(
         "acknowledgeAlert",
@@ -144,7 +149,7 @@ class AcknowledgeAlertView(ApiView):
 class SnoozeAlertView(ApiView):
     """Nobody is to be reminded of an alert for a while."""
 
-    allowed: ClassVar = {"POST": STOCKKEEPING}
+    allowed: ClassVar = {"POST": Capability.KEEP_STOCK}
 
     @describe(
         "snoozeAlert",

@@ -1,5 +1,7 @@
 """The route of movements: decode, one read, answer."""
 
+from typing import ClassVar
+
 from django.http import HttpResponse
 from msgspec import UNSET
 from rest_framework.request import Request
@@ -8,6 +10,7 @@ from audit.api.http import ApiView, as_utc, decode_query, respond
 from audit.api.paging import after_moment, cursor_of_moment
 from audit.api.schema import describe
 from audit.identifiers import ADJUSTMENT, MOVEMENT, public_id
+from audit.roles import Capability
 from inventory.api.stock import movement_contract as contract
 from inventory.services.stock import movements
 from inventory.services.stock.movements import MovementFilter, MovementLine
@@ -15,6 +18,8 @@ from inventory.services.stock.movements import MovementFilter, MovementLine
 
 class MovementsView(ApiView):
     """What changed on hand."""
+
+    allowed: ClassVar = {"GET": Capability.READ}
 
     @describe(
         "listMovements",

@@ -13,10 +13,11 @@ from rest_framework.request import Request
 
 from audit.actors import Actor
 from audit.api.contract import Problem
-from audit.api.http import MANAGING, ApiView, answered, decode, decode_query, rendered, respond
+from audit.api.http import ApiView, answered, decode, decode_query, rendered, respond
 from audit.api.paging import page_of
 from audit.api.schema import describe
 from audit.idempotency import StoredAnswer
+from audit.roles import Capability
 from inventory.api.catalogue.views import read_product
 from inventory.api.stock import contract as stock_contract
 from inventory.errors import UnknownStore
@@ -30,6 +31,8 @@ _DAY: Final = timedelta(hours=24)
 
 class ProductLevelsView(ApiView):
     """What there is of a product."""
+
+    allowed: ClassVar = {"GET": Capability.READ}
 
     @describe(
         "readProductLevels",
@@ -98,6 +101,8 @@ def _total(*kinds: str) -> Coalesce:
 class LevelsView(ApiView):
     """All levels, to sync a catalogue."""
 
+    allowed: ClassVar = {"GET": Capability.READ}
+
     @describe(
         "listLevels",
         "List stock levels",
@@ -152,7 +157,7 @@ def _listed(level: StockLevel) -> stock_contract.ListedLevelOut:
 class LevelSettingsView(ApiView):
     """The settings of one level."""
 
-    allowed: ClassVar = {"PATCH": MANAGING}
+    allowed: ClassVar = {"PATCH": Capability.MANAGE}
 
     @describe(
         "changeLevelSettings",

@@ -11,12 +11,13 @@ from rest_framework.request import Request
 
 from audit.actors import Actor
 from audit.api.contract import Problem
-from audit.api.http import STOCKKEEPING, ApiView, answered, as_utc, decode, decode_query, id_in_path, rendered, respond
+from audit.api.http import ApiView, answered, as_utc, decode, decode_query, id_in_path, rendered, respond
 from audit.api.paging import page_of
 from audit.api.schema import describe
 from audit.errors import NotFound
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import TRANSFER
+from audit.roles import Capability
 from inventory.api.transfers import contract
 from inventory.locking import read_clock
 from inventory.models import Transfer
@@ -30,7 +31,7 @@ from inventory.services.transfers.moves import Transferred
 class TransferView(ApiView):
     """A new transfer."""
 
-    allowed: ClassVar = {"POST": STOCKKEEPING}
+    allowed: ClassVar = {"POST": Capability.KEEP_STOCK}
 
     @describe(
         "transfer",
@@ -139,7 +140,7 @@ def _transfer(document: TransferDocument, items: list[contract.TransferItemOut],
 class OneTransferView(ApiView):
     """One transfer."""
 
-    allowed: ClassVar = {"PUT": STOCKKEEPING}
+    allowed: ClassVar = {"GET": Capability.READ, "PUT": Capability.KEEP_STOCK}
 
     @describe("readTransfer", "Read a transfer", answers={200: contract.TransferOut, 404: Problem})
     def get(self, request: Request, transfer_id: str) -> HttpResponse:
@@ -165,7 +166,7 @@ class OneTransferView(ApiView):
 class SendTransferView(ApiView):
     """Send a draft."""
 
-    allowed: ClassVar = {"POST": STOCKKEEPING}
+    allowed: ClassVar = {"POST": Capability.KEEP_STOCK}
 
     @describe(
         "sendTransfer",
@@ -181,7 +182,7 @@ class SendTransferView(ApiView):
 class ReceiveTransferView(ApiView):
     """Receive what arrives."""
 
-    allowed: ClassVar = {"POST": STOCKKEEPING}
+    allowed: ClassVar = {"POST": Capability.KEEP_STOCK}
 
     @describe(
         "receiveTransfer",
@@ -209,7 +210,7 @@ class ReceiveTransferView(ApiView):
 class CancelTransferView(ApiView):
     """Bring back what is in transit."""
 
-    allowed: ClassVar = {"POST": STOCKKEEPING}
+    allowed: ClassVar = {"POST": Capability.KEEP_STOCK}
 
     @describe(
         "cancelTransfer",
@@ -228,6 +229,8 @@ class CancelTransferView(ApiView):
 
 class TransfersView(ApiView):
     """The list of transfers."""
+
+    allowed: ClassVar = {"GET": Capability.READ}
 
     @describe(
         "listTransfers",

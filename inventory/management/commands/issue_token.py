@@ -8,7 +8,8 @@ from django.db import transaction
 from django.utils import timezone
 
 from audit.authentication import issue_token
-from audit.models import ApiClient, Role
+from audit.models import ApiClient
+from audit.roles import Role
 from inventory.models import Store
 
 _NAME_LIMIT = 64

@@ -1,6 +1,7 @@
 """The route of explain: decode, one read, answer."""
 
 from datetime import datetime
+from typing import ClassVar
 from uuid import UUID
 
 from django.http import HttpResponse
@@ -11,6 +12,7 @@ from audit.api.contract import Problem
 from audit.api.http import ApiView, as_utc, decode_query, respond
 from audit.api.schema import describe
 from audit.identifiers import ALERT, RESERVATION, TRANSFER, public_id
+from audit.roles import Capability
 from inventory.api.stock.movement_views import movement_out
 from reservations.api.availability import explain_contract as contract
 from reservations.services.availability import explanation
@@ -19,6 +21,8 @@ from reservations.services.availability.explanation import Explanation, HoldsOfK
 
 class ExplainView(ApiView):
     """Why sellable is what it is."""
+
+    allowed: ClassVar = {"GET": Capability.READ}
 
     @describe(
         "explain",

@@ -1,5 +1,7 @@
 """The route of check-availability: decode, one call, answer."""
 
+from typing import ClassVar
+
 from django.http import HttpResponse
 from msgspec import UNSET
 from rest_framework.request import Request
@@ -7,12 +9,15 @@ from rest_framework.request import Request
 from audit.api.contract import Problem
 from audit.api.http import ApiView, decode, respond
 from audit.api.schema import describe
+from audit.roles import Capability
 from reservations.api.availability import contract as availability_contract
 from reservations.services.availability import availability
 
 
 class CheckAvailabilityView(ApiView):
     """What is sellable of some products."""
+
+    allowed: ClassVar = {"POST": Capability.READ}
 
     @describe(
         "checkAvailability",

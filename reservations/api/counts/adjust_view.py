@@ -9,11 +9,12 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 
 from audit.api.contract import Problem
-from audit.api.http import MANAGING, STOCKKEEPING, ApiView, answered, caller_of, decode, rendered
+from audit.api.http import ApiView, answered, caller_of, decode, rendered
 from audit.api.schema import describe
 from audit.errors import Fault, Invalid
 from audit.idempotency import StoredAnswer
 from audit.identifiers import ADJUSTMENT, public_id
+from audit.roles import Capability
 from inventory.api.stock import contract as stock_contract
 from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
 from reservations.services.shortages import shortage
@@ -22,7 +23,7 @@ from reservations.services.shortages import shortage
 class AdjustView(ApiView):
     """Change on hand."""
 
-    allowed: ClassVar = {"PUT": STOCKKEEPING}
+    allowed: ClassVar = {"PUT": Capability.KEEP_STOCK}
 
     @describe(
         "adjust",
@@ -40,7 +41,7 @@ class AdjustView(ApiView):
         )
         if not any(line.force for line in body.adjustments):
             return answered(apply_adjustments(adjust), _adjusted)
-        if caller_of(request).role not in MANAGING:
+        if not caller_of(request).may(Capability.MANAGE):
             raise exceptions.PermissionDenied("Only a manager forces an adjustment.")
         return answered(shortage.force_adjustments(adjust), _adjusted)
 

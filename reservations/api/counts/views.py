@@ -11,12 +11,13 @@ from rest_framework.request import Request
 
 from audit.actors import Actor
 from audit.api.contract import Problem
-from audit.api.http import STOCKKEEPING, ApiView, answered, decode, decode_query, id_in_path, rendered, respond
+from audit.api.http import ApiView, answered, decode, decode_query, id_in_path, rendered, respond
 from audit.api.paging import after, cursor_of, page_of
 from audit.api.schema import describe
 from audit.errors import Fault, Invalid
 from audit.idempotency import StoredAnswer
 from audit.identifiers import ADJUSTMENT, COUNT, RESERVATION, parse_public_id, public_id
+from audit.roles import Capability
 from inventory.api.stock.contract import LocationOut
 from inventory.models import StockCount
 from inventory.services.counts import documents as counts_documents
@@ -74,7 +75,7 @@ def _cancelled(cancelled: Counted) -> StoredAnswer:
 class CountsView(ApiView):
     """Counts: the list, and a new one."""
 
-    allowed: ClassVar = {"GET": STOCKKEEPING, "POST": STOCKKEEPING}
+    allowed: ClassVar = {"GET": Capability.READ_COUNTS, "POST": Capability.KEEP_STOCK}
 
     @describe(
         "listCounts",
@@ -143,7 +144,7 @@ def _share(share: Decimal | None) -> Decimal | None:
 class CountView(ApiView):
     """One count."""
 
-    allowed: ClassVar = {"GET": STOCKKEEPING}
+    allowed: ClassVar = {"GET": Capability.READ_COUNTS}
 
     @describe(
         "readCount",
@@ -191,7 +192,7 @@ def _entered(counted: Counted) -> StoredAnswer:
 class CountLinesView(ApiView):
     """What was counted."""
 
-    allowed: ClassVar = {"PUT": STOCKKEEPING}
+    allowed: ClassVar = {"PUT": Capability.KEEP_STOCK}
 
     @describe(
         "enterCounts",
@@ -245,7 +246,7 @@ def _broken(hold: Hold) -> contract.BrokenReservationOut:
 class CountPreviewView(ApiView):
     """What posting a count would do."""
 
-    allowed: ClassVar = {"GET": STOCKKEEPING}
+    allowed: ClassVar = {"GET": Capability.READ_COUNTS}
 
     @describe(
         "previewCount",
@@ -286,7 +287,7 @@ def _short(short: posting.ShortLine) -> contract.ShortLineOut:
 class PostCountView(ApiView):
     """Post a count."""
 
-    allowed: ClassVar = {"POST": STOCKKEEPING}
+    allowed: ClassVar = {"POST": Capability.KEEP_STOCK}
 
     @describe(
         "postCount",
@@ -343,7 +344,7 @@ def _posted(posted: Posted, actor: Actor) -> StoredAnswer:
 class CancelCountView(ApiView):
     """Call a count off."""
 
-    allowed: ClassVar = {"POST": STOCKKEEPING}
+    allowed: ClassVar = {"POST": Capability.KEEP_STOCK}
 
     @describe(
         "cancelCount",

@@ -12,12 +12,13 @@ from msgspec import UNSET
 from rest_framework.request import Request
 
 from audit.api.contract import OpaqueId, Problem
-from audit.api.http import SELLING, ApiView, Pending, answered, decode, decode_query, rendered, respond
+from audit.api.http import ApiView, Pending, answered, decode, decode_query, rendered, respond
 from audit.api.paging import page_of
 from audit.api.schema import describe
 from audit.errors import Fault, Invalid
 from audit.idempotency import StoredAnswer
 from audit.identifiers import RESERVATION, parse_public_id, public_id
+from audit.roles import Capability
 from inventory.locking import read_clock
 from reservations import group_commit
 from reservations.api.holds import contract as holds_contract
@@ -35,7 +36,7 @@ from reservations.services.holds.sourcing import RequestLine
 class ReserveView(ApiView):
     """Hold stock."""
 
-    allowed: ClassVar = {"POST": SELLING}
+    allowed: ClassVar = {"POST": Capability.SELL}
 
     @describe(
         "reserve",
@@ -143,7 +144,7 @@ def _planned(held: PlacedHold) -> holds_contract.PlanOut:
 class ExtendView(ApiView):
     """Give a hold more time."""
 
-    allowed: ClassVar = {"POST": SELLING}
+    allowed: ClassVar = {"POST": Capability.SELL}
 
     @describe(
         "extend",
@@ -195,7 +196,7 @@ def _all_released(resolved: Resolved) -> StoredAnswer:
 class ReleaseView(ApiView):
     """Give stock back."""
 
-    allowed: ClassVar = {"POST": SELLING}
+    allowed: ClassVar = {"POST": Capability.SELL}
 
     @describe(
         "release",
@@ -245,7 +246,7 @@ def _all_consumed(resolved: Resolved) -> StoredAnswer:
 class ConsumeView(ApiView):
     """Turn holds into a sale."""
 
-    allowed: ClassVar = {"POST": SELLING}
+    allowed: ClassVar = {"POST": Capability.SELL}
 
     @describe(
         "consume",
@@ -275,7 +276,7 @@ class ConsumeView(ApiView):
 class CartView(ApiView):
     """A cart's hold as a whole."""
 
-    allowed: ClassVar = {"PUT": SELLING, "DELETE": SELLING}
+    allowed: ClassVar = {"PUT": Capability.SELL, "DELETE": Capability.SELL}
 
     @describe(
         "putCart",
@@ -344,6 +345,8 @@ def _reservation(hold: Hold, now: datetime) -> ReservationOut:
 class ReservationView(ApiView):
     """One reservation."""
 
+    allowed: ClassVar = {"GET": Capability.READ}
+
     @describe("readReservation", "Read a reservation", answers={200: holds_contract.ReservationOut, 404: Problem})
     def get(self, request: Request, reservation_id: str) -> HttpResponse:
         identifier = _reservation_id(reservation_id)
@@ -353,6 +356,8 @@ class ReservationView(ApiView):
 
 class ReservationsView(ApiView):
     """The list of reservations."""
+
+    allowed: ClassVar = {"GET": Capability.READ}
 
     @describe(
         "listReservations",

@@ -9,11 +9,12 @@ from msgspec import UNSET
 from rest_framework.request import Request
 
 from audit.api.contract import Problem
-from audit.api.http import STOCKKEEPING, ApiView, answered, decode, decode_query, id_in_path, rendered, respond
+from audit.api.http import ApiView, answered, decode, decode_query, id_in_path, rendered, respond
 from audit.api.paging import page_of
 from audit.api.schema import describe
 from audit.idempotency import StoredAnswer
 from audit.identifiers import INCIDENT, NIL, RESERVATION, parse_copied_id, public_id
+from audit.roles import Capability
 from reservations.api.shortages import contract
 from reservations.models import ShortageIncident
 from reservations.services.shortages import incidents
@@ -63,7 +64,7 @@ def _resolved(shown: IncidentDetails) -> StoredAnswer:
 class IncidentsView(ApiView):
     """The list of incidents."""
 
-    allowed: ClassVar = {"GET": STOCKKEEPING}
+    allowed: ClassVar = {"GET": Capability.READ_COUNTS}
 
     @describe(
         "listIncidents",
@@ -91,7 +92,7 @@ class IncidentsView(ApiView):
 class IncidentView(ApiView):
     """One incident."""
 
-    allowed: ClassVar = {"GET": STOCKKEEPING}
+    allowed: ClassVar = {"GET": Capability.READ_COUNTS}
 
     @describe("readIncident", "Read an incident", answers={200: contract.IncidentOut, 404: Problem})
     def get(self, request: Request, incident_id: str) -> HttpResponse:
@@ -101,7 +102,7 @@ class IncidentView(ApiView):
 class ResolveIncidentView(ApiView):
     """Say how an incident was resolved."""
 
-    allowed: ClassVar = {"POST": STOCKKEEPING}
+    allowed: ClassVar = {"POST": Capability.KEEP_STOCK}
 
     @describe(
         "resolveIncident",

@@ -29,7 +29,8 @@ from uuid_utils.compat import uuid7
 from audit.actors import Actor
 from audit.authentication import find_caller, issue_token
 from audit.idempotency import advisory_lock
-from audit.models import ApiClient, Role, StaffAccess
+from audit.models import ApiClient, StaffAccess
+from audit.roles import STAFF_GROUPS, Role
 from inventory.locking import read_clock
 from inventory.models import Movement, Product, StockLevel, Store, StoreWarehouse, Warehouse
 from reservations.management import demo_catalogue as catalogue
@@ -49,7 +50,6 @@ from reservations.services.holds.resolution import (
 from reservations.services.holds.sourcing import RequestLine
 
 USERNAME: Final = "demo"
-STAFF_GROUPS: Final = ("viewer", "warehouse", "manager", "administrator")
 LIVE_HOLDS: Final = 4
 _CART: Final = "demo-"
 
@@ -255,7 +255,7 @@ def _make_staff(password: str) -> None:
 
     Who works in a warehouse sees that one alone.
     """
-    for name in STAFF_GROUPS:
+    for name in (group.name for group in STAFF_GROUPS):
         group, _ = Group.objects.get_or_create(name=name)
         user, _ = get_user_model().objects.update_or_create(
             username=f"{USERNAME}-{name}", defaults={"is_staff": True, "password": password}

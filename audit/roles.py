@@ -1,0 +1,132 @@
+"""Who may do what: the roles of API clients and the groups of staff.
+
+To add a role, add an entry here: a member of ``Role``, or a ``StaffGroup``. Views of the API name the capability that
+each of their methods needs, pages of the console name a permission, and neither knows roles.
+"""
+
+import enum
+from collections.abc import Iterable
+from functools import cache
+from typing import Any, Final, NamedTuple
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+# --- API clients -----------------------------------------------------------------------------------------------------
+
+
+class Capability(enum.Enum):
+    """What a method of the API asks of its caller. The value says what it lets a caller do."""
+
+    READ = "check availability, read stock, movements, transfers, alerts, reservations and the catalogue"
+    READ_COUNTS = "read counts and shortage incidents"
+    READ_RECONCILIATION = "read the last reconciliation"
+    SELL = "plan (dry run), hold, extend, release and consume"
+    KEEP_STOCK = "adjust, transfer and count stock, answer alerts, resolve incidents"
+    MANAGE = "keep the catalogue and the settings of levels, freeze and unfreeze, force adjustments"
+
+
+class Role(models.TextChoices):
+    """The role of an API client, with its capabilities (docs/explanation/rules.md, rule 19)."""
+
+    CHECKOUT = (
+        "checkout",
+        {Capability.READ, Capability.SELL},
+        _("Checkout: checks, holds, releases and sells stock"),
+    )
+    WAREHOUSE = (
+        "warehouse",
+        {Capability.READ, Capability.READ_COUNTS, Capability.KEEP_STOCK},
+        _("Warehouse: adjusts, transfers and counts stock"),
+    )
+    MANAGER = "manager", set(Capability), _("Manager: everything")
+    AUDITOR = (
+        "auditor",
+        {Capability.READ, Capability.READ_COUNTS, Capability.READ_RECONCILIATION},
+        _("Auditor: reads everything, changes nothing"),
+    )
+
+    capabilities: frozenset[Capability]
+
+    def __new__(cls, value: str, capabilities: Iterable[Capability]) -> "Role":
+        role = str.__new__(cls, value)
+        role._value_ = value
+        role.capabilities = frozenset(capabilities)
+        return role
+
+
+def role_choices() -> list[tuple[str, Any]]:
+    """The roles as choices of a field. A function, so that a new role needs no migration."""
+    return list(Role.choices)
+
+
+@cache
+def roles_with(capability: Capability) -> frozenset[Role]:
+    """The roles that have a capability. A role's name, as clients store it, is found among them."""
+    return frozenset(role for role in Role if capability in role.capabilities)
+
+
+# --- staff -----------------------------------------------------------------------------------------------------------
+
+
+class StaffGroup(NamedTuple):
+    """A group of staff: its name, what the form of an account says of it, and exactly its permissions."""
+
+    name: str
+    hint: Any
+    permissions: frozenset[str]
+
+
+def _permissions(app: str, verbs: str, models_: str) -> frozenset[str]:
+    """Names of permissions: each verb with each model, both separated by blanks."""
+    return frozenset(f"{app}.{verb}_{model}" for verb in verbs.split() for model in models_.split())
+
+
+_VIEWER: Final = (
+    _permissions("inventory", "view", "product warehouse store storewarehouse stocklevel movement")
+    | _permissions("inventory", "view", "transfer transferline stockcount stockcountline lowstockalert")
+    | _permissions("reservations", "view", "reservation reservationitem shortageincident brokenhold")
+)
+_WAREHOUSE: Final = (
+    _VIEWER | _permissions("inventory", "receive adjust ship transfer count", "stock") | {"inventory.settle_alerts"}
+)
+_READS_BOOKS: Final = _permissions("inventory", "view", "adjustmentreason reconciliationrun reconciliationfinding") | {
+    "inventory.export_stock",
+    "audit.view_auditentry",
+}
+_MANAGER: Final = (
+    _WAREHOUSE
+    | _READS_BOOKS
+    | _permissions("inventory", "add change", "product warehouse store adjustmentreason")
+    | _permissions("inventory", "add change delete", "storewarehouse")
+    | {"inventory.change_stocklevel", "inventory.post_count", "inventory.freeze_stock"}
+    | _permissions("reservations", "release extend consume", "reservation")
+    | {"reservations.settle_incident"}
+)
+_READS_ACCESS: Final = (
+    _permissions("audit", "view", "apiclient apitoken staffaccess idempotencykey outboxevent")
+    | _permissions("auth", "view", "user group")
+    | {"inventory.view_archivedfile"}
+)
+_ADMINISTRATOR: Final = (
+    _MANAGER
+    | _READS_ACCESS
+    | _permissions("audit", "add change", "apiclient apitoken")
+    | _permissions("auth", "add change", "user")
+    | {"audit.change_staffaccess", "inventory.repair_stock"}
+)
+_AUDITOR: Final = (
+    _VIEWER | _READS_BOOKS | _READS_ACCESS | _permissions("inventory", "view", "ledgeropening alertsubscription")
+)
+
+STAFF_GROUPS: Final = (
+    StaffGroup("viewer", _("looks"), _VIEWER),
+    StaffGroup("warehouse", _("also receives, adjusts, ships, transfers and counts"), _WAREHOUSE),
+    StaffGroup(
+        "manager",
+        _("also posts counts, settles reservations, keeps the catalogue and reads the audit"),
+        _MANAGER,
+    ),
+    StaffGroup("administrator", _("also keeps people and API clients"), _ADMINISTRATOR),
+    StaffGroup("auditor", _("reads everything, people, API clients and the audit too, and changes nothing"), _AUDITOR),
+)
