@@ -1,20 +1,110 @@
-"""The actions that the trail records, in words."""
+"""What the audit trail can record: each action once, with its words, its icon and the page of its subject.
 
+A package registers its actions in its ``actions.py``; those of API clients and tokens are at the end of this module.
+Services record ``Entry(actor, actions.CLIENT_CREATED, ...)``. Audit entries keep an action's name alone, so a name is
+never changed, and everything else may be.
+"""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
+from uuid import UUID
+
+from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 
 _PREFIX: Final = "inventory_"
-action_words: Final[dict[str, Any]] = {}
-"""What entries of the trail tell of, by the action's name."""
+
+Sentence = Callable[[Mapping[str, Any], Collection[str]], str]
+"""Words an audit entry's ``changes`` for a reader who may see these warehouses; an empty collection means all."""
 
 
-def words_of(action: str) -> str:
-    """An action of the trail in words; one that has none speaks for itself as far as it goes."""
-    return str(action_words.get(action) or action.removeprefix(_PREFIX).replace("_", " ").capitalize())
+@dataclass(frozen=True, slots=True)
+class SubjectKind:
+    """A kind of row that actions are about. ``page`` is its admin's ``app_model``; empty if the console shows none."""
+
+    label: Promise
+    page: str = ""
+
+    def address(self, subject_id: UUID) -> str | None:
+        """The row's page in the console; None if there is none."""
+        return reverse(f"admin:{self.page}_change", args=[subject_id]) if self.page else None
+
+
+@dataclass(frozen=True, slots=True)
+class RelatedList:
+    """A list in the console with a filter (``parameter``) for the rows that were written with one audit entry."""
+
+    label: Promise
+    page: str
+    parameter: str
+
+    def address(self, entry_id: UUID) -> str:
+        """The list, limited to the rows that were written with this audit entry."""
+        return f"{reverse(f'admin:{self.page}_changelist')}?{self.parameter}={entry_id}&day=all"
+
+
+def reason(changes: Mapping[str, Any], codes: Collection[str]) -> str:
+    """The reason that was given, if any."""
+    return str(changes.get("reason") or "")
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing that is done to a subject and recorded.
+
+    ``name`` is what audit entries keep. ``short_label`` is for the subject's own timeline, where naming the subject
+    again would be noise; ``tone`` is its colour there: ``good``, ``bad`` or plain.
+    """
+
+    name: str
+    label: Promise | str
+    icon: str
+    subject: SubjectKind
+    short_label: Promise | str = ""
+    tone: str = ""
+    sentence: Sentence = reason
+    related: RelatedList | None = None
+
+
+_registry: Final[dict[str, Action]] = {}
+_UNKNOWN: Final = SubjectKind(_("unknown"))
+
+
+def register(action: Action) -> Action:
+    """Make an action known to the console. Raises ValueError if another one has its name."""
+    if action.name in _registry:
+        raise ValueError(f"The action {action.name} is registered already.")
+    _registry[action.name] = action
+    return action
+
+
+def registered() -> list[Action]:
+    """All actions, by name."""
+    return [_registry[name] for name in sorted(_registry)]
+
+
+def action_of(name: str) -> Action:
+    """The action of an audit entry. Entries outlive actions: one that is gone is called by its name, without a link."""
+    known = _registry.get(name)
+    return known or Action(name, name.removeprefix(_PREFIX).replace("_", " ").capitalize(), "history", _UNKNOWN)
 
 
 def actions_called(words: str) -> list[str]:
-    """The actions that are meant by what somebody typed: a name, with or without its beginning, or the words for it."""
+    """The names of the actions that somebody may have typed: a name, with or without its prefix, or a label."""
     typed = words.strip().lower()
     named = typed.replace(" ", "_")
-    called = [action for action, told in action_words.items() if str(told).lower() == typed]
-    return [named, f"{_PREFIX}{named}", *called]
+    labelled = [name for name, action in _registry.items() if str(action.label).lower() == typed]
+    return [named, f"{_PREFIX}{named}", *labelled]
+
+
+# --- API clients and their tokens -------------------------------------------------------------------------------------
+
+_CLIENT: Final = SubjectKind(_("API client"), "audit_apiclient")
+_TOKEN: Final = SubjectKind(_("API token"), "audit_apitoken")
+
+CLIENT_CREATED: Final = register(Action("inventory_client_created", _("API client added"), "add", _CLIENT))
+CLIENT_CHANGED: Final = register(Action("inventory_client_changed", _("API client changed"), "edit", _CLIENT))
+TOKEN_ISSUED: Final = register(Action("inventory_token_issued", _("Token issued"), "key", _TOKEN))
+TOKEN_REVOKED: Final = register(Action("inventory_token_revoked", _("Token revoked"), "block", _TOKEN))

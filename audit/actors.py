@@ -1,19 +1,44 @@
 """Who asks: a person in the console, an API client, or a program of the service; and what is in their reach."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import msgspec
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
 
 from audit.errors import PermissionDenied
+
+
+class Source(NamedTuple):
+    """A way in, for staff to read: ``label`` by itself, ``phrase`` after the actor's name."""
+
+    label: Promise | str
+    phrase: Promise | str
+
+
+SOURCES: Final[Mapping[str, Source]] = {
+    "api": Source(_("API"), _("through the API")),
+    "admin": Source(_("Console"), _("in the console")),
+    "command": Source(_("Command line"), _("with a command")),
+    "sweeper": Source(_("Sweeper"), _("of the service")),
+    "stream": Source(_("Stream"), _("through an event")),
+}
+"""By the name that actors have and audit entries keep."""
+
+
+def source_of(name: str) -> Source:
+    """The source of an audit entry, in words; one that is gone is called by its name."""
+    return SOURCES.get(name) or Source(name, name)
 
 
 class Actor(msgspec.Struct, frozen=True, gc=False):
     """Who asks for a change. Part of each request value, since a batch has requests of many actors.
 
-    ``source`` is the way in: ``api``, ``admin``, ``command``, ``sweeper`` or ``stream``. ``store_codes`` are the only
-    stores, and ``warehouse_codes`` the only warehouses, whose holds and stock they may see and touch; empty means all.
-    API clients are limited to stores, staff to warehouses (docs/explanation/rules.md, rule 19).
+    ``source`` is the way in, one of ``SOURCES``. ``store_codes`` are the only stores, and ``warehouse_codes`` the only
+    warehouses, whose holds and stock they may see and touch; empty means all. API clients are limited to stores, staff
+    to warehouses (docs/explanation/rules.md, rule 19).
     """
 
     name: str

@@ -2,8 +2,8 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Any
 
 from django.contrib import admin
 from django.db.models import OuterRef, Q, QuerySet, Subquery
@@ -13,30 +13,15 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from audit.actions import actions_called, words_of
-from audit.console.base import NOTHING, ReadOnlyAdmin, client_name, pretty_json
+from audit.actions import action_of, actions_called
+from audit.actors import SOURCES, source_of
+from audit.console.base import ReadOnlyAdmin, client_name, pretty_json
 from audit.console.dialogs import DIALOG_KEY
 from audit.console.exports import ExportRow, newest_first
 from audit.console.filters import ByActor, Days, SetByLinks, TrailAdmin, around, filtered, link, recent, within
+from audit.display import NOTHING
 from audit.identifiers import NIL, parse_copied_id, parse_uuid
 from audit.models import ApiClient, AuditEntry, IdempotencyKey, OutboxEvent
-
-subjects: dict[str, str] = {
-    "inventory_client_": "audit_apiclient",
-    "inventory_token_": "audit_apitoken",
-}
-"""Which list (``app_model``) an entry's subject is a row of, by how its action begins. Packages add their own."""
-
-relatives: list[Callable[[AuditEntry], tuple[Any, str] | None]] = []
-"""What else an entry leads to: a text and an address, or None. Packages add their own."""
-
-_SOURCES: Final = {
-    "api": _("API"),
-    "admin": _("Console"),
-    "command": _("Command line"),
-    "sweeper": _("Sweeper"),
-    "stream": _("Stream"),
-}
 
 
 class EntryDays(Days):
@@ -53,7 +38,7 @@ class BySource(admin.SimpleListFilter):
     parameter_name = "source"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        return list(_SOURCES.items())
+        return [(name, source.label) for name, source in SOURCES.items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(source=self.value()) if self.value() else queryset
@@ -66,7 +51,7 @@ class ByAction(SetByLinks):
     parameter_name = "action_is"
 
     def name_of(self, chosen: str) -> str:
-        return words_of(chosen)
+        return str(action_of(chosen).label)
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(action=self.value()) if self.value() else queryset
@@ -176,11 +161,11 @@ class AuditEntryAdmin(TrailAdmin):
 
     @admin.display(description=_("action"))
     def done(self, entry: AuditEntry) -> SafeString:
-        return filtered(words_of(entry.action), action_is=entry.action)
+        return filtered(action_of(entry.action).label, action_is=entry.action)
 
     @admin.display(description=_("action"))
     def action_words(self, entry: AuditEntry) -> str:
-        return words_of(entry.action)
+        return str(action_of(entry.action).label)
 
     @admin.display(description=_("client"))
     def client(self, entry: AuditEntry) -> str:
@@ -188,11 +173,11 @@ class AuditEntryAdmin(TrailAdmin):
 
     @admin.display(description=_("source"))
     def way_in(self, entry: AuditEntry) -> Any:
-        return _SOURCES.get(entry.source, entry.source)
+        return source_of(entry.source).label
 
     @admin.display(description=_("about"))
     def subject(self, entry: AuditEntry) -> SafeString:
-        address = subject_address(entry)
+        address = action_of(entry.action).subject.address(entry.subject_id)
         text = f"…{str(entry.subject_id)[-12:]}"
         return link(text, address) if address else format_html("{}", text)
 
@@ -208,8 +193,10 @@ class AuditEntryAdmin(TrailAdmin):
     @admin.display(description=_("leads to"))
     def leads_to(self, entry: AuditEntry) -> SafeString:
         about = f"{reverse('admin:audit_auditentry_changelist')}?subject={entry.subject_id}&day=all"
-        found = [(_("All that was done to it"), about), *(pair for other in relatives if (pair := other(entry)))]
-        return format_html_join(" · ", "{}", ((link(text, address),) for text, address in found))
+        links = [link(_("All that was done to it"), about)]
+        if related := action_of(entry.action).related:
+            links.append(link(related.label, related.address(entry.pk)))
+        return format_html_join(" · ", "{}", ((each,) for each in links))
 
     @admin.display(description=_("changes"))
     def what(self, entry: AuditEntry) -> SafeString:
@@ -221,12 +208,6 @@ def _all_of_request(entry: AuditEntry, text: str) -> SafeString:
     if not text:
         return format_html("{}", NOTHING)
     return link(text, f"{reverse('admin:audit_auditentry_changelist')}?same_request_as={entry.pk}&day=all")
-
-
-def subject_address(entry: AuditEntry) -> str | None:
-    """The page of what an entry is about; None where the console has none."""
-    begins = max((name for name in subjects if entry.action.startswith(name)), key=len, default=None)
-    return reverse(f"admin:{subjects[begins]}_change", args=[entry.subject_id]) if begins else None
 
 
 @admin.register(IdempotencyKey)

@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
 
 from audit import labels
@@ -12,4 +13,5 @@ class AuditConfig(AppConfig):
 
     def ready(self) -> None:
         columns.register()
-        label(self, labels.FIELDS, labels.MODELS, labels.ACTIONS)
+        autodiscover_modules("actions")  # Entries that nothing of this process wrote are read as well.
+        label(self, labels.FIELDS, labels.MODELS)

@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db import IntegrityError, connection, transaction
 from django.db.models.functions import Now
 
-from audit import idempotency
+from audit import actions, idempotency
 from audit.actors import Actor
 from audit.authentication import issue_token
 from audit.errors import DomainError, NotFound
@@ -59,7 +59,7 @@ def put_client(
         except IntegrityError as error:
             raise ClientNameTaken(f"Another client is called {name}.") from error
         if changes:
-            action = f"inventory_client_{'created' if is_new else 'changed'}"
+            action = actions.CLIENT_CREATED if is_new else actions.CLIENT_CHANGED
             record([Entry(actor, action, client.pk, {"client": name, **changes})], now=now)
         return client
 
@@ -80,7 +80,7 @@ def issue(actor: Actor, client_id: UUID, *, days: int | None, claim: Claim | Non
         token = issue_token(client, expires_at=None if days is None else now + timedelta(days=days))
         row = ApiToken.objects.get(prefix=token.partition(".")[0])
         told = {"client": client.name, "prefix": row.prefix, "expires_at": row.expires_at}
-        record([Entry(actor, "inventory_token_issued", row.pk, told)], now=now)
+        record([Entry(actor, actions.TOKEN_ISSUED, row.pk, told)], now=now)
         return Issued(client, row, token)
 
     return _claimed(claim, work)
@@ -102,7 +102,7 @@ def revoke(actor: Actor, token_ids: Collection[UUID], *, claim: Claim | None) ->
         )
         ApiToken.objects.filter(pk__in=[token.pk for token in tokens]).update(revoked_at=Now())
         entries = [
-            Entry(actor, "inventory_token_revoked", token.pk, {"client": token.client.name, "prefix": token.prefix})
+            Entry(actor, actions.TOKEN_REVOKED, token.pk, {"client": token.client.name, "prefix": token.prefix})
             for token in tokens
         ]
         record(entries, now=now)

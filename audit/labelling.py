@@ -8,20 +8,13 @@ from typing import Any
 
 from django.apps import AppConfig
 
-from audit.actions import action_words
-
 
 def label(
     app: AppConfig,
     fields: Mapping[str, Any],
     models: Mapping[str, tuple[Any, Any]],
-    actions: Mapping[str, Any] | None = None,
 ) -> None:
-    """Give an app's models and their fields the labels of these names; what has none here keeps its own.
-
-    ``actions`` are added to ``action_words``.
-    """
-    action_words.update(actions or {})
+    """Give an app's models and their fields the labels of these names; what has none here keeps its own."""
     for model in app.get_models():
         options = model._meta
         if options.model_name and options.model_name in models:

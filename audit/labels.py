@@ -47,11 +47,3 @@ MODELS: Final[dict[str, tuple[Any, Any]]] = {
     "outboxevent": (_("outbox event"), _("outbox events")),
 }
 """By the model's name: one, and many."""
-
-ACTIONS: Final[dict[str, Any]] = {
-    "inventory_client_created": _("API client added"),
-    "inventory_client_changed": _("API client changed"),
-    "inventory_token_issued": _("Token issued"),
-    "inventory_token_revoked": _("Token revoked"),
-}
-"""What an entry of the trail tells of, by its action."""

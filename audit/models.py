@@ -10,7 +10,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
-from audit.actions import words_of
+from audit.actions import action_of
 from audit.roles import role_choices
 
 ARCHIVING: Final = "inventory.archiving"
@@ -102,7 +102,7 @@ class AuditEntry(models.Model):
         triggers = append_only()
 
     def __str__(self) -> str:
-        return _("%(action)s by %(actor)s") % {"action": words_of(self.action), "actor": self.actor}
+        return _("%(action)s by %(actor)s") % {"action": action_of(self.action).label, "actor": self.actor}
 
 
 class IdempotencyKey(models.Model):

@@ -10,6 +10,7 @@ import msgspec
 from uuid_utils import uuid7 as fast_uuid7
 from uuid_utils.compat import uuid7
 
+from audit.actions import Action
 from audit.actors import Actor
 from audit.db import columns
 from audit.db.statements import write
@@ -19,7 +20,7 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     """One audit entry to be written. ``changes`` holds JSON values; UUIDs and datetimes are fine."""
 
     actor: Actor
-    action: str
+    action: Action
     subject_id: UUID
     changes: dict[str, Any]
     store: str = ""
@@ -54,7 +55,7 @@ def record(entries: Sequence[Entry], *, now: datetime) -> None:
         [
             now,
             columns.uuids(ids),
-            columns.texts(entry.action for entry in entries),
+            columns.texts(entry.action.name for entry in entries),
             columns.texts(entry.actor.name for entry in entries),
             columns.uuids(entry.actor.client_id for entry in entries),
             columns.texts(entry.actor.source for entry in entries),
@@ -67,7 +68,7 @@ def record(entries: Sequence[Entry], *, now: datetime) -> None:
     last_recorded.set(ids[-1])
 
 
-def record_from(rows: str, *, actor: Actor, action: str, at_most: int, now: datetime) -> None:
+def record_from(rows: str, *, actor: Actor, action: Action, at_most: int, now: datetime) -> None:
     """Write an audit entry of each of these rows, as a part of a statement (``audit.db.statements``).
 
     ``rows`` is a constant SELECT of (n, store, subject_id, changes): ``n`` counts them from 1, ``changes`` is jsonb.
@@ -79,7 +80,7 @@ def record_from(rows: str, *, actor: Actor, action: str, at_most: int, now: date
         [
             ids,
             now,
-            action,
+            action.name,
             actor.name,
             actor.client_id,
             actor.source,

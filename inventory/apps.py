@@ -10,7 +10,7 @@ class InventoryConfig(AppConfig):
     verbose_name = _("Inventory")
 
     def ready(self) -> None:
-        label(self, labels.FIELDS, labels.MODELS, labels.ACTIONS)
+        label(self, labels.FIELDS, labels.MODELS)
         accounts = apps.get_app_config("auth")
         accounts.verbose_name = _("Access")
         label(accounts, {}, {"user": (_("person"), _("people"))})

@@ -10,4 +10,4 @@ class ReservationsConfig(AppConfig):
     verbose_name = _("Reservations")
 
     def ready(self) -> None:
-        label(self, labels.FIELDS, labels.MODELS, labels.ACTIONS)
+        label(self, labels.FIELDS, labels.MODELS)

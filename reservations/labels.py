@@ -44,16 +44,3 @@ MODELS: Final[dict[str, tuple[Any, Any]]] = {
     "brokenhold": (_("broken hold"), _("broken holds")),
 }
 """By the model's name: one, and many."""
-
-ACTIONS: Final[dict[str, Any]] = {
-    "inventory_reservation_changed": _("Reservation changed"),
-    "inventory_reservation_consumed": _("Reservation sold"),
-    "inventory_reservation_created": _("Reservation made"),
-    "inventory_reservation_expired": _("Reservation expired"),
-    "inventory_reservation_extended": _("Reservation extended"),
-    "inventory_reservation_reconciled": _("Reservation put right"),
-    "inventory_reservation_released": _("Reservation released"),
-    "inventory_shortage_found": _("Shortage found"),
-    "inventory_shortage_resolved": _("Shortage resolved"),
-}
-"""What an entry of the trail tells of, by its action."""

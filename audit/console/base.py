@@ -3,7 +3,6 @@
 import json
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import datetime
 from functools import cached_property, wraps
 from typing import Any, ClassVar, Final, NoReturn, TypeVar, cast
 from uuid import UUID, uuid5
@@ -17,9 +16,8 @@ from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
 from django.forms import MediaDefiningClass
 from django.http import Http404, HttpRequest, HttpResponse
-from django.utils import timezone
 from django.utils.decorators import method_decorator
-from django.utils.formats import date_format, number_format
+from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -32,6 +30,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminT
 from audit.actors import Actor
 from audit.console.wording import wording_of
 from audit.context import request_id_of
+from audit.display import NOTHING
 from audit.errors import DomainError
 from audit.identifiers import parse_copied_id
 from audit.models import ApiClient, StaffAccess
@@ -41,8 +40,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 COUNTED_AT_MOST: Final = 10_000
 """Rows of a list that are counted and turned to. Who needs one that comes later narrows the list."""
-NOTHING: Final = "–"
-"""What stands where there is nothing to tell."""
 _STAFF: Final = UUID("6f1d6a0e-3f0c-5a53-9d58-0c6f8b1f7c11")
 
 
@@ -70,11 +67,6 @@ def warehouse_codes_of(user: StaffUser) -> tuple[str, ...]:
 def may_read_trail(request: HttpRequest) -> bool:
     """Whether a user may open the audit, which belongs to no warehouse."""
     return request.user.has_perm("audit.view_auditentry") and not warehouse_codes_of(request.user)
-
-
-def shown_time(moment: datetime) -> str:
-    """A moment in the reader's zone."""
-    return str(date_format(timezone.localtime(moment), "DATETIME_FORMAT"))
 
 
 def client_name(client_id: UUID | None) -> str:

@@ -11,6 +11,7 @@ from typing import Final, NamedTuple
 
 from django.core.management import call_command
 
+from config.documents.actions import audit_actions
 from config.documents.defects import Defect
 
 
@@ -28,7 +29,10 @@ def openapi() -> str:
     return written.getvalue()
 
 
-GENERATED: Final[Sequence[Generated]] = (Generated("docs/reference/openapi.yaml", openapi),)
+GENERATED: Final[Sequence[Generated]] = (
+    Generated("docs/reference/openapi.yaml", openapi),
+    Generated("docs/reference/audit-actions.md", audit_actions),
+)
 
 
 def write_generated(root: Path, documents: Sequence[Generated] = GENERATED) -> None:

@@ -13,6 +13,7 @@ from django.test.utils import CaptureQueriesContext
 from audit.actors import Actor
 from audit.models import OutboxEvent
 from inventory.models import StockLevel
+from reservations.actions import RESERVATION_EXPIRED
 from reservations.models import Reservation, ReservationItem
 from reservations.services.holds import documents, expiry
 from reservations.services.holds.documents import Status
@@ -82,7 +83,7 @@ def test_the_database_writes_of_an_expiry_what_python_would(fraction: int) -> No
     assert len(before[held.id].items) == 2
     assert expire_due_holds() == 2
     after = documents.read_holds([held.id, plain.id])
-    entries = {entry.subject_id: entry for entry in recorded(expiry.EXPIRED)}
+    entries = {entry.subject_id: entry for entry in recorded(RESERVATION_EXPIRED.name)}
     events = {event.key: event for event in OutboxEvent.objects.filter(type="InventoryReleasedEvent")}
     for id_, ended in after.items():
         now = ended.released_at
@@ -91,7 +92,7 @@ def test_the_database_writes_of_an_expiry_what_python_would(fraction: int) -> No
         wanted, entry = expiry.expired_entry(ended, SWEEPER), entries[id_]
         assert entry.changes == as_json(wanted.changes)
         actor = Actor(entry.actor, entry.client_id, entry.request_id, entry.source)
-        assert (actor, entry.action, entry.store, entry.at) == (SWEEPER, wanted.action, wanted.store, now)
+        assert (actor, entry.action, entry.store, entry.at) == (SWEEPER, wanted.action.name, wanted.store, now)
         row, event = expiry.released_event(ended), events[ended.public_id]
         added = {"eventId": f"ev-{event.event_id}", "timestamp": as_json(now)}
         assert event.payload == as_json(row.event) | added

@@ -13,7 +13,6 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from audit.console.base import (
-    NOTHING,
     ReadOnlyAdmin,
     ReadOnlyInline,
     WarehouseFilter,
@@ -21,6 +20,7 @@ from audit.console.base import (
     in_pairs,
     non_empty_fields,
 )
+from audit.display import NOTHING
 from inventory.admin.counts import pages
 from inventory.admin.transfers.lists import progress_bar, short_id
 from inventory.models import StockCount, StockCountLine

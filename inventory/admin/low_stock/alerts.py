@@ -21,19 +21,18 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 
 from audit.actors import Actor
 from audit.console.base import (
-    NOTHING,
     ReadOnlyAdmin,
     WarehouseFilter,
     badge,
     in_pairs,
     multiple_choice,
     non_empty_fields,
-    shown_time,
     warehouse_codes_of,
 )
 from audit.console.dialogs import Dialog, DialogForm, ReasonField
 from audit.console.exports import ExportedAdmin, ExportRow, in_batches
 from audit.console.wording import wordings
+from audit.display import NOTHING, shown_time
 from audit.idempotency import Claim, StoredAnswer
 from inventory.admin.stock.columns import OfLevel
 from inventory.models import AlertSubscription, LowStockAlert, Warehouse

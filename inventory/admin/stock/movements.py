@@ -14,56 +14,24 @@ from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
-from audit.admin import OfEntry, relatives, subjects
-from audit.console.base import NOTHING, WarehouseFilter, may_read_trail
+from audit.actions import action_of
+from audit.admin import OfEntry
+from audit.console.base import WarehouseFilter, may_read_trail
 from audit.console.exports import ExportRow, newest_first
 from audit.console.filters import ByActor, Days, Span, TrailAdmin, around, filtered, link, recent, within
+from audit.display import NOTHING
 from audit.identifiers import ADJUSTMENT, COUNT, TRANSFER, parse_copied_id, parse_public_id, public_id
 from audit.models import AuditEntry
+from inventory import actions
 from inventory.admin.stock.columns import OfLevel
 from inventory.admin.stock.receiving import Receiving
 from inventory.models import Movement, Product, StockLevel
-
-subjects.update(
-    {
-        "inventory_stock_adjusted": "inventory_stocklevel",
-        "inventory_stock_reconciled": "inventory_stocklevel",
-        "inventory_level_": "inventory_stocklevel",
-        "inventory_product_": "inventory_product",
-        "inventory_warehouse_": "inventory_warehouse",
-        "inventory_store_": "inventory_store",
-        "inventory_transfer_": "inventory_transfer",
-        "inventory_count_": "inventory_stockcount",
-        "inventory_alert_": "inventory_lowstockalert",
-        "inventory_alerts_chosen": "inventory_warehouse",
-        "inventory_reservation_": "reservations_reservation",
-        "inventory_shortage_": "reservations_shortageincident",
-    }
-)
 
 _MOST_PRODUCTS: Final = 100
 _MOST_ENTRIES: Final = 200
 _WAIT: Final = timedelta(hours=1)
 """How long after its id was made an adjustment may have been written, and by how much clocks may differ."""
 _DOCUMENTS: Final = {TRANSFER: "inventory_transfer", COUNT: "inventory_stockcount"}
-_MOVING: Final = (
-    "inventory_stock_adjusted",
-    "inventory_stock_reconciled",
-    "inventory_stock_imported",
-    "inventory_reservation_consumed",
-    "inventory_transfer_",
-    "inventory_count_posted",
-)
-
-
-def _movements_of(entry: AuditEntry) -> tuple[Any, str] | None:
-    """The movements that were written with an audit entry."""
-    if not entry.action.startswith(_MOVING):
-        return None
-    return _("Movements"), f"{reverse('admin:inventory_movement_changelist')}?entry={entry.pk}&day=all"
-
-
-relatives.append(_movements_of)
 
 
 class MovementDays(Days):
@@ -84,11 +52,12 @@ class ByEntry(OfEntry):
 
 def _narrower(entry: AuditEntry) -> Q:
     """What tells an entry's movements from those that other requests wrote at the same moment."""
-    if entry.action.startswith(("inventory_stock_adjusted", "inventory_stock_reconciled")):
+    subject = action_of(entry.action).subject
+    if subject is actions.LEVEL:
         return Q(level_id=entry.subject_id)
-    if entry.action.startswith("inventory_transfer_"):
+    if subject is actions.TRANSFER:
         return Q(reference=public_id(TRANSFER, entry.subject_id))
-    if entry.action.startswith("inventory_count_"):
+    if subject is actions.COUNT:
         return Q(reference=public_id(COUNT, entry.subject_id))
     return Q(reference=entry.changes["orderId"]) if "orderId" in entry.changes else Q()
 
@@ -269,7 +238,7 @@ def _with_id(rows: QuerySet[Any], named: UUID) -> QuerySet[Any]:
     of_product = Q(pk=named) | Q(product=named) | Q(product__parent=named)
     if levels := list(StockLevel.objects.filter(of_product).values_list("pk", flat=True)):
         return rows.filter(level__in=levels)
-    imported = AuditEntry.objects.filter(subject_id=named, action="inventory_stock_imported")
+    imported = AuditEntry.objects.filter(subject_id=named, action=actions.STOCK_IMPORTED.name)
     if moments := list(imported.values_list("at", flat=True)):
         return rows.filter(created_at__in=moments, adjustment_id=named)
     made = datetime.fromtimestamp((named.int >> 80) / 1000, UTC) if named.version == 7 else None

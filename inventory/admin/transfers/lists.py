@@ -11,14 +11,13 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from audit.console.base import (
-    NOTHING,
     ReadOnlyAdmin,
     ReadOnlyInline,
     WarehouseFilter,
     badge,
-    shown_time,
     warehouse_codes_of,
 )
+from audit.display import NOTHING, shown_time
 from inventory.admin.transfers import pages
 from inventory.models import Transfer, TransferLine
 

@@ -8,6 +8,7 @@ from django.db import transaction
 from audit.actors import Actor
 from audit.models import StaffAccess
 from audit.recording import Entry, record
+from inventory import actions
 from inventory.locking import read_clock
 
 
@@ -28,7 +29,7 @@ def put_access(
         access.warehouse_codes = codes
         access.save(update_fields=["warehouse_codes"])
     if changes or is_new:
-        action = f"inventory_user_{'created' if is_new else 'changed'}"
+        action = actions.USER_CREATED if is_new else actions.USER_CHANGED
         record([Entry(actor, action, access.pk, changes)], now=read_clock())
     return access
 
@@ -39,4 +40,4 @@ def record_password(actor: Actor, user_id: int) -> None:
     actor.require_no_limit()
     with transaction.atomic(durable=True):
         access, _ = StaffAccess.objects.get_or_create(user_id=user_id)
-        record([Entry(actor, "inventory_user_password_set", access.pk, {})], now=read_clock())
+        record([Entry(actor, actions.USER_PASSWORD_SET, access.pk, {})], now=read_clock())

@@ -23,7 +23,7 @@ from audit.db import columns
 from audit.db.statements import write
 from audit.models import ARCHIVING
 from audit.recording import Entry, record
-from inventory import transactions
+from inventory import actions, transactions
 from inventory.errors import ArchiveRefused
 from inventory.locking import read_clock
 from inventory.models import ArchivedFile
@@ -180,7 +180,7 @@ def _delete(series: Series, file: ArchivedFile, ids: Sequence[UUID]) -> int:
     write("UPDATE inventory_archivedfile SET deleted_at = %s WHERE id = %s", [now, file.id])
     changes = {"kind": str(series.kind), "file": file.name, "rows": file.rows, "deleted": deleted}
     changes |= {"sha256": file.sha256, "from": file.from_at, "to": file.to_at}
-    record([Entry(ARCHIVER, "inventory_rows_archived", file.id, changes)], now=now)
+    record([Entry(ARCHIVER, actions.ROWS_ARCHIVED, file.id, changes)], now=now)
     return deleted
 
 

@@ -10,7 +10,7 @@ from audit.db import columns
 from audit.db.statements import one_statement, write
 from audit.identifiers import COUNT, NIL, TRANSFER, public_id
 from audit.recording import Entry, record
-from inventory import transactions
+from inventory import actions, transactions
 from inventory.locking import read_clock
 from inventory.services.bookkeeping.reconciliation import CHUNK, FindingKind, Found, Run, keep, rows
 
@@ -82,7 +82,7 @@ def _confirm_count_lines(run: Run, count_ids: set[UUID]) -> list[Found]:
         reason = run.repair.reason
         found = [finding.repaired("the line was closed") for finding in found]
         entries = [
-            Entry(run.actor, "inventory_count_line_closed", count_id, {"lineId": line_id, "reason": reason})
+            Entry(run.actor, actions.COUNT_LINE_CLOSED, count_id, {"lineId": line_id, "reason": reason})
             for line_id, count_id, _, _ in lines
         ]
         with one_statement():

@@ -8,6 +8,7 @@ check under the locks would cost every hold a statement; instead, the freeze wai
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -17,11 +18,13 @@ import structlog
 from django.conf import settings
 from django.db import connection
 
+from audit.actions import Action
 from audit.actors import Actor
 from audit.errors import Fault, Invalid, NotFound
 from audit.idempotency import Claim, StoredAnswer
 from audit.publishing import publish
 from audit.recording import Entry, record
+from inventory import actions
 from inventory.errors import Freeze
 from inventory.events import InventoryFrozenEvent, InventoryUnfrozenEvent
 from inventory.locking import read_clock
@@ -30,6 +33,12 @@ from inventory.services.catalogue.master_data import Saved, claimed
 
 logger = structlog.get_logger(__name__)
 _POLL_SECONDS: Final = 0.02
+_ACTIONS: Final[Mapping[type[Freezable], tuple[Action, Action]]] = {
+    Product: (actions.PRODUCT_FROZEN, actions.PRODUCT_UNFROZEN),
+    Warehouse: (actions.WAREHOUSE_FROZEN, actions.WAREHOUSE_UNFROZEN),
+    Store: (actions.STORE_FROZEN, actions.STORE_UNFROZEN),
+}
+"""What freezing a row of each model is recorded as, and what unfreezing is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,8 +173,9 @@ def _set(
     told = {name: [getattr(row, name), value] for name, value in after.items() if getattr(row, name) != value}
     rows: Any = subject.model._default_manager
     rows.filter(pk=row.pk).update(**after, **({"updated_at": now} if subject.model is Product else {}))
-    outcome = "frozen" if freeze else "unfrozen"
-    record([Entry(actor, f"inventory_{subject.kind}_{outcome}", row.pk, {**told, "reason": reason})], now=now)
+    frozen, unfrozen = _ACTIONS[subject.model]
+    action = frozen if freeze else unfrozen
+    record([Entry(actor, action, row.pk, {**told, "reason": reason})], now=now)
     facts: dict[str, Any] = {"subject": subject.kind.upper(), f"{subject.kind}_id": subject.key, "reason": reason}
     event = InventoryFrozenEvent(**facts, until=freeze.until) if freeze else InventoryUnfrozenEvent(**facts)
     publish([event.row()], now=now)

@@ -13,13 +13,14 @@ from uuid import UUID
 from django.db import IntegrityError, transaction
 
 from audit import idempotency
+from audit.actions import Action
 from audit.actors import Actor
 from audit.db import columns
 from audit.db.statements import write
 from audit.errors import DomainError, Fault, Invalid
 from audit.idempotency import Claim, StoredAnswer
 from audit.recording import Entry, record
-from inventory import transactions
+from inventory import actions, transactions
 from inventory.errors import SkuTaken, UnknownProduct, UnknownWarehouse, VersionConflict
 from inventory.locking import read_clock
 from inventory.models import Freezable, Product, Store, StoreWarehouse, Warehouse
@@ -27,6 +28,13 @@ from inventory.services.catalogue.lookup import forget_catalogue
 
 M = TypeVar("M", bound=Freezable)
 R = TypeVar("R")
+
+_ACTIONS: Final[Mapping[type[Freezable], tuple[Action, Action]]] = {
+    Product: (actions.PRODUCT_CREATED, actions.PRODUCT_CHANGED),
+    Warehouse: (actions.WAREHOUSE_CREATED, actions.WAREHOUSE_CHANGED),
+    Store: (actions.STORE_CREATED, actions.STORE_CHANGED),
+}
+"""What creating a row of each model is recorded as, and what changing one is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +234,7 @@ def _product_entry(actor: Actor, change: ProductChange, before: Product | None) 
     """As of one product alone: what is new of it."""
     after = asdict(change.fields)
     told = {name: value for name, value in after.items() if before is None or getattr(before, name) != value}
-    return Entry(actor, f"inventory_product_{'changed' if before else 'created'}", change.id, told)
+    return Entry(actor, actions.PRODUCT_CHANGED if before else actions.PRODUCT_CREATED, change.id, told)
 
 
 def put_warehouse(actor: Actor, code: str, *, claim: Claim | None, **fields: Any) -> Saved | StoredAnswer:
@@ -324,6 +332,6 @@ def _put(
         for name, value in fields.items():
             setattr(row, name, value)
         row.save(update_fields=list(fields))
-    action = f"inventory_{model._meta.model_name}_{'created' if is_new else 'changed'}"
-    record([Entry(actor, action, row.pk, {**told, **(more or {})})], now=now)
+    created, changed = _ACTIONS[model]
+    record([Entry(actor, created if is_new else changed, row.pk, {**told, **(more or {})})], now=now)
     return Saved(rows.with_freezes().get(pk=row.pk), is_new)

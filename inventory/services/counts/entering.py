@@ -16,7 +16,7 @@ from audit.db.statements import one_statement, write
 from audit.errors import Fault, Invalid
 from audit.idempotency import Claim, StoredAnswer
 from audit.recording import Entry, record
-from inventory import transactions
+from inventory import actions, transactions
 from inventory.errors import (
     ProductNotInCount,
     QuantityLimit,
@@ -228,7 +228,7 @@ def _entered_entry(request: EnterRequest, entries: Mapping[UUID, EnteredCount], 
         }
         for line in lines
     ]
-    return Entry(request.actor, "inventory_count_entered", request.count_id, {"lines": told})
+    return Entry(request.actor, actions.COUNT_ENTERED, request.count_id, {"lines": told})
 
 
 def cancel_count(request: CancelCountRequest) -> Counted | StoredAnswer:
@@ -252,6 +252,6 @@ def _cancel(request: CancelCountRequest) -> Counted | StoredAnswer:
         )
         write("UPDATE inventory_stockcountline SET is_open = false WHERE count_id = %s", [count.id])
         changes = {"reason": request.reason}
-        record([Entry(request.actor, "inventory_count_cancelled", count.id, changes)], now=count.cancelled_at)
+        record([Entry(request.actor, actions.COUNT_CANCELLED, count.id, changes)], now=count.cancelled_at)
         idempotency.store_all([(request.claim, cancelled)], now=count.cancelled_at)
     return cancelled

@@ -18,7 +18,7 @@ from audit.errors import Fault
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import COUNT, public_id
 from audit.recording import Entry, record
-from inventory import transactions
+from inventory import actions, transactions
 from inventory.errors import (
     AlreadyInCount,
     CountTooLarge,
@@ -122,7 +122,7 @@ def _open(request: OpenRequest) -> Opened | StoredAnswer:
         "lines": len(lines),
     }
     with one_statement():
-        record([Entry(request.actor, "inventory_count_opened", request.id, changes)], now=now)
+        record([Entry(request.actor, actions.COUNT_OPENED, request.id, changes)], now=now)
         idempotency.store_all([(request.claim, opened)], now=now)
     return opened
 

@@ -15,6 +15,7 @@ from uuid import UUID
 from uuid_utils.compat import uuid7
 
 from audit import idempotency
+from audit.actions import Action
 from audit.actors import Actor
 from audit.db import columns
 from audit.db.statements import one_statement, write
@@ -23,7 +24,7 @@ from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import NIL
 from audit.publishing import publish_from
 from audit.recording import Entry, record
-from inventory import planning, transactions
+from inventory import actions, planning, transactions
 from inventory.errors import AlertResolved
 from inventory.events import LowStockAlertEvent
 from inventory.locking import lock_levels, read_clock
@@ -154,7 +155,7 @@ def acknowledge(
         alert.acknowledged_at, alert.acknowledged_by = now, actor.name
         return {"note": note}
 
-    return _answer(alert_id, actor, "inventory_alert_acknowledged", work, claim)
+    return _answer(alert_id, actor, actions.ALERT_ACKNOWLEDGED, work, claim)
 
 
 def snooze(
@@ -172,13 +173,13 @@ def snooze(
         before, alert.snoozed_until = alert.snoozed_until, until
         return {"snoozedUntil": [before, until], "note": note}
 
-    return _answer(alert_id, actor, "inventory_alert_snoozed", work, claim)
+    return _answer(alert_id, actor, actions.ALERT_SNOOZED, work, claim)
 
 
 def _answer(
     alert_id: UUID,
     actor: Actor,
-    action: str,
+    action: Action,
     work: Callable[[LowStockAlert, datetime], dict[str, Any] | None],
     claim: Claim | None,
 ) -> LowStockAlert | StoredAnswer:

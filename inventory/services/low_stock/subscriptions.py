@@ -11,7 +11,7 @@ from audit.actors import Actor
 from audit.errors import Invalid
 from audit.idempotency import Claim, StoredAnswer
 from audit.recording import Entry, record
-from inventory import transactions
+from inventory import actions, transactions
 from inventory.errors import UnknownWarehouse
 from inventory.locking import read_clock
 from inventory.models import AlertSubscription, Warehouse
@@ -66,4 +66,4 @@ def choose_alerts(
 
 def _entry(actor: Actor, email: str, code: str, wanted: Mapping[str, UUID], before: Mapping[str, UUID]) -> Entry:
     changes = {"email": email, "warehouseId": code, "mailed": [code in before, code in wanted]}
-    return Entry(actor, "inventory_alerts_chosen", wanted.get(code) or before[code], changes)
+    return Entry(actor, actions.ALERTS_CHOSEN, wanted.get(code) or before[code], changes)

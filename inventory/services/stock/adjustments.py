@@ -19,6 +19,7 @@ from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import ADJUSTMENT, public_id
 from audit.publishing import publish
 from audit.recording import Entry, record
+from inventory import actions
 from inventory.errors import (
     InsufficientStock,
     QuantityLimit,
@@ -346,7 +347,7 @@ def adjusted_entry(actor: Actor, adjustment_id: UUID, line: AppliedLine) -> Entr
     }
     if line.adjustment.force:
         changes["force"] = True
-    return Entry(actor, "inventory_stock_adjusted", line.level_id, changes)
+    return Entry(actor, actions.STOCK_ADJUSTED, line.level_id, changes)
 
 
 def adjusted_event(actor: Actor, adjustment_id: UUID, line: AppliedLine) -> OutboxRow:

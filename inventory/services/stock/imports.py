@@ -23,7 +23,7 @@ from audit.idempotency import advisory_lock
 from audit.identifiers import ADJUSTMENT, public_id
 from audit.models import AuditEntry
 from audit.recording import Entry, record
-from inventory import transactions
+from inventory import actions, transactions
 from inventory.locking import Counters, lock_levels
 from inventory.models import QUANTITY_LIMIT, Warehouse
 from inventory.services.stock.adjustments import AdjustedLevel, Adjustment, AdjustRequest, room_on, write_placed
@@ -32,7 +32,6 @@ from inventory.services.stock.levels import create_levels
 
 BATCH: Final = 5000
 """Lines that one statement writes and, with ``skip_bad``, one transaction."""
-IMPORTED: Final = "inventory_stock_imported"
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,7 +307,7 @@ def _apply(
         "sha256": file.sha256,
         "rows": sorted(each.line.row for each in good),
     }
-    record([Entry(actor, IMPORTED, file.id, changes)], now=levels.now)
+    record([Entry(actor, actions.STOCK_IMPORTED, file.id, changes)], now=levels.now)
     return _Outcome(len(good), len(ordered) - len(waiting), bad)
 
 
@@ -327,5 +326,5 @@ def _claim(file_id: UUID) -> None:
 
 def _rows_done(file_id: UUID) -> set[int]:
     """The rows of a file that earlier runs have applied: what its audit entries say, for as long as they are kept."""
-    entries = AuditEntry.objects.filter(subject_id=file_id, action=IMPORTED)
+    entries = AuditEntry.objects.filter(subject_id=file_id, action=actions.STOCK_IMPORTED.name)
     return {row for rows in entries.values_list("changes__rows", flat=True) for row in rows}

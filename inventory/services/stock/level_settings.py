@@ -12,6 +12,7 @@ from audit.db.statements import write
 from audit.errors import NotFound
 from audit.idempotency import Claim, StoredAnswer
 from audit.recording import Entry, record
+from inventory import actions
 from inventory.errors import VersionConflict
 from inventory.locking import LockedLevels, lock_levels
 from inventory.models import StockLevel
@@ -102,7 +103,7 @@ def change_levels(actor: Actor, changes: Sequence[LevelChange]) -> SetLevels:
         )
     _write(list(after.values()), locked.now)
     record(
-        [Entry(actor, "inventory_level_changed", level_id, of_level) for level_id, of_level in told.items()],
+        [Entry(actor, actions.LEVEL_CHANGED, level_id, of_level) for level_id, of_level in told.items()],
         now=locked.now,
     )
     return SetLevels(tuple(ids))

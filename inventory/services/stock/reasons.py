@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from audit.actors import Actor
 from audit.errors import Invalid
 from audit.recording import Entry, record
-from inventory import transactions
+from inventory import actions, transactions
 from inventory.locking import read_clock
 from inventory.models import AdjustmentReason
 
@@ -32,7 +32,7 @@ def put_reason(
             if "reason_text" not in str(error):
                 raise
             raise Invalid("There is a reason with this text.") from error
-        action = f"inventory_adjustmentreason_{'created' if is_new else 'changed'}"
+        action = actions.REASON_CREATED if is_new else actions.REASON_CHANGED
         record([Entry(actor, action, row.pk, dict(fields))], now=read_clock())
         return row
 

@@ -21,6 +21,7 @@ from audit.errors import Fault, Invalid, NotFound
 from audit.idempotency import Claim, StoredAnswer
 from audit.recording import Entry, record
 from inventory import transactions
+from inventory.actions import TransferVerb
 from inventory.errors import (
     MixedRoute,
     MoreThanInTransit,
@@ -223,7 +224,7 @@ def receive(request: ReceiveRequest) -> TransferOutcome:
     lost = {item.id: item.in_transit - arrived.get(item.id, 0) for item in found.items} if request.close else {}
     places = _places(request.items or ())
     arrival = arrive(found, request.actor, arrived, lost, reason=request.reason, places=places)
-    verb = "closed" if request.close else "received"
+    verb: TransferVerb = "closed" if request.close else "received"
     return arrival.write(verb, documents.update, request.claim, reason=request.reason)
 
 
@@ -239,7 +240,9 @@ def cancel(request: CancelTransferRequest) -> TransferOutcome:
     return returned.write("cancelled", documents.update, request.claim, reason=request.reason)
 
 
-def _written_draft(request: TransferRequest, drafted: TransferDocument, now: datetime, verb: str) -> Transferred:
+def _written_draft(
+    request: TransferRequest, drafted: TransferDocument, now: datetime, verb: TransferVerb
+) -> Transferred:
     """Nothing moves: there is an audit entry of it, and no event."""
     done = Transferred(drafted, now)
     save = documents.insert if verb == "created" else documents.rewrite
@@ -250,7 +253,7 @@ def _written_draft(request: TransferRequest, drafted: TransferDocument, now: dat
     return done
 
 
-def _draft_entry(actor: Actor, verb: str, drafted: TransferDocument) -> Entry:
+def _draft_entry(actor: Actor, verb: TransferVerb, drafted: TransferDocument) -> Entry:
     changes = {
         "items": [{**item.facts(), "quantity": item.quantity} for item in drafted.items],
         "reason": drafted.reason,

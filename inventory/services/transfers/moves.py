@@ -15,6 +15,7 @@ from audit.events import OutboxRow
 from audit.idempotency import Claim
 from audit.publishing import publish
 from audit.recording import Entry, record
+from inventory.actions import TRANSFER_ACTIONS, TransferVerb
 from inventory.errors import InsufficientStock, QuantityLimit, Shortage
 from inventory.events import InventoryTransferredEvent, TransferredItem
 from inventory.locking import LockedLevels, lock_levels
@@ -81,7 +82,7 @@ class Moves:
 
     def write(
         self,
-        verb: str,
+        verb: TransferVerb,
         save: Callable[[TransferDocument], None],
         claim: Claim | None,
         *,
@@ -101,7 +102,7 @@ class Moves:
             idempotency.store_all([(claim, done)], now=self.now)
         return done
 
-    def _event(self, verb: str, reason: str) -> OutboxRow:
+    def _event(self, verb: TransferVerb, reason: str) -> OutboxRow:
         return InventoryTransferredEvent(
             transfer_id=self.document.public_id,
             status=self.document.status,
@@ -113,9 +114,9 @@ class Moves:
         ).row()
 
 
-def entry_of(actor: Actor, verb: str, document: TransferDocument, changes: Mapping[str, Any]) -> Entry:
+def entry_of(actor: Actor, verb: TransferVerb, document: TransferDocument, changes: Mapping[str, Any]) -> Entry:
     """The audit entry of what was done to a transfer."""
-    return Entry(actor, f"inventory_transfer_{verb}", document.id, {**document.facts(), **changes})
+    return Entry(actor, TRANSFER_ACTIONS[verb], document.id, {**document.facts(), **changes})
 
 
 def ship(drafted: TransferDocument, actor: Actor, places: Mapping[UUID, int]) -> Moves:

@@ -27,9 +27,10 @@ from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
-from audit.console.base import shown_time, warehouse_codes_of
+from audit.console.base import warehouse_codes_of
 from audit.console.dialogs import Dialog, DialogForm, LazyText, QuantityField, ReasonField
 from audit.console.wording import wording_of, wordings
+from audit.display import shown_time
 from audit.errors import DomainError, NotFound
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import RESERVATION, parse_uuid, public_id

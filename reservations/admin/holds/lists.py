@@ -27,7 +27,6 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from audit.console.base import (
-    NOTHING,
     ReadOnlyAdmin,
     ReadOnlyInline,
     client_name,
@@ -37,6 +36,7 @@ from audit.console.base import (
     warehouse_codes_of,
 )
 from audit.console.filters import link
+from audit.display import NOTHING
 from inventory.admin.stock.columns import OfLevel
 from inventory.models import Store, Warehouse
 from reservations.admin.holds.countdown import countdown

@@ -15,7 +15,6 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from audit.actors import Actor
 from audit.console.base import (
-    NOTHING,
     ReadOnlyAdmin,
     ReadOnlyInline,
     WarehouseFilter,
@@ -27,6 +26,7 @@ from audit.console.base import (
 from audit.console.dialogs import DialogForm, LazyText, SharedDialog
 from audit.console.filters import link
 from audit.console.wording import wordings
+from audit.display import NOTHING
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import ADJUSTMENT, public_id
 from inventory.admin.stock.columns import OfLevel

@@ -23,6 +23,7 @@ from audit.identifiers import RESERVATION, public_id
 from audit.publishing import publish
 from audit.recording import Entry, record
 from inventory import transactions
+from inventory.actions import STOCK_RECONCILED
 from inventory.locking import LockedLevels, lock_levels, read_clock
 from inventory.models import StockLevel
 from inventory.services.bookkeeping import reconciliation as stock
@@ -37,6 +38,7 @@ from inventory.services.bookkeeping.reconciliation import (
     Run,
 )
 from inventory.services.stock.ledger import Ledger
+from reservations import actions
 from reservations.events import StockReconciledEvent
 from reservations.services.holds import documents, expiry
 from reservations.services.holds.documents import DuePosition
@@ -175,7 +177,7 @@ def _confirm_items_locked(run: Run, items: Sequence[tuple[UUID, UUID]]) -> list[
         found.append(finding.repaired("the item was put right") if run.repair else finding)
         if run.repair:
             changes = {"itemId": item_id, "heldUntil": [held_until, right], "reason": run.repair.reason}
-            entries.append(Entry(run.actor, "inventory_reservation_reconciled", hold_id, changes))
+            entries.append(Entry(run.actor, actions.RESERVATION_RECONCILED, hold_id, changes))
     with one_statement():
         if entries:
             documents.mend_items([row[0] for row in wrong])
@@ -293,7 +295,7 @@ def _mend_levels(
             "reconciliationId": run.id,
             "reason": repair.reason,
         }
-        entries.append(Entry(run.actor, "inventory_stock_reconciled", level_id, changes))
+        entries.append(Entry(run.actor, STOCK_RECONCILED, level_id, changes))
         events.append(_reconciled_event(run, repair, changes).row(level_id))
     with one_statement():
         ledger.write(levels.now)

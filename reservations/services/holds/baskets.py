@@ -26,6 +26,7 @@ from inventory.errors import InsufficientStock
 from inventory.locking import LockedLevels, lock_levels
 from inventory.services.catalogue.lookup import StoreFacts, read_catalogue
 from inventory.services.stock.ledger import Ledger
+from reservations import actions
 from reservations.models import Reservation
 from reservations.services.holds import documents, expiry, limits, sourcing
 from reservations.services.holds.documents import HeldItem, Hold, Status
@@ -248,4 +249,4 @@ class _Basket:
             "items": [[item.facts() for item in self.live[0].items], [item.facts() for item in hold.items]],
             "merged": [other.public_id for other in self.live[1:]],
         }
-        return Entry(self.request.actor, "inventory_reservation_changed", hold.id, changes, store=hold.store)
+        return Entry(self.request.actor, actions.RESERVATION_CHANGED, hold.id, changes, store=hold.store)

@@ -27,6 +27,7 @@ from inventory.errors import InsufficientStock
 from inventory.locking import LockedIds, lock_levels_from
 from inventory.services.stock.ledger import Ledger, give_back_from
 from inventory.transactions import PATIENT, Patience
+from reservations import actions
 from reservations.events import InventoryReleasedEvent
 from reservations.services.holds import documents
 from reservations.services.holds.documents import DuePosition, Hold, LockedHolds, Status
@@ -35,7 +36,6 @@ R = TypeVar("R")
 
 SWEEPER: Final = Actor(name="sweeper", client_id=None, request_id="", source="sweeper")
 REASON: Final = "expired"
-EXPIRED: Final = "inventory_reservation_expired"
 _FREED_AT_ONCE: Final = 1000
 _SWEEP_PATIENCE: Final = Patience(lock_timeout_seconds=1.0, retries=0)
 START: Final[DuePosition] = (datetime.min.replace(tzinfo=UTC), NIL)
@@ -138,7 +138,7 @@ def expire(holds: Sequence[Hold], ledger: Ledger, now: datetime) -> list[Hold]:
 def expired_entry(hold: Hold, actor: Actor) -> Entry:
     """The audit entry of a hold that is recorded EXPIRED."""
     changes = {"expiresAt": hold.expires_at, "items": [item.facts() for item in hold.items]}
-    return Entry(actor, EXPIRED, hold.id, changes, store=hold.store)
+    return Entry(actor, actions.RESERVATION_EXPIRED, hold.id, changes, store=hold.store)
 
 
 def released_event(hold: Hold) -> OutboxRow:
@@ -161,7 +161,7 @@ def _expire_locked(holds: LockedHolds, levels: LockedIds) -> int:
         now = levels.now
         give_back_from(documents.HELD_BY_DUE, now=now)
         documents.expire_due(reason=REASON, now=now)
-        record_from(_ENTRIES, actor=SWEEPER, action=EXPIRED, at_most=holds.count, now=now)
+        record_from(_ENTRIES, actor=SWEEPER, action=actions.RESERVATION_EXPIRED, at_most=holds.count, now=now)
         publish_from(_EVENTS, event=InventoryReleasedEvent, at_most=holds.count, now=now)
 
     return write_about(documents.due_among(holds, levels), write)

@@ -25,6 +25,7 @@ from inventory.locking import LockedLevels, lock_levels, lock_sellable_levels, r
 from inventory.services.catalogue.lookup import Catalogue, StoreFacts, read_catalogue, recall_catalogue
 from inventory.services.stock.ledger import Ledger
 from inventory.transactions import PATIENT, Patience
+from reservations import actions
 from reservations.errors import (
     AlreadyExtended,
     HoldLimitExceeded,
@@ -260,7 +261,7 @@ def created_entry(actor: Actor, hold: Hold) -> Entry:
         "expiresAt": hold.expires_at,
         "items": [item.facts() for item in hold.items],
     }
-    return Entry(actor, "inventory_reservation_created", hold.id, changes, store=hold.store)
+    return Entry(actor, actions.RESERVATION_CREATED, hold.id, changes, store=hold.store)
 
 
 def reserved_event(hold: Hold) -> OutboxRow:
@@ -309,7 +310,7 @@ def _extend_all(requests: Sequence[ExtendRequest]) -> list[HoldOutcome]:
             continue
         known[before.id] = extended
         changes = {"expiresAt": [before.expires_at, extended.expires_at]}
-        entries.append(Entry(request.actor, "inventory_reservation_extended", before.id, changes, store=before.store))
+        entries.append(Entry(request.actor, actions.RESERVATION_EXTENDED, before.id, changes, store=before.store))
         decided.append(PlacedHold(extended, now, is_new=False))
     _write_extended(open_requests, decided, entries, now)
     outcomes = iter(decided)

@@ -23,6 +23,7 @@ from inventory.models import Movement
 from inventory.services.catalogue.lookup import Catalogue
 from inventory.services.stock.ledger import Ledger, MovementCause
 from inventory.transactions import PATIENT, Patience
+from reservations import actions
 from reservations.errors import (
     ReservationConsumed,
     ReservationExpired,
@@ -383,7 +384,7 @@ def _refuse(hold: Hold) -> list[Hold]:
 def released_entry(actor: Actor, hold: Hold) -> Entry:
     """The audit entry of a hold that was released."""
     changes = {"reason": hold.reason, "items": [item.facts() for item in hold.items]}
-    return Entry(actor, "inventory_reservation_released", hold.id, changes, store=hold.store)
+    return Entry(actor, actions.RESERVATION_RELEASED, hold.id, changes, store=hold.store)
 
 
 def consumed_entry(actor: Actor, hold: Hold) -> Entry:
@@ -391,7 +392,7 @@ def consumed_entry(actor: Actor, hold: Hold) -> Entry:
     changes: dict[str, Any] = {"orderId": hold.order_id, "items": [item.facts() for item in hold.items]}
     if hold.reacquired_from:
         changes["reacquiredFrom"] = hold.reacquired_from
-    return Entry(actor, "inventory_reservation_consumed", hold.id, changes, store=hold.store)
+    return Entry(actor, actions.RESERVATION_CONSUMED, hold.id, changes, store=hold.store)
 
 
 def consumed_event(hold: Hold) -> OutboxRow:

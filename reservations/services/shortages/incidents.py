@@ -19,6 +19,7 @@ from audit.identifiers import ADJUSTMENT, COUNT, INCIDENT, public_id
 from audit.recording import Entry, record
 from inventory import transactions
 from inventory.locking import read_clock
+from reservations import actions
 from reservations.errors import IncidentResolved
 from reservations.models import BrokenHold, Reservation, ShortageIncident
 from reservations.services.holds.documents import HeldItem, Hold
@@ -117,7 +118,7 @@ def opened_entry(incident: Incident, cause: IncidentCause, actor: Actor) -> Entr
         "cause": cause.public_id,
         "reservations": [hold.public_id for hold, _ in broken],
     }
-    return Entry(actor, "inventory_shortage_found", incident.id, changes)
+    return Entry(actor, actions.SHORTAGE_FOUND, incident.id, changes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +209,6 @@ def _resolve(request: ResolveRequest) -> IncidentDetails | StoredAnswer:
             [now, incident.resolved_by, incident.resolution, incident.id],
         )
         changes = {"resolution": request.resolution}
-        record([Entry(request.actor, "inventory_shortage_resolved", incident.id, changes)], now=now)
+        record([Entry(request.actor, actions.SHORTAGE_RESOLVED, incident.id, changes)], now=now)
         idempotency.store_all([(request.claim, shown)], now=now)
     return shown

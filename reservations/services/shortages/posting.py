@@ -18,6 +18,7 @@ from audit.identifiers import ADJUSTMENT, public_id
 from audit.publishing import publish
 from audit.recording import Entry, record
 from inventory import transactions
+from inventory.actions import COUNT_POSTED
 from inventory.errors import CountBelowZero, QuantityLimit
 from inventory.models import QUANTITY_LIMIT, Movement, StockCount, StockLevel
 from inventory.services.counts import documents as counts_documents
@@ -168,7 +169,7 @@ def _posted_entry(actor: Actor, posted: Posted) -> Entry:
         "differences": len(posted.applied),
         "brokenReservations": [hold.public_id for hold in posted.broken],
     }
-    return Entry(actor, "inventory_count_posted", posted.count.id, changes)
+    return Entry(actor, COUNT_POSTED, posted.count.id, changes)
 
 
 @dataclass(frozen=True, slots=True)

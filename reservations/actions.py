@@ -1,0 +1,119 @@
+"""What the audit trail records of reservations and of shortages, and how a reservation's timeline words it."""
+
+from collections.abc import Collection, Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from audit.actions import Action, SubjectKind, register
+from audit.display import NOTHING, shown_time
+from inventory.actions import MOVEMENTS
+
+RESERVATION: Final = SubjectKind(_("reservation"), "reservations_reservation")
+SHORTAGE: Final = SubjectKind(_("shortage incident"), "reservations_shortageincident")
+
+
+def _units(items: Iterable[Mapping[str, Any]] | None, codes: Collection[str]) -> str:
+    """How many units the items in these warehouses are."""
+    units = sum(item["quantity"] for item in items or () if not codes or item["warehouseId"] in codes)
+    return ngettext("%(units)d unit", "%(units)d units", units) % {"units": units}
+
+
+def _time(text: str) -> str:
+    return shown_time(datetime.fromisoformat(text))
+
+
+def _made(changes: Mapping[str, Any], codes: Collection[str]) -> str:
+    units = _units(changes.get("items"), codes)
+    until = changes.get("expiresAt")
+    return str(_("%(units)s, until %(time)s")) % {"units": units, "time": _time(until)} if until else units
+
+
+def _extended(changes: Mapping[str, Any], codes: Collection[str]) -> str:
+    before, after = changes["expiresAt"]
+    return str(_("until %(after)s, instead of %(before)s")) % {"after": _time(after), "before": _time(before)}
+
+
+def _changed(changes: Mapping[str, Any], codes: Collection[str]) -> str:
+    before, after = (_units(items, codes) for items in changes["items"])
+    return f"{before} → {after}"
+
+
+def _sold(changes: Mapping[str, Any], codes: Collection[str]) -> str:
+    facts = {"units": _units(changes.get("items"), codes), "order": changes.get("orderId") or NOTHING}
+    return str(_("%(units)s for order %(order)s")) % facts
+
+
+def _ended(changes: Mapping[str, Any], codes: Collection[str]) -> str:
+    return str(_("recorded; it had ended %(time)s")) % {"time": _time(changes["expiresAt"])}
+
+
+RESERVATION_CREATED: Final = register(
+    Action(
+        "inventory_reservation_created",
+        _("Reservation made"),
+        "add_shopping_cart",
+        RESERVATION,
+        short_label=_("Made"),
+        sentence=_made,
+    )
+)
+RESERVATION_EXTENDED: Final = register(
+    Action(
+        "inventory_reservation_extended",
+        _("Reservation extended"),
+        "more_time",
+        RESERVATION,
+        short_label=_("Extended"),
+        sentence=_extended,
+    )
+)
+RESERVATION_CHANGED: Final = register(
+    Action(
+        "inventory_reservation_changed",
+        _("Reservation changed"),
+        "edit",
+        RESERVATION,
+        short_label=_("Changed"),
+        sentence=_changed,
+    )
+)
+RESERVATION_CONSUMED: Final = register(
+    Action(
+        "inventory_reservation_consumed",
+        _("Reservation sold"),
+        "check",
+        RESERVATION,
+        short_label=_("Sold"),
+        tone="good",
+        sentence=_sold,
+        related=MOVEMENTS,
+    )
+)
+RESERVATION_RELEASED: Final = register(
+    Action("inventory_reservation_released", _("Reservation released"), "undo", RESERVATION, short_label=_("Released"))
+)
+RESERVATION_EXPIRED: Final = register(
+    Action(
+        "inventory_reservation_expired",
+        _("Reservation expired"),
+        "timer_off",
+        RESERVATION,
+        short_label=_("Expired"),
+        tone="bad",
+        sentence=_ended,
+    )
+)
+RESERVATION_RECONCILED: Final = register(
+    Action(
+        "inventory_reservation_reconciled",
+        _("Reservation put right"),
+        "build",
+        RESERVATION,
+        short_label=_("Put right by a reconciliation"),
+    )
+)
+SHORTAGE_FOUND: Final = register(Action("inventory_shortage_found", _("Shortage found"), "report", SHORTAGE))
+SHORTAGE_RESOLVED: Final = register(Action("inventory_shortage_resolved", _("Shortage resolved"), "task_alt", SHORTAGE))
