@@ -28,7 +28,7 @@ from unfold.utils import display_for_label
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextInputWidget
 
 from audit.actors import Actor
-from audit.console.wording import wording_of
+from audit.console.wording import Worded
 from audit.context import request_id_of
 from audit.display import NOTHING
 from audit.errors import DomainError
@@ -322,7 +322,7 @@ class _Unwrapped(admin.ModelAdmin):  # type: ignore[type-arg]
         return answer
 
 
-class ServiceAdmin(ConsoleAdmin, _Unwrapped, metaclass=AbstractAdmin):  # type: ignore[misc]
+class ServiceAdmin(Worded, ConsoleAdmin, _Unwrapped, metaclass=AbstractAdmin):  # type: ignore[misc]
     """A form whose Save calls a service.
 
     ``store`` is what a subclass gives: it calls the service with what the forms hold. A domain error that it raises is
@@ -343,7 +343,7 @@ class ServiceAdmin(ConsoleAdmin, _Unwrapped, metaclass=AbstractAdmin):  # type: 
         try:
             return super().changeform_view(request, object_id, form_url, extra_context)
         except DomainError as error:
-            request.refusal = wording_of(error)  # type: ignore[attr-defined]
+            request.refusal = self.wording_of(error)  # type: ignore[attr-defined]
         return super().changeform_view(request, object_id, form_url, extra_context)
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:

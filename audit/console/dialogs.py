@@ -20,7 +20,6 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
-from django.utils.functional import Promise
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 from msgspec.structs import replace
@@ -33,7 +32,7 @@ from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
 from audit.console.base import actor_of, claimant_of, staff_action
-from audit.console.wording import wording_of
+from audit.console.wording import LazyText, Worded
 from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer, fingerprint
 
@@ -41,7 +40,6 @@ DIALOG_KEY: Final = "dialog-"
 """How the idempotency keys of the console begin."""
 _TOGETHER: Final = UUID("b3a0c1de-52f7-5c0e-8d0a-7f1e94d3a26b")
 R = TypeVar("R")
-LazyText = str | Promise
 
 
 class DialogForm(forms.Form):
@@ -104,11 +102,11 @@ class ChoiceField(forms.ChoiceField):
         super().__init__(**{"widget": UnfoldAdminSelectWidget(), **options})
 
 
-class Dialog(ABC, Generic[R]):
+class Dialog(Worded, ABC, Generic[R]):
     """One action on one row (or on none), from its form to its message.
 
-    A subclass gives the texts, the form, the permission and ``perform``. ``R`` is what its service returns. A model's
-    admin offers it as an action::
+    A subclass gives the texts, the form, the permission and ``perform``, and ``wordings`` for what it may refuse. ``R``
+    is what its service returns. A model's admin offers it as an action::
 
         receive = ReceiveDialog.as_action(url_path="receive", icon="input")
     """
@@ -182,7 +180,7 @@ class Dialog(ABC, Generic[R]):
 
     def refuse(self, form: DialogForm, error: DomainError) -> None:
         """Say at the form why nothing was done."""
-        form.add_error(None, wording_of(error))
+        form.add_error(None, self.wording_of(error))
 
     def done(self, result: R) -> HttpResponse:
         """The answer to a form that did something."""

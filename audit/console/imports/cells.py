@@ -8,22 +8,18 @@ from typing import Any, ClassVar, Final
 
 from django.utils import timezone
 from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
 from import_export.resources import Resource
 from import_export.results import RowResult
 from import_export.widgets import Widget
 
-from audit.console.dialogs import LazyText
 from audit.console.imports.tables import Table
-from audit.console.wording import wordings
+from audit.console.wording import LazyText
 
 MOST_SHOWN: Final = 200
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f]")
 _WHOLE_NUMBER: Final = re.compile(r"\+?[0-9]{1,18}")
 _YES: Final = frozenset({"yes", "true", "1"})
 _NO: Final = frozenset({"no", "false", "0"})
-
-wordings["version_conflict"] = _("Somebody else has changed this since the preview.")
 
 
 class TextCell(Widget):  # type: ignore[misc]

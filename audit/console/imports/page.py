@@ -25,12 +25,12 @@ from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
 from audit.console.base import ConsoleAdmin, StaffUser, actor_of, claimant_of
-from audit.console.dialogs import Dialog, LazyText
+from audit.console.dialogs import Dialog
 from audit.console.exports import csv_file, workbook
 from audit.console.imports.cells import MOST_SHOWN, Column, RowFault
 from audit.console.imports.tables import MOST_BYTES, MOST_ROWS, Table, Unreadable, read_table
-from audit.console.wording import wording_of, wordings
-from audit.errors import DomainError, Fault
+from audit.console.wording import LazyText
+from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer, fingerprint, lifetime
 
 P = TypeVar("P")
@@ -102,6 +102,9 @@ class ImportPage(Dialog[R], Generic[P, R]):
     """
 
     template = "console/imports/page.html"
+    wordings: ClassVar[Mapping[str, LazyText]] = {
+        "version_conflict": _("Somebody else has changed this since the preview."),
+    }
     submit = _("Import")
     file_name: ClassVar[str]
     columns: ClassVar[Sequence[Column]]
@@ -234,14 +237,14 @@ class ImportPage(Dialog[R], Generic[P, R]):
     def _refused(self, plan: P, sealed: str, error: DomainError) -> HttpResponse:
         """What stands against it, row by row; what may be tried again as it is keeps its button."""
         faults = [
-            RowFault(self.row_of(plan, int(found[1])), "", _words(fault))
+            RowFault(self.row_of(plan, int(found[1])), "", self.wording_of(fault))
             for fault in error.faults
             if (found := _INDEX.fullmatch(fault.pointer))
         ]
         if faults:
             self.reading, self.step = Reading(faults=faults), "faults"
         else:
-            self.reading, self.step, self.sealed = Reading(notes=[wording_of(error)]), "again", sealed
+            self.reading, self.step, self.sealed = Reading(notes=[self.wording_of(error)]), "again", sealed
         return self._show(status=422)
 
     # --------------------------------------------------------------------------------------------- for the template
@@ -272,10 +275,6 @@ class ImportPage(Dialog[R], Generic[P, R]):
     def most_rows(self) -> int:
         """The rows that a file may have."""
         return MOST_ROWS
-
-
-def _words(fault: Fault) -> str:
-    return str(wordings.get(fault.code, fault.detail))
 
 
 class ImportedAdmin(ConsoleAdmin):

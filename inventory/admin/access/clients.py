@@ -1,6 +1,7 @@
 """API clients and their tokens in the console. Here and not in ``audit``, because it has to know the stores."""
 
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any, ClassVar, cast
 
 from django import forms
 from django.contrib import admin
@@ -16,12 +17,10 @@ from audit.actors import Actor
 from audit.clients import Issued
 from audit.console.base import ReadOnlyAdmin, ReadOnlyInline, ServiceAdmin, actor_of, multiple_choice
 from audit.console.dialogs import ChoiceField, Dialog, DialogForm
-from audit.console.wording import wordings
+from audit.console.wording import LazyText
 from audit.idempotency import Claim, StoredAnswer
 from audit.models import ApiClient, ApiToken
 from inventory.models import Store
-
-wordings.update({"client_name_taken": _("Another client has this name.")})
 
 
 class TokenInline(ReadOnlyInline):
@@ -123,6 +122,9 @@ class ApiClientAdmin(ServiceAdmin):
     """Programs that call the API."""
 
     form = ApiClientForm
+    wordings: ClassVar[Mapping[str, LazyText]] = {
+        "client_name_taken": _("Another client has this name."),
+    }
     all_warehouses_only = True
     empty_hint = _("No program calls the API yet. Add a client for it, then issue a token on the client's page.")
     list_display = ("name", "role", "store_list", "tokens_in_use", "last_used", "created_at")

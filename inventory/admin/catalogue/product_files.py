@@ -27,7 +27,6 @@ from audit.console.imports.cells import (
     changes_in_words,
 )
 from audit.console.imports.page import ImportPage, PreviewRow, Reading, Upload
-from audit.console.wording import wordings
 from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer
 from inventory.models import Product
@@ -196,7 +195,7 @@ def _family_faults(plan: Sequence[PlannedProduct]) -> Iterator[RowFault]:
     for planned in plan:
         error: DomainError | None = faults.get(planned.change.id)
         if error:
-            yield RowFault(planned.row, "variant_of", str(wordings.get(error.code, error.detail)))
+            yield RowFault(planned.row, "variant_of", ProductImport.wording_of(error))
 
 
 def exported_products(products: QuerySet[Product]) -> Iterable[ExportRow]:

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from audit.console.base import ReadOnlyInline, actor_of, staff_action
 from audit.console.exports import ExportedAdmin, ExportRow
 from audit.console.imports.page import ImportedAdmin
-from audit.console.wording import wordings
+from audit.console.wording import share_wordings
 from audit.identifiers import parse_copied_id
 from inventory.admin.catalogue import product_files
 from inventory.admin.catalogue.freezing import FreezableAdmin
@@ -25,7 +25,7 @@ from inventory.models.catalogue import Product, ProductQuerySet
 from inventory.services.catalogue import master_data
 from inventory.services.catalogue.master_data import Saved
 
-wordings.update(
+share_wordings(
     {
         "sku_taken": _("Another product has this SKU."),
         "unknown_product": _("There is no such product."),

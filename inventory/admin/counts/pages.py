@@ -1,6 +1,6 @@
 """The flow of a count in the console: opened, walked line by line without a word of what is expected, called off."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar, Final, cast
 from uuid import UUID
@@ -18,8 +18,8 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextareaWid
 
 from audit.actors import Actor
 from audit.console.base import text_field
-from audit.console.dialogs import ChoiceField, Dialog, DialogForm, LazyText, SharedDialog, WhyForm
-from audit.console.wording import wordings
+from audit.console.dialogs import ChoiceField, Dialog, DialogForm, SharedDialog, WhyForm
+from audit.console.wording import LazyText, share_wordings
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import NIL, parse_uuid
 from inventory.admin.stock.scanning import find_scanned, warehouse_choices
@@ -35,13 +35,11 @@ _SHORTEST_CODE: Final = 6
 _LATELY: Final = 5
 _WALK: Final = ("level__zone", "level__aisle", "level__shelf", "level__product__sku", "pk")
 
-wordings.update(
+
+share_wordings(
     {
-        "already_in_count": _("One of these products is in another open count. Finish that first."),
-        "nothing_to_count": _("There is nothing to count here, or other open counts have all of it."),
-        "count_too_large": _("That is too much for one count: count zone by zone."),
         "count_closed": _("This count is over: it was posted or cancelled."),
-        "product_not_in_count": _("This product is not in this count."),
+        "nothing_to_count": _("There is nothing to count here, or other open counts have all of it."),
     }
 )
 
@@ -120,6 +118,10 @@ class OpenCountPage(Dialog[Opened]):
 
     title: ClassVar[LazyText] = _("Open a count")
     is_page = True
+    wordings: ClassVar[Mapping[str, LazyText]] = {
+        "already_in_count": _("One of these products is in another open count. Finish that first."),
+        "count_too_large": _("That is too much for one count: count zone by zone."),
+    }
     intro = _("Goods may come and go while it is counted: each line is compared at the moment of its counting.")
     submit = _("Open and begin")
     permission = "inventory.count_stock"
@@ -196,6 +198,9 @@ class WalkPage(SharedDialog[Counted]):
 
     title: ClassVar[LazyText] = _("Count")
     is_page = True
+    wordings: ClassVar[Mapping[str, LazyText]] = {
+        "product_not_in_count": _("This product is not in this count."),
+    }
     permission = "inventory.count_stock"
     form_class = LineForm
     template = "console/counts/walk.html"

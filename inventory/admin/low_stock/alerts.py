@@ -1,8 +1,8 @@
 """Low-stock alerts in the console: a list to be worked off, and to be ordered by."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, time, timedelta
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 from django import forms
 from django.contrib import admin
@@ -31,7 +31,7 @@ from audit.console.base import (
 )
 from audit.console.dialogs import Dialog, DialogForm, ReasonField
 from audit.console.exports import ExportedAdmin, ExportRow, in_batches
-from audit.console.wording import wordings
+from audit.console.wording import LazyText
 from audit.display import NOTHING, shown_time
 from audit.idempotency import Claim, StoredAnswer
 from inventory.admin.stock.columns import OfLevel
@@ -39,8 +39,6 @@ from inventory.models import AlertSubscription, LowStockAlert, Warehouse
 from inventory.services.low_stock import alerts as low_stock
 from inventory.services.low_stock.alerts import Outlook
 from inventory.services.low_stock.subscriptions import Subscribed, choose_alerts
-
-wordings["alert_resolved"] = _("Stock has come in: this alert is over, and nothing is left to do.")
 
 _SHORT: Final = "j M, H:i"
 """A moment of these days, where there is little room."""
@@ -112,6 +110,9 @@ class _AlertDialog(Dialog[LowStockAlert]):
     """A dialog about an alert, with what is to be known of it."""
 
     permission = "inventory.settle_alerts"
+    wordings: ClassVar[Mapping[str, LazyText]] = {
+        "alert_resolved": _("Stock has come in: this alert is over, and nothing is left to do."),
+    }
     form_class = NoteForm
 
     def about(self) -> list[tuple[Any, Any]]:

@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from audit.actors import Actor
 from audit.console.base import warehouse_codes_of
 from audit.console.dialogs import ChoiceField, Dialog, DialogForm, QuantityField, ReasonField, ReferenceField
-from audit.console.wording import wording_of
+from audit.console.wording import LazyText, share_wordings
 from audit.errors import DomainError, Fault
 from audit.idempotency import Claim, StoredAnswer
 from inventory.models import AdjustmentReason, StockLevel, Warehouse
@@ -27,6 +27,13 @@ from inventory.services.transfers.moves import Transferred
 LINE_INDEX: Final = re.compile(r"/(?:adjustments|items)/(\d+)")
 ReasonKind = AdjustmentReason.Kind
 R = TypeVar("R")
+
+share_wordings(
+    {
+        "insufficient_stock": _("There are not that many to take. Nothing was changed."),
+        "quantity_limit": _("A level has at most 2,000,000,000 units."),
+    }
+)
 
 
 class StockForm(DialogForm):
@@ -117,18 +124,18 @@ class StockDialog(Dialog[R]):
         return form
 
     def refuse(self, form: DialogForm, error: DomainError) -> None:
-        form.add_error("quantity" if error.code in _OF_QUANTITY else None, why_not(error, error.faults))
+        form.add_error("quantity" if error.code in _OF_QUANTITY else None, why_not(self, error, error.faults))
 
 
 _OF_QUANTITY: Final = {"insufficient_stock", "quantity_limit"}
 
 
-def why_not(error: DomainError, faults: Sequence[Fault]) -> str:
-    """A refusal in the warehouse's words, with the figure that helps."""
+def why_not(dialog: Dialog[Any], error: DomainError, faults: Sequence[Fault]) -> str:
+    """A refusal in the dialog's words, with the figure that helps."""
     if error.code == "insufficient_stock" and faults and "available" in faults[0].facts:
         told = _("At most %(available)s can go: the rest is held for orders, or not there.")
         return str(told) % {"available": max(0, faults[0].facts["available"])}
-    return wording_of(error)
+    return dialog.wording_of(error)
 
 
 class _AdjustmentDialog(StockDialog[Adjusted]):
@@ -243,6 +250,9 @@ class CountDialog(StockDialog[Opened]):
     """What somebody counted of one product. Blind: what the books say is not shown."""
 
     title = _("Count")
+    wordings: ClassVar[Mapping[str, LazyText]] = {
+        "already_in_count": _("This product is in an open count already. Enter what you counted there."),
+    }
     submit = _("Enter the count")
     intro = _("The figure is kept in a count of its own. Stock changes when somebody posts it.")
     permission = "inventory.count_stock"

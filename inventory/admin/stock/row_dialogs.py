@@ -13,7 +13,7 @@ from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
 from audit.actors import Actor
 from audit.console.dialogs import ChoiceField, Dialog, DialogForm, QuantityField
-from audit.console.wording import wording_of, wordings
+from audit.console.wording import LazyText
 from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import parse_uuid
@@ -34,15 +34,6 @@ from inventory.services.stock.adjustments import Adjusted, AdjustRequest, apply_
 from inventory.services.transfers import commands as transfers
 from inventory.services.transfers.commands import TransferRequest
 from inventory.services.transfers.moves import Transferred
-
-wordings.update(
-    {
-        "insufficient_stock": _("There are not that many to take. Nothing was changed."),
-        "quantity_limit": _("A level has at most 2,000,000,000 units."),
-        "already_in_count": _("This product is in an open count already. Enter what you counted there."),
-        "mixed_route": _("A transfer goes from one warehouse to one other."),
-    }
-)
 
 MOST_ROWS: Final = 100
 """The most rows that one form takes: more are no longer looked through before they are sent."""
@@ -141,9 +132,9 @@ class RowsDialog(ChosenDialog[R]):
         for fault in error.faults:
             found = LINE_INDEX.match(fault.pointer)
             if found and int(found[1]) < len(sent):
-                form.add_error(units_name(sent[int(found[1])][0].pk), why_not(error, [fault]))
+                form.add_error(units_name(sent[int(found[1])][0].pk), why_not(self, error, [fault]))
                 placed = True
-        form.add_error(None, _("Nothing was done: see the rows in red.") if placed else wording_of(error))
+        form.add_error(None, _("Nothing was done: see the rows in red.") if placed else self.wording_of(error))
 
 
 class ReceiveRowsDialog(RowsDialog[Adjusted]):
@@ -170,6 +161,9 @@ class TransferRowsDialog(RowsDialog[Transferred]):
     """Units of several products that set out for another warehouse together."""
 
     title = _("Transfer the chosen rows")
+    wordings: ClassVar[Mapping[str, LazyText]] = {
+        "mixed_route": _("A transfer goes from one warehouse to one other."),
+    }
     submit = _("Send")
     intro = _("They leave at once, and count there when they are received.")
     permission = "inventory.transfer_stock"

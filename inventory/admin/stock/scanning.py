@@ -17,8 +17,8 @@ from django.utils.translation import ngettext
 from uuid_utils.compat import uuid7
 
 from audit.console.base import StaffUser, warehouse_codes_of
-from audit.console.dialogs import Dialog, DialogForm, LazyText, R
-from audit.console.wording import wordings
+from audit.console.dialogs import Dialog, DialogForm, R
+from audit.console.wording import LazyText
 from audit.errors import DomainError
 from audit.identifiers import parse_uuid
 from inventory.models import QUANTITY_LIMIT, Product, Warehouse
@@ -27,15 +27,6 @@ MOST_LINES: Final = 200
 """As many as one request of the API may have."""
 _PREFIX: Final = "units-"
 _LONGEST_CODE: Final = 64
-
-wordings.update(
-    {
-        "insufficient_stock": _("There is not enough that is free: what is reserved can't leave."),
-        "quantity_limit": _("That would be more than one place can have."),
-        "unknown_warehouse": _("There is no such warehouse any more."),
-        "unknown_product": _("There is no such product any more."),
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +93,12 @@ class ScanPage(Dialog[R]):
     fields_first: ClassVar[bool] = True
     takes_any: ClassVar[bool] = True
     """Whether any product may come, or only those of ``known_lines``."""
+    wordings: ClassVar[Mapping[str, LazyText]] = {
+        "insufficient_stock": _("There is not enough that is free: what is reserved can't leave."),
+        "quantity_limit": _("That would be more than one place can have."),
+        "unknown_warehouse": _("There is no such warehouse any more."),
+        "unknown_product": _("There is no such product any more."),
+    }
     step = "scan"
     told: LazyText = ""
     is_alert = False

@@ -17,28 +17,18 @@ from audit.console.dialogs import (
     ChoiceField,
     Dialog,
     DialogForm,
-    LazyText,
     ReasonField,
     ReferenceField,
     SharedDialog,
     WhyForm,
 )
-from audit.console.wording import wordings
+from audit.console.wording import LazyText
 from audit.idempotency import Claim, StoredAnswer
 from inventory.admin.stock.scanning import ScanForm, ScannedLine, ScanPage, sent_units, warehouse_choices
 from inventory.models import StockLevel, Transfer, TransferLine
 from inventory.services.transfers import commands as transfers
 from inventory.services.transfers.commands import Arrived, MoveLine, TransferRequest
 from inventory.services.transfers.moves import Transferred
-
-wordings.update(
-    {
-        "transfer_closed": _("This transfer is over: nothing of it is on its way any more."),
-        "transfer_already_sent": _("This transfer was sent already."),
-        "transfer_not_sent": _("This transfer was not sent yet."),
-        "more_than_in_transit": _("More arrived than is on its way. Receive what was sent; adjust what came beside."),
-    }
-)
 
 
 def units_of(count: int) -> str:
@@ -124,6 +114,12 @@ class OfTransfer:
     """A dialog on a transfer. It touches the warehouses of its ``ends``: they must be in the user's reach."""
 
     ends: ClassVar[tuple[str, ...]] = ("from_warehouse", "to_warehouse")
+    wordings: ClassVar[Mapping[str, LazyText]] = {
+        "transfer_closed": _("This transfer is over: nothing of it is on its way any more."),
+        "transfer_already_sent": _("This transfer was sent already."),
+        "transfer_not_sent": _("This transfer was not sent yet."),
+        "more_than_in_transit": _("More arrived than is on its way. Receive what was sent; adjust what came beside."),
+    }
     request: Any
 
     def _find(self, object_id: str | None) -> Transfer:

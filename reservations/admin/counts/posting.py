@@ -1,5 +1,6 @@
 """Counts in the console with the end of them: what posting would do, whose holds would give way, and posting."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
@@ -13,8 +14,8 @@ from unfold.widgets import UnfoldBooleanWidget
 
 from audit.actors import Actor
 from audit.console.base import actor_of
-from audit.console.dialogs import DialogForm, LazyText, SharedDialog
-from audit.console.wording import wordings
+from audit.console.dialogs import DialogForm, SharedDialog
+from audit.console.wording import LazyText
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import parse_uuid
 from inventory.admin.counts.lists import StockCountAdmin
@@ -27,15 +28,6 @@ from reservations.services.shortages.posting import Posted, PostRequest, Preview
 from reservations.services.shortages.shortage import Preference
 
 _MOST_SHOWN: Final = 100
-
-wordings.update(
-    {
-        "count_incomplete": _("Lines are not counted yet, or need a second count."),
-        "count_below_zero": _("More left since the counting than was counted. Count these lines anew."),
-        "hold_not_in_the_way": _("One of the chosen reservations is not in the way any more. Look again."),
-        "reserved_unexplained": _("The reserved units of a product don't add up. Tell whoever looks after the system."),
-    }
-)
 
 
 class PostForm(DialogForm):
@@ -52,6 +44,12 @@ class PostCountPage(SharedDialog[Posted]):
 
     title: ClassVar[LazyText] = _("Post this count")
     is_page = True
+    wordings: ClassVar[Mapping[str, LazyText]] = {
+        "count_incomplete": _("Lines are not counted yet, or need a second count."),
+        "count_below_zero": _("More left since the counting than was counted. Count these lines anew."),
+        "hold_not_in_the_way": _("One of the chosen reservations is not in the way any more. Look again."),
+        "reserved_unexplained": _("The reserved units of a product don't add up. Tell whoever looks after the system."),
+    }
     submit = _("Post")
     permission = "inventory.post_count"
     form_class = PostForm

@@ -28,8 +28,8 @@ from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
 from audit.console.base import warehouse_codes_of
-from audit.console.dialogs import Dialog, DialogForm, LazyText, QuantityField, ReasonField
-from audit.console.wording import wording_of, wordings
+from audit.console.dialogs import Dialog, DialogForm, QuantityField, ReasonField
+from audit.console.wording import LazyText
 from audit.display import shown_time
 from audit.errors import DomainError, NotFound
 from audit.idempotency import Claim, StoredAnswer
@@ -42,16 +42,6 @@ from reservations.services.holds.placing import ExtendRequest
 from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Selector
 
 CHOSEN_AT_MOST: Final = 200
-
-wordings.update(
-    {
-        "reservation_not_found": _("This is not there any more, or not yours to change."),
-        "reservation_expired": _("It has ended: its time was up, and its units are free for others."),
-        "reservation_consumed": _("It was sold before."),
-        "reservation_released": _("It was released before."),
-        "already_extended": _("It was extended before, and can be extended only once."),
-    }
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +112,13 @@ class HoldsDialog(Dialog[list[HoldResult]]):
 
     title_of_many: ClassVar[LazyText]
     done_to_many: ClassVar[LazyText]
+    wordings: ClassVar[Mapping[str, LazyText]] = {
+        "reservation_not_found": _("This is not there any more, or not yours to change."),
+        "reservation_expired": _("It has ended: its time was up, and its units are free for others."),
+        "reservation_consumed": _("It was sold before."),
+        "reservation_released": _("It was released before."),
+        "already_extended": _("It was extended before, and can be extended only once."),
+    }
 
     def __init__(
         self,
@@ -225,7 +222,7 @@ class HoldsDialog(Dialog[list[HoldResult]]):
 
     def _told(self, id_: UUID, outcome: Any) -> HoldResult:
         if isinstance(outcome, DomainError):
-            return HoldResult(id_, False, wording_of(outcome))
+            return HoldResult(id_, False, self.wording_of(outcome))
         if isinstance(outcome, StoredAnswer):
             return HoldResult(id_, True, msgspec.json.decode(outcome.body, type=str))
         return HoldResult(id_, True, self.sentence(outcome))

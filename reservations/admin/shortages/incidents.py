@@ -1,5 +1,6 @@
 """Shortage incidents in the console: levels that had fewer units than were held, and whose holds gave way."""
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from django import forms
@@ -23,9 +24,9 @@ from audit.console.base import (
     may_read_trail,
     non_empty_fields,
 )
-from audit.console.dialogs import DialogForm, LazyText, SharedDialog
+from audit.console.dialogs import DialogForm, SharedDialog
 from audit.console.filters import link
-from audit.console.wording import wordings
+from audit.console.wording import LazyText
 from audit.display import NOTHING
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import ADJUSTMENT, public_id
@@ -34,8 +35,6 @@ from inventory.admin.transfers.lists import short_id
 from reservations.models import BrokenHold, ShortageIncident
 from reservations.services.shortages import incidents
 from reservations.services.shortages.incidents import IncidentDetails, ResolveRequest
-
-wordings.update({"incident_resolved": _("Somebody has resolved this incident before.")})
 
 
 class BrokenHoldInline(ReadOnlyInline):
@@ -62,6 +61,9 @@ class ResolveDialog(SharedDialog[IncidentDetails]):
     """The end of an incident, in words."""
 
     title = _("Resolve this incident")
+    wordings: ClassVar[Mapping[str, LazyText]] = {
+        "incident_resolved": _("Somebody has resolved this incident before."),
+    }
     submit = _("Resolve")
     permission = "reservations.settle_incident"
     form_class = ResolveForm
