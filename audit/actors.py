@@ -48,6 +48,11 @@ class Actor(msgspec.Struct, frozen=True, gc=False):
     store_codes: tuple[str, ...] = ()
     warehouse_codes: tuple[str, ...] = ()
 
+    @property
+    def sees_all_warehouses(self) -> bool:
+        """Whether no warehouse is out of reach."""
+        return not self.warehouse_codes
+
     def sees_store(self, code: str) -> bool:
         """Whether a store is in reach."""
         return not self.store_codes or code in self.store_codes

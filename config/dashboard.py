@@ -4,7 +4,7 @@ A user sees figures of the lists that are open to them alone, and counted over t
 much are kept for some seconds (in the process: they need nothing else to be there).
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
@@ -16,7 +16,7 @@ from django.conf import settings
 from django.contrib import admin
 from django.core.cache import cache
 from django.db import connection
-from django.db.models import Count, Min, Q, QuerySet, Sum, Value
+from django.db.models import Count, Min, Q, Sum, Value
 from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.urls import reverse
@@ -24,7 +24,8 @@ from django.utils import formats, timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from audit.console.base import warehouse_codes_of
+from audit.actors import Actor
+from audit.console.base import actor_of
 from audit.identifiers import first_id_at
 from audit.models import OutboxEvent
 from inventory.admin.stock.levels import COUNT_DAYS
@@ -105,7 +106,7 @@ class _Reader:
 
     def __init__(self, request: HttpRequest) -> None:
         self.request = request
-        self.codes: Collection[str] = warehouse_codes_of(request.user)
+        self.actor = actor_of(request)
 
     def may_open(self, model: str) -> bool:
         """Whether the list of this model ("app.model") is open to the user."""
@@ -114,7 +115,7 @@ class _Reader:
 
     def kept(self, name: str, read: Callable[[], V]) -> V:
         """What ``read`` gave some seconds ago to somebody with the same warehouses, or gives now."""
-        key = f"dashboard:{name}:{','.join(sorted(self.codes))}"
+        key = f"dashboard:{name}:{','.join(sorted(self.actor.warehouse_codes))}"
         known: V | None = cache.get(key)
         if known is None:
             known = read()
@@ -136,18 +137,18 @@ def figures(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     due: tuple[int, timedelta | None] = (0, None)
     stock: dict[str, int] | None = None
     if reader.may_open("inventory.stocklevel"):
-        stock = reader.kept("stock", lambda: _read_stock(reader.codes))
+        stock = reader.kept("stock", lambda: _read_stock(reader.actor))
         head += _stock_figures(stock)
     if reader.may_open("reservations.reservation"):
-        holds = _read_holds(reader.codes)
+        holds = _read_holds(reader.actor)
         due = (holds["due"], holds["lag"])
         head.append(Figure(_("Active holds"), holds["soon"] + holds["later"], _reservations(state="ACTIVE")))
         cards.append(_holds_card(holds))
         context["chart"] = _chart(reader)
     if reader.may_open("inventory.lowstockalert"):
-        cards.append(_alerts_card(reader.codes))
+        cards.append(_alerts_card(reader.actor))
     if reader.may_open("inventory.transfer"):
-        cards.append(_transfers_card(reader.codes))
+        cards.append(_transfers_card(reader.actor))
     if stock is not None or reader.may_open("inventory.stockcount"):
         cards.append(_counts_card(reader, stock))
     cards += _service_cards(reader, *due)
@@ -157,8 +158,8 @@ def figures(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 # ---------------------------------------------------------------------------------------------------------------- stock
 
 
-def _read_stock(codes: Collection[str]) -> dict[str, int]:
-    levels = StockLevel.objects.filter(warehouse__code__in=codes) if codes else StockLevel.objects.all()
+def _read_stock(actor: Actor) -> dict[str, int]:
+    levels = StockLevel.objects.visible_to(actor)
     line = Now() - Value(timedelta(days=COUNT_DAYS))
     read = levels.aggregate(
         on_hand=Sum("on_hand"),
@@ -182,8 +183,7 @@ def _counts_card(reader: _Reader, stock: Mapping[str, int] | None) -> Card:
     """Counts that are open, and stock that should be in one. ``stock`` is None where its list is closed."""
     listed: list[Figure] = []
     if reader.may_open("inventory.stockcount"):
-        counts = StockCount.objects.filter(status=StockCount.Status.OPEN)
-        number = (counts.filter(warehouse__code__in=reader.codes) if reader.codes else counts).count()
+        number = StockCount.objects.visible_to(reader.actor).filter(status=StockCount.Status.OPEN).count()
         listed.append(Figure(_("Open counts"), number, link("inventory.stockcount", status__exact="OPEN")))
     if stock is not None:
         level = "inventory.stocklevel"
@@ -193,10 +193,8 @@ def _counts_card(reader: _Reader, stock: Mapping[str, int] | None) -> Card:
     return Card(_("Counts"), "checklist", listed, _("Nothing is to be counted."))
 
 
-def _alerts_card(codes: Collection[str]) -> Card:
-    alerts = LowStockAlert.objects.unresolved()
-    if codes:
-        alerts = alerts.filter(level__warehouse__code__in=codes)
+def _alerts_card(actor: Actor) -> Card:
+    alerts = LowStockAlert.objects.visible_to(actor).unresolved()
     found = dict(alerts.order_by().values_list("severity").annotate(number=Count("pk")))
     tones = {LowStockAlert.Severity.CRITICAL: "bad", LowStockAlert.Severity.LOW: "warn"}
     listed = [
@@ -211,11 +209,8 @@ def _alerts_card(codes: Collection[str]) -> Card:
     return Card(_("Low stock"), "notifications", listed, _("Nothing is low on stock."))
 
 
-def _transfers_card(codes: Collection[str]) -> Card:
-    transfers = Transfer.objects.all()
-    if codes:
-        transfers = transfers.filter(Q(from_warehouse__code__in=codes) | Q(to_warehouse__code__in=codes))
-    coming = transfers.on_the_way()
+def _transfers_card(actor: Actor) -> Card:
+    coming = Transfer.objects.visible_to(actor).on_the_way()
     found = coming.aggregate(on_the_way=Count("pk"), overdue=Count("pk", filter=Q(expected_delivery__lt=Now())))
     return Card(
         _("Transfers"),
@@ -235,15 +230,9 @@ def _reservations(**asked: Any) -> str:
     return link("reservations.reservation", **asked)
 
 
-def _within(reservations: QuerySet[Reservation], codes: Collection[str]) -> QuerySet[Reservation]:
-    model_admin: Any = admin.site._registry[Reservation]
-    within: QuerySet[Reservation] = model_admin.within(reservations, codes) if codes else reservations
-    return within
-
-
-def _read_holds(codes: Collection[str]) -> dict[str, Any]:
+def _read_holds(actor: Actor) -> dict[str, Any]:
     """How many active holds there are, by when they end; and for how long the oldest due one has been due."""
-    active = _within(Reservation.objects.filter(status=Reservation.Status.ACTIVE), codes)
+    active = Reservation.objects.visible_to(actor).filter(status=Reservation.Status.ACTIVE)
     is_due, is_soon = Q(expires_at__lte=Now()), Q(expires_at__lte=Now() + Value(SOON))
     found: dict[str, Any] = active.aggregate(
         due=Count("pk", filter=is_due),
@@ -300,7 +289,7 @@ def _chart(reader: _Reader) -> Chart:
     """Holds by hour, over the last ``HOURS``, the present one included. Hours begin as the reader's clock has them."""
     this_hour = timezone.localtime().replace(minute=0, second=0, microsecond=0).astimezone(UTC)
     begin = this_hour - timedelta(hours=HOURS - 1)
-    found = reader.kept(f"hours:{begin:%H%M}", lambda: _read_hours(begin, reader.codes))
+    found = reader.kept(f"hours:{begin:%H%M}", lambda: _read_hours(begin, reader.actor))
     numbers = {begin + timedelta(hours=step): found.get(begin + timedelta(hours=step), {}) for step in range(HOURS)}
     ended = [kind for kind in _KINDS if kind != "made"]
     highest = max((max(n.get("made", 0), sum(n.get(k, 0) for k in ended)) for n in numbers.values()), default=0)
@@ -334,8 +323,8 @@ def _first_id(begin: datetime) -> UUID:
     return first_id_at(begin - longest - timedelta(minutes=15))
 
 
-def _read_hours(begin: datetime, codes: Collection[str]) -> dict[datetime, dict[str, int]]:
-    wanted = list(codes) or None
+def _read_hours(begin: datetime, actor: Actor) -> dict[datetime, dict[str, int]]:
+    wanted = list(actor.warehouse_codes) or None
     found: dict[datetime, dict[str, int]] = {}
     with connection.cursor() as cursor:
         cursor.execute(_BY_HOUR, [begin, _first_id(begin), begin, wanted, wanted])
@@ -350,7 +339,7 @@ def _read_hours(begin: datetime, codes: Collection[str]) -> dict[datetime, dict[
 def _service_cards(reader: _Reader, due: int, lag: timedelta | None) -> list[Card]:
     """How the service itself fares, for who may see it."""
     cards: list[Card] = []
-    if not reader.codes and reader.request.user.has_perm("inventory.view_reconciliationrun"):
+    if reader.actor.sees_all_warehouses and reader.request.user.has_perm("inventory.view_reconciliationrun"):
         cards.append(_reconciliation_card(reader))
     own: list[Figure] = []
     if reader.may_open("audit.auditentry") and reader.may_open("reservations.reservation"):

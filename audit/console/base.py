@@ -3,15 +3,15 @@
 import json
 from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import cached_property, wraps
-from typing import Any, ClassVar, Final, NoReturn, TypeVar, cast
+from functools import cached_property, reduce, wraps
+from operator import or_
+from typing import Any, ClassVar, Final, NoReturn, TypeVar
 from uuid import UUID, uuid5
 
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.checks import ModelAdminChecks
 from django.contrib.admin.options import InlineModelAdmin
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
 from django.forms import MediaDefiningClass
@@ -35,7 +35,6 @@ from audit.errors import DomainError
 from audit.identifiers import parse_copied_id
 from audit.models import ApiClient, StaffAccess
 
-StaffUser = AbstractBaseUser | AnonymousUser
 F = TypeVar("F", bound=Callable[..., Any])
 
 COUNTED_AT_MOST: Final = 10_000
@@ -44,9 +43,16 @@ _STAFF: Final = UUID("6f1d6a0e-3f0c-5a53-9d58-0c6f8b1f7c11")
 
 
 def actor_of(request: HttpRequest) -> Actor:
-    """Who asks for what a request of the console wants done, limited to the warehouses that they work in."""
-    codes = warehouse_codes_of(request.user)
-    return Actor(request.user.get_username(), None, request_id_of(request), "admin", warehouse_codes=codes)
+    """Who asks for what a request of the console wants done, limited to the warehouses that they work in.
+
+    One query for each user object.
+    """
+    user: Any = request.user
+    if not hasattr(user, "_warehouse_codes"):
+        found = StaffAccess.objects.filter(user_id=user.pk).values_list("warehouse_codes", flat=True).first()
+        user._warehouse_codes = tuple(found or ())
+    name, request_id = user.get_username(), request_id_of(request)
+    return Actor(name, None, request_id, "admin", warehouse_codes=user._warehouse_codes)
 
 
 def claimant_of(request: HttpRequest) -> UUID:
@@ -54,19 +60,9 @@ def claimant_of(request: HttpRequest) -> UUID:
     return uuid5(_STAFF, str(request.user.pk))
 
 
-def warehouse_codes_of(user: StaffUser) -> tuple[str, ...]:
-    """The only warehouses whose stock a user may see and touch; none means all. One query for each user object."""
-    known: tuple[str, ...] | None = getattr(user, "_warehouse_codes", None)
-    if known is None:
-        found = StaffAccess.objects.filter(user_id=cast(int, user.pk)).values_list("warehouse_codes", flat=True).first()
-        known = tuple(found or ())
-        user._warehouse_codes = known  # type: ignore[union-attr]
-    return known
-
-
 def may_read_trail(request: HttpRequest) -> bool:
     """Whether a user may open the audit, which belongs to no warehouse."""
-    return request.user.has_perm("audit.view_auditentry") and not warehouse_codes_of(request.user)
+    return request.user.has_perm("audit.view_auditentry") and actor_of(request).sees_all_warehouses
 
 
 def client_name(client_id: UUID | None) -> str:
@@ -106,24 +102,28 @@ class Pages(Paginator):  # type: ignore[type-arg]
 class Reach:
     """Which rows a user sees. What is out of reach is not there: in lists, search, autocomplete and by its address.
 
-    ``warehouse_paths`` lead from a row to the codes of its warehouses; a row is in reach if one of them is. Empty, the
-    row belongs to no warehouse. ``all_warehouses_only`` rows are for users of all warehouses alone.
+    ``warehouse_paths`` lead from a row to the codes of its warehouses; a row is in reach if one of them is. Rows of
+    which ``belongs_to_no_warehouse`` is said, as products, are in everybody's reach. ``all_warehouses_only`` rows are
+    for users of all warehouses alone. Without any of these, users of some warehouses see no row. What is
+    ``shared_by_all`` warehouses is changed by users of all warehouses alone.
     """
 
     warehouse_paths: ClassVar[tuple[str, ...]] = ()
+    belongs_to_no_warehouse: ClassVar[bool] = False
     all_warehouses_only: ClassVar[bool] = False
+    shared_by_all: ClassVar[bool] = False
 
-    def within(self, rows: QuerySet[Any], codes: Collection[str]) -> QuerySet[Any]:
-        """The rows that belong to warehouses with these codes."""
-        in_reach = Q()
-        for path in self.warehouse_paths:
-            in_reach |= Q(**{f"{path}__in": codes})
-        return rows.filter(in_reach)
+    def within(self, rows: QuerySet[Any], actor: Actor) -> QuerySet[Any]:
+        """The rows in reach of a user of some warehouses."""
+        if self.belongs_to_no_warehouse:
+            return rows
+        in_reach = [Q(**{f"{path}__in": actor.warehouse_codes}) for path in self.warehouse_paths]
+        return rows.filter(reduce(or_, in_reach)) if in_reach else rows.none()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         rows: QuerySet[Any] = super().get_queryset(request)  # type: ignore[misc]
-        codes = warehouse_codes_of(request.user)
-        return self.within(rows, codes) if codes else rows
+        actor = actor_of(request)
+        return rows if actor.sees_all_warehouses else self.within(rows, actor)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         may = bool(super().has_view_permission(request, obj))  # type: ignore[misc]
@@ -136,16 +136,20 @@ class Reach:
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         own = super().has_add_permission  # type: ignore[misc]
         may = own(request, obj) if isinstance(self, InlineModelAdmin) else own(request)
-        return bool(may) and not self._is_out_of_reach(request)
+        return bool(may) and self._may_change(request)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return bool(super().has_change_permission(request, obj)) and not self._is_out_of_reach(request)  # type: ignore[misc]
+        return bool(super().has_change_permission(request, obj)) and self._may_change(request)  # type: ignore[misc]
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return bool(super().has_delete_permission(request, obj)) and not self._is_out_of_reach(request)  # type: ignore[misc]
+        return bool(super().has_delete_permission(request, obj)) and self._may_change(request)  # type: ignore[misc]
 
     def _is_out_of_reach(self, request: HttpRequest) -> bool:
-        return self.all_warehouses_only and bool(warehouse_codes_of(request.user))
+        return self.all_warehouses_only and not actor_of(request).sees_all_warehouses
+
+    def _may_change(self, request: HttpRequest) -> bool:
+        is_limited = self.all_warehouses_only or self.shared_by_all
+        return not is_limited or actor_of(request).sees_all_warehouses
 
 
 class ReadOnly:
@@ -293,7 +297,7 @@ class WarehouseFilter(admin.RelatedFieldListFilter):
     """A filter by warehouse that names those in the user's reach alone."""
 
     def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
-        codes = warehouse_codes_of(request.user)
+        codes = actor_of(request).warehouse_codes
         limits = {"code__in": codes} if codes else {}
         choices: list[tuple[str, Any]] = field.get_choices(
             include_blank=False, ordering=("code",), limit_choices_to=limits
@@ -326,8 +330,11 @@ class ServiceAdmin(Worded, ConsoleAdmin, _Unwrapped, metaclass=AbstractAdmin):  
     """A form whose Save calls a service.
 
     ``store`` is what a subclass gives: it calls the service with what the forms hold. A domain error that it raises is
-    shown as the form's; nothing was written then.
+    shown as the form's; nothing was written then. As in the API, what all warehouses share is not for users of some of
+    them to change.
     """
+
+    shared_by_all = True
 
     @abstractmethod
     def store(self, request: HttpRequest, form: Any, formsets: list[Any]) -> Model:
@@ -350,14 +357,6 @@ class ServiceAdmin(Worded, ConsoleAdmin, _Unwrapped, metaclass=AbstractAdmin):  
         form_class = super().get_form(request, obj, change=change, **kwargs)
         refusal = getattr(request, "refusal", None)
         return type(form_class.__name__, (_Refused, form_class), {"refusal": refusal}) if refusal else form_class
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """As in the API, what all warehouses share is not for users of some of them to change."""
-        return super().has_add_permission(request, obj) and not warehouse_codes_of(request.user)
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """As in the API, what all warehouses share is not for users of some of them to change."""
-        return super().has_change_permission(request, obj) and not warehouse_codes_of(request.user)
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """What stock was once booked on is switched off, never deleted."""

@@ -24,7 +24,7 @@ from unfold.widgets import UnfoldAdminFileFieldWidget
 from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
-from audit.console.base import ConsoleAdmin, StaffUser, actor_of, claimant_of
+from audit.console.base import ConsoleAdmin, actor_of, claimant_of
 from audit.console.dialogs import Dialog
 from audit.console.exports import csv_file, workbook
 from audit.console.imports.cells import MOST_SHOWN, Column, RowFault
@@ -119,9 +119,9 @@ class ImportPage(Dialog[R], Generic[P, R]):
     # ------------------------------------------------------------------------------------ what a subclass may give
 
     @classmethod
-    def allows(cls, user: StaffUser) -> bool:
-        """Whether a user may import such files."""
-        return bool(user.has_perm(cls.permission))  # type: ignore[union-attr]
+    def allows(cls, request: HttpRequest) -> bool:
+        """Whether the user may import such files."""
+        return request.user.has_perm(cls.permission)
 
     @abstractmethod
     def read(self, upload: Upload) -> Reading[P]:
@@ -146,7 +146,7 @@ class ImportPage(Dialog[R], Generic[P, R]):
         return self.carry_out(actor, given["plan"], claim)
 
     def answer(self) -> HttpResponse:
-        if not self.allows(self.request.user):
+        if not self.allows(self.request):
             raise PermissionDenied
         if self.request.method != "POST":
             return self._template() or self._show()
@@ -295,7 +295,7 @@ class ImportedAdmin(ConsoleAdmin):
         links = [
             {"title": kind.title, "url": reverse(f"admin:{self._import_name(name)}")}
             for name, kind in self.import_pages.items()
-            if kind.allows(request.user)
+            if kind.allows(request)
         ]
         return super().changelist_view(request, {**(extra_context or {}), "imports": links})
 

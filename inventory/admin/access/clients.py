@@ -27,6 +27,7 @@ class TokenInline(ReadOnlyInline):
     """A client's tokens by their prefix."""
 
     model = ApiToken
+    all_warehouses_only = True
     verbose_name_plural = _("Tokens")
     empty_hint = _("It has no token yet. The program needs one to call the API.")
     fields = ("prefix", "created_at", "expires_at", "last_used_at", "revoked_at")

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from audit.actors import Actor
-from audit.console.base import ServiceAdmin, badge, warehouse_codes_of
+from audit.console.base import ServiceAdmin, actor_of, badge
 from audit.console.dialogs import Dialog, DialogForm, ReasonField
 from audit.idempotency import Claim, StoredAnswer
 from inventory.models import Product, Warehouse
@@ -48,7 +48,7 @@ class UnfreezeForm(DialogForm):
 
 def may_freeze(request: HttpRequest, row: Any) -> bool:
     """Whether a row is the user's to stop: what all warehouses share is not for users of some of them."""
-    return isinstance(row, Warehouse) or not warehouse_codes_of(request.user)
+    return isinstance(row, Warehouse) or actor_of(request).sees_all_warehouses
 
 
 class _FreezingDialog(Dialog[Saved]):

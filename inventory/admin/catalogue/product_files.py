@@ -7,13 +7,14 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from import_export.fields import Field
 from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
-from audit.console.base import StaffUser, warehouse_codes_of
+from audit.console.base import actor_of
 from audit.console.exports import ExportRow, by_keys
 from audit.console.imports.cells import (
     Cells,
@@ -114,10 +115,10 @@ class ProductImport(ImportPage[list[PlannedProduct], SavedProducts]):
     plan_type = list[PlannedProduct]
 
     @classmethod
-    def allows(cls, user: StaffUser) -> bool:
+    def allows(cls, request: HttpRequest) -> bool:
         """As on a product's page: what all warehouses share is not for users of some of them to change."""
-        may_add = user.has_perm("inventory.add_product")  # type: ignore[union-attr]
-        return super().allows(user) and may_add and not warehouse_codes_of(user)
+        may_add = request.user.has_perm("inventory.add_product")
+        return super().allows(request) and may_add and actor_of(request).sees_all_warehouses
 
     def read(self, upload: Upload) -> Reading[list[PlannedProduct]]:
         table = upload.table

@@ -53,6 +53,7 @@ class VariantInline(ReadOnlyInline):
 
     model = Product
     fk_name = "parent"
+    belongs_to_no_warehouse = True
     verbose_name_plural = _("Variants")
     empty_hint = _("It has no variants.")
     fields = ("sku", "name", "barcode", "is_active", "listing_expires_at")
@@ -64,6 +65,7 @@ class VariantInline(ReadOnlyInline):
 class ProductAdmin(ImportedAdmin, ExportedAdmin, FreezableAdmin):  # type: ignore[misc]
     """Products and their variants."""
 
+    belongs_to_no_warehouse = True
     import_pages = {"products": product_files.ProductImport}
     export_permission = "inventory.export_stock"
     export_name = product_files.ProductImport.file_name

@@ -1,17 +1,18 @@
 """Stores in the console."""
 
-from collections.abc import Collection
 from typing import Any, Final, cast
 
 from django.contrib import admin
-from django.db.models import Exists, Model, OuterRef, Prefetch, QuerySet
+from django.db.models import Model, Prefetch, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from unfold.admin import TabularInline
 
-from audit.console.base import Reach, actor_of, warehouse_codes_of
+from audit.actors import Actor
+from audit.console.base import Reach, actor_of
 from inventory.admin.catalogue.freezing import FreezableAdmin
 from inventory.models import Store, StoreWarehouse
+from inventory.models.catalogue import in_reach
 from inventory.services.catalogue import master_data
 from inventory.services.catalogue.master_data import Saved
 
@@ -21,6 +22,7 @@ class SourceInline(Reach, TabularInline):  # type: ignore[misc]
 
     model = StoreWarehouse
     warehouse_paths = ("warehouse__code",)
+    shared_by_all = True
     fields = ("priority", "warehouse")
     extra = 0
     hide_title = True
@@ -31,19 +33,6 @@ class SourceInline(Reach, TabularInline):  # type: ignore[misc]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[StoreWarehouse]:
         return super().get_queryset(request).select_related("warehouse", "store")
-
-    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self._is_for_all(request) and super().has_add_permission(request, obj)
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self._is_for_all(request) and super().has_change_permission(request, obj)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return self._is_for_all(request) and super().has_delete_permission(request, obj)
-
-    @staticmethod
-    def _is_for_all(request: HttpRequest) -> bool:
-        return not warehouse_codes_of(request.user)
 
 
 _LIMITS: Final = ("max_units_per_customer", "max_holds_per_customer", "hold_window_minutes")
@@ -75,14 +64,14 @@ class StoreAdmin(FreezableAdmin):
         """A new store is not frozen."""
         return self.fieldsets if obj else self.fieldsets[:-1]
 
-    def within(self, rows: QuerySet[Any], codes: Collection[str]) -> QuerySet[Any]:
+    def within(self, rows: Any, actor: Actor) -> QuerySet[Store]:
         """Those that sell from there."""
-        return rows.filter(Exists(StoreWarehouse.objects.filter(store=OuterRef("pk"), warehouse__code__in=codes)))
+        stores: QuerySet[Store] = rows.visible_to(actor)
+        return stores
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Store]:
         sources = StoreWarehouse.objects.select_related("warehouse").order_by("priority", "warehouse__code")
-        if codes := warehouse_codes_of(request.user):
-            sources = sources.filter(warehouse__code__in=codes)
+        sources = sources.filter(in_reach(actor_of(request), "warehouse"))
         stores: QuerySet[Store] = super().get_queryset(request)
         return stores.prefetch_related(Prefetch("sources", sources, to_attr="seen_sources"))
 

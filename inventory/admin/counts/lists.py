@@ -30,6 +30,7 @@ class CountLineInline(ReadOnlyInline):
     """The levels of a count. What was expected stays unseen until it is posted: who counts, counts blind."""
 
     model = StockCountLine
+    warehouse_paths = ("level__warehouse__code",)
     verbose_name_plural = _("Lines")
     per_page = 50
     fields = ("product", "counted", "counted_by", "recounted", "recounted_by", "posted_difference")

@@ -23,11 +23,11 @@ from audit.actors import Actor
 from audit.console.base import (
     ReadOnlyAdmin,
     WarehouseFilter,
+    actor_of,
     badge,
     in_pairs,
     multiple_choice,
     non_empty_fields,
-    warehouse_codes_of,
 )
 from audit.console.dialogs import Dialog, DialogForm, ReasonField
 from audit.console.exports import ExportedAdmin, ExportRow, in_batches
@@ -207,7 +207,7 @@ class SubscriptionDialog(Dialog[Subscribed]):
 
     def make_form(self, **arguments: Any) -> DialogForm:
         form = super().make_form(**arguments)
-        rows = self._within(Warehouse.objects.order_by("code"), "code").values_list("code", "name")
+        rows = Warehouse.objects.visible_to(actor_of(self.request)).order_by("code").values_list("code", "name")
         cast(Any, form.fields["warehouses"]).choices = [(code, f"{code} – {name}") for code, name in rows]
         return form
 
@@ -235,10 +235,6 @@ class SubscriptionDialog(Dialog[Subscribed]):
 
     def _address(self) -> str:
         return str(getattr(self.request.user, "email", ""))
-
-    def _within(self, rows: QuerySet[Any], path: str) -> QuerySet[Any]:
-        codes = warehouse_codes_of(self.request.user)
-        return rows.filter(**{f"{path}__in": codes}) if codes else rows
 
 
 # ----------------------------------------------------------------------------------------------------------------- list

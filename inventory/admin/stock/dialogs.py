@@ -10,7 +10,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from audit.actors import Actor
-from audit.console.base import warehouse_codes_of
+from audit.console.base import actor_of
 from audit.console.dialogs import ChoiceField, Dialog, DialogForm, QuantityField, ReasonField, ReferenceField
 from audit.console.wording import LazyText, share_wordings
 from audit.errors import DomainError, Fault
@@ -191,9 +191,7 @@ class ShipDialog(_AdjustmentDialog):
 
 def destinations_of(request: HttpRequest, source: str) -> list[tuple[str, str]]:
     """The other active warehouses in the user's reach, to choose from."""
-    found = Warehouse.objects.filter(is_active=True).exclude(code=source).order_by("code")
-    if codes := warehouse_codes_of(request.user):
-        found = found.filter(code__in=codes)
+    found = Warehouse.objects.visible_to(actor_of(request)).filter(is_active=True).exclude(code=source).order_by("code")
     return [(row.code, f"{row.code} {row.name}") for row in found]
 
 

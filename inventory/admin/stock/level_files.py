@@ -4,14 +4,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from import_export.fields import Field
 
 from audit.actors import Actor
-from audit.console.base import warehouse_codes_of
+from audit.console.base import actor_of
 from audit.console.exports import ExportRow, by_keys
 from audit.console.imports.cells import Cells, Column, ReadRow, RowFault, TextCell, UnitsCell, changes_in_words
 from audit.console.imports.page import ImportPage, PreviewRow, Reading, Upload
@@ -102,7 +101,9 @@ class LevelImport(ImportPage[list[PlannedLevel], SetLevels]):
         table = upload.table
         skus = {row.cells[table.header.index("sku")] for row in table.rows}
         codes = {row.cells[table.header.index("warehouse")] for row in table.rows}
-        found = StockLevel.objects.filter(product__sku__in=skus, warehouse__code__in=self._reach(codes))
+        found = StockLevel.objects.visible_to(actor_of(self.request)).filter(
+            product__sku__in=skus, warehouse__code__in=codes
+        )
         levels = {
             (level.product.sku, level.warehouse.code): level for level in found.select_related("product", "warehouse")
         }
@@ -117,17 +118,13 @@ class LevelImport(ImportPage[list[PlannedLevel], SetLevels]):
             faults=sorted(faults, key=lambda fault: fault.row),
         )
 
-    def _reach(self, codes: set[str]) -> set[str]:
-        """Those of these warehouses that the user sees."""
-        return codes & set(warehouse_codes_of(self.request.user) or codes)
-
     def _unknown(self, rows: Sequence[ReadRow]) -> Iterator[RowFault]:
         """Why there is no such level, for each of these rows."""
         if not rows:
             return
         skus = set(Product.objects.filter(sku__in={row.key[0] for row in rows}).values_list("sku", flat=True))
-        reach = self._reach({row.key[1] for row in rows})
-        codes = set(Warehouse.objects.filter(code__in=reach).values_list("code", flat=True))
+        seen = Warehouse.objects.visible_to(actor_of(self.request))
+        codes = set(seen.filter(code__in={row.key[1] for row in rows}).values_list("code", flat=True))
         for row in rows:
             sku, code = row.key
             if sku not in skus:
@@ -139,9 +136,6 @@ class LevelImport(ImportPage[list[PlannedLevel], SetLevels]):
                 yield RowFault(row.number, "", told % {"sku": sku, "code": code})
 
     def carry_out(self, actor: Actor, plan: list[PlannedLevel], claim: Claim) -> SetLevels | StoredAnswer:
-        codes = {planned.change.warehouse for planned in plan}
-        if self._reach(codes) != codes:
-            raise PermissionDenied
         return set_levels(actor, [planned.change for planned in plan], claim=claim)
 
     def row_of(self, plan: list[PlannedLevel], index: int) -> int:

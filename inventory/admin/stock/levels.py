@@ -21,7 +21,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
-from audit.console.base import ReadOnlyAdmin, WarehouseFilter, staff_action, warehouse_codes_of
+from audit.console.base import ReadOnlyAdmin, WarehouseFilter, actor_of, staff_action
 from audit.console.exports import ExportedAdmin, ExportRow
 from audit.console.imports.page import ImportedAdmin
 from audit.identifiers import parse_copied_id
@@ -95,8 +95,7 @@ class ZoneFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         asked = request.GET.get("warehouse__id__exact")
-        codes = warehouse_codes_of(request.user)
-        places = Warehouse.objects.filter(code__in=codes) if codes else Warehouse.objects.all()
+        places = Warehouse.objects.visible_to(actor_of(request))
         try:
             chosen = places.filter(pk=asked) if asked else places
             ids = list(chosen.values_list("pk", flat=True)[:2])

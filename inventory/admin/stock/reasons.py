@@ -35,6 +35,7 @@ class AdjustmentReasonAdmin(ServiceAdmin):
     """Why stock is changed, to choose from."""
 
     form = ReasonForm
+    belongs_to_no_warehouse = True
     list_display = ("text", "offered_for", "is_active")
     list_filter = ("is_active",)
     search_fields = ("text",)

@@ -32,7 +32,7 @@ class ReceivePage(ScanPage[Adjusted]):
 
     def make_form(self, **arguments: Any) -> DialogForm:
         form = super().make_form(**arguments)
-        cast(forms.ChoiceField, form.fields["warehouse"]).choices = warehouse_choices(self.request.user)
+        cast(forms.ChoiceField, form.fields["warehouse"]).choices = warehouse_choices(self.request)
         return form
 
     def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Adjusted | StoredAnswer:

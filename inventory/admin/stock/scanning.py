@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from uuid_utils.compat import uuid7
 
-from audit.console.base import StaffUser, warehouse_codes_of
+from audit.console.base import actor_of
 from audit.console.dialogs import Dialog, DialogForm, R
 from audit.console.wording import LazyText
 from audit.errors import DomainError
@@ -66,11 +66,10 @@ def find_scanned(code: str) -> list[Product]:
     return [product for product in found if product.sku == code] or found
 
 
-def warehouse_choices(user: StaffUser) -> list[tuple[str, str]]:
-    """The warehouses in a user's reach, by code. One of them needs no choice."""
-    rows = Warehouse.objects.filter(is_active=True).order_by("code")
-    codes = warehouse_codes_of(user)
-    known = [(row.code, f"{row.code} – {row.name}") for row in (rows.filter(code__in=codes) if codes else rows)]
+def warehouse_choices(request: HttpRequest) -> list[tuple[str, str]]:
+    """The active warehouses in the user's reach, by code. One of them needs no choice."""
+    rows = Warehouse.objects.visible_to(actor_of(request)).filter(is_active=True).order_by("code")
+    known = [(row.code, f"{row.code} – {row.name}") for row in rows]
     return known if len(known) == 1 else [("", str(_("Choose a warehouse"))), *known]
 
 

@@ -14,8 +14,8 @@ from audit.console.base import (
     ReadOnlyAdmin,
     ReadOnlyInline,
     WarehouseFilter,
+    actor_of,
     badge,
-    warehouse_codes_of,
 )
 from audit.display import NOTHING, shown_time
 from inventory.admin.transfers import pages
@@ -72,6 +72,7 @@ class TransferLineInline(ReadOnlyInline):
     """What is on its way, and what became of it."""
 
     model = TransferLine
+    warehouse_paths = ("transfer__from_warehouse__code", "transfer__to_warehouse__code")
     verbose_name_plural = _("Lines")
     fields = (
         "product",
@@ -146,7 +147,7 @@ class TransferAdmin(ReadOnlyAdmin):
     def get_actions_list(self, request: HttpRequest) -> list[Any]:
         """Who sees one warehouse alone has no other to send to."""
         offered: list[Any] = super().get_actions_list(request)
-        return [] if len(warehouse_codes_of(request.user)) == 1 else offered
+        return [] if len(actor_of(request).warehouse_codes) == 1 else offered
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """Those that fit the transfer's state, and touch warehouses in the user's reach alone."""

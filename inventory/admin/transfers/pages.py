@@ -12,7 +12,7 @@ from django.utils.translation import ngettext
 from unfold.widgets import DATETIME_CLASSES, UnfoldBooleanWidget
 
 from audit.actors import Actor
-from audit.console.base import warehouse_codes_of
+from audit.console.base import actor_of
 from audit.console.dialogs import (
     ChoiceField,
     Dialog,
@@ -74,13 +74,13 @@ class DraftPage(ScanPage[Transferred]):
     def make_form(self, **arguments: Any) -> DialogForm:
         form = super().make_form(**arguments)
         for name in ("from_warehouse", "to_warehouse"):
-            cast(forms.ChoiceField, form.fields[name]).choices = warehouse_choices(self.request.user)
+            cast(forms.ChoiceField, form.fields[name]).choices = warehouse_choices(self.request)
         return form
 
     def notes(self, lines: Sequence[ScannedLine], form: DialogForm) -> Mapping[UUID, str]:
         """What is free at the source, once it is chosen."""
         source = self.request.POST.get("from_warehouse") or form.initial.get("from_warehouse") or ""
-        if source not in dict(warehouse_choices(self.request.user)) or not source:
+        if source not in dict(warehouse_choices(self.request)) or not source:
             return {}
         levels = StockLevel.objects.filter(warehouse__code=source, product__in=[line.product_id for line in lines])
         free = dict(levels.values_list("product_id", "available"))
@@ -131,8 +131,7 @@ class OfTransfer:
 
 def may_touch(request: Any, transfer: Transfer, ends: Sequence[str]) -> bool:
     """Whether these ends of a transfer are in the user's reach."""
-    codes = warehouse_codes_of(request.user)
-    return not codes or all(getattr(transfer, end).code in codes for end in ends)
+    return actor_of(request).sees_warehouses(getattr(transfer, end).code for end in ends)
 
 
 class ChangeDraftPage(OfTransfer, DraftPage):

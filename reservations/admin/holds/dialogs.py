@@ -16,7 +16,7 @@ from django import forms
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
 from django.core.validators import RegexValidator
-from django.db.models import Exists, OuterRef, Sum
+from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -27,11 +27,11 @@ from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
-from audit.console.base import warehouse_codes_of
+from audit.console.base import actor_of
 from audit.console.dialogs import Dialog, DialogForm, QuantityField, ReasonField
 from audit.console.wording import LazyText
 from audit.display import shown_time
-from audit.errors import DomainError, NotFound
+from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import RESERVATION, parse_uuid, public_id
 from reservations.models import ReservationItem
@@ -195,24 +195,11 @@ class HoldsDialog(Dialog[list[HoldResult]]):
 
     def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> list[HoldResult]:
         ids = [self.subject.pk] if self.subject is not None else given["chosen"]
-        within_reach = self._within_reach(ids)
-        claims = {id_: self._claim_of(claim, id_) for id_ in ids if id_ in within_reach}
-        outcomes = dict(zip(claims, self.act(actor, given, claims), strict=True)) if claims else {}
-        refused = NotFound("There is no such reservation.")
-        told = [self._told(id_, outcomes.get(id_, refused)) for id_ in ids]
-        if self.subject is not None and isinstance(error := outcomes.get(ids[0], refused), DomainError):
-            raise error
-        return told
-
-    def _within_reach(self, ids: Sequence[UUID]) -> set[UUID]:
-        """Those of which the user may touch everything. Seen are those, too, that hold stock elsewhere besides."""
-        rows = self.model_admin.get_queryset(self.request).filter(pk__in=ids)
-        if codes := warehouse_codes_of(self.request.user):
-            elsewhere = ReservationItem.objects.filter(reservation=OuterRef("pk")).exclude(
-                level__warehouse__code__in=codes
-            )
-            rows = rows.exclude(Exists(elsewhere))
-        return set(rows.order_by().values_list("pk", flat=True))
+        claims = {id_: self._claim_of(claim, id_) for id_ in ids}
+        outcomes = self.act(actor, given, claims)
+        if self.subject is not None and isinstance(outcomes[0], DomainError):
+            raise outcomes[0]
+        return [self._told(id_, outcome) for id_, outcome in zip(ids, outcomes, strict=True)]
 
     def _claim_of(self, claim: Claim, id_: UUID) -> Claim:
         return Claim(claim.client_id, f"{claim.key}-{id_}", claim.fingerprint, self._remember)
@@ -311,7 +298,7 @@ class ConsumeDialog(HoldsDialog):
     def make_form(self, **arguments: Any) -> DialogForm:
         """Units are taken anew wherever the store sells from: that is for users of all warehouses."""
         form = super().make_form(**arguments)
-        if warehouse_codes_of(self.request.user):
+        if not actor_of(self.request).sees_all_warehouses:
             del form.fields["reacquire"]
         return form
 

@@ -26,19 +26,21 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from audit.actors import Actor
 from audit.console.base import (
     ReadOnlyAdmin,
     ReadOnlyInline,
+    actor_of,
     client_name,
     in_pairs,
     may_read_trail,
     non_empty_fields,
-    warehouse_codes_of,
 )
 from audit.console.filters import link
 from audit.display import NOTHING
 from inventory.admin.stock.columns import OfLevel
 from inventory.models import Store, Warehouse
+from inventory.models.catalogue import in_reach
 from reservations.admin.holds.countdown import countdown
 from reservations.admin.holds.dialogs import (
     CHOSEN_AT_MOST,
@@ -132,9 +134,7 @@ class StoreFilter(admin.SimpleListFilter):
     parameter_name = "store"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        stores = Store.objects.order_by("code")
-        if codes := warehouse_codes_of(request.user):
-            stores = stores.filter(sources__warehouse__code__in=codes).distinct()
+        stores = Store.objects.visible_to(actor_of(request)).order_by("code")
         return [(code, code) for code in stores.values_list("code", flat=True)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
@@ -148,18 +148,14 @@ class HeldIn(admin.SimpleListFilter):
     parameter_name = "warehouse"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        warehouses = Warehouse.objects.order_by("code")
-        if codes := warehouse_codes_of(request.user):
-            warehouses = warehouses.filter(code__in=codes)
+        warehouses = Warehouse.objects.visible_to(actor_of(request)).order_by("code")
         return [(code, code) for code in warehouses.values_list("code", flat=True)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        code = self.value()
-        return queryset.filter(_holds_in([code])) if code else queryset
-
-
-def _holds_in(codes: Collection[str]) -> Exists:
-    return Exists(ReservationItem.objects.filter(reservation=OuterRef("pk"), level__warehouse__code__in=codes))
+        if not self.value():
+            return queryset
+        held = ReservationItem.objects.filter(reservation=OuterRef("pk"), level__warehouse__code=self.value())
+        return queryset.filter(Exists(held))
 
 
 def _of_chosen(dialog: type[HoldsDialog], verb: str, label: Any) -> Callable[..., HttpResponse | None]:
@@ -216,15 +212,15 @@ class ReservationAdmin(ReadOnlyAdmin):
 
     # -------------------------------------------------------------------------------------------------------- rows
 
-    def within(self, rows: QuerySet[Any], codes: Collection[str]) -> QuerySet[Any]:
+    def within(self, rows: Any, actor: Actor) -> QuerySet[Reservation]:
         """Those that hold something there."""
-        return rows.filter(_holds_in(codes))
+        reservations: QuerySet[Reservation] = rows.visible_to(actor)
+        return reservations
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Reservation]:
         dead = When(status=Status.ACTIVE, expires_at__lte=Now(), then=Value(Status.EXPIRED.value))
-        items = ReservationItem.objects.filter(reservation=OuterRef("pk")).order_by().values("reservation")
-        if codes := warehouse_codes_of(request.user):
-            items = items.filter(level__warehouse__code__in=codes)
+        seen = ReservationItem.objects.filter(in_reach(actor_of(request), "level__warehouse"))
+        items = seen.filter(reservation=OuterRef("pk")).order_by().values("reservation")
         left = ExpressionWrapper(F("expires_at") - Now(), DurationField())
         reservations: QuerySet[Reservation] = super().get_queryset(request)
         return reservations.annotate(
@@ -287,8 +283,7 @@ class ReservationAdmin(ReadOnlyAdmin):
         context = dict(extra_context or {})
         if reservation is not None:
             is_due = reservation.status == Status.ACTIVE and _state(reservation) == Status.EXPIRED
-            codes = warehouse_codes_of(request.user)
-            context["life"] = life_of(reservation, codes, is_due=is_due)
+            context["life"] = life_of(reservation, actor_of(request).warehouse_codes, is_due=is_due)
             context["may_open_trail"] = may_read_trail(request)
         answer: HttpResponse = super().change_view(request, object_id, form_url, context)
         return answer
@@ -306,7 +301,8 @@ class ReservationAdmin(ReadOnlyAdmin):
         """What can still be done with it: what has expired can only be sold, to a payment that came late."""
         offered = super().get_actions_detail(request, object_id)
         reservation = self.get_object(request, str(object_id))
-        may = _open_verbs(reservation, is_limited=bool(warehouse_codes_of(request.user))) if reservation else ()
+        is_limited = not actor_of(request).sees_all_warehouses
+        may = _open_verbs(reservation, is_limited=is_limited) if reservation else ()
         return self.actions_named(offered, may)
 
     # ----------------------------------------------------------------------------------------------------- actions

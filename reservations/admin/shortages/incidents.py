@@ -41,6 +41,7 @@ class BrokenHoldInline(ReadOnlyInline):
     """Whom to tell."""
 
     model = BrokenHold
+    warehouse_paths = ("incident__level__warehouse__code",)
     verbose_name_plural = _("Broken holds")
     fields = ("order_id", "cart_id", "customer_id", "quantity")
     ordering = ("id",)
