@@ -1,71 +1,68 @@
 """Pages of lists: what a cursor says, and what stands behind it (docs/reference/api.md#lists)."""
 
 import base64
-import binascii
 import struct
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
 from audit.api.contract import PageQuery
 from audit.errors import Fault, Invalid
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MOMENT: Final = struct.Struct("!q16s")
-_SHARE: Final = struct.Struct("!d16s")
+K = TypeVar("K")
+R = TypeVar("R")
 
 
-def page_of(found: Any, query: PageQuery, *, newest_first: bool = False) -> tuple[list[Any], str | None]:
+class Cursor(Generic[K]):
+    """The cursors of lists with one sort key: the key of a page's last item, packed and in base64.
+
+    ``layout`` is how ``struct`` packs what ``pack`` makes of a key; ``unpack`` makes the key of it again.
+    """
+
+    def __init__(self, layout: str, pack: Callable[[K], tuple[Any, ...]], unpack: Callable[..., K]) -> None:
+        self._layout = struct.Struct(layout)
+        self._pack = pack
+        self._unpack = unpack
+
+    def after(self, query: PageQuery) -> K | None:
+        """The key that a page starts behind. Raises Invalid for a cursor that isn't one of this service."""
+        if query.cursor is None:
+            return None
+        try:
+            return self._unpack(*self._layout.unpack(base64.urlsafe_b64decode(query.cursor + "==")))
+        except (ValueError, OverflowError, struct.error) as error:
+            raise Invalid("This cursor is not one.", [Fault("?cursor", "invalid", "not a cursor")]) from error
+
+    def page(self, found: Sequence[R], query: PageQuery, key: Callable[[R], K]) -> tuple[Sequence[R], str | None]:
+        """One page of the rows found, which are at most one more than its limit, and the cursor of the next page."""
+        rows = found[: query.limit]
+        return rows, self.of(key(rows[-1])) if len(found) > query.limit else None
+
+    def of(self, key: K) -> str:
+        """The cursor of the page after the item with this key."""
+        return base64.urlsafe_b64encode(self._layout.pack(*self._pack(key))).decode().rstrip("=")
+
+
+def _micros(at: datetime) -> int:
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+BY_ID: Final = Cursor[UUID]("!16s", lambda id_: (id_.bytes,), lambda id_: UUID(bytes=id_))
+BY_MOMENT: Final = Cursor[tuple[datetime, UUID]](
+    "!q16s",
+    lambda key: (_micros(key[0]), key[1].bytes),
+    lambda micros, id_: (_EPOCH + timedelta(microseconds=micros), UUID(bytes=id_)),
+)
+BY_SHARE: Final = Cursor[tuple[float, UUID]](
+    "!d16s", lambda key: (key[0], key[1].bytes), lambda share, id_: (share, UUID(bytes=id_))
+)
+
+
+def page_of(found: Any, query: PageQuery, *, newest_first: bool = False) -> tuple[Sequence[Any], str | None]:
     """One page of a queryset's rows by primary key, which is the order of their making, and the cursor of the next."""
-    if behind := after(query):
+    if behind := BY_ID.after(query):
         found = found.filter(**{"pk__lt" if newest_first else "pk__gt": behind})
     rows = list(found.order_by("-pk" if newest_first else "pk")[: query.limit + 1])
-    return rows[: query.limit], cursor_of(rows[query.limit - 1].pk) if len(rows) > query.limit else None
-
-
-def after(query: PageQuery) -> UUID | None:
-    """The id that a page starts behind. Raises Invalid for a cursor that isn't one of this service."""
-    if query.cursor is None:
-        return None
-    try:
-        return UUID(bytes=base64.urlsafe_b64decode(query.cursor + "=="))
-    except (ValueError, binascii.Error) as error:
-        raise Invalid("This cursor is not one.", [Fault("?cursor", "invalid", "not a cursor")]) from error
-
-
-def cursor_of(identifier: UUID) -> str:
-    """The cursor of the page after the item with this id."""
-    return base64.urlsafe_b64encode(identifier.bytes).decode().rstrip("=")
-
-
-def cursor_of_moment(at: datetime, identifier: UUID) -> str:
-    """The cursor of the page after the item of this moment with this id."""
-    micros = (at - _EPOCH) // timedelta(microseconds=1)
-    return base64.urlsafe_b64encode(_MOMENT.pack(micros, identifier.bytes)).decode().rstrip("=")
-
-
-def after_moment(query: PageQuery) -> tuple[datetime, UUID] | None:
-    """The (moment, id) that a page starts behind. Raises Invalid for a cursor that isn't one of this service."""
-    if query.cursor is None:
-        return None
-    try:
-        micros, identifier = _MOMENT.unpack(base64.urlsafe_b64decode(query.cursor + "=="))
-        return _EPOCH + timedelta(microseconds=micros), UUID(bytes=identifier)
-    except (ValueError, OverflowError, struct.error) as error:
-        raise Invalid("This cursor is not one.", [Fault("?cursor", "invalid", "not a cursor")]) from error
-
-
-def cursor_of_share(share: float, identifier: UUID) -> str:
-    """The cursor of the page after the item with this share and id."""
-    return base64.urlsafe_b64encode(_SHARE.pack(share, identifier.bytes)).decode().rstrip("=")
-
-
-def after_share(query: PageQuery) -> tuple[float, UUID] | None:
-    """The (share, id) that a page starts behind. Raises Invalid for a cursor that isn't one of this service."""
-    if query.cursor is None:
-        return None
-    try:
-        share, identifier = _SHARE.unpack(base64.urlsafe_b64decode(query.cursor + "=="))
-        return share, UUID(bytes=identifier)
-    except (ValueError, struct.error) as error:
-        raise Invalid("This cursor is not one.", [Fault("?cursor", "invalid", "not a cursor")]) from error
+    return BY_ID.page(rows, query, lambda row: row.pk)

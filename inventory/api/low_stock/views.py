@@ -9,7 +9,7 @@ from rest_framework.request import Request
 
 from audit.api.contract import Problem
 from audit.api.http import ApiView, answered, as_utc, decode, decode_query, id_in_path, rendered, respond
-from audit.api.paging import after_share, cursor_of_share, page_of
+from audit.api.paging import BY_SHARE, page_of
 from audit.api.schema import describe
 from audit.idempotency import StoredAnswer
 from audit.identifiers import ALERT
@@ -40,17 +40,16 @@ class LowStockView(ApiView):
         found = in_places(found, query, actor)
         if query.severity is not None:
             found = found.filter(is_critical=query.severity == "CRITICAL")
-        low = low_stock.read_worst(found, behind=after_share(query), limit=query.limit + 1)
-        levels = low.levels[: query.limit]
+        low = low_stock.read_worst(found, behind=BY_SHARE.after(query), limit=query.limit + 1)
+        levels, following = BY_SHARE.page(low.levels, query, lambda level: (level.share, level.pk))
         outlooks = low_stock.outlooks(levels)
-        more = len(low.levels) > query.limit
         return respond(
             contract.LowStockPageOut(
                 items=[_low(level, outlooks[level.id]) for level in levels],
                 total_items=low.items,
                 critical_items=low.critical,
                 low_items=low.items - low.critical,
-                next=cursor_of_share(levels[-1].share, levels[-1].pk) if more else None,
+                next=following,
             )
         )
 

@@ -7,7 +7,7 @@ from msgspec import UNSET
 from rest_framework.request import Request
 
 from audit.api.http import ApiView, as_utc, decode_query, respond
-from audit.api.paging import after_moment, cursor_of_moment
+from audit.api.paging import BY_MOMENT
 from audit.api.schema import describe
 from audit.identifiers import ADJUSTMENT, MOVEMENT, public_id
 from audit.roles import Capability
@@ -39,9 +39,8 @@ class MovementsView(ApiView):
             until=as_utc(query.until, "?until"),
             reference=query.reference,
         )
-        found = movements.read_movements(wanted, behind=after_moment(query), limit=query.limit + 1)
-        page = found[: query.limit]
-        following = cursor_of_moment(page[-1].created_at, page[-1].id) if len(found) > query.limit else None
+        found = movements.read_movements(wanted, behind=BY_MOMENT.after(query), limit=query.limit + 1)
+        page, following = BY_MOMENT.page(found, query, lambda line: (line.created_at, line.id))
         return respond(contract.MovementPageOut(items=[movement_out(line) for line in page], next=following))
 
 

@@ -12,7 +12,7 @@ from rest_framework.request import Request
 from audit.actors import Actor
 from audit.api.contract import Problem
 from audit.api.http import ApiView, answered, decode, decode_query, id_in_path, rendered, respond
-from audit.api.paging import after, cursor_of, page_of
+from audit.api.paging import BY_ID, page_of
 from audit.api.schema import describe
 from audit.errors import Fault, Invalid
 from audit.idempotency import StoredAnswer
@@ -155,9 +155,8 @@ class CountView(ApiView):
     def get(self, request: Request, count_id: str) -> HttpResponse:
         query = decode_query(request, contract.CountLinesQuery)
         count = counts_documents.read_count(_count_id(count_id), self.actor(request))
-        rows = counts_documents.read_lines(count.id, after=after(query), limit=query.limit + 1)
-        page = rows[: query.limit]
-        following = cursor_of(page[-1].id) if len(rows) > query.limit else None
+        rows = counts_documents.read_lines(count.id, after=BY_ID.after(query), limit=query.limit + 1)
+        page, following = BY_ID.page(rows, query, lambda line: line.id)
         lines = contract.CountLinePageOut(items=[_line(line) for line in page], next=following)
         progress = counts_documents.progress_of([count.id])[count.id]
         return respond(contract.CountWithLinesOut(**_count_fields(count, progress), lines=lines))
