@@ -72,8 +72,6 @@ if not (DATABASE_URL and REDIS_URL):
 
 RESERVATION_TTL_MINUTES = env.int("RESERVATION_TTL_MINUTES", default=15)
 RESERVATION_MAX_TTL_MINUTES = env.int("RESERVATION_MAX_TTL_MINUTES", default=60)
-# How `inventory`, which knows of no holds, has those ended that are due and in the way of whoever takes stock away.
-FREE_DUE_HOLDS = "reservations.services.holds.expiry.free_due_holds"
 LOCK_TIMEOUT = env.float("LOCK_TIMEOUT", default=10.0)
 LOCK_RETRIES = env.int("LOCK_RETRIES", default=3)
 GROUP_COMMIT = env.bool("GROUP_COMMIT", default=True)

@@ -10,4 +10,9 @@ class ReservationsConfig(AppConfig):
     verbose_name = _("Reservations")
 
     def ready(self) -> None:
+        # Both need the models, which are loaded only now.
+        from inventory.holds_port import install  # noqa: PLC0415
+        from reservations.holds_adapter import HoldsAdapter  # noqa: PLC0415
+
         label(self, labels.FIELDS, labels.MODELS)
+        install(HoldsAdapter())

@@ -18,10 +18,10 @@ from inventory.services.counts import entering, opening
 from inventory.services.counts.documents import ProductRef
 from inventory.services.counts.entering import EnteredCount, EnterRequest
 from inventory.services.counts.opening import Opened, OpenRequest
+from inventory.services.counts.posting import PostRequest, post_count
 from inventory.services.transfers import commands as transfers
 from inventory.services.transfers.commands import MoveLine, TransferRequest
 from reservations.models import ShortageIncident
-from reservations.services.shortages.posting import PostRequest, post_count
 from tests.books import assert_books_balance
 from tests.factories import ACTOR, counters, hold, make_level, make_product, make_warehouse, recorded
 from tests.staff import browser_of, make_staff

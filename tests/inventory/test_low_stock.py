@@ -20,6 +20,7 @@ from inventory.models import LowStockAlert, Product, StockLevel
 from inventory.services.counts.documents import ProductRef
 from inventory.services.counts.entering import EnteredCount, EnterRequest, enter_counts
 from inventory.services.counts.opening import Opened, OpenRequest, open_count
+from inventory.services.counts.posting import PostRequest, post_count
 from inventory.services.low_stock import alerts as low_stock
 from inventory.services.stock.adjustments import Adjustment, AdjustRequest, apply_adjustments
 from inventory.services.transfers.commands import MoveLine, TransferRequest, start_transfer
@@ -27,8 +28,6 @@ from reservations.services.holds.baskets import put_basket
 from reservations.services.holds.expiry import expire_due_holds
 from reservations.services.holds.placing import place_holds
 from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold, release_hold
-from reservations.services.shortages.posting import PostRequest, post_count
-from reservations.services.shortages.shortage import force_adjustments
 from tests.books import assert_books_balance
 from tests.factories import (
     ACTOR,
@@ -122,7 +121,7 @@ def test_every_path_that_lowers_available_crosses(path: str) -> None:
         adjust(level, -85)
     elif path == "force":
         line = Adjustment(level.product_id, None, "wh-001", -85, "ADJUSTMENT", "stolen", force=True)
-        force_adjustments(AdjustRequest(ACTOR, (line,)))
+        apply_adjustments(AdjustRequest(ACTOR, (line,)))
     elif path == "count":
         count_to(level, 15)
     elif path == "transfer":

@@ -33,6 +33,7 @@ from inventory.errors import (
     TransferNotSent,
     UnknownProduct,
 )
+from inventory.holds_port import Preference
 from inventory.models import Movement, StockLevel, Transfer, Warehouse
 from inventory.services.bookkeeping import archiving
 from inventory.services.counts.documents import ProductRef
@@ -45,6 +46,7 @@ from inventory.services.counts.entering import (
     enter_counts,
 )
 from inventory.services.counts.opening import Opened, OpenRequest, open_count
+from inventory.services.counts.posting import Posted, PostRequest, post_count
 from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
 from inventory.services.transfers.commands import (
     Arrived,
@@ -91,8 +93,6 @@ from reservations.services.holds.resolution import (
     release_hold,
 )
 from reservations.services.holds.sourcing import RequestLine
-from reservations.services.shortages.posting import Posted, PostRequest, post_count
-from reservations.services.shortages.shortage import Preference, force_adjustments
 from tests.archives import archived_rows, let_days_pass
 from tests.books import assert_books_balance
 from tests.factories import ACTOR, make_due, make_product, make_store, make_warehouse
@@ -266,7 +266,7 @@ class Stock(RuleBasedStateMachine):
         is_possible = level is not None and self.model.on_hand[level] >= units
         order = self.newest_first()
         states = {id_: hold.state for id_, hold in self.model.holds.items()}
-        outcome = outcome_of(lambda: force_adjustments(AdjustRequest(actor=ACTOR, adjustments=(line,))))
+        outcome = outcome_of(lambda: apply_adjustments(AdjustRequest(actor=ACTOR, adjustments=(line,))))
         assert isinstance(outcome, Adjusted if is_possible else InsufficientStock), outcome
         self.learn()
         after = {id_: hold.state for id_, hold in self.model.holds.items()}

@@ -19,7 +19,6 @@ from inventory.services.transfers.commands import (
 )
 from inventory.services.transfers.moves import Transferred
 from reservations.models import Reservation
-from reservations.services.shortages.shortage import force_adjustments
 from tests.books import assert_books_balance
 from tests.factories import ACTOR, counters, hold, make_due, make_level, recorded, told
 
@@ -97,7 +96,7 @@ def test_lines_beside_a_forced_one_do_not_count_due_holds_either() -> None:
         Adjustment(level.product_id, None, "wh-001", 9, "SHIPMENT", "test"),
         Adjustment(forced.product_id, None, "wh-001", -8, "ADJUSTMENT", "test", force=True),
     )
-    force_adjustments(AdjustRequest(ACTOR, lines))
+    apply_adjustments(AdjustRequest(ACTOR, lines))
     assert (counters(level), counters(forced)) == ((1, 0), (2, 0))
     statuses = dict(Reservation.objects.values_list("id", "status"))
     assert (statuses[dead.id], statuses[broken.id]) == ("EXPIRED", "RELEASED")

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -13,35 +12,27 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.actors import Actor
 from audit.errors import Invalid, NotFound
 from inventory.errors import (
     CountBelowZero,
-    CountClosed,
-    CountIncomplete,
     InsufficientStock,
-    QuantityLimit,
     VersionConflict,
 )
-from inventory.models import Movement, StockCount, StockCountLine, StockLevel
-from inventory.services.counts.documents import ProductRef
+from inventory.models import StockLevel
 from inventory.services.counts.entering import (
     CancelCountRequest,
-    EnteredCount,
-    EnterRequest,
     cancel_count,
-    enter_counts,
 )
-from inventory.services.counts.opening import OpenRequest, open_count
-from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest
+from inventory.services.counts.posting import PostRequest, post_count, preview_count
+from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
 from reservations.errors import HoldNotInTheWay, IncidentResolved, ReservationNotFound, ReservedUnexplained
 from reservations.models import BrokenHold, Reservation, ShortageIncident
 from reservations.services.holds.documents import Hold
 from reservations.services.holds.resolution import ConsumeRequest, Selector, consume_hold
 from reservations.services.shortages.incidents import ResolveRequest, read_incident, resolve_incident
-from reservations.services.shortages.posting import Posted, PostRequest, post_count, preview_count
-from reservations.services.shortages.shortage import HeldUnits, Preference, choose_holds, force_adjustments
+from reservations.services.shortages.shortage import HeldUnits, choose_holds
 from tests.books import assert_books_balance
+from tests.counts import counted, post
 from tests.factories import (
     ACTOR,
     counters,
@@ -50,7 +41,6 @@ from tests.factories import (
     make_level,
     make_store,
     make_variant,
-    receive,
     recorded,
     told,
 )
@@ -58,25 +48,9 @@ from tests.factories import (
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 
 
-def counted(*entries: tuple[StockLevel, int], **fields: Any) -> StockCount:
-    """An open count of these levels, in which so many units were counted."""
-    refs = tuple(ProductRef(level.product_id) for level, _ in entries)
-    opened = open_count(OpenRequest(ACTOR, "wh-001", "PRODUCTS", products=refs, **fields))
-    lines = tuple(EnteredCount(ProductRef(level.product_id), units) for level, units in entries)
-    enter_counts(EnterRequest(ACTOR, opened.count.id, lines))  # type: ignore[union-attr]
-    return opened.count  # type: ignore[union-attr]
-
-
-def post(count: StockCount, *preferred: UUID, actor: Actor = ACTOR, **fields: Any) -> Posted:
-    posted = post_count(PostRequest(actor, count.id, preferred=Preference(preferred), **fields))
-    assert isinstance(posted, Posted)
-    assert_books_balance()
-    return posted
-
-
 def force(level: StockLevel, quantity: int, **fields: Any) -> Adjusted:
     line = Adjustment(level.product_id, None, "wh-001", quantity, "ADJUSTMENT", "stolen", force=True, **fields)
-    adjusted = force_adjustments(AdjustRequest(ACTOR, (line,)))
+    adjusted = apply_adjustments(AdjustRequest(ACTOR, (line,)))
     assert isinstance(adjusted, Adjusted)
     assert_books_balance()
     return adjusted
@@ -84,135 +58,6 @@ def force(level: StockLevel, quantity: int, **fields: Any) -> Adjusted:
 
 def status(made: Hold) -> tuple[str, str]:
     return Reservation.objects.values_list("status", "reason").get(pk=made.id)
-
-
-# --- posting ---------------------------------------------------------------------------------------------------------
-
-
-def test_posting_writes_a_movement_a_difference() -> None:
-    less, more, same = make_level(10), make_level(10), make_level(10)
-    count = counted((less, 8), (more, 13), (same, 10), note="aisle 4")
-    posted = post(count)
-    assert (counters(less), counters(more), counters(same)) == ((8, 0), (13, 0), (10, 0))
-    moved = Movement.objects.filter(reference_type="count")
-    assert {(m.level_id, m.type, m.quantity, m.reference, m.reason, m.adjustment_id) for m in moved} == {
-        (less.id, "ADJUSTMENT", -2, count.public_id, "aisle 4", posted.id),
-        (more.id, "ADJUSTMENT", 3, count.public_id, "aisle 4", posted.id),
-    }
-    lines = StockCountLine.objects.filter(count=count)
-    assert sorted(lines.values_list("posted_difference", "is_open")) == [(-2, False), (0, False), (3, False)]
-
-
-def test_every_counted_level_knows_when_it_was_counted() -> None:
-    level, same = make_level(10), make_level(10)
-    count = counted((level, 8), (same, 10))
-    post(count)
-    for line in StockCountLine.objects.filter(count=count).select_related("level"):
-        assert line.level.last_counted_at == line.counted_at
-
-
-def test_what_moved_after_the_counting_is_allowed_for() -> None:
-    level = make_level(10)
-    count = counted((level, 9))
-    sold = hold((level, 4), order_id="order-1")
-    consume_hold(ConsumeRequest(ACTOR, "order-1", Selector(reservation_id=sold.id)))
-    receive(level.product_id, 20)
-    post(count)
-    assert counters(level) == (25, 0)
-
-
-def test_the_second_count_is_posted() -> None:
-    level = make_level(100)
-    count = counted((level, 50), recount_share=Decimal("0.1"))
-    receive(level.product_id, 10)
-    enter_counts(EnterRequest(ACTOR, count.id, (EnteredCount(ProductRef(level.product_id), 108, True),)))
-    post(count)
-    assert counters(level) == (108, 0)
-    line = StockCountLine.objects.get(count=count)
-    level.refresh_from_db()
-    assert (line.posted_difference, level.last_counted_at) == (-2, line.recounted_at)
-
-
-def test_lines_without_a_count_refuse_the_posting_or_are_skipped() -> None:
-    level, missed = make_level(10), make_level(10)
-    count = open_count(OpenRequest(ACTOR, "wh-001", "ALL")).count  # type: ignore[union-attr]
-    with pytest.raises(CountIncomplete) as refused:
-        post(count)
-    assert len(refused.value.faults) == 2
-    with pytest.raises(CountIncomplete, match="Nothing was counted"):
-        post(count, skip_uncounted=True)
-    enter_counts(EnterRequest(ACTOR, count.id, (EnteredCount(ProductRef(level.product_id), 9),)))
-    with pytest.raises(CountIncomplete) as refused:
-        post(count)
-    assert [fault.facts for fault in refused.value.faults] == [{"productId": str(missed.product_id)}]
-    posted = post(count, skip_uncounted=True)
-    assert (posted.counted, posted.skipped, counters(level), counters(missed)) == (1, 1, (9, 0), (10, 0))
-    missed.refresh_from_db()
-    assert missed.last_counted_at is None
-    assert StockCountLine.objects.get(level=missed).posted_difference is None
-
-
-def test_lines_that_need_a_second_count_refuse_the_posting_whatever_is_skipped() -> None:
-    count = counted((make_level(100), 50), recount_share=Decimal("0.1"))
-    with pytest.raises(CountIncomplete) as refused:
-        post(count, skip_uncounted=True)
-    assert [fault.code for fault in refused.value.faults] == ["needs_recount"]
-
-
-def test_on_hand_never_falls_below_zero() -> None:
-    level = make_level(10)
-    count = counted((level, 2))
-    sold = hold((level, 9), order_id="order-1")
-    consume_hold(ConsumeRequest(ACTOR, "order-1", Selector(reservation_id=sold.id)))
-    with pytest.raises(CountBelowZero) as refused:
-        post(count)
-    assert refused.value.faults[0].detail.endswith("1 on hand, -8 to post")
-    assert counters(level) == (1, 0)
-
-
-def test_no_more_is_posted_than_a_level_may_have() -> None:
-    level = make_level(1)
-    count = counted((level, 2_000_000_000))
-    receive(level.product_id, 1)
-    with pytest.raises(QuantityLimit):
-        post(count)
-
-
-@pytest.mark.parametrize("end", ["posted", "cancelled"])
-def test_a_count_is_posted_once(end: str) -> None:
-    level = make_level(10)
-    count = counted((level, 8))
-    post(count) if end == "posted" else cancel_count(CancelCountRequest(ACTOR, count.id))
-    with pytest.raises(CountClosed):
-        post(count)
-    assert counters(level) == (8 if end == "posted" else 10, 0)
-
-
-def test_posting_is_audited_and_told() -> None:
-    level = make_level(10)
-    count = counted((level, 8))
-    posted = post(count)
-    (entry,) = recorded("inventory_count_posted")
-    assert (entry.subject_id, entry.changes["differences"]) == (count.id, 1)
-    adjusted = recorded("inventory_stock_adjusted")[-1]
-    assert (adjusted.subject_id, adjusted.changes["onHand"]) == (level.id, [10, 8])
-    event = told("StockAdjustedEvent")[-1]
-    assert (event["adjustmentId"], event["quantity"], event["newStock"]) == (f"adj-{posted.id}", -2, 8)
-
-
-def test_the_number_of_statements_does_not_grow_with_the_count() -> None:
-    made = []
-    for size in (2, 12):
-        levels = [make_level(10) for _ in range(size)]
-        for level in levels:
-            hold((level, 9))
-        count = counted(*((level, 3) for level in levels))
-        with CaptureQueriesContext(
-            connection,
-        ) as queries:
-            assert len(post_count(PostRequest(ACTOR, count.id)).broken) == size  # type: ignore[union-attr]
-        made.append(len(queries))
-    assert made[0] == made[1]
 
 
 # --- holds that give way ---------------------------------------------------------------------------------------------
@@ -397,21 +242,19 @@ def test_the_preview_leaves_due_holds_out() -> None:
     assert ([held.id for held in preview.broken], preview.short[0].missing) == ([newest.id], 3)
 
 
-def test_the_preview_shows_what_would_fall_below_zero() -> None:
-    level = make_level(10)
-    count = counted((level, 2))
-    sold = hold((level, 9), order_id="order-1")
-    consume_hold(ConsumeRequest(ACTOR, "order-1", Selector(reservation_id=sold.id)))
-    (short,) = preview_count(count.id, ACTOR).short
-    assert (short.on_hand, short.on_hand_after) == (1, -7)
-
-
-def test_a_closed_count_would_do_nothing() -> None:
-    level = make_level(10)
-    count = counted((level, 2))
-    post(count)
-    preview = preview_count(count.id, ACTOR)
-    assert (preview.differences, preview.short, preview.broken) == (0, (), ())
+def test_the_number_of_statements_does_not_grow_with_the_count() -> None:
+    made = []
+    for size in (2, 12):
+        levels = [make_level(10) for _ in range(size)]
+        for level in levels:
+            hold((level, 9))
+        count = counted(*((level, 3) for level in levels))
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
+            assert len(post_count(PostRequest(ACTOR, count.id)).broken) == size  # type: ignore[union-attr]
+        made.append(len(queries))
+    assert made[0] == made[1]
 
 
 # --- forced adjustments ----------------------------------------------------------------------------------------------
@@ -436,7 +279,7 @@ def test_without_force_holds_stand() -> None:
         Adjustment(other.product_id, None, "wh-001", -5, "ADJUSTMENT", "stolen", force=True),
     )
     with pytest.raises(InsufficientStock):
-        force_adjustments(AdjustRequest(ACTOR, lines))
+        apply_adjustments(AdjustRequest(ACTOR, lines))
     assert (status(made), counters(level), counters(other)) == (("ACTIVE", ""), (10, 8), (10, 0))
 
 
@@ -453,7 +296,7 @@ def test_only_an_adjustment_is_forced(kind: str) -> None:
     level = make_level(10)
     plain = Adjustment(level.product_id, None, "wh-001", 1, "ADJUSTMENT", "r", force=True)
     with pytest.raises(Invalid) as refused:
-        force_adjustments(AdjustRequest(ACTOR, (plain, replace(plain, type=kind))))
+        apply_adjustments(AdjustRequest(ACTOR, (plain, replace(plain, type=kind))))
     assert [fault.pointer for fault in refused.value.faults] == ["/adjustments/1/force"]
 
 
@@ -470,7 +313,7 @@ def test_force_creates_a_missing_level_like_any_adjustment() -> None:
     level = make_level(10)
     variant = make_variant(level.product)
     line = Adjustment(variant.id, None, "wh-001", 3, "ADJUSTMENT", "found", force=True)
-    force_adjustments(AdjustRequest(ACTOR, (line,)))
+    apply_adjustments(AdjustRequest(ACTOR, (line,)))
     assert StockLevel.objects.get(product=variant).on_hand == 3
 
 

@@ -1,7 +1,4 @@
-"""Counts in the console: what was counted, and what was expected.
-
-``reservations.admin.counts.posting`` registers them: posting may break holds, which are not known here.
-"""
+"""Counts in the console: the list, and what was counted."""
 
 from typing import Any, ClassVar
 
@@ -21,7 +18,7 @@ from audit.console.base import (
     non_empty_fields,
 )
 from audit.display import NOTHING
-from inventory.admin.counts import pages
+from inventory.admin.counts import pages, posting
 from inventory.admin.transfers.lists import progress_bar, short_id
 from inventory.models import StockCount, StockCountLine
 
@@ -43,6 +40,7 @@ class CountLineInline(ReadOnlyInline):
         return str(line.level.product)
 
 
+@admin.register(StockCount)
 class StockCountAdmin(ReadOnlyAdmin):
     """Counts, the newest first."""
 
@@ -57,7 +55,7 @@ class StockCountAdmin(ReadOnlyAdmin):
     ordering = ("-id",)
     inlines = (CountLineInline,)
     actions_list: ClassVar[Any] = ("open_count",)
-    actions_detail: ClassVar[Any] = ("walk", "recount", "cancel_count")
+    actions_detail: ClassVar[Any] = ("walk", "recount", "post_count", "cancel_count")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[StockCount]:
         counted = Count("lines", filter=Q(lines__counted__isnull=False))
@@ -82,6 +80,7 @@ class StockCountAdmin(ReadOnlyAdmin):
     open_count = pages.OpenCountPage.as_action(url_path="open", icon="add")
     walk = pages.WalkPage.as_action(url_path="walk", icon="checklist")
     recount = pages.RecountPage.as_action(url_path="recount", icon="repeat", label=_("Recount list"))
+    post_count = posting.PostCountPage.as_action(url_path="post", icon="task_alt", label=_("Look over and post"))
     cancel_count = pages.CancelCountDialog.as_action(url_path="cancel", icon="block", label=_("Cancel"))
 
     @admin.display(description=_("count"), ordering="id")

@@ -1,6 +1,6 @@
 """Change on hand by what people did with it: receive, ship, return, correct."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -29,6 +29,7 @@ from inventory.errors import (
     VersionConflict,
 )
 from inventory.events import StockAdjustedEvent
+from inventory.holds_port import Breaking, ShortageCause, holds
 from inventory.locking import Counters, LockedLevels, lock_levels
 from inventory.models import QUANTITY_LIMIT, Movement, Product, StockLevel, Warehouse
 from inventory.services.stock.ledger import Ledger, MovementCause
@@ -41,7 +42,7 @@ _SIGNS: Final = {"RECEIPT": 1, "RETURN": 1, "SHIPMENT": -1, "ADJUSTMENT": 1}
 class Adjustment:
     """One line. ``quantity`` is in units, positive but for an ADJUSTMENT, which is signed; ``warehouse`` is a code.
 
-    ``force`` says that holds may give way to it, where ``make_room`` can break them.
+    ``force`` says that holds may give way to it; an ADJUSTMENT alone may have it.
     """
 
     product_id: UUID
@@ -100,54 +101,25 @@ class Adjusted:
     now: datetime
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
-    """Levels under lock and the ledger of their changes.
-
-    ``give_way`` lets holds go on the ledger; ``write`` writes what became of them, with the rest of the change.
-    """
-
-    levels: LockedLevels
-    ledger: Ledger
-    give_way: Callable[[], None]
-    write: Callable[[], None]
-
-
-MakeRoom = Callable[[Mapping[UUID, int], Collection[UUID]], Room]
-"""Locks levels for changes (signed units by level, summed), and chooses holds where some may give way."""
-
-
-def lock_room(changes: Mapping[UUID, int], _may_give_way: Collection[UUID] = ()) -> Room:
-    """Lock the levels of these changes; no hold gives way."""
-    return room_on(lock_levels(changes))
-
-
-def room_on(levels: LockedLevels) -> Room:
-    """A ledger for levels that are locked; no hold gives way."""
-    return Room(levels, Ledger(levels), give_way=_nothing, write=_nothing)
-
-
-def _nothing() -> None:
-    """No hold is broken."""
-
-
-def apply_adjustments(request: AdjustRequest, make_room: MakeRoom = lock_room) -> Adjusted | StoredAnswer:
+def apply_adjustments(request: AdjustRequest) -> Adjusted | StoredAnswer:
     """Apply all lines, or none. Lines of one level are decided on as one; additions come first, unless on hand would be
     more than a level may have in between. Due holds that are in the way are ended first (docs/explanation/rules.md,
-    rule 3).
+    rule 3). A level gives way if any of its lines is forced (rule 17).
 
     A first addition creates the stock level, in a transaction of its own, sorted, before anything is locked
     (docs/explanation/rules.md, rule 8).
 
-    Raises UnknownProduct, UnknownWarehouse (also for one out of the actor's reach), Invalid for a quantity
-    of the wrong sign, InsufficientStock (on hand would fall below reserved), QuantityLimit, VersionConflict,
-    IdempotencyKeyReused, IdempotencyInProgress, Busy. Locks: claim, the levels by id (and what ``make_room`` locks).
+    Raises UnknownProduct, UnknownWarehouse (also for one out of the actor's reach), Invalid for a quantity of the wrong
+    sign and for another type with ``force``, InsufficientStock (on hand would fall below reserved), QuantityLimit,
+    VersionConflict, IdempotencyKeyReused, IdempotencyInProgress, Busy; with ``force`` also ReservedUnexplained. Locks:
+    claim, the holds that give way by id, the levels by id.
     """
+    _check_forced(request.adjustments)
     _check_signs(request.adjustments)
-    return run_with_levels(lambda: adjust(request, make_room))
+    return run_with_levels(lambda: adjust(request))
 
 
-def adjust(request: AdjustRequest, make_room: MakeRoom = lock_room) -> Adjusted | StoredAnswer:
+def adjust(request: AdjustRequest) -> Adjusted | StoredAnswer:
     """The inner service; requires an open transaction. Raises MissingLevels where some are to be created first."""
     if answer := idempotency.claim_one(request.claim):
         return answer
@@ -155,24 +127,39 @@ def adjust(request: AdjustRequest, make_room: MakeRoom = lock_room) -> Adjusted 
     missing = {place[:2] for place, line in zip(places, request.adjustments, strict=True) if _needs_level(place, line)}
     if missing:
         raise MissingLevels(missing)
-    room = make_room(*_changes(request.adjustments, places))
-    levels = room.levels
+    changes, forced = _changes(request.adjustments, places)
+    breaking = None
+    if forced:
+        breaking = holds().lock_and_choose(request.actor, ShortageCause("ADJUSTMENT", request.id), changes, forced)
+    levels = breaking.levels if breaking else lock_levels(changes)
+    ledger = Ledger(levels)
     _check_versions(request.adjustments, places, levels)
-    room.give_way()
+    if breaking:
+        breaking.give_way(ledger)
     _check_quantities(request.adjustments, places, levels)
     with one_statement():
-        applied = write_placed(request, places, room)
+        applied = write_placed(request, places, levels, ledger, breaking)
         adjusted = Adjusted(request.id, tuple(applied), request.actor.name, levels.now)
         idempotency.store_all([(request.claim, adjusted)], now=levels.now)
     return adjusted
 
 
-def write_placed(request: AdjustRequest, places: Sequence["AdjustedLevel"], room: Room) -> list[AppliedLine]:
-    """Write lines that were decided on: counters and movements, audit entries, events. Requires the levels' locks."""
-    now = room.levels.now
-    applied = _apply(request, places, room)
-    room.ledger.write(now)
-    room.write()
+def write_placed(
+    request: AdjustRequest,
+    places: Sequence["AdjustedLevel"],
+    levels: LockedLevels,
+    ledger: Ledger,
+    breaking: Breaking | None = None,
+) -> list[AppliedLine]:
+    """Write lines that were decided on: counters and movements, holds that gave way, audit entries, events.
+
+    Requires the levels' locks.
+    """
+    now = levels.now
+    applied = _apply(request, places, levels, ledger)
+    ledger.write(now)
+    if breaking:
+        breaking.write()
     record([adjusted_entry(request.actor, request.id, line) for line in applied], now=now)
     publish([adjusted_event(request.actor, request.id, line) for line in applied], now=now)
     return applied
@@ -201,6 +188,16 @@ def _changes(adjustments: Sequence[Adjustment], places: Sequence[AdjustedLevel])
 
 def _needs_level(place: AdjustedLevel, line: Adjustment) -> bool:
     return place.level_id is None and line.change > 0
+
+
+def _check_forced(adjustments: Sequence[Adjustment]) -> None:
+    faults = [
+        Fault(f"/adjustments/{index}/force", "invalid", "only an ADJUSTMENT is forced")
+        for index, line in enumerate(adjustments)
+        if line.force and line.type != Movement.Type.ADJUSTMENT
+    ]
+    if faults:
+        raise Invalid("Only an ADJUSTMENT is forced.", faults)
 
 
 def _check_signs(adjustments: Sequence[Adjustment]) -> None:
@@ -296,7 +293,9 @@ def _within_bounds(changes: Sequence[int], on_hand: int) -> list[int]:
     return [*ordered, *taking]
 
 
-def _apply(request: AdjustRequest, places: Sequence[AdjustedLevel], room: Room) -> list[AppliedLine]:
+def _apply(
+    request: AdjustRequest, places: Sequence[AdjustedLevel], levels: LockedLevels, ledger: Ledger
+) -> list[AppliedLine]:
     """Move the lines on the ledger, those of a level in an order that never leads out of its bounds."""
     indexes_of: dict[UUID, list[int]] = {}
     for index, place in enumerate(places):
@@ -305,17 +304,23 @@ def _apply(request: AdjustRequest, places: Sequence[AdjustedLevel], room: Room) 
     applied: dict[int, AppliedLine] = {}
     for level_id, indexes in indexes_of.items():
         changes = [request.adjustments[index].change for index in indexes]
-        for place_in_level in _within_bounds(changes, room.levels.by_id[level_id].on_hand):
+        for place_in_level in _within_bounds(changes, levels.by_id[level_id].on_hand):
             index = indexes[place_in_level]
-            applied[index] = _applied(request, request.adjustments[index], places[index], level_id, room)
+            line = _applied_line(request.adjustments[index], places[index], level_id, levels.by_id[level_id])
+            ledger.move(level_id, line.adjustment.change, _cause(request, line.adjustment))
+            applied[index] = line
     return [applied[index] for index in range(len(places))]
 
 
-def _applied(request: AdjustRequest, line: Adjustment, place: AdjustedLevel, level_id: UUID, room: Room) -> AppliedLine:
-    """The line as it is applied now."""
-    counters = room.levels.by_id[level_id]
+def _applied_line(line: Adjustment, place: AdjustedLevel, level_id: UUID, counters: Counters) -> AppliedLine:
+    """The line as it is applied to these counters."""
     before, reserved = counters.on_hand, counters.reserved
-    cause = MovementCause(
+    parent, own = place.parent_id or place.product_id, place.product_id if place.parent_id else None
+    return AppliedLine(line, level_id, parent, own, before, before + line.change, reserved)
+
+
+def _cause(request: AdjustRequest, line: Adjustment) -> MovementCause:
+    return MovementCause(
         type=line.type,
         actor=request.actor.name,
         reason=line.reason,
@@ -324,9 +329,6 @@ def _applied(request: AdjustRequest, line: Adjustment, place: AdjustedLevel, lev
         cost_per_unit=line.cost_per_unit,
         adjustment_id=request.id,
     )
-    room.ledger.move(level_id, line.change, cause)
-    parent, own = place.parent_id or place.product_id, place.product_id if place.parent_id else None
-    return AppliedLine(line, level_id, parent, own, before, before + line.change, reserved)
 
 
 def _facts(line: AppliedLine) -> dict[str, object]:

@@ -26,8 +26,9 @@ from audit.recording import Entry, record
 from inventory import actions, transactions
 from inventory.locking import Counters, lock_levels
 from inventory.models import QUANTITY_LIMIT, Warehouse
-from inventory.services.stock.adjustments import AdjustedLevel, Adjustment, AdjustRequest, room_on, write_placed
+from inventory.services.stock.adjustments import AdjustedLevel, Adjustment, AdjustRequest, write_placed
 from inventory.services.stock.import_files import BadCell, FileLine, ImportFile
+from inventory.services.stock.ledger import Ledger
 from inventory.services.stock.levels import create_levels
 
 BATCH: Final = 5000
@@ -298,7 +299,7 @@ def _apply(
     for batch in _batches(good):
         request = AdjustRequest(actor, tuple(each.adjustment for each in batch), id=file.id)
         with one_statement():
-            write_placed(request, [each.place for each in batch], room_on(levels))
+            write_placed(request, [each.place for each in batch], levels, Ledger(levels))
         written += len(batch)
         show(written)
     changes = {

@@ -6,14 +6,13 @@ from functools import partial
 from typing import Final, TypeVar
 from uuid import UUID
 
-from django.conf import settings
-from django.utils.module_loading import import_string
 from uuid_utils.compat import uuid7
 
 from audit.db import columns
 from audit.db.statements import write
 from inventory import transactions
 from inventory.errors import InsufficientStock
+from inventory.holds_port import holds
 from inventory.services.catalogue.lookup import forget_catalogue
 
 T = TypeVar("T")
@@ -69,5 +68,5 @@ def run_with_levels(work: Callable[[], T]) -> T:
         except InsufficientStock as short:
             if is_freed or not short.levels:
                 raise
-            import_string(settings.FREE_DUE_HOLDS)(short.levels)
+            holds().free_due(short.levels)
             is_freed = True

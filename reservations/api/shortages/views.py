@@ -15,10 +15,11 @@ from audit.api.schema import describe
 from audit.idempotency import StoredAnswer
 from audit.identifiers import INCIDENT, NIL, RESERVATION, parse_copied_id, public_id
 from audit.roles import Capability
+from inventory.holds_port import ShortageCause
 from reservations.api.shortages import contract
 from reservations.models import ShortageIncident
 from reservations.services.shortages import incidents
-from reservations.services.shortages.incidents import PREFIXES, IncidentDetails
+from reservations.services.shortages.incidents import IncidentDetails
 
 
 def _incident_id(text: str) -> UUID:
@@ -36,7 +37,7 @@ def _incident(shown: IncidentDetails) -> contract.IncidentOut:
         warehouse_id=incident.level.warehouse.code,
         missing_units=incident.missing_units,
         cause=incident.cause_type,  # type: ignore[arg-type]
-        cause_id=public_id(PREFIXES[incident.cause_type], incident.cause_id),
+        cause_id=ShortageCause(incident.cause_type, incident.cause_id).public_id,  # type: ignore[arg-type]
         broken_reservations=[
             contract.BrokenHoldOut(
                 reservation_id=public_id(RESERVATION, row.reservation_id),

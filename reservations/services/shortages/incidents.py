@@ -15,30 +15,15 @@ from audit.db import columns
 from audit.db.statements import one_statement, write
 from audit.errors import NotFound
 from audit.idempotency import Claim, StoredAnswer
-from audit.identifiers import ADJUSTMENT, COUNT, INCIDENT, public_id
+from audit.identifiers import INCIDENT, public_id
 from audit.recording import Entry, record
 from inventory import transactions
+from inventory.holds_port import ShortageCause
 from inventory.locking import read_clock
 from reservations import actions
 from reservations.errors import IncidentResolved
 from reservations.models import BrokenHold, Reservation, ShortageIncident
 from reservations.services.holds.documents import HeldItem, Hold
-
-PREFIXES: Final = {ShortageIncident.Cause.COUNT.value: COUNT, ShortageIncident.Cause.ADJUSTMENT.value: ADJUSTMENT}
-"""Of the public id of a cause."""
-
-
-@dataclass(frozen=True, slots=True)
-class IncidentCause:
-    """What found that units are missing: a ``ShortageIncident.Cause`` value, and the count's or adjustment's id."""
-
-    type: str
-    id: UUID
-
-    @property
-    def public_id(self) -> str:
-        """``cnt-<uuid>`` or ``adj-<uuid>``."""
-        return public_id(PREFIXES[self.type], self.id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +58,7 @@ SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::uuid[], %s::text[], %s::text[],
 """
 
 
-def insert(incidents: Sequence[Incident], cause: IncidentCause, actor: Actor, *, now: datetime) -> None:
+def insert(incidents: Sequence[Incident], cause: ShortageCause, actor: Actor, *, now: datetime) -> None:
     """Write incidents and the holds broken in them: two statements. Requires the levels' locks."""
     if not incidents:
         return
@@ -105,7 +90,7 @@ def insert(incidents: Sequence[Incident], cause: IncidentCause, actor: Actor, *,
     )
 
 
-def opened_entry(incident: Incident, cause: IncidentCause, actor: Actor) -> Entry:
+def opened_entry(incident: Incident, cause: ShortageCause, actor: Actor) -> Entry:
     """The audit entry of an incident."""
     broken = incident.broken_items()
     item = broken[0][1]

@@ -1,7 +1,7 @@
 """Reality wins: where fewer units are there than are held, holds give way (docs/explanation/rules.md, rule 17).
 
-Serves counts and forced adjustments. Due holds are dead and go first; then those that staff chose; then the newest.
-Each gives way as a whole, in the transaction that changes on hand.
+Serves counts and forced adjustments, through ``inventory.holds_port``. Due holds are dead and go first; then those that
+staff chose; then the newest. Each gives way as a whole, in the transaction that changes on hand.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -14,26 +14,32 @@ from django.db import connection
 
 from audit.actors import Actor
 from audit.db import columns
-from audit.errors import Fault, Invalid
+from audit.errors import Fault
 from audit.events import OutboxRow
-from audit.idempotency import StoredAnswer
 from audit.identifiers import RESERVATION, public_id
 from audit.publishing import publish
 from audit.recording import record
+from inventory.holds_port import (
+    NONE_PREFERRED,
+    AffectedHold,
+    AffectedItem,
+    Breaking,
+    Preference,
+    ShortageCause,
+    ShortageForecast,
+)
 from inventory.locking import LockedLevels, lock_levels, read_clock
-from inventory.models import Movement, StockLevel
-from inventory.services.stock import adjustments
-from inventory.services.stock.adjustments import Adjusted, AdjustRequest, Room
+from inventory.models import StockLevel
 from inventory.services.stock.ledger import Ledger
 from inventory.transactions import LockedElsewhere
 from reservations.errors import HoldNotInTheWay, ReservationNotFound, ReservedUnexplained
 from reservations.events import InventoryReservationBrokenEvent
-from reservations.models import Reservation, ShortageIncident
+from reservations.models import Reservation
 from reservations.services.holds import documents, expiry
 from reservations.services.holds.documents import Hold, Status
 from reservations.services.holds.resolution import released_entry
 from reservations.services.shortages import incidents
-from reservations.services.shortages.incidents import Incident, IncidentCause
+from reservations.services.shortages.incidents import Incident
 
 REASON: Final = "shortage"
 
@@ -47,17 +53,6 @@ class HeldUnits:
     quantity: int
     held_until: datetime
     made_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Preference:
-    """Which reservations staff want to give way first, in this order. ``pointer`` is their place in the body."""
-
-    ids: tuple[UUID, ...] = ()
-    pointer: str = "/breakReservations"
-
-
-NONE_PREFERRED: Final = Preference()
 
 
 def choose_holds(
@@ -115,7 +110,7 @@ def _missing(
     return missing
 
 
-class Breaking:
+class LockedBreaking(Breaking):
     """Levels under lock for changes of on hand, and the holds that give way to them, under lock with all their levels.
 
     ``missing`` is by how many units more than will be on hand is reserved, by level.
@@ -124,7 +119,7 @@ class Breaking:
     def __init__(
         self,
         actor: Actor,
-        cause: IncidentCause,
+        cause: ShortageCause,
         levels: LockedLevels,
         missing: Mapping[UUID, int],
         holds: Sequence[Hold],
@@ -134,54 +129,55 @@ class Breaking:
         self._missing = missing
         self._giving_way = holds
         self._ended: list[Hold] = []
+        self._broken: list[Hold] = []
+        self._incidents: list[Incident] = []
         self.levels = levels
-        self.ledger = Ledger(levels)
-        self.broken: list[Hold] = []
-        self.incidents: list[Incident] = []
 
-    def room(self) -> Room:
-        """As an adjustment wants it."""
-        return Room(self.levels, self.ledger, give_way=self.give_way, write=self.write)
+    @property
+    def broken(self) -> tuple[AffectedHold, ...]:
+        return tuple(affected(hold) for hold in self._broken)
 
-    def give_way(self) -> None:
-        """Let the holds go on the ledger: due ones expire, the others are released."""
+    @property
+    def incident_ids(self) -> tuple[str, ...]:
+        return tuple(incident.public_id for incident in self._incidents)
+
+    def give_way(self, ledger: Ledger) -> None:
         now = self.levels.now
         due = [hold for hold in self._giving_way if hold.is_due(now)]
         active = [hold for hold in self._giving_way if not hold.is_due(now)]
         for hold in active:
             for item in hold.items:
-                self.ledger.reserve(item.level_id, -item.quantity)
-        self.broken = [documents.ended(hold, Status.RELEASED, now=now, reason=REASON) for hold in active]
-        self._ended = [*expiry.expire(due, self.ledger, now), *self.broken]
+                ledger.reserve(item.level_id, -item.quantity)
+        self._broken = [documents.ended(hold, Status.RELEASED, now=now, reason=REASON) for hold in active]
+        self._ended = [*expiry.expire(due, ledger, now), *self._broken]
         freed = [(item.level_id, item.quantity) for hold in due for item in hold.items]
         for level_id, units in sorted(self._missing.items()):
             left = units - sum(quantity for id_, quantity in freed if id_ == level_id)
-            lost = tuple(hold for hold in self.broken if any(item.level_id == level_id for item in hold.items))
+            lost = tuple(hold for hold in self._broken if any(item.level_id == level_id for item in hold.items))
             if left > 0 and lost:
-                self.incidents.append(Incident(level_id, left, lost))
+                self._incidents.append(Incident(level_id, left, lost))
 
     def write(self) -> None:
-        """Write the ends of the holds, the incidents, their audit entries and events."""
         now = self.levels.now
         documents.close(self._ended, now=now)
-        incidents.insert(self.incidents, self._cause, self._actor, now=now)
+        incidents.insert(self._incidents, self._cause, self._actor, now=now)
         ends = [
             released_entry(self._actor, hold)
             if hold.status == Status.RELEASED
             else expiry.expired_entry(hold, self._actor)
             for hold in self._ended
         ]
-        found = [incidents.opened_entry(incident, self._cause, self._actor) for incident in self.incidents]
+        found = [incidents.opened_entry(incident, self._cause, self._actor) for incident in self._incidents]
         record([*ends, *found], now=now)
         publish(
-            [expiry.released_event(hold) for hold in self._ended] + [self._broken_event(hold) for hold in self.broken],
+            [expiry.released_event(hold) for hold in self._ended] + [self._broken_event(hold) for hold in self._broken],
             now=now,
         )
 
     def _broken_event(self, hold: Hold) -> OutboxRow:
         incidents_of_hold = [
             incident.public_id
-            for incident in self.incidents
+            for incident in self._incidents
             if any(item.level_id == incident.level_id for item in hold.items)
         ]
         return InventoryReservationBrokenEvent(
@@ -196,11 +192,11 @@ class Breaking:
 
 def lock_and_choose(
     actor: Actor,
-    cause: IncidentCause,
+    cause: ShortageCause,
     changes: Mapping[UUID, int],
     may_give_way: Collection[UUID],
     preferred: Preference = NONE_PREFERRED,
-) -> Breaking:
+) -> LockedBreaking:
     """Lock the levels of these changes (signed units by level), and holds that must give way to them, with all their
     levels. Requires an open transaction that has locked neither reservations nor levels.
 
@@ -233,7 +229,7 @@ def lock_and_choose(
         holds |= more
         levels = _lock_further(levels, more.values())
     _require_in_the_way(preferred, actor, held, passed_over, levels.now)
-    return Breaking(actor, cause, levels, missing, [holds[id_] for id_ in chosen])
+    return LockedBreaking(actor, cause, levels, missing, [holds[id_] for id_ in chosen])
 
 
 def _guess(changes: Mapping[UUID, int], may_give_way: Collection[UUID], preferred: Preference) -> list[UUID]:
@@ -288,15 +284,6 @@ def _require_in_the_way(
         raise HoldNotInTheWay("A reservation that was chosen holds nothing of what is missing.", faults)
 
 
-@dataclass(frozen=True, slots=True)
-class ShortageForecast:
-    """What changes would do as things are: units missing by level, and the holds that would give way, as they come."""
-
-    missing: dict[UUID, int]
-    broken: tuple[UUID, ...]
-    now: datetime
-
-
 def foresee(
     changes: Mapping[UUID, int], counters: Mapping[UUID, tuple[int, int]], preferred: Sequence[UUID] = ()
 ) -> ShortageForecast:
@@ -315,25 +302,21 @@ def foresee(
             missing[units.level_id] -= units.quantity
     missing = {level_id: units for level_id, units in missing.items() if units > 0}
     alive = [units for units in held if units.reservation_id not in due]
-    return ShortageForecast(missing, tuple(choose_holds(missing, alive, preferred, now)[0]), now)
+    chosen, _ = choose_holds(missing, alive, preferred, now)
+    read = documents.read_holds(chosen)
+    return ShortageForecast(missing, tuple(affected(read[id_]) for id_ in chosen if id_ in read), now)
 
 
-def force_adjustments(request: AdjustRequest) -> Adjusted | StoredAnswer:
-    """``apply_adjustments`` where holds give way to the lines with ``force``: an ADJUSTMENT alone may have it.
-
-    A level gives way if any of its lines is forced. Raises what ``apply_adjustments`` raises, Invalid for another
-    type with ``force``, and ReservedUnexplained. Locks: claim, the holds that give way by id, levels by id.
-    """
-    faults = [
-        Fault(f"/adjustments/{index}/force", "invalid", "only an ADJUSTMENT is forced")
-        for index, line in enumerate(request.adjustments)
-        if line.force and line.type != Movement.Type.ADJUSTMENT
-    ]
-    if faults:
-        raise Invalid("Only an ADJUSTMENT is forced.", faults)
-    cause = IncidentCause(ShortageIncident.Cause.ADJUSTMENT.value, request.id)
-
-    def make_room(changes: Mapping[UUID, int], forced: Collection[UUID]) -> Room:
-        return lock_and_choose(request.actor, cause, changes, forced).room()
-
-    return adjustments.apply_adjustments(request, make_room)
+def affected(hold: Hold) -> AffectedHold:
+    """A hold as counts and adjustments show it."""
+    items = (AffectedItem(item.product_id, item.variant_id, item.warehouse, item.quantity) for item in hold.items)
+    return AffectedHold(
+        hold.id,
+        hold.store,
+        hold.order_id,
+        hold.cart_id,
+        hold.customer_id,
+        hold.created_at,
+        hold.expires_at,
+        tuple(items),
+    )

@@ -1,4 +1,4 @@
-"""The route of adjustments: beside the holds, as those with ``force`` break some."""
+"""The route of adjustments: decode, one call, answer."""
 
 from decimal import Decimal
 from typing import ClassVar
@@ -17,7 +17,6 @@ from audit.identifiers import ADJUSTMENT, public_id
 from audit.roles import Capability
 from inventory.api.stock import contract as stock_contract
 from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
-from reservations.services.shortages import shortage
 
 
 class AdjustView(ApiView):
@@ -39,11 +38,9 @@ class AdjustView(ApiView):
             adjustments=tuple(_adjustment(line, index) for index, line in enumerate(body.adjustments)),
             claim=self.claim(request, _adjusted),
         )
-        if not any(line.force for line in body.adjustments):
-            return answered(apply_adjustments(adjust), _adjusted)
-        if not caller_of(request).may(Capability.MANAGE):
+        if any(line.force for line in body.adjustments) and not caller_of(request).may(Capability.MANAGE):
             raise exceptions.PermissionDenied("Only a manager forces an adjustment.")
-        return answered(shortage.force_adjustments(adjust), _adjusted)
+        return answered(apply_adjustments(adjust), _adjusted)
 
 
 def _adjustment(line: stock_contract.AdjustmentIn, index: int) -> Adjustment:

@@ -18,18 +18,16 @@ from audit.errors import Fault, Invalid
 from audit.idempotency import StoredAnswer
 from audit.identifiers import ADJUSTMENT, COUNT, RESERVATION, parse_public_id, public_id
 from audit.roles import Capability
+from inventory.api.counts import contract
 from inventory.api.stock.contract import LocationOut
+from inventory.holds_port import AffectedHold, Preference
 from inventory.models import StockCount
 from inventory.services.counts import documents as counts_documents
-from inventory.services.counts import entering, opening
+from inventory.services.counts import entering, opening, posting
 from inventory.services.counts.documents import CountLine, ProductRef, Progress
 from inventory.services.counts.entering import Counted
 from inventory.services.counts.opening import Opened
-from reservations.api.counts import contract
-from reservations.services.holds.documents import Hold
-from reservations.services.shortages import posting
-from reservations.services.shortages.posting import Posted, PostRequest
-from reservations.services.shortages.shortage import Preference
+from inventory.services.counts.posting import Posted, PostRequest
 
 
 def _count_id(text: str) -> UUID:
@@ -215,13 +213,13 @@ class CountLinesView(ApiView):
         return answered(entering.enter_counts(enter), _entered)
 
 
-def _split(holds: Sequence[Hold], actor: Actor) -> tuple[list[contract.BrokenReservationOut], int]:
+def _split(holds: Sequence[AffectedHold], actor: Actor) -> tuple[list[contract.BrokenReservationOut], int]:
     """The holds that the actor may see, and the number of the others."""
     seen = [hold for hold in holds if actor.sees_store(hold.store)]
     return [_broken(hold) for hold in seen], len(holds) - len(seen)
 
 
-def _broken(hold: Hold) -> contract.BrokenReservationOut:
+def _broken(hold: AffectedHold) -> contract.BrokenReservationOut:
     return contract.BrokenReservationOut(
         reservation_id=hold.public_id,
         store_id=hold.store,
@@ -333,7 +331,7 @@ def _posted(posted: Posted, actor: Actor) -> StoredAnswer:
             units_removed=-sum(change for change in changes if change < 0),
             broken_reservations=broken,
             hidden_reservations=hidden,
-            incidents=[incident.public_id for incident in posted.incidents],
+            incidents=list(posted.incident_ids),
             posted_at=posted.now,
             posted_by=posted.count.posted_by,
         )

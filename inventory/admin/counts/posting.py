@@ -1,11 +1,10 @@
-"""Counts in the console with the end of them: what posting would do, whose holds would give way, and posting."""
+"""The end of a count in the console: what posting would do, whose holds would give way, and posting."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from django import forms
-from django.contrib import admin
 from django.http import HttpResponse
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
@@ -18,16 +17,15 @@ from audit.console.dialogs import DialogForm, SharedDialog
 from audit.console.wording import LazyText
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import parse_uuid
-from inventory.admin.counts.lists import StockCountAdmin
+from inventory.holds_port import HoldInTheWay, Preference, holds
 from inventory.models import StockCount
 from inventory.services.counts import documents as counts_documents
+from inventory.services.counts import posting
 from inventory.services.counts.documents import CountLine
-from reservations.models import ReservationItem
-from reservations.services.shortages import posting
-from reservations.services.shortages.posting import Posted, PostRequest, Preview
-from reservations.services.shortages.shortage import Preference
+from inventory.services.counts.posting import Posted, PostRequest, Preview
 
 _MOST_SHOWN: Final = 100
+_MOST_TO_CHOOSE_FROM: Final = 200
 
 
 class PostForm(DialogForm):
@@ -66,7 +64,7 @@ class PostCountPage(SharedDialog[Posted]):
 
     def make_form(self, **arguments: Any) -> DialogForm:
         form = super().make_form(**arguments)
-        known = {str(item.reservation_id): item.reservation.public_id for item in self.candidates}
+        known = {str(held.reservation_id): held.public_id for held in self.candidates}
         chosen = {id_: id_ for id_ in self.request.POST.getlist("preferred")}
         form.fields["preferred"].choices = list({**chosen, **known}.items())  # type: ignore[attr-defined]
         return form
@@ -103,17 +101,16 @@ class PostCountPage(SharedDialog[Posted]):
         return posting.preview_count(self.subject.pk, actor_of(self.request), self.chosen)
 
     @cached_property
-    def candidates(self) -> list[ReservationItem]:
+    def candidates(self) -> list[HoldInTheWay]:
         """What is held where units are missing: any of it may give way."""
         short = [line.line.level_id for line in self.preview.short if line.missing]
-        items = ReservationItem.objects.filter(level__in=short, held_until__gt=self.preview.now)
-        return list(items.select_related("reservation", "level__product").order_by("level__product__sku", "-pk")[:200])
+        return holds().in_the_way(short, self.preview.now, limit=_MOST_TO_CHOOSE_FROM)
 
     @property
-    def choices(self) -> list[tuple[ReservationItem, bool, bool]]:
+    def choices(self) -> list[tuple[HoldInTheWay, bool, bool]]:
         """The candidates, each with whether it was ticked and whether it would give way."""
         broken = {hold.id for hold in self.preview.broken}
-        return [(item, item.reservation_id in self.chosen, item.reservation_id in broken) for item in self.candidates]
+        return [(held, held.reservation_id in self.chosen, held.reservation_id in broken) for held in self.candidates]
 
     @cached_property
     def differing(self) -> list[CountLine]:
@@ -134,12 +131,3 @@ class PostCountPage(SharedDialog[Posted]):
 
 def _ids(given: list[str]) -> tuple[UUID, ...]:
     return tuple(id_ for text in given if (id_ := parse_uuid(text)))
-
-
-@admin.register(StockCount)
-class PostingCountAdmin(StockCountAdmin):
-    """Counts, and how they end."""
-
-    actions_detail = ("walk", "recount", "post_count", "cancel_count")
-
-    post_count = PostCountPage.as_action(url_path="post", icon="task_alt", label=_("Look over and post"))

@@ -20,17 +20,13 @@ from audit.recording import Entry, record
 from inventory import transactions
 from inventory.actions import COUNT_POSTED
 from inventory.errors import CountBelowZero, QuantityLimit
+from inventory.holds_port import NONE_PREFERRED, AffectedHold, Breaking, Preference, ShortageCause, holds
+from inventory.locking import LockedLevels
 from inventory.models import QUANTITY_LIMIT, Movement, StockCount, StockLevel
 from inventory.services.counts import documents as counts_documents
 from inventory.services.counts.documents import CountLine, Progress
-from inventory.services.stock import ledger
 from inventory.services.stock.adjustments import Adjustment, AppliedLine, adjusted_entry, adjusted_event
-from reservations.models import ShortageIncident
-from reservations.services.holds import documents
-from reservations.services.holds.documents import Hold
-from reservations.services.shortages import shortage
-from reservations.services.shortages.incidents import Incident, IncidentCause
-from reservations.services.shortages.shortage import NONE_PREFERRED, Breaking, Preference
+from inventory.services.stock.ledger import Ledger, MovementCause
 
 REFERENCE_TYPE: Final = "count"
 
@@ -52,15 +48,15 @@ class PostRequest:
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A posted count: what each difference did, which holds gave way, and the incidents of it."""
+    """A posted count: what each difference did, which holds gave way, and the public ids of its incidents."""
 
     id: UUID
     count: StockCount
     applied: tuple[AppliedLine, ...]
     counted: int
     skipped: int
-    broken: tuple[Hold, ...]
-    incidents: tuple[Incident, ...]
+    broken: tuple[AffectedHold, ...]
+    incident_ids: tuple[str, ...]
     now: datetime
 
 
@@ -84,25 +80,25 @@ def _post(request: PostRequest) -> Posted | StoredAnswer:
     lines = counts_documents.read_lines(count.id)
     counted = counts_documents.require_complete(lines, skip_uncounted=request.skip_uncounted)
     changes = {line.level_id: line.difference or 0 for line in counted}
-    cause = IncidentCause(ShortageIncident.Cause.COUNT.value, count.id)
-    breaking = shortage.lock_and_choose(request.actor, cause, changes, changes.keys(), request.preferred)
-    on_hand = {level_id: breaking.levels.by_id[level_id].on_hand for level_id in changes}
+    cause = ShortageCause("COUNT", count.id)
+    breaking = holds().lock_and_choose(request.actor, cause, changes, changes.keys(), request.preferred)
+    levels = breaking.levels
+    ledger = Ledger(levels)
+    on_hand = {level_id: levels.by_id[level_id].on_hand for level_id in changes}
     _check_results(counted, on_hand)
-    breaking.give_way()
-    applied = [
-        _apply(request, count, line, breaking, on_hand[line.level_id]) for line in counted if changes[line.level_id]
-    ]
+    breaking.give_way(ledger)
+    applied = [_apply(request, count, line, levels, ledger) for line in counted if changes[line.level_id]]
     posted = Posted(
         request.id,
         count,
         tuple(applied),
         len(counted),
         len(lines) - len(counted),
-        tuple(breaking.broken),
-        tuple(breaking.incidents),
-        breaking.levels.now,
+        breaking.broken,
+        breaking.incident_ids,
+        levels.now,
     )
-    _write(request, posted, counted, breaking)
+    _write(request, posted, counted, ledger, breaking)
     return posted
 
 
@@ -119,13 +115,16 @@ def _check_results(lines: Sequence[CountLine], on_hand: Mapping[UUID, int]) -> N
         raise QuantityLimit(f"A level has at most {QUANTITY_LIMIT} units.")
 
 
-def _apply(request: PostRequest, count: StockCount, line: CountLine, breaking: Breaking, on_hand: int) -> AppliedLine:
+def _apply(
+    request: PostRequest, count: StockCount, line: CountLine, levels: LockedLevels, ledger: Ledger
+) -> AppliedLine:
     change = line.difference or 0
+    on_hand = levels.by_id[line.level_id].on_hand
     reason = count.note or "count"
-    breaking.ledger.move(
+    ledger.move(
         line.level_id,
         change,
-        ledger.MovementCause(
+        MovementCause(
             type=Movement.Type.ADJUSTMENT.value,
             actor=request.actor.name,
             reason=reason,
@@ -143,14 +142,16 @@ def _apply(request: PostRequest, count: StockCount, line: CountLine, breaking: B
         reason,
         count.public_id,
     )
-    reserved = breaking.levels.by_id[line.level_id].reserved
+    reserved = levels.by_id[line.level_id].reserved
     return AppliedLine(adjustment, line.level_id, line.product_id, line.variant_id, on_hand, on_hand + change, reserved)
 
 
-def _write(request: PostRequest, posted: Posted, counted: Sequence[CountLine], breaking: Breaking) -> None:
+def _write(
+    request: PostRequest, posted: Posted, counted: Sequence[CountLine], ledger: Ledger, breaking: Breaking
+) -> None:
     now, actor = posted.now, request.actor
     with one_statement():
-        breaking.ledger.write(now)
+        ledger.write(now)
         breaking.write()
         counts_documents.close_posted(posted.count, counted, actor=actor.name, now=now)
         record([adjusted_entry(actor, posted.id, line) for line in posted.applied], now=now)
@@ -196,7 +197,7 @@ class Preview:
     units_added: int
     units_removed: int
     short: tuple[ShortLine, ...]
-    broken: tuple[Hold, ...]
+    broken: tuple[AffectedHold, ...]
     now: datetime
 
 
@@ -212,13 +213,12 @@ def preview_count(count_id: UUID, actor: Actor, preferred: Sequence[UUID] = ()) 
     changes = {line.level_id: line.difference or 0 for line in lines}
     rows = StockLevel.objects.filter(pk__in=changes).values_list("pk", "on_hand", "reserved")
     counters = {id_: (on_hand, reserved) for id_, on_hand, reserved in rows}
-    foreseen = shortage.foresee(changes, counters, preferred)
+    foreseen = holds().foresee(changes, counters, preferred)
     short = [
         ShortLine(line, on_hand, on_hand + changes[line.level_id], reserved, foreseen.missing.get(line.level_id, 0))
         for line, (on_hand, reserved) in ((line, counters[line.level_id]) for line in lines)
         if line.level_id in foreseen.missing or on_hand + changes[line.level_id] < 0
     ]
-    holds = documents.read_holds(foreseen.broken)
     return Preview(
         count,
         counts_documents.progress_of([count.id])[count.id],
@@ -226,6 +226,6 @@ def preview_count(count_id: UUID, actor: Actor, preferred: Sequence[UUID] = ()) 
         sum(change for change in changes.values() if change > 0),
         -sum(change for change in changes.values() if change < 0),
         tuple(short),
-        tuple(holds[id_] for id_ in foreseen.broken if id_ in holds),
+        foreseen.broken,
         foreseen.now,
     )

@@ -1,1 +1,0 @@
-"""Console pages of counts of stock."""
