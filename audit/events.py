@@ -68,6 +68,7 @@ ENVELOPE: Final = (
         Annotated[
             datetime,
             Meta(
+                tz=True,
                 description="When the change was made, by the database's clock.",
                 examples=["2026-01-15T10:00:00.123456Z"],
             ),

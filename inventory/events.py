@@ -23,7 +23,7 @@ WarehouseCode = Annotated[str, Meta(description="The warehouse's code.", example
 
 def one_of(*values: str, description: str) -> Meta:
     """The schema of a text that is one of these."""
-    return Meta(description=description, extra_json_schema={"enum": list(values)}, examples=[values[0]])
+    return Meta(description=description, extra_json_schema={"enum": [*map(str, values)]}, examples=[str(values[0])])
 
 
 # --- levels ----------------------------------------------------------------------------------------------------------
@@ -32,7 +32,7 @@ def one_of(*values: str, description: str) -> Meta:
 class LevelEvent(Event, frozen=True, kw_only=True):
     """An event about a stock level: a product or variant in a warehouse."""
 
-    KEY: ClassVar = "The UUID of the stock level, which is not in the payload."
+    KEY: ClassVar = "The UUID of the stock level, not in the payload"
 
     product_id: ProductId
     variant_id: VariantId | UnsetType = UNSET
@@ -46,7 +46,8 @@ class LevelEvent(Event, frozen=True, kw_only=True):
 @register
 class StockAdjustedEvent(LevelEvent, frozen=True, kw_only=True):
     """Written for each line that changes what is on hand: of an adjustment (receipt, shipment, return or correction, by
-    the API, the console or an import) and of a count that is posted with a difference."""
+    the API, the console or an import) and of a count that is posted with a difference. Sales, transfers and repairs
+    have events of their own."""
 
     adjustment_id: Annotated[
         str,
@@ -78,7 +79,7 @@ class LowStockAlertEvent(LevelEvent, frozen=True, kw_only=True):
         int | None,
         Meta(description="The level's reorder point in units; null if it has none.", examples=[20]),
     ]
-    severity: Annotated[Severity, Meta(description="How low it is.", examples=["CRITICAL"])]
+    severity: Annotated[str, one_of(*Severity, description="How low it is.")]
 
 
 # --- transfers -------------------------------------------------------------------------------------------------------
@@ -139,7 +140,7 @@ class InventoryTransferredEvent(Event, frozen=True, kw_only=True):
 class FreezeEvent(Event, frozen=True, kw_only=True):
     """An event about a product, warehouse or store that is frozen, or no longer: it has the id of that one alone."""
 
-    KEY: ClassVar = "`product:`, `warehouse:` or `store:`, and the id or code."
+    KEY: ClassVar = "`product:`, `warehouse:` or `store:`, and the id or code"
 
     subject: Annotated[str, one_of("PRODUCT", "WAREHOUSE", "STORE", description="What it is about.")]
     product_id: (
@@ -170,7 +171,7 @@ class InventoryFrozenEvent(FreezeEvent, frozen=True, kw_only=True):
     refused, existing ones are not affected. A freeze that ends by itself, at `until`, writes no event."""
 
     until: Annotated[
-        datetime | None,
+        Annotated[datetime, Meta(tz=True)] | None,
         Meta(
             description="When it ends by itself; null if somebody must end it.",
             examples=["2026-02-01T00:00:00Z"],

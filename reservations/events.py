@@ -12,7 +12,11 @@ from inventory.events import LevelEvent, ProductId, VariantId, WarehouseCode, on
 
 ExpiresAt = Annotated[
     datetime,
-    Meta(description="When the hold ends, if nothing else ends it before.", examples=["2026-01-15T10:15:00.123456Z"]),
+    Meta(
+        tz=True,
+        description="When the hold ends, if nothing else ends it before.",
+        examples=["2026-01-15T10:15:00.123456Z"],
+    ),
 ]
 
 

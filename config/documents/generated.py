@@ -4,6 +4,7 @@ To add one, add it to ``GENERATED``.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from io import StringIO
 from itertools import zip_longest
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Final, NamedTuple
 
 from django.core.management import call_command
 
+from config.documents import events
 from config.documents.actions import audit_actions
 from config.documents.defects import Defect
 
@@ -32,6 +34,11 @@ def openapi() -> str:
 GENERATED: Final[Sequence[Generated]] = (
     Generated("docs/reference/openapi.yaml", openapi),
     Generated("docs/reference/audit-actions.md", audit_actions),
+    Generated(events.PAGE, events.page),
+    *(
+        Generated(f"{events.FOLDER}/{event.TYPE}.schema.json", partial(events.schema_text, event))
+        for event in events.event_types()
+    ),
 )
 
 

@@ -11,6 +11,7 @@ from audit.models import OutboxEvent
 from inventory.models import Product, StockLevel
 from reservations.services.holds.expiry import expire_due_holds
 from tests.conftest import Api
+from tests.contract.payloads import EVENTS, assert_is_of_struct
 from tests.factories import lines, make_due, make_level, make_product, make_variant, make_warehouse, receive
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
@@ -39,6 +40,7 @@ def assert_written(type_: str, key: str, payload: dict[str, Any]) -> None:
     row = OutboxEvent.objects.filter(type=type_).latest("position")
     added = {"eventId": f"ev-{row.event_id}", "timestamp": msgspec.to_builtins(row.created_at)}
     assert (row.key, row.payload) == (key, added | payload)
+    assert_is_of_struct(row.payload, EVENTS[type_])
 
 
 def named(level: StockLevel) -> dict[str, Any]:

@@ -1,0 +1,137 @@
+"""The documents of events: a page about all of them, and a JSON Schema of each. Made of the structs."""
+
+import json
+from collections.abc import Collection, Iterator
+from textwrap import fill
+from typing import Any, Final
+
+import msgspec
+
+import inventory.events
+import reservations.events
+from audit.events import Event, registered_in, with_envelope
+
+FOLDER: Final = "docs/reference/events"
+PAGE: Final = "docs/reference/events.md"
+_ENVELOPE: Final = ("eventId", "timestamp")
+_WIDTH: Final = 120
+_DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
+_TYPES: Final = {"string": "text", "integer": "integer", "uuid": "UUID", "date-time": "time", "null": "null"}
+_HEAD: Final = """# Events
+
+For engineers whose programs must learn what became of stock and of reservations.
+
+An event is a row of the table `audit_outboxevent`. It is written in the transaction of the change that it is about:
+neither is there without the other. **Nothing delivers events yet**: there is no feed, no webhook and no message broker,
+and nothing deletes the rows. For now, a program reads the table; staff see it in the console, under Events.
+
+| column | meaning |
+| --- | --- |
+| `position` | An integer that grows: events with the same key are in its order. |
+| `event_id` | The UUID in `eventId`. |
+| `type` | One of the types below. |
+| `key` | The identifier of what the event is about. Each type says which one. |
+| `payload` | JSON. Each type says which fields. |
+| `created_at` | The same time as `timestamp`. |
+
+Of two transactions at the same time, the one with the lower position may be committed later. A program that asks only
+for positions after the last one that it has seen can miss events.
+
+A field that may be absent is then not in the JSON at all. Fields may be added to a payload: ignore those that you don't
+know. Times are RFC 3339 in UTC.
+
+This page and the JSON Schemas are made from the code: `make fmt` writes them, `make check` fails if they differ.
+"""
+
+
+def event_types() -> list[type[Event]]:
+    """All events there are."""
+    return [event for module in (reservations.events, inventory.events) for event in registered_in(module.__name__)]
+
+
+def schema_of(event: type[Event]) -> dict[str, Any]:
+    """The JSON Schema of an event's whole payload. It doesn't forbid other fields: some may be added."""
+    schema = msgspec.json.schema(with_envelope(event))
+    others = schema["$defs"]
+    root = others.pop(event.TYPE)
+    for each in (root, *others.values()):
+        each.pop("additionalProperties", None)
+        each["description"] = " ".join(each["description"].split())
+    return {"$schema": _DRAFT, **root, **({"$defs": others} if others else {})}
+
+
+def schema_text(event: type[Event]) -> str:
+    """The text of the file of an event's JSON Schema."""
+    return json.dumps(schema_of(event), indent=2) + "\n"
+
+
+def example_of(event: type[Event]) -> dict[str, Any]:
+    """A payload made of the examples of an event's fields: those that may be absent are there if they have one."""
+    schema = schema_of(event)
+    example: dict[str, Any] = _example(schema, schema.get("$defs", {}))
+    return example
+
+
+def page() -> str:
+    """The page about all events."""
+    return "\n".join([_HEAD, *_contents(), *_common(), *(line for event in event_types() for line in _section(event))])
+
+
+def _contents() -> Iterator[str]:
+    yield "| type | key |\n| --- | --- |"
+    for event in event_types():
+        yield f"| [`{event.TYPE}`](#{event.TYPE.lower()}) | {event.KEY} |"
+    yield ""
+
+
+def _common() -> Iterator[str]:
+    yield "## In every payload\n"
+    yield from _table(schema_of(event_types()[0]), _ENVELOPE)
+    yield ""
+
+
+def _section(event: type[Event]) -> Iterator[str]:
+    schema = schema_of(event)
+    yield f"## {event.TYPE}\n"
+    yield fill(schema["description"], _WIDTH) + "\n"
+    yield f"Key: {event.KEY}. JSON Schema: [{event.TYPE}.schema.json](events/{event.TYPE}.schema.json).\n"
+    yield from _table(schema, [name for name in schema["properties"] if name not in _ENVELOPE])
+    yield f"\n```json\n{json.dumps(example_of(event), indent=2)}\n```\n"
+
+
+def _table(schema: dict[str, Any], names: Collection[str]) -> Iterator[str]:
+    yield "| field | type | meaning |\n| --- | --- | --- |"
+    yield from _rows(schema, names, schema.get("$defs", {}))
+
+
+def _rows(schema: dict[str, Any], names: Collection[str], others: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for name in names:
+        field = schema["properties"][name]
+        absent = "" if name in schema["required"] else ", may be absent"
+        yield f"| `{prefix}{name}` | {_type(field)}{absent} | {field['description']} |"
+        if item := _referred(field.get("items", {}), others):
+            yield from _rows(item, item["properties"], others, f"{prefix}{name}[].")
+
+
+def _type(field: dict[str, Any]) -> str:
+    if "enum" in field:
+        return " or ".join(f"`{value}`" for value in field["enum"])
+    if "anyOf" in field:
+        return " or ".join(map(_type, field["anyOf"]))
+    if field.get("type") == "array":
+        return "list of objects" if "$ref" in field["items"] else f"list of {_type(field['items'])}s"
+    return _TYPES[field.get("format", field["type"])]
+
+
+def _referred(field: dict[str, Any], others: dict[str, Any]) -> dict[str, Any] | None:
+    return others[field["$ref"].rpartition("/")[2]] if "$ref" in field else None
+
+
+def _example(schema: dict[str, Any], others: dict[str, Any]) -> Any:
+    if "examples" in schema:
+        return schema["examples"][0]
+    if schema.get("type") == "array":
+        return [_example(schema["items"], others)]
+    of = _referred(schema, others) or schema
+    shown = [name for name, field in of["properties"].items() if name in of["required"] or "examples" in field]
+    return {name: _example(of["properties"][name], others) for name in shown}

@@ -1,0 +1,19 @@
+"""Payloads of events, compared with their structs and JSON Schemas."""
+
+import json
+from typing import Any
+
+import jsonschema
+import msgspec
+
+from audit.events import Event, with_envelope
+from config.documents.events import event_types, schema_of
+
+EVENTS = {event.TYPE: event for event in event_types()}
+
+
+def assert_is_of_struct(payload: dict[str, Any], event: type[Event]) -> None:
+    """A payload has exactly the fields of the struct, each of its type, whoever wrote it: Python or the database."""
+    decoded = msgspec.json.decode(json.dumps(payload), type=with_envelope(event), strict=True)
+    assert msgspec.to_builtins(decoded) == payload
+    jsonschema.validate(payload, schema_of(event), jsonschema.Draft202012Validator)
