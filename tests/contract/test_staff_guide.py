@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from django.urls import reverse
 
+from audit.roles import STAFF_GROUPS
 from tests.browser.screenshots import IMAGES, MOST_BYTES, SHOTS
 from tests.factories import make_level
 from tests.staff import browser_of, make_staff
@@ -43,6 +44,14 @@ def test_every_link_within_the_guide_leads_to_a_heading() -> None:
     titles = re.findall(r"^## (.+)$", text, re.MULTILINE)
     headings = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
     assert set(re.findall(r"\]\(#([^)]+)\)", text)) == headings
+
+
+def test_guide_and_first_steps_name_every_group() -> None:
+    groups = [group.name for group in STAFF_GROUPS]
+    table = GUIDE.read_text(encoding="utf-8").split("| group | may |")[1].split("\n\n")[0]
+    assert re.findall(r"^\| (\w+) \|", table, re.MULTILINE) == groups
+    first_steps = (IMAGES.parent / "getting-started.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"`demo-(\w+)`", first_steps)) == set(groups)
 
 
 @pytest.mark.django_db
