@@ -6,7 +6,7 @@ An error carries facts and never HTTP; ``config/problems.py`` alone knows which 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,12 @@ class DomainError(Exception):
         self.detail = detail
         self.faults = tuple(faults)
 
-    def at(self, pointer: str) -> Fault:
+    @classmethod
+    def at(cls, pointer: str, detail: str) -> Self:
+        """This error because of one place in the body."""
+        return cls(detail, [Fault(pointer, cls.code, detail)])
+
+    def fault(self, pointer: str) -> Fault:
         """This error as a fault of one place in the body."""
         return Fault(pointer, self.code, self.detail)
 

@@ -98,7 +98,7 @@ class Frozen(DomainError):
         super().__init__(detail, faults)
         self.freeze = freeze
 
-    def at(self, pointer: str) -> Fault:
+    def fault(self, pointer: str) -> Fault:
         """Says why, and until when."""
         return Fault(pointer, self.code, self.detail, self.freeze.facts() if self.freeze else {})
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import cache
 from http import HTTPStatus
 from typing import Any, Final, Protocol, TypeVar, cast
@@ -33,6 +34,8 @@ _KEY: Final = re.compile(r"[ -~]{1,255}")
 _PLACE: Final = re.compile(r" - at `(key in )?\$(.*)`$", re.DOTALL)
 _UNKNOWN_FIELD: Final = re.compile(r"unknown field `(.*?)`")
 _JSON: Final = "application/json"
+_MONEY_LIMIT: Final = Decimal(10) ** 10
+"""Amounts of money are below it: ten digits before the point, two behind it."""
 
 
 class AnyCaseUuid(UUIDConverter):
@@ -247,6 +250,14 @@ def as_utc(time: datetime | None, pointer: str) -> datetime | None:
         return time and time.astimezone(UTC)
     except OverflowError as error:
         raise Invalid("A time is out of its range.", [Fault(pointer, "invalid", "out of range")]) from error
+
+
+def as_money(amount: Decimal | None, pointer: str, what: str) -> Decimal | None:
+    """An amount of money as the database keeps it. Raises Invalid for one that is out of its range."""
+    if amount is not None and not (amount.is_finite() and 0 <= amount < _MONEY_LIMIT and amount == round(amount, 2)):
+        fault = Fault(pointer, "invalid", f"0 or more, below {_MONEY_LIMIT:,}, at most two decimals")
+        raise Invalid(f"A {what} is out of its range.", [fault])
+    return amount
 
 
 def id_in_path(prefix: str, text: str, what: str) -> UUID:

@@ -1,6 +1,5 @@
 """The route of adjustments: decode, one call, answer."""
 
-from decimal import Decimal
 from typing import ClassVar
 
 from django.http import HttpResponse
@@ -9,9 +8,8 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 
 from audit.api.contract import Problem
-from audit.api.http import ApiView, answered, caller_of, decode, rendered
+from audit.api.http import ApiView, answered, as_money, caller_of, decode, rendered
 from audit.api.schema import describe
-from audit.errors import Fault, Invalid
 from audit.idempotency import StoredAnswer
 from audit.identifiers import ADJUSTMENT, public_id
 from audit.roles import Capability
@@ -44,10 +42,6 @@ class AdjustView(ApiView):
 
 
 def _adjustment(line: stock_contract.AdjustmentIn, index: int) -> Adjustment:
-    cost = line.cost_per_unit
-    if cost is not None and (not cost.is_finite() or not 0 <= cost < Decimal(10) ** 10 or cost != round(cost, 2)):
-        pointer = f"/adjustments/{index}/costPerUnit"
-        raise Invalid("A cost is out of its range.", [Fault(pointer, "invalid", "0 or more, at most two decimals")])
     return Adjustment(
         line.product_id,
         line.variant_id,
@@ -56,7 +50,7 @@ def _adjustment(line: stock_contract.AdjustmentIn, index: int) -> Adjustment:
         line.type,
         line.reason,
         line.reference,
-        cost,
+        as_money(line.cost_per_unit, f"/adjustments/{index}/costPerUnit", "cost"),
         line.expected_version,
         line.force,
     )

@@ -158,7 +158,7 @@ def require_open(store: StoreFacts, pointer: str) -> None:
     """Refuse new holds in a frozen store. Raises StoreFrozen, with a fault of that place in the body."""
     if store.freeze:
         error = StoreFrozen(f"Store {store.code} is frozen{store.freeze.words()}", freeze=store.freeze)
-        raise StoreFrozen(error.detail, [error.at(pointer)], freeze=store.freeze)
+        raise StoreFrozen(error.detail, [error.fault(pointer)], freeze=store.freeze)
 
 
 _STORES: Final = f"""

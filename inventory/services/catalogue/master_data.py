@@ -57,15 +57,14 @@ def put_product(
     def work() -> Saved:
         actor.require_no_limit()
         if problem := family_faults({product_id: parent_id}).get(product_id):
-            raise type(problem)(problem.detail, [problem.at("/parentId")])
+            raise type(problem).at("/parentId", problem.detail)
         try:
             with transaction.atomic():
                 return _put(Product, {"id": product_id}, {**fields, "parent_id": parent_id}, actor)
         except IntegrityError as error:
             if "sku" not in str(error):
                 raise
-            taken = SkuTaken(f"Another product has the SKU {fields['sku']}.")
-            raise SkuTaken(taken.detail, [taken.at("/sku")]) from error
+            raise SkuTaken.at("/sku", f"Another product has the SKU {fields['sku']}.") from error
 
     return claimed(claim, work)
 
@@ -171,7 +170,9 @@ def _raise_any(errors: Sequence[DomainError | None]) -> None:
     """Raise the first of them, with a fault for each of its kind."""
     first = next((error for error in errors if error), None)
     if first:
-        faults = [error.at(f"/products/{i}") for i, error in enumerate(errors) if error and type(error) is type(first)]
+        faults = [
+            error.fault(f"/products/{i}") for i, error in enumerate(errors) if error and type(error) is type(first)
+        ]
         raise type(first)(first.detail, faults)
 
 

@@ -147,8 +147,7 @@ def _summed(request: EnterRequest, lines: Mapping[UUID, CountLine]) -> dict[UUID
             raise Invalid("A product is counted and recounted in requests of their own.", [fault])
         total = entry.counted + (before.counted if before else 0)
         if total > QUANTITY_LIMIT:
-            limit = QuantityLimit(f"A level has at most {QUANTITY_LIMIT} units.")
-            raise QuantityLimit(limit.detail, [limit.at(f"/lines/{index}/counted")])
+            raise QuantityLimit.at(f"/lines/{index}/counted", f"A level has at most {QUANTITY_LIMIT} units.")
         entries[stock_id] = replace(entry, counted=total)
     return entries
 

@@ -102,8 +102,7 @@ def _open(request: OpenRequest) -> Opened | StoredAnswer:
     seen = Warehouse.objects.visible_to(request.actor)
     warehouse = seen.filter(code=request.warehouse).first()
     if warehouse is None:
-        unknown = UnknownWarehouse(f"There is no warehouse {request.warehouse}.")
-        raise UnknownWarehouse(unknown.detail, [unknown.at("/warehouseId")])
+        raise UnknownWarehouse.at("/warehouseId", f"There is no warehouse {request.warehouse}.")
     now = read_clock()
     level_ids = _levels_in_scope(request, warehouse, now)
     _insert(request, warehouse, level_ids, now)

@@ -226,13 +226,12 @@ def _resolve(request: AdjustRequest) -> list[AdjustedLevel]:
     for index, (stock_id, line) in enumerate(zip(wanted, request.adjustments, strict=True)):
         parent_id = products.get(stock_id)
         if stock_id not in products or (line.variant_id and line.product_id not in (parent_id, stock_id)):
-            error = UnknownProduct(f"There is no product {stock_id}.")
             field_name = "variantId" if line.variant_id else "productId"
-            raise UnknownProduct(error.detail, [error.at(f"/adjustments/{index}/{field_name}")])
+            raise UnknownProduct.at(f"/adjustments/{index}/{field_name}", f"There is no product {stock_id}.")
         warehouse_id = warehouses.get(line.warehouse)
         if warehouse_id is None:
-            unknown = UnknownWarehouse(f"There is no warehouse {line.warehouse}.")
-            raise UnknownWarehouse(unknown.detail, [unknown.at(f"/adjustments/{index}/warehouseId")])
+            pointer = f"/adjustments/{index}/warehouseId"
+            raise UnknownWarehouse.at(pointer, f"There is no warehouse {line.warehouse}.")
         places.append(AdjustedLevel(stock_id, warehouse_id, parent_id, levels.get((stock_id, warehouse_id))))
     return places
 
@@ -267,8 +266,8 @@ def _check_quantities(adjustments: Sequence[Adjustment], places: Sequence[Adjust
             shortages.append(Shortage(pointer, parent, own, adjustments[indexes[0]].warehouse, -change, free))
             short_levels += [place.level_id] if place.level_id else []
         if counters.on_hand + change > QUANTITY_LIMIT:
-            limit = QuantityLimit(f"A level has at most {QUANTITY_LIMIT} units.")
-            raise QuantityLimit(limit.detail, [limit.at(f"/adjustments/{indexes[0]}/quantity")])
+            pointer = f"/adjustments/{indexes[0]}/quantity"
+            raise QuantityLimit.at(pointer, f"A level has at most {QUANTITY_LIMIT} units.")
     if shortages:
         raise InsufficientStock(shortages, short_levels)
 

@@ -119,7 +119,7 @@ def _find(actor: Actor, changes: Sequence[LevelChange]) -> list[UUID]:
         for level_id, product_id, code in seen.values_list("pk", "product_id", "warehouse__code")
     }
     missing = [
-        NotFound(f"There is no stock level of {change.product_id} in {change.warehouse}.").at(f"/levels/{index}")
+        NotFound(f"There is no stock level of {change.product_id} in {change.warehouse}.").fault(f"/levels/{index}")
         for index, change in enumerate(changes)
         if (change.product_id, change.warehouse) not in found
     ]
@@ -139,9 +139,9 @@ def _check_seen(
         version = locked.by_id[level_id].version
         if change.expected_version not in (None, version):
             told = f"The level has version {version}, not {change.expected_version}."
-            conflicts.append(VersionConflict(told).at(f"/levels/{index}"))
+            conflicts.append(VersionConflict(told).fault(f"/levels/{index}"))
         elif any(before[level_id][name] != value for name, value in change.seen.items()):
-            conflicts.append(VersionConflict("The level has other settings by now.").at(f"/levels/{index}"))
+            conflicts.append(VersionConflict("The level has other settings by now.").fault(f"/levels/{index}"))
     if conflicts:
         raise VersionConflict(conflicts[0].detail, conflicts)
 

@@ -316,8 +316,7 @@ def _route(request: TransferRequest) -> tuple[RouteEnd, RouteEnd]:
     ids = dict(seen.filter(code__in=[first.from_warehouse, first.to_warehouse]).values_list("code", "id"))
     for code, name in ((first.from_warehouse, "fromWarehouseId"), (first.to_warehouse, "toWarehouseId")):
         if code not in ids:
-            unknown = UnknownWarehouse(f"There is no warehouse {code}.")
-            raise UnknownWarehouse(unknown.detail, [unknown.at(f"/items/0/{name}")])
+            raise UnknownWarehouse.at(f"/items/0/{name}", f"There is no warehouse {code}.")
     return RouteEnd(ids[first.from_warehouse], first.from_warehouse), RouteEnd(
         ids[first.to_warehouse], first.to_warehouse
     )
@@ -334,8 +333,7 @@ def _parents(items: Sequence[MoveLine]) -> dict[UUID, UUID | None]:
 
 
 def _unknown_product(index: int, detail: str, *, is_variant: bool) -> UnknownProduct:
-    unknown = UnknownProduct(detail)
-    return UnknownProduct(detail, [unknown.at(f"/items/{index}/{'variantId' if is_variant else 'productId'}")])
+    return UnknownProduct.at(f"/items/{index}/{'variantId' if is_variant else 'productId'}", detail)
 
 
 def _locked(transfer_id: UUID, actor: Actor) -> TransferDocument:

@@ -185,8 +185,7 @@ def _require_units(
 
 def _require_room(units: int, pointer: str) -> None:
     if units > QUANTITY_LIMIT:
-        limit = QuantityLimit(f"A level has at most {QUANTITY_LIMIT} units.")
-        raise QuantityLimit(limit.detail, [limit.at(pointer)])
+        raise QuantityLimit.at(pointer, f"A level has at most {QUANTITY_LIMIT} units.")
 
 
 def arrive(

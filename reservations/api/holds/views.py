@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import ClassVar, Literal
 from uuid import UUID
 
@@ -12,7 +11,7 @@ from msgspec import UNSET
 from rest_framework.request import Request
 
 from audit.api.contract import OpaqueId, Problem
-from audit.api.http import ApiView, Pending, answered, decode, decode_query, rendered, respond
+from audit.api.http import ApiView, Pending, answered, as_money, decode, decode_query, rendered, respond
 from audit.api.paging import page_of
 from audit.api.schema import describe
 from audit.errors import Fault, Invalid
@@ -68,19 +67,15 @@ class ReserveView(ApiView):
 
 def _lines(items: Sequence[holds_contract.LineIn]) -> tuple[RequestLine, ...]:
     return tuple(
-        RequestLine(item.product_id, item.variant_id, item.quantity, item.warehouse_id, _price(item.unit_price, index))
+        RequestLine(
+            item.product_id,
+            item.variant_id,
+            item.quantity,
+            item.warehouse_id,
+            as_money(item.unit_price, f"/items/{index}/unitPrice", "price"),
+        )
         for index, item in enumerate(items)
     )
-
-
-def _price(price: Decimal | None, index: int) -> Decimal | None:
-    """A price as the database keeps it. Raises Invalid for one that isn't a number of money."""
-    if price is None:
-        return None
-    if not price.is_finite() or not 0 <= price < Decimal(10) ** 10 or price != round(price, 2):
-        fault = Fault(f"/items/{index}/unitPrice", "invalid", "0 or more, below 10,000,000,000, at most two decimals")
-        raise Invalid("A price is out of its range.", [fault])
-    return price
 
 
 def _item(item: HeldItem) -> ItemOut:

@@ -200,8 +200,8 @@ def hold_lifetime(timeout_minutes: int | None, store: StoreFacts) -> timedelta:
     """How long a new hold lives. Raises TimeoutTooLong, never clamps."""
     minutes = timeout_minutes or store.ttl_minutes or settings.RESERVATION_TTL_MINUTES
     if minutes > settings.RESERVATION_MAX_TTL_MINUTES:
-        error = TimeoutTooLong(f"A hold lives at most {settings.RESERVATION_MAX_TTL_MINUTES} minutes.")
-        raise TimeoutTooLong(error.detail, [error.at("/timeoutMinutes")])
+        detail = f"A hold lives at most {settings.RESERVATION_MAX_TTL_MINUTES} minutes."
+        raise TimeoutTooLong.at("/timeoutMinutes", detail)
     return timedelta(minutes=minutes)
 
 

@@ -57,7 +57,7 @@ def resolve_lines(lines: Sequence[RequestLine], store: StoreFacts, catalogue: Ca
         try:
             product = catalogue.product_for(line.product_id, line.variant_id)
         except DomainError as error:
-            problems.append((error, error.at(f"/items/{index}/{'variantId' if line.variant_id else 'productId'}")))
+            problems.append((error, error.fault(f"/items/{index}/{'variantId' if line.variant_id else 'productId'}")))
             continue
         source = store.source(line.warehouse) if line.warehouse is not None else None
         if line.warehouse is not None and source is None:
@@ -65,7 +65,7 @@ def resolve_lines(lines: Sequence[RequestLine], store: StoreFacts, catalogue: Ca
             continue
         if prices.setdefault(product.id, line.unit_price) != line.unit_price:
             invalid = Invalid("Lines of one product have one unit price.")
-            problems.append((invalid, invalid.at(f"/items/{index}/unitPrice")))
+            problems.append((invalid, invalid.fault(f"/items/{index}/unitPrice")))
             continue
         key = (product.id, line.warehouse)
         before = wanted.get(key)
@@ -76,7 +76,7 @@ def resolve_lines(lines: Sequence[RequestLine], store: StoreFacts, catalogue: Ca
         )
     if foreign:
         refusals = store.refusals_of(set(foreign.values()))
-        problems += [(refusals[code], refusals[code].at(f"/items/{i}/warehouseId")) for i, code in foreign.items()]
+        problems += [(refusals[code], refusals[code].fault(f"/items/{i}/warehouseId")) for i, code in foreign.items()]
     _raise_first(problems)
     return list(wanted.values())
 
@@ -93,7 +93,7 @@ def require_all_sellable(wanted: Collection[SummedLine], store: StoreFacts, *, s
         try:
             require_sellable(want.product, want.source)
         except DomainError as error:
-            problems.append((error, error.at(want.pointer)))
+            problems.append((error, error.fault(want.pointer)))
     _raise_first(problems)
 
 

@@ -269,8 +269,8 @@ def _require_in_the_way(
     known = set(seen.values_list("pk", flat=True))
     for index, id_ in enumerate(preferred.ids):
         if id_ not in known:
-            unknown = ReservationNotFound(f"There is no reservation {public_id(RESERVATION, id_)}.")
-            raise ReservationNotFound(unknown.detail, [unknown.at(f"{preferred.pointer}/{index}")])
+            detail = f"There is no reservation {public_id(RESERVATION, id_)}."
+            raise ReservationNotFound.at(f"{preferred.pointer}/{index}", detail)
     if wrong:
         faults = [
             Fault(
