@@ -1,1 +1,1 @@
-"""Who asked, what was done, what must be told."""
+"""The audit trail, the outbox, API clients, and the frames that the API and the console share."""

@@ -1,8 +1,8 @@
-"""What the audit trail can record: each action once, with its words, its icon and the page of its subject.
+"""The actions of audit entries: each is defined once, with its label, its icon and the page of its subject.
 
 A package registers its actions in its ``actions.py``; those of API clients and tokens are at the end of this module.
-Services record ``Entry(actor, actions.CLIENT_CREATED, ...)``. Audit entries keep an action's name alone, so a name is
-never changed, and everything else may be.
+Services record ``Entry(actor, actions.CLIENT_CREATED, ...)``. Audit entries store only an action's name, so a name must
+never change; everything else may.
 """
 
 from collections.abc import Callable, Collection, Mapping
@@ -17,12 +17,12 @@ from django.utils.translation import gettext_lazy as _
 _PREFIX: Final = "inventory_"
 
 Sentence = Callable[[Mapping[str, Any], Collection[str]], str]
-"""Words an audit entry's ``changes`` for a reader who may see these warehouses; an empty collection means all."""
+"""Describes an audit entry's ``changes`` to a reader with these warehouses in reach; an empty collection means all."""
 
 
 @dataclass(frozen=True, slots=True)
 class SubjectKind:
-    """A kind of row that actions are about. ``page`` is its admin's ``app_model``; empty if the console shows none."""
+    """A kind of row that actions change. ``page`` is its admin's ``app_model``; empty if the console has no page."""
 
     label: Promise
     page: str = ""
@@ -46,16 +46,16 @@ class RelatedList:
 
 
 def reason(changes: Mapping[str, Any], codes: Collection[str]) -> str:
-    """The reason that was given, if any."""
+    """The reason in an entry's changes; empty if there is none."""
     return str(changes.get("reason") or "")
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """One thing that is done to a subject and recorded.
+    """A kind of change that audit entries record.
 
-    ``name`` is what audit entries keep. ``short_label`` is for the subject's own timeline, where naming the subject
-    again would be noise; ``tone`` is its colour there: ``good``, ``bad`` or plain.
+    ``name`` is what audit entries store. ``short_label`` is for the subject's own timeline, where repeating the subject
+    would be noise; ``tone`` is its colour there: ``good``, ``bad`` or plain.
     """
 
     name: str
@@ -73,7 +73,7 @@ _UNKNOWN: Final = SubjectKind(_("unknown"))
 
 
 def register(action: Action) -> Action:
-    """Make an action known to the console. Raises ValueError if another one has its name."""
+    """Register an action for the console. Raises ValueError if another one has its name."""
     if action.name in _registry:
         raise ValueError(f"The action {action.name} is registered already.")
     _registry[action.name] = action
@@ -86,13 +86,13 @@ def registered() -> list[Action]:
 
 
 def action_of(name: str) -> Action:
-    """The action of an audit entry. Entries outlive actions: one that is gone is called by its name, without a link."""
+    """The action with this name. Entries outlive actions: one that is gone gets its name as label, and no link."""
     known = _registry.get(name)
     return known or Action(name, name.removeprefix(_PREFIX).replace("_", " ").capitalize(), "history", _UNKNOWN)
 
 
 def actions_called(words: str) -> list[str]:
-    """The names of the actions that somebody may have typed: a name, with or without its prefix, or a label."""
+    """The names of the actions that a search text matches: by name, with or without its prefix, or by label."""
     typed = words.strip().lower()
     named = typed.replace(" ", "_")
     labelled = [name for name, action in _registry.items() if str(action.label).lower() == typed]

@@ -1,4 +1,4 @@
-"""Who asks: a person in the console, an API client, or a program of the service; and what is in their reach."""
+"""Actors: a person in the console, an API client or a program of the service, and their reach."""
 
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
@@ -12,7 +12,7 @@ from audit.errors import PermissionDenied
 
 
 class Source(NamedTuple):
-    """A way in, for staff to read: ``label`` by itself, ``phrase`` after the actor's name."""
+    """The texts of a source, for staff: ``label`` stands alone, ``phrase`` follows the actor's name."""
 
     label: Promise | str
     phrase: Promise | str
@@ -25,20 +25,20 @@ SOURCES: Final[Mapping[str, Source]] = {
     "sweeper": Source(_("Sweeper"), _("of the service")),
     "stream": Source(_("Stream"), _("through an event")),
 }
-"""By the name that actors have and audit entries keep."""
+"""Sources by the name that actors carry and audit entries store."""
 
 
 def source_of(name: str) -> Source:
-    """The source of an audit entry, in words; one that is gone is called by its name."""
+    """The source with this name; one that is gone gets its name as both texts."""
     return SOURCES.get(name) or Source(name, name)
 
 
 class Actor(msgspec.Struct, frozen=True, gc=False):
     """Who asks for a change. Part of each request value, since a batch has requests of many actors.
 
-    ``source`` is the way in, one of ``SOURCES``. ``store_codes`` are the only stores, and ``warehouse_codes`` the only
-    warehouses, whose holds and stock they may see and touch; empty means all. API clients are limited to stores, staff
-    to warehouses (docs/explanation/rules.md, rule 19).
+    ``source`` is one of ``SOURCES``. ``store_codes`` and ``warehouse_codes`` limit which stores and warehouses the
+    actor may see and change; empty means all. API clients are limited to stores, staff to warehouses
+    (docs/explanation/rules.md, rule 19).
     """
 
     name: str
@@ -50,7 +50,7 @@ class Actor(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def sees_all_warehouses(self) -> bool:
-        """Whether no warehouse is out of reach."""
+        """Whether all warehouses are in reach."""
         return not self.warehouse_codes
 
     def sees_store(self, code: str) -> bool:
@@ -58,21 +58,21 @@ class Actor(msgspec.Struct, frozen=True, gc=False):
         return not self.store_codes or code in self.store_codes
 
     def sees_warehouse(self, code: str) -> bool:
-        """Whether a warehouse is one that this person works in. Says nothing of the stores that sell from it."""
+        """Whether a warehouse is in reach by ``warehouse_codes``. ``store_codes`` are not considered."""
         return not self.warehouse_codes or code in self.warehouse_codes
 
     def sees_warehouses(self, codes: Iterable[str]) -> bool:
-        """Whether all of these are."""
+        """Whether all of these warehouses are in reach, as for ``sees_warehouse``."""
         return not self.warehouse_codes or all(code in self.warehouse_codes for code in codes)
 
     def require_all_warehouses(self) -> None:
-        """Refuse what may touch any warehouse. Raises PermissionDenied for an actor limited to some."""
+        """Raise PermissionDenied for an actor limited to some warehouses: the change may concern any warehouse."""
         if self.warehouse_codes:
             raise PermissionDenied("This is for people who work in all warehouses.")
 
     def require_no_limit(self) -> None:
-        """Refuse what belongs to no single store or warehouse, as a product or an account does. Raises PermissionDenied
-        for an actor limited to some."""
+        """Raise PermissionDenied for an actor limited to some stores or warehouses: the change concerns something that
+        belongs to none of them, such as a product or an account."""
         self.require_all_warehouses()
         if self.store_codes:
             raise PermissionDenied("A client that is limited to some stores may not do this.")

@@ -1,4 +1,4 @@
-"""The trail in the console: what was done and what is to be told. For reading, by who may see the whole house."""
+"""Audit entries, idempotency keys and the outbox in the console: read only, for users of all warehouses."""
 
 import json
 from abc import ABC, abstractmethod
@@ -25,14 +25,14 @@ from audit.models import ApiClient, AuditEntry, IdempotencyKey, OutboxEvent
 
 
 class EntryDays(Days):
-    """Entries have no index of time: their ids are one."""
+    """Filter by ids: entries have no index on time, but their UUIDv7s begin with it."""
 
     field = "at"
     by_id = True
 
 
 class BySource(admin.SimpleListFilter):
-    """The way in. The ways are known: asking the table for them would read all of it."""
+    """Filter by source, from a fixed list: reading the sources from the table would scan all of it."""
 
     title = _("source")
     parameter_name = "source"
@@ -45,7 +45,7 @@ class BySource(admin.SimpleListFilter):
 
 
 class ByAction(SetByLinks):
-    """What was done."""
+    """Filter by action."""
 
     title = _("action")
     parameter_name = "action_is"
@@ -58,7 +58,7 @@ class ByAction(SetByLinks):
 
 
 class BySubject(SetByLinks):
-    """What was done to one thing: by an index."""
+    """Filter by the id of what was changed, which has an index."""
 
     title = _("about")
     parameter_name = "subject"
@@ -68,11 +68,11 @@ class BySubject(SetByLinks):
 
 
 class OfEntry(SetByLinks, ABC):
-    """What goes with one audit entry; nothing where there is no such entry."""
+    """Filter by an audit entry: the rows that belong to it, none if the entry does not exist."""
 
     @abstractmethod
     def of(self, entry: AuditEntry, rows: QuerySet[Any]) -> QuerySet[Any]:
-        """The rows that go with it."""
+        """The rows that belong to the entry."""
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if not self.value():
@@ -82,7 +82,7 @@ class OfEntry(SetByLinks, ABC):
 
 
 class BySameRequest(OfEntry):
-    """What was done by the request of one entry: those near it in time, which its id tells."""
+    """Filter by the request of one entry. Searches only entries near it in time, by the time in the ids."""
 
     title = _("request of the entry")
     parameter_name = "same_request_as"
@@ -93,7 +93,7 @@ class BySameRequest(OfEntry):
 
 @admin.register(AuditEntry)
 class AuditEntryAdmin(TrailAdmin):
-    """What was done, by whom and when."""
+    """Audit entries: what was done, by whom and when."""
 
     all_warehouses_only = True
     list_display = ("at", "done", "who", "way_in", "store", "subject", "request_link")
@@ -131,14 +131,14 @@ class AuditEntryAdmin(TrailAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """An id goes by its index. Words are looked for in the days that are chosen, else in the last 30."""
+        """Search for an id in the whole table, by index; for words in the chosen days, or else the last 30."""
         term = search_term.strip().replace("\0", "")
         if not term:
             return queryset, False
         if named := parse_copied_id(term):
             of_id = Q(subject_id=named) | Q(pk=named)
             if AuditEntry.objects.filter(of_id).exists():
-                return queryset.filter(of_id), False  # Else it may be a request's.
+                return queryset.filter(of_id), False  # Otherwise it may be a request id.
         if "day" not in request.GET:
             queryset = within(queryset, "at", recent(), by_id=True)
         meant = Q(actor=term) | Q(action__in=actions_called(term)) | Q(request_id=term) | Q(store=term)
@@ -204,7 +204,7 @@ class AuditEntryAdmin(TrailAdmin):
 
 
 def _all_of_request(entry: AuditEntry, text: str) -> SafeString:
-    """A link to all that a request has done; the service's own acts belong to none."""
+    """A link to all entries of the same request; a dash for what the service did without a request."""
     if not text:
         return format_html("{}", NOTHING)
     return link(text, f"{reverse('admin:audit_auditentry_changelist')}?same_request_as={entry.pk}&day=all")
@@ -212,7 +212,7 @@ def _all_of_request(entry: AuditEntry, text: str) -> SafeString:
 
 @admin.register(IdempotencyKey)
 class IdempotencyKeyAdmin(ReadOnlyAdmin):
-    """Answers that will be given again."""
+    """Idempotency keys and their stored answers."""
 
     all_warehouses_only = True
     id_fields = ("client_id", "pk")
@@ -231,7 +231,7 @@ class IdempotencyKeyAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("client"))
     def client(self, key: IdempotencyKey) -> Any:
-        """Who sent it: members of staff are no clients, and their names are not kept with their keys."""
+        """The client's name. Keys of the console show "Console": they don't store which member of staff sent them."""
         called = getattr(key, "client_called", None)
         return called or (_("Console") if key.key.startswith(DIALOG_KEY) else key.client_id)
 
@@ -242,7 +242,7 @@ class IdempotencyKeyAdmin(ReadOnlyAdmin):
 
 @admin.register(OutboxEvent)
 class OutboxEventAdmin(ReadOnlyAdmin):
-    """Events in the order in which they are told."""
+    """Outbox events, the newest first."""
 
     all_warehouses_only = True
     id_fields = ("event_id",)

@@ -50,7 +50,7 @@ _cache: dict[bytes, _Cached] = {}
 
 
 def issue_token(client: ApiClient, *, expires_at: datetime | None = None) -> str:
-    """Make a token for a client and return it: the only time that it is known in clear."""
+    """Make a token for a client and return it. It is never stored in clear, so it can't be shown again."""
     prefix = secrets.token_hex(_PREFIX_LENGTH // 2)
     token = f"{prefix}.{secrets.token_urlsafe(32)}"
     ApiToken.objects.create(client=client, prefix=prefix, digest=_digest(token), expires_at=expires_at)
@@ -62,14 +62,14 @@ def _digest(token: str) -> bytes:
 
 
 def forget_cached_tokens() -> None:
-    """Read every token anew from the database, as the cache does by itself after ``TOKEN_CACHE_SECONDS``."""
+    """Clear the cache of tokens. Cached tokens also expire by themselves after ``TOKEN_CACHE_SECONDS``."""
     _cache.clear()
 
 
 def find_caller(token: str) -> Caller | None:
-    """The client a token stands for; None for one that is unknown, expired or revoked.
+    """The client of a token; None if the token is unknown, expired or revoked.
 
-    One indexed query, none while the answer is at most ``TOKEN_CACHE_SECONDS`` old. Unknown tokens are never cached.
+    One indexed query; none if the token was read less than ``TOKEN_CACHE_SECONDS`` ago. Unknown tokens are not cached.
     """
     digest = _digest(token)
     cached = _fresh(digest)
@@ -85,7 +85,7 @@ def find_caller(token: str) -> Caller | None:
 
 
 def cached_caller(authorization: str) -> Caller | None:
-    """The client of an ``Authorization`` header, if that is known without asking the database."""
+    """The client of an ``Authorization`` header if its token is cached, else None. Sends no query."""
     scheme, _, token = authorization.partition(" ")
     if scheme != "Bearer":
         return None
@@ -116,7 +116,7 @@ def _read(token: str, digest: bytes) -> _Cached | None:
 
 
 def _note_use(token: ApiToken) -> None:
-    """Write when a token was last used, at most once a minute."""
+    """Update ``last_used_at``, at most once a minute."""
     now = timezone.now()
     if token.last_used_at is None or token.last_used_at <= now - _LAST_USED_EVERY:
         is_older = Q(last_used_at__isnull=True) | Q(last_used_at__lte=now - _LAST_USED_EVERY)

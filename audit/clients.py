@@ -1,6 +1,6 @@
-"""Who may call the API: clients are saved, their tokens issued and revoked, and each of it is recorded.
+"""API clients and their tokens: save, issue, revoke; each change writes an audit entry.
 
-Commands open their own transaction, as stock's do; here nothing is hot, so that nothing has to be retried.
+Each command opens its own transaction. These rows have no contention, so nothing is retried.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -29,7 +29,7 @@ class ClientNameTaken(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A new token. ``token`` is known here and never again."""
+    """A new token. ``token`` is its text in clear, which is not stored anywhere."""
 
     client: ApiClient
     row: ApiToken
@@ -67,7 +67,7 @@ def put_client(
 
 
 def issue(actor: Actor, client_id: UUID, *, days: int | None, claim: Claim | None) -> Issued | StoredAnswer:
-    """Make a token for a client, valid for so many days or, with None, until it is revoked.
+    """Make a token for a client. It is valid for ``days``, or until it is revoked if that is None.
 
     Raises PermissionDenied, NotFound and the errors of claims. Locks the client.
     """
@@ -79,17 +79,17 @@ def issue(actor: Actor, client_id: UUID, *, days: int | None, claim: Claim | Non
             raise NotFound(f"There is no client {client_id}.")
         token = issue_token(client, expires_at=None if days is None else now + timedelta(days=days))
         row = ApiToken.objects.get(prefix=token.partition(".")[0])
-        told = {"client": client.name, "prefix": row.prefix, "expires_at": row.expires_at}
-        record([Entry(actor, actions.TOKEN_ISSUED, row.pk, told)], now=now)
+        changes = {"client": client.name, "prefix": row.prefix, "expires_at": row.expires_at}
+        record([Entry(actor, actions.TOKEN_ISSUED, row.pk, changes)], now=now)
         return Issued(client, row, token)
 
     return _claimed(claim, work)
 
 
 def revoke(actor: Actor, token_ids: Collection[UUID], *, claim: Claim | None) -> list[ApiToken] | StoredAnswer:
-    """Make tokens useless, for good; who uses one is refused within seconds. Those revoked before are left alone.
+    """Revoke tokens for good; they stop working within ``TOKEN_CACHE_SECONDS``. Skips those revoked before.
 
-    Returns what was revoked. Locks the tokens. Raises PermissionDenied and the errors of claims.
+    Returns the tokens that it revoked. Locks the tokens. Raises PermissionDenied and the errors of claims.
     """
 
     def work(now: datetime) -> list[ApiToken]:
@@ -112,7 +112,7 @@ def revoke(actor: Actor, token_ids: Collection[UUID], *, claim: Claim | None) ->
 
 
 def _claimed(claim: Claim | None, work: Callable[[datetime], T]) -> T | StoredAnswer:
-    """Do ``work`` in a transaction of its own, unless the claim has an answer already."""
+    """Run ``work`` in a transaction of its own, or return the claim's stored answer if it has one."""
     with transaction.atomic(durable=True):
         if answer := idempotency.claim_one(claim):
             return answer

@@ -1,4 +1,4 @@
-"""The request id: taken over or made, bound to every log line, written to every audit entry."""
+"""The request id: taken from the caller or made here, bound to every log line, written to every audit entry."""
 
 import re
 from typing import Final
@@ -11,7 +11,7 @@ _ACCEPTED: Final = re.compile(r"[!-~]{1,128}")
 
 
 def begin(offered: str | None) -> str:
-    """Start a request's context; its id is ``identify``'s."""
+    """Start the log context of a request and return the request's id, as ``identify`` gives it."""
     request_id = identify(offered)
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request_id=request_id)

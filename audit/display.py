@@ -1,4 +1,4 @@
-"""How values are shown to staff, on every page of the console."""
+"""Formatting of values for staff, on every page of the console."""
 
 from datetime import datetime
 from typing import Final
@@ -7,9 +7,9 @@ from django.utils import timezone
 from django.utils.formats import date_format
 
 NOTHING: Final = "–"
-"""Shown where there is no value."""
+"""Shown in place of an empty value."""
 
 
 def shown_time(moment: datetime) -> str:
-    """A moment in the reader's zone."""
+    """Format a time in the reader's time zone."""
     return str(date_format(timezone.localtime(moment), "DATETIME_FORMAT"))

@@ -1,6 +1,6 @@
-"""The base of every error that a caller can do something about.
+"""Errors that a caller can act on, and their base class.
 
-An error carries facts and never HTTP; ``config/problems.py`` alone knows which status and code it becomes.
+An error carries facts and nothing of HTTP: ``config/problems.py`` alone maps it to a status and a code.
 """
 
 import re
@@ -11,10 +11,10 @@ from typing import Any, ClassVar, Self
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that was wrong in a request.
+    """One fault in a request.
 
-    ``pointer`` is a JSON pointer (RFC 6901) into the body, ``code`` a stable name of the fault, ``facts`` what a
-    program needs to mend it (JSON values, camelCase names).
+    ``pointer`` is a JSON pointer (RFC 6901) into the body, ``code`` a stable name of the fault, ``facts`` the values
+    that a program needs to correct it (JSON values, camelCase names).
     """
 
     pointer: str
@@ -24,7 +24,7 @@ class Fault:
 
 
 class DomainError(Exception):
-    """A request that can't be met as it was asked; nothing was written.
+    """A request that was refused; nothing was written.
 
     ``code`` is the error's stable name, the class name in snake case: ``insufficient_stock``.
     """
@@ -59,25 +59,25 @@ class Invalid(DomainError):
 
 
 class NotFound(DomainError):
-    """There is no such thing, or not for this caller."""
+    """The object doesn't exist, or is out of the caller's reach."""
 
 
 class PermissionDenied(DomainError):
-    """It concerns all stores or warehouses, and this actor is limited to some."""
+    """The change concerns all stores or warehouses, and the actor is limited to some."""
 
 
 class Busy(DomainError):
-    """The lock wasn't had in time, or the database was away: try again, nothing of this request stands."""
+    """A lock was not acquired in time, or the database was unavailable. Nothing was written: try again."""
 
 
 class OutcomeUnknown(Busy):
-    """The database went away in the middle of COMMIT and didn't come back in time: ask for the outcome, then repeat."""
+    """The connection was lost during COMMIT and not restored in time: look up the outcome, then repeat."""
 
     code = "busy"
 
 
 class Throttled(DomainError):
-    """More requests than the limit allows. ``retry_after_seconds`` says when to come back."""
+    """More requests than the limit allows. ``retry_after_seconds`` is the time to wait before the next one."""
 
     def __init__(self, detail: str, retry_after_seconds: int) -> None:
         super().__init__(detail)
@@ -89,7 +89,7 @@ class TooLarge(DomainError):
 
 
 class IdempotencyKeyReused(DomainError):
-    """The key was used before, for a request that said something else."""
+    """The key was used before, for a different request."""
 
 
 class IdempotencyInProgress(DomainError):

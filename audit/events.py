@@ -1,7 +1,7 @@
-"""What an event is: a struct of its own for each type, in the ``events.py`` of the package that publishes it.
+"""Base of all events: each type is a struct of its own, in the ``events.py`` of the package that publishes it.
 
-The structs are the contract with readers of the outbox. docs/reference/events.md and the JSON Schemas are made of them:
-a docstring says when an event is written, the fields say what they mean.
+The structs are the contract with readers of the outbox. docs/reference/events.md and the JSON Schemas are generated
+from them: a docstring describes when an event is written, the fields describe themselves.
 """
 
 from datetime import datetime
@@ -14,19 +14,19 @@ E = TypeVar("E", bound="type[Event]")
 
 
 class Event(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel", forbid_unknown_fields=True):
-    """The payload of an event, but for ``eventId`` and ``timestamp``, which ``publish`` adds.
+    """The payload of an event, without ``eventId`` and ``timestamp``, which ``publish`` adds.
 
-    A subclass has a method ``row``, which makes the outbox row with its key: in the payload where a field has it.
+    A subclass has a method ``row``, which makes the outbox row with its key.
     """
 
     TYPE: ClassVar[str]
     """The type's name in the outbox, which is the name of the class."""
     KEY: ClassVar[str]
-    """What the outbox row is keyed by, in words: events of one key are published in order."""
+    """A description of the outbox row's key: events with the same key are published in order."""
 
 
 class OutboxRow(NamedTuple):
-    """An event to be written, and the identifier of what it is about."""
+    """An event to be written, with its key."""
 
     key: str
     event: Event
@@ -36,9 +36,9 @@ _registered: Final[dict[str, type[Event]]] = {}
 
 
 def register(event: E) -> E:
-    """Decorate the class of an event: only a registered one can be published, and is documented.
+    """Register the class of an event, as a decorator: only registered events can be published and are documented.
 
-    Raises ValueError for a name that another class has.
+    Raises ValueError if another class has its name.
     """
     if event.__name__ in _registered:
         raise ValueError(f"There is an event {event.__name__} already, in {_registered[event.__name__].__module__}.")
@@ -48,7 +48,7 @@ def register(event: E) -> E:
 
 
 def registered_in(module: str) -> list[type[Event]]:
-    """The events of a module, such as ``inventory.events``, in the order in which they are written there."""
+    """The events of a module, such as ``inventory.events``, in the order of their definition."""
     return [event for event in _registered.values() if event.__module__ == module]
 
 
@@ -79,6 +79,6 @@ ENVELOPE: Final = (
 
 
 def with_envelope(event: type[Event]) -> Any:
-    """The struct of an event's whole payload, as the outbox has it."""
+    """The struct of an event's complete payload, as stored in the outbox."""
     namespace = {"__doc__": event.__doc__}
     return msgspec.defstruct(event.__name__, ENVELOPE, bases=(event,), namespace=namespace, frozen=True, kw_only=True)

@@ -1,8 +1,8 @@
 """Idempotency keys: claim, replay, conflict (docs/explanation/rules.md, rule 20).
 
-A claim is a transaction-level advisory lock that is tried and never waited for. The stored answer is read by the
-statement after it, so that whoever gets the lock sees what the one before committed. Key and answer are inserted in
-the transaction that does the work, and only for answers that did something.
+A claim is a transaction-level advisory lock that is tried, never waited for. The statement after it reads the stored
+answer, so that the holder of the lock sees what the previous holder committed. Key and answer are inserted in the
+transaction that does the work, and only if the work was done: refusals are not stored.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from audit.errors import DomainError, IdempotencyInProgress, IdempotencyKeyReuse
 
 
 class StoredAnswer(msgspec.Struct, frozen=True, gc=False):
-    """The first answer to a request, to be given again. ``body`` is JSON."""
+    """The first answer to a request, which replays return. ``body`` is JSON."""
 
     status: int
     body: bytes
@@ -30,7 +30,7 @@ class StoredAnswer(msgspec.Struct, frozen=True, gc=False):
 
 class Claim(msgspec.Struct, frozen=True, gc=False):
     """A request's idempotency key. ``fingerprint`` is the SHA-256 of its method, path and body; ``render`` makes the
-    answer of what the service returns, so that it can be stored in the same transaction."""
+    answer from the service's result, so that it can be stored in the same transaction."""
 
     client_id: UUID
     key: str
@@ -47,13 +47,13 @@ Verdict = StoredAnswer | IdempotencyInProgress | IdempotencyKeyReused | None
 
 
 def advisory_lock(*names: str) -> int:
-    """A signed 64-bit number for a name in parts; parts can't run into each other."""
+    """A signed 64-bit number for a name in parts. The parts are separated: ("ab", "c") and ("a", "bc") differ."""
     digest = hashlib.blake2b("\0".join(names).encode(), digest_size=8).digest()
     return int.from_bytes(digest, signed=True)
 
 
 def fingerprint(method: str, path: str, body: bytes) -> bytes:
-    """The SHA-256 by which a repeated request is known to be the same."""
+    """The SHA-256 that recognises a repeated request."""
     return hashlib.sha256(b"\0".join((method.encode(), path.encode(), body))).digest()
 
 
@@ -78,15 +78,16 @@ ON CONFLICT (client_id, key) DO UPDATE SET fingerprint = EXCLUDED.fingerprint, s
 
 
 def lifetime() -> timedelta:
-    """How long the answer to a key is given again."""
+    """How long stored answers are kept for replays."""
     return timedelta(hours=settings.IDEMPOTENCY_KEY_HOURS)
 
 
 def claim_all(claims: Sequence[Claim | None]) -> list[Verdict]:
-    """Claim the keys of a batch, in order: what to answer instead of working, or None for go ahead.
+    """Claim the keys of a batch. Returns for each request, in order, the answer to give instead of working, or None to
+    proceed.
 
-    A key that stands twice in one batch goes to its first request; the lock alone would let both pass, since a session
-    may take its own lock again. Two statements, none without claims. Requires an open transaction; never waits.
+    If a key occurs twice in a batch, its first request gets it; the lock alone would let both pass, since a session can
+    take its own lock again. Two statements, none without claims. Requires an open transaction; never waits.
     """
     wanted = {claim.lock: claim for claim in reversed(claims) if claim}
     if not wanted:
@@ -109,7 +110,7 @@ def claim_all(claims: Sequence[Claim | None]) -> list[Verdict]:
 
 
 def claim_one(claim: Claim | None) -> StoredAnswer | None:
-    """``claim_all`` for one request: the first answer again, or None for go ahead.
+    """``claim_all`` for one request. Returns the stored answer, or None to proceed.
 
     Raises IdempotencyInProgress or IdempotencyKeyReused.
     """
@@ -132,7 +133,7 @@ def _verdict(claim: Claim | None, held: set[int], stored: dict[tuple[UUID, str],
 
 
 def store_all(results: Iterable[tuple[Claim | None, Any]], *, now: datetime) -> None:
-    """Keep the answers to a batch's results with one statement. Requires an open transaction and these claims."""
+    """Store the answers to a batch's results with one statement. Requires an open transaction and these claims."""
     answers = [(claim, claim.render(result)) for claim, result in results if claim]
     if not answers:
         return
@@ -158,7 +159,7 @@ DELETE FROM audit_idempotencykey WHERE id IN (
 
 
 def purge(*, batch_size: int = 5000) -> int:
-    """Delete keys past their lifetime, a bounded batch a transaction. Returns how many. Skips locked rows."""
+    """Delete keys past their lifetime, one batch per transaction. Skips locked rows. Returns the number deleted."""
     total: int = 0
     while True:
         with connection.cursor() as cursor:

@@ -1,4 +1,4 @@
-"""Ids: UUIDs as texts, public ids (a prefix that says what it names, and a UUIDv7), and the times in UUIDv7s."""
+"""Ids: UUIDs as texts, public ids (a prefix for the kind of object, and a UUIDv7), and the times in UUIDv7s."""
 
 import re
 from datetime import datetime
@@ -15,29 +15,29 @@ MOVEMENT: Final = "mv"
 ALERT: Final = "alr"
 
 NIL: Final = UUID(int=0)
-"""Before all ids, and the id of nothing."""
+"""The nil UUID: lower than all ids, and the id of no row."""
 _COPIED: Final = re.compile(r"(?:[a-z]+-)?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.IGNORECASE)
 
 
 def public_id(prefix: str, identifier: UUID) -> str:
-    """``res-0190…`` for a reservation's UUID."""
+    """The public id of a UUID, such as ``res-0190…`` for a reservation."""
     return f"{prefix}-{identifier}"
 
 
 def parse_public_id(prefix: str, text: str) -> UUID | None:
-    """The UUID of a public id; None for anything that isn't one of this prefix, written as this service writes it."""
+    """The UUID of a public id; None unless the text has this prefix and is written as this service writes it."""
     identifier = parse_uuid(text[len(prefix) + 1 :])
     return identifier if identifier and text.lower() == public_id(prefix, identifier) else None
 
 
 def parse_copied_id(text: str) -> UUID | None:
-    """The UUID of an id as people copy it, bare or with any prefix (``res-…``); None for anything else."""
+    """The UUID of a copied id, bare or with any prefix (``res-…``); None for anything else."""
     found = _COPIED.fullmatch(text.strip())
     return UUID(found[1]) if found else None
 
 
 def parse_uuid(text: str) -> UUID | None:
-    """The UUID that a text spells, in any of the ways Python reads; None for anything else."""
+    """Parse a UUID in any form that Python accepts; None for anything else."""
     try:
         return UUID(text)
     except ValueError:
@@ -45,5 +45,5 @@ def parse_uuid(text: str) -> UUID | None:
 
 
 def first_id_at(moment: datetime) -> UUID:
-    """The lower bound of the UUIDv7s made at a moment: they begin with the milliseconds since 1970."""
+    """The lowest UUIDv7 of a moment: UUIDv7s begin with the milliseconds since 1970."""
     return UUID(int=max(0, int(moment.timestamp() * 1000)) << 80)

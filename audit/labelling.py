@@ -1,6 +1,6 @@
-"""How models get their labels: once, when an app is ready.
+"""Setting of the labels of models and fields, once, when an app is ready.
 
-Models stay free of words. What is set here is no part of a migration's state, so that a better word needs none.
+Labels are kept out of the models and of the state of migrations, so that changing one needs no migration.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ def label(
     fields: Mapping[str, Any],
     models: Mapping[str, tuple[Any, Any]],
 ) -> None:
-    """Give an app's models and their fields the labels of these names; what has none here keeps its own."""
+    """Set the labels of an app's models and fields, by name. Names without a label keep Django's."""
     for model in app.get_models():
         options = model._meta
         if options.model_name and options.model_name in models:

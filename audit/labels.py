@@ -36,7 +36,7 @@ FIELDS: Final[dict[str, Any]] = {
     "user": _("user"),
     "warehouse_codes": _("warehouses"),
 }
-"""By the field's name, in all models of this package."""
+"""Labels of fields by name, in all models of this package."""
 
 MODELS: Final[dict[str, tuple[Any, Any]]] = {
     "apiclient": (_("API client"), _("API clients")),
@@ -46,4 +46,4 @@ MODELS: Final[dict[str, tuple[Any, Any]]] = {
     "idempotencykey": (_("idempotency key"), _("idempotency keys")),
     "outboxevent": (_("outbox event"), _("outbox events")),
 }
-"""By the model's name: one, and many."""
+"""Labels of models by name: singular and plural."""

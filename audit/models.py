@@ -1,4 +1,4 @@
-"""Who may ask, what was done, and what must be told."""
+"""API clients and tokens, staff access, audit entries, idempotency keys and the outbox."""
 
 from typing import Final
 
@@ -14,12 +14,12 @@ from audit.actions import action_of
 from audit.roles import role_choices
 
 ARCHIVING: Final = "inventory.archiving"
-"""The setting that lets rows of an append-only table be deleted while it is ``on``. To be set with ``SET LOCAL``, by
-``archive`` alone, so that it ends with its transaction."""
+"""The PostgreSQL setting that allows deleting rows of append-only tables while it is ``on``. Only ``archive`` sets it,
+with ``SET LOCAL``, so that it ends with the transaction."""
 
 
 def append_only() -> list[pgtrigger.Trigger]:
-    """The triggers of a table whose rows are never changed, and deleted only under ``ARCHIVING``."""
+    """The triggers of a table whose rows can't be updated, and can be deleted only under ``ARCHIVING``."""
     return [
         pgtrigger.Protect(name="append_only", operation=pgtrigger.Update),
         pgtrigger.Protect(
@@ -31,7 +31,7 @@ def append_only() -> list[pgtrigger.Trigger]:
 
 
 class ApiClient(models.Model):
-    """A program that calls the API. Stores are named by their immutable codes; none means all of them."""
+    """A program that calls the API. ``store_codes`` limit it to stores, by their immutable codes; empty means all."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     name = models.CharField(max_length=64, unique=True)
@@ -47,7 +47,7 @@ class ApiClient(models.Model):
 
 
 class ApiToken(models.Model):
-    """A token's prefix, to find it, and its SHA-256, to know it; the token itself is never stored."""
+    """An API token: its prefix, to look it up, and its SHA-256, to verify it. The token itself is never stored."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     client = models.ForeignKey(ApiClient, on_delete=models.PROTECT, related_name="tokens")
@@ -66,7 +66,7 @@ class ApiToken(models.Model):
 
 
 class StaffAccess(models.Model):
-    """Which warehouses a member of staff sees and touches, by their immutable codes; none means all of them."""
+    """The warehouses that a member of staff may see and change, by their immutable codes; empty means all."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="staff_access")
@@ -80,9 +80,9 @@ class StaffAccess(models.Model):
 
 
 class AuditEntry(models.Model):
-    """What was done, by whom and when. Rows are never changed, and only ``archive`` deletes them: by trigger.
+    """What was done, by whom and when. Triggers forbid updates, and deletes by anything but ``archive``.
 
-    ``client_id`` and ``subject_id`` have no foreign key: an entry outlives what it speaks of.
+    ``client_id`` and ``subject_id`` are no foreign keys: an entry outlives the rows that it refers to.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -106,7 +106,7 @@ class AuditEntry(models.Model):
 
 
 class IdempotencyKey(models.Model):
-    """The answer that was given to a request, to be given again (docs/explanation/rules.md, rule 20)."""
+    """An idempotency key with the answer for replays (docs/explanation/rules.md, rule 20)."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     client_id = models.UUIDField()
@@ -125,7 +125,7 @@ class IdempotencyKey(models.Model):
 
 
 class OutboxEvent(models.Model):
-    """An event that is told after the transaction that wrote it. ``position`` gives the order of delivery."""
+    """An event, published after the transaction that wrote it. ``position`` is the order of delivery."""
 
     position = models.BigAutoField(primary_key=True)
     event_id = models.UUIDField(default=uuid7, editable=False)

@@ -1,6 +1,7 @@
 """Permissions of staff, granted by migrations.
 
-Django makes permissions after all migrations have run, too late for one that grants them: so they are made here first.
+Django creates permissions after all migrations have run, too late for a migration that grants them: they are created
+here first.
 """
 
 from collections.abc import Collection, Mapping
@@ -11,10 +12,10 @@ from django.contrib.auth.management import create_permissions
 
 
 def grant(apps: Any, permissions: Mapping[str, Collection[str]]) -> None:
-    """Give groups (made where missing) these permissions, named as in ``inventory.receive_stock``.
+    """Give groups permissions with names such as ``inventory.receive_stock``; creates missing groups.
 
-    ``apps`` are a migration's, which then depends on the migrations of the apps whose permissions it names, and on
-    ``auth``. Raises LookupError for a permission that there isn't.
+    ``apps`` is the argument of a migration, which must depend on the migrations of ``auth`` and of the apps whose
+    permissions it names. Raises LookupError for an unknown permission.
     """
     labels = {name.partition(".")[0] for names in permissions.values() for name in names}
     for label in sorted(labels):

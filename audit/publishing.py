@@ -1,4 +1,4 @@
-"""The only writer of the outbox."""
+"""Publishing of events: the only writer of the outbox."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -53,16 +53,16 @@ def publish(rows: Sequence[OutboxRow], *, now: datetime) -> None:
 
 
 def _payload(event: Event, identifier: UUID, timestamp: bytes) -> bytes:
-    """The JSON of an event, its id and its time: put together as text, which saves building a dictionary of each."""
+    """The JSON of an event with its id and time, joined as text to avoid building a dictionary for each event."""
     head = b'{"eventId":"%b","timestamp":%b,' % (public_id(EVENT, identifier).encode(), timestamp)
     return head + msgspec.json.encode(event)[1:]
 
 
 def publish_from(rows: str, *, event: type[Event], at_most: int, now: datetime) -> None:
-    """Write an event of this type for each of these rows, as a part of a statement (``audit.db.statements``).
+    """Write an event of this type for each selected row, as part of a statement (``audit.db.statements``).
 
-    ``rows`` is a constant SELECT of (n, key, payload), as ``record_from`` takes it; ``eventId`` and ``timestamp`` are
-    added as ``publish`` adds them. Requires an open transaction; locks nothing.
+    ``rows`` is a constant SELECT of (n, key, payload), as for ``record_from``; ``eventId`` and ``timestamp`` are added
+    as by ``publish``. Requires an open transaction; locks nothing.
     """
     _, ids = new_ids(at_most)
     write(_PUBLISH_FROM.format(rows=rows, prefix=EVENT), [event.TYPE, msgspec.to_builtins(now), now, ids])

@@ -1,4 +1,4 @@
-"""The only writer of audit entries."""
+"""Recording of changes: the only writer of audit entries."""
 
 from collections.abc import Sequence
 from contextvars import ContextVar
@@ -17,7 +17,7 @@ from audit.db.statements import write
 
 
 class Entry(msgspec.Struct, frozen=True, gc=False):
-    """One audit entry to be written. ``changes`` holds JSON values; UUIDs and datetimes are fine."""
+    """An audit entry to record. ``changes`` holds JSON values, UUIDs and datetimes."""
 
     actor: Actor
     action: Action
@@ -42,7 +42,7 @@ FROM ({rows}) AS t
 
 
 last_recorded: ContextVar[UUID | None] = ContextVar("last_recorded", default=None)
-"""The id of the last entry that this thread wrote: by it a commit that nobody answered is found again."""
+"""The id of the last entry that this thread wrote: it shows whether a COMMIT without an answer succeeded."""
 
 
 def record(entries: Sequence[Entry], *, now: datetime) -> None:
@@ -69,10 +69,10 @@ def record(entries: Sequence[Entry], *, now: datetime) -> None:
 
 
 def record_from(rows: str, *, actor: Actor, action: Action, at_most: int, now: datetime) -> None:
-    """Write an audit entry of each of these rows, as a part of a statement (``audit.db.statements``).
+    """Write an audit entry for each selected row, as part of a statement (``audit.db.statements``).
 
-    ``rows`` is a constant SELECT of (n, store, subject_id, changes): ``n`` counts them from 1, ``changes`` is jsonb.
-    ``at_most`` is how many there can be. Requires an open transaction; locks nothing.
+    ``rows`` is a constant SELECT of (n, store, subject_id, changes): ``n`` numbers the rows from 1, ``changes`` is
+    jsonb. ``at_most`` is the largest possible number of rows. Requires an open transaction; locks nothing.
     """
     first, ids = new_ids(at_most)
     write(
@@ -87,10 +87,10 @@ def record_from(rows: str, *, actor: Actor, action: Action, at_most: int, now: d
             actor.request_id,
         ],
     )
-    last_recorded.set(first)  # The one that is written if any is.
+    last_recorded.set(first)  # The entry that is written if any is.
 
 
 def new_ids(count: int) -> tuple[UUID, columns.UuidArray]:
-    """The first of so many new ids, and all of them: made as bytes, without an object of the standard library each."""
+    """Make ids: the first as a UUID, and all as an array of bytes, which avoids making a UUID object for each."""
     ids = [fast_uuid7().bytes for _ in range(count)]
     return UUID(bytes=ids[0]), columns.raw_uuids(ids)

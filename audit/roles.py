@@ -1,7 +1,7 @@
-"""Who may do what: the roles of API clients and the groups of staff.
+"""The roles of API clients and the groups of staff.
 
 To add a role, add an entry here: a member of ``Role``, or a ``StaffGroup``. Views of the API name the capability that
-each of their methods needs, pages of the console name a permission, and neither knows roles.
+each of their methods requires, pages of the console name a permission; neither refers to roles.
 """
 
 import enum
@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class Capability(enum.Enum):
-    """What a method of the API asks of its caller. The value says what it lets a caller do."""
+    """What a method of the API requires of its caller. The value describes what it permits."""
 
     READ = "check availability, read stock, movements, transfers, alerts, reservations and the catalogue"
     READ_COUNTS = "read counts and shortage incidents"
@@ -56,13 +56,13 @@ class Role(models.TextChoices):
 
 
 def role_choices() -> list[tuple[str, Any]]:
-    """The roles as choices of a field. A function, so that a new role needs no migration."""
+    """The roles as choices of a model field. A function, so that a new role needs no migration."""
     return list(Role.choices)
 
 
 @cache
 def roles_with(capability: Capability) -> frozenset[Role]:
-    """The roles that have a capability. A role's name, as clients store it, is found among them."""
+    """The roles that have a capability. Members compare equal to their names, as clients store them."""
     return frozenset(role for role in Role if capability in role.capabilities)
 
 
@@ -70,7 +70,7 @@ def roles_with(capability: Capability) -> frozenset[Role]:
 
 
 class StaffGroup(NamedTuple):
-    """A group of staff: its name, what the form of an account says of it, and exactly its permissions."""
+    """A group of staff: its name, its hint in the form of an account, and exactly its permissions."""
 
     name: str
     hint: Any
@@ -78,7 +78,7 @@ class StaffGroup(NamedTuple):
 
 
 def _permissions(app: str, verbs: str, models_: str) -> frozenset[str]:
-    """Names of permissions: each verb with each model, both separated by blanks."""
+    """Names of permissions: each verb combined with each model, both separated by blanks."""
     return frozenset(f"{app}.{verb}_{model}" for verb in verbs.split() for model in models_.split())
 
 

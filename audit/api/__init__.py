@@ -1,1 +1,1 @@
-"""The frame of the HTTP API: requests and answers, bodies, paging, the OpenAPI document."""
+"""The base of the HTTP API: views, requests and answers, contract types, paging, the OpenAPI document."""

@@ -1,6 +1,6 @@
-"""The types that bodies and queries are made of (docs/reference/api.md).
+"""Base types of request bodies, queries and answers (docs/reference/api.md).
 
-Structs decode and check in one pass, and the OpenAPI schema is made of them: the contract is written once.
+Structs decode and validate in one pass, and the OpenAPI schema is generated from them: the contract is written once.
 """
 
 from datetime import datetime
@@ -12,15 +12,15 @@ from msgspec import UNSET, Meta, UnsetType
 
 
 class Body(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    """What callers send. Unknown fields are refused, so that a typo never silently changes a hold."""
+    """A request body. Unknown fields are refused, so that a typo never silently changes a hold."""
 
 
 class OptionalBody(Body, kw_only=True):
-    """What callers may leave out altogether: a request without a body says what `{}` says."""
+    """A request body that may be omitted: a request without a body means the same as `{}`."""
 
 
 class Answer(msgspec.Struct, rename="camel", kw_only=True):
-    """What callers get."""
+    """The body of an answer."""
 
 
 Quantity = Annotated[int, Meta(ge=1, le=1_000_000, description="Units.")]
@@ -52,7 +52,7 @@ ReservationId = Annotated[
 
 
 class PageQuery(Body, kw_only=True):
-    """The query of a list."""
+    """The query parameters of a list."""
 
     cursor: Annotated[str, Meta(max_length=100, description="`next` of the page before.")] | None = None
     limit: Limit = 50

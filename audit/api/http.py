@@ -1,4 +1,4 @@
-"""What every API view shares: who asks, decoding, keys, answers."""
+"""The base of every API view: authentication, roles, decoding of bodies and queries, idempotency keys, answers."""
 
 import re
 from collections.abc import Callable
@@ -39,7 +39,7 @@ _MONEY_LIMIT: Final = Decimal(10) ** 10
 
 
 class AnyCaseUuid(UUIDConverter):
-    """A UUID in a path, in capitals, too, as bodies take it."""
+    """A UUID in a path, in lower or upper case, as in bodies."""
 
     regex = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}"
 
@@ -48,26 +48,28 @@ register_converter(AnyCaseUuid, "any-case-uuid")
 
 
 class PendingResult(Protocol):
-    """A request to a service that decides many at a time. Both ways of waiting raise its refusal."""
+    """A request handed to a service that decides many at a time. Both ways of waiting raise its error if refused."""
 
     def outcome(self) -> Any:
-        """Wait in this thread."""
+        """Block this thread until the result is there, and return it."""
 
     async def outcome_on_loop(self) -> Any:
-        """Wait on the running event loop."""
+        """Wait for the result on the running event loop, and return it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """What a view answers once its request is decided."""
+    """A request that is still being decided, and how to render the answer from its result."""
 
     submission: PendingResult
     render: Callable[[Any], StoredAnswer]
 
 
 class LoopRequest(Request):
-    """What a view reads of a POST without a query that is answered on the event loop, and nothing else of Django's
-    request, which takes longer to make than to use."""
+    """A minimal request for a POST without a query that is answered on the event loop.
+
+    It has only what a view reads: making Django's full request takes longer than using it.
+    """
 
     META: dict[str, str]
     body: bytes = b""
@@ -96,7 +98,7 @@ class ApiView(Guarded, APIView):
     http_method_names = ["get", "head", "post", "put", "patch", "delete"]
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """What DRF's own does for answers that are JSON in any case, without what only other kinds of answers need."""
+        """Replace DRF's dispatch, leaving out content negotiation: every answer is JSON."""
         self.args, self.kwargs, self.headers = args, kwargs, {}
         self.request = asked = Request(request)
         try:
@@ -136,13 +138,13 @@ class ApiView(Guarded, APIView):
 
     @staticmethod
     def actor(request: Request) -> Actor:
-        """Who asks, for the audit entries of what is asked."""
+        """The actor of a request, with the client's stores."""
         caller = caller_of(request)
         return Actor(caller.name, caller.client_id, request_id_of(request._request), "api", caller.store_codes)
 
     @staticmethod
     def claim(request: Request, render: Callable[[Any], StoredAnswer]) -> Claim | None:
-        """The request's idempotency key, if it has one. Raises Invalid for one out of shape."""
+        """The claim on the request's idempotency key; None without a key. Raises Invalid for a malformed key."""
         key = request.META.get("HTTP_IDEMPOTENCY_KEY")
         if key is None:
             return None
@@ -158,15 +160,14 @@ def caller_of(request: Request) -> Caller:
 
 
 def decode(request: Request, body: type[S]) -> S:
-    """The request's body as a struct; an ``OptionalBody`` that wasn't sent as one of defaults, whatever its type.
+    """The request's body as a struct. An ``OptionalBody`` that was not sent has its defaults, whatever the media type.
 
-    Raises TooLarge, UnsupportedMediaType, Malformed (not JSON), or Invalid with a pointer to the first thing that is
-    wrong.
+    Raises TooLarge, UnsupportedMediaType, Malformed (not JSON), or Invalid with a pointer to the first fault.
     """
     media_type = request.META.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     raw = _raw_body(request)
     if not raw and "HTTP_TRANSFER_ENCODING" not in request.META and issubclass(body, OptionalBody):
-        return body()  # In chunks, something may have been sent that a server without a length doesn't hand on.
+        return body()  # Not if sent in chunks: a server may not pass on a body without a length.
     if media_type != _JSON:
         raise exceptions.UnsupportedMediaType(media_type, detail=f"Send the body as {_JSON}.")
     try:
@@ -183,7 +184,7 @@ def _decoder(body: type[S]) -> msgspec.json.Decoder[S]:
 
 
 def _raw_body(request: Request) -> bytes:
-    """The body as it came. Raises TooLarge, or Malformed for a length that isn't a number."""
+    """The body as bytes. Raises TooLarge, or Malformed for a ``Content-Length`` that isn't a number."""
     length = str(request.META.get("CONTENT_LENGTH") or 0)
     if not (length.isascii() and length.isdigit()):
         raise Malformed("Content-Length is not a number.")
@@ -193,7 +194,7 @@ def _raw_body(request: Request) -> bytes:
 
 
 def decode_query(request: Request, query: type[S]) -> S:
-    """The query string as a struct. Raises Invalid for unknown, repeated or ill-formed parameters."""
+    """The query string as a struct. Raises Invalid for unknown, repeated or malformed parameters."""
     if not request.META.get("QUERY_STRING"):
         return query()
     repeated = next((name for name, values in request.query_params.lists() if len(values) > 1), None)
@@ -213,7 +214,7 @@ def decode_query(request: Request, query: type[S]) -> S:
 
 
 def _invalid(message: str, prefix: str) -> Invalid:
-    """A decoder's message as a fault: ``… - at `$.items[0].quantity``` becomes ``/items/0/quantity``."""
+    """Turn a decoder's message into a fault: ``… - at `$.items[0].quantity``` becomes ``/items/0/quantity``."""
     place = _PLACE.search(message)
     detail = _PLACE.sub("", message)
     pointer = re.sub(r"\[(\d+|\.\.\.)\]", r"/\1", place.group(2)).replace(".", "/") if place else ""
@@ -225,7 +226,7 @@ def _invalid(message: str, prefix: str) -> Invalid:
 
 
 def answered(outcome: object, render: Callable[[Any], StoredAnswer]) -> HttpResponse:
-    """The response to what a service returned: the first answer again, or what ``render`` makes of the result."""
+    """The response for a service's outcome: a stored answer as it is, any other result as ``render`` makes it."""
     if isinstance(outcome, StoredAnswer):
         return HttpResponse(
             outcome.body, status=outcome.status, content_type=_JSON, headers={"Idempotent-Replayed": "true"}
@@ -235,17 +236,17 @@ def answered(outcome: object, render: Callable[[Any], StoredAnswer]) -> HttpResp
 
 
 def rendered(answer: msgspec.Struct, status: int = 200) -> StoredAnswer:
-    """A struct as an answer."""
+    """Encode a struct as an answer that can be stored."""
     return StoredAnswer(status, msgspec.json.encode(answer))
 
 
 def respond(answer: msgspec.Struct, status: int = 200) -> HttpResponse:
-    """A struct as a response."""
+    """Encode a struct as an HTTP response."""
     return HttpResponse(msgspec.json.encode(answer), status=status, content_type=_JSON)
 
 
 def as_utc(time: datetime | None, pointer: str) -> datetime | None:
-    """A time as the database keeps it. Raises Invalid for one that UTC has no year for."""
+    """A time in UTC. Raises Invalid for one whose year in UTC is out of range."""
     try:
         return time and time.astimezone(UTC)
     except OverflowError as error:
@@ -261,7 +262,7 @@ def as_money(amount: Decimal | None, pointer: str, what: str) -> Decimal | None:
 
 
 def id_in_path(prefix: str, text: str, what: str) -> UUID:
-    """The UUID of a ``<prefix>-<uuid>`` in a path. Raises NotFound for what no such thing can be called."""
+    """The UUID of a public id (``<prefix>-<uuid>``) in a path. Raises NotFound for a malformed one."""
     identifier = parse_public_id(prefix, text)
     if identifier is None:
         raise NotFound(f"There is no such {what}.")

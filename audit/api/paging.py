@@ -1,4 +1,4 @@
-"""Pages of lists: what a cursor says, and what stands behind it (docs/reference/api.md#lists)."""
+"""Paging of API lists: cursors, and the rows that follow one (docs/reference/api.md#lists)."""
 
 import base64
 import struct
@@ -18,7 +18,7 @@ R = TypeVar("R")
 class Cursor(Generic[K]):
     """The cursors of lists with one sort key: the key of a page's last item, packed and in base64.
 
-    ``layout`` is how ``struct`` packs what ``pack`` makes of a key; ``unpack`` makes the key of it again.
+    ``pack`` turns a key into the values that ``struct`` packs with ``layout``; ``unpack`` turns them back into a key.
     """
 
     def __init__(self, layout: str, pack: Callable[[K], tuple[Any, ...]], unpack: Callable[..., K]) -> None:
@@ -27,7 +27,7 @@ class Cursor(Generic[K]):
         self._unpack = unpack
 
     def after(self, query: PageQuery) -> K | None:
-        """The key that a page starts behind. Raises Invalid for a cursor that isn't one of this service."""
+        """The key after which a page starts. Raises Invalid for a cursor that this service did not make."""
         if query.cursor is None:
             return None
         try:
@@ -36,7 +36,7 @@ class Cursor(Generic[K]):
             raise Invalid("This cursor is not one.", [Fault("?cursor", "invalid", "not a cursor")]) from error
 
     def page(self, found: Sequence[R], query: PageQuery, key: Callable[[R], K]) -> tuple[Sequence[R], str | None]:
-        """One page of the rows found, which are at most one more than its limit, and the cursor of the next page."""
+        """One page of rows, and the cursor of the next page or None. ``found`` has up to one row more than a page."""
         rows = found[: query.limit]
         return rows, self.of(key(rows[-1])) if len(found) > query.limit else None
 
@@ -61,7 +61,7 @@ BY_SHARE: Final = Cursor[tuple[float, UUID]](
 
 
 def page_of(found: Any, query: PageQuery, *, newest_first: bool = False) -> tuple[Sequence[Any], str | None]:
-    """One page of a queryset's rows by primary key, which is the order of their making, and the cursor of the next."""
+    """One page of rows, ordered by primary key (the order of creation), and the cursor of the next page or None."""
     if behind := BY_ID.after(query):
         found = found.filter(**{"pk__lt" if newest_first else "pk__gt": behind})
     rows = list(found.order_by("-pk" if newest_first else "pk")[: query.limit + 1])

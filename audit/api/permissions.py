@@ -1,4 +1,4 @@
-"""Which callers may use which method of a view."""
+"""Permissions of callers, by view and method."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
@@ -10,11 +10,11 @@ _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 class Guarded:
-    """A view that declares, for each of its methods, what it asks of callers.
+    """A view that declares what each of its methods requires of callers.
 
-    ``allowed`` names the capability that a method needs; ``for_all_stores`` the methods that aren't for clients limited
-    to some stores. HEAD asks what GET asks. A method that declares nothing is for nobody, and defining one raises
-    TypeError: a view that forgets fails at start.
+    ``allowed`` names the capability that a method requires; ``for_all_stores`` the methods closed to clients limited to
+    some stores. HEAD requires what GET requires. A method that isn't declared is closed to all, and defining one raises
+    TypeError, so that a forgotten declaration fails at start.
     """
 
     allowed: ClassVar[Mapping[str, Capability]] = {}
@@ -28,7 +28,7 @@ class Guarded:
 
     @classmethod
     def permits(cls, caller: Caller, method: str) -> bool:
-        """Whether a caller may use a method. Asked by the views and by the event loop's short cut."""
+        """Whether a caller may use a method. Used by the views and by the fast path on the event loop."""
         return cls.refusal(caller, method) is None
 
     @classmethod

@@ -1,4 +1,4 @@
-"""The OpenAPI document, made of the structs that decode and encode the bodies."""
+"""The OpenAPI document, generated from the structs that decode and encode the bodies."""
 
 import types
 import typing
@@ -29,7 +29,7 @@ _PROBLEMS: Final = {
     503: "Busy: try again",
 }
 _ALWAYS: Final = (400, 401, 403, 429, 503)
-_TOLD: Final = {200: "Done", 201: "Made"}
+_SUCCESSES: Final = {200: "Done", 201: "Made"}
 
 _IDEMPOTENCY_KEY: Final = OpenApiParameter(
     "Idempotency-Key",
@@ -48,16 +48,16 @@ def describe(
     query: type[msgspec.Struct] | None = None,
     idempotent: bool = False,
 ) -> Callable[[F], F]:
-    """Describe a view's method in the OpenAPI document: its operation's id, its body, query and answers by status."""
+    """Describe a view's method in the OpenAPI document: operation id, body, query, and answers by status."""
     parameters = [_IDEMPOTENCY_KEY] if idempotent else []
     if query is not None:
         parameters += _parameters(query)
     statuses = {**dict.fromkeys(_ALWAYS, Problem), **({415: Problem} if body else {}), **answers}
     responses = {}
     for status, answer in sorted(statuses.items()):
-        told = _PROBLEMS.get(status) or _TOLD[status]
+        description = _PROBLEMS.get(status) or _SUCCESSES[status]
         media_type = "application/problem+json" if answer is Problem else "application/json"
-        responses[status, media_type] = OpenApiResponse(_reference(answer), description=told)
+        responses[status, media_type] = OpenApiResponse(_reference(answer), description=description)
     decorate: Callable[[F], F] = extend_schema(
         operation_id=operation,
         summary=summary,
@@ -69,12 +69,12 @@ def describe(
 
 
 def components() -> dict[str, Any]:
-    """The schemas of all structs that were described, by name."""
+    """The schemas of all described structs, by name."""
     return msgspec.json.schema_components(sorted(_structs, key=lambda s: s.__name__), ref_template=_TEMPLATE)[1]
 
 
 def optional_bodies() -> set[str]:
-    """The names of the described bodies that may be left out."""
+    """The names of the described bodies that may be omitted."""
     return {struct.__name__ for struct in _structs if issubclass(struct, OptionalBody)}
 
 
@@ -95,7 +95,7 @@ def _parameters(query: type[msgspec.Struct]) -> list[OpenApiParameter]:
 
 
 def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
-    """An optional parameter is left out; it is never null."""
+    """A parameter's schema without null: an optional parameter is omitted, never null."""
     schema = {key: value for key, value in schema.items() if key != "default" or value is not None}
     if "anyOf" in schema:
         (schema,) = [part for part in schema["anyOf"] if part != {"type": "null"}]
@@ -105,7 +105,7 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """How a caller says who it is."""
+    """Bearer authentication in the OpenAPI document."""
 
     target_class = "audit.authentication.TokenAuthentication"
     name = "token"

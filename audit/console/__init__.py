@@ -1,1 +1,1 @@
-"""The frame of the staff console: lists, dialogs, filters, files."""
+"""The base of the staff console: lists, dialogs, filters, imports and exports."""

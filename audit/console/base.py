@@ -1,4 +1,4 @@
-"""What every page of the staff console shares: reach, permission, lists and the forms that services save."""
+"""Base classes of the console's pages: reach, permissions, lists, and forms that are saved by services."""
 
 import json
 from abc import ABCMeta, abstractmethod
@@ -38,12 +38,12 @@ from audit.models import ApiClient, StaffAccess
 F = TypeVar("F", bound=Callable[..., Any])
 
 COUNTED_AT_MOST: Final = 10_000
-"""Rows of a list that are counted and turned to. Who needs one that comes later narrows the list."""
+"""The most rows that a list counts and pages through. To reach later ones, filter the list."""
 _STAFF: Final = UUID("6f1d6a0e-3f0c-5a53-9d58-0c6f8b1f7c11")
 
 
 def actor_of(request: HttpRequest) -> Actor:
-    """Who asks for what a request of the console wants done, limited to the warehouses that they work in.
+    """The actor of a console request: the user, limited to their warehouses.
 
     One query for each user object.
     """
@@ -61,19 +61,19 @@ def claimant_of(request: HttpRequest) -> UUID:
 
 
 def may_read_trail(request: HttpRequest) -> bool:
-    """Whether a user may open the audit, which belongs to no warehouse."""
+    """Whether a user may read audit entries: with the permission, and only users of all warehouses."""
     return request.user.has_perm("audit.view_auditentry") and actor_of(request).sees_all_warehouses
 
 
 def client_name(client_id: UUID | None) -> str:
-    """What an API client is called; its id where none has it any more. One query."""
+    """The name of an API client; its id if the client is gone, a dash for None. One query."""
     if client_id is None:
         return NOTHING
     return ApiClient.objects.filter(pk=client_id).values_list("name", flat=True).first() or str(client_id)
 
 
 class Pages(Paginator):  # type: ignore[type-arg]
-    """Pages of a list that may be big: rows beyond ``COUNTED_AT_MOST`` are neither counted nor turned to."""
+    """A paginator for big tables: rows beyond ``COUNTED_AT_MOST`` are not counted and have no pages."""
 
     @cached_property
     def _counted(self) -> int:
@@ -84,28 +84,29 @@ class Pages(Paginator):  # type: ignore[type-arg]
 
     @cached_property
     def count(self) -> int:
-        """The rows that there are pages of."""
+        """The number of rows that have pages."""
         return min(self._counted, COUNTED_AT_MOST)
 
     @property
     def has_more(self) -> bool:
-        """Whether there are rows that nobody turns to."""
+        """Whether there are more rows than the pager shows."""
         return self._counted > COUNTED_AT_MOST
 
     @property
     def shown_count(self) -> str:
-        """How many rows there are, as the list tells it."""
+        """The number of rows as text, "more than 10,000" if there are more than the pager shows."""
         number = number_format(self.count, force_grouping=True)
         return str(_("more than %(number)s")) % {"number": number} if self.has_more else str(number)
 
 
 class Reach:
-    """Which rows a user sees. What is out of reach is not there: in lists, search, autocomplete and by its address.
+    """Limits an admin to the rows in the user's reach. Other rows are missing from lists, search and autocomplete, and
+    their addresses answer 404.
 
-    ``warehouse_paths`` lead from a row to the codes of its warehouses; a row is in reach if one of them is. Rows of
-    which ``belongs_to_no_warehouse`` is said, as products, are in everybody's reach. ``all_warehouses_only`` rows are
-    for users of all warehouses alone. Without any of these, users of some warehouses see no row. What is
-    ``shared_by_all`` warehouses is changed by users of all warehouses alone.
+    ``warehouse_paths`` lead from a row to the codes of its warehouses; a row is in reach if one of them is. With
+    ``belongs_to_no_warehouse``, as for products, all rows are in everybody's reach. With ``all_warehouses_only`` only
+    users of all warehouses see any row. Without any of these, users of some warehouses see no row. With
+    ``shared_by_all`` only users of all warehouses may change rows.
     """
 
     warehouse_paths: ClassVar[tuple[str, ...]] = ()
@@ -153,7 +154,7 @@ class Reach:
 
 
 class ReadOnly:
-    """Nothing is added, changed or deleted here, whatever a user may."""
+    """Forbid adding, changing and deleting, whatever permissions a user has."""
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
@@ -166,14 +167,14 @@ class ReadOnly:
 
 
 class AbstractAdmin(ABCMeta, MediaDefiningClass):
-    """Of an admin that leaves something to its subclasses: without it, they can't be registered."""
+    """The metaclass of admins with abstract methods: a subclass that lacks one can't be registered."""
 
 
 class ConsoleAdmin(Reach, ModelAdmin):  # type: ignore[misc]
     """A list and a page for each row. A search for an id, public (``res-…``) or bare, looks in ``id_fields`` alone.
 
-    Permissions of actions are checked by unfold when they are called. Its system check of their names asks the
-    database, which has no tables yet when a new one is migrated.
+    Unfold checks the permissions of actions when they are called. Its system check of their names is left out: it
+    queries the database, which has no tables yet when a new one is migrated.
     """
 
     checks_class = ModelAdminChecks
@@ -186,12 +187,12 @@ class ConsoleAdmin(Reach, ModelAdmin):  # type: ignore[misc]
     list_fullwidth = True
     compressed_fields = True
     empty_hint: ClassVar[Any] = _("Nothing is here yet.")
-    """What to do where a list that nobody filters is empty."""
+    """Shown when the list is empty without any filter: what to do."""
     empty_hints: ClassVar[Mapping[str, Any]] = {}
-    """The same for a list as the sidebar opens it: by its query, as in ``status__exact=OPEN``."""
+    """Replaces ``empty_hint`` for filtered lists that the sidebar opens, by query, such as ``status__exact=OPEN``."""
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
-        """With ``empty_hint``, where this very list has words of its own for being empty."""
+        """Add ``empty_hint``: the text from ``empty_hints`` for this query, or None."""
         made: Any = super().get_changelist_instance(request)
         made.empty_hint = self.empty_hints.get(request.GET.urlencode())
         return made
@@ -205,57 +206,57 @@ class ConsoleAdmin(Reach, ModelAdmin):  # type: ignore[misc]
             wanted = Q()
             for field in self.id_fields:
                 wanted |= Q(**{field: named})
-            return queryset.filter(wanted), True  # Joined rows may name one twice.
+            return queryset.filter(wanted), True  # Joins may return a row twice.
         found: tuple[QuerySet[Any], bool] = super().get_search_results(request, queryset, search_term)
         return found
 
     def actions_named(self, offered: Iterable[Any], names: Collection[str]) -> list[Any]:
-        """Of these actions those with these names: the names of the admin's attributes."""
+        """Filter actions by name, which is the name of the admin's attribute."""
         full_names = {f"{self.opts.app_label}_{self.opts.model_name}_{name}" for name in names}
         return [action for action in offered if action.action_name in full_names]
 
     def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> NoReturn:
-        """What isn't there, or not for this user, is a 404 and not a way back to the start."""
+        """Answer 404 for a row that is missing or out of reach; Django would redirect to the index."""
         raise Http404
 
 
 class ReadOnlyAdmin(ReadOnly, ConsoleAdmin):
-    """Rows for reading: stock is changed by its services, never by a form."""
+    """A list of rows that can't be edited: stock is changed by services, never by a model form."""
 
 
 class ReadOnlyInline(ReadOnly, Reach, TabularInline):  # type: ignore[misc]
-    """Rows that belong to another one, on its page."""
+    """Related rows on the page of their parent, read only."""
 
     extra = 0
     hide_title = True
     template_before = "console/lists/inline.html"
     empty_hint: ClassVar[Any] = _("Nothing is here yet.")
-    """What stands there where no row does."""
+    """Shown when there are no rows."""
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """All of them: an inline would look for a form's field behind each otherwise."""
+        """All fields: otherwise an inline looks for a form field for each."""
         return self.fields or ()
 
 
 def multiple_choice(choices: Any, **options: Any) -> forms.MultipleChoiceField:
-    """Several of a few, as boxes to tick."""
+    """A choice of several values, as checkboxes."""
     return forms.MultipleChoiceField(
         choices=choices, required=False, widget=UnfoldAdminCheckboxSelectMultipleWidget(), **options
     )
 
 
 def text_field(max_length: int = 200, **options: Any) -> forms.CharField:
-    """A line of text that may stay empty."""
+    """An optional line of text."""
     return forms.CharField(max_length=max_length, required=False, widget=UnfoldAdminTextInputWidget(), **options)
 
 
 def staff_action(
     description: Any, *, url_path: str, permission: str, icon: str = "", is_dialog: bool = False
 ) -> Callable[[F], F]:
-    """An action of a row or page (``actions_row``, ``actions_detail``): its own address, its permission checked.
+    """An action of a row or page (``actions_row``, ``actions_detail``) with an address and a permission of its own.
 
-    ``permission`` is a whole name, as in ``inventory.receive_stock``. The link of an ``is_dialog`` action opens over
-    the page. What only opens a dialog is made by ``Dialog.as_action``.
+    ``permission`` is a full name, such as ``inventory.receive_stock``. An ``is_dialog`` action opens over the page. For
+    an action that only opens a dialog use ``Dialog.as_action``.
     """
     attributes = {"data-dialog": ""} if is_dialog else {}
     made: Callable[[F], F] = action(
@@ -267,8 +268,8 @@ def staff_action(
 def badge(
     description: Any, kinds: dict[str, str], *, ordering: str | None = None
 ) -> Callable[[Callable[[Any, Any], tuple[str, Any]]], Callable[[Any, Any], SafeString]]:
-    """A badge, in a list and on a page alike: its method returns (key, text); ``kinds`` says how each key looks, as in
-    ``danger``.
+    """A badge in a list or on a page. The decorated method returns (key, text); ``kinds`` gives the style of each key,
+    such as ``danger``.
     """
 
     def made(method: Callable[[Any, Any], tuple[str, Any]]) -> Callable[[Any, Any], SafeString]:
@@ -284,17 +285,17 @@ def badge(
 
 
 def in_pairs(names: Sequence[str]) -> list[tuple[str, ...]]:
-    """Fields of a page, two beside one another: more leave no room for an id."""
+    """Group field names in rows of two; three would cut an id."""
     return [tuple(names[place : place + 2]) for place in range(0, len(names), 2)]
 
 
 def non_empty_fields(row: Any, *names: str) -> list[str]:
-    """Of these fields those that have something to tell: what never happened needs no line of a page."""
+    """Of these fields, those that are neither None nor empty text: a page leaves out the others."""
     return [name for name in names if getattr(row, name) not in (None, "")]
 
 
 class WarehouseFilter(admin.RelatedFieldListFilter):
-    """A filter by warehouse that names those in the user's reach alone."""
+    """A filter by warehouse that offers only warehouses in the user's reach."""
 
     def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         codes = actor_of(request).warehouse_codes
@@ -306,13 +307,13 @@ class WarehouseFilter(admin.RelatedFieldListFilter):
 
 
 def pretty_json(value: Any) -> SafeString:
-    """JSON as people read it."""
+    """Indented JSON; a dash for None."""
     text = NOTHING if value is None else json.dumps(value, indent=2, ensure_ascii=False)
     return format_html('<pre class="whitespace-pre-wrap console-json">{}</pre>', text)
 
 
 class _Unwrapped(admin.ModelAdmin):  # type: ignore[type-arg]
-    """A form page without Django's transaction around it: a service opens its own, and tries again in a new one."""
+    """A form page without Django's transaction: the service opens its own, and may retry in a new one."""
 
     @method_decorator(csrf_protect)
     def changeform_view(
@@ -329,8 +330,8 @@ class _Unwrapped(admin.ModelAdmin):  # type: ignore[type-arg]
 class ServiceAdmin(Worded, ConsoleAdmin, _Unwrapped, metaclass=AbstractAdmin):  # type: ignore[misc]
     """A form whose Save calls a service.
 
-    ``store`` is what a subclass gives: it calls the service with what the forms hold. A domain error that it raises is
-    shown as the form's; nothing was written then. As in the API, what all warehouses share is not for users of some of
+    A subclass implements ``store``, which calls the service with the values of the forms. A DomainError that it raises
+    is shown in the form; nothing was written then. As in the API, what all warehouses share is not for users of some of
     them to change.
     """
 
@@ -359,11 +360,11 @@ class ServiceAdmin(Worded, ConsoleAdmin, _Unwrapped, metaclass=AbstractAdmin):  
         return type(form_class.__name__, (_Refused, form_class), {"refusal": refusal}) if refusal else form_class
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """What stock was once booked on is switched off, never deleted."""
+        """Never: what has stock or movements is deactivated, not deleted."""
         return False
 
     def save_model(self, request: HttpRequest, obj: Model, form: Any, change: bool) -> None:
-        """Nothing yet: ``save_related`` has the rows that belong to it as well."""
+        """Do nothing: ``save_related`` saves, because it has the related rows as well."""
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         saved = self.store(request, form, list(formsets))
@@ -374,14 +375,14 @@ class ServiceAdmin(Worded, ConsoleAdmin, _Unwrapped, metaclass=AbstractAdmin):  
         return ""
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """The service has recorded it, in the trail that cannot be changed."""
+        """Write no log entry of Django: the service has written an audit entry."""
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """The service has recorded it, in the trail that cannot be changed."""
+        """Write no log entry of Django: the service has written an audit entry."""
 
 
 class _Refused:
-    """A form that its service has refused."""
+    """A form whose service refused the change: shows the reason as an error."""
 
     refusal: ClassVar[str]
 

@@ -1,8 +1,8 @@
 """Dialogs: a form for one action, sent once.
 
 A dialog is a page of its own, which works on a phone and without scripts; ``console.js`` shows it over the list where
-it can. What makes "once" true is the service's idempotency claim: each opened form carries a key of its own, so that a
-double click, a reload or a second tab gets the first answer again and does nothing twice.
+it can. Each opened form carries an idempotency key of its own, so that a double click, a reload or a second tab gets
+the first answer again and nothing is done twice.
 """
 
 from abc import ABC, abstractmethod
@@ -37,19 +37,19 @@ from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer, fingerprint
 
 DIALOG_KEY: Final = "dialog-"
-"""How the idempotency keys of the console begin."""
+"""The prefix of the console's idempotency keys."""
 _TOGETHER: Final = UUID("b3a0c1de-52f7-5c0e-8d0a-7f1e94d3a26b")
 R = TypeVar("R")
 
 
 class DialogForm(forms.Form):
-    """What every dialog asks for. ``once`` is the key by which a form that is sent twice is known."""
+    """The base of every dialog's form. ``once`` is the idempotency key, which recognises a form that is sent twice."""
 
     once = forms.UUIDField(widget=forms.HiddenInput)
 
 
 class QuantityField(forms.IntegerField):
-    """Units, as a phone's number pad types them. Signed ones take a minus."""
+    """A number of units, typed on a phone's number pad. A signed field accepts a minus."""
 
     def __init__(self, *, signed: bool = False, **options: Any) -> None:
         pad = {"inputmode": "text" if signed else "numeric", "autocomplete": "off"}
@@ -59,7 +59,7 @@ class QuantityField(forms.IntegerField):
 
 
 class ReasonField(forms.CharField):
-    """Why something is done, in the words of who does it."""
+    """A reason in the user's own words."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(
@@ -74,13 +74,13 @@ class ReasonField(forms.CharField):
 
 
 class WhyForm(DialogForm):
-    """Why something is done, which need not be said."""
+    """A form with an optional reason."""
 
     reason = ReasonField(required=False)
 
 
 class ReferenceField(forms.CharField):
-    """The number of the paper that goes with it."""
+    """The number of an accompanying document, such as a delivery note."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(
@@ -96,7 +96,7 @@ class ReferenceField(forms.CharField):
 
 
 class ChoiceField(forms.ChoiceField):
-    """One of a few."""
+    """A choice of one value, as a select box."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"widget": UnfoldAdminSelectWidget(), **options})
@@ -105,8 +105,8 @@ class ChoiceField(forms.ChoiceField):
 class Dialog(Worded, ABC, Generic[R]):
     """One action on one row (or on none), from its form to its message.
 
-    A subclass gives the texts, the form, the permission and ``perform``, and ``wordings`` for what it may refuse. ``R``
-    is what its service returns. A model's admin offers it as an action::
+    A subclass defines the texts, the form, the permission and ``perform``, and ``wordings`` for errors. ``R`` is the
+    result type of its service. A model's admin offers it as an action::
 
         receive = ReceiveDialog.as_action(url_path="receive", icon="input")
     """
@@ -117,15 +117,15 @@ class Dialog(Worded, ABC, Generic[R]):
     permission: ClassVar[str]
     form_class: ClassVar[type[DialogForm]] = DialogForm
     is_final: ClassVar[bool] = False
-    """Whether it can't be undone: the button is red then."""
+    """Whether the action can't be undone: its button is red."""
     template: ClassVar[str] = "console/dialog.html"
     is_page: ClassVar[bool] = False
-    """Whether it is always a page of its own, never shown over the list."""
+    """Whether the dialog is always a page of its own, never shown over the list."""
 
     @classmethod
     def as_action(cls, *, url_path: str, icon: str, label: LazyText | None = None) -> Callable[..., HttpResponse]:
-        """An action of a row, a page or a list that opens this dialog. It needs the dialog's permission, and its label
-        is the dialog's title unless one is given.
+        """Make an action of a row, a page or a list that opens this dialog. It requires the dialog's permission; its
+        label is the dialog's title by default.
         """
 
         @staff_action(
@@ -156,41 +156,41 @@ class Dialog(Worded, ABC, Generic[R]):
             raise Http404
         return found
 
-    # ------------------------------------------------------------------------ what a subclass gives, and may give
+    # ------------------------------------------------------------------------ what a subclass must or may define
 
     def initial(self) -> dict[str, Any]:
-        """What the form begins with."""
+        """The initial values of the form."""
         return {}
 
     def about(self) -> list[tuple[LazyText, Any]]:
-        """Facts to see above the form: names and values."""
+        """Facts shown above the form, as pairs of label and value."""
         return []
 
     @abstractmethod
     def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> R | StoredAnswer:
-        """Call the service. Raises DomainError, which is shown at the form."""
+        """Call the service. Raises DomainError, which is shown in the form."""
 
     @abstractmethod
     def tell(self, result: R) -> str:
-        """What happened, in a sentence: "20 → 30 on hand, 28 available"."""
+        """The message of success, in one sentence: "20 → 30 on hand, 28 available"."""
 
     def tell_again(self, result: R) -> str:
-        """What is told to a form that is sent a second time. Kept in the database: no secrets here."""
+        """The message for a form that is sent a second time. It is stored in the database: no secrets here."""
         return self.tell(result)
 
     def refuse(self, form: DialogForm, error: DomainError) -> None:
-        """Say at the form why nothing was done."""
+        """Show in the form why nothing was done."""
         form.add_error(None, self.wording_of(error))
 
     def done(self, result: R) -> HttpResponse:
-        """The answer to a form that did something."""
+        """The response to a successful form."""
         messages.success(self.request, self.tell(result))
         return redirect(self.way_back())
 
-    # ------------------------------------------------------------------------------------------------- from here on
+    # ------------------------------------------------------------------------------------------ what this class does
 
     def answer(self) -> HttpResponse:
-        """The page, or what came of the form that was sent. Raises PermissionDenied."""
+        """The response: the page for a GET, the result for a form that was sent. Raises PermissionDenied."""
         if not self.request.user.has_perm(self.permission):
             raise PermissionDenied
         if self.request.method != "POST":
@@ -210,7 +210,7 @@ class Dialog(Worded, ABC, Generic[R]):
 
     @property
     def address(self) -> str:
-        """Where the form is sent."""
+        """The address that the form is sent to."""
         return self.request.path
 
     def make_form(self, **arguments: Any) -> DialogForm:
@@ -218,7 +218,7 @@ class Dialog(Worded, ABC, Generic[R]):
         return self.form_class(**arguments)
 
     def way_back(self) -> str:
-        """Where the dialog was opened, if it says so, else the row's page or the list."""
+        """The address to return to: ``next`` if the request has it, else the row's page or the list."""
         asked = self.request.POST.get("next") or self.request.GET.get("next") or ""
         if asked and url_has_allowed_host_and_scheme(asked, {self.request.get_host()}, self.request.is_secure()):
             return asked
@@ -254,13 +254,14 @@ class Dialog(Worded, ABC, Generic[R]):
 class SharedDialog(Dialog[R]):
     """A dialog on a row that several people, or tabs, may have open at the same time.
 
-    Its key is made of the row's ``state`` when it was opened, and is the same for everybody: who acts first on a state
-    acts alone. Who sends the same figures after that gets the first answer again, who sends others is refused.
+    Its idempotency key is computed from the row's ``state`` when it was opened, and is the same for all users: only the
+    first form for a state is executed. A later form with the same values gets the first answer again; one with other
+    values is refused.
     """
 
     @abstractmethod
     def state(self) -> str:
-        """What this dialog is about to change. It must never come back once it has changed."""
+        """The state that this dialog changes, as text. A state must never occur again once it has changed."""
 
     def initial(self) -> dict[str, Any]:
         return {"once": uuid5(_TOGETHER, f"{self.request.path} {self.state()}")}

@@ -1,6 +1,6 @@
-"""Lists to take away: CSV as it is read, and workbooks, of exactly the rows that a list's filters leave.
+"""Exports of lists: streamed CSV files, and XLSX workbooks, of exactly the rows that pass a list's filters.
 
-What people typed can begin as a formula does; a spreadsheet would work it out. Such texts get an apostrophe in front.
+A text that begins like a formula would be evaluated by a spreadsheet, so it gets an apostrophe in front.
 """
 
 import csv
@@ -33,7 +33,7 @@ A = TypeVar("A", bound=HttpResponseBase)
 
 
 def plain(cell: Any) -> Any:
-    """A cell as a spreadsheet may have it: numbers as they are, times in the reader's zone, no text as a formula."""
+    """The value of a cell: numbers as they are, times in the reader's zone, texts guarded against formulas."""
     if cell is None:
         return ""
     if isinstance(cell, bool | int | float):
@@ -44,15 +44,15 @@ def plain(cell: Any) -> Any:
 
 
 class _Echo:
-    """A file that gives back what is written into it."""
+    """A file whose ``write`` returns the text, so that ``csv.writer`` returns each line."""
 
     def write(self, text: str) -> str:
         return text
 
 
 def csv_file(name: str, header: ExportRow, rows: Iterable[ExportRow]) -> StreamingHttpResponse:
-    """A CSV file, sent while it is read: UTF-8 with a byte-order mark, by which spreadsheets know it."""
-    zone = timezone.get_current_timezone()  # The request's is over when the rows are sent.
+    """A CSV file, streamed while the rows are read: UTF-8 with a byte-order mark, for spreadsheets to recognise it."""
+    zone = timezone.get_current_timezone()  # The rows are sent after the middleware has reset the request's zone.
 
     def lines() -> Iterator[bytes]:
         writer = csv.writer(_Echo())
@@ -65,7 +65,7 @@ def csv_file(name: str, header: ExportRow, rows: Iterable[ExportRow]) -> Streami
 
 
 def _in_pieces(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Lines, some hundred at a time: each piece is a message to the server."""
+    """Join lines into pieces of 500: each piece is a message to the server."""
     piece: list[bytes] = []
     for line in lines:
         piece.append(line)
@@ -77,12 +77,12 @@ def _in_pieces(lines: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def workbook(name: str, header: ExportRow, rows: Iterable[ExportRow]) -> HttpResponse:
-    """An XLSX file. It is made in memory: rows beyond 50,000 are left out, and its last line says so."""
+    """An XLSX file. It is built in memory, so it has at most 50,000 rows; its last line says if there are more."""
     sheet = tablib.Dataset(headers=[plain(cell) for cell in header], title=name[:31])
     for number, row in enumerate(rows):
         if number == _MOST_IN_A_WORKBOOK:
-            told = str(_("A workbook has no more lines than these. Take the CSV file for all of them."))
-            sheet.append([told, *[""] * (len(header) - 1)])
+            message = str(_("A workbook has no more lines than these. Take the CSV file for all of them."))
+            sheet.append([message, *[""] * (len(header) - 1)])
             break
         sheet.append([plain(cell) for cell in row])
     return _named(HttpResponse(sheet.export("xlsx"), content_type=_WORKBOOK), f"{name}.xlsx")
@@ -94,9 +94,9 @@ def _named(answer: A, name: str) -> A:
 
 
 def newest_first(rows: QuerySet[Any], at: str = "") -> Iterator[Any]:
-    """All rows, by their UUIDv7 alone or by a time (and the id), a bounded query for each thousand.
+    """Iterate over all rows, the newest first by UUIDv7, or by the time field ``at`` and then the id.
 
-    A cursor of the database would hold its snapshot for as long as the reader takes.
+    Reads a thousand rows per query: a database cursor would hold its snapshot for as long as the reader takes.
     """
     ordered = rows.order_by(f"-{at}", "-pk") if at else rows.order_by("-pk")
     page = list(ordered[:_BATCH])
@@ -112,7 +112,8 @@ def newest_first(rows: QuerySet[Any], at: str = "") -> Iterator[Any]:
 
 
 def in_batches(rows: QuerySet[Any]) -> Iterator[list[Any]]:
-    """All rows of a list that is worked off, in its order, a thousand at a time."""
+    """Iterate over all rows in the given order, in lists of a thousand. Reads all ids first, because rows may change
+    their place meanwhile."""
     keys = list(rows.values_list("pk", flat=True))
     for start in range(0, len(keys), _BATCH):
         wanted = keys[start : start + _BATCH]
@@ -121,7 +122,7 @@ def in_batches(rows: QuerySet[Any]) -> Iterator[list[Any]]:
 
 
 def by_keys(rows: QuerySet[Any], *paths: str) -> Iterator[Any]:
-    """All rows in the order of fields that tell them apart (two at most), a bounded query for each thousand."""
+    """Iterate over all rows in the order of a unique key of one or two fields, a thousand rows per query."""
     ordered = rows.order_by(*paths)
     page = list(ordered[:_BATCH])
     while page:
@@ -134,7 +135,7 @@ def by_keys(rows: QuerySet[Any], *paths: str) -> Iterator[Any]:
 
 
 class ExportedAdmin(ConsoleAdmin, metaclass=AbstractAdmin):
-    """A list with links that take it away, with the filters and the search that are set."""
+    """A list with links that export it, with the current filters and search."""
 
     export_permission: ClassVar[str]
     export_label: ClassVar[Any] = _("Export %(kind)s")
@@ -145,7 +146,7 @@ class ExportedAdmin(ConsoleAdmin, metaclass=AbstractAdmin):
 
     @abstractmethod
     def export_rows(self, request: HttpRequest, rows: QuerySet[Any]) -> Iterable[ExportRow]:
-        """The cells of each of these rows."""
+        """The cells of each row, one tuple per row."""
 
     def get_urls(self) -> list[URLPattern]:
         made = [

@@ -1,6 +1,7 @@
-"""Days to choose from above a list of millions of rows: bounds of an index, never a scan for what days there are.
+"""A filter by day for lists of millions of rows: it sets bounds for an index, and never scans for the days in use.
 
-Where a table has no index of time, its UUIDv7s are one: a day's ids are those made in it, give or take the clocks.
+A table without an index on its time is bounded by its UUIDv7s, which begin with the time of creation, with a margin
+for clocks that differ.
 """
 
 import calendar
@@ -30,21 +31,21 @@ PARAMETER: Final = "day"
 RECENT: Final = "30"
 _DATE: Final = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?")
 _EPOCH: Final = 1970
-"""Before this year, ids have no time."""
+"""The first year that a UUIDv7 can express."""
 _CLOCKS: Final = timedelta(hours=1)
-"""How far an id's time may be from its row's: a web process's clock, and the wait for a lock."""
+"""How far the time in an id may be from its row's time: clocks differ, and a row may have waited for a lock."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """From a moment up to another one, which isn't in it; None is open."""
+    """A span of time from ``since`` up to but excluding ``until``. None leaves that side open."""
 
     since: datetime | None
     until: datetime | None
 
 
 def within(rows: QuerySet[Any], field: str, span: Span, *, by_id: bool) -> QuerySet[Any]:
-    """The rows of a span; ``by_id`` finds them by their ids, and then looks at the time."""
+    """Filter rows by a span of time. With ``by_id`` the ids are bounded as well, for the index."""
     bounds: dict[str, Any] = {}
     if span.since is not None:
         bounds[f"{field}__gte"] = span.since
@@ -58,17 +59,17 @@ def within(rows: QuerySet[Any], field: str, span: Span, *, by_id: bool) -> Query
 
 
 def around(rows: QuerySet[Any], moment: datetime) -> QuerySet[Any]:
-    """The rows whose ids were made about then."""
+    """Filter rows whose ids were made within an hour of a moment."""
     return rows.filter(pk__gte=first_id_at(moment - _CLOCKS), pk__lt=first_id_at(moment + _CLOCKS))
 
 
 def recent() -> Span:
-    """The last days, where a search has no index to go by."""
+    """The last 30 days: the default span of a search without an index."""
     return span_of(RECENT)
 
 
 def span_of(text: str) -> Span:
-    """What is chosen: a number of days up to now, a year, a month, a day; anything else is all there is."""
+    """Parse a choice: a number of days up to now, a year, a month or a day. Anything else is an open span."""
     today = timezone.localdate()
     if text.isdecimal() and len(text) <= 3:
         return Span(_midnight(today - timedelta(days=int(text))), None)
@@ -98,9 +99,9 @@ def _midnight(day: date) -> datetime:
 
 
 class Days(ListFilter):
-    """The last 30 days, where nothing is chosen and nothing is searched for; then years, their months, their days.
+    """A filter by day, month or year. Without a choice it shows the last 30 days, or all rows of a search.
 
-    A subclass says which field, and whether the ids bound it (``by_id``).
+    A subclass names the time field, and sets ``by_id`` if the ids are to be bounded as well.
     """
 
     title = _("day")
@@ -138,7 +139,7 @@ class Days(ListFilter):
         yield "all", _("All")
 
     def _dates(self) -> Iterator[tuple[str, Any]]:
-        """Years; of the one that is chosen its months; of the month its days, none of them after today."""
+        """The choices by calendar: years, months of the chosen year, days of the chosen month, up to today."""
         today = timezone.localdate()
         for year in range(self._first_year(today), today.year + 1):
             yield str(year), str(year)
@@ -160,19 +161,19 @@ class Days(ListFilter):
 
 
 class SetByLinks(admin.SimpleListFilter):
-    """A filter that is set by links in rows, and shown only where it is set: what there is to choose is too much."""
+    """A filter that links in rows set, shown only while it is set: there are too many values to offer as choices."""
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         chosen = request.GET.get(self.parameter_name or "")
         return [(chosen, self.name_of(chosen))] if chosen else []
 
     def name_of(self, chosen: str) -> str:
-        """What the filter shows."""
+        """The text that the filter shows for a value."""
         return chosen
 
 
 class ByActor(SetByLinks):
-    """What one person or program did."""
+    """Filter by actor."""
 
     title = _("by")
     parameter_name = "actor"
@@ -182,7 +183,7 @@ class ByActor(SetByLinks):
 
 
 class TrailAdmin(ExportedAdmin, ReadOnlyAdmin):
-    """A list of what happened, the newest first."""
+    """A read-only list of past events, with a filter by day and an export."""
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
         answer = super().changelist_view(request, extra_context)
@@ -203,7 +204,7 @@ def _days(spec: Any, changelist: Any) -> Iterator[Any]:
 
 
 def filtered(text: Any, **query: Any) -> SafeString:
-    """A link to the rows of the same list that share this with its row."""
+    """A link that filters the same list by this query."""
     return format_html('<a class="console-link" href="?{}">{}</a>', urlencode(query), text)
 
 

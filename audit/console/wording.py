@@ -1,7 +1,7 @@
-"""How the console words refusals.
+"""Texts of errors in the console.
 
-A page has sentences of its own (``Worded.wordings``) for what only it can refuse, or says in its own way. What is
-refused in the same words on every page is shared.
+A page has texts of its own (``Worded.wordings``) for errors that only it can meet, or words differently. Texts that are
+the same on every page are shared.
 """
 
 from collections.abc import Mapping
@@ -21,13 +21,13 @@ _shared: Final[dict[str, LazyText]] = {
     "permission_denied": _("This concerns all warehouses, and you work in some of them."),
     "not_found": _("This is not there any more, or not yours to change."),
 }
-"""Sentences of all pages, by the code of the error."""
+"""Texts for all pages, by error code."""
 
 
 def share_wordings(sentences: Mapping[str, LazyText]) -> None:
-    """Add sentences for all pages, by the code of the error.
+    """Add texts for all pages, by error code.
 
-    Raises ValueError for a code that has a sentence already: where two pages differ, each has its own.
+    Raises ValueError for a code that has a text already: if two pages differ, each defines its own.
     """
     if twice := sentences.keys() & _shared.keys():
         raise ValueError(f"These codes have a sentence already: {', '.join(sorted(twice))}.")
@@ -35,18 +35,18 @@ def share_wordings(sentences: Mapping[str, LazyText]) -> None:
 
 
 def wording_of(refusal: DomainError | Fault) -> str:
-    """A refusal as every page words it; its own detail where no sentence is shared."""
+    """The shared text of an error; its detail if there is none."""
     return str(_shared.get(refusal.code, refusal.detail))
 
 
 class Worded:
-    """A page that may have sentences of its own, by the code of the error, besides those of its base classes."""
+    """A page with texts of its own, by error code, in addition to those of its base classes."""
 
     wordings: ClassVar[Mapping[str, LazyText]] = {}
 
     @classmethod
     def wording_of(cls, refusal: DomainError | Fault) -> str:
-        """A refusal in this page's words: the nearest class that has a sentence gives it, else it is the shared one."""
+        """The text of an error on this page: that of the nearest class that has one, else the shared one."""
         own = (vars(kind).get("wordings", {}) for kind in cls.__mro__)
         found = (sentences[refusal.code] for sentences in own if refusal.code in sentences)
         return str(next(found, None) or wording_of(refusal))

@@ -1,1 +1,1 @@
-"""SQL plumbing that knows no subject: columns, statements, pipelines."""
+"""General SQL code, independent of any table: array columns, composed statements, pipelines."""

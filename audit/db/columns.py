@@ -1,8 +1,8 @@
 """Columns of values as PostgreSQL arrays in its binary form, for statements that write or look up a whole batch.
 
-psycopg's own lists choose a type anew for every element and quote texts one by one, which took a third of a hold's time
-in Python (docs/explanation/performance.md). These are six to sixty times faster, and their type never depends on the
-values, so that a statement is prepared once.
+psycopg's own lists choose a type for each element and quote texts one by one, which took a third of a hold's time in
+Python (docs/explanation/performance.md). These arrays are six to sixty times faster, and their type never depends on
+the values, so that a statement is prepared only once.
 """
 
 from collections.abc import Iterable
@@ -141,7 +141,7 @@ def _time(value: datetime) -> bytes:
 
 
 class _ArrayDumper(Dumper):
-    """Hands an array over as it is."""
+    """Dumps an array as its bytes, which are in binary form already."""
 
     format = Format.BINARY
 
@@ -150,7 +150,7 @@ class _ArrayDumper(Dumper):
 
 
 def register() -> None:
-    """Teach psycopg the arrays; before the first connection, which copies what is known."""
+    """Register the arrays with psycopg. Call it before the first connection, which copies the registered types."""
     for kind in (UuidArray, TextArray, IntArray, BoolArray, TimeArray, BytesArray, JsonArray):
         dumper = type(f"{kind.__name__}Dumper", (_ArrayDumper,), {"oid": kind.array_oid})
         psycopg.adapters.register_dumper(kind, dumper)

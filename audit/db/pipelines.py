@@ -1,4 +1,4 @@
-"""psycopg's pipeline, sent in as many pieces as there are waits for an answer."""
+"""A psycopg pipeline that sends its statements in one piece per wait for an answer."""
 
 from functools import partial
 
@@ -8,13 +8,13 @@ from psycopg.generators import send
 
 
 class Gathering(psycopg.Pipeline):
-    """Keeps statements in libpq's buffer until somebody reads an answer or the pipeline ends, and sends them together.
+    """Keeps statements in libpq's buffer until an answer is read or the pipeline ends, then sends them together.
 
-    psycopg sends each by itself and looks each time whether the socket takes more: a reserve's thread would give the
-    interpreter away and ask for it again eight times instead of two, and the server would be woken for a part of what
-    it needs (docs/explanation/performance.md).
+    psycopg sends each statement by itself and checks each time whether the socket accepts more: the thread of a reserve
+    would release and take the interpreter lock eight times instead of twice, and the server would wake up for an
+    incomplete request (docs/explanation/performance.md).
 
-    Overrides what psycopg keeps to itself: tests/faults/test_round_trips.py tells where a new version changed it.
+    Overrides private methods of psycopg: tests/faults/test_round_trips.py fails if a new version changes them.
     """
 
     @classmethod
@@ -25,7 +25,7 @@ class Gathering(psycopg.Pipeline):
         return pipeline
 
     def say(self, command: str) -> None:
-        """Queue a command that has no answer but that it is done, as BEGIN has; without a cursor to keep it."""
+        """Queue a command that returns no rows, such as BEGIN, without a cursor."""
         self.command_queue.append(partial(self.pgconn.send_query_params, command.encode(), None))
         self.result_queue.append(None)
 

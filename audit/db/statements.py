@@ -1,7 +1,7 @@
-"""How the writers' statements reach the database: each by itself, or all of a change as one.
+"""Sending of INSERT and UPDATE statements: each by itself, or all of one change composed into one statement.
 
-Every statement of a transaction costs its way to the server and back through several threads that want the same
-interpreter; the rows themselves cost little (docs/explanation/performance.md).
+Every statement costs a round trip to the server and switches between threads that compete for the interpreter lock; the
+rows themselves cost little (docs/explanation/performance.md).
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -15,13 +15,13 @@ from django.db import connection
 
 _Statement = tuple[str, Sequence[Any]]
 has_written: ContextVar[bool] = ContextVar("has_written", default=False)
-"""Whether this thread has sent a write since the flag was last lowered: without one there is nothing to commit."""
+"""Whether this thread has sent a write since the flag was last reset: without one there is nothing to commit."""
 _collected: ContextVar[list[_Statement] | None] = ContextVar("collected", default=None)
 
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """Rows that a statement is about: a SELECT, under the name by which the statement's parts read from it."""
+    """A SELECT of the rows that a composed statement works on, and the name by which its parts read them."""
 
     name: str
     sql: str
@@ -29,10 +29,10 @@ class Relation:
 
 
 def write(sql: str, parameters: Sequence[Any]) -> str:
-    """Send an INSERT or UPDATE, or keep it for the end of ``one_statement``.
+    """Send an INSERT or UPDATE; inside ``one_statement``, collect it for the end of the block.
 
-    What it returns (RETURNING) is for later parts of the same statement alone: they select from the name that this
-    function gives. Empty outside ``one_statement``.
+    Returns the name under which later parts of the same statement can select its RETURNING rows; an empty text outside
+    ``one_statement``.
     """
     collected = _collected.get()
     if collected is None:
@@ -44,10 +44,10 @@ def write(sql: str, parameters: Sequence[Any]) -> str:
 
 @contextmanager
 def one_statement() -> Iterator[None]:
-    """Send what is written inside as one statement at the end of the block; nothing if the block raises.
+    """Send all writes of the block as one statement at its end; nothing if the block raises.
 
-    The parts all see the rows as they were before: none of them may build on what another writes, but on what it
-    returns. A block inside another joins it.
+    All parts see the rows as they were before the statement: a part can't read the rows that another part writes, only
+    the rows that it returns. A block inside another joins it.
     """
     if _collected.get() is not None:
         yield
@@ -59,10 +59,10 @@ def one_statement() -> Iterator[None]:
 
 
 def write_about(relation: Relation, work: Callable[[], None]) -> int:
-    """Send what ``work`` writes as one statement whose parts may read from the relation; how many rows it had.
+    """Send all writes of ``work`` as one statement whose parts may read from the relation. Returns its number of rows.
 
-    For changes of thousands of rows that never come here: each row costs the database alone. Nothing is sent if
-    ``work`` raises. The parts all see the rows as they were before.
+    For changes of thousands of rows that are never loaded into Python. Nothing is sent if ``work`` raises. All parts
+    see the rows as they were before the statement.
     """
     with _collecting() as collected:
         work()
@@ -89,7 +89,7 @@ def _parameters(statements: Sequence[_Statement]) -> list[Any]:
 
 
 def rfc3339(column: str) -> str:
-    """The SQL of a time's text as JSON has it here: in UTC, to the microsecond, without a fraction that is zero."""
+    """The SQL that formats a time column as in JSON: RFC 3339 in UTC, to the microsecond, without a zero fraction."""
     return f"""to_char({column} AT TIME ZONE 'UTC', CASE WHEN date_trunc('second', {column}) = {column}
     THEN 'YYYY-MM-DD"T"HH24:MI:SS"Z"' ELSE 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"' END)"""
 
@@ -102,7 +102,7 @@ def _send(sql: str, parameters: Sequence[Any]) -> None:
 
 @cache
 def _composed(statements: tuple[str, ...]) -> str:
-    """One statement that does all of these; the same text for the same statements, so that it is prepared once."""
+    """Compose statements into one. The same statements give the same text, so that it is prepared only once."""
     if len(statements) == 1:
         return statements[0]
     return f"WITH {_parts(statements)} SELECT"
@@ -110,7 +110,7 @@ def _composed(statements: tuple[str, ...]) -> str:
 
 @cache
 def _composed_about(name: str, statements: tuple[str, ...]) -> str:
-    """One statement that reads the first and does the others, and counts what it read."""
+    """Compose the first statement, a SELECT, and the others into one that returns the number of rows selected."""
     relation, *parts = statements
     return f"WITH {name} AS MATERIALIZED ({relation.strip()}), {_parts(parts)} SELECT count(*) FROM {name}"  # noqa: S608
 

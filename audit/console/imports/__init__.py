@@ -1,1 +1,1 @@
-"""Files that staff import: tables, cells and the page."""
+"""Import of files by staff: reading tables, converting cells, and the import page."""

@@ -1,4 +1,4 @@
-"""Cells of a file as values: texts, units, yes or no, times; and the rows made of them."""
+"""Conversion of a file's cells to values (texts, units, yes or no, times), and of its rows to changes."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -42,7 +42,7 @@ class TextCell(Widget):  # type: ignore[misc]
 
 
 class UnitsCell(Widget):  # type: ignore[misc]
-    """A whole number; ``empty`` is what an empty cell stands for."""
+    """A whole number; ``empty`` is the value of an empty cell."""
 
     def __init__(self, *, least: int = 0, most: int = 2_000_000_000, empty: int | None = None) -> None:
         super().__init__()
@@ -57,13 +57,13 @@ class UnitsCell(Widget):  # type: ignore[misc]
         if not _WHOLE_NUMBER.fullmatch(value):
             raise ValueError(gettext("is no whole number"))
         if not self.least <= int(value) <= self.most:
-            told = gettext("is not between %(least)s and %(most)s")
-            raise ValueError(told % {"least": self.least, "most": self.most})
+            message = gettext("is not between %(least)s and %(most)s")
+            raise ValueError(message % {"least": self.least, "most": self.most})
         return int(value)
 
 
 class YesNoCell(Widget):  # type: ignore[misc]
-    """Yes or no, as people and spreadsheets write it."""
+    """A boolean: yes, true or 1; no, false or 0."""
 
     def clean(self, value: str, row: Any = None, **kwargs: Any) -> bool:
         """Raises ValueError."""
@@ -73,7 +73,7 @@ class YesNoCell(Widget):  # type: ignore[misc]
 
 
 class TimeCell(Widget):  # type: ignore[misc]
-    """A day or a time, in the reader's zone if it names none."""
+    """A date or a time, in the reader's time zone unless it names one."""
 
     def clean(self, value: str, row: Any = None, **kwargs: Any) -> datetime | None:
         """Raises ValueError."""
@@ -88,7 +88,7 @@ class TimeCell(Widget):  # type: ignore[misc]
 
 @dataclass(frozen=True, slots=True)
 class RowFault:
-    """What is wrong with a row; ``column`` is empty where it is the row as such."""
+    """A fault of a row; ``column`` is empty if it concerns the whole row."""
 
     row: int
     column: str
@@ -97,7 +97,7 @@ class RowFault:
 
 @dataclass(frozen=True, slots=True)
 class ReadRow:
-    """A row of a file beside what is there; ``before`` is None for what is new. ``changes`` are (column, old, new)."""
+    """A row of a file compared with the existing one, ``before`` (None if new). ``changes`` are (column, old, new)."""
 
     number: int
     key: tuple[str, ...]
@@ -107,12 +107,12 @@ class ReadRow:
 
 
 class Cells(Resource):  # type: ignore[misc]
-    """The columns of a file, and what its rows would change.
+    """The columns of a file, and the changes that its rows would make.
 
-    A subclass declares its columns as ``Field``s and gives ``key``, the columns by which a row is known, and
-    ``init_instance``, what a new row begins with. ``known`` is what there is, by key.
+    A subclass declares its columns as ``Field``s, ``key``, the columns that identify a row, and ``init_instance``,
+    which makes a new row. ``known`` holds the existing rows by key.
 
-    The library's own widgets would be too kind here: 1.5 is 1 unit to them, and "yse" is no.
+    The library's own widgets are too lenient: they read 1.5 as 1 unit, and "yse" as no.
     """
 
     key: ClassVar[tuple[str, ...]]
@@ -130,11 +130,11 @@ class Cells(Resource):  # type: ignore[misc]
         return self.known.get(self.key_of(row))
 
     def key_of(self, row: Mapping[str, str]) -> tuple[str, ...]:
-        """What a row is known by."""
+        """The key of a row: its values in the key columns."""
         return tuple(row[name] for name in self.key)
 
     def read(self, table: Table) -> tuple[list[ReadRow], list[RowFault]]:
-        """The rows that make sense, and what is wrong with the others. Asks no database."""
+        """The valid rows, and the faults of the others. Sends no query."""
         rows: list[ReadRow] = []
         faults: list[RowFault] = []
         first: dict[tuple[str, ...], int] = {}
@@ -172,18 +172,18 @@ class Cells(Resource):  # type: ignore[misc]
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a file, as people are told of it."""
+    """The description of a column, for the import page."""
 
     name: str
     label: LazyText
     help: LazyText = ""
     is_needed: bool = False
     is_read: bool = True
-    """Whether it is imported: others are for whoever reads the file, and passed over."""
+    """Whether the column is imported; others are for people who read the file, and ignored."""
 
 
 def cell_in_words(value: Any) -> str:
-    """A value as the preview tells it."""
+    """The text of a value in the preview."""
     if value is None or value == "":
         return "–"
     if isinstance(value, bool):
@@ -192,6 +192,6 @@ def cell_in_words(value: Any) -> str:
 
 
 def changes_in_words(row: ReadRow, columns: Collection[Column]) -> list[tuple[LazyText, str, str]]:
-    """What of a row would be others, as the preview tells it."""
+    """The changes of a row for the preview, as (label, old, new)."""
     labels = {column.name: column.label for column in columns}
     return [(labels[name], cell_in_words(old), cell_in_words(new)) for name, old, new in row.changes]

@@ -1,4 +1,4 @@
-"""Files that staff bring: chosen, previewed as a list of changes, and imported once, all rows or none."""
+"""The import page: choose a file, preview its changes, import it once, all rows or none."""
 
 import re
 import zlib
@@ -36,13 +36,13 @@ from audit.idempotency import Claim, StoredAnswer, fingerprint, lifetime
 P = TypeVar("P")
 R = TypeVar("R")
 _MOST_SEALED: Final = 1_500_000
-"""Characters of what a page carries: Django takes forms of 2 MiB."""
+"""The most characters of a plan that a page carries: Django accepts forms of up to 2 MiB."""
 _INDEX: Final = re.compile(r"/[a-z]+/(\d+)")
 
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file that was chosen."""
+    """An uploaded file: its name, its content, and the table read from it."""
 
     name: str
     content: bytes
@@ -51,7 +51,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class PreviewRow:
-    """A row of the preview: what it is about, and (label, old, new) of all that would be others."""
+    """A row of the preview: what it is about, and its changes as (label, old, new)."""
 
     row: int
     name: str
@@ -61,7 +61,7 @@ class PreviewRow:
 
 @dataclass(frozen=True, slots=True)
 class Reading(Generic[P]):
-    """What was made of a file: a plan and what it would change, or what is wrong. ``same`` rows would change none."""
+    """The result of reading a file: a plan and its preview, or faults. ``same`` is the number of unchanged rows."""
 
     plan: P | None = None
     shown: Sequence[PreviewRow] = ()
@@ -71,12 +71,12 @@ class Reading(Generic[P]):
 
     @property
     def is_ready(self) -> bool:
-        """Whether there is something to import, and nothing against it."""
+        """Whether the file has changes and no faults."""
         return bool(self.shown) and not self.faults
 
 
 class UploadForm(forms.Form):
-    """The file."""
+    """A form that takes the file."""
 
     file = forms.FileField(
         label=_("File"),
@@ -86,19 +86,19 @@ class UploadForm(forms.Form):
     )
 
     def clean_file(self) -> UploadedFile:
-        """A file that is not too large to be looked through."""
+        """Refuse a file that is too large."""
         file: UploadedFile = self.cleaned_data["file"]
         if (file.size or 0) > MOST_BYTES:
-            told = _("The file is larger than %(most)s KiB. Split it.")
-            raise forms.ValidationError(told, params={"most": MOST_BYTES // 1024})
+            message = _("The file is larger than %(most)s KiB. Split it.")
+            raise forms.ValidationError(message, params={"most": MOST_BYTES // 1024})
         return file
 
 
 class ImportPage(Dialog[R], Generic[P, R]):
     """A page that takes a file, shows what it would change, and imports it once.
 
-    A subclass gives the columns, ``read``, which makes a plan of a file and changes nothing, and ``carry_out``, which
-    hands the plan to a service. ``plan_type`` is the plan's type, as msgspec encodes it.
+    A subclass defines the columns, ``read``, which makes a plan from a file and changes nothing, and ``carry_out``,
+    which passes the plan to a service. ``plan_type`` is the plan's type, by which msgspec decodes it.
     """
 
     template = "console/imports/page.html"
@@ -116,7 +116,7 @@ class ImportPage(Dialog[R], Generic[P, R]):
         super().__init__(model_admin, request)
         self.reading: Reading[P] = Reading()
 
-    # ------------------------------------------------------------------------------------ what a subclass may give
+    # ------------------------------------------------------------------------------------ what a subclass defines
 
     @classmethod
     def allows(cls, request: HttpRequest) -> bool:
@@ -125,24 +125,24 @@ class ImportPage(Dialog[R], Generic[P, R]):
 
     @abstractmethod
     def read(self, upload: Upload) -> Reading[P]:
-        """What the file would do."""
+        """The plan and the preview of a file."""
 
     @abstractmethod
     def carry_out(self, actor: Actor, plan: P, claim: Claim) -> R | StoredAnswer:
-        """Call the service. Raises DomainError; PermissionDenied for what is not in the user's reach any more."""
+        """Call the service. Raises DomainError; PermissionDenied if something has left the user's reach meanwhile."""
 
     @abstractmethod
     def row_of(self, plan: P, index: int) -> int:
-        """The row of the file that the service knows by this index."""
+        """The number of the file's row for an index in the plan."""
 
     def refused(self, result: R) -> Sequence[RowFault]:
-        """What the service found wrong, where it answers instead of raising; nothing was done then."""
+        """The faults of a result, for a service that returns them instead of raising; nothing was done then."""
         return ()
 
-    # ------------------------------------------------------------------------------------------------- from here on
+    # ------------------------------------------------------------------------------------------ what this class does
 
     def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> R | StoredAnswer:
-        """Carry out the plan that was shown."""
+        """Carry out the previewed plan."""
         return self.carry_out(actor, given["plan"], claim)
 
     def answer(self) -> HttpResponse:
@@ -153,7 +153,7 @@ class ImportPage(Dialog[R], Generic[P, R]):
         return self._import() if self.request.POST.get("do") == "import" else self._look()
 
     def _template(self) -> HttpResponse | None:
-        """An empty file with the header, if that is what was asked for."""
+        """An empty file with the header if the request asks for a template, else None."""
         make: Callable[..., Any] | None = {"csv": csv_file, "xlsx": workbook}.get(self.request.GET.get("template", ""))
         if make is None:
             return None
@@ -181,11 +181,11 @@ class ImportPage(Dialog[R], Generic[P, R]):
         return self._show(status=422 if self.reading.faults else 200)
 
     def _check_header(self, table: Table) -> None:
-        """Raises Unreadable."""
+        """Raise Unreadable for an unknown or a missing column."""
         known = [column.name for column in self.columns]
         if unknown := [name for name in table.header if name not in known]:
-            told = gettext("is no column here: these are %(columns)s")
-            raise Unreadable(told % {"columns": ", ".join(known)}, 1, unknown[0][:64])
+            message = gettext("is no column here: these are %(columns)s")
+            raise Unreadable(message % {"columns": ", ".join(known)}, 1, unknown[0][:64])
         for column in self.columns:
             if column.is_needed and column.name not in table.header:
                 raise Unreadable(gettext("is missing: each row needs it"), 1, column.name)
@@ -196,15 +196,15 @@ class ImportPage(Dialog[R], Generic[P, R]):
         return signing.TimestampSigner(salt=f"import {self.request.path} {self.request.user.pk}")
 
     def _seal(self) -> None:
-        """Put the plan, with a key of its own, into the page. Raises Unreadable for too much of it."""
+        """Sign the plan with an idempotency key, for the page to carry. Raises Unreadable if it is too large."""
         packed = zlib.compress(uuid7().bytes + msgspec.json.encode(self.reading.plan))
         self.sealed = self._signer().sign(urlsafe_b64encode(packed).decode())
         if len(self.sealed) > _MOST_SEALED:
             raise Unreadable(gettext("is too large: split it"))
 
     def _unseal(self, sealed: str) -> tuple[UUID, P]:
-        """The key and the plan. Raises BadSignature for what this service has not made for this user, or too long ago
-        for the key still to be known."""
+        """The idempotency key and the plan. Raises BadSignature if this service didn't sign it for this user, or signed
+        it longer ago than idempotency keys are kept."""
         packed = self._signer().unsign(sealed, max_age=lifetime())
         content = zlib.decompress(urlsafe_b64decode(packed))
         try:
@@ -217,8 +217,8 @@ class ImportPage(Dialog[R], Generic[P, R]):
         try:
             once, plan = self._unseal(sealed)
         except signing.BadSignature:
-            told = gettext("This preview is too old. Choose the file again.")
-            self.reading, self.step = Reading(notes=[told]), "choose"
+            message = gettext("This preview is too old. Choose the file again.")
+            self.reading, self.step = Reading(notes=[message]), "choose"
             return self._show(status=422)
         print_ = fingerprint("POST", self.request.path, sealed.encode())
         claim = Claim(claimant_of(self.request), f"import-{once}", print_, self._render)
@@ -235,7 +235,7 @@ class ImportPage(Dialog[R], Generic[P, R]):
         return self.done(result)
 
     def _refused(self, plan: P, sealed: str, error: DomainError) -> HttpResponse:
-        """What stands against it, row by row; what may be tried again as it is keeps its button."""
+        """Show a refusal: the faults row by row, or else the reason with a button to try the same plan again."""
         faults = [
             RowFault(self.row_of(plan, int(found[1])), "", self.wording_of(fault))
             for fault in error.faults
@@ -251,34 +251,34 @@ class ImportPage(Dialog[R], Generic[P, R]):
 
     @property
     def faults(self) -> Sequence[RowFault]:
-        """What is wrong, as much of it as anybody reads."""
+        """The faults, ``MOST_SHOWN`` at most."""
         return self.reading.faults[:MOST_SHOWN]
 
     @property
     def shown(self) -> Sequence[PreviewRow]:
-        """The rows of the preview, as many as anybody reads."""
+        """The rows of the preview, ``MOST_SHOWN`` at most."""
         return self.reading.shown[:MOST_SHOWN]
 
     @property
     def hidden(self) -> int:
-        """How many more there are."""
+        """The number of faults or rows beyond ``MOST_SHOWN``."""
         return max(0, len(self.reading.faults or self.reading.shown) - MOST_SHOWN)
 
     @property
     def counts(self) -> Sequence[tuple[LazyText, int]]:
-        """How many rows are new, changed, and as they are."""
+        """The numbers of new, changed and unchanged rows, with labels; zeros are left out."""
         new = sum(row.is_new for row in self.reading.shown)
         counts = [(_("New"), new), (_("Changed"), len(self.reading.shown) - new), (_("As they are"), self.reading.same)]
         return [(label, count) for label, count in counts if count]
 
     @property
     def most_rows(self) -> int:
-        """The rows that a file may have."""
+        """The most rows that a file may have."""
         return MOST_ROWS
 
 
 class ImportedAdmin(ConsoleAdmin):
-    """A list with links to pages that take files. ``import_pages`` are by the end of their addresses."""
+    """A list with links to import pages. ``import_pages`` are keyed by the end of their addresses."""
 
     import_pages: ClassVar[Mapping[str, type[ImportPage[Any, Any]]]]
     list_before_template = "console/lists/tools.html"

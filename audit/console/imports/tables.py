@@ -1,7 +1,7 @@
-"""Tables that people bring, CSV or XLSX: rows of texts, each with the number that an editor or a spreadsheet gives it.
+"""Reading of CSV and XLSX files as rows of texts, each with its row number in an editor or a spreadsheet.
 
-Pure. django-import-export reads both as well, but counts no blank lines, so that its numbers are not those that people
-see; takes what a formula last came to for what was typed; and unpacks a workbook of any size.
+Pure. django-import-export reads both as well, but it doesn't count blank lines, so its row numbers differ from those
+that people see; it takes the last result of a formula for a typed value; and it unpacks a workbook of any size.
 """
 
 import csv
@@ -30,7 +30,7 @@ _FORMULA: Final = re.compile(r"'*[=+\-@\t\r\n]")
 
 
 class Unreadable(Exception):
-    """A file is no table, or none beyond a row; ``detail`` ends a sentence that begins with the file or its row."""
+    """A file, or one of its rows, can't be read. ``detail`` is a predicate: its subject is the file, row or column."""
 
     def __init__(self, detail: str, row: int = 1, column: str = "") -> None:
         super().__init__(detail)
@@ -41,7 +41,7 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class TableRow:
-    """A row, as wide as the header."""
+    """A row with as many cells as the header."""
 
     number: int
     cells: tuple[str, ...]
@@ -49,20 +49,20 @@ class TableRow:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """The names of the columns, in small letters, and the rows that aren't blank."""
+    """The names of the columns in lower case, and the rows that aren't blank."""
 
     header: tuple[str, ...]
     rows: tuple[TableRow, ...]
 
 
 def guarded(text: str) -> str:
-    """A text as a spreadsheet may have it: what it would work out as a formula gets an apostrophe in front, and so does
-    what has one there already, so that ``unguarded`` gives back each text as it was."""
+    """Put an apostrophe before a text that a spreadsheet would evaluate as a formula. A formula that is guarded already
+    gets one more, so that ``unguarded`` restores every text."""
     return f"'{text}" if _FORMULA.match(text) else text
 
 
 def unguarded(text: str) -> str:
-    """The text that ``guarded`` was given. What people typed with such an apostrophe loses it."""
+    """Undo ``guarded``. An apostrophe that people typed before a formula is removed as well."""
     return text[1:] if text[:1] == "'" and _GUARDED.match(text) else text
 
 
@@ -104,15 +104,16 @@ def _header(number: int, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def _as_wide(number: int, cells: Sequence[str], width: int, *, may_be_short: bool) -> tuple[str, ...]:
-    """A row's cells, none too few and none too many. A workbook leaves empty ones at a row's end out."""
+    """Pad a row to the width of the header. Raises Unreadable for a row that is wider, or shorter unless it may be:
+    a workbook omits empty cells at the end of a row."""
     if any(cells[width:]) or (len(cells) < width and not may_be_short):
-        told = gettext("has %(cells)s cells, and the header has %(columns)s")
-        raise Unreadable(told % {"cells": len(cells), "columns": width}, number)
+        message = gettext("has %(cells)s cells, and the header has %(columns)s")
+        raise Unreadable(message % {"cells": len(cells), "columns": width}, number)
     return (*cells[:width], *[""] * (width - len(cells)))
 
 
 def csv_rows(content: bytes) -> Iterator[tuple[int, list[str]]]:
-    """The records of a CSV file, blank ones too, each with the row that it starts on. Raises Unreadable."""
+    """The records of a CSV file, including blank ones, each with the number of its first row. Raises Unreadable."""
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -127,17 +128,17 @@ def csv_rows(content: bytes) -> Iterator[tuple[int, list[str]]]:
             yield starts, cells
             starts = reader.line_num + 1
     except csv.Error as error:
-        told = gettext("can't be read, nor what follows: %(why)s")
-        raise Unreadable(told % {"why": error}, starts) from error
+        message = gettext("can't be read, nor what follows: %(why)s")
+        raise Unreadable(message % {"why": error}, starts) from error
 
 
 def workbook_rows(content: bytes) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a workbook's open sheet, blank ones too. Raises Unreadable."""
+    """The rows of a workbook's active sheet, including blank ones, with their numbers. Raises Unreadable."""
     try:
         yield from _sheet_rows(content)
     except Unreadable:
         raise
-    except Exception as error:  # a broken workbook fails in as many ways as there are parts in it
+    except Exception as error:  # openpyxl raises many kinds of errors for a broken workbook
         raise Unreadable(gettext("is a workbook that can't be read: save it anew as XLSX, or as CSV")) from error
 
 
@@ -148,25 +149,25 @@ def _sheet_rows(content: bytes) -> Iterator[tuple[int, list[str]]]:
     book = load_workbook(io.BytesIO(content), read_only=True, keep_links=False)
     try:
         sheet = book.active
-        sheet.reset_dimensions()  # What a file says of its size need not be so.
+        sheet.reset_dimensions()  # The dimensions that a file declares may be wrong.
         for number, cells in enumerate(sheet.iter_rows(), 1):
             if number > _LAST_ROW:
                 raise Unreadable(gettext("a file has at most %(most)s rows: split it") % {"most": MOST_ROWS}, number)
             if any(cell.value is not None for cell in cells[_MOST_COLUMNS:]):
-                told = gettext("a file has at most %(most)s columns")
-                raise Unreadable(told % {"most": _MOST_COLUMNS}, number)
+                message = gettext("a file has at most %(most)s columns")
+                raise Unreadable(message % {"most": _MOST_COLUMNS}, number)
             yield number, [_text(cell) for cell in cells[:_MOST_COLUMNS]]
     finally:
         book.close()
 
 
 def _text(cell: Any) -> str:
-    """What a cell shows. Raises Unreadable for a formula, whose result nobody has typed, and for one that failed."""
+    """The text of a cell. Raises Unreadable for a formula, because its result was not typed, and for an error value."""
     if cell.value is None:
         return ""
     if cell.data_type in {"f", "e"}:
-        told = gettext("has a formula: copy the cells, and paste their values alone")
-        raise Unreadable(told, cell.row, f"{get_column_letter(cell.column)}{cell.row}")
+        message = gettext("has a formula: copy the cells, and paste their values alone")
+        raise Unreadable(message, cell.row, f"{get_column_letter(cell.column)}{cell.row}")
     return _plain(cell.value)
 
 
