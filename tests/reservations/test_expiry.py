@@ -15,7 +15,7 @@ from audit.models import OutboxEvent
 from inventory.models import StockLevel
 from reservations.actions import RESERVATION_EXPIRED
 from reservations.models import Reservation, ReservationItem
-from reservations.services.holds import documents, expiry
+from reservations.services.holds import documents, due, expiry
 from reservations.services.holds.documents import Status
 from reservations.services.holds.expiry import SWEEPER, expire_due_holds
 from reservations.services.holds.sourcing import RequestLine
@@ -128,7 +128,7 @@ def test_holds_of_one_level_bump_its_version_once_each() -> None:
 def test_a_locked_hold_that_is_not_due_is_left_alone() -> None:
     level = make_level(10)
     held = hold((level, 3))
-    holds = documents.lock_for_expiry([held.id])
+    holds = due.lock_for_expiry([held.id])
     assert holds is not None
     assert expiry._expire_locked(holds, expiry._lock_levels_of(holds)) == 0
     assert counters(level) == (10, 3)

@@ -17,7 +17,7 @@ from uuid_utils.compat import uuid7
 from audit import idempotency
 from audit.actors import Actor
 from audit.db.statements import one_statement
-from audit.errors import Fault, Invalid, NotFound
+from audit.errors import Fault, Invalid
 from audit.idempotency import Claim, StoredAnswer
 from audit.recording import Entry, record
 from inventory import transactions
@@ -25,12 +25,8 @@ from inventory.actions import TransferVerb
 from inventory.errors import (
     MixedRoute,
     MoreThanInTransit,
-    TransferAlreadySent,
-    TransferClosed,
-    TransferNotSent,
     UnknownProduct,
     UnknownWarehouse,
-    WarehouseNotInStore,
 )
 from inventory.locking import read_clock
 from inventory.models import Product, Warehouse
@@ -38,6 +34,13 @@ from inventory.services.stock.levels import run_with_levels
 from inventory.services.transfers import documents
 from inventory.services.transfers.documents import RouteEnd, TransferDocument, TransferItem, TransferStatus
 from inventory.services.transfers.moves import Transferred, arrive, bring_back, entry_of, ship
+from inventory.services.transfers.preconditions import (
+    lock_seen,
+    require_draft,
+    require_on_the_way,
+    require_open,
+    require_touchable,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,9 +198,9 @@ def change(transfer_id: UUID, request: TransferRequest) -> TransferOutcome:
     """``change_draft`` inside a transaction."""
     if answer := idempotency.claim_one(request.claim):
         return answer
-    found = _locked(transfer_id, request.actor)
-    _require_draft(found)
-    _require_touchable(request.actor, found.source, found.destination)
+    found = lock_seen(transfer_id, request.actor)
+    require_draft(found)
+    require_touchable(request.actor, found.source, found.destination)
     anew = _drafted(request)
     drafted = replace(anew, id=found.id, initiated_by=found.initiated_by, initiated_at=found.initiated_at)
     return _written_draft(request, drafted, anew.initiated_at, "changed")
@@ -207,9 +210,9 @@ def send(request: SendRequest) -> TransferOutcome:
     """``send_transfer`` inside a transaction. Raises MissingLevels where some are to be made first."""
     if answer := idempotency.claim_one(request.claim):
         return answer
-    found = _locked(request.transfer_id, request.actor)
-    _require_draft(found)
-    _require_touchable(request.actor, found.source, found.destination)
+    found = lock_seen(request.transfer_id, request.actor)
+    require_draft(found)
+    require_touchable(request.actor, found.source, found.destination)
     return ship(found, request.actor, _places(found.items)).write("sent", documents.update, request.claim)
 
 
@@ -217,9 +220,9 @@ def receive(request: ReceiveRequest) -> TransferOutcome:
     """``receive_transfer`` inside a transaction."""
     if answer := idempotency.claim_one(request.claim):
         return answer
-    found = _locked(request.transfer_id, request.actor)
-    _require_on_the_way(found)
-    _require_touchable(request.actor, found.destination)
+    found = lock_seen(request.transfer_id, request.actor)
+    require_on_the_way(found)
+    require_touchable(request.actor, found.destination)
     arrived = _arrived(request, found)
     lost = {item.id: item.in_transit - arrived.get(item.id, 0) for item in found.items} if request.close else {}
     places = _places(request.items or ())
@@ -232,10 +235,9 @@ def cancel(request: CancelTransferRequest) -> TransferOutcome:
     """``cancel_transfer`` inside a transaction."""
     if answer := idempotency.claim_one(request.claim):
         return answer
-    found = _locked(request.transfer_id, request.actor)
-    if found.closed_at is not None:
-        raise _closed(found)
-    _require_touchable(request.actor, found.source)
+    found = lock_seen(request.transfer_id, request.actor)
+    require_open(found)
+    require_touchable(request.actor, found.source)
     returned = bring_back(found, request.actor, reason=request.reason)
     return returned.write("cancelled", documents.update, request.claim, reason=request.reason)
 
@@ -334,50 +336,6 @@ def _parents(items: Sequence[MoveLine]) -> dict[UUID, UUID | None]:
 
 def _unknown_product(index: int, detail: str, *, is_variant: bool) -> UnknownProduct:
     return UnknownProduct.at(f"/items/{index}/{'variantId' if is_variant else 'productId'}", detail)
-
-
-def _locked(transfer_id: UUID, actor: Actor) -> TransferDocument:
-    """The transfer under its lock. Raises NotFound, also where neither of its ends is in the actor's reach."""
-    found = documents.lock_transfers([transfer_id]).get(transfer_id)
-    if found is None or not _seen(actor, found.source, found.destination):
-        raise NotFound("There is no such transfer.")
-    return found
-
-
-def _seen(actor: Actor, *places: RouteEnd) -> set[UUID]:
-    ids = {place.id for place in places if actor.sees_warehouse(place.code)}
-    if not actor.store_codes:
-        return ids
-    return set(Warehouse.objects.visible_to(actor).filter(id__in=ids).values_list("id", flat=True))
-
-
-def _require_touchable(actor: Actor, *places: RouteEnd) -> None:
-    """Refuse to touch the stock of a warehouse out of the actor's reach. Raises NotFound for an actor limited to other
-    warehouses, WarehouseNotInStore for one limited to other stores."""
-    if not actor.sees_warehouses(place.code for place in places):
-        raise NotFound("There is no such transfer.")
-    seen = _seen(actor, *places)
-    for place in places:
-        if place.id not in seen:
-            raise WarehouseNotInStore(f"This client's stores don't sell from warehouse {place.code}.")
-
-
-def _closed(document: TransferDocument) -> TransferClosed:
-    return TransferClosed(f"{document.public_id} is {document.status}: nothing of it is in transit any more.")
-
-
-def _require_draft(document: TransferDocument) -> None:
-    if document.closed_at is not None:
-        raise _closed(document)
-    if document.status != TransferStatus.PENDING:
-        raise TransferAlreadySent(f"{document.public_id} was sent: only a draft is changed or sent.")
-
-
-def _require_on_the_way(document: TransferDocument) -> None:
-    if document.closed_at is not None:
-        raise _closed(document)
-    if document.status == TransferStatus.PENDING:
-        raise TransferNotSent(f"{document.public_id} is a draft: nothing of it is in transit.")
 
 
 def _arrived(request: ReceiveRequest, document: TransferDocument) -> dict[UUID, int]:

@@ -41,7 +41,7 @@ from inventory.services.stock.ledger import Ledger
 from reservations import actions
 from reservations.events import StockReconciledEvent
 from reservations.services.holds import documents, expiry
-from reservations.services.holds.documents import DuePosition
+from reservations.services.holds.due import DuePosition
 from reservations.services.holds.expiry import START
 
 LONG_DUE: Final = timedelta(minutes=5)
@@ -378,11 +378,8 @@ def _check_long_due(run: Run) -> None:
         active = _swept([row[1] for row in holds]) if run.repair else {row[1] for row in holds}
         found = []
         for expires_at, id_ in holds:
-            finding = Found(
-                FindingKind.LONG_DUE,
-                id_,
-                f"{public_id(RESERVATION, id_)} ended at {_said(expires_at)}: does a sweeper run?",
-            )
+            detail = f"{public_id(RESERVATION, id_)} ended at {_said(expires_at)}: does a sweeper run?"
+            finding = Found(FindingKind.LONG_DUE, id_, detail)
             if run.repair:
                 finding = finding.left("it can't be ended") if id_ in active else finding.repaired("it was expired")
             found.append(finding)

@@ -29,8 +29,9 @@ from inventory.services.stock.ledger import Ledger, give_back_from
 from inventory.transactions import PATIENT, Patience
 from reservations import actions
 from reservations.events import InventoryReleasedEvent
-from reservations.services.holds import documents
-from reservations.services.holds.documents import DuePosition, Hold, LockedHolds, Status
+from reservations.services.holds import documents, due
+from reservations.services.holds.documents import Hold, Status
+from reservations.services.holds.due import DuePosition, LockedHolds
 
 R = TypeVar("R")
 
@@ -119,7 +120,7 @@ def expire_these(ids: Collection[UUID]) -> None:
 
 def _expire_these(ids: Sequence[UUID]) -> None:
     """Expire those of these holds that are still due."""
-    holds = documents.lock_for_expiry(ids)
+    holds = due.lock_for_expiry(ids)
     if holds:
         _expire_locked(holds, _lock_levels_of(holds))
 
@@ -147,7 +148,7 @@ def released_event(hold: Hold) -> OutboxRow:
 
 
 def _lock_levels_of(holds: LockedHolds, *, wait: bool = True) -> LockedIds:
-    return lock_levels_from(documents.LEVELS_OF, [holds.ids], wait=wait)
+    return lock_levels_from(due.LEVELS_OF, [holds.ids], wait=wait)
 
 
 def _expire_locked(holds: LockedHolds, levels: LockedIds) -> int:
@@ -159,12 +160,12 @@ def _expire_locked(holds: LockedHolds, levels: LockedIds) -> int:
 
     def write() -> None:
         now = levels.now
-        give_back_from(documents.HELD_BY_DUE, now=now)
-        documents.expire_due(reason=REASON, now=now)
+        give_back_from(due.HELD_BY_DUE, now=now)
+        due.expire_due(reason=REASON, now=now)
         record_from(_ENTRIES, actor=SWEEPER, action=actions.RESERVATION_EXPIRED, at_most=holds.count, now=now)
         publish_from(_EVENTS, event=InventoryReleasedEvent, at_most=holds.count, now=now)
 
-    return write_about(documents.due_among(holds, levels), write)
+    return write_about(due.due_among(holds, levels), write)
 
 
 def expire_due_holds(batch_size: int | None = None) -> int:
@@ -211,7 +212,7 @@ def _sweep_batch(place: DuePosition, limit: int) -> tuple[DuePosition | None, in
 
 def _sweep(after: DuePosition, limit: int, *, wait: bool) -> tuple[DuePosition | None, int]:
     """Expire one batch. Returns the place of its last hold, None at the end, and how many were expired."""
-    holds = documents.lock_due_holds(after, limit)
+    holds = due.lock_due_holds(after, limit)
     if not holds:
         return None, 0
     return holds.last, _expire_locked(holds, _lock_levels_of(holds, wait=wait))

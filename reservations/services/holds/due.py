@@ -1,0 +1,129 @@
+"""Due reservations, many at a time: locked, found and ended by statements that leave their rows in the database."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import connection
+
+from audit.db import columns
+from audit.db.statements import Relation, write
+from inventory.locking import LockedIds
+
+DuePosition = tuple[datetime, UUID]
+"""Where a reservation stands among those that end: (expires_at, id)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LockedHolds:
+    """Reservations under lock that are only known to the database: ``ids`` is an array of UUIDs as its text.
+
+    ``last`` is the place of the last of them, in the order in which they were locked.
+    """
+
+    count: int
+    ids: str
+    last: DuePosition
+
+
+_LOCKED: Final = """
+WITH locked AS MATERIALIZED ({select})
+SELECT count(*)::int, array_agg(id)::text, (array_agg(expires_at))[count(*)::int], (array_agg(id))[count(*)::int]
+FROM locked
+"""
+
+_LOCK_THESE: Final = _LOCKED.format(
+    select="SELECT id, expires_at FROM reservations_reservation WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
+)
+
+_LOCK_DUE: Final = _LOCKED.format(
+    select="""
+    SELECT id, expires_at FROM reservations_reservation
+    WHERE status = 'ACTIVE' AND expires_at <= statement_timestamp() AND (expires_at, id) > (%s, %s)
+    ORDER BY expires_at, id LIMIT %s FOR NO KEY UPDATE SKIP LOCKED
+"""
+)
+
+# In both, the subquery around the ids hides their number from the planner, and CASE how many holds may be due. It plans
+# for few: look-ups by index, whose cost for each hold is the same however many there are, however long the history and
+# however old the statistics. Told the number, it once chose to compare each item with each id.
+LEVELS_OF: Final = """
+SELECT DISTINCT item.level_id FROM unnest((SELECT %s::text::uuid[])) AS locked (id)
+JOIN reservations_reservationitem item ON item.reservation_id = locked.id
+"""
+"""The levels of ``LockedHolds.ids``, its parameter. Read after their locks: until then, their items may change."""
+
+_DUE: Final = """
+SELECT row_number() OVER ()::int AS n, hold.id, store.code AS store, hold.cart_id, hold.order_id, hold.expires_at,
+    held.items
+FROM unnest((SELECT %s::text::uuid[])) AS locked (id)
+JOIN reservations_reservation hold ON hold.id = locked.id
+JOIN inventory_store store ON store.id = hold.store_id
+CROSS JOIN LATERAL (
+    SELECT bool_and(item.level_id IN (SELECT unnest(%s::text::uuid[]))) AS is_locked,
+        jsonb_agg(CASE WHEN product.parent_id IS NULL
+            THEN jsonb_build_object('productId', product.id, 'quantity', item.quantity, 'warehouseId', warehouse.code)
+            ELSE jsonb_build_object('productId', product.parent_id, 'variantId', product.id,
+                'quantity', item.quantity, 'warehouseId', warehouse.code)
+            END ORDER BY item.id) AS items
+    FROM reservations_reservationitem item
+    JOIN inventory_stocklevel level ON level.id = item.level_id
+    JOIN inventory_product product ON product.id = level.product_id
+    JOIN inventory_warehouse warehouse ON warehouse.id = level.warehouse_id
+    WHERE item.reservation_id = hold.id
+) held
+WHERE CASE WHEN hold.status = 'ACTIVE' THEN hold.expires_at <= %s AND held.is_locked ELSE false END
+"""
+"""``items`` are the items' facts, as ``HeldItem.facts`` gives them."""
+
+HELD_BY_DUE: Final = """
+SELECT item.level_id, item.quantity FROM due JOIN reservations_reservationitem item ON item.reservation_id = due.id
+"""
+"""(level_id, quantity) of all that the relation ``due`` holds."""
+
+_EXPIRE: Final = """
+UPDATE reservations_reservation AS r SET status = 'EXPIRED', reason = %s::text, released_at = %s
+FROM due WHERE r.id = due.id
+"""
+
+_LET_GO_OF_DUE: Final = """
+UPDATE reservations_reservationitem AS item SET held_until = NULL
+FROM due WHERE item.reservation_id = due.id
+"""
+
+
+def lock_for_expiry(ids: Collection[UUID]) -> LockedHolds | None:
+    """Lock reservations FOR NO KEY UPDATE in order of their ids. Unknown ids are left out; None without any.
+
+    Requires an open transaction that has locked no stock level yet.
+    """
+    return _locked(_LOCK_THESE, [columns.uuids(ids)])
+
+
+def lock_due_holds(after: DuePosition, limit: int) -> LockedHolds | None:
+    """Lock at most ``limit`` due reservations, the longest due first, skipping what another transaction has locked.
+
+    ``after`` is the place to start behind; None where nothing is left. Requires an open transaction; never waits.
+    """
+    return _locked(_LOCK_DUE, [*after, limit])
+
+
+def _locked(statement: str, parameters: list[Any]) -> LockedHolds | None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        count, ids, expires_at, id_ = cursor.fetchone()
+    return LockedHolds(count, ids, (expires_at, id_)) if count else None
+
+
+def due_among(holds: LockedHolds, levels: LockedIds) -> Relation:
+    """Those that are still due and whose levels are all locked, as the relation ``due``: (n, id, store, cart_id,
+    order_id, expires_at, items), n counting from 1, items as jsonb."""
+    return Relation("due", _DUE, [holds.ids, levels.ids, levels.now])
+
+
+def expire_due(*, reason: str, now: datetime) -> None:
+    """Write the end of all that is ``due_among``: two statements, as parts of ``audit.db.statements.write_about``."""
+    write(_EXPIRE, [reason, now])
+    write(_LET_GO_OF_DUE, [])
