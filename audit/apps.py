@@ -1,10 +1,12 @@
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
+from django.db.models.signals import post_migrate
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
 
 from audit import labels
 from audit.db import columns
 from audit.labelling import label
+from audit.permissions import sync_groups
 
 
 class AuditConfig(AppConfig):
@@ -15,3 +17,5 @@ class AuditConfig(AppConfig):
         columns.register()
         autodiscover_modules("actions")  # Entries that nothing of this process wrote are read as well.
         label(self, labels.FIELDS, labels.MODELS)
+        # Once the last app is migrated, the permissions of all of them are there.
+        post_migrate.connect(sync_groups, sender=[app for app in apps.get_app_configs() if app.models_module][-1])

@@ -82,11 +82,12 @@ def _permissions(app: str, verbs: str, models_: str) -> frozenset[str]:
     return frozenset(f"{app}.{verb}_{model}" for verb in verbs.split() for model in models_.split())
 
 
-_VIEWER: Final = (
+_READS_STOCK: Final = (
     _permissions("inventory", "view", "product warehouse store storewarehouse stocklevel movement")
     | _permissions("inventory", "view", "transfer transferline stockcount stockcountline lowstockalert")
     | _permissions("reservations", "view", "reservation reservationitem shortageincident brokenhold")
 )
+_VIEWER: Final = _READS_STOCK | {"inventory.add_alertsubscription"}
 _WAREHOUSE: Final = (
     _VIEWER | _permissions("inventory", "receive adjust ship transfer count", "stock") | {"inventory.settle_alerts"}
 )
@@ -116,11 +117,11 @@ _ADMINISTRATOR: Final = (
     | {"audit.change_staffaccess", "inventory.repair_stock"}
 )
 _AUDITOR: Final = (
-    _VIEWER | _READS_BOOKS | _READS_ACCESS | _permissions("inventory", "view", "ledgeropening alertsubscription")
+    _READS_STOCK | _READS_BOOKS | _READS_ACCESS | _permissions("inventory", "view", "ledgeropening alertsubscription")
 )
 
 STAFF_GROUPS: Final = (
-    StaffGroup("viewer", _("looks"), _VIEWER),
+    StaffGroup("viewer", _("looks, and may be mailed about alerts"), _VIEWER),
     StaffGroup("warehouse", _("also receives, adjusts, ships, transfers and counts"), _WAREHOUSE),
     StaffGroup(
         "manager",

@@ -203,7 +203,7 @@ def test_words_of_a_page_of_a_level_and_of_an_account_are_for_translators(browse
     dates = r"\b[A-Z][a-z]+\.? \d+, \d{4}|, (\d[\d:]* [ap]\.m\.|noon|midnight)"
     assert unbracketed(re.sub(f"res-|{ids}|{dates}", "", page)) == []
     page = browser.get(reverse("admin:auth_user_change", args=[User.objects.get().pk])).content.decode()
-    groups = r"\b(viewer|warehouse|manager|administrator) –"
+    groups = r"\b(viewer|warehouse|manager|administrator|auditor) –"
     assert unbracketed(re.sub(f"{groups}|{dates}", "", page)) == []
 
 

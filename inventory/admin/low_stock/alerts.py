@@ -202,7 +202,7 @@ class SubscriptionDialog(Dialog[Subscribed]):
 
     title = _("Mail about low stock")
     intro = _("A digest comes when there is news: once for each warehouse, not once for each alert.")
-    permission = "inventory.view_lowstockalert"
+    permission = "inventory.add_alertsubscription"
     form_class = SubscriptionForm
 
     def make_form(self, **arguments: Any) -> DialogForm:
