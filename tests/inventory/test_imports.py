@@ -12,9 +12,10 @@ from django.core.management.base import CommandError
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+from audit.console.imports.tables import RowFault
 from inventory.models import QUANTITY_LIMIT, Movement, Product, StockLevel
 from inventory.services.stock import imports
-from inventory.services.stock.import_files import COLUMNS, BadCell, ImportFile, read_file
+from inventory.services.stock.import_files import COLUMNS, ImportFile, read_file
 from inventory.services.stock.imports import Imported, import_stock, plan_import
 from tests.books import assert_books_balance
 from tests.factories import (
@@ -45,7 +46,7 @@ def run(*lines: str, **options: Any) -> Imported:
     return import_stock(ACTOR, file_of(*lines), **options)
 
 
-def places(bad: tuple[BadCell, ...]) -> list[tuple[int, str]]:
+def places(bad: tuple[RowFault, ...]) -> list[tuple[int, str]]:
     return [(cell.row, cell.column) for cell in bad]
 
 
@@ -284,7 +285,7 @@ def test_a_line_that_was_skipped_is_tried_again_and_no_other() -> None:
     level = make_level(10)
     lines = (f"{sku(level)},wh-001,1,RECEIPT,r,", "LATER,wh-001,3,RECEIPT,r,")
     assert run(*lines, skip_bad=True).applied == 1
-    assert run(*lines, skip_bad=True) == Imported(0, 1, (BadCell(3, "sku", "there is no product LATER"),))
+    assert run(*lines, skip_bad=True) == Imported(0, 1, (RowFault(3, "sku", "there is no product LATER"),))
     product = make_product(sku="LATER")
     assert run(*lines) == Imported(1, 1, ())
     assert run(*lines) == Imported(0, 2, ())

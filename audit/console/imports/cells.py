@@ -12,7 +12,7 @@ from import_export.resources import Resource
 from import_export.results import RowResult
 from import_export.widgets import Widget
 
-from audit.console.imports.tables import Table
+from audit.console.imports.tables import RowFault, Table
 from audit.console.wording import LazyText
 
 MOST_SHOWN: Final = 200
@@ -84,15 +84,6 @@ class TimeCell(Widget):  # type: ignore[misc]
             return (moment if moment.tzinfo else timezone.make_aware(moment)).astimezone(UTC)
         except (ValueError, OverflowError) as error:
             raise ValueError(gettext("is no time such as 2030-12-31 18:00")) from error
-
-
-@dataclass(frozen=True, slots=True)
-class RowFault:
-    """A fault of a row; ``column`` is empty if it concerns the whole row."""
-
-    row: int
-    column: str
-    detail: str
 
 
 @dataclass(frozen=True, slots=True)

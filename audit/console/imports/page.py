@@ -27,14 +27,15 @@ from audit.actors import Actor
 from audit.console.base import ConsoleAdmin, actor_of, claimant_of
 from audit.console.dialogs import Dialog
 from audit.console.exports import csv_file, workbook
-from audit.console.imports.cells import MOST_SHOWN, Column, RowFault
-from audit.console.imports.tables import MOST_BYTES, MOST_ROWS, Table, Unreadable, read_table
+from audit.console.imports.cells import MOST_SHOWN, Column, ReadRow, changes_in_words
+from audit.console.imports.tables import MOST_BYTES, MOST_ROWS, RowFault, Table, Unreadable, read_table
 from audit.console.wording import LazyText
 from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer, fingerprint, lifetime
 
 P = TypeVar("P")
 R = TypeVar("R")
+C = TypeVar("C")
 _MOST_SEALED: Final = 1_500_000
 """The most characters of a plan that a page carries: Django accepts forms of up to 2 MiB."""
 _INDEX: Final = re.compile(r"/[a-z]+/(\d+)")
@@ -275,6 +276,32 @@ class ImportPage(Dialog[R], Generic[P, R]):
     def most_rows(self) -> int:
         """The most rows that a file may have."""
         return MOST_ROWS
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedRow(Generic[C]):
+    """A row of the file as the service takes it."""
+
+    row: int
+    change: C
+
+
+class RowImport(ImportPage[list[PlannedRow[C]], R], Generic[C, R]):
+    """A page for files of which each row is one change for the service."""
+
+    def row_of(self, plan: list[PlannedRow[C]], index: int) -> int:
+        return plan[index].row
+
+    def reading_of(
+        self, rows: Sequence[ReadRow], changes: Sequence[tuple[ReadRow, C]], faults: Sequence[RowFault]
+    ) -> Reading[list[PlannedRow[C]]]:
+        """What was made of a file with these rows, of which some are ``changes``."""
+        shown = [
+            PreviewRow(row.number, ", ".join(row.key), changes_in_words(row, self.columns), is_new=row.before is None)
+            for row, _change in changes
+        ]
+        plan = [PlannedRow(row.number, change) for row, change in changes]
+        return Reading(plan, shown, len(rows) - len(changes), sorted(faults, key=lambda fault: fault.row))
 
 
 class ImportedAdmin(ConsoleAdmin):

@@ -40,6 +40,15 @@ class Unreadable(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class RowFault:
+    """A fault of a row; ``column`` is empty if it concerns the whole row."""
+
+    row: int
+    column: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
 class TableRow:
     """A row with as many cells as the header."""
 

@@ -20,14 +20,13 @@ from audit.console.imports.cells import (
     Cells,
     Column,
     ReadRow,
-    RowFault,
     TextCell,
     TimeCell,
     UnitsCell,
     YesNoCell,
-    changes_in_words,
 )
-from audit.console.imports.page import ImportPage, PreviewRow, Reading, Upload
+from audit.console.imports.page import PlannedRow, Reading, RowImport, Upload
+from audit.console.imports.tables import RowFault
 from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer
 from inventory.models import Product
@@ -93,15 +92,7 @@ class ProductCells(Cells):
         return ProductRow()
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedProduct:
-    """A row of the file as the service takes it."""
-
-    row: int
-    change: ProductChange
-
-
-class ProductImport(ImportPage[list[PlannedProduct], SavedProducts]):
+class ProductImport(RowImport[ProductChange, SavedProducts]):
     """Products that there are, and new ones."""
 
     title = _("Import products")
@@ -112,7 +103,7 @@ class ProductImport(ImportPage[list[PlannedProduct], SavedProducts]):
     permission = "inventory.change_product"
     file_name = "products"
     columns = COLUMNS
-    plan_type = list[PlannedProduct]
+    plan_type = list[PlannedRow[ProductChange]]
 
     @classmethod
     def allows(cls, request: HttpRequest) -> bool:
@@ -120,7 +111,7 @@ class ProductImport(ImportPage[list[PlannedProduct], SavedProducts]):
         may_add = request.user.has_perm("inventory.add_product")
         return super().allows(request) and may_add and actor_of(request).sees_all_warehouses
 
-    def read(self, upload: Upload) -> Reading[list[PlannedProduct]]:
+    def read(self, upload: Upload) -> Reading[list[PlannedRow[ProductChange]]]:
         table = upload.table
         skus = {row.cells[table.header.index("sku")] for row in table.rows}
         known = {row.sku: row for row in Product.objects.filter(sku__in=skus).select_related("parent")}
@@ -131,23 +122,13 @@ class ProductImport(ImportPage[list[PlannedProduct], SavedProducts]):
         changed = [row for row in rows if row.changes]
         ids = _ids(changed, known)
         faults += _unknown_parents(changed, ids)
-        plan = [PlannedProduct(row.number, _change(row, known.get(row.key[0]), ids)) for row in changed]
-        faults += _family_faults(plan)
-        return Reading(
-            plan=plan,
-            shown=[
-                PreviewRow(row.number, row.key[0], changes_in_words(row, COLUMNS), is_new=row.before is None)
-                for row in changed
-            ],
-            same=len(rows) - len(changed),
-            faults=sorted(faults, key=lambda fault: fault.row),
-        )
+        changes = [(row, _change(row, known.get(row.key[0]), ids)) for row in changed]
+        return self.reading_of(rows, changes, [*faults, *_family_faults(changes)])
 
-    def carry_out(self, actor: Actor, plan: list[PlannedProduct], claim: Claim) -> SavedProducts | StoredAnswer:
+    def carry_out(
+        self, actor: Actor, plan: list[PlannedRow[ProductChange]], claim: Claim
+    ) -> SavedProducts | StoredAnswer:
         return put_products(actor, [planned.change for planned in plan], claim=claim)
-
-    def row_of(self, plan: list[PlannedProduct], index: int) -> int:
-        return plan[index].row
 
     def tell(self, result: SavedProducts) -> str:
         new = ngettext("%(count)s product added", "%(count)s products added", result.created)
@@ -190,13 +171,13 @@ def _change(row: ReadRow, product: Product | None, ids: Mapping[str, UUID]) -> P
     return ProductChange(ids[after.sku], fields, fields_of(product) if product else None)
 
 
-def _family_faults(plan: Sequence[PlannedProduct]) -> Iterator[RowFault]:
+def _family_faults(changes: Sequence[tuple[ReadRow, ProductChange]]) -> Iterator[RowFault]:
     """What the service would refuse of variants and their products."""
-    faults = family_faults({planned.change.id: planned.change.fields.parent_id for planned in plan})
-    for planned in plan:
-        error: DomainError | None = faults.get(planned.change.id)
+    faults = family_faults({change.id: change.fields.parent_id for _row, change in changes})
+    for row, change in changes:
+        error: DomainError | None = faults.get(change.id)
         if error:
-            yield RowFault(planned.row, "variant_of", ProductImport.wording_of(error))
+            yield RowFault(row.number, "variant_of", ProductImport.wording_of(error))
 
 
 def exported_products(products: QuerySet[Product]) -> Iterable[ExportRow]:

@@ -10,10 +10,11 @@ from django.utils.translation import gettext_lazy as _
 
 from audit.actors import Actor
 from audit.console.base import actor_of
-from audit.console.imports.cells import Column, RowFault
+from audit.console.imports.cells import Column
 from audit.console.imports.page import ImportPage, PreviewRow, Reading, Upload
+from audit.console.imports.tables import RowFault
 from audit.idempotency import Claim, StoredAnswer
-from inventory.services.stock.import_files import BadCell, FileLine, ImportFile, file_of
+from inventory.services.stock.import_files import FileLine, ImportFile, file_of
 from inventory.services.stock.imports import Imported, ImportForecast, foresee_import, import_stock
 
 _MAY: Final = {
@@ -65,7 +66,7 @@ class AdjustmentImport(ImportPage[ImportFile, Imported]):
         within = tuple(line for line in file.lines if line.row not in beyond)
         file = ImportFile(file.id, file.name, file.sha256, within, file.bad)
         foreseen = foresee_import(actor_of(self.request), file)
-        faults = sorted([*refused, *_faults(foreseen.bad)], key=lambda fault: fault.row)
+        faults = sorted([*refused, *foreseen.bad], key=lambda fault: fault.row)
         return Reading(plan=file, shown=_shown(foreseen), faults=faults, notes=_notes(foreseen))
 
     def _beyond(self, lines: Sequence[FileLine]) -> Iterator[RowFault]:
@@ -84,7 +85,7 @@ class AdjustmentImport(ImportPage[ImportFile, Imported]):
         return plan.lines[index].row
 
     def refused(self, result: Imported) -> Sequence[RowFault]:
-        return _faults(result.bad)
+        return result.bad
 
     def tell(self, result: Imported) -> str:
         if not result.applied:
@@ -105,10 +106,6 @@ def _repeated(lines: Sequence[FileLine]) -> Iterator[RowFault]:
         if (seen := first.setdefault(says, line.row)) != line.row:
             told = gettext("is the same as row %(row)s: take it out, or give it another reference")
             yield RowFault(line.row, "", told % {"row": seen})
-
-
-def _faults(bad: Sequence[BadCell]) -> list[RowFault]:
-    return [RowFault(cell.row, cell.column, cell.detail) for cell in bad]
 
 
 def _shown(foreseen: ImportForecast) -> list[PreviewRow]:

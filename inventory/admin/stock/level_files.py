@@ -12,8 +12,9 @@ from import_export.fields import Field
 from audit.actors import Actor
 from audit.console.base import actor_of
 from audit.console.exports import ExportRow, by_keys
-from audit.console.imports.cells import Cells, Column, ReadRow, RowFault, TextCell, UnitsCell, changes_in_words
-from audit.console.imports.page import ImportPage, PreviewRow, Reading, Upload
+from audit.console.imports.cells import Cells, Column, ReadRow, TextCell, UnitsCell
+from audit.console.imports.page import PlannedRow, Reading, RowImport, Upload
+from audit.console.imports.tables import RowFault
 from audit.idempotency import Claim, StoredAnswer
 from inventory.models import Product, StockLevel, Warehouse
 from inventory.services.stock.level_settings import LevelChange, SetLevels, set_levels
@@ -76,15 +77,7 @@ class LevelCells(Cells):
         return LevelRow()
 
 
-@dataclass(frozen=True, slots=True)
-class PlannedLevel:
-    """A row of the file as the service takes it."""
-
-    row: int
-    change: LevelChange
-
-
-class LevelImport(ImportPage[list[PlannedLevel], SetLevels]):
+class LevelImport(RowImport[LevelChange, SetLevels]):
     """Settings of levels that there are."""
 
     title = _("Import settings")
@@ -95,9 +88,9 @@ class LevelImport(ImportPage[list[PlannedLevel], SetLevels]):
     permission = "inventory.change_stocklevel"
     file_name = "level-settings"
     columns = COLUMNS
-    plan_type = list[PlannedLevel]
+    plan_type = list[PlannedRow[LevelChange]]
 
-    def read(self, upload: Upload) -> Reading[list[PlannedLevel]]:
+    def read(self, upload: Upload) -> Reading[list[PlannedRow[LevelChange]]]:
         table = upload.table
         skus = {row.cells[table.header.index("sku")] for row in table.rows}
         codes = {row.cells[table.header.index("warehouse")] for row in table.rows}
@@ -111,12 +104,7 @@ class LevelImport(ImportPage[list[PlannedLevel], SetLevels]):
         rows, faults = cells.read(table)
         faults += self._unknown([row for row in rows if row.key not in levels])
         changed = [row for row in rows if row.changes and row.key in levels]
-        return Reading(
-            plan=[_planned(row, levels[row.key[0], row.key[1]]) for row in changed],
-            shown=[PreviewRow(row.number, ", ".join(row.key), changes_in_words(row, COLUMNS)) for row in changed],
-            same=len(rows) - len(changed),
-            faults=sorted(faults, key=lambda fault: fault.row),
-        )
+        return self.reading_of(rows, [(row, _change(row, levels[row.key[0], row.key[1]])) for row in changed], faults)
 
     def _unknown(self, rows: Sequence[ReadRow]) -> Iterator[RowFault]:
         """Why there is no such level, for each of these rows."""
@@ -135,11 +123,8 @@ class LevelImport(ImportPage[list[PlannedLevel], SetLevels]):
                 told = gettext("%(sku)s was never in %(code)s: receive it there first")
                 yield RowFault(row.number, "", told % {"sku": sku, "code": code})
 
-    def carry_out(self, actor: Actor, plan: list[PlannedLevel], claim: Claim) -> SetLevels | StoredAnswer:
+    def carry_out(self, actor: Actor, plan: list[PlannedRow[LevelChange]], claim: Claim) -> SetLevels | StoredAnswer:
         return set_levels(actor, [planned.change for planned in plan], claim=claim)
-
-    def row_of(self, plan: list[PlannedLevel], index: int) -> int:
-        return plan[index].row
 
     def tell(self, result: SetLevels) -> str:
         told = ngettext(
@@ -148,15 +133,12 @@ class LevelImport(ImportPage[list[PlannedLevel], SetLevels]):
         return told % {"count": len(result.ids)}
 
 
-def _planned(row: ReadRow, level: StockLevel) -> PlannedLevel:
-    return PlannedLevel(
-        row.number,
-        LevelChange(
-            level.product_id,
-            level.warehouse.code,
-            changes={_FIELDS[column]: new for column, _old, new in row.changes},
-            seen={_FIELDS[column]: old for column, old, _new in row.changes},
-        ),
+def _change(row: ReadRow, level: StockLevel) -> LevelChange:
+    return LevelChange(
+        level.product_id,
+        level.warehouse.code,
+        changes={_FIELDS[column]: new for column, _old, new in row.changes},
+        seen={_FIELDS[column]: old for column, old, _new in row.changes},
     )
 
 

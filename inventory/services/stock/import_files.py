@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 
 from django.utils.translation import gettext
 
-from audit.console.imports.tables import Unreadable, csv_rows, unguarded
+from audit.console.imports.tables import RowFault, Unreadable, csv_rows, unguarded
 from inventory.models import CODE, CODE_HINT, Movement
 
 COLUMNS: Final = ("sku", "warehouse", "quantity", "type", "reason", "reference")
@@ -36,15 +36,6 @@ class FileLine:
 
 
 @dataclass(frozen=True, slots=True)
-class BadCell:
-    """What is wrong with a line. ``column`` is empty where it is the line as such."""
-
-    row: int
-    column: str
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
 class ImportFile:
     """A file that was read: its lines that make sense, and what is wrong with the others.
 
@@ -55,7 +46,7 @@ class ImportFile:
     name: str
     sha256: str
     lines: tuple[FileLine, ...]
-    bad: tuple[BadCell, ...]
+    bad: tuple[RowFault, ...]
 
 
 def read_file(name: str, content: bytes) -> ImportFile:
@@ -69,30 +60,30 @@ def file_of(name: str, content: bytes, rows: Iterable[tuple[int, Sequence[str]]]
     makes no sense, or can't be read, says why."""
     sha256 = hashlib.sha256(content).hexdigest()
     lines: list[FileLine] = []
-    bad: list[BadCell] = []
+    bad: list[RowFault] = []
     try:
         _take(iter((row, cells) for row, cells in rows if any(cell.strip() for cell in cells)), lines, bad)
     except Unreadable as error:
-        bad.append(BadCell(error.row, error.column, error.detail))
+        bad.append(RowFault(error.row, error.column, error.detail))
     return ImportFile(uuid5(_NAMESPACE, sha256), name, sha256, tuple(lines), tuple(bad))
 
 
-def _take(rows: Iterator[tuple[int, Sequence[str]]], lines: list[FileLine], bad: list[BadCell]) -> None:
+def _take(rows: Iterator[tuple[int, Sequence[str]]], lines: list[FileLine], bad: list[RowFault]) -> None:
     columns = _columns(next(rows, (1, ()))[1], bad)
     if columns is None:
         return
     for number, (row, cells) in enumerate(rows, 1):
         if number > MOST_LINES:
-            bad.append(BadCell(row, "", gettext("a file has at most %(most)s lines: split it") % {"most": MOST_LINES}))
+            bad.append(RowFault(row, "", gettext("a file has at most %(most)s lines: split it") % {"most": MOST_LINES}))
             return
         if len(cells) != len(columns):
             told = gettext("has %(cells)s cells, not %(columns)s")
-            bad.append(BadCell(row, "", told % {"cells": len(cells), "columns": len(columns)}))
+            bad.append(RowFault(row, "", told % {"cells": len(cells), "columns": len(columns)}))
             continue
         named = dict(zip(columns, (unguarded(cell.strip()) for cell in cells), strict=True))
         found = list(_faults(named))
         if found:
-            bad.extend(BadCell(row, column, detail) for column, detail in found)
+            bad.extend(RowFault(row, column, detail) for column, detail in found)
         else:
             lines.append(
                 FileLine(
@@ -107,14 +98,14 @@ def _take(rows: Iterator[tuple[int, Sequence[str]]], lines: list[FileLine], bad:
             )
 
 
-def _columns(header: Sequence[str], bad: list[BadCell]) -> list[str] | None:
+def _columns(header: Sequence[str], bad: list[RowFault]) -> list[str] | None:
     """The names of the columns in their order; None where they aren't those that there are."""
     names = [cell.strip().lower() for cell in header]
     if sorted(names) == sorted(COLUMNS):
         return names
     told = gettext("the header is %(header)s, not %(columns)s")
     given = ",".join(names) or gettext("missing")
-    bad.append(BadCell(1, "", told % {"header": given, "columns": ",".join(COLUMNS)}))
+    bad.append(RowFault(1, "", told % {"header": given, "columns": ",".join(COLUMNS)}))
     return None
 
 

@@ -16,6 +16,7 @@ from django.db import connection
 from django.utils.translation import gettext
 
 from audit.actors import Actor
+from audit.console.imports.tables import RowFault
 from audit.db import columns
 from audit.db.statements import one_statement
 from audit.errors import IdempotencyInProgress
@@ -27,7 +28,7 @@ from inventory import actions, transactions
 from inventory.locking import Counters, lock_levels
 from inventory.models import QUANTITY_LIMIT, Warehouse
 from inventory.services.stock.adjustments import AdjustedLevel, Adjustment, AdjustRequest, write_placed
-from inventory.services.stock.import_files import BadCell, FileLine, ImportFile
+from inventory.services.stock.import_files import FileLine, ImportFile
 from inventory.services.stock.ledger import Ledger
 from inventory.services.stock.levels import create_levels
 
@@ -42,7 +43,7 @@ class Imported:
 
     applied: int
     before: int
-    bad: tuple[BadCell, ...]
+    bad: tuple[RowFault, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ class _Placed:
 class _Outcome:
     applied: int
     before: int
-    bad: Sequence[BadCell]
+    bad: Sequence[RowFault]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class ImportForecast:
 
     effects: tuple[Effect, ...]
     before: int
-    bad: tuple[BadCell, ...]
+    bad: tuple[RowFault, ...]
 
 
 def foresee_import(actor: Actor, file: ImportFile) -> ImportForecast:
@@ -125,7 +126,7 @@ def plan_import(actor: Actor, file: ImportFile, *, skip_bad: bool) -> Imported:
     return _planned(file, placed, bad, skip_bad=skip_bad)
 
 
-def _planned(file: ImportFile, placed: Sequence[_Placed], bad: Sequence[BadCell], *, skip_bad: bool) -> Imported:
+def _planned(file: ImportFile, placed: Sequence[_Placed], bad: Sequence[RowFault], *, skip_bad: bool) -> Imported:
     good, refused = _decide(sorted(placed, key=_order), _read_counters(placed))
     faults = _in_order(file.bad, bad, refused)
     before = len(file.lines) - len(placed) - len({cell.row for cell in bad})
@@ -180,7 +181,7 @@ def _show_more(show: Callable[[int], None], before: int, more: int) -> None:
     show(before + more)
 
 
-def _in_order(*bad: Sequence[BadCell]) -> tuple[BadCell, ...]:
+def _in_order(*bad: Sequence[RowFault]) -> tuple[RowFault, ...]:
     return tuple(sorted((cell for cells in bad for cell in cells), key=lambda cell: cell.row))
 
 
@@ -201,7 +202,7 @@ SELECT id, on_hand, reserved FROM inventory_stocklevel WHERE id = ANY(%s)
 """
 
 
-def _place(actor: Actor, lines: Sequence[FileLine]) -> tuple[list[_Placed], list[BadCell]]:
+def _place(actor: Actor, lines: Sequence[FileLine]) -> tuple[list[_Placed], list[RowFault]]:
     """Where the lines' stock is; three queries whatever their number. A warehouse out of reach isn't there."""
     skus = {line.sku for line in lines}
     with connection.cursor() as cursor:
@@ -212,10 +213,10 @@ def _place(actor: Actor, lines: Sequence[FileLine]) -> tuple[list[_Placed], list
     known, bad = [], []
     for line in lines:
         if line.sku not in products:
-            bad.append(BadCell(line.row, "sku", gettext("there is no product %(sku)s") % {"sku": line.sku}))
+            bad.append(RowFault(line.row, "sku", gettext("there is no product %(sku)s") % {"sku": line.sku}))
         if line.warehouse not in warehouses:
             told = gettext("there is no warehouse %(code)s") % {"code": line.warehouse}
-            bad.append(BadCell(line.row, "warehouse", told))
+            bad.append(RowFault(line.row, "warehouse", told))
         if line.sku in products and line.warehouse in warehouses:
             known.append((line, *products[line.sku], warehouses[line.warehouse]))
     levels = _levels_of({(product_id, warehouse_id) for _, product_id, _, warehouse_id in known})
@@ -259,12 +260,12 @@ def _read_counters(placed: Sequence[_Placed]) -> dict[UUID, Counters]:
 # ----------------------------------------------------------------------------------------------------- decide and write
 
 
-def _decide(ordered: Sequence[_Placed], counters: dict[UUID, Counters]) -> tuple[list[_Placed], list[BadCell]]:
+def _decide(ordered: Sequence[_Placed], counters: dict[UUID, Counters]) -> tuple[list[_Placed], list[RowFault]]:
     """The lines that can be applied one after the other, and what is wrong with the rest. On hand never falls below
     reserved, nor rises above what a level may have: as ``adjustments`` decides, where one line's fault is all lines'.
     """
     good: list[_Placed] = []
-    bad: list[BadCell] = []
+    bad: list[RowFault] = []
     for _, lines in groupby(ordered, key=attrgetter("level")):
         on_level = list(lines)
         level_id = on_level[0].place.level_id
@@ -273,11 +274,11 @@ def _decide(ordered: Sequence[_Placed], counters: dict[UUID, Counters]) -> tuple
         for each in on_level:
             if on_hand + each.change > QUANTITY_LIMIT:
                 told = gettext("a level has at most %(most)s units") % {"most": QUANTITY_LIMIT}
-                bad.append(BadCell(each.line.row, "quantity", told))
+                bad.append(RowFault(each.line.row, "quantity", told))
             elif on_hand + each.change < reserved:
                 told = gettext("takes %(units)s away, %(free)s are free")
                 told %= {"units": -each.change, "free": on_hand - reserved}
-                bad.append(BadCell(each.line.row, "quantity", told))
+                bad.append(RowFault(each.line.row, "quantity", told))
             else:
                 on_hand += each.change
                 good.append(each)
