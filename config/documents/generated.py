@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from django.core.management import call_command
 
-from config.documents import events
+from config.documents import events, roles
 from config.documents.actions import audit_actions
 from config.documents.defects import Defect
 
@@ -34,6 +34,7 @@ def openapi() -> str:
 GENERATED: Final[Sequence[Generated]] = (
     Generated("docs/reference/openapi.yaml", openapi),
     Generated("docs/reference/audit-actions.md", audit_actions),
+    Generated(roles.PAGE, roles.page),
     Generated(events.PAGE, events.page),
     *(
         Generated(f"{events.FOLDER}/{event.TYPE}.schema.json", partial(events.schema_text, event))
