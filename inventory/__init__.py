@@ -1,1 +1,1 @@
-"""What is where: products, warehouses, stores, stock levels and their movements."""
+"""Products, warehouses, stores, stock levels and their movements, transfers, counts and low-stock alerts."""

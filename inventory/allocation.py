@@ -1,17 +1,17 @@
-"""Which levels serve a line: plain Python, no database, no clock.
+"""Allocation: which levels serve a line. Plain Python, no database, no clock.
 
-The rule is docs/explanation/rules.md, rule 5. A line that names a warehouse is served by it alone. The others are
-sourced: from one warehouse that covers all of them if there is one; else, line by line, from the first that covers the
-line; else from the fewest that do together.
+The rule is docs/explanation/rules.md, rule 5. A line that names a warehouse is served only by that warehouse. The other
+lines are sourced: from the first warehouse that covers all of them; if there is none, line by line, from the first
+warehouse that covers the line, or else from the fewest warehouses that cover it together.
 """
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Generic, NamedTuple, TypeVar
 
 P = TypeVar("P", bound=Hashable)
-"""What products are told apart by: their ids, or whatever the caller has that is cheaper to look up."""
+"""The type of a product's key: its id, or anything hashable that is cheaper for the caller to look up."""
 W = TypeVar("W", bound=Hashable)
-"""What warehouses are told apart by."""
+"""The type of a warehouse's key."""
 
 
 class Demand(NamedTuple, Generic[P, W]):
@@ -38,14 +38,14 @@ class Short(NamedTuple):
 
 
 Stock = Mapping[tuple[P, W], int]
-"""Sellable units by (product, warehouse); what isn't there is 0."""
+"""Sellable units by (product, warehouse); a missing key means 0."""
 
 
 def allocate(demands: Sequence[Demand[P, W]], stock: Stock[P, W], sources: Sequence[W]) -> list[Part[W]] | list[Short]:
-    """The parts that serve all demands, or all the demands that are short.
+    """Return the parts that serve all demands, or else all demands that are short.
 
     ``sources`` are the warehouses that may serve sourced lines, the preferred first. The same input always gives the
-    same answer, and the parts of a demand sum to its quantity.
+    same result, and the parts of a demand sum to its quantity.
     """
     left = dict(stock)
     parts: list[Part[W]] = []
@@ -90,7 +90,7 @@ def _one_for_all(
 def _source_line(
     index: int, demand: Demand[P, W], left: Stock[P, W], sources: Sequence[W], take: Callable[[int, W, int], None]
 ) -> Short | None:
-    """Serve one line from the first warehouse that covers it, else from the fewest, the fullest first."""
+    """Serve one line from the first warehouse that covers it, else from the fewest, those with most units first."""
     sellable = {warehouse_id: left.get((demand.product_id, warehouse_id), 0) for warehouse_id in sources}
     for warehouse_id in sources:
         if sellable[warehouse_id] >= demand.quantity:

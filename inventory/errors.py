@@ -1,4 +1,4 @@
-"""Why a stock command can't be met. Errors carry facts; ``config/problems.py`` gives them a status."""
+"""Errors of stock commands. They carry facts; ``config/problems.py`` maps them to a status."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ from audit.errors import DomainError, Fault
 
 
 class Shortage(msgspec.Struct, frozen=True, gc=False):
-    """A line that is short. Quantities in units; ``available`` is what was sellable when it was decided.
+    """A line that is short. Quantities in units; ``available`` is the sellable quantity at the time of the decision.
 
-    ``pointer`` is the line's place in the body; ``product_id`` is the parent where ``variant_id`` is set.
+    ``pointer`` is a JSON pointer to the line in the body; ``product_id`` is the parent if ``variant_id`` is set.
     """
 
     pointer: str
@@ -25,7 +25,7 @@ class Shortage(msgspec.Struct, frozen=True, gc=False):
     available: int
 
     def fault(self) -> Fault:
-        """The line with what a caller needs to mend it."""
+        """The shortage as a fault, with the figures that a caller needs to correct the line."""
         facts: dict[str, object] = {"productId": str(self.product_id)}
         if self.variant_id:
             facts["variantId"] = str(self.variant_id)
@@ -37,7 +37,7 @@ class Shortage(msgspec.Struct, frozen=True, gc=False):
 
 
 class InsufficientStock(DomainError):
-    """Fewer units than were asked for. ``levels`` is where units were looked for."""
+    """Fewer units are available than requested. ``levels`` are the levels that were considered."""
 
     def __init__(self, shortages: Sequence[Shortage], levels: Collection[UUID] = ()) -> None:
         super().__init__("Not enough stock for this request.", [shortage.fault() for shortage in shortages])
@@ -62,7 +62,7 @@ class WarehouseNotInStore(DomainError):
 
 
 class ProductInactive(DomainError):
-    """The product (or its parent) is switched off."""
+    """The product (or its parent) is inactive."""
 
 
 class ListingExpired(DomainError):
@@ -70,36 +70,36 @@ class ListingExpired(DomainError):
 
 
 class WarehouseInactive(DomainError):
-    """The warehouse is switched off."""
+    """The warehouse is inactive."""
 
 
 @dataclass(frozen=True, slots=True)
 class Freeze:
-    """Why something is frozen, and until when; None: until somebody lifts it."""
+    """A freeze: its reason, and its end; None until it is unfrozen."""
 
     reason: str
     until: datetime | None
 
     def facts(self) -> dict[str, Any]:
-        """What a caller needs to know of it."""
+        """The reason and the end, as facts of a fault."""
         until: str | None = msgspec.to_builtins(self.until)
         return {"reason": self.reason, "until": until}
 
     def words(self) -> str:
-        """The end of a sentence: `` until 2030-01-01T00:00:00Z: a recall``."""
+        """The end of a sentence, such as `` until 2030-01-01T00:00:00Z: a recall``."""
         until = f" until {self.until:%Y-%m-%dT%H:%M:%SZ}" if self.until else ""
         return f"{until}: {self.reason}" if self.reason else f"{until}."
 
 
 class Frozen(DomainError):
-    """Something of it takes no new holds for now. What is held goes its way."""
+    """The product, warehouse or store is frozen: new holds are refused, existing ones are not affected."""
 
     def __init__(self, detail: str, faults: Sequence[Fault] = (), *, freeze: Freeze | None = None) -> None:
         super().__init__(detail, faults)
         self.freeze = freeze
 
     def fault(self, pointer: str) -> Fault:
-        """Says why, and until when."""
+        """The error as a fault, with the freeze's reason and end."""
         return Fault(pointer, self.code, self.detail, self.freeze.facts() if self.freeze else {})
 
 
@@ -116,7 +116,7 @@ class StoreFrozen(Frozen):
 
 
 class QuantityLimit(DomainError):
-    """On hand would exceed what one level may have."""
+    """On hand would exceed the limit of one level."""
 
 
 class VersionConflict(DomainError):
@@ -128,35 +128,35 @@ class SkuTaken(DomainError):
 
 
 class AlertResolved(DomainError):
-    """The alert is over: nothing is left to acknowledge or snooze."""
+    """The alert is resolved: it can't be acknowledged or snoozed any more."""
 
 
 class MixedRoute(DomainError):
-    """The items of a transfer don't all go from one warehouse to one other."""
+    """The items of a transfer don't all share one source and one destination."""
 
 
 class TransferNotSent(DomainError):
-    """The transfer is a draft: nothing of it is in transit."""
+    """The transfer is a draft: none of its units are in transit."""
 
 
 class TransferAlreadySent(DomainError):
-    """The transfer is on its way: only a draft is changed or sent."""
+    """The transfer was sent before: only a draft can be changed or sent."""
 
 
 class TransferClosed(DomainError):
-    """The transfer was received or cancelled: nothing of it is in transit any more."""
+    """The transfer was received or cancelled: none of its units are in transit any more."""
 
 
 class MoreThanInTransit(DomainError):
-    """More units arrived than are on the way. Receive what was sent, and adjust what came beside it."""
+    """More units arrived than are in transit. Receive the units that were sent, and adjust by the surplus."""
 
 
 class Archived(DomainError):
-    """What was asked for lies before the ledger's beginning: it is in an archive."""
+    """The requested time is before the beginning of the ledger: those movements are archived."""
 
 
 class ArchiveRefused(Exception):
-    """Rows can't be archived as things are; the message says why. Nothing was deleted. Never met over HTTP."""
+    """Rows can't be archived at present; the message says why. Nothing was deleted. Not raised over HTTP."""
 
 
 class AlreadyInCount(DomainError):
@@ -176,11 +176,11 @@ class CountClosed(DomainError):
 
 
 class CountIncomplete(DomainError):
-    """Lines miss their count, or the second count that their difference needs."""
+    """Lines lack a count, or the second count that their difference requires."""
 
 
 class CountBelowZero(DomainError):
-    """What left since the counting is more than was counted: on hand would fall below zero."""
+    """More units left after the counting than were counted: on hand would fall below zero."""
 
 
 class ProductNotInCount(DomainError):

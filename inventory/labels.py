@@ -1,4 +1,4 @@
-"""Labels of what is where, for staff to read and translators to translate."""
+"""Labels of models and fields, for staff to read and translators to translate."""
 
 from typing import Any, Final
 
@@ -124,7 +124,7 @@ FIELDS: Final[dict[str, Any]] = {
     "written_at": _("written"),
     "zone": _("zone"),
 }
-"""By the field's name, in all models of this package."""
+"""Labels of fields by name, in all models of this package."""
 
 MODELS: Final[dict[str, tuple[Any, Any]]] = {
     "product": (_("product"), _("products")),
@@ -145,4 +145,4 @@ MODELS: Final[dict[str, tuple[Any, Any]]] = {
     "reconciliationfinding": (_("reconciliation finding"), _("reconciliation findings")),
     "archivedfile": (_("archived file"), _("archived files")),
 }
-"""By the model's name: one, and many."""
+"""Labels of models by name: singular and plural."""

@@ -47,7 +47,7 @@ SELECT array_agg(id)::text, max(clock_timestamp()) FROM locked
 class Counters(msgspec.Struct, gc=False):
     """The counters of one locked level, in units. Mutable: a batch decides one request after the other on them.
 
-    The last three are the settings that say when the level is low (``planning.Settings``).
+    The last three fields are the settings that define when the level is low (``planning.Settings``).
     """
 
     on_hand: int
@@ -60,13 +60,13 @@ class Counters(msgspec.Struct, gc=False):
 
 
 class LockedLevels(msgspec.Struct, frozen=True, gc=False):
-    """Levels under lock, by id, and the database's clock once the last lock was held."""
+    """Locked levels by id, and the database's clock, read when the last lock was held."""
 
     now: datetime
     by_id: dict[UUID, Counters]
 
     def sellable(self, given_back: Iterable[tuple[UUID, int]] = ()) -> dict[UUID, int]:
-        """Sellable units by level, as if these (level, units) were no longer reserved."""
+        """Sellable units by level, as if the units in ``given_back`` (level, units) were no longer reserved."""
         freed: dict[UUID, int] = {}
         for level_id, quantity in given_back:
             freed[level_id] = freed.get(level_id, 0) + quantity
@@ -78,9 +78,9 @@ class LockedLevels(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class LockedIds:
-    """Levels under lock that are only known to the database: ``ids`` is an array of UUIDs as its text.
+    """Locked levels whose rows were not read: ``ids`` is a PostgreSQL array of their UUIDs, as text.
 
-    ``now`` is the database's clock once the last lock was held.
+    ``now`` is the database's clock, read when the last lock was held.
     """
 
     now: datetime
@@ -88,7 +88,7 @@ class LockedIds:
 
 
 def read_clock() -> datetime:
-    """The database's clock, read by a statement that starts after the locks before it are held.
+    """Read the database's clock, in a statement that starts when all locks taken before it are held.
 
     This is docs/explanation/rules.md, rule 4.
     """
@@ -99,11 +99,10 @@ def read_clock() -> datetime:
 
 
 def lock_sellable_levels(level_ids: Collection[UUID]) -> LockedLevels | None:
-    """``lock_levels``, if all of these levels exist and may be sold from; None, with the levels locked, if not.
+    """Lock levels as ``lock_levels`` does. Returns None, with the levels locked, unless all exist and may be sold from.
 
-    What may be sold is docs/explanation/rules.md, rule 1.
-    Whether it may be sold is asked as of the statement's start: what is closed while the locks are waited for is still
-    sold this once.
+    When a level may be sold from is docs/explanation/rules.md, rule 1. It is decided as of the statement's start: a
+    product, warehouse or store that is closed during the wait for the locks is still sold this once.
     """
     with connection.cursor() as cursor:
         cursor.execute(_LOCK_SELLABLE, [columns.uuids(level_ids)])
@@ -116,10 +115,10 @@ def lock_sellable_levels(level_ids: Collection[UUID]) -> LockedLevels | None:
 def lock_levels(level_ids: Collection[UUID], *, wait: bool = True) -> LockedLevels:
     """Lock stock levels FOR NO KEY UPDATE in order of their ids, and read them and the clock.
 
-    ``clock_timestamp()`` is taken row by row as the locks come in, outside the locking subquery: the newest of them
-    was read when every lock was held, which ``statement_timestamp()`` (the time before any wait) wouldn't be (rule
-    4). Unknown ids are left out, and without ``wait`` the levels that another transaction has locked. Requires an
-    open transaction; nothing else may be locked after it.
+    ``clock_timestamp()`` is read for each row as its lock is acquired, outside the locking subquery: the newest value
+    was read when every lock was held. ``statement_timestamp()`` would be the time before any wait (rule 4). Unknown
+    ids are left out; without ``wait``, levels locked by another transaction are left out as well. Requires an open
+    transaction; nothing else may be locked after it.
     """
     with connection.cursor() as cursor:
         cursor.execute(_LOCK if wait else _LOCK_FREE, [columns.uuids(level_ids)])
@@ -134,9 +133,9 @@ def _locked(rows: Sequence[tuple[Any, ...]]) -> LockedLevels:
 
 
 def lock_levels_from(ids: str, parameters: Sequence[Any], *, wait: bool = True) -> LockedIds:
-    """Lock stock levels as ``lock_levels`` does, those of a constant SELECT of their ids, without reading them.
+    """Lock the stock levels whose ids a constant SELECT returns, as ``lock_levels`` does, without reading them.
 
-    For batches of thousands, whose ids would cost more on their way here and back than their locks. Requires an open
+    For batches of thousands: transferring the ids to Python and back would cost more than the locks. Requires an open
     transaction; nothing else may be locked after it.
     """
     with connection.cursor() as cursor:

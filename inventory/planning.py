@@ -1,23 +1,22 @@
-"""What is low on stock, for how long it lasts, and what to order (docs/explanation/rules.md, rule 6).
+"""Low stock: severity, days of supply and suggested orders (docs/explanation/rules.md, rule 6).
 
-Pure functions, without a database.
-
-All shares are whole parts of a million, so that Python and the database (``StockLevelQuerySet.low``) decide alike.
+Pure functions, without a database. All shares are integers in parts of a million, so that Python and the database
+(``StockLevelQuerySet.low``) always agree.
 """
 
 from enum import StrEnum
 from typing import Final, Protocol
 
 PARTS: Final = 1_000_000
-"""What shares are parts of."""
+"""The denominator of shares."""
 LOW_PARTS: Final = 200_000
-"""A level with no more than this share of its full level is low, where the actor says nothing else."""
+"""A level with at most this share of its full level is low, by default."""
 CRITICAL_PARTS: Final = 100_000
-"""A level with no more than this share of its full level is critical."""
+"""A level with at most this share of its full level is critical."""
 SLACK_DIVISOR: Final = 10
-"""How far above its low line a level has recovered: a tenth of the line, and at least one unit."""
+"""A level has recovered when it is this part of its low line above the line: a tenth, and at least one unit."""
 SALES_DAYS: Final = 30
-"""Over how many days the mean of daily shipments is taken."""
+"""The number of days for the mean of daily shipments."""
 
 
 class Severity(StrEnum):
@@ -28,7 +27,7 @@ class Severity(StrEnum):
 
 
 class Settings(Protocol):
-    """The settings of a level that say when it is low, in units; a level without any of them is not watched."""
+    """The settings of a level that define when it is low, in units; a level without any of them is not watched."""
 
     @property
     def reorder_point(self) -> int | None: ...
@@ -39,7 +38,7 @@ class Settings(Protocol):
 
 
 def full_level(level: Settings) -> int | None:
-    """The units of a full level: its most, else what an order at the reorder point brings. None: not watched."""
+    """The units of a full level: its maximum, else reorder point plus reorder quantity. None if not watched."""
     if level.max_stock_level is not None:
         return level.max_stock_level
     if level.reorder_point is None:
@@ -48,7 +47,7 @@ def full_level(level: Settings) -> int | None:
 
 
 def low_line(level: Settings, low_parts: int = LOW_PARTS) -> int | None:
-    """The most available units at which a level is low. None: not watched."""
+    """The most available units at which a level is low. None if not watched."""
     full = full_level(level)
     if full is None:
         return None
@@ -56,7 +55,7 @@ def low_line(level: Settings, low_parts: int = LOW_PARTS) -> int | None:
 
 
 def severity(level: Settings, available: int, low_parts: int = LOW_PARTS) -> Severity | None:
-    """How low a level with these available units is; None for one that isn't, or isn't watched."""
+    """The severity of a level with these available units; None if it isn't low, or isn't watched."""
     full = full_level(level)
     if full is None:
         return None
@@ -68,7 +67,7 @@ def severity(level: Settings, available: int, low_parts: int = LOW_PARTS) -> Sev
 
 
 def crossing(level: Settings, before: int, after: int) -> Severity | None:
-    """The severity that a change of the available units brought; None where it is no worse than before."""
+    """The severity after a change of the available units; None if it is no worse than before."""
     if after >= before:
         return None
     reached = severity(level, after)
@@ -76,9 +75,9 @@ def crossing(level: Settings, before: int, after: int) -> Severity | None:
 
 
 def has_recovered(level: Settings, available: int) -> bool:
-    """Whether a level is so far above its low line that its alert is over, or isn't watched any more.
+    """Whether a level is far enough above its low line to resolve its alert, or isn't watched any more.
 
-    The slack keeps a level whose stock goes up and down by a few units at the line from opening one alert after
+    Without this slack, a level whose stock goes up and down by a few units around the line would open one alert after
     another.
     """
     line = low_line(level)
@@ -93,16 +92,16 @@ def percentage_remaining(level: Settings, available: int) -> float | None:
 def days_of_supply(available: int, shipped: int) -> int | None:
     """The whole days that available units last at the mean of daily shipments; None without sales.
 
-    ``shipped`` is what was shipped in the last ``SALES_DAYS`` days, in units.
+    ``shipped`` is the number of units shipped in the last ``SALES_DAYS`` days.
     """
     return available * SALES_DAYS // shipped if shipped > 0 else None
 
 
 def suggested_order(level: Settings, available: int, incoming: int) -> int | None:
-    """The units to order; 0 where what is on its way is enough. None: not watched.
+    """The units to order; 0 if the incoming units are enough. None if not watched.
 
-    Whole lots of the reorder quantity, as few as lift the level above its low line; without a reorder quantity, what is
-    missing to the full level.
+    The smallest multiple of the reorder quantity that lifts the level above its low line; without a reorder quantity,
+    the units missing to the full level.
     """
     full, line, expected = full_level(level), low_line(level), available + incoming
     if full is None or line is None:

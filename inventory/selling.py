@@ -1,19 +1,19 @@
-"""What may be sold now, in SQL: said once, for every statement that asks (docs/explanation/rules.md, rule 1).
+"""SQL conditions for what may be sold now, shared by all statements (docs/explanation/rules.md, rule 1).
 
-Statements call the tables ``product``, ``parent`` (the product's, outer joined), ``warehouse`` and ``store``. "Now" is
-the beginning of the statement: a freeze ends by itself at ``frozen_until``, and so does a listing.
+Statements must name the tables ``product``, ``parent`` (the product's parent, outer joined), ``warehouse`` and
+``store``. "Now" is the start of the statement: a freeze ends by itself at ``frozen_until``, and so does a listing.
 """
 
 from typing import Final
 
 
 def frozen(table: str) -> str:
-    """Whether a row of this table is frozen; false for one that isn't there."""
+    """The condition that a row of this table is frozen; false for a missing row of an outer join."""
     return f"({table}.frozen_at IS NOT NULL AND coalesce({table}.frozen_until > statement_timestamp(), true))"
 
 
 def freeze_of(*tables: str) -> str:
-    """Two columns: the reason of the first of these that is frozen, and until when. Null where none is."""
+    """Two columns: reason and end of the freeze of the first of these tables that is frozen; null if none is."""
     reasons = " ".join(f"WHEN {frozen(table)} THEN {table}.freeze_reason" for table in tables)
     ends = " ".join(f"WHEN {frozen(table)} THEN {table}.frozen_until" for table in tables)
     return f"CASE {reasons} END, CASE {ends} END"

@@ -1,4 +1,4 @@
-"""What the inventory package does in the background."""
+"""Background tasks of the inventory package."""
 
 from celery import shared_task
 
@@ -8,7 +8,7 @@ from inventory.services.low_stock import digests
 
 @shared_task(name="inventory.tasks.check_low_stock")  # type: ignore[untyped-decorator]
 def check_low_stock() -> int:
-    """Open the alerts that were missed, resolve those that are over, mail what is news. Returns how many mails."""
+    """Open missed alerts, resolve recovered ones, and mail the due ones. Returns the number of mails."""
     low_stock.raise_missed()
     low_stock.resolve_recovered()
     return digests.send_digests()

@@ -1,8 +1,7 @@
-"""The one way to open a transaction that changes stock: bounded in time, retried where that is safe.
+"""The only way to open a transaction that changes stock: bounded in time, and retried when that is safe.
 
-Deadlock, serialisation failure and lock timeout are known rollbacks and are tried again. A connection lost on the way
-to COMMIT is not: what became of that very transaction is found out before anything is done again
-(docs/explanation/adr/0001).
+Deadlocks, serialisation failures and lock timeouts are certain rollbacks and are retried. If the connection is lost
+during COMMIT, the outcome of that transaction is looked up before anything is retried (docs/explanation/adr/0001).
 """
 
 import random
@@ -48,14 +47,14 @@ _BUSY: Final = "The stock is busy; nothing of this request was done. Try again."
 class LockedElsewhere(OperationalError):
     """``work`` needs a row that another transaction has locked, and may not wait for it.
 
-    docs/explanation/rules.md, rule 8 says where no wait is allowed. Rolled back and tried again, as a lock timeout is.
+    docs/explanation/rules.md, rule 8 says where no wait is allowed. Rolled back and retried, like a lock timeout.
     """
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long one lock is waited for, and how often a known rollback is tried again. None: ``LOCK_TIMEOUT``,
-    ``LOCK_RETRIES``, which bound all tries together in any case."""
+    """The longest wait for one lock, and the number of retries after a certain rollback. None means ``LOCK_TIMEOUT``
+    and ``LOCK_RETRIES``, which also bound all attempts together in any case."""
 
     lock_timeout_seconds: float | None = None
     retries: int | None = None
@@ -66,7 +65,7 @@ PATIENT: Final = Patience()
 
 @dataclass(slots=True)
 class _Attempt(Generic[T]):
-    """How far a try has come: its connection, what ``work`` returned, and then the transaction's id."""
+    """The state of one attempt: its connection, the result of ``work``, and the transaction's id."""
 
     connection: "psycopg.Connection[Any] | None" = None
     done: list[T] = field(default_factory=list)
@@ -74,20 +73,20 @@ class _Attempt(Generic[T]):
 
 
 def run(work: Callable[[], T], patience: Patience = PATIENT, *, pipelined: bool = True) -> T:
-    """Do ``work`` in a transaction of its own and return what it returns, once committed.
+    """Run ``work`` in a transaction of its own, commit, and return its result.
 
-    ``work`` may run several times, each time in a new transaction, with nothing left of the try before: what it hands
-    out to callers must come from its return value. Work that wrote nothing (``audit.db.statements``) is rolled back,
+    ``work`` may run several times, each time in a new transaction after the previous attempt was rolled back: it must
+    pass everything to its caller by its return value. Work that wrote nothing (``audit.db.statements``) is rolled back,
     which needn't wait for the disk.
 
-    ``pipelined`` work sends its statements without waiting for each one's end: what it reads costs a round trip, what
-    it writes goes out together with COMMIT, whose error then is that of the statement that failed. Work that needs the
-    count of changed rows at once, as the ORM does when it saves, can't be.
+    ``pipelined`` work sends statements without waiting for each to finish: a read costs a round trip, writes are sent
+    together with COMMIT, which then raises the error of the statement that failed. Work that needs the number of
+    changed rows at once, as the ORM does when it saves, can't be pipelined.
 
-    ``work`` may raise LockedElsewhere, to be tried again.
+    ``work`` may raise LockedElsewhere to be retried.
 
-    Raises Busy where a lock wasn't had in time or the database is away, OutcomeUnknown where it went away in COMMIT and
-    didn't come back to be asked, and whatever ``work`` raises.
+    Raises Busy if a lock wasn't acquired in time or the database is unavailable, OutcomeUnknown if the connection was
+    lost during COMMIT and not restored in time, and whatever ``work`` raises.
     """
     deadline = time.monotonic() + settings.LOCK_TIMEOUT
     for _ in range((settings.LOCK_RETRIES if patience.retries is None else patience.retries) + 1):
@@ -111,9 +110,9 @@ def run(work: Callable[[], T], patience: Patience = PATIENT, *, pipelined: bool 
 
 
 def _has_taken_effect(attempt: _Attempt[Any], error: Error, deadline: float) -> bool:
-    """Whether a try whose end wasn't heard was committed; False where it is to be done again.
+    """Whether a failed attempt was committed nevertheless; False if it is to be retried.
 
-    Raises Busy, OutcomeUnknown, and the error itself where another try wouldn't help.
+    Raises Busy, OutcomeUnknown, and the error itself if a retry wouldn't help.
     """
     cause = error.__cause__
     if isinstance(cause, psycopg.errors.QueryCanceled):
@@ -121,16 +120,16 @@ def _has_taken_effect(attempt: _Attempt[Any], error: Error, deadline: float) -> 
     if isinstance(cause, _KNOWN_ROLLBACKS) or isinstance(error, LockedElsewhere):
         return False
     if attempt.connection is not None and not attempt.connection.closed:
-        raise error  # Not ``connection``'s: at the end of ``atomic`` Django has opened a new one.
+        raise error  # Not that of ``connection``: at the end of ``atomic`` Django has opened a new one.
     logger.warning("database_connection_lost", error=str(error))
     if attempt.connection is None or connection.connection is attempt.connection:
-        connection.close()  # Django keeps one whose loss shows in the midst of a pipeline.
+        connection.close()  # Django keeps a connection whose loss is noticed in the middle of a pipeline.
     return bool(attempt.xid and attempt.done and _is_committed(attempt.xid, last_recorded.get(), deadline))
 
 
 @contextmanager
 def _atomic() -> Iterator[None]:
-    """A transaction in which each statement is waited for."""
+    """A transaction that waits for each statement."""
     with transaction.atomic(durable=True):
         yield
         if not has_written.get():
@@ -139,10 +138,10 @@ def _atomic() -> Iterator[None]:
 
 @contextmanager
 def _pipelined() -> Iterator[None]:
-    """A transaction whose BEGIN goes out with the first statement and whose COMMIT with the last.
+    """A transaction whose BEGIN is sent with the first statement and whose COMMIT with the last.
 
-    ``atomic`` within a pipeline waits for BEGIN, for COMMIT and for each change of autocommit: four round trips more,
-    half a reserve's time in the database. Inside a test's own transaction it is used nevertheless.
+    ``atomic`` inside a pipeline waits for BEGIN, for COMMIT and for each change of autocommit: four more round trips,
+    half of a reserve's time in the database. Inside the transaction of a test, ``atomic`` is used nevertheless.
     """
     if connection.in_atomic_block:
         with connection.wrap_database_errors, connection.connection.pipeline(), _atomic():
@@ -150,7 +149,7 @@ def _pipelined() -> Iterator[None]:
         return
     connection.ensure_connection()
     opened = connection.connection
-    connection.in_atomic_block, connection.autocommit = True, False  # As Django sees it: rows may be locked.
+    connection.in_atomic_block, connection.autocommit = True, False  # For Django: rows may be locked.
     try:
         pipeline = Gathering.prepare(opened)
         with connection.wrap_database_errors, opened.pipeline():
@@ -171,7 +170,7 @@ def _say(pipeline: Gathering, command: str) -> None:
 
 
 def _open(deadline: float, patience: Patience) -> CursorWrapper:
-    """Bound the waits of this transaction; the cursor has its id."""
+    """Set the timeouts of this transaction. Returns a cursor with the transaction's id."""
     remaining = max(0.001, deadline - time.monotonic())
     lock_timeout = min(remaining, patience.lock_timeout_seconds or remaining)
     cursor = connection.cursor()
@@ -184,15 +183,15 @@ def _milliseconds(seconds: float) -> str:
 
 
 def _is_committed(xid: str, entry_id: UUID | None, deadline: float) -> bool:
-    """Whether a transaction whose end wasn't heard took effect.
+    """Whether a transaction whose COMMIT got no answer was committed.
 
-    First waits until the server has ended it one way or the other, then looks for the audit entry that it wrote:
-    after a crash of the server, the number alone may already belong to another transaction.
+    First waits until the server has ended the transaction, then looks for the audit entry that it wrote: after a crash
+    of the server, the transaction's id alone may belong to another transaction.
 
-    Raises OutcomeUnknown if that can't be found out in time.
+    Raises OutcomeUnknown if the outcome can't be determined in time.
     """
     if entry_id is None:
-        return True  # It changed no stock: what it decided stands, with or without the key that it may have kept.
+        return True  # It changed no stock: its result is valid, whether or not an idempotency key was stored.
     while time.monotonic() < deadline:
         try:
             if not _is_running(xid):
@@ -212,5 +211,5 @@ def _is_running(xid: str) -> bool:
             return bool(cursor.fetchone()[0] == "in progress")
     except Error as error:
         if isinstance(error.__cause__, psycopg.errors.InvalidParameterValue):
-            return False  # The server has never heard of it: it crashed before anything of it was kept.
+            return False  # Unknown to the server, which crashed before it stored anything of the transaction.
         raise

@@ -1,6 +1,6 @@
-"""Search by words, each by its beginning: what an index of PostgreSQL's own text search finds among any number of rows.
+"""Search by the beginnings of words, with an index of PostgreSQL's text search.
 
-A part from the middle of a word has no index without an extension, which not every server has.
+Searching for a part in the middle of a word with an index needs an extension that not every server has.
 """
 
 from typing import Final
@@ -9,11 +9,11 @@ from django.contrib.postgres.search import SearchQuery, SearchVectorField
 from django.db.models import Func
 
 _PARTING: Final = "-_./,:;+#&@()"
-"""Signs between words. PostgreSQL would take some of them for numbers, addresses and paths, and keep these whole."""
+"""Characters that separate words. PostgreSQL's parser would keep some texts with them whole, as numbers or paths."""
 
 
 class Words(Func):
-    """The words of some columns, in small letters. Its text is constant, so that the index of it is found."""
+    """The words of some columns, in lower case. The expression's SQL is constant, so that its index is used."""
 
     arg_joiner = " || ' ' || "
     template = f"to_tsvector('simple'::regconfig, translate(%(expressions)s, '{_PARTING}', '{' ' * len(_PARTING)}'))"
@@ -21,7 +21,7 @@ class Words(Func):
 
 
 def beginning_so(text: str) -> SearchQuery | None:
-    """What asks for all words of a text, each by its beginning; None for a text without words."""
+    """The query for rows that have words beginning with each word of a text; None for a text without words."""
     words = text.translate(dict.fromkeys(map(ord, _PARTING), " ")).split()
     quoted = (word.replace("\\", "\\\\").replace("'", "''") for word in words if any(map(str.isalnum, word)))
     asked = " & ".join(f"'{word}':*" for word in quoted)

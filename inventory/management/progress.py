@@ -1,4 +1,4 @@
-"""How far a command has come, for people who watch: on a terminal alone, so that logs stay clean."""
+"""A progress bar for commands, shown only on a terminal, so that logs stay clean."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +17,8 @@ def _show_nothing(done: int) -> None:
 
 @contextmanager
 def progress_bar(out: OutputWrapper, what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A bar that is told how many of ``total`` are done; gone at the end. Nothing where ``out`` is no terminal."""
+    """Show a bar, and yield a function that takes how many of ``total`` are done. The bar is removed at the end;
+    without a terminal nothing is shown."""
     if not out.isatty():
         yield _show_nothing
         return

@@ -1,4 +1,4 @@
-"""What is where, a module for each subject. Counters are written by ``services/stock/ledger.py`` alone."""
+"""The models, a module for each subject. Only ``services/stock/ledger.py`` writes the counters."""
 
 from inventory.models.bookkeeping import ArchivedFile, LedgerOpening, ReconciliationFinding, ReconciliationRun
 from inventory.models.catalogue import (

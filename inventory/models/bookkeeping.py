@@ -1,4 +1,4 @@
-"""What proves and keeps the books: openings of the ledger, reconciliation, archived files."""
+"""Bookkeeping: openings of the ledger, reconciliation runs and findings, archived files."""
 
 from django.db import models
 from django.db.models import F, Q
@@ -10,9 +10,10 @@ from inventory.models.stock import QUANTITY_LIMIT, StockLevel
 
 
 class LedgerOpening(models.Model):
-    """Where a level's movements begin once older ones are archived: on hand is this plus the movements after it.
+    """On hand of a level at the beginning of its movements, once older ones are archived. On hand is the opening plus
+    the movements after it.
 
-    Everything up to and including ``as_of`` is in archives.
+    Movements up to and including ``as_of`` are archived.
     """
 
     level = models.OneToOneField(StockLevel, primary_key=True, on_delete=models.PROTECT, related_name="opening")
@@ -31,7 +32,7 @@ class LedgerOpening(models.Model):
 
 
 class ReconciliationRun(models.Model):
-    """One comparison of counters with what explains them. ``scope`` says in words what was looked at."""
+    """One comparison of counters with the rows that explain them. ``scope`` describes in words what was compared."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     started_at = models.DateTimeField()
@@ -57,11 +58,11 @@ class ReconciliationRun(models.Model):
 
 
 class ReconciliationFinding(models.Model):
-    """A difference that was still there under the level's lock.
+    """A difference that was found again under the lock.
 
-    ``subject_id`` is what it is about: a level, a transfer, a reservation or a row whose owner is gone; it has no
-    foreign key, as a finding outlives what it speaks of. ``expected`` is what the explanation adds up to, ``actual``
-    what the counter says, in units; null where the finding is no difference of numbers.
+    ``subject_id`` is the id of a level, a transfer, a reservation or a row whose owner is gone; it is no foreign key,
+    as a finding outlives its subject. ``expected`` is the sum of the rows that explain the counter, ``actual`` the
+    counter's value, in units; null if the finding is not a difference of numbers.
     """
 
     class Kind(models.TextChoices):
@@ -101,11 +102,11 @@ class ReconciliationFinding(models.Model):
 
 
 class ArchivedFile(models.Model):
-    """A file of rows that left, or are about to leave, the database.
+    """A file of rows that were deleted, or are about to be deleted, from the database.
 
-    Written once the file is safely on disk; ``deleted_at`` is set in the transaction that deletes its rows, so a run
-    that was cut off in between is finished by the next one. ``from_at`` and ``to_at`` are the oldest and the newest
-    row's times; ``sha256`` is the file's, in hexadecimal.
+    The entry is written once the file is safely on disk; ``deleted_at`` is set in the transaction that deletes the
+    rows, so that the next run finishes one that was interrupted in between. ``from_at`` and ``to_at`` are the times of
+    the oldest and the newest row; ``sha256`` is that of the file, in hexadecimal.
     """
 
     class Kind(models.TextChoices):

@@ -29,7 +29,7 @@ from inventory.words import Words, beginning_so
 
 
 def in_reach(actor: Actor, *warehouses: str) -> Q:
-    """A condition: one of these warehouses (names of foreign keys) is in an actor's reach. None, if all are."""
+    """A condition that one of these warehouses (names of foreign keys) is in an actor's reach; empty if all are."""
     found = Q()
     if actor.store_codes:
         sold_from = warehouses_of(actor.store_codes)
@@ -41,16 +41,16 @@ def in_reach(actor: Actor, *warehouses: str) -> Q:
 
 
 def warehouses_of(store_codes: Collection[str]) -> models.QuerySet[Any]:
-    """The ids of the warehouses that these stores sell from, as a subquery."""
+    """A subquery of the ids of the warehouses that these stores sell from."""
     sources: models.Manager[Any] = apps.get_model("inventory", "StoreWarehouse")._default_manager
     return sources.filter(store__code__in=store_codes).values("warehouse")
 
 
 class _Freezables(models.QuerySet[Any]):
-    """What staff can freeze."""
+    """Rows that staff can freeze."""
 
     def with_freezes(self) -> Self:
-        """With ``is_frozen``: ``selling.frozen`` for a row of this table, by the database's clock."""
+        """Annotate rows with ``is_frozen`` (``selling.frozen``), by the database's clock."""
         lasts = Q(frozen_until__isnull=True) | Q(frozen_until__gt=Now())
         return self.annotate(
             is_frozen=ExpressionWrapper(Q(frozen_at__isnull=False) & lasts, output_field=BooleanField())
@@ -61,12 +61,12 @@ class ProductQuerySet(_Freezables, models.QuerySet["Product"]):
     """Products and variants."""
 
     def search(self, text: str) -> Self:
-        """By a part of SKU or name, or by the whole barcode."""
+        """Filter by a part of the SKU or name, or by the whole barcode."""
         return self.filter(Q(sku__icontains=text) | Q(name__icontains=text) | Q(barcode=text))
 
     def meant(self, text: str) -> Self:
-        """What a person means by a text: a whole barcode, else all its words by their beginnings in SKU and name; only
-        where nothing begins so, a part of SKU or name, which no index finds. Up to two queries besides its own."""
+        """Filter by a search text: by the whole barcode, else by words of SKU and name that begin with the text's
+        words, else by any part of SKU or name, which no index supports. Up to two queries besides its own."""
         scanned, words = self.filter(barcode=text), beginning_so(text)
         if text and scanned.exists():
             return scanned
@@ -83,7 +83,7 @@ class WarehouseQuerySet(_Freezables, models.QuerySet["Warehouse"]):
     """Warehouses."""
 
     def visible_to(self, actor: Actor) -> Self:
-        """Those in an actor's reach: that their stores sell from, or that they work in."""
+        """The warehouses in an actor's reach: those its stores sell from, or those it is limited to."""
         seen = self.filter(code__in=actor.warehouse_codes) if actor.warehouse_codes else self
         return seen.filter(stores__code__in=actor.store_codes).distinct() if actor.store_codes else seen
 
@@ -92,7 +92,7 @@ class StoreQuerySet(_Freezables, models.QuerySet["Store"]):
     """Stores."""
 
     def visible_to(self, actor: Actor) -> Self:
-        """Those in an actor's reach: their own, or those that sell from a warehouse that they work in."""
+        """The stores in an actor's reach: those it is limited to, or those that sell from a warehouse in its reach."""
         seen = self.filter(code__in=actor.store_codes) if actor.store_codes else self
         if actor.warehouse_codes:
             sources: models.Manager[Any] = apps.get_model("inventory", "StoreWarehouse")._default_manager
@@ -107,10 +107,10 @@ validate_code = RegexValidator(CODE, CODE_HINT)
 
 
 class Freezable(models.Model):
-    """What staff can freeze, so that nothing of it is held anew; what is held already goes its way.
+    """A row that staff can freeze: new holds are then refused, existing ones are not affected.
 
-    Frozen while ``frozen_at`` is set and ``frozen_until`` is null (until somebody lifts it) or in the future by the
-    database's clock.
+    A row is frozen while ``frozen_at`` is set and ``frozen_until`` is null (until it is unfrozen) or in the future by
+    the database's clock.
     """
 
     frozen_at = models.DateTimeField(null=True, blank=True, editable=False)
@@ -118,14 +118,14 @@ class Freezable(models.Model):
     freeze_reason = models.CharField(max_length=500, blank=True, default="", db_default="")
 
     is_frozen: bool
-    """Whether it is frozen now; on rows read ``with_freezes``, and on no other."""
+    """Whether the row is frozen now; only on rows read ``with_freezes``."""
 
     class Meta:
         abstract = True
 
 
 def _freeze_agrees(name: str) -> models.CheckConstraint:
-    """Only what is frozen has a reason and an end of it; the end comes after the beginning."""
+    """Only a frozen row has a reason and an end of its freeze; the end comes after the beginning."""
     return models.CheckConstraint(
         name=name,
         condition=Q(frozen_at__isnull=True, frozen_until__isnull=True, freeze_reason="")
@@ -135,7 +135,7 @@ def _freeze_agrees(name: str) -> models.CheckConstraint:
 
 
 def _positive_or_none(name: str, *fields: str) -> models.CheckConstraint:
-    """Limits are positive; null is no limit."""
+    """Limits are positive; null means no limit."""
     condition = Q()
     for field in fields:
         condition &= Q(**{f"{field}__isnull": True}) | Q(**{f"{field}__gt": 0})
@@ -143,10 +143,10 @@ def _positive_or_none(name: str, *fields: str) -> models.CheckConstraint:
 
 
 class Product(Freezable):
-    """What is sold. A variant is a product with a parent; a variant has no variants of its own.
+    """A product that is sold. A variant is a product with a parent; a variant has no variants of its own.
 
-    ``max_units_per_customer`` is the most units that one customer or cart of a store may hold at a time, variants
-    together.
+    ``max_units_per_customer`` is the most units that one customer or cart of a store may hold at a time, summed over
+    variants.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7)
@@ -208,7 +208,7 @@ class Warehouse(Freezable):
 
 
 class Store(Freezable):
-    """A shop: the warehouses it sells from, in order, and how long its holds live.
+    """A shop, with the warehouses it sells from, in order, and the lifetime of its holds.
 
     ``max_units_per_customer`` is the most units of one product or variant that one customer or cart may hold at a time;
     ``max_holds_per_customer`` the most holds that a customer or cart may open within ``hold_window_minutes``.

@@ -19,15 +19,16 @@ class StockCountQuerySet(models.QuerySet["StockCount"]):
     """Counts."""
 
     def visible_to(self, actor: Actor) -> Self:
-        """Those of warehouses in an actor's reach."""
+        """The counts of warehouses in an actor's reach."""
         return self.filter(in_reach(actor, "warehouse"))
 
 
 class StockCount(models.Model):
     """A count of a warehouse, or of a part of it: OPEN, then POSTED or CANCELLED.
 
-    ``stale_days`` belongs to the scope STALE: levels not counted for so long, or never; null means never alone. A
-    difference above ``recount_share`` (of what was expected, 0 to 1) needs a second count; null means none does.
+    ``stale_days`` belongs to the scope STALE: levels not counted for this many days, or never; null means only those
+    never counted. A difference above ``recount_share`` (of the expected quantity, 0 to 1) requires a second count; null
+    means that none does.
     """
 
     class Scope(models.TextChoices):
@@ -83,17 +84,17 @@ class StockCount(models.Model):
 
     @property
     def public_id(self) -> str:
-        """``cnt-<uuid>``, the id that callers know."""
+        """The id that callers use, ``cnt-<uuid>``."""
         return public_id(COUNT, self.id)
 
 
 class StockCountLine(models.Model):
-    """One level of a count: what was counted, and what was expected when it was.
+    """One level of a count, with the counted and the expected quantity.
 
-    ``expected`` and ``recount_expected`` are on hand at the moment of (the second) counting, read under the level's
-    lock: what moves later changes neither them nor the difference. ``is_open`` is true for as long as the count is
-    OPEN. A level is in one open count at most: two would post the same difference twice. ``posted_difference`` is
-    what posting added to on hand, signed; 0 where the count agreed.
+    ``expected`` and ``recount_expected`` are on hand at the moment of the first and the second counting, read under the
+    level's lock: later movements change neither them nor the difference. ``is_open`` is true while the count is OPEN. A
+    level is in one open count at most: two would post the same difference twice. ``posted_difference`` is the signed
+    quantity that posting added to on hand; 0 if there was no difference.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)

@@ -1,4 +1,4 @@
-"""Alerts of low stock, and who gets mail about them."""
+"""Alerts of low stock, and the subscriptions to mail about them."""
 
 from datetime import timedelta
 from typing import Self
@@ -26,42 +26,44 @@ class LowStockAlertQuerySet(models.QuerySet["LowStockAlert"]):
     """Alerts of low stock."""
 
     def visible_to(self, actor: Actor) -> Self:
-        """Those of levels in warehouses in an actor's reach."""
+        """The alerts of levels in warehouses in an actor's reach."""
         return self.filter(in_reach(actor, "level__warehouse"))
 
     def described(self) -> Self:
-        """With their levels, products and warehouses."""
+        """Select levels, products and warehouses along with the alerts."""
         return self.select_related("level__product", "level__warehouse")
 
     def unresolved(self) -> Self:
-        """Those that are open."""
+        """The open alerts."""
         return self.filter(resolved_at__isnull=True)
 
     def recovered(self) -> Self:
-        """The open ones whose level ``planning.has_recovered``, or isn't watched any more."""
+        """The open alerts whose level has recovered (``planning.has_recovered``), or isn't watched any more."""
         line = low_line("level__", LOW_PARTS)
         slack = Greatest(whole(line / Value(SLACK_DIVISOR, BigIntegerField())), Value(1, BigIntegerField()))
         is_watched = Q(level__reorder_point__isnull=False) | Q(level__max_stock_level__isnull=False)
         return self.unresolved().filter(~is_watched | Q(level__available__gt=whole(line + slack)))
 
-    def audible(self) -> Self:
-        """The open ones that nobody has snoozed; ``Now`` is the database's clock."""
+    def not_snoozed(self) -> Self:
+        """The open alerts that aren't snoozed now, by the database's clock."""
         return self.unresolved().filter(Q(snoozed_until__isnull=True) | Q(snoozed_until__lte=Now()))
 
-    def news(self, reminder: timedelta) -> Self:
-        """The audible ones that a mail is due for: untold (since they became worse), back from a snooze, or told longer
-        ago than ``reminder`` and not acknowledged."""
-        told_long_ago = Q(acknowledged_at__isnull=True, notified_at__lte=Now() - Value(reminder))
+    def due_for_mail(self, reminder: timedelta) -> Self:
+        """The alerts that aren't snoozed and for which a mail is due: none was sent since they were opened or became
+        worse, a snooze has ended since the last one, or the last one is older than ``reminder`` and the alert isn't
+        acknowledged."""
+        reminder_due = Q(acknowledged_at__isnull=True, notified_at__lte=Now() - Value(reminder))
         is_back = Q(snoozed_until__gt=F("notified_at"))
-        return self.audible().filter(Q(notified_at__isnull=True) | is_back | told_long_ago)
+        return self.not_snoozed().filter(Q(notified_at__isnull=True) | is_back | reminder_due)
 
 
 class LowStockAlert(models.Model):
     """The record that a level is low on stock (docs/explanation/rules.md, rule 6), from ``opened_at`` until
     ``resolved_at``. A level has at most one open alert.
 
-    ``available`` and ``reorder_point`` are the level's when it was opened or worsened. ``notified_at`` is when its
-    warehouse's subscribers were last told of it; null again once it worsens, which is news.
+    ``available`` and ``reorder_point`` are the level's values when the alert was opened or became worse.
+    ``notified_at`` is the time of the last mail to the warehouse's subscribers; it is set to null when the alert
+    becomes worse, so that another mail is due.
     """
 
     class Severity(models.TextChoices):
@@ -106,12 +108,12 @@ class LowStockAlert(models.Model):
 
     @property
     def public_id(self) -> str:
-        """``alr-<uuid>``, the id that callers know."""
+        """The id that callers use, ``alr-<uuid>``."""
         return public_id(ALERT, self.id)
 
 
 class AlertSubscription(models.Model):
-    """Whom to mail about a warehouse's low stock. ``user`` is whose address it is, where it is a member of staff's."""
+    """A mail address that gets the alerts of a warehouse. ``user`` is the member of staff with this address, if any."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     warehouse = models.ForeignKey(

@@ -32,12 +32,12 @@ from inventory.planning import CRITICAL_PARTS, LOW_PARTS, PARTS, SALES_DAYS
 
 
 def whole(expression: Any) -> Any:
-    """An expression of whole numbers of 64 bits."""
+    """Cast an expression to 64-bit integers."""
     return ExpressionWrapper(expression, output_field=BigIntegerField())
 
 
 def full_level(path: str) -> Coalesce:
-    """``planning.full_level`` in SQL, for a level at this path."""
+    """``planning.full_level`` in SQL, for the level at this path."""
     ordered = whole(Cast(f"{path}reorder_point", BigIntegerField()) + Coalesce(F(f"{path}reorder_quantity"), 0))
     return Coalesce(Cast(f"{path}max_stock_level", BigIntegerField()), ordered)
 
@@ -47,7 +47,7 @@ def share_of_full(full: Any, parts: int) -> Any:
 
 
 def low_line(path: str, low_parts: int) -> Greatest:
-    """``planning.low_line`` in SQL, for a level at this path."""
+    """``planning.low_line`` in SQL, for the level at this path."""
     full, low = full_level(path), max(low_parts, CRITICAL_PARTS)
     reorder_point = Cast(Coalesce(F(f"{path}reorder_point"), 0), BigIntegerField())
     return Greatest(reorder_point, share_of_full(full, low))
@@ -57,25 +57,25 @@ class StockLevelQuerySet(models.QuerySet["StockLevel"]):
     """Stock levels."""
 
     def visible_to(self, actor: Actor) -> Self:
-        """Those in warehouses in an actor's reach."""
+        """The rows of warehouses in an actor's reach."""
         return self.filter(in_reach(actor, "warehouse"))
 
     def with_incoming(self) -> Self:
-        """Each with ``incoming_quantity``: units that are in transit to it."""
+        """Annotate levels with ``incoming_quantity``, the units in transit to them."""
         lines: models.Manager[Any] = apps.get_model("inventory", "TransferLine")._default_manager
         coming = lines.filter(destination_level=OuterRef("pk"), in_transit__gt=0).order_by()
         total = coming.values("destination_level").annotate(total=Sum("in_transit")).values("total")
         return self.annotate(incoming_quantity=Coalesce(Subquery(total), 0))
 
     def of_product(self, product_id: UUID) -> Self:
-        """The levels of one product or variant, in order of their warehouses' codes."""
+        """The levels of one product or variant, ordered by warehouse code."""
         return self.filter(product_id=product_id).select_related("warehouse").order_by("warehouse__code")
 
     def with_ledger_balance(self, at: datetime | None = None) -> Self:
-        """Each with ``ledger_on_hand``: what its opening and the movements after it add up to, in units; with ``at``,
-        those up to and including that moment.
+        """Annotate levels with ``ledger_on_hand``: the sum of the opening and the movements after it, in units; with
+        ``at``, of the movements up to and including that moment.
 
-        It means nothing for a moment before the level's opening: those movements are archived.
+        The value is meaningless for a moment before the level's opening: those movements are archived.
         """
         movements: models.Manager[Any] = apps.get_model("inventory", "Movement")._default_manager
         of_level = movements.filter(level=OuterRef("pk"))
@@ -87,14 +87,14 @@ class StockLevelQuerySet(models.QuerySet["StockLevel"]):
         )
 
     def watched(self) -> Self:
-        """Those with a setting that says when they are low."""
+        """The watched levels: those with a setting that defines when they are low."""
         return self.filter(Q(reorder_point__isnull=False) | Q(max_stock_level__isnull=False))
 
     def low(self, low_parts: int = LOW_PARTS) -> Self:
-        """Those that ``planning.severity`` calls low, annotated with what puts the worst first.
+        """The levels that are low by ``planning.severity``, annotated with ``share`` and ``is_critical``.
 
-        ``share`` is available as a part of the full level, 0 to 1, and with it the order by severity, as a level is
-        critical at a tenth of it. ``is_critical`` says so in words.
+        ``share`` is available divided by the full level, 0 to 1. Ordering by it also orders by severity, since a level
+        is critical at a tenth of its full level.
         """
         full = full_level("")
         share = ExpressionWrapper(
@@ -112,7 +112,7 @@ class StockLevelQuerySet(models.QuerySet["StockLevel"]):
         )
 
     def without_alert(self) -> Self:
-        """Those of ``low`` that have no open alert, or a milder one than they are."""
+        """Those levels of ``low`` without an open alert, or with one that is milder than their severity."""
         unresolved: models.Manager[Any] = apps.get_model("inventory", "LowStockAlert")._default_manager
         of_level = unresolved.filter(level=OuterRef("pk"), resolved_at__isnull=True)
         return self.filter(~Exists(of_level) | Q(is_critical=True) & Exists(of_level.filter(severity="LOW")))
@@ -122,13 +122,13 @@ class MovementQuerySet(models.QuerySet["Movement"]):
     """Movements."""
 
     def visible_to(self, actor: Actor) -> Self:
-        """Those in warehouses in an actor's reach."""
+        """The rows of warehouses in an actor's reach."""
         return self.filter(in_reach(actor, "level__warehouse"))
 
     def on_hand_by_day(self, level_id: UUID, first_day: date) -> dict[date, tuple[int, int]]:
-        """By day, from ``first_day`` on: what a level had on hand before its first movement and after its last one.
+        """A level's on hand by day, from ``first_day`` on: before the day's first movement and after its last.
 
-        Days are those of the current time zone; one without movements is left out. Two queries.
+        Days are those of the current time zone; days without movements are left out. Two queries.
         """
         since = make_aware(datetime.combine(first_day, time.min))
         of_level = self.filter(level=level_id, created_at__gte=since).annotate(day=TruncDate("created_at"))
@@ -149,10 +149,10 @@ QUANTITY_LIMIT = 2_000_000_000
 
 
 class StockLevel(models.Model):
-    """One product in one warehouse. The hot row of the service.
+    """One product in one warehouse. The row with the most contention in the service.
 
-    No index mentions a counter, ``version`` or ``updated_at``: a reserve then is a heap-only update, and the free space
-    that ``fillfactor`` leaves on each page (migration 0002) is where its new row version goes.
+    No index contains a counter, ``version`` or ``updated_at``, so that a reserve is a heap-only update: its new row
+    version goes into the free space that ``fillfactor`` leaves on each page (migration 0002).
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -177,7 +177,7 @@ class StockLevel(models.Model):
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
 
     incoming_quantity: int
-    """Units in transit to it; on rows read ``with_incoming``, and on no other."""
+    """Units in transit to the level; only on rows read ``with_incoming``."""
 
     objects = StockLevelQuerySet.as_manager()
 
@@ -221,15 +221,15 @@ class StockLevel(models.Model):
 
     @property
     def place(self) -> str:
-        """Which product where, in short."""
+        """A short text of the product and the warehouse."""
         return _("%(sku)s in %(warehouse)s") % {"sku": self.product.sku, "warehouse": self.warehouse.code}
 
 
 class Movement(models.Model):
-    """One change of on hand. Rows are never changed, and only ``archive`` deletes them: by trigger.
+    """One change of on hand. Triggers forbid updates, and deletes by anything but ``archive``.
 
     Rows are read from the newest and archived from the oldest, of one level or of all. New rows go to the end of the
-    index of time, which costs a writer little.
+    index on time, which costs a writer little.
     """
 
     class Type(models.TextChoices):
@@ -278,9 +278,9 @@ class Movement(models.Model):
 
 
 class AdjustmentReason(models.Model):
-    """Why stock is changed, in words that managers offer in the console. ``kinds`` are the actions that offer it.
+    """A reason for changes of stock that the console offers. ``kinds`` are the actions that offer it.
 
-    What was written down with a change stays with it, whatever becomes of the reason here.
+    A movement stores the text itself, so that changing a reason here doesn't alter history.
     """
 
     class Kind(models.TextChoices):

@@ -21,29 +21,29 @@ class TransferQuerySet(models.QuerySet["Transfer"]):
     """Transfers; ``Now`` is the database's clock."""
 
     def visible_to(self, actor: Actor) -> Self:
-        """Those of which one end is in an actor's reach."""
+        """The transfers with at least one end in an actor's reach."""
         return self.filter(in_reach(actor, "from_warehouse", "to_warehouse"))
 
     def matching(self, *, status: str | None, from_warehouse: str | None, to_warehouse: str | None) -> Self:
-        """By status and by the codes of the warehouses at either end; None means any."""
+        """Filter by status and by the codes of the source and the destination; None means any."""
         wanted = {"status": status, "from_warehouse__code": from_warehouse, "to_warehouse__code": to_warehouse}
         return self.filter(**{field: value for field, value in wanted.items() if value is not None})
 
     def on_the_way(self) -> Self:
-        """Those that have left their source and are not closed."""
+        """The transfers that have left their source and are not closed."""
         return self.filter(status__in=["IN_TRANSIT", "PARTIALLY_RECEIVED"])
 
     def overdue(self) -> Self:
-        """Those on the way that should have arrived."""
+        """The transfers on the way whose expected arrival has passed."""
         return self.on_the_way().filter(expected_delivery__lt=Now())
 
 
 class Transfer(models.Model):
-    """Stock on its way from one warehouse to another.
+    """A transfer of stock from one warehouse to another.
 
-    PENDING is a draft of staff, and takes nothing. IN_TRANSIT has left its source; PARTIALLY_RECEIVED has arrived in
-    part; RECEIVED is closed, with whatever arrived; CANCELLED is closed and nothing of it arrived. ``closed_at`` is
-    when it was received or cancelled.
+    PENDING is a draft, which changes no stock. IN_TRANSIT has left its source; PARTIALLY_RECEIVED has arrived in part;
+    RECEIVED is closed after units arrived or were given up; CANCELLED is closed and no units arrived. ``closed_at`` is
+    the time at which it was received or cancelled.
     """
 
     class Status(models.TextChoices):
@@ -93,15 +93,15 @@ class Transfer(models.Model):
 
     @property
     def public_id(self) -> str:
-        """``tr-<uuid>``, the id that callers know."""
+        """The id that callers use, ``tr-<uuid>``."""
         return public_id(TRANSFER, self.id)
 
 
 class TransferLine(models.Model):
-    """Units of one product (the one whose stock it is: the variant, if there is one) of a transfer.
+    """Units of one product of a transfer; ``product`` is the variant if there is one.
 
-    What was shipped is received, returned to its source, lost, or still in transit. The partial index of what is in
-    transit answers "how much is coming to this level" without a look at closed transfers.
+    Units that were shipped are received, returned to the source, lost, or still in transit. The partial index on units
+    in transit finds what is coming to a level without reading closed transfers.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)

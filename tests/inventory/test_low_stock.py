@@ -350,9 +350,9 @@ def test_acknowledging_is_recorded_and_the_first_stands(alert: LowStockAlert) ->
 def test_a_snooze_is_recorded_and_can_be_ended(alert: LowStockAlert) -> None:
     until = timezone.now() + timedelta(days=1)
     low_stock.snooze(alert.id, until, ACTOR)
-    assert not LowStockAlert.objects.audible().exists()
+    assert not LowStockAlert.objects.not_snoozed().exists()
     low_stock.snooze(alert.id, None, ACTOR)
-    assert LowStockAlert.objects.audible().exists()
+    assert LowStockAlert.objects.not_snoozed().exists()
     assert len(recorded("inventory_alert_snoozed")) == 2
 
 

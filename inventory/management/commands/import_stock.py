@@ -1,4 +1,4 @@
-"""Change on hand by the lines of a CSV file."""
+"""The command ``import_stock``: change on hand by the lines of a CSV file."""
 
 import gc
 import sys
@@ -22,7 +22,7 @@ _MOST_BYTES: Final = 256 * 1024 * 1024
 
 
 class Command(BaseCommand):
-    """Tells each bad cell as ``file:row column``; its exit status says whether there was one."""
+    """Imports a file. Prints each bad cell as ``file:row column``; the exit status is not 0 if there is one."""
 
     help = (
         f"Change on hand by the lines of a CSV file with the header {','.join(COLUMNS)}. All lines are applied, or "
@@ -62,7 +62,8 @@ class Command(BaseCommand):
 
 @contextmanager
 def _no_cycles_collected() -> Iterator[None]:
-    """Rows by the hundred thousand and no cycle among them: looking for one again and again took half the time."""
+    """Pause the garbage collector: a large file makes hundreds of thousands of objects without a reference cycle, and
+    the collector's searches for one took half the time."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:

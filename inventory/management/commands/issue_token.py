@@ -1,4 +1,4 @@
-"""Make a token for an API client. Here and not in ``audit``, because it has to know which stores there are."""
+"""The command ``issue_token``: make a token for an API client. It is not in ``audit`` because it checks the stores."""
 
 from datetime import timedelta
 from typing import Any
@@ -17,7 +17,7 @@ _DAYS_LIMIT = 36_500
 
 
 class Command(BaseCommand):
-    """Prints the token, alone, on stdout: the only time that it is known in clear."""
+    """Prints the token, and nothing else, on stdout. It is never stored in clear, so it can't be shown again."""
 
     help = "Issue a token for an API client, which is made if it is new, and print it."
 
@@ -46,7 +46,7 @@ class Command(BaseCommand):
 
 
 def _client(name: str, role: str | None, stores: list[str]) -> ApiClient:
-    """The client of this name, made if it is new. Raises CommandError where it is known as something else."""
+    """The client of this name; creates it if it is new. Raises CommandError if it has another role or other stores."""
     if not 0 < len(name) <= _NAME_LIMIT or not name.isprintable():
         raise CommandError(f"A client's name has 1 to {_NAME_LIMIT} printable characters.")
     if role is not None and role not in Role.values:

@@ -1,7 +1,7 @@
-"""One mail for each warehouse to those who asked for it: what is low, once it is news.
+"""Mails about low stock: one mail per warehouse and subscriber, when at least one alert is due for it.
 
-News is what is new, became CRITICAL, has come back from a snooze, or is open and unacknowledged for longer than the
-reminder. A mail with news names what else is open, too; without news there is none. What is snoozed is left out.
+A mail is due for an alert that is new, became CRITICAL, has come back from a snooze, or is open and unacknowledged for
+longer than the reminder. The mail lists the other open alerts as well, but not the snoozed ones.
 """
 
 import smtplib
@@ -29,14 +29,14 @@ from inventory.services.low_stock.alerts import Outlook, outlooks
 logger = structlog.get_logger(__name__)
 
 MOST_LINES: Final = 100
-"""The most levels that a mail names; it counts the rest."""
+"""The most levels that a mail lists; of the rest it gives the number."""
 _TITLES: Final = {"new": "New", "worse": "Became critical", "open": "Still open"}
 _KINDS: Final = tuple(_TITLES)
 
 
 @dataclass(frozen=True, slots=True)
-class _Place:
-    """An alert's place in the mail: its kind's, the critical first, the oldest first."""
+class _MailedAlert:
+    """An alert in the mail. Ordered by kind, the critical first, the oldest first."""
 
     kind: str
     severity: str
@@ -49,26 +49,26 @@ class _Place:
 
 @dataclass(frozen=True, slots=True)
 class _Digest:
-    """What is to be told of a warehouse: all places in order, and when each alert was told before."""
+    """The content of a warehouse's mail: all alerts in order, and the time of the mail before, by alert."""
 
     now: datetime
-    places: tuple[_Place, ...]
-    told_before: Mapping[UUID, datetime | None]
+    alerts: tuple[_MailedAlert, ...]
+    notified_before: Mapping[UUID, datetime | None]
 
 
 @dataclass(frozen=True, slots=True)
 class DigestLine:
-    """A level in a mail."""
+    """A line of the mail: an alert, and the outlook of its level."""
 
     alert: LowStockAlert
     outlook: Outlook
 
 
 def send_digests() -> int:
-    """Send what is news, a mail to each subscriber of each warehouse. Returns how many mails were sent.
+    """Send the mails that are due, one to each subscriber of each warehouse. Returns the number of mails sent.
 
-    Alerts are marked as told before the mail goes out, so that two runs at once send it once; if it reaches nobody, the
-    mark is taken back and the next run tries again.
+    Alerts are marked as notified before the mail is sent, so that two concurrent runs send it once; if no address
+    accepts it, the mark is reset and the next run tries again.
     """
     addresses: dict[UUID, list[str]] = {}
     active = AlertSubscription.objects.exclude(user__is_active=False).order_by("email")
@@ -97,41 +97,46 @@ WHERE alert.id = t.id AND alert.notified_at = %s
 
 
 def _claim(warehouse_id: UUID) -> _Digest | None:
-    """Mark a warehouse's open alerts as told, if there is news; None if not, or if another run is about to tell it.
+    """Mark a warehouse's open alerts as notified, if a mail is due; None if not, or if another run is sending it.
 
-    Locks the alerts, without a wait: one that is just becoming worse is left for the next run, whose news it is.
+    Locks the alerts, without waiting: an alert that is just becoming worse is left for the next run.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [advisory_lock("low-stock-digest", str(warehouse_id))])
         if not cursor.fetchone()[0]:
             return None
-    audible = LowStockAlert.objects.audible().filter(level__warehouse=warehouse_id)
-    if not audible.news(timedelta(hours=settings.LOW_STOCK_REMINDER_HOURS)).exists():
+    not_snoozed = LowStockAlert.objects.not_snoozed().filter(level__warehouse=warehouse_id)
+    if not not_snoozed.due_for_mail(timedelta(hours=settings.LOW_STOCK_REMINDER_HOURS)).exists():
         return None
-    unlocked = audible.select_for_update(of=("self",), no_key=True, skip_locked=True)
+    unlocked = not_snoozed.select_for_update(of=("self",), no_key=True, skip_locked=True)
     rows = list(unlocked.values_list("pk", "severity", "worsened_at", "notified_at"))
     if not rows:
         return None
     now = read_clock()
     write(_MARK, [now, columns.uuids(row[0] for row in rows)])
-    places = [_Place(_kind(worsened_at, told), severity, pk) for pk, severity, worsened_at, told in rows]
-    places.sort(key=lambda place: place.order)
-    return _Digest(now, tuple(places), {row[0]: row[3] for row in rows})
+    alerts = [
+        _MailedAlert(_kind(worsened_at, notified_at), severity, pk) for pk, severity, worsened_at, notified_at in rows
+    ]
+    alerts.sort(key=lambda alert: alert.order)
+    return _Digest(now, tuple(alerts), {row[0]: row[3] for row in rows})
 
 
-def _kind(worsened_at: datetime | None, told: datetime | None) -> str:
-    if told is not None:
+def _kind(worsened_at: datetime | None, notified_at: datetime | None) -> str:
+    if notified_at is not None:
         return "open"
     return "new" if worsened_at is None else "worse"
 
 
 def _take_back(digest: _Digest) -> None:
-    told = digest.told_before
-    write(_TAKE_BACK, [columns.uuids(told), columns.times(told.values()), digest.now])
+    before = digest.notified_before
+    write(_TAKE_BACK, [columns.uuids(before), columns.times(before.values()), digest.now])
 
 
 def _deliver(warehouse: Warehouse, digest: _Digest, addresses: Sequence[str]) -> int:
-    """Mail a digest to each address by itself: nobody sees the others', and one that is refused stops no other."""
+    """Send a mail to each address separately, so that addresses stay private and a refused one does not stop the rest.
+
+    Returns the number of mails sent.
+    """
     context = _context(warehouse, digest)
     text = render_to_string("mail/low_stock.txt", context)
     html = render_to_string("mail/low_stock.html", context)
@@ -151,23 +156,23 @@ def _deliver(warehouse: Warehouse, digest: _Digest, addresses: Sequence[str]) ->
 
 
 def _context(warehouse: Warehouse, digest: _Digest) -> dict[str, Any]:
-    shown = digest.places[:MOST_LINES]
-    found = LowStockAlert.objects.described().in_bulk([place.alert_id for place in shown])
+    shown = digest.alerts[:MOST_LINES]
+    found = LowStockAlert.objects.described().in_bulk([mailed.alert_id for mailed in shown])
     outlook = outlooks([alert.level for alert in found.values()])
     sections = [
         (_TITLES[kind], [DigestLine(alert, outlook[alert.level_id]) for alert in _of_kind(kind, shown, found)])
         for kind in _KINDS
     ]
-    critical = sum(place.severity == "CRITICAL" for place in digest.places)
+    critical = sum(mailed.severity == "CRITICAL" for mailed in digest.alerts)
     return {
         "warehouse": warehouse,
         "now": digest.now,
         "sections": [(title, lines) for title, lines in sections if lines],
         "critical": critical,
-        "low": len(digest.places) - critical,
-        "left_out": len(digest.places) - len(shown),
+        "low": len(digest.alerts) - critical,
+        "left_out": len(digest.alerts) - len(shown),
     }
 
 
-def _of_kind(kind: str, shown: Sequence[_Place], found: Mapping[UUID, LowStockAlert]) -> list[LowStockAlert]:
-    return [found[place.alert_id] for place in shown if place.kind == kind]
+def _of_kind(kind: str, shown: Sequence[_MailedAlert], found: Mapping[UUID, LowStockAlert]) -> list[LowStockAlert]:
+    return [found[mailed.alert_id] for mailed in shown if mailed.kind == kind]
