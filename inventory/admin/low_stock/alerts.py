@@ -34,7 +34,7 @@ from audit.console.exports import ExportedAdmin, ExportRow, in_batches
 from audit.console.wording import LazyText
 from audit.display import NOTHING, shown_time
 from audit.idempotency import Claim, StoredAnswer
-from inventory.admin.stock.columns import OfLevel
+from inventory.admin.stock.shared_columns import OfLevel
 from inventory.models import AlertSubscription, LowStockAlert, Warehouse
 from inventory.services.low_stock import alerts as low_stock
 from inventory.services.low_stock.alerts import Outlook

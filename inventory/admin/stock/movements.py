@@ -23,8 +23,8 @@ from audit.display import NOTHING
 from audit.identifiers import ADJUSTMENT, COUNT, TRANSFER, parse_copied_id, parse_public_id, public_id
 from audit.models import AuditEntry
 from inventory import actions
-from inventory.admin.stock.columns import OfLevel
 from inventory.admin.stock.receiving import Receiving
+from inventory.admin.stock.shared_columns import OfLevel
 from inventory.models import Movement, Product, StockLevel
 
 _MOST_PRODUCTS: Final = 100

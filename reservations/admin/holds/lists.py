@@ -38,7 +38,7 @@ from audit.console.base import (
 )
 from audit.console.filters import link
 from audit.display import NOTHING
-from inventory.admin.stock.columns import OfLevel
+from inventory.admin.stock.shared_columns import OfLevel
 from inventory.models import Store, Warehouse
 from inventory.models.catalogue import in_reach
 from reservations.admin.holds.countdown import countdown

@@ -30,7 +30,7 @@ from audit.console.wording import LazyText
 from audit.display import NOTHING
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import ADJUSTMENT, public_id
-from inventory.admin.stock.columns import OfLevel
+from inventory.admin.stock.shared_columns import OfLevel
 from inventory.admin.transfers.lists import short_id
 from reservations.models import BrokenHold, ShortageIncident
 from reservations.services.shortages import incidents
