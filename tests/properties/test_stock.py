@@ -50,6 +50,7 @@ from inventory.services.counts.posting import Posted, PostRequest, post_count
 from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
 from inventory.services.transfers.commands import (
     Arrived,
+    CancelTransferRequest,
     MoveLine,
     ReceiveRequest,
     SendRequest,
@@ -60,7 +61,6 @@ from inventory.services.transfers.commands import (
     send_transfer,
     start_transfer,
 )
-from inventory.services.transfers.commands import CancelCountRequest as CancelTransferRequest
 from inventory.services.transfers.moves import Transferred
 from reservations.errors import (
     AlreadyExtended,
