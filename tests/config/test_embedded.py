@@ -270,7 +270,7 @@ def test_cluster_of_another_version_is_left_alone(data_dir: Path) -> None:
 
 
 def test_socket_folder_of_somebody_else_is_refused(data_dir: Path, folder: Path) -> None:
-    place = embedded.Place.of(data_dir)
+    place = embedded.ServerPaths.of(data_dir)
     place.run_dir.symlink_to(folder)
     try:
         with pytest.raises(embedded.EmbeddedUnavailable, match="belongs to somebody else"):
