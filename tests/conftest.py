@@ -86,3 +86,9 @@ def api(make_api: Callable[..., Api]) -> Api:
 def store(db: None) -> Any:
     """The default store ``main``, which sells from ``wh-001`` and then ``wh-002``."""
     return make_store("main", "wh-001", "wh-002")
+
+
+def body_of(response: Any, status: int = 200) -> Any:
+    """The body of an answer that has this status."""
+    assert response.status_code == status, response.content
+    return response.json()

@@ -111,3 +111,13 @@ def counters(level: StockLevel) -> tuple[int, int]:
     """(on hand, reserved) as the database has them now."""
     level.refresh_from_db()
     return level.on_hand, level.reserved
+
+
+def severities() -> list[str]:
+    """The severities of the low-stock alerts that were published, in their order."""
+    return [event["severity"] for event in told("LowStockAlertEvent")]
+
+
+def status(held: Hold) -> str:
+    """The status of a reservation as the database has it now."""
+    return Reservation.objects.get(pk=held.id).status

@@ -1,7 +1,10 @@
 """Members of staff, each in a group as ``migrate`` makes it."""
 
+from typing import Any
+
 from django.contrib.auth.models import Group, User
 from django.test import Client
+from uuid_utils.compat import uuid7
 
 from audit.models import StaffAccess
 
@@ -28,3 +31,8 @@ def browser_of(user: User) -> Client:
     browser = Client(headers={"Host": "localhost"})
     browser.force_login(user, backend="django.contrib.auth.backends.ModelBackend")
     return browser
+
+
+def post(browser: Client, url: str, **fields: Any) -> Any:
+    """Send a dialog's form once, and follow to the page that it leads to."""
+    return browser.post(url, {"once": str(uuid7()), **fields}, follow=True)

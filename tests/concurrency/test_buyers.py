@@ -19,7 +19,7 @@ from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustReq
 from reservations.models import Reservation
 from reservations.services.holds.expiry import expire_due_holds
 from reservations.services.holds.placing import PlacedHold, place_hold, place_holds
-from tests.concurrency.threads import Crew, await_waiting, stranger, together
+from tests.concurrency.threads import Crew, await_waiting, count_of, stranger, together
 from tests.factories import (
     ACTOR,
     counters,
@@ -34,10 +34,6 @@ from tests.factories import (
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
 THREADS = 16
-
-
-def count(outcomes: list[Any], kind: type) -> int:
-    return sum(isinstance(outcome, kind) for outcome in outcomes)
 
 
 def in_a_pool(jobs: list[Callable[[], Any]]) -> list[Any]:
@@ -59,14 +55,14 @@ def in_a_pool(jobs: list[Callable[[], Any]]) -> list[Any]:
 def test_ten_buyers_of_15_get_exactly_6_times_15_of_100() -> None:
     level = make_level(100)
     outcomes = together(*(partial(place_hold, hold_request((level, 15))) for _ in range(10)))
-    assert (count(outcomes, PlacedHold), count(outcomes, InsufficientStock)) == (6, 4)
+    assert (count_of(outcomes, PlacedHold), count_of(outcomes, InsufficientStock)) == (6, 4)
     assert counters(level) == (100, 90)
 
 
 def test_300_buyers_of_1_get_exactly_100_of_100() -> None:
     level = make_level(100)
     outcomes = in_a_pool([partial(place_hold, hold_request((level, 1))) for _ in range(300)])
-    assert (count(outcomes, PlacedHold), count(outcomes, InsufficientStock)) == (100, 200)
+    assert (count_of(outcomes, PlacedHold), count_of(outcomes, InsufficientStock)) == (100, 200)
     assert counters(level) == (100, 100)
 
 
@@ -74,7 +70,7 @@ def test_sourced_buyers_get_all_of_both_warehouses() -> None:
     level = make_level(30)
     receive(level.product_id, 30, "wh-002")
     outcomes = in_a_pool([partial(place_hold, hold_request((level, 7))) for _ in range(12)])
-    assert (count(outcomes, PlacedHold), count(outcomes, InsufficientStock)) == (8, 4)
+    assert (count_of(outcomes, PlacedHold), count_of(outcomes, InsufficientStock)) == (8, 4)
 
 
 def test_baskets_in_opposite_order_never_fail() -> None:
@@ -84,7 +80,7 @@ def test_baskets_in_opposite_order_never_fail() -> None:
         ordered = levels if number % 2 else levels[::-1]
         jobs.append(partial(place_hold, hold_request(*((level, 1) for level in ordered))))
     outcomes = in_a_pool(jobs)
-    assert count(outcomes, PlacedHold) == 60
+    assert count_of(outcomes, PlacedHold) == 60
     assert [counters(level) for level in levels] == [(1000, 60)] * 4
 
 
@@ -108,9 +104,9 @@ def test_shipment_and_holds_share_what_is_there() -> None:
     ship = [partial(apply_adjustments, AdjustRequest(actor=ACTOR, adjustments=(line,))) for _ in range(40)]
     buy = [partial(place_hold, hold_request((level, 1))) for _ in range(40)]
     outcomes = in_a_pool([job for pair in zip(ship, buy, strict=True) for job in pair])
-    shipped, held = count(outcomes, Adjusted), count(outcomes, PlacedHold)
+    shipped, held = count_of(outcomes, Adjusted), count_of(outcomes, PlacedHold)
     assert shipped + held == 50
-    assert count(outcomes, InsufficientStock) == 30
+    assert count_of(outcomes, InsufficientStock) == 30
     assert counters(level) == (50 - shipped, held)
     assert Movement.objects.filter(type="SHIPMENT").count() == shipped
 
@@ -129,7 +125,7 @@ def test_buyers_of_what_due_holds_sit_on_get_all_of_it() -> None:
     level = make_level(30)
     make_due(*(hold((level, 3)).id for _ in range(10)))
     outcomes = in_a_pool([partial(place_hold, hold_request((level, 2))) for _ in range(20)])
-    assert (count(outcomes, PlacedHold), count(outcomes, InsufficientStock)) == (15, 5)
+    assert (count_of(outcomes, PlacedHold), count_of(outcomes, InsufficientStock)) == (15, 5)
     assert counters(level) == (30, 30)
     assert Reservation.objects.filter(status="EXPIRED").count() == 10
 
@@ -183,7 +179,7 @@ def test_each_client_of_a_batch_leaves_its_own_name_in_the_audit() -> None:
     ]
     batches = [batch[:8], batch[8:16], batch[16:]]
     outcomes = [outcome for part in together(*(partial(place_holds, b) for b in batches)) for outcome in part]
-    assert count(outcomes, PlacedHold) == 24
+    assert count_of(outcomes, PlacedHold) == 24
     entries = AuditEntry.objects.filter(action="inventory_reservation_created")
     told = set(entries.values_list("actor", "client_id", "request_id", "subject_id"))
     assert told == {(r.actor.name, r.actor.client_id, r.actor.request_id, r.id) for r in batch}

@@ -24,13 +24,13 @@ from inventory.services.counts.entering import (
 from inventory.services.counts.opening import Opened, OpenRequest, open_count
 from inventory.services.counts.posting import Posted, PostRequest, post_count
 from reservations.errors import IncidentResolved, ReservationReleased
-from reservations.models import Reservation, ShortageIncident
+from reservations.models import ShortageIncident
 from reservations.services.holds.documents import Hold
 from reservations.services.holds.placing import PlacedHold, place_hold
 from reservations.services.holds.resolution import ConsumeRequest, Resolved, Selector, consume_hold
 from reservations.services.shortages.incidents import IncidentDetails, ResolveRequest, resolve_incident
 from tests.concurrency.threads import LEVEL_LOCK, Crew, await_waiting, stranger, together
-from tests.factories import ACTOR, counters, hold, hold_request, make_level
+from tests.factories import ACTOR, counters, hold, hold_request, make_level, status
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
 ROUNDS = 8
@@ -60,10 +60,6 @@ def posting(count: StockCount) -> Callable[[], Any]:
 
 def consuming(held: Hold) -> Callable[[], Any]:
     return partial(consume_hold, ConsumeRequest(ACTOR, "order-1", Selector(reservation_id=held.id)))
-
-
-def status(held: Hold) -> str:
-    return Reservation.objects.get(pk=held.id).status
 
 
 def test_one_count_is_posted_once() -> None:

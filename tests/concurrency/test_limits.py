@@ -13,7 +13,7 @@ from reservations.services.holds import placing as holds
 from reservations.services.holds.baskets import put_basket
 from reservations.services.holds.placing import HoldRequest, PlacedHold, place_hold
 from tests.concurrency.statements import Step, checked, step_of
-from tests.concurrency.threads import together
+from tests.concurrency.threads import count_of, together
 from tests.factories import counters, hold, hold_request, make_level
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
@@ -25,21 +25,17 @@ def level() -> StockLevel:
     return make_level(1000)
 
 
-def count(outcomes: list[Any], kind: type) -> int:
-    return sum(isinstance(outcome, kind) for outcome in outcomes)
-
-
 def test_one_customer_in_many_threads_holds_exactly_the_limit(level: StockLevel) -> None:
     Store.objects.update(max_units_per_customer=5)
     outcomes = together(*(partial(place_hold, hold_request((level, 1), customer_id="x")) for _ in range(THREADS)))
-    assert (count(outcomes, PlacedHold), count(outcomes, HoldLimitExceeded)) == (5, THREADS - 5)
+    assert (count_of(outcomes, PlacedHold), count_of(outcomes, HoldLimitExceeded)) == (5, THREADS - 5)
     assert counters(level) == (1000, 5)
 
 
 def test_one_customer_opens_exactly_so_many_holds(level: StockLevel) -> None:
     Store.objects.update(max_holds_per_customer=4, hold_window_minutes=60)
     outcomes = together(*(partial(place_hold, hold_request((level, 1), customer_id="x")) for _ in range(THREADS)))
-    assert (count(outcomes, PlacedHold), count(outcomes, HoldLimitExceeded)) == (4, THREADS - 4)
+    assert (count_of(outcomes, PlacedHold), count_of(outcomes, HoldLimitExceeded)) == (4, THREADS - 4)
 
 
 @pytest.mark.parametrize("leaders", [1, 3])
@@ -71,7 +67,7 @@ def test_baskets_and_holds_of_one_customer_share_the_limit(level: StockLevel) ->
         request = hold_request((level, 2), customer_id="x", cart_id=f"cart-{number}")
         jobs.append(partial(put_basket if number % 2 else place_hold, request))
     outcomes = together(*jobs)
-    assert (count(outcomes, PlacedHold), count(outcomes, HoldLimitExceeded)) == (2, THREADS - 2)
+    assert (count_of(outcomes, PlacedHold), count_of(outcomes, HoldLimitExceeded)) == (2, THREADS - 2)
     assert counters(level) == (1000, 4)
 
 
@@ -88,7 +84,7 @@ def test_shoppers_with_the_same_names_in_opposite_order_never_fail(level: StockL
         ]
 
     outcomes = [each for part in together(*(partial(shop, turn) for turn in range(8))) for each in part]
-    assert count(outcomes, PlacedHold) == 80
+    assert count_of(outcomes, PlacedHold) == 80
 
 
 @pytest.mark.parametrize("verb", [place_hold, put_basket])

@@ -13,13 +13,9 @@ from inventory.services.stock.adjustments import Adjustment, AdjustRequest, appl
 from reservations.services.holds.placing import place_hold
 from tests.concurrency.statements import checked
 from tests.concurrency.threads import stranger, together
-from tests.factories import ACTOR, hold, hold_request, make_level, told
+from tests.factories import ACTOR, hold, hold_request, make_level, severities
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
-
-
-def severities() -> list[str]:
-    return [event["severity"] for event in told("LowStockAlertEvent")]
 
 
 def test_two_buyers_who_cross_a_line_together_open_one_alert_and_tell_it_once() -> None:

@@ -30,7 +30,7 @@ from reservations.services.holds.resolution import (
     release_hold,
 )
 from tests.concurrency.threads import Crew, await_moment, await_waiting, stranger, together
-from tests.factories import ACTOR, counters, hold, hold_request, make_due, make_level
+from tests.factories import ACTOR, counters, hold, hold_request, make_due, make_level, status
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
 ROUNDS = 8
@@ -47,10 +47,6 @@ def release(held: Hold) -> Callable[[], Any]:
 
 def extend(held: Hold) -> Callable[[], Any]:
     return partial(extend_hold, ExtendRequest(ACTOR, held.id, 5))
-
-
-def status(held: Hold) -> str:
-    return Reservation.objects.get(pk=held.id).status
 
 
 def end_soon(held: Hold) -> datetime:

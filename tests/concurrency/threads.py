@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
@@ -172,3 +172,8 @@ class Meeting:
         except threading.BrokenBarrierError:
             assert not self._is_sabotage, "without locks nothing keeps them from meeting"
         return result
+
+
+def count_of(outcomes: Iterable[Any], kind: type) -> int:
+    """How many outcomes are of a type."""
+    return sum(isinstance(outcome, kind) for outcome in outcomes)

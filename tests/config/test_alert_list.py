@@ -17,7 +17,7 @@ from uuid_utils.compat import uuid7
 from inventory.models import AlertSubscription, LowStockAlert, StockLevel
 from inventory.services.low_stock import alerts as low_stock
 from tests.factories import make_level, make_product, make_warehouse, receive, recorded
-from tests.staff import browser_of, make_staff
+from tests.staff import browser_of, make_staff, post
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 
@@ -37,24 +37,8 @@ def make_alert(available: int = 1, warehouse: str = "wh-001", **product: Any) ->
     return LowStockAlert.objects.get(level=level)
 
 
-def post(browser: Client, url: str, **fields: Any) -> Any:
-    return browser.post(url, {"once": str(uuid7()), **fields}, follow=True)
-
-
 def listed(browser: Client, **asked: str) -> list[Any]:
     return [row.pk for row in browser.get(LIST, asked).context["cl"].result_list]
-
-
-@pytest.fixture
-def clerk() -> Client:
-    """The browser of a clerk of all warehouses."""
-    return browser_of(make_staff("warehouse", name="bob"))
-
-
-@pytest.fixture
-def manager() -> Client:
-    """A manager's browser."""
-    return browser_of(make_staff("manager", name="mia"))
 
 
 def test_the_critical_come_first_and_what_is_over_is_left_out(clerk: Client) -> None:

@@ -24,7 +24,6 @@ from reservations.admin.holds.timeline import life_of
 from reservations.models import Reservation
 from reservations.services.holds.resolution import ConsumeRequest, Selector, consume_hold
 from tests.factories import ACTOR, hold, make_level
-from tests.staff import browser_of, make_staff
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = (audit.actions, inventory.actions, reservations.actions)
@@ -143,12 +142,6 @@ def test_source_that_is_gone_is_called_by_its_name() -> None:
 @pytest.mark.parametrize("typed", ["Reservation released", "reservation released", "inventory_reservation_released"])
 def test_action_is_found_by_its_words_and_its_name(typed: str) -> None:
     assert "inventory_reservation_released" in actions_called(typed)
-
-
-@pytest.fixture
-def manager() -> Client:
-    """A manager's browser."""
-    return browser_of(make_staff("manager"))
 
 
 @in_database

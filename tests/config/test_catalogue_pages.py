@@ -7,28 +7,17 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
-from uuid_utils.compat import uuid7
 
 from inventory.admin.catalogue.label_codes import code_128, qr_code
 from inventory.models import Product, Store, Warehouse
 from tests.factories import make_level, make_product, make_warehouse, recorded
-from tests.staff import browser_of, make_staff
+from tests.staff import browser_of, make_staff, post
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 
 
-@pytest.fixture
-def manager() -> Client:
-    """A manager's browser."""
-    return browser_of(make_staff("manager", name="mia"))
-
-
 def address(model: type, name: str, *arguments: Any) -> str:
     return reverse(f"admin:inventory_{model.__name__.lower()}_{name}", args=arguments)
-
-
-def post(browser: Client, url: str, **fields: Any) -> Any:
-    return browser.post(url, {"once": str(uuid7()), **fields}, follow=True)
 
 
 @pytest.mark.parametrize("model", [Product, Warehouse, Store])

@@ -18,18 +18,6 @@ from tests.staff import PASSWORD, browser_of, make_staff
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 
 
-@pytest.fixture
-def manager() -> Client:
-    """A manager's browser."""
-    return browser_of(make_staff("manager", name="mia"))
-
-
-@pytest.fixture
-def administrator() -> Client:
-    """An administrator's browser."""
-    return browser_of(make_staff("administrator", name="ada"))
-
-
 def product_form(**fields: str) -> dict[str, str]:
     return {"sku": "NEW-1", "name": "New", "barcode": "", "parent": "", "is_active": "on", **fields}
 

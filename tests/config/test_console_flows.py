@@ -70,11 +70,6 @@ def enter(count: StockCount, level: StockLevel, counted: int) -> None:
     entering.enter_counts(EnterRequest(ACTOR, count.pk, (EnteredCount(ProductRef(level.product_id), counted),)))
 
 
-@pytest.fixture
-def clerk() -> Client:
-    return browser_of(make_staff("warehouse"))
-
-
 def units(product_id: UUID, count: int) -> dict[str, str]:
     return {f"units-{product_id}": str(count)}
 

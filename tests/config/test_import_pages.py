@@ -38,12 +38,6 @@ PRODUCTS_XLSX = reverse("admin:inventory_product_export_xlsx")
 SET = reverse("admin:inventory_stocklevel_set_rows")
 
 
-@pytest.fixture
-def manager() -> Client:
-    """A manager's browser."""
-    return browser_of(make_staff("manager", name="mia"))
-
-
 def look(browser: Client, url: str, *lines: str, content: bytes | None = None, name: str = "file.csv") -> Any:
     """Choose a file."""
     file = SimpleUploadedFile(name, "\n".join(lines).encode() if content is None else content)

@@ -21,12 +21,6 @@ FRAMEWORK = (
 )
 
 
-@pytest.fixture
-def administrator() -> Client:
-    """An administrator's browser."""
-    return browser_of(make_staff("administrator", name="ada"))
-
-
 def at(name: str, *arguments: Any) -> str:
     return reverse(f"admin:auth_user_{name}", args=arguments)
 

@@ -31,12 +31,6 @@ MOVEMENTS = reverse("admin:inventory_movement_changelist")
 ENTRIES = reverse("admin:audit_auditentry_changelist")
 
 
-@pytest.fixture
-def manager() -> Client:
-    """A manager's browser."""
-    return browser_of(make_staff("manager", name="mia"))
-
-
 def listed(browser: Client, url: str, **asked: str) -> list[Any]:
     answer = browser.get(url, asked)
     assert answer.status_code == 200

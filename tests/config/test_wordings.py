@@ -20,12 +20,6 @@ from inventory.services.counts import opening
 from inventory.services.counts.documents import ProductRef
 from inventory.services.counts.opening import OpenRequest
 from tests.factories import ACTOR, make_level, make_warehouse
-from tests.staff import browser_of, make_staff
-
-
-@pytest.fixture
-def clerk() -> Client:
-    return browser_of(make_staff("warehouse"))
 
 
 def refused(browser: Client, action: str, *arguments: Any, **given: Any) -> str:

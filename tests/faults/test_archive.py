@@ -1,18 +1,8 @@
 """An archive that is killed at whatever step loses nothing, and the next one finishes."""
 
 import json
-from collections.abc import Iterator
-
-import pytest
 
 from tests.faults.house import House
-
-
-@pytest.fixture
-def house() -> Iterator[House]:
-    house = House()
-    yield house
-    house.close()
 
 
 def test_archive_that_is_killed_at_any_step_loses_nothing(house: House) -> None:

@@ -20,13 +20,6 @@ ON_LOOP, IN_THREAD = "", "?dryRun=false"
 """A query takes the way through a thread, whatever it says."""
 
 
-@pytest.fixture(scope="module")
-def house() -> Iterator[House]:
-    house = House()
-    yield house
-    house.close()
-
-
 @pytest.fixture(scope="class")
 def _web(house: House) -> Iterator[None]:
     web = Web(house)

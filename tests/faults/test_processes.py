@@ -27,14 +27,6 @@ while True:
 """
 
 
-@pytest.fixture(scope="module")
-def house() -> Iterator[House]:
-    """One for all tests of a process: each adds to it, and it balances after each."""
-    house = House()
-    yield house
-    house.close()
-
-
 @pytest.fixture
 def web(house: House) -> Iterator[Web]:
     web = Web(house)

@@ -14,7 +14,7 @@ from audit.roles import Role
 from inventory.models import Product, StockLevel, Store, Warehouse
 from inventory.services.catalogue import freezing
 from inventory.services.catalogue.freezing import Subject
-from tests.conftest import Api
+from tests.conftest import Api, body_of
 from tests.factories import ACTOR, make_level, make_product, make_store, recorded, told
 
 pytestmark = pytest.mark.django_db
@@ -36,11 +36,6 @@ def subject(request: Any) -> Subject:
 
 def path(subject: Subject) -> str:
     return f"/api/v1/{subject.kind}s/{subject.key}"
-
-
-def read(response: Any, status: int = 200) -> Any:
-    assert response.status_code == status, response.content
-    return response.json()
 
 
 def end_freeze(subject: Subject) -> None:
@@ -116,22 +111,22 @@ def test_only_what_there_is_can_be_frozen(nothing: Subject) -> None:
 
 
 def test_it_is_frozen_read_and_lifted_over_http(api: Api, subject: Subject) -> None:
-    assert read(api.get(path(subject)))["frozen"] is None
+    assert body_of(api.get(path(subject)))["frozen"] is None
     body = {"reason": "a recall", "until": "2100-01-01T00:00:00Z"}
-    frozen = read(api.post(f"{path(subject)}/freeze", body))
+    frozen = body_of(api.post(f"{path(subject)}/freeze", body))
     assert body.items() <= frozen["frozen"].items()
     assert frozen["frozen"]["since"].endswith("Z")
-    assert frozen == read(api.get(path(subject)))
-    listed = read(api.get(f"/api/v1/{subject.kind}s"))["items"]
+    assert frozen == body_of(api.get(path(subject)))
+    listed = body_of(api.get(f"/api/v1/{subject.kind}s"))["items"]
     assert [each["frozen"] for each in listed] == [frozen["frozen"]]
-    lifted = read(api.post(f"{path(subject)}/unfreeze", {}))
-    assert lifted == read(api.get(path(subject))) == {**frozen, "frozen": None}
+    lifted = body_of(api.post(f"{path(subject)}/unfreeze", {}))
+    assert lifted == body_of(api.get(path(subject))) == {**frozen, "frozen": None}
 
 
 def test_what_has_ended_reads_as_not_frozen(api: Api, subject: Subject) -> None:
     freezing.freeze(ACTOR, subject, reason="r", until=LATER)
     end_freeze(subject)
-    assert read(api.get(path(subject)))["frozen"] is None
+    assert body_of(api.get(path(subject)))["frozen"] is None
 
 
 def test_replacing_the_row_leaves_the_brake_on(api: Api, subject: Subject) -> None:
@@ -141,7 +136,7 @@ def test_replacing_the_row_leaves_the_brake_on(api: Api, subject: Subject) -> No
         "warehouse": {"name": "n", "type": "MAIN", "address": {}},
         "store": {"name": "n", "warehouses": []},
     }
-    assert read(api.put(path(subject), bodies[subject.kind]))["frozen"]["reason"] == "r"
+    assert body_of(api.put(path(subject), bodies[subject.kind]))["frozen"]["reason"] == "r"
 
 
 def test_a_retry_gets_the_first_answer_and_freezes_once(api: Api, subject: Subject) -> None:
@@ -153,8 +148,8 @@ def test_a_retry_gets_the_first_answer_and_freezes_once(api: Api, subject: Subje
 
 @pytest.mark.parametrize("body", [{}, {"reason": ""}, {"reason": "r", "until": "2020-01-01T00:00:00Z"}, {"reason": 1}])
 def test_a_freeze_needs_a_reason_and_a_future_end(api: Api, subject: Subject, body: Any) -> None:
-    assert read(api.post(f"{path(subject)}/freeze", body), 400)["code"] == "invalid"
-    assert read(api.get(path(subject)))["frozen"] is None
+    assert body_of(api.post(f"{path(subject)}/freeze", body), 400)["code"] == "invalid"
+    assert body_of(api.get(path(subject)))["frozen"] is None
 
 
 def test_a_client_of_some_stores_freezes_nothing(make_api: Callable[..., Api], subject: Subject) -> None:
@@ -168,8 +163,8 @@ def test_a_variant_tells_of_its_own_brake_only(api: Api) -> None:
     parent = make_product()
     variant = make_product(parent=parent)
     freezing.freeze(ACTOR, freezing.product(parent.id), reason="r")
-    assert read(api.get(f"/api/v1/products/{variant.id}"))["frozen"] is None
-    assert read(api.get(f"/api/v1/products/{parent.id}"))["frozen"]["reason"] == "r"
+    assert body_of(api.get(f"/api/v1/products/{variant.id}"))["frozen"] is None
+    assert body_of(api.get(f"/api/v1/products/{parent.id}"))["frozen"]["reason"] == "r"
 
 
 def test_nothing_of_it_changes_a_counter(subject: Subject) -> None:

@@ -40,6 +40,7 @@ from tests.factories import (
     make_warehouse,
     receive,
     recorded,
+    severities,
     told,
 )
 
@@ -68,10 +69,6 @@ def alerts() -> list[tuple[str, int, bool]]:
     """(severity, available, whether it is open) of all alerts, the oldest first."""
     found = LowStockAlert.objects.order_by("opened_at", "id")
     return [(alert.severity, alert.available, alert.resolved_at is None) for alert in found]
-
-
-def severities() -> list[str]:
-    return [event["severity"] for event in told("LowStockAlertEvent")]
 
 
 # --- crossing ------------------------------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -13,7 +12,7 @@ from django.utils import timezone
 from audit.roles import Role
 from inventory.models import LowStockAlert, Movement, StockLevel, Transfer, TransferLine
 from inventory.services.low_stock import alerts as low_stock
-from tests.conftest import Api
+from tests.conftest import Api, body_of
 from tests.contract.problems import pointers, problem
 from tests.factories import hold, make_level, make_store, make_variant, receive, recorded
 
@@ -21,16 +20,11 @@ NOBODY = "01900000-0000-7000-8000-000000000001"
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 
 
-def sent(response: Any, status: int = 200) -> Any:
-    assert response.status_code == status, response.content
-    return response.json()
-
-
 def listed(api: Api, path: str = "low-stock") -> list[tuple[UUID, str]]:
     """(product, status) of all pages."""
     found, following = [], ""
     while True:
-        page = sent(api.get(path + following))
+        page = body_of(api.get(path + following))
         found += [(UUID(item["productId"]), item["status"]) for item in page["items"]]
         if page["next"] is None:
             return found
@@ -49,7 +43,7 @@ def test_the_worst_comes_first_and_pages_hold_everything_once(api: Api) -> None:
         found = listed(api, f"low-stock?limit={limit}")
         assert [product for product, _ in found] == in_order
         assert [status for _, status in found] == ["CRITICAL"] * 2 + ["LOW"] * 8
-    page = sent(api.get("low-stock?limit=1"))
+    page = body_of(api.get("low-stock?limit=1"))
     assert (page["totalItems"], page["criticalItems"], page["lowItems"]) == (10, 2, 8)
 
 
@@ -66,7 +60,7 @@ def test_each_filter_counts_what_it_shows(api: Api) -> None:
         "low-stock?severity=LOW": [there],
     }.items():
         assert [product for product, _ in listed(api, path)] == [level.product_id for level in expected], path
-        assert sent(api.get(path))["totalItems"] == len(expected)
+        assert body_of(api.get(path))["totalItems"] == len(expected)
     problem(api.get("low-stock?storeId=nowhere"), 422, "unknown_store")
 
 
@@ -74,7 +68,7 @@ def test_each_filter_counts_what_it_shows(api: Api) -> None:
 def test_the_threshold_is_a_share_of_the_full_level(api: Api, threshold: str, count: int) -> None:
     for available in (20, 50, 100):
         make_level(available, max_stock_level=100)
-    assert sent(api.get(f"low-stock?threshold={threshold}"))["totalItems"] == count
+    assert body_of(api.get(f"low-stock?threshold={threshold}"))["totalItems"] == count
 
 
 @pytest.mark.parametrize("threshold", ["0", "-0.1", "1.1", "nan", "inf", "x", ""])
@@ -92,7 +86,7 @@ def test_a_cursor_is_one_or_refused(api: Api, cursor: str) -> None:
 def test_what_is_reserved_is_left_out(api: Api) -> None:
     level = make_level(100, reorder_point=20)
     hold((level, 85))
-    (item,) = sent(api.get("low-stock"))["items"]
+    (item,) = body_of(api.get("low-stock"))["items"]
     assert (item["currentStock"], item["reorderPoint"], item["percentageRemaining"]) == (15, 20, 75.0)
 
 
@@ -100,7 +94,7 @@ def test_a_level_without_a_reorder_point_has_no_percentage_and_one_without_sales
     variant = make_variant(make_level(1).product)
     level = receive(variant, 4)
     StockLevel.objects.filter(pk=level.pk).update(max_stock_level=100)
-    (item,) = sent(api.get("low-stock"))["items"]
+    (item,) = body_of(api.get("low-stock"))["items"]
     assert item == {
         "productId": str(variant.parent_id),
         "variantId": str(variant.id),
@@ -135,7 +129,7 @@ def test_days_of_supply_counts_the_shipments_of_30_days(api: Api) -> None:
     ship(level, 40, 29)
     ship(level, 1000, 31)
     ship(other, 7, 3)
-    assert [item["daysOfSupply"] for item in sent(api.get("low-stock"))["items"]] == [5, 51]
+    assert [item["daysOfSupply"] for item in body_of(api.get("low-stock"))["items"]] == [5, 51]
 
 
 def test_what_is_on_its_way_is_not_ordered_again(api: Api) -> None:
@@ -157,7 +151,7 @@ def test_what_is_on_its_way_is_not_ordered_again(api: Api) -> None:
         quantity_shipped=10,
         quantity_received=2,
     )
-    assert [item["suggestedOrderQuantity"] for item in sent(api.get("low-stock"))["items"]] == [87]
+    assert [item["suggestedOrderQuantity"] for item in body_of(api.get("low-stock"))["items"]] == [87]
 
 
 def test_a_page_of_1_or_50_is_the_same_queries(api: Api) -> None:
@@ -166,7 +160,7 @@ def test_a_page_of_1_or_50_is_the_same_queries(api: Api) -> None:
     counts = []
     for limit in (1, 50, 50):
         with CaptureQueriesContext(connection) as queries:
-            sent(api.get(f"low-stock?limit={limit}"))
+            body_of(api.get(f"low-stock?limit={limit}"))
         counts.append(len(queries))
     # The page with the totals, its products, warehouses, shipments and transfers; the token is cached.
     assert counts[1] == counts[2] == 5
@@ -179,10 +173,10 @@ def test_a_client_limited_to_stores_sees_their_warehouses_alone(make_api: Callab
     StockLevel.objects.filter(pk=own.pk).update(reorder_point=60)
     low_stock.raise_missed()
     api = make_api(Role.WAREHOUSE, stores=("outlet",))
-    page = sent(api.get("low-stock"))
+    page = body_of(api.get("low-stock"))
     assert [item["productId"] for item in page["items"]] == [str(own.product_id)]
     assert (page["totalItems"], page["criticalItems"]) == (1, 0)
-    assert [item["productId"] for item in sent(api.get("alerts"))["items"]] == [str(own.product_id)]
+    assert [item["productId"] for item in body_of(api.get("alerts"))["items"]] == [str(own.product_id)]
     problem(api.get("low-stock?storeId=main"), 422, "unknown_store")
     problem(api.get("alerts?storeId=main"), 422, "unknown_store")
     alert = LowStockAlert.objects.get(level=theirs)
@@ -201,7 +195,7 @@ def alert() -> LowStockAlert:
 
 def test_an_alert_is_listed_with_what_happened_to_it(api: Api, alert: LowStockAlert) -> None:
     hold((alert.level, 5))
-    (item,) = sent(api.get("alerts"))["items"]
+    (item,) = body_of(api.get("alerts"))["items"]
     opened = item.pop("openedAt")
     assert opened.endswith("Z")
     product = alert.level.product
@@ -237,28 +231,28 @@ def test_alerts_are_listed_newest_first_by_state_severity_and_place(api: Api) ->
         "alerts?warehouseId=wh-002": [second],
         "alerts?storeId=outlet": [second],
     }.items():
-        found = [UUID(item["productId"]) for item in sent(api.get(path))["items"]]
+        found = [UUID(item["productId"]) for item in body_of(api.get(path))["items"]]
         assert found == [level.product_id for level in expected], path
-    page = sent(api.get("alerts?limit=1"))
-    rest = sent(api.get(f"alerts?limit=1&cursor={page['next']}"))
+    page = body_of(api.get("alerts?limit=1"))
+    rest = body_of(api.get(f"alerts?limit=1&cursor={page['next']}"))
     assert [UUID(each["items"][0]["productId"]) for each in (page, rest)] == [third.product_id, second.product_id]
     assert rest["next"] is None
 
 
 def test_an_alert_is_acknowledged_once_and_a_retry_gets_the_same_answer(api: Api, alert: LowStockAlert) -> None:
     path = f"alerts/{alert.public_id}/acknowledge"
-    first = sent(api.post(path, {"note": "ordered"}, Idempotency_Key="k"))
+    first = body_of(api.post(path, {"note": "ordered"}, Idempotency_Key="k"))
     assert first["acknowledgedBy"]
     again = api.post(path, {"note": "ordered"}, Idempotency_Key="k")
-    assert (sent(again), again.headers["Idempotent-Replayed"]) == (first, "true")
-    assert sent(api.post(path, {})) == first
+    assert (body_of(again), again.headers["Idempotent-Replayed"]) == (first, "true")
+    assert body_of(api.post(path, {})) == first
     assert len(recorded("inventory_alert_acknowledged")) == 1
 
 
 def test_an_alert_is_snoozed_until_a_moment_in_the_future(api: Api, alert: LowStockAlert) -> None:
     path = f"alerts/{alert.public_id}/snooze"
-    assert sent(api.post(path, {"until": "2090-01-01T02:00:00+02:00"}))["snoozedUntil"] == "2090-01-01T00:00:00Z"
-    assert sent(api.post(path, {"until": None}))["snoozedUntil"] is None
+    assert body_of(api.post(path, {"until": "2090-01-01T02:00:00+02:00"}))["snoozedUntil"] == "2090-01-01T00:00:00Z"
+    assert body_of(api.post(path, {"until": None}))["snoozedUntil"] is None
     for wrong in ("2020-01-01T00:00:00Z", "2090-01-01T00:00:00", "0001-01-01T00:00:00+23:00", 5):
         assert pointers(api.post(path, {"until": wrong})) == ["/until"]
     assert pointers(api.post(path, {})) == [""]

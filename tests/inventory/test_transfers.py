@@ -43,7 +43,7 @@ from inventory.services.transfers.commands import (
 )
 from inventory.services.transfers.moves import Transferred
 from tests.books import assert_books_balance
-from tests.conftest import Api
+from tests.conftest import Api, body_of
 from tests.factories import (
     ACTOR,
     counters,
@@ -490,33 +490,28 @@ def body(*items: tuple[StockLevel, int], **fields: Any) -> dict[str, Any]:
     return {"items": lines(*items, fromWarehouseId="wh-001", toWarehouseId="wh-002"), **fields}
 
 
-def answer(response: Any, status: int = 200) -> Any:
-    assert response.status_code == status, response.content
-    return response.json()
-
-
 def test_a_transfer_goes_its_way_over_http(api: Api) -> None:
     level = make_level(10)
-    draft = answer(api.post("transfer", body((level, 9), draft=True)), 201)
+    draft = body_of(api.post("transfer", body((level, 9), draft=True)), 201)
     place = f"transfer/{draft['transferId']}"
     assert (draft["status"], draft["shippedAt"]) == ("PENDING", None)
-    assert answer(api.put(place, body((level, 6), reason="balance")))["items"][0]["quantity"] == 6
-    on_its_way = answer(api.post(f"{place}/send", None))
+    assert body_of(api.put(place, body((level, 6), reason="balance")))["items"][0]["quantity"] == 6
+    on_its_way = body_of(api.post(f"{place}/send", None))
     assert on_its_way["status"] == "IN_TRANSIT"
     ends = {"fromWarehouse": {"id": "wh-001", "previousQuantity": 10, "newQuantity": 4}}
     ends["toWarehouse"] = {"id": "wh-002", "expectedQuantity": 6}
     assert on_its_way["items"][0] | ends == on_its_way["items"][0]
     part = {"items": [{"productId": str(level.product_id), "quantityReceived": 2}]}
-    arrived = answer(api.post(f"{place}/receive", part))
+    arrived = body_of(api.post(f"{place}/receive", part))
     ends = {"toWarehouse": {"id": "wh-002", "previousQuantity": 0, "newQuantity": 2, "expectedQuantity": 6}}
     assert arrived["items"][0] | ends == arrived["items"][0]
     assert arrived["status"] == "PARTIALLY_RECEIVED"
-    over = answer(api.post(f"{place}/receive", {"items": [{**part["items"][0], "quantityReceived": 5}]}), 409)
+    over = body_of(api.post(f"{place}/receive", {"items": [{**part["items"][0], "quantityReceived": 5}]}), 409)
     assert (over["code"], over["errors"][0]["inTransit"]) == ("more_than_in_transit", 4)
-    ended = answer(api.post(f"{place}/cancel", {"reason": "wrong truck"}))
+    ended = body_of(api.post(f"{place}/cancel", {"reason": "wrong truck"}))
     assert (ended["status"], ended["items"][0]["quantityReturned"]) == ("RECEIVED", 4)
-    assert answer(api.post(f"{place}/receive", {}), 409)["code"] == "transfer_closed"
-    read = answer(api.get(place))
+    assert body_of(api.post(f"{place}/receive", {}), 409)["code"] == "transfer_closed"
+    read = body_of(api.get(place))
     assert read["items"][0]["fromWarehouse"] == {"id": "wh-001"}
     assert {name: read[name] for name in read if name != "items"} == {
         name: ended[name] for name in ended if name != "items"
@@ -526,7 +521,7 @@ def test_a_transfer_goes_its_way_over_http(api: Api) -> None:
 @pytest.mark.parametrize("verb", ["transfer", "send", "receive", "cancel"])
 def test_a_command_with_a_key_is_done_once(api: Api, verb: str) -> None:
     level = make_level(10)
-    made = answer(api.post("transfer", body((level, 4), draft=verb == "send")), 201)
+    made = body_of(api.post("transfer", body((level, 4), draft=verb == "send")), 201)
     path, sends = f"transfer/{made['transferId']}/{verb}", {"send": None, "receive": {}, "cancel": {}}.get(verb)
     if verb == "transfer":
         path, sends = "transfer", body((level, 4))
@@ -542,13 +537,13 @@ def test_what_is_in_transit_is_incoming_and_never_sellable(api: Api) -> None:
     receive(level.product_id, 1, "wh-002")
     sent(wanted(level, 4))
     sent(wanted(level, 3))
-    read = answer(api.get(str(level.product_id)))["warehouses"]
+    read = body_of(api.get(str(level.product_id)))["warehouses"]
     assert [(each["quantityAvailable"], each["incomingQuantity"]) for each in read] == [(3, 0), (1, 7)]
-    listed = answer(api.get("levels?warehouseId=wh-002"))["items"]
+    listed = body_of(api.get("levels?warehouseId=wh-002"))["items"]
     assert [(each["quantityAvailable"], each["incomingQuantity"]) for each in listed] == [(1, 7)]
-    changed = answer(api.patch(f"{level.product_id}/levels/wh-002", {"reorderPoint": 3}))
+    changed = body_of(api.patch(f"{level.product_id}/levels/wh-002", {"reorderPoint": 3}))
     assert changed["incomingQuantity"] == 7
-    found = answer(api.post("check-availability", {"items": lines((level, 5))}))["items"][0]
+    found = body_of(api.post("check-availability", {"items": lines((level, 5))}))["items"][0]
     assert (found["status"], found["availableQuantity"]) == ("INSUFFICIENT", 4)
     assert api.post("reserve", {"cartId": "c", "items": lines((level, 5))}).status_code == 409
 
@@ -562,13 +557,13 @@ def test_transfers_are_listed_the_newest_first_by_state_and_route(api: Api) -> N
     ids = [each.document.public_id for each in (draft, elsewhere, open_, done_)]
 
     def listed(query: str) -> list[str]:
-        return [each["transferId"] for each in answer(api.get(f"transfers?{query}"))["items"]]
+        return [each["transferId"] for each in body_of(api.get(f"transfers?{query}"))["items"]]
 
     assert listed("") == ids
     assert listed("status=RECEIVED") == ids[3:]
     assert listed("toWarehouseId=wh-003") == listed("fromWarehouseId=wh-001&toWarehouseId=wh-003") == ids[1:2]
     assert listed("fromWarehouseId=wh-002") == listed("fromWarehouseId=nowhere") == []
-    first = answer(api.get("transfers?limit=3"))
+    first = body_of(api.get("transfers?limit=3"))
     assert [each["transferId"] for each in first["items"]] == ids[:3]
     assert listed(f"limit=3&cursor={first['next']}") == ids[3:]
 
@@ -585,9 +580,9 @@ def test_overdue_is_what_should_have_arrived_and_is_open(api: Api) -> None:
     for fields in ({}, {"expected_delivery": future}):
         sent(wanted(level, 1), **fields)
     drafted(wanted(level, 1), expected_delivery=past)
-    (found,) = answer(api.get("transfers?overdue=true"))["items"]
+    (found,) = body_of(api.get("transfers?overdue=true"))["items"]
     assert (found["transferId"], found["isOverdue"]) == (late.document.public_id, True)
-    everything = answer(api.get("transfers?overdue=false"))["items"]
+    everything = body_of(api.get("transfers?overdue=false"))["items"]
     assert [each["isOverdue"] for each in everything] == [False, False, False, False, True]
 
 
@@ -611,21 +606,21 @@ def test_a_limited_client_touches_its_own_end_of_a_transfer_and_sees_no_others(m
         sent(wanted(level, 2)),
     )
     outlet = make_api(Role.WAREHOUSE, stores=("outlet",))
-    assert [each["transferId"] for each in answer(outlet.get("transfers"))["items"]] == [
+    assert [each["transferId"] for each in body_of(outlet.get("transfers"))["items"]] == [
         away.document.public_id,
         here.document.public_id,
     ]
     unseen = f"transfer/{none.document.public_id}"
-    assert answer(outlet.get(unseen), 404)["code"] == "not_found"
+    assert body_of(outlet.get(unseen), 404)["code"] == "not_found"
     for verb in ("receive", "cancel"):
-        assert answer(outlet.post(f"{unseen}/{verb}", {}), 404)["code"] == "not_found"
+        assert body_of(outlet.post(f"{unseen}/{verb}", {}), 404)["code"] == "not_found"
     with pytest.raises(WarehouseNotInStore):
         cancelled(here, actor=OUTLET)
     assert received(here, actor=OUTLET).document.status == "RECEIVED"
     main = make_api(Role.WAREHOUSE, stores=("main",))
     place = f"transfer/{away.document.public_id}"
-    assert answer(main.post(f"{place}/receive", {}), 422)["code"] == "warehouse_not_in_store"
-    assert answer(main.post(f"{place}/cancel", {}))["status"] == "CANCELLED"
+    assert body_of(main.post(f"{place}/receive", {}), 422)["code"] == "warehouse_not_in_store"
+    assert body_of(main.post(f"{place}/cancel", {}))["status"] == "CANCELLED"
     draft = drafted(wanted(level, 1, "wh-001", "wh-003"))
     with pytest.raises(WarehouseNotInStore):
         send_transfer(SendRequest(OUTLET, draft.document.id))
@@ -641,16 +636,16 @@ def test_what_is_no_transfer_is_not_found(api: Api, name: str) -> None:
         ("POST", "/receive", {}),
         ("POST", "/cancel", {}),
     ]:
-        assert answer(api.send(method, f"transfer/{name}{path}", sends), 404)["code"] == "not_found"
+        assert body_of(api.send(method, f"transfer/{name}{path}", sends), 404)["code"] == "not_found"
     with pytest.raises(NotFound):
         send_transfer(SendRequest(ACTOR, uuid7()))
 
 
 def test_a_delivery_out_of_time_is_refused(api: Api) -> None:
     level = make_level(10)
-    refused = answer(api.post("transfer", body((level, 1), expectedDelivery="0001-01-01T00:00:00+14:00")), 400)
+    refused = body_of(api.post("transfer", body((level, 1), expectedDelivery="0001-01-01T00:00:00+14:00")), 400)
     assert refused["errors"][0]["pointer"] == "/expectedDelivery"
-    assert answer(api.post("transfer", body((level, 1), expectedDelivery="2030-01-01T00:00:00")), 400)
+    assert body_of(api.post("transfer", body((level, 1), expectedDelivery="2030-01-01T00:00:00")), 400)
 
 
 def test_a_transfer_of_1_or_200_lines_is_the_same_statements() -> None:
