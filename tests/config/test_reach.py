@@ -1,0 +1,486 @@
+"""Services refuse what lies outside an actor's reach, whatever page or view calls them.
+
+Each public service that is given an actor stands in ``CALLS``, with a call that touches the warehouse ``there``; or in
+``PARTS``, with the service that calls it. One that stands in neither fails a test.
+"""
+
+import importlib
+import inspect
+import pkgutil
+import typing
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from types import ModuleType
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.test import RequestFactory
+from django.utils import timezone
+from uuid_utils.compat import uuid7
+
+import audit.clients
+import config.urls  # noqa: F401 - registers the pages whose reach is asked for below
+import inventory.services
+import reservations.services
+from audit import clients
+from audit.actors import Actor
+from audit.authentication import issue_token
+from audit.console.base import Reach, actor_of
+from audit.errors import NotFound, PermissionDenied
+from audit.models import ApiToken
+from inventory.errors import UnknownWarehouse
+from inventory.models import LowStockAlert, StockCount, StockLevel
+from inventory.services.access import people
+from inventory.services.catalogue import freezing, master_data
+from inventory.services.catalogue.master_data import ProductChange, ProductFields
+from inventory.services.counts import documents as counts_documents
+from inventory.services.counts import entering, opening, posting
+from inventory.services.counts.documents import ProductRef
+from inventory.services.low_stock import alerts, subscriptions
+from inventory.services.stock import adjustments, imports, level_settings, reasons
+from inventory.services.stock.import_files import COLUMNS, ImportFile, read_file
+from inventory.services.stock.level_settings import LevelChange
+from inventory.services.transfers import commands as transfers
+from inventory.services.transfers.commands import MoveLine, TransferRequest
+from reservations.errors import ReservationNotFound
+from reservations.models import ShortageIncident
+from reservations.services.availability import availability, explanation
+from reservations.services.bookkeeping import reconciliation
+from reservations.services.holds import baskets, placing, resolution
+from reservations.services.holds.placing import ExtendRequest, HoldRequest
+from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Selector
+from reservations.services.holds.sourcing import RequestLine
+from reservations.services.shortages import incidents
+from tests.books import assert_books_balance
+from tests.factories import ACTOR, hold, make_client, make_product, make_store, receive
+from tests.staff import make_staff
+
+pytestmark = pytest.mark.django_db
+
+HERE: Final = "wh-001"
+THERE: Final = "wh-002"
+BEYOND: Final = "wh-003"
+OUTSIDE = msgspec.structs.replace(ACTOR, name="outside", source="admin", warehouse_codes=(HERE,))
+"""Works here, and not there."""
+INSIDE = msgspec.structs.replace(ACTOR, name="inside", source="admin", warehouse_codes=(HERE, THERE))
+"""Works here and there, but not everywhere."""
+
+
+class Scene:
+    """Stock here and there, and something of each kind that touches ``there``."""
+
+    def __init__(self) -> None:
+        make_store("main", HERE, THERE, BEYOND)
+        self.product, held, short = make_product(), make_product(), make_product()
+        receive(self.product, 100, HERE)
+        self.level = receive(self.product, 100, THERE)
+        receive(held, 100, HERE)
+        self.hold = hold((receive(held, 100, THERE), 150), cart_id="both").id
+        self.draft = self._draft(HERE, THERE)
+        self.incoming = self._sent(HERE, THERE)
+        self.outgoing = self._sent(THERE, HERE)
+        self.count = self._count()
+        self.incident = self._incident(receive(short, 5, THERE))
+        self.alert = LowStockAlert.objects.create(
+            level=self.level, severity="LOW", available=100, opened_at=timezone.now()
+        ).pk
+        self.client = make_client()
+        self.token = ApiToken.objects.get(prefix=issue_token(self.client).partition(".")[0]).pk
+        self.user = make_staff("viewer")
+
+    def moved(self, actor: Actor, source: str = HERE, destination: str = THERE) -> TransferRequest:
+        return TransferRequest(actor, (MoveLine(self.product.pk, None, 3, source, destination),))
+
+    def counted(self, actor: Actor, product_id: UUID | None = None) -> opening.OpenRequest:
+        """A count of one product there."""
+        return opening.OpenRequest(actor, THERE, "PRODUCTS", products=(ProductRef(product_id or self.product.pk),))
+
+    def basket(self, actor: Actor) -> HoldRequest:
+        return HoldRequest(actor, (RequestLine(self.product.pk, None, 1, HERE),), cart_id="own")
+
+    @property
+    def file(self) -> ImportFile:
+        """One line, of the product there."""
+        lines = [",".join(COLUMNS), f"{self.product.sku},{THERE},1,RECEIPT,found,"]
+        return read_file("stock.csv", "\n".join(lines).encode())
+
+    def level_change(self) -> LevelChange:
+        return LevelChange(self.product.pk, THERE, {"zone": "Z"})
+
+    def _draft(self, source: str, destination: str) -> UUID:
+        drafted: Any = transfers.draft_transfer(self.moved(ACTOR, source, destination))
+        return UUID(str(drafted.document.id))
+
+    def _sent(self, source: str, destination: str) -> UUID:
+        sent: Any = transfers.start_transfer(self.moved(ACTOR, source, destination))
+        return UUID(str(sent.document.id))
+
+    def _count(self) -> UUID:
+        opened: Any = opening.count_one(self.counted(ACTOR), 96)
+        return UUID(str(opened.count.id))
+
+    def _incident(self, level: StockLevel) -> UUID:
+        hold((level, 5))
+        line = adjustments.Adjustment(level.product_id, None, THERE, -2, "ADJUSTMENT", "lost", force=True)
+        adjustments.apply_adjustments(adjustments.AdjustRequest(ACTOR, (line,)))
+        return UUID(str(ShortageIncident.objects.get().pk))
+
+
+@pytest.fixture
+def scene() -> Scene:
+    return Scene()
+
+
+def _imported(done: Any) -> Any:
+    """The outcome of a file, whose refusals are answers."""
+    if done.bad:
+        raise UnknownWarehouse(done.bad[0].detail)
+    return done
+
+
+def _seen(levels: Any) -> Any:
+    """Levels that were read: none are seen where they are out of reach."""
+    if not levels:
+        raise NotFound("nothing is seen")
+    return levels
+
+
+def _adjusted(scene: Scene, actor: Actor) -> Any:
+    line = adjustments.Adjustment(scene.product.pk, None, THERE, 1, "RECEIPT", "came")
+    return adjustments.apply_adjustments(adjustments.AdjustRequest(actor, (line,)))
+
+
+def _put_product(scene: Scene, actor: Actor) -> Any:
+    return master_data.put_product(actor, uuid7(), parent_id=None, claim=None, sku="NEW", name="New")
+
+
+def _put_products(scene: Scene, actor: Actor) -> Any:
+    return master_data.put_products(actor, [ProductChange(uuid7(), ProductFields("NEW", "New"))], claim=None)
+
+
+def _put_store(scene: Scene, actor: Actor) -> Any:
+    return master_data.put_store(actor, "new", name="New", ttl_minutes=None, priorities={HERE: 1}, claim=None)
+
+
+def _put_client(scene: Scene, actor: Actor) -> Any:
+    return clients.put_client(actor, uuid7(), name="new", role="viewer", store_codes=())
+
+
+def _set_level(scene: Scene, actor: Actor) -> Any:
+    changes = {"zone": "Z"}
+    return level_settings.set_level(actor, scene.product.pk, THERE, changes=changes, expected_version=None, claim=None)
+
+
+def _entered(scene: Scene, actor: Actor) -> Any:
+    entries = (entering.EnteredCount(ProductRef(scene.product.pk), 95),)
+    return entering.enter_counts(entering.EnterRequest(actor, scene.count, entries))
+
+
+def _counted_one(scene: Scene, actor: Actor) -> Any:
+    other = StockLevel.objects.filter(warehouse__code=THERE).exclude(product=scene.product).latest("pk")
+    return opening.count_one(scene.counted(actor, other.product_id), 3)
+
+
+def _changed_draft(scene: Scene, actor: Actor) -> Any:
+    return transfers.change_draft(scene.draft, scene.moved(actor))
+
+
+def _put_access(scene: Scene, actor: Actor) -> Any:
+    return people.put_access(actor, scene.user.pk, warehouse_codes=[HERE], is_new=False, told={})
+
+
+def _checked(scene: Scene, actor: Actor) -> Any:
+    return availability.check_availability(actor, None, [availability.Query(scene.product.pk, None, 1, None)])
+
+
+def _then(scene: Scene, actor: Actor) -> Any:
+    return _seen(explanation.on_hand_at(actor, scene.product.pk, THERE, timezone.now() - timedelta(hours=1)).levels)
+
+
+Call = Callable[[Scene, Actor], Any]
+CALLS: Final[dict[str, Call]] = {
+    "people.put_access": _put_access,
+    "people.record_password": lambda scene, actor: people.record_password(actor, scene.user.pk),
+    "clients.put_client": _put_client,
+    "clients.issue": lambda scene, actor: clients.issue(actor, scene.client.pk, days=1, claim=None),
+    "clients.revoke": lambda scene, actor: clients.revoke(actor, [scene.token], claim=None),
+    "freezing.freeze": lambda scene, actor: freezing.freeze(actor, freezing.warehouse(THERE), reason="fire"),
+    "freezing.unfreeze": lambda scene, actor: freezing.unfreeze(actor, freezing.warehouse(THERE)),
+    "master_data.put_product": _put_product,
+    "master_data.put_products": _put_products,
+    "master_data.put_warehouse": lambda scene, actor: master_data.put_warehouse(
+        actor, THERE, claim=None, name="Other", type="MAIN"
+    ),
+    "master_data.put_store": _put_store,
+    "documents.read_count": lambda scene, actor: counts_documents.read_count(scene.count, actor),
+    "entering.enter_counts": _entered,
+    "entering.cancel_count": lambda scene, actor: entering.cancel_count(
+        entering.CancelCountRequest(actor, scene.count)
+    ),
+    "opening.open_count": lambda scene, actor: opening.open_count(
+        opening.OpenRequest(actor, THERE, StockCount.Scope.ALL.value)
+    ),
+    "opening.count_one": _counted_one,
+    "posting.post_count": lambda scene, actor: posting.post_count(posting.PostRequest(actor, scene.count)),
+    "posting.preview_count": lambda scene, actor: posting.preview_count(scene.count, actor),
+    "alerts.acknowledge": lambda scene, actor: alerts.acknowledge(scene.alert, actor),
+    "alerts.snooze": lambda scene, actor: alerts.snooze(scene.alert, timezone.now() + timedelta(days=1), actor),
+    "subscriptions.choose_alerts": lambda scene, actor: subscriptions.choose_alerts(
+        actor, scene.user.pk, "someone@example.com", codes=[THERE]
+    ),
+    "adjustments.apply_adjustments": _adjusted,
+    "imports.foresee_import": lambda scene, actor: _imported(imports.foresee_import(actor, scene.file)),
+    "imports.plan_import": lambda scene, actor: _imported(imports.plan_import(actor, scene.file, skip_bad=False)),
+    "imports.import_stock": lambda scene, actor: _imported(imports.import_stock(actor, scene.file, skip_bad=True)),
+    "level_settings.set_level": _set_level,
+    "level_settings.set_levels": lambda scene, actor: level_settings.set_levels(
+        actor, [scene.level_change()], claim=None
+    ),
+    "reasons.put_reason": lambda scene, actor: reasons.put_reason(
+        actor, uuid7(), text="Mice", kinds=["ADJUST"], is_active=True
+    ),
+    "commands.start_transfer": lambda scene, actor: transfers.start_transfer(scene.moved(actor)),
+    "commands.draft_transfer": lambda scene, actor: transfers.draft_transfer(scene.moved(actor)),
+    "commands.change_draft": _changed_draft,
+    "commands.send_transfer": lambda scene, actor: transfers.send_transfer(transfers.SendRequest(actor, scene.draft)),
+    "commands.receive_transfer": lambda scene, actor: transfers.receive_transfer(
+        transfers.ReceiveRequest(actor, scene.incoming)
+    ),
+    "commands.cancel_transfer": lambda scene, actor: transfers.cancel_transfer(
+        transfers.CancelTransferRequest(actor, scene.outgoing)
+    ),
+    "availability.check_availability": _checked,
+    "explanation.explain": lambda scene, actor: _seen(explanation.explain(actor, scene.product.pk, THERE).levels),
+    "explanation.on_hand_at": _then,
+    "reconciliation.reconcile": lambda scene, actor: reconciliation.reconcile(actor),
+    "baskets.put_basket": lambda scene, actor: baskets.put_basket(scene.basket(actor)),
+    "baskets.empty_basket": lambda scene, actor: baskets.empty_basket(ReleaseRequest(actor, Selector(cart_id="both"))),
+    "placing.place_holds": lambda scene, actor: placing.raise_refusal(placing.place_holds([scene.basket(actor)])[0]),
+    "placing.place_hold": lambda scene, actor: placing.place_hold(scene.basket(actor)),
+    "placing.plan_hold": lambda scene, actor: placing.plan_hold(scene.basket(actor)),
+    "placing.extend_hold": lambda scene, actor: placing.extend_hold(ExtendRequest(actor, scene.hold, 5)),
+    "placing.extend_holds": lambda scene, actor: placing.raise_refusal(
+        placing.extend_holds([ExtendRequest(actor, scene.hold, 5)])[0]
+    ),
+    "resolution.release_hold": lambda scene, actor: resolution.release_hold(
+        ReleaseRequest(actor, Selector(scene.hold))
+    ),
+    "resolution.release_holds": lambda scene, actor: placing.raise_refusal(
+        resolution.release_holds([ReleaseRequest(actor, Selector(scene.hold))])[0]
+    ),
+    "resolution.consume_hold": lambda scene, actor: resolution.consume_hold(
+        ConsumeRequest(actor, "order-1", Selector(scene.hold))
+    ),
+    "resolution.consume_holds": lambda scene, actor: placing.raise_refusal(
+        resolution.consume_holds([ConsumeRequest(actor, "order-1", Selector(cart_id="both"))])[0]
+    ),
+    "incidents.read_incident": lambda scene, actor: incidents.read_incident(scene.incident, actor),
+    "incidents.resolve_incident": lambda scene, actor: incidents.resolve_incident(
+        incidents.ResolveRequest(actor, scene.incident, "told the customer")
+    ),
+}
+"""Each service with a call that touches ``there``."""
+
+FOR_ALL_WAREHOUSES: Final = {
+    "people.put_access",
+    "people.record_password",
+    "clients.put_client",
+    "clients.issue",
+    "clients.revoke",
+    "master_data.put_product",
+    "master_data.put_products",
+    "master_data.put_warehouse",
+    "master_data.put_store",
+    "reasons.put_reason",
+    "availability.check_availability",
+    "reconciliation.reconcile",
+    "baskets.put_basket",
+    "placing.place_holds",
+    "placing.place_hold",
+    "placing.plan_hold",
+}
+"""Those that refuse whoever is limited to warehouses, even where these are all that would be touched."""
+
+PARTS: Final[dict[str, str]] = {
+    "master_data.write_products": "master_data.put_products",
+    "documents.lock_open_count": "entering.enter_counts",
+    "entering.enter": "entering.enter_counts",
+    "adjustments.adjust": "adjustments.apply_adjustments",
+    "level_settings.change_levels": "level_settings.set_levels",
+    "commands.start": "commands.start_transfer",
+    "commands.draft": "commands.draft_transfer",
+    "commands.change": "commands.change_draft",
+    "commands.send": "commands.send_transfer",
+    "commands.receive": "commands.receive_transfer",
+    "commands.cancel": "commands.cancel_transfer",
+    "preconditions.lock_seen": "commands.send_transfer",
+    "preconditions.require_touchable": "commands.send_transfer",
+    "placing.hold_all": "placing.place_holds",
+    "placing.visible": "placing.extend_holds",
+    "resolution.resolve_all": "resolution.release_holds",
+    "resolution.resolve_claimed": "baskets.empty_basket",
+    "incidents.show": "incidents.read_incident",
+    # What follows is called once a service has checked; it refuses nothing itself.
+    "adjustments.write_placed": "adjustments.apply_adjustments",
+    "adjustments.adjusted_entry": "adjustments.apply_adjustments",
+    "adjustments.adjusted_event": "adjustments.apply_adjustments",
+    "moves.entry_of": "commands.start_transfer",
+    "moves.ship": "commands.start_transfer",
+    "moves.arrive": "commands.receive_transfer",
+    "moves.bring_back": "commands.cancel_transfer",
+    "lookup.read_catalogue": "placing.place_holds",
+    "lookup.recall_catalogue": "placing.place_holds",
+    "placing.created_entry": "placing.place_holds",
+    "expiry.expired_entry": "resolution.release_holds",
+    "reacquiring.read_catalogue_of": "resolution.consume_holds",
+    "reacquiring.reacquired": "resolution.consume_holds",
+    "resolution.released_entry": "resolution.release_holds",
+    "resolution.consumed_entry": "resolution.consume_holds",
+    "incidents.insert": "posting.post_count",
+    "incidents.opened_entry": "posting.post_count",
+    "shortage.lock_and_choose": "posting.post_count",
+    "orphans.check_orphans": "reconciliation.reconcile",
+    "reconciliation.begin": "reconciliation.reconcile",
+    "reconciliation.finish": "reconciliation.reconcile",
+    "reconciliation.keep": "reconciliation.reconcile",
+    "reconciliation.missing_movement": "reconciliation.reconcile",
+    "reconciliation.check_transfers": "reconciliation.reconcile",
+}
+"""Each part of a service that is given an actor, and a service that calls it."""
+
+
+# ----------------------------------------------------------------------------------------------- every service is here
+
+
+def _modules() -> Iterator[ModuleType]:
+    yield audit.clients
+    for package in (inventory.services, reservations.services):
+        for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            yield importlib.import_module(found.name)
+
+
+def _has_actor(hint: Any) -> bool:
+    """Whether a parameter of this type is, or brings, an actor."""
+    if parts := typing.get_args(hint):
+        return any(_has_actor(part) for part in parts)
+    return hint is Actor or (isinstance(hint, type) and typing.get_type_hints(hint).get("actor") is Actor)
+
+
+def _services() -> set[str]:
+    """The public functions that are given an actor, as ``module.function``."""
+    found = set()
+    for module in _modules():
+        for name, function in inspect.getmembers(module, inspect.isfunction):
+            if function.__module__ == module.__name__ and not name.startswith("_"):
+                hints = typing.get_type_hints(function)
+                if any(_has_actor(hint) for parameter, hint in hints.items() if parameter != "return"):
+                    found.add(f"{module.__name__.rpartition('.')[2]}.{name}")
+    return found
+
+
+def test_every_service_that_is_given_an_actor_is_called_here() -> None:
+    assert _services() == CALLS.keys() | PARTS.keys()
+    assert not CALLS.keys() & PARTS.keys()
+    assert set(PARTS.values()) | FOR_ALL_WAREHOUSES <= CALLS.keys()
+
+
+# ------------------------------------------------------------------------------------------------------- what they do
+
+
+def _everything() -> dict[str, list[Any]]:
+    """All rows of all tables of the service."""
+    models = [
+        model for label in ("audit", "inventory", "reservations") for model in apps.get_app_config(label).get_models()
+    ]
+    return {model._meta.label: sorted(map(repr, model._base_manager.values_list())) for model in models}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_what_is_out_of_reach_is_refused_and_nothing_changes(name: str, scene: Scene) -> None:
+    before = _everything()
+    expected = PermissionDenied if name in FOR_ALL_WAREHOUSES else (NotFound, UnknownWarehouse, ReservationNotFound)
+    with pytest.raises(expected):
+        CALLS[name](scene, OUTSIDE)
+    assert _everything() == before
+    assert_books_balance()
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_the_same_call_works_within_reach(name: str, scene: Scene) -> None:
+    CALLS[name](scene, ACTOR if name in FOR_ALL_WAREHOUSES else INSIDE)
+    assert_books_balance()
+
+
+@pytest.mark.parametrize("name", sorted(FOR_ALL_WAREHOUSES))
+def test_what_concerns_all_warehouses_is_refused_to_who_works_in_some(name: str, scene: Scene) -> None:
+    with pytest.raises(PermissionDenied):
+        CALLS[name](scene, INSIDE)
+
+
+@pytest.mark.parametrize("kind", ["product", "store"])
+def test_products_and_stores_are_frozen_for_all_warehouses(kind: str, scene: Scene) -> None:
+    subject = freezing.product(scene.product.pk) if kind == "product" else freezing.store("main")
+    for limits in ({"warehouse_codes": (HERE, THERE)}, {"store_codes": ("main",)}):
+        with pytest.raises(PermissionDenied):
+            freezing.freeze(msgspec.structs.replace(ACTOR, **limits), subject, reason="recall")
+    freezing.freeze(ACTOR, subject, reason="recall")
+
+
+def test_a_late_payment_is_served_for_who_works_in_all_warehouses(scene: Scene) -> None:
+    """Its units are taken wherever the store sells from."""
+    sell = ConsumeRequest(INSIDE, "order-1", Selector(scene.hold), reacquire=True)
+    with pytest.raises(PermissionDenied):
+        resolution.consume_hold(sell)
+
+
+def test_a_change_of_a_draft_may_not_lead_out_of_reach(scene: Scene) -> None:
+    with pytest.raises(UnknownWarehouse):
+        transfers.change_draft(scene.draft, scene.moved(INSIDE, HERE, BEYOND))
+
+
+@pytest.mark.parametrize("name", ["receive_transfer", "cancel_transfer"])
+def test_each_end_of_a_transfer_is_touched_by_who_works_there(name: str, scene: Scene) -> None:
+    """Whoever works at one end receives what comes there, and cancels what left there."""
+    if name == "receive_transfer":
+        transfers.receive_transfer(transfers.ReceiveRequest(OUTSIDE, scene.outgoing))
+    else:
+        transfers.cancel_transfer(transfers.CancelTransferRequest(OUTSIDE, scene.incoming))
+    assert_books_balance()
+
+
+# --------------------------------------------------------------------------------------------------------- the console
+
+
+def _reaches() -> list[Reach]:
+    """All lists of the console, and the lists on their pages."""
+    pages: list[Any] = list(admin.site._registry.values())
+    return [*pages, *(kind(page.model, admin.site) for page in pages for kind in page.inlines)]
+
+
+@pytest.mark.parametrize("page", _reaches(), ids=lambda page: type(page).__name__)
+def test_every_list_says_to_which_warehouses_its_rows_belong(page: Any) -> None:
+    assert isinstance(page, Reach)
+    said = [
+        bool(page.warehouse_paths),
+        page.belongs_to_no_warehouse,
+        page.all_warehouses_only,
+        type(page).within is not Reach.within,
+    ]
+    assert sum(said) == 1
+
+
+def test_a_list_that_does_not_say_shows_nothing_to_who_works_in_some(scene: Scene) -> None:
+    levels = StockLevel.objects.all()
+    assert not Reach().within(levels, INSIDE).exists()
+
+
+def test_staff_act_within_the_warehouses_of_their_account() -> None:
+    request = RequestFactory().post("/")
+    request.META["inventory.request_id"] = "request-1"
+    request.user = make_staff("manager", HERE, name="ada")
+    actor = actor_of(request)
+    assert (actor.name, actor.warehouse_codes, actor.store_codes) == ("ada", (HERE,), ())
