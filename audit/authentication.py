@@ -4,7 +4,7 @@ import hashlib
 import hmac
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -26,13 +26,21 @@ _LAST_USED_EVERY: Final = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """An authenticated API client. Empty ``store_codes`` means all stores."""
+    """An authenticated API client. Empty ``store_codes`` means all stores.
+
+    ``reach`` is role and stores as bytes, a part of each idempotency fingerprint. It is made once for each token that
+    is read, not for each request.
+    """
 
     client_id: UUID
     name: str
     role: str
     store_codes: tuple[str, ...]
     is_authenticated: bool = True
+    reach: bytes = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reach", ",".join((self.role, *sorted(self.store_codes))).encode())
 
     def may(self, capability: Capability) -> bool:
         """Whether the client's role has a capability."""

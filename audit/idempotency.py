@@ -29,8 +29,8 @@ class StoredAnswer(msgspec.Struct, frozen=True, gc=False):
 
 
 class Claim(msgspec.Struct, frozen=True, gc=False):
-    """A request's idempotency key. ``fingerprint`` is the SHA-256 of its method, path and body; ``render`` makes the
-    answer from the service's result, so that it can be stored in the same transaction."""
+    """A request's idempotency key. ``fingerprint`` is the SHA-256 of its method, path and body and of who sends it;
+    ``render`` makes the answer from the service's result, so that it can be stored in the same transaction."""
 
     client_id: UUID
     key: str
@@ -52,9 +52,13 @@ def advisory_lock(*names: str) -> int:
     return int.from_bytes(digest, signed=True)
 
 
-def fingerprint(method: str, path: str, body: bytes) -> bytes:
-    """The SHA-256 that recognises a repeated request."""
-    return hashlib.sha256(b"\0".join((method.encode(), path.encode(), body))).digest()
+def fingerprint(method: str, path: str, body: bytes, reach: bytes = b"") -> bytes:
+    """The SHA-256 that recognises a repeated request.
+
+    ``reach`` is what the sender may see and do, as bytes. It is included so that whoever has less reach than before is
+    refused (IdempotencyKeyReused) instead of getting an answer about what is out of reach now.
+    """
+    return hashlib.sha256(b"\0".join((method.encode(), path.encode(), reach, body))).digest()
 
 
 _TRY_LOCKS: Final = (

@@ -150,8 +150,9 @@ class ApiView(Guarded, APIView):
             return None
         if not _KEY.fullmatch(key):
             raise Invalid("Idempotency-Key takes 1 to 255 printable ASCII characters.")
-        print_ = fingerprint(request.method or "", request.get_full_path(), _raw_body(request))
-        return Claim(caller_of(request).client_id, key, print_, render)
+        caller = caller_of(request)
+        print_ = fingerprint(request.method or "", request.get_full_path(), _raw_body(request), caller.reach)
+        return Claim(caller.client_id, key, print_, render)
 
 
 def caller_of(request: Request) -> Caller:

@@ -60,6 +60,11 @@ def claimant_of(request: HttpRequest) -> UUID:
     return uuid5(_STAFF, str(request.user.pk))
 
 
+def reach_of(request: HttpRequest) -> bytes:
+    """The user's warehouses as bytes, a part of the fingerprints of the user's idempotency keys."""
+    return ",".join(sorted(actor_of(request).warehouse_codes)).encode()
+
+
 def may_read_trail(request: HttpRequest) -> bool:
     """Whether a user may read audit entries: with the permission, and only users of all warehouses."""
     return request.user.has_perm("audit.view_auditentry") and actor_of(request).sees_all_warehouses

@@ -31,7 +31,7 @@ from unfold.widgets import (
 from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
-from audit.console.base import actor_of, claimant_of, staff_action
+from audit.console.base import actor_of, claimant_of, reach_of, staff_action
 from audit.console.wording import LazyText, Worded
 from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer, fingerprint
@@ -230,9 +230,14 @@ class Dialog(Worded, ABC, Generic[R]):
 
     def _claim(self, form: DialogForm) -> Claim:
         given = {name: str(value) for name, value in form.cleaned_data.items()}
-        print_ = fingerprint("POST", self.request.path, msgspec.json.encode(given, order="deterministic"))
+        body = msgspec.json.encode(given, order="deterministic")
+        print_ = fingerprint("POST", self.request.path, body, self._claimed_reach())
         key = f"{DIALOG_KEY}{form.cleaned_data['once']}"
         return Claim(claimant_of(self.request), key, print_, self._render)
+
+    def _claimed_reach(self) -> bytes:
+        """The reach that is a part of the fingerprint."""
+        return reach_of(self.request)
 
     def _render(self, result: R) -> StoredAnswer:
         return StoredAnswer(200, msgspec.json.encode(self.tell_again(result)))
@@ -269,3 +274,7 @@ class SharedDialog(Dialog[R]):
     def _claim(self, form: DialogForm) -> Claim:
         own = super()._claim(form)
         return replace(own, client_id=_TOGETHER, key=f"{own.key}-{self.subject.pk}")
+
+    def _claimed_reach(self) -> bytes:
+        """Empty: the key is shared by all who have the row in reach, which was checked before."""
+        return b""

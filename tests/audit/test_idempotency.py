@@ -9,16 +9,17 @@ from django.db.models import F
 from uuid_utils.compat import uuid7
 
 from audit import idempotency
+from audit.authentication import forget_cached_tokens, issue_token
 from audit.errors import IdempotencyInProgress
 from audit.idempotency import Claim, StoredAnswer, advisory_lock, fingerprint
-from audit.models import IdempotencyKey
+from audit.models import ApiClient, IdempotencyKey
 from audit.roles import Role
 from audit.tasks import purge_idempotency_keys
 from inventory.models import StockLevel
 from reservations.models import Reservation
 from reservations.services.holds.placing import PlacedHold, place_holds
 from tests.conftest import Api
-from tests.factories import counters, hold, hold_request, lines, make_due, make_level
+from tests.factories import counters, hold, hold_request, lines, make_client, make_due, make_level, make_store
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 DAY = timedelta(hours=24)
@@ -107,7 +108,7 @@ def test_another_request_with_the_key_is_refused(api: Api, level: StockLevel) ->
     assert counters(level) == (10, 3)
 
 
-def test_a_fingerprint_tells_method_path_and_body_apart() -> None:
+def test_a_fingerprint_tells_method_path_body_and_sender_apart() -> None:
     prints = {
         fingerprint(*parts)
         for parts in (
@@ -116,9 +117,50 @@ def test_a_fingerprint_tells_method_path_and_body_apart() -> None:
             ("PUT", "/ab", b""),
             ("POST", "/a", b"b"),
             ("PUT", "/a?x", b"b"),
+            ("PUT", "/a", b"b", b"checkout"),
+            ("PUT", "/a", b"b", b"checkout,main"),
         )
     }
-    assert len(prints) == 5
+    assert len(prints) == 7
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"store_codes": ["outlet"]}, {"store_codes": ["main"]}, {"role": "checkout"}],
+    ids=["other stores", "its own store", "another role"],
+)
+def test_a_client_whose_role_or_stores_changed_gets_no_stored_answer(level: StockLevel, change: dict[str, Any]) -> None:
+    make_store("outlet", "wh-002", is_default=False)
+    client = make_client(Role.MANAGER)
+    api = Api(issue_token(client))
+    held = api.post("reserve", body(level), Idempotency_Key="reserve").json()  # type: ignore[attr-defined]
+    sent = {
+        "reserve": ("POST", "reserve", body(level)),
+        "extend": ("POST", "extend", {"reservationId": held["reservationId"]}),
+        "consume": ("POST", "consume", {"orderId": "o", "reservationId": held["reservationId"]}),
+        "cart": ("PUT", "carts/d", {"items": lines((level, 1))}),
+        "release": ("POST", "release", {"cartId": "d"}),
+    }
+    for key, (method, path, content) in list(sent.items())[1:]:
+        assert api.send(method, path, content, Idempotency_Key=key).status_code in {200, 201}, key
+    before = counters(level)
+    ApiClient.objects.filter(pk=client.pk).update(**change)
+    forget_cached_tokens()
+    for key, (method, path, content) in sent.items():
+        again = api.send(method, path, content, Idempotency_Key=key)
+        assert (again.status_code, again.json()["code"]) == (422, "idempotency_key_reused"), key  # type: ignore[attr-defined]
+    assert counters(level) == before
+
+
+def test_the_order_in_which_a_client_s_stores_are_kept_makes_no_difference(level: StockLevel) -> None:
+    make_store("outlet", "wh-002", is_default=False)
+    client = make_client(Role.CHECKOUT, stores=("outlet", "main"))
+    api = Api(issue_token(client))
+    sent = {**body(level), "storeId": "main"}
+    assert api.post("reserve", sent, Idempotency_Key="k").status_code == 201
+    ApiClient.objects.filter(pk=client.pk).update(store_codes=["main", "outlet"])
+    forget_cached_tokens()
+    assert api.post("reserve", sent, Idempotency_Key="k").headers["Idempotent-Replayed"] == "true"
 
 
 def test_a_refusal_is_not_kept(api: Api, level: StockLevel) -> None:

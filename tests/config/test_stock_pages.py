@@ -9,6 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from audit.models import StaffAccess
 from inventory.admin.stock import levels
 from inventory.models import AdjustmentReason, Movement, StockCount, StockLevel, Transfer
 from reservations.admin.availability.level_page import on_hand_chart
@@ -107,6 +108,16 @@ def test_form_sent_twice_does_it_once_and_tells_the_same(clerk: Client) -> None:
     for _ in range(2):
         assert "your count is entered" in send(clerk, "count", level, 5, once=str(level.pk)).content.decode()
     assert StockCount.objects.count() == 1
+
+
+def test_form_sent_again_after_the_person_was_limited_is_refused() -> None:
+    level, once, person = make_level(20), str(uuid4()), make_staff("warehouse")
+    assert send(browser_of(person), "receive", level, 5, once=once).status_code == 200
+    StaffAccess.objects.create(user=person, warehouse_codes=["wh-001"])
+    again = send(browser_of(person), "receive", level, 5, once=once)
+    assert again.status_code == 422
+    assert "20 → 25 on hand" not in again.content.decode()
+    assert counters(level) == (25, 0)
 
 
 def test_change_of_stock_needs_a_reason_and_joins_both_texts(clerk: Client) -> None:

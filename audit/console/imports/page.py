@@ -24,7 +24,7 @@ from unfold.widgets import UnfoldAdminFileFieldWidget
 from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
-from audit.console.base import ConsoleAdmin, actor_of, claimant_of
+from audit.console.base import ConsoleAdmin, actor_of, claimant_of, reach_of
 from audit.console.dialogs import Dialog
 from audit.console.exports import csv_file, workbook
 from audit.console.imports.cells import MOST_SHOWN, Column, ReadRow, changes_in_words
@@ -221,7 +221,7 @@ class ImportPage(Dialog[R], Generic[P, R]):
             message = gettext("This preview is too old. Choose the file again.")
             self.reading, self.step = Reading(notes=[message]), "choose"
             return self._show(status=422)
-        print_ = fingerprint("POST", self.request.path, sealed.encode())
+        print_ = fingerprint("POST", self.request.path, sealed.encode(), reach_of(self.request))
         claim = Claim(claimant_of(self.request), f"import-{once}", print_, self._render)
         try:
             result = self.perform(actor_of(self.request), {"plan": plan}, claim)
