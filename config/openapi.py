@@ -1,10 +1,26 @@
-"""The hooks that complete the generated OpenAPI document."""
+"""The OpenAPI document: the hooks that complete it when it is generated, and the two routes that serve it.
+
+It is generated when the code changes (``config.documents``), not when it is asked for: generating takes most of a
+second, keeps its state in globals of drf-spectacular that two threads at once break, and anybody may ask.
+"""
 
 import re
-from typing import Any
+from collections.abc import Callable
+from functools import cache, wraps
+from pathlib import Path
+from typing import Any, Final
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.views.decorators.http import require_safe
+from drf_spectacular.views import SpectacularSwaggerView
 
 from audit.api.schema import components, optional_bodies
+from config import problems
 from config.problems import codes
+
+DOCUMENT: Final = "docs/reference/openapi.yaml"
+"""Where the generated document is kept, from the folder of the code."""
 
 
 def only_the_current_version(endpoints: list[Any]) -> list[Any]:
@@ -37,3 +53,33 @@ def _name_of(body: dict[str, Any]) -> str:
 
 def _camel(text: str) -> str:
     return re.sub(r"_([a-z])", lambda match: match.group(1).upper(), text)
+
+
+def _unless_switched_off(view: Callable[[HttpRequest], HttpResponseBase]) -> Callable[[HttpRequest], HttpResponseBase]:
+    """A view that exists only with ``API_DOCS``."""
+
+    @wraps(view)
+    def answer(request: HttpRequest) -> HttpResponseBase:
+        return view(request) if settings.API_DOCS else problems.no_such_route(request, request.path)
+
+    return answer
+
+
+@cache
+def _document() -> bytes:
+    return (Path(settings.BASE_DIR) / DOCUMENT).read_bytes()
+
+
+@_unless_switched_off
+@require_safe
+def schema(request: HttpRequest) -> HttpResponse:
+    """The OpenAPI document, as YAML."""
+    return HttpResponse(
+        _document(),
+        content_type="application/vnd.oai.openapi; charset=utf-8",
+        headers={"Content-Disposition": 'inline; filename="openapi.yaml"'},
+    )
+
+
+pages = _unless_switched_off(SpectacularSwaggerView.as_view(url_name="schema", throttle_classes=[]))
+"""The page to read the document and to try calls."""

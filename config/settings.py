@@ -98,6 +98,7 @@ THROTTLE_FAILED_TOKENS_PER_MINUTE = env.int("THROTTLE_FAILED_TOKENS_PER_MINUTE",
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
 CATALOGUE_CACHE_SECONDS = env.float("CATALOGUE_CACHE_SECONDS", default=5.0)
 TOKEN_CACHE_SECONDS = env.float("TOKEN_CACHE_SECONDS", default=5.0)
+API_DOCS = env.bool("API_DOCS", default=True)
 BODY_LIMIT_BYTES = 256 * 1024
 # What a browser may send, files included, as a request is read into memory.
 UPLOAD_LIMIT_BYTES = 32 * 1024 * 1024

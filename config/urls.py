@@ -2,9 +2,8 @@
 
 from django.contrib import admin
 from django.urls import include, path
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from config import problems
+from config import openapi, problems
 
 admin.autodiscover()
 inventory_routes = [path("", include("reservations.api.urls")), path("", include("inventory.api.urls"))]
@@ -13,8 +12,8 @@ urlpatterns = [
     path("api/v1/inventory/", include(inventory_routes)),
     path("api/v1/", include("inventory.api.catalogue.urls")),
     path("api/inventory/", include(inventory_routes)),
-    path("api/schema/", SpectacularAPIView.as_view(throttle_classes=[]), name="schema"),
-    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema", throttle_classes=[])),
+    path("api/schema/", openapi.schema, name="schema"),
+    path("api/docs/", openapi.pages),
     path("api/<path:path>", problems.no_such_route),
     path("admin/", admin.site.urls),
 ]

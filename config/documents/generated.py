@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 
 from django.core.management import call_command
 
+from config import openapi
 from config.documents import events, roles
 from config.documents.actions import audit_actions
 from config.documents.defects import Defect
@@ -24,7 +25,7 @@ class Generated(NamedTuple):
     make: Callable[[], str]
 
 
-def openapi() -> str:
+def openapi_text() -> str:
     """The OpenAPI document, validated. Raises CommandError where it would come with a warning."""
     written = StringIO()
     call_command("spectacular", "--validate", "--fail-on-warn", stdout=written)
@@ -32,7 +33,7 @@ def openapi() -> str:
 
 
 GENERATED: Final[Sequence[Generated]] = (
-    Generated("docs/reference/openapi.yaml", openapi),
+    Generated(openapi.DOCUMENT, openapi_text),
     Generated("docs/reference/audit-actions.md", audit_actions),
     Generated(roles.PAGE, roles.page),
     Generated(events.PAGE, events.page),

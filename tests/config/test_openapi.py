@@ -2,15 +2,22 @@
 
 import re
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+from django.conf import settings
 from django.core.management import call_command
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
+from drf_spectacular.generators import SchemaGenerator
 from drf_spectacular.validation import validate_schema
+
+from config import openapi
+from config.documents.generated import openapi_text
+from tests.contract.problems import problem
 
 pytestmark = pytest.mark.django_db
 
@@ -19,10 +26,36 @@ pytestmark = pytest.mark.django_db
 def document() -> dict[str, Any]:
     import yaml  # noqa: PLC0415 - what drf-spectacular writes
 
-    response = Client(headers={"Host": "localhost"}).get("/api/schema/")
-    assert response.status_code == 200
-    found: dict[str, Any] = yaml.safe_load(response.content)
+    found: dict[str, Any] = yaml.safe_load(openapi_text())
     return found
+
+
+def get(path: str) -> Any:
+    return Client(headers={"Host": "localhost"}).get(path)
+
+
+def test_what_is_served_is_the_document_of_the_repository_and_nothing_is_generated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(SchemaGenerator, "get_schema")
+    with ThreadPoolExecutor(2) as threads:
+        first, second = threads.map(get, ["/api/schema/"] * 2)
+    written = (Path(settings.BASE_DIR) / openapi.DOCUMENT).read_bytes()
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert first.content == second.content == written
+    assert first.headers["Content-Type"].startswith("application/vnd.oai.openapi")
+
+
+def test_the_image_has_the_document() -> None:
+    """``.dockerignore`` names what goes into the image."""
+    assert f"!{openapi.DOCUMENT}" in (Path(settings.BASE_DIR) / ".dockerignore").read_text().splitlines()
+
+
+@pytest.mark.parametrize("path", ["/api/schema/", "/api/docs/"])
+def test_the_document_and_its_page_can_be_switched_off(path: str, settings: Any) -> None:
+    assert get(path).status_code == 200
+    settings.API_DOCS = False
+    problem(get(path), 404)
 
 
 def everything(value: Any) -> Iterator[dict[str, Any]]:
