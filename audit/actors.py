@@ -53,6 +53,11 @@ class Actor(msgspec.Struct, frozen=True, gc=False):
         """Whether all warehouses are in reach."""
         return not self.warehouse_codes
 
+    @property
+    def only_store(self) -> str:
+        """The one store that the actor is limited to; empty for an actor that sees several."""
+        return self.store_codes[0] if len(self.store_codes) == 1 else ""
+
     def sees_store(self, code: str) -> bool:
         """Whether a store is in reach."""
         return not self.store_codes or code in self.store_codes

@@ -228,6 +228,9 @@ class StockLevel(models.Model):
 class Movement(models.Model):
     """One change of on hand. Triggers forbid updates, and deletes by anything but ``archive``.
 
+    ``store`` is the code of the store that it belongs to: of a sale the reservation's, of an adjustment the store that
+    its client is limited to. Empty for what belongs to the warehouse, and for rows older than migration 0011.
+
     Rows are read from the newest and archived from the oldest, of one level or of all. New rows go to the end of the
     index on time, which costs a writer little.
     """
@@ -250,6 +253,7 @@ class Movement(models.Model):
     reference = models.CharField(max_length=100, blank=True)
     cost_per_unit = models.DecimalField(max_digits=12, decimal_places=2, null=True, blank=True)
     actor = models.CharField(max_length=150)
+    store = models.CharField(max_length=20, blank=True, default="", db_default="")
     adjustment_id = models.UUIDField(null=True, blank=True)
     created_at = models.DateTimeField()
 

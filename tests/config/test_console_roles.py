@@ -11,8 +11,9 @@ from django.urls import reverse
 import config.urls  # noqa: F401 - registers the console's pages, which are asked for below
 from audit.models import ApiClient, ApiToken, AuditEntry, IdempotencyKey, OutboxEvent, StaffAccess
 from inventory.models import Movement, Product, StockLevel, Store, Warehouse
+from inventory.services.stock.adjustments import Adjustment, AdjustRequest, apply_adjustments
 from reservations.models import Reservation, ReservationItem
-from tests.factories import hold, make_level, make_store, recorded
+from tests.factories import ACTOR, hold, make_level, make_store, recorded
 from tests.staff import GROUPS, browser_of, make_staff
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
@@ -109,6 +110,14 @@ def test_what_is_out_of_reach_is_not_found_by_address_search_or_filter(
         assert other not in found, asked
     page = browser.get(listing(Product, "change", other.product_id)).content.decode()
     assert "wh-009" not in page
+
+
+def test_search_takes_no_reference_that_is_out_of_reach(two_places: tuple[StockLevel, StockLevel, Client]) -> None:
+    mine, other, browser = two_places
+    line = Adjustment(other.product_id, None, "wh-009", 1, "RECEIPT", "r", reference=mine.product.sku)
+    apply_adjustments(AdjustRequest(actor=ACTOR, adjustments=(line,)))
+    found = browser.get(listing(Movement), {"q": mine.product.sku}).context["cl"].result_list
+    assert {row.level_id for row in found} == {mine.pk}
 
 
 def test_hold_over_two_warehouses_shows_only_the_items_in_reach(

@@ -164,6 +164,104 @@ def test_clients_of_some_stores_see_their_warehouses_movements(make_api: Callabl
     assert quantities(make_api(Role.CHECKOUT, stores=("outlet", "main"))) == [3, 2, 1]
 
 
+# --- what belongs to another store -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shared(make_api: Callable[..., Api]) -> StockLevel:
+    """A level of wh-002, which main and outlet sell from: received with a reference and a cost, then sold by main."""
+    make_store("outlet", "wh-003", "wh-002", is_default=False)
+    make_warehouse("wh-002")
+    level = receive(make_product(), 1, "wh-002")
+    adjust(make_api(name="buyer"), level, 20, "RECEIPT", warehouseId="wh-002", reference="PO-1", costPerUnit="2.50")
+    sell(level, 2, "main", "ord-main")
+    return level
+
+
+def sell(level: StockLevel, quantity: int, store: str, order_id: str) -> None:
+    made = hold((level, quantity), store=store, order_id=order_id)
+    consume_hold(ConsumeRequest(ACTOR, order_id, Selector(reservation_id=made.id)))
+
+
+def whose(api: Api, level: StockLevel) -> dict[int, tuple[Any, ...]]:
+    """Reference, actor, reason and cost of a level's movements, by quantity; explain and the list say the same."""
+    listed = page(api, f"productId={level.product_id}")["items"]
+    (explained,) = api.get(f"{level.product_id}/explain").json()["warehouses"]  # type: ignore[attr-defined]
+    assert explained["lastMovements"] == listed
+    names = ("reference", "actor", "reason", "costPerUnit")
+    return {item["quantity"]: tuple(item.get(name) for name in names) for item in listed}
+
+
+HIDDEN = ("", "", "", None)
+
+
+def test_sale_of_another_store_shows_neither_order_nor_actor(make_api: Callable[..., Api], shared: StockLevel) -> None:
+    sell(shared, 3, "outlet", "ord-outlet")
+    of_main, of_outlet = ("ord-main", "tests", "sold", None), ("ord-outlet", "tests", "sold", None)
+    for stores, main, outlet in (
+        ((), of_main, of_outlet),
+        (("main",), of_main, HIDDEN),
+        (("outlet",), HIDDEN, of_outlet),
+        (("main", "outlet"), of_main, of_outlet),
+    ):
+        api = make_api(Role.CHECKOUT, stores=stores)
+        told = whose(api, shared)
+        assert (told[-2], told[-3]) == (main, outlet), stores
+        assert quantities(api, "reference=ord-main") == ([] if main is HIDDEN else [-2])
+        assert quantities(api, f"productId={shared.product_id}&reference=ord-outlet") == (
+            [] if outlet is HIDDEN else [-3]
+        )
+
+
+def test_receipt_in_a_shared_warehouse_shows_its_cost_to_who_sees_all_its_stores(
+    make_api: Callable[..., Api], shared: StockLevel
+) -> None:
+    whole = ("PO-1", "buyer", "because", "2.50")
+    for stores, expected in (((), whole), (("main",), HIDDEN), (("outlet",), HIDDEN), (("main", "outlet"), whole)):
+        api = make_api(Role.CHECKOUT, stores=stores)
+        assert whose(api, shared)[20] == expected, stores
+        assert quantities(api, "reference=PO-1") == ([] if expected is HIDDEN else [20])
+        assert quantities(api, "reference=") == ([] if expected is HIDDEN else [1])
+
+
+def test_receipt_in_a_warehouse_of_its_own_is_whole(make_api: Callable[..., Api]) -> None:
+    level = make_level(1)
+    adjust(make_api(name="buyer"), level, 5, "RECEIPT", reference="PO-1", costPerUnit="2.50")
+    api = make_api(Role.CHECKOUT, stores=("main",))
+    assert whose(api, level)[5] == ("PO-1", "buyer", "because", "2.50")
+    assert quantities(api, "reference=PO-1") == [5]
+
+
+def test_adjustment_of_a_client_of_one_store_is_that_store_s(make_api: Callable[..., Api], shared: StockLevel) -> None:
+    of_outlet = make_api(Role.MANAGER, name="outlet-erp", stores=("outlet",))
+    adjust(of_outlet, shared, 7, "RETURN", warehouseId="wh-002", reference="ord-8")
+    assert whose(of_outlet, shared)[7] == ("ord-8", "outlet-erp", "because", None)
+    of_main = make_api(Role.CHECKOUT, stores=("main",))
+    assert whose(of_main, shared)[7] == HIDDEN
+    assert quantities(of_main, "reference=ord-8") == []
+
+
+def test_sale_from_before_movements_knew_their_store_is_hidden_in_a_shared_warehouse(
+    make_api: Callable[..., Api], shared: StockLevel
+) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        cursor.execute("UPDATE inventory_movement SET store = ''")
+        cursor.execute("SET LOCAL session_replication_role = origin")
+    api = make_api(Role.CHECKOUT, stores=("main",))
+    assert whose(api, shared)[-2] == HIDDEN
+    assert quantities(api, "reference=ord-main") == []
+
+
+def test_transfer_is_named_to_who_sees_one_of_its_ends(make_api: Callable[..., Api], shared: StockLevel) -> None:
+    api = make_api(name="mover")
+    item = {"productId": str(shared.product_id), "quantity": 4, "fromWarehouseId": "wh-002", "toWarehouseId": "wh-001"}
+    sent = api.post("transfer", {"items": [item]}).json()  # type: ignore[attr-defined]
+    outlet = make_api(Role.CHECKOUT, stores=("outlet",))
+    assert whose(outlet, shared)[-4][:2] == (sent["transferId"], "mover")
+    assert quantities(outlet, f"reference={sent['transferId']}") == [-4]
+
+
 def test_a_page_is_one_query_however_many_movements_it_has(api: Api) -> None:
     level = make_level(1)
 
@@ -243,6 +341,7 @@ def explained(plans: list[str]) -> Callable[..., Any]:
         ("movement_time", {"since": timedelta(days=2), "until": timedelta(days=1), "warehouse": "wh-002"}),
         ("movement_time", {"behind": timedelta(days=5)}),
         ("movement_reference", {"reference": "order-67"}),
+        ("movement_reference", {"reference": "order-66", "store_codes": ("main", "outlet")}),
         ("movement_reference", {"reference": "order-67", "product_id": True}),
         ("movement_of_level", {"product_id": True}),
         ("movement_of_level", {"variant_id": True, "type": "SHIPMENT", "warehouse": "wh-002"}),

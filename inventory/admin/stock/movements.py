@@ -135,7 +135,7 @@ class MovementAdmin(OfLevel, Receiving, TrailAdmin):
             return _with_reference(queryset, term.lower()), False
         if named := parse_copied_id(term):
             return _with_id(queryset, named), False
-        if _with_reference(Movement.objects.all(), term).exists():
+        if _with_reference(self.get_queryset(request), term).exists():
             return _with_reference(queryset, term), False
         levels = _levels_of(term)
         if levels:

@@ -27,7 +27,8 @@ class MovementOut(Answer, kw_only=True):
     """One change of on hand; ``quantityBefore + quantity = quantityAfter``.
 
     ``reference`` is what the caller called it: of reference type ``order`` the order's id, of ``adjustment`` whatever
-    was given.
+    was given. Of what was done for stores that the client may not see, ``reference``, ``actor`` and ``reason`` are
+    empty and ``costPerUnit`` is left out.
     """
 
     movement_id: str

@@ -327,6 +327,7 @@ def _cause(request: AdjustRequest, line: Adjustment) -> MovementCause:
         reference=line.reference,
         cost_per_unit=line.cost_per_unit,
         adjustment_id=request.id,
+        store=request.actor.only_store,
     )
 
 

@@ -36,14 +36,15 @@ _GIVE_BACK: Final = _UPDATE_LEVELS.format(
 
 _INSERT_MOVEMENTS: Final = """
 INSERT INTO inventory_movement (id, level_id, type, quantity, quantity_before, quantity_after, reason, reference_type,
-    reference, cost_per_unit, actor, adjustment_id, created_at)
+    reference, cost_per_unit, actor, adjustment_id, store, created_at)
 SELECT t.*, %s FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::int[], %s::int[], %s::int[], %s::text[], %s::text[],
-    %s::text[], %s::text[]::numeric[], %s::text[], %s::uuid[]) AS t
+    %s::text[], %s::text[]::numeric[], %s::text[], %s::uuid[], %s::text[]) AS t
 """
 
 
 class MovementCause(msgspec.Struct, frozen=True, gc=False):
-    """Why on hand changes. ``type`` is a ``Movement.Type`` value; ``reference`` is what the caller calls it."""
+    """Why on hand changes. ``type`` is a ``Movement.Type`` value; ``reference`` is what the caller calls it; ``store``
+    is the code of the store that the movement belongs to, empty if it belongs to none."""
 
     type: str
     actor: str
@@ -52,6 +53,7 @@ class MovementCause(msgspec.Struct, frozen=True, gc=False):
     reference: str = ""
     cost_per_unit: Decimal | None = None
     adjustment_id: UUID | None = None
+    store: str = ""
 
 
 class _Change(msgspec.Struct, gc=False):
@@ -166,6 +168,7 @@ class Ledger:
             columns.decimals(cause.cost_per_unit for cause in causes),
             columns.texts(cause.actor for cause in causes),
             columns.uuids(cause.adjustment_id for cause in causes),
+            columns.texts(cause.store for cause in causes),
         ]
 
     def _change(self, level_id: UUID) -> _Change:

@@ -19,8 +19,9 @@ MovementType = Literal["RECEIPT", "SHIPMENT", "ADJUSTMENT", "TRANSFER", "RETURN"
 class MovementFilter:
     """Which movements are meant; None means any.
 
-    ``product_id`` stands for its variants, too. ``warehouse`` is a code. ``since`` is included, ``until`` isn't. Of
-    ``store_codes`` only the stores' warehouses are seen; none means all.
+    ``product_id`` stands for its variants, too. ``warehouse`` is a code. ``since`` is included, ``until`` isn't. With
+    ``store_codes`` only movements in the stores' warehouses are found, and of those that belong to other stores
+    ``reference`` finds none; without any, all are.
     """
 
     store_codes: tuple[str, ...] = ()
@@ -35,7 +36,10 @@ class MovementFilter:
 
 @dataclass(frozen=True, slots=True)
 class MovementLine:
-    """One movement. ``stock_id`` is the product whose stock it is, with ``parent_id`` where that is a variant."""
+    """One movement. ``stock_id`` is the product whose stock it is, with ``parent_id`` where that is a variant.
+
+    Reason, reference, cost and actor are blank where the movement belongs to a store out of the asker's reach.
+    """
 
     id: UUID
     stock_id: UUID
@@ -54,15 +58,30 @@ class MovementLine:
     created_at: datetime
 
 
-_READ: Final = """
-SELECT m.id, product.id, product.parent_id, warehouse.code, m.type, m.quantity, m.quantity_before, m.quantity_after,
-    m.reason, m.reference_type, m.reference, m.cost_per_unit, m.adjustment_id, m.actor, m.created_at
-FROM {source}
+# A movement without a store belongs to its warehouse. What a transfer or a count moved is in reach of all who see the
+# warehouse, as these documents are. Anything else may have been done for any of the warehouse's stores, so that all of
+# them have to be in reach.
+SEEN: Final = """CROSS JOIN LATERAL (
+    SELECT cardinality(asked.codes) = 0 OR m.store = ANY(asked.codes) OR m.store = '' AND (
+        m.reference_type IN ('transfer', 'count') OR NOT EXISTS (
+            SELECT FROM inventory_storewarehouse source JOIN inventory_store store ON store.id = source.store_id
+            WHERE source.warehouse_id = level.warehouse_id AND NOT store.code = ANY(asked.codes)))
+) AS seen (is_whole)"""
+"""Whether a movement ``m`` of ``level`` is in reach of a client limited to the stores ``asked.codes`` (none: all)."""
+LINE: Final = """m.id, product.id AS stock_id, product.parent_id, warehouse.code AS warehouse, m.type, m.quantity,
+    m.quantity_before, m.quantity_after, CASE WHEN seen.is_whole THEN m.reason ELSE '' END AS reason, m.reference_type,
+    CASE WHEN seen.is_whole THEN m.reference ELSE '' END AS reference,
+    CASE WHEN seen.is_whole THEN m.cost_per_unit END AS cost_per_unit, m.adjustment_id,
+    CASE WHEN seen.is_whole THEN m.actor ELSE '' END AS actor, m.created_at"""
+"""The columns of a ``MovementLine``, of a movement ``m`` beside its product and warehouse and ``SEEN``."""
+_READ: Final = f"""
+SELECT {LINE}
+FROM (SELECT %s::text[] AS codes) asked CROSS JOIN {{source}} {SEEN}
 JOIN inventory_product product ON product.id = level.product_id
 JOIN inventory_warehouse warehouse ON warehouse.id = level.warehouse_id
-WHERE {levels}{rest}
+WHERE {{levels}}{{rest}}
 ORDER BY m.created_at DESC, m.id DESC LIMIT %s
-"""
+"""  # noqa: S608 - constants only
 _BY_TIME: Final = _READ.replace(
     "{source}", "inventory_movement m JOIN inventory_stocklevel level ON level.id = m.level_id"
 )
@@ -85,7 +104,7 @@ _BY_LEVEL: Final = _READ.replace(
 )
 _OF_STORES: Final = """level.warehouse_id IN (
     SELECT source.warehouse_id FROM inventory_storewarehouse source JOIN inventory_store store
-    ON store.id = source.store_id WHERE store.code = ANY(%s::text[]))"""
+    ON store.id = source.store_id WHERE store.code = ANY(asked.codes))"""
 _OF_FAMILY: Final = "level.product_id IN (SELECT id FROM inventory_product WHERE id = %s OR parent_id = %s)"
 
 
@@ -94,18 +113,19 @@ def read_movements(wanted: MovementFilter, *, behind: MovementPosition | None, l
 
     One query; two for places alone (a warehouse, or the stores') where few of the newest movements were.
     """
+    codes = columns.texts(wanted.store_codes)
     levels, of_levels = _level_conditions(wanted)
     movements, of_movements = _movement_conditions(wanted, behind)
     is_of_product = wanted.product_id or wanted.variant_id
     is_of_place = wanted.warehouse or wanted.store_codes
     if wanted.reference is not None or not (is_of_product or is_of_place):
-        return _lines(_BY_TIME.format(levels=levels, rest=movements), [*of_levels, *of_movements, limit])
+        return _lines(_BY_TIME.format(levels=levels, rest=movements), [codes, *of_levels, *of_movements, limit])
     nested = {"levels": levels, "movements": movements, "rest": ""}
     if not is_of_product:
-        found = _lines(_AMONG_NEWEST.format(**nested), [*of_movements, _NEWEST, *of_levels, limit])
+        found = _lines(_AMONG_NEWEST.format(**nested), [codes, *of_movements, _NEWEST, *of_levels, limit])
         if len(found) == limit:
             return found
-    return _lines(_BY_LEVEL.format(**nested), [*of_movements, limit, *of_levels, limit])
+    return _lines(_BY_LEVEL.format(**nested), [codes, *of_movements, limit, *of_levels, limit])
 
 
 def _lines(sql: str, parameters: Sequence[Any]) -> list[MovementLine]:
@@ -120,7 +140,6 @@ def _level_conditions(wanted: MovementFilter) -> tuple[str, list[Any]]:
     parameters: list[Any] = []
     if wanted.store_codes:
         conditions.append(_OF_STORES)
-        parameters.append(columns.texts(wanted.store_codes))
     if wanted.product_id:
         conditions.append(_OF_FAMILY)
         parameters += [wanted.product_id, wanted.product_id]
@@ -144,6 +163,8 @@ def _movement_conditions(wanted: MovementFilter, behind: MovementPosition | None
     ]
     given = [(condition, value) for condition, value in asked if value is not None]
     sql = "".join(f" AND {condition}" for condition, _ in given)
+    if wanted.reference is not None:
+        sql += " AND seen.is_whole"
     parameters = [value for _, value in given]
     if behind:
         return f"{sql} AND (m.created_at, m.id) < (%s, %s)", [*parameters, *behind]

@@ -16,6 +16,7 @@ from inventory.errors import Archived
 from inventory.locking import read_clock
 from inventory.models import Product, StockLevel
 from inventory.selling import frozen
+from inventory.services.stock import movements
 from inventory.services.stock.movements import MovementLine
 
 SHOWN_AT_MOST: Final = 50
@@ -172,10 +173,7 @@ LEFT JOIN LATERAL (
 ) incoming_shown ON true
 LEFT JOIN LATERAL (
     SELECT jsonb_agg(to_jsonb(m) ORDER BY m.created_at DESC, m.id DESC)::text AS shown FROM (
-        SELECT m.id, product.id AS stock_id, product.parent_id, warehouse.code AS warehouse, m.type, m.quantity,
-            m.quantity_before, m.quantity_after, m.reason, m.reference_type, m.reference, m.cost_per_unit,
-            m.adjustment_id, m.actor, m.created_at
-        FROM inventory_movement m WHERE m.level_id = level.id
+        SELECT {movements.LINE} FROM inventory_movement m {movements.SEEN} WHERE m.level_id = level.id
         ORDER BY m.created_at DESC, m.id DESC LIMIT {MOVEMENTS_SHOWN}
     ) m
 ) moved ON true

@@ -305,6 +305,7 @@ class _Batch:
             reason="sold",
             reference_type="order",
             reference=hold.order_id or "",
+            store=hold.store,
         )
         for item in hold.items:
             self._ledger.reserve(item.level_id, -item.quantity)
