@@ -58,6 +58,12 @@ class Invalid(DomainError):
     """The body is JSON of the wrong shape, or a value in it is out of its range."""
 
 
+class Unstorable(Invalid):
+    """The database can't store a value of the request, which no check before it has refused."""
+
+    code = "invalid"
+
+
 class NotFound(DomainError):
     """The object doesn't exist, or is out of the caller's reach."""
 

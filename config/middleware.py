@@ -6,6 +6,7 @@ from functools import cache
 from typing import Final
 
 from django.core.exceptions import DisallowedHost, PermissionDenied
+from django.db import DataError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import Resolver404, resolve
 from django.utils import timezone
@@ -95,6 +96,8 @@ class ConsoleMiddleware:
         """A refusal as a page. None leaves the error to Django."""
         if not request.path_info.startswith(_CONSOLE):
             return None
+        if isinstance(error, DataError):
+            error = problems.of_database(error)
         if isinstance(error, DomainError):
             return problems.console_problem(request, error)
         if isinstance(error, PermissionDenied):

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 import structlog
 from django.core.exceptions import PermissionDenied
-from django.db import InterfaceError, OperationalError
+from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views import defaults
@@ -30,6 +30,7 @@ logger = structlog.get_logger(__name__)
 DOMAIN_STATUS: Final[dict[type[DomainError], tuple[int, str]]] = {
     errors.Malformed: (400, "The body can't be read"),
     errors.Invalid: (400, "The request is not valid"),
+    errors.Unstorable: (400, "The request is not valid"),
     errors.PermissionDenied: (403, "Not allowed"),
     errors.NotFound: (404, "Not found"),
     errors.TooLarge: (413, "The body is too large"),
@@ -115,11 +116,19 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse
         return problem(request._request, 404, "There is nothing here.")
     if isinstance(error, PermissionDenied):
         return problem(request._request, 403, "Not allowed.")
-    if isinstance(error, OperationalError | InterfaceError):
-        logger.warning("database_away", error=str(error))
-        return _domain_problem(request._request, errors.Busy("The database is away. Try again."))
+    if isinstance(error, OperationalError | InterfaceError | DataError):
+        return _domain_problem(request._request, of_database(error))
     logger.error("unforeseen_error", path=request.path, exc_info=error)
     return problem(request._request, 500, "Something went wrong here; it has been logged.")
+
+
+def of_database(error: Exception) -> DomainError:
+    """An error of the database that its caller can act on."""
+    if isinstance(error, DataError):
+        logger.error("value_not_storable", error=str(error))
+        return errors.Unstorable("A value is out of its range.")
+    logger.warning("database_away", error=str(error))
+    return errors.Busy("The database is away. Try again.")
 
 
 def _domain_problem(request: HttpRequest, error: DomainError) -> HttpResponse:

@@ -15,7 +15,7 @@ from uuid import UUID
 import psycopg
 import structlog
 from django.conf import settings
-from django.db import Error, OperationalError, connection, transaction
+from django.db import DataError, Error, OperationalError, connection, transaction
 from django.db.backends.utils import (  # type: ignore[attr-defined]  # unknown to its stubs
     CursorWrapper,
     debug_transaction,
@@ -24,7 +24,7 @@ from psycopg.pq import TransactionStatus
 
 from audit.db.pipelines import Gathering
 from audit.db.statements import has_written
-from audit.errors import Busy, OutcomeUnknown
+from audit.errors import Busy, OutcomeUnknown, Unstorable
 from audit.models import AuditEntry
 from audit.recording import last_recorded
 
@@ -86,7 +86,8 @@ def run(work: Callable[[], T], patience: Patience = PATIENT, *, pipelined: bool 
     ``work`` may raise LockedElsewhere to be retried.
 
     Raises Busy if a lock wasn't acquired in time or the database is unavailable, OutcomeUnknown if the connection was
-    lost during COMMIT and not restored in time, and whatever ``work`` raises.
+    lost during COMMIT and not restored in time, Unstorable for a value that the database refuses, and whatever ``work``
+    raises.
     """
     deadline = time.monotonic() + settings.LOCK_TIMEOUT
     for _ in range((settings.LOCK_RETRIES if patience.retries is None else patience.retries) + 1):
@@ -112,9 +113,12 @@ def run(work: Callable[[], T], patience: Patience = PATIENT, *, pipelined: bool 
 def _has_taken_effect(attempt: _Attempt[Any], error: Error, deadline: float) -> bool:
     """Whether a failed attempt was committed nevertheless; False if it is to be retried.
 
-    Raises Busy, OutcomeUnknown, and the error itself if a retry wouldn't help.
+    Raises Busy, OutcomeUnknown, Unstorable, and the error itself if a retry wouldn't help.
     """
     cause = error.__cause__
+    if isinstance(error, DataError):
+        logger.error("value_not_storable", error=str(error))
+        raise Unstorable("A value is out of its range.") from error
     if isinstance(cause, psycopg.errors.QueryCanceled):
         raise Busy(_BUSY) from error
     if isinstance(cause, _KNOWN_ROLLBACKS) or isinstance(error, LockedElsewhere):

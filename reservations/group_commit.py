@@ -3,13 +3,15 @@
 A row lock and a wait for the disk per sale are the ceiling of a flash sale. Whoever comes first takes all that wait
 and has them decided together, each on its own, by the batch service; there is no timer, so a lone request waits for
 nobody. A batch is impatient: if it fails as a whole, each of its requests runs alone in a thread of its own, so that
-none suffers for another's fault.
+that none suffers for another's fault. A client whose request fails on its own then is decided alone for a minute:
+otherwise it could make everybody's batches fail, one after the other.
 
 Requests wait in threads, which lead batches themselves, or on an event loop, for which a thread leads.
 """
 
 import asyncio
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,12 +20,13 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cache
 from typing import Any, Final, Generic, TypeVar
+from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
-from audit.errors import Busy, OutcomeUnknown
+from audit.errors import Busy, DomainError, OutcomeUnknown, Unstorable
 from inventory.transactions import Patience
 from reservations.services.holds import placing as holds
 from reservations.services.holds import resolution
@@ -34,6 +37,7 @@ logger = structlog.get_logger(__name__)
 R = TypeVar("R")
 BATCH_LIMIT: Final = 64
 """The most requests of one transaction."""
+_ALONE_SECONDS: Final = 60.0
 
 
 class _State(Enum):
@@ -203,9 +207,10 @@ def _shared(work: Callable[..., list[Any]]) -> GroupCommit[Any]:
 
 
 _alone: Final = ThreadPoolExecutor(16, thread_name_prefix="alone")
+_alone_for_a_minute: Final = ThreadPoolExecutor(2, thread_name_prefix="breaker")
 
 
-async def _alone_on_loop(work: Callable[..., list[Any]], request: Any) -> Any:
+async def _alone_on_loop(work: Callable[..., list[Any]], request: Any, threads: ThreadPoolExecutor = _alone) -> Any:
     """Run a request alone, waited for on the running loop. Raises its refusal."""
 
     def run() -> list[Any]:
@@ -214,7 +219,32 @@ async def _alone_on_loop(work: Callable[..., list[Any]], request: Any) -> Any:
         finally:
             _return_connection()
 
-    return raise_refusal((await asyncio.get_running_loop().run_in_executor(_alone, run))[0])
+    return raise_refusal((await asyncio.get_running_loop().run_in_executor(threads, run))[0])
+
+
+class _Breakers:
+    """The clients that made a batch fail within the last minute. Safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self._until: dict[UUID | None, float] = {}
+
+    def has(self, client_id: UUID | None) -> bool:
+        """Whether a client is decided alone for now."""
+        return bool(self._until) and self._until.get(client_id, 0.0) > time.monotonic()
+
+    def note(self, client_id: UUID | None, error: Exception) -> None:
+        """Note the client whose request raised an error, unless it is a refusal or the database is away."""
+        is_refusal = isinstance(error, DomainError) and not isinstance(error, Unstorable)
+        if is_refusal or isinstance(error, OperationalError | InterfaceError):
+            return
+        logger.warning("client_breaks_batches", client_id=str(client_id), error=repr(error))
+        now = time.monotonic()
+        self._until = {id_: until for id_, until in self._until.items() if until > now} | {
+            client_id: now + _ALONE_SECONDS
+        }
+
+
+_breakers: Final = _Breakers()
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,14 +255,26 @@ class Submission:
     request: Any
 
     def outcome(self) -> Any:
-        if settings.GROUP_COMMIT:
-            return _shared(self.work).submit(self.request)
-        return raise_refusal(self.work([self.request])[0])
+        client_id = self.request.actor.client_id
+        try:
+            if settings.GROUP_COMMIT and not _breakers.has(client_id):
+                return _shared(self.work).submit(self.request)
+            return raise_refusal(self.work([self.request])[0])
+        except Exception as error:
+            _breakers.note(client_id, error)
+            raise
 
     async def outcome_on_loop(self) -> Any:
-        if settings.GROUP_COMMIT:
-            return await _shared(self.work).submit_on_loop(self.request)
-        return await _alone_on_loop(self.work, self.request)
+        client_id = self.request.actor.client_id
+        try:
+            if not settings.GROUP_COMMIT:
+                return await _alone_on_loop(self.work, self.request)
+            if not _breakers.has(client_id):
+                return await _shared(self.work).submit_on_loop(self.request)
+            return await _alone_on_loop(self.work, self.request, _alone_for_a_minute)
+        except Exception as error:
+            _breakers.note(client_id, error)
+            raise
 
 
 def place_hold(request: HoldRequest) -> Submission:

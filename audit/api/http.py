@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
 from functools import cache
 from http import HTTPStatus
 from typing import Any, Final, Protocol, TypeVar, cast
@@ -22,6 +21,7 @@ from rest_framework.views import APIView
 
 from audit.actors import Actor
 from audit.api.contract import OptionalBody
+from audit.api.decimals import decode_decimal
 from audit.api.permissions import Guarded
 from audit.authentication import Caller
 from audit.context import request_id_of
@@ -34,8 +34,6 @@ _KEY: Final = re.compile(r"[ -~]{1,255}")
 _PLACE: Final = re.compile(r" - at `(key in )?\$(.*)`$", re.DOTALL)
 _UNKNOWN_FIELD: Final = re.compile(r"unknown field `(.*?)`")
 _JSON: Final = "application/json"
-_MONEY_LIMIT: Final = Decimal(10) ** 10
-"""Amounts of money are below it: ten digits before the point, two behind it."""
 
 
 class AnyCaseUuid(UUIDConverter):
@@ -181,7 +179,7 @@ def decode(request: Request, body: type[S]) -> S:
 
 @cache
 def _decoder(body: type[S]) -> msgspec.json.Decoder[S]:
-    return msgspec.json.Decoder(body)
+    return msgspec.json.Decoder(body, dec_hook=decode_decimal)
 
 
 def _raw_body(request: Request) -> bytes:
@@ -205,7 +203,7 @@ def decode_query(request: Request, query: type[S]) -> S:
     if nul := next((name for name, value in parameters.items() if "\0" in value), None):
         raise Invalid("A parameter has a NUL character.", [Fault(f"?{nul}", "invalid", "NUL character")])
     try:
-        decoded = msgspec.convert(parameters, type=query, strict=False)
+        decoded = msgspec.convert(parameters, type=query, strict=False, dec_hook=decode_decimal)
     except msgspec.ValidationError as error:
         raise _invalid(str(error), "?") from error
     for field in msgspec.structs.fields(query):
@@ -252,14 +250,6 @@ def as_utc(time: datetime | None, pointer: str) -> datetime | None:
         return time and time.astimezone(UTC)
     except OverflowError as error:
         raise Invalid("A time is out of its range.", [Fault(pointer, "invalid", "out of range")]) from error
-
-
-def as_money(amount: Decimal | None, pointer: str, what: str) -> Decimal | None:
-    """An amount of money as the database keeps it. Raises Invalid for one that is out of its range."""
-    if amount is not None and not (amount.is_finite() and 0 <= amount < _MONEY_LIMIT and amount == round(amount, 2)):
-        fault = Fault(pointer, "invalid", f"0 or more, below {_MONEY_LIMIT:,}, at most two decimals")
-        raise Invalid(f"A {what} is out of its range.", [fault])
-    return amount
 
 
 def id_in_path(prefix: str, text: str, what: str) -> UUID:

@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 from django.core.exceptions import PermissionDenied
-from django.db import InterfaceError, OperationalError
+from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest
 from rest_framework import exceptions
 from rest_framework.request import Request
 
 from audit.context import begin
-from audit.errors import Busy, DomainError, Fault, Throttled
+from audit.errors import Busy, DomainError, Fault, Throttled, Unstorable
 from config import problems
 from config.problems import DOMAIN_STATUS, exception_handler
 from tests.contract.problems import REQUIRED
@@ -65,7 +65,7 @@ def test_codes_are_those_of_the_contract() -> None:
 def test_a_code_is_the_name_of_its_error() -> None:
     for kind in DOMAIN_STATUS:
         assert re.fullmatch(r"[a-z]+(_[a-z]+)*", kind.code)
-        assert kind.code.replace("_", "") == kind.__name__.lower() or issubclass(kind, Busy)
+        assert kind.code.replace("_", "") == kind.__name__.lower() or issubclass(kind, Busy | Unstorable)
 
 
 @pytest.fixture
@@ -91,6 +91,7 @@ def handled(error: Exception, request: Request) -> tuple[Any, dict[str, Any]]:
         (exceptions.UnsupportedMediaType("x"), 415, "unsupported_media_type"),
         (OperationalError("secret"), 503, "busy"),
         (InterfaceError("secret"), 503, "busy"),
+        (DataError("secret"), 400, "invalid"),
         (Busy("busy"), 503, "busy"),
         (ZeroDivisionError("secret"), 500, "internal_error"),
         (Throttled("slow", 7), 429, "throttled"),
@@ -109,7 +110,7 @@ def test_every_kind_of_error_is_told_in_one_form(
     assert document["requestId"] == "problem-1"
     assert "secret" not in response.content.decode()
     assert ("Retry-After" in response.headers) is (status in {429, 503})
-    assert bool(logged) is (status == 500 or isinstance(error, OperationalError | InterfaceError))
+    assert bool(logged) is (status == 500 or isinstance(error, OperationalError | InterfaceError | DataError))
 
 
 def test_a_fault_carries_its_facts(request_: Request) -> None:

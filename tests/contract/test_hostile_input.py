@@ -262,8 +262,7 @@ def test_what_is_no_integer_in_its_range_is_refused_in_its_place(
 ) -> None:
     body = json.dumps(changed(BODIES[method, path], leaf, "HERE"))
     wrong = ['"1"', "1.0", "1.5", "1e2", "true", "[]", "{}"]
-    if leaf[-1] != "expectedVersion":
-        wrong += ["-1000001", "10000000000", "1" + "0" * 30]
+    wrong += ["-1000001", "10000000000" if leaf[-1] != "expectedVersion" else "9223372036854775808", "1" + "0" * 30]
     may_be_zero = {"reorderPoint", "minStockLevel", "priority", "expectedVersion", "counted"}
     if leaf[-1] == "quantityReceived":
         wrong += ["-1"]
@@ -287,12 +286,48 @@ def test_only_an_adjustment_is_signed_and_none_is_zero(api: Api, kind: str, quan
     problem(api.put("adjust", {"adjustments": [{**ADJUSTMENT, "quantity": 0, "type": "ADJUSTMENT"}]}), 400, "invalid")
 
 
-@pytest.mark.parametrize("price", ["NaN", "sNaN", "Infinity", "-1", "1.001", "10000000000", "1e400", "x", ""])
+NO_DECIMALS = [
+    *("NaN", "sNaN", "Infinity", "-1", "1.001", "10000000000", "1e400", "x", "", ".", "1_0", "\uff11", "1,5", "0x1"),
+    *("0E-100000", "0E+100000", "0e-999999999999", "1E-400", "9" * 100_000, "0." + "0" * 100_000),
+]
+
+
+@pytest.mark.parametrize("price", [pytest.param(price, id=price[:16]) for price in NO_DECIMALS])
 def test_a_price_is_an_amount_of_money(api: Api, price: str) -> None:
     body = {"cartId": "c", "items": [{"productId": P, "quantity": 1, "unitPrice": price}]}
     assert pointers(api.post("reserve", body)) == ["/items/0/unitPrice"]
+    assert pointers(api.put("carts/c", {"items": body["items"]})) == ["/items/0/unitPrice"]
     costly = {"adjustments": [{**ADJUSTMENT, "costPerUnit": price}]}
     assert pointers(api.put("adjust", costly)) == ["/adjustments/0/costPerUnit"]
+    count = {"warehouseId": "wh-001", "scope": "ALL", "recountShare": price}
+    assert pointers(api.post("counts", count)) == ["/recountShare"]
+
+
+DECIMALS = {
+    ("POST", "reserve"): ("items", 0, "unitPrice"),
+    ("PUT", "carts/c"): ("items", 0, "unitPrice"),
+    ("PUT", "adjust"): ("adjustments", 0, "costPerUnit"),
+    ("POST", "counts"): ("recountShare",),
+}
+
+
+@pytest.mark.parametrize(("method", "path"), DECIMALS)
+def test_a_decimal_that_is_a_number_is_bounded_too(api: Api, method: str, path: str) -> None:
+    leaf = DECIMALS[method, path]
+    body = json.dumps(changed(BODIES[method, path], leaf, "HERE"))
+    for number in ("-1", "1e300", "1" + "0" * 30, "9" * 5000, "0.00001", "true"):
+        response = api.send(method, path, raw(body.replace('"HERE"', number)))
+        problem(response, 400)
+        assert pointers(response) == [pointer_of(leaf)], number
+    for number in ("NaN", "-Infinity", "01", ".5"):
+        problem(api.send(method, path, raw(body.replace('"HERE"', number))), 400)
+
+
+@pytest.mark.parametrize(
+    "threshold", ["nan", "inf", "-inf", "0", "-1", "1.1", "1e400", "1e-400", "9" * 5000, "1_0", "0x1"]
+)
+def test_a_threshold_is_a_share(api: Api, threshold: str) -> None:
+    assert pointers(api.get(f"low-stock?threshold={threshold}")) == ["?threshold"]
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)

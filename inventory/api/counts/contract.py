@@ -8,16 +8,13 @@ from uuid import UUID
 from msgspec import UNSET, Meta, UnsetType
 
 from audit.api.contract import Answer, Body, Code, OptionalBody, PageQuery, ReservationId, Text
+from audit.api.decimals import Share
 from inventory.api.stock.contract import LocationOut, LocationPart, Units
 
 CountScope = Literal["ALL", "ZONE", "PRODUCTS", "STALE"]
 CountStatus = Literal["OPEN", "POSTED", "CANCELLED"]
 LineStatus = Literal["UNCOUNTED", "COUNTED", "NEEDS_RECOUNT"]
 CountDays = Annotated[int, Meta(ge=1, le=3650, description="Days.")]
-Share = Annotated[
-    Decimal,
-    Meta(description="A share of what was expected, 0 to 1 with at most four decimals, as a number or a string."),
-]
 
 
 class CountProductIn(Body, kw_only=True):

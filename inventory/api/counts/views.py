@@ -1,7 +1,6 @@
 """The routes of counts, whose posting may break holds: decode, one call, answer."""
 
 from collections.abc import Sequence
-from decimal import Decimal
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -110,7 +109,7 @@ class CountsView(ApiView):
             zone=body.zone,
             products=tuple(ProductRef(product.product_id, product.variant_id) for product in body.products),
             stale_days=body.stale_days,
-            recount_share=_share(body.recount_share),
+            recount_share=body.recount_share,
             note=body.note,
             claim=self.claim(request, _opened),
         )
@@ -130,13 +129,6 @@ def _check_scope(body: contract.OpenCountIn) -> None:
         if body.scope != scope and is_given:
             detail = f"belongs to the scope {scope}"
             raise Invalid(f"{name} {detail}.", [Fault(f"/{name}", "invalid", detail)])
-
-
-def _share(share: Decimal | None) -> Decimal | None:
-    if share is not None and (not share.is_finite() or not 0 <= share <= 1 or share != round(share, 4)):
-        fault = Fault("/recountShare", "invalid", "0 to 1, at most four decimals")
-        raise Invalid("A share is out of its range.", [fault])
-    return share
 
 
 class CountView(ApiView):

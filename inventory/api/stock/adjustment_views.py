@@ -8,7 +8,7 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 
 from audit.api.contract import Problem
-from audit.api.http import ApiView, answered, as_money, caller_of, decode, rendered
+from audit.api.http import ApiView, answered, caller_of, decode, rendered
 from audit.api.schema import describe
 from audit.idempotency import StoredAnswer
 from audit.identifiers import ADJUSTMENT, public_id
@@ -33,7 +33,7 @@ class AdjustView(ApiView):
         body = decode(request, stock_contract.AdjustIn)
         adjust = AdjustRequest(
             actor=self.actor(request),
-            adjustments=tuple(_adjustment(line, index) for index, line in enumerate(body.adjustments)),
+            adjustments=tuple(map(_adjustment, body.adjustments)),
             claim=self.claim(request, _adjusted),
         )
         if any(line.force for line in body.adjustments) and not caller_of(request).may(Capability.MANAGE):
@@ -41,7 +41,7 @@ class AdjustView(ApiView):
         return answered(apply_adjustments(adjust), _adjusted)
 
 
-def _adjustment(line: stock_contract.AdjustmentIn, index: int) -> Adjustment:
+def _adjustment(line: stock_contract.AdjustmentIn) -> Adjustment:
     return Adjustment(
         line.product_id,
         line.variant_id,
@@ -50,7 +50,7 @@ def _adjustment(line: stock_contract.AdjustmentIn, index: int) -> Adjustment:
         line.type,
         line.reason,
         line.reference,
-        as_money(line.cost_per_unit, f"/adjustments/{index}/costPerUnit", "cost"),
+        line.cost_per_unit,
         line.expected_version,
         line.force,
     )

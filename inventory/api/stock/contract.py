@@ -1,7 +1,6 @@
 """The bodies of the routes of levels, their settings and adjustments."""
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Annotated, Literal
 from uuid import UUID
 
@@ -9,6 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from audit.api.contract import Answer, Body, Code, NonEmptyText, PageQuery, ShortText
+from audit.api.decimals import Money
 
 SignedQuantity = Annotated[
     int, Meta(ge=-1_000_000, le=1_000_000, description="Units; negative only for an ADJUSTMENT, never 0.")
@@ -17,6 +17,7 @@ Units = Annotated[int, Meta(ge=0, le=2_000_000_000, description="Units.")]
 PositiveUnits = Annotated[int, Meta(ge=1, le=2_000_000_000, description="Units.")]
 IncomingUnits = Annotated[int, Meta(description="Units in transit to this level: not on hand yet, never sellable.")]
 LocationPart = Annotated[str, Meta(max_length=10, pattern=r"^[^\x00-\x1f\x7f]*(?!\n)$")]
+Version = Annotated[int, Meta(ge=0, le=9_223_372_036_854_775_807, description="A level's version.")]
 AdjustmentType = Literal["RECEIPT", "SHIPMENT", "ADJUSTMENT", "RETURN"]
 
 
@@ -30,8 +31,8 @@ class AdjustmentIn(Body, kw_only=True):
     reason: NonEmptyText
     variant_id: UUID | None = None
     reference: ShortText = ""
-    cost_per_unit: Decimal | None = None
-    expected_version: int | None = None
+    cost_per_unit: Money | None = None
+    expected_version: Version | None = None
     force: Annotated[
         bool,
         Meta(description="For managers, and an ADJUSTMENT only: where too little is left, the newest holds give way."),
@@ -168,4 +169,4 @@ class LevelSettingsIn(Body, kw_only=True):
     min_stock_level: Units | UnsetType = UNSET
     max_stock_level: PositiveUnits | None | UnsetType = UNSET
     location: LocationIn | None | UnsetType = UNSET
-    expected_version: int | None = None
+    expected_version: Version | None = None

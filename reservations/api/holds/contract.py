@@ -8,6 +8,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, UnsetType
 
 from audit.api.contract import Answer, Body, Code, OpaqueId, PageQuery, Quantity, ReservationId, Text
+from audit.api.decimals import Money
 
 Minutes = Annotated[int, Meta(ge=1, description="Minutes; more than the longest hold is 422 timeout_too_long.")]
 Lines = Annotated[list["LineIn"], Meta(min_length=1, max_length=200)]
@@ -21,7 +22,7 @@ class LineIn(Body, kw_only=True):
     quantity: Quantity
     variant_id: UUID | None = None
     warehouse_id: Code | None = None
-    unit_price: Decimal | None = None
+    unit_price: Money | None = None
 
 
 class ReserveIn(Body, kw_only=True):

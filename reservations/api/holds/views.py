@@ -11,7 +11,7 @@ from msgspec import UNSET
 from rest_framework.request import Request
 
 from audit.api.contract import OpaqueId, Problem
-from audit.api.http import ApiView, Pending, answered, as_money, decode, decode_query, rendered, respond
+from audit.api.http import ApiView, Pending, answered, decode, decode_query, rendered, respond
 from audit.api.paging import page_of
 from audit.api.schema import describe
 from audit.errors import Fault, Invalid
@@ -67,14 +67,8 @@ class ReserveView(ApiView):
 
 def _lines(items: Sequence[holds_contract.LineIn]) -> tuple[RequestLine, ...]:
     return tuple(
-        RequestLine(
-            item.product_id,
-            item.variant_id,
-            item.quantity,
-            item.warehouse_id,
-            as_money(item.unit_price, f"/items/{index}/unitPrice", "price"),
-        )
-        for index, item in enumerate(items)
+        RequestLine(item.product_id, item.variant_id, item.quantity, item.warehouse_id, item.unit_price)
+        for item in items
     )
 
 
