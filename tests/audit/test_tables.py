@@ -1,6 +1,8 @@
 """Rules of reading tables that people bring."""
 
 import io
+import re
+import unicodedata
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 from openpyxl import Workbook
 
 from audit.console.exports import plain
-from audit.console.imports import tables
+from audit.console.imports import tables, workbook_reader
 from audit.console.imports.tables import Unreadable, guarded, read_table, unguarded
 
 
@@ -92,14 +94,50 @@ def test_table_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tables, "MOST_ROWS", 2)
     assert len(read_table(b"sku\nA\n\nB\n").rows) == 2
     assert refusal(b"sku\nA\n\nB\nC\n").row == 5
-    monkeypatch.setattr(tables, "_LAST_ROW", 3)
-    assert "at most" in refusal(workbook_of(["sku"], [], [], ["A"])).detail
-    monkeypatch.setattr(tables, "_MOST_UNPACKED_BYTES", 100)
-    assert "too large" in refusal(workbook_of(["sku"])).detail
 
 
-@given(st.text(alphabet="'=+-@\t\r\nab", max_size=6))
+@given(st.text(alphabet="'=+-@;\t\r\n \u00a0\u3000\u200b\"＝－ab", max_size=8))
 def test_guard_against_formulas_is_taken_off_as_it_was_put_on(text: str) -> None:
     assert unguarded(guarded(text)) == text
-    assert guarded(text)[:1] not in set("=+-@\t\r\n")
     assert plain(text) == guarded(text)
+    for cell in re.split("[;\t\r\n]", guarded(text)):
+        assert unicodedata.normalize("NFKC", cell).strip(' "\u200b')[:1] not in set("=+-@") or not cell
+
+
+@pytest.mark.parametrize(
+    ("text", "written"),
+    [
+        ("=1+1", "'=1+1"),
+        ("  =1+1", "'  =1+1"),
+        ("\u00a0=1+1", "'\u00a0=1+1"),
+        ("\u200b\ufeff@SUM(A1)", "'\u200b\ufeff@SUM(A1)"),
+        ("＝1+1", "'＝1+1"),
+        ("＋1", "'＋1"),
+        ("－1", "'－1"),
+        ("＠SUM(A1)", "'＠SUM(A1)"),
+        ("Tent;=1+1", "Tent;'=1+1"),
+        ("Tent\t =1+1", "Tent\t' =1+1"),
+        ("Tent\r\n-1", "Tent\r\n'-1"),
+        ('Tent;"=1+1"', 'Tent;\'"=1+1"'),
+        ("A-1; b=2, c + d", "A-1; b=2, c + d"),
+    ],
+)
+def test_text_is_guarded_wherever_a_spreadsheet_may_begin_a_cell(text: str, written: str) -> None:
+    assert guarded(text) == written
+
+
+def test_guard_takes_time_in_proportion_to_the_text() -> None:
+    for unit in ("\n", " ", ";", "'", "; ", "\t'", "=;"):
+        text = unit * 100_000
+        assert unguarded(guarded(text)) == text
+
+
+def test_header_of_many_names_is_refused_at_once() -> None:
+    names = ",".join(f"c{number}" for number in range(24_000))
+    assert "at most 50 columns" in refusal(names.encode()).detail
+    formatted = ",".join(["sku", "name", *[""] * 70_000])
+    assert rows_of(f"{formatted}\nA,b".encode()) == [(2, ("A", "b"))]
+
+
+def test_reader_and_tables_agree_on_the_last_column() -> None:
+    assert workbook_reader.MOST_COLUMNS == tables.MOST_COLUMNS

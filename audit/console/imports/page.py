@@ -15,6 +15,7 @@ from django.contrib import messages
 from django.core import signing
 from django.core.exceptions import PermissionDenied
 from django.core.files.uploadedfile import UploadedFile
+from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
@@ -31,7 +32,7 @@ from audit.console.imports.cells import MOST_SHOWN, Column, ReadRow, changes_in_
 from audit.console.imports.tables import MOST_BYTES, MOST_ROWS, RowFault, Table, Unreadable, read_table
 from audit.console.wording import LazyText
 from audit.errors import DomainError
-from audit.idempotency import Claim, StoredAnswer, fingerprint, lifetime
+from audit.idempotency import Claim, StoredAnswer, advisory_lock, fingerprint, lifetime
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -171,7 +172,7 @@ class ImportPage(Dialog[R], Generic[P, R]):
         file = form.cleaned_data["file"]
         try:
             content = file.read()
-            table = read_table(content)
+            table = self._table(content)
             self._check_header(table)
             self.reading = self.read(Upload(file.name or "", content, table))
             if self.reading.is_ready:
@@ -180,6 +181,15 @@ class ImportPage(Dialog[R], Generic[P, R]):
             self.reading = Reading(faults=[RowFault(error.row, error.column, error.detail)])
         self.step = "preview" if self.reading.is_ready else "faults" if self.reading.faults else "nothing"
         return self._show(status=422 if self.reading.faults else 200)
+
+    def _table(self, content: bytes) -> Table:
+        """The file's table. A person reads one file at a time, in all processes: raises Unreadable for a second one."""
+        lock = advisory_lock("reading", str(self.request.user.pk))
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [lock])
+            if not cursor.fetchone()[0]:
+                raise Unreadable(gettext("is refused while another file of yours is read: try again in a moment"))
+            return read_table(content)
 
     def _check_header(self, table: Table) -> None:
         """Raise Unreadable for an unknown or a missing column."""

@@ -1,32 +1,44 @@
 """Reading of CSV and XLSX files as rows of texts, each with its row number in an editor or a spreadsheet.
 
-Pure. django-import-export reads both as well, but it doesn't count blank lines, so its row numbers differ from those
-that people see; it takes the last result of a formula for a typed value; and it unpacks a workbook of any size.
+django-import-export reads both as well, but it doesn't count blank lines, so its row numbers differ from those that
+people see; it takes the last result of a formula for a typed value; and it unpacks a workbook of any size. A CSV file
+is read in this process, because its cost grows with its bytes alone; a workbook is read in a child process.
 """
 
 import csv
 import io
 import re
-import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
-from django.utils.translation import gettext
-from openpyxl import load_workbook
-from openpyxl.utils import get_column_letter
+from django.utils.translation import gettext, gettext_noop
+
+from audit.console.imports.workbooks import Refusal, read_workbook
 
 MOST_BYTES: Final = 1024 * 1024
 MOST_ROWS: Final = 5000
-_MOST_UNPACKED_BYTES: Final = 32 * 1024 * 1024
-_MOST_COLUMNS: Final = 50
-_LAST_ROW: Final = 100_000
+MOST_COLUMNS: Final = 50
+_LONGEST_NAME: Final = 64
 _DELIMITERS: Final = ",;\t"
 _WORKBOOK: Final = b"PK\x03\x04"
 _OLD_WORKBOOK: Final = b"\xd0\xcf\x11\xe0"
-_GUARDED: Final = re.compile(r"'+[=+\-@\t\r\n]")
-_FORMULA: Final = re.compile(r"'*[=+\-@\t\r\n]")
+_REFUSALS: Final = {
+    "columns": gettext_noop("a file has at most %(columns)s columns"),
+    "rows": gettext_noop("a file has at most %(rows)s rows: split it"),
+    "formula": gettext_noop("has a formula: copy the cells, and paste their values alone"),
+    "large": gettext_noop("is too large: split it, or save it as CSV"),
+    "slow": gettext_noop("takes too long to read: split it, or save it as CSV"),
+    "busy": gettext_noop("can't be read while others are importing files: try again in a moment"),
+    "broken": gettext_noop("is a workbook that can't be read: save it anew as XLSX, or as CSV"),
+}
+_CELL_START: Final = r"(?:\A|(?<=[;\t\r\n]))"
+"""Where a spreadsheet may begin a cell: it may split a CSV file at other signs than the one that was meant."""
+_FORMULA_AHEAD: Final = r"""(?=(?:[^\S\t\r\n]|["'\u00ad\u200b-\u200f\u2060\ufeff])*[=+\-@\uff1d\uff0b\uff0d\uff20])"""
+"""Blanks, quotes and characters without width, and then a sign that begins a formula, full-width or not."""
+_BREAK_AHEAD: Final = r"(?='*[\t\r\n])"
+_TO_GUARD: Final = re.compile(rf"{_CELL_START}{_FORMULA_AHEAD}|\A{_BREAK_AHEAD}")
+_GUARD: Final = re.compile(rf"{_CELL_START}'{_FORMULA_AHEAD}|\A'{_BREAK_AHEAD}")
 
 
 class Unreadable(Exception):
@@ -65,14 +77,15 @@ class Table:
 
 
 def guarded(text: str) -> str:
-    """Put an apostrophe before a text that a spreadsheet would evaluate as a formula. A formula that is guarded already
-    gets one more, so that ``unguarded`` restores every text."""
-    return f"'{text}" if _FORMULA.match(text) else text
+    """Put an apostrophe before whatever a spreadsheet would evaluate as a formula: at the start of a text, and after
+    each ``;``, tab and line break in it, because the file may be split there. A formula that is guarded already gets
+    one more, so that ``unguarded`` restores every text."""
+    return _TO_GUARD.sub("'", text)
 
 
 def unguarded(text: str) -> str:
     """Undo ``guarded``. An apostrophe that people typed before a formula is removed as well."""
-    return text[1:] if text[:1] == "'" and _GUARDED.match(text) else text
+    return _GUARD.sub("", text)
 
 
 def read_table(content: bytes) -> Table:
@@ -93,8 +106,11 @@ def read_table(content: bytes) -> Table:
 
 
 def _filled(rows: Iterable[tuple[int, Sequence[str]]]) -> Iterator[tuple[int, Sequence[str]]]:
+    """The rows that aren't blank, stripped. Raises Unreadable for a value beyond the last column that is read."""
     for number, cells in rows:
-        stripped = [unguarded(cell.strip()) for cell in cells]
+        if any(map(str.strip, cells[MOST_COLUMNS:])):
+            raise Unreadable(gettext("a file has at most %(most)s columns") % {"most": MOST_COLUMNS}, number)
+        stripped = [unguarded(cell.strip()) for cell in cells[:MOST_COLUMNS]]
         if any(stripped):
             yield number, stripped
 
@@ -107,8 +123,11 @@ def _header(number: int, names: Sequence[str]) -> tuple[str, ...]:
         raise Unreadable(gettext("is empty"))
     if "" in lowered:
         raise Unreadable(gettext("has a column without a name"), number)
-    if twice := next((name for name in lowered if lowered.count(name) > 1), ""):
-        raise Unreadable(gettext("is there twice"), number, twice)
+    seen: set[str] = set()
+    for name in lowered:
+        if name in seen:
+            raise Unreadable(gettext("is there twice"), number, name[:_LONGEST_NAME])
+        seen.add(name)
     return tuple(lowered)
 
 
@@ -142,49 +161,9 @@ def csv_rows(content: bytes) -> Iterator[tuple[int, list[str]]]:
 
 
 def workbook_rows(content: bytes) -> Iterator[tuple[int, list[str]]]:
-    """The rows of a workbook's active sheet, including blank ones, with their numbers. Raises Unreadable."""
+    """The rows of a workbook's active sheet that aren't blank, with their numbers. Raises Unreadable."""
     try:
-        yield from _sheet_rows(content)
-    except Unreadable:
-        raise
-    except Exception as error:  # openpyxl raises many kinds of errors for a broken workbook
-        raise Unreadable(gettext("is a workbook that can't be read: save it anew as XLSX, or as CSV")) from error
-
-
-def _sheet_rows(content: bytes) -> Iterator[tuple[int, list[str]]]:
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        if sum(part.file_size for part in archive.infolist()) > _MOST_UNPACKED_BYTES:
-            raise Unreadable(gettext("is too large: split it, or save it as CSV"))
-    book = load_workbook(io.BytesIO(content), read_only=True, keep_links=False)
-    try:
-        sheet = book.active
-        sheet.reset_dimensions()  # The dimensions that a file declares may be wrong.
-        for number, cells in enumerate(sheet.iter_rows(), 1):
-            if number > _LAST_ROW:
-                raise Unreadable(gettext("a file has at most %(most)s rows: split it") % {"most": MOST_ROWS}, number)
-            if any(cell.value is not None for cell in cells[_MOST_COLUMNS:]):
-                message = gettext("a file has at most %(most)s columns")
-                raise Unreadable(message % {"most": _MOST_COLUMNS}, number)
-            yield number, [_text(cell) for cell in cells[:_MOST_COLUMNS]]
-    finally:
-        book.close()
-
-
-def _text(cell: Any) -> str:
-    """The text of a cell. Raises Unreadable for a formula, because its result was not typed, and for an error value."""
-    if cell.value is None:
-        return ""
-    if cell.data_type in {"f", "e"}:
-        message = gettext("has a formula: copy the cells, and paste their values alone")
-        raise Unreadable(message, cell.row, f"{get_column_letter(cell.column)}{cell.row}")
-    return _plain(cell.value)
-
-
-def _plain(value: Any) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, datetime):
-        return value.isoformat(sep=" ", timespec="seconds")
-    return str(value)
+        yield from read_workbook(content, MOST_ROWS + 2)
+    except Refusal as refusal:
+        detail = gettext(_REFUSALS[refusal.code]) % {"columns": MOST_COLUMNS, "rows": MOST_ROWS}
+        raise Unreadable(detail, refusal.row, refusal.column) from refusal

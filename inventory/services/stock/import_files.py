@@ -15,6 +15,8 @@ from inventory.models import CODE, CODE_HINT, Movement
 COLUMNS: Final = ("sku", "warehouse", "quantity", "type", "reason", "reference")
 MOST_LINES: Final = 1_000_000
 TYPES: Final = ("RECEIPT", "SHIPMENT", "ADJUSTMENT", "RETURN")
+_MOST_NAMED: Final = 50
+_LONGEST_HEADER: Final = 500
 _MOST_UNITS: Final = 1_000_000
 _WHOLE_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,18}")
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f]")
@@ -101,10 +103,10 @@ def _take(rows: Iterator[tuple[int, Sequence[str]]], lines: list[FileLine], bad:
 def _columns(header: Sequence[str], bad: list[RowFault]) -> list[str] | None:
     """The names of the columns in their order; None where they aren't those that there are."""
     names = [cell.strip().lower() for cell in header]
-    if sorted(names) == sorted(COLUMNS):
+    if len(names) == len(COLUMNS) and set(names) == set(COLUMNS):
         return names
     told = gettext("the header is %(header)s, not %(columns)s")
-    given = ",".join(names) or gettext("missing")
+    given = ",".join(names[:_MOST_NAMED])[:_LONGEST_HEADER] or gettext("missing")
     bad.append(RowFault(1, "", told % {"header": given, "columns": ",".join(COLUMNS)}))
     return None
 

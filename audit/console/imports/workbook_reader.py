@@ -1,0 +1,236 @@
+"""A program that reads the active sheet of an XLSX file: ``python workbook_reader.py 5001 < file.xlsx``.
+
+``workbooks`` starts it as a child process, so that a hostile file costs the server neither memory nor time. It imports
+nothing of this project, and gets no environment: it has nothing to give away. Prints one JSON object: ``rows``, the
+first rows that aren't blank as (number, texts), or ``refusal``, ``row`` and ``column``.
+
+A streaming scan of all XML comes first. It builds nothing, and refuses what would cost openpyxl too much: openpyxl
+makes an object for each shared string, style and cell, and fills the rows and cells that a file leaves out.
+"""
+
+import json
+import resource
+import sys
+import zipfile
+from collections import Counter
+from collections.abc import Mapping
+from datetime import datetime
+from functools import lru_cache
+from io import BytesIO
+from typing import Any, Final, NoReturn
+from xml.parsers import expat
+
+from openpyxl import load_workbook
+from openpyxl.utils import column_index_from_string, get_column_letter
+
+MOST_COLUMNS: Final = 50
+LAST_ROW: Final = 100_000
+"""The last row that may have a value. Formats may go on to the last row of a sheet."""
+MOST_UNPACKED_BYTES: Final = 128 * 1024 * 1024
+MOST_TEXT: Final = 8_000_000
+"""The most characters of all cells together: cells may share a long string."""
+MOST_ELEMENTS: Final[Mapping[str, int]] = {
+    **dict.fromkeys(("c", "v"), 1_200_000),
+    "row": 1_050_000,
+    **dict.fromkeys(("si", "is", "t", "r", "f"), 300_000),
+}
+"""The most elements of a name in the whole file; enough for a format on a column down to the last row, and for a
+different text in each cell of the largest table."""
+MOST_OTHER_ELEMENTS: Final = 100_000
+_MOST_CELLS_IN_A_ROW: Final = 16_384
+"""As many as a sheet has columns. openpyxl reads a row as a whole."""
+MOST_SHEETS: Final = 250
+MOST_PARTS: Final = 2_000
+_MOST_NAMES: Final = 2_000
+_DEEPEST: Final = 64
+_CHUNK: Final = 64 * 1024
+_LONGEST_TOKEN: Final = 1024 * 1024
+"""The most bytes of a tag or a comment: expat before 2.6 reads an unfinished one anew with each chunk."""
+_MOST_MEMORY: Final = 512 * 1024 * 1024
+_MOST_SECONDS: Final = 20
+
+
+class Refused(Exception):
+    """The file can't be read, or is not read; ``code`` says why."""
+
+    def __init__(self, code: str, row: int = 1, column: str = "") -> None:
+        super().__init__(code)
+        self.code = code
+        self.row = row
+        self.column = column
+
+
+@lru_cache(maxsize=20_000)
+def _column_of(letters: str) -> int:
+    return int(column_index_from_string(letters))
+
+
+class PartScan:
+    """The scan of one part: counts its elements, and finds the last row and the first too wide one with a value."""
+
+    def __init__(self, counts: Counter[str]) -> None:
+        self.counts = counts
+        self.last_row = 0
+        self.wide_row = 0
+        self._row = 0
+        self._column = 0
+        self._cells = 0
+        self._depth = 0
+        self._cell_depth = 0
+        self._parser = expat.ParserCreate()
+        self._parser.buffer_text = True
+        self._parser.StartElementHandler = self._start
+        self._parser.EndElementHandler = self._end
+        self._parser.CharacterDataHandler = self._text
+        self._parser.StartDoctypeDeclHandler = self._doctype
+
+    def feed(self, chunk: bytes, fed: int) -> bool:
+        """Take the next bytes, ``fed`` with them. Returns False if the part isn't XML from here on: nobody reads on."""
+        try:
+            self._parser.Parse(chunk, False)
+        except expat.ExpatError:
+            return False
+        if fed - self._parser.CurrentByteIndex > _LONGEST_TOKEN:
+            raise Refused("large")
+        return True
+
+    def _start(self, name: str, attributes: dict[str, str]) -> None:
+        name = name.rpartition(":")[2]
+        self.counts[name] += 1
+        self._depth += 1
+        is_many = self.counts[name] > MOST_ELEMENTS.get(name, MOST_OTHER_ELEMENTS)
+        if is_many or self._depth > _DEEPEST or len(self.counts) > _MOST_NAMES:
+            raise Refused("large")
+        if name == "c":
+            self._count_cell()
+            letters = attributes.get("r", "").rstrip("0123456789").upper()
+            self._column = _column_of(letters) if letters else self._column + 1
+            self._cell_depth = self._depth
+        elif name == "row":
+            self._row = int(attributes["r"]) if "r" in attributes else self._row + 1
+            self._column = self._cells = 0
+        elif name == "f" and self._cell_depth:
+            self._fill()
+
+    def _count_cell(self) -> None:
+        self._cells += 1
+        if self._cells > _MOST_CELLS_IN_A_ROW:
+            raise Refused("large")
+
+    def _end(self, name: str) -> None:
+        if self._depth == self._cell_depth:
+            self._cell_depth = 0
+        self._depth -= 1
+
+    def _text(self, text: str) -> None:
+        if self._cell_depth and not text.isspace():
+            self._fill()
+
+    def _fill(self) -> None:
+        self.last_row = max(self.last_row, self._row)
+        if self._column > MOST_COLUMNS:
+            self.wide_row = self.wide_row or self._row
+
+    def _doctype(self, *declared: Any) -> NoReturn:
+        """Refuse a document type: workbooks have none, and only one can declare entities."""
+        raise Refused("broken")
+
+
+def scan(content: bytes) -> dict[str, PartScan]:
+    """Scan all parts of a workbook by name. Raises Refused, and errors of ``zipfile`` for a broken archive.
+
+    Counts the bytes that are really unpacked: the sizes that an archive declares may be wrong.
+    """
+    counts: Counter[str] = Counter()
+    scans: dict[str, PartScan] = {}
+    unpacked = 0
+    with zipfile.ZipFile(BytesIO(content)) as archive:
+        names = archive.namelist()
+        if len(names) > MOST_PARTS or len(names) != len(set(names)):
+            raise Refused("large")
+        for name in names:
+            part = scans[name] = PartScan(counts)
+            fed = 0
+            with archive.open(name) as source:
+                while chunk := source.read(_CHUNK):
+                    fed += len(chunk)
+                    if unpacked + fed > MOST_UNPACKED_BYTES:
+                        raise Refused("large")
+                    if not part.feed(chunk, fed):
+                        break
+            unpacked += fed
+    if counts["sheet"] > MOST_SHEETS:
+        raise Refused("large")
+    return scans
+
+
+def read(content: bytes, most_rows: int) -> list[tuple[int, list[str]]]:
+    """The first rows of the active sheet that aren't blank, with their numbers. Raises Refused, and errors of openpyxl
+    for a broken workbook."""
+    scans = scan(content)
+    book = load_workbook(BytesIO(content), read_only=True, keep_links=False)
+    sheet = book.active
+    part = scans[sheet._worksheet_path]
+    if part.wide_row:
+        raise Refused("columns", part.wide_row)
+    if part.last_row > LAST_ROW:
+        raise Refused("rows", part.last_row)
+    sheet.reset_dimensions()  # The dimensions that a file declares may be wrong.
+    found: list[tuple[int, list[str]]] = []
+    characters = 0
+    for number, cells in enumerate(sheet.iter_rows(max_row=max(part.last_row, 1), max_col=MOST_COLUMNS), 1):
+        texts = [_text(cell) for cell in cells]
+        if not any(text.strip() for text in texts):
+            continue
+        characters += sum(map(len, texts))
+        if characters > MOST_TEXT:
+            raise Refused("large", number)
+        while not texts[-1]:
+            texts.pop()
+        found.append((number, texts))
+        if len(found) == most_rows:
+            break
+    return found
+
+
+def _text(cell: Any) -> str:
+    """The text of a cell. Raises Refused for a formula, because its result was not typed, and for an error value."""
+    value = cell.value
+    if value is None:
+        return ""
+    if cell.data_type in {"f", "e"}:
+        raise Refused("formula", cell.row, f"{get_column_letter(cell.column)}{cell.row}")
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ", timespec="seconds")
+    return str(value)
+
+
+def answer(content: bytes, most_rows: int) -> dict[str, Any]:
+    """What the program prints."""
+    try:
+        return {"rows": read(content, most_rows)}
+    except Refused as refused:
+        return {"refusal": refused.code, "row": refused.row, "column": refused.column}
+    except MemoryError:
+        return {"refusal": "large"}
+    except Exception:  # noqa: BLE001 - zipfile, expat and openpyxl raise many kinds of errors for a broken workbook
+        return {"refusal": "broken"}
+
+
+def _limit(kind: int, most: int) -> None:
+    """Lower a limit of this process; one that is lower already stays."""
+    hard = resource.getrlimit(kind)[1]
+    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(kind, (most, most))
+
+
+if __name__ == "__main__":
+    _limit(resource.RLIMIT_AS, _MOST_MEMORY)
+    _limit(resource.RLIMIT_CPU, _MOST_SECONDS)
+    _limit(resource.RLIMIT_CORE, 0)
+    _limit(resource.RLIMIT_FSIZE, 0)
+    sys.stdout.write(json.dumps(answer(sys.stdin.buffer.read(), int(sys.argv[1]))))
