@@ -160,7 +160,7 @@ class PersonAdmin(DjangoUserAdmin, ConsoleAdmin):  # type: ignore[type-arg, misc
             form.instance.pk,
             warehouse_codes=form.cleaned_data.get("warehouses", ()),
             is_new=not change,
-            told={"username": form.instance.username, **told} if told or not change else {},
+            account_changes={"username": form.instance.username, **told} if told or not change else {},
         )
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
