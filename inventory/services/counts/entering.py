@@ -218,7 +218,7 @@ def _progress_with(count_id: UUID, entered: Sequence[CountLine]) -> Progress:
 
 
 def _entered_entry(request: EnterRequest, entries: Mapping[UUID, EnteredCount], lines: Sequence[CountLine]) -> Entry:
-    told = [
+    facts = [
         line.facts()
         | {
             "counted": entries[line.stock_id].counted,
@@ -227,7 +227,7 @@ def _entered_entry(request: EnterRequest, entries: Mapping[UUID, EnteredCount], 
         }
         for line in lines
     ]
-    return Entry(request.actor, actions.COUNT_ENTERED, request.count_id, {"lines": told})
+    return Entry(request.actor, actions.COUNT_ENTERED, request.count_id, {"lines": facts})
 
 
 def cancel_count(request: CancelCountRequest) -> Counted | StoredAnswer:
