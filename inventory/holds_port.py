@@ -104,7 +104,7 @@ class ShortageForecast:
 
 
 class Breaking(Protocol):
-    """The holds chosen to give way to some changes. These holds, and the levels of the changes and holds, are locked."""
+    """The holds chosen to give way to some changes. They are locked, and so are the levels of the changes and holds."""
 
     levels: LockedLevels
 
