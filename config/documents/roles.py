@@ -1,4 +1,4 @@
-"""The page of roles: what each role of API clients and each group of staff may do. Made of ``audit.roles``."""
+"""The page of roles, generated from ``audit.roles``: what each role of API clients and each group of staff may do."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final

@@ -113,9 +113,9 @@ def test_a_client_that_was_refused_passes_once_redis_is_gone(
     settings.THROTTLE_REQUESTS_PER_MINUTE = 3
     refused(lambda: api.get("levels"))
     lose_redis(settings)
-    monkeypatch.setattr(throttling, "_TELL_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(throttling, "_SYNC_EVERY_SECONDS", 0.0)
     assert api.get("levels").status_code == 200
-    monkeypatch.setattr(throttling, "_TELL_EVERY_SECONDS", 60.0)
+    monkeypatch.setattr(throttling, "_SYNC_EVERY_SECONDS", 60.0)
     assert [api.get("levels").status_code for _ in range(3)] == [200] * 3
     assert warnings.events == ["throttling_open_without_redis"]
 
