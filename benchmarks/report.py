@@ -67,14 +67,14 @@ _PLACES: Final = ("--data-dir", "--json")
 
 def command_line(arguments: Sequence[str]) -> str:
     """The command line without paths of this machine, which don't affect the figures."""
-    told = ["python -m benchmarks"]
+    words = ["python -m benchmarks"]
     is_place = False
     for argument in arguments:
         name, equals, _ = argument.partition("=")
         if not is_place and name not in _PLACES:
-            told.append(argument)
+            words.append(argument)
         is_place = not is_place and name in _PLACES and not equals
-    return " ".join(told)
+    return " ".join(words)
 
 
 # --- figures ---------------------------------------------------------------------------------------------------------

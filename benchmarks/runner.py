@@ -333,11 +333,11 @@ class Runner:
             subject = self._subjects[contestant]
             subject.prepare_holds(backlog, hot=False, due=True)
             command = [sys.executable, "-m", "benchmarks.sweep", "plain" if contestant == PLAIN else "service"]
-            told = json.loads(call(command, subject.environment()))
-            found = Load(told["expired"], told["seconds"], 0, 0, 0, 0)
+            printed = json.loads(call(command, subject.environment()))
+            found = Load(printed["expired"], printed["seconds"], 0, 0, 0, 0)
             case = Case(name, name, "expire")
-            if told["expired"] != backlog:
-                raise BenchmarkFailed(f"{name} {contestant}: {told['expired']} of {backlog} expired")
+            if printed["expired"] != backlog:
+                raise BenchmarkFailed(f"{name} {contestant}: {printed['expired']} of {backlog} expired")
             self._check(Step(case, contestant, 1), subject, backlog, found, 0)
             subject.restore()
             self._note(Step(case, contestant, 1), repeat, found)
