@@ -175,7 +175,7 @@ def run(parent: int, module: str, arguments: list[str]) -> None:
     """Become a program that ends with `parent`, and whose own forks end with it (granian's workers)."""
     embedded.die_with_parent(signal.SIGTERM, parent)
     end_forks_with_their_parent(signal.SIGKILL)
-    # Celery would begin with the system checks, which load every route and view: 10 to 20 MB a process.
+    # Celery would run the system checks, which load every route and view: 10 to 20 MB per process.
     os.environ["CELERY_SKIP_CHECKS"] = "true"
     sys.argv = [module, *arguments]
     run_module(module, run_name="__main__", alter_sys=True)

@@ -175,9 +175,9 @@ def is_api(request: HttpRequest) -> bool:
     return request.path.startswith("/api/")
 
 
-def page(request: HttpRequest, status: int, told: str = "") -> HttpResponse:
-    """A page of the console that says what went wrong: ``templates/<status>.html``. ``told`` adds why."""
-    return render(request, f"{status}.html", {"told": told}, status=status)
+def page(request: HttpRequest, status: int, reason: str = "") -> HttpResponse:
+    """An error page of the console, ``templates/<status>.html``, with a reason if given."""
+    return render(request, f"{status}.html", {"reason": reason}, status=status)
 
 
 def console_problem(request: HttpRequest, error: DomainError) -> HttpResponse:

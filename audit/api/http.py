@@ -35,7 +35,7 @@ _PLACE: Final = re.compile(r" - at `(key in )?\$(.*)`$", re.DOTALL)
 _UNKNOWN_FIELD: Final = re.compile(r"unknown field `(.*?)`")
 _JSON: Final = "application/json"
 _MONEY_LIMIT: Final = Decimal(10) ** 10
-"""Amounts of money are below it: ten digits before the point, two behind it."""
+"""The upper bound of amounts of money, exclusive: ten digits before the decimal point, two after it."""
 
 
 class AnyCaseUuid(UUIDConverter):
@@ -125,7 +125,7 @@ class ApiView(Guarded, APIView):
         request.user = AnonymousUser()
 
     def _handler(self, request: Request) -> Callable[..., HttpResponse | Pending] | None:
-        """The view's method for the request; None for one that it doesn't have."""
+        """The view's method for the request; None if it has none."""
         method = (request.method or "").lower()
         return getattr(self, method, None) if method in self.http_method_names else None
 
@@ -254,7 +254,7 @@ def as_utc(time: datetime | None, pointer: str) -> datetime | None:
 
 
 def as_money(amount: Decimal | None, pointer: str, what: str) -> Decimal | None:
-    """An amount of money as the database keeps it. Raises Invalid for one that is out of its range."""
+    """Check an amount of money against the range of its column. Raises Invalid."""
     if amount is not None and not (amount.is_finite() and 0 <= amount < _MONEY_LIMIT and amount == round(amount, 2)):
         fault = Fault(pointer, "invalid", f"0 or more, below {_MONEY_LIMIT:,}, at most two decimals")
         raise Invalid(f"A {what} is out of its range.", [fault])

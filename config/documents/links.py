@@ -1,4 +1,4 @@
-"""Links between pages: the file must exist, and the heading that its anchor names."""
+"""Links between pages: the file must exist, and so must the heading of its anchor."""
 
 import re
 from collections.abc import Iterator

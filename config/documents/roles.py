@@ -52,7 +52,7 @@ def page() -> str:
 
 
 def _matrix(what: str, names: Sequence[str], rows: Iterable[tuple[str, list[bool]]]) -> Iterator[str]:
-    """A table of who has what."""
+    """A Markdown table of capabilities or permissions, by role or group."""
     yield f"| {what} | {' | '.join(f'`{name}`' for name in names)} |"
     yield f"|{' --- |' * (len(names) + 1)}"
     for label, has in rows:

@@ -93,7 +93,7 @@ _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def die_with_parent(signal_number: int, parent: int) -> None:
-    """Have the kernel send `signal_number` to this process when the thread that forked it ends (Linux alone).
+    """Have the kernel send `signal_number` to this process when the thread that forked it ends (only on Linux).
 
     `parent` is the expected parent: if it is gone already, this process ends at once.
     """

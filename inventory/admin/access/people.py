@@ -164,10 +164,10 @@ class PersonAdmin(DjangoUserAdmin, ConsoleAdmin):  # type: ignore[type-arg, misc
         )
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """The service has recorded it, in the trail that cannot be changed."""
+        """Write no log entry of Django: the service has written an audit entry."""
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """The service has recorded it, in the trail that cannot be changed."""
+        """Write no log entry of Django: the service has written an audit entry."""
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002
         """Also record that the password was set."""

@@ -40,7 +40,7 @@ _LIMITS: Final = ("max_units_per_customer", "max_holds_per_customer", "hold_wind
 
 @admin.register(Store)
 class StoreAdmin(FreezableAdmin):
-    """Shops."""
+    """Stores."""
 
     empty_hint = _(
         "No store yet. Add the first one, with the warehouses that it sells from: shops hold stock through it."

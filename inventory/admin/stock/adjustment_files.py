@@ -71,7 +71,7 @@ class AdjustmentImport(ImportPage[ImportFile, Imported]):
         return Reading(plan=file, shown=_shown(foreseen), faults=faults, notes=_notes(foreseen))
 
     def _beyond(self, lines: Sequence[FileLine]) -> Iterator[RowFault]:
-        """What the user may not do."""
+        """The faults of lines whose type the user may not book."""
         may = {kind for kind, permission in _MAY.items() if self.request.user.has_perm(permission)}
         for line in lines:
             if line.type not in may:

@@ -141,7 +141,7 @@ def unfreeze(actor: Actor, subject: Subject, *, reason: str = "", claim: Claim |
 
 
 def _lock(actor: Actor, subject: Subject) -> Any:
-    """The row under its lock. A product or store is frozen for all warehouses, a warehouse for all stores."""
+    """Lock and read the row. A product or store is frozen for all warehouses, a warehouse for all stores."""
     rows: Any = subject.model._default_manager
     if subject.model is Warehouse and not actor.store_codes:
         rows = rows.visible_to(actor)

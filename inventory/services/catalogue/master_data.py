@@ -34,7 +34,7 @@ _ACTIONS: Final[Mapping[type[Freezable], tuple[Action, Action]]] = {
     Warehouse: (actions.WAREHOUSE_CREATED, actions.WAREHOUSE_CHANGED),
     Store: (actions.STORE_CREATED, actions.STORE_CHANGED),
 }
-"""What creating a row of each model is recorded as, and what changing one is."""
+"""The actions of creating and of changing a row, by model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def put_products(
 
 
 def write_products(actor: Actor, changes: Sequence[ProductChange]) -> SavedProducts:
-    """The inner service; requires an open transaction. A handful of statements, however many products there are."""
+    """The inner service; requires an open transaction. A handful of statements, whatever the number of products."""
     actor.require_no_limit()
     ids = [change.id for change in changes]
     known: dict[UUID, Product] = {

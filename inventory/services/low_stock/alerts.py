@@ -211,7 +211,7 @@ def _answer(
 @dataclass(frozen=True, slots=True)
 class LowPage:
     """A page of low levels, the worst first, each with its ``share`` (``StockLevelQuerySet.low``), product and
-    warehouse; and how many there are of all pages."""
+    warehouse; and the totals over all pages."""
 
     levels: Sequence[Any]
     items: int
