@@ -15,7 +15,7 @@ class AuditConfig(AppConfig):
 
     def ready(self) -> None:
         columns.register()
-        autodiscover_modules("actions")  # Entries that nothing of this process wrote are read as well.
+        autodiscover_modules("actions")  # For entries that other processes wrote.
         label(self, labels.FIELDS, labels.MODELS)
-        # Once the last app is migrated, the permissions of all of them are there.
+        # After the migration of the last app, the permissions of all apps exist.
         post_migrate.connect(sync_groups, sender=[app for app in apps.get_app_configs() if app.models_module][-1])

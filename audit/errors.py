@@ -42,11 +42,11 @@ class DomainError(Exception):
 
     @classmethod
     def at(cls, pointer: str, detail: str) -> Self:
-        """This error because of one place in the body."""
+        """Make the error with a fault at one pointer into the body."""
         return cls(detail, [Fault(pointer, cls.code, detail)])
 
     def fault(self, pointer: str) -> Fault:
-        """This error as a fault of one place in the body."""
+        """This error as a fault at one pointer into the body."""
         return Fault(pointer, self.code, self.detail)
 
 

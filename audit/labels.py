@@ -1,4 +1,4 @@
-"""Labels of the trail, of clients and of tokens, for staff to read and translators to translate."""
+"""Labels of audit entries, clients and tokens, for staff to read and translators to translate."""
 
 from typing import Any, Final
 

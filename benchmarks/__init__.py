@@ -1,1 +1,1 @@
-"""What a reserve costs here, in plain Django, and in SQL alone (docs/explanation/benchmark.md)."""
+"""Benchmarks of a reserve in this service, in plain Django and in raw SQL (docs/explanation/benchmark.md)."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: measure, print the table, and with ``--write`` renew docs/explanation/benchmark.md."""
+"""`python -m benchmarks`: measure, print the table, and with ``--write`` rewrite docs/explanation/benchmark.md."""
 
 import argparse
 import dataclasses
@@ -16,7 +16,7 @@ from benchmarks.subject import CLOSED, HISTORY_ROWS
 
 
 def parse(arguments: list[str]) -> argparse.Namespace:
-    """The command line."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short repeat of less, under two minutes")
     parser.add_argument(
@@ -54,7 +54,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
 
 
 def main(arguments: list[str]) -> int:
-    """Measure and report. Exits with 1 where a run cannot be trusted."""
+    """Measure and report. Returns 1 if a run cannot be trusted."""
     given = parse(arguments)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     options = Options(

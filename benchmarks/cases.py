@@ -1,4 +1,4 @@
-"""What is measured, with whom, and in which order."""
+"""The cases, the contestants and the order of the runs."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ WEB: Final = (PLAIN, ALONE, COMBINED)
 
 @dataclass(frozen=True)
 class Case:
-    """A kind of request. ``quick`` are the connections of a quick run; ``raw`` are those of pgbench."""
+    """A kind of request. ``quick`` are the numbers of connections in a quick run, ``raw`` those of pgbench."""
 
     name: str
     title: str
@@ -31,16 +31,16 @@ class Case:
     contestants: tuple[str, ...] = WEB
     is_quick: bool = True
     is_large: bool = False
-    """Whether it has a large catalogue of its own."""
+    """Whether the case needs a large catalogue, in a database of its own."""
 
     @property
     def needs_holds(self) -> bool:
-        """Whether each request ends or changes a hold that is there before."""
+        """Whether each request ends or changes a hold that was prepared."""
         return self.verb in {"extend", "release", "consume"}
 
     @property
     def is_read(self) -> bool:
-        """Whether it leaves no rows."""
+        """Whether its requests write no rows."""
         return self.verb in {"check", "low-stock"}
 
 
@@ -102,7 +102,7 @@ NAMES: Final = (*(case.name for case in CASES), *SWEEPS, IMPORT, *HALF, DEMO)
 
 @dataclass(frozen=True)
 class Step:
-    """One run. ``way`` is how pgbench does it, empty for the others."""
+    """One run. ``way`` is pgbench's way of reserving (see ``raw``), empty for the other contestants."""
 
     case: Case
     contestant: str
@@ -115,7 +115,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Sample:
-    """What one run found."""
+    """The result of one run."""
 
     case: str
     contestant: str
@@ -126,7 +126,7 @@ class Sample:
 
 
 def steps_of(case: Case, *, is_quick: bool, with_history: bool) -> Iterator[Step]:
-    """The runs of one repeat of a case, contestants taking turns."""
+    """The runs of one repeat of a case, alternating between contestants."""
     for connections in case.raw[-1:] if is_quick else case.raw:
         for way in raw.WAYS[-1:] if is_quick else raw.WAYS:
             yield Step(case, RAW, connections, way)
@@ -141,7 +141,7 @@ def steps_of(case: Case, *, is_quick: bool, with_history: bool) -> Iterator[Step
 
 
 def chosen(names: Sequence[str]) -> list[str]:
-    """The cases of these names; all for none. Raises ValueError for a name that is none."""
+    """Check the names of cases; without names, all cases. Raises ValueError for an unknown name."""
     if unknown := set(names) - set(NAMES):
         raise ValueError(f"no such case: {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
     return [name for name in NAMES if not names or name in names]

@@ -1,4 +1,4 @@
-"""Horizontal bars as an SVG that reads well on a light page and on a dark one."""
+"""A chart of horizontal bars as SVG, readable on light and dark pages."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,14 +26,14 @@ text { font: 12px system-ui, sans-serif; fill: #24292f }
 
 @dataclass(frozen=True)
 class Group:
-    """Bars that stand together, by name."""
+    """A group of bars, by name."""
 
     title: str
     values: Mapping[str, float]
 
 
 def svg(title: str, groups: Sequence[Group]) -> str:
-    """The chart. A name has the same colour in every group, in the order in which names first come."""
+    """Draw the chart. A name has the same colour in every group; colours are assigned in order of first appearance."""
     names = list(dict.fromkeys(name for group in groups for name in group.values))
     most = max((value for group in groups for value in group.values.values()), default=1.0)
     parts = [f'<text class="title" x="16" y="26">{escape(title)}</text>', *_legend(names)]

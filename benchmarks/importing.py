@@ -12,7 +12,7 @@ from benchmarks.subject import SKUS
 
 
 def write_csv(file: Path, lines: int) -> None:
-    """Deliveries of so many lines, for the products in turn."""
+    """Write a CSV file of receipts with this number of lines, for the products in turn."""
     with file.open("w") as opened:
         opened.write("sku,warehouse,quantity,type,reason,reference\n")
         for number in range(lines):
@@ -21,7 +21,7 @@ def write_csv(file: Path, lines: int) -> None:
 
 
 def main() -> None:
-    """Print how many seconds it took; the tables say how many lines were applied."""
+    """Import and print the seconds it took. The caller reads the number of applied lines from the tables."""
     django.setup()
     contestant, file = sys.argv[1:]
     started_at = time.perf_counter()

@@ -10,7 +10,7 @@ LEVELS: Final = 1_000_000
 QUICK_LEVELS: Final = 100_000
 WAREHOUSES: Final = 10
 
-# Of a level's number: one in three is watched, with a full level of 100, low from 20 on; on hand is anything below 200.
+# One level in three is watched, with a full level of 100, and low from 20 units down; on hand varies from 0 to 199.
 _WATCHED_EACH: Final = 3
 _REORDER_POINT: Final = 20
 _REORDER_QUANTITY: Final = 80
@@ -22,7 +22,7 @@ _NUMBERS: Final = "generate_series(0, %(levels)s::bigint - 1) n"
 
 
 def low_levels(levels: int) -> int:
-    """How many of so many levels are low."""
+    """The number of low levels among this many levels."""
     return sum(number * 7919 % 200 <= _REORDER_POINT for number in range(0, levels, _WATCHED_EACH))
 
 
@@ -107,7 +107,7 @@ def _balance(levels: str, movements: str) -> dict[str, str]:
 
 
 class LargeService(Service):
-    """This service with so many levels. It is read alone: there is nothing to undo."""
+    """This service with a large catalogue. It is only read, so there is nothing to undo."""
 
     broken: ClassVar = _balance("inventory_stocklevel", "inventory_movement")
     undo: ClassVar = ()
@@ -121,7 +121,7 @@ class LargeService(Service):
 
 
 class LargePeer(Peer):
-    """The plain peer with so many levels."""
+    """The plain peer with a large catalogue."""
 
     broken: ClassVar = _balance("plain_stocklevel", "plain_movement")
     undo: ClassVar = ()

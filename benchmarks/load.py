@@ -1,4 +1,4 @@
-"""Load by wrk where it is on the PATH, else by a client of its own."""
+"""Loads a server with wrk if it is on the PATH, or else with ``benchmarks.client``."""
 
 import json
 import os
@@ -17,12 +17,12 @@ _GRACE_SECONDS: Final = 30.0
 
 
 def generator() -> str:
-    """What makes the load."""
+    """The name of the load generator."""
     return "wrk" if program("wrk") else "the benchmark's own client"
 
 
 def apply(target: Target, bodies: Sequence[str], *, connections: int, seconds: float) -> Load:
-    """Keep every connection busy for some seconds with the bodies in turn."""
+    """Load the target for some seconds: every connection is busy and sends the bodies in turn."""
     wrk = program("wrk")
     if wrk is None:
         return client.run(target, bodies, connections=connections, seconds=seconds)

@@ -1,4 +1,4 @@
-"""The plain peer as a subject: benchmarks/plain, on a database of its own."""
+"""The plain peer as a subject: the project in benchmarks/plain, with a database of its own."""
 
 import sys
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from benchmarks.subject import (
 )
 
 HOLD: Final = 1_000_000_000
-"""Prepared holds are numbered from here on; those that are made are numbered from the seed on."""
+"""The first id of prepared holds. Holds made by requests get ids from the sequence, which continues after the seed."""
 
 _CATALOGUE: Final = (
     "INSERT INTO plain_warehouse (id, code, name) VALUES (1, 'wh-001', 'Main')",
@@ -181,7 +181,7 @@ class Peer(Subject):
     def read_marks(self, connection: Connection) -> dict[str, Any]:
         marks: dict[str, Any] = {}
         for table in _GROWING:
-            # The sequence goes on behind the rows that SQL numbered itself.
+            # Continue the sequence after the rows that SQL inserted with ids of its own.
             query = f"SELECT setval(pg_get_serial_sequence('plain_{table}', 'id'), max(id)) FROM plain_{table}"
             row = connection.execute(query.encode()).fetchone()
             marks[table] = row[0] if row else 0
@@ -189,7 +189,7 @@ class Peer(Subject):
 
     def insert_holds(self, connection: Connection, first: int, last: int, *, hot: bool, due: bool) -> None:
         for statement in _HOLDS:
-            # Not each of them has every parameter.
+            # Not every statement uses all parameters.
             given = {"first": first, "last": last, "hot": hot, "due": due}
             connection.execute(statement.encode(), {name: given[name] for name in given if f"%({name})s" in statement})
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.plans PATH AUTHORIZATION`: ask a GET route once and explain its slowest statements."""
+"""`python -m benchmarks.plans PATH AUTHORIZATION`: request a GET route once and explain its slowest statements."""
 
 import json
 import sys
@@ -11,7 +11,7 @@ _DEEPEST: Final = 4
 
 
 def top_nodes(node: dict[str, Any], depth: int = 0) -> list[str]:
-    """The upper part of a plan, a line a node: its milliseconds to the last row, and rows of each of its loops."""
+    """The upper part of a plan, one line per node, with its milliseconds to the last row and its rows per loop."""
     on = f" on {node['Relation Name']}" if "Relation Name" in node else ""
     figures = f"{node['Actual Total Time']:.1f} ms, {node['Actual Rows']:,.0f} rows"
     loops = f" × {node['Actual Loops']}" if node["Actual Loops"] != 1 else ""

@@ -1,10 +1,10 @@
-"""The limit: the rows of a one-line reserve written by SQL alone, with pgbench, on the service's own tables.
+"""The limit: pgbench writes the rows of a one-line reserve with raw SQL, on the service's own tables.
 
-Three fair ways of doing it in one round trip, prepared; the best of them is the limit:
+There are three ways to do it in one round trip with prepared statements; the fastest of them is the limit:
 
-- ``statement``: one statement; the UPDATE of the level is its lock, the inserts hang on what it returns;
-- ``function``: a PL/pgSQL function that locks the level FOR NO KEY UPDATE, looks, updates, inserts;
-- ``level-last``: a function that inserts first and locks the level last, for the shortest time.
+- ``statement``: one statement; the UPDATE locks the level, and the inserts use the rows that it returns;
+- ``function``: a PL/pgSQL function that locks the level FOR NO KEY UPDATE, checks, updates and inserts;
+- ``level-last``: a function that inserts first and locks the level last, to hold the lock as briefly as possible.
 
 ``batch`` puts sixteen requests in each transaction, on one connection.
 """
@@ -51,7 +51,7 @@ def _payload(hold: str, product: str, at: str) -> str:
 
 
 def _rows_of(made: str) -> str:
-    """The inserts of a statement whose ``made`` yields hold, level_id, product_id and at."""
+    """The inserts of a statement. The relation ``made`` yields hold, level_id, product_id and at."""
     return f"""
 {made}, reservation AS ({_RESERVATION}
     SELECT hold, '{STORE_ID}', 'ACTIVE', 'cart-' || hold, at, at + interval '15 minutes', '', '{CLIENT_ID}' FROM made
@@ -118,7 +118,7 @@ _FUNCTIONS: Final = {
 
 
 def create_functions(service: Service) -> None:
-    """Make the functions beside the service's tables."""
+    """Create the PL/pgSQL functions in the service's database."""
     with service.cluster.connect(service.database) as connection:
         for way, code in _FUNCTIONS.items():
             connection.execute(
@@ -131,7 +131,7 @@ def create_functions(service: Service) -> None:
 
 
 def script(way: str, *, hot: bool) -> str:
-    """What each client of pgbench repeats."""
+    """The script that each client of pgbench repeats."""
     if way == "batch":
         return f"\\set skus {0 if hot else SKUS}\n{_BATCH};\n"
     number = "\\set n 0\n" if hot else f"\\set n random(1, {SKUS})\n"
@@ -141,7 +141,7 @@ def script(way: str, *, hot: bool) -> str:
 
 
 def run(cluster: Cluster, database: str, way: str, *, hot: bool, connections: int, seconds: float) -> Load:
-    """Repeat one way of reserving. Raises BenchmarkFailed if a transaction fails."""
+    """Run pgbench with one way of reserving. Raises BenchmarkFailed if a transaction fails."""
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "script.sql"
         file.write_text(script(way, hot=hot))
@@ -158,7 +158,7 @@ def run(cluster: Cluster, database: str, way: str, *, hot: bool, connections: in
 
 
 def load_of(printed: str, latencies: list[float], requests_each: int) -> Load:
-    """What pgbench found; ``latencies`` of its transactions, ascending, in milliseconds."""
+    """Parse the output of pgbench. ``latencies`` are those of its transactions, ascending, in milliseconds."""
     done = re.search(r"number of transactions actually processed: (\d+)", printed)
     rate = re.search(r"tps = ([\d.]+)", printed)
     failed = re.search(r"number of failed transactions: (\d+)", printed)

@@ -1,4 +1,4 @@
-"""The results as one page: medians with the least and the most, side by side."""
+"""The report: the results as one page, with medians, minima and maxima of the contestants side by side."""
 
 import os
 import platform
@@ -35,7 +35,7 @@ run all answers were 2xx, each stands in the tables, and the books balance.
 
 
 def method() -> str:
-    """How it is measured, in words."""
+    """The description of how the figures are measured."""
     return _METHOD.format(
         workers=Peer.wsgi_workers,
         threads=WSGI_THREADS,
@@ -46,7 +46,7 @@ def method() -> str:
 
 
 def machine(cluster: Cluster, options: Options, arguments: list[str]) -> dict[str, Any]:
-    """What the figures depend on."""
+    """The facts that the figures depend on: machine, versions, settings."""
     return {
         "cores": os.cpu_count(),
         "machine": platform.machine(),
@@ -66,15 +66,15 @@ _PLACES: Final = ("--data-dir", "--json")
 
 
 def command_line(arguments: Sequence[str]) -> str:
-    """The command line, without the places of this machine, on which no figure depends."""
-    told = ["python -m benchmarks"]
+    """The command line without paths of this machine, which don't affect the figures."""
+    words = ["python -m benchmarks"]
     is_place = False
     for argument in arguments:
         name, equals, _ = argument.partition("=")
         if not is_place and name not in _PLACES:
-            told.append(argument)
+            words.append(argument)
         is_place = not is_place and name in _PLACES and not equals
-    return " ".join(told)
+    return " ".join(words)
 
 
 # --- figures ---------------------------------------------------------------------------------------------------------
@@ -89,7 +89,7 @@ def figures(
     way: str = "",
     figure: Callable[[Load], float] = lambda found: found.per_second,
 ) -> list[float]:
-    """A figure of all repeats of a run; any number of connections if none is given."""
+    """A figure of all repeats of a run. Without ``connections``, runs with any number of connections count."""
     return [
         figure(sample.load)
         for sample in samples
@@ -99,14 +99,14 @@ def figures(
 
 
 def limit(samples: Sequence[Sample], case: str, connections: int) -> list[float]:
-    """The rates of the best way of raw SQL, one transaction each."""
+    """The rates of the fastest way in raw SQL with one transaction per request."""
     ways = {s.way for s in samples if (s.case, s.contestant, s.connections) == (case, RAW, connections)} - {"batch"}
     found = [figures(samples, case, RAW, connections, way=way) for way in sorted(ways)]
     return max(found, key=median, default=[])
 
 
 def spread(values: Sequence[float], digits: int = 0) -> str:
-    """The median, and the least and the most where there are several."""
+    """The median, with the minimum and maximum if there are several values."""
     if not values:
         return "–"
     if len(values) == 1:
@@ -119,7 +119,7 @@ def _rate(values: Sequence[float]) -> str:
 
 
 def ratio(values: Sequence[float], base: Sequence[float]) -> float | None:
-    """How many times the one median is the other."""
+    """The ratio of the two medians; None if one is missing."""
     return median(values) / median(base) if values and base and median(base) else None
 
 
@@ -171,7 +171,7 @@ def _rates(results: Results) -> list[str]:
         for connections in _counts(samples, case.name):
             raw = limit(samples, case.name, connections)
             web = [figures(samples, case.name, name, connections) for name in (PLAIN, ALONE, COMBINED)]
-            # Beyond 16 connections raw SQL gets no faster: what it does with 16 stays the measure.
+            # Beyond 16 connections raw SQL gets no faster, so its rate with 16 remains the limit.
             base = raw or (limit(samples, case.name, _CROWD) if connections > _CROWD else [])
             ratios = [_times(ratio(web[2], base)), _times(ratio(web[2], web[0]))]
             title = f"{case.title}, {connections} connection{'s' if connections > 1 else ''}"
@@ -270,7 +270,7 @@ def _demo(results: Results) -> list[str]:
 
 
 def goals(results: Results) -> list[tuple[str, float | None, bool]]:
-    """Each goal, what was measured, and whether it is reached; None where it wasn't measured."""
+    """Each goal, its measured figure (None if it wasn't measured), and whether it is reached."""
     samples = results.samples
     hot, plain_hot = (figures(samples, "reserve-hot", who, _CROWD) for who in (COMBINED, PLAIN))
     found: list[tuple[str, float | None, Callable[[float], bool]]] = [
@@ -318,7 +318,7 @@ def _latency(samples: Sequence[Sample], case: str, percent: int, connections: in
 
 
 def _import_seconds(samples: Sequence[Sample]) -> float | None:
-    """Of whole files alone: a quick run imports less."""
+    """The seconds of an import of a whole file; imports of a quick run, which are smaller, don't count."""
     whole = [s for s in samples if s.load.requests == IMPORT_LINES[COMBINED]]
     return _middle(figures(whole, IMPORT, COMBINED, figure=lambda found: found.seconds))
 
@@ -356,7 +356,7 @@ def _goals(results: Results) -> list[str]:
 
 
 def bars(results: Results) -> list[chart.Group]:
-    """What the chart shows: each kind of request at 16 connections."""
+    """The groups of the chart: each kind of request with 16 connections."""
     groups = []
     for case in CASES:
         found = {
@@ -372,6 +372,6 @@ def bars(results: Results) -> list[chart.Group]:
 
 
 def write(results: Results, folder: Path) -> None:
-    """Renew the page and its chart."""
+    """Write the page and its chart."""
     (folder / "benchmark.md").write_text(markdown(results))
     (folder / "benchmark.svg").write_text(chart.svg("Requests a second, 16 connections", bars(results)))

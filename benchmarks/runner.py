@@ -1,4 +1,4 @@
-"""Do the runs: prepare, warm up, load, check that what was answered was done, put everything back."""
+"""Performs the runs: prepare, warm up, load, check that every answered request was executed, restore the database."""
 
 import contextlib
 import json
@@ -50,7 +50,7 @@ REUSED_BODIES: Final = 20_000
 HOLDS_PER_SECOND: Final = {PLAIN: 2_000}
 HOLDS_PER_SECOND_OF_THE_SERVICE: Final = 5_000
 LARGE_CONNECTIONS: Final = 4
-# A line at a time, the plain peer would take minutes for a whole file.
+# The plain peer imports line by line and would take minutes for a whole file.
 IMPORT_LINES: Final = {PLAIN: 3_000, COMBINED: 100_000}
 QUICK_IMPORT_LINES: Final = {PLAIN: 500, COMBINED: 10_000}
 TRIES: Final = 3
@@ -58,7 +58,7 @@ TRIES: Final = 3
 
 @dataclass(frozen=True)
 class Options:
-    """What was asked for on the command line."""
+    """The options of the command line."""
 
     names: Sequence[str]
     repeats: int
@@ -72,7 +72,7 @@ class Options:
 
 @dataclass
 class Results:
-    """What was found. ``facts`` are about the machine, ``demo`` about ``make demo``."""
+    """The results of all runs. ``facts`` are about the machine, ``demo`` about ``make demo``."""
 
     samples: list[Sample] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
@@ -80,13 +80,13 @@ class Results:
 
 
 def say(sentence: str) -> None:
-    """A line of progress."""
+    """Print a line of progress."""
     sys.stderr.write(f"{sentence}\n")
     sys.stderr.flush()
 
 
 def _settled_count(subject: Subject, verb: str) -> int:
-    """How often a verb was done, once what the load left unanswered has come to its end, too."""
+    """The number of executed requests of a verb, once the requests that the load left unanswered have ended, too."""
     before = subject.count(verb)
     for _ in range(SETTLE_POLLS):
         time.sleep(SETTLE_SECONDS)
@@ -98,7 +98,8 @@ def _settled_count(subject: Subject, verb: str) -> int:
 
 
 class Runner:
-    """The contestants, ready: their databases filled, their web processes running side by side, idle ones idle."""
+    """Prepares and measures the contestants. Their databases are filled, and their web servers run side by side; while
+    one is measured, the others are idle."""
 
     def __init__(self, options: Options, cluster: Cluster) -> None:
         self.options = options
@@ -120,10 +121,10 @@ class Runner:
         self._servers = contextlib.ExitStack()
         self._started_at = time.monotonic()
 
-    # --- all of it -------------------------------------------------------------------------------------------------
+    # --- all runs --------------------------------------------------------------------------------------------------
 
     def run(self) -> Results:
-        """Everything that was asked for."""
+        """Perform all runs that the options ask for."""
         try:
             if set(self.options.names) - {DEMO} - {case.name for case in CASES if case.is_large}:
                 self._prepare()
@@ -161,7 +162,7 @@ class Runner:
         say(f"{subject.database}: filled in {time.monotonic() - started_at:.0f} s")
 
     def _serve(self, contestants: Sequence[str]) -> None:
-        """Start their web servers, side by side."""
+        """Start the contestants' web servers, side by side."""
         for contestant in contestants:
             subject = self._subjects[contestant]
             environment = subject.environment(GROUP_COMMIT="false" if contestant == ALONE else "true")
@@ -203,9 +204,9 @@ class Runner:
         return len(self.options.names) == len(NAMES)
 
     def steps(self) -> list[Step]:
-        """The runs of one repeat that are loads."""
+        """The loads of one repeat."""
         is_quick, with_history = self.options.is_quick, bool(self.options.history)
-        # A quick run leaves out what is slow or resembles another case, unless it is asked for by name.
+        # A quick run skips cases that are slow or resemble another one, unless they are named.
         return [
             step
             for case in CASES
@@ -236,7 +237,7 @@ class Runner:
             )
 
     def _measure_large(self, steps: Sequence[Step]) -> None:
-        """What needs a large catalogue, in databases of its own, once the others' servers are gone."""
+        """Measure the cases with a large catalogue, in databases of their own, after the other servers have stopped."""
         self._servers.close()
         self._subjects |= {PLAIN: self.large_peer, COMBINED: self.large_service}
         low = low_levels(self.options.levels)
@@ -252,14 +253,14 @@ class Runner:
 
     @staticmethod
     def _explain(subject: Subject, low: int) -> list[list[str]]:
-        """The plans behind an answer that says how many levels are low; the books balance."""
+        """The query plans of the low-stock route. Checks that it answers ``low`` levels and that the books balance."""
         command = [sys.executable, "-m", "benchmarks.plans", subject.path("low-stock"), subject.authorization()]
-        told = json.loads(call(command, subject.environment()))
-        total = told["answer"].get("totalItems", told["answer"].get("total_items"))
-        if (told["status"], total) != (200, low):
-            raise BenchmarkFailed(f"{subject.database}: {total} low levels instead of {low} ({told['status']})")
+        printed = json.loads(call(command, subject.environment()))
+        total = printed["answer"].get("totalItems", printed["answer"].get("total_items"))
+        if (printed["status"], total) != (200, low):
+            raise BenchmarkFailed(f"{subject.database}: {total} low levels instead of {low} ({printed['status']})")
         subject.check_books()
-        plans: list[list[str]] = told["plans"]
+        plans: list[list[str]] = printed["plans"]
         return plans
 
     def _note(self, step: Step, repeat: int, found: Load) -> None:
@@ -286,7 +287,7 @@ class Runner:
             subject.restore()
 
     def _run_web(self, step: Step, subject: Subject) -> Load:
-        """Load the web server; once more with more holds where a fast machine used them up."""
+        """Load the web server. If a fast machine uses up the prepared holds, repeat with more."""
         case = step.case
         per_second = HOLDS_PER_SECOND.get(step.contestant, HOLDS_PER_SECOND_OF_THE_SERVICE)
         for _ in range(TRIES):
@@ -312,9 +313,9 @@ class Runner:
         raise BenchmarkFailed(f"{step}: too fast for {count} holds; try fewer --seconds")
 
     def _check(self, step: Step, subject: Subject, answered: int, found: Load, unanswered: int) -> None:
-        """Every answer was 2xx, each of them stands in the tables, and the books balance.
+        """Check that every answer was 2xx and has its rows in the tables, and that the books balance.
 
-        wrk leaves when its time is over: a request of each connection may then be done, and unanswered.
+        wrk disconnects when its time is over: one request per connection may then be executed but unanswered.
         """
         if found.failures:
             raise BenchmarkFailed(f"{step}: {found.failures} of {found.requests} requests failed")
@@ -324,7 +325,7 @@ class Runner:
                 raise BenchmarkFailed(f"{step}: {answered} answered, {done} done")
             subject.check_books()
 
-    # --- what is not a rate of requests ------------------------------------------------------------
+    # --- figures other than request rates ----------------------------------------------------------
 
     def _sweep(self, name: str, backlog: int, repeat: int) -> None:
         contestants = (PLAIN, COMBINED, *((HISTORY,) if self.options.history else ()))
@@ -332,11 +333,11 @@ class Runner:
             subject = self._subjects[contestant]
             subject.prepare_holds(backlog, hot=False, due=True)
             command = [sys.executable, "-m", "benchmarks.sweep", "plain" if contestant == PLAIN else "service"]
-            told = json.loads(call(command, subject.environment()))
-            found = Load(told["expired"], told["seconds"], 0, 0, 0, 0)
+            printed = json.loads(call(command, subject.environment()))
+            found = Load(printed["expired"], printed["seconds"], 0, 0, 0, 0)
             case = Case(name, name, "expire")
-            if told["expired"] != backlog:
-                raise BenchmarkFailed(f"{name} {contestant}: {told['expired']} of {backlog} expired")
+            if printed["expired"] != backlog:
+                raise BenchmarkFailed(f"{name} {contestant}: {printed['expired']} of {backlog} expired")
             self._check(Step(case, contestant, 1), subject, backlog, found, 0)
             subject.restore()
             self._note(Step(case, contestant, 1), repeat, found)
@@ -358,7 +359,7 @@ class Runner:
             say(f"[{repeat + 1}/{self.options.repeats}] {IMPORT} {contestant}: {found.per_second:,.0f} lines/s")
 
     def _measure_half_load(self, name: str, of: str) -> None:
-        """The latency where the best rate of a case, halved, is asked for, whatever the answers take."""
+        """Measure the latency at half the best rate of a case, sending at that rate however long the answers take."""
         for contestant in (COMBINED,) if self.options.is_quick else (PLAIN, COMBINED):
             rates = [s.load.per_second for s in self.results.samples if (s.case, s.contestant) == (of, contestant)]
             if not rates:

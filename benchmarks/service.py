@@ -1,4 +1,4 @@
-"""This service as a subject: its tables filled by SQL, its routes asked as checkout programs do."""
+"""This service as a subject: SQL fills its tables, and its routes are called as a checkout would."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar, Final
@@ -15,7 +15,7 @@ from benchmarks.subject import (
     Subject,
 )
 
-# Ids that can be written down from a number, in SQL, Lua and Python alike: level, product, hold, item.
+# Prefixes of ids that SQL, Lua and Python can compute from a number: level, product, hold, item.
 LEVEL: Final = "a0000000-0000-7000-8000-"
 PRODUCT: Final = "b0000000-0000-7000-8000-"
 HOLD: Final = "f0000000-0000-7000-8000-"
@@ -26,7 +26,7 @@ CLIENT_ID: Final = "e0000000-0000-7000-8000-000000000001"
 
 
 def numbered(prefix: str, number: str) -> str:
-    """SQL for the id of a number."""
+    """The SQL that computes an id from a number."""
     return f"('{prefix}' || lpad(to_hex({number}), 12, '0'))::uuid"
 
 
@@ -58,7 +58,7 @@ _CATALOGUE: Final = (
     """,
 )
 
-# Six of ten were sold, a quarter expired, the rest was given back; a minute apart would be slow, so a second.
+# Six in ten were sold, a quarter expired, the rest was released.
 _CLOSED: Final = f"""
 WITH made AS MATERIALIZED (
     SELECT n, at, uuidv7(at - clock_timestamp()) AS id, {numbered(LEVEL, f"mod(n * 7919, {SKUS}) + 1")} AS level_id,
@@ -134,7 +134,7 @@ FROM (SELECT {numbered(LEVEL, "product")} AS id, sum(quantity) AS quantity FROM 
 WHERE level.id = taken.id
 """
 
-# A value, not a subquery, so that its index is used.
+# A literal value instead of a subquery, so that the index is used.
 _SINCE: Final = "id > %(since)s"
 
 
@@ -167,7 +167,7 @@ class Service(Subject):
             WHERE r.{_SINCE} AND r.status = 'ACTIVE' AND starts_with(r.cart_id, '{BASKET}') GROUP BY 1
             HAVING count(*) <> {BASKET_LINES} OR sum(item.quantity) NOT IN ({BASKET_SUMS})
         """,
-        # A whole import has one entry of its own.
+        # A whole import has a single audit entry.
         "each change has its audit entry and its event": f"""
             SELECT entries, events FROM (SELECT count(*) AS entries FROM audit_auditentry
                 WHERE {_SINCE} AND action <> 'inventory_stock_imported') a,
@@ -210,12 +210,12 @@ class Service(Subject):
             connection.execute(statement.encode())
 
     def insert_history(self, connection: Connection, first: int, last: int) -> None:
-        """Closed reservations whose events were told long ago."""
+        """Insert closed reservations without events, as those were published long ago."""
         connection.execute(_CLOSED.encode(), {"first": first, "last": last})
 
     def read_marks(self, connection: Connection) -> dict[str, Any]:
         row = connection.execute("SELECT uuidv7() FROM pg_sleep(0.005)").fetchone()
-        # The next millisecond's ids are greater, whoever makes them.
+        # Ids of later milliseconds are greater, whichever process makes them.
         connection.execute("SELECT pg_sleep(0.005)")
         return {"since": row[0] if row else None}
 

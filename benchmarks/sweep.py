@@ -1,4 +1,4 @@
-"""`python -m benchmarks.sweep service|plain`: expire all that is due, in a process of its own, and time it."""
+"""`python -m benchmarks.sweep service|plain`: expire all due holds, in a process of its own, and time it."""
 
 import json
 import sys
@@ -8,7 +8,7 @@ import django
 
 
 def main() -> None:
-    """Print how many were expired in how many seconds."""
+    """Sweep, and print the number of expired holds and the seconds it took."""
     django.setup()
     if sys.argv[1] == "plain":
         from benchmarks.plain.services import expire_due  # noqa: PLC0415 - of one of two projects

@@ -1,1 +1,1 @@
-"""Settings, routes, the embedded servers and the one table of errors."""
+"""Settings, routes, processes, the embedded servers, and the table of errors and their statuses."""

@@ -5,7 +5,7 @@ import os
 import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-# Threads of a web process share few connections: on a hot row more of them only queue in the database.
+# The threads of a web process share few connections: with contention on a row, more would only queue in the database.
 os.environ.setdefault("DATABASE_POOL_SIZE", "12")
 django.setup()
 

@@ -1,9 +1,9 @@
-"""How requests are answered: the calls of a flash sale on the event loop, all others in threads.
+"""The ASGI application: the calls of a flash sale are answered on the event loop, all others in threads.
 
 Reserve, consume and release wait on the loop for the transaction that they share (``reservations.group_commit``): a
-thread for each of them took longer than the rest of their Python (docs/explanation/adr/0005). Whatever of them needs
-more than that, be it an error, a token to be looked up or a client to be counted for the first time, takes the way of
-all others, before anything was done.
+thread for each call took longer than the rest of its Python code (docs/explanation/adr/0005). A call that needs more
+than that, such as an error, a look-up of its token or the first count of its client, is answered in a thread like all
+others, before anything was done for it.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ _NOTHING: Final = b"0"
 
 
 class Application(BaseHandler):
-    """An ASGI application: all of Django, and a short cut."""
+    """Django's handler, with a fast path on the event loop."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -68,7 +68,7 @@ class Application(BaseHandler):
             await _live(receive, send)
             return
         if scope["path"] == _ALIVE:
-            # Never behind those who wait for a thread: whoever asks would take the process for dead.
+            # Must not wait for a thread: the probe would take the process for dead.
             alive = self.get_response(ASGIRequest(scope, BytesIO()))
             await _send(cast(HttpResponse, alive), send)
             return
@@ -85,7 +85,7 @@ class Application(BaseHandler):
             await _send(response, send)
 
     def _respond(self, scope: Message, body: bytes, send: Send, loop: asyncio.AbstractEventLoop) -> HttpResponse | None:
-        """The answer of Django's whole stack; None if it was a stream, which is sent from here, piece by piece."""
+        """Answer a request with Django's full stack. Returns None for a streaming response, which is sent from here."""
         set_script_prefix(scope.get("root_path", ""))
         signals.request_started.send(sender=type(self), scope=scope)
         response: HttpResponseBase = self.get_response(ASGIRequest(scope, BytesIO(body)))
@@ -100,23 +100,23 @@ class Application(BaseHandler):
 
 
 async def _live(receive: Receive, send: Send) -> None:
-    """Tell the server when the application is ready, and let it go."""
+    """Handle the lifespan protocol: load everything at startup, and confirm startup and shutdown."""
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
-            _ = get_resolver().url_patterns  # Loads every view, so that the first request needn't.
+            _ = get_resolver().url_patterns  # Loads every view now, not with the first request.
             gc.collect()
-            gc.freeze()  # A collection that looks through all of Django makes a hundred requests wait.
+            gc.freeze()  # A collection of all objects of Django would delay a hundred requests.
         await send({"type": message["type"] + ".complete"})
         if message["type"] == "lifespan.shutdown":
             return
 
 
 async def _body(scope: Message, receive: Receive) -> bytes | None:
-    """The body; None if the caller went away, or dawdled, before it was whole.
+    """Read the body. Returns None if the caller disconnects, or times out, before it is complete.
 
-    Of one over its limit (``BODY_LIMIT_BYTES`` for programs, ``UPLOAD_LIMIT_BYTES`` for browsers) nothing is kept but
-    its length, for the view to refuse it.
+    A body over its limit (``BODY_LIMIT_BYTES`` for programs, ``UPLOAD_LIMIT_BYTES`` for browsers) is dropped; only its
+    length is kept, so that the view refuses it.
     """
     limit = settings.BODY_LIMIT_BYTES if scope["path"].startswith("/api/") else settings.UPLOAD_LIMIT_BYTES
     length = next((value for name, value in scope["headers"] if name == b"content-length"), _NOTHING)
@@ -142,7 +142,7 @@ async def _body(scope: Message, receive: Receive) -> bytes | None:
 
 
 def _hand_in(view: type[ApiView], scope: Message, body: bytes) -> tuple[LoopRequest, Pending] | None:
-    """The request, handed in; None, with nothing done, where there is more to it."""
+    """Hand a request to its view on the event loop. Returns None, with nothing done, if it needs a thread."""
     meta: dict[str, str] = {}
     for name, value in scope["headers"]:
         if known := _META.get(name):
@@ -159,7 +159,7 @@ def _hand_in(view: type[ApiView], scope: Message, body: bytes) -> tuple[LoopRequ
     request = LoopRequest(scope["path"], meta, body, caller)
     try:
         pending = view().post(request)  # type: ignore[attr-defined]
-    except Exception:  # noqa: BLE001 - met again, and answered, in a thread
+    except Exception:  # noqa: BLE001 - raised again, and answered, in a thread
         return None
     return (request, pending) if isinstance(pending, Pending) and throttling.passes_now(caller) else None
 

@@ -1,6 +1,6 @@
 """The Celery application and the whole schedule.
 
-A periodic message expires with its interval, so that an outage of workers piles nothing up.
+A periodic message expires after its interval, so that messages don't pile up while no worker runs.
 """
 
 import os
@@ -15,7 +15,7 @@ app = Celery("inventory")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["audit", "inventory", "reservations"])
 
-# The sweep has a queue and a worker of its own: no slow task may delay what gives stock back.
+# The sweep has a queue and a worker of its own: no slow task may delay the release of stock.
 app.conf.task_routes = {"reservations.tasks.expire_due_holds": {"queue": "sweep"}}
 app.conf.beat_schedule = {
     "expire-due-holds": {

@@ -1,4 +1,4 @@
-"""The console's site and the way around it, in the warehouse's words."""
+"""The console's site and its sidebar."""
 
 from collections.abc import ItemsView
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from unfold.sites import UnfoldAdminSite
 
 
 class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
-    """The admin as the house's console."""
+    """Django's admin site as the staff console."""
 
     site_title = site_header = _("Stockroom")
     index_title = _("Dashboard")
@@ -24,21 +24,21 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
     empty_value_display = "–"
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
-        """Without unfold's search for apps and models: it is not shown, and needs a cache that may be away."""
+        """Leave out unfold's search for apps and models: it isn't shown, and needs a cache that may be unavailable."""
         return [url for url in super().get_urls() if getattr(url, "name", None) != "search"]
 
 
 class ConsoleConfig(SimpleAdminConfig):
-    """Django's admin, with the console as its site. Its pages are loaded with the routes: workers need neither."""
+    """Django's admin app, with the console as its site. Pages are loaded with the routes, which workers don't need."""
 
     default_site = "config.console.ConsoleSite"
 
 
 @dataclass(frozen=True, slots=True)
 class MenuItem:
-    """A line of the sidebar. ``model`` ("app.model") decides who sees it; ``query`` narrows its list.
+    """A line of the sidebar. Users who may view ``model`` ("app.model") see it; ``query`` filters its list.
 
-    ``page`` is an address below the list that belongs to this line and not to another one of the same model.
+    ``page`` is an address below the list that belongs to this line rather than to another one of the same model.
     """
 
     title: Promise
@@ -53,7 +53,7 @@ class MenuItem:
         return reverse(f"admin:{self.model.replace('.', '_')}_changelist")
 
     def narrows(self, request: HttpRequest) -> bool:
-        """Whether it is this line's page, or its list narrowed as this line does, that is open."""
+        """Whether the open page is this line's ``page``, or its list with this line's filter."""
         if self.page and request.path == self.link + self.page:
             return True
         return bool(self.query) and request.path == self.link and _pairs(self.query) <= request.GET.dict().items()
@@ -94,7 +94,7 @@ _ACCESS: Final = (
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
-    """The sidebar: what this user may see, under the headings that have something."""
+    """The sidebar's lines that this user may see, under headings; empty headings are left out."""
     dashboard = {"title": _("Dashboard"), "icon": "dashboard", "link": reverse("admin:index")}
     groups: list[dict[str, Any]] = [
         {"title": None, "items": [dashboard, *_allowed(request, _DAY)]},
@@ -117,7 +117,7 @@ def _allowed(request: HttpRequest, entries: tuple[MenuItem, ...]) -> list[dict[s
 
 
 def _open_entry(request: HttpRequest, entry: MenuItem) -> MenuItem | None:
-    """Of the lines of one model, the one that the open page belongs to; None on a page of another model."""
+    """The line of the open page, among those of the same model; None on a page of another model."""
     if not request.path.startswith(entry.link):
         return None
     same = [other for other in (*_DAY, *_TRAIL, *_CATALOGUE, *_ACCESS) if other.model == entry.model]
@@ -125,6 +125,6 @@ def _open_entry(request: HttpRequest, entry: MenuItem) -> MenuItem | None:
 
 
 def _site() -> AdminSite:
-    from django.contrib import admin  # noqa: PLC0415 - settings are read before apps are there
+    from django.contrib import admin  # noqa: PLC0415 - settings are read before apps are loaded
 
     return admin.site

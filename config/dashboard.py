@@ -1,7 +1,7 @@
-"""The console's first page: the day at a glance. Each figure is a link to the list behind it.
+"""The console's dashboard. Each figure is a link to the list that it counts.
 
-A user sees figures of the lists that are open to them alone, and counted over their own warehouses. Figures that read
-much are kept for some seconds (in the process: they need nothing else to be there).
+A user sees only figures of lists that they may open, counted over their own warehouses. Expensive figures are cached
+for some seconds, in the process, so that they depend on no other service.
 """
 
 from collections.abc import Callable, Mapping
@@ -43,7 +43,7 @@ V = TypeVar("V")
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A number, what it counts and the list behind it. ``tone`` is ``bad``, ``warn`` or plain."""
+    """A number with a label and a link to its list. ``tone`` is ``bad``, ``warn`` or plain."""
 
     label: LazyText
     value: Any
@@ -52,7 +52,7 @@ class Figure:
 
     @property
     def shown(self) -> str:
-        """The value as people read it."""
+        """The formatted value."""
         if isinstance(self.value, datetime):
             return str(formats.date_format(timezone.localtime(self.value), "DATETIME_FORMAT"))
         return _grouped(self.value) if isinstance(self.value, int) else str(self.value)
@@ -60,7 +60,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Card:
-    """Figures that belong together. ``calm`` is said where all of them are nought."""
+    """A group of figures. ``calm`` is the text shown if all of them are zero."""
 
     title: LazyText
     icon: str
@@ -69,13 +69,13 @@ class Card:
 
     @property
     def is_calm(self) -> bool:
-        """Whether there is nothing to be done."""
+        """Whether all figures are zero."""
         return bool(self.calm) and not any(figure.value for figure in self.figures)
 
 
 @dataclass(frozen=True, slots=True)
 class Hour:
-    """What happened to holds within an hour. ``heights`` are percents of the highest bar, by kind."""
+    """The numbers of holds made and ended within an hour. ``heights`` are percentages of the highest bar, by kind."""
 
     begins: datetime
     made: Figure
@@ -85,7 +85,7 @@ class Hour:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """Holds by hour, the oldest first, and all of them together."""
+    """Holds by hour, the oldest first, and their totals."""
 
     hours: list[Hour]
     totals: list[tuple[str, Figure]]
@@ -93,7 +93,7 @@ class Chart:
 
     @property
     def shown_highest(self) -> str:
-        """The top of the scale."""
+        """The highest value of the scale, formatted."""
         return _grouped(self.highest)
 
 
@@ -102,19 +102,19 @@ def _grouped(number: int) -> str:
 
 
 class _Reader:
-    """What one user may read of the figures."""
+    """Reads figures for one user, within permissions and reach."""
 
     def __init__(self, request: HttpRequest) -> None:
         self.request = request
         self.actor = actor_of(request)
 
     def may_open(self, model: str) -> bool:
-        """Whether the list of this model ("app.model") is open to the user."""
+        """Whether the user may open the list of this model ("app.model")."""
         model_admin = admin.site._registry.get(apps.get_model(model))
         return model_admin is not None and model_admin.has_view_permission(self.request)
 
     def kept(self, name: str, read: Callable[[], V]) -> V:
-        """What ``read`` gave some seconds ago to somebody with the same warehouses, or gives now."""
+        """The result of ``read``, cached for some seconds for all users with the same warehouses."""
         key = f"dashboard:{name}:{','.join(sorted(self.actor.warehouse_codes))}"
         known: V | None = cache.get(key)
         if known is None:
@@ -124,13 +124,13 @@ class _Reader:
 
 
 def link(model: str, **asked: Any) -> str:
-    """The address of a model's list, narrowed by these lookups."""
+    """The address of a model's list, filtered by these lookups."""
     address = reverse(f"admin:{model.replace('.', '_')}_changelist")
     return f"{address}?{urlencode(asked)}" if asked else address
 
 
 def figures(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """The context of the dashboard's page."""
+    """The template context of the dashboard."""
     reader = _Reader(request)
     head: list[Figure] = []
     cards: list[Card] = []
@@ -180,7 +180,7 @@ def _stock_figures(stock: Mapping[str, int]) -> list[Figure]:
 
 
 def _counts_card(reader: _Reader, stock: Mapping[str, int] | None) -> Card:
-    """Counts that are open, and stock that should be in one. ``stock`` is None where its list is closed."""
+    """Open counts, and stock that is due for a count. ``stock`` is None if the user may not open its list."""
     listed: list[Figure] = []
     if reader.may_open("inventory.stockcount"):
         number = StockCount.objects.visible_to(reader.actor).filter(status=StockCount.Status.OPEN).count()
@@ -231,7 +231,7 @@ def _reservations(**asked: Any) -> str:
 
 
 def _read_holds(actor: Actor) -> dict[str, Any]:
-    """How many active holds there are, by when they end; and for how long the oldest due one has been due."""
+    """The numbers of active holds by time of expiry, and for how long the oldest due one has been due."""
     active = Reservation.objects.visible_to(actor).filter(status=Reservation.Status.ACTIVE)
     is_due, is_soon = Q(expires_at__lte=Now()), Q(expires_at__lte=Now() + Value(SOON))
     found: dict[str, Any] = active.aggregate(
@@ -282,11 +282,11 @@ _KINDS: Final[dict[str, tuple[LazyText, str, str]]] = {
     "expired": (_("Expired"), "expires_at", Reservation.Status.EXPIRED),
     "released": (_("Released"), "released_at", Reservation.Status.RELEASED),
 }
-"""Of each kind of event: what it is called, when it was, and the state that it left; none is any."""
+"""Label, time field and resulting state of each kind of event; an empty state means any."""
 
 
 def _chart(reader: _Reader) -> Chart:
-    """Holds by hour, over the last ``HOURS``, the present one included. Hours begin as the reader's clock has them."""
+    """Holds by hour, over the last ``HOURS``, including the present one. Hours begin by the reader's clock."""
     this_hour = timezone.localtime().replace(minute=0, second=0, microsecond=0).astimezone(UTC)
     begin = this_hour - timedelta(hours=HOURS - 1)
     found = reader.kept(f"hours:{begin:%H%M}", lambda: _read_hours(begin, reader.actor))
@@ -314,10 +314,10 @@ def _of_kind(kind: str, number: int, begin: datetime, end: datetime | None) -> F
 
 
 def _first_id(begin: datetime) -> UUID:
-    """No reservation of which something happened since ``begin`` has a lower id than this.
+    """A lower bound of the ids of reservations that were made or ended since ``begin``. It saves an index on each time.
 
-    Ids begin with the time at which they were made (UUIDv7), and no hold lives longer than the settings and one
-    extension let it. That saves an index of each time. The rest is for clocks that differ.
+    Ids begin with the time of creation (UUIDv7), and no hold lives longer than the settings and one extension allow. A
+    margin is added for clocks that differ.
     """
     longest = timedelta(minutes=settings.RESERVATION_MAX_TTL_MINUTES + 15)
     return first_id_at(begin - longest - timedelta(minutes=15))
@@ -337,7 +337,7 @@ def _read_hours(begin: datetime, actor: Actor) -> dict[datetime, dict[str, int]]
 
 
 def _service_cards(reader: _Reader, due: int, lag: timedelta | None) -> list[Card]:
-    """How the service itself fares, for who may see it."""
+    """The state of the service itself, for users who may see it."""
     cards: list[Card] = []
     if reader.actor.sees_all_warehouses and reader.request.user.has_perm("inventory.view_reconciliationrun"):
         cards.append(_reconciliation_card(reader))
@@ -373,13 +373,13 @@ def _reconciliation_card(reader: _Reader) -> Card:
 
 
 def _outbox() -> str:
-    """How many events are kept; nobody needs it to the last one where it is many."""
+    """Outbox size, capped."""
     number = OutboxEvent.objects.order_by()[: _OUTBOX_AT_MOST + 1].count()
     return f"{_grouped(_OUTBOX_AT_MOST)}+" if number > _OUTBOX_AT_MOST else _grouped(number)
 
 
 def _span(span: timedelta) -> str:
-    """A span of time as staff say it."""
+    """A span of time in words."""
     seconds = int(span.total_seconds())
     if seconds < 120:
         return str(_("%(number)d s")) % {"number": seconds}

@@ -1,10 +1,10 @@
-"""`python -m config.demo [--env-file FILE]`: everything on this machine, from one command, until Ctrl-C.
+"""`python -m config.demo [--env-file FILE]`: run the whole service on this machine with one command, until Ctrl-C.
 
-Brings the database up to date, loads the demonstration catalogue once, then runs web, worker, sweeper and beat under
-honcho and prints where to go. When one of them ends, all do, and its exit code is this program's.
+Migrates the database, loads the demonstration catalogue once, then runs web, worker, sweeper and beat under honcho and
+prints their addresses. When one process ends, all are ended, and its exit code becomes this program's.
 
-No orphan, ever: processes end with their parent (on Linux even when that is killed), and the embedded servers end with
-the last process that is connected to them.
+No process is left behind: processes end with their parent (on Linux even if it is killed), and the embedded servers end
+with the last process that is connected to them.
 """
 
 import argparse
@@ -33,11 +33,11 @@ PORT_TAKEN = 2
 READY_TIMEOUT_SECONDS = 60
 QUIET = "ignore:::celery.platforms"
 ENV_FILE = Path(__file__).resolve().parent.parent / "var" / "demo.env"
-"""Always the same file: whoever opens a second terminal knows neither PORT nor DATA_DIR of the first."""
+"""Always the same file: a second terminal knows neither PORT nor DATA_DIR of the first."""
 
 
 class Processes(Manager):  # type: ignore[misc]  # honcho has no types
-    """honcho's Manager, which says when the address is ready and can be stopped at any moment."""
+    """honcho's Manager, extended: it announces when the address is ready, and can be stopped at any moment."""
 
     def __init__(self, address: str, data_dir: Path, env_file: Path) -> None:
         super().__init__()
@@ -45,11 +45,11 @@ class Processes(Manager):  # type: ignore[misc]  # honcho has no types
 
     def _start(self) -> None:
         super()._start()
-        # A thread of its own after the forks: one that exists before might hold a lock in the fork for ever.
+        # Started after the forks: a thread that exists before might hold a lock, which a fork would keep for ever.
         threading.Thread(target=announce, args=self._where, daemon=True).start()
 
     def terminate(self) -> None:
-        """Terminate all processes, once all have told their pid: honcho knows no other way to reach them."""
+        """Terminate all processes, once all have reported their pids: honcho has no other way to reach them."""
         if self._all_started():
             super().terminate()
         else:
@@ -57,7 +57,7 @@ class Processes(Manager):  # type: ignore[misc]  # honcho has no types
 
 
 def announce(address: str, data_dir: Path, env_file: Path) -> None:
-    """Wait until `address` is ready, write the way in to `env_file`, and print it."""
+    """Wait until `address` is ready, then write addresses and credentials to `env_file`, and print them."""
     deadline = time.monotonic() + READY_TIMEOUT_SECONDS
     while not _is_ready(address):
         if time.monotonic() > deadline:
@@ -74,7 +74,7 @@ def announce(address: str, data_dir: Path, env_file: Path) -> None:
 
 def _is_ready(address: str) -> bool:
     try:
-        # Whatever proxy the environment names is not for this machine's own addresses.
+        # Proxies of the environment don't apply to this machine's own addresses.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(f"{address}/health/ready", timeout=5) as answer:
             return bool(answer.status == 200)
@@ -83,7 +83,7 @@ def _is_ready(address: str) -> bool:
 
 
 def write_env_file(file: Path, address: str, data_dir: Path, tokens: dict[str, str]) -> None:
-    """Write what a second terminal needs as shell variables, for its owner alone: the file has tokens."""
+    """Write shell variables for a second terminal. Only the owner can read the file: it contains tokens."""
     variables = {
         "ADDRESS": address,
         **{f"{role.upper()}_TOKEN": token for role, token in tokens.items()},
@@ -96,7 +96,7 @@ def write_env_file(file: Path, address: str, data_dir: Path, tokens: dict[str, s
 
 
 def banner(address: str, credentials: dict[str, dict[str, str]], env_file: Path) -> str:
-    """Return the way in: addresses, login, tokens by role, and a line for a second terminal.
+    """Return the text to print: addresses, login, tokens by role, and a command for a second terminal.
 
     `credentials`: `{"staff": {"username", "password"}, "tokens": {role: token}}`.
     """
@@ -122,7 +122,7 @@ def banner(address: str, credentials: dict[str, dict[str, str]], env_file: Path)
 
 
 def prepare() -> None:
-    """Bring database and demonstration data up to date. In a process of its own: Django's memory goes with it."""
+    """Migrate the database and load the demonstration data. Run in a process of its own, whose memory is then freed."""
     import django
     from django.conf import settings
     from django.core.management import call_command
@@ -135,12 +135,12 @@ def prepare() -> None:
 
 
 def commands(host: str, port: int, data_dir: Path) -> dict[str, list[str]]:
-    """Return what runs: a module and its arguments by name."""
+    """Return the processes to run: a module and its arguments, by name."""
     celery = ["celery", "--quiet", "-A", "config"]
-    # One worker of each kind runs here: they need not get to know each other.
+    # One worker of each kind runs here: they need not find each other.
     alone = ["--pool", "solo", "--without-gossip", "--without-mingle", "--without-heartbeat"]
     granian = ["granian", "--interface", "asgi", "--host", host, "--port", str(port), "--http", "1", "--no-ws"]
-    # One process: what asks it at the same time shares a transaction, which beats a second one on few cores.
+    # One process: concurrent requests share transactions, which is faster than a second process on few cores.
     granian += ["--workers", "1", "--workers-kill-timeout", "3", "--log-level", "error"]
     schedule = os.fspath(data_dir / "celerybeat-schedule")
     return {
@@ -175,7 +175,7 @@ def run(parent: int, module: str, arguments: list[str]) -> None:
     """Become a program that ends with `parent`, and whose own forks end with it (granian's workers)."""
     embedded.die_with_parent(signal.SIGTERM, parent)
     end_forks_with_their_parent(signal.SIGKILL)
-    # Celery would begin with the system checks, which load every route and view: 10 to 20 MB a process.
+    # Celery would run the system checks, which load every route and view: 10 to 20 MB per process.
     os.environ["CELERY_SKIP_CHECKS"] = "true"
     sys.argv = [module, *arguments]
     run_module(module, run_name="__main__", alter_sys=True)
@@ -202,7 +202,7 @@ def _address(host: str, port: int) -> str:
 
 
 def _hang_up(_number: int, _frame: FrameType | None) -> None:
-    """A closed terminal is a wish to end, which honcho does not know."""
+    """End when the terminal is closed; honcho doesn't handle SIGHUP."""
     os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -215,10 +215,10 @@ def _arguments() -> argparse.Namespace:
 def main() -> None:
     """Run the demonstration until a signal, or until one of its processes ends; exit with 2 when the port is taken."""
     env_file = _arguments().env_file.resolve()
-    # Until honcho takes over, Ctrl-C ends this process without a traceback, and by that its children.
+    # Until honcho takes over, Ctrl-C ends this process, and so its children, without a traceback.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if "MAKELEVEL" in os.environ:
-        # make tells its children of a signal, but not when it is killed.
+        # make passes signals on to its children, but can't when it is killed.
         embedded.die_with_parent(signal.SIGTERM, os.getppid())
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     os.environ.setdefault("DEBUG", "true")
@@ -240,13 +240,13 @@ def main() -> None:
     signal.signal(signal.SIGHUP, _hang_up)
     processes = Processes(_address(host, port), settings.DATA_DIR, env_file)
     for name, command in commands(host, port, settings.DATA_DIR).items():
-        # The shell gives way to the program, and names the one process that must outlive it. Celery need not warn of
-        # root: its messages are JSON.
+        # The shell is replaced by the program, and passes on the pid of the process that must outlive it. Celery's
+        # warning about root is suppressed: its messages are JSON.
         trampoline = shlex.join([sys.executable, "-W", QUIET, "-m", "config.demo", "run"])
         processes.add_process(name, f"exec {trampoline} $PPID {shlex.join(command)}", cwd=settings.BASE_DIR)
     processes.loop()
     code = processes.returncode
-    # Killed by a signal: told as shells tell it.
+    # Killed by a signal: exit as shells do.
     sys.exit(128 - code if code < 0 else code)
 
 

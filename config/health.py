@@ -1,4 +1,4 @@
-"""Is the process there, and can it serve? Routed by ``middleware.RequestContextMiddleware``."""
+"""Health probes: liveness and readiness. Routed by ``middleware.RequestContextMiddleware``."""
 
 from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
@@ -16,7 +16,7 @@ def live(request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def ready(request: HttpRequest) -> JsonResponse:
-    """200 if the database answers and all migrations are applied, else 503 and what is missing."""
+    """200 if the database answers and all migrations are applied, else 503 with the reason."""
     try:
         with connection.cursor() as cursor:
             cursor.execute("SELECT 1")
@@ -28,7 +28,7 @@ def ready(request: HttpRequest) -> JsonResponse:
 
 
 def _is_migrated() -> bool:
-    """Whether all migrations of this code are applied; asked until they are."""
+    """Whether all migrations of this code are applied. Once they are, the database isn't queried any more."""
     global _migrated  # noqa: PLW0603 - once applied, always applied
     if not _migrated:
         executor = MigrationExecutor(connection)

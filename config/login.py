@@ -1,4 +1,4 @@
-"""The form of the login page, in the warehouse's words. Loaded by the theme (``config/look.py``)."""
+"""The form of the login page. Loaded by the theme (``config/look.py``)."""
 
 from typing import ClassVar
 
@@ -7,7 +7,7 @@ from unfold.forms import AuthenticationForm
 
 
 class LoginForm(AuthenticationForm):  # type: ignore[misc]
-    """Says no more than that the two don't fit: whether there is such a name is nobody's business."""
+    """Shows the same message for an unknown user and a wrong password."""
 
     error_messages: ClassVar = {
         **AuthenticationForm.error_messages,

@@ -1,4 +1,4 @@
-"""How the service logs: JSON lines in production, readable lines on a console, the request id in each."""
+"""Logging: JSON lines in production, readable lines on a console, with the request id in each."""
 
 import logging
 import logging.config
@@ -40,10 +40,10 @@ def configure(*, json: bool, level: str) -> None:
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structlog"}},
             "root": {"handlers": ["stderr"], "level": level},
             "loggers": {
-                # Refused requests are the callers' business; each is in the access log of the proxy.
+                # Refused requests concern only their callers; the proxy's access log has them.
                 "django.request": {"level": "ERROR"},
                 "django.db.backends": {"level": "WARNING"},
-                # It mentions at each start that Pillow is missing, which only pictures other than SVG would need.
+                # It logs at each start that Pillow is missing, which only image formats other than SVG need.
                 "pyBarcode": {"level": "WARNING"},
             },
         }

@@ -1,4 +1,4 @@
-"""The console's look: name, signs and colours. Part of the settings: imports nothing that reads them."""
+"""The console's theme: name, icons and colours. Part of the settings, so it imports nothing that reads them."""
 
 from typing import Any, Final
 
@@ -25,7 +25,7 @@ UNFOLD: Final[dict[str, Any]] = {
     "BORDER_RADIUS": "8px",
     "STYLES": [_asset("console.css"), _asset("flows.css")],
     "SCRIPTS": [_asset("console.js"), _asset("flows.js")],
-    # A pine green: white on 600 and 700, and 500 on the dark ground, have more than 4.5:1.
+    # A pine green. White on 600 and 700, and 500 on the dark background, have a contrast of more than 4.5:1.
     "COLORS": {
         "primary": {
             "50": "oklch(97.5% .018 168)",

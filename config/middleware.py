@@ -1,4 +1,4 @@
-"""The request id of every request, and what the console's pages need around them."""
+"""Middleware: request ids, fast routes for probes and the API, and the console's time zone and security policy."""
 
 import zoneinfo
 from collections.abc import Callable
@@ -19,7 +19,7 @@ _CONSOLE: Final = "/admin/"
 _POLICY: Final = "; ".join(
     (
         "default-src 'self'",
-        # The console's menus are written as attributes that its own Alpine.js evaluates.
+        # The console's menus are attributes that Alpine.js, which it serves itself, evaluates.
         "script-src 'self' 'unsafe-eval'",
         "style-src 'self' 'unsafe-inline'",
         "img-src 'self' data:",
@@ -33,7 +33,7 @@ _PROGRAMS: Final = ("/api/v1/", "/api/inventory/")
 
 
 class RequestContextMiddleware:
-    """Takes over or makes ``X-Request-ID`` and gives it back."""
+    """Takes the request id from ``X-Request-ID`` or makes one, and returns it in the response."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
@@ -47,15 +47,15 @@ class RequestContextMiddleware:
 
     @staticmethod
     def _health(request: HttpRequest) -> HttpResponse | None:
-        """Probes come by address, not by a host name that is served: they are answered before that is looked at."""
+        """Answer probes, which use an address instead of a served host name, before the host name is checked."""
         probe = {"/health/live": health.live, "/health/ready": health.ready}.get(request.path)
         return probe(request) if probe else None
 
     @staticmethod
     def _api(request: HttpRequest) -> HttpResponse | None:
-        """Requests of programs go straight to their view: sessions, messages, CSRF and static files are for browsers.
+        """Answer API requests by their view directly: sessions, messages, CSRF and static files are for browsers.
 
-        Each of those middlewares would do nothing here, at a quarter of the time of a request's way to its view.
+        The middleware for those would do nothing here, and take a quarter of the time until the view.
         """
         if not request.path_info.startswith(_PROGRAMS):
             return None
@@ -73,10 +73,10 @@ class RequestContextMiddleware:
 
 
 class ConsoleMiddleware:
-    """Pages of the console: in the reader's time zone, with a policy that lets them speak to this host alone.
+    """Serves the console's pages in the reader's time zone, with a policy that allows connections only to this host.
 
-    The zone comes from a cookie that ``console.js`` sets. What a view raises is told in the console's look, never as
-    a bare error; only a defect of the program goes on to Django, which logs it and answers with 500.html.
+    The zone comes from a cookie that ``console.js`` sets. Domain errors of a view are shown as a page of the console;
+    other exceptions are left to Django, which logs them and answers with 500.html.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -93,7 +93,7 @@ class ConsoleMiddleware:
 
     @staticmethod
     def process_exception(request: HttpRequest, error: Exception) -> HttpResponse | None:
-        """A refusal as a page. None leaves the error to Django."""
+        """A domain error as a page. None leaves the exception to Django."""
         if not request.path_info.startswith(_CONSOLE):
             return None
         if isinstance(error, DataError):
@@ -113,5 +113,5 @@ def _zones() -> frozenset[str]:
 
 
 def _zone(name: str) -> zoneinfo.ZoneInfo:
-    """The zone of this name; UTC for a name that there isn't."""
+    """The zone of this name; UTC if there is none."""
     return zoneinfo.ZoneInfo(name if name in _zones() else "UTC")

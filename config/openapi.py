@@ -24,13 +24,13 @@ DOCUMENT: Final = "docs/reference/openapi.yaml"
 
 
 def only_the_current_version(endpoints: list[Any]) -> list[Any]:
-    """Leave out ``/api/inventory/…``, which answers older callers as ``/api/v1/inventory/…`` does."""
+    """Leave out ``/api/inventory/…``, which serves older callers the same as ``/api/v1/inventory/…``."""
     return [endpoint for endpoint in endpoints if endpoint[0].startswith("/api/v1/")]
 
 
 def add_components(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
-    """Add the schemas of the bodies, say which are needed, and list the codes of refusals; name path parameters as the
-    bodies name things."""
+    """Add the schemas of the bodies, mark required bodies, list the codes of errors, and give path parameters the same
+    names as in the bodies."""
     schemas = result["components"].setdefault("schemas", {})
     schemas.update(components())
     named = ", ".join(f"`{code}`" for code in sorted(codes()))

@@ -1,6 +1,6 @@
-"""The one table: which error is which HTTP status. Answers are RFC 9457 problem documents.
+"""The table of errors and their HTTP statuses, and the answers: RFC 9457 problem documents, or pages of the console.
 
-The ``code`` of a domain error is its name (``audit.errors.DomainError.code``); those of HTTP itself are given here.
+The ``code`` of a domain error is its name (``audit.errors.DomainError.code``); codes of HTTP errors are defined here.
 """
 
 from typing import Any, Final
@@ -96,17 +96,17 @@ _HTTP_CODES: Final[dict[int, tuple[str, str]]] = {
 }
 _BUSY_RETRY_SECONDS: Final = 1
 _OFF_THE_API: Final = {stock.Frozen, ClientNameTaken}
-"""A base, whose kinds callers meet, and what only the console says."""
+"""Errors that the API never answers: a base class, of which only subclasses are raised, and one of the console."""
 
 
 def codes() -> dict[str, int]:
-    """Every ``code`` that API callers may meet, and its status."""
+    """Every ``code`` that the API may answer, and its status."""
     of_domain = {kind.code: status for kind, (status, _) in DOMAIN_STATUS.items() if kind not in _OFF_THE_API}
     return {code: status for status, (code, _) in _HTTP_CODES.items()} | of_domain
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> HttpResponse:
-    """Every error of an API view as a problem document; the unforeseen are logged and told as no more than that."""
+    """A problem document for an error of an API view. Unexpected errors are logged and answered as a bare 500."""
     request: Request = context["request"]
     if isinstance(error, DomainError):
         return _domain_problem(request._request, error)
@@ -162,7 +162,7 @@ def problem(
     title: str | None = None,
     faults: tuple[errors.Fault, ...] = (),
 ) -> HttpResponse:
-    """A problem document. Code and title are those of the status where none are given."""
+    """A problem document. Code and title default to those of the status."""
     standard_code, standard_title = _HTTP_CODES.get(status, ("invalid", "The request is not valid"))
     body: dict[str, Any] = {
         "type": "about:blank",
@@ -184,13 +184,13 @@ def is_api(request: HttpRequest) -> bool:
     return request.path.startswith("/api/")
 
 
-def page(request: HttpRequest, status: int, told: str = "") -> HttpResponse:
-    """A page of the console that says what went wrong: ``templates/<status>.html``. ``told`` adds why."""
-    return render(request, f"{status}.html", {"told": told}, status=status)
+def page(request: HttpRequest, status: int, reason: str = "") -> HttpResponse:
+    """An error page of the console, ``templates/<status>.html``, with a reason if given."""
+    return render(request, f"{status}.html", {"reason": reason}, status=status)
 
 
 def console_problem(request: HttpRequest, error: DomainError) -> HttpResponse:
-    """A domain error that no form of the console has taken, as a page."""
+    """A page for a domain error that no form of the console has shown."""
     status = next(DOMAIN_STATUS[kind][0] for kind in type(error).__mro__ if kind in DOMAIN_STATUS)
     return page(request, status if status in (403, 404, 503) else 409, wording_of(error))
 
@@ -198,17 +198,17 @@ def console_problem(request: HttpRequest, error: DomainError) -> HttpResponse:
 def locked_out(
     request: HttpRequest, response: HttpResponse | None = None, credentials: dict[str, Any] | None = None
 ) -> HttpResponse:
-    """The answer to who failed to log in too often."""
+    """The lockout page, after too many failed logins."""
     return page(request, 429)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Django's own 400, such as a host that isn't allowed."""
+    """The answer to Django's own 400, such as a host that isn't allowed."""
     return problem(request, 400, "Bad request.") if is_api(request) else defaults.bad_request(request, exception)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Django's own 404."""
+    """The answer to Django's own 404."""
     return (
         problem(request, 404, "There is nothing here.")
         if is_api(request)
@@ -217,11 +217,11 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Django's own 500."""
+    """The answer to Django's own 500."""
     return problem(request, 500, "Something went wrong here.") if is_api(request) else defaults.server_error(request)
 
 
 @csrf_exempt
 def no_such_route(request: HttpRequest, path: str) -> HttpResponse:
-    """Whatever under /api/ isn't a route."""
+    """The answer to unknown paths below /api/."""
     return problem(request, 404, f"There is no route {request.path}.")

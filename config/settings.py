@@ -22,7 +22,7 @@ env = environ.Env()
 
 
 def _required(name: str, why: str) -> str:
-    """The variable's value, or a refusal to start that names it."""
+    """The variable's value. Refuses to start without it, with its name and ``why``."""
     value: str = env.str(name, default="")
     if not value:
         raise ImproperlyConfigured(f"{name} is not set: {why} (set it, or set DEBUG=true on a developer's machine).")
@@ -30,14 +30,14 @@ def _required(name: str, why: str) -> str:
 
 
 def _generated_secret_key(path: Path) -> str:
-    """A key for DEBUG, made once per data folder so that sessions outlive a restart."""
+    """A key for DEBUG, generated once per data folder so that sessions outlive a restart."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=path.name)
         with os.fdopen(descriptor, "w", encoding="ascii") as file:
             file.write(secrets.token_urlsafe(50))
         with contextlib.suppress(FileExistsError):
-            os.link(draft, path)  # Whole or not at all, and the first of several processes wins.
+            os.link(draft, path)  # Atomic, and the first of several processes wins.
         Path(draft).unlink()
     return path.read_text(encoding="ascii")
 
@@ -46,7 +46,7 @@ DATA_DIR = Path(env.str("DATA_DIR", default=str(BASE_DIR / "var"))).resolve()
 DATABASE_URL = env.str("DATABASE_URL", default="")
 REDIS_URL = env.str("REDIS_URL", default="")
 
-# With no database named, this is a developer's machine: the embedded servers are for nothing else.
+# Without a DATABASE_URL this is a developer's machine: the embedded servers are for development only.
 DEBUG = env.bool("DEBUG", default=not DATABASE_URL)
 
 if DEBUG:
@@ -100,9 +100,9 @@ CATALOGUE_CACHE_SECONDS = env.float("CATALOGUE_CACHE_SECONDS", default=5.0)
 TOKEN_CACHE_SECONDS = env.float("TOKEN_CACHE_SECONDS", default=5.0)
 API_DOCS = env.bool("API_DOCS", default=True)
 BODY_LIMIT_BYTES = 256 * 1024
-# What a browser may send, files included, as a request is read into memory.
+# The most that a browser may send, including files: a request is read into memory.
 UPLOAD_LIMIT_BYTES = 32 * 1024 * 1024
-# Django's own limit must not fire first: it would answer 400 where the contract says 413.
+# Higher than the API's limit, so that Django's own check doesn't answer 400 where the contract says 413.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
 # --- Django ----------------------------------------------------------------------------------------------------------
@@ -128,7 +128,7 @@ INSTALLED_APPS = [
     "reservations",
 ]
 
-if importlib.util.find_spec("django_migration_linter"):  # A developer's tool, not in the image.
+if importlib.util.find_spec("django_migration_linter"):  # A tool for developers, not in the image.
     INSTALLED_APPS.append("django_migration_linter")
 
 MIDDLEWARE = [
@@ -197,7 +197,7 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
 
-# Who guesses passwords is kept out by user and address together: a warehouse shares one address.
+# Password guessing is blocked by user and address together, since all terminals of a warehouse share one address.
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_FAILURE_LIMIT = env.int("LOGIN_FAILURES", default=5)
@@ -210,7 +210,7 @@ AXES_ENABLE_ADMIN = False
 AXES_DISABLE_ACCESS_LOG = True
 AXES_VERBOSE = False
 
-# A session ends so long after its last request: a terminal in a hall is left alone often.
+# The time after its last request at which a session ends: terminals in a hall are often left unattended.
 SESSION_COOKIE_AGE = env.int("SESSION_MINUTES", default=480) * 60
 SESSION_SAVE_EVERY_REQUEST = True
 SESSION_COOKIE_HTTPONLY = True

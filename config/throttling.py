@@ -1,9 +1,9 @@
-"""How many requests a client, and how many wrong tokens an address, may send a minute.
+"""Throttling: limits of requests per client, and of wrong tokens per address, in a minute.
 
-A process counts by itself and tells Redis at most every 50 ms for each name: asking at every request took longer than
-the rest of its way through the process, and the counts of a minute differ by no more than 50 ms of requests. Redis is
-never waited for longer than 20 ms. Without it everything passes, with a warning: throttling protects the service, it
-isn't the service.
+Each process counts by itself and synchronises with Redis at most every 50 ms for each name: a round trip for every
+request took longer than the rest of its processing, and the counts of a minute are off by at most 50 ms of requests. A
+wait for Redis is limited to 20 ms. Without Redis all requests pass, with a warning: throttling protects the service,
+but isn't needed to serve.
 """
 
 import threading
@@ -26,16 +26,16 @@ logger = structlog.get_logger(__name__)
 _TIMEOUT_SECONDS: Final = 0.02
 _OPEN_AFTER_FAILURE_SECONDS: Final = 5.0
 _WINDOW_SECONDS: Final = 60
-_TELL_EVERY_SECONDS: Final = 0.05
+_SYNC_EVERY_SECONDS: Final = 0.05
 
 
 @dataclass(slots=True)
 class _Count:
-    """What one name has sent in this window: what Redis said last, and what it hasn't been told since."""
+    """The requests of one name in this window: the total by Redis, and those not yet added to it."""
 
-    told: int = 0
-    untold: int = 0
-    told_at: float = 0.0
+    total: int = 0
+    unsent: int = 0
+    synced_at: float = 0.0
 
 
 class _Counter:
@@ -48,45 +48,45 @@ class _Counter:
         self._mutex = threading.Lock()
 
     def exceeds(self, name: str, limit: int) -> int | None:
-        """Count one more; the seconds until the next window if that is over the limit, else None."""
+        """Count a request. Returns the seconds until the next window if it is over the limit, else None."""
         if time.monotonic() < self._open_until:
-            return None  # Until Redis is back, neither what it said last nor what this process counts refuses anybody.
+            return None  # Until Redis is back, nobody is refused because of old totals or this process's own count.
         now = time.time()
-        untold = 0
+        unsent = 0
         with self._mutex:
             if self._window != (window := int(now // _WINDOW_SECONDS)):
                 self._window, self._counts = window, {}
             count = self._counts.setdefault(name, _Count())
-            count.untold += 1
-            if now - count.told_at >= _TELL_EVERY_SECONDS:
-                untold, count.untold, count.told_at = count.untold, 0, now
-        if untold and not self._tell(count, f"throttle:{name}:{window}", untold):
+            count.unsent += 1
+            if now - count.synced_at >= _SYNC_EVERY_SECONDS:
+                unsent, count.unsent, count.synced_at = count.unsent, 0, now
+        if unsent and not self._sync(count, f"throttle:{name}:{window}", unsent):
             return None
-        return int(_WINDOW_SECONDS - now % _WINDOW_SECONDS) + 1 if count.told + count.untold > limit else None
+        return int(_WINDOW_SECONDS - now % _WINDOW_SECONDS) + 1 if count.total + count.unsent > limit else None
 
     def passes_now(self, name: str, limit: int) -> bool:
-        """Count one more without waiting for Redis, which hears of it in another thread; False, and nothing counted,
+        """Count a request without waiting for Redis, which another thread updates. Returns False, and counts nothing,
         for a name that is new in this window or over the limit."""
         now = time.time()
-        untold = 0
+        unsent = 0
         with self._mutex:
             count = self._counts.get(name)
-            if count is None or self._window != int(now // _WINDOW_SECONDS) or count.told + count.untold >= limit:
+            if count is None or self._window != int(now // _WINDOW_SECONDS) or count.total + count.unsent >= limit:
                 return False
-            count.untold += 1
-            if now - count.told_at >= _TELL_EVERY_SECONDS:
-                untold, count.untold, count.told_at = count.untold, 0, now
-        if untold and time.monotonic() >= self._open_until:
-            _teller().submit(self._tell, count, f"throttle:{name}:{self._window}", untold)
+            count.unsent += 1
+            if now - count.synced_at >= _SYNC_EVERY_SECONDS:
+                unsent, count.unsent, count.synced_at = count.unsent, 0, now
+        if unsent and time.monotonic() >= self._open_until:
+            _sync_thread().submit(self._sync, count, f"throttle:{name}:{self._window}", unsent)
         return True
 
-    def _tell(self, count: _Count, key: str, untold: int) -> bool:
-        """Add what Redis hasn't been told and hear what all processes have counted. Whether Redis answered."""
+    def _sync(self, count: _Count, key: str, unsent: int) -> bool:
+        """Add this process's requests to Redis and read the total of all processes. Returns whether Redis answered."""
         try:
             pipeline = _client().pipeline(transaction=False)
-            pipeline.incrby(key, untold)
+            pipeline.incrby(key, unsent)
             pipeline.expire(key, 2 * _WINDOW_SECONDS)
-            count.told = pipeline.execute()[0]
+            count.total = pipeline.execute()[0]
         except redis.RedisError as error:
             self._open_until = time.monotonic() + _OPEN_AFTER_FAILURE_SECONDS
             logger.warning("throttling_open_without_redis", error=str(error))
@@ -98,7 +98,7 @@ _counter = _Counter()
 
 
 @cache
-def _teller() -> ThreadPoolExecutor:
+def _sync_thread() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, thread_name_prefix="throttling")
 
 
@@ -128,20 +128,20 @@ class ClientThrottle(BaseThrottle):
 
 
 def passes_now(caller: Caller) -> bool:
-    """Count a request on the event loop; False, and nothing counted, where ``ClientThrottle`` is to decide, in a
+    """Count a request on the event loop. Returns False, and counts nothing, if ``ClientThrottle`` must decide in a
     thread."""
     limit = settings.THROTTLE_REQUESTS_PER_MINUTE
     return not limit or _counter.passes_now(str(caller.client_id), limit)
 
 
 def count_failed_token(request: HttpRequest) -> int | None:
-    """Count a wrong token of an address; the seconds to wait if it sent too many."""
+    """Count a wrong token from an address. Returns the seconds to wait if it sent too many, else None."""
     limit = settings.THROTTLE_FAILED_TOKENS_PER_MINUTE
     return _counter.exceeds(f"failed:{address_of(request)}", limit) if limit else None
 
 
 def address_of(request: HttpRequest) -> str:
-    """The caller's address: the peer's, or behind ``TRUSTED_PROXIES`` proxies what the outermost of them saw."""
+    """The caller's address: the peer's, or behind ``TRUSTED_PROXIES`` proxies the one that the outermost saw."""
     hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if hop.strip()]
     if settings.TRUSTED_PROXIES and len(hops) >= settings.TRUSTED_PROXIES:
         seen: str = hops[-settings.TRUSTED_PROXIES]

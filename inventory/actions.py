@@ -1,4 +1,4 @@
-"""What the audit trail records of the catalogue, of stock, of transfers and counts, of alerts and of accounts."""
+"""The actions of the inventory: catalogue, stock, transfers, counts, alerts and accounts."""
 
 from collections.abc import Mapping
 from typing import Final, Literal
@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from audit.actions import Action, RelatedList, SubjectKind, register
 
 MOVEMENTS: Final = RelatedList(_("Movements"), "inventory_movement", "entry")
-"""For actions that change on hand."""
+"""The related list of actions that change on hand."""
 
 # --- catalogue --------------------------------------------------------------------------------------------------------
 
@@ -60,7 +60,7 @@ TransferVerb = Literal["created", "changed", "sent", "received", "closed", "canc
 
 
 def _transfer(verb: TransferVerb, label: Promise, icon: str) -> Action:
-    """Any of them may be recorded at one moment with movements: a transfer can be drafted and sent at once."""
+    """An action on transfers. All link to movements: a transfer can be drafted and sent in the same transaction."""
     return register(Action(f"inventory_transfer_{verb}", label, icon, TRANSFER, related=MOVEMENTS))
 
 
@@ -72,7 +72,7 @@ TRANSFER_ACTIONS: Final[Mapping[TransferVerb, Action]] = {
     "closed": _transfer("closed", _("Transfer closed"), "task_alt"),
     "cancelled": _transfer("cancelled", _("Transfer cancelled"), "undo"),
 }
-"""By the verb, which their events have as well."""
+"""Actions by verb; events of transfers use the same verbs."""
 
 # --- counts -----------------------------------------------------------------------------------------------------------
 
@@ -105,7 +105,7 @@ ROWS_ARCHIVED: Final = register(Action("inventory_rows_archived", _("Old rows ar
 # --- access -----------------------------------------------------------------------------------------------------------
 
 _ACCOUNT: Final = SubjectKind(_("account"))
-"""Without a page: entries keep the id of the account's access, which has none."""
+"""Without a page: entries store the id of the account's ``StaffAccess``, which has no page."""
 
 USER_CREATED: Final = register(Action("inventory_user_created", _("Account added"), "person_add", _ACCOUNT))
 USER_CHANGED: Final = register(Action("inventory_user_changed", _("Account changed"), "edit", _ACCOUNT))

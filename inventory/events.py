@@ -1,4 +1,4 @@
-"""The events of stock: what is published when it is adjusted, transferred, frozen or low."""
+"""The events of stock: adjustments, transfers, freezes and low stock."""
 
 from datetime import datetime
 from typing import Annotated, ClassVar
@@ -22,7 +22,7 @@ WarehouseCode = Annotated[str, Meta(description="The warehouse's code.", example
 
 
 def one_of(*values: str, description: str) -> Meta:
-    """The schema of a text that is one of these."""
+    """The schema of a text with these values."""
     return Meta(description=description, extra_json_schema={"enum": [*map(str, values)]}, examples=[str(values[0])])
 
 
@@ -39,7 +39,7 @@ class LevelEvent(Event, frozen=True, kw_only=True):
     warehouse_id: WarehouseCode
 
     def row(self, level_id: UUID) -> OutboxRow:
-        """As the outbox has it."""
+        """The outbox row of this event."""
         return OutboxRow(str(level_id), self)
 
 
@@ -130,7 +130,7 @@ class InventoryTransferredEvent(Event, frozen=True, kw_only=True):
     ]
 
     def row(self) -> OutboxRow:
-        """As the outbox has it."""
+        """The outbox row of this event."""
         return OutboxRow(self.transfer_id, self)
 
 
@@ -138,7 +138,7 @@ class InventoryTransferredEvent(Event, frozen=True, kw_only=True):
 
 
 class FreezeEvent(Event, frozen=True, kw_only=True):
-    """An event about a product, warehouse or store that is frozen, or no longer: it has the id of that one alone."""
+    """An event about a product, warehouse or store that is frozen or unfrozen. Only the id of that one is set."""
 
     KEY: ClassVar = "`product:`, `warehouse:` or `store:`, and the id or code"
 
@@ -160,7 +160,7 @@ class FreezeEvent(Event, frozen=True, kw_only=True):
     reason: Annotated[str, Meta(description="Why; may be empty.", examples=["A recall"])]
 
     def row(self) -> OutboxRow:
-        """As the outbox has it."""
+        """The outbox row of this event."""
         key = next(id_ for id_ in (self.product_id, self.warehouse_id, self.store_id) if id_ is not UNSET)
         return OutboxRow(f"{self.subject.lower()}:{key}", self)
 

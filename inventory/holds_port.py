@@ -1,7 +1,7 @@
-"""What ``inventory`` needs of holds, which are another package's: an interface that ``reservations`` implements and
-installs when it starts (``reservations/holds_adapter.py``).
+"""The interface through which ``inventory`` uses holds, which belong to another package: ``reservations`` implements
+it and installs the implementation when it starts (``reservations/holds_adapter.py``).
 
-Services call ``holds()``; nothing else here knows that there are reservations.
+Services call ``holds()``; nothing else in this package depends on reservations.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -23,7 +23,7 @@ _PREFIXES: Final[dict[CauseType, str]] = {"COUNT": COUNT, "ADJUSTMENT": ADJUSTME
 
 @dataclass(frozen=True, slots=True)
 class ShortageCause:
-    """What found that units are missing: a count or a forced adjustment, and its id."""
+    """The cause of a shortage: a count or a forced adjustment, by its id."""
 
     type: CauseType
     id: UUID
@@ -36,7 +36,7 @@ class ShortageCause:
 
 @dataclass(frozen=True, slots=True)
 class Preference:
-    """Which reservations staff want to give way first, in this order. ``pointer`` is their place in the body."""
+    """The reservations that staff want to give way first, in this order. ``pointer`` points to them in the body."""
 
     ids: tuple[UUID, ...] = ()
     pointer: str = "/breakReservations"
@@ -47,8 +47,8 @@ NONE_PREFERRED: Final = Preference()
 
 @dataclass(frozen=True, slots=True)
 class AffectedItem:
-    """Units that an affected hold gives back. ``product_id`` is the parent where ``variant_id`` is set; ``warehouse``
-    is a code."""
+    """Units that an affected hold gives back. ``product_id`` is the parent if ``variant_id`` is set; ``warehouse`` is a
+    code."""
 
     product_id: UUID
     variant_id: UUID | None
@@ -58,7 +58,7 @@ class AffectedItem:
 
 @dataclass(frozen=True, slots=True)
 class AffectedHold:
-    """A hold that gave way, or would: what is shown of it. ``store`` is a code."""
+    """A hold that gave way or would give way, as shown to users. ``store`` is a code."""
 
     id: UUID
     store: str
@@ -77,7 +77,7 @@ class AffectedHold:
 
 @dataclass(frozen=True, slots=True)
 class HoldInTheWay:
-    """Units that a hold has on a level where some are missing: staff may choose that it gives way."""
+    """Units of a hold on a level that is short of units: staff may choose that this hold gives way."""
 
     reservation_id: UUID
     sku: str
@@ -93,7 +93,7 @@ class HoldInTheWay:
 
 @dataclass(frozen=True, slots=True)
 class ShortageForecast:
-    """What changes would do as things are: units missing by level, and the holds that would give way, in their order.
+    """The effect of changes in the present state: missing units by level, and the holds that would give way, in order.
 
     ``now`` is the database's clock.
     """
@@ -104,7 +104,7 @@ class ShortageForecast:
 
 
 class Breaking(Protocol):
-    """The holds chosen to give way to some changes, under lock, and under lock all levels of the changes and holds."""
+    """The holds chosen to give way to some changes. They are locked, and so are the levels of the changes and holds."""
 
     levels: LockedLevels
 
@@ -116,7 +116,7 @@ class Breaking(Protocol):
 
     @property
     def broken(self) -> tuple[AffectedHold, ...]:
-        """The holds that were released, in the order in which they gave way; due ones aren't among them."""
+        """The released holds, in the order in which they gave way, without the due ones."""
 
     @property
     def incident_ids(self) -> tuple[str, ...]:
@@ -124,7 +124,7 @@ class Breaking(Protocol):
 
 
 class HoldsPort(Protocol):
-    """Free due holds, break holds where too little is left, and preview that."""
+    """Expires due holds, breaks holds in a shortage, and previews that."""
 
     def free_due(self, level_ids: Collection[UUID]) -> None:
         """Expire the due holds on these levels, in transactions of its own. Requires that none is open.
@@ -143,20 +143,20 @@ class HoldsPort(Protocol):
         """Lock the levels of these changes (signed units of on hand by level), and the holds that must give way on the
         levels ``may_give_way``. Requires an open transaction that has locked neither reservations nor levels.
 
-        Raises LockedElsewhere (``transactions.run`` tries again), and conflicts where the reserved units aren't
-        explained by holds or a preferred hold isn't in the way. Locks: holds by id, levels by id.
+        Raises LockedElsewhere (``transactions.run`` retries), and conflicts if holds don't explain the reserved units
+        or a preferred hold isn't in the way. Locks: holds by id, levels by id.
         """
 
     def foresee(
         self, changes: Mapping[UUID, int], counters: Mapping[UUID, tuple[int, int]], preferred: Sequence[UUID] = ()
     ) -> ShortageForecast:
-        """What these changes would break as things are, the preferred reservations first; nothing is locked or written.
+        """Forecast which holds these changes would break, the preferred ones first. Locks nothing, writes nothing.
 
-        ``counters`` are (on hand, reserved) by level. What due holds alone hold isn't missing.
+        ``counters`` are (on hand, reserved) by level. Units held only by due holds don't count as missing.
         """
 
     def in_the_way(self, level_ids: Collection[UUID], now: datetime, *, limit: int) -> list[HoldInTheWay]:
-        """The holds on these levels that aren't due at ``now``, by SKU, the newest first."""
+        """The holds on these levels that aren't due at ``now``, by SKU, then the newest first."""
 
 
 _installed: list[HoldsPort] = []

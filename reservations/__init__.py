@@ -1,1 +1,1 @@
-"""Who holds it, until when; and whatever needs stock and holds."""
+"""Reservations: who holds which stock until when, and the features that need both stock and holds."""

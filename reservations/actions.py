@@ -1,4 +1,4 @@
-"""What the audit trail records of reservations and of shortages, and how a reservation's timeline words it."""
+"""The audit actions of reservations and shortages, and their descriptions in a reservation's timeline."""
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
@@ -16,7 +16,7 @@ SHORTAGE: Final = SubjectKind(_("shortage incident"), "reservations_shortageinci
 
 
 def _units(items: Iterable[Mapping[str, Any]] | None, codes: Collection[str]) -> str:
-    """How many units the items in these warehouses are."""
+    """The number of units of the items in these warehouses, in words."""
     units = sum(item["quantity"] for item in items or () if not codes or item["warehouseId"] in codes)
     return ngettext("%(units)d unit", "%(units)d units", units) % {"units": units}
 

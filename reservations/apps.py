@@ -10,7 +10,7 @@ class ReservationsConfig(AppConfig):
     verbose_name = _("Reservations")
 
     def ready(self) -> None:
-        # Both need the models, which are loaded only now.
+        # Imported here because both import models, which can't be loaded earlier.
         from inventory.holds_port import install  # noqa: PLC0415
         from reservations.holds_adapter import HoldsAdapter  # noqa: PLC0415
 

@@ -1,47 +1,47 @@
-"""Why a hold can't be made, kept or turned into a sale."""
+"""The errors of holds and shortage incidents."""
 
 from audit.errors import DomainError
 
 
 class ReservationNotFound(DomainError):
-    """There is no such reservation, or it is another store's and not for this caller."""
+    """The reservation doesn't exist, or is out of the actor's reach."""
 
 
 class ReservationExpired(DomainError):
-    """The hold is past its ``expiresAt`` (docs/explanation/rules.md, rule 3), swept or not."""
+    """The hold has passed its ``expiresAt``, swept or not (docs/explanation/rules.md, rule 3)."""
 
 
 class ReservationReleased(DomainError):
-    """The stock was given back before."""
+    """The hold was released before."""
 
 
 class ReservationConsumed(DomainError):
-    """The hold was turned into a sale before (where that matters: for another order)."""
+    """The hold was consumed before; when consuming, raised only if it was for another order."""
 
 
 class ReservedForAnotherOrder(DomainError):
-    """The hold was made for another order, whose stock a sale to this one would take without a word."""
+    """The hold was made for another order, which would silently lose its stock to this one."""
 
 
 class AlreadyExtended(DomainError):
-    """A hold is extended once."""
+    """The hold was extended before. A hold can be extended once."""
 
 
 class TimeoutTooLong(DomainError):
-    """A hold may not live that long. Never clamped: a shopper must not be told a time that isn't kept."""
+    """The hold time is over the maximum. It is never clamped: a shop must not show a shopper a time that isn't kept."""
 
 
 class HoldLimitExceeded(DomainError):
-    """The shopper would hold more units of a product, or have opened more holds, than store or product allow."""
+    """The shopper would hold more units, or open more holds, than a limit of the store or product allows."""
 
 
 class HoldNotInTheWay(DomainError):
-    """A reservation that staff chose to break holds nothing of what is missing."""
+    """A reservation that staff chose to break holds none of the missing units."""
 
 
 class ReservedUnexplained(DomainError):
-    """More is reserved than reservations hold: the counters are to be reconciled before holds can give way."""
+    """A level's reserved is more than its reservations hold. Reconcile the counters before holds can give way."""
 
 
 class IncidentResolved(DomainError):
-    """Somebody has resolved the incident before."""
+    """The incident was resolved before."""

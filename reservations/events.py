@@ -1,4 +1,4 @@
-"""The events of reservations, and of repairs."""
+"""The events of reservations and of reconciliation."""
 
 from datetime import datetime
 from typing import Annotated, ClassVar
@@ -47,29 +47,29 @@ class ReservationEvent(Event, frozen=True, kw_only=True):
     items: Annotated[list[ReservedItem], Meta(description="All the units of the reservation.")]
 
     def row(self) -> OutboxRow:
-        """As the outbox has it."""
+        """The event as a row of the outbox."""
         return OutboxRow(self.reservation_id, self)
 
 
 @register
 class InventoryReservedEvent(ReservationEvent, frozen=True, kw_only=True):
     """Written when a reservation is made, and when a cart's basket is replaced: `items` is then the whole new basket.
-    For a payment that came after the end, it is written for the new reservation, which is consumed at once."""
+    If a late payment re-acquires an expired reservation, it is written for the new one, which is consumed at once."""
 
     expires_at: ExpiresAt
 
 
 @register
 class InventoryExtendedEvent(ReservationEvent, frozen=True, kw_only=True):
-    """Written when a reservation gets more time."""
+    """Written when a reservation is extended."""
 
     expires_at: ExpiresAt
 
 
 @register
 class InventoryReleasedEvent(ReservationEvent, frozen=True, kw_only=True):
-    """Written when a reservation ends without a sale and its units are available again: it was released, it was merged
-    into another one of its cart, it was broken by a shortage, or its end was recorded, which may be some seconds after
+    """Written when a reservation ends without a sale and its units are available again: it was released, merged into
+    another one of its cart, broken by a shortage, or recorded as expired, which may be some seconds after
     `expiresAt`."""
 
     reason: Annotated[
@@ -83,14 +83,15 @@ class InventoryReleasedEvent(ReservationEvent, frozen=True, kw_only=True):
 
 @register
 class InventoryConsumedEvent(ReservationEvent, frozen=True, kw_only=True):
-    """Written when a reservation becomes a sale: its units are off the stock. `orderId` is the order that has them."""
+    """Written when a reservation is consumed: its units have left the stock. `orderId` is the order they were sold
+    to."""
 
 
 @register
 class InventoryReservationBrokenEvent(ReservationEvent, frozen=True, kw_only=True):
-    """Written when a reservation is broken because fewer units are on hand than are reserved: by a count that is
-    posted, or by a forced adjustment. An `InventoryReleasedEvent` of the same transaction releases the units; this
-    event is for whoever must notify the customer."""
+    """Written when a posted count or a forced adjustment breaks a reservation because fewer units are on hand than are
+    reserved. An `InventoryReleasedEvent` in the same transaction releases its units; subscribe to this event to notify
+    the customer."""
 
     customer_id: Annotated[
         str | None,
@@ -116,8 +117,8 @@ class InventoryReservationBrokenEvent(ReservationEvent, frozen=True, kw_only=Tru
 
 @register
 class StockReconciledEvent(LevelEvent, frozen=True, kw_only=True):
-    """Written when a reconciliation repairs a level's counters, or supplies a movement that they lack: what is on hand
-    may then be the same before and after."""
+    """Written when a reconciliation repairs a level's counters, or adds a movement that its ledger lacks; in that case
+    on hand may be the same before and after."""
 
     reconciliation_id: Annotated[
         UUID,

@@ -1,12 +1,13 @@
 """Group commit: concurrent requests of one process share a transaction.
 
-A row lock and a wait for the disk per sale are the ceiling of a flash sale. Whoever comes first takes all that wait
-and has them decided together, each on its own, by the batch service; there is no timer, so a lone request waits for
-nobody. A batch is impatient: if it fails as a whole, each of its requests runs alone in a thread of its own, so that
-that none suffers for another's fault. A client whose request fails on its own then is decided alone for a minute:
-otherwise it could make everybody's batches fail, one after the other.
+With a transaction per sale, row locks and disk syncs limit the throughput of a flash sale. Here a request becomes the
+leader: it takes all waiting requests and runs the batch service for them in one transaction, which decides each request
+on its own. There is no timer, so a single request is never delayed. A batch waits for locks only briefly; if it fails
+as a whole, each of its requests runs alone in a thread of its own, so that one request's failure doesn't affect others.
+If a request then fails alone, too, its client's requests are decided alone for a minute, so that this client can't make
+every batch fail.
 
-Requests wait in threads, which lead batches themselves, or on an event loop, for which a thread leads.
+Requests wait in threads, which can lead batches themselves, or on an event loop, for which a pool thread leads.
 """
 
 import asyncio
@@ -36,7 +37,7 @@ from reservations.services.holds.resolution import ConsumeRequest, ReleaseReques
 logger = structlog.get_logger(__name__)
 R = TypeVar("R")
 BATCH_LIMIT: Final = 64
-"""The most requests of one transaction."""
+"""The maximum number of requests in one transaction."""
 _ALONE_SECONDS: Final = 60.0
 
 
@@ -48,7 +49,7 @@ class _State(Enum):
 
 
 class _Entry(Generic[R]):
-    """A request that waits in a thread, and what became of it. Changed by its leader before it is told."""
+    """A request that waits in a thread, and its outcome. Its leader changes it, then wakes the thread."""
 
     __slots__ = ("outcome", "request", "state", "woken")
 
@@ -63,20 +64,20 @@ class _Entry(Generic[R]):
 class _LoopEntry(_Entry[R]):
     """A request that waits on an event loop."""
 
-    __slots__ = ("told",)
+    __slots__ = ("decided",)
 
-    def __init__(self, request: R, told: asyncio.Future[None]) -> None:
+    def __init__(self, request: R, decided: asyncio.Future[None]) -> None:
         self.request = request
         self.state = _State.WAITING
         self.outcome = None
-        self.told = told
+        self.decided = decided
 
 
 class GroupCommit(Generic[R]):
     """Combines the calls of one batch service. Safe to use from any thread and from event loops.
 
-    ``work(requests, patience)`` returns an outcome per request, in order, a refusal as an error. At most ``leaders``
-    batches of at most ``limit`` requests run at a time; requests are taken in the order they came.
+    ``work(requests, patience)`` returns an outcome per request, in order; a refusal is an error object. At most
+    ``leaders`` batches of at most ``limit`` requests run at a time; requests are taken in the order of their arrival.
     """
 
     def __init__(self, work: Callable[..., list[Any]], *, leaders: int, limit: int = BATCH_LIMIT) -> None:
@@ -88,8 +89,8 @@ class GroupCommit(Generic[R]):
         self._threads = ThreadPoolExecutor(leaders, thread_name_prefix="leader")
 
     def submit(self, request: R) -> Any:
-        """The request's outcome, waited for in this thread, which may lead. Raises its refusal, or what running it
-        alone raises."""
+        """Wait in this thread, which may become the leader, for the request's outcome. Raises its refusal, or the error
+        of running it alone."""
         entry = _Entry(request)
         leads = self._enter(entry)
         if not leads:
@@ -107,18 +108,18 @@ class GroupCommit(Generic[R]):
         return raise_refusal(entry.outcome)
 
     async def submit_on_loop(self, request: R) -> Any:
-        """The request's outcome, waited for on the running loop; a thread leads. Raises as ``submit`` does."""
+        """Await the request's outcome on the running loop; a pool thread leads. Raises the errors of ``submit``."""
         loop = asyncio.get_running_loop()
         entry = _LoopEntry(request, loop.create_future())
         if self._enter(entry):
             self._threads.submit(self._lead_on, entry)
-        await entry.told
+        await entry.decided
         if entry.state is _State.ALONE:
             return await _alone_on_loop(self._work, request)
         return raise_refusal(entry.outcome)
 
     def _enter(self, entry: _Entry[R]) -> bool:
-        """Queue a request. Whether it is to lead instead."""
+        """Make the request a leader if one is free, else queue it. Returns whether it leads."""
         with self._mutex:
             if self._free_leaders > 0:
                 self._free_leaders -= 1
@@ -127,16 +128,16 @@ class GroupCommit(Generic[R]):
             return False
 
     def _lead_on(self, leader: _Entry[R] | None) -> None:
-        """Lead for a request that waits on a loop, and for those after it that can't lead themselves."""
+        """Lead for a request that waits on a loop, and for its successors that wait on a loop, too."""
         while leader is not None:
             try:
                 self._lead(leader)
-            except BaseException as error:  # noqa: BLE001 - those it concerns run alone; whoever waits needs a leader
+            except BaseException as error:  # noqa: BLE001 - its requests run alone; waiting ones still need a leader
                 logger.warning("leader_torn_away", error=repr(error))
             leader = self._hand_over()
 
     def _lead(self, leader: _Entry[R]) -> None:
-        """Decide the leader's request and all that wait, and tell them."""
+        """Decide the leader's request together with the waiting ones, and wake their callers."""
         with self._mutex:
             others = [self._waiting.popleft() for _ in range(min(self._limit - 1, len(self._waiting)))]
         batch = [leader, *others]
@@ -146,7 +147,7 @@ class GroupCommit(Generic[R]):
             for entry in batch:
                 if entry.state is not _State.DONE:
                     entry.state = _State.ALONE
-            _tell(batch)
+            _wake(batch)
 
     def _decide(self, batch: list[_Entry[R]]) -> None:
         patience = Patience(lock_timeout_seconds=settings.GROUP_COMMIT_LOCK_TIMEOUT, retries=0)
@@ -163,7 +164,8 @@ class GroupCommit(Generic[R]):
                 entry.state = _State.DONE
 
     def _hand_over(self) -> _Entry[R] | None:
-        """Make the one that has waited longest the next leader, if anyone waits; returned if it waits on a loop."""
+        """Make the longest-waiting request, if any, the next leader. Returns it if it waits on a loop and needs a
+        thread to lead."""
         with self._mutex:
             if not self._waiting:
                 self._free_leaders += 1
@@ -176,16 +178,16 @@ class GroupCommit(Generic[R]):
         return None
 
 
-def _tell(batch: Sequence[_Entry[Any]]) -> None:
-    """Wake who waits for these: threads one by one, an event loop once."""
+def _wake(batch: Sequence[_Entry[Any]]) -> None:
+    """Wake the callers of these requests: each thread on its own, each event loop once."""
     by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
     for entry in batch:
         if isinstance(entry, _LoopEntry):
-            by_loop.setdefault(entry.told.get_loop(), []).append(entry.told)
+            by_loop.setdefault(entry.decided.get_loop(), []).append(entry.decided)
         else:
             entry.woken.release()
     for loop, futures in by_loop.items():
-        with suppress(RuntimeError):  # The loop is closed: nobody waits there any more.
+        with suppress(RuntimeError):  # The loop is closed, and nothing awaits the futures any more.
             loop.call_soon_threadsafe(_resolve, futures)
 
 
@@ -196,7 +198,7 @@ def _resolve(futures: Sequence[asyncio.Future[None]]) -> None:
 
 
 def _return_connection() -> None:
-    """Give a pooled connection back: who waits for a leader needs none, and the leader may need this very one."""
+    """Return the pooled connection before waiting: the leader may need it."""
     if "pool" in settings.DATABASES["default"]["OPTIONS"] and not connection.in_atomic_block:
         connection.close()
 
@@ -211,7 +213,7 @@ _alone_for_a_minute: Final = ThreadPoolExecutor(2, thread_name_prefix="breaker")
 
 
 async def _alone_on_loop(work: Callable[..., list[Any]], request: Any, threads: ThreadPoolExecutor = _alone) -> Any:
-    """Run a request alone, waited for on the running loop. Raises its refusal."""
+    """Run a request alone in a thread and await it on the running loop. Raises its refusal."""
 
     def run() -> list[Any]:
         try:
@@ -249,7 +251,7 @@ _breakers: Final = _Breakers()
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A request to a batch service (``audit.api.http.Submission``), decided with whoever asks at the same time."""
+    """A request to a batch service, decided together with concurrent ones (see ``audit.api.http.Submission``)."""
 
     work: Callable[..., list[Any]]
     request: Any
@@ -278,7 +280,7 @@ class Submission:
 
 
 def place_hold(request: HoldRequest) -> Submission:
-    """Submit to ``holds.place_holds``; the outcome is a Held or a StoredAnswer."""
+    """Submit to ``holds.place_holds``; the outcome is a PlacedHold or a StoredAnswer."""
     return Submission(holds.place_holds, request)
 
 

@@ -1,4 +1,4 @@
-"""The implementation of ``inventory.holds_port``: what counts, adjustments and transfers need of holds."""
+"""The implementation of ``inventory.holds_port``: operations on holds for counts, adjustments and transfers."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -12,7 +12,7 @@ from reservations.services.shortages import shortage
 
 
 class HoldsAdapter:
-    """Passes each operation of ``HoldsPort`` on to the service that does it."""
+    """Forwards each operation of ``HoldsPort`` to its service."""
 
     def free_due(self, level_ids: Collection[UUID]) -> None:
         expiry.free_due_holds(level_ids)

@@ -1,4 +1,4 @@
-"""Labels of holds, for staff to read and translators to translate."""
+"""Translatable labels of the models and fields of this package, for the console."""
 
 from typing import Any, Final
 
@@ -35,7 +35,7 @@ FIELDS: Final[dict[str, Any]] = {
     "store": _("store"),
     "unit_price": _("price"),
 }
-"""By the field's name, in all models of this package."""
+"""The labels of fields, by name, for all models of this package."""
 
 MODELS: Final[dict[str, tuple[Any, Any]]] = {
     "reservation": (_("reservation"), _("reservations")),
@@ -43,4 +43,4 @@ MODELS: Final[dict[str, tuple[Any, Any]]] = {
     "shortageincident": (_("shortage incident"), _("shortage incidents")),
     "brokenhold": (_("broken hold"), _("broken holds")),
 }
-"""By the model's name: one, and many."""
+"""The labels of models, by name: singular and plural."""

@@ -1,4 +1,4 @@
-"""What the reservations package does in the background."""
+"""The Celery tasks of the reservations package."""
 
 import structlog
 from celery import shared_task
@@ -19,7 +19,7 @@ def expire_due_holds() -> int:
 
 @shared_task(name="reservations.tasks.reconcile")  # type: ignore[untyped-decorator]
 def reconcile() -> int:
-    """Compare all counters with what explains them, repairing nothing. Returns how many findings there are."""
+    """Run a reconciliation without repairs. Returns the number of findings."""
     run = reconciliation.reconcile(reconciliation.NIGHTLY)
     if run.finding_count:
         logger.error("books_do_not_balance", reconciliation_id=str(run.id), findings=run.counts)
@@ -28,5 +28,5 @@ def reconcile() -> int:
 
 @shared_task(name="reservations.tasks.archive")  # type: ignore[untyped-decorator]
 def archive() -> int:
-    """Move what is past its retention to files. Returns how many rows."""
+    """Move rows that are past their retention to files. Returns the number of rows."""
     return sum(file.deleted for series in every_series() for file in archiving.archive(series))

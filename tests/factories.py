@@ -97,7 +97,7 @@ def lines(*wanted: tuple[StockLevel | Product, int], **fields: Any) -> list[dict
     return [{"productId": str(id_), "quantity": quantity, **fields} for id_, quantity in ids]
 
 
-def told(kind: str) -> list[dict[str, Any]]:
+def published(kind: str) -> list[dict[str, Any]]:
     """The payloads of the outbox events of a type, in their order."""
     return list(OutboxEvent.objects.filter(type=kind).order_by("position").values_list("payload", flat=True))
 
@@ -115,7 +115,7 @@ def counters(level: StockLevel) -> tuple[int, int]:
 
 def severities() -> list[str]:
     """The severities of the low-stock alerts that were published, in their order."""
-    return [event["severity"] for event in told("LowStockAlertEvent")]
+    return [event["severity"] for event in published("LowStockAlertEvent")]
 
 
 def status(held: Hold) -> str:

@@ -59,7 +59,7 @@ class PageQuery(Body, kw_only=True):
 
 
 class ProblemError(Answer, kw_only=True):
-    """One thing that was wrong, with what a program needs to mend it: a shortage says what was short."""
+    """One fault, with the facts that a program needs to correct it: a shortage has the missing quantities."""
 
     pointer: Annotated[str, Meta(description="JSON pointer into the body, or ?name for a query parameter.")]
     code: str

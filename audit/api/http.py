@@ -123,7 +123,7 @@ class ApiView(Guarded, APIView):
         request.user = AnonymousUser()
 
     def _handler(self, request: Request) -> Callable[..., HttpResponse | Pending] | None:
-        """The view's method for the request; None for one that it doesn't have."""
+        """The view's method for the request; None if it has none."""
         method = (request.method or "").lower()
         return getattr(self, method, None) if method in self.http_method_names else None
 

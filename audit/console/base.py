@@ -336,8 +336,8 @@ class ServiceAdmin(Worded, ConsoleAdmin, _Unwrapped, metaclass=AbstractAdmin):  
     """A form whose Save calls a service.
 
     A subclass implements ``store``, which calls the service with the values of the forms. A DomainError that it raises
-    is shown in the form; nothing was written then. As in the API, what all warehouses share is not for users of some of
-    them to change.
+    is shown in the form; nothing was written then. As in the API, only users of all warehouses may change rows that all
+    warehouses share.
     """
 
     shared_by_all = True

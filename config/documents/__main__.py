@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def defects(root: Path) -> Iterator[Defect]:
-    """All that is wrong with the repository's links and citations."""
+    """All defects of the repository's links and citations."""
     for file in text_files(root):
         if file.suffix == ".md":
             yield from check_links(root, file)
@@ -24,7 +24,7 @@ def defects(root: Path) -> Iterator[Defect]:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Write the generated documents; with ``--check`` list all that is wrong instead. Returns the exit status."""
+    """Write the generated documents; with ``--check`` list all defects instead. Returns the exit status."""
     parser = argparse.ArgumentParser(prog="python -m config.documents", description=main.__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; fail if anything is wrong")
     given = parser.parse_args(arguments)

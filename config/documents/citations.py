@@ -1,12 +1,12 @@
-"""Citations in code and prose, such as `docs/explanation/rules.md, rule 8`: what they name must be in the repository.
+"""Citations in code and prose, such as `docs/explanation/rules.md, rule 8`: their targets must be in the repository.
 
 A citation is one of:
 
-- a path below docs/ from the root of the repository, with an anchor if need be; the path of a decision may end after
+- a path below docs/ from the root of the repository, with or without an anchor; the path of a decision may end after
   its number, as in `docs/explanation/adr/0001`;
 - a rule by its number, which means the page of rules wherever it is written;
 - a decision by ADR and its number;
-- a module or template of ours by its path from the root, with two colons and a function's or class's name if need be.
+- a module or template by its path from the root, optionally with two colons and the name of a function or class.
 """
 
 import re
@@ -33,16 +33,16 @@ _ABSENT: Final = (
     (re.compile(r"\brequirement[ \n#]+texts?\b", re.IGNORECASE), "is not in the repository"),
     (re.compile(r"\b(?:architecture|decision),?[ \n#]+\d+", re.IGNORECASE), "is a number in no document"),
 )
-"""Texts that the repository doesn't have, and what is wrong with citing them."""
+"""Patterns of citations of texts outside the repository, and the message about each."""
 _Fault = tuple[int, str]
-"""Where in the text a citation is, and what is wrong with it."""
+"""The offset of a citation in the text, and the message about it."""
 
 
 def check_citations(root: Path, file: Path) -> Iterator[Defect]:
-    """What is wrong with the citations in a text file."""
+    """The defects of the citations in a text file."""
     text = file.read_text(encoding="utf-8")
     where = file.relative_to(root).as_posix()
-    is_beside_api = file.parent == root / "docs" / "reference"  # Pages there name it without a folder.
+    is_beside_api = file.parent == root / "docs" / "reference"  # Pages in this folder cite it without the folder.
     absent = _absent(text, _ABSENT[1:] if is_beside_api else _ABSENT)
     faults = chain(_wrong_paths(root, text), _wrong_sources(root, text), _wrong_numbers(root, text), absent)
     for offset, message in faults:
@@ -93,6 +93,6 @@ def _fault_of_path(root: Path, citation: re.Match[str]) -> str | None:
 
 
 def rule_numbers(root: Path) -> frozenset[str]:
-    """The numbers of the rules, by their headings."""
+    """The numbers of the rules, read from their headings."""
     page = root / RULES
     return frozenset(_RULE_HEADING.findall(page.read_text(encoding="utf-8"))) if page.exists() else frozenset()

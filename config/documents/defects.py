@@ -1,4 +1,4 @@
-"""What is wrong with a document or a citation, and the files that are looked at."""
+"""Defects of documents, and the files that are checked."""
 
 import os
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ _TEXT_NAMES: Final = {"Dockerfile", "Makefile", "run"}
 
 
 class Defect(NamedTuple):
-    """Something wrong in a line of a file, whose path is relative to the repository."""
+    """A defect in a line of a file; the path is relative to the repository."""
 
     path: str
     line: int
@@ -50,5 +50,5 @@ def _is_shown(name: str) -> bool:
 
 
 def line_of(text: str, offset: int) -> int:
-    """The number of the line that this character is on."""
+    """The number of the line of this offset."""
     return text.count("\n", 0, offset) + 1

@@ -1,4 +1,4 @@
-"""The documents of events: a page about all of them, and a JSON Schema of each. Made of the structs."""
+"""The documents of events, generated from the structs: a page about all events, and a JSON Schema of each."""
 
 import json
 from collections.abc import Collection, Iterator
@@ -45,12 +45,12 @@ This page and the JSON Schemas are made from the code: `make fmt` writes them, `
 
 
 def event_types() -> list[type[Event]]:
-    """All events there are."""
+    """All events."""
     return [event for module in (reservations.events, inventory.events) for event in registered_in(module.__name__)]
 
 
 def schema_of(event: type[Event]) -> dict[str, Any]:
-    """The JSON Schema of an event's whole payload. It doesn't forbid other fields: some may be added."""
+    """The JSON Schema of an event's complete payload. It allows other fields, since some may be added later."""
     schema = msgspec.json.schema(with_envelope(event))
     others = schema["$defs"]
     root = others.pop(event.TYPE)
@@ -61,12 +61,12 @@ def schema_of(event: type[Event]) -> dict[str, Any]:
 
 
 def schema_text(event: type[Event]) -> str:
-    """The text of the file of an event's JSON Schema."""
+    """The content of the file with an event's JSON Schema."""
     return json.dumps(schema_of(event), indent=2) + "\n"
 
 
 def example_of(event: type[Event]) -> dict[str, Any]:
-    """A payload made of the examples of an event's fields: those that may be absent are there if they have one."""
+    """A payload made of the examples of an event's fields. Optional fields are included if they have an example."""
     schema = schema_of(event)
     example: dict[str, Any] = _example(schema, schema.get("$defs", {}))
     return example

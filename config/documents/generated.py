@@ -1,4 +1,4 @@
-"""Documents that are made from the code: `make fmt` writes them, `make check` compares them.
+"""Documents that are generated from the code: `make fmt` writes them, `make check` compares them.
 
 To add one, add it to ``GENERATED``.
 """
@@ -19,14 +19,14 @@ from config.documents.defects import Defect
 
 
 class Generated(NamedTuple):
-    """A document and the function that makes its text. ``path`` is relative to the repository."""
+    """A document and the function that generates its text. ``path`` is relative to the repository."""
 
     path: str
     make: Callable[[], str]
 
 
 def openapi_text() -> str:
-    """The OpenAPI document, validated. Raises CommandError where it would come with a warning."""
+    """The OpenAPI document, validated. Raises CommandError if generating it gives a warning."""
     written = StringIO()
     call_command("spectacular", "--validate", "--fail-on-warn", stdout=written)
     return written.getvalue()
@@ -45,7 +45,7 @@ GENERATED: Final[Sequence[Generated]] = (
 
 
 def write_generated(root: Path, documents: Sequence[Generated] = GENERATED) -> None:
-    """Write the documents that differ from what the code makes of them."""
+    """Write the documents that differ from their generated text."""
     for document in documents:
         path, text = root / document.path, document.make()
         if not path.exists() or path.read_text(encoding="utf-8") != text:
@@ -54,7 +54,7 @@ def write_generated(root: Path, documents: Sequence[Generated] = GENERATED) -> N
 
 
 def check_generated(root: Path, documents: Sequence[Generated] = GENERATED) -> Iterator[Defect]:
-    """The first line in which each document differs from what the code makes of it."""
+    """A defect for each document that differs from its generated text, at the first such line."""
     for document in documents:
         path = root / document.path
         written = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []

@@ -1,4 +1,4 @@
-"""Links between pages: the file must exist, and the heading that its anchor names."""
+"""Links between pages: the file must exist, and so must the heading of its anchor."""
 
 import re
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ class _Link(NamedTuple):
 
 
 def check_links(root: Path, page: Path) -> Iterator[Defect]:
-    """What is wrong with the relative links of a Markdown page. Links to other sites are not followed."""
+    """The defects of the relative links of a Markdown page. Links to other sites are not checked."""
     where = page.relative_to(root).as_posix()
     for link in _links(page):
         if message := _fault_of(root, page, link.target):
@@ -73,7 +73,7 @@ def _links(page: Path) -> Iterator[_Link]:
 
 
 def anchors_of(page: Path) -> frozenset[str]:
-    """The anchors of a page's headings, as GitHub makes them, and those that its HTML names."""
+    """The anchors of a page: those of its headings, as GitHub generates them, and those of its HTML."""
     tokens = _tokens(page)
     found: set[str] = set()
     for before, token in pairwise(tokens):

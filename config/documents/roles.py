@@ -1,4 +1,4 @@
-"""The page of roles: what each role of API clients and each group of staff may do. Made of ``audit.roles``."""
+"""The page of roles, generated from ``audit.roles``: what each role of API clients and each group of staff may do."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
@@ -52,7 +52,7 @@ def page() -> str:
 
 
 def _matrix(what: str, names: Sequence[str], rows: Iterable[tuple[str, list[bool]]]) -> Iterator[str]:
-    """A table of who has what."""
+    """A Markdown table of capabilities or permissions, by role or group."""
     yield f"| {what} | {' | '.join(f'`{name}`' for name in names)} |"
     yield f"|{' --- |' * (len(names) + 1)}"
     for label, has in rows:

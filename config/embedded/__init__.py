@@ -13,7 +13,7 @@ In the data folder:
 
     postgres/                      the database cluster, kept between starts
     postgres.log, redis.log, supervisor.log
-                                   what they said; a full one is kept once as `*.log.1`
+                                   logs; a full one is kept once as `*.log.1`
     embedded.lock                  locked while a supervisor lives
     embedded.json                  while servers run: `supervisor_pid`, `postgres_pid` and `redis_pid` (null when not
                                    started), `postgres_data` (folder of the cluster), `socket_dir` (host for psql),

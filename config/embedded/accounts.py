@@ -1,4 +1,4 @@
-"""Who runs the servers, and from where: wheels that the account can't read are copied to where it can."""
+"""The account that runs the servers. Wheels that it can't read are copied to a folder that it can."""
 
 import contextlib
 import ctypes
@@ -22,7 +22,7 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(frozen=True)
 class Account:
-    """Who runs the servers: this user, or somebody else when this is root."""
+    """The account that runs the servers: this user, or another one if this user is root."""
 
     uid: int
     gid: int
@@ -64,23 +64,23 @@ class Account:
             user=self.uid if other else None,
             group=self.gid if other else None,
             extra_groups=[] if other else None,
-            # The supervisor has one thread, and by now the change of user is done, which would undo this.
+            # Safe: the supervisor has one thread. The user is changed before this runs, since that would reset it.
             preexec_fn=lambda: die_with_parent(death_signal, parent),  # noqa: PLW1509
         )
 
     def can_run(self, program: Path) -> bool:
-        """Tell whether a program can be read and run from where it is, with its libraries."""
+        """Return whether a program and its libraries can be read and run from where they are."""
         return self.succeeds([os.fspath(program), "--version"])
 
     def succeeds(self, command: list[str]) -> bool:
-        """Tell whether a command runs and ends well under this account."""
+        """Return whether a command succeeds under this account."""
         try:
             return self.spawn(command, cwd=Path("/"), output=subprocess.DEVNULL).wait() == 0
         except OSError:
             return False
 
     def own(self, folder: Path) -> None:
-        """Make a folder, private to this account, with all that root left in it."""
+        """Make a folder, and give it with its content to this account alone."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
         if folder.stat().st_uid != self.uid:
@@ -93,9 +93,9 @@ _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def die_with_parent(signal_number: int, parent: int) -> None:
-    """Have the kernel send `signal_number` to this process when the thread that forked it ends (Linux alone).
+    """Have the kernel send `signal_number` to this process when the thread that forked it ends (only on Linux).
 
-    `parent` is the expected parent: should it be gone already, this process ends at once.
+    `parent` is the expected parent: if it is gone already, this process ends at once.
     """
     if _libc is not None:
         _libc.prctl(_PR_SET_PDEATHSIG, signal_number)
@@ -112,7 +112,7 @@ def make_shared_folder() -> None:
 def _readable_copy(distribution: str, root: Path, sources: list[Path]) -> Path:
     """Copy parts of a wheel installed in `root` to where every account can read them, once per version.
 
-    Returns the folder that stands for `root`.
+    Returns the folder to use instead of `root`.
     """
     target = SHARED_FOLDER / f"{distribution}-{importlib.metadata.version(distribution)}"
     if target.exists():
@@ -128,13 +128,13 @@ def _readable_copy(distribution: str, root: Path, sources: list[Path]) -> Path:
     try:
         partial.rename(target)
     except OSError:
-        # Another data folder's supervisor was first.
+        # The supervisor of another data folder has made the copy meanwhile.
         shutil.rmtree(partial)
     return target
 
 
 def program_of(account: Account, distribution: str, package: str, parts: list[str], name: str) -> Path:
-    """Return a program of a wheel, at a place from where `account` can run it. `parts`: what it needs of the wheel."""
+    """Return a path from which `account` can run a wheel's program. `parts` are the parts of the wheel it needs."""
     spec = importlib.util.find_spec(package)
     if spec is None or spec.origin is None:
         raise EmbeddedUnavailable(unavailable(f"needs the package {distribution}, which is not installed"))

@@ -1,4 +1,4 @@
-"""Join this process to the servers of a data folder, starting their supervisor where there is none."""
+"""Connect this process to the servers of a data folder, and start their supervisor if there is none."""
 
 import atexit
 import json
@@ -24,12 +24,13 @@ _connections: dict[tuple[Path, frozenset[str]], socket.socket] = {}
 
 
 def urls(data_dir: Path, *, postgres: bool, redis: bool, postgres_options: str = "") -> Urls:
-    """Return the addresses of the servers of `data_dir`, starting what is asked for and not yet running.
+    """Return the addresses of the servers of `data_dir`, and start those requested that aren't running yet.
 
-    They run at least as long as this process and its forks; asking again is free. `postgres_options` are further
-    arguments of the postgres program (`-c fsync=off`); those of whoever starts the supervisor count.
+    They run at least as long as this process and its forks; calling it again costs nothing. `postgres_options` are
+    further arguments of the postgres program (`-c fsync=off`); only those of the process that starts the supervisor
+    have an effect.
 
-    Raises EmbeddedUnavailable where they cannot run, or did not get ready within a minute.
+    Raises EmbeddedUnavailable if they can't run, or aren't ready within a minute.
     """
     wanted = frozenset(name for name, asked in (("postgres", postgres), ("redis", redis)) if asked)
     if not wanted:
@@ -51,7 +52,7 @@ def urls(data_dir: Path, *, postgres: bool, redis: bool, postgres_options: str =
 
 
 def leave(data_dir: Path) -> None:
-    """Stop using the servers of `data_dir`, as the end of this process would; its forks keep what they have."""
+    """Disconnect from the servers of `data_dir`, as the end of this process does. Forks stay connected."""
     real = ServerPaths.of(data_dir).data_dir
     for key in [key for key in _connections if key[0] == real]:
         _connections.pop(key).close()
@@ -89,13 +90,13 @@ def _join(place: ServerPaths, wanted: frozenset[str], postgres_options: str) -> 
 
 
 def _refuse_strangers(place: ServerPaths) -> None:
-    """Its name can be guessed: somebody else could have made the folder and listen there."""
+    """Refuse a folder of another user: its name can be guessed, so that somebody else could have made it and listen."""
     if place.run_dir.is_symlink() or (place.run_dir.exists() and place.run_dir.lstat().st_uid != os.getuid()):
         raise EmbeddedUnavailable(unavailable(f"needs {place.run_dir}, which belongs to somebody else"))
 
 
 def _ask(place: ServerPaths, wanted: frozenset[str]) -> socket.socket | None:
-    """Return a connection whose servers are ready; None when no supervisor answers, or it is about to end."""
+    """Return a connection whose servers are ready; None if no supervisor answers, or it is about to end."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(JOIN_TIMEOUT_SECONDS)
     try:
@@ -120,7 +121,7 @@ def _ask(place: ServerPaths, wanted: frozenset[str]) -> socket.socket | None:
 
 
 def _lock(place: ServerPaths) -> int | None:
-    """Return a descriptor that holds the lock on starting, None while a supervisor or another client has it."""
+    """Return a descriptor that holds the lock on starting; None if a supervisor or another client holds it."""
     path = place.data_dir / "embedded.lock"
     try:
         place.data_dir.mkdir(parents=True, exist_ok=True)
@@ -136,11 +137,11 @@ def _lock(place: ServerPaths) -> int | None:
 
 
 def _launch(place: ServerPaths, lock: int, postgres_options: str) -> None:
-    """Start a supervisor that listens when this returns; it takes over the lock.
+    """Start a supervisor, which is listening when this returns; it takes over the lock.
 
-    With -P: the working folder is not in the way of its imports.
+    Uses -P, so that it doesn't import from the working folder.
     """
-    # Where servers run as nobody, they pass through the outer folder to their own; they can neither list nor change it.
+    # Servers that run as nobody pass through the outer folder to their own; they can neither list nor change it.
     place.run_dir.mkdir(mode=0o711 if os.getuid() == 0 else 0o700, exist_ok=True)
     _refuse_strangers(place)
     folders = [os.fspath(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH", "")]

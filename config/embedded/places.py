@@ -1,4 +1,4 @@
-"""Where the things of one data folder are, and what is said when its servers can't run."""
+"""The paths of a data folder's servers, and the error that they can't run."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ USER = "inventory"
 
 
 class EmbeddedUnavailable(Exception):
-    """The servers cannot run here; the message is one sentence that says what to do. Set DATABASE_URL and REDIS_URL."""
+    """The servers can't run here. The message is one sentence that says what to do: set DATABASE_URL and REDIS_URL."""
 
 
 class Urls(NamedTuple):
@@ -26,17 +26,17 @@ class Urls(NamedTuple):
 
 @dataclass(frozen=True)
 class ServerPaths:
-    """Where the things of one data folder are. Socket paths are short: over about 100 characters they fail."""
+    """The paths of one data folder. Socket paths must be short: they fail over about 100 characters."""
 
     data_dir: Path
     run_dir: Path
 
     @classmethod
     def of(cls, data_dir: Path) -> "ServerPaths":
-        """Return the place of a data folder, made absolute without links, so that two names of one folder agree."""
+        """Return the paths of a data folder. Resolves symbolic links, so that all names of a folder give the same."""
         real = data_dir.resolve()
         name = hashlib.sha256(os.fsencode(real)).hexdigest()[:12]
-        # Not TMPDIR: processes of one data folder must agree, and root's may be closed to nobody.
+        # Not TMPDIR: it may differ between processes of one data folder, and root's may be closed to nobody.
         temporary = Path("/tmp") if os.access("/tmp", os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
         return cls(real, temporary / f"inventory-{os.getuid()}-{name}")
 
@@ -66,12 +66,12 @@ class ServerPaths:
 
 
 def unavailable(reason: str) -> str:
-    """The sentence of an ``EmbeddedUnavailable``, with what to do instead."""
+    """The message of an ``EmbeddedUnavailable``, with what to do instead."""
     return f"The embedded server {reason}: set DATABASE_URL and REDIS_URL to servers of your own."
 
 
 def last_line(log: Path) -> str:
-    """What a log says last of what went wrong, for such a sentence."""
+    """The last error in a log, or else its last line, for such a message."""
     lines = log.read_text(errors="replace").splitlines() if log.exists() else []
-    telling = [line for line in lines if "FATAL" in line or "ERROR" in line] or lines
-    return telling[-1].strip() if telling else f"{log} is empty"
+    errors = [line for line in lines if "FATAL" in line or "ERROR" in line] or lines
+    return errors[-1].strip() if errors else f"{log} is empty"

@@ -27,7 +27,7 @@ POSTGRES_SETTINGS = {
     "listen_addresses": "",
     "max_connections": "100",
     "shared_buffers": "64MB",
-    # No replica reads the log, and three I/O workers are three processes more than a small machine needs.
+    # No replica reads the log, and a small machine doesn't need three I/O workers.
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "min_wal_size": "32MB",
@@ -47,7 +47,7 @@ def _postgres_programs(account: Account) -> Path:
 
 
 def _redis_program(account: Account) -> Path:
-    """Return the machine's redis-server, else that of the wheel."""
+    """Return the path of the machine's redis-server, else of the wheel's."""
     installed = shutil.which("redis-server")
     if installed is not None and account.can_run(Path(installed)):
         return Path(installed)
@@ -55,19 +55,19 @@ def _redis_program(account: Account) -> Path:
 
 
 class Server(Protocol):
-    """What the supervisor needs to know of a server."""
+    """The interface of a server for the supervisor."""
 
     child: subprocess.Popen[bytes] | None
 
     def start(self) -> str | None:
-        """Start it and wait until it answers; return what its user should know, if anything."""
+        """Start the server and wait until it answers. Returns a note for its user, if any."""
 
     def stop(self) -> None:
-        """Stop it cleanly, and by force when it does not."""
+        """Stop the server cleanly, or by force if that fails."""
 
 
 def end_leftover(pid: int, mark: str) -> None:
-    """End the server of a supervisor that was killed, known by `mark` in its command line: pids are used again."""
+    """End the server of a killed supervisor. Its command line must contain `mark`, because pids are reused."""
     for signal_number, patience_seconds in ((signal.SIGINT, STOP_TIMEOUT_SECONDS), (signal.SIGKILL, 5.0)):
         deadline = time.monotonic() + patience_seconds
         sent = False
@@ -105,7 +105,7 @@ def _start(
 ) -> subprocess.Popen[bytes]:
     """Start a server and wait until it is ready.
 
-    One that ends at once is tried again for a while: the last processes of a killed predecessor may still hold on.
+    If it ends at once, it is started again for a while: processes of a killed predecessor may still hold its resources.
     """
     retry_until = time.monotonic() + RETRY_START_SECONDS
     while True:
@@ -134,7 +134,7 @@ class Postgres:
     account: Account = field(init=False)
 
     def start(self) -> str | None:
-        """Start it, making the cluster first when there is none."""
+        """Start the server. Makes the cluster first if there is none."""
         log = self.place.log("postgres")
         note = self._settle()
         programs = _postgres_programs(self.account)
@@ -163,14 +163,14 @@ class Postgres:
         return note
 
     def stop(self) -> None:
-        """Stop it without waiting for its clients; what is committed is kept."""
+        """Stop the server without waiting for its clients. Committed transactions are kept."""
         _stop(self.child, signal.SIGINT, signal.SIGQUIT)
 
     def _spawn(self, command: list[str], output: int, death_signal: int) -> subprocess.Popen[bytes]:
         return self.account.spawn(command, cwd=self.place.sockets, output=output, death_signal=death_signal)
 
     def _settle(self) -> str | None:
-        """Choose the cluster's folder and account; return a note when it is not in the data folder."""
+        """Choose the cluster's folder and account. Returns a note if the folder is not in the data folder."""
         self.cluster = self.place.data_dir / "postgres"
         self.account = Account.of_owner(self.cluster)
         self.account.own(self.cluster)
@@ -193,7 +193,7 @@ class Postgres:
             )
 
     def _create(self, programs: Path, output: int) -> None:
-        """Make the cluster with its database: it appears complete or not at all, however this is interrupted."""
+        """Make the cluster with its database. An interruption leaves no cluster rather than an incomplete one."""
         partial = self.cluster.with_name(f"{self.cluster.name}.partial")
         if partial.exists():
             shutil.rmtree(partial)
@@ -215,14 +215,14 @@ class Postgres:
             raise EmbeddedUnavailable(unavailable(f"could not make a database cluster ({reason})"))
 
     def _recover(self) -> None:
-        """Make way for a start after a predecessor was killed."""
+        """Prepare the start after a predecessor was killed."""
         lock = self.cluster / "postmaster.pid"
         pid, *rest = lock.read_text().splitlines() if lock.exists() else [""]
         if pid:
             end_leftover(int(pid), f"-D {self.cluster} -k")
         if pid and lock.exists():
-            # The pid may belong to another program by now, and PostgreSQL would not start beside it. Its own parent's
-            # is no obstacle, and what else the file says lets it find backends that outlive a killed server.
+            # The pid may belong to another program by now, and PostgreSQL would refuse to start. It accepts the pid of
+            # its own parent; the rest of the file is kept, so that it finds backends that outlive a killed server.
             lock.write_text("\n".join([str(os.getpid()), *rest]) + "\n")
         elif lock.exists():
             lock.unlink()
@@ -239,13 +239,13 @@ class Postgres:
 
 @dataclass
 class Redis:
-    """Redis that keeps nothing: what must last is in PostgreSQL."""
+    """Redis without persistence: durable data is in PostgreSQL."""
 
     place: ServerPaths
     child: subprocess.Popen[bytes] | None = None
 
     def start(self) -> str | None:
-        """Start it."""
+        """Start the server."""
         log = self.place.log("redis")
         account = Account.of_owner(self.place.data_dir / "postgres")
         account.own(self.place.sockets)
@@ -276,7 +276,7 @@ class Redis:
         return None
 
     def stop(self) -> None:
-        """Stop it."""
+        """Stop the server."""
         _stop(self.child, signal.SIGTERM)
 
     def _is_ready(self, _pid: int) -> bool:

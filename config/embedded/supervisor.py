@@ -1,4 +1,4 @@
-"""The process that owns the servers of a data folder for as long as somebody is connected to it."""
+"""The process that owns the servers of a data folder while clients are connected to it."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ LOG_LIMIT_BYTES = 5_000_000
 
 
 class Supervisor:
-    """Owns the servers of one data folder for as long as somebody is connected to its control socket."""
+    """Owns the servers of one data folder while clients are connected to its control socket."""
 
     def __init__(self, place: ServerPaths, postgres_options: list[str]) -> None:
         self.place = place
@@ -37,7 +37,8 @@ class Supervisor:
         try:
             self._answer_clients(listener)
         finally:
-            # In this order: whoever connects from here on is refused and starts a successor, which waits for the lock.
+            # First of all: a client that connects from here on is refused and starts a successor, which waits for the
+            # lock.
             self.place.control.unlink(missing_ok=True)
             listener.close()
             for server in self.servers.values():
@@ -67,7 +68,7 @@ class Supervisor:
                 return
 
     def _hear(self, client: socket.socket) -> bool:
-        """Start what a client asks for and answer; False when it has gone."""
+        """Start the servers that a client asks for, and answer it. Returns False if it has disconnected."""
         try:
             asked = client.recv(4096)
             if asked:
@@ -85,15 +86,15 @@ class Supervisor:
                     self._write_status()
                 except (EmbeddedUnavailable, OSError) as error:
                     _say(f"{name}: {error}")
-                    is_told = isinstance(error, EmbeddedUnavailable)
-                    return {"error": str(error) if is_told else unavailable(f"{name} could not start ({error})")}
-        told = "; ".join(note for note in notes if note)
-        if told:
-            _say(told)
-        return {"note": told} if told else {}
+                    is_expected = isinstance(error, EmbeddedUnavailable)
+                    return {"error": str(error) if is_expected else unavailable(f"{name} could not start ({error})")}
+        note = "; ".join(note for note in notes if note)
+        if note:
+            _say(note)
+        return {"note": note} if note else {}
 
     def _keep(self) -> None:
-        """Restart what died, keep logs small and socket files young: folders of temporary files are cleaned by age."""
+        """Restart servers that died, shorten logs, and touch socket files, since old temporary files may be deleted."""
         for name, server in self.servers.items():
             if server.child is not None and server.child.poll() is not None:
                 self._restart(name, server)
@@ -144,7 +145,7 @@ def _say(sentence: str) -> None:
 
 
 def _shorten(log: Path) -> None:
-    """Keep a full log once and empty it; its writers append."""
+    """Rotate a full log: copy it once and empty it; its writers append."""
     if log.exists() and log.stat().st_size > LOG_LIMIT_BYTES:
         shutil.copyfile(log, f"{log}.1")
         os.truncate(log, 0)
@@ -160,7 +161,7 @@ def _end_leftover_redis(place: ServerPaths) -> None:
 def main(arguments: list[str]) -> None:
     """Become the supervisor of a data folder: DATA_DIR, the descriptor of its lock, options of postgres.
 
-    Returns when the servers have stopped; the process that was called ends as soon as the control socket listens.
+    Returns when the servers have stopped. The process that was started ends as soon as the control socket listens.
     """
     data_dir, lock, postgres_options = arguments
     os.set_inheritable(int(lock), False)

@@ -1,1 +1,1 @@
-"""How the console writes dates, by language."""
+"""Date formats of the console, by language."""

@@ -1,4 +1,4 @@
-"""The console's pages about what is where, a package for each subject. Importing it registers them."""
+"""The console's pages of the inventory, a package for each subject. Importing this package registers them."""
 
 from inventory.admin.access import clients, people
 from inventory.admin.bookkeeping import reconciliation

@@ -1,1 +1,1 @@
-"""The routes of the levels, the catalogue and adjustments."""
+"""The routes of the inventory API, a package for each subject."""

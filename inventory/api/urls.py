@@ -1,4 +1,4 @@
-"""The routes of stock, below ``/api/v1/inventory/``; those of the catalogue have their own."""
+"""The routes of stock, below ``/api/v1/inventory/``; for those of the catalogue see ``catalogue/urls.py``."""
 
 from django.urls import path
 

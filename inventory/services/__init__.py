@@ -1,1 +1,1 @@
-"""Verbs that change stock: one family a module."""
+"""Services: the commands that change the inventory, a package for each subject."""

@@ -1,4 +1,4 @@
-"""What the demonstration shop sells: outdoor gear, on hand as the story of each level ends today.
+"""The catalogue of the demonstration shop, which sells outdoor gear, with today's on hand of each level.
 
 Ids are the same in every installation, so that a walk-through can name them: ``product_id("TENT-2P")`` is
 ``uuid5(uuid5(NAMESPACE_URL, "inventory-reservation/demo"), "TENT-2P")``.
@@ -13,7 +13,8 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 NAMESPACE: Final = uuid5(NAMESPACE_URL, "inventory-reservation/demo")
 
 UNTOUCHED: Final = ("TENT-2P", "BOTTLE-750", "LAMP-HEAD")
-"""No hold of the demonstration takes these: 5 + 3 tents, hundreds of bottles and, in wh-002, the last headlamp."""
+"""Products that no hold of the demonstration uses: 5 + 3 tents, hundreds of bottles and, in wh-002, the last headlamp.
+"""
 
 PLACES: Final = ("wh-001", "wh-002", "wh-003")
 
@@ -48,12 +49,13 @@ STORES: Final = (
     ("main", "Outdoor shop", 15, ("wh-001", "wh-002", "wh-003")),
     ("outlet", "Outlet", 10, ("wh-002", "wh-003")),
 )
-"""Code, name, hold time in minutes, warehouses from the preferred one on. The first is the default store."""
+"""Code, name, hold time in minutes, and warehouses, the preferred one first. The first store is the default."""
 
 
 @dataclass(frozen=True, slots=True)
 class Article:
-    """A product. ``daily`` is how many are sold a day from wh-001; ``on_hand`` is by ``PLACES``, None for no level."""
+    """A product. ``daily`` are the units sold per day from wh-001; ``on_hand`` is in the order of ``PLACES``, with None
+    for no level."""
 
     sku: str
     name: str
@@ -67,7 +69,7 @@ class Article:
 
     @property
     def id(self) -> UUID:
-        """The same in every installation."""
+        """The product's id, which is the same in every installation."""
         return product_id(self.sku)
 
 
@@ -77,7 +79,7 @@ def product_id(sku: str) -> UUID:
 
 
 def barcode(number: int) -> str:
-    """A valid EAN-13 from the range that is left to a shop's own use (prefix 20)."""
+    """A valid EAN-13 from the range for a shop's internal use (prefix 20)."""
     digits = f"20{number:010d}"
     total = sum(int(digit) * (3 if place % 2 else 1) for place, digit in enumerate(digits))
     return f"{digits}{-total % 10}"
@@ -111,7 +113,7 @@ def _one(
 def _variants(
     sku: str, name: str, cost: str, daily: float, *variants: tuple[str, int | None, int | None, int | None]
 ) -> list[Article]:
-    """A parent without stock of its own, and its variants, which share what it sells a day."""
+    """A parent without stock of its own, and its variants, which share its daily sales."""
     share = round(daily / len(variants), 2)
     return [Article(sku, name)] + [
         Article(f"{sku}-{size}", f"{name}, {size}", Decimal(cost), share, (first, second, third), parent=sku)
@@ -211,7 +213,7 @@ ZONES: Final[dict[str, list[list[Article]]]] = {
         _one("WAX-100", "Boot wax, 100 ml (discontinued)", "2.90", 0.2, 6, None, None, is_active=False),
     ],
 }
-"""Articles by the zone of the warehouses that they lie in."""
+"""Articles by the warehouse zone that they are stored in."""
 
 
 def articles() -> Iterator[tuple[str, Article]]:

@@ -1,6 +1,6 @@
-"""Four weeks in the life of the demonstration's stock levels: pure, and the same for the same seed.
+"""Generate four weeks of movements for the demonstration's stock levels: pure, and the same for the same seed.
 
-Each story is told backwards from what is on hand today, so that it ends exactly there and never falls below zero.
+Movements are generated backwards from today's on hand, so that they end exactly there and never go below zero.
 """
 
 import math
@@ -33,7 +33,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a level is kept: units sold a day, and when how much is ordered."""
+    """The replenishment of a level: units sold per day, reorder point and reorder quantity."""
 
     daily: float
     reorder_point: int
@@ -41,16 +41,17 @@ class Plan:
 
     @classmethod
     def of(cls, daily: float, place: int) -> "Plan":
-        """Five days' sales are the reorder point, eighteen days' the quantity; lesser places sell less."""
+        """Make a plan from the daily sales of the first warehouse; ``place`` is the warehouse's index, and later ones
+        sell less. The reorder point is five days' sales, the quantity eighteen days'."""
         own = daily * _SHARES[place]
         return cls(own, max(1, math.ceil(own * 5)), max(3, math.ceil(own * 18)))
 
 
-def tell(seed: str, *, on_hand: int, plan: Plan, cost: Decimal, now: datetime) -> list[Change]:
-    """The changes of one level, the oldest first, which leave ``on_hand`` units; none after ``now``."""
-    chance = random.Random(seed)  # noqa: S311 - a story, not a secret
+def generate(seed: str, *, on_hand: int, plan: Plan, cost: Decimal, now: datetime) -> list[Change]:
+    """The changes of one level up to ``now``, the oldest first, which add up to ``on_hand`` units."""
+    chance = random.Random(seed)  # noqa: S311 - demonstration rows, not a secret
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
-    # Nothing is sold of what has run out.
+    # A level that has run out had no sales in the last days.
     sold_until = chance.randint(2, 5) if on_hand == 0 else 0
     changes: list[Change] = []
     stock = on_hand
@@ -69,7 +70,7 @@ def tell(seed: str, *, on_hand: int, plan: Plan, cost: Decimal, now: datetime) -
 def _day_backwards(
     chance: random.Random, day: datetime, stock: int, plan: Plan, cost: Decimal, *, is_selling: bool
 ) -> Iterator[Change]:
-    """One day's changes, the latest first: sales until late, and in the morning corrections and what was ordered."""
+    """The changes of one day, the latest first: sales during the day, corrections and receipts in the morning."""
     sold = _units_sold(chance, plan.daily) if is_selling else 0
     if sold:
         at = day + timedelta(hours=8, seconds=int(chance.triangular(0, 15 * 3600, 8 * 3600)))

@@ -1,7 +1,7 @@
-"""A day of the demonstration shop's shoppers: the holds that its sales were before, and those that came to nothing.
+"""Generate the demonstration's holds of the last day: those that became its sales, and those that ended without one.
 
-Rows, not yet written, and the same for the same seed. Who bought leaves a sold hold at the very moment of the sale's
-movement; others hold the same things some hours before or after, and let them go or forget them.
+Returns unsaved rows, the same for the same seed. Each sale gets a consumed hold that ends at the time of the sale's
+movement; other holds of the same products, some hours before or after, are released or expire.
 """
 
 import random
@@ -21,21 +21,21 @@ REASONS: Final = ("removed from the cart", "payment declined", "customer cancell
 _FORGOTTEN, _GIVEN_BACK = 0.35, 0.2
 _HOURS_APART: Final = 6
 _OVER: Final = timedelta(minutes=30)
-"""Holds of the past ended at least so long ago: those of now are made by the services."""
+"""Generated holds ended at least this long ago: newer ones are made by the services."""
 
 PastHold = tuple[Reservation, ReservationItem]
 
 
 @dataclass(frozen=True, slots=True)
 class Shoppers:
-    """Who holds what of a shop: ``stores`` by the id of a warehouse that they sell from."""
+    """Generates the holds of a shop. ``stores`` are by the id of a warehouse that they sell from."""
 
     stores: Mapping[UUID, Sequence[Store]]
     now: datetime
     chance: random.Random
 
     def holds(self, movements: Sequence[Movement]) -> Iterator[PastHold]:
-        """The holds of the last day that these movements tell of, each with its item."""
+        """The holds of the last day for the sales among these movements, each with its item."""
         for sale in movements:
             if sale.type != Movement.Type.SHIPMENT or sale.created_at <= self.now - DAY + _OVER:
                 continue
@@ -46,7 +46,7 @@ class Shoppers:
                 yield self._ended(sale, made, Reservation.Status.RELEASED)
 
     def _moment_near(self, sale: Movement) -> datetime | None:
-        """Some time around a sale; None where that is not of the last day, or not yet over."""
+        """A random time near a sale; None if it isn't within the last day or is too recent."""
         hours = self.chance.uniform(-_HOURS_APART, _HOURS_APART)
         moment = sale.created_at + timedelta(hours=hours)
         return moment if self.now - DAY < moment < self.now - 2 * _OVER else None

@@ -10,10 +10,10 @@ _SETTINGS = {
 
 
 class Migration(migrations.Migration):
-    """Vacuum holds by what changes, not by how long the history is.
+    """Vacuum holds after a fixed number of changes instead of a share of the table.
 
-    Every hold leaves the partial indexes of active ones when it ends. With ten million closed ones behind it, the
-    standard fifth would let two million dead entries pile up in indexes whose worth is that they are small.
+    Every hold leaves the partial indexes of active holds when it ends. With ten million closed holds, PostgreSQL's
+    default of a fifth would let two million dead entries pile up in indexes that are useful only while small.
     """
 
     dependencies = [("reservations", "0001_initial")]

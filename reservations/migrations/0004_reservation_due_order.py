@@ -3,9 +3,9 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    """Keep due holds in the sweeper's order, so that each batch reads its own and no others.
+    """Index due holds in the sweeper's order, so that each batch reads only its own holds.
 
-    Holds that end at the same instant, as those of a flash sale do, were read and sorted all of them for every batch.
+    Before, every batch read and sorted all holds that end at the same instant, as those of a flash sale do.
     """
 
     atomic = False

@@ -1,4 +1,4 @@
-"""The groups of staff, each with what it needs and no more."""
+"""Create the groups of staff, each with only the permissions that it needs."""
 
 from django.db import migrations
 
@@ -54,7 +54,7 @@ ADMINISTRATOR = [
 
 
 def make_groups(apps, schema_editor):
-    """Groups that are there already get what they lack; what staff gave them besides stays."""
+    """Create missing groups and add missing permissions; permissions that staff added are kept."""
     grant(apps, {"viewer": VIEWER, "warehouse": WAREHOUSE, "manager": MANAGER, "administrator": ADMINISTRATOR})
 
 

@@ -1,4 +1,4 @@
-"""Who holds what until when, a module for each subject."""
+"""The models of reservations, a module for each subject."""
 
 from reservations.models.holds import Reservation, ReservationItem
 from reservations.models.shortages import BrokenHold, ShortageIncident

@@ -1,4 +1,4 @@
-"""Reservations: who holds what until when, and how each of them ended."""
+"""Reservations and their items."""
 
 from typing import Self
 from uuid import UUID
@@ -16,10 +16,10 @@ from inventory.models import StockLevel, Store
 
 
 class ReservationQuerySet(models.QuerySet["Reservation"]):
-    """Reservations; ``Now`` is the database's clock."""
+    """Queries of reservations. ``Now`` is the database's clock."""
 
     def visible_to(self, actor: Actor) -> Self:
-        """Those of an actor's stores, or that hold something in a warehouse that they work in."""
+        """Reservations in the actor's reach: of its stores, and with an item in one of its warehouses."""
         seen = self.filter(store__code__in=actor.store_codes) if actor.store_codes else self
         if actor.warehouse_codes:
             here = ReservationItem.objects.filter(level__warehouse__code__in=actor.warehouse_codes)
@@ -27,11 +27,11 @@ class ReservationQuerySet(models.QuerySet["Reservation"]):
         return seen
 
     def due(self) -> Self:
-        """ACTIVE and past their end: dead, whether swept or not (docs/explanation/rules.md, rule 3)."""
+        """Reservations that are ACTIVE and past ``expires_at`` (docs/explanation/rules.md, rule 3)."""
         return self.filter(status="ACTIVE", expires_at__lte=Now())
 
     def in_state(self, status: str) -> Self:
-        """By status as it reads: due ones are EXPIRED."""
+        """Reservations with this status, due ones counting as EXPIRED."""
         if status == "ACTIVE":
             return self.filter(status="ACTIVE", expires_at__gt=Now())
         if status == "EXPIRED":
@@ -47,7 +47,7 @@ class ReservationQuerySet(models.QuerySet["Reservation"]):
         product_id: UUID | None,
         variant_id: UUID | None,
     ) -> Self:
-        """By the caller's own ids, and by product (a parent stands for its variants) or variant; None means any."""
+        """Reservations with these caller's ids, of this product (with its variants) or variant. None means any."""
         found = self
         for field, value in (("cart_id", cart_id), ("order_id", order_id), ("customer_id", customer_id)):
             if value is not None:
@@ -62,10 +62,10 @@ class ReservationQuerySet(models.QuerySet["Reservation"]):
 
 
 class Reservation(models.Model):
-    """The document of a hold: ACTIVE, then exactly one of CONSUMED, EXPIRED and RELEASED, and never again.
+    """The document of a hold. Its status is ACTIVE, then finally one of CONSUMED, EXPIRED and RELEASED.
 
-    ``released_at`` is when the stock was given back (for an EXPIRED one: when that was recorded; it was dead from
-    ``expires_at`` on).
+    ``released_at`` is when the stock was given back. For an EXPIRED one it is when the expiry was recorded; the hold
+    ended at ``expires_at``.
     """
 
     class Status(models.TextChoices):
@@ -134,9 +134,9 @@ class Reservation(models.Model):
 class ReservationItem(models.Model):
     """Units of one stock level that a reservation holds.
 
-    ``held_until`` is the reservation's ``expires_at`` for as long as it is ACTIVE, and null ever after: its partial
-    index answers "what stands against this level, and what of it is due" without a look at closed reservations,
-    however many there are. ``pinned`` says that the caller named the warehouse; if not, it was sourced.
+    ``held_until`` is the reservation's ``expires_at`` while it is ACTIVE, and null afterwards: with its partial index
+    the active and due holds on a level are found without reading closed reservations, however many there are.
+    ``pinned`` means that the caller named the warehouse; otherwise it was sourced.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)

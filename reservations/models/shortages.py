@@ -1,4 +1,4 @@
-"""Shortage incidents, and the holds that each broke."""
+"""Shortage incidents and their broken holds."""
 
 from typing import Self
 
@@ -15,22 +15,22 @@ from reservations.models.holds import Reservation
 
 
 class ShortageIncidentQuerySet(models.QuerySet["ShortageIncident"]):
-    """Incidents in which holds were broken."""
+    """Queries of incidents."""
 
     def visible_to(self, actor: Actor) -> Self:
-        """Those of levels in warehouses in an actor's reach."""
+        """Incidents in warehouses within the actor's reach."""
         return self.filter(in_reach(actor, "level__warehouse"))
 
     def unresolved(self) -> Self:
-        """Those that nobody has resolved."""
+        """Incidents that are not resolved yet."""
         return self.filter(status="OPEN")
 
 
 class ShortageIncident(models.Model):
-    """The record that a level had fewer units than were held on it, so that holds were broken.
+    """The record that holds were broken because a level had fewer units than were held on it.
 
-    See docs/explanation/rules.md, rule 17. ``missing_units`` is by how much; ``cause_id`` the count or adjustment that
-    found it. OPEN until staff say how it was resolved.
+    See docs/explanation/rules.md, rule 17. ``missing_units`` is the difference; ``cause_id`` is the count or adjustment
+    that found it. OPEN until staff record how it was resolved.
     """
 
     class Cause(models.TextChoices):
@@ -79,13 +79,14 @@ class ShortageIncident(models.Model):
 
 
 class BrokenHold(models.Model):
-    """A hold that gave way in an incident, and for whom it was. ``quantity`` is what it held on that level."""
+    """A hold that was broken in an incident, with its order, cart and customer. ``quantity`` is what it held on the
+    incident's level."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     incident = models.ForeignKey(
         ShortageIncident, on_delete=models.PROTECT, related_name="broken_holds", db_index=False
     )
-    # No constraint in the database: the incident outlives the reservation, which goes to the archive one day.
+    # No constraint in the database: the incident outlives the reservation, which is archived some day.
     reservation = models.ForeignKey(Reservation, on_delete=models.PROTECT, related_name="+", db_constraint=False)
     order_id = models.CharField(max_length=64, null=True)
     cart_id = models.CharField(max_length=64, null=True)

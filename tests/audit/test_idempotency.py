@@ -108,7 +108,7 @@ def test_another_request_with_the_key_is_refused(api: Api, level: StockLevel) ->
     assert counters(level) == (10, 3)
 
 
-def test_a_fingerprint_tells_method_path_body_and_sender_apart() -> None:
+def test_a_fingerprint_depends_on_method_path_body_and_sender() -> None:
     prints = {
         fingerprint(*parts)
         for parts in (

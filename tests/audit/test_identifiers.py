@@ -26,7 +26,7 @@ def test_copied_id_may_be_bare_or_of_any_prefix(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "res-", f"{ID.hex}", f"{ID} {ID}", f"12-{ID}"])
-def test_what_is_no_whole_id_is_no_copied_one(text: str) -> None:
+def test_an_incomplete_id_is_not_recognised(text: str) -> None:
     assert parse_copied_id(text) is None
 
 

@@ -45,7 +45,7 @@ def test_head_asks_what_get_asks() -> None:
 
 
 @pytest.mark.parametrize("role", [*Role, "unknown"])
-def test_what_is_not_declared_is_for_nobody(role: str) -> None:
+def test_undeclared_method_is_for_no_role(role: str) -> None:
     for method in ("GET", "HEAD", "POST", "TRACE", ""):
         assert not view().permits(caller(role), method)
 

@@ -86,7 +86,7 @@ def test_what_is_no_table_says_why_and_where(content: bytes, row: int, says: str
     assert (refused.row, says in refused.detail) == (row, True), refused.detail
 
 
-def test_formula_is_told_by_its_cell() -> None:
+def test_formula_is_reported_with_its_cell() -> None:
     assert refusal(workbook_of(["sku", "n"], ["A", "=1+1"])).column == "B2"
 
 

@@ -37,7 +37,7 @@ def test_a_token_is_stored_as_prefix_and_hash_alone() -> None:
         assert token.partition(".")[2] not in cursor.fetchone()[0]
 
 
-def test_a_token_stands_for_its_client_with_role_and_stores() -> None:
+def test_a_token_identifies_its_client_with_role_and_stores() -> None:
     client = make_client(Role.WAREHOUSE, stores=("main", "outlet"))
     caller = find_caller(issue_token(client))
     assert caller is not None

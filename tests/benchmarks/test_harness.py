@@ -95,7 +95,7 @@ def test_limit_is_the_best_way_by_its_median_and_never_the_batch() -> None:
     assert report.limit(samples, "reserve-hot", 16) == [150, 160, 170]
 
 
-def test_median_stands_with_the_least_and_the_most() -> None:
+def test_median_is_shown_with_minimum_and_maximum() -> None:
     assert report.spread([1000, 3000, 2000]) == "2,000 (1,000–3,000)"
     assert report.spread([1000]) == "1,000"
     assert report.spread([]) == "–"
@@ -201,7 +201,7 @@ def test_goal_of_an_import_is_one_of_whole_files_in_seconds() -> None:
     assert "| 100,000 lines (plain: 5,000) | 500 | 8,000 | 16.0 × | 12.5 |" in page
 
 
-def test_page_tells_how_each_is_served_and_shows_plans() -> None:
+def test_page_describes_how_each_is_served_and_shows_plans() -> None:
     found = results(sample(PLAIN, 20))
     found.facts["low_stock"] = {"levels": 1000, "low": 35, "plans": {COMBINED: [["Sort", "  Scan"]], PLAIN: [["Scan"]]}}
     page = report.markdown(found)

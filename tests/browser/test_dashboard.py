@@ -111,7 +111,7 @@ def test_hours_of_the_chart_lead_to_their_holds_and_begin_as_the_readers_clock_h
         assert browser.get(figure.link).context["cl"].result_count == figure.value, figure.label
 
 
-def test_every_figure_of_an_empty_house_leads_to_an_empty_list() -> None:
+def test_every_figure_of_a_dashboard_without_stock_leads_to_an_empty_list() -> None:
     browser = browser_of(make_staff("administrator"))
     for name, figure in figures(browser).items():
         if figure.link:
@@ -154,7 +154,7 @@ def test_page_asks_at_most_15_queries_however_much_there_is(day: StockLevel) -> 
     assert asked[0] == asked[1] <= 15
 
 
-def test_page_of_an_empty_house_says_what_to_expect() -> None:
+def test_dashboard_without_stock_explains_what_it_will_show() -> None:
     page = browser_of(make_staff("administrator")).get("/admin/").content.decode()
     assert "as soon as shops make them" in page
     assert "Nothing is low on stock." in page

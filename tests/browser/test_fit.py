@@ -139,7 +139,7 @@ def test_bar_of_actions_for_ticked_rows_is_readable(open_page: Open, shade: str)
     assert findings(page) == []
 
 
-def test_sign_without_a_word_is_called_by_its_title(open_page: Open) -> None:
+def test_icon_without_text_is_named_by_its_title(open_page: Open) -> None:
     hold((make_level(10), 1))
     page = open_page(f"{listing(Reservation)}?o=1")
     page.wait_for_load_state("networkidle")

@@ -78,7 +78,7 @@ def test_sums_follow_every_scan_and_every_edit(open_page: Open) -> None:
     expect(sums).to_have_text("Products 1 · Units 3")
 
 
-def test_unknown_code_is_told_at_once_and_the_rest_is_kept(open_page: Open) -> None:
+def test_unknown_code_is_reported_at_once_and_the_rest_is_kept(open_page: Open) -> None:
     level = make_level(5)
     page = open_page(RECEIVE, "warehouse")
     expect(page.get_by_label("Scan or type a SKU or barcode")).to_be_focused()

@@ -39,7 +39,7 @@ def states() -> dict[str, str]:
     return {row.cart_id or "": row.status for row in Reservation.objects.all()}
 
 
-def test_hold_is_released_once_by_a_double_click_and_its_life_says_who_and_why(context: BrowserContext) -> None:
+def test_hold_is_released_once_by_a_double_click_and_its_timeline_has_actor_and_reason(context: BrowserContext) -> None:
     level = make_level(10)
     held = hold((level, 3))
     page = context.new_page()
@@ -77,7 +77,7 @@ def test_same_form_in_two_tabs_sells_once(context: BrowserContext) -> None:
     assert len(recorded("inventory_reservation_consumed")) == 1
 
 
-def test_many_are_released_and_told_one_by_one(context: BrowserContext) -> None:
+def test_many_are_released_with_a_result_for_each(context: BrowserContext) -> None:
     level = make_level(20)
     made = [hold((level, units), cart_id=f"cart-{units}") for units in (1, 2, 3)]
     page = context.new_page()
@@ -93,7 +93,7 @@ def test_many_are_released_and_told_one_by_one(context: BrowserContext) -> None:
     expect(page).to_have_url(re.compile(r"\?state=ACTIVE$"))
 
 
-def test_what_can_not_be_sold_is_told_first_and_the_rest_is_sold(context: BrowserContext) -> None:
+def test_holds_that_cannot_be_sold_are_listed_first_and_the_rest_is_sold(context: BrowserContext) -> None:
     level = make_level(20)
     dead, live = hold((level, 1), cart_id="dead"), hold((level, 2), cart_id="live")
     make_due(dead.id)
@@ -142,7 +142,7 @@ def test_time_left_counts_down_and_ends_as_expired(context: BrowserContext) -> N
     expect(page.locator("[data-state]")).to_have_text("Expired")
 
 
-def test_clerk_sees_all_but_changes_nothing_and_of_other_warehouses_not_even_that(
+def test_limited_users_see_only_holds_in_reach_and_clerks_change_none(
     open_context: Callable[..., BrowserContext],
 ) -> None:
     mine, other = make_level(10), make_level(10, "wh-009")

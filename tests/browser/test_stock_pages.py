@@ -49,7 +49,7 @@ def open_dialog(page: Page, name: str) -> Locator:
 
 
 @sizes
-def test_received_units_are_on_hand_and_told(open_page: Open, size: Any) -> None:
+def test_received_units_are_on_hand_and_confirmed_in_a_message(open_page: Open, size: Any) -> None:
     level = make_level(20)
     hold((level, 2))
     page = open_page(LIST, "warehouse", size=size)

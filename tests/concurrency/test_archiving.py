@@ -74,7 +74,7 @@ def test_an_archive_waits_for_no_level() -> None:
     assert LedgerOpening.objects.get().on_hand == 10
 
 
-def test_nobody_waits_for_an_archive_that_has_not_committed() -> None:
+def test_no_command_waits_for_an_archive_that_has_not_committed() -> None:
     level = make_level(10)
     grow_old()
     with stranger() as other:

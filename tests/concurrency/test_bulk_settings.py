@@ -43,7 +43,7 @@ def test_form_that_is_confirmed_by_several_at_once_is_done_once() -> None:
     assert len(recorded("inventory_level_changed")) == 10
 
 
-def test_of_two_previews_of_the_same_rows_one_is_done_and_the_other_is_told() -> None:
+def test_of_two_previews_of_the_same_rows_one_is_done_and_the_other_refused() -> None:
     levels = [make_level(10, reorder_point=1) for _ in range(10)]
     outcomes = together(*(lambda n=n: set_levels(ACTOR, changes_of(levels, n, seen=1), claim=None) for n in (5, 6, 7)))
     assert sorted(type(outcome).__name__ for outcome in outcomes) == [

@@ -66,7 +66,7 @@ def timed(work: Callable[[], Any]) -> float:
     return time.monotonic() - begun
 
 
-def test_who_only_reads_is_not_waited_for() -> None:
+def test_a_freeze_does_not_wait_for_readers() -> None:
     level = make_level(10)
     with stranger() as reader:
         reader.execute("SELECT FROM inventory_product")

@@ -75,7 +75,7 @@ def verbs(level: StockLevel, held: Hold) -> dict[str, tuple[Callable[[Claim], An
 
 
 @pytest.mark.parametrize("name", ["place_hold", "extend", "release", "consume", "adjust", "put_basket", "empty_basket"])
-def test_nobody_waits_for_the_first_request_of_a_key(name: str) -> None:
+def test_a_repeated_request_does_not_wait_for_the_first_one(name: str) -> None:
     level = make_level(10)
     held = hold((level, 3))
     work, answer = verbs(level, held)[name]

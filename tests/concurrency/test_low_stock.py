@@ -18,7 +18,7 @@ from tests.factories import ACTOR, hold, hold_request, make_level, severities
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
 
 
-def test_two_buyers_who_cross_a_line_together_open_one_alert_and_tell_it_once() -> None:
+def test_two_buyers_who_cross_a_line_together_open_and_publish_one_alert() -> None:
     level = make_level(100, reorder_point=20, reorder_quantity=30)
     hold((level, 75))
     together(*(lambda: place_hold(hold_request((level, 5))) for _ in range(2)))

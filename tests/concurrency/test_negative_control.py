@@ -88,7 +88,7 @@ def two_receipts(level: StockLevel, *, is_sabotage: bool) -> None:
 
 
 @pytest.mark.usefixtures("breaks_the_books")
-def test_without_the_lock_two_receipts_tell_the_same_balance_before() -> None:
+def test_without_the_lock_two_receipts_record_the_same_quantity_before() -> None:
     two_receipts(make_level(10), is_sabotage=True)
     assert list(broken_rules()) == ["each movement starts where the one before ended, the first at the opening"]
     with pytest.raises(AssertionError, match="each movement starts"):

@@ -47,7 +47,7 @@ def _patient_batches(settings: Any) -> None:
 
 
 @pytest.mark.usefixtures("_patient_batches")
-def test_who_asks_at_the_same_time_shares_a_transaction_and_keeps_actor_request_and_key() -> None:
+def test_concurrent_requests_share_a_transaction_and_keep_actor_request_and_key() -> None:
     level = make_level(ASKERS)
     requests = [
         hold_request(
@@ -69,7 +69,7 @@ def test_who_asks_at_the_same_time_shares_a_transaction_and_keeps_actor_request_
     assert counters(level) == (ASKERS, ASKERS)
 
 
-def test_a_level_locked_elsewhere_delays_only_those_who_want_it() -> None:
+def test_a_level_locked_elsewhere_delays_only_its_own_requests() -> None:
     locked, free = make_level(10), make_level(10)
     group_commit: GroupCommit[HoldRequest] = GroupCommit(place_holds, leaders=1)
     wanting = [hold_request((locked, 1)), *(hold_request((free, 1)) for _ in range(4))]
@@ -85,7 +85,7 @@ def test_a_level_locked_elsewhere_delays_only_those_who_want_it() -> None:
     assert counters(free) == (10, 4)
 
 
-def test_whoever_waits_too_long_alone_is_told_busy(settings: Any) -> None:
+def test_a_request_that_waits_too_long_alone_is_busy(settings: Any) -> None:
     settings.LOCK_TIMEOUT = 0.5
     level = make_level(10)
     group_commit: GroupCommit[HoldRequest] = GroupCommit(place_holds, leaders=1)
@@ -99,7 +99,7 @@ def test_whoever_waits_too_long_alone_is_told_busy(settings: Any) -> None:
 
 
 @pytest.mark.usefixtures("_patient_batches")
-def test_a_leader_whose_connection_is_cut_costs_nobody_the_stock() -> None:
+def test_requests_of_a_leader_whose_connection_is_cut_still_get_stock() -> None:
     level = make_level(ASKERS)
     group_commit: GroupCommit[HoldRequest] = GroupCommit(place_holds, leaders=1)
     with stranger() as other:

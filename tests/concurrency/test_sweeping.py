@@ -14,7 +14,7 @@ from reservations.services.holds.expiry import expire_due_holds
 from reservations.services.holds.placing import place_holds
 from tests.books import assert_books_balance
 from tests.concurrency.threads import await_true, stranger, together
-from tests.factories import ACTOR, counters, hold, hold_request, make_due, make_level, told
+from tests.factories import ACTOR, counters, hold, hold_request, make_due, make_level, published
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
 
@@ -68,7 +68,7 @@ def test_a_shipment_and_a_sweep_of_the_same_dead_hold_both_succeed() -> None:
         )
         assert isinstance(shipped, Adjusted), shipped
         assert counters(level) == (1, 0)
-    assert len(told("InventoryReleasedEvent")) == 8
+    assert len(published("InventoryReleasedEvent")) == 8
     assert_books_balance()
 
 

@@ -236,7 +236,7 @@ def test_a_transfer_that_stays_locked_is_busy_within_the_lock_timeout(settings: 
     assert (counters(level), there(level).incoming_quantity) == ((6, 0), 4)
 
 
-def test_who_waits_for_a_document_decides_on_what_it_became() -> None:
+def test_a_command_that_waited_for_a_document_decides_on_its_new_state() -> None:
     level = make_level(10)
     transfer = sent((level, 4))
     with stranger() as other:

@@ -241,7 +241,7 @@ def test_two_baskets_of_one_cart_are_put_one_after_the_other() -> None:
         empty_basket(ReleaseRequest(ACTOR, Selector(cart_id="the cart")))
 
 
-def test_a_basket_is_changed_before_it_is_consumed_or_begun_anew_after() -> None:
+def test_a_basket_is_changed_before_it_is_consumed_or_started_after() -> None:
     for number in range(ROUNDS):
         level = make_level(10)
         held = hold((level, 3), cart_id=f"the cart {number}")
@@ -269,7 +269,7 @@ def test_a_basket_is_put_and_emptied_in_some_order() -> None:
 
 
 @pytest.mark.parametrize("is_swept", [True, False])
-def test_a_late_payment_told_twice_is_sold_once(is_swept: bool) -> None:
+def test_a_repeated_late_payment_is_sold_once(is_swept: bool) -> None:
     level = make_level(10)
     held = hold((level, 3))
     make_due(held.id)
@@ -291,7 +291,7 @@ def test_a_late_payment_of_two_orders_is_sold_to_one() -> None:
     assert counters(level) == (7, 0)
 
 
-def test_a_late_payment_told_twice_for_a_cart_is_sold_once() -> None:
+def test_a_repeated_late_payment_of_a_cart_is_sold_once() -> None:
     level = make_level(10)
     held = hold((level, 3))
     make_due(held.id)
@@ -316,7 +316,7 @@ def test_a_late_payment_and_sweepers_and_a_buyer_share_the_stock() -> None:
         assert counters(level) == ((0, 0) if isinstance(sale, Resolved) else (3, 3))
 
 
-def test_nothing_is_found_of_a_cart_that_a_basket_is_about_to_begin() -> None:
+def test_a_cart_whose_first_basket_is_not_committed_is_not_found() -> None:
     level = make_level(10)
     with stranger() as other:
         other.execute("SELECT FROM inventory_stocklevel WHERE id = %s FOR NO KEY UPDATE", [level.id])

@@ -229,7 +229,7 @@ def test_digests_of_tokens_are_never_shown(staff: Client) -> None:
 
 
 @pytest.mark.parametrize("asked", [{}, {"q": "Product"}, {"is_active__exact": "1"}])
-def test_no_more_rows_are_counted_than_anybody_turns_to(
+def test_no_more_rows_are_counted_than_the_pager_shows(
     staff: Client, monkeypatch: pytest.MonkeyPatch, asked: dict[str, str]
 ) -> None:
     for _ in range(3):

@@ -66,7 +66,7 @@ def test_page_asks_no_more_for_more_alerts(clerk: Client) -> None:
     assert ask() == few
 
 
-def test_who_takes_care_is_named_and_a_form_sent_twice_does_it_once(clerk: Client) -> None:
+def test_acknowledging_user_is_named_and_a_form_sent_twice_acts_once(clerk: Client) -> None:
     alert = make_alert(sku="LAMP-1")
     sent = {"once": str(uuid7()), "note": "ordered"}
     first = clerk.post(address("acknowledge", alert.pk), sent, follow=True)
@@ -102,7 +102,7 @@ def test_moment_that_has_passed_and_alert_that_is_over_are_refused_in_words(cler
     assert "this alert is over" in answer.content.decode()
 
 
-def test_who_may_only_look_settles_nothing() -> None:
+def test_viewer_can_not_change_an_alert() -> None:
     alert, viewer = make_alert(), browser_of(make_staff("viewer"))
     for name in ("acknowledge", "snooze"):
         assert post(viewer, address(name, alert.pk)).status_code == 403
@@ -152,7 +152,7 @@ def test_no_text_of_an_export_is_a_formula(manager: Client) -> None:
     assert row[:2] == ["'@sum", '\'=HYPERLINK("x")']
 
 
-def test_export_keeps_to_the_reach_and_to_who_may() -> None:
+def test_export_keeps_to_reach_and_permissions() -> None:
     make_alert(sku="MINE")
     make_alert(warehouse="wh-009", sku="OTHER")
     limited = browser_of(make_staff("manager", "wh-001"))

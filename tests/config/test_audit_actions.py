@@ -154,15 +154,15 @@ def test_entry_of_an_action_or_source_that_is_gone_is_shown(manager: Client, fie
 
 
 @in_database
-def test_hold_whose_entries_are_archived_is_told_by_its_own_times() -> None:
+def test_timeline_without_audit_entries_uses_the_reservations_times() -> None:
     held = hold((make_level(10), 2))
     consume_hold(ConsumeRequest(ACTOR, "order-9", Selector(reservation_id=held.id)))
     sold = Reservation.objects.get(pk=held.id)
     assert [str(moment.title) for moment in life_of(sold, (), is_due=False)] == ["Made", "Sold"]
     archived = Reservation.objects.get(pk=held.id)
     archived.pk = uuid7()
-    told = life_of(archived, (), is_due=False)
-    assert [(str(moment.title), moment.icon, moment.tone) for moment in told] == [
+    timeline = life_of(archived, (), is_due=False)
+    assert [(str(moment.title), moment.icon, moment.tone) for moment in timeline] == [
         ("Made", "add_shopping_cart", ""),
         ("Sold", "check", "good"),
     ]
@@ -170,7 +170,7 @@ def test_hold_whose_entries_are_archived_is_told_by_its_own_times() -> None:
 
 @in_database
 @pytest.mark.parametrize(("status", "title"), [("RELEASED", "Released"), ("EXPIRED", "Expired")])
-def test_end_of_a_hold_is_told_as_its_status_says(status: str, title: str) -> None:
+def test_end_of_a_timeline_follows_the_status(status: str, title: str) -> None:
     ended = Reservation.objects.get(pk=hold((make_level(10), 1)).id)
     ended.pk, ended.status, ended.released_at = uuid7(), status, ended.created_at + timedelta(seconds=1)
     assert [str(moment.title) for moment in life_of(ended, (), is_due=False)] == ["Made", title]

@@ -21,7 +21,7 @@ def address(model: type, name: str, *arguments: Any) -> str:
 
 
 @pytest.mark.parametrize("model", [Product, Warehouse, Store])
-def test_what_is_frozen_is_told_and_lifted(manager: Client, model: Any) -> None:
+def test_freeze_is_shown_and_lifted(manager: Client, model: Any) -> None:
     make_product()
     row = model.objects.first()
     answer = post(manager, address(model, "freeze", row.pk), reason="recall", until="")
@@ -74,7 +74,7 @@ def test_product_without_stock_says_how_stock_comes(manager: Client) -> None:
     assert hint not in manager.get(address(Product, "change", kept.pk)).content.decode()
 
 
-def test_end_of_a_freeze_is_told_as_times_are_everywhere(manager: Client) -> None:
+def test_end_of_a_freeze_is_formatted_as_all_times(manager: Client) -> None:
     manager.cookies["console_zone"] = "Asia/Tokyo"
     product = make_product()
     answer = post(manager, address(Product, "freeze", product.pk), reason="recall", until="2090-07-01T09:00")

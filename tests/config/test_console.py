@@ -30,7 +30,7 @@ def test_product_is_made_by_the_service_and_recorded(manager: Client) -> None:
     assert (entry.subject_id, entry.actor, entry.source) == (made.pk, "mia", "admin")
 
 
-def test_refusal_of_the_service_is_told_at_the_form(manager: Client) -> None:
+def test_refusal_of_the_service_is_shown_in_the_form(manager: Client) -> None:
     parent = make_product(sku="PARENT")
     variant = make_product(sku="VARIANT", parent=parent)
     sent = product_form(sku="DEEPER", parent=str(variant.pk))
@@ -69,7 +69,7 @@ def test_warehouse_keeps_what_its_form_does_not_know(manager: Client) -> None:
     assert recorded("inventory_warehouse_changed")
 
 
-def test_code_of_a_warehouse_is_for_ever_and_none_is_taken_twice(manager: Client) -> None:
+def test_code_of_a_warehouse_is_unique_and_never_changes(manager: Client) -> None:
     known = Warehouse.objects.get(code="wh-001")
     manager.post(reverse("admin:inventory_warehouse_change", args=[known.pk]), warehouse_form(code="other"))
     assert Warehouse.objects.get(pk=known.pk).code == "wh-001"
@@ -208,7 +208,7 @@ def log_in(password: str, *, name: str = "bob", address: str = "10.0.0.1") -> in
     return browser.post("/admin/login/", {"username": name, "password": password}).status_code
 
 
-def test_who_fails_too_often_is_locked_out_by_name_and_address_together() -> None:
+def test_too_many_failures_lock_out_this_name_at_this_address() -> None:
     make_staff("viewer", name="bob", password=PASSWORD)
     make_staff("viewer", name="eve", password=PASSWORD)
     assert [log_in("wrong") for _ in range(4)] == [200] * 4
@@ -225,7 +225,7 @@ def test_success_forgets_the_failures_before() -> None:
         assert log_in(PASSWORD) == 302
 
 
-def test_wrong_name_and_wrong_password_are_told_alike_in_the_houses_words() -> None:
+def test_wrong_name_and_wrong_password_get_the_same_message() -> None:
     make_staff("viewer", name="bob", password=PASSWORD)
     browser = Client(headers={"Host": "localhost"})
     for name in ("bob", "nobody"):
@@ -234,7 +234,7 @@ def test_wrong_name_and_wrong_password_are_told_alike_in_the_houses_words() -> N
         assert "staff account" not in page
 
 
-def test_who_is_logged_out_is_told_so(manager: Client) -> None:
+def test_logged_out_user_sees_a_message(manager: Client) -> None:
     page = manager.post("/admin/logout/").content.decode()
     assert "You are logged out" in page
     assert "quality time" not in page
@@ -253,7 +253,7 @@ def test_own_password_is_changed_by_its_owner() -> None:
     assert user.check_password(new)
 
 
-def test_locked_out_page_has_the_look_of_the_house() -> None:
+def test_lockout_page_has_the_console_layout() -> None:
     browser = Client(headers={"Host": "localhost"})
     for _ in range(5):
         answer = browser.post("/admin/login/", {"username": "nobody", "password": "x"})
@@ -279,7 +279,7 @@ def test_session_slides(manager: Client, settings: Any) -> None:
     assert answer.cookies["sessionid"]["max-age"] == settings.SESSION_COOKIE_AGE == 8 * 3600
 
 
-def test_pages_of_the_console_may_speak_to_this_host_alone(manager: Client, client: Client) -> None:
+def test_pages_of_the_console_may_connect_to_this_host_alone(manager: Client, client: Client) -> None:
     policy = manager.get("/admin/").headers["Content-Security-Policy"]
     assert "default-src 'self'" in policy
     assert "'unsafe-eval'" in policy
@@ -301,7 +301,7 @@ def test_times_are_in_the_browsers_zone_and_any_name_is_harmless(manager: Client
     assert ("1 Jul 2026, 14:00" in shown) == (zone == "Europe/Vienna")
 
 
-def test_refusals_are_pages_of_the_house(manager: Client) -> None:
+def test_error_pages_have_the_console_layout(manager: Client) -> None:
     missing = manager.get(reverse("admin:inventory_product_change", args=[uuid4()]))
     assert (missing.status_code, "There is nothing here" in missing.content.decode()) == (404, True)
     closed = manager.get(reverse("admin:auth_user_changelist"))

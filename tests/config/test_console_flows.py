@@ -43,8 +43,8 @@ def opened_form(browser: Client, path: str) -> dict[str, str]:
     return dict(_FIELD.findall(page.content.decode()))
 
 
-def told(answer: HttpResponse, browser: Client) -> str:
-    """The page that a form leads to."""
+def page_after(answer: HttpResponse, browser: Client) -> str:
+    """The text of the page that a submitted form leads to."""
     assert answer.status_code == 302, answer.content.decode()
     return browser.get(answer.headers["Location"]).content.decode()
 
@@ -82,7 +82,7 @@ def test_delivery_is_one_adjustment_of_many_lines(clerk: Client) -> None:
     form = opened_form(clerk, RECEIVE) | {"warehouse": "wh-001", "reference": "DN-1", "reason": "Delivery"}
     lines = units(known.product_id, 3) | units(new.pk, 4)
     answer = clerk.post(RECEIVE, form | lines | {"do": "post:receive"})
-    assert "7 units received in wh-001, 2 lines on the paper." in told(answer, clerk)
+    assert "7 units received in wh-001, 2 lines on the paper." in page_after(answer, clerk)
     assert counters(known) == (8, 0)
     made = Movement.objects.filter(reference="DN-1")
     assert made.count() == 2
@@ -94,7 +94,7 @@ def test_form_of_a_delivery_does_nothing_twice_and_nothing_else_under_its_key(cl
     level = make_level(5)
     form = opened_form(clerk, RECEIVE) | {"warehouse": "wh-001", "reason": "Delivery", "do": "post:receive"}
     for _ in range(2):
-        assert "3 units received" in told(clerk.post(RECEIVE, form | units(level.product_id, 3)), clerk)
+        assert "3 units received" in page_after(clerk.post(RECEIVE, form | units(level.product_id, 3)), clerk)
     assert clerk.post(RECEIVE, form | units(level.product_id, 4)).status_code == 422
     assert counters(level) == (8, 0)
 
@@ -150,7 +150,7 @@ def test_viewer_sees_the_flows_papers_and_acts_on_none() -> None:
         assert (viewer.get(path).status_code, viewer.post(path, {"do": "add"}).status_code) == (403, 403), path
 
 
-def test_what_lies_elsewhere_is_not_there_for_a_clerk_of_one_warehouse() -> None:
+def test_documents_of_other_warehouses_are_not_found_by_a_limited_clerk() -> None:
     far = make_level(20, "wh-009")
     incoming, away, count = send_off(far, 3, "wh-001"), send_off(far, 2, "wh-002"), open_count(far)
     clerk = browser_of(make_staff("manager", "wh-001"))
@@ -188,21 +188,21 @@ def test_two_tabs_receive_the_same_units_once() -> None:
     sent = units(level.product_id, 3) | {"do": "post:receive"}
     first, second = opened_form(anna, path) | sent, opened_form(bert, path) | sent
     for browser, form in ((anna, first), (bert, second), (anna, first)):
-        assert "3 units received; 5 units still on the way." in told(browser.post(path, form), browser)
+        assert "3 units received; 5 units still on the way." in page_after(browser.post(path, form), browser)
     assert bert.post(path, second | units(level.product_id, 4)).status_code == 422
     assert StockLevel.objects.get(product=level.product, warehouse__code="wh-002").on_hand == 3
     assert_books_balance()
 
 
-def test_all_of_a_transfer_received_in_two_tabs_is_told_alike(clerk: Client) -> None:
+def test_transfer_received_in_two_tabs_shows_the_same_message(clerk: Client) -> None:
     level = make_level(20)
     path = at("inventory_transfer_receive", send_off(level, 8).pk)
     form = opened_form(clerk, path) | units(level.product_id, 8) | {"do": "post:receive"}
     for _ in range(2):
-        assert "8 units received. The transfer is complete." in told(clerk.post(path, form), clerk)
+        assert "8 units received. The transfer is complete." in page_after(clerk.post(path, form), clerk)
 
 
-def test_more_than_is_on_its_way_is_told_before_it_is_sent(clerk: Client) -> None:
+def test_more_than_is_on_its_way_is_reported_before_the_form_is_sent(clerk: Client) -> None:
     level = make_level(20)
     path = at("inventory_transfer_receive", send_off(level, 8).pk)
     form = opened_form(clerk, path) | units(level.product_id, 9) | {"do": "review"}
@@ -221,12 +221,12 @@ def test_draft_is_changed_sent_and_cancelled(clerk: Client) -> None:
     path = at("inventory_transfer_send", draft.pk)
     form = opened_form(clerk, path)
     for _ in range(2):
-        assert "5 units are on their way to wh-002." in told(clerk.post(path, form), clerk)
+        assert "5 units are on their way to wh-002." in page_after(clerk.post(path, form), clerk)
     assert counters(level) == (15, 0)
     path = at("inventory_transfer_cancel", draft.pk)
     form = opened_form(clerk, path)
     for _ in range(2):
-        assert "5 units are back in wh-001." in told(clerk.post(path, form), clerk)
+        assert "5 units are back in wh-001." in page_after(clerk.post(path, form), clerk)
     assert counters(level) == (20, 0)
     assert_books_balance()
 
@@ -243,7 +243,7 @@ def test_short_line_of_a_transfer_is_named_by_its_sku(clerk: Client) -> None:
     assert counters(level) == (5, 3)
 
 
-def test_new_transfer_is_offered_to_who_sees_two_warehouses(clerk: Client) -> None:
+def test_new_transfer_is_offered_to_users_of_two_warehouses(clerk: Client) -> None:
     path = at("inventory_transfer_changelist")
     assert "New transfer" in clerk.get(path).content.decode()
     both = browser_of(make_staff("warehouse", "wh-001", "wh-002"))
@@ -252,7 +252,7 @@ def test_new_transfer_is_offered_to_who_sees_two_warehouses(clerk: Client) -> No
     assert at("inventory_transfer_new_transfer") not in one.get(path).content.decode()
 
 
-def test_overdue_transfers_are_said_to_be(clerk: Client) -> None:
+def test_overdue_transfers_are_marked(clerk: Client) -> None:
     level = make_level(5)
     transfer = send_off(level, 1)
     Transfer.objects.filter(pk=transfer.pk).update(expected_delivery="2020-01-01T00:00Z")
@@ -280,7 +280,7 @@ def test_line_opened_in_two_tabs_is_counted_once() -> None:
     assert len(recorded("inventory_count_entered")) == 1
 
 
-def test_expected_units_are_told_to_nobody_who_counts(clerk: Client) -> None:
+def test_expected_units_are_hidden_while_counting(clerk: Client) -> None:
     level = make_level(4711)
     count = open_count(level)
     for path in (at("inventory_stockcount_walk", count.pk), at("inventory_stockcount_change", count.pk)):
@@ -304,7 +304,7 @@ def test_count_is_posted_once_from_two_tabs() -> None:
     path = at("inventory_stockcount_post_count", count.pk)
     forms = [opened_form(manager, path) for _ in range(2)]
     for form in forms:
-        assert "Posted: 1 difference." in told(manager.post(path, {"once": form["once"], "do": "post"}), manager)
+        assert "Posted: 1 difference." in page_after(manager.post(path, {"once": form["once"], "do": "post"}), manager)
     assert counters(level) == (8, 0)
     assert_books_balance()
 
@@ -327,7 +327,7 @@ def test_cancelled_count_changes_nothing() -> None:
     enter(count, level, 8)
     manager = browser_of(make_staff("manager"))
     path = at("inventory_stockcount_cancel_count", count.pk)
-    assert "No stock was changed." in told(manager.post(path, opened_form(manager, path)), manager)
+    assert "No stock was changed." in page_after(manager.post(path, opened_form(manager, path)), manager)
     count.refresh_from_db()
     assert (count.status, counters(level)) == ("CANCELLED", (10, 0))
 
@@ -335,7 +335,7 @@ def test_cancelled_count_changes_nothing() -> None:
 # --- incidents -------------------------------------------------------------------------------------------------------
 
 
-def test_incident_is_resolved_once_by_who_may() -> None:
+def test_incident_is_resolved_once_by_permitted_users() -> None:
     level = make_level(10)
     hold((level, 8), order_id="ORDER-8")
     count = open_count(level)
@@ -349,7 +349,7 @@ def test_incident_is_resolved_once_by_who_may() -> None:
     assert "ORDER-8" in manager.get(at("reservations_shortageincident_changelist")).content.decode()
     form = opened_form(manager, path) | {"resolution": "Called the customer."}
     for _ in range(2):
-        assert "is resolved." in told(manager.post(path, form), manager)
+        assert "is resolved." in page_after(manager.post(path, form), manager)
     assert len(recorded("inventory_shortage_resolved")) == 1
 
 

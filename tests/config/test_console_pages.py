@@ -160,7 +160,7 @@ def test_keys_of_the_console_are_not_a_clients(browser: Client) -> None:
 
 
 @pytest.mark.parametrize(("pinned", "words"), [(True, "the shop"), (False, "the store's order")])
-def test_who_chose_a_warehouse_is_told_in_words(browser: Client, pinned: bool, words: str) -> None:
+def test_page_shows_whether_a_warehouse_was_chosen_or_sourced(browser: Client, pinned: bool, words: str) -> None:
     held = hold((make_level(10), 1))
     ReservationItem.objects.update(pinned=pinned)
     page = shown(browser, page_of(Reservation.objects.get(pk=held.id)))
@@ -168,7 +168,7 @@ def test_who_chose_a_warehouse_is_told_in_words(browser: Client, pinned: bool, w
     assert "close_small" not in page
 
 
-def test_page_of_a_count_tells_how_it_ended_and_not_how_it_did_not(browser: Client) -> None:
+def test_page_of_a_count_shows_only_the_fields_of_its_own_end(browser: Client) -> None:
     count = made(StockCount)
     assert "Posted by" not in shown(browser, page_of(count))
     StockCount.objects.update(status="CANCELLED", cancelled_by="bob", cancelled_at=count.opened_at)
@@ -177,7 +177,7 @@ def test_page_of_a_count_tells_how_it_ended_and_not_how_it_did_not(browser: Clie
     assert "Posted by" not in page
 
 
-def test_incident_leads_to_what_found_it_and_its_request_to_the_trail_for_who_may_read_it(browser: Client) -> None:
+def test_incident_links_to_its_cause_and_its_request_to_the_trail_if_permitted(browser: Client) -> None:
     incident = made(ShortageIncident)
     ShortageIncident.objects.update(cause_type="ADJUSTMENT")
     page = shown(browser, page_of(incident))
@@ -260,7 +260,7 @@ def test_dialog_that_is_a_page_leads_back_to_where_it_was_opened(browser: Client
     assert f'href="{page_of(transfer)}"' in link
 
 
-def test_pages_say_whose_times_they_tell(browser: Client) -> None:
+def test_pages_name_the_time_zone_of_their_times(browser: Client) -> None:
     browser.cookies["console_zone"] = "Europe/Vienna"
     assert "Times are those of Europe/Vienna." in shown(browser, listing(Transfer))
 

@@ -65,7 +65,7 @@ def test_lists_and_forms_of_a_group_are_those_it_needs(group: str) -> None:
     assert (opened, added) == (LISTS[group], CHANGES[group])
 
 
-def test_nobody_but_staff_gets_in() -> None:
+def test_only_staff_can_log_in() -> None:
     shopper = User.objects.create_user("shopper")
     for browser in (Client(headers={"Host": "localhost"}), browser_of(shopper)):
         answer = browser.get(listing(StockLevel))
@@ -132,7 +132,7 @@ def test_hold_over_two_warehouses_shows_only_the_items_in_reach(
     assert other.product.sku not in page
 
 
-def test_what_belongs_to_the_whole_house_is_not_for_users_of_a_part() -> None:
+def test_pages_for_all_warehouses_are_closed_to_limited_users() -> None:
     browser = browser_of(make_staff("administrator", "wh-001"))
     for model in (ApiClient, ApiToken, AuditEntry, IdempotencyKey, OutboxEvent, User):
         assert browser.get(listing(model)).status_code == 403, model
@@ -185,7 +185,7 @@ def test_administrator_takes_over_no_superuser_and_becomes_none() -> None:
     assert not boss.user_permissions.exists()
 
 
-def test_nobody_is_deleted() -> None:
+def test_no_account_can_be_deleted() -> None:
     leaver = make_staff("viewer")
     browser = browser_of(make_staff())
     assert browser.post(listing(User, "delete", leaver.pk), {"post": "yes"}).status_code == 403

@@ -144,7 +144,7 @@ def test_two_processes_share_one_server(join: Callable[..., Client]) -> None:
     assert query(second, "SELECT * FROM shared") == []
 
 
-def test_addresses_are_understood_by_their_readers(join: Callable[..., Client], data_dir: Path) -> None:
+def test_addresses_are_parsed_by_their_clients(join: Callable[..., Client], data_dir: Path) -> None:
     join().joined()
     urls = embedded.urls(data_dir, postgres=True, redis=True)
     assert urls.database_url is not None

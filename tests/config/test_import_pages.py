@@ -112,7 +112,7 @@ def test_what_somebody_else_changed_since_the_preview_stops_all_of_it(manager: C
     assert not recorded("inventory_level_changed")
 
 
-def test_each_bad_row_of_settings_is_told_by_number_and_column(manager: Client) -> None:
+def test_each_bad_row_of_settings_is_reported_with_number_and_column(manager: Client) -> None:
     level, product = make_level(1), make_product()
     sku = level.product.sku
     answer = look(
@@ -195,8 +195,8 @@ def test_products_with_variants_are_added_and_changed(manager: Client) -> None:
     assert [row.is_new for row in looked.context["dialog"].shown] == [True, True, False]
     assert not Product.objects.filter(sku="SHIRT").exists()
     for _ in range(2):
-        told = confirm(manager, looked, PRODUCTS).content.decode()
-        assert "2 products added, 1 product changed." in told
+        text = confirm(manager, looked, PRODUCTS).content.decode()
+        assert "2 products added, 1 product changed." in text
     shirt = Product.objects.get(sku="SHIRT")
     assert (shirt.listing_expires_at, shirt.max_units_per_customer) == (datetime(2031, 1, 1, 12, tzinfo=UTC), 3)
     small = Product.objects.get(sku="SHIRT-S")
@@ -217,7 +217,7 @@ def test_column_that_is_left_out_stays_and_time_is_the_readers(manager: Client) 
     assert (lamp.name, lamp.barcode, lamp.listing_expires_at) == ("Light", "1", until)
 
 
-def test_each_bad_row_of_products_is_told_by_number_and_column(manager: Client) -> None:
+def test_each_bad_row_of_products_is_reported_with_number_and_column(manager: Client) -> None:
     parent = make_product(sku="PARENT")
     make_variant(parent, sku="VARIANT")
     answer = look(
@@ -247,7 +247,7 @@ def test_each_bad_row_of_products_is_told_by_number_and_column(manager: Client) 
     assert Product.objects.count() == 2
 
 
-def test_product_that_somebody_else_added_meanwhile_is_told(manager: Client) -> None:
+def test_product_that_was_added_since_the_preview_is_reported(manager: Client) -> None:
     looked = look(manager, PRODUCTS, "sku,name", "NEW,New", "OTHER,Other")
     make_product(sku="OTHER")
     answer = confirm(manager, looked, PRODUCTS)
@@ -298,7 +298,7 @@ def test_changes_of_stock_are_booked_once_even_from_two_previews(manager: Client
     assert_books_balance()
 
 
-def test_each_bad_change_is_told_by_number_and_column_and_none_is_booked(manager: Client) -> None:
+def test_each_bad_change_is_reported_with_number_and_column_and_none_is_booked(manager: Client) -> None:
     level = make_level(10)
     hold((level, 8))
     sku = level.product.sku
@@ -437,7 +437,7 @@ HOSTILE: dict[str, bytes] = {
 
 @pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE)
 @pytest.mark.parametrize("url", [SETTINGS, BOOKINGS, PRODUCTS])
-def test_file_that_makes_no_sense_is_told_in_words(manager: Client, url: str, content: bytes) -> None:
+def test_unreadable_file_gets_a_message(manager: Client, url: str, content: bytes) -> None:
     answer = look(manager, url, content=content)
     assert answer.status_code == 422
     assert answer.context["form"].errors or answer.context["dialog"].reading.faults
@@ -525,8 +525,8 @@ def test_chosen_rows_get_what_is_filled_in_and_keep_the_rest(manager: Client) ->
     assert "reorder at 5" in page.content.decode()
     sent = {"reorder_point": "0", "aisle": "7", "clear": ["max_stock_level", "shelf"]}
     for _ in range(2):
-        told = set_rows(manager, page, first, second, **sent).content.decode()
-        assert "2 rows set: Reorder point 0, Aisle 7, Most to keep none, Shelf none." in told
+        text = set_rows(manager, page, first, second, **sent).content.decode()
+        assert "2 rows set: Reorder point 0, Aisle 7, Most to keep none, Shelf none." in text
     for level in (first, second):
         level.refresh_from_db()
     assert (first.reorder_point, first.max_stock_level, first.zone, first.aisle) == (0, None, "A", "7")

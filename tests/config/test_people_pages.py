@@ -25,7 +25,7 @@ def at(name: str, *arguments: Any) -> str:
     return reverse(f"admin:auth_user_{name}", args=arguments)
 
 
-def test_pages_of_an_account_speak_of_the_warehouse() -> None:
+def test_pages_of_an_account_use_the_words_of_the_console() -> None:
     clerk, root = make_staff("warehouse", "wh-001", name="carl"), make_staff(name="root")
     administrator = browser_of(make_staff("administrator", name="ada"))
     pages = [(administrator, at("add"))]
@@ -66,7 +66,7 @@ def test_saving_an_account_keeps_its_password(administrator: Client) -> None:
     assert (clerk.first_name, clerk.check_password(PASSWORD)) == ("Carl", True)
 
 
-def test_group_tells_what_its_members_may(administrator: Client) -> None:
+def test_page_of_a_group_lists_its_permissions(administrator: Client) -> None:
     group = Group.objects.get(name="warehouse")
     page = administrator.get(reverse("admin:auth_group_change", args=[group.pk])).content.decode()
     assert "receive stock" in page

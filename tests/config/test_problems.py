@@ -97,7 +97,7 @@ def handled(error: Exception, request: Request) -> tuple[Any, dict[str, Any]]:
         (Throttled("slow", 7), 429, "throttled"),
     ],
 )
-def test_every_kind_of_error_is_told_in_one_form(
+def test_every_kind_of_error_becomes_a_problem_document(
     request_: Request, monkeypatch: pytest.MonkeyPatch, error: Exception, status: int, code: str
 ) -> None:
     logged: list[str] = []

@@ -416,7 +416,7 @@ def test_the_same_call_works_within_reach(name: str, scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(FOR_ALL_WAREHOUSES))
-def test_what_concerns_all_warehouses_is_refused_to_who_works_in_some(name: str, scene: Scene) -> None:
+def test_changes_for_all_warehouses_are_refused_to_a_limited_actor(name: str, scene: Scene) -> None:
     with pytest.raises(PermissionDenied):
         CALLS[name](scene, INSIDE)
 
@@ -430,7 +430,7 @@ def test_products_and_stores_are_frozen_for_all_warehouses(kind: str, scene: Sce
     freezing.freeze(ACTOR, subject, reason="recall")
 
 
-def test_a_late_payment_is_served_for_who_works_in_all_warehouses(scene: Scene) -> None:
+def test_a_late_payment_is_served_for_an_actor_of_all_warehouses(scene: Scene) -> None:
     """Its units are taken wherever the store sells from."""
     sell = ConsumeRequest(INSIDE, "order-1", Selector(scene.hold), reacquire=True)
     with pytest.raises(PermissionDenied):
@@ -443,7 +443,7 @@ def test_a_change_of_a_draft_may_not_lead_out_of_reach(scene: Scene) -> None:
 
 
 @pytest.mark.parametrize("name", ["receive_transfer", "cancel_transfer"])
-def test_each_end_of_a_transfer_is_touched_by_who_works_there(name: str, scene: Scene) -> None:
+def test_each_end_of_a_transfer_is_touched_by_staff_of_its_warehouse(name: str, scene: Scene) -> None:
     """Whoever works at one end receives what comes there, and cancels what left there."""
     if name == "receive_transfer":
         transfers.receive_transfer(transfers.ReceiveRequest(OUTSIDE, scene.outgoing))
@@ -462,7 +462,7 @@ def _reaches() -> list[Reach]:
 
 
 @pytest.mark.parametrize("page", _reaches(), ids=lambda page: type(page).__name__)
-def test_every_list_says_to_which_warehouses_its_rows_belong(page: Any) -> None:
+def test_every_list_declares_the_warehouses_of_its_rows(page: Any) -> None:
     assert isinstance(page, Reach)
     said = [
         bool(page.warehouse_paths),
@@ -473,7 +473,7 @@ def test_every_list_says_to_which_warehouses_its_rows_belong(page: Any) -> None:
     assert sum(said) == 1
 
 
-def test_a_list_that_does_not_say_shows_nothing_to_who_works_in_some(scene: Scene) -> None:
+def test_a_list_without_warehouse_paths_shows_nothing_to_limited_staff(scene: Scene) -> None:
     levels = StockLevel.objects.all()
     assert not Reach().within(levels, INSIDE).exists()
 

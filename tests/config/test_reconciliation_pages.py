@@ -40,15 +40,15 @@ def make_run(findings: int = 0, *, ago: timedelta = timedelta()) -> Reconciliati
 
 
 def make_finding(run: ReconciliationRun, **fields: Any) -> ReconciliationFinding:
-    told = {"kind": "ON_HAND", "subject_id": uuid4(), "expected": 12, "actual": 10, "detail": "on hand is 10"}
-    return ReconciliationFinding.objects.create(run=run, **{**told, **fields})
+    defaults = {"kind": "ON_HAND", "subject_id": uuid4(), "expected": 12, "actual": 10, "detail": "on hand is 10"}
+    return ReconciliationFinding.objects.create(run=run, **{**defaults, **fields})
 
 
 def shown(browser: Client, **asked: Any) -> set[Any]:
     return {row.pk for row in browser.get(FINDINGS, asked).context["cl"].result_list}
 
 
-def test_finding_tells_what_where_expected_found_and_whether_it_was_put_right(level: StockLevel) -> None:
+def test_finding_shows_subject_place_expected_and_actual_units_and_repair(level: StockLevel) -> None:
     run = make_run(2)
     left = make_finding(run, level=level)
     mended = make_finding(

@@ -82,6 +82,6 @@ def test_a_developers_key_is_made_once_and_kept(tmp_path: Path) -> None:
     assert loaded(tmp_path, DEBUG="true", SECRET_KEY=None) == first
 
 
-def test_celery_is_told_of_a_socket_in_its_own_words(tmp_path: Path) -> None:
+def test_socket_url_is_translated_for_celery(tmp_path: Path) -> None:
     values = loaded(tmp_path, REDIS_URL="unix:///run/redis.sock")
     assert values["CELERY_BROKER_URL"] == "redis+socket:///run/redis.sock"

@@ -84,7 +84,7 @@ def test_transfer_goes_only_to_warehouses_in_reach() -> None:
 # ------------------------------------------------------------------------------------------------------------ dialogs
 
 
-def test_each_dialog_tells_what_happened(clerk: Client) -> None:
+def test_each_dialog_confirms_what_it_did(clerk: Client) -> None:
     level = make_level(20)
     receive(level.product, 1, "wh-002")
     hold((level, 2))
@@ -100,7 +100,7 @@ def test_each_dialog_tells_what_happened(clerk: Client) -> None:
     assert (entry.actor, entry.source) == ("bob", "admin")
 
 
-def test_form_sent_twice_does_it_once_and_tells_the_same(clerk: Client) -> None:
+def test_form_sent_twice_acts_once_and_shows_the_same_message(clerk: Client) -> None:
     level, once = make_level(20), str(uuid4())
     for _ in range(2):
         assert "20 → 25 on hand" in send(clerk, "receive", level, 5, once=once).content.decode()
@@ -164,8 +164,8 @@ def test_rows_are_sent_together_or_not_at_all(clerk: Client) -> None:
     ]
     assert f"units-{plenty.pk}" not in answer.context["form"].errors
     assert counters(plenty) == (20, 0)
-    told = clerk.post(url, {**sent, **units, f"units-{short.pk}": "3"}, follow=True).content.decode()
-    assert "8 units of 2 rows are on their way from wh-001 to wh-002" in told
+    page = clerk.post(url, {**sent, **units, f"units-{short.pk}": "3"}, follow=True).content.decode()
+    assert "8 units of 2 rows are on their way from wh-001 to wh-002" in page
     assert [counters(level) for level in levels] == [(15, 0), (0, 0), (1, 0)]
     assert clerk.post(url, {**sent, "once": str(uuid4())}).status_code == 422
 

@@ -61,7 +61,7 @@ def refused(send: Callable[[], HttpResponse]) -> HttpResponse:
     raise AssertionError("never refused")
 
 
-def test_a_client_over_its_limit_is_told_when_to_come_back(api: Api, settings: LazySettings) -> None:
+def test_a_client_over_its_limit_gets_retry_after(api: Api, settings: LazySettings) -> None:
     settings.THROTTLE_REQUESTS_PER_MINUTE = 3
     response = refused(lambda: api.get("levels"))
     problem(response, 429, "throttled")
@@ -113,14 +113,14 @@ def test_a_client_that_was_refused_passes_once_redis_is_gone(
     settings.THROTTLE_REQUESTS_PER_MINUTE = 3
     refused(lambda: api.get("levels"))
     lose_redis(settings)
-    monkeypatch.setattr(throttling, "_TELL_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(throttling, "_SYNC_EVERY_SECONDS", 0.0)
     assert api.get("levels").status_code == 200
-    monkeypatch.setattr(throttling, "_TELL_EVERY_SECONDS", 60.0)
+    monkeypatch.setattr(throttling, "_SYNC_EVERY_SECONDS", 60.0)
     assert [api.get("levels").status_code for _ in range(3)] == [200] * 3
     assert warnings.events == ["throttling_open_without_redis"]
 
 
-def test_redis_that_is_away_costs_nobody_time(settings: LazySettings, warnings: Warnings) -> None:
+def test_unreachable_redis_delays_no_request(settings: LazySettings, warnings: Warnings) -> None:
     lose_redis(settings)
     began = time.monotonic()
     for name in range(50):

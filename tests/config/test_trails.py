@@ -217,7 +217,7 @@ def test_entries_of_one_request_are_shown_together(manager: Client) -> None:
         assert listed(manager, MOVEMENTS, entry=nonsense) == []
 
 
-def test_who_may_not_read_the_trail_is_not_shown_it() -> None:
+def test_trail_is_hidden_without_permission() -> None:
     adjust(make_level(5))
     movement, entry = Movement.objects.order_by("-id")[0], recorded("inventory_stock_adjusted")[-1]
     for who in (make_staff("warehouse"), make_staff("manager", "wh-001")):

@@ -58,7 +58,7 @@ def test_scanned_delivery_of_too_many_says_so_of_the_place(clerk: Client) -> Non
 
 
 @pytest.mark.django_db
-def test_new_count_says_that_another_one_has_a_product(clerk: Client) -> None:
+def test_new_count_names_the_open_count_that_has_a_product(clerk: Client) -> None:
     level = make_level(5)
     count_elsewhere(level)
     asked = {"warehouse": "wh-001", "scope": "PRODUCTS", "products": level.product.sku}
@@ -111,7 +111,7 @@ def test_fault_is_worded_as_an_error_of_its_code() -> None:
     assert Nearer.wording_of(Fault("/lines/0", "busy", "detail")) == "nearer, busy"
 
 
-def test_what_no_page_words_is_shared_or_told_as_it_is() -> None:
+def test_refusal_without_a_page_wording_has_the_shared_one_or_its_detail() -> None:
     assert Worded.wording_of(NotFound("detail")) == wording_of(NotFound("detail")) != "detail"
     assert Nearer.wording_of(Fault("", "of_no_page", "detail")) == wording_of(Fault("", "of_no_page", "detail"))
     assert wording_of(Fault("", "of_no_page", "detail")) == "detail"

@@ -9,7 +9,7 @@ import pytest
 
 from inventory.models import Product, StockLevel, Store, StoreWarehouse, Warehouse
 from tests.conftest import Api
-from tests.factories import counters, make_due, make_warehouse, receive, told
+from tests.factories import counters, make_due, make_warehouse, published, receive
 
 pytestmark = pytest.mark.django_db
 
@@ -261,7 +261,7 @@ def test_reserve_release_and_their_events_are_as_printed(api: Api) -> None:
     body = {"reservationId": made["reservationId"], "reason": "Order cancelled"}
     assert_like(sent(api.post("release", body)), RELEASED)
     for kind in ("InventoryReservedEvent", "InventoryReleasedEvent"):
-        (event,) = told(kind)
+        (event,) = published(kind)
         assert_like(event, EVENTS[kind])
 
 
@@ -276,7 +276,7 @@ def test_levels_are_as_printed(api: Api) -> None:
 def test_adjust_and_its_event_are_as_printed(api: Api) -> None:
     adjusted = sent(api.put("adjust", ADJUST))
     assert_like(adjusted, ADJUSTED)
-    event = told("StockAdjustedEvent")[-1]
+    event = published("StockAdjustedEvent")[-1]
     assert_like(event, EVENTS["StockAdjustedEvent"])
     assert event["adjustmentId"] == adjusted["adjustmentId"]
 
@@ -286,7 +286,7 @@ def test_transfer_is_as_printed(api: Api) -> None:
     made = sent(api.post("transfer", TRANSFER), 201)
     assert_like(made, TRANSFERRED)
     assert_like(sent(api.get(f"transfer/{made['transferId']}")), {**TRANSFERRED, "items": [{"productId": ONE}]})
-    (event,) = told("InventoryTransferredEvent")
+    (event,) = published("InventoryTransferredEvent")
     moved = {"transferId": made["transferId"], "items": [{"productId": ONE, "quantity": 10}], "timestamp": TIME}
     assert_like(event, {"eventId": public("ev"), **moved})
 
@@ -295,7 +295,7 @@ def test_low_stock_and_its_event_are_as_printed(api: Api) -> None:
     shipped = {**ADJUST["adjustments"][0], "type": "SHIPMENT", "quantity": 15}
     sent(api.put("adjust", {"adjustments": [shipped]}))
     assert_like(sent(api.get("low-stock?warehouseId=wh-001&threshold=0.2")), LOW_STOCK)
-    (event,) = told("LowStockAlertEvent")
+    (event,) = published("LowStockAlertEvent")
     assert_like(event, EVENTS["LowStockAlertEvent"])
 
 

@@ -116,7 +116,7 @@ def test_staff_choose_who_gives_way(api: Api) -> None:
 
 
 @pytest.mark.parametrize("path", ["counts/x", f"counts/cnt-{P}", "incidents/x", f"incidents/inc-{P}"])
-def test_what_there_is_not_is_not_found(api: Api, path: str) -> None:
+def test_unknown_ids_are_not_found(api: Api, path: str) -> None:
     problem(api.get(path), 404, "not_found")
 
 
@@ -167,7 +167,7 @@ def test_a_level_is_in_one_open_count(api: Api) -> None:
     assert answer(api.get(f"counts/{rest['countId']}"))["lines"]["items"][0]["productId"] == str(free.product_id)
 
 
-def test_a_variant_is_told_with_its_parent(api: Api) -> None:
+def test_a_variant_is_returned_with_its_parent(api: Api) -> None:
     parent = make_product()
     level = receive(make_variant(parent), 3)
     named = {"productId": str(parent.id), "variantId": str(level.product_id)}

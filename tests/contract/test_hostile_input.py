@@ -460,7 +460,7 @@ def test_a_list_refuses_a_query_out_of_shape(api: Api, path: str, query: str) ->
         "/api/v1/products?sku=" + "x" * 65,
     ],
 )
-def test_a_filter_out_of_shape_is_refused_where_it_stands(api: Api, query: str) -> None:
+def test_a_malformed_filter_is_refused_with_its_parameter(api: Api, query: str) -> None:
     response = api.get(query)
     problem(response, 400, "invalid")
     assert pointers(response) == ["?" + query.partition("?")[2].partition("=")[0]]
@@ -543,7 +543,7 @@ def test_a_length_that_is_none_is_refused(api: Api, method: str, path: str, leng
     problem(response)
 
 
-def test_a_body_nobody_asked_for_is_bounded_too(api: Api) -> None:
+def test_an_unexpected_body_is_bounded_too(api: Api) -> None:
     problem(api.send("DELETE", "carts/c", b"x" * (3 << 20), Idempotency_Key="k"), 413, "too_large")
 
 

@@ -72,7 +72,7 @@ def test_a_freeze_is_lifted_without_a_reason(api: Api) -> None:
     assert done(api, f"{path}/unfreeze")["frozen"] is None
 
 
-def test_nothing_and_another_type_of_body_are_told_apart(api: Api) -> None:
+def test_no_body_and_another_type_of_body_are_distinguished(api: Api) -> None:
     transfer = transfer_of(api, make_level(10), 4)
     problem(api.post(f"transfer/{transfer}/receive", {}, Content_Type="text/plain"), 415, "unsupported_media_type")
     problem(api.post(f"transfer/{transfer}/receive", b" "), 400, "malformed")

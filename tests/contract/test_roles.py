@@ -145,7 +145,7 @@ def test_a_method_that_a_route_does_not_have_is_405_for_every_role(make_api: Cal
 
 
 @pytest.mark.parametrize(("method", "path"), NEEDED)
-def test_nobody_may_do_anything(db: None, method: str, path: str) -> None:
+def test_an_unauthenticated_request_may_do_nothing(db: None, method: str, path: str) -> None:
     response = Client(headers={"Host": "localhost"}).generic(method, url(path), b"{}", "application/json")
     problem(response, 401, "not_authenticated")
     assert response.headers["WWW-Authenticate"].startswith("Bearer")

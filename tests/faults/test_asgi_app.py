@@ -41,26 +41,26 @@ def send(house: House, path: str, body: Any, method: str = "POST", **headers: st
         response = connection.getresponse()
         raw = response.read()
         kind = response.headers.get("Content-Type", "")
-        told = {name.lower(): value for name, value in response.headers.items()}
-        return response.status, told, json.loads(raw) if "json" in kind else raw
+        received = {name.lower(): value for name, value in response.headers.items()}
+        return response.status, received, json.loads(raw) if "json" in kind else raw
 
 
 def reserve_body(house: House, quantity: int = 1) -> dict[str, Any]:
     return {"cartId": f"cart-{uuid4()}", "items": [{"productId": house.products[0], "quantity": quantity}]}
 
 
-def without(body: Any, *names: str) -> Any:
-    return {name: value for name, value in body.items() if name not in names}
+def without(body: Any, *received: str) -> Any:
+    return {name: value for name, value in body.items() if name not in received}
 
 
 @pytest.mark.usefixtures("_web")
 class TestAnswers:
-    def test_a_hold_is_told_with_the_same_headers_and_fields(self, house: House) -> None:
+    def test_a_hold_is_answered_with_the_same_headers_and_fields(self, house: House) -> None:
         answers = [
             send(house, f"{BASE}reserve{way}", reserve_body(house), X_Request_ID="mine") for way in (ON_LOOP, IN_THREAD)
         ]
         assert [status for status, _, _ in answers] == [201, 201]
-        on_loop, in_thread = ({name: v for name, v in told.items() if name != "date"} for _, told, _ in answers)
+        on_loop, in_thread = ({name: v for name, v in received.items() if name != "date"} for _, received, _ in answers)
         assert on_loop == in_thread
         assert on_loop["x-request-id"] == "mine"
         mine, other = (without(body, "reservationId", "cartId", "createdAt", "expiresAt") for _, _, body in answers)
@@ -87,7 +87,7 @@ class TestAnswers:
         assert "nosniff" in told["x-content-type-options"]
         assert without(body, "requestId", "detail", "errors") == without(other_body, "requestId", "detail", "errors")
 
-    def test_a_shortage_says_what_is_there(self, house: House) -> None:
+    def test_a_shortage_has_the_sellable_units(self, house: House) -> None:
         answers = [send(house, f"{BASE}reserve{way}", reserve_body(house, 900_000)) for way in (ON_LOOP, IN_THREAD)]
         assert [(status, body["code"]) for status, _, body in answers] == [(409, "insufficient_stock")] * 2
         (on_loop,), (in_thread,) = (body["errors"] for _, _, body in answers)
@@ -126,7 +126,7 @@ class TestAnswers:
         ],
         ids=["wrong token", "no token", "no JSON", "wrong host", "too large", "far too large"],
     )
-    def test_what_is_wrong_with_a_request_is_said(
+    def test_an_invalid_request_gets_the_faults(
         self, house: House, headers: dict[str, str], expected: tuple[int, str]
     ) -> None:
         content = b" " * 300_000 if headers.get("Content_Length") == "300000" else reserve_body(house)
@@ -139,7 +139,7 @@ class TestAnswers:
         too_many = send(house, f"{BASE}reserve", iter([b" " * 100_000] * 3))
         assert (in_chunks[0], too_many[0]) == (201, 413)
 
-    def test_a_body_that_breaks_off_is_nobodys_request(self, house: House) -> None:
+    def test_an_incomplete_body_is_not_executed(self, house: House) -> None:
         body = reserve_body(house)
         content = json.dumps(body).encode()
         head = f"POST {BASE}reserve HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {house.token}\r\n"
@@ -186,7 +186,7 @@ def test_a_revoked_token_and_a_used_up_limit_stop_requests_on_the_loop(house: Ho
         web.kill()
 
 
-def test_a_server_that_is_told_to_end_in_the_middle_loses_nothing(house: House) -> None:
+def test_a_server_that_is_terminated_under_load_loses_nothing(house: House) -> None:
     web = Web(house)
     with Load(house) as load:
         for _ in range(2):

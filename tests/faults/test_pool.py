@@ -56,7 +56,7 @@ os._exit(0)
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("store")
-def test_a_leader_gets_the_connection_of_who_waits_for_it() -> None:
+def test_a_leader_gets_the_connection_of_a_waiting_request() -> None:
     level = make_level(100)
     database = connection.settings_dict
     url = f"postgres://{database['USER']}@/{database['HOST']}/{database['NAME']}"

@@ -46,8 +46,8 @@ def round_trips(proxy: Proxy, prepare: Callable[[], Callable[[], Any]]) -> tuple
         work = prepare()
         before = proxy.round_trips, proxy.pieces
         work()
-        told = proxy.round_trips - before[0], proxy.pieces - before[1]
-    return told
+        counted = proxy.round_trips - before[0], proxy.pieces - before[1]
+    return counted
 
 
 def held(level: StockLevel, count: int) -> list[Hold]:

@@ -22,8 +22,8 @@ from tests.factories import (
     make_store,
     make_variant,
     make_warehouse,
+    published,
     recorded,
-    told,
 )
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
@@ -68,7 +68,7 @@ def test_a_wrong_sign_is_refused_in_its_place(kind: str, quantity: int) -> None:
     assert counters(level) == (10, 0)
 
 
-def test_a_movement_says_who_why_and_by_which_command() -> None:
+def test_a_movement_has_actor_reason_and_command() -> None:
     level = make_level(10)
     adjusted = adjust(
         line(level, 2, "RECEIPT", reference="PO-1", cost_per_unit=Decimal("1.50")),
@@ -81,7 +81,7 @@ def test_a_movement_says_who_why_and_by_which_command() -> None:
     assert level.last_movement_at == level.updated_at == adjusted.now
 
 
-def test_an_adjustment_is_audited_and_told() -> None:
+def test_an_adjustment_is_audited_and_published() -> None:
     level = make_level(10)
     client = uuid7()
     adjusted = adjust(line(level, -3), actor=Actor("clerk", client, "request-1", "api"))
@@ -89,7 +89,7 @@ def test_an_adjustment_is_audited_and_told() -> None:
     assert (entry.actor, entry.client_id, entry.request_id, entry.source) == ("clerk", client, "request-1", "api")
     assert (entry.subject_id, entry.changes["onHand"]) == (level.id, [10, 7])
     assert entry.changes["adjustmentId"] == f"adj-{adjusted.id}"
-    event = told("StockAdjustedEvent")[-1]
+    event = published("StockAdjustedEvent")[-1]
     assert (event["quantity"], event["previousStock"], event["newStock"]) == (-3, 10, 7)
 
 
@@ -176,7 +176,7 @@ def test_200_additions_to_a_nearly_full_level_are_refused_by_name() -> None:
     assert (counters(level)[0], moved(level)) == (QUANTITY_LIMIT - 1, [])
 
 
-def test_a_version_that_was_read_must_still_stand() -> None:
+def test_an_outdated_version_is_refused() -> None:
     level = make_level(10)
     level.refresh_from_db()
     read = level.version
@@ -189,7 +189,7 @@ def test_a_version_that_was_read_must_still_stand() -> None:
     assert counters(level) == (11, 1)
 
 
-def test_names_that_stand_for_nothing_are_refused_in_their_place() -> None:
+def test_unknown_names_are_refused_with_their_pointer() -> None:
     level, variant = make_level(10), make_variant(make_product())
     wrong: list[tuple[Adjustment, type[DomainError], str]] = [
         (Adjustment(uuid7(), None, "wh-001", 1, "RECEIPT", "r"), UnknownProduct, "productId"),
@@ -224,7 +224,7 @@ def test_a_limited_client_adjusts_in_its_stores_warehouses_only() -> None:
     assert counters(level) == (10, 0)
 
 
-def test_over_http_a_shortage_tells_what_is_free(api: Api) -> None:
+def test_over_http_a_shortage_has_the_available_units(api: Api) -> None:
     level = make_level(10)
     hold((level, 8))
     (body,) = lines((level, 3), warehouseId="wh-001", type="SHIPMENT", reason="r")

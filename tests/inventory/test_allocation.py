@@ -95,7 +95,7 @@ def test_lines_are_served_by_rule_5(demands: list[Demand], stock: Stock, expecte
         ),
     ],
 )
-def test_short_lines_are_told_with_what_is_sellable(
+def test_short_lines_are_returned_with_what_is_sellable(
     demands: list[Demand], stock: Stock, expected: list[tuple[int, int]]
 ) -> None:
     assert short(allocate(demands, stock, SOURCES)) == expected
@@ -120,7 +120,7 @@ stocks = st.dictionaries(st.tuples(st.sampled_from([P, Q]), st.sampled_from(SOUR
 
 @settings(max_examples=150, deadline=None)
 @given(demands_, stocks, st.permutations(SOURCES))
-def test_whatever_is_asked_parts_sum_and_never_exceed_the_stock(
+def test_parts_of_any_demand_sum_up_and_never_exceed_the_stock(
     demands: list[Demand], stock: dict[tuple[UUID, UUID], int], sources: list[UUID]
 ) -> None:
     chosen = allocate(demands, stock, sources)

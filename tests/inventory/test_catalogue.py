@@ -110,7 +110,7 @@ def test_a_list_goes_by_pages_and_leaves_nothing_out(api: Api, path: str) -> Non
 
 
 @pytest.mark.parametrize("path", [f"/api/v1/products/{NONE}", "/api/v1/warehouses/x", "/api/v1/stores/x", NONE])
-def test_what_there_is_none_of_is_404(api: Api, path: str) -> None:
+def test_an_unknown_resource_is_404(api: Api, path: str) -> None:
     assert body_of(api.get(path), 404)["code"] == "not_found"
 
 

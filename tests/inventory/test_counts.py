@@ -124,7 +124,7 @@ def test_a_chosen_product_that_another_open_count_has_is_refused_and_the_count_n
     assert not StockCountLine.objects.filter(level=free).exists()
 
 
-def test_a_wider_scope_leaves_out_what_another_open_count_has_and_says_so() -> None:
+def test_a_wider_scope_skips_and_reports_what_another_open_count_has() -> None:
     level, free = make_level(1), make_level(1)
     first = counting(level)
     made = opened()
@@ -297,7 +297,7 @@ def test_a_closed_count_stays_as_it_is(verb: str) -> None:
         enter(count, (level, 4)) if verb == "enter" else cancel_count(CancelCountRequest(ACTOR, count.id))
 
 
-def test_what_is_no_count_is_not_found() -> None:
+def test_an_unknown_count_is_not_found() -> None:
     level = make_level(10)
     with pytest.raises(NotFound):
         cancel_count(CancelCountRequest(ACTOR, level.id))

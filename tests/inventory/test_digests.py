@@ -78,7 +78,7 @@ def test_the_html_asks_no_other_machine_and_escapes_names() -> None:
     assert "<script>alert(1)</script> & Co" in str(mail.outbox[0].body)
 
 
-def test_what_was_told_is_not_told_again_until_the_reminder(settings: LazySettings) -> None:
+def test_an_alert_is_not_mailed_again_until_the_reminder(settings: LazySettings) -> None:
     settings.LOW_STOCK_REMINDER_HOURS = 24
     subscribe()
     low()
@@ -118,7 +118,7 @@ def test_what_became_critical_is_news_even_if_it_was_acknowledged_or_snoozed() -
     assert mail.outbox[-1].subject.endswith("1 critical, 0 low")
 
 
-def test_what_is_snoozed_is_left_out_and_comes_back() -> None:
+def test_a_snoozed_alert_is_left_out_until_the_snooze_ends() -> None:
     subscribe()
     low(name="Tent")
     alert = LowStockAlert.objects.get()
@@ -132,7 +132,7 @@ def test_what_is_snoozed_is_left_out_and_comes_back() -> None:
     assert "Tent" in texts()[-1]
 
 
-def test_an_alert_that_was_snoozed_after_it_was_told_comes_back_when_the_snooze_ends() -> None:
+def test_an_alert_snoozed_after_its_mail_is_mailed_again_when_the_snooze_ends() -> None:
     subscribe()
     low()
     digests.send_digests()
@@ -141,7 +141,7 @@ def test_an_alert_that_was_snoozed_after_it_was_told_comes_back_when_the_snooze_
     assert [digests.send_digests() for _ in range(2)] == [1, 0]
 
 
-def test_what_is_over_is_not_mailed() -> None:
+def test_resolved_alerts_are_not_mailed() -> None:
     subscribe()
     level = low()
     line = Adjustment(level.product_id, None, "wh-001", 100, "RECEIPT", "r")
@@ -150,7 +150,7 @@ def test_what_is_over_is_not_mailed() -> None:
     assert not LowStockAlert.objects.unresolved().exists()
 
 
-def test_each_warehouses_subscribers_get_their_own_and_see_nobody_else() -> None:
+def test_each_subscriber_gets_a_mail_of_their_own_warehouse_only() -> None:
     subscribe("ada@example.com", "wh-001")
     subscribe("bob@example.com", "wh-001")
     subscribe("eve@example.com", "wh-002")
@@ -199,7 +199,7 @@ def test_an_address_that_is_refused_stops_no_other(settings: LazySettings) -> No
     assert [digests.send_digests() for _ in range(2)] == [1, 0]
 
 
-def test_a_mail_that_reached_nobody_is_tried_again(settings: LazySettings) -> None:
+def test_a_mail_that_was_not_delivered_is_tried_again(settings: LazySettings) -> None:
     backend, settings.EMAIL_BACKEND = settings.EMAIL_BACKEND, f"{__name__}.RefusingBackend"
     subscribe()
     low()

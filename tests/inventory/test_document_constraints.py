@@ -344,7 +344,7 @@ def test_public_ids_name_what_they_are_of(rows: dict[str, Any]) -> None:
     assert incident.public_id == f"inc-{incident.id}"
 
 
-def test_who_leaves_gets_no_more_alerts(rows: dict[str, Any]) -> None:
+def test_deleted_users_get_no_alerts(rows: dict[str, Any]) -> None:
     user = User.objects.create_user("bob", email="bob@example.com")
     AlertSubscription.objects.create(warehouse=make_warehouse(), email=user.email, user=user)
     user.delete()

@@ -15,7 +15,7 @@ from inventory.models import Product, StockLevel, Store, Warehouse
 from inventory.services.catalogue import freezing
 from inventory.services.catalogue.freezing import Subject
 from tests.conftest import Api, body_of
-from tests.factories import ACTOR, make_level, make_product, make_store, recorded, told
+from tests.factories import ACTOR, make_level, make_product, make_store, published, recorded
 
 pytestmark = pytest.mark.django_db
 HOUR = timedelta(hours=1)
@@ -47,30 +47,30 @@ def end_freeze(subject: Subject) -> None:
         )
 
 
-def test_a_freeze_is_recorded_and_told_with_its_reason_and_end(subject: Subject) -> None:
+def test_a_freeze_is_audited_and_published_with_its_reason_and_end(subject: Subject) -> None:
     actor = Actor("manager", uuid7(), "request-1", "api")
     freezing.freeze(actor, subject, reason="a recall", until=LATER)
     (entry,) = recorded(f"inventory_{subject.kind}_frozen")
     assert (entry.actor, entry.request_id, entry.changes["reason"]) == ("manager", "request-1", "a recall")
     assert entry.changes["frozen_until"] == [None, "2100-01-01T00:00:00Z"]
-    (event,) = told("InventoryFrozenEvent")
+    (event,) = published("InventoryFrozenEvent")
     expected = {"subject": subject.kind.upper(), f"{subject.kind}Id": str(subject.key), "reason": "a recall"}
     assert expected.items() <= event.items()
     assert event["until"] == "2100-01-01T00:00:00Z"
 
 
-def test_lifting_it_is_recorded_and_told(subject: Subject) -> None:
+def test_lifting_it_is_audited_and_published(subject: Subject) -> None:
     freezing.freeze(ACTOR, subject, reason="a recall")
     freezing.unfreeze(ACTOR, subject, reason="false alarm")
     (entry,) = recorded(f"inventory_{subject.kind}_unfrozen")
     assert (entry.changes["reason"], entry.changes["freeze_reason"]) == ("false alarm", ["a recall", ""])
-    assert told("InventoryUnfrozenEvent")[0]["reason"] == "false alarm"
+    assert published("InventoryUnfrozenEvent")[0]["reason"] == "false alarm"
 
 
 def test_lifting_what_is_not_frozen_changes_nothing(subject: Subject) -> None:
     freezing.unfreeze(ACTOR, subject)
     assert not recorded(f"inventory_{subject.kind}_unfrozen")
-    assert not told("InventoryUnfrozenEvent")
+    assert not published("InventoryUnfrozenEvent")
 
 
 def test_freezing_again_gives_a_new_reason_and_keeps_since_when(subject: Subject) -> None:
@@ -83,7 +83,7 @@ def test_freezing_again_gives_a_new_reason_and_keeps_since_when(subject: Subject
     assert "frozen_at" not in recorded(f"inventory_{subject.kind}_frozen")[-1].changes
 
 
-def test_freezing_again_after_its_end_begins_anew(subject: Subject) -> None:
+def test_freezing_again_after_its_end_is_a_new_freeze(subject: Subject) -> None:
     freezing.freeze(ACTOR, subject, reason="first", until=LATER)
     end_freeze(subject)
     rows: Any = subject.model._default_manager
@@ -101,7 +101,7 @@ def test_a_freeze_ends_in_the_future(subject: Subject) -> None:
 @pytest.mark.parametrize(
     "nothing", [freezing.product(uuid7()), freezing.warehouse("nowhere"), freezing.store("nowhere")]
 )
-def test_only_what_there_is_can_be_frozen(nothing: Subject) -> None:
+def test_only_existing_subjects_can_be_frozen(nothing: Subject) -> None:
     for change in (lambda: freezing.freeze(ACTOR, nothing, reason="r"), lambda: freezing.unfreeze(ACTOR, nothing)):
         with pytest.raises(NotFound):
             change()
@@ -129,7 +129,7 @@ def test_what_has_ended_reads_as_not_frozen(api: Api, subject: Subject) -> None:
     assert body_of(api.get(path(subject)))["frozen"] is None
 
 
-def test_replacing_the_row_leaves_the_brake_on(api: Api, subject: Subject) -> None:
+def test_replacing_the_row_keeps_the_freeze(api: Api, subject: Subject) -> None:
     freezing.freeze(ACTOR, subject, reason="r")
     bodies: dict[str, dict[str, Any]] = {
         "product": {"sku": "s", "name": "n"},
@@ -143,7 +143,7 @@ def test_a_retry_gets_the_first_answer_and_freezes_once(api: Api, subject: Subje
     first = api.post(f"{path(subject)}/freeze", {"reason": "r"}, Idempotency_Key="k")
     again = api.post(f"{path(subject)}/freeze", {"reason": "r"}, Idempotency_Key="k")
     assert (again.content, again.headers["Idempotent-Replayed"]) == (first.content, "true")
-    assert len(told("InventoryFrozenEvent")) == 1
+    assert len(published("InventoryFrozenEvent")) == 1
 
 
 @pytest.mark.parametrize("body", [{}, {"reason": ""}, {"reason": "r", "until": "2020-01-01T00:00:00Z"}, {"reason": 1}])
@@ -156,10 +156,10 @@ def test_a_client_of_some_stores_freezes_nothing(make_api: Callable[..., Api], s
     limited = make_api(Role.MANAGER, stores=("main",))
     for verb in ("freeze", "unfreeze"):
         assert limited.post(f"{path(subject)}/{verb}", {"reason": "r"}).status_code == 403
-    assert not told("InventoryFrozenEvent")
+    assert not published("InventoryFrozenEvent")
 
 
-def test_a_variant_tells_of_its_own_brake_only(api: Api) -> None:
+def test_a_variant_shows_only_its_own_freeze(api: Api) -> None:
     parent = make_product()
     variant = make_product(parent=parent)
     freezing.freeze(ACTOR, freezing.product(parent.id), reason="r")
@@ -167,7 +167,7 @@ def test_a_variant_tells_of_its_own_brake_only(api: Api) -> None:
     assert body_of(api.get(f"/api/v1/products/{parent.id}"))["frozen"]["reason"] == "r"
 
 
-def test_nothing_of_it_changes_a_counter(subject: Subject) -> None:
+def test_freezing_changes_no_counter(subject: Subject) -> None:
     before = list(StockLevel.objects.values_list("on_hand", "reserved", "version"))
     freezing.freeze(ACTOR, subject, reason="r")
     freezing.unfreeze(ACTOR, subject)

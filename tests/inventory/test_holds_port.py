@@ -36,7 +36,7 @@ def test_without_an_implementation_stock_moves_that_is_enough() -> None:
 
 
 @pytest.mark.usefixtures("_nothing_installed")
-def test_without_an_implementation_what_needs_holds_says_so_and_writes_nothing() -> None:
+def test_without_an_implementation_what_needs_holds_fails_and_writes_nothing() -> None:
     level = make_level(10)
     count = counted((level, 8))
     with pytest.raises(ImproperlyConfigured, match=MISSING):

@@ -26,8 +26,8 @@ from tests.factories import (
     make_product,
     make_variant,
     make_warehouse,
+    published,
     recorded,
-    told,
 )
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
@@ -125,11 +125,11 @@ def test_what_is_no_such_file_says_why_and_where(content: bytes, row: int, says:
         ("A,wh-001,1,RECEIPT,r,a\tb", "reference"),
     ],
 )
-def test_a_bad_cell_is_told_by_row_and_column(line: str, column: str) -> None:
+def test_a_bad_cell_is_reported_with_row_and_column(line: str, column: str) -> None:
     assert places(file_of("A,wh-001,1,RECEIPT,r,", line).bad) == [(3, column)]
 
 
-def test_all_that_is_wrong_is_told_at_once() -> None:
+def test_all_faults_are_returned_at_once() -> None:
     level = make_level(10)
     imported = run("A,wh-001,x,WRONG,,", f"{sku(level)},wh-001,1,RECEIPT,r,", "B,wh-404,1,RECEIPT,r,")
     assert places(imported.bad) == [
@@ -173,7 +173,7 @@ def test_lines_are_applied_as_adjustments_are() -> None:
     ]
     entry = recorded("inventory_stock_adjusted")[-1]
     assert (entry.actor, entry.source) == ("tests", "command")
-    of_variant = next(event for event in told("StockAdjustedEvent") if event.get("variantId") == str(variant.id))
+    of_variant = next(event for event in published("StockAdjustedEvent") if event.get("variantId") == str(variant.id))
     assert (of_variant["productId"], of_variant["newStock"]) == (str(product.id), 3)
     (summary,) = recorded("inventory_stock_imported")
     assert (summary.changes["file"], summary.changes["rows"]) == ("stock.csv", [2, 3, 4, 5, 6])
@@ -218,7 +218,7 @@ def test_skip_bad_applies_all_that_can_be() -> None:
     assert_books_balance()
 
 
-def test_additions_of_a_level_come_first_wherever_they_stand() -> None:
+def test_additions_of_a_level_are_applied_first_wherever_they_are() -> None:
     product, other = make_product(sku="NEW"), make_product(sku="OTHER")
     make_warehouse()
     both = ((5, "SHIPMENT"), (6, "RECEIPT"))
@@ -351,7 +351,7 @@ def test_the_command_imports_and_says_how_much(csv: Path) -> None:
     assert counters(level) == (11, 0)
 
 
-def test_the_command_tells_every_bad_cell_by_file_row_and_column(csv: Path) -> None:
+def test_the_command_prints_every_bad_cell_with_file_row_and_column(csv: Path) -> None:
     level = make_level(10)
     csv.write_text(f"{HEADER}\n{sku(level)},wh-001,1,RECEIPT,r,\nA,wh-001,0,RECEIPT,,\n")
     status, out, errors = command(str(csv))

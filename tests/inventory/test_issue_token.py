@@ -21,7 +21,7 @@ def issue(*arguments: str) -> str:
     return output.getvalue()
 
 
-def test_token_stands_alone_on_stdout_and_works() -> None:
+def test_token_is_all_that_stdout_gets_and_works() -> None:
     make_store("outlet")
     printed = issue("till", "--role", "checkout", "--store", "outlet")
     assert printed.endswith("\n")

@@ -61,7 +61,7 @@ def test_a_reservation_is_no_movement_and_leaves_its_time() -> None:
     assert Movement.objects.filter(level=level).count() == 1
 
 
-def test_nothing_to_write_is_no_statement() -> None:
+def test_without_changes_no_statement_is_sent() -> None:
     locked = lock_levels([make_level(10).id])
     with CaptureQueriesContext(connection) as queries:
         Ledger(locked).write(locked.now)

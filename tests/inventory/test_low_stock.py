@@ -38,10 +38,10 @@ from tests.factories import (
     make_store,
     make_variant,
     make_warehouse,
+    published,
     receive,
     recorded,
     severities,
-    told,
 )
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
@@ -74,13 +74,13 @@ def alerts() -> list[tuple[str, int, bool]]:
 # --- crossing ------------------------------------------------------------------------------------------------------
 
 
-def test_a_hold_that_crosses_the_line_opens_an_alert_and_tells_of_it() -> None:
+def test_a_hold_that_crosses_the_line_opens_and_publishes_an_alert() -> None:
     level = watched()
     hold((level, 79))
     assert alerts() == []
     hold((level, 2))
     assert alerts() == [("LOW", 19, True)]
-    (event,) = told("LowStockAlertEvent")
+    (event,) = published("LowStockAlertEvent")
     assert event.keys() == {
         "eventId",
         "productId",
@@ -102,7 +102,7 @@ def test_a_variants_event_names_its_parent_too() -> None:
     there = receive(variant, 50)
     StockLevel.objects.filter(pk=there.pk).update(max_stock_level=100)
     hold((there, 40))
-    (event,) = told("LowStockAlertEvent")
+    (event,) = published("LowStockAlertEvent")
     assert (event["productId"], event["variantId"]) == (str(level.product_id), str(variant.id))
     assert (event["reorderPoint"], event["severity"]) == (None, "CRITICAL")
 
@@ -160,7 +160,7 @@ def test_what_a_count_takes_from_holds_as_well_does_not_cross() -> None:
     assert (level.on_hand, level.available, alerts()) == (30, 30, [])
 
 
-def test_getting_worse_worsens_the_alert_and_tells_again() -> None:
+def test_getting_worse_worsens_the_alert_and_publishes_again() -> None:
     level = watched()
     hold((level, 85))
     hold((level, 5))
@@ -180,7 +180,7 @@ def test_what_is_critical_at_once_has_never_worsened() -> None:
     assert severities() == ["CRITICAL"]
 
 
-def test_a_level_that_goes_up_and_down_at_its_line_is_told_once() -> None:
+def test_a_level_that_goes_up_and_down_at_its_line_is_published_once() -> None:
     level = watched()
     hold((level, 79))
     for _ in range(5):
@@ -199,7 +199,7 @@ def test_a_batch_counts_as_one_change() -> None:
 
 def test_a_level_without_settings_is_not_watched() -> None:
     hold((make_level(10), 10))
-    assert (alerts(), told("LowStockAlertEvent")) == ([], [])
+    assert (alerts(), published("LowStockAlertEvent")) == ([], [])
 
 
 def test_a_refused_hold_opens_nothing() -> None:
@@ -239,7 +239,7 @@ def test_crossing_adds_no_statement_however_many_levels_cross() -> None:
 # --- what the beat finds -------------------------------------------------------------------------------------------
 
 
-def test_a_changed_setting_is_found_by_the_beat_and_told_once() -> None:
+def test_a_changed_setting_is_found_by_the_beat_and_published_once() -> None:
     level = make_level(10)
     assert low_stock.raise_missed() == 0
     StockLevel.objects.filter(pk=level.pk).update(reorder_point=20)
@@ -333,7 +333,7 @@ def alert() -> LowStockAlert:
     return LowStockAlert.objects.get()
 
 
-def test_acknowledging_is_recorded_and_the_first_stands(alert: LowStockAlert) -> None:
+def test_the_first_acknowledgement_is_recorded_and_kept(alert: LowStockAlert) -> None:
     assert isinstance(low_stock.acknowledge(alert.id, ACTOR, note="on it"), LowStockAlert)
     other = Actor(name="bob", client_id=None, request_id="", source="admin")
     again = low_stock.acknowledge(alert.id, other)
@@ -368,7 +368,7 @@ def test_a_worse_alert_is_neither_acknowledged_nor_snoozed(alert: LowStockAlert)
     assert alert.snoozed_until is None
 
 
-def test_nothing_is_left_to_do_about_what_is_over(alert: LowStockAlert) -> None:
+def test_a_resolved_alert_can_not_be_changed(alert: LowStockAlert) -> None:
     adjust(alert.level, 100)
     low_stock.resolve_recovered()
     with pytest.raises(AlertResolved):

@@ -97,7 +97,7 @@ def test_filters_combine(api: Api) -> None:
     assert quantities(api, f"{product}&since={moments(3)}&until={moments(4)}") == [3]
 
 
-def test_a_parent_stands_for_its_variants_and_a_variant_for_itself(api: Api) -> None:
+def test_a_parent_finds_its_variants_and_a_variant_only_itself(api: Api) -> None:
     make_warehouse()
     parent = make_product()
     small, large = make_variant(parent), make_variant(parent)

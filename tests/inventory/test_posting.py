@@ -28,9 +28,9 @@ from tests.factories import (
     counters,
     hold,
     make_level,
+    published,
     receive,
     recorded,
-    told,
 )
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
@@ -135,7 +135,7 @@ def test_a_count_is_posted_once(end: str) -> None:
     assert counters(level) == (8 if end == "posted" else 10, 0)
 
 
-def test_posting_is_audited_and_told() -> None:
+def test_posting_is_audited_and_published() -> None:
     level = make_level(10)
     count = counted((level, 8))
     posted = post(count)
@@ -143,7 +143,7 @@ def test_posting_is_audited_and_told() -> None:
     assert (entry.subject_id, entry.changes["differences"]) == (count.id, 1)
     adjusted = recorded("inventory_stock_adjusted")[-1]
     assert (adjusted.subject_id, adjusted.changes["onHand"]) == (level.id, [10, 8])
-    event = told("StockAdjustedEvent")[-1]
+    event = published("StockAdjustedEvent")[-1]
     assert (event["adjustmentId"], event["quantity"], event["newStock"]) == (f"adj-{posted.id}", -2, 8)
 
 

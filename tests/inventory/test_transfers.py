@@ -54,9 +54,9 @@ from tests.factories import (
     make_store,
     make_variant,
     make_warehouse,
+    published,
     receive,
     recorded,
-    told,
 )
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
@@ -180,7 +180,7 @@ def test_safety_stock_may_leave() -> None:
     assert counters(level) == (0, 0)
 
 
-def test_all_items_or_none_and_every_short_one_is_told() -> None:
+def test_all_items_or_none_and_every_short_one_is_returned() -> None:
     level, short, nowhere = make_level(10), make_level(1), make_product()
     with pytest.raises(InsufficientStock) as refused:
         sent(wanted(level, 5), wanted(short, 2), wanted(nowhere, 1))
@@ -201,7 +201,7 @@ def test_no_more_is_sent_than_the_destination_may_have_with_all_that_is_coming()
     StockLevel.objects.filter(pk=target.pk).update(on_hand=1)
 
 
-def test_names_that_stand_for_nothing_are_refused_in_their_place() -> None:
+def test_unknown_names_are_refused_with_their_pointer() -> None:
     level, variant = make_level(10), make_variant(make_product())
     for item, pointer in [
         (MoveLine(uuid7(), None, 1, "wh-001", "wh-002"), "/items/1/productId"),
@@ -349,7 +349,7 @@ def test_cancelling_brings_back_what_is_in_transit() -> None:
     assert Movement.objects.filter(level=level).latest("id").reason == "wrong truck"
 
 
-def test_what_was_cancelled_after_a_part_arrived_is_received() -> None:
+def test_a_transfer_cancelled_after_a_part_arrived_is_received() -> None:
     level = make_level(10)
     transfer = sent(wanted(level, 4))
     received(transfer, (level, 1))
@@ -432,13 +432,13 @@ def test_nothing_of_a_draft_is_received_and_cancelling_it_moves_nothing() -> Non
     with pytest.raises(TransferNotSent):
         received(draft)
     assert became(cancelled(draft)) == ("CANCELLED", [(0, 0, 0, 0)])
-    assert (moved(level), told("InventoryTransferredEvent")) == ([], [])
+    assert (moved(level), published("InventoryTransferredEvent")) == ([], [])
 
 
 # --- what is told of it ----------------------------------------------------------------------------------------------
 
 
-def test_every_command_is_audited_and_those_that_move_stock_are_told() -> None:
+def test_every_command_is_audited_and_those_that_move_stock_are_published() -> None:
     level = make_level(10)
     draft = drafted(wanted(level, 3), actor=CLERK)
     change_draft(draft.document.id, TransferRequest(CLERK, (wanted(level, 4),)))
@@ -470,7 +470,7 @@ def test_every_command_is_audited_and_those_that_move_stock_are_told() -> None:
         "quantityLost": 2,
         "onHand": [1, 2],
     }
-    events = told("InventoryTransferredEvent")
+    events = published("InventoryTransferredEvent")
     assert [(event["change"], event["status"]) for event in events] == [
         ("SENT", "IN_TRANSIT"),
         ("RECEIVED", "PARTIALLY_RECEIVED"),
@@ -490,7 +490,7 @@ def body(*items: tuple[StockLevel, int], **fields: Any) -> dict[str, Any]:
     return {"items": lines(*items, fromWarehouseId="wh-001", toWarehouseId="wh-002"), **fields}
 
 
-def test_a_transfer_goes_its_way_over_http(api: Api) -> None:
+def test_a_transfer_is_sent_and_received_over_http(api: Api) -> None:
     level = make_level(10)
     draft = body_of(api.post("transfer", body((level, 9), draft=True)), 201)
     place = f"transfer/{draft['transferId']}"
@@ -627,7 +627,7 @@ def test_a_limited_client_touches_its_own_end_of_a_transfer_and_sees_no_others(m
 
 
 @pytest.mark.parametrize("name", ["x", "tr-", "res-01900000-0000-7000-8000-000000000001"])
-def test_what_is_no_transfer_is_not_found(api: Api, name: str) -> None:
+def test_an_unknown_transfer_is_not_found(api: Api, name: str) -> None:
     level = make_level(10)
     for method, path, sends in [
         ("GET", "", None),

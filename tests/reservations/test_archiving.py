@@ -195,11 +195,11 @@ def test_audit_entries_go_and_the_archive_leaves_its_own() -> None:
     assert {row["id"] for row in archived_rows("audit_entries")} == {str(id_) for id_ in old}
     entries = recorded("inventory_rows_archived")
     assert set(AuditEntry.objects.all()) == set(entries)
-    told = {entry.changes["file"]: (entry.changes["rows"], entry.changes["deleted"]) for entry in entries}
+    rows_by_file = {entry.changes["file"]: (entry.changes["rows"], entry.changes["deleted"]) for entry in entries}
     for file in ArchivedFile.objects.all():
-        assert told.pop(file.name) == (file.rows, file.rows)
+        assert rows_by_file.pop(file.name) == (file.rows, file.rows)
         assert file.deleted_at
-    assert not told
+    assert not rows_by_file
 
 
 def test_a_line_is_a_row_that_the_database_takes_back() -> None:
@@ -224,8 +224,8 @@ def test_a_line_is_a_row_that_the_database_takes_back() -> None:
 def test_a_dry_run_counts_and_does_nothing(folder: Path) -> None:
     sold(make_level(10), "order-1")
     let_days_pass(400)
-    told = archive(dry_run=True)
-    assert told.splitlines() == [
+    printed = archive(dry_run=True)
+    assert printed.splitlines() == [
         "2 movements would be archived",
         "1 reservations would be archived",
         "3 audit entries would be archived",
@@ -274,7 +274,7 @@ def test_a_retention_that_is_too_short_archives_nothing(settings: LazySettings) 
     assert Movement.objects.count() == 1
 
 
-def test_nothing_old_is_nothing_done(folder: Path) -> None:
+def test_without_old_rows_nothing_is_archived(folder: Path) -> None:
     make_level(10)
     assert archive().splitlines() == ["0 movements archived", "0 reservations archived", "0 audit entries archived"]
     assert [path.name for path in folder.iterdir()] == [".lock"]

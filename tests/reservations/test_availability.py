@@ -68,7 +68,7 @@ def test_all_warehouses_of_the_store_count_in_its_order_and_no_other() -> None:
     assert check(level, 4, "wh-001").status == "INSUFFICIENT"
 
 
-def test_an_inactive_warehouse_is_none_of_the_store() -> None:
+def test_an_inactive_warehouse_does_not_count() -> None:
     level = make_level(4)
     receive(level.product_id, 3, "wh-002")
     Warehouse.objects.filter(code="wh-002").update(is_active=False)
@@ -108,7 +108,7 @@ def test_lines_of_one_product_are_decided_on_together(api: Api) -> None:
     assert api.post("reserve", {"cartId": "c", **body}).status_code == 409
 
 
-def test_open_lines_are_told_what_named_ones_leave_them() -> None:
+def test_named_lines_are_served_before_open_ones() -> None:
     level = make_level(10)
     receive(level.product_id, 2, "wh-002")
     named, free = Query(level.product_id, None, 9, "wh-001"), Query(level.product_id, None, 4, None)
@@ -122,7 +122,7 @@ def test_an_unknown_product_is_a_line_not_an_error() -> None:
     assert [answer.status for answer in check_availability(ACTOR, None, [strange, unknown])] == ["UNKNOWN_PRODUCT"] * 2
 
 
-def test_a_variant_is_told_with_its_parent() -> None:
+def test_a_variant_is_returned_with_its_parent() -> None:
     parent = make_product()
     variant = make_variant(parent)
     make_warehouse()

@@ -24,9 +24,9 @@ from tests.factories import (
     make_due,
     make_level,
     make_store,
+    published,
     receive,
     recorded,
-    told,
 )
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
@@ -67,11 +67,11 @@ def test_what_is_left_out_is_given_back_and_what_is_new_is_held() -> None:
     put((one, 3), (two, 4))
     put((two, 5), (three, 6))
     assert [counters(level) for level in (one, two, three)] == [(10, 0), (10, 5), (10, 6)]
-    (event,) = told("InventoryReservedEvent")[1:]
+    (event,) = published("InventoryReservedEvent")[1:]
     assert sorted(item["quantity"] for item in event["items"]) == [5, 6]
 
 
-def test_the_shoppers_own_hold_never_stands_in_the_way() -> None:
+def test_the_shoppers_own_units_count_as_available() -> None:
     level = make_level(10)
     put((level, 10))
     put((level, 10))
@@ -118,7 +118,7 @@ def test_a_refused_basket_leaves_the_old_one_untouched() -> None:
     assert (row.id, row.status, row.expires_at) == (old.hold.id, "ACTIVE", old.hold.expires_at)
 
 
-def test_a_short_basket_tells_all_that_the_line_could_have() -> None:
+def test_a_short_basket_gets_all_units_that_the_line_could_have() -> None:
     level = make_level(10)
     put((level, 4))
     hold((level, 2))
@@ -168,7 +168,7 @@ def test_a_due_hold_of_the_cart_is_expired_and_a_new_one_begins() -> None:
     assert counters(level) == (10, 9)
 
 
-def test_due_holds_of_others_do_not_stand_in_the_way() -> None:
+def test_due_holds_of_others_do_not_count_as_reserved() -> None:
     level = make_level(10)
     put((level, 4))
     make_due(hold((level, 6)).id)

@@ -121,7 +121,7 @@ def test_books_of_the_shop_were_compared_and_balance(file: Path) -> None:
     assert reconciliation.reconcile(reconciliation.NIGHTLY).finding_count == 0
 
 
-def test_products_for_the_walk_through_are_as_promised_and_nobody_elses(file: Path) -> None:
+def test_products_for_the_walk_through_are_as_promised_and_not_held(file: Path) -> None:
     load()
     tent = demo_catalogue.product_id("TENT-2P")
     assert str(tent) == "d4c3be38-2bb1-53da-ab83-5417b452563e"
@@ -154,10 +154,10 @@ def test_loading_again_changes_nothing(file: Path) -> None:
 
 def test_login_and_tokens_work_and_are_private(file: Path) -> None:
     load()
-    told = json.loads(file.read_text())
+    credentials = json.loads(file.read_text())
     assert file.stat().st_mode & 0o777 == 0o600
-    assert can_log_in(**told["staff"])
-    for role, token in told["tokens"].items():
+    assert can_log_in(**credentials["staff"])
+    for role, token in credentials["tokens"].items():
         caller = find_caller(token)
         assert caller is not None
         assert caller.role == role
@@ -165,19 +165,19 @@ def test_login_and_tokens_work_and_are_private(file: Path) -> None:
 
 
 @pytest.mark.parametrize("written", [None, "{", '{"staff": {}}', '{"tokens": []}', "[]"])
-def test_lost_or_broken_credentials_are_made_anew(file: Path, written: str | None) -> None:
+def test_lost_or_broken_credentials_are_replaced(file: Path, written: str | None) -> None:
     load()
     if written is None:
         file.unlink()
     else:
         file.write_text(written)
     load()
-    told = json.loads(file.read_text())
-    assert can_log_in(**told["staff"])
-    assert all(map(find_caller, told["tokens"].values()))
+    credentials = json.loads(file.read_text())
+    assert can_log_in(**credentials["staff"])
+    assert all(map(find_caller, credentials["tokens"].values()))
 
 
-def test_credentials_of_a_lost_database_are_made_anew(file: Path) -> None:
+def test_credentials_of_a_lost_database_are_replaced(file: Path) -> None:
     file.write_text(
         json.dumps(
             {

@@ -20,7 +20,7 @@ from inventory.services.transfers.commands import (
 from inventory.services.transfers.moves import Transferred
 from reservations.models import Reservation
 from tests.books import assert_books_balance
-from tests.factories import ACTOR, counters, hold, make_due, make_level, recorded, told
+from tests.factories import ACTOR, counters, hold, make_due, make_level, published, recorded
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 
@@ -61,7 +61,7 @@ def test_a_due_hold_does_not_keep_stock_from_leaving(take: Callable[[StockLevel]
     assert counters(level) == (1, 0)
     assert Reservation.objects.get(pk=dead.id).status == "EXPIRED"
     assert [entry.subject_id for entry in recorded("inventory_reservation_expired")] == [dead.id]
-    assert [event["reason"] for event in told("InventoryReleasedEvent")] == ["expired"]
+    assert [event["reason"] for event in published("InventoryReleasedEvent")] == ["expired"]
     assert_books_balance()
 
 

@@ -27,9 +27,9 @@ from tests.factories import (
     make_level,
     make_product,
     make_variant,
+    published,
     receive,
     recorded,
-    told,
 )
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
@@ -49,13 +49,13 @@ def test_due_holds_are_expired_and_no_others() -> None:
     assert Reservation.objects.get(pk=alive.id).status == "ACTIVE"
 
 
-def test_an_expiry_is_audited_as_the_sweepers_and_told_as_a_release() -> None:
+def test_an_expiry_is_audited_as_the_sweepers_and_published_as_a_release() -> None:
     due = hold((make_level(10), 3))
     make_due(due.id)
     expire_due_holds()
     (entry,) = recorded("inventory_reservation_expired")
     assert (entry.actor, entry.source, entry.subject_id, entry.store) == ("sweeper", "sweeper", due.id, "main")
-    (event,) = told("InventoryReleasedEvent")
+    (event,) = published("InventoryReleasedEvent")
     assert (event["reservationId"], event["reason"]) == (due.public_id, "expired")
 
 
@@ -111,7 +111,7 @@ def test_holds_freed_for_a_buyer_are_recorded_as_the_sweepers() -> None:
     hold((level, 5))
     (entry,) = recorded("inventory_reservation_expired")
     assert (entry.actor, entry.source, entry.subject_id) == ("sweeper", "sweeper", due.id)
-    (event,) = told("InventoryReleasedEvent")
+    (event,) = published("InventoryReleasedEvent")
     assert (event["reservationId"], event["reason"]) == (due.public_id, "expired")
     assert counters(level) == (10, 5)
 

@@ -56,13 +56,13 @@ def test_every_figure_is_explained_by_what_it_is_made_of(api: Api) -> None:
     dead = hold((level, 5))
     make_due(dead.id)
     answer = explained(api, level)
-    (told,) = answer["warehouses"]
-    assert answer["sellable"] == told["sellable"] == 20 - 11 + 5 - 3
-    assert (told["quantityOnHand"], told["quantityReserved"], told["quantityAvailable"]) == (20, 11, 9)
-    assert (told["safetyStock"], told["blockedBy"], told["warehouseId"]) == (3, [], "wh-001")
-    assert (told["holds"]["count"], told["holds"]["units"]) == (2, 6)
-    assert [item["reservationId"] for item in told["holds"]["items"]] == [first.public_id, second.public_id]
-    ours = told["holds"]["items"][1]
+    (figures,) = answer["warehouses"]
+    assert answer["sellable"] == figures["sellable"] == 20 - 11 + 5 - 3
+    assert (figures["quantityOnHand"], figures["quantityReserved"], figures["quantityAvailable"]) == (20, 11, 9)
+    assert (figures["safetyStock"], figures["blockedBy"], figures["warehouseId"]) == (3, [], "wh-001")
+    assert (figures["holds"]["count"], figures["holds"]["units"]) == (2, 6)
+    assert [item["reservationId"] for item in figures["holds"]["items"]] == [first.public_id, second.public_id]
+    ours = figures["holds"]["items"][1]
     assert 1190 < ours.pop("expiresInSeconds") <= 1200
     assert ours.pop("expiresAt").endswith("Z")
     assert ours == {
@@ -73,9 +73,9 @@ def test_every_figure_is_explained_by_what_it_is_made_of(api: Api) -> None:
         "customerId": "ada",
         "quantity": 4,
     }
-    assert (told["dueHolds"]["count"], told["dueHolds"]["units"]) == (1, 5)
-    assert [item["expiresInSeconds"] for item in told["dueHolds"]["items"]] == [0]
-    assert "lowStock" not in told
+    assert (figures["dueHolds"]["count"], figures["dueHolds"]["units"]) == (1, 5)
+    assert [item["expiresInSeconds"] for item in figures["dueHolds"]["items"]] == [0]
+    assert "lowStock" not in figures
     assert answer["asOf"].endswith("Z")
 
 
@@ -101,14 +101,14 @@ def test_sellable_is_what_reserve_decides_by(api: Api) -> None:
         (Warehouse, {"frozen_at": Now(), "freeze_reason": "flood"}, "warehouse_frozen"),
     ],
 )
-def test_what_stands_in_the_way_of_every_hold_is_named(api: Api, model: Any, change: dict[str, Any], code: str) -> None:
+def test_each_reason_that_blocks_holds_is_named(api: Api, model: Any, change: dict[str, Any], code: str) -> None:
     level = make_level(10)
     model.objects.update(**change)
-    told = only(api, level)
-    assert [block["code"] for block in told["blockedBy"]] == [code]
-    assert (told["sellable"], told["quantityOnHand"]) == (0, 10)
-    assert told["blockedBy"][0]["detail"]
-    assert "until" not in told["blockedBy"][0]
+    figures = only(api, level)
+    assert [block["code"] for block in figures["blockedBy"]] == [code]
+    assert (figures["sellable"], figures["quantityOnHand"]) == (0, 10)
+    assert figures["blockedBy"][0]["detail"]
+    assert "until" not in figures["blockedBy"][0]
 
 
 def test_a_freeze_ends_at_its_end_and_a_parents_freezes_its_variants(api: Api) -> None:
@@ -153,12 +153,12 @@ def test_the_open_alert_and_a_cost_are_shown(api: Api) -> None:
     line = {"productId": str(level.product_id), "warehouseId": "wh-001", "reason": "r"}
     for change in ({"quantity": 2, "type": "RETURN", "costPerUnit": "2.50"}, {"quantity": 11, "type": "SHIPMENT"}):
         assert api.put("adjust", {"adjustments": [{**line, **change}]}).status_code == 200
-    told = only(api, level)
-    assert told["lowStock"]["severity"] == "LOW"
-    assert told["lowStock"]["alertId"].startswith("alr-")
-    assert told["lastMovements"][1]["costPerUnit"] == "2.50"
+    figures = only(api, level)
+    assert figures["lowStock"]["severity"] == "LOW"
+    assert figures["lowStock"]["alertId"].startswith("alr-")
+    assert figures["lastMovements"][1]["costPerUnit"] == "2.50"
     (listed,) = (m for m in api.get("movements?type=RETURN").json()["items"])  # type: ignore[attr-defined]
-    assert listed == told["lastMovements"][1]
+    assert listed == figures["lastMovements"][1]
 
 
 def test_warehouses_are_those_asked_for_and_seen(make_api: Callable[..., Api], api: Api) -> None:

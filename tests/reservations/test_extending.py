@@ -19,7 +19,7 @@ from reservations.services.holds.documents import Hold
 from reservations.services.holds.placing import ExtendRequest, PlacedHold, extend_hold
 from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold, release_hold
 from tests.conftest import Api
-from tests.factories import ACTOR, counters, hold, make_due, make_level, make_store, recorded, told
+from tests.factories import ACTOR, counters, hold, make_due, make_level, make_store, published, recorded
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 
@@ -43,7 +43,7 @@ def test_the_end_moves_from_where_it_was(minutes: int) -> None:
     (entry,) = recorded("inventory_reservation_extended")
     assert entry.subject_id == made.id
     assert len(entry.changes["expiresAt"]) == 2
-    assert told("InventoryExtendedEvent")[0]["reservationId"] == made.public_id
+    assert published("InventoryExtendedEvent")[0]["reservationId"] == made.public_id
 
 
 def test_a_hold_is_extended_once() -> None:
@@ -86,7 +86,7 @@ def test_what_has_ended_is_not_extended(how: str, error: type[DomainError], *, e
         extend(made)
 
 
-def test_only_what_there_is_for_the_actor_is_extended() -> None:
+def test_only_holds_in_the_actors_reach_are_extended() -> None:
     make_store("outlet", "wh-001", is_default=False)
     made = hold((make_level(10), 1))
     with pytest.raises(ReservationNotFound):

@@ -77,7 +77,7 @@ def refused(work: Callable[[], Any]) -> DomainError:
 
 
 @pytest.mark.parametrize("decide", [place_hold, plan_hold, put_basket])
-def test_nothing_is_held_anew(level: StockLevel, subject: Subject, decide: Callable[[HoldRequest], Any]) -> None:
+def test_no_new_hold_is_made(level: StockLevel, subject: Subject, decide: Callable[[HoldRequest], Any]) -> None:
     freeze(subject)
     error = refused(lambda: decide(pinned(level)))
     assert type(error) is ERRORS[subject.kind]
@@ -85,7 +85,7 @@ def test_nothing_is_held_anew(level: StockLevel, subject: Subject, decide: Calla
     assert counters(level) == (10, 0)
 
 
-def test_a_late_payment_is_not_held_anew(level: StockLevel, subject: Subject) -> None:
+def test_a_late_payment_reacquires_nothing(level: StockLevel, subject: Subject) -> None:
     old = place_hold(pinned(level))
     assert isinstance(old, PlacedHold)
     make_due(old.hold.id)
@@ -127,7 +127,7 @@ def test_a_basket_grows_by_what_is_not_frozen(level: StockLevel) -> None:
     assert (counters(level), counters(other)) == ((10, 5), (10, 5))
 
 
-def test_a_frozen_product_is_no_other_ones_business(level: StockLevel) -> None:
+def test_a_frozen_product_does_not_affect_others(level: StockLevel) -> None:
     other = make_level(10)
     freeze(freezing.product(level.product_id))
     wrong, right = place_holds([hold_request((level, 1)), hold_request((other, 1))])
@@ -135,7 +135,7 @@ def test_a_frozen_product_is_no_other_ones_business(level: StockLevel) -> None:
     assert isinstance(right, PlacedHold)
 
 
-def test_sourcing_passes_a_frozen_warehouse_by(level: StockLevel) -> None:
+def test_sourcing_skips_a_frozen_warehouse(level: StockLevel) -> None:
     receive(level.product_id, 3, "wh-002")
     freeze(freezing.warehouse("wh-001"))
     for decide in (plan_hold, place_hold):
@@ -194,7 +194,7 @@ def test_what_another_process_freezes_is_refused_at_once_but_for_a_store(level: 
     assert [fault.facts["reason"] for fault in error.faults] == ["elsewhere"]
 
 
-def test_what_another_process_freezes_is_passed_by_at_once(level: StockLevel) -> None:
+def test_what_another_process_freezes_is_skipped_at_once(level: StockLevel) -> None:
     receive(level.product_id, 3, "wh-002")
     place_hold(hold_request((level, 1)))
     freeze_elsewhere(freezing.warehouse("wh-001"))
@@ -223,7 +223,7 @@ def test_a_freeze_ends_by_itself(level: StockLevel, subject: Subject, until: str
             assert place_hold(pinned(level))
 
 
-def test_a_refusal_says_why_and_until_when(api: Api, level: StockLevel, subject: Subject) -> None:
+def test_a_refusal_has_the_reason_and_the_end(api: Api, level: StockLevel, subject: Subject) -> None:
     place_hold(pinned(level))
     body = {"reason": "a recall", "until": "2100-01-01T00:00:00Z"}
     assert api.post(f"/api/v1/{subject.kind}s/{subject.key}/freeze", body).status_code == 200
@@ -244,7 +244,7 @@ def test_words_of_a_freeze_are_the_end_of_a_sentence() -> None:
     assert (Freeze("", None).words(), Freeze("why", None).words()) == (".", ": why")
 
 
-def test_a_parents_brake_is_told_where_the_variant_has_none_of_its_own() -> None:
+def test_a_parents_freeze_is_returned_if_the_variant_has_none() -> None:
     parent = make_product()
     variant = make_product(parent=parent)
     level = receive(variant.id, 5)

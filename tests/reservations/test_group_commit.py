@@ -85,7 +85,7 @@ def crowd(group_commit: GroupCommit[int], service: Service, *requests: int) -> l
     return askers
 
 
-def test_a_lone_request_waits_for_nobody() -> None:
+def test_a_lone_request_is_not_delayed() -> None:
     service = Service()
     service.gate.release()
     assert GroupCommit(service, leaders=1).submit(7) == 7
@@ -157,7 +157,7 @@ def test_when_a_batch_fails_each_runs_alone_in_its_own_thread(error: BaseExcepti
     assert {(3, "asker 3"), (4, "asker 4")} <= set(service.alone)
 
 
-def test_what_fails_alone_is_told_to_its_asker_alone() -> None:
+def test_an_error_of_a_request_that_runs_alone_is_raised_only_to_its_caller() -> None:
     def fail(requests: Sequence[int], is_batch: bool) -> None:
         if 3 in requests:
             raise RuntimeError("three")
@@ -264,7 +264,7 @@ def test_threads_and_loops_lead_for_each_other() -> None:
     rested(group_commit)
 
 
-def test_who_gives_up_waiting_on_a_loop_keeps_nobody_from_an_answer() -> None:
+def test_a_cancelled_wait_on_a_loop_delays_no_other_answer() -> None:
     service = Service()
     group_commit = GroupCommit(service, leaders=1)
 

@@ -43,9 +43,9 @@ from tests.factories import (
     make_store,
     make_variant,
     make_warehouse,
+    published,
     receive,
     recorded,
-    told,
 )
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
@@ -85,7 +85,7 @@ def test_due_holds_are_left_alone_while_there_is_enough_without_them() -> None:
     assert counters(level) == (10, 10)
 
 
-def test_a_short_hold_tells_what_is_sellable_without_the_due_ones() -> None:
+def test_a_short_hold_gets_what_is_sellable_with_due_holds_freed() -> None:
     level = make_level(10)
     make_due(hold((level, 6)).id)
     with pytest.raises(InsufficientStock) as refused:
@@ -148,7 +148,7 @@ def test_one_product_has_one_price() -> None:
     [({"is_active": False}, ProductInactive), ({"listing_expires_at": timezone.now() - MINUTE}, ListingExpired)],
 )
 @pytest.mark.parametrize("of_parent", [False, True])
-def test_what_may_not_be_sold_is_not_held_anew(
+def test_what_may_not_be_sold_gets_no_new_hold(
     fields: dict[str, Any], error: type[DomainError], *, of_parent: bool
 ) -> None:
     parent, other = make_product(), make_level(5)
@@ -162,7 +162,7 @@ def test_what_may_not_be_sold_is_not_held_anew(
     assert Reservation.objects.get(pk=made.id).status == "ACTIVE"
 
 
-def test_a_warehouse_that_is_switched_off_serves_no_one() -> None:
+def test_an_inactive_warehouse_serves_no_hold() -> None:
     level = make_level(5, "wh-001")
     receive(level.product_id, 2, "wh-002")
     Warehouse.objects.filter(code="wh-001").update(is_active=False)
@@ -173,7 +173,7 @@ def test_a_warehouse_that_is_switched_off_serves_no_one() -> None:
         hold((level, 3))
 
 
-def test_names_that_stand_for_nothing_are_refused_in_their_place() -> None:
+def test_unknown_names_are_refused_with_their_pointer() -> None:
     level, product = make_level(5), make_product()
     make_warehouse("wh-009")
     wrong: list[tuple[RequestLine, type[DomainError], str]] = [
@@ -236,7 +236,7 @@ def test_a_hold_that_would_live_too_long_is_refused_never_clamped(api: Api, sett
     assert counters(level) == (10, 0)
 
 
-def test_a_hold_is_audited_and_told_with_who_asked() -> None:
+def test_a_hold_is_audited_and_published_with_its_actor() -> None:
     level = make_level(10)
     client = uuid7()
     actor = Actor("shop", client, "request-1", "api")
@@ -246,7 +246,7 @@ def test_a_hold_is_audited_and_told_with_who_asked() -> None:
     assert (entry.store, entry.subject_id) == ("main", made.id)
     items = [{"productId": str(level.product_id), "quantity": 3, "warehouseId": "wh-001"}]
     assert (entry.changes["cartId"], entry.changes["orderId"], entry.changes["items"]) == ("c", "o", items)
-    (event,) = told("InventoryReservedEvent")
+    (event,) = published("InventoryReservedEvent")
     assert (event["reservationId"], event["items"]) == (made.public_id, items)
     assert Reservation.objects.get(pk=made.id).client_id == client
 
@@ -273,7 +273,7 @@ def test_each_request_of_a_batch_is_decided_on_its_own_in_order() -> None:
     assert [entry.actor for entry in recorded("inventory_reservation_created")] == ["one", "four"]
 
 
-def test_what_is_wrong_with_one_request_is_no_other_ones_business() -> None:
+def test_an_invalid_request_does_not_affect_others() -> None:
     level = make_level(10)
     wrong, right = place_holds([hold_request((level, 1), store="nowhere"), hold_request((level, 1))])
     assert isinstance(wrong, UnknownStore)
@@ -346,7 +346,7 @@ def test_a_hold_is_for_a_cart_or_an_order(api: Api) -> None:
         assert {name: answer[name] for name in owner} == owner
 
 
-def test_every_short_line_is_told_with_its_place_and_what_is_sellable(api: Api, make_api: Callable[..., Api]) -> None:
+def test_every_short_line_is_returned_with_its_pointer(api: Api, make_api: Callable[..., Api]) -> None:
     parent = make_product()
     make_warehouse()
     variant = receive(make_variant(parent), 1)

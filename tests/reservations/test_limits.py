@@ -73,9 +73,9 @@ def facts(fault: Fault) -> dict[str, Any]:
 def test_a_customer_holds_so_many_of_a_product_at_a_time(level: StockLevel, most_units: Callable[[int], None]) -> None:
     most_units(3)
     hold((level, 2), customer_id="x")
-    (told,) = refused(lambda: hold((level, 2), customer_id="x"))
+    (fault,) = refused(lambda: hold((level, 2), customer_id="x"))
     of_level = {"pointer": "/items/0", "productId": str(level.product_id)}
-    assert told == {**of_level, "limit": 3, "held": 2, "requested": 2}
+    assert fault == {**of_level, "limit": 3, "held": 2, "requested": 2}
     hold((level, 1), customer_id="x")
     hold((level, 3), customer_id="y")
     assert counters(level) == (100, 6)
@@ -88,7 +88,7 @@ def test_without_a_customer_it_is_the_cart_or_the_order(
     most_units(3)
     who = {"cart_id": None, owner: "mine"}
     hold((level, 2), **who)
-    assert [told["held"] for told in refused(lambda: hold((level, 2), **who))] == [2]
+    assert [fault["held"] for fault in refused(lambda: hold((level, 2), **who))] == [2]
     hold((level, 3), **{**who, owner: "other"})
 
 
@@ -134,16 +134,16 @@ def test_lines_and_warehouses_of_one_product_count_together(
     receive(level.product_id, 10, "wh-002")
     most_units(3)
     both = tuple(RequestLine(level.product_id, None, 2, code) for code in ("wh-001", "wh-002"))
-    assert [told["requested"] for told in refused(lambda: place_hold(HoldRequest(ACTOR, both, cart_id="c")))] == [4]
+    assert [fault["requested"] for fault in refused(lambda: place_hold(HoldRequest(ACTOR, both, cart_id="c")))] == [4]
 
 
-def test_each_product_over_its_limit_is_told_with_its_place(
+def test_each_product_over_its_limit_is_returned_with_its_pointer(
     level: StockLevel, most_units: Callable[[int], None]
 ) -> None:
     free, other = make_level(10), make_level(10)
     most_units(3)
-    told = refused(lambda: hold((free, 3), (level, 4), (other, 5)))
-    assert [(each["pointer"], each["requested"]) for each in told] == [("/items/1", 4), ("/items/2", 5)]
+    faults = refused(lambda: hold((free, 3), (level, 4), (other, 5)))
+    assert [(each["pointer"], each["requested"]) for each in faults] == [("/items/1", 4), ("/items/2", 5)]
 
 
 @pytest.mark.parametrize(("of_store", "of_product"), [(2, 5), (5, 2)])
@@ -151,7 +151,7 @@ def test_the_tighter_limit_counts(level: StockLevel, of_store: int, of_product: 
     Store.objects.update(max_units_per_customer=of_store)
     Product.objects.update(max_units_per_customer=of_product)
     hold((level, 2), cart_id="c")
-    assert [told["limit"] for told in refused(lambda: hold((level, 1), cart_id="c"))] == [2]
+    assert [fault["limit"] for fault in refused(lambda: hold((level, 1), cart_id="c"))] == [2]
 
 
 def test_a_products_limit_is_for_all_its_variants_a_stores_for_each() -> None:
@@ -159,16 +159,16 @@ def test_a_products_limit_is_for_all_its_variants_a_stores_for_each() -> None:
     one, two = (receive(make_product(parent=parent), 10) for _ in range(2))
     Store.objects.update(max_units_per_customer=3)
     hold((one, 3), (two, 3), customer_id="x")
-    (told,) = refused(lambda: hold((one, 1), customer_id="x"))
-    assert (told["productId"], told["variantId"]) == (str(parent.id), str(one.product_id))
+    (fault,) = refused(lambda: hold((one, 1), customer_id="x"))
+    assert (fault["productId"], fault["variantId"]) == (str(parent.id), str(one.product_id))
     Product.objects.filter(pk=parent.pk).update(max_units_per_customer=7)
     forget_catalogue()
     hold((one, 3), (two, 3), customer_id="y")
     Store.objects.update(max_units_per_customer=None)
     forget_catalogue()
-    (told,) = refused(lambda: hold((one, 2), customer_id="y"))
-    assert (told["productId"], told["limit"], told["held"]) == (str(parent.id), 7, 6)
-    assert "variantId" not in told
+    (fault,) = refused(lambda: hold((one, 2), customer_id="y"))
+    assert (fault["productId"], fault["limit"], fault["held"]) == (str(parent.id), 7, 6)
+    assert "variantId" not in fault
     hold((one, 1), customer_id="y")
 
 
@@ -239,8 +239,8 @@ def test_a_basket_grows_to_the_limit_and_its_own_units_count_once(
     most_units(3)
     put_basket(basket(level, 2, customer_id="x"))
     put_basket(basket(level, 3))
-    (told,) = refused(lambda: put_basket(basket(level, 4)))
-    assert (told["limit"], told["held"], told["requested"]) == (3, 0, 4)
+    (fault,) = refused(lambda: put_basket(basket(level, 4)))
+    assert (fault["limit"], fault["held"], fault["requested"]) == (3, 0, 4)
     assert counters(level) == (100, 3)
 
 
@@ -251,7 +251,7 @@ def test_a_basket_counts_what_its_customer_holds_elsewhere(
     hold((level, 2), customer_id="x")
     put_basket(basket(level, 1, customer_id="x"))
     for again in (basket(level, 2, customer_id="x"), basket(level, 2)):
-        assert [told["held"] for told in refused(partial_put(again))] == [2]
+        assert [fault["held"] for fault in refused(partial_put(again))] == [2]
 
 
 def partial_put(request: HoldRequest) -> Callable[[], Any]:
@@ -266,7 +266,7 @@ def test_a_basket_over_a_new_limit_shrinks_and_keeps_what_it_has(
     most_units(3)
     put_basket(basket(level, 8))
     put_basket(hold_request((level, 8), (other, 3), cart_id="c"))
-    assert [told["requested"] for told in refused(lambda: put_basket(basket(level, 9)))] == [9]
+    assert [fault["requested"] for fault in refused(lambda: put_basket(basket(level, 9)))] == [9]
     assert counters(level) == (100, 8)
 
 
@@ -278,8 +278,8 @@ def test_a_customer_opens_so_many_holds_in_a_while(level: StockLevel) -> None:
     first = hold((level, 1), customer_id="x")
     release_hold(ReleaseRequest(ACTOR, Selector(first.id)))
     hold((level, 1), customer_id="x")
-    (told,) = refused(lambda: hold((level, 1), customer_id="x"))
-    assert told == {"pointer": "/customerId", "limit": 2, "held": 2, "requested": 1, "windowMinutes": 60}
+    (fault,) = refused(lambda: hold((level, 1), customer_id="x"))
+    assert fault == {"pointer": "/customerId", "limit": 2, "held": 2, "requested": 1, "windowMinutes": 60}
     hold((level, 1), customer_id="y")
     Reservation.objects.filter(pk=first.id).update(created_at=first.created_at - timedelta(minutes=61))
     hold((level, 1), customer_id="x")
@@ -296,14 +296,14 @@ def test_changing_a_basket_opens_no_hold(level: StockLevel) -> None:
     for quantity in (1, 2, 3):
         put_basket(basket(level, quantity))
     make_due(*Reservation.objects.values_list("id", flat=True))
-    (told,) = refused(lambda: put_basket(basket(level, 1)))
-    assert (told["pointer"], told["held"]) == ("/cartId", 1)
+    (fault,) = refused(lambda: put_basket(basket(level, 1)))
+    assert (fault["pointer"], fault["held"]) == ("/cartId", 1)
 
 
 # --- over HTTP -------------------------------------------------------------------------------------------------------
 
 
-def test_a_limit_is_set_and_told_over_http(api: Api, level: StockLevel) -> None:
+def test_a_limit_is_set_and_returned_over_http(api: Api, level: StockLevel) -> None:
     path = f"/api/v1/products/{level.product_id}"
     body = {"cartId": "c", "customerId": "x", "items": lines((level, 3))}
     assert api.post("reserve", body).status_code == 201

@@ -21,7 +21,7 @@ from reservations.services.holds.resolution import (
 )
 from reservations.services.holds.sourcing import RequestLine
 from tests.conftest import Api
-from tests.factories import ACTOR, counters, hold, make_due, make_level, receive, recorded, told
+from tests.factories import ACTOR, counters, hold, make_due, make_level, published, receive, recorded
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 
@@ -60,7 +60,7 @@ def test_the_dead_one_is_expired_and_a_new_one_is_sold(dead: Any) -> None:
     assert [entry.subject_id for entry in recorded("inventory_reservation_expired")] == [old.id]
     assert [entry.subject_id for entry in recorded("inventory_reservation_created")] == [old.id, new.id]
     assert recorded("inventory_reservation_consumed")[0].changes["reacquiredFrom"] == str(old.id)
-    assert told("InventoryConsumedEvent")[0]["reservationId"] == new.public_id
+    assert published("InventoryConsumedEvent")[0]["reservationId"] == new.public_id
 
 
 @pytest.mark.parametrize("how", ["reservation", "cart", "order"])
@@ -112,7 +112,7 @@ def test_it_comes_from_the_same_warehouse_though_another_is_preferred(dead: Any)
     assert counters(preferred) == (50, 0)
 
 
-def test_a_sourced_line_is_sourced_anew_where_its_warehouse_has_sold_out(dead: Any) -> None:
+def test_a_sourced_line_is_sourced_again_if_its_warehouse_has_sold_out(dead: Any) -> None:
     level, stays = make_level(4, "wh-001"), make_level(5, "wh-001")
     old = dead((level, 4), (stays, 1))
     hold((level, 1))
@@ -149,7 +149,7 @@ def test_too_little_writes_nothing(dead: Any) -> None:
     assert not Movement.objects.filter(type="SHIPMENT").exists()
 
 
-def test_due_holds_of_others_do_not_stand_in_the_way(dead: Any) -> None:
+def test_due_holds_of_others_do_not_count_as_reserved(dead: Any) -> None:
     level = make_level(4)
     old = dead((level, 4))
     release_hold(ReleaseRequest(ACTOR, Selector(reservation_id=old.id)))
@@ -204,7 +204,7 @@ def test_two_dead_holds_do_not_get_the_same_units(on_hand: int, *, enough: bool)
         (lambda: Warehouse.objects.update(is_active=False), WarehouseInactive),
     ],
 )
-def test_what_may_not_be_sold_is_not_held_anew(dead: Any, change: Any, error: type[Exception]) -> None:
+def test_what_may_not_be_sold_gets_no_new_hold(dead: Any, change: Any, error: type[Exception]) -> None:
     level = make_level(10)
     old = dead(lines=(RequestLine(level.product_id, None, 4, "wh-001"),))
     change()

@@ -55,9 +55,9 @@ from tests.factories import (
     make_product,
     make_variant,
     make_warehouse,
+    published,
     receive,
     recorded,
-    told,
 )
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
@@ -132,7 +132,7 @@ def test_on_hand_changed_from_outside_is_found_and_set_to_the_ledger() -> None:
     (entry,) = recorded("inventory_stock_reconciled")
     assert (entry.subject_id, entry.actor, entry.changes["reason"]) == (level.id, "tests", "drill")
     assert (entry.changes["onHand"], entry.changes["ledger"]) == ([17, 10], [10, 10])
-    (event,) = told("StockReconciledEvent")
+    (event,) = published("StockReconciledEvent")
     assert (event["previousStock"], event["newStock"], event["reason"]) == (17, 10, "drill")
     assert (event["productId"], event["warehouseId"]) == (str(level.product_id), "wh-001")
     finding = ReconciliationFinding.objects.get(run_id=run.id)
@@ -178,7 +178,7 @@ def forge(level: StockLevel, quantity: int) -> None:
 
 
 @pytest.mark.parametrize("quantity", [-15, 2_000_000_000])
-def test_a_ledger_that_cannot_stand_gets_the_missing_movement(quantity: int) -> None:
+def test_an_impossible_ledger_gets_the_missing_movement(quantity: int) -> None:
     level = make_level(10)
     forge(level, quantity)
     repair()
@@ -196,7 +196,7 @@ def test_a_ledger_out_of_all_range_is_reported_and_left() -> None:
     assert "no movement can be so large" in ReconciliationFinding.objects.get().detail
 
 
-def test_the_opening_stands_for_archived_movements() -> None:
+def test_the_opening_replaces_archived_movements() -> None:
     level = make_level(10)
     receive(level.product_id, 5)
     first = Movement.objects.order_by("created_at").first()
@@ -223,7 +223,7 @@ def test_reserved_changed_from_outside_is_found_and_recomputed() -> None:
     assert (counters(level), counters(variant), run.unrepaired) == ((10, 3), (10, 3), 0)
     assert StockLevel.objects.get(pk=level.pk).version == version + 1
     assert {tuple(entry.changes["reserved"]) for entry in recorded("inventory_stock_reconciled")} == {(5, 3), (0, 3)}
-    assert {(e["previousReserved"], e["newReserved"]) for e in told("StockReconciledEvent")} == {(5, 3), (0, 3)}
+    assert {(e["previousReserved"], e["newReserved"]) for e in published("StockReconciledEvent")} == {(5, 3), (0, 3)}
     assert_clean()
 
 
@@ -234,7 +234,7 @@ def test_both_counters_of_a_level_are_put_right_together() -> None:
     assert [kind for kind, *_ in found(reconcile(ACTOR))] == ["ON_HAND", "RESERVED"]
     repair()
     assert counters(level) == (10, 8)
-    assert len(recorded("inventory_stock_reconciled")) == len(told("StockReconciledEvent")) == 1
+    assert len(recorded("inventory_stock_reconciled")) == len(published("StockReconciledEvent")) == 1
     assert_clean()
 
 
@@ -314,7 +314,7 @@ def test_a_held_item_of_a_level_that_is_gone_is_reported() -> None:
 # ----------------------------------------------------------------------------------------------------------- long due
 
 
-def test_a_hold_long_past_its_end_says_that_no_sweeper_runs() -> None:
+def test_a_hold_long_past_its_end_is_reported() -> None:
     level = make_level(10)
     dead, just = hold((level, 3)), hold((level, 2))
     make_due(dead.id, ago=LATER)
@@ -403,7 +403,7 @@ def test_an_open_line_of_a_closed_count_is_found_and_closed() -> None:
     assert_clean()
 
 
-def test_an_alert_of_a_level_that_nobody_watches_is_reported_after_an_hour() -> None:
+def test_an_alert_of_an_unwatched_level_is_reported_after_an_hour() -> None:
     level = make_level(1)
     alert = LowStockAlert.objects.create(level=level, severity="LOW", available=1, opened_at=timezone.now())
     assert_clean()

@@ -30,7 +30,7 @@ from reservations.services.holds.resolution import (
     release_holds,
 )
 from tests.conftest import Api
-from tests.factories import ACTOR, counters, hold, lines, make_due, make_level, make_store, recorded, told
+from tests.factories import ACTOR, counters, hold, lines, make_due, make_level, make_store, published, recorded
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 
@@ -72,7 +72,7 @@ def test_a_release_gives_the_stock_back_with_its_reason() -> None:
     assert ReservationItem.objects.get(reservation=made.id).held_until is None
     (entry,) = recorded("inventory_reservation_released")
     assert (entry.subject_id, entry.changes["reason"]) == (made.id, "changed their mind")
-    (event,) = told("InventoryReleasedEvent")
+    (event,) = published("InventoryReleasedEvent")
     assert (event["reservationId"], event["reason"]) == (made.public_id, "changed their mind")
     assert shipped(level) == []
 
@@ -89,7 +89,7 @@ def test_a_release_by_cart_or_order_ends_all_that_were_active(owner: str) -> Non
     assert (status(other), counters(level)) == ("ACTIVE", (20, 5))
 
 
-def test_a_due_hold_is_recorded_expired_and_told_so() -> None:
+def test_a_due_hold_is_recorded_and_returned_as_expired() -> None:
     level = make_level(10)
     made = hold((level, 4))
     make_due(made.id)
@@ -97,11 +97,11 @@ def test_a_due_hold_is_recorded_expired_and_told_so() -> None:
     assert (ended.status, status(made), counters(level)) == ("EXPIRED", "EXPIRED", (10, 0))
     assert [entry.subject_id for entry in recorded("inventory_reservation_expired")] == [made.id]
     assert recorded("inventory_reservation_released") == []
-    assert told("InventoryReleasedEvent")[0]["reason"] == "expired"
+    assert published("InventoryReleasedEvent")[0]["reason"] == "expired"
 
 
 @pytest.mark.parametrize("first", ["RELEASED", "EXPIRED"])
-def test_a_second_release_changes_nothing_and_tells_what_the_first_did(first: str) -> None:
+def test_a_second_release_changes_nothing_and_returns_the_first_result(first: str) -> None:
     level = make_level(10)
     made = hold((level, 4))
     if first == "EXPIRED":
@@ -110,7 +110,7 @@ def test_a_second_release_changes_nothing_and_tells_what_the_first_did(first: st
     (again,) = release(by(made), reason="second")
     assert again == once
     assert (again.status, counters(level)) == (first, (10, 0))
-    assert len(told("InventoryReleasedEvent")) == 1
+    assert len(published("InventoryReleasedEvent")) == 1
     assert level.version == StockLevel.objects.get(pk=level.pk).version
 
 
@@ -124,7 +124,7 @@ def test_what_was_sold_is_not_released() -> None:
     assert counters(level) == (6, 0)
 
 
-def test_only_what_there_is_for_the_actor_is_ended() -> None:
+def test_only_holds_in_the_actors_reach_are_ended() -> None:
     make_store("outlet", "wh-001", is_default=False)
     level = make_level(10)
     made = hold((level, 1), cart_id="c", order_id="o")
@@ -166,7 +166,7 @@ def test_a_sale_lowers_on_hand_and_reserved_with_a_shipment_an_item() -> None:
     assert shipped(other) == [-5]
     (entry,) = recorded("inventory_reservation_consumed")
     assert (entry.subject_id, entry.actor, entry.changes["orderId"]) == (made.id, "till", "order-1")
-    (event,) = told("InventoryConsumedEvent")
+    (event,) = published("InventoryConsumedEvent")
     assert (event["reservationId"], event["orderId"], len(event["items"])) == (made.public_id, "order-1", 2)
 
 
@@ -181,7 +181,7 @@ def test_a_sale_by_cart_or_order_takes_all_of_it(selector: Selector) -> None:
 
 
 @pytest.mark.parametrize("selector", ["reservation", "cart", "order"])
-def test_the_same_order_again_is_told_the_same_and_sells_nothing(selector: str) -> None:
+def test_the_same_order_again_gets_the_same_answer_and_sells_nothing(selector: str) -> None:
     level = make_level(10)
     made = hold((level, 4), cart_id="c", order_id="order")
     chosen = {"reservation": by(made), "cart": Selector(cart_id="c"), "order": Selector(order_id="order")}[selector]
@@ -190,7 +190,7 @@ def test_the_same_order_again_is_told_the_same_and_sells_nothing(selector: str) 
         assert consume(chosen) == first
         assert consume(chosen, reacquire=True) == first
     assert (counters(level), shipped(level)) == ((6, 0), [-4])
-    assert len(told("InventoryConsumedEvent")) == 1
+    assert len(published("InventoryConsumedEvent")) == 1
 
 
 @pytest.mark.parametrize("selector", ["reservation", "cart"])
@@ -263,7 +263,7 @@ def test_one_dead_hold_refuses_all_and_is_named() -> None:
     assert (counters(level), shipped(level)) == ((20, 6), [])
 
 
-def test_a_hold_that_the_shopper_replaced_after_it_died_does_not_stand_in_the_way() -> None:
+def test_a_dead_hold_that_the_shopper_replaced_does_not_prevent_a_sale() -> None:
     level = make_level(20)
     dead = hold((level, 2), cart_id="c")
     make_due(dead.id)
@@ -316,7 +316,7 @@ def test_a_batch_of_releases_gives_back_once() -> None:
     one, two = hold((level, 2)), hold((level, 3))
     outcomes = release_holds([ReleaseRequest(ACTOR, by(made)) for made in (one, one, two)])
     assert all(isinstance(outcome, Resolved) for outcome in outcomes)
-    assert (counters(level), len(told("InventoryReleasedEvent"))) == ((20, 0), 2)
+    assert (counters(level), len(published("InventoryReleasedEvent"))) == ((20, 0), 2)
 
 
 # --- HTTP ------------------------------------------------------------------------------------------------------------

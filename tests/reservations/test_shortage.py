@@ -41,8 +41,8 @@ from tests.factories import (
     make_level,
     make_store,
     make_variant,
+    published,
     recorded,
-    told,
 )
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
@@ -114,7 +114,7 @@ def test_staff_may_choose_who_gives_way() -> None:
     assert status(older) == status(newest) == ("ACTIVE", "")
 
 
-def test_who_was_chosen_gives_way_as_far_as_needed_and_the_newest_after() -> None:
+def test_chosen_holds_give_way_as_far_as_needed_and_the_newest_after() -> None:
     level = make_level(12)
     holds = [hold((level, 3)) for _ in range(4)]
     posted = post(counted((level, 3)), holds[1].id, holds[0].id)
@@ -166,7 +166,7 @@ def test_a_hold_that_gives_way_on_one_level_counts_on_the_others() -> None:
     assert BrokenHold.objects.count() == 2
 
 
-def test_a_broken_hold_is_audited_and_told() -> None:
+def test_a_broken_hold_is_audited_and_published() -> None:
     level = make_level(10)
     made = hold((level, 6), order_id="order-7", cart_id="cart-7", customer_id="ada")
     count = counted((level, 5))
@@ -183,9 +183,9 @@ def test_a_broken_hold_is_audited_and_told() -> None:
         "cause": count.public_id,
         "reservations": [made.public_id],
     }
-    (released,) = told("InventoryReleasedEvent")
+    (released,) = published("InventoryReleasedEvent")
     assert (released["reservationId"], released["reason"]) == (made.public_id, "shortage")
-    (broken,) = told("InventoryReservationBrokenEvent")
+    (broken,) = published("InventoryReservationBrokenEvent")
     assert broken["reservationId"] == made.public_id
     assert (broken["orderId"], broken["cartId"], broken["customerId"]) == ("order-7", "cart-7", "ada")
     assert (broken["cause"], broken["incidents"]) == (count.public_id, [incident.public_id])
@@ -271,7 +271,7 @@ def test_a_forced_adjustment_has_holds_give_way() -> None:
     assert recorded("inventory_stock_adjusted")[-1].changes["force"] is True
 
 
-def test_without_force_holds_stand() -> None:
+def test_without_force_no_hold_is_broken() -> None:
     level, other = make_level(10), make_level(10)
     made = hold((level, 8))
     lines = (
@@ -347,7 +347,7 @@ def test_an_incident_outside_the_actors_stores_is_not_found() -> None:
         resolve_incident(ResolveRequest(outlet, incident.id, "mine"))
 
 
-def test_of_another_stores_hold_only_its_units_are_told() -> None:
+def test_of_another_stores_hold_only_the_units_are_shown() -> None:
     make_store("outlet", "wh-001", is_default=False)
     level = make_level(10)
     mine, theirs = hold((level, 3)), hold((level, 5), store="outlet")
@@ -397,7 +397,7 @@ def dated(units: HeldUnits) -> HeldUnits:
     held=held_units,
     preferred=st.lists(st.integers(1, 6).map(lambda number: UUID(int=number)), unique=True, max_size=2),
 )
-def test_the_choice_frees_what_is_missing_and_takes_nobody_too_many(
+def test_the_choice_frees_what_is_missing_and_no_hold_too_many(
     missing: dict[UUID, int], held: list[HeldUnits], preferred: list[UUID]
 ) -> None:
     chosen, is_enough = choose_holds(missing, held, preferred, NOW)

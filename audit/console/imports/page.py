@@ -297,7 +297,7 @@ class PlannedRow(Generic[C]):
 
 
 class RowImport(ImportPage[list[PlannedRow[C]], R], Generic[C, R]):
-    """A page for files of which each row is one change for the service."""
+    """The page of an import whose plan is a list of changes, each from one row of the file."""
 
     def row_of(self, plan: list[PlannedRow[C]], index: int) -> int:
         return plan[index].row
@@ -305,7 +305,7 @@ class RowImport(ImportPage[list[PlannedRow[C]], R], Generic[C, R]):
     def reading_of(
         self, rows: Sequence[ReadRow], changes: Sequence[tuple[ReadRow, C]], faults: Sequence[RowFault]
     ) -> Reading[list[PlannedRow[C]]]:
-        """What was made of a file with these rows, of which some are ``changes``."""
+        """The result of reading a file: ``rows`` are its valid rows, ``changes`` those that change something."""
         shown = [
             PreviewRow(row.number, ", ".join(row.key), changes_in_words(row, self.columns), is_new=row.before is None)
             for row, _change in changes

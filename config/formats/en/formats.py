@@ -1,4 +1,4 @@
-"""Days before months before years, and 24 hours: read the same way everywhere."""
+"""Formats with the month as a word and 24 hours, which are read the same way everywhere."""
 
 DATE_FORMAT = "j M Y"
 TIME_FORMAT = "H:i"

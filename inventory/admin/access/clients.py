@@ -1,4 +1,4 @@
-"""API clients and their tokens in the console. Here and not in ``audit``, because it has to know the stores."""
+"""API clients and their tokens in the console. Not in ``audit``, because the pages offer the stores as choices."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, cast
@@ -24,7 +24,7 @@ from inventory.models import Store
 
 
 class TokenInline(ReadOnlyInline):
-    """A client's tokens by their prefix."""
+    """A client's tokens, by prefix."""
 
     model = ApiToken
     all_warehouses_only = True
@@ -36,7 +36,7 @@ class TokenInline(ReadOnlyInline):
 
 
 class ApiClientForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A client, with the stores that there are as choices."""
+    """The form of a client, with all stores as choices."""
 
     stores = multiple_choice((), label=_("Stores"), help_text=_("Tick none for all stores."))
 
@@ -54,7 +54,7 @@ class ApiClientForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class TokenForm(DialogForm):
-    """How long a token is good for."""
+    """The lifetime of a new token."""
 
     days = ChoiceField(
         label=_("Valid for"),
@@ -65,7 +65,7 @@ class TokenForm(DialogForm):
 
 
 class IssueTokenDialog(Dialog[Issued]):
-    """A new token for a client."""
+    """Issue a token for a client."""
 
     title = _("Issue a token")
     intro = _("The token is shown once. Older tokens of this client go on working until they are revoked.")
@@ -83,7 +83,7 @@ class IssueTokenDialog(Dialog[Issued]):
         }
 
     def done(self, result: Issued) -> HttpResponse:
-        """The token itself, on a page that nobody keeps: messages are stored in a cookie."""
+        """Show the token on the page itself, since a message would be stored in a cookie."""
         context = {
             **self.model_admin.admin_site.each_context(self.request),
             "opts": self.model_admin.opts,
@@ -95,7 +95,7 @@ class IssueTokenDialog(Dialog[Issued]):
 
 
 class RevokeTokenDialog(Dialog[list[ApiToken]]):
-    """The end of a token."""
+    """Revoke a token."""
 
     title = _("Revoke this token")
     intro = _("Whoever uses it is refused within seconds. This can't be undone.")
@@ -138,7 +138,7 @@ class ApiClientAdmin(ServiceAdmin):
     actions_detail = ("issue_token",)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Who may only look reads the stores as a line."""
+        """For users who may only view, show the stores as one line of text."""
         if obj is None or self.has_change_permission(request, obj):
             return self.fieldsets
         return ((None, {"fields": ("name", "role", "store_list")}),)
@@ -147,7 +147,7 @@ class ApiClientAdmin(ServiceAdmin):
         return self.inlines if obj else ()
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """The name stands in the trail as the actor: it is for ever."""
+        """A name can't be changed, because audit entries refer to the client by it."""
         return ("name", "store_list") if obj else ()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiClient]:
@@ -187,7 +187,7 @@ class ApiClientAdmin(ServiceAdmin):
 
 @admin.register(ApiToken)
 class ApiTokenAdmin(ReadOnlyAdmin):
-    """Tokens by their prefix; neither they nor their digests are ever shown."""
+    """Tokens, by prefix. Tokens and their digests are never shown."""
 
     all_warehouses_only = True
     empty_hint = _("No token yet. Issue one on an API client's page.")

@@ -1,4 +1,4 @@
-"""People in the console: accounts, what they may do, and which warehouses they see."""
+"""Accounts of staff in the console, with their groups and warehouses."""
 
 from collections.abc import Mapping
 from typing import Any, Final, cast
@@ -39,14 +39,14 @@ _WORDS: Final[dict[str, tuple[Any, Any]]] = {
     "is_superuser": (_("May do everything"), _("In all warehouses, whatever the groups say.")),
     "user_permissions": (_("Single permissions"), _("Beside those of the groups. Hold Ctrl or ⌘ to choose several.")),
 }
-"""Of each field of an account: its label and its hint. The framework's own speak of programs."""
+"""Label and hint of each field of an account, which replace Django's technical ones."""
 
 _TO_READ: Final = ("account", "name", "email", "in_groups", "sees", "active", ("last_login", "date_joined"))
 _GROUP_HINTS: Final = {group.name: group.hint for group in STAFF_GROUPS}
 
 
 class _GroupsField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
-    """Groups, each with what its members do."""
+    """A choice of groups, each with its hint."""
 
     def label_from_instance(self, obj: Any) -> str:
         hint = _GROUP_HINTS.get(obj.name)
@@ -54,14 +54,14 @@ class _GroupsField(forms.ModelMultipleChoiceField):  # type: ignore[type-arg]
 
 
 def reword(fields: Mapping[str, forms.Field]) -> None:
-    """Give a form's fields the warehouse's words."""
+    """Set labels and hints of a form's fields from ``_WORDS``."""
     for name, (label, hint) in _WORDS.items():
         if name in fields:
             fields[name].label, fields[name].help_text = label, hint
 
 
 class NewPersonForm(UserCreationForm):  # type: ignore[misc]
-    """A new account. Everybody logs in with a password: there is nothing to choose."""
+    """The form of a new account, without Django's choice of login by password: all accounts have one."""
 
     usable_password = None
 
@@ -74,7 +74,7 @@ class NewPersonForm(UserCreationForm):  # type: ignore[misc]
 
 
 class PersonForm(UserChangeForm):  # type: ignore[misc]
-    """An account, with the warehouses that there are as choices."""
+    """The form of an account, with all warehouses as choices."""
 
     warehouses = multiple_choice((), label=_("Warehouses"), help_text=_("Tick none for all warehouses."))
 
@@ -90,7 +90,7 @@ class PersonForm(UserChangeForm):  # type: ignore[misc]
 
 @admin.register(User)
 class PersonAdmin(DjangoUserAdmin, ConsoleAdmin):  # type: ignore[type-arg, misc]
-    """Accounts of staff. Who leaves is switched off: the trail names people for years."""
+    """Accounts of staff. Accounts are deactivated, never deleted: audit entries refer to them for years."""
 
     form = PersonForm
     add_form = NewPersonForm
@@ -113,7 +113,7 @@ class PersonAdmin(DjangoUserAdmin, ConsoleAdmin):  # type: ignore[type-arg, misc
     add_fieldsets = ((None, {"fields": ("username", "password1", "password2")}),)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Rights beyond those of the groups are for superusers to give. Who may only look reads lines."""
+        """Only superusers may give permissions beyond those of groups. Users who may only view see lines of text."""
         if obj is None:
             return self.add_fieldsets
         if not self.has_change_permission(request, obj):
@@ -138,7 +138,7 @@ class PersonAdmin(DjangoUserAdmin, ConsoleAdmin):  # type: ignore[type-arg, misc
         return super().formfield_for_manytomany(db_field, request, **kwargs)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Who is no superuser changes none: with one's password, everything would be theirs."""
+        """Only superusers may change superusers: others could set their password and gain all permissions."""
         is_above = obj is not None and obj.is_superuser and not request.user.is_superuser
         return not is_above and super().has_change_permission(request, obj)
 
@@ -146,7 +146,7 @@ class PersonAdmin(DjangoUserAdmin, ConsoleAdmin):  # type: ignore[type-arg, misc
         return False
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
-        """A new account is made to work here."""
+        """Make a new account one of staff."""
         if not change:
             obj.is_staff = True
         super().save_model(request, obj, form, change)
@@ -154,23 +154,23 @@ class PersonAdmin(DjangoUserAdmin, ConsoleAdmin):  # type: ignore[type-arg, misc
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
         changed = [name for name in form.changed_data if name not in _SECRET and name != "warehouses"]
-        told = {name: _plain(form.cleaned_data.get(name)) for name in changed}
+        changes = {name: _plain(form.cleaned_data.get(name)) for name in changed}
         put_access(
             actor_of(request),
             form.instance.pk,
             warehouse_codes=form.cleaned_data.get("warehouses", ()),
             is_new=not change,
-            told={"username": form.instance.username, **told} if told or not change else {},
+            account_changes={"username": form.instance.username, **changes} if changes or not change else {},
         )
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """The service has recorded it, in the trail that cannot be changed."""
+        """Write no log entry of Django: the service has written an audit entry."""
 
     def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """The service has recorded it, in the trail that cannot be changed."""
+        """Write no log entry of Django: the service has written an audit entry."""
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002
-        """A password set by somebody else is recorded, too."""
+        """Also record that the password was set."""
         answer: HttpResponse = super().user_change_password(request, id, form_url)
         if request.method == "POST" and answer.status_code == 302:
             record_password(actor_of(request), int(id))
@@ -186,7 +186,7 @@ class PersonAdmin(DjangoUserAdmin, ConsoleAdmin):  # type: ignore[type-arg, misc
 
     @admin.display(description=_("password"))
     def password_set(self, user: User) -> SafeString:
-        """Whether there is one, never more of it, and the way to a new one."""
+        """Whether a password is set, and a link to set another. Nothing of the hash is shown."""
         is_set = _("It is set.") if user.has_usable_password() else _("None is set: nobody can log in.")
         address = reverse("admin:auth_user_password_change", args=[user.pk])
         return format_html("{} {}", is_set, link(_("Set a new one"), address))
@@ -214,7 +214,7 @@ def _plain(value: Any) -> Any:
 
 @admin.register(Group)
 class GroupAdmin(ReadOnlyAdmin):
-    """The groups and what each may do. They come with the service."""
+    """The groups and their permissions, read only: they are defined by the service."""
 
     all_warehouses_only = True
     id_fields = ()
@@ -229,7 +229,7 @@ class GroupAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("may"))
     def may(self, group: Group) -> SafeString:
-        """What its members may do, a line each."""
+        """The permissions of its members, one per line."""
         names = group.permissions.order_by("content_type__app_label", "name").values_list("name", flat=True)
         return format_html_join(mark_safe("<br>"), "{}", ((name.removeprefix("Can "),) for name in names))
 

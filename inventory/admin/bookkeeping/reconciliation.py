@@ -1,4 +1,4 @@
-"""What reconciliation found, in the console: its runs and their findings, for reading."""
+"""Reconciliation runs and their findings in the console, read only."""
 
 from typing import Any, Final
 from uuid import UUID
@@ -20,16 +20,16 @@ from audit.identifiers import parse_uuid
 from inventory.models import ReconciliationFinding, ReconciliationRun
 
 LAST: Final = "last"
-"""How the list of findings is asked for those of the last run that has ended."""
+"""The value of the filter by run that means the last run that has ended."""
 
 
 def findings_of(run: str | UUID) -> str:
-    """The address of the list of what a run found."""
+    """The address of the list of a run's findings."""
     return f"{reverse('admin:inventory_reconciliationfinding_changelist')}?{urlencode({'run': str(run)})}"
 
 
 class OfRun(SetByLinks):
-    """What one run found: the last one, or the one whose findings are asked for."""
+    """Filter by run: by its id, or the last one that has ended."""
 
     title = _("run")
     parameter_name = "run"
@@ -53,7 +53,7 @@ class OfRun(SetByLinks):
 
 
 class Repaired(admin.SimpleListFilter):
-    """Whether it was put right."""
+    """Filter by whether the finding was repaired."""
 
     title = _("repaired")
     parameter_name = "repaired"
@@ -68,7 +68,7 @@ class Repaired(admin.SimpleListFilter):
 
 @admin.register(ReconciliationFinding)
 class FindingAdmin(ReadOnlyAdmin):
-    """What did not agree, the newest first. Only who sees all warehouses sees what belongs to none."""
+    """Findings, the newest first. Only users of all warehouses see findings that belong to no warehouse."""
 
     warehouse_paths = ("level__warehouse__code",)
     id_fields = ("pk", "run_id", "subject_id", "level_id")
@@ -92,7 +92,7 @@ class FindingAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("found"))
     def found_at(self, finding: ReconciliationFinding) -> str:
-        """When its run began."""
+        """The time at which its run began."""
         return str(date_format(localtime(finding.run.started_at), "DATETIME_FORMAT"))
 
     @display(description=_("what"), header=True)  # type: ignore[untyped-decorator]
@@ -127,7 +127,7 @@ class FindingAdmin(ReadOnlyAdmin):
 
 @admin.register(ReconciliationRun)
 class RunAdmin(ReadOnlyAdmin):
-    """Comparisons of all counters with what explains them, the newest first."""
+    """Reconciliation runs, the newest first."""
 
     all_warehouses_only = True
     list_display = ("started_at", "took", "scope", "actor", "levels_checked", "found")
@@ -144,7 +144,7 @@ class RunAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("took"))
     def took(self, run: ReconciliationRun) -> str:
-        """Until its end, which a run that was cut off never had."""
+        """The duration of a run; an interrupted run has none."""
         span = getattr(run, "took", None)
         return str(_("%(seconds)d s")) % {"seconds": round(span.total_seconds())} if span is not None else "–"
 

@@ -1,4 +1,4 @@
-"""Freezing in the console: products, warehouses and stores that take no new holds until somebody unfreezes them."""
+"""Freezing and unfreezing of products, warehouses and stores in the console."""
 
 from datetime import UTC, datetime
 from typing import Any, ClassVar
@@ -23,12 +23,12 @@ from inventory.services.catalogue.master_data import Saved
 
 
 def _moment(at: datetime) -> str:
-    """A moment as people read it, in their time zone."""
+    """Format a time in the reader's time zone."""
     return str(date_format(timezone.localtime(at), "DATETIME_FORMAT"))
 
 
 class FreezeForm(DialogForm):
-    """Why, and until when. The moment's field is the browser's own."""
+    """The reason and the end of a freeze. The time is entered in the browser's own field."""
 
     reason = ReasonField()
     until = forms.DateTimeField(
@@ -41,13 +41,13 @@ class FreezeForm(DialogForm):
 
 
 class UnfreezeForm(DialogForm):
-    """Why."""
+    """The reason of unfreezing."""
 
     reason = ReasonField(required=False)
 
 
 def may_freeze(request: HttpRequest, row: Any) -> bool:
-    """Whether a row is the user's to stop: what all warehouses share is not for users of some of them."""
+    """Whether a user may freeze a row: rows shared by all warehouses only users of all warehouses."""
     return isinstance(row, Warehouse) or actor_of(request).sees_all_warehouses
 
 
@@ -55,13 +55,13 @@ class _FreezingDialog(Dialog[Saved]):
     permission = "inventory.freeze_stock"
 
     def answer(self) -> HttpResponse:
-        """Raises PermissionDenied."""
+        """The response. Raises PermissionDenied if the user may not freeze the row."""
         if not may_freeze(self.request, self.subject):
             raise PermissionDenied
         return super().answer()
 
     def frozen_subject(self) -> Subject:
-        """The row as the service names it."""
+        """The row as a subject of the service."""
         if isinstance(self.subject, Product):
             return freezing.product(self.subject.pk)
         if isinstance(self.subject, Warehouse):
@@ -70,7 +70,7 @@ class _FreezingDialog(Dialog[Saved]):
 
 
 class FreezeDialog(_FreezingDialog):
-    """No new holds from now on."""
+    """Freeze a row: new holds are refused."""
 
     title = _("Freeze")
     intro = _("Nothing of it is held for shoppers any more. What is held already goes its way.")
@@ -91,7 +91,7 @@ class FreezeDialog(_FreezingDialog):
 
 
 class UnfreezeDialog(_FreezingDialog):
-    """New holds again."""
+    """Unfreeze a row: new holds are allowed again."""
 
     title = _("Lift the freeze")
     intro = _("Shoppers can hold it again within seconds.")
@@ -106,7 +106,7 @@ class UnfreezeDialog(_FreezingDialog):
 
 
 class FreezableAdmin(ServiceAdmin):
-    """A page with both dialogs, and a badge in its list."""
+    """The admin of rows that can be frozen: both dialogs, and a badge in the list."""
 
     actions_detail: ClassVar[tuple[str, ...]] = ("freeze", "unfreeze")
 
@@ -116,14 +116,14 @@ class FreezableAdmin(ServiceAdmin):
         return frozen
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
-        """What there is to do with this row now."""
+        """The actions that make sense for this row in its present state."""
         row = self.get_object(request, str(object_id))
         left_out = self.pointless_actions(request, row) if row is not None else set()
         offered = super().get_actions_detail(request, object_id)
         return self.actions_named(offered, set(self.actions_detail) - left_out)
 
     def pointless_actions(self, request: HttpRequest, row: Any) -> set[str]:
-        """Those not to offer: what takes holds can't be lifted, what is frozen is; some may do neither."""
+        """The names of actions not to offer: unfreezing if not frozen, freezing if frozen, both without permission."""
         if not may_freeze(request, row):
             return {"freeze", "unfreeze"}
         return {"freeze"} if row.is_frozen else {"unfreeze"}
@@ -138,7 +138,7 @@ class FreezableAdmin(ServiceAdmin):
         return ("active", _("Active")) if getattr(row, "is_active", True) else ("off", _("Switched off"))
 
     def frozen(self, row: Any) -> str:
-        """Since when, until when and why."""
+        """Beginning, end and reason of the freeze."""
         if not getattr(row, "is_frozen", False):
             return "–"
         since = _moment(row.frozen_at)

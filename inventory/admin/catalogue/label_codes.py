@@ -1,4 +1,4 @@
-"""Codes to print, as drawings for a page: QR and Code 128. Pure: text in, SVG out."""
+"""QR codes and Code 128 barcodes as SVG. Pure functions."""
 
 import re
 from itertools import groupby
@@ -9,17 +9,17 @@ from barcode import Code128
 
 _ENCODABLE: Final = re.compile(r"[\x20-\x7e]{1,48}")
 _QUIET: Final = 10
-"""Blank modules on either side, by which a scanner finds the bars."""
+"""The number of blank modules on either side, which a scanner needs to find the bars."""
 
 
 def qr_code(text: str) -> str:
-    """A QR code as ``<svg>`` of any size; a sixth of it may be torn or dirty."""
+    """A QR code as a scalable ``<svg>``. It stays readable with a sixth of it damaged."""
     drawn: str = segno.make(text, error="m", micro=False).svg_inline(border=2, omitsize=True, lineclass=None)
     return drawn.replace("<svg", '<svg aria-hidden="true"', 1)
 
 
 def code_128(text: str) -> str:
-    """A Code 128 as ``<svg>`` of any size; empty for a text that it can't write, or not so that it can be read."""
+    """A Code 128 as a scalable ``<svg>``; empty if the text can't be encoded, or is too long to be scanned."""
     if not _ENCODABLE.fullmatch(text):
         return ""
     modules: str = Code128(text).build()[0]

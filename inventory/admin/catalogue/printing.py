@@ -1,4 +1,4 @@
-"""Labels to print from the console: for products, and for the places of a warehouse."""
+"""Printing of labels: for products, and for the locations of a warehouse."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ MOST: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """A size of labels in millimetres; ``across`` is how many there are beside each other on a sheet, 0 on a roll."""
+    """A size of labels, in millimetres. ``across`` is the number of labels in a row of a sheet; 0 for a roll."""
 
     name: str
     title: Promise
@@ -37,7 +37,7 @@ SIZES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """One label: what people read, and what scanners do."""
+    """A label: its texts, and the code for scanners."""
 
     title: str
     text: str
@@ -45,22 +45,22 @@ class Label:
 
     @property
     def qr(self) -> SafeString:
-        """The QR code of it. The drawing is of numbers alone."""
+        """The label's QR code. Safe as HTML: the SVG contains only numbers."""
         return mark_safe(qr_code(self.code))  # noqa: S308
 
     @property
     def bars(self) -> SafeString:
-        """The Code 128 of it, if it has one. The drawing is of numbers alone."""
+        """The label's Code 128, if it can be encoded. Safe as HTML: the SVG contains only numbers."""
         return mark_safe(code_128(self.code))  # noqa: S308
 
 
 def labels_of_products(products: Iterable[Product]) -> list[Label]:
-    """A label each; it is scanned as the barcode that is on the goods, else as the SKU."""
+    """A label for each product. Its code is the product's barcode, or else the SKU."""
     return [Label(row.sku, row.name, row.barcode or row.sku) for row in products]
 
 
 def labels_of_places(warehouse: Warehouse) -> list[Label]:
-    """A label for each place of a warehouse that a stock level names."""
+    """A label for each location that the stock levels of a warehouse name."""
     rows = StockLevel.objects.filter(warehouse=warehouse).exclude(zone="", aisle="", shelf="")
     places = rows.order_by("zone", "aisle", "shelf").values_list("zone", "aisle", "shelf").distinct()[:MOST]
     named = ["-".join(part for part in place if part) for place in places]
@@ -68,7 +68,7 @@ def labels_of_places(warehouse: Warehouse) -> list[Label]:
 
 
 def print_page(request: HttpRequest, title: Any, labels: list[Label], way_back: str) -> HttpResponse:
-    """The page to print, in the size that is asked for."""
+    """The page to print, in the size that the request asks for."""
     asked = request.GET.get("size")
     size = next((each for each in SIZES if each.name == asked), SIZES[0])
     kept = [(name, value) for name, values in request.GET.lists() if name != "size" for value in values]

@@ -1,4 +1,4 @@
-"""Products and their variants as files: taken away from the list, changed, and brought back."""
+"""Export and import of products and variants as files."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -52,7 +52,7 @@ COLUMNS: Final = (
 
 @dataclass(slots=True)
 class ProductRow:
-    """A product, by its columns. Times are to the second, as in files."""
+    """A product's values by column. Times are truncated to seconds, as in files."""
 
     sku: str = ""
     name: str = ""
@@ -93,7 +93,7 @@ class ProductCells(Cells):
 
 
 class ProductImport(RowImport[ProductChange, SavedProducts]):
-    """Products that there are, and new ones."""
+    """Import of new and existing products."""
 
     title = _("Import products")
     intro = _(
@@ -107,7 +107,7 @@ class ProductImport(RowImport[ProductChange, SavedProducts]):
 
     @classmethod
     def allows(cls, request: HttpRequest) -> bool:
-        """As on a product's page: what all warehouses share is not for users of some of them to change."""
+        """As on a product's page, only users of all warehouses may change products."""
         may_add = request.user.has_perm("inventory.add_product")
         return super().allows(request) and may_add and actor_of(request).sees_all_warehouses
 
@@ -133,12 +133,12 @@ class ProductImport(RowImport[ProductChange, SavedProducts]):
     def tell(self, result: SavedProducts) -> str:
         new = ngettext("%(count)s product added", "%(count)s products added", result.created)
         changed = ngettext("%(count)s product changed", "%(count)s products changed", result.changed)
-        told = [text % {"count": count} for text, count in ((new, result.created), (changed, result.changed)) if count]
-        return f"{', '.join(told)}."
+        parts = [text % {"count": count} for text, count in ((new, result.created), (changed, result.changed)) if count]
+        return f"{', '.join(parts)}."
 
 
 def _ids(rows: Sequence[ReadRow], known: Mapping[str, Product]) -> dict[str, UUID]:
-    """The ids of products by SKU: of the rows, and of what they call their parents. New ones are made here."""
+    """The ids of products by SKU, for all rows and their parents. New products get an id here."""
     ids = {sku: product.pk for sku, product in known.items()}
     ids |= {row.key[0]: uuid7() for row in rows if row.before is None}
     parents = {row.after.variant_of for row in rows if row.after.variant_of} - ids.keys()
@@ -150,15 +150,15 @@ def _ids(rows: Sequence[ReadRow], known: Mapping[str, Product]) -> dict[str, UUI
 def _unknown_parents(rows: Sequence[ReadRow], ids: Mapping[str, UUID]) -> Iterator[RowFault]:
     for row in rows:
         if (parent := row.after.variant_of) and parent not in ids:
-            told = gettext("there is no product %(sku)s, nor in this file")
-            yield RowFault(row.number, "variant_of", told % {"sku": parent})
+            message = gettext("there is no product %(sku)s, nor in this file")
+            yield RowFault(row.number, "variant_of", message % {"sku": parent})
 
 
 def _change(row: ReadRow, product: Product | None, ids: Mapping[str, UUID]) -> ProductChange:
     after: ProductRow = row.after
     until = after.listed_until
     if product and row.before and row.before.listed_until == until:
-        until = product.listing_expires_at  # To the microsecond, as it is.
+        until = product.listing_expires_at  # Unchanged, with its microseconds.
     fields = ProductFields(
         sku=after.sku,
         name=after.name,
@@ -172,7 +172,7 @@ def _change(row: ReadRow, product: Product | None, ids: Mapping[str, UUID]) -> P
 
 
 def _family_faults(changes: Sequence[tuple[ReadRow, ProductChange]]) -> Iterator[RowFault]:
-    """What the service would refuse of variants and their products."""
+    """The faults of parents that the service would find."""
     faults = family_faults({change.id: change.fields.parent_id for _row, change in changes})
     for row, change in changes:
         error: DomainError | None = faults.get(change.id)
@@ -181,7 +181,7 @@ def _family_faults(changes: Sequence[tuple[ReadRow, ProductChange]]) -> Iterator
 
 
 def exported_products(products: QuerySet[Product]) -> Iterable[ExportRow]:
-    """These products, as ``ProductImport`` takes them."""
+    """The rows of an export of products, in the columns of ``ProductImport``."""
     for product in by_keys(products.select_related("parent"), "sku"):
         row = _row_of(product)
         active = "yes" if row.active else "no"

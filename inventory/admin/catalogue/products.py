@@ -35,7 +35,7 @@ share_wordings(
 
 
 class LevelInline(ReadOnlyInline):
-    """Where a product is."""
+    """The stock levels of a product."""
 
     model = StockLevel
     warehouse_paths = ("warehouse__code",)
@@ -49,7 +49,7 @@ class LevelInline(ReadOnlyInline):
 
 
 class VariantInline(ReadOnlyInline):
-    """The sizes and colours that a product comes in; each has a page of its own."""
+    """The variants of a product; each has a page of its own."""
 
     model = Product
     fk_name = "parent"
@@ -106,18 +106,18 @@ class ProductAdmin(ImportedAdmin, ExportedAdmin, FreezableAdmin):  # type: ignor
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """By words first: these have an index."""
+        """Search by words first, which have an index."""
         term = search_term.replace("\0", "").strip()
         if not term or parse_copied_id(term):
             return super().get_search_results(request, queryset, search_term)
         return cast("ProductQuerySet", queryset).meant(term), False
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """A new product has no past yet."""
+        """Leave out the fieldsets that don't apply to a new product."""
         return self.fieldsets if obj else self.fieldsets[:1]
 
     def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
-        """A variant has no variants of its own, and what is new has no stock."""
+        """No variants for a variant, no levels and no variants for a new product."""
         if obj is None:
             return ()
         return (LevelInline,) if obj.parent_id else self.inlines
@@ -140,28 +140,28 @@ class ProductAdmin(ImportedAdmin, ExportedAdmin, FreezableAdmin):  # type: ignor
         return cast(Model, cast(Saved, saved).row)
 
     def pointless_actions(self, request: HttpRequest, row: Any) -> set[str]:
-        """A variant has no variants, and who may not add a product adds none."""
+        """Also no adding of variants to a variant, or without the permission to add products."""
         may_add = row.parent_id is None and self.has_add_permission(request)
         return super().pointless_actions(request, row) | (set() if may_add else {"add_variant"})
 
     def export_rows(self, request: HttpRequest, rows: QuerySet[Any]) -> Iterable[ExportRow]:
-        """The products, as they are imported."""
+        """The products, in the columns of the import."""
         return product_files.exported_products(rows)
 
     @staff_action(_("Add a variant"), url_path="add-variant", icon="add", permission="inventory.add_product")
     def add_variant(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """The form of a new product, with this one as its parent."""
+        """Open the form of a new product, with this one as its parent."""
         return redirect(f"{reverse('admin:inventory_product_add')}?parent={object_id}")
 
     @admin.action(description=_("Print labels"), permissions=["view"])
     def print_labels(self, request: HttpRequest, chosen: QuerySet[Product]) -> HttpResponse:
-        """Labels of the products that are chosen."""
+        """Print labels of the selected products."""
         ids = [("id", str(pk)) for pk in chosen.values_list("pk", flat=True)[:MOST]]
         return redirect(f"{reverse('admin:inventory_product_labels')}?{urlencode(ids)}")
 
     @staff_action(_("Print labels"), url_path="labels", icon="print", permission="inventory.view_product")
     def labels(self, request: HttpRequest) -> HttpResponse:
-        """The labels of the products that are named, else of the first in the list."""
+        """The page of labels: of the products that the request names, else of the first in the list."""
         products = self.get_queryset(request).order_by("sku")
         named = [named for text in request.GET.getlist("id") if (named := parse_copied_id(text))]
         shown = labels_of_products((products.filter(pk__in=named) if named else products)[:MOST])

@@ -40,7 +40,7 @@ _LIMITS: Final = ("max_units_per_customer", "max_holds_per_customer", "hold_wind
 
 @admin.register(Store)
 class StoreAdmin(FreezableAdmin):
-    """Shops."""
+    """Stores."""
 
     empty_hint = _(
         "No store yet. Add the first one, with the warehouses that it sells from: shops hold stock through it."
@@ -57,15 +57,15 @@ class StoreAdmin(FreezableAdmin):
     inlines = (SourceInline,)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """A code is for ever; the first store is the default one."""
+        """The code can't be changed, nor which store is the default: it is the first one."""
         return ("code", "is_default", "frozen") if obj else ("is_default",)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """A new store is not frozen."""
+        """Leave out the fields of a freeze for a new store."""
         return self.fieldsets if obj else self.fieldsets[:-1]
 
     def within(self, rows: Any, actor: Actor) -> QuerySet[Store]:
-        """Those that sell from there."""
+        """The stores that sell from warehouses in reach."""
         stores: QuerySet[Store] = rows.visible_to(actor)
         return stores
 

@@ -31,13 +31,13 @@ _CAPABILITIES: Final = {
 
 
 def _merged(kept: Mapping[str, Any] | None, given: Mapping[str, Any]) -> dict[str, Any]:
-    """What integrators keep beside the form's fields stays; a field left empty goes."""
+    """Merge the form's fields into the stored document: keys of integrators are kept, empty fields are removed."""
     merged = {**(kept or {}), **given}
     return {name: value for name, value in merged.items() if name not in given or value not in ("", None, False)}
 
 
 class WarehouseForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A warehouse with its address, contact and capabilities as fields. ``code`` is for ever."""
+    """The form of a warehouse, with address, contact and capabilities as fields. ``code`` can't be changed."""
 
     street = text_field(label=_ADDRESS["street"])
     postal_code = text_field(20, label=_ADDRESS["postalCode"])
@@ -71,7 +71,7 @@ class WarehouseForm(forms.ModelForm):  # type: ignore[type-arg]
         }
 
     def documents(self) -> dict[str, Any]:
-        """Address, contact and capabilities as the service takes them."""
+        """Address, contact and capabilities as arguments of the service."""
         given = self.cleaned_data
         address = {name: given[field] for name, field in zip(_ADDRESS, _ADDRESS_FIELDS, strict=True)}
         contact = {name: given[field] for name, field in zip(_CONTACT, _CONTACT_FIELDS, strict=True)}
@@ -89,7 +89,7 @@ _CONTACT_FIELDS: Final = ("contact_name", "contact_email", "contact_phone")
 
 @admin.register(Warehouse)
 class WarehouseAdmin(FreezableAdmin):
-    """Places with stock."""
+    """Warehouses."""
 
     form = WarehouseForm
     actions_detail = ("labels", "freeze", "unfreeze")
@@ -110,7 +110,7 @@ class WarehouseAdmin(FreezableAdmin):
 
     @staff_action(_("Print labels of places"), url_path="labels", icon="print", permission="inventory.view_warehouse")
     def labels(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """A label for each place where stock is kept."""
+        """Print a label for each location."""
         warehouse = self.get_object(request, object_id)
         if warehouse is None:
             raise Http404
@@ -119,7 +119,7 @@ class WarehouseAdmin(FreezableAdmin):
         return print_page(request, title, labels_of_places(warehouse), way_back)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Who may only look reads address, contact and capabilities as lines."""
+        """For users who may only view, show address, contact and capabilities as lines of text."""
         if obj is None:
             return self.fieldsets[:-1]
         if self.has_change_permission(request, obj):
@@ -130,7 +130,7 @@ class WarehouseAdmin(FreezableAdmin):
         )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """A code is for ever."""
+        """The code of an existing warehouse can't be changed."""
         return ("code", "where", "contact", "abilities", "frozen") if obj else ()
 
     def store(self, request: HttpRequest, form: Any, formsets: list[Any]) -> Model:

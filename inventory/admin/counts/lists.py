@@ -1,4 +1,4 @@
-"""Counts in the console: the list, and what was counted."""
+"""Counts and their lines in the console."""
 
 from typing import Any, ClassVar
 
@@ -24,7 +24,7 @@ from inventory.models import StockCount, StockCountLine
 
 
 class CountLineInline(ReadOnlyInline):
-    """The levels of a count. What was expected stays unseen until it is posted: who counts, counts blind."""
+    """The lines of a count. Expected quantities are hidden until the count is posted, so that people count blind."""
 
     model = StockCountLine
     warehouse_paths = ("level__warehouse__code",)
@@ -64,13 +64,13 @@ class StockCountAdmin(ReadOnlyAdmin):
         return counts.annotate(line_count=Count("lines"), counted_count=counted, recount_count=again)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        """A count ends one way or the other, or is open still."""
-        told = ["public_id", "state", "warehouse", "what", "progress", "to_recount", "opened_by", "opened_at"]
+        """The fields of the count's state: of its posting, of its cancellation, or neither while it is open."""
+        shown = ["public_id", "state", "warehouse", "what", "progress", "to_recount", "opened_by", "opened_at"]
         ends = ["posted_by", "posted_at", "cancelled_by", "cancelled_at"]
-        return [*in_pairs([*told, *(non_empty_fields(obj, *ends) if obj else ends)]), "note"]
+        return [*in_pairs([*shown, *(non_empty_fields(obj, *ends) if obj else ends)]), "note"]
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
-        """Nothing is done to a count that is over; the recount list is offered where there is one."""
+        """No actions for a closed count; the recount list only if a line needs a second count."""
         count = self.get_object(request, str(object_id))
         if count is None or count.status != StockCount.Status.OPEN:
             return []

@@ -1,4 +1,4 @@
-"""The flow of a count in the console: opened, walked line by line without a word of what is expected, called off."""
+"""The flow of a count in the console: open it, walk it line by line, count blind, or cancel it."""
 
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -31,7 +31,7 @@ from inventory.services.counts.entering import Counted, EnteredCount, EnterReque
 from inventory.services.counts.opening import Opened, OpenRequest
 
 _SHORTEST_CODE: Final = 6
-"""What is typed for a quantity and is shorter than this, is one, whatever codes there are."""
+"""A number with fewer digits, typed for a quantity, is never taken for a product's code."""
 _LATELY: Final = 5
 _WALK: Final = ("level__zone", "level__aisle", "level__shelf", "level__product__sku", "pk")
 
@@ -45,12 +45,12 @@ share_wordings(
 
 
 def progress_of(count: StockCount) -> Progress:
-    """How far a count is."""
+    """The progress of a count."""
     return counts_documents.progress_of([count.pk])[count.pk]
 
 
 class OpenForm(DialogForm):
-    """What is to be counted. ``data-when`` shows a field for its scope alone."""
+    """The scope of a count. ``data-when`` shows a field only for its scope."""
 
     warehouse = ChoiceField(label=_("Warehouse"))
     scope = ChoiceField(label=_("What"), choices=StockCount.Scope.choices)
@@ -86,7 +86,7 @@ class OpenForm(DialogForm):
         self.fields["zone"].widget.attrs["data-when"] = "ZONE"
 
     def clean(self) -> dict[str, Any]:
-        """With ``refs``, the products named; what doesn't belong to the scope is left out."""
+        """Resolve the named products as ``refs``, and drop the fields of other scopes."""
         given = super().clean() or {}
         scope = given.get("scope")
         given["refs"] = ()
@@ -114,7 +114,7 @@ class OpenForm(DialogForm):
 
 
 class OpenCountPage(Dialog[Opened]):
-    """A new count; its walk begins at once."""
+    """Open a count; its walk begins at once."""
 
     title: ClassVar[LazyText] = _("Open a count")
     is_page = True
@@ -150,7 +150,7 @@ class OpenCountPage(Dialog[Opened]):
     def tell(self, result: Opened) -> str:
         lines = result.progress.lines
         words = ngettext("%(count)s line to count in %(place)s.", "%(count)s lines to count in %(place)s.", lines)
-        told = words % {"count": lines, "place": result.count.warehouse.code}
+        message = words % {"count": lines, "place": result.count.warehouse.code}
         left_out = sum(result.elsewhere.values())
         if left_out:
             more = ngettext(
@@ -158,22 +158,22 @@ class OpenCountPage(Dialog[Opened]):
                 "%(count)s lines are left out: other open counts have them.",
                 left_out,
             )
-            told = f"{told} {more % {'count': left_out}}"
-        return told
+            message = f"{message} {more % {'count': left_out}}"
+        return message
 
     def done(self, result: Opened) -> HttpResponse:
-        """On to the first line."""
+        """Go to the first line."""
         messages.success(self.request, self.tell(result))
         return redirect(walk_address(result.count.pk))
 
 
 def walk_address(count_id: UUID, query: str = "", walk: str = "walk") -> str:
-    """Where a count is walked; ``walk`` is ``recount`` for its recount list."""
+    """The address of a count's walk; ``walk`` is ``recount`` for the recount list."""
     return reverse(f"admin:inventory_stockcount_{walk}", args=[count_id]) + query
 
 
 class LineForm(DialogForm):
-    """What was counted of a line."""
+    """The counted quantity of a line."""
 
     line = forms.UUIDField(widget=forms.HiddenInput)
     counted = forms.IntegerField(
@@ -194,7 +194,7 @@ class LineForm(DialogForm):
 
 
 class WalkPage(SharedDialog[Counted]):
-    """The next line of a count, and after it the next: in the order in which one walks, blind."""
+    """The walk of a count: one line after the other, in the order of locations, without expected quantities."""
 
     title: ClassVar[LazyText] = _("Count")
     is_page = True
@@ -206,7 +206,7 @@ class WalkPage(SharedDialog[Counted]):
     template = "console/counts/walk.html"
     walk: ClassVar[str] = "walk"
     is_again: ClassVar[bool] = False
-    """Whether the recount list is walked."""
+    """Whether this is the walk of the recount list."""
 
     def answer(self) -> HttpResponse:
         typed = self.request.POST.get("counted", "").strip()
@@ -215,7 +215,7 @@ class WalkPage(SharedDialog[Counted]):
         return jump or super().answer()
 
     def _jump(self, code: str) -> HttpResponse | None:
-        """To the line of a product that was scanned where a number was asked for."""
+        """Go to the line of a product whose code was scanned into the field of the quantity."""
         products = find_scanned(code)
         line = self._lines().filter(level__product__in=products).first() if products else None
         if line is None:
@@ -234,13 +234,13 @@ class WalkPage(SharedDialog[Counted]):
 
     @cached_property
     def skipped(self) -> int:
-        """How many lines were passed over for now."""
+        """The number of lines skipped for now."""
         given = self.request.GET.get("skip", "")
         return int(given) if given.isascii() and given.isdigit() and len(given) < _SHORTEST_CODE else 0
 
     @cached_property
     def line(self) -> StockCountLine | None:
-        """The line to count now; None where none is left. Raises Http404 for one that isn't the count's."""
+        """The line to count now; None if none is left. Raises Http404 for a line of another count."""
         wanted = self.request.POST.get("line") or self.request.GET.get("line")
         if wanted:
             found = self._lines().filter(pk=parse_uuid(wanted) or NIL).first()
@@ -250,14 +250,14 @@ class WalkPage(SharedDialog[Counted]):
         return self._to_do()[self.skipped : self.skipped + 1].first() or self._to_do().first()
 
     def state(self) -> str:
-        """The counts of the line so far: their times only ever grow."""
+        """The times of the line's counts, which only increase."""
         line = self.line
         return f"{line.pk} {line.counted_at} {line.recounted_at}" if line else ""
 
     def initial(self) -> dict[str, Any]:
         return {**super().initial(), "line": self.line.pk if self.line else None}
 
-    # -------------------------------------------------------------------------------------------------- what is done
+    # ------------------------------------------------------------------------------------------------- entering
 
     def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Counted | StoredAnswer:
         line = self.line
@@ -270,66 +270,66 @@ class WalkPage(SharedDialog[Counted]):
 
     def tell(self, result: Counted) -> str:
         line = result.lines[0]
-        told = {"sku": line.sku, "counted": line.counted if line.recounted is None else line.recounted}
+        values = {"sku": line.sku, "counted": line.counted if line.recounted is None else line.recounted}
         words = _("%(sku)s: %(counted)s counted.")
         if line.needs_recount:
             words = _("%(sku)s: %(counted)s counted. It is on the recount list, to be counted once more later.")
-        return str(words) % told
+        return str(words) % values
 
     def way_back(self) -> str:
-        """The next line of the same list."""
+        """The address of the next line of the same list."""
         return walk_address(self.subject.pk, f"?skip={self.skipped}" if self.skipped else "", self.walk)
 
     # --------------------------------------------------------------------------------------------- for the template
 
     @cached_property
     def progress(self) -> Progress:
-        """How far the count is."""
+        """The progress of the count."""
         return progress_of(self.subject)
 
     @property
     def is_open(self) -> bool:
-        """Whether there is anything to do."""
+        """Whether the count is open."""
         return bool(self.subject.status == StockCount.Status.OPEN)
 
     @property
     def place(self) -> str:
-        """Where the line is."""
+        """The location of the line."""
         level = self.line.level if self.line else None
         return " · ".join(part for part in (level.zone, level.aisle, level.shelf) if part) if level else ""
 
     @property
     def is_correction(self) -> bool:
-        """Whether the line was counted before, and that is to be mended."""
+        """Whether the line was counted before, so that its count is corrected."""
         return self.line is not None and self.line.counted is not None and not self.is_again
 
     @property
     def skip_address(self) -> str:
-        """The page of the line after this one; what is passed over comes again."""
+        """The address of the line after this one; skipped lines come again."""
         return f"?skip={self.skipped + 1}"
 
     @property
     def lately(self) -> list[StockCountLine]:
-        """What this user counted last."""
+        """The lines that this user counted last."""
         name = self.request.user.get_username()
         mine = self._lines().filter(Q(counted_by=name) | Q(recounted_by=name))
         return list(mine.order_by("-counted_at")[:_LATELY])
 
     @property
     def to_recount(self) -> list[StockCountLine]:
-        """The recount list, as far as a screen shows it."""
+        """The first lines of the recount list, as many as a screen shows."""
         return list(self._lines().filter(needs_recount=True)[:50])
 
 
 class RecountPage(WalkPage):
-    """The lines that need a second count."""
+    """The walk of the lines that need a second count."""
 
     walk = "recount"
     is_again = True
 
 
 class CancelCountDialog(SharedDialog[Counted]):
-    """What was counted is kept, and never posted."""
+    """Cancel a count. The entered quantities are kept, and never posted."""
 
     title = _("Cancel this count")
     intro = _("What was counted stays to be read, but changes no stock. This can't be undone.")
@@ -339,7 +339,7 @@ class CancelCountDialog(SharedDialog[Counted]):
     is_final = True
 
     def state(self) -> str:
-        """It ends once."""
+        """Always the same: a count is cancelled only once."""
         return ""
 
     def about(self) -> list[tuple[LazyText, Any]]:

@@ -1,4 +1,4 @@
-"""The end of a count in the console: what posting would do, whose holds would give way, and posting."""
+"""The page that posts a count, with a preview of differences and of holds that would give way."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Final
@@ -29,7 +29,7 @@ _MOST_TO_CHOOSE_FROM: Final = 200
 
 
 class PostForm(DialogForm):
-    """Who gives way first, and whether lines may be left out."""
+    """The holds to give way first, and whether to skip uncounted lines."""
 
     preferred = forms.MultipleChoiceField(required=False, widget=forms.CheckboxSelectMultiple)
     skip_uncounted = forms.BooleanField(
@@ -38,7 +38,7 @@ class PostForm(DialogForm):
 
 
 class PostCountPage(SharedDialog[Posted]):
-    """What posting would do as things are; and doing it."""
+    """Preview the posting of a count, and post it."""
 
     title: ClassVar[LazyText] = _("Post this count")
     is_page = True
@@ -54,7 +54,7 @@ class PostCountPage(SharedDialog[Posted]):
     template = "console/counts/post.html"
 
     def state(self) -> str:
-        """It is posted once."""
+        """Always the same: a count is posted only once."""
         return ""
 
     def answer(self) -> HttpResponse:
@@ -92,40 +92,40 @@ class PostCountPage(SharedDialog[Posted]):
 
     @cached_property
     def chosen(self) -> tuple[UUID, ...]:
-        """The reservations that were ticked to give way first."""
+        """The reservations selected to give way first."""
         return _ids(self.request.POST.getlist("preferred"))
 
     @cached_property
     def preview(self) -> Preview:
-        """What posting would do as things are."""
+        """The preview of posting in the present state."""
         return posting.preview_count(self.subject.pk, actor_of(self.request), self.chosen)
 
     @cached_property
     def candidates(self) -> list[HoldInTheWay]:
-        """What is held where units are missing: any of it may give way."""
+        """The holds on levels with missing units: any of them may give way."""
         short = [line.line.level_id for line in self.preview.short if line.missing]
         return holds().in_the_way(short, self.preview.now, limit=_MOST_TO_CHOOSE_FROM)
 
     @property
     def choices(self) -> list[tuple[HoldInTheWay, bool, bool]]:
-        """The candidates, each with whether it was ticked and whether it would give way."""
+        """The candidates, each with whether it is selected and whether it would give way."""
         broken = {hold.id for hold in self.preview.broken}
         return [(held, held.reservation_id in self.chosen, held.reservation_id in broken) for held in self.candidates]
 
     @cached_property
     def differing(self) -> list[CountLine]:
-        """The lines that differ, the most first."""
+        """The lines with a difference, the largest first."""
         lines = [line for line in counts_documents.read_lines(self.subject.pk) if line.difference]
         return sorted(lines, key=lambda line: -abs(line.difference or 0))[:_MOST_SHOWN]
 
     @property
     def uncounted(self) -> int:
-        """Lines without a count."""
+        """The number of lines without a count."""
         return self.preview.progress.lines - self.preview.progress.counted
 
     @property
     def is_open(self) -> bool:
-        """Whether it can be posted."""
+        """Whether the count is open."""
         return bool(self.subject.status == StockCount.Status.OPEN)
 
 

@@ -1,4 +1,4 @@
-"""Low-stock alerts in the console: a list to be worked off, and to be ordered by."""
+"""Low-stock alerts in the console: the work list of purchasing."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, time, timedelta
@@ -41,11 +41,11 @@ from inventory.services.low_stock.alerts import Outlook
 from inventory.services.low_stock.subscriptions import Subscribed, choose_alerts
 
 _SHORT: Final = "j M, H:i"
-"""A moment of these days, where there is little room."""
+"""The format of a recent time, without the year."""
 
 
 class StateFilter(admin.SimpleListFilter):
-    """What is left to do; what is over is asked for."""
+    """Filter by state. By default only open alerts are shown."""
 
     title = _("state")
     parameter_name = "state"
@@ -60,7 +60,7 @@ class StateFilter(admin.SimpleListFilter):
         ]
 
     def choices(self, changelist: Any) -> Iterator[Any]:
-        """``Open`` is what is meant where nothing is said."""
+        """The choices, with ``Open`` selected by default."""
         for number, choice in enumerate(super().choices(changelist)):
             yield choice if number else {**choice, "display": _("Open")}
 
@@ -81,7 +81,7 @@ class StateFilter(admin.SimpleListFilter):
 
 
 class AlertList(ChangeList):  # type: ignore[misc]
-    """A page of alerts, each with the outlook of its level: two queries for all of them."""
+    """A page of alerts, each with the outlook of its level; two queries for all."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -89,7 +89,7 @@ class AlertList(ChangeList):  # type: ignore[misc]
 
 
 def _with_outlooks(alerts: Iterable[LowStockAlert]) -> list[Any]:
-    """The same alerts, each with ``outlook``."""
+    """Set ``outlook`` on each alert."""
     rows: list[Any] = list(alerts)
     known = low_stock.outlooks([row.level for row in rows])
     for row in rows:
@@ -101,13 +101,13 @@ def _with_outlooks(alerts: Iterable[LowStockAlert]) -> list[Any]:
 
 
 class NoteForm(DialogForm):
-    """Words for the trail."""
+    """An optional note for the audit entry."""
 
     note = ReasonField(label=_("Note"), required=False, help_text=_("For the trail, as “ordered on Monday”."))
 
 
 class _AlertDialog(Dialog[LowStockAlert]):
-    """A dialog about an alert, with what is to be known of it."""
+    """A dialog about an alert, with its figures."""
 
     permission = "inventory.settle_alerts"
     wordings: ClassVar[Mapping[str, LazyText]] = {
@@ -127,7 +127,7 @@ class _AlertDialog(Dialog[LowStockAlert]):
         ]
 
     def way_back(self) -> str:
-        """The list is where the next one waits."""
+        """Return to the list, for the next alert."""
         self.subject, alert = None, self.subject
         try:
             return super().way_back()
@@ -136,7 +136,7 @@ class _AlertDialog(Dialog[LowStockAlert]):
 
 
 class AcknowledgeDialog(_AlertDialog):
-    """Somebody takes care."""
+    """Acknowledge an alert."""
 
     title = _("Take care of it")
     intro = _("The alert stays until stock has come in, but nobody is reminded of it any more.")
@@ -150,7 +150,7 @@ class AcknowledgeDialog(_AlertDialog):
 
 
 class SnoozeForm(NoteForm):
-    """Until when. The field is the browser's own."""
+    """The end of a snooze, entered in the browser's own field."""
 
     until = forms.DateTimeField(
         label=_("Until"),
@@ -163,7 +163,7 @@ class SnoozeForm(NoteForm):
 
 
 class SnoozeDialog(_AlertDialog):
-    """Nobody is to be reminded for a while."""
+    """Snooze an alert: no reminders until a time."""
 
     title = _("Snooze")
     intro = _("Nobody gets mail about it until then, unless it gets worse.")
@@ -171,7 +171,7 @@ class SnoozeDialog(_AlertDialog):
     form_class = SnoozeForm
 
     def initial(self) -> dict[str, Any]:
-        """The morning after tomorrow's night, or what is set."""
+        """The end that is set, else tomorrow at 8:00."""
         until = self.subject.snoozed_until
         if until is None or until <= timezone.now():
             morning = datetime.combine(timezone.localdate() + timedelta(days=1), time(8))
@@ -192,13 +192,13 @@ class SnoozeDialog(_AlertDialog):
 
 
 class SubscriptionForm(DialogForm):
-    """The warehouses to be mailed about."""
+    """The warehouses to subscribe to."""
 
     warehouses = multiple_choice((), label=_("Warehouses"), help_text=_("Tick none to get no mail."))
 
 
 class SubscriptionDialog(Dialog[Subscribed]):
-    """Which warehouses a member of staff is mailed about. Everybody chooses for themselves."""
+    """The subscriptions of the user who opens it."""
 
     title = _("Mail about low stock")
     intro = _("A digest comes when there is news: once for each warehouse, not once for each alert.")
@@ -246,7 +246,7 @@ def _known(value: int | None) -> Any:
 
 @admin.register(LowStockAlert)
 class LowStockAlertAdmin(OfLevel, ExportedAdmin, ReadOnlyAdmin):
-    """Levels that are low on stock: the critical first, the oldest first."""
+    """Alerts of low stock, the critical first, the oldest first."""
 
     warehouse_paths = ("level__warehouse__code",)
     id_fields = ("pk", "level_id", "level__product_id")
@@ -293,29 +293,29 @@ class LowStockAlertAdmin(OfLevel, ExportedAdmin, ReadOnlyAdmin):
     )
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        """What there is to say of this one."""
+        """The fields of this alert, without empty ones."""
         now = ["level_link", "warehouse", "how_low", "what_is_done"]
         now += ["available_now", "days_of_supply", "suggested_order", "opened_at"]
-        told = ["worsened_at", "acknowledged_by", "acknowledged_at", "snoozed_until", "notified_at", "resolved_at"]
+        later = ["worsened_at", "acknowledged_by", "acknowledged_at", "snoozed_until", "notified_at", "resolved_at"]
         begun = ["available_then", "reorder_point"]
-        return in_pairs([*now, *begun, *(non_empty_fields(obj, *told) if obj else told)])
+        return in_pairs([*now, *begun, *(non_empty_fields(obj, *later) if obj else later)])
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         return AlertList
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
-        """With the outlook of its level."""
+        """The alert, with the outlook of its level."""
         found = super().get_object(request, object_id, from_field)
         return _with_outlooks([found])[0] if found is not None else None
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
-        """What is over needs no care any more."""
+        """No actions for a resolved alert."""
         alert = self.get_object(request, str(object_id))
         offered: list[Any] = super().get_actions_detail(request, object_id)
         return offered if alert is not None and alert.resolved_at is None else []
 
     def export_rows(self, request: HttpRequest, rows: QuerySet[Any]) -> Iterator[ExportRow]:
-        """What purchasing needs to order."""
+        """The figures that purchasing needs for orders."""
         for batch in in_batches(rows):
             for alert in _with_outlooks(batch):
                 level, outlook = alert.level, alert.outlook
@@ -360,7 +360,7 @@ class LowStockAlertAdmin(OfLevel, ExportedAdmin, ReadOnlyAdmin):
 
     @admin.display(description=_("open for"))
     def open_for(self, alert: LowStockAlert) -> SafeString:
-        """As long as it is, or was, open: in its largest unit, which is what the order of the work goes by."""
+        """How long the alert is, or was, open, in the largest unit: enough to decide what to do first."""
         lasted = timesince(alert.opened_at, alert.resolved_at, depth=1)
         return format_html('<span title="{}">{}</span>', shown_time(alert.opened_at), lasted)
 

@@ -1,4 +1,4 @@
-"""Changes of stock as a file: the lines that ``manage.py import_stock`` takes, looked over in the browser first."""
+"""Import of stock changes as a file, with a preview. The lines are those of ``manage.py import_stock``."""
 
 from collections.abc import Iterator, Sequence
 from typing import Final
@@ -23,7 +23,7 @@ _MAY: Final = {
     "SHIPMENT": "inventory.ship_stock",
     "ADJUSTMENT": "inventory.adjust_stock",
 }
-"""What a line's type takes, as on a level's page."""
+"""The permission that a line's type requires, as on a level's page."""
 
 COLUMNS: Final = (
     Column("sku", _("SKU"), _("The product, or the variant."), is_needed=True),
@@ -38,9 +38,10 @@ COLUMNS: Final = (
 
 
 class AdjustmentImport(ImportPage[ImportFile, Imported]):
-    """Differences, never totals: what others do meanwhile is not undone by them.
+    """Import of differences, not totals, so that it doesn't undo concurrent changes.
 
-    Once-only goes by the file's content, as on the command line, and so holds for a second preview of it, too.
+    A file is recognised by its content, as on the command line: lines that were imported are not imported again, even
+    after a second preview.
     """
 
     title = _("Import changes of stock")
@@ -55,7 +56,7 @@ class AdjustmentImport(ImportPage[ImportFile, Imported]):
 
     @classmethod
     def allows(cls, request: HttpRequest) -> bool:
-        """Whoever may do any of it; the rows are looked at one by one."""
+        """Whether the user has any of the permissions; each row is checked for its own."""
         return any(request.user.has_perm(permission) for permission in _MAY.values())
 
     def read(self, upload: Upload) -> Reading[ImportFile]:
@@ -70,7 +71,7 @@ class AdjustmentImport(ImportPage[ImportFile, Imported]):
         return Reading(plan=file, shown=_shown(foreseen), faults=faults, notes=_notes(foreseen))
 
     def _beyond(self, lines: Sequence[FileLine]) -> Iterator[RowFault]:
-        """What the user may not do."""
+        """The faults of lines whose type the user may not book."""
         may = {kind for kind, permission in _MAY.items() if self.request.user.has_perm(permission)}
         for line in lines:
             if line.type not in may:
@@ -90,8 +91,8 @@ class AdjustmentImport(ImportPage[ImportFile, Imported]):
     def tell(self, result: Imported) -> str:
         if not result.applied:
             return gettext("This file was imported before. Nothing was booked again.")
-        told = ngettext("%(count)s row booked.", "%(count)s rows booked.", result.applied)
-        return told % {"count": result.applied}
+        message = ngettext("%(count)s row booked.", "%(count)s rows booked.", result.applied)
+        return message % {"count": result.applied}
 
 
 def _named(name: str) -> str:
@@ -99,13 +100,13 @@ def _named(name: str) -> str:
 
 
 def _repeated(lines: Sequence[FileLine]) -> Iterator[RowFault]:
-    """Rows that say what another says: one of them may have been pasted twice."""
+    """The faults of rows equal to an earlier one, which may have been pasted twice."""
     first: dict[tuple[object, ...], int] = {}
     for line in lines:
         says = (line.sku, line.warehouse, line.quantity, line.type, line.reason, line.reference)
         if (seen := first.setdefault(says, line.row)) != line.row:
-            told = gettext("is the same as row %(row)s: take it out, or give it another reference")
-            yield RowFault(line.row, "", told % {"row": seen})
+            message = gettext("is the same as row %(row)s: take it out, or give it another reference")
+            yield RowFault(line.row, "", message % {"row": seen})
 
 
 def _shown(foreseen: ImportForecast) -> list[PreviewRow]:
@@ -122,9 +123,9 @@ def _shown(foreseen: ImportForecast) -> list[PreviewRow]:
 def _notes(foreseen: ImportForecast) -> list[str]:
     if not foreseen.before:
         return []
-    told = ngettext(
+    message = ngettext(
         "%(count)s row of this file was imported before, and is left out.",
         "%(count)s rows of this file were imported before, and are left out.",
         foreseen.before,
     )
-    return [told % {"count": foreseen.before}]
+    return [message % {"count": foreseen.before}]

@@ -1,4 +1,4 @@
-"""What staff do with one stock level: each a dialog that calls a service once."""
+"""Dialogs of one stock level; each calls a service once."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -37,7 +37,7 @@ share_wordings(
 
 
 class StockForm(DialogForm):
-    """What every change of stock asks for besides its quantity: why, and by which paper."""
+    """The base of all forms that change stock: the reason, and the number of a document."""
 
     reason = ChoiceField(label=_("Reason"), required=False)
     remark = ReasonField(
@@ -50,13 +50,13 @@ class StockForm(DialogForm):
     needs_reason: ClassVar[bool] = True
 
     def offer(self, kind: str) -> None:
-        """Fill the list of reasons with those that managers offer for this kind."""
+        """Offer the reasons that managers have set up for this kind."""
         offered = AdjustmentReason.objects.filter(is_active=True, kinds__contains=[kind]).order_by("text")
         field = self.fields["reason"]
         field.choices = [("", _("Choose one, or write your own below")), *((row.text, row.text) for row in offered)]  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
-        """One text of the chosen reason and of what was added to it."""
+        """Join the chosen reason and the added text."""
         given = super().clean() or self.cleaned_data
         why = ": ".join(part for part in (given.get("reason"), given.get("remark")) if part)
         if not why and self.needs_reason and not {"reason", "remark"} & self.errors.keys():
@@ -66,7 +66,7 @@ class StockForm(DialogForm):
 
 
 class UnitsForm(StockForm):
-    """Units that come, go or move."""
+    """A number of units."""
 
     quantity = QuantityField()
     field_order: Iterable[str] | None = ("quantity", "reason", "remark", "reference", "once")
@@ -81,7 +81,7 @@ class DifferenceForm(StockForm):
     field_order: Iterable[str] | None = UnitsForm.field_order
 
     def clean_quantity(self) -> int:
-        """A difference of nothing is none."""
+        """Reject zero."""
         difference: int = self.cleaned_data["quantity"]
         if difference == 0:
             raise forms.ValidationError(_("Give the difference, not the total; 0 changes nothing."))
@@ -89,7 +89,7 @@ class DifferenceForm(StockForm):
 
 
 class MoveForm(UnitsForm):
-    """Units that go to another warehouse."""
+    """A number of units and a destination."""
 
     to_warehouse = ChoiceField(label=_("To"))
     needs_reason = False
@@ -97,16 +97,16 @@ class MoveForm(UnitsForm):
 
 
 class CountedForm(StockForm):
-    """What somebody counted."""
+    """A counted quantity."""
 
     quantity = QuantityField(label=_("Counted"), min_value=0, help_text=_("How many are there, held ones included."))
-    reference = None  # type: ignore[assignment]  # taken out: the count is its own paper
+    reference = None  # type: ignore[assignment]  # removed: the count is the document
     needs_reason = False
     field_order = UnitsForm.field_order
 
 
 class StockDialog(Dialog[R]):
-    """An action on one level. The quantity has the focus: it is what is typed."""
+    """The base of the dialogs of one level. The quantity has the focus."""
 
     kind: ClassVar[str]
     template = "console/stock/dialog.html"
@@ -131,15 +131,15 @@ _OF_QUANTITY: Final = {"insufficient_stock", "quantity_limit"}
 
 
 def why_not(dialog: Dialog[Any], error: DomainError, faults: Sequence[Fault]) -> str:
-    """A refusal in the dialog's words, with the figure that helps."""
+    """The dialog's text for an error, with the available units."""
     if error.code == "insufficient_stock" and faults and "available" in faults[0].facts:
-        told = _("At most %(available)s can go: the rest is held for orders, or not there.")
-        return str(told) % {"available": max(0, faults[0].facts["available"])}
+        message = _("At most %(available)s can go: the rest is held for orders, or not there.")
+        return str(message) % {"available": max(0, faults[0].facts["available"])}
     return dialog.wording_of(error)
 
 
 class _AdjustmentDialog(StockDialog[Adjusted]):
-    """A change of on hand by one adjustment."""
+    """The base of the dialogs that make one adjustment."""
 
     type: ClassVar[str]
 
@@ -156,13 +156,13 @@ def adjustment_of(level: StockLevel, kind: str, units: int, given: Mapping[str, 
 
 
 def change_text(line: AppliedLine) -> str:
-    """ "20 → 30 on hand, 28 available"."""
-    told = _("%(before)s → %(after)s on hand, %(available)s available.")
-    return str(told) % {"before": line.before, "after": line.after, "available": line.available}
+    """The text of an applied line: "20 → 30 on hand, 28 available"."""
+    message = _("%(before)s → %(after)s on hand, %(available)s available.")
+    return str(message) % {"before": line.before, "after": line.after, "available": line.available}
 
 
 class ReceiveDialog(_AdjustmentDialog):
-    """Units that came in."""
+    """Receive units."""
 
     title = submit = _("Receive")
     permission = "inventory.receive_stock"
@@ -171,7 +171,7 @@ class ReceiveDialog(_AdjustmentDialog):
 
 
 class AdjustDialog(_AdjustmentDialog):
-    """A correction, as a difference: what others do meanwhile is not undone by it."""
+    """Correct on hand by a difference, which doesn't undo concurrent changes."""
 
     title = submit = _("Adjust")
     permission = "inventory.adjust_stock"
@@ -180,7 +180,7 @@ class AdjustDialog(_AdjustmentDialog):
 
 
 class ShipDialog(_AdjustmentDialog):
-    """Units that leave without a hold."""
+    """Ship units without a hold."""
 
     title = submit = _("Ship")
     intro = _("For what leaves without a reservation. Orders of the shop take their units by themselves.")
@@ -190,7 +190,7 @@ class ShipDialog(_AdjustmentDialog):
 
 
 def destinations_of(request: HttpRequest, source: str) -> list[tuple[str, str]]:
-    """The other active warehouses in the user's reach, to choose from."""
+    """The other active warehouses in the user's reach, as choices."""
     found = Warehouse.objects.visible_to(actor_of(request)).filter(is_active=True).exclude(code=source).order_by("code")
     return [(row.code, f"{row.code} {row.name}") for row in found]
 
@@ -199,7 +199,7 @@ _NOWHERE: Final = _("There is no other warehouse that you may send to. Ask an ad
 
 
 class TransferDialog(StockDialog[Transferred]):
-    """Units that set out for another warehouse."""
+    """Send units to another warehouse."""
 
     title = _("Transfer")
     submit = _("Send")
@@ -222,8 +222,8 @@ class TransferDialog(StockDialog[Transferred]):
     def tell(self, result: Transferred) -> str:
         item = result.document.items[0]
         before, after = result.sources[item.id]
-        told = _("%(units)s of %(sku)s are on their way to %(to)s: %(before)s → %(after)s on hand in %(from)s.")
-        return str(told) % {
+        message = _("%(units)s of %(sku)s are on their way to %(to)s: %(before)s → %(after)s on hand in %(from)s.")
+        return str(message) % {
             "units": item.quantity,
             "sku": self.subject.product.sku,
             "to": result.document.destination.code,
@@ -245,7 +245,7 @@ def offer_destinations(form: DialogForm, choices: Sequence[tuple[str, str]]) -> 
 
 
 class CountDialog(StockDialog[Opened]):
-    """What somebody counted of one product. Blind: what the books say is not shown."""
+    """Enter the count of one product. On hand is not shown, so that people count blind."""
 
     title = _("Count")
     wordings: ClassVar[Mapping[str, LazyText]] = {
@@ -272,8 +272,8 @@ class CountDialog(StockDialog[Opened]):
         return opening.count_one(request, given["quantity"])
 
     def tell(self, result: Opened) -> str:
-        told = _("%(sku)s, %(warehouse)s: your count is entered in %(count)s. Stock changes once it is posted.")
-        return str(told) % {
+        message = _("%(sku)s, %(warehouse)s: your count is entered in %(count)s. Stock changes once it is posted.")
+        return str(message) % {
             "sku": self.subject.product.sku,
             "warehouse": self.subject.warehouse.code,
             "count": result.count.public_id,

@@ -1,4 +1,4 @@
-"""Settings of stock levels from the list of stock: for all rows that are chosen, at once."""
+"""The dialog that changes the settings of all selected stock levels at once."""
 
 from typing import Any, Final
 
@@ -27,7 +27,7 @@ _NOTHING: Final[dict[str, Any]] = {
     "min_stock_level": 0,
     **dict.fromkeys(_PLACE, ""),
 }
-"""What a setting is once it is taken away."""
+"""The value of each setting after clearing it."""
 
 
 def _units(name: str, least: int, help_text: Any) -> forms.IntegerField:
@@ -43,7 +43,7 @@ def _units(name: str, least: int, help_text: Any) -> forms.IntegerField:
 
 
 class SettingsForm(DialogForm):
-    """What all rows get; what is left empty stays as it is in each."""
+    """The new settings of all rows. A field left empty doesn't change the setting."""
 
     reorder_point = _units("reorder_point", 0, _("Units at which it is low on stock."))
     reorder_quantity = _units("reorder_quantity", 1, _("Units to order then."))
@@ -60,7 +60,7 @@ class SettingsForm(DialogForm):
         return given | {name: _NOTHING[name] for name in self.cleaned_data.get("clear", ())}
 
     def clean(self) -> dict[str, Any]:
-        """Something is to be changed, and nothing both given and taken away."""
+        """Require at least one change, and no setting that is both set and cleared."""
         given = super().clean() or self.cleaned_data
         for name in given.get("clear", ()):
             if given.get(name) not in (None, ""):
@@ -71,7 +71,7 @@ class SettingsForm(DialogForm):
 
 
 class SettingsDialog(ChosenDialog[SetLevels]):
-    """Settings for all chosen rows: of all of them, or of none."""
+    """Change the settings of the selected rows, all or none."""
 
     title = _("Set the chosen rows")
     intro = _("What you fill in is set for all of these rows. What you leave empty stays as it is in each of them.")
@@ -90,10 +90,10 @@ class SettingsDialog(ChosenDialog[SetLevels]):
         return super()._claim(form)
 
     def tell(self, result: SetLevels) -> str:
-        told = ngettext("%(count)s row set: %(what)s.", "%(count)s rows set: %(what)s.", len(result.ids))
-        return told % {"count": len(result.ids), "what": ", ".join(map(self._told, self.changes.items()))}
+        message = ngettext("%(count)s row set: %(what)s.", "%(count)s rows set: %(what)s.", len(result.ids))
+        return message % {"count": len(result.ids), "what": ", ".join(map(self._change_text, self.changes.items()))}
 
     @staticmethod
-    def _told(change: tuple[str, Any]) -> str:
+    def _change_text(change: tuple[str, Any]) -> str:
         name, value = change
         return f"{_LABELS[name]} {gettext('none') if value in (None, '') else value}"

@@ -1,4 +1,4 @@
-"""Settings of stock levels as files: taken away from the list of stock, changed, and brought back."""
+"""Export and import of the settings of stock levels as files."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ _FIELDS: Final = {
     "aisle": "aisle",
     "shelf": "shelf",
 }
-"""The model's fields by their columns."""
+"""The fields of the model by column."""
 
 COLUMNS: Final = (
     Column("sku", _("SKU"), _("The product, or the variant."), is_needed=True),
@@ -46,7 +46,7 @@ COLUMNS: Final = (
 
 @dataclass(slots=True)
 class LevelRow:
-    """The settings of a level, by their columns."""
+    """The settings of a level, by column."""
 
     reorder_point: int | None = None
     reorder_quantity: int | None = None
@@ -78,7 +78,7 @@ class LevelCells(Cells):
 
 
 class LevelImport(RowImport[LevelChange, SetLevels]):
-    """Settings of levels that there are."""
+    """Import of the settings of existing levels."""
 
     title = _("Import settings")
     intro = _(
@@ -107,7 +107,7 @@ class LevelImport(RowImport[LevelChange, SetLevels]):
         return self.reading_of(rows, [(row, _change(row, levels[row.key[0], row.key[1]])) for row in changed], faults)
 
     def _unknown(self, rows: Sequence[ReadRow]) -> Iterator[RowFault]:
-        """Why there is no such level, for each of these rows."""
+        """The faults of rows without an existing level."""
         if not rows:
             return
         skus = set(Product.objects.filter(sku__in={row.key[0] for row in rows}).values_list("sku", flat=True))
@@ -120,17 +120,17 @@ class LevelImport(RowImport[LevelChange, SetLevels]):
             if code not in codes:
                 yield RowFault(row.number, "warehouse", gettext("there is no warehouse %(code)s") % {"code": code})
             if sku in skus and code in codes:
-                told = gettext("%(sku)s was never in %(code)s: receive it there first")
-                yield RowFault(row.number, "", told % {"sku": sku, "code": code})
+                message = gettext("%(sku)s was never in %(code)s: receive it there first")
+                yield RowFault(row.number, "", message % {"sku": sku, "code": code})
 
     def carry_out(self, actor: Actor, plan: list[PlannedRow[LevelChange]], claim: Claim) -> SetLevels | StoredAnswer:
         return set_levels(actor, [planned.change for planned in plan], claim=claim)
 
     def tell(self, result: SetLevels) -> str:
-        told = ngettext(
+        message = ngettext(
             "Settings of %(count)s level changed.", "Settings of %(count)s levels changed.", len(result.ids)
         )
-        return told % {"count": len(result.ids)}
+        return message % {"count": len(result.ids)}
 
 
 def _change(row: ReadRow, level: StockLevel) -> LevelChange:
@@ -143,7 +143,7 @@ def _change(row: ReadRow, level: StockLevel) -> LevelChange:
 
 
 def exported_levels(levels: QuerySet[StockLevel]) -> Iterable[ExportRow]:
-    """The settings of these levels, as ``LevelImport`` takes them."""
+    """The rows of an export of settings, in the columns of ``LevelImport``."""
     for level in by_keys(levels, "product__sku", "warehouse__code"):
         row = _row_of(level)
         settings = [getattr(row, column) for column in _FIELDS]

@@ -1,6 +1,6 @@
-"""Stock in the console: what is where, and what staff do with it.
+"""The list of stock levels in the console, and its actions.
 
-The list and its actions. The page of a level explains what holds stand against it, so ``reservations`` registers it
+The page of a level shows the holds on it, so ``reservations`` registers it
 (``reservations/admin/availability/level_page.py``). Counters are changed by services alone.
 """
 
@@ -35,14 +35,14 @@ from inventory.models import LowStockAlert, Product, StockLevel, Warehouse
 from inventory.planning import Severity
 
 COUNT_DAYS: Final = 90
-"""Stock that was not counted for so long is due."""
+"""The number of days after which stock is due for a count."""
 _MOST_ZONES: Final = 60
 _MOST_PRODUCTS: Final = 1000
-"""Products that a search looks for in stock."""
+"""The most products whose levels a search shows."""
 
 
 class _OneOf(admin.SimpleListFilter):
-    """A filter by conditions that are named here."""
+    """A filter by one of several named conditions."""
 
     conditions: ClassVar[dict[str, tuple[Any, Q]]]
 
@@ -55,7 +55,7 @@ class _OneOf(admin.SimpleListFilter):
 
 
 class StockState(_OneOf):
-    """The questions that are asked of stock."""
+    """Filter by common questions about stock."""
 
     title = _("state")
     parameter_name = "state"
@@ -68,7 +68,7 @@ class StockState(_OneOf):
 
 
 class SeverityFilter(admin.SimpleListFilter):
-    """By how low a level is (docs/explanation/rules.md, rule 6), read by scan: no index knows of a counter."""
+    """Filter by severity (docs/explanation/rules.md, rule 6). It scans the table, since no index contains a counter."""
 
     title = _("severity")
     parameter_name = "severity"
@@ -88,7 +88,7 @@ _SEVERITIES: Final = LowStockAlert.Severity.choices
 
 
 class ZoneFilter(admin.SimpleListFilter):
-    """By zone, once a warehouse is chosen: a zone is a place in one warehouse."""
+    """Filter by zone, once a warehouse is chosen: zones belong to a warehouse."""
 
     title = _("zone")
     parameter_name = "zone"
@@ -111,12 +111,12 @@ class ZoneFilter(admin.SimpleListFilter):
 
 
 def _before(days: int) -> Any:
-    """So many days ago, by the database's clock."""
+    """The time this many days ago, by the database's clock."""
     return Now() - Value(timedelta(days=days))
 
 
 class CountedFilter(_OneOf):
-    """By when it was last counted."""
+    """Filter by the time of the last counting."""
 
     title = _("last counted")
     parameter_name = "counted"
@@ -131,7 +131,7 @@ class CountedFilter(_OneOf):
 
 
 class MovedFilter(_OneOf):
-    """By when on hand last changed."""
+    """Filter by the time of the last change of on hand."""
 
     title = _("last moved")
     parameter_name = "moved"
@@ -144,7 +144,7 @@ class MovedFilter(_OneOf):
 
 
 def _totals(found: Any) -> list[tuple[Any, str]]:
-    """Units of all levels that a list's filters leave; of more than are counted, nothing."""
+    """Totals of units over all filtered levels; none if the list has more rows than are counted."""
     if found.paginator.has_more or not found.result_count:
         return []
     units = found.queryset.order_by().aggregate(on_hand=Sum("on_hand"), reserved=Sum("reserved"))
@@ -157,7 +157,7 @@ def _totals(found: Any) -> list[tuple[Any, str]]:
 
 
 class StockLevelAdmin(ImportedAdmin, ExportedAdmin, ReadOnlyAdmin):
-    """One product in one warehouse."""
+    """The list of stock levels."""
 
     warehouse_paths = ("warehouse__code",)
     id_fields = ("pk", "product_id", "product__parent_id")
@@ -215,8 +215,8 @@ class StockLevelAdmin(ImportedAdmin, ExportedAdmin, ReadOnlyAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """What was scanned is meant exactly: its product, and where that has variants, those too. Else what is typed is
-        looked for among products, so that the cost doesn't grow with the levels."""
+        """An exact SKU or barcode finds its product and the product's variants. Any other text is searched for among
+        products, so that the cost doesn't grow with the number of levels."""
         term = search_term.replace("\0", "").strip()
         if not term or parse_copied_id(term):
             return super().get_search_results(request, queryset, search_term)
@@ -231,7 +231,7 @@ class StockLevelAdmin(ImportedAdmin, ExportedAdmin, ReadOnlyAdmin):
         return queryset.filter(product__in=ids[:_MOST_PRODUCTS]), False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """The list; the page of the only level that a search found."""
+        """The list; if a search finds a single level, its page."""
         answer: HttpResponse = super().changelist_view(request, extra_context)
         found = (getattr(answer, "context_data", None) or {}).get("cl")
         if request.method == "GET" and found is not None and found.query and found.result_count == 1:
@@ -257,7 +257,7 @@ class StockLevelAdmin(ImportedAdmin, ExportedAdmin, ReadOnlyAdmin):
 
     @admin.display(description=_("how full"))
     def fullness(self, level: StockLevel) -> SafeString | str:
-        """On hand as a share of the full level, and how low what is available is; nothing for what isn't watched."""
+        """On hand as a share of the full level, and the severity; a dash for a level that isn't watched."""
         full = planning.full_level(level)
         if full is None:
             return "–"
@@ -288,14 +288,14 @@ class StockLevelAdmin(ImportedAdmin, ExportedAdmin, ReadOnlyAdmin):
         _("Settings"), url_path="settings", permission=SettingsDialog.permission, icon="settings", is_dialog=True
     )
     def settings(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """When it is low, what is kept back, where it lies: as for chosen rows, for this one."""
+        """Change the settings of this level, with the dialog for selected rows."""
         if self.get_object(request, object_id) is None:
             raise Http404
         page = reverse("admin:inventory_stocklevel_change", args=[object_id])
         asked = {"level": object_id, "next": request.GET.get("next") or page}
         return redirect(f"{reverse('admin:inventory_stocklevel_set_rows')}?{urlencode(asked)}")
 
-    # ---------------------------------------------------------------------------------------- actions on chosen rows
+    # ---------------------------------------------------------------------------------------- actions on selected rows
 
     def get_urls(self) -> list[URLPattern]:
         site = self.admin_site
@@ -307,25 +307,25 @@ class StockLevelAdmin(ImportedAdmin, ExportedAdmin, ReadOnlyAdmin):
         return [*own, *super().get_urls()]
 
     def receive_rows(self, request: HttpRequest) -> HttpResponse:
-        """Units that came in, of several products."""
+        """The dialog that receives units of the selected rows."""
         return ReceiveRowsDialog(self, request).answer()
 
     def transfer_rows(self, request: HttpRequest) -> HttpResponse:
-        """Units of several products for another warehouse."""
+        """The dialog that transfers units of the selected rows."""
         return TransferRowsDialog(self, request).answer()
 
     def set_rows(self, request: HttpRequest) -> HttpResponse:
-        """Settings of several levels."""
+        """The dialog that changes the settings of the selected rows."""
         return SettingsDialog(self, request).answer()
 
     @admin.action(description=_("Receive the chosen rows"), permissions=["receive"])
     def receive_chosen(self, request: HttpRequest, queryset: QuerySet[StockLevel]) -> HttpResponse | None:
-        """Ask for a quantity of each row."""
+        """Open the dialog that receives the selected rows."""
         return self._with_chosen(request, queryset, "receive_rows")
 
     @admin.action(description=_("Transfer the chosen rows"), permissions=["transfer"])
     def transfer_chosen(self, request: HttpRequest, queryset: QuerySet[StockLevel]) -> HttpResponse | None:
-        """Ask for a quantity of each row; they must be in one warehouse."""
+        """Open the dialog that transfers the selected rows, which must be in one warehouse."""
         if queryset.order_by().values("warehouse").distinct().count() > 1:
             messages.warning(request, _("Choose rows of one warehouse: a transfer has one start and one end."))
             return None
@@ -333,7 +333,7 @@ class StockLevelAdmin(ImportedAdmin, ExportedAdmin, ReadOnlyAdmin):
 
     @admin.action(description=_("Set the chosen rows"), permissions=["settings"])
     def set_chosen(self, request: HttpRequest, queryset: QuerySet[StockLevel]) -> HttpResponse | None:
-        """Ask for the settings that all of them get."""
+        """Open the dialog that changes the settings of the selected rows."""
         return self._with_chosen(request, queryset, "set_rows")
 
     def _with_chosen(self, request: HttpRequest, queryset: QuerySet[StockLevel], name: str) -> HttpResponse | None:
@@ -345,17 +345,17 @@ class StockLevelAdmin(ImportedAdmin, ExportedAdmin, ReadOnlyAdmin):
         return redirect(f"{reverse(f'admin:inventory_stocklevel_{name}')}?{urlencode(asked)}")
 
     def has_receive_permission(self, request: HttpRequest) -> bool:
-        """Whether the user receives stock."""
+        """Whether the user may receive stock."""
         return request.user.has_perm("inventory.receive_stock")
 
     def has_transfer_permission(self, request: HttpRequest) -> bool:
-        """Whether the user sends stock to other warehouses."""
+        """Whether the user may transfer stock."""
         return request.user.has_perm("inventory.transfer_stock")
 
     def has_settings_permission(self, request: HttpRequest) -> bool:
-        """Whether the user changes the settings of levels."""
+        """Whether the user may change settings of levels."""
         return request.user.has_perm("inventory.change_stocklevel")
 
     def export_rows(self, request: HttpRequest, rows: QuerySet[Any]) -> Iterable[ExportRow]:
-        """The settings, as they are imported."""
+        """The settings, in the columns of the import."""
         return level_files.exported_levels(rows)

@@ -1,4 +1,4 @@
-"""Movements in the console: every change of on hand, for reading, with ways to what it belongs to."""
+"""Movements in the console, read only, with links to related pages."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -30,18 +30,18 @@ from inventory.models import Movement, Product, StockLevel
 _MOST_PRODUCTS: Final = 100
 _MOST_ENTRIES: Final = 200
 _WAIT: Final = timedelta(hours=1)
-"""How long after its id was made an adjustment may have been written, and by how much clocks may differ."""
+"""The longest time between making an adjustment's id and writing its movements, including the clocks' difference."""
 _DOCUMENTS: Final = {TRANSFER: "inventory_transfer", COUNT: "inventory_stockcount"}
 
 
 class MovementDays(Days):
-    """Movements have an index of time."""
+    """Filter by time, which has an index."""
 
     field = "created_at"
 
 
 class ByEntry(OfEntry):
-    """What was moved with an audit entry: written in one transaction, so at one moment."""
+    """Filter by audit entry: the movements written in its transaction, which have the same time."""
 
     title = _("audit entry")
     parameter_name = "entry"
@@ -51,7 +51,7 @@ class ByEntry(OfEntry):
 
 
 def _narrower(entry: AuditEntry) -> Q:
-    """What tells an entry's movements from those that other requests wrote at the same moment."""
+    """A condition that excludes movements which other requests wrote at the same time."""
     subject = action_of(entry.action).subject
     if subject is actions.LEVEL:
         return Q(level_id=entry.subject_id)
@@ -64,7 +64,7 @@ def _narrower(entry: AuditEntry) -> Q:
 
 @admin.register(Movement)
 class MovementAdmin(OfLevel, Receiving, TrailAdmin):
-    """Every change of on hand, the newest first."""
+    """Movements, the newest first."""
 
     warehouse_paths = ("level__warehouse__code",)
     list_display = (
@@ -120,14 +120,14 @@ class MovementAdmin(OfLevel, Receiving, TrailAdmin):
     )
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        """The trail is for those who may read it."""
+        """Show links to audit entries only to users who may read them."""
         return [name for name in self.fields if name != "trail" or may_read_trail(request)]
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """By an index, whatever is typed: a document's or reference's, a product's, an id's; else a name's, in the days
-        that are chosen, or the last 30."""
+        """Search by an index for a document, a reference, a product or an id; else by name, within the chosen days or
+        the last 30."""
         term = search_term.strip().replace("\0", "")
         if not term:
             return queryset, False
@@ -170,12 +170,12 @@ class MovementAdmin(OfLevel, Receiving, TrailAdmin):
 
     @admin.display(description=_("on hand"))
     def on_hand(self, movement: Movement) -> str:
-        """Before and after."""
+        """On hand before and after."""
         return f"{movement.quantity_before} → {movement.quantity_after} ({self.change(movement)})"
 
     @admin.display(description=_("document"))
     def document(self, movement: Movement) -> SafeString:
-        """What it belongs to: a transfer, a count, an order, or all that has the same paper's number."""
+        """A link to its transfer, count or order, or to all movements with the same reference."""
         if not movement.reference:
             return format_html("{}", NOTHING)
         prefix = movement.reference.partition("-")[0]
@@ -197,7 +197,7 @@ class MovementAdmin(OfLevel, Receiving, TrailAdmin):
 
     @admin.display(description=_("trail"))
     def trail(self, movement: Movement) -> SafeString:
-        """The audit entries that were written with it."""
+        """Links to the audit entries that were written with the movement."""
         written = around(AuditEntry.objects.filter(at=movement.created_at), movement.created_at)
         entries = [entry for entry in written.order_by("pk")[:_MOST_ENTRIES] if _is_about(entry, movement)]
         ways = ((str(entry), reverse("admin:audit_auditentry_change", args=[entry.pk])) for entry in entries)
@@ -206,7 +206,7 @@ class MovementAdmin(OfLevel, Receiving, TrailAdmin):
 
 
 def _is_about(entry: AuditEntry, movement: Movement) -> bool:
-    """Whether an entry of the same moment, which other requests may share, speaks of this movement."""
+    """Whether an entry of the same time, which may be of another request, is about this movement."""
     if entry.subject_id in (movement.level_id, movement.adjustment_id):
         return True
     if not movement.reference:
@@ -216,12 +216,12 @@ def _is_about(entry: AuditEntry, movement: Movement) -> bool:
 
 
 def _with_reference(rows: QuerySet[Any], reference: str) -> QuerySet[Any]:
-    """By the index of references, which leaves the empty ones out: a parameter can't tell the planner that."""
+    """Filter by reference, with a literal condition, so that the planner uses the partial index."""
     return rows.filter(reference=reference).extra(where=["inventory_movement.reference <> ''"])
 
 
 def _levels_of(term: str) -> list[UUID]:
-    """The levels of the products that a SKU or a barcode names; those of a part of a SKU where none is whole."""
+    """The levels of products with this SKU or barcode; if there are none, of products with it as a part of the SKU."""
     exact = list(Product.objects.filter(Q(sku__iexact=term) | Q(barcode=term)).values_list("pk", flat=True)[:2])
     products = exact or list(Product.objects.filter(sku__icontains=term).values_list("pk", flat=True)[:_MOST_PRODUCTS])
     wanted = Q(product__in=products) | Q(product__parent__in=exact)
@@ -229,9 +229,9 @@ def _levels_of(term: str) -> list[UUID]:
 
 
 def _with_id(rows: QuerySet[Any], named: UUID) -> QuerySet[Any]:
-    """By the id of a movement, a level, a product, a file that was imported, or an adjustment.
+    """Filter by the id of a movement, a level, a product, an imported file or an adjustment.
 
-    Adjustments have no index: a UUIDv7 says when one was made, and an audit entry when a file was imported.
+    Adjustments have no index: the time is taken from the id, a UUIDv7, and for an imported file from its audit entry.
     """
     if Movement.objects.filter(pk=named).exists():
         return rows.filter(pk=named)

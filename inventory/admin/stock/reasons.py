@@ -1,4 +1,4 @@
-"""The reasons that the console's dialogs offer, as managers keep them."""
+"""Reasons for changes of stock, which managers maintain and dialogs offer."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ from inventory.services.stock.reasons import put_reason
 
 
 class ReasonForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A reason; its kinds as boxes to tick."""
+    """The form of a reason, with its kinds as checkboxes."""
 
     kinds = multiple_choice(AdjustmentReason.Kind.choices, label=_("Offered for"))
 
@@ -23,7 +23,7 @@ class ReasonForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = ("text", "kinds", "is_active")
 
     def clean_kinds(self) -> list[str]:
-        """One at least: a reason that nothing offers is switched off instead."""
+        """Require at least one kind; a reason that isn't offered any more is deactivated instead."""
         kinds: list[str] = self.cleaned_data["kinds"]
         if not kinds:
             raise forms.ValidationError(_("Tick one at least. To have it offered no more, switch the reason off."))
@@ -32,7 +32,7 @@ class ReasonForm(forms.ModelForm):  # type: ignore[type-arg]
 
 @admin.register(AdjustmentReason)
 class AdjustmentReasonAdmin(ServiceAdmin):
-    """Why stock is changed, to choose from."""
+    """Reasons for changes of stock."""
 
     form = ReasonForm
     belongs_to_no_warehouse = True

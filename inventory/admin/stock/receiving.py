@@ -1,4 +1,4 @@
-"""Receive a delivery in the console: many lines by scanning, posted once."""
+"""The page that receives a delivery: many lines by scanning, posted once."""
 
 from typing import Any, cast
 
@@ -15,7 +15,7 @@ from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustReq
 
 
 class DeliveryForm(ScanForm):
-    """Where a delivery arrives, and its paper."""
+    """The warehouse of a delivery, and the number of its document."""
 
     warehouse = ChoiceField(label=_("Warehouse"))
     reference = ReferenceField()
@@ -23,7 +23,7 @@ class DeliveryForm(ScanForm):
 
 
 class ReceivePage(ScanPage[Adjusted]):
-    """A delivery of many lines: all of it is received, or nothing."""
+    """Receive a delivery of many lines, all or none."""
 
     title = _("Receive a delivery")
     permission = "inventory.receive_stock"
@@ -63,7 +63,7 @@ class ReceivePage(ScanPage[Adjusted]):
 
 
 class Receiving:
-    """What the list of movements offers to who may receive."""
+    """The action that opens the page, for the list of movements."""
 
     actions_list = ("receive_delivery",)
 

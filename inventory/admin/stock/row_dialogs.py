@@ -1,4 +1,4 @@
-"""What staff do with several chosen stock levels: each a dialog that calls a service once."""
+"""Dialogs of several selected stock levels; each calls a service once."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Final
@@ -36,17 +36,17 @@ from inventory.services.transfers.commands import TransferRequest
 from inventory.services.transfers.moves import Transferred
 
 MOST_ROWS: Final = 100
-"""The most rows that one form takes: more are no longer looked through before they are sent."""
-_TOLD_ROWS: Final = 3
+"""The most rows of one form: nobody would check more before sending them."""
+_ROWS_IN_MESSAGE: Final = 3
 
 
 class RowsForm(StockForm):
-    """A quantity for each row; rows left empty are left out."""
+    """A form with a quantity for each row; rows left empty are left out."""
 
     levels: Sequence[StockLevel] = ()
 
     def add_rows(self, levels: Sequence[StockLevel]) -> None:
-        """Make a field for each row, the first with the focus."""
+        """Add a field for each row, the first with the focus."""
         self.levels = levels
         rows = {}
         for index, level in enumerate(levels):
@@ -82,16 +82,16 @@ def units_name(level_id: UUID) -> str:
 
 
 class MoveRowsForm(RowsForm):
-    """Rows that go to another warehouse together."""
+    """A form with a quantity for each row, and one destination."""
 
     to_warehouse = ChoiceField(label=_("To"))
     needs_reason = False
 
 
 class ChosenDialog(Dialog[R]):
-    """One action on chosen rows together.
+    """One action on all selected rows.
 
-    The rows come as ``level`` of the address or the form. What is not in the user's reach is not there.
+    The ids of the rows are ``level`` parameters of the address or the form. Rows out of the user's reach are ignored.
     """
 
     def __init__(self, model_admin: "ModelAdmin[Any]", request: HttpRequest) -> None:
@@ -99,7 +99,7 @@ class ChosenDialog(Dialog[R]):
         self.levels = self._chosen()
 
     def _chosen(self) -> list[StockLevel]:
-        """The rows, by SKU. Raises Http404 where none is in reach."""
+        """The rows, by SKU. Raises Http404 if none is in reach."""
         asked = (self.request.POST if self.request.method == "POST" else self.request.GET).getlist("level")
         ids = [id_ for text in asked[:MOST_ROWS] if (id_ := parse_uuid(text))]
         found = self.model_admin.get_queryset(self.request).filter(pk__in=ids)
@@ -110,7 +110,7 @@ class ChosenDialog(Dialog[R]):
 
 
 class RowsDialog(ChosenDialog[R]):
-    """One action on chosen rows, with a quantity for each: all of them, or nothing and a word at the row."""
+    """One action on selected rows with a quantity for each, all or none. An error is shown at its row."""
 
     kind: ClassVar[str]
     template = "console/stock/rows.html"
@@ -123,7 +123,7 @@ class RowsDialog(ChosenDialog[R]):
         return form
 
     def sent(self, given: Mapping[str, Any]) -> list[tuple[StockLevel, int]]:
-        """The rows that have a quantity, in the order in which they are sent to the service."""
+        """The rows with a quantity, in the order of the service's request."""
         return [(level, units) for level in self.levels if (units := given.get(units_name(level.pk)))]
 
     def refuse(self, form: DialogForm, error: DomainError) -> None:
@@ -138,7 +138,7 @@ class RowsDialog(ChosenDialog[R]):
 
 
 class ReceiveRowsDialog(RowsDialog[Adjusted]):
-    """Units that came in, of several products."""
+    """Receive units of several products."""
 
     title = _("Receive the chosen rows")
     submit = _("Receive")
@@ -152,13 +152,15 @@ class ReceiveRowsDialog(RowsDialog[Adjusted]):
 
     def tell(self, result: Adjusted) -> str:
         skus = {level.pk: level.product.sku for level in self.levels}
-        told = ngettext("%(rows)s row received:", "%(rows)s rows received:", len(result.lines))
-        rows = [f"{skus[line.level_id]} {change_text(line)}" for line in result.lines[:_TOLD_ROWS]]
-        return f"{told % {'rows': len(result.lines)}} {' '.join(rows)}{' …' if result.lines[_TOLD_ROWS:] else ''}"
+        message = ngettext("%(rows)s row received:", "%(rows)s rows received:", len(result.lines))
+        rows = [f"{skus[line.level_id]} {change_text(line)}" for line in result.lines[:_ROWS_IN_MESSAGE]]
+        return (
+            f"{message % {'rows': len(result.lines)}} {' '.join(rows)}{' …' if result.lines[_ROWS_IN_MESSAGE:] else ''}"
+        )
 
 
 class TransferRowsDialog(RowsDialog[Transferred]):
-    """Units of several products that set out for another warehouse together."""
+    """Send units of several products to another warehouse, in one transfer."""
 
     title = _("Transfer the chosen rows")
     wordings: ClassVar[Mapping[str, LazyText]] = {
@@ -183,12 +185,12 @@ class TransferRowsDialog(RowsDialog[Transferred]):
 
     def tell(self, result: Transferred) -> str:
         document = result.document
-        told = ngettext(
+        message = ngettext(
             "%(units)s units of %(rows)s row are on their way from %(from)s to %(to)s: %(transfer)s.",
             "%(units)s units of %(rows)s rows are on their way from %(from)s to %(to)s: %(transfer)s.",
             len(document.items),
         )
-        return told % {
+        return message % {
             "units": sum(item.quantity for item in document.items),
             "rows": len(document.items),
             "from": document.source.code,

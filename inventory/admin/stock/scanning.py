@@ -1,7 +1,7 @@
-"""Pages on which many lines are scanned, looked over and sent once.
+"""Pages on which many lines are scanned, reviewed and sent once.
 
-The page works as a form alone: the field for the code is sent with Enter and comes back with the line it made, and the
-focus with it. ``flows.js`` spares the reload, so that the next scan need not wait for the last.
+The page works without scripts: Enter in the field for the code sends the form, which comes back with the new line and
+the focus in that field. ``flows.js`` saves the reload, so that the next scan need not wait for the last.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,14 +24,14 @@ from audit.identifiers import parse_uuid
 from inventory.models import QUANTITY_LIMIT, Product, Warehouse
 
 MOST_LINES: Final = 200
-"""As many as one request of the API may have."""
+"""The most lines of a page: the same as of an API request."""
 _PREFIX: Final = "units-"
 _LONGEST_CODE: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
 class ScannedLine:
-    """A product and its units, as they were typed. ``note`` says what is known of it; ``most`` is how many may come."""
+    """A product and its units, as typed. ``note`` is a remark about the product; ``most`` the most units allowed."""
 
     product_id: UUID
     sku: str
@@ -42,7 +42,7 @@ class ScannedLine:
 
     @property
     def units(self) -> int | None:
-        """The number typed; None if it is none. Nothing typed is 0."""
+        """0 if blank, None if not a whole number."""
         text = self.typed.strip()
         if not text:
             return 0
@@ -50,17 +50,17 @@ class ScannedLine:
 
     @property
     def rest(self) -> int:
-        """What is missing to ``most``; below zero is too many."""
+        """The units missing to ``most``; negative if there are too many."""
         return (self.most or 0) - (self.units or 0)
 
     @property
     def field(self) -> str:
-        """The name of its field in the form."""
+        """The name of the line's form field."""
         return f"{_PREFIX}{self.product_id}"
 
 
 def find_scanned(code: str) -> list[Product]:
-    """The products that a scanned or typed code may mean: by whole SKU, small letters or not, or by barcode."""
+    """The products with this code: the whole SKU, in any case, or a barcode."""
     spellings = {code, code.upper(), code.lower()}
     found = list(Product.objects.filter(Q(sku__in=spellings) | Q(barcode=code)).order_by("sku")[:5])
     return [product for product in found if product.sku == code] or found
@@ -74,24 +74,24 @@ def warehouse_choices(request: HttpRequest) -> list[tuple[str, str]]:
 
 
 class ScanForm(DialogForm):
-    """What is asked besides the lines."""
+    """The fields besides the lines."""
 
 
 class ScanPage(Dialog[R]):
-    """Lines by scanning, then a look at all of them, then one service call.
+    """A page for scanning lines, then reviewing all of them, then one service call.
 
-    A subclass gives what ``Dialog`` asks for; ``perform`` finds the lines under ``lines`` in what is given, and under
-    ``do`` which of the ``endings`` was chosen.
+    A subclass defines what ``Dialog`` requires. ``perform`` gets the lines as ``given["lines"]``, and the chosen ending
+    as ``given["do"]``.
     """
 
     template: ClassVar[str] = "console/receiving/scan.html"
     is_page = True
     endings: ClassVar[Sequence[tuple[str, LazyText]]] = ()
-    """How the look at all lines may end: what is sent, and the button's text; the first is the main one."""
+    """The buttons of the review: the value that is sent, and the text; the first is the main button."""
     empty: ClassVar[LazyText] = _("Nothing scanned yet. Scan the first product, or type its SKU and press Enter.")
     fields_first: ClassVar[bool] = True
     takes_any: ClassVar[bool] = True
-    """Whether any product may come, or only those of ``known_lines``."""
+    """Whether any product can be scanned, or only those of ``known_lines``."""
     wordings: ClassVar[Mapping[str, LazyText]] = {
         "insufficient_stock": _("There is not enough that is free: what is reserved can't leave."),
         "quantity_limit": _("That would be more than one place can have."),
@@ -99,7 +99,7 @@ class ScanPage(Dialog[R]):
         "unknown_product": _("There is no such product any more."),
     }
     step = "scan"
-    told: LazyText = ""
+    message: LazyText = ""
     is_alert = False
     is_posting = False
     latest: UUID | None = None
@@ -108,21 +108,21 @@ class ScanPage(Dialog[R]):
         super().__init__(model_admin, request, object_id)
         self.lines: list[ScannedLine] = []
 
-    # ------------------------------------------------------------------------------------ what a subclass may give
+    # ------------------------------------------------------------------------------------ what a subclass may define
 
     def known_lines(self) -> list[ScannedLine]:
-        """The lines that the page begins with."""
+        """The initial lines of the page."""
         return []
 
     def notes(self, lines: Sequence[ScannedLine], form: DialogForm) -> Mapping[UUID, str]:
-        """What to say of products, by id."""
+        """Remarks about products, by id."""
         return {}
 
     def may_be_empty(self, form: DialogForm) -> bool:
-        """Whether it may be sent without any units."""
+        """Whether the form may be sent without any units."""
         return False
 
-    # ------------------------------------------------------------------------------------------------- from here on
+    # ------------------------------------------------------------------------------------------ what this class does
 
     def answer(self) -> HttpResponse:
         if not self.request.user.has_perm(self.permission):
@@ -145,7 +145,7 @@ class ScanPage(Dialog[R]):
         return self._again()
 
     def _again(self) -> HttpResponse:
-        """The page with what was sent, nothing of it checked."""
+        """The page with the values that were sent, without validation."""
         given = {name: self.request.POST.get(name) for name in self.form_class.base_fields}
         return self._page(self.make_form(initial={**given, "once": given.get("once") or uuid7()}))
 
@@ -164,7 +164,7 @@ class ScanPage(Dialog[R]):
         return [ScannedLine(id_, rows[id_].sku, rows[id_].name, typed[id_]) for id_ in ids if id_ in rows]
 
     def _add(self, code: str) -> None:
-        """One more of what was scanned, on top of the list; or say at once why not, and keep the rest."""
+        """Add one unit of the scanned product and move its line to the top, or show why not."""
         if not code:
             return None
         found = find_scanned(code[:_LONGEST_CODE])
@@ -181,7 +181,7 @@ class ScanPage(Dialog[R]):
         return self._raise(found[0])
 
     def _warn(self, words: Any, code: str, skus: str = "") -> None:
-        self.told, self.is_alert = str(words) % {"code": code, "skus": skus}, True
+        self.message, self.is_alert = str(words) % {"code": code, "skus": skus}, True
 
     def _raise(self, product: Product) -> None:
         index = next((i for i, line in enumerate(self.lines) if line.product_id == product.pk), None)
@@ -196,7 +196,7 @@ class ScanPage(Dialog[R]):
         else:
             self.lines[index] = line
         self.latest = line.product_id
-        self.told = f"{line.sku} {line.name}: {line.typed}"
+        self.message = f"{line.sku} {line.name}: {line.typed}"
         return None
 
     def _review(self) -> HttpResponse:
@@ -211,9 +211,9 @@ class ScanPage(Dialog[R]):
         return super().answer()
 
     def _checked(self) -> DialogForm:
-        """The form with what was sent, and what is wrong with the lines.
+        """The form with the values that were sent, and the errors of the lines.
 
-        What is sent for good may have been sent before, and be more than is left now: that is the service's to say.
+        The final form may be a repeated one whose units exceed what is left now: only the service can decide that.
         """
         form = self.make_form(data=self.request.POST)
         form.is_valid()
@@ -234,7 +234,7 @@ class ScanPage(Dialog[R]):
         return super()._claim(form)
 
     def refuse(self, form: DialogForm, error: DomainError) -> None:
-        """With the lines that are short, by their SKU."""
+        """Show the error, with the lines that are short, by SKU."""
         super().refuse(form, error)
         sent = [line for line in self.lines if line.units]
         for fault in error.faults:
@@ -242,8 +242,8 @@ class ScanPage(Dialog[R]):
             if "available" in fault.facts and place and place[0].isdigit() and int(place[0]) < len(sent):
                 words = _("%(sku)s: %(wanted)s wanted, %(free)s free.")
                 line = sent[int(place[0])]
-                told = {"sku": line.sku, "wanted": fault.facts["requested"], "free": fault.facts["available"]}
-                form.add_error(None, str(words) % told)
+                values = {"sku": line.sku, "wanted": fault.facts["requested"], "free": fault.facts["available"]}
+                form.add_error(None, str(words) % values)
 
     def _page(self, form: DialogForm, status: int = 200) -> HttpResponse:
         notes = self.notes(self.lines, form)
@@ -254,7 +254,7 @@ class ScanPage(Dialog[R]):
 
     @property
     def line_count(self) -> int:
-        """Lines with units. ``flows.js`` counts on as units are typed."""
+        """The number of lines with units. ``flows.js`` updates it while units are typed."""
         return sum(1 for line in self.lines if line.units)
 
     @property
@@ -264,17 +264,17 @@ class ScanPage(Dialog[R]):
 
     @property
     def total(self) -> str:
-        """How much it is, in words."""
+        """The numbers of lines and units, in words."""
         units, count = self.unit_count, self.line_count
         first = ngettext("%(count)s product", "%(count)s products", count) % {"count": count}
         return f"{first}, {ngettext('%(count)s unit', '%(count)s units', units) % {'count': units}}"
 
     @property
     def shown(self) -> Iterable[ScannedLine]:
-        """The lines to look over: all where some may be missing."""
+        """The lines to review: all known lines, including those without units, if only known products are allowed."""
         return self.lines if not self.takes_any else [line for line in self.lines if line.units]
 
 
 def sent_units(given: dict[str, Any]) -> Sequence[tuple[UUID, int]]:
-    """The lines that ``perform`` was given: products and units."""
+    """The lines given to ``perform``, as (product id, units)."""
     return cast(Sequence[tuple[UUID, int]], given["lines"])

@@ -1,4 +1,4 @@
-"""Columns of rows that speak of one product in one warehouse, the same in every list of the console."""
+"""Columns that are the same in all lists whose rows belong to a stock level."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from audit.console.filters import link
 
 
 class OfLevel:
-    """For rows with a ``level``, whose product and warehouse the list selects along with it."""
+    """Columns of rows with a ``level``. The list must select its product and warehouse as well."""
 
     @admin.display(description=_("SKU"), ordering="level__product__sku")
     def sku(self, row: Any) -> Any:
@@ -27,5 +27,5 @@ class OfLevel:
 
     @admin.display(description=_("product"))
     def level_link(self, row: Any) -> SafeString:
-        """To its stock, where it is received and counted."""
+        """A link to the level's page, where stock is received and counted."""
         return link(row.level.product, reverse("admin:inventory_stocklevel_change", args=[row.level_id]))

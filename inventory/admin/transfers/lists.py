@@ -1,4 +1,4 @@
-"""Transfers in the console: stock on its way from one warehouse to another."""
+"""The list and the pages of transfers in the console."""
 
 from typing import Any, Final
 
@@ -33,12 +33,12 @@ _NAMES: Final[dict[str, Any]] = {
     TransferStatus.IN_TRANSIT.value: _("On the way"),
     TransferStatus.PARTIALLY_RECEIVED.value: _("Partly received"),
 }
-"""The states in the words of the flow."""
+"""Labels of the statuses."""
 _ENDS: Final = {"receive": pages.ArrivalPage.ends, "cancel": pages.CancelDialog.ends}
 
 
 class StatusFilter(admin.SimpleListFilter):
-    """By status, called as on the rows."""
+    """Filter by status, with the labels of the rows."""
 
     title = _("status")
     parameter_name = "status__exact"
@@ -51,7 +51,7 @@ class StatusFilter(admin.SimpleListFilter):
 
 
 class OverdueFilter(admin.SimpleListFilter):
-    """What should have arrived."""
+    """Filter by whether the expected arrival has passed."""
 
     title = _("expected")
     parameter_name = "expected"
@@ -69,7 +69,7 @@ class OverdueFilter(admin.SimpleListFilter):
 
 
 class TransferLineInline(ReadOnlyInline):
-    """What is on its way, and what became of it."""
+    """The lines of a transfer."""
 
     model = TransferLine
     warehouse_paths = ("transfer__from_warehouse__code", "transfer__to_warehouse__code")
@@ -89,7 +89,7 @@ class TransferLineInline(ReadOnlyInline):
 
 
 def progress_bar(done: int, total: int, label: Any) -> SafeString:
-    """How far something is, for eyes and for readers."""
+    """A progress bar, with a text for screen readers."""
     return format_html(
         '<span class="flow-progress"><progress value="{}" max="{}" aria-label="{}"></progress>{} / {}</span>',
         done,
@@ -101,7 +101,7 @@ def progress_bar(done: int, total: int, label: Any) -> SafeString:
 
 
 def short_id(public_id: str) -> SafeString:
-    """As much of an id as tells it from its neighbours in a list."""
+    """The end of an id, which is enough to distinguish the rows of a list."""
     return format_html('<span class="flow-fixed" title="{}">{}</span>', public_id, f"…{public_id[-8:]}")
 
 
@@ -145,12 +145,12 @@ class TransferAdmin(ReadOnlyAdmin):
         return transfers.annotate(asked=total("quantity"), arrived=total("quantity_received"), as_of=Now())
 
     def get_actions_list(self, request: HttpRequest) -> list[Any]:
-        """Who sees one warehouse alone has no other to send to."""
+        """No new transfer for users of a single warehouse, who have no destination."""
         offered: list[Any] = super().get_actions_list(request)
         return [] if len(actor_of(request).warehouse_codes) == 1 else offered
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
-        """Those that fit the transfer's state, and touch warehouses in the user's reach alone."""
+        """The actions that the transfer's status allows and that change only warehouses in the user's reach."""
         transfer = self.get_object(request, str(object_id))
         if transfer is None:
             return []
@@ -196,7 +196,7 @@ class TransferAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("expected"), ordering=F("expected_delivery").asc(nulls_last=True))
     def expected(self, transfer: Transfer) -> str:
-        """When it should arrive; overdue in words, not by colour alone."""
+        """The expected arrival; an overdue one is marked in words, not only by colour."""
         due = transfer.expected_delivery
         if due is None:
             return NOTHING

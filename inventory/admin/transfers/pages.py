@@ -1,4 +1,4 @@
-"""The flow of a transfer in the console: written down by scanning, sent, received line by line, cancelled."""
+"""The flow of a transfer in the console: draft it by scanning, send it, receive it line by line, or cancel it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, cast
@@ -32,17 +32,17 @@ from inventory.services.transfers.moves import Transferred
 
 
 def units_of(count: int) -> str:
-    """So many units, in words."""
+    """A number of units, in words."""
     return ngettext("%(count)s unit", "%(count)s units", count) % {"count": count}
 
 
 def route_of(transfer: Transfer) -> str:
-    """From where to where."""
+    """The source and the destination, as a text."""
     return f"{transfer.from_warehouse.code} → {transfer.to_warehouse.code}"
 
 
 class TransferForm(ScanForm):
-    """Where a transfer goes, when and why."""
+    """Source, destination, expected arrival and reason of a transfer."""
 
     from_warehouse = ChoiceField(label=_("From"))
     to_warehouse = ChoiceField(label=_("To"))
@@ -64,7 +64,7 @@ class TransferForm(ScanForm):
 
 
 class DraftPage(ScanPage[Transferred]):
-    """A new transfer, kept as a draft or sent at once; or a draft that is written anew."""
+    """Make a transfer: save it as a draft, or send it at once."""
 
     title: ClassVar[LazyText] = _("New transfer")
     permission = "inventory.transfer_stock"
@@ -78,7 +78,7 @@ class DraftPage(ScanPage[Transferred]):
         return form
 
     def notes(self, lines: Sequence[ScannedLine], form: DialogForm) -> Mapping[UUID, str]:
-        """What is free at the source, once it is chosen."""
+        """The available units at the source, once it is chosen."""
         source = self.request.POST.get("from_warehouse") or form.initial.get("from_warehouse") or ""
         if source not in dict(warehouse_choices(self.request)) or not source:
             return {}
@@ -111,7 +111,7 @@ class DraftPage(ScanPage[Transferred]):
 
 
 class OfTransfer:
-    """A dialog on a transfer. It touches the warehouses of its ``ends``: they must be in the user's reach."""
+    """A dialog on a transfer. It changes stock at ``ends``, which must be in the user's reach."""
 
     ends: ClassVar[tuple[str, ...]] = ("from_warehouse", "to_warehouse")
     wordings: ClassVar[Mapping[str, LazyText]] = {
@@ -135,7 +135,7 @@ def may_touch(request: Any, transfer: Transfer, ends: Sequence[str]) -> bool:
 
 
 class ChangeDraftPage(OfTransfer, DraftPage):
-    """A draft, written anew."""
+    """Change a draft."""
 
     title = _("Change this draft")
     endings = (("draft", _("Keep as a draft")),)
@@ -159,7 +159,7 @@ class ChangeDraftPage(OfTransfer, DraftPage):
 
 
 class SendDialog(OfTransfer, Dialog[Transferred]):
-    """A draft leaves."""
+    """Send a draft."""
 
     title = _("Send this transfer")
     intro = _("Its units leave the source at once, and are on hand at the destination when they are received there.")
@@ -175,12 +175,12 @@ class SendDialog(OfTransfer, Dialog[Transferred]):
 
     def tell(self, result: Transferred) -> str:
         document = result.document
-        told = {"units": units_of(sum(item.shipped for item in document.items)), "to": document.destination.code}
-        return str(_("%(units)s are on their way to %(to)s.")) % told
+        values = {"units": units_of(sum(item.shipped for item in document.items)), "to": document.destination.code}
+        return str(_("%(units)s are on their way to %(to)s.")) % values
 
 
 class ArrivalForm(ScanForm):
-    """What becomes of what is missing."""
+    """Whether to give up missing units, and why."""
 
     close = forms.BooleanField(
         label=_("Nothing more will come: close the transfer, what is missing is lost"),
@@ -191,7 +191,7 @@ class ArrivalForm(ScanForm):
 
 
 class ArrivalPage(OfTransfer, SharedDialog[Transferred], ScanPage[Transferred]):
-    """What arrived of a transfer, line by line."""
+    """Receive units of a transfer, line by line."""
 
     ends = ("to_warehouse",)
     title = _("Receive this transfer")
@@ -204,7 +204,7 @@ class ArrivalPage(OfTransfer, SharedDialog[Transferred], ScanPage[Transferred]):
     empty = _("Nothing of this transfer is on its way.")
 
     def state(self) -> str:
-        """What has become of its units so far: it only ever grows."""
+        """The units received, returned and lost so far, which only increase."""
         lines = TransferLine.objects.filter(transfer=self.subject.pk)
         totals = lines.aggregate(Sum("quantity_received"), Sum("quantity_returned"), Sum("quantity_lost"))
         return " ".join(str(totals[name]) for name in sorted(totals))
@@ -230,7 +230,7 @@ class ArrivalPage(OfTransfer, SharedDialog[Transferred], ScanPage[Transferred]):
         ]
 
     def may_be_empty(self, form: DialogForm) -> bool:
-        """Nothing arrived, and nothing will."""
+        """Allowed if the transfer is closed: nothing arrived, and the rest is given up."""
         return bool(form.cleaned_data.get("close"))
 
     def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Transferred | StoredAnswer:
@@ -240,20 +240,20 @@ class ArrivalPage(OfTransfer, SharedDialog[Transferred], ScanPage[Transferred]):
 
     def tell(self, result: Transferred) -> str:
         items = result.document.items
-        told = {
+        values = {
             "units": units_of(sum(after - before for before, after in result.destinations.values())),
             "left": units_of(sum(item.in_transit for item in items)),
             "lost": units_of(sum(item.lost for item in items)),
         }
         if any(item.in_transit for item in items):
-            return str(_("%(units)s received; %(left)s still on the way.")) % told
+            return str(_("%(units)s received; %(left)s still on the way.")) % values
         if any(item.lost for item in items):
-            return str(_("%(units)s received. The transfer is closed: %(lost)s lost.")) % told
-        return str(_("%(units)s received. The transfer is complete.")) % told
+            return str(_("%(units)s received. The transfer is closed: %(lost)s lost.")) % values
+        return str(_("%(units)s received. The transfer is complete.")) % values
 
 
 class CancelDialog(OfTransfer, Dialog[Transferred]):
-    """What is on its way comes back."""
+    """Cancel a transfer: its units in transit return to the source."""
 
     ends = ("from_warehouse",)
     title = _("Cancel this transfer")
@@ -274,5 +274,5 @@ class CancelDialog(OfTransfer, Dialog[Transferred]):
 
     def tell(self, result: Transferred) -> str:
         back = sum(after - before for before, after in result.sources.values())
-        told = {"units": units_of(back), "source": result.document.source.code}
-        return str(_("The transfer is cancelled; %(units)s are back in %(source)s.")) % told
+        values = {"units": units_of(back), "source": result.document.source.code}
+        return str(_("The transfer is cancelled; %(units)s are back in %(source)s.")) % values

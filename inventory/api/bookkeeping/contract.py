@@ -1,4 +1,4 @@
-"""What callers get of the last reconciliation."""
+"""The query and the answer of the route of reconciliation."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -12,13 +12,13 @@ FindingKind = Literal["ON_HAND", "RESERVED", "IN_TRANSIT", "LONG_DUE", "ORPHAN"]
 
 
 class ReconciliationQuery(PageQuery, kw_only=True):
-    """Which findings of the last run to list."""
+    """A filter of the last run's findings."""
 
     kind: FindingKind | None = None
 
 
 class ReconciliationRunOut(Answer, kw_only=True):
-    """A run that has ended. ``findingCount`` counts all; of each kind the first thousand are kept."""
+    """A run that has ended. `findingCount` counts all findings; only the first thousand of each kind are stored."""
 
     reconciliation_id: UUID
     started_at: datetime
@@ -30,7 +30,7 @@ class ReconciliationRunOut(Answer, kw_only=True):
 
 
 class ReconciliationFindingOut(Answer, kw_only=True):
-    """A difference that was still there under the lock."""
+    """A difference that was found again under the lock."""
 
     finding_id: UUID
     kind: FindingKind
@@ -47,7 +47,7 @@ class ReconciliationFindingOut(Answer, kw_only=True):
 
 
 class ReconciliationOut(Answer, kw_only=True):
-    """The last run that has ended, null before the first, and a page of what it found."""
+    """The last run that has ended (null before the first), and a page of its findings."""
 
     run: ReconciliationRunOut | None
     items: list[ReconciliationFindingOut]

@@ -1,4 +1,4 @@
-"""The route of what reconciliation found."""
+"""The route of reconciliation."""
 
 from typing import ClassVar
 

@@ -28,7 +28,7 @@ WarehouseType = Literal["MAIN", "SECONDARY", "DROPSHIP"]
 
 
 class FreezeIn(Body, kw_only=True):
-    """Stop new holds. What is held already goes its way."""
+    """Refuse new holds. Existing holds are not affected."""
 
     reason: NonEmptyText
     until: EndOfFreeze | None = None
@@ -49,14 +49,14 @@ class FreezeOut(Answer, kw_only=True):
 
 
 class ProductsQuery(PageQuery, kw_only=True):
-    """Which products to list."""
+    """A filter of products."""
 
     sku: Sku | None = None
     search: Name | None = None
 
 
 class ProductIn(Body, kw_only=True):
-    """A product as it is to be."""
+    """All fields of a product."""
 
     sku: Sku
     name: ProductName
@@ -89,7 +89,7 @@ class ProductPageOut(Answer, kw_only=True):
 
 
 class WarehouseIn(Body, kw_only=True):
-    """A warehouse as it is to be."""
+    """All fields of a warehouse."""
 
     name: Name
     type: WarehouseType
@@ -127,7 +127,7 @@ class SourceIn(Body, kw_only=True):
 
 
 class StoreIn(Body, kw_only=True):
-    """A store as it is to be."""
+    """All fields of a store."""
 
     name: Name
     warehouses: Annotated[list[SourceIn], Meta(max_length=200)]

@@ -22,7 +22,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class FreezingView(ApiView):
-    """Freezes something, or lifts that: one route each, for each kind of thing."""
+    """The base of the routes that freeze or unfreeze: two routes for each kind of subject."""
 
     allowed: ClassVar = {"POST": Capability.MANAGE}
     for_all_stores: ClassVar = frozenset({"POST"})

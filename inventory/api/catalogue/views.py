@@ -1,4 +1,4 @@
-"""The routes of the catalogue, as integrators keep it: decode, one call, answer."""
+"""The routes of the catalogue, for integrators who maintain it: decode, one call, answer."""
 
 from typing import ClassVar, Final
 from uuid import UUID
@@ -84,7 +84,7 @@ class ProductView(ApiView):
 
 
 def read_product(product_id: UUID) -> Product:
-    """The product as it is, with its freezes. Raises NotFound."""
+    """Read a product with its freezes. Raises NotFound."""
     product: Product | None = Product.objects.with_freezes().filter(pk=product_id).first()
     if product is None:
         raise NotFound(f"There is no product {product_id}.")
@@ -174,7 +174,7 @@ class WarehouseView(ApiView):
 
 
 def _check_plain(value: object, pointer: str, levels_left: int) -> None:
-    """Refuse free-form JSON that the database can't keep: NUL characters, or objects nested without end."""
+    """Refuse free-form JSON that the database can't store: NUL characters, or too deep nesting. Raises Invalid."""
     if levels_left == 0:
         raise Invalid("Nested too deeply.", [Fault(pointer, "invalid", f"more than {_DEEPEST} levels")])
     if isinstance(value, str) and "\0" in value:
@@ -188,7 +188,7 @@ def _check_plain(value: object, pointer: str, levels_left: int) -> None:
 
 
 def _code(code: str) -> str:
-    """A code as it may be. Raises Invalid."""
+    """Check a code. Raises Invalid."""
     if not CODE.fullmatch(code):
         raise Invalid(f"This is not a code: {CODE_HINT}")
     return code

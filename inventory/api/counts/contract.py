@@ -25,11 +25,12 @@ class CountProductIn(Body, kw_only=True):
 
 
 class OpenCountIn(Body, kw_only=True):
-    """A count to open: ALL of a warehouse, a ZONE (with `zone`), PRODUCTS (with `products`), or what is STALE: not
-    counted for `staleDays`, or never; without it, never alone.
+    """A count to open. Its scope is ALL levels of a warehouse, a ZONE (with `zone`), PRODUCTS (with `products`), or the
+    STALE levels, which were not counted for `staleDays` days, or never; without `staleDays` only those never counted.
 
-    A difference above `recountShare` needs a second count; without it, none does. PRODUCTS that another open count
-    has are refused (409 `already_in_count`); of the other scopes they are left out, and the answer says so.
+    A difference above `recountShare` requires a second count; without it, none does. With the scope PRODUCTS, levels
+    in another open count are refused (409 `already_in_count`); with the other scopes they are left out and listed in
+    the answer.
     """
 
     warehouse_id: Code
@@ -42,7 +43,7 @@ class OpenCountIn(Body, kw_only=True):
 
 
 class ProgressOut(Answer, kw_only=True):
-    """How far a count is; `toRecount` are counted, but need a second count."""
+    """The progress of a count, in lines; `toRecount` lines are counted, but require a second count."""
 
     lines: int
     counted: int
@@ -70,20 +71,20 @@ class CountOut(Answer, kw_only=True):
 
 
 class ElsewhereOut(Answer, kw_only=True):
-    """Another open count that has levels of this scope, and how many."""
+    """Another open count with levels of this scope, and their number."""
 
     count_id: str
     lines: int
 
 
 class OpenedCountOut(CountOut, kw_only=True):
-    """A new count. `elsewhere` are levels that were left out, as other open counts have them."""
+    """A new count. `elsewhere` lists the other open counts whose levels were left out."""
 
     elsewhere: list[ElsewhereOut]
 
 
 class CountsQuery(PageQuery, kw_only=True):
-    """Which counts to list."""
+    """A filter of counts."""
 
     warehouse_id: Code | None = None
     status: CountStatus | None = None
@@ -97,8 +98,8 @@ class CountPageOut(Answer, kw_only=True):
 
 
 class CountLineOut(Answer, kw_only=True):
-    """A line of a count. Lines are counted blind: `counted`, `expected` and `difference` are null until the count that
-    is due was entered. They are those of the last count."""
+    """A line of a count. Lines are counted blind: `counted`, `expected` and `difference` are null while a first or
+    second count of the line is outstanding. They are the figures of its last count."""
 
     product_id: UUID
     variant_id: UUID | UnsetType = UNSET
@@ -115,7 +116,7 @@ class CountLineOut(Answer, kw_only=True):
 
 
 class CountLinesQuery(PageQuery, kw_only=True):
-    """Which lines to read."""
+    """The page of lines to read."""
 
 
 class CountLinePageOut(Answer, kw_only=True):
@@ -132,7 +133,7 @@ class CountWithLinesOut(CountOut, kw_only=True):
 
 
 class CountLineIn(Body, kw_only=True):
-    """What was counted of a product. `recount` says that it is the second count; without it, the first is corrected."""
+    """The counted quantity of a product. `recount` marks a second count; else this enters or corrects the first one."""
 
     product_id: UUID
     variant_id: UUID | None = None
@@ -141,13 +142,13 @@ class CountLineIn(Body, kw_only=True):
 
 
 class CountLinesIn(Body, kw_only=True):
-    """What was counted. Lines of the same product are summed."""
+    """Counted quantities. Lines of the same product are summed."""
 
     lines: Annotated[list[CountLineIn], Meta(min_length=1, max_length=200)]
 
 
 class CountedLinesOut(Answer, kw_only=True):
-    """The lines as they are now."""
+    """The entered lines, and the progress of the count."""
 
     count_id: str
     progress: ProgressOut
@@ -155,15 +156,15 @@ class CountedLinesOut(Answer, kw_only=True):
 
 
 class PostCountIn(OptionalBody, kw_only=True):
-    """How to post. Uncounted lines refuse it, unless `skipUncounted`. Where too little is left, `breakReservations`
-    give way first, in this order, as far as needed; then the newest."""
+    """Options of posting. Uncounted lines are refused, unless `skipUncounted` is true. In a shortage, the reservations
+    in `breakReservations` give way first, in this order, as far as needed; then the newest."""
 
     skip_uncounted: bool = False
     break_reservations: Annotated[list[ReservationId], Meta(max_length=200)] = []
 
 
 class BrokenItemOut(Answer, kw_only=True):
-    """Units that a hold gave back."""
+    """Units that a broken hold gave back."""
 
     product_id: UUID
     variant_id: UUID | UnsetType = UNSET
@@ -172,7 +173,7 @@ class BrokenItemOut(Answer, kw_only=True):
 
 
 class BrokenReservationOut(Answer, kw_only=True):
-    """A hold that gives way, as a whole."""
+    """A hold that gives way. It is always released as a whole."""
 
     reservation_id: str
     store_id: str
@@ -185,8 +186,8 @@ class BrokenReservationOut(Answer, kw_only=True):
 
 
 class PostedCountOut(Answer, kw_only=True):
-    """A posted count. `brokenReservations` and `hiddenReservations` gave way; of the latter, which are other stores'
-    and not for this client, only the number is told."""
+    """A posted count. `brokenReservations` lists the holds that gave way; `hiddenReservations` is the number of further
+    ones, in stores that this client may not see."""
 
     count_id: str
     status: Literal["POSTED"]
@@ -204,7 +205,7 @@ class PostedCountOut(Answer, kw_only=True):
 
 
 class ShortLineOut(Answer, kw_only=True):
-    """A level that would have fewer units than are held. `onHandAfter` below zero refuses the posting."""
+    """A level that would have fewer units than are held. Posting is refused if `onHandAfter` is below zero."""
 
     product_id: UUID
     variant_id: UUID | UnsetType = UNSET
@@ -216,7 +217,7 @@ class ShortLineOut(Answer, kw_only=True):
 
 
 class CountPreviewOut(Answer, kw_only=True):
-    """What posting would do now, with the lines counted so far. Nothing was written."""
+    """A preview of posting the lines counted so far. Nothing is written."""
 
     count_id: str
     status: CountStatus
@@ -230,6 +231,6 @@ class CountPreviewOut(Answer, kw_only=True):
 
 
 class CancelCountIn(OptionalBody, kw_only=True):
-    """Why a count is called off."""
+    """The reason for cancelling a count."""
 
     reason: Text = ""

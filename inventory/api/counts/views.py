@@ -1,4 +1,4 @@
-"""The routes of counts, whose posting may break holds: decode, one call, answer."""
+"""The routes of counts: decode, one call, answer."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -70,7 +70,7 @@ def _cancelled(cancelled: Counted) -> StoredAnswer:
 
 
 class CountsView(ApiView):
-    """Counts: the list, and a new one."""
+    """The list of counts, and opening of a count."""
 
     allowed: ClassVar = {"GET": Capability.READ_COUNTS, "POST": Capability.KEEP_STOCK}
 
@@ -117,7 +117,7 @@ class CountsView(ApiView):
 
 
 def _check_scope(body: contract.OpenCountIn) -> None:
-    """Raises Invalid where what belongs to the scope is missing, or to another one."""
+    """Raise Invalid if a field of the scope is missing, or one of another scope is given."""
     given = {
         "zone": ("ZONE", bool(body.zone), True),
         "products": ("PRODUCTS", bool(body.products), True),
@@ -153,7 +153,7 @@ class CountView(ApiView):
 
 
 def _line(line: CountLine) -> contract.CountLineOut:
-    """A line as it is told: nothing of what was expected while a count of it is due."""
+    """A line for callers, without counted and expected quantities while a count of it is outstanding."""
     is_blind = line.counted is None or line.needs_recount
     is_second = line.recounted is not None
     return contract.CountLineOut(
@@ -179,7 +179,7 @@ def _entered(counted: Counted) -> StoredAnswer:
 
 
 class CountLinesView(ApiView):
-    """What was counted."""
+    """Entering of counted quantities."""
 
     allowed: ClassVar = {"PUT": Capability.KEEP_STOCK}
 
@@ -233,7 +233,7 @@ def _broken(hold: AffectedHold) -> contract.BrokenReservationOut:
 
 
 class CountPreviewView(ApiView):
-    """What posting a count would do."""
+    """Preview of posting a count."""
 
     allowed: ClassVar = {"GET": Capability.READ_COUNTS}
 
@@ -303,7 +303,7 @@ class PostCountView(ApiView):
 
 
 def _preferred(texts: Sequence[str]) -> tuple[UUID, ...]:
-    """The reservations named, each once. What has the right shape is one."""
+    """The ids of the named reservations, without duplicates. Only their format is checked."""
     ids = (parse_public_id(RESERVATION, text) for text in texts)
     return tuple(dict.fromkeys(id_ for id_ in ids if id_))
 
@@ -331,7 +331,7 @@ def _posted(posted: Posted, actor: Actor) -> StoredAnswer:
 
 
 class CancelCountView(ApiView):
-    """Call a count off."""
+    """Cancel a count."""
 
     allowed: ClassVar = {"POST": Capability.KEEP_STOCK}
 

@@ -15,7 +15,7 @@ SeverityName = Literal["LOW", "CRITICAL"]
 
 
 class LowStockQuery(PageQuery, kw_only=True):
-    """Which low levels to list."""
+    """A filter of low levels."""
 
     warehouse_id: Code | None = None
     store_id: Code | None = None
@@ -24,7 +24,7 @@ class LowStockQuery(PageQuery, kw_only=True):
 
 
 class LowStockItemOut(Answer, kw_only=True):
-    """A level that is low. ``currentStock`` is what is available: what is reserved is left out."""
+    """A low level. `currentStock` is the available quantity, without reserved units."""
 
     product_id: UUID
     variant_id: UUID | UnsetType = UNSET
@@ -42,7 +42,7 @@ class LowStockItemOut(Answer, kw_only=True):
 
 
 class LowStockPageOut(Answer, kw_only=True):
-    """A page of low levels, the critical first, the least of their full level first. The counts are of all pages."""
+    """A page of low levels, the critical first, the lowest share of the full level first. Counts are over all pages."""
 
     items: list[LowStockItemOut]
     total_items: int
@@ -52,7 +52,7 @@ class LowStockPageOut(Answer, kw_only=True):
 
 
 class AlertsQuery(PageQuery, kw_only=True):
-    """Which alerts to list."""
+    """A filter of alerts."""
 
     warehouse_id: Code | None = None
     store_id: Code | None = None
@@ -61,10 +61,10 @@ class AlertsQuery(PageQuery, kw_only=True):
 
 
 class AlertOut(Answer, kw_only=True):
-    """That a level is low, from ``openedAt`` until ``resolvedAt``.
+    """An alert: a level was low from `openedAt` until `resolvedAt`.
 
-    ``severity`` is the worst it has been, ``alertedStock`` what was available when it became that, ``currentStock``
-    what is available now.
+    `severity` is the worst severity so far, `alertedStock` the available quantity when it was reached, `currentStock`
+    the available quantity now.
     """
 
     alert_id: str
@@ -93,13 +93,13 @@ class AlertPageOut(Answer, kw_only=True):
 
 
 class AcknowledgeIn(OptionalBody, kw_only=True):
-    """That somebody takes care of it."""
+    """Acknowledge an alert: somebody takes care of it."""
 
     note: Text = ""
 
 
 class SnoozeIn(Body, kw_only=True):
-    """Until when nobody is to be reminded; null ends a snooze."""
+    """The time until which no reminders are sent; null ends a snooze."""
 
     until: Annotated[datetime, Meta(tz=True)] | None
     note: Text = ""

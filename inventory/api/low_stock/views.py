@@ -23,7 +23,7 @@ from inventory.services.low_stock.alerts import Outlook
 
 
 class LowStockView(ApiView):
-    """What is to be ordered."""
+    """The list of low levels, with suggested orders."""
 
     allowed: ClassVar = {"GET": Capability.READ}
 
@@ -77,7 +77,7 @@ def _low(level: Any, outlook: Outlook) -> contract.LowStockItemOut:
 
 
 class AlertsView(ApiView):
-    """The alerts of low stock."""
+    """The list of alerts."""
 
     allowed: ClassVar = {"GET": Capability.READ}
 
@@ -126,7 +126,7 @@ def _id(alert_id: str) -> UUID:
 
 
 class AcknowledgeAlertView(ApiView):
-    """Somebody takes care of an alert."""
+    """Acknowledge an alert."""
 
     allowed: ClassVar = {"POST": Capability.KEEP_STOCK}
 
@@ -146,7 +146,7 @@ class AcknowledgeAlertView(ApiView):
 
 
 class SnoozeAlertView(ApiView):
-    """Nobody is to be reminded of an alert for a while."""
+    """Snooze an alert."""
 
     allowed: ClassVar = {"POST": Capability.KEEP_STOCK}
 

@@ -22,7 +22,7 @@ AdjustmentType = Literal["RECEIPT", "SHIPMENT", "ADJUSTMENT", "RETURN"]
 
 
 class AdjustmentIn(Body, kw_only=True):
-    """A change of on hand. RECEIPT and RETURN add, SHIPMENT takes away, ADJUSTMENT is signed."""
+    """A change of on hand. RECEIPT and RETURN add units, SHIPMENT subtracts them, ADJUSTMENT is signed."""
 
     product_id: UUID
     warehouse_id: Code
@@ -40,13 +40,13 @@ class AdjustmentIn(Body, kw_only=True):
 
 
 class AdjustIn(Body, kw_only=True):
-    """All lines, or none."""
+    """Adjustments, which are applied all or none."""
 
     adjustments: Annotated[list[AdjustmentIn], Meta(min_length=1, max_length=200)]
 
 
 class AdjustedLineOut(Answer, kw_only=True):
-    """A change of on hand as it was applied; ``previousQuantity + adjustedQuantity = newQuantity``."""
+    """An applied change of on hand; `previousQuantity + adjustedQuantity = newQuantity`."""
 
     product_id: UUID
     variant_id: UUID | UnsetType = UNSET
@@ -58,7 +58,7 @@ class AdjustedLineOut(Answer, kw_only=True):
 
 
 class AdjustedOut(Answer, kw_only=True):
-    """What was changed."""
+    """The applied adjustments."""
 
     adjustment_id: str
     status: Literal["COMPLETED"]
@@ -68,7 +68,7 @@ class AdjustedOut(Answer, kw_only=True):
 
 
 class LocationOut(Answer, kw_only=True):
-    """Where in the warehouse."""
+    """A location in the warehouse."""
 
     zone: str
     aisle: str
@@ -76,7 +76,7 @@ class LocationOut(Answer, kw_only=True):
 
 
 class LevelOut(Answer, kw_only=True):
-    """What one warehouse has of a product."""
+    """The stock of a product in one warehouse."""
 
     warehouse_id: str
     warehouse_name: str
@@ -93,7 +93,7 @@ class LevelOut(Answer, kw_only=True):
 
 
 class MovedOut(Answer, kw_only=True):
-    """Units moved; ``adjusted`` is signed."""
+    """Units moved, by kind of movement; `adjusted` is signed."""
 
     received: int
     shipped: int
@@ -101,13 +101,13 @@ class MovedOut(Answer, kw_only=True):
 
 
 class MovementsOut(Answer, kw_only=True):
-    """What moved lately."""
+    """Recent movements."""
 
     last24_hours: MovedOut = msgspec.field(name="last24Hours")
 
 
 class ProductLevelsOut(Answer, kw_only=True):
-    """What there is of a product, in all and by warehouse."""
+    """The stock of a product, in total and by warehouse."""
 
     product_id: UUID
     variant_id: UUID | UnsetType = UNSET
@@ -120,20 +120,20 @@ class ProductLevelsOut(Answer, kw_only=True):
 
 
 class ProductLevelsQuery(Body, kw_only=True):
-    """Which warehouse to look at."""
+    """A filter of the product's levels."""
 
     warehouse_id: Code | None = None
 
 
 class LevelsQuery(PageQuery, kw_only=True):
-    """Which levels to list."""
+    """A filter of levels."""
 
     warehouse_id: Code | None = None
     store_id: Code | None = None
 
 
 class ListedLevelOut(Answer, kw_only=True):
-    """One product in one warehouse."""
+    """The stock level of one product in one warehouse."""
 
     product_id: UUID
     variant_id: UUID | UnsetType = UNSET
@@ -154,7 +154,7 @@ class LevelPageOut(Answer, kw_only=True):
 
 
 class LocationIn(Body, kw_only=True):
-    """Where in the warehouse."""
+    """A location in the warehouse."""
 
     zone: LocationPart = ""
     aisle: LocationPart = ""
@@ -162,7 +162,7 @@ class LocationIn(Body, kw_only=True):
 
 
 class LevelSettingsIn(Body, kw_only=True):
-    """Settings of a level; what is left out stays, null clears."""
+    """Settings of a level. Omitted ones stay unchanged, null clears a setting."""
 
     reorder_point: Units | None | UnsetType = UNSET
     reorder_quantity: PositiveUnits | None | UnsetType = UNSET

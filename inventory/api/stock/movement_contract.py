@@ -12,7 +12,7 @@ from inventory.services.stock.movements import MovementType
 
 
 class MovementsQuery(PageQuery, kw_only=True):
-    """Which movements to list. What is left out means any; a parent's id stands for its variants, too."""
+    """A filter of movements. Omitted fields mean any; a parent's id includes its variants."""
 
     product_id: UUID | None = None
     variant_id: UUID | None = None
@@ -24,11 +24,11 @@ class MovementsQuery(PageQuery, kw_only=True):
 
 
 class MovementOut(Answer, kw_only=True):
-    """One change of on hand; ``quantityBefore + quantity = quantityAfter``.
+    """One change of on hand; `quantityBefore + quantity = quantityAfter`.
 
-    ``reference`` is what the caller called it: of reference type ``order`` the order's id, of ``adjustment`` whatever
-    was given. Of what was done for stores that the client may not see, ``reference``, ``actor`` and ``reason`` are
-    empty and ``costPerUnit`` is left out.
+    `reference` is given by the caller: with reference type `order` the order's id, with `adjustment` any text. If the
+    movement belongs to a store that the client may not see, `reference`, `actor` and `reason` are empty and
+    `costPerUnit` is absent.
     """
 
     movement_id: str

@@ -17,7 +17,7 @@ from inventory.services.stock.movements import MovementFilter, MovementLine
 
 
 class MovementsView(ApiView):
-    """What changed on hand."""
+    """The list of movements."""
 
     allowed: ClassVar = {"GET": Capability.READ}
 
@@ -45,7 +45,7 @@ class MovementsView(ApiView):
 
 
 def movement_out(line: MovementLine) -> contract.MovementOut:
-    """A movement as callers see it."""
+    """A movement for callers."""
     return contract.MovementOut(
         movement_id=public_id(MOVEMENT, line.id),
         product_id=line.parent_id or line.stock_id,

@@ -30,7 +30,7 @@ _DAY: Final = timedelta(hours=24)
 
 
 class ProductLevelsView(ApiView):
-    """What there is of a product."""
+    """The stock of a product."""
 
     allowed: ClassVar = {"GET": Capability.READ}
 
@@ -86,7 +86,7 @@ def _level(level: StockLevel) -> stock_contract.LevelOut:
 
 
 def _moved(levels: list[StockLevel]) -> stock_contract.MovedOut:
-    """What these levels moved in the last 24 hours, by the database's clock."""
+    """The units that these levels moved in the last 24 hours, by the database's clock."""
     since = Now() - Value(_DAY)
     total = Movement.objects.filter(level__in=levels, created_at__gt=since).aggregate(
         received=_total("RECEIPT", "RETURN"), shipped=_total("SHIPMENT"), adjusted=_total("ADJUSTMENT")
@@ -99,7 +99,7 @@ def _total(*kinds: str) -> Coalesce:
 
 
 class LevelsView(ApiView):
-    """All levels, to sync a catalogue."""
+    """The list of levels, for synchronising a catalogue."""
 
     allowed: ClassVar = {"GET": Capability.READ}
 
@@ -127,9 +127,9 @@ class _InPlaces(Protocol):
 
 
 def in_places(found: Any, query: _InPlaces, actor: Actor, level: str = "") -> Any:
-    """Those in the store's warehouses and the warehouse that a query names; ``level`` is the way to a row's level.
+    """Filter rows by the store and the warehouse that a query names. ``level`` is the lookup prefix of a row's level.
 
-    Raises UnknownStore where there is no such store, or not for this caller. A warehouse that isn't there has nothing.
+    Raises UnknownStore if the store doesn't exist or is out of reach. An unknown warehouse gives no rows.
     """
     if query.store_id is not None:
         if not Store.objects.visible_to(actor).filter(code=query.store_id).exists():

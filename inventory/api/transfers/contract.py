@@ -14,7 +14,7 @@ Time = Annotated[datetime, Meta(tz=True)]
 
 
 class TransferItemIn(Body, kw_only=True):
-    """Units of a product, and their route."""
+    """Units of a product, with source and destination."""
 
     product_id: UUID
     quantity: Quantity
@@ -24,7 +24,7 @@ class TransferItemIn(Body, kw_only=True):
 
 
 class TransferDraftIn(Body, kw_only=True):
-    """A transfer as it is to be. All items share one route; those of one product are summed."""
+    """The items of a transfer. All share one source and one destination; items of one product are summed."""
 
     items: Annotated[list[TransferItemIn], Meta(min_length=1, max_length=200)]
     reason: Text = ""
@@ -33,13 +33,13 @@ class TransferDraftIn(Body, kw_only=True):
 
 
 class TransferIn(TransferDraftIn, kw_only=True):
-    """A transfer that leaves at once, or with ``draft`` is only written down."""
+    """A new transfer. It is sent at once, unless `draft` is true."""
 
     draft: bool = False
 
 
 class ReceivedItemIn(Body, kw_only=True):
-    """What arrived of a product."""
+    """Units of a product that arrived."""
 
     product_id: UUID
     quantity_received: ReceivedQuantity
@@ -47,7 +47,8 @@ class ReceivedItemIn(Body, kw_only=True):
 
 
 class ReceiveIn(OptionalBody, kw_only=True):
-    """What arrived now; without items all that is left. ``close`` ends the transfer with what is then missing."""
+    """Units that arrived; without items, all that are in transit. `close` gives up the missing rest and ends the
+    transfer."""
 
     items: Annotated[list[ReceivedItemIn], Meta(min_length=1, max_length=200)] | None = None
     close: bool = False
@@ -55,13 +56,13 @@ class ReceiveIn(OptionalBody, kw_only=True):
 
 
 class CancelIn(OptionalBody, kw_only=True):
-    """Why what is in transit comes back."""
+    """The reason for cancelling a transfer."""
 
     reason: Text = ""
 
 
 class TransfersQuery(PageQuery, kw_only=True):
-    """Which transfers to list."""
+    """A filter of transfers."""
 
     status: TransferStatus | None = None
     from_warehouse_id: Code | None = None
@@ -70,8 +71,8 @@ class TransfersQuery(PageQuery, kw_only=True):
 
 
 class TransferEndOut(Answer, kw_only=True):
-    """One end of a transfer. Quantities are on hand before and after a command that changed it; ``expectedQuantity``
-    is the destination's on hand and all in transit to it."""
+    """One end of a transfer. Quantities are on hand before and after a command that changed it; `expectedQuantity` is
+    on hand at the destination plus all units in transit to it."""
 
     id: str
     previous_quantity: int | UnsetType = UNSET
@@ -80,8 +81,8 @@ class TransferEndOut(Answer, kw_only=True):
 
 
 class TransferItemOut(Answer, kw_only=True):
-    """Units of a product, and what became of them:
-    ``quantityShipped = quantityReceived + quantityReturned + quantityLost + quantityInTransit``."""
+    """Units of a product in a transfer:
+    `quantityShipped = quantityReceived + quantityReturned + quantityLost + quantityInTransit`."""
 
     product_id: UUID
     variant_id: UUID | UnsetType = UNSET
@@ -96,7 +97,7 @@ class TransferItemOut(Answer, kw_only=True):
 
 
 class TransferOut(Answer, kw_only=True):
-    """A transfer as it is now."""
+    """The present state of a transfer."""
 
     transfer_id: str
     status: TransferStatus

@@ -29,7 +29,7 @@ from inventory.services.transfers.moves import Transferred
 
 
 class TransferView(ApiView):
-    """A new transfer."""
+    """Make a transfer."""
 
     allowed: ClassVar = {"POST": Capability.KEEP_STOCK}
 
@@ -74,7 +74,7 @@ def _done(transferred: Transferred) -> StoredAnswer:
 
 
 def _changed(transferred: Transferred) -> contract.TransferOut:
-    """A transfer after a command, with what the command changed at either end."""
+    """A transfer after a command, with the changes of on hand at both ends."""
     document = transferred.document
     items = [
         _item(
@@ -88,7 +88,7 @@ def _changed(transferred: Transferred) -> contract.TransferOut:
 
 
 def _read(document: TransferDocument, now: datetime) -> contract.TransferOut:
-    """A transfer as it is."""
+    """A transfer without a change."""
     source, destination = (contract.TransferEndOut(id=place.code) for place in (document.source, document.destination))
     return _transfer(document, [_item(item, source, destination) for item in document.items], now)
 
@@ -180,7 +180,7 @@ class SendTransferView(ApiView):
 
 
 class ReceiveTransferView(ApiView):
-    """Receive what arrives."""
+    """Receive units of a transfer."""
 
     allowed: ClassVar = {"POST": Capability.KEEP_STOCK}
 
@@ -208,7 +208,7 @@ class ReceiveTransferView(ApiView):
 
 
 class CancelTransferView(ApiView):
-    """Bring back what is in transit."""
+    """Cancel a transfer."""
 
     allowed: ClassVar = {"POST": Capability.KEEP_STOCK}
 

@@ -56,8 +56,10 @@ class Command(BaseCommand):
             try:
                 return import_stock(actor, file, skip_bad=skip_bad, progress=progress)
             except (Busy, IdempotencyInProgress) as error:
-                told = "The lines so far are kept; run it again for the rest." if skip_bad else "No stock was changed."
-                raise CommandError(f"Not finished: {error.detail} {told}", returncode=UNFINISHED) from error
+                outcome = (
+                    "The lines so far are kept; run it again for the rest." if skip_bad else "No stock was changed."
+                )
+                raise CommandError(f"Not finished: {error.detail} {outcome}", returncode=UNFINISHED) from error
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Who works here: what an administrator changed in an account, recorded with the rest."""
+"""Accounts of staff: their warehouses, and audit entries of changes by administrators."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,17 +13,17 @@ from inventory.locking import read_clock
 
 
 def put_access(
-    actor: Actor, user_id: int, *, warehouse_codes: Sequence[str], is_new: bool, told: Mapping[str, Any]
+    actor: Actor, user_id: int, *, warehouse_codes: Sequence[str], is_new: bool, account_changes: Mapping[str, Any]
 ) -> StaffAccess:
-    """Limit a user to some warehouses (none: all of them) and record what changed in the account.
+    """Limit a user to some warehouses (empty means all) and record the changes of the account.
 
-    ``told`` are the account's other changes, as JSON values. Requires an open transaction: it is part of saving the
-    account. Raises PermissionDenied. Locks the user's access.
+    ``account_changes`` are the account's other changes, as JSON values. Requires an open transaction, in which the
+    account is saved. Raises PermissionDenied. Locks the user's access.
     """
     actor.require_no_limit()
     access, _ = StaffAccess.objects.select_for_update().get_or_create(user_id=user_id)
     codes = sorted(set(warehouse_codes))
-    changes: dict[str, Any] = dict(told)
+    changes: dict[str, Any] = dict(account_changes)
     if access.warehouse_codes != codes:
         changes["warehouses"] = codes
         access.warehouse_codes = codes

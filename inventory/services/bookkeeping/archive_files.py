@@ -1,4 +1,4 @@
-"""Files of archived rows: gzipped JSON Lines that are whole and on disk, or aren't there under their name at all."""
+"""Files of archived rows: gzipped JSON Lines. A file has its final name only once it is complete and on disk."""
 
 import fcntl
 import gzip
@@ -18,9 +18,9 @@ _FOR_THE_OWNER: Final = 0o700  # The rows name customers.
 
 @contextmanager
 def one_at_a_time(folder: Path) -> Iterator[None]:
-    """Make the folder, keep other archives out of it, and clear away what a killed one left half written.
+    """Make the folder, lock it against other archive runs, and remove incomplete files of a killed run.
 
-    Raises ArchiveRefused while another one is at work in it.
+    Raises ArchiveRefused while another run has the folder locked.
     """
     folder.mkdir(_FOR_THE_OWNER, parents=True, exist_ok=True)
     _sync(folder.parent)
@@ -35,10 +35,10 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
 
 
 def write(folder: Path, name: str, lines: Sequence[str]) -> str:
-    """Write a file, see that it is on disk, and read it back. Returns its SHA-256, in hexadecimal.
+    """Write a file, sync it to disk, and read it back. Returns its SHA-256, in hexadecimal.
 
-    A file of this name that a killed archive left behind gives way. Raises ArchiveRefused where what is read back
-    isn't what was written, OSError where the disk is full or away.
+    Replaces a file of this name that a killed run left behind. Raises ArchiveRefused if the content read back differs
+    from the content written, OSError if the disk is full or unavailable.
     """
     packed = gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0)
     sha256 = hashlib.sha256(packed).hexdigest()
@@ -55,7 +55,7 @@ def write(folder: Path, name: str, lines: Sequence[str]) -> str:
 
 
 def read(folder: Path, name: str, *, rows: int, sha256: str) -> list[str]:
-    """The lines of a file. Raises ArchiveRefused where it is missing, or not of so many lines with this SHA-256."""
+    """The lines of a file. Raises ArchiveRefused if it is missing, or its number of lines or SHA-256 differs."""
     path = folder / name
     try:
         packed = path.read_bytes()
@@ -72,7 +72,7 @@ def read(folder: Path, name: str, *, rows: int, sha256: str) -> list[str]:
 
 
 def _sync(folder: Path) -> None:
-    """See that the folder's names are on disk."""
+    """Sync the folder's entries to disk."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

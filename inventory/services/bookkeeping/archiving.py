@@ -1,8 +1,8 @@
-"""Move old rows from the database to files: the only one that deletes history.
+"""Archiving: move old rows from the database to files. Nothing else deletes history.
 
-A batch is written to a file, synced and read back; then the file is entered in ``ArchivedFile`` and that is committed;
-then its rows are deleted in another transaction. Whatever is killed at whatever moment, each row is in the database or
-in a file that is on disk, and the next run first finishes what the last one began.
+A batch is written to a file, synced and read back; then an ``ArchivedFile`` is written and committed; then the rows are
+deleted in another transaction. If the run is killed at any point, each row is in the database or in a file on disk, and
+the next run first finishes the interrupted one.
 """
 
 import json
@@ -33,17 +33,18 @@ logger = structlog.get_logger(__name__)
 
 ARCHIVER: Final = Actor(name="archive", client_id=None, request_id="", source="command")
 YOUNGEST_DAYS: Final = 31
-"""Younger rows stay: days of supply are read from the last 30 days (docs/explanation/rules.md, rule 6). This is also
-far longer than any transaction takes, so that no row of the archived time can still be uncommitted."""
+"""The minimum age of archived rows: days of supply are computed from the last 30 days (docs/explanation/rules.md, rule
+6). It is also far longer than any transaction takes, so that no row of the archived time can still be uncommitted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
     """A kind of rows that is archived.
 
-    ``read`` takes (before, limit) and gives (id, time, JSON document) in the order in which rows go; ``count`` takes
-    (before) and gives their number. ``present`` takes ids and counts those that are still there. ``delete`` takes ids,
-    deletes within the open transaction and returns how many went. ``days`` is how long rows stay, 0 for ever.
+    ``read`` takes (before, limit) and returns (id, time, JSON document) in the order of archiving; ``count`` takes
+    (before) and returns the number of rows. ``present`` takes ids and returns how many still exist. ``delete`` takes
+    ids, deletes the rows in the open transaction and returns their number. ``days`` is how long rows are kept; 0 means
+    for ever.
     """
 
     kind: ArchivedFile.Kind
@@ -63,7 +64,7 @@ class ArchiveRow(NamedTuple):
 
 
 class Finished(NamedTuple):
-    """A file whose rows have left the database. ``deleted`` is how many of its ``rows`` did."""
+    """A file whose archiving is complete. ``deleted`` is how many of its ``rows`` were deleted from the database."""
 
     name: str
     rows: int
@@ -71,12 +72,12 @@ class Finished(NamedTuple):
 
 
 def archive(series: Series, *, before: datetime | None = None, folder: Path | None = None) -> Iterator[Finished]:
-    """Archive what is older than the series' days, or than ``before``, a file and two transactions a batch.
+    """Archive rows older than the series' days, or than ``before``, with one file and two transactions per batch.
 
     Files go to ``folder``, or to ``ARCHIVE_DIR``.
 
-    Nothing is done until it is iterated over. Raises ArchiveRefused where ``before`` is too young, another archive is
-    at work, or a file isn't what it should be; OSError where the folder can't be written; Busy.
+    Nothing is done until the result is iterated over. Raises ArchiveRefused if ``before`` is too recent, another run is
+    active, or a file's content is wrong; OSError if the folder can't be written; Busy.
     """
     cutoff = cutoff_of(series, before)
     folder = folder or Path(settings.ARCHIVE_DIR)
@@ -88,7 +89,7 @@ def archive(series: Series, *, before: datetime | None = None, folder: Path | No
 
 
 def count(series: Series, *, before: datetime | None = None) -> int:
-    """How many rows ``archive`` would take now, those of unfinished files among them. Reads only."""
+    """The number of rows that ``archive`` would take now, including those of unfinished files. Reads only."""
     cutoff = cutoff_of(series, before)
     if cutoff is None:
         return 0
@@ -98,9 +99,9 @@ def count(series: Series, *, before: datetime | None = None) -> int:
 
 
 def cutoff_of(series: Series, before: datetime | None) -> datetime | None:
-    """The moment before which rows go, by the database's clock; None where they stay for ever.
+    """The time before which rows are archived, by the database's clock; None if they are kept for ever.
 
-    Raises ArchiveRefused where it is too young.
+    Raises ArchiveRefused if it is too recent.
     """
     now = read_clock()
     if before is None and series.days == 0:
@@ -118,9 +119,9 @@ def _read_batch(series: Series, cutoff: datetime) -> list[ArchiveRow]:
 
 
 def _store(series: Series, folder: Path, batch: Sequence[ArchiveRow]) -> ArchivedFile:
-    """Write the batch's file, and enter it once it is on disk.
+    """Write the batch's file, and its ``ArchivedFile`` once it is on disk.
 
-    It is named for its first row: a file of that name that isn't entered is what a killed run left of the same rows.
+    The file is named after its first row: a file of that name without an ``ArchivedFile`` is from a killed run.
     """
     times = [row.at for row in batch]
     name = f"{series.kind.lower()}-{min(times):%Y%m%dT%H%M%S}-{batch[0].id}.jsonl.gz"
@@ -142,7 +143,7 @@ _ALONE: Final = "SELECT pg_advisory_xact_lock(hashtextextended('inventory.archiv
 
 
 def _enter(series: Series, file: ArchivedFile, ids: Sequence[UUID]) -> None:
-    """Say that the file is on disk. Refused where another archive, of another folder, has come first."""
+    """Write the ``ArchivedFile``. Raises ArchiveRefused if a run in another folder has archived the rows already."""
     with connection.cursor() as cursor:
         cursor.execute(_ALONE)
         cursor.execute(series.present, [columns.uuids(ids)])
@@ -154,7 +155,7 @@ def _enter(series: Series, file: ArchivedFile, ids: Sequence[UUID]) -> None:
 
 
 def _finish(series: Series, folder: Path, file: ArchivedFile) -> Finished:
-    """Delete exactly the rows that the file has on disk."""
+    """Delete exactly the rows that are in the file."""
     lines = archive_files.read(folder, file.name, rows=file.rows, sha256=file.sha256)
     ids = [UUID(json.loads(line)["id"]) for line in lines]
     deleted = transactions.run(partial(_delete, series, file, ids), pipelined=False)
@@ -165,8 +166,8 @@ def _finish(series: Series, folder: Path, file: ArchivedFile) -> Finished:
 def _delete(series: Series, file: ArchivedFile, ids: Sequence[UUID]) -> int:
     """Delete the rows, close the file's entry and write the audit entry. Requires an open transaction.
 
-    Locks out other archives, then the file's entry, then the rows. The setting that lets rows of history go is off
-    again at the end.
+    Locks other archive runs out, then the file's entry, then the rows. The setting that allows deleting history ends
+    with the transaction.
     """
     with connection.cursor() as cursor:
         cursor.execute(_ALONE)
@@ -185,14 +186,14 @@ def _delete(series: Series, file: ArchivedFile, ids: Sequence[UUID]) -> int:
 
 
 def require_all_gone(ids: Sequence[UUID], deleted: int) -> None:
-    """Refuse to have archived rows of which some were gone already."""
+    """Raise ArchiveRefused if some of the rows had been deleted before."""
     if deleted != len(ids):
         raise ArchiveRefused(f"{len(ids) - deleted} of {len(ids)} rows of a file were deleted by somebody else.")
 
 
 # --- movements -------------------------------------------------------------------------------------------------------
 
-# A level's opening speaks of a moment: its movements of one moment are never parted (WITH TIES).
+# An opening is valid for a time, so movements of the same time must not be split between batches (WITH TIES).
 _READ_MOVEMENTS: Final = """
 SELECT m.id, m.created_at, row_to_json(m)::text FROM inventory_movement m WHERE m.created_at < %(before)s
 ORDER BY m.created_at, m.level_id FETCH FIRST %(limit)s ROWS WITH TIES
@@ -219,10 +220,10 @@ SELECT EXISTS (
 
 
 def _delete_movements(ids: Sequence[UUID]) -> int:
-    """Delete movements and move their levels' openings on by what they add up to, so that on hand stays explained.
+    """Delete movements and add their sums to their levels' openings, so that on hand stays explained.
 
-    Locks no level: who changes on hand goes on meanwhile. Raises ArchiveRefused where an older movement of a level
-    would stay.
+    Locks no level: changes of on hand can continue meanwhile. Raises ArchiveRefused if an older movement of a level
+    would remain.
     """
     with connection.cursor() as cursor:
         cursor.execute(_DELETE_MOVEMENTS, [columns.uuids(ids)])
@@ -235,7 +236,7 @@ def _delete_movements(ids: Sequence[UUID]) -> int:
 
 
 def movements() -> Series:
-    """Movements, the oldest first: what is left of each level begins at its opening."""
+    """Movements, the oldest first. The remaining movements of a level begin at its opening."""
     return Series(
         kind=ArchivedFile.Kind.MOVEMENTS,
         days=settings.MOVEMENT_RETENTION_DAYS,

@@ -1,4 +1,4 @@
-"""Rows whose owner is gone or done: what no constraint of the database can see, or what was there before it could."""
+"""Orphans: rows whose owner is gone or closed, which no constraint detects, or which are older than the constraint."""
 
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
@@ -22,7 +22,7 @@ WHERE line.is_open AND count.status IS DISTINCT FROM 'OPEN'
 _LOCK_COUNTS: Final = "SELECT id FROM inventory_stockcount WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
 _CLOSE_COUNT_LINES: Final = "UPDATE inventory_stockcountline SET is_open = false WHERE id = ANY(%s)"
 
-# For an hour a level that nobody watches any more may have an alert: the task that resolves it comes round.
+# A level that isn't watched any more may keep its alert for an hour: a periodic task resolves it.
 _UNWATCHED_ALERTS: Final = """
 SELECT alert.id, alert.level_id FROM inventory_lowstockalert alert
 JOIN inventory_stocklevel level ON level.id = alert.level_id
@@ -30,7 +30,7 @@ WHERE alert.resolved_at IS NULL AND level.reorder_point IS NULL AND level.max_st
     AND level.updated_at < statement_timestamp() - interval '1 hour' AND alert.id > %s ORDER BY alert.id LIMIT %s
 """
 
-# From one level's movements to the next one's by the index, without reading what is in between.
+# Jumps from one level's movements to the next level's in the index, without reading those in between.
 _LEVELS_OF_MOVEMENTS: Final = """
 WITH RECURSIVE walk AS (
     (SELECT level_id FROM inventory_movement WHERE level_id > %s ORDER BY level_id LIMIT 1)
@@ -63,8 +63,10 @@ ORDER BY bounded.reference
 
 
 def check_orphans(run: Run) -> None:
-    """Find open lines of closed counts, open alerts of levels that nobody watches, movements without their level or
-    their transfer. Only count lines are repaired: the rest is history, or the low-stock task's. Locks: those counts."""
+    """Find open lines of closed counts, open alerts of unwatched levels, and movements without their level or transfer.
+
+    Only count lines are repaired: movements are history, and the low-stock task resolves alerts. Locks: those counts.
+    """
     if lines := rows(_COUNT_LINES, []):
         run.count(transactions.run(partial(_confirm_count_lines, run, {line[1] for line in lines})))
     for found in (_unwatched_alerts(), _movements_without_level(), _movements_without_transfer()):
@@ -73,7 +75,7 @@ def check_orphans(run: Run) -> None:
 
 
 def _confirm_count_lines(run: Run, count_ids: set[UUID]) -> list[Found]:
-    """Look again with the counts locked. An open line keeps its level out of every other count: a repair closes it."""
+    """Check again under the counts' locks. An open line keeps its level out of all other counts: a repair closes it."""
     rows(_LOCK_COUNTS, [columns.uuids(sorted(count_ids))])
     lines = [line for line in rows(_COUNT_LINES, []) if line[1] in count_ids]
     found = [_count_line(*line) for line in lines]
@@ -104,7 +106,7 @@ def _kept(run: Run, found: Sequence[Found]) -> Sequence[Found]:
 
 
 def _walked(sql: str, behind: Any, *parameters: Any, found: Callable[..., Found | None]) -> Iterator[list[Found]]:
-    """What is wrong with the rows of a query in bounded chunks by its first column."""
+    """The findings in the rows of a query, which is read in bounded chunks by its first column."""
     while chunk := rows(sql, [behind, CHUNK, *parameters]):
         behind = chunk[-1][0]
         if wrong := [finding for row in chunk if (finding := found(*row))]:

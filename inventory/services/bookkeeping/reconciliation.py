@@ -1,10 +1,11 @@
-"""Compare what is kept about stock with what explains it, and keep what doesn't agree.
+"""Reconciliation: compare the counters with the rows that explain them, and store the differences as findings.
 
-Here is what needs no holds: on hand against the ledger, and transfers against their movements; ``orphans.py`` looks for
-rows whose owner is gone or done. ``reservations/services/bookkeeping/reconciliation.py`` adds holds and runs it all.
+This module compares what needs no holds: on hand with the ledger, and transfers with their movements; ``orphans.py``
+finds rows whose owner is gone or closed. ``reservations/services/bookkeeping/reconciliation.py`` adds holds and runs
+everything.
 
-Reads are bounded by key and take no locks. A difference is a finding only if it is still there once the row that
-everybody who changes it locks (level, transfer, count) is locked here, too.
+Reads are bounded by key and take no locks. A difference is a finding only if it is found again under the lock that
+every change of it takes (level, transfer or count).
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -30,9 +31,9 @@ FindingKind = ReconciliationFinding.Kind
 
 EVERYTHING: Final = "everything"
 CHUNK: Final = 1000
-"""Rows that are looked at by one statement."""
+"""The number of rows that one statement reads."""
 LOCKED_AT_ONCE: Final = 100
-"""Rows that are locked by one transaction: so many at most wait for a look at what differs."""
+"""The most rows that one transaction locks to check differences again."""
 REFERENCE_TYPE: Final = "reconciliation"
 _KEPT_OF_A_KIND: Final = 1000
 _INT: Final = 2**31
@@ -40,7 +41,7 @@ _INT: Final = 2**31
 
 @dataclass(frozen=True, slots=True)
 class ReconciliationScope:
-    """Which levels to look at; None means all. A parent stands for its variants. ``words`` says it to people."""
+    """The levels to compare; None means all. A parent includes its variants. ``words`` describes the scope in words."""
 
     warehouse_id: UUID | None = None
     product_id: UUID | None = None
@@ -48,20 +49,20 @@ class ReconciliationScope:
 
     @property
     def is_everything(self) -> bool:
-        """Whether rows that belong to no level are looked for, too."""
+        """Whether all levels are in scope, so that rows without a level are checked as well."""
         return self.warehouse_id is None and self.product_id is None
 
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """That what is found is to be put right, and why."""
+    """The request to repair findings, with its reason."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A finding as it is to be kept (see ``ReconciliationFinding``). ``is_repaired`` says that it was put right."""
+    """A finding to be stored (see ``ReconciliationFinding``). ``is_repaired`` is whether it was repaired."""
 
     kind: str
     subject_id: UUID
@@ -72,17 +73,17 @@ class Found:
     is_repaired: bool = False
 
     def repaired(self, how: str) -> "Found":
-        """The same, put right."""
+        """A copy, marked as repaired, with how."""
         return replace(self, detail=f"{self.detail}; {how}", is_repaired=True)
 
     def left(self, why: str) -> "Found":
-        """The same, left as it is."""
+        """A copy, marked as not repaired, with why."""
         return replace(self, detail=f"{self.detail}; {why}")
 
 
 @dataclass(slots=True)
 class Run:
-    """A run on its way. ``kept`` counts the findings by kind: of each, the first thousand are kept as rows."""
+    """A run in progress. ``kept`` counts the findings by kind: the first thousand of each kind are stored as rows."""
 
     actor: Actor
     scope: ReconciliationScope
@@ -94,7 +95,7 @@ class Run:
 
     @property
     def finding_count(self) -> int:
-        """All that was found, kept or not."""
+        """The number of findings, stored or not."""
         return sum(self.counts.values())
 
     def count(self, found: Sequence[Found]) -> None:
@@ -105,12 +106,12 @@ class Run:
 
 
 def begin(run: Run) -> None:
-    """Keep that a run has begun."""
+    """Write that a run has begun."""
     ReconciliationRun.objects.create(id=run.id, started_at=read_clock(), scope=run.scope.words, actor=run.actor.name)
 
 
 def finish(run: Run) -> None:
-    """Keep that a run has ended, and what it came to."""
+    """Write that a run has ended, and its result."""
     ReconciliationRun.objects.filter(pk=run.id).update(
         finished_at=read_clock(), levels_checked=run.levels_checked, finding_count=run.finding_count
     )
@@ -130,7 +131,7 @@ AS t (id, kind, subject_id, level_id, expected, actual, detail, is_repaired)
 
 
 def keep(run: Run, found: Sequence[Found], *, now: datetime) -> None:
-    """Write findings with one statement, those past a thousand of a kind left out. Requires an open transaction."""
+    """Write findings with one statement, at most a thousand of each kind. Requires an open transaction."""
     room = {kind: max(0, _KEPT_OF_A_KIND - run.counts.get(kind, 0)) for kind in FindingKind.values}
     kept = []
     for finding in found:
@@ -159,14 +160,14 @@ def keep(run: Run, found: Sequence[Found], *, now: datetime) -> None:
 
 
 def rows(sql: str, parameters: Sequence[Any] | Mapping[str, Any]) -> list[Any]:
-    """What a query returns."""
+    """The rows of a query."""
     with connection.cursor() as cursor:
         cursor.execute(sql, parameters)
         return list(cursor.fetchall())
 
 
 def batches(ids: Collection[UUID]) -> Iterator[list[UUID]]:
-    """Sorted ids in batches that are locked at once."""
+    """Sort ids and split them into batches of ``LOCKED_AT_ONCE``."""
     ordered = sorted(ids)
     for start in range(0, len(ordered), LOCKED_AT_ONCE):
         yield ordered[start : start + LOCKED_AT_ONCE]
@@ -209,9 +210,9 @@ SELECT * FROM (
 
 @dataclass(frozen=True, slots=True)
 class OnHandDifference:
-    """A level whose on hand isn't what its opening and the movements after it add up to.
+    """A level whose on hand differs from the sum of its opening and the movements after it.
 
-    ``newest_after`` is on hand after the newest movement, as that movement says; None without movements.
+    ``newest_after`` is the newest movement's ``quantity_after``; None without movements.
     """
 
     level_id: UUID
@@ -226,22 +227,21 @@ class OnHandDifference:
 
     @property
     def fits_movement(self) -> bool:
-        """Whether the figures are such as a movement can have."""
+        """Whether the figures are within the limits of a movement."""
         return -_INT <= self.ledger < _INT and self.on_hand - self.ledger < _INT
 
     def lacks_movement(self, reserved: int) -> bool:
-        """Whether a movement is missing, and not on hand wrong, given the units that holds reserve.
+        """Whether a movement is missing, rather than on hand being wrong. ``reserved`` are the units held.
 
-        Every movement says what was on hand after it, and nobody can change that. If the newest one agrees with on
-        hand, the gap lies before it: a movement is missing. If it doesn't, on hand was changed from outside, and the
-        ledger is right; unless its figure can't stand: below zero, over the limit or below what is held
-        (docs/explanation/adr/0004).
+        Each movement stores on hand after it and can't be changed. If the newest movement agrees with on hand, the gap
+        is before it: a movement is missing. Otherwise on hand was changed from outside and the ledger is right, unless
+        the ledger's sum is impossible: below zero, over the limit or below the units held (docs/explanation/adr/0004).
         """
         return self.newest_after == self.on_hand or not reserved <= self.ledger <= QUANTITY_LIMIT
 
 
 def count_levels(scope: ReconciliationScope) -> int:
-    """How many levels a run will look at."""
+    """The number of levels in scope."""
     return int(rows(_COUNT_LEVELS, [scope.warehouse_id] * 2 + [scope.product_id] * 2)[0][0])
 
 
@@ -254,7 +254,7 @@ def level_chunks(scope: ReconciliationScope) -> Iterator[list[UUID]]:
 
 
 def on_hand_differences(level_ids: Collection[UUID]) -> list[OnHandDifference]:
-    """The levels among these whose on hand the ledger doesn't explain; one statement."""
+    """Those of these levels whose on hand differs from the ledger; one statement."""
     return [OnHandDifference(*row) for row in rows(_ON_HAND, [columns.uuids(level_ids)])]
 
 
@@ -274,9 +274,9 @@ def missing_movement(run: Run) -> MovementCause:
 _TRANSFERS: Final = "SELECT id FROM inventory_transfer WHERE id > %s ORDER BY id LIMIT %s"
 _LOCK_TRANSFERS: Final = "SELECT id FROM inventory_transfer WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
 
-# A line's TRANSFER movements take away at the source what is shipped, and bring back what arrives, returns or is lost
-# (docs/explanation/rules.md, rule 15): together they are minus what is in transit. A line some of whose movements are
-# archived is left out.
+# A line's TRANSFER movements subtract shipped units at the source, and add units that arrive, return or are lost
+# (docs/explanation/rules.md, rule 15): their sum is minus the units in transit. Lines with archived movements are left
+# out.
 _IN_TRANSIT: Final = """
 SELECT line.id, transfer.id, transfer.status, line.destination_level_id, line.in_transit,
     -coalesce(moved.quantity, 0) AS ledger
@@ -299,8 +299,11 @@ WHERE line.transfer_id = ANY(%s)
 
 
 def check_transfers(run: Run) -> None:
-    """Compare what is in transit, over all warehouses, with the movements of each transfer. Never repaired: staff know
-    where the units are, and receive, cancel or close the transfer, or count. Locks: the transfers that differ."""
+    """Compare the units in transit, over all warehouses, with the movements of each transfer.
+
+    Differences are never repaired: staff know where the units are, and receive, cancel or close the transfer, or count.
+    Locks: the transfers that differ.
+    """
     behind = NIL
     while ids := [row[0] for row in rows(_TRANSFERS, [behind, CHUNK])]:
         behind = ids[-1]

@@ -1,10 +1,10 @@
 """Freeze and unfreeze products, warehouses and stores: new holds are refused, existing ones are not affected.
 
-What is held already goes its way: it is extended, consumed and released as ever. The end of a freeze by ``until`` needs
-nobody, writes nothing and is told to nobody but by the event that began it.
+Existing holds can still be extended, consumed and released. A freeze ends by itself at ``until``, without a write and
+without an event: only the event at its beginning announces that end.
 
-Who holds stock reads whether it is frozen before the levels' locks are had, and may wait for them while it is frozen. A
-check under the locks would cost every hold a statement; instead, the freeze waits for those that are on their way.
+A hold reads whether its subject is frozen before it locks the levels, and the freeze may come while it waits for these
+locks. Checking again under the locks would cost every hold a statement; instead, the freeze waits for such holds.
 """
 
 import time
@@ -38,12 +38,12 @@ _ACTIONS: Final[Mapping[type[Freezable], tuple[Action, Action]]] = {
     Warehouse: (actions.WAREHOUSE_FROZEN, actions.WAREHOUSE_UNFROZEN),
     Store: (actions.STORE_FROZEN, actions.STORE_UNFROZEN),
 }
-"""What freezing a row of each model is recorded as, and what unfreezing is."""
+"""The actions of freezing and unfreezing, by model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What is frozen: a product or variant by its id, a warehouse or store by its code."""
+    """The subject of a freeze: a product or variant by its id, a warehouse or store by its code."""
 
     model: type[Freezable]
     key: UUID | str
@@ -72,11 +72,11 @@ def store(code: str) -> Subject:
 def freeze(
     actor: Actor, subject: Subject, *, reason: str, until: datetime | None = None, claim: Claim | None = None
 ) -> Saved | StoredAnswer:
-    """Take no new holds of it from now on. What is frozen gets the new reason and end, and stays frozen since it was.
+    """Freeze a subject: new holds are refused from now on. If it is frozen already, only its reason and end change.
 
-    A product or warehouse is refused at once everywhere, a store at once in this process and within
-    ``CATALOGUE_CACHE_SECONDS`` in others. Holds that were being made in that moment are waited for, at most
-    ``LOCK_TIMEOUT`` seconds: once this returns, those of a product or warehouse stand already, or are never made.
+    A freeze of a product or warehouse is in force at once in all processes, that of a store at once in this process
+    and within ``CATALOGUE_CACHE_SECONDS`` in others. Waits for holds in progress, at most ``LOCK_TIMEOUT`` seconds:
+    once this returns, each such hold of a product or warehouse is either made or will be refused.
 
     Raises PermissionDenied, NotFound, Invalid (``until`` isn't in the future), Busy and the errors of claims. Locks the
     row.
@@ -95,8 +95,8 @@ def freeze(
     return frozen
 
 
-# Whoever changes stock has a transaction id from its first statement on. Whoever read whether the subject is frozen had
-# a lock on its table before, and keeps it to the end.
+# A transaction that changes stock has a transaction id from its first statement on. A transaction that read whether the
+# subject is frozen has a lock on its table, until its end.
 _ON_THEIR_WAY: Final = """
 WITH held AS MATERIALIZED (SELECT * FROM pg_locks WHERE granted AND pid <> pg_backend_pid())
 SELECT DISTINCT reading.virtualtransaction FROM held reading JOIN held writing USING (virtualtransaction)
@@ -125,10 +125,10 @@ def _on_their_way(subject: Subject) -> set[str]:
 
 
 def unfreeze(actor: Actor, subject: Subject, *, reason: str = "", claim: Claim | None = None) -> Saved | StoredAnswer:
-    """Take new holds of it again, at once in this process and within ``CATALOGUE_CACHE_SECONDS`` in others.
+    """Allow new holds again, at once in this process and within ``CATALOGUE_CACHE_SECONDS`` in others.
 
-    What isn't frozen stays as it is, and nothing is recorded. Raises PermissionDenied, NotFound, Busy and the errors of
-    claims. Locks the row.
+    If the subject isn't frozen, nothing is changed or recorded. Raises PermissionDenied, NotFound, Busy and the errors
+    of claims. Locks the row.
     """
 
     def work() -> Saved:
@@ -141,7 +141,7 @@ def unfreeze(actor: Actor, subject: Subject, *, reason: str = "", claim: Claim |
 
 
 def _lock(actor: Actor, subject: Subject) -> Any:
-    """The row under its lock. A product or store is frozen for all warehouses, a warehouse for all stores."""
+    """Lock and read the row. A product or store is frozen for all warehouses, a warehouse for all stores."""
     rows: Any = subject.model._default_manager
     if subject.model is Warehouse and not actor.store_codes:
         rows = rows.visible_to(actor)
@@ -164,18 +164,18 @@ def _set(
     reason: str,
     now: datetime,
 ) -> Saved:
-    """Write the freeze with its audit entry and event; ``reason`` is that of the change."""
+    """Write the freeze or its end, with an audit entry and an event; ``reason`` is the reason of this change."""
     after = {
         "frozen_at": since,
         "frozen_until": freeze.until if freeze else None,
         "freeze_reason": freeze.reason if freeze else "",
     }
-    told = {name: [getattr(row, name), value] for name, value in after.items() if getattr(row, name) != value}
+    changes = {name: [getattr(row, name), value] for name, value in after.items() if getattr(row, name) != value}
     rows: Any = subject.model._default_manager
     rows.filter(pk=row.pk).update(**after, **({"updated_at": now} if subject.model is Product else {}))
     frozen, unfrozen = _ACTIONS[subject.model]
     action = frozen if freeze else unfrozen
-    record([Entry(actor, action, row.pk, {**told, "reason": reason})], now=now)
+    record([Entry(actor, action, row.pk, {**changes, "reason": reason})], now=now)
     facts: dict[str, Any] = {"subject": subject.kind.upper(), f"{subject.kind}_id": subject.key, "reason": reason}
     event = InventoryFrozenEvent(**facts, until=freeze.until) if freeze else InventoryUnfrozenEvent(**facts)
     publish([event.row()], now=now)

@@ -1,9 +1,9 @@
-"""What the names in a request stand for: stores, warehouses, products and the levels they meet in.
+"""Look-up of the stores, warehouses, products and levels that requests name.
 
-Two reads for a whole batch, without locks: whatever depends on stock is decided later, under the levels' locks. What
-was read is remembered for ``CATALOGUE_CACHE_SECONDS``, for those who ask again under the locks whether it may be sold
-(``locking.lock_sellable_levels``): a store's warehouses, their order, its hold time, its limits and whether it is
-frozen, and a product's limit and levels.
+Two queries for a whole batch, without locks: decisions about stock are made later, under the levels' locks. Results are
+cached for ``CATALOGUE_CACHE_SECONDS``: a store's warehouses, their order, its hold time, its limits and whether it is
+frozen, and a product's limit and levels. Callers that use the cache must check under the locks whether a level may be
+sold from (``locking.lock_sellable_levels``).
 """
 
 import time
@@ -46,7 +46,7 @@ class Source:
 
     @property
     def may_sell(self) -> bool:
-        """Whether anything may be held there anew."""
+        """Whether the warehouse accepts new holds."""
         return self.is_active and self.freeze is None
 
 
@@ -54,8 +54,8 @@ class Source:
 class StoreFacts:
     """A store and its warehouses, the preferred first. ``freeze`` is set while it is frozen.
 
-    A shopper holds at most ``max_units`` of a product at a time, and opens at most ``max_holds`` holds within
-    ``hold_window_minutes``; None for no limit.
+    A shopper may hold at most ``max_units`` of a product at a time, and open at most ``max_holds`` holds within
+    ``hold_window_minutes``; None means no limit.
     """
 
     id: UUID
@@ -74,11 +74,11 @@ class StoreFacts:
         return [source.id for source in self.sources if source.may_sell]
 
     def source(self, code: str) -> Source | None:
-        """The store's warehouse of this code, if it sells from it."""
+        """The warehouse with this code; None if the store doesn't sell from it."""
         return next((source for source in self.sources if source.code == code), None)
 
     def refusals_of(self, codes: Collection[str]) -> dict[str, UnknownWarehouse | WarehouseNotInStore]:
-        """Why each of these codes, which name none of the store's warehouses, can't be meant. One query."""
+        """The error of each of these codes, none of which is a warehouse of the store. One query."""
         known = set(Warehouse.objects.filter(code__in=codes).values_list("code", flat=True))
         return {
             code: WarehouseNotInStore(f"Store {self.code} doesn't sell from warehouse {code}.")
@@ -90,9 +90,10 @@ class StoreFacts:
 
 @dataclass(frozen=True, slots=True)
 class ProductFacts:
-    """A product (or variant) and whether it may be sold now. A variant follows its parent, too.
+    """A product (or variant) and whether it may be sold now. A variant may be sold only if its parent may.
 
-    A shopper holds at most ``max_units`` of it at a time, with its variants, and ``parent_max_units`` of its parent's.
+    A shopper may hold at most ``max_units`` of it at a time, including its variants, and ``parent_max_units`` of its
+    parent, including all variants.
     """
 
     id: UUID
@@ -106,7 +107,7 @@ class ProductFacts:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """The stores, products and levels that a batch speaks of. ``levels`` is by (product, warehouse)."""
+    """The stores, products and levels of a batch. ``levels`` is keyed by (product, warehouse)."""
 
     stores: dict[str, StoreFacts]
     default_store: StoreFacts | None
@@ -114,7 +115,7 @@ class Catalogue:
     levels: dict[tuple[UUID, UUID], UUID]
 
     def store_for(self, actor: Actor, code: str | None) -> StoreFacts:
-        """The store that a request means: the one it names, else the actor's only one, else the default.
+        """The store of a request: the one it names, else the actor's only store, else the default store.
 
         Raises UnknownStore, also for a store that the actor may not see.
         """
@@ -128,7 +129,7 @@ class Catalogue:
         return store
 
     def product_for(self, product_id: UUID, variant_id: UUID | None) -> ProductFacts:
-        """The product that a line means: its variant if it names one. Raises UnknownProduct."""
+        """The product of a line: the variant if it names one. Raises UnknownProduct."""
         product = self.products.get(variant_id or product_id)
         if product is None:
             raise UnknownProduct(f"There is no product {variant_id or product_id}.")
@@ -138,7 +139,7 @@ class Catalogue:
 
 
 def require_sellable(product: ProductFacts, source: Source | None) -> None:
-    """Refuse what may not be held anew.
+    """Refuse new holds of a product in a warehouse if they are not allowed.
 
     Raises ProductInactive, ListingExpired, ProductFrozen, WarehouseInactive or WarehouseFrozen.
     """
@@ -155,7 +156,7 @@ def require_sellable(product: ProductFacts, source: Source | None) -> None:
 
 
 def require_open(store: StoreFacts, pointer: str) -> None:
-    """Refuse new holds in a frozen store. Raises StoreFrozen, with a fault of that place in the body."""
+    """Refuse new holds in a frozen store. Raises StoreFrozen, with a fault at ``pointer``."""
     if store.freeze:
         error = StoreFrozen(f"Store {store.code} is frozen{store.freeze.words()}", freeze=store.freeze)
         raise StoreFrozen(error.detail, [error.fault(pointer)], freeze=store.freeze)
@@ -225,13 +226,13 @@ _products_read: dict[UUID, tuple[float, _Product]] = {}
 
 
 def forget_catalogue() -> None:
-    """Read all of it anew from the database, as happens by itself after ``CATALOGUE_CACHE_SECONDS``."""
+    """Clear the cache. Entries also expire by themselves after ``CATALOGUE_CACHE_SECONDS``."""
     _stores_read.clear()
     _products_read.clear()
 
 
 def _store_codes(actors_and_stores: Iterable[tuple[Actor, str | None]]) -> set[str]:
-    """The codes of the stores that requests mean; ``_DEFAULT_STORE`` for the default one."""
+    """The codes of the requests' stores; ``_DEFAULT_STORE`` for the default one."""
     return {
         code if code is not None else actor.store_codes[0] if len(actor.store_codes) == 1 else _DEFAULT_STORE
         for actor, code in actors_and_stores
@@ -241,9 +242,9 @@ def _store_codes(actors_and_stores: Iterable[tuple[Actor, str | None]]) -> set[s
 def recall_catalogue(
     actors_and_stores: Iterable[tuple[Actor, str | None]], product_ids: Collection[UUID]
 ) -> Catalogue | None:
-    """What a batch needs to know, if all of it was read a short while ago. Asks nobody.
+    """The catalogue of a batch from the cache; None unless everything is cached. Sends no query.
 
-    What it says is not for refusing anything, and what may be sold is to be asked of the locks.
+    Do not refuse a request because of it, and check under the locks whether levels may be sold from.
     """
     oldest = time.monotonic() - settings.CATALOGUE_CACHE_SECONDS
     stores: dict[str, StoreFacts] = {}
@@ -251,7 +252,7 @@ def recall_catalogue(
     for code in _store_codes(actors_and_stores):
         store = _stores_read.get(code)
         if store is None or store[0] <= oldest or not all(source.may_sell for source in store[1].sources):
-            return None  # A warehouse that was closed may be open again; it wouldn't be among those that are asked.
+            return None  # A warehouse closed at the time may be open again, but would not be considered.
         stores[store[1].code] = store[1]
         if code == _DEFAULT_STORE:
             default_store = store[1]
@@ -268,9 +269,9 @@ def recall_catalogue(
 
 
 def read_catalogue(actors_and_stores: Iterable[tuple[Actor, str | None]], product_ids: Collection[UUID]) -> Catalogue:
-    """What a batch needs to know: two queries whatever its size, in one round trip where the transaction is pipelined.
+    """Read the catalogue of a batch: two queries whatever its size, in one round trip if the transaction is pipelined.
 
-    Stores and products that aren't there are left out.
+    Unknown stores and products are left out.
     """
     codes = _store_codes(actors_and_stores)
     read_at = time.monotonic()

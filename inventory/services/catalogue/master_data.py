@@ -1,6 +1,6 @@
-"""Products, warehouses and stores, as integrators and staff keep them.
+"""Products, warehouses and stores, as maintained by integrators and staff.
 
-Plain rows, but with what every change of this service has: an idempotency claim and an audit entry in its transaction.
+Every change supports an idempotency claim and writes an audit entry in its transaction.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -34,12 +34,12 @@ _ACTIONS: Final[Mapping[type[Freezable], tuple[Action, Action]]] = {
     Warehouse: (actions.WAREHOUSE_CREATED, actions.WAREHOUSE_CHANGED),
     Store: (actions.STORE_CREATED, actions.STORE_CHANGED),
 }
-"""What creating a row of each model is recorded as, and what changing one is."""
+"""The actions of creating and of changing a row, by model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A row as it is after a command."""
+    """A row after a command, and whether it is new."""
 
     row: Any
     is_new: bool
@@ -71,7 +71,7 @@ def put_product(
 
 @dataclass(frozen=True, slots=True)
 class ProductFields:
-    """All that people set of a product."""
+    """The fields of a product that users set."""
 
     sku: str
     name: str
@@ -83,15 +83,15 @@ class ProductFields:
 
 
 def fields_of(product: Product) -> ProductFields:
-    """A product's fields as they are."""
+    """The current fields of a product."""
     return ProductFields(**{each.name: getattr(product, each.name) for each in dataclass_fields(ProductFields)})
 
 
 @dataclass(frozen=True, slots=True)
 class ProductChange:
-    """A product as it is to be; one of an id that there is not is new.
+    """The desired fields of a product; an unknown id makes a new product.
 
-    With ``seen``, its fields as the actor saw them, it is refused where they are others by now.
+    ``seen`` are the fields as the actor saw them: the change is refused if they differ by now.
     """
 
     id: UUID
@@ -101,7 +101,7 @@ class ProductChange:
 
 @dataclass(frozen=True, slots=True)
 class SavedProducts:
-    """How many products were made, and how many changed."""
+    """The numbers of products that were created and changed."""
 
     created: int
     changed: int
@@ -110,7 +110,7 @@ class SavedProducts:
 def put_products(
     actor: Actor, changes: Sequence[ProductChange], *, claim: Claim | None
 ) -> SavedProducts | StoredAnswer:
-    """Create many products, or replace their fields: all of them, or none. Each product stands there once.
+    """Create many products or replace their fields: all or none. No product may occur twice.
 
     Raises VersionConflict, UnknownProduct (a parent), Invalid (a variant of a variant, or of itself) and SkuTaken, each
     with a fault at ``/products/<index>`` for each product, PermissionDenied, Busy and the errors of claims. Locks
@@ -120,7 +120,7 @@ def put_products(
 
 
 def write_products(actor: Actor, changes: Sequence[ProductChange]) -> SavedProducts:
-    """The inner service; requires an open transaction. A handful of statements, however many products there are."""
+    """The inner service; requires an open transaction. A handful of statements, whatever the number of products."""
     actor.require_no_limit()
     ids = [change.id for change in changes]
     known: dict[UUID, Product] = {
@@ -144,7 +144,7 @@ def write_products(actor: Actor, changes: Sequence[ProductChange]) -> SavedProdu
 
 
 def _check_changes(changes: Sequence[ProductChange], known: Mapping[UUID, Product]) -> None:
-    """Refuse all, with all that stands against it of the first kind."""
+    """Raise the first kind of error found, with a fault for each product that has it."""
     stale = [
         VersionConflict(f"The product {change.fields.sku} has changed since it was read.")
         if change.seen and (change.id not in known or fields_of(known[change.id]) != change.seen)
@@ -167,7 +167,7 @@ def _check_changes(changes: Sequence[ProductChange], known: Mapping[UUID, Produc
 
 
 def _raise_any(errors: Sequence[DomainError | None]) -> None:
-    """Raise the first of them, with a fault for each of its kind."""
+    """Raise the first error, with the faults of all errors of its kind."""
     first = next((error for error in errors if error), None)
     if first:
         faults = [
@@ -177,7 +177,7 @@ def _raise_any(errors: Sequence[DomainError | None]) -> None:
 
 
 def family_faults(parents: Mapping[UUID, UUID | None]) -> dict[UUID, DomainError]:
-    """What is wrong with these products' parents, by product: as things would be once all of them had these.
+    """The errors of products' parents, by product, checked as if all products had these parents already.
 
     Two queries at most.
     """
@@ -232,10 +232,10 @@ def _product_columns(changes: Sequence[ProductChange]) -> list[bytes]:
 
 
 def _product_entry(actor: Actor, change: ProductChange, before: Product | None) -> Entry:
-    """As of one product alone: what is new of it."""
+    """The audit entry of a product's change, the same as for a single product: the fields that changed."""
     after = asdict(change.fields)
-    told = {name: value for name, value in after.items() if before is None or getattr(before, name) != value}
-    return Entry(actor, actions.PRODUCT_CHANGED if before else actions.PRODUCT_CREATED, change.id, told)
+    changes = {name: value for name, value in after.items() if before is None or getattr(before, name) != value}
+    return Entry(actor, actions.PRODUCT_CHANGED if before else actions.PRODUCT_CREATED, change.id, changes)
 
 
 def put_warehouse(actor: Actor, code: str, *, claim: Claim | None, **fields: Any) -> Saved | StoredAnswer:
@@ -260,7 +260,7 @@ def put_store(
 ) -> Saved | StoredAnswer:
     """Create a store or replace its fields and its warehouses (code -> priority). The first store is the default one.
 
-    ``limits`` are those of the model; what is left out stays. Raises Invalid (holds without a window, or a window
+    ``limits`` are fields of the model; omitted ones stay unchanged. Raises Invalid (holds without a window, or a window
     without holds), PermissionDenied, UnknownWarehouse, Busy and the errors of claims.
     """
 
@@ -288,7 +288,7 @@ def put_store(
 
 
 def _warehouse_ids(codes: Sequence[str]) -> dict[str, UUID]:
-    """The warehouses of these codes. Raises UnknownWarehouse with a fault for each that isn't there."""
+    """The ids of the warehouses with these codes. Raises UnknownWarehouse with a fault for each unknown code."""
     ids = dict(Warehouse.objects.filter(code__in=codes).values_list("code", "id"))
     faults = [
         Fault(f"/warehouses/{place}/warehouseId", UnknownWarehouse.code, f"no {code}")
@@ -302,7 +302,7 @@ def _warehouse_ids(codes: Sequence[str]) -> dict[str, UUID]:
 
 
 def claimed(claim: Claim | None, work: Callable[[], R]) -> R | StoredAnswer:
-    """Do ``work`` in a transaction of its own, unless the claim has an answer already, and forget the catalogue.
+    """Run ``work`` in a transaction of its own, or return the claim's stored answer; then clear the catalogue's cache.
 
     Raises what ``work`` raises, Busy and the errors of claims.
     """
@@ -322,17 +322,17 @@ def claimed(claim: Claim | None, work: Callable[[], R]) -> R | StoredAnswer:
 def _put(
     model: type[M], key: dict[str, Any], fields: dict[str, Any], actor: Actor, more: dict[str, Any] | None = None
 ) -> Saved:
-    """Create the row or replace its fields, and record what changed."""
+    """Create the row or replace its fields, and record the changed fields."""
     now = read_clock()
     rows: Any = model._default_manager
     if hasattr(model, "updated_at"):
         fields = {**fields, "updated_at": now}
     row, is_new = rows.select_for_update(no_key=True).get_or_create(**key, defaults=fields)
-    told = {name: value for name, value in fields.items() if is_new or getattr(row, name) != value}
+    changes = {name: value for name, value in fields.items() if is_new or getattr(row, name) != value}
     if not is_new:
         for name, value in fields.items():
             setattr(row, name, value)
         row.save(update_fields=list(fields))
     created, changed = _ACTIONS[model]
-    record([Entry(actor, created if is_new else changed, row.pk, {**told, **(more or {})})], now=now)
+    record([Entry(actor, created if is_new else changed, row.pk, {**changes, **(more or {})})], now=now)
     return Saved(rows.with_freezes().get(pk=row.pk), is_new)

@@ -1,4 +1,4 @@
-"""Counts and their lines, read and locked for a change, and closed once posted."""
+"""Counts and their lines: read, locked for a change, and closed when posted."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -32,19 +32,19 @@ class ProductRef:
 
     @property
     def stock_id(self) -> UUID:
-        """The product whose stock it is: the variant, if there is one."""
+        """The id of the variant if there is one, else of the product: stock levels belong to it."""
         return self.variant_id or self.product_id
 
 
 def is_named(product: ProductRef, parent_id: UUID | None) -> bool:
-    """Whether a variant is the named product's, or named itself as the product."""
+    """Whether the reference fits: it names the variant's parent, or the variant itself as the product."""
     return product.variant_id is None or product.product_id in (parent_id, product.stock_id)
 
 
 @dataclass(frozen=True, slots=True)
 class CountLine:
-    """A line as it was read. ``stock_id`` is the product whose stock it is, ``parent_id`` its parent where it is a
-    variant; quantities in units."""
+    """A line as it was read. ``stock_id`` is the product or variant of the level, ``parent_id`` the variant's parent;
+    quantities in units."""
 
     id: UUID
     level_id: UUID
@@ -68,17 +68,17 @@ class CountLine:
 
     @property
     def product_id(self) -> UUID:
-        """The parent where this is a variant."""
+        """The parent's id for a variant, else the product's."""
         return self.parent_id or self.stock_id
 
     @property
     def variant_id(self) -> UUID | None:
-        """The variant, if it is one."""
+        """The variant's id; None for a product."""
         return self.stock_id if self.parent_id else None
 
     @property
     def difference(self) -> int | None:
-        """Counted less expected, of the last count of this line; None before there is one. It is what posting adds."""
+        """Counted minus expected in the last counting of this line, which posting adds to on hand; None before it."""
         if self.recounted is not None and self.recount_expected is not None:
             return self.recounted - self.recount_expected
         if self.counted is not None and self.expected is not None:
@@ -87,11 +87,11 @@ class CountLine:
 
     @property
     def last_counted_at(self) -> datetime | None:
-        """When its last count was entered."""
+        """The time of the last counting."""
         return self.recounted_at or self.counted_at
 
     def facts(self) -> dict[str, object]:
-        """As faults and audit entries tell it."""
+        """The line in faults and audit entries."""
         facts: dict[str, object] = {"productId": str(self.product_id)}
         if self.variant_id:
             facts["variantId"] = str(self.variant_id)
@@ -123,7 +123,7 @@ LINE_FIELDS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a count is: its lines, those that were counted, and those of them that still need a second count."""
+    """The progress of a count: the numbers of its lines, of counted ones, and of those that need a second count."""
 
     lines: int
     counted: int
@@ -142,7 +142,7 @@ def lock_open_count(count_id: UUID, actor: Actor) -> StockCount:
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT FROM inventory_stockcount WHERE id = %s FOR NO KEY UPDATE", [count_id])
-    count = read_count(count_id, actor)  # By a statement of its own, which sees what the lock waited for.
+    count = read_count(count_id, actor)  # A separate statement, which sees the commit that the lock waited for.
     if count.status != CountStatus.OPEN:
         raise CountClosed(f"{count.public_id} is {count.status}.")
     return count
@@ -155,7 +155,7 @@ def _found(count: StockCount | None) -> StockCount:
 
 
 def read_lines(count_id: UUID, *, after: UUID | None = None, limit: int | None = None) -> list[CountLine]:
-    """The lines of a count by id, which is the order of their opening; one query."""
+    """The lines of a count by id, which is the order of creation; one query."""
     found = StockCountLine.objects.filter(count=count_id)
     if after is not None:
         found = found.filter(pk__gt=after)
@@ -163,7 +163,7 @@ def read_lines(count_id: UUID, *, after: UUID | None = None, limit: int | None =
 
 
 def progress_of(count_ids: Collection[UUID]) -> dict[UUID, Progress]:
-    """How far these counts are; one query."""
+    """The progress of these counts; one query."""
     rows = (
         StockCountLine.objects.filter(count__in=count_ids)
         .values("count_id")
@@ -181,8 +181,8 @@ def progress_of(count_ids: Collection[UUID]) -> dict[UUID, Progress]:
 
 
 def require_complete(lines: Sequence[CountLine], *, skip_uncounted: bool) -> list[CountLine]:
-    """The lines to post: all that were counted. Raises CountIncomplete with the lines that miss a count, unless those
-    are to be skipped, or a second count; at most 200 of them."""
+    """The lines to post: all counted ones. Raises CountIncomplete with the lines, at most 200, that lack a count
+    (unless these are to be skipped) or a required second count."""
     uncounted = [] if skip_uncounted else [line for line in lines if line.counted is None]
     again = [line for line in lines if line.needs_recount]
     faults = [Fault("", "not_counted", f"{line.sku} was not counted", line.facts()) for line in uncounted]
@@ -209,7 +209,7 @@ FROM unnest(%s::uuid[], %s::timestamptz[]) AS t (id, at) WHERE level.id = t.id
 
 
 def close_posted(count: StockCount, lines: Sequence[CountLine], *, actor: str, now: datetime) -> None:
-    """Write that a count was posted with the differences of these lines: two statements. Requires its lock."""
+    """Mark a count as posted, with the differences of these lines: two statements. Requires its lock."""
     count.status, count.posted_at, count.posted_by = CountStatus.POSTED, now, actor
     write(
         "UPDATE inventory_stockcount SET status = 'POSTED', posted_at = %s, posted_by = %s WHERE id = %s",
@@ -220,7 +220,7 @@ def close_posted(count: StockCount, lines: Sequence[CountLine], *, actor: str, n
 
 
 def mark_counted(lines: Sequence[CountLine]) -> None:
-    """Write on these lines' levels when they were counted: one statement, which can't be part of the ledger's.
+    """Set the time of the last counting of these lines' levels: one statement, which can't be part of the ledger's.
 
     Requires their locks.
     """

@@ -1,4 +1,4 @@
-"""Enter what was counted, or cancel the count."""
+"""Entering of counted quantities, and cancelling of counts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -37,7 +37,7 @@ from inventory.services.counts.documents import (
 
 @dataclass(frozen=True, slots=True)
 class EnteredCount:
-    """What was counted of one product, in units. ``is_recount`` says that it is the second count of its line."""
+    """The counted quantity of one product, in units. ``is_recount`` marks the second count of its line."""
 
     product: ProductRef
     counted: int
@@ -46,7 +46,7 @@ class EnteredCount:
 
 @dataclass(frozen=True, slots=True)
 class EnterRequest:
-    """One request to enter what was counted."""
+    """A request to enter counted quantities."""
 
     actor: Actor
     count_id: UUID
@@ -56,7 +56,7 @@ class EnterRequest:
 
 @dataclass(frozen=True, slots=True)
 class CancelCountRequest:
-    """One request to call a count off."""
+    """A request to cancel a count."""
 
     actor: Actor
     count_id: UUID
@@ -66,7 +66,7 @@ class CancelCountRequest:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """A count after a command, how far it is, and the lines that the command was about."""
+    """A count after a command, its progress, and the lines that the command changed."""
 
     count: StockCount
     progress: Progress
@@ -77,11 +77,11 @@ class Counted:
 
 
 def enter_counts(request: EnterRequest) -> Counted | StoredAnswer:
-    """Enter what was counted, all of it or nothing; entries of one product are summed.
+    """Enter counted quantities, all or none; entries of one product are summed.
 
-    On hand at this moment, read under the level's lock, is what was expected: what moves before or after changes
-    neither. A first count may be corrected, as may a second one. A difference above the count's share needs a second
-    count; entering the first one again doesn't count as that.
+    The expected quantity is on hand at this moment, read under the level's lock: movements before or after it don't
+    matter. First and second counts can be corrected. A difference above the count's share requires a second count;
+    entering the first count again is not a second one.
 
     Raises NotFound, CountClosed, ProductNotInCount, Invalid (a second count without a first), QuantityLimit, Busy and
     the errors of claims. Locks: claim, the count, its levels concerned by id.
@@ -117,7 +117,7 @@ def enter(request: EnterRequest) -> Counted | StoredAnswer:
 
 
 def _lines_of(request: EnterRequest) -> dict[UUID, CountLine]:
-    """The lines that the entries mean, by the product whose stock it is."""
+    """The lines of the entries, by product or variant."""
     wanted = {entry.product.stock_id for entry in request.entries}
     found = StockCountLine.objects.filter(count=request.count_id, level__product__in=wanted)
     lines = {line.stock_id: line for line in (CountLine(*row) for row in found.values_list(*LINE_FIELDS))}
@@ -137,7 +137,7 @@ def _lines_of(request: EnterRequest) -> dict[UUID, CountLine]:
 
 
 def _summed(request: EnterRequest, lines: Mapping[UUID, CountLine]) -> dict[UUID, EnteredCount]:
-    """One entry a product. Raises Invalid where a product has first and second counts in one request."""
+    """One entry per product. Raises Invalid if a request has first and second counts of the same product."""
     entries: dict[UUID, EnteredCount] = {}
     for index, entry in enumerate(request.entries):
         stock_id = lines[entry.product.stock_id].stock_id
@@ -155,7 +155,7 @@ def _summed(request: EnterRequest, lines: Mapping[UUID, CountLine]) -> dict[UUID
 def _entered(
     line: CountLine, entry: EnteredCount, *, on_hand: int, share: Decimal | None, now: datetime, actor: str
 ) -> CountLine:
-    """A line once a count of it is entered."""
+    """A copy of a line with this entry applied."""
     if entry.is_recount:
         return replace(
             line,
@@ -206,7 +206,7 @@ def _update(lines: Sequence[CountLine]) -> None:
 
 
 def _progress_with(count_id: UUID, entered: Sequence[CountLine]) -> Progress:
-    """How far a count is once these lines are written."""
+    """The progress of a count, as if these lines were written."""
     others = StockCountLine.objects.filter(count=count_id).exclude(pk__in=[line.id for line in entered])
     rest = others.aggregate(
         total=Count("pk"),
@@ -218,7 +218,7 @@ def _progress_with(count_id: UUID, entered: Sequence[CountLine]) -> Progress:
 
 
 def _entered_entry(request: EnterRequest, entries: Mapping[UUID, EnteredCount], lines: Sequence[CountLine]) -> Entry:
-    told = [
+    facts = [
         line.facts()
         | {
             "counted": entries[line.stock_id].counted,
@@ -227,11 +227,11 @@ def _entered_entry(request: EnterRequest, entries: Mapping[UUID, EnteredCount], 
         }
         for line in lines
     ]
-    return Entry(request.actor, actions.COUNT_ENTERED, request.count_id, {"lines": told})
+    return Entry(request.actor, actions.COUNT_ENTERED, request.count_id, {"lines": facts})
 
 
 def cancel_count(request: CancelCountRequest) -> Counted | StoredAnswer:
-    """Call a count off; what was entered is kept and never posted.
+    """Cancel a count. The entered quantities are kept, and never posted.
 
     Raises NotFound, CountClosed, Busy and the errors of claims. Locks: claim, the count.
     """

@@ -38,11 +38,11 @@ CountScope = StockCount.Scope
 
 @dataclass(frozen=True, slots=True)
 class OpenRequest:
-    """One request to open a count; ``id`` is made before the first try (docs/explanation/rules.md, rule 25).
+    """A request to open a count; ``id`` is made before the first attempt (docs/explanation/rules.md, rule 25).
 
     ``warehouse`` is a code. ``zone`` goes with the scope ZONE, ``products`` with PRODUCTS, ``stale_days`` with STALE
-    (None: what was never counted). ``recount_share`` is the share of what was expected, 0 to 1, above which a
-    difference needs a second count; None: no difference does.
+    (None: levels that were never counted). ``recount_share`` is the share of the expected quantity, 0 to 1, above which
+    a difference requires a second count; None: no difference does.
     """
 
     actor: Actor
@@ -59,7 +59,7 @@ class OpenRequest:
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A new count; ``elsewhere`` is how many levels of its scope were left out, by the open count that has them."""
+    """A new count. ``elsewhere`` is the number of levels left out because of another open count, by that count's id."""
 
     count: StockCount
     progress: Progress
@@ -72,8 +72,8 @@ class Opened:
 def open_count(request: OpenRequest) -> Opened | StoredAnswer:
     """Open a count of the levels in its scope.
 
-    Chosen PRODUCTS must all be free: one that is in another open count refuses the request. Of the wider scopes such
-    levels are left out, and the answer says in which counts they are.
+    With the scope PRODUCTS the request is refused if one of the levels is in another open count. With other scopes such
+    levels are left out, and the answer names the other counts.
 
     Raises UnknownWarehouse, UnknownProduct, AlreadyInCount, NothingToCount, CountTooLarge, Busy and the errors of
     claims. Locks: claim; the lines' unique index, in order of the levels' ids.
@@ -82,7 +82,7 @@ def open_count(request: OpenRequest) -> Opened | StoredAnswer:
 
 
 def count_one(request: OpenRequest, counted: int) -> Opened | StoredAnswer:
-    """Open a count of one product (the scope PRODUCTS) and enter what was counted of it, both or neither.
+    """Open a count of one product (the scope PRODUCTS) and enter its counted quantity, both or neither.
 
     Raises what ``open_count`` and ``enter_counts`` raise. Locks: claim, the lines' unique index, the count, the level.
     """
@@ -150,7 +150,7 @@ def _levels_in_scope(request: OpenRequest, warehouse: Warehouse, now: datetime) 
 
 
 def _levels_of_products(request: OpenRequest, warehouse: Warehouse) -> list[UUID]:
-    """The levels of the products named, by id; each of them must have one in the warehouse."""
+    """The levels of the named products, by id; each product must have one in the warehouse."""
     wanted = {product.stock_id for product in request.products}
     found = StockLevel.objects.filter(warehouse=warehouse, product__in=wanted)
     rows = found.values_list("pk", "product_id", "product__parent_id")
@@ -181,7 +181,7 @@ ORDER BY n ON CONFLICT (level_id) WHERE is_open DO NOTHING
 
 
 def _insert(request: OpenRequest, warehouse: Warehouse, level_ids: Sequence[UUID], now: datetime) -> None:
-    """Write the count and a line for each level that no open count has; waits for a count that is being opened."""
+    """Write the count and a line for each level that is in no open count; waits for a count that is being opened."""
     write(
         _INSERT_COUNT,
         [
@@ -200,7 +200,7 @@ def _insert(request: OpenRequest, warehouse: Warehouse, level_ids: Sequence[UUID
 
 
 def _elsewhere(request: OpenRequest, level_ids: Sequence[UUID]) -> dict[UUID, int]:
-    """How many of these levels each other open count has. Raises AlreadyInCount where they were chosen by name."""
+    """The number of these levels in other open counts, by count. Raises AlreadyInCount for the scope PRODUCTS."""
     others = StockCountLine.objects.filter(level__in=level_ids, is_open=True).exclude(count=request.id)
     if request.scope != CountScope.PRODUCTS:
         rows = others.values("count_id").annotate(total=Count("pk")).order_by("count_id")

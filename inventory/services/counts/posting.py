@@ -1,5 +1,4 @@
-"""Post a count: its differences become movements, and holds give way where too little is left; or say first what
-posting would do."""
+"""Posting of counts: differences become movements, and holds give way in a shortage. With a preview."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,9 +32,9 @@ REFERENCE_TYPE: Final = "count"
 
 @dataclass(frozen=True, slots=True)
 class PostRequest:
-    """One request to post a count; ``id`` is that of the adjustment it makes, made before the first try.
+    """A request to post a count; ``id`` is that of the resulting adjustment, made before the first attempt.
 
-    Lines that were not counted refuse it, unless ``skip_uncounted``. ``preferred`` is who gives way first.
+    It is refused if lines were not counted, unless ``skip_uncounted``. ``preferred`` are the holds to give way first.
     """
 
     actor: Actor
@@ -48,7 +47,7 @@ class PostRequest:
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A posted count: what each difference did, which holds gave way, and the public ids of its incidents."""
+    """A posted count: the applied differences, the holds that gave way, and the public ids of the incidents."""
 
     id: UUID
     count: StockCount
@@ -61,10 +60,10 @@ class Posted:
 
 
 def post_count(request: PostRequest) -> Posted | StoredAnswer:
-    """Post what was counted, all of it or nothing.
+    """Post a count, all lines or none.
 
-    The difference of each line is that of the moment of its counting; it is added to whatever is on hand now. Writes
-    an ADJUSTMENT movement a difference, and when it was counted on each level that was.
+    Each line's difference is the one at the moment of its counting, and is added to on hand as it is now. Writes an
+    ADJUSTMENT movement for each difference, and the time of the counting on each counted level.
 
     Raises NotFound, CountClosed, CountIncomplete, CountBelowZero, QuantityLimit, ReservationNotFound,
     HoldNotInTheWay, ReservedUnexplained, Busy and the errors of claims. Locks: claim, the count, the holds that give
@@ -103,7 +102,7 @@ def _post(request: PostRequest) -> Posted | StoredAnswer:
 
 
 def _check_results(lines: Sequence[CountLine], on_hand: Mapping[UUID, int]) -> None:
-    """Raise where the difference, applied to what is on hand now, leads out of its limits."""
+    """Raise an error if a difference would take on hand, as it is now, out of its limits."""
     below = [line for line in lines if on_hand[line.level_id] + (line.difference or 0) < 0]
     if below:
         faults = [
@@ -177,7 +176,7 @@ def _posted_entry(actor: Actor, posted: Posted) -> Entry:
 class ShortLine:
     """A line whose level would have fewer units than are held: on hand now and after, reserved, missing; in units.
 
-    ``on_hand_after`` below zero refuses the posting.
+    Posting is refused if ``on_hand_after`` is below zero.
     """
 
     line: CountLine
@@ -189,7 +188,7 @@ class ShortLine:
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What posting would do as things are: nothing is locked or written."""
+    """The effect of posting a count in the present state."""
 
     count: StockCount
     progress: Progress
@@ -202,10 +201,10 @@ class Preview:
 
 
 def preview_count(count_id: UUID, actor: Actor, preferred: Sequence[UUID] = ()) -> Preview:
-    """What posting would do with the lines counted so far, and which holds would give way, those ``preferred`` first.
-    Raises NotFound.
+    """Preview posting the lines counted so far: differences, and the holds that would give way, ``preferred`` ones
+    first. Locks nothing, writes nothing. Raises NotFound.
 
-    Due holds are dead: what only they hold isn't missing.
+    Due holds are dead: units held only by them don't count as missing.
     """
     count = counts_documents.read_count(count_id, actor)
     is_open = count.status == StockCount.Status.OPEN

@@ -1,8 +1,8 @@
-"""Alerts of low stock: opened and worsened by the ledger, resolved by the periodic task, answered by staff.
+"""Low-stock alerts: opened and worsened by the ledger, resolved by a periodic task, answered by staff.
 
-The rules are docs/explanation/rules.md, rules 6 and 14. A level has one open alert at most. Whoever opens, worsens or
-resolves one holds the level's lock, so these never meet; the alert's row is locked after the level's. Staff's commands
-lock that row alone, the digest without a wait.
+The rules are docs/explanation/rules.md, rules 6 and 14. A level has one open alert at most. Opening, worsening and
+resolving an alert require the level's lock, so that they never run concurrently; the alert's row is locked after the
+level's. Commands of staff lock only the alert's row, as does the digest, without waiting.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ _BATCH: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Crossing:
-    """A level that became low, or worse. ``available`` in units, after the change."""
+    """A level whose severity became LOW or worse. ``available`` in units, after the change."""
 
     level_id: UUID
     severity: Severity
@@ -63,11 +63,11 @@ RETURNING alert.level_id::text AS key, (
 
 
 def raise_alerts(crossed: Sequence[Crossing], *, now: datetime) -> None:
-    """Open an alert for each of these levels, or worsen the one it has, and tell of it: a ``LowStockAlertEvent``.
+    """Open an alert for each of these levels, or worsen its open one, and publish a ``LowStockAlertEvent``.
 
-    Only an alert that is new or became CRITICAL is told; a level that goes up and down at its line has one already.
-    What was acknowledged or snoozed was milder: a worse alert asks for attention anew. Two statements however many
-    levels, as parts of the transaction's one. Requires the levels' locks.
+    An event is published only if an alert is new or became CRITICAL, not each time that a level goes up and down around
+    its line. Worsening removes an acknowledgement or a snooze, which applied to the milder severity. Two statements
+    whatever the number of levels, as parts of the transaction's one. Requires the levels' locks.
     """
     with one_statement():
         raised = write(
@@ -84,13 +84,13 @@ def raise_alerts(crossed: Sequence[Crossing], *, now: datetime) -> None:
         publish_from(rows, event=LowStockAlertEvent, at_most=len(crossed), now=now)
 
 
-# --- the beat: what was missed, what is over -----------------------------------------------------------------------
+# --- the periodic task -----------------------------------------------------------------------------------------------
 
 
 def raise_missed() -> int:
-    """Open or worsen the alerts that no change of stock has brought: a setting was changed, say. Returns how many.
+    """Open or worsen alerts that no change of stock has raised, for example after a change of settings.
 
-    Bounded batches; levels that another transaction has locked are left for the next round.
+    Bounded batches; levels that another transaction has locked are left for the next run. Returns the number of alerts.
     """
     found = StockLevel.objects.low().without_alert().order_by("pk")
     return _in_batches(lambda after: found.filter(pk__gt=after).values_list("pk", "pk")[:_BATCH], _raise_missed)
@@ -113,9 +113,9 @@ _RESOLVE: Final = "UPDATE inventory_lowstockalert SET resolved_at = %s WHERE res
 
 
 def resolve_recovered() -> int:
-    """Resolve the alerts of levels that are well above their line again. Returns how many.
+    """Resolve the alerts of levels that have recovered.
 
-    Bounded batches; levels that another transaction has locked are left for the next round.
+    Bounded batches; levels that another transaction has locked are left for the next run. Returns the number of alerts.
     """
     found = LowStockAlert.objects.recovered().order_by("pk")
     return _in_batches(lambda after: found.filter(pk__gt=after).values_list("pk", "level_id")[:_BATCH], _resolve)
@@ -130,7 +130,7 @@ def _resolve(level_ids: Sequence[UUID]) -> int:
 
 
 def _in_batches(read: Callable[[UUID], Any], work: Callable[[Sequence[UUID]], int]) -> int:
-    """Do ``work`` on the level of each row that ``read`` finds behind an id, a transaction for each of its pages."""
+    """Run ``work`` on the levels of the rows that ``read`` finds after an id: one page, one transaction at a time."""
     total, after = 0, NIL
     while rows := list(read(after)):
         total += transactions.run(partial(work, [level_id for _, level_id in rows]))
@@ -144,7 +144,7 @@ def _in_batches(read: Callable[[UUID], Any], work: Callable[[Sequence[UUID]], in
 def acknowledge(
     alert_id: UUID, actor: Actor, *, note: str = "", claim: Claim | None = None
 ) -> LowStockAlert | StoredAnswer:
-    """Say that somebody takes care of an alert; the first to say so stands. It is not reminded of any more.
+    """Acknowledge an alert; no more reminders are sent for it. If it is acknowledged already, nothing changes.
 
     Raises NotFound (also for another store's), AlertResolved, Busy and the errors of claims. Locks the alert.
     """
@@ -161,9 +161,9 @@ def acknowledge(
 def snooze(
     alert_id: UUID, until: datetime | None, actor: Actor, *, note: str = "", claim: Claim | None = None
 ) -> LowStockAlert | StoredAnswer:
-    """Leave an alert out of the mails until a moment; None ends that. One that worsens isn't snoozed any more.
+    """Leave an alert out of the mails until a moment; None ends the snooze, as does a worse severity.
 
-    Raises Invalid for a moment that has passed, NotFound (also for another store's), AlertResolved, Busy and the errors
+    Raises Invalid for a moment in the past, NotFound (also for another store's), AlertResolved, Busy and the errors
     of claims. Locks the alert.
     """
 
@@ -183,7 +183,7 @@ def _answer(
     work: Callable[[LowStockAlert, datetime], dict[str, Any] | None],
     claim: Claim | None,
 ) -> LowStockAlert | StoredAnswer:
-    """Change an open alert by ``work``, which says what it changed; None for nothing."""
+    """Change an open alert by ``work``, which returns its changes for the audit entry, or None if nothing changed."""
 
     def answered() -> LowStockAlert | StoredAnswer:
         if answer := idempotency.claim_one(claim):
@@ -211,15 +211,15 @@ def _answer(
 @dataclass(frozen=True, slots=True)
 class LowPage:
     """A page of low levels, the worst first, each with its ``share`` (``StockLevelQuerySet.low``), product and
-    warehouse; and how many there are of all pages."""
+    warehouse; and the totals over all pages."""
 
     levels: Sequence[Any]
     items: int
     critical: int
 
 
-# Totals and page come from one aggregate, so that the table is read once. Workers compute parts of an aggregate, but
-# not of one that sorts: the order is made afterwards, of the low levels alone.
+# Totals and page come from one aggregate, so that the table is read once. Parallel workers can compute parts of an
+# aggregate only if it doesn't sort: only the low levels are sorted, afterwards.
 _WORST: Final = """
 WITH low AS (
     SELECT count(*) AS total, count(*) FILTER (WHERE found.is_critical) AS critical,
@@ -236,10 +236,10 @@ _BEHIND: Final = " FILTER (WHERE (found.share, found.id) > (%s::float8, %s::uuid
 
 
 def read_worst(found: Any, *, behind: tuple[float, UUID] | None, limit: int) -> LowPage:
-    """At most ``limit`` of ``found``, a queryset of ``low`` levels, the least of their full level first, behind the
-    (share, id) given; three queries.
+    """At most ``limit`` levels of ``found``, a queryset of ``low`` levels, the lowest share of the full level first,
+    after the given (share, id); three queries.
 
-    Products and warehouses are read for the page alone: joined, they would be for all.
+    Products and warehouses are read only for the page; a join would read them for all levels.
     """
     sql, parameters = found.values("id", "share", "is_critical").query.sql_with_params()
     after = [*behind, *behind] if behind else []
@@ -252,7 +252,7 @@ def read_worst(found: Any, *, behind: tuple[float, UUID] | None, limit: int) -> 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What is to be known about a low level; ``suggested_order`` in units, with what is on its way left out."""
+    """Figures of a low level for reordering; ``suggested_order`` in units, incoming units already deducted."""
 
     percentage_remaining: float | None
     days_of_supply: int | None
@@ -260,7 +260,7 @@ class Outlook:
 
 
 def outlooks(levels: Sequence[StockLevel]) -> dict[UUID, Outlook]:
-    """The outlook of each of these levels: two queries, however many."""
+    """The outlook of each of these levels; two queries, whatever their number."""
     ids = [level.id for level in levels]
     shipped = Movement.objects.shipped_lately(ids)
     incoming = TransferLine.objects.filter(destination_level__in=ids, in_transit__gt=0).values_list(

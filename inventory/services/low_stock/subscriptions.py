@@ -1,4 +1,4 @@
-"""Whom to mail about low stock: members of staff choose for themselves."""
+"""Subscriptions to mail about low stock: members of staff choose their warehouses themselves."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from inventory.models import AlertSubscription, Warehouse
 
 @dataclass(frozen=True, slots=True)
 class Subscribed:
-    """The codes of the warehouses that somebody is mailed about from now on, sorted."""
+    """The sorted codes of the warehouses that an address is subscribed to after a command."""
 
     codes: tuple[str, ...]
 
@@ -32,10 +32,10 @@ def choose_alerts(
     codes: Collection[str],
     claim: Claim | None = None,
 ) -> Subscribed | StoredAnswer:
-    """Mail a member of staff about these warehouses and about no others in the actor's reach.
+    """Subscribe a member of staff to these warehouses, and unsubscribe them from all others in the actor's reach.
 
-    An address that is subscribed already becomes this user's. Raises Invalid without an address, UnknownWarehouse
-    (also for one out of reach), Busy and the errors of claims. Locks the rows that go.
+    An address that is subscribed already is assigned to this user. Raises Invalid without an address, UnknownWarehouse
+    (also for one out of reach), Busy and the errors of claims. Locks the rows that are deleted.
     """
 
     def work() -> Subscribed | StoredAnswer:

@@ -1,4 +1,4 @@
-"""Change on hand by what people did with it: receive, ship, return, correct."""
+"""Adjustments: change on hand by receipts, shipments, returns and corrections."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -42,7 +42,7 @@ _SIGNS: Final = {"RECEIPT": 1, "RETURN": 1, "SHIPMENT": -1, "ADJUSTMENT": 1}
 class Adjustment:
     """One line. ``quantity`` is in units, positive but for an ADJUSTMENT, which is signed; ``warehouse`` is a code.
 
-    ``force`` says that holds may give way to it; an ADJUSTMENT alone may have it.
+    ``force`` allows holds to give way to it; only for an ADJUSTMENT.
     """
 
     product_id: UUID
@@ -64,7 +64,7 @@ class Adjustment:
 
 @dataclass(frozen=True, slots=True)
 class AdjustRequest:
-    """One request; ``id`` is made before the first try (docs/explanation/rules.md, rule 25)."""
+    """A request to adjust stock; ``id`` is made before the first attempt (docs/explanation/rules.md, rule 25)."""
 
     actor: Actor
     adjustments: tuple[Adjustment, ...]
@@ -74,8 +74,8 @@ class AdjustRequest:
 
 @dataclass(frozen=True, slots=True)
 class AppliedLine:
-    """A line as it was applied. ``product_id`` is the parent where ``variant_id`` is set; on hand before and after, and
-    what is reserved of it then."""
+    """A line as it was applied: on hand before and after, and reserved afterwards. ``product_id`` is the parent if
+    ``variant_id`` is set."""
 
     adjustment: Adjustment
     level_id: UUID
@@ -87,13 +87,13 @@ class AppliedLine:
 
     @property
     def available(self) -> int:
-        """Units on hand that nobody holds, after it."""
+        """Available units after the line."""
         return self.after - self.reserved
 
 
 @dataclass(frozen=True, slots=True)
 class Adjusted:
-    """All the lines, in the order of the request."""
+    """The applied lines, in the order of the request."""
 
     id: UUID
     lines: tuple[AppliedLine, ...]
@@ -102,11 +102,11 @@ class Adjusted:
 
 
 def apply_adjustments(request: AdjustRequest) -> Adjusted | StoredAnswer:
-    """Apply all lines, or none. Lines of one level are decided on as one; additions come first, unless on hand would be
-    more than a level may have in between. Due holds that are in the way are ended first (docs/explanation/rules.md,
-    rule 3). A level gives way if any of its lines is forced (rule 17).
+    """Apply all lines, or none. Lines of one level are checked by their sum and applied additions first, unless on hand
+    would exceed the limit of a level in between. If units are missing, due holds are expired first
+    (docs/explanation/rules.md, rule 3). Holds of a level give way if any of its lines is forced (rule 17).
 
-    A first addition creates the stock level, in a transaction of its own, sorted, before anything is locked
+    Missing stock levels of additions are created in a transaction of their own, sorted, before anything is locked
     (docs/explanation/rules.md, rule 8).
 
     Raises UnknownProduct, UnknownWarehouse (also for one out of the actor's reach), Invalid for a quantity of the wrong
@@ -120,7 +120,7 @@ def apply_adjustments(request: AdjustRequest) -> Adjusted | StoredAnswer:
 
 
 def adjust(request: AdjustRequest) -> Adjusted | StoredAnswer:
-    """The inner service; requires an open transaction. Raises MissingLevels where some are to be created first."""
+    """The inner service; requires an open transaction. Raises MissingLevels if levels must be created first."""
     if answer := idempotency.claim_one(request.claim):
         return answer
     places = _resolve(request)
@@ -151,7 +151,7 @@ def write_placed(
     ledger: Ledger,
     breaking: Breaking | None = None,
 ) -> list[AppliedLine]:
-    """Write lines that were decided on: counters and movements, holds that gave way, audit entries, events.
+    """Write checked lines: counters and movements, holds that gave way, audit entries, events.
 
     Requires the levels' locks.
     """
@@ -166,7 +166,7 @@ def write_placed(
 
 
 class AdjustedLevel(NamedTuple):
-    """Where a line's stock is. ``level_id`` is None for a level that doesn't exist yet."""
+    """The level of a line. ``level_id`` is None if the level doesn't exist yet."""
 
     product_id: UUID
     warehouse_id: UUID
@@ -175,7 +175,7 @@ class AdjustedLevel(NamedTuple):
 
 
 def _changes(adjustments: Sequence[Adjustment], places: Sequence[AdjustedLevel]) -> tuple[dict[UUID, int], set[UUID]]:
-    """By level that there is, the sum of its lines; and the levels of which a line is forced."""
+    """The sum of the lines by existing level, and the levels with a forced line."""
     changes: dict[UUID, int] = {}
     forced = set()
     for line, place in zip(adjustments, places, strict=True):
@@ -213,7 +213,7 @@ def _check_signs(adjustments: Sequence[Adjustment]) -> None:
 
 
 def _resolve(request: AdjustRequest) -> list[AdjustedLevel]:
-    """Where the lines' stock is; three queries whatever their number."""
+    """The levels of the lines; three queries whatever their number."""
     wanted = [a.variant_id or a.product_id for a in request.adjustments]
     products = dict(Product.objects.filter(id__in=wanted).values_list("id", "parent_id"))
     seen = Warehouse.objects.visible_to(request.actor)
@@ -248,8 +248,7 @@ def _check_versions(adjustments: Sequence[Adjustment], places: Sequence[Adjusted
 
 
 def _check_quantities(adjustments: Sequence[Adjustment], places: Sequence[AdjustedLevel], levels: LockedLevels) -> None:
-    """Decide each level by the sum of its lines. On hand never falls below reserved: physical stock that is
-    promised."""
+    """Check each level by the sum of its lines. On hand must not fall below reserved, which is promised."""
     lines: dict[tuple[UUID, UUID], list[int]] = {}
     for index, place in enumerate(places):
         lines.setdefault((place.product_id, place.warehouse_id), []).append(index)
@@ -273,10 +272,11 @@ def _check_quantities(adjustments: Sequence[Adjustment], places: Sequence[Adjust
 
 
 def _within_bounds(changes: Sequence[int], on_hand: int) -> list[int]:
-    """The places of signed changes of one level in an order in which on hand stays between 0 and ``QUANTITY_LIMIT``.
+    """An order of signed changes of one level, as indexes, in which on hand stays between 0 and ``QUANTITY_LIMIT``.
 
-    What adds comes first, and what takes away where the next addition would be too much. ``on_hand`` is what is there
-    before; the sum must be within both bounds, and no change larger than half of what is between them.
+    Additions come first; a subtraction comes earlier only where the next addition would exceed the limit. ``on_hand``
+    is the quantity before. The final quantity must be within the bounds, and no change may be larger than half their
+    distance.
     """
     taking = iter([place for place, change in enumerate(changes) if change < 0])
     ordered: list[int] = []
@@ -295,7 +295,7 @@ def _within_bounds(changes: Sequence[int], on_hand: int) -> list[int]:
 def _apply(
     request: AdjustRequest, places: Sequence[AdjustedLevel], levels: LockedLevels, ledger: Ledger
 ) -> list[AppliedLine]:
-    """Move the lines on the ledger, those of a level in an order that never leads out of its bounds."""
+    """Apply the lines to the ledger, those of one level in an order that keeps on hand within its bounds."""
     indexes_of: dict[UUID, list[int]] = {}
     for index, place in enumerate(places):
         assert place.level_id is not None  # noqa: S101 - quantities were checked: only additions need a new level
@@ -312,7 +312,7 @@ def _apply(
 
 
 def _applied_line(line: Adjustment, place: AdjustedLevel, level_id: UUID, counters: Counters) -> AppliedLine:
-    """The line as it is applied to these counters."""
+    """The applied line, with these counters."""
     before, reserved = counters.on_hand, counters.reserved
     parent, own = place.parent_id or place.product_id, place.product_id if place.parent_id else None
     return AppliedLine(line, level_id, parent, own, before, before + line.change, reserved)
@@ -339,7 +339,7 @@ def _facts(line: AppliedLine) -> dict[str, object]:
 
 
 def adjusted_entry(actor: Actor, adjustment_id: UUID, line: AppliedLine) -> Entry:
-    """The audit entry of a line that was applied."""
+    """The audit entry of an applied line."""
     changes = _facts(line) | {
         "adjustmentId": public_id(ADJUSTMENT, adjustment_id),
         "type": line.adjustment.type,
@@ -353,7 +353,7 @@ def adjusted_entry(actor: Actor, adjustment_id: UUID, line: AppliedLine) -> Entr
 
 
 def adjusted_event(actor: Actor, adjustment_id: UUID, line: AppliedLine) -> OutboxRow:
-    """The event of a line that was applied."""
+    """The event of an applied line."""
     return StockAdjustedEvent(
         product_id=line.product_id,
         variant_id=line.variant_id or UNSET,

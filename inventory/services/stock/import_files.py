@@ -1,4 +1,4 @@
-"""A file of stock changes as people make it, with a header, and what is wrong with it, line by line. Pure."""
+"""Reading of CSV files of stock changes: their lines, and the faults of each line. Pure."""
 
 import hashlib
 import re
@@ -25,8 +25,8 @@ _NAMESPACE: Final = UUID("0d3f4b52-7c3e-5f0c-9d38-5f7f3c1f2a6e")
 
 @dataclass(frozen=True, slots=True)
 class FileLine:
-    """One line. ``row`` is where it starts in the file, the header being row 1; ``quantity`` is signed only for an
-    ADJUSTMENT."""
+    """A line. ``row`` is the row of the file on which it starts; the header is row 1. ``quantity`` is signed only for
+    an ADJUSTMENT."""
 
     row: int
     sku: str
@@ -39,9 +39,9 @@ class FileLine:
 
 @dataclass(frozen=True, slots=True)
 class ImportFile:
-    """A file that was read: its lines that make sense, and what is wrong with the others.
+    """A file that was read: its valid lines, and the faults of the others.
 
-    ``id`` is made of the content alone: the same file under another name is the same file.
+    ``id`` is computed from the content alone: a renamed file has the same id.
     """
 
     id: UUID
@@ -52,14 +52,14 @@ class ImportFile:
 
 
 def read_file(name: str, content: bytes) -> ImportFile:
-    """Read a CSV file: UTF-8 with or without byte-order mark, with commas, semicolons or tabs. Never raises: what isn't
-    such a file has no lines and says why."""
+    """Read a CSV file: UTF-8 with or without byte-order mark, with commas, semicolons or tabs. Never raises: a file
+    that can't be read has no lines, and a fault that says why."""
     return file_of(name, content, csv_rows(content))
 
 
 def file_of(name: str, content: bytes, rows: Iterable[tuple[int, Sequence[str]]]) -> ImportFile:
-    """The file with this content and these rows, each with its number; blank ones are left out. Never raises: what
-    makes no sense, or can't be read, says why."""
+    """Make a file from its content and its numbered rows; blank rows are left out. Never raises: invalid and unreadable
+    rows become faults."""
     sha256 = hashlib.sha256(content).hexdigest()
     lines: list[FileLine] = []
     bad: list[RowFault] = []
@@ -79,8 +79,8 @@ def _take(rows: Iterator[tuple[int, Sequence[str]]], lines: list[FileLine], bad:
             bad.append(RowFault(row, "", gettext("a file has at most %(most)s lines: split it") % {"most": MOST_LINES}))
             return
         if len(cells) != len(columns):
-            told = gettext("has %(cells)s cells, not %(columns)s")
-            bad.append(RowFault(row, "", told % {"cells": len(cells), "columns": len(columns)}))
+            detail = gettext("has %(cells)s cells, not %(columns)s")
+            bad.append(RowFault(row, "", detail % {"cells": len(cells), "columns": len(columns)}))
             continue
         named = dict(zip(columns, (unguarded(cell.strip()) for cell in cells), strict=True))
         found = list(_faults(named))
@@ -101,18 +101,18 @@ def _take(rows: Iterator[tuple[int, Sequence[str]]], lines: list[FileLine], bad:
 
 
 def _columns(header: Sequence[str], bad: list[RowFault]) -> list[str] | None:
-    """The names of the columns in their order; None where they aren't those that there are."""
+    """The names of the columns in their order; None, with a fault, unless they are exactly the known columns."""
     names = [cell.strip().lower() for cell in header]
     if len(names) == len(COLUMNS) and set(names) == set(COLUMNS):
         return names
-    told = gettext("the header is %(header)s, not %(columns)s")
+    detail = gettext("the header is %(header)s, not %(columns)s")
     given = ",".join(names[:_MOST_NAMED])[:_LONGEST_HEADER] or gettext("missing")
-    bad.append(RowFault(1, "", told % {"header": given, "columns": ",".join(COLUMNS)}))
+    bad.append(RowFault(1, "", detail % {"header": given, "columns": ",".join(COLUMNS)}))
     return None
 
 
 def _faults(cells: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """What is wrong with a line's cells, by column."""
+    """The faults of a line's cells, as (column, detail)."""
     for column, longest, is_needed in (("sku", 64, True), ("reason", 500, True), ("reference", 100, False)):
         if fault := fault_of_text(cells[column], longest, is_needed=is_needed):
             yield column, fault
@@ -126,7 +126,7 @@ def _faults(cells: dict[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def fault_of_text(text: str, longest: int, *, is_needed: bool) -> str | None:
-    """What is wrong with a line of text, as the end of a sentence; None if nothing is."""
+    """The fault of a text, as a predicate such as "is empty"; None if it is valid."""
     if is_needed and not text:
         return gettext("is empty")
     if len(text) > longest:

@@ -1,7 +1,7 @@
-"""Change on hand by the lines of a file, by the rules of adjustments: all lines or none, or all that can be.
+"""Import of files: change on hand by the lines of a file, by the rules of adjustments: all lines, or all valid ones.
 
-What was imported is known by the file's content and the line's row: it stands in an audit entry that is written in the
-transaction of the lines. So the same file again, also after a crash half way, does what is left and nothing twice.
+An audit entry, written in the transaction of the lines, records which rows were imported, by the file's content. So
+importing the same file again, also after a crash half way, applies the remaining lines and none twice.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -33,13 +33,13 @@ from inventory.services.stock.ledger import Ledger
 from inventory.services.stock.levels import create_levels
 
 BATCH: Final = 5000
-"""Lines that one statement writes and, with ``skip_bad``, one transaction."""
+"""The number of lines that one statement writes; with ``skip_bad``, that one transaction writes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """What became of a file: how many lines were applied now (in a dry run: would be) and by earlier runs, and what is
-    wrong with the others, in the file's order."""
+    """The result of an import: how many lines were applied now (in a dry run: would be) and by earlier runs, and the
+    faults of the others, in the file's order."""
 
     applied: int
     before: int
@@ -48,7 +48,7 @@ class Imported:
 
 @dataclass(frozen=True, slots=True)
 class _Placed:
-    """A line and where its stock is."""
+    """A line and its level."""
 
     line: FileLine
     place: AdjustedLevel
@@ -67,7 +67,7 @@ class _Placed:
 
     @property
     def level(self) -> bytes:
-        """Sorts as the levels' ids do, by which they are locked; tells levels that don't exist yet apart, too."""
+        """A sort key in the order of the levels' ids, in which they are locked; unique for missing levels as well."""
         place = self.place
         return place.level_id.bytes if place.level_id else place.product_id.bytes + place.warehouse_id.bytes
 
@@ -81,7 +81,7 @@ class _Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """A line and on hand before and after it, in units; several lines of one level follow on each other."""
+    """A line with on hand before and after it, in units. The lines of one level build on each other."""
 
     line: FileLine
     before: int
@@ -90,7 +90,7 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class ImportForecast:
-    """What a file would do: the effects of its lines, how many were imported before, and what is wrong with others."""
+    """The forecast of an import: the effects of its lines, how many were imported before, and the faults of others."""
 
     effects: tuple[Effect, ...]
     before: int
@@ -98,7 +98,7 @@ class ImportForecast:
 
 
 def foresee_import(actor: Actor, file: ImportFile) -> ImportForecast:
-    """What ``import_stock`` would do now, line by line. Writes nothing and locks nothing; a handful of queries."""
+    """Forecast ``import_stock`` line by line. Writes nothing and locks nothing; a handful of queries."""
     done = _rows_done(file.id)
     placed, bad = _place(actor, [line for line in file.lines if line.row not in done])
     counters = _read_counters(placed)
@@ -120,7 +120,7 @@ def foresee_import(actor: Actor, file: ImportFile) -> ImportForecast:
 
 
 def plan_import(actor: Actor, file: ImportFile, *, skip_bad: bool) -> Imported:
-    """What ``import_stock`` would do now, by the same rules. Writes nothing and locks nothing."""
+    """Dry run of ``import_stock``, by the same rules. Writes nothing and locks nothing."""
     done = _rows_done(file.id)
     placed, bad = _place(actor, [line for line in file.lines if line.row not in done])
     return _planned(file, placed, bad, skip_bad=skip_bad)
@@ -140,14 +140,13 @@ def import_stock(
     skip_bad: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> Imported:
-    """Apply a file's lines that haven't been yet: all in one transaction, or none; with ``skip_bad`` all that can be,
-    a bounded batch a transaction. A line that was skipped is tried again when the file is imported again.
+    """Apply the lines of a file that weren't applied before: all or none, in one transaction; with ``skip_bad`` all
+    valid ones, one bounded batch per transaction. Skipped lines are tried again when the file is imported again.
 
-    Levels that lines are the first to add to are made beforehand, in transactions of their own
-    (docs/explanation/rules.md, rule 8); for a file that can't be applied as a whole, none. ``progress`` is told how
-    many lines are written.
+    Missing levels are created beforehand, in transactions of their own (docs/explanation/rules.md, rule 8); none for a
+    file that can't be applied as a whole. ``progress`` is called with the number of lines written so far.
 
-    Raises IdempotencyInProgress where another run imports the same file, Busy. Locks: the file's claim, the levels by
+    Raises IdempotencyInProgress if another run is importing the same file, Busy. Locks: the file's claim, the levels by
     id.
     """
     done = _rows_done(file.id)
@@ -169,7 +168,7 @@ def import_stock(
 
 
 def _order(placed: _Placed) -> tuple[bytes, bool, int]:
-    """By level; of a level additions first, as in an adjustment, then as the file has them."""
+    """The sort key of lines: by level, then additions first, as in an adjustment, then in the file's order."""
     return placed.level, placed.change < 0, placed.line.row
 
 
@@ -203,7 +202,7 @@ SELECT id, on_hand, reserved FROM inventory_stocklevel WHERE id = ANY(%s)
 
 
 def _place(actor: Actor, lines: Sequence[FileLine]) -> tuple[list[_Placed], list[RowFault]]:
-    """Where the lines' stock is; three queries whatever their number. A warehouse out of reach isn't there."""
+    """The levels of the lines, and faults; three queries whatever their number. Warehouses out of reach are unknown."""
     skus = {line.sku for line in lines}
     with connection.cursor() as cursor:
         cursor.execute(_PRODUCTS, [columns.texts(skus)])
@@ -215,8 +214,8 @@ def _place(actor: Actor, lines: Sequence[FileLine]) -> tuple[list[_Placed], list
         if line.sku not in products:
             bad.append(RowFault(line.row, "sku", gettext("there is no product %(sku)s") % {"sku": line.sku}))
         if line.warehouse not in warehouses:
-            told = gettext("there is no warehouse %(code)s") % {"code": line.warehouse}
-            bad.append(RowFault(line.row, "warehouse", told))
+            detail = gettext("there is no warehouse %(code)s") % {"code": line.warehouse}
+            bad.append(RowFault(line.row, "warehouse", detail))
         if line.sku in products and line.warehouse in warehouses:
             known.append((line, *products[line.sku], warehouses[line.warehouse]))
     levels = _levels_of({(product_id, warehouse_id) for _, product_id, _, warehouse_id in known})
@@ -237,7 +236,7 @@ def _levels_of(keys: Iterable[tuple[UUID, UUID]]) -> dict[tuple[UUID, UUID], UUI
 
 
 def _with_levels(placed: Sequence[_Placed]) -> list[_Placed]:
-    """The same lines, once the levels that they are the first to add to have been made."""
+    """Create the missing levels of lines, and return the lines with them."""
     missing = sorted({each.place[:2] for each in placed if each.place.level_id is None and each.change > 0})
     for start in range(0, len(missing), BATCH):
         transactions.run(partial(create_levels, missing[start : start + BATCH]))
@@ -251,7 +250,7 @@ def _with_levels(placed: Sequence[_Placed]) -> list[_Placed]:
 
 
 def _read_counters(placed: Sequence[_Placed]) -> dict[UUID, Counters]:
-    """The counters as they are now, without locks."""
+    """Read the counters of the lines' levels, without locks."""
     with connection.cursor() as cursor:
         cursor.execute(_COUNTERS, [columns.uuids({each.place.level_id for each in placed} - {None})])
         return {id_: Counters(on_hand, reserved, 0, 0) for id_, on_hand, reserved in cursor.fetchall()}
@@ -261,8 +260,8 @@ def _read_counters(placed: Sequence[_Placed]) -> dict[UUID, Counters]:
 
 
 def _decide(ordered: Sequence[_Placed], counters: dict[UUID, Counters]) -> tuple[list[_Placed], list[RowFault]]:
-    """The lines that can be applied one after the other, and what is wrong with the rest. On hand never falls below
-    reserved, nor rises above what a level may have: as ``adjustments`` decides, where one line's fault is all lines'.
+    """The lines that can be applied one after the other, and the faults of the rest. On hand must not fall below
+    reserved, nor exceed the limit of a level: the same checks as in ``adjustments``, where one fault refuses all lines.
     """
     good: list[_Placed] = []
     bad: list[RowFault] = []
@@ -273,12 +272,12 @@ def _decide(ordered: Sequence[_Placed], counters: dict[UUID, Counters]) -> tuple
         on_hand, reserved = (level.on_hand, level.reserved) if level else (0, 0)
         for each in on_level:
             if on_hand + each.change > QUANTITY_LIMIT:
-                told = gettext("a level has at most %(most)s units") % {"most": QUANTITY_LIMIT}
-                bad.append(RowFault(each.line.row, "quantity", told))
+                detail = gettext("a level has at most %(most)s units") % {"most": QUANTITY_LIMIT}
+                bad.append(RowFault(each.line.row, "quantity", detail))
             elif on_hand + each.change < reserved:
-                told = gettext("takes %(units)s away, %(free)s are free")
-                told %= {"units": -each.change, "free": on_hand - reserved}
-                bad.append(RowFault(each.line.row, "quantity", told))
+                detail = gettext("takes %(units)s away, %(free)s are free")
+                detail %= {"units": -each.change, "free": on_hand - reserved}
+                bad.append(RowFault(each.line.row, "quantity", detail))
             else:
                 on_hand += each.change
                 good.append(each)
@@ -288,7 +287,7 @@ def _decide(ordered: Sequence[_Placed], counters: dict[UUID, Counters]) -> tuple
 def _apply(
     actor: Actor, file: ImportFile, ordered: Sequence[_Placed], skip_bad: bool, show: Callable[[int], None]
 ) -> _Outcome:
-    """Requires an open transaction. Without ``skip_bad`` nothing is written where a line is bad."""
+    """Check and write lines. Requires an open transaction. Without ``skip_bad`` one bad line prevents all writes."""
     _claim(file.id)
     done = _rows_done(file.id)
     waiting = [each for each in ordered if each.line.row not in done]
@@ -327,6 +326,6 @@ def _claim(file_id: UUID) -> None:
 
 
 def _rows_done(file_id: UUID) -> set[int]:
-    """The rows of a file that earlier runs have applied: what its audit entries say, for as long as they are kept."""
+    """The rows of a file that earlier runs have applied, read from its audit entries, unless these are archived."""
     entries = AuditEntry.objects.filter(subject_id=file_id, action=actions.STOCK_IMPORTED.name)
     return {row for rows in entries.values_list("changes__rows", flat=True) for row in rows}

@@ -1,8 +1,8 @@
 """The only writer of on hand and reserved, and of the movements that explain on hand.
 
-Callers hold the levels' locks (``locking.lock_levels``) and have decided on what they read there. Changes are
-collected in a ``Ledger`` and written once: two statements, however many levels and movements there are, and two more
-where a level crosses a line below which it is low.
+Callers hold the levels' locks (``locking.lock_levels``) and have made their decisions on the counters read under them.
+A ``Ledger`` collects the changes and writes them once: two statements, whatever the number of levels and movements, and
+two more if a level becomes low.
 """
 
 from collections.abc import Mapping
@@ -43,8 +43,10 @@ SELECT t.*, %s FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::int[], %s::in
 
 
 class MovementCause(msgspec.Struct, frozen=True, gc=False):
-    """Why on hand changes. ``type`` is a ``Movement.Type`` value; ``reference`` is what the caller calls it; ``store``
-    is the code of the store that the movement belongs to, empty if it belongs to none."""
+    """The cause of a movement. ``type`` is a ``Movement.Type`` value; ``reference`` is the caller's name for it.
+
+    ``store`` is the code of the store that the movement belongs to, empty if it belongs to none.
+    """
 
     type: str
     actor: str
@@ -64,9 +66,9 @@ class _Change(msgspec.Struct, gc=False):
 
 
 def give_back_from(held: str, *, now: datetime) -> None:
-    """Lower what is reserved by all of these rows, as a part of ``audit.db.statements.write_about``.
+    """Lower reserved by the quantities of these rows, as a part of ``audit.db.statements.write_about``.
 
-    ``held`` is a constant SELECT of (level_id, quantity), in units, of which each bumps the version as
+    ``held`` is a constant SELECT of (level_id, quantity), in units. Each row bumps the level's version, as
     ``Ledger.reserve`` does. Requires the levels' locks.
     """
     write(_GIVE_BACK.format(held=held), [now, now])
@@ -75,8 +77,8 @@ def give_back_from(held: str, *, now: datetime) -> None:
 class Ledger:
     """The changes of one transaction to levels that it has locked.
 
-    Each call changes the locked counters at once, so that the next decision of the batch stands on it, and is written
-    by ``write``. What the counters may never be is refused by the database's constraints, too.
+    Each call changes the counters in memory at once, so that the next decision of the batch includes it; ``write``
+    writes all changes. The database's constraints also refuse invalid counters.
     """
 
     def __init__(self, levels: LockedLevels) -> None:
@@ -85,7 +87,7 @@ class Ledger:
         self._movements: list[tuple[UUID, int, int, MovementCause]] = []
 
     def reserve(self, level_id: UUID, quantity: int) -> None:
-        """Raise (or, with a negative quantity, lower) what is reserved, in units."""
+        """Raise reserved by a number of units; a negative quantity lowers it."""
         self._levels.by_id[level_id].reserved += quantity
         change = self._change(level_id)
         change.reserved += quantity
@@ -101,23 +103,23 @@ class Ledger:
         self._movements.append((level_id, quantity, before, cause))
 
     def set_on_hand(self, level_id: UUID, on_hand: int) -> None:
-        """Make on hand what the movements say. For a repair alone: the one change of on hand without a movement, as
-        nothing moved."""
+        """Set on hand to the sum of the movements. Only for repairs: the only change of on hand without a movement,
+        because nothing moved."""
         counters = self._levels.by_id[level_id]
         self._change(level_id).on_hand += on_hand - counters.on_hand
         counters.on_hand = on_hand
 
     def supply_movement(self, level_id: UUID, before: int, cause: MovementCause) -> None:
-        """Write the movement that is missing between what the movements add up to and what is on hand. For a repair
-        alone: on hand stays."""
+        """Write the missing movement between the sum of the movements and on hand, which stays unchanged. Only for
+        repairs."""
         self._change(level_id).moved = True
         self._movements.append((level_id, self._levels.by_id[level_id].on_hand - before, before, cause))
 
     def write(self, now: datetime) -> None:
         """Write all changes: one UPDATE of levels, one INSERT of movements. Requires the levels' locks.
 
-        Levels that became low, or worse, get their alert and its event (docs/explanation/rules.md, rule 14). What
-        counts is available before and after all the changes together, which is known here without a query.
+        Raises an alert, with its event, for levels whose severity became worse (docs/explanation/rules.md, rule 14).
+        It compares available before and after all changes of the transaction, which is known here without a query.
         """
         changes = {level: c for level, c in self._changes.items() if c.moved or c.reserved or c.on_hand}
         if changes:

@@ -1,4 +1,4 @@
-"""Settings of stock levels: when one is low, what is kept back, where it lies. Of one level, or of many at a time."""
+"""Settings of stock levels: reorder points, safety stock, location. For one level, or for many at once."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,14 +27,15 @@ SETTINGS: Final = (
     "aisle",
     "shelf",
 )
-"""The fields of the model that people set."""
+"""The fields of the model that users set."""
 
 
 @dataclass(frozen=True, slots=True)
 class LevelChange:
-    """New settings of one level. ``changes`` are by the fields in ``SETTINGS``; what is left out stays.
+    """New settings of one level. ``changes`` are keyed by the fields in ``SETTINGS``; omitted ones stay unchanged.
 
-    With ``expected_version`` or ``seen`` (settings as the actor saw them) it is refused where they are others by now.
+    The change is refused if the level's version differs from ``expected_version``, or its settings from ``seen``, the
+    settings as the actor saw them.
     """
 
     product_id: UUID
@@ -46,7 +47,7 @@ class LevelChange:
 
 @dataclass(frozen=True, slots=True)
 class SetLevels:
-    """The levels that were changed, in the order of the request; one that was named twice stands there twice."""
+    """The changed levels, in the order of the request; a level named twice occurs twice."""
 
     ids: tuple[UUID, ...]
 
@@ -70,14 +71,14 @@ def set_level(
         try:
             (level_id,) = change_levels(actor, [change]).ids
         except (NotFound, VersionConflict) as error:
-            raise type(error)(error.detail) from error  # The request has no list to point into.
+            raise type(error)(error.detail) from error  # No list to point into.
         return Saved(StockLevel.objects.with_incoming().select_related("warehouse").get(pk=level_id), is_new=False)
 
     return claimed(claim, work)
 
 
 def set_levels(actor: Actor, changes: Sequence[LevelChange], *, claim: Claim | None) -> SetLevels | StoredAnswer:
-    """Change settings of many stock levels: of all, or of none.
+    """Change settings of many stock levels: all or none.
 
     Raises NotFound, VersionConflict (both with a fault at ``/levels/<index>`` for each level), Busy and the errors of
     claims. Locks the levels by id.
@@ -86,24 +87,24 @@ def set_levels(actor: Actor, changes: Sequence[LevelChange], *, claim: Claim | N
 
 
 def change_levels(actor: Actor, changes: Sequence[LevelChange]) -> SetLevels:
-    """The inner service; requires an open transaction. Five statements, however many levels there are.
+    """The inner service; requires an open transaction. Five statements, whatever the number of levels.
 
-    Each level's version is bumped, and each has an audit entry of what was before and after.
+    Bumps the version of each level, and records an audit entry with the settings before and after.
     """
     ids = _find(actor, changes)
     locked = lock_levels(set(ids))
     before = {row["pk"]: row for row in StockLevel.objects.filter(pk__in=set(ids)).values("pk", *SETTINGS)}
     _check_seen(changes, ids, locked, before)
     after = {level_id: dict(row) for level_id, row in before.items()}
-    told: dict[UUID, dict[str, Any]] = {}
+    by_level: dict[UUID, dict[str, Any]] = {}
     for level_id, change in zip(ids, changes, strict=True):
         after[level_id] |= change.changes
-        told.setdefault(level_id, {}).update(
+        by_level.setdefault(level_id, {}).update(
             {name: [before[level_id][name], value] for name, value in change.changes.items()}
         )
     _write(list(after.values()), locked.now)
     record(
-        [Entry(actor, actions.LEVEL_CHANGED, level_id, of_level) for level_id, of_level in told.items()],
+        [Entry(actor, actions.LEVEL_CHANGED, level_id, of_level) for level_id, of_level in by_level.items()],
         now=locked.now,
     )
     return SetLevels(tuple(ids))
@@ -138,8 +139,8 @@ def _check_seen(
     for index, (level_id, change) in enumerate(zip(ids, changes, strict=True)):
         version = locked.by_id[level_id].version
         if change.expected_version not in (None, version):
-            told = f"The level has version {version}, not {change.expected_version}."
-            conflicts.append(VersionConflict(told).fault(f"/levels/{index}"))
+            detail = f"The level has version {version}, not {change.expected_version}."
+            conflicts.append(VersionConflict(detail).fault(f"/levels/{index}"))
         elif any(before[level_id][name] != value for name, value in change.seen.items()):
             conflicts.append(VersionConflict("The level has other settings by now.").fault(f"/levels/{index}"))
     if conflicts:

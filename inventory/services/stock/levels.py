@@ -1,5 +1,5 @@
-"""What stands between a command and its levels is cleared away before it, in transactions of its own: levels that don't
-exist yet (docs/explanation/rules.md, rule 8), and due holds on those that do (rule 3)."""
+"""Run commands after creating their missing levels (docs/explanation/rules.md, rule 8) and expiring due holds on their
+levels (rule 3), both in transactions of their own."""
 
 from collections.abc import Callable, Collection, Sequence
 from functools import partial
@@ -19,9 +19,9 @@ T = TypeVar("T")
 
 
 class MissingLevels(Exception):
-    """What a command adds to doesn't exist yet, by (product, warehouse); nothing of the command was written.
+    """Levels that a command adds units to don't exist yet, by (product, warehouse); nothing was written.
 
-    Met by ``run_with_levels`` alone.
+    Caught only by ``run_with_levels``.
     """
 
     def __init__(self, keys: Collection[tuple[UUID, UUID]]) -> None:
@@ -39,7 +39,7 @@ ORDER BY n ON CONFLICT (product_id, warehouse_id) DO NOTHING
 
 
 def create_levels(keys: Sequence[tuple[UUID, UUID]]) -> None:
-    """Create levels, in the order given, that nobody else has created meanwhile. Requires an open transaction."""
+    """Create levels, in the given order, unless they exist by now. Requires an open transaction."""
     write(
         _CREATE,
         [
@@ -51,10 +51,11 @@ def create_levels(keys: Sequence[tuple[UUID, UUID]]) -> None:
 
 
 def run_with_levels(work: Callable[[], T]) -> T:
-    """``transactions.run``, and again after the levels are made that ``work`` found missing before it wrote anything;
-    and once more where it was short, after the due holds on those levels were ended.
+    """Run ``work`` as ``transactions.run`` does. If it raises MissingLevels, create the levels and run it again; if it
+    is short of units, expire the due holds on its levels and run it once more.
 
-    Whether there were any isn't asked: a sweeper may have ended them since, and then there is enough, too.
+    It runs again even if no due hold was found: the sweeper may have expired them meanwhile, and then the units are
+    available, too.
 
     Raises what ``transactions.run`` raises. Locks, in transactions of their own: due holds by id, then their levels.
     """

@@ -1,4 +1,4 @@
-"""Movements as they are read: the newest first, a page at a time. Reads only, no locks."""
+"""Reading of movements, the newest first, a page at a time. No writes, no locks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ MovementType = Literal["RECEIPT", "SHIPMENT", "ADJUSTMENT", "TRANSFER", "RETURN"
 
 @dataclass(frozen=True, slots=True)
 class MovementFilter:
-    """Which movements are meant; None means any.
+    """A filter of movements; None means any.
 
-    ``product_id`` stands for its variants, too. ``warehouse`` is a code. ``since`` is included, ``until`` isn't. With
-    ``store_codes`` only movements in the stores' warehouses are found, and of those that belong to other stores
-    ``reference`` finds none; without any, all are.
+    ``product_id`` includes its variants. ``warehouse`` is a code. ``since`` is inclusive, ``until`` exclusive.
+    ``store_codes`` limit the result to the stores' warehouses, and ``reference`` then matches no movement of another
+    store; empty means all.
     """
 
     store_codes: tuple[str, ...] = ()
@@ -36,9 +36,9 @@ class MovementFilter:
 
 @dataclass(frozen=True, slots=True)
 class MovementLine:
-    """One movement. ``stock_id`` is the product whose stock it is, with ``parent_id`` where that is a variant.
+    """One movement. ``stock_id`` is the product or variant of the level, ``parent_id`` the variant's parent.
 
-    Reason, reference, cost and actor are blank where the movement belongs to a store out of the asker's reach.
+    Reason, reference, cost and actor are blank if the movement belongs to a store outside the caller's reach.
     """
 
     id: UUID
@@ -85,8 +85,8 @@ ORDER BY m.created_at DESC, m.id DESC LIMIT %s
 _BY_TIME: Final = _READ.replace(
     "{source}", "inventory_movement m JOIN inventory_stocklevel level ON level.id = m.level_id"
 )
-# Of places that move much, a page is found among the newest of all places; the index of time knows no places, and to go
-# on along it for one that moved little would mean to read all movements there are.
+# A page of a busy warehouse is found among the newest movements of all warehouses. The index on time doesn't contain
+# the warehouse: following it further for a quiet warehouse would read all movements.
 _AMONG_NEWEST: Final = _READ.replace(
     "{source}",
     """(
@@ -94,7 +94,8 @@ _AMONG_NEWEST: Final = _READ.replace(
 ) m JOIN inventory_stocklevel level ON level.id = m.level_id""",
 )
 _NEWEST: Final = 5000
-# Each level's newest by the index of its own: to sort all that a level ever moved would take longer with each year.
+# The newest movements of each level, by the index on level: sorting all of a level's movements would take longer each
+# year.
 _BY_LEVEL: Final = _READ.replace(
     "{source}",
     """inventory_stocklevel level CROSS JOIN LATERAL (
@@ -109,9 +110,9 @@ _OF_FAMILY: Final = "level.product_id IN (SELECT id FROM inventory_product WHERE
 
 
 def read_movements(wanted: MovementFilter, *, behind: MovementPosition | None, limit: int) -> list[MovementLine]:
-    """At most ``limit`` movements, the newest first, behind the (created_at, id) given.
+    """At most ``limit`` movements, the newest first, after the given (created_at, id).
 
-    One query; two for places alone (a warehouse, or the stores') where few of the newest movements were.
+    One query; two if only a warehouse or stores are given and few of the newest movements are theirs.
     """
     codes = columns.texts(wanted.store_codes)
     levels, of_levels = _level_conditions(wanted)
@@ -135,7 +136,7 @@ def _lines(sql: str, parameters: Sequence[Any]) -> list[MovementLine]:
 
 
 def _level_conditions(wanted: MovementFilter) -> tuple[str, list[Any]]:
-    """What is asked of the level, as SQL, with its parameters."""
+    """The SQL condition on the level, with its parameters."""
     conditions: list[str] = ["true"]
     parameters: list[Any] = []
     if wanted.store_codes:
@@ -153,12 +154,12 @@ def _level_conditions(wanted: MovementFilter) -> tuple[str, list[Any]]:
 
 
 def _movement_conditions(wanted: MovementFilter, behind: MovementPosition | None) -> tuple[str, list[Any]]:
-    """What is asked of the movement itself, as SQL that follows another condition, with its parameters."""
+    """The SQL conditions on the movement, each preceded by AND, with their parameters."""
     asked: list[tuple[str, Any]] = [
         ("m.type = %s", wanted.type),
         ("m.created_at >= %s", wanted.since),
         ("m.created_at < %s", wanted.until),
-        # The index leaves out those without a reference, and is used where that is said.
+        # A literal condition, so that the planner uses the partial index on movements with a reference.
         ("NOT m.reference = '' AND m.reference = %s" if wanted.reference else "m.reference = %s", wanted.reference),
     ]
     given = [(condition, value) for condition, value in asked if value is not None]

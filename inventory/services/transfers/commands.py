@@ -1,8 +1,9 @@
 """Move stock from one warehouse to another: draft, send, receive, close, cancel.
 
-What was sent is off the source's on hand at once and on the destination's only when it is received. In between it is
-in transit: told as incoming, never sellable. Every change of on hand is a TRANSFER movement; what never arrives is
-received and adjusted away at the destination, so that the ledger adds up (docs/explanation/rules.md, rule 15).
+Units that are sent leave the source's on hand at once, and enter the destination's only when they are received. In
+between they are in transit: reported as incoming, never sellable. Every change of on hand is a TRANSFER movement; lost
+units are received and adjusted away at the destination, so that the ledger adds up (docs/explanation/rules.md, rule
+15).
 """
 
 from collections.abc import Mapping, Sequence
@@ -45,7 +46,7 @@ from inventory.services.transfers.preconditions import (
 
 @dataclass(frozen=True, slots=True)
 class MoveLine:
-    """One line of a transfer to be made, in units; warehouses by code."""
+    """One line of a requested transfer, in units; warehouses by code."""
 
     product_id: UUID
     variant_id: UUID | None
@@ -56,7 +57,7 @@ class MoveLine:
 
 @dataclass(frozen=True, slots=True)
 class TransferRequest:
-    """A transfer as it is to be. ``id`` is made before the first try (docs/explanation/rules.md, rule 25)."""
+    """A request for a transfer. ``id`` is made before the first attempt (docs/explanation/rules.md, rule 25)."""
 
     actor: Actor
     items: tuple[MoveLine, ...]
@@ -69,7 +70,7 @@ class TransferRequest:
 
 @dataclass(frozen=True, slots=True)
 class SendRequest:
-    """One request to send a draft."""
+    """A request to send a draft."""
 
     actor: Actor
     transfer_id: UUID
@@ -78,7 +79,7 @@ class SendRequest:
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """Units of a product that arrived now."""
+    """Units of a product that arrived."""
 
     product_id: UUID
     variant_id: UUID | None
@@ -87,7 +88,7 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True)
 class ReceiveRequest:
-    """What arrived now; without ``items`` all that is left. ``close`` gives up what is then still missing."""
+    """A request to receive units; without ``items``, all that are in transit. ``close`` gives up the missing rest."""
 
     actor: Actor
     transfer_id: UUID
@@ -99,7 +100,7 @@ class ReceiveRequest:
 
 @dataclass(frozen=True, slots=True)
 class CancelTransferRequest:
-    """One request to bring back what is in transit."""
+    """A request to cancel a transfer and return its units in transit."""
 
     actor: Actor
     transfer_id: UUID
@@ -114,10 +115,10 @@ TransferOutcome = Transferred | StoredAnswer
 
 
 def start_transfer(request: TransferRequest) -> TransferOutcome:
-    """Take the items out of their warehouse at once and put them in transit to the other: all, or nothing.
+    """Make a transfer and send it at once: take all items off the source's on hand and put them in transit, or none.
 
-    Items of one product are one line. A product's first level at the destination is made beforehand. What is reserved
-    at the source can't leave; due holds that are in the way are ended first (docs/explanation/rules.md, rule 3).
+    Items of one product become one line. Missing levels at the destination are created beforehand. Reserved units can't
+    leave the source; if units are missing, due holds are expired first (docs/explanation/rules.md, rule 3).
 
     Raises MixedRoute, Invalid (to where it comes from), UnknownProduct, UnknownWarehouse (also where the actor's stores
     don't sell from it), InsufficientStock, QuantityLimit, IdempotencyKeyReused, IdempotencyInProgress, Busy. Locks:
@@ -127,24 +128,24 @@ def start_transfer(request: TransferRequest) -> TransferOutcome:
 
 
 def draft_transfer(request: TransferRequest) -> TransferOutcome:
-    """Write a transfer down without taking anything.
+    """Make a draft of a transfer, which changes no stock.
 
-    Raises what ``start_transfer`` does, but for what depends on stock. Locks: claim.
+    Raises what ``start_transfer`` raises, except the errors that depend on stock. Locks: claim.
     """
     return transactions.run(partial(draft, request))
 
 
 def change_draft(transfer_id: UUID, request: TransferRequest) -> TransferOutcome:
-    """Make a draft exactly this.
+    """Replace a draft.
 
-    Raises what ``draft_transfer`` does, NotFound, TransferAlreadySent, TransferClosed, WarehouseNotInStore. Locks:
+    Raises what ``draft_transfer`` raises, NotFound, TransferAlreadySent, TransferClosed, WarehouseNotInStore. Locks:
     claim, the transfer.
     """
     return transactions.run(partial(change, transfer_id, request))
 
 
 def send_transfer(request: SendRequest) -> TransferOutcome:
-    """Send a draft, as ``start_transfer`` sends what it is given.
+    """Send a draft, as ``start_transfer`` does.
 
     Raises NotFound, TransferAlreadySent, TransferClosed, WarehouseNotInStore, InsufficientStock, QuantityLimit, Busy
     and the errors of claims. Locks: claim, the transfer, the levels at both ends by id.
@@ -153,9 +154,9 @@ def send_transfer(request: SendRequest) -> TransferOutcome:
 
 
 def receive_transfer(request: ReceiveRequest) -> TransferOutcome:
-    """Put what arrived on the destination's on hand; with ``close``, end the transfer with what is missing.
+    """Add arrived units to the destination's on hand; with ``close``, give up the missing ones and end the transfer.
 
-    What is missing is received by a TRANSFER movement and taken off by an ADJUSTMENT, in the same transaction.
+    Missing units are received by a TRANSFER movement and taken off by an ADJUSTMENT, in the same transaction.
 
     Raises NotFound, TransferNotSent, TransferClosed, WarehouseNotInStore, UnknownProduct (not in the transfer),
     MoreThanInTransit, Invalid (nothing is received), QuantityLimit, Busy and the errors of claims. Locks: claim, the
@@ -165,7 +166,7 @@ def receive_transfer(request: ReceiveRequest) -> TransferOutcome:
 
 
 def cancel_transfer(request: CancelTransferRequest) -> TransferOutcome:
-    """Bring what is in transit back to its source. It ends CANCELLED, or RECEIVED where a part had arrived.
+    """Return the units in transit to the source and end the transfer: CANCELLED, or RECEIVED if some had arrived.
 
     Raises NotFound, TransferClosed, WarehouseNotInStore, QuantityLimit, Busy and the errors of claims. Locks: claim,
     the transfer, the levels at both ends by id.
@@ -177,7 +178,7 @@ def cancel_transfer(request: CancelTransferRequest) -> TransferOutcome:
 
 
 def start(request: TransferRequest) -> TransferOutcome:
-    """``start_transfer`` inside a transaction. Raises MissingLevels where some are to be made first."""
+    """``start_transfer`` inside a transaction. Raises MissingLevels if levels must be created first."""
     if answer := idempotency.claim_one(request.claim):
         return answer
     drafted = _drafted(request)
@@ -207,7 +208,7 @@ def change(transfer_id: UUID, request: TransferRequest) -> TransferOutcome:
 
 
 def send(request: SendRequest) -> TransferOutcome:
-    """``send_transfer`` inside a transaction. Raises MissingLevels where some are to be made first."""
+    """``send_transfer`` inside a transaction. Raises MissingLevels if levels must be created first."""
     if answer := idempotency.claim_one(request.claim):
         return answer
     found = lock_seen(request.transfer_id, request.actor)
@@ -245,7 +246,7 @@ def cancel(request: CancelTransferRequest) -> TransferOutcome:
 def _written_draft(
     request: TransferRequest, drafted: TransferDocument, now: datetime, verb: TransferVerb
 ) -> Transferred:
-    """Nothing moves: there is an audit entry of it, and no event."""
+    """Record a draft that was written: an audit entry, and no event, since nothing moves."""
     done = Transferred(drafted, now)
     save = documents.insert if verb == "created" else documents.rewrite
     with one_statement():
@@ -265,11 +266,11 @@ def _draft_entry(actor: Actor, verb: TransferVerb, drafted: TransferDocument) ->
     return entry_of(actor, verb, drafted, changes)
 
 
-# --- what is asked for -----------------------------------------------------------------------------------------------
+# --- reading of requests ---------------------------------------------------------------------------------------------
 
 
 def _places(lines: Sequence[MoveLine | Arrived | TransferItem]) -> dict[UUID, int]:
-    """Where each product stands first among the lines, for pointers."""
+    """The index of the first line of each product, for pointers."""
     places: dict[UUID, int] = {}
     for index, line in enumerate(lines):
         places.setdefault(line.variant_id or line.product_id, index)
@@ -277,7 +278,7 @@ def _places(lines: Sequence[MoveLine | Arrived | TransferItem]) -> dict[UUID, in
 
 
 def _drafted(request: TransferRequest) -> TransferDocument:
-    """The transfer that is asked for, as a draft: its names looked up, the lines of one product summed."""
+    """The requested transfer, as a draft: names are looked up, lines of one product summed."""
     source, destination = _route(request)
     parents = _parents(request.items)
     units: dict[UUID, int] = {}
@@ -302,7 +303,7 @@ def _drafted(request: TransferRequest) -> TransferDocument:
 
 
 def _route(request: TransferRequest) -> tuple[RouteEnd, RouteEnd]:
-    """The two ends, which all items share. One query."""
+    """The two warehouses, which all items must share. One query."""
     first = request.items[0]
     strays = [
         Fault(f"/items/{index}", MixedRoute.code, f"not from {first.from_warehouse} to {first.to_warehouse}")
@@ -325,7 +326,7 @@ def _route(request: TransferRequest) -> tuple[RouteEnd, RouteEnd]:
 
 
 def _parents(items: Sequence[MoveLine]) -> dict[UUID, UUID | None]:
-    """The products that lines name, with their parents. One query. Raises UnknownProduct."""
+    """The products of the lines, with their parents. One query. Raises UnknownProduct."""
     wanted = [line.variant_id or line.product_id for line in items]
     parents: dict[UUID, UUID | None] = dict(Product.objects.filter(id__in=wanted).values_list("id", "parent_id"))
     for index, (stock_id, line) in enumerate(zip(wanted, items, strict=True)):
@@ -339,9 +340,9 @@ def _unknown_product(index: int, detail: str, *, is_variant: bool) -> UnknownPro
 
 
 def _arrived(request: ReceiveRequest, document: TransferDocument) -> dict[UUID, int]:
-    """Units that arrived, by item; lines of one product are summed.
+    """The units that arrived, by item; lines of one product are summed.
 
-    Raises UnknownProduct, MoreThanInTransit and, where nothing would happen, Invalid.
+    Raises UnknownProduct, MoreThanInTransit, and Invalid if nothing would happen.
     """
     if request.items is None:
         return {item.id: item.in_transit for item in document.items}

@@ -1,6 +1,6 @@
-"""The only writer of transfers and their lines, and how they are locked and read for a change.
+"""Transfers and their lines: locked and read for a change, and written. The only writer of transfers.
 
-Everything is set-based: the number of statements doesn't depend on how many transfers and lines there are.
+Everything is set-based: the number of statements doesn't depend on the number of transfers and lines.
 """
 
 from collections.abc import Collection, Sequence
@@ -30,8 +30,8 @@ class RouteEnd:
 
 @dataclass(frozen=True, slots=True)
 class TransferItem:
-    """Units of one product of a transfer, and what became of them. ``product_id`` is the parent where ``variant_id`` is
-    set. A draft's items have no levels yet."""
+    """An item of a transfer: units of one product that were shipped, received, returned and lost. ``product_id`` is the
+    parent if ``variant_id`` is set. Items of a draft have no levels yet."""
 
     product_id: UUID
     variant_id: UUID | None
@@ -46,23 +46,23 @@ class TransferItem:
 
     @property
     def stock_id(self) -> UUID:
-        """The product whose stock it is: the variant, if there is one."""
+        """The id of the variant if there is one, else of the product: stock levels belong to it."""
         return self.variant_id or self.product_id
 
     @property
     def in_transit(self) -> int:
-        """Units that left the source and neither arrived, nor came back, nor were lost."""
+        """Units that were shipped and neither received, nor returned, nor lost."""
         return self.shipped - self.received - self.returned - self.lost
 
     def facts(self) -> dict[str, Any]:
-        """Which product it is, as audit entries, events and refusals tell it."""
+        """The product's ids, for audit entries, events and errors."""
         facts: dict[str, Any] = {"productId": self.product_id}
         return facts | {"variantId": self.variant_id} if self.variant_id else facts
 
 
 @dataclass(frozen=True, slots=True)
 class TransferDocument:
-    """A transfer as it was read (under its lock where it is about to change). Never changed in place."""
+    """A transfer as it was read; for a change, under its lock. Never changed in place."""
 
     id: UUID
     status: str
@@ -79,20 +79,20 @@ class TransferDocument:
 
     @property
     def public_id(self) -> str:
-        """``tr-<uuid>``."""
+        """The id that callers use, ``tr-<uuid>``."""
         return public_id(TRANSFER, self.id)
 
     @property
     def is_on_the_way(self) -> bool:
-        """Whether something of it is in transit."""
+        """Whether units of the transfer are in transit."""
         return self.status in {TransferStatus.IN_TRANSIT, TransferStatus.PARTIALLY_RECEIVED}
 
     def is_overdue(self, now: datetime) -> bool:
-        """Whether it should have arrived, and hasn't wholly."""
+        """Whether the expected arrival has passed and units are still in transit."""
         return self.is_on_the_way and self.expected_delivery is not None and self.expected_delivery < now
 
     def facts(self) -> dict[str, Any]:
-        """What audit entries and events tell of it."""
+        """The transfer's facts for audit entries and events."""
         return {
             "transferId": self.public_id,
             "status": self.status,
@@ -158,9 +158,9 @@ WHERE destination_level_id = ANY(%s) AND in_transit > 0 GROUP BY 1
 
 
 def in_transit_to(level_ids: Collection[UUID]) -> dict[UUID, int]:
-    """Units on the way to these levels, of all transfers together; levels without any are left out.
+    """The units in transit to these levels, summed over all transfers; levels without any are left out.
 
-    Under the levels' locks it is exact: every command that changes it has them.
+    The result is exact under the levels' locks, which every command that changes it takes.
     """
     with connection.cursor() as cursor:
         cursor.execute(_IN_TRANSIT, [columns.uuids(level_ids)])
@@ -232,8 +232,8 @@ WHERE line.id = t.id
 
 
 def update(document: TransferDocument) -> None:
-    """Write what became of a transfer and its items: two statements. Requires its lock and those of the levels of
-    whatever leaves or enters transit."""
+    """Update a transfer and its items: two statements. Requires the transfer's lock, and those of the levels whose
+    units enter or leave transit."""
     write(_UPDATE, [str(document.status), document.shipped_at, document.closed_at, document.id])
     items: Sequence[TransferItem] = document.items
     write(
@@ -257,9 +257,9 @@ UPDATE inventory_transfer SET from_warehouse_id = %s, to_warehouse_id = %s, reas
 
 
 def rewrite(document: TransferDocument) -> None:
-    """Make a draft and its items exactly these: three statements. Requires its lock."""
+    """Replace a draft and its items: three statements. Requires its lock."""
     with connection.cursor() as cursor:
-        # At once, whatever else is sent together: the new items may be of the same products.
+        # Not part of the composed statement: the new items may have the same products.
         cursor.execute("DELETE FROM inventory_transferline WHERE transfer_id = %s", [document.id])
     write(
         _REWRITE,

@@ -1,4 +1,4 @@
-"""What the commands of transfers move between levels, under the locks, and what is recorded and told of it."""
+"""Movements of units by the commands of transfers, under the locks, with their audit entries and events."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -31,9 +31,9 @@ _REASON_LENGTH: Final = 500
 
 @dataclass(frozen=True, slots=True)
 class Transferred:
-    """A transfer after a command, and by item id what the command made of on hand (before, after) at either end.
+    """A transfer after a command. ``sources`` and ``destinations`` are on hand (before, after) by item id.
 
-    ``expected`` is the destination's on hand and all in transit to it, of the items whose level there was looked at.
+    ``expected`` is on hand at the destination plus all units in transit to it, for items whose level there was read.
     """
 
     document: TransferDocument
@@ -44,7 +44,7 @@ class Transferred:
 
 
 class Moves:
-    """What a command moves between levels that it has locked, and what is kept and told of it."""
+    """Collects one command's moves between locked levels, audit entries and event."""
 
     def __init__(self, actor: Actor, document: TransferDocument, levels: LockedLevels) -> None:
         self.document = document
@@ -60,7 +60,7 @@ class Moves:
         self._ledger = Ledger(levels)
 
     def on_hand(self, level_id: UUID) -> int:
-        """Units there now, with what was moved so far."""
+        """On hand of a level, including the moves so far."""
         return self._levels.by_id[level_id].on_hand
 
     def move(self, level_id: UUID, units: int, reason: str, kind: str = Movement.Type.TRANSFER.value) -> None:
@@ -69,7 +69,7 @@ class Moves:
         self._ledger.move(level_id, units, cause)
 
     def note(self, item: TransferItem, before: int, after: int, *, quantity: int, lost: int = 0) -> None:
-        """Keep, for the event and the audit entry, the units of an item that were moved or lost, and on hand."""
+        """Note the moved and lost units of an item, and on hand, for the event and the audit entry."""
         moved = TransferredItem(
             product_id=item.product_id,
             variant_id=item.variant_id or UNSET,
@@ -89,8 +89,8 @@ class Moves:
         reason: str = "",
         entries: Sequence[Entry] = (),
     ) -> Transferred:
-        """Write all of it as one statement: counters, movements, the transfer by ``save``, an audit entry after those
-        given, an event if anything moved, the answer."""
+        """Write everything in one statement: counters, movements, the transfer by ``save``, the given audit entries and
+        the command's own, an event if anything moved, and the answer."""
         done = Transferred(self.document, self.now, self.sources, self.destinations, self.expected)
         changes = {"status": [self._before.status, self.document.status], "items": self._changed}
         entry = entry_of(self._actor, verb, self.document, changes | ({"reason": reason} if reason else {}))
@@ -115,15 +115,15 @@ class Moves:
 
 
 def entry_of(actor: Actor, verb: TransferVerb, document: TransferDocument, changes: Mapping[str, Any]) -> Entry:
-    """The audit entry of what was done to a transfer."""
+    """The audit entry of a command on a transfer."""
     return Entry(actor, TRANSFER_ACTIONS[verb], document.id, {**document.facts(), **changes})
 
 
 def ship(drafted: TransferDocument, actor: Actor, places: Mapping[UUID, int]) -> Moves:
-    """Move a draft's items from their source into transit. ``places`` is where each product stands, for pointers.
+    """Move a draft's items from their source into transit. ``places`` are the lines' indexes by product, for pointers.
 
-    What is in transit to the destination is read under the levels' locks: of two transfers to one level, each counts
-    the other, or comes before it.
+    The units in transit to the destination are read under the levels' locks, so that of two transfers to one level the
+    later one counts the earlier.
     """
     ids = _level_ids(drafted)
     source = {item.id: ids.get((item.stock_id, drafted.source.id)) for item in drafted.items}
@@ -166,7 +166,7 @@ def _require_units(
     levels: LockedLevels,
     places: Mapping[UUID, int],
 ) -> None:
-    """What is reserved can't leave: physical stock that is promised. Raises InsufficientStock with every short item."""
+    """Refuse to move reserved units, which are promised to customers. Raises InsufficientStock with all short items."""
     shortages: list[Shortage] = []
     short_levels: list[UUID] = []
     for item in document.items:
@@ -197,9 +197,9 @@ def arrive(
     reason: str,
     places: Mapping[UUID, int],
 ) -> Moves:
-    """Move units, by item, from transit onto the destination, and those that are lost on and off it.
+    """Move units, by item, from transit to the destination, and lost units to it and off it again.
 
-    ``places`` is where the body speaks of each product, for pointers.
+    ``places`` are the lines' indexes by product, for pointers.
     """
     touched = [item.destination_level_id for item in found.items if item.in_transit and item.destination_level_id]
     moves = Moves(actor, found, lock_levels(touched))
@@ -230,13 +230,13 @@ def arrive(
 
 
 def _lost(reason: str) -> str:
-    """The reason of the movement that takes what never arrived off the books; the audit entry has all of a long one."""
+    """The reason of the movement that takes lost units off, cut to its limit; the audit entry has the full reason."""
     return f"{LOST}: {reason}"[:_REASON_LENGTH] if reason else LOST
 
 
 def bring_back(found: TransferDocument, actor: Actor, *, reason: str) -> Moves:
-    """Move what is in transit back onto its source. The destination's levels are locked, as what is expected there
-    changes."""
+    """Move the units in transit back to the source. The destination's levels are locked as well, because the quantity
+    expected there changes."""
     away = [item for item in found.items if item.in_transit]
     touched = {id_ for item in away for id_ in (item.source_level_id, item.destination_level_id) if id_}
     moves = Moves(actor, found, lock_levels(touched))

@@ -1,4 +1,4 @@
-"""What a command needs of a transfer: to be in the actor's reach, and in the right state."""
+"""Preconditions of commands on a transfer: the actor's reach, and the transfer's status."""
 
 from uuid import UUID
 
@@ -11,7 +11,7 @@ from inventory.services.transfers.documents import RouteEnd, TransferDocument, T
 
 
 def lock_seen(transfer_id: UUID, actor: Actor) -> TransferDocument:
-    """The transfer under its lock. Raises NotFound, also where neither of its ends is in the actor's reach."""
+    """Lock and read a transfer. Raises NotFound, also if neither of its ends is in the actor's reach."""
     found = documents.lock_transfers([transfer_id]).get(transfer_id)
     if found is None or not _seen(actor, found.source, found.destination):
         raise NotFound("There is no such transfer.")
@@ -26,7 +26,7 @@ def _seen(actor: Actor, *places: RouteEnd) -> set[UUID]:
 
 
 def require_touchable(actor: Actor, *places: RouteEnd) -> None:
-    """Refuse to touch the stock of a warehouse out of the actor's reach. Raises NotFound for an actor limited to other
+    """Refuse changes of stock in a warehouse out of the actor's reach. Raises NotFound for an actor limited to other
     warehouses, WarehouseNotInStore for one limited to other stores."""
     if not actor.sees_warehouses(place.code for place in places):
         raise NotFound("There is no such transfer.")
@@ -37,21 +37,21 @@ def require_touchable(actor: Actor, *places: RouteEnd) -> None:
 
 
 def require_open(document: TransferDocument) -> None:
-    """Raises TransferClosed."""
+    """Refuse a closed transfer. Raises TransferClosed."""
     if document.closed_at is not None:
         detail = f"{document.public_id} is {document.status}: nothing of it is in transit any more."
         raise TransferClosed(detail)
 
 
 def require_draft(document: TransferDocument) -> None:
-    """Raises TransferClosed or TransferAlreadySent."""
+    """Refuse all but drafts. Raises TransferClosed or TransferAlreadySent."""
     require_open(document)
     if document.status != TransferStatus.PENDING:
         raise TransferAlreadySent(f"{document.public_id} was sent: only a draft is changed or sent.")
 
 
 def require_on_the_way(document: TransferDocument) -> None:
-    """Raises TransferClosed or TransferNotSent."""
+    """Refuse all but transfers on the way. Raises TransferClosed or TransferNotSent."""
     require_open(document)
     if document.status == TransferStatus.PENDING:
         raise TransferNotSent(f"{document.public_id} is a draft: nothing of it is in transit.")

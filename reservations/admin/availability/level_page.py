@@ -1,4 +1,4 @@
-"""The page of a stock level: why its figures are what they are. It knows of holds, so it is made here."""
+"""The page of a stock level, which explains its figures. It is here and not in inventory because it shows holds."""
 
 from datetime import date, datetime, timedelta
 from typing import Any, ClassVar, Final
@@ -24,7 +24,7 @@ _WIDTH, _HEIGHT, _PADDING = 600, 160, 8
 
 @admin.register(StockLevel)
 class ExplainedStockAdmin(StockLevelAdmin):
-    """Stock whose pages explain themselves."""
+    """The admin of stock levels, with the explanation of the figures on each level's page."""
 
     change_form_outer_before_template = "console/stock/level.html"
 
@@ -50,7 +50,7 @@ class ExplainedStockAdmin(StockLevelAdmin):
 
 
 def _explained(request: HttpRequest, level: StockLevel) -> dict[str, Any]:
-    """What the page tells of a level; a handful of queries whatever stands on it."""
+    """The context of a level's page. The number of queries doesn't depend on the number of holds or transfers."""
     explained = explain(actor_of(request), level.product_id, level.warehouse.code)
     (found,) = explained.levels
     severity = planning.severity(level, found.on_hand - found.reserved)
@@ -86,7 +86,7 @@ def _holds(held: HoldsOfKind, explained: Explained) -> list[dict[str, Any]]:
 
 
 def _left(until: datetime, now: datetime) -> SafeString:
-    """The time left, and on asking when it ends."""
+    """The time left, with the end as its tooltip."""
     ends = str(date_format(timezone.localtime(until), "DATETIME_FORMAT"))
     return countdown(max(0, int((until - now).total_seconds())), title=ends)
 
@@ -124,7 +124,7 @@ def _moves(found: Explanation) -> list[dict[str, Any]]:
 
 
 def _on_hand_of(level: StockLevel, on_hand: int, explained: Explained) -> list[tuple[date, int]]:
-    """On hand at the end of each of the last days, today's as it is now; days are the reader's."""
+    """On hand at the end of each of the last days in the user's time zone; for today, on hand now."""
     today = timezone.localdate(explained.now)
     days = [today - timedelta(days=back) for back in range(CHART_DAYS - 1, -1, -1)]
     moved = Movement.objects.on_hand_by_day(level.pk, days[0])
@@ -138,7 +138,7 @@ def _on_hand_of(level: StockLevel, on_hand: int, explained: Explained) -> list[t
 
 
 def on_hand_chart(figures: list[tuple[date, int]]) -> dict[str, Any]:
-    """What the drawing of on hand by day needs: a step for each day, from left to right, 0 at the bottom."""
+    """The context of the chart of on hand by day: a step for each day, from left to right, with 0 at the bottom."""
     most = max(figure for _, figure in figures) or 1
     step = _WIDTH / len(figures)
 

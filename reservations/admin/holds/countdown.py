@@ -1,4 +1,4 @@
-"""Time left of a hold, as ``countdown.js`` goes on counting it on the page."""
+"""The time left of a hold, as an element that ``countdown.js`` counts down on the page."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 def countdown(seconds: int, *, expired: Any = "", title: str = "") -> SafeString:
-    """Seconds left when the page is made. ``expired`` is what the status beside it reads once they are over."""
+    """Render the seconds left, counted from when the page is rendered. At zero the status becomes ``expired``."""
     return format_html(
         '<span class="console-countdown" data-seconds-left="{}" data-over="{}" data-expired="{}" title="{}">{}</span>',
         seconds,
@@ -20,7 +20,7 @@ def countdown(seconds: int, *, expired: Any = "", title: str = "") -> SafeString
 
 
 def _clock(seconds: int) -> str:
-    """``4:05``, or ``1:04:05``, as ``countdown.js`` writes it."""
+    """The time as ``4:05`` or ``1:04:05``, in the format of ``countdown.js``."""
     minutes, rest = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,7 +1,7 @@
-"""What staff do with holds, one or many at a time: release, extend, sell for an order. By the API's own services.
+"""Dialogs that release, extend or sell one or many holds. They call the same services as the API.
 
-Each chosen hold is decided on its own and has an idempotency claim of its own under the form's key: a form that is sent
-twice does nothing twice, whichever of its holds the first one had come to.
+Each chosen hold is decided on its own, with an idempotency key of its own that begins with the form's key: if a form is
+sent twice, no hold is changed twice, even if the first request was interrupted half-way.
 """
 
 from abc import abstractmethod
@@ -46,7 +46,7 @@ CHOSEN_AT_MOST: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class HoldResult:
-    """What became of one chosen hold, in the warehouse's words."""
+    """The result of the action on one chosen hold, in the console's words."""
 
     id: UUID
     is_done: bool
@@ -59,7 +59,7 @@ class HoldResult:
 
 
 class ChosenField(forms.CharField):
-    """The ids of chosen reservations, with commas between them. Its value is a list of UUIDs, each once."""
+    """The ids of chosen reservations, separated by commas. Its value is a list of distinct UUIDs."""
 
     widget = forms.HiddenInput
 
@@ -73,12 +73,12 @@ class ChosenField(forms.CharField):
 
 
 def too_many() -> str:
-    """That fewer are to be chosen."""
+    """The message that too many reservations are chosen."""
     return str(_("Choose at most %(limit)d reservations at a time.")) % {"limit": CHOSEN_AT_MOST}
 
 
 class HoldForm(DialogForm):
-    """What every dialog about holds asks for: ``chosen`` is empty where it was opened from a hold's own row."""
+    """The base form of the dialogs of holds. ``chosen`` is empty if the dialog was opened for a single hold."""
 
     chosen = ChosenField(required=False)
 
@@ -108,7 +108,7 @@ class ConsumeForm(HoldForm):
 
 
 class HoldsDialog(Dialog[list[HoldResult]]):
-    """One action on one hold (``object_id``) or on ``chosen`` ones, from its form to what became of each."""
+    """A dialog for one action on one hold (``object_id``) or on several ``chosen`` ones."""
 
     title_of_many: ClassVar[LazyText]
     done_to_many: ClassVar[LazyText]
@@ -133,28 +133,28 @@ class HoldsDialog(Dialog[list[HoldResult]]):
         if self.subject is None:
             self.title = self.title_of_many  # type: ignore[misc]
 
-    # ------------------------------------------------------------------------------------ what a subclass gives
+    # ---------------------------------------------------------------------------------- what a subclass defines
 
     @abstractmethod
     def act(self, actor: Actor, given: dict[str, Any], claims: Mapping[UUID, Claim]) -> Sequence[Any]:
-        """Call the service for these holds; its outcomes, in their order."""
+        """Call the service for the holds of ``claims``. Returns its outcomes, in the same order."""
 
     @abstractmethod
     def sentence(self, outcome: Any) -> str:
-        """What became of a hold that was not refused."""
+        """The message for a hold that was not refused."""
 
-    # ------------------------------------------------------------------------------------------------- the way in
+    # ----------------------------------------------------------------------------------------------------- the form
 
     @property
     def address(self) -> str:
-        """Where the form is sent: a hold's own address, or that of chosen ones."""
+        """The URL that the form is sent to: the hold's own, or the one for chosen holds."""
         if self.subject is not None:
             return self.request.path
         verb = self.permission.split(".")[1].split("_")[0]
         return reverse(f"{self.model_admin.admin_site.name}:reservations_reservation_chosen_{verb}")
 
     def open(self) -> HttpResponse:
-        """The form for the chosen ones, as the list's action shows it."""
+        """Render the form for the chosen holds, in response to the list's action."""
         return self._page(self.make_form(initial={"once": uuid7(), **self.initial()}))
 
     def answer(self) -> HttpResponse:
@@ -191,7 +191,7 @@ class HoldsDialog(Dialog[list[HoldResult]]):
         units = ReservationItem.objects.filter(reservation__in=self.chosen).aggregate(units=Sum("quantity"))["units"]
         return [(_("Reservations"), len(self.chosen)), (_("Units"), units or 0)]
 
-    # ------------------------------------------------------------------------------------------------ what it does
+    # --------------------------------------------------------------------------------------------------- the action
 
     def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> list[HoldResult]:
         ids = [self.subject.pk] if self.subject is not None else given["chosen"]
@@ -199,7 +199,7 @@ class HoldsDialog(Dialog[list[HoldResult]]):
         outcomes = self.act(actor, given, claims)
         if self.subject is not None and isinstance(outcomes[0], DomainError):
             raise outcomes[0]
-        return [self._told(id_, outcome) for id_, outcome in zip(ids, outcomes, strict=True)]
+        return [self._result(id_, outcome) for id_, outcome in zip(ids, outcomes, strict=True)]
 
     def _claim_of(self, claim: Claim, id_: UUID) -> Claim:
         return Claim(claim.client_id, f"{claim.key}-{id_}", claim.fingerprint, self._remember)
@@ -207,7 +207,7 @@ class HoldsDialog(Dialog[list[HoldResult]]):
     def _remember(self, outcome: Any) -> StoredAnswer:
         return StoredAnswer(200, msgspec.json.encode(self.sentence(outcome)))
 
-    def _told(self, id_: UUID, outcome: Any) -> HoldResult:
+    def _result(self, id_: UUID, outcome: Any) -> HoldResult:
         if isinstance(outcome, DomainError):
             return HoldResult(id_, False, self.wording_of(outcome))
         if isinstance(outcome, StoredAnswer):
@@ -218,7 +218,7 @@ class HoldsDialog(Dialog[list[HoldResult]]):
         return f"{result[0].public_id}: {result[0].text}"
 
     def done(self, result: list[HoldResult]) -> HttpResponse:
-        """A message for one; for many a page that says what worked and what did not."""
+        """Show a message for a single hold; for chosen ones a page with the result of each."""
         if self.subject is not None:
             return super().done(result)
         context = {
@@ -226,7 +226,7 @@ class HoldsDialog(Dialog[list[HoldResult]]):
             "opts": self.model_admin.opts,
             "title": self.title,
             "done_to_many": self.done_to_many,
-            "told": sorted(result, key=lambda one: one.is_done),
+            "results": sorted(result, key=lambda one: one.is_done),
             "done_count": sum(one.is_done for one in result),
             "way_back": self.way_back(),
         }
@@ -234,7 +234,7 @@ class HoldsDialog(Dialog[list[HoldResult]]):
 
 
 class ReleaseDialog(HoldsDialog):
-    """Give back what holds hold."""
+    """Release holds."""
 
     title = _("Release this reservation")
     title_of_many = _("Release reservations")
@@ -262,7 +262,7 @@ class ReleaseDialog(HoldsDialog):
 
 
 class ExtendDialog(HoldsDialog):
-    """Give holds more time, once."""
+    """Extend holds."""
 
     title = _("Extend this reservation")
     title_of_many = _("Extend reservations")
@@ -281,7 +281,7 @@ class ExtendDialog(HoldsDialog):
 
 
 class ConsumeDialog(HoldsDialog):
-    """Turn holds into the sale of an order."""
+    """Sell holds for an order."""
 
     title = _("Sell this reservation")
     title_of_many = _("Sell reservations")
@@ -296,7 +296,7 @@ class ConsumeDialog(HoldsDialog):
         return {**super().initial(), "order_id": self.subject.order_id if self.subject is not None else None}
 
     def make_form(self, **arguments: Any) -> DialogForm:
-        """Units are taken anew wherever the store sells from: that is for users of all warehouses."""
+        """Offer re-acquiring only to users of all warehouses, because its units may come from any of the store's."""
         form = super().make_form(**arguments)
         if not actor_of(self.request).sees_all_warehouses:
             del form.fields["reacquire"]
@@ -319,5 +319,5 @@ class ConsumeDialog(HoldsDialog):
 
 
 def units_of(hold: Hold) -> int:
-    """How many units it holds, or held."""
+    """The units of a hold."""
     return sum(item.quantity for item in hold.items)

@@ -1,4 +1,4 @@
-"""Holds in the console: who holds what, until when. Ended by dialogs, through the services of the API."""
+"""Console pages of reservations. Their dialogs call the same services as the API."""
 
 from collections.abc import Callable, Collection
 from datetime import timedelta
@@ -54,18 +54,18 @@ from reservations.admin.holds.timeline import life_of
 from reservations.models.holds import Reservation, ReservationItem, ReservationQuerySet
 
 SOON: Final = timedelta(minutes=5)
-"""Holds that end within it are soon over."""
+"""The remaining time from which a hold counts as ending soon."""
 
 _SHOWN: Final = 8
-"""So much of the end of an id tells it from its neighbours."""
+"""The number of last characters of an id that the list shows: enough to distinguish it from its neighbours."""
 Status = Reservation.Status
 _TONES: Final = {Status.ACTIVE: "is-active", Status.CONSUMED: "is-sold", Status.EXPIRED: "is-expired"}
 _NAMES: Final[dict[str, Any]] = {**dict(Status.choices), Status.CONSUMED.value: _("Sold")}
-"""The states in the words of what is done here: to sell is what the API calls to consume."""
+"""Labels of the statuses. The console says "sold" where the API says "consumed"."""
 
 
 class ItemInline(OfLevel, ReadOnlyInline):
-    """What a reservation holds, or held."""
+    """The items of a reservation."""
 
     model = ReservationItem
     verbose_name_plural = _("Items")
@@ -79,7 +79,7 @@ class ItemInline(OfLevel, ReadOnlyInline):
 
     @admin.display(description=_("SKU"))
     def sku(self, row: ReservationItem) -> str:
-        """A way to its stock for who may see that."""
+        """The SKU, as a link to the stock level for users who may see it."""
         sku = row.level.product.sku
         if not self.may_open_levels:
             return sku
@@ -87,12 +87,12 @@ class ItemInline(OfLevel, ReadOnlyInline):
 
     @admin.display(description=_("chosen by"))
     def chosen_by(self, item: ReservationItem) -> Any:
-        """Whether the shop named the warehouse, or it was found in the order of the store's warehouses."""
+        """Whether the shop named the warehouse, or it was sourced."""
         return _("the shop") if item.pinned else _("the store's order")
 
 
 class ReservationState(admin.SimpleListFilter):
-    """By the state as it reads: a due hold is an expired one, swept or not."""
+    """Filter by status, due holds counting as expired."""
 
     title = _("status")
     parameter_name = "state"
@@ -106,7 +106,7 @@ class ReservationState(admin.SimpleListFilter):
 
 
 class TimeLeft(admin.SimpleListFilter):
-    """Holds that ask for a look: those that end soon, and those that have ended and are not recorded yet."""
+    """Filter for holds that end soon, and for due holds that are not recorded as expired yet."""
 
     title = _("time left")
     parameter_name = "time"
@@ -128,7 +128,7 @@ class TimeLeft(admin.SimpleListFilter):
 
 
 class StoreFilter(admin.SimpleListFilter):
-    """By the store that sells."""
+    """Filter by store."""
 
     title = _("store")
     parameter_name = "store"
@@ -142,7 +142,7 @@ class StoreFilter(admin.SimpleListFilter):
 
 
 class HeldIn(admin.SimpleListFilter):
-    """By a warehouse that something is held in."""
+    """Filter by a warehouse of the reservation's items."""
 
     title = _("warehouse")
     parameter_name = "warehouse"
@@ -159,7 +159,7 @@ class HeldIn(admin.SimpleListFilter):
 
 
 def _of_chosen(dialog: type[HoldsDialog], verb: str, label: Any) -> Callable[..., HttpResponse | None]:
-    """The list's action that opens a dialog for the chosen rows."""
+    """Make the list's action that opens a dialog for the chosen rows."""
 
     @admin.action(description=label, permissions=[verb])
     def opened(model_admin: "ReservationAdmin", request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
@@ -175,7 +175,7 @@ def _of_chosen(dialog: type[HoldsDialog], verb: str, label: Any) -> Callable[...
 
 @admin.register(Reservation)
 class ReservationAdmin(ReadOnlyAdmin):
-    """Who holds what until when, the newest first."""
+    """The list and the page of reservations, the newest first."""
 
     class Media:
         css: ClassVar = {"all": ["console/reservations.css"]}
@@ -213,7 +213,7 @@ class ReservationAdmin(ReadOnlyAdmin):
     # -------------------------------------------------------------------------------------------------------- rows
 
     def within(self, rows: Any, actor: Actor) -> QuerySet[Reservation]:
-        """Those that hold something there."""
+        """The reservations with an item in one of the actor's warehouses."""
         reservations: QuerySet[Reservation] = rows.visible_to(actor)
         return reservations
 
@@ -235,7 +235,7 @@ class ReservationAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("reservation"), ordering="id")
     def listed_id(self, reservation: Reservation) -> SafeString:
-        """Ids differ in their ends: the eye sees that alone, who copies or listens gets all of it."""
+        """Show the last eight characters, in which ids differ; copying and screen readers get the whole id."""
         begin, end = reservation.public_id[:-_SHOWN], reservation.public_id[-_SHOWN:]
         return format_html('<span class="console-id"><span class="flow-unseen">{}</span>{}</span>', begin, end)
 
@@ -248,7 +248,7 @@ class ReservationAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("time left"), ordering="expires_at")
     def time_left(self, reservation: Reservation) -> SafeString | str:
-        """As it was when the page was made; ``countdown.js`` goes on from there."""
+        """The time left when the page was rendered; ``countdown.js`` counts down from there."""
         if _state(reservation) != Status.ACTIVE:
             return NOTHING
         seconds = max(0, int(reservation.left.total_seconds()))  # type: ignore[attr-defined]
@@ -256,7 +256,7 @@ class ReservationAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("cart and order"))
     def sold_as(self, reservation: Reservation) -> SafeString:
-        """Both where it has both: a column for each leaves no room for what is done with a row."""
+        """Order and cart in one column: two columns would leave no room for the row's actions."""
         named = [(_("Cart"), reservation.cart_id), (_("Order"), reservation.order_id)]
         lines = [(id_, word, id_) for word, id_ in named if id_]
         return format_html_join("", '<span class="console-line" title="{}"><small>{}</small> {}</span>', lines)
@@ -278,7 +278,7 @@ class ReservationAdmin(ReadOnlyAdmin):
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """With the life of the hold. Its request ids lead to the trail for who may open that."""
+        """Add the timeline of the hold. Its request ids are links to the trail for users who may read the trail."""
         reservation = self.get_object(request, object_id) if self.has_view_permission(request) else None
         context = dict(extra_context or {})
         if reservation is not None:
@@ -289,7 +289,7 @@ class ReservationAdmin(ReadOnlyAdmin):
         return answer
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        """What there is to say of this one: a hold that nobody extended has no time of it."""
+        """Show only fields with a value: a hold that was not extended has no ``extended_at``."""
         told = ["state", "time_left", "store", "units", "created_at", "expires_at"]
         if obj is not None:
             where = ("cart_id", "order_id", "customer_id", "extended_at", "consumed_at", "released_at", "reason")
@@ -298,7 +298,7 @@ class ReservationAdmin(ReadOnlyAdmin):
         return ["public_id", *in_pairs(told)]
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
-        """What can still be done with it: what has expired can only be sold, to a payment that came late."""
+        """Offer only the actions that are still possible: an expired hold can only be sold, for a late payment."""
         offered = super().get_actions_detail(request, object_id)
         reservation = self.get_object(request, str(object_id))
         is_limited = not actor_of(request).sees_all_warehouses
@@ -321,7 +321,7 @@ class ReservationAdmin(ReadOnlyAdmin):
     consume = ConsumeDialog.as_action(url_path="consume", icon="sell", label=_("Sell for an order"))
 
     def get_urls(self) -> list[URLPattern]:
-        """With the addresses that the dialogs for chosen rows are sent to."""
+        """Add the URLs that the forms for chosen rows are sent to."""
         dialogs: dict[str, type[HoldsDialog]]
         dialogs = {"release": ReleaseDialog, "extend": ExtendDialog, "consume": ConsumeDialog}
         chosen = [
@@ -339,7 +339,7 @@ class ReservationAdmin(ReadOnlyAdmin):
 
 
 def _state(reservation: Reservation) -> str:
-    """As it reads: a due hold is expired."""
+    """The status, EXPIRED for a due hold."""
     return str(getattr(reservation, "state_read", reservation.status))
 
 

@@ -1,4 +1,4 @@
-"""The life of a hold, told from its audit entries: what was done, by whom, from where."""
+"""The timeline of a reservation, made from its audit entries: what was done, by which actor, from which source."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _AT_MOST: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class TimelineEntry:
-    """One thing that happened. ``tone`` is ``good``, ``bad`` or plain; ``actor`` is empty where nobody did it."""
+    """One change. ``tone`` is ``good``, ``bad`` or plain; ``actor`` is empty if the change had none."""
 
     at: datetime
     title: Any
@@ -31,10 +31,10 @@ class TimelineEntry:
 
 
 def life_of(reservation: Reservation, codes: Collection[str], *, is_due: bool) -> list[TimelineEntry]:
-    """What happened to a reservation, the oldest first; one query. ``codes`` are the reader's warehouses; none is all.
+    """The changes of a reservation, the oldest first; one query. ``codes`` are the reader's warehouses, empty for all.
 
-    Entries that are in the archive are told by the reservation's own times, without who it was. A due hold that no
-    sweep has recorded yet ended all the same (docs/explanation/rules.md, rule 3).
+    Archived audit entries are replaced by the reservation's own times, without an actor. A due hold is shown as ended
+    even if no sweep has recorded it yet (docs/explanation/rules.md, rule 3).
     """
     entries = AuditEntry.objects.filter(subject_id=reservation.pk).order_by("-at", "-id")[:_AT_MOST]
     told = [_moment(entry, codes) for entry in reversed(entries)]

@@ -1,1 +1,1 @@
-"""Console pages of shortages, in which holds are broken."""
+"""Console pages of shortage incidents."""

@@ -1,4 +1,4 @@
-"""Shortage incidents in the console: levels that had fewer units than were held, and whose holds gave way."""
+"""Console pages of shortage incidents."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -38,7 +38,7 @@ from reservations.services.shortages.incidents import IncidentDetails, ResolveRe
 
 
 class BrokenHoldInline(ReadOnlyInline):
-    """Whom to tell."""
+    """The broken holds of an incident, with the orders, carts and customers to notify."""
 
     model = BrokenHold
     warehouse_paths = ("incident__level__warehouse__code",)
@@ -48,7 +48,7 @@ class BrokenHoldInline(ReadOnlyInline):
 
 
 class ResolveForm(DialogForm):
-    """How it was settled."""
+    """The form that asks how an incident was resolved."""
 
     resolution = forms.CharField(
         label=_("What was done"),
@@ -59,7 +59,7 @@ class ResolveForm(DialogForm):
 
 
 class ResolveDialog(SharedDialog[IncidentDetails]):
-    """The end of an incident, in words."""
+    """The dialog that resolves an incident."""
 
     title = _("Resolve this incident")
     wordings: ClassVar[Mapping[str, LazyText]] = {
@@ -70,7 +70,7 @@ class ResolveDialog(SharedDialog[IncidentDetails]):
     form_class = ResolveForm
 
     def state(self) -> str:
-        """It is resolved once."""
+        """The incident's status: it can be resolved only once."""
         return ""
 
     def about(self) -> list[tuple[LazyText, Any]]:
@@ -93,7 +93,7 @@ class ResolveDialog(SharedDialog[IncidentDetails]):
 
 @admin.register(ShortageIncident)
 class ShortageIncidentAdmin(OfLevel, ReadOnlyAdmin):
-    """Incidents, the newest first."""
+    """The list and the page of incidents, the newest first."""
 
     warehouse_paths = ("level__warehouse__code",)
     id_fields = ("pk", "cause_id", "level_id", "level__product_id")
@@ -127,14 +127,15 @@ class ShortageIncidentAdmin(OfLevel, ReadOnlyAdmin):
         return found.annotate(orders=Subquery(orders))
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        """Its end where it has one; the request as a way into the trail for who may read that."""
-        told = ["public_id", "state", "level_link", "warehouse", "missing_units", "cause", "created_by", "created_at"]
+        """Hide the fields of the resolution while there is none. Show the request as a link to the trail to users who
+        may read the trail."""
+        facts = ["public_id", "state", "level_link", "warehouse", "missing_units", "cause", "created_by", "created_at"]
         ends = non_empty_fields(obj, "resolved_by", "resolved_at") if obj else ["resolved_by", "resolved_at"]
         asked = "request_link" if may_read_trail(request) else "request_id"
-        return [*in_pairs([*told, *ends]), *(["resolution"] if ends else []), asked]
+        return [*in_pairs([*facts, *ends]), *(["resolution"] if ends else []), asked]
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
-        """What is resolved is over."""
+        """Offer no actions for a resolved incident."""
         incident = self.get_object(request, str(object_id))
         if incident is None or incident.status != ShortageIncident.Status.OPEN:
             return []
@@ -157,7 +158,7 @@ class ShortageIncidentAdmin(OfLevel, ReadOnlyAdmin):
 
     @admin.display(description=_("found by"))
     def cause(self, incident: ShortageIncident) -> SafeString:
-        """A way to the count or the adjustment."""
+        """A link to the count or the adjustment."""
         name = f"{incident.get_cause_type_display()} …{str(incident.cause_id)[-8:]}"
         if incident.cause_type == ShortageIncident.Cause.COUNT:
             return link(name, reverse("admin:inventory_stockcount_change", args=[incident.cause_id]))

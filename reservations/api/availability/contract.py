@@ -1,4 +1,4 @@
-"""The bodies of check-availability."""
+"""Request and response bodies of check-availability."""
 
 from typing import Annotated, Literal
 from uuid import UUID
@@ -9,7 +9,7 @@ from audit.api.contract import Answer, Body, Code, Quantity
 
 
 class CheckLineIn(Body, kw_only=True):
-    """A line to ask about. Without a warehouse: all of the store's active ones."""
+    """A line to check; without a warehouse, in all active warehouses of the store."""
 
     product_id: UUID
     quantity: Quantity
@@ -18,21 +18,21 @@ class CheckLineIn(Body, kw_only=True):
 
 
 class CheckIn(Body, kw_only=True):
-    """What is available?"""
+    """Check the availability of lines."""
 
     items: Annotated[list[CheckLineIn], Meta(min_length=1, max_length=200)]
     store_id: Code | None = None
 
 
 class WarehouseAvailabilityOut(Answer, kw_only=True):
-    """What one warehouse has of a line."""
+    """The sellable units of a line in one warehouse."""
 
     warehouse_id: str
     available_quantity: int
 
 
 class CheckedLineOut(Answer, kw_only=True):
-    """What is sellable of a line."""
+    """The availability of a line."""
 
     product_id: UUID
     variant_id: UUID | UnsetType = UNSET
@@ -43,7 +43,7 @@ class CheckedLineOut(Answer, kw_only=True):
 
 
 class CheckOut(Answer, kw_only=True):
-    """Whether all lines are available, and each of them."""
+    """The availability of all lines together, and of each."""
 
     available: bool
     items: list[CheckedLineOut]

@@ -1,4 +1,4 @@
-"""The query and the answers of explain (docs/explanation/rules.md, rule 1)."""
+"""Query parameters and response bodies of explain (docs/explanation/rules.md, rule 1)."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -12,14 +12,14 @@ from reservations.services.availability.explanation import BlockCode
 
 
 class ExplainQuery(Body, kw_only=True):
-    """Where, and when: now, or at a moment of the past."""
+    """The warehouse, and the moment: now, or one of the past."""
 
     warehouse_id: Code | None = None
     at: Annotated[datetime, Meta(tz=True, description="What was on hand at this moment.")] | None = None
 
 
 class BlockOut(Answer, kw_only=True):
-    """Why nothing can be held anew; what is held goes its way."""
+    """A reason why new holds are refused. Existing holds are not affected."""
 
     code: BlockCode
     detail: str
@@ -27,7 +27,7 @@ class BlockOut(Answer, kw_only=True):
 
 
 class LevelHoldOut(Answer, kw_only=True):
-    """What one reservation holds of the level."""
+    """The units of the level that one reservation holds."""
 
     reservation_id: str
     store_id: str
@@ -40,8 +40,8 @@ class LevelHoldOut(Answer, kw_only=True):
 
 
 class LevelHoldsOut(Answer, kw_only=True):
-    """How many holds there are and of how many units in all; at most 50 are listed, the first to end first, and none of
-    stores that the client may not see."""
+    """The number of holds and the sum of their units. At most 50 holds are listed, the first to end first; holds of
+    stores that the client may not see are not listed."""
 
     count: int
     units: int
@@ -49,7 +49,7 @@ class LevelHoldsOut(Answer, kw_only=True):
 
 
 class IncomingTransferOut(Answer, kw_only=True):
-    """Units on their way."""
+    """The units in transit to the level by one transfer."""
 
     transfer_id: str
     from_warehouse_id: str
@@ -58,15 +58,15 @@ class IncomingTransferOut(Answer, kw_only=True):
 
 
 class IncomingOut(Answer, kw_only=True):
-    """What is on its way, never sellable before it arrives; at most 50 transfers are listed, the first expected
-    first."""
+    """The units in transit to the level, which are not sellable before they arrive. At most 50 transfers are listed,
+    the first expected first."""
 
     units: int
     transfers: list[IncomingTransferOut]
 
 
 class OpenAlertOut(Answer, kw_only=True):
-    """The open alert of low stock."""
+    """The level's open low-stock alert."""
 
     alert_id: str
     severity: Literal["LOW", "CRITICAL"]
@@ -74,9 +74,9 @@ class OpenAlertOut(Answer, kw_only=True):
 
 
 class ExplainedLevelOut(Answer, kw_only=True):
-    """``sellable`` = ``quantityOnHand`` − ``quantityReserved`` − ``safetyStock`` + the units of ``dueHolds``, never
-    below 0; and 0 where something stands in ``blockedBy``. ``quantityReserved`` is what ``holds`` and ``dueHolds``
-    have together."""
+    """The figures of one level. ``sellable`` = ``quantityOnHand`` − ``quantityReserved`` − ``safetyStock`` + the units
+    of ``dueHolds``, but at least 0, and 0 if ``blockedBy`` is not empty. ``quantityReserved`` is the sum of the units
+    of ``holds`` and ``dueHolds``."""
 
     warehouse_id: str
     warehouse_name: str
@@ -94,7 +94,7 @@ class ExplainedLevelOut(Answer, kw_only=True):
 
 
 class ExplainOut(Answer, kw_only=True):
-    """Why sellable is what it is, by warehouse; all figures are of the instant ``asOf``."""
+    """The sellable units of a product and the figures that explain them, by warehouse, all at the instant ``asOf``."""
 
     product_id: UUID
     variant_id: UUID | UnsetType = UNSET
@@ -104,7 +104,7 @@ class ExplainOut(Answer, kw_only=True):
 
 
 class LevelThenOut(Answer, kw_only=True):
-    """What one warehouse had."""
+    """The units that one warehouse had on hand."""
 
     warehouse_id: str
     warehouse_name: str
@@ -112,7 +112,7 @@ class LevelThenOut(Answer, kw_only=True):
 
 
 class StockThenOut(Answer, kw_only=True):
-    """What was on hand at a moment, as the ledger adds up."""
+    """The units on hand at a moment, computed from the ledger."""
 
     product_id: UUID
     variant_id: UUID | UnsetType = UNSET

@@ -1,4 +1,4 @@
-"""The route of explain: decode, one read, answer."""
+"""The route of explain: decodes the request, calls one service and encodes the answer."""
 
 from datetime import datetime
 from typing import ClassVar
@@ -20,7 +20,7 @@ from reservations.services.availability.explanation import Explanation, HoldsOfK
 
 
 class ExplainView(ApiView):
-    """Why sellable is what it is."""
+    """Explain the sellable units of a product."""
 
     allowed: ClassVar = {"GET": Capability.READ}
 

@@ -1,4 +1,4 @@
-"""The route of check-availability: decode, one call, answer."""
+"""The route of check-availability: decodes the request, calls one service and encodes the answer."""
 
 from typing import ClassVar
 
@@ -15,7 +15,7 @@ from reservations.services.availability import availability
 
 
 class CheckAvailabilityView(ApiView):
-    """What is sellable of some products."""
+    """Check the availability of products."""
 
     allowed: ClassVar = {"POST": Capability.READ}
 

@@ -1,4 +1,4 @@
-"""The bodies of the routes of holds."""
+"""Request and response bodies of the routes of holds."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -26,7 +26,7 @@ class LineIn(Body, kw_only=True):
 
 
 class ReserveIn(Body, kw_only=True):
-    """Hold every line, or none. For a cart or an order, or both."""
+    """Hold all lines or none, for a cart, an order, or both."""
 
     items: Lines
     cart_id: OpaqueId | None = None
@@ -43,7 +43,7 @@ class ReserveQuery(Body, kw_only=True):
 
 
 class BasketIn(Body, kw_only=True):
-    """Make the cart's hold exactly this."""
+    """Make the cart's hold equal to this basket."""
 
     items: Lines
     customer_id: OpaqueId | None = None
@@ -52,14 +52,14 @@ class BasketIn(Body, kw_only=True):
 
 
 class ExtendIn(Body, kw_only=True):
-    """Give a hold more time, once."""
+    """Extend a hold; possible once per hold."""
 
     reservation_id: ReservationId
     minutes: Annotated[int, Meta(ge=1, le=15)] = 15
 
 
 class ReleaseIn(Body, kw_only=True):
-    """Give stock back: of one reservation, of a cart, or of an order; exactly one is named."""
+    """Release one reservation, or all holds of a cart or of an order. Exactly one of the three is given."""
 
     reservation_id: ReservationId | None = None
     cart_id: OpaqueId | None = None
@@ -68,7 +68,8 @@ class ReleaseIn(Body, kw_only=True):
 
 
 class ConsumeIn(Body, kw_only=True):
-    """Turn holds into the sale of an order: one reservation, a cart's, or (with neither) those made for the order."""
+    """Consume holds as the sale of an order: one reservation, all of a cart, or, with neither given, all reservations
+    made for the order."""
 
     order_id: OpaqueId
     reservation_id: ReservationId | None = None
@@ -77,7 +78,7 @@ class ConsumeIn(Body, kw_only=True):
 
 
 class ReservationsQuery(PageQuery, kw_only=True):
-    """Which reservations to list."""
+    """The filters of the list of reservations."""
 
     cart_id: OpaqueId | None = None
     order_id: OpaqueId | None = None
@@ -88,7 +89,7 @@ class ReservationsQuery(PageQuery, kw_only=True):
 
 
 class ItemOut(Answer, kw_only=True):
-    """Units of a product in one warehouse. One of the flags is set by a command: what was done with them."""
+    """Units of a product in one warehouse. The answer to a command sets the flag for what was done with them."""
 
     product_id: UUID
     variant_id: UUID | UnsetType = UNSET
@@ -116,7 +117,7 @@ class HeldOut(Answer, kw_only=True):
 
 
 class PlanOut(Answer, kw_only=True):
-    """What a reserve would hold now. Nothing was written."""
+    """The hold that a reserve would make now. Nothing was written."""
 
     dry_run: bool
     store_id: str
@@ -127,7 +128,7 @@ class PlanOut(Answer, kw_only=True):
 
 
 class ReleasedOut(Answer, kw_only=True):
-    """A hold that was given back, or had ended before."""
+    """A hold that was released, or had ended before."""
 
     reservation_id: str
     order_id: str | None
@@ -139,14 +140,14 @@ class ReleasedOut(Answer, kw_only=True):
 
 
 class AllReleasedOut(Answer, kw_only=True):
-    """All that a cart or an order held and that was given back now."""
+    """All holds of a cart or an order that were released now."""
 
     status: Literal["RELEASED"]
     reservations: list[ReleasedOut]
 
 
 class ConsumedOut(Answer, kw_only=True):
-    """A hold that became a sale. ``reacquiredFrom`` is the dead reservation whose place this one took."""
+    """A hold that was consumed. ``reacquiredFrom`` is the expired reservation that this one replaced."""
 
     reservation_id: str
     order_id: str | None
@@ -158,7 +159,7 @@ class ConsumedOut(Answer, kw_only=True):
 
 
 class AllConsumedOut(Answer, kw_only=True):
-    """All the holds that became the sale of an order."""
+    """All holds that were consumed as the sale of an order."""
 
     status: Literal["CONSUMED"]
     order_id: str
@@ -166,7 +167,7 @@ class AllConsumedOut(Answer, kw_only=True):
 
 
 class ReservationOut(Answer, kw_only=True):
-    """A reservation as it is. One that is due reads as EXPIRED."""
+    """The current state of a reservation. The status of a due one is EXPIRED."""
 
     reservation_id: str
     store_id: str

@@ -1,4 +1,4 @@
-"""The routes of holds: decode, one call, answer."""
+"""The routes of holds. Each decodes the request, calls one service and encodes the answer."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -83,7 +83,7 @@ def _item(item: HeldItem) -> ItemOut:
 
 
 def _items(hold: Hold, done: str | None = None) -> list[ItemOut]:
-    """The items, with the flag that says what a command did with them."""
+    """The items of a hold, with the flag ``done`` set for what a command did with them."""
     items = [_item(item) for item in hold.items]
     if done:
         for item in items:
@@ -131,7 +131,7 @@ def _planned(held: PlacedHold) -> holds_contract.PlanOut:
 
 
 class ExtendView(ApiView):
-    """Give a hold more time."""
+    """Extend a hold."""
 
     allowed: ClassVar = {"POST": Capability.SELL}
 
@@ -154,7 +154,7 @@ class ExtendView(ApiView):
 
 
 def _reservation_id(text: str) -> UUID:
-    """The UUID of a ``res-<uuid>``. Raises ReservationNotFound for what no reservation can be called."""
+    """Parse a ``res-<uuid>``. Raises ReservationNotFound for any other text."""
     identifier = parse_public_id(RESERVATION, text)
     if identifier is None:
         raise ReservationNotFound("There is no such reservation.")
@@ -183,7 +183,7 @@ def _all_released(resolved: Resolved) -> StoredAnswer:
 
 
 class ReleaseView(ApiView):
-    """Give stock back."""
+    """Release holds."""
 
     allowed: ClassVar = {"POST": Capability.SELL}
 
@@ -233,7 +233,7 @@ def _all_consumed(resolved: Resolved) -> StoredAnswer:
 
 
 class ConsumeView(ApiView):
-    """Turn holds into a sale."""
+    """Consume holds as a sale."""
 
     allowed: ClassVar = {"POST": Capability.SELL}
 
@@ -263,7 +263,7 @@ class ConsumeView(ApiView):
 
 
 class CartView(ApiView):
-    """A cart's hold as a whole."""
+    """The basket of a cart."""
 
     allowed: ClassVar = {"PUT": Capability.SELL, "DELETE": Capability.SELL}
 
@@ -304,7 +304,7 @@ class CartView(ApiView):
 
 
 def _cart_id(text: str) -> str:
-    """The cart that a path names. Raises Invalid for what a body couldn't call a cart, either."""
+    """Check a cart id in a path. Raises Invalid for a text that isn't allowed as a cart id in a body."""
     try:
         return msgspec.convert(text, type=OpaqueId)
     except msgspec.ValidationError as error:

@@ -1,1 +1,1 @@
-"""Routes of shortages, in which holds are broken."""
+"""The routes of shortage incidents."""

@@ -19,7 +19,7 @@ CauseId = Annotated[
 
 
 class IncidentsQuery(PageQuery, kw_only=True):
-    """Which incidents to list."""
+    """The filters of the list of incidents."""
 
     status: IncidentStatus | None = None
     warehouse_id: Code | None = None
@@ -28,7 +28,7 @@ class IncidentsQuery(PageQuery, kw_only=True):
 
 
 class BrokenHoldOut(Answer, kw_only=True):
-    """A hold that gave way, for whom it was, and what it held there."""
+    """A broken hold, with its order, cart and customer, and the units it held on the incident's level."""
 
     reservation_id: str
     order_id: str | None
@@ -38,8 +38,8 @@ class BrokenHoldOut(Answer, kw_only=True):
 
 
 class IncidentOut(Answer, kw_only=True):
-    """That a level had fewer units than were held on it. `hiddenUnits` were other stores', whose holds are not for this
-    client."""
+    """The record that holds were broken because a level had fewer units than were held on it. `hiddenUnits` are the
+    units of broken holds of other stores, which this client may not see."""
 
     incident_id: str
     status: IncidentStatus
@@ -67,6 +67,6 @@ class IncidentPageOut(Answer, kw_only=True):
 
 
 class ResolveIncidentIn(Body, kw_only=True):
-    """How an incident was resolved."""
+    """Resolve an incident, stating how it was resolved."""
 
     resolution: NonEmptyText

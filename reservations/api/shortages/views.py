@@ -1,4 +1,4 @@
-"""The routes of incidents, in which holds were broken: decode, one call, answer."""
+"""The routes of shortage incidents. Each decodes the request, calls one service and encodes the answer."""
 
 from typing import ClassVar
 from uuid import UUID
@@ -101,7 +101,7 @@ class IncidentView(ApiView):
 
 
 class ResolveIncidentView(ApiView):
-    """Say how an incident was resolved."""
+    """Resolve an incident."""
 
     allowed: ClassVar = {"POST": Capability.KEEP_STOCK}
 

@@ -1,9 +1,9 @@
 """Load the demonstration shop: a catalogue, four weeks of movements, a day of holds, a login and tokens.
 
-The one exception to "the ledger alone writes counters and movements, documents alone writes holds": a past can't be
-made by services that stamp what they write with the present. So the past is inserted as rows, all in one transaction,
-into a database that has no stock at all; and holds that are to be over have their times moved. The services make the
-rest.
+This is the one exception to the rule that only the ledger writes counters and movements and only ``documents`` writes
+holds: services date their rows with the present time, so they can't write a past. The past is inserted as rows, in one
+transaction, into a database without any stock, and holds that shall have ended have their times moved. The services
+make the rest.
 """
 
 import json
@@ -34,7 +34,7 @@ from audit.roles import STAFF_GROUPS, Role
 from inventory.locking import read_clock
 from inventory.models import Movement, Product, StockLevel, Store, StoreWarehouse, Warehouse
 from reservations.management import demo_catalogue as catalogue
-from reservations.management.demo_history import DAYS, Change, Plan, tell
+from reservations.management.demo_history import DAYS, Change, Plan, generate
 from reservations.management.demo_holds import REASONS, Shoppers
 from reservations.models import Reservation, ReservationItem
 from reservations.services.bookkeeping import reconciliation
@@ -55,7 +55,7 @@ _CART: Final = "demo-"
 
 
 class Command(BaseCommand):
-    """Safe to run again and again: what is there is kept, what is missing is made."""
+    """Loads the demonstration data. Safe to repeat: existing rows are kept, missing ones are made."""
 
     help = "Load demonstration data: a shop, its past, holds in every state, a login and tokens (DATA_DIR/demo.json)."
 
@@ -79,7 +79,7 @@ class Command(BaseCommand):
 
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """A second start beside this one waits, then finds everything there."""
+    """Take a lock, so that a concurrent run waits and then finds everything loaded."""
     lock = [advisory_lock("demo_data")]
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_lock(%s)", lock)
@@ -93,7 +93,7 @@ def _one_at_a_time() -> Iterator[None]:
 
 
 def _load_shop() -> None:
-    """Insert catalogue, levels and movements in one transaction. Raises CommandError where there is other data."""
+    """Insert catalogue, levels and movements in one transaction. Raises CommandError if the database has others."""
     if Product.objects.exists() or Warehouse.objects.exists() or Store.objects.exists():
         raise CommandError("This database has products, warehouses or stores of its own: demonstration data stays out.")
     now = read_clock()
@@ -110,17 +110,17 @@ def _load_shop() -> None:
 
 
 def _insert_holds(sold_by: dict[UUID, list[Store]], movements: Sequence[Movement], now: datetime) -> None:
-    """The holds of the last day, all of them over."""
+    """Insert the holds of the last day, all of which have ended."""
     untouched = {catalogue.product_id(sku) for sku in catalogue.UNTOUCHED}
     sales = [movement for movement in movements if movement.level.product_id not in untouched]
-    shoppers = Shoppers(sold_by, now, random.Random("shoppers"))  # noqa: S311 - a story, not a secret
-    told = sorted(shoppers.holds(sales), key=lambda pair: pair[0].created_at)
-    Reservation.objects.bulk_create(hold for hold, _ in told)
-    ReservationItem.objects.bulk_create(item for _, item in told)
+    shoppers = Shoppers(sold_by, now, random.Random("shoppers"))  # noqa: S311 - demonstration rows, not a secret
+    holds = sorted(shoppers.holds(sales), key=lambda pair: pair[0].created_at)
+    Reservation.objects.bulk_create(hold for hold, _ in holds)
+    ReservationItem.objects.bulk_create(item for _, item in holds)
 
 
 def _insert_stores(warehouse_ids: dict[str, UUID], opened: datetime) -> dict[UUID, list[Store]]:
-    """Make the stores; by warehouse, those that sell from it."""
+    """Insert the stores. Returns, by warehouse, the stores that sell from it."""
     sold_by: dict[UUID, list[Store]] = {}
     for number, (code, name, minutes, places) in enumerate(catalogue.STORES):
         store = Store.objects.create(
@@ -143,7 +143,7 @@ def _insert_products(now: datetime, opened: datetime) -> None:
             sku=article.sku,
             name=article.name,
             parent_id=catalogue.product_id(article.parent) if article.parent else None,
-            # What is scanned is a variant, never the family.
+            # Barcodes are on variants, never on their parent.
             barcode="" if article.sku in parents else catalogue.barcode(number),
             is_active=article.is_active,
             listing_expires_at=None if article.listing_days is None else now + timedelta(days=article.listing_days),
@@ -155,7 +155,7 @@ def _insert_products(now: datetime, opened: datetime) -> None:
 
 
 def _stories(warehouse_ids: dict[str, UUID], now: datetime) -> tuple[list[StockLevel], list[Movement]]:
-    """All levels as they are today, and the movements that made them so."""
+    """All levels as they are today, and the movements that explain them."""
     levels: list[StockLevel] = []
     movements: list[Movement] = []
     for number, (zone, article) in enumerate(catalogue.articles()):
@@ -165,10 +165,10 @@ def _stories(warehouse_ids: dict[str, UUID], now: datetime) -> tuple[list[StockL
             code = catalogue.PLACES[place]
             plan = Plan.of(article.daily, place)
             seed = f"{article.sku} in {code}"
-            changes = tell(seed, on_hand=on_hand, plan=plan, cost=article.cost, now=now)
+            changes = generate(seed, on_hand=on_hand, plan=plan, cost=article.cost, now=now)
             level = _level(article, plan, changes, warehouse_ids[code], now)
             level.on_hand = on_hand
-            # A supplier's shelves are not ours to name, and its stock is not reordered.
+            # wh-003 belongs to a supplier: no bins of our own there, and no reordering.
             if code != "wh-003":
                 level.zone, level.aisle, level.shelf = zone, f"{number // 8 + 1:02d}", f"{number % 8 + 1}"
                 level.reorder_point, level.reorder_quantity = plan.reorder_point, plan.reorder_quantity
@@ -220,7 +220,7 @@ def _movements(level: StockLevel, changes: Sequence[Change]) -> Iterator[Movemen
 
 
 def _is_valid(file: Path) -> bool:
-    """Whether the file's login and tokens are known to this database."""
+    """Whether the file's login and tokens work with this database."""
     try:
         known = json.loads(file.read_text())
         tokens = [known["tokens"][role] for role in Role.values]
@@ -231,7 +231,7 @@ def _is_valid(file: Path) -> bool:
 
 
 def _write_credentials(file: Path) -> None:
-    """Make a password and tokens, and keep them where only their owner can read them."""
+    """Make a password and tokens, and write them to a file that only its owner can read."""
     password = secrets.token_urlsafe(12)
     user, _ = get_user_model().objects.get_or_create(
         username=USERNAME, defaults={"is_staff": True, "is_superuser": True}
@@ -243,17 +243,18 @@ def _write_credentials(file: Path) -> None:
     for role in Role.values:
         client, _ = ApiClient.objects.get_or_create(name=f"demo-{role}", defaults={"role": role})
         tokens[role] = issue_token(client)
-    told = {"staff": {"username": USERNAME, "password": password}, "tokens": tokens}
+    credentials = {"staff": {"username": USERNAME, "password": password}, "tokens": tokens}
     draft = file.with_suffix(f".{os.getpid()}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as output:
-        output.write(json.dumps(told, indent=2) + "\n")
+        output.write(json.dumps(credentials, indent=2) + "\n")
     draft.replace(file)
 
 
 def _make_staff(password: str) -> None:
-    """One of each group, ``demo-viewer`` and so on, with the password of ``demo``: ``password`` is its hash.
+    """Make a member of staff for each group, ``demo-viewer`` and so on, with the password of ``demo``: ``password`` is
+    its hash.
 
-    Who works in a warehouse sees that one alone.
+    The member for warehouse work sees only one warehouse.
     """
     for name in (group.name for group in STAFF_GROUPS):
         group, _ = Group.objects.get_or_create(name=name)
@@ -266,7 +267,7 @@ def _make_staff(password: str) -> None:
 
 
 def _actor() -> Actor:
-    """The demonstration's shop: its holds are told as made by the client with the checkout token."""
+    """The actor of the demonstration's holds: the client with the checkout token."""
     client = ApiClient.objects.get(name=f"demo-{Role.CHECKOUT}")
     return Actor(name=client.name, client_id=client.id, request_id="demo-data", source="command")
 
@@ -276,7 +277,7 @@ def _actor() -> Actor:
 
 @dataclass(frozen=True, slots=True)
 class _Cart:
-    """A cart: what becomes of it (a status, or "due"), in which store, for how many minutes, with what."""
+    """A cart to make: its final status (or "due"), its store, its hold time in minutes, and its lines."""
 
     fate: str
     store: str
@@ -304,7 +305,7 @@ _LIVE: Final = (
 
 
 def _make_past_holds(actor: Actor) -> None:
-    """Holds that were sold, given back and left to expire just now, with all that the services write of them."""
+    """Make holds that have just been sold, released or expired, through the services, which write all related rows."""
     placed = _place(_PAST, actor)
     consume_holds(
         [
@@ -323,7 +324,7 @@ def _make_past_holds(actor: Actor) -> None:
 
 
 def _make_live_holds(actor: Actor) -> None:
-    """Holds that are running now, unless enough are: those of an earlier start have expired since."""
+    """Make active holds unless enough are active: those of an earlier run have expired."""
     running = Reservation.objects.in_state("ACTIVE").filter(cart_id__startswith=_CART).count()
     if running >= LIVE_HOLDS:
         return
@@ -334,7 +335,7 @@ def _make_live_holds(actor: Actor) -> None:
 
 
 def _place(carts: Sequence[_Cart], actor: Actor) -> dict[str, list[UUID]]:
-    """Hold the carts' lines, all in one batch; the ids by fate. What is short by now is left out."""
+    """Hold the carts' lines, all in one batch. Returns the ids by fate; carts that are short are skipped."""
     requests = [
         HoldRequest(
             actor=actor,
@@ -354,7 +355,7 @@ def _place(carts: Sequence[_Cart], actor: Actor) -> dict[str, list[UUID]]:
 
 
 def _make_due(ids: Sequence[UUID]) -> None:
-    """Move holds into the past so that they ended a few seconds ago."""
+    """Move the times of holds so that they ended a few seconds ago."""
     for reservation in Reservation.objects.filter(id__in=ids):
         ago = reservation.expires_at - read_clock() + timedelta(seconds=3)
         with transaction.atomic():

@@ -1,4 +1,4 @@
-"""Sweep due holds once, for those who run cron instead of Celery."""
+"""Sweep due holds once, for installations with cron instead of Celery."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from reservations.services.holds import expiry
 
 
 class Command(BaseCommand):
-    """Prints how many holds were expired."""
+    """Sweeps once and prints how many holds were expired."""
 
     help = "Record all holds past their end as expired and give their stock back."
 

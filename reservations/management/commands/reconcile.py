@@ -1,4 +1,4 @@
-"""Compare counters with what explains them, and put them right if told to."""
+"""Compare counters with the rows that explain them, and repair them with ``--repair``."""
 
 import sys
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ _HEADINGS: Final = ("KIND", "SKU", "WAREHOUSE", "EXPECTED", "ACTUAL", "REPAIRED"
 
 
 class Command(BaseCommand):
-    """Prints a table of what doesn't agree; its exit status says whether anything doesn't."""
+    """Prints a table of findings. The exit status shows whether there are unrepaired ones."""
 
     help = (
         "Compare on hand with the ledger, reserved with active holds, transfers with their movements, and look for "
@@ -47,11 +47,11 @@ class Command(BaseCommand):
                 run = reconcile(actor, scope, repair=repair, progress=progress)
             except Busy as busy:
                 raise CommandError(f"Not finished: {busy.detail}", returncode=UNFINISHED) from busy
-        self._tell(run)
+        self._print(run)
         if run.unrepaired:
             sys.exit(FINDINGS)
 
-    def _tell(self, run: Run) -> None:
+    def _print(self, run: Run) -> None:
         found = list(
             ReconciliationFinding.objects.filter(run_id=run.id)
             .select_related("level__product", "level__warehouse")
@@ -62,9 +62,9 @@ class Command(BaseCommand):
         if run.finding_count > len(found):
             self.stdout.write(f"… and {run.finding_count - len(found):,} more.")
         repaired = run.finding_count - run.unrepaired
-        told = f", {repaired:,} repaired" if repaired else ""
+        repairs = f", {repaired:,} repaired" if repaired else ""
         self.stdout.write(
-            f"{run.levels_checked:,} levels checked ({run.scope.words}), {run.finding_count:,} findings{told}."
+            f"{run.levels_checked:,} levels checked ({run.scope.words}), {run.finding_count:,} findings{repairs}."
         )
 
 

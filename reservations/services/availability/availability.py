@@ -1,7 +1,4 @@
-"""The check of availability: sellable units, with due holds counted as free (docs/explanation/rules.md, rule 1).
-
-Reads only, no locks.
-"""
+"""Read sellable units, counting due holds as free (docs/explanation/rules.md, rule 1). Takes no locks."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
@@ -42,7 +39,7 @@ AvailabilityStatus = Literal["AVAILABLE", "INSUFFICIENT", "OUT_OF_STOCK", "UNKNO
 
 
 class Query(NamedTuple):
-    """A line that is asked about: units of a product, in one warehouse (a code) or in all of the store's."""
+    """A line to check: units of a product, in one warehouse (a code) or, with None, in all of the store's."""
 
     product_id: UUID
     variant_id: UUID | None
@@ -51,10 +48,10 @@ class Query(NamedTuple):
 
 
 class Availability(NamedTuple):
-    """The answer to one line. ``by_warehouse`` gives sellable units by code, the preferred warehouse first.
+    """The answer to one line. ``by_warehouse`` has (warehouse's code, sellable units), the preferred warehouse first.
 
-    ``is_short`` is decided on all the lines of the request together, as reserve decides.
-    ``product_id`` is the parent where ``variant_id`` is set; for an unknown product both are as asked.
+    ``is_short`` is decided for all lines of the request together, as a reserve decides it. ``product_id`` is the parent
+    if ``variant_id`` is set; for an unknown product both are as in the query.
     """
 
     query: Query
@@ -66,12 +63,12 @@ class Availability(NamedTuple):
 
     @property
     def available(self) -> int:
-        """Sellable units in all."""
+        """Sellable units in all warehouses."""
         return sum([quantity for _, quantity in self.by_warehouse])
 
     @property
     def status(self) -> AvailabilityStatus:
-        """AVAILABLE, INSUFFICIENT (some, not enough), OUT_OF_STOCK or UNKNOWN_PRODUCT."""
+        """AVAILABLE, INSUFFICIENT (some units but not enough), OUT_OF_STOCK or UNKNOWN_PRODUCT."""
         if not self.is_known:
             return "UNKNOWN_PRODUCT"
         if not self.is_short:
@@ -98,16 +95,16 @@ LEFT JOIN LATERAL (
 WHERE CASE WHEN %s::text IS NULL THEN store.is_default ELSE store.code = %s::text END
 GROUP BY store.code, source.priority, warehouse.code ORDER BY source.priority, warehouse.code
 """  # noqa: S608 - constants only
-"""A row for each warehouse, and one without a code for what is in none. Products come back as their numbers in the
-request: looking up the ids again and again cost more than all the rest of a line.
+"""Returns a row for each warehouse, and one without a code for products that no warehouse has. Products are returned as
+their numbers in the request: repeated look-ups of the ids took longer than the rest of a line's work.
 
-The subquery around the ids hides how many there are: one plan is kept for all requests. PostgreSQL else plans each
-request of one line anew, which takes it longer than the answer.
+The subquery hides the number of ids, so that one plan is kept for all requests. Otherwise PostgreSQL plans each request
+of one line again, which takes longer than executing it.
 """
 
 
 def check_availability(actor: Actor, store: str | None, queries: Sequence[Query]) -> list[Availability]:
-    """What may be held of each line, in the order of the lines. One query whatever their number.
+    """Check how many units of each line are sellable. Returns an answer per line, in order; one query for all.
 
     Raises UnknownStore, also for a store out of the actor's reach, and PermissionDenied for an actor limited to some
     warehouses.
@@ -140,15 +137,15 @@ def check_availability(actor: Actor, store: str | None, queries: Sequence[Query]
 
 
 Levels = Mapping[int, Sequence[tuple[str, int]]]
-"""(warehouse's code, sellable units) of the products, by their numbers in the request."""
+"""(warehouse's code, sellable units) by the product's number in the request."""
 ProductInWarehouse = tuple[int, str | None]
-"""A product's number and a warehouse's code, None for all of the store's."""
+"""A product's number in the request and a warehouse's code, or None for all of the store's warehouses."""
 
 
 def _short_places(
     places: Sequence[ProductInWarehouse], queries: Sequence[Query], levels: Levels, sources: Sequence[str]
 ) -> set[ProductInWarehouse]:
-    """Where the lines, those of one product and warehouse summed, ask for more than reserve would find."""
+    """Sum the lines by product and warehouse, and return those for which a reserve would be short."""
     wanted: dict[ProductInWarehouse, int] = {}
     for place, query in zip(places, queries, strict=True):
         wanted[place] = wanted.get(place, 0) + query.quantity

@@ -1,4 +1,4 @@
-"""Why sellable is what it is, and what on hand was at a moment of the past. Reads only, no locks."""
+"""Explain the sellable units of stock levels, and compute on hand at a moment of the past. Takes no locks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from inventory.services.stock import movements
 from inventory.services.stock.movements import MovementLine
 
 SHOWN_AT_MOST: Final = 50
-"""Holds and transfers that are listed of a level; the totals are of all."""
+"""The most holds and transfers that are listed for a level. Totals count all of them."""
 MOVEMENTS_SHOWN: Final = 10
 
 BlockCode = Literal["product_inactive", "listing_expired", "product_frozen", "warehouse_inactive", "warehouse_frozen"]
@@ -28,7 +28,7 @@ BlockCode = Literal["product_inactive", "listing_expired", "product_frozen", "wa
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Why nothing of a level can be held anew, and until when, where that is known."""
+    """A reason why new holds on a level are refused, and until when, if that is known."""
 
     code: BlockCode
     detail: str
@@ -37,7 +37,7 @@ class Block:
 
 @dataclass(frozen=True, slots=True)
 class ShownHold:
-    """What one reservation holds of a level, in units."""
+    """The units of a level that one reservation holds."""
 
     reservation_id: UUID
     store: str
@@ -50,7 +50,10 @@ class ShownHold:
 
 @dataclass(frozen=True, slots=True)
 class HoldsOfKind:
-    """All holds of a kind on a level: how many, of how many units, and the first to end of those the actor may see."""
+    """The active or the due holds on a level: their number, their units, and those to list, the first to end first.
+
+    ``shown`` has only holds of stores in the actor's reach.
+    """
 
     holds: int
     units: int
@@ -59,7 +62,7 @@ class HoldsOfKind:
 
 @dataclass(frozen=True, slots=True)
 class ShownTransfer:
-    """Units on their way to a level."""
+    """The units in transit to a level by one transfer."""
 
     transfer_id: UUID
     source: str
@@ -69,7 +72,7 @@ class ShownTransfer:
 
 @dataclass(frozen=True, slots=True)
 class IncomingStock:
-    """All that is on its way to a level, in units, and the first transfers to arrive."""
+    """All units in transit to a level, and the transfers to list, the first to arrive first."""
 
     units: int
     shown: tuple[ShownTransfer, ...]
@@ -77,7 +80,7 @@ class IncomingStock:
 
 @dataclass(frozen=True, slots=True)
 class OpenAlert:
-    """The level's open alert of low stock."""
+    """The open low-stock alert of a level."""
 
     id: UUID
     severity: Literal["LOW", "CRITICAL"]
@@ -86,7 +89,7 @@ class OpenAlert:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """One level's figures, in units, and what they are made of."""
+    """The figures of one level, in units, and the rows that explain them."""
 
     warehouse: str
     warehouse_name: str
@@ -102,13 +105,13 @@ class Explanation:
 
     @property
     def sellable(self) -> int:
-        """The units that a shopper may have (docs/explanation/rules.md, rule 1); 0 if something blocks every hold."""
+        """Sellable units (docs/explanation/rules.md, rule 1); 0 if new holds are blocked."""
         return 0 if self.blocks else max(0, self.on_hand - self.reserved - self.safety_stock + self.due.units)
 
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """All levels of a product that the actor may see, by their warehouses' codes, as they were at one instant."""
+    """All levels of a product in the actor's reach, ordered by warehouse code, as they were at one instant."""
 
     stock_id: UUID
     parent_id: UUID | None
@@ -187,9 +190,9 @@ ORDER BY warehouse.code
 
 
 def explain(actor: Actor, product_id: UUID, warehouse: str | None) -> Explained:
-    """Why sellable of a product or variant is what it is, in one warehouse (a code) or in all; one statement.
+    """Explain the sellable units of a product or variant, in one warehouse (a code) or in all. One statement.
 
-    Holds of stores that the actor may not see count in the totals and are not listed. Raises NotFound.
+    Holds of stores out of the actor's reach count in the totals but are not listed. Raises NotFound.
     """
     with connection.cursor() as cursor:
         cursor.execute(_EXPLAIN, [columns.texts(actor.store_codes), warehouse, warehouse, product_id])
@@ -222,7 +225,7 @@ def _decoded(shown: str | None, kind: Any) -> Any:
 
 
 def _blocks(row: Sequence[Any]) -> list[Block]:
-    """What stands in the way of every hold, of the product first."""
+    """The reasons why new holds are refused: those of the product, then those of the warehouse."""
     now, _, _, product_is_active, listing_expires_at, frozen_at, frozen_until, freeze_reason = row[:8]
     warehouse_is_active, warehouse_is_frozen, warehouse_frozen_until, warehouse_freeze_reason = row[10:14]
     blocks = []
@@ -245,7 +248,7 @@ def _blocks(row: Sequence[Any]) -> list[Block]:
 
 @dataclass(frozen=True, slots=True)
 class OnHandThen:
-    """What a level had on hand at a moment, in units."""
+    """A level's units on hand at a moment of the past."""
 
     warehouse: str
     warehouse_name: str
@@ -254,7 +257,7 @@ class OnHandThen:
 
 @dataclass(frozen=True, slots=True)
 class StockThen:
-    """What all levels of a product that the actor may see had at a moment, movements of that very moment included."""
+    """On hand of all levels of a product in the actor's reach, after the movements up to and including a moment."""
 
     stock_id: UUID
     parent_id: UUID | None
@@ -266,9 +269,9 @@ _THEN: Final[Sequence[str]] = ("warehouse__code", "warehouse__name", "ledger_on_
 
 
 def on_hand_at(actor: Actor, product_id: UUID, warehouse: str | None, at: datetime) -> StockThen:
-    """On hand at a moment, as the ledger adds up: each level's opening and its movements until then.
+    """Compute on hand at a moment from the ledger: each level's opening plus its movements until then.
 
-    Raises NotFound, Invalid for a moment that is yet to come, and Archived, with a fault for each level, for a moment
+    Raises NotFound; Invalid for a moment in the future; and Archived, with a fault for each such level, for a moment
     before a level's ledger begins.
     """
     if at > read_clock():
@@ -286,7 +289,7 @@ def on_hand_at(actor: Actor, product_id: UUID, warehouse: str | None, at: dateti
 
 
 def _require_ledger(at: datetime, begins_at: Mapping[str, datetime]) -> None:
-    """Raise Archived where a warehouse's ledger begins after a moment."""
+    """Raise Archived if the ledger of a level begins after the moment. ``begins_at`` is by warehouse code."""
     faults = [
         Fault("?at", Archived.code, f"the ledger of {code} begins at {begin.isoformat()}", {"warehouseId": code})
         for code, begin in begins_at.items()

@@ -1,4 +1,5 @@
-"""Archive closed reservations, and all that is archived (``inventory.services.bookkeeping.archiving``)."""
+"""Archive closed reservations, and list all series that are archived (see
+``inventory.services.bookkeeping.archiving``)."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -12,8 +13,8 @@ from inventory.models import ArchivedFile
 from inventory.services.bookkeeping import archiving
 from inventory.services.bookkeeping.archiving import Series
 
-# A dead reservation goes together with the one that was reacquired from it, never alone: a late payment that is told
-# twice must find the sale that it was. Those of an open incident stay for whoever has to resolve it.
+# An expired reservation is archived only together with the one that re-acquired it: a repeated late payment must find
+# the sale that it made. Reservations of open incidents are not archived: staff need them to resolve the incident.
 _CHOSEN: Final = """
 SELECT r.id, heir.id AS heir_id FROM reservations_reservation r
 LEFT JOIN reservations_reservation heir ON heir.reacquired_from_id = r.id
@@ -50,7 +51,7 @@ DELETE FROM reservations_reservation r USING going WHERE r.id = going.id
 def _delete(ids: Sequence[UUID]) -> int:
     """Delete reservations and their items. Locks the reservations by id.
 
-    One that was reacquired since the file was written stays, and is archived again with its heir one day.
+    One that was re-acquired after the file was written is kept, and archived again later, with its successor.
     """
     with connection.cursor() as cursor:
         cursor.execute(_LOCK, [columns.uuids(ids)])
@@ -71,5 +72,5 @@ def reservations() -> Series:
 
 
 def every_series() -> list[Series]:
-    """All that is archived. Audit entries come last: they tell of the others."""
+    """All series that are archived. Audit entries come last, because they describe changes of the others."""
     return [archiving.movements(), reservations(), archiving.audit_entries()]

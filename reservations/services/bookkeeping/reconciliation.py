@@ -1,8 +1,8 @@
-"""Compare all that is kept about stock and holds with what explains it; repair it if told to, and say so.
+"""Reconciliation: compare stock counters and held items with the rows that explain them, and repair them on request.
 
-The counters' differences are looked for without locks and confirmed under the level's: whoever changes what a level
-holds, or has on hand, writes both sides in one transaction while that lock is held. Items are confirmed under their
-reservation's lock. Runs beside live traffic: each lock is of a few rows, for one look.
+Differences of counters are found without locks and confirmed with the level locked: every change of reserved or on hand
+writes both sides in one transaction while it holds that lock. Differences of items are confirmed with their reservation
+locked. Safe beside live traffic: only a few rows are locked at a time, briefly.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -45,7 +45,7 @@ from reservations.services.holds.due import DuePosition
 from reservations.services.holds.expiry import START
 
 LONG_DUE: Final = timedelta(minutes=5)
-"""A hold that is due for longer means that no sweeper runs (docs/explanation/rules.md, rule 3)."""
+"""A hold that has been due for longer is a finding: no sweeper seems to run (docs/explanation/rules.md, rule 3)."""
 ALL: Final = ReconciliationScope()
 NIGHTLY: Final = Actor(name="reconciliation", client_id=None, request_id="", source="command")
 
@@ -57,12 +57,12 @@ def reconcile(
     repair: Repair | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Run:
-    """Look at everything in scope once. What belongs to no single level (transfers, rows without their owner) is looked
-    at where the scope is everything. ``progress`` is told how many levels have been checked.
+    """Check everything in scope once. Transfers and orphaned rows, which belong to no single level, are checked only if
+    the scope is everything. ``progress`` is called with the number of levels checked so far.
 
-    Findings are kept as they are confirmed, each repair in the transaction of its finding. Raises PermissionDenied,
-    and Busy where a lock wasn't had in time: the run then stays unfinished. Locks: one after the other a few holds,
-    levels, transfers.
+    Findings are written as they are confirmed, each repair in the transaction of its finding. Raises PermissionDenied,
+    and Busy if a lock wasn't granted in time; the run then stays unfinished. Locks: a few holds, levels or transfers at
+    a time.
     """
     actor.require_no_limit()
     run = Run(actor, scope, repair)
@@ -127,8 +127,8 @@ ORDER BY item.id
 
 
 def _check_active_holds(run: Run) -> list[UUID]:
-    """Look at the holds that are ACTIVE: each has items, and these say until when. Returns the items that don't, which
-    no look at a level's held items would see."""
+    """Check that each ACTIVE hold has items, and that their ``held_until`` is set. Returns the items without it, which
+    the check of held items by level can't find."""
     unheld: list[UUID] = []
     place: DuePosition = START
     while active := stock.rows(_ACTIVE, [*place, CHUNK]):
@@ -153,7 +153,7 @@ def _confirm_empty(run: Run, ids: Sequence[UUID]) -> list[Found]:
 
 
 def _check_held_items(run: Run, level_ids: Collection[UUID]) -> None:
-    """Look at the items that say they are held: their hold is ACTIVE and ends when they say."""
+    """Check that the hold of each item with ``held_until`` is ACTIVE and ends at that time."""
     _confirm_items(run, stock.rows(_HELD_WRONGLY, [columns.uuids(level_ids)]))
 
 
@@ -164,7 +164,7 @@ def _confirm_items(run: Run, items: Sequence[tuple[UUID, UUID]]) -> None:
 
 
 def _confirm_items_locked(run: Run, items: Sequence[tuple[UUID, UUID]]) -> list[Found]:
-    """Look again with the holds locked; a repair makes items say what their hold says."""
+    """Check the items again with their holds locked. A repair sets ``held_until`` from the hold."""
     documents.lock_holds({hold_id for _, hold_id in items})
     wrong = stock.rows(_DISAGREEING, [columns.uuids(item_id for item_id, _ in items)])
     now = read_clock()
@@ -172,7 +172,7 @@ def _confirm_items_locked(run: Run, items: Sequence[tuple[UUID, UUID]]) -> list[
     for item_id, hold_id, level_id, held_until, status, expires_at in wrong:
         right = expires_at if status == "ACTIVE" else None
         what = f"{public_id(RESERVATION, hold_id)} is {status or 'gone'}"
-        detail = f"{what}, its item is held until {_said(held_until)}, not {_said(right)}"
+        detail = f"{what}, its item is held until {_time_text(held_until)}, not {_time_text(right)}"
         finding = Found(FindingKind.ORPHAN, item_id, detail, level_id)
         found.append(finding.repaired("the item was put right") if run.repair else finding)
         if run.repair:
@@ -186,7 +186,7 @@ def _confirm_items_locked(run: Run, items: Sequence[tuple[UUID, UUID]]) -> list[
     return found
 
 
-def _said(moment: datetime | None) -> str:
+def _time_text(moment: datetime | None) -> str:
     return moment.isoformat(timespec="milliseconds") if moment else "not at all"
 
 
@@ -231,7 +231,8 @@ SELECT * FROM (
 
 @dataclass(frozen=True, slots=True)
 class ReservedDifference:
-    """A level that reserves other than its ACTIVE holds' items, which are the truth: somebody was promised them."""
+    """A level whose reserved differs from the items of its ACTIVE holds. The items are right: they were promised to
+    shoppers."""
 
     level_id: UUID
     reserved: int
@@ -257,7 +258,7 @@ def _check_levels(run: Run, level_ids: Collection[UUID], unheld: Sequence[UUID])
 
 
 def _confirm_levels(run: Run, level_ids: Sequence[UUID], unheld: Sequence[UUID]) -> list[Found]:
-    """Look again with the levels locked, and repair what still differs if told to."""
+    """Compare the levels again with locks, and repair remaining differences if the run repairs."""
     levels = lock_levels(level_ids)
     on_hand = stock.on_hand_differences(level_ids)
     reserved = _reserved_differences(level_ids, unheld)
@@ -275,7 +276,7 @@ def _mend_levels(
     on_hand: Sequence[OnHandDifference],
     reserved: Sequence[ReservedDifference],
 ) -> list[Found]:
-    """Put right what can be, with an audit entry and an event for each level that changes."""
+    """Repair the differences that can be repaired, with an audit entry and an event for each changed level."""
     held = {difference.level_id: difference.held for difference in reserved}
     before = {id_: (counters.on_hand, counters.reserved) for id_, counters in levels.by_id.items()}
     ledger = Ledger(levels)
@@ -327,7 +328,7 @@ def _mend_reserved(ledger: Ledger, difference: ReservedDifference, levels: Locke
 
 
 def _facts(level_ids: Collection[UUID]) -> dict[UUID, dict[str, Any]]:
-    """The levels by the names that callers know."""
+    """Product and warehouse of each level, by the ids that callers know."""
     found = StockLevel.objects.filter(pk__in=level_ids).values_list(
         "id", "product_id", "product__parent_id", "warehouse__code"
     )
@@ -339,7 +340,7 @@ def _facts(level_ids: Collection[UUID]) -> dict[UUID, dict[str, Any]]:
 
 
 def _reconciled_event(run: Run, repair: Repair, changes: dict[str, Any]) -> StockReconciledEvent:
-    """The event of a level's repair, given what its audit entry says."""
+    """The event of a level's repair, made from the changes of its audit entry."""
     return StockReconciledEvent(
         product_id=changes["productId"],
         variant_id=changes.get("variantId", UNSET),
@@ -370,15 +371,15 @@ _STILL_ACTIVE: Final = "SELECT id FROM reservations_reservation WHERE id = ANY(%
 
 
 def _check_long_due(run: Run) -> None:
-    """Find holds that should have been recorded as expired long ago. A repair sweeps them: comes after the counters'
-    repair, as a wrong counter may be what stops the sweeper."""
+    """Find holds that should have been recorded as expired long ago. A repair sweeps them, and runs after the repair of
+    the counters, because a wrong counter may be what stops the sweeper."""
     place: DuePosition = START
     while holds := stock.rows(_LONG_DUE_HOLDS, _scoped(run.scope, long=LONG_DUE, behind=place[0], behind_id=place[1])):
         place = holds[-1][0], holds[-1][1]
         active = _swept([row[1] for row in holds]) if run.repair else {row[1] for row in holds}
         found = []
         for expires_at, id_ in holds:
-            detail = f"{public_id(RESERVATION, id_)} ended at {_said(expires_at)}: does a sweeper run?"
+            detail = f"{public_id(RESERVATION, id_)} ended at {_time_text(expires_at)}: does a sweeper run?"
             finding = Found(FindingKind.LONG_DUE, id_, detail)
             if run.repair:
                 finding = finding.left("it can't be ended") if id_ in active else finding.repaired("it was expired")
@@ -388,8 +389,8 @@ def _check_long_due(run: Run) -> None:
 
 
 def _swept(ids: Sequence[UUID]) -> set[UUID]:
-    """Expire these due holds, and return those that are ACTIVE all the same: a counter that can't be right, or an item
-    that is lost, stands in the way of their end."""
+    """Expire these due holds. Returns those that are still ACTIVE because a wrong counter or a lost item prevents their
+    expiry."""
     try:
         expiry.expire_these(ids)
     except IntegrityError:

@@ -1,8 +1,8 @@
-"""Make a cart's hold exactly what the basket says, in one step (docs/explanation/rules.md, rule 10).
+"""Put and empty baskets: one step makes a cart's hold equal to its basket (docs/explanation/rules.md, rule 10).
 
-What grows is held, what shrinks is given back, and the shopper's own hold never stands in the way. All the active
-holds of the cart in the store merge into the oldest, whose ``expires_at`` stays: changing a basket never resets the
-clock.
+Additional units are held and surplus units are given back; the units that the cart holds already count as available to
+it. All active holds of the cart in the store are merged into the oldest one, which keeps its ``expires_at``: changing a
+basket never resets the clock.
 """
 
 from collections.abc import Iterable, Sequence
@@ -44,18 +44,18 @@ from reservations.services.holds.sourcing import SummedLine
 
 
 def put_basket(request: HoldRequest) -> PlacedHold | StoredAnswer:
-    """Make the cart's hold in the store exactly the request's lines; ``cart_id`` is set.
+    """Make the cart's hold in the store equal to the request's lines. Requires ``cart_id``.
 
-    ``timeout_minutes`` counts only where the cart holds nothing yet. Raises what ``place_hold`` raises; the old hold is
-    untouched then. Limits are checked of what grows. Locks: claim, the cart, where a limit is set its customer, its
-    reservations by id, all levels concerned by id.
+    ``timeout_minutes`` is used only if the cart holds nothing yet. Limits are checked only for products whose units
+    increase. Raises the errors of ``place_hold``; the old hold is unchanged then. Locks: claim, the cart, its customer
+    if a limit is set, its reservations by id, all their levels and the candidate levels by id.
     """
     held: PlacedHold | StoredAnswer = raise_refusal(expiry.with_due_holds_freed(_put, [request])[0])
     return held
 
 
 def empty_basket(request: ReleaseRequest) -> Resolved | StoredAnswer:
-    """Release all that a cart holds. Raises what ``release_hold`` raises. Locks: claim, the cart, what that locks."""
+    """Release all holds of a cart. Raises the errors of ``release_hold``. Locks: claim, the cart, then its locks."""
 
     def work() -> Resolved | StoredAnswer:
         verdict = idempotency.claim_all([request.claim])[0]
@@ -80,7 +80,7 @@ def _put(requests: Sequence[HoldRequest]) -> list[HoldOutcome]:
 
 
 def _lock_cart(cart_id: str) -> None:
-    """Wait for the cart: two baskets of one cart are put one after the other."""
+    """Take the cart's advisory lock, so that concurrent requests for one cart run one after the other."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [limits.cart_lock(cart_id)])
 
@@ -89,7 +89,7 @@ def _replace(request: HoldRequest) -> PlacedHold:
     _lock_cart(str(request.cart_id))
     stock_ids = {line.variant_id or line.product_id for line in request.lines}
     catalogue = read_catalogue([(request.actor, request.store)], stock_ids)
-    request.actor.require_all_warehouses()  # Units are taken wherever the store sells from.
+    request.actor.require_all_warehouses()  # Units may come from any of the store's warehouses.
     store = catalogue.store_for(request.actor, request.store)
     lifetime = hold_lifetime(request.timeout_minutes, store)
     wanted = sourcing.resolve_lines(request.lines, store, catalogue)
@@ -118,7 +118,7 @@ def _replace(request: HoldRequest) -> PlacedHold:
 
 
 def _find_active(cart_id: str, store: StoreFacts) -> tuple[list[UUID], str | None]:
-    """The cart's ACTIVE reservations in the store, and whose the oldest is that isn't due."""
+    """The ids of the cart's ACTIVE reservations in the store, and the customer of the oldest one that isn't due."""
     found = Reservation.objects.filter(cart_id=cart_id, store=store.id, status=Status.ACTIVE)
     is_live = ExpressionWrapper(Q(expires_at__gt=Now()), output_field=BooleanField())
     rows = list(found.order_by("created_at", "id").values_list("id", "customer_id", is_live))
@@ -126,7 +126,7 @@ def _find_active(cart_id: str, store: StoreFacts) -> tuple[list[UUID], str | Non
 
 
 def _lock_active(ids: Sequence[UUID]) -> list[Hold]:
-    """Those of these reservations that are ACTIVE, locked, the oldest first."""
+    """Lock these reservations and return the ACTIVE ones, the oldest first."""
     holds = documents.lock_holds(ids).values()
     return sorted((h for h in holds if h.status == Status.ACTIVE), key=lambda hold: (hold.created_at, hold.id))
 
@@ -134,9 +134,9 @@ def _lock_active(ids: Sequence[UUID]) -> list[Hold]:
 def _keep(
     wanted: Sequence[SummedLine], own: Sequence[HeldItem], store: StoreFacts
 ) -> tuple[list[HeldItem], list[SummedLine]]:
-    """What of the cart's own items goes on serving the wanted lines, and what must be held in addition.
+    """Match the wanted lines with the cart's own items. Returns the items to keep and the lines to hold in addition.
 
-    Lines that name a warehouse choose first; the others keep what they have in the preferred warehouses.
+    Lines that name a warehouse are matched first; the others keep the items in the store's preferred warehouses.
     """
     rank = {source.id: index for index, source in enumerate(store.sources)}
     left = {item.level_id: item for item in _sum([], own)}
@@ -159,7 +159,7 @@ def _keep(
 def _as_asked(
     error: InsufficientStock, wanted: Sequence[SummedLine], growth: Sequence[SummedLine]
 ) -> InsufficientStock:
-    """The shortages in units of the basket: what the cart keeps of a line was asked for, and can be had, too."""
+    """The error with the units that the cart keeps added: they are requested and available, too."""
     own = {want.pointer: want.quantity for want in wanted}
     for want in growth:
         own[want.pointer] -= want.quantity
@@ -171,7 +171,7 @@ def _as_asked(
 
 
 def _sum(first: Iterable[HeldItem], second: Iterable[HeldItem]) -> list[HeldItem]:
-    """Items of the same level as one."""
+    """Merge items of the same level into one."""
     items: dict[UUID, HeldItem] = {}
     for item in (*first, *second):
         items[item.level_id] = sourcing.merged(items.get(item.level_id), item)
@@ -180,7 +180,7 @@ def _sum(first: Iterable[HeldItem], second: Iterable[HeldItem]) -> list[HeldItem
 
 @dataclass(frozen=True, slots=True)
 class _Basket:
-    """A cart's holds under lock, about to be made one."""
+    """A cart's locked holds, about to be merged into one."""
 
     request: HoldRequest
     levels: LockedLevels

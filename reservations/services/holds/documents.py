@@ -1,6 +1,6 @@
-"""The only writer of reservations and their items, and how they are locked and read for a change.
+"""Locks, reads and writes reservations and their items. Only ``due`` writes them besides.
 
-Everything is set-based: the number of statements doesn't depend on how many reservations there are.
+All statements are set-based: their number doesn't depend on the number of reservations.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -39,11 +39,11 @@ class HeldItem(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def stock_id(self) -> UUID:
-        """The product whose stock it is: the variant, if there is one."""
+        """The id of the product whose stock is held: the variant, if there is one."""
         return self.variant_id or self.product_id
 
     def facts(self) -> ReservedItem:
-        """As audit entries and events have it."""
+        """The item as audit entries and events contain it."""
         return ReservedItem(
             product_id=self.product_id,
             variant_id=self.variant_id or UNSET,
@@ -53,7 +53,7 @@ class HeldItem(msgspec.Struct, frozen=True, gc=False):
 
 
 class Hold(msgspec.Struct, frozen=True, gc=False):
-    """A reservation as it was read (under its lock where it is about to change). Never changed in place."""
+    """A reservation as it was read, under its lock if it is about to change. Immutable."""
 
     id: UUID
     store_id: UUID
@@ -78,19 +78,19 @@ class Hold(msgspec.Struct, frozen=True, gc=False):
         return public_id(RESERVATION, self.id)
 
     def is_active(self, now: datetime) -> bool:
-        """Whether it still holds stock: due ones don't (docs/explanation/rules.md, rule 3)."""
+        """Whether the reservation holds stock; a due one doesn't (docs/explanation/rules.md, rule 3)."""
         return self.status == Status.ACTIVE and self.expires_at > now
 
     def is_due(self, now: datetime) -> bool:
-        """Whether it is dead and not yet recorded as such."""
+        """Whether the reservation has passed its end and is not yet recorded EXPIRED."""
         return self.status == Status.ACTIVE and self.expires_at <= now
 
     def is_within_reach_of(self, actor: Actor) -> bool:
-        """Whether the actor may touch it: its store and all warehouses that it holds something in."""
+        """Whether its store and the warehouses of all its items are in the actor's reach."""
         return actor.sees_store(self.store) and actor.sees_warehouses(item.warehouse for item in self.items)
 
     def facts(self) -> dict[str, Any]:
-        """The fields that all its events have."""
+        """The fields common to all events of the reservation."""
         return {
             "reservation_id": self.public_id,
             "store_id": self.store,
@@ -128,8 +128,9 @@ WHERE item.reservation_id = ANY(%s) ORDER BY item.reservation_id, item.id
 def lock_holds(ids: Collection[UUID], *, wait: bool = True) -> dict[UUID, Hold]:
     """Lock reservations FOR NO KEY UPDATE in order of their ids and read them with their items. Two statements.
 
-    Requires an open transaction that has locked no stock level yet; without ``wait`` it may have, and reservations that
-    another transaction has locked are left out (docs/explanation/rules.md, rule 8). Unknown ids are left out.
+    Requires an open transaction that has locked no stock level yet (docs/explanation/rules.md, rule 8). With
+    ``wait=False`` it may have locked levels: reservations that another transaction has locked are skipped. Unknown ids
+    are skipped.
     """
     return _fetch(_LOCK if wait else _LOCK_FREE, ids) if ids else {}
 
@@ -140,7 +141,7 @@ def read_holds(ids: Collection[UUID]) -> dict[UUID, Hold]:
 
 
 def _fetch(statement: str, ids: Collection[UUID]) -> dict[UUID, Hold]:
-    """Reservations and their items: in one round trip where the transaction is pipelined, the items after the locks."""
+    """Read reservations, then their items; in a pipelined transaction both statements take one round trip."""
     wanted = columns.uuids(ids)
     with connection.cursor() as of_holds, connection.cursor() as of_items:
         of_holds.execute(statement, [wanted])
@@ -224,7 +225,7 @@ UPDATE reservations_reservationitem SET held_until = NULL WHERE reservation_id =
 
 
 def close(holds: Sequence[Hold], *, now: datetime) -> None:
-    """Write the end of active reservations as the given values tell it: two statements. Requires their locks."""
+    """Write the end of active reservations, as ``ended`` returned them: two statements. Requires their locks."""
     if not holds:
         return
     ids = columns.uuids(hold.id for hold in holds)
@@ -243,7 +244,7 @@ def close(holds: Sequence[Hold], *, now: datetime) -> None:
 
 
 def ended(hold: Hold, status: str, *, now: datetime, reason: str = "", order_id: str | None = None) -> Hold:
-    """The value of a hold once it has ended in ``status``."""
+    """A copy of the hold, ended with ``status``."""
     sold = status == Status.CONSUMED
     return replace(
         hold,
@@ -277,10 +278,10 @@ def extend(holds: Sequence[Hold]) -> None:
 
 
 def rewrite(hold: Hold) -> None:
-    """Make the items of an active reservation exactly those given: three statements. Requires its and all levels'
-    locks."""
+    """Replace the items of an active reservation: three statements. Requires the locks of the reservation and of all
+    levels of old and new items."""
     with connection.cursor() as cursor:
-        # At once, whatever else is sent together: the new items may be on the same levels.
+        # Sent at once, also inside one_statement: the new items may be on the same levels.
         cursor.execute("DELETE FROM reservations_reservationitem WHERE reservation_id = %s", [hold.id])
     write("UPDATE reservations_reservation SET customer_id = %s WHERE id = %s", [hold.customer_id, hold.id])
     _insert_items((hold, item) for item in hold.items)
@@ -294,5 +295,5 @@ WHERE item.id = ANY(%s)
 
 
 def mend_items(ids: Collection[UUID]) -> None:
-    """Make items say until when their reservation holds them. For a repair alone. Requires the reservations' locks."""
+    """Set the items' ``held_until`` from their reservations. Only for repairs. Requires the reservations' locks."""
     write(_MEND_ITEMS, [columns.uuids(ids)])

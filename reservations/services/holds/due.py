@@ -1,4 +1,4 @@
-"""Due reservations, many at a time: locked, found and ended by statements that leave their rows in the database."""
+"""Locks, finds and expires due reservations in bulk, by statements that leave the rows in the database."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -13,14 +13,14 @@ from audit.db.statements import Relation, write
 from inventory.locking import LockedIds
 
 DuePosition = tuple[datetime, UUID]
-"""Where a reservation stands among those that end: (expires_at, id)."""
+"""A position in the sweeper's order: (expires_at, id)."""
 
 
 @dataclass(frozen=True, slots=True)
 class LockedHolds:
-    """Reservations under lock that are only known to the database: ``ids`` is an array of UUIDs as its text.
+    """Locked reservations whose rows stay in the database. ``ids`` is the text of a PostgreSQL array of UUIDs.
 
-    ``last`` is the place of the last of them, in the order in which they were locked.
+    ``last`` is the position of the last one, in the order in which they were locked.
     """
 
     count: int
@@ -46,14 +46,17 @@ _LOCK_DUE: Final = _LOCKED.format(
 """
 )
 
-# In both, the subquery around the ids hides their number from the planner, and CASE how many holds may be due. It plans
-# for few: look-ups by index, whose cost for each hold is the same however many there are, however long the history and
-# however old the statistics. Told the number, it once chose to compare each item with each id.
+# In both statements the subquery hides the number of ids from the planner, and CASE hides how many holds may be due.
+# The planner then expects few rows and uses index look-ups, whose cost per hold depends neither on the number of holds
+# nor on the length of the history or the age of the statistics. When it knew the number, it once compared each item
+# with each id.
 LEVELS_OF: Final = """
 SELECT DISTINCT item.level_id FROM unnest((SELECT %s::text::uuid[])) AS locked (id)
 JOIN reservations_reservationitem item ON item.reservation_id = locked.id
 """
-"""The levels of ``LockedHolds.ids``, its parameter. Read after their locks: until then, their items may change."""
+"""Selects the levels of locked holds; its parameter is ``LockedHolds.ids``. Until they are locked their items may
+change, so run it afterwards.
+"""
 
 _DUE: Final = """
 SELECT row_number() OVER ()::int AS n, hold.id, store.code AS store, hold.cart_id, hold.order_id, hold.expires_at,
@@ -76,12 +79,12 @@ CROSS JOIN LATERAL (
 ) held
 WHERE CASE WHEN hold.status = 'ACTIVE' THEN hold.expires_at <= %s AND held.is_locked ELSE false END
 """
-"""``items`` are the items' facts, as ``HeldItem.facts`` gives them."""
+"""``items`` are the items as JSON, as ``HeldItem.facts`` returns them."""
 
 HELD_BY_DUE: Final = """
 SELECT item.level_id, item.quantity FROM due JOIN reservations_reservationitem item ON item.reservation_id = due.id
 """
-"""(level_id, quantity) of all that the relation ``due`` holds."""
+"""Selects (level_id, quantity) of all items of the relation ``due``."""
 
 _EXPIRE: Final = """
 UPDATE reservations_reservation AS r SET status = 'EXPIRED', reason = %s::text, released_at = %s
@@ -95,7 +98,7 @@ FROM due WHERE item.reservation_id = due.id
 
 
 def lock_for_expiry(ids: Collection[UUID]) -> LockedHolds | None:
-    """Lock reservations FOR NO KEY UPDATE in order of their ids. Unknown ids are left out; None without any.
+    """Lock reservations FOR NO KEY UPDATE in order of their ids, skipping unknown ids. None if there are none.
 
     Requires an open transaction that has locked no stock level yet.
     """
@@ -103,9 +106,9 @@ def lock_for_expiry(ids: Collection[UUID]) -> LockedHolds | None:
 
 
 def lock_due_holds(after: DuePosition, limit: int) -> LockedHolds | None:
-    """Lock at most ``limit`` due reservations, the longest due first, skipping what another transaction has locked.
+    """Lock at most ``limit`` due reservations, the longest due first, skipping those that another transaction locked.
 
-    ``after`` is the place to start behind; None where nothing is left. Requires an open transaction; never waits.
+    Starts behind the position ``after``. Returns None if there are no more. Requires an open transaction; never waits.
     """
     return _locked(_LOCK_DUE, [*after, limit])
 
@@ -118,12 +121,12 @@ def _locked(statement: str, parameters: list[Any]) -> LockedHolds | None:
 
 
 def due_among(holds: LockedHolds, levels: LockedIds) -> Relation:
-    """Those that are still due and whose levels are all locked, as the relation ``due``: (n, id, store, cart_id,
-    order_id, expires_at, items), n counting from 1, items as jsonb."""
+    """The relation ``due``: the locked holds that are still due and whose levels are all locked. Its columns are n
+    (counting from 1), id, store, cart_id, order_id, expires_at, and items as jsonb."""
     return Relation("due", _DUE, [holds.ids, levels.ids, levels.now])
 
 
 def expire_due(*, reason: str, now: datetime) -> None:
-    """Write the end of all that is ``due_among``: two statements, as parts of ``audit.db.statements.write_about``."""
+    """Record the holds of ``due_among`` as EXPIRED: two statements, parts of ``audit.db.statements.write_about``."""
     write(_EXPIRE, [reason, now])
     write(_LET_GO_OF_DUE, [])

@@ -1,7 +1,7 @@
-"""Record the end of due holds and give their stock back.
+"""Record due holds as EXPIRED and give their stock back.
 
-A hold is dead from ``expires_at`` on, swept or not (docs/explanation/rules.md, rule 3). The sweeper only tidies; a
-buyer who is short frees the due holds in the way first.
+A hold is dead from ``expires_at`` on, swept or not (docs/explanation/rules.md, rule 3). Correctness doesn't depend on
+the sweeper: a request that is short expires the due holds on its levels itself.
 """
 
 from collections.abc import Callable, Collection, Sequence
@@ -63,12 +63,12 @@ def with_due_holds_freed(
     patience: Patience = PATIENT,
     again: Callable[[Sequence[R]], list[Any]] | None = None,
 ) -> list[Any]:
-    """Run a batch in a transaction; if requests were short and due holds stood in their way, expire those in another
-    transaction and decide the short requests once more in a third.
+    """Run a batch in a transaction. If requests are short and there are due holds on their levels, expire these in a
+    second transaction and decide the short requests again in a third.
 
     ``work`` is an inner batch service that returns an outcome per request and writes nothing for one that is short.
-    Once the first transaction is committed, whatever keeps the short requests from an answer is their outcome, and
-    theirs alone. ``again`` decides them then, if it isn't ``work``.
+    ``again``, by default ``work``, decides the short requests the second time. An error after the first commit becomes
+    the outcome of the short requests only.
     """
     outcomes, levels = transactions.run(partial(_decided, work, requests), patience)
     if not levels:
@@ -86,10 +86,10 @@ def with_due_holds_freed(
 
 
 def _decided(work: Callable[[Sequence[R]], list[Any]], requests: Sequence[R]) -> tuple[list[Any], set[UUID]]:
-    """The outcomes of a batch, and where requests were short if due holds stand there.
+    """The outcomes of a batch, and the levels of short requests if there are due holds on them.
 
-    Looked for while the levels are still locked: once they aren't, a sweeper may end those holds, and nobody could tell
-    any more that it was they who stood in the way.
+    The due holds are read while the levels are still locked: afterwards a sweeper may end them, and it would be unknown
+    that they had caused the shortage.
     """
     outcomes = work(requests)
     levels = {level for outcome in outcomes if isinstance(outcome, InsufficientStock) for level in outcome.levels}
@@ -97,9 +97,9 @@ def _decided(work: Callable[[Sequence[R]], list[Any]], requests: Sequence[R]) ->
 
 
 def free_due_holds(level_ids: Collection[UUID], patience: Patience = PATIENT) -> None:
-    """Expire the due holds on these levels, each bounded batch in a transaction.
+    """Expire the due holds on these levels, in bounded batches with a transaction each.
 
-    Waits for those that another transaction is ending: once this returns, they no longer count.
+    Waits for holds that another transaction is ending: when this returns, these no longer count as reserved.
     """
     freed: list[UUID] = []
     while (ids := _due_on(level_ids, limit=_FREED_AT_ONCE)) and ids != freed:
@@ -114,21 +114,22 @@ def _due_on(level_ids: Collection[UUID], *, limit: int) -> list[UUID]:
 
 
 def expire_these(ids: Collection[UUID]) -> None:
-    """Expire those of these holds that are due, in one transaction. Locks: them, then their levels. Raises Busy."""
+    """Expire the holds that are due, in one transaction. Raises Busy. Locks: the holds by id, then their levels."""
     transactions.run(partial(_expire_these, sorted(ids)))
 
 
 def _expire_these(ids: Sequence[UUID]) -> None:
-    """Expire those of these holds that are still due."""
+    """Lock the holds and their levels, and expire the holds that are still due."""
     holds = due.lock_for_expiry(ids)
     if holds:
         _expire_locked(holds, _lock_levels_of(holds))
 
 
 def expire(holds: Sequence[Hold], ledger: Ledger, now: datetime) -> list[Hold]:
-    """Give the stock of due holds back on the ledger; their values once ended. Requires their and the levels' locks.
+    """Give the stock of due holds back on the ledger, and return the ended holds. Requires the locks of the holds and
+    of their levels.
 
-    The caller writes the ledger, the documents, ``expired_entries`` and ``expired_events``.
+    The caller writes the ledger, the ended holds, each ``expired_entry`` and each ``released_event``.
     """
     for hold in holds:
         for item in hold.items:
@@ -152,10 +153,10 @@ def _lock_levels_of(holds: LockedHolds, *, wait: bool = True) -> LockedIds:
 
 
 def _expire_locked(holds: LockedHolds, levels: LockedIds) -> int:
-    """Expire those of these holds that are due and whose levels are locked, all with one statement; how many it were.
+    """Expire the holds that are due and whose levels are locked, with one statement. Returns how many there were.
 
-    Its rows never come here: what the database reads of a hold it writes to its ends. What the entries and events say
-    is what ``expired_entry`` and ``released_event`` say.
+    The rows are never loaded into Python: the statement itself writes the audit entries and events, with the same
+    contents as ``expired_entry`` and ``released_event``.
     """
 
     def write() -> None:
@@ -169,12 +170,14 @@ def _expire_locked(holds: LockedHolds, levels: LockedIds) -> int:
 
 
 def expire_due_holds(batch_size: int | None = None) -> int:
-    """Sweep all due holds once, the longest due first, a bounded batch a transaction. Returns how many were expired.
+    """Sweep all due holds once, the longest due first, in bounded batches with a transaction each. Returns how many
+    were expired.
 
-    Where the first batch is full, a second connection sweeps along: one keeps one core of the database busy.
+    If the first batch is full, a second connection sweeps in parallel, because one connection uses only one core of the
+    database.
 
-    Safe when several run: each skips what another has locked. Levels that can't be locked in time are left, with all
-    the holds on them, for the next round.
+    Safe to run concurrently: each run skips holds that another has locked. Levels that can't be locked in time are
+    left, with all holds on them, for the next sweep.
     """
     limit = batch_size or settings.SWEEP_BATCH_SIZE
     place, expired = _sweep_batch(START, limit)
@@ -202,7 +205,7 @@ def _sweep_from(place: DuePosition | None, limit: int) -> int:
 
 
 def _sweep_batch(place: DuePosition, limit: int) -> tuple[DuePosition | None, int]:
-    """Expire one batch in a transaction; what ``_sweep`` returns."""
+    """Expire one batch in a transaction. Returns the result of ``_sweep``."""
     sweep = partial(_sweep, place, limit)
     try:
         return transactions.run(partial(sweep, wait=True), _SWEEP_PATIENCE)
@@ -211,7 +214,7 @@ def _sweep_batch(place: DuePosition, limit: int) -> tuple[DuePosition | None, in
 
 
 def _sweep(after: DuePosition, limit: int, *, wait: bool) -> tuple[DuePosition | None, int]:
-    """Expire one batch. Returns the place of its last hold, None at the end, and how many were expired."""
+    """Expire one batch. Returns the position of its last hold (None if there was none) and how many were expired."""
     holds = due.lock_due_holds(after, limit)
     if not holds:
         return None, 0

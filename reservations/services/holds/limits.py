@@ -1,10 +1,10 @@
-"""Limits against hoarding: how much a shopper holds at a time, and how many holds a shopper opens in a while.
+"""Limits against hoarding: the most units that a shopper may hold, and the most holds that one may open in a while.
 
-A shopper is a customer of a store; a request without a customer is its cart's, and one without a cart its order's. What
-a cart held before its shopper had a name counts as that customer's, too. Units count while their hold is active.
+A shopper is the customer in a store; without a customer the cart, and without a cart the order. Units that a cart held
+before its request named a customer count for that customer, too. Units count while their hold is active.
 
-Off unless a store or product sets one, and then nothing is locked or read. Where one is set, the carts, customers and
-orders of a batch are locked, so that two requests of one shopper are decided one after the other.
+There is no limit unless a store or product sets one; then nothing is locked or read. If one is set, the carts,
+customers and orders of a batch are locked, so that two requests of one shopper are decided one after the other.
 """
 
 from collections import Counter
@@ -24,7 +24,7 @@ from reservations.services.holds.sourcing import SummedLine
 
 
 class Shopper(NamedTuple):
-    """For whom something is held."""
+    """The shopper of a hold."""
 
     store_id: UUID
     customer_id: str | None
@@ -32,7 +32,7 @@ class Shopper(NamedTuple):
     order_id: str | None
 
     def owns(self, other: "Shopper") -> bool:
-        """Whether what is held for ``other`` counts as this one's; what ``_RESERVATIONS`` says in SQL."""
+        """Whether holds for ``other`` count for this shopper. The same rule as in the SQL of ``_RESERVATIONS``."""
         if self.store_id != other.store_id:
             return False
         if self.customer_id is not None and other.customer_id is not None:
@@ -43,7 +43,7 @@ class Shopper(NamedTuple):
 
 
 class _Counted(NamedTuple):
-    """What units are counted of: a product or variant alone, or (``is_family``) with all its variants."""
+    """What a limit counts the units of: one product or variant, or (``is_family``) a product with all its variants."""
 
     product_id: UUID
     is_family: bool
@@ -54,14 +54,14 @@ def _counted(product: ProductFacts) -> tuple[_Counted, _Counted]:
 
 
 class Asked(msgspec.Struct, frozen=True, gc=False):
-    """What a shopper asks to hold where a limit is set."""
+    """A shopper's request to hold lines for which a limit is set."""
 
     shopper: Shopper
     store: StoreFacts
     wanted: Sequence[SummedLine]
 
     def units(self) -> Counter[_Counted]:
-        """Units by what they count as."""
+        """The requested units by product and by family."""
         units: Counter[_Counted] = Counter()
         for want in self.wanted:
             for counted in _counted(want.product):
@@ -69,7 +69,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
         return units
 
     def unit_limits(self) -> Iterator[tuple[SummedLine, _Counted, int]]:
-        """The limits of units that are set, each with the first line that it is about."""
+        """The unit limits that are set, each with the first line it applies to."""
         seen: set[_Counted] = set()
         for want in self.wanted:
             for counted in _counted(want.product):
@@ -80,7 +80,7 @@ class Asked(msgspec.Struct, frozen=True, gc=False):
 
 
 def _limit(counted: _Counted, product: ProductFacts, store: StoreFacts) -> int | None:
-    """A store's limit is for each product or variant; a product's is for all its variants together."""
+    """The unit limit, if any. A store's is per product or variant, a product's is for all its variants together."""
     if counted.is_family:
         return product.parent_max_units if product.parent_id else product.max_units
     both = [store.max_units, product.max_units if product.parent_id else None]
@@ -88,7 +88,7 @@ def _limit(counted: _Counted, product: ProductFacts, store: StoreFacts) -> int |
 
 
 def asked(shopper: Shopper, store: StoreFacts, wanted: Sequence[SummedLine]) -> Asked | None:
-    """What is to be checked; None where no limit is set."""
+    """The request to check against limits; None if no limit is set."""
     if store.max_units is None and store.max_holds is None:
         products = (want.product for want in wanted)
         if all(product.max_units is None and product.parent_max_units is None for product in products):
@@ -97,7 +97,7 @@ def asked(shopper: Shopper, store: StoreFacts, wanted: Sequence[SummedLine]) -> 
 
 
 class Allowances:
-    """What the shoppers of a batch hold and have opened; grows as the batch is decided, in order."""
+    """The units that the shoppers of a batch hold and the holds they opened, updated as the batch is decided."""
 
     def __init__(self, units: dict[Shopper, Counter[_Counted]], opened: dict[Shopper, int]) -> None:
         self._units = units
@@ -105,9 +105,10 @@ class Allowances:
         self._taken: list[tuple[Shopper, Counter[_Counted]]] = []
 
     def require(self, asked: Asked, *, growing: Collection[UUID] | None = None, opens: bool = True) -> None:
-        """Refuse what would be over a limit: of the ``growing`` products, None for all, and of holds if it opens one.
+        """Check a request against its limits. Raises HoldLimitExceeded with a fault for every limit that it exceeds.
 
-        Raises HoldLimitExceeded with a fault for every limit.
+        Unit limits are checked only for the ``growing`` products (None for all), the limit of holds only if the request
+        opens one.
         """
         requested = asked.units()
         taken = [units for shopper, units in self._taken if asked.shopper.owns(shopper)]
@@ -125,7 +126,7 @@ class Allowances:
             raise HoldLimitExceeded(f"Over a limit: {faults[0].detail}.", faults)
 
     def take(self, asked: Asked) -> None:
-        """Count what was held for the requests that come after."""
+        """Count a request that was accepted, for the later requests of the batch."""
         self._taken.append((asked.shopper, asked.units()))
 
 
@@ -152,7 +153,7 @@ def _hold_fault(asked: Asked, *, limit: int, opened: int) -> Fault:
     return Fault(pointer, HoldLimitExceeded.code, detail, facts)
 
 
-# --- what they hold --------------------------------------------------------------------------------------------------
+# --- what shoppers hold ----------------------------------------------------------------------------------------------
 
 _LOCK: Final = "SELECT pg_advisory_xact_lock(k) FROM unnest(%s::bigint[]) WITH ORDINALITY AS t (k, n) ORDER BY n"
 
@@ -188,20 +189,20 @@ GROUP BY shopper.n
 def lock_allowances(asked: Sequence[Asked], *, without: Collection[UUID] = ()) -> Allowances:
     """Lock the carts, customers and orders of a batch, in this order and each sorted, and read what they hold.
 
-    ``without`` these reservations, which are about to be replaced. At most three statements in one round trip, none
-    for an empty batch. Requires an open transaction that has locked no reservation and no stock level yet
-    (docs/explanation/rules.md, rule 8).
+    The reservations in ``without`` are not counted: they are about to be replaced. At most three statements in one
+    round trip, none for an empty batch. Requires an open transaction that has locked no reservation and no stock level
+    yet (docs/explanation/rules.md, rule 8).
     """
     return _read(asked, _locks({each.shopper for each in asked}), without)
 
 
 def read_allowances(asked: Sequence[Asked]) -> Allowances:
-    """``lock_allowances`` without locks, for a plan."""
+    """``lock_allowances`` without locks, for a dry run."""
     return _read(asked, [], ())
 
 
 def cart_lock(cart_id: str) -> int:
-    """The advisory lock of a cart."""
+    """The key of a cart's advisory lock."""
     return advisory_lock("cart", cart_id)
 
 

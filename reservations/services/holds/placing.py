@@ -1,4 +1,4 @@
-"""Make holds, and extend them."""
+"""Place holds and extend them."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -46,8 +46,8 @@ class HoldRequest(msgspec.Struct, frozen=True, gc=False):
     """One request to hold stock, with its own actor and claim. ``id`` is made before the first try
     (docs/explanation/rules.md, rule 25).
 
-    ``store`` is a code, or None for the actor's only store, else the default; ``timeout_minutes`` None means the
-    store's.
+    ``store`` is a code; None means the actor's only store, or else the default store. ``timeout_minutes`` None means
+    the store's hold time.
     """
 
     actor: Actor
@@ -62,7 +62,7 @@ class HoldRequest(msgspec.Struct, frozen=True, gc=False):
 
 
 class PlacedHold(msgspec.Struct, frozen=True, gc=False):
-    """A hold as it is after a command, and the database's clock when that was decided."""
+    """A hold after a command, and the database's time at which the command was decided."""
 
     hold: Hold
     now: datetime
@@ -79,19 +79,20 @@ class _Prepared(msgspec.Struct, frozen=True, gc=False):
     lifetime: timedelta
     wanted: list[SummedLine]
     asked: limits.Asked | None
-    """What is to be checked against limits, if one is set."""
+    """The request to check against limits, if any limit is set."""
 
 
 def place_holds(requests: Sequence[HoldRequest], patience: Patience = PATIENT) -> list[HoldOutcome]:
-    """Decide each request on its own, in order, all in one transaction: a PlacedHold, the stored answer, or why not.
+    """Decide each request on its own, in order, all in one transaction. An outcome is a PlacedHold, the stored answer
+    of a replay, or an error.
 
-    A refused request writes nothing. Errors among the outcomes: InsufficientStock with what was sellable,
+    A refused request writes nothing. Errors among the outcomes: InsufficientStock with the sellable units,
     UnknownStore, UnknownProduct, UnknownWarehouse, WarehouseNotInStore, ProductInactive, ListingExpired,
     WarehouseInactive, ProductFrozen, WarehouseFrozen, StoreFrozen, HoldLimitExceeded, Invalid, TimeoutTooLong,
     IdempotencyKeyReused, IdempotencyInProgress. Raises Busy for the batch as a whole.
 
-    Locks: claims (never waiting), where a limit is set the shoppers (``limits.lock_allowances``), then all the levels
-    that may serve the batch, once, by id.
+    Locks: claims (never waiting), the shoppers if a limit is set (``limits.lock_allowances``), then all candidate
+    levels of the batch, once, by id.
     """
     reading = partial(hold_all, may_recall=False)
     try:
@@ -101,13 +102,13 @@ def place_holds(requests: Sequence[HoldRequest], patience: Patience = PATIENT) -
 
 
 def place_hold(request: HoldRequest) -> PlacedHold | StoredAnswer:
-    """A batch of one. Raises what ``place_holds`` returns as an error."""
+    """Place one hold. Raises the errors that ``place_holds`` returns, and Busy."""
     held: PlacedHold | StoredAnswer = raise_refusal(place_holds([request])[0])
     return held
 
 
 def raise_refusal(outcome: Any) -> Any:
-    """The outcome of a batch of one, raised if it is an error."""
+    """Return the outcome of a batch of one; raise it if it is an error."""
     if isinstance(outcome, Exception):
         raise outcome
     return outcome
@@ -116,7 +117,8 @@ def raise_refusal(outcome: Any) -> Any:
 def hold_all(requests: Sequence[HoldRequest], *, may_recall: bool = True) -> list[HoldOutcome]:
     """The inner service of ``place_holds``; requires an open transaction. Due holds still count as reserved here.
 
-    Raises _CatalogueChanged, with nothing written, if what was recalled of the catalogue no longer holds.
+    With ``may_recall`` the catalogue may come from the cache. Raises _CatalogueChanged, with nothing written, if the
+    cached catalogue turns out to be out of date.
     """
     verdicts = idempotency.claim_all([request.claim for request in requests])
     open_requests = [request for request, verdict in zip(requests, verdicts, strict=True) if verdict is None]
@@ -140,14 +142,14 @@ def hold_all(requests: Sequence[HoldRequest], *, may_recall: bool = True) -> lis
 
 
 class _CatalogueChanged(Exception):
-    """What a batch recalled of the catalogue no longer holds."""
+    """The cached catalogue that a batch was decided with is out of date."""
 
 
 def _prepare_all(
     requests: Sequence[HoldRequest], *, may_recall: bool
 ) -> tuple[dict[UUID, "_Prepared | DomainError"], Catalogue, bool]:
-    """The requests with their names resolved, by the catalogue that is returned, and whether that is a recalled one:
-    only if it refuses nothing."""
+    """Resolve the names in the requests. Returns the prepared requests or errors, the catalogue they were resolved
+    with, and whether it is the cached one. The cached one is used only if it causes no error."""
     if may_recall and (catalogue := recall_catalogue(*_names(requests))):
         prepared = {request.id: _prepare(request, catalogue) for request in requests}
         if all(isinstance(plan, _Prepared) for plan in prepared.values()):
@@ -157,9 +159,9 @@ def _prepare_all(
 
 
 def plan_hold(request: HoldRequest) -> PlacedHold:
-    """What ``place_hold`` would do now: the same decision on the same figures, nothing locked, nothing written.
+    """Compute the hold that ``place_hold`` would make now, without locks or writes: a dry run.
 
-    Due holds count as free. Raises what ``place_hold`` raises, but Busy and the errors of claims.
+    Due holds count as free. Raises the errors of ``place_hold`` except Busy and the errors of claims.
     """
     catalogue = _catalogue([request])
     plan = raise_refusal(_prepare(request, catalogue))
@@ -175,7 +177,7 @@ def _catalogue(requests: Sequence[HoldRequest]) -> Catalogue:
 
 
 def _names(requests: Sequence[HoldRequest]) -> tuple[list[tuple[Actor, str | None]], set[UUID]]:
-    """What requests call their stores and products."""
+    """The stores and products that the requests name, as ``read_catalogue`` expects them."""
     return (
         [(request.actor, request.store) for request in requests],
         {line.variant_id or line.product_id for request in requests for line in request.lines},
@@ -183,9 +185,9 @@ def _names(requests: Sequence[HoldRequest]) -> tuple[list[tuple[Actor, str | Non
 
 
 def _prepare(request: HoldRequest, catalogue: Catalogue) -> _Prepared | DomainError:
-    """The request with its names resolved, or why it can't be met whatever the stock."""
+    """Resolve the names in a request. Returns an error if it must be refused whatever the stock."""
     try:
-        request.actor.require_all_warehouses()  # Units are taken wherever the store sells from.
+        request.actor.require_all_warehouses()  # Units may come from any of the store's warehouses.
         store = catalogue.store_for(request.actor, request.store)
         lifetime = hold_lifetime(request.timeout_minutes, store)
         wanted = sourcing.resolve_lines(request.lines, store, catalogue)
@@ -197,7 +199,7 @@ def _prepare(request: HoldRequest, catalogue: Catalogue) -> _Prepared | DomainEr
 
 
 def hold_lifetime(timeout_minutes: int | None, store: StoreFacts) -> timedelta:
-    """How long a new hold lives. Raises TimeoutTooLong, never clamps."""
+    """The lifetime of a new hold. Raises TimeoutTooLong above the maximum instead of clamping."""
     minutes = timeout_minutes or store.ttl_minutes or settings.RESERVATION_TTL_MINUTES
     if minutes > settings.RESERVATION_MAX_TTL_MINUTES:
         detail = f"A hold lives at most {settings.RESERVATION_MAX_TTL_MINUTES} minutes."
@@ -241,7 +243,7 @@ def _new_hold(plan: _Prepared, catalogue: Catalogue, sellable: Mapping[UUID, int
 def _write(
     requests: Sequence[HoldRequest], outcomes: Mapping[UUID, HoldOutcome], ledger: Ledger, now: datetime
 ) -> None:
-    """Write what was accepted: the number of statements doesn't depend on how much that is."""
+    """Write the accepted holds; the number of statements doesn't depend on the number of holds."""
     made = [(request, held) for request in requests if isinstance(held := outcomes.get(request.id), PlacedHold)]
     if not made:
         return
@@ -265,12 +267,12 @@ def created_entry(actor: Actor, hold: Hold) -> Entry:
 
 
 def reserved_event(hold: Hold) -> OutboxRow:
-    """What a hold holds from now on; told when it is made and when its basket changes."""
+    """The event of a hold that was made, or whose items a basket replaced."""
     return InventoryReservedEvent(**hold.facts(), expires_at=hold.expires_at).row()
 
 
 class ExtendRequest(msgspec.Struct, frozen=True, gc=False):
-    """One request to give a hold more time, once."""
+    """One request to extend a hold."""
 
     actor: Actor
     reservation_id: UUID
@@ -279,7 +281,7 @@ class ExtendRequest(msgspec.Struct, frozen=True, gc=False):
 
 
 def extend_hold(request: ExtendRequest) -> PlacedHold | StoredAnswer:
-    """Move ``expires_at`` by ``minutes`` from where it was.
+    """Move ``expires_at`` later by ``minutes``, once per hold.
 
     Raises ReservationNotFound, ReservationExpired (also for a due one: docs/explanation/rules.md, rule 3),
     ReservationConsumed, ReservationReleased, AlreadyExtended, IdempotencyKeyReused, IdempotencyInProgress, Busy. Locks
@@ -343,14 +345,14 @@ def _extended_event(hold: Hold) -> OutboxRow:
 
 
 def visible(hold: Hold | None, actor: Actor) -> Hold:
-    """The hold, if there is one in the actor's reach. Raises ReservationNotFound."""
+    """Return the hold if it exists and is in the actor's reach. Raises ReservationNotFound."""
     if hold is None or not hold.is_within_reach_of(actor):
         raise ReservationNotFound("There is no such reservation.")
     return hold
 
 
 def require_active(hold: Hold, now: datetime) -> None:
-    """Raise ReservationConsumed, ReservationReleased or ReservationExpired for a hold that holds nothing any more."""
+    """Raise ReservationConsumed, ReservationReleased or ReservationExpired unless the hold is active."""
     if hold.status == Status.CONSUMED:
         raise ReservationConsumed(f"{hold.public_id} was consumed for order {hold.order_id}.")
     if hold.status == Status.RELEASED:

@@ -1,7 +1,7 @@
-"""A payment that arrives late: hold what a dead reservation held once more (docs/explanation/rules.md, rule 9).
+"""Re-acquire expired holds for payments that arrive late (docs/explanation/rules.md, rule 9).
 
-The dead row is never revived. Units come from the same warehouses if they can; a line that had named none is sourced
-anew.
+The expired reservation stays as it is; a new one is made. Units come from the same warehouses if possible; otherwise
+lines that didn't name a warehouse are sourced again.
 """
 
 from collections.abc import Collection, Mapping
@@ -23,7 +23,7 @@ _POINTER = "/reservationId"
 
 
 def read_catalogue_of(holds: Collection[tuple[Actor, Hold]]) -> Catalogue:
-    """What these holds may be served from. Two queries; none without holds."""
+    """Read the catalogue of the holds' stores and products. Two queries; none without holds."""
     if not holds:
         return Catalogue({}, None, {}, {})
     return read_catalogue(
@@ -32,16 +32,16 @@ def read_catalogue_of(holds: Collection[tuple[Actor, Hold]]) -> Catalogue:
 
 
 def candidate_levels(hold: Hold, catalogue: Catalogue) -> set[UUID]:
-    """The levels that may serve the hold's items, to be locked beforehand."""
+    """The levels that may serve the hold's items; the caller locks them first."""
     store = catalogue.stores[hold.store]
-    anew = [_anew(hold, item.stock_id, catalogue) for item in hold.items if not item.pinned]
-    return {item.level_id for item in hold.items} | set(sourcing.candidate_levels(anew, store, catalogue).values())
+    lines = [_sourced_again(hold, item.stock_id, catalogue) for item in hold.items if not item.pinned]
+    return {item.level_id for item in hold.items} | set(sourcing.candidate_levels(lines, store, catalogue).values())
 
 
 def successors_of(ids: Collection[UUID]) -> dict[UUID, Hold]:
-    """The reservations that these were reacquired as, by the dead one's id. At most three statements.
+    """The reservations that re-acquired these, by the id of the expired one. At most three statements.
 
-    They are CONSUMED, which is final: no lock needed.
+    They are CONSUMED, which is final, so no lock is needed.
     """
     if not ids:
         return {}
@@ -54,9 +54,9 @@ def successors_of(ids: Collection[UUID]) -> dict[UUID, Hold]:
 def reacquired(
     hold: Hold, *, order_id: str, catalogue: Catalogue, sellable: Mapping[UUID, int], actor: Actor, now: datetime
 ) -> Hold:
-    """The new, consumed reservation that takes a dead one's place.
+    """Make the new, consumed reservation that replaces an expired one.
 
-    Raises InsufficientStock and what ``sourcing.require_all_sellable`` raises.
+    Raises InsufficientStock and the errors of ``sourcing.require_all_sellable``.
     """
     return replace(
         hold,
@@ -92,10 +92,11 @@ def _choose(hold: Hold, catalogue: Catalogue, sellable: Mapping[UUID, int]) -> l
 def _wanted(
     hold: Hold, moving: Collection[UUID], closed: Mapping[UUID, Source], catalogue: Catalogue
 ) -> list[SummedLine]:
-    """The items where they were, but the sourced ones of ``moving`` products anew."""
+    """Lines for the hold's items: in the same warehouse, or to be sourced again for ``moving`` products that didn't
+    name one."""
     stay = [item for item in hold.items if item.pinned or item.stock_id not in moving]
     return [_same(item, closed, catalogue) for item in stay] + [
-        _anew(hold, stock_id, catalogue) for stock_id in sorted(moving)
+        _sourced_again(hold, stock_id, catalogue) for stock_id in sorted(moving)
     ]
 
 
@@ -104,7 +105,7 @@ def _same(item: HeldItem, closed: Mapping[UUID, Source], catalogue: Catalogue) -
     return SummedLine(_POINTER, catalogue.products[item.stock_id], source, item.quantity, item.unit_price)
 
 
-def _anew(hold: Hold, stock_id: UUID, catalogue: Catalogue) -> SummedLine:
+def _sourced_again(hold: Hold, stock_id: UUID, catalogue: Catalogue) -> SummedLine:
     items = [item for item in hold.items if item.stock_id == stock_id and not item.pinned]
     quantity = sum(item.quantity for item in items)
     return SummedLine(_POINTER, catalogue.products[stock_id], None, quantity, items[0].unit_price)

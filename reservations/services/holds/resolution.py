@@ -1,4 +1,4 @@
-"""End holds: turn them into a sale, or give their stock back. Exactly once."""
+"""End holds exactly once: consume them as a sale, or release them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
@@ -38,7 +38,7 @@ from reservations.services.holds.placing import created_entry, raise_refusal, re
 
 
 class Selector(msgspec.Struct, frozen=True, gc=False):
-    """Which holds a request means: one reservation, all of a cart, or all of an order. One field is set."""
+    """Selects one reservation, all of a cart, or all of an order. Exactly one field is set."""
 
     reservation_id: UUID | None = None
     cart_id: str | None = None
@@ -46,7 +46,7 @@ class Selector(msgspec.Struct, frozen=True, gc=False):
 
 
 class ReleaseRequest(msgspec.Struct, frozen=True, gc=False):
-    """One request to give stock back."""
+    """One request to release holds."""
 
     actor: Actor
     selector: Selector
@@ -55,7 +55,7 @@ class ReleaseRequest(msgspec.Struct, frozen=True, gc=False):
 
 
 class ConsumeRequest(msgspec.Struct, frozen=True, gc=False):
-    """One request to turn holds into the sale of ``order_id``. ``reacquire`` is for a payment that arrives late."""
+    """One request to consume holds for ``order_id``. ``reacquire`` allows to re-acquire expired ones (late payment)."""
 
     actor: Actor
     order_id: str
@@ -65,7 +65,7 @@ class ConsumeRequest(msgspec.Struct, frozen=True, gc=False):
 
 
 class Resolved(msgspec.Struct, frozen=True, gc=False):
-    """The holds that a command ended, or had ended before, as they are now; the oldest first."""
+    """The current state of the holds that a command ended or found ended, the oldest first."""
 
     holds: tuple[Hold, ...]
     now: datetime
@@ -76,10 +76,10 @@ Request = ReleaseRequest | ConsumeRequest
 
 
 def release_hold(request: ReleaseRequest) -> Resolved | StoredAnswer:
-    """Give back what a reservation, or all active ones of a cart or order, hold; a due one is recorded EXPIRED.
+    """Release a reservation, or all active ones of a cart or order; a due one is recorded EXPIRED instead.
 
-    Ending what has ended changes nothing. Raises ReservationNotFound, ReservationConsumed, IdempotencyKeyReused,
-    IdempotencyInProgress, Busy. Locks: claim, the reservations by id, their levels by id.
+    A reservation that has ended already is not changed. Raises ReservationNotFound, ReservationConsumed,
+    IdempotencyKeyReused, IdempotencyInProgress, Busy. Locks: claim, the reservations by id, their levels by id.
     """
     outcome: Resolved | StoredAnswer = raise_refusal(release_holds([request])[0])
     return outcome
@@ -91,14 +91,15 @@ def release_holds(requests: Sequence[ReleaseRequest], patience: Patience = PATIE
 
 
 def consume_hold(request: ConsumeRequest) -> Resolved | StoredAnswer:
-    """Turn a reservation, or all of a cart or order, into a sale, exactly once, all or nothing.
+    """Consume a reservation, or all of a cart or order, as one sale: exactly once, all or nothing.
 
-    On hand and reserved both fall, with a SHIPMENT movement an item. The same order again gets the same answer.
+    On hand and reserved both fall, with one SHIPMENT movement per item. Repeating it for the same order returns the
+    same holds.
 
     Raises ReservationNotFound, ReservationConsumed (by another order), ReservedForAnotherOrder (with a fault for every
-    such hold), ReservationReleased, ReservationExpired (with a fault for every dead hold), with ``reacquire``
-    InsufficientStock and what ``sourcing.require_all_sellable`` raises; IdempotencyKeyReused, IdempotencyInProgress,
-    Busy. Locks: claim, the reservations by id, their levels by id.
+    such hold), ReservationReleased, ReservationExpired (with a fault for every expired hold), IdempotencyKeyReused,
+    IdempotencyInProgress, Busy; with ``reacquire`` also InsufficientStock and the errors of
+    ``sourcing.require_all_sellable``. Locks: claim, the reservations by id, their levels by id.
     """
     outcome: Resolved | StoredAnswer = raise_refusal(consume_holds([request])[0])
     return outcome
@@ -110,7 +111,7 @@ def consume_holds(requests: Sequence[ConsumeRequest], patience: Patience = PATIE
 
 
 def resolve_all(requests: Sequence[Request]) -> list[ResolutionOutcome]:
-    """The inner service of both; requires an open transaction."""
+    """The inner service of ``release_holds`` and ``consume_holds``; requires an open transaction."""
     verdicts = idempotency.claim_all([request.claim for request in requests])
     open_requests = [request for request, verdict in zip(requests, verdicts, strict=True) if verdict is None]
     outcomes = iter(resolve_claimed(open_requests))
@@ -118,7 +119,7 @@ def resolve_all(requests: Sequence[Request]) -> list[ResolutionOutcome]:
 
 
 def resolve_claimed(requests: Sequence[Request]) -> list[ResolutionOutcome]:
-    """``resolve_all`` for requests that have their claims."""
+    """``resolve_all`` for requests whose idempotency keys are claimed already."""
     if not requests:
         return []
     batch = _lock_batch(requests)
@@ -146,9 +147,9 @@ def _find(requests: Iterable[Request]) -> set[UUID]:
 
 
 def _lock_batch(requests: Sequence[Request]) -> "_Batch":
-    """Lock what the requests mean: reservations first, then levels. Statements don't grow with the batch.
+    """Lock the selected reservations, then their levels. The number of statements doesn't depend on the batch.
 
-    Sales that were made of expired holds are read once those are locked: a repetition of the same late payment may have
+    Reservations that re-acquired expired ones are read after the locks: a repetition of the same late payment may have
     made them after the holds of its cart or order were looked up.
     """
     holds = documents.lock_holds(_find(requests))
@@ -171,7 +172,7 @@ def _lock_batch(requests: Sequence[Request]) -> "_Batch":
 
 
 def _matching(selector: Selector, holds: Mapping[UUID, Hold]) -> list[Hold]:
-    """The holds that a selector means, the oldest first."""
+    """The holds that match a selector, the oldest first."""
     if selector.reservation_id:
         return [holds[selector.reservation_id]] if selector.reservation_id in holds else []
     found = [
@@ -183,7 +184,7 @@ def _matching(selector: Selector, holds: Mapping[UUID, Hold]) -> list[Hold]:
 
 
 class _Batch:
-    """Holds and levels under lock, what was decided about them so far, and what is to be written for it."""
+    """Locked holds and levels of a batch, with the decisions made so far and the rows to write for them."""
 
     def __init__(
         self, holds: dict[UUID, Hold], levels: LockedLevels, catalogue: Catalogue, successors: Mapping[UUID, Hold]
@@ -200,7 +201,7 @@ class _Batch:
         self._events: list[OutboxRow] = []
 
     def decide(self, request: Request) -> ResolutionOutcome:
-        """Decide one request on what the ones before left; nothing of it stands if it is refused."""
+        """Decide one request, given the decisions before it. A refused request changes nothing."""
         try:
             if isinstance(request, ReleaseRequest):
                 return Resolved(tuple(self._release(request)), self._now)
@@ -209,7 +210,7 @@ class _Batch:
             return error
 
     def write(self, results: Sequence[tuple[Claim | None, Resolved]]) -> None:
-        """Write all that was decided, and the answers to it."""
+        """Write all decisions, and the stored answers."""
         with one_statement():
             self._ledger.write(self._now)
             documents.close(self._ended, now=self._now)
@@ -260,13 +261,13 @@ class _Batch:
 
     def _consume(self, request: ConsumeRequest) -> list[Hold]:
         if request.reacquire:
-            request.actor.require_all_warehouses()  # Units are taken anew wherever the store sells from.
+            request.actor.require_all_warehouses()  # Units may come from any of the store's warehouses.
         found = self._selected(request)
         sold = [hold for hold in found if hold.status == Status.CONSUMED and hold.order_id == request.order_id]
         if request.selector.reservation_id and sold:
             return sold
         if sold:
-            # A late repetition must not sell what the cart has come to hold since, unless it is for the same order.
+            # A late repetition must not sell newer holds of the cart, unless they are for the same order.
             found = [hold for hold in found if hold.order_id == request.order_id]
         live = [hold for hold in found if hold.is_active(self._now)]
         dead = [hold for hold in found if self._is_dead(hold) and not _is_superseded(hold, found)]
@@ -282,15 +283,15 @@ class _Batch:
     def _sell_all(
         self, request: ConsumeRequest, sold: Sequence[Hold], live: Sequence[Hold], dead: Sequence[Hold]
     ) -> list[Hold]:
-        """Everything that may be refused is decided before the first change."""
-        anew = self._reacquire(request, dead)
+        """Sell the live holds and re-acquire the dead ones. Errors are raised before the first change."""
+        reacquired = self._reacquire(request, dead)
         for hold in dead:
             if hold.status == Status.ACTIVE:
                 self._expire(hold, request.actor)
         consumed = [self._sell(hold, request) for hold in live]
-        for hold in anew:
+        for hold in reacquired:
             self._make_sold(hold, request.actor)
-        return sorted([*sold, *consumed, *anew], key=lambda hold: (hold.created_at, hold.id))
+        return sorted([*sold, *consumed, *reacquired], key=lambda hold: (hold.created_at, hold.id))
 
     def _sell(self, hold: Hold, request: ConsumeRequest) -> Hold:
         ended = documents.ended(hold, Status.CONSUMED, now=self._now, order_id=request.order_id)
@@ -323,7 +324,7 @@ class _Batch:
     def _reacquire(self, request: ConsumeRequest, dead: Sequence[Hold]) -> list[Hold]:
         due = [hold for hold in dead if hold.status == Status.ACTIVE]
         sellable = self._levels.sellable((item.level_id, item.quantity) for hold in due for item in hold.items)
-        anew: list[Hold] = []
+        reacquired: list[Hold] = []
         for hold in dead:
             new = reacquiring.reacquired(
                 hold,
@@ -335,14 +336,15 @@ class _Batch:
             )
             for item in new.items:
                 sellable[item.level_id] -= item.quantity
-            anew.append(new)
-        return anew
+            reacquired.append(new)
+        return reacquired
 
     def _is_dead(self, hold: Hold) -> bool:
         return hold.status == Status.EXPIRED or hold.is_due(self._now)
 
     def _successor(self, hold: Hold, request: ConsumeRequest) -> Hold | None:
-        """The sale that was made of a dead hold before, for the same order. Raises ReservationConsumed for another."""
+        """The reservation that re-acquired a dead hold before, for the same order. Raises ReservationConsumed if it was
+        for another order."""
         made = [new for new in self._made if new.reacquired_from == hold.id]
         successor = made[0] if made else self._successors.get(hold.id)
         if successor and successor.order_id != request.order_id:
@@ -351,28 +353,28 @@ class _Batch:
 
 
 def _is_superseded(hold: Hold, others: Iterable[Hold]) -> bool:
-    """Whether the shopper came back: a hold was made after this one had died. What is sold then is that one."""
+    """Whether a newer hold was made after this one had expired: the shopper came back, and the newer one is sold."""
     return any(other.created_at >= hold.expires_at for other in others if other.id != hold.id)
 
 
 def _expired(dead: Sequence[Hold]) -> ReservationExpired:
-    told = [f"{hold.public_id} expired at {hold.expires_at:%Y-%m-%dT%H:%M:%SZ}." for hold in dead]
-    return ReservationExpired(told[0], _faults(ReservationExpired, dead, told))
+    details = [f"{hold.public_id} expired at {hold.expires_at:%Y-%m-%dT%H:%M:%SZ}." for hold in dead]
+    return ReservationExpired(details[0], _faults(ReservationExpired, dead, details))
 
 
 def _require_for(holds: Sequence[Hold], order_id: str) -> None:
-    """Refuse to sell to an order what was held for another one. Raises ReservedForAnotherOrder."""
+    """Raise ReservedForAnotherOrder if one of the holds was made for another order."""
     others = [hold for hold in holds if hold.order_id not in (None, order_id)]
     if others:
-        told = [f"{hold.public_id} was reserved for order {hold.order_id}." for hold in others]
-        raise ReservedForAnotherOrder(told[0], _faults(ReservedForAnotherOrder, others, told))
+        details = [f"{hold.public_id} was reserved for order {hold.order_id}." for hold in others]
+        raise ReservedForAnotherOrder(details[0], _faults(ReservedForAnotherOrder, others, details))
 
 
-def _faults(kind: type[DomainError], holds: Sequence[Hold], told: Sequence[str]) -> list[Fault]:
-    """A fault of each hold, with its sentence."""
+def _faults(kind: type[DomainError], holds: Sequence[Hold], details: Sequence[str]) -> list[Fault]:
+    """A fault for each hold, with its detail."""
     return [
-        Fault("/reservationId", kind.code, sentence, {"reservationId": hold.public_id})
-        for hold, sentence in zip(holds, told, strict=True)
+        Fault("/reservationId", kind.code, detail, {"reservationId": hold.public_id})
+        for hold, detail in zip(holds, details, strict=True)
     ]
 
 
@@ -389,7 +391,7 @@ def released_entry(actor: Actor, hold: Hold) -> Entry:
 
 
 def consumed_entry(actor: Actor, hold: Hold) -> Entry:
-    """The audit entry of a hold that became a sale."""
+    """The audit entry of a hold that was consumed."""
     changes: dict[str, Any] = {"orderId": hold.order_id, "items": [item.facts() for item in hold.items]}
     if hold.reacquired_from:
         changes["reacquiredFrom"] = hold.reacquired_from
@@ -397,5 +399,5 @@ def consumed_entry(actor: Actor, hold: Hold) -> Entry:
 
 
 def consumed_event(hold: Hold) -> OutboxRow:
-    """What a hold sold, and to which order."""
+    """The event of a hold that was consumed."""
     return InventoryConsumedEvent(**hold.facts()).row()

@@ -1,6 +1,6 @@
-"""From the lines of a request to the items that hold them: names resolved, lines summed, levels chosen.
+"""Sourcing: resolve the names in a request's lines, sum the lines, and choose the levels that serve them.
 
-Shared by holds, baskets, late payments and dry runs, so that all of them decide alike.
+Shared by holds, baskets, late payments and dry runs, so that all of them decide in the same way.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -24,7 +24,7 @@ from reservations.services.holds.documents import HeldItem
 
 
 class RequestLine(msgspec.Struct, frozen=True, gc=False):
-    """A line as it was asked: ``warehouse`` is a code, or None to have it sourced; quantities in units."""
+    """A line of a request. ``warehouse`` is a code, or None to let the service choose; ``quantity`` is in units."""
 
     product_id: UUID
     variant_id: UUID | None
@@ -34,7 +34,7 @@ class RequestLine(msgspec.Struct, frozen=True, gc=False):
 
 
 class SummedLine(msgspec.Struct, frozen=True, gc=False):
-    """Lines of the same product and warehouse, summed. ``pointer`` is the place of the first of them in the body."""
+    """The sum of all lines of one product and warehouse. ``pointer`` is the JSON pointer of the first of them."""
 
     pointer: str
     product: ProductFacts
@@ -44,10 +44,10 @@ class SummedLine(msgspec.Struct, frozen=True, gc=False):
 
 
 def resolve_lines(lines: Sequence[RequestLine], store: StoreFacts, catalogue: Catalogue) -> list[SummedLine]:
-    """What the lines ask for, summed by product and warehouse, in the order of their first lines.
+    """Resolve the names in the lines and sum them by product and warehouse, in the order of their first lines.
 
-    Raises UnknownProduct, UnknownWarehouse, WarehouseNotInStore, or Invalid where lines of one product differ in
-    price; each with a fault for every line it is true of.
+    Raises UnknownProduct, UnknownWarehouse, WarehouseNotInStore, or Invalid if lines of one product differ in price;
+    with a fault for every such line.
     """
     wanted: dict[tuple[UUID, str | None], SummedLine] = {}
     prices: dict[UUID, Decimal | None] = {}
@@ -82,9 +82,8 @@ def resolve_lines(lines: Sequence[RequestLine], store: StoreFacts, catalogue: Ca
 
 
 def require_all_sellable(wanted: Collection[SummedLine], store: StoreFacts, *, store_pointer: str = "/storeId") -> None:
-    """Refuse lines that may not be held anew; ``store_pointer`` is what in the body names the store.
-
-    Raises StoreFrozen, ProductInactive, ListingExpired, ProductFrozen, WarehouseInactive or WarehouseFrozen.
+    """Raise StoreFrozen, ProductInactive, ListingExpired, ProductFrozen, WarehouseInactive or WarehouseFrozen if new
+    holds for these lines are not allowed. ``store_pointer`` is the JSON pointer of the store in the request.
     """
     if wanted:
         require_open(store, store_pointer)
@@ -106,7 +105,7 @@ def _raise_first(problems: Sequence[tuple[DomainError, Fault]]) -> None:
 def candidate_levels(
     wanted: Iterable[SummedLine], store: StoreFacts, catalogue: Catalogue
 ) -> dict[tuple[UUID, UUID], UUID]:
-    """The levels that may serve these lines, by (product, warehouse): to be locked before it is decided which do."""
+    """The levels that may serve these lines, by (product, warehouse). The caller locks them before choosing items."""
     levels: dict[tuple[UUID, UUID], UUID] = {}
     for want in wanted:
         for warehouse_id in [want.source.id] if want.source else store.selling_sources:
@@ -119,7 +118,7 @@ def candidate_levels(
 def choose_items(
     wanted: Sequence[SummedLine], store: StoreFacts, catalogue: Catalogue, sellable: Mapping[UUID, int]
 ) -> list[HeldItem]:
-    """The items that serve all lines, one per level.
+    """Choose the items that serve all lines, one per level.
 
     ``sellable`` is in units by level. Raises InsufficientStock with every line that is short.
     """
@@ -158,7 +157,7 @@ def choose_items(
 
 
 def merged(first: HeldItem | None, second: HeldItem) -> HeldItem:
-    """Two items of one level as one; it is pinned if one of them is."""
+    """Merge two items of one level; the result is pinned if one of them is."""
     if first is None:
         return second
     return HeldItem(

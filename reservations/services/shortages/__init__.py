@@ -1,1 +1,1 @@
-"""Services of shortages, in which holds are broken."""
+"""Services of shortages and of the incidents that record them."""

@@ -1,4 +1,4 @@
-"""Cases in which a level had fewer units than were held on it: kept until somebody says how they were resolved."""
+"""Shortage incidents: the record that holds on a level were broken, open until staff resolve it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ from reservations.services.holds.documents import HeldItem, Hold
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """A new incident: ``missing`` units of a level, and the holds that gave way there, as they were."""
+    """A new incident: ``missing`` units of a level, and the holds that were broken, as they were before."""
 
     level_id: UUID
     missing: int
@@ -41,7 +41,7 @@ class Incident:
         return public_id(INCIDENT, self.id)
 
     def broken_items(self) -> list[tuple[Hold, HeldItem]]:
-        """What each of the holds held on this level."""
+        """The holds with the item that each held on this level."""
         return [(hold, item) for hold in self.holds for item in hold.items if item.level_id == self.level_id]
 
 
@@ -108,7 +108,7 @@ def opened_entry(incident: Incident, cause: ShortageCause, actor: Actor) -> Entr
 
 @dataclass(frozen=True, slots=True)
 class ResolveRequest:
-    """One request to say how an incident was resolved."""
+    """One request to resolve an incident."""
 
     actor: Actor
     incident_id: UUID
@@ -118,8 +118,8 @@ class ResolveRequest:
 
 @dataclass(frozen=True, slots=True)
 class IncidentDetails:
-    """An incident as it is told: with its level, and the holds broken in it. ``hidden_units`` is what other stores'
-    holds lost, which the actor may not see."""
+    """An incident as it is shown: with its level and its broken holds. ``hidden_units`` are the units of broken holds
+    of stores out of the actor's reach, which are not listed."""
 
     incident: ShortageIncident
     broken: tuple[BrokenHold, ...]
@@ -127,7 +127,7 @@ class IncidentDetails:
 
 
 def read_incident(incident_id: UUID, actor: Actor) -> IncidentDetails:
-    """One incident. Raises NotFound, also for one of a warehouse out of the actor's reach."""
+    """Read one incident. Raises NotFound, also if its warehouse is out of the actor's reach."""
     found = ShortageIncident.objects.visible_to(actor).filter(pk=incident_id)
     (shown,) = show(list(found.select_related(*_LEVEL)), actor) or _refuse()
     return shown
@@ -141,9 +141,9 @@ def _refuse() -> list[IncidentDetails]:
 
 
 def show(incidents: Sequence[ShortageIncident], actor: Actor) -> list[IncidentDetails]:
-    """Incidents with the holds broken in them, as far as the actor's stores may see them; two queries.
+    """Load the incidents' broken holds, listing only those of stores in the actor's reach. Two queries.
 
-    A broken hold whose reservation is in the archive is shown to those alone who may see all stores.
+    A broken hold whose reservation is archived is shown only to actors who see all stores.
     """
     broken: dict[UUID, list[BrokenHold]] = {incident.id: [] for incident in incidents}
     for row in BrokenHold.objects.filter(incident__in=broken).order_by("pk"):
@@ -163,7 +163,7 @@ def show(incidents: Sequence[ShortageIncident], actor: Actor) -> list[IncidentDe
 
 
 def resolve_incident(request: ResolveRequest) -> IncidentDetails | StoredAnswer:
-    """Write who resolved an incident and how, once.
+    """Record who resolved an incident and how, once.
 
     Raises NotFound, IncidentResolved, Busy and the errors of claims. Locks: claim, the incident.
     """

@@ -1,7 +1,7 @@
-"""Reality wins: where fewer units are there than are held, holds give way (docs/explanation/rules.md, rule 17).
+"""Break holds if fewer units are on hand than are reserved (docs/explanation/rules.md, rule 17).
 
-Serves counts and forced adjustments, through ``inventory.holds_port``. Due holds are dead and go first; then those that
-staff chose; then the newest. Each gives way as a whole, in the transaction that changes on hand.
+Used by counts and forced adjustments, through ``inventory.holds_port``. Due holds are expired first; then the holds
+that staff chose are broken, then the newest. Each hold is broken as a whole, in the transaction that changes on hand.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -58,10 +58,11 @@ class HeldUnits:
 def choose_holds(
     missing: Mapping[UUID, int], held: Sequence[HeldUnits], preferred: Sequence[UUID], now: datetime
 ) -> tuple[list[UUID], bool]:
-    """Which reservations give way, so that ``missing`` units of each level are free; and whether they suffice.
+    """Choose the reservations that give way, so that ``missing`` units of each level become free. Returns their ids,
+    and whether they suffice.
 
-    Level by level, by id: due ones first, then the preferred ones in their order, then the newest. A reservation that
-    gives way on one level does so on all it holds.
+    The levels are taken in order of their ids; on each, due holds come first, then the preferred ones in their order,
+    then the newest. A reservation that gives way on one level also frees its units on all others.
     """
     rank = {id_: index for index, id_ in enumerate(preferred)}
     newest_first = sorted(held, key=lambda units: (units.made_at, units.reservation_id), reverse=True)
@@ -100,7 +101,7 @@ def _held_on(level_ids: Collection[UUID]) -> list[HeldUnits]:
 def _missing(
     changes: Mapping[UUID, int], may_give_way: Collection[UUID], counters: Mapping[UUID, tuple[int, int]]
 ) -> dict[UUID, int]:
-    """By how many units more than will be on hand is reserved; (on hand, reserved) by level."""
+    """By level, the units by which reserved will exceed on hand. ``counters`` are (on hand, reserved) by level."""
     missing = {}
     for level_id in may_give_way:
         on_hand, reserved = counters[level_id]
@@ -111,9 +112,9 @@ def _missing(
 
 
 class LockedBreaking(Breaking):
-    """Levels under lock for changes of on hand, and the holds that give way to them, under lock with all their levels.
+    """Locked levels whose on hand is about to change, and the locked holds that give way, with all their levels.
 
-    ``missing`` is by how many units more than will be on hand is reserved, by level.
+    ``missing`` is, by level, the units by which reserved will exceed on hand.
     """
 
     def __init__(
@@ -197,16 +198,16 @@ def lock_and_choose(
     may_give_way: Collection[UUID],
     preferred: Preference = NONE_PREFERRED,
 ) -> LockedBreaking:
-    """Lock the levels of these changes (signed units by level), and holds that must give way to them, with all their
+    """Lock the levels of these changes (signed units by level), and the holds that must give way, with all their
     levels. Requires an open transaction that has locked neither reservations nor levels.
 
-    Holds are first chosen without locks, and locked in the order of docs/explanation/rules.md, rule 8: holds, then
-    levels. Under the levels' locks the choice is made anew; what it adds is locked with SKIP LOCKED alone. Holds that
-    another transaction is about to end are passed over; if the others don't suffice, all of it is rolled back and tried
-    again.
+    Holds are first chosen without locks, then locked in the order of docs/explanation/rules.md, rule 8: holds, then
+    levels. With the levels locked the choice is repeated; additional holds are locked with SKIP LOCKED only. Holds that
+    another transaction has locked are passed over; if the others don't suffice, the transaction is rolled back and
+    tried again.
 
-    Raises LockedElsewhere (``transactions.run`` tries again), ReservedUnexplained, ReservationNotFound and
-    HoldNotInTheWay for preferred holds that are none of those in the way.
+    Raises LockedElsewhere (``transactions.run`` tries again), ReservedUnexplained, and for preferred holds
+    ReservationNotFound or, if they hold none of the missing units, HoldNotInTheWay.
     """
     guess = _guess(changes, may_give_way, preferred)
     holds = documents.lock_holds(guess)
@@ -233,7 +234,7 @@ def lock_and_choose(
 
 
 def _guess(changes: Mapping[UUID, int], may_give_way: Collection[UUID], preferred: Preference) -> list[UUID]:
-    """Which reservations would give way as things are, without locks."""
+    """Choose the reservations that would give way now, without locks."""
     falling = [id_ for id_ in may_give_way if changes[id_] < 0]
     if not falling:
         return []
@@ -247,7 +248,7 @@ def _read_counters(level_ids: Collection[UUID]) -> dict[UUID, tuple[int, int]]:
 
 
 def _lock_further(levels: LockedLevels, holds: Collection[Hold]) -> LockedLevels:
-    """Lock, without waiting, what these holds hold beyond the levels locked, and read the clock anew."""
+    """Lock, without waiting, the holds' other levels, and read the clock again."""
     further = {item.level_id for hold in holds for item in hold.items} - levels.by_id.keys()
     more = lock_levels(further, wait=False) if further else LockedLevels(read_clock(), {})
     if further - more.by_id.keys():
@@ -258,7 +259,7 @@ def _lock_further(levels: LockedLevels, holds: Collection[Hold]) -> LockedLevels
 def _require_in_the_way(
     preferred: Preference, actor: Actor, held: Sequence[HeldUnits], passed_over: Collection[UUID], now: datetime
 ) -> None:
-    """Raise for reservations that staff chose, but which hold nothing of what is missing."""
+    """Raise ReservationNotFound or HoldNotInTheWay if a preferred reservation holds none of the missing units."""
     if not preferred.ids:
         return
     in_the_way = {units.reservation_id for units in held if units.held_until > now}
@@ -287,11 +288,10 @@ def _require_in_the_way(
 def foresee(
     changes: Mapping[UUID, int], counters: Mapping[UUID, tuple[int, int]], preferred: Sequence[UUID] = ()
 ) -> ShortageForecast:
-    """Without locks, what these changes (signed units by level) would break; counters are (on hand, reserved).
+    """Forecast, without locks, which holds these changes (signed units by level) would break.
 
-    ``preferred`` are the reservations that staff want to give way first.
-
-    What due holds alone hold isn't missing.
+    ``counters`` are (on hand, reserved) by level; ``preferred`` are the reservations that staff want to give way first.
+    Units of due holds don't count as missing.
     """
     now = read_clock()
     missing = _missing(changes, changes.keys(), counters)
@@ -308,7 +308,7 @@ def foresee(
 
 
 def affected(hold: Hold) -> AffectedHold:
-    """A hold as counts and adjustments show it."""
+    """The hold as counts and adjustments show it."""
     items = (AffectedItem(item.product_id, item.variant_id, item.warehouse, item.quantity) for item in hold.items)
     return AffectedHold(
         hold.id,
