@@ -101,6 +101,12 @@ def cached_caller(authorization: str) -> Caller | None:
     return _unexpired(cached) if cached else None
 
 
+def is_known_token(authorization: str) -> bool:
+    """Whether the token of an ``Authorization`` header was valid when this process last looked it up. No query."""
+    scheme, _, token = authorization.partition(" ")
+    return scheme.lower() == "bearer" and _digest(token.strip()) in _cache
+
+
 def _fresh(digest: bytes) -> _Cached | None:
     cached = _cache.get(digest)
     return cached if cached and time.monotonic() - cached.read_at < settings.TOKEN_CACHE_SECONDS else None

@@ -9,6 +9,9 @@ from uuid_utils import uuid7
 
 _ACCEPTED: Final = re.compile(r"[!-~]{1,128}")
 
+ROWS_WRITTEN: Final = "inventory.rows_written"
+"""The key in a request's ``META`` of the rows that it wrote and that neither its body nor its answer names."""
+
 
 def begin(offered: str | None) -> str:
     """Start the log context of a request and return the request's id, as ``identify`` gives it."""

@@ -66,6 +66,7 @@ class Subject(ABC):
             "STATIC_ROOT": os.fspath(self.cluster.data_dir),
             # High instead of off, so that each request is counted.
             "THROTTLE_REQUESTS_PER_MINUTE": "1000000000",
+            "THROTTLE_COST_PER_MINUTE": "1000000000",
             **more,
         }
 

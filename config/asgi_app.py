@@ -186,6 +186,7 @@ async def _answer(request: LoopRequest, pending: Pending, send: Send) -> None:
         response.headers["Content-Length"] = str(len(response.content))
         await _send(response, send)
         return
+    throttling.charge(request.user, len(request.body) + len(answer.body))
     headers.append((b"content-length", b"%d" % len(answer.body)))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from audit import context
 from audit.errors import DomainError
-from config import health, problems
+from config import health, problems, throttling
 
 _CONSOLE: Final = "/admin/"
 _POLICY: Final = "; ".join(
@@ -67,6 +67,7 @@ class RequestContextMiddleware:
         except Resolver404:
             return problems.no_such_route(request, request.path)
         response: HttpResponse = view(request, *args, **kwargs)
+        throttling.charge_command(request, response)
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Content-Length"] = str(len(response.content))
         return response

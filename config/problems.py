@@ -21,7 +21,6 @@ from audit.clients import ClientNameTaken
 from audit.console.wording import wording_of
 from audit.context import request_id_of
 from audit.errors import DomainError
-from config.throttling import count_failed_token
 from inventory import errors as stock
 from reservations import errors as holds
 
@@ -142,8 +141,6 @@ def _domain_problem(request: HttpRequest, error: DomainError) -> HttpResponse:
 
 
 def _api_problem(request: HttpRequest, error: exceptions.APIException) -> HttpResponse:
-    if isinstance(error, exceptions.AuthenticationFailed) and (wait := count_failed_token(request)):
-        return _domain_problem(request, errors.Throttled("Too many wrong tokens.", wait))
     if isinstance(error, exceptions.Throttled):
         wait = int(getattr(error, "wait", None) or 1)
         return _domain_problem(request, errors.Throttled("Too many requests of this client.", wait))

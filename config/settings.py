@@ -94,6 +94,7 @@ ARCHIVE_BATCH_SIZE = env.int("ARCHIVE_BATCH_SIZE", default=10_000)
 # --- API -------------------------------------------------------------------------------------------------------------
 
 THROTTLE_REQUESTS_PER_MINUTE = env.int("THROTTLE_REQUESTS_PER_MINUTE", default=600_000)
+THROTTLE_COST_PER_MINUTE = env.int("THROTTLE_COST_PER_MINUTE", default=120_000)
 THROTTLE_FAILED_TOKENS_PER_MINUTE = env.int("THROTTLE_FAILED_TOKENS_PER_MINUTE", default=60)
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
 CATALOGUE_CACHE_SECONDS = env.float("CATALOGUE_CACHE_SECONDS", default=5.0)
@@ -247,7 +248,7 @@ if not DEBUG:
     CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": ["audit.authentication.TokenAuthentication"],
+    "DEFAULT_AUTHENTICATION_CLASSES": ["config.throttling.ThrottledTokenAuthentication"],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
     "DEFAULT_THROTTLE_CLASSES": ["config.throttling.ClientThrottle"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],

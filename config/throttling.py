@@ -1,104 +1,133 @@
-"""Throttling: limits of requests per client, and of wrong tokens per address, in a minute.
+"""What a client may send and cost, and how many wrong tokens an address may send, each minute.
 
-Each process counts by itself and synchronises with Redis at most every 50 ms for each name: a round trip for every
-request took longer than the rest of its processing, and the counts of a minute are off by at most 50 ms of requests. A
-wait for Redis is limited to 20 ms. Without Redis all requests pass, with a warning: throttling protects the service,
-but isn't needed to serve.
+A process counts by itself. At most every 50 ms a thread adds what was counted to Redis, and reads there what all
+processes have counted: no request waits for Redis, and the counts differ by what is sent in that time. While Redis is
+slow or away, a process decides by its own count: a client may then send its limit to each process, never more.
 """
 
 import threading
 import time
+from collections.abc import Hashable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from http import HTTPStatus
 from typing import Any, Final
 
 import redis
 import structlog
 from django.conf import settings
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
 
-from audit.authentication import Caller
+from audit import context
+from audit.authentication import Caller, TokenAuthentication, is_known_token
+from audit.errors import Throttled
 
 logger = structlog.get_logger(__name__)
-_TIMEOUT_SECONDS: Final = 0.02
-_OPEN_AFTER_FAILURE_SECONDS: Final = 5.0
+_TIMEOUT_SECONDS: Final = 1.0
+_PAUSE_AFTER_FAILURE_SECONDS: Final = 5.0
 _WINDOW_SECONDS: Final = 60
-_SYNC_EVERY_SECONDS: Final = 0.05
+_SEND_EVERY_SECONDS: Final = 0.05
+_NAMES_LIMIT: Final = 50_000
+_OTHERS: Final = "others"
+"""The name under which all are counted together that come after the first ``_NAMES_LIMIT`` of a minute."""
+_BYTES_OF_A_UNIT: Final = 1024
+_ROWS_OF_A_UNIT: Final = 5
 
 
 @dataclass(slots=True)
 class _Count:
-    """The requests of one name in this window: the total by Redis, and those not yet added to it."""
+    """What one name has used in this window: ``own`` in this process; ``shared`` in all, as Redis said last; and what
+    of its own Redis doesn't know, ``unsent``."""
 
-    total: int = 0
+    name: Hashable
+    own: int = 0
+    shared: int = 0
     unsent: int = 0
-    synced_at: float = 0.0
+
+    def exceeds(self, limit: int) -> bool:
+        """Whether what is known is over a limit. Without Redis that is what this process counted."""
+        return self.own > limit or self.shared + self.unsent > limit
 
 
 class _Counter:
-    """Counts in fixed windows of a minute."""
+    """Counts by name in fixed windows of a minute. Safe to use from any thread; never waits for Redis."""
 
-    def __init__(self) -> None:
-        self._open_until = 0.0
-        self._window = 0
-        self._counts: dict[str, _Count] = {}
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._ends_at = 0.0
+        self._counts: dict[Hashable, _Count] = {}
+        self._changed: dict[Hashable, _Count] = {}
+        self._send_at = 0.0
         self._mutex = threading.Lock()
 
-    def exceeds(self, name: str, limit: int) -> int | None:
-        """Count a request. Returns the seconds until the next window if it is over the limit, else None."""
-        if time.monotonic() < self._open_until:
-            return None  # Until Redis is back, nobody is refused because of old totals or this process's own count.
+    def add(self, name: Hashable, amount: int, limit: int) -> int | None:
+        """Count; the seconds until the next window if that is over the limit, else None."""
         now = time.time()
-        unsent = 0
         with self._mutex:
-            if self._window != (window := int(now // _WINDOW_SECONDS)):
-                self._window, self._counts = window, {}
-            count = self._counts.setdefault(name, _Count())
-            count.unsent += 1
-            if now - count.synced_at >= _SYNC_EVERY_SECONDS:
-                unsent, count.unsent, count.synced_at = count.unsent, 0, now
-        if unsent and not self._sync(count, f"throttle:{name}:{window}", unsent):
+            if now >= self._ends_at:
+                self._begin(now)
+            count = self._counts.get(name) or self._begin_count(name)
+            count.own += amount
+            count.unsent += amount
+            self._changed[count.name] = count
+            if now >= self._send_at:
+                self._submit(now)
+        return int(self._ends_at - now) + 1 if count.exceeds(limit) else None
+
+    def wait(self, name: Hashable, limit: int) -> int | None:
+        """The seconds until the next window if the limit is reached, else None. Counts nothing."""
+        count = self._counts.get(name)
+        if count is None or not count.exceeds(limit - 1) or (left := self._ends_at - time.time()) <= 0:
             return None
-        return int(_WINDOW_SECONDS - now % _WINDOW_SECONDS) + 1 if count.total + count.unsent > limit else None
+        return int(left) + 1
 
-    def passes_now(self, name: str, limit: int) -> bool:
-        """Count a request without waiting for Redis, which another thread updates. Returns False, and counts nothing,
-        for a name that is new in this window or over the limit."""
-        now = time.time()
-        unsent = 0
+    def _begin(self, now: float) -> None:
+        self._counts, self._changed = {}, {}
+        self._ends_at = (now // _WINDOW_SECONDS + 1) * _WINDOW_SECONDS
+
+    def _begin_count(self, name: Hashable) -> _Count:
+        name = name if len(self._counts) < _NAMES_LIMIT else _OTHERS
+        return self._counts.setdefault(name, _Count(name))
+
+    def _submit(self, now: float) -> None:
+        self._send_at = now + _SEND_EVERY_SECONDS
+        changed, self._changed = self._changed, {}
+        _sender().submit(self._send, int(self._ends_at), changed)
+
+    def _send(self, ends_at: int, changed: dict[Hashable, _Count]) -> None:
+        """Add to Redis what it doesn't know, and read what all processes have counted.
+
+        If that fails, it may or may not have been added: it is taken for added, and not sent again.
+        """
         with self._mutex:
-            count = self._counts.get(name)
-            if count is None or self._window != int(now // _WINDOW_SECONDS) or count.total + count.unsent >= limit:
-                return False
-            count.unsent += 1
-            if now - count.synced_at >= _SYNC_EVERY_SECONDS:
-                unsent, count.unsent, count.synced_at = count.unsent, 0, now
-        if unsent and time.monotonic() >= self._open_until:
-            _sync_thread().submit(self._sync, count, f"throttle:{name}:{self._window}", unsent)
-        return True
-
-    def _sync(self, count: _Count, key: str, unsent: int) -> bool:
-        """Add this process's requests to Redis and read the total of all processes. Returns whether Redis answered."""
+            sent = [(count, count.unsent) for count in changed.values()]
         try:
             pipeline = _client().pipeline(transaction=False)
-            pipeline.incrby(key, unsent)
-            pipeline.expire(key, 2 * _WINDOW_SECONDS)
-            count.total = pipeline.execute()[0]
+            for count, amount in sent:
+                key = f"throttle:{self._kind}:{count.name}:{ends_at}"
+                pipeline.incrby(key, amount)
+                pipeline.expire(key, 2 * _WINDOW_SECONDS)
+            totals = pipeline.execute()[::2]
         except redis.RedisError as error:
-            self._open_until = time.monotonic() + _OPEN_AFTER_FAILURE_SECONDS
-            logger.warning("throttling_open_without_redis", error=str(error))
-            return False
-        return True
+            logger.warning("throttling_without_redis", error=str(error))
+            totals = [count.shared + amount for count, amount in sent]
+            self._send_at = time.time() + _PAUSE_AFTER_FAILURE_SECONDS
+        with self._mutex:
+            for (count, amount), total in zip(sent, totals, strict=True):
+                count.shared, count.unsent = total, count.unsent - amount
 
 
-_counter = _Counter()
+_requests = _Counter("requests")
+_costs = _Counter("costs")
+_failed_tokens = _Counter("failed-tokens")
 
 
 @cache
-def _sync_thread() -> ThreadPoolExecutor:
+def _sender() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(1, thread_name_prefix="throttling")
 
 
@@ -114,34 +143,89 @@ def _client() -> redis.Redis:
 
 
 class ClientThrottle(BaseThrottle):
-    """``THROTTLE_REQUESTS_PER_MINUTE`` for each API client; 0 means no limit."""
+    """``THROTTLE_REQUESTS_PER_MINUTE`` for each API client, and ``THROTTLE_COST_PER_MINUTE`` for its commands.
+
+    0 means no limit.
+    """
 
     _wait: int | None = None
 
     def allow_request(self, request: Request, view: Any) -> bool:
-        if isinstance(request.user, Caller) and settings.THROTTLE_REQUESTS_PER_MINUTE:
-            self._wait = _counter.exceeds(str(request.user.client_id), settings.THROTTLE_REQUESTS_PER_MINUTE)
+        if isinstance(request.user, Caller):
+            client_id, limit = request.user.client_id, settings.THROTTLE_REQUESTS_PER_MINUTE
+            self._wait = _requests.add(client_id, 1, limit) if limit else None
+            if self._wait is None and request.method not in _READING:
+                self._wait = _over_budget(client_id)
         return self._wait is None
 
     def wait(self) -> float | None:
         return self._wait
 
 
+_READING: Final = ("GET", "HEAD")
+
+
 def passes_now(caller: Caller) -> bool:
-    """Count a request on the event loop. Returns False, and counts nothing, if ``ClientThrottle`` must decide in a
-    thread."""
+    """Count a command on the event loop; False, and nothing counted, where ``ClientThrottle`` is to refuse it."""
     limit = settings.THROTTLE_REQUESTS_PER_MINUTE
-    return not limit or _counter.passes_now(str(caller.client_id), limit)
+    if _over_budget(caller.client_id) or (limit and _requests.wait(caller.client_id, limit)):
+        return False
+    if limit:
+        _requests.add(caller.client_id, 1, limit)
+    return True
 
 
-def count_failed_token(request: HttpRequest) -> int | None:
-    """Count a wrong token from an address. Returns the seconds to wait if it sent too many, else None."""
-    limit = settings.THROTTLE_FAILED_TOKENS_PER_MINUTE
-    return _counter.exceeds(f"failed:{address_of(request)}", limit) if limit else None
+def _over_budget(client_id: Hashable) -> int | None:
+    """The seconds to wait of a client whose commands have cost too much in this window."""
+    limit = settings.THROTTLE_COST_PER_MINUTE
+    return _costs.wait(client_id, limit) if limit else None
+
+
+def charge(caller: Caller, size: int, rows: int = 0) -> None:
+    """Count what a command has cost: a unit, one for each KiB of its body and its answer, which name the lines that it
+    wrote, and one for each five rows that they don't name (``audit.api.http.note_rows``)."""
+    if limit := settings.THROTTLE_COST_PER_MINUTE:
+        _costs.add(caller.client_id, 1 + size // _BYTES_OF_A_UNIT + rows // _ROWS_OF_A_UNIT, limit)
+
+
+def charge_command(request: HttpRequest, response: HttpResponse) -> None:
+    """``charge`` the client of a request that changed something."""
+    caller = getattr(request, "user", None)
+    if request.method in _READING or not isinstance(caller, Caller) or response.status_code >= HTTPStatus.BAD_REQUEST:
+        return
+    charge(
+        caller, len(getattr(request, "_body", b"")) + len(response.content), request.META.get(context.ROWS_WRITTEN, 0)
+    )
+
+
+class ThrottledTokenAuthentication(TokenAuthentication):
+    """``THROTTLE_FAILED_TOKENS_PER_MINUTE`` for the wrong tokens of each address; 0 means no limit.
+
+    A token is counted as wrong before it is looked up, unless it was right before: those that come at the same time
+    would else all be looked up. Raises Throttled.
+    """
+
+    def authenticate(self, request: Request) -> tuple[Caller, None] | None:
+        limit = settings.THROTTLE_FAILED_TOKENS_PER_MINUTE
+        header = request.META.get("HTTP_AUTHORIZATION", "")
+        if not limit or not header or is_known_token(header):
+            return super().authenticate(request)
+        address = address_of(request._request)
+        if wait := _failed_tokens.add(address, 1, limit):
+            raise Throttled("Too many wrong tokens.", wait)
+        is_wrong = False
+        try:
+            return super().authenticate(request)
+        except AuthenticationFailed:
+            is_wrong = True
+            raise
+        finally:
+            if not is_wrong:
+                _failed_tokens.add(address, -1, limit)
 
 
 def address_of(request: HttpRequest) -> str:
-    """The caller's address: the peer's, or behind ``TRUSTED_PROXIES`` proxies the one that the outermost saw."""
+    """The caller's address: the peer's, or behind ``TRUSTED_PROXIES`` proxies what the outermost of them saw."""
     hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if hop.strip()]
     if settings.TRUSTED_PROXIES and len(hops) >= settings.TRUSTED_PROXIES:
         seen: str = hops[-settings.TRUSTED_PROXIES]

@@ -19,6 +19,7 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
+from audit import context
 from audit.actors import Actor
 from audit.api.contract import OptionalBody
 from audit.api.decimals import decode_decimal
@@ -151,6 +152,11 @@ class ApiView(Guarded, APIView):
         caller = caller_of(request)
         print_ = fingerprint(request.method or "", request.get_full_path(), _raw_body(request), caller.reach)
         return Claim(caller.client_id, key, print_, render)
+
+
+def note_rows(request: Request, rows: int) -> None:
+    """Note that a request wrote rows that neither its body nor its answer names: its client is charged for them."""
+    request.META[context.ROWS_WRITTEN] = rows
 
 
 def caller_of(request: Request) -> Caller:

@@ -1,18 +1,24 @@
-"""How many requests a client, and how many wrong tokens an address, may send a minute."""
+"""What a client may send and cost, and how many wrong tokens an address may send, each minute."""
 
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 
 import pytest
 from django.conf import LazySettings
+from django.db import OperationalError
 from django.http import HttpRequest, HttpResponse
 from django.test import Client
 from uuid_utils.compat import uuid7
 
+from audit import authentication
 from config import throttling
+from inventory.models import StockLevel, Store
 from tests.conftest import Api
 from tests.contract.problems import problem
-from tests.factories import make_level, make_store
+from tests.factories import make_level
 
 pytestmark = pytest.mark.django_db
 
@@ -35,21 +41,53 @@ def warnings(monkeypatch: pytest.MonkeyPatch) -> Warnings:
 
 
 @pytest.fixture(autouse=True)
-def _patient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A counter of its own, and a Redis that a busy machine is waited for."""
-    monkeypatch.setattr(throttling, "_counter", throttling._Counter())
-    monkeypatch.setattr(throttling, "_TIMEOUT_SECONDS", 5.0)
-    throttling._client.cache_clear()
+def _fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Counters of their own, and a connection to Redis that is made anew."""
+    for name in ("_requests", "_costs", "_failed_tokens"):
+        monkeypatch.setattr(throttling, name, throttling._Counter(f"test-{uuid7()}"))
+    forget_connection()
     yield
+    forget_connection()
+
+
+def forget_connection() -> None:
+    """Make the next request to Redis connect anew."""
+    rested()
     throttling._client().close()
     throttling._client.cache_clear()
+
+
+def rested() -> None:
+    """Wait until all that was handed to the sender has been sent, or has failed."""
+    throttling._sender().submit(lambda: None).result()
+
+
+@contextmanager
+def slow_redis(settings: LazySettings, seconds: float | None) -> Iterator[None]:
+    """A Redis that answers each command after some time, or never."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        settings.REDIS_URL = f"redis://127.0.0.1:{server.getsockname()[1]}"
+        forget_connection()
+        threading.Thread(target=answer_slowly, args=(server, seconds), daemon=True).start()
+        yield
+        forget_connection()
+
+
+def answer_slowly(server: socket.socket, seconds: float | None) -> None:
+    with suppress(OSError):
+        while True:
+            connection, _ = server.accept()
+            with suppress(OSError), connection:
+                while asked := connection.recv(65536):
+                    if seconds is not None:
+                        time.sleep(seconds)
+                        connection.sendall((b"+OK\r\n" if b"CLIENT" in asked else b":1\r\n") * asked.count(b"*"))
 
 
 def lose_redis(settings: LazySettings) -> None:
     """From now on Redis is where nobody listens."""
-    throttling._client().close()
     settings.REDIS_URL = "redis://127.0.0.1:1"
-    throttling._client.cache_clear()
+    forget_connection()
 
 
 def refused(send: Callable[[], HttpResponse]) -> HttpResponse:
@@ -61,7 +99,7 @@ def refused(send: Callable[[], HttpResponse]) -> HttpResponse:
     raise AssertionError("never refused")
 
 
-def test_a_client_over_its_limit_gets_retry_after(api: Api, settings: LazySettings) -> None:
+def test_a_client_over_its_limit_is_told_when_to_come_back(api: Api, settings: LazySettings) -> None:
     settings.THROTTLE_REQUESTS_PER_MINUTE = 3
     response = refused(lambda: api.get("levels"))
     problem(response, 429, "throttled")
@@ -95,38 +133,139 @@ def test_wrong_tokens_are_counted_by_address(api: Api, settings: LazySettings) -
     assert api.get("levels").status_code == 200
 
 
-def test_without_redis_everything_passes_with_a_warning(api: Api, settings: LazySettings, warnings: Warnings) -> None:
-    settings.THROTTLE_REQUESTS_PER_MINUTE = settings.THROTTLE_FAILED_TOKENS_PER_MINUTE = 1
-    lose_redis(settings)
-    make_store()
-    level = make_level(10)
-    for _ in range(3):
-        body = {"cartId": "c", "items": [{"productId": str(level.product_id), "quantity": 1}]}
-        assert api.post("reserve", body).status_code == 201
-        assert wrong("10.0.0.1").status_code == 401
-    assert set(warnings.events) == {"throttling_open_without_redis"}
-
-
-def test_a_client_that_was_refused_passes_once_redis_is_gone(
-    api: Api, settings: LazySettings, monkeypatch: pytest.MonkeyPatch, warnings: Warnings
+def test_no_more_wrong_tokens_are_looked_up_than_an_address_may_send(
+    settings: LazySettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings.THROTTLE_REQUESTS_PER_MINUTE = 3
-    refused(lambda: api.get("levels"))
-    lose_redis(settings)
-    monkeypatch.setattr(throttling, "_SYNC_EVERY_SECONDS", 0.0)
+    settings.THROTTLE_FAILED_TOKENS_PER_MINUTE = 3
+    looked_up: list[str] = []
+    monkeypatch.setattr(authentication, "_read", lambda token, digest: looked_up.append(token))
+    for _ in range(20):
+        wrong("10.0.0.1")
+    assert len(looked_up) <= 6  # Two minutes may be touched.
+
+
+def test_a_client_is_served_beside_wrong_tokens_of_its_address(api: Api, settings: LazySettings) -> None:
+    """A right token is not counted, and one that was right when it was last looked up passes a used-up limit."""
+    settings.THROTTLE_FAILED_TOKENS_PER_MINUTE = 2
+    for _ in range(5):
+        authentication.forget_cached_tokens()
+        assert api.get("levels").status_code == 200
+    refused(lambda: wrong("127.0.0.1"))
     assert api.get("levels").status_code == 200
-    monkeypatch.setattr(throttling, "_SYNC_EVERY_SECONDS", 60.0)
-    assert [api.get("levels").status_code for _ in range(3)] == [200] * 3
-    assert warnings.events == ["throttling_open_without_redis"]
+    settings.TOKEN_CACHE_SECONDS = 0
+    assert api.get("levels").status_code == 200
 
 
-def test_unreachable_redis_delays_no_request(settings: LazySettings, warnings: Warnings) -> None:
+def test_a_token_that_could_not_be_looked_up_is_not_counted(
+    settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.THROTTLE_FAILED_TOKENS_PER_MINUTE = 1
+
+    def away(*_: object) -> None:
+        raise OperationalError("away")
+
+    monkeypatch.setattr(authentication, "_read", away)
+    assert [wrong("10.0.0.2").status_code for _ in range(5)] == [503] * 5
+
+
+@pytest.mark.parametrize("seconds", [0.025, None])
+def test_a_slow_redis_neither_opens_a_limit_nor_is_waited_for(
+    settings: LazySettings, monkeypatch: pytest.MonkeyPatch, warnings: Warnings, seconds: float | None
+) -> None:
+    monkeypatch.setattr(throttling, "_TIMEOUT_SECONDS", 0.3)
+    with slow_redis(settings, seconds):
+        began = time.monotonic()
+        waits = [throttling._requests.add("x", 1, 300) for _ in range(1000)]
+        assert time.monotonic() - began < 0.25
+        assert sum(wait is None for wait in waits) <= 600  # Two minutes may be touched.
+
+
+def test_without_redis_the_limits_hold_by_the_own_count(
+    api: Api, settings: LazySettings, warnings: Warnings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.THROTTLE_REQUESTS_PER_MINUTE = settings.THROTTLE_FAILED_TOKENS_PER_MINUTE = 3
     lose_redis(settings)
-    began = time.monotonic()
+    monkeypatch.setattr(throttling, "_SEND_EVERY_SECONDS", 0.0)
+    assert api.get("levels").status_code == 200
+    problem(refused(lambda: api.get("levels")), 429, "throttled")
+    problem(refused(lambda: wrong("10.0.0.3")), 429, "throttled")
+    rested()
+    assert set(warnings.events) == {"throttling_without_redis"}
+
+
+def test_while_redis_is_away_it_is_asked_every_few_seconds(settings: LazySettings, warnings: Warnings) -> None:
+    lose_redis(settings)
     for name in range(50):
-        assert throttling._counter.exceeds(f"x{name}", 1) is None
-    assert time.monotonic() - began < 1
+        throttling._requests.add(f"x{name}", 1, 1)
+        rested()
     assert len(warnings.events) == 1
+
+
+def test_processes_count_together_by_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(throttling, "_SEND_EVERY_SECONDS", 0.0)
+    one, other = (throttling._Counter(kind) for kind in [f"test-{uuid7()}"] * 2)
+    for _ in range(30):
+        for counter in (one, other):
+            counter.add("x", 1, 1000)
+            rested()
+    assert one.wait("x", 28) or other.wait("x", 28)
+    assert not one.wait("x", 61)
+
+
+def test_names_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever comes after too many shares one count with the others who do: nobody passes uncounted."""
+    monkeypatch.setattr(throttling, "_NAMES_LIMIT", 10)
+    counter = throttling._failed_tokens
+    waits = [counter.add(f"address-{number}", 1, 50) for number in range(200)]
+    assert len(counter._counts) <= 11
+    assert waits[0] is None
+    assert any(waits)
+
+
+def spend(api: Api, level: StockLevel, lines: int = 1) -> HttpResponse:
+    body = {"cartId": "c", "items": [{"productId": str(level.product_id), "quantity": 1}] * lines}
+    return api.post("reserve", body)
+
+
+def test_a_client_that_has_written_too_much_may_still_read(
+    make_api: Callable[[], Api], settings: LazySettings, store: Store
+) -> None:
+    settings.THROTTLE_COST_PER_MINUTE = 3
+    level = make_level(10_000)
+    one, other = make_api(), make_api()
+    response = refused(lambda: spend(one, level))
+    problem(response, 429, "throttled")
+    assert 1 <= int(response.headers["Retry-After"]) <= 60
+    assert one.get("levels").status_code == 200
+    assert spend(other, level).status_code == 201
+
+
+def cost(work: Callable[[], HttpResponse]) -> int:
+    """What a command is charged."""
+    throttling._costs = throttling._Counter(f"test-{uuid7()}")
+    assert work().status_code < 300
+    return sum(count.own for count in throttling._costs._counts.values())
+
+
+def test_a_command_costs_by_its_lines_and_by_the_rows_that_it_does_not_name(
+    api: Api, settings: LazySettings, store: Store
+) -> None:
+    settings.THROTTLE_COST_PER_MINUTE = 1_000_000
+    level = make_level(10_000)
+    assert cost(lambda: spend(api, level)) == 1
+    assert cost(lambda: spend(api, level, 200)) > 10
+    for _ in range(49):
+        make_level(1)
+    count = {"warehouseId": level.warehouse.code, "scope": "ALL"}
+    assert cost(lambda: api.post("counts", count)) > 10
+
+
+def test_what_is_refused_or_read_costs_nothing(api: Api, settings: LazySettings, store: Store) -> None:
+    settings.THROTTLE_COST_PER_MINUTE = 1_000_000
+    level = make_level(1)
+    assert spend(api, level, 2).status_code == 409
+    assert api.get("levels").status_code == 200
+    assert not throttling._costs._counts
 
 
 @pytest.mark.parametrize(

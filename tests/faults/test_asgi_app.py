@@ -186,6 +186,15 @@ def test_a_revoked_token_and_a_used_up_limit_stop_requests_on_the_loop(house: Ho
         web.kill()
 
 
+def test_a_used_up_budget_stops_commands_on_the_loop_and_nothing_that_reads(house: House) -> None:
+    web = Web(house, THROTTLE_COST_PER_MINUTE="40")
+    try:
+        eventually(lambda: send(house, f"{BASE}reserve", reserve_body(house))[0] == 429, "the budget to be used up")
+        assert send(house, f"{BASE}levels", b"", "GET")[0] == 200
+    finally:
+        web.kill()
+
+
 def test_a_server_that_is_terminated_under_load_loses_nothing(house: House) -> None:
     web = Web(house)
     with Load(house) as load:

@@ -10,7 +10,7 @@ from rest_framework.request import Request
 
 from audit.actors import Actor
 from audit.api.contract import Problem
-from audit.api.http import ApiView, answered, decode, decode_query, id_in_path, rendered, respond
+from audit.api.http import ApiView, answered, decode, decode_query, id_in_path, note_rows, rendered, respond
 from audit.api.paging import BY_ID, page_of
 from audit.api.schema import describe
 from audit.errors import Fault, Invalid
@@ -113,7 +113,10 @@ class CountsView(ApiView):
             note=body.note,
             claim=self.claim(request, _opened),
         )
-        return answered(opening.open_count(open_request), _opened)
+        opened = opening.open_count(open_request)
+        if isinstance(opened, Opened):
+            note_rows(request, opened.progress.lines)
+        return answered(opened, _opened)
 
 
 def _check_scope(body: contract.OpenCountIn) -> None:
@@ -350,4 +353,7 @@ class CancelCountView(ApiView):
             reason=body.reason,
             claim=self.claim(request, _cancelled),
         )
-        return answered(entering.cancel_count(cancel), _cancelled)
+        cancelled = entering.cancel_count(cancel)
+        if isinstance(cancelled, Counted):
+            note_rows(request, cancelled.progress.lines)
+        return answered(cancelled, _cancelled)
