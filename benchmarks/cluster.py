@@ -125,12 +125,10 @@ def served(
     Yields the port once it answers. The web processes end with this block, or with this process even if it is killed.
     """
     port = free_port()
-    web = demo.commands("127.0.0.1", port, log.parent)["web"]
+    web = [*demo.commands("127.0.0.1", port, log.parent)["web"], "--application", application]
     if wsgi_workers:
-        web[web.index("--interface") + 1] = "wsgi"
-        web[web.index("--workers") + 1] = str(wsgi_workers)
-        web[-1:-1] = ["--blocking-threads", str(WSGI_THREADS)]
-    command = [sys.executable, "-W", demo.QUIET, "-m", "config.demo", "run", str(os.getpid()), *web[:-1], application]
+        web += ["--interface", "wsgi", "--workers", str(wsgi_workers), "--blocking-threads", str(WSGI_THREADS)]
+    command = [sys.executable, "-W", demo.QUIET, "-m", "config.demo", "run", str(os.getpid()), *web]
     with log.open("wb") as output:
         child = subprocess.Popen(  # noqa: S603
             command, cwd=REPOSITORY, env=dict(environment), stdout=output, stderr=subprocess.STDOUT

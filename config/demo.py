@@ -8,28 +8,23 @@ with the last process that is connected to them.
 """
 
 import argparse
-import errno
 import json
 import multiprocessing
 import os
 import shlex
 import signal
-import socket
 import sys
 import threading
 import time
-import urllib.error
-import urllib.request
 from pathlib import Path
 from runpy import run_module
 from types import FrameType
 
 from honcho.manager import Manager
 
-from config import embedded
+from config import embedded, serve
 
 PREPARE_FAILED = 1
-PORT_TAKEN = 2
 READY_TIMEOUT_SECONDS = 60
 QUIET = "ignore:::celery.platforms"
 ENV_FILE = Path(__file__).resolve().parent.parent / "var" / "demo.env"
@@ -59,7 +54,7 @@ class Processes(Manager):  # type: ignore[misc]  # honcho has no types
 def announce(address: str, data_dir: Path, env_file: Path) -> None:
     """Wait until `address` is ready, then write addresses and credentials to `env_file`, and print them."""
     deadline = time.monotonic() + READY_TIMEOUT_SECONDS
-    while not _is_ready(address):
+    while not serve.is_ready(address):
         if time.monotonic() > deadline:
             sys.stderr.write(
                 f"{address} is still not ready after {READY_TIMEOUT_SECONDS} s; the lines above say why.\n"
@@ -70,16 +65,6 @@ def announce(address: str, data_dir: Path, env_file: Path) -> None:
     write_env_file(env_file, address, data_dir, credentials["tokens"])
     sys.stdout.write(banner(address, credentials, env_file))
     sys.stdout.flush()
-
-
-def _is_ready(address: str) -> bool:
-    try:
-        # Proxies of the environment don't apply to this machine's own addresses.
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"{address}/health/ready", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except (urllib.error.URLError, ConnectionError, TimeoutError):
-        return False
 
 
 def write_env_file(file: Path, address: str, data_dir: Path, tokens: dict[str, str]) -> None:
@@ -139,12 +124,12 @@ def commands(host: str, port: int, data_dir: Path) -> dict[str, list[str]]:
     celery = ["celery", "--quiet", "-A", "config"]
     # One worker of each kind runs here: they need not find each other.
     alone = ["--pool", "solo", "--without-gossip", "--without-mingle", "--without-heartbeat"]
-    granian = ["granian", "--interface", "asgi", "--host", host, "--port", str(port), "--http", "1", "--no-ws"]
+    web = ["config.serve", "--host", host, "--port", str(port)]
     # One process: concurrent requests share transactions, which is faster than a second process on few cores.
-    granian += ["--workers", "1", "--workers-kill-timeout", "3", "--log-level", "error"]
+    web += ["--workers", "1", "--no-respawn-failed-workers", "--workers-kill-timeout", "3", "--log-level", "error"]
     schedule = os.fspath(data_dir / "celerybeat-schedule")
     return {
-        "web": [*granian, "config.asgi:application"],
+        "web": web,
         "worker": [*celery, "worker", *alone, "--queues", "celery", "--hostname", "worker@%h", "--loglevel", "WARNING"],
         "sweeper": [
             *celery,
@@ -181,20 +166,6 @@ def run(parent: int, module: str, arguments: list[str]) -> None:
     run_module(module, run_name="__main__", alter_sys=True)
 
 
-def _refuse_taken_port(host: str, port: int) -> None:
-    family, kind, protocol, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    with socket.socket(family, kind, protocol) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(target)
-        except OSError as error:
-            reason = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
-            sys.stderr.write(
-                f"Port {port} of {host} {reason}: choose another one, as in `make demo PORT={port + 1}`.\n"
-            )
-            sys.exit(PORT_TAKEN)
-
-
 def _address(host: str, port: int) -> str:
     if host in {"0.0.0.0", "::"}:
         return f"http://localhost:{port}"
@@ -223,7 +194,8 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     os.environ.setdefault("DEBUG", "true")
     host, port = os.environ.get("HOST", "127.0.0.1"), int(os.environ.get("PORT", "8000"))
-    _refuse_taken_port(host, port)
+    # Before the servers are started; `config.serve` holds it later.
+    serve.hold_port(host, port).close()
 
     try:
         from config import settings

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from config import demo
+from config import demo, serve
 
 REPOSITORY = Path(demo.__file__).resolve().parent.parent
 PATIENCE_SECONDS = 60
@@ -152,7 +152,7 @@ def test_taken_port_is_one_clear_sentence(tmp_path: Path) -> None:
             timeout=PATIENCE_SECONDS,
             check=False,
         )
-    assert refused.returncode == demo.PORT_TAKEN
+    assert refused.returncode == serve.PORT_TAKEN
     assert refused.stderr.startswith(f"Port {port} of 127.0.0.1 is taken")
     assert len(refused.stderr.splitlines()) == 1
     assert not (tmp_path / "var").exists()

@@ -51,7 +51,7 @@ def _check(words: Sequence[str], check_options: Callable[[str, Sequence[str]], N
             _check_python(arguments, check_options)
         case [".venv/bin/pip", "install", "--require-hashes", "-r", source] | ["cp", source, _]:
             _require((ROOT / source).is_file(), f"no file {source}")
-        case [".venv/bin/celery" | ".venv/bin/granian", *_]:
+        case [".venv/bin/celery", *_]:
             _check_help(words)
         case ["docker", "compose", *arguments]:
             _check_compose(arguments, check_options)

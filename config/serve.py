@@ -1,0 +1,95 @@
+"""`python -m config.serve`: the web server, which refuses a port that is taken; `--is-ready` asks one that runs.
+
+`HOST` and `PORT` say where, or `--host` and `--port`. All other arguments are granian's, and override those below.
+"""
+
+import argparse
+import errno
+import os
+import socket
+import sys
+import urllib.request
+from http.client import HTTPException
+from runpy import run_module
+from typing import Final
+
+PORT_TAKEN: Final = 2
+READY_TIMEOUT_SECONDS: Final = 4.0
+"""Less than the image's health check may take."""
+_OPTIONS: Final = (
+    *("--interface", "asgi", "--http", "1", "--no-ws"),
+    *("--respawn-failed-workers", "--workers-kill-timeout", "20"),
+)
+
+
+def hold_port(host: str, port: int) -> socket.socket:
+    """Bind the port, and exit with ``PORT_TAKEN`` and a sentence where another process has it.
+
+    granian sets SO_REUSEPORT, by which the kernel would let two servers share a port and split the connections between
+    them. While the socket that is returned is open, no other server can start there, and granian in this process can.
+    """
+    family, kind, protocol, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    held = socket.socket(family, kind, protocol)
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        held.bind(target)
+    except OSError as error:
+        held.close()
+        reason = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
+        sys.stderr.write(f"Port {port} of {host} {reason}: choose another one, such as PORT={port + 1}.\n")
+        sys.exit(PORT_TAKEN)
+    if sys.platform == "linux":
+        # From here on for granian alone: another process that asks as above shares with nobody.
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    else:
+        held.close()  # Other kernels let nobody share a port that was bound before it was said to be shared.
+    return held
+
+
+def address_of(host: str, port: int) -> str:
+    """The address to ask a server that listens there, from this machine."""
+    here = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - the server's, not ours
+    return f"http://[{here}]:{port}" if ":" in here else f"http://{here}:{port}"
+
+
+def is_ready(address: str) -> bool:
+    """Whether a server there answers that it can serve (``GET /health/ready``)."""
+    try:
+        # Whatever proxy the environment names is not for this machine's own addresses.
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with opener.open(f"{address}/health/ready", timeout=READY_TIMEOUT_SECONDS) as answer:
+            return bool(answer.status == 200)
+    except (OSError, HTTPException):
+        return False
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m config.serve",
+        description="Run the web server. Arguments that are not listed here are granian's.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--host", default=os.environ.get("HOST", "127.0.0.1"), help="the address to listen on")
+    parser.add_argument("--port", type=int, default=os.environ.get("PORT", "8000"), help="the port to listen on")
+    parser.add_argument("--application", default="config.asgi:application", help="what is served")
+    parser.add_argument(
+        "--is-ready", action="store_true", help="run nothing; exit with 0 if the server there is ready, else 1"
+    )
+    return parser
+
+
+def main() -> None:
+    """Become the web server, or ask the one that runs."""
+    arguments, more = _parser().parse_known_args()
+    if arguments.is_ready:
+        sys.exit(0 if is_ready(address_of(arguments.host, arguments.port)) else 1)
+    held = hold_port(arguments.host, arguments.port)
+    where = ("--host", arguments.host, "--port", str(arguments.port))
+    sys.argv = ["granian", *_OPTIONS, *where, *more, arguments.application]
+    with held:
+        run_module("granian", run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    main()
