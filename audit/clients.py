@@ -15,6 +15,7 @@ from django.db.models.functions import Now
 from audit import actions, idempotency
 from audit.actors import Actor
 from audit.authentication import issue_token
+from audit.db.statements import has_written
 from audit.errors import DomainError, NotFound
 from audit.idempotency import Claim, StoredAnswer
 from audit.models import ApiClient, ApiToken
@@ -119,6 +120,7 @@ def _claimed(claim: Claim | None, work: Callable[[datetime], T]) -> T | StoredAn
         with connection.cursor() as cursor:
             cursor.execute("SELECT statement_timestamp()")
             now: datetime = cursor.fetchone()[0]
+        has_written.set(False)
         result = work(now)
         idempotency.store_all([(claim, result)], now=now)
         return result

@@ -17,7 +17,7 @@ from django.db import connection
 from uuid_utils.compat import uuid7
 
 from audit.db import columns
-from audit.db.statements import write
+from audit.db.statements import is_writing, write
 from audit.errors import DomainError, IdempotencyInProgress, IdempotencyKeyReused
 
 
@@ -137,7 +137,13 @@ def _verdict(claim: Claim | None, held: set[int], stored: dict[tuple[UUID, str],
 
 
 def store_all(results: Iterable[tuple[Claim | None, Any]], *, now: datetime) -> None:
-    """Store the answers to a batch's results with one statement. Requires an open transaction and these claims."""
+    """Store the answers to a batch's results with one statement; nothing in a transaction that has changed nothing.
+
+    Such a request can be sent again without a stored answer, and so can't fill the table. Requires an open transaction
+    and these claims; called after the writes of the results.
+    """
+    if not is_writing():
+        return
     answers = [(claim, claim.render(result)) for claim, result in results if claim]
     if not answers:
         return

@@ -46,7 +46,11 @@ _META: Final = {
     b"idempotency-key": "HTTP_IDEMPOTENCY_KEY",
     b"x-request-id": "HTTP_X_REQUEST_ID",
 }
-_HEADERS: Final = ((b"content-type", b"application/json"), (b"x-content-type-options", b"nosniff"))
+_HEADERS: Final = (
+    (b"content-type", b"application/json"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+)
 _NOTHING: Final = b"0"
 
 
@@ -183,6 +187,7 @@ async def _answer(request: LoopRequest, pending: Pending, send: Send) -> None:
         response = problems.exception_handler(error, {"request": request})
         response.headers["X-Request-ID"] = request_id
         response.headers["X-Content-Type-Options"] = "nosniff"
+        response.headers["Cache-Control"] = "no-store"
         response.headers["Content-Length"] = str(len(response.content))
         await _send(response, send)
         return

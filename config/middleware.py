@@ -29,11 +29,15 @@ _POLICY: Final = "; ".join(
         "frame-ancestors 'none'",
     )
 )
+_NOT_CACHED: Final = ("/api/", "/health/")
 _PROGRAMS: Final = ("/api/v1/", "/api/inventory/")
 
 
 class RequestContextMiddleware:
-    """Takes the request id from ``X-Request-ID`` or makes one, and returns it in the response."""
+    """Takes the request id from ``X-Request-ID`` or makes one, and returns it in the response.
+
+    It also keeps answers to programs out of caches.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self._get_response = get_response
@@ -43,6 +47,8 @@ class RequestContextMiddleware:
         request.META["inventory.request_id"] = request_id
         response = self._health(request) or self._api(request) or self._get_response(request)
         response.headers["X-Request-ID"] = request_id
+        if request.path_info.startswith(_NOT_CACHED) and "ETag" not in response.headers:
+            response.headers.setdefault("Cache-Control", "no-store")
         return response
 
     @staticmethod

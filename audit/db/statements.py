@@ -42,6 +42,11 @@ def write(sql: str, parameters: Sequence[Any]) -> str:
     return f"part_{len(collected) - 1}"
 
 
+def is_writing() -> bool:
+    """Whether this transaction has sent a write, or has collected one to send."""
+    return has_written.get() or bool(_collected.get())
+
+
 @contextmanager
 def one_statement() -> Iterator[None]:
     """Send all writes of the block as one statement at its end; nothing if the block raises.

@@ -18,8 +18,9 @@ from audit.tasks import purge_idempotency_keys
 from inventory.models import StockLevel
 from reservations.models import Reservation
 from reservations.services.holds.placing import PlacedHold, place_holds
+from reservations.services.holds.resolution import ReleaseRequest, Resolved, Selector, release_holds
 from tests.conftest import Api
-from tests.factories import counters, hold, hold_request, lines, make_client, make_due, make_level, make_store
+from tests.factories import ACTOR, counters, hold, hold_request, lines, make_client, make_due, make_level, make_store
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 DAY = timedelta(hours=24)
@@ -251,13 +252,45 @@ def test_any_printable_ascii_key_will_do(api: Api, level: StockLevel, key: str) 
 
 
 @pytest.mark.usefixtures("store")
-def test_the_key_of_a_command_that_changed_nothing_is_kept_too(api: Any) -> None:
+def test_the_key_of_a_command_that_changed_nothing_is_not_used_up(api: Any) -> None:
     level = make_level(10)
     body = {"reservationId": hold((level, 1)).public_id}
     assert api.post("release", body).status_code == 200
     first = api.post("release", body, Idempotency_Key="again")
     second = api.post("release", body, Idempotency_Key="again")
     other = api.post("release", {**body, "reason": "another"}, Idempotency_Key="again")
-    assert (first.status_code, second.status_code, other.status_code) == (200, 200, 422)
-    assert second.headers["Idempotent-Replayed"] == "true"
-    assert IdempotencyKey.objects.filter(key="again").count() == 1
+    assert (first.status_code, second.status_code, other.status_code) == (200, 200, 200)
+    assert "Idempotent-Replayed" not in second.headers
+    assert not IdempotencyKey.objects.filter(key="again").exists()
+
+
+UNCHANGING: list[Any] = [
+    ("POST", "release", lambda made, level: {"reservationId": made.public_id}),
+    ("POST", "consume", lambda made, level: {"orderId": "o", "reservationId": made.public_id}),
+    ("POST", "/api/v1/products/{product}/unfreeze", lambda made, level: {}),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "make_body"), UNCHANGING)
+def test_a_command_that_changes_nothing_keeps_no_answer(
+    api: Api, level: StockLevel, method: str, path: str, make_body: Callable[..., Any]
+) -> None:
+    made = hold((level, 1))
+    path, sent = path.format(product=level.product_id), make_body(made, level)
+    assert api.send(method, path, sent).status_code == 200
+    before = IdempotencyKey.objects.count()
+    answers = [api.send(method, path, sent, Idempotency_Key=f"again-{number}") for number in range(3)]
+    assert {answer.status_code for answer in answers} == {200}
+    assert IdempotencyKey.objects.count() == before
+
+
+def test_in_a_batch_only_those_that_changed_something_keep_their_answers(level: StockLevel) -> None:
+    released, held = hold((level, 1)), hold((level, 1))
+    release_holds([ReleaseRequest(ACTOR, Selector(released.id))])
+    claims = [Claim(uuid7(), key, b"x", lambda resolved: StoredAnswer(200, b"{}")) for key in ("nothing", "something")]
+    requests = [
+        ReleaseRequest(ACTOR, Selector(made.id), claim=claim)
+        for made, claim in zip((released, held), claims, strict=True)
+    ]
+    assert all(isinstance(outcome, Resolved) for outcome in release_holds(requests))
+    assert set(IdempotencyKey.objects.values_list("key", flat=True)) == {"something"}

@@ -3,9 +3,11 @@
 from uuid import UUID
 
 import pytest
-from django.test import Client
+from django.http import HttpResponse
+from django.test import Client, RequestFactory
 
 from audit.models import AuditEntry
+from config.middleware import RequestContextMiddleware
 from tests.conftest import Api
 from tests.contract.problems import problem
 from tests.factories import lines, make_level, make_store
@@ -46,6 +48,17 @@ def test_answers_to_programs_are_not_sniffed_and_have_a_length(api: Api) -> None
     response = api.get("levels")
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     assert response.headers["Content-Length"] == str(len(response.content))
+
+
+@pytest.mark.parametrize("path", ["levels", "reservations/x", "/api/v1/nothing", "/api/nothing", "/health/live"])
+def test_no_cache_keeps_an_answer_to_a_program(api: Api, path: str) -> None:
+    assert api.get(path).headers["Cache-Control"] == "no-store"
+
+
+def test_an_answer_with_an_etag_may_be_kept() -> None:
+    request = RequestFactory().get("/api/x", headers={"Host": "localhost"})
+    answer = HttpResponse("{}", headers={"ETag": '"1"'})
+    assert "Cache-Control" not in RequestContextMiddleware(lambda _: answer)(request).headers
 
 
 def test_a_command_needs_no_csrf_token(api: Api) -> None:

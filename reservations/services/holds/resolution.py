@@ -124,7 +124,7 @@ def resolve_claimed(requests: Sequence[Request]) -> list[ResolutionOutcome]:
         return []
     batch = _lock_batch(requests)
     outcomes = [batch.decide(request) for request in requests]
-    batch.write([(r.claim, o) for r, o in zip(requests, outcomes, strict=True) if isinstance(o, Resolved)])
+    batch.write()
     return outcomes
 
 
@@ -199,25 +199,29 @@ class _Batch:
         self._made: list[Hold] = []
         self._entries: list[Entry] = []
         self._events: list[OutboxRow] = []
+        self._results: list[tuple[Claim | None, Resolved]] = []
 
     def decide(self, request: Request) -> ResolutionOutcome:
         """Decide one request, given the decisions before it. A refused request changes nothing."""
+        entries = len(self._entries)
         try:
-            if isinstance(request, ReleaseRequest):
-                return Resolved(tuple(self._release(request)), self._now)
-            return Resolved(tuple(self._consume(request)), self._now)
+            holds = self._release(request) if isinstance(request, ReleaseRequest) else self._consume(request)
         except DomainError as error:
             return error
+        resolved = Resolved(tuple(holds), self._now)
+        if len(self._entries) > entries:
+            self._results.append((request.claim, resolved))
+        return resolved
 
-    def write(self, results: Sequence[tuple[Claim | None, Resolved]]) -> None:
-        """Write all decisions, and the stored answers."""
+    def write(self) -> None:
+        """Write all decisions, and the stored answers of the requests that changed something."""
         with one_statement():
             self._ledger.write(self._now)
             documents.close(self._ended, now=self._now)
             documents.insert(self._made)
             record(self._entries, now=self._now)
             publish(self._events, now=self._now)
-            idempotency.store_all(results, now=self._now)
+            idempotency.store_all(self._results, now=self._now)
 
     def _selected(self, request: Request) -> list[Hold]:
         found = [hold for hold in _matching(request.selector, self._holds) if hold.is_within_reach_of(request.actor)]
