@@ -8,34 +8,38 @@ others, before anything was done for it.
 
 import asyncio
 import gc
-from collections.abc import Awaitable, Callable, Iterator, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from collections.abc import Awaitable, Callable, Iterator
+from functools import cache, lru_cache
+from importlib import import_module
 from io import BytesIO
-from typing import Any, Final, cast
+from types import ModuleType
+from typing import Final, cast
 
 from django.conf import settings
+from django.contrib.auth import get_user
 from django.core import signals
 from django.core.handlers.asgi import ASGIRequest
 from django.core.handlers.base import BaseHandler
+from django.db import DatabaseError, close_old_connections
 from django.http import HttpResponse, HttpResponseBase
 from django.http.request import split_domain_port, validate_host
 from django.urls import get_resolver, resolve, set_script_prefix
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
 
 from audit import context
 from audit.api.http import ApiView, LoopRequest, Pending
 from audit.authentication import cached_caller
+from audit.errors import Throttled
 from audit.idempotency import StoredAnswer
 from config import problems, throttling
+from config.bodies import Body, Budget, Gone, Message, Receive, Refused
+from config.lanes import Lanes
 
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
 _BASES: Final = ("/api/v1/inventory/", "/api/inventory/")
 _CALLS_ON_THE_LOOP: Final = ("reserve", "consume", "release")
-_THREADS: Final = 16
-_BODY_TIMEOUT_SECONDS: Final = 60.0
 _HOST_LIMIT: Final = 255
 _ALIVE: Final = "/health/live"
 _META: Final = {
@@ -51,7 +55,6 @@ _HEADERS: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"cache-control", b"no-store"),
 )
-_NOTHING: Final = b"0"
 
 
 class Application(BaseHandler):
@@ -60,7 +63,8 @@ class Application(BaseHandler):
     def __init__(self) -> None:
         super().__init__()
         self.load_middleware()
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="web")
+        self._lanes = Lanes()
+        self._budget = Budget(settings.BODIES_LIMIT_BYTES)
         self.views_on_loop: dict[str, type[ApiView]] = {
             base + call: resolve(base + call).func.view_class  # type: ignore[attr-defined]
             for base in _BASES
@@ -76,17 +80,28 @@ class Application(BaseHandler):
             alive = self.get_response(ASGIRequest(scope, BytesIO()))
             await _send(cast(HttpResponse, alive), send)
             return
-        body = await _body(scope, receive)
-        if body is None:
+        body = Body(scope, receive, self._budget, self._ask_who)
+        try:
+            await self._answer(scope, await body.read(), send)
+        except Gone:
             return
+        except Refused as refusal:
+            await _send(await self._lanes.others.run(_refuse, scope, refusal.status), send)
+        finally:
+            body.give_back()
+
+    async def _answer(self, scope: Message, content: bytes, send: Send) -> None:
         view = self.views_on_loop.get(scope["path"])
-        if view is not None and (handed_in := _hand_in(view, scope, body)):
+        if view is not None and (handed_in := _hand_in(view, scope, content)):
             await _answer(*handed_in, send)
             return
         loop = asyncio.get_running_loop()
-        response = await loop.run_in_executor(self._threads, self._respond, scope, body, send, loop)
+        response = await self._lanes.lane_of(scope).run(self._respond, scope, content, send, loop)
         if response is not None:
             await _send(response, send)
+
+    async def _ask_who(self, scope: Message) -> bool:
+        return await self._lanes.others.run(_is_known, scope)
 
     def _respond(self, scope: Message, body: bytes, send: Send, loop: asyncio.AbstractEventLoop) -> HttpResponse | None:
         """Answer a request with Django's full stack. Returns None for a streaming response, which is sent from here."""
@@ -116,33 +131,37 @@ async def _live(receive: Receive, send: Send) -> None:
             return
 
 
-async def _body(scope: Message, receive: Receive) -> bytes | None:
-    """Read the body. Returns None if the caller disconnects, or times out, before it is complete.
-
-    A body over its limit (``BODY_LIMIT_BYTES`` for programs, ``UPLOAD_LIMIT_BYTES`` for browsers) is dropped; only its
-    length is kept, so that the view refuses it.
-    """
-    limit = settings.BODY_LIMIT_BYTES if scope["path"].startswith("/api/") else settings.UPLOAD_LIMIT_BYTES
-    length = next((value for name, value in scope["headers"] if name == b"content-length"), _NOTHING)
-    if len(length) > 18 or (length.isdigit() and int(length) > limit):
-        return b""
-    parts: list[bytes] = []
-    size = 0
+def _is_known(scope: Message) -> bool:
+    """Whether the caller is a client with a valid token, or a person who is logged in. Raises Refused, 503, if the
+    database is away."""
+    request = ASGIRequest(scope, BytesIO())
     try:
-        async with asyncio.timeout(_BODY_TIMEOUT_SECONDS):
-            while size <= limit:
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    return None
-                parts.append(message.get("body", b""))
-                size += len(parts[-1])
-                if not message.get("more_body"):
-                    break
-    except TimeoutError:
-        return None
-    if length is _NOTHING and size:  # Sent in chunks.
-        scope["headers"] = [*scope["headers"], (b"content-length", b"%d" % size)]
-    return b"".join(parts) if size <= limit else b""
+        if problems.is_api(request):
+            return throttling.ThrottledTokenAuthentication().authenticate(Request(request)) is not None
+        request.session = _sessions().SessionStore(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
+        return get_user(request).is_authenticated
+    except (AuthenticationFailed, Throttled):
+        return False
+    except DatabaseError as error:
+        raise Refused(503) from error
+    finally:
+        close_old_connections()
+
+
+@cache
+def _sessions() -> ModuleType:
+    return import_module(settings.SESSION_ENGINE)
+
+
+def _refuse(scope: Message, status: int) -> HttpResponse:
+    """The answer to a request that no view sees."""
+    request = ASGIRequest(scope, BytesIO())
+    request_id = request.META["inventory.request_id"] = context.begin(request.META.get("HTTP_X_REQUEST_ID"))
+    response = problems.refused(request, status)
+    response.headers["X-Request-ID"] = request_id
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Content-Length"] = str(len(response.content))
+    return response
 
 
 def _hand_in(view: type[ApiView], scope: Message, body: bytes) -> tuple[LoopRequest, Pending] | None:

@@ -87,6 +87,7 @@ _HTTP_CODES: Final[dict[int, tuple[str, str]]] = {
     403: ("permission_denied", "Not allowed"),
     404: ("not_found", "Not found"),
     405: ("method_not_allowed", "Method not allowed"),
+    408: ("request_timeout", "The body came too slowly"),
     413: ("too_large", "The body is too large"),
     415: ("unsupported_media_type", "Unsupported media type"),
     429: ("throttled", "Too many requests"),
@@ -190,6 +191,22 @@ def console_problem(request: HttpRequest, error: DomainError) -> HttpResponse:
     """A page for a domain error that no form of the console has shown."""
     status = next(DOMAIN_STATUS[kind][0] for kind in type(error).__mro__ if kind in DOMAIN_STATUS)
     return page(request, status if status in (403, 404, 503) else 409, wording_of(error))
+
+
+_REFUSED: Final = {
+    408: "The body came too slowly. Send it again.",
+    413: "The body is too large.",
+    503: "Too many requests at once. Try again.",
+}
+
+
+def refused(request: HttpRequest, status: int) -> HttpResponse:
+    """The answer to a request that no view sees: 408, 413 or 503."""
+    response = problem(request, status, _REFUSED[status]) if is_api(request) else page(request, status)
+    response.headers["Cache-Control"] = "no-store"
+    if status == 503:
+        response.headers["Retry-After"] = str(_BUSY_RETRY_SECONDS)
+    return response
 
 
 def locked_out(

@@ -101,8 +101,10 @@ CATALOGUE_CACHE_SECONDS = env.float("CATALOGUE_CACHE_SECONDS", default=5.0)
 TOKEN_CACHE_SECONDS = env.float("TOKEN_CACHE_SECONDS", default=5.0)
 API_DOCS = env.bool("API_DOCS", default=True)
 BODY_LIMIT_BYTES = 256 * 1024
-# The most that a browser may send, including files: a request is read into memory.
-UPLOAD_LIMIT_BYTES = 32 * 1024 * 1024
+# What somebody who is logged in may send, files included; a stranger sends 16 KiB.
+UPLOAD_LIMIT_BYTES = 2 * 1024 * 1024
+# All bodies that a process holds at a time.
+BODIES_LIMIT_BYTES = 64 * 1024 * 1024
 # Higher than the API's limit, so that Django's own check doesn't answer 400 where the contract says 413.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
@@ -197,6 +199,8 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
     {"NAME": "django.contrib.auth.password_validation.NumericPasswordValidator"},
 ]
+
+PASSWORD_HASHERS = ["config.passwords.PasswordHasher"]
 
 # Password guessing is blocked by user and address together, since all terminals of a warehouse share one address.
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]

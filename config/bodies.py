@@ -1,0 +1,149 @@
+"""Reading the bodies of requests into memory, within bounds.
+
+A body is read whole before its request is answered, so whoever may send one may fill memory. A stranger sends little,
+a known caller at most the limit of its door, all of them together at most ``BODIES_LIMIT_BYTES`` at a time, and
+nobody dawdles for ever.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from contextlib import suppress
+from typing import Any, Final
+
+from django.conf import settings
+
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+IsKnown = Callable[[Message], Awaitable[bool]]
+
+STRANGERS_LIMIT_BYTES: Final = 16 * 1024
+_PROGRESS_BYTES: Final = 16 * 1024
+_PROGRESS_SECONDS: Final = 10.0
+"""A body may take as long as it likes while each ten seconds bring 16 KiB, or its end."""
+_IGNORED_BYTES: Final = 8 * 1024 * 1024
+_IGNORED_SECONDS: Final = 1.0
+"""How much more of a body that is too large is taken off the connection, none of it kept."""
+_NO_LENGTH: Final = b"0"
+
+
+class Refused(Exception):
+    """A request that is answered with this status before any view sees it."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class Gone(Exception):
+    """The caller went away before its body was whole."""
+
+
+class Budget:
+    """How many bytes of bodies a process holds at a time. For the event loop alone: it takes no lock."""
+
+    def __init__(self, limit_bytes: int) -> None:
+        self._free_bytes = limit_bytes
+
+    def take(self, size: int) -> None:
+        """Raises Refused where less than that is free."""
+        if size > self._free_bytes:
+            raise Refused(503)
+        self._free_bytes -= size
+
+    def give_back(self, size: int) -> None:
+        """The bytes are gone: their request was answered."""
+        self._free_bytes += size
+
+
+class Body:
+    """The body of one request. ``is_known`` says whether the caller is somebody who may send more than a stranger."""
+
+    __slots__ = (
+        "_budget",
+        "_is_api",
+        "_is_known",
+        "_is_whole",
+        "_known",
+        "_limit_bytes",
+        "_receive",
+        "_scope",
+        "_size",
+    )
+
+    def __init__(self, scope: Message, receive: Receive, budget: Budget, is_known: IsKnown) -> None:
+        self._scope, self._receive, self._budget, self._is_known = scope, receive, budget, is_known
+        self._is_api = scope["path"].startswith("/api/")
+        self._limit_bytes = settings.BODY_LIMIT_BYTES if self._is_api else settings.UPLOAD_LIMIT_BYTES
+        self._known = self._is_whole = False
+        self._size = 0
+
+    async def read(self) -> bytes:
+        """The whole body. Nothing is kept of one that is too large.
+
+        Raises Gone, or Refused: 408, 413, or 503. What is too large for the API is read as empty instead, for the
+        view to refuse: with 401 a stranger, and a client with 413, by the header with the length.
+        """
+        length = next((value for name, value in self._scope["headers"] if name == b"content-length"), _NO_LENGTH)
+        if len(length) > 18 or (length.isdigit() and not await self._may_send(int(length))):
+            return await self._too_large()
+        parts = await self._parts()
+        if length is _NO_LENGTH and self._size:  # Sent in chunks.
+            self._scope["headers"] = [*self._scope["headers"], (b"content-length", b"%d" % self._size)]
+        return b"".join(parts) if parts is not None else await self._too_large()
+
+    def give_back(self) -> None:
+        """Give the budget its bytes back."""
+        self._budget.give_back(self._size)
+
+    async def _parts(self) -> list[bytes] | None:
+        """All parts of the body; None, and the rest unread, if they are too large."""
+        parts: list[bytes] = []
+        in_time = 0
+        deadline = asyncio.get_running_loop().time() + _PROGRESS_SECONDS
+        while message := await self._message(deadline):
+            part = message.get("body", b"")
+            self._budget.take(len(part))
+            self._size += len(part)
+            self._is_whole = not message.get("more_body")
+            if not await self._may_send(self._size):
+                return None
+            parts.append(part)
+            if self._is_whole:
+                break
+            if self._size - in_time >= _PROGRESS_BYTES:
+                in_time = self._size
+                deadline = asyncio.get_running_loop().time() + _PROGRESS_SECONDS
+        return parts
+
+    async def _message(self, deadline: float) -> Message:
+        try:
+            async with asyncio.timeout_at(deadline):
+                message = await self._receive()
+        except TimeoutError:
+            raise Refused(408) from None
+        if message["type"] == "http.disconnect":
+            raise Gone
+        return message
+
+    async def _may_send(self, size: int) -> bool:
+        """Whether this caller may send so many bytes. Asks who it is only if a stranger may not."""
+        if size <= STRANGERS_LIMIT_BYTES:
+            return True
+        if size > self._limit_bytes:
+            return False
+        if not self._known:
+            self._known = await self._is_known(self._scope)
+        return self._known
+
+    async def _too_large(self) -> bytes:
+        """Let the caller send on for a while, so that it reads the answer and not that the connection broke."""
+        ignored = 0
+        with suppress(Refused):
+            deadline = asyncio.get_running_loop().time() + _IGNORED_SECONDS
+            while not self._is_whole and ignored < _IGNORED_BYTES:
+                message = await self._message(deadline)
+                ignored += len(message.get("body", b""))
+                self._is_whole = not message.get("more_body")
+        if self._is_api:
+            return b""
+        raise Refused(413)

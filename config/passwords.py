@@ -1,0 +1,14 @@
+"""How passwords of staff are hashed: as Django does, but holding no database connection meanwhile."""
+
+from django.contrib.auth.hashers import PBKDF2PasswordHasher
+from django.db import connection
+
+
+class PasswordHasher(PBKDF2PasswordHasher):
+    """Hashing takes half a second by design, and a process has few connections: logins would hold all of them."""
+
+    def encode(self, password: str, salt: str, iterations: int | None = None) -> str:
+        """The hash. The thread's connection goes back to the pool first, unless a transaction is open on it."""
+        if not connection.in_atomic_block:
+            connection.close()
+        return super().encode(password, salt, iterations)

@@ -1,0 +1,83 @@
+"""Which threads answer which request."""
+
+import asyncio
+import threading
+from typing import Any
+
+import pytest
+from django.contrib.auth.hashers import check_password, make_password
+from django.contrib.auth.models import User
+from django.db import connection, transaction
+from django.urls import get_resolver, reverse
+
+from config.bodies import Refused
+from config.lanes import Lane, Lanes
+
+
+def lane(method: str, path: str) -> str:
+    lanes = Lanes()
+    found = lanes.lane_of({"method": method, "path": path})
+    return next(name for name, lane in vars(lanes).items() if lane is found)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("admin:login", []),
+        ("admin:password_change", []),
+        ("admin:auth_user_add", []),
+        ("admin:auth_user_password_change", [7]),
+    ],
+)
+def test_what_hashes_a_password_has_a_lane_of_its_own(name: str, arguments: list[Any]) -> None:
+    assert lane("POST", reverse(name, args=arguments)) == "passwords"
+    assert lane("GET", reverse(name, args=arguments)) == "others"
+
+
+def test_files_have_a_lane_of_their_own() -> None:
+    admin = dict(get_resolver().namespace_dict)["admin"][1].reverse_dict
+    imports = [reverse(f"admin:{name}") for name in admin if isinstance(name, str) and "_import_" in name]
+    exports = [reverse(f"admin:{name}") for name in admin if isinstance(name, str) and "_export_" in name]
+    assert len(imports) >= 3
+    assert len(exports) >= 3
+    assert {lane("POST", path) for path in imports} == {"files"}
+    assert {lane("GET", path) for path in exports} == {"files"}
+
+
+def test_probes_wait_for_nobody_and_the_rest_shares() -> None:
+    assert lane("GET", "/health/ready") == "probes"
+    assert lane("POST", "/api/v1/inventory/reserve") == lane("GET", "/admin/") == lane("GET", "/") == "others"
+
+
+def test_who_would_wait_behind_too_many_is_refused() -> None:
+    go_on = threading.Event()
+
+    async def crowd() -> list[Any]:
+        narrow = Lane("test", 1, 2)
+        running = [asyncio.ensure_future(narrow.run(go_on.wait)) for _ in range(3)]
+        await asyncio.sleep(0)
+        with pytest.raises(Refused) as refused:
+            await narrow.run(go_on.wait)
+        assert refused.value.status == 503
+        go_on.set()
+        return [*await asyncio.gather(*running), await narrow.run(go_on.wait)]
+
+    assert asyncio.run(crowd()) == [True] * 4
+
+
+@pytest.mark.django_db(transaction=True)
+def test_hashing_holds_no_connection() -> None:
+    assert User.objects.count() == 0
+    assert connection.connection is not None
+    hashed = make_password("one", hasher="default")
+    assert connection.connection is None
+    assert User.objects.count() == 0
+    assert check_password("one", hashed)
+    assert connection.connection is None
+
+
+@pytest.mark.django_db(transaction=True)
+def test_hashing_leaves_an_open_transaction_alone() -> None:
+    with transaction.atomic():
+        User.objects.create(username="one", password=make_password("one"))
+    assert User.objects.count() == 1
