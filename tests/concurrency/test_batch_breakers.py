@@ -1,6 +1,9 @@
 """A request that breaks the batch that it is in costs nobody else an answer, and its client the company of others."""
 
+import asyncio
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -8,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 from django.conf import LazySettings
+from django.db import connection
 
 from audit.errors import Unstorable
 from inventory.errors import InsufficientStock
@@ -69,7 +73,7 @@ def test_the_others_of_a_poisoned_batch_are_decided(batches: list[list[HoldReque
 
 
 def test_a_client_that_broke_a_batch_is_decided_alone_for_a_minute(
-    batches: list[list[HoldRequest]], monkeypatch: pytest.MonkeyPatch
+    batches: list[list[HoldRequest]], breakers: Any
 ) -> None:
     level = make_level(50)
     assert isinstance(outcome(poisoned(level)), Unstorable)
@@ -78,9 +82,34 @@ def test_a_client_that_broke_a_batch_is_decided_alone_for_a_minute(
     outcomes = together(*(partial(outcome, request) for request in [*others, poisoned(level), poisoned(level)]))
     assert [type(each) for each in outcomes] == [PlacedHold] * 6 + [Unstorable] * 2
     assert {request.actor.name for batch in batches for request in batch} == {ACTOR.name}
-    began = time.monotonic()
-    monkeypatch.setattr(group_commit.time, "monotonic", lambda: began + 61)
-    assert not group_commit._breakers.has(POISONER.client_id)
+    assert breakers.has(POISONER.client_id)
+    breakers._until = {client_id: until - 60 for client_id, until in breakers._until.items()}
+    assert not breakers.has(POISONER.client_id)
+
+
+def test_on_the_event_loop_such_a_client_has_two_threads(breakers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    level = make_level(50)
+    names: list[str] = []
+    place_holds = placing.place_holds
+
+    def noting(requests: list[HoldRequest], *patience: Any) -> Any:
+        names.append(threading.current_thread().name)
+        try:
+            return place_holds(requests, *patience)
+        finally:
+            connection.close()  # Of a thread that outlives the test's database.
+
+    monkeypatch.setattr(placing, "place_holds", noting)
+    breakers.note(POISONER.client_id, Unstorable("a value"))
+
+    async def ask() -> list[Any]:
+        submissions = [group_commit.place_hold(hold_request((level, 1), actor=POISONER)) for _ in range(6)]
+        return await asyncio.gather(*(submission.outcome_on_loop() for submission in submissions))
+
+    with ThreadPoolExecutor(1) as threads:
+        outcomes = threads.submit(asyncio.run, ask()).result()
+    assert [type(each) for each in outcomes] == [PlacedHold] * 6
+    assert set(names) <= {"breaker_0", "breaker_1"}
 
 
 def test_a_refusal_costs_nobody_the_company_of_others(breakers: Any) -> None:
