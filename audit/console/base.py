@@ -5,13 +5,14 @@ from abc import ABCMeta, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property, reduce, wraps
 from operator import or_
-from typing import Any, ClassVar, Final, NoReturn, TypeVar
+from typing import Any, ClassVar, Final, NoReturn
 from uuid import UUID, uuid5
 
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.checks import ModelAdminChecks
 from django.contrib.admin.options import InlineModelAdmin
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db.models import Model, Q, QuerySet
 from django.forms import MediaDefiningClass
@@ -23,7 +24,6 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.csrf import csrf_protect
 from unfold.admin import ModelAdmin, TabularInline
-from unfold.decorators import action
 from unfold.utils import display_for_label
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextInputWidget
 
@@ -34,8 +34,6 @@ from audit.display import NOTHING
 from audit.errors import DomainError
 from audit.identifiers import parse_copied_id
 from audit.models import ApiClient, StaffAccess
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 COUNTED_AT_MOST: Final = 10_000
 """The most rows that a list counts and pages through. To reach later ones, filter the list."""
@@ -220,6 +218,11 @@ class ConsoleAdmin(Reach, ModelAdmin):  # type: ignore[misc]
         full_names = {f"{self.opts.app_label}_{self.opts.model_name}_{name}" for name in names}
         return [action for action in offered if action.action_name in full_names]
 
+    def require_view(self, request: HttpRequest) -> None:
+        """Raise PermissionDenied for a user who may not open this list: its actions aren't for them either."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+
     def _get_obj_does_not_exist_redirect(self, request: HttpRequest, opts: Any, object_id: str) -> NoReturn:
         """Answer 404 for a row that is missing or out of reach; Django would redirect to the index."""
         raise Http404
@@ -253,21 +256,6 @@ def multiple_choice(choices: Any, **options: Any) -> forms.MultipleChoiceField:
 def text_field(max_length: int = 200, **options: Any) -> forms.CharField:
     """An optional line of text."""
     return forms.CharField(max_length=max_length, required=False, widget=UnfoldAdminTextInputWidget(), **options)
-
-
-def staff_action(
-    description: Any, *, url_path: str, permission: str, icon: str = "", is_dialog: bool = False
-) -> Callable[[F], F]:
-    """An action of a row or page (``actions_row``, ``actions_detail``) with an address and a permission of its own.
-
-    ``permission`` is a full name, such as ``inventory.receive_stock``. An ``is_dialog`` action opens over the page. For
-    an action that only opens a dialog use ``Dialog.as_action``.
-    """
-    attributes = {"data-dialog": ""} if is_dialog else {}
-    made: Callable[[F], F] = action(
-        description=description, url_path=url_path, permissions=[permission], icon=icon or None, attrs=attributes
-    )
-    return made
 
 
 def badge(

@@ -7,13 +7,13 @@ the first answer again and nothing is done twice.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import wraps
 from typing import Any, ClassVar, Final, Generic, TypeVar
 from uuid import UUID, uuid5
 
 import msgspec
 from django import forms
 from django.contrib import messages
-from django.contrib.admin import ModelAdmin
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse
@@ -23,6 +23,7 @@ from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 from msgspec.structs import replace
+from unfold.decorators import action
 from unfold.widgets import (
     UnfoldAdminIntegerFieldWidget,
     UnfoldAdminSelectWidget,
@@ -31,7 +32,7 @@ from unfold.widgets import (
 from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
-from audit.console.base import actor_of, claimant_of, reach_of, staff_action
+from audit.console.base import ConsoleAdmin, actor_of, claimant_of, reach_of
 from audit.console.wording import LazyText, Worded
 from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer, fingerprint
@@ -39,7 +40,34 @@ from audit.idempotency import Claim, StoredAnswer, fingerprint
 DIALOG_KEY: Final = "dialog-"
 """The prefix of the console's idempotency keys."""
 _TOGETHER: Final = UUID("b3a0c1de-52f7-5c0e-8d0a-7f1e94d3a26b")
+F = TypeVar("F", bound=Callable[..., Any])
 R = TypeVar("R")
+
+
+def staff_action(
+    description: Any, *, url_path: str, permission: str, icon: str = "", is_dialog: bool = False
+) -> Callable[[F], F]:
+    """An action of a row or page (``actions_row``, ``actions_detail``) with an address and a permission of its own.
+
+    ``permission`` is a full name, such as ``inventory.receive_stock``. Whoever may not open the list may not use its
+    actions, either: addresses can be guessed. An ``is_dialog`` action opens over the page. For an action that only
+    opens a dialog use ``Dialog.as_action``.
+    """
+    attributes = {"data-dialog": ""} if is_dialog else {}
+    made: Callable[[F], F] = action(
+        description=description, url_path=url_path, permissions=[permission], icon=icon or None, attrs=attributes
+    )
+
+    def offered(method: Any) -> Any:
+        @wraps(method)
+        def asked(model_admin: ConsoleAdmin, request: HttpRequest, *arguments: Any, **named: Any) -> HttpResponse:
+            model_admin.require_view(request)
+            answer: HttpResponse = method(model_admin, request, *arguments, **named)
+            return answer
+
+        return made(asked)
+
+    return offered
 
 
 class DialogForm(forms.Form):
@@ -135,14 +163,14 @@ class Dialog(Worded, ABC, Generic[R]):
             permission=cls.permission,
             is_dialog=not cls.is_page,
         )
-        def open_dialog(
-            model_admin: "ModelAdmin[Any]", request: HttpRequest, object_id: str | None = None
-        ) -> HttpResponse:
+        def open_dialog(model_admin: ConsoleAdmin, request: HttpRequest, object_id: str | None = None) -> HttpResponse:
             return cls(model_admin, request, object_id).answer()
 
         return open_dialog
 
-    def __init__(self, model_admin: "ModelAdmin[Any]", request: HttpRequest, object_id: str | None = None) -> None:
+    def __init__(self, model_admin: ConsoleAdmin, request: HttpRequest, object_id: str | None = None) -> None:
+        """Raises PermissionDenied for a user who may not open the list, Http404 for a row out of reach."""
+        model_admin.require_view(request)
         self.model_admin = model_admin
         self.request = request
         self.subject: Any = self._find(object_id)

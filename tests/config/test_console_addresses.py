@@ -4,9 +4,11 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import quote
+from uuid import uuid4
 
 import pytest
 from django.contrib import admin
+from django.contrib.auth.models import Permission
 from django.test import Client
 from django.urls import URLResolver
 from django.urls.resolvers import RoutePattern
@@ -205,6 +207,63 @@ def test_what_is_in_another_warehouse_is_not_there_at_any_address(group: str, ro
             seen += 1
     assert opened == []
     assert seen > 50
+
+
+def test_address_of_a_list_that_one_may_not_open_is_closed_whatever_one_may_do(rows: dict[str, Any]) -> None:
+    """Somebody with every permission but those to see rows."""
+    person = make_staff("viewer")
+    person.groups.clear()
+    person.user_permissions.set(Permission.objects.exclude(codename__regex="^(view|change)_"))
+    browser, opened, seen = browser_of(person), [], 0
+    for name, address in addresses():
+        if name in FOR_ANYBODY or name in {"index", "jsi18n", "password_change", "password_change_done"}:
+            continue
+        own = own_row(name, rows)
+        for what, status in asked(browser, filled(address, str(own.pk) if own else "0")):
+            opened += [(what, status)] if status != 403 and not name.endswith("_add") else []
+            seen += 1
+    assert opened == []
+    assert seen > 200
+
+
+FOR_ALL_WAREHOUSES: Final = {
+    "apiclient",
+    "apitoken",
+    "auditentry",
+    "idempotencykey",
+    "outboxevent",
+    "reconciliationrun",
+    "group",
+    "user",
+}
+
+
+@pytest.mark.parametrize("group", ["", "administrator"])
+def test_address_of_what_belongs_to_no_warehouse_is_closed_to_who_is_limited(group: str, rows: dict[str, Any]) -> None:
+    browser, opened, seen = browser_of(make_staff(group, "wh-001")), [], 0
+    for name, address in addresses():
+        own = own_row(name, rows)
+        if own is None or own._meta.model_name not in FOR_ALL_WAREHOUSES:
+            continue
+        for what, status in asked(browser, filled(address, str(own.pk))):
+            opened += [(what, status)] if status != (404 if name.endswith("_history") else 403) else []
+            seen += 1
+    assert opened == []
+    assert seen > 50
+
+
+def test_somebody_of_another_warehouse_changes_nothing_at_any_address(rows: dict[str, Any]) -> None:
+    """With every permission, and fields that most dialogs ask for. One's own password and mail are one's own."""
+    browser, level = browser_of(make_staff("", "wh-009")), rows["stocklevel"].pk
+    before = {model: list(model._default_manager.order_by("pk").values()) for model in MAKE_ONE}
+    for name, address in addresses():
+        if name in FOR_ANYBODY or name.startswith("password_change") or name.endswith("_subscribe"):
+            continue
+        own = own_row(name, rows)
+        sent = {"once": str(uuid4()), "level": level, "quantity": "1", "reason": "r", "remark": "r", "note": "n"}
+        given = {**sent, "warehouse": "wh-001", "text": "t", "order_id": "o", "days": "30", "resolution": "r"}
+        browser.post(filled(address, str(own.pk) if own else ""), given)
+    assert {model: list(model._default_manager.order_by("pk").values()) for model in MAKE_ONE} == before
 
 
 def test_auditor_changes_nothing_at_any_address(rows: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """Who may do what: every route, every role, and nobody."""
 
+import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -9,8 +10,9 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from audit.roles import Capability, Role
-from inventory.models import Product, Store, Warehouse
-from reservations.models import Reservation
+from inventory.models import LowStockAlert, Movement, Product, StockCount, StockLevel, Store, Transfer, Warehouse
+from reservations.models import Reservation, ShortageIncident
+from tests.config.test_admin import MAKE_ONE
 from tests.conftest import Api
 from tests.contract.problems import problem
 from tests.factories import counters, hold, lines, make_level, make_store
@@ -215,6 +217,90 @@ def test_a_cart_of_the_same_name_in_another_store_is_another_cart(make_api: Call
     assert counters(level) == (10, 2)
     assert len(outlet.delete("carts/c").json()["reservations"]) == 1  # type: ignore[attr-defined]
     assert counters(level) == (10, 2)
+
+
+FOR_ALL_STORES = {
+    ("GET", INVENTORY + "reconciliation"),
+    ("PUT", CATALOGUE + "products/<any-case-uuid:product_id>"),
+    ("PUT", CATALOGUE + "stores/<str:store_id>"),
+    ("PUT", CATALOGUE + "warehouses/<str:warehouse_id>"),
+    *((method, path) for method, path in NEEDED if path.endswith(("/freeze", "/unfreeze"))),
+}
+"""What concerns all stores, and is not for clients limited to some."""
+OPEN_TO_ALL = {
+    CATALOGUE + "products",
+    CATALOGUE + "products/<any-case-uuid:product_id>",
+    INVENTORY + "<any-case-uuid:product_id>",
+    INVENTORY + "<any-case-uuid:product_id>/explain",
+    INVENTORY + "check-availability",
+}
+"""Products belong to no store. Their stock does: none of it is shown."""
+
+
+@pytest.fixture
+def elsewhere(two_stores: None) -> dict[str, str]:
+    """What the markers of the routes stand for: of each kind, a row that is main's."""
+    for make in MAKE_ONE.values():
+        make()
+    held = hold((make_level(10), 1), cart_id="c", order_id="o")
+    return {
+        "cart_id": "c",
+        "reservation_id": held.public_id,
+        "count_id": StockCount.objects.get().public_id,
+        "incident_id": ShortageIncident.objects.get().public_id,
+        "alert_id": f"alr-{LowStockAlert.objects.get().pk}",
+        "transfer_id": Transfer.objects.get().public_id,
+        "product_id": str(held.items[0].product_id),
+        "warehouse_id": "wh-001",
+        "store_id": "main",
+    }
+
+
+BODIES: dict[str, dict[str, Any]] = {
+    "release": {"reservationId": "{reservation_id}"},
+    "extend": {"reservationId": "{reservation_id}"},
+    "consume": {"reservationId": "{reservation_id}", "orderId": "o"},
+    "lines": {"lines": [{"productId": "{product_id}", "countedQuantity": 1}]},
+    "resolve": {"resolution": "told"},
+    "snooze": {"until": "2199-01-01T00:00:00Z"},
+    "wh-001": {"reorderPoint": 1},
+}
+"""Bodies by the end of the path, for what would else be refused for its body."""
+
+
+@pytest.mark.parametrize("role", Role)
+def test_every_route_is_closed_or_empty_to_a_client_of_another_store(
+    make_api: Callable[..., Api], elsewhere: dict[str, str], role: Role
+) -> None:
+    api, wrong = make_api(role, stores=("outlet",)), []
+    before = everything()
+    for method, path in NEEDED | HEADS:
+        address = "/" + re.sub(r"<[\w-]+:(\w+)>", lambda marker: elsewhere[marker[1]], path)
+        body = json.dumps(BODIES.get(address.rpartition("/")[2], {}))
+        for name, id_ in elsewhere.items():
+            body = body.replace(f"{{{name}}}", id_)
+        answer = api.send(method, address, None if method in {"GET", "HEAD"} else body.encode())
+        told = answer.content.decode()
+        if (NEEDED | HEADS)[method, path] not in MAY[role] or (method.replace("HEAD", "GET"), path) in FOR_ALL_STORES:
+            fine = answer.status_code == 403
+        elif path in OPEN_TO_ALL:
+            fine = answer.status_code in {200, 400} and "wh-00" not in told and "main" not in told
+        elif "<" in path and method != "PUT":
+            fine = answer.status_code == 404
+        elif method in {"GET", "HEAD"}:
+            fine = answer.status_code == 200 and not any(f'"{id_}"' in told for id_ in elsewhere.values())
+        else:
+            fine = answer.status_code in {400, 404, 422}
+        if not fine:
+            wrong.append((method, address, answer.status_code, told[:200]))
+    assert wrong == []
+    assert everything() == before
+
+
+def everything() -> dict[str, list[Any]]:
+    """All rows of stock and holds."""
+    models = (StockLevel, Movement, Reservation, Transfer, StockCount, ShortageIncident, LowStockAlert, Warehouse)
+    return {model._meta.label: list(model._default_manager.order_by("pk").values()) for model in models}
 
 
 @pytest.mark.usefixtures("store")

@@ -5,6 +5,7 @@ from datetime import UTC
 from typing import Any, cast
 
 from django.contrib import admin
+from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -12,7 +13,8 @@ from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 
-from audit.console.base import ReadOnlyInline, actor_of, staff_action
+from audit.console.base import ReadOnlyInline, actor_of
+from audit.console.dialogs import staff_action
 from audit.console.exports import ExportedAdmin, ExportRow
 from audit.console.imports.page import ImportedAdmin
 from audit.console.wording import share_wordings
@@ -150,7 +152,9 @@ class ProductAdmin(ImportedAdmin, ExportedAdmin, FreezableAdmin):  # type: ignor
 
     @staff_action(_("Add a variant"), url_path="add-variant", icon="add", permission="inventory.add_product")
     def add_variant(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """Open the form of a new product, with this one as its parent."""
+        """Open the form of a new product, with this one as its parent. Raises PermissionDenied."""
+        if not self.has_add_permission(request):
+            raise PermissionDenied
         return redirect(f"{reverse('admin:inventory_product_add')}?parent={object_id}")
 
     @admin.action(description=_("Print labels"), permissions=["view"])

@@ -10,7 +10,8 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 
-from audit.console.base import actor_of, multiple_choice, staff_action, text_field
+from audit.console.base import actor_of, multiple_choice, text_field
+from audit.console.dialogs import staff_action
 from inventory.admin.catalogue.freezing import FreezableAdmin
 from inventory.admin.catalogue.printing import labels_of_places, print_page
 from inventory.models import Warehouse

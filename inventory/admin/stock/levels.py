@@ -21,7 +21,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
-from audit.console.base import ReadOnlyAdmin, WarehouseFilter, actor_of, staff_action
+from audit.console.base import ReadOnlyAdmin, WarehouseFilter, actor_of
+from audit.console.dialogs import staff_action
 from audit.console.exports import ExportedAdmin, ExportRow
 from audit.console.imports.page import ImportedAdmin
 from audit.identifiers import parse_copied_id

@@ -5,13 +5,13 @@ from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from django import forms
-from django.contrib.admin import ModelAdmin
 from django.http import Http404, HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
 from audit.actors import Actor
+from audit.console.base import ConsoleAdmin
 from audit.console.dialogs import ChoiceField, Dialog, DialogForm, QuantityField
 from audit.console.wording import LazyText
 from audit.errors import DomainError
@@ -94,7 +94,7 @@ class ChosenDialog(Dialog[R]):
     The ids of the rows are ``level`` parameters of the address or the form. Rows out of the user's reach are ignored.
     """
 
-    def __init__(self, model_admin: "ModelAdmin[Any]", request: HttpRequest) -> None:
+    def __init__(self, model_admin: ConsoleAdmin, request: HttpRequest) -> None:
         super().__init__(model_admin, request)
         self.levels = self._chosen()
 

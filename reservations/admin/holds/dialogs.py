@@ -14,7 +14,6 @@ from uuid import UUID
 import msgspec
 from django import forms
 from django.contrib import messages
-from django.contrib.admin import ModelAdmin
 from django.core.validators import RegexValidator
 from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse
@@ -27,7 +26,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
-from audit.console.base import actor_of
+from audit.console.base import ConsoleAdmin, actor_of
 from audit.console.dialogs import Dialog, DialogForm, QuantityField, ReasonField
 from audit.console.wording import LazyText
 from audit.display import shown_time
@@ -122,7 +121,7 @@ class HoldsDialog(Dialog[list[HoldResult]]):
 
     def __init__(
         self,
-        model_admin: "ModelAdmin[Any]",
+        model_admin: ConsoleAdmin,
         request: HttpRequest,
         object_id: str | None = None,
         *,
