@@ -12,7 +12,7 @@ from audit import idempotency
 from audit.actors import Actor
 from audit.db import columns
 from audit.db.statements import one_statement
-from audit.errors import DomainError, Fault
+from audit.errors import DomainError
 from audit.events import OutboxRow
 from audit.idempotency import Claim, StoredAnswer
 from audit.publishing import publish
@@ -24,15 +24,9 @@ from inventory.services.catalogue.lookup import Catalogue
 from inventory.services.stock.ledger import Ledger, MovementCause
 from inventory.transactions import PATIENT, Patience
 from reservations import actions
-from reservations.errors import (
-    ReservationConsumed,
-    ReservationExpired,
-    ReservationNotFound,
-    ReservationReleased,
-    ReservedForAnotherOrder,
-)
+from reservations.errors import ReservationConsumed, ReservationNotFound
 from reservations.events import InventoryConsumedEvent
-from reservations.services.holds import documents, expiry, reacquiring
+from reservations.services.holds import documents, expiry, reacquiring, refusals
 from reservations.services.holds.documents import Hold, Status
 from reservations.services.holds.placing import created_entry, raise_refusal, reserved_event
 
@@ -275,13 +269,13 @@ class _Batch:
             found = [hold for hold in found if hold.order_id == request.order_id]
         live = [hold for hold in found if hold.is_active(self._now)]
         dead = [hold for hold in found if self._is_dead(hold) and not _is_superseded(hold, found)]
-        _require_for([*live, *dead], request.order_id)
+        refusals.require_for([*live, *dead], request.order_id)
         if request.selector.reservation_id and dead and (successor := self._successor(dead[0], request)):
             return [successor]
         if dead and not request.reacquire:
-            raise _expired(dead)
+            raise refusals.expired(dead)
         if not live and not dead:
-            return sold or _refuse(found[-1])
+            return sold or refusals.refuse(found[-1])
         return self._sell_all(request, sold, live, dead)
 
     def _sell_all(
@@ -359,33 +353,6 @@ class _Batch:
 def _is_superseded(hold: Hold, others: Iterable[Hold]) -> bool:
     """Whether a newer hold was made after this one had expired: the shopper came back, and the newer one is sold."""
     return any(other.created_at >= hold.expires_at for other in others if other.id != hold.id)
-
-
-def _expired(dead: Sequence[Hold]) -> ReservationExpired:
-    details = [f"{hold.public_id} expired at {hold.expires_at:%Y-%m-%dT%H:%M:%SZ}." for hold in dead]
-    return ReservationExpired(details[0], _faults(ReservationExpired, dead, details))
-
-
-def _require_for(holds: Sequence[Hold], order_id: str) -> None:
-    """Raise ReservedForAnotherOrder if one of the holds was made for another order."""
-    others = [hold for hold in holds if hold.order_id not in (None, order_id)]
-    if others:
-        details = [f"{hold.public_id} was reserved for order {hold.order_id}." for hold in others]
-        raise ReservedForAnotherOrder(details[0], _faults(ReservedForAnotherOrder, others, details))
-
-
-def _faults(kind: type[DomainError], holds: Sequence[Hold], details: Sequence[str]) -> list[Fault]:
-    """A fault for each hold, with its detail."""
-    return [
-        Fault("/reservationId", kind.code, detail, {"reservationId": hold.public_id})
-        for hold, detail in zip(holds, details, strict=True)
-    ]
-
-
-def _refuse(hold: Hold) -> list[Hold]:
-    if hold.status == Status.CONSUMED:
-        raise ReservationConsumed(f"{hold.public_id} was consumed for order {hold.order_id}.")
-    raise ReservationReleased(f"{hold.public_id} was released.")
 
 
 def released_entry(actor: Actor, hold: Hold) -> Entry:
