@@ -78,13 +78,28 @@ def issue(actor: Actor, client_id: UUID, *, days: int | None, claim: Claim | Non
         client = ApiClient.objects.select_for_update(no_key=True).filter(pk=client_id).first()
         if client is None:
             raise NotFound(f"There is no client {client_id}.")
-        token = issue_token(client, expires_at=None if days is None else now + timedelta(days=days))
-        row = ApiToken.objects.get(prefix=token.partition(".")[0])
-        changes = {"client": client.name, "prefix": row.prefix, "expires_at": row.expires_at}
-        record([Entry(actor, actions.TOKEN_ISSUED, row.pk, changes)], now=now)
-        return Issued(client, row, token)
+        return add_token(actor, client, expires_at=None if days is None else now + timedelta(days=days), now=now)
 
     return _claimed(claim, work)
+
+
+def add_client(actor: Actor, *, name: str, role: str, store_codes: Sequence[str], now: datetime) -> ApiClient:
+    """Create a client and record it. Requires an open transaction. Raises PermissionDenied."""
+    actor.require_no_limit()
+    fields = {"name": name, "role": role, "store_codes": sorted(set(store_codes))}
+    client = ApiClient.objects.create(**fields)
+    record([Entry(actor, actions.CLIENT_CREATED, client.pk, {"client": name, **fields})], now=now)
+    return client
+
+
+def add_token(actor: Actor, client: ApiClient, *, expires_at: datetime | None, now: datetime) -> Issued:
+    """Make a token for a client and record it. Requires an open transaction. Raises PermissionDenied."""
+    actor.require_no_limit()
+    token = issue_token(client, expires_at=expires_at)
+    row = ApiToken.objects.get(prefix=token.partition(".")[0])
+    changes = {"client": client.name, "prefix": row.prefix, "expires_at": row.expires_at}
+    record([Entry(actor, actions.TOKEN_ISSUED, row.pk, changes)], now=now)
+    return Issued(client, row, token)
 
 
 def revoke(actor: Actor, token_ids: Collection[UUID], *, claim: Claim | None) -> list[ApiToken] | StoredAnswer:

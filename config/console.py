@@ -24,8 +24,9 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
     empty_value_display = "–"
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
-        """Leave out unfold's search for apps and models: it isn't shown, and needs a cache that may be unavailable."""
-        return [url for url in super().get_urls() if getattr(url, "name", None) != "search"]
+        """Leave out unfold's search for apps and models: it isn't shown, and needs a cache that may be unavailable.
+        Leave out Django's redirect to an object's own page, which no object has."""
+        return [url for url in super().get_urls() if getattr(url, "name", None) not in {"search", "view_on_site"}]
 
 
 class ConsoleConfig(SimpleAdminConfig):

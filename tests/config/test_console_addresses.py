@@ -9,8 +9,9 @@ from uuid import uuid4
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Permission
+from django.contrib.contenttypes.models import ContentType
 from django.test import Client
-from django.urls import URLResolver
+from django.urls import NoReverseMatch, URLResolver, reverse
 from django.urls.resolvers import RoutePattern
 
 import config.urls  # noqa: F401 - registers the console's pages, which are asked for below
@@ -88,7 +89,7 @@ LEAST: Final = {
 """The least of the groups that opens an address, by its name. Lists, pages and forms are told by LISTS and CHANGES."""
 READING: Final = re.compile(r"index|jsi18n|password_change(_done)?|.*_export_(csv|xlsx)|.*_labels?")
 """The addresses of ``LEAST`` that are open to an auditor: what is read, and one's own password."""
-FOR_ANYBODY: Final = {"", "app_list", "autocomplete", "login", "logout", "view_on_site"}
+FOR_ANYBODY: Final = {"", "app_list", "autocomplete", "login", "logout"}
 """What has nothing of its own to show."""
 
 
@@ -142,6 +143,16 @@ def test_no_address_is_an_error_for_anybody(group: str, warehouses: tuple[str, .
             seen += 1
     assert wrong == []
     assert seen > 200
+
+
+def test_redirect_to_an_objects_own_page_is_gone(rows: dict[str, Any]) -> None:
+    """Django's ``/admin/r/``: it tells whether rows exist to people who may not see them."""
+    browser = browser_of(make_staff())
+    for row in rows.values():
+        kind = ContentType.objects.get_for_model(row).pk
+        assert browser.get(f"/admin/r/{kind}/{row.pk}/").status_code == 404
+    with pytest.raises(NoReverseMatch):
+        reverse("admin:view_on_site", args=["1", "1"])
 
 
 @pytest.mark.parametrize("id_", NOBODYS, ids=ascii)

@@ -207,6 +207,12 @@ CALLS: Final[dict[str, Call]] = {
     "people.record_password": lambda scene, actor: people.record_password(actor, scene.user.pk),
     "clients.put_client": _put_client,
     "clients.issue": lambda scene, actor: clients.issue(actor, scene.client.pk, days=1, claim=None),
+    "clients.add_client": lambda scene, actor: clients.add_client(
+        actor, name="new", role="viewer", store_codes=(), now=timezone.now()
+    ),
+    "clients.add_token": lambda scene, actor: clients.add_token(
+        actor, scene.client, expires_at=None, now=timezone.now()
+    ),
     "clients.revoke": lambda scene, actor: clients.revoke(actor, [scene.token], claim=None),
     "freezing.freeze": lambda scene, actor: freezing.freeze(actor, freezing.warehouse(THERE), reason="fire"),
     "freezing.unfreeze": lambda scene, actor: freezing.unfreeze(actor, freezing.warehouse(THERE)),
@@ -290,6 +296,8 @@ FOR_ALL_WAREHOUSES: Final = {
     "people.record_password",
     "clients.put_client",
     "clients.issue",
+    "clients.add_client",
+    "clients.add_token",
     "clients.revoke",
     "master_data.put_product",
     "master_data.put_products",

@@ -1,19 +1,21 @@
 """The mail of low stock: one a warehouse and subscriber, only with news, and nothing that is snoozed."""
 
 import smtplib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from django.conf import LazySettings
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.core import mail
 from django.core.mail.backends.base import BaseEmailBackend
 from django.core.mail.message import EmailMessage, EmailMultiAlternatives
 from django.db.models import F
 from django.utils import timezone
 
+from audit.models import StaffAccess
 from config.celery import app
 from inventory.models import AlertSubscription, LowStockAlert, StockLevel
 from inventory.services.low_stock import alerts as low_stock
@@ -21,6 +23,7 @@ from inventory.services.low_stock import digests
 from inventory.services.stock.adjustments import Adjustment, AdjustRequest, apply_adjustments
 from inventory.tasks import check_low_stock
 from tests.factories import ACTOR, hold, make_level, make_warehouse
+from tests.staff import make_staff
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 
@@ -162,11 +165,64 @@ def test_each_subscriber_gets_a_mail_of_their_own_warehouse_only() -> None:
     assert got == {("ada@example.com",): True, ("bob@example.com",): True, ("eve@example.com",): False}
 
 
-def test_a_user_who_left_gets_no_mail() -> None:
-    subscribe(user=User.objects.create(username="ada", is_active=False))
+LOST: dict[str, Callable[[User], object]] = {
+    "the account is deactivated": lambda user: User.objects.filter(pk=user.pk).update(is_active=False),
+    "the account is no longer staff": lambda user: User.objects.filter(pk=user.pk).update(is_staff=False),
+    "the group is lost": lambda user: user.groups.clear(),
+    "the group's permission is lost": lambda user: user.groups.get().permissions.clear(),
+    "the account is limited to another warehouse": lambda user: limit(user, "wh-002"),
+}
+
+
+def limit(user: User, *warehouses: str) -> None:
+    StaffAccess.objects.update_or_create(user=user, defaults={"warehouse_codes": list(warehouses)})
+
+
+@pytest.mark.parametrize("lose", LOST.values(), ids=LOST)
+def test_person_without_the_right_gets_no_mail(lose: Callable[[User], object]) -> None:
+    user = make_staff("viewer", "wh-001")
+    subscribe(user=user)
     low()
+    lose(user)
     assert digests.send_digests() == 0
     assert LowStockAlert.objects.get().notified_at is None
+
+
+@pytest.mark.parametrize("group", ["", "viewer", "manager"])
+@pytest.mark.parametrize("warehouses", [(), ("wh-001",), ("wh-001", "wh-002")])
+def test_person_with_the_right_gets_mail(group: str, warehouses: tuple[str, ...]) -> None:
+    subscribe(user=make_staff(group, *warehouses))
+    low()
+    assert digests.send_digests() == 1
+
+
+def test_permission_of_the_person_alone_is_enough() -> None:
+    user = User.objects.create(username="ada", is_staff=True)
+    user.user_permissions.add(Permission.objects.get(codename="add_alertsubscription"))
+    subscribe(user=user)
+    low()
+    assert digests.send_digests() == 1
+
+
+def test_right_that_is_lost_while_others_are_mailed_counts(settings: LazySettings) -> None:
+    settings.EMAIL_BACKEND = f"{__name__}.LimitingBackend"
+    for name in ("ada", "bob"):
+        subscribe(f"{name}@example.com", user=make_staff("viewer", name=name))
+    low()
+    assert digests.send_digests() == 1
+    assert [message.to for message in LimitingBackend.sent] == [["ada@example.com"]]
+
+
+class LimitingBackend(BaseEmailBackend):
+    """A mail server so slow that everybody is limited to another warehouse after the first mail."""
+
+    sent: ClassVar[list[EmailMessage]] = []
+
+    def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
+        self.sent[:] = email_messages
+        for user in User.objects.all():
+            limit(user, "wh-002")
+        return len(email_messages)
 
 
 def test_a_long_digest_counts_what_it_leaves_out(monkeypatch: pytest.MonkeyPatch) -> None:

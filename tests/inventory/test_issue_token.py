@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from audit.authentication import find_caller
 from audit.models import ApiClient, ApiToken
-from tests.factories import make_store
+from tests.factories import make_store, recorded
 
 pytestmark = pytest.mark.django_db
 
@@ -49,6 +49,23 @@ def test_token_expires_after_the_days_given() -> None:
     assert abs(expires_at - timezone.now() - timedelta(days=30)) < timedelta(minutes=1)
 
 
+def test_client_and_token_are_recorded_without_the_token() -> None:
+    make_store("outlet")
+    printed = issue("till", "--role", "checkout", "--store", "outlet").strip()
+    issue("till", "--days", "30")
+    client = ApiClient.objects.get()
+    (created,) = recorded("inventory_client_created")
+    assert (created.actor, created.source, created.subject_id) == ("issue_token", "command", client.pk)
+    assert created.changes == {"client": "till", "name": "till", "role": "checkout", "store_codes": ["outlet"]}
+    entries = recorded("inventory_token_issued")
+    assert {entry.subject_id for entry in entries} == set(ApiToken.objects.values_list("pk", flat=True))
+    for entry, expires in zip(entries, (False, True), strict=True):
+        assert (entry.actor, entry.source, entry.changes["client"]) == ("issue_token", "command", "till")
+        assert bool(entry.changes["expires_at"]) == expires
+        assert printed.partition(".")[2] not in str(entry.changes)
+    assert entries[0].changes["prefix"] == printed.partition(".")[0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -73,3 +90,4 @@ def test_refusal_says_what_is_wrong_and_issues_nothing(arguments: list[str], tol
         issue(*arguments)
     assert told in str(refused.value)
     assert (ApiClient.objects.count(), ApiToken.objects.count()) == (1, 1)
+    assert (len(recorded("inventory_client_created")), len(recorded("inventory_token_issued"))) == (1, 1)

@@ -1,17 +1,19 @@
 """The command ``issue_token``: make a token for an API client. It is not in ``audit`` because it checks the stores."""
 
-from datetime import timedelta
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import transaction
-from django.utils import timezone
 
-from audit.authentication import issue_token
+from audit.actors import Actor
+from audit.clients import add_client, add_token
 from audit.models import ApiClient
 from audit.roles import Role
+from inventory.locking import read_clock
 from inventory.models import Store
 
+_COMMAND: Final = Actor(name="issue_token", client_id=None, request_id="", source="command")
 _NAME_LIMIT = 64
 _DAYS_LIMIT = 36_500
 
@@ -39,13 +41,14 @@ class Command(BaseCommand):
         if days is not None and not 0 < days <= _DAYS_LIMIT:
             raise CommandError(f"--days takes 1 to {_DAYS_LIMIT}, not {days}.")
         with transaction.atomic():
-            client = _client(options["name"].strip(), options["role"], sorted(set(options["stores"])))
-            expires_at = None if days is None else timezone.now() + timedelta(days=days)
-            token = issue_token(client, expires_at=expires_at)
-        self.stdout.write(token)
+            now = read_clock()
+            client = _client(options["name"].strip(), options["role"], sorted(set(options["stores"])), now)
+            expires_at = None if days is None else now + timedelta(days=days)
+            issued = add_token(_COMMAND, client, expires_at=expires_at, now=now)
+        self.stdout.write(issued.token)
 
 
-def _client(name: str, role: str | None, stores: list[str]) -> ApiClient:
+def _client(name: str, role: str | None, stores: list[str], now: datetime) -> ApiClient:
     """The client of this name; creates it if it is new. Raises CommandError if it has another role or other stores."""
     if not 0 < len(name) <= _NAME_LIMIT or not name.isprintable():
         raise CommandError(f"A client's name has 1 to {_NAME_LIMIT} printable characters.")
@@ -58,7 +61,7 @@ def _client(name: str, role: str | None, stores: list[str]) -> ApiClient:
     if client is None:
         if role is None:
             raise CommandError(f"{name} is new: say what it may do with --role {'|'.join(Role.values)}.")
-        return ApiClient.objects.create(name=name, role=role, store_codes=stores)
+        return add_client(_COMMAND, name=name, role=role, store_codes=stores, now=now)
     if role not in (None, client.role):
         raise CommandError(f"{name} exists with the role {client.role}: choose another name, or leave out --role.")
     if stores and stores != sorted(client.store_codes):

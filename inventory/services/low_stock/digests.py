@@ -14,13 +14,16 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
+from django.contrib.auth import get_user_model
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.db import connection
+from django.db.models import Q, QuerySet
 from django.template.loader import render_to_string
 
 from audit.db import columns
 from audit.db.statements import write
 from audit.idempotency import advisory_lock
+from audit.models import StaffAccess
 from inventory import transactions
 from inventory.locking import read_clock
 from inventory.models import AlertSubscription, LowStockAlert, Warehouse
@@ -31,6 +34,8 @@ logger = structlog.get_logger(__name__)
 MOST_LINES: Final = 100
 """The most levels that a mail lists; of the rest it gives the number."""
 _TITLES: Final = {"new": "New", "worse": "Became critical", "open": "Still open"}
+_MAY_BE_MAILED: Final = "inventory.add_alertsubscription"
+_RIGHTS: Final = "django.contrib.auth.backends.ModelBackend"
 _KINDS: Final = tuple(_TITLES)
 
 
@@ -65,28 +70,35 @@ class DigestLine:
 
 
 def send_digests() -> int:
-    """Send the mails that are due, one to each subscriber of each warehouse. Returns the number of mails sent.
+    """Send the mails that are due, one to each recipient of each warehouse. Returns the number of mails sent.
 
     Alerts are marked as notified before the mail is sent, so that two concurrent runs send it once; if no address
     accepts it, the mark is reset and the next run tries again.
     """
-    addresses: dict[UUID, list[str]] = {}
-    active = AlertSubscription.objects.exclude(user__is_active=False).order_by("email")
-    for warehouse_id, email in active.values_list("warehouse_id", "email"):
-        addresses.setdefault(warehouse_id, []).append(email)
     sent = 0
-    for warehouse in Warehouse.objects.filter(pk__in=addresses).order_by("code"):
+    for warehouse in Warehouse.objects.filter(alert_subscriptions__isnull=False).distinct().order_by("code"):
+        if not _recipients(warehouse).exists():
+            continue
         digest = transactions.run(partial(_claim, warehouse.id), pipelined=False)
         if digest is None:
             continue
         delivered = 0
         try:
-            delivered = _deliver(warehouse, digest, addresses[warehouse.id])
+            delivered = _deliver(warehouse, digest)
         finally:
             if not delivered:
                 transactions.run(partial(_take_back, digest))
         sent += delivered
     return sent
+
+
+def _recipients(warehouse: Warehouse) -> QuerySet[AlertSubscription]:
+    """The subscriptions of a warehouse whose owners may have its mail now: active staff who may still be mailed and
+    still work there. An address that belongs to no account keeps its mail."""
+    allowed = get_user_model()._default_manager.with_perm(_MAY_BE_MAILED, backend=_RIGHTS).filter(is_staff=True)
+    elsewhere = StaffAccess.objects.exclude(warehouse_codes=[]).exclude(warehouse_codes__contains=[warehouse.code])
+    theirs = Q(user__in=allowed) & ~Q(user__in=elsewhere.values("user"))
+    return AlertSubscription.objects.filter(Q(user=None) | theirs, warehouse=warehouse).order_by("email")
 
 
 _MARK: Final = "UPDATE inventory_lowstockalert SET notified_at = %s WHERE id = ANY(%s)"
@@ -132,8 +144,9 @@ def _take_back(digest: _Digest) -> None:
     write(_TAKE_BACK, [columns.uuids(before), columns.times(before.values()), digest.now])
 
 
-def _deliver(warehouse: Warehouse, digest: _Digest, addresses: Sequence[str]) -> int:
-    """Send a mail to each address separately, so that addresses stay private and a refused one does not stop the rest.
+def _deliver(warehouse: Warehouse, digest: _Digest) -> int:
+    """Send a mail to each recipient separately, so that addresses stay private and a refused one does not stop the
+    rest. The rights of each are read just before: a slow mail server may take minutes for the others.
 
     Returns the number of mails sent.
     """
@@ -143,9 +156,11 @@ def _deliver(warehouse: Warehouse, digest: _Digest, addresses: Sequence[str]) ->
     subject = f"Low stock in {' '.join(warehouse.name.split())}: {context['critical']} critical, {context['low']} low"
     mailbox = get_connection()
     delivered = 0
-    for address in addresses:
+    for subscription in list(_recipients(warehouse)):
+        if not _recipients(warehouse).filter(pk=subscription.pk).exists():
+            continue
         mail = EmailMultiAlternatives(
-            subject, text, to=[address], connection=mailbox, headers={"Auto-Submitted": "auto-generated"}
+            subject, text, to=[subscription.email], connection=mailbox, headers={"Auto-Submitted": "auto-generated"}
         )
         mail.attach_alternative(html, "text/html")
         try:

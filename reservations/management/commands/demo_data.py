@@ -27,7 +27,8 @@ from django.db.models import F
 from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
-from audit.authentication import find_caller, issue_token
+from audit.authentication import find_caller
+from audit.clients import add_client, add_token
 from audit.idempotency import advisory_lock
 from audit.models import ApiClient, StaffAccess
 from audit.roles import STAFF_GROUPS, Role
@@ -240,9 +241,14 @@ def _write_credentials(file: Path) -> None:
     user.save()
     _make_staff(user.password)
     tokens = {}
-    for role in Role.values:
-        client, _ = ApiClient.objects.get_or_create(name=f"demo-{role}", defaults={"role": role})
-        tokens[role] = issue_token(client)
+    actor = Actor(name="demo_data", client_id=None, request_id="", source="command")
+    with transaction.atomic():
+        now = read_clock()
+        for role in Role.values:
+            name = f"{USERNAME}-{role}"
+            client = ApiClient.objects.filter(name=name).first()
+            client = client or add_client(actor, name=name, role=role, store_codes=(), now=now)
+            tokens[role] = add_token(actor, client, expires_at=None, now=now).token
     credentials = {"staff": {"username": USERNAME, "password": password}, "tokens": tokens}
     draft = file.with_suffix(f".{os.getpid()}")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as output:
