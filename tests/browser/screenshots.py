@@ -429,8 +429,8 @@ def demonstration() -> Iterator[Service]:
         )
     try:
         _wait_for(f"http://127.0.0.1:{port}/health/ready", process, folder / "log")
-        told = json.loads((folder / "var" / "demo.json").read_text())
-        yield Service(f"http://127.0.0.1:{port}", told["staff"]["password"], told["tokens"])
+        credentials = json.loads((folder / "var" / "demo.json").read_text())
+        yield Service(f"http://127.0.0.1:{port}", credentials["staff"]["password"], credentials["tokens"])
     finally:
         process.send_signal(signal.SIGINT)
         try:

@@ -104,10 +104,10 @@ def test_holds_that_cannot_be_sold_are_listed_first_and_the_rest_is_sold(context
     page.get_by_label("Order").fill("ORD-1")
     page.get_by_role("button", name="Sell").click()
     expect(page.get_by_role("heading", name="Sold: 1 of 2")).to_be_visible()
-    told = page.locator(".console-told li")
-    expect(told.first).to_contain_text(dead.public_id)
-    expect(told.first).to_contain_text("its time was up")
-    expect(told.last).to_contain_text(live.public_id)
+    results = page.locator(".console-told li")
+    expect(results.first).to_contain_text(dead.public_id)
+    expect(results.first).to_contain_text("its time was up")
+    expect(results.last).to_contain_text(live.public_id)
     assert states() == {"dead": "ACTIVE", "live": "CONSUMED"}
     assert counters(level) == (18, 1)
 

@@ -50,7 +50,7 @@ def test_token_expires_after_the_days_given() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["new"], "new is new: say what it may do"),
         (["new", "--role", "admin"], "There is no role admin"),
@@ -65,11 +65,11 @@ def test_token_expires_after_the_days_given() -> None:
         (["till", "--store", "main"], "till exists and is limited to outlet"),
     ],
 )
-def test_refusal_says_what_is_wrong_and_issues_nothing(arguments: list[str], told: str) -> None:
+def test_refusal_says_what_is_wrong_and_issues_nothing(arguments: list[str], message: str) -> None:
     make_store("main")
     make_store("outlet", is_default=False)
     issue("till", "--role", "checkout", "--store", "outlet")
     with pytest.raises(CommandError) as refused:
         issue(*arguments)
-    assert told in str(refused.value)
+    assert message in str(refused.value)
     assert (ApiClient.objects.count(), ApiToken.objects.count()) == (1, 1)

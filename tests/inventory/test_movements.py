@@ -66,8 +66,8 @@ def test_each_change_of_on_hand_says_what_by_whom_and_what_for(make_api: Callabl
         "actor": "tests",
     }
     assert received["adjustmentId"].startswith("adj-")
-    told = {name: received[name] for name in ("referenceType", "reference", "costPerUnit", "actor", "reason")}
-    assert told == {
+    facts = {name: received[name] for name in ("referenceType", "reference", "costPerUnit", "actor", "reason")}
+    assert facts == {
         "referenceType": "adjustment",
         "reference": "PO-1",
         "costPerUnit": "2.50",

@@ -435,7 +435,7 @@ def test_nothing_of_a_draft_is_received_and_cancelling_it_moves_nothing() -> Non
     assert (moved(level), published("InventoryTransferredEvent")) == ([], [])
 
 
-# --- what is told of it ----------------------------------------------------------------------------------------------
+# --- audit and events ----------------------------------------------------------------------------------------------
 
 
 def test_every_command_is_audited_and_those_that_move_stock_are_published() -> None:
