@@ -1,4 +1,4 @@
-"""Files and settings of many rows in the browser: taken away, changed, looked over, imported once."""
+"""Imports and bulk settings in the browser: export, change, preview, import once."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ SHADES = pytest.mark.parametrize("shade", ["light", "dark"])
 
 
 def choose(page: Page, text: str) -> None:
-    """Choose a file of this text, and look it over."""
+    """Upload a file with this text for a preview."""
     file: Any = {"name": "file.csv", "mimeType": "text/csv", "buffer": text.encode()}
     page.locator("input[type=file]").set_input_files(file)
     page.get_by_role("button", name="Look it over").click()

@@ -1,4 +1,4 @@
-"""Reservations in the browser: released, extended and sold once, one or many at a time, by whom they are for."""
+"""Reservations in the browser: released, extended and sold once, one or many at a time, with permissions."""
 
 import re
 from collections.abc import Callable
@@ -29,7 +29,7 @@ def page_of(id_: Any) -> str:
 
 
 def choose(page: Page, action: str) -> None:
-    """Tick all rows and go on with an action."""
+    """Tick all rows and run an action."""
     page.locator("#action-toggle").check()
     page.locator("select[name=action]").select_option(label=action)
     page.locator("#changelist-actions-wrapper button[type=submit]").click()

@@ -1,4 +1,4 @@
-"""How many requests a client, and how many wrong tokens an address, may send a minute."""
+"""Limits per minute of a client's requests, and of an address's wrong tokens."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 
 class Warnings:
-    """What was logged."""
+    """Records the logged warnings."""
 
     def __init__(self) -> None:
         self.events: list[str] = []
@@ -36,7 +36,7 @@ def warnings(monkeypatch: pytest.MonkeyPatch) -> Warnings:
 
 @pytest.fixture(autouse=True)
 def _patient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A counter of its own, and a Redis that a busy machine is waited for."""
+    """Give each test a counter of its own, and a longer Redis timeout for busy machines."""
     monkeypatch.setattr(throttling, "_counter", throttling._Counter())
     monkeypatch.setattr(throttling, "_TIMEOUT_SECONDS", 5.0)
     throttling._client.cache_clear()
@@ -46,14 +46,14 @@ def _patient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def lose_redis(settings: LazySettings) -> None:
-    """From now on Redis is where nobody listens."""
+    """Point the settings to an address without a Redis."""
     throttling._client().close()
     settings.REDIS_URL = "redis://127.0.0.1:1"
     throttling._client.cache_clear()
 
 
 def refused(send: Callable[[], HttpResponse]) -> HttpResponse:
-    """The first refusal; two minutes at most may be touched, so that twice the limit and one are enough."""
+    """The first refusal. The requests span at most two minutes, so twice the limit plus one are enough."""
     for _ in range(7):
         response = send()
         if response.status_code == 429:

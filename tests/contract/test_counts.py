@@ -1,4 +1,4 @@
-"""Counts, incidents and forced adjustments as callers see them."""
+"""Counts, incidents and forced adjustments over the API."""
 
 from collections.abc import Callable
 from typing import Any

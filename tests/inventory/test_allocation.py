@@ -15,7 +15,7 @@ SOURCES = [A, B, C]
 
 
 def parts(chosen: list[Part] | list[Short]) -> list[tuple[int, UUID, int]]:
-    """The chosen parts as plain tuples; fails where lines are short."""
+    """The chosen parts as plain tuples; fails if a line is short."""
     return [(part.demand, part.warehouse_id, part.quantity) for part in chosen if isinstance(part, Part)]
 
 

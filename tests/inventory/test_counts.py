@@ -1,4 +1,4 @@
-"""Rules of cycle counts that need no holds: open, enter blind, count again, call off."""
+"""Cycle counts without holds: open, enter blind, recount, cancel."""
 
 from datetime import timedelta
 from decimal import Decimal

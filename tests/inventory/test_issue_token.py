@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 
 
 def issue(*arguments: str) -> str:
-    """The command's whole output."""
+    """Run the command. Returns its output."""
     output = StringIO()
     call_command("issue_token", *arguments, stdout=output)
     return output.getvalue()
