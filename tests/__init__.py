@@ -1,1 +1,1 @@
-"""Tests: their names are rules."""
+"""Tests. Their names state the rules that they check."""

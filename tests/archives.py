@@ -1,4 +1,4 @@
-"""Old rows to archive, and what files hold of them."""
+"""Makes old rows to archive, and reads the archived files."""
 
 import gzip
 import json
@@ -24,7 +24,7 @@ _TIMES: Final = {
 
 
 def let_days_pass(days: int, cursor: Any = None) -> None:
-    """Make all that has happened older: tests move rows, never clocks. As the superuser, whom no trigger stops."""
+    """Make all rows older: tests move rows, never clocks. Runs as the superuser, who may disable triggers."""
     if cursor is None:
         with connection.cursor() as own:
             let_days_pass(days, own)
@@ -42,6 +42,6 @@ def files(kind: str = "") -> list[Path]:
 
 
 def archived_rows(kind: str = "", folder: Path | None = None) -> list[dict[str, Any]]:
-    """All rows that files have."""
+    """All rows in the archived files."""
     found = sorted(folder.glob(f"{kind}*.jsonl.gz")) if folder else files(kind)
     return [json.loads(line) for path in found for line in gzip.decompress(path.read_bytes()).splitlines()]

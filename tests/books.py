@@ -1,4 +1,4 @@
-"""What is true of the books at any moment: each rule is a query for the rows that break it."""
+"""Rules that the books obey at any moment. Each is a query for the rows that break it."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -6,7 +6,7 @@ from typing import Any, Final
 import psycopg
 from django.db import connection
 
-# What happened later than anything that was archived: up to then, either side of a rule may be in a file.
+# Rules check only what is newer than any archived row: of older rows, one side of a rule may be in a file.
 _SINCE: Final = "(SELECT coalesce(max(to_at), '-infinity') FROM inventory_archivedfile)"
 
 RULES: Final[Mapping[str, str]] = {
@@ -113,7 +113,7 @@ RULES: Final[Mapping[str, str]] = {
                 WHEN 'CANCELLED' THEN away = 0 AND received = 0 AND lost = 0 END
     """,
     "each command of a transfer has one audit entry, and one event if it moved anything": f"""
-        SELECT t.id, done.*, recorded.*, told.* FROM inventory_transfer t, LATERAL (
+        SELECT t.id, done.*, recorded.*, published.* FROM inventory_transfer t, LATERAL (
             SELECT (t.shipped_at IS NOT NULL)::int AS sent,
                 (SELECT count(DISTINCT movement.created_at) FROM inventory_transferline line
                     JOIN inventory_movement movement ON movement.level_id = line.destination_level_id
@@ -134,10 +134,11 @@ RULES: Final[Mapping[str, str]] = {
                 count(*) FILTER (WHERE payload->>'change' IN ('RECEIVED', 'CLOSED')) AS arrived,
                 count(*) FILTER (WHERE payload->>'change' = 'CANCELLED') AS ended
             FROM audit_outboxevent WHERE key = 'tr-' || t.id AND type = 'InventoryTransferredEvent'
-        ) told
+        ) published
         WHERE t.initiated_at > {_SINCE} AND (recorded.created <> 1
             OR (recorded.sent, recorded.arrived, recorded.ended) <> (done.sent, done.arrived, done.ended)
-            OR (told.sent, told.arrived, told.ended) <> (done.sent, done.arrived, done.ended * done.sent))
+            OR (published.sent, published.arrived, published.ended)
+                <> (done.sent, done.arrived, done.ended * done.sent))
     """,
     "status agrees with the times": """
         SELECT id, status, created_at, expires_at, extended_at, consumed_at, released_at FROM reservations_reservation
@@ -181,11 +182,11 @@ RULES: Final[Mapping[str, str]] = {
             UNION ALL SELECT level_id::text, 'StockAdjustedEvent', count(*) FROM inventory_movement
             WHERE adjustment_id IS NOT NULL AND created_at > {_SINCE} GROUP BY 1
         ) transitions FULL JOIN (
-            SELECT key, type, count(*) AS told FROM audit_outboxevent
+            SELECT key, type, count(*) AS published FROM audit_outboxevent
             WHERE type IN ('InventoryReservedEvent', 'InventoryExtendedEvent', 'InventoryConsumedEvent',
                 'InventoryReleasedEvent', 'StockAdjustedEvent') AND created_at > {_SINCE} GROUP BY 1, 2
         ) events USING (key, type)
-        WHERE happened IS DISTINCT FROM told
+        WHERE happened IS DISTINCT FROM published
     """,
     "each difference of a posted count is one movement, and each movement of a count its difference": f"""
         SELECT * FROM (
@@ -207,7 +208,7 @@ RULES: Final[Mapping[str, str]] = {
         LEFT JOIN (SELECT incident_id, sum(quantity) AS quantity FROM reservations_brokenhold GROUP BY 1) broken
         ON broken.incident_id = incident.id WHERE incident.missing_units > coalesce(broken.quantity, 0)
     """,
-    "what gave way to a shortage is released, told once, and in an incident": f"""
+    "what gave way to a shortage is released, published once, and in an incident": f"""
         SELECT * FROM (
             SELECT id, 1::bigint AS released FROM reservations_reservation
             WHERE status = 'RELEASED' AND reason = 'shortage' AND released_at > {_SINCE}
@@ -216,19 +217,19 @@ RULES: Final[Mapping[str, str]] = {
             JOIN reservations_shortageincident incident ON incident.id = broken.incident_id
             WHERE incident.created_at > {_SINCE}
         ) broken USING (id) FULL JOIN (
-            SELECT substr(key, 5)::uuid AS id, count(*) AS told FROM audit_outboxevent
+            SELECT substr(key, 5)::uuid AS id, count(*) AS published FROM audit_outboxevent
             WHERE type = 'InventoryReservationBrokenEvent' AND created_at > {_SINCE} GROUP BY 1
         ) events USING (id)
-        WHERE released IS DISTINCT FROM broken OR released IS DISTINCT FROM told
+        WHERE released IS DISTINCT FROM broken OR released IS DISTINCT FROM published
     """,
 }
 _MOST_ROWS_SHOWN: Final = 5
 
 
 def broken_rules(cursor: Any = None) -> dict[str, list[tuple[Any, ...]]]:
-    """The rules that don't hold, each with some of the rows that break it.
+    """The broken rules, each with some of the rows that break it.
 
-    Asked of Django's connection, or with a psycopg cursor of another database.
+    Uses Django's connection, or a psycopg cursor of another database.
     """
     if cursor is None:
         with connection.cursor() as own:
@@ -242,6 +243,6 @@ def broken_rules(cursor: Any = None) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def assert_books_balance(database: "psycopg.Connection[Any] | None" = None) -> None:
-    """Every rule holds."""
+    """Check that no rule is broken."""
     broken = broken_rules() if database is None else broken_rules(database.cursor())
     assert not broken, "\n".join(f"{rule}:\n    " + "\n    ".join(map(str, rows)) for rule, rows in broken.items())

@@ -1,4 +1,4 @@
-"""Fixtures that every package's tests use."""
+"""Fixtures for the tests of all packages."""
 
 import json
 from collections.abc import Callable
@@ -19,19 +19,19 @@ from tests.factories import make_client, make_store
 
 @pytest.fixture(scope="session", autouse=True)
 def _static_folder() -> None:
-    """WhiteNoise warns of a folder that isn't there."""
+    """Make the folder of static files: WhiteNoise warns if it is missing."""
     Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
 
 
 @pytest.fixture(autouse=True)
 def _fresh_memory() -> None:
-    """No token and nothing of the catalogue of one test is known in the next."""
+    """Clear the caches of tokens and of the catalogue before each test."""
     authentication.forget_cached_tokens()
     forget_catalogue()
 
 
 class Api:
-    """An API client as a program is one: JSON in, JSON out, a token in each request."""
+    """An API client: sends and receives JSON, with a token in each request."""
 
     base = "/api/v1/inventory/"
 

@@ -1,4 +1,4 @@
-"""Counts of stock as tests need them: opened, entered and posted."""
+"""Makes counts for tests: opened, entered and posted."""
 
 from typing import Any
 from uuid import UUID
@@ -15,7 +15,7 @@ from tests.factories import ACTOR
 
 
 def counted(*entries: tuple[StockLevel, int], **fields: Any) -> StockCount:
-    """An open count of these levels, in which so many units were counted."""
+    """Open a count of these levels, and enter these units."""
     refs = tuple(ProductRef(level.product_id) for level, _ in entries)
     opened = open_count(OpenRequest(ACTOR, "wh-001", "PRODUCTS", products=refs, **fields))
     lines = tuple(EnteredCount(ProductRef(level.product_id), units) for level, units in entries)
@@ -24,7 +24,7 @@ def counted(*entries: tuple[StockLevel, int], **fields: Any) -> StockCount:
 
 
 def post(count: StockCount, *preferred: UUID, actor: Actor = ACTOR, **fields: Any) -> Posted:
-    """Post a count, these reservations preferred to give way, and check the books."""
+    """Post a count, with these reservations preferred to give way, and check the books."""
     posted = post_count(PostRequest(actor, count.id, preferred=Preference(preferred), **fields))
     assert isinstance(posted, Posted)
     assert_books_balance()

@@ -1,4 +1,4 @@
-"""What the tests run on: an embedded PostgreSQL and Redis of their own, loaded before the settings are."""
+"""The environment of the tests: an embedded PostgreSQL and Redis of their own. Loaded before the settings."""
 
 import os
 from pathlib import Path

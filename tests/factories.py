@@ -1,4 +1,4 @@
-"""Rows to test on, made as the service makes them: stock comes in by a receipt."""
+"""Makes rows for tests through the services, so that stock, for example, comes in by a receipt."""
 
 import itertools
 from datetime import timedelta
@@ -22,7 +22,7 @@ ACTOR = Actor(name="tests", client_id=None, request_id="test-request", source="c
 
 
 def make_warehouse(code: str = "wh-001", **fields: Any) -> Warehouse:
-    """A warehouse; the same one for the same code."""
+    """Get or create the warehouse with this code."""
     return Warehouse.objects.get_or_create(code=code, defaults={"name": code, "type": "MAIN", **fields})[0]
 
 
@@ -41,7 +41,7 @@ def make_product(**fields: Any) -> Product:
 
 
 def receive(product: Product | UUID, quantity: int, warehouse: str = "wh-001") -> StockLevel:
-    """Bring units in; the level they are on."""
+    """Receive units. Returns their level."""
     product_id = product if isinstance(product, UUID) else product.id
     line = Adjustment(product_id, None, warehouse, quantity, "RECEIPT", "test stock")
     apply_adjustments(AdjustRequest(actor=ACTOR, adjustments=(line,)))
@@ -59,7 +59,7 @@ def make_level(quantity: int = 10, warehouse: str = "wh-001", **settings: Any) -
 
 
 def hold_request(*lines: tuple[StockLevel, int], **fields: Any) -> HoldRequest:
-    """A request for units of levels, sourced; for a cart if nothing else is said."""
+    """A request to hold units of levels, sourced; by default for a cart."""
     asked = tuple(RequestLine(level.product_id, None, quantity) for level, quantity in lines)
     return HoldRequest(**{"actor": ACTOR, "lines": asked, "cart_id": f"cart-{next(_numbers)}", **fields})
 
@@ -76,7 +76,7 @@ def make_due(*ids: UUID, ago: timedelta = timedelta(seconds=1)) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         past = cursor.fetchone()[0] - ago
-    with transaction.atomic():  # As one change, as whoever looks meanwhile would else see half of it.
+    with transaction.atomic():  # One transaction, so that concurrent readers never see half of the change.
         Reservation.objects.filter(id__in=ids).update(expires_at=past)
         ReservationItem.objects.filter(reservation__in=ids, held_until__isnull=False).update(held_until=past)
 

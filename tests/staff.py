@@ -13,9 +13,9 @@ PASSWORD = "correct horse battery"
 
 
 def make_staff(group: str = "", *warehouses: str, name: str = "", password: str | None = None) -> User:
-    """A member of staff of this group (none: a superuser), who sees these warehouses alone (none: all).
+    """Make a member of staff in this group (a superuser without one), limited to these warehouses, if any.
 
-    Only who logs in needs a password: hashing one takes long, by design.
+    Pass a password only for tests that log in: hashing takes long, by design.
     """
     name = name or f"{group or 'super'}-{User.objects.count()}"
     made = User.objects.create_user(name, password=password, is_staff=True, is_superuser=not group)

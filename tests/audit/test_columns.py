@@ -1,4 +1,4 @@
-"""Columns reach PostgreSQL as they were given."""
+"""Columns of parameters reach PostgreSQL unchanged."""
 
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -23,7 +23,7 @@ def read_back(column: Any, kind: str) -> list[Any]:
 
 
 class TestColumns(TestCase):
-    """Whatever the values, none or many."""
+    """For any values, none or many."""
 
     @given(st.lists(st.none() | st.uuids()))
     @settings(max_examples=40, deadline=None)

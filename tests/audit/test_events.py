@@ -1,4 +1,4 @@
-"""What can be published: registered events, each under a name of its own."""
+"""Registration and publishing of events."""
 
 import msgspec
 import pytest

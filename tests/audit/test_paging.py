@@ -1,4 +1,4 @@
-"""Cursors: what one says is read back, and what was issued once stays readable."""
+"""Cursors can be decoded, also those that an older version issued."""
 
 from datetime import UTC, datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a view declares of its methods, and what follows for callers."""
+"""The permissions that a view declares for its methods, and their effect on callers."""
 
 from typing import Any
 from uuid import uuid4

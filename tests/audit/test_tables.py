@@ -1,4 +1,4 @@
-"""Rules of reading tables that people bring."""
+"""Reading of tables in uploaded files."""
 
 import io
 import re

@@ -1,4 +1,4 @@
-"""Bearer tokens: known by their hash, cached for seconds, dead when expired or revoked."""
+"""Bearer tokens: found by their hash, cached for seconds, refused when expired or revoked."""
 
 import hashlib
 import time
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.django_db
 
 
 def queries(token: str) -> int:
-    """How many statements it takes to know a token."""
+    """The number of statements it takes to authenticate a token."""
     with CaptureQueriesContext(connection) as captured:
         find_caller(token)
     return len(captured)

@@ -1,4 +1,4 @@
-"""The benchmark's own arithmetic, and one run of its smallest size from end to end."""
+"""The benchmark's calculations, and one run of the smallest size from end to end."""
 
 import http.server
 import json

@@ -14,16 +14,16 @@ from tests.staff import browser_of, make_staff
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PATIENCE_MILLISECONDS = 20_000
-"""Until an expectation fails: on a busy machine a page takes its time."""
+"""The timeout of expectations, long enough for busy machines."""
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 REFUSED_FORM = "the server responded with a status of 422"
-"""What the browser's console tells of a form that is shown again with what was wrong in it."""
+"""The browser's console message for a form that is shown again with its errors."""
 collect_ignore_glob = [] if CHROMIUM else ["test_*.py"]
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """The system's Chromium, headless, with nothing to ask of the network."""
+    """The system's Chromium, headless, without background network requests."""
     # Playwright's loop makes Django think that the test is asynchronous.
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
     with sync_playwright() as playwright:
@@ -35,9 +35,9 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def open_context(browser: Browser, live_server: Any) -> Iterator[Callable[..., BrowserContext]]:
-    """Begin a visit with a browser of its own; in the end none has complained of anything or spoken to another host.
+    """Open a separate browser context. After the test, no page has logged an error or contacted another host.
 
-    ``group`` is that of who is logged in, None for nobody; ``warehouses`` are the only ones that they see.
+    ``group`` is the group of the logged-in user, None for no login; ``warehouses`` limit the user's reach.
     """
     opened: list[BrowserContext] = []
     asked: list[str] = []

@@ -1,4 +1,4 @@
-"""What the browser tests look at pages with."""
+"""Checks of pages for the browser tests."""
 
 from collections.abc import Callable
 from typing import Any, Final
@@ -15,7 +15,7 @@ Open = Callable[..., Page]
 
 
 def findings(page: Page) -> list[str]:
-    """What axe-core finds serious."""
+    """The serious findings of axe-core."""
     page.wait_for_load_state("networkidle")
     found = Axe().run(page).response["violations"]
     return [
@@ -29,5 +29,5 @@ def fits(page: Page) -> bool:
 
 
 def faults_of(page: Page) -> list[str]:
-    """What axe-core finds serious, and whether the page is wider than the screen."""
+    """The serious findings of axe-core, and whether the page is wider than the screen."""
     return [*findings(page), *([] if fits(page) else ["wider than the screen"])]

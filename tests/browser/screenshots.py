@@ -1,4 +1,4 @@
-"""`make screenshots`: the pictures of docs/guides/staff.md, taken of a service that runs for nothing else.
+"""`make screenshots`: takes the pictures of docs/guides/staff.md from a temporary service.
 
 Starts the demonstration in a folder of its own on a free port, does a day's work over its API, opens the system's
 Chromium, logs in as the group that each page is for, and writes docs/images/. It ends what it started, at the latest
@@ -51,7 +51,7 @@ def _stay(page: Page) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """A picture: who looks, which entry of the sidebar they click, and what they do there.
+    """A picture: the group of the user, the sidebar entry to click, and the steps to take there.
 
     ``entry`` is None for a page without a sidebar, which is the login page.
     """
@@ -80,7 +80,7 @@ def _then(*steps: Steps) -> Steps:
 
 
 def _search(words: str, *steps: Steps) -> Steps:
-    """As a scanner types: the words, then Enter."""
+    """Search for these words, followed by Enter, as a scanner types."""
 
     def search(page: Page) -> None:
         page.locator("#searchbar").fill(words)
@@ -92,7 +92,7 @@ def _search(words: str, *steps: Steps) -> Steps:
 
 
 def _open(words: str = "") -> Steps:
-    """The first row that has these words."""
+    """Open the first row with these words."""
 
     def click(page: Page) -> None:
         page.locator("#result_list tbody tr").filter(has_text=words).get_by_role("link").first.click()
@@ -111,7 +111,7 @@ def _named(page: Page, name: str) -> Locator:
 
 
 def _dialog(name: str) -> Steps:
-    """The dialog behind one of the page's buttons."""
+    """Open the dialog of one of the page's buttons."""
 
     def ask(page: Page) -> None:
         _named(page, name).click()
@@ -121,7 +121,7 @@ def _dialog(name: str) -> Steps:
 
 
 def _submit(button: str, said: str) -> Steps:
-    """The dialog's button, and what the console says then."""
+    """Click the dialog's button, and wait for the console's message."""
 
     def submit(page: Page) -> None:
         page.get_by_role("dialog").get_by_role("button", name=button, exact=True).click()
@@ -132,12 +132,12 @@ def _submit(button: str, said: str) -> Steps:
 
 
 def _to(words: str) -> Steps:
-    """Scroll to where these words are."""
+    """Scroll to these words."""
     return lambda page: page.get_by_text(words, exact=True).first.evaluate("e => e.scrollIntoView(true)") and None
 
 
 def _press(name: str, said: str = "") -> Steps:
-    """A button or a link of the page, and what the console says then."""
+    """Click a button or a link of the page, and wait for the console's message."""
 
     def press(page: Page) -> None:
         _named(page, name).click()
@@ -149,17 +149,17 @@ def _press(name: str, said: str = "") -> Steps:
 
 
 def _choose(label: str, value: str) -> Steps:
-    """A choice of a form."""
+    """Choose an option of a form's field."""
     return lambda page: page.get_by_label(label).first.select_option(value) and None
 
 
 def _type(label: str, words: str) -> Steps:
-    """A field of a form."""
+    """Fill a field of a form."""
     return lambda page: page.get_by_label(label).first.fill(words)
 
 
 def _file(*lines: str) -> Steps:
-    """A file of these lines, chosen and looked over."""
+    """Upload a file of these lines for a preview."""
 
     def choose(page: Page) -> None:
         content = "\n".join(lines).encode()
@@ -188,7 +188,7 @@ def _scan(*codes: str) -> Steps:
 
 
 def _count(*units: str) -> Steps:
-    """Line by line, each with Enter."""
+    """Enter counted units line by line, each with Enter."""
 
     def count(page: Page) -> None:
         for counted in units:
@@ -390,7 +390,7 @@ class Service:
     tokens: dict[str, str]
 
     def call(self, method: str, path: str, body: Any, role: str = "manager") -> Any:
-        """One call of the API; its answer. Raises HTTPError where it refuses."""
+        """Call the API. Returns the answer; raises HTTPError for a refusal."""
         request = urllib.request.Request(
             f"{self.address}/api/v1/inventory/{path}",
             json.dumps(body).encode(),
@@ -405,7 +405,7 @@ class Service:
 def demonstration() -> Iterator[Service]:
     """`python -m config.demo` on a free loopback port, with data of its own, which are gone afterwards."""
     folder = Path(tempfile.mkdtemp(prefix="inventory-screenshots-"))
-    # The servers may run under another account, which has to reach what is in there.
+    # The servers may run under another account, which needs access to the folder.
     folder.chmod(0o711)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -429,8 +429,8 @@ def demonstration() -> Iterator[Service]:
         )
     try:
         _wait_for(f"http://127.0.0.1:{port}/health/ready", process, folder / "log")
-        told = json.loads((folder / "var" / "demo.json").read_text())
-        yield Service(f"http://127.0.0.1:{port}", told["staff"]["password"], told["tokens"])
+        credentials = json.loads((folder / "var" / "demo.json").read_text())
+        yield Service(f"http://127.0.0.1:{port}", credentials["staff"]["password"], credentials["tokens"])
     finally:
         process.send_signal(signal.SIGINT)
         try:
@@ -454,7 +454,7 @@ def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None
 
 
 def work(service: Service) -> None:
-    """What a day brings: transfers in several states, a count begun, a loss that breaks a hold."""
+    """Make a day's documents: transfers in several states, an open count, a loss that breaks a hold."""
     way = {"fromWarehouseId": "wh-001", "toWarehouseId": "wh-002"}
 
     def transfer(*lines: tuple[str, int], **more: Any) -> str:
@@ -490,18 +490,18 @@ def work(service: Service) -> None:
 
 
 def settle(page: Page) -> None:
-    """Nothing is on its way any more, no letter waits for its font and no chart moves."""
+    """Wait until requests have ended, fonts are loaded and charts are at rest."""
     for _ in range(3):
         page.wait_for_timeout(150)
         page.wait_for_load_state("networkidle")
-        # Where a page gives way to the next one meanwhile, the question goes unanswered, and is asked again.
+        # If the page navigates meanwhile, the evaluation fails and is repeated.
         with contextlib.suppress(Error):
             page.evaluate(_STILL)
             return
 
 
 class Camera:
-    """Takes the pictures; one login for each group, one window for each group, size and shade."""
+    """Takes the pictures, with one login per group, and one window per group, size and colour scheme."""
 
     def __init__(self, browser: Browser, service: Service) -> None:
         self._browser = browser
@@ -511,7 +511,7 @@ class Camera:
         self.faults: list[str] = []
 
     def take(self, shot: Shot) -> bytes:
-        """The picture as PNG. What the page complains of is added to ``faults``."""
+        """Take the picture as PNG. Errors of the page are added to ``faults``."""
         with contextlib.closing(self._window(shot).new_page()) as page:
             width, height = shot.size
             page.set_viewport_size({"width": width, "height": height})
@@ -571,7 +571,7 @@ def _is_over(_number: int, _frame: Any) -> None:
 
 
 def main() -> None:
-    """Take all pictures, or those that are named as arguments; exit with 1 where one is not fit to be shown."""
+    """Take all pictures, or those named as arguments. Exits with 1 if a page has faults."""
     if CHROMIUM is None:
         sys.exit("No Chromium here: install one as chromium, chromium-browser or google-chrome.")
     chosen = [shot for shot in SHOTS if not sys.argv[1:] or shot.name in sys.argv[1:]]

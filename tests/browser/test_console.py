@@ -1,4 +1,4 @@
-"""The console as staff meet it: within reach, readable in light and dark and on a phone, silent to other hosts."""
+"""The console in a browser: accessible, readable in light and dark and on a phone, without requests to other hosts."""
 
 from typing import Any
 

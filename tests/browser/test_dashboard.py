@@ -1,4 +1,4 @@
-"""The dashboard: figures that agree with the lists behind them, for those who may open these, readable everywhere."""
+"""The dashboard: figures that agree with the linked lists, permissions and readability."""
 
 from datetime import timedelta
 from typing import Any
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 @pytest.fixture(autouse=True)
 def _nothing_kept() -> None:
-    """Figures of one test are not shown in the next."""
+    """Clear the cached figures before each test."""
     cache.clear()
 
 
@@ -55,7 +55,7 @@ def day() -> StockLevel:
 
 
 def figures(browser: Client) -> dict[str, Any]:
-    """What the page shows, by card and label, with the links."""
+    """The figures on the page, by card and label, with their links."""
     context = browser.get("/admin/").context
     cards = {str(card.title): card.figures for card in context["cards"]}
     chart = [figure for _, figure in context["chart"].totals] if "chart" in context else []

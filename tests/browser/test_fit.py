@@ -1,4 +1,4 @@
-"""Lists and pages fit the screen they are read on: a notebook's and a phone's, with names as long as they are."""
+"""Lists and pages fit a notebook's and a phone's screen, also with long names."""
 
 from typing import Any
 
@@ -31,7 +31,7 @@ _CUT = """() => [...document.querySelectorAll(".field-line, .field-line .readonl
 
 @pytest.fixture
 def day(store: Any) -> None:
-    """Rows of each kind, with names as they come from shops and people."""
+    """Rows of each kind, with realistic long names."""
     for number in (1, 2):
         level = make_level(3 * number, reorder_point=12, max_stock_level=200)
         StockLevel.objects.filter(pk=level.pk).update(zone="A", aisle="01", shelf="12")

@@ -1,5 +1,5 @@
-"""A working day in the browser: deliveries, transfers, counts and incidents, each walked to its end and looked up in
-the database after."""
+"""Flows in the browser: deliveries, transfers, counts and incidents, each completed and then checked in
+the database."""
 
 from typing import Any
 

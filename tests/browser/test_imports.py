@@ -1,4 +1,4 @@
-"""Files and settings of many rows in the browser: taken away, changed, looked over, imported once."""
+"""Imports and bulk settings in the browser: export, change, preview, import once."""
 
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ SHADES = pytest.mark.parametrize("shade", ["light", "dark"])
 
 
 def choose(page: Page, text: str) -> None:
-    """Choose a file of this text, and look it over."""
+    """Upload a file with this text for a preview."""
     file: Any = {"name": "file.csv", "mimeType": "text/csv", "buffer": text.encode()}
     page.locator("input[type=file]").set_input_files(file)
     page.get_by_role("button", name="Look it over").click()
@@ -65,9 +65,9 @@ def test_changes_of_stock_are_booked_once_from_two_tabs(open_page: Open) -> None
     second = page.context.new_page()
     second.goto(reverse("admin:inventory_stocklevel_import_changes"))
     choose(second, file)
-    for tab, told in ((page, "1 row booked."), (second, "Nothing was booked again.")):
+    for tab, message in ((page, "1 row booked."), (second, "Nothing was booked again.")):
         tab.get_by_role("button", name="Import").click()
-        expect(tab.get_by_text(told)).to_be_visible()
+        expect(tab.get_by_text(message)).to_be_visible()
     assert counters(level) == (12, 0)
     assert Movement.objects.filter(reference="DN-1").count() == 1
     assert_books_balance()

@@ -1,4 +1,4 @@
-"""Alerts, movements, the trail and labels as staff meet them: on a desktop and a phone, in light and dark."""
+"""Alerts, movements, the trail and labels on a desktop and a phone, in light and dark."""
 
 from datetime import timedelta
 from typing import Any

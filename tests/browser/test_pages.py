@@ -1,4 +1,4 @@
-"""What a person sees in a browser, and that nothing of it comes from elsewhere."""
+"""Pages in a browser, without requests to other hosts."""
 
 from collections.abc import Callable
 
@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 @pytest.fixture
 def page(open_context: Callable[..., BrowserContext]) -> Page:
-    """A page of somebody who isn't logged in."""
+    """A page without a login."""
     return open_context().new_page()
 
 

@@ -1,4 +1,4 @@
-"""Reservations in the browser: released, extended and sold once, one or many at a time, by whom they are for."""
+"""Reservations in the browser: released, extended and sold once, one or many at a time, with permissions."""
 
 import re
 from collections.abc import Callable
@@ -29,7 +29,7 @@ def page_of(id_: Any) -> str:
 
 
 def choose(page: Page, action: str) -> None:
-    """Tick all rows and go on with an action."""
+    """Tick all rows and run an action."""
     page.locator("#action-toggle").check()
     page.locator("select[name=action]").select_option(label=action)
     page.locator("#changelist-actions-wrapper button[type=submit]").click()
@@ -104,10 +104,10 @@ def test_holds_that_cannot_be_sold_are_listed_first_and_the_rest_is_sold(context
     page.get_by_label("Order").fill("ORD-1")
     page.get_by_role("button", name="Sell").click()
     expect(page.get_by_role("heading", name="Sold: 1 of 2")).to_be_visible()
-    told = page.locator(".console-told li")
-    expect(told.first).to_contain_text(dead.public_id)
-    expect(told.first).to_contain_text("its time was up")
-    expect(told.last).to_contain_text(live.public_id)
+    results = page.locator(".console-told li")
+    expect(results.first).to_contain_text(dead.public_id)
+    expect(results.first).to_contain_text("its time was up")
+    expect(results.last).to_contain_text(live.public_id)
     assert states() == {"dead": "ACTIVE", "live": "CONSUMED"}
     assert counters(level) == (18, 1)
 

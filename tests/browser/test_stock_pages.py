@@ -1,4 +1,4 @@
-"""Stock as a warehouse works with it: each dialog by hand, on a desktop and a phone, once, and the figures after."""
+"""Stock in the browser: each dialog on a desktop and a phone, sent once, with the figures afterwards."""
 
 import re
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ sizes = pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone
 
 @pytest.fixture
 def reasons() -> None:
-    """What managers offer."""
+    """Reasons to choose from."""
     AdjustmentReason.objects.update_or_create(
         text="Delivery", defaults={"kinds": ["RECEIVE", "ADJUST", "SHIP", "TRANSFER", "COUNT"]}
     )
@@ -31,17 +31,17 @@ def reasons() -> None:
 
 @pytest.fixture(autouse=True)
 def _books(live_server: Any) -> Iterator[None]:
-    """They balance in the end."""
+    """Check the books after each test."""
     yield
     assert_books_balance()
 
 
 def open_dialog(page: Page, name: str) -> Locator:
-    """The dialog of an action of the only row."""
+    """Open the dialog of an action of the only row."""
     page.get_by_role("button", name="Actions").first.click()
     link = page.get_by_role("link", name=name, exact=True).first
     link.scroll_into_view_if_needed()
-    page.wait_for_timeout(300)  # The menu follows its row a frame after the page was scrolled.
+    page.wait_for_timeout(300)  # The menu moves with its row one frame after scrolling.
     link.click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_be_visible()
@@ -211,7 +211,7 @@ def test_viewer_finds_no_action(open_page: Open) -> None:
 
 
 def _shown() -> StockLevel:
-    """A level with something of everything."""
+    """A level with rows of every kind."""
     level = make_level(20, reorder_point=30, zone="A", aisle="1", shelf="2", min_stock_level=1)
     hold((level, 2), order_id="order-1")
     return level

@@ -1,4 +1,4 @@
-"""Real commits, and books that balance after each test."""
+"""Fixtures for tests with real commits: the books balance after each test."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from tests.books import assert_books_balance
 
 @pytest.fixture(autouse=True)
 def _books_balance(transactional_db: None, request: pytest.FixtureRequest) -> Iterator[None]:
-    """After each test the books balance. A test that locks itself out fails instead of hanging."""
+    """Check the books after each test. A test that deadlocks fails instead of hanging."""
     with connection.cursor() as cursor:
         cursor.execute("SET lock_timeout = '20s'")
     yield
@@ -20,4 +20,4 @@ def _books_balance(transactional_db: None, request: pytest.FixtureRequest) -> It
 
 @pytest.fixture
 def breaks_the_books() -> None:
-    """For a negative control, which is to leave books that don't balance."""
+    """Skip the check of the books, for a negative control that breaks them on purpose."""

@@ -1,4 +1,4 @@
-"""The statements of a command, and the check that each transaction keeps its lock order.
+"""Records the statements of a command, and checks the lock order of each transaction.
 
 The order is docs/explanation/rules.md, rule 8.
 """
@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 
 
 class Step(IntEnum):
-    """What a statement does, in the only order that is allowed."""
+    """The kind of a statement, in the only allowed order."""
 
     CLAIM = 1
     DOCUMENT = 2
@@ -44,7 +44,7 @@ _LOOK_FOR_INCOMING: Final = re.compile(r"sum\(in_transit\) FROM inventory_transf
 
 
 def step_of(sql: str) -> Step | None:
-    """What a statement does; None for a read without locks. Fails for a lock that no rule knows."""
+    """The kind of a statement; None for a read without locks. Fails for an unknown lock."""
     step = next((step for step, pattern in _STEPS if pattern.search(sql)), None)
     assert step is not None or not _ANY_LOCK.search(sql), f"a lock outside the rules: {sql}"
     return step
@@ -52,7 +52,7 @@ def step_of(sql: str) -> Step | None:
 
 @contextmanager
 def transactions_of_this_thread() -> Iterator[list[list[str]]]:
-    """The statements of each transaction that commits or rolls back inside, BEGIN and its end left out."""
+    """Record the statements of each transaction that ends inside the block, without BEGIN and COMMIT."""
     done: list[list[str]] = []
     with CaptureQueriesContext(connection) as captured:
         yield done
@@ -74,28 +74,28 @@ def assert_lock_order(statements: list[str]) -> None:
     """Claims, document, cart, reservations, levels, writes: each after the other, all levels at once, then nothing but
     writes.
 
-    What changes stock has locked it. Two reads are allowed among the writes, of what is known for sure only there:
-    whether due holds stood in the way of a request that was short, and what is in transit to a level.
+    A write to stock requires its lock. Two reads are allowed among the writes, because they are reliable only there:
+    whether there are due holds on the levels of a request that was short, and what is in transit to a level.
     """
     statements = [
         sql for sql in statements if not _LOOK_FOR_DUE_HOLDS.search(sql) and not _LOOK_FOR_INCOMING.search(sql)
     ]
     steps = [step_of(sql) for sql in statements]
     taken = [step for step in steps if step is not None]
-    told = "\n".join(
+    listing = "\n".join(
         f"{step.name if step else '-':7}{sql[:100]!r}" for step, sql in zip(steps, statements, strict=True)
     )
-    assert taken == sorted(taken), f"out of order:\n{told}"
-    assert steps.count(Step.LEVELS) <= 1, f"levels locked piecemeal:\n{told}"
+    assert taken == sorted(taken), f"out of order:\n{listing}"
+    assert steps.count(Step.LEVELS) <= 1, f"levels locked piecemeal:\n{listing}"
     if Step.LEVELS in steps:
         after = steps[steps.index(Step.LEVELS) + 1 :]
-        assert set(after) <= {Step.WRITE}, f"something else under the levels' locks:\n{told}"
+        assert set(after) <= {Step.WRITE}, f"something else under the levels' locks:\n{listing}"
     elif any(_STOCK_WRITE.search(sql) for sql in statements):
-        raise AssertionError(f"stock is changed without its lock:\n{told}")
+        raise AssertionError(f"stock is changed without its lock:\n{listing}")
 
 
 def checked(work: Callable[[], Any]) -> tuple[Any, list[list[str]]]:
-    """What the work returns, and its transactions, each of which kept the order."""
+    """Do the work, and check the lock order of its transactions. Returns its result and the transactions."""
     with transactions_of_this_thread() as done:
         answer = work()
     assert done

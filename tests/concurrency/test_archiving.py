@@ -1,4 +1,4 @@
-"""Archives meet live writes, and each other: nobody waits for them, and nothing goes twice."""
+"""Archives beside live writes and each other: no command waits for them, and no row is archived twice."""
 
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ def folder(settings: LazySettings, tmp_path: Path) -> None:
 
 
 def archive() -> int:
-    """How many rows went, or -1 where another archive was at work."""
+    """Archive; the number of rows, or -1 if another archive was running."""
     try:
         return sum(file.deleted for series in every_series() for file in archiving.archive(series))
     except ArchiveRefused:
@@ -96,7 +96,7 @@ def test_two_archives_at_once_take_each_row_once(settings: LazySettings, tmp_pat
     folders = [tmp_path / name for name in (("one", "two") if has_own_folder else ("one", "one"))]
 
     def movements(folder: Path) -> int:
-        """The same as ``archive``, of movements alone, to a folder of this thread's."""
+        """``archive`` for movements only, to a folder of this thread."""
         try:
             return sum(file.deleted for file in archiving.archive(archiving.movements(), folder=folder))
         except ArchiveRefused:

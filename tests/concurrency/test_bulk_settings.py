@@ -1,4 +1,4 @@
-"""Settings and products changed many at a time, beside each other and beside shoppers."""
+"""Concurrent bulk changes of settings and products, beside each other and beside shoppers."""
 
 import pytest
 from uuid_utils.compat import uuid7

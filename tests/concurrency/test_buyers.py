@@ -1,4 +1,4 @@
-"""Many buyers of the same stock: never a unit sold twice, never one kept from a buyer."""
+"""Many buyers of the same stock: no unit is sold twice, and no available unit is refused."""
 
 from collections.abc import Callable
 from functools import partial
@@ -37,7 +37,7 @@ THREADS = 16
 
 
 def in_a_pool(jobs: list[Callable[[], Any]]) -> list[Any]:
-    """All the jobs on a few threads; outcomes as Crew gives them."""
+    """Do all jobs on a few threads. Returns their outcomes as ``Crew`` does."""
     shares = [jobs[index::THREADS] for index in range(THREADS)]
 
     def do(share: list[Callable[[], Any]]) -> list[Any]:
@@ -181,7 +181,7 @@ def test_each_client_of_a_batch_leaves_its_own_name_in_the_audit() -> None:
     outcomes = [outcome for part in together(*(partial(place_holds, b) for b in batches)) for outcome in part]
     assert count_of(outcomes, PlacedHold) == 24
     entries = AuditEntry.objects.filter(action="inventory_reservation_created")
-    told = set(entries.values_list("actor", "client_id", "request_id", "subject_id"))
-    assert told == {(r.actor.name, r.actor.client_id, r.actor.request_id, r.id) for r in batch}
+    recorded = set(entries.values_list("actor", "client_id", "request_id", "subject_id"))
+    assert recorded == {(r.actor.name, r.actor.client_id, r.actor.request_id, r.id) for r in batch}
     keys = {(key.client_id, key.key, bytes(key.body)) for key in IdempotencyKey.objects.all()}
     assert keys == {(a.client_id, f"key-{n}", str(batch[n].id).encode()) for n, a in enumerate(actors)}

@@ -1,4 +1,4 @@
-"""A count, and what it breaks, beside everybody else who wants the same levels and holds."""
+"""Counts and the holds that they break, beside concurrent commands on the same levels and holds."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -153,7 +153,7 @@ def test_counts_and_holds_of_many_levels_never_lock_each_other_out() -> None:
 
 
 class Interruption:
-    """Something that happens once, right before the levels are locked: too late for the first choice of holds."""
+    """An action that runs once, right before the levels are locked: too late for the first choice of holds."""
 
     def __init__(self, happen: Callable[[], None]) -> None:
         self._happen: Callable[[], None] | None = happen

@@ -1,4 +1,4 @@
-"""A freeze is answered once nobody is left who may still make a hold of what is frozen."""
+"""A freeze is answered only after all concurrent requests that may still hold the frozen stock have ended."""
 
 import time
 from collections.abc import Callable
@@ -31,7 +31,7 @@ def freeze(subject: Subject) -> Callable[[], Any]:
 
 
 def is_frozen() -> bool:
-    """Whether something is, as everybody sees it."""
+    """Whether something is frozen, as other transactions see it."""
     return any(model.objects.filter(frozen_at__isnull=False).exists() for model in (Product, Warehouse))
 
 
@@ -40,7 +40,7 @@ def is_frozen() -> bool:
 def test_a_hold_that_waits_for_its_level_is_waited_for(kind: str, way: str) -> None:
     level = make_level(10)
     if way == "recalled":
-        hold((level, 1))  # So that the catalogue is remembered.
+        hold((level, 1))  # Fills the cache of the catalogue.
     make = put_basket if way == "basket" else place_hold
     with stranger() as other:
         other.execute("SELECT FROM inventory_stocklevel WHERE id = %s FOR UPDATE", [level.id])
@@ -56,7 +56,7 @@ def test_a_hold_that_waits_for_its_level_is_waited_for(kind: str, way: str) -> N
     (held,) = buyer.join()
     assert isinstance(held, PlacedHold)
     assert held.hold.id in stood
-    with pytest.raises((Frozen, InsufficientStock)):  # A frozen warehouse is passed by.
+    with pytest.raises((Frozen, InsufficientStock)):  # Sourcing skips a frozen warehouse.
         place_hold(hold_request((level, 1)))
 
 

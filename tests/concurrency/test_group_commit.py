@@ -1,4 +1,4 @@
-"""Requests that share transactions: each gets its own answer, and one only."""
+"""Requests that share transactions: each gets exactly one answer, its own."""
 
 import time
 from collections.abc import Sequence
@@ -38,19 +38,19 @@ def test_buyers_in_shared_transactions_get_exactly_what_is_there(leaders: int) -
     group_commit: GroupCommit[HoldRequest] = GroupCommit(holds.place_holds, leaders=leaders)
 
     def buy() -> list[str]:
-        told = []
+        outcomes = []
         for _ in range(10):
             request = hold_request((level, 1))
             try:
                 held = group_commit.submit(request)
             except InsufficientStock:
-                told.append("short")
+                outcomes.append("short")
             else:
                 assert isinstance(held, PlacedHold)
                 assert held.hold.id == request.id
-                told.append("held")
-        return told
+                outcomes.append("held")
+        return outcomes
 
-    told = [word for words in together(*(buy for _ in range(12))) for word in words]
-    assert (told.count("held"), told.count("short")) == (50, 70)
+    outcomes = [word for words in together(*(buy for _ in range(12))) for word in words]
+    assert (outcomes.count("held"), outcomes.count("short")) == (50, 70)
     assert counters(level) == (50, 50)

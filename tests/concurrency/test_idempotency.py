@@ -1,4 +1,4 @@
-"""One key, many requests: done once, and nobody waits for it."""
+"""Many requests with one key: executed once, and the others don't wait."""
 
 from collections.abc import Callable
 from functools import partial

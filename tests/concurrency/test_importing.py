@@ -1,4 +1,4 @@
-"""Imports beside each other, beside shoppers, and cut off half way."""
+"""Imports beside each other and beside shoppers, and imports that are interrupted."""
 
 import pytest
 from django.core.management import call_command
@@ -66,7 +66,7 @@ def test_what_is_shipped_by_a_file_and_what_shoppers_hold_is_never_more_than_the
 
 
 class Killed(Exception):
-    """The process is gone."""
+    """Simulates the end of the process."""
 
 
 def test_a_run_cut_off_half_way_is_finished_by_the_next_and_nothing_is_doubled(

@@ -1,4 +1,4 @@
-"""Many threads, one shopper: never over the limit, and never under it for want of a lock."""
+"""Many threads for one shopper: the limit is never exceeded, and is reached exactly."""
 
 from collections.abc import Callable
 from functools import partial
@@ -44,19 +44,19 @@ def test_customers_in_shared_transactions_hold_exactly_the_limit(level: StockLev
     group_commit: GroupCommit[HoldRequest] = GroupCommit(holds.place_holds, leaders=leaders)
 
     def buy(thread: int) -> list[str]:
-        told = []
+        outcomes = []
         for number in range(8):
             customer = f"customer-{(thread + number) % 3}"
             try:
                 group_commit.submit(hold_request((level, 1), customer_id=customer))
             except HoldLimitExceeded:
-                told.append("refused")
+                outcomes.append("refused")
             else:
-                told.append("held")
-        return told
+                outcomes.append("held")
+        return outcomes
 
-    told = [word for words in together(*(partial(buy, thread) for thread in range(THREADS))) for word in words]
-    assert (told.count("held"), told.count("refused")) == (3 * 7, THREADS * 8 - 3 * 7)
+    outcomes = [word for words in together(*(partial(buy, thread) for thread in range(THREADS))) for word in words]
+    assert (outcomes.count("held"), outcomes.count("refused")) == (3 * 7, THREADS * 8 - 3 * 7)
     assert counters(level) == (1000, 21)
 
 

@@ -1,4 +1,4 @@
-"""The order of locks, and what happens to those who wait for one too long or in a circle."""
+"""The lock order, lock timeouts and deadlocks."""
 
 import time
 from collections.abc import Callable
@@ -60,7 +60,7 @@ def due(held: Hold) -> Hold:
 
 
 def verbs(level: StockLevel, held: Hold) -> dict[str, tuple[Callable[[], Any], list[Step]]]:
-    """What can be done to ten units, of which the cart holds three, and the locks that its last transaction takes."""
+    """All commands on ten units, of which the cart holds three, and the locks of each one's last transaction."""
     by_id, by_cart = Selector(reservation_id=held.id), Selector(cart_id=held.cart_id)
     line = Adjustment(level.product_id, None, "wh-001", 5, "RECEIPT", "goods in")
     claims, cart, holds, levels = Step.CLAIM, Step.CART, Step.HOLDS, Step.LEVELS
@@ -122,7 +122,7 @@ def transfer_of(level: StockLevel) -> TransferRequest:
 
 
 def made(make: Callable[[TransferRequest], Any], level: StockLevel) -> UUID:
-    """The id of a transfer that is made for a command to change."""
+    """Make a transfer for a command to change. Returns its id."""
     document: UUID = make(transfer_of(level)).document.id
     return document
 
@@ -201,7 +201,7 @@ def test_broken_order_would_be_seen(statements: list[str]) -> None:
 def test_deadlock_with_a_stranger_is_tried_again() -> None:
     first, second = sorted((make_level(10), make_level(10)), key=lambda level: level.id)
     with stranger() as other:
-        other.execute("SET LOCAL deadlock_timeout = '1min'")  # So that the service is the one to give way.
+        other.execute("SET LOCAL deadlock_timeout = '1min'")  # Long, so that the service is the deadlock's victim.
         lock = "SELECT FROM inventory_stocklevel WHERE id = %s FOR NO KEY UPDATE"
         other.execute(lock, [second.id])
         buyer = Crew(partial(place_hold, hold_request((first, 2), (second, 2))))
@@ -278,7 +278,7 @@ def test_refusal_by_a_lock_leaves_the_connection_as_it_was(settings: Settings) -
 
 
 def rows() -> list[int]:
-    """How much has been written so far."""
+    """The number of rows in each table that commands write."""
     tables = ["audit_auditentry", "audit_outboxevent", "audit_idempotencykey", "inventory_movement"]
     counts = " UNION ALL ".join(f"SELECT count(*) FROM {table}" for table in [*tables, "reservations_reservation"])
     with connection.cursor() as cursor:

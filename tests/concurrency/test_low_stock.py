@@ -1,4 +1,4 @@
-"""A line that is crossed by several at once is crossed by one of them."""
+"""When several commands cross a low-stock line at once, one alert is opened."""
 
 from datetime import timedelta
 

@@ -1,6 +1,6 @@
-"""The negative control: with the locks off each race shows, or the tests beside this one prove nothing.
+"""The negative control: without locks each race must appear, or the other tests here prove nothing.
 
-The same scenario runs twice. Threads meet between reading and writing; without the locks all of them are there.
+Each scenario runs with and without the lock. Threads meet between reading and writing; without it they all do.
 """
 
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ CONSTRAINT = "level_reserved_within_on_hand"
 
 @pytest.fixture
 def _constraint_dropped() -> Iterator[None]:
-    """The database doesn't say no for the length of a test."""
+    """Drop the constraint for one test."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = %s", [CONSTRAINT])
         definition = cursor.fetchone()[0]

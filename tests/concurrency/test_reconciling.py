@@ -1,4 +1,4 @@
-"""Reconciliation beside live traffic: what is on its way is never taken for a difference."""
+"""Reconciliation beside live traffic: a change in progress is never reported as a difference."""
 
 import threading
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Group commit on the real database: what shares a transaction shares nothing else."""
+"""Group commit on the real database: requests share a transaction and nothing else."""
 
 from functools import partial
 from typing import Any
@@ -25,14 +25,14 @@ ASKERS = 12
 
 
 def transactions_of(ids: list[UUID]) -> int:
-    """How many transactions wrote these reservations."""
+    """The number of transactions that wrote these reservations."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(DISTINCT xmin::text) FROM reservations_reservation WHERE id = ANY(%s)", [ids])
         return int(cursor.fetchone()[0])
 
 
 def submit_while_one_leads(group_commit: GroupCommit[Any], level_id: UUID, requests: list[Any]) -> list[Any]:
-    """Submit all requests while somebody has locked the level, so that all but one wait; then let go of the level."""
+    """Submit all requests while the level is locked elsewhere, so that all but one wait; then unlock the level."""
     with stranger() as other:
         other.execute("SELECT FROM inventory_stocklevel WHERE id = %s FOR NO KEY UPDATE", [level_id])
         crew = Crew(*(partial(group_commit.submit, request) for request in requests))

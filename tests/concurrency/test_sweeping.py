@@ -1,4 +1,4 @@
-"""Sweepers: they share the work, wait for nobody, and do no harm."""
+"""Concurrent sweepers: they share the work, don't wait, and expire each hold once."""
 
 import threading
 from functools import partial

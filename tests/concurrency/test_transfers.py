@@ -1,4 +1,4 @@
-"""A transfer leaves once, arrives once and ends once, whoever else wants its stock at the same moment."""
+"""A transfer is sent, received and ended exactly once, also beside concurrent commands on the same stock."""
 
 from collections import Counter
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A hold ends once, whoever else wants to end, extend or change it at the same moment."""
+"""A hold ends exactly once, also beside concurrent commands that end, extend or change it."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -50,7 +50,7 @@ def extend(held: Hold) -> Callable[[], Any]:
 
 
 def end_soon(held: Hold) -> datetime:
-    """Let a hold end in a second; when that is."""
+    """Let a hold end in a second. Returns its new end."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         end: datetime = cursor.fetchone()[0] + timedelta(seconds=1)
@@ -60,7 +60,7 @@ def end_soon(held: Hold) -> datetime:
 
 
 def across_the_end(held: Hold, table: str, work: Callable[[], Any]) -> Any:
-    """The outcome of work that begins while the hold lives and waits for a row of ``table`` until it doesn't."""
+    """The outcome of work that starts before the hold's end and waits for a row of ``table`` until after it."""
     locks = {
         "reservation": ("reservations_reservation", held.id),
         "level": ("inventory_stocklevel", held.items[0].level_id),
@@ -126,7 +126,7 @@ def test_a_due_hold_is_never_consumed_while_sweepers_run() -> None:
         make_due(held.id)
         sale, *_ = together(consume(held), expire_due_holds, expire_due_holds)
         assert isinstance(sale, ReservationExpired)
-        expire_due_holds()  # What the sale had locked was left for this round.
+        expire_due_holds()  # Expires holds that the first sweep skipped because the sale had locked them.
         assert status(held) == "EXPIRED"
         assert counters(level) == (10, 0)
 

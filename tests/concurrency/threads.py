@@ -1,4 +1,4 @@
-"""Real threads with connections of their own that really collide, and never hang."""
+"""Real threads with a database connection each, which collide at chosen points and never hang."""
 
 import re
 import sys
@@ -21,7 +21,7 @@ _POLL_SECONDS: Final = 0.005
 
 
 class Crew:
-    """Threads that do one thing each. Each one's outcome is what it returned, or the domain error it raised."""
+    """Threads with one job each. An outcome is the job's result, or the domain error that it raised."""
 
     def __init__(self, *work: Callable[[], Any], barrier: threading.Barrier | None = None) -> None:
         self._barrier = barrier or threading.Barrier(len(work))
@@ -47,7 +47,7 @@ class Crew:
             connections.close_all()
 
     def join(self, seconds: float = PATIENCE_SECONDS) -> list[Any]:
-        """Wait for all and return their outcomes. Fails with everybody's stack where one doesn't end in time."""
+        """Wait for all threads and return their outcomes. Fails with all stacks if one doesn't end in time."""
         deadline = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
@@ -63,7 +63,7 @@ class Crew:
 
 
 def together(*work: Callable[[], Any], seconds: float = PATIENCE_SECONDS) -> list[Any]:
-    """Do all of it at the same moment, a thread each; the outcomes in the order of the work."""
+    """Do all jobs at the same moment, in a thread each. Returns the outcomes in the order of the jobs."""
     return Crew(*work).join(seconds)
 
 
@@ -97,7 +97,7 @@ def stranger() -> Iterator["psycopg.Connection[Any]"]:
 
 
 def await_waiting(count: int = 1) -> None:
-    """Wait until so many sessions of this database wait for a lock."""
+    """Wait until this many sessions of the database wait for a lock."""
 
     def waiting() -> bool:
         with connection.cursor() as cursor:
@@ -121,7 +121,7 @@ def await_moment(moment: datetime) -> None:
 
 
 def await_true(is_true: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:
-    """Ask again and again, for a bounded time."""
+    """Poll until the condition is true. Fails after a bounded time."""
     deadline = time.monotonic() + seconds
     while not is_true():
         if time.monotonic() > deadline:
@@ -134,15 +134,15 @@ HOLD_LOCK: Final = re.compile(r"FROM reservations_reservation .* FOR NO KEY UPDA
 TRANSFER_LOCK: Final = re.compile(
     r"FROM inventory_transfer t .*\bFOR NO KEY UPDATE|FROM inventory_transferline line JOIN", re.DOTALL
 )
-"""The lock of a transfer, and what is read under it: its items."""
+"""Matches the statements that lock a transfer and read its items."""
 _ROW_LOCK: Final = re.compile(r"FOR NO KEY UPDATE( OF [rt])?( SKIP LOCKED)?")
 
 
 class Meeting:
     """Has threads meet right after each has read rows under ``lock``, before any of them writes.
 
-    With ``is_sabotage`` the statement reads without locking. Where the lock does its work they can't meet: then they
-    go on after a moment.
+    With ``is_sabotage`` the statement reads without locking. If the lock works, the threads can't meet, and they
+    continue after a short wait.
     """
 
     def __init__(self, lock: re.Pattern[str], parties: int, *, is_sabotage: bool) -> None:
@@ -152,7 +152,7 @@ class Meeting:
         self.have_met = False
 
     def attend(self, work: Callable[[], Any]) -> Callable[[], Any]:
-        """The work, with every statement of its thread seen by this meeting."""
+        """Wrap the work, so that this meeting intercepts every statement of its thread."""
 
         def attended() -> Any:
             with connection.execute_wrapper(self._execute):
@@ -175,5 +175,5 @@ class Meeting:
 
 
 def count_of(outcomes: Iterable[Any], kind: type) -> int:
-    """How many outcomes are of a type."""
+    """The number of outcomes of a type."""
     return sum(isinstance(outcome, kind) for outcome in outcomes)

@@ -1,4 +1,4 @@
-"""The console's lists and pages: all of them open, and what is for reading can't be changed."""
+"""The console's lists and pages: all can be opened, and read-only ones can't be changed."""
 
 import itertools
 from collections.abc import Callable
@@ -155,7 +155,7 @@ def page(model: type[models.Model], name: str, *arguments: Any) -> str:
 
 
 def count_queries(browser: Client, url: str) -> int:
-    assert browser.get(url).status_code == 200  # Kinds of content are looked up once for a process.
+    assert browser.get(url).status_code == 200  # Content types are loaded once per process.
     with CaptureQueriesContext(connection) as queries:
         assert browser.get(url).status_code == 200
     return len(queries)

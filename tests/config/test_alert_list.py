@@ -1,4 +1,4 @@
-"""Low-stock alerts in the console: worked off once, within reach, taken away for purchasing, told to who asks."""
+"""Low-stock alerts in the console: handled once and within reach, exported, and mailed to subscribers."""
 
 import csv
 import io
@@ -29,7 +29,7 @@ def address(name: str, *arguments: Any) -> str:
 
 
 def make_alert(available: int = 1, warehouse: str = "wh-001", **product: Any) -> LowStockAlert:
-    """A level below its reorder point of 5, of 20 in all, and the alert that the beat has opened for it."""
+    """Make a level below its reorder point of 5, with a full level of 20, and let the beat open its alert."""
     make_warehouse(warehouse)
     level = receive(make_product(**product), available, warehouse)
     StockLevel.objects.filter(pk=level.pk).update(reorder_point=5, max_stock_level=20)

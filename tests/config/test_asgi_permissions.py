@@ -1,4 +1,4 @@
-"""The event loop's short cut lets through exactly whom the view lets through."""
+"""The fast path on the event loop permits exactly the same callers as the view."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,7 +18,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 class _Decided:
-    """A request that was decided at once."""
+    """A submission with an immediate outcome."""
 
     def outcome(self) -> StoredAnswer:
         return StoredAnswer(200, b"{}")
@@ -30,7 +30,7 @@ def _decide(_view: ApiView, _request: object) -> Pending:
 
 @pytest.fixture(autouse=True)
 def _unthrottled(settings: Any) -> None:
-    """A client that is new to the throttle takes the way through a thread."""
+    """Disable throttling: a client that the throttle doesn't know yet is served in a thread."""
     settings.THROTTLE_REQUESTS_PER_MINUTE = 0
 
 
@@ -50,7 +50,7 @@ def answered_by(view: type[ApiView], path: str, method: str, token: str) -> tupl
 
 
 def probes(for_all_stores: frozenset[str]) -> Iterator[tuple[str, type[ApiView]]]:
-    """Each view that the loop serves, with what it declares, but with a method that does nothing."""
+    """Each view that the loop serves, with its declared permissions and a method that does nothing."""
     for path, view in asgi_app.Application().views_on_loop.items():
         yield path, type("Probe", (view,), {"post": _decide, "for_all_stores": view.for_all_stores | for_all_stores})
 
@@ -59,7 +59,7 @@ def probes(for_all_stores: frozenset[str]) -> Iterator[tuple[str, type[ApiView]]
 @pytest.mark.parametrize("role", Role)
 def test_loop_and_view_agree(role: Role, stores: tuple[str, ...], for_all_stores: frozenset[str]) -> None:
     token = issue_token(make_client(role, stores=stores))
-    assert find_caller(token)  # The loop knows those alone who have asked before.
+    assert find_caller(token)  # The loop serves only callers whose token is cached.
     for path, view in probes(for_all_stores):
         assert "POST" in view.allowed
         for method in METHODS:

@@ -1,4 +1,4 @@
-"""The actions of the audit trail: registered once, with words, an icon and a page, and recorded by constants."""
+"""Audit actions: registered once, with label, icon and page, and recorded by constants."""
 
 import re
 from dataclasses import replace

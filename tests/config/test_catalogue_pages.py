@@ -1,4 +1,4 @@
-"""The catalogue in the console: freezing, limits, labels."""
+"""Catalogue pages of the console: freezing, limits, labels."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""The console's manners: saved by services, dialogs that act once, locked doors, refusals in words."""
+"""The console's frame: saving through services, dialogs that act once, login, refusals in words."""
 
 from datetime import UTC, datetime
 from typing import Any

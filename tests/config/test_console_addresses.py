@@ -1,4 +1,4 @@
-"""Every address of the console, as its own router knows it, for every role: allowed or refused, and never an error."""
+"""Every address of the console for every role: allowed or refused, and never a server error."""
 
 import re
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 
 _MARKER: Final = re.compile(r"<(?:(\w+):)?\w+>")
 NOBODYS: Final = ["01900000-0000-7000-8000-000000000001", "0", "9" * 30, "no-id", "no\0id", "ü/é"]
-"""Ids that nothing has."""
+"""Ids without a row."""
 FINE: Final = {200, 302, 403, 404, 405, 422}
 
 LEAST: Final = {
@@ -86,15 +86,15 @@ LEAST: Final = {
     "reservations_reservation_release": "manager",
     "reservations_shortageincident_resolve": "manager",
 }
-"""The least of the groups that opens an address, by its name. Lists, pages and forms are told by LISTS and CHANGES."""
+"""The lowest group that may open an address, by its name. LISTS and CHANGES cover lists, pages and forms."""
 READING: Final = re.compile(r"index|jsi18n|password_change(_done)?|.*_export_(csv|xlsx)|.*_labels?")
-"""The addresses of ``LEAST`` that are open to an auditor: what is read, and one's own password."""
+"""The addresses of ``LEAST`` that are open to an auditor: read-only pages, and the own password."""
 FOR_ANYBODY: Final = {"", "app_list", "autocomplete", "login", "logout"}
-"""What has nothing of its own to show."""
+"""Addresses without a page of their own."""
 
 
 def addresses(patterns: Any = None, before: str = "/admin/") -> Iterator[tuple[str, str]]:
-    """(name, address with markers) of all that the console answers."""
+    """The name and address, with placeholders, of all routes of the console."""
     for pattern in admin.site.get_urls() if patterns is None else patterns:
         if isinstance(pattern, URLResolver):
             yield from addresses(pattern.url_patterns, before + str(pattern.pattern))
@@ -108,20 +108,20 @@ def addresses(patterns: Any = None, before: str = "/admin/") -> Iterator[tuple[s
 
 
 def filled(address: str, id_: str) -> str:
-    """An address with an id where one goes."""
+    """The address with the id in its placeholder."""
     return _MARKER.sub(lambda marker: "1" if marker[1] == "int" else quote(id_, safe="/"), address)
 
 
 @pytest.fixture
 def rows() -> dict[str, Any]:
-    """A row of each list, by its model's name; all of them in wh-001, where they are in a warehouse."""
+    """A row for each list, by model name. Rows with a warehouse are in wh-001."""
     for make in MAKE_ONE.values():
         make()
     return {model._meta.model_name or "": model._default_manager.order_by("pk").first() for model in MAKE_ONE}
 
 
 def own_row(name: str, rows: dict[str, Any]) -> Any:
-    """The row that the address of this name can be asked for."""
+    """The row to request the address of this name with."""
     return rows.get(name.split("_")[1]) if name.count("_") > 1 else None
 
 
@@ -132,7 +132,7 @@ def asked(browser: Client, url: str) -> Iterator[tuple[str, int]]:
 
 @pytest.mark.parametrize(("group", "warehouses"), [("", ()), *((group, ("wh-001",)) for group in GROUPS)])
 def test_no_address_is_an_error_for_anybody(group: str, warehouses: tuple[str, ...], rows: dict[str, Any]) -> None:
-    """Who sees all warehouses asks for every address in the test of who may open which."""
+    """Users of all warehouses are covered by the test of permissions below."""
     browser = browser_of(make_staff(group, *warehouses))
     wrong, seen = [], 0
     for name, address in sorted(addresses(), key=lambda found: found[0] == "logout"):
@@ -165,7 +165,7 @@ def test_id_that_nothing_has_is_an_error_at_no_address(id_: str) -> None:
 
 
 def may_open(group: str, name: str) -> bool:
-    """Whether a group is meant to open the address of this name."""
+    """Whether a group should be allowed to open the address of this name."""
     if name in LEAST and group == "auditor":
         return bool(READING.fullmatch(name))
     if name in LEAST:
@@ -185,7 +185,7 @@ def test_each_address_is_open_to_whom_it_is_meant_for_and_closed_to_others(group
             continue
         own = own_row(name, rows)
         url = filled(address, str(own.pk) if own else "") + (f"?level={level}" if name.endswith("_rows") else "")
-        # What is done to chosen rows is only sent: its address alone leads back to the list.
+        # Actions on chosen rows accept only POST: a GET redirects to the list.
         status = (browser.post if "_chosen_" in name else browser.get)(url).status_code
         if (status != 403) != may_open(group, name):
             differing.append((name, status))
@@ -278,7 +278,7 @@ def test_somebody_of_another_warehouse_changes_nothing_at_any_address(rows: dict
 
 
 def test_auditor_changes_nothing_at_any_address(rows: dict[str, Any]) -> None:
-    """Sent with the fields that most dialogs ask for. One's own password is one's own."""
+    """Posts the fields of most dialogs to every address except the change of the own password."""
     browser, level = browser_of(make_staff("auditor")), rows["stocklevel"].pk
     before = {model: list(model._default_manager.order_by("pk").values()) for model in MAKE_ONE}
     let_in = []

@@ -1,4 +1,4 @@
-"""The flows of the console over HTTP: who may walk them, where, and that nothing is done twice."""
+"""The flows of the console over HTTP: permissions, reach, and forms that are sent twice."""
 
 import re
 from collections.abc import Callable
@@ -37,7 +37,7 @@ def at(name: str, *arguments: Any) -> str:
 
 
 def opened_form(browser: Client, path: str) -> dict[str, str]:
-    """What the form of a page holds when it is opened."""
+    """The initial values of the form of a page."""
     page = browser.get(path)
     assert page.status_code == 200, path
     return dict(_FIELD.findall(page.content.decode()))
@@ -50,7 +50,7 @@ def page_after(answer: HttpResponse, browser: Client) -> str:
 
 
 def send_off(level: StockLevel, units: int, to: str = "wh-002", *, is_draft: bool = False) -> Transfer:
-    """A transfer of a level's product to another warehouse."""
+    """Make a transfer of a level's product to another warehouse."""
     make_warehouse(to)
     item = MoveLine(level.product_id, None, units, level.warehouse.code, to)
     start = transfers.draft_transfer if is_draft else transfers.start_transfer
@@ -59,7 +59,7 @@ def send_off(level: StockLevel, units: int, to: str = "wh-002", *, is_draft: boo
 
 
 def open_count(*levels: StockLevel, **fields: Any) -> StockCount:
-    """A count of these levels' products."""
+    """Open a count of these levels' products."""
     refs = tuple(ProductRef(level.product_id) for level in levels)
     opened = opening.open_count(OpenRequest(ACTOR, levels[0].warehouse.code, "PRODUCTS", products=refs, **fields))
     assert isinstance(opened, Opened)

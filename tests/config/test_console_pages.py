@@ -1,4 +1,4 @@
-"""What the console's pages say: rows by what they are, states by badges, clients by name, and lists that are empty."""
+"""Contents of the console's pages: titles of rows, badges of states, names of clients, hints of empty lists."""
 
 import re
 from html import unescape
@@ -30,7 +30,7 @@ OURS = (LowStockAlert, Movement, StockCount, Transfer, Reservation, ShortageInci
 
 @pytest.fixture
 def browser() -> Client:
-    """An administrator's browser, to whom everything is open."""
+    """An administrator's browser."""
     return browser_of(make_staff("administrator", name="ada"))
 
 
@@ -49,7 +49,7 @@ def shown(browser: Client, address: str) -> str:
 
 
 def name_of(page: str) -> str:
-    """The page's heading, without the way to it."""
+    """The page's heading, without the breadcrumb."""
     heading = re.search(r"<h1.*?</h1>", page, re.DOTALL)
     assert heading is not None
     parts = re.findall(r"<(?:a|span)[^>]*truncate[^>]*>(.*?)</(?:a|span)", heading[0], re.DOTALL)
@@ -62,7 +62,7 @@ def made(model: Any) -> Any:
 
 
 def badges(page: str) -> list[str]:
-    """What stands in badges."""
+    """The texts of the badges on a page."""
     found = re.findall(r'<span class="inline-block font-semibold rounded-default.*?>(.*?)</span>', page, re.DOTALL)
     return [" ".join(text.split()) for text in found]
 
@@ -267,7 +267,7 @@ def test_pages_name_the_time_zone_of_their_times(browser: Client) -> None:
 
 def test_what_leaves_something_to_its_subclasses_can_not_be_used_without(browser: Client) -> None:
     class Unfinished(Dialog[None]):
-        """Says nothing of what it does."""
+        """A dialog without ``perform``."""
 
     with pytest.raises(TypeError, match="abstract"):
         ServiceAdmin(Transfer, admin.site)

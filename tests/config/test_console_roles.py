@@ -1,4 +1,4 @@
-"""Who may open what in the console, and see which warehouses: by lists, search and guessed addresses alike."""
+"""Permissions and reach in the console, for lists, search and guessed addresses."""
 
 from typing import Any
 
@@ -153,7 +153,7 @@ def test_sidebar_names_what_the_user_may_open() -> None:
 
 
 def person(user: User, **changes: Any) -> dict[str, Any]:
-    """What the form of an account sends."""
+    """The fields of the form of an account."""
     return {"username": user.username, "is_active": "on", "is_staff": "on", **changes}
 
 

@@ -1,4 +1,4 @@
-"""Every word of ours on the console's pages can be translated: proved with a language that brackets all it is given."""
+"""All texts on the console's pages can be translated: checked with a language that puts every message in brackets."""
 
 import gettext
 import re
@@ -36,11 +36,11 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 
 PSEUDO = "ast"
 _DATA = re.compile(r"([^A-Za-z]|SKU-\d+|cart-\d+|wh-\d+|main|command)*\Z")
-"""What rows say themselves, where a list names them as links or choices."""
+"""Texts that come from rows, where a list shows them as links or choices."""
 
 
 class Brackets(gettext.NullTranslations):
-    """A catalogue that has every message, in brackets."""
+    """A translation catalogue that puts every message in brackets."""
 
     def gettext(self, message: str) -> str:
         return f"⟦{message}⟧"
@@ -107,7 +107,7 @@ def trans_real_override() -> Any:
 
 
 def unbracketed(page: str) -> list[str]:
-    """The words of a page that no catalogue was asked for."""
+    """The texts of a page that were not translated."""
     words = Words()
     words.feed(page)
     left = (re.sub(r"⟦[^⟦⟧]*⟧", "", re.sub(r"⟦[^⟦⟧]*⟧", "", text)).strip() for text in words.texts)

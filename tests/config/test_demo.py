@@ -1,4 +1,4 @@
-"""`make demo` as its user meets it: it gets ready, and however it ends, nothing stays behind."""
+"""`make demo`: it becomes ready, and leaves no process behind however it ends."""
 
 import contextlib
 import json
@@ -43,7 +43,7 @@ class Demo:
             )
 
     def wait_until_ready(self) -> str:
-        """Wait for the banner; return all that was printed so far."""
+        """Wait for the banner. Returns the output so far."""
         assert eventually(lambda: "Ready at" in self.output.read_text() or self.process.poll() is not None)
         printed = self.output.read_text()
         assert "Ready at" in printed, printed
@@ -94,7 +94,7 @@ def port() -> int:
 
 @pytest.fixture(scope="module")
 def data_dir() -> Iterator[Path]:
-    """One for all, so that only the first start has to load the demonstration data."""
+    """A shared data folder, so that only the first start loads the demonstration data."""
     folder = Path(tempfile.mkdtemp(prefix="the demo "))
     folder.chmod(0o711)
     yield folder / "var"

@@ -1,4 +1,4 @@
-"""Links and citations lead somewhere, and generated documents say what the code says: `make check` fails where not."""
+"""`make check` finds broken links and citations, and generated documents that are out of date."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +10,7 @@ from config.documents import __main__ as documents
 from config.documents.defects import text_files
 from config.documents.generated import GENERATED, Generated, check_generated, write_generated
 
-# In parts, or what is wrong on purpose in this file would be found in this file.
+# Composed from parts, so that the check doesn't find these deliberate mistakes in this file.
 DOCS: Final = "docs"
 TESTS: Final = "tests"
 CODE: Final = "inventory"
@@ -27,7 +27,7 @@ Repository = Callable[..., list[str]]
 
 @pytest.fixture
 def defects(tmp_path: Path) -> Repository:
-    """What is wrong with a repository that has these files, by path and text, beside its rules and a decision."""
+    """Check a repository with rules, one ADR and these files (path and text). Returns the findings."""
 
     def check(**files: str) -> list[str]:
         files = {

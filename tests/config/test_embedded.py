@@ -1,4 +1,4 @@
-"""The embedded servers, with real processes: the last client stops them; whatever is killed, the next start works."""
+"""The embedded servers, with real processes: the last client stops them, and they restart after any kill."""
 
 import contextlib
 import json
@@ -24,7 +24,7 @@ from config.embedded.supervisor import GRACE_SECONDS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 15
-# Joins, says that it has, and stays until its standard input is closed.
+# Joins, prints that it has, and waits until its standard input is closed.
 CLIENT = """
 import sys
 from pathlib import Path
@@ -33,7 +33,7 @@ embedded.urls(Path(sys.argv[1]), postgres=True, redis=True, postgres_options="-c
 print("joined", flush=True)
 sys.stdin.read()
 """
-# Leaves a fork behind that stays until its standard input is closed.
+# Leaves a fork that waits until its standard input is closed.
 FORKING_CLIENT = CLIENT.replace("sys.stdin.read()", "import os\nif os.fork() == 0:\n    sys.stdin.read()")
 
 
@@ -53,25 +53,25 @@ class Client:
         )
 
     def joined(self) -> dict[str, Any]:
-        """Wait until the servers are ready; return what embedded.json says of them."""
+        """Wait until the servers are ready. Returns the content of embedded.json."""
         assert self.process.stdout is not None
         assert self.process.stderr is not None
         assert self.process.stdout.readline() == "joined\n", self.process.stderr.read()
         return status(self.data_dir)
 
     def leave(self) -> str:
-        """End; return what was written to standard error."""
+        """End the client. Returns its standard error."""
         return self.process.communicate(timeout=PATIENCE_SECONDS)[1]
 
 
 def status(data_dir: Path) -> dict[str, Any]:
-    """What embedded.json says."""
+    """The content of embedded.json."""
     facts: dict[str, Any] = json.loads((data_dir / "embedded.json").read_text())
     return facts
 
 
 def is_alive(pid: int) -> bool:
-    """A zombie is dead: where nobody reaps orphans, they stay for as long as the machine."""
+    """Whether a process is alive. Zombies count as dead: without an init process that reaps orphans they remain."""
     with contextlib.suppress(FileNotFoundError):
         if " Z " in Path(f"/proc/{pid}/stat").read_text():
             return False
@@ -104,13 +104,13 @@ def query(facts: dict[str, Any], statement: str) -> list[tuple[Any, ...]]:
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder which everybody may pass through, so that a cluster stays in it when root runs the tests."""
+    """A folder that all accounts can traverse, so that it can hold the cluster when root runs the tests."""
     path = Path(tempfile.mkdtemp(prefix="embedded servers "))
     path.chmod(0o711)
     yield path
     left = [status(file.parent) for file in path.rglob("embedded.json")]
     for facts in left:
-        # Without its grace.
+        # Without the grace period.
         with contextlib.suppress(ProcessLookupError):
             os.kill(facts["supervisor_pid"], signal.SIGTERM)
     assert eventually(lambda: all(all_dead(facts) for facts in left))

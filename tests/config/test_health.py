@@ -1,4 +1,4 @@
-"""Is the process there, and can it serve?"""
+"""The probes of liveness and readiness."""
 
 from typing import Any
 

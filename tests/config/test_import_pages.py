@@ -1,4 +1,4 @@
-"""Files in the console: looked over, imported once by the services, all rows or none, and taken away again."""
+"""Import pages of the console: preview, import once by the services, all rows or none, and export."""
 
 import csv
 import io
@@ -41,13 +41,13 @@ SET = reverse("admin:inventory_stocklevel_set_rows")
 
 
 def look(browser: Client, url: str, *lines: str, content: bytes | None = None, name: str = "file.csv") -> Any:
-    """Choose a file."""
+    """Upload a file for a preview."""
     file = SimpleUploadedFile(name, "\n".join(lines).encode() if content is None else content)
     return browser.post(url, {"do": "look", "file": file})
 
 
 def confirm(browser: Client, looked: Any, url: str) -> Any:
-    """Import what is looked over."""
+    """Confirm the preview."""
     assert looked.context["dialog"].step == "preview", looked.context["dialog"].reading
     return browser.post(url, {"do": "import", "plan": looked.context["dialog"].sealed}, follow=True)
 

@@ -1,4 +1,4 @@
-"""What every request passes: its id, and the host that it is for."""
+"""Middleware: request ids and hosts."""
 
 from uuid import UUID
 
@@ -62,7 +62,7 @@ def test_an_answer_with_an_etag_may_be_kept() -> None:
 
 
 def test_a_command_needs_no_csrf_token(api: Api) -> None:
-    """The test client enforces them: a token in the header is no cookie that another site could use."""
+    """The test client enforces CSRF tokens. A bearer token isn't a cookie that another site could use."""
     assert api.put("/api/v1/stores/s", {"name": "n", "warehouses": []}).status_code == 201
 
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document says what there is, whole and by itself, and is shown by this machine alone."""
+"""The OpenAPI document is complete and valid, and its page loads nothing from other hosts."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Accounts in the console, in the warehouse's words."""
+"""Pages of accounts and groups in the console."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Every error is a problem document (RFC 9457), and the table of them is whole."""
+"""Every error becomes a problem document (RFC 9457), and the table of errors is complete."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from config import problems
 from config.problems import DOMAIN_STATUS, exception_handler
 from tests.contract.problems import REQUIRED
 
-# docs/reference/errors.md says when each is met.
+# docs/reference/errors.md describes each.
 CODES = {
     400: "malformed invalid",
     403: "permission_denied",

@@ -1,7 +1,7 @@
 """Services refuse what lies outside an actor's reach, whatever page or view calls them.
 
-Each public service that is given an actor stands in ``CALLS``, with a call that touches the warehouse ``there``; or in
-``PARTS``, with the service that calls it. One that stands in neither fails a test.
+Each public service with an actor parameter is in ``CALLS``, with a call that touches the warehouse ``there``, or in
+``PARTS``, with the service that calls it. A service in neither fails a test.
 """
 
 import importlib
@@ -65,13 +65,13 @@ HERE: Final = "wh-001"
 THERE: Final = "wh-002"
 BEYOND: Final = "wh-003"
 OUTSIDE = msgspec.structs.replace(ACTOR, name="outside", source="admin", warehouse_codes=(HERE,))
-"""Works here, and not there."""
+"""An actor limited to ``here``."""
 INSIDE = msgspec.structs.replace(ACTOR, name="inside", source="admin", warehouse_codes=(HERE, THERE))
-"""Works here and there, but not everywhere."""
+"""An actor limited to ``here`` and ``there``."""
 
 
 class Scene:
-    """Stock here and there, and something of each kind that touches ``there``."""
+    """Stock here and there, and a document of each kind that touches ``there``."""
 
     def __init__(self) -> None:
         make_store("main", HERE, THERE, BEYOND)
@@ -136,14 +136,14 @@ def scene() -> Scene:
 
 
 def _imported(done: Any) -> Any:
-    """The outcome of a file, whose refusals are answers."""
+    """Raise the refusal of an import, which is returned as an answer."""
     if done.bad:
         raise UnknownWarehouse(done.bad[0].detail)
     return done
 
 
 def _seen(levels: Any) -> Any:
-    """Levels that were read: none are seen where they are out of reach."""
+    """Raise NotFound if no levels were returned: those out of reach are left out."""
     if not levels:
         raise NotFound("nothing is seen")
     return levels
@@ -311,7 +311,7 @@ FOR_ALL_WAREHOUSES: Final = {
     "placing.place_hold",
     "placing.plan_hold",
 }
-"""Those that refuse whoever is limited to warehouses, even where these are all that would be touched."""
+"""Services that refuse every limited actor, even if only warehouses within its reach would be touched."""
 
 PARTS: Final[dict[str, str]] = {
     "master_data.write_products": "master_data.put_products",
@@ -332,7 +332,7 @@ PARTS: Final[dict[str, str]] = {
     "resolution.resolve_all": "resolution.release_holds",
     "resolution.resolve_claimed": "baskets.empty_basket",
     "incidents.show": "incidents.read_incident",
-    # What follows is called once a service has checked; it refuses nothing itself.
+    # The following are called after a service has checked the reach; they refuse nothing themselves.
     "adjustments.write_placed": "adjustments.apply_adjustments",
     "adjustments.adjusted_entry": "adjustments.apply_adjustments",
     "adjustments.adjusted_event": "adjustments.apply_adjustments",
@@ -358,7 +358,7 @@ PARTS: Final[dict[str, str]] = {
     "reconciliation.missing_movement": "reconciliation.reconcile",
     "reconciliation.check_transfers": "reconciliation.reconcile",
 }
-"""Each part of a service that is given an actor, and a service that calls it."""
+"""Each part of a service with an actor parameter, and a service that calls it."""
 
 
 # ----------------------------------------------------------------------------------------------- every service is here
@@ -372,14 +372,14 @@ def _modules() -> Iterator[ModuleType]:
 
 
 def _has_actor(hint: Any) -> bool:
-    """Whether a parameter of this type is, or brings, an actor."""
+    """Whether a parameter of this type is, or contains, an actor."""
     if parts := typing.get_args(hint):
         return any(_has_actor(part) for part in parts)
     return hint is Actor or (isinstance(hint, type) and typing.get_type_hints(hint).get("actor") is Actor)
 
 
 def _services() -> set[str]:
-    """The public functions that are given an actor, as ``module.function``."""
+    """The public functions with an actor parameter, as ``module.function``."""
     found = set()
     for module in _modules():
         for name, function in inspect.getmembers(module, inspect.isfunction):
@@ -439,7 +439,7 @@ def test_products_and_stores_are_frozen_for_all_warehouses(kind: str, scene: Sce
 
 
 def test_a_late_payment_is_served_for_an_actor_of_all_warehouses(scene: Scene) -> None:
-    """Its units are taken wherever the store sells from."""
+    """Its units may come from any of the store's warehouses."""
     sell = ConsumeRequest(INSIDE, "order-1", Selector(scene.hold), reacquire=True)
     with pytest.raises(PermissionDenied):
         resolution.consume_hold(sell)
@@ -452,7 +452,7 @@ def test_a_change_of_a_draft_may_not_lead_out_of_reach(scene: Scene) -> None:
 
 @pytest.mark.parametrize("name", ["receive_transfer", "cancel_transfer"])
 def test_each_end_of_a_transfer_is_touched_by_staff_of_its_warehouse(name: str, scene: Scene) -> None:
-    """Whoever works at one end receives what comes there, and cancels what left there."""
+    """Staff of one end receive what arrives there, and cancel what left there."""
     if name == "receive_transfer":
         transfers.receive_transfer(transfers.ReceiveRequest(OUTSIDE, scene.outgoing))
     else:

@@ -1,4 +1,4 @@
-"""What reconciliation found, as managers read it in the console."""
+"""Pages of reconciliations and findings in the console."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""The pages of reference say what there is: every call with its roles, every setting, every command and option."""
+"""The reference pages are complete: calls with their roles, settings, commands and options."""
 
 import ast
 import re

@@ -1,4 +1,4 @@
-"""Stock in the console: who may do what to which level, what is told of it, and what the pages say."""
+"""Stock pages of the console: permissions, reach, messages and figures."""
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.django_db
 
 
 class Warnings:
-    """What was logged."""
+    """Records the logged warnings."""
 
     def __init__(self) -> None:
         self.events: list[str] = []
@@ -91,7 +91,7 @@ def lose_redis(settings: LazySettings) -> None:
 
 
 def refused(send: Callable[[], HttpResponse]) -> HttpResponse:
-    """The first refusal; two minutes at most may be touched, so that twice the limit and one are enough."""
+    """The first refusal. The requests span at most two minutes, so twice the limit plus one are enough."""
     for _ in range(7):
         response = send()
         if response.status_code == 429:

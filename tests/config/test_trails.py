@@ -1,4 +1,4 @@
-"""Movements and the audit trail in the console: days by indexes, searches by indexes, ways from one to the other."""
+"""Movements and the audit trail in the console: filters by day, search, links, and the indexes they use."""
 
 import csv
 import io
@@ -38,7 +38,7 @@ def listed(browser: Client, url: str, **asked: str) -> list[Any]:
 
 
 def write_movement(level: Any, at: datetime, **fields: Any) -> Movement:
-    """A movement of another time, as the ledger would have written it then."""
+    """Write a movement with another time, as the ledger would have written it then."""
     return Movement.objects.create(
         **{
             "level": level,
@@ -54,7 +54,7 @@ def write_movement(level: Any, at: datetime, **fields: Any) -> Movement:
 
 
 def write_entry(at: datetime, **fields: Any) -> AuditEntry:
-    """An audit entry of another time, with the id of that time."""
+    """Write an audit entry with another time and an id of that time."""
     made = UUID(int=first_id_at(at).int | uuid7().int & (1 << 80) - 1)
     given = {"action": "inventory_stock_adjusted", "actor": "old", "source": "api", "request_id": "r", "changes": {}}
     return AuditEntry.objects.create(**{"id": made, "at": at, "subject_id": uuid7(), **given, **fields})

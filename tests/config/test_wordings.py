@@ -1,4 +1,4 @@
-"""Refusals in a page's own words: what one page says never stands on another."""
+"""Wordings of refusals: the wording of one page is never shown on another."""
 
 from collections.abc import Mapping
 from html import unescape
@@ -86,7 +86,7 @@ def test_page_of_the_catalogue_does_not_claim_that_a_warehouse_was_there(page: t
     assert ReceivePage.wording_of(UnknownWarehouse("no warehouse x")) == "There is no such warehouse any more."
 
 
-# --- where a sentence is looked for ----------------------------------------------------------------------------------
+# --- look-up of wordings ---------------------------------------------------------------------------------------------
 
 
 class Base(Worded):

@@ -1,4 +1,4 @@
-"""Commands that documents name: the program, the files, the targets and the options must exist."""
+"""Checks commands in documents: the program, the files, the targets and the options must exist."""
 
 import argparse
 import importlib.util
@@ -32,7 +32,7 @@ def check_command(command: str) -> None:
 
 
 def check_inline(code: str) -> None:
-    """The same for code within a sentence, which may leave values out: ``manage.py reconcile --repair --reason …``."""
+    """Check code within a sentence, which may omit values: ``manage.py reconcile --repair --reason …``."""
     if _ROUTE.match(code):
         _check_route(code)
     elif code.startswith(("make ", "manage.py ", "docker compose ", ".venv/bin/")) and " " in code:
@@ -84,7 +84,7 @@ def _check_compose(arguments: Sequence[str], check_options: Callable[[str, Seque
 
 
 def _check_help(words: Sequence[str]) -> None:
-    """The program itself refuses options that it doesn't know before it prints its help."""
+    """Run the program with ``--help``: it refuses unknown options before it prints its help."""
     program = Path(sys.prefix, "bin", Path(words[0]).name)
     asked = subprocess.run([program, *words[1:], "--help"], capture_output=True, text=True, timeout=60, check=False)
     _require(asked.returncode == 0, f"{' '.join(words)}: {asked.stderr}")

@@ -1,4 +1,4 @@
-"""As much of curl as the examples of the documents need, for machines that have none."""
+"""The part of curl that the examples in the documents need, for machines without curl."""
 
 import sys
 import urllib.error
@@ -6,7 +6,7 @@ import urllib.request
 
 
 def main(arguments: list[str]) -> None:
-    """Send one request and print the body of the answer, whatever its status, and what ``-w`` asks for."""
+    """Send one request and print the body of the answer, whatever its status, and the output of ``-w``."""
     method, url, body, after = "GET", "", None, ""
     headers: dict[str, str] = {}
     words = iter(arguments)

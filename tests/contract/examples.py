@@ -1,6 +1,6 @@
-"""The examples of the documents: fenced blocks, commands that are named, and whether an answer is as printed.
+"""Reads the examples of documents (fenced blocks and inline commands), and compares answers with the printed ones.
 
-A block's language says what becomes of it:
+The language of a block determines how it is tested:
 
 - ``bash``: it is run, together with the page's other ``bash`` blocks, in one shell.
 - ``json``, ``text``: what the ``bash`` block before it prints, complete; ``…`` stands for what differs each time.
@@ -41,7 +41,7 @@ class Step:
     output_kind: str = "text"
 
     def difference(self, printed: str) -> str | None:
-        """What the page says and what was printed, unless they agree."""
+        """The difference between the page and the printed output; None if they agree."""
         if self.output_kind == "json":
             expected, got = _documents(self.output), _documents(printed)
             agree = is_same(expected, got)
@@ -106,7 +106,7 @@ def _documents(text: str) -> list[Any]:
 
 
 def is_same(expected: Any, got: Any) -> bool:
-    """Whether an answer has exactly what the page says; ``…`` stands for any text, and seconds may have passed."""
+    """Whether an answer equals the page's; ``…`` matches any text, and seconds may have counted down."""
     if isinstance(expected, dict):
         return (
             isinstance(got, dict)

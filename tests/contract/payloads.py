@@ -13,7 +13,7 @@ EVENTS = {event.TYPE: event for event in event_types()}
 
 
 def assert_is_of_struct(payload: dict[str, Any], event: type[Event]) -> None:
-    """A payload has exactly the fields of the struct, each of its type, whoever wrote it: Python or the database."""
+    """Check that a payload has exactly the struct's fields and types, whether Python or SQL wrote it."""
     decoded = msgspec.json.decode(json.dumps(payload), type=with_envelope(event), strict=True)
     assert msgspec.to_builtins(decoded) == payload
     jsonschema.validate(payload, schema_of(event), jsonschema.Draft202012Validator)

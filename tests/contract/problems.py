@@ -1,4 +1,4 @@
-"""What every refusal looks like."""
+"""Checks of problem documents."""
 
 from typing import Any
 
@@ -26,5 +26,5 @@ def problem(response: HttpResponse, status: int | None = None, code: str | None 
 
 
 def pointers(response: HttpResponse) -> list[str]:
-    """Where a refusal says that the body was wrong."""
+    """The JSON pointers of a refusal's faults."""
     return [fault["pointer"] for fault in problem(response).get("errors", [])]

@@ -196,7 +196,7 @@ EVENTS = {
 
 
 def assert_like(actual: Any, expected: Any, place: str = "$") -> None:
-    """Every field that is printed is there, and is what is printed, or of its shape. More fields may be there."""
+    """Check that every agreed field is there, with the agreed value or shape. Additional fields are allowed."""
     if isinstance(expected, dict):
         assert isinstance(actual, dict), place
         for name, value in expected.items():
@@ -299,7 +299,7 @@ def test_low_stock_and_its_event_are_as_printed(api: Api) -> None:
     assert_like(event, EVENTS["LowStockAlertEvent"])
 
 
-# --- what callers rely on beside the bodies --------------------------------------------------------------------------
+# --- other behaviour that callers rely on ----------------------------------------------------------------------------
 
 
 def level() -> StockLevel:

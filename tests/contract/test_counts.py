@@ -1,4 +1,4 @@
-"""Counts, incidents and forced adjustments as callers see them."""
+"""Counts, incidents and forced adjustments over the API."""
 
 from collections.abc import Callable
 from typing import Any
@@ -53,9 +53,9 @@ def test_a_count_from_opening_to_posting(api: Api) -> None:
     assert all(line["expected"] is line["counted"] is line["difference"] is None for line in blind)
     assert blind[0]["location"] == {"zone": "A", "aisle": "1", "shelf": ""}
 
-    told = answer(api.put(f"counts/{id_}/lines", entered((level, 3), (other, 5))))
-    assert told["progress"] == {"lines": 2, "counted": 2, "toRecount": 1}
-    again, fine = told["lines"]
+    entered_lines = answer(api.put(f"counts/{id_}/lines", entered((level, 3), (other, 5))))
+    assert entered_lines["progress"] == {"lines": 2, "counted": 2, "toRecount": 1}
+    again, fine = entered_lines["lines"]
     assert (again["status"], again["expected"], again["counted"]) == ("NEEDS_RECOUNT", None, None)
     assert (fine["status"], fine["expected"], fine["counted"], fine["difference"]) == ("COUNTED", 5, 5, 0)
     refused = problem(api.post(f"counts/{id_}/post", {}), 409, "count_incomplete")
@@ -288,8 +288,8 @@ def test_of_other_stores_holds_a_limited_client_learns_the_number_alone(make_api
     chosen = main.post(f"counts/{id_}/post", {"breakReservations": [theirs.public_id]})
     problem(chosen, 404, "reservation_not_found")
     for response in (main.get(f"counts/{id_}/preview"), main.post(f"counts/{id_}/post", {})):
-        told = answer(response)
-        assert [held["reservationId"] for held in told["brokenReservations"]] == [mine.public_id]
-        assert told["hiddenReservations"] == 1
+        incident = answer(response)
+        assert [held["reservationId"] for held in incident["brokenReservations"]] == [mine.public_id]
+        assert incident["hiddenReservations"] == 1
     (incident,) = answer(main.get("incidents"))["items"]
     assert ([row["quantity"] for row in incident["brokenReservations"]], incident["hiddenUnits"]) == ([3], 5)

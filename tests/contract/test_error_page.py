@@ -29,8 +29,8 @@ def test_page_is_in_the_order_of_statuses() -> None:
 
 
 def test_codes_are_those_of_the_table_that_callers_meet() -> None:
-    told = {kind.code for kind in DOMAIN_STATUS} - {"frozen", "client_name_taken"}
-    assert told <= codes().keys()
+    raised = {kind.code for kind in DOMAIN_STATUS} - {"frozen", "client_name_taken"}
+    assert raised <= codes().keys()
     assert {"frozen", "client_name_taken"}.isdisjoint(codes())
 
 

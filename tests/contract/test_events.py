@@ -1,4 +1,4 @@
-"""What each event says to whoever reads the outbox: every field by its exact name, and no other."""
+"""The payload of each event in the outbox: exactly these fields, by their exact names."""
 
 from typing import Any
 
@@ -36,7 +36,7 @@ def answer(response: Any) -> Any:
 
 
 def assert_written(type_: str, key: str, payload: dict[str, Any]) -> None:
-    """The newest event of a type is about ``key``, and says this and no more beside its id and time."""
+    """Check key and payload of the newest event of a type, apart from its id and time."""
     row = OutboxEvent.objects.filter(type=type_).latest("position")
     added = {"eventId": f"ev-{row.event_id}", "timestamp": msgspec.to_builtins(row.created_at)}
     assert (row.key, row.payload) == (key, added | payload)
@@ -44,14 +44,14 @@ def assert_written(type_: str, key: str, payload: dict[str, Any]) -> None:
 
 
 def named(level: StockLevel) -> dict[str, Any]:
-    """How payloads name a level's product and warehouse."""
+    """The product and warehouse of a level, as in payloads."""
     product = Product.objects.get(pk=level.product_id)
     names = {"productId": str(product.parent_id or product.id), "warehouseId": level.warehouse.code}
     return names | ({"variantId": str(product.id)} if product.parent_id else {})
 
 
 def reserved(api: Api, jacket: StockLevel, medium: StockLevel) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The answer to a reservation of both, and what all events say of it."""
+    """The answer to a reservation of both, and the fields common to all its events."""
     parent_id = str(medium.product.parent_id)
     items = [*lines((jacket, 2)), {"productId": parent_id, "variantId": str(medium.product_id), "quantity": 1}]
     made = answer(api.post("reserve", {"cartId": "cart-1", "customerId": "ada", "storeId": "main", "items": items}))

@@ -32,7 +32,7 @@ def clone() -> Iterator[Path]:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     folder = Path(tempfile.mkdtemp(prefix="examples "))
-    # The servers may run under another account, which has to reach what is in there.
+    # The servers may run under another account, which needs access to the folder.
     folder.chmod(0o711)
     clone, output = folder / "a clone", folder / "output"
     shutil.copytree(
@@ -56,7 +56,7 @@ def clone() -> Iterator[Path]:
 
 
 def _environment() -> dict[str, str]:
-    """As a new terminal has it: neither PORT nor DATA_DIR is set. Nothing has to survive a power cut."""
+    """The environment of a new terminal, without PORT and DATA_DIR. Durability is off."""
     return {"PATH": os.environ["PATH"], "EMBEDDED_POSTGRES_OPTIONS": "-c fsync=off"}
 
 
@@ -109,7 +109,7 @@ def test_readme_is_short_and_walks_five_calls() -> None:
     assert all(re.search(r"^[2-5]\d\d$", step.output, re.MULTILINE) for step in calls), "a call without its status code"
 
 
-# ------------------------------------------------------------------------------------------------- it would be noticed
+# ------------------------------------------------------------------------------------------------- negative controls
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def raw(value: str) -> bytes:
     return value.encode()
 
 
-# Commands without a field that is needed: nothing says what {} says, and here meets what isn't there.
+# Commands without a required field: an empty body is treated as {}, and here the subject doesn't exist.
 OPTIONAL = {
     f"transfer/tr-{P}/receive",
     f"transfer/tr-{P}/cancel",
@@ -132,7 +132,7 @@ OPTIONAL = {
     f"counts/cnt-{P}/cancel",
 }
 
-# What is wrong with a body as a whole, whatever the route.
+# Faults of a body as a whole, on any route.
 WHOLE: dict[str, tuple[bytes, int]] = {
     "nothing": (b"", 415),
     "null": (b"null", 400),
@@ -176,7 +176,7 @@ def test_a_body_of_another_type_is_415(api: Api, method: str, path: str, content
 
 
 def leaves(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[tuple[Any, ...], Any]]:
-    """All values of a body that are neither objects nor arrays, with the way to each."""
+    """All values of a body that are neither objects nor arrays, with their paths."""
     children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
     if children is None:
         return [(path, value)]
@@ -397,7 +397,7 @@ def test_a_name_in_a_path_that_nothing_can_have_is_refused(api: Api, method: str
         (body for (m, p), body in BODIES.items() if m == method and p.split("/")[-2:-1] == path.split("/")[-2:-1]), {}
     )
     if path == "carts/{}" and name in {"%FF", "%ED%A0%80", "%", "%zz"}:
-        body = {}  # As a cart's name these are odd and allowed: only the body is wrong.
+        body = {}  # These are unusual but valid cart ids, so only the body is wrong.
         if method == "DELETE":
             problem(api.send(method, path.format(name)), 404)
             return
@@ -500,7 +500,7 @@ def test_another_method_is_405_and_names_those_that_are_allowed(api: Api, method
 )
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE"])
 def test_where_there_is_no_route_is_a_problem_document_too(api: Api, method: str, path: str) -> None:
-    """Commands, too: Django would ask them for a CSRF token, in HTML."""
+    """Also for POST, for which Django would demand a CSRF token in HTML."""
     problem(api.send(method, path, {}), 404, "not_found")
 
 

@@ -1,4 +1,4 @@
-"""Commands that need no field need no body: nothing says what ``{}`` says."""
+"""Commands without required fields need no body: no body is treated as ``{}``."""
 
 from typing import Any
 

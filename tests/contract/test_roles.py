@@ -1,4 +1,4 @@
-"""Who may do what: every route, every role, and nobody."""
+"""Permissions of every route for every role and for unauthenticated requests."""
 
 import json
 import re
@@ -85,7 +85,7 @@ NEEDED: dict[tuple[str, str], Capability] = {
 
 
 def routes(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """All the routes of the API that there are, by method."""
+    """All routes of the API, by method."""
     for entry in resolver.url_patterns:
         path = prefix + str(entry.pattern)
         if isinstance(entry, URLResolver):

@@ -1,4 +1,4 @@
-"""The staff guide shows what is there: its pictures exist, and the pages that they are of open for who they are for."""
+"""The staff guide matches the console: its pictures exist, and their pages open for the groups that need them."""
 
 import re
 from pathlib import Path

@@ -1,7 +1,7 @@
 """Kills an archive at each of its steps, one after the other; run in a house of its own by ``test_archive.py``.
 
-A step is a statement, a file that is opened for writing, a sync or a renaming. Each is taken in a process of its own,
-which ends with kill -9 just before it.
+A step is a statement, the opening of a file for writing, a sync or a rename. Each step has a process of its own, which
+is killed with kill -9 just before it.
 """
 
 import json
@@ -39,7 +39,7 @@ MOST_STEPS: Final = 200
 
 
 class Steps:
-    """The steps of this process, and the one before which it is killed."""
+    """Counts the steps of this process, and kills it just before a chosen one."""
 
     def __init__(self, last: int) -> None:
         self.last = last
@@ -75,13 +75,13 @@ class Steps:
 
 
 def in_a_process(work: Callable[[], None]) -> int:
-    """How a process ended that did this work."""
+    """Do the work in a child process. Returns how the process ended."""
     connections.close_all()
     pid = os.fork()
     if pid == 0:
         try:
             work()
-        except BaseException:  # noqa: BLE001 - nothing of this process may go on
+        except BaseException:  # noqa: BLE001 - the child must not continue the parent's code
             traceback.print_exc()
             os._exit(1)
         os._exit(0)
@@ -96,7 +96,7 @@ def archive(last: int, trace: Path) -> None:
 
 
 def make_old_rows() -> set[str]:
-    """Rows of each kind that are past their retention; the ids of all that are."""
+    """Make rows of each kind that are past their retention. Returns their ids."""
     level = StockLevel.objects.order_by("pk").first()
     assert level
     receive(level.product_id, 5)
@@ -113,7 +113,7 @@ def present() -> set[str]:
 
 
 def assert_nothing_is_lost(old: set[str]) -> None:
-    """Each row is in the database, or in a file that is entered and whole."""
+    """Check that each row is in the database, or in a registered and intact file."""
     folder = Path(settings.ARCHIVE_DIR)
     for file in ArchivedFile.objects.all():
         read(folder, file.name, rows=file.rows, sha256=file.sha256)

@@ -1,4 +1,4 @@
-"""What tests with real processes share."""
+"""Fixtures for tests with real processes."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from tests.faults.house import House
 
 @pytest.fixture(scope="module")
 def house() -> Iterator[House]:
-    """One for all tests of a module: each adds to it, and it balances after each."""
+    """A service for all tests of a module. Each test adds to it, and its books balance after each."""
     house = House()
     yield house
     house.close()

@@ -1,4 +1,4 @@
-"""A whole service of its own: servers in a folder of their own, a web server, and callers who don't give up."""
+"""A complete service for tests: servers in a folder of their own, a web server, and callers who retry."""
 
 import contextlib
 import http.client
@@ -29,7 +29,7 @@ from config import demo, embedded
 
 REPOSITORY: Final = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS: Final = 60.0
-# What was committed survives a killed server, not a power cut.
+# Committed rows survive a killed server, but not a power cut.
 _POSTGRES: Final = "-c fsync=off -c full_page_writes=off"
 _SEED: Final = """
 import django, json
@@ -43,7 +43,7 @@ print(json.dumps({"token": issue_token(make_client()), "products": [str(level.pr
 
 
 class House:
-    """Own servers, migrated, with four products of 100,000 units each."""
+    """Servers of their own, migrated, with four products of 100,000 units each."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="inventory faults "))
@@ -60,7 +60,7 @@ class House:
             self.port: int = probe.getsockname()[1]
 
     def close(self) -> None:
-        """Stop the servers and clear the folder."""
+        """Stop the servers and delete the folder."""
         facts = self.status()
         embedded.leave(self.data_dir)
         os.kill(facts["supervisor_pid"], signal.SIGTERM)
@@ -68,12 +68,12 @@ class House:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def status(self) -> dict[str, Any]:
-        """What embedded.json says."""
+        """The content of embedded.json."""
         facts: dict[str, Any] = json.loads((self.data_dir / "embedded.json").read_text())
         return facts
 
     def environment(self, **more: str) -> dict[str, str]:
-        """For processes of this house."""
+        """The environment for processes of this service."""
         return {
             "PATH": os.defpath,
             "DATA_DIR": os.fspath(self.data_dir),
@@ -85,7 +85,7 @@ class House:
         }
 
     def python(self, *arguments: str, seconds: float = PATIENCE_SECONDS) -> str:
-        """Run Python to its end; what it printed."""
+        """Run Python. Returns its output."""
         done = subprocess.run(
             [sys.executable, *arguments],
             cwd=REPOSITORY,
@@ -100,14 +100,14 @@ class House:
 
     @contextmanager
     def database(self) -> "Iterator[psycopg.Connection[Any]]":
-        """A connection for looking after things."""
+        """A connection for checks."""
         parsed = environ.Env.db_url_config(self.urls["DATABASE_URL"])
         with psycopg.connect(host=parsed["HOST"], user=parsed["USER"], dbname=parsed["NAME"], autocommit=True) as own:
             yield own
 
 
 class Web:
-    """The web server as the demonstration starts it."""
+    """The web server, started as in the demonstration."""
 
     def __init__(self, house: House, **environment: str) -> None:
         self.house = house
@@ -129,7 +129,7 @@ class Web:
         eventually(self._is_ready, f"the web server, which said {self.output.read_text()!r}")
 
     def kill(self) -> None:
-        """kill -9; its workers end with it."""
+        """Kill the server with kill -9. Its workers end with it."""
         self.process.kill()
         self.process.wait(PATIENCE_SECONDS)
         eventually(self._is_port_free, "the workers to end")
@@ -147,7 +147,7 @@ class Web:
 
 
 def eventually(happened: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:
-    """Ask again and again, for a bounded time."""
+    """Poll until it has happened. Fails after a bounded time."""
     deadline = time.monotonic() + seconds
     while not happened():
         if time.monotonic() > deadline:
@@ -158,7 +158,7 @@ def eventually(happened: Callable[[], bool], what: str, seconds: float = PATIENC
 def call(
     house: House, method: str, path: str, body: Any = None, *, key: str | None = None, seconds: float = 15
 ) -> tuple[int, Any, str]:
-    """One request: status, body, content type."""
+    """Send a request. Returns status, body and content type."""
     connection = http.client.HTTPConnection("127.0.0.1", house.port, timeout=seconds)
     headers = {"Authorization": f"Bearer {house.token}", "Content-Type": "application/json"}
     if key:
@@ -171,14 +171,14 @@ def call(
 
 @dataclass
 class Load:
-    """Callers who hold, sell, extend and give back, each with a key, and repeat what got no answer until it does."""
+    """Callers who hold, sell, extend and release, with idempotency keys, and repeat unanswered requests."""
 
     house: House
     threads: int = 6
     held: dict[str, str] = field(default_factory=dict)
-    """Reservations that were acknowledged, by cart."""
+    """Acknowledged reservations, by cart."""
     ended: dict[str, str] = field(default_factory=dict)
-    """How those ended of which the end was acknowledged."""
+    """The acknowledged final statuses, by reservation."""
     answers: Counter[str] = field(default_factory=Counter)
     failures: list[str] = field(default_factory=list)
 
@@ -197,7 +197,7 @@ class Load:
         assert not any(thread.is_alive() for thread in self._threads), (self.answers, self.failures)
 
     def run(self, seconds: float) -> None:
-        """Let them work until they are in full swing, and then for a while."""
+        """Run the callers until all are working, and then for some seconds."""
         enough = len(self.held) + 10
         eventually(lambda: len(self.held) >= enough or bool(self.failures), "holds to be acknowledged")
         time.sleep(seconds)

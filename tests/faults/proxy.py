@@ -1,4 +1,4 @@
-"""A socket between the service and PostgreSQL that loses what it is told to lose."""
+"""A proxy between the service and PostgreSQL that breaks connections at chosen COMMITs."""
 
 import contextlib
 import selectors
@@ -16,14 +16,14 @@ _IN_FLIGHT_SECONDS: Final = 0.4
 
 
 class Proxy:
-    """Listens in ``folder`` as PostgreSQL does. Each entry of ``cuts`` spoils one COMMIT, the first one first:
+    """Listens in ``folder`` as PostgreSQL does. Each entry of ``cuts`` disturbs one COMMIT, in order:
 
     - ``before``: the connection breaks and the COMMIT never arrives;
     - ``after``: the COMMIT is done, the connection breaks before the answer;
     - ``in flight``: the connection breaks for the client while the COMMIT is still on its way.
 
-    ``round_trips`` counts how often the server answered and the client had something to say after that, ``pieces`` in
-    how many pieces the client said it.
+    ``round_trips`` counts how often the client sent something after an answer of the server, ``pieces`` in
+    how many pieces the client sent it.
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
@@ -44,7 +44,7 @@ class Proxy:
         self._spawn(self._accept)
 
     def close(self) -> None:
-        """Break every connection and be gone."""
+        """Break every connection and stop listening."""
         self._is_open = False
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
@@ -97,9 +97,9 @@ class Proxy:
         self._await_commit(client if kind == "after" else None, server)
 
     def _await_commit(self, client: socket.socket | None, server: socket.socket) -> None:
-        """Pass on what the client still sends, and keep what the server answers, until it has told of its COMMIT.
+        """Forward what the client still sends, and withhold the server's answers, until the COMMIT is done.
 
-        A server that is asked for no answer executes what it got and says nothing: the wait is bounded.
+        A server that is not asked for an answer executes the statements silently, so the wait is bounded.
         """
         with selectors.DefaultSelector() as selector:
             selector.register(server, selectors.EVENT_READ)

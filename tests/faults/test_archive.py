@@ -1,4 +1,4 @@
-"""An archive that is killed at whatever step loses nothing, and the next one finishes."""
+"""An archive that is killed at any step loses nothing, and the next one finishes the work."""
 
 import json
 
@@ -6,9 +6,9 @@ from tests.faults.house import House
 
 
 def test_archive_that_is_killed_at_any_step_loses_nothing(house: House) -> None:
-    told = json.loads(house.python("-m", "tests.faults.archive_driver", seconds=300))
-    steps: list[str] = told["steps"]
-    assert told["killed"] == len(steps) > 40
+    printed = json.loads(house.python("-m", "tests.faults.archive_driver", seconds=300))
+    steps: list[str] = printed["steps"]
+    assert printed["killed"] == len(steps) > 40
     assert steps.count("open draft") == steps.count("rename") == 3
     in_order = iter(steps)
     for kind, deletion in (

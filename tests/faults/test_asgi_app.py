@@ -1,4 +1,4 @@
-"""Over a real connection: what is answered on the event loop is answered as in a thread."""
+"""Over real connections: requests get the same answer on the event loop as in a thread."""
 
 import http.client
 import json
@@ -17,7 +17,7 @@ from tests.faults.house import PATIENCE_SECONDS, House, Load, Web, call, eventua
 
 BASE = "/api/v1/inventory/"
 ON_LOOP, IN_THREAD = "", "?dryRun=false"
-"""A query takes the way through a thread, whatever it says."""
+"""Any query string sends a request through a thread."""
 
 
 @pytest.fixture(scope="class")
@@ -31,7 +31,7 @@ Answer = tuple[int, dict[str, str], Any]
 
 
 def send(house: House, path: str, body: Any, method: str = "POST", **headers: str) -> Answer:
-    """One request; names of headers have underscores for dashes."""
+    """Send a request. Names of headers have underscores for dashes."""
     connection = http.client.HTTPConnection("127.0.0.1", house.port, timeout=PATIENCE_SECONDS)
     sent = {"Authorization": f"Bearer {house.token}", "Content-Type": "application/json"}
     sent |= {name.replace("_", "-"): value for name, value in headers.items()}
@@ -80,11 +80,11 @@ class TestAnswers:
     )
     def test_a_refusal_is_the_same_problem(self, house: House, change: dict[str, Any]) -> None:
         answers = [send(house, f"{BASE}reserve{way}", reserve_body(house) | change) for way in (ON_LOOP, IN_THREAD)]
-        (status, told, body), (other_status, other_told, other_body) = answers
+        (status, headers, body), (other_status, other_headers, other_body) = answers
         assert status == other_status >= 400
-        assert told["content-type"] == other_told["content-type"] == "application/problem+json"
-        assert told["x-request-id"] == body["requestId"]
-        assert "nosniff" in told["x-content-type-options"]
+        assert headers["content-type"] == other_headers["content-type"] == "application/problem+json"
+        assert headers["x-request-id"] == body["requestId"]
+        assert "nosniff" in headers["x-content-type-options"]
         assert without(body, "requestId", "detail", "errors") == without(other_body, "requestId", "detail", "errors")
 
     def test_a_shortage_has_the_sellable_units(self, house: House) -> None:
@@ -166,11 +166,11 @@ class TestAnswers:
 
     def test_pages_and_files_are_served_from_threads(self, house: House) -> None:
         assert send(house, "/admin/login/", b"", "GET")[0] == 200
-        status, told, style = send(house, "/static/admin/css/base.css", b"", "GET")
-        assert (status, told["content-type"]) == (200, 'text/css; charset="utf-8"')
-        assert int(told["content-length"]) == len(style) > 1000
-        status, told, nothing = send(house, "/static/admin/css/base.css", b"", "HEAD")
-        assert (status, int(told["content-length"]), nothing) == (200, len(style), b"")
+        status, headers, style = send(house, "/static/admin/css/base.css", b"", "GET")
+        assert (status, headers["content-type"]) == (200, 'text/css; charset="utf-8"')
+        assert int(headers["content-length"]) == len(style) > 1000
+        status, headers, nothing = send(house, "/static/admin/css/base.css", b"", "HEAD")
+        assert (status, int(headers["content-length"]), nothing) == (200, len(style), b"")
         assert send(house, "/api/nowhere", b"", "GET")[0] == 404
 
 

@@ -1,4 +1,4 @@
-"""The connection to PostgreSQL breaks: what was asked for happens exactly once, and the answer says so."""
+"""The connection to PostgreSQL breaks: a command is executed exactly once, and its answer is right."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ CUTS = ["before", "after", "in flight"]
 
 @pytest.fixture
 def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """Connections made from now on go through it; this thread's own is there already."""
+    """Route new connections through the proxy. This thread's own connection exists already."""
     connection.ensure_connection()
     proxy = Proxy(connection.settings_dict)
     monkeypatch.setitem(connection.settings_dict, "HOST", str(proxy.folder))
@@ -46,7 +46,7 @@ def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
 
 @dataclass(frozen=True)
 class Verb:
-    """Something to do to ten units of which three are held, and the counters after it."""
+    """A command on ten units of which three are held, and the counters after it."""
 
     work: Callable[[], Any]
     answer: type
@@ -149,7 +149,7 @@ def test_connection_killed_in_the_middle_is_no_obstacle(level: StockLevel, name:
 
 
 def kill_this_connection() -> None:
-    """As an administrator does it, from elsewhere."""
+    """Terminate this connection from another one, as an administrator would."""
     with stranger() as other:
         pid = connection.connection.info.backend_pid
         other.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])

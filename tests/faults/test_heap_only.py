@@ -1,7 +1,7 @@
-"""A hold touches no index of the stock level.
+"""A hold updates no index of the stock level.
 
-On servers of its own: a long transaction in any database of a server, such as another test's, keeps PostgreSQL from
-noticing that old row versions can be pruned, and then there is no room on the page.
+Uses servers of its own: a long transaction in any database of a server, such as another test's, keeps PostgreSQL from
+pruning old row versions, so that there is no room left on the page.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Fewer connections than threads: nobody waits for one that somebody keeps for nothing."""
+"""Fewer connections than threads: no thread keeps a connection that it doesn't need."""
 
 import json
 import os
@@ -77,6 +77,6 @@ def test_a_leader_gets_the_connection_of_a_waiting_request() -> None:
         timeout=60,
         check=True,
     )
-    told = json.loads(ran.stdout)
-    assert told == {"alive": 0, "outcomes": ["PlacedHold"] * 3}, ran.stderr
+    printed = json.loads(ran.stdout)
+    assert printed == {"alive": 0, "outcomes": ["PlacedHold"] * 3}, ran.stderr
     assert "batch_falls_apart" not in ran.stderr

@@ -1,4 +1,4 @@
-"""Processes are killed, Redis is away, PostgreSQL is restarted: nothing acknowledged is lost, nothing doubled."""
+"""Processes are killed, Redis is down, PostgreSQL is restarted: no acknowledged change is lost or doubled."""
 
 import os
 import random
@@ -98,7 +98,7 @@ def number_of(database: "psycopg.Connection[Any]", status: str) -> int:
 
 
 def let_time_pass_for_some(house: House) -> None:
-    """Let some active holds be due, as if they were older."""
+    """Make some active holds due by moving their times."""
     with house.database() as database, database.transaction():
         ids = database.execute(
             "SELECT id FROM reservations_reservation WHERE status = 'ACTIVE' AND expires_at > now() + interval '1 min' "
@@ -143,7 +143,7 @@ def test_every_stock_call_works_without_redis(house: House, is_deaf: bool) -> No
             web.kill()
             Path(address).unlink(missing_ok=True)
     assert statuses == [200, 201, 200, 200, 201, 200, 201, 200, 200, 200, 200]
-    assert seconds < 20  # No call waits for Redis longer than a moment; machines may be slow.
+    assert seconds < 20  # No call waits long for Redis; the margin is for slow machines.
     with house.database() as database:
         assert_books_balance(database)
 

@@ -1,4 +1,4 @@
-"""How often a command waits for the database: what can be sent together is."""
+"""The number of round trips of a command: statements are sent together where possible."""
 
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -26,12 +26,12 @@ from tests.faults.proxy import Proxy
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
 BATCH = 8
 PREPARED = 6
-"""Statements are prepared by then, which takes no round trip of its own but a message."""
+"""The number of warm-up runs after which statements are prepared; preparing adds messages, but no round trips."""
 
 
 @pytest.fixture
 def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """This thread's connection goes through it."""
+    """Route this thread's connection through the proxy."""
     proxy = Proxy(connection.settings_dict)
     monkeypatch.setitem(connection.settings_dict, "HOST", str(proxy.folder))
     connection.close()
@@ -41,7 +41,7 @@ def proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
 
 
 def round_trips(proxy: Proxy, prepare: Callable[[], Callable[[], Any]]) -> tuple[int, int]:
-    """Of what ``prepare`` returns, the last time, and in how many pieces it was sent."""
+    """The round trips of the last run of what ``prepare`` returns, and the number of pieces it was sent in."""
     for _ in range(PREPARED):
         work = prepare()
         before = proxy.round_trips, proxy.pieces

@@ -1,4 +1,4 @@
-"""Rules of changing on hand."""
+"""Adjustments of on hand."""
 
 from decimal import Decimal
 from typing import Any

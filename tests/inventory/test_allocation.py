@@ -15,7 +15,7 @@ SOURCES = [A, B, C]
 
 
 def parts(chosen: list[Part] | list[Short]) -> list[tuple[int, UUID, int]]:
-    """The chosen parts as plain tuples; fails where lines are short."""
+    """The chosen parts as plain tuples; fails if a line is short."""
     return [(part.demand, part.warehouse_id, part.quantity) for part in chosen if isinstance(part, Part)]
 
 
@@ -78,9 +78,9 @@ def test_lines_are_served_by_rule_5(demands: list[Demand], stock: Stock, expecte
     ("demands", "stock", "expected"),
     [
         pytest.param([Demand(P, 1)], {}, [(0, 0)], id="no stock at all"),
-        pytest.param([Demand(P, 9)], {(P, A): 4, (P, B): 4}, [(0, 8)], id="all that is sellable is told"),
+        pytest.param([Demand(P, 9)], {(P, A): 4, (P, B): 4}, [(0, 8)], id="all that is sellable is returned"),
         pytest.param([Demand(P, 9)], {(P, D): 9}, [(0, 0)], id="other warehouses than the store's don't count"),
-        pytest.param([Demand(P, 5, A)], {(P, A): 4, (P, B): 9}, [(0, 4)], id="a named warehouse is told alone"),
+        pytest.param([Demand(P, 5, A)], {(P, A): 4, (P, B): 9}, [(0, 4)], id="only the named warehouse counts"),
         pytest.param(
             [Demand(P, 4), Demand(P, 6, A)], {(P, A): 9}, [(0, 3)], id="an open line has what the named ones left"
         ),

@@ -40,8 +40,8 @@ def test_settings_of_many_levels_are_changed_and_recorded() -> None:
     second.refresh_from_db()
     assert (first.reorder_point, first.zone, first.shelf, first.version) == (None, "A", "9", before + 1)
     assert (second.max_stock_level, second.min_stock_level) == (30, 4)
-    told = {entry.subject_id: entry.changes for entry in recorded("inventory_level_changed")}
-    assert told == {
+    by_level = {entry.subject_id: entry.changes for entry in recorded("inventory_level_changed")}
+    assert by_level == {
         first.pk: {"reorder_point": [1, None], "shelf": ["", "9"]},
         second.pk: {"max_stock_level": [None, 30]},
     }

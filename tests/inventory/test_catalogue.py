@@ -1,4 +1,4 @@
-"""Products, warehouses, stores and level settings, as integrators keep them."""
+"""Products, warehouses, stores and level settings over the API."""
 
 from typing import Any
 from uuid import UUID

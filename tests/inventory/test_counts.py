@@ -1,4 +1,4 @@
-"""Rules of cycle counts that need no holds: open, enter blind, count again, call off."""
+"""Cycle counts without holds: open, enter blind, recount, cancel."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -284,8 +284,8 @@ def test_entering_is_audited_with_what_was_expected() -> None:
     enter(count, (level, 4))
     (entry,) = recorded("inventory_count_entered")
     assert entry.subject_id == count.id
-    told = {"productId": str(level.product_id), "counted": 4, "expected": 10, "recount": False}
-    assert entry.changes == {"lines": [told]}
+    line = {"productId": str(level.product_id), "counted": 4, "expected": 10, "recount": False}
+    assert entry.changes == {"lines": [line]}
 
 
 @pytest.mark.parametrize("verb", ["enter", "cancel"])

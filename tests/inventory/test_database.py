@@ -1,4 +1,4 @@
-"""The database says no as well: to what no code of this service may write."""
+"""Constraints of the database refuse rows that the service must never write."""
 
 from typing import Any
 
@@ -22,7 +22,7 @@ def rows() -> dict[str, Any]:
 
 
 def refusal(sql: str, rows: dict[str, Any]) -> str:
-    """What the database says to a statement."""
+    """The error of the database for a statement."""
     with pytest.raises(DatabaseError) as refused, transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(sql, rows)
     return str(refused.value)

@@ -1,4 +1,4 @@
-"""The mail of low stock: one a warehouse and subscriber, only with news, and nothing that is snoozed."""
+"""Low-stock mails: one per warehouse and subscriber, only if there is news, without snoozed alerts."""
 
 import smtplib
 from collections.abc import Callable, Sequence
@@ -42,7 +42,7 @@ def low(available: int = 15, warehouse: str = "wh-001", name: str = "Tent") -> S
 
 
 def later(by: timedelta) -> None:
-    """Move what was told into the past: tests move rows, never clocks."""
+    """Move the times of mailed alerts into the past: tests move rows, never clocks."""
     LowStockAlert.objects.filter(notified_at__isnull=False).update(notified_at=F("notified_at") - by)
 
 
@@ -238,7 +238,7 @@ def test_a_long_digest_counts_what_it_leaves_out(monkeypatch: pytest.MonkeyPatch
 
 
 class RefusingBackend(BaseEmailBackend):
-    """A mail server that takes mail for one address alone."""
+    """A mail server that accepts mail for one address only."""
 
     def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
         for message in email_messages:

@@ -1,4 +1,4 @@
-"""The database says no to transfers, counts, alerts and the rest that no code of this service may write."""
+"""Constraints of the database on transfers, counts, alerts, incidents and other documents."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -71,7 +71,7 @@ def rows() -> dict[str, Any]:
 
 
 def again(table: str, *columns: str, **changed: str) -> str:
-    """A statement that writes each row of a table once more under a new id."""
+    """A statement that copies each row of a table under a new id."""
     values = [changed.get(column, column) for column in columns]
     return f"INSERT INTO {table} (id, {', '.join(columns)}) SELECT gen_random_uuid(), {', '.join(values)} FROM {table}"
 

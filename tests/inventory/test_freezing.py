@@ -24,7 +24,7 @@ LATER = datetime(2100, 1, 1, tzinfo=UTC)
 
 @pytest.fixture(params=["product", "warehouse", "store"])
 def subject(request: Any) -> Subject:
-    """Each of the things that can be frozen, with stock on it."""
+    """Each kind of subject that can be frozen, with stock."""
     make_store("main", "wh-001")
     level = make_level(10)
     return {

@@ -1,4 +1,4 @@
-"""What ``inventory`` does of itself, and what it needs an implementation of ``HoldsPort`` for."""
+"""``inventory`` with and without an implementation of ``HoldsPort``."""
 
 import pytest
 from django.core.exceptions import ImproperlyConfigured

@@ -1,4 +1,4 @@
-"""Rules of importing stock changes from a file."""
+"""Imports of stock changes from a file."""
 
 import io
 import sys
@@ -324,7 +324,7 @@ def test_the_number_of_statements_does_not_depend_on_the_number_of_lines() -> No
 
 
 def command(*arguments: str) -> tuple[int, str, str]:
-    """The exit status, and what is printed on either stream."""
+    """Run the command. Returns its exit status, stdout and stderr."""
     out, errors = StringIO(), StringIO()
     try:
         call_command("import_stock", *arguments, stdout=out, stderr=errors)

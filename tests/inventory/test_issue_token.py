@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 
 
 def issue(*arguments: str) -> str:
-    """The command's whole output."""
+    """Run the command. Returns its output."""
     output = StringIO()
     call_command("issue_token", *arguments, stdout=output)
     return output.getvalue()
@@ -67,7 +67,7 @@ def test_client_and_token_are_recorded_without_the_token() -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
         (["new"], "new is new: say what it may do"),
         (["new", "--role", "admin"], "There is no role admin"),
@@ -82,12 +82,12 @@ def test_client_and_token_are_recorded_without_the_token() -> None:
         (["till", "--store", "main"], "till exists and is limited to outlet"),
     ],
 )
-def test_refusal_says_what_is_wrong_and_issues_nothing(arguments: list[str], told: str) -> None:
+def test_refusal_says_what_is_wrong_and_issues_nothing(arguments: list[str], message: str) -> None:
     make_store("main")
     make_store("outlet", is_default=False)
     issue("till", "--role", "checkout", "--store", "outlet")
     with pytest.raises(CommandError) as refused:
         issue(*arguments)
-    assert told in str(refused.value)
+    assert message in str(refused.value)
     assert (ApiClient.objects.count(), ApiToken.objects.count()) == (1, 1)
     assert (len(recorded("inventory_client_created")), len(recorded("inventory_token_issued"))) == (1, 1)

@@ -1,4 +1,4 @@
-"""The one writer of counters: what it collects is written once, and each change of on hand has its movement."""
+"""The ledger writes all collected changes once, with a movement for each change of on hand."""
 
 from datetime import timedelta
 

@@ -1,4 +1,4 @@
-"""Alerts of low stock: one open one a level, told once, over when the level has really recovered."""
+"""Low-stock alerts: at most one open per level, published once, resolved when the level has recovered."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -223,7 +223,7 @@ def test_crossing_adds_no_statement_however_many_levels_cross() -> None:
     received = tuple(Adjustment(product.id, None, "wh-001", 100, "RECEIPT", "r") for product in products)
     apply_adjustments(AdjustRequest(ACTOR, received))
     levels = list(StockLevel.objects.all())
-    place_holds([hold_request(*((level, 1) for level in levels))])  # The catalogue is known from here on.
+    place_holds([hold_request(*((level, 1) for level in levels))])  # Fills the cache of the catalogue.
     unwatched = sent(lambda: place_holds([hold_request(*((level, 1) for level in levels))]))
     assert not any("lowstockalert" in sql for sql in unwatched)
     StockLevel.objects.update(reorder_point=20)

@@ -1,4 +1,4 @@
-"""Movements as they are read: filters, pages, what clients of some stores see, and the indexes that find them."""
+"""The list of movements: filters, pages, reach and indexes."""
 
 import re
 from collections.abc import Callable
@@ -66,8 +66,8 @@ def test_each_change_of_on_hand_says_what_by_whom_and_what_for(make_api: Callabl
         "actor": "tests",
     }
     assert received["adjustmentId"].startswith("adj-")
-    told = {name: received[name] for name in ("referenceType", "reference", "costPerUnit", "actor", "reason")}
-    assert told == {
+    facts = {name: received[name] for name in ("referenceType", "reference", "costPerUnit", "actor", "reason")}
+    assert facts == {
         "referenceType": "adjustment",
         "reference": "PO-1",
         "costPerUnit": "2.50",
@@ -266,7 +266,7 @@ def test_a_page_is_one_query_however_many_movements_it_has(api: Api) -> None:
     level = make_level(1)
 
     def queries(query: str) -> int:
-        api.get("movements")  # So that the token is known.
+        api.get("movements")  # Fills the cache of tokens.
         with CaptureQueriesContext(connection) as sent:
             page(api, query)
         return len(sent)
@@ -319,7 +319,7 @@ def test_a_place_that_moved_little_is_found_without_reading_what_others_moved(bi
 
 
 def explained(plans: list[str]) -> Callable[..., Any]:
-    """A wrapper that notes the plan of each statement."""
+    """A wrapper that records the plan of each statement."""
 
     def explain(execute: Any, sql: Any, parameters: Any, many: bool, context: Any) -> Any:
         execute(f"EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF) {sql}", parameters, many, context)

@@ -1,4 +1,4 @@
-"""When a level is low, how long it lasts and what to order: docs/explanation/rules.md, rule 6, without a database."""
+"""Severity, days of supply and order quantity (docs/explanation/rules.md, rule 6), without a database."""
 
 from dataclasses import dataclass
 

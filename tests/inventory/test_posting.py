@@ -1,4 +1,4 @@
-"""Rules of posting a count that need no holds to give way."""
+"""Posting of counts that break no holds."""
 
 from decimal import Decimal
 

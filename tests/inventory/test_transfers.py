@@ -1,4 +1,4 @@
-"""Rules of moving stock from one warehouse to another."""
+"""Transfers between warehouses."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -106,7 +106,7 @@ def moved(level: StockLevel, reference_type: str = "transfer") -> list[tuple[str
 
 
 def became(transfer: Transferred) -> tuple[str, list[tuple[int, int, int, int]]]:
-    """Status, and of each line what was received, returned, lost and is in transit, as the database has it."""
+    """Read the status, and for each line the units received, returned, lost and in transit."""
     rows = TransferLine.objects.filter(transfer=transfer.document.id).order_by("id")
     figures = rows.values_list("quantity_received", "quantity_returned", "quantity_lost", "in_transit")
     return Transfer.objects.get(pk=transfer.document.id).status, list(figures)
@@ -435,7 +435,7 @@ def test_nothing_of_a_draft_is_received_and_cancelling_it_moves_nothing() -> Non
     assert (moved(level), published("InventoryTransferredEvent")) == ([], [])
 
 
-# --- what is told of it ----------------------------------------------------------------------------------------------
+# --- audit and events ----------------------------------------------------------------------------------------------
 
 
 def test_every_command_is_audited_and_those_that_move_stock_are_published() -> None:

@@ -1,4 +1,4 @@
-"""Products are found by the words that people type, by an index."""
+"""Search of products by words, through an index."""
 
 import pytest
 from django.db import connection

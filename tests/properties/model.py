@@ -1,4 +1,4 @@
-"""The stock as a child would keep it: a number of units on each level, and who holds how many of them."""
+"""A simple model of the stock: the units on each level, and the holds and transfers of them."""
 
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -16,7 +16,7 @@ class ModelHold:
 
     @property
     def is_standing(self) -> bool:
-        """Whether it still counts as reserved: dead ones do until that is recorded."""
+        """Whether it counts as reserved: dead holds do until their end is recorded."""
         return self.state in {"ACTIVE", "DUE"}
 
 
@@ -34,7 +34,7 @@ class ModelTransfer:
 
 @dataclass
 class Model:
-    """All that there is. The real thing chooses the levels of sourced lines; the model takes note.
+    """The state of the model. The service chooses the levels of sourced lines; the model records its choice.
 
     ``units`` are those of all warehouses and in transit: what was received and returned, less what was shipped, sold
     and lost, as corrected.
@@ -43,7 +43,7 @@ class Model:
     on_hand: dict[UUID, int] = field(default_factory=dict)
     holds: dict[UUID, ModelHold] = field(default_factory=dict)
     counts: dict[UUID, dict[UUID, int]] = field(default_factory=dict)
-    """The open counts: what each would add to its levels."""
+    """The open counts, with the units that each would add to its levels."""
     transfers: dict[UUID, ModelTransfer] = field(default_factory=dict)
     units: int = 0
 
@@ -52,16 +52,16 @@ class Model:
         return sum(each.away.get(product, 0) for each in self.transfers.values() if each.target == warehouse)
 
     def reserved(self, level: UUID) -> int:
-        """What counts as reserved of a level."""
+        """The reserved units of a level."""
         return sum(hold.items.get(level, 0) for hold in self.holds.values() if hold.is_standing)
 
     def sellable(self, level: UUID) -> int:
-        """What a buyer may have: dead holds don't stand in the way."""
+        """The sellable units of a level, dead holds counting as free."""
         alive = sum(hold.items.get(level, 0) for hold in self.holds.values() if hold.state == "ACTIVE")
         return self.on_hand[level] - alive
 
     def missing(self, changes: dict[UUID, int]) -> dict[UUID, int]:
-        """By how many units more than there will be is held, by level; what dead holds hold isn't missing."""
+        """By level, the units by which live holds will exceed on hand after the changes."""
         short = {level: -self.sellable(level) - change for level, change in changes.items()}
         return {level: units for level, units in short.items() if units > 0}
 

@@ -1,4 +1,4 @@
-"""All verbs in any order: the books balance after each step, and every answer is what a simple model expects."""
+"""All commands in any order: the books balance after each step, and every answer matches a simple model."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -132,7 +132,7 @@ changes = st.lists(
 
 
 def outcome_of(work: Callable[[], Any]) -> Any:
-    """What it returns, or the domain error it raises."""
+    """The result of the work, or the domain error that it raises."""
     try:
         return work()
     except DomainError as error:
@@ -140,12 +140,14 @@ def outcome_of(work: Callable[[], Any]) -> Any:
 
 
 class Stock(RuleBasedStateMachine):
-    """The service beside its model. Each example is rolled back."""
+    """The service and its model, compared after each step. Each example is rolled back."""
 
     def __init__(self) -> None:
         super().__init__()
         self.example = transaction.atomic()
-        self.example._from_testcase = True  # As those of the test case: the service's own may be durable in it.
+        self.example._from_testcase = (
+            True  # As in a TestCase, so that the service's durable transactions may run inside.
+        )
         self.example.__enter__()
         self.model = Model()
         self.levels: dict[tuple[int, str], UUID] = {}
@@ -171,7 +173,7 @@ class Stock(RuleBasedStateMachine):
 
     @rule(lines=changes)
     def change(self, lines: list[tuple[int, str, str, int]]) -> None:
-        """Receive, ship, return and correct: by level, on hand never falls below what holds that live have."""
+        """Receive, ship, return and correct: on hand of a level never falls below the units of its live holds."""
         if not lines:
             return
         lines = [(p, w, kind, n if kind == "ADJUSTMENT" else abs(n)) for p, w, kind, n in lines]
@@ -200,7 +202,7 @@ class Stock(RuleBasedStateMachine):
         counted=st.dictionaries(products, st.integers(0, 14), min_size=1),
     )
     def count(self, warehouse: str, counted: dict[int, int]) -> None:
-        """Open a count and enter it; what happens before it is posted is up to the other rules."""
+        """Open a count and enter it; other rules may run before it is posted."""
         levels = {self.levels.get((product, warehouse)): units for product, units in counted.items()}
         is_taken = any(level in entered for entered in self.model.counts.values() for level in levels)
         refs = tuple(ProductRef(self.products[product]) for product in counted)
@@ -235,7 +237,7 @@ class Stock(RuleBasedStateMachine):
     @rule(pick=picks, chosen=st.none() | picks)
     @precondition(lambda self: self.model.counts)
     def post(self, pick: int, chosen: int | None) -> None:
-        """What was counted is there, and holds give way where less is left than they hold."""
+        """Post a count: on hand becomes what was counted, and holds give way if fewer units are left than they hold."""
         count_id, changes = self.pick_count(pick)
         missing = self.model.missing({level: max(n, -self.model.on_hand[level]) for level, n in changes.items()})
         in_the_way = [
@@ -287,7 +289,7 @@ class Stock(RuleBasedStateMachine):
     def assert_gave_way(
         self, broken: list[UUID], missing: dict[UUID, int], states: dict[UUID, str], order: list[UUID]
     ) -> None:
-        """As many as were needed, those first that come first, and none beside them."""
+        """Check that just enough holds gave way, in the right order, and no others."""
         after = {id_: hold.state for id_, hold in self.model.holds.items()}
         assert set(broken) == {id_ for id_, state in states.items() if state == "ACTIVE" != after[id_]}
         lost: Counter[UUID] = Counter()
@@ -304,7 +306,7 @@ class Stock(RuleBasedStateMachine):
 
     @rule(ends=routes, lines=moved_lines, is_draft=st.booleans())
     def transfer(self, ends: tuple[str, str], lines: list[tuple[int, int]], is_draft: bool) -> None:
-        """What no hold that lives has may leave, all of it or nothing."""
+        """Send a transfer: only units without a live hold may leave, all or nothing."""
         source, target = ends
         wanted = tuple(MoveLine(self.products[product], None, units, source, target) for product, units in lines)
         request = TransferRequest(ACTOR, wanted)
@@ -337,7 +339,7 @@ class Stock(RuleBasedStateMachine):
             assert outcome.expected[item.id] == expected + self.model.incoming(product, transfer.target)
 
     def pick_transfer(self, number: int) -> tuple[UUID, ModelTransfer]:
-        """One of the transfers, the newest most often."""
+        """Pick a transfer, most often the newest."""
         ids = list(self.model.transfers)[::-1]
         id_ = ids[number % len(ids)]
         return id_, self.model.transfers[id_]
@@ -359,7 +361,7 @@ class Stock(RuleBasedStateMachine):
     @rule(pick=picks, lines=st.none() | arrived_lines, close=st.booleans())
     @precondition(lambda self: self.model.transfers)
     def receive(self, pick: int, lines: list[tuple[int, int]] | None, close: bool) -> None:
-        """What arrives is on hand; no more than is on its way; what is given up is gone."""
+        """Receive a transfer: at most what is in transit; closing it writes off the rest."""
         id_, transfer = self.pick_transfer(pick)
         arrived: Counter[int] = Counter()
         for product, units in lines or transfer.away.items():
@@ -452,7 +454,7 @@ class Stock(RuleBasedStateMachine):
         return HoldRequest(actor=ACTOR, lines=asked, store=store, cart_id=cart, order_id=order)
 
     def fits(self, request: HoldRequest, own: dict[UUID, int] | None = None) -> bool:
-        """Whether there is enough of everything; ``own`` is what the actor gives back for it."""
+        """Whether all lines can be held; ``own`` are the units that the cart holds already."""
         sources = STORES[request.store or "main"]
         for product, id_ in enumerate(self.products):
             left = {}
@@ -470,7 +472,7 @@ class Stock(RuleBasedStateMachine):
         return True
 
     def assert_serves(self, outcome: Any, request: HoldRequest) -> None:
-        """The parts sum to what was asked, in the store's warehouses, and what is pinned is where it should be."""
+        """Check that the items sum up to the request, in the store's warehouses, with pinned lines in theirs."""
         if not isinstance(outcome, PlacedHold):
             return
         asked: Counter[UUID] = Counter()
@@ -505,7 +507,7 @@ class Stock(RuleBasedStateMachine):
         self.learn()
 
     def pick(self, number: int) -> tuple[UUID, ModelHold]:
-        """One of the holds, the newest most often."""
+        """Pick a hold, most often the newest."""
         ids = list(self.model.holds)[::-1]
         id_ = ids[number % len(ids)]
         return id_, self.model.holds[id_]
@@ -527,7 +529,7 @@ class Stock(RuleBasedStateMachine):
 
     @rule()
     def let_a_year_pass(self) -> None:
-        """All holds are past their end, and history goes to files, but for what an open incident is about."""
+        """Make all holds due and archive history, except for reservations of open incidents."""
         let_days_pass(400)
         for hold in self.model.holds.values():
             hold.state = "DUE" if hold.state == "ACTIVE" else hold.state
@@ -632,7 +634,7 @@ class Stock(RuleBasedStateMachine):
             assert all(after[id_] == state or (state, after[id_]) == ("DUE", "EXPIRED") for id_, state in found.items())
 
     def expected_of_all(self, ids: list[UUID], order: str, reacquire: bool) -> tuple[type, ...]:
-        """What consuming these holds of a cart or order should say: all or nothing, and what was sold stays sold."""
+        """The expected outcomes of consuming these holds of a cart or order: all or nothing; sold holds stay sold."""
         if not ids:
             return (ReservationNotFound,)
         is_sold = any(self.model.holds[id_].state == "CONSUMED" and self.model.holds[id_].order == order for id_ in ids)
@@ -683,7 +685,7 @@ class Stock(RuleBasedStateMachine):
     # --- what is true after each step --------------------------------------------------------------------------------
 
     def learn(self, made: set[UUID] = frozenset(), rewritten: set[UUID] = frozenset()) -> None:  # type: ignore[assignment]
-        """Let the model follow the database where only the database knows; nothing may happen that nobody asked for."""
+        """Copy to the model what only the service decides, and check that nothing else has changed."""
         known = set(self.model.on_hand)
         for id_, product, code in StockLevel.objects.values_list("id", "product_id", "warehouse__code"):
             self.levels[self.products.index(product), code] = id_
@@ -710,7 +712,7 @@ class Stock(RuleBasedStateMachine):
 
     @rule()
     def reconcile(self) -> None:
-        """Nothing is wrong, whatever was done; only no sweeper runs here."""
+        """Reconcile: there are no findings but holds that are long due, as no sweeper runs here."""
         assert set(reconcile(ACTOR).counts) <= {"LONG_DUE"}
 
     @invariant()
@@ -728,7 +730,7 @@ class Stock(RuleBasedStateMachine):
 
     @invariant()
     def no_unit_is_made_or_lost_on_the_way(self) -> None:
-        """Units in all warehouses and in transit are what was received, less what was shipped, as adjusted."""
+        """Check that units in warehouses and in transit equal the sum of receipts, shipments and adjustments."""
         incoming = dict(StockLevel.objects.with_incoming().values_list("id", "incoming_quantity"))
         assert incoming == {id_: self.model.incoming(*place) for place, id_ in self.levels.items()}
         assert sum(self.model.on_hand.values()) + sum(incoming.values()) == self.model.units

@@ -1,4 +1,4 @@
-"""Old rows leave the database for files, and nothing is lost on the way."""
+"""Archiving moves old rows from the database to files without losing any."""
 
 import gzip
 from datetime import UTC, datetime, timedelta
@@ -37,7 +37,7 @@ def folder(settings: LazySettings, tmp_path: Path) -> Path:
 
 
 def archive(**options: Any) -> str:
-    """What the command prints."""
+    """Run the command. Returns its output."""
     output = StringIO()
     call_command("archive", stdout=output, **options)
     return output.getvalue()
@@ -154,7 +154,7 @@ def test_a_hold_that_was_reacquired_after_its_file_was_written_stays() -> None:
 
 
 def enter_without_deleting(series: archiving.Series) -> str:
-    """What a run leaves that is killed before it deletes: a file, and its entry."""
+    """Leave the state of a run that is killed before it deletes rows: a file and its registration."""
     cutoff = archiving.cutoff_of(series, None)
     assert cutoff
     with archiving.archive_files.one_at_a_time(Path(archiving.settings.ARCHIVE_DIR)):
@@ -218,7 +218,7 @@ def test_a_line_is_a_row_that_the_database_takes_back() -> None:
     assert before["cost_per_unit"] is None or isinstance(before["cost_per_unit"], Decimal)
 
 
-# --- what is asked of it ---------------------------------------------------------------------------------------------
+# --- options ---------------------------------------------------------------------------------------------------------
 
 
 def test_a_dry_run_counts_and_does_nothing(folder: Path) -> None:
@@ -305,7 +305,7 @@ def test_a_file_takes_the_same_statements_however_many_rows(settings: LazySettin
     assert statements(1) == statements(5)
 
 
-# --- files that aren't what they should be ---------------------------------------------------------------------------
+# --- damaged and concurrent files ------------------------------------------------------------------------------------
 
 
 def test_only_one_archive_is_at_work_in_a_folder(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What shoppers are told (docs/explanation/rules.md, rule 1, and check-availability)."""
+"""Availability (docs/explanation/rules.md, rule 1) and check-availability."""
 
 from datetime import timedelta
 from typing import Any

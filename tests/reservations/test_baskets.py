@@ -1,4 +1,4 @@
-"""A cart's hold is made exactly what the basket says, in one step (docs/explanation/rules.md, rule 10)."""
+"""Baskets make a cart's hold equal to their lines, in one step (docs/explanation/rules.md, rule 10)."""
 
 from datetime import timedelta
 from decimal import Decimal
@@ -39,7 +39,7 @@ def put(*wanted: tuple[StockLevel, int], **fields: Any) -> PlacedHold:
 
 
 def kept() -> list[tuple[Any, int]]:
-    """(level, units) that the cart holds, by level."""
+    """The (level, units) pairs that the cart holds, ordered by level."""
     items = ReservationItem.objects.filter(reservation__cart_id="c", held_until__isnull=False)
     return sorted(items.values_list("level_id", "quantity"))
 

@@ -1,4 +1,4 @@
-"""The demonstration data is sound, is made once, and heals what was lost."""
+"""The demonstration data is consistent, is loaded once, and lost parts are restored."""
 
 import json
 from collections import Counter
@@ -53,7 +53,7 @@ _UNSOUND = {
 
 @pytest.fixture
 def file(settings: Any, tmp_path: Path) -> Iterator[Path]:
-    """Where login and tokens go."""
+    """The file for login and tokens."""
     settings.DEBUG = True
     settings.DATA_DIR = tmp_path
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
@@ -66,7 +66,7 @@ def load() -> None:
 
 
 def can_log_in(username: str, password: str) -> bool:
-    """Whether the login page lets this user in."""
+    """Whether this user can log in."""
     sent = {"username": username, "password": password}
     answer = Client(headers={"Host": "localhost"}).post("/admin/login/", sent)
     return answer.status_code == 302

@@ -1,4 +1,4 @@
-"""Due holds are dead: they don't keep stock from leaving, swept or not (docs/explanation/rules.md, rule 3)."""
+"""Due holds never prevent stock from leaving, swept or not (docs/explanation/rules.md, rule 3)."""
 
 from collections.abc import Callable
 from functools import partial

@@ -1,4 +1,4 @@
-"""The sweeper tidies: bounded batches, each hold once."""
+"""The sweeper expires due holds in bounded batches, each hold once."""
 
 from datetime import UTC, datetime
 from io import StringIO

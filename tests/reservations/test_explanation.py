@@ -1,4 +1,4 @@
-"""Why sellable is what it is, and what on hand was."""
+"""Explanations of sellable units, and on hand at a moment of the past."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -44,7 +44,7 @@ def explained(api: Api, level: StockLevel, query: str = "") -> dict[str, Any]:
 
 
 def only(api: Api, level: StockLevel) -> dict[str, Any]:
-    """What is said of the one warehouse that the level's product is in."""
+    """The explanation of the only warehouse with the level's product."""
     (warehouse,) = explained(api, level)["warehouses"]
     return dict(warehouse)
 

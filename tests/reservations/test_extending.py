@@ -1,4 +1,4 @@
-"""A hold gets more time once, counted from where it ended before."""
+"""A hold can be extended once, counted from its previous end."""
 
 from datetime import timedelta
 

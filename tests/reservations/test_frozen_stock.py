@@ -1,4 +1,4 @@
-"""A freeze refuses new holds wherever they are decided, and changes nothing else."""
+"""A freeze refuses new holds on every path, and has no other effect."""
 
 from collections.abc import Callable
 from typing import Any
@@ -48,7 +48,7 @@ def level() -> StockLevel:
 
 @pytest.fixture(params=["product", "parent", "warehouse", "store"])
 def subject(request: Any, level: StockLevel) -> Subject:
-    """What is to be frozen so that nothing is held of ``level``."""
+    """Each kind of subject whose freeze blocks new holds of ``level``."""
     if request.param == "parent":
         parent = make_product()
         Product.objects.filter(pk=level.product_id).update(parent=parent)
@@ -172,7 +172,7 @@ def test_nothing_is_available_of_it(level: StockLevel, subject: Subject, warehou
 
 
 def freeze_elsewhere(subject: Subject, until: str = "NULL") -> None:
-    """As another process would: nothing that is remembered here is forgotten."""
+    """Freeze as another process would: this process's caches are not cleared."""
     key = "id" if subject.kind == "product" else "code"
     with connection.cursor() as cursor:
         cursor.execute(

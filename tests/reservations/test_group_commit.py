@@ -1,4 +1,4 @@
-"""Rules of group commit: who comes first takes all that wait, and nobody suffers for another."""
+"""Group commit: a leader takes all waiting requests, and one request's failure doesn't affect others."""
 
 import asyncio
 import threading
@@ -18,7 +18,7 @@ PATIENCE = 10
 
 
 class Service:
-    """A batch service that answers each request with itself, once it is let through."""
+    """A batch service that returns each request as its outcome, once the test lets it continue."""
 
     def __init__(self, fail: Callable[[Sequence[int], bool], None] | None = None) -> None:
         self.batches: list[list[int]] = []
@@ -43,11 +43,11 @@ class Service:
         return [QuantityLimit(f"{request}") if request < 0 else request for request in requests]
 
 
-class Asker(threading.Thread):
+class Caller(threading.Thread):
     """Submits one request in a thread of its own."""
 
     def __init__(self, group_commit: GroupCommit[int], request: int) -> None:
-        super().__init__(name=f"asker {request}", daemon=True)
+        super().__init__(name=f"caller {request}", daemon=True)
         self._group_commit = group_commit
         self._request = request
         self.outcome: Any = None
@@ -56,7 +56,7 @@ class Asker(threading.Thread):
     def run(self) -> None:
         try:
             self.outcome = self._group_commit.submit(self._request)
-        except BaseException as error:  # noqa: BLE001 - those it concerns run alone; whoever waits needs a leader
+        except BaseException as error:  # noqa: BLE001 - kept as the outcome
             self.outcome = error
 
     def answer(self) -> Any:
@@ -66,7 +66,7 @@ class Asker(threading.Thread):
 
 
 def waiting(group_commit: GroupCommit[int], count: int) -> None:
-    """Wait until so many requests wait for a leader."""
+    """Wait until this many requests wait for a leader."""
     deadline = threading.Event()
     for _ in range(PATIENCE * 200):
         if len(group_commit._waiting) == count:
@@ -75,14 +75,14 @@ def waiting(group_commit: GroupCommit[int], count: int) -> None:
     raise AssertionError(f"{len(group_commit._waiting)} wait, not {count}")
 
 
-def crowd(group_commit: GroupCommit[int], service: Service, *requests: int) -> list[Asker]:
-    """The first request leads and is held up inside; the others come after it, in order."""
-    askers = [Asker(group_commit, requests[0])]
+def crowd(group_commit: GroupCommit[int], service: Service, *requests: int) -> list[Caller]:
+    """Submit requests in order: the first one leads and is blocked inside, the others wait."""
+    callers = [Caller(group_commit, requests[0])]
     assert service.entered.acquire(timeout=PATIENCE)
     for count, request in enumerate(requests[1:], 1):
-        askers.append(Asker(group_commit, request))
+        callers.append(Caller(group_commit, request))
         waiting(group_commit, count)
-    return askers
+    return callers
 
 
 def test_a_lone_request_is_not_delayed() -> None:
@@ -94,18 +94,18 @@ def test_a_lone_request_is_not_delayed() -> None:
 
 def test_all_that_wait_share_the_next_batch_in_the_order_they_came() -> None:
     service = Service()
-    askers = crowd(group_commit := GroupCommit(service, leaders=1), service, 1, 2, 3, 4)
+    callers = crowd(group_commit := GroupCommit(service, leaders=1), service, 1, 2, 3, 4)
     service.gate.release(2)
-    assert [asker.answer() for asker in askers] == [1, 2, 3, 4]
+    assert [caller.answer() for caller in callers] == [1, 2, 3, 4]
     assert service.batches == [[1], [2, 3, 4]]
     assert not group_commit._waiting
 
 
 def test_a_batch_is_bounded() -> None:
     service = Service()
-    askers = crowd(GroupCommit(service, leaders=1, limit=2), service, 1, 2, 3, 4)
+    callers = crowd(GroupCommit(service, leaders=1, limit=2), service, 1, 2, 3, 4)
     service.gate.release(3)
-    assert [asker.answer() for asker in askers] == [1, 2, 3, 4]
+    assert [caller.answer() for caller in callers] == [1, 2, 3, 4]
     assert service.batches == [[1], [2, 3], [4]]
 
 
@@ -122,21 +122,21 @@ def test_a_leader_answers_before_the_next_batch_is_done() -> None:
 def test_no_more_leaders_than_allowed_run_at_a_time() -> None:
     service = Service()
     group_commit = GroupCommit(service, leaders=2)
-    askers = [Asker(group_commit, 1), Asker(group_commit, 2)]
+    callers = [Caller(group_commit, 1), Caller(group_commit, 2)]
     assert service.entered.acquire(timeout=PATIENCE)
     assert service.entered.acquire(timeout=PATIENCE)
-    askers.append(Asker(group_commit, 3))
+    callers.append(Caller(group_commit, 3))
     waiting(group_commit, 1)
     assert not service.entered.acquire(timeout=0.05)
     service.gate.release(3)
-    assert [asker.answer() for asker in askers] == [1, 2, 3]
+    assert [caller.answer() for caller in callers] == [1, 2, 3]
 
 
 def test_a_refusal_is_the_refused_ones_alone() -> None:
     service = Service()
-    askers = crowd(GroupCommit(service, leaders=1), service, 1, -2, 3)
+    callers = crowd(GroupCommit(service, leaders=1), service, 1, -2, 3)
     service.gate.release(2)
-    first, refused, third = [asker.answer() for asker in askers]
+    first, refused, third = [caller.answer() for caller in callers]
     assert (first, third) == (1, 3)
     assert isinstance(refused, QuantityLimit)
     assert service.alone == []
@@ -149,12 +149,12 @@ def test_when_a_batch_fails_each_runs_alone_in_its_own_thread(error: BaseExcepti
             raise error
 
     service = Service(fail)
-    askers = crowd(GroupCommit(service, leaders=1), service, 1, 2, 3, 4)
+    callers = crowd(GroupCommit(service, leaders=1), service, 1, 2, 3, 4)
     service.gate.release(2)
-    answers = [asker.answer() for asker in askers]
+    answers = [caller.answer() for caller in callers]
     assert answers[2:] == [3, 4]
     assert answers[1] is error if isinstance(error, SystemExit) else answers[1] == 2
-    assert {(3, "asker 3"), (4, "asker 4")} <= set(service.alone)
+    assert {(3, "caller 3"), (4, "caller 4")} <= set(service.alone)
 
 
 def test_an_error_of_a_request_that_runs_alone_is_raised_only_to_its_caller() -> None:
@@ -163,9 +163,9 @@ def test_an_error_of_a_request_that_runs_alone_is_raised_only_to_its_caller() ->
             raise RuntimeError("three")
 
     service = Service(fail)
-    askers = crowd(GroupCommit(service, leaders=1), service, 1, 2, 3, 4)
+    callers = crowd(GroupCommit(service, leaders=1), service, 1, 2, 3, 4)
     service.gate.release(2)
-    first, second, third, fourth = [asker.answer() for asker in askers]
+    first, second, third, fourth = [caller.answer() for caller in callers]
     assert (first, second, fourth) == (1, 2, 4)
     assert isinstance(third, RuntimeError)
 
@@ -175,9 +175,9 @@ def test_an_unknown_outcome_is_never_tried_again() -> None:
         raise OutcomeUnknown("who knows")
 
     service = Service(fail)
-    askers = crowd(GroupCommit(service, leaders=1), service, 1, 2, 3)
+    callers = crowd(GroupCommit(service, leaders=1), service, 1, 2, 3)
     service.gate.release(2)
-    assert {type(asker.answer()) for asker in askers} == {OutcomeUnknown}
+    assert {type(caller.answer()) for caller in callers} == {OutcomeUnknown}
     assert service.alone == []
 
 
@@ -188,21 +188,21 @@ def test_the_next_leads_when_a_leader_is_torn_away() -> None:
 
     service = Service(fail)
     group_commit = GroupCommit(service, leaders=1)
-    askers = crowd(group_commit, service, 1, 2)
+    callers = crowd(group_commit, service, 1, 2)
     service.gate.release(2)
-    assert isinstance(askers[0].answer(), KeyboardInterrupt)
-    assert askers[1].answer() == 2
+    assert isinstance(callers[0].answer(), KeyboardInterrupt)
+    assert callers[1].answer() == 2
     assert group_commit._free_leaders == 1
 
 
 def on_a_loop_of_its_own(work: Coroutine[Any, Any, R]) -> R:
-    """In a thread: this one may have a loop that a browser left running."""
+    """Run a coroutine in a thread: this thread may have a running loop left by a browser test."""
     with ThreadPoolExecutor(1) as threads:
         return threads.submit(asyncio.run, work).result()
 
 
 def rested(group_commit: GroupCommit[int]) -> None:
-    """Wait until nobody leads any more."""
+    """Wait until no leader runs."""
     for _ in range(PATIENCE * 200):
         if group_commit._free_leaders == 1:
             return
@@ -211,7 +211,7 @@ def rested(group_commit: GroupCommit[int]) -> None:
 
 
 async def on_loop(group_commit: GroupCommit[int], service: Service, *requests: int) -> list[Any]:
-    """As ``crowd`` and its answers, but all wait on one event loop."""
+    """The answers of requests as in ``crowd`` that all wait on one event loop."""
     first = asyncio.ensure_future(group_commit.submit_on_loop(requests[0]))
     assert await asyncio.to_thread(service.entered.acquire, True, PATIENCE)
     others = [asyncio.ensure_future(group_commit.submit_on_loop(request)) for request in requests[1:]]
@@ -247,19 +247,19 @@ def test_when_a_batch_fails_each_request_on_a_loop_runs_alone_in_a_thread(error:
 def test_threads_and_loops_lead_for_each_other() -> None:
     service = Service()
     group_commit = GroupCommit(service, leaders=1, limit=1)
-    asker = Asker(group_commit, 1)
+    caller = Caller(group_commit, 1)
     assert service.entered.acquire(timeout=PATIENCE)
 
     async def follow() -> list[Any]:
         on_loop = asyncio.ensure_future(group_commit.submit_on_loop(2))
         await asyncio.sleep(0)
-        after = Asker(group_commit, 3)
+        after = Caller(group_commit, 3)
         await asyncio.to_thread(waiting, group_commit, 2)
         service.gate.release(3)
         return [await asyncio.wait_for(on_loop, PATIENCE), await asyncio.to_thread(after.answer)]
 
     assert on_a_loop_of_its_own(follow()) == [2, 3]
-    assert asker.answer() == 1
+    assert caller.answer() == 1
     assert service.batches == [[1], [2], [3]]
     rested(group_commit)
 

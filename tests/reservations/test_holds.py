@@ -1,4 +1,4 @@
-"""Rules of holding stock."""
+"""Placing holds."""
 
 from collections.abc import Callable
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Tricks of the hot path that no other test would miss: without them, everything works and is slower."""
+"""Optimisations of the hot path that no other test checks: without them everything works, but slower."""
 
 import gc
 import subprocess

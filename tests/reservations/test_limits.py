@@ -1,4 +1,4 @@
-"""Limits against hoarding: what one shopper holds at a time, and how many holds one opens in a while."""
+"""Limits against hoarding: units held by a shopper at a time, and holds opened within a window."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -41,7 +41,7 @@ def level() -> StockLevel:
 
 @pytest.fixture(params=["store", "product"])
 def most_units(request: Any, level: StockLevel) -> Callable[[int], None]:
-    """Set the most units of ``level`` that a shopper holds, for the store or for the product."""
+    """Set the limit of units of ``level``, on the store or on the product."""
 
     def limit(units: int) -> None:
         rows: Any = Store.objects if request.param == "store" else Product.objects
@@ -57,7 +57,7 @@ def most_holds(count: int, minutes: int = 60) -> None:
 
 
 def refused(work: Callable[[], Any]) -> list[dict[str, Any]]:
-    """The facts of a refusal for being over a limit."""
+    """Check that the work is refused over a limit. Returns the facts of the faults."""
     with pytest.raises(HoldLimitExceeded) as error:
         work()
     return [facts(fault) for fault in error.value.faults]

@@ -1,4 +1,4 @@
-"""A payment that arrives late (docs/explanation/rules.md, rule 9) never revives the dead row: a new one is sold."""
+"""Late payments make a new, sold reservation and never revive the dead one (docs/explanation/rules.md, rule 9)."""
 
 from datetime import timedelta
 from typing import Any
@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 
 @pytest.fixture(params=["due", "expired"])
 def dead(request: Any) -> Any:
-    """Make a hold that died, whether that was recorded or not."""
+    """Make an expired hold, recorded as such or still due."""
 
     def make(*lines: tuple[StockLevel, int], **fields: Any) -> Hold:
         made = hold(*lines, **fields)
@@ -165,7 +165,7 @@ def test_living_and_dead_ones_of_a_cart_or_order_are_sold_together(how: str) -> 
     level = make_level(10)
     alive = hold((level, 2), cart_id="c", order_id="order")
     old = hold((level, 3), cart_id="c", order_id="order")
-    make_due(old.id, ago=timedelta(0))  # It died after the living one was made: neither took the other's place.
+    make_due(old.id, ago=timedelta(0))  # It expired after the active one was made, so neither replaced the other.
     sold = reacquire(Selector(cart_id="c") if how == "cart" else Selector(order_id="order"))
     assert {hold.reacquired_from or hold.id for hold in sold} == {alive.id, old.id}
     assert counters(level) == (5, 0)

@@ -1,4 +1,4 @@
-"""Reservations as they are read: filters, pages, and due ones that read as EXPIRED."""
+"""Reading of reservations: filters, pages, and due ones shown as EXPIRED."""
 
 from datetime import timedelta
 from typing import Any

@@ -1,4 +1,4 @@
-"""What is remembered of the catalogue decides no more than where to look."""
+"""The cached catalogue never decides whether stock may be sold."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,16 +16,16 @@ from tests.factories import ACTOR, hold, hold_request, make_due, make_level, mak
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 STATEMENTS = 5
-"""Savepoint and its end (a test is a transaction), patience, lock, write."""
+"""The number of statements: savepoint and its release (a test is a transaction), lock timeout, lock, write."""
 
 
 def sourced(level: StockLevel, quantity: int = 1) -> HoldRequest:
-    """A hold whose warehouse is chosen here."""
+    """A request without a warehouse."""
     return HoldRequest(ACTOR, (RequestLine(level.product_id, None, quantity),), cart_id="cart")
 
 
 def pinned(level: StockLevel) -> HoldRequest:
-    """A hold whose warehouse is named."""
+    """A request that names its warehouse."""
     return HoldRequest(ACTOR, (RequestLine(level.product_id, None, 1, "wh-001"),), cart_id="cart")
 
 

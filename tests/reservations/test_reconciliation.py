@@ -1,4 +1,4 @@
-"""Whatever is wrong with the books is found, told, and put right where a machine may."""
+"""Reconciliation finds and reports every difference in the books, and repairs those that it safely can."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -65,7 +65,7 @@ LATER = timedelta(minutes=30)
 
 
 def sql(statement: str, *parameters: Any) -> None:
-    """Break the books behind the service's back, where triggers and foreign keys stand in the way, too."""
+    """Break the books with SQL, bypassing triggers and foreign keys."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
         cursor.execute(statement, parameters)
@@ -87,7 +87,7 @@ def assert_clean() -> None:
 
 
 def command(*arguments: str) -> tuple[int, str]:
-    """The exit status and what is printed."""
+    """Run the command. Returns its exit status and its output."""
     output = StringIO()
     try:
         call_command("reconcile", *arguments, stdout=output)
@@ -339,7 +339,7 @@ def test_a_wrong_counter_that_stops_the_sweeper_is_mended_before_it_sweeps() -> 
 
 
 def ship(level: StockLevel, quantity: int, *, received: int = 0, close: bool = False) -> Transfer:
-    """A transfer to wh-002, of which a part has arrived."""
+    """Send a transfer to wh-002, and receive a part of it."""
     request = TransferRequest(ACTOR, (MoveLine(level.product_id, None, quantity, "wh-001", "wh-002"),))
     start_transfer(request)
     if received:

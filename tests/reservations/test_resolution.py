@@ -1,4 +1,4 @@
-"""A hold ends once: as a sale, or given back."""
+"""A hold ends once: consumed or released."""
 
 from datetime import timedelta
 from typing import Any
@@ -255,7 +255,7 @@ def test_a_dead_hold_is_not_sold(recorded_as: str) -> None:
 def test_one_dead_hold_refuses_all_and_is_named() -> None:
     level = make_level(20)
     live, dead, later = (hold((level, 2), cart_id="c") for _ in range(3))
-    make_due(dead.id, ago=timedelta(0))  # It died after the last one was made, so that none has taken its place.
+    make_due(dead.id, ago=timedelta(0))  # It expired after the last one was made, so none has replaced it.
     with pytest.raises(ReservationExpired) as refused:
         consume(Selector(cart_id="c"))
     assert [fault.facts["reservationId"] for fault in refused.value.faults] == [dead.public_id]

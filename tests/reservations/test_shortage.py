@@ -1,4 +1,4 @@
-"""Where fewer units are there than are held, holds give way: to counts and to forced adjustments."""
+"""Holds give way to counts and forced adjustments if fewer units are on hand than are held."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -386,7 +386,7 @@ held_units = st.lists(
 
 
 def dated(units: HeldUnits) -> HeldUnits:
-    """Times that are those of the reservation: of six, the second and the fifth are due."""
+    """Give each unit the times of its reservation: of six, the second and the fifth are due."""
     number = units.reservation_id.int
     until = NOW + timedelta(minutes=-1 if number in {2, 5} else 1)
     return replace(units, made_at=NOW - timedelta(minutes=number % 4), held_until=until)

@@ -1,4 +1,4 @@
-"""How many statements a command takes doesn't depend on how much it does."""
+"""The number of statements of a command doesn't depend on the number of its lines or requests."""
 
 import re
 from collections.abc import Callable
@@ -29,7 +29,7 @@ CLIENT = uuid7()
 
 
 def statements(work: Callable[[], Any]) -> list[str]:
-    """The statements that some work sends, savepoints aside."""
+    """The statements that the work sends, without savepoints."""
     sent: list[str] = []
 
     def note(execute: Any, sql: Any, parameters: Any, many: bool, context: Any) -> Any:

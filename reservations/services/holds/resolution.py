@@ -87,8 +87,7 @@ def release_holds(requests: Sequence[ReleaseRequest], patience: Patience = PATIE
 def consume_hold(request: ConsumeRequest) -> Resolved | StoredAnswer:
     """Consume a reservation, or all of a cart or order, as one sale: exactly once, all or nothing.
 
-    On hand and reserved both fall, with one SHIPMENT movement per item. Repeating it for the same order returns the
-    same holds.
+    On hand and reserved both fall, with a SHIPMENT movement per item. Repeating it for the same order changes nothing.
 
     Raises ReservationNotFound, ReservationConsumed (by another order), ReservedForAnotherOrder (with a fault for every
     such hold), ReservationReleased, ReservationExpired (with a fault for every expired hold), IdempotencyKeyReused,
@@ -341,8 +340,7 @@ class _Batch:
         return hold.status == Status.EXPIRED or hold.is_due(self._now)
 
     def _successor(self, hold: Hold, request: ConsumeRequest) -> Hold | None:
-        """The reservation that re-acquired a dead hold before, for the same order. Raises ReservationConsumed if it was
-        for another order."""
+        """The reservation that re-acquired a dead hold before. Raises ReservationConsumed if it is another order's."""
         made = [new for new in self._made if new.reacquired_from == hold.id]
         successor = made[0] if made else self._successors.get(hold.id)
         if successor and successor.order_id != request.order_id:
