@@ -142,6 +142,14 @@ def test_all_faults_are_returned_at_once() -> None:
     assert (imported.applied, counters(level)) == (0, (10, 0))
 
 
+def test_header_of_many_names_is_named_in_short() -> None:
+    (fault,) = read_file("f.csv", ",".join(f"c{number}" for number in range(100_000)).encode()).bad
+    assert fault.detail.startswith("the header is c0,c1,")
+    assert len(fault.detail) < 700
+    (twice,) = read_file("f.csv", ",".join([*COLUMNS, COLUMNS[0]]).encode()).bad
+    assert "the header is" in twice.detail
+
+
 def test_a_file_has_a_most_number_of_lines(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("inventory.services.stock.import_files.MOST_LINES", 2)
     line = "A,wh-001,1,RECEIPT,r,"
