@@ -80,14 +80,17 @@ class Command(BaseCommand):
 
 @contextmanager
 def _one_at_a_time() -> Iterator[None]:
-    """Take a lock, so that a concurrent run waits and then finds everything loaded."""
-    lock = [advisory_lock("demo_data")]
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_lock(%s)", lock)
-        try:
+    """Take a lock, so that a concurrent run waits and then finds everything loaded.
+
+    On a connection of its own, which ends with the lock: hashing a password closes that of the thread.
+    """
+    own = connection.copy()
+    try:
+        with own.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(%s)", [advisory_lock("demo_data")])
             yield
-        finally:
-            cursor.execute("SELECT pg_advisory_unlock(%s)", lock)
+    finally:
+        own.close()
 
 
 # ----------------------------------------------------------------------------------------------- the shop and its past
