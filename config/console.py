@@ -8,7 +8,9 @@ from urllib.parse import parse_qsl
 from django.apps import apps
 from django.contrib.admin import AdminSite
 from django.contrib.admin.apps import SimpleAdminConfig
-from django.http import HttpRequest
+from django.contrib.auth.signals import user_login_failed
+from django.forms import Form
+from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, URLResolver, reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -27,6 +29,20 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
         """Leave out unfold's search for apps and models: it isn't shown, and needs a cache that may be unavailable.
         Leave out Django's redirect to an object's own page, which no object has."""
         return [url for url in super().get_urls() if getattr(url, "name", None) not in {"search", "view_on_site"}]
+
+    def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        """Guessing the old password, in a session that was left open, is limited as logging in is."""
+        from axes.handlers.proxy import AxesProxyHandler  # noqa: PLC0415 - settings are read before apps are there
+
+        from config import problems  # noqa: PLC0415
+
+        credentials = {"username": request.user.get_username()}
+        if request.method == "POST" and not AxesProxyHandler.is_allowed(request, credentials):
+            return problems.locked_out(request)
+        response: HttpResponse = super().password_change(request, extra_context)
+        if "old_password" in getattr(response, "context_data", {}).get("form", Form()).errors:
+            user_login_failed.send(sender=__name__, credentials=credentials, request=request)
+        return response
 
 
 class ConsoleConfig(SimpleAdminConfig):

@@ -209,7 +209,12 @@ AXES_FAILURE_LIMIT = env.int("LOGIN_FAILURES", default=5)
 AXES_COOLOFF_TIME = timedelta(minutes=env.int("LOGIN_LOCKOUT_MINUTES", default=15))
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
-AXES_CLIENT_IP_CALLABLE = "config.throttling.address_of"
+AXES_CLIENT_IP_CALLABLE = "config.lockout.network_of"
+AXES_HANDLER = "config.lockout.LockoutHandler"
+# Never kept with a failure: what the page to change one's password is sent.
+AXES_SENSITIVE_PARAMETERS = ["old_password", "new_password1", "new_password2"]
+LOGIN_FAILURES_PER_ADDRESS = env.int("LOGIN_FAILURES_PER_ADDRESS", default=50)
+LOGIN_FAILURES_PER_NAME = env.int("LOGIN_FAILURES_PER_NAME", default=50)
 AXES_LOCKOUT_CALLABLE = "config.problems.locked_out"
 AXES_ENABLE_ADMIN = False
 AXES_DISABLE_ACCESS_LOG = True

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from axes.models import AccessAttempt
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
@@ -216,6 +217,41 @@ def test_too_many_failures_lock_out_this_name_at_this_address() -> None:
     assert log_in(PASSWORD) == 429
     assert log_in(PASSWORD, address="10.0.0.2") == 302
     assert log_in(PASSWORD, name="eve") == 302
+
+
+def test_an_address_that_guesses_many_names_is_locked_out_and_of_ipv6_its_whole_network(settings: Any) -> None:
+    settings.LOGIN_FAILURES_PER_ADDRESS = 3
+    make_staff("viewer", name="bob", password=PASSWORD)
+    guessed = [log_in("wrong", name=f"n{number}", address=f"2001:db8::{number}") for number in range(3)]
+    assert guessed == [200] * 3
+    assert log_in(PASSWORD, address="2001:db8::99") == 429
+    assert log_in(PASSWORD, address="2001:db8:0:1::1") == 302
+
+
+def test_a_name_that_is_guessed_from_many_addresses_is_locked_out(settings: Any) -> None:
+    settings.LOGIN_FAILURES_PER_NAME = 3
+    make_staff("viewer", name="bob", password=PASSWORD)
+    make_staff("viewer", name="eve", password=PASSWORD)
+    assert [log_in("wrong", address=f"10.0.0.{number}") for number in range(3)] == [200] * 3
+    assert log_in(PASSWORD, address="10.0.0.99") == 429
+    assert log_in(PASSWORD, name="eve", address="10.0.0.99") == 302
+
+
+def test_an_address_that_is_none_is_counted_as_one() -> None:
+    assert [log_in("wrong", address="?") for _ in range(5)] == [200] * 4 + [429]
+
+
+def test_guessing_the_old_password_is_limited_as_logging_in_is_and_keeps_no_password() -> None:
+    browser = browser_of(make_staff("viewer", name="bob", password=PASSWORD))
+    new = "another good password"
+    sent = {"old_password": "a wrong guess", "new_password1": new, "new_password2": new}
+    guesses = [browser.post("/admin/password_change/", sent).status_code for _ in range(5)]
+    assert guesses == [200] * 4 + [429]
+    assert browser.post("/admin/password_change/", sent | {"old_password": PASSWORD}).status_code == 429
+    kept = str(list(AccessAttempt.objects.values()))
+    assert "bob" in kept
+    assert "wrong guess" not in kept
+    assert new not in kept
 
 
 def test_success_forgets_the_failures_before() -> None:

@@ -32,7 +32,7 @@ print(browser_of(make_staff("manager", name="mia")).cookies["sessionid"].value)
 @pytest.fixture(scope="module", autouse=True)
 def web(house: House) -> Iterator[Web]:
     """A server whom failed logins alone don't stop."""
-    web = Web(house, LOGIN_FAILURES="100000")
+    web = Web(house, LOGIN_FAILURES="100000", LOGIN_FAILURES_PER_ADDRESS="100000", LOGIN_FAILURES_PER_NAME="100000")
     yield web
     web.kill()
 
