@@ -10,6 +10,7 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.urls import get_resolver, reverse
 
+from config import passwords
 from config.bodies import Refused
 from config.lanes import Lane, Lanes
 
@@ -66,7 +67,8 @@ def test_who_would_wait_behind_too_many_is_refused() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_hashing_holds_no_connection() -> None:
+def test_hashing_holds_no_connection_of_a_pool(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "_is_pooled", lambda: True)
     assert User.objects.count() == 0
     assert connection.connection is not None
     hashed = make_password("one", hasher="default")
@@ -77,7 +79,16 @@ def test_hashing_holds_no_connection() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_hashing_leaves_an_open_transaction_alone() -> None:
+def test_hashing_leaves_an_open_transaction_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "_is_pooled", lambda: True)
     with transaction.atomic():
         User.objects.create(username="one", password=make_password("one"))
     assert User.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_hashing_keeps_a_connection_that_no_other_thread_could_use() -> None:
+    """A command may hold a lock on it."""
+    assert User.objects.count() == 0
+    make_password("one")
+    assert connection.connection is not None
