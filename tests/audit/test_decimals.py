@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from audit.api.decimals import Money, Share, decode_decimal
 
 TEXTS = st.text("0123456789.eE+-", max_size=60) | st.decimals().map(str) | st.floats().map(str)
+FINITE = st.floats(allow_nan=False, allow_infinity=False)  # JSON has no others: msgspec writes null for them.
 
 
 class Both(msgspec.Struct):
@@ -38,7 +39,7 @@ def test_the_bounds_belong_to_the_range() -> None:
             decoded("money", beyond)
 
 
-@given(st.sampled_from([("money", 12, 2), ("share", 5, 4)]), TEXTS | st.integers() | st.floats(allow_nan=False))
+@given(st.sampled_from([("money", 12, 2), ("share", 5, 4)]), TEXTS | st.integers() | FINITE)
 def test_what_is_accepted_fits_its_column(kind: tuple[str, int, int], value: Any) -> None:
     field, digits, places = kind
     try:
