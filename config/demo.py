@@ -22,7 +22,7 @@ from types import FrameType
 
 from honcho.manager import Manager
 
-from config import embedded, serve
+from config import embedded, serve, startup
 
 PREPARE_FAILED = 1
 READY_TIMEOUT_SECONDS = 60
@@ -201,6 +201,7 @@ def main() -> None:
         from config import settings
     except embedded.EmbeddedUnavailable as error:
         sys.exit(str(error))
+    startup.refuse_debug_beyond_loopback(host, debug=settings.DEBUG)
 
     end_forks_with_their_parent(signal.SIGKILL)
     preparation = multiprocessing.get_context("fork").Process(target=prepare)

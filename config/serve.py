@@ -13,6 +13,8 @@ from http.client import HTTPException
 from runpy import run_module
 from typing import Final
 
+from config import startup
+
 PORT_TAKEN: Final = 2
 READY_TIMEOUT_SECONDS: Final = 4.0
 """Less than the image's health check may take."""
@@ -79,12 +81,25 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _debug() -> bool:
+    """Whether DEBUG is on; exit with the sentences of settings that refuse to start."""
+    from django.conf import settings  # noqa: PLC0415 - a health check needs no settings
+    from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415
+
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    try:
+        return bool(settings.DEBUG)
+    except ImproperlyConfigured as error:
+        sys.exit(str(error))
+
+
 def main() -> None:
     """Become the web server, or ask the one that runs."""
     arguments, more = _parser().parse_known_args()
     if arguments.is_ready:
         sys.exit(0 if is_ready(address_of(arguments.host, arguments.port)) else 1)
     held = hold_port(arguments.host, arguments.port)
+    startup.refuse_debug_beyond_loopback(arguments.host, debug=_debug())
     where = ("--host", arguments.host, "--port", str(arguments.port))
     sys.argv = ["granian", *_OPTIONS, *where, *more, arguments.application]
     with held:

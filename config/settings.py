@@ -15,18 +15,10 @@ from typing import Any
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
-from config import embedded, logs, look
+from config import embedded, logs, look, startup
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = environ.Env()
-
-
-def _required(name: str, why: str) -> str:
-    """The variable's value. Refuses to start without it, with its name and ``why``."""
-    value: str = env.str(name, default="")
-    if not value:
-        raise ImproperlyConfigured(f"{name} is not set: {why} (set it, or set DEBUG=true on a developer's machine).")
-    return value
 
 
 def _generated_secret_key(path: Path) -> str:
@@ -49,14 +41,23 @@ REDIS_URL = env.str("REDIS_URL", default="")
 # Without a DATABASE_URL this is a developer's machine: the embedded servers are for development only.
 DEBUG = env.bool("DEBUG", default=not DATABASE_URL)
 
-if DEBUG:
-    SECRET_KEY = env.str("SECRET_KEY", default="") or _generated_secret_key(DATA_DIR / "secret_key")
-    ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", default=["localhost", "127.0.0.1", "[::1]"])
-else:
-    SECRET_KEY = _required("SECRET_KEY", "sessions and signatures need a secret of their own")
-    _hosts = _required("ALLOWED_HOSTS", "requests for other hosts are refused").split(",")
-    ALLOWED_HOSTS = [host.strip() for host in _hosts if host.strip()]
-    _required("DATABASE_URL", "stock is never kept in an embedded database outside DEBUG")
+SECRET_KEY = env.str("SECRET_KEY", default="")
+_hosts = env.str("ALLOWED_HOSTS", default="localhost,127.0.0.1,[::1]" if DEBUG else "")
+ALLOWED_HOSTS = [host.strip() for host in _hosts.split(",") if host.strip()]
+_faults = startup.faults(
+    debug=DEBUG,
+    values={
+        "SECRET_KEY": SECRET_KEY,
+        "ALLOWED_HOSTS": _hosts,
+        "DATABASE_URL": DATABASE_URL,
+        "REDIS_URL": REDIS_URL,
+        "EMAIL_HOST_PASSWORD": env.str("EMAIL_HOST_PASSWORD", default=""),
+    },
+    hosts=ALLOWED_HOSTS,
+)
+if _faults:
+    raise ImproperlyConfigured("\n".join(_faults))
+SECRET_KEY = SECRET_KEY or _generated_secret_key(DATA_DIR / "secret_key")
 
 if not (DATABASE_URL and REDIS_URL):
     _urls = embedded.urls(
@@ -255,6 +256,10 @@ if not DEBUG:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
     SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env.bool("SECURE_COOKIES", default=True)
     CSRF_TRUSTED_ORIGINS = env.list("CSRF_TRUSTED_ORIGINS", default=[])
+    # Sent with answers to HTTPS alone.
+    SECURE_HSTS_SECONDS = env.int("HSTS_SECONDS", default=31_536_000)
+    # Other names of this domain, and whether HTTP is redirected, are for the proxy that has the certificate.
+    SILENCED_SYSTEM_CHECKS = ["security.W005", "security.W008", "security.W021"]
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": ["config.throttling.ThrottledTokenAuthentication"],

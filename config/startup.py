@@ -1,0 +1,66 @@
+"""What a process refuses to start with. Settings and web server ask here, and name all faults at once."""
+
+import ipaddress
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+PLACEHOLDER: Final = "replace-me"
+"""What `.env.example` has for values that everybody must choose."""
+SECRET_KEY_LENGTH: Final = 50
+_SECRET_KEY_CHARACTERS: Final = 5
+_NEW_KEY: Final = "python3 -c 'import secrets; print(secrets.token_urlsafe(50))'"
+_REQUIRED: Final = {
+    "SECRET_KEY": "sessions and signatures need a secret of their own",
+    "ALLOWED_HOSTS": "requests for other hosts are refused",
+    "DATABASE_URL": "stock is never kept in an embedded database outside DEBUG",
+}
+
+
+def faults(*, debug: bool, values: Mapping[str, str], hosts: Sequence[str]) -> list[str]:
+    """Everything that would make the service unsafe, each with what to do; empty if it may start.
+
+    ``values``: environment variables that production needs or that may be secret; ``hosts``: ``ALLOWED_HOSTS``.
+    """
+    return list(_debug_faults(hosts) if debug else _production_faults(values))
+
+
+def _debug_faults(hosts: Sequence[str]) -> Iterator[str]:
+    if far := [host for host in hosts if not is_loopback(host)]:
+        yield (
+            f"DEBUG is on and ALLOWED_HOSTS has {', '.join(far)}: error pages would show settings and code to others"
+            " (set DEBUG=false, or only allow localhost, 127.0.0.1 and [::1])."
+        )
+
+
+def _production_faults(values: Mapping[str, str]) -> Iterator[str]:
+    for name, why in _REQUIRED.items():
+        if not values[name].strip(" ,"):
+            yield f"{name} is not set: {why} (set it, or set DEBUG=true on a developer's machine)."
+    for name, value in values.items():
+        if PLACEHOLDER in value:
+            yield f"{name} still has the placeholder {PLACEHOLDER}: everybody knows it (choose a value of your own)."
+    key = values["SECRET_KEY"]
+    if key and PLACEHOLDER not in key and (len(key) < SECRET_KEY_LENGTH or len(set(key)) < _SECRET_KEY_CHARACTERS):
+        yield (
+            f"SECRET_KEY can be guessed: it needs at least {SECRET_KEY_LENGTH} characters, of which"
+            f" {_SECRET_KEY_CHARACTERS} differ (make one: {_NEW_KEY})."
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host, as in ``ALLOWED_HOSTS`` or to listen on, is reached from this machine alone."""
+    name = host.strip("[]").lower()
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost" or name.endswith(".localhost")
+
+
+def refuse_debug_beyond_loopback(host: str, *, debug: bool) -> None:
+    """Exit with a sentence where a server in DEBUG would listen for other machines."""
+    if debug and not is_loopback(host):
+        sys.exit(
+            f"DEBUG is on and HOST is {host}: error pages would show settings and code to other machines"
+            " (set DEBUG=false, or HOST=127.0.0.1)."
+        )
