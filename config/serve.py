@@ -19,7 +19,7 @@ PORT_TAKEN: Final = 2
 READY_TIMEOUT_SECONDS: Final = 4.0
 """Less than the image's health check may take."""
 _OPTIONS: Final = (
-    *("--interface", "asgi", "--http", "1", "--no-ws"),
+    *("--interface", "asgi", "--http", "1", "--no-ws", "--http1-header-read-timeout", "5000"),
     *("--respawn-failed-workers", "--workers-kill-timeout", "20"),
 )
 

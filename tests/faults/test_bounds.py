@@ -123,6 +123,15 @@ def test_a_program_sends_more_than_a_stranger_only_with_its_token(house: House) 
         assert told[0] == status, told
 
 
+def test_who_does_not_end_its_headers_is_dropped_after_five_seconds(house: House) -> None:
+    with caller(house, b"GET / HTTP/1.1\r\nHost: loc") as own:
+        began = time.monotonic()
+        own.settimeout(20)
+        while own.recv(1000):
+            pass
+        assert 4 < time.monotonic() - began < 15
+
+
 # ------------------------------------------------------------------------------------------------------ under each load
 
 
