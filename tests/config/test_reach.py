@@ -190,7 +190,7 @@ def _changed_draft(scene: Scene, actor: Actor) -> Any:
 
 
 def _put_access(scene: Scene, actor: Actor) -> Any:
-    return people.put_access(actor, scene.user.pk, warehouse_codes=[HERE], is_new=False, told={})
+    return people.put_access(actor, scene.user.pk, warehouse_codes=[HERE], is_new=False, account_changes={})
 
 
 def _checked(scene: Scene, actor: Actor) -> Any:
