@@ -125,9 +125,11 @@ STAFF_GROUPS: Final = (
     StaffGroup("warehouse", _("also receives, adjusts, ships, transfers and counts"), _WAREHOUSE),
     StaffGroup(
         "manager",
-        _("also posts counts, settles reservations, keeps the catalogue and reads the audit"),
+        _("also posts counts, releases, extends and sells reservations, keeps the catalogue and reads the audit"),
         _MANAGER,
     ),
     StaffGroup("administrator", _("also keeps people and API clients"), _ADMINISTRATOR),
-    StaffGroup("auditor", _("reads everything, people, API clients and the audit too, and changes nothing"), _AUDITOR),
+    StaffGroup(
+        "auditor", _("reads everything, including people, API clients and the audit, and changes nothing"), _AUDITOR
+    ),
 )

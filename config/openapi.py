@@ -34,7 +34,9 @@ def add_components(result: dict[str, Any], generator: Any, request: Any, public:
     schemas = result["components"].setdefault("schemas", {})
     schemas.update(components())
     named = ", ".join(f"`{code}`" for code in sorted(codes()))
-    schemas["Problem"]["properties"]["code"]["description"] = f"What programs go by; more may come: {named}."
+    schemas["Problem"]["properties"]["code"]["description"] = (
+        f"What programs decide by. Codes may be added. Now: {named}."
+    )
     result["paths"] = {_camel(path): operations for path, operations in result["paths"].items()}
     optional = optional_bodies()
     for operations in result["paths"].values():

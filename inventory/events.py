@@ -62,7 +62,7 @@ class StockAdjustedEvent(LevelEvent, frozen=True, kw_only=True):
     ]
     quantity: Annotated[
         int,
-        Meta(description="Units; positive, but for an `ADJUSTMENT`, which is signed.", examples=[10]),
+        Meta(description="Units; positive, but an `ADJUSTMENT` may be negative.", examples=[10]),
     ]
     previous_stock: Annotated[int, Meta(description="Units on hand before the line.", examples=[20])]
     new_stock: Annotated[int, Meta(description="Units on hand after the line.", examples=[30])]
@@ -92,7 +92,7 @@ class TransferredItem(msgspec.Struct, frozen=True, gc=False, kw_only=True, renam
     variant_id: VariantId | UnsetType = UNSET
     quantity: Annotated[int, Meta(description="Units that left, arrived or came back.", examples=[10])]
     quantity_lost: (
-        Annotated[int, Meta(description="Units that never arrived; absent if all did, or may yet.")] | UnsetType
+        Annotated[int, Meta(description="Units that never arrived; absent if all arrived or may still.")] | UnsetType
     ) = UNSET
 
 
@@ -142,7 +142,7 @@ class FreezeEvent(Event, frozen=True, kw_only=True):
 
     KEY: ClassVar = "`product:`, `warehouse:` or `store:`, and the id or code"
 
-    subject: Annotated[str, one_of("PRODUCT", "WAREHOUSE", "STORE", description="What it is about.")]
+    subject: Annotated[str, one_of("PRODUCT", "WAREHOUSE", "STORE", description="What was frozen or unfrozen.")]
     product_id: (
         Annotated[
             UUID,
@@ -157,7 +157,7 @@ class FreezeEvent(Event, frozen=True, kw_only=True):
         UNSET
     )
     store_id: Annotated[str, Meta(description="The store's code, if `subject` is `STORE`.")] | UnsetType = UNSET
-    reason: Annotated[str, Meta(description="Why; may be empty.", examples=["A recall"])]
+    reason: Annotated[str, Meta(description="Why; empty only for the end of a freeze.", examples=["A recall"])]
 
     def row(self) -> OutboxRow:
         """The outbox row of this event."""

@@ -75,7 +75,8 @@ class InventoryReleasedEvent(ReservationEvent, frozen=True, kw_only=True):
     reason: Annotated[
         str,
         Meta(
-            description="`expired`, `shortage`, `merged into res-<uuid>`, or what the caller gave; may be empty.",
+            description="`expired`, `shortage`, `cart emptied`, `merged into res-<uuid>`, or what the caller gave;"
+            " may be empty.",
             examples=["Order cancelled"],
         ),
     ]
@@ -90,8 +91,8 @@ class InventoryConsumedEvent(ReservationEvent, frozen=True, kw_only=True):
 @register
 class InventoryReservationBrokenEvent(ReservationEvent, frozen=True, kw_only=True):
     """Written when a posted count or a forced adjustment breaks a reservation because fewer units are on hand than are
-    reserved. An `InventoryReleasedEvent` in the same transaction releases its units; subscribe to this event to notify
-    the customer."""
+    reserved. An `InventoryReleasedEvent` in the same transaction says that its units were given back; use this event to
+    notify the customer."""
 
     customer_id: Annotated[
         str | None,
@@ -101,7 +102,7 @@ class InventoryReservationBrokenEvent(ReservationEvent, frozen=True, kw_only=Tru
     cause: Annotated[
         str,
         Meta(
-            description="What was short: the count, `cnt-<uuid>`, or the adjustment, `adj-<uuid>`.",
+            description="What found the shortage: the count, `cnt-<uuid>`, or the adjustment, `adj-<uuid>`.",
             examples=["cnt-0199a3c5-7e00-7f11-92aa-b3c4d5e6f708"],
         ),
     ]
@@ -112,7 +113,9 @@ class InventoryReservationBrokenEvent(ReservationEvent, frozen=True, kw_only=Tru
             examples=[["inc-0199a3c5-7e01-7abc-8def-0123456789ab"]],
         ),
     ]
-    broken_by: Annotated[str, Meta(description="Who posted or adjusted.", examples=["warehouse-app"])]
+    broken_by: Annotated[
+        str, Meta(description="Who posted the count or forced the adjustment.", examples=["warehouse-app"])
+    ]
 
 
 @register

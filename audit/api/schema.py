@@ -20,17 +20,17 @@ _structs: set[type[msgspec.Struct]] = {Problem}
 _PROBLEMS: Final = {
     400: "Malformed or invalid",
     401: "No valid token",
-    403: "Not for this role",
-    404: "No such thing, or not for this client",
-    409: "Refused as things are",
+    403: "The client may not send this call",
+    404: "It doesn't exist, or the client may not see it",
+    409: "Not possible in the present state",
     410: "Archived",
     415: "Not application/json",
-    422: "Names something unknown, or contradicts itself",
+    422: "The request names something unknown, or contradicts itself",
     429: "Too many requests",
     503: "Busy: try again",
 }
 _ALWAYS: Final = (400, 401, 403, 429, 503)
-_SUCCESSES: Final = {200: "Done", 201: "Made"}
+_SUCCESSES: Final = {200: "Done", 201: "Created"}
 
 _IDEMPOTENCY_KEY: Final = OpenApiParameter(
     "Idempotency-Key",

@@ -19,15 +19,15 @@ _DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
 _TYPES: Final = {"string": "text", "integer": "integer", "uuid": "UUID", "date-time": "time", "null": "null"}
 _HEAD: Final = """# Events
 
-For engineers whose programs must learn what became of stock and of reservations.
+For engineers whose programs need to know about changes of stock and reservations.
 
 An event is a row of the table `audit_outboxevent`. It is written in the transaction of the change that it is about:
-neither is there without the other. **Nothing delivers events yet**: there is no feed, no webhook and no message broker,
-and nothing deletes the rows. For now, a program reads the table; staff see it in the console, under Events.
+neither is committed without the other. **Nothing delivers events yet**: there is no feed, no webhook and no message
+broker, and nothing deletes the rows. For now, a program reads the table; staff see it in the console, under Events.
 
 | column | meaning |
 | --- | --- |
-| `position` | An integer that grows: events with the same key are in its order. |
+| `position` | An integer that grows. It gives the order of events with the same key. |
 | `event_id` | The UUID in `eventId`. |
 | `type` | One of the types below. |
 | `key` | The identifier of what the event is about. Each type says which one. |
@@ -37,10 +37,10 @@ and nothing deletes the rows. For now, a program reads the table; staff see it i
 Of two transactions at the same time, the one with the lower position may be committed later. A program that asks only
 for positions after the last one that it has seen can miss events.
 
-A field that may be absent is then not in the JSON at all. Fields may be added to a payload: ignore those that you don't
-know. Times are RFC 3339 in UTC.
+A field that may be absent is left out of the JSON if it has no value. Fields may be added to a payload: ignore those
+that you don't know. Times are RFC 3339 in UTC.
 
-This page and the JSON Schemas are made from the code: `make fmt` writes them, `make check` fails if they differ.
+This page and the JSON Schemas are generated from the code: `make fmt` writes them, `make check` fails if they differ.
 """
 
 

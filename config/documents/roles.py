@@ -11,7 +11,7 @@ _HEAD: Final = """# Roles
 What each role of API clients and each group of staff may do. A client that is limited to stores, or a member of staff
 who is limited to warehouses, may do less ([rule 19](../explanation/rules.md#19-roles-and-reach)).
 
-This page is made from `audit/roles.py`: `make fmt` writes it, `make check` fails if they differ.
+This page is generated from `audit/roles.py`: `make fmt` writes it, `make check` fails if they differ.
 """
 _CLIENTS: Final = """
 ## API clients
@@ -21,7 +21,9 @@ Each call requires one of these capabilities; [the list of calls](../reference/a
 _STAFF: Final = """
 ## Staff
 
-A member of staff is in one or more groups. Superusers may do everything.
+A member of staff is in one or more groups. Superusers may do everything. A group may do less than the role of API
+clients with the same name: clients of the role `warehouse` may post counts and resolve incidents, but in the console
+that is for `manager` and `administrator`.
 """
 _PERMISSIONS: Final = """
 ### Permissions

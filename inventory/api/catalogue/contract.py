@@ -15,7 +15,7 @@ Barcode = Annotated[str, Meta(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*(?!\n)$
 Priority = Annotated[int, Meta(ge=0, le=32767, description="The lowest is tried first.")]
 StoreMinutes = Annotated[int, Meta(ge=1, le=60, description="How long the store's holds live, in minutes.")]
 EndOfFreeze = Annotated[
-    datetime, Meta(tz=True, description="When it ends by itself; without it, when somebody lifts it.")
+    datetime, Meta(tz=True, description="When the freeze ends by itself; without it, it lasts until it is lifted.")
 ]
 MostUnits = Annotated[
     int, Meta(ge=1, le=2_000_000_000, description="The most units that one customer or cart may hold at a time.")

@@ -283,7 +283,7 @@ class PostCountView(ApiView):
 
     @describe(
         "postCount",
-        "Post a count; where too little is left, holds give way",
+        "Post a count; a shortage breaks holds",
         body=contract.PostCountIn,
         answers={200: contract.PostedCountOut, 404: Problem, 409: Problem},
         idempotent=True,
@@ -340,7 +340,7 @@ class CancelCountView(ApiView):
 
     @describe(
         "cancelCount",
-        "Call a count off",
+        "Cancel a count",
         body=contract.CancelCountIn,
         answers={200: contract.CountOut, 404: Problem, 409: Problem},
         idempotent=True,

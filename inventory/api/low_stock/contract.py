@@ -33,11 +33,13 @@ class LowStockItemOut(Answer, kw_only=True):
     warehouse_id: str
     current_stock: int
     reorder_point: int | None
-    percentage_remaining: Annotated[float | None, Meta(description="Of the reorder point; null without one.")]
+    percentage_remaining: Annotated[
+        float | None, Meta(description="Available, in per cent of the reorder point; null without one.")
+    ]
     days_of_supply: Annotated[
         int | None, Meta(description="Whole days at the mean of the last 30 days' shipments; null without any.")
     ]
-    suggested_order_quantity: Annotated[int | None, Meta(description="What is on its way is left out.")]
+    suggested_order_quantity: Annotated[int | None, Meta(description="Units to order; incoming units count as there.")]
     status: SeverityName
 
 

@@ -35,7 +35,7 @@ class AdjustmentIn(Body, kw_only=True):
     expected_version: Version | None = None
     force: Annotated[
         bool,
-        Meta(description="For managers, and an ADJUSTMENT only: where too little is left, the newest holds give way."),
+        Meta(description="Only for managers, and only for an ADJUSTMENT: in a shortage, the newest holds are broken."),
     ] = False
 
 

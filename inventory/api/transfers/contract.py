@@ -67,7 +67,7 @@ class TransfersQuery(PageQuery, kw_only=True):
     status: TransferStatus | None = None
     from_warehouse_id: Code | None = None
     to_warehouse_id: Code | None = None
-    overdue: Annotated[bool, Meta(description="Those alone that should have arrived and haven't.")] = False
+    overdue: Annotated[bool, Meta(description="Only transfers that should have arrived and haven't.")] = False
 
 
 class TransferEndOut(Answer, kw_only=True):

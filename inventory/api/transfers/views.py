@@ -152,7 +152,7 @@ class OneTransferView(ApiView):
 
     @describe(
         "changeDraftTransfer",
-        "Make a draft exactly this",
+        "Replace a draft",
         body=contract.TransferDraftIn,
         answers={200: contract.TransferOut, 404: Problem, 409: Problem, 422: Problem},
         idempotent=True,

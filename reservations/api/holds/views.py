@@ -269,7 +269,7 @@ class CartView(ApiView):
 
     @describe(
         "putCart",
-        "Make a cart's hold exactly this",
+        "Make a cart's hold equal to a basket",
         body=holds_contract.BasketIn,
         answers={200: holds_contract.HeldOut, 201: holds_contract.HeldOut, 404: Problem, 409: Problem, 422: Problem},
         idempotent=True,
