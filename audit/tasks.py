@@ -1,6 +1,7 @@
 """Background tasks of the audit package."""
 
 from celery import shared_task
+from django.core.management import call_command
 
 from audit import idempotency
 
@@ -9,3 +10,9 @@ from audit import idempotency
 def purge_idempotency_keys() -> int:
     """Delete idempotency keys past their lifetime. Returns the number deleted."""
     return idempotency.purge()
+
+
+@shared_task(name="audit.tasks.clear_sessions")  # type: ignore[untyped-decorator]
+def clear_sessions() -> None:
+    """Delete the sessions of staff that have ended."""
+    call_command("clearsessions")

@@ -28,6 +28,11 @@ app.conf.beat_schedule = {
         "schedule": 3600,
         "options": {"expires": 3600},
     },
+    "clear-sessions": {
+        "task": "audit.tasks.clear_sessions",
+        "schedule": crontab(hour="4", minute="7"),
+        "options": {"expires": 24 * 3600},
+    },
     "check-low-stock": {
         "task": "inventory.tasks.check_low_stock",
         "schedule": settings.LOW_STOCK_INTERVAL_MINUTES * 60,

@@ -2,9 +2,19 @@
 
 import logging
 import logging.config
+from typing import Final
 
 import structlog
 from structlog.typing import Processor
+
+_REFUSED_HOST_LENGTH: Final = 300
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    """Shorten a refused host name to a line: anybody can send one, as often and as long as they like."""
+    record.exc_info = None
+    record.msg, record.args = record.getMessage()[:_REFUSED_HOST_LENGTH], ()
+    return True
 
 
 def configure(*, json: bool, level: str) -> None:
@@ -37,11 +47,13 @@ def configure(*, json: bool, level: str) -> None:
                     "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *rendering],
                 }
             },
+            "filters": {"without_traceback": {"()": lambda: _without_traceback}},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structlog"}},
             "root": {"handlers": ["stderr"], "level": level},
             "loggers": {
                 # Refused requests concern only their callers; the proxy's access log has them.
                 "django.request": {"level": "ERROR"},
+                "django.security.DisallowedHost": {"filters": ["without_traceback"]},
                 "django.db.backends": {"level": "WARNING"},
                 # It logs at each start that Pillow is missing, which only image formats other than SVG need.
                 "pyBarcode": {"level": "WARNING"},
