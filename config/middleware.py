@@ -1,10 +1,13 @@
 """Middleware: request ids, fast routes for probes and the API, and the console's time zone and security policy."""
 
+import time
 import zoneinfo
 from collections.abc import Callable
 from functools import cache
 from typing import Final
 
+from django.conf import settings
+from django.contrib.auth import SESSION_KEY
 from django.core.exceptions import DisallowedHost, PermissionDenied
 from django.db import DataError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -77,6 +80,26 @@ class RequestContextMiddleware:
         response.headers["X-Content-Type-Options"] = "nosniff"
         response.headers["Content-Length"] = str(len(response.content))
         return response
+
+
+class SessionEndMiddleware:
+    """Ends a session ``SESSION_MAX_HOURS`` after its login, however busy it is: a stolen cookie is of no use for ever.
+
+    A session whose beginning is not known begins with this request.
+    """
+
+    _BEGAN_AT: Final = "began_at"
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self._get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        session = request.session
+        if SESSION_KEY in session:
+            began_at = session.setdefault(self._BEGAN_AT, time.time())
+            if time.time() - began_at > settings.SESSION_MAX_HOURS * 3600:
+                session.flush()
+        return self._get_response(request)
 
 
 class ConsoleMiddleware:

@@ -141,6 +141,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.middleware.gzip.GZipMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "config.middleware.SessionEndMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -224,6 +225,7 @@ AXES_VERBOSE = False
 # The time after its last request at which a session ends: terminals in a hall are often left unattended.
 SESSION_COOKIE_AGE = env.int("SESSION_MINUTES", default=480) * 60
 SESSION_SAVE_EVERY_REQUEST = True
+SESSION_MAX_HOURS = env.int("SESSION_MAX_HOURS", default=24)
 SESSION_COOKIE_HTTPONLY = True
 
 IMPORT_EXPORT_ESCAPE_FORMULAE_ON_EXPORT = True
