@@ -2,7 +2,7 @@
 
 import logging
 import logging.config
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from structlog.typing import Processor
@@ -15,6 +15,16 @@ def _without_traceback(record: logging.LogRecord) -> bool:
     record.exc_info = None
     record.msg, record.args = record.getMessage()[:_REFUSED_HOST_LENGTH], ()
     return True
+
+
+_LOGGERS: Final[dict[str, dict[str, Any]]] = {
+    # Refused requests concern only their callers; the proxy's access log has them.
+    "django.request": {"level": "ERROR"},
+    "django.security.DisallowedHost": {"filters": ["without_traceback"]},
+    "django.db.backends": {"level": "WARNING"},
+    # It logs at each start that Pillow is missing, which only image formats other than SVG need.
+    "pyBarcode": {"level": "WARNING"},
+}
 
 
 def configure(*, json: bool, level: str) -> None:
@@ -50,13 +60,6 @@ def configure(*, json: bool, level: str) -> None:
             "filters": {"without_traceback": {"()": lambda: _without_traceback}},
             "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structlog"}},
             "root": {"handlers": ["stderr"], "level": level},
-            "loggers": {
-                # Refused requests concern only their callers; the proxy's access log has them.
-                "django.request": {"level": "ERROR"},
-                "django.security.DisallowedHost": {"filters": ["without_traceback"]},
-                "django.db.backends": {"level": "WARNING"},
-                # It logs at each start that Pillow is missing, which only image formats other than SVG need.
-                "pyBarcode": {"level": "WARNING"},
-            },
+            "loggers": _LOGGERS,
         }
     )
