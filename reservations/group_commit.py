@@ -29,8 +29,7 @@ from django.db import InterfaceError, OperationalError, connection
 
 from audit.errors import Busy, DomainError, OutcomeUnknown, Unstorable
 from inventory.transactions import Patience
-from reservations.services.holds import placing as holds
-from reservations.services.holds import resolution
+from reservations.services.holds import placing, resolution
 from reservations.services.holds.placing import HoldRequest, raise_refusal
 from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest
 
@@ -251,7 +250,7 @@ _breakers: Final = _Breakers()
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A request to a batch service, decided together with concurrent ones (see ``audit.api.http.Submission``)."""
+    """A request to a batch service, decided together with concurrent ones (an ``audit.api.http.PendingResult``)."""
 
     work: Callable[..., list[Any]]
     request: Any
@@ -280,8 +279,8 @@ class Submission:
 
 
 def place_hold(request: HoldRequest) -> Submission:
-    """Submit to ``holds.place_holds``; the outcome is a PlacedHold or a StoredAnswer."""
-    return Submission(holds.place_holds, request)
+    """Submit to ``placing.place_holds``; the outcome is a PlacedHold or a StoredAnswer."""
+    return Submission(placing.place_holds, request)
 
 
 def release_hold(request: ReleaseRequest) -> Submission:

@@ -9,7 +9,7 @@ import pytest
 
 from inventory.errors import InsufficientStock
 from reservations.group_commit import GroupCommit
-from reservations.services.holds import placing as holds
+from reservations.services.holds import placing
 from reservations.services.holds.placing import HoldRequest, PlacedHold
 from tests.concurrency.threads import together
 from tests.factories import counters, hold_request, make_level
@@ -35,7 +35,7 @@ def test_every_request_gets_its_own_answer(leaders: int) -> None:
 @pytest.mark.parametrize("leaders", [1, 3])
 def test_buyers_in_shared_transactions_get_exactly_what_is_there(leaders: int) -> None:
     level = make_level(50)
-    group_commit: GroupCommit[HoldRequest] = GroupCommit(holds.place_holds, leaders=leaders)
+    group_commit: GroupCommit[HoldRequest] = GroupCommit(placing.place_holds, leaders=leaders)
 
     def buy() -> list[str]:
         outcomes = []

@@ -9,7 +9,7 @@ import pytest
 from inventory.models import StockLevel, Store
 from reservations.errors import HoldLimitExceeded
 from reservations.group_commit import GroupCommit
-from reservations.services.holds import placing as holds
+from reservations.services.holds import placing
 from reservations.services.holds.baskets import put_basket
 from reservations.services.holds.placing import HoldRequest, PlacedHold, place_hold
 from tests.concurrency.statements import Step, checked, step_of
@@ -41,7 +41,7 @@ def test_one_customer_opens_exactly_so_many_holds(level: StockLevel) -> None:
 @pytest.mark.parametrize("leaders", [1, 3])
 def test_customers_in_shared_transactions_hold_exactly_the_limit(level: StockLevel, leaders: int) -> None:
     Store.objects.update(max_units_per_customer=7)
-    group_commit: GroupCommit[HoldRequest] = GroupCommit(holds.place_holds, leaders=leaders)
+    group_commit: GroupCommit[HoldRequest] = GroupCommit(placing.place_holds, leaders=leaders)
 
     def buy(thread: int) -> list[str]:
         outcomes = []

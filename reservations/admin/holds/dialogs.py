@@ -34,8 +34,7 @@ from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import RESERVATION, parse_uuid, public_id
 from reservations.models import ReservationItem
-from reservations.services.holds import placing as holds
-from reservations.services.holds import resolution
+from reservations.services.holds import placing, resolution
 from reservations.services.holds.documents import Hold, Status
 from reservations.services.holds.placing import ExtendRequest
 from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Selector
@@ -273,7 +272,7 @@ class ExtendDialog(HoldsDialog):
 
     def act(self, actor: Actor, given: dict[str, Any], claims: Mapping[UUID, Claim]) -> Sequence[Any]:
         minutes = given["minutes"]
-        return holds.extend_holds([ExtendRequest(actor, id_, minutes, claim) for id_, claim in claims.items()])
+        return placing.extend_holds([ExtendRequest(actor, id_, minutes, claim) for id_, claim in claims.items()])
 
     def sentence(self, outcome: Any) -> str:
         return str(_("It is held until %(time)s.")) % {"time": shown_time(outcome.hold.expires_at)}

@@ -24,8 +24,7 @@ from reservations.api.holds import contract as holds_contract
 from reservations.api.holds.contract import HeldOut, ItemOut, ReservationOut
 from reservations.errors import ReservationNotFound
 from reservations.models import Reservation
-from reservations.services.holds import baskets, documents
-from reservations.services.holds import placing as holds
+from reservations.services.holds import baskets, documents, placing
 from reservations.services.holds.documents import HeldItem, Hold, Status
 from reservations.services.holds.placing import ExtendRequest, HoldRequest, PlacedHold
 from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Resolved, Selector
@@ -61,7 +60,7 @@ class ReserveView(ApiView):
             claim=None if is_plan else self.claim(request, _reserved),
         )
         if is_plan:
-            return respond(_planned(holds.plan_hold(hold_request)))
+            return respond(_planned(placing.plan_hold(hold_request)))
         return Pending(group_commit.place_hold(hold_request), _reserved)
 
 
@@ -150,7 +149,7 @@ class ExtendView(ApiView):
             minutes=body.minutes,
             claim=self.claim(request, _extended),
         )
-        return answered(holds.extend_hold(extension), _extended)
+        return answered(placing.extend_hold(extension), _extended)
 
 
 def _reservation_id(text: str) -> UUID:
@@ -339,7 +338,7 @@ class ReservationView(ApiView):
     @describe("readReservation", "Read a reservation", answers={200: holds_contract.ReservationOut, 404: Problem})
     def get(self, request: Request, reservation_id: str) -> HttpResponse:
         identifier = _reservation_id(reservation_id)
-        hold = holds.visible(documents.read_holds([identifier]).get(identifier), self.actor(request))
+        hold = placing.visible(documents.read_holds([identifier]).get(identifier), self.actor(request))
         return respond(_reservation(hold, read_clock()))
 
 
