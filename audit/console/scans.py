@@ -1,0 +1,111 @@
+"""What the scan module of the browser (``scanning.js``) sends, and what it gets.
+
+A page that takes scans has an address that answers ``POST {"scans": [...]}``, several scans in the order in which they
+were made, with one outcome for each. A scan has an id made in the browser, which sends it again until it has an answer:
+the server recognises the id and does nothing twice.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Final, Literal
+from uuid import UUID
+
+import msgspec
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from msgspec import Meta
+
+MOST_SCANS: Final = 100
+"""The most scans of a request."""
+LONGEST_CODE: Final = 64
+"""The longest code of a product or a place, in characters."""
+
+Status = Literal["added", "place", "unknown", "ambiguous", "refused", "repeat"]
+
+
+class Scan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One scan, or a figure typed for a line.
+
+    ``code`` is what the scanner read, and ``quantity`` the units that it adds; None only looks the code up. ``choice``
+    is the key of the one that was chosen among several with this code. ``total`` replaces the units of a line, which is
+    the one of ``line``, or else the one that ``code`` finds.
+    """
+
+    id: UUID
+    code: Annotated[str, Meta(max_length=500)] = ""
+    quantity: Annotated[int, Meta(ge=1, le=1_000_000)] | None = 1
+    at: datetime | None = None
+    choice: Annotated[str, Meta(max_length=100)] = ""
+    line: Annotated[str, Meta(max_length=100)] = ""
+    total: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
+
+    @property
+    def text(self) -> str:
+        """The code without the blanks around it; empty if no product or place can have it: it is too long, or has
+        characters that aren't printed."""
+        code = self.code.strip()
+        return code if len(code) <= LONGEST_CODE and code.isprintable() else ""
+
+
+class ScanLine(msgspec.Struct, frozen=True, kw_only=True):
+    """The line that a scan changed, with its units now. ``text`` is a remark about it, such as where it lies."""
+
+    key: str
+    sku: str
+    name: str
+    quantity: int | None = None
+    text: str = ""
+
+
+class ScanChoice(msgspec.Struct, frozen=True, kw_only=True):
+    """One of several that a code could mean. ``key`` is sent back as the ``choice`` of the next scan."""
+
+    key: str
+    sku: str
+    name: str
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of a scan. ``message`` is a sentence for the person; ``address`` is a page to go to."""
+
+    id: UUID
+    status: Status
+    message: str
+    line: ScanLine | None = None
+    choices: tuple[ScanChoice, ...] = ()
+    address: str = ""
+
+
+class ScanAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The outcomes in the order of the scans. ``lines`` is the number of lines with units, ``units`` their sum."""
+
+    outcomes: Sequence[Outcome]
+    lines: int = 0
+    units: int = 0
+
+
+class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    scans: Annotated[tuple[Scan, ...], Meta(min_length=1, max_length=MOST_SCANS)]
+
+
+_decoder: Final = msgspec.json.Decoder(_Body)
+
+
+def answer_scans(request: HttpRequest, take: Callable[[Sequence[Scan]], ScanAnswer]) -> HttpResponse:
+    """Decode the scans of a request and answer with what ``take`` makes of them.
+
+    405 for another method than POST; 400 with the reason for a body of the wrong shape, of which no scan was taken. The
+    browser then sends its scans one by one, so that a damaged one holds up no other.
+    """
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
+    try:
+        body = _decoder.decode(request.body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return json_answer({"message": str(error)}, status=400)
+    return json_answer(take(body.scans))
+
+
+def json_answer(value: Any, status: int = 200) -> HttpResponse:
+    """A JSON answer that no cache keeps."""
+    headers = {"Cache-Control": "no-store"}
+    return HttpResponse(msgspec.json.encode(value), status=status, content_type="application/json", headers=headers)

@@ -1,0 +1,75 @@
+"""Scans that a browser sends: decoded in order, or refused as a whole with the reason."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.http import HttpResponse
+from django.test import RequestFactory
+
+from audit.console.scans import MOST_SCANS, Outcome, Scan, ScanAnswer, answer_scans
+
+
+def sent(body: Any, *, taken: list[Scan] | None = None) -> HttpResponse:
+    """The answer to this body. The scans that were taken are added to ``taken``."""
+
+    def take(scans: Sequence[Scan]) -> ScanAnswer:
+        if taken is not None:
+            taken.extend(scans)
+        return ScanAnswer(outcomes=[Outcome(id=scan.id, status="unknown", message="No.") for scan in scans])
+
+    text = body if isinstance(body, bytes) else json.dumps(body)
+    return answer_scans(RequestFactory().post("/scans/", text, content_type="application/json"), take)
+
+
+def test_scans_are_taken_in_their_order() -> None:
+    taken: list[Scan] = []
+    ids = [str(uuid4()) for _ in range(3)]
+    answer = sent(
+        {"scans": [{"id": id_, "code": f"C-{id_}", "at": "2026-03-01T10:00:00Z"} for id_ in ids]}, taken=taken
+    )
+    assert [str(scan.id) for scan in taken] == ids
+    assert [scan.quantity for scan in taken] == [1, 1, 1]
+    assert [outcome["id"] for outcome in json.loads(answer.content)["outcomes"]] == ids
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"\xff",
+        b"[" * 100_000,
+        {"scans": []},
+        {"scans": [{"id": "x", "code": "A"}]},
+        {"scans": [{"code": "A"}]},
+        {"scans": [{"id": str(UUID(int=1)), "code": "A", "quantity": "1"}]},
+        {"scans": [{"id": str(UUID(int=1)), "code": "A", "quantity": 0}]},
+        {"scans": [{"id": str(UUID(int=1)), "code": "A", "quantity": 1.5}]},
+        {"scans": [{"id": str(UUID(int=1)), "line": "1", "total": -1}]},
+        {"scans": [{"id": str(UUID(int=1)), "line": "1", "total": 1_000_001}]},
+        {"scans": [{"id": str(UUID(int=1)), "code": "A" * 501}]},
+        {"scans": [{"id": str(UUID(int=1)), "code": "A", "amount": 1}]},
+        {"scans": [{"id": str(UUID(int=1)), "code": "A"}] * (MOST_SCANS + 1)},
+    ],
+)
+def test_body_of_the_wrong_shape_is_refused_whole(body: Any) -> None:
+    taken: list[Scan] = []
+    answer = sent(body, taken=taken)
+    assert answer.status_code == 400
+    assert json.loads(answer.content)["message"]
+    assert taken == []
+
+
+def test_nothing_is_taken_by_another_method() -> None:
+    assert answer_scans(RequestFactory().get("/scans/"), lambda scans: pytest.fail("taken")).status_code == 405
+
+
+@pytest.mark.parametrize(
+    ("code", "text"),
+    [(" A-1\r\n", "A-1"), ("A\0B", ""), ("A\u200bB", ""), ("x" * 65, ""), ("Ü 1", "Ü 1"), ("", "")],
+)
+def test_code_that_nothing_can_have_is_no_code(code: str, text: str) -> None:
+    assert Scan(id=UUID(int=1), code=code).text == text
