@@ -24,11 +24,7 @@ from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import gettext_lazy as _
 from msgspec.structs import replace
 from unfold.decorators import action
-from unfold.widgets import (
-    UnfoldAdminIntegerFieldWidget,
-    UnfoldAdminSelectWidget,
-    UnfoldAdminTextInputWidget,
-)
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
@@ -74,16 +70,6 @@ class DialogForm(forms.Form):
     """The base of every dialog's form. ``once`` is the idempotency key, which recognises a form that is sent twice."""
 
     once = forms.UUIDField(widget=forms.HiddenInput)
-
-
-class QuantityField(forms.IntegerField):
-    """A number of units, typed on a phone's number pad. A signed field accepts a minus."""
-
-    def __init__(self, *, signed: bool = False, **options: Any) -> None:
-        pad = {"inputmode": "text" if signed else "numeric", "autocomplete": "off"}
-        limits = {"min_value": -2_000_000_000 if signed else 1, "max_value": 2_000_000_000}
-        widget = UnfoldAdminIntegerFieldWidget(attrs=pad)
-        super().__init__(**{"label": _("Quantity"), "widget": widget, **limits, **options})
 
 
 class ReasonField(forms.CharField):

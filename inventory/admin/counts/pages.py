@@ -14,11 +14,12 @@ from django.urls import reverse
 from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
-from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextareaWidget
+from unfold.widgets import UnfoldAdminTextareaWidget
 
 from audit.actors import Actor
 from audit.console.base import text_field
 from audit.console.dialogs import ChoiceField, Dialog, DialogForm, SharedDialog, WhyForm
+from audit.console.numbers import WholeNumberField
 from audit.console.wording import LazyText, share_wordings
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import NIL, parse_uuid
@@ -55,13 +56,12 @@ class OpenForm(DialogForm):
     warehouse = ChoiceField(label=_("Warehouse"))
     scope = ChoiceField(label=_("What"), choices=StockCount.Scope.choices)
     zone = text_field(10, label=_("Zone"))
-    stale_days = forms.IntegerField(
+    stale_days = WholeNumberField(
         label=_("Not counted for so many days"),
         help_text=_("Empty: what was never counted."),
         required=False,
         min_value=1,
-        max_value=36_500,
-        widget=UnfoldAdminIntegerFieldWidget(attrs={"data-when": "STALE"}),
+        max_value=3_650,
     )
     products = forms.CharField(
         label=_("Products"),
@@ -70,20 +70,20 @@ class OpenForm(DialogForm):
         max_length=20_000,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 5, "data-when": "PRODUCTS"}),
     )
-    recount_percent = forms.IntegerField(
+    recount_percent = WholeNumberField(
         label=_("Count again from a difference of"),
         help_text=_("Per cent of what was expected. Empty: nothing is counted twice."),
         required=False,
         min_value=0,
         max_value=100,
         initial=10,
-        widget=UnfoldAdminIntegerFieldWidget(),
     )
     note = text_field(500, label=_("Note"))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["zone"].widget.attrs["data-when"] = "ZONE"
+        self.fields["stale_days"].widget.attrs["data-when"] = "STALE"
 
     def clean(self) -> dict[str, Any]:
         """Resolve the named products as ``refs``, and drop the fields of other scopes."""
@@ -176,19 +176,12 @@ class LineForm(DialogForm):
     """The counted quantity of a line."""
 
     line = forms.UUIDField(widget=forms.HiddenInput)
-    counted = forms.IntegerField(
+    counted = WholeNumberField(
         label=_("How many are there?"),
-        min_value=0,
         max_value=QUANTITY_LIMIT,
-        error_messages={"required": _("Type a number; 0 if there is none."), "invalid": _("Type a whole number.")},
+        error_messages={"required": _("Type a number; 0 if there is none.")},
         widget=forms.TextInput(
-            attrs={
-                "inputmode": "numeric",
-                "autocomplete": "off",
-                "enterkeyhint": "next",
-                "class": "flow-input flow-counted",
-                "autofocus": True,
-            }
+            attrs={"enterkeyhint": "next", "class": "flow-input flow-counted", "autofocus": True},
         ),
     )
 

@@ -11,11 +11,12 @@ from django.utils.translation import gettext_lazy as _
 
 from audit.actors import Actor
 from audit.console.base import actor_of
-from audit.console.dialogs import ChoiceField, Dialog, DialogForm, QuantityField, ReasonField, ReferenceField
+from audit.console.dialogs import ChoiceField, Dialog, DialogForm, ReasonField, ReferenceField
+from audit.console.numbers import QuantityField
 from audit.console.wording import LazyText, share_wordings
 from audit.errors import DomainError, Fault
 from audit.idempotency import Claim, StoredAnswer
-from inventory.models import AdjustmentReason, StockLevel, Warehouse
+from inventory.models import QUANTITY_LIMIT, AdjustmentReason, StockLevel, Warehouse
 from inventory.services.counts import opening
 from inventory.services.counts.documents import ProductRef
 from inventory.services.counts.opening import Opened, OpenRequest
@@ -99,7 +100,12 @@ class MoveForm(UnitsForm):
 class CountedForm(StockForm):
     """A counted quantity."""
 
-    quantity = QuantityField(label=_("Counted"), min_value=0, help_text=_("How many are there, held ones included."))
+    quantity = QuantityField(
+        label=_("Counted"),
+        min_value=0,
+        max_value=QUANTITY_LIMIT,
+        help_text=_("How many are there, held ones included."),
+    )
     reference = None  # type: ignore[assignment]  # removed: the count is the document
     needs_reason = False
     field_order = UnitsForm.field_order

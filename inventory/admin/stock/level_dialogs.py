@@ -2,16 +2,16 @@
 
 from typing import Any, Final
 
-from django import forms
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
 from audit.actors import Actor
 from audit.console.base import multiple_choice, text_field
 from audit.console.dialogs import DialogForm
+from audit.console.numbers import WholeNumberField
 from audit.idempotency import Claim, StoredAnswer
 from inventory.admin.stock.row_dialogs import ChosenDialog
+from inventory.models import QUANTITY_LIMIT
 from inventory.services.stock.level_settings import LevelChange, SetLevels, set_levels
 
 _UNITS: Final[dict[str, Any]] = {
@@ -30,15 +30,9 @@ _NOTHING: Final[dict[str, Any]] = {
 """The value of each setting after clearing it."""
 
 
-def _units(name: str, least: int, help_text: Any) -> forms.IntegerField:
-    pad = UnfoldAdminIntegerFieldWidget(attrs={"inputmode": "numeric", "autocomplete": "off"})
-    return forms.IntegerField(
-        label=_UNITS[name],
-        min_value=least,
-        max_value=2_000_000_000,
-        required=False,
-        widget=pad,
-        help_text=help_text,
+def _units(name: str, least: int, help_text: Any) -> WholeNumberField:
+    return WholeNumberField(
+        label=_UNITS[name], min_value=least, max_value=QUANTITY_LIMIT, required=False, help_text=help_text
     )
 
 

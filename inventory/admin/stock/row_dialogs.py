@@ -8,11 +8,11 @@ from django import forms
 from django.http import Http404, HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
-from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
 from audit.actors import Actor
 from audit.console.base import ConsoleAdmin
-from audit.console.dialogs import ChoiceField, Dialog, DialogForm, QuantityField
+from audit.console.dialogs import ChoiceField, Dialog, DialogForm
+from audit.console.numbers import QuantityField
 from audit.console.wording import LazyText
 from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer
@@ -54,9 +54,8 @@ class RowsForm(StockForm):
                 "sku": level.product.sku,
                 "warehouse": level.warehouse.code,
             }
-            attributes = {"inputmode": "numeric", "autocomplete": "off", "aria-label": label}
-            widget = UnfoldAdminIntegerFieldWidget(attrs=attributes | ({"autofocus": True} if index == 0 else {}))
-            rows[units_name(level.pk)] = QuantityField(label=label, required=False, widget=widget)
+            field = rows[units_name(level.pk)] = QuantityField(label=label, required=False)
+            field.widget.attrs |= {"aria-label": label} | ({"autofocus": True} if index == 0 else {})
         self.fields = rows | self.fields
 
     def rows(self) -> list[tuple[StockLevel, forms.BoundField]]:

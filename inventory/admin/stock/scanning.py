@@ -18,15 +18,19 @@ from uuid_utils.compat import uuid7
 
 from audit.console.base import actor_of
 from audit.console.dialogs import Dialog, DialogForm, R
+from audit.console.numbers import MOST_UNITS
 from audit.console.wording import LazyText
 from audit.errors import DomainError
 from audit.identifiers import parse_uuid
-from inventory.models import QUANTITY_LIMIT, Product, Warehouse
+from audit.whole_numbers import NotWhole, parse_whole_number
+from inventory.models import Product, Warehouse
 
 MOST_LINES: Final = 200
 """The most lines of a page: the same as of an API request."""
 _PREFIX: Final = "units-"
 _LONGEST_CODE: Final = 64
+_LONGEST_UNITS: Final = 64
+"""Enough that nothing which is too long becomes a number by being cut."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +47,21 @@ class ScannedLine:
     @property
     def units(self) -> int | None:
         """0 if blank, None if not a whole number."""
-        text = self.typed.strip()
-        if not text:
-            return 0
-        return int(text) if text.isascii() and text.isdigit() and len(text) <= len(str(QUANTITY_LIMIT)) else None
+        return None if self.fault else self._parsed()
+
+    @property
+    def fault(self) -> str:
+        """Why the units are not a whole number; empty if they are."""
+        try:
+            self._parsed()
+        except NotWhole as error:
+            return str(error)
+        return ""
+
+    def _parsed(self) -> int:
+        """0 if blank. Raises NotWhole. What arrives may be all that is on its way, which may have been many lines."""
+        most = max(MOST_UNITS, self.most or 0)
+        return parse_whole_number(self.typed, least=0, most=most) if self.typed.strip() else 0
 
     @property
     def rest(self) -> int:
@@ -155,7 +170,7 @@ class ScanPage(Dialog[R]):
             if name.startswith(_PREFIX):
                 product_id = parse_uuid(name.removeprefix(_PREFIX))
                 if product_id:
-                    typed[product_id] = str(value)[:12]
+                    typed[product_id] = str(value)[:_LONGEST_UNITS]
         known = {line.product_id: line for line in self.known_lines()}
         if not self.takes_any:
             return [replace(line, typed=typed.get(id_, line.typed)) for id_, line in known.items()]
@@ -218,8 +233,8 @@ class ScanPage(Dialog[R]):
         form = self.make_form(data=self.request.POST)
         form.is_valid()
         for line in self.lines:
-            if line.units is None:
-                form.add_error(None, str(_("%(sku)s: give a whole number of units.")) % {"sku": line.sku})
+            if line.fault:
+                form.add_error(None, f"{line.sku}: {line.fault}")
             elif line.most is not None and line.rest < 0 and not self.is_posting:
                 words = _("%(sku)s: %(units)s are more than the %(most)s on their way.")
                 form.add_error(None, str(words) % {"sku": line.sku, "units": line.units, "most": line.most})

@@ -27,7 +27,8 @@ from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
 from audit.console.base import ConsoleAdmin, actor_of
-from audit.console.dialogs import Dialog, DialogForm, QuantityField, ReasonField
+from audit.console.dialogs import Dialog, DialogForm, ReasonField
+from audit.console.numbers import WholeNumberField
 from audit.console.wording import LazyText
 from audit.display import shown_time
 from audit.errors import DomainError
@@ -86,7 +87,7 @@ class ReleaseForm(HoldForm):
 
 
 class ExtendForm(HoldForm):
-    minutes = QuantityField(label=_("Minutes"), min_value=1, max_value=15, initial=15)
+    minutes = WholeNumberField(label=_("Minutes"), min_value=1, max_value=15, initial=15)
 
 
 class ConsumeForm(HoldForm):
