@@ -33,6 +33,11 @@ app.conf.beat_schedule = {
         "schedule": crontab(hour="4", minute="7"),
         "options": {"expires": 24 * 3600},
     },
+    "expire-drafts": {
+        "task": "inventory.tasks.expire_drafts",
+        "schedule": crontab(hour="4", minute="37"),
+        "options": {"expires": 24 * 3600},
+    },
     "check-low-stock": {
         "task": "inventory.tasks.check_low_stock",
         "schedule": settings.LOW_STOCK_INTERVAL_MINUTES * 60,

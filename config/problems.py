@@ -64,6 +64,8 @@ DOMAIN_STATUS: Final[dict[type[DomainError], tuple[int, str]]] = {
     stock.CountBelowZero: (409, "On hand would fall below zero"),
     stock.ProductNotInCount: (422, "Not a product of this count"),
     ClientNameTaken: (409, "The name is taken"),
+    stock.DraftChanged: (409, "The draft has changed"),
+    stock.DraftPosted: (409, "The draft was posted before"),
     stock.UnknownProduct: (422, "Unknown product"),
     stock.UnknownWarehouse: (422, "Unknown warehouse"),
     stock.UnknownStore: (422, "Unknown store"),
@@ -95,8 +97,8 @@ _HTTP_CODES: Final[dict[int, tuple[str, str]]] = {
     503: ("busy", "Busy"),
 }
 _BUSY_RETRY_SECONDS: Final = 1
-_OFF_THE_API: Final = {stock.Frozen, ClientNameTaken}
-"""Errors that the API never answers: a base class, of which only subclasses are raised, and one of the console."""
+_OFF_THE_API: Final = {stock.Frozen, ClientNameTaken, stock.DraftChanged, stock.DraftPosted}
+"""Errors that the API never answers: a base class, of which only subclasses are raised, and those of the console."""
 
 
 def codes() -> dict[str, int]:

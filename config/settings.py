@@ -83,6 +83,7 @@ SWEEP_BATCH_SIZE = env.int("SWEEP_BATCH_SIZE", default=1000)
 LOW_STOCK_INTERVAL_MINUTES = env.int("LOW_STOCK_INTERVAL_MINUTES", default=30)
 LOW_STOCK_REMINDER_HOURS = env.int("LOW_STOCK_REMINDER_HOURS", default=24)
 IDEMPOTENCY_KEY_HOURS = env.int("IDEMPOTENCY_KEY_HOURS", default=24)
+DRAFT_DAYS = env.int("DRAFT_DAYS", default=30)
 
 # --- Retention -------------------------------------------------------------------------------------------------------
 

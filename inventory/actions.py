@@ -74,6 +74,14 @@ TRANSFER_ACTIONS: Final[Mapping[TransferVerb, Action]] = {
 }
 """Actions by verb; events of transfers use the same verbs."""
 
+# --- drafts -----------------------------------------------------------------------------------------------------------
+
+_DRAFT: Final = SubjectKind(_("draft of a delivery"))
+"""Without a page: the draft is deleted."""
+
+DRAFT_DISCARDED: Final = register(Action("inventory_draft_discarded", _("Delivery discarded"), "delete", _DRAFT))
+DRAFT_EXPIRED: Final = register(Action("inventory_draft_expired", _("Draft of a delivery expired"), "delete", _DRAFT))
+
 # --- counts -----------------------------------------------------------------------------------------------------------
 
 COUNT: Final = SubjectKind(_("count"), "inventory_stockcount")

@@ -185,3 +185,11 @@ class CountBelowZero(DomainError):
 
 class ProductNotInCount(DomainError):
     """The count has no line of this product."""
+
+
+class DraftChanged(DomainError):
+    """The draft has changed since the person saw it: another tab or device has changed it."""
+
+
+class DraftPosted(DomainError):
+    """The draft was posted before: it can't be changed any more."""

@@ -2,6 +2,8 @@
 
 from celery import shared_task
 
+from inventory.locking import read_clock
+from inventory.services.drafts import expiry
 from inventory.services.low_stock import alerts as low_stock
 from inventory.services.low_stock import digests
 
@@ -12,3 +14,10 @@ def check_low_stock() -> int:
     low_stock.raise_missed()
     low_stock.resolve_recovered()
     return digests.send_digests()
+
+
+@shared_task(name="inventory.tasks.expire_drafts")  # type: ignore[untyped-decorator]
+def expire_drafts() -> int:
+    """Delete drafts of deliveries that nobody has changed for ``DRAFT_DAYS``. Returns their number."""
+    expiry.forget_commands(read_clock())
+    return expiry.expire_drafts()

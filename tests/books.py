@@ -104,7 +104,8 @@ RULES: Final[Mapping[str, str]] = {
                 coalesce(sum(quantity_received), 0) AS received, coalesce(sum(quantity_lost), 0) AS lost
             FROM inventory_transferline WHERE transfer_id = t.id
         ) line
-        WHERE lines = 0 OR shipped NOT IN (0, quantity) OR (shipped > 0) <> (t.shipped_at IS NOT NULL)
+        WHERE lines = 0 AND t.status NOT IN ('PENDING', 'CANCELLED')
+            OR shipped NOT IN (0, quantity) OR (shipped > 0) <> (t.shipped_at IS NOT NULL)
             OR NOT CASE t.status
                 WHEN 'PENDING' THEN shipped = 0
                 WHEN 'IN_TRANSIT' THEN away > 0 AND received = 0 AND lost = 0

@@ -12,6 +12,7 @@ from inventory.models.catalogue import (
     validate_code,
 )
 from inventory.models.counts import StockCount, StockCountLine
+from inventory.models.drafts import DraftCommand, ReceivingDraft, ReceivingDraftLine
 from inventory.models.low_stock import AlertSubscription, LowStockAlert
 from inventory.models.stock import QUANTITY_LIMIT, AdjustmentReason, Movement, StockLevel
 from inventory.models.transfers import Transfer, TransferLine
@@ -23,11 +24,14 @@ __all__ = [
     "AdjustmentReason",
     "AlertSubscription",
     "ArchivedFile",
+    "DraftCommand",
     "Freezable",
     "LedgerOpening",
     "LowStockAlert",
     "Movement",
     "Product",
+    "ReceivingDraft",
+    "ReceivingDraftLine",
     "ReconciliationFinding",
     "ReconciliationRun",
     "StockCount",

@@ -40,12 +40,18 @@ from inventory.services.catalogue.master_data import ProductChange, ProductField
 from inventory.services.counts import documents as counts_documents
 from inventory.services.counts import entering, opening, posting
 from inventory.services.counts.documents import ProductRef
+from inventory.services.drafts import posting as draft_posting
+from inventory.services.drafts import receiving
+from inventory.services.drafts.lines import LineCommand
+from inventory.services.drafts.receiving import DraftDetails
 from inventory.services.low_stock import alerts, subscriptions
 from inventory.services.stock import adjustments, imports, level_settings, reasons
 from inventory.services.stock.import_files import COLUMNS, ImportFile, read_file
 from inventory.services.stock.level_settings import LevelChange
 from inventory.services.transfers import commands as transfers
+from inventory.services.transfers import drafting
 from inventory.services.transfers.commands import MoveLine, TransferRequest
+from inventory.services.transfers.drafting import TransferDetails
 from reservations.errors import ReservationNotFound
 from reservations.models import ShortageIncident
 from reservations.services.availability import availability, explanation
@@ -81,8 +87,10 @@ class Scene:
         receive(held, 100, HERE)
         self.hold = hold((receive(held, 100, THERE), 150), cart_id="both").id
         self.draft = self._draft(HERE, THERE)
+        self.deliveries = {actor.name: self._delivery(actor) for actor in (OUTSIDE, INSIDE)}
         self.incoming = self._sent(HERE, THERE)
         self.outgoing = self._sent(THERE, HERE)
+        self.arrivals = {actor.name: self._arrival(actor) for actor in (OUTSIDE, INSIDE)}
         self.count = self._count()
         self.incident = self._incident(receive(short, 5, THERE))
         self.alert = LowStockAlert.objects.create(
@@ -118,6 +126,20 @@ class Scene:
     def _sent(self, source: str, destination: str) -> UUID:
         sent: Any = transfers.start_transfer(self.moved(ACTOR, source, destination))
         return UUID(str(sent.document.id))
+
+    def _delivery(self, owner: Actor) -> UUID:
+        """A draft of a delivery there, begun by somebody who reached it then."""
+        owner = msgspec.structs.replace(owner, warehouse_codes=())
+        draft = receiving.open_delivery(owner, THERE, "PO-1")
+        receiving.change_lines(owner, draft, [LineCommand(uuid7(), self.product.pk)])
+        return draft
+
+    def _arrival(self, owner: Actor) -> UUID:
+        """A draft of what arrives there of a transfer, begun by somebody who reached it then."""
+        owner = msgspec.structs.replace(owner, warehouse_codes=())
+        draft = receiving.open_arrival(owner, self.incoming)
+        receiving.change_lines(owner, draft, [LineCommand(uuid7(), self.product.pk)])
+        return draft
 
     def _count(self) -> UUID:
         opened: Any = opening.count_one(self.counted(ACTOR), 96)
@@ -187,6 +209,28 @@ def _counted_one(scene: Scene, actor: Actor) -> Any:
 
 def _changed_draft(scene: Scene, actor: Actor) -> Any:
     return transfers.change_draft(scene.draft, scene.moved(actor))
+
+
+def _line(scene: Scene) -> list[LineCommand]:
+    return [LineCommand(uuid7(), scene.product.pk)]
+
+
+def _set_details(scene: Scene, actor: Actor) -> Any:
+    seen = DraftDetails(THERE, "PO-1")
+    return receiving.set_details(actor, scene.deliveries[actor.name], DraftDetails(THERE, "PO-2"), seen)
+
+
+def _set_transfer_details(scene: Scene, actor: Actor) -> Any:
+    seen = TransferDetails(HERE, THERE)
+    return drafting.set_details(actor, scene.draft, TransferDetails(HERE, THERE, "T-1"), seen)
+
+
+def _posted_delivery(scene: Scene, actor: Actor) -> Any:
+    return draft_posting.post_delivery(draft_posting.PostDraftRequest(actor, scene.deliveries[actor.name], 2))
+
+
+def _posted_arrival(scene: Scene, actor: Actor) -> Any:
+    return draft_posting.post_arrival(draft_posting.PostDraftRequest(actor, scene.arrivals[actor.name], 2))
 
 
 def _put_access(scene: Scene, actor: Actor) -> Any:
@@ -259,6 +303,18 @@ CALLS: Final[dict[str, Call]] = {
     "commands.cancel_transfer": lambda scene, actor: transfers.cancel_transfer(
         transfers.CancelTransferRequest(actor, scene.outgoing)
     ),
+    "drafting.open_draft": lambda scene, actor: drafting.open_draft(actor, HERE, THERE),
+    "drafting.change_lines": lambda scene, actor: drafting.change_lines(actor, scene.draft, _line(scene)),
+    "drafting.set_details": _set_transfer_details,
+    "receiving.open_delivery": lambda scene, actor: receiving.open_delivery(actor, THERE, "PO-3"),
+    "receiving.open_arrival": lambda scene, actor: receiving.open_arrival(actor, scene.incoming),
+    "receiving.change_lines": lambda scene, actor: receiving.change_lines(
+        actor, scene.deliveries[actor.name], _line(scene)
+    ),
+    "receiving.set_details": _set_details,
+    "receiving.discard": lambda scene, actor: receiving.discard(actor, scene.deliveries[actor.name]),
+    "posting.post_delivery": _posted_delivery,
+    "posting.post_arrival": _posted_arrival,
     "availability.check_availability": _checked,
     "explanation.explain": lambda scene, actor: _seen(explanation.explain(actor, scene.product.pk, THERE).levels),
     "explanation.on_hand_at": _then,
@@ -325,6 +381,11 @@ PARTS: Final[dict[str, str]] = {
     "commands.send": "commands.send_transfer",
     "commands.receive": "commands.receive_transfer",
     "commands.cancel": "commands.cancel_transfer",
+    "commands.draft_entry": "commands.change_draft",
+    "commands.route_between": "drafting.open_draft",
+    "receiving.lock_draft": "receiving.change_lines",
+    "receiving.lock_open_draft": "receiving.change_lines",
+    "receiving.ended_entry": "receiving.discard",
     "preconditions.lock_seen": "commands.send_transfer",
     "preconditions.require_touchable": "commands.send_transfer",
     "placing.hold_all": "placing.place_holds",

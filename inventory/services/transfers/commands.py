@@ -24,6 +24,7 @@ from audit.recording import Entry, record
 from inventory import transactions
 from inventory.actions import TransferVerb
 from inventory.errors import (
+    DraftChanged,
     MixedRoute,
     MoreThanInTransit,
     UnknownProduct,
@@ -70,11 +71,13 @@ class TransferRequest:
 
 @dataclass(frozen=True, slots=True)
 class SendRequest:
-    """A request to send a draft."""
+    """A request to send a draft. ``seen`` is its version (``TransferDocument.version``) as a person saw it, if one
+    did."""
 
     actor: Actor
     transfer_id: UUID
     claim: Claim | None = None
+    seen: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,8 +150,9 @@ def change_draft(transfer_id: UUID, request: TransferRequest) -> TransferOutcome
 def send_transfer(request: SendRequest) -> TransferOutcome:
     """Send a draft, as ``start_transfer`` does.
 
-    Raises NotFound, TransferAlreadySent, TransferClosed, WarehouseNotInStore, InsufficientStock, QuantityLimit, Busy
-    and the errors of claims. Locks: claim, the transfer, the levels at both ends by id.
+    Raises NotFound, TransferAlreadySent, TransferClosed, WarehouseNotInStore, DraftChanged (it isn't what was seen),
+    Invalid (it has no items), InsufficientStock, QuantityLimit, Busy and the errors of claims. Locks: claim, the
+    transfer, the levels at both ends by id.
     """
     return run_with_levels(partial(send, request))
 
@@ -183,7 +187,7 @@ def start(request: TransferRequest) -> TransferOutcome:
         return answer
     drafted = _drafted(request)
     shipment = ship(drafted, request.actor, _places(request.items))
-    created = _draft_entry(request.actor, "created", drafted)
+    created = draft_entry(request.actor, "created", drafted)
     return shipment.write("sent", documents.insert, request.claim, entries=[created])
 
 
@@ -214,6 +218,10 @@ def send(request: SendRequest) -> TransferOutcome:
     found = lock_seen(request.transfer_id, request.actor)
     require_draft(found)
     require_touchable(request.actor, found.source, found.destination)
+    if request.seen not in (None, found.version):
+        raise DraftChanged("The draft was changed in another tab or on another device. Nothing was sent.")
+    if not found.items:
+        raise Invalid("There is nothing to send: the draft has no items.")
     return ship(found, request.actor, _places(found.items)).write("sent", documents.update, request.claim)
 
 
@@ -251,12 +259,13 @@ def _written_draft(
     save = documents.insert if verb == "created" else documents.rewrite
     with one_statement():
         save(drafted)
-        record([_draft_entry(request.actor, verb, drafted)], now=now)
+        record([draft_entry(request.actor, verb, drafted)], now=now)
         idempotency.store_all([(request.claim, done)], now=now)
     return done
 
 
-def _draft_entry(actor: Actor, verb: TransferVerb, drafted: TransferDocument) -> Entry:
+def draft_entry(actor: Actor, verb: TransferVerb, drafted: TransferDocument) -> Entry:
+    """The audit entry of a draft that was made or changed."""
     changes = {
         "items": [{**item.facts(), "quantity": item.quantity} for item in drafted.items],
         "reason": drafted.reason,
@@ -312,17 +321,20 @@ def _route(request: TransferRequest) -> tuple[RouteEnd, RouteEnd]:
     ]
     if strays:
         raise MixedRoute("All items of a transfer go from one warehouse to one other.", strays)
-    if first.from_warehouse == first.to_warehouse:
+    return route_between(request.actor, first.from_warehouse, first.to_warehouse)
+
+
+def route_between(actor: Actor, source: str, destination: str) -> tuple[RouteEnd, RouteEnd]:
+    """Two different warehouses in an actor's reach, by code. One query. Raises Invalid, UnknownWarehouse."""
+    if source == destination:
         fault = Fault("/items/0/toWarehouseId", "invalid", "the warehouse it comes from")
         raise Invalid("A transfer goes to another warehouse.", [fault])
-    seen = Warehouse.objects.visible_to(request.actor)
-    ids = dict(seen.filter(code__in=[first.from_warehouse, first.to_warehouse]).values_list("code", "id"))
-    for code, name in ((first.from_warehouse, "fromWarehouseId"), (first.to_warehouse, "toWarehouseId")):
+    seen = Warehouse.objects.visible_to(actor)
+    ids = dict(seen.filter(code__in=[source, destination]).values_list("code", "id"))
+    for code, name in ((source, "fromWarehouseId"), (destination, "toWarehouseId")):
         if code not in ids:
             raise UnknownWarehouse.at(f"/items/0/{name}", f"There is no warehouse {code}.")
-    return RouteEnd(ids[first.from_warehouse], first.from_warehouse), RouteEnd(
-        ids[first.to_warehouse], first.to_warehouse
-    )
+    return RouteEnd(ids[source], source), RouteEnd(ids[destination], destination)
 
 
 def _parents(items: Sequence[MoveLine]) -> dict[UUID, UUID | None]:

@@ -3,7 +3,8 @@
 Everything is set-based: the number of statements doesn't depend on the number of transfers and lines.
 """
 
-from collections.abc import Collection, Sequence
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
@@ -81,6 +82,13 @@ class TransferDocument:
     def public_id(self) -> str:
         """The id that callers use, ``tr-<uuid>``."""
         return public_id(TRANSFER, self.id)
+
+    @property
+    def version(self) -> str:
+        """A text that differs if the route, the details or the items of a draft differ."""
+        items = sorted((str(item.stock_id), item.quantity) for item in self.items)
+        details = (self.source.code, self.destination.code, self.reference, self.reason, self.expected_delivery, items)
+        return hashlib.sha256(repr(details).encode()).hexdigest()[:32]
 
     @property
     def is_on_the_way(self) -> bool:
@@ -261,6 +269,12 @@ def rewrite(document: TransferDocument) -> None:
     with connection.cursor() as cursor:
         # Not part of the composed statement: the new items may have the same products.
         cursor.execute("DELETE FROM inventory_transferline WHERE transfer_id = %s", [document.id])
+    rewrite_details(document)
+    _insert_items(document)
+
+
+def rewrite_details(document: TransferDocument) -> None:
+    """Replace the route and the details of a draft. Requires its lock."""
     write(
         _REWRITE,
         [
@@ -272,4 +286,21 @@ def rewrite(document: TransferDocument) -> None:
             document.id,
         ],
     )
-    _insert_items(document)
+
+
+_WRITE_ITEMS: Final = """
+INSERT INTO inventory_transferline (id, transfer_id, product_id, quantity, quantity_shipped, quantity_received,
+    quantity_returned, quantity_lost)
+SELECT id, %s, product_id, quantity, 0, 0, 0, 0
+FROM unnest(%s::uuid[], %s::uuid[], %s::int[]) AS t (id, product_id, quantity)
+ON CONFLICT (transfer_id, product_id) DO UPDATE SET quantity = EXCLUDED.quantity
+"""
+
+
+def write_draft_items(transfer_id: UUID, written: Mapping[UUID, int], removed: Collection[UUID]) -> None:
+    """Write units of some products of a draft, and delete the items of others. Requires the transfer's lock."""
+    ids, products = columns.uuids(uuid7() for _ in written), columns.uuids(written)
+    write(_WRITE_ITEMS, [transfer_id, ids, products, columns.ints(written.values())])
+    if removed:
+        delete = "DELETE FROM inventory_transferline WHERE transfer_id = %s AND product_id = ANY(%s)"
+        write(delete, [transfer_id, columns.uuids(removed)])

@@ -1,0 +1,103 @@
+"""Drafts of what is being received: goods that were scanned or typed, and not posted yet."""
+
+from typing import Self
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+from uuid_utils.compat import uuid7
+
+from audit.actors import Actor
+from inventory.models.catalogue import Product, Warehouse, in_reach
+from inventory.models.transfers import Transfer
+
+
+class ReceivingDraftQuerySet(models.QuerySet["ReceivingDraft"]):
+    """Drafts of deliveries and arrivals."""
+
+    def own(self, actor: Actor) -> Self:
+        """The drafts that an actor began and whose warehouse is in its reach."""
+        return self.filter(in_reach(actor, "warehouse"), owner=actor.name)
+
+    def open(self) -> Self:
+        """The drafts that were not posted."""
+        return self.filter(posted_at__isnull=True)
+
+
+class ReceivingDraft(models.Model):
+    """Goods that a person is receiving: a delivery, or what arrives of ``transfer``. Posting it changes the stock.
+
+    A person has at most one open draft for each delivery (warehouse and reference) and for each transfer. ``version``
+    rises with each change. A posted draft is kept until it expires, so that its page shows what was posted.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    owner = models.CharField(max_length=150)
+    warehouse = models.ForeignKey(Warehouse, on_delete=models.PROTECT, related_name="+", db_index=False)
+    transfer = models.ForeignKey(Transfer, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
+    reference = models.CharField(max_length=100, blank=True)
+    note = models.CharField(max_length=300, blank=True)
+    version = models.IntegerField(default=1)
+    created_at = models.DateTimeField()
+    changed_at = models.DateTimeField()
+    posted_at = models.DateTimeField(null=True)
+    adjustment_id = models.UUIDField(null=True)
+
+    objects = ReceivingDraftQuerySet.as_manager()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                name="draft_once_a_delivery",
+                fields=["owner", "warehouse", "reference"],
+                condition=Q(posted_at__isnull=True, transfer__isnull=True),
+            ),
+            models.UniqueConstraint(
+                name="draft_once_a_transfer",
+                fields=["owner", "transfer"],
+                condition=Q(posted_at__isnull=True, transfer__isnull=False),
+            ),
+        ]
+        indexes = [models.Index(name="draft_changed", fields=["changed_at"])]
+
+    def __str__(self) -> str:
+        return (
+            str(_("Delivery %(reference)s") % {"reference": self.reference}) if self.reference else str(_("Delivery"))
+        )
+
+
+class ReceivingDraftLine(models.Model):
+    """Units of one product of a draft."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    draft = models.ForeignKey(ReceivingDraft, on_delete=models.CASCADE, related_name="lines", db_index=False)
+    product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="+", db_index=False)
+    quantity = models.IntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["draft", "product"], name="draft_line_once"),
+            models.CheckConstraint(name="draft_line_quantity", condition=Q(quantity__gt=0)),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.quantity} of {self.product_id}"
+
+
+class DraftCommand(models.Model):
+    """A command on the lines of a draft that was carried out, by the id that the browser gave it.
+
+    ``draft`` is the id of a ReceivingDraft or of a Transfer. A command that is sent again is recognised by its row.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    draft = models.UUIDField()
+    command = models.UUIDField()
+    done_at = models.DateTimeField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["draft", "command"], name="draft_command_once")]
+        indexes = [models.Index(name="draft_command_done", fields=["done_at"])]
+
+    def __str__(self) -> str:
+        return str(self.command)

@@ -1,0 +1,363 @@
+"""Drafts of deliveries, of arrivals and of transfers: changed by commands, posted once."""
+
+import threading
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+from msgspec.structs import replace
+from uuid_utils.compat import uuid7
+
+from audit.actors import Actor
+from audit.errors import Invalid, NotFound
+from inventory.errors import (
+    DraftChanged,
+    DraftPosted,
+    InsufficientStock,
+    QuantityLimit,
+    TransferAlreadySent,
+    TransferNotSent,
+    UnknownWarehouse,
+)
+from inventory.models import (
+    QUANTITY_LIMIT,
+    DraftCommand,
+    Movement,
+    ReceivingDraft,
+    StockLevel,
+    Transfer,
+    TransferLine,
+    Warehouse,
+)
+from inventory.services.drafts import expiry, lines, posting, receiving
+from inventory.services.drafts.lines import LineCommand, merge
+from inventory.services.drafts.posting import PostDraftRequest, PostedBefore
+from inventory.services.drafts.receiving import DraftDetails
+from inventory.services.stock.adjustments import Adjusted
+from inventory.services.transfers import commands as transfers
+from inventory.services.transfers import documents, drafting
+from inventory.services.transfers.commands import MoveLine, SendRequest, TransferRequest
+from inventory.services.transfers.drafting import TransferDetails
+from inventory.services.transfers.moves import Transferred
+from inventory.tasks import expire_drafts
+from tests.books import assert_books_balance
+from tests.factories import ACTOR, counters, make_level, make_product, make_warehouse, receive, recorded
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
+
+ANNA = replace(ACTOR, name="anna", source="admin")
+BERT = replace(ACTOR, name="bert", source="admin")
+
+
+def add(product_id: UUID, quantity: int = 1, **fields: Any) -> LineCommand:
+    return LineCommand(fields.pop("id", None) or uuid7(), product_id, "add", quantity, **fields)
+
+
+def put(product_id: UUID, quantity: int, seen: int | None = None) -> LineCommand:
+    return LineCommand(uuid7(), product_id, "set", quantity, seen)
+
+
+def version_of(draft_id: UUID) -> int:
+    return ReceivingDraft.objects.get(pk=draft_id).version
+
+
+def post(draft_id: UUID, actor: Actor = ANNA, **fields: Any) -> Any:
+    return posting.post_delivery(PostDraftRequest(actor, draft_id, **{"version": version_of(draft_id), **fields}))
+
+
+def sent(level: StockLevel, units: int, to: str = "wh-002") -> UUID:
+    """Send units of a level to another warehouse. Returns the transfer's id."""
+    make_warehouse(to)
+    done = transfers.start_transfer(TransferRequest(ACTOR, (MoveLine(level.product_id, None, units, "wh-001", to),)))
+    assert isinstance(done, Transferred)
+    return done.document.id
+
+
+# --- lines ------------------------------------------------------------------------------------------------------------
+
+
+def verdicts(*commands: LineCommand, now: dict[UUID, int] | None = None, **options: Any) -> tuple[list[str], list[int]]:
+    merged = merge(commands, now or {}, options.pop("known", ()), **options)
+    return [outcome.verdict for outcome in merged.outcomes], list(merged.quantities.values())
+
+
+def test_commands_are_carried_out_in_order_and_each_once() -> None:
+    lamp, cup = uuid7(), uuid7()
+    first, again = add(lamp), add(lamp)
+    assert verdicts(first, add(cup, 5), again, again) == (["done", "done", "done", "repeat"], [2, 5])
+    assert verdicts(first, now={lamp: 7}, known=[first.id]) == (["repeat"], [7])
+    assert verdicts(LineCommand(uuid7(), lamp, "remove"), now={lamp: 7}) == (["done"], [])
+    assert verdicts(put(lamp, 0), put(cup, 3), now={lamp: 7}) == (["done", "done"], [3])
+
+
+def test_line_that_another_tab_has_changed_is_not_overwritten() -> None:
+    lamp = uuid7()
+    assert verdicts(put(lamp, 4, seen=3), now={lamp: 5}) == (["changed"], [5])
+    assert verdicts(put(lamp, 5, seen=3), now={lamp: 5}) == (["done"], [5])
+    assert verdicts(put(lamp, 4, seen=5), now={lamp: 5}) == (["done"], [4])
+    assert verdicts(put(lamp, 4, seen=0), now={lamp: 5}) == (["changed"], [5])
+    assert verdicts(LineCommand(uuid7(), lamp, "remove", seen=3), now={lamp: 5}) == (["changed"], [5])
+    assert verdicts(add(lamp), now={lamp: 5}) == (["done"], [6])
+
+
+def test_lines_have_bounds() -> None:
+    lamp, cup = uuid7(), uuid7()
+    assert verdicts(add(lamp, lines.MOST_UNITS), add(lamp)) == (["done", "too_many_units"], [lines.MOST_UNITS])
+    full = {uuid7(): 1 for _ in range(lines.MOST_LINES)}
+    assert verdicts(add(lamp), now=full)[0] == ["too_many_lines"]
+    assert verdicts(add(next(iter(full))), now=full)[0] == ["done"]
+    assert verdicts(add(cup), add(lamp), most=lambda product: 9 * (product == lamp)) == (["not_expected", "done"], [1])
+
+
+# --- deliveries -------------------------------------------------------------------------------------------------------
+
+
+def test_delivery_is_scanned_from_two_tabs_and_posted_exactly_once() -> None:
+    level, new = make_level(5), make_product()
+    draft = receiving.open_delivery(ANNA, "wh-001", "PO-1", "Delivery")
+    assert receiving.open_delivery(ANNA, "wh-001", "PO-1") == draft
+    assert receiving.open_delivery(ANNA, "wh-001", "PO-2") != draft
+    assert receiving.open_delivery(BERT, "wh-001", "PO-1") != draft
+    scans = [add(level.product_id), add(new.pk, 4)]
+    receiving.change_lines(ANNA, draft, scans)
+    seen = version_of(draft)
+    repeated = receiving.change_lines(ANNA, draft, [*scans, add(level.product_id)])
+    assert [outcome.verdict for outcome in repeated.outcomes] == ["repeat", "repeat", "done"]
+    assert counters(level) == (5, 0)
+    with pytest.raises(DraftChanged):
+        post(draft, version=seen)
+    done = post(draft)
+    assert isinstance(done, Adjusted)
+    assert counters(level) == (7, 0)
+    assert Movement.objects.filter(reference="PO-1", reason="Delivery", adjustment_id=done.id).count() == 2
+    for late in ({}, {"version": seen}):
+        assert isinstance(post(draft, **late), PostedBefore)
+    with pytest.raises(DraftPosted):
+        receiving.change_lines(ANNA, draft, [add(level.product_id)])
+    with pytest.raises(DraftPosted):
+        receiving.discard(ANNA, draft)
+    assert receiving.open_delivery(ANNA, "wh-001", "PO-1") != draft
+    assert counters(level) == (7, 0)
+    assert_books_balance()
+
+
+def test_delivery_that_is_refused_stays_a_draft() -> None:
+    level = make_level(5)
+    draft = receiving.open_delivery(ANNA, "wh-001", "")
+    with pytest.raises(Invalid):
+        post(draft)
+    receiving.change_lines(ANNA, draft, [add(level.product_id, 6), add(make_product().pk)])
+    StockLevel.objects.filter(pk=level.pk).update(on_hand=QUANTITY_LIMIT - 5)
+    with pytest.raises(QuantityLimit):
+        post(draft)
+    assert ReceivingDraft.objects.get(pk=draft).posted_at is None
+    assert len(receiving.quantities_of(draft)) == 2
+
+
+def test_draft_is_its_owners_and_only_within_reach() -> None:
+    level = make_level(5)
+    make_warehouse("wh-002")
+    draft = receiving.open_delivery(ANNA, "wh-001", "PO-1")
+    receiving.change_lines(ANNA, draft, [add(level.product_id)])
+    elsewhere = replace(ANNA, warehouse_codes=("wh-002",))
+    details = DraftDetails("wh-001", "PO-9")
+    for actor in (BERT, elsewhere):
+        calls: list[Any] = [
+            lambda actor=actor: receiving.change_lines(actor, draft, [add(level.product_id)]),
+            lambda actor=actor: receiving.set_details(actor, draft, details, DraftDetails("wh-001", "PO-1")),
+            lambda actor=actor: receiving.discard(actor, draft),
+            lambda actor=actor: post(draft, actor),
+        ]
+        for call in calls:
+            with pytest.raises(NotFound):
+                call()
+    assert counters(level) == (5, 0)
+    for code in ("wh-001", "wh-999"):
+        with pytest.raises(UnknownWarehouse):
+            receiving.open_delivery(elsewhere, code, "")
+    assert list(ReceivingDraft.objects.own(elsewhere)) == []
+    Warehouse.objects.filter(code="wh-002").update(is_active=False)
+    with pytest.raises(UnknownWarehouse):
+        receiving.open_delivery(elsewhere, "wh-002", "")
+
+
+def test_details_of_a_draft_are_merged_field_by_field() -> None:
+    make_warehouse("wh-001"), make_warehouse("wh-002")
+    draft = receiving.open_delivery(ANNA, "wh-001", "PO-1")
+    other = receiving.open_delivery(ANNA, "wh-001", "PO-2")
+    seen = DraftDetails("wh-001", "PO-1")
+    receiving.set_details(ANNA, draft, DraftDetails("wh-002", "PO-1"), seen)
+    receiving.set_details(ANNA, draft, DraftDetails("wh-001", "PO-1", "late"), seen)
+    row = ReceivingDraft.objects.select_related("warehouse").get(pk=draft)
+    assert (row.warehouse.code, row.reference, row.note) == ("wh-002", "PO-1", "late")
+    with pytest.raises(DraftChanged) as refused:
+        receiving.set_details(ANNA, draft, DraftDetails("wh-001", "PO-1", "damaged"), seen)
+    assert refused.value.faults[0].facts == {"now": "late", "yours": "damaged"}
+    with pytest.raises(DraftChanged):
+        receiving.set_details(ANNA, other, DraftDetails("wh-002", "PO-1"), DraftDetails("wh-001", "PO-2"))
+
+
+def test_discarded_lines_stay_in_the_audit() -> None:
+    product = make_product()
+    make_warehouse("wh-001")
+    draft = receiving.open_delivery(ANNA, "wh-001", "PO-1")
+    receiving.change_lines(ANNA, draft, [add(product.pk, 3)])
+    receiving.discard(ANNA, draft)
+    assert not ReceivingDraft.objects.exists()
+    assert not DraftCommand.objects.exists()
+    (entry,) = recorded("inventory_draft_discarded")
+    assert entry.actor == "anna"
+    assert entry.changes["lines"] == [{"productId": str(product.pk), "quantity": 3}]
+    with pytest.raises(NotFound):
+        receiving.discard(ANNA, draft)
+
+
+def test_old_drafts_expire_and_their_lines_stay_in_the_audit() -> None:
+    product = make_product()
+    make_warehouse("wh-001")
+    drafts = [receiving.open_delivery(ANNA, "wh-001", name) for name in ("old", "posted", "empty", "fresh")]
+    old, posted, empty, fresh = drafts
+    for draft in (old, posted, fresh):
+        receiving.change_lines(ANNA, draft, [add(product.pk)])
+    post(posted)
+    age = timedelta(days=settings.DRAFT_DAYS, seconds=1)
+    ReceivingDraft.objects.filter(pk__in=[old, posted, empty]).update(changed_at=timezone.now() - age)
+    DraftCommand.objects.filter(draft=old).update(done_at=timezone.now() - age)
+    assert expire_drafts() == 3
+    assert list(ReceivingDraft.objects.values_list("pk", flat=True)) == [fresh]
+    (entry,) = recorded("inventory_draft_expired")
+    assert (entry.subject_id, entry.changes["owner"], entry.changes["reference"]) == (old, "anna", "old")
+    assert DraftCommand.objects.get().draft == fresh
+    assert expiry.expire_drafts() == 0
+
+
+# --- arrivals ---------------------------------------------------------------------------------------------------------
+
+
+def arrive(draft_id: UUID, actor: Actor = ANNA, **fields: Any) -> Any:
+    return posting.post_arrival(PostDraftRequest(actor, draft_id, **{"version": version_of(draft_id), **fields}))
+
+
+def test_arrival_is_scanned_and_posted_once_and_takes_only_its_products() -> None:
+    level = make_level(20)
+    transfer = sent(level, 8)
+    draft = receiving.open_arrival(ANNA, transfer)
+    assert receiving.open_arrival(ANNA, transfer) == draft
+    done = receiving.change_lines(ANNA, draft, [add(level.product_id, 3), add(make_product().pk)])
+    assert [outcome.verdict for outcome in done.outcomes] == ["done", "not_expected"]
+    assert isinstance(arrive(draft), Transferred)
+    assert isinstance(arrive(draft), PostedBefore)
+    there = StockLevel.objects.get(product=level.product, warehouse__code="wh-002")
+    assert there.on_hand == 3
+    rest = receiving.open_arrival(ANNA, transfer)
+    assert rest != draft
+    with pytest.raises(Invalid):
+        arrive(rest)
+    assert isinstance(arrive(rest, close=True, reason="lost"), Transferred)
+    assert Transfer.objects.get(pk=transfer).status == "RECEIVED"
+    with pytest.raises(NotFound):
+        receiving.open_arrival(replace(BERT, warehouse_codes=("wh-001",)), transfer)
+    assert_books_balance()
+
+
+def test_draft_of_a_transfer_does_not_arrive() -> None:
+    level = make_level(20)
+    make_warehouse("wh-002")
+    with pytest.raises(TransferNotSent):
+        receiving.open_arrival(ANNA, drafting.open_draft(ANNA, "wh-001", "wh-002"))
+    delivery = receiving.open_delivery(ANNA, "wh-001", "")
+    receiving.change_lines(ANNA, delivery, [add(level.product_id)])
+    with pytest.raises(Invalid):
+        arrive(delivery)
+
+
+# --- transfers --------------------------------------------------------------------------------------------------------
+
+
+def test_transfer_is_drafted_line_by_line_and_sent_as_it_was_seen() -> None:
+    level, other = make_level(20), make_level(5)
+    make_warehouse("wh-002")
+    draft = drafting.open_draft(ANNA, "wh-001", "wh-002")
+    assert drafting.open_draft(ANNA, "wh-001", "wh-002") == draft
+    assert drafting.open_draft(BERT, "wh-001", "wh-002") != draft
+    with pytest.raises(Invalid):
+        transfers.send_transfer(SendRequest(ANNA, draft))
+    scans = [add(level.product_id), add(other.product_id), put(level.product_id, 8, seen=1)]
+    for verdict in ("done", "repeat"):
+        changed = drafting.change_lines(ANNA, draft, scans)
+        assert [outcome.verdict for outcome in changed.outcomes] == [verdict] * 3
+    drafting.set_details(ANNA, draft, TransferDetails("wh-001", "wh-002", "T-1"), TransferDetails("wh-001", "wh-002"))
+    seen = documents.read_transfers([draft])[draft].version
+    drafting.change_lines(BERT, draft, [LineCommand(uuid7(), other.product_id, "remove", seen=1)])
+    with pytest.raises(DraftChanged):
+        transfers.send_transfer(SendRequest(ANNA, draft, seen=seen))
+    assert counters(level) == (20, 0)
+    seen = documents.read_transfers([draft])[draft].version
+    transfers.send_transfer(SendRequest(ANNA, draft, seen=seen))
+    assert (counters(level), counters(other)) == ((12, 0), (5, 0))
+    assert Transfer.objects.get(pk=draft).reference == "T-1"
+    with pytest.raises(TransferAlreadySent):
+        drafting.change_lines(ANNA, draft, [add(level.product_id)])
+    assert len(recorded("inventory_transfer_created")) == 2
+    assert_books_balance()
+
+
+def test_draft_of_a_transfer_is_changed_only_within_reach() -> None:
+    level = make_level(20)
+    make_warehouse("wh-002")
+    draft = drafting.open_draft(ANNA, "wh-001", "wh-002")
+    limited = replace(ANNA, warehouse_codes=("wh-001",))
+    details = TransferDetails("wh-001", "wh-002")
+    with pytest.raises(NotFound):
+        drafting.change_lines(limited, draft, [add(level.product_id)])
+    with pytest.raises(NotFound):
+        drafting.set_details(limited, draft, replace_reference(details), details)
+    with pytest.raises(UnknownWarehouse):
+        drafting.open_draft(limited, "wh-001", "wh-002")
+    drafting.change_lines(ANNA, draft, [add(level.product_id, 21)])
+    with pytest.raises(InsufficientStock):
+        transfers.send_transfer(SendRequest(ANNA, draft))
+    assert TransferLine.objects.get(transfer=draft).quantity == 21
+
+
+def replace_reference(details: TransferDetails) -> TransferDetails:
+    return TransferDetails(details.from_warehouse, details.to_warehouse, "T-9")
+
+
+# --- at the same time -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_scans_and_posts_at_the_same_time_lose_nothing_and_book_nothing_twice() -> None:
+    product = make_product()
+    receive(product, 1)
+    draft = receiving.open_delivery(ANNA, "wh-001", "PO-1")
+
+    def at_once(*works: Any) -> list[Any]:
+        results: list[Any] = []
+
+        def run(work: Any) -> None:
+            try:
+                results.append(work())
+            finally:
+                connection.close()
+
+        threads = [threading.Thread(target=run, args=(work,)) for work in works]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return results
+
+    batches = [[add(product.pk) for _ in range(5)] for _ in range(4)]
+    at_once(*(lambda batch=batch: receiving.change_lines(ANNA, draft, batch) for batch in batches))
+    assert receiving.quantities_of(draft) == {product.pk: 20}
+    seen = version_of(draft)
+    done = at_once(*(lambda: post(draft, version=seen) for _ in range(4)))
+    assert sorted(type(result).__name__ for result in done) == ["Adjusted"] + ["PostedBefore"] * 3
+    assert StockLevel.objects.get(product=product).on_hand == 21
+    assert_books_balance()
