@@ -56,7 +56,7 @@ FIELDS: Final[dict[str, Any]] = {
     "levels_checked": _("levels checked"),
     "listing_expires_at": _("listed until"),
     "max_holds_per_customer": _("most holds a customer"),
-    "max_stock_level": _("most to keep"),
+    "max_stock_level": _("maximum stock"),
     "max_units_per_customer": _("most units a customer"),
     "min_stock_level": _("safety stock"),
     "name": _("name"),

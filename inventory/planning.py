@@ -14,7 +14,7 @@ LOW_PARTS: Final = 200_000
 CRITICAL_PARTS: Final = 100_000
 """A level with at most this share of its full level is critical."""
 SLACK_DIVISOR: Final = 10
-"""A level has recovered when it is this part of its low line above the line: a tenth, and at least one unit."""
+"""An alert resolves when its level is above its low line by more than this part of it: a tenth, at least one unit."""
 SALES_DAYS: Final = 30
 """The number of days for the mean of daily shipments."""
 
@@ -27,7 +27,10 @@ class Severity(StrEnum):
 
 
 class Settings(Protocol):
-    """The settings of a level that define when it is low, in units; a level without any of them is not watched."""
+    """The settings of a level that define when it is low, in units.
+
+    A level without a reorder point and without a maximum is not watched, whatever its safety stock.
+    """
 
     @property
     def reorder_point(self) -> int | None: ...
@@ -35,6 +38,8 @@ class Settings(Protocol):
     def reorder_quantity(self) -> int | None: ...
     @property
     def max_stock_level(self) -> int | None: ...
+    @property
+    def safety_stock(self) -> int: ...
 
 
 def full_level(level: Settings) -> int | None:
@@ -51,15 +56,33 @@ def low_line(level: Settings, low_parts: int = LOW_PARTS) -> int | None:
     full = full_level(level)
     if full is None:
         return None
-    return max(level.reorder_point or 0, full * low_parts // PARTS, full * CRITICAL_PARTS // PARTS)
+    low = full * max(low_parts, CRITICAL_PARTS) // PARTS
+    return max(level.reorder_point or 0, low, level.safety_stock)
+
+
+def resolve_line(level: Settings) -> int | None:
+    """The most available units at which an open alert stays open. None if not watched.
+
+    It is above the low line by a tenth, and at least by one unit: otherwise a level whose stock goes up and down by a
+    few units around the line would open one alert after another. A level at its maximum has recovered, unless that is
+    low itself.
+    """
+    line = low_line(level)
+    if line is None:
+        return None
+    slack = line + max(1, line // SLACK_DIVISOR)
+    return slack if level.max_stock_level is None else max(line, min(slack, level.max_stock_level - 1))
 
 
 def severity(level: Settings, available: int, low_parts: int = LOW_PARTS) -> Severity | None:
-    """The severity of a level with these available units; None if it isn't low, or isn't watched."""
+    """The severity of a level with these available units; None if it isn't low, or isn't watched.
+
+    A level without sellable units, due holds left aside, is critical.
+    """
     full = full_level(level)
     if full is None:
         return None
-    if available <= 0 or available <= full * CRITICAL_PARTS // PARTS:
+    if available <= level.safety_stock or available <= full * CRITICAL_PARTS // PARTS:
         return Severity.CRITICAL
     if available <= max(level.reorder_point or 0, full * low_parts // PARTS):
         return Severity.LOW
@@ -67,21 +90,16 @@ def severity(level: Settings, available: int, low_parts: int = LOW_PARTS) -> Sev
 
 
 def crossing(level: Settings, before: int, after: int) -> Severity | None:
-    """The severity after a change of the available units; None if it is no worse than before."""
+    """The severity after a change of the available units; None if it is no worse than before.
+
+    A level that sells out gets worse, even if it was critical before.
+    """
     if after >= before:
         return None
     reached = severity(level, after)
-    return reached if reached is not None and reached != severity(level, before) else None
-
-
-def has_recovered(level: Settings, available: int) -> bool:
-    """Whether a level is far enough above its low line to resolve its alert, or isn't watched any more.
-
-    Without this slack, a level whose stock goes up and down by a few units around the line would open one alert after
-    another.
-    """
-    line = low_line(level)
-    return line is None or available > line + max(1, line // SLACK_DIVISOR)
+    if reached is None or after <= level.safety_stock < before:
+        return reached
+    return reached if reached != severity(level, before) else None
 
 
 def percentage_remaining(level: Settings, available: int) -> float | None:
@@ -100,13 +118,12 @@ def days_of_supply(available: int, shipped: int) -> int | None:
 def suggested_order(level: Settings, available: int, incoming: int) -> int | None:
     """The units to order; 0 if the incoming units are enough. None if not watched.
 
-    The smallest multiple of the reorder quantity that lifts the level above its low line; without a reorder quantity,
-    the units missing to the full level.
+    The fewest whole reorder quantities that lift the level above the line at which its alert resolves; without a
+    reorder quantity, the units missing to the full level, or above that line. Never more than fit below the maximum.
     """
-    full, line, expected = full_level(level), low_line(level), available + incoming
-    if full is None or line is None:
-        return None
-    if expected > line:
-        return 0
-    lot = level.reorder_quantity
-    return ((line - expected) // lot + 1) * lot if lot else max(0, full - expected)
+    full, line, expected = full_level(level), resolve_line(level), available + incoming
+    if full is None or line is None or expected > line:
+        return None if full is None else 0
+    lot, most = level.reorder_quantity, level.max_stock_level
+    units = ((line - expected) // lot + 1) * lot if lot else max(full, line + 1) - expected
+    return units if most is None else max(0, min(units, most - expected))

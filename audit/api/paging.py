@@ -55,8 +55,8 @@ BY_MOMENT: Final = Cursor[tuple[datetime, UUID]](
     lambda key: (_micros(key[0]), key[1].bytes),
     lambda micros, id_: (_EPOCH + timedelta(microseconds=micros), UUID(bytes=id_)),
 )
-BY_SHARE: Final = Cursor[tuple[float, UUID]](
-    "!d16s", lambda key: (key[0], key[1].bytes), lambda share, id_: (share, UUID(bytes=id_))
+BY_RANK: Final = Cursor[tuple[float, UUID]](
+    "!d16s", lambda key: (key[0], key[1].bytes), lambda rank, id_: (rank, UUID(bytes=id_))
 )
 
 

@@ -60,6 +60,11 @@ class _Freezables(models.QuerySet[Any]):
 class ProductQuerySet(_Freezables, models.QuerySet["Product"]):
     """Products and variants."""
 
+    def retired(self) -> Self:
+        """The products that can't be sold for good: they or their parent are inactive, or a listing has ended."""
+        gone = Q(is_active=False) | Q(listing_expires_at__lte=Now())
+        return self.filter(gone | Q(parent__is_active=False) | Q(parent__listing_expires_at__lte=Now()))
+
     def search(self, text: str) -> Self:
         """Filter by a part of the SKU or name, or by the whole barcode."""
         return self.filter(Q(sku__icontains=text) | Q(name__icontains=text) | Q(barcode=text))

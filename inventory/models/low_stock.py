@@ -5,21 +5,15 @@ from typing import Self
 
 from django.conf import settings
 from django.db import models
-from django.db.models import (
-    BigIntegerField,
-    F,
-    Q,
-    Value,
-)
-from django.db.models.functions import Greatest, Lower, Now
+from django.db.models import Exists, F, OuterRef, Q, Value
+from django.db.models.functions import Lower, Now
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
 from audit.identifiers import ALERT, public_id
 from inventory.models.catalogue import Warehouse, in_reach
-from inventory.models.stock import StockLevel, low_line, whole
-from inventory.planning import LOW_PARTS, SLACK_DIVISOR
+from inventory.models.stock import StockLevel, resolve_line
 
 
 class LowStockAlertQuerySet(models.QuerySet["LowStockAlert"]):
@@ -38,11 +32,15 @@ class LowStockAlertQuerySet(models.QuerySet["LowStockAlert"]):
         return self.filter(resolved_at__isnull=True)
 
     def recovered(self) -> Self:
-        """The open alerts whose level has recovered (``planning.has_recovered``), or isn't watched any more."""
-        line = low_line("level__", LOW_PARTS)
-        slack = Greatest(whole(line / Value(SLACK_DIVISOR, BigIntegerField())), Value(1, BigIntegerField()))
+        """The open alerts whose level is above its ``planning.resolve_line``, isn't watched any more, or is
+        ``retired``."""
         is_watched = Q(level__reorder_point__isnull=False) | Q(level__max_stock_level__isnull=False)
-        return self.unresolved().filter(~is_watched | Q(level__available__gt=whole(line + slack)))
+        retired = Exists(StockLevel.objects.retired().filter(pk=OuterRef("level")))
+        return self.unresolved().filter(~is_watched | Q(level__available__gt=resolve_line("level__")) | retired)
+
+    def without_retired(self) -> Self:
+        """Without the alerts of ``retired`` levels, which the periodic task may not have resolved yet."""
+        return self.exclude(Exists(StockLevel.objects.retired().filter(pk=OuterRef("level"))))
 
     def not_snoozed(self) -> Self:
         """The open alerts that aren't snoozed now, by the database's clock."""

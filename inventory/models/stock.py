@@ -10,6 +10,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import (
     BigIntegerField,
+    Case,
     Exists,
     ExpressionWrapper,
     F,
@@ -19,8 +20,9 @@ from django.db.models import (
     Subquery,
     Sum,
     Value,
+    When,
 )
-from django.db.models.functions import Cast, Coalesce, Greatest, Now, NullIf, TruncDate
+from django.db.models.functions import Cast, Coalesce, Greatest, Least, Now, NullIf, TruncDate
 from django.utils.timezone import make_aware
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
@@ -28,7 +30,7 @@ from uuid_utils.compat import uuid7
 from audit.actors import Actor
 from audit.models import append_only
 from inventory.models.catalogue import Product, Warehouse, in_reach
-from inventory.planning import CRITICAL_PARTS, LOW_PARTS, PARTS, SALES_DAYS
+from inventory.planning import CRITICAL_PARTS, LOW_PARTS, PARTS, SALES_DAYS, SLACK_DIVISOR
 
 
 def whole(expression: Any) -> Any:
@@ -50,7 +52,15 @@ def low_line(path: str, low_parts: int) -> Greatest:
     """``planning.low_line`` in SQL, for the level at this path."""
     full, low = full_level(path), max(low_parts, CRITICAL_PARTS)
     reorder_point = Cast(Coalesce(F(f"{path}reorder_point"), 0), BigIntegerField())
-    return Greatest(reorder_point, share_of_full(full, low))
+    return Greatest(reorder_point, share_of_full(full, low), Cast(f"{path}min_stock_level", BigIntegerField()))
+
+
+def resolve_line(path: str) -> Greatest:
+    """``planning.resolve_line`` in SQL, for the level at this path."""
+    line = low_line(path, LOW_PARTS)
+    slack = Greatest(whole(line / Value(SLACK_DIVISOR, BigIntegerField())), Value(1, BigIntegerField()))
+    below_most = whole(Cast(f"{path}max_stock_level", BigIntegerField()) - Value(1, BigIntegerField()))
+    return Greatest(line, Least(whole(line + slack), below_most))
 
 
 class StockLevelQuerySet(models.QuerySet["StockLevel"]):
@@ -90,24 +100,42 @@ class StockLevelQuerySet(models.QuerySet["StockLevel"]):
         """The watched levels: those with a setting that defines when they are low."""
         return self.filter(Q(reorder_point__isnull=False) | Q(max_stock_level__isnull=False))
 
-    def low(self, low_parts: int = LOW_PARTS) -> Self:
-        """The levels that are low by ``planning.severity``, annotated with ``share`` and ``is_critical``.
+    def retired(self) -> Self:
+        """The levels whose stock can't be sold for good: their product or its parent is inactive or its listing has
+        ended, or their warehouse is inactive. A freeze is no reason: it ends."""
+        gone = Product.objects.retired().filter(pk=OuterRef("product"))
+        return self.filter(Q(warehouse__is_active=False) | Exists(gone))
 
-        ``share`` is available divided by the full level, 0 to 1. Ordering by it also orders by severity, since a level
-        is critical at a tenth of its full level.
+    def low(self, low_parts: int = LOW_PARTS) -> Self:
+        """The levels that are low by ``planning.severity`` and aren't ``retired``, annotated with ``is_critical`` and
+        ``rank``.
+
+        Ordering by ``rank`` puts the critical levels first, each by the share of its full level that is available:
+        a level without sellable units is critical however large that share is.
         """
         full = full_level("")
         share = ExpressionWrapper(
             Cast("available", FloatField()) / NullIf(Cast(full, FloatField()), Value(0.0)), output_field=FloatField()
         )
+        sold_out = Q(available__lte=F("min_stock_level"))
         return (
             self.watched()
             .filter(available__lte=low_line("", low_parts))
+            # Not the negation of ``retired``: a condition of its own makes the planner join, once for all levels.
+            .filter(~Exists(Product.objects.retired().filter(pk=OuterRef("product"))), warehouse__is_active=True)
             .annotate(
-                share=Coalesce(share, Value(0.0)),
                 is_critical=ExpressionWrapper(
-                    Q(available__lte=share_of_full(full, CRITICAL_PARTS)), output_field=models.BooleanField()
+                    sold_out | Q(available__lte=share_of_full(full, CRITICAL_PARTS)),
+                    output_field=models.BooleanField(),
                 ),
+            )
+            .alias(share=Coalesce(share, Value(0.0)))
+            .annotate(
+                rank=Case(
+                    When(is_critical=True, then=Value(-1.0) / (F("share") + Value(1.0))),
+                    default=F("share"),
+                    output_field=FloatField(),
+                )
             )
         )
 
@@ -207,6 +235,12 @@ class StockLevel(models.Model):
                 & (Q(max_stock_level__isnull=True) | Q(max_stock_level__gt=0)),
                 name="level_settings_not_negative",
             ),
+            models.CheckConstraint(
+                condition=Q(reorder_point__isnull=True)
+                | Q(max_stock_level__isnull=True)
+                | Q(reorder_point__lte=F("max_stock_level")),
+                name="level_reorder_point_within_maximum",
+            ),
         ]
         indexes = [
             models.Index(
@@ -218,6 +252,11 @@ class StockLevel(models.Model):
 
     def __str__(self) -> str:
         return f"{self.product} · {self.warehouse}"
+
+    @property
+    def safety_stock(self) -> int:
+        """The units that are never sold to shoppers; ``planning.Settings`` names them so."""
+        return self.min_stock_level
 
     @property
     def place(self) -> str:

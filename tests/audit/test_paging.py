@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audit.api.contract import PageQuery
-from audit.api.paging import BY_ID, BY_MOMENT, BY_SHARE, Cursor
+from audit.api.paging import BY_ID, BY_MOMENT, BY_RANK, Cursor
 from audit.errors import Invalid
 
 ID = UUID("01920000-0000-7000-8000-00000000000a")
@@ -28,7 +28,7 @@ def test_moment_is_read_back_to_the_microsecond(at: datetime, id_: UUID) -> None
 
 @given(st.floats(allow_nan=False), st.uuids())
 def test_share_is_read_back_to_the_last_bit(share: float, id_: UUID) -> None:
-    assert BY_SHARE.after(PageQuery(cursor=BY_SHARE.of((share, id_)))) == (share, id_)
+    assert BY_RANK.after(PageQuery(cursor=BY_RANK.of((share, id_)))) == (share, id_)
 
 
 @pytest.mark.parametrize(
@@ -36,7 +36,7 @@ def test_share_is_read_back_to_the_last_bit(share: float, id_: UUID) -> None:
     [
         (BY_ID, "AZIAAAAAcACAAAAAAAAACg", ID),
         (BY_MOMENT, "AAZL9aHfpgABkgAAAABwAIAAAAAAAAAK", (AT, ID)),
-        (BY_SHARE, "P9AAAAAAAAABkgAAAABwAIAAAAAAAAAK", (0.25, ID)),
+        (BY_RANK, "P9AAAAAAAAABkgAAAABwAIAAAAAAAAAK", (0.25, ID)),
     ],
 )
 def test_cursor_issued_before_stays_valid(codec: Cursor[Any], cursor: str, key: Any) -> None:
@@ -44,7 +44,7 @@ def test_cursor_issued_before_stays_valid(codec: Cursor[Any], cursor: str, key: 
     assert codec.of(key) == cursor
 
 
-@pytest.mark.parametrize("codec", [BY_ID, BY_MOMENT, BY_SHARE])
+@pytest.mark.parametrize("codec", [BY_ID, BY_MOMENT, BY_RANK])
 @pytest.mark.parametrize("cursor", ["", "x", "é", "AZIAAAAA", "AZIAAAAAcACAAAAAAAAACgAA", "_" * 100])
 def test_what_is_no_cursor_of_a_list_is_refused(codec: Cursor[Any], cursor: str) -> None:
     with pytest.raises(Invalid) as refused:
@@ -53,7 +53,7 @@ def test_what_is_no_cursor_of_a_list_is_refused(codec: Cursor[Any], cursor: str)
 
 
 def test_moment_that_no_calendar_has_is_refused() -> None:
-    far = BY_SHARE.of((1e300, ID))
+    far = BY_RANK.of((1e300, ID))
     with pytest.raises(Invalid):
         BY_MOMENT.after(PageQuery(cursor=far))
 

@@ -97,9 +97,9 @@ def test_settings_of_one_level_open_over_its_page(open_page: Open) -> None:
     page = open_page(reverse("admin:inventory_stocklevel_change", args=[level.pk]), "manager")
     page.get_by_role("link", name="Settings", exact=True).click()
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Most to keep").first.fill("30")
+    dialog.get_by_label("Maximum stock").first.fill("30")
     dialog.get_by_role("button", name="Save").click()
-    expect(page.get_by_text("1 row set: Most to keep 30.")).to_be_visible()
+    expect(page.get_by_text("1 row set: Maximum stock 30.")).to_be_visible()
     expect(page.get_by_role("heading", name="What can be sold")).to_be_visible()
     level.refresh_from_db()
     assert level.max_stock_level == 30

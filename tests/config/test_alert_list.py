@@ -49,7 +49,7 @@ def test_the_critical_come_first_and_what_is_over_is_left_out(clerk: Client) -> 
     assert len(listed(clerk, state="all")) == 3
     page = clerk.get(LIST).content.decode()
     assert "Critical" in page
-    assert ">19<" in page, "what is missing to the most to keep"
+    assert ">19<" in page, "what is missing to the maximum stock"
 
 
 def test_page_asks_no_more_for_more_alerts(clerk: Client) -> None:

@@ -526,7 +526,7 @@ def test_chosen_rows_get_what_is_filled_in_and_keep_the_rest(manager: Client) ->
     sent = {"reorder_point": "0", "aisle": "7", "clear": ["max_stock_level", "shelf"]}
     for _ in range(2):
         text = set_rows(manager, page, first, second, **sent).content.decode()
-        assert "2 rows set: Reorder point 0, Aisle 7, Most to keep none, Shelf none." in text
+        assert "2 rows set: Reorder point 0, Aisle 7, Maximum stock none, Shelf none." in text
     for level in (first, second):
         level.refresh_from_db()
     assert (first.reorder_point, first.max_stock_level, first.zone, first.aisle) == (0, None, "A", "7")

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from inventory import planning
 from inventory.planning import Severity
@@ -17,6 +19,7 @@ class Level:
     reorder_point: int | None = None
     reorder_quantity: int | None = None
     max_stock_level: int | None = None
+    safety_stock: int = 0
 
 
 POINT = Level(reorder_point=20, reorder_quantity=30)
@@ -46,6 +49,11 @@ POINT = Level(reorder_point=20, reorder_quantity=30)
         (Level(max_stock_level=4), 1, None),
         (Level(), 0, None),
         (Level(reorder_quantity=50), 0, None),
+        (Level(reorder_point=5, safety_stock=10), 10, CRITICAL),
+        (Level(reorder_point=5, safety_stock=10), 11, None),
+        (Level(max_stock_level=100, safety_stock=15), 15, CRITICAL),
+        (Level(max_stock_level=100, safety_stock=15), 16, LOW),
+        (Level(safety_stock=10), 0, None),
     ],
 )
 def test_severity_follows_reorder_point_and_full_level(level: Level, available: int, expected: Severity | None) -> None:
@@ -82,14 +90,30 @@ def test_only_getting_worse_is_a_crossing(before: int, after: int, expected: Sev
     assert planning.crossing(POINT, before, after) == expected
 
 
-def test_recovery_takes_a_tenth_more_than_the_line_and_at_least_a_unit() -> None:
-    assert [planning.has_recovered(POINT, available) for available in (20, 21, 22, 23)] == [False, False, False, True]
-    small = Level(reorder_point=3)
-    assert [planning.has_recovered(small, available) for available in (3, 4, 5)] == [False, False, True]
+def test_selling_out_is_a_crossing_even_of_a_level_that_was_critical() -> None:
+    safe = Level(max_stock_level=100, safety_stock=3)
+    assert [planning.crossing(POINT, 3, after) for after in (1, 0)] == [None, CRITICAL]
+    assert [planning.crossing(safe, 5, after) for after in (4, 3, 0)] == [None, CRITICAL, CRITICAL]
+    assert planning.crossing(safe, 3, 0) is None, "nothing was sellable before"
 
 
-def test_what_is_not_watched_has_recovered() -> None:
-    assert planning.has_recovered(Level(), 0)
+@pytest.mark.parametrize(
+    ("level", "expected"),
+    [
+        (POINT, 22),
+        (Level(reorder_point=3), 4),
+        (Level(reorder_point=5, safety_stock=30), 33),
+        (Level(reorder_point=50, max_stock_level=100), 55),
+        (Level(reorder_point=95, max_stock_level=100), 99),
+        (Level(reorder_point=9, max_stock_level=10), 9),
+        (Level(reorder_point=10, max_stock_level=10), 10),
+        (Level(), None),
+    ],
+)
+def test_an_alert_resolves_a_tenth_above_the_line_and_at_the_maximum_at_the_latest(
+    level: Level, expected: int | None
+) -> None:
+    assert planning.resolve_line(level) == expected
 
 
 def test_percentage_is_of_the_reorder_point() -> None:
@@ -112,13 +136,18 @@ def test_supply_lasts_whole_days_at_the_mean_of_a_month() -> None:
         (POINT, 5, 0, 30),
         (POINT, 20, 0, 30),
         (Level(reorder_point=20, reorder_quantity=6), 0, 0, 24),
-        (Level(reorder_point=20, reorder_quantity=6), 0, 10, 12),
-        (POINT, 5, 16, 0),
+        (Level(reorder_point=20, reorder_quantity=6), 0, 10, 18),
+        (POINT, 5, 16, 30),
+        (POINT, 5, 18, 0),
         (Level(max_stock_level=100), 10, 0, 90),
         (Level(max_stock_level=100), 10, 5, 85),
-        (Level(max_stock_level=100, reorder_quantity=12), 10, 0, 12),
-        (Level(reorder_point=20), 5, 0, 15),
-        (Level(reorder_point=20), 20, 0, 0),
+        (Level(max_stock_level=100, reorder_quantity=12), 10, 0, 24),
+        (Level(reorder_point=20), 5, 0, 18),
+        (Level(reorder_point=20), 20, 0, 3),
+        (Level(reorder_point=50, reorder_quantity=80, max_stock_level=60), 10, 0, 50),
+        (Level(reorder_point=10, max_stock_level=10), 4, 0, 6),
+        (Level(reorder_point=10, max_stock_level=10), 10, 0, 0),
+        (Level(reorder_point=5, reorder_quantity=2, safety_stock=10), 10, 0, 2),
         (Level(), 0, 0, None),
     ],
 )
@@ -126,3 +155,32 @@ def test_an_order_is_whole_lots_and_counts_what_is_on_its_way(
     level: Level, available: int, incoming: int, expected: int | None
 ) -> None:
     assert planning.suggested_order(level, available, incoming) == expected
+
+
+@given(
+    reorder_point=st.none() | st.integers(0, 60),
+    reorder_quantity=st.none() | st.integers(1, 60),
+    most=st.none() | st.integers(1, 60),
+    safety_stock=st.integers(0, 20),
+    available=st.integers(0, 80),
+    incoming=st.integers(0, 40),
+)
+def test_an_order_resolves_the_alert_and_never_exceeds_the_maximum(
+    *,
+    reorder_point: int | None,
+    reorder_quantity: int | None,
+    most: int | None,
+    safety_stock: int,
+    available: int,
+    incoming: int,
+) -> None:
+    assume(reorder_point is None or most is None or reorder_point <= most)
+    level = Level(reorder_point, reorder_quantity, most, safety_stock)
+    ordered, line = planning.suggested_order(level, available, incoming), planning.resolve_line(level)
+    assert (ordered is None) == (line is None)
+    if ordered is None or line is None:
+        return
+    reached = available + incoming + ordered
+    assert ordered == 0 or most is None or reached <= most
+    assert reached > line or reached == most or (most is not None and available + incoming > most)
+    assert reached > line or (most is not None and planning.severity(level, most) is not None), "low even when full"

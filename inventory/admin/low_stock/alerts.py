@@ -269,7 +269,7 @@ class LowStockAlertAdmin(OfLevel, ExportedAdmin, ReadOnlyAdmin):
     actions_row = ("acknowledge", "snooze")
     actions_detail = ("acknowledge", "snooze")
     actions_list = ("subscribe",)
-    empty_hint = _("Nothing is low on stock. Levels with a reorder point or a most to keep are watched.")
+    empty_hint = _("Nothing is low on stock. Levels with a reorder point or a maximum stock are watched.")
     export_permission = "inventory.export_stock"
     export_name = "low-stock"
     export_formats = ("csv", "xlsx")
@@ -284,7 +284,7 @@ class LowStockAlertAdmin(OfLevel, ExportedAdmin, ReadOnlyAdmin):
         _("Available"),
         _("Reorder point"),
         _("Reorder quantity"),
-        _("Most to keep"),
+        _("Maximum stock"),
         _("Lasts for days"),
         _("Suggested order"),
         _("Opened"),

@@ -18,7 +18,7 @@ _UNITS: Final[dict[str, Any]] = {
     "reorder_point": _("Reorder point"),
     "reorder_quantity": _("Reorder quantity"),
     "min_stock_level": _("Safety stock"),
-    "max_stock_level": _("Most to keep"),
+    "max_stock_level": _("Maximum stock"),
 }
 _PLACE: Final[dict[str, Any]] = {"zone": _("Zone"), "aisle": _("Aisle"), "shelf": _("Shelf")}
 _LABELS: Final = {**_UNITS, **_PLACE}
@@ -59,6 +59,9 @@ class SettingsForm(DialogForm):
         for name in given.get("clear", ()):
             if given.get(name) not in (None, ""):
                 self.add_error(name, _("This is to be taken away as well: do one of both."))
+        point, most = given.get("reorder_point"), given.get("max_stock_level")
+        if point is not None and most is not None and point > most:
+            self.add_error("reorder_point", _("The reorder point is above the maximum stock."))
         if not self.errors and not self.changes():
             self.add_error(None, _("Nothing is filled in: there is nothing to change."))
         return given

@@ -37,7 +37,7 @@ COLUMNS: Final = (
     Column("reorder_point", _("Reorder point"), _("Units at which it is low on stock. Empty: none.")),
     Column("reorder_quantity", _("Reorder quantity"), _("Units to order then. Empty: none.")),
     Column("safety_stock", _("Safety stock"), _("Units that are not sold to shoppers. Empty: 0.")),
-    Column("most_to_keep", _("Most to keep"), _("Units of a full level. Empty: none.")),
+    Column("most_to_keep", _("Maximum stock"), _("Units of a full level. Empty: none.")),
     Column("zone", _("Zone"), _("At most 10 characters, as aisle and shelf.")),
     Column("aisle", _("Aisle")),
     Column("shelf", _("Shelf")),
@@ -104,6 +104,7 @@ class LevelImport(RowImport[LevelChange, SetLevels]):
         rows, faults = cells.read(table)
         faults += self._unknown([row for row in rows if row.key not in levels])
         changed = [row for row in rows if row.changes and row.key in levels]
+        faults += [fault for row in changed if (fault := _order_fault(row, levels[row.key[0], row.key[1]]))]
         return self.reading_of(rows, [(row, _change(row, levels[row.key[0], row.key[1]])) for row in changed], faults)
 
     def _unknown(self, rows: Sequence[ReadRow]) -> Iterator[RowFault]:
@@ -131,6 +132,17 @@ class LevelImport(RowImport[LevelChange, SetLevels]):
             "Settings of %(count)s level changed.", "Settings of %(count)s levels changed.", len(result.ids)
         )
         return message % {"count": len(result.ids)}
+
+
+def _order_fault(row: ReadRow, level: StockLevel) -> RowFault | None:
+    """The fault of a row whose reorder point is above the maximum, whichever of both the file changes."""
+    after = {_FIELDS[column]: new for column, _old, new in row.changes}
+    point = after.get("reorder_point", level.reorder_point)
+    most = after.get("max_stock_level", level.max_stock_level)
+    if point is None or most is None or point <= most:
+        return None
+    words = gettext("the reorder point %(point)s is above the maximum stock %(most)s")
+    return RowFault(row.number, "reorder_point", words % {"point": point, "most": most})
 
 
 def _change(row: ReadRow, level: StockLevel) -> LevelChange:

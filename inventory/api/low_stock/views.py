@@ -9,7 +9,7 @@ from rest_framework.request import Request
 
 from audit.api.contract import Problem
 from audit.api.http import ApiView, answered, as_utc, decode, decode_query, id_in_path, rendered, respond
-from audit.api.paging import BY_SHARE, page_of
+from audit.api.paging import BY_RANK, page_of
 from audit.api.schema import describe
 from audit.idempotency import StoredAnswer
 from audit.identifiers import ALERT
@@ -40,8 +40,8 @@ class LowStockView(ApiView):
         found = in_places(found, query, actor)
         if query.severity is not None:
             found = found.filter(is_critical=query.severity == "CRITICAL")
-        low = low_stock.read_worst(found, behind=BY_SHARE.after(query), limit=query.limit + 1)
-        levels, following = BY_SHARE.page(low.levels, query, lambda level: (level.share, level.pk))
+        low = low_stock.read_worst(found, behind=BY_RANK.after(query), limit=query.limit + 1)
+        levels, following = BY_RANK.page(low.levels, query, lambda level: (level.rank, level.pk))
         outlooks = low_stock.outlooks(levels)
         return respond(
             contract.LowStockPageOut(

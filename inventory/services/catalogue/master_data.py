@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 from uuid import UUID
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 
 from audit import idempotency
 from audit.actions import Action
@@ -23,8 +24,9 @@ from audit.recording import Entry, record
 from inventory import actions, transactions
 from inventory.errors import SkuTaken, UnknownProduct, UnknownWarehouse, VersionConflict
 from inventory.locking import read_clock
-from inventory.models import Freezable, Product, Store, StoreWarehouse, Warehouse
+from inventory.models import Freezable, Product, StockLevel, Store, StoreWarehouse, Warehouse
 from inventory.services.catalogue.lookup import forget_catalogue
+from inventory.services.low_stock.alerts import judge_at_once
 
 M = TypeVar("M", bound=Freezable)
 R = TypeVar("R")
@@ -35,6 +37,7 @@ _ACTIONS: Final[Mapping[type[Freezable], tuple[Action, Action]]] = {
     Store: (actions.STORE_CREATED, actions.STORE_CHANGED),
 }
 """The actions of creating and of changing a row, by model."""
+_JUDGED_AT_A_TIME: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,18 @@ def put_product(
                 raise
             raise SkuTaken.at("/sku", f"Another product has the SKU {fields['sku']}.") from error
 
-    return claimed(claim, work)
+    saved = claimed(claim, work)
+    _judge_stock_of([product_id])
+    return saved
+
+
+def _judge_stock_of(product_ids: Sequence[UUID]) -> None:
+    """Open and resolve alerts of these products and their variants at once, after a change of what may be sold."""
+    for start in range(0, len(product_ids), _JUDGED_AT_A_TIME):
+        ids = product_ids[start : start + _JUDGED_AT_A_TIME]
+        # A subquery: a condition on the products' parents beside one on the levels would read all levels.
+        family = Product.objects.filter(Q(pk__in=ids) | Q(parent__in=ids))
+        judge_at_once(StockLevel.objects.filter(product__in=family.values("pk")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +112,12 @@ class ProductChange:
     fields: ProductFields
     seen: ProductFields | None = None
 
+    @property
+    def changes_sale(self) -> bool:
+        """Whether the change may decide anew if the product or its variants can be sold."""
+        names = ("is_active", "listing_expires_at", "parent_id")
+        return self.seen is None or any(getattr(self.seen, name) != getattr(self.fields, name) for name in names)
+
 
 @dataclass(frozen=True, slots=True)
 class SavedProducts:
@@ -116,7 +136,9 @@ def put_products(
     with a fault at ``/products/<index>`` for each product, PermissionDenied, Busy and the errors of claims. Locks
     the products by id.
     """
-    return claimed(claim, lambda: write_products(actor, changes))
+    saved = claimed(claim, lambda: write_products(actor, changes))
+    _judge_stock_of([change.id for change in changes if change.changes_sale])
+    return saved
 
 
 def write_products(actor: Actor, changes: Sequence[ProductChange]) -> SavedProducts:
@@ -245,7 +267,9 @@ def put_warehouse(actor: Actor, code: str, *, claim: Claim | None, **fields: Any
         actor.require_no_limit()
         return _put(Warehouse, {"code": code}, fields, actor)
 
-    return claimed(claim, work)
+    saved = claimed(claim, work)
+    judge_at_once(StockLevel.objects.filter(warehouse__code=code))
+    return saved
 
 
 def put_store(

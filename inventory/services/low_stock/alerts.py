@@ -1,17 +1,19 @@
-"""Low-stock alerts: opened and worsened by the ledger, resolved by a periodic task, answered by staff.
+"""Low-stock alerts: opened and worsened by the ledger, judged when settings change and by a periodic task, answered
+by staff.
 
 The rules are docs/explanation/rules.md, rules 6 and 14. A level has one open alert at most. Opening, worsening and
 resolving an alert require the level's lock, so that they never run concurrently; the alert's row is locked after the
 level's. Commands of staff lock only the alert's row, as does the digest, without waiting.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
+import structlog
 from uuid_utils.compat import uuid7
 
 from audit import idempotency
@@ -19,7 +21,7 @@ from audit.actions import Action
 from audit.actors import Actor
 from audit.db import columns
 from audit.db.statements import one_statement, write
-from audit.errors import Fault, Invalid, NotFound
+from audit.errors import Busy, Fault, Invalid, NotFound
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import NIL
 from audit.publishing import publish_from
@@ -29,8 +31,11 @@ from inventory.errors import AlertResolved
 from inventory.events import LowStockAlertEvent
 from inventory.locking import lock_levels, read_clock
 from inventory.models import LowStockAlert, Movement, StockLevel, TransferLine
+from inventory.models.stock import StockLevelQuerySet
 from inventory.planning import Severity
+from inventory.selling import PRODUCT_IS_ACTIVE, PRODUCT_IS_LISTED
 
+logger = structlog.get_logger(__name__)
 _BATCH: Final = 500
 
 
@@ -43,31 +48,37 @@ class Crossing:
     available: int
 
 
-_RAISE: Final = """
+_RAISE: Final = f"""
 INSERT INTO inventory_lowstockalert AS alert (id, level_id, severity, available, reorder_point, opened_at)
 SELECT t.id, t.level_id, t.severity, t.available, level.reorder_point, %s
 FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::int[]) AS t (id, level_id, severity, available)
 JOIN inventory_stocklevel level ON level.id = t.level_id
+JOIN inventory_warehouse warehouse ON warehouse.id = level.warehouse_id AND warehouse.is_active
+JOIN inventory_product product ON product.id = level.product_id
+LEFT JOIN inventory_product parent ON parent.id = product.parent_id
+WHERE {PRODUCT_IS_ACTIVE} AND {PRODUCT_IS_LISTED}
 ON CONFLICT (level_id) WHERE resolved_at IS NULL DO UPDATE SET severity = EXCLUDED.severity,
     available = EXCLUDED.available, reorder_point = EXCLUDED.reorder_point, worsened_at = EXCLUDED.opened_at,
     acknowledged_at = NULL, acknowledged_by = '', snoozed_until = NULL, notified_at = NULL
 WHERE alert.severity = 'LOW' AND EXCLUDED.severity = 'CRITICAL'
+    OR EXCLUDED.available <= (SELECT min_stock_level FROM inventory_stocklevel level WHERE level.id = EXCLUDED.level_id)
 RETURNING alert.level_id::text AS key, (
     SELECT jsonb_build_object('productId', coalesce(product.parent_id, product.id), 'warehouseId', warehouse.code,
         'currentStock', alert.available, 'reorderPoint', alert.reorder_point, 'severity', alert.severity)
-        || CASE WHEN product.parent_id IS NULL THEN '{}' ELSE jsonb_build_object('variantId', product.id) END
+        || CASE WHEN product.parent_id IS NULL THEN '{{}}' ELSE jsonb_build_object('variantId', product.id) END
     FROM inventory_stocklevel level JOIN inventory_product product ON product.id = level.product_id
     JOIN inventory_warehouse warehouse ON warehouse.id = level.warehouse_id WHERE level.id = alert.level_id
 ) AS payload
-"""
+"""  # noqa: S608 - constants only
 
 
 def raise_alerts(crossed: Sequence[Crossing], *, now: datetime) -> None:
     """Open an alert for each of these levels, or worsen its open one, and publish a ``LowStockAlertEvent``.
 
-    An event is published only if an alert is new or became CRITICAL, not each time that a level goes up and down around
-    its line. Worsening removes an acknowledgement or a snooze, which applied to the milder severity. Two statements
-    whatever the number of levels, as parts of the transaction's one. Requires the levels' locks.
+    An event is published only if an alert is new, became CRITICAL or its level has sold out again, not each time that a
+    level goes up and down around its line. Worsening removes an acknowledgement or a snooze, which applied to what was
+    known before. Levels that are ``retired`` are left out. Two statements whatever the number of levels, as parts of
+    the transaction's one. Requires the levels' locks.
     """
     with one_statement():
         raised = write(
@@ -84,58 +95,76 @@ def raise_alerts(crossed: Sequence[Crossing], *, now: datetime) -> None:
         publish_from(rows, event=LowStockAlertEvent, at_most=len(crossed), now=now)
 
 
-# --- the periodic task -----------------------------------------------------------------------------------------------
+# --- the state of levels, judged at once or by the periodic task -----------------------------------------------------
 
 
-def raise_missed() -> int:
-    """Open or worsen alerts that no change of stock has raised, for example after a change of settings.
+_RESOLVE: Final = "UPDATE inventory_lowstockalert SET resolved_at = %s WHERE id = ANY(%s)"
 
-    Bounded batches; levels that another transaction has locked are left for the next run. Returns the number of alerts.
+
+def judge(level_ids: Collection[UUID], *, now: datetime) -> tuple[int, int]:
+    """Open, worsen and resolve the alerts of these levels by their present state.
+
+    Returns the numbers of alerts raised and resolved. Requires an open transaction and the levels' locks.
     """
-    found = StockLevel.objects.low().without_alert().order_by("pk")
-    return _in_batches(lambda after: found.filter(pk__gt=after).values_list("pk", "pk")[:_BATCH], _raise_missed)
-
-
-def _raise_missed(level_ids: Sequence[UUID]) -> int:
-    levels = lock_levels(level_ids, wait=False)
-    low = []
-    for level_id, counters in levels.by_id.items():
-        available = counters.on_hand - counters.reserved
-        severity = planning.severity(counters, available)
-        if severity is not None:
-            low.append(Crossing(level_id, severity, available))
+    found: Any = StockLevel.objects.filter(pk__in=level_ids).low().without_alert()
+    low = [
+        Crossing(level_id, Severity.CRITICAL if is_critical else Severity.LOW, available)
+        for level_id, is_critical, available in found.values_list("pk", "is_critical", "available")
+    ]
     if low:
-        raise_alerts(low, now=levels.now)
-    return len(low)
+        raise_alerts(low, now=now)
+    over = list(LowStockAlert.objects.recovered().filter(level__in=level_ids).values_list("pk", flat=True))
+    if over:
+        write(_RESOLVE, [now, columns.uuids(over)])
+    return len(low), len(over)
 
 
-_RESOLVE: Final = "UPDATE inventory_lowstockalert SET resolved_at = %s WHERE resolved_at IS NULL AND level_id = ANY(%s)"
+def raise_missed(levels: StockLevelQuerySet | None = None, *, wait: bool = False) -> int:
+    """Open or worsen alerts that no change of stock has raised, of these levels, or of all.
+
+    Bounded batches, in transactions of their own. Levels that another transaction has locked are left for the next run,
+    unless ``wait``. Returns the number of alerts. Raises Busy if ``wait``.
+    """
+    found = (StockLevel.objects.all() if levels is None else levels).low().without_alert().order_by("pk")
+    batches = _batches(lambda after: found.filter(pk__gt=after).values_list("pk", "pk")[:_BATCH])
+    return sum(transactions.run(partial(_judge_locked, batch, wait))[0] for batch in batches)
 
 
-def resolve_recovered() -> int:
-    """Resolve the alerts of levels that have recovered.
+def resolve_recovered(levels: StockLevelQuerySet | None = None, *, wait: bool = False) -> int:
+    """Resolve the alerts of levels that have recovered or are ``retired``, of these levels, or of all.
 
-    Bounded batches; levels that another transaction has locked are left for the next run. Returns the number of alerts.
+    Batches and locks as ``raise_missed``. Returns the number of alerts. Raises Busy if ``wait``.
     """
     found = LowStockAlert.objects.recovered().order_by("pk")
-    return _in_batches(lambda after: found.filter(pk__gt=after).values_list("pk", "level_id")[:_BATCH], _resolve)
+    if levels is not None:
+        found = found.filter(level__in=levels.values("pk"))
+    batches = _batches(lambda after: found.filter(pk__gt=after).values_list("pk", "level_id")[:_BATCH])
+    return sum(transactions.run(partial(_judge_locked, batch, wait))[1] for batch in batches)
 
 
-def _resolve(level_ids: Sequence[UUID]) -> int:
-    levels = lock_levels(level_ids, wait=False)
-    over = [id_ for id_, c in levels.by_id.items() if planning.has_recovered(c, c.on_hand - c.reserved)]
-    if over:
-        write(_RESOLVE, [levels.now, columns.uuids(over)])
-    return len(over)
+def judge_at_once(levels: StockLevelQuerySet) -> None:
+    """Judge the levels of a product or warehouse after it was changed, in transactions of their own.
+
+    The change is committed by then: a level whose lock can't be had in time is left to the periodic task, and logged.
+    """
+    try:
+        resolve_recovered(levels, wait=True)
+        raise_missed(levels, wait=True)
+    except Busy:
+        logger.warning("low_stock_not_judged_at_once")
 
 
-def _in_batches(read: Callable[[UUID], Any], work: Callable[[Sequence[UUID]], int]) -> int:
-    """Run ``work`` on the levels of the rows that ``read`` finds after an id: one page, one transaction at a time."""
-    total, after = 0, NIL
+def _judge_locked(level_ids: Sequence[UUID], wait: bool) -> tuple[int, int]:
+    levels = lock_levels(level_ids, wait=wait)
+    return judge(levels.by_id.keys(), now=levels.now)
+
+
+def _batches(read: Callable[[UUID], Any]) -> Iterator[list[UUID]]:
+    """The levels of the rows that ``read`` finds after an id, one page at a time."""
+    after = NIL
     while rows := list(read(after)):
-        total += transactions.run(partial(work, [level_id for _, level_id in rows]))
+        yield [level_id for _, level_id in rows]
         after = rows[-1][0]
-    return total
 
 
 # --- staff ---------------------------------------------------------------------------------------------------------
@@ -210,7 +239,7 @@ def _answer(
 
 @dataclass(frozen=True, slots=True)
 class LowPage:
-    """A page of low levels, the worst first, each with its ``share`` (``StockLevelQuerySet.low``), product and
+    """A page of low levels, the worst first, each with its ``rank`` (``StockLevelQuerySet.low``), product and
     warehouse; and the totals over all pages."""
 
     levels: Sequence[Any]
@@ -223,25 +252,25 @@ class LowPage:
 _WORST: Final = """
 WITH low AS (
     SELECT count(*) AS total, count(*) FILTER (WHERE found.is_critical) AS critical,
-        array_agg(found.share){behind} AS shares, array_agg(found.id){behind} AS ids
+        array_agg(found.rank){behind} AS ranks, array_agg(found.id){behind} AS ids
     FROM ({found}) found
 ), page AS (
-    SELECT unnest(shares) AS share, unnest(ids) AS id FROM low ORDER BY 1, 2 LIMIT %s
+    SELECT unnest(ranks) AS rank, unnest(ids) AS id FROM low ORDER BY 1, 2 LIMIT %s
 )
-SELECT level.*, page.share, low.total, low.critical
+SELECT level.*, page.rank, low.total, low.critical
 FROM low LEFT JOIN page ON true LEFT JOIN inventory_stocklevel level ON level.id = page.id
-ORDER BY page.share, page.id
+ORDER BY page.rank, page.id
 """
-_BEHIND: Final = " FILTER (WHERE (found.share, found.id) > (%s::float8, %s::uuid))"
+_BEHIND: Final = " FILTER (WHERE (found.rank, found.id) > (%s::float8, %s::uuid))"
 
 
 def read_worst(found: Any, *, behind: tuple[float, UUID] | None, limit: int) -> LowPage:
-    """At most ``limit`` levels of ``found``, a queryset of ``low`` levels, the lowest share of the full level first,
-    after the given (share, id); three queries.
+    """At most ``limit`` levels of ``found``, a queryset of ``low`` levels, by ``rank``, after the given (rank, id);
+    three queries.
 
     Products and warehouses are read only for the page; a join would read them for all levels.
     """
-    sql, parameters = found.values("id", "share", "is_critical").query.sql_with_params()
+    sql, parameters = found.values("id", "rank", "is_critical").query.sql_with_params()
     after = [*behind, *behind] if behind else []
     statement = _WORST.format(found=sql, behind=_BEHIND if behind else "")
     rows: list[Any] = list(
@@ -252,7 +281,8 @@ def read_worst(found: Any, *, behind: tuple[float, UUID] | None, limit: int) -> 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """Figures of a low level for reordering; ``suggested_order`` in units, incoming units already deducted."""
+    """Figures of a level for reordering; ``suggested_order`` in units, incoming units already deducted, None also for
+    levels that are ``retired``."""
 
     percentage_remaining: float | None
     days_of_supply: int | None
@@ -260,8 +290,9 @@ class Outlook:
 
 
 def outlooks(levels: Sequence[StockLevel]) -> dict[UUID, Outlook]:
-    """The outlook of each of these levels; two queries, whatever their number."""
+    """The outlook of each of these levels; three queries, whatever their number."""
     ids = [level.id for level in levels]
+    retired = set(StockLevel.objects.retired().filter(pk__in=ids).values_list("pk", flat=True))
     shipped = Movement.objects.shipped_lately(ids)
     incoming = TransferLine.objects.filter(destination_level__in=ids, in_transit__gt=0).values_list(
         "destination_level", "in_transit"
@@ -273,7 +304,7 @@ def outlooks(levels: Sequence[StockLevel]) -> dict[UUID, Outlook]:
         level.id: Outlook(
             planning.percentage_remaining(level, level.available),
             planning.days_of_supply(level.available, shipped.get(level.id, 0)),
-            planning.suggested_order(level, level.available, coming.get(level.id, 0)),
+            None if level.id in retired else planning.suggested_order(level, level.available, coming.get(level.id, 0)),
         )
         for level in levels
     }

@@ -1,7 +1,7 @@
 """Mails about low stock: one mail per warehouse and subscriber, when at least one alert is due for it.
 
-A mail is due for an alert that is new, became CRITICAL, has come back from a snooze, or is open and unacknowledged for
-longer than the reminder. The mail lists the other open alerts as well, but not the snoozed ones.
+A mail is due for an alert that is new, became CRITICAL or sold out again, has come back from a snooze, or is open and
+unacknowledged for longer than the reminder. The mail lists the other open alerts as well, but not the snoozed ones.
 """
 
 import smtplib
@@ -33,7 +33,7 @@ logger = structlog.get_logger(__name__)
 
 MOST_LINES: Final = 100
 """The most levels that a mail lists; of the rest it gives the number."""
-_TITLES: Final = {"new": "New", "worse": "Became critical", "open": "Still open"}
+_TITLES: Final = {"new": "New", "worse": "Became critical or sold out again", "open": "Still open"}
 _MAY_BE_MAILED: Final = "inventory.add_alertsubscription"
 _RIGHTS: Final = "django.contrib.auth.backends.ModelBackend"
 _KINDS: Final = tuple(_TITLES)
@@ -117,7 +117,7 @@ def _claim(warehouse_id: UUID) -> _Digest | None:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [advisory_lock("low-stock-digest", str(warehouse_id))])
         if not cursor.fetchone()[0]:
             return None
-    not_snoozed = LowStockAlert.objects.not_snoozed().filter(level__warehouse=warehouse_id)
+    not_snoozed = LowStockAlert.objects.not_snoozed().without_retired().filter(level__warehouse=warehouse_id)
     if not not_snoozed.due_for_mail(timedelta(hours=settings.LOW_STOCK_REMINDER_HOURS)).exists():
         return None
     unlocked = not_snoozed.select_for_update(of=("self",), no_key=True, skip_locked=True)

@@ -9,7 +9,7 @@ from uuid import UUID
 from audit.actors import Actor
 from audit.db import columns
 from audit.db.statements import write
-from audit.errors import NotFound
+from audit.errors import Invalid, NotFound
 from audit.idempotency import Claim, StoredAnswer
 from audit.recording import Entry, record
 from inventory import actions
@@ -17,6 +17,7 @@ from inventory.errors import VersionConflict
 from inventory.locking import LockedLevels, lock_levels
 from inventory.models import StockLevel
 from inventory.services.catalogue.master_data import Saved, claimed
+from inventory.services.low_stock import alerts as low_stock
 
 SETTINGS: Final = (
     "reorder_point",
@@ -63,7 +64,8 @@ def set_level(
 ) -> Saved | StoredAnswer:
     """Change settings of one stock level and bump its version.
 
-    Raises NotFound, VersionConflict, Busy and the errors of claims. Locks the level.
+    Raises NotFound, VersionConflict, Invalid (a reorder point above the maximum), Busy and the errors of claims. Locks
+    the level.
     """
     change = LevelChange(product_id, warehouse_code, changes, expected_version=expected_version)
 
@@ -72,6 +74,8 @@ def set_level(
             (level_id,) = change_levels(actor, [change]).ids
         except (NotFound, VersionConflict) as error:
             raise type(error)(error.detail) from error  # No list to point into.
+        except Invalid as error:
+            raise Invalid.at("/reorderPoint", error.detail) from error
         return Saved(StockLevel.objects.with_incoming().select_related("warehouse").get(pk=level_id), is_new=False)
 
     return claimed(claim, work)
@@ -80,16 +84,17 @@ def set_level(
 def set_levels(actor: Actor, changes: Sequence[LevelChange], *, claim: Claim | None) -> SetLevels | StoredAnswer:
     """Change settings of many stock levels: all or none.
 
-    Raises NotFound, VersionConflict (both with a fault at ``/levels/<index>`` for each level), Busy and the errors of
-    claims. Locks the levels by id.
+    Raises NotFound, VersionConflict, Invalid for a reorder point above the maximum (each with a fault at
+    ``/levels/<index>`` for each level), Busy and the errors of claims. Locks the levels by id.
     """
     return claimed(claim, lambda: change_levels(actor, changes))
 
 
 def change_levels(actor: Actor, changes: Sequence[LevelChange]) -> SetLevels:
-    """The inner service; requires an open transaction. Five statements, whatever the number of levels.
+    """The inner service; requires an open transaction. A handful of statements, whatever the number of levels.
 
-    Bumps the version of each level, and records an audit entry with the settings before and after.
+    Bumps the version of each level, records an audit entry with the settings before and after, and opens, worsens or
+    resolves the levels' alerts by the new settings (docs/explanation/rules.md, rule 14).
     """
     ids = _find(actor, changes)
     locked = lock_levels(set(ids))
@@ -102,11 +107,13 @@ def change_levels(actor: Actor, changes: Sequence[LevelChange]) -> SetLevels:
         by_level.setdefault(level_id, {}).update(
             {name: [before[level_id][name], value] for name, value in change.changes.items()}
         )
+    _check_order(changes, ids, after)
     _write(list(after.values()), locked.now)
     record(
         [Entry(actor, actions.LEVEL_CHANGED, level_id, of_level) for level_id, of_level in by_level.items()],
         now=locked.now,
     )
+    low_stock.judge(set(ids), now=locked.now)
     return SetLevels(tuple(ids))
 
 
@@ -145,6 +152,18 @@ def _check_seen(
             conflicts.append(VersionConflict("The level has other settings by now.").fault(f"/levels/{index}"))
     if conflicts:
         raise VersionConflict(conflicts[0].detail, conflicts)
+
+
+def _check_order(changes: Sequence[LevelChange], ids: Sequence[UUID], after: Mapping[UUID, Mapping[str, Any]]) -> None:
+    """Refuse a reorder point above the maximum, whichever of both is changed."""
+    faults = []
+    for index, (level_id, change) in enumerate(zip(ids, changes, strict=True)):
+        point, most = after[level_id]["reorder_point"], after[level_id]["max_stock_level"]
+        if point is not None and most is not None and point > most:
+            detail = f"The reorder point {point} is above the maximum stock {most} (in {change.warehouse})."
+            faults.append(Invalid(detail).fault(f"/levels/{index}"))
+    if faults:
+        raise Invalid(faults[0].detail, faults)
 
 
 _UPDATE: Final = """
