@@ -24,7 +24,7 @@ FROM wrong
 
 
 class Migration(migrations.Migration):
-    dependencies = [("audit", "0004_roles_in_a_table"), ("inventory", "0011_stores_of_movements")]
+    dependencies = [("audit", "0004_roles_in_a_table"), ("inventory", "0012_receiving_drafts")]
 
     operations = [
         migrations.RunSQL(LOWER, migrations.RunSQL.noop),
