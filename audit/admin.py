@@ -22,6 +22,7 @@ from audit.console.filters import ByActor, Days, SetByLinks, TrailAdmin, around,
 from audit.display import NOTHING
 from audit.identifiers import NIL, parse_copied_id, parse_uuid
 from audit.models import ApiClient, AuditEntry, IdempotencyKey, OutboxEvent
+from audit.texts import without_refused
 
 
 class EntryDays(Days):
@@ -132,7 +133,7 @@ class AuditEntryAdmin(TrailAdmin):
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         """Search for an id in the whole table, by index; for words in the chosen days, or else the last 30."""
-        term = search_term.strip().replace("\0", "")
+        term = without_refused(search_term)
         if not term:
             return queryset, False
         if named := parse_copied_id(term):

@@ -39,8 +39,8 @@ _SERVICE: Final = (
     SELECT uuidv7(), '{STORE_ID}', {numbered(_WAREHOUSE, "n")}, n FROM generate_series(0, {WAREHOUSES} - 1) n
     """,
     f"""
-    INSERT INTO inventory_product (id, sku, name, barcode, is_active)
-    SELECT {numbered(PRODUCT, "n")}, 'SKU-' || n, 'Product ' || n, '', true
+    INSERT INTO inventory_product (id, sku, sku_key, name, barcode, barcode_key, is_active)
+    SELECT {numbered(PRODUCT, "n")}, 'SKU-' || n, 'sku-' || n, 'Product ' || n, '', '', true
     FROM generate_series(0, %(levels)s::bigint / {WAREHOUSES} - 1) n
     """,
     f"""

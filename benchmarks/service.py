@@ -41,8 +41,9 @@ _CATALOGUE: Final = (
     VALUES (uuidv7(), '{STORE_ID}', '{WAREHOUSE_ID}', 1)
     """,
     f"""
-    INSERT INTO inventory_product (id, sku, name, barcode, is_active)
-    SELECT {numbered(PRODUCT, "n")}, 'SKU-' || n, 'Product ' || n, '', true FROM generate_series(0, {SKUS}) n
+    INSERT INTO inventory_product (id, sku, sku_key, name, barcode, barcode_key, is_active)
+    SELECT {numbered(PRODUCT, "n")}, 'SKU-' || n, 'sku-' || n, 'Product ' || n, '', '', true
+    FROM generate_series(0, {SKUS}) n
     """,
     f"""
     INSERT INTO inventory_stocklevel (id, product_id, warehouse_id, on_hand, reserved, min_stock_level, zone, aisle,

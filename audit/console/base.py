@@ -34,6 +34,7 @@ from audit.display import NOTHING
 from audit.errors import DomainError
 from audit.identifiers import parse_copied_id
 from audit.models import ApiClient, StaffAccess
+from audit.texts import without_refused
 
 COUNTED_AT_MOST: Final = 10_000
 """The most rows that a list counts and pages through. To reach later ones, filter the list."""
@@ -203,7 +204,7 @@ class ConsoleAdmin(Reach, ModelAdmin):  # type: ignore[misc]
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        search_term = search_term.replace("\0", "")
+        search_term = without_refused(search_term)
         named = parse_copied_id(search_term)
         if named and self.id_fields:
             wanted = Q()

@@ -1,10 +1,10 @@
 """Products, warehouses and stores: what can be sold, and from where."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import reduce
 from operator import or_
-from typing import Any, Self
+from typing import Any, Final, Self
 from uuid import UUID
 
 import pgtrigger
@@ -25,7 +25,11 @@ from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
+from inventory.codes import barcode_key, sku_key, sku_keys
 from inventory.words import Words, beginning_so
+
+_LONGEST_KEY: Final = 200
+"""The key of a code is up to three times as long: some letters have a longer spelling without case."""
 
 
 def in_reach(actor: Actor, *warehouses: str) -> Q:
@@ -44,6 +48,17 @@ def warehouses_of(store_codes: Collection[str]) -> models.QuerySet[Any]:
     """A subquery of the ids of the warehouses that these stores sell from."""
     sources: models.Manager[Any] = apps.get_model("inventory", "StoreWarehouse")._default_manager
     return sources.filter(store__code__in=store_codes).values("warehouse")
+
+
+def _has_barcode(code: str) -> Q:
+    """A condition on products: this barcode. An empty one finds nothing."""
+    key = barcode_key(code)
+    return Q(barcode_key=key) if key else Q(pk__in=())
+
+
+def _has_code(code: str) -> Q:
+    """A condition on products: this SKU or barcode. An empty one finds nothing."""
+    return _has_barcode(code) | Q(sku_key__in=sku_keys(code)) if barcode_key(code) else Q(pk__in=())
 
 
 class _Freezables(models.QuerySet[Any]):
@@ -65,22 +80,29 @@ class ProductQuerySet(_Freezables, models.QuerySet["Product"]):
         gone = Q(is_active=False) | Q(listing_expires_at__lte=Now())
         return self.filter(gone | Q(parent__is_active=False) | Q(parent__listing_expires_at__lte=Now()))
 
+    def coded(self, code: str) -> Self:
+        """Filter by a code: all products that have it as SKU or barcode (docs/explanation/rules.md, rule 34). None for
+        an empty code. Characters that nobody sees are ignored.
+        """
+        return self.filter(_has_code(code))
+
     def search(self, text: str) -> Self:
-        """Filter by a part of the SKU or name, or by the whole barcode."""
-        return self.filter(Q(sku__icontains=text) | Q(name__icontains=text) | Q(barcode=text))
+        """Filter by a part of the SKU or name, or by a whole code."""
+        return self.filter(Q(sku__icontains=text) | Q(name__icontains=text) | _has_code(text))
 
     def meant(self, text: str) -> Self:
-        """Filter by a search text: by the whole barcode, else by words of SKU and name that begin with the text's
-        words, else by any part of SKU or name, which no index supports. Up to two queries besides its own."""
-        scanned, words = self.filter(barcode=text), beginning_so(text)
-        if text and scanned.exists():
-            return scanned
+        """Filter by a search text: by the whole code if it is a barcode, else by words of SKU and name that begin with
+        the text's words, else by any part of SKU or name, which no index supports. Up to two queries besides its own.
+        """
+        if self.filter(_has_barcode(text)).exists():
+            return self.coded(text)
+        words = beginning_so(text)
         worded = self.alias(words=Words("sku", "name")).filter(words=words) if words is not None else self.none()
         return worded if worded.exists() else self.search(text)
 
-    def scanned(self, text: str) -> list[UUID]:
-        """The ids of products with exactly this SKU or barcode, and of their variants. Two queries."""
-        found = list(self.filter(Q(sku=text) | Q(barcode=text)).values_list("pk", flat=True)) if text else []
+    def scanned(self, code: str) -> list[UUID]:
+        """The ids of products with this code, and of their variants. Two queries."""
+        found = list(self.coded(code).values_list("pk", flat=True))
         return found and [*found, *self.filter(parent__in=found).values_list("pk", flat=True)]
 
 
@@ -147,18 +169,46 @@ def _positive_or_none(name: str, *fields: str) -> models.CheckConstraint:
     return models.CheckConstraint(name=name, condition=condition)
 
 
+class KeyField(models.CharField):  # type: ignore[type-arg]
+    """The key of a code in another field of the row, computed whenever the row is saved."""
+
+    def __init__(self, source: str, key: Callable[[str], str]) -> None:
+        super().__init__(max_length=_LONGEST_KEY, editable=False)
+        self.source = source
+        self.key = key
+
+    def pre_save(self, model_instance: models.Model, add: bool) -> str:
+        """Compute the key and set it on the row."""
+        computed = self.key(getattr(model_instance, self.source))
+        setattr(model_instance, self.attname, computed)
+        return computed
+
+    def deconstruct(self) -> tuple[str, str, Sequence[Any], dict[str, Any]]:
+        """For migrations, an ordinary field of characters."""
+        return self.name, "django.db.models.CharField", (), {"max_length": _LONGEST_KEY, "editable": False}
+
+    def clone(self) -> Self:
+        """A copy of the field; Django would make it from what ``deconstruct`` returns."""
+        return type(self)(self.source, self.key)
+
+
 class Product(Freezable):
     """A product that is sold. A variant is a product with a parent; a variant has no variants of its own.
 
     ``max_units_per_customer`` is the most units that one customer or cart of a store may hold at a time, summed over
-    variants.
+    variants. ``sku_key`` and ``barcode_key`` are what codes are compared by (``inventory/codes.py``). ``sku_twin`` is
+    0; it is higher only for a product whose SKU was the same as an older one's when SKUs began to be compared by their
+    keys, until one of the two gets another SKU.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7)
     sku = models.CharField("SKU", max_length=64, unique=True)
+    sku_key = KeyField("sku", sku_key)
+    sku_twin = models.PositiveSmallIntegerField(default=0, db_default=0, editable=False)
     name = models.CharField(max_length=200)
     parent = models.ForeignKey("self", null=True, blank=True, on_delete=models.PROTECT, related_name="variants")
     barcode = models.CharField(max_length=64, blank=True, db_index=True)
+    barcode_key = KeyField("barcode", barcode_key)
     is_active = models.BooleanField(default=True)
     listing_expires_at = models.DateTimeField(null=True, blank=True)
     max_units_per_customer = models.IntegerField(null=True, blank=True)
@@ -170,13 +220,23 @@ class Product(Freezable):
     class Meta:
         constraints = [
             models.CheckConstraint(condition=~Q(parent=F("id")), name="product_not_its_own_parent"),
+            models.UniqueConstraint(fields=["sku_key", "sku_twin"], name="product_sku_once"),
             _positive_or_none("product_limit_positive", "max_units_per_customer"),
             _freeze_agrees("product_freeze_agrees"),
         ]
-        indexes = [GinIndex(Words("sku", "name"), name="product_words")]
+        indexes = [
+            GinIndex(Words("sku", "name"), name="product_words"),
+            models.Index(fields=["barcode_key"], name="product_barcode_key"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.sku} {self.name}"
+
+    def save(self, *args: Any, update_fields: Iterable[str] | None = None, **options: Any) -> None:
+        """Save the row; the keys of its codes always go with them."""
+        if update_fields is not None:
+            update_fields = {*update_fields, "sku_key", "barcode_key"}
+        super().save(*args, update_fields=update_fields, **options)
 
 
 class Warehouse(Freezable):

@@ -17,6 +17,7 @@ from unfold.decorators import display
 from audit.console.base import ReadOnlyAdmin, WarehouseFilter, badge
 from audit.console.filters import SetByLinks, link
 from audit.identifiers import parse_uuid
+from inventory.admin.stock.shared_columns import FoundByCode
 from inventory.models import ReconciliationFinding, ReconciliationRun
 
 LAST: Final = "last"
@@ -67,7 +68,7 @@ class Repaired(admin.SimpleListFilter):
 
 
 @admin.register(ReconciliationFinding)
-class FindingAdmin(ReadOnlyAdmin):
+class FindingAdmin(FoundByCode, ReadOnlyAdmin):
     """Findings, the newest first. Only users of all warehouses see findings that belong to no warehouse."""
 
     warehouse_paths = ("level__warehouse__code",)
@@ -76,7 +77,7 @@ class FindingAdmin(ReadOnlyAdmin):
     list_filter = (OfRun, "kind", Repaired, ("level__warehouse", WarehouseFilter))
     list_select_related = ("run", "level__product", "level__warehouse")
     search_fields = ("level__product__sku__exact",)
-    search_help_text = _("A whole SKU, or the id of a run, a level or what else it is about")
+    search_help_text = _("A whole SKU or barcode, or the id of a run, a level or what else it is about")
     sortable_by = ()
     ordering = ("-id",)
     empty_hint = _("No reconciliation has found a difference. One runs every night, and what it finds is listed here.")

@@ -19,6 +19,7 @@ from audit.console.exports import ExportedAdmin, ExportRow
 from audit.console.imports.page import ImportedAdmin
 from audit.console.wording import share_wordings
 from audit.identifiers import parse_copied_id
+from audit.texts import without_refused
 from inventory.admin.catalogue import product_files
 from inventory.admin.catalogue.freezing import FreezableAdmin
 from inventory.admin.catalogue.printing import MOST, labels_of_products, print_page
@@ -109,7 +110,7 @@ class ProductAdmin(ImportedAdmin, ExportedAdmin, FreezableAdmin):  # type: ignor
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         """Search by words first, which have an index."""
-        term = search_term.replace("\0", "").strip()
+        term = without_refused(search_term)
         if not term or parse_copied_id(term):
             return super().get_search_results(request, queryset, search_term)
         return cast("ProductQuerySet", queryset).meant(term), False

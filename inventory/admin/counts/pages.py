@@ -23,8 +23,9 @@ from audit.console.numbers import WholeNumberField
 from audit.console.wording import LazyText, share_wordings
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import NIL, parse_uuid
-from inventory.admin.stock.scanning import find_scanned, warehouse_choices
+from inventory.admin.stock.scanning import warehouse_choices
 from inventory.models import QUANTITY_LIMIT, StockCount, StockCountLine
+from inventory.services.catalogue.codes import products_by_code
 from inventory.services.counts import documents as counts_documents
 from inventory.services.counts import entering, opening
 from inventory.services.counts.documents import ProductRef, Progress
@@ -103,7 +104,7 @@ class OpenForm(DialogForm):
     def _named(self, typed: Sequence[str]) -> tuple[UUID, ...]:
         found: dict[UUID, None] = {}
         for code in filter(None, (line.strip() for line in typed)):
-            match = find_scanned(code)
+            match = products_by_code(code)
             if len(match) != 1:
                 self.add_error("products", str(_("%(code)s is not the code of one product.")) % {"code": code})
             else:
@@ -209,7 +210,7 @@ class WalkPage(SharedDialog[Counted]):
 
     def _jump(self, code: str) -> HttpResponse | None:
         """Go to the line of a product whose code was scanned into the field of the quantity."""
-        products = find_scanned(code)
+        products = products_by_code(code)
         line = self._lines().filter(level__product__in=products).first() if products else None
         if line is None:
             return None

@@ -34,7 +34,7 @@ from audit.console.exports import ExportedAdmin, ExportRow, in_batches
 from audit.console.wording import LazyText
 from audit.display import NOTHING, shown_time
 from audit.idempotency import Claim, StoredAnswer
-from inventory.admin.stock.shared_columns import OfLevel
+from inventory.admin.stock.shared_columns import FoundByCode, OfLevel
 from inventory.models import AlertSubscription, LowStockAlert, Warehouse
 from inventory.services.low_stock import alerts as low_stock
 from inventory.services.low_stock.alerts import Outlook
@@ -245,7 +245,7 @@ def _known(value: int | None) -> Any:
 
 
 @admin.register(LowStockAlert)
-class LowStockAlertAdmin(OfLevel, ExportedAdmin, ReadOnlyAdmin):
+class LowStockAlertAdmin(OfLevel, FoundByCode, ExportedAdmin, ReadOnlyAdmin):
     """Alerts of low stock, the critical first, the oldest first."""
 
     warehouse_paths = ("level__warehouse__code",)
@@ -262,7 +262,7 @@ class LowStockAlertAdmin(OfLevel, ExportedAdmin, ReadOnlyAdmin):
     )
     list_filter = (StateFilter, "severity", ("level__warehouse", WarehouseFilter))
     list_select_related = ("level__product", "level__warehouse")
-    search_fields = ("level__product__sku", "level__product__name", "level__product__barcode__exact")
+    search_fields = ("level__product__sku", "level__product__name")
     search_help_text = _("A part of SKU or name, a whole barcode, or an id")
     ordering = ("severity", "opened_at", "id")
     sortable_by = ("product", "warehouse", "available_now")

@@ -26,6 +26,7 @@ from audit.console.dialogs import staff_action
 from audit.console.exports import ExportedAdmin, ExportRow
 from audit.console.imports.page import ImportedAdmin
 from audit.identifiers import parse_copied_id
+from audit.texts import without_refused
 from inventory import planning
 from inventory.admin.stock import level_files
 from inventory.admin.stock.adjustment_files import AdjustmentImport
@@ -34,6 +35,7 @@ from inventory.admin.stock.level_dialogs import SettingsDialog
 from inventory.admin.stock.row_dialogs import MOST_ROWS, ReceiveRowsDialog, TransferRowsDialog
 from inventory.models import LowStockAlert, Product, StockLevel, Warehouse
 from inventory.planning import Severity
+from inventory.services.catalogue.codes import products_by_code
 
 COUNT_DAYS: Final = 90
 """The number of days after which stock is due for a count."""
@@ -218,7 +220,7 @@ class StockLevelAdmin(ImportedAdmin, ExportedAdmin, ReadOnlyAdmin):
     ) -> tuple[QuerySet[Any], bool]:
         """An exact SKU or barcode finds its product and the product's variants. Any other text is searched for among
         products, so that the cost doesn't grow with the number of levels."""
-        term = search_term.replace("\0", "").strip()
+        term = without_refused(search_term)
         if not term or parse_copied_id(term):
             return super().get_search_results(request, queryset, search_term)
         ids = Product.objects.scanned(term)
@@ -232,12 +234,16 @@ class StockLevelAdmin(ImportedAdmin, ExportedAdmin, ReadOnlyAdmin):
         return queryset.filter(product__in=ids[:_MOST_PRODUCTS]), False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """The list; if a search finds a single level, its page."""
+        """The list; if a search finds a single level, its page, unless other products have the same code."""
         answer: HttpResponse = super().changelist_view(request, extra_context)
         found = (getattr(answer, "context_data", None) or {}).get("cl")
         if request.method == "GET" and found is not None and found.query and found.result_count == 1:
             (level,) = found.result_list
-            return redirect("admin:inventory_stocklevel_change", level.pk)
+            if len(products := products_by_code(found.query)) <= 1:
+                return redirect("admin:inventory_stocklevel_change", level.pk)
+            words = _("%(code)s is a code of several products: %(products)s. Only this one is in stock here.")
+            values = {"code": found.query, "products": ", ".join(map(str, products))}
+            messages.warning(request, str(words) % values)
         if found is not None:
             answer.context_data["totals"] = _totals(found)  # type: ignore[attr-defined]
         return answer

@@ -22,6 +22,7 @@ from audit.console.filters import ByActor, Days, Span, TrailAdmin, around, filte
 from audit.display import NOTHING
 from audit.identifiers import ADJUSTMENT, COUNT, TRANSFER, parse_copied_id, parse_public_id, public_id
 from audit.models import AuditEntry
+from audit.texts import without_refused
 from inventory import actions
 from inventory.admin.stock.receiving import Receiving
 from inventory.admin.stock.shared_columns import OfLevel
@@ -128,7 +129,7 @@ class MovementAdmin(OfLevel, Receiving, TrailAdmin):
     ) -> tuple[QuerySet[Any], bool]:
         """Search by an index for a document, a reference, a product or an id; else by name, within the chosen days or
         the last 30."""
-        term = search_term.strip().replace("\0", "")
+        term = without_refused(search_term)
         if not term:
             return queryset, False
         if parse_public_id(TRANSFER, term) or parse_public_id(COUNT, term):
@@ -222,7 +223,7 @@ def _with_reference(rows: QuerySet[Any], reference: str) -> QuerySet[Any]:
 
 def _levels_of(term: str) -> list[UUID]:
     """The levels of products with this SKU or barcode; if there are none, of products with it as a part of the SKU."""
-    exact = list(Product.objects.filter(Q(sku__iexact=term) | Q(barcode=term)).values_list("pk", flat=True)[:2])
+    exact = list(Product.objects.coded(term).values_list("pk", flat=True))
     products = exact or list(Product.objects.filter(sku__icontains=term).values_list("pk", flat=True)[:_MOST_PRODUCTS])
     wanted = Q(product__in=products) | Q(product__parent__in=exact)
     return list(StockLevel.objects.filter(wanted).values_list("pk", flat=True)) if products else []

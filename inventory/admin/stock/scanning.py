@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Final, cast
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
@@ -24,6 +23,7 @@ from audit.errors import DomainError
 from audit.identifiers import parse_uuid
 from audit.whole_numbers import NotWhole, parse_whole_number
 from inventory.models import Product, Warehouse
+from inventory.services.catalogue.codes import products_by_code
 
 MOST_LINES: Final = 200
 """The most lines of a page: the same as of an API request."""
@@ -72,13 +72,6 @@ class ScannedLine:
     def field(self) -> str:
         """The name of the line's form field."""
         return f"{_PREFIX}{self.product_id}"
-
-
-def find_scanned(code: str) -> list[Product]:
-    """The products with this code: the whole SKU, in any case, or a barcode."""
-    spellings = {code, code.upper(), code.lower()}
-    found = list(Product.objects.filter(Q(sku__in=spellings) | Q(barcode=code)).order_by("sku")[:5])
-    return [product for product in found if product.sku == code] or found
 
 
 def warehouse_choices(request: HttpRequest) -> list[tuple[str, str]]:
@@ -182,7 +175,7 @@ class ScanPage(Dialog[R]):
         """Add one unit of the scanned product and move its line to the top, or show why not."""
         if not code:
             return None
-        found = find_scanned(code[:_LONGEST_CODE])
+        found = products_by_code(code[:_LONGEST_CODE])
         if not self.takes_any:
             here = {line.product_id for line in self.lines}
             found, all_found = [product for product in found if product.pk in here], found

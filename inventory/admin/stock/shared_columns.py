@@ -1,13 +1,28 @@
-"""Columns that are the same in all lists whose rows belong to a stock level."""
+"""What is the same in all lists whose rows belong to a stock level: columns, and the search for a product's code."""
 
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from audit.console.filters import link
+from inventory.models import Product
+
+
+class FoundByCode:
+    """A list whose search finds the rows of all products with a code, and of their variants, before anything else."""
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        if found := Product.objects.scanned(search_term):
+            return queryset.filter(level__product__in=found), False
+        results: tuple[QuerySet[Any], bool] = super().get_search_results(request, queryset, search_term)  # type: ignore[misc]
+        return results
 
 
 class OfLevel:

@@ -51,7 +51,10 @@ class FreezeOut(Answer, kw_only=True):
 class ProductsQuery(PageQuery, kw_only=True):
     """A filter of products."""
 
-    sku: Sku | None = None
+    sku: Annotated[Sku | None, Meta(description="The SKU, in any case.")] = None
+    code: Annotated[
+        Sku | None, Meta(description="Any code: a SKU in any case, or a barcode; a UPC-A is its EAN-13.")
+    ] = None
     search: Name | None = None
 
 

@@ -14,6 +14,7 @@ from audit.errors import Fault, Invalid, NotFound
 from audit.idempotency import StoredAnswer
 from audit.roles import Capability
 from inventory.api.catalogue import contract as catalogue_contract
+from inventory.codes import sku_key
 from inventory.models import CODE, CODE_HINT, Freezable, Product, Store, Warehouse
 from inventory.services.catalogue import master_data
 from inventory.services.catalogue.master_data import Saved
@@ -36,7 +37,9 @@ class ProductsView(ApiView):
         query = decode_query(request, catalogue_contract.ProductsQuery)
         found = Product.objects.with_freezes()
         if query.sku is not None:
-            found = found.filter(sku=query.sku)
+            found = found.filter(sku_key=sku_key(query.sku))
+        if query.code is not None:
+            found = found.coded(query.code)
         if query.search is not None:
             found = found.search(query.search)
         products, following = page_of(found, query)

@@ -4,7 +4,7 @@ Every change supports an idempotency claim and writes an audit entry in its tran
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from dataclasses import fields as dataclass_fields
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -22,9 +22,11 @@ from audit.errors import DomainError, Fault, Invalid
 from audit.idempotency import Claim, StoredAnswer
 from audit.recording import Entry, record
 from inventory import actions, transactions
+from inventory.codes import barcode_key, sku_key
 from inventory.errors import SkuTaken, UnknownProduct, UnknownWarehouse, VersionConflict
 from inventory.locking import read_clock
 from inventory.models import Freezable, Product, StockLevel, Store, StoreWarehouse, Warehouse
+from inventory.services.catalogue.codes import clean_texts, settle_twins, sku_faults
 from inventory.services.catalogue.lookup import forget_catalogue
 from inventory.services.low_stock.alerts import judge_at_once
 
@@ -51,23 +53,29 @@ class Saved:
 def put_product(
     actor: Actor, product_id: UUID, *, parent_id: UUID | None, claim: Claim | None, **fields: Any
 ) -> Saved | StoredAnswer:
-    """Create a product or replace its fields. ``fields`` are those of the model.
+    """Create a product or replace its fields. ``fields`` are those of the model; texts are cleaned.
 
-    Raises PermissionDenied, UnknownProduct (the parent), Invalid (a variant of a variant, or of itself), SkuTaken, Busy
-    and the errors of claims.
+    Raises PermissionDenied, UnknownProduct (the parent), Invalid (a variant of a variant, or of itself; a text with a
+    refused character), SkuTaken, Busy and the errors of claims.
     """
+    fields = clean_texts(fields)
 
     def work() -> Saved:
         actor.require_no_limit()
         if problem := family_faults({product_id: parent_id}).get(product_id):
             raise type(problem).at("/parentId", problem.detail)
+        if taken := sku_faults({product_id: fields["sku"]}):
+            raise SkuTaken.at("/sku", taken[product_id].detail)
+        before = list(Product.objects.filter(pk=product_id).values_list("sku_key", flat=True))
         try:
             with transaction.atomic():
-                return _put(Product, {"id": product_id}, {**fields, "parent_id": parent_id}, actor)
+                saved = _put(Product, {"id": product_id}, {**fields, "parent_id": parent_id}, actor)
         except IntegrityError as error:
             if "sku" not in str(error):
                 raise
             raise SkuTaken.at("/sku", f"Another product has the SKU {fields['sku']}.") from error
+        settle_twins([key for key in before if key != saved.row.sku_key], product_id)
+        return saved
 
     saved = claimed(claim, work)
     _judge_stock_of([product_id])
@@ -144,6 +152,7 @@ def put_products(
 def write_products(actor: Actor, changes: Sequence[ProductChange]) -> SavedProducts:
     """The inner service; requires an open transaction. A handful of statements, whatever the number of products."""
     actor.require_no_limit()
+    changes = _clean_changes(changes)
     ids = [change.id for change in changes]
     known: dict[UUID, Product] = {
         row.pk: row for row in Product.objects.select_for_update(no_key=True).filter(pk__in=ids).order_by("pk")
@@ -161,8 +170,23 @@ def write_products(actor: Actor, changes: Sequence[ProductChange]) -> SavedProdu
         if "sku" not in str(error):
             raise
         raise SkuTaken("Another product got one of these SKUs just now.") from error
+    renamed = [change for change in old if known[change.id].sku_key != sku_key(change.fields.sku)]
+    settle_twins([known[change.id].sku_key for change in renamed], *(change.id for change in renamed))
     record([_product_entry(actor, change, known.get(change.id)) for change in changes], now=now)
     return SavedProducts(len(new), len(old))
+
+
+def _clean_changes(changes: Sequence[ProductChange]) -> list[ProductChange]:
+    """Raises Invalid, with a fault for each product."""
+    cleaned, faults = [], []
+    for index, change in enumerate(changes):
+        try:
+            cleaned.append(replace(change, fields=ProductFields(**clean_texts(asdict(change.fields)))))
+        except Invalid as error:
+            faults.append(error.fault(f"/products/{index}"))
+    if faults:
+        raise Invalid(faults[0].detail, faults)
+    return cleaned
 
 
 def _check_changes(changes: Sequence[ProductChange], known: Mapping[UUID, Product]) -> None:
@@ -176,16 +200,8 @@ def _check_changes(changes: Sequence[ProductChange], known: Mapping[UUID, Produc
     _raise_any(stale)
     family = family_faults({change.id: change.fields.parent_id for change in changes})
     _raise_any([family.get(change.id) for change in changes])
-    wanted = {change.fields.sku: change.id for change in changes}
-    taken = dict(Product.objects.filter(sku__in=wanted).values_list("sku", "pk"))
-    _raise_any(
-        [
-            SkuTaken(f"Another product has the SKU {change.fields.sku}.")
-            if taken.get(change.fields.sku, change.id) != change.id or wanted[change.fields.sku] != change.id
-            else None
-            for change in changes
-        ]
-    )
+    taken = sku_faults({change.id: change.fields.sku for change in changes})
+    _raise_any([taken.get(change.id) for change in changes])
 
 
 def _raise_any(errors: Sequence[DomainError | None]) -> None:
@@ -225,16 +241,19 @@ def family_faults(parents: Mapping[UUID, UUID | None]) -> dict[UUID, DomainError
     return found
 
 
-_COLUMNS: Final = "sku, name, parent_id, barcode, is_active, listing_expires_at, max_units_per_customer"
+_COLUMNS: Final = (
+    "sku, sku_key, name, parent_id, barcode, barcode_key, is_active, listing_expires_at, max_units_per_customer"
+)
 _GIVEN: Final = f"""
-unnest(%s::uuid[], %s::text[], %s::text[], %s::uuid[], %s::text[], %s::bool[], %s::timestamptz[], %s::int[])
+unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::uuid[], %s::text[], %s::text[], %s::bool[],
+    %s::timestamptz[], %s::int[])
 AS t (id, {_COLUMNS})
 """
 _INSERT_PRODUCTS: Final = f"INSERT INTO inventory_product (updated_at, id, {_COLUMNS}) SELECT %s, t.* FROM {_GIVEN}"  # noqa: S608 - constants only
 _UPDATE_PRODUCTS: Final = f"""
-UPDATE inventory_product AS product SET updated_at = %s, sku = t.sku, name = t.name, parent_id = t.parent_id,
-    barcode = t.barcode, is_active = t.is_active, listing_expires_at = t.listing_expires_at,
-    max_units_per_customer = t.max_units_per_customer
+UPDATE inventory_product AS product SET updated_at = %s, sku = t.sku, sku_key = t.sku_key, name = t.name,
+    parent_id = t.parent_id, barcode = t.barcode, barcode_key = t.barcode_key, is_active = t.is_active,
+    listing_expires_at = t.listing_expires_at, max_units_per_customer = t.max_units_per_customer
 FROM {_GIVEN} WHERE product.id = t.id
 """  # noqa: S608 - constants only
 
@@ -244,9 +263,11 @@ def _product_columns(changes: Sequence[ProductChange]) -> list[bytes]:
     return [
         columns.uuids(change.id for change in changes),
         columns.texts(row.sku for row in rows),
+        columns.texts(sku_key(row.sku) for row in rows),
         columns.texts(row.name for row in rows),
         columns.uuids(row.parent_id for row in rows),
         columns.texts(row.barcode for row in rows),
+        columns.texts(barcode_key(row.barcode) for row in rows),
         columns.bools(row.is_active for row in rows),
         columns.times(row.listing_expires_at for row in rows),
         columns.optional_ints(row.max_units_per_customer for row in rows),
@@ -261,7 +282,11 @@ def _product_entry(actor: Actor, change: ProductChange, before: Product | None) 
 
 
 def put_warehouse(actor: Actor, code: str, *, claim: Claim | None, **fields: Any) -> Saved | StoredAnswer:
-    """Create a warehouse or replace its fields. Raises PermissionDenied, Busy and the errors of claims."""
+    """Create a warehouse or replace its fields; texts are cleaned.
+
+    Raises Invalid (a refused character), PermissionDenied, Busy and the errors of claims.
+    """
+    fields = clean_texts(fields)
 
     def work() -> Saved:
         actor.require_no_limit()
@@ -284,10 +309,11 @@ def put_store(
 ) -> Saved | StoredAnswer:
     """Create a store or replace its fields and its warehouses (code -> priority). The first store is the default one.
 
-    ``limits`` are fields of the model; omitted ones stay unchanged. Raises Invalid (holds without a window, or a window
-    without holds), PermissionDenied, UnknownWarehouse, Busy and the errors of claims.
+    ``limits`` are fields of the model; omitted ones stay unchanged. The name is cleaned. Raises Invalid (holds without
+    a window, or a window without holds; a refused character), PermissionDenied, UnknownWarehouse, Busy and the errors
+    of claims.
     """
-
+    named = clean_texts({"name": name})
     if (limits.get("max_holds_per_customer") is None) != (limits.get("hold_window_minutes") is None):
         fault = Fault("/holdWindowMinutes", Invalid.code, "both, or neither")
         raise Invalid("A limit of holds and its window go together.", [fault])
@@ -295,9 +321,7 @@ def put_store(
     def work() -> Saved:
         actor.require_no_limit()
         warehouses = _warehouse_ids(list(priorities))
-        saved = _put(
-            Store, {"code": code}, {"name": name, "ttl_minutes": ttl_minutes, **limits}, actor, dict(priorities)
-        )
+        saved = _put(Store, {"code": code}, {**named, "ttl_minutes": ttl_minutes, **limits}, actor, dict(priorities))
         if saved.is_new and not Store.objects.filter(is_default=True).exists():
             Store.objects.filter(pk=saved.row.pk).update(is_default=True)
             saved.row.is_default = True

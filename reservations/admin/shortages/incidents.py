@@ -30,7 +30,7 @@ from audit.console.wording import LazyText
 from audit.display import NOTHING
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import ADJUSTMENT, public_id
-from inventory.admin.stock.shared_columns import OfLevel
+from inventory.admin.stock.shared_columns import FoundByCode, OfLevel
 from inventory.admin.transfers.lists import short_id
 from reservations.models import BrokenHold, ShortageIncident
 from reservations.services.shortages import incidents
@@ -92,7 +92,7 @@ class ResolveDialog(SharedDialog[IncidentDetails]):
 
 
 @admin.register(ShortageIncident)
-class ShortageIncidentAdmin(OfLevel, ReadOnlyAdmin):
+class ShortageIncidentAdmin(OfLevel, FoundByCode, ReadOnlyAdmin):
     """The list and the page of incidents, the newest first."""
 
     warehouse_paths = ("level__warehouse__code",)
@@ -114,7 +114,7 @@ class ShortageIncidentAdmin(OfLevel, ReadOnlyAdmin):
     list_filter = ("status", "cause_type", ("level__warehouse", WarehouseFilter))
     list_select_related = ("level__product", "level__warehouse")
     search_fields = ("level__product__sku", "created_by__exact", "request_id__exact")
-    search_help_text = _("A part of a SKU, a whole name or request id, or an id")
+    search_help_text = _("A part of a SKU, a whole barcode, name or request id, or an id")
     date_hierarchy = "created_at"
     ordering = ("-id",)
     inlines = (BrokenHoldInline,)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
-from django.db.models import Q
 
 from audit.actors import Actor
 from audit.errors import Busy
@@ -13,6 +12,7 @@ from audit.identifiers import parse_uuid
 from inventory.management.progress import progress_bar
 from inventory.models import Product, ReconciliationFinding, Warehouse
 from inventory.services.bookkeeping.reconciliation import EVERYTHING, ReconciliationScope, Repair, Run, count_levels
+from inventory.services.catalogue.codes import products_by_code
 from reservations.services.bookkeeping.reconciliation import reconcile
 
 FINDINGS: Final = 1
@@ -35,7 +35,7 @@ class Command(BaseCommand):
         parser.add_argument("--repair", action="store_true", help="put right what can be; needs --reason")
         parser.add_argument("--reason", default="", help="why it is repaired, for the audit trail")
         parser.add_argument("--warehouse", metavar="CODE", help="look at the levels of this warehouse alone")
-        parser.add_argument("--product", metavar="SKU|UUID", help="look at this product and its variants alone")
+        parser.add_argument("--product", metavar="CODE|UUID", help="look at this product and its variants alone")
         parser.add_argument("--actor", default="reconcile", help="who runs this, for the audit trail")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -93,17 +93,23 @@ def _scope(code: str | None, product: str | None) -> ReconciliationScope:
             raise CommandError(f"There is no warehouse {code}.", returncode=USAGE)
         words.append(f"warehouse {code}")
     if product is not None:
-        found = Product.objects.filter(_named(product)).values_list("pk", "sku").first()
-        if found is None:
-            raise CommandError(f"There is no product {product}.", returncode=USAGE)
-        product_id, sku = found
-        words.append(f"product {sku}")
+        found = _named(product)
+        product_id = found.pk
+        words.append(f"product {found.sku}")
     return ReconciliationScope(warehouse_id, product_id, ", ".join(words) or EVERYTHING)
 
 
-def _named(product: str) -> Q:
+def _named(product: str) -> Product:
+    """The product with this id or code. Raises CommandError if there is none, or if several have the code."""
     product_id = parse_uuid(product)
-    return Q(sku=product) | Q(pk=product_id) if product_id else Q(sku=product)
+    found = list(Product.objects.filter(pk=product_id)) if product_id else []
+    found = found or products_by_code(product)
+    if not found:
+        raise CommandError(f"There is no product {product}.", returncode=USAGE)
+    if len(found) > 1:
+        several = ", ".join(f"{each.sku} ({each.pk})" for each in found)
+        raise CommandError(f"{product} is a code of several products: {several}. Give the id.", returncode=USAGE)
+    return found[0]
 
 
 def _row(finding: ReconciliationFinding) -> tuple[str, ...]:
