@@ -1,16 +1,18 @@
 """Exports of lists: streamed CSV files, and XLSX workbooks, of exactly the rows that pass a list's filters.
 
-A text that begins like a formula would be evaluated by a spreadsheet, so it gets an apostrophe in front.
+A text that begins like a formula would be evaluated by a spreadsheet, so it gets an apostrophe in front; and so does
+one that a spreadsheet would take for something else, such as ``#N/A``. What no spreadsheet opens is replaced.
 """
 
 import csv
+import re
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
+from io import BytesIO
 from operator import attrgetter
 from typing import Any, ClassVar, Final, TypeVar
 
-import tablib
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import PAGE_VAR
 from django.core.exceptions import PermissionDenied
@@ -19,13 +21,21 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHt
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from openpyxl import Workbook
+from openpyxl.cell import WriteOnlyCell
+from openpyxl.styles import Font
 
 from audit.console.base import AbstractAdmin, ConsoleAdmin
-from audit.console.imports.tables import guarded
+from audit.console.imports.guards import kept
+from audit.console.imports.spoiled import kind_of
 
 _BATCH: Final = 1000
 _MOST_IN_A_WORKBOOK: Final = 50_000
+_MOST_IN_A_CELL: Final = 32_767
+"""The most UTF-16 units in a cell: a spreadsheet refuses a workbook with more, and breaks the rows of a CSV file."""
+_UNOPENABLE: Final = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _WORKBOOK: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 ExportRow = Sequence[Any]
@@ -33,14 +43,31 @@ A = TypeVar("A", bound=HttpResponseBase)
 
 
 def plain(cell: Any) -> Any:
-    """The value of a cell: numbers as they are, times in the reader's zone, texts guarded against formulas."""
+    """The value of a cell of a CSV file: numbers as they are, times in the reader's zone, texts guarded."""
+    value = _value(cell)
+    return _fitting(kept(value)) if isinstance(value, str) else value
+
+
+def _value(cell: Any) -> Any:
     if cell is None:
         return ""
     if isinstance(cell, bool | int | float):
         return cell
     if isinstance(cell, datetime):
         return timezone.localtime(cell).isoformat(sep=" ", timespec="seconds")
-    return guarded(str(cell))
+    return str(cell)
+
+
+def _fitting(text: str) -> str:
+    """The text without what a spreadsheet can't open: characters that XML doesn't have, and more than a cell holds."""
+    text = _UNOPENABLE.sub("\ufffd", text)
+    if len(text) <= _MOST_IN_A_CELL // 2:
+        return text
+    units = text.encode("utf-16-le")
+    if len(units) <= 2 * _MOST_IN_A_CELL:
+        return text
+    ending = gettext("… (cut: a cell holds no more)")
+    return units[: 2 * (_MOST_IN_A_CELL - len(ending))].decode("utf-16-le", "ignore") + ending
 
 
 class _Echo:
@@ -77,15 +104,42 @@ def _in_pieces(lines: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def workbook(name: str, header: ExportRow, rows: Iterable[ExportRow]) -> HttpResponse:
-    """An XLSX file. It is built in memory, so it has at most 50,000 rows; its last line says if there are more."""
-    sheet = tablib.Dataset(headers=[plain(cell) for cell in header], title=name[:31])
+    """An XLSX file. It is built in memory, so it has at most 50,000 rows; its last line says if there are more.
+
+    Texts are marked as such: a spreadsheet keeps the zeros of a barcode also when somebody types another one.
+    """
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet(name[:31])
+    sheet.freeze_panes = "A2"
+    text = WriteOnlyCell(sheet)
+    text.number_format = "@"
+    title = WriteOnlyCell(sheet)
+    title.font = Font(bold=True)
+    sheet.append([_cell(sheet, str(cell), title) for cell in header])
     for number, row in enumerate(rows):
         if number == _MOST_IN_A_WORKBOOK:
-            message = str(_("A workbook has no more lines than these. Take the CSV file for all of them."))
-            sheet.append([message, *[""] * (len(header) - 1)])
+            message = gettext("A workbook has no more lines than these. Take the CSV file for all of them.")
+            sheet.append([_cell(sheet, message, text)])
             break
-        sheet.append([plain(cell) for cell in row])
-    return _named(HttpResponse(sheet.export("xlsx"), content_type=_WORKBOOK), f"{name}.xlsx")
+        sheet.append([_cell(sheet, _value(cell), text) for cell in row])
+    stream = BytesIO()
+    book.save(stream)
+    return _named(HttpResponse(stream.getvalue(), content_type=_WORKBOOK), f"{name}.xlsx")
+
+
+def _cell(sheet: Any, value: Any, like: Any) -> Any:
+    """A cell of a workbook: a text in the style of another cell, any other value as it is.
+
+    A text that is marked as one needs no apostrophe for a spreadsheet to keep it, but for what files are searched for.
+    """
+    if not isinstance(value, str) or not value:
+        return value if value != "" else None
+    is_safe = kind_of(value) and not kind_of(value, "t")
+    cell = WriteOnlyCell(sheet, None)
+    cell._value = _fitting(value if is_safe else kept(value))
+    cell.data_type = "s"
+    cell._style = like._style
+    return cell
 
 
 def _named(answer: A, name: str) -> A:

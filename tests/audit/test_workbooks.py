@@ -9,9 +9,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from audit.console.imports import workbook_reader, workbooks
-from audit.console.imports.tables import MOST_BYTES, read_table
-from tests.audit.test_tables import refusal, workbook_of
+from audit.console.imports import tables, workbooks
+from audit.console.imports.tables import letters_of
+from tests.audit.test_tables import read_table, refusal, workbook_of
 
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
 SHEET = "xl/worksheets/sheet1.xml"
@@ -50,7 +50,7 @@ def with_sheet(*rows: str, after: str = "") -> bytes:
 
 
 def letters(column: int) -> str:
-    return str(workbook_reader.get_column_letter(column))
+    return letters_of(column - 1)
 
 
 def styled(row: int, columns: int) -> str:
@@ -132,7 +132,7 @@ EXPLOSIVE = {
 def test_workbook_that_explodes_is_refused(case: str) -> None:
     make, code = EXPLOSIVE[case]
     content = make()
-    assert len(content) <= MOST_BYTES
+    assert len(content) <= 2**20
     answer = workbooks._answer(content, 5000)
     assert (answer.refusal, answer.rows) == (code, [])
 
@@ -158,8 +158,9 @@ def test_workbook_formatted_to_the_end_is_read(case: str) -> None:
     assert (table.header, [(row.number, row.cells) for row in table.rows]) == (("sku",), [(2, ("7",))])
 
 
-def test_largest_table_is_read() -> None:
-    rows = [[f"c{number}" for number in range(50)], *([f"text {number}"] + ["x"] * 49 for number in range(5000))]
+def test_largest_table_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "MOST_ROWS", 5000)
+    rows = [["sku", "name"], *([f"{number}", f"text {number}"] for number in range(5000))]
     assert len(read_table(workbook_of(*rows)).rows) == 5000
     assert "at most 5000 rows" in refusal(workbook_of(*rows, ["one more"])).detail
 

@@ -1,6 +1,5 @@
 """Conversion of a file's cells to values (texts, units, yes or no, times), and of its rows to changes."""
 
-import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,18 +11,21 @@ from import_export.resources import Resource
 from import_export.results import RowResult
 from import_export.widgets import Widget
 
-from audit.console.imports.tables import RowFault, Table
+from audit.console.imports.columns import Column
+from audit.console.imports.rows import RowFault, Table
 from audit.console.wording import LazyText
+from audit.whole_numbers import parse_whole_number
 
 MOST_SHOWN: Final = 200
-_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f]")
-_WHOLE_NUMBER: Final = re.compile(r"\+?[0-9]{1,18}")
-_YES: Final = frozenset({"yes", "true", "1"})
-_NO: Final = frozenset({"no", "false", "0"})
+_YES: Final = frozenset(
+    ["yes", "true", "1", "ja", "wahr", "oui", "vrai", "sí", "si", "verdadero", "sì", "vero", "waar"]
+)
+_NO: Final = frozenset(["no", "false", "0", "nein", "falsch", "non", "faux", "falso", "onwaar", "nee"])
+"""Also as spreadsheets in other languages write them."""
 
 
 class TextCell(Widget):  # type: ignore[misc]
-    """A line of text."""
+    """A line of text that was cleaned."""
 
     def __init__(self, longest: int, *, is_needed: bool = False) -> None:
         super().__init__()
@@ -36,8 +38,6 @@ class TextCell(Widget):  # type: ignore[misc]
             raise ValueError(gettext("is empty"))
         if len(value) > self.longest:
             raise ValueError(gettext("has more than %(most)s characters") % {"most": self.longest})
-        if _UNPRINTABLE.search(value):
-            raise ValueError(gettext("has a character that can't be printed"))
         return value
 
 
@@ -54,12 +54,7 @@ class UnitsCell(Widget):  # type: ignore[misc]
         """Raises ValueError."""
         if not value:
             return self.empty
-        if not _WHOLE_NUMBER.fullmatch(value):
-            raise ValueError(gettext("is no whole number"))
-        if not self.least <= int(value) <= self.most:
-            message = gettext("is not between %(least)s and %(most)s")
-            raise ValueError(message % {"least": self.least, "most": self.most})
-        return int(value)
+        return parse_whole_number(value, least=self.least, most=self.most)
 
 
 class YesNoCell(Widget):  # type: ignore[misc]
@@ -127,7 +122,7 @@ class Cells(Resource):  # type: ignore[misc]
     def read(self, table: Table) -> tuple[list[ReadRow], list[RowFault]]:
         """The valid rows, and the faults of the others. Sends no query."""
         rows: list[ReadRow] = []
-        faults: list[RowFault] = []
+        faults = list(table.faults)
         first: dict[tuple[str, ...], int] = {}
         for number, cells in ((row.number, row.cells) for row in table.rows):
             row = dict(zip(table.header, cells, strict=True))
@@ -159,18 +154,6 @@ class Cells(Resource):  # type: ignore[misc]
         )
         changes = tuple(pair for pair in pairs if pair[1] != pair[2] and (not is_new or pair[2] not in (None, "")))
         return ReadRow(number, key, before, result.instance, changes)
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """The description of a column, for the import page."""
-
-    name: str
-    label: LazyText
-    help: LazyText = ""
-    is_needed: bool = False
-    is_read: bool = True
-    """Whether the column is imported; others are for people who read the file, and ignored."""
 
 
 def cell_in_words(value: Any) -> str:

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, NoReturn, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -28,8 +28,10 @@ from audit.actors import Actor
 from audit.console.base import ConsoleAdmin, actor_of, claimant_of, reach_of
 from audit.console.dialogs import Dialog
 from audit.console.exports import csv_file, workbook
-from audit.console.imports.cells import MOST_SHOWN, Column, ReadRow, changes_in_words
-from audit.console.imports.tables import MOST_BYTES, MOST_ROWS, RowFault, Table, Unreadable, read_table
+from audit.console.imports.cells import MOST_SHOWN, ReadRow, changes_in_words
+from audit.console.imports.columns import Column, proposed_map, strict_map, unknown_titles
+from audit.console.imports.rows import RowFault, Table, Unreadable
+from audit.console.imports.tables import MOST_ROWS, Sheet, open_sheet, table_of
 from audit.console.wording import LazyText
 from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer, advisory_lock, fingerprint, lifetime
@@ -37,6 +39,7 @@ from audit.idempotency import Claim, StoredAnswer, advisory_lock, fingerprint, l
 P = TypeVar("P")
 R = TypeVar("R")
 C = TypeVar("C")
+MOST_BYTES: Final = 1024 * 1024
 _MOST_SEALED: Final = 1_500_000
 """The most characters of a plan that a page carries: Django accepts forms of up to 2 MiB."""
 _INDEX: Final = re.compile(r"/[a-z]+/(\d+)")
@@ -173,7 +176,6 @@ class ImportPage(Dialog[R], Generic[P, R]):
         try:
             content = file.read()
             table = self._table(content)
-            self._check_header(table)
             self.reading = self.read(Upload(file.name or "", content, table))
             if self.reading.is_ready:
                 self._seal()
@@ -189,17 +191,21 @@ class ImportPage(Dialog[R], Generic[P, R]):
             cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [lock])
             if not cursor.fetchone()[0]:
                 raise Unreadable(gettext("is refused while another file of yours is read: try again in a moment"))
-            return read_table(content)
+            sheet = open_sheet(content, self.columns)
+            chosen = strict_map(sheet.titles, self.columns)
+            if chosen is None:
+                self._refuse_header(sheet)
+            return table_of(sheet, chosen, self.columns)
 
-    def _check_header(self, table: Table) -> None:
+    def _refuse_header(self, sheet: Sheet) -> NoReturn:
         """Raise Unreadable for an unknown or a missing column."""
         known = [column.name for column in self.columns]
-        if unknown := [name for name in table.header if name not in known]:
+        if unknown := unknown_titles(sheet.titles, self.columns):
             message = gettext("is no column here: these are %(columns)s")
-            raise Unreadable(message % {"columns": ", ".join(known)}, 1, unknown[0][:64])
-        for column in self.columns:
-            if column.is_needed and column.name not in table.header:
-                raise Unreadable(gettext("is missing: each row needs it"), 1, column.name)
+            raise Unreadable(message % {"columns": ", ".join(known)}, sheet.header_row, unknown[0][:64])
+        found = proposed_map(sheet.titles, self.columns, ()).fields
+        missing = next((column.name for column in self.columns if column.is_needed and column.name not in found), "")
+        raise Unreadable(gettext("is missing: each row needs it"), sheet.header_row, missing)
 
     # -------------------------------------------------------------------------------- from the preview to the import
 

@@ -1,169 +1,244 @@
-"""Reading of CSV and XLSX files as rows of texts, each with its row number in an editor or a spreadsheet.
+"""Reading of uploaded files as tables: find the header, take the columns that are imported, and check their cells.
 
-django-import-export reads both as well, but it doesn't count blank lines, so its row numbers differ from those that
+django-import-export reads files as well, but it doesn't count blank lines, so its row numbers differ from those that
 people see; it takes the last result of a formula for a typed value; and it unpacks a workbook of any size. A CSV file
 is read in this process, because its cost grows with its bytes alone; a workbook is read in a child process.
 """
 
-import csv
-import io
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from typing import Final
 
 from django.utils.translation import gettext, gettext_noop
 
+from audit.console.imports.columns import (
+    Column,
+    ColumnMap,
+    Format,
+    field_of,
+    format_of,
+    names_of,
+    spelled,
+)
+from audit.console.imports.csv_files import csv_rows
+from audit.console.imports.guards import unguarded
+from audit.console.imports.rows import RawRow, RowFault, Table, TableRow, Unreadable
+from audit.console.imports.spoiled import fault_of_cell
+from audit.console.imports.workbook_reader import LAST_ROW, MOST_COLUMNS
 from audit.console.imports.workbooks import Refusal, read_workbook
+from audit.texts import RefusedCharacter, clean_code, clean_line
 
-MOST_BYTES: Final = 1024 * 1024
-MOST_ROWS: Final = 5000
-MOST_COLUMNS: Final = 50
-_LONGEST_NAME: Final = 64
-_DELIMITERS: Final = ",;\t"
+MOST_ROWS: Final = 50_000
+_TITLE_ROWS: Final = 20
+"""How many rows that aren't blank are searched for the header: reports have some lines of text above it."""
 _WORKBOOK: Final = b"PK\x03\x04"
 _OLD_WORKBOOK: Final = b"\xd0\xcf\x11\xe0"
 _REFUSALS: Final = {
     "columns": gettext_noop("a file has at most %(columns)s columns"),
     "rows": gettext_noop("a file has at most %(rows)s rows: split it"),
-    "formula": gettext_noop("has a formula: copy the cells, and paste their values alone"),
     "large": gettext_noop("is too large: split it, or save it as CSV"),
     "slow": gettext_noop("takes too long to read: split it, or save it as CSV"),
     "busy": gettext_noop("can't be read while others are importing files: try again in a moment"),
     "broken": gettext_noop("is a workbook that can't be read: save it anew as XLSX, or as CSV"),
 }
-_CELL_START: Final = r"(?:\A|(?<=[;\t\r\n]))"
-"""Where a spreadsheet may begin a cell: it may split a CSV file at other signs than the one that was meant."""
-_FORMULA_AHEAD: Final = r"""(?=(?:[^\S\t\r\n]|["'\u00ad\u200b-\u200f\u2060\ufeff])*[=+\-@\uff1d\uff0b\uff0d\uff20])"""
-"""Blanks, quotes and characters without width, and then a sign that begins a formula, full-width or not."""
-_BREAK_AHEAD: Final = r"(?='*[\t\r\n])"
-_TO_GUARD: Final = re.compile(rf"{_CELL_START}{_FORMULA_AHEAD}|\A{_BREAK_AHEAD}")
-_GUARD: Final = re.compile(rf"{_CELL_START}'{_FORMULA_AHEAD}|\A'{_BREAK_AHEAD}")
 
 
-class Unreadable(Exception):
-    """A file, or one of its rows, can't be read. ``detail`` is a predicate: its subject is the file, row or column."""
+@dataclass(slots=True)
+class Sheet:
+    """A file whose header was found. ``titles`` are its cells without blanks at the end; ``rows`` are read once."""
 
-    def __init__(self, detail: str, row: int = 1, column: str = "") -> None:
-        super().__init__(detail)
-        self.detail = detail
-        self.row = row
-        self.column = column
-
-
-@dataclass(frozen=True, slots=True)
-class RowFault:
-    """A fault of a row; ``column`` is empty if it concerns the whole row."""
-
-    row: int
-    column: str
-    detail: str
+    titles: tuple[str, ...]
+    header_row: int
+    rows: Iterator[RawRow]
+    is_workbook: bool
 
 
-@dataclass(frozen=True, slots=True)
-class TableRow:
-    """A row with as many cells as the header."""
-
-    number: int
-    cells: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """The names of the columns in lower case, and the rows that aren't blank."""
-
-    header: tuple[str, ...]
-    rows: tuple[TableRow, ...]
+def letters_of(index: int) -> str:
+    """The name of a column in a spreadsheet, by its index: A, B, …, Z, AA."""
+    letters = ""
+    number = index + 1
+    while number:
+        number, rest = divmod(number - 1, 26)
+        letters = chr(ord("A") + rest) + letters
+    return letters
 
 
-def guarded(text: str) -> str:
-    """Put an apostrophe before whatever a spreadsheet would evaluate as a formula: at the start of a text, and after
-    each ``;``, tab and line break in it, because the file may be split there. A formula that is guarded already gets
-    one more, so that ``unguarded`` restores every text."""
-    return _TO_GUARD.sub("'", text)
-
-
-def unguarded(text: str) -> str:
-    """Undo ``guarded``. An apostrophe that people typed before a formula is removed as well."""
-    return _GUARD.sub("", text)
-
-
-def read_table(content: bytes) -> Table:
-    """Read a CSV file (UTF-8; commas, semicolons or tabs) or the open sheet of a workbook. The first row that isn't
-    blank is the header. Raises Unreadable."""
+def open_sheet(
+    content: bytes, columns: Sequence[Column], formats: Sequence[Format] = (), most_rows: int | None = None
+) -> Sheet:
+    """Find the header of a CSV file or of a workbook's open sheet. Raises Unreadable, also while its rows are read:
+    for more than ``most_rows``, ``MOST_ROWS`` by default."""
     if content.startswith(_OLD_WORKBOOK):
         raise Unreadable(gettext("is a workbook of an old kind, or a locked one: save it as XLSX or CSV"))
     is_workbook = content.startswith(_WORKBOOK)
-    rows = _filled(workbook_rows(content) if is_workbook else csv_rows(content))
-    number, names = next(rows, (1, ()))
-    header = _header(number, names)
-    found: list[TableRow] = []
-    for number, cells in rows:
-        if len(found) == MOST_ROWS:
-            raise Unreadable(gettext("a file has at most %(most)s rows: split it") % {"most": MOST_ROWS}, number)
-        found.append(TableRow(number, _as_wide(number, cells, len(header), may_be_short=is_workbook)))
-    return Table(header, tuple(found))
-
-
-def _filled(rows: Iterable[tuple[int, Sequence[str]]]) -> Iterator[tuple[int, Sequence[str]]]:
-    """The rows that aren't blank, stripped. Raises Unreadable for a value beyond the last column that is read."""
-    for number, cells in rows:
-        if any(map(str.strip, cells[MOST_COLUMNS:])):
-            raise Unreadable(gettext("a file has at most %(most)s columns") % {"most": MOST_COLUMNS}, number)
-        stripped = [unguarded(cell.strip()) for cell in cells[:MOST_COLUMNS]]
-        if any(stripped):
-            yield number, stripped
-
-
-def _header(number: int, names: Sequence[str]) -> tuple[str, ...]:
-    lowered = [name.lower() for name in names]
-    while lowered and not lowered[-1]:
-        lowered.pop()
-    if not lowered:
+    most = MOST_ROWS if most_rows is None else most_rows
+    rows = _filled(workbook_rows(content, most + _TITLE_ROWS + 1) if is_workbook else csv_rows(content))
+    first = list(islice(rows, _TITLE_ROWS))
+    if not first:
         raise Unreadable(gettext("is empty"))
-    if "" in lowered:
-        raise Unreadable(gettext("has a column without a name"), number)
-    seen: set[str] = set()
-    for name in lowered:
-        if name in seen:
-            raise Unreadable(gettext("is there twice"), number, name[:_LONGEST_NAME])
-        seen.add(name)
-    return tuple(lowered)
+    place = _header_place(first, columns, formats)
+    titles = [cell.strip() for cell in first[place].cells]
+    while not titles[-1]:
+        titles.pop()
+    return Sheet(tuple(titles), first[place].number, _bounded(chain(first[place + 1 :], rows), most), is_workbook)
 
 
-def _as_wide(number: int, cells: Sequence[str], width: int, *, may_be_short: bool) -> tuple[str, ...]:
-    """Pad a row to the width of the header. Raises Unreadable for a row that is wider, or shorter unless it may be:
-    a workbook omits empty cells at the end of a row."""
-    if any(cells[width:]) or (len(cells) < width and not may_be_short):
-        message = gettext("has %(cells)s cells, and the header has %(columns)s")
-        raise Unreadable(message % {"cells": len(cells), "columns": width}, number)
-    return (*cells[:width], *[""] * (width - len(cells)))
+def _filled(rows: Iterable[RawRow]) -> Iterator[RawRow]:
+    """The rows that aren't blank. Raises Unreadable for a value beyond the last column that is read."""
+    for row in rows:
+        if len(row.cells) > MOST_COLUMNS and any(map(str.strip, row.cells[MOST_COLUMNS:])):
+            raise Unreadable(gettext("a file has at most %(most)s columns") % {"most": MOST_COLUMNS}, row.number)
+        if any(cell and not cell.isspace() for cell in row.cells):
+            yield row
 
 
-def csv_rows(content: bytes) -> Iterator[tuple[int, list[str]]]:
-    """The records of a CSV file, including blank ones, each with the number of its first row. Raises Unreadable."""
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        row = content.count(b"\n", 0, error.start) + 1
-        raise Unreadable(gettext("is not UTF-8: save it as “CSV UTF-8”, or as XLSX"), row) from error
-    first = text.partition("\n")[0]
-    delimiter = max(_DELIMITERS, key=first.count)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    starts = 1
-    try:
-        for cells in reader:
-            yield starts, cells
-            starts = reader.line_num + 1
-    except csv.Error as error:
-        message = gettext("can't be read, nor what follows: %(why)s")
-        raise Unreadable(message % {"why": error}, starts) from error
+def _bounded(rows: Iterable[RawRow], most: int) -> Iterator[RawRow]:
+    for number, row in enumerate(rows, 1):
+        if number > most:
+            raise Unreadable(gettext("a file has at most %(most)s rows: split it") % {"most": most}, row.number)
+        yield row
 
 
-def workbook_rows(content: bytes) -> Iterator[tuple[int, list[str]]]:
+def _header_place(rows: Sequence[RawRow], columns: Sequence[Column], formats: Sequence[Format]) -> int:
+    """Which of the first rows is the header: the first one that has the names of a format or all columns that are
+    needed, else the one with most names of columns, else the first of those with most cells."""
+    names = names_of(columns)
+    needed = {column.name for column in columns if column.is_needed}
+    scores: list[tuple[int, int]] = []
+    for place, row in enumerate(rows):
+        titles = [cell.strip() for cell in row.cells if cell and not cell.isspace()]
+        found = {field_of(title, names) for title in titles} - {""}
+        if needed <= found or format_of(titles, formats):
+            return place
+        scores.append((len(found), len(titles)))
+    return max(range(len(rows)), key=lambda place: (*scores[place], -place))
+
+
+def table_of(sheet: Sheet, chosen: ColumnMap, columns: Sequence[Column], formats: Sequence[Format] = ()) -> Table:
+    """The table of the columns that a map takes from a sheet. Raises Unreadable."""
+    reader = RowReader(sheet, chosen, columns, formats)
+    rows = tuple(reader.rows())
+    return Table(reader.header, rows, tuple(reader.faults))
+
+
+class RowReader:
+    """Reads a sheet's rows by a map: in the order of ``header``, cleaned, without the guards of exports. ``faults`` has
+    those of the rows that were read.
+
+    Raises Unreadable where the map takes a column from two, or where a needed one is missing.
+    """
+
+    def __init__(
+        self, sheet: Sheet, chosen: ColumnMap, columns: Sequence[Column], formats: Sequence[Format] = ()
+    ) -> None:
+        self.faults: list[RowFault] = []
+        self._sheet = sheet
+        self._chosen = chosen
+        known = {column.name: column for column in columns if column.is_read}
+        self._check(columns)
+        self._taken = [(index, known[name]) for index, name in enumerate(chosen.fields) if name in known]
+        self._constants = {name: value for name, value in chosen.constants.items() if name in known and value}
+        self.header = (*(column.name for _, column in self._taken), *self._constants)
+        self._format = next((each for each in formats if each.name == chosen.format_name), None)
+        self._above: dict[str, tuple[str, str]] = {}
+        self._width = len(sheet.titles)
+        self._untitled = [index for index, title in enumerate(sheet.titles) if not title] if chosen.is_strict else []
+
+    def _check(self, columns: Sequence[Column]) -> None:
+        seen: set[str] = set()
+        for name in filter(None, self._chosen.fields):
+            if name in seen:
+                raise Unreadable(gettext("is there twice"), self._sheet.header_row, name)
+            seen.add(name)
+        for column in columns:
+            if column.is_needed and column.name not in seen and not self._chosen.constants.get(column.name):
+                raise Unreadable(gettext("is missing: each row needs it"), self._sheet.header_row, column.name)
+
+    def rows(self) -> Iterator[TableRow]:
+        """The valid rows. The faults of the others are in ``faults`` then. Raises Unreadable."""
+        for raw in self._sheet.rows:
+            if fault := self._fault_of_width(raw):
+                self.faults.append(fault)
+            elif row := self._row(raw):
+                yield row
+
+    def _row(self, raw: RawRow) -> TableRow | None:
+        """The row; None if it has faults, or if it is one of a format that says nothing to us."""
+        cells = self._filled_down(self._format, raw.cells) if self._format else raw.cells
+        texts: list[str] = []
+        faults: list[RowFault] = []
+        for index, column in self._taken:
+            text = cells[index] if index < len(cells) else ""
+            type_ = raw.types[index] if index < len(raw.types) else "s"
+            try:
+                texts.append(self._cell(raw.number, index, column, text, type_))
+            except ValueError as error:
+                faults.append(RowFault(raw.number, column.name, str(error)))
+                texts.append(text)
+        if self._format and self._is_skipped(self._format, texts):
+            return None
+        self.faults += faults
+        return None if faults else TableRow(raw.number, (*texts, *self._constants.values()))
+
+    def _fault_of_width(self, raw: RawRow) -> RowFault | None:
+        """A row that is wider than the header, or shorter unless a workbook has left out its empty cells."""
+        cells = raw.cells
+        if len(cells) != self._width:
+            is_short = len(cells) < self._width and not self._sheet.is_workbook
+            if is_short or any(cell.strip() for cell in cells[self._width :]):
+                message = gettext("has %(cells)s cells, and the header has %(columns)s")
+                return RowFault(raw.number, "", message % {"cells": len(cells), "columns": self._width})
+        for index in self._untitled:
+            if index < len(cells) and cells[index].strip():
+                message = gettext("has a value in a column without a name")
+                return RowFault(raw.number, letters_of(index), message)
+        return None
+
+    def _cell(self, number: int, index: int, column: Column, text: str, type_: str) -> str:
+        """The text of a cell. Raises ValueError with what is wrong."""
+        text = text.strip(" ")
+        if not text:
+            return ""
+        place = f"{letters_of(index)}{number}"
+        if fault := fault_of_cell(place, text, type_, is_code=column.is_code):
+            raise ValueError(fault)
+        try:
+            text = (clean_code if column.is_code else clean_line)(unguarded(text))
+        except RefusedCharacter as error:
+            raise ValueError(str(error)) from error
+        values: Mapping[str, str] = self._format.values.get(column.name, {}) if self._format else {}
+        return values.get(text.casefold(), text) if values else text
+
+    def _filled_down(self, shape: Format, cells: Sequence[str]) -> Sequence[str]:
+        """The cells with those that have a value on the first row of their group alone."""
+        if not shape.filled_down:
+            return cells
+        filled = list(cells)
+        titles = {spelled(title): index for index, title in enumerate(self._sheet.titles)}
+        for title, by in shape.filled_down.items():
+            index, group = titles.get(spelled(title)), titles.get(spelled(by))
+            if index is None or group is None or max(index, group) >= len(filled):
+                continue
+            if filled[index].strip():
+                self._above[title] = (filled[group], filled[index])
+            elif (above := self._above.get(title)) and above[0] == filled[group]:
+                filled[index] = above[1]
+        return filled
+
+    def _is_skipped(self, shape: Format, texts: Sequence[str]) -> bool:
+        if shape.skipped_without not in self.header:
+            return False
+        place = self.header.index(shape.skipped_without)
+        return place < len(texts) and not texts[place]
+
+
+def workbook_rows(content: bytes, most_rows: int) -> Iterator[RawRow]:
     """The rows of a workbook's active sheet that aren't blank, with their numbers. Raises Unreadable."""
     try:
-        yield from read_workbook(content, MOST_ROWS + 2)
+        for number, cells, types in read_workbook(content, most_rows):
+            yield RawRow(number, cells, types)
     except Refusal as refusal:
-        detail = gettext(_REFUSALS[refusal.code]) % {"columns": MOST_COLUMNS, "rows": MOST_ROWS}
+        bounds = {"columns": MOST_COLUMNS, "rows": min(most_rows, LAST_ROW)}
+        detail = gettext(_REFUSALS[refusal.code]) % bounds
         raise Unreadable(detail, refusal.row, refusal.column) from refusal

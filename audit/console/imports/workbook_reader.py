@@ -2,37 +2,40 @@
 
 ``workbooks`` starts it as a child process, so that a hostile file costs the server neither memory nor time. It imports
 nothing of this project, and gets no environment: it has nothing to give away. Prints one JSON object: ``rows``, the
-first rows that aren't blank as (number, texts), or ``refusal``, ``row`` and ``column``.
+first rows that aren't blank as (number, texts, types), or ``refusal``, ``row`` and ``column``. A type is a letter for
+each cell: ``s`` a text, ``t`` a text that is marked as one, ``n`` a whole number, ``l`` one of more digits than a
+spreadsheet keeps, ``r`` another number, ``d`` a date, ``h`` a time, ``b`` yes or no, ``e`` an error, ``f`` a formula.
 
 A streaming scan of all XML comes first. It builds nothing, and refuses what would cost openpyxl too much: openpyxl
 makes an object for each shared string, style and cell, and fills the rows and cells that a file leaves out.
 """
 
 import json
+import re
 import resource
 import sys
 import zipfile
 from collections import Counter
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from io import BytesIO
 from typing import Any, Final, NoReturn
 from xml.parsers import expat
 
 from openpyxl import load_workbook
-from openpyxl.utils import column_index_from_string, get_column_letter
+from openpyxl.utils import column_index_from_string
 
-MOST_COLUMNS: Final = 50
+MOST_COLUMNS: Final = 256
 LAST_ROW: Final = 100_000
 """The last row that may have a value. Formats may go on to the last row of a sheet."""
 MOST_UNPACKED_BYTES: Final = 128 * 1024 * 1024
-MOST_TEXT: Final = 8_000_000
+MOST_TEXT: Final = 16_000_000
 """The most characters of all cells together: cells may share a long string."""
 MOST_ELEMENTS: Final[Mapping[str, int]] = {
     **dict.fromkeys(("c", "v"), 1_200_000),
     "row": 1_050_000,
-    **dict.fromkeys(("si", "is", "t", "r", "f"), 300_000),
+    **dict.fromkeys(("si", "is", "t", "r", "f"), 600_000),
 }
 """The most elements of a name in the whole file; enough for a format on a column down to the last row, and for a
 different text in each cell of the largest table."""
@@ -47,7 +50,13 @@ _CHUNK: Final = 64 * 1024
 _LONGEST_TOKEN: Final = 1024 * 1024
 """The most bytes of a tag or a comment: expat before 2.6 reads an unfinished one anew with each chunk."""
 _MOST_MEMORY: Final = 512 * 1024 * 1024
-_MOST_SECONDS: Final = 20
+_MOST_SECONDS: Final = 40
+_MOST_DIGITS: Final = 10**15
+"""Numbers from here on were rounded by the spreadsheet."""
+_PARTS: Final = re.compile(r'0|"[^"0]*"|\\[^0]|[- ]')
+_FORMAT_OF_ZEROS: Final = re.compile(r'(?:0|"[^"0]*"|\\[^0]|[- ])+')
+
+Row = tuple[int, list[str], str]
 
 
 class Refused(Exception):
@@ -164,7 +173,7 @@ def scan(content: bytes) -> dict[str, PartScan]:
     return scans
 
 
-def read(content: bytes, most_rows: int) -> list[tuple[int, list[str]]]:
+def read(content: bytes, most_rows: int) -> list[Row]:
     """The first rows of the active sheet that aren't blank, with their numbers. Raises Refused, and errors of openpyxl
     for a broken workbook."""
     scans = scan(content)
@@ -176,37 +185,77 @@ def read(content: bytes, most_rows: int) -> list[tuple[int, list[str]]]:
     if part.last_row > LAST_ROW:
         raise Refused("rows", part.last_row)
     sheet.reset_dimensions()  # The dimensions that a file declares may be wrong.
-    found: list[tuple[int, list[str]]] = []
+    found: list[Row] = []
     characters = 0
     for number, cells in enumerate(sheet.iter_rows(max_row=max(part.last_row, 1), max_col=MOST_COLUMNS), 1):
-        texts = [_text(cell) for cell in cells]
-        if not any(text.strip() for text in texts):
+        read_cells = [_read(cell) for cell in cells]
+        while read_cells and not read_cells[-1][0].strip():
+            read_cells.pop()
+        if not read_cells:
             continue
-        characters += sum(map(len, texts))
+        characters += sum(len(text) for text, _ in read_cells)
         if characters > MOST_TEXT:
             raise Refused("large", number)
-        while not texts[-1]:
-            texts.pop()
-        found.append((number, texts))
+        found.append((number, [text for text, _ in read_cells], "".join(letter for _, letter in read_cells)))
         if len(found) == most_rows:
             break
     return found
 
 
-def _text(cell: Any) -> str:
-    """The text of a cell. Raises Refused for a formula, because its result was not typed, and for an error value."""
-    value = cell.value
-    if value is None:
-        return ""
-    if cell.data_type in {"f", "e"}:
-        raise Refused("formula", cell.row, f"{get_column_letter(cell.column)}{cell.row}")
+def _read(cell: Any) -> tuple[str, str]:
+    """The text of a cell and the letter of its type."""
+    value, kind = cell.value, cell.data_type
+    if value is None or kind in ("f", "e"):
+        return ("", "s") if value is None else (str(value), kind)
+    if isinstance(value, str):
+        return value, "t" if cell.has_style and _is_marked(cell) else "s"
     if isinstance(value, bool):
-        return "yes" if value else "no"
+        return "yes" if value else "no", "b"
+    if isinstance(value, date):
+        return value.isoformat(*([" ", "seconds"] if isinstance(value, datetime) else [])), "d"
+    return (str(value), "h") if isinstance(value, time | timedelta) else _number(cell, value)
+
+
+def _is_marked(cell: Any) -> bool:
+    """Whether a text was formatted as text, or typed with an apostrophe before it."""
+    return cell.number_format == "@" or bool(cell.style_array.quotePrefix)
+
+
+def _number(cell: Any, value: Any) -> tuple[str, str]:
+    """The text of a number: as it is shown if its format is made of zeros, else its digits."""
     if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    if isinstance(value, datetime):
-        return value.isoformat(sep=" ", timespec="seconds")
-    return str(value)
+        value = int(value)
+    if not isinstance(value, int):
+        return str(value), "r"
+    text = str(value)
+    if cell.has_style and value >= 0 and (shown := _padded(text, cell.number_format)):
+        text = shown
+    return text, "l" if abs(value) > _MOST_DIGITS else "n"
+
+
+@lru_cache(maxsize=1000)
+def _zeros(number_format: str) -> tuple[tuple[str, ...], int]:
+    """The parts of a format that is made of zeros, such as ``00000`` or ``00-000``, a zero each or a literal between
+    them; and its number of zeros. Nothing for any other format."""
+    if not _FORMAT_OF_ZEROS.fullmatch(number_format):
+        return (), 0
+    parts = tuple(part.strip('"\\') if part != "0" else "0" for part in _PARTS.findall(number_format))
+    count = sum(part == "0" for part in _PARTS.findall(number_format))
+    return (parts, count) if count > 1 else ((), 0)
+
+
+def _padded(digits: str, number_format: str) -> str:
+    """A whole number as a format of zeros shows it; empty if it has another format."""
+    parts, count = _zeros(number_format.split(";", maxsplit=1)[0])
+    if not count:
+        return ""
+    left = list(digits.rjust(count, "0"))
+    ahead, left = "".join(left[: len(left) - count]), left[len(left) - count :]
+    shown = []
+    for part in parts:
+        shown.append(ahead + left.pop(0) if part == "0" else part)
+        ahead = "" if part == "0" else ahead
+    return "".join(shown)
 
 
 def answer(content: bytes, most_rows: int) -> dict[str, Any]:

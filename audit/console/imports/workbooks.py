@@ -1,4 +1,4 @@
-"""Reading of XLSX files by ``workbook_reader``, in a child process with little memory and 20 seconds."""
+"""Reading of XLSX files by ``workbook_reader``, in a child process with little memory and 40 seconds."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-MOST_SECONDS: Final = 20
+MOST_SECONDS: Final = 40
 _MOST_READERS: Final = 2
 _LONGEST_WAIT_SECONDS: Final = 5
 _READER: Final = str(Path(__file__).with_name("workbook_reader.py"))
@@ -29,13 +29,13 @@ class Refusal(Exception):
 class _Answer(msgspec.Struct):
     """What the reader prints."""
 
-    rows: list[tuple[int, list[str]]] = []
+    rows: list[tuple[int, list[str], str]] = []
     refusal: str = ""
     row: int = 1
     column: str = ""
 
 
-def read_workbook(content: bytes, most_rows: int) -> Iterator[tuple[int, list[str]]]:
+def read_workbook(content: bytes, most_rows: int) -> Iterator[tuple[int, list[str], str]]:
     """The first rows of a workbook's active sheet that aren't blank, with their numbers. Raises Refusal.
 
     This process runs two readers at a time at most: each may take some hundred MB.

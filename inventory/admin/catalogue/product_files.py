@@ -18,15 +18,15 @@ from audit.console.base import actor_of
 from audit.console.exports import ExportRow, by_keys
 from audit.console.imports.cells import (
     Cells,
-    Column,
     ReadRow,
     TextCell,
     TimeCell,
     UnitsCell,
     YesNoCell,
 )
+from audit.console.imports.columns import Column
 from audit.console.imports.page import PlannedRow, Reading, RowImport, Upload
-from audit.console.imports.tables import RowFault
+from audit.console.imports.rows import RowFault
 from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer
 from inventory.models import Product
@@ -40,10 +40,26 @@ from inventory.services.catalogue.master_data import (
 )
 
 COLUMNS: Final = (
-    Column("sku", _("SKU"), _("By it a product is known; a SKU that there is not makes a new one."), is_needed=True),
+    Column(
+        "sku",
+        _("SKU"),
+        _("By it a product is known; a SKU that there is not makes a new one."),
+        is_needed=True,
+        is_code=True,
+    ),
     Column("name", _("Name"), _("A new product needs one.")),
-    Column("variant_of", _("Variant of"), _("The SKU of its product, which may stand in the same file. Empty: none.")),
-    Column("barcode", _("Barcode"), _("In a spreadsheet, keep it as text: a number loses its zeros in front.")),
+    Column(
+        "variant_of",
+        _("Variant of"),
+        _("The SKU of its product, which may stand in the same file. Empty: none."),
+        is_code=True,
+    ),
+    Column(
+        "barcode",
+        _("Barcode"),
+        _("In a spreadsheet, keep it as text: a number loses its zeros in front."),
+        is_code=True,
+    ),
     Column("active", _("Active"), _("yes or no; a new product is active if the column is left out.")),
     Column("listed_until", _("Listed until"), _("As 2030-12-31 18:00. Empty: for ever.")),
     Column("most_units_a_customer", _("Most units a customer"), _("Held at a time. Empty: any number.")),

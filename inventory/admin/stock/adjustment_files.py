@@ -10,11 +10,10 @@ from django.utils.translation import gettext_lazy as _
 
 from audit.actors import Actor
 from audit.console.base import actor_of
-from audit.console.imports.cells import Column
 from audit.console.imports.page import ImportPage, PreviewRow, Reading, Upload
-from audit.console.imports.tables import RowFault
+from audit.console.imports.rows import RowFault
 from audit.idempotency import Claim, StoredAnswer
-from inventory.services.stock.import_files import FileLine, ImportFile, file_of
+from inventory.services.stock.import_files import DESCRIBED, FileLine, ImportFile, file_of, lines_of
 from inventory.services.stock.imports import Imported, ImportForecast, foresee_import, import_stock
 
 _MAY: Final = {
@@ -24,17 +23,6 @@ _MAY: Final = {
     "ADJUSTMENT": "inventory.adjust_stock",
 }
 """The permission that a line's type requires, as on a level's page."""
-
-COLUMNS: Final = (
-    Column("sku", _("SKU"), _("The product, or the variant."), is_needed=True),
-    Column("warehouse", _("Warehouse"), _("Its code."), is_needed=True),
-    Column("quantity", _("Quantity"), _("Units; with a minus only for an ADJUSTMENT."), is_needed=True),
-    Column(
-        "type", _("Type"), _("RECEIPT and RETURN add, SHIPMENT takes away, ADJUSTMENT does either."), is_needed=True
-    ),
-    Column("reason", _("Reason"), _("Why, in a few words."), is_needed=True),
-    Column("reference", _("Reference"), _("The number of the paper; may stay empty."), is_needed=True),
-)
 
 
 class AdjustmentImport(ImportPage[ImportFile, Imported]):
@@ -51,7 +39,7 @@ class AdjustmentImport(ImportPage[ImportFile, Imported]):
     )
     permission = "inventory.adjust_stock"
     file_name = "stock-changes"
-    columns = COLUMNS
+    columns = DESCRIBED
     plan_type = ImportFile
 
     @classmethod
@@ -60,9 +48,10 @@ class AdjustmentImport(ImportPage[ImportFile, Imported]):
         return any(request.user.has_perm(permission) for permission in _MAY.values())
 
     def read(self, upload: Upload) -> Reading[ImportFile]:
-        rows = [(row.number, row.cells) for row in upload.table.rows]
-        file = file_of(_named(upload.name), upload.content, [(1, upload.table.header), *rows])
-        refused = [*_repeated(file.lines), *self._beyond(file.lines)]
+        bad = list(upload.table.faults)
+        lines = lines_of(upload.table.header, upload.table.rows, bad)
+        file = file_of(_named(upload.name), upload.content, lines, bad)
+        refused = list(self._beyond(file.lines))
         beyond = {fault.row for fault in refused}
         within = tuple(line for line in file.lines if line.row not in beyond)
         file = ImportFile(file.id, file.name, file.sha256, within, file.bad)
@@ -97,16 +86,6 @@ class AdjustmentImport(ImportPage[ImportFile, Imported]):
 
 def _named(name: str) -> str:
     return "".join(letter for letter in name if letter.isprintable())[-200:]
-
-
-def _repeated(lines: Sequence[FileLine]) -> Iterator[RowFault]:
-    """The faults of rows equal to an earlier one, which may have been pasted twice."""
-    first: dict[tuple[object, ...], int] = {}
-    for line in lines:
-        says = (line.sku, line.warehouse, line.quantity, line.type, line.reason, line.reference)
-        if (seen := first.setdefault(says, line.row)) != line.row:
-            message = gettext("is the same as row %(row)s: take it out, or give it another reference")
-            yield RowFault(line.row, "", message % {"row": seen})
 
 
 def _shown(foreseen: ImportForecast) -> list[PreviewRow]:

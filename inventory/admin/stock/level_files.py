@@ -12,9 +12,10 @@ from import_export.fields import Field
 from audit.actors import Actor
 from audit.console.base import actor_of
 from audit.console.exports import ExportRow, by_keys
-from audit.console.imports.cells import Cells, Column, ReadRow, TextCell, UnitsCell
+from audit.console.imports.cells import Cells, ReadRow, TextCell, UnitsCell
+from audit.console.imports.columns import Column
 from audit.console.imports.page import PlannedRow, Reading, RowImport, Upload
-from audit.console.imports.tables import RowFault
+from audit.console.imports.rows import RowFault
 from audit.idempotency import Claim, StoredAnswer
 from inventory.models import Product, StockLevel, Warehouse
 from inventory.services.stock.level_settings import LevelChange, SetLevels, set_levels
@@ -31,16 +32,22 @@ _FIELDS: Final = {
 """The fields of the model by column."""
 
 COLUMNS: Final = (
-    Column("sku", _("SKU"), _("The product, or the variant."), is_needed=True),
+    Column("sku", _("SKU"), _("The product, or the variant."), is_needed=True, is_code=True),
     Column("product", _("Product"), _("Its name, for whoever reads the file. It is not imported."), is_read=False),
-    Column("warehouse", _("Warehouse"), _("Its code. The product must have been there before."), is_needed=True),
+    Column(
+        "warehouse",
+        _("Warehouse"),
+        _("Its code. The product must have been there before."),
+        is_needed=True,
+        is_code=True,
+    ),
     Column("reorder_point", _("Reorder point"), _("Units at which it is low on stock. Empty: none.")),
     Column("reorder_quantity", _("Reorder quantity"), _("Units to order then. Empty: none.")),
     Column("safety_stock", _("Safety stock"), _("Units that are not sold to shoppers. Empty: 0.")),
-    Column("most_to_keep", _("Maximum stock"), _("Units of a full level. Empty: none.")),
-    Column("zone", _("Zone"), _("At most 10 characters, as aisle and shelf.")),
-    Column("aisle", _("Aisle")),
-    Column("shelf", _("Shelf")),
+    Column("most_to_keep", _("Maximum stock"), _("Units of a full level. Empty: none."), also=("Most to keep",)),
+    Column("zone", _("Zone"), _("At most 10 characters, as aisle and shelf."), is_code=True),
+    Column("aisle", _("Aisle"), is_code=True),
+    Column("shelf", _("Shelf"), is_code=True),
 )
 
 

@@ -1,26 +1,39 @@
-"""Reading of CSV files of stock changes: their lines, and the faults of each line. Pure."""
+"""Reading of files of stock changes: their lines, and the faults of each line."""
 
 import hashlib
-import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID, uuid5
 
 from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
-from audit.console.imports.tables import RowFault, Unreadable, csv_rows, unguarded
+from audit.console.imports.columns import Column, ColumnMap, strict_map
+from audit.console.imports.rows import RowFault, TableRow, Unreadable
+from audit.console.imports.tables import RowReader, Sheet, open_sheet
+from audit.whole_numbers import NotWhole, parse_whole_number
+from inventory.codes import sku_key
 from inventory.models import CODE, CODE_HINT, Movement
 
-COLUMNS: Final = ("sku", "warehouse", "quantity", "type", "reason", "reference")
+DESCRIBED: Final = (
+    Column("sku", _("SKU"), _("The product, or the variant."), is_needed=True, is_code=True, is_key=True),
+    Column("warehouse", _("Warehouse"), _("Its code."), is_needed=True, is_code=True),
+    Column("quantity", _("Quantity"), _("Units; with a minus only for an ADJUSTMENT."), is_needed=True, is_key=True),
+    Column(
+        "type", _("Type"), _("RECEIPT and RETURN add, SHIPMENT takes away, ADJUSTMENT does either."), is_needed=True
+    ),
+    Column("reason", _("Reason"), _("Why, in a few words."), is_needed=True),
+    Column("reference", _("Reference"), _("The number of the paper; may stay empty."), is_code=True),
+)
+"""The columns, for the header and for the import page."""
+COLUMNS: Final = tuple(column.name for column in DESCRIBED)
 MOST_LINES: Final = 1_000_000
 TYPES: Final = ("RECEIPT", "SHIPMENT", "ADJUSTMENT", "RETURN")
-_MOST_NAMED: Final = 50
-_LONGEST_HEADER: Final = 500
+_MOST_NAMED: Final = 20
 _MOST_UNITS: Final = 1_000_000
-_WHOLE_NUMBER: Final = re.compile(r"[+-]?[0-9]{1,18}")
-_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f]")
 _NAMESPACE: Final = UUID("0d3f4b52-7c3e-5f0c-9d38-5f7f3c1f2a6e")
+_COLUMNSPACE: Final = UUID("0d3f4b52-7c3e-5f0c-9d38-5f7f3c1f2a6e")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +48,11 @@ class FileLine:
     type: str
     reason: str
     reference: str
+
+    @property
+    def key(self) -> tuple[str, str, str, int, str]:
+        """What makes two lines the same booking, in whatever file: all but the reason; a SKU without regard to case."""
+        return sku_key(self.sku), self.warehouse, self.type, self.quantity, self.reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,98 +69,104 @@ class ImportFile:
     bad: tuple[RowFault, ...]
 
 
-def read_file(name: str, content: bytes) -> ImportFile:
-    """Read a CSV file: UTF-8 with or without byte-order mark, with commas, semicolons or tabs. Never raises: a file
-    that can't be read has no lines, and a fault that says why."""
-    return file_of(name, content, csv_rows(content))
+def read_file(name: str, content: bytes, chosen: Mapping[str, str] | None = None, **constants: str) -> ImportFile:
+    """Read a CSV file or a workbook. ``chosen`` are our columns by the titles of the file's, for a file of another
+    system: all its other columns are ignored then; ``constants`` are the values of columns that it doesn't have.
 
-
-def file_of(name: str, content: bytes, rows: Iterable[tuple[int, Sequence[str]]]) -> ImportFile:
-    """Make a file from its content and its numbered rows; blank rows are left out. Never raises: invalid and unreadable
-    rows become faults."""
-    sha256 = hashlib.sha256(content).hexdigest()
-    lines: list[FileLine] = []
+    Never raises: a file that can't be read has no lines, and a fault that says why.
+    """
     bad: list[RowFault] = []
+    lines: list[FileLine] = []
     try:
-        _take(iter((row, cells) for row, cells in rows if any(cell.strip() for cell in cells)), lines, bad)
+        sheet = open_sheet(content, DESCRIBED, most_rows=MOST_LINES)
+        reader = RowReader(sheet, _map_of(sheet, chosen or {}, constants), DESCRIBED)
+        lines = lines_of(reader.header, reader.rows(), bad)
+        bad += reader.faults
     except Unreadable as error:
         bad.append(RowFault(error.row, error.column, error.detail))
-    return ImportFile(uuid5(_NAMESPACE, sha256), name, sha256, tuple(lines), tuple(bad))
+    return file_of(name, content, lines, bad)
 
 
-def _take(rows: Iterator[tuple[int, Sequence[str]]], lines: list[FileLine], bad: list[RowFault]) -> None:
-    columns = _columns(next(rows, (1, ()))[1], bad)
-    if columns is None:
-        return
-    for number, (row, cells) in enumerate(rows, 1):
-        if number > MOST_LINES:
-            bad.append(RowFault(row, "", gettext("a file has at most %(most)s lines: split it") % {"most": MOST_LINES}))
-            return
-        if len(cells) != len(columns):
-            detail = gettext("has %(cells)s cells, not %(columns)s")
-            bad.append(RowFault(row, "", detail % {"cells": len(cells), "columns": len(columns)}))
+def file_of(name: str, content: bytes, lines: Sequence[FileLine], bad: Sequence[RowFault]) -> ImportFile:
+    """Make a file of its content and what was read from it."""
+    sha256 = hashlib.sha256(content).hexdigest()
+    return ImportFile(
+        uuid5(_NAMESPACE, sha256), name, sha256, tuple(lines), tuple(sorted(bad, key=lambda each: each.row))
+    )
+
+
+def _map_of(sheet: Sheet, chosen: Mapping[str, str], constants: Mapping[str, str]) -> ColumnMap:
+    """The map of a file's columns. Raises Unreadable for a header that has other columns than ours."""
+    if not chosen and not constants:
+        if found := strict_map(sheet.titles, DESCRIBED):
+            return found
+        detail = gettext("the header is %(header)s, not %(columns)s")
+        titles = ",".join(title[:_MOST_NAMED] for title in sheet.titles[:_MOST_NAMED])
+        raise Unreadable(detail % {"header": titles, "columns": ",".join(COLUMNS)}, sheet.header_row)
+    if missing := [title for title in chosen if title not in sheet.titles]:
+        raise Unreadable(gettext("is not in the header"), sheet.header_row, missing[0])
+    own = {title: title.lower() for title in sheet.titles if title.lower() in COLUMNS}
+    return ColumnMap(tuple((own | dict(chosen)).get(title, "") for title in sheet.titles), constants)
+
+
+def lines_of(header: Sequence[str], rows: Iterable[TableRow], bad: list[RowFault]) -> list[FileLine]:
+    """The lines of a table's rows; the faults of the others are added to ``bad``. A row that says the same as an
+    earlier one is a fault: it may have been pasted twice."""
+    lines: list[FileLine] = []
+    first: dict[tuple[object, ...], int] = {}
+    for row in rows:
+        line = _line_of(row.number, dict(zip(header, row.cells, strict=True)), bad)
+        if line is None:
             continue
-        named = dict(zip(columns, (unguarded(cell.strip()) for cell in cells), strict=True))
-        found = list(_faults(named))
-        if found:
-            bad.extend(RowFault(row, column, detail) for column, detail in found)
+        seen = first.setdefault((*line.key, line.reason), line.row)
+        if seen == line.row:
+            lines.append(line)
         else:
-            lines.append(
-                FileLine(
-                    row,
-                    named["sku"],
-                    named["warehouse"],
-                    int(named["quantity"]),
-                    named["type"].upper(),
-                    named["reason"],
-                    named["reference"],
-                )
-            )
+            message = gettext("is the same as row %(row)s: take it out, or give it another reference")
+            bad.append(RowFault(line.row, "", message % {"row": seen}))
+    return lines
 
 
-def _columns(header: Sequence[str], bad: list[RowFault]) -> list[str] | None:
-    """The names of the columns in their order; None, with a fault, unless they are exactly the known columns."""
-    names = [cell.strip().lower() for cell in header]
-    if len(names) == len(COLUMNS) and set(names) == set(COLUMNS):
-        return names
-    detail = gettext("the header is %(header)s, not %(columns)s")
-    given = ",".join(names[:_MOST_NAMED])[:_LONGEST_HEADER] or gettext("missing")
-    bad.append(RowFault(1, "", detail % {"header": given, "columns": ",".join(COLUMNS)}))
-    return None
+def _line_of(row: int, cells: Mapping[str, str], bad: list[RowFault]) -> FileLine | None:
+    """The line of a row; None, with its faults, if it is invalid."""
+    kind = cells["type"].upper()
+    faults = list(_faults(cells, kind))
+    quantity = 0
+    try:
+        quantity = _quantity_of(cells["quantity"], kind)
+    except NotWhole as error:
+        faults.append(("quantity", str(error)))
+    if faults:
+        bad.extend(RowFault(row, column, detail) for column, detail in faults)
+        return None
+    return FileLine(row, cells["sku"], cells["warehouse"], quantity, kind, cells["reason"], cells.get("reference", ""))
 
 
-def _faults(cells: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """The faults of a line's cells, as (column, detail)."""
+def _faults(cells: Mapping[str, str], kind: str) -> Iterator[tuple[str, str]]:
+    """The faults of a line's cells but for its quantity, as (column, detail)."""
     for column, longest, is_needed in (("sku", 64, True), ("reason", 500, True), ("reference", 100, False)):
-        if fault := fault_of_text(cells[column], longest, is_needed=is_needed):
+        if fault := fault_of_text(cells.get(column, ""), longest, is_needed=is_needed):
             yield column, fault
     if not CODE.fullmatch(cells["warehouse"]):
         yield "warehouse", gettext("is no code: %(hint)s") % {"hint": CODE_HINT}
-    kind = cells["type"].upper()
     if kind not in TYPES:
         yield "type", gettext("is none of %(types)s") % {"types": ", ".join(TYPES)}
-    if fault := _fault_of_quantity(cells["quantity"], kind):
-        yield "quantity", fault
 
 
 def fault_of_text(text: str, longest: int, *, is_needed: bool) -> str | None:
-    """The fault of a text, as a predicate such as "is empty"; None if it is valid."""
+    """The fault of a clean text, as a predicate such as "is empty"; None if it is valid."""
     if is_needed and not text:
         return gettext("is empty")
     if len(text) > longest:
         return gettext("has more than %(most)s characters") % {"most": longest}
-    if _UNPRINTABLE.search(text):
-        return gettext("has a character that can't be printed")
     return None
 
 
-def _fault_of_quantity(text: str, kind: str) -> str | None:
-    if not _WHOLE_NUMBER.fullmatch(text):
-        return gettext("is no whole number")
-    if int(text) == 0:
-        return gettext("must not be 0")
-    if abs(int(text)) > _MOST_UNITS:
-        return gettext("is more than %(most)s") % {"most": _MOST_UNITS}
-    if int(text) < 0 and kind in TYPES and kind != Movement.Type.ADJUSTMENT:
-        return gettext("is negative: a %(type)s has a positive quantity") % {"type": kind}
-    return None
+def _quantity_of(text: str, kind: str) -> int:
+    """Raises NotWhole."""
+    quantity = parse_whole_number(text, least=-_MOST_UNITS, most=_MOST_UNITS)
+    if quantity == 0:
+        raise NotWhole(gettext("must not be 0"))
+    if quantity < 0 and kind in TYPES and kind != Movement.Type.ADJUSTMENT:
+        raise NotWhole(gettext("is negative: a %(type)s has a positive quantity") % {"type": kind})
+    return quantity

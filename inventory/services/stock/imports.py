@@ -16,7 +16,7 @@ from django.db import connection
 from django.utils.translation import gettext
 
 from audit.actors import Actor
-from audit.console.imports.tables import RowFault
+from audit.console.imports.rows import RowFault
 from audit.db import columns
 from audit.db.statements import one_statement
 from audit.errors import IdempotencyInProgress
