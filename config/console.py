@@ -10,8 +10,9 @@ from django.contrib.admin import AdminSite
 from django.contrib.admin.apps import SimpleAdminConfig
 from django.contrib.auth.signals import user_login_failed
 from django.forms import Form
-from django.http import HttpRequest, HttpResponse
-from django.urls import URLPattern, URLResolver, reverse
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.middleware.csrf import get_token
+from django.urls import URLPattern, URLResolver, path, reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from unfold.sites import UnfoldAdminSite
@@ -28,7 +29,14 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
     def get_urls(self) -> list[URLPattern | URLResolver]:
         """Leave out unfold's search for apps and models: it isn't shown, and needs a cache that may be unavailable.
         Leave out Django's redirect to an object's own page, which no object has."""
-        return [url for url in super().get_urls() if getattr(url, "name", None) not in {"search", "view_on_site"}]
+        kept = [url for url in super().get_urls() if getattr(url, "name", None) not in {"search", "view_on_site"}]
+        return [path("session/", self.session, name="session"), *kept]
+
+    def session(self, request: HttpRequest) -> HttpResponse:
+        """Who is logged in, and a token for forms, as JSON: ``session.js`` asks before it sends a form. The name is
+        empty for somebody who may not use the console."""
+        name = request.user.get_username() if self.has_permission(request) else ""
+        return JsonResponse({"username": name, "token": get_token(request)})
 
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Guessing the old password, in a session that was left open, is limited as logging in is."""

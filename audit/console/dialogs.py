@@ -35,6 +35,7 @@ from audit.idempotency import Claim, StoredAnswer, fingerprint
 
 DIALOG_KEY: Final = "dialog-"
 """The prefix of the console's idempotency keys."""
+SENT_BEFORE: Final = _("This form was sent before: nothing was booked twice.")
 _TOGETHER: Final = UUID("b3a0c1de-52f7-5c0e-8d0a-7f1e94d3a26b")
 F = TypeVar("F", bound=Callable[..., Any])
 R = TypeVar("R")
@@ -218,7 +219,7 @@ class Dialog(Worded, ABC, Generic[R]):
             self.refuse(form, error)
             return self._page(form, status=422)
         if isinstance(result, StoredAnswer):
-            messages.success(self.request, msgspec.json.decode(result.body, type=str))
+            messages.info(self.request, f"{msgspec.json.decode(result.body, type=str)} {SENT_BEFORE}")
             return redirect(self.way_back())
         return self.done(result)
 

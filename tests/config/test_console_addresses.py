@@ -89,7 +89,7 @@ LEAST: Final = {
 """The lowest group that may open an address, by its name. LISTS and CHANGES cover lists, pages and forms."""
 READING: Final = re.compile(r"index|jsi18n|password_change(_done)?|.*_export_(csv|xlsx)|.*_labels?")
 """The addresses of ``LEAST`` that are open to an auditor: read-only pages, and the own password."""
-FOR_ANYBODY: Final = {"", "app_list", "autocomplete", "login", "logout"}
+FOR_ANYBODY: Final = {"", "app_list", "autocomplete", "login", "logout", "session"}
 """Addresses without a page of their own."""
 
 

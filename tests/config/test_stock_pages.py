@@ -100,13 +100,18 @@ def test_each_dialog_confirms_what_it_did(clerk: Client) -> None:
     assert (entry.actor, entry.source) == ("bob", "admin")
 
 
-def test_form_sent_twice_acts_once_and_shows_the_same_message(clerk: Client) -> None:
+def test_form_sent_twice_acts_once_and_says_so(clerk: Client) -> None:
     level, once = make_level(20), str(uuid4())
-    for _ in range(2):
-        assert "20 → 25 on hand" in send(clerk, "receive", level, 5, once=once).content.decode()
+    sent_before = "This form was sent before: nothing was booked twice."
+    for is_again in (False, True):
+        page = send(clerk, "receive", level, 5, once=once).content.decode()
+        assert "20 → 25 on hand" in page
+        assert (sent_before in page) is is_again
     assert counters(level) == (25, 0)
-    for _ in range(2):
-        assert "your count is entered" in send(clerk, "count", level, 5, once=str(level.pk)).content.decode()
+    for is_again in (False, True):
+        page = send(clerk, "count", level, 5, once=str(level.pk)).content.decode()
+        assert "your count is entered" in page
+        assert (sent_before in page) is is_again
     assert StockCount.objects.count() == 1
 
 

@@ -88,7 +88,7 @@
     const address = new URL(link.href);
     address.searchParams.set("next", location.pathname + location.search);
     try {
-      const answer = await fetch(address, { credentials: "same-origin" });
+      const answer = await window.consoleSession.fetch(address);
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const card = page.getElementById("console-card");
       if (!answer.ok || !card) throw new Error("no form");
@@ -101,8 +101,8 @@
       dialog.showModal();
       const first = dialog.querySelector("input:not([type=hidden]), select, textarea");
       if (first) first.focus();
-    } catch {
-      location.assign(address);
+    } catch (error) {
+      if (error.name !== "AbortError") location.assign(address);
     }
   });
 

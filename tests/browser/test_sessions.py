@@ -1,0 +1,94 @@
+"""Work in the browser outlives its session, its token, the network, and the browser's own buttons."""
+
+import pytest
+from django.contrib.auth.models import User
+from django.urls import reverse
+from playwright.sync_api import Dialog, Page, Route, expect
+
+from inventory.models import StockLevel
+from tests.browser.pages import Open, findings
+from tests.factories import counters, make_level
+from tests.staff import PASSWORD
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
+
+
+def end_session() -> str:
+    """End the only person's session by setting their password. Returns the name."""
+    user = User.objects.get()
+    user.set_password(PASSWORD)
+    user.save()
+    return user.username
+
+
+def begin_receiving(open_page: Open, level: StockLevel, units: str) -> Page:
+    """The dialog that receives units, filled in by a clerk of one warehouse."""
+    page = open_page(reverse("admin:inventory_stocklevel_receive", args=[level.pk]), "warehouse", "wh-001")
+    page.get_by_label("Quantity").fill(units)
+    page.get_by_label("In your own words").fill("Delivery")
+    return page
+
+
+def test_session_that_ends_brings_the_login_over_the_page_and_the_work_goes_on(open_page: Open) -> None:
+    level = make_level(5)
+    page = begin_receiving(open_page, level, "7")
+    name = end_session()
+    page.get_by_role("button", name="Receive").dblclick()
+    login = page.get_by_role("dialog", name="Your session has ended")
+    expect(login.get_by_text(f"Log in again as {name} to continue.")).to_be_visible()
+    expect(login.get_by_label("Password")).to_be_focused()
+    assert findings(page) == []
+    for password in ("not the password", PASSWORD):
+        login.get_by_label("Password").fill(password)
+        page.keyboard.press("Enter")
+        if password != PASSWORD:
+            expect(login.get_by_role("alert")).to_contain_text("Name and password")
+    expect(page.get_by_text("5 → 12 on hand")).to_be_visible()
+    assert counters(level) == (12, 0)
+
+
+def test_rotated_token_and_lost_network_cost_nothing(open_page: Open) -> None:
+    level = make_level(5)
+    page = begin_receiving(open_page, level, "7")
+    page.context.clear_cookies(name="csrftoken")
+
+    def refuse(route: Route) -> None:
+        route.abort()
+
+    page.route("**/admin/session/", refuse)
+    page.get_by_role("button", name="Receive").click()
+    offline = page.get_by_role("dialog", name="No connection")
+    offline.get_by_role("button", name="Try again").click()
+    expect(offline.get_by_role("alert")).to_have_text("Still no connection.")
+    page.unroute("**/admin/session/")
+    offline.get_by_role("button", name="Try again").click()
+    expect(page.get_by_text("5 → 12 on hand")).to_be_visible()
+    assert counters(level) == (12, 0)
+
+
+def test_leaving_with_something_unsent_asks_and_going_back_sends_nothing_again(open_page: Open) -> None:
+    level = make_level(5)
+    asked: list[str] = []
+
+    def stay(dialog: Dialog) -> None:
+        asked.append(dialog.type)
+        dialog.dismiss()
+
+    page = begin_receiving(open_page, level, "abc")
+    page.on("dialog", stay)
+    page.get_by_role("link", name="Stock", exact=True).first.click(no_wait_after=True)
+    expect(page.get_by_label("Quantity")).to_have_value("abc")
+    page.wait_for_timeout(200)
+    assert asked == ["beforeunload"]
+    page.get_by_role("button", name="Receive").click()
+    expect(page.get_by_text("is not a whole number")).to_be_visible()
+    page.get_by_label("Quantity").fill("7")
+    page.get_by_role("button", name="Receive").click()
+    expect(page.get_by_text("5 → 12 on hand")).to_be_visible()
+    page.go_back()
+    expect(page.get_by_label("Quantity")).to_be_visible()
+    page.reload()
+    expect(page.get_by_label("Quantity")).to_be_visible()
+    page.goto("/admin/")
+    assert asked == ["beforeunload"]
+    assert counters(level) == (12, 0)
