@@ -36,9 +36,9 @@ def source_of(name: str) -> Source:
 class Actor(msgspec.Struct, frozen=True, gc=False):
     """Who asks for a change. Part of each request value, since a batch has requests of many actors.
 
-    ``source`` is one of ``SOURCES``. ``store_codes`` and ``warehouse_codes`` limit which stores and warehouses the
-    actor may see and change; empty means all. API clients are limited to stores, staff to warehouses
-    (docs/explanation/rules.md, rule 19).
+    ``source`` is one of ``SOURCES``. ``store_codes`` limit the stores that the actor may see and change; empty means
+    all. ``warehouse_codes`` limit the warehouses; None means all, empty none. API clients are limited to stores, staff
+    to warehouses (docs/explanation/rules.md, rule 19).
     """
 
     name: str
@@ -46,12 +46,12 @@ class Actor(msgspec.Struct, frozen=True, gc=False):
     request_id: str
     source: str
     store_codes: tuple[str, ...] = ()
-    warehouse_codes: tuple[str, ...] = ()
+    warehouse_codes: tuple[str, ...] | None = None
 
     @property
     def sees_all_warehouses(self) -> bool:
         """Whether all warehouses are in reach."""
-        return not self.warehouse_codes
+        return self.warehouse_codes is None
 
     @property
     def only_store(self) -> str:
@@ -64,15 +64,15 @@ class Actor(msgspec.Struct, frozen=True, gc=False):
 
     def sees_warehouse(self, code: str) -> bool:
         """Whether a warehouse is in reach by ``warehouse_codes``. ``store_codes`` are not considered."""
-        return not self.warehouse_codes or code in self.warehouse_codes
+        return self.warehouse_codes is None or code in self.warehouse_codes
 
     def sees_warehouses(self, codes: Iterable[str]) -> bool:
         """Whether all of these warehouses are in reach, as for ``sees_warehouse``."""
-        return not self.warehouse_codes or all(code in self.warehouse_codes for code in codes)
+        return all(self.sees_warehouse(code) for code in codes)
 
     def require_all_warehouses(self) -> None:
         """Raise PermissionDenied for an actor limited to some warehouses: the change may concern any warehouse."""
-        if self.warehouse_codes:
+        if self.warehouse_codes is not None:
             raise PermissionDenied("This is for people who work in all warehouses.")
 
     def require_no_limit(self) -> None:

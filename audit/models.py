@@ -6,6 +6,7 @@ import pgtrigger
 from django.conf import settings
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models import Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
@@ -66,17 +67,30 @@ class ApiToken(models.Model):
 
 
 class StaffAccess(models.Model):
-    """The warehouses that a member of staff may see and change, by their immutable codes; empty means all."""
+    """The warehouses that a member of staff may see and change: all, or those in ``warehouse_codes`` alone, by their
+    immutable codes. An account without a row reaches none, unless it is a superuser, who reaches all."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="staff_access")
+    all_warehouses = models.BooleanField(default=False, db_default=False)
     warehouse_codes = ArrayField(models.CharField(max_length=20), default=list, blank=True)
 
     class Meta:
         verbose_name_plural = "staff access"
 
+        constraints = [
+            models.CheckConstraint(
+                name="staff_access_all_or_some", condition=Q(all_warehouses=False) | Q(warehouse_codes=[])
+            )
+        ]
+
     def __str__(self) -> str:
-        return ", ".join(self.warehouse_codes) or "all"
+        return str(_("all")) if self.all_warehouses else ", ".join(self.warehouse_codes) or str(_("none"))
+
+    @property
+    def codes(self) -> tuple[str, ...] | None:
+        """The warehouses as ``Actor.warehouse_codes``: None means all."""
+        return None if self.all_warehouses else tuple(self.warehouse_codes)
 
 
 class AuditEntry(models.Model):

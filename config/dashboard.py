@@ -25,7 +25,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from audit.actors import Actor
-from audit.console.base import actor_of
+from audit.console.base import actor_of, reach_of
 from audit.identifiers import first_id_at
 from audit.models import OutboxEvent
 from inventory.admin.stock.levels import COUNT_DAYS
@@ -115,7 +115,7 @@ class _Reader:
 
     def kept(self, name: str, read: Callable[[], V]) -> V:
         """The result of ``read``, cached for some seconds for all users with the same warehouses."""
-        key = f"dashboard:{name}:{','.join(sorted(self.actor.warehouse_codes))}"
+        key = f"dashboard:{name}:{reach_of(self.request).decode()}"
         known: V | None = cache.get(key)
         if known is None:
             known = read()
@@ -324,7 +324,7 @@ def _first_id(begin: datetime) -> UUID:
 
 
 def _read_hours(begin: datetime, actor: Actor) -> dict[datetime, dict[str, int]]:
-    wanted = list(actor.warehouse_codes) or None
+    wanted = None if actor.warehouse_codes is None else list(actor.warehouse_codes)
     found: dict[datetime, dict[str, int]] = {}
     with connection.cursor() as cursor:
         cursor.execute(_BY_HOUR, [begin, _first_id(begin), begin, wanted, wanted])

@@ -13,7 +13,7 @@ PASSWORD = "correct horse battery"
 
 
 def make_staff(group: str = "", *warehouses: str, name: str = "", password: str | None = None) -> User:
-    """Make a member of staff in this group (a superuser without one), limited to these warehouses, if any.
+    """Make a member of staff in this group (a superuser without one), limited to these warehouses, or of all.
 
     Pass a password only for tests that log in: hashing takes long, by design.
     """
@@ -21,8 +21,7 @@ def make_staff(group: str = "", *warehouses: str, name: str = "", password: str 
     made = User.objects.create_user(name, password=password, is_staff=True, is_superuser=not group)
     if group:
         made.groups.add(Group.objects.get(name=group))
-    if warehouses:
-        StaffAccess.objects.create(user=made, warehouse_codes=list(warehouses))
+    StaffAccess.objects.create(user=made, all_warehouses=not warehouses, warehouse_codes=list(warehouses))
     return made
 
 

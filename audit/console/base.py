@@ -42,14 +42,14 @@ _STAFF: Final = UUID("6f1d6a0e-3f0c-5a53-9d58-0c6f8b1f7c11")
 
 
 def actor_of(request: HttpRequest) -> Actor:
-    """The actor of a console request: the user, limited to their warehouses.
+    """The actor of a console request: the user, limited to their warehouses. Superusers have no limit.
 
     One query for each user object.
     """
     user: Any = request.user
     if not hasattr(user, "_warehouse_codes"):
-        found = StaffAccess.objects.filter(user_id=user.pk).values_list("warehouse_codes", flat=True).first()
-        user._warehouse_codes = tuple(found or ())
+        access = None if user.is_superuser else StaffAccess.objects.filter(user_id=user.pk).first()
+        user._warehouse_codes = None if user.is_superuser else access.codes if access else ()
     name, request_id = user.get_username(), request_id_of(request)
     return Actor(name, None, request_id, "admin", warehouse_codes=user._warehouse_codes)
 
@@ -60,8 +60,9 @@ def claimant_of(request: HttpRequest) -> UUID:
 
 
 def reach_of(request: HttpRequest) -> bytes:
-    """The user's warehouses as bytes, a part of the fingerprints of the user's idempotency keys."""
-    return ",".join(sorted(actor_of(request).warehouse_codes)).encode()
+    """The user's warehouses as bytes, a part of the fingerprints of the user's idempotency keys; empty for all."""
+    codes = actor_of(request).warehouse_codes
+    return b"" if codes is None else ",".join(sorted(codes)).encode() or b"-"
 
 
 def may_read_trail(request: HttpRequest) -> bool:
@@ -122,7 +123,7 @@ class Reach:
         """The rows in reach of a user of some warehouses."""
         if self.belongs_to_no_warehouse:
             return rows
-        in_reach = [Q(**{f"{path}__in": actor.warehouse_codes}) for path in self.warehouse_paths]
+        in_reach = [Q(**{f"{path}__in": actor.warehouse_codes or ()}) for path in self.warehouse_paths]
         return rows.filter(reduce(or_, in_reach)) if in_reach else rows.none()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -293,7 +294,7 @@ class WarehouseFilter(admin.RelatedFieldListFilter):
 
     def field_choices(self, field: Any, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         codes = actor_of(request).warehouse_codes
-        limits = {"code__in": codes} if codes else {}
+        limits = {} if codes is None else {"code__in": codes}
         choices: list[tuple[str, Any]] = field.get_choices(
             include_blank=False, ordering=("code",), limit_choices_to=limits
         )

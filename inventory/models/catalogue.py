@@ -38,7 +38,7 @@ def in_reach(actor: Actor, *warehouses: str) -> Q:
     if actor.store_codes:
         sold_from = warehouses_of(actor.store_codes)
         found &= reduce(or_, (Q(**{f"{warehouse}__in": sold_from}) for warehouse in warehouses))
-    if actor.warehouse_codes:
+    if actor.warehouse_codes is not None:
         codes = actor.warehouse_codes
         found &= reduce(or_, (Q(**{f"{warehouse}__code__in": codes}) for warehouse in warehouses))
     return found
@@ -111,7 +111,8 @@ class WarehouseQuerySet(_Freezables, models.QuerySet["Warehouse"]):
 
     def visible_to(self, actor: Actor) -> Self:
         """The warehouses in an actor's reach: those its stores sell from, or those it is limited to."""
-        seen = self.filter(code__in=actor.warehouse_codes) if actor.warehouse_codes else self
+        codes = actor.warehouse_codes
+        seen = self if codes is None else self.filter(code__in=codes)
         return seen.filter(stores__code__in=actor.store_codes).distinct() if actor.store_codes else seen
 
 
@@ -121,7 +122,7 @@ class StoreQuerySet(_Freezables, models.QuerySet["Store"]):
     def visible_to(self, actor: Actor) -> Self:
         """The stores in an actor's reach: those it is limited to, or those that sell from a warehouse in its reach."""
         seen = self.filter(code__in=actor.store_codes) if actor.store_codes else self
-        if actor.warehouse_codes:
+        if actor.warehouse_codes is not None:
             sources: models.Manager[Any] = apps.get_model("inventory", "StoreWarehouse")._default_manager
             here = sources.filter(store=OuterRef("pk"), warehouse__code__in=actor.warehouse_codes)
             seen = seen.filter(Exists(here))

@@ -21,7 +21,7 @@ class ReservationQuerySet(models.QuerySet["Reservation"]):
     def visible_to(self, actor: Actor) -> Self:
         """Reservations in the actor's reach: of its stores, and with an item in one of its warehouses."""
         seen = self.filter(store__code__in=actor.store_codes) if actor.store_codes else self
-        if actor.warehouse_codes:
+        if actor.warehouse_codes is not None:
             here = ReservationItem.objects.filter(level__warehouse__code__in=actor.warehouse_codes)
             seen = seen.filter(Exists(here.filter(reservation=OuterRef("pk"))))
         return seen

@@ -133,9 +133,22 @@ def test_client_is_kept_and_recorded(administrator: Client) -> None:
     assert (entry.subject_id, entry.actor, entry.changes["store_codes"]) == (made.pk, "ada", ["main"])
     url = reverse("admin:audit_apiclient_change", args=[made.pk])
     tokens = {"tokens-TOTAL_FORMS": "0", "tokens-INITIAL_FORMS": "0"}
-    assert administrator.post(url, {"name": "other", "role": "manager", **tokens}).status_code == 302
+    changed = {"name": "other", "role": "manager", **tokens}
+    assert administrator.post(url, {**changed, "reach": "some"}).status_code == 200
+    made.refresh_from_db()
+    assert (made.role, made.store_codes) == ("checkout", ["main"]), "no store was ticked"
+    assert administrator.post(url, {**changed, "reach": "all"}).status_code == 302
     made.refresh_from_db()
     assert (made.name, made.role, made.store_codes) == ("till", "manager", [])
+
+
+def test_a_new_client_is_given_all_stores_or_some_of_them(administrator: Client) -> None:
+    url = reverse("admin:audit_apiclient_add")
+    for given in ({}, {"reach": "some"}, {"reach": "all", "stores": ["main"]}):
+        assert administrator.post(url, {"name": "till", "role": "checkout", **given}).status_code == 200, given
+    assert not ApiClient.objects.filter(name="till").exists()
+    assert administrator.post(url, {"name": "till", "role": "checkout", "reach": "all"}).status_code == 302
+    assert ApiClient.objects.get(name="till").store_codes == []
 
 
 def issue_url(client: ApiClient) -> str:
@@ -299,7 +312,13 @@ def test_lockout_page_has_the_console_layout() -> None:
 
 
 def test_weak_passwords_are_refused(administrator: Client) -> None:
-    sent = {"username": "new", "usable_password": "true", "password1": "short1x", "password2": "short1x"}
+    sent = {
+        "username": "new",
+        "usable_password": "true",
+        "password1": "short1x",
+        "password2": "short1x",
+        "reach": "all",
+    }
     answer = administrator.post(reverse("admin:auth_user_add"), sent)
     assert answer.status_code == 200
     assert not User.objects.filter(username="new").exists()

@@ -161,7 +161,7 @@ def test_administrator_limits_a_user_to_warehouses_and_it_is_recorded() -> None:
     boss, clerk = make_staff("administrator"), make_staff("warehouse", name="bob")
     group = clerk.groups.get().pk
     answer = browser_of(boss).post(
-        listing(User, "change", clerk.pk), person(clerk, groups=[group], warehouses=["wh-001"])
+        listing(User, "change", clerk.pk), person(clerk, groups=[group], reach="some", warehouses=["wh-001"])
     )
     assert answer.status_code == 302
     access = StaffAccess.objects.get(user=clerk)

@@ -129,14 +129,14 @@ class Scene:
 
     def _delivery(self, owner: Actor) -> UUID:
         """A draft of a delivery there, begun by somebody who reached it then."""
-        owner = msgspec.structs.replace(owner, warehouse_codes=())
+        owner = msgspec.structs.replace(owner, warehouse_codes=None)
         draft = receiving.open_delivery(owner, THERE, "PO-1")
         receiving.change_lines(owner, draft, [LineCommand(uuid7(), self.product.pk)])
         return draft
 
     def _arrival(self, owner: Actor) -> UUID:
         """A draft of what arrives there of a transfer, begun by somebody who reached it then."""
-        owner = msgspec.structs.replace(owner, warehouse_codes=())
+        owner = msgspec.structs.replace(owner, warehouse_codes=None)
         draft = receiving.open_arrival(owner, self.incoming)
         receiving.change_lines(owner, draft, [LineCommand(uuid7(), self.product.pk)])
         return draft

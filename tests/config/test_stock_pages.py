@@ -118,7 +118,7 @@ def test_form_sent_twice_acts_once_and_says_so(clerk: Client) -> None:
 def test_form_sent_again_after_the_person_was_limited_is_refused() -> None:
     level, once, person = make_level(20), str(uuid4()), make_staff("warehouse")
     assert send(browser_of(person), "receive", level, 5, once=once).status_code == 200
-    StaffAccess.objects.create(user=person, warehouse_codes=["wh-001"])
+    StaffAccess.objects.filter(user=person).update(all_warehouses=False, warehouse_codes=["wh-001"])
     again = send(browser_of(person), "receive", level, 5, once=once)
     assert again.status_code == 422
     assert "20 → 25 on hand" not in again.content.decode()

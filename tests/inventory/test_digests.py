@@ -29,7 +29,10 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 
 
 def subscribe(email: str = "ada@example.com", warehouse: str = "wh-001", user: User | None = None) -> None:
+    """Subscribe an address, or an account, which has this address from then on."""
     AlertSubscription.objects.create(warehouse=make_warehouse(warehouse), email=email, user=user)
+    if user:
+        User.objects.filter(pk=user.pk).update(email=email)
 
 
 def low(available: int = 15, warehouse: str = "wh-001", name: str = "Tent") -> StockLevel:
@@ -171,11 +174,15 @@ LOST: dict[str, Callable[[User], object]] = {
     "the group is lost": lambda user: user.groups.clear(),
     "the group's permission is lost": lambda user: user.groups.get().permissions.clear(),
     "the account is limited to another warehouse": lambda user: limit(user, "wh-002"),
+    "no warehouse was ever given": lambda user: StaffAccess.objects.filter(user=user).delete(),
+    "no warehouse is left": lambda user: StaffAccess.objects.filter(user=user).update(warehouse_codes=[]),
+    "the address is gone": lambda user: User.objects.filter(pk=user.pk).update(email=""),
 }
 
 
 def limit(user: User, *warehouses: str) -> None:
-    StaffAccess.objects.update_or_create(user=user, defaults={"warehouse_codes": list(warehouses)})
+    limits = {"all_warehouses": not warehouses, "warehouse_codes": list(warehouses)}
+    StaffAccess.objects.update_or_create(user=user, defaults=limits)
 
 
 @pytest.mark.parametrize("lose", LOST.values(), ids=LOST)
@@ -188,6 +195,16 @@ def test_person_without_the_right_gets_no_mail(lose: Callable[[User], object]) -
     assert LowStockAlert.objects.get().notified_at is None
 
 
+def test_mail_goes_once_to_the_present_address_of_the_account() -> None:
+    user = make_staff("viewer", "wh-001")
+    subscribe("old@example.com", user=user)
+    subscribe("Office@example.com")
+    low()
+    User.objects.filter(pk=user.pk).update(email="office@example.com")
+    assert digests.send_digests() == 1
+    assert [message.to for message in mail.outbox] == [["Office@example.com"]]
+
+
 @pytest.mark.parametrize("group", ["", "viewer", "manager"])
 @pytest.mark.parametrize("warehouses", [(), ("wh-001",), ("wh-001", "wh-002")])
 def test_person_with_the_right_gets_mail(group: str, warehouses: tuple[str, ...]) -> None:
@@ -198,6 +215,7 @@ def test_person_with_the_right_gets_mail(group: str, warehouses: tuple[str, ...]
 
 def test_permission_of_the_person_alone_is_enough() -> None:
     user = User.objects.create(username="ada", is_staff=True)
+    limit(user)
     user.user_permissions.add(Permission.objects.get(codename="add_alertsubscription"))
     subscribe(user=user)
     low()

@@ -17,6 +17,7 @@ from audit.actors import Actor
 from audit.clients import Issued
 from audit.console.base import ReadOnlyAdmin, ReadOnlyInline, ServiceAdmin, actor_of, multiple_choice
 from audit.console.dialogs import ChoiceField, Dialog, DialogForm
+from audit.console.reach_form import ReachForm
 from audit.console.wording import LazyText
 from audit.idempotency import Claim, StoredAnswer
 from audit.models import ApiClient, ApiToken
@@ -35,10 +36,12 @@ class TokenInline(ReadOnlyInline):
     show_change_link = True
 
 
-class ApiClientForm(forms.ModelForm):  # type: ignore[type-arg]
+class ApiClientForm(ReachForm, forms.ModelForm):  # type: ignore[type-arg]
     """The form of a client, with all stores as choices."""
 
-    stores = multiple_choice((), label=_("Stores"), help_text=_("Tick none for all stores."))
+    many = "stores"
+    undecided = _("Choose all stores, or only these.")
+    stores = multiple_choice((), label=_("Only these"), help_text=_("At least one."))
 
     class Meta:
         model = ApiClient
@@ -46,11 +49,18 @@ class ApiClientForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        choices = [
-            (code, f"{code} – {name}") for code, name in Store.objects.order_by("code").values_list("code", "name")
-        ]
-        cast(forms.MultipleChoiceField, self.fields["stores"]).choices = choices
-        self.initial["stores"] = self.instance.store_codes
+        reach = cast(forms.ChoiceField, self.fields["reach"])
+        reach.label, reach.choices = _("Stores"), [("all", _("All stores")), ("some", _("Only these"))]
+        is_limited = self.instance._state.adding or self.instance.store_codes
+        chosen = self.instance.store_codes if is_limited else None
+        self.offer_places(Store.objects.order_by("code").values_list("code", "name"), chosen)
+
+    def clean(self) -> Any:
+        """Refuse a client of no store: it could do nothing, and an empty list is stored for all stores."""
+        given = super().clean()
+        if given.get("reach") == "some" and not given.get("stores") and "stores" not in self.errors:
+            self.add_error("stores", _("Tick at least one store."))
+        return given
 
 
 class TokenForm(DialogForm):
@@ -133,7 +143,7 @@ class ApiClientAdmin(ServiceAdmin):
     search_fields = ("name",)
     search_help_text = _("A part of the name, or an id")
     ordering = ("name",)
-    fieldsets = ((None, {"fields": ("name", "role", "stores")}),)
+    fieldsets = ((None, {"fields": ("name", "role", "reach", "stores")}),)
     inlines = (TokenInline,)
     actions_detail = ("issue_token",)
 
@@ -166,7 +176,7 @@ class ApiClientAdmin(ServiceAdmin):
             form.instance.pk,
             name=form.instance.name,
             role=given["role"],
-            store_codes=given["stores"],
+            store_codes=form.codes() or [],
         )
         return cast(Model, saved)
 

@@ -1,6 +1,6 @@
 """Accounts of staff in the console, with their groups and warehouses."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 
 from django import forms
@@ -18,10 +18,12 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from audit.console.base import ConsoleAdmin, ReadOnlyAdmin, actor_of, multiple_choice
 from audit.console.filters import link
+from audit.console.reach_form import ReachForm
 from audit.models import StaffAccess
 from audit.roles import STAFF_GROUPS
 from inventory.models import Warehouse
 from inventory.services.access.people import put_access, record_password
+from inventory.services.low_stock.subscriptions import deliverable
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -41,7 +43,7 @@ _WORDS: Final[dict[str, tuple[Any, Any]]] = {
 }
 """Label and hint of each field of an account, which replace Django's technical ones."""
 
-_TO_READ: Final = ("account", "name", "email", "in_groups", "sees", "active", ("last_login", "date_joined"))
+_TO_READ: Final = ("account", "name", "email", "in_groups", "sees", "active", "mails", ("last_login", "date_joined"))
 _GROUP_HINTS: Final = {group.name: group.hint for group in STAFF_GROUPS}
 
 
@@ -60,7 +62,26 @@ def reword(fields: Mapping[str, forms.Field]) -> None:
             fields[name].label, fields[name].help_text = label, hint
 
 
-class NewPersonForm(UserCreationForm):  # type: ignore[misc]
+class WarehousesForm(ReachForm):
+    """The warehouses of an account."""
+
+    many = "warehouses"
+    undecided = _("Choose all warehouses, or only these.")
+    warehouses = multiple_choice(
+        (), label=_("Only these"), help_text=_("Nothing ticked is nothing: the account then sees no warehouse.")
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        reach = cast(forms.ChoiceField, self.fields["reach"])
+        reach.label, reach.choices = _("Warehouses"), [("all", _("All warehouses")), ("some", _("Only these"))]
+
+    def offer_warehouses(self, chosen: Sequence[str] | None = ()) -> None:
+        """Offer all warehouses, with these ticked."""
+        self.offer_places(Warehouse.objects.order_by("code").values_list("code", "name"), chosen)
+
+
+class NewPersonForm(WarehousesForm, UserCreationForm):  # type: ignore[misc]
     """The form of a new account, without Django's choice of login by password: all accounts have one."""
 
     usable_password = None
@@ -68,24 +89,23 @@ class NewPersonForm(UserCreationForm):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         reword(self.fields)
+        self.offer_warehouses()
         self.fields["password1"].required = self.fields["password2"].required = True
         self.fields["password2"].label = _("The password again")
         self.fields["password2"].help_text = ""
 
 
-class PersonForm(UserChangeForm):  # type: ignore[misc]
-    """The form of an account, with all warehouses as choices."""
-
-    warehouses = multiple_choice((), label=_("Warehouses"), help_text=_("Tick none for all warehouses."))
+class PersonForm(WarehousesForm, UserChangeForm):  # type: ignore[misc]
+    """The form of an account."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         reword(self.fields)
-        if "warehouses" in self.fields:
-            rows = Warehouse.objects.order_by("code").values_list("code", "name")
-            self.fields["warehouses"].choices = [(code, f"{code} – {name}") for code, name in rows]
-            access = StaffAccess.objects.filter(user=self.instance.pk).first()
-            self.initial["warehouses"] = access.warehouse_codes if access else []
+        found = StaffAccess.objects.filter(user=self.instance.pk).first()
+        # An account without an access reaches what a new one does: a superuser all, everybody else none.
+        self.offer_warehouses((found or StaffAccess(all_warehouses=self.instance.is_superuser)).codes)
+        if "reach" in self.fields:
+            self.initial["reach"] = self.initial["reach"] or "some"
 
 
 @admin.register(User)
@@ -103,14 +123,24 @@ class PersonAdmin(DjangoUserAdmin, ConsoleAdmin):  # type: ignore[type-arg, misc
     search_fields = ("username", "first_name", "last_name", "email")
     search_help_text = _("A part of the name or address")
     ordering = ("username",)
-    readonly_fields = ("password_set", "account", "name", "in_groups", "sees", "active", "last_login", "date_joined")
+    readonly_fields = (
+        "password_set",
+        "account",
+        "name",
+        "in_groups",
+        "sees",
+        "active",
+        "mails",
+        "last_login",
+        "date_joined",
+    )
     filter_horizontal = ()
     fieldsets = (
         (None, {"fields": ("username", "password_set", ("first_name", "last_name"), "email")}),
-        (_("May do"), {"fields": (("is_active", "is_staff"), "groups", "warehouses")}),
-        (_("For reference"), {"fields": (("last_login", "date_joined"),)}),
+        (_("May do"), {"fields": (("is_active", "is_staff"), "groups", "reach", "warehouses")}),
+        (_("For reference"), {"fields": ("mails", ("last_login", "date_joined"))}),
     )
-    add_fieldsets = ((None, {"fields": ("username", "password1", "password2")}),)
+    add_fieldsets = ((None, {"fields": ("username", "password1", "password2", "reach", "warehouses")}),)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Only superusers may give permissions beyond those of groups. Users who may only view see lines of text."""
@@ -153,12 +183,12 @@ class PersonAdmin(DjangoUserAdmin, ConsoleAdmin):  # type: ignore[type-arg, misc
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
-        changed = [name for name in form.changed_data if name not in _SECRET and name != "warehouses"]
+        changed = [name for name in form.changed_data if name not in _SECRET | {"reach", "warehouses"}]
         changes = {name: _plain(form.cleaned_data.get(name)) for name in changed}
         put_access(
             actor_of(request),
             form.instance.pk,
-            warehouse_codes=form.cleaned_data.get("warehouses", ()),
+            warehouse_codes=form.codes(),
             is_new=not change,
             account_changes={"username": form.instance.username, **changes} if changes or not change else {},
         )
@@ -191,6 +221,15 @@ class PersonAdmin(DjangoUserAdmin, ConsoleAdmin):  # type: ignore[type-arg, misc
         address = reverse("admin:auth_user_password_change", args=[user.pk])
         return format_html("{} {}", is_set, link(_("Set a new one"), address))
 
+    @admin.display(description=_("mail"))
+    def mails(self, user: User) -> str:
+        """The mails that the account gets now, and where they go."""
+        found = deliverable().filter(user=user).order_by("warehouse__code").values_list("warehouse__code", flat=True)
+        codes = list(found)
+        if not codes:
+            return str(_("None. Members of staff ask for mail about low stock under Alerts, Mail me."))
+        return str(_("Low stock in %(codes)s, to %(address)s")) % {"codes": ", ".join(codes), "address": user.email}
+
     @admin.display(description=_("name"))
     def name(self, user: User) -> str:
         return user.get_full_name() or "–"
@@ -202,8 +241,8 @@ class PersonAdmin(DjangoUserAdmin, ConsoleAdmin):  # type: ignore[type-arg, misc
 
     @admin.display(description=_("warehouses"))
     def sees(self, user: User) -> str:
-        access = getattr(user, "staff_access", None)
-        return ", ".join(access.warehouse_codes) if access and access.warehouse_codes else str(_("all"))
+        access = getattr(user, "staff_access", None) or StaffAccess()
+        return str(_("all")) if user.is_superuser else str(access)
 
 
 def _plain(value: Any) -> Any:

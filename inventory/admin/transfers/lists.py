@@ -14,7 +14,6 @@ from audit.console.base import (
     ReadOnlyAdmin,
     ReadOnlyInline,
     WarehouseFilter,
-    actor_of,
     badge,
 )
 from audit.display import NOTHING, shown_time
@@ -143,11 +142,6 @@ class TransferAdmin(ReadOnlyAdmin):
             return Coalesce(Subquery(lines.annotate(n=Sum(field)).values("n"), IntegerField()), 0)
 
         return transfers.annotate(asked=total("quantity"), arrived=total("quantity_received"), as_of=Now())
-
-    def get_actions_list(self, request: HttpRequest) -> list[Any]:
-        """No new transfer for users of a single warehouse, who have no destination."""
-        offered: list[Any] = super().get_actions_list(request)
-        return [] if len(actor_of(request).warehouse_codes) == 1 else offered
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """The actions that the transfer's status allows and that change only warehouses in the user's reach."""

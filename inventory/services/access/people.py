@@ -10,27 +10,36 @@ from audit.models import StaffAccess
 from audit.recording import Entry, record
 from inventory import actions
 from inventory.locking import read_clock
+from inventory.services.low_stock.subscriptions import follow_account
 
 
 def put_access(
-    actor: Actor, user_id: int, *, warehouse_codes: Sequence[str], is_new: bool, account_changes: Mapping[str, Any]
+    actor: Actor,
+    user_id: int,
+    *,
+    warehouse_codes: Sequence[str] | None,
+    is_new: bool,
+    account_changes: Mapping[str, Any],
 ) -> StaffAccess:
-    """Limit a user to some warehouses (empty means all) and record the changes of the account.
+    """Give a user these warehouses alone (None means all, empty none) and record the changes of the account. The
+    user's subscriptions to mail follow at once.
 
     ``account_changes`` are the account's other changes, as JSON values. Requires an open transaction, in which the
     account is saved. Raises PermissionDenied. Locks the user's access.
     """
     actor.require_no_limit()
     access, _ = StaffAccess.objects.select_for_update().get_or_create(user_id=user_id)
-    codes = sorted(set(warehouse_codes))
+    codes = None if warehouse_codes is None else tuple(sorted(set(warehouse_codes)))
     changes: dict[str, Any] = dict(account_changes)
-    if access.warehouse_codes != codes:
-        changes["warehouses"] = codes
-        access.warehouse_codes = codes
-        access.save(update_fields=["warehouse_codes"])
+    if is_new or access.codes != codes:
+        changes["warehouses"] = "all" if codes is None else list(codes)
+        access.all_warehouses, access.warehouse_codes = codes is None, list(codes or ())
+        access.save(update_fields=["all_warehouses", "warehouse_codes"])
+    now = read_clock()
     if changes or is_new:
         action = actions.USER_CREATED if is_new else actions.USER_CHANGED
-        record([Entry(actor, action, access.pk, changes)], now=read_clock())
+        record([Entry(actor, action, access.pk, changes)], now=now)
+    follow_account(actor, user_id, now=now)
     return access
 
 

@@ -14,28 +14,24 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.contrib.auth import get_user_model
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.db import connection
-from django.db.models import Q, QuerySet
 from django.template.loader import render_to_string
 
 from audit.db import columns
 from audit.db.statements import write
 from audit.idempotency import advisory_lock
-from audit.models import StaffAccess
 from inventory import transactions
 from inventory.locking import read_clock
-from inventory.models import AlertSubscription, LowStockAlert, Warehouse
+from inventory.models import LowStockAlert, Warehouse
 from inventory.services.low_stock.alerts import Outlook, outlooks
+from inventory.services.low_stock.subscriptions import deliverable
 
 logger = structlog.get_logger(__name__)
 
 MOST_LINES: Final = 100
 """The most levels that a mail lists; of the rest it gives the number."""
 _TITLES: Final = {"new": "New", "worse": "Became critical or sold out again", "open": "Still open"}
-_MAY_BE_MAILED: Final = "inventory.add_alertsubscription"
-_RIGHTS: Final = "django.contrib.auth.backends.ModelBackend"
 _KINDS: Final = tuple(_TITLES)
 
 
@@ -92,13 +88,9 @@ def send_digests() -> int:
     return sent
 
 
-def _recipients(warehouse: Warehouse) -> QuerySet[AlertSubscription]:
-    """The subscriptions of a warehouse whose owners may have its mail now: active staff who may still be mailed and
-    still work there. An address that belongs to no account keeps its mail."""
-    allowed = get_user_model()._default_manager.with_perm(_MAY_BE_MAILED, backend=_RIGHTS).filter(is_staff=True)
-    elsewhere = StaffAccess.objects.exclude(warehouse_codes=[]).exclude(warehouse_codes__contains=[warehouse.code])
-    theirs = Q(user__in=allowed) & ~Q(user__in=elsewhere.values("user"))
-    return AlertSubscription.objects.filter(Q(user=None) | theirs, warehouse=warehouse).order_by("email")
+def _recipients(warehouse: Warehouse) -> Any:
+    """The subscriptions of a warehouse that are mailed now, each with its ``address``."""
+    return deliverable().filter(warehouse=warehouse)
 
 
 _MARK: Final = "UPDATE inventory_lowstockalert SET notified_at = %s WHERE id = ANY(%s)"
@@ -145,8 +137,8 @@ def _take_back(digest: _Digest) -> None:
 
 
 def _deliver(warehouse: Warehouse, digest: _Digest) -> int:
-    """Send a mail to each recipient separately, so that addresses stay private and a refused one does not stop the
-    rest. The rights of each are read just before: a slow mail server may take minutes for the others.
+    """Send a mail to each address separately, so that addresses stay private and a refused one does not stop the rest.
+    Rights and address of each are read just before: a slow mail server may take minutes for the others.
 
     Returns the number of mails sent.
     """
@@ -156,11 +148,14 @@ def _deliver(warehouse: Warehouse, digest: _Digest) -> int:
     subject = f"Low stock in {' '.join(warehouse.name.split())}: {context['critical']} critical, {context['low']} low"
     mailbox = get_connection()
     delivered = 0
-    for subscription in list(_recipients(warehouse)):
-        if not _recipients(warehouse).filter(pk=subscription.pk).exists():
+    mailed: set[str] = set()
+    for key in list(_recipients(warehouse).values_list("pk", flat=True)):
+        address = _recipients(warehouse).filter(pk=key).values_list("address", flat=True).first()
+        if address is None or address.lower() in mailed:
             continue
+        mailed.add(address.lower())
         mail = EmailMultiAlternatives(
-            subject, text, to=[subscription.email], connection=mailbox, headers={"Auto-Submitted": "auto-generated"}
+            subject, text, to=[address], connection=mailbox, headers={"Auto-Submitted": "auto-generated"}
         )
         mail.attach_alternative(html, "text/html")
         try:

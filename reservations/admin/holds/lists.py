@@ -283,7 +283,7 @@ class ReservationAdmin(ReadOnlyAdmin):
         context = dict(extra_context or {})
         if reservation is not None:
             is_due = reservation.status == Status.ACTIVE and _state(reservation) == Status.EXPIRED
-            context["life"] = life_of(reservation, actor_of(request).warehouse_codes, is_due=is_due)
+            context["life"] = life_of(reservation, actor_of(request).warehouse_codes or (), is_due=is_due)
             context["may_open_trail"] = may_read_trail(request)
         answer: HttpResponse = super().change_view(request, object_id, form_url, context)
         return answer

@@ -272,7 +272,8 @@ def _make_staff(password: str) -> None:
         )
         user.groups.set([group])
         codes = [catalogue.PLACES[0]] if name == "warehouse" else []
-        StaffAccess.objects.update_or_create(user=user, defaults={"warehouse_codes": codes})
+        limits = {"all_warehouses": not codes, "warehouse_codes": codes}
+        StaffAccess.objects.update_or_create(user=user, defaults=limits)
 
 
 def _actor() -> Actor:
