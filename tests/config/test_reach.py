@@ -397,6 +397,7 @@ PARTS: Final[dict[str, str]] = {
     "adjustments.write_placed": "adjustments.apply_adjustments",
     "adjustments.adjusted_entry": "adjustments.apply_adjustments",
     "adjustments.adjusted_event": "adjustments.apply_adjustments",
+    "subscriptions.follow_account": "people.put_access",
     "moves.entry_of": "commands.start_transfer",
     "moves.ship": "commands.start_transfer",
     "moves.arrive": "commands.receive_transfer",
