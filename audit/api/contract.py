@@ -24,23 +24,10 @@ class Answer(msgspec.Struct, rename="camel", kw_only=True):
 
 
 Quantity = Annotated[int, Meta(ge=1, le=1_000_000, description="Units.")]
-OpaqueId = Annotated[
-    str,
-    Meta(
-        min_length=1,
-        max_length=64,
-        pattern=r"^[^\x00-\x1f\x7f-\x9f]*(?!\n)$",
-        description="The caller's own id: 1 to 64 printable characters.",
-    ),
-]
 Code = Annotated[
     str,
     Meta(min_length=1, max_length=20, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(?!\n)$", description="An immutable code."),
 ]
-_PLAIN = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f]*$"
-Text = Annotated[str, Meta(max_length=500, pattern=_PLAIN)]
-NonEmptyText = Annotated[str, Meta(min_length=1, max_length=500, pattern=_PLAIN)]
-ShortText = Annotated[str, Meta(max_length=100, pattern=_PLAIN)]
 Limit = Annotated[int, Meta(ge=1, le=200, description="Items a page.")]
 ReservationId = Annotated[
     str,

@@ -5,14 +5,15 @@ database. The text is therefore checked before it becomes a number.
 """
 
 import re
-from abc import ABC
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ClassVar, Final
+
+from audit.api.scalars import Scalar
 
 _TEXT: Final = re.compile(r"[+-]?(?=\.?[0-9])[0-9]{0,20}(\.[0-9]{0,20})?([eE][+-]?[0-9]{1,2})?")
 
 
-class BoundedDecimal(ABC):
+class BoundedDecimal(Scalar):
     """A type of fields whose values are plain ``Decimal``s: 0 to ``most``, with at most ``places`` decimals."""
 
     most: ClassVar[Decimal]
@@ -21,12 +22,16 @@ class BoundedDecimal(ABC):
 
     @classmethod
     def decode(cls, value: Any) -> Decimal:
-        """The decimal of a JSON number or text. Raises ValueError, which the decoder reports with the field's path."""
         if type(value) in (str, int, float) and _TEXT.fullmatch(text := str(value)):
             amount = Decimal(text)
             if 0 <= amount <= cls.most and amount == (rounded := abs(round(amount, cls.places))):
                 return rounded
         raise ValueError(f"Expected {cls.range}")
+
+    @classmethod
+    def schema(cls) -> dict[str, Any]:
+        description = f"{cls.range[0].upper()}{cls.range[1:]}, as a text or a number."
+        return {"type": "string", "format": "decimal", "description": description}
 
 
 if TYPE_CHECKING:
@@ -50,18 +55,3 @@ else:
 
     for _kind in (Money, Share):
         _kind.register(Decimal)
-
-
-def decode_decimal(kind: type[Any], value: Any) -> Any:
-    """The ``dec_hook`` of the decoders of bodies and queries."""
-    if not issubclass(kind, BoundedDecimal):
-        raise NotImplementedError(kind)
-    return kind.decode(value)
-
-
-def decimal_schema(kind: type[Any]) -> dict[str, Any]:
-    """The ``schema_hook`` of the OpenAPI document."""
-    if not issubclass(kind, BoundedDecimal):
-        raise NotImplementedError(kind)
-    description = f"{kind.range[0].upper()}{kind.range[1:]}, as a text or a number."
-    return {"type": "string", "format": "decimal", "description": description}

@@ -22,8 +22,8 @@ from rest_framework.views import APIView
 from audit import context
 from audit.actors import Actor
 from audit.api.contract import OptionalBody
-from audit.api.decimals import decode_decimal
 from audit.api.permissions import Guarded
+from audit.api.scalars import decode_scalar
 from audit.authentication import Caller
 from audit.context import request_id_of
 from audit.errors import Fault, Invalid, Malformed, NotFound, TooLarge
@@ -185,7 +185,7 @@ def decode(request: Request, body: type[S]) -> S:
 
 @cache
 def _decoder(body: type[S]) -> msgspec.json.Decoder[S]:
-    return msgspec.json.Decoder(body, dec_hook=decode_decimal)
+    return msgspec.json.Decoder(body, dec_hook=decode_scalar)
 
 
 def _raw_body(request: Request) -> bytes:
@@ -209,7 +209,7 @@ def decode_query(request: Request, query: type[S]) -> S:
     if nul := next((name for name, value in parameters.items() if "\0" in value), None):
         raise Invalid("A parameter has a NUL character.", [Fault(f"?{nul}", "invalid", "NUL character")])
     try:
-        decoded = msgspec.convert(parameters, type=query, strict=False, dec_hook=decode_decimal)
+        decoded = msgspec.convert(parameters, type=query, strict=False, dec_hook=decode_scalar)
     except msgspec.ValidationError as error:
         raise _invalid(str(error), "?") from error
     for field in msgspec.structs.fields(query):

@@ -11,7 +11,7 @@ from drf_spectacular.openapi import AutoSchema
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 
 from audit.api.contract import OptionalBody, Problem
-from audit.api.decimals import decimal_schema
+from audit.api.scalars import scalar_schema
 
 F = TypeVar("F", bound=Callable[..., Any])
 _TEMPLATE: Final = "#/components/schemas/{name}"
@@ -72,7 +72,7 @@ def describe(
 def components() -> dict[str, Any]:
     """The schemas of all described structs, by name."""
     structs = sorted(_structs, key=lambda s: s.__name__)
-    return msgspec.json.schema_components(structs, ref_template=_TEMPLATE, schema_hook=decimal_schema)[1]
+    return msgspec.json.schema_components(structs, ref_template=_TEMPLATE, schema_hook=scalar_schema)[1]
 
 
 def optional_bodies() -> set[str]:
@@ -88,7 +88,7 @@ def _reference(answer: Any) -> dict[str, Any]:
 
 
 def _parameters(query: type[msgspec.Struct]) -> list[OpenApiParameter]:
-    schema = msgspec.json.schema_components([query], schema_hook=decimal_schema)[1][query.__name__]
+    schema = msgspec.json.schema_components([query], schema_hook=scalar_schema)[1][query.__name__]
     required = schema.get("required", [])
     return [
         OpenApiParameter(name, _without_null(field), OpenApiParameter.QUERY, required=name in required)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.api.decimals import Money, Share, decode_decimal
+from audit.api.decimals import Money, Share
+from audit.api.scalars import decode_scalar
 
 TEXTS = st.text("0123456789.eE+-", max_size=60) | st.decimals().map(str) | st.floats().map(str)
 FINITE = st.floats(allow_nan=False, allow_infinity=False)  # JSON has no others: msgspec writes null for them.
@@ -20,7 +21,7 @@ class Both(msgspec.Struct):
 
 
 def decoded(field: str, value: Any) -> Decimal:
-    return getattr(msgspec.json.decode(msgspec.json.encode({field: value}), type=Both, dec_hook=decode_decimal), field)
+    return getattr(msgspec.json.decode(msgspec.json.encode({field: value}), type=Both, dec_hook=decode_scalar), field)
 
 
 @pytest.mark.parametrize(

@@ -207,13 +207,14 @@ FREE_FORM = {"address", "contactInfo", "capabilities"}
 
 
 @pytest.mark.parametrize(("method", "path", "leaf"), TEXTS)
-def test_texts_with_nul_surrogates_or_of_the_wrong_type_are_refused_in_their_place(
+def test_texts_with_refused_characters_surrogates_or_of_the_wrong_type_are_refused_in_their_place(
     api: Api, method: str, path: str, leaf: tuple[Any, ...]
 ) -> None:
     body = BODIES[method, path]
-    response = api.send(method, path, changed(body, leaf, "a\0b"))
-    problem(response, 400)
-    assert pointers(response) == [pointer_of(leaf)]
+    for refused in ("\0", "\x1f", "\u200b", "\u202e", "\ufeff", "\ufffe", "\uffff", "\U000e0041"):
+        response = api.send(method, path, changed(body, leaf, f"a{refused}b"))
+        problem(response, 400)
+        assert pointers(response) == [pointer_of(leaf)], ascii(refused)
     for text in ("\ud800", "\udfff"):
         problem(api.send(method, path, changed(body, leaf, text)), 400, "malformed")
     if not FREE_FORM & set(leaf):

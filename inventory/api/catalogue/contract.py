@@ -1,17 +1,45 @@
 """The bodies of the routes of the catalogue and of freezing."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import UUID
 
 from msgspec import Meta
 
-from audit.api.contract import Answer, Body, Code, NonEmptyText, OptionalBody, PageQuery, Text
+from audit.api.contract import Answer, Body, Code, OptionalBody, PageQuery
+from audit.api.texts import CleanCode, CleanText, NonEmptyText, Text
 
-Name = Annotated[str, Meta(min_length=1, max_length=100, pattern=r"^[^\x00-\x1f\x7f]*(?!\n)$")]
-ProductName = Annotated[str, Meta(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]*(?!\n)$")]
-Sku = Annotated[str, Meta(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]*(?!\n)$")]
-Barcode = Annotated[str, Meta(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*(?!\n)$")]
+if TYPE_CHECKING:
+    Name = str
+    ProductName = str
+    Sku = str
+    Barcode = str
+else:
+
+    class Name(CleanText):
+        """The name of a warehouse or a store, or a text that is searched for."""
+
+        least, most = 1, 100
+
+    class ProductName(CleanText):
+        """The name of a product."""
+
+        least, most = 1, 200
+
+    class Sku(CleanCode):
+        """The SKU of a product, or another code that is looked up."""
+
+        least, most = 1, 64
+
+    class Barcode(CleanCode):
+        """A barcode; empty for none."""
+
+        most = 64
+
+    for _kind in (Name, ProductName, Sku, Barcode):
+        _kind.register(str)
+
+
 Priority = Annotated[int, Meta(ge=0, le=32767, description="The lowest is tried first.")]
 StoreMinutes = Annotated[int, Meta(ge=1, le=60, description="How long the store's holds live, in minutes.")]
 EndOfFreeze = Annotated[

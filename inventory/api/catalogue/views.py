@@ -13,6 +13,7 @@ from audit.api.schema import describe
 from audit.errors import Fault, Invalid, NotFound
 from audit.idempotency import StoredAnswer
 from audit.roles import Capability
+from audit.texts import RefusedCharacter, clean_note
 from inventory.api.catalogue import contract as catalogue_contract
 from inventory.codes import sku_key
 from inventory.models import CODE, CODE_HINT, Freezable, Product, Store, Warehouse
@@ -177,17 +178,24 @@ class WarehouseView(ApiView):
 
 
 def _check_plain(value: object, pointer: str, levels_left: int) -> None:
-    """Refuse free-form JSON that the database can't store: NUL characters, or too deep nesting. Raises Invalid."""
+    """Refuse free-form JSON with characters that are refused in notes, or nested too deeply. Raises Invalid."""
     if levels_left == 0:
         raise Invalid("Nested too deeply.", [Fault(pointer, "invalid", f"more than {_DEEPEST} levels")])
-    if isinstance(value, str) and "\0" in value:
-        raise Invalid("A text has a NUL character.", [Fault(pointer, "invalid", "NUL character")])
+    if isinstance(value, str):
+        _check_characters(value, pointer)
     children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, child in children:
-        if "\0" in str(key):
-            raise Invalid("A name has a NUL character.", [Fault(pointer, "invalid", "NUL character")])
+        _check_characters(str(key), pointer)
         escaped = str(key).replace("~", "~0").replace("/", "~1")
         _check_plain(child, f"{pointer}/{escaped}", levels_left - 1)
+
+
+def _check_characters(text: str, pointer: str) -> None:
+    """Raises Invalid for a text with a refused character."""
+    try:
+        clean_note(text)
+    except RefusedCharacter as error:
+        raise Invalid(f"A text {error}.", [Fault(pointer, "invalid", str(error))]) from error
 
 
 def _code(code: str) -> str:

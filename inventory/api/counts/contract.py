@@ -7,8 +7,9 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from audit.api.contract import Answer, Body, Code, OptionalBody, PageQuery, ReservationId, Text
+from audit.api.contract import Answer, Body, Code, OptionalBody, PageQuery, ReservationId
 from audit.api.decimals import Share
+from audit.api.texts import Text
 from inventory.api.stock.contract import LocationOut, LocationPart, Units
 
 CountScope = Literal["ALL", "ZONE", "PRODUCTS", "STALE"]

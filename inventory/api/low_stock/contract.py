@@ -6,7 +6,8 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from audit.api.contract import Answer, Body, Code, OptionalBody, PageQuery, Text
+from audit.api.contract import Answer, Body, Code, OptionalBody, PageQuery
+from audit.api.texts import Text
 
 Threshold = Annotated[
     float, Meta(gt=0, le=1, description="The share of its full level at which a level is low; counts to six decimals.")

@@ -1,14 +1,15 @@
 """The bodies of the routes of levels, their settings and adjustments."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from audit.api.contract import Answer, Body, Code, NonEmptyText, PageQuery, ShortText
+from audit.api.contract import Answer, Body, Code, PageQuery
 from audit.api.decimals import Money
+from audit.api.texts import CleanCode, NonEmptyText, Reference
 
 SignedQuantity = Annotated[
     int, Meta(ge=-1_000_000, le=1_000_000, description="Units; negative only for an ADJUSTMENT, never 0.")
@@ -16,7 +17,17 @@ SignedQuantity = Annotated[
 Units = Annotated[int, Meta(ge=0, le=2_000_000_000, description="Units.")]
 PositiveUnits = Annotated[int, Meta(ge=1, le=2_000_000_000, description="Units.")]
 IncomingUnits = Annotated[int, Meta(description="Units in transit to this level: not on hand yet, never sellable.")]
-LocationPart = Annotated[str, Meta(max_length=10, pattern=r"^[^\x00-\x1f\x7f]*(?!\n)$")]
+if TYPE_CHECKING:
+    LocationPart = str
+else:
+
+    class LocationPart(CleanCode):
+        """A zone, an aisle or a shelf."""
+
+        most = 10
+
+    LocationPart.register(str)
+
 Version = Annotated[int, Meta(ge=0, le=9_223_372_036_854_775_807, description="A level's version.")]
 AdjustmentType = Literal["RECEIPT", "SHIPMENT", "ADJUSTMENT", "RETURN"]
 
@@ -30,7 +41,7 @@ class AdjustmentIn(Body, kw_only=True):
     type: AdjustmentType
     reason: NonEmptyText
     variant_id: UUID | None = None
-    reference: ShortText = ""
+    reference: Reference = ""
     cost_per_unit: Money | None = None
     expected_version: Version | None = None
     force: Annotated[

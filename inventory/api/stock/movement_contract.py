@@ -7,7 +7,8 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from audit.api.contract import Answer, Code, PageQuery, ShortText
+from audit.api.contract import Answer, Code, PageQuery
+from audit.api.texts import Reference
 from inventory.services.stock.movements import MovementType
 
 
@@ -20,7 +21,7 @@ class MovementsQuery(PageQuery, kw_only=True):
     type: MovementType | None = None
     since: Annotated[datetime, Meta(tz=True, description="From this moment on.")] | None = None
     until: Annotated[datetime, Meta(tz=True, description="Before this moment.")] | None = None
-    reference: ShortText | None = None
+    reference: Reference | None = None
 
 
 class MovementOut(Answer, kw_only=True):

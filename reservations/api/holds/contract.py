@@ -7,8 +7,9 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from audit.api.contract import Answer, Body, Code, OpaqueId, PageQuery, Quantity, ReservationId, Text
+from audit.api.contract import Answer, Body, Code, PageQuery, Quantity, ReservationId
 from audit.api.decimals import Money
+from audit.api.texts import OpaqueId, Text
 
 Minutes = Annotated[int, Meta(ge=1, description="Minutes; more than the longest hold is 422 timeout_too_long.")]
 Lines = Annotated[list["LineIn"], Meta(min_length=1, max_length=200)]

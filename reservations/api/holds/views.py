@@ -10,10 +10,12 @@ from django.http import HttpResponse
 from msgspec import UNSET
 from rest_framework.request import Request
 
-from audit.api.contract import OpaqueId, Problem
+from audit.api.contract import Problem
 from audit.api.http import ApiView, Pending, answered, decode, decode_query, rendered, respond
 from audit.api.paging import page_of
+from audit.api.scalars import decode_scalar
 from audit.api.schema import describe
+from audit.api.texts import OpaqueId
 from audit.errors import Fault, Invalid
 from audit.idempotency import StoredAnswer
 from audit.identifiers import RESERVATION, parse_public_id, public_id
@@ -305,7 +307,7 @@ class CartView(ApiView):
 def _cart_id(text: str) -> str:
     """Check a cart id in a path. Raises Invalid for a text that isn't allowed as a cart id in a body."""
     try:
-        return msgspec.convert(text, type=OpaqueId)
+        return msgspec.convert(text, type=OpaqueId, dec_hook=decode_scalar)
     except msgspec.ValidationError as error:
         raise Invalid("A cartId is 1 to 64 printable characters.") from error
 

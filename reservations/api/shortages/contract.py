@@ -6,7 +6,8 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from audit.api.contract import Answer, Body, Code, NonEmptyText, PageQuery
+from audit.api.contract import Answer, Body, Code, PageQuery
+from audit.api.texts import NonEmptyText
 
 IncidentStatus = Literal["OPEN", "RESOLVED"]
 CauseId = Annotated[
