@@ -80,8 +80,10 @@ else:
 
         @classmethod
         def decode(cls, value: Any) -> str:
+            if type(value) is str and 0 < len(value) <= _LONGEST_ID and value.isascii() and value.isprintable():
+                return value  # As nearly all ids are; they are decoded with each hold.
             text = _bounded(value, 1, _LONGEST_ID)
-            if not (text.isascii() and text.isprintable()) and (found := _UNPRINTABLE.search(text)):
+            if found := _UNPRINTABLE.search(text):
                 raise ValueError(f"An id has printable characters alone, not {named(found.group())}")
             return text
 
