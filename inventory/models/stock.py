@@ -313,6 +313,11 @@ class Movement(models.Model):
             models.Index(fields=["level", "created_at"], name="movement_of_level"),
             models.Index(fields=["reference", "reference_type"], name="movement_reference", condition=~Q(reference="")),
             models.Index(fields=["created_at", "id"], name="movement_time"),
+            models.Index(
+                fields=["level"],
+                name="movement_without_reference",
+                condition=Q(reference="", adjustment_id__isnull=False),
+            ),
         ]
         triggers = append_only()
 

@@ -69,7 +69,7 @@ class AdjustmentImport(ImportPage[ImportFile, Imported]):
     def carry_out(self, actor: Actor, plan: ImportFile, claim: Claim) -> Imported | StoredAnswer:
         if any(self._beyond(plan.lines)):
             raise PermissionDenied
-        return import_stock(actor, plan)
+        return import_stock(actor, plan, claim=claim)
 
     def row_of(self, plan: ImportFile, index: int) -> int:
         return plan.lines[index].row
@@ -77,9 +77,12 @@ class AdjustmentImport(ImportPage[ImportFile, Imported]):
     def refused(self, result: Imported) -> Sequence[RowFault]:
         return result.bad
 
+    def tell_again(self, result: Imported) -> str:
+        return gettext("This file was imported before. Nothing was booked again.")
+
     def tell(self, result: Imported) -> str:
         if not result.applied:
-            return gettext("This file was imported before. Nothing was booked again.")
+            return self.tell_again(result)
         message = ngettext("%(count)s row booked.", "%(count)s rows booked.", result.applied)
         return message % {"count": result.applied}
 
@@ -100,11 +103,11 @@ def _shown(foreseen: ImportForecast) -> list[PreviewRow]:
 
 
 def _notes(foreseen: ImportForecast) -> list[str]:
-    if not foreseen.before:
+    if not foreseen.booked:
         return []
     message = ngettext(
         "%(count)s row of this file was imported before, and is left out.",
         "%(count)s rows of this file were imported before, and are left out.",
-        foreseen.before,
+        len(foreseen.booked),
     )
-    return [message % {"count": foreseen.before}]
+    return [message % {"count": len(foreseen.booked)}]

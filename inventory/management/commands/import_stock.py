@@ -2,10 +2,10 @@
 
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
@@ -13,6 +13,7 @@ from audit.actors import Actor
 from audit.errors import Busy, IdempotencyInProgress
 from inventory.management.progress import progress_bar
 from inventory.services.stock.import_files import COLUMNS, ImportFile, read_file
+from inventory.services.stock.import_history import EVERY_ROW
 from inventory.services.stock.imports import Imported, import_stock, plan_import
 
 BAD_LINES: Final = 1
@@ -25,36 +26,58 @@ class Command(BaseCommand):
     """Imports a file. Prints each bad cell as ``file:row column``; the exit status is not 0 if there is one."""
 
     help = (
-        f"Change on hand by the lines of a CSV file with the header {','.join(COLUMNS)}. All lines are applied, or "
-        "none; a file that was imported before changes nothing. Exit status: 0 done, 1 there are bad lines, "
-        "2 wrong usage, 3 not finished."
+        f"Change on hand by the lines of a CSV or XLSX file with the header {','.join(COLUMNS)}. All lines are "
+        "applied, or none; lines that were booked before, by this or another file, are left out and listed. Exit "
+        "status: 0 done, 1 there are bad lines, 2 wrong usage, 3 not finished."
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("file", help="UTF-8, commas or semicolons; - reads standard input")
+        parser.add_argument("file", help="CSV or XLSX; - reads standard input")
         parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
         parser.add_argument("--skip-bad", action="store_true", help="apply the good lines, and tell the others")
+        parser.add_argument(
+            "--again", action="store_true", help="also apply the lines that were booked before; each run does so"
+        )
+        parser.add_argument(
+            "--map",
+            action="append",
+            default=[],
+            metavar="TITLE=COLUMN",
+            help="take a column from the one with this title; columns that aren't named are ignored then",
+        )
+        parser.add_argument(
+            "--set", action="append", default=[], metavar="COLUMN=VALUE", help="the value of a column in all lines"
+        )
         parser.add_argument("--actor", default="import_stock", help="who runs this, for the audit trail")
 
     def handle(self, *args: Any, **options: Any) -> None:
         actor = Actor(name=_actor(options["actor"]), client_id=None, request_id="", source="command")
-        skip_bad = options["skip_bad"]
+        skip_bad, again = options["skip_bad"], EVERY_ROW if options["again"] else ()
+        if skip_bad and options["again"]:
+            message = (
+                "--again applies all lines or none, so that a run that was cut off repeats none: not with --skip-bad."
+            )
+            raise CommandError(message, returncode=USAGE)
+        chosen, constants = _pairs("--map", options["map"]), _pairs("--set", options["set"])
         with _no_cycles_collected():
-            file = _read(options["file"])
+            file = _read(options["file"], chosen, constants)
             if options["dry_run"]:
-                done = plan_import(actor, file, skip_bad=skip_bad)
+                done = plan_import(actor, file, skip_bad=skip_bad, again=again)
             else:
-                done = self._import(actor, file, skip_bad=skip_bad)
+                done = self._import(actor, file, skip_bad=skip_bad, again=again)
         for cell in done.bad:
             self.stderr.write(f"{file.name}:{cell.row} {cell.column + ' ' if cell.column else ''}{cell.detail}")
+        for cell in done.repeated:
+            self.stderr.write(f"{file.name}:{cell.row} {cell.detail}: left out (--again applies it)")
         self.stdout.write(_summary(done, is_plan=options["dry_run"], skip_bad=skip_bad))
         if done.bad:
             sys.exit(BAD_LINES)
 
-    def _import(self, actor: Actor, file: ImportFile, *, skip_bad: bool) -> Imported:
+    def _import(self, actor: Actor, file: ImportFile, *, skip_bad: bool, again: Container[int]) -> Imported:
         with progress_bar(self.stderr, "lines", len(file.lines)) as progress:
             try:
-                return import_stock(actor, file, skip_bad=skip_bad, progress=progress)
+                done = import_stock(actor, file, skip_bad=skip_bad, again=again, progress=progress)
+                return cast(Imported, done)  # Without a claim there is no stored answer.
             except (Busy, IdempotencyInProgress) as error:
                 outcome = (
                     "The lines so far are kept; run it again for the rest." if skip_bad else "No stock was changed."
@@ -81,14 +104,24 @@ def _actor(name: str) -> str:
     return name.strip()
 
 
-def _read(name: str) -> ImportFile:
+def _pairs(option: str, given: Sequence[str]) -> dict[str, str]:
+    """The pairs of ``--map`` (title and column) or ``--set`` (column and value)."""
+    pairs = dict(text.rpartition("=")[::2] if option == "--map" else text.partition("=")[::2] for text in given)
+    columns = pairs.values() if option == "--map" else pairs
+    if "" in pairs or not set(columns) <= set(COLUMNS):
+        takes = "TITLE=COLUMN" if option == "--map" else "COLUMN=VALUE"
+        raise CommandError(f"{option} takes {takes}; the columns are {', '.join(COLUMNS)}.", returncode=USAGE)
+    return pairs
+
+
+def _read(name: str, chosen: Mapping[str, str], constants: Mapping[str, str]) -> ImportFile:
     try:
         content = sys.stdin.buffer.read(_MOST_BYTES + 1) if name == "-" else _content(Path(name))
     except OSError as error:
         raise CommandError(f"{name} can't be read: {error.strerror}.", returncode=USAGE) from error
     if len(content) > _MOST_BYTES:
         raise CommandError(f"{name} has more than {_MOST_BYTES:,} bytes: split it.", returncode=USAGE)
-    return read_file("stdin" if name == "-" else name, content)
+    return read_file("stdin" if name == "-" else name, content, chosen, constants)
 
 
 def _content(path: Path) -> bytes:

@@ -69,7 +69,9 @@ class ImportFile:
     bad: tuple[RowFault, ...]
 
 
-def read_file(name: str, content: bytes, chosen: Mapping[str, str] | None = None, **constants: str) -> ImportFile:
+def read_file(
+    name: str, content: bytes, chosen: Mapping[str, str] | None = None, constants: Mapping[str, str] | None = None
+) -> ImportFile:
     """Read a CSV file or a workbook. ``chosen`` are our columns by the titles of the file's, for a file of another
     system: all its other columns are ignored then; ``constants`` are the values of columns that it doesn't have.
 
@@ -79,7 +81,7 @@ def read_file(name: str, content: bytes, chosen: Mapping[str, str] | None = None
     lines: list[FileLine] = []
     try:
         sheet = open_sheet(content, DESCRIBED, most_rows=MOST_LINES)
-        reader = RowReader(sheet, _map_of(sheet, chosen or {}, constants), DESCRIBED)
+        reader = RowReader(sheet, _map_of(sheet, chosen or {}, constants or {}), DESCRIBED)
         lines = lines_of(reader.header, reader.rows(), bad)
         bad += reader.faults
     except Unreadable as error:

@@ -1,0 +1,133 @@
+"""Where the stock of a file's lines is: their products, warehouses and levels."""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+from uuid import UUID
+
+from django.db import connection
+from django.utils.translation import gettext
+
+from audit.actors import Actor
+from audit.console.imports.rows import RowFault
+from audit.db import columns
+from inventory import transactions
+from inventory.codes import sku_key
+from inventory.locking import Counters
+from inventory.models import Warehouse
+from inventory.services.stock.adjustments import AdjustedLevel, Adjustment
+from inventory.services.stock.import_files import FileLine
+from inventory.services.stock.levels import create_levels
+
+BATCH: Final = 5000
+"""The number of lines that one statement writes; with ``skip_bad``, that one transaction writes."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedLine:
+    """A line and its level."""
+
+    line: FileLine
+    place: AdjustedLevel
+
+    @property
+    def adjustment(self) -> Adjustment:
+        line = self.line
+        return Adjustment(
+            self.place.product_id, None, line.warehouse, line.quantity, line.type, line.reason, line.reference
+        )
+
+    @property
+    def change(self) -> int:
+        """The signed change of on hand."""
+        return -self.line.quantity if self.line.type == "SHIPMENT" else self.line.quantity
+
+    @property
+    def level(self) -> bytes:
+        """A sort key in the order of the levels' ids, in which they are locked; unique for missing levels as well."""
+        place = self.place
+        return place.level_id.bytes if place.level_id else place.product_id.bytes + place.warehouse_id.bytes
+
+
+_PRODUCTS: Final = "SELECT sku_key, sku, id, parent_id FROM inventory_product WHERE sku_key = ANY(%s) ORDER BY sku"
+_LEVELS: Final = """
+SELECT level.product_id, level.warehouse_id, level.id FROM inventory_stocklevel level
+JOIN unnest(%s::uuid[], %s::uuid[]) AS t (product_id, warehouse_id) USING (product_id, warehouse_id)
+"""
+_COUNTERS: Final = """
+SELECT id, on_hand, reserved FROM inventory_stocklevel WHERE id = ANY(%s)
+"""
+
+
+def place_lines(actor: Actor, lines: Sequence[FileLine]) -> tuple[list[PlacedLine], list[RowFault]]:
+    """The levels of the lines, and faults; three queries whatever their number. Warehouses out of reach are unknown."""
+    products = _products({line.sku for line in lines})
+    codes = {line.warehouse for line in lines}
+    warehouses = dict(Warehouse.objects.visible_to(actor).filter(code__in=codes).values_list("code", "id"))
+    known, bad = [], []
+    for line in lines:
+        found = products[line.sku]
+        if len(found) != 1:
+            bad.append(RowFault(line.row, "sku", _which(line.sku, [sku for sku, _, _ in found])))
+        if line.warehouse not in warehouses:
+            detail = gettext("there is no warehouse %(code)s") % {"code": line.warehouse}
+            bad.append(RowFault(line.row, "warehouse", detail))
+        if len(found) == 1 and line.warehouse in warehouses:
+            known.append((line, *found[0][1:], warehouses[line.warehouse]))
+    levels = _levels_of({(product_id, warehouse_id) for _, product_id, _, warehouse_id in known})
+    placed = [
+        PlacedLine(line, AdjustedLevel(product_id, warehouse_id, parent_id, levels.get((product_id, warehouse_id))))
+        for line, product_id, parent_id, warehouse_id in known
+    ]
+    return placed, bad
+
+
+def _products(skus: Collection[str]) -> dict[str, list[tuple[str, UUID, UUID | None]]]:
+    """The products of SKUs as a file spells them, as (SKU, id, parent's id): one, or several that differ in case."""
+    keys = {sku: sku_key(sku) for sku in skus}
+    found: dict[str, list[tuple[str, UUID, UUID | None]]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_PRODUCTS, [columns.texts(set(keys.values()))])
+        for key, *product in cursor.fetchall():
+            found.setdefault(key, []).append(tuple(product))
+    products = {sku: found.get(key, []) for sku, key in keys.items()}
+    return {sku: [each for each in every if each[0] == sku] or every for sku, every in products.items()}
+
+
+def _which(sku: str, spellings: Sequence[str]) -> str:
+    """Why a SKU doesn't name one product."""
+    if not spellings:
+        return gettext("there is no product %(sku)s") % {"sku": sku}
+    message = gettext("%(sku)s is more than one product: write it as one of %(spellings)s")
+    return message % {"sku": sku, "spellings": ", ".join(spellings)}
+
+
+def _levels_of(keys: Iterable[tuple[UUID, UUID]]) -> dict[tuple[UUID, UUID], UUID]:
+    pairs = list(keys)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _LEVELS, [columns.uuids(product for product, _ in pairs), columns.uuids(place for _, place in pairs)]
+        )
+        return {(product_id, warehouse_id): level_id for product_id, warehouse_id, level_id in cursor.fetchall()}
+
+
+def with_levels(placed: Sequence[PlacedLine]) -> list[PlacedLine]:
+    """Create the missing levels of lines, and return the lines with them."""
+    missing = sorted({each.place[:2] for each in placed if each.place.level_id is None and each.change > 0})
+    for start in range(0, len(missing), BATCH):
+        transactions.run(partial(create_levels, missing[start : start + BATCH]))
+    made = _levels_of(missing) if missing else {}
+    return [
+        each
+        if each.place.level_id or each.place[:2] not in made
+        else PlacedLine(each.line, each.place._replace(level_id=made[each.place[:2]]))
+        for each in placed
+    ]
+
+
+def read_counters(placed: Sequence[PlacedLine]) -> dict[UUID, Counters]:
+    """Read the counters of the lines' levels, without locks."""
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNTERS, [columns.uuids({each.place.level_id for each in placed} - {None})])
+        return {id_: Counters(on_hand, reserved, 0, 0) for id_, on_hand, reserved in cursor.fetchall()}
