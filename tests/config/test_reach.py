@@ -370,6 +370,7 @@ FOR_ALL_WAREHOUSES: Final = {
 """Services that refuse every limited actor, even if only warehouses within its reach would be touched."""
 
 PARTS: Final[dict[str, str]] = {
+    "import_places.place_lines": "imports.import_stock",
     "master_data.write_products": "master_data.put_products",
     "documents.lock_open_count": "entering.enter_counts",
     "entering.enter": "entering.enter_counts",

@@ -63,7 +63,7 @@ def booked_before(file_id: UUID, placed: Iterable[PlacedLine]) -> dict[int, Book
         return {}
     levels = columns.uuids({level_id for level_id, *_ in known})
     references = {reference for *_, reference in known if reference}
-    found: dict[tuple[UUID, str, int, str], Booking] = {}
+    found: dict[tuple[UUID | None, str, int, str], Booking] = {}
     with connection.cursor() as cursor:
         cursor.execute(_WITH_REFERENCE, [columns.texts(references), levels, file_id])
         rows = cursor.fetchall()
