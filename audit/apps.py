@@ -5,7 +5,7 @@ from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
 
 from audit import labels
-from audit.db import columns
+from audit.db import columns, times
 from audit.db.service_role import check_service_role
 from audit.labelling import label
 from audit.permissions import sync_groups
@@ -17,6 +17,7 @@ class AuditConfig(AppConfig):
 
     def ready(self) -> None:
         columns.register()
+        times.register()
         checks.register(check_service_role, checks.Tags.database)
         autodiscover_modules("actions")  # For entries that other processes wrote.
         label(self, labels.FIELDS, labels.MODELS)

@@ -16,6 +16,7 @@ from django.utils import timezone
 
 from audit import context
 from audit.errors import DomainError
+from audit.instants import ReadersZone
 from config import health, problems, throttling
 
 _CONSOLE: Final = "/admin/"
@@ -142,6 +143,6 @@ def _zones() -> frozenset[str]:
     return frozenset(zoneinfo.available_timezones())
 
 
-def _zone(name: str) -> zoneinfo.ZoneInfo:
+def _zone(name: str) -> ReadersZone:
     """The zone of this name; UTC if there is none."""
-    return zoneinfo.ZoneInfo(name if name in _zones() else "UTC")
+    return ReadersZone(name if name in _zones() else "UTC")

@@ -1,9 +1,8 @@
 """The base of every API view: authentication, roles, decoding of bodies and queries, idempotency keys, answers."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cache
 from http import HTTPStatus
 from typing import Any, Final, Protocol, TypeVar, cast
@@ -29,11 +28,13 @@ from audit.context import request_id_of
 from audit.errors import Fault, Invalid, Malformed, NotFound, TooLarge
 from audit.idempotency import Claim, StoredAnswer, fingerprint
 from audit.identifiers import parse_public_id
+from audit.whole_numbers import visible
 
 S = TypeVar("S", bound=msgspec.Struct)
 _KEY: Final = re.compile(r"[ -~]{1,255}")
 _PLACE: Final = re.compile(r" - at `(key in )?\$(.*)`$", re.DOTALL)
 _UNKNOWN_FIELD: Final = re.compile(r"unknown field `(.*?)`")
+_DIGITS: Final = re.compile(r"-?[0-9]{1,19}")
 _JSON: Final = "application/json"
 
 
@@ -208,6 +209,7 @@ def decode_query(request: Request, query: type[S]) -> S:
     parameters = request.query_params.dict()
     if nul := next((name for name, value in parameters.items() if "\0" in value), None):
         raise Invalid("A parameter has a NUL character.", [Fault(f"?{nul}", "invalid", "NUL character")])
+    _require_digits(parameters, query)
     try:
         decoded = msgspec.convert(parameters, type=query, strict=False, dec_hook=decode_scalar)
     except msgspec.ValidationError as error:
@@ -216,6 +218,33 @@ def decode_query(request: Request, query: type[S]) -> S:
         if field.encode_name in parameters and getattr(decoded, field.name) is None:  # The text "null" is read as None.
             raise Invalid("null is no value.", [Fault(f"?{field.encode_name}", "invalid", "null is no value")])
     return decoded
+
+
+def _require_digits(parameters: Mapping[str, str], query: type[msgspec.Struct]) -> None:
+    """Raises Invalid for whole numbers that are written otherwise: the decoder also takes ``1e3`` and ``1.0``."""
+    faults = [
+        Fault(f"?{name}", "invalid", f"Expected a whole number in the digits 0 to 9, got `{visible(parameters[name])}`")
+        for name in _whole_numbers(query)
+        if name in parameters and not _DIGITS.fullmatch(parameters[name])
+    ]
+    if faults:
+        raise Invalid(f"{faults[0].detail}.", faults)
+
+
+@cache
+def _whole_numbers(query: type[msgspec.Struct]) -> tuple[str, ...]:
+    """The names of the parameters that are whole numbers."""
+    described = msgspec.inspect.type_info(query)
+    assert isinstance(described, msgspec.inspect.StructType)  # noqa: S101 - for the type checker: queries are structs
+    return tuple(field.encode_name for field in described.fields if _is_whole_number(field.type))
+
+
+def _is_whole_number(kind: msgspec.inspect.Type) -> bool:
+    if isinstance(kind, msgspec.inspect.Metadata):
+        return _is_whole_number(kind.type)
+    if isinstance(kind, msgspec.inspect.UnionType):
+        return any(map(_is_whole_number, kind.types))
+    return isinstance(kind, msgspec.inspect.IntType)
 
 
 def _invalid(message: str, prefix: str) -> Invalid:
@@ -248,14 +277,6 @@ def rendered(answer: msgspec.Struct, status: int = 200) -> StoredAnswer:
 def respond(answer: msgspec.Struct, status: int = 200) -> HttpResponse:
     """Encode a struct as an HTTP response."""
     return HttpResponse(msgspec.json.encode(answer), status=status, content_type=_JSON)
-
-
-def as_utc(time: datetime | None, pointer: str) -> datetime | None:
-    """A time in UTC. Raises Invalid for one whose year in UTC is out of range."""
-    try:
-        return time and time.astimezone(UTC)
-    except OverflowError as error:
-        raise Invalid("A time is out of its range.", [Fault(pointer, "invalid", "out of range")]) from error
 
 
 def id_in_path(prefix: str, text: str, what: str) -> UUID:

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, ClassVar, Final
 
 from django.utils import timezone
@@ -14,6 +14,7 @@ from import_export.widgets import Widget
 from audit.console.imports.columns import Column
 from audit.console.imports.rows import RowFault, Table
 from audit.console.wording import LazyText
+from audit.instants import parse_instant
 from audit.whole_numbers import parse_whole_number
 
 MOST_SHOWN: Final = 200
@@ -74,11 +75,7 @@ class TimeCell(Widget):  # type: ignore[misc]
         """Raises ValueError."""
         if not value:
             return None
-        try:
-            moment = datetime.fromisoformat(value)
-            return (moment if moment.tzinfo else timezone.make_aware(moment)).astimezone(UTC)
-        except (ValueError, OverflowError) as error:
-            raise ValueError(gettext("is no time such as 2030-12-31 18:00")) from error
+        return parse_instant(value, timezone.get_current_timezone())
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,20 +1,19 @@
 """Freezing and unfreezing of products, warehouses and stores in the console."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, ClassVar
 
-from django import forms
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
-from unfold.widgets import UnfoldAdminTextInputWidget
 
 from audit.actors import Actor
 from audit.console.base import ServiceAdmin, actor_of, badge
 from audit.console.dialogs import Dialog, DialogForm, ReasonField
+from audit.console.times import TimeField
 from audit.idempotency import Claim, StoredAnswer
 from inventory.models import Product, Warehouse
 from inventory.services.catalogue import freezing
@@ -31,12 +30,8 @@ class FreezeForm(DialogForm):
     """The reason and the end of a freeze. The time is entered in the browser's own field."""
 
     reason = ReasonField()
-    until = forms.DateTimeField(
-        label=_("Until"),
-        required=False,
-        help_text=_("Leave it empty to freeze until somebody lifts it."),
-        input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"],
-        widget=UnfoldAdminTextInputWidget(attrs={"type": "datetime-local"}),
+    until = TimeField(
+        label=_("Until"), required=False, help_text=_("Leave it empty to freeze until somebody lifts it.")
     )
 
 
@@ -78,10 +73,7 @@ class FreezeDialog(_FreezingDialog):
     form_class = FreezeForm
 
     def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Saved | StoredAnswer:
-        until = given["until"]
-        return freezing.freeze(
-            actor, self.frozen_subject(), reason=given["reason"], until=until and until.astimezone(UTC), claim=claim
-        )
+        return freezing.freeze(actor, self.frozen_subject(), reason=given["reason"], until=given["until"], claim=claim)
 
     def tell(self, result: Saved) -> str:
         if result.row.frozen_until is None:

@@ -23,7 +23,7 @@ from audit.texts import without_refused
 from inventory.admin.catalogue import product_files
 from inventory.admin.catalogue.freezing import FreezableAdmin
 from inventory.admin.catalogue.printing import MOST, labels_of_products, print_page
-from inventory.models import StockLevel
+from inventory.models import QUANTITY_LIMIT, StockLevel
 from inventory.models.catalogue import Product, ProductQuerySet
 from inventory.services.catalogue import master_data
 from inventory.services.catalogue.master_data import Saved
@@ -102,6 +102,7 @@ class ProductAdmin(ImportedAdmin, ExportedAdmin, FreezableAdmin):  # type: ignor
         (_("For reference"), {"fields": ("id", "frozen", ("created_at", "updated_at"))}),
     )
     inlines = (VariantInline, LevelInline)
+    number_bounds = {"max_units_per_customer": (1, QUANTITY_LIMIT)}
     actions = ("print_labels",)
     actions_list = ("labels",)
     actions_detail = ("add_variant", "label", "freeze", "unfreeze")

@@ -10,14 +10,15 @@ from unfold.admin import TabularInline
 
 from audit.actors import Actor
 from audit.console.base import Reach, actor_of
+from audit.console.model_forms import CheckedFields
 from inventory.admin.catalogue.freezing import FreezableAdmin
-from inventory.models import Store, StoreWarehouse
+from inventory.models import QUANTITY_LIMIT, Store, StoreWarehouse
 from inventory.models.catalogue import in_reach
 from inventory.services.catalogue import master_data
 from inventory.services.catalogue.master_data import Saved
 
 
-class SourceInline(Reach, TabularInline):  # type: ignore[misc]
+class SourceInline(Reach, CheckedFields, TabularInline):  # type: ignore[misc]
     """The warehouses that a store sells from."""
 
     model = StoreWarehouse
@@ -55,6 +56,11 @@ class StoreAdmin(FreezableAdmin):
         (_("Freeze"), {"fields": ("frozen",)}),
     )
     inlines = (SourceInline,)
+    number_bounds = {
+        "max_units_per_customer": (1, QUANTITY_LIMIT),
+        "max_holds_per_customer": (1, 1_000_000),
+        "hold_window_minutes": (1, 10_080),
+    }
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """The code can't be changed, nor which store is the default: it is the first one."""

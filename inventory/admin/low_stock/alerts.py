@@ -1,10 +1,9 @@
 """Low-stock alerts in the console: the work list of purchasing."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any, ClassVar, Final, cast
 
-from django import forms
 from django.contrib import admin
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
@@ -17,7 +16,6 @@ from django.utils.timesince import timesince
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 from unfold.views import ChangeList
-from unfold.widgets import UnfoldAdminTextInputWidget
 
 from audit.actors import Actor
 from audit.console.base import (
@@ -31,6 +29,7 @@ from audit.console.base import (
 )
 from audit.console.dialogs import Dialog, DialogForm, ReasonField
 from audit.console.exports import ExportedAdmin, ExportRow, in_batches
+from audit.console.times import TimeField
 from audit.console.wording import LazyText
 from audit.display import NOTHING, shown_time
 from audit.idempotency import Claim, StoredAnswer
@@ -152,13 +151,7 @@ class AcknowledgeDialog(_AlertDialog):
 class SnoozeForm(NoteForm):
     """The end of a snooze, entered in the browser's own field."""
 
-    until = forms.DateTimeField(
-        label=_("Until"),
-        required=False,
-        help_text=_("Leave it empty to end a snooze."),
-        input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"],
-        widget=UnfoldAdminTextInputWidget(attrs={"type": "datetime-local"}),
-    )
+    until = TimeField(label=_("Until"), required=False, help_text=_("Leave it empty to end a snooze."))
     field_order = ("until", "note")
 
 
@@ -176,13 +169,10 @@ class SnoozeDialog(_AlertDialog):
         if until is None or until <= timezone.now():
             morning = datetime.combine(timezone.localdate() + timedelta(days=1), time(8))
             until = timezone.make_aware(morning)
-        return {"until": f"{timezone.localtime(until):%Y-%m-%dT%H:%M}"}
+        return {"until": until}
 
     def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> LowStockAlert | StoredAnswer:
-        until = given["until"]
-        return low_stock.snooze(
-            self.subject.pk, until and until.astimezone(UTC), actor, note=given["note"], claim=claim
-        )
+        return low_stock.snooze(self.subject.pk, given["until"], actor, note=given["note"], claim=claim)
 
     def tell(self, result: LowStockAlert) -> str:
         place = result.level.place

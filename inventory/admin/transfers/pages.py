@@ -9,7 +9,7 @@ from django.db.models import Sum
 from django.http import Http404
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
-from unfold.widgets import DATETIME_CLASSES, UnfoldBooleanWidget
+from unfold.widgets import UnfoldBooleanWidget
 
 from audit.actors import Actor
 from audit.console.base import actor_of
@@ -22,6 +22,7 @@ from audit.console.dialogs import (
     SharedDialog,
     WhyForm,
 )
+from audit.console.times import TimeField
 from audit.console.wording import LazyText
 from audit.idempotency import Claim, StoredAnswer
 from inventory.admin.stock.scanning import ScanForm, ScannedLine, ScanPage, sent_units, warehouse_choices
@@ -46,13 +47,7 @@ class TransferForm(ScanForm):
 
     from_warehouse = ChoiceField(label=_("From"))
     to_warehouse = ChoiceField(label=_("To"))
-    expected = forms.DateTimeField(
-        label=_("Expected there"),
-        required=False,
-        widget=forms.DateTimeInput(
-            attrs={"type": "datetime-local", "class": " ".join(DATETIME_CLASSES)}, format="%Y-%m-%dT%H:%M"
-        ),
-    )
+    expected = TimeField(label=_("Expected there"), required=False)
     reference = ReferenceField(help_text="")
     reason = ReasonField(label=_("Note"), required=False)
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from msgspec import Meta
 
 from audit.api.contract import Answer, Body, Code, OptionalBody, PageQuery
+from audit.api.instants import Instant
 from audit.api.texts import CleanCode, CleanText, NonEmptyText, Text
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ else:
 Priority = Annotated[int, Meta(ge=0, le=32767, description="The lowest is tried first.")]
 StoreMinutes = Annotated[int, Meta(ge=1, le=60, description="How long the store's holds live, in minutes.")]
 EndOfFreeze = Annotated[
-    datetime, Meta(tz=True, description="When the freeze ends by itself; without it, it lasts until it is lifted.")
+    Instant, Meta(description="When the freeze ends by itself; without it, it lasts until it is lifted.")
 ]
 MostUnits = Annotated[
     int, Meta(ge=1, le=2_000_000_000, description="The most units that one customer or cart may hold at a time.")
@@ -94,7 +95,7 @@ class ProductIn(Body, kw_only=True):
     parent_id: UUID | None = None
     barcode: Barcode = ""
     is_active: bool = True
-    listing_expires_at: Annotated[datetime, Meta(tz=True)] | None = None
+    listing_expires_at: Instant | None = None
     max_units_per_customer: MostUnits | None = None
 
 

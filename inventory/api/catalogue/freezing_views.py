@@ -8,7 +8,7 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from audit.api.contract import Answer, Body, Problem
-from audit.api.http import ApiView, answered, as_utc, decode
+from audit.api.http import ApiView, answered, decode
 from audit.api.schema import describe
 from audit.idempotency import StoredAnswer
 from audit.roles import Capability
@@ -29,7 +29,7 @@ class FreezingView(ApiView):
 
     def _freeze(self, request: Request, subject: Subject, render: Callable[[Saved], StoredAnswer]) -> HttpResponse:
         body = decode(request, catalogue_contract.FreezeIn)
-        until = as_utc(body.until, "/until")
+        until = body.until
         claim = self.claim(request, render)
         saved = freezing.freeze(self.actor(request), subject, reason=body.reason, until=until, claim=claim)
         return answered(saved, render)

@@ -7,7 +7,7 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from audit.api.contract import PageQuery, Problem
-from audit.api.http import ApiView, answered, as_utc, decode, decode_query, rendered, respond
+from audit.api.http import ApiView, answered, decode, decode_query, rendered, respond
 from audit.api.paging import page_of
 from audit.api.schema import describe
 from audit.errors import Fault, Invalid, NotFound
@@ -81,7 +81,7 @@ class ProductView(ApiView):
             name=body.name,
             barcode=body.barcode,
             is_active=body.is_active,
-            listing_expires_at=as_utc(body.listing_expires_at, "/listingExpiresAt"),
+            listing_expires_at=body.listing_expires_at,
             max_units_per_customer=body.max_units_per_customer,
         )
         return answered(saved, product_saved)

@@ -7,6 +7,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, UnsetType
 
 from audit.api.contract import Answer, Body, Code, OptionalBody, PageQuery
+from audit.api.instants import Instant
 from audit.api.texts import Text
 
 Threshold = Annotated[
@@ -104,5 +105,5 @@ class AcknowledgeIn(OptionalBody, kw_only=True):
 class SnoozeIn(Body, kw_only=True):
     """The time until which no reminders are sent; null ends a snooze."""
 
-    until: Annotated[datetime, Meta(tz=True)] | None
+    until: Instant | None
     note: Text = ""

@@ -8,7 +8,7 @@ from msgspec import UNSET
 from rest_framework.request import Request
 
 from audit.api.contract import Problem
-from audit.api.http import ApiView, answered, as_utc, decode, decode_query, id_in_path, rendered, respond
+from audit.api.http import ApiView, answered, decode, decode_query, id_in_path, rendered, respond
 from audit.api.paging import BY_RANK, page_of
 from audit.api.schema import describe
 from audit.idempotency import StoredAnswer
@@ -159,7 +159,7 @@ class SnoozeAlertView(ApiView):
     )
     def post(self, request: Request, alert_id: str) -> HttpResponse:
         body = decode(request, contract.SnoozeIn)
-        until = as_utc(body.until, "/until")
+        until = body.until
         claim = self.claim(request, _rendered)
         return answered(
             low_stock.snooze(_id(alert_id), until, self.actor(request), note=body.note, claim=claim), _rendered

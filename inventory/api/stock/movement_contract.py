@@ -8,6 +8,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, UnsetType
 
 from audit.api.contract import Answer, Code, PageQuery
+from audit.api.instants import Instant
 from audit.api.texts import Reference
 from inventory.services.stock.movements import MovementType
 
@@ -19,8 +20,8 @@ class MovementsQuery(PageQuery, kw_only=True):
     variant_id: UUID | None = None
     warehouse_id: Code | None = None
     type: MovementType | None = None
-    since: Annotated[datetime, Meta(tz=True, description="From this moment on.")] | None = None
-    until: Annotated[datetime, Meta(tz=True, description="Before this moment.")] | None = None
+    since: Annotated[Instant, Meta(description="From this moment on.")] | None = None
+    until: Annotated[Instant, Meta(description="Before this moment.")] | None = None
     reference: Reference | None = None
 
 

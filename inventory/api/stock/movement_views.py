@@ -6,7 +6,7 @@ from django.http import HttpResponse
 from msgspec import UNSET
 from rest_framework.request import Request
 
-from audit.api.http import ApiView, as_utc, decode_query, respond
+from audit.api.http import ApiView, decode_query, respond
 from audit.api.paging import BY_MOMENT
 from audit.api.schema import describe
 from audit.identifiers import ADJUSTMENT, MOVEMENT, public_id
@@ -35,8 +35,8 @@ class MovementsView(ApiView):
             variant_id=query.variant_id,
             warehouse=query.warehouse_id,
             type=query.type,
-            since=as_utc(query.since, "?since"),
-            until=as_utc(query.until, "?until"),
+            since=query.since,
+            until=query.until,
             reference=query.reference,
         )
         found = movements.read_movements(wanted, behind=BY_MOMENT.after(query), limit=query.limit + 1)

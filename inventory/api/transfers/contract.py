@@ -7,11 +7,11 @@ from uuid import UUID
 from msgspec import UNSET, Meta, UnsetType
 
 from audit.api.contract import Answer, Body, Code, OptionalBody, PageQuery, Quantity
+from audit.api.instants import Instant
 from audit.api.texts import Reference, Text
 
 ReceivedQuantity = Annotated[int, Meta(ge=0, le=1_000_000, description="Units that arrived now.")]
 TransferStatus = Literal["PENDING", "IN_TRANSIT", "PARTIALLY_RECEIVED", "RECEIVED", "CANCELLED"]
-Time = Annotated[datetime, Meta(tz=True)]
 
 
 class TransferItemIn(Body, kw_only=True):
@@ -30,7 +30,7 @@ class TransferDraftIn(Body, kw_only=True):
     items: Annotated[list[TransferItemIn], Meta(min_length=1, max_length=200)]
     reason: Text = ""
     reference: Reference = ""
-    expected_delivery: Time | None = None
+    expected_delivery: Instant | None = None
 
 
 class TransferIn(TransferDraftIn, kw_only=True):

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 
 from audit.actors import Actor
 from audit.api.contract import Problem
-from audit.api.http import ApiView, answered, as_utc, decode, decode_query, id_in_path, rendered, respond
+from audit.api.http import ApiView, answered, decode, decode_query, id_in_path, rendered, respond
 from audit.api.paging import page_of
 from audit.api.schema import describe
 from audit.errors import NotFound
@@ -56,7 +56,7 @@ def _wanted(actor: Actor, body: contract.TransferDraftIn, claim: Claim | None) -
         ),
         reason=body.reason,
         reference=body.reference,
-        expected_delivery=as_utc(body.expected_delivery, "/expectedDelivery"),
+        expected_delivery=body.expected_delivery,
         claim=claim,
     )
 

@@ -7,6 +7,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, UnsetType
 
 from audit.api.contract import Answer, Body, Code
+from audit.api.instants import Instant
 from inventory.api.stock.movement_contract import MovementOut
 from reservations.services.availability.explanation import BlockCode
 
@@ -15,7 +16,7 @@ class ExplainQuery(Body, kw_only=True):
     """The warehouse, and the moment: now, or one of the past."""
 
     warehouse_id: Code | None = None
-    at: Annotated[datetime, Meta(tz=True, description="What was on hand at this moment.")] | None = None
+    at: Annotated[Instant, Meta(description="What was on hand at this moment.")] | None = None
 
 
 class BlockOut(Answer, kw_only=True):

@@ -9,7 +9,7 @@ from msgspec import UNSET
 from rest_framework.request import Request
 
 from audit.api.contract import Problem
-from audit.api.http import ApiView, as_utc, decode_query, respond
+from audit.api.http import ApiView, decode_query, respond
 from audit.api.schema import describe
 from audit.identifiers import ALERT, RESERVATION, TRANSFER, public_id
 from audit.roles import Capability
@@ -33,7 +33,7 @@ class ExplainView(ApiView):
     def get(self, request: Request, product_id: UUID) -> HttpResponse:
         query = decode_query(request, contract.ExplainQuery)
         actor = self.actor(request)
-        if at := as_utc(query.at, "?at"):
+        if at := query.at:
             return respond(_then(explanation.on_hand_at(actor, product_id, query.warehouse_id, at)))
         explained = explanation.explain(actor, product_id, query.warehouse_id)
         return respond(

@@ -11,6 +11,7 @@ from django.db import connection
 
 from audit.actors import Actor
 from audit.db import columns
+from audit.db.times import readable
 from audit.errors import Fault, Invalid, NotFound
 from inventory.errors import Archived
 from inventory.locking import read_clock
@@ -167,7 +168,8 @@ LEFT JOIN LATERAL (
 ) incoming ON true
 LEFT JOIN LATERAL (
     SELECT jsonb_agg(to_jsonb(line) ORDER BY line.expected_delivery NULLS LAST, line.transfer_id)::text AS shown FROM (
-        SELECT line.transfer_id, origin.code AS source, line.in_transit AS quantity, transfer.expected_delivery
+        SELECT line.transfer_id, origin.code AS source, line.in_transit AS quantity,
+            {readable("transfer.expected_delivery")} AS expected_delivery
         FROM inventory_transferline line JOIN inventory_transfer transfer ON transfer.id = line.transfer_id
         JOIN inventory_warehouse origin ON origin.id = transfer.from_warehouse_id
         WHERE line.destination_level_id = level.id AND line.in_transit > 0

@@ -1,0 +1,50 @@
+"""Instants in request bodies and queries: RFC 3339 with an offset, within the bounds of all instants."""
+
+import re
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from audit.api.scalars import Scalar
+from audit.instants import BOUNDS, OutOfBounds, in_bounds
+
+EXPECTED: Final = "a time with its offset, such as `2030-12-31T18:00:00Z`"
+_NUMBER: Final = re.compile(r"[+-]?[0-9.]+([eE][+-]?[0-9]+)?")
+_BLANK_FOR_PLUS: Final = re.compile(r".*[0-9]:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)? [0-9]{2}:?[0-9]{2}")
+
+
+def _decode(value: Any) -> datetime:
+    if type(value) in (int, float) or (isinstance(value, str) and _NUMBER.fullmatch(value)):
+        raise ValueError(f"Expected {EXPECTED}, not a number")
+    if not isinstance(value, str):
+        raise ValueError(f"Expected {EXPECTED}")  # noqa: TRY004 - the decoder reports ValueErrors alone
+    try:
+        moment = msgspec.convert(value, type=datetime)
+    except msgspec.ValidationError as error:
+        hint = ": a + is written `%2B` in a query, where it means a blank" if _BLANK_FOR_PLUS.fullmatch(value) else ""
+        raise ValueError(f"Expected {EXPECTED}{hint}") from error
+    if moment.tzinfo is None:
+        raise ValueError(f"Expected {EXPECTED}; the offset is missing")
+    try:
+        return in_bounds(moment)
+    except OutOfBounds as error:
+        raise ValueError(f"Expected a time within {BOUNDS}") from error
+
+
+if TYPE_CHECKING:
+    Instant = datetime
+else:
+
+    class Instant(Scalar):
+        """A type of fields whose values are plain ``datetime``s in UTC, within the bounds."""
+
+        @classmethod
+        def decode(cls, value: Any) -> datetime:
+            return _decode(value)
+
+        @classmethod
+        def schema(cls) -> dict[str, Any]:
+            return {"type": "string", "format": "date-time", "description": f"Within {BOUNDS}."}
+
+    Instant.register(datetime)

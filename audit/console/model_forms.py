@@ -1,0 +1,43 @@
+"""The fields of admin forms: whole numbers and times are read as in every other form of the console."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib.admin.options import BaseModelAdmin
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.http import HttpRequest
+
+from audit.console.numbers import WholeNumberField
+from audit.console.times import require_bounds
+
+
+class CheckedFields(BaseModelAdmin):  # type: ignore[type-arg]
+    """A form of a model, or its rows within another's. ``number_bounds`` are the least and the most of fields whose
+    model doesn't say them."""
+
+    number_bounds: ClassVar[Mapping[str, tuple[int, int]]] = {}
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> forms.Field | None:
+        is_number = isinstance(db_field, models.IntegerField) and not db_field.choices
+        if is_number:
+            least, most = self.number_bounds.get(db_field.name) or _bounds_of(db_field)
+            kwargs |= {"form_class": WholeNumberField, "widget": WholeNumberField.widget}
+            kwargs |= {"min_value": least, "max_value": most}
+            return db_field.formfield(**kwargs)  # type: ignore[no-any-return]
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if field and isinstance(db_field, models.DateTimeField):
+            field.validators.append(require_bounds)
+        return field
+
+
+def _bounds_of(db_field: Any) -> tuple[int, int]:
+    """The tightest bounds of a field's validators, which include those of its column."""
+    limits: dict[type, list[int]] = {MinValueValidator: [], MaxValueValidator: []}
+    for validator in db_field.validators:
+        for kind, found in limits.items():
+            if isinstance(validator, kind):
+                limit: Any = validator.limit_value  # type: ignore[attr-defined]
+                found.append(limit() if callable(limit) else limit)
+    return max(limits[MinValueValidator]), min(limits[MaxValueValidator])

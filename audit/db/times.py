@@ -1,0 +1,35 @@
+"""Reading of times that Python can't express: the database keeps years before 1 and after 9999, and infinity.
+
+Nothing writes such times any more (``audit.instants``), but one old row would fail every statement that reads it, and
+so every list that it is on. They are read as the first or the last time of Python.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import psycopg
+from django.db.backends.postgresql.psycopg_any import BaseTzLoader  # type: ignore[import-untyped]
+
+_EARLIER: Final = (b"BC", b"-infinity")
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
+
+
+def readable(column: str) -> str:
+    """A time in SQL that becomes JSON there, and is read from it: as above, the first or the last time of Python."""
+    first, last = (f"timestamptz '{moment.isoformat()}'" for moment in (_FIRST, _LAST))
+    return f"CASE WHEN {column} < {first} THEN {first} WHEN {column} > {last} THEN {last} ELSE {column} END"
+
+
+def register() -> None:
+    """Replace Django's reading of times. Call it before the first statement."""
+    read = BaseTzLoader.load
+
+    def load(loader: Any, data: Any) -> Any:
+        try:
+            return read(loader, data)
+        except psycopg.DataError:
+            nearest = _FIRST if bytes(data).endswith(_EARLIER) else _LAST
+            return nearest.replace(tzinfo=loader.timezone)
+
+    BaseTzLoader.load = load
