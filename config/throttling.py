@@ -34,6 +34,8 @@ _SEND_EVERY_SECONDS: Final = 0.05
 _NAMES_LIMIT: Final = 50_000
 _OTHERS: Final = "others"
 """The name under which all are counted together that come after the first ``_NAMES_LIMIT`` of a minute."""
+_REFUSAL: Final = "inventory.refusal"
+"""Where the scope of a request keeps the refusal of its token."""
 _BYTES_OF_A_UNIT: Final = 1024
 _ROWS_OF_A_UNIT: Final = 5
 
@@ -202,10 +204,21 @@ class ThrottledTokenAuthentication(TokenAuthentication):
     """``THROTTLE_FAILED_TOKENS_PER_MINUTE`` for the wrong tokens of each address; 0 means no limit.
 
     A token is counted as wrong before it is looked up, unless it was right before: those that come at the same time
-    would else all be looked up. Raises Throttled.
+    would else all be looked up. Both happen once in a request, though its body may ask who sends it before its view
+    does. Raises Throttled.
     """
 
     def authenticate(self, request: Request) -> tuple[Caller, None] | None:
+        scope = getattr(request._request, "scope", {})
+        if refusal := scope.get(_REFUSAL):
+            raise refusal
+        try:
+            return self._authenticate(request)
+        except (AuthenticationFailed, Throttled) as error:
+            scope[_REFUSAL] = error
+            raise
+
+    def _authenticate(self, request: Request) -> tuple[Caller, None] | None:
         limit = settings.THROTTLE_FAILED_TOKENS_PER_MINUTE
         header = request.META.get("HTTP_AUTHORIZATION", "")
         if not limit or not header or is_known_token(header):

@@ -1,10 +1,12 @@
 """What a client may send and cost, and how many wrong tokens an address may send, each minute."""
 
+import asyncio
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import pytest
 from django.conf import LazySettings
@@ -15,6 +17,7 @@ from uuid_utils.compat import uuid7
 
 from audit import authentication
 from config import throttling
+from config.asgi_app import Application
 from inventory.models import StockLevel, Store
 from tests.conftest import Api
 from tests.contract.problems import problem
@@ -142,6 +145,41 @@ def test_no_more_wrong_tokens_are_looked_up_than_an_address_may_send(
     for _ in range(20):
         wrong("10.0.0.1")
     assert len(looked_up) <= 6  # Two minutes may be touched.
+
+
+def test_a_wrong_token_with_a_large_body_is_counted_and_looked_up_once(
+    settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The body asks who sends more than a stranger may, and then the view asks."""
+    settings.THROTTLE_FAILED_TOKENS_PER_MINUTE = 1000
+    looked_up: list[str] = []
+    monkeypatch.setattr(authentication, "_read", lambda token, digest: looked_up.append(token))
+    application, sent = Application(), b" " * 20_000
+    for length in (len(sent), None):
+        assert [over_the_loop(application, sent, length) for _ in range(3)] == [401] * 3
+    assert len(looked_up) == 6
+    assert throttling._failed_tokens._counts["10.0.0.3"].own <= 6  # A new minute may have begun.
+    settings.THROTTLE_FAILED_TOKENS_PER_MINUTE = 1
+    assert 429 in {over_the_loop(application, sent, len(sent)) for _ in range(3)}
+
+
+def over_the_loop(application: Application, content: bytes, length: int | None) -> int:
+    """The status that the whole application answers to a wrong token with this body."""
+    headers = [(b"host", b"localhost"), (b"authorization", b"Bearer wrong")]
+    headers += [(b"content-length", b"%d" % length)] if length else []
+    path = "/api/v1/inventory/reserve"
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
+    scope["client"] = ("10.0.0.3", 1)
+    statuses: list[int] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": content}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        statuses.append(message.get("status", 0))
+
+    asyncio.run(application(scope, receive, send))
+    return statuses[0]
 
 
 def test_a_client_is_served_beside_wrong_tokens_of_its_address(api: Api, settings: LazySettings) -> None:
