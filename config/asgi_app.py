@@ -32,7 +32,7 @@ from audit.api.http import ApiView, LoopRequest, Pending
 from audit.authentication import cached_caller
 from audit.errors import Throttled
 from audit.idempotency import StoredAnswer
-from config import problems, throttling
+from config import connections, problems, throttling
 from config.bodies import Body, Budget, Gone, Message, Receive, Refused
 from config.lanes import Lanes
 
@@ -125,6 +125,7 @@ async def _live(receive: Receive, send: Send) -> None:
         if message["type"] == "lifespan.startup":
             _ = get_resolver().url_patterns  # Loads every view now, not with the first request.
             gc.collect()
+            connections.watch()
             gc.freeze()  # A collection of all objects of Django would delay a hundred requests.
         await send({"type": message["type"] + ".complete"})
         if message["type"] == "lifespan.shutdown":

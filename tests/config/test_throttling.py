@@ -16,7 +16,7 @@ from django.test import Client
 from uuid_utils.compat import uuid7
 
 from audit import authentication
-from config import throttling
+from config import addresses, throttling
 from config.asgi_app import Application
 from inventory.models import StockLevel, Store
 from tests.conftest import Api
@@ -134,6 +134,29 @@ def test_wrong_tokens_are_counted_by_address(api: Api, settings: LazySettings) -
     problem(refused(lambda: wrong(one)), 429, "throttled")
     assert wrong(other).status_code == 401
     assert api.get("levels").status_code == 200
+
+
+def test_wrong_tokens_of_ipv6_are_counted_by_the_network_of_a_customer(settings: LazySettings) -> None:
+    settings.THROTTLE_FAILED_TOKENS_PER_MINUTE = 3
+    numbers = iter(range(1, 100))
+    problem(refused(lambda: wrong(f"2001:db8:0:7::{next(numbers):x}")), 429, "throttled")
+    assert wrong("2001:db8:0:8::1").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("[2001:DB8:1:2::9]", "2001:db8:1:2::"),
+        ("fe80::1%eth0", "fe80::"),
+        ("", None),
+        ("unknown", None),
+    ],
+)
+def test_callers_are_counted_by_network(address: str, network: str | None) -> None:
+    assert addresses.network_of(address) == network
 
 
 def test_no_more_wrong_tokens_are_looked_up_than_an_address_may_send(
@@ -322,4 +345,4 @@ def test_an_address_is_what_trusted_proxies_saw(
     settings.TRUSTED_PROXIES = proxies
     request = HttpRequest()
     request.META = {"HTTP_X_FORWARDED_FOR": forwarded, "REMOTE_ADDR": "9.9.9.9"}
-    assert throttling.address_of(request) == address
+    assert addresses.address_of(request) == address

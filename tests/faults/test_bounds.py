@@ -56,9 +56,9 @@ def head(path: str, *headers: str, method: str = "POST") -> bytes:
     return "\r\n".join([f"{method} {path} HTTP/1.1", "Host: localhost", *headers, "", ""]).encode()
 
 
-def caller(house: House, sent: bytes) -> socket.socket:
-    """A connection on which this was sent, as far as the server took it."""
-    own = socket.create_connection(("127.0.0.1", house.port), timeout=10)
+def caller(house: House, sent: bytes, address: str = "127.0.0.1") -> socket.socket:
+    """A connection from this address on which this was sent, as far as the server took it."""
+    own = socket.create_connection(("127.0.0.1", house.port), timeout=10, source_address=(address, 0))
     with suppress(OSError):
         own.sendall(sent)
     return own
@@ -196,11 +196,34 @@ def documents(house: House, _web: Web) -> Iterator[None]:
 
 @contextmanager
 def half_open(house: House, _web: Web) -> Iterator[None]:
-    """Five hundred who don't end their headers."""
-    with ExitStack() as callers:
-        for _ in range(500):
-            callers.enter_context(caller(house, b"GET / HTTP/1.1\r\nHost: loc"))
+    """1,100 who don't end their headers, all of one address, who come again when they are dropped."""
+    stop = threading.Event()
+    full = threading.Event()
+
+    def hold_open(_number: int) -> None:
+        with ExitStack() as callers:
+            held: list[socket.socket] = []
+            while not stop.is_set():
+                held = [own for own in held if _takes(own, b"x")]
+                while len(held) < 550:
+                    own = callers.enter_context(caller(house, b"GET / HTTP/1.1\r\nHost: loc", "127.0.0.2"))
+                    held.append(own)
+                full.set()
+                time.sleep(0.1)
+
+    with _many(2, hold_open, stop):
+        full.wait(30)
         yield
+
+
+def _takes(own: socket.socket, more: bytes) -> bool:
+    """Whether a connection is still open."""
+    try:
+        own.sendall(more)
+    except OSError:
+        own.close()
+        return False
+    return True
 
 
 @contextmanager
