@@ -185,7 +185,7 @@ def test_reader_that_dies_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: obj
 
 
 def test_server_runs_few_readers_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workbooks, "_LONGEST_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(workbooks, "MOST_WAITING_SECONDS", 0.01)
     monkeypatch.setattr(workbooks, "_readers", threading.BoundedSemaphore(1))
     assert read_table(workbook_of(["sku"])).header == ("sku",)
     with workbooks._readers:

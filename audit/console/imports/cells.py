@@ -14,6 +14,7 @@ from import_export.widgets import Widget
 
 from audit.console.imports.tables import RowFault, Table
 from audit.console.wording import LazyText
+from audit.db.pool import give_back_connection
 
 MOST_SHOWN: Final = 200
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f]")
@@ -125,7 +126,8 @@ class Cells(Resource):  # type: ignore[misc]
         return tuple(row[name] for name in self.key)
 
     def read(self, table: Table) -> tuple[list[ReadRow], list[RowFault]]:
-        """The valid rows, and the faults of the others. Sends no query."""
+        """The valid rows, and the faults of the others. Sends no query, and holds no pooled connection."""
+        give_back_connection()
         rows: list[ReadRow] = []
         faults: list[RowFault] = []
         first: dict[tuple[str, ...], int] = {}

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar, cast
 from uuid import UUID
 
 import msgspec
@@ -15,7 +15,6 @@ from django.contrib import messages
 from django.core import signing
 from django.core.exceptions import PermissionDenied
 from django.core.files.uploadedfile import UploadedFile
-from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
@@ -29,10 +28,12 @@ from audit.console.base import ConsoleAdmin, actor_of, claimant_of, reach_of
 from audit.console.dialogs import Dialog
 from audit.console.exports import csv_file, workbook
 from audit.console.imports.cells import MOST_SHOWN, Column, ReadRow, changes_in_words
+from audit.console.imports.leases import reading_lease
 from audit.console.imports.tables import MOST_BYTES, MOST_ROWS, RowFault, Table, Unreadable, read_table
 from audit.console.wording import LazyText
+from audit.db.pool import give_back_connection
 from audit.errors import DomainError
-from audit.idempotency import Claim, StoredAnswer, advisory_lock, fingerprint, lifetime
+from audit.idempotency import Claim, StoredAnswer, fingerprint, lifetime
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -171,10 +172,8 @@ class ImportPage(Dialog[R], Generic[P, R]):
             return self._show(form, 422)
         file = form.cleaned_data["file"]
         try:
-            content = file.read()
-            table = self._table(content)
-            self._check_header(table)
-            self.reading = self.read(Upload(file.name or "", content, table))
+            with reading_lease(cast(int, self.request.user.pk)):
+                self.reading = self._read(file.name or "", file.read())
             if self.reading.is_ready:
                 self._seal()
         except Unreadable as error:
@@ -182,14 +181,11 @@ class ImportPage(Dialog[R], Generic[P, R]):
         self.step = "preview" if self.reading.is_ready else "faults" if self.reading.faults else "nothing"
         return self._show(status=422 if self.reading.faults else 200)
 
-    def _table(self, content: bytes) -> Table:
-        """The file's table. A person reads one file at a time, in all processes: raises Unreadable for a second one."""
-        lock = advisory_lock("reading", str(self.request.user.pk))
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [lock])
-            if not cursor.fetchone()[0]:
-                raise Unreadable(gettext("is refused while another file of yours is read: try again in a moment"))
-            return read_table(content)
+    def _read(self, name: str, content: bytes) -> Reading[P]:
+        give_back_connection()
+        table = read_table(content)
+        self._check_header(table)
+        return self.read(Upload(name, content, table))
 
     def _check_header(self, table: Table) -> None:
         """Raise Unreadable for an unknown or a missing column."""
