@@ -21,7 +21,7 @@ from config.asgi_app import Application
 from inventory.models import StockLevel, Store
 from tests.conftest import Api
 from tests.contract.problems import problem
-from tests.factories import make_level
+from tests.factories import hold, make_level
 
 pytestmark = pytest.mark.django_db
 
@@ -319,6 +319,23 @@ def test_a_command_costs_by_its_lines_and_by_the_rows_that_it_does_not_name(
         make_level(1)
     count = {"warehouseId": level.warehouse.code, "scope": "ALL"}
     assert cost(lambda: api.post("counts", count)) > 10
+
+
+def test_holds_that_give_way_and_posted_counts_cost_by_their_rows(
+    api: Api, settings: LazySettings, store: Store
+) -> None:
+    settings.THROTTLE_COST_PER_MINUTE = 1_000_000
+    levels = [make_level(10) for _ in range(30)]
+    for level in levels[1:10]:
+        hold((levels[0], 1), (level, 1))
+    line = {"productId": str(levels[0].product_id), "warehouseId": "wh-001", "quantity": -10, "type": "ADJUSTMENT"}
+    forced = {"adjustments": [{**line, "reason": "stolen", "force": True}]}
+    assert cost(lambda: api.put("adjust", forced)) > 9
+    opened = api.post("counts", {"warehouseId": "wh-001", "scope": "ALL", "recountShare": 1})
+    path = f"counts/{opened.json()['countId']}"  # type: ignore[attr-defined]
+    counted = [{"productId": str(level.product_id), "counted": 9} for level in levels[1:]]
+    assert api.put(f"{path}/lines", {"lines": counted}).status_code == 200
+    assert cost(lambda: api.post(f"{path}/post", {"skipUncounted": True})) > 25
 
 
 def test_what_is_refused_or_read_costs_nothing(api: Api, settings: LazySettings, store: Store) -> None:
