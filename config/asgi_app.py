@@ -30,6 +30,7 @@ from rest_framework.request import Request
 from audit import context
 from audit.api.http import ApiView, LoopRequest, Pending
 from audit.authentication import cached_caller
+from audit.db import service_role
 from audit.errors import Throttled
 from audit.idempotency import StoredAnswer
 from config import connections, problems, throttling
@@ -126,6 +127,7 @@ async def _live(receive: Receive, send: Send) -> None:
             _ = get_resolver().url_patterns  # Loads every view now, not with the first request.
             gc.collect()
             connections.watch()
+            service_role.warn_at_start()
             gc.freeze()  # A collection of all objects of Django would delay a hundred requests.
         await send({"type": message["type"] + ".complete"})
         if message["type"] == "lifespan.shutdown":

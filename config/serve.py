@@ -13,7 +13,7 @@ from http.client import HTTPException
 from runpy import run_module
 from typing import Final
 
-from config import connections, startup
+from config import startup
 
 PORT_TAKEN: Final = 2
 READY_TIMEOUT_SECONDS: Final = 4.0
@@ -107,7 +107,9 @@ def main() -> None:
         sys.exit(0 if is_ready(address_of(arguments.host, arguments.port)) else 1)
     held = hold_port(arguments.host, arguments.port)
     startup.refuse_debug_beyond_loopback(arguments.host, debug=_debug())
-    room = connections.make_room()
+    from config.connections import make_room  # noqa: PLC0415 - nor does it need this
+
+    room = make_room()
     # The processes that granian starts read it, too.
     os.environ["GRANIAN_BACKPRESSURE"] = str(arguments.backpressure or room)
     where = ("--host", arguments.host, "--port", str(arguments.port))
