@@ -233,7 +233,8 @@ class _Breakers:
         is_refusal = isinstance(error, DomainError) and not isinstance(error, Unstorable)
         if is_refusal or isinstance(error, OperationalError | InterfaceError):
             return
-        logger.warning("client_breaks_batches", client_id=str(client_id), error=repr(error))
+        if not self.has(client_id):
+            logger.warning("client_breaks_batches", client_id=str(client_id), error=repr(error))
         now = time.monotonic()
         self._until = {id_: until for id_, until in self._until.items() if until > now} | {
             client_id: now + _ALONE_SECONDS
