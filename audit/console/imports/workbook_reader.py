@@ -193,7 +193,7 @@ def read(content: bytes, most_rows: int) -> list[tuple[int, list[str]]]:
     return found
 
 
-class _Sheet(ReadOnlyWorksheet):
+class _Sheet(ReadOnlyWorksheet):  # type: ignore[misc]
     """A sheet whose declared dimensions aren't looked for: they may be wrong, and it would be read once more."""
 
     def _get_size(self) -> None:
