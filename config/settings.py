@@ -105,6 +105,8 @@ API_DOCS = env.bool("API_DOCS", default=True)
 BODY_LIMIT_BYTES = 256 * 1024
 # What somebody who is logged in may send, files included; a stranger sends 16 KiB.
 UPLOAD_LIMIT_BYTES = 2 * 1024 * 1024
+# The longest time for 16 KiB of a body, and for 64 KiB of an answer that is made while it is sent.
+PROGRESS_SECONDS = env.float("PROGRESS_SECONDS", default=10.0)
 # All bodies that a process holds at a time.
 BODIES_LIMIT_BYTES = 64 * 1024 * 1024
 # Higher than the API's limit, so that Django's own check doesn't answer 400 where the contract says 413.
