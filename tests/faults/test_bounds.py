@@ -20,9 +20,10 @@ from tests.audit.test_workbooks import shared_by_all_cells
 from tests.faults.house import House, Web, eventually
 
 MIB = 1024 * 1024
-PROGRESS_SECONDS = 5
+PROGRESS_SECONDS = 3
 LOGIN = "/admin/login/"
 LEVELS = "/api/v1/inventory/levels"
+LAST_CHUNK = b"\r\n0\r\n\r\n"
 RESERVE = "/api/v1/inventory/reserve"
 IMPORT = "/admin/inventory/product/import-products/"
 EXPORT = "/admin/audit/auditentry/export.csv"
@@ -143,8 +144,10 @@ def test_a_program_sends_more_than_a_stranger_only_with_its_token(house: House) 
         assert told[0] == status, told
 
 
-def test_who_dawdles_is_dropped_or_told(house: House) -> None:
-    """Headers are waited for five seconds, and a body for ``PROGRESS_SECONDS`` after each 16 KiB of it."""
+def test_who_dawdles_is_dropped_or_told(house: House, sessions: list[str]) -> None:
+    """Headers are waited for five seconds, and for ``PROGRESS_SECONDS`` each 16 KiB of a body and each 64 KiB of an
+    export."""
+    reader = slow_reader(house, sessions[0])
     own_token = f"Authorization: Bearer {house.token}"
     slow = {
         head(LOGIN, "Content-Length: 1000") + b"x": "408",
@@ -161,12 +164,32 @@ def test_who_dawdles_is_dropped_or_told(house: House) -> None:
         assert answer[9:12].decode() == status, sent[:200]
         least = PROGRESS_SECONDS if status else 5
         assert least - 1 < came_at - began < least + 10, sent[:200]
+    with reader:
+        time.sleep(1)
+        assert not drained(reader).endswith(LAST_CHUNK)
 
 
 def first_of_the_answer(own: socket.socket) -> tuple[bytes, float]:
     """What comes first on a connection, nothing if it is closed, and when."""
     own.settimeout(30)
     return own.recv(65536), time.monotonic()
+
+
+def slow_reader(house: House, session: str) -> socket.socket:
+    """A connection on which an export of some MB has begun, and on which nothing more is read."""
+    own = caller(house, head(EXPORT, f"Cookie: sessionid={session}", method="GET"), buffer_bytes=4096)
+    assert own.recv(12) == b"HTTP/1.1 200"
+    return own
+
+
+def drained(own: socket.socket) -> bytes:
+    """Everything that comes on a connection until it is closed, or its answer ends."""
+    own.settimeout(30)
+    got = b""
+    with suppress(ConnectionResetError):
+        while not got.endswith(LAST_CHUNK) and (part := own.recv(MIB)):
+            got += part
+    return got
 
 
 # ------------------------------------------------------------------------------------------------------ under each load
@@ -256,10 +279,9 @@ def half_open(house: House, _web: Web, _sessions: list[str]) -> Iterator[None]:
 @contextmanager
 def slow_readers(house: House, _web: Web, sessions: list[str]) -> Iterator[None]:
     """Four who ask for an export of some MB and read nothing of it; another one gets all of it meanwhile."""
-    asked = head(EXPORT, f"Cookie: sessionid={sessions[0]}", method="GET")
     with ExitStack() as readers:
-        slow = [readers.enter_context(caller(house, asked, buffer_bytes=4096)) for _ in range(4)]
-        assert {own.recv(12) for own in slow} == {b"HTTP/1.1 200"}
+        for _ in range(4):
+            readers.enter_context(slow_reader(house, sessions[0]))
         status, content = ask(house, "GET", EXPORT, Cookie=f"sessionid={sessions[1]}")
         assert (status, content.count(b"product_changed")) == (200, EXPORTED_ENTRIES)
         yield
