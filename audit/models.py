@@ -1,4 +1,4 @@
-"""API clients and tokens, staff access, audit entries, idempotency keys and the outbox."""
+"""API clients and tokens, staff access, leases of file readers, audit entries, idempotency keys and the outbox."""
 
 from typing import Final
 
@@ -91,6 +91,23 @@ class StaffAccess(models.Model):
     def codes(self) -> tuple[str, ...] | None:
         """The warehouses as ``Actor.warehouse_codes``: None means all."""
         return None if self.all_warehouses else tuple(self.warehouse_codes)
+
+
+class ReadingLease(models.Model):
+    """The lease of a member of staff whose file is being read, until ``ends_at`` (``audit.console.imports.leases``).
+
+    ``token`` is whose it is: a lease that has ended may be another's already.
+    """
+
+    user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="+")
+    token = models.UUIDField()
+    ends_at = models.DateTimeField()
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return f"{self.user_id} until {self.ends_at}"
 
 
 class AuditEntry(models.Model):

@@ -6,9 +6,7 @@ than that, such as an error, a look-up of its token or the first count of its cl
 others, before anything was done for it.
 """
 
-import asyncio
 import gc
-from collections.abc import Awaitable, Callable, Iterator
 from functools import cache, lru_cache
 from importlib import import_module
 from io import BytesIO
@@ -30,13 +28,13 @@ from rest_framework.request import Request
 from audit import context
 from audit.api.http import ApiView, LoopRequest, Pending
 from audit.authentication import cached_caller
+from audit.db import service_role
 from audit.errors import Throttled
 from audit.idempotency import StoredAnswer
-from config import problems, throttling
+from config import connections, problems, throttling
 from config.bodies import Body, Budget, Gone, Message, Receive, Refused
 from config.lanes import Lanes
-
-Send = Callable[[Message], Awaitable[None]]
+from config.streams import Send, send_stream
 
 _BASES: Final = ("/api/v1/inventory/", "/api/inventory/")
 _CALLS_ON_THE_LOOP: Final = ("reserve", "consume", "release")
@@ -80,42 +78,55 @@ class Application(BaseHandler):
             alive = self.get_response(ASGIRequest(scope, BytesIO()))
             await _send(cast(HttpResponse, alive), send)
             return
-        body = Body(scope, receive, self._budget, self._ask_who)
         try:
-            await self._answer(scope, await body.read(), send)
+            stream = await self._answer(scope, receive, send)
+            if stream is not None:
+                await self._send_stream(stream, scope, receive, send)
         except Gone:
             return
         except Refused as refusal:
             await _send(await self._lanes.others.run(_refuse, scope, refusal.status), send)
+
+    async def _answer(self, scope: Message, receive: Receive, send: Send) -> HttpResponseBase | None:
+        """Answer a request; a streaming response is returned instead, when the request's body is gone."""
+        body = Body(scope, receive, self._budget, self._ask_who)
+        try:
+            content = await body.read()
+            view = self.views_on_loop.get(scope["path"])
+            if view is not None and (handed_in := _hand_in(view, scope, content)):
+                await _answer(*handed_in, send)
+                return None
+            response = await self._lanes.lane_of(scope).run(self._respond, scope, content)
+            if not isinstance(response, HttpResponse):
+                return response
+            await _send(response, send)
         finally:
             body.give_back()
+        return None
 
-    async def _answer(self, scope: Message, content: bytes, send: Send) -> None:
-        view = self.views_on_loop.get(scope["path"])
-        if view is not None and (handed_in := _hand_in(view, scope, content)):
-            await _answer(*handed_in, send)
-            return
-        loop = asyncio.get_running_loop()
-        response = await self._lanes.lane_of(scope).run(self._respond, scope, content, send, loop)
-        if response is not None:
-            await _send(response, send)
+    async def _send_stream(self, response: HttpResponseBase, scope: Message, receive: Receive, send: Send) -> None:
+        lane = self._lanes.lane_of(scope)
+        if scope["method"] == "HEAD":
+            await lane.go_on(response.close)
+            await send(_start(response))
+            await send({"type": "http.response.body", "body": b""})
+        else:
+            await send_stream(response, lane, _start(response), receive, send)
 
     async def _ask_who(self, scope: Message) -> bool:
         return await self._lanes.others.run(_is_known, scope)
 
-    def _respond(self, scope: Message, body: bytes, send: Send, loop: asyncio.AbstractEventLoop) -> HttpResponse | None:
-        """Answer a request with Django's full stack. Returns None for a streaming response, which is sent from here."""
+    def _respond(self, scope: Message, body: bytes) -> HttpResponseBase:
+        """Answer a request with Django's full stack. A streaming response is left open."""
         set_script_prefix(scope.get("root_path", ""))
         signals.request_started.send(sender=type(self), scope=scope)
-        response: HttpResponseBase = self.get_response(ASGIRequest(scope, BytesIO(body)))
-        try:
-            if isinstance(response, HttpResponse):
-                return response
-            for message in _stream(response):
-                asyncio.run_coroutine_threadsafe(_sent(send, message), loop).result()
-            return None
-        finally:
+        with BytesIO(body) as stream:
+            response: HttpResponseBase = self.get_response(ASGIRequest(scope, stream))
+        if response.streaming:
+            close_old_connections()
+        else:
             response.close()
+        return response
 
 
 async def _live(receive: Receive, send: Send) -> None:
@@ -125,6 +136,8 @@ async def _live(receive: Receive, send: Send) -> None:
         if message["type"] == "lifespan.startup":
             _ = get_resolver().url_patterns  # Loads every view now, not with the first request.
             gc.collect()
+            connections.watch()
+            service_role.warn_at_start()
             gc.freeze()  # A collection of all objects of Django would delay a hundred requests.
         await send({"type": message["type"] + ".complete"})
         if message["type"] == "lifespan.shutdown":
@@ -219,17 +232,6 @@ async def _answer(request: LoopRequest, pending: Pending, send: Send) -> None:
 async def _send(response: HttpResponse, send: Send) -> None:
     await send(_start(response))
     await send({"type": "http.response.body", "body": response.content})
-
-
-async def _sent(send: Send, message: Message) -> None:
-    await send(message)
-
-
-def _stream(response: HttpResponseBase) -> Iterator[Message]:
-    yield _start(response)
-    for part in response:
-        yield {"type": "http.response.body", "body": part, "more_body": True}
-    yield {"type": "http.response.body", "body": b""}
 
 
 def _start(response: HttpResponseBase) -> Message:

@@ -18,8 +18,7 @@ IsKnown = Callable[[Message], Awaitable[bool]]
 
 STRANGERS_LIMIT_BYTES: Final = 16 * 1024
 _PROGRESS_BYTES: Final = 16 * 1024
-_PROGRESS_SECONDS: Final = 10.0
-"""A body may take as long as it likes while each ten seconds bring 16 KiB, or its end."""
+"""A body may take as long as it likes while each ``PROGRESS_SECONDS`` bring 16 KiB, or its end."""
 _IGNORED_BYTES: Final = 8 * 1024 * 1024
 _IGNORED_SECONDS: Final = 1.0
 """How much more of a body that is too large is taken off the connection, none of it kept."""
@@ -99,7 +98,7 @@ class Body:
         """All parts of the body; None, and the rest unread, if they are too large."""
         parts: list[bytes] = []
         in_time = 0
-        deadline = asyncio.get_running_loop().time() + _PROGRESS_SECONDS
+        deadline = asyncio.get_running_loop().time() + settings.PROGRESS_SECONDS
         while message := await self._message(deadline):
             part = message.get("body", b"")
             self._budget.take(len(part))
@@ -112,7 +111,7 @@ class Body:
                 break
             if self._size - in_time >= _PROGRESS_BYTES:
                 in_time = self._size
-                deadline = asyncio.get_running_loop().time() + _PROGRESS_SECONDS
+                deadline = asyncio.get_running_loop().time() + settings.PROGRESS_SECONDS
         return parts
 
     async def _message(self, deadline: float) -> Message:

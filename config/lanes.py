@@ -6,8 +6,9 @@ ask for the first.
 
 import asyncio
 import re
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Iterator, MutableMapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 from config.bodies import Refused
@@ -20,12 +21,16 @@ _EXPORTS: Final = re.compile(r"/admin/.+/export\.[a-z]+")
 
 
 class Lane:
-    """Some threads of a process, and how many requests may wait for them; None for as many as come."""
+    """Some threads of a process, and how many requests may wait for them; None for as many as come.
 
-    def __init__(self, name: str, threads: int, most_waiting: int | None = None) -> None:
+    ``most_open`` is how many answers may be open at a time that are made piece by piece.
+    """
+
+    def __init__(self, name: str, threads: int, most_waiting: int | None = None, *, most_open: int = 256) -> None:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._most = None if most_waiting is None else threads + most_waiting
-        self._inside = 0
+        self._most_open = most_open
+        self._inside = self._open = 0
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         """Call the function in a thread. Raises Refused, 503, if too many wait for one."""
@@ -33,9 +38,24 @@ class Lane:
             raise Refused(503)
         self._inside += 1
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+            return await self.go_on(function, *arguments)
         finally:
             self._inside -= 1
+
+    async def go_on(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Call the function in a thread, for a request that this lane has begun to answer: it isn't refused."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, function, *arguments)
+
+    @contextmanager
+    def open_answer(self) -> Iterator[None]:
+        """Count an answer that is made piece by piece while it is sent. Raises Refused, 503, if too many are open."""
+        if self._open >= self._most_open:
+            raise Refused(503)
+        self._open += 1
+        try:
+            yield
+        finally:
+            self._open -= 1
 
 
 class Lanes:
@@ -44,7 +64,7 @@ class Lanes:
     def __init__(self) -> None:
         self.probes = Lane("probe", 1, 64)
         self.passwords = Lane("password", 2, 32)
-        self.files = Lane("file", 2, 16)
+        self.files = Lane("file", 2, 16, most_open=32)
         self.others = Lane("web", 16)
 
     def lane_of(self, scope: MutableMapping[str, Any]) -> Lane:

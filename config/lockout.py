@@ -4,7 +4,6 @@ django-axes counts failures in the database, by name and address. Its own limit 
 terminals of a warehouse share one address; the other two are wider.
 """
 
-import ipaddress
 from typing import Any
 
 from axes.attempts import get_cool_off_threshold
@@ -14,8 +13,6 @@ from axes.models import AccessAttempt
 from django.conf import settings
 from django.db.models import Q, Sum
 from django.http import HttpRequest
-
-from config.throttling import address_of
 
 
 class LockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]
@@ -36,17 +33,3 @@ class LockoutHandler(AxesDatabaseHandler):  # type: ignore[misc]
             or failures["of_name"] >= settings.LOGIN_FAILURES_PER_NAME
         )
         return too_many
-
-
-def network_of(request: HttpRequest) -> str | None:
-    """The caller's address as failures are counted by it: of IPv6 the /64, since each customer gets one whole; None if
-    it is no address."""
-    try:
-        address = ipaddress.ip_address(address_of(request).strip("[]"))
-    except ValueError:
-        return None
-    if isinstance(address, ipaddress.IPv4Address):
-        return str(address)
-    if address.ipv4_mapped:
-        return str(address.ipv4_mapped)
-    return str(ipaddress.ip_network((int(address), 64), strict=False).network_address)

@@ -20,6 +20,7 @@ READY_TIMEOUT_SECONDS: Final = 4.0
 """Less than the image's health check may take."""
 _OPTIONS: Final = (
     *("--interface", "asgi", "--http", "1", "--no-ws", "--http1-header-read-timeout", "5000"),
+    *("--http1-buffer-size", "65536"),
     *("--respawn-failed-workers", "--workers-kill-timeout", "20"),
 )
 
@@ -74,6 +75,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--host", default=os.environ.get("HOST", "127.0.0.1"), help="the address to listen on")
     parser.add_argument("--port", type=int, default=os.environ.get("PORT", "8000"), help="the port to listen on")
+    parser.add_argument(
+        "--backpressure",
+        type=int,
+        default=os.environ.get("GRANIAN_BACKPRESSURE"),
+        help="how many connections a process accepts at a time (as many as it may open files for, 4096 at most)",
+    )
     parser.add_argument("--application", default="config.asgi:application", help="what is served")
     parser.add_argument(
         "--is-ready", action="store_true", help="run nothing; exit with 0 if the server there is ready, else 1"
@@ -100,6 +107,11 @@ def main() -> None:
         sys.exit(0 if is_ready(address_of(arguments.host, arguments.port)) else 1)
     held = hold_port(arguments.host, arguments.port)
     startup.refuse_debug_beyond_loopback(arguments.host, debug=_debug())
+    from config.connections import make_room  # noqa: PLC0415 - nor does it need this
+
+    room = make_room()
+    # The processes that granian starts read it, too.
+    os.environ["GRANIAN_BACKPRESSURE"] = str(arguments.backpressure or room)
     where = ("--host", arguments.host, "--port", str(arguments.port))
     sys.argv = ["granian", *_OPTIONS, *where, *more, arguments.application]
     with held:

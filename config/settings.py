@@ -99,12 +99,15 @@ THROTTLE_REQUESTS_PER_MINUTE = env.int("THROTTLE_REQUESTS_PER_MINUTE", default=6
 THROTTLE_COST_PER_MINUTE = env.int("THROTTLE_COST_PER_MINUTE", default=120_000)
 THROTTLE_FAILED_TOKENS_PER_MINUTE = env.int("THROTTLE_FAILED_TOKENS_PER_MINUTE", default=60)
 TRUSTED_PROXIES = env.int("TRUSTED_PROXIES", default=0)
+CONNECTIONS_PER_ADDRESS = env.int("CONNECTIONS_PER_ADDRESS", default=256)
 CATALOGUE_CACHE_SECONDS = env.float("CATALOGUE_CACHE_SECONDS", default=5.0)
 TOKEN_CACHE_SECONDS = env.float("TOKEN_CACHE_SECONDS", default=5.0)
 API_DOCS = env.bool("API_DOCS", default=True)
 BODY_LIMIT_BYTES = 256 * 1024
 # What somebody who is logged in may send, files included; a stranger sends 16 KiB.
 UPLOAD_LIMIT_BYTES = 2 * 1024 * 1024
+# The longest time for 16 KiB of a body, and for 64 KiB of an answer that is made while it is sent.
+PROGRESS_SECONDS = env.float("PROGRESS_SECONDS", default=10.0)
 # All bodies that a process holds at a time.
 BODIES_LIMIT_BYTES = 64 * 1024 * 1024
 # Higher than the API's limit, so that Django's own check doesn't answer 400 where the contract says 413.
@@ -212,7 +215,7 @@ AXES_FAILURE_LIMIT = env.int("LOGIN_FAILURES", default=5)
 AXES_COOLOFF_TIME = timedelta(minutes=env.int("LOGIN_LOCKOUT_MINUTES", default=15))
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
-AXES_CLIENT_IP_CALLABLE = "config.lockout.network_of"
+AXES_CLIENT_IP_CALLABLE = "config.addresses.network_of_caller"
 AXES_HANDLER = "config.lockout.LockoutHandler"
 # Never kept with a failure: what the page to change one's password is sent.
 AXES_SENSITIVE_PARAMETERS = ["old_password", "new_password1", "new_password2"]

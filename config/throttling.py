@@ -25,6 +25,7 @@ from rest_framework.throttling import BaseThrottle
 from audit import context
 from audit.authentication import Caller, TokenAuthentication, is_known_token
 from audit.errors import Throttled
+from config.addresses import address_of, network_of
 
 logger = structlog.get_logger(__name__)
 _TIMEOUT_SECONDS: Final = 1.0
@@ -34,6 +35,8 @@ _SEND_EVERY_SECONDS: Final = 0.05
 _NAMES_LIMIT: Final = 50_000
 _OTHERS: Final = "others"
 """The name under which all are counted together that come after the first ``_NAMES_LIMIT`` of a minute."""
+_REFUSAL: Final = "inventory.refusal"
+"""Where the scope of a request keeps the refusal of its token."""
 _BYTES_OF_A_UNIT: Final = 1024
 _ROWS_OF_A_UNIT: Final = 5
 
@@ -199,19 +202,31 @@ def charge_command(request: HttpRequest, response: HttpResponse) -> None:
 
 
 class ThrottledTokenAuthentication(TokenAuthentication):
-    """``THROTTLE_FAILED_TOKENS_PER_MINUTE`` for the wrong tokens of each address; 0 means no limit.
+    """``THROTTLE_FAILED_TOKENS_PER_MINUTE`` for the wrong tokens of each address, of IPv6 each /64; 0 means no limit.
 
     A token is counted as wrong before it is looked up, unless it was right before: those that come at the same time
-    would else all be looked up. Raises Throttled.
+    would else all be looked up. Both happen once in a request, though its body may ask who sends it before its view
+    does. Raises Throttled.
     """
 
     def authenticate(self, request: Request) -> tuple[Caller, None] | None:
+        scope = getattr(request._request, "scope", {})
+        if refusal := scope.get(_REFUSAL):
+            raise refusal
+        try:
+            return self._authenticate(request)
+        except (AuthenticationFailed, Throttled) as error:
+            scope[_REFUSAL] = error
+            raise
+
+    def _authenticate(self, request: Request) -> tuple[Caller, None] | None:
         limit = settings.THROTTLE_FAILED_TOKENS_PER_MINUTE
         header = request.META.get("HTTP_AUTHORIZATION", "")
         if not limit or not header or is_known_token(header):
             return super().authenticate(request)
         address = address_of(request._request)
-        if wait := _failed_tokens.add(address, 1, limit):
+        network = network_of(address) or address
+        if wait := _failed_tokens.add(network, 1, limit):
             raise Throttled("Too many wrong tokens.", wait)
         is_wrong = False
         try:
@@ -221,13 +236,4 @@ class ThrottledTokenAuthentication(TokenAuthentication):
             raise
         finally:
             if not is_wrong:
-                _failed_tokens.add(address, -1, limit)
-
-
-def address_of(request: HttpRequest) -> str:
-    """The caller's address: the peer's, or behind ``TRUSTED_PROXIES`` proxies what the outermost of them saw."""
-    hops = [hop.strip() for hop in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",") if hop.strip()]
-    if settings.TRUSTED_PROXIES and len(hops) >= settings.TRUSTED_PROXIES:
-        seen: str = hops[-settings.TRUSTED_PROXIES]
-        return seen
-    return str(request.META.get("REMOTE_ADDR", ""))
+                _failed_tokens.add(network, -1, limit)

@@ -74,6 +74,11 @@ class AffectedHold:
         """``res-<uuid>``."""
         return public_id(RESERVATION, self.id)
 
+    @property
+    def rows(self) -> int:
+        """How many rows are written where it gives way: itself, its items, an incident, an audit entry, an event."""
+        return 4 + len(self.items)
+
 
 @dataclass(frozen=True, slots=True)
 class HoldInTheWay:

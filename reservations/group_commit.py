@@ -25,8 +25,9 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import InterfaceError, OperationalError, connection
+from django.db import InterfaceError, OperationalError
 
+from audit.db.pool import give_back_connection
 from audit.errors import Busy, DomainError, OutcomeUnknown, Unstorable
 from inventory.transactions import Patience
 from reservations.services.holds import placing, resolution
@@ -93,7 +94,7 @@ class GroupCommit(Generic[R]):
         entry = _Entry(request)
         leads = self._enter(entry)
         if not leads:
-            _return_connection()
+            give_back_connection()  # The leader may need it.
             entry.woken.acquire()
             leads = entry.state is _State.LEADS
         if leads:
@@ -196,12 +197,6 @@ def _resolve(futures: Sequence[asyncio.Future[None]]) -> None:
             future.set_result(None)
 
 
-def _return_connection() -> None:
-    """Return the pooled connection before waiting: the leader may need it."""
-    if "pool" in settings.DATABASES["default"]["OPTIONS"] and not connection.in_atomic_block:
-        connection.close()
-
-
 @cache
 def _shared(work: Callable[..., list[Any]]) -> GroupCommit[Any]:
     return GroupCommit(work, leaders=settings.GROUP_COMMIT_LEADERS)
@@ -218,7 +213,7 @@ async def _alone_on_loop(work: Callable[..., list[Any]], request: Any, threads: 
         try:
             return work([request])
         finally:
-            _return_connection()
+            give_back_connection()  # The leader may need it.
 
     return raise_refusal((await asyncio.get_running_loop().run_in_executor(threads, run))[0])
 
@@ -238,7 +233,8 @@ class _Breakers:
         is_refusal = isinstance(error, DomainError) and not isinstance(error, Unstorable)
         if is_refusal or isinstance(error, OperationalError | InterfaceError):
             return
-        logger.warning("client_breaks_batches", client_id=str(client_id), error=repr(error))
+        if not self.has(client_id):
+            logger.warning("client_breaks_batches", client_id=str(client_id), error=repr(error))
         now = time.monotonic()
         self._until = {id_: until for id_, until in self._until.items() if until > now} | {
             client_id: now + _ALONE_SECONDS

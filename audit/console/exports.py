@@ -8,7 +8,7 @@ import csv
 import re
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, tzinfo
 from io import BytesIO
 from operator import attrgetter
 from typing import Any, ClassVar, Final, TypeVar
@@ -30,8 +30,10 @@ from openpyxl.styles import Font
 from audit.console.base import AbstractAdmin, ConsoleAdmin
 from audit.console.imports.guards import kept
 from audit.console.imports.spoiled import kind_of
+from audit.db.pool import give_back_connection
 
-_BATCH: Final = 1000
+_BATCH: Final = 250
+_LENGTH_OF_A_PIECE: Final = 64 * 1024
 _MOST_IN_A_WORKBOOK: Final = 50_000
 _MOST_IN_A_CELL: Final = 32_767
 """The most UTF-16 units in a cell: a spreadsheet refuses a workbook with more, and breaks the rows of a CSV file."""
@@ -79,28 +81,31 @@ class _Echo:
 
 def csv_file(name: str, header: ExportRow, rows: Iterable[ExportRow]) -> StreamingHttpResponse:
     """A CSV file, streamed while the rows are read: UTF-8 with a byte-order mark, for spreadsheets to recognise it."""
-    zone = timezone.get_current_timezone()  # The rows are sent after the middleware has reset the request's zone.
+    pieces = _pieces(header, iter(rows), timezone.get_current_timezone())
+    return _named(StreamingHttpResponse(pieces, content_type="text/csv; charset=utf-8"), f"{name}.csv")
 
-    def lines() -> Iterator[bytes]:
-        writer = csv.writer(_Echo())
-        yield "\ufeff".encode() + writer.writerow([plain(cell) for cell in header]).encode()
+
+def _pieces(header: ExportRow, rows: Iterator[ExportRow], zone: tzinfo) -> Iterator[bytes]:
+    """The lines of a CSV file, about 64 KiB at a time. Each piece may be asked for in another thread, which doesn't
+    know the zone of the request; a zone must not stay with a thread, either."""
+    writer = csv.writer(_Echo())
+    piece = "\ufeff" + writer.writerow([plain(cell) for cell in header])
+    while piece:
+        yield piece.encode()
         with timezone.override(zone):
-            for row in rows:
-                yield writer.writerow([plain(cell) for cell in row]).encode()
-
-    return _named(StreamingHttpResponse(_in_pieces(lines()), content_type="text/csv; charset=utf-8"), f"{name}.csv")
+            piece = _joined(writer.writerow([plain(cell) for cell in row]) for row in rows)
 
 
-def _in_pieces(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """Join lines into pieces of 500: each piece is a message to the server."""
-    piece: list[bytes] = []
+def _joined(lines: Iterable[str]) -> str:
+    """As many of the lines as a piece has."""
+    taken: list[str] = []
+    length = 0
     for line in lines:
-        piece.append(line)
-        if len(piece) == 500:
-            yield b"".join(piece)
-            piece.clear()
-    if piece:
-        yield b"".join(piece)
+        taken.append(line)
+        length += len(line)
+        if length >= _LENGTH_OF_A_PIECE:
+            break
+    return "".join(taken)
 
 
 def workbook(name: str, header: ExportRow, rows: Iterable[ExportRow]) -> HttpResponse:
@@ -122,6 +127,7 @@ def workbook(name: str, header: ExportRow, rows: Iterable[ExportRow]) -> HttpRes
             sheet.append([_cell(sheet, message, text)])
             break
         sheet.append([_cell(sheet, _value(cell), text) for cell in row])
+    give_back_connection()
     stream = BytesIO()
     book.save(stream)
     return _named(HttpResponse(stream.getvalue(), content_type=_WORKBOOK), f"{name}.xlsx")
@@ -150,7 +156,8 @@ def _named(answer: A, name: str) -> A:
 def newest_first(rows: QuerySet[Any], at: str = "") -> Iterator[Any]:
     """Iterate over all rows, the newest first by UUIDv7, or by the time field ``at`` and then the id.
 
-    Reads a thousand rows per query: a database cursor would hold its snapshot for as long as the reader takes.
+    Reads 250 rows per query. A database cursor would hold its snapshot for as long as the reader takes, and no other
+    thread of the process runs while the rows of a query are converted.
     """
     ordered = rows.order_by(f"-{at}", "-pk") if at else rows.order_by("-pk")
     page = list(ordered[:_BATCH])
@@ -166,7 +173,7 @@ def newest_first(rows: QuerySet[Any], at: str = "") -> Iterator[Any]:
 
 
 def in_batches(rows: QuerySet[Any]) -> Iterator[list[Any]]:
-    """Iterate over all rows in the given order, in lists of a thousand. Reads all ids first, because rows may change
+    """Iterate over all rows in the given order, in lists of 250. Reads all ids first, because rows may change
     their place meanwhile."""
     keys = list(rows.values_list("pk", flat=True))
     for start in range(0, len(keys), _BATCH):
@@ -176,7 +183,7 @@ def in_batches(rows: QuerySet[Any]) -> Iterator[list[Any]]:
 
 
 def by_keys(rows: QuerySet[Any], *paths: str) -> Iterator[Any]:
-    """Iterate over all rows in the order of a unique key of one or two fields, a thousand rows per query."""
+    """Iterate over all rows in the order of a unique key of one or two fields, 250 rows per query."""
     ordered = rows.order_by(*paths)
     page = list(ordered[:_BATCH])
     while page:

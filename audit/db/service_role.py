@@ -1,12 +1,17 @@
 """Whether the service's own PostgreSQL role may do more than the service needs."""
 
+import threading
+import time
 from collections.abc import Sequence
 from typing import Any, Final
 
+import structlog
 from django.conf import settings
 from django.core import checks
-from django.db import connections
+from django.db import DEFAULT_DB_ALIAS, Error, connections
 
+logger = structlog.get_logger(__name__)
+_RETRY_SECONDS: Final = 10.0
 _BOOTSTRAP_ROLE: Final = 10
 """The id of the role that PostgreSQL was installed with: it can't be made an ordinary one."""
 _DEMOTE: Final = "ALTER ROLE {role} NOSUPERUSER;"
@@ -26,6 +31,28 @@ def check_service_role(*, databases: Sequence[str] | None = None, **_: Any) -> l
     if settings.DEBUG:
         return []
     return [warning for alias in databases or () for warning in _warnings(alias)]
+
+
+def warn_at_start() -> None:
+    """Log the warning once, as soon as the database answers: a server starts without waiting for it."""
+    if not settings.DEBUG:
+        threading.Thread(target=_log, name="service-role", daemon=True).start()
+
+
+def _log() -> None:
+    while (found := _warnings_if_reachable()) is None:
+        time.sleep(_RETRY_SECONDS)
+    for warning in found:
+        logger.warning("service_role_is_superuser", detail=warning.msg, hint=warning.hint)
+
+
+def _warnings_if_reachable() -> list[checks.CheckMessage] | None:
+    try:
+        return check_service_role(databases=[DEFAULT_DB_ALIAS])
+    except Error:
+        return None
+    finally:
+        connections[DEFAULT_DB_ALIAS].close()
 
 
 def _warnings(alias: str) -> list[checks.CheckMessage]:

@@ -5,12 +5,15 @@ import subprocess
 import sys
 import threading
 import zipfile
+from collections import Counter
 from collections.abc import Iterable
+from typing import Any
 
 import pytest
+from openpyxl import Workbook
 
-from audit.console.imports import tables, workbooks
-from audit.console.imports.tables import letters_of
+from audit.console.imports import tables, workbook_reader, workbooks
+from audit.console.imports.tables import letters_of, open_sheet
 from tests.audit.test_tables import read_table, refusal, workbook_of
 
 MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
@@ -65,6 +68,25 @@ def entities() -> bytes:
 
 def strings(text: str, times: int) -> bytes:
     return f'<sst xmlns="{MAIN}">{f"<si><t>{text}</t></si>" * times}</sst>'.encode()
+
+
+def many_sheets(number: int, part: bytes, relations: int = 0, active: int = 0) -> dict[str, bytes]:
+    """Sheets that share one part, which has relations."""
+    namespace = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
+    package = "http://schemas.openxmlformats.org/package/2006/relationships"
+    start = (
+        f'<workbook xmlns="{MAIN}" xmlns:r="{namespace}"><bookViews><workbookView activeTab="{active}"/></bookViews>'
+    )
+    named = "".join(f'<sheet name="s{n}" sheetId="{n + 1}" r:id="r{n}"/>' for n in range(number))
+    kind = f'Type="{namespace}/worksheet" Target="worksheets/sheet1.xml"'
+    links = "".join(f'<Relationship Id="r{n}" {kind}/>' for n in range(number))
+    more = "".join(f'<Relationship Id="q{n}" {kind}/>' for n in range(relations))
+    return {
+        "xl/workbook.xml": f"{start}<sheets>{named}</sheets></workbook>".encode(),
+        "xl/_rels/workbook.xml.rels": f'<Relationships xmlns="{package}">{links}</Relationships>'.encode(),
+        "xl/worksheets/_rels/sheet1.xml.rels": f'<Relationships xmlns="{package}">{more}</Relationships>'.encode(),
+        SHEET: part,
+    }
 
 
 def shared_by_all_cells() -> bytes:
@@ -152,6 +174,37 @@ INNOCENT = {
 }
 
 
+def test_sheets_that_share_a_part_cost_no_more_than_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = with_parts(many_sheets(200, sheet([HEADER, FIRST]), relations=10, active=199))
+    unpacked = Counter[str]()
+    unpack = zipfile.ZipFile.open
+
+    def counting(archive: zipfile.ZipFile, name: Any, *more: Any, **fields: Any) -> Any:
+        unpacked[getattr(name, "filename", name)] += 1
+        return unpack(archive, name, *more, **fields)
+
+    monkeypatch.setattr(zipfile.ZipFile, "open", counting)
+    rows = workbook_reader.read(content, 5000)
+    assert [(number, cells) for number, cells, _ in rows] == [(1, ["sku"]), (2, ["7"])]
+    assert unpacked[SHEET] == 2  # By the scan, and for its rows.
+    assert max(unpacked.values()) == 2
+
+
+def test_sheet_that_was_shown_last_is_read() -> None:
+    book = Workbook()
+    book.active.append(["first"])
+    book.create_sheet("second").append(["second"])
+    book.create_chartsheet("third")
+    stream = io.BytesIO()
+    for active, header in enumerate([("first",), ("second",)]):
+        book.active = active
+        book.save(stream)
+        assert open_sheet(stream.getvalue(), ()).titles == header
+    book.active = 2
+    book.save(stream := io.BytesIO())
+    assert "read" in refusal(stream.getvalue()).detail
+
+
 @pytest.mark.parametrize("case", INNOCENT)
 def test_workbook_formatted_to_the_end_is_read(case: str) -> None:
     table = read_table(INNOCENT[case]())
@@ -186,7 +239,7 @@ def test_reader_that_dies_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: obj
 
 
 def test_server_runs_few_readers_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(workbooks, "_LONGEST_WAIT_SECONDS", 0.01)
+    monkeypatch.setattr(workbooks, "MOST_WAITING_SECONDS", 0.01)
     monkeypatch.setattr(workbooks, "_readers", threading.BoundedSemaphore(1))
     assert read_table(workbook_of(["sku"])).header == ("sku",)
     with workbooks._readers:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from django.conf import LazySettings
 
 from config import bodies
 from config.bodies import Body, Budget, Gone, Refused
@@ -115,9 +116,9 @@ def test_a_refused_body_leaves_the_budget_as_it_was() -> None:
 
 
 def test_who_brings_too_little_in_time_is_refused_and_who_brings_enough_may_go_on(
-    monkeypatch: pytest.MonkeyPatch,
+    settings: LazySettings,
 ) -> None:
-    monkeypatch.setattr(bodies, "_PROGRESS_SECONDS", 0.4)
+    settings.PROGRESS_SECONDS = 0.4
     assert refusal(Caller([part(1)] * 1000, pause_seconds=0.02), LOGIN) == 408
     parts = [part(16 * KIB)] * 6 + [part(1, more=False)]
     assert len(read(Caller(parts, known=True, pause_seconds=0.1), LOGIN)[0]) == 6 * 16 * KIB + 1

@@ -145,12 +145,25 @@ def test_no_address_is_an_error_for_anybody(group: str, warehouses: tuple[str, .
     assert seen > 200
 
 
-def test_redirect_to_an_objects_own_page_is_gone(rows: dict[str, Any]) -> None:
-    """Django's ``/admin/r/``: it tells whether rows exist to people who may not see them."""
-    browser = browser_of(make_staff())
-    for row in rows.values():
-        kind = ContentType.objects.get_for_model(row).pk
-        assert browser.get(f"/admin/r/{kind}/{row.pk}/").status_code == 404
+@pytest.mark.parametrize(
+    ("group", "warehouses"), [(None, ()), ("", ()), *((group, ()) for group in GROUPS), ("manager", ("wh-009",))]
+)
+def test_redirect_to_an_objects_own_page_is_gone(
+    group: str | None, warehouses: tuple[str, ...], rows: dict[str, Any]
+) -> None:
+    """Django's ``/admin/r/``: it tells whether rows exist to people who may not see them. A stranger (None) is sent to
+    the login from every address."""
+    browser = Client(headers={"Host": "localhost"}) if group is None else browser_of(make_staff(group, *warehouses))
+    kinds = {ContentType.objects.get_for_model(row).pk: str(row.pk) for row in rows.values()}
+    nobodys = {f"r/{max(kinds) + 999}/1/", f"r/{max(kinds)}/0/", "r/x/y/", "r/1/", "r/"}
+    addresses_of_rows = {f"r/{kind}/{id_}/" for kind, id_ in kinds.items()}
+    answers = set()
+    for address in addresses_of_rows | nobodys:
+        for send in (browser.get, browser.head, browser.post):
+            answer = send(f"/admin/{address}")
+            answers.add((answer.status_code, answer.headers.get("Location", "").partition("?")[0]))
+    # The same to all, whether the row exists or not.
+    assert answers == {(302, "/admin/login/") if group is None else (404, "")}
     with pytest.raises(NoReverseMatch):
         reverse("admin:view_on_site", args=["1", "1"])
 

@@ -4,11 +4,10 @@ import csv
 import io
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from html import unescape
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import Permission
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test import Client
@@ -17,7 +16,6 @@ from django.urls import reverse
 from openpyxl import load_workbook
 
 from audit.console.imports import tables
-from audit.idempotency import advisory_lock
 from audit.models import AuditEntry
 from inventory.models import Movement, Product, StockLevel
 from inventory.services.stock.import_files import COLUMNS as CHANGES
@@ -454,21 +452,6 @@ def test_file_is_bounded_in_bytes_and_rows(manager: Client, monkeypatch: pytest.
     assert faults(look(manager, PRODUCTS, "sku,name", *(f"NEW-{number},New" for number in range(4)))) == [(5, "")]
     monkeypatch.setattr("audit.console.imports.page._MOST_SEALED", 100)
     assert faults(look(manager, PRODUCTS, "sku,name", "NEW,New")) == [(1, "")]
-
-
-def test_person_has_one_file_read_at_a_time(manager: Client) -> None:
-    level = make_level(1)
-    person = User.objects.get(username="mia").pk
-    lines = ("sku,warehouse,reorder_point", f"{level.product.sku},wh-001,9")
-    with stranger() as other:
-        other.execute("SELECT pg_advisory_xact_lock(%s)", [advisory_lock("reading", str(person))])
-        for url in (SETTINGS, BOOKINGS, PRODUCTS):
-            answer = look(manager, url, *lines)
-            assert faults(answer) == [(1, "")]
-            assert "another file of yours" in unescape(answer.content.decode())
-        colleague = browser_of(make_staff("manager"))
-        assert look(colleague, SETTINGS, *lines).context["dialog"].step == "preview"
-    assert look(manager, SETTINGS, *lines).context["dialog"].step == "preview"
 
 
 def _settings(levels: list[StockLevel]) -> list[str]:

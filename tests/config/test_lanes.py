@@ -5,14 +5,16 @@ import threading
 from typing import Any
 
 import pytest
-from django.contrib.auth.hashers import check_password, make_password
+from django.contrib.auth.hashers import PBKDF2PasswordHasher, check_password, make_password
 from django.contrib.auth.models import User
 from django.db import connection, transaction
+from django.test import Client
 from django.urls import get_resolver, reverse
 
-from config import passwords
+from audit.db import pool
 from config.bodies import Refused
 from config.lanes import Lane, Lanes
+from tests.staff import PASSWORD, browser_of, make_staff
 
 
 def lane(method: str, path: str) -> str:
@@ -68,7 +70,7 @@ def test_who_would_wait_behind_too_many_is_refused() -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_hashing_holds_no_connection_of_a_pool(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passwords, "_is_pooled", lambda: True)
+    monkeypatch.setattr(pool, "is_pooled", lambda: True)
     assert User.objects.count() == 0
     assert connection.connection is not None
     hashed = make_password("one", hasher="default")
@@ -79,8 +81,41 @@ def test_hashing_holds_no_connection_of_a_pool(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.django_db(transaction=True)
+def test_no_page_of_passwords_holds_a_connection_while_it_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(PBKDF2PasswordHasher, "iterations", 1)
+    administrator = browser_of(make_staff("administrator"))
+    clerk = make_staff("warehouse", name="carl", password=PASSWORD)
+    new = "another good password"
+    twice = {"password1": new, "password2": new}
+    hash_ = PBKDF2PasswordHasher.encode
+    held: list[bool] = []
+
+    def noting(hasher: PBKDF2PasswordHasher, password: str, salt: str, iterations: int | None = None) -> str:
+        held.append(connection.connection is not None)
+        return hash_(hasher, password, salt, iterations)
+
+    monkeypatch.setattr(PBKDF2PasswordHasher, "encode", noting)
+    monkeypatch.setattr(pool, "is_pooled", lambda: True)
+    pages = {
+        reverse("admin:login"): (Client(), {"username": "carl", "password": PASSWORD}),
+        reverse("admin:password_change"): (
+            browser_of(clerk),
+            {"old_password": PASSWORD, "new_password1": new, "new_password2": new},
+        ),
+        reverse("admin:auth_user_add"): (administrator, {"username": "dora", **twice}),
+        reverse("admin:auth_user_password_change", args=[clerk.pk]): (administrator, twice),
+    }
+    for path, (browser, sent) in pages.items():
+        held.clear()
+        assert browser.post(path, sent).status_code == 302, path
+        assert held, path
+        assert not any(held), path
+    assert {user.username for user in User.objects.all() if user.check_password(new)} == {"carl", "dora"}
+
+
+@pytest.mark.django_db(transaction=True)
 def test_hashing_leaves_an_open_transaction_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(passwords, "_is_pooled", lambda: True)
+    monkeypatch.setattr(pool, "is_pooled", lambda: True)
     with transaction.atomic():
         User.objects.create(username="one", password=make_password("one"))
     assert User.objects.count() == 1

@@ -110,7 +110,7 @@ def test_page_of_the_configuration_lists_every_setting_with_its_default() -> Non
     listed = {
         code_of(name): (meaning, unit, default) for name, meaning, unit, default in rows_of(page("configuration"))
     }
-    of_programs = {"GRANIAN_WORKERS", "HOST", "PORT"}
+    of_programs = {"GRANIAN_BACKPRESSURE", "GRANIAN_WORKERS", "HOST", "PORT"}
     read = settings_read()
     assert listed.keys() == read.keys() | of_programs
     for name, (meaning, unit, default) in listed.items():

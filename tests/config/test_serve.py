@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -127,6 +128,20 @@ def test_health_check_asks_the_server_and_leaves_nothing(place: Place, server: "
         assert (probe.returncode, probe.stdout + probe.stderr) == (0, "")
     assert (listeners(place.port), tree(server.pid)) == before
     assert not [pid for pid in parents() if pid not in before[1] and serves(pid, place.port)]
+
+
+def test_server_warns_of_a_superuser_when_it_starts(place: Place) -> None:
+    """The role of the tests is one."""
+    process = place.start()
+    end = threading.Timer(PATIENCE_SECONDS, process.kill)
+    end.start()
+    try:
+        assert process.stdout is not None
+        assert any("a superuser" in line and "CREATE ROLE inventory_app" in line for line in process.stdout)
+    finally:
+        end.cancel()
+        process.terminate()
+        process.communicate(timeout=PATIENCE_SECONDS)
 
 
 def test_health_check_fails_where_nothing_is_ready(place: Place) -> None:

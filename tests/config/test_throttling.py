@@ -1,10 +1,12 @@
 """What a client may send and cost, and how many wrong tokens an address may send, each minute."""
 
+import asyncio
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from contextlib import contextmanager, suppress
+from typing import Any
 
 import pytest
 from django.conf import LazySettings
@@ -14,11 +16,12 @@ from django.test import Client
 from uuid_utils.compat import uuid7
 
 from audit import authentication
-from config import throttling
+from config import addresses, throttling
+from config.asgi_app import Application
 from inventory.models import StockLevel, Store
 from tests.conftest import Api
 from tests.contract.problems import problem
-from tests.factories import make_level
+from tests.factories import hold, make_level
 
 pytestmark = pytest.mark.django_db
 
@@ -133,6 +136,29 @@ def test_wrong_tokens_are_counted_by_address(api: Api, settings: LazySettings) -
     assert api.get("levels").status_code == 200
 
 
+def test_wrong_tokens_of_ipv6_are_counted_by_the_network_of_a_customer(settings: LazySettings) -> None:
+    settings.THROTTLE_FAILED_TOKENS_PER_MINUTE = 3
+    numbers = iter(range(1, 100))
+    problem(refused(lambda: wrong(f"2001:db8:0:7::{next(numbers):x}")), 429, "throttled")
+    assert wrong("2001:db8:0:8::1").status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("[2001:DB8:1:2::9]", "2001:db8:1:2::"),
+        ("fe80::1%eth0", "fe80::"),
+        ("", None),
+        ("unknown", None),
+    ],
+)
+def test_callers_are_counted_by_network(address: str, network: str | None) -> None:
+    assert addresses.network_of(address) == network
+
+
 def test_no_more_wrong_tokens_are_looked_up_than_an_address_may_send(
     settings: LazySettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,6 +168,41 @@ def test_no_more_wrong_tokens_are_looked_up_than_an_address_may_send(
     for _ in range(20):
         wrong("10.0.0.1")
     assert len(looked_up) <= 6  # Two minutes may be touched.
+
+
+def test_a_wrong_token_with_a_large_body_is_counted_and_looked_up_once(
+    settings: LazySettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The body asks who sends more than a stranger may, and then the view asks."""
+    settings.THROTTLE_FAILED_TOKENS_PER_MINUTE = 1000
+    looked_up: list[str] = []
+    monkeypatch.setattr(authentication, "_read", lambda token, digest: looked_up.append(token))
+    application, sent = Application(), b" " * 20_000
+    for length in (len(sent), None):
+        assert [over_the_loop(application, sent, length) for _ in range(3)] == [401] * 3
+    assert len(looked_up) == 6
+    assert throttling._failed_tokens._counts["10.0.0.3"].own <= 6  # A new minute may have begun.
+    settings.THROTTLE_FAILED_TOKENS_PER_MINUTE = 1
+    assert 429 in {over_the_loop(application, sent, len(sent)) for _ in range(3)}
+
+
+def over_the_loop(application: Application, content: bytes, length: int | None) -> int:
+    """The status that the whole application answers to a wrong token with this body."""
+    headers = [(b"host", b"localhost"), (b"authorization", b"Bearer wrong")]
+    headers += [(b"content-length", b"%d" % length)] if length else []
+    path = "/api/v1/inventory/reserve"
+    scope = {"type": "http", "method": "POST", "path": path, "query_string": b"", "headers": headers}
+    scope["client"] = ("10.0.0.3", 1)
+    statuses: list[int] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": content}
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        statuses.append(message.get("status", 0))
+
+    asyncio.run(application(scope, receive, send))
+    return statuses[0]
 
 
 def test_a_client_is_served_beside_wrong_tokens_of_its_address(api: Api, settings: LazySettings) -> None:
@@ -260,6 +321,23 @@ def test_a_command_costs_by_its_lines_and_by_the_rows_that_it_does_not_name(
     assert cost(lambda: api.post("counts", count)) > 10
 
 
+def test_holds_that_give_way_and_posted_counts_cost_by_their_rows(
+    api: Api, settings: LazySettings, store: Store
+) -> None:
+    settings.THROTTLE_COST_PER_MINUTE = 1_000_000
+    levels = [make_level(10) for _ in range(30)]
+    for level in levels[1:10]:
+        hold((levels[0], 1), (level, 1))
+    line = {"productId": str(levels[0].product_id), "warehouseId": "wh-001", "quantity": -10, "type": "ADJUSTMENT"}
+    forced = {"adjustments": [{**line, "reason": "stolen", "force": True}]}
+    assert cost(lambda: api.put("adjust", forced)) > 9
+    opened = api.post("counts", {"warehouseId": "wh-001", "scope": "ALL", "recountShare": 1})
+    path = f"counts/{opened.json()['countId']}"  # type: ignore[attr-defined]
+    counted = [{"productId": str(level.product_id), "counted": 9} for level in levels[1:]]
+    assert api.put(f"{path}/lines", {"lines": counted}).status_code == 200
+    assert cost(lambda: api.post(f"{path}/post", {"skipUncounted": True})) > 25
+
+
 def test_what_is_refused_or_read_costs_nothing(api: Api, settings: LazySettings, store: Store) -> None:
     settings.THROTTLE_COST_PER_MINUTE = 1_000_000
     level = make_level(1)
@@ -284,4 +362,4 @@ def test_an_address_is_what_trusted_proxies_saw(
     settings.TRUSTED_PROXIES = proxies
     request = HttpRequest()
     request.META = {"HTTP_X_FORWARDED_FOR": forwarded, "REMOTE_ADDR": "9.9.9.9"}
-    assert throttling.address_of(request) == address
+    assert addresses.address_of(request) == address

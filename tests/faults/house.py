@@ -107,10 +107,11 @@ class House:
 
 
 class Web:
-    """The web server, started as in the demonstration."""
+    """The web server, started as in the demonstration; ``application`` is another one to serve."""
 
-    def __init__(self, house: House, **environment: str) -> None:
+    def __init__(self, house: House, *, application: str = "config.asgi:application", **environment: str) -> None:
         self.house = house
+        self._application = application
         self._environment = environment
         self.output = house.folder / f"web-{uuid4()}.log"
         self.start()
@@ -118,6 +119,7 @@ class Web:
     def start(self) -> None:
         """Start and wait until it is ready."""
         command = demo.commands("127.0.0.1", self.house.port, self.house.data_dir)["web"]
+        command += ["--application", self._application]
         with self.output.open("ab") as output:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "config.demo", "run", str(os.getpid()), *command],

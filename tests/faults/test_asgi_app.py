@@ -1,11 +1,15 @@
 """Over real connections: requests get the same answer on the event loop as in a thread."""
 
 import http.client
+import itertools
 import json
 import signal
 import socket
+import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 from uuid import uuid4
@@ -211,3 +215,83 @@ def test_a_server_that_is_terminated_under_load_loses_nothing(house: House) -> N
         assert_books_balance(database)
         kept = {row[0] for row in database.execute("SELECT 'res-' || id FROM reservations_reservation").fetchall()}
     assert set(load.held.values()) <= kept
+
+
+# ---------------------------------------------------------------------------------------- requests that break batches
+
+ODD = ["0E-100000", "0E+100000", "1E-400", "NaN", "9" * 5000, "\0", 1e300, "0." + "0" * 5000]
+"""Prices that the API refuses."""
+EACH = 60
+_TOKENS = """
+import django, json
+django.setup()
+from audit.authentication import issue_token
+from tests.factories import make_client
+clients = [make_client() for _ in range(2)]
+print(json.dumps([[str(client.pk), issue_token(client)] for client in clients]))
+"""
+
+
+class Caller:
+    """A client on a connection that it keeps."""
+
+    def __init__(self, house: House, token: str) -> None:
+        self._house, self._token = house, token
+        self._connection = http.client.HTTPConnection("127.0.0.1", house.port, timeout=30)
+
+    def reserve(self, cart: str, price: Any = None) -> int:
+        """Returns the status."""
+        line = {"productId": self._house.products[0], "quantity": 1, **({"unitPrice": price} if price else {})}
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        body = json.dumps({"cartId": cart, "items": [line]})
+        self._connection.request("POST", "/api/v1/inventory/reserve", body, headers)
+        response = self._connection.getresponse()
+        response.read()
+        return response.status
+
+    def close(self) -> None:
+        self._connection.close()
+
+
+def shop(house: House, number: int) -> Counter[int]:
+    with closing(Caller(house, house.token)) as caller:
+        return Counter(caller.reserve(f"cart-{number}-{index}") for index in range(EACH))
+
+
+def poison(house: House, token: str, stop: threading.Event) -> tuple[Counter[int], Counter[int]]:
+    """The answers to values that break batches, and to those that the API refuses."""
+    broke, refused = Counter[int](), Counter[int]()
+    with closing(Caller(house, token)) as caller:
+        for price in itertools.cycle(ODD):
+            broke[caller.reserve("poison")] += 1
+            refused[caller.reserve("odd", price)] += 1
+            if stop.is_set() and broke.total() > 10:
+                return broke, refused
+    raise AssertionError
+
+
+def test_clients_who_break_batches_are_decided_alone_and_the_others_together(house: House) -> None:
+    web = Web(house, application="tests.faults.poisonable:application", LOG_LEVEL="INFO")
+    clients = json.loads(house.python("-c", _TOKENS))
+    stop = threading.Event()
+    try:
+        with ThreadPoolExecutor(10) as threads:
+            poisoners = [threads.submit(poison, house, token, stop) for _, token in clients]
+            shoppers = [threads.submit(shop, house, number) for number in range(8)]
+            try:
+                assert sum((each.result() for each in shoppers), Counter()) == {201: 8 * EACH}
+            finally:
+                stop.set()
+            answers = [each.result() for each in poisoners]
+    finally:
+        web.kill()
+    for broke, refused in answers:
+        assert set(broke) == set(refused) == {400}
+    log = web.output.read_text().splitlines()
+    for id_, _ in clients:  # Each was noted, and no line is written for each further request.
+        assert 1 <= sum("client_breaks_batches" in line and id_ in line for line in log) <= 2
+    # Only those batches broke that were on their way when their client's first failure was noted.
+    broken = [line for line in log if "batch_falls_apart" in line and "Busy" not in line]
+    assert 1 <= len(broken) <= 2 * len(clients)
+    with house.database() as database:
+        assert_books_balance(database)

@@ -14,6 +14,7 @@ from import_export.widgets import Widget
 from audit.console.imports.columns import Column
 from audit.console.imports.rows import RowFault, Table
 from audit.console.wording import LazyText
+from audit.db.pool import give_back_connection
 from audit.instants import parse_instant
 from audit.whole_numbers import parse_whole_number
 
@@ -117,7 +118,8 @@ class Cells(Resource):  # type: ignore[misc]
         return tuple(row[name] for name in self.key)
 
     def read(self, table: Table) -> tuple[list[ReadRow], list[RowFault]]:
-        """The valid rows, and the faults of the others. Sends no query."""
+        """The valid rows, and the faults of the others. Sends no query, and holds no pooled connection."""
+        give_back_connection()
         rows: list[ReadRow] = []
         faults = list(table.faults)
         first: dict[tuple[str, ...], int] = {}

@@ -6,7 +6,7 @@ from abc import abstractmethod
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Generic, NoReturn, TypeVar
+from typing import Any, ClassVar, Final, Generic, NoReturn, TypeVar, cast
 from uuid import UUID
 
 import msgspec
@@ -15,7 +15,6 @@ from django.contrib import messages
 from django.core import signing
 from django.core.exceptions import PermissionDenied
 from django.core.files.uploadedfile import UploadedFile
-from django.db import connection, transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
@@ -30,11 +29,13 @@ from audit.console.dialogs import Dialog
 from audit.console.exports import csv_file, workbook
 from audit.console.imports.cells import MOST_SHOWN, ReadRow, changes_in_words
 from audit.console.imports.columns import Column, proposed_map, strict_map, unknown_titles
+from audit.console.imports.leases import reading_lease
 from audit.console.imports.rows import RowFault, Table, Unreadable
 from audit.console.imports.tables import MOST_ROWS, Sheet, open_sheet, table_of
 from audit.console.wording import LazyText
+from audit.db.pool import give_back_connection
 from audit.errors import DomainError
-from audit.idempotency import Claim, StoredAnswer, advisory_lock, fingerprint, lifetime
+from audit.idempotency import Claim, StoredAnswer, fingerprint, lifetime
 
 P = TypeVar("P")
 R = TypeVar("R")
@@ -174,9 +175,8 @@ class ImportPage(Dialog[R], Generic[P, R]):
             return self._show(form, 422)
         file = form.cleaned_data["file"]
         try:
-            content = file.read()
-            table = self._table(content)
-            self.reading = self.read(Upload(file.name or "", content, table))
+            with reading_lease(cast(int, self.request.user.pk)):
+                self.reading = self._read(file.name or "", file.read())
             if self.reading.is_ready:
                 self._seal()
         except Unreadable as error:
@@ -184,18 +184,13 @@ class ImportPage(Dialog[R], Generic[P, R]):
         self.step = "preview" if self.reading.is_ready else "faults" if self.reading.faults else "nothing"
         return self._show(status=422 if self.reading.faults else 200)
 
-    def _table(self, content: bytes) -> Table:
-        """The file's table. A person reads one file at a time, in all processes: raises Unreadable for a second one."""
-        lock = advisory_lock("reading", str(self.request.user.pk))
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [lock])
-            if not cursor.fetchone()[0]:
-                raise Unreadable(gettext("is refused while another file of yours is read: try again in a moment"))
-            sheet = open_sheet(content, self.columns)
-            chosen = strict_map(sheet.titles, self.columns)
-            if chosen is None:
-                self._refuse_header(sheet)
-            return table_of(sheet, chosen, self.columns)
+    def _read(self, name: str, content: bytes) -> Reading[P]:
+        give_back_connection()
+        sheet = open_sheet(content, self.columns)
+        chosen = strict_map(sheet.titles, self.columns)
+        if chosen is None:
+            self._refuse_header(sheet)
+        return self.read(Upload(name, content, table_of(sheet, chosen, self.columns)))
 
     def _refuse_header(self, sheet: Sheet) -> NoReturn:
         """Raise Unreadable for an unknown or a missing column."""

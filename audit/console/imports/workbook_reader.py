@@ -23,8 +23,10 @@ from io import BytesIO
 from typing import Any, Final, NoReturn
 from xml.parsers import expat
 
-from openpyxl import load_workbook
+from openpyxl.reader.excel import ExcelReader
+from openpyxl.styles.stylesheet import apply_stylesheet
 from openpyxl.utils import column_index_from_string
+from openpyxl.worksheet._read_only import ReadOnlyWorksheet
 
 MOST_COLUMNS: Final = 256
 LAST_ROW: Final = 100_000
@@ -177,14 +179,12 @@ def read(content: bytes, most_rows: int) -> list[Row]:
     """The first rows of the active sheet that aren't blank, with their numbers. Raises Refused, and errors of openpyxl
     for a broken workbook."""
     scans = scan(content)
-    book = load_workbook(BytesIO(content), read_only=True, keep_links=False)
-    sheet = book.active
+    sheet = _active_sheet(content)
     part = scans[sheet._worksheet_path]
     if part.wide_row:
         raise Refused("columns", part.wide_row)
     if part.last_row > LAST_ROW:
         raise Refused("rows", part.last_row)
-    sheet.reset_dimensions()  # The dimensions that a file declares may be wrong.
     found: list[Row] = []
     characters = 0
     for number, cells in enumerate(sheet.iter_rows(max_row=max(part.last_row, 1), max_col=MOST_COLUMNS), 1):
@@ -200,6 +200,32 @@ def read(content: bytes, most_rows: int) -> list[Row]:
         if len(found) == most_rows:
             break
     return found
+
+
+class _Sheet(ReadOnlyWorksheet):  # type: ignore[misc]
+    """A sheet whose declared dimensions aren't looked for: they may be wrong, and it would be read once more."""
+
+    def _get_size(self) -> None:
+        pass
+
+
+def _active_sheet(content: bytes) -> _Sheet:
+    """The sheet that was shown when the workbook was saved.
+
+    As openpyxl's ``load_workbook``, but of all sheets it looks at that one alone: hundreds of sheets may share a large
+    part, which would be read for each of them. Raises errors of openpyxl for a broken workbook.
+    """
+    reader = ExcelReader(BytesIO(content), read_only=True, keep_links=False)
+    reader.read_manifest()
+    reader.read_strings()
+    reader.read_workbook()
+    apply_stylesheet(reader.archive, reader.wb)
+    parts = set(reader.valid_files)
+    sheets = [(sheet, relation) for sheet, relation in reader.parser.find_sheets() if relation.target in parts]
+    sheet, relation = sheets[reader.wb._active_sheet_index]
+    if "chartsheet" in relation.Type:
+        raise Refused("broken")
+    return _Sheet(reader.wb, sheet.name, relation.target, reader.shared_strings)
 
 
 def _read(cell: Any) -> tuple[str, str]:

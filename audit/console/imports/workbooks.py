@@ -1,4 +1,4 @@
-"""Reading of XLSX files by ``workbook_reader``, in a child process with little memory and 40 seconds."""
+"""Reading of XLSX files by ``workbook_reader``, in a child process with little memory and 20 seconds."""
 
 import subprocess
 import sys
@@ -9,9 +9,9 @@ from typing import Final
 
 import msgspec
 
-MOST_SECONDS: Final = 40
+MOST_SECONDS: Final = 20
+MOST_WAITING_SECONDS: Final = 5
 _MOST_READERS: Final = 2
-_LONGEST_WAIT_SECONDS: Final = 5
 _READER: Final = str(Path(__file__).with_name("workbook_reader.py"))
 _readers: Final = BoundedSemaphore(_MOST_READERS)
 
@@ -40,7 +40,7 @@ def read_workbook(content: bytes, most_rows: int) -> Iterator[tuple[int, list[st
 
     This process runs two readers at a time at most: each may take some hundred MB.
     """
-    if not _readers.acquire(timeout=_LONGEST_WAIT_SECONDS):
+    if not _readers.acquire(timeout=MOST_WAITING_SECONDS):
         raise Refusal("busy")
     try:
         answer = _answer(content, most_rows)

@@ -6,13 +6,16 @@ from typing import Any, Final, cast
 from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.hashers import make_password
 from django.contrib.auth.models import Group, User
 from django.db.models import Case, Count, QuerySet, When
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils.decorators import method_decorator
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext_lazy as _
+from django.views.decorators.debug import sensitive_post_parameters
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
@@ -93,6 +96,24 @@ class NewPersonForm(WarehousesForm, UserCreationForm):  # type: ignore[misc]
         self.fields["password1"].required = self.fields["password2"].required = True
         self.fields["password2"].label = _("The password again")
         self.fields["password2"].help_text = ""
+        self._hash = ""
+
+    def hash_password(self) -> str:
+        """The hash of a valid form's password."""
+        return make_password(self.cleaned_data["password1"])
+
+    def use_hash(self, hashed: str) -> None:
+        """Save this hash, which ``hash_password`` made of the same password, instead of making another."""
+        self._hash = hashed
+
+    def set_password_and_save(self, user: User, *args: Any, commit: bool = True, **kwargs: Any) -> User:
+        if not self._hash:
+            saved: User = super().set_password_and_save(user, *args, commit=commit, **kwargs)
+            return saved
+        user.password = self._hash
+        if commit:
+            user.save()
+        return user
 
 
 class PersonForm(WarehousesForm, UserChangeForm):  # type: ignore[misc]
@@ -174,6 +195,22 @@ class PersonAdmin(DjangoUserAdmin, ConsoleAdmin):  # type: ignore[type-arg, misc
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    @method_decorator(sensitive_post_parameters())
+    def add_view(self, request: HttpRequest, form_url: str = "", extra_context: Any = None) -> HttpResponse:
+        """Hash the password of a valid form first: Django opens the transaction of a new account before it reads the
+        form, and would hold a connection for the half second that hashing takes."""
+        if request.method == "POST" and self.has_add_permission(request):
+            form = self.get_form(request)(request.POST)
+            if form.is_valid():
+                request.hashed_password = form.hash_password()  # type: ignore[attr-defined]
+        answer: HttpResponse = super().add_view(request, form_url, extra_context)
+        return answer
+
+    def save_form(self, request: HttpRequest, form: Any, change: bool) -> Any:
+        if not change:
+            form.use_hash(getattr(request, "hashed_password", ""))
+        return super().save_form(request, form, change)
 
     def save_model(self, request: HttpRequest, obj: User, form: Any, change: bool) -> None:
         """Make a new account one of staff."""

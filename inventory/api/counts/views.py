@@ -302,7 +302,10 @@ class PostCountView(ApiView):
             preferred=Preference(_preferred(body.break_reservations)),
             claim=self.claim(request, render),
         )
-        return answered(posting.post_count(post), render)
+        posted = posting.post_count(post)
+        if isinstance(posted, Posted):
+            note_rows(request, posted.rows)
+        return answered(posted, render)
 
 
 def _preferred(texts: Sequence[str]) -> tuple[UUID, ...]:

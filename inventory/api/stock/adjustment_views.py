@@ -8,7 +8,7 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 
 from audit.api.contract import Problem
-from audit.api.http import ApiView, answered, caller_of, decode, rendered
+from audit.api.http import ApiView, answered, caller_of, decode, note_rows, rendered
 from audit.api.schema import describe
 from audit.idempotency import StoredAnswer
 from audit.identifiers import ADJUSTMENT, public_id
@@ -38,7 +38,10 @@ class AdjustView(ApiView):
         )
         if any(line.force for line in body.adjustments) and not caller_of(request).may(Capability.MANAGE):
             raise exceptions.PermissionDenied("Only a manager forces an adjustment.")
-        return answered(apply_adjustments(adjust), _adjusted)
+        adjusted = apply_adjustments(adjust)
+        if isinstance(adjusted, Adjusted):
+            note_rows(request, sum(hold.rows for hold in adjusted.broken))
+        return answered(adjusted, _adjusted)
 
 
 def _adjustment(line: stock_contract.AdjustmentIn) -> Adjustment:

@@ -58,6 +58,12 @@ class Posted:
     incident_ids: tuple[str, ...]
     now: datetime
 
+    @property
+    def rows(self) -> int:
+        """How many rows were written: a line and a level for each counted one, a movement, an audit entry and an event
+        for each difference, and those of the holds that gave way."""
+        return 2 * self.counted + 3 * len(self.applied) + sum(hold.rows for hold in self.broken)
+
 
 def post_count(request: PostRequest) -> Posted | StoredAnswer:
     """Post a count, all lines or none.

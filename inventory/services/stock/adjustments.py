@@ -29,7 +29,7 @@ from inventory.errors import (
     VersionConflict,
 )
 from inventory.events import StockAdjustedEvent
-from inventory.holds_port import Breaking, ShortageCause, holds
+from inventory.holds_port import AffectedHold, Breaking, ShortageCause, holds
 from inventory.locking import Counters, LockedLevels, lock_levels
 from inventory.models import QUANTITY_LIMIT, Movement, Product, StockLevel, Warehouse
 from inventory.services.stock.ledger import Ledger, MovementCause
@@ -93,12 +93,13 @@ class AppliedLine:
 
 @dataclass(frozen=True, slots=True)
 class Adjusted:
-    """The applied lines, in the order of the request."""
+    """The applied lines, in the order of the request, and the holds that gave way."""
 
     id: UUID
     lines: tuple[AppliedLine, ...]
     actor: str
     now: datetime
+    broken: tuple[AffectedHold, ...] = ()
 
 
 def apply_adjustments(request: AdjustRequest) -> Adjusted | StoredAnswer:
@@ -139,7 +140,8 @@ def adjust(request: AdjustRequest) -> Adjusted | StoredAnswer:
     _check_quantities(request.adjustments, places, levels)
     with one_statement():
         applied = write_placed(request, places, levels, ledger, breaking)
-        adjusted = Adjusted(request.id, tuple(applied), request.actor.name, levels.now)
+        broken = breaking.broken if breaking else ()
+        adjusted = Adjusted(request.id, tuple(applied), request.actor.name, levels.now, broken)
         idempotency.store_all([(request.claim, adjusted)], now=levels.now)
     return adjusted
 

@@ -20,7 +20,7 @@ def give_all_to_accounts_without_access(apps, schema_editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("audit", "0004_roles_in_a_table"),
+        ("audit", "0005_reading_leases"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
