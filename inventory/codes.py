@@ -16,6 +16,8 @@ _LENGTHS: Final = (8, 12, 13, 14)
 
 def sku_key(sku: str) -> str:
     """The key of a SKU: equal for SKUs that differ in case, surrounding blanks or invisible characters alone."""
+    if sku.isascii() and sku.isprintable():
+        return sku.strip(" ").lower()
     return unicodedata.normalize("NFC", without_refused(sku).casefold())
 
 

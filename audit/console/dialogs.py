@@ -6,7 +6,7 @@ the first answer again and nothing is done twice.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, ClassVar, Final, Generic, TypeVar
 from uuid import UUID, uuid5
@@ -29,6 +29,7 @@ from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
 from audit.console.base import ConsoleAdmin, actor_of, claimant_of, reach_of
+from audit.console.doubts import SURE, Doubt, answer_to
 from audit.console.wording import LazyText, Worded
 from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer, fingerprint
@@ -137,6 +138,8 @@ class Dialog(Worded, ABC, Generic[R]):
     is_page: ClassVar[bool] = False
     """Whether the dialog is always a page of its own, never shown over the list."""
 
+    doubts: Sequence[Doubt] = ()
+
     @classmethod
     def as_action(cls, *, url_path: str, icon: str, label: LazyText | None = None) -> Callable[..., HttpResponse]:
         """Make an action of a row, a page or a list that opens this dialog. It requires the dialog's permission; its
@@ -193,6 +196,10 @@ class Dialog(Worded, ABC, Generic[R]):
         """The message for a form that is sent a second time. It is stored in the database: no secrets here."""
         return self.tell(result)
 
+    def find_doubts(self, given: dict[str, Any]) -> Sequence[Doubt]:
+        """Doubts about the values of a valid form, which the user must confirm before anything is done."""
+        return ()
+
     def refuse(self, form: DialogForm, error: DomainError) -> None:
         """Show in the form why nothing was done."""
         form.add_error(None, self.wording_of(error))
@@ -211,7 +218,7 @@ class Dialog(Worded, ABC, Generic[R]):
         if self.request.method != "POST":
             return self._page(self.make_form(initial={"once": uuid7(), **self.initial()}))
         form = self.make_form(data=self.request.POST)
-        if not form.is_valid():
+        if not form.is_valid() or self._is_doubtful(form):
             return self._page(form, status=422)
         try:
             result = self.perform(actor_of(self.request), form.cleaned_data, self._claim(form))
@@ -222,6 +229,16 @@ class Dialog(Worded, ABC, Generic[R]):
             messages.info(self.request, f"{msgspec.json.decode(result.body, type=str)} {SENT_BEFORE}")
             return redirect(self.way_back())
         return self.done(result)
+
+    def _is_doubtful(self, form: DialogForm) -> bool:
+        """Whether figures are far from the usual, and the user has not confirmed them."""
+        self.doubts = self.find_doubts(form.cleaned_data)
+        return bool(self.doubts) and self.request.POST.get(SURE) != self.sure
+
+    @property
+    def sure(self) -> str:
+        """The value of the box that confirms all doubts."""
+        return answer_to(self.doubts)
 
     @property
     def address(self) -> str:

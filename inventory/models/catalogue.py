@@ -80,6 +80,13 @@ class ProductQuerySet(_Freezables, models.QuerySet["Product"]):
         gone = Q(is_active=False) | Q(listing_expires_at__lte=Now())
         return self.filter(gone | Q(parent__is_active=False) | Q(parent__listing_expires_at__lte=Now()))
 
+    def update(self, **fields: Any) -> int:
+        """Change fields of all rows; the keys of codes go with them."""
+        for source, key in (("sku", sku_key), ("barcode", barcode_key)):
+            if isinstance(given := fields.get(source), str):
+                fields.setdefault(f"{source}_key", key(given))
+        return super().update(**fields)
+
     def coded(self, code: str) -> Self:
         """Filter by a code: all products that have it as SKU or barcode (docs/explanation/rules.md, rule 34). None for
         an empty code. Characters that nobody sees are ignored.

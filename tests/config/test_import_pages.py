@@ -548,3 +548,76 @@ def test_new_warehouse_has_no_settings_to_import_yet(manager: Client) -> None:
     level = make_level(1)
     answer = look(manager, SETTINGS, "sku,warehouse,zone", f"{level.product.sku},wh-010,A")
     assert faults(answer) == [(2, "")]
+
+
+# ------------------------------------------------------------------------------------------------------------- codes
+
+
+def test_products_are_found_by_sku_in_any_case_and_keep_its_spelling(manager: Client) -> None:
+    product = make_product(sku="Shirt-Ä", name="old")
+    rows = ("sku,name,variant_of", "shirt-ä,new,", "shirt-l,L,SHIRT-Ä", "SHIRT-L,again,")
+    assert faults(look(manager, PRODUCTS, *rows)) == [(4, "")]
+    looked = look(manager, PRODUCTS, *rows[:-1])
+    assert [name for _row, name, _changes in shown(looked)] == ["Shirt-Ä", "shirt-l"]
+    confirm(manager, looked, PRODUCTS)
+    product.refresh_from_db()
+    assert (product.sku, product.name) == ("Shirt-Ä", "new")
+    assert Product.objects.get(sku="shirt-l").parent_id == product.pk
+
+
+def test_parents_of_a_file_are_found_in_any_case(manager: Client) -> None:
+    confirm(manager, look(manager, PRODUCTS, "sku,name,variant_of", "s-1,S,Shirt", "SHIRT,Shirt,"), PRODUCTS)
+    assert set(Product.objects.values_list("sku", "parent__sku")) == {("SHIRT", None), ("s-1", "SHIRT")}
+
+
+def test_settings_are_found_by_sku_in_any_case(manager: Client) -> None:
+    level = make_level(1)
+    rows = ("sku,warehouse,reorder_point", f"{level.product.sku.lower()} ,wh-001,7")
+    confirm(manager, look(manager, SETTINGS, *rows), SETTINGS)
+    level.refresh_from_db()
+    assert level.reorder_point == 7
+
+
+def test_a_sku_of_several_products_is_asked_for_in_each_import(manager: Client) -> None:
+    level = make_level(1)
+    Product.objects.filter(pk=level.product_id).update(sku="F12", sku_key="f12")
+    twin = make_product()
+    Product.objects.filter(pk=twin.pk).update(sku="F12\u200b", sku_key="f12", sku_twin=1)
+    for url, header, row in (
+        (PRODUCTS, "sku,name", "f12,n"),
+        (SETTINGS, "sku,warehouse,reorder_point", "f12,wh-001,1"),
+        (BOOKINGS, ",".join(CHANGES), "f12,wh-001,1,RECEIPT,r,x"),
+    ):
+        answer = look(manager, url, header, row)
+        assert faults(answer) == [(2, "sku")]
+        assert "is the SKU of several products" in answer.content.decode()
+        assert shown(look(manager, url, header, row.replace("f12", "F12").replace(",n", ",other")))
+
+
+def test_codes_of_other_products_are_said_in_the_preview(manager: Client) -> None:
+    level = make_level(1)
+    make_product(sku="OTHER", barcode="036000291452")
+    looked = look(manager, PRODUCTS, "sku,name,barcode", "new,n,0036000291452", "fine,n,5")
+    (note,) = looked.context["dialog"].reading.notes
+    assert "new (OTHER)" in note
+    assert "fine" not in note
+    assert not look(manager, PRODUCTS, "sku,name,barcode", "fine,n,5").context["dialog"].reading.notes
+    Product.objects.filter(sku="OTHER").update(barcode_key=level.product.sku.lower())
+    booked = look(manager, BOOKINGS, ",".join(CHANGES), f"{level.product.sku},wh-001,1,RECEIPT,r,x")
+    assert f"{level.product.sku} (OTHER)" in booked.context["dialog"].reading.notes[0]
+
+
+@pytest.mark.parametrize("character", ["\0", "\u200b", "\u202e", "\ufffe"])
+def test_a_refused_character_is_named_with_its_cell_in_each_import(manager: Client, character: str) -> None:
+    level = make_level(1)
+    for url, header, row, column in (
+        (PRODUCTS, "sku,name", f"F{character}1,n", "sku"),
+        (PRODUCTS, "sku,name", f"F1,n{character}n", "name"),
+        (SETTINGS, "sku,warehouse,zone", f"F{character}1,wh-001,A", "sku"),
+        (SETTINGS, "sku,warehouse,zone", f"{level.product.sku},wh-001,A{character}1", "zone"),
+        (SETTINGS, "sku,warehouse,zone", f"{level.product.sku},wh{character}1,A", "warehouse"),
+        (BOOKINGS, ",".join(CHANGES), f"F{character}1,wh-001,1,RECEIPT,r,x", "sku"),
+        (BOOKINGS, ",".join(CHANGES), f"{level.product.sku},wh-001,1,RECEIPT,r,x{character}x", "reference"),
+        (BOOKINGS, ",".join(CHANGES), f"{level.product.sku},wh-001,1,RECEIPT,r{character}r,x", "reason"),
+    ):
+        assert faults(look(manager, url, header, row)) == [(2, column)], (url, row)

@@ -393,3 +393,30 @@ def test_too_large_a_file_is_refused(csv: Path, monkeypatch: pytest.MonkeyPatch)
     csv.write_text(HEADER)
     status, _, errors = command(str(csv))
     assert (status, "split it" in errors) == (2, True)
+
+
+# ------------------------------------------------------------------------------------------------------------ the SKUs
+
+
+def test_a_sku_is_found_in_any_case() -> None:
+    product = make_product(sku="Shirt-Ä")
+    make_warehouse()
+    assert run("shirt-ä,wh-001,1,RECEIPT,r,a", "SHIRT-A\u0308\u00a0,wh-001,2,RECEIPT,r,b").applied == 2
+    assert on_hand(product) == 3
+
+
+def test_a_sku_of_several_products_is_asked_for_unless_one_spells_it_so() -> None:
+    make_warehouse()
+    older, younger = make_product(sku="F12"), make_product()
+    Product.objects.filter(pk=younger.pk).update(sku="F12\u200b", sku_key="f12", sku_twin=1)
+    assert places(run("f12,wh-001,1,RECEIPT,r,").bad) == [(2, "sku")]
+    assert run("F12,wh-001,1,RECEIPT,r,").applied == 1
+    assert on_hand(older) == 1
+
+
+def test_the_barcode_of_another_product_does_not_stand_in_for_a_sku() -> None:
+    make_warehouse()
+    product = make_product(sku="4006381333931")
+    make_product(barcode="4006381333931")
+    assert run("4006381333931,wh-001,1,RECEIPT,r,").applied == 1
+    assert on_hand(product) == 1

@@ -12,7 +12,7 @@ from django.db import IntegrityError, connection, transaction
 from audit.errors import Invalid
 from inventory.errors import SkuTaken
 from inventory.models import AdjustmentReason, Product, StockLevel, Warehouse
-from inventory.services.catalogue.codes import products_by_code, products_by_sku, products_sharing
+from inventory.services.catalogue.codes import products_by_code, products_by_sku, skus_sharing
 from inventory.services.catalogue.master_data import ProductChange, ProductFields, fields_of, put_product, put_products
 from tests.factories import ACTOR, make_level, make_product, recorded
 
@@ -127,9 +127,11 @@ def test_products_that_share_a_code_are_known_by_it() -> None:
     one = make_product(sku="A", barcode=UPC)
     two = make_product(sku=EAN)
     make_product(sku="B", barcode="")
-    assert products_sharing({one.pk: (one.sku, one.barcode)}) == {one.pk: [two]}
-    assert products_sharing({two.pk: (two.sku, two.barcode)}) == {two.pk: [one]}
-    assert products_sharing({uuid4(): ("C", "")}) == {}
+    assert skus_sharing({one.pk: ("A", UPC)}) == {one.pk: [EAN]}
+    assert skus_sharing({two.pk: (EAN, "")}) == {two.pk: ["A"]}
+    assert skus_sharing({one.pk: ("A", "")}) == skus_sharing({uuid4(): ("C", "")}) == {}
+    new = uuid4()
+    assert skus_sharing({new: ("C", "x"), one.pk: ("X", UPC)}) == {new: ["X"], one.pk: [EAN, "C"]}
 
 
 def test_lookups_by_code_use_indexes() -> None:

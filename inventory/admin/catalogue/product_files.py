@@ -1,7 +1,7 @@
 """Export and import of products and variants as files."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -29,6 +29,7 @@ from audit.console.imports.page import PlannedRow, Reading, RowImport, Upload
 from audit.console.imports.rows import RowFault
 from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer
+from inventory.admin.catalogue.sku_cells import notes_on_sharing, with_stored_skus
 from inventory.models import Product
 from inventory.services.catalogue.master_data import (
     ProductChange,
@@ -128,18 +129,19 @@ class ProductImport(RowImport[ProductChange, SavedProducts]):
         return super().allows(request) and may_add and actor_of(request).sees_all_warehouses
 
     def read(self, upload: Upload) -> Reading[list[PlannedRow[ProductChange]]]:
-        table = upload.table
-        skus = {row.cells[table.header.index("sku")] for row in table.rows}
-        known = {row.sku: row for row in Product.objects.filter(sku__in=skus).select_related("parent")}
+        table, known = with_stored_skus(upload.table, ("sku", "variant_of"))
         rows, faults = ProductCells({(sku,): _row_of(row) for sku, row in known.items()}).read(table)
         if "name" not in table.header:
             missing = gettext("is missing: a new product needs it")
             faults += [RowFault(row.number, "name", missing) for row in rows if row.before is None]
         changed = [row for row in rows if row.changes]
-        ids = _ids(changed, known)
+        ids = {sku: product.pk for sku, product in known.items()}
+        ids |= {row.key[0]: uuid7() for row in changed if row.before is None}
         faults += _unknown_parents(changed, ids)
         changes = [(row, _change(row, known.get(row.key[0]), ids)) for row in changed]
-        return self.reading_of(rows, changes, [*faults, *_family_faults(changes)])
+        reading = self.reading_of(rows, changes, [*faults, *_family_faults(changes)])
+        codes = {change.id: (change.fields.sku, change.fields.barcode) for _row, change in changes}
+        return replace(reading, notes=notes_on_sharing(codes))
 
     def carry_out(
         self, actor: Actor, plan: list[PlannedRow[ProductChange]], claim: Claim
@@ -151,16 +153,6 @@ class ProductImport(RowImport[ProductChange, SavedProducts]):
         changed = ngettext("%(count)s product changed", "%(count)s products changed", result.changed)
         parts = [text % {"count": count} for text, count in ((new, result.created), (changed, result.changed)) if count]
         return f"{', '.join(parts)}."
-
-
-def _ids(rows: Sequence[ReadRow], known: Mapping[str, Product]) -> dict[str, UUID]:
-    """The ids of products by SKU, for all rows and their parents. New products get an id here."""
-    ids = {sku: product.pk for sku, product in known.items()}
-    ids |= {row.key[0]: uuid7() for row in rows if row.before is None}
-    parents = {row.after.variant_of for row in rows if row.after.variant_of} - ids.keys()
-    if parents:
-        ids |= dict(Product.objects.filter(sku__in=parents).values_list("sku", "pk"))
-    return ids
 
 
 def _unknown_parents(rows: Sequence[ReadRow], ids: Mapping[str, UUID]) -> Iterator[RowFault]:

@@ -1,6 +1,6 @@
 """The flow of a count in the console: open it, walk it line by line, count blind, or cancel it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any, ClassVar, Final, cast
 from uuid import UUID
@@ -24,6 +24,7 @@ from audit.console.wording import LazyText, share_wordings
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import NIL, parse_uuid
 from inventory.admin.stock.scanning import warehouse_choices
+from inventory.admin.stock.unusual import Amount, AsksAboutUnusual
 from inventory.models import QUANTITY_LIMIT, StockCount, StockCountLine
 from inventory.services.catalogue.codes import products_by_code
 from inventory.services.counts import documents as counts_documents
@@ -187,7 +188,7 @@ class LineForm(DialogForm):
     )
 
 
-class WalkPage(SharedDialog[Counted]):
+class WalkPage(AsksAboutUnusual, SharedDialog[Counted]):
     """The walk of a count: one line after the other, in the order of locations, without expected quantities."""
 
     title: ClassVar[LazyText] = _("Count")
@@ -197,6 +198,7 @@ class WalkPage(SharedDialog[Counted]):
     }
     permission = "inventory.count_stock"
     form_class = LineForm
+    usual_of = "COUNT"
     template = "console/counts/walk.html"
     walk: ClassVar[str] = "walk"
     is_again: ClassVar[bool] = False
@@ -258,6 +260,10 @@ class WalkPage(SharedDialog[Counted]):
         assert line is not None  # noqa: S101 - the form names it
         entered = EnteredCount(ProductRef(line.level.product_id), given["counted"], self._is_recount(line))
         return entering.enter_counts(EnterRequest(actor, self.subject.pk, (entered,), claim))
+
+    def amounts(self, given: Mapping[str, Any]) -> Iterable[Amount]:
+        if self.line:
+            yield Amount(self.line.level.product_id, self.line.level.product.sku, given["counted"])
 
     def _is_recount(self, line: StockCountLine) -> bool:
         return self.is_again or line.recounted is not None

@@ -13,6 +13,8 @@ from audit.console.base import actor_of
 from audit.console.imports.page import ImportPage, PreviewRow, Reading, Upload
 from audit.console.imports.rows import RowFault
 from audit.idempotency import Claim, StoredAnswer
+from inventory.admin.catalogue.sku_cells import notes_on_sharing
+from inventory.services.catalogue.codes import skus_known
 from inventory.services.stock.import_files import DESCRIBED, FileLine, ImportFile, file_of, lines_of
 from inventory.services.stock.imports import Imported, ImportForecast, foresee_import, import_stock
 
@@ -57,7 +59,7 @@ class AdjustmentImport(ImportPage[ImportFile, Imported]):
         file = ImportFile(file.id, file.name, file.sha256, within, file.bad)
         foreseen = foresee_import(actor_of(self.request), file)
         faults = sorted([*refused, *foreseen.bad], key=lambda fault: fault.row)
-        return Reading(plan=file, shown=_shown(foreseen), faults=faults, notes=_notes(foreseen))
+        return Reading(plan=file, shown=_shown(foreseen), faults=faults, notes=_notes(foreseen, file.lines))
 
     def _beyond(self, lines: Sequence[FileLine]) -> Iterator[RowFault]:
         """The faults of lines whose type the user may not book."""
@@ -102,12 +104,14 @@ def _shown(foreseen: ImportForecast) -> list[PreviewRow]:
     ]
 
 
-def _notes(foreseen: ImportForecast) -> list[str]:
+def _notes(foreseen: ImportForecast, lines: Sequence[FileLine]) -> list[str]:
+    known = skus_known({line.sku for line in lines})
+    shared = notes_on_sharing({found[0].id: (found[0].sku, "") for found in known.values()})
     if not foreseen.booked:
-        return []
+        return shared
     message = ngettext(
         "%(count)s row of this file was imported before, and is left out.",
         "%(count)s rows of this file were imported before, and are left out.",
         len(foreseen.booked),
     )
-    return [message % {"count": len(foreseen.booked)}]
+    return [message % {"count": len(foreseen.booked)}, *shared]

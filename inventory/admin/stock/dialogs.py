@@ -16,6 +16,7 @@ from audit.console.numbers import QuantityField
 from audit.console.wording import LazyText, share_wordings
 from audit.errors import DomainError, Fault
 from audit.idempotency import Claim, StoredAnswer
+from inventory.admin.stock.unusual import Amount, AsksAboutUnusual
 from inventory.models import QUANTITY_LIMIT, AdjustmentReason, StockLevel, Warehouse
 from inventory.services.counts import opening
 from inventory.services.counts.documents import ProductRef
@@ -111,7 +112,7 @@ class CountedForm(StockForm):
     field_order = UnitsForm.field_order
 
 
-class StockDialog(Dialog[R]):
+class StockDialog(AsksAboutUnusual, Dialog[R]):
     """The base of the dialogs of one level. The quantity has the focus."""
 
     kind: ClassVar[str]
@@ -128,6 +129,9 @@ class StockDialog(Dialog[R]):
         form.offer(self.kind)
         form.fields["quantity"].widget.attrs["autofocus"] = True
         return form
+
+    def amounts(self, given: Mapping[str, Any]) -> Iterable[Amount]:
+        yield Amount(self.subject.product_id, self.subject.product.sku, given["quantity"])
 
     def refuse(self, form: DialogForm, error: DomainError) -> None:
         form.add_error("quantity" if error.code in _OF_QUANTITY else None, why_not(self, error, error.faults))
@@ -173,6 +177,7 @@ class ReceiveDialog(_AdjustmentDialog):
     title = submit = _("Receive")
     permission = "inventory.receive_stock"
     kind, type = ReasonKind.RECEIVE, "RECEIPT"
+    usual_of = "RECEIPT"
     form_class = UnitsForm
 
 
@@ -182,6 +187,7 @@ class AdjustDialog(_AdjustmentDialog):
     title = submit = _("Adjust")
     permission = "inventory.adjust_stock"
     kind, type = ReasonKind.ADJUST, "ADJUSTMENT"
+    usual_of = "ADJUSTMENT"
     form_class = DifferenceForm
 
 
@@ -192,6 +198,7 @@ class ShipDialog(_AdjustmentDialog):
     intro = _("For what leaves without a reservation. Orders of the shop take their units by themselves.")
     permission = "inventory.ship_stock"
     kind, type = ReasonKind.SHIP, "SHIPMENT"
+    usual_of = "SHIPMENT"
     form_class = UnitsForm
 
 
@@ -212,6 +219,7 @@ class TransferDialog(StockDialog[Transferred]):
     intro = _("They leave at once, and count there when they are received.")
     permission = "inventory.transfer_stock"
     kind = ReasonKind.TRANSFER
+    usual_of = "TRANSFER"
     form_class = MoveForm
 
     def make_form(self, **arguments: Any) -> DialogForm:
@@ -261,6 +269,7 @@ class CountDialog(StockDialog[Opened]):
     intro = _("The figure is kept in a count of its own. Stock changes when somebody posts it.")
     permission = "inventory.count_stock"
     kind = ReasonKind.COUNT
+    usual_of = "COUNT"
     form_class = CountedForm
 
     def about(self) -> list[tuple[str | Promise, Any]]:

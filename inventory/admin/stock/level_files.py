@@ -1,6 +1,6 @@
 """Export and import of the settings of stock levels as files."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,7 +17,8 @@ from audit.console.imports.columns import Column
 from audit.console.imports.page import PlannedRow, Reading, RowImport, Upload
 from audit.console.imports.rows import RowFault
 from audit.idempotency import Claim, StoredAnswer
-from inventory.models import Product, StockLevel, Warehouse
+from inventory.admin.catalogue.sku_cells import with_stored_skus
+from inventory.models import StockLevel, Warehouse
 from inventory.services.stock.level_settings import LevelChange, SetLevels, set_levels
 
 _FIELDS: Final = {
@@ -98,27 +99,25 @@ class LevelImport(RowImport[LevelChange, SetLevels]):
     plan_type = list[PlannedRow[LevelChange]]
 
     def read(self, upload: Upload) -> Reading[list[PlannedRow[LevelChange]]]:
-        table = upload.table
-        skus = {row.cells[table.header.index("sku")] for row in table.rows}
+        table, products = with_stored_skus(upload.table, ("sku",))
         codes = {row.cells[table.header.index("warehouse")] for row in table.rows}
         found = StockLevel.objects.visible_to(actor_of(self.request)).filter(
-            product__sku__in=skus, warehouse__code__in=codes
+            product__in=products.values(), warehouse__code__in=codes
         )
         levels = {
             (level.product.sku, level.warehouse.code): level for level in found.select_related("product", "warehouse")
         }
         cells = LevelCells({key: _row_of(level) for key, level in levels.items()})
         rows, faults = cells.read(table)
-        faults += self._unknown([row for row in rows if row.key not in levels])
+        faults += self._unknown([row for row in rows if row.key not in levels], products)
         changed = [row for row in rows if row.changes and row.key in levels]
         faults += [fault for row in changed if (fault := _order_fault(row, levels[row.key[0], row.key[1]]))]
         return self.reading_of(rows, [(row, _change(row, levels[row.key[0], row.key[1]])) for row in changed], faults)
 
-    def _unknown(self, rows: Sequence[ReadRow]) -> Iterator[RowFault]:
-        """The faults of rows without an existing level."""
+    def _unknown(self, rows: Sequence[ReadRow], skus: Collection[str]) -> Iterator[RowFault]:
+        """The faults of rows without an existing level. ``skus`` are those of the products that there are."""
         if not rows:
             return
-        skus = set(Product.objects.filter(sku__in={row.key[0] for row in rows}).values_list("sku", flat=True))
         seen = Warehouse.objects.visible_to(actor_of(self.request))
         codes = set(seen.filter(code__in={row.key[1] for row in rows}).values_list("code", flat=True))
         for row in rows:

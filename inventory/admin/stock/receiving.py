@@ -28,6 +28,7 @@ class ReceivePage(ScanPage[Adjusted]):
     title = _("Receive a delivery")
     permission = "inventory.receive_stock"
     form_class = DeliveryForm
+    usual_of = "RECEIPT"
     endings = (("receive", _("Receive all")),)
 
     def make_form(self, **arguments: Any) -> DialogForm:

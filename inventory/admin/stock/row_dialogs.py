@@ -1,6 +1,6 @@
 """Dialogs of several selected stock levels; each calls a service once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
@@ -29,6 +29,7 @@ from inventory.admin.stock.dialogs import (
     wanted_of,
     why_not,
 )
+from inventory.admin.stock.unusual import Amount, AsksAboutUnusual
 from inventory.models import StockLevel
 from inventory.services.stock.adjustments import Adjusted, AdjustRequest, apply_adjustments
 from inventory.services.transfers import commands as transfers
@@ -108,7 +109,7 @@ class ChosenDialog(Dialog[R]):
         return levels
 
 
-class RowsDialog(ChosenDialog[R]):
+class RowsDialog(AsksAboutUnusual, ChosenDialog[R]):
     """One action on selected rows with a quantity for each, all or none. An error is shown at its row."""
 
     kind: ClassVar[str]
@@ -124,6 +125,9 @@ class RowsDialog(ChosenDialog[R]):
     def sent(self, given: Mapping[str, Any]) -> list[tuple[StockLevel, int]]:
         """The rows with a quantity, in the order of the service's request."""
         return [(level, units) for level in self.levels if (units := given.get(units_name(level.pk)))]
+
+    def amounts(self, given: Mapping[str, Any]) -> Iterable[Amount]:
+        return (Amount(level.product_id, level.product.sku, units) for level, units in self.sent(given))
 
     def refuse(self, form: DialogForm, error: DomainError) -> None:
         sent = self.sent(form.cleaned_data)
@@ -143,6 +147,7 @@ class ReceiveRowsDialog(RowsDialog[Adjusted]):
     submit = _("Receive")
     permission = "inventory.receive_stock"
     kind = ReasonKind.RECEIVE
+    usual_of = "RECEIPT"
     form_class = RowsForm
 
     def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Adjusted | StoredAnswer:
@@ -169,6 +174,7 @@ class TransferRowsDialog(RowsDialog[Transferred]):
     intro = _("They leave at once, and count there when they are received.")
     permission = "inventory.transfer_stock"
     kind = ReasonKind.TRANSFER
+    usual_of = "TRANSFER"
     form_class = MoveRowsForm
 
     def make_form(self, **arguments: Any) -> DialogForm:

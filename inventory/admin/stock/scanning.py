@@ -22,6 +22,7 @@ from audit.console.wording import LazyText
 from audit.errors import DomainError
 from audit.identifiers import parse_uuid
 from audit.whole_numbers import NotWhole, parse_whole_number
+from inventory.admin.stock.unusual import Amount, AsksAboutUnusual
 from inventory.models import Product, Warehouse
 from inventory.services.catalogue.codes import products_by_code
 
@@ -85,7 +86,7 @@ class ScanForm(DialogForm):
     """The fields besides the lines."""
 
 
-class ScanPage(Dialog[R]):
+class ScanPage(AsksAboutUnusual, Dialog[R]):
     """A page for scanning lines, then reviewing all of them, then one service call.
 
     A subclass defines what ``Dialog`` requires. ``perform`` gets the lines as ``given["lines"]``, and the chosen ending
@@ -196,6 +197,8 @@ class ScanPage(Dialog[R]):
         if index is None and len(self.lines) >= MOST_LINES:
             return self._warn(_("These are as many lines as one paper can have. Finish them first."), product.sku)
         line = ScannedLine(product.pk, product.sku, product.name, "") if index is None else self.lines[index]
+        if line.fault:
+            return self._warn(_("%(code)s is not added: correct the number of its units first."), line.sku)
         line = replace(line, typed=str((line.units or 0) + 1))
         if index is None:
             self.lines.insert(0, line)
@@ -211,12 +214,17 @@ class ScanPage(Dialog[R]):
         form = self._checked()
         if form.is_valid():
             self.step = "review"
+            self.doubts = self.find_doubts(form.cleaned_data)
         return self._page(form)
 
     def _post(self) -> HttpResponse:
-        if not self._checked().is_valid():
+        form = self._checked()
+        if not form.is_valid() or self._is_doubtful(form):
             return self._review()
         return super().answer()
+
+    def amounts(self, given: Mapping[str, Any]) -> Iterable[Amount]:
+        return (Amount(line.product_id, line.sku, line.units) for line in self.lines if line.units)
 
     def _checked(self) -> DialogForm:
         """The form with the values that were sent, and the errors of the lines.

@@ -1,6 +1,6 @@
 """The flow of a transfer in the console: draft it by scanning, send it, receive it line by line, or cancel it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, cast
 from uuid import UUID
 
@@ -26,6 +26,7 @@ from audit.console.times import TimeField
 from audit.console.wording import LazyText
 from audit.idempotency import Claim, StoredAnswer
 from inventory.admin.stock.scanning import ScanForm, ScannedLine, ScanPage, sent_units, warehouse_choices
+from inventory.admin.stock.unusual import Amount, AsksAboutUnusual
 from inventory.models import StockLevel, Transfer, TransferLine
 from inventory.services.transfers import commands as transfers
 from inventory.services.transfers.commands import Arrived, MoveLine, TransferRequest
@@ -64,6 +65,7 @@ class DraftPage(ScanPage[Transferred]):
     title: ClassVar[LazyText] = _("New transfer")
     permission = "inventory.transfer_stock"
     form_class = TransferForm
+    usual_of = "TRANSFER"
     endings: ClassVar[Sequence[tuple[str, LazyText]]] = (("send", _("Send it now")), ("draft", _("Keep as a draft")))
 
     def make_form(self, **arguments: Any) -> DialogForm:
@@ -153,7 +155,7 @@ class ChangeDraftPage(OfTransfer, DraftPage):
         return transfers.change_draft(self.subject.pk, request)
 
 
-class SendDialog(OfTransfer, Dialog[Transferred]):
+class SendDialog(OfTransfer, AsksAboutUnusual, Dialog[Transferred]):
     """Send a draft."""
 
     title = _("Send this transfer")
@@ -164,6 +166,12 @@ class SendDialog(OfTransfer, Dialog[Transferred]):
     def about(self) -> list[tuple[LazyText, Any]]:
         units = self.subject.lines.aggregate(units=Sum("quantity"))["units"] or 0
         return [(_("Route"), route_of(self.subject)), (_("Units"), units)]
+
+    usual_of = "TRANSFER"
+
+    def amounts(self, given: Mapping[str, Any]) -> Iterable[Amount]:
+        lines = self.subject.lines.select_related("product").order_by("product__sku")
+        return (Amount(line.product_id, line.product.sku, line.quantity) for line in lines)
 
     def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Transferred | StoredAnswer:
         return transfers.send_transfer(transfers.SendRequest(actor, self.subject.pk, claim))
@@ -193,6 +201,7 @@ class ArrivalPage(OfTransfer, SharedDialog[Transferred], ScanPage[Transferred]):
     intro = _("Scan each unit, or type how many arrived. What is left empty did not arrive today.")
     permission = "inventory.transfer_stock"
     form_class = ArrivalForm
+    usual_of = "TRANSFER"
     endings = (("receive", _("Receive")),)
     takes_any = False
     fields_first = False

@@ -1,11 +1,14 @@
 """Codes of products: which products have one, and that no SKU is given twice (docs/explanation/rules.md, rule 34)."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from django.db import connection
 from django.db.models import Exists, OuterRef, Q
+from django.utils.translation import gettext
 
+from audit.db import columns
 from audit.errors import DomainError, Fault, Invalid
 from audit.texts import RefusedCharacter, clean_code, clean_line
 from inventory.codes import barcode_key, sku_key, sku_keys
@@ -29,43 +32,66 @@ def products_by_code(code: str) -> list[Product]:
     return sorted(found, key=lambda product: product.sku_key not in keys)
 
 
-def products_by_sku(skus: Iterable[str]) -> dict[str, list[Product]]:
-    """The products of SKUs as a file spells them, by these spellings: one, or several for a SKU that products had in
-    more than one case before that was refused. The exact spelling then decides. Unknown SKUs are left out. One query.
+_KNOWN: Final = "SELECT sku_key, sku, id, parent_id FROM inventory_product WHERE sku_key = ANY(%s) ORDER BY sku"
+
+
+class KnownSku(NamedTuple):
+    """A product with a SKU as it spells it."""
+
+    sku: str
+    id: UUID
+    parent_id: UUID | None
+
+
+def skus_known(skus: Iterable[str]) -> dict[str, list[KnownSku]]:
+    """The products of SKUs as a file spells them, by these spellings. Unknown SKUs are left out. One query.
+
+    There are several products only for a SKU that they had in more than one case before that was refused, and only if
+    none of them spells it as the file does.
     """
-    keys = {sku: sku_key(sku) for sku in skus}
-    found: dict[str, list[Product]] = {}
-    for product in Product.objects.filter(sku_key__in=set(keys.values())).select_related("parent").order_by("sku"):
-        found.setdefault(product.sku_key, []).append(product)
-    return {sku: chosen(sku, found[key]) for sku, key in keys.items() if key in found}
-
-
-def chosen(sku: str, products: list[Product]) -> list[Product]:
-    """Of several products with this SKU, the one that spells it so; all if none does."""
-    return [product for product in products if product.sku == sku] or products
-
-
-def products_sharing(codes: Mapping[UUID, Collection[str]]) -> dict[UUID, list[Product]]:
-    """The other products that have one of a product's codes, by product and in the order of SKUs. ``codes`` are the
-    SKU and the barcode of each product; products that share none are left out. One query.
-    """
-    wanted = {product_id: {barcode_key(code) for code in own if code} for product_id, own in codes.items()}
-    keys = {key for own in wanted.values() for key in own}
-    skus = {spelling for key in keys for spelling in sku_keys(key)}
-    rows = Product.objects.filter(Q(barcode_key__in=keys) | Q(sku_key__in=skus)).order_by("sku")
-    having: dict[str, list[Product]] = {}
-    for product in rows:
-        for key in {barcode_key(product.sku), product.barcode_key} & keys:
-            having.setdefault(key, []).append(product)
-    found = {
-        product_id: {other.pk: other for key in own for other in having.get(key, ()) if other.pk != product_id}
-        for product_id, own in wanted.items()
-    }
+    keys = {sku: sku_key(sku) for sku in skus if sku}
+    found: dict[str, list[KnownSku]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_KNOWN, [columns.texts(set(keys.values()))])
+        for key, *product in cursor.fetchall():
+            found.setdefault(key, []).append(KnownSku(*product))
     return {
-        product_id: sorted(others.values(), key=lambda product: product.sku)
-        for product_id, others in found.items()
-        if others
+        sku: [product for product in found[key] if product.sku == sku] or found[key]
+        for sku, key in keys.items()
+        if key in found
     }
+
+
+def products_by_sku(skus: Iterable[str]) -> dict[str, list[Product]]:
+    """As ``skus_known``, with whole products and their parents. Two queries."""
+    known = skus_known(skus)
+    ids = {each.id for products in known.values() for each in products}
+    products = Product.objects.select_related("parent").in_bulk(ids)
+    return {sku: [products[each.id] for each in found] for sku, found in known.items()}
+
+
+def several_words(skus: Iterable[str]) -> str:
+    """The fault of a SKU that several products have, as a predicate."""
+    words = gettext("is the SKU of several products: %(skus)s. Write it exactly as one of them does")
+    return words % {"skus": ", ".join(skus)}
+
+
+def skus_sharing(codes: Mapping[UUID, tuple[str, str]]) -> dict[UUID, list[str]]:
+    """The SKUs of the other products that have one of a product's codes, by product. ``codes`` are the SKU and the
+    barcode of each product, as they are or would be; products that share none are left out. One query.
+    """
+    own = {product_id: {barcode_key(code) for code in both if code} for product_id, both in codes.items()}
+    having: dict[str, set[str]] = {}
+    for product_id, keys in own.items():
+        for key in keys:
+            having.setdefault(key, set()).add(codes[product_id][0])
+    spellings = {sku for key in having for sku in sku_keys(key)}
+    others = Product.objects.filter(Q(barcode_key__in=having) | Q(sku_key__in=spellings)).exclude(pk__in=codes)
+    for sku, key in others.values_list("sku", "barcode_key"):
+        for each in {barcode_key(sku), key} & having.keys():
+            having[each].add(sku)
+    found = {product_id: {sku for key in keys for sku in having[key]} for product_id, keys in own.items()}
+    return {product_id: sorted(skus - {codes[product_id][0]}) for product_id, skus in found.items() if len(skus) > 1}
 
 
 def sku_faults(skus: Mapping[UUID, str]) -> dict[UUID, DomainError]:

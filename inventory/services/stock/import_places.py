@@ -1,6 +1,6 @@
 """Where the stock of a file's lines is: their products, warehouses and levels."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -13,9 +13,9 @@ from audit.actors import Actor
 from audit.console.imports.rows import RowFault
 from audit.db import columns
 from inventory import transactions
-from inventory.codes import sku_key
 from inventory.locking import Counters
 from inventory.models import Warehouse
+from inventory.services.catalogue.codes import several_words, skus_known
 from inventory.services.stock.adjustments import AdjustedLevel, Adjustment
 from inventory.services.stock.import_files import FileLine
 from inventory.services.stock.levels import create_levels
@@ -50,7 +50,6 @@ class PlacedLine:
         return place.level_id.bytes if place.level_id else place.product_id.bytes + place.warehouse_id.bytes
 
 
-_PRODUCTS: Final = "SELECT sku_key, sku, id, parent_id FROM inventory_product WHERE sku_key = ANY(%s) ORDER BY sku"
 _LEVELS: Final = """
 SELECT level.product_id, level.warehouse_id, level.id FROM inventory_stocklevel level
 JOIN unnest(%s::uuid[], %s::uuid[]) AS t (product_id, warehouse_id) USING (product_id, warehouse_id)
@@ -62,45 +61,27 @@ SELECT id, on_hand, reserved FROM inventory_stocklevel WHERE id = ANY(%s)
 
 def place_lines(actor: Actor, lines: Sequence[FileLine]) -> tuple[list[PlacedLine], list[RowFault]]:
     """The levels of the lines, and faults; three queries whatever their number. Warehouses out of reach are unknown."""
-    products = _products({line.sku for line in lines})
+    products = skus_known({line.sku for line in lines})
     codes = {line.warehouse for line in lines}
     warehouses = dict(Warehouse.objects.visible_to(actor).filter(code__in=codes).values_list("code", "id"))
     known, bad = [], []
     for line in lines:
-        found = products[line.sku]
-        if len(found) != 1:
-            bad.append(RowFault(line.row, "sku", _which(line.sku, [sku for sku, _, _ in found])))
+        found = products.get(line.sku, [])
+        if not found:
+            bad.append(RowFault(line.row, "sku", gettext("there is no product %(sku)s") % {"sku": line.sku}))
+        if len(found) > 1:
+            bad.append(RowFault(line.row, "sku", several_words(each.sku for each in found)))
         if line.warehouse not in warehouses:
             detail = gettext("there is no warehouse %(code)s") % {"code": line.warehouse}
             bad.append(RowFault(line.row, "warehouse", detail))
         if len(found) == 1 and line.warehouse in warehouses:
-            known.append((line, *found[0][1:], warehouses[line.warehouse]))
+            known.append((line, found[0].id, found[0].parent_id, warehouses[line.warehouse]))
     levels = _levels_of({(product_id, warehouse_id) for _, product_id, _, warehouse_id in known})
     placed = [
         PlacedLine(line, AdjustedLevel(product_id, warehouse_id, parent_id, levels.get((product_id, warehouse_id))))
         for line, product_id, parent_id, warehouse_id in known
     ]
     return placed, bad
-
-
-def _products(skus: Collection[str]) -> dict[str, list[tuple[str, UUID, UUID | None]]]:
-    """The products of SKUs as a file spells them, as (SKU, id, parent's id): one, or several that differ in case."""
-    keys = {sku: sku_key(sku) for sku in skus}
-    found: dict[str, list[tuple[str, UUID, UUID | None]]] = {}
-    with connection.cursor() as cursor:
-        cursor.execute(_PRODUCTS, [columns.texts(set(keys.values()))])
-        for key, *product in cursor.fetchall():
-            found.setdefault(key, []).append(tuple(product))
-    products = {sku: found.get(key, []) for sku, key in keys.items()}
-    return {sku: [each for each in every if each[0] == sku] or every for sku, every in products.items()}
-
-
-def _which(sku: str, spellings: Sequence[str]) -> str:
-    """Why a SKU doesn't name one product."""
-    if not spellings:
-        return gettext("there is no product %(sku)s") % {"sku": sku}
-    message = gettext("%(sku)s is more than one product: write it as one of %(spellings)s")
-    return message % {"sku": sku, "spellings": ", ".join(spellings)}
 
 
 def _levels_of(keys: Iterable[tuple[UUID, UUID]]) -> dict[tuple[UUID, UUID], UUID]:

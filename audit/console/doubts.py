@@ -1,0 +1,20 @@
+"""Doubts about figures that are far from the usual: a dialog asks once more before it does anything."""
+
+import hashlib
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+SURE: Final = "sure"
+"""The name of the box to tick. It is a box, and no button: a scanner's Enter at the end of a scan can't tick it."""
+
+
+class Doubt(NamedTuple):
+    """``figure`` names the figure and its value; ``text`` is the sentence for the user."""
+
+    figure: str
+    text: str
+
+
+def answer_to(doubts: Sequence[Doubt]) -> str:
+    """The value of the box: it confirms these figures, and no others."""
+    return hashlib.sha256("\n".join(doubt.figure for doubt in doubts).encode()).hexdigest()
