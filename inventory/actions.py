@@ -56,7 +56,7 @@ REASON_CHANGED: Final = register(Action("inventory_adjustmentreason_changed", _(
 # --- transfers --------------------------------------------------------------------------------------------------------
 
 TRANSFER: Final = SubjectKind(_("transfer"), "inventory_transfer")
-TransferVerb = Literal["created", "changed", "sent", "received", "closed", "cancelled"]
+TransferVerb = Literal["created", "changed", "sent", "received", "closed", "redirected", "cancelled"]
 
 
 def _transfer(verb: TransferVerb, label: Promise, icon: str) -> Action:
@@ -70,6 +70,7 @@ TRANSFER_ACTIONS: Final[Mapping[TransferVerb, Action]] = {
     "sent": _transfer("sent", _("Transfer sent"), "local_shipping"),
     "received": _transfer("received", _("Transfer received"), "input"),
     "closed": _transfer("closed", _("Transfer closed"), "task_alt"),
+    "redirected": _transfer("redirected", _("Transfer redirected"), "alt_route"),
     "cancelled": _transfer("cancelled", _("Transfer cancelled"), "undo"),
 }
 """Actions by verb; events of transfers use the same verbs."""

@@ -72,7 +72,8 @@ class StockAdjustedEvent(LevelEvent, frozen=True, kw_only=True):
 
 @register
 class LowStockAlertEvent(LevelEvent, frozen=True, kw_only=True):
-    """Written when an alert of low stock is opened, and when an open one becomes `CRITICAL`."""
+    """Written when an alert of low stock is opened, when an open one becomes `CRITICAL`, and when its level sells out
+    again."""
 
     current_stock: Annotated[int, Meta(description="Units available: on hand and not reserved.", examples=[5])]
     reorder_point: Annotated[
@@ -90,7 +91,7 @@ class TransferredItem(msgspec.Struct, frozen=True, gc=False, kw_only=True, renam
 
     product_id: ProductId
     variant_id: VariantId | UnsetType = UNSET
-    quantity: Annotated[int, Meta(description="Units that left, arrived or came back.", examples=[10])]
+    quantity: Annotated[int, Meta(description="Units that left, arrived, came back or were redirected.", examples=[10])]
     quantity_lost: (
         Annotated[int, Meta(description="Units that never arrived; absent if all arrived or may still.")] | UnsetType
     ) = UNSET
@@ -99,7 +100,7 @@ class TransferredItem(msgspec.Struct, frozen=True, gc=False, kw_only=True, renam
 @register
 class InventoryTransferredEvent(Event, frozen=True, kw_only=True):
     """Written by each command that moves units of a transfer: when it is sent, each time that units are received, when
-    it is closed, and when it is cancelled on its way."""
+    it is closed, and when it is redirected or cancelled on its way."""
 
     KEY: ClassVar = "`transferId`"
 
@@ -119,7 +120,17 @@ class InventoryTransferredEvent(Event, frozen=True, kw_only=True):
     ]
     from_warehouse_id: Annotated[str, Meta(description="The code of the source.", examples=["wh-001"])]
     to_warehouse_id: Annotated[str, Meta(description="The code of the destination.", examples=["wh-002"])]
-    change: Annotated[str, one_of("SENT", "RECEIVED", "CLOSED", "CANCELLED", description="What the command did.")]
+    change: Annotated[
+        str,
+        one_of(
+            "SENT",
+            "RECEIVED",
+            "CLOSED",
+            "REDIRECTED",
+            "CANCELLED",
+            description="What the command did. `REDIRECTED`: what is in transit goes to another warehouse.",
+        ),
+    ]
     items: Annotated[list[TransferredItem], Meta(description="What this command moved.")]
     reason: Annotated[
         str,

@@ -27,6 +27,7 @@ urlpatterns = [
     path("transfer/<str:transfer_id>", transfer_views.OneTransferView.as_view()),
     path("transfer/<str:transfer_id>/send", transfer_views.SendTransferView.as_view()),
     path("transfer/<str:transfer_id>/receive", transfer_views.ReceiveTransferView.as_view()),
+    path("transfer/<str:transfer_id>/redirect", transfer_views.RedirectTransferView.as_view()),
     path("transfer/<str:transfer_id>/cancel", transfer_views.CancelTransferView.as_view()),
     path("transfers", transfer_views.TransfersView.as_view()),
     path("<any-case-uuid:product_id>", views.ProductLevelsView.as_view()),

@@ -7,6 +7,7 @@ from operator import or_
 from typing import Any, Final, Self
 from uuid import UUID
 
+import msgspec
 import pgtrigger
 from django.apps import apps
 from django.contrib.postgres.indexes import GinIndex
@@ -121,6 +122,11 @@ class WarehouseQuerySet(_Freezables, models.QuerySet["Warehouse"]):
         codes = actor.warehouse_codes
         seen = self if codes is None else self.filter(code__in=codes)
         return seen.filter(stores__code__in=actor.store_codes).distinct() if actor.store_codes else seen
+
+    def destinations_for(self, actor: Actor) -> Self:
+        """The warehouses that an actor may send to, inactive ones included: of its stores, and otherwise all. An actor
+        limited to some warehouses may send to any other, without seeing its stock."""
+        return self.visible_to(msgspec.structs.replace(actor, warehouse_codes=None))
 
 
 class StoreQuerySet(_Freezables, models.QuerySet["Store"]):

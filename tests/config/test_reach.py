@@ -49,7 +49,7 @@ from inventory.services.stock import adjustments, imports, level_settings, reaso
 from inventory.services.stock.import_files import COLUMNS, ImportFile, read_file
 from inventory.services.stock.level_settings import LevelChange
 from inventory.services.transfers import commands as transfers
-from inventory.services.transfers import drafting
+from inventory.services.transfers import drafting, redirecting
 from inventory.services.transfers.commands import MoveLine, TransferRequest
 from inventory.services.transfers.drafting import TransferDetails
 from reservations.errors import ReservationNotFound
@@ -86,7 +86,7 @@ class Scene:
         self.level = receive(self.product, 100, THERE)
         receive(held, 100, HERE)
         self.hold = hold((receive(held, 100, THERE), 150), cart_id="both").id
-        self.draft = self._draft(HERE, THERE)
+        self.draft = self._draft(THERE, HERE)
         self.deliveries = {actor.name: self._delivery(actor) for actor in (OUTSIDE, INSIDE)}
         self.incoming = self._sent(HERE, THERE)
         self.outgoing = self._sent(THERE, HERE)
@@ -100,7 +100,7 @@ class Scene:
         self.token = ApiToken.objects.get(prefix=issue_token(self.client).partition(".")[0]).pk
         self.user = make_staff("viewer")
 
-    def moved(self, actor: Actor, source: str = HERE, destination: str = THERE) -> TransferRequest:
+    def moved(self, actor: Actor, source: str = THERE, destination: str = HERE) -> TransferRequest:
         return TransferRequest(actor, (MoveLine(self.product.pk, None, 3, source, destination),))
 
     def counted(self, actor: Actor, product_id: UUID | None = None) -> opening.OpenRequest:
@@ -221,8 +221,8 @@ def _set_details(scene: Scene, actor: Actor) -> Any:
 
 
 def _set_transfer_details(scene: Scene, actor: Actor) -> Any:
-    seen = TransferDetails(HERE, THERE)
-    return drafting.set_details(actor, scene.draft, TransferDetails(HERE, THERE, "T-1"), seen)
+    seen = TransferDetails(THERE, HERE)
+    return drafting.set_details(actor, scene.draft, TransferDetails(THERE, HERE, "T-1"), seen)
 
 
 def _posted_delivery(scene: Scene, actor: Actor) -> Any:
@@ -303,7 +303,10 @@ CALLS: Final[dict[str, Call]] = {
     "commands.cancel_transfer": lambda scene, actor: transfers.cancel_transfer(
         transfers.CancelTransferRequest(actor, scene.outgoing)
     ),
-    "drafting.open_draft": lambda scene, actor: drafting.open_draft(actor, HERE, THERE),
+    "redirecting.redirect_transfer": lambda scene, actor: redirecting.redirect_transfer(
+        redirecting.RedirectRequest(actor, scene.outgoing, BEYOND)
+    ),
+    "drafting.open_draft": lambda scene, actor: drafting.open_draft(actor, THERE, HERE),
     "drafting.change_lines": lambda scene, actor: drafting.change_lines(actor, scene.draft, _line(scene)),
     "drafting.set_details": _set_transfer_details,
     "receiving.open_delivery": lambda scene, actor: receiving.open_delivery(actor, THERE, "PO-3"),
@@ -389,6 +392,8 @@ PARTS: Final[dict[str, str]] = {
     "receiving.ended_entry": "receiving.discard",
     "preconditions.lock_seen": "commands.send_transfer",
     "preconditions.require_touchable": "commands.send_transfer",
+    "preconditions.require_destination": "commands.send_transfer",
+    "redirecting.redirect": "redirecting.redirect_transfer",
     "placing.hold_all": "placing.place_holds",
     "placing.visible": "placing.extend_holds",
     "resolution.resolve_all": "resolution.release_holds",
@@ -401,6 +406,7 @@ PARTS: Final[dict[str, str]] = {
     "subscriptions.follow_account": "people.put_access",
     "moves.entry_of": "commands.start_transfer",
     "moves.ship": "commands.start_transfer",
+    "moves.reroute": "redirecting.redirect_transfer",
     "moves.arrive": "commands.receive_transfer",
     "moves.bring_back": "commands.cancel_transfer",
     "lookup.read_catalogue": "placing.place_holds",
@@ -510,7 +516,7 @@ def test_a_late_payment_is_served_for_an_actor_of_all_warehouses(scene: Scene) -
 
 def test_a_change_of_a_draft_may_not_lead_out_of_reach(scene: Scene) -> None:
     with pytest.raises(UnknownWarehouse):
-        transfers.change_draft(scene.draft, scene.moved(INSIDE, HERE, BEYOND))
+        transfers.change_draft(scene.draft, scene.moved(INSIDE, BEYOND, HERE))
 
 
 @pytest.mark.parametrize("name", ["receive_transfer", "cancel_transfer"])

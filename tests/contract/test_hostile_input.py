@@ -385,6 +385,7 @@ NAMED_PATHS = [
     ("PUT", "transfer/{}"),
     ("POST", "transfer/{}/send"),
     ("POST", "transfer/{}/receive"),
+    ("POST", "transfer/{}/redirect"),
     ("POST", "transfer/{}/cancel"),
 ]
 

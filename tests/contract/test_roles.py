@@ -60,6 +60,7 @@ NEEDED: dict[tuple[str, str], Capability] = {
     ("PUT", INVENTORY + "transfer/<str:transfer_id>"): KEEP_STOCK,
     ("POST", INVENTORY + "transfer/<str:transfer_id>/send"): KEEP_STOCK,
     ("POST", INVENTORY + "transfer/<str:transfer_id>/receive"): KEEP_STOCK,
+    ("POST", INVENTORY + "transfer/<str:transfer_id>/redirect"): KEEP_STOCK,
     ("POST", INVENTORY + "transfer/<str:transfer_id>/cancel"): KEEP_STOCK,
     ("GET", INVENTORY + "transfers"): READ,
     ("GET", INVENTORY + "<any-case-uuid:product_id>"): READ,
@@ -262,6 +263,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "consume": {"reservationId": "{reservation_id}", "orderId": "o"},
     "lines": {"lines": [{"productId": "{product_id}", "countedQuantity": 1}]},
     "resolve": {"resolution": "told"},
+    "redirect": {"toWarehouseId": "wh-001"},
     "snooze": {"until": "2199-01-01T00:00:00Z"},
     "wh-001": {"reorderPoint": 1},
 }

@@ -34,6 +34,7 @@ share_wordings(
     {
         "insufficient_stock": _("There are not that many to take. Nothing was changed."),
         "quantity_limit": _("A level has at most 2,000,000,000 units."),
+        "warehouse_inactive": _("This warehouse is closed: it takes no receipts, returns or transfers."),
     }
 )
 
@@ -203,12 +204,13 @@ class ShipDialog(_AdjustmentDialog):
 
 
 def destinations_of(request: HttpRequest, source: str) -> list[tuple[str, str]]:
-    """The other active warehouses in the user's reach, as choices."""
-    found = Warehouse.objects.visible_to(actor_of(request)).filter(is_active=True).exclude(code=source).order_by("code")
+    """The other active warehouses, as choices: people of some warehouses may send to any."""
+    others = Warehouse.objects.destinations_for(actor_of(request)).exclude(code=source)
+    found = others.filter(is_active=True).order_by("code")
     return [(row.code, f"{row.code} {row.name}") for row in found]
 
 
-_NOWHERE: Final = _("There is no other warehouse that you may send to. Ask an administrator for one.")
+_NOWHERE: Final = _("There is no other active warehouse.")
 
 
 class TransferDialog(StockDialog[Transferred]):

@@ -24,6 +24,7 @@ from audit.identifiers import parse_uuid
 from audit.whole_numbers import NotWhole, parse_whole_number
 from inventory.admin.stock.unusual import Amount, AsksAboutUnusual
 from inventory.models import Product, Warehouse
+from inventory.models.catalogue import WarehouseQuerySet
 from inventory.services.catalogue.codes import products_by_code
 
 MOST_LINES: Final = 200
@@ -77,7 +78,16 @@ class ScannedLine:
 
 def warehouse_choices(request: HttpRequest) -> list[tuple[str, str]]:
     """The active warehouses in the user's reach, by code. One of them needs no choice."""
-    rows = Warehouse.objects.visible_to(actor_of(request)).filter(is_active=True).order_by("code")
+    return _choices(Warehouse.objects.visible_to(actor_of(request)))
+
+
+def destination_choices(request: HttpRequest) -> list[tuple[str, str]]:
+    """The active warehouses that the user may send to, by code."""
+    return _choices(Warehouse.objects.destinations_for(actor_of(request)))
+
+
+def _choices(warehouses: WarehouseQuerySet) -> list[tuple[str, str]]:
+    rows = warehouses.filter(is_active=True).order_by("code")
     known = [(row.code, f"{row.code} – {row.name}") for row in rows]
     return known if len(known) == 1 else [("", str(_("Choose a warehouse"))), *known]
 

@@ -18,13 +18,14 @@ from audit.console.base import (
 )
 from audit.display import NOTHING, shown_time
 from inventory.admin.transfers import pages
+from inventory.admin.transfers.redirecting import RedirectDialog
 from inventory.models import Transfer, TransferLine
 
 TransferStatus = Transfer.Status
 _OFFERED: Final[dict[str, tuple[str, ...]]] = {
     TransferStatus.PENDING: ("change_draft", "send", "cancel"),
-    TransferStatus.IN_TRANSIT: ("receive", "cancel"),
-    TransferStatus.PARTIALLY_RECEIVED: ("receive", "cancel"),
+    TransferStatus.IN_TRANSIT: ("receive", "redirect", "cancel"),
+    TransferStatus.PARTIALLY_RECEIVED: ("receive", "redirect", "cancel"),
 }
 _NAMES: Final[dict[str, Any]] = {
     **dict(TransferStatus.choices),
@@ -33,7 +34,8 @@ _NAMES: Final[dict[str, Any]] = {
     TransferStatus.PARTIALLY_RECEIVED.value: _("Partly received"),
 }
 """Labels of the statuses."""
-_ENDS: Final = {"receive": pages.ArrivalPage.ends, "cancel": pages.CancelDialog.ends}
+_ARRIVES: Final = {"receive"}
+"""The actions at the destination. All others are for those who reach the source."""
 
 
 class StatusFilter(admin.SimpleListFilter):
@@ -132,7 +134,7 @@ class TransferAdmin(ReadOnlyAdmin):
     )
     inlines = (TransferLineInline,)
     actions_list = ("new_transfer",)
-    actions_detail = ("receive", "send", "change_draft", "cancel")
+    actions_detail = ("receive", "send", "change_draft", "redirect", "cancel")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Transfer]:
         lines = TransferLine.objects.filter(transfer=OuterRef("pk")).order_by().values("transfer")
@@ -148,11 +150,10 @@ class TransferAdmin(ReadOnlyAdmin):
         transfer = self.get_object(request, str(object_id))
         if transfer is None:
             return []
-        both = pages.OfTransfer.ends
         names = {
             name
             for name in _OFFERED.get(transfer.status, ())
-            if pages.may_touch(request, transfer, _ENDS.get(name, both))
+            if pages.may_touch(request, transfer, ("to_warehouse",) if name in _ARRIVES else pages.OfTransfer.ends)
         }
         return self.actions_named(super().get_actions_detail(request, object_id), names)
 
@@ -160,6 +161,7 @@ class TransferAdmin(ReadOnlyAdmin):
     change_draft = pages.ChangeDraftPage.as_action(url_path="change-draft", icon="edit", label=_("Change draft"))
     send = pages.SendDialog.as_action(url_path="send", icon="local_shipping", label=_("Send"))
     receive = pages.ArrivalPage.as_action(url_path="receive", icon="barcode_scanner", label=_("Receive"))
+    redirect = RedirectDialog.as_action(url_path="redirect", icon="alt_route", label=_("Redirect"))
     cancel = pages.CancelDialog.as_action(url_path="cancel", icon="undo", label=_("Cancel"))
 
     @admin.display(description=_("transfer"), ordering="id")

@@ -25,7 +25,14 @@ from audit.console.dialogs import (
 from audit.console.times import TimeField
 from audit.console.wording import LazyText
 from audit.idempotency import Claim, StoredAnswer
-from inventory.admin.stock.scanning import ScanForm, ScannedLine, ScanPage, sent_units, warehouse_choices
+from inventory.admin.stock.scanning import (
+    ScanForm,
+    ScannedLine,
+    ScanPage,
+    destination_choices,
+    sent_units,
+    warehouse_choices,
+)
 from inventory.admin.stock.unusual import Amount, AsksAboutUnusual
 from inventory.models import StockLevel, Transfer, TransferLine
 from inventory.services.transfers import commands as transfers
@@ -70,8 +77,8 @@ class DraftPage(ScanPage[Transferred]):
 
     def make_form(self, **arguments: Any) -> DialogForm:
         form = super().make_form(**arguments)
-        for name in ("from_warehouse", "to_warehouse"):
-            cast(forms.ChoiceField, form.fields[name]).choices = warehouse_choices(self.request)
+        cast(forms.ChoiceField, form.fields["from_warehouse"]).choices = warehouse_choices(self.request)
+        cast(forms.ChoiceField, form.fields["to_warehouse"]).choices = destination_choices(self.request)
         return form
 
     def notes(self, lines: Sequence[ScannedLine], form: DialogForm) -> Mapping[UUID, str]:
@@ -110,7 +117,7 @@ class DraftPage(ScanPage[Transferred]):
 class OfTransfer:
     """A dialog on a transfer. It changes stock at ``ends``, which must be in the user's reach."""
 
-    ends: ClassVar[tuple[str, ...]] = ("from_warehouse", "to_warehouse")
+    ends: ClassVar[tuple[str, ...]] = ("from_warehouse",)
     wordings: ClassVar[Mapping[str, LazyText]] = {
         "transfer_closed": _("This transfer is over: nothing of it is on its way any more."),
         "transfer_already_sent": _("This transfer was sent already."),
@@ -259,7 +266,6 @@ class ArrivalPage(OfTransfer, SharedDialog[Transferred], ScanPage[Transferred]):
 class CancelDialog(OfTransfer, Dialog[Transferred]):
     """Cancel a transfer: its units in transit return to the source."""
 
-    ends = ("from_warehouse",)
     title = _("Cancel this transfer")
     intro = _("What is on its way goes back on hand at the source. This can't be undone.")
     submit = _("Cancel the transfer")

@@ -62,6 +62,13 @@ class CancelIn(OptionalBody, kw_only=True):
     reason: Text = ""
 
 
+class RedirectIn(Body, kw_only=True):
+    """The new destination of what is in transit."""
+
+    to_warehouse_id: Code
+    reason: Text = ""
+
+
 class TransfersQuery(PageQuery, kw_only=True):
     """A filter of transfers."""
 

@@ -22,7 +22,7 @@ from inventory.api.transfers import contract
 from inventory.locking import read_clock
 from inventory.models import Transfer
 from inventory.services.transfers import commands as transfers
-from inventory.services.transfers import documents
+from inventory.services.transfers import documents, redirecting
 from inventory.services.transfers.commands import Arrived, MoveLine, TransferRequest
 from inventory.services.transfers.documents import TransferDocument, TransferItem
 from inventory.services.transfers.moves import Transferred
@@ -225,6 +225,30 @@ class CancelTransferView(ApiView):
             self.actor(request), _transfer_id(transfer_id), body.reason, self.claim(request, _done)
         )
         return answered(transfers.cancel_transfer(command), _done)
+
+
+class RedirectTransferView(ApiView):
+    """Redirect a transfer on its way."""
+
+    allowed: ClassVar = {"POST": Capability.KEEP_STOCK}
+
+    @describe(
+        "redirectTransfer",
+        "Let what is in transit arrive at another warehouse",
+        body=contract.RedirectIn,
+        answers={200: contract.TransferOut, 404: Problem, 409: Problem, 422: Problem},
+        idempotent=True,
+    )
+    def post(self, request: Request, transfer_id: str) -> HttpResponse:
+        body = decode(request, contract.RedirectIn)
+        command = redirecting.RedirectRequest(
+            self.actor(request),
+            _transfer_id(transfer_id),
+            body.to_warehouse_id,
+            body.reason,
+            self.claim(request, _done),
+        )
+        return answered(redirecting.redirect_transfer(command), _done)
 
 
 class TransfersView(ApiView):

@@ -1,6 +1,6 @@
 """Adjustments: change on hand by receipts, shipments, returns and corrections."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -27,6 +27,7 @@ from inventory.errors import (
     UnknownProduct,
     UnknownWarehouse,
     VersionConflict,
+    WarehouseInactive,
 )
 from inventory.events import StockAdjustedEvent
 from inventory.holds_port import AffectedHold, Breaking, ShortageCause, holds
@@ -36,6 +37,8 @@ from inventory.services.stock.ledger import Ledger, MovementCause
 from inventory.services.stock.levels import MissingLevels, run_with_levels
 
 _SIGNS: Final = {"RECEIPT": 1, "RETURN": 1, "SHIPMENT": -1, "ADJUSTMENT": 1}
+TAKEN_IN: Final = frozenset({"RECEIPT", "RETURN"})
+"""The types that bring units in from outside, which a closed warehouse refuses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +113,11 @@ def apply_adjustments(request: AdjustRequest) -> Adjusted | StoredAnswer:
     Missing stock levels of additions are created in a transaction of their own, sorted, before anything is locked
     (docs/explanation/rules.md, rule 8).
 
-    Raises UnknownProduct, UnknownWarehouse (also for one out of the actor's reach), Invalid for a quantity of the wrong
-    sign and for another type with ``force``, InsufficientStock (on hand would fall below reserved), QuantityLimit,
-    VersionConflict, IdempotencyKeyReused, IdempotencyInProgress, Busy; with ``force`` also ReservedUnexplained. Locks:
-    claim, the holds that give way by id, the levels by id.
+    Raises UnknownProduct, UnknownWarehouse (also for one out of the actor's reach), WarehouseInactive (a receipt or
+    return in a closed one), Invalid for a quantity of the wrong sign and for another type with ``force``,
+    InsufficientStock (on hand would fall below reserved), QuantityLimit, VersionConflict, IdempotencyKeyReused,
+    IdempotencyInProgress, Busy; with ``force`` also ReservedUnexplained. Locks: claim, the holds that give way by id,
+    the levels by id.
     """
     _check_forced(request.adjustments)
     _check_signs(request.adjustments)
@@ -219,7 +223,10 @@ def _resolve(request: AdjustRequest) -> list[AdjustedLevel]:
     wanted = [a.variant_id or a.product_id for a in request.adjustments]
     products = dict(Product.objects.filter(id__in=wanted).values_list("id", "parent_id"))
     seen = Warehouse.objects.visible_to(request.actor)
-    warehouses = dict(seen.filter(code__in={a.warehouse for a in request.adjustments}).values_list("code", "id"))
+    named = seen.filter(code__in={a.warehouse for a in request.adjustments})
+    rows = list(named.values_list("code", "id", "is_active"))
+    _check_open(request.adjustments, {code for code, _, is_active in rows if not is_active})
+    warehouses = {code: id_ for code, id_, _ in rows}
     found = StockLevel.objects.filter(product__in=products, warehouse__in=warehouses.values())
     levels = {
         (product, warehouse): id_ for id_, product, warehouse in found.values_list("id", "product_id", "warehouse_id")
@@ -236,6 +243,17 @@ def _resolve(request: AdjustRequest) -> list[AdjustedLevel]:
             raise UnknownWarehouse.at(pointer, f"There is no warehouse {line.warehouse}.")
         places.append(AdjustedLevel(stock_id, warehouse_id, parent_id, levels.get((stock_id, warehouse_id))))
     return places
+
+
+def _check_open(adjustments: Sequence[Adjustment], closed: Collection[str]) -> None:
+    """Refuse receipts and returns in closed warehouses; what is there can still be corrected and taken away."""
+    faults = [
+        Fault(f"/adjustments/{index}/warehouseId", WarehouseInactive.code, f"{line.warehouse} is closed")
+        for index, line in enumerate(adjustments)
+        if line.warehouse in closed and line.type in TAKEN_IN
+    ]
+    if faults:
+        raise WarehouseInactive("A closed warehouse takes no receipts and no returns.", faults)
 
 
 def _check_versions(adjustments: Sequence[Adjustment], places: Sequence[AdjustedLevel], levels: LockedLevels) -> None:

@@ -16,7 +16,7 @@ from inventory import transactions
 from inventory.locking import Counters
 from inventory.models import Warehouse
 from inventory.services.catalogue.codes import several_words, skus_known
-from inventory.services.stock.adjustments import AdjustedLevel, Adjustment
+from inventory.services.stock.adjustments import TAKEN_IN, AdjustedLevel, Adjustment
 from inventory.services.stock.import_files import FileLine
 from inventory.services.stock.levels import create_levels
 
@@ -63,7 +63,8 @@ def place_lines(actor: Actor, lines: Sequence[FileLine]) -> tuple[list[PlacedLin
     """The levels of the lines, and faults; three queries whatever their number. Warehouses out of reach are unknown."""
     products = skus_known({line.sku for line in lines})
     codes = {line.warehouse for line in lines}
-    warehouses = dict(Warehouse.objects.visible_to(actor).filter(code__in=codes).values_list("code", "id"))
+    seen = list(Warehouse.objects.visible_to(actor).filter(code__in=codes).values_list("code", "id", "is_active"))
+    warehouses, closed = {row[0]: row[1] for row in seen}, {row[0] for row in seen if not row[2]}
     known, bad = [], []
     for line in lines:
         found = products.get(line.sku, [])
@@ -74,7 +75,10 @@ def place_lines(actor: Actor, lines: Sequence[FileLine]) -> tuple[list[PlacedLin
         if line.warehouse not in warehouses:
             detail = gettext("there is no warehouse %(code)s") % {"code": line.warehouse}
             bad.append(RowFault(line.row, "warehouse", detail))
-        if len(found) == 1 and line.warehouse in warehouses:
+        if line.warehouse in closed and line.type in TAKEN_IN:
+            detail = gettext("%(code)s is closed and takes nothing in") % {"code": line.warehouse}
+            bad.append(RowFault(line.row, "warehouse", detail))
+        elif len(found) == 1 and line.warehouse in warehouses:
             known.append((line, found[0].id, found[0].parent_id, warehouses[line.warehouse]))
     levels = _levels_of({(product_id, warehouse_id) for _, product_id, _, warehouse_id in known})
     placed = [

@@ -29,6 +29,7 @@ from inventory.errors import (
     MoreThanInTransit,
     UnknownProduct,
     UnknownWarehouse,
+    WarehouseInactive,
 )
 from inventory.locking import read_clock
 from inventory.models import Product, Warehouse
@@ -38,9 +39,11 @@ from inventory.services.transfers.documents import RouteEnd, TransferDocument, T
 from inventory.services.transfers.moves import Transferred, arrive, bring_back, entry_of, ship
 from inventory.services.transfers.preconditions import (
     lock_seen,
+    require_destination,
     require_draft,
     require_on_the_way,
     require_open,
+    require_receiving,
     require_touchable,
 )
 
@@ -124,8 +127,8 @@ def start_transfer(request: TransferRequest) -> TransferOutcome:
     leave the source; if units are missing, due holds are expired first (docs/explanation/rules.md, rule 3).
 
     Raises MixedRoute, Invalid (to where it comes from), UnknownProduct, UnknownWarehouse (also where the actor's stores
-    don't sell from it), InsufficientStock, QuantityLimit, IdempotencyKeyReused, IdempotencyInProgress, Busy. Locks:
-    claim, the levels at both ends by id.
+    don't sell from it), WarehouseInactive (the destination is closed), InsufficientStock, QuantityLimit,
+    IdempotencyKeyReused, IdempotencyInProgress, Busy. Locks: claim, the levels at both ends by id.
     """
     return run_with_levels(partial(start, request))
 
@@ -162,7 +165,7 @@ def receive_transfer(request: ReceiveRequest) -> TransferOutcome:
 
     Missing units are received by a TRANSFER movement and taken off by an ADJUSTMENT, in the same transaction.
 
-    Raises NotFound, TransferNotSent, TransferClosed, WarehouseNotInStore, UnknownProduct (not in the transfer),
+    Raises NotFound, TransferNotSent, TransferClosed, WarehouseNotInStore, WarehouseInactive, UnknownProduct,
     MoreThanInTransit, Invalid (nothing is received), QuantityLimit, Busy and the errors of claims. Locks: claim, the
     transfer, the destination's levels by id.
     """
@@ -205,7 +208,7 @@ def change(transfer_id: UUID, request: TransferRequest) -> TransferOutcome:
         return answer
     found = lock_seen(transfer_id, request.actor)
     require_draft(found)
-    require_touchable(request.actor, found.source, found.destination)
+    require_touchable(request.actor, found.source)
     anew = _drafted(request)
     drafted = replace(anew, id=found.id, initiated_by=found.initiated_by, initiated_at=found.initiated_at)
     return _written_draft(request, drafted, anew.initiated_at, "changed")
@@ -217,7 +220,8 @@ def send(request: SendRequest) -> TransferOutcome:
         return answer
     found = lock_seen(request.transfer_id, request.actor)
     require_draft(found)
-    require_touchable(request.actor, found.source, found.destination)
+    require_touchable(request.actor, found.source)
+    require_destination(request.actor, found.destination)
     if request.seen not in (None, found.version):
         raise DraftChanged("The draft was changed in another tab or on another device. Nothing was sent.")
     if not found.items:
@@ -233,6 +237,8 @@ def receive(request: ReceiveRequest) -> TransferOutcome:
     require_on_the_way(found)
     require_touchable(request.actor, found.destination)
     arrived = _arrived(request, found)
+    if any(arrived.values()):
+        require_receiving(found.destination)
     lost = {item.id: item.in_transit - arrived.get(item.id, 0) for item in found.items} if request.close else {}
     places = _places(request.items or ())
     arrival = arrive(found, request.actor, arrived, lost, reason=request.reason, places=places)
@@ -325,16 +331,23 @@ def _route(request: TransferRequest) -> tuple[RouteEnd, RouteEnd]:
 
 
 def route_between(actor: Actor, source: str, destination: str) -> tuple[RouteEnd, RouteEnd]:
-    """Two different warehouses in an actor's reach, by code. One query. Raises Invalid, UnknownWarehouse."""
+    """Two different warehouses, by code: one in an actor's reach, and one that it may send to. Two queries.
+
+    Raises Invalid, UnknownWarehouse, and WarehouseInactive for a closed destination.
+    """
     if source == destination:
         fault = Fault("/items/0/toWarehouseId", "invalid", "the warehouse it comes from")
         raise Invalid("A transfer goes to another warehouse.", [fault])
-    seen = Warehouse.objects.visible_to(actor)
-    ids = dict(seen.filter(code__in=[source, destination]).values_list("code", "id"))
-    for code, name in ((source, "fromWarehouseId"), (destination, "toWarehouseId")):
-        if code not in ids:
-            raise UnknownWarehouse.at(f"/items/0/{name}", f"There is no warehouse {code}.")
-    return RouteEnd(ids[source], source), RouteEnd(ids[destination], destination)
+    start = Warehouse.objects.visible_to(actor).filter(code=source).first()
+    end = Warehouse.objects.destinations_for(actor).filter(code=destination).first()
+    if start is None:
+        raise UnknownWarehouse.at("/items/0/fromWarehouseId", f"There is no warehouse {source}.")
+    if end is None:
+        raise UnknownWarehouse.at("/items/0/toWarehouseId", f"There is no warehouse {destination}.")
+    if not end.is_active:
+        detail = f"Warehouse {destination} is closed: it takes no transfers."
+        raise WarehouseInactive.at("/items/0/toWarehouseId", detail)
+    return RouteEnd(start.pk, source), RouteEnd(end.pk, destination)
 
 
 def _parents(items: Sequence[MoveLine]) -> dict[UUID, UUID | None]:

@@ -23,10 +23,11 @@ TransferStatus = Transfer.Status
 
 @dataclass(frozen=True, slots=True)
 class RouteEnd:
-    """A warehouse at one end of a transfer."""
+    """A warehouse at one end of a transfer. An inactive one is closed: it takes nothing in."""
 
     id: UUID
     code: str
+    is_active: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,8 @@ class TransferDocument:
 
 
 _READ: Final = """
-SELECT t.id, t.status, source.id, source.code, destination.id, destination.code, t.reason, t.reference,
+SELECT t.id, t.status, source.id, source.code, destination.id, destination.code,
+    destination.is_active, t.reason, t.reference,
     t.expected_delivery, t.initiated_by, t.initiated_at, t.shipped_at, t.closed_at
 FROM inventory_transfer t JOIN inventory_warehouse source ON source.id = t.from_warehouse_id
 JOIN inventory_warehouse destination ON destination.id = t.to_warehouse_id
@@ -154,8 +156,8 @@ def _read(statement: str, ids: Collection[UUID]) -> dict[UUID, TransferDocument]
 
 
 def _document(row: tuple[Any, ...], items: Sequence[TransferItem]) -> TransferDocument:
-    id_, status, source_id, source, destination_id, destination, *others = row
-    ends = RouteEnd(source_id, source), RouteEnd(destination_id, destination)
+    id_, status, source_id, source, destination_id, destination, is_active, *others = row
+    ends = RouteEnd(source_id, source), RouteEnd(destination_id, destination, is_active)
     return replace(TransferDocument(id_, status, *ends, *others), items=tuple(items))
 
 
@@ -227,7 +229,9 @@ def _insert_items(document: TransferDocument) -> None:
     )
 
 
-_UPDATE: Final = "UPDATE inventory_transfer SET status = %s, shipped_at = %s, closed_at = %s WHERE id = %s"
+_UPDATE: Final = """
+UPDATE inventory_transfer SET status = %s, to_warehouse_id = %s, shipped_at = %s, closed_at = %s WHERE id = %s
+"""
 
 _UPDATE_ITEMS: Final = """
 UPDATE inventory_transferline AS line SET source_level_id = t.source_level_id,
@@ -242,7 +246,10 @@ WHERE line.id = t.id
 def update(document: TransferDocument) -> None:
     """Update a transfer and its items: two statements. Requires the transfer's lock, and those of the levels whose
     units enter or leave transit."""
-    write(_UPDATE, [str(document.status), document.shipped_at, document.closed_at, document.id])
+    write(
+        _UPDATE,
+        [str(document.status), document.destination.id, document.shipped_at, document.closed_at, document.id],
+    )
     items: Sequence[TransferItem] = document.items
     write(
         _UPDATE_ITEMS,

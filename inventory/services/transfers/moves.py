@@ -1,6 +1,6 @@
 """Movements of units by the commands of transfers, under the locks, with their audit entries and events."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final
@@ -23,7 +23,7 @@ from inventory.models import QUANTITY_LIMIT, Movement, StockLevel
 from inventory.services.stock.ledger import Ledger, MovementCause
 from inventory.services.stock.levels import MissingLevels
 from inventory.services.transfers import documents
-from inventory.services.transfers.documents import TransferDocument, TransferItem, TransferStatus
+from inventory.services.transfers.documents import RouteEnd, TransferDocument, TransferItem, TransferStatus
 
 LOST: Final = "lost in transit"
 _REASON_LENGTH: Final = 500
@@ -46,8 +46,11 @@ class Transferred:
 class Moves:
     """Collects one command's moves between locked levels, audit entries and event."""
 
-    def __init__(self, actor: Actor, document: TransferDocument, levels: LockedLevels) -> None:
+    def __init__(
+        self, actor: Actor, document: TransferDocument, levels: LockedLevels, ledger: Ledger | None = None
+    ) -> None:
         self.document = document
+        self.ledger = ledger or Ledger(levels)
         self.now = levels.now
         self.sources: dict[UUID, tuple[int, int]] = {}
         self.destinations: dict[UUID, tuple[int, int]] = {}
@@ -56,17 +59,16 @@ class Moves:
         self._moved: list[TransferredItem] = []
         self._changed: list[dict[str, Any]] = []
         self._actor = actor
-        self._levels = levels
-        self._ledger = Ledger(levels)
+        self.levels = levels
 
     def on_hand(self, level_id: UUID) -> int:
         """On hand of a level, including the moves so far."""
-        return self._levels.by_id[level_id].on_hand
+        return self.levels.by_id[level_id].on_hand
 
     def move(self, level_id: UUID, units: int, reason: str, kind: str = Movement.Type.TRANSFER.value) -> None:
         """Change on hand by a signed number of units, with a movement that names the transfer."""
         cause = MovementCause(kind, self._actor.name, reason, "transfer", self.document.public_id)
-        self._ledger.move(level_id, units, cause)
+        self.ledger.move(level_id, units, cause)
 
     def note(self, item: TransferItem, before: int, after: int, *, quantity: int, lost: int = 0) -> None:
         """Note the moved and lost units of an item, and on hand, for the event and the audit entry."""
@@ -88,17 +90,26 @@ class Moves:
         *,
         reason: str = "",
         entries: Sequence[Entry] = (),
+        after: "Moves | None" = None,
     ) -> Transferred:
         """Write everything in one statement: counters, movements, the transfer by ``save``, the given audit entries and
-        the command's own, an event if anything moved, and the answer."""
+        the command's own, an event if anything moved, and the answer.
+
+        ``after`` brought the units of another transfer back first, with the same ledger: it is written along.
+        """
         done = Transferred(self.document, self.now, self.sources, self.destinations, self.expected)
-        changes = {"status": [self._before.status, self.document.status], "items": self._changed}
+        changes: dict[str, Any] = {"status": [self._before.status, self.document.status], "items": self._changed}
+        if self._before.destination.id != self.document.destination.id:
+            changes["toWarehouseId"] = [self._before.destination.code, self.document.destination.code]
         entry = entry_of(self._actor, verb, self.document, changes | ({"reason": reason} if reason else {}))
+        events = [after._event("cancelled", reason)] if after else []
         with one_statement():
-            self._ledger.write(self.now)
+            self.ledger.write(self.now)
+            if after:
+                documents.update(after.document)
             save(self.document)
             record([*entries, entry], now=self.now)
-            publish([self._event(verb, reason)] if self._moved else [], now=self.now)
+            publish([*events, self._event(verb, reason)] if self._moved else [], now=self.now)
             idempotency.store_all([(claim, done)], now=self.now)
         return done
 
@@ -119,22 +130,22 @@ def entry_of(actor: Actor, verb: TransferVerb, document: TransferDocument, chang
     return Entry(actor, TRANSFER_ACTIONS[verb], document.id, {**document.facts(), **changes})
 
 
-def ship(drafted: TransferDocument, actor: Actor, places: Mapping[UUID, int]) -> Moves:
+def ship(drafted: TransferDocument, actor: Actor, places: Mapping[UUID, int], after: Moves | None = None) -> Moves:
     """Move a draft's items from their source into transit. ``places`` are the lines' indexes by product, for pointers.
 
     The units in transit to the destination are read under the levels' locks, so that of two transfers to one level the
-    later one counts the earlier.
+    later one counts the earlier. ``after`` brought the units back before, and has locked all levels.
     """
     ids = _level_ids(drafted)
     source = {item.id: ids.get((item.stock_id, drafted.source.id)) for item in drafted.items}
     destination = {item.id: ids.get((item.stock_id, drafted.destination.id)) for item in drafted.items}
-    levels = lock_levels(set(ids.values()))
+    levels = after.levels if after else lock_levels(set(ids.values()))
     _require_units(drafted, source, levels, places)
     missing = {(item.stock_id, drafted.destination.id) for item in drafted.items if not destination[item.id]}
     if missing:
         raise MissingLevels(missing)
     incoming = documents.in_transit_to([id_ for id_ in destination.values() if id_])
-    moves = Moves(actor, drafted, levels)
+    moves = Moves(actor, drafted, levels, after.ledger if after else None)
     items: list[TransferItem] = []
     for item in drafted.items:
         leaves, enters = source[item.id], destination[item.id]
@@ -234,12 +245,42 @@ def _lost(reason: str) -> str:
     return f"{LOST}: {reason}"[:_REASON_LENGTH] if reason else LOST
 
 
-def bring_back(found: TransferDocument, actor: Actor, *, reason: str) -> Moves:
+def reroute(found: TransferDocument, actor: Actor, destination: RouteEnd) -> Moves:
+    """Let the units in transit, all that were shipped, arrive at another warehouse; nothing moves on hand.
+
+    The levels at the old and the new destination are locked, because the quantity expected at both changes.
+    """
+    enters = level_ids_at(found, destination)
+    touched = {id_ for item in found.items for id_ in (item.destination_level_id, enters[item.stock_id]) if id_}
+    moves = Moves(actor, found, lock_levels(touched))
+    incoming = documents.in_transit_to(touched)
+    items: list[TransferItem] = []
+    for item in found.items:
+        level_id = enters[item.stock_id]
+        on_hand = moves.on_hand(level_id)
+        moves.expected[item.id] = on_hand + incoming.get(level_id, 0) + item.in_transit
+        _require_room(moves.expected[item.id], "/toWarehouseId")
+        moves.note(item, on_hand, on_hand, quantity=item.in_transit)
+        items.append(replace(item, destination_level_id=level_id))
+    moves.document = replace(found, destination=destination, items=tuple(items))
+    return moves
+
+
+def level_ids_at(document: TransferDocument, place: RouteEnd) -> dict[UUID, UUID]:
+    """The levels of a transfer's products in a warehouse, by product. One query. Raises MissingLevels."""
+    found = StockLevel.objects.filter(product__in=[item.stock_id for item in document.items], warehouse=place.id)
+    ids: dict[UUID, UUID] = dict(found.values_list("product_id", "id"))
+    if missing := {(item.stock_id, place.id) for item in document.items if item.stock_id not in ids}:
+        raise MissingLevels(missing)
+    return ids
+
+
+def bring_back(found: TransferDocument, actor: Actor, *, reason: str, further: Collection[UUID] = ()) -> Moves:
     """Move the units in transit back to the source. The destination's levels are locked as well, because the quantity
-    expected there changes."""
+    expected there changes, and so are ``further`` ones."""
     away = [item for item in found.items if item.in_transit]
     touched = {id_ for item in away for id_ in (item.source_level_id, item.destination_level_id) if id_}
-    moves = Moves(actor, found, lock_levels(touched))
+    moves = Moves(actor, found, lock_levels(touched.union(further)))
     for item in away:
         level_id = item.source_level_id
         assert level_id is not None  # noqa: S101 - what was shipped has levels: a constraint

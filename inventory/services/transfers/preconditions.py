@@ -2,9 +2,17 @@
 
 from uuid import UUID
 
+import msgspec
+
 from audit.actors import Actor
 from audit.errors import NotFound
-from inventory.errors import TransferAlreadySent, TransferClosed, TransferNotSent, WarehouseNotInStore
+from inventory.errors import (
+    TransferAlreadySent,
+    TransferClosed,
+    TransferNotSent,
+    WarehouseInactive,
+    WarehouseNotInStore,
+)
 from inventory.models import Warehouse
 from inventory.services.transfers import documents
 from inventory.services.transfers.documents import RouteEnd, TransferDocument, TransferStatus
@@ -34,6 +42,20 @@ def require_touchable(actor: Actor, *places: RouteEnd) -> None:
     for place in places:
         if place.id not in seen:
             raise WarehouseNotInStore(f"This client's stores don't sell from warehouse {place.code}.")
+
+
+def require_destination(actor: Actor, place: RouteEnd) -> None:
+    """Refuse to send to a warehouse. Raises WarehouseNotInStore for an actor limited to other stores, and
+    WarehouseInactive for a closed one. Being limited to other warehouses is no obstacle."""
+    require_touchable(msgspec.structs.replace(actor, warehouse_codes=None), place)
+    if not place.is_active:
+        raise WarehouseInactive(f"Warehouse {place.code} is closed: it takes no transfers.")
+
+
+def require_receiving(place: RouteEnd) -> None:
+    """Refuse arrivals in a closed warehouse. Raises WarehouseInactive."""
+    if not place.is_active:
+        raise WarehouseInactive(f"Warehouse {place.code} is closed: redirect the transfer, or cancel it.")
 
 
 def require_open(document: TransferDocument) -> None:
