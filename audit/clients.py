@@ -19,6 +19,7 @@ from audit.db.statements import has_written
 from audit.errors import DomainError, NotFound
 from audit.idempotency import Claim, StoredAnswer
 from audit.models import ApiClient, ApiToken
+from audit.preconditions import Precondition, last_write_wins
 from audit.recording import Entry, record
 
 T = TypeVar("T")
@@ -38,11 +39,18 @@ class Issued:
 
 
 def put_client(
-    actor: Actor, client_id: UUID, *, name: str, role: str, store_codes: Sequence[str], claim: Claim | None = None
+    actor: Actor,
+    client_id: UUID,
+    *,
+    name: str,
+    role: str,
+    store_codes: Sequence[str],
+    claim: Claim | None = None,
+    precondition: Precondition = last_write_wins,
 ) -> ApiClient | StoredAnswer:
     """Create a client or replace its fields. Locks it.
 
-    Raises PermissionDenied, ClientNameTaken and the errors of claims.
+    Raises PermissionDenied, ClientNameTaken, VersionConflict (the precondition's) and the errors of claims.
     """
 
     def work(now: datetime) -> ApiClient:
@@ -53,6 +61,7 @@ def put_client(
                 client, is_new = ApiClient.objects.select_for_update(no_key=True).get_or_create(
                     id=client_id, defaults=fields
                 )
+                precondition(None if is_new else client)
                 changes = {field: value for field, value in fields.items() if is_new or getattr(client, field) != value}
                 for field, value in changes.items():
                     setattr(client, field, value)

@@ -72,6 +72,10 @@ class PermissionDenied(DomainError):
     """The change concerns all stores or warehouses, and the actor is limited to some."""
 
 
+class VersionConflict(DomainError):
+    """The row was changed after the caller read it."""
+
+
 class Busy(DomainError):
     """A lock was not acquired in time, or the database was unavailable. Nothing was written: try again."""
 

@@ -119,10 +119,6 @@ class QuantityLimit(DomainError):
     """On hand would exceed the limit of one level."""
 
 
-class VersionConflict(DomainError):
-    """The level, or the product, has changed since the caller read it."""
-
-
 class SkuTaken(DomainError):
     """Another product has this SKU."""
 

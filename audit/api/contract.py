@@ -4,7 +4,7 @@ Structs decode and validate in one pass, and the OpenAPI schema is generated fro
 """
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
@@ -27,6 +27,11 @@ Quantity = Annotated[int, Meta(ge=1, le=1_000_000, description="Units.")]
 Code = Annotated[
     str,
     Meta(min_length=1, max_length=20, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(?!\n)$", description="An immutable code."),
+]
+RowVersion = Annotated[int, Meta(description="Rises with each change, but for freezes.")]
+ExpectedVersion = Annotated[
+    int,
+    Meta(ge=1, le=9_223_372_036_854_775_807, description="The `version` as read: if it is another by now, 409."),
 ]
 Limit = Annotated[int, Meta(ge=1, le=200, description="Items a page.")]
 ReservationId = Annotated[
@@ -64,6 +69,10 @@ class ProblemError(Answer, kw_only=True):
     window_minutes: int | UnsetType = UNSET
     reason: str | UnsetType = UNSET
     until: datetime | None | UnsetType = UNSET
+    expected: Annotated[str, Meta(description="The version that the client expected.")] | UnsetType = UNSET
+    version: Annotated[int | None, Meta(description="The present version; null if there is none.")] | UnsetType = UNSET
+    sent: Annotated[Any, Meta(description="The value that was sent for a field that differs.")] | UnsetType = UNSET
+    current: Annotated[Any, Meta(description="The present value of that field.")] | UnsetType = UNSET
 
 
 class Problem(Answer, kw_only=True):

@@ -40,6 +40,27 @@ _IDEMPOTENCY_KEY: Final = OpenApiParameter(
 )
 
 
+_CONDITIONS: Final = [
+    OpenApiParameter(
+        name,
+        {"type": "string", "maxLength": 1000, "pattern": pattern},
+        OpenApiParameter.HEADER,
+        description=description,
+    )
+    for name, pattern, description in (
+        ("If-Match", r'^("[0-9]{1,18}"|\*)$', "The `ETag` as read: if it is another by now, the answer is 409."),
+        ("If-None-Match", r"^\*$", "Only create: if it exists, the answer is 409."),
+    )
+]
+_ETAG: Final = OpenApiParameter(
+    "ETag",
+    {"type": "string"},
+    OpenApiParameter.HEADER,
+    response=[200, 201],
+    description="The version in quotes, for `If-Match`.",
+)
+
+
 def describe(
     operation: str,
     summary: str,
@@ -48,9 +69,15 @@ def describe(
     body: type[msgspec.Struct] | None = None,
     query: type[msgspec.Struct] | None = None,
     idempotent: bool = False,
+    conditional: bool = False,
+    tagged: bool = False,
 ) -> Callable[[F], F]:
-    """Describe a view's method in the OpenAPI document: operation id, body, query, and answers by status."""
+    """Describe a view's method in the OpenAPI document: operation id, body, query, and answers by status.
+
+    ``tagged`` answers have an ``ETag``; ``conditional`` requests may send one, and have tagged answers.
+    """
     parameters = [_IDEMPOTENCY_KEY] if idempotent else []
+    parameters += [*_CONDITIONS, _ETAG] if conditional else [_ETAG] if tagged else []
     if query is not None:
         parameters += _parameters(query)
     statuses = {**dict.fromkeys(_ALWAYS, Problem), **({415: Problem} if body else {}), **answers}

@@ -183,6 +183,27 @@ def _positive_or_none(name: str, *fields: str) -> models.CheckConstraint:
     return models.CheckConstraint(name=name, condition=condition)
 
 
+def _rising_version(*columns: str) -> pgtrigger.Trigger:
+    """Raise ``version`` with each change of these columns, whoever makes it: a command, a file, a form or SQL.
+
+    It never falls, whatever an update writes to it.
+    """
+    old, new = (", ".join(f"{row}.{column}" for column in columns) for row in ("OLD", "NEW"))
+    return pgtrigger.Trigger(
+        name="version_rises",
+        when=pgtrigger.Before,
+        operation=pgtrigger.Update,
+        func=f"""
+            IF ROW({old}) IS DISTINCT FROM ROW({new}) THEN
+                NEW.version = OLD.version + 1;
+            ELSE
+                NEW.version = GREATEST(OLD.version, NEW.version);
+            END IF;
+            RETURN NEW;
+        """,
+    )
+
+
 class KeyField(models.CharField):  # type: ignore[type-arg]
     """The key of a code in another field of the row, computed whenever the row is saved."""
 
@@ -212,7 +233,7 @@ class Product(Freezable):
     ``max_units_per_customer`` is the most units that one customer or cart of a store may hold at a time, summed over
     variants. ``sku_key`` and ``barcode_key`` are what codes are compared by (``inventory/codes.py``). ``sku_twin`` is
     0; it is higher only for a product whose SKU was the same as an older one's when SKUs began to be compared by their
-    keys, until one of the two gets another SKU.
+    keys, until one of the two gets another SKU. ``version`` rises with each change of what users set, but for freezes.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7)
@@ -226,6 +247,7 @@ class Product(Freezable):
     is_active = models.BooleanField(default=True)
     listing_expires_at = models.DateTimeField(null=True, blank=True)
     max_units_per_customer = models.IntegerField(null=True, blank=True)
+    version = models.BigIntegerField(default=1, db_default=1, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
 
@@ -242,6 +264,11 @@ class Product(Freezable):
             GinIndex(Words("sku", "name"), name="product_words"),
             models.Index(fields=["barcode_key"], name="product_barcode_key"),
         ]
+        triggers = [
+            _rising_version(
+                "sku", "name", "parent_id", "barcode", "is_active", "listing_expires_at", "max_units_per_customer"
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.sku} {self.name}"
@@ -254,7 +281,10 @@ class Product(Freezable):
 
 
 class Warehouse(Freezable):
-    """A place with stock, known to callers by its immutable code."""
+    """A place with stock, known to callers by its immutable code.
+
+    ``version`` rises with each change of what users set, but for freezes.
+    """
 
     class Type(models.TextChoices):
         MAIN = "MAIN", _("Main")
@@ -269,6 +299,7 @@ class Warehouse(Freezable):
     contact_info = models.JSONField(null=True, blank=True)
     capabilities = models.JSONField(null=True, blank=True)
     is_active = models.BooleanField(default=True)
+    version = models.BigIntegerField(default=1, db_default=1, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     objects = WarehouseQuerySet.as_manager()
@@ -280,7 +311,10 @@ class Warehouse(Freezable):
             ),
             _freeze_agrees("warehouse_freeze_agrees"),
         ]
-        triggers = [pgtrigger.Protect(name="never_deleted", operation=pgtrigger.Delete)]
+        triggers = [
+            pgtrigger.Protect(name="never_deleted", operation=pgtrigger.Delete),
+            _rising_version("name", "type", "address", "contact_info", "capabilities", "is_active"),
+        ]
 
     def __str__(self) -> str:
         return self.code
@@ -291,6 +325,7 @@ class Store(Freezable):
 
     ``max_units_per_customer`` is the most units of one product or variant that one customer or cart may hold at a time;
     ``max_holds_per_customer`` the most holds that a customer or cart may open within ``hold_window_minutes``.
+    ``version`` rises with each change of what users set, its warehouses among it, but for freezes.
 
     Stores are never deleted (a trigger), so that reservations need no foreign-key check on their hot path: with one,
     every hold of a store would lock the same row of this table.
@@ -306,6 +341,7 @@ class Store(Freezable):
     max_units_per_customer = models.IntegerField(null=True, blank=True)
     max_holds_per_customer = models.IntegerField(null=True, blank=True)
     hold_window_minutes = models.IntegerField(null=True, blank=True)
+    version = models.BigIntegerField(default=1, db_default=1, editable=False)
     warehouses: "models.ManyToManyField[Warehouse, StoreWarehouse]" = models.ManyToManyField(
         Warehouse, through="StoreWarehouse", related_name="stores"
     )
@@ -329,7 +365,17 @@ class Store(Freezable):
             ),
             _freeze_agrees("store_freeze_agrees"),
         ]
-        triggers = [pgtrigger.Protect(name="never_deleted", operation=pgtrigger.Delete)]
+        triggers = [
+            pgtrigger.Protect(name="never_deleted", operation=pgtrigger.Delete),
+            _rising_version(
+                "name",
+                "ttl_minutes",
+                "is_default",
+                "max_units_per_customer",
+                "max_holds_per_customer",
+                "hold_window_minutes",
+            ),
+        ]
 
     def __str__(self) -> str:
         return self.code
@@ -346,6 +392,17 @@ class StoreWarehouse(models.Model):
     class Meta:
         ordering = ["priority"]
         constraints = [models.UniqueConstraint(fields=["store", "warehouse"], name="store_warehouse_once")]
+        triggers = [
+            pgtrigger.Trigger(
+                name="store_version_rises",
+                when=pgtrigger.After,
+                operation=pgtrigger.Insert | pgtrigger.Update | pgtrigger.Delete,
+                func="""
+                    UPDATE inventory_store SET version = version + 1 WHERE id IN (OLD.store_id, NEW.store_id);
+                    RETURN NULL;
+                """,
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.store} ← {self.warehouse} ({self.priority})"

@@ -3,9 +3,9 @@
 import pytest
 from uuid_utils.compat import uuid7
 
-from audit.errors import IdempotencyInProgress
+from audit.errors import IdempotencyInProgress, VersionConflict
 from audit.idempotency import Claim, StoredAnswer
-from inventory.errors import SkuTaken, VersionConflict
+from inventory.errors import SkuTaken
 from inventory.models import Product, StockLevel
 from inventory.services.catalogue.master_data import ProductChange, ProductFields, SavedProducts, put_products
 from inventory.services.stock.level_settings import LevelChange, SetLevels, set_levels

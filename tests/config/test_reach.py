@@ -35,7 +35,7 @@ from audit.models import ApiToken
 from inventory.errors import UnknownWarehouse
 from inventory.models import LowStockAlert, StockCount, StockLevel
 from inventory.services.access import people
-from inventory.services.catalogue import freezing, master_data
+from inventory.services.catalogue import freezing, master_data, stores
 from inventory.services.catalogue.master_data import ProductChange, ProductFields
 from inventory.services.counts import documents as counts_documents
 from inventory.services.counts import entering, opening, posting
@@ -185,7 +185,7 @@ def _put_products(scene: Scene, actor: Actor) -> Any:
 
 
 def _put_store(scene: Scene, actor: Actor) -> Any:
-    return master_data.put_store(actor, "new", name="New", ttl_minutes=None, priorities={HERE: 1}, claim=None)
+    return stores.put_store(actor, "new", name="New", ttl_minutes=None, priorities={HERE: 1}, claim=None)
 
 
 def _put_client(scene: Scene, actor: Actor) -> Any:
@@ -194,7 +194,7 @@ def _put_client(scene: Scene, actor: Actor) -> Any:
 
 def _set_level(scene: Scene, actor: Actor) -> Any:
     changes = {"zone": "Z"}
-    return level_settings.set_level(actor, scene.product.pk, THERE, changes=changes, expected_version=None, claim=None)
+    return level_settings.set_level(actor, scene.product.pk, THERE, changes=changes, claim=None)
 
 
 def _entered(scene: Scene, actor: Actor) -> Any:
@@ -265,7 +265,7 @@ CALLS: Final[dict[str, Call]] = {
     "master_data.put_warehouse": lambda scene, actor: master_data.put_warehouse(
         actor, THERE, claim=None, name="Other", type="MAIN"
     ),
-    "master_data.put_store": _put_store,
+    "stores.put_store": _put_store,
     "documents.read_count": lambda scene, actor: counts_documents.read_count(scene.count, actor),
     "entering.enter_counts": _entered,
     "entering.cancel_count": lambda scene, actor: entering.cancel_count(
@@ -361,7 +361,7 @@ FOR_ALL_WAREHOUSES: Final = {
     "master_data.put_product",
     "master_data.put_products",
     "master_data.put_warehouse",
-    "master_data.put_store",
+    "stores.put_store",
     "reasons.put_reason",
     "availability.check_availability",
     "reconciliation.reconcile",
@@ -374,6 +374,7 @@ FOR_ALL_WAREHOUSES: Final = {
 
 PARTS: Final[dict[str, str]] = {
     "import_places.place_lines": "imports.import_stock",
+    "master_data.put_row": "master_data.put_product",
     "master_data.write_products": "master_data.put_products",
     "documents.lock_open_count": "entering.enter_counts",
     "entering.enter": "entering.enter_counts",

@@ -7,8 +7,8 @@ import pytest
 from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
-from audit.errors import DomainError, Invalid
-from inventory.errors import InsufficientStock, QuantityLimit, UnknownProduct, UnknownWarehouse, VersionConflict
+from audit.errors import DomainError, Invalid, VersionConflict
+from inventory.errors import InsufficientStock, QuantityLimit, UnknownProduct, UnknownWarehouse
 from inventory.models import QUANTITY_LIMIT, Movement, StockLevel
 from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
 from tests.conftest import Api

@@ -8,9 +8,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from uuid_utils.compat import uuid7
 
-from audit.errors import Invalid, NotFound
+from audit.errors import Invalid, NotFound, VersionConflict
 from audit.idempotency import Claim, StoredAnswer
-from inventory.errors import SkuTaken, UnknownProduct, VersionConflict
+from inventory.errors import SkuTaken, UnknownProduct
 from inventory.models import Product, StockLevel
 from inventory.services.catalogue import master_data
 from inventory.services.catalogue.master_data import ProductChange, ProductFields, fields_of, put_products
@@ -18,6 +18,11 @@ from inventory.services.stock.level_settings import LevelChange, SetLevels, set_
 from tests.factories import ACTOR, make_level, make_product, make_variant, recorded
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
+
+
+def refuse(level: Any) -> None:
+    """The precondition of somebody who saw another version."""
+    raise VersionConflict(f"It has version {level.version}.")
 
 
 def change_of(level: StockLevel, **more: Any) -> LevelChange:
@@ -67,7 +72,7 @@ def test_one_level_that_is_missing_or_changed_stops_all() -> None:
         set_levels(ACTOR, [change_of(level), nowhere], claim=None)
     assert [fault.pointer for fault in missing.value.faults] == ["/levels/1"]
     other = make_level(1)
-    for stale in (change_of(level, seen={"reorder_point": 2}), change_of(level, expected_version=99)):
+    for stale in (change_of(level, seen={"reorder_point": 2}), change_of(level, precondition=refuse)):
         with pytest.raises(VersionConflict) as conflict:
             set_levels(ACTOR, [change_of(other), stale], claim=None)
         assert [fault.pointer for fault in conflict.value.faults] == ["/levels/1"]

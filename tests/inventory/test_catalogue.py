@@ -46,7 +46,9 @@ def test_put_creates_and_then_replaces_a_product(api: Api) -> None:
         "maxUnitsPerCustomer": 3,
     }
     made = body_of(api.put(path, full), 201)
-    assert made == {"productId": path.rpartition("/")[2], **full, "frozen": None} == body_of(api.get(path))
+    assert (
+        made == {"productId": path.rpartition("/")[2], **full, "version": 1, "frozen": None} == body_of(api.get(path))
+    )
     replaced = body_of(api.put(path, {"sku": "S-2", "name": "Shirt"}))
     assert (replaced["sku"], replaced["barcode"], replaced["isActive"], replaced["listingExpiresAt"]) == (
         "S-2",
@@ -121,7 +123,7 @@ def test_put_creates_and_then_replaces_a_warehouse(api: Api) -> None:
     path = "/api/v1/warehouses/wh-7"
     more = {"contactInfo": {"mail": "a@b"}, "capabilities": {"cold": True}, "isActive": False}
     made = body_of(api.put(path, WAREHOUSE | more), 201)
-    assert made == {"warehouseId": "wh-7", **WAREHOUSE, **more, "frozen": None} == body_of(api.get(path))
+    assert made == {"warehouseId": "wh-7", **WAREHOUSE, **more, "version": 1, "frozen": None} == body_of(api.get(path))
     replaced = body_of(api.put(path, WAREHOUSE))
     assert (replaced["contactInfo"], replaced["capabilities"], replaced["isActive"]) == (None, None, True)
 
@@ -148,7 +150,7 @@ def test_put_creates_and_then_replaces_a_store_and_its_sources(api: Api) -> None
     limits = {"maxUnitsPerCustomer": 3, "maxHoldsPerCustomer": 10, "holdWindowMinutes": 60}
     full = {"name": "S", "warehouses": sources, "ttlMinutes": 7, **limits}
     made = body_of(api.put("/api/v1/stores/s", full), 201)
-    assert made == {"storeId": "s", "isDefault": True, **full, "frozen": None}
+    assert made == {"storeId": "s", "isDefault": True, **full, "version": made["version"], "frozen": None}
     assert body_of(api.get("/api/v1/stores/s")) == made
     replaced = body_of(api.put("/api/v1/stores/s", {"name": "S", "warehouses": sources[:1]}))
     assert (replaced["warehouses"], replaced["ttlMinutes"], replaced["isDefault"]) == (sources[:1], None, True)

@@ -12,11 +12,10 @@ from django.test.utils import CaptureQueriesContext
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audit.errors import Invalid, NotFound
+from audit.errors import Invalid, NotFound, VersionConflict
 from inventory.errors import (
     CountBelowZero,
     InsufficientStock,
-    VersionConflict,
 )
 from inventory.models import StockLevel
 from inventory.services.counts.entering import (

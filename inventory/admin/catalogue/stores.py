@@ -14,8 +14,8 @@ from audit.console.model_forms import CheckedFields
 from inventory.admin.catalogue.freezing import FreezableAdmin
 from inventory.models import QUANTITY_LIMIT, Store, StoreWarehouse
 from inventory.models.catalogue import in_reach
-from inventory.services.catalogue import master_data
 from inventory.services.catalogue.master_data import Saved
+from inventory.services.catalogue.stores import put_store
 
 
 class SourceInline(Reach, CheckedFields, TabularInline):  # type: ignore[misc]
@@ -83,7 +83,7 @@ class StoreAdmin(FreezableAdmin):
 
     def store(self, request: HttpRequest, form: Any, formsets: list[Any]) -> Model:
         rows = [row for row in formsets[0].cleaned_data if row and not row.get("DELETE")]
-        saved = master_data.put_store(
+        saved = put_store(
             actor_of(request),
             form.instance.code,
             name=form.cleaned_data["name"],

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from msgspec import Meta
 
-from audit.api.contract import Answer, Body, Code, OptionalBody, PageQuery
+from audit.api.contract import Answer, Body, Code, ExpectedVersion, OptionalBody, PageQuery, RowVersion
 from audit.api.instants import Instant
 from audit.api.texts import CleanCode, CleanText, NonEmptyText, Text
 
@@ -97,6 +97,7 @@ class ProductIn(Body, kw_only=True):
     is_active: bool = True
     listing_expires_at: Instant | None = None
     max_units_per_customer: MostUnits | None = None
+    expected_version: ExpectedVersion | None = None
 
 
 class ProductOut(Answer, kw_only=True):
@@ -110,6 +111,7 @@ class ProductOut(Answer, kw_only=True):
     is_active: bool
     listing_expires_at: datetime | None
     max_units_per_customer: int | None
+    version: RowVersion
     frozen: Annotated[FreezeOut | None, Meta(description="A variant also follows its parent's.")]
 
 
@@ -129,6 +131,7 @@ class WarehouseIn(Body, kw_only=True):
     contact_info: dict[str, Any] | None = None
     capabilities: dict[str, Any] | None = None
     is_active: bool = True
+    expected_version: ExpectedVersion | None = None
 
 
 class WarehouseOut(Answer, kw_only=True):
@@ -141,6 +144,7 @@ class WarehouseOut(Answer, kw_only=True):
     contact_info: dict[str, Any] | None
     capabilities: dict[str, Any] | None
     is_active: bool
+    version: RowVersion
     frozen: FreezeOut | None
 
 
@@ -167,6 +171,7 @@ class StoreIn(Body, kw_only=True):
     max_units_per_customer: MostUnits | None = None
     max_holds_per_customer: MostHolds | None = None
     hold_window_minutes: WindowMinutes | None = None
+    expected_version: ExpectedVersion | None = None
 
 
 class SourceOut(Answer, kw_only=True):
@@ -187,6 +192,7 @@ class StoreOut(Answer, kw_only=True):
     max_units_per_customer: int | None
     max_holds_per_customer: int | None
     hold_window_minutes: int | None
+    version: RowVersion
     frozen: FreezeOut | None
 
 

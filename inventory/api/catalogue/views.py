@@ -1,6 +1,7 @@
 """The routes of the catalogue, for integrators who maintain it: decode, one call, answer."""
 
-from typing import ClassVar, Final
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from django.http import HttpResponse
@@ -10,6 +11,7 @@ from audit.api.contract import PageQuery, Problem
 from audit.api.http import ApiView, answered, decode, decode_query, rendered, respond
 from audit.api.paging import page_of
 from audit.api.schema import describe
+from audit.api.versions import expected_of, precondition, tagged
 from audit.errors import Fault, Invalid, NotFound
 from audit.idempotency import StoredAnswer
 from audit.roles import Capability
@@ -19,6 +21,7 @@ from inventory.codes import sku_key
 from inventory.models import CODE, CODE_HINT, Freezable, Product, Store, Warehouse
 from inventory.services.catalogue import master_data
 from inventory.services.catalogue.master_data import Saved
+from inventory.services.catalogue.stores import put_store
 
 _DEEPEST: Final = 10
 
@@ -53,9 +56,9 @@ class ProductView(ApiView):
     allowed: ClassVar = {"GET": Capability.READ, "PUT": Capability.MANAGE}
     for_all_stores: ClassVar = frozenset({"PUT"})
 
-    @describe("readProduct", "Read a product", answers={200: catalogue_contract.ProductOut, 404: Problem})
+    @describe("readProduct", "Read a product", answers={200: catalogue_contract.ProductOut, 404: Problem}, tagged=True)
     def get(self, request: Request, product_id: UUID) -> HttpResponse:
-        return respond(_product_out(read_product(product_id)))
+        return tagged(respond(_product_out(read_product(product_id))))
 
     @describe(
         "putProduct",
@@ -69,6 +72,7 @@ class ProductView(ApiView):
             422: Problem,
         },
         idempotent=True,
+        conditional=True,
     )
     def put(self, request: Request, product_id: UUID) -> HttpResponse:
         body = decode(request, catalogue_contract.ProductIn)
@@ -77,6 +81,7 @@ class ProductView(ApiView):
             product_id,
             parent_id=body.parent_id,
             claim=self.claim(request, product_saved),
+            precondition=precondition(expected_of(request, body.expected_version), body, _product_values),
             sku=body.sku,
             name=body.name,
             barcode=body.barcode,
@@ -84,7 +89,7 @@ class ProductView(ApiView):
             listing_expires_at=body.listing_expires_at,
             max_units_per_customer=body.max_units_per_customer,
         )
-        return answered(saved, product_saved)
+        return tagged(answered(saved, product_saved))
 
 
 def read_product(product_id: UUID) -> Product:
@@ -105,8 +110,14 @@ def _product_out(product: Product) -> catalogue_contract.ProductOut:
         is_active=product.is_active,
         listing_expires_at=product.listing_expires_at,
         max_units_per_customer=product.max_units_per_customer,
+        version=product.version,
         frozen=_freeze_out(product),
     )
+
+
+def _product_values(product: Product) -> Mapping[str, Any]:
+    names = ("sku", "name", "parent_id", "barcode", "is_active", "listing_expires_at", "max_units_per_customer")
+    return {name: getattr(product, name) for name in names}
 
 
 def _freeze_out(row: Freezable) -> catalogue_contract.FreezeOut | None:
@@ -140,20 +151,28 @@ class WarehouseView(ApiView):
     allowed: ClassVar = {"GET": Capability.READ, "PUT": Capability.MANAGE}
     for_all_stores: ClassVar = frozenset({"PUT"})
 
-    @describe("readWarehouse", "Read a warehouse", answers={200: catalogue_contract.WarehouseOut, 404: Problem})
+    @describe(
+        "readWarehouse", "Read a warehouse", answers={200: catalogue_contract.WarehouseOut, 404: Problem}, tagged=True
+    )
     def get(self, request: Request, warehouse_id: str) -> HttpResponse:
         seen = Warehouse.objects.with_freezes().visible_to(self.actor(request))
         warehouse = seen.filter(code=warehouse_id).first()
         if warehouse is None:
             raise NotFound(f"There is no warehouse {warehouse_id}.")
-        return respond(_warehouse_out(warehouse))
+        return tagged(respond(_warehouse_out(warehouse)))
 
     @describe(
         "putWarehouse",
         "Create or replace a warehouse",
         body=catalogue_contract.WarehouseIn,
-        answers={200: catalogue_contract.WarehouseOut, 201: catalogue_contract.WarehouseOut, 404: Problem},
+        answers={
+            200: catalogue_contract.WarehouseOut,
+            201: catalogue_contract.WarehouseOut,
+            404: Problem,
+            409: Problem,
+        },
         idempotent=True,
+        conditional=True,
     )
     def put(self, request: Request, warehouse_id: str) -> HttpResponse:
         body = decode(request, catalogue_contract.WarehouseIn)
@@ -167,6 +186,7 @@ class WarehouseView(ApiView):
             self.actor(request),
             _code(warehouse_id),
             claim=self.claim(request, warehouse_saved),
+            precondition=precondition(expected_of(request, body.expected_version), body, _warehouse_values),
             name=body.name,
             type=body.type,
             address=body.address,
@@ -174,7 +194,7 @@ class WarehouseView(ApiView):
             capabilities=body.capabilities,
             is_active=body.is_active,
         )
-        return answered(saved, warehouse_saved)
+        return tagged(answered(saved, warehouse_saved))
 
 
 def _check_plain(value: object, pointer: str, levels_left: int) -> None:
@@ -214,8 +234,14 @@ def _warehouse_out(warehouse: Warehouse) -> catalogue_contract.WarehouseOut:
         contact_info=warehouse.contact_info,
         capabilities=warehouse.capabilities,
         is_active=warehouse.is_active,
+        version=warehouse.version,
         frozen=_freeze_out(warehouse),
     )
+
+
+def _warehouse_values(warehouse: Warehouse) -> Mapping[str, Any]:
+    names = ("name", "type", "address", "contact_info", "capabilities", "is_active")
+    return {name: getattr(warehouse, name) for name in names}
 
 
 def warehouse_saved(saved: Saved) -> StoredAnswer:
@@ -242,37 +268,45 @@ class StoreView(ApiView):
     allowed: ClassVar = {"GET": Capability.READ, "PUT": Capability.MANAGE}
     for_all_stores: ClassVar = frozenset({"PUT"})
 
-    @describe("readStore", "Read a store", answers={200: catalogue_contract.StoreOut, 404: Problem})
+    @describe("readStore", "Read a store", answers={200: catalogue_contract.StoreOut, 404: Problem}, tagged=True)
     def get(self, request: Request, store_id: str) -> HttpResponse:
         store = Store.objects.with_freezes().visible_to(self.actor(request)).filter(code=store_id).first()
         if store is None:
             raise NotFound(f"There is no store {store_id}.")
-        return respond(_store_out(store))
+        return tagged(respond(_store_out(store)))
 
     @describe(
         "putStore",
         "Create or replace a store",
         body=catalogue_contract.StoreIn,
-        answers={200: catalogue_contract.StoreOut, 201: catalogue_contract.StoreOut, 404: Problem, 422: Problem},
+        answers={
+            200: catalogue_contract.StoreOut,
+            201: catalogue_contract.StoreOut,
+            404: Problem,
+            409: Problem,
+            422: Problem,
+        },
         idempotent=True,
+        conditional=True,
     )
     def put(self, request: Request, store_id: str) -> HttpResponse:
         body = decode(request, catalogue_contract.StoreIn)
         priorities = {source.warehouse_id: source.priority for source in body.warehouses}
         if len(priorities) != len(body.warehouses):
             raise Invalid("A warehouse is named once.", [Fault("/warehouses", "invalid", "a warehouse stands twice")])
-        saved = master_data.put_store(
+        saved = put_store(
             self.actor(request),
             _code(store_id),
             name=body.name,
             ttl_minutes=body.ttl_minutes,
             priorities=priorities,
             claim=self.claim(request, store_saved),
+            precondition=precondition(expected_of(request, body.expected_version), body, _store_values),
             max_units_per_customer=body.max_units_per_customer,
             max_holds_per_customer=body.max_holds_per_customer,
             hold_window_minutes=body.hold_window_minutes,
         )
-        return answered(saved, store_saved)
+        return tagged(answered(saved, store_saved))
 
 
 def _store_out(store: Store) -> catalogue_contract.StoreOut:
@@ -288,8 +322,16 @@ def _store_out(store: Store) -> catalogue_contract.StoreOut:
         max_units_per_customer=store.max_units_per_customer,
         max_holds_per_customer=store.max_holds_per_customer,
         hold_window_minutes=store.hold_window_minutes,
+        version=store.version,
         frozen=_freeze_out(store),
     )
+
+
+def _store_values(store: Store) -> Mapping[str, Any]:
+    names = ("name", "ttl_minutes", "max_units_per_customer", "max_holds_per_customer", "hold_window_minutes")
+    sources = store.sources.order_by("priority", "warehouse__code").values_list("warehouse__code", "priority")
+    warehouses = [catalogue_contract.SourceIn(warehouse_id=code, priority=priority) for code, priority in sources]
+    return {**{name: getattr(store, name) for name in names}, "warehouses": warehouses}
 
 
 def store_saved(saved: Saved) -> StoredAnswer:

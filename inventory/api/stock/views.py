@@ -1,5 +1,6 @@
 """The routes of stock levels: decode, one call, answer."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, ClassVar, Final, Protocol
 from uuid import UUID
@@ -16,6 +17,8 @@ from audit.api.contract import Problem
 from audit.api.http import ApiView, answered, decode, decode_query, rendered, respond
 from audit.api.paging import page_of
 from audit.api.schema import describe
+from audit.api.versions import expected_of, precondition, tagged
+from audit.errors import NotFound
 from audit.idempotency import StoredAnswer
 from audit.roles import Capability
 from inventory.api.catalogue.views import read_product
@@ -155,9 +158,17 @@ def _listed(level: StockLevel) -> stock_contract.ListedLevelOut:
 
 
 class LevelSettingsView(ApiView):
-    """The settings of one level."""
+    """One level, and its settings."""
 
-    allowed: ClassVar = {"PATCH": Capability.MANAGE}
+    allowed: ClassVar = {"GET": Capability.READ, "PATCH": Capability.MANAGE}
+
+    @describe("readLevel", "Read a stock level", answers={200: stock_contract.LevelOut, 404: Problem}, tagged=True)
+    def get(self, request: Request, product_id: UUID, warehouse_id: str) -> HttpResponse:
+        found = StockLevel.objects.visible_to(self.actor(request)).of_product(product_id).with_incoming()
+        level = found.filter(warehouse__code=warehouse_id).first()
+        if level is None:
+            raise NotFound(f"There is no stock level of {product_id} in {warehouse_id}.")
+        return tagged(respond(_level(level)))
 
     @describe(
         "changeLevelSettings",
@@ -165,6 +176,7 @@ class LevelSettingsView(ApiView):
         body=stock_contract.LevelSettingsIn,
         answers={200: stock_contract.LevelOut, 404: Problem, 409: Problem},
         idempotent=True,
+        conditional=True,
     )
     def patch(self, request: Request, product_id: UUID, warehouse_id: str) -> HttpResponse:
         body = decode(request, stock_contract.LevelSettingsIn)
@@ -178,10 +190,15 @@ class LevelSettingsView(ApiView):
             product_id,
             warehouse_id,
             changes=changes,
-            expected_version=body.expected_version,
+            precondition=precondition(expected_of(request, body.expected_version), body, _values),
             claim=self.claim(request, _set),
         )
-        return answered(saved, _set)
+        return tagged(answered(saved, _set))
+
+
+def _values(level: Any) -> Mapping[str, Any]:
+    location = stock_contract.LocationIn(zone=level.zone, aisle=level.aisle, shelf=level.shelf)
+    return {**{name: getattr(level, name) for name in _SETTINGS}, "location": location}
 
 
 _SETTINGS: Final = ("reorder_point", "reorder_quantity", "min_stock_level", "max_stock_level")

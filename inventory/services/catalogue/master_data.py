@@ -1,4 +1,4 @@
-"""Products, warehouses and stores, as maintained by integrators and staff.
+"""Products and warehouses, as maintained by integrators and staff, and what stores share with them.
 
 Every change supports an idempotency claim and writes an audit entry in its transaction.
 """
@@ -18,14 +18,15 @@ from audit.actions import Action
 from audit.actors import Actor
 from audit.db import columns
 from audit.db.statements import write
-from audit.errors import DomainError, Fault, Invalid
+from audit.errors import DomainError, Invalid, VersionConflict
 from audit.idempotency import Claim, StoredAnswer
+from audit.preconditions import Precondition, last_write_wins
 from audit.recording import Entry, record
 from inventory import actions, transactions
 from inventory.codes import barcode_key, sku_key
-from inventory.errors import SkuTaken, UnknownProduct, UnknownWarehouse, VersionConflict
+from inventory.errors import SkuTaken, UnknownProduct
 from inventory.locking import read_clock
-from inventory.models import Freezable, Product, StockLevel, Store, StoreWarehouse, Warehouse
+from inventory.models import Freezable, Product, StockLevel, Store, Warehouse
 from inventory.services.catalogue.codes import clean_texts, settle_twins, sku_faults
 from inventory.services.catalogue.lookup import forget_catalogue
 from inventory.services.low_stock.alerts import judge_at_once
@@ -51,12 +52,19 @@ class Saved:
 
 
 def put_product(
-    actor: Actor, product_id: UUID, *, parent_id: UUID | None, claim: Claim | None, **fields: Any
+    actor: Actor,
+    product_id: UUID,
+    *,
+    parent_id: UUID | None,
+    claim: Claim | None,
+    precondition: Precondition = last_write_wins,
+    **fields: Any,
 ) -> Saved | StoredAnswer:
     """Create a product or replace its fields. ``fields`` are those of the model; texts are cleaned.
 
     Raises PermissionDenied, UnknownProduct (the parent), Invalid (a variant of a variant, or of itself; a text with a
-    refused character), SkuTaken, Busy and the errors of claims.
+    refused character), SkuTaken, VersionConflict (the precondition's), Busy and the errors of claims. Locks the
+    product.
     """
     fields = clean_texts(fields)
 
@@ -66,10 +74,11 @@ def put_product(
             raise type(problem).at("/parentId", problem.detail)
         if taken := sku_faults({product_id: fields["sku"]}):
             raise SkuTaken.at("/sku", taken[product_id].detail)
+        given = {**fields, "parent_id": parent_id}
         before = list(Product.objects.filter(pk=product_id).values_list("sku_key", flat=True))
         try:
             with transaction.atomic():
-                saved = _put(Product, {"id": product_id}, {**fields, "parent_id": parent_id}, actor)
+                saved = put_row(Product, {"id": product_id}, given, actor, precondition=precondition)
         except IntegrityError as error:
             if "sku" not in str(error):
                 raise
@@ -281,72 +290,23 @@ def _product_entry(actor: Actor, change: ProductChange, before: Product | None) 
     return Entry(actor, actions.PRODUCT_CHANGED if before else actions.PRODUCT_CREATED, change.id, changes)
 
 
-def put_warehouse(actor: Actor, code: str, *, claim: Claim | None, **fields: Any) -> Saved | StoredAnswer:
+def put_warehouse(
+    actor: Actor, code: str, *, claim: Claim | None, precondition: Precondition = last_write_wins, **fields: Any
+) -> Saved | StoredAnswer:
     """Create a warehouse or replace its fields; texts are cleaned.
 
-    Raises Invalid (a refused character), PermissionDenied, Busy and the errors of claims.
+    Raises Invalid (a refused character), PermissionDenied, VersionConflict (the precondition's), Busy and the errors of
+    claims. Locks the warehouse.
     """
     fields = clean_texts(fields)
 
     def work() -> Saved:
         actor.require_no_limit()
-        return _put(Warehouse, {"code": code}, fields, actor)
+        return put_row(Warehouse, {"code": code}, fields, actor, precondition=precondition)
 
     saved = claimed(claim, work)
     judge_at_once(StockLevel.objects.filter(warehouse__code=code))
     return saved
-
-
-def put_store(
-    actor: Actor,
-    code: str,
-    *,
-    name: str,
-    ttl_minutes: int | None,
-    priorities: Mapping[str, int],
-    claim: Claim | None,
-    **limits: int | None,
-) -> Saved | StoredAnswer:
-    """Create a store or replace its fields and its warehouses (code -> priority). The first store is the default one.
-
-    ``limits`` are fields of the model; omitted ones stay unchanged. The name is cleaned. Raises Invalid (holds without
-    a window, or a window without holds; a refused character), PermissionDenied, UnknownWarehouse, Busy and the errors
-    of claims.
-    """
-    named = clean_texts({"name": name})
-    if (limits.get("max_holds_per_customer") is None) != (limits.get("hold_window_minutes") is None):
-        fault = Fault("/holdWindowMinutes", Invalid.code, "both, or neither")
-        raise Invalid("A limit of holds and its window go together.", [fault])
-
-    def work() -> Saved:
-        actor.require_no_limit()
-        warehouses = _warehouse_ids(list(priorities))
-        saved = _put(Store, {"code": code}, {**named, "ttl_minutes": ttl_minutes, **limits}, actor, dict(priorities))
-        if saved.is_new and not Store.objects.filter(is_default=True).exists():
-            Store.objects.filter(pk=saved.row.pk).update(is_default=True)
-            saved.row.is_default = True
-        saved.row.sources.all().delete()
-        StoreWarehouse.objects.bulk_create(
-            StoreWarehouse(store=saved.row, warehouse_id=warehouses[code], priority=priority)
-            for code, priority in priorities.items()
-        )
-        return saved
-
-    return claimed(claim, work)
-
-
-def _warehouse_ids(codes: Sequence[str]) -> dict[str, UUID]:
-    """The ids of the warehouses with these codes. Raises UnknownWarehouse with a fault for each unknown code."""
-    ids = dict(Warehouse.objects.filter(code__in=codes).values_list("code", "id"))
-    faults = [
-        Fault(f"/warehouses/{place}/warehouseId", UnknownWarehouse.code, f"no {code}")
-        for place, code in enumerate(codes)
-        if code not in ids
-    ]
-    if faults:
-        unknown = next(code for code in codes if code not in ids)
-        raise UnknownWarehouse(f"There is no warehouse {unknown}.", faults)
-    return ids
 
 
 def claimed(claim: Claim | None, work: Callable[[], R]) -> R | StoredAnswer:
@@ -367,15 +327,25 @@ def claimed(claim: Claim | None, work: Callable[[], R]) -> R | StoredAnswer:
     return saved
 
 
-def _put(
-    model: type[M], key: dict[str, Any], fields: dict[str, Any], actor: Actor, more: dict[str, Any] | None = None
+def put_row(
+    model: type[M],
+    key: dict[str, Any],
+    fields: dict[str, Any],
+    actor: Actor,
+    *,
+    precondition: Precondition,
+    more: Mapping[str, Any] | None = None,
 ) -> Saved:
-    """Create the row or replace its fields, and record the changed fields."""
+    """Create the row or replace its fields, and record the changed fields, with ``more`` in the audit entry.
+
+    Requires an open transaction. Raises VersionConflict (the precondition's). Locks the row.
+    """
     now = read_clock()
     rows: Any = model._default_manager
     if hasattr(model, "updated_at"):
         fields = {**fields, "updated_at": now}
     row, is_new = rows.select_for_update(no_key=True).get_or_create(**key, defaults=fields)
+    precondition(None if is_new else row)
     changes = {name: value for name, value in fields.items() if is_new or getattr(row, name) != value}
     if not is_new:
         for name, value in fields.items():

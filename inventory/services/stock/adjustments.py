@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 from audit import idempotency
 from audit.actors import Actor
 from audit.db.statements import one_statement
-from audit.errors import Fault, Invalid
+from audit.errors import Fault, Invalid, VersionConflict
 from audit.events import OutboxRow
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import ADJUSTMENT, public_id
@@ -26,7 +26,6 @@ from inventory.errors import (
     Shortage,
     UnknownProduct,
     UnknownWarehouse,
-    VersionConflict,
     WarehouseInactive,
 )
 from inventory.events import StockAdjustedEvent

@@ -3,18 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import SimpleNamespace
 from typing import Any, Final
 from uuid import UUID
 
 from audit.actors import Actor
 from audit.db import columns
 from audit.db.statements import write
-from audit.errors import Invalid, NotFound
+from audit.errors import Invalid, NotFound, VersionConflict
 from audit.idempotency import Claim, StoredAnswer
+from audit.preconditions import Precondition, last_write_wins
 from audit.recording import Entry, record
 from inventory import actions
-from inventory.errors import VersionConflict
-from inventory.locking import LockedLevels, lock_levels
+from inventory.locking import lock_levels
 from inventory.models import StockLevel
 from inventory.services.catalogue.master_data import Saved, claimed
 from inventory.services.low_stock import alerts as low_stock
@@ -35,15 +36,15 @@ SETTINGS: Final = (
 class LevelChange:
     """New settings of one level. ``changes`` are keyed by the fields in ``SETTINGS``; omitted ones stay unchanged.
 
-    The change is refused if the level's version differs from ``expected_version``, or its settings from ``seen``, the
-    settings as the actor saw them.
+    The change is refused by ``precondition``, which gets the level's version and settings, and if its settings differ
+    from ``seen``, the settings as the actor saw them.
     """
 
     product_id: UUID
     warehouse: str
     changes: Mapping[str, Any]
     seen: Mapping[str, Any] = field(default_factory=dict)
-    expected_version: int | None = None
+    precondition: Precondition = last_write_wins
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +60,23 @@ def set_level(
     warehouse_code: str,
     *,
     changes: Mapping[str, Any],
-    expected_version: int | None,
     claim: Claim | None,
+    precondition: Precondition = last_write_wins,
 ) -> Saved | StoredAnswer:
     """Change settings of one stock level and bump its version.
 
     Raises NotFound, VersionConflict, Invalid (a reorder point above the maximum), Busy and the errors of claims. Locks
     the level.
     """
-    change = LevelChange(product_id, warehouse_code, changes, expected_version=expected_version)
+    change = LevelChange(product_id, warehouse_code, changes, precondition=precondition)
 
     def work() -> Saved:
         try:
             (level_id,) = change_levels(actor, [change]).ids
-        except (NotFound, VersionConflict) as error:
-            raise type(error)(error.detail) from error  # No list to point into.
+        except NotFound as error:
+            raise NotFound(error.detail) from error  # No list to point into.
+        except VersionConflict as error:
+            raise error.__cause__ or error from None  # The precondition's, which points into the body of one level.
         except Invalid as error:
             raise Invalid.at("/reorderPoint", error.detail) from error
         return Saved(StockLevel.objects.with_incoming().select_related("warehouse").get(pk=level_id), is_new=False)
@@ -98,8 +101,8 @@ def change_levels(actor: Actor, changes: Sequence[LevelChange]) -> SetLevels:
     """
     ids = _find(actor, changes)
     locked = lock_levels(set(ids))
-    before = {row["pk"]: row for row in StockLevel.objects.filter(pk__in=set(ids)).values("pk", *SETTINGS)}
-    _check_seen(changes, ids, locked, before)
+    before = {row["pk"]: row for row in StockLevel.objects.filter(pk__in=set(ids)).values("pk", "version", *SETTINGS)}
+    _check_seen(changes, ids, before)
     after = {level_id: dict(row) for level_id, row in before.items()}
     by_level: dict[UUID, dict[str, Any]] = {}
     for level_id, change in zip(ids, changes, strict=True):
@@ -139,19 +142,29 @@ def _find(actor: Actor, changes: Sequence[LevelChange]) -> list[UUID]:
 def _check_seen(
     changes: Sequence[LevelChange],
     ids: Sequence[UUID],
-    locked: LockedLevels,
     before: Mapping[UUID, Mapping[str, Any]],
 ) -> None:
+    first: VersionConflict | None = None
     conflicts = []
     for index, (level_id, change) in enumerate(zip(ids, changes, strict=True)):
-        version = locked.by_id[level_id].version
-        if change.expected_version not in (None, version):
-            detail = f"The level has version {version}, not {change.expected_version}."
-            conflicts.append(VersionConflict(detail).fault(f"/levels/{index}"))
-        elif any(before[level_id][name] != value for name, value in change.seen.items()):
-            conflicts.append(VersionConflict("The level has other settings by now.").fault(f"/levels/{index}"))
-    if conflicts:
-        raise VersionConflict(conflicts[0].detail, conflicts)
+        try:
+            _check_level(change, before[level_id])
+        except VersionConflict as error:
+            first = first or error
+            conflicts.append(error.fault(f"/levels/{index}"))
+    if first:
+        raise VersionConflict(first.detail, conflicts) from first
+
+
+def _check_level(change: LevelChange, now: Mapping[str, Any]) -> None:
+    change.precondition(SimpleNamespace(**now))
+    different = [
+        f"{name.replace('_', ' ')} was {value}, is {now[name]}"
+        for name, value in change.seen.items()
+        if now[name] != value
+    ]
+    if different:
+        raise VersionConflict(f"The settings have changed since they were read: {'; '.join(different)}.")
 
 
 def _check_order(changes: Sequence[LevelChange], ids: Sequence[UUID], after: Mapping[UUID, Mapping[str, Any]]) -> None:

@@ -7,6 +7,7 @@ from django.db import IntegrityError, transaction
 
 from audit.actors import Actor
 from audit.errors import Invalid
+from audit.preconditions import Precondition, last_write_wins
 from audit.recording import Entry, record
 from inventory import actions, transactions
 from inventory.locking import read_clock
@@ -14,17 +15,25 @@ from inventory.models import AdjustmentReason
 
 
 def put_reason(
-    actor: Actor, reason_id: UUID, *, text: str, kinds: Collection[str], is_active: bool
+    actor: Actor,
+    reason_id: UUID,
+    *,
+    text: str,
+    kinds: Collection[str],
+    is_active: bool,
+    precondition: Precondition = last_write_wins,
 ) -> AdjustmentReason:
     """Create a reason, or replace its fields. ``kinds`` are those of ``AdjustmentReason.Kind`` that offer it.
 
-    Raises Invalid (another reason has this text), PermissionDenied, Busy. Locks the reason.
+    Raises Invalid (another reason has this text), PermissionDenied, VersionConflict (the precondition's), Busy. Locks
+    the reason.
     """
     fields = {"text": text, "kinds": sorted(kinds), "is_active": is_active}
 
     def work() -> AdjustmentReason:
         actor.require_no_limit()
         reasons = AdjustmentReason.objects.select_for_update(no_key=True)
+        precondition(reasons.filter(id=reason_id).first())
         try:
             with transaction.atomic():
                 row, is_new = reasons.update_or_create(id=reason_id, defaults=fields)
