@@ -9,11 +9,13 @@ import os
 import socket
 import sys
 import urllib.request
+from functools import partial
 from http.client import HTTPException
 from runpy import run_module
 from typing import Final
 
 from config import startup
+from config.environment import port, whole_number
 
 PORT_TAKEN: Final = 2
 READY_TIMEOUT_SECONDS: Final = 4.0
@@ -74,10 +76,10 @@ def _parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--host", default=os.environ.get("HOST", "127.0.0.1"), help="the address to listen on")
-    parser.add_argument("--port", type=int, default=os.environ.get("PORT", "8000"), help="the port to listen on")
+    parser.add_argument("--port", type=port, default=os.environ.get("PORT", "8000"), help="the port to listen on")
     parser.add_argument(
         "--backpressure",
-        type=int,
+        type=partial(whole_number, least=1, most=1_000_000),
         default=os.environ.get("GRANIAN_BACKPRESSURE"),
         help="how many connections a process accepts at a time (as many as it may open files for, 4096 at most)",
     )

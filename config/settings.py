@@ -12,13 +12,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from config import embedded, logs, look, startup
+from config.environment import MOST_DAYS, MOST_HOURS, MOST_MINUTES, Environment
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.Env()
+env = Environment()
 
 
 def _generated_secret_key(path: Path) -> str:
@@ -71,27 +71,27 @@ if not (DATABASE_URL and REDIS_URL):
 
 # --- Stock -----------------------------------------------------------------------------------------------------------
 
-RESERVATION_TTL_MINUTES = env.int("RESERVATION_TTL_MINUTES", default=15)
-RESERVATION_MAX_TTL_MINUTES = env.int("RESERVATION_MAX_TTL_MINUTES", default=60)
+RESERVATION_TTL_MINUTES = env.int("RESERVATION_TTL_MINUTES", default=15, least=1, most=MOST_MINUTES)
+RESERVATION_MAX_TTL_MINUTES = env.int("RESERVATION_MAX_TTL_MINUTES", default=60, least=1, most=MOST_MINUTES)
 LOCK_TIMEOUT = env.float("LOCK_TIMEOUT", default=10.0)
 LOCK_RETRIES = env.int("LOCK_RETRIES", default=3)
 GROUP_COMMIT = env.bool("GROUP_COMMIT", default=True)
-GROUP_COMMIT_LEADERS = env.int("GROUP_COMMIT_LEADERS", default=1)
+GROUP_COMMIT_LEADERS = env.int("GROUP_COMMIT_LEADERS", default=1, least=1)
 GROUP_COMMIT_LOCK_TIMEOUT = env.float("GROUP_COMMIT_LOCK_TIMEOUT", default=0.1)
-SWEEP_INTERVAL_SECONDS = env.int("SWEEP_INTERVAL_SECONDS", default=15)
-SWEEP_BATCH_SIZE = env.int("SWEEP_BATCH_SIZE", default=1000)
-LOW_STOCK_INTERVAL_MINUTES = env.int("LOW_STOCK_INTERVAL_MINUTES", default=30)
-LOW_STOCK_REMINDER_HOURS = env.int("LOW_STOCK_REMINDER_HOURS", default=24)
-IDEMPOTENCY_KEY_HOURS = env.int("IDEMPOTENCY_KEY_HOURS", default=24)
-DRAFT_DAYS = env.int("DRAFT_DAYS", default=30)
+SWEEP_INTERVAL_SECONDS = env.int("SWEEP_INTERVAL_SECONDS", default=15, least=1)
+SWEEP_BATCH_SIZE = env.int("SWEEP_BATCH_SIZE", default=1000, least=1)
+LOW_STOCK_INTERVAL_MINUTES = env.int("LOW_STOCK_INTERVAL_MINUTES", default=30, least=1, most=MOST_MINUTES)
+LOW_STOCK_REMINDER_HOURS = env.int("LOW_STOCK_REMINDER_HOURS", default=24, most=MOST_HOURS)
+IDEMPOTENCY_KEY_HOURS = env.int("IDEMPOTENCY_KEY_HOURS", default=24, least=1, most=MOST_HOURS)
+DRAFT_DAYS = env.int("DRAFT_DAYS", default=30, least=1, most=MOST_DAYS)
 
 # --- Retention -------------------------------------------------------------------------------------------------------
 
-MOVEMENT_RETENTION_DAYS = env.int("MOVEMENT_RETENTION_DAYS", default=365)
-RESERVATION_RETENTION_DAYS = env.int("RESERVATION_RETENTION_DAYS", default=365)
-AUDIT_RETENTION_DAYS = env.int("AUDIT_RETENTION_DAYS", default=365)
+MOVEMENT_RETENTION_DAYS = env.int("MOVEMENT_RETENTION_DAYS", default=365, most=MOST_DAYS)
+RESERVATION_RETENTION_DAYS = env.int("RESERVATION_RETENTION_DAYS", default=365, most=MOST_DAYS)
+AUDIT_RETENTION_DAYS = env.int("AUDIT_RETENTION_DAYS", default=365, most=MOST_DAYS)
 ARCHIVE_DIR = Path(env.str("ARCHIVE_DIR", default=str(DATA_DIR / "archive"))).resolve()
-ARCHIVE_BATCH_SIZE = env.int("ARCHIVE_BATCH_SIZE", default=10_000)
+ARCHIVE_BATCH_SIZE = env.int("ARCHIVE_BATCH_SIZE", default=10_000, least=1)
 
 # --- API -------------------------------------------------------------------------------------------------------------
 
@@ -212,7 +212,7 @@ PASSWORD_HASHERS = ["config.passwords.PasswordHasher"]
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_FAILURE_LIMIT = env.int("LOGIN_FAILURES", default=5)
-AXES_COOLOFF_TIME = timedelta(minutes=env.int("LOGIN_LOCKOUT_MINUTES", default=15))
+AXES_COOLOFF_TIME = timedelta(minutes=env.int("LOGIN_LOCKOUT_MINUTES", default=15, least=1, most=MOST_MINUTES))
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_CLIENT_IP_CALLABLE = "config.addresses.network_of_caller"
@@ -227,9 +227,9 @@ AXES_DISABLE_ACCESS_LOG = True
 AXES_VERBOSE = False
 
 # The time after its last request at which a session ends: terminals in a hall are often left unattended.
-SESSION_COOKIE_AGE = env.int("SESSION_MINUTES", default=480) * 60
+SESSION_COOKIE_AGE = env.int("SESSION_MINUTES", default=480, least=1, most=MOST_MINUTES) * 60
 SESSION_SAVE_EVERY_REQUEST = True
-SESSION_MAX_HOURS = env.int("SESSION_MAX_HOURS", default=24)
+SESSION_MAX_HOURS = env.int("SESSION_MAX_HOURS", default=24, least=1, most=MOST_HOURS)
 SESSION_COOKIE_HTTPONLY = True
 
 IMPORT_EXPORT_ESCAPE_FORMULAE_ON_EXPORT = True

@@ -75,6 +75,8 @@ def test_client_and_token_are_recorded_without_the_token() -> None:
         (["new", "--role", "checkout", "--days", "0"], "--days takes 1 to 36500, not 0"),
         (["new", "--role", "checkout", "--days", "-3"], "--days takes"),
         (["new", "--role", "checkout", "--days", "99999999999"], "--days takes"),
+        (["new", "--role", "checkout", "--days", "1_0"], "“1_0” is not a whole number from 1 to 36,500."),
+        (["new", "--role", "checkout", "--days", "٣"], "--days takes"),
         ([" ", "--role", "checkout"], "1 to 64 printable characters"),
         (["x" * 65, "--role", "checkout"], "1 to 64 printable characters"),
         (["two\nlines", "--role", "checkout"], "1 to 64 printable characters"),

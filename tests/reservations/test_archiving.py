@@ -263,6 +263,9 @@ def test_a_day_can_be_named_and_must_be_long_ago() -> None:
         archive(before=today - timedelta(days=30))
     with pytest.raises(ArchiveRefused, match="too young"):
         next(archiving.archive(archiving.movements(), before=datetime.now(UTC)))
+    for text in ("0001-01-01", "1999-12-31", "20200101", "2020-W01-1", "1700000000", "2020-13-01", "9999-12-31"):
+        with pytest.raises(CommandError, match="--before"):
+            call_command("archive", "--before", text)
 
 
 def test_a_retention_that_is_too_short_archives_nothing(settings: LazySettings) -> None:

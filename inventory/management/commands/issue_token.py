@@ -11,6 +11,7 @@ from audit.clients import add_client, add_token
 from audit.models import ApiClient
 from audit.roles import Role
 from inventory.locking import read_clock
+from inventory.management.arguments import whole_number
 from inventory.models import Store
 
 _COMMAND: Final = Actor(name="issue_token", client_id=None, request_id="", source="command")
@@ -34,12 +35,12 @@ class Command(BaseCommand):
             metavar="CODE",
             help="limit a new client to this store; may be repeated; without it: all stores",
         )
-        parser.add_argument("--days", type=int, help="how long the token is valid; without it: until it is revoked")
+        parser.add_argument("--days", help="how long the token is valid; without it: until it is revoked")
 
     def handle(self, *args: Any, **options: Any) -> None:
         days = options["days"]
-        if days is not None and not 0 < days <= _DAYS_LIMIT:
-            raise CommandError(f"--days takes 1 to {_DAYS_LIMIT}, not {days}.")
+        if days is not None:
+            days = whole_number("--days", days, least=1, most=_DAYS_LIMIT)
         with transaction.atomic():
             now = read_clock()
             client = _client(options["name"].strip(), options["role"], sorted(set(options["stores"])), now)

@@ -8,6 +8,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from audit.errors import Busy
 from inventory.errors import ArchiveRefused
+from inventory.management.arguments import day
 from inventory.services.bookkeeping import archiving
 from inventory.services.bookkeeping.archiving import Series
 from reservations.services.bookkeeping.archiving import every_series
@@ -26,14 +27,14 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="only say how many rows would go")
         parser.add_argument(
             "--before",
-            type=date.fromisoformat,
+            type=day,
             metavar="DATE",
             help=f"take all that is older than this day (UTC), at least {archiving.YOUNGEST_DAYS} days ago",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        day: date | None = options["before"]
-        before = datetime.combine(day, time(), UTC) if day else None
+        last: date | None = options["before"]
+        before = datetime.combine(last, time(), UTC) if last else None
         try:
             for series in every_series():
                 self._archive(series, before, is_dry_run=options["dry_run"])

@@ -1,0 +1,50 @@
+"""Numbers of the environment and of the command line, before there are settings: digits alone, within bounds."""
+
+import os
+import re
+from typing import Final
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+_WHOLE: Final = re.compile(r"[0-9]{1,12}")
+_DECIMAL: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
+_MOST: Final = 2_147_483_647
+MOST_DAYS: Final = 36_500
+MOST_HOURS: Final = 24 * MOST_DAYS
+MOST_MINUTES: Final = 60 * MOST_HOURS
+_MOST_PORT: Final = 65_535
+
+
+def whole_number(text: str, *, least: int, most: int) -> int:
+    """The number of a text. Raises ValueError, with what was given and what is expected."""
+    number = int(text) if _WHOLE.fullmatch(text) else -1
+    if not least <= number <= most:
+        raise ValueError(f"{text!r} is not a whole number from {least:,} to {most:,} in the digits 0 to 9")
+    return number
+
+
+def port(text: str) -> int:
+    """The number of a port to listen on. Raises ValueError."""
+    return whole_number(text, least=0, most=_MOST_PORT)
+
+
+class Environment(environ.Env):  # type: ignore[misc]
+    """The environment. Its numbers are never negative, and never infinite."""
+
+    def int(self, var: str, default: int, *, least: int = 0, most: int = _MOST) -> int:
+        """A whole number. Raises ImproperlyConfigured."""
+        text = os.environ.get(var)
+        try:
+            return default if text is None else whole_number(text.strip(), least=least, most=most)
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{var}: {error}.") from error
+
+    def float(self, var: str, default: float) -> float:
+        """A number with or without decimals. Raises ImproperlyConfigured."""
+        text = os.environ.get(var)
+        if text is None:
+            return default
+        if not _DECIMAL.fullmatch(text.strip()):
+            raise ImproperlyConfigured(f"{var}: {text!r} is not a number such as 10 or 0.5.")
+        return float(text)
