@@ -29,6 +29,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminT
 
 from audit.actors import Actor
 from audit.console.model_forms import CheckedFields
+from audit.console.parameters import CheckedFilters
 from audit.console.wording import Worded
 from audit.context import request_id_of
 from audit.display import NOTHING
@@ -176,7 +177,7 @@ class AbstractAdmin(ABCMeta, MediaDefiningClass):
     """The metaclass of admins with abstract methods: a subclass that lacks one can't be registered."""
 
 
-class ConsoleAdmin(Reach, CheckedFields, ModelAdmin):  # type: ignore[misc]
+class ConsoleAdmin(Reach, CheckedFilters, CheckedFields, ModelAdmin):  # type: ignore[misc]
     """A list and a page for each row. A search for an id, public (``res-…``) or bare, looks in ``id_fields`` alone.
 
     Unfold checks the permissions of actions when they are called. Its system check of their names is left out: it

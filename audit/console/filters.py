@@ -29,7 +29,8 @@ from audit.identifiers import first_id_at
 
 PARAMETER: Final = "day"
 RECENT: Final = "30"
-_DATE: Final = re.compile(r"(\d{4})(?:-(\d\d)(?:-(\d\d))?)?")
+_DAYS: Final = re.compile(r"[0-9]{1,3}")
+_DATE: Final = re.compile(r"([0-9]{4})(?:-([0-9]{2})(?:-([0-9]{2}))?)?")
 _EPOCH: Final = 1970
 """The first year that a UUIDv7 can express."""
 _CLOCKS: Final = timedelta(hours=1)
@@ -71,7 +72,7 @@ def recent() -> Span:
 def span_of(text: str) -> Span:
     """Parse a choice: a number of days up to now, a year, a month or a day. Anything else is an open span."""
     today = timezone.localdate()
-    if text.isdecimal() and len(text) <= 3:
+    if _DAYS.fullmatch(text):
         return Span(_midnight(today - timedelta(days=int(text))), None)
     found = _DATE.fullmatch(text)
     if not found:
