@@ -4,11 +4,12 @@ import time
 import zoneinfo
 from collections.abc import Callable
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 from django.conf import settings
+from django.contrib.admin.views.main import SEARCH_VAR
 from django.contrib.auth import SESSION_KEY
-from django.core.exceptions import DisallowedHost, PermissionDenied
+from django.core.exceptions import DisallowedHost, PermissionDenied, ValidationError
 from django.db import DataError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import Resolver404, resolve
@@ -123,6 +124,12 @@ class ConsoleMiddleware:
         return response
 
     @staticmethod
+    def process_view(request: HttpRequest, *_view: Any) -> HttpResponse | None:
+        """Refuse NUL before any query: no browser sends it, and the database stores no text with it."""
+        is_refused = request.path_info.startswith(_CONSOLE) and _has_nul(request)
+        return problems.page(request, 400) if is_refused else None
+
+    @staticmethod
     def process_exception(request: HttpRequest, error: Exception) -> HttpResponse | None:
         """A domain error as a page. None leaves the exception to Django."""
         if not request.path_info.startswith(_CONSOLE):
@@ -131,11 +138,20 @@ class ConsoleMiddleware:
             error = problems.of_database(error)
         if isinstance(error, DomainError):
             return problems.console_problem(request, error)
+        if isinstance(error, ValidationError):
+            return problems.page(request, 400)  # A parameter that is no id, which Django's own views don't check.
         if isinstance(error, PermissionDenied):
             return problems.page(request, 403)
         if isinstance(error, Http404):
             return problems.page(request, 404)
         return None
+
+
+def _has_nul(request: HttpRequest) -> bool:
+    """Whether a parameter or a field of a form has a NUL. Searches drop it themselves, and say so."""
+    sent = [*request.GET.lists()] if "%00" in request.META.get("QUERY_STRING", "") else []
+    sent += request.POST.lists() if request.method == "POST" else []
+    return any("\0" in text for name, values in sent if name != SEARCH_VAR for text in (name, *values))
 
 
 @cache

@@ -30,6 +30,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminT
 from audit.actors import Actor
 from audit.console.model_forms import CheckedFields
 from audit.console.parameters import CheckedFilters
+from audit.console.texts import LineField
 from audit.console.wording import Worded
 from audit.context import request_id_of
 from audit.display import NOTHING
@@ -257,9 +258,9 @@ def multiple_choice(choices: Any, **options: Any) -> forms.MultipleChoiceField:
     )
 
 
-def text_field(max_length: int = 200, **options: Any) -> forms.CharField:
+def text_field(max_length: int = 200, *, kind: type[LineField] = LineField, **options: Any) -> LineField:
     """An optional line of text."""
-    return forms.CharField(max_length=max_length, required=False, widget=UnfoldAdminTextInputWidget(), **options)
+    return kind(max_length=max_length, required=False, widget=UnfoldAdminTextInputWidget(), **options)
 
 
 def badge(

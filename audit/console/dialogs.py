@@ -30,6 +30,7 @@ from uuid_utils.compat import uuid7
 from audit.actors import Actor
 from audit.console.base import ConsoleAdmin, actor_of, claimant_of, reach_of
 from audit.console.doubts import SURE, Doubt, answer_to
+from audit.console.texts import CodeField, NoteField
 from audit.console.wording import LazyText, Worded
 from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer, fingerprint
@@ -74,7 +75,7 @@ class DialogForm(forms.Form):
     once = forms.UUIDField(widget=forms.HiddenInput)
 
 
-class ReasonField(forms.CharField):
+class ReasonField(NoteField):
     """A reason in the user's own words."""
 
     def __init__(self, **options: Any) -> None:
@@ -83,7 +84,6 @@ class ReasonField(forms.CharField):
                 "label": _("Reason"),
                 "max_length": 500,
                 "widget": UnfoldAdminTextInputWidget(),
-                "strip": True,
                 **options,
             }
         )
@@ -95,7 +95,7 @@ class WhyForm(DialogForm):
     reason = ReasonField(required=False)
 
 
-class ReferenceField(forms.CharField):
+class ReferenceField(CodeField):
     """The number of an accompanying document, such as a delivery note."""
 
     def __init__(self, **options: Any) -> None:

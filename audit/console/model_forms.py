@@ -1,6 +1,6 @@
-"""The fields of admin forms: whole numbers and times are read as in every other form of the console."""
+"""The fields of admin forms: whole numbers, times and texts are read as in every other form of the console."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any, ClassVar
 
 from django import forms
@@ -10,14 +10,16 @@ from django.db import models
 from django.http import HttpRequest
 
 from audit.console.numbers import WholeNumberField
+from audit.console.texts import CodeField, LineField, require_visible
 from audit.console.times import require_bounds
 
 
 class CheckedFields(BaseModelAdmin):  # type: ignore[type-arg]
     """A form of a model, or its rows within another's. ``number_bounds`` are the least and the most of fields whose
-    model doesn't say them."""
+    model doesn't say them; ``code_fields`` are texts that are codes."""
 
     number_bounds: ClassVar[Mapping[str, tuple[int, int]]] = {}
+    code_fields: ClassVar[Collection[str]] = ()
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> forms.Field | None:
         is_number = isinstance(db_field, models.IntegerField) and not db_field.choices
@@ -26,9 +28,13 @@ class CheckedFields(BaseModelAdmin):  # type: ignore[type-arg]
             kwargs |= {"form_class": WholeNumberField, "widget": WholeNumberField.widget}
             kwargs |= {"min_value": least, "max_value": most}
             return db_field.formfield(**kwargs)  # type: ignore[no-any-return]
+        if type(db_field) is models.CharField and not db_field.choices:
+            kwargs.setdefault("form_class", CodeField if db_field.name in self.code_fields else LineField)
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
         if field and isinstance(db_field, models.DateTimeField):
             field.validators.append(require_bounds)
+        if isinstance(field, forms.CharField) and not isinstance(field, LineField):
+            field.validators.append(require_visible)  # A user name, an address.
         return field
 
 

@@ -7,8 +7,10 @@ from typing import Final
 from django.core.management.base import CommandError
 
 from audit.instants import NotAnInstant, parse_instant
+from audit.texts import RefusedCharacter, clean_line
 from audit.whole_numbers import NotWhole, parse_whole_number
 
+LONGEST_ACTOR: Final = 150
 _DAY_LENGTH: Final = len("2030-12-31")
 
 
@@ -28,3 +30,16 @@ def day(text: str) -> date:
     except NotAnInstant as error:
         raise ArgumentTypeError(str(error)) from error
     raise ArgumentTypeError(f"“{text}” is not a day such as 2030-12-31.")
+
+
+def line_argument(option: str, text: str, most: int, *, least: int = 1, returncode: int = 1) -> str:
+    """The clean text of an option. Raises CommandError, which names the option, for a refused character, and for fewer
+    or more characters than it may have.
+    """
+    try:
+        cleaned = clean_line(text)
+    except RefusedCharacter as error:
+        raise CommandError(f"{option} {error}.", returncode=returncode) from error
+    if not least <= len(cleaned) <= most:
+        raise CommandError(f"{option} takes {least} to {most} characters.", returncode=returncode)
+    return cleaned

@@ -102,6 +102,7 @@ class ProductAdmin(ImportedAdmin, ExportedAdmin, FreezableAdmin):  # type: ignor
         (_("For reference"), {"fields": ("id", "frozen", ("created_at", "updated_at"))}),
     )
     inlines = (VariantInline, LevelInline)
+    code_fields = ("sku", "barcode")
     number_bounds = {"max_units_per_customer": (1, QUANTITY_LIMIT)}
     actions = ("print_labels",)
     actions_list = ("labels",)

@@ -20,6 +20,7 @@ from audit.actors import Actor
 from audit.console.base import text_field
 from audit.console.dialogs import ChoiceField, Dialog, DialogForm, SharedDialog, WhyForm
 from audit.console.numbers import WholeNumberField
+from audit.console.texts import CodeField, NoteField
 from audit.console.wording import LazyText, share_wordings
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import NIL, parse_uuid
@@ -57,7 +58,7 @@ class OpenForm(DialogForm):
 
     warehouse = ChoiceField(label=_("Warehouse"))
     scope = ChoiceField(label=_("What"), choices=StockCount.Scope.choices)
-    zone = text_field(10, label=_("Zone"))
+    zone = text_field(10, kind=CodeField, label=_("Zone"))
     stale_days = WholeNumberField(
         label=_("Not counted for so many days"),
         help_text=_("Empty: what was never counted."),
@@ -65,7 +66,7 @@ class OpenForm(DialogForm):
         min_value=1,
         max_value=3_650,
     )
-    products = forms.CharField(
+    products = NoteField(
         label=_("Products"),
         help_text=_("Scan them one after the other: a SKU or barcode on each line."),
         required=False,

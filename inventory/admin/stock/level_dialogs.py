@@ -9,6 +9,7 @@ from audit.actors import Actor
 from audit.console.base import multiple_choice, text_field
 from audit.console.dialogs import DialogForm
 from audit.console.numbers import WholeNumberField
+from audit.console.texts import CodeField
 from audit.idempotency import Claim, StoredAnswer
 from inventory.admin.stock.row_dialogs import ChosenDialog
 from inventory.models import QUANTITY_LIMIT
@@ -43,9 +44,9 @@ class SettingsForm(DialogForm):
     reorder_quantity = _units("reorder_quantity", 1, _("Units to order then."))
     min_stock_level = _units("min_stock_level", 0, _("Units that are not sold to shoppers."))
     max_stock_level = _units("max_stock_level", 1, _("Units of a full level."))
-    zone = text_field(10, label=_PLACE["zone"])
-    aisle = text_field(10, label=_PLACE["aisle"])
-    shelf = text_field(10, label=_PLACE["shelf"])
+    zone = text_field(10, kind=CodeField, label=_PLACE["zone"])
+    aisle = text_field(10, kind=CodeField, label=_PLACE["aisle"])
+    shelf = text_field(10, kind=CodeField, label=_PLACE["shelf"])
     clear = multiple_choice(_LABELS.items(), label=_("Take away"), help_text=_("Tick what no row shall have any more."))
 
     def changes(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from audit.actors import Actor
 from audit.errors import Busy, IdempotencyInProgress
+from inventory.management.arguments import LONGEST_ACTOR, line_argument
 from inventory.management.progress import progress_bar
 from inventory.services.stock.import_files import COLUMNS, ImportFile, read_file
 from inventory.services.stock.import_history import EVERY_ROW
@@ -51,7 +52,8 @@ class Command(BaseCommand):
         parser.add_argument("--actor", default="import_stock", help="who runs this, for the audit trail")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        actor = Actor(name=_actor(options["actor"]), client_id=None, request_id="", source="command")
+        name = line_argument("--actor", options["actor"], LONGEST_ACTOR, returncode=USAGE)
+        actor = Actor(name=name, client_id=None, request_id="", source="command")
         skip_bad, again = options["skip_bad"], EVERY_ROW if options["again"] else ()
         if skip_bad and options["again"]:
             message = (
@@ -96,12 +98,6 @@ def _no_cycles_collected() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-def _actor(name: str) -> str:
-    if not 0 < len(name.strip()) <= 150 or not name.isprintable():
-        raise CommandError("--actor takes 1 to 150 printable characters.", returncode=USAGE)
-    return name.strip()
 
 
 def _pairs(option: str, given: Sequence[str]) -> dict[str, str]:

@@ -11,8 +11,8 @@ from audit.clients import add_client, add_token
 from audit.models import ApiClient
 from audit.roles import Role
 from inventory.locking import read_clock
-from inventory.management.arguments import whole_number
-from inventory.models import Store
+from inventory.management.arguments import line_argument, whole_number
+from inventory.models import CODE, Store
 
 _COMMAND: Final = Actor(name="issue_token", client_id=None, request_id="", source="command")
 _NAME_LIMIT = 64
@@ -41,9 +41,10 @@ class Command(BaseCommand):
         days = options["days"]
         if days is not None:
             days = whole_number("--days", days, least=1, most=_DAYS_LIMIT)
+        name = line_argument("A client's name", options["name"], _NAME_LIMIT)
         with transaction.atomic():
             now = read_clock()
-            client = _client(options["name"].strip(), options["role"], sorted(set(options["stores"])), now)
+            client = _client(name, options["role"], sorted(set(options["stores"])), now)
             expires_at = None if days is None else now + timedelta(days=days)
             issued = add_token(_COMMAND, client, expires_at=expires_at, now=now)
         self.stdout.write(issued.token)
@@ -51,11 +52,9 @@ class Command(BaseCommand):
 
 def _client(name: str, role: str | None, stores: list[str], now: datetime) -> ApiClient:
     """The client of this name; creates it if it is new. Raises CommandError if it has another role or other stores."""
-    if not 0 < len(name) <= _NAME_LIMIT or not name.isprintable():
-        raise CommandError(f"A client's name has 1 to {_NAME_LIMIT} printable characters.")
     if role is not None and role not in Role.values:
         raise CommandError(f"There is no role {role}: choose one of {', '.join(Role.values)}.")
-    known = set(Store.objects.filter(code__in=stores).values_list("code", flat=True))
+    known = set(Store.objects.filter(code__in=filter(CODE.fullmatch, stores)).values_list("code", flat=True))
     if unknown := [code for code in stores if code not in known]:
         raise CommandError(f"There is no store {', '.join(unknown)}.")
     client = ApiClient.objects.select_for_update().filter(name=name).first()

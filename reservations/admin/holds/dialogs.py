@@ -14,7 +14,6 @@ from uuid import UUID
 import msgspec
 from django import forms
 from django.contrib import messages
-from django.core.validators import RegexValidator
 from django.db.models import Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -29,6 +28,7 @@ from audit.actors import Actor
 from audit.console.base import ConsoleAdmin, actor_of
 from audit.console.dialogs import Dialog, DialogForm, ReasonField
 from audit.console.numbers import WholeNumberField
+from audit.console.texts import CodeField
 from audit.console.wording import LazyText
 from audit.display import shown_time
 from audit.errors import DomainError
@@ -91,11 +91,9 @@ class ExtendForm(HoldForm):
 
 
 class ConsumeForm(HoldForm):
-    order_id = forms.CharField(
+    order_id = CodeField(
         label=_("Order"),
         max_length=64,
-        strip=True,
-        validators=[RegexValidator(r"^[^\x00-\x1f\x7f-\x9f]+\Z", _("Printable characters only."))],
         widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
     )
     reacquire = forms.BooleanField(

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from django import forms
 from django.contrib import admin
 from django.contrib.postgres.aggregates import StringAgg
 from django.db.models import OuterRef, QuerySet, Subquery
@@ -26,6 +25,7 @@ from audit.console.base import (
 )
 from audit.console.dialogs import DialogForm, SharedDialog
 from audit.console.filters import link
+from audit.console.texts import NoteField
 from audit.console.wording import LazyText
 from audit.display import NOTHING
 from audit.idempotency import Claim, StoredAnswer
@@ -50,7 +50,7 @@ class BrokenHoldInline(ReadOnlyInline):
 class ResolveForm(DialogForm):
     """The form that asks how an incident was resolved."""
 
-    resolution = forms.CharField(
+    resolution = NoteField(
         label=_("What was done"),
         help_text=_("Whom you told, what they get instead, where the units were found."),
         max_length=2000,

@@ -9,8 +9,9 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from audit.actors import Actor
 from audit.errors import Busy
 from audit.identifiers import parse_uuid
+from inventory.management.arguments import LONGEST_ACTOR, line_argument
 from inventory.management.progress import progress_bar
-from inventory.models import Product, ReconciliationFinding, Warehouse
+from inventory.models import CODE, Product, ReconciliationFinding, Warehouse
 from inventory.services.bookkeeping.reconciliation import EVERYTHING, ReconciliationScope, Repair, Run, count_levels
 from inventory.services.catalogue.codes import products_by_code
 from reservations.services.bookkeeping.reconciliation import reconcile
@@ -41,7 +42,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         repair = _repair(options["repair"], options["reason"].strip())
         scope = _scope(options["warehouse"], options["product"])
-        actor = Actor(name=_actor(options["actor"]), client_id=None, request_id="", source="command")
+        name = line_argument("--actor", options["actor"], LONGEST_ACTOR, returncode=USAGE)
+        actor = Actor(name=name, client_id=None, request_id="", source="command")
         with progress_bar(self.stderr, "levels", count_levels(scope)) as progress:
             try:
                 run = reconcile(actor, scope, repair=repair, progress=progress)
@@ -73,22 +75,16 @@ def _repair(is_wanted: bool, reason: str) -> Repair | None:
         raise CommandError("--repair needs --reason: say why, for the audit trail.", returncode=USAGE)
     if reason and not is_wanted:
         raise CommandError("--reason goes with --repair.", returncode=USAGE)
-    if len(reason) > _REASON_LIMIT or "\0" in reason:
-        raise CommandError(f"A reason has at most {_REASON_LIMIT} characters.", returncode=USAGE)
+    reason = line_argument("--reason", reason, _REASON_LIMIT, least=0, returncode=USAGE)
     return Repair(reason) if is_wanted else None
-
-
-def _actor(name: str) -> str:
-    if not 0 < len(name.strip()) <= 150 or not name.isprintable():
-        raise CommandError("--actor takes 1 to 150 printable characters.", returncode=USAGE)
-    return name.strip()
 
 
 def _scope(code: str | None, product: str | None) -> ReconciliationScope:
     warehouse_id = product_id = None
     words = []
     if code is not None:
-        warehouse_id = Warehouse.objects.filter(code=code).values_list("pk", flat=True).first()
+        known = Warehouse.objects.filter(code=code) if CODE.fullmatch(code) else Warehouse.objects.none()
+        warehouse_id = known.values_list("pk", flat=True).first()
         if warehouse_id is None:
             raise CommandError(f"There is no warehouse {code}.", returncode=USAGE)
         words.append(f"warehouse {code}")
