@@ -1,7 +1,6 @@
 """Form fields for texts, cleaned as everywhere (docs/explanation/rules.md, rule 33)."""
 
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -13,15 +12,18 @@ from audit.texts import RefusedCharacter, clean_code, clean_line, clean_note
 class LineField(forms.CharField):
     """A line of words, such as a name. Its length is counted in what remains."""
 
-    cleaned: ClassVar[Callable[[str], str]] = staticmethod(clean_line)
-
     def __init__(self, **options: Any) -> None:
         super().__init__(**{**options, "strip": False})
+
+    @staticmethod
+    def cleaned(text: str) -> str:
+        """The clean text. Raises RefusedCharacter."""
+        return clean_line(text)
 
     def to_python(self, value: Any) -> Any:
         """The clean text. Raises ValidationError for a refused character."""
         try:
-            text = type(self).cleaned("" if value in self.empty_values else str(value))
+            text = self.cleaned("" if value in self.empty_values else str(value))
         except RefusedCharacter as error:
             raise ValidationError(gettext("This text %(fault)s.") % {"fault": error}, code="refused") from error
         return text or self.empty_value
@@ -30,13 +32,17 @@ class LineField(forms.CharField):
 class CodeField(LineField):
     """A code: a SKU, a barcode, a place, a reference."""
 
-    cleaned = staticmethod(clean_code)
+    @staticmethod
+    def cleaned(text: str) -> str:
+        return clean_code(text)
 
 
 class NoteField(LineField):
     """A note, which may have several lines."""
 
-    cleaned = staticmethod(clean_note)
+    @staticmethod
+    def cleaned(text: str) -> str:
+        return clean_note(text)
 
 
 def require_visible(text: str) -> None:
