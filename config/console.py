@@ -63,7 +63,7 @@ class ConsoleConfig(SimpleAdminConfig):
 class MenuItem:
     """A line of the sidebar. Users who may view ``model`` ("app.model") see it; ``query`` filters its list.
 
-    ``page`` is an address below the list that belongs to this line rather than to another one of the same model.
+    ``page`` begins the addresses below the list that belong to this line rather than to another one of the same model.
     """
 
     title: Promise
@@ -79,7 +79,7 @@ class MenuItem:
 
     def narrows(self, request: HttpRequest) -> bool:
         """Whether the open page is this line's ``page``, or its list with this line's filter."""
-        if self.page and request.path == self.link + self.page:
+        if self.page and request.path.startswith(self.link + self.page):
             return True
         return bool(self.query) and request.path == self.link and _pairs(self.query) <= request.GET.dict().items()
 

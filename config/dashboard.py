@@ -29,6 +29,7 @@ from audit.console.base import actor_of, reach_of
 from audit.identifiers import first_id_at
 from audit.models import OutboxEvent
 from inventory.admin.stock.levels import COUNT_DAYS
+from inventory.admin.stock.unfinished import unfinished
 from inventory.models import LowStockAlert, ReconciliationRun, StockCount, StockLevel, Transfer
 from reservations.admin.holds.lists import SOON
 from reservations.models import Reservation
@@ -152,7 +153,7 @@ def figures(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     if stock is not None or reader.may_open("inventory.stockcount"):
         cards.append(_counts_card(reader, stock))
     cards += _service_cards(reader, *due)
-    return {**context, "head": head, "cards": cards}
+    return {**context, "head": head, "cards": cards, "unfinished": unfinished(request)}
 
 
 # ---------------------------------------------------------------------------------------------------------------- stock

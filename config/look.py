@@ -24,7 +24,7 @@ UNFOLD: Final[dict[str, Any]] = {
     "SHOW_BACK_BUTTON": True,
     "BORDER_RADIUS": "8px",
     "STYLES": [_asset("console.css"), _asset("flows.css")],
-    "SCRIPTS": [_asset("session.js"), _asset("console.js"), _asset("flows.js")],
+    "SCRIPTS": [_asset("session.js"), _asset("console.js"), _asset("flows.js"), _asset("drafts.js")],
     # A pine green. White on 600 and 700, and 500 on the dark background, have a contrast of more than 4.5:1.
     "COLORS": {
         "primary": {

@@ -4,7 +4,6 @@ import re
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 import pytest
 from django.db import connection
@@ -13,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from inventory.models import Movement, StockCount, StockCountLine, StockLevel, Transfer
+from inventory.models import StockCount, StockCountLine, StockLevel, Transfer
 from inventory.services.counts import entering, opening
 from inventory.services.counts.documents import ProductRef
 from inventory.services.counts.entering import EnteredCount, EnterRequest
@@ -23,12 +22,12 @@ from inventory.services.transfers import commands as transfers
 from inventory.services.transfers.commands import MoveLine, TransferRequest
 from reservations.models import ShortageIncident
 from tests.books import assert_books_balance
-from tests.factories import ACTOR, counters, hold, make_level, make_product, make_warehouse, recorded
+from tests.drafts import RECEIVE
+from tests.factories import ACTOR, counters, hold, make_level, make_warehouse, recorded
 from tests.staff import browser_of, make_staff
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 
-RECEIVE = "/admin/inventory/movement/receive/"
 _FIELD = re.compile(r'<input[^>]*name="(\w+)"[^>]*value="([^"]*)"')
 
 
@@ -68,60 +67,6 @@ def open_count(*levels: StockLevel, **fields: Any) -> StockCount:
 
 def enter(count: StockCount, level: StockLevel, counted: int) -> None:
     entering.enter_counts(EnterRequest(ACTOR, count.pk, (EnteredCount(ProductRef(level.product_id), counted),)))
-
-
-def units(product_id: UUID, count: int) -> dict[str, str]:
-    return {f"units-{product_id}": str(count)}
-
-
-# --- receiving -------------------------------------------------------------------------------------------------------
-
-
-def test_delivery_is_one_adjustment_of_many_lines(clerk: Client) -> None:
-    known, new = make_level(5), make_product()
-    form = opened_form(clerk, RECEIVE) | {"warehouse": "wh-001", "reference": "DN-1", "reason": "Delivery"}
-    lines = units(known.product_id, 3) | units(new.pk, 4)
-    answer = clerk.post(RECEIVE, form | lines | {"do": "post:receive"})
-    assert "7 units received in wh-001, 2 lines on the paper." in page_after(answer, clerk)
-    assert counters(known) == (8, 0)
-    made = Movement.objects.filter(reference="DN-1")
-    assert made.count() == 2
-    assert len({movement.adjustment_id for movement in made}) == 1
-    assert_books_balance()
-
-
-def test_form_of_a_delivery_does_nothing_twice_and_nothing_else_under_its_key(clerk: Client) -> None:
-    level = make_level(5)
-    form = opened_form(clerk, RECEIVE) | {"warehouse": "wh-001", "reason": "Delivery", "do": "post:receive"}
-    for _ in range(2):
-        assert "3 units received" in page_after(clerk.post(RECEIVE, form | units(level.product_id, 3)), clerk)
-    assert clerk.post(RECEIVE, form | units(level.product_id, 4)).status_code == 422
-    assert counters(level) == (8, 0)
-
-
-@pytest.mark.parametrize("typed", ["abc", "-1", "1.5", "1.000", "1_000", "1000001", "99999999999", "1" * 20])
-def test_units_that_are_no_number_are_refused_and_kept(clerk: Client, typed: str) -> None:
-    level = make_level(5)
-    form = opened_form(clerk, RECEIVE) | {"warehouse": "wh-001", "reason": "Delivery"}
-    page = clerk.post(RECEIVE, form | {f"units-{level.product_id}": typed, "do": "post:receive"}).content.decode()
-    assert f"{level.product.sku}: “{typed}” is not a whole number from 0 to 1,000,000." in page
-    assert f'value="{typed}"' in page
-    assert counters(level) == (5, 0)
-
-
-def test_code_of_several_products_is_not_guessed(clerk: Client) -> None:
-    make_product(sku="A-1", barcode="123")
-    make_product(sku="A-2", barcode="123")
-    page = clerk.post(RECEIVE, opened_form(clerk, RECEIVE) | {"do": "add", "code": "123"}).content.decode()
-    assert "123 is the code of several products. Type one of these: A-1, A-2." in page
-
-
-def test_clerk_of_one_warehouse_receives_there_alone() -> None:
-    level = make_level(5, "wh-009")
-    browser = browser_of(make_staff("warehouse", "wh-001"))
-    form = opened_form(browser, RECEIVE) | {"warehouse": "wh-009", "reason": "Delivery", "do": "post:receive"}
-    assert browser.post(RECEIVE, form | units(level.product_id, 3)).status_code == 200
-    assert counters(level) == (5, 0)
 
 
 # --- who may ---------------------------------------------------------------------------------------------------------
@@ -178,69 +123,6 @@ def test_clerk_counts_and_does_not_post(clerk: Client) -> None:
 
 
 # --- transfers -------------------------------------------------------------------------------------------------------
-
-
-def test_two_tabs_receive_the_same_units_once() -> None:
-    level = make_level(20)
-    transfer = send_off(level, 8)
-    path = at("inventory_transfer_receive", transfer.pk)
-    anna, bert = browser_of(make_staff("warehouse")), browser_of(make_staff("warehouse"))
-    sent = units(level.product_id, 3) | {"do": "post:receive"}
-    first, second = opened_form(anna, path) | sent, opened_form(bert, path) | sent
-    for browser, form in ((anna, first), (bert, second), (anna, first)):
-        assert "3 units received; 5 units still on the way." in page_after(browser.post(path, form), browser)
-    assert bert.post(path, second | units(level.product_id, 4)).status_code == 422
-    assert StockLevel.objects.get(product=level.product, warehouse__code="wh-002").on_hand == 3
-    assert_books_balance()
-
-
-def test_transfer_received_in_two_tabs_shows_the_same_message(clerk: Client) -> None:
-    level = make_level(20)
-    path = at("inventory_transfer_receive", send_off(level, 8).pk)
-    form = opened_form(clerk, path) | units(level.product_id, 8) | {"do": "post:receive"}
-    for _ in range(2):
-        assert "8 units received. The transfer is complete." in page_after(clerk.post(path, form), clerk)
-
-
-def test_more_than_is_on_its_way_is_reported_before_the_form_is_sent(clerk: Client) -> None:
-    level = make_level(20)
-    path = at("inventory_transfer_receive", send_off(level, 8).pk)
-    form = opened_form(clerk, path) | units(level.product_id, 9) | {"do": "review"}
-    page = clerk.post(path, form).content.decode()
-    assert f"{level.product.sku}: 9 are more than the 8 on their way." in page
-
-
-def test_draft_is_changed_sent_and_cancelled(clerk: Client) -> None:
-    level = make_level(20)
-    draft = send_off(level, 8, is_draft=True)
-    path = at("inventory_transfer_change_draft", draft.pk)
-    form = opened_form(clerk, path) | {"from_warehouse": "wh-001", "to_warehouse": "wh-002"}
-    clerk.post(path, form | units(level.product_id, 5) | {"do": "post:draft"})
-    assert draft.lines.get().quantity == 5
-    assert counters(level) == (20, 0)
-    path = at("inventory_transfer_send", draft.pk)
-    form = opened_form(clerk, path)
-    for _ in range(2):
-        assert "5 units are on their way to wh-002." in page_after(clerk.post(path, form), clerk)
-    assert counters(level) == (15, 0)
-    path = at("inventory_transfer_cancel", draft.pk)
-    form = opened_form(clerk, path)
-    for _ in range(2):
-        assert "5 units are back in wh-001." in page_after(clerk.post(path, form), clerk)
-    assert counters(level) == (20, 0)
-    assert_books_balance()
-
-
-def test_short_line_of_a_transfer_is_named_by_its_sku(clerk: Client) -> None:
-    level = make_level(5)
-    hold((level, 3))
-    make_warehouse("wh-002")
-    path = at("inventory_transfer_new_transfer")
-    form = opened_form(clerk, path) | {"from_warehouse": "wh-001", "to_warehouse": "wh-002"}
-    answer = clerk.post(path, form | units(level.product_id, 3) | {"do": "post:send"})
-    assert answer.status_code == 422
-    assert f"{level.product.sku}: 3 wanted, 2 free." in answer.content.decode()
-    assert counters(level) == (5, 3)
 
 
 def test_new_transfer_is_offered_to_users_of_one_warehouse_too(clerk: Client) -> None:

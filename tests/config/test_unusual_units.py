@@ -11,6 +11,8 @@ from inventory.models import StockCount, StockLevel, Transfer
 from inventory.services.counts.opening import OpenRequest, open_count
 from inventory.services.stock.adjustments import Adjustment, AdjustRequest, apply_adjustments
 from inventory.services.stock.usual import usual_units
+from inventory.services.transfers.commands import MoveLine, TransferRequest, draft_transfer
+from tests.drafts import begin_delivery, begin_transfer, draft_form, review_and_post, type_units
 from tests.factories import ACTOR, counters, make_level, make_warehouse, receive
 from tests.staff import browser_of, make_staff
 
@@ -89,7 +91,7 @@ def test_what_is_usual_is_not_asked_about(browser: Client) -> None:
 
 
 def test_rows_deliveries_and_transfers_ask_about_the_products_concerned(browser: Client) -> None:
-    level, usual = make_level(5), make_level(5)
+    level, usual, other = make_level(5), make_level(5), make_level(2_000)
     make_warehouse("wh-002")
     book(level, 5_000, "ADJUSTMENT", warehouse="wh-002")
     source = StockLevel.objects.get(product=level.product_id, warehouse__code="wh-002")
@@ -99,26 +101,37 @@ def test_rows_deliveries_and_transfers_ask_about_the_products_concerned(browser:
     assert len(asked.context["dialog"].doubts) == 1
     assert (counters(level)[0], counters(usual)[0], done.status_code) == (4_005, 14, 200)
 
-    scanned = {f"units-{level.product_id}": "1200"}
-    receiving = {"warehouse": "wh-001", "reason": "x", "do": "post:receive", **scanned}
-    sent_twice(browser, reverse("admin:inventory_movement_receive_delivery"), receiving)
+    delivery = begin_delivery(browser)
+    assert draft_asked_twice(browser, delivery, level, "receive").count(ASKED) == 1
     assert counters(level)[0] == 5_205
 
-    drafted = {"from_warehouse": "wh-002", "to_warehouse": "wh-001", "do": "post:draft", **scanned}
-    reviewed = browser.post(
-        reverse("admin:inventory_transfer_new_transfer"), {"once": str(uuid4()), **drafted, "do": "review"}
-    )
-    assert ASKED in reviewed.content.decode()  # The review asks at once.
-    sent_twice(browser, reverse("admin:inventory_transfer_new_transfer"), drafted)
+    draft = begin_transfer(browser, "wh-002", "wh-001")
+    draft_asked_twice(browser, draft, level, "send")
     transfer = Transfer.objects.get()
-    sent_twice(browser, reverse("admin:inventory_transfer_send", args=[transfer.pk]), {})
     assert counters(source)[0] == 3_800
-    arrived = {**scanned, "do": "post:receive"}
     url = reverse("admin:inventory_transfer_receive", args=[transfer.pk])
-    opened = browser.get(url).context["form"].initial["once"]
-    answer = browser.post(url, {"once": str(opened), **arrived}, follow=True)
+    type_units(browser, url, {level.product_id: 1_200})
+    answer = review_and_post(browser, url, "receive")
     assert ASKED not in answer.content.decode()  # As many were sent: that is the usual now.
     assert counters(level)[0] == 6_405
+
+    make_draft = TransferRequest(ACTOR, (MoveLine(other.product_id, None, 1_500, "wh-001", "wh-002"),))
+    draft_transfer(make_draft)
+    kept = Transfer.objects.latest("id")
+    sent_twice(browser, reverse("admin:inventory_transfer_send", args=[kept.pk]), {})
+    assert counters(other)[0] == 500
+
+
+def draft_asked_twice(browser: Client, path: str, level: StockLevel, ending: str) -> str:
+    """Type 1,200 units into a draft, and post it without and with the tick. Returns the review, which asks at once."""
+    type_units(browser, path, {level.product_id: 1_200})
+    refused = review_and_post(browser, path, ending)
+    page = str(refused.content.decode())
+    assert "tick the box below them" in page
+    form = draft_form(browser, f"{path}?review")
+    done = browser.post(path, form | {"do": f"post:{ending}", "sure": refused.context["dialog"].sure}, follow=True)
+    assert ASKED not in done.content.decode()
+    return page
 
 
 def test_counts_ask_without_saying_how_many_there_are(browser: Client) -> None:

@@ -13,12 +13,13 @@ from audit.errors import Busy, Fault, NotFound
 from inventory.admin.catalogue.product_files import ProductImport
 from inventory.admin.catalogue.products import ProductAdmin
 from inventory.admin.catalogue.stores import StoreAdmin
-from inventory.admin.stock.receiving import ReceivePage
+from inventory.admin.stock.receiving import DeliveryPage
 from inventory.errors import UnknownProduct, UnknownWarehouse
 from inventory.models import QUANTITY_LIMIT, StockLevel
 from inventory.services.counts import opening
 from inventory.services.counts.documents import ProductRef
 from inventory.services.counts.opening import OpenRequest
+from tests.drafts import begin_delivery, begin_transfer, review_and_post, type_units
 from tests.factories import ACTOR, make_level, make_warehouse
 
 
@@ -44,17 +45,22 @@ def count_elsewhere(level: StockLevel) -> None:
 def test_scanned_transfer_of_too_many_says_that_reserved_units_stay(clerk: Client) -> None:
     level = make_level(5)
     make_warehouse("wh-002")
-    lines = {"from_warehouse": "wh-001", "to_warehouse": "wh-002", f"units-{level.product_id}": "6"}
-    page = refused(clerk, "inventory_transfer_new_transfer", **lines, do="post:send")
+    page = posted(clerk, begin_transfer(clerk), level, 6, "send")
     assert "There is not enough that is free: what is reserved can't leave." in page
+    assert f"{level.product.sku}: 6 wanted, 5 free." in page
 
 
 @pytest.mark.django_db
 def test_scanned_delivery_of_too_many_says_so_of_the_place(clerk: Client) -> None:
     level = make_level(QUANTITY_LIMIT)
-    lines = {"warehouse": "wh-001", "reason": "Delivery", f"units-{level.product_id}": "1"}
-    page = refused(clerk, "inventory_movement_receive_delivery", **lines, do="post:receive")
+    page = posted(clerk, begin_delivery(clerk), level, 1, "receive")
     assert "That would be more than one place can have." in page
+
+
+def posted(browser: Client, path: str, level: StockLevel, units: int, ending: str) -> str:
+    """The page after a draft with one line was posted."""
+    type_units(browser, path, {level.product_id: units})
+    return unescape(review_and_post(browser, path, ending).content.decode())
 
 
 @pytest.mark.django_db
@@ -77,13 +83,13 @@ def test_count_of_one_level_says_where_to_enter_it(clerk: Client) -> None:
 @pytest.mark.parametrize("page", [ProductAdmin, ProductImport, StoreAdmin])
 def test_page_of_the_catalogue_does_not_claim_that_a_product_was_there(page: type[Worded]) -> None:
     assert page.wording_of(UnknownProduct("no product x")) == "There is no such product."
-    assert ReceivePage.wording_of(UnknownProduct("no product x")) == "There is no such product any more."
+    assert DeliveryPage.wording_of(UnknownProduct("no product x")) == "There is no such product any more."
 
 
 @pytest.mark.parametrize("page", [ProductAdmin, ProductImport, StoreAdmin])
 def test_page_of_the_catalogue_does_not_claim_that_a_warehouse_was_there(page: type[Worded]) -> None:
     assert page.wording_of(UnknownWarehouse("no warehouse x")) == "There is no such warehouse."
-    assert ReceivePage.wording_of(UnknownWarehouse("no warehouse x")) == "There is no such warehouse any more."
+    assert DeliveryPage.wording_of(UnknownWarehouse("no warehouse x")) == "There is no such warehouse any more."
 
 
 # --- look-up of wordings ---------------------------------------------------------------------------------------------

@@ -310,7 +310,7 @@ def test_draft_of_a_transfer_is_changed_only_within_reach() -> None:
     level = make_level(20)
     make_warehouse("wh-002")
     draft = drafting.open_draft(ANNA, "wh-001", "wh-002")
-    limited = replace(ANNA, warehouse_codes=("wh-001",))
+    limited = replace(ANNA, warehouse_codes=("wh-002",))
     details = TransferDetails("wh-001", "wh-002")
     with pytest.raises(NotFound):
         drafting.change_lines(limited, draft, [add(level.product_id)])

@@ -1,79 +1,51 @@
-"""Pages on which many lines are scanned, reviewed and sent once.
+"""Pages on which the lines of a draft are scanned, reviewed, and posted once.
 
-The page works without scripts: Enter in the field for the code sends the form, which comes back with the new line and
-the focus in that field. ``flows.js`` saves the reload, so that the next scan need not wait for the last.
+Every scan and every edited line is saved by the service before the page answers. The page works without scripts: Enter
+in the field for the code sends the form, which comes back with the new line. ``scanning.js`` and ``drafts.js`` save the
+reload. Each form is answered by a redirect, so that going back or loading again sends nothing again.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Final, cast
-from uuid import UUID
+from abc import abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, ClassVar, Final
+from uuid import UUID, uuid5
 
+import msgspec
+from django import forms
+from django.conf import settings
+from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from uuid_utils.compat import uuid7
 
-from audit.console.base import actor_of
-from audit.console.dialogs import Dialog, DialogForm, R
-from audit.console.numbers import MOST_UNITS
+from audit.console.base import actor_of, claimant_of, reach_of
+from audit.console.dialogs import DIALOG_KEY, SENT_BEFORE, Dialog, DialogForm, R
+from audit.console.doubts import SURE
+from audit.console.scans import Scan, ScanAnswer, answer_scans
 from audit.console.wording import LazyText
 from audit.errors import DomainError
+from audit.idempotency import Claim, StoredAnswer, fingerprint
 from audit.identifiers import parse_uuid
 from audit.whole_numbers import NotWhole, parse_whole_number
+from inventory.admin.stock.draft_lines import (
+    LINE_PREFIX,
+    SEEN_PREFIX,
+    ScannedLine,
+    answer_changes,
+    sentence,
+    take_scans,
+)
 from inventory.admin.stock.unusual import Amount, AsksAboutUnusual
-from inventory.models import Product, Warehouse
+from inventory.models import QUANTITY_LIMIT, Product, Warehouse
 from inventory.models.catalogue import WarehouseQuerySet
-from inventory.services.catalogue.codes import products_by_code
+from inventory.services.drafts.lines import ChangedLines, LineCommand
+from inventory.services.drafts.posting import PostedBefore
 
-MOST_LINES: Final = 200
-"""The most lines of a page: the same as of an API request."""
-_PREFIX: Final = "units-"
-_LONGEST_CODE: Final = 64
 _LONGEST_UNITS: Final = 64
 """Enough that nothing which is too long becomes a number by being cut."""
-
-
-@dataclass(frozen=True, slots=True)
-class ScannedLine:
-    """A product and its units, as typed. ``note`` is a remark about the product; ``most`` the most units allowed."""
-
-    product_id: UUID
-    sku: str
-    name: str
-    typed: str
-    note: str = ""
-    most: int | None = None
-
-    @property
-    def units(self) -> int | None:
-        """0 if blank, None if not a whole number."""
-        return None if self.fault else self._parsed()
-
-    @property
-    def fault(self) -> str:
-        """Why the units are not a whole number; empty if they are."""
-        try:
-            self._parsed()
-        except NotWhole as error:
-            return str(error)
-        return ""
-
-    def _parsed(self) -> int:
-        """0 if blank. Raises NotWhole. What arrives may be all that is on its way, which may have been many lines."""
-        most = max(MOST_UNITS, self.most or 0)
-        return parse_whole_number(self.typed, least=0, most=most) if self.typed.strip() else 0
-
-    @property
-    def rest(self) -> int:
-        """The units missing to ``most``; negative if there are too many."""
-        return (self.most or 0) - (self.units or 0)
-
-    @property
-    def field(self) -> str:
-        """The name of the line's form field."""
-        return f"{_PREFIX}{self.product_id}"
 
 
 def warehouse_choices(request: HttpRequest) -> list[tuple[str, str]]:
@@ -92,25 +64,37 @@ def _choices(warehouses: WarehouseQuerySet) -> list[tuple[str, str]]:
     return known if len(known) == 1 else [("", str(_("Choose a warehouse"))), *known]
 
 
+def view_of(model_admin: Any, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """A view of ``ScanPage.as_view`` for the routes of an admin."""
+
+    def bound(request: HttpRequest, object_id: UUID) -> HttpResponse:
+        return view(model_admin, request, str(object_id))
+
+    return bound
+
+
 class ScanForm(DialogForm):
-    """The fields besides the lines."""
+    """The details of a draft. ``once`` makes the ids of the commands of a form that is sent without scripts."""
 
 
 class ScanPage(AsksAboutUnusual, Dialog[R]):
-    """A page for scanning lines, then reviewing all of them, then one service call.
+    """The page of a draft: scan the lines, review them, post them.
 
-    A subclass defines what ``Dialog`` requires. ``perform`` gets the lines as ``given["lines"]``, and the chosen ending
-    as ``given["do"]``.
+    ``perform`` gets the chosen ending as ``given["do"]``, and the version that was reviewed as ``given["version"]``.
     """
 
-    template: ClassVar[str] = "console/receiving/scan.html"
+    template: ClassVar[str] = "console/receiving/draft.html"
     is_page = True
     endings: ClassVar[Sequence[tuple[str, LazyText]]] = ()
     """The buttons of the review: the value that is sent, and the text; the first is the main button."""
+    ending_form: ClassVar[type[forms.Form]] = forms.Form
+    """What is asked at the review."""
     empty: ClassVar[LazyText] = _("Nothing scanned yet. Scan the first product, or type its SKU and press Enter.")
-    fields_first: ClassVar[bool] = True
     takes_any: ClassVar[bool] = True
-    """Whether any product can be scanned, or only those of ``known_lines``."""
+    """Whether any product can be scanned, or only those that are expected."""
+    may_be_empty: ClassVar[bool] = False
+    """Whether a draft without units may be reviewed and posted."""
+    expires: ClassVar[bool] = True
     wordings: ClassVar[Mapping[str, LazyText]] = {
         "insufficient_stock": _("There is not enough that is free: what is reserved can't leave."),
         "quantity_limit": _("That would be more than one place can have."),
@@ -118,175 +102,282 @@ class ScanPage(AsksAboutUnusual, Dialog[R]):
         "unknown_product": _("There is no such product any more."),
     }
     step = "scan"
-    message: LazyText = ""
-    is_alert = False
-    is_posting = False
-    latest: UUID | None = None
 
     def __init__(self, model_admin: Any, request: HttpRequest, object_id: str | None = None) -> None:
+        if not request.user.has_perm(self.permission):
+            raise PermissionDenied
         super().__init__(model_admin, request, object_id)
-        self.lines: list[ScannedLine] = []
+        self.faulty: dict[UUID, str] = {}
+        """What was typed for lines where it is not a whole number."""
 
-    # ------------------------------------------------------------------------------------ what a subclass may define
+    @classmethod
+    def as_view(cls, method: str) -> Callable[..., HttpResponse]:
+        """A view of a method of the page: ``answer``, ``scans`` or ``changes``; for ``ModelAdmin.get_urls``."""
 
-    def known_lines(self) -> list[ScannedLine]:
-        """The initial lines of the page."""
-        return []
+        def view(model_admin: Any, request: HttpRequest, object_id: str) -> HttpResponse:
+            answer: HttpResponse = getattr(cls(model_admin, request, object_id), method)()
+            return answer
 
-    def notes(self, lines: Sequence[ScannedLine], form: DialogForm) -> Mapping[UUID, str]:
+        return view
+
+    # ------------------------------------------------------------------------------ what a subclass must or may define
+
+    @property
+    @abstractmethod
+    def draft_key(self) -> str:
+        """The draft's id, which the idempotency key of its posting is made of."""
+
+    @property
+    @abstractmethod
+    def version(self) -> str:
+        """The version of the draft as it is shown."""
+
+    @abstractmethod
+    def stored_lines(self) -> list[ScannedLine]:
+        """The lines of the draft, in the order in which the page shows them."""
+
+    @abstractmethod
+    def change_lines(self, commands: Sequence[LineCommand]) -> ChangedLines:
+        """Call the service that changes lines. Raises DomainError."""
+
+    @abstractmethod
+    def set_details(self, given: dict[str, Any], seen: dict[str, Any]) -> None:
+        """Call the service that changes the details, from the values of the form. Raises DomainError."""
+
+    def posted_address(self) -> str:
+        """The address of what became of the draft; empty while it is open."""
+        return ""
+
+    @property
+    def review_address(self) -> str:
+        """The address of the review."""
+        return f"{self.address}?review"
+
+    def notes(self, product_ids: Sequence[UUID]) -> Mapping[UUID, str]:
         """Remarks about products, by id."""
         return {}
 
-    def may_be_empty(self, form: DialogForm) -> bool:
-        """Whether the form may be sent without any units."""
-        return False
+    def problems(self, lines: Sequence[ScannedLine]) -> list[str]:
+        """Why these lines can't be posted, in sentences."""
+        return []
 
-    # ------------------------------------------------------------------------------------------ what this class does
+    def after(self, result: Any) -> str:
+        """The address to go to once the draft is posted."""
+        return self.posted_address() or self.way_back()
+
+    # ----------------------------------------------------------------------------------------------------- the answers
 
     def answer(self) -> HttpResponse:
-        if not self.request.user.has_perm(self.permission):
-            raise PermissionDenied
-        if self.request.method != "POST":
-            self.lines = self.known_lines()
-            return super().answer()
-        self.is_posting = self.request.POST.get("do", "").startswith("post")
-        self.lines = self._sent_lines()
-        match self.request.POST.get("do", "").partition(":"):
-            case ("add", _, _):
-                self._add(self.request.POST.get("code", "").strip())
-            case ("remove", _, product_id):
-                self.lines = [line for line in self.lines if str(line.product_id) != product_id]
-            case ("review", _, _):
-                self._add(self.request.POST.get("code", "").strip())
-                return self._again() if self.is_alert else self._review()
-            case ("post", _, _):
-                return self._post()
-        return self._again()
-
-    def _again(self) -> HttpResponse:
-        """The page with the values that were sent, without validation."""
-        given = {name: self.request.POST.get(name) for name in self.form_class.base_fields}
-        return self._page(self.make_form(initial={**given, "once": given.get("once") or uuid7()}))
-
-    def _sent_lines(self) -> list[ScannedLine]:
-        typed: dict[UUID, str] = {}
-        for name, value in self.request.POST.items():
-            if name.startswith(_PREFIX):
-                product_id = parse_uuid(name.removeprefix(_PREFIX))
-                if product_id:
-                    typed[product_id] = str(value)[:_LONGEST_UNITS]
-        known = {line.product_id: line for line in self.known_lines()}
-        if not self.takes_any:
-            return [replace(line, typed=typed.get(id_, line.typed)) for id_, line in known.items()]
-        ids = list(typed)[:MOST_LINES]
-        rows = Product.objects.in_bulk(ids)
-        return [ScannedLine(id_, rows[id_].sku, rows[id_].name, typed[id_]) for id_ in ids if id_ in rows]
-
-    def _add(self, code: str) -> None:
-        """Add one unit of the scanned product and move its line to the top, or show why not."""
-        if not code:
-            return None
-        found = products_by_code(code[:_LONGEST_CODE])
-        if not self.takes_any:
-            here = {line.product_id for line in self.lines}
-            found, all_found = [product for product in found if product.pk in here], found
-            if all_found and not found:
-                return self._warn(_("%(code)s is not one of these lines. Put it aside."), code)
-        if not found:
-            return self._warn(_("No product has the code %(code)s. Everything else is kept."), code)
-        if len(found) > 1:
-            skus = ", ".join(product.sku for product in found)
-            return self._warn(_("%(code)s is the code of several products. Type one of these: %(skus)s."), code, skus)
-        return self._raise(found[0])
-
-    def _warn(self, words: Any, code: str, skus: str = "") -> None:
-        self.message, self.is_alert = str(words) % {"code": code, "skus": skus}, True
-
-    def _raise(self, product: Product) -> None:
-        index = next((i for i, line in enumerate(self.lines) if line.product_id == product.pk), None)
-        if index is None and len(self.lines) >= MOST_LINES:
-            return self._warn(_("These are as many lines as one paper can have. Finish them first."), product.sku)
-        line = ScannedLine(product.pk, product.sku, product.name, "") if index is None else self.lines[index]
-        if line.fault:
-            return self._warn(_("%(code)s is not added: correct the number of its units first."), line.sku)
-        line = replace(line, typed=str((line.units or 0) + 1))
-        if index is None:
-            self.lines.insert(0, line)
-        elif self.takes_any:
-            self.lines = [line, *self.lines[:index], *self.lines[index + 1 :]]
-        else:
-            self.lines[index] = line
-        self.latest = line.product_id
-        self.message = f"{line.sku} {line.name}: {line.typed}"
-        return None
-
-    def _review(self) -> HttpResponse:
-        form = self._checked()
-        if form.is_valid():
-            self.step = "review"
-            self.doubts = self.find_doubts(form.cleaned_data)
-        return self._page(form)
-
-    def _post(self) -> HttpResponse:
-        form = self._checked()
-        if not form.is_valid() or self._is_doubtful(form):
+        is_post = self.request.method == "POST"
+        if address := self.posted_address():
+            if is_post:
+                messages.info(self.request, SENT_BEFORE)
+            return redirect(address)
+        if is_post:
+            return self._act()
+        if "review" in self.request.GET:
             return self._review()
-        return super().answer()
+        return self._page(self._stored_form())
 
-    def amounts(self, given: Mapping[str, Any]) -> Iterable[Amount]:
-        return (Amount(line.product_id, line.sku, line.units) for line in self.lines if line.units)
+    def scans(self) -> HttpResponse:
+        """The answer to scans, as JSON."""
+        return answer_scans(self.request, self._take)
 
-    def _checked(self) -> DialogForm:
-        """The form with the values that were sent, and the errors of the lines.
+    def changes(self) -> HttpResponse:
+        """The answer to edited and removed lines, as JSON."""
+        return answer_changes(self.request, self.change_lines, self.notes)
 
-        The final form may be a repeated one whose units exceed what is left now: only the service can decide that.
-        """
+    def _take(self, scans: Sequence[Scan]) -> ScanAnswer:
+        return take_scans(scans, self.change_lines, self.notes)
+
+    def _act(self) -> HttpResponse:
+        """Save what was typed, then do what was asked."""
+        do, _colon, argument = self.request.POST.get("do", "").partition(":")
+        if do == "post":
+            return self._post(argument)
+        form = self._save()
+        if form.errors:
+            return self._page(form, status=422)
+        code = self.request.POST.get("code", "").strip()
+        is_taken = not code or self._scan(code)
+        if do == "remove" and (product_id := parse_uuid(argument)):
+            self._show([self._command("remove", product_id, 0)])
+        if do == "review" and is_taken:
+            return redirect(self.review_address)
+        return redirect(self.address)
+
+    def _scan(self, code: str) -> bool:
+        """Take a code that was typed or scanned into the form. Returns whether a line took it."""
+        (outcome,) = self._take([Scan(id=uuid5(self._once(), "add"), code=code[:500])]).outcomes
+        is_taken = outcome.status in {"added", "repeat"}
+        (messages.success if is_taken else messages.error)(self.request, outcome.message)
+        return is_taken
+
+    def _show(self, commands: Sequence[LineCommand]) -> None:
+        """Carry out commands, and show what they did not do."""
+        skus = {line.product_id: line.sku for line in self.stored_lines()}
+        for outcome in self.change_lines(commands).outcomes:
+            if outcome.verdict not in {"done", "repeat"}:
+                messages.error(self.request, sentence(outcome, skus.get(outcome.command.product_id, "")))
+
+    # --------------------------------------------------------------------------------------------------- what is typed
+
+    def _once(self) -> UUID:
+        return parse_uuid(self.request.POST.get("once", "")) or uuid7()
+
+    def _command(self, do: Any, product_id: UUID, units: int) -> LineCommand:
+        seen = self.request.POST.get(f"{SEEN_PREFIX}{product_id}", "")
+        known = int(seen) if seen.isascii() and seen.isdigit() and len(seen) <= len(str(QUANTITY_LIMIT)) else 0
+        return LineCommand(uuid5(self._once(), f"{do} {product_id}"), product_id, do, units, known)
+
+    def _typed(self) -> tuple[list[LineCommand], list[str]]:
+        """The commands for lines whose units were changed, and what is wrong with others."""
+        commands, faults = [], []
+        for name, value in self.request.POST.items():
+            product_id = parse_uuid(name.removeprefix(LINE_PREFIX)) if name.startswith(LINE_PREFIX) else None
+            if product_id is None:
+                continue
+            text = str(value)[:_LONGEST_UNITS].strip()
+            try:
+                units = parse_whole_number(text, least=0, most=QUANTITY_LIMIT) if text else 0
+            except NotWhole as error:
+                self.faulty[product_id] = text
+                sku = Product.objects.filter(pk=product_id).values_list("sku", flat=True).first() or ""
+                faults.append(f"{sku}: {error}")
+                continue
+            command = self._command("set", product_id, units)
+            if units != command.seen:
+                commands.append(command)
+        return commands, faults
+
+    def _save(self) -> DialogForm:
+        """Save the details and the lines that were typed. The form has the errors of what was not saved."""
         form = self.make_form(data=self.request.POST)
         form.is_valid()
-        for line in self.lines:
-            if line.fault:
-                form.add_error(None, f"{line.sku}: {line.fault}")
-            elif line.most is not None and line.rest < 0 and not self.is_posting:
-                words = _("%(sku)s: %(units)s are more than the %(most)s on their way.")
-                form.add_error(None, str(words) % {"sku": line.sku, "units": line.units, "most": line.most})
-        if not form.errors and not any(line.units for line in self.lines) and not self.may_be_empty(form):
-            form.add_error(None, _("There is nothing to send yet: scan a product first."))
+        commands, faults = self._typed()
+        if commands:
+            self._show(commands)
+        for fault in faults:
+            form.add_error(None, fault)
+        if not form.errors:
+            seen = self.make_form(data={name: self._seen(name) for name in form.fields} | {"once": uuid7()})
+            seen.is_valid()
+            try:
+                self.set_details(form.cleaned_data, seen.cleaned_data)
+            except DomainError as error:
+                self.refuse(form, error)
         return form
 
-    def _claim(self, form: DialogForm) -> Any:
-        chosen = self.request.POST.get("do", "").partition(":")[2]
-        lines = tuple((line.product_id, line.units or 0) for line in self.lines if line.units)
-        form.cleaned_data |= {"lines": lines, "do": chosen}
-        return super()._claim(form)
+    def _seen(self, name: str) -> str:
+        return str(self.request.POST.get(f"{SEEN_PREFIX}{name}", ""))
 
-    def refuse(self, form: DialogForm, error: DomainError) -> None:
-        """Show the error, with the lines that are short, by SKU."""
-        super().refuse(form, error)
-        sent = [line for line in self.lines if line.units]
+    # ---------------------------------------------------------------------------------------------- review and posting
+
+    def _review(self) -> HttpResponse:
+        lines = [line for line in self.stored_lines() if line.quantity]
+        problems = self.problems(lines)
+        if not lines and not self.may_be_empty:
+            problems.append(str(_("There is nothing to post yet: scan a product first.")))
+        for problem in problems:
+            messages.error(self.request, problem)
+        if problems:
+            return redirect(self.address)
+        self.step, self.doubts = "review", self.find_doubts({})
+        return self._page(self._stored_form())
+
+    def amounts(self, given: Mapping[str, Any]) -> Iterable[Amount]:
+        return (Amount(line.product_id, line.sku, line.quantity) for line in self.stored_lines() if line.quantity)
+
+    def _post(self, ending: str) -> HttpResponse:
+        asked = self.ending_form(data=self.request.POST)
+        self.doubts = self.find_doubts({})
+        if self.doubts and self.request.POST.get(SURE) != self.sure:
+            messages.error(self.request, _("Nothing was posted: check the figures, and tick the box below them."))
+            return redirect(self.review_address)
+        if not asked.is_valid():
+            self.step = "review"
+            return self._page(self._stored_form(), status=422, asked=asked)
+        given = {**asked.cleaned_data, "do": ending, "version": self.request.POST.get("version", "")}
+        try:
+            result = self.perform(actor_of(self.request), given, self._posting_claim())
+        except DomainError as error:
+            for words in self.refusals(error):
+                messages.error(self.request, words)
+            return redirect(self.review_address)
+        if isinstance(result, StoredAnswer | PostedBefore):
+            messages.info(self.request, SENT_BEFORE)
+        else:
+            messages.success(self.request, self.tell(result))
+        return redirect(self.after(result))
+
+    def _posting_claim(self) -> Claim:
+        print_ = fingerprint("POST", self.address, self.draft_key.encode(), reach_of(self.request))
+        return Claim(claimant_of(self.request), f"{DIALOG_KEY}draft-{self.draft_key}", print_, self._rendered)
+
+    def _rendered(self, result: Any) -> StoredAnswer:
+        return StoredAnswer(200, msgspec.json.encode("posted"))
+
+    def refusals(self, error: DomainError) -> list[str]:
+        """Why nothing was posted, and the lines that are short, by SKU."""
+        words = _("%(sku)s: %(wanted)s wanted, %(free)s free.")
+        skus = {str(line.product_id): line.sku for line in self.stored_lines()}
+        short = []
         for fault in error.faults:
-            place = fault.pointer.split("/")[2:3]
-            if "available" in fault.facts and place and place[0].isdigit() and int(place[0]) < len(sent):
-                words = _("%(sku)s: %(wanted)s wanted, %(free)s free.")
-                line = sent[int(place[0])]
-                values = {"sku": line.sku, "wanted": fault.facts["requested"], "free": fault.facts["available"]}
-                form.add_error(None, str(words) % values)
+            sku = skus.get(str(fault.facts.get("variantId") or fault.facts.get("productId")))
+            if sku and "available" in fault.facts:
+                values = {"sku": sku, "wanted": fault.facts["requested"], "free": fault.facts["available"]}
+                short.append(str(words) % values)
+        return [self.wording_of(error), *short]
 
-    def _page(self, form: DialogForm, status: int = 200) -> HttpResponse:
-        notes = self.notes(self.lines, form)
-        self.lines = [replace(line, note=notes.get(line.product_id, line.note)) for line in self.lines]
+    # ------------------------------------------------------------------------------------------------ for the template
+
+    def _stored_form(self) -> DialogForm:
+        return self.make_form(initial={"once": uuid7(), **self.initial()})
+
+    def _page(self, form: DialogForm, status: int = 200, asked: forms.Form | None = None) -> HttpResponse:
+        self.lines = self.stored_lines()
+        notes = self.notes([line.product_id for line in self.lines])
+        for line in self.lines:
+            line.note = notes.get(line.product_id, line.note)
+            line.typed = self.faulty.get(line.product_id)
+        self.asked = asked or self.ending_form()
+        self.seen = [(f"{SEEN_PREFIX}{name}", self._shown(name)) for name in form.fields if name != "once"]
         return super()._page(form, status)
 
-    # --------------------------------------------------------------------------------------------- for the template
+    def _shown(self, name: str) -> Any:
+        """The stored value of a detail, as its field shows it."""
+        bound = self._stored_form()[name]
+        shown: Any = bound.field.widget.format_value(bound.value())
+        return (shown[0] if isinstance(shown, list) and shown else shown) or ""
+
+    @property
+    def reviewed(self) -> list[tuple[LazyText, Any]]:
+        """The details that are not empty, as pairs of label and value."""
+        return [
+            (bound.label, dict(getattr(bound.field, "choices", ())).get(bound.value(), bound.value()))
+            for bound in self._stored_form().visible_fields()
+            if bound.value()
+        ]
+
+    @property
+    def state_fields(self) -> list[tuple[str, str]]:
+        """Hidden fields of the review, besides the version."""
+        return []
+
+    @property
+    def days(self) -> int:
+        """How long the draft is kept after its last change, in days."""
+        return int(settings.DRAFT_DAYS)
 
     @property
     def line_count(self) -> int:
-        """The number of lines with units. ``flows.js`` updates it while units are typed."""
-        return sum(1 for line in self.lines if line.units)
+        """The number of lines with units."""
+        return sum(1 for line in self.lines if line.quantity)
 
     @property
     def unit_count(self) -> int:
         """The units of all lines."""
-        return sum(line.units or 0 for line in self.lines)
+        return sum(line.quantity for line in self.lines)
 
     @property
     def total(self) -> str:
@@ -296,11 +387,6 @@ class ScanPage(AsksAboutUnusual, Dialog[R]):
         return f"{first}, {ngettext('%(count)s unit', '%(count)s units', units) % {'count': units}}"
 
     @property
-    def shown(self) -> Iterable[ScannedLine]:
-        """The lines to review: all known lines, including those without units, if only known products are allowed."""
-        return self.lines if not self.takes_any else [line for line in self.lines if line.units]
-
-
-def sent_units(given: dict[str, Any]) -> Sequence[tuple[UUID, int]]:
-    """The lines given to ``perform``, as (product id, units)."""
-    return cast(Sequence[tuple[UUID, int]], given["lines"])
+    def shown(self) -> Sequence[ScannedLine]:
+        """The lines to review: all expected ones, including those without units, if only these can be scanned."""
+        return [line for line in self.lines if line.quantity or not self.takes_any]

@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.db.models import F, IntegerField, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce, Now
 from django.http import HttpRequest
+from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -17,7 +18,9 @@ from audit.console.base import (
     badge,
 )
 from audit.display import NOTHING, shown_time
-from inventory.admin.transfers import pages
+from inventory.admin.stock.scanning import view_of
+from inventory.admin.stock.unfinished import route_of
+from inventory.admin.transfers import drafts, pages
 from inventory.admin.transfers.redirecting import RedirectDialog
 from inventory.models import Transfer, TransferLine
 
@@ -157,12 +160,25 @@ class TransferAdmin(ReadOnlyAdmin):
         }
         return self.actions_named(super().get_actions_detail(request, object_id), names)
 
-    new_transfer = pages.DraftPage.as_action(url_path="draft", icon="add")
-    change_draft = pages.ChangeDraftPage.as_action(url_path="change-draft", icon="edit", label=_("Change draft"))
+    new_transfer = drafts.NewTransferPage.as_action(url_path="draft", icon="add")
+    change_draft = drafts.ChangeDraftPage.as_action(url_path="change-draft", icon="edit", label=_("Change draft"))
     send = pages.SendDialog.as_action(url_path="send", icon="local_shipping", label=_("Send"))
-    receive = pages.ArrivalPage.as_action(url_path="receive", icon="barcode_scanner", label=_("Receive"))
+    receive = drafts.ArrivalPage.as_action(url_path="receive", icon="barcode_scanner", label=_("Receive"))
     redirect = RedirectDialog.as_action(url_path="redirect", icon="alt_route", label=_("Redirect"))
     cancel = pages.CancelDialog.as_action(url_path="cancel", icon="undo", label=_("Cancel"))
+
+    def get_urls(self) -> list[URLPattern]:
+        """The addresses that take the scans and edits of a draft, and of an arrival."""
+        own = [
+            path(
+                f"<uuid:object_id>/{page.page.replace('_', '-')}/{method}/",
+                self.admin_site.admin_view(view_of(self, page.as_view(method))),
+                name=f"inventory_transfer_{page.page}_{method}",
+            )
+            for page in (drafts.ChangeDraftPage, drafts.ArrivalPage)
+            for method in ("scans", "changes")
+        ]
+        return [*own, *super().get_urls()]
 
     @admin.display(description=_("transfer"), ordering="id")
     def short_id(self, transfer: Transfer) -> SafeString:
@@ -170,7 +186,7 @@ class TransferAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("route"), ordering="from_warehouse__code")
     def route(self, transfer: Transfer) -> SafeString:
-        return format_html('<span class="flow-fixed">{}</span>', pages.route_of(transfer))
+        return format_html('<span class="flow-fixed">{}</span>', route_of(transfer))
 
     @admin.display(description=_("transfer"), ordering="id")
     def public_id(self, transfer: Transfer) -> str:

@@ -11,7 +11,8 @@ from audit.console.base import actor_of
 from audit.console.dialogs import ChoiceField, Dialog, DialogForm, WhyForm
 from audit.console.wording import LazyText
 from audit.idempotency import Claim, StoredAnswer
-from inventory.admin.transfers.pages import OfTransfer, route_of, units_of
+from inventory.admin.stock.unfinished import route_of
+from inventory.admin.transfers.pages import OfTransfer, units_of
 from inventory.models import Warehouse
 from inventory.services.transfers.moves import Transferred
 from inventory.services.transfers.redirecting import RedirectRequest, redirect_transfer

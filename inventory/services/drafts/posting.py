@@ -26,6 +26,7 @@ from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustReq
 from inventory.services.stock.levels import run_with_levels
 from inventory.services.transfers.commands import Arrived, ReceiveRequest, receive
 from inventory.services.transfers.moves import Transferred
+from inventory.services.transfers.preconditions import lock_seen
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,8 @@ class PostDraftRequest:
     """A request to post a draft as the person saw it: ``version`` is the draft's. ``id`` is the adjustment's, made
     before the first attempt (docs/explanation/rules.md, rule 25).
 
-    ``close`` and ``reason`` are for an arrival: whether the missing rest of the transfer is given up, and why.
+    The others are for an arrival: ``close`` and ``reason`` say whether the missing rest of the transfer is given up,
+    and why; ``received`` is what the person saw of it (``TransferDocument.received_so_far``), empty not to compare it.
     """
 
     actor: Actor
@@ -42,6 +44,7 @@ class PostDraftRequest:
     claim: Claim | None = None
     close: bool = False
     reason: str = ""
+    received: str = ""
     id: UUID = field(default_factory=uuid7)
 
 
@@ -101,6 +104,8 @@ def _post_arrival(request: PostDraftRequest) -> Transferred | PostedBefore | Sto
     if draft.transfer_id is None:
         raise Invalid("This is the draft of a delivery.")
     units = _seen_lines(draft, request)
+    if request.received not in ("", lock_seen(draft.transfer_id, request.actor).received_so_far):
+        raise DraftChanged("Somebody else has received units of this transfer meanwhile. Nothing was posted.")
     arrived = tuple(Arrived(product, None, quantity) for product, quantity in units.items())
     done = receive(
         ReceiveRequest(request.actor, draft.transfer_id, arrived, request.close, request.reason, request.claim)

@@ -92,6 +92,13 @@ class TransferDocument:
         return hashlib.sha256(repr(details).encode()).hexdigest()[:32]
 
     @property
+    def received_so_far(self) -> str:
+        """The units received, returned and lost so far, as a text that never occurs again once one of them rises."""
+        return " ".join(
+            str(sum(getattr(item, name) for item in self.items)) for name in ("received", "returned", "lost")
+        )
+
+    @property
     def is_on_the_way(self) -> bool:
         """Whether units of the transfer are in transit."""
         return self.status in {TransferStatus.IN_TRANSIT, TransferStatus.PARTIALLY_RECEIVED}

@@ -1,0 +1,181 @@
+"""Lines of a draft in the console: what scans and edits of lines do, and what is said about it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal
+from uuid import UUID
+
+import msgspec
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.utils.translation import gettext_lazy as _
+from msgspec import Meta
+
+from audit.console.scans import MOST_SCANS, Outcome, Scan, ScanAnswer, ScanChoice, ScanLine, json_answer
+from audit.console.wording import wording_of
+from audit.identifiers import parse_uuid
+from audit.whole_numbers import grouped
+from inventory.errors import DraftPosted, TransferAlreadySent, TransferClosed
+from inventory.models import QUANTITY_LIMIT, Product
+from inventory.services.catalogue.codes import products_by_code
+from inventory.services.drafts.lines import MOST_LINES, MOST_UNITS, ChangedLines, LineCommand, LineOutcome
+
+LINE_PREFIX: Final = "units-"
+"""The names of the fields for units begin with it, followed by the product's id."""
+SEEN_PREFIX: Final = "seen-"
+"""The names of fields with what the page showed begin with it, followed by the product's id or a detail's name."""
+
+Change = Callable[[Sequence[LineCommand]], ChangedLines]
+Notes = Callable[[Sequence[UUID]], Mapping[UUID, str]]
+
+
+@dataclass(slots=True)
+class ScannedLine:
+    """A product and its units. ``note`` is a remark about the product; ``most`` the most units that are expected.
+
+    ``typed`` is what was typed if it isn't a whole number.
+    """
+
+    product_id: UUID
+    sku: str
+    name: str
+    quantity: int = 0
+    note: str = ""
+    most: int | None = None
+    typed: str | None = None
+
+    @property
+    def rest(self) -> int:
+        """The units missing to ``most``; negative if there are too many."""
+        return (self.most or 0) - self.quantity
+
+    @property
+    def value(self) -> str:
+        """The text of the line's field: blank without units."""
+        return self.typed if self.typed is not None else str(self.quantity or "")
+
+    @property
+    def field(self) -> str:
+        """The name of the line's field."""
+        return f"{LINE_PREFIX}{self.product_id}"
+
+    @property
+    def seen_field(self) -> str:
+        """The name of the field with the units that the page showed."""
+        return f"{SEEN_PREFIX}{self.product_id}"
+
+
+_SENTENCES: Final = {
+    "changed": _("%(sku)s is %(units)s now: it was changed in another tab or on another device. Type it again."),
+    "not_expected": _("%(sku)s is not one of these lines. Put it aside."),
+    "too_many_lines": _("A draft has at most %(lines)s lines. Post this one first, then scan %(sku)s again."),
+    "too_many_units": _("%(sku)s: a line has at most %(most)s units. It stays at %(units)s."),
+}
+
+
+def sentence(outcome: LineOutcome, sku: str, name: str = "") -> str:
+    """What a command did, for the person who gave it."""
+    if outcome.verdict in {"done", "repeat"}:
+        return f"{sku} {name}: {outcome.quantity}".replace("  ", " ")
+    values = {"sku": sku, "units": outcome.quantity, "lines": MOST_LINES, "most": grouped(MOST_UNITS)}
+    return str(_SENTENCES[outcome.verdict]) % values
+
+
+# --- scans ------------------------------------------------------------------------------------------------------------
+
+
+def take_scans(scans: Sequence[Scan], change: Change, notes: Notes) -> ScanAnswer:
+    """Find the product of each scan, and add to its line. Scans of no product, or of several, change nothing."""
+    found: list[Product | Outcome] = [_found(scan) for scan in scans]
+    commands = [_command(scan, hit) for scan, hit in zip(scans, found, strict=True) if isinstance(hit, Product)]
+    try:
+        changed = change(commands)
+    except (DraftPosted, TransferAlreadySent, TransferClosed) as error:
+        words = f"{wording_of(error)} {_('The scan was not added.')}"
+        return ScanAnswer(outcomes=[Outcome(id=scan.id, status="refused", message=words) for scan in scans])
+    products = {hit.pk: hit for hit in found if isinstance(hit, Product)}
+    remarks, done = notes(list(products)), iter(changed.outcomes)
+    outcomes = [hit if isinstance(hit, Outcome) else _outcome(next(done), hit, remarks) for hit in found]
+    return ScanAnswer(outcomes=outcomes, lines=len(changed.quantities), units=sum(changed.quantities.values()))
+
+
+def _found(scan: Scan) -> Product | Outcome:
+    """The one product of a scan, or why there is none."""
+    products = products_by_code(scan.text) if scan.text else []
+    if line := parse_uuid(scan.line):
+        products = list(Product.objects.filter(pk=line))
+    if scan.choice:
+        products = [product for product in products if str(product.pk) == scan.choice]
+    if len(products) == 1:
+        return products[0]
+    values = {"code": scan.text or scan.code[:40]}
+    if not products:
+        words = str(_("No product has the code %(code)s. Everything else is kept.")) % values
+        return Outcome(id=scan.id, status="unknown", message=words)
+    choices = tuple(ScanChoice(key=str(product.pk), sku=product.sku, name=product.name) for product in products)
+    values["skus"] = ", ".join(choice.sku for choice in choices)
+    words = str(_("%(code)s is the code of several products. Type one of these: %(skus)s.")) % values
+    return Outcome(id=scan.id, status="ambiguous", message=words, choices=choices)
+
+
+def _command(scan: Scan, product: Product) -> LineCommand:
+    if scan.total is not None:
+        return LineCommand(scan.id, product.pk, "set", scan.total)
+    return LineCommand(scan.id, product.pk, "add", scan.quantity or 1)
+
+
+def _outcome(done: LineOutcome, product: Product, notes: Mapping[UUID, str]) -> Outcome:
+    shown = ScanLine(
+        key=str(product.pk),
+        sku=product.sku,
+        name=product.name,
+        quantity=done.quantity,
+        text=notes.get(product.pk, ""),
+    )
+    words = sentence(done, product.sku, product.name)
+    if done.verdict in {"done", "repeat"}:
+        return Outcome(
+            id=done.command.id, status="repeat" if done.verdict == "repeat" else "added", message=words, line=shown
+        )
+    return Outcome(id=done.command.id, status="refused", message=words, line=shown if done.quantity else None)
+
+
+# --- edited lines -----------------------------------------------------------------------------------------------------
+
+
+class _LineChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A line that was edited or removed. ``key`` is the product's id, ``seen`` the units that the page showed."""
+
+    id: UUID
+    key: UUID
+    do: Literal["set", "remove"]
+    quantity: Annotated[int, Meta(ge=0, le=QUANTITY_LIMIT)] = 0
+    seen: Annotated[int, Meta(ge=0, le=QUANTITY_LIMIT)] | None = None
+
+
+class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    changes: Annotated[tuple[_LineChange, ...], Meta(min_length=1, max_length=MOST_SCANS)]
+
+
+_decoder: Final = msgspec.json.Decoder(_Body)
+
+
+def answer_changes(request: HttpRequest, change: Change, notes: Notes) -> HttpResponse:
+    """The answer to edited lines, in the shape of that to scans: 405 for another method than POST, 400 with the reason
+    for a body of the wrong shape, 409 with the reason if the draft can't be changed any more."""
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
+    try:
+        asked = _decoder.decode(request.body).changes
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        return json_answer({"message": str(error)}, status=400)
+    products = Product.objects.in_bulk([one.key for one in asked])
+    if missing := [one for one in asked if one.key not in products]:
+        return json_answer({"message": f"There is no product {missing[0].key}."}, status=400)
+    try:
+        changed = change([LineCommand(one.id, one.key, one.do, one.quantity, one.seen) for one in asked])
+    except (DraftPosted, TransferAlreadySent, TransferClosed) as error:
+        return json_answer({"message": wording_of(error)}, status=409)
+    remarks = notes(list(products))
+    outcomes = [_outcome(done, products[done.command.product_id], remarks) for done in changed.outcomes]
+    lines, units = len(changed.quantities), sum(changed.quantities.values())
+    return json_answer(ScanAnswer(outcomes=outcomes, lines=lines, units=units))
