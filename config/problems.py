@@ -54,6 +54,7 @@ DOMAIN_STATUS: Final[dict[type[DomainError], tuple[int, str]]] = {
     stock.TransferAlreadySent: (409, "The transfer was sent before"),
     stock.TransferClosed: (409, "The transfer is closed"),
     stock.MoreThanInTransit: (409, "More than is in transit"),
+    stock.MoreThanSold: (409, "More than was sold"),
     stock.MixedRoute: (422, "The items don't share one route"),
     stock.Archived: (410, "Archived"),
     stock.AlreadyInCount: (409, "In another count"),

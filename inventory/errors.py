@@ -183,6 +183,10 @@ class ProductNotInCount(DomainError):
     """The count has no line of this product."""
 
 
+class MoreThanSold(DomainError):
+    """More units would come back than the order was sold and hasn't returned."""
+
+
 class DraftChanged(DomainError):
     """The draft has changed since the person saw it: another tab or device has changed it."""
 

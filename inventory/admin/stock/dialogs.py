@@ -149,7 +149,7 @@ def why_not(dialog: Dialog[Any], error: DomainError, faults: Sequence[Fault]) ->
     return dialog.wording_of(error)
 
 
-class _AdjustmentDialog(StockDialog[Adjusted]):
+class AdjustmentDialog(StockDialog[Adjusted]):
     """The base of the dialogs that make one adjustment."""
 
     type: ClassVar[str]
@@ -172,7 +172,7 @@ def change_text(line: AppliedLine) -> str:
     return str(message) % {"before": line.before, "after": line.after, "available": line.available}
 
 
-class ReceiveDialog(_AdjustmentDialog):
+class ReceiveDialog(AdjustmentDialog):
     """Receive units."""
 
     title = submit = _("Receive")
@@ -182,7 +182,7 @@ class ReceiveDialog(_AdjustmentDialog):
     form_class = UnitsForm
 
 
-class AdjustDialog(_AdjustmentDialog):
+class AdjustDialog(AdjustmentDialog):
     """Correct on hand by a difference, which doesn't undo concurrent changes."""
 
     title = submit = _("Adjust")
@@ -192,7 +192,7 @@ class AdjustDialog(_AdjustmentDialog):
     form_class = DifferenceForm
 
 
-class ShipDialog(_AdjustmentDialog):
+class ShipDialog(AdjustmentDialog):
     """Ship units without a hold."""
 
     title = submit = _("Ship")

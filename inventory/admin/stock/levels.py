@@ -32,6 +32,7 @@ from inventory.admin.stock import level_files
 from inventory.admin.stock.adjustment_files import AdjustmentImport
 from inventory.admin.stock.dialogs import AdjustDialog, CountDialog, ReceiveDialog, ShipDialog, TransferDialog
 from inventory.admin.stock.level_dialogs import SettingsDialog
+from inventory.admin.stock.return_dialog import ReturnDialog
 from inventory.admin.stock.row_dialogs import MOST_ROWS, ReceiveRowsDialog, TransferRowsDialog
 from inventory.models import LowStockAlert, Product, StockLevel, Warehouse
 from inventory.planning import Severity
@@ -197,7 +198,7 @@ class StockLevelAdmin(ImportedAdmin, ExportedAdmin, ReadOnlyAdmin):
         ),
     )
     actions = ("receive_chosen", "transfer_chosen", "set_chosen")
-    actions_row = ("receive", "adjust", "ship", "transfer", "count")
+    actions_row = ("receive", "take_back", "adjust", "ship", "transfer", "count")
     actions_detail = (*actions_row, "settings")
     import_pages = {"settings": level_files.LevelImport, "changes": AdjustmentImport}
     export_permission = "inventory.export_stock"
@@ -286,6 +287,7 @@ class StockLevelAdmin(ImportedAdmin, ExportedAdmin, ReadOnlyAdmin):
     # ------------------------------------------------------------------------------------------- actions on one level
 
     receive = ReceiveDialog.as_action(url_path="receive", icon="input")
+    take_back = ReturnDialog.as_action(url_path="return", icon="assignment_return", label=_("Return"))
     adjust = AdjustDialog.as_action(url_path="adjust", icon="tune")
     ship = ShipDialog.as_action(url_path="ship", icon="output")
     transfer = TransferDialog.as_action(url_path="transfer", icon="local_shipping")

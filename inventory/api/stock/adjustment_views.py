@@ -56,6 +56,7 @@ def _adjustment(line: stock_contract.AdjustmentIn) -> Adjustment:
         line.cost_per_unit,
         line.expected_version,
         line.force,
+        line.order_id or "",
     )
 
 

@@ -9,7 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from audit.api.contract import Answer, Body, Code, PageQuery
 from audit.api.decimals import Money
-from audit.api.texts import CleanCode, NonEmptyText, Reference
+from audit.api.texts import CleanCode, NonEmptyText, OpaqueId, Reference
 
 SignedQuantity = Annotated[
     int, Meta(ge=-1_000_000, le=1_000_000, description="Units; negative only for an ADJUSTMENT, never 0.")
@@ -48,6 +48,12 @@ class AdjustmentIn(Body, kw_only=True):
         bool,
         Meta(description="Only for managers, and only for an ADJUSTMENT: in a shortage, the newest holds are broken."),
     ] = False
+    order_id: Annotated[
+        OpaqueId | None,
+        Meta(
+            description="Only for a RETURN, which is then at most what this order was sold and has not returned."
+        ),
+    ] = None
 
 
 class AdjustIn(Body, kw_only=True):

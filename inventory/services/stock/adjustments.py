@@ -3,23 +3,18 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Final
 from uuid import UUID
 
-from msgspec import UNSET
 from uuid_utils.compat import uuid7
 
 from audit import idempotency
 from audit.actors import Actor
 from audit.db.statements import one_statement
-from audit.errors import Fault, Invalid, VersionConflict
-from audit.events import OutboxRow
+from audit.errors import Fault, VersionConflict
 from audit.idempotency import Claim, StoredAnswer
-from audit.identifiers import ADJUSTMENT, public_id
 from audit.publishing import publish
-from audit.recording import Entry, record
-from inventory import actions
+from audit.recording import record
 from inventory.errors import (
     InsufficientStock,
     QuantityLimit,
@@ -28,40 +23,38 @@ from inventory.errors import (
     UnknownWarehouse,
     WarehouseInactive,
 )
-from inventory.events import StockAdjustedEvent
 from inventory.holds_port import AffectedHold, Breaking, ShortageCause, holds
 from inventory.locking import Counters, LockedLevels, lock_levels
-from inventory.models import QUANTITY_LIMIT, Movement, Product, StockLevel, Warehouse
+from inventory.models import QUANTITY_LIMIT, Product, StockLevel, Warehouse
+from inventory.services.stock.adjustment_lines import (
+    AdjustedLevel,
+    Adjustment,
+    AppliedLine,
+    adjusted_entry,
+    adjusted_event,
+    check_forced,
+    check_orders,
+    check_signs,
+)
 from inventory.services.stock.ledger import Ledger, MovementCause
 from inventory.services.stock.levels import MissingLevels, run_with_levels
+from inventory.services.stock.returns import ORDER, ReturnedUnits, require_returnable
 
-_SIGNS: Final = {"RECEIPT": 1, "RETURN": 1, "SHIPMENT": -1, "ADJUSTMENT": 1}
+__all__ = [
+    "AdjustRequest",
+    "Adjusted",
+    "AdjustedLevel",
+    "Adjustment",
+    "AppliedLine",
+    "adjust",
+    "adjusted_entry",
+    "adjusted_event",
+    "apply_adjustments",
+    "write_placed",
+]
+
 TAKEN_IN: Final = frozenset({"RECEIPT", "RETURN"})
 """The types that bring units in from outside, which a closed warehouse refuses."""
-
-
-@dataclass(frozen=True, slots=True)
-class Adjustment:
-    """One line. ``quantity`` is in units, positive but for an ADJUSTMENT, which is signed; ``warehouse`` is a code.
-
-    ``force`` allows holds to give way to it; only for an ADJUSTMENT.
-    """
-
-    product_id: UUID
-    variant_id: UUID | None
-    warehouse: str
-    quantity: int
-    type: str
-    reason: str
-    reference: str = ""
-    cost_per_unit: Decimal | None = None
-    expected_version: int | None = None
-    force: bool = False
-
-    @property
-    def change(self) -> int:
-        """The signed change of on hand."""
-        return _SIGNS[self.type] * self.quantity
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,25 +65,6 @@ class AdjustRequest:
     adjustments: tuple[Adjustment, ...]
     claim: Claim | None = None
     id: UUID = field(default_factory=uuid7)
-
-
-@dataclass(frozen=True, slots=True)
-class AppliedLine:
-    """A line as it was applied: on hand before and after, and reserved afterwards. ``product_id`` is the parent if
-    ``variant_id`` is set."""
-
-    adjustment: Adjustment
-    level_id: UUID
-    product_id: UUID
-    variant_id: UUID | None
-    before: int
-    after: int
-    reserved: int
-
-    @property
-    def available(self) -> int:
-        """Available units after the line."""
-        return self.after - self.reserved
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,13 +87,14 @@ def apply_adjustments(request: AdjustRequest) -> Adjusted | StoredAnswer:
     (docs/explanation/rules.md, rule 8).
 
     Raises UnknownProduct, UnknownWarehouse (also for one out of the actor's reach), WarehouseInactive (a receipt or
-    return in a closed one), Invalid for a quantity of the wrong sign and for another type with ``force``,
-    InsufficientStock (on hand would fall below reserved), QuantityLimit, VersionConflict, IdempotencyKeyReused,
-    IdempotencyInProgress, Busy; with ``force`` also ReservedUnexplained. Locks: claim, the holds that give way by id,
-    the levels by id.
+    return in a closed one), Invalid for a quantity of the wrong sign and for another type with ``force`` or an
+    order, MoreThanSold, InsufficientStock (on hand would fall below reserved), QuantityLimit, VersionConflict,
+    IdempotencyKeyReused, IdempotencyInProgress, Busy; with ``force`` also ReservedUnexplained. Locks: claim, the orders
+    of returns, the holds that give way by id, the levels by id.
     """
-    _check_forced(request.adjustments)
-    _check_signs(request.adjustments)
+    check_forced(request.adjustments)
+    check_orders(request.adjustments)
+    check_signs(request.adjustments)
     return run_with_levels(lambda: adjust(request))
 
 
@@ -131,6 +106,7 @@ def adjust(request: AdjustRequest) -> Adjusted | StoredAnswer:
     missing = {place[:2] for place, line in zip(places, request.adjustments, strict=True) if _needs_level(place, line)}
     if missing:
         raise MissingLevels(missing)
+    require_returnable(request.actor, _returned(request.adjustments, places))
     changes, forced = _changes(request.adjustments, places)
     breaking = None
     if forced:
@@ -151,7 +127,7 @@ def adjust(request: AdjustRequest) -> Adjusted | StoredAnswer:
 
 def write_placed(
     request: AdjustRequest,
-    places: Sequence["AdjustedLevel"],
+    places: Sequence[AdjustedLevel],
     levels: LockedLevels,
     ledger: Ledger,
     breaking: Breaking | None = None,
@@ -170,13 +146,13 @@ def write_placed(
     return applied
 
 
-class AdjustedLevel(NamedTuple):
-    """The level of a line. ``level_id`` is None if the level doesn't exist yet."""
-
-    product_id: UUID
-    warehouse_id: UUID
-    parent_id: UUID | None
-    level_id: UUID | None
+def _returned(adjustments: Sequence[Adjustment], places: Sequence[AdjustedLevel]) -> list[ReturnedUnits]:
+    lines = zip(adjustments, places, strict=True)
+    return [
+        line.returned(place.product_id, f"/adjustments/{index}")
+        for index, (line, place) in enumerate(lines)
+        if line.order_id
+    ]
 
 
 def _changes(adjustments: Sequence[Adjustment], places: Sequence[AdjustedLevel]) -> tuple[dict[UUID, int], set[UUID]]:
@@ -193,28 +169,6 @@ def _changes(adjustments: Sequence[Adjustment], places: Sequence[AdjustedLevel])
 
 def _needs_level(place: AdjustedLevel, line: Adjustment) -> bool:
     return place.level_id is None and line.change > 0
-
-
-def _check_forced(adjustments: Sequence[Adjustment]) -> None:
-    faults = [
-        Fault(f"/adjustments/{index}/force", "invalid", "only an ADJUSTMENT is forced")
-        for index, line in enumerate(adjustments)
-        if line.force and line.type != Movement.Type.ADJUSTMENT
-    ]
-    if faults:
-        raise Invalid("Only an ADJUSTMENT is forced.", faults)
-
-
-def _check_signs(adjustments: Sequence[Adjustment]) -> None:
-    faults = []
-    for index, adjustment in enumerate(adjustments):
-        pointer = f"/adjustments/{index}/quantity"
-        if adjustment.quantity == 0:
-            faults.append(Fault(pointer, "invalid", "must not be 0"))
-        elif adjustment.quantity < 0 and adjustment.type != Movement.Type.ADJUSTMENT:
-            faults.append(Fault(pointer, "invalid", f"a {adjustment.type} has a positive quantity"))
-    if faults:
-        raise Invalid("A quantity has the wrong sign.", faults)
 
 
 def _resolve(request: AdjustRequest) -> list[AdjustedLevel]:
@@ -341,47 +295,10 @@ def _cause(request: AdjustRequest, line: Adjustment) -> MovementCause:
     return MovementCause(
         type=line.type,
         actor=request.actor.name,
-        reason=line.reason,
-        reference_type="adjustment",
-        reference=line.reference,
+        reason=line.full_reason,
+        reference_type=ORDER if line.order_id else "adjustment",
+        reference=line.order_id or line.reference,
         cost_per_unit=line.cost_per_unit,
         adjustment_id=request.id,
         store=request.actor.only_store,
     )
-
-
-def _facts(line: AppliedLine) -> dict[str, object]:
-    facts: dict[str, object] = {"productId": line.product_id}
-    if line.variant_id:
-        facts["variantId"] = line.variant_id
-    return facts | {"warehouseId": line.adjustment.warehouse}
-
-
-def adjusted_entry(actor: Actor, adjustment_id: UUID, line: AppliedLine) -> Entry:
-    """The audit entry of an applied line."""
-    changes = _facts(line) | {
-        "adjustmentId": public_id(ADJUSTMENT, adjustment_id),
-        "type": line.adjustment.type,
-        "onHand": [line.before, line.after],
-        "reason": line.adjustment.reason,
-        "reference": line.adjustment.reference,
-    }
-    if line.adjustment.force:
-        changes["force"] = True
-    return Entry(actor, actions.STOCK_ADJUSTED, line.level_id, changes)
-
-
-def adjusted_event(actor: Actor, adjustment_id: UUID, line: AppliedLine) -> OutboxRow:
-    """The event of an applied line."""
-    return StockAdjustedEvent(
-        product_id=line.product_id,
-        variant_id=line.variant_id or UNSET,
-        warehouse_id=line.adjustment.warehouse,
-        adjustment_id=public_id(ADJUSTMENT, adjustment_id),
-        adjustment_type=line.adjustment.type,
-        quantity=line.adjustment.quantity,
-        previous_stock=line.before,
-        new_stock=line.after,
-        reason=line.adjustment.reason,
-        adjusted_by=actor.name,
-    ).row(line.level_id)

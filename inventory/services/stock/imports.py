@@ -25,12 +25,13 @@ from audit.identifiers import ADJUSTMENT, public_id
 from audit.recording import Entry, record
 from inventory import actions, transactions
 from inventory.locking import Counters, LockedLevels, lock_levels
-from inventory.models import QUANTITY_LIMIT
+from inventory.models import QUANTITY_LIMIT, Movement
 from inventory.services.stock.adjustments import AdjustRequest, write_placed
 from inventory.services.stock.import_files import FileLine, ImportFile
 from inventory.services.stock.import_history import Booking, booked_before, rows_done
 from inventory.services.stock.import_places import BATCH, PlacedLine, place_lines, read_counters, with_levels
 from inventory.services.stock.ledger import Ledger
+from inventory.services.stock.returns import ReturnBounds
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +115,7 @@ def foresee_import(actor: Actor, file: ImportFile) -> ImportForecast:
     """Forecast ``import_stock`` line by line. Writes nothing and locks nothing; a handful of queries."""
     lines = _sort_out(actor, file, ())
     counters = read_counters(lines.placed)
-    good, refused = _decide(sorted(lines.placed, key=_order), counters)
+    good, refused = _decide(sorted(lines.placed, key=_order), counters, _bounds(actor, lines.placed, lock=False))
     effects: list[Effect] = []
     for _level, of_level in groupby(good, key=attrgetter("level")):
         on_level = list(of_level)
@@ -131,11 +132,12 @@ def foresee_import(actor: Actor, file: ImportFile) -> ImportForecast:
 
 def plan_import(actor: Actor, file: ImportFile, *, skip_bad: bool, again: Container[int] = ()) -> Imported:
     """Dry run of ``import_stock``, by the same rules. Writes nothing and locks nothing."""
-    return _planned(file, _sort_out(actor, file, again), skip_bad=skip_bad)
+    return _planned(actor, file, _sort_out(actor, file, again), skip_bad=skip_bad)
 
 
-def _planned(file: ImportFile, lines: _Sorted, *, skip_bad: bool) -> Imported:
-    good, refused = _decide(sorted(lines.placed, key=_order), read_counters(lines.placed))
+def _planned(actor: Actor, file: ImportFile, lines: _Sorted, *, skip_bad: bool) -> Imported:
+    bounds = _bounds(actor, lines.placed, lock=False)
+    good, refused = _decide(sorted(lines.placed, key=_order), read_counters(lines.placed), bounds)
     faults = _in_order(file.bad, lines.bad, refused)
     applied = len(good) if skip_bad or not faults else 0
     return Imported(applied, lines.before, faults, lines.faults_of_repeated())
@@ -159,13 +161,13 @@ def import_stock(
     for a file that can't be applied as a whole.
 
     Raises IdempotencyInProgress if another run is importing the same file, Busy, the errors of claims. Locks: the
-    claim, the file's claim, the levels by id.
+    claim, the file's claim, the orders of returns, the levels by id.
     """
     if claim and (answer := transactions.run(partial(claim_one, claim), pipelined=False)):
         return answer
     lines = _sort_out(actor, file, again)
     if not skip_bad:
-        plan = _planned(file, lines, skip_bad=False)
+        plan = _planned(actor, file, lines, skip_bad=False)
         if plan.applied == 0:
             return plan
     ordered = sorted(with_levels(lines.placed), key=_order)
@@ -217,9 +219,22 @@ def _batches(placed: Sequence[PlacedLine]) -> Iterator[Sequence[PlacedLine]]:
 # ----------------------------------------------------------------------------------------------------- decide and write
 
 
-def _decide(ordered: Sequence[PlacedLine], counters: dict[UUID, Counters]) -> tuple[list[PlacedLine], list[RowFault]]:
+def _bounds(actor: Actor, placed: Sequence[PlacedLine], *, lock: bool) -> ReturnBounds:
+    """What may come back, of the returns whose reference is an order."""
+    wanted = {
+        (each.line.reference, each.place.product_id)
+        for each in placed
+        if each.line.type == Movement.Type.RETURN and each.line.reference
+    }
+    return ReturnBounds(actor, wanted, lock=lock)
+
+
+def _decide(
+    ordered: Sequence[PlacedLine], counters: dict[UUID, Counters], bounds: ReturnBounds
+) -> tuple[list[PlacedLine], list[RowFault]]:
     """The lines that can be applied one after the other, and the faults of the rest. On hand must not fall below
-    reserved, nor exceed the limit of a level: the same checks as in ``adjustments``, where one fault refuses all lines.
+    reserved, nor exceed the limit of a level, and no more comes back than was sold: the same checks as in
+    ``adjustments``, where one fault refuses all lines.
     """
     good: list[PlacedLine] = []
     bad: list[RowFault] = []
@@ -236,10 +251,24 @@ def _decide(ordered: Sequence[PlacedLine], counters: dict[UUID, Counters]) -> tu
                 detail = gettext("takes %(units)s away, %(free)s are free")
                 detail %= {"units": -each.change, "free": on_hand - reserved}
                 bad.append(RowFault(each.line.row, "quantity", detail))
+            elif beyond := _beyond(each, bounds):
+                bad.append(RowFault(each.line.row, "quantity", beyond))
             else:
                 on_hand += each.change
                 good.append(each)
     return good, bad
+
+
+def _beyond(each: PlacedLine, bounds: ReturnBounds) -> str:
+    """Why a line can't come back; empty if it can, or if nothing comes back."""
+    line = each.line
+    if line.type != Movement.Type.RETURN:
+        return ""
+    known = bounds.take(line.reference, each.place.product_id, line.quantity)
+    if known is None:
+        return ""
+    words = gettext("is more than can come back from order %(order)s: %(sold)s sold, %(returned)s returned")
+    return words % {"order": line.reference, "sold": known.sold, "returned": known.returned}
 
 
 def _apply(
@@ -253,12 +282,13 @@ def _apply(
     if answer := claim_one(options.claim):
         return answer
     _claim(file.id)
+    bounds = _bounds(actor, ordered, lock=True)
     levels = lock_levels({each.place.level_id for each in ordered if each.place.level_id})
     mindful = [each for each in ordered if each.line.row not in options.again]
     booked = rows_done(file.id).keys() & {each.line.row for each in mindful}
     booked |= booked_before(file.id, mindful).keys()
     waiting = [each for each in ordered if each.line.row not in booked]
-    good, bad = _decide(waiting, levels.by_id)
+    good, bad = _decide(waiting, levels.by_id, bounds)
     if not good or (bad and not options.skip_bad):
         return _Outcome(0, len(booked), bad)
     _write(actor, file, good, levels, show)

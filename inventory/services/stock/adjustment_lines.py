@@ -1,0 +1,163 @@
+"""Lines of adjustments: as they were asked for, as they were applied, and what is wrong with them by themselves."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from msgspec import UNSET
+
+from audit.actors import Actor
+from audit.errors import Fault, Invalid
+from audit.events import OutboxRow
+from audit.identifiers import ADJUSTMENT, public_id
+from audit.recording import Entry
+from inventory import actions
+from inventory.events import StockAdjustedEvent
+from inventory.models import Movement
+from inventory.services.stock.returns import ReturnedUnits
+
+_SIGNS: Final = {"RECEIPT": 1, "RETURN": 1, "SHIPMENT": -1, "ADJUSTMENT": 1}
+_REASON_LENGTH: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Adjustment:
+    """One line. ``quantity`` is in units, positive but for an ADJUSTMENT, which is signed; ``warehouse`` is a code.
+
+    ``force`` allows holds to give way to it; only for an ADJUSTMENT. ``order_id`` is the order that a RETURN comes back
+    from, which bounds its quantity (docs/explanation/rules.md, rule 37).
+    """
+
+    product_id: UUID
+    variant_id: UUID | None
+    warehouse: str
+    quantity: int
+    type: str
+    reason: str
+    reference: str = ""
+    cost_per_unit: Decimal | None = None
+    expected_version: int | None = None
+    force: bool = False
+    order_id: str = ""
+
+    @property
+    def change(self) -> int:
+        """The signed change of on hand."""
+        return _SIGNS[self.type] * self.quantity
+
+    @property
+    def full_reason(self) -> str:
+        """The reason of the movement. The reference of a return is its order: one of its own is kept here."""
+        is_beside = self.order_id and self.reference not in ("", self.order_id)
+        return f"{self.reason} ({self.reference})" if is_beside else self.reason
+
+    def returned(self, product_id: UUID, pointer: str) -> ReturnedUnits:
+        """The line of a return, for its bound."""
+        return ReturnedUnits(self.order_id, product_id, self.quantity, pointer)
+
+
+class AdjustedLevel(NamedTuple):
+    """The level of a line. ``level_id`` is None if the level doesn't exist yet."""
+
+    product_id: UUID
+    warehouse_id: UUID
+    parent_id: UUID | None
+    level_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedLine:
+    """A line as it was applied: on hand before and after, and reserved afterwards. ``product_id`` is the parent if
+    ``variant_id`` is set."""
+
+    adjustment: Adjustment
+    level_id: UUID
+    product_id: UUID
+    variant_id: UUID | None
+    before: int
+    after: int
+    reserved: int
+
+    @property
+    def available(self) -> int:
+        """Available units after the line."""
+        return self.after - self.reserved
+
+
+def check_forced(adjustments: Sequence[Adjustment]) -> None:
+    """Refuse ``force`` on anything but an ADJUSTMENT. Raises Invalid."""
+    faults = [
+        Fault(f"/adjustments/{index}/force", "invalid", "only an ADJUSTMENT is forced")
+        for index, line in enumerate(adjustments)
+        if line.force and line.type != Movement.Type.ADJUSTMENT
+    ]
+    if faults:
+        raise Invalid("Only an ADJUSTMENT is forced.", faults)
+
+
+def check_signs(adjustments: Sequence[Adjustment]) -> None:
+    """Refuse 0, and a negative quantity of anything but an ADJUSTMENT. Raises Invalid."""
+    faults = []
+    for index, adjustment in enumerate(adjustments):
+        pointer = f"/adjustments/{index}/quantity"
+        if adjustment.quantity == 0:
+            faults.append(Fault(pointer, "invalid", "must not be 0"))
+        elif adjustment.quantity < 0 and adjustment.type != Movement.Type.ADJUSTMENT:
+            faults.append(Fault(pointer, "invalid", f"a {adjustment.type} has a positive quantity"))
+    if faults:
+        raise Invalid("A quantity has the wrong sign.", faults)
+
+
+def check_orders(adjustments: Sequence[Adjustment]) -> None:
+    """Refuse an order on anything but a RETURN, and a reference beside it that the reason has no room for. Raises
+    Invalid."""
+    faults = []
+    for index, line in enumerate(adjustments):
+        if line.order_id and line.type != Movement.Type.RETURN:
+            faults.append(Fault(f"/adjustments/{index}/orderId", "invalid", "only a RETURN comes back from an order"))
+        elif line.order_id and len(line.full_reason) > _REASON_LENGTH:
+            detail = "beside an order, it has no room behind a reason that is so long"
+            faults.append(Fault(f"/adjustments/{index}/reference", "invalid", detail))
+    if faults:
+        raise Invalid("An order is not valid here.", faults)
+
+
+def _facts(line: AppliedLine) -> dict[str, object]:
+    facts: dict[str, object] = {"productId": line.product_id}
+    if line.variant_id:
+        facts["variantId"] = line.variant_id
+    return facts | {"warehouseId": line.adjustment.warehouse}
+
+
+def adjusted_entry(actor: Actor, adjustment_id: UUID, line: AppliedLine) -> Entry:
+    """The audit entry of an applied line."""
+    changes = _facts(line) | {
+        "adjustmentId": public_id(ADJUSTMENT, adjustment_id),
+        "type": line.adjustment.type,
+        "onHand": [line.before, line.after],
+        "reason": line.adjustment.reason,
+        "reference": line.adjustment.reference,
+    }
+    if line.adjustment.force:
+        changes["force"] = True
+    if line.adjustment.order_id:
+        changes["orderId"] = line.adjustment.order_id
+    return Entry(actor, actions.STOCK_ADJUSTED, line.level_id, changes)
+
+
+def adjusted_event(actor: Actor, adjustment_id: UUID, line: AppliedLine) -> OutboxRow:
+    """The event of an applied line."""
+    return StockAdjustedEvent(
+        product_id=line.product_id,
+        variant_id=line.variant_id or UNSET,
+        warehouse_id=line.adjustment.warehouse,
+        adjustment_id=public_id(ADJUSTMENT, adjustment_id),
+        adjustment_type=line.adjustment.type,
+        quantity=line.adjustment.quantity,
+        previous_stock=line.before,
+        new_stock=line.after,
+        reason=line.adjustment.reason,
+        adjusted_by=actor.name,
+    ).row(line.level_id)
