@@ -1,6 +1,6 @@
 """The dialog that takes units back, of an order if it is known."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 

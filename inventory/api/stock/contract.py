@@ -50,9 +50,7 @@ class AdjustmentIn(Body, kw_only=True):
     ] = False
     order_id: Annotated[
         OpaqueId | None,
-        Meta(
-            description="Only for a RETURN, which is then at most what this order was sold and has not returned."
-        ),
+        Meta(description="Only for a RETURN, which is then at most what this order was sold and has not returned."),
     ] = None
 
 
