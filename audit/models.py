@@ -1,4 +1,4 @@
-"""API clients and tokens, staff access, leases of file readers, audit entries, idempotency keys and the outbox."""
+"""API clients and tokens, staff access, files to import, leases, audit entries, idempotency keys and the outbox."""
 
 from typing import Final
 
@@ -108,6 +108,67 @@ class ReadingLease(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user_id} until {self.ends_at}"
+
+
+class FileImport(models.Model):
+    """A file that a member of staff brought to be imported, from its choice to its end (``audit.console.imports``).
+
+    ``kind`` is what it has, such as ``products``. ``columns`` says which of its columns are taken, null until that is
+    known; ``preview`` is what reading it found, ``plan`` what the import would do, empty if it can't be imported, and
+    ``outcome`` what it did. ``options`` are the ticks of the preview. Work in the background was asked for at
+    ``asked_at``; those who do it set ``begun_at`` and ``seen_at``, and count rows in ``rows_done``.
+    """
+
+    class State(models.TextChoices):
+        COLUMNS = "COLUMNS"
+        READING = "READING"
+        READ = "READ"
+        IMPORTING = "IMPORTING"
+        REFUSED = "REFUSED"
+        DONE = "DONE"
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    kind = models.CharField(max_length=40)
+    name = models.CharField(max_length=200)
+    content = models.BinaryField()
+    state = models.CharField(max_length=10, choices=State.choices, default=State.COLUMNS)
+    columns = models.JSONField(null=True)
+    preview = models.JSONField(null=True)
+    plan = models.BinaryField(default=bytes)
+    options = models.JSONField(default=dict)
+    outcome = models.TextField(default="")
+    rows = models.IntegerField(default=0)
+    rows_done = models.IntegerField(default=0)
+    request_id = models.CharField(max_length=128, default="")
+    created_at = models.DateTimeField(db_default=Now())
+    asked_at = models.DateTimeField(null=True)
+    begun_at = models.DateTimeField(null=True)
+    seen_at = models.DateTimeField(null=True)
+
+    class Meta:
+        default_permissions = ()
+        indexes = [models.Index(fields=["user", "created_at"], name="file_import_of_user")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class RememberedColumns(models.Model):
+    """Which columns a member of staff took from files with this header. ``header`` is its SHA-256."""
+
+    id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    kind = models.CharField(max_length=40)
+    header = models.CharField(max_length=64)
+    columns = models.JSONField()
+
+    class Meta:
+        default_permissions = ()
+        constraints = [models.UniqueConstraint(fields=["user", "kind", "header"], name="columns_remembered_once")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.header[:8]}"
 
 
 class AuditEntry(models.Model):

@@ -6,12 +6,15 @@ nobody dawdles for ever.
 """
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, MutableMapping
 from contextlib import suppress
 from typing import Any, Final
 
 from django.conf import settings
 
+IMPORTS: Final = re.compile(r"/admin/.+/import-[^/]+/")
+"""The addresses to which files are sent to be imported."""
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 IsKnown = Callable[[Message], Awaitable[bool]]
@@ -23,6 +26,10 @@ _IGNORED_BYTES: Final = 8 * 1024 * 1024
 _IGNORED_SECONDS: Final = 1.0
 """How much more of a body that is too large is taken off the connection, none of it kept."""
 _NO_LENGTH: Final = b"0"
+
+
+def _limit_of_staff(path: str) -> int:
+    return settings.IMPORT_LIMIT_BYTES if IMPORTS.fullmatch(path) else settings.UPLOAD_LIMIT_BYTES
 
 
 class Refused(Exception):
@@ -72,7 +79,7 @@ class Body:
     def __init__(self, scope: Message, receive: Receive, budget: Budget, is_known: IsKnown) -> None:
         self._scope, self._receive, self._budget, self._is_known = scope, receive, budget, is_known
         self._is_api = scope["path"].startswith("/api/")
-        self._limit_bytes = settings.BODY_LIMIT_BYTES if self._is_api else settings.UPLOAD_LIMIT_BYTES
+        self._limit_bytes = settings.BODY_LIMIT_BYTES if self._is_api else _limit_of_staff(scope["path"])
         self._known = self._is_whole = False
         self._size = 0
 

@@ -13,7 +13,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 app = Celery("inventory")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["audit", "inventory", "reservations"])
+app.autodiscover_tasks(["audit", "audit.console.imports", "inventory", "reservations"])
 
 # The sweep has a queue and a worker of its own: no slow task may delay the release of stock.
 app.conf.task_routes = {"reservations.tasks.expire_due_holds": {"queue": "sweep"}}
@@ -27,6 +27,11 @@ app.conf.beat_schedule = {
         "task": "audit.tasks.purge_idempotency_keys",
         "schedule": 3600,
         "options": {"expires": 3600},
+    },
+    "tidy-file-imports": {
+        "task": "audit.console.imports.tasks.tidy_file_imports",
+        "schedule": 60,
+        "options": {"expires": 60},
     },
     "clear-sessions": {
         "task": "audit.tasks.clear_sessions",

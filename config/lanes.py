@@ -11,12 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
-from config.bodies import Refused
+from config.bodies import IMPORTS, Refused
 
 T = TypeVar("T")
 
 _PASSWORDS: Final = re.compile(r"/admin/(login/|password_change/|auth/user/add/|auth/user/\d+/password/)")
-_IMPORTS: Final = re.compile(r"/admin/.+/import-[^/]+/")
 _EXPORTS: Final = re.compile(r"/admin/.+/export\.[a-z]+")
 
 
@@ -77,6 +76,6 @@ class Lanes:
         is_post = scope["method"] == "POST"
         if is_post and _PASSWORDS.fullmatch(path):
             return self.passwords
-        if (_IMPORTS if is_post else _EXPORTS).fullmatch(path):
+        if (IMPORTS if is_post else _EXPORTS).fullmatch(path):
             return self.files
         return self.others

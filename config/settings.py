@@ -108,6 +108,8 @@ BODY_LIMIT_BYTES = 256 * 1024
 UPLOAD_LIMIT_BYTES = 2 * 1024 * 1024
 # The longest time for 16 KiB of a body, and for 64 KiB of an answer that is made while it is sent.
 PROGRESS_SECONDS = env.float("PROGRESS_SECONDS", default=10.0)
+# A file that is imported.
+IMPORT_LIMIT_BYTES = 9 * 1024 * 1024
 # All bodies that a process holds at a time.
 BODIES_LIMIT_BYTES = 64 * 1024 * 1024
 # Higher than the API's limit, so that Django's own check doesn't answer 400 where the contract says 413.

@@ -49,22 +49,35 @@ def actor_of(request: HttpRequest) -> Actor:
 
     One query for each user object.
     """
-    user: Any = request.user
+    return actor_for(request.user, request_id_of(request))
+
+
+def actor_for(user: Any, request_id: str) -> Actor:
+    """``actor_of`` for work that goes on after its request."""
     if not hasattr(user, "_warehouse_codes"):
         access = None if user.is_superuser else StaffAccess.objects.filter(user_id=user.pk).first()
         user._warehouse_codes = None if user.is_superuser else access.codes if access else ()
-    name, request_id = user.get_username(), request_id_of(request)
-    return Actor(name, None, request_id, "admin", warehouse_codes=user._warehouse_codes)
+    return Actor(user.get_username(), None, request_id, "admin", warehouse_codes=user._warehouse_codes)
 
 
 def claimant_of(request: HttpRequest) -> UUID:
     """The id under which a member of staff claims idempotency keys, as an API client does under its own."""
-    return uuid5(_STAFF, str(request.user.pk))
+    return claimant_for(request.user)
+
+
+def claimant_for(user: Any) -> UUID:
+    """``claimant_of`` for work that goes on after its request."""
+    return uuid5(_STAFF, str(user.pk))
 
 
 def reach_of(request: HttpRequest) -> bytes:
     """The user's warehouses as bytes, a part of the fingerprints of the user's idempotency keys; empty for all."""
-    codes = actor_of(request).warehouse_codes
+    return reach_for(actor_of(request))
+
+
+def reach_for(actor: Actor) -> bytes:
+    """``reach_of`` for work that goes on after its request."""
+    codes = actor.warehouse_codes
     return b"" if codes is None else ",".join(sorted(codes)).encode() or b"-"
 
 

@@ -26,6 +26,8 @@ class Column:
     """Whether it has codes, such as a SKU, in which nothing is accepted that a spreadsheet has spoiled."""
     is_key: bool = False
     """Whether it says what a row is about, so that it can't be one value for all rows."""
+    choices: tuple[str, ...] = ()
+    """All values that it may have, if they are few."""
     also: tuple[str, ...] = ()
     """Other names of the column in headers."""
 
@@ -43,6 +45,8 @@ class Format:
     fields: Mapping[str, str]
     values: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     filled_down: Mapping[str, str] = field(default_factory=dict)
+    decimals: tuple[str, ...] = ()
+    """Our columns of whole numbers, which the system writes as ``12.00``."""
     skipped_without: str = ""
     """Our column without which a row is left out, such as the row of a further picture."""
     advice: LazyText = ""

@@ -23,7 +23,7 @@ def guarded(text: str) -> str:
 
 def unguarded(text: str) -> str:
     """Undo ``guarded`` and ``kept``. An apostrophe that people typed before a formula is removed as well."""
-    if text[:1] == "'" and kind_of(text.lstrip("'")):
+    if text[:1] == "'" and _is_changed(text.lstrip("'")):
         return text[1:]
     return _GUARD.sub("", text)
 
@@ -31,4 +31,10 @@ def unguarded(text: str) -> str:
 def kept(text: str) -> str:
     """Put an apostrophe before a text that a spreadsheet would take for something else, such as ``#N/A`` or
     ``1-Mar``. Like a formula, a text that has one already gets one more."""
-    return f"'{text}" if kind_of(text.lstrip("'")) else guarded(text)
+    bare = text.lstrip("'")
+    return f"'{text}" if kind_of(bare) or (bare != text and _is_changed(bare)) else guarded(text)
+
+
+def _is_changed(text: str) -> bool:
+    """Whether a spreadsheet changes a text. People, and other systems, put an apostrophe before digits, too."""
+    return bool(kind_of(text)) or (text.isascii() and text.isdigit())

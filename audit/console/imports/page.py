@@ -1,84 +1,53 @@
-"""The import page: choose a file, preview its changes, import it once, all rows or none."""
+"""The import page: choose a file, say which columns are taken, preview its changes, import it once, all rows or none.
 
-import re
+Large files are read and imported in the background, and the page shows how far that is.
+"""
+
 import zlib
-from abc import abstractmethod
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar, Final, Generic, NoReturn, TypeVar, cast
-from uuid import UUID
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Final, cast
 
 import msgspec
 from django import forms
 from django.contrib import messages
-from django.core import signing
 from django.core.exceptions import PermissionDenied
 from django.core.files.uploadedfile import UploadedFile
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
+from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from unfold.widgets import UnfoldAdminFileFieldWidget
-from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
-from audit.console.base import ConsoleAdmin, actor_of, claimant_of, reach_of
+from audit.console.base import ConsoleAdmin, actor_of
 from audit.console.dialogs import Dialog
 from audit.console.exports import csv_file, workbook
-from audit.console.imports.cells import MOST_SHOWN, ReadRow, changes_in_words
-from audit.console.imports.columns import Column, proposed_map, strict_map, unknown_titles
+from audit.console.imports import tasks, work
+from audit.console.imports.columns import Column, ColumnMap
+from audit.console.imports.importers import Importer, Preview
 from audit.console.imports.leases import reading_lease
-from audit.console.imports.rows import RowFault, Table, Unreadable
-from audit.console.imports.tables import MOST_ROWS, Sheet, open_sheet, table_of
+from audit.console.imports.rows import RowFault, Unreadable
+from audit.console.imports.tables import MOST_ROWS
 from audit.console.wording import LazyText
-from audit.db.pool import give_back_connection
+from audit.context import request_id_of
 from audit.errors import DomainError
-from audit.idempotency import Claim, StoredAnswer, fingerprint, lifetime
+from audit.idempotency import Claim, lifetime
+from audit.identifiers import parse_uuid
+from audit.models import FileImport
+from audit.texts import without_refused
+from audit.whole_numbers import grouped
 
-P = TypeVar("P")
-R = TypeVar("R")
-C = TypeVar("C")
-MOST_BYTES: Final = 1024 * 1024
-_MOST_SEALED: Final = 1_500_000
-"""The most characters of a plan that a page carries: Django accepts forms of up to 2 MiB."""
-_INDEX: Final = re.compile(r"/[a-z]+/(\d+)")
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """An uploaded file: its name, its content, and the table read from it."""
-
-    name: str
-    content: bytes
-    table: Table
-
-
-@dataclass(frozen=True, slots=True)
-class PreviewRow:
-    """A row of the preview: what it is about, and its changes as (label, old, new)."""
-
-    row: int
-    name: str
-    changes: Sequence[tuple[LazyText, str, str]]
-    is_new: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Reading(Generic[P]):
-    """The result of reading a file: a plan and its preview, or faults. ``same`` is the number of unchanged rows."""
-
-    plan: P | None = None
-    shown: Sequence[PreviewRow] = ()
-    same: int = 0
-    faults: Sequence[RowFault] = ()
-    notes: Sequence[str] = ()
-
-    @property
-    def is_ready(self) -> bool:
-        """Whether the file has changes and no faults."""
-        return bool(self.shown) and not self.faults
+MOST_BYTES: Final = 8 * 1024 * 1024
+AT_ONCE_BYTES: Final = 1024 * 1024
+"""A file of at most so many bytes is read in the request that brings it."""
+AT_ONCE_ROWS: Final = 5000
+"""At most so many rows are imported in the request that confirms them."""
+_MOST_KEPT: Final = 20
+"""The most files of a person that are kept between the steps."""
+_LONGEST_VALUE: Final = 500
+State = FileImport.State
 
 
 class UploadForm(forms.Form):
@@ -87,8 +56,8 @@ class UploadForm(forms.Form):
     file = forms.FileField(
         label=_("File"),
         max_length=200,
-        widget=UnfoldAdminFileFieldWidget(attrs={"accept": ".csv,.xlsx"}),
-        help_text=_("CSV (UTF-8) or XLSX"),
+        widget=UnfoldAdminFileFieldWidget(attrs={"accept": ".csv,.xlsx,.tsv,.txt"}),
+        help_text=_("CSV or XLSX"),
     )
 
     def clean_file(self) -> UploadedFile:
@@ -100,245 +69,305 @@ class UploadForm(forms.Form):
         return file
 
 
-class ImportPage(Dialog[R], Generic[P, R]):
-    """A page that takes a file, shows what it would change, and imports it once.
-
-    A subclass defines the columns, ``read``, which makes a plan from a file and changes nothing, and ``carry_out``,
-    which passes the plan to a service. ``plan_type`` is the plan's type, by which msgspec decodes it.
-    """
+class ImportPage(Dialog[Any]):
+    """The page of one kind of file, for one request."""
 
     template = "console/imports/page.html"
-    wordings: ClassVar[Mapping[str, LazyText]] = {
-        "version_conflict": _("Somebody else has changed this since the preview."),
-    }
     submit = _("Import")
-    file_name: ClassVar[str]
-    columns: ClassVar[Sequence[Column]]
-    plan_type: ClassVar[Any]
-    step = "choose"
-    sealed = ""
 
-    def __init__(self, model_admin: Any, request: HttpRequest) -> None:
+    def __init__(self, model_admin: Any, request: HttpRequest, kind: type[Importer[Any, Any]]) -> None:
         super().__init__(model_admin, request)
-        self.reading: Reading[P] = Reading()
+        self.kind = kind
+        self.title = kind.title  # type: ignore[misc]  # of this page alone
+        self.intro = kind.intro  # type: ignore[misc]
+        self.step = "choose"
+        self.file: FileImport | None = None
+        self.preview = Preview()
+        self.mapping: work.MappingStep | None = None
 
-    # ------------------------------------------------------------------------------------ what a subclass defines
+    def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Preview | str:
+        """Import the plan of a file."""
+        return work.carry_out(given["file"], self._importer, claim)
 
-    @classmethod
-    def allows(cls, request: HttpRequest) -> bool:
-        """Whether the user may import such files."""
-        return request.user.has_perm(cls.permission)
+    def tell(self, result: Any) -> str:
+        return str(result)
 
-    @abstractmethod
-    def read(self, upload: Upload) -> Reading[P]:
-        """The plan and the preview of a file."""
-
-    @abstractmethod
-    def carry_out(self, actor: Actor, plan: P, claim: Claim) -> R | StoredAnswer:
-        """Call the service. Raises DomainError; PermissionDenied if something has left the user's reach meanwhile."""
-
-    @abstractmethod
-    def row_of(self, plan: P, index: int) -> int:
-        """The number of the file's row for an index in the plan."""
-
-    def refused(self, result: R) -> Sequence[RowFault]:
-        """The faults of a result, for a service that returns them instead of raising; nothing was done then."""
-        return ()
-
-    # ------------------------------------------------------------------------------------------ what this class does
-
-    def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> R | StoredAnswer:
-        """Carry out the previewed plan."""
-        return self.carry_out(actor, given["plan"], claim)
+    @property
+    def _importer(self) -> Importer[Any, Any]:
+        return self.kind(self.request.user, actor_of(self.request))
 
     def answer(self) -> HttpResponse:
-        if not self.allows(self.request):
+        if not self.kind.allows(self.request.user):
             raise PermissionDenied
         if self.request.method != "POST":
-            return self._template() or self._show()
-        return self._import() if self.request.POST.get("do") == "import" else self._look()
+            return self._template() or self._shown_again()
+        do = self.request.POST.get("do", "")
+        if do == "look":
+            return self._look()
+        self.file = self._find(self.request.POST.get("plan", ""))
+        if self.file is None:
+            return self._gone()
+        steps: Mapping[str, Callable[[FileImport], HttpResponse]] = {
+            "columns": self._map,
+            "ask": self._ask,
+            "cancel": self._cancel,
+        }
+        return steps.get(do, self._import)(self.file)
 
     def _template(self) -> HttpResponse | None:
         """An empty file with the header if the request asks for a template, else None."""
         make: Callable[..., Any] | None = {"csv": csv_file, "xlsx": workbook}.get(self.request.GET.get("template", ""))
         if make is None:
             return None
-        answer: HttpResponse = make(self.file_name, [column.name for column in self.columns if column.is_read], ())
+        titles = [column.name for column in self.columns if column.is_read]
+        answer: HttpResponse = make(self.kind.file_name, titles, ())
         return answer
 
-    def _show(self, form: forms.Form | None = None, status: int = 200) -> HttpResponse:
-        return self._page(form or UploadForm(), status)  # type: ignore[arg-type]
+    # ------------------------------------------------------------------------------------------------- one step each
 
     def _look(self) -> HttpResponse:
         form = UploadForm(self.request.POST, self.request.FILES)
         if not form.is_valid():
             return self._show(form, 422)
-        file = form.cleaned_data["file"]
+        uploaded = form.cleaned_data["file"]
+        content = uploaded.read()
+        self._forget_old()
+        self.file = FileImport.objects.create(
+            user=cast(Any, self.request.user),
+            kind=self.kind.file_name,
+            name="".join(letter for letter in uploaded.name or "" if letter.isprintable())[-200:],
+            content=zlib.compress(content, 1),
+            request_id=request_id_of(self.request),
+        )
+        return self._read(self.file, len(content))
+
+    def _read(self, file: FileImport, size: int) -> HttpResponse:
+        if size > AT_ONCE_BYTES:
+            return self._in_background(file, State.READING)
         try:
-            with reading_lease(cast(int, self.request.user.pk)):
-                self.reading = self._read(file.name or "", file.read())
-            if self.reading.is_ready:
-                self._seal()
+            with reading_lease(file.user_id):
+                work.read(file, self._importer)
         except Unreadable as error:
-            self.reading = Reading(faults=[RowFault(error.row, error.column, error.detail)])
-        self.step = "preview" if self.reading.is_ready else "faults" if self.reading.faults else "nothing"
-        return self._show(status=422 if self.reading.faults else 200)
+            work.fail(file, error.detail)
+        return self._show_file(file)
 
-    def _read(self, name: str, content: bytes) -> Reading[P]:
-        give_back_connection()
-        sheet = open_sheet(content, self.columns)
-        chosen = strict_map(sheet.titles, self.columns)
-        if chosen is None:
-            self._refuse_header(sheet)
-        return self.read(Upload(name, content, table_of(sheet, chosen, self.columns)))
+    def _ask(self, file: FileImport) -> HttpResponse:
+        """Show the step again that maps the columns of a file that was read."""
+        if file.state in (State.READ, State.REFUSED) and file.content:
+            work.choose_again(file, self._importer)
+        return self._show_file(file)
 
-    def _refuse_header(self, sheet: Sheet) -> NoReturn:
-        """Raise Unreadable for an unknown or a missing column."""
-        known = [column.name for column in self.columns]
-        if unknown := unknown_titles(sheet.titles, self.columns):
-            message = gettext("is no column here: these are %(columns)s")
-            raise Unreadable(message % {"columns": ", ".join(known)}, sheet.header_row, unknown[0][:64])
-        found = proposed_map(sheet.titles, self.columns, ()).fields
-        missing = next((column.name for column in self.columns if column.is_needed and column.name not in found), "")
-        raise Unreadable(gettext("is missing: each row needs it"), sheet.header_row, missing)
-
-    # -------------------------------------------------------------------------------- from the preview to the import
-
-    def _signer(self) -> signing.TimestampSigner:
-        return signing.TimestampSigner(salt=f"import {self.request.path} {self.request.user.pk}")
-
-    def _seal(self) -> None:
-        """Sign the plan with an idempotency key, for the page to carry. Raises Unreadable if it is too large."""
-        packed = zlib.compress(uuid7().bytes + msgspec.json.encode(self.reading.plan))
-        self.sealed = self._signer().sign(urlsafe_b64encode(packed).decode())
-        if len(self.sealed) > _MOST_SEALED:
-            raise Unreadable(gettext("is too large: split it"))
-
-    def _unseal(self, sealed: str) -> tuple[UUID, P]:
-        """The idempotency key and the plan. Raises BadSignature if this service didn't sign it for this user, or signed
-        it longer ago than idempotency keys are kept."""
-        packed = self._signer().unsign(sealed, max_age=lifetime())
-        content = zlib.decompress(urlsafe_b64decode(packed))
-        try:
-            return UUID(bytes=content[:16]), msgspec.json.decode(content[16:], type=self.plan_type)
-        except msgspec.MsgspecError as error:
-            raise signing.BadSignature("made by another version") from error
-
-    def _import(self) -> HttpResponse:
-        sealed = self.request.POST.get("plan", "")
-        try:
-            once, plan = self._unseal(sealed)
-        except signing.BadSignature:
-            message = gettext("This preview is too old. Choose the file again.")
-            self.reading, self.step = Reading(notes=[message]), "choose"
+    def _map(self, file: FileImport) -> HttpResponse:
+        """Take the columns that the form names, and read the file."""
+        if file.state != State.COLUMNS:
+            return self._show_file(file)
+        step = self.mapping = msgspec.convert(file.preview, work.MappingStep)
+        given = self.request.POST
+        known = {column.name for column in self.columns if column.is_read}
+        fields = tuple(given.get(f"column-{column.index}", "") for column in step.columns)
+        fields = tuple(name if name in known else "" for name in fields)
+        constants = {
+            name: value
+            for name in sorted(known)
+            if name not in fields and (value := without_refused(given.get(f"constant-{name}", "")[:_LONGEST_VALUE]))
+        }
+        chosen = ColumnMap(fields, constants, step.format_name)
+        if faults := self._faults_of_map(step, chosen):
+            self.mapping = work.with_choice(step, chosen)
+            self.preview, self.step = Preview(faults=faults, fault_count=len(faults)), "columns"
             return self._show(status=422)
-        print_ = fingerprint("POST", self.request.path, sealed.encode(), reach_of(self.request))
-        claim = Claim(claimant_of(self.request), f"import-{once}", print_, self._render)
+        work.remember(file, step.titles, chosen)
+        return self._read(file, len(zlib.decompress(file.content)))
+
+    def _faults_of_map(self, step: work.MappingStep, chosen: ColumnMap) -> list[RowFault]:
+        faults = []
+        for column in self.columns:
+            if chosen.fields.count(column.name) > 1:
+                faults.append(RowFault(step.header_row, str(column.label), gettext("is taken from two columns")))
+            elif column.is_needed and column.name not in chosen.fields and column.name not in chosen.constants:
+                faults.append(RowFault(step.header_row, str(column.label), gettext("is missing: each row needs it")))
+        return faults
+
+    def _import(self, file: FileImport) -> HttpResponse:
+        if file.state in (State.READING, State.IMPORTING):
+            return redirect(self._address_of(file))
+        if not file.plan:
+            return self._gone()
+        if file.state == State.READ:
+            again = [int(row) for row in self.request.POST.getlist("again") if row.isascii() and row.isdigit()]
+            file.options = {"again": again, "again_all": bool(self.request.POST.get("again_all"))}
+            file.save(update_fields=["options"])
+        if file.rows > AT_ONCE_ROWS and file.state == State.READ:
+            return self._in_background(file, State.IMPORTING)
         try:
-            result = self.perform(actor_of(self.request), {"plan": plan}, claim)
+            claim = work.claim_of(file, self._importer)
+            result = self.perform(actor_of(self.request), {"file": file}, claim)
         except DomainError as error:
-            return self._refused(plan, sealed, error)
-        if isinstance(result, StoredAnswer):
-            messages.success(self.request, msgspec.json.decode(result.body, type=str))
-            return redirect(self.way_back())
-        if faults := self.refused(result):
-            self.reading, self.step = Reading(faults=faults), "faults"
+            work.again_later(file, self._importer.wording_of(error))
+            self.preview, self.step = msgspec.convert(file.preview, Preview), "again"
             return self._show(status=422)
-        return self.done(result)
+        if isinstance(result, str):
+            messages.success(self.request, result)
+            return redirect(self.way_back())
+        return self._show_file(file)
 
-    def _refused(self, plan: P, sealed: str, error: DomainError) -> HttpResponse:
-        """Show a refusal: the faults row by row, or else the reason with a button to try the same plan again."""
-        faults = [
-            RowFault(self.row_of(plan, int(found[1])), "", self.wording_of(fault))
-            for fault in error.faults
-            if (found := _INDEX.fullmatch(fault.pointer))
-        ]
-        if faults:
-            self.reading, self.step = Reading(faults=faults), "faults"
+    def _cancel(self, file: FileImport) -> HttpResponse:
+        """Take an import back that nobody has begun."""
+        waiting = FileImport.objects.filter(pk=file.pk, begun_at=None, state=State.IMPORTING)
+        waiting.update(state=State.READ)
+        return redirect(self._address_of(file))
+
+    def _in_background(self, file: FileImport, state: str) -> HttpResponse:
+        now = timezone.now()
+        file.state, file.asked_at, file.begun_at, file.seen_at, file.rows_done = state, now, None, now, 0
+        file.save(update_fields=["state", "asked_at", "begun_at", "seen_at", "rows_done"])
+        tasks.send(file)
+        return redirect(self._address_of(file))
+
+    # --------------------------------------------------------------------------------------------------- what is shown
+
+    def _shown_again(self) -> HttpResponse:
+        """The page of a file that was brought before, or the first step."""
+        asked = self.request.GET.get("file", "")
+        if not asked:
+            return self._show()
+        self.file = self._find(asked)
+        if self.file is None:
+            return self._gone()
+        tasks.send_if_forgotten(self.file)
+        if "progress" in self.request.GET:
+            return JsonResponse(self.progress)
+        return self._show_file(self.file, status=200)
+
+    def _show_file(self, file: FileImport, status: int | None = None) -> HttpResponse:
+        """Show a file in the state that it has."""
+        if file.state in (State.READING, State.IMPORTING):
+            self.step = "working"
+            return self._show()
+        if file.state == State.DONE:
+            self.step = "done"
+            return self._show()
+        if file.state == State.COLUMNS:
+            self.mapping, self.step = msgspec.convert(file.preview, work.MappingStep), "columns"
+            return self._show()
+        self.preview = msgspec.convert(file.preview, Preview)
+        if self.preview.faults:
+            self.step = "faults"
+        elif self.preview.is_ready:
+            self.step = "preview" if self.preview.count else "nothing" if self.preview.booked else "again"
         else:
-            self.reading, self.step, self.sealed = Reading(notes=[self.wording_of(error)]), "again", sealed
+            self.step = "nothing"
+        failed = 422 if self.step in ("faults", "again") else 200
+        return self._show(status=failed if status is None else status)
+
+    def _gone(self) -> HttpResponse:
+        self.preview = Preview(notes=[gettext("This preview is too old. Choose the file again.")])
+        self.file, self.step = None, "choose"
         return self._show(status=422)
+
+    def _show(self, form: forms.Form | None = None, status: int = 200) -> HttpResponse:
+        return self._page(form or UploadForm(), status)  # type: ignore[arg-type]
+
+    # ------------------------------------------------------------------------------------------------------- the files
+
+    def _find(self, file_id: str | None) -> Any:
+        """The file of this person and kind; None if there is none, or an old one."""
+        found = parse_uuid(file_id or "")
+        if file_id is None or found is None:
+            return None
+        since = timezone.now() - lifetime()
+        rows = FileImport.objects.filter(pk=found, user=self.request.user.pk, created_at__gt=since)
+        return rows.filter(kind=self.kind.file_name).select_related("user").first()
+
+    def _forget_old(self) -> None:
+        """Delete the oldest files of this person but for those that are being worked on."""
+        rows = FileImport.objects.filter(user=self.request.user.pk).exclude(state__in=(State.READING, State.IMPORTING))
+        kept = rows.order_by("-created_at").values_list("pk", flat=True)[: _MOST_KEPT - 1]
+        rows.exclude(pk__in=list(kept)).delete()
+
+    def _address_of(self, file: FileImport) -> str:
+        return f"{self.request.path}?file={file.pk}"
 
     # --------------------------------------------------------------------------------------------- for the template
 
     @property
-    def faults(self) -> Sequence[RowFault]:
-        """The faults, ``MOST_SHOWN`` at most."""
-        return self.reading.faults[:MOST_SHOWN]
+    def sealed(self) -> str:
+        """The id of the file, for the forms of the page; empty before there is one."""
+        return str(self.file.pk) if self.file else ""
 
     @property
-    def shown(self) -> Sequence[PreviewRow]:
-        """The rows of the preview, ``MOST_SHOWN`` at most."""
-        return self.reading.shown[:MOST_SHOWN]
+    def columns(self) -> Any:
+        """The columns that a file may have."""
+        return self.kind.columns
 
     @property
-    def hidden(self) -> int:
-        """The number of faults or rows beyond ``MOST_SHOWN``."""
-        return max(0, len(self.reading.faults or self.reading.shown) - MOST_SHOWN)
+    def fields(self) -> list[Column]:
+        """The columns that a file's column may be taken for."""
+        return [column for column in self.columns if column.is_read]
 
     @property
-    def counts(self) -> Sequence[tuple[LazyText, int]]:
-        """The numbers of new, changed and unchanged rows, with labels; zeros are left out."""
-        new = sum(row.is_new for row in self.reading.shown)
-        counts = [(_("New"), new), (_("Changed"), len(self.reading.shown) - new), (_("As they are"), self.reading.same)]
-        return [(label, count) for label, count in counts if count]
+    def constant_fields(self) -> list[tuple[Column, str]]:
+        """The columns that may have one value for all rows, with the value."""
+        constants = self.mapping.constants if self.mapping else {}
+        return [(column, constants.get(column.name, "")) for column in self.fields if not column.is_key]
 
     @property
-    def most_rows(self) -> int:
+    def has_other_columns(self) -> bool:
+        """Whether somebody said which columns of the file are taken, and may say so again."""
+        return bool(self.file and self.file.columns is not None and self.file.content)
+
+    @property
+    def progress(self) -> dict[str, Any]:
+        """How far the work in the background is, for the page that waits for it."""
+        file = self.file
+        if file is None:
+            return {}
+        is_working = file.state in (State.READING, State.IMPORTING)
+        done = file.rows_done if file.state == State.IMPORTING else 0
+        waited = (timezone.now() - file.asked_at).total_seconds() if file.asked_at and not file.begun_at else 0
+        return {
+            "working": is_working,
+            "begun": file.begun_at is not None,
+            "waiting": is_working and waited > tasks.SLOW_SECONDS,
+            "done": done,
+            "rows": file.rows if file.state == State.IMPORTING else 0,
+        }
+
+    @property
+    def most_rows(self) -> str:
         """The most rows that a file may have."""
-        return MOST_ROWS
+        return grouped(MOST_ROWS)
 
-
-@dataclass(frozen=True, slots=True)
-class PlannedRow(Generic[C]):
-    """A row of the file as the service takes it."""
-
-    row: int
-    change: C
-
-
-class RowImport(ImportPage[list[PlannedRow[C]], R], Generic[C, R]):
-    """The page of an import whose plan is a list of changes, each from one row of the file."""
-
-    def row_of(self, plan: list[PlannedRow[C]], index: int) -> int:
-        return plan[index].row
-
-    def reading_of(
-        self, rows: Sequence[ReadRow], changes: Sequence[tuple[ReadRow, C]], faults: Sequence[RowFault]
-    ) -> Reading[list[PlannedRow[C]]]:
-        """The result of reading a file: ``rows`` are its valid rows, ``changes`` those that change something."""
-        shown = [
-            PreviewRow(row.number, ", ".join(row.key), changes_in_words(row, self.columns), is_new=row.before is None)
-            for row, _change in changes
-        ]
-        plan = [PlannedRow(row.number, change) for row, change in changes]
-        return Reading(plan, shown, len(rows) - len(changes), sorted(faults, key=lambda fault: fault.row))
+    @property
+    def rows(self) -> str:
+        """The number of rows that are imported."""
+        return grouped(self.file.rows) if self.file else ""
 
 
 class ImportedAdmin(ConsoleAdmin):
-    """A list with links to import pages. ``import_pages`` are keyed by the end of their addresses."""
+    """A list with links to import pages. ``importers`` are keyed by the end of their addresses."""
 
-    import_pages: ClassVar[Mapping[str, type[ImportPage[Any, Any]]]]
+    importers: ClassVar[Mapping[str, type[Importer[Any, Any]]]]
     list_before_template = "console/lists/tools.html"
 
     def get_urls(self) -> list[URLPattern]:
         made = [
             path(f"import-{name}/", self.admin_site.admin_view(self._page(kind)), name=self._import_name(name))
-            for name, kind in self.import_pages.items()
+            for name, kind in self.importers.items()
         ]
         urls: list[URLPattern] = super().get_urls()
         return made + urls
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        links = [
+        links: list[dict[str, LazyText]] = [
             {"title": kind.title, "url": reverse(f"admin:{self._import_name(name)}")}
-            for name, kind in self.import_pages.items()
-            if kind.allows(request)
+            for name, kind in self.importers.items()
+            if kind.allows(request.user)
         ]
         return super().changelist_view(request, {**(extra_context or {}), "imports": links})
 
     def _import_name(self, name: str) -> str:
         return f"{self.opts.app_label}_{self.opts.model_name}_import_{name}"
 
-    def _page(self, kind: type[ImportPage[Any, Any]]) -> Callable[[HttpRequest], HttpResponse]:
-        return lambda request: kind(self, request).answer()
+    def _page(self, kind: type[Importer[Any, Any]]) -> Callable[[HttpRequest], HttpResponse]:
+        return lambda request: ImportPage(self, request, kind).answer()

@@ -5,6 +5,7 @@ people see; it takes the last result of a formula for a typed value; and it unpa
 is read in this process, because its cost grows with its bytes alone; a workbook is read in a child process.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -27,11 +28,12 @@ from audit.console.imports.rows import RawRow, RowFault, Table, TableRow, Unread
 from audit.console.imports.spoiled import fault_of_cell
 from audit.console.imports.workbook_reader import LAST_ROW, MOST_COLUMNS
 from audit.console.imports.workbooks import Refusal, read_workbook
-from audit.texts import RefusedCharacter, clean_code, clean_line
+from audit.texts import RefusedCharacter, clean_code, clean_line, without_refused
 
 MOST_ROWS: Final = 50_000
 _TITLE_ROWS: Final = 20
 """How many rows that aren't blank are searched for the header: reports have some lines of text above it."""
+_NO_FRACTION: Final = re.compile(r"(?<=\d)[.,]0+\Z")
 _WORKBOOK: Final = b"PK\x03\x04"
 _OLD_WORKBOOK: Final = b"\xd0\xcf\x11\xe0"
 _REFUSALS: Final = {
@@ -78,9 +80,11 @@ def open_sheet(
     if not first:
         raise Unreadable(gettext("is empty"))
     place = _header_place(first, columns, formats)
-    titles = [cell.strip() for cell in first[place].cells]
-    while not titles[-1]:
+    titles = [without_refused(cell) for cell in first[place].cells]
+    while titles and not titles[-1]:
         titles.pop()
+    if not titles:
+        raise Unreadable(gettext("is empty"))
     return Sheet(tuple(titles), first[place].number, _bounded(chain(first[place + 1 :], rows), most), is_workbook)
 
 
@@ -207,6 +211,8 @@ class RowReader:
             text = (clean_code if column.is_code else clean_line)(unguarded(text))
         except RefusedCharacter as error:
             raise ValueError(str(error)) from error
+        if self._format and column.name in self._format.decimals:
+            text = _NO_FRACTION.sub("", text)
         values: Mapping[str, str] = self._format.values.get(column.name, {}) if self._format else {}
         return values.get(text.casefold(), text) if values else text
 

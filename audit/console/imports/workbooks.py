@@ -1,4 +1,4 @@
-"""Reading of XLSX files by ``workbook_reader``, in a child process with little memory and 20 seconds."""
+"""Reading of XLSX files by ``workbook_reader``, in a child process with little memory and 40 seconds."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-MOST_SECONDS: Final = 20
+MOST_SECONDS: Final = 40
 MOST_WAITING_SECONDS: Final = 5
 _MOST_READERS: Final = 2
 _READER: Final = str(Path(__file__).with_name("workbook_reader.py"))

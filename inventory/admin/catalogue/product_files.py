@@ -1,20 +1,18 @@
 """Export and import of products and variants as files."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 from django.db.models import QuerySet
-from django.http import HttpRequest
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from import_export.fields import Field
 from uuid_utils.compat import uuid7
 
-from audit.actors import Actor
-from audit.console.base import actor_of
+from audit.console.base import actor_for
 from audit.console.exports import ExportRow, by_keys
 from audit.console.imports.cells import (
     Cells,
@@ -25,10 +23,11 @@ from audit.console.imports.cells import (
     YesNoCell,
 )
 from audit.console.imports.columns import Column
-from audit.console.imports.page import PlannedRow, Reading, RowImport, Upload
+from audit.console.imports.importers import PlannedRow, Progress, Reading, RowImporter, Upload
 from audit.console.imports.rows import RowFault
 from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer
+from inventory.admin import foreign_files
 from inventory.admin.catalogue.sku_cells import notes_on_sharing, with_stored_skus
 from inventory.models import Product
 from inventory.services.catalogue.master_data import (
@@ -47,6 +46,7 @@ COLUMNS: Final = (
         _("By it a product is known; a SKU that there is not makes a new one."),
         is_needed=True,
         is_code=True,
+        is_key=True,
     ),
     Column("name", _("Name"), _("A new product needs one.")),
     Column(
@@ -109,7 +109,7 @@ class ProductCells(Cells):
         return ProductRow()
 
 
-class ProductImport(RowImport[ProductChange, SavedProducts]):
+class ProductImport(RowImporter[ProductChange, SavedProducts]):
     """Import of new and existing products."""
 
     title = _("Import products")
@@ -120,13 +120,14 @@ class ProductImport(RowImport[ProductChange, SavedProducts]):
     permission = "inventory.change_product"
     file_name = "products"
     columns = COLUMNS
+    formats = foreign_files.PRODUCTS
     plan_type = list[PlannedRow[ProductChange]]
 
     @classmethod
-    def allows(cls, request: HttpRequest) -> bool:
+    def allows(cls, user: Any) -> bool:
         """As on a product's page, only users of all warehouses may change products."""
-        may_add = request.user.has_perm("inventory.add_product")
-        return super().allows(request) and may_add and actor_of(request).sees_all_warehouses
+        may_add = user.has_perm("inventory.add_product")
+        return super().allows(user) and may_add and actor_for(user, "").sees_all_warehouses
 
     def read(self, upload: Upload) -> Reading[list[PlannedRow[ProductChange]]]:
         table, known = with_stored_skus(upload.table, ("sku", "variant_of"))
@@ -144,9 +145,9 @@ class ProductImport(RowImport[ProductChange, SavedProducts]):
         return replace(reading, notes=notes_on_sharing(codes))
 
     def carry_out(
-        self, actor: Actor, plan: list[PlannedRow[ProductChange]], claim: Claim
+        self, plan: list[PlannedRow[ProductChange]], claim: Claim, again: Container[int], progress: Progress
     ) -> SavedProducts | StoredAnswer:
-        return put_products(actor, [planned.change for planned in plan], claim=claim)
+        return put_products(self.actor, [planned.change for planned in plan], claim=claim)
 
     def tell(self, result: SavedProducts) -> str:
         new = ngettext("%(count)s product added", "%(count)s products added", result.created)

@@ -69,7 +69,7 @@ class ProductAdmin(ImportedAdmin, ExportedAdmin, FreezableAdmin):  # type: ignor
     """Products and their variants."""
 
     belongs_to_no_warehouse = True
-    import_pages = {"products": product_files.ProductImport}
+    importers = {"products": product_files.ProductImport}
     export_permission = "inventory.export_stock"
     export_name = product_files.ProductImport.file_name
     export_formats = ("csv", "xlsx")

@@ -1,22 +1,20 @@
 """Import of stock changes as a file, with a preview. The lines are those of ``manage.py import_stock``."""
 
-from collections.abc import Iterator, Sequence
-from typing import Final
+from collections.abc import Container, Iterator, Sequence
+from typing import Any, Final
 
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from audit.actors import Actor
-from audit.console.base import actor_of
-from audit.console.imports.page import ImportPage, PreviewRow, Reading, Upload
+from audit.console.imports.importers import BookedRow, Importer, PreviewRow, Progress, Reading, Upload
 from audit.console.imports.rows import RowFault
 from audit.idempotency import Claim, StoredAnswer
+from inventory.admin import foreign_files
 from inventory.admin.catalogue.sku_cells import notes_on_sharing
 from inventory.services.catalogue.codes import skus_known
 from inventory.services.stock.import_files import DESCRIBED, FileLine, ImportFile, file_of, lines_of
-from inventory.services.stock.imports import Imported, ImportForecast, foresee_import, import_stock
+from inventory.services.stock.imports import Imported, ImportForecast, foresee_import, import_stock, says_when
 
 _MAY: Final = {
     "RECEIPT": "inventory.receive_stock",
@@ -27,7 +25,7 @@ _MAY: Final = {
 """The permission that a line's type requires, as on a level's page."""
 
 
-class AdjustmentImport(ImportPage[ImportFile, Imported]):
+class AdjustmentImport(Importer[ImportFile, Imported]):
     """Import of differences, not totals, so that it doesn't undo concurrent changes.
 
     A file is recognised by its content, as on the command line: lines that were imported are not imported again, even
@@ -36,42 +34,49 @@ class AdjustmentImport(ImportPage[ImportFile, Imported]):
 
     title = _("Import changes of stock")
     intro = _(
-        "Each row is a difference that is booked on what is on hand. The same file is never booked twice, whoever "
-        "brings it. You see what would change before anything does."
+        "Each row is a difference that is booked on what is on hand. Rows that were booked before, in whatever file, "
+        "are left out unless you tick them. You see what would change before anything does."
     )
     permission = "inventory.adjust_stock"
     file_name = "stock-changes"
     columns = DESCRIBED
+    formats = foreign_files.STOCK
     plan_type = ImportFile
 
     @classmethod
-    def allows(cls, request: HttpRequest) -> bool:
+    def allows(cls, user: Any) -> bool:
         """Whether the user has any of the permissions; each row is checked for its own."""
-        return any(request.user.has_perm(permission) for permission in _MAY.values())
+        return any(user.has_perm(permission) for permission in _MAY.values())
 
     def read(self, upload: Upload) -> Reading[ImportFile]:
         bad = list(upload.table.faults)
         lines = lines_of(upload.table.header, upload.table.rows, bad)
-        file = file_of(_named(upload.name), upload.content, lines, bad)
+        file = file_of(upload.name, upload.content, lines, bad)
         refused = list(self._beyond(file.lines))
         beyond = {fault.row for fault in refused}
         within = tuple(line for line in file.lines if line.row not in beyond)
         file = ImportFile(file.id, file.name, file.sha256, within, file.bad)
-        foreseen = foresee_import(actor_of(self.request), file)
+        foreseen = foresee_import(self.actor, file)
         faults = sorted([*refused, *foreseen.bad], key=lambda fault: fault.row)
-        return Reading(plan=file, shown=_shown(foreseen), faults=faults, notes=_notes(foreseen, file.lines))
+        booked = [BookedRow(line.row, _name(line), says_when(booking)) for line, booking in foreseen.booked]
+        return Reading(file, _shown(foreseen), faults=faults, notes=_notes(foreseen, file.lines), booked=booked)
 
     def _beyond(self, lines: Sequence[FileLine]) -> Iterator[RowFault]:
         """The faults of lines whose type the user may not book."""
-        may = {kind for kind, permission in _MAY.items() if self.request.user.has_perm(permission)}
+        may = {kind for kind, permission in _MAY.items() if self.user.has_perm(permission)}
         for line in lines:
             if line.type not in may:
                 yield RowFault(line.row, "type", gettext("is not yours to book"))
 
-    def carry_out(self, actor: Actor, plan: ImportFile, claim: Claim) -> Imported | StoredAnswer:
+    def carry_out(
+        self, plan: ImportFile, claim: Claim, again: Container[int], progress: Progress
+    ) -> Imported | StoredAnswer:
         if any(self._beyond(plan.lines)):
             raise PermissionDenied
-        return import_stock(actor, plan, claim=claim)
+        return import_stock(self.actor, plan, again=again, claim=claim, progress=progress)
+
+    def size_of(self, plan: ImportFile) -> int:
+        return len(plan.lines)
 
     def row_of(self, plan: ImportFile, index: int) -> int:
         return plan.lines[index].row
@@ -89,15 +94,15 @@ class AdjustmentImport(ImportPage[ImportFile, Imported]):
         return message % {"count": result.applied}
 
 
-def _named(name: str) -> str:
-    return "".join(letter for letter in name if letter.isprintable())[-200:]
+def _name(line: FileLine) -> str:
+    return f"{line.sku}, {line.warehouse}"
 
 
 def _shown(foreseen: ImportForecast) -> list[PreviewRow]:
     return [
         PreviewRow(
             effect.line.row,
-            f"{effect.line.sku}, {effect.line.warehouse}",
+            _name(effect.line),
             [(_("On hand"), str(effect.before), str(effect.after))],
         )
         for effect in foreseen.effects
@@ -110,8 +115,8 @@ def _notes(foreseen: ImportForecast, lines: Sequence[FileLine]) -> list[str]:
     if not foreseen.booked:
         return shared
     message = ngettext(
-        "%(count)s row of this file was imported before, and is left out.",
-        "%(count)s rows of this file were imported before, and are left out.",
+        "%(count)s row of this file was imported before, and is left out unless you tick it.",
+        "%(count)s rows of this file were imported before, and are left out unless you tick them.",
         len(foreseen.booked),
     )
     return [message % {"count": len(foreseen.booked)}, *shared]

@@ -1,6 +1,6 @@
 """Export and import of the settings of stock levels as files."""
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -9,14 +9,13 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from import_export.fields import Field
 
-from audit.actors import Actor
-from audit.console.base import actor_of
 from audit.console.exports import ExportRow, by_keys
 from audit.console.imports.cells import Cells, ReadRow, TextCell, UnitsCell
 from audit.console.imports.columns import Column
-from audit.console.imports.page import PlannedRow, Reading, RowImport, Upload
+from audit.console.imports.importers import PlannedRow, Progress, Reading, RowImporter, Upload
 from audit.console.imports.rows import RowFault
 from audit.idempotency import Claim, StoredAnswer
+from inventory.admin import foreign_files
 from inventory.admin.catalogue.sku_cells import with_stored_skus
 from inventory.models import StockLevel, Warehouse
 from inventory.services.stock.level_settings import LevelChange, SetLevels, set_levels
@@ -33,7 +32,7 @@ _FIELDS: Final = {
 """The fields of the model by column."""
 
 COLUMNS: Final = (
-    Column("sku", _("SKU"), _("The product, or the variant."), is_needed=True, is_code=True),
+    Column("sku", _("SKU"), _("The product, or the variant."), is_needed=True, is_code=True, is_key=True),
     Column("product", _("Product"), _("Its name, for whoever reads the file. It is not imported."), is_read=False),
     Column(
         "warehouse",
@@ -85,7 +84,7 @@ class LevelCells(Cells):
         return LevelRow()
 
 
-class LevelImport(RowImport[LevelChange, SetLevels]):
+class LevelImport(RowImporter[LevelChange, SetLevels]):
     """Import of the settings of existing levels."""
 
     title = _("Import settings")
@@ -96,12 +95,13 @@ class LevelImport(RowImport[LevelChange, SetLevels]):
     permission = "inventory.change_stocklevel"
     file_name = "level-settings"
     columns = COLUMNS
+    formats = foreign_files.SETTINGS
     plan_type = list[PlannedRow[LevelChange]]
 
     def read(self, upload: Upload) -> Reading[list[PlannedRow[LevelChange]]]:
         table, products = with_stored_skus(upload.table, ("sku",))
         codes = {row.cells[table.header.index("warehouse")] for row in table.rows}
-        found = StockLevel.objects.visible_to(actor_of(self.request)).filter(
+        found = StockLevel.objects.visible_to(self.actor).filter(
             product__in=products.values(), warehouse__code__in=codes
         )
         levels = {
@@ -118,7 +118,7 @@ class LevelImport(RowImport[LevelChange, SetLevels]):
         """The faults of rows without an existing level. ``skus`` are those of the products that there are."""
         if not rows:
             return
-        seen = Warehouse.objects.visible_to(actor_of(self.request))
+        seen = Warehouse.objects.visible_to(self.actor)
         codes = set(seen.filter(code__in={row.key[1] for row in rows}).values_list("code", flat=True))
         for row in rows:
             sku, code = row.key
@@ -130,8 +130,10 @@ class LevelImport(RowImport[LevelChange, SetLevels]):
                 message = gettext("%(sku)s was never in %(code)s: receive it there first")
                 yield RowFault(row.number, "", message % {"sku": sku, "code": code})
 
-    def carry_out(self, actor: Actor, plan: list[PlannedRow[LevelChange]], claim: Claim) -> SetLevels | StoredAnswer:
-        return set_levels(actor, [planned.change for planned in plan], claim=claim)
+    def carry_out(
+        self, plan: list[PlannedRow[LevelChange]], claim: Claim, again: Container[int], progress: Progress
+    ) -> SetLevels | StoredAnswer:
+        return set_levels(self.actor, [planned.change for planned in plan], claim=claim)
 
     def tell(self, result: SetLevels) -> str:
         message = ngettext(

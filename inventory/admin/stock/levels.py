@@ -200,7 +200,7 @@ class StockLevelAdmin(ImportedAdmin, ExportedAdmin, ReadOnlyAdmin):
     actions = ("receive_chosen", "transfer_chosen", "set_chosen")
     actions_row = ("receive", "take_back", "adjust", "ship", "transfer", "count")
     actions_detail = (*actions_row, "settings")
-    import_pages = {"settings": level_files.LevelImport, "changes": AdjustmentImport}
+    importers = {"settings": level_files.LevelImport, "changes": AdjustmentImport}
     export_permission = "inventory.export_stock"
     export_label = _("Export settings, %(kind)s")
     export_name = level_files.LevelImport.file_name

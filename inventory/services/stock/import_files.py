@@ -16,12 +16,17 @@ from audit.whole_numbers import NotWhole, parse_whole_number
 from inventory.codes import sku_key
 from inventory.models import CODE, CODE_HINT, Movement
 
+TYPES: Final = ("RECEIPT", "SHIPMENT", "ADJUSTMENT", "RETURN")
 DESCRIBED: Final = (
     Column("sku", _("SKU"), _("The product, or the variant."), is_needed=True, is_code=True, is_key=True),
     Column("warehouse", _("Warehouse"), _("Its code."), is_needed=True, is_code=True),
     Column("quantity", _("Quantity"), _("Units; with a minus only for an ADJUSTMENT."), is_needed=True, is_key=True),
     Column(
-        "type", _("Type"), _("RECEIPT and RETURN add, SHIPMENT takes away, ADJUSTMENT does either."), is_needed=True
+        "type",
+        _("Type"),
+        _("RECEIPT and RETURN add, SHIPMENT takes away, ADJUSTMENT does either."),
+        is_needed=True,
+        choices=TYPES,
     ),
     Column("reason", _("Reason"), _("Why, in a few words."), is_needed=True),
     Column("reference", _("Reference"), _("The number of the paper; may stay empty."), is_code=True),
@@ -29,7 +34,6 @@ DESCRIBED: Final = (
 """The columns, for the header and for the import page."""
 COLUMNS: Final = tuple(column.name for column in DESCRIBED)
 MOST_LINES: Final = 1_000_000
-TYPES: Final = ("RECEIPT", "SHIPMENT", "ADJUSTMENT", "RETURN")
 _MOST_NAMED: Final = 20
 _MOST_UNITS: Final = 1_000_000
 _NAMESPACE: Final = UUID("0d3f4b52-7c3e-5f0c-9d38-5f7f3c1f2a6e")

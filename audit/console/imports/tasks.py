@@ -1,0 +1,109 @@
+"""Work on large files in the background. The database knows what is to be done; a message only says that it is.
+
+A message that got lost, with Redis or with its worker, is sent again by the page that waits, and by a periodic task. A
+file that two workers work on is imported once, by its idempotency key.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Final
+from uuid import UUID
+
+import structlog
+from celery import shared_task
+from django.core.exceptions import PermissionDenied
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
+from django.utils import timezone
+from django.utils.translation import gettext
+from kombu.exceptions import OperationalError
+
+from audit.console.imports import work
+from audit.console.imports.importers import IMPORTERS, Progress
+from audit.errors import DomainError, IdempotencyInProgress
+from audit.idempotency import lifetime
+from audit.models import FileImport
+
+logger = structlog.get_logger(__name__)
+State = FileImport.State
+SLOW_SECONDS: Final = 10
+"""After so long a page says that no worker has begun."""
+_FORGOTTEN_SECONDS: Final = 60
+"""Work that nobody has reported on for so long is sent again."""
+_PROGRESS: Final = "UPDATE audit_fileimport SET rows_done = %s, seen_at = statement_timestamp() WHERE id = %s"
+
+
+def send(file: FileImport) -> None:
+    """Ask a worker to work on a file. If that fails, the periodic task does so later."""
+    try:
+        work_on_file.apply_async(args=[str(file.pk)], retry=False)
+    except (OperationalError, OSError) as error:
+        logger.warning("file_import_not_sent", file=str(file.pk), error=str(error))
+
+
+def send_if_forgotten(file: FileImport) -> None:
+    """Ask again if nobody has reported on the work for a minute."""
+    if _forgotten().filter(pk=file.pk).update(seen_at=Now()):
+        send(file)
+
+
+def _forgotten() -> "QuerySet[FileImport]":
+    since = timezone.now() - timedelta(seconds=_FORGOTTEN_SECONDS)
+    working = FileImport.objects.filter(state__in=(State.READING, State.IMPORTING))
+    return working.filter(Q(seen_at=None) | Q(seen_at__lt=since))
+
+
+@shared_task(name="audit.console.imports.tasks.tidy_file_imports")  # type: ignore[untyped-decorator]
+def tidy_file_imports() -> int:
+    """Send forgotten work again, and delete the files of yesterday. Returns the number deleted."""
+    for file in _forgotten():
+        send_if_forgotten(file)
+    deleted, _ = FileImport.objects.filter(created_at__lt=timezone.now() - lifetime()).delete()
+    return deleted
+
+
+@shared_task(name="audit.console.imports.tasks.work_on_file")  # type: ignore[untyped-decorator]
+def work_on_file(file_id: str) -> None:
+    """Read or import a file, by its state; nothing if that is done already."""
+    file = FileImport.objects.select_related("user").filter(pk=UUID(file_id)).first()
+    if file is None or file.state not in (State.READING, State.IMPORTING):
+        return
+    FileImport.objects.filter(pk=file.pk).update(begun_at=Now(), seen_at=Now())
+    file.refresh_from_db()
+    try:
+        _work_on(file)
+    except IdempotencyInProgress:
+        return  # Another worker is at it.
+    except PermissionDenied:
+        work.fail(file, gettext("You may not import this any more. Nothing was imported."))
+    except DomainError as error:
+        work.fail(file, IMPORTERS[file.kind].wording_of(error))
+    except Exception:
+        work.fail(file, gettext("It failed for a reason that is in the log. Nothing was imported."))
+        raise
+
+
+def _work_on(file: FileImport) -> None:
+    importer = work.importer_for(file)
+    if file.state == State.READING:
+        work.read(file, importer)
+        return
+    with _progress_of(file) as progress:
+        work.carry_out(file, importer, work.claim_of(file, importer), progress)
+
+
+@contextmanager
+def _progress_of(file: FileImport) -> Iterator[Progress]:
+    """Report the rows done on a connection of its own: the import's transaction shows nothing before it ends."""
+    own = connections.create_connection(DEFAULT_DB_ALIAS)
+
+    def report(done: int) -> None:
+        with own.cursor() as cursor:
+            cursor.execute(_PROGRESS, [done, file.pk])
+
+    try:
+        yield report
+    finally:
+        own.close()
