@@ -599,13 +599,13 @@ def test_codes_of_other_products_are_said_in_the_preview(manager: Client) -> Non
     level = make_level(1)
     make_product(sku="OTHER", barcode="036000291452")
     looked = look(manager, PRODUCTS, "sku,name,barcode", "new,n,0036000291452", "fine,n,5")
-    (note,) = looked.context["dialog"].reading.notes
+    (note,) = looked.context["dialog"].preview.notes
     assert "new (OTHER)" in note
     assert "fine" not in note
-    assert not look(manager, PRODUCTS, "sku,name,barcode", "fine,n,5").context["dialog"].reading.notes
+    assert not look(manager, PRODUCTS, "sku,name,barcode", "fine,n,5").context["dialog"].preview.notes
     Product.objects.filter(sku="OTHER").update(barcode_key=level.product.sku.lower())
     booked = look(manager, BOOKINGS, ",".join(CHANGES), f"{level.product.sku},wh-001,1,RECEIPT,r,x")
-    assert f"{level.product.sku} (OTHER)" in booked.context["dialog"].reading.notes[0]
+    assert f"{level.product.sku} (OTHER)" in booked.context["dialog"].preview.notes[0]
 
 
 @pytest.mark.parametrize("character", ["\0", "\u200b", "\u202e", "\ufffe"])

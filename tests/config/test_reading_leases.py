@@ -13,7 +13,7 @@ from django.test import Client
 from django.utils import timezone
 from import_export.resources import Resource
 
-from audit.console.imports import page, workbooks
+from audit.console.imports import work, workbooks
 from audit.console.imports.leases import reading_lease
 from audit.console.imports.tables import Unreadable
 from audit.db import pool
@@ -76,8 +76,8 @@ def test_nothing_of_a_file_is_read_while_a_connection_is_held(monkeypatch: pytes
         return noted
 
     for owner, name in (
-        (page, "open_sheet"),
-        (page, "table_of"),
+        (work, "open_sheet"),
+        (work, "table_of"),
         (workbooks, "_answer"),
         (Resource, "import_row"),
         (adjustment_files, "file_of"),

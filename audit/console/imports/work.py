@@ -137,6 +137,7 @@ def read(file: FileImport, importer: Importer[Any, Any]) -> None:
         if chosen is None:
             ask(file, mapping_of(sheet, importer))
             return
+        give_back_connection()
         table = table_of(sheet, chosen, importer.columns, importer.formats)
         reading = importer.read(Upload(file.name, content, table))
     except Unreadable as error:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+from uuid import UUID
 
 from django.db.models import QuerySet
 from django.utils.translation import gettext, ngettext
@@ -64,6 +65,16 @@ class LevelRow:
     shelf: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class PlannedLevel:
+    """New settings of one level, as ``LevelChange`` has them: what is kept between preview and import."""
+
+    product_id: UUID
+    warehouse: str
+    changes: dict[str, Any]
+    seen: dict[str, Any]
+
+
 def _row_of(level: StockLevel) -> LevelRow:
     return LevelRow(**{column: getattr(level, name) for column, name in _FIELDS.items()})
 
@@ -84,7 +95,7 @@ class LevelCells(Cells):
         return LevelRow()
 
 
-class LevelImport(RowImporter[LevelChange, SetLevels]):
+class LevelImport(RowImporter[PlannedLevel, SetLevels]):
     """Import of the settings of existing levels."""
 
     title = _("Import settings")
@@ -96,9 +107,9 @@ class LevelImport(RowImporter[LevelChange, SetLevels]):
     file_name = "level-settings"
     columns = COLUMNS
     formats = foreign_files.SETTINGS
-    plan_type = list[PlannedRow[LevelChange]]
+    plan_type = list[PlannedRow[PlannedLevel]]
 
-    def read(self, upload: Upload) -> Reading[list[PlannedRow[LevelChange]]]:
+    def read(self, upload: Upload) -> Reading[list[PlannedRow[PlannedLevel]]]:
         table, products = with_stored_skus(upload.table, ("sku",))
         codes = {row.cells[table.header.index("warehouse")] for row in table.rows}
         found = StockLevel.objects.visible_to(self.actor).filter(
@@ -131,9 +142,11 @@ class LevelImport(RowImporter[LevelChange, SetLevels]):
                 yield RowFault(row.number, "", message % {"sku": sku, "code": code})
 
     def carry_out(
-        self, plan: list[PlannedRow[LevelChange]], claim: Claim, again: Container[int], progress: Progress
+        self, plan: list[PlannedRow[PlannedLevel]], claim: Claim, again: Container[int], progress: Progress
     ) -> SetLevels | StoredAnswer:
-        return set_levels(self.actor, [planned.change for planned in plan], claim=claim)
+        rows = (planned.change for planned in plan)
+        changes = [LevelChange(row.product_id, row.warehouse, row.changes, row.seen) for row in rows]
+        return set_levels(self.actor, changes, claim=claim)
 
     def tell(self, result: SetLevels) -> str:
         message = ngettext(
@@ -153,8 +166,8 @@ def _order_fault(row: ReadRow, level: StockLevel) -> RowFault | None:
     return RowFault(row.number, "reorder_point", words % {"point": point, "most": most})
 
 
-def _change(row: ReadRow, level: StockLevel) -> LevelChange:
-    return LevelChange(
+def _change(row: ReadRow, level: StockLevel) -> PlannedLevel:
+    return PlannedLevel(
         level.product_id,
         level.warehouse.code,
         changes={_FIELDS[column]: new for column, _old, new in row.changes},
