@@ -9,7 +9,14 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from inventory.models import LowStockAlert, Product, ReconciliationFinding, ReconciliationRun, StockLevel
+from inventory.models import (
+    LowStockAlert,
+    Product,
+    ReconciliationFinding,
+    ReconciliationRun,
+    StockCountLine,
+    StockLevel,
+)
 from reservations.models import ShortageIncident
 from tests.conftest import Api
 from tests.factories import make_level, make_product
@@ -109,3 +116,32 @@ def test_reconcile_asks_which_product_is_meant(levels: Levels) -> None:
     call_command("reconcile", product="SHIRT ")
     with pytest.raises(CommandError, match="There is no product"):
         call_command("reconcile", product="\0")
+
+
+def test_a_count_of_products_asks_which_are_meant(admin_client: Client, levels: Levels) -> None:
+    address = reverse("admin:inventory_stockcount_open_count")
+    sent = {"once": str(uuid4()), "warehouse": "wh-001", "scope": "PRODUCTS", "products": f"{EAN}\nunknown"}
+    page = admin_client.post(address, sent)
+    assert page.status_code == 422
+    assert f"{EAN} is a code of several products" in page.content.decode()
+    assert "unknown is not the code of one product" in page.content.decode()
+    offered = {key for key, _text in page.context["form"].fields["meant"].choices}
+    assert offered == {str(level.product_id) for level in levels}
+    meant = levels[1]
+    sent |= {"products": EAN, "meant": [str(meant.product_id), str(uuid4())]}
+    assert admin_client.post(address, sent).status_code == 302
+    (line,) = StockCountLine.objects.all()
+    assert line.level_id == meant.pk
+
+
+def test_saving_a_product_says_who_has_its_code(admin_client: Client) -> None:
+    make_product(sku="OTHER", barcode=EAN)
+    sent = {"sku": "new", "name": "n", "barcode": UPC, "is_active": "on"}
+    page = admin_client.post(reverse("admin:inventory_product_add"), sent, follow=True)
+    assert "new (OTHER)" in page.content.decode()
+    product = Product.objects.get(sku="new")
+    sent["barcode"] = ""
+    page = admin_client.post(reverse("admin:inventory_product_change", args=[product.pk]), sent, follow=True)
+    assert "(OTHER)" not in page.content.decode()
+    page = admin_client.post(reverse("admin:inventory_product_add"), sent | {"sku": "NEW"})
+    assert "Another product has this SKU." in page.content.decode()

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import UTC
 from typing import Any, cast
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -23,6 +23,7 @@ from audit.texts import without_refused
 from inventory.admin.catalogue import product_files
 from inventory.admin.catalogue.freezing import FreezableAdmin
 from inventory.admin.catalogue.printing import MOST, labels_of_products, print_page
+from inventory.admin.catalogue.sku_cells import notes_on_sharing
 from inventory.models import QUANTITY_LIMIT, StockLevel
 from inventory.models.catalogue import Product, ProductQuerySet
 from inventory.services.catalogue import master_data
@@ -142,7 +143,10 @@ class ProductAdmin(ImportedAdmin, ExportedAdmin, FreezableAdmin):  # type: ignor
             listing_expires_at=listed_until and listed_until.astimezone(UTC),
             max_units_per_customer=given["max_units_per_customer"],
         )
-        return cast(Model, cast(Saved, saved).row)
+        product = cast(Product, cast(Saved, saved).row)
+        for note in notes_on_sharing({product.pk: (product.sku, product.barcode)}):
+            messages.warning(request, note)
+        return product
 
     def pointless_actions(self, request: HttpRequest, row: Any) -> set[str]:
         """Also no adding of variants to a variant, or without the permission to add products."""

@@ -17,7 +17,7 @@ from django.utils.translation import ngettext
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from audit.actors import Actor
-from audit.console.base import text_field
+from audit.console.base import multiple_choice, text_field
 from audit.console.dialogs import ChoiceField, Dialog, DialogForm, SharedDialog, WhyForm
 from audit.console.numbers import WholeNumberField
 from audit.console.texts import CodeField, NoteField
@@ -104,16 +104,33 @@ class OpenForm(DialogForm):
         return given
 
     def _named(self, typed: Sequence[str]) -> tuple[UUID, ...]:
+        """The ids of the products with these codes. A code of several products needs a tick at those that are meant."""
+        ticked = set(self.data.getlist("meant")) if hasattr(self.data, "getlist") else set()
         found: dict[UUID, None] = {}
+        offered: dict[str, str] = {}
         for code in filter(None, (line.strip() for line in typed)):
             match = products_by_code(code)
-            if len(match) != 1:
+            meant = match if len(match) == 1 else [product for product in match if str(product.pk) in ticked]
+            if not match:
                 self.add_error("products", str(_("%(code)s is not the code of one product.")) % {"code": code})
-            else:
-                found[match[0].pk] = None
+            elif not meant:
+                words = _("%(code)s is a code of several products: tick below which are meant.")
+                self.add_error("products", str(words) % {"code": code})
+            if len(match) > 1:
+                offered |= {str(product.pk): str(product) for product in match}
+            found |= dict.fromkeys(product.pk for product in meant)
+        if offered:
+            self._offer(offered)
         if not found and "products" not in self.errors:
             self.add_error("products", _("Say which products."))
         return tuple(found)
+
+    def _offer(self, products: Mapping[str, str]) -> None:
+        """Show these products, by id, as choices below the codes."""
+        self.fields["meant"] = multiple_choice(list(products.items()), label=_("Meant are"))
+        names = [name for name in self.fields if name != "meant"]
+        place = names.index("products") + 1
+        self.order_fields([*names[:place], "meant", *names[place:]])
 
 
 class OpenCountPage(Dialog[Opened]):
