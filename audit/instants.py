@@ -1,4 +1,5 @@
-"""Instants: the one bound for all of them, and their reading from texts of people and files. Pure."""
+"""Instants: the one bound for all of them (docs/explanation/rules.md, rule 38), and their reading from texts of people
+and files. Pure."""
 
 import re
 from datetime import UTC, date, datetime, time, tzinfo

@@ -1,4 +1,5 @@
-"""Whole numbers as people type them and files have them: the digits 0 to 9, and a sign where a number may be negative.
+"""Whole numbers as people type them and files have them: the digits 0 to 9, and a sign where a number may be negative
+(docs/explanation/rules.md, rule 18).
 
 ``int()`` is too lenient: it reads ``1_000``, digits of other scripts and blanks. ``1.000`` and ``1,000`` mean a
 thousand to some people and one to others, so that both are refused. Pure.
