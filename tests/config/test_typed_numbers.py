@@ -10,6 +10,7 @@ from django.urls import reverse
 
 from inventory.models import Movement, Product, StockCountLine, Store, Transfer
 from inventory.services.counts.opening import OpenRequest, open_count
+from tests.drafts import begin_delivery, begin_transfer, draft_form, type_units
 from tests.factories import ACTOR, counters, hold, make_level, make_warehouse, receive
 from tests.staff import browser_of, make_staff
 
@@ -43,12 +44,6 @@ def doors(browser: Client) -> Iterator[Door]:
         yield action, url(f"inventory_stocklevel_{action}"), fields, f"units-{level.pk}"
     for name in ("reorder_point", "reorder_quantity", "min_stock_level", "max_stock_level"):
         yield name, url("inventory_stocklevel_set_rows"), {"level": str(level.pk)}, name
-    units = f"units-{level.product_id}"
-    fields = {"warehouse": "wh-001", "reason": "x", "do": "post:receive"}
-    yield "delivery", url("inventory_movement_receive_delivery"), fields, units
-    route = {"from_warehouse": "wh-001", "to_warehouse": "wh-002"}
-    for ending in ("draft", "send"):
-        yield ending, url("inventory_transfer_new_transfer"), {**route, "do": f"post:{ending}"}, units
     for name in ("stale_days", "recount_percent"):
         fields = {"warehouse": "wh-001", "scope": "STALE"}
         yield name, url("inventory_stockcount_open_count"), fields, name
@@ -96,6 +91,18 @@ def test_number_that_is_none_is_refused_in_every_form(browser: Client, typed: st
         assert answer.status_code in {200, 422}, (name, answer.status_code)
         assert "is not a whole number from" in errors_of(answer), name
         assert state() == before, name
+
+
+@pytest.mark.parametrize("typed", [*NO_NUMBERS, "1000001", "-1"])
+def test_number_that_is_none_is_refused_in_drafts(browser: Client, typed: str) -> None:
+    level = make_level(10)
+    make_warehouse("wh-002")
+    for path in (begin_delivery(browser), begin_transfer(browser)):
+        type_units(browser, path, {level.product_id: 7})
+        shown = type_units(browser, path, {level.product_id: typed}, follow="1")
+        page = shown.content.decode() if shown.content else browser.get(path).content.decode()
+        assert "whole number" in page or "1,000,000" in page, (path, typed)
+        assert draft_form(browser, path)[f"units-{level.product_id}"] == "7"
 
 
 @pytest.mark.parametrize(
