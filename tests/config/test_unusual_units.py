@@ -46,7 +46,13 @@ def of_level(action: str, level: StockLevel) -> str:
 
 @pytest.mark.parametrize(
     ("action", "units", "after"),
-    [("receive", "45781", 95_781), ("ship", "1001", 48_999), ("adjust", "−1500", 48_500), ("transfer", "2000", 48_000)],
+    [
+        ("receive", "45781", 95_781),
+        ("take_back", "1001", 51_001),
+        ("ship", "1001", 48_999),
+        ("adjust", "−1500", 48_500),
+        ("transfer", "2000", 48_000),
+    ],
 )
 def test_dialogs_of_a_level_ask_once_and_book_what_was_confirmed(
     browser: Client, action: str, units: str, after: int

@@ -29,7 +29,7 @@ class ReturnDialog(AdjustmentDialog):
     intro = _("For units that customers sent back and that can be sold again.")
     permission = "inventory.receive_stock"
     kind, type = ReasonKind.RECEIVE, "RETURN"
-    usual_of = "RECEIPT"
+    usual_of = "RETURN"
     form_class = ReturnForm
 
     def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Adjusted | StoredAnswer:
