@@ -99,10 +99,15 @@ def answer_scans(request: HttpRequest, take: Callable[[Sequence[Scan]], ScanAnsw
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
     try:
-        body = _decoder.decode(request.body)
+        body = _decoder.decode(json_body(request))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return json_answer({"message": str(error)}, status=400)
     return json_answer(take(body.scans))
+
+
+def json_body(request: HttpRequest) -> bytes:
+    """The body of a request that sends JSON; empty for a form, whose body was read to look for its token."""
+    return request.body if request.content_type == "application/json" else b""
 
 
 def json_answer(value: Any, status: int = 200) -> HttpResponse:

@@ -207,20 +207,41 @@ def _barcode_of(sku: str) -> str:
     return barcode(skus.index(sku) + 1)
 
 
-_DELIVERY: Final = _then(
-    _press("Receive a delivery"),
-    _choose("Warehouse", "wh-001"),
-    _type("Reference", "DN-2044"),
-    _scan(_barcode_of("STOVE-GAS"), _barcode_of("STOVE-GAS"), "GROUND-2P", "JKT-RAIN-XL"),
-    _type("Units of GROUND-2P", "12"),
-    _type("Units of JKT-RAIN-XL", "20"),
-)
+def _delivery(reference: str) -> Steps:
+    """Scan a delivery with this reference: each picture has a draft of its own."""
+    return _then(
+        _press("Receive a delivery"),
+        _choose("Warehouse", "wh-001"),
+        _type("Reference", reference),
+        _press("Begin scanning"),
+        _scan(_barcode_of("STOVE-GAS"), _barcode_of("STOVE-GAS"), "GROUND-2P", "JKT-RAIN-XL"),
+        _type_units("GROUND-2P", "12"),
+        _type_units("JKT-RAIN-XL", "20"),
+    )
+
+
+def _type_units(sku: str, units: str) -> Steps:
+    """Type the units of a line, and wait until they are saved."""
+
+    def type_units(page: Page) -> None:
+        page.get_by_label(f"Units of {sku}").fill(units)
+        with page.expect_response(lambda answer: answer.request.method == "POST"):
+            page.keyboard.press("Tab")
+        settle(page)
+
+    return type_units
+
+
 _TRANSFER: Final = _then(
     _press("New transfer"),
     _choose("From", "wh-001"),
     _choose("To", "wh-002"),
+    _press("Begin scanning"),
+)
+_NEW_TRANSFER: Final = _then(
+    _TRANSFER,
     _scan("MUG-TI", "BEANIE", "BEANIE"),
-    _type("Units of MUG-TI", "5"),
+    _type_units("MUG-TI", "5"),
 )
 _TEXTILES: Final = _then(
     _press("Open a count"), _choose("Warehouse", "wh-001"), _choose("What", "ZONE"), _type("Zone", "D")
@@ -264,33 +285,33 @@ SHOTS: Final = (
         size=(WIDE, 420),
     ),
     Shot("stock-phone", "warehouse", "Stock", size=PHONE),
-    Shot("receive", "warehouse", "Receiving", _DELIVERY, size=(WIDE, 760)),
+    Shot("receive", "warehouse", "Receiving", _delivery("DN-2044"), size=(WIDE, 760)),
     Shot(
         "receive-phone",
         "warehouse",
         "Receiving",
-        _then(_DELIVERY, _press("Look over and finish", "3 products, 34 units")),
+        _then(_delivery("DN-2045"), _press("Review", "3 products, 34 units")),
         size=PHONE,
     ),
     Shot(
         "received",
         "warehouse",
         "Receiving",
-        _then(_DELIVERY, _press("Look over and finish"), _press("Receive all", "34 units received in wh-001")),
+        _then(_delivery("DN-2046"), _press("Review"), _press("Receive all", "Received 34 units on 3 lines")),
     ),
-    Shot("transfer-new", "manager", "Transfers", _TRANSFER, size=(WIDE, 760)),
+    Shot("transfer-new", "manager", "Transfers", _NEW_TRANSFER, size=(WIDE, 760)),
     Shot(
         "transfer",
         "manager",
         "Transfers",
-        _then(_TRANSFER, _press("Look over and finish"), _press("Send it now", "are on their way")),
+        _then(_TRANSFER, _press("Review"), _press("Send it now", "are on their way")),
         size=(WIDE, 800),
     ),
     Shot(
         "transfer-receive",
         "manager",
         "Transfers",
-        _then(_open(), _press("Receive"), _scan("MUG-TI"), _type("Units of BEANIE", "2")),
+        _then(_open(), _press("Receive"), _type_units("BEANIE", "2")),
         size=(WIDE, 760),
     ),
     Shot(
@@ -300,8 +321,7 @@ SHOTS: Final = (
         _then(
             _open(),
             _press("Receive"),
-            _type("Units of BEANIE", "2"),
-            _press("Look over and finish"),
+            _press("Review"),
             _press("Receive", "2 units received; 5 units still on the way."),
         ),
         size=(WIDE, 420),

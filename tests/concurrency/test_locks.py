@@ -9,10 +9,14 @@ from uuid import UUID, uuid4
 import pytest
 from django.db import connection
 from pytest_django import Settings
+from uuid_utils.compat import uuid7
 
 from audit.errors import Busy
 from audit.idempotency import Claim, StoredAnswer, fingerprint
 from inventory.models import StockLevel
+from inventory.services.drafts import posting, receiving
+from inventory.services.drafts.lines import LineCommand
+from inventory.services.drafts.posting import PostDraftRequest
 from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
 from inventory.services.transfers.commands import (
     CancelTransferRequest,
@@ -110,6 +114,14 @@ def verbs(level: StockLevel, held: Hold) -> dict[str, tuple[Callable[[], Any], l
             lambda: receive_transfer(ReceiveRequest(ACTOR, made(start_transfer, level), close=True, claim=claim())),
             [claims, Step.DOCUMENT, levels],
         ),
+        "post a delivery": (
+            lambda: posting.post_delivery(PostDraftRequest(ACTOR, delivery_of(level), 2, claim())),
+            [claims, Step.DOCUMENT, levels],
+        ),
+        "post an arrival": (
+            lambda: posting.post_arrival(PostDraftRequest(ACTOR, arrival_of(level), 2, claim(), received="0 0 0")),
+            [claims, Step.DOCUMENT, Step.DOCUMENT, Step.DOCUMENT, levels],
+        ),
         "cancel a transfer": (
             lambda: cancel_transfer(CancelTransferRequest(ACTOR, made(start_transfer, level), claim=claim())),
             [claims, Step.DOCUMENT, levels],
@@ -125,6 +137,20 @@ def made(make: Callable[[TransferRequest], Any], level: StockLevel) -> UUID:
     """Make a transfer for a command to change. Returns its id."""
     document: UUID = make(transfer_of(level)).document.id
     return document
+
+
+def delivery_of(level: StockLevel) -> UUID:
+    """The draft of a delivery with one line."""
+    draft = receiving.open_delivery(ACTOR, "wh-001", "")
+    receiving.change_lines(ACTOR, draft, [LineCommand(uuid7(), level.product_id)])
+    return draft
+
+
+def arrival_of(level: StockLevel) -> UUID:
+    """The draft of an arrival with one line."""
+    draft = receiving.open_arrival(ACTOR, made(start_transfer, level))
+    receiving.change_lines(ACTOR, draft, [LineCommand(uuid7(), level.product_id)])
+    return draft
 
 
 VERBS = [
@@ -149,11 +175,17 @@ VERBS = [
     "send a draft",
     "receive a transfer",
     "cancel a transfer",
+    "post a delivery",
+    "post an arrival",
 ]
 WITHOUT_LEVELS = {"extend", "sweep", "draft a transfer", "change a draft"}
 AFTER_A_HOLD_FELL_DUE = {"hold what is due", "reacquire", "reacquire a cart", "sweep"}
 OF_A_TRANSFER_MADE_BEFORE = {"change a draft", "send a draft", "receive a transfer", "cancel a transfer"}
-BLOCKED_BY_A_LEVEL = [name for name in VERBS if name not in WITHOUT_LEVELS | OF_A_TRANSFER_MADE_BEFORE]
+OF_A_DRAFT_MADE_BEFORE = {"post a delivery": 2, "post an arrival": 3}
+"""Each with the number of transactions that make the draft."""
+BLOCKED_BY_A_LEVEL = [
+    name for name in VERBS if name not in WITHOUT_LEVELS | OF_A_TRANSFER_MADE_BEFORE | OF_A_DRAFT_MADE_BEFORE.keys()
+]
 
 
 @pytest.mark.parametrize("name", VERBS)
@@ -162,7 +194,8 @@ def test_levels_are_locked_last_and_nothing_but_writes_follows(name: str) -> Non
     receive(level.product_id, 10, "wh-002")
     work, locks = verbs(level, hold((level, 3)))[name]
     _, transactions = checked(work)
-    made_before = name in AFTER_A_HOLD_FELL_DUE | OF_A_TRANSFER_MADE_BEFORE
+    made_before = int(name in AFTER_A_HOLD_FELL_DUE | OF_A_TRANSFER_MADE_BEFORE)
+    made_before += OF_A_DRAFT_MADE_BEFORE.get(name, 0)
     assert len(transactions) == {"hold what is due": 3, "sweep": 2}.get(name, 1) + made_before
     writing = [steps for steps in map(steps_of, transactions) if Step.WRITE in steps]
     assert [step for step in writing[-1] if step is not Step.WRITE] == locks

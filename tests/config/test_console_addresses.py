@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 _MARKER: Final = re.compile(r"<(?:(\w+):)?\w+>")
 NOBODYS: Final = ["01900000-0000-7000-8000-000000000001", "0", "9" * 30, "no-id", "no\0id", "ü/é"]
 """Ids without a row."""
-FINE: Final = {200, 302, 403, 404, 405, 422}
+FINE: Final = {200, 302, 400, 403, 404, 405, 422}
 
 LEAST: Final = {
     "index": "viewer",
@@ -82,6 +82,7 @@ LEAST: Final = {
     "inventory_transfer_receive": "warehouse",
     "inventory_transfer_receive_changes": "warehouse",
     "inventory_transfer_receive_scans": "warehouse",
+    "inventory_transfer_redirect": "warehouse",
     "inventory_transfer_send": "warehouse",
     "inventory_warehouse_freeze": "manager",
     "inventory_warehouse_labels": "viewer",

@@ -133,7 +133,7 @@ def test_form_of_a_draft_that_is_sent_twice_adds_once(clerk: Client) -> None:
     assert lines_of(path) == {}
 
 
-@pytest.mark.parametrize("typed", ["abc", "-1", "1.5", "99999999999", "1_000", "\u0663", "9" * 64, "1\0"])
+@pytest.mark.parametrize("typed", ["abc", "-1", "1.5", "99999999999", "1_000", "\u0663", "9" * 64])
 def test_units_that_are_no_number_are_refused_and_kept(clerk: Client, typed: str) -> None:
     level, other = make_level(5), make_product()
     path = begin_delivery(clerk)
@@ -142,7 +142,7 @@ def test_units_that_are_no_number_are_refused_and_kept(clerk: Client, typed: str
     assert answer.status_code == 422
     page = answer.content.decode()
     assert f"{level.product.sku}: “" in page
-    assert typed == "1\0" or f'value="{typed}"' in page
+    assert f'value="{typed}"' in page
     assert lines_of(path) == {level.product.sku: 1, other.sku: 8}
 
 
@@ -179,7 +179,9 @@ def test_changes_of_the_wrong_shape_are_refused_with_the_reason(clerk: Client, b
     answer = clerk.post(f"{path}changes/", body, content_type="application/json")
     assert answer.status_code == 400
     assert answer.json()["message"]
-    assert clerk.get(f"{path}changes/").status_code == 405
+    for page in ("changes", "scans"):
+        assert clerk.get(f"{path}{page}/").status_code == 405
+        assert clerk.post(f"{path}{page}/", {"once": "x"}).status_code == 400
 
 
 def test_line_has_at_most_a_million_units_and_a_code_of_several_products_is_not_guessed(clerk: Client) -> None:

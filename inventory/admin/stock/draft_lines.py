@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.utils.translation import gettext_lazy as _
 from msgspec import Meta
 
-from audit.console.scans import MOST_SCANS, Outcome, Scan, ScanAnswer, ScanChoice, ScanLine, json_answer
+from audit.console.scans import MOST_SCANS, Outcome, Scan, ScanAnswer, ScanChoice, ScanLine, json_answer, json_body
 from audit.console.wording import wording_of
 from audit.identifiers import parse_uuid
 from audit.whole_numbers import grouped
@@ -165,7 +165,7 @@ def answer_changes(request: HttpRequest, change: Change, notes: Notes) -> HttpRe
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
     try:
-        asked = _decoder.decode(request.body).changes
+        asked = _decoder.decode(json_body(request)).changes
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return json_answer({"message": str(error)}, status=400)
     products = Product.objects.in_bulk([one.key for one in asked])

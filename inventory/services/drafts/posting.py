@@ -8,18 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
 
+from audit import idempotency
 from audit.actors import Actor
-from audit.db.statements import write
+from audit.db.statements import one_statement, write
 from audit.errors import Invalid
 from audit.idempotency import Claim, StoredAnswer
 from inventory import transactions
 from inventory.errors import DraftChanged
-from inventory.locking import read_clock
 from inventory.models import Movement, ReceivingDraft
 from inventory.services.drafts.receiving import lock_draft, quantities_of
 from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest, adjust
@@ -59,8 +59,8 @@ class PostedBefore:
 def post_delivery(request: PostDraftRequest) -> Adjusted | PostedBefore | StoredAnswer:
     """Receive all lines of a delivery, or none, as ``apply_adjustments`` does.
 
-    Raises NotFound, DraftChanged, Invalid (no lines) and what ``apply_adjustments`` raises. Locks: the draft, the
-    claim, the levels by id.
+    Raises NotFound, DraftChanged, Invalid (no lines) and what ``apply_adjustments`` raises. Locks: claim, the
+    draft, the levels by id.
     """
     return run_with_levels(partial(_post_delivery, request))
 
@@ -68,22 +68,24 @@ def post_delivery(request: PostDraftRequest) -> Adjusted | PostedBefore | Stored
 def post_arrival(request: PostDraftRequest) -> Transferred | PostedBefore | StoredAnswer:
     """Receive what arrived of a transfer, as ``receive_transfer`` does.
 
-    Raises NotFound, DraftChanged, Invalid (nothing is received) and what ``receive_transfer`` raises. Locks: the draft,
-    the claim, the transfer, the destination's levels by id.
+    Raises NotFound, DraftChanged, Invalid (nothing is received) and what ``receive_transfer`` raises. Locks: claim,
+    the draft, the transfer, the destination's levels by id.
     """
     return transactions.run(partial(_post_arrival, request))
 
 
 def _post_delivery(request: PostDraftRequest) -> Adjusted | PostedBefore | StoredAnswer:
+    if answer := idempotency.claim_one(request.claim):
+        return answer
     draft = lock_draft(request.actor, request.draft_id)
     if draft.posted_at is not None:
         return PostedBefore(draft.pk, draft.posted_at)
     units = _seen_lines(draft, request)
     if not units:
         raise Invalid("There is nothing to receive: the draft has no lines.")
-    done = adjust(AdjustRequest(request.actor, receipts(draft, units), request.claim, request.id))
-    if isinstance(done, Adjusted):
-        _mark_posted(draft, done.id, done.now)
+    done = adjust(AdjustRequest(request.actor, receipts(draft, units), id=request.id))
+    assert isinstance(done, Adjusted)  # noqa: S101 - without a claim there is no stored answer
+    _finish(draft, request, done, done.id)
     return done
 
 
@@ -98,6 +100,8 @@ def receipts(draft: ReceivingDraft, units: Mapping[UUID, int]) -> tuple[Adjustme
 
 
 def _post_arrival(request: PostDraftRequest) -> Transferred | PostedBefore | StoredAnswer:
+    if answer := idempotency.claim_one(request.claim):
+        return answer
     draft = lock_draft(request.actor, request.draft_id)
     if draft.posted_at is not None:
         return PostedBefore(draft.pk, draft.posted_at)
@@ -107,11 +111,9 @@ def _post_arrival(request: PostDraftRequest) -> Transferred | PostedBefore | Sto
     if request.received not in ("", lock_seen(draft.transfer_id, request.actor).received_so_far):
         raise DraftChanged("Somebody else has received units of this transfer meanwhile. Nothing was posted.")
     arrived = tuple(Arrived(product, None, quantity) for product, quantity in units.items())
-    done = receive(
-        ReceiveRequest(request.actor, draft.transfer_id, arrived, request.close, request.reason, request.claim)
-    )
-    if isinstance(done, Transferred):
-        _mark_posted(draft, None, read_clock())
+    done = receive(ReceiveRequest(request.actor, draft.transfer_id, arrived, request.close, request.reason))
+    assert isinstance(done, Transferred)  # noqa: S101 - without a claim there is no stored answer
+    _finish(draft, request, done, None)
     return done
 
 
@@ -127,6 +129,10 @@ UPDATE inventory_receivingdraft SET posted_at = %s, changed_at = %s, adjustment_
 """
 
 
-def _mark_posted(draft: ReceivingDraft, adjustment_id: UUID | None, now: datetime) -> None:
-    values: list[Any] = [now, now, adjustment_id, draft.pk]
-    write(_POSTED, values)
+def _finish(
+    draft: ReceivingDraft, request: PostDraftRequest, done: Adjusted | Transferred, adjustment_id: UUID | None
+) -> None:
+    """Mark a draft as posted, and store the answer of the claim."""
+    with one_statement():
+        write(_POSTED, [done.now, done.now, adjustment_id, draft.pk])
+        idempotency.store_all([(request.claim, done)], now=done.now)

@@ -129,7 +129,7 @@
   // A form is sent once it is sure to arrive: in the session of its person, with a token that is valid.
   // Of a draft, scripts save all but what its last buttons do.
   const isSaved = (form, button) => form.matches("[data-lines-url]") && !(button && ["review", "save"].includes(button.value));
-  const isOurs = (form, button) => form instanceof HTMLFormElement && form.method === "post" && own() &&
+  const isOurs = (form, button) => form instanceof HTMLFormElement && form.method === "post" && own() && form.id !== "logout-form" &&
     !(button && button.formTarget) && !form.target && !form.closest("dialog[data-session]") && !isSaved(form, button);
   document.addEventListener("submit", async (event) => {
     const form = event.target;
