@@ -124,6 +124,27 @@ def test_count_is_entered_blind_and_changes_nothing_yet(open_page: Open, size: A
     assert counters(level) == (20, 0)
 
 
+def test_unusual_number_is_booked_by_a_tick_and_never_by_another_enter(open_page: Open) -> None:
+    level = make_level(20)
+    page = open_page(LIST, "warehouse")
+    dialog = open_dialog(page, "Receive")
+    dialog.get_by_label("Reason").select_option("Delivery")
+    dialog.get_by_label("Quantity").fill("45781")
+    dialog.get_by_label("Quantity").press("Enter")
+    question = page.get_by_text(f"{level.product.sku}: 45,781, that is 45 thousand 781 units. The usual is about 20.")
+    expect(question).to_be_visible()
+    for _ in range(2):  # As a scanner does at the end of each scan.
+        page.get_by_label("Quantity").press("Enter")
+        page.wait_for_load_state()
+        expect(question).to_be_visible()
+    assert counters(level) == (20, 0)
+    assert faults_of(page) == []
+    page.get_by_label("Yes, this is right.").check()
+    page.get_by_role("button", name="Receive").click()
+    expect(page.get_by_text("20 → 45801 on hand")).to_be_visible()
+    assert counters(level) == (45_801, 0)
+
+
 def test_double_click_receives_once(open_page: Open) -> None:
     level = make_level(20)
     page = open_page(LIST, "warehouse")
