@@ -28,6 +28,7 @@ from audit.actors import Actor
 from audit.console.base import actor_of, reach_of
 from audit.identifiers import first_id_at
 from audit.models import OutboxEvent
+from config.unsellable import FIGURES, read_unsellable
 from inventory.admin.stock.levels import COUNT_DAYS
 from inventory.admin.stock.unfinished import unfinished
 from inventory.models import LowStockAlert, ReconciliationRun, StockCount, StockLevel, Transfer
@@ -148,6 +149,8 @@ def figures(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         context["chart"] = _chart(reader)
     if reader.may_open("inventory.lowstockalert"):
         cards.append(_alerts_card(reader.actor))
+    if stock is not None:
+        cards.append(_unsellable_card(reader))
     if reader.may_open("inventory.transfer"):
         cards.append(_transfers_card(reader.actor))
     if stock is not None or reader.may_open("inventory.stockcount"):
@@ -178,6 +181,13 @@ def _stock_figures(stock: Mapping[str, int]) -> list[Figure]:
         Figure(_("Reserved"), stock["reserved"], link(level, state="held")),
         Figure(_("Available"), stock["on_hand"] - stock["reserved"], link(level, state="free")),
     ]
+
+
+def _unsellable_card(reader: _Reader) -> Card:
+    found = reader.kept("unsellable", lambda: read_unsellable(reader.actor))
+    shown = [each for each in FIGURES if reader.may_open(each.model)]
+    figures = [Figure(each.label, found[each.name], link(each.model, **each.asked), each.tone) for each in shown]
+    return Card(_("Frozen and discontinued"), "ac_unit", figures, _("Nothing is frozen or discontinued."))
 
 
 def _counts_card(reader: _Reader, stock: Mapping[str, int] | None) -> Card:

@@ -106,6 +106,14 @@ class StockLevelQuerySet(models.QuerySet["StockLevel"]):
         gone = Product.objects.retired().filter(pk=OuterRef("product"))
         return self.filter(Q(warehouse__is_active=False) | Exists(gone))
 
+    def frozen(self) -> Self:
+        """The levels that are frozen now, by their product, its parent or their warehouse."""
+        now = Q(frozen_until__isnull=True) | Q(frozen_until__gt=Now())
+        frozen = Product.objects.filter(now, frozen_at__isnull=False)
+        family = Product.objects.filter(Q(pk__in=frozen.values("pk")) | Q(parent__in=frozen.values("pk")))
+        places = Warehouse.objects.filter(now, frozen_at__isnull=False)
+        return self.filter(Q(product__in=family.values("pk")) | Q(warehouse__in=places.values("pk")))
+
     def low(self, low_parts: int = LOW_PARTS) -> Self:
         """The levels that are low by ``planning.severity`` and aren't ``retired``, annotated with ``is_critical`` and
         ``rank``.

@@ -106,7 +106,9 @@ def test_action_that_has_a_registered_name_is_refused() -> None:
 
 def test_names_are_spelled_where_they_are_registered_alone() -> None:
     names = re.compile(r"[\"']({})[\"']".format("|".join(action.name for action in registered())))
-    spelled = {(str(file), name) for file, text in code().items() for name in names.findall(text)}
+    # A migration writes the names of its time, whatever becomes of the actions.
+    written = {file: text for file, text in code().items() if file.parent.name != "migrations"}
+    spelled = {(str(file), name) for file, text in written.items() for name in names.findall(text)}
     assert spelled == set()
 
 

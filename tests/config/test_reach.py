@@ -54,9 +54,9 @@ from inventory.services.transfers.commands import MoveLine, TransferRequest
 from inventory.services.transfers.drafting import TransferDetails
 from reservations.errors import ReservationNotFound
 from reservations.models import ShortageIncident
-from reservations.services.availability import availability, explanation
+from reservations.services.availability import availability, explanation, recall
 from reservations.services.bookkeeping import reconciliation
-from reservations.services.holds import baskets, placing, resolution
+from reservations.services.holds import baskets, placing, resolution, selling_by_hand
 from reservations.services.holds.placing import ExtendRequest, HoldRequest
 from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Selector
 from reservations.services.holds.sourcing import RequestLine
@@ -303,6 +303,12 @@ CALLS: Final[dict[str, Call]] = {
     "commands.cancel_transfer": lambda scene, actor: transfers.cancel_transfer(
         transfers.CancelTransferRequest(actor, scene.outgoing)
     ),
+    "selling_by_hand.sell_by_hand": lambda scene, actor: placing.raise_refusal(
+        selling_by_hand.sell_by_hand([ConsumeRequest(actor, "order-1", Selector(scene.hold))])[0]
+    ),
+    "recall.read_recall": lambda scene, actor: _seen(
+        [level for level in recall.read_recall(actor, scene.product, days=7).levels if level.pk == scene.level.pk]
+    ),
     "redirecting.redirect_transfer": lambda scene, actor: redirecting.redirect_transfer(
         redirecting.RedirectRequest(actor, scene.outgoing, BEYOND)
     ),
@@ -407,6 +413,7 @@ PARTS: Final[dict[str, str]] = {
     "adjustment_lines.adjusted_entry": "adjustments.apply_adjustments",
     "adjustment_lines.adjusted_event": "adjustments.apply_adjustments",
     "subscriptions.follow_account": "people.put_access",
+    "frozen_goods.require_unfrozen": "adjustments.apply_adjustments",
     "moves.entry_of": "commands.start_transfer",
     "moves.ship": "commands.start_transfer",
     "moves.reroute": "redirecting.redirect_transfer",

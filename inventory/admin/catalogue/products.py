@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 from datetime import UTC
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -24,10 +25,12 @@ from inventory.admin.catalogue import product_files
 from inventory.admin.catalogue.freezing import FreezableAdmin
 from inventory.admin.catalogue.printing import MOST, labels_of_products, print_page
 from inventory.admin.catalogue.sku_cells import notes_on_sharing
+from inventory.admin.stock.marks import badges
 from inventory.models import QUANTITY_LIMIT, StockLevel
 from inventory.models.catalogue import Product, ProductQuerySet
 from inventory.services.catalogue import master_data
 from inventory.services.catalogue.master_data import Saved
+from inventory.services.catalogue.stock_warnings import warnings_of
 
 share_wordings(
     {
@@ -65,9 +68,20 @@ class VariantInline(ReadOnlyInline):
     show_change_link = True
 
 
-@admin.register(Product)
+class ProductList(ChangeList):
+    """A page of products, each with the warnings about it; one query for all."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.result_list: Any = list(self.result_list)
+        known = warnings_of([row.pk for row in self.result_list])
+        for row in self.result_list:
+            row.warnings = known.get(row.pk, ())
+
+
 class ProductAdmin(ImportedAdmin, ExportedAdmin, FreezableAdmin):  # type: ignore[misc]
-    """Products and their variants."""
+    """Products and their variants. Their recall pages show holds, so ``reservations`` registers them
+    (``reservations/admin/availability/recall_page.py``)."""
 
     belongs_to_no_warehouse = True
     importers = {"products": product_files.ProductImport}
@@ -77,7 +91,7 @@ class ProductAdmin(ImportedAdmin, ExportedAdmin, FreezableAdmin):  # type: ignor
     export_header = tuple(column.name for column in product_files.COLUMNS)
 
     id_fields = ("pk", "parent_id")
-    list_display = ("sku", "name", "parent_sku", "barcode", "state", "listing_expires_at", "updated_at")
+    list_display = ("sku", "name", "parent_sku", "barcode", "standing", "listing_expires_at", "updated_at")
     list_filter = ("is_active", ("frozen_at", admin.EmptyFieldListFilter), ("parent", admin.EmptyFieldListFilter))
     list_select_related = ("parent",)
     search_fields = ("sku", "name", "barcode__exact")
@@ -85,7 +99,7 @@ class ProductAdmin(ImportedAdmin, ExportedAdmin, FreezableAdmin):  # type: ignor
     empty_hint = _("No product yet. Add the first one, or import a file of them: SKU and barcode are what is scanned.")
     ordering = ("sku",)
     autocomplete_fields = ("parent",)
-    readonly_fields = ("id", "created_at", "updated_at", "frozen")
+    readonly_fields = ("id", "created_at", "updated_at", "standing", "frozen")
     fieldsets = (
         (
             None,
@@ -100,14 +114,14 @@ class ProductAdmin(ImportedAdmin, ExportedAdmin, FreezableAdmin):  # type: ignor
                 )
             },
         ),
-        (_("For reference"), {"fields": ("id", "frozen", ("created_at", "updated_at"))}),
+        (_("For reference"), {"fields": ("id", ("standing", "frozen"), ("created_at", "updated_at"))}),
     )
     inlines = (VariantInline, LevelInline)
     code_fields = ("sku", "barcode")
     number_bounds = {"max_units_per_customer": (1, QUANTITY_LIMIT)}
     actions = ("print_labels",)
     actions_list = ("labels",)
-    actions_detail = ("add_variant", "label", "freeze", "unfreeze")
+    actions_detail: ClassVar[tuple[str, ...]] = ("add_variant", "label", "freeze", "unfreeze")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
@@ -117,6 +131,9 @@ class ProductAdmin(ImportedAdmin, ExportedAdmin, FreezableAdmin):  # type: ignor
         if not term or parse_copied_id(term):
             return super().get_search_results(request, queryset, search_term)
         return cast("ProductQuerySet", queryset).meant(term), False
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return ProductList
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Leave out the fieldsets that don't apply to a new product."""
@@ -181,6 +198,13 @@ class ProductAdmin(ImportedAdmin, ExportedAdmin, FreezableAdmin):  # type: ignor
     @staff_action(_("Print a label"), url_path="label", icon="print", permission="inventory.view_product")
     def label(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return redirect(f"{reverse('admin:inventory_product_labels')}?{urlencode({'id': object_id})}")
+
+    @admin.display(description=_("state"))
+    def standing(self, product: Any) -> Any:
+        """Frozen, discontinued, or active: a variant follows its parent."""
+        known = getattr(product, "warnings", None)
+        warnings = warnings_of([product.pk]).get(product.pk, ()) if known is None else known
+        return badges(warnings) if warnings else _("Active")
 
     @admin.display(description=_("variant of"), ordering="parent__sku")
     def parent_sku(self, product: Product) -> str:

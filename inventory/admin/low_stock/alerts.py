@@ -33,6 +33,7 @@ from audit.console.times import TimeField
 from audit.console.wording import LazyText
 from audit.display import NOTHING, shown_time
 from audit.idempotency import Claim, StoredAnswer
+from inventory.admin.stock.marks import marked, with_warnings
 from inventory.admin.stock.shared_columns import FoundByCode, OfLevel
 from inventory.models import AlertSubscription, LowStockAlert, Warehouse
 from inventory.services.low_stock import alerts as low_stock
@@ -93,6 +94,7 @@ def _with_outlooks(alerts: Iterable[LowStockAlert]) -> list[Any]:
     known = low_stock.outlooks([row.level for row in rows])
     for row in rows:
         row.outlook = known[row.level_id]
+    with_warnings([row.level for row in rows])
     return rows
 
 
@@ -334,7 +336,7 @@ class LowStockAlertAdmin(OfLevel, FoundByCode, ExportedAdmin, ReadOnlyAdmin):
 
     @display(description=_("product"), ordering="level__product__sku", header=True)  # type: ignore[untyped-decorator]
     def product(self, alert: LowStockAlert) -> list[str]:
-        return [alert.level.product.sku, alert.level.product.name]
+        return [marked(alert.level.product.sku, alert.level), alert.level.product.name]
 
     @badge(_("severity"), {"CRITICAL": "danger", "LOW": "warning"}, ordering="severity")
     def how_low(self, alert: LowStockAlert) -> tuple[str, str]:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar, Final, TypeVar
 
 from django import forms
@@ -16,8 +17,10 @@ from audit.console.numbers import QuantityField
 from audit.console.wording import LazyText, share_wordings
 from audit.errors import DomainError, Fault
 from audit.idempotency import Claim, StoredAnswer
+from inventory.admin.stock.overriding import OVERRIDE_WORDINGS, OverrideField, offer_override
 from inventory.admin.stock.unusual import Amount, AsksAboutUnusual
 from inventory.models import QUANTITY_LIMIT, AdjustmentReason, StockLevel, Warehouse
+from inventory.services.catalogue.stock_warnings import Warnings, in_words, warnings_of_levels
 from inventory.services.counts import opening
 from inventory.services.counts.documents import ProductRef
 from inventory.services.counts.opening import Opened, OpenRequest
@@ -75,6 +78,13 @@ class UnitsForm(StockForm):
     field_order: Iterable[str] | None = ("quantity", "reason", "remark", "reference", "once")
 
 
+class ShipmentForm(UnitsForm):
+    """A number of units, and why they leave although they are frozen."""
+
+    freeze_override = OverrideField()
+    field_order = ("quantity", "freeze_override", "reason", "remark", "reference", "once")
+
+
 class DifferenceForm(StockForm):
     """A signed difference."""
 
@@ -120,9 +130,19 @@ class StockDialog(AsksAboutUnusual, Dialog[R]):
     template = "console/stock/dialog.html"
     subject: StockLevel
 
+    @cached_property
+    def warnings(self) -> Warnings:
+        """The warnings about the goods: frozen, discontinued, in a closed warehouse."""
+        return warnings_of_levels([self.subject.pk]).get(self.subject.pk, ())
+
     def about(self) -> list[tuple[str | Promise, Any]]:
         level = self.subject
-        return [(_("On hand"), level.on_hand), (_("Reserved"), level.reserved), (_("Available"), level.available)]
+        figures = [(_("On hand"), level.on_hand), (_("Reserved"), level.reserved), (_("Available"), level.available)]
+        return [*self.attention(), *figures]
+
+    def attention(self) -> list[tuple[str | Promise, Any]]:
+        """The warnings, as the first fact."""
+        return [(_("Attention"), in_words(self.warnings))] if self.warnings else []
 
     def make_form(self, **arguments: Any) -> DialogForm:
         form = super().make_form(**arguments)
@@ -156,7 +176,8 @@ class AdjustmentDialog(StockDialog[Adjusted]):
 
     def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Adjusted | StoredAnswer:
         line = adjustment_of(self.subject, self.type, given["quantity"], given)
-        return apply_adjustments(AdjustRequest(actor=actor, adjustments=(line,), claim=claim))
+        override = given.get("freeze_override", "")
+        return apply_adjustments(AdjustRequest(actor, (line,), claim, freeze_override=override))
 
     def tell(self, result: Adjusted) -> str:
         return f"{self.subject.product.sku}, {self.subject.warehouse.code}: {change_text(result.lines[0])}"
@@ -200,7 +221,13 @@ class ShipDialog(AdjustmentDialog):
     permission = "inventory.ship_stock"
     kind, type = ReasonKind.SHIP, "SHIPMENT"
     usual_of = "SHIPMENT"
-    form_class = UnitsForm
+    form_class = ShipmentForm
+    wordings: ClassVar[Mapping[str, LazyText]] = OVERRIDE_WORDINGS
+
+    def make_form(self, **arguments: Any) -> DialogForm:
+        form = super().make_form(**arguments)
+        offer_override(form, self.request, is_frozen=any(warning.is_freeze for warning in self.warnings))
+        return form
 
 
 def destinations_of(request: HttpRequest, source: str) -> list[tuple[str, str]]:
@@ -275,7 +302,7 @@ class CountDialog(StockDialog[Opened]):
     form_class = CountedForm
 
     def about(self) -> list[tuple[str | Promise, Any]]:
-        return []
+        return self.attention()
 
     def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Opened | StoredAnswer:
         request = OpenRequest(

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -17,6 +17,7 @@ from audit.whole_numbers import grouped
 from inventory.errors import DraftPosted, TransferAlreadySent, TransferClosed
 from inventory.models import QUANTITY_LIMIT, Product
 from inventory.services.catalogue.codes import products_by_code
+from inventory.services.catalogue.stock_warnings import in_words, warnings_of
 from inventory.services.drafts.lines import MOST_LINES, MOST_UNITS, ChangedLines, LineCommand, LineOutcome
 
 LINE_PREFIX: Final = "units-"
@@ -30,7 +31,8 @@ Notes = Callable[[Sequence[UUID]], Mapping[UUID, str]]
 
 @dataclass(slots=True)
 class ScannedLine:
-    """A product and its units. ``note`` is a remark about the product; ``most`` the most units that are expected.
+    """A product and its units. ``note`` is a remark about the product, with its ``warning``, such as that it is frozen;
+    ``most`` the most units that are expected.
 
     ``typed`` is what was typed if it isn't a whole number.
     """
@@ -42,6 +44,7 @@ class ScannedLine:
     note: str = ""
     most: int | None = None
     typed: str | None = None
+    warning: str = ""
 
     @property
     def rest(self) -> int:
@@ -93,7 +96,7 @@ def take_scans(scans: Sequence[Scan], change: Change, notes: Notes) -> ScanAnswe
         words = f"{wording_of(error)} {_('The scan was not added.')}"
         return ScanAnswer(outcomes=[Outcome(id=scan.id, status="refused", message=words) for scan in scans])
     products = {hit.pk: hit for hit in found if isinstance(hit, Product)}
-    remarks, done = notes(list(products)), iter(changed.outcomes)
+    remarks, done = remarks_on(list(products), notes), iter(changed.outcomes)
     outcomes = [hit if isinstance(hit, Outcome) else _outcome(next(done), hit, remarks) for hit in found]
     return ScanAnswer(outcomes=outcomes, lines=len(changed.quantities), units=sum(changed.quantities.values()))
 
@@ -123,15 +126,32 @@ def _command(scan: Scan, product: Product) -> LineCommand:
     return LineCommand(scan.id, product.pk, "add", scan.quantity or 1)
 
 
-def _outcome(done: LineOutcome, product: Product, notes: Mapping[UUID, str]) -> Outcome:
+class Remark(NamedTuple):
+    """What is shown beside a line: a note of the page, and warnings about the goods."""
+
+    note: str
+    warning: str
+
+    def __str__(self) -> str:
+        return " · ".join(part for part in self if part)
+
+
+def remarks_on(product_ids: Sequence[UUID], notes: Notes) -> dict[UUID, Remark]:
+    """The remarks on products, by id; one query besides those of ``notes``."""
+    noted, warned = notes(product_ids), warnings_of(product_ids)
+    return {id_: Remark(noted.get(id_, ""), in_words(warned.get(id_, ()))) for id_ in product_ids}
+
+
+def _outcome(done: LineOutcome, product: Product, remarks: Mapping[UUID, Remark]) -> Outcome:
+    remark = remarks[product.pk]
     shown = ScanLine(
         key=str(product.pk),
         sku=product.sku,
         name=product.name,
         quantity=done.quantity,
-        text=notes.get(product.pk, ""),
+        text=str(remark),
     )
-    words = sentence(done, product.sku, product.name)
+    words = " – ".join(part for part in (sentence(done, product.sku, product.name), remark.warning) if part)
     if done.verdict in {"done", "repeat"}:
         return Outcome(
             id=done.command.id, status="repeat" if done.verdict == "repeat" else "added", message=words, line=shown
@@ -175,7 +195,7 @@ def answer_changes(request: HttpRequest, change: Change, notes: Notes) -> HttpRe
         changed = change([LineCommand(one.id, one.key, one.do, one.quantity, one.seen) for one in asked])
     except (DraftPosted, TransferAlreadySent, TransferClosed) as error:
         return json_answer({"message": wording_of(error)}, status=409)
-    remarks = notes(list(products))
+    remarks = remarks_on(list(products), notes)
     outcomes = [_outcome(done, products[done.command.product_id], remarks) for done in changed.outcomes]
     lines, units = len(changed.quantities), sum(changed.quantities.values())
     return json_answer(ScanAnswer(outcomes=outcomes, lines=lines, units=units))

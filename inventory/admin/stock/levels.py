@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Final
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Sum, Value
 from django.db.models.functions import Now
 from django.http import Http404, HttpRequest, HttpResponse
@@ -32,6 +33,7 @@ from inventory.admin.stock import level_files
 from inventory.admin.stock.adjustment_files import AdjustmentImport
 from inventory.admin.stock.dialogs import AdjustDialog, CountDialog, ReceiveDialog, ShipDialog, TransferDialog
 from inventory.admin.stock.level_dialogs import SettingsDialog
+from inventory.admin.stock.marks import is_retired, marked, with_warnings
 from inventory.admin.stock.return_dialog import ReturnDialog
 from inventory.admin.stock.row_dialogs import MOST_ROWS, ReceiveRowsDialog, TransferRowsDialog
 from inventory.models import LowStockAlert, Product, StockLevel, Warehouse
@@ -68,7 +70,18 @@ class StockState(_OneOf):
         "free": (_("Something available"), Q(on_hand__gt=F("reserved"))),
         "out": (_("Nothing available"), Q(on_hand__lte=F("reserved"))),
         "held": (_("With holds"), Q(reserved__gt=0)),
+        "frozen": (_("Frozen, with stock"), Q(on_hand__gt=0)),
+        "retired": (_("Discontinued, with stock"), Q(on_hand__gt=0)),
     }
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> QuerySet[Any]:
+        found = super().queryset(request, queryset)
+        match self.value():
+            case "frozen":
+                return found.frozen()  # type: ignore[attr-defined,no-any-return]
+            case "retired":
+                return found.retired()  # type: ignore[attr-defined,no-any-return]
+        return found
 
 
 class SeverityFilter(admin.SimpleListFilter):
@@ -147,6 +160,14 @@ class MovedFilter(_OneOf):
     }
 
 
+class LevelList(ChangeList):
+    """A page of levels, each with the warnings about its goods; one query for all."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.result_list: Any = with_warnings(self.result_list)
+
+
 def _totals(found: Any) -> list[tuple[Any, str]]:
     """Totals of units over all filtered levels; none if the list has more rows than are counted."""
     if found.paginator.has_more or not found.result_count:
@@ -181,6 +202,10 @@ class StockLevelAdmin(ImportedAdmin, ExportedAdmin, ReadOnlyAdmin):
     search_help_text = _("Scan a barcode, or type a SKU or name")
     ordering = ("product__sku", "warehouse__code")
     list_disable_select_all = True
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return LevelList
+
     list_after_template = "console/stock/totals.html"
     empty_hint = _("Nothing is kept here yet. Receive a delivery, or import what there is: it is in stock afterwards.")
     fieldsets = (
@@ -253,7 +278,7 @@ class StockLevelAdmin(ImportedAdmin, ExportedAdmin, ReadOnlyAdmin):
 
     @display(description=_("product"), ordering="product__sku", header=True)  # type: ignore[untyped-decorator]
     def what(self, level: StockLevel) -> list[str]:
-        return [level.product.sku, level.product.name]
+        return [marked(level.product.sku, level), level.product.name]
 
     @display(description=_("warehouse"), ordering="warehouse__code", header=True)  # type: ignore[untyped-decorator]
     def where(self, level: StockLevel) -> list[str]:
@@ -267,7 +292,7 @@ class StockLevelAdmin(ImportedAdmin, ExportedAdmin, ReadOnlyAdmin):
     def fullness(self, level: StockLevel) -> SafeString | str:
         """On hand as a share of the full level, and the severity; a dash for a level that isn't watched."""
         full = planning.full_level(level)
-        if full is None:
+        if full is None or is_retired(level):
             return "–"
         share = level.on_hand * 100 // full if full else 100
         severity = planning.severity(level, level.available)

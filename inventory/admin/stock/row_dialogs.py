@@ -29,6 +29,7 @@ from inventory.admin.stock.dialogs import (
     wanted_of,
     why_not,
 )
+from inventory.admin.stock.marks import with_warnings
 from inventory.admin.stock.unusual import Amount, AsksAboutUnusual
 from inventory.models import StockLevel
 from inventory.services.stock.adjustments import Adjusted, AdjustRequest, apply_adjustments
@@ -106,7 +107,7 @@ class ChosenDialog(Dialog[R]):
         levels = list(found.order_by("product__sku", "warehouse__code"))
         if not levels:
             raise Http404
-        return levels
+        return with_warnings(levels)
 
 
 class RowsDialog(AsksAboutUnusual, ChosenDialog[R]):

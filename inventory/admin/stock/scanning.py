@@ -35,6 +35,7 @@ from inventory.admin.stock.draft_lines import (
     SEEN_PREFIX,
     ScannedLine,
     answer_changes,
+    remarks_on,
     sentence,
     take_scans,
 )
@@ -336,9 +337,10 @@ class ScanPage(AsksAboutUnusual, Dialog[R]):
 
     def _page(self, form: DialogForm, status: int = 200, asked: forms.Form | None = None) -> HttpResponse:
         self.lines = self.stored_lines()
-        notes = self.notes([line.product_id for line in self.lines])
+        remarks = remarks_on([line.product_id for line in self.lines], self.notes)
         for line in self.lines:
-            line.note = notes.get(line.product_id, line.note)
+            remark = remarks[line.product_id]
+            line.note, line.warning = str(remark._replace(note=remark.note or line.note)), remark.warning
             line.typed = self.faulty.get(line.product_id)
         self.asked = asked or self.ending_form()
         self.seen = [(f"{SEEN_PREFIX}{name}", self._shown(name)) for name in form.fields if name != "once"]

@@ -131,8 +131,8 @@ def _facts(line: AppliedLine) -> dict[str, object]:
     return facts | {"warehouseId": line.adjustment.warehouse}
 
 
-def adjusted_entry(actor: Actor, adjustment_id: UUID, line: AppliedLine) -> Entry:
-    """The audit entry of an applied line."""
+def adjusted_entry(actor: Actor, adjustment_id: UUID, line: AppliedLine, freeze_override: str = "") -> Entry:
+    """The audit entry of an applied line, with the reason for shipping frozen goods, if any."""
     changes = _facts(line) | {
         "adjustmentId": public_id(ADJUSTMENT, adjustment_id),
         "type": line.adjustment.type,
@@ -144,6 +144,8 @@ def adjusted_entry(actor: Actor, adjustment_id: UUID, line: AppliedLine) -> Entr
         changes["force"] = True
     if line.adjustment.order_id:
         changes["orderId"] = line.adjustment.order_id
+    if freeze_override:
+        changes["freezeOverride"] = freeze_override
     return Entry(actor, actions.STOCK_ADJUSTED, line.level_id, changes)
 
 

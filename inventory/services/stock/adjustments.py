@@ -36,6 +36,7 @@ from inventory.services.stock.adjustment_lines import (
     check_orders,
     check_signs,
 )
+from inventory.services.stock.frozen_goods import require_unfrozen
 from inventory.services.stock.ledger import Ledger, MovementCause
 from inventory.services.stock.levels import MissingLevels, run_with_levels
 from inventory.services.stock.returns import ORDER, ReturnedUnits, require_returnable
@@ -59,12 +60,16 @@ TAKEN_IN: Final = frozenset({"RECEIPT", "RETURN"})
 
 @dataclass(frozen=True, slots=True)
 class AdjustRequest:
-    """A request to adjust stock; ``id`` is made before the first attempt (docs/explanation/rules.md, rule 25)."""
+    """A request to adjust stock; ``id`` is made before the first attempt (docs/explanation/rules.md, rule 25).
+
+    ``freeze_override`` is why somebody ships frozen goods by hand; it is recorded.
+    """
 
     actor: Actor
     adjustments: tuple[Adjustment, ...]
     claim: Claim | None = None
     id: UUID = field(default_factory=uuid7)
+    freeze_override: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +92,11 @@ def apply_adjustments(request: AdjustRequest) -> Adjusted | StoredAnswer:
     (docs/explanation/rules.md, rule 8).
 
     Raises UnknownProduct, UnknownWarehouse (also for one out of the actor's reach), WarehouseInactive (a receipt or
-    return in a closed one), Invalid for a quantity of the wrong sign and for another type with ``force`` or an
-    order, MoreThanSold, InsufficientStock (on hand would fall below reserved), QuantityLimit, VersionConflict,
-    IdempotencyKeyReused, IdempotencyInProgress, Busy; with ``force`` also ReservedUnexplained. Locks: claim, the orders
-    of returns, the holds that give way by id, the levels by id.
+    return in a closed one), ProductFrozen or WarehouseFrozen (shipped by hand without an override), Invalid for a
+    quantity of the wrong sign and for another type with ``force`` or an order, MoreThanSold, InsufficientStock (on hand
+    would fall below reserved), QuantityLimit, VersionConflict, IdempotencyKeyReused, IdempotencyInProgress, Busy; with
+    ``force`` also ReservedUnexplained. Locks: claim, the orders of returns, the holds that give way by id, the levels
+    by id.
     """
     check_forced(request.adjustments)
     check_orders(request.adjustments)
@@ -106,6 +112,9 @@ def adjust(request: AdjustRequest) -> Adjusted | StoredAnswer:
     missing = {place[:2] for place, line in zip(places, request.adjustments, strict=True) if _needs_level(place, line)}
     if missing:
         raise MissingLevels(missing)
+    if not request.freeze_override:
+        booked = zip(request.adjustments, places, strict=True)
+        require_unfrozen(request.actor, [(line.type, place.level_id) for line, place in booked])
     require_returnable(request.actor, _returned(request.adjustments, places))
     changes, forced = _changes(request.adjustments, places)
     breaking = None
@@ -141,7 +150,7 @@ def write_placed(
     ledger.write(now)
     if breaking:
         breaking.write()
-    record([adjusted_entry(request.actor, request.id, line) for line in applied], now=now)
+    record([adjusted_entry(request.actor, request.id, line, request.freeze_override) for line in applied], now=now)
     publish([adjusted_event(request.actor, request.id, line) for line in applied], now=now)
     return applied
 

@@ -17,6 +17,7 @@ from inventory.locking import Counters
 from inventory.models import Warehouse
 from inventory.services.catalogue.codes import several_words, skus_known
 from inventory.services.stock.adjustments import TAKEN_IN, AdjustedLevel, Adjustment
+from inventory.services.stock.frozen_goods import BY_HAND, frozen_levels
 from inventory.services.stock.import_files import FileLine
 from inventory.services.stock.levels import create_levels
 
@@ -85,7 +86,21 @@ def place_lines(actor: Actor, lines: Sequence[FileLine]) -> tuple[list[PlacedLin
         PlacedLine(line, AdjustedLevel(product_id, warehouse_id, parent_id, levels.get((product_id, warehouse_id))))
         for line, product_id, parent_id, warehouse_id in known
     ]
-    return placed, bad
+    return _without_frozen(actor, placed, bad)
+
+
+def _without_frozen(
+    actor: Actor, placed: list[PlacedLine], bad: list[RowFault]
+) -> tuple[list[PlacedLine], list[RowFault]]:
+    """Refuse shipments of frozen goods by hand, which need a reason of their own. One query if there are any."""
+    shipped = [each.place.level_id for each in placed if each.line.type == "SHIPMENT" and each.place.level_id]
+    if actor.source != BY_HAND or not shipped:
+        return placed, bad
+    frozen = frozen_levels(shipped)
+    refused = [each for each in placed if each.line.type == "SHIPMENT" and each.place.level_id in frozen]
+    words = gettext("%(sku)s is frozen: ship it on the page of its stock, with a reason")
+    faults = [RowFault(each.line.row, "sku", words % {"sku": each.line.sku}) for each in refused]
+    return [each for each in placed if each not in refused], [*bad, *faults]
 
 
 def _levels_of(keys: Iterable[tuple[UUID, UUID]]) -> dict[tuple[UUID, UUID], UUID]:

@@ -14,7 +14,9 @@ from audit.console.base import actor_of
 from audit.identifiers import RESERVATION, TRANSFER, public_id
 from inventory import planning
 from inventory.admin.stock.levels import StockLevelAdmin
+from inventory.admin.stock.marks import is_retired, with_warnings
 from inventory.models import LowStockAlert, Movement, StockLevel
+from inventory.services.catalogue.stock_warnings import warnings_of_levels
 from reservations.admin.holds.countdown import countdown
 from reservations.services.availability.explanation import Explained, Explanation, HoldsOfKind, explain
 
@@ -44,6 +46,7 @@ class ExplainedStockAdmin(StockLevelAdmin):
             level = self.get_object(request, object_id)
             if level is None:
                 raise Http404
+            with_warnings([level])
             context = {**context, **_explained(request, level), "title": str(level)}
         answer: HttpResponse = super().changeform_view(request, object_id, form_url, context)
         return answer
@@ -53,7 +56,9 @@ def _explained(request: HttpRequest, level: StockLevel) -> dict[str, Any]:
     """The context of a level's page. The number of queries doesn't depend on the number of holds or transfers."""
     explained = explain(actor_of(request), level.product_id, level.warehouse.code)
     (found,) = explained.levels
-    severity = planning.severity(level, found.on_hand - found.reserved)
+    warnings = warnings_of_levels([level.pk]).get(level.pk, ())
+    is_watched = planning.full_level(level) is not None and not is_retired(level)
+    severity = planning.severity(level, found.on_hand - found.reserved) if is_watched else None
     return {
         "level": level,
         "why": found,
@@ -62,7 +67,9 @@ def _explained(request: HttpRequest, level: StockLevel) -> dict[str, Any]:
         "due_holds": _holds(found.due, explained),
         "transfers": _transfers(found),
         "moves": _moves(found),
-        "is_watched": planning.full_level(level) is not None,
+        "warnings": warnings,
+        "blocked": max(0, found.on_hand - found.reserved - found.safety_stock + found.due.units),
+        "is_watched": is_watched,
         "severity": severity,
         "severity_label": LowStockAlert.Severity(severity.value).label if severity else None,
         "chart": on_hand_chart(_on_hand_of(level, found.on_hand, explained)),

@@ -34,11 +34,13 @@ from audit.display import shown_time
 from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import RESERVATION, parse_uuid, public_id
+from inventory.admin.stock.overriding import OVERRIDE_WORDINGS, OverrideField, offer_override
 from reservations.models import ReservationItem
 from reservations.services.holds import placing, resolution
 from reservations.services.holds.documents import Hold, Status
 from reservations.services.holds.placing import ExtendRequest
 from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Selector
+from reservations.services.holds.selling_by_hand import frozen_holds, sell_by_hand
 
 CHOSEN_AT_MOST: Final = 200
 
@@ -91,6 +93,7 @@ class ExtendForm(HoldForm):
 
 
 class ConsumeForm(HoldForm):
+    freeze_override = OverrideField()
     order_id = CodeField(
         label=_("Order"),
         max_length=64,
@@ -287,6 +290,7 @@ class ConsumeDialog(HoldsDialog):
     submit = _("Sell")
     permission = "reservations.consume_reservation"
     form_class = ConsumeForm
+    wordings: ClassVar[Mapping[str, LazyText]] = OVERRIDE_WORDINGS
     is_final = True
 
     def initial(self) -> dict[str, Any]:
@@ -297,11 +301,25 @@ class ConsumeDialog(HoldsDialog):
         form = super().make_form(**arguments)
         if not actor_of(self.request).sees_all_warehouses:
             del form.fields["reacquire"]
+        offer_override(form, self.request, is_frozen=bool(frozen_holds(self._named())))
         return form
 
+    def _named(self) -> list[UUID]:
+        """The reservations that the dialog is about."""
+        if self.subject is not None:
+            return [self.subject.pk]
+        sent = (parse_uuid(text) for text in self.request.POST.get("chosen", "").split(",")[:CHOSEN_AT_MOST])
+        return [id_ for id_ in (*self.chosen, *sent) if id_]
+
     def act(self, actor: Actor, given: dict[str, Any], claims: Mapping[UUID, Claim]) -> Sequence[Any]:
-        sell = partial(ConsumeRequest, actor, given["order_id"], reacquire=given.get("reacquire", False))
-        return resolution.consume_holds([sell(Selector(id_), claim=claim) for id_, claim in claims.items()])
+        sell = partial(
+            ConsumeRequest,
+            actor,
+            given["order_id"],
+            reacquire=given.get("reacquire", False),
+            freeze_override=given.get("freeze_override", ""),
+        )
+        return sell_by_hand([sell(Selector(id_), claim=claim) for id_, claim in claims.items()])
 
     def sentence(self, outcome: Any) -> str:
         (hold,) = outcome.holds

@@ -49,13 +49,17 @@ class ReleaseRequest(msgspec.Struct, frozen=True, gc=False):
 
 
 class ConsumeRequest(msgspec.Struct, frozen=True, gc=False):
-    """One request to consume holds for ``order_id``. ``reacquire`` allows to re-acquire expired ones (late payment)."""
+    """One request to consume holds for ``order_id``. ``reacquire`` allows to re-acquire expired ones (late payment).
+
+    ``freeze_override`` is why somebody sells frozen goods by hand (``selling_by_hand``); it is recorded.
+    """
 
     actor: Actor
     order_id: str
     selector: Selector
     reacquire: bool = False
     claim: Claim | None = None
+    freeze_override: str = ""
 
 
 class Resolved(msgspec.Struct, frozen=True, gc=False):
@@ -293,7 +297,7 @@ class _Batch:
     def _sell(self, hold: Hold, request: ConsumeRequest) -> Hold:
         ended = documents.ended(hold, Status.CONSUMED, now=self._now, order_id=request.order_id)
         self._ship(ended, request.actor)
-        self._end(ended, consumed_entry(request.actor, ended), consumed_event(ended))
+        self._end(ended, consumed_entry(request.actor, ended, request.freeze_override), consumed_event(ended))
         return ended
 
     def _ship(self, hold: Hold, actor: Actor) -> None:
@@ -359,11 +363,13 @@ def released_entry(actor: Actor, hold: Hold) -> Entry:
     return Entry(actor, actions.RESERVATION_RELEASED, hold.id, changes, store=hold.store)
 
 
-def consumed_entry(actor: Actor, hold: Hold) -> Entry:
-    """The audit entry of a hold that was consumed."""
+def consumed_entry(actor: Actor, hold: Hold, freeze_override: str = "") -> Entry:
+    """The audit entry of a hold that was consumed, with the reason for selling frozen goods, if any."""
     changes: dict[str, Any] = {"orderId": hold.order_id, "items": [item.facts() for item in hold.items]}
     if hold.reacquired_from:
         changes["reacquiredFrom"] = hold.reacquired_from
+    if freeze_override:
+        changes["freezeOverride"] = freeze_override
     return Entry(actor, actions.RESERVATION_CONSUMED, hold.id, changes, store=hold.store)
 
 
