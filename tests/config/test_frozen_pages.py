@@ -1,7 +1,10 @@
 """Frozen and discontinued goods in the console: where they show, how they leave by hand, and the recall page."""
 
+import json
+import re
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -15,6 +18,7 @@ from inventory.models import Product, StockLevel, Warehouse
 from reservations.models import Reservation
 from reservations.services.holds.resolution import ConsumeRequest, Selector, consume_hold
 from tests.conftest import Api, body_of
+from tests.drafts import begin_delivery, begin_transfer, draft_form
 from tests.factories import ACTOR, counters, hold, make_level, make_variant, receive, recorded
 from tests.staff import browser_of, make_staff, post
 
@@ -66,8 +70,17 @@ def test_frozen_and_discontinued_show_in_lists_pages_dialogs_and_scan_lines(
     rows = text_of(clerk, at("inventory_stocklevel_receive_rows"), level=str(level.pk))
     assert mark in rows
     sku = level.product.sku
-    scanned = clerk.post(at("inventory_transfer_new_transfer"), {"do": "add", "code": sku}).content.decode()
-    assert scanned.count(mark) >= 2, "in the line, and in what was said of the scan"
+    for begin in (begin_transfer, begin_delivery):
+        draft = begin(clerk)
+        given = draft_form(clerk, draft) | {"do": "add", "code": sku}
+        scanned = clerk.post(draft, given, follow=True).content.decode()
+        assert scanned.count(mark) >= 2, "in the line, and in what was said of the scan"
+        assert mark in text_of(clerk, draft, review="")
+        body = json.dumps({"scans": [{"id": str(uuid4()), "code": sku}]})
+        address = re.search('data-scan-url="([^"]+)"', text_of(clerk, draft))
+        assert address is not None
+        (outcome,) = clerk.post(address[1], body, content_type="application/json").json()["outcomes"]
+        assert (mark in outcome["message"], mark in outcome["line"]["text"]) == (True, True)
     found = clerk.get(at("inventory_stocklevel_changelist"), {"q": sku}, follow=True).content.decode()
     assert mark in found
 

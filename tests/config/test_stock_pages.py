@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from audit.models import StaffAccess
 from inventory.admin.stock import levels
-from inventory.models import AdjustmentReason, Movement, StockCount, StockLevel, Transfer
+from inventory.models import AdjustmentReason, Movement, StockCount, StockLevel, Transfer, Warehouse
 from reservations.admin.availability.level_page import on_hand_chart
 from tests.factories import counters, hold, make_due, make_level, make_product, make_variant, receive, recorded
 from tests.staff import browser_of, make_staff
@@ -69,16 +69,18 @@ def test_rows_out_of_reach_are_left_out_of_a_form_and_never_changed() -> None:
     assert (counters(mine), counters(other)) == ((6, 0), (1, 0))
 
 
-def test_transfer_goes_only_to_warehouses_in_reach() -> None:
+def test_transfer_goes_to_any_other_active_warehouse() -> None:
     level = make_level(10)
     make_level(1, "wh-009")
-    browser = browser_of(make_staff("warehouse", "wh-001", "wh-002"))
+    Warehouse.objects.filter(code="wh-002").update(is_active=False)
+    browser = browser_of(make_staff("warehouse", "wh-001"))
     offered = browser.get(address("transfer", level)).context["form"].fields["to_warehouse"].choices
-    assert [code for code, _ in offered] == ["wh-002"]
-    assert send(browser, "transfer", level, 1, to_warehouse="wh-009").status_code == 422
+    assert [code for code, _ in offered] == ["wh-009"]
+    for code in ("wh-001", "wh-002", "wh-404"):
+        assert send(browser, "transfer", level, 1, to_warehouse=code).status_code == 422
     assert not Transfer.objects.exists()
-    alone = browser_of(make_staff("warehouse", "wh-001"))
-    assert "no other warehouse" in alone.get(address("transfer", level)).content.decode()
+    Warehouse.objects.filter(code="wh-009").update(is_active=False)
+    assert "no other active warehouse" in browser.get(address("transfer", level)).content.decode()
 
 
 # ------------------------------------------------------------------------------------------------------------ dialogs
