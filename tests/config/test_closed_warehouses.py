@@ -97,6 +97,7 @@ def test_closed_warehouse_takes_nothing_from_files_dialogs_and_scanned_lines(man
         1,
     )
     url = reverse("admin:inventory_stocklevel_import_changes")
+    content = "\n".join(["sku,warehouse,type,quantity,reason", booked[0]])
     looked = manager.post(url, {"do": "look", "file": SimpleUploadedFile("f.csv", content.encode())})
     assert "wh-002 is closed" in looked.content.decode()
     url = reverse("admin:inventory_stocklevel_receive", args=[there.pk])

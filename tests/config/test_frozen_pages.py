@@ -150,7 +150,7 @@ def test_frozen_stock_is_not_shipped_by_a_file(manager: Client) -> None:
     content = "\n".join(["sku,warehouse,type,quantity,reason", *rows]).encode()
     url = at("inventory_stocklevel_import_changes")
     looked = manager.post(url, {"do": "look", "file": SimpleUploadedFile("f.csv", content)})
-    faults = looked.context["dialog"].reading.faults
+    faults = looked.context["dialog"].preview.faults
     assert [(fault.row, fault.column) for fault in faults] == [(2, "sku")]
     assert "is frozen" in faults[0].detail
 

@@ -216,7 +216,7 @@ def test_a_reorder_point_above_the_maximum_is_refused_in_form_bulk_and_file(mana
     file = SimpleUploadedFile("settings.csv", lines.encode())
     url = reverse("admin:inventory_stocklevel_import_settings")
     looked = manager.post(url, {"do": "look", "file": file})
-    found = looked.context["dialog"].reading.faults
+    found = looked.context["dialog"].preview.faults
     assert [(fault.row, fault.column) for fault in found] == [(2, "reorder_point")]
     assert not recorded("inventory_level_changed")
     with pytest.raises(IntegrityError, match="level_reorder_point_within_maximum"), transaction.atomic():
