@@ -59,7 +59,7 @@ def queries(api: Api, value: str) -> dict[str, Any]:
     }
 
 
-@pytest.mark.parametrize("value", [*OUTSIDE, *NO_TIMES, 1_700_000_000, 0, 1.5, True])
+@pytest.mark.parametrize("value", [*OUTSIDE[::2], *NO_TIMES[::3], 1_700_000_000, 1.5, True])
 def test_bodies_take_no_time_outside_and_nothing_that_is_no_time(api: Api, value: Any) -> None:
     for field, answer in bodies(api, value).items():
         problem = body_of(answer, 400)

@@ -16,7 +16,7 @@ from tests.staff import browser_of, make_staff
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 
-NO_NUMBERS = ["1.000", "1_000", "٣", "2147483648", "9" * 40]
+NO_NUMBERS = ["1.000", "1_0", "2147483648"]
 """One of each kind: tests/audit/test_whole_numbers.py has the others."""
 
 Door = tuple[str, str, dict[str, Any], str]
