@@ -51,7 +51,7 @@ def clean_products(apps, schema_editor):
         fields = {
             "sku": cleaned(sku, 64) if alike[key] == 1 else sku,
             "name": cleaned(name, 200),
-            "barcode": cleaned(barcode, 64),
+            "barcode": cleaned(barcode, 64, may_be_empty=True),
         }
         given.append((id_, fields["sku"], key, seen[key], fields["name"], fields["barcode"], barcode_key(barcode)))
         seen[key] += 1
@@ -64,10 +64,10 @@ def clean_products(apps, schema_editor):
     record_changes(apps, entries)
 
 
-def cleaned(text, longest):
-    """The clean text; the text itself if nothing would be left of it, or if it would be too long."""
+def cleaned(text, longest, *, may_be_empty=False):
+    """The clean text; the text itself if that would be too long, or empty though it may not be."""
     clean = without_refused(text)
-    return clean if clean and len(clean) <= longest else text
+    return clean if (clean or may_be_empty) and len(clean) <= longest else text
 
 
 def record_changes(apps, entries):
@@ -100,7 +100,7 @@ def clean_texts(apps, schema_editor):
         for field in fields:
             unclean |= Q(**{f"{field}__regex": UNCLEAN})
         for row in model.objects.filter(unclean):
-            changes = {field: cleaned(getattr(row, field), longest_of(model, field)) for field in fields}
+            changes = {field: cleaned_of(row, field) for field in fields}
             if all(getattr(row, field) == value for field, value in changes.items()):
                 continue
             if not (model_name == "AdjustmentReason" and model.objects.filter(**changes).exists()):
@@ -108,9 +108,10 @@ def clean_texts(apps, schema_editor):
                 model.objects.filter(pk=row.pk).update(**changes, **version)
 
 
-def longest_of(model, field):
-    """The most characters that the column has room for."""
-    return model._meta.get_field(field).max_length
+def cleaned_of(row, name):
+    """The clean text of a row's field."""
+    field = row._meta.get_field(name)
+    return cleaned(getattr(row, name), field.max_length, may_be_empty=field.blank)
 
 
 class Migration(migrations.Migration):
