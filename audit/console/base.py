@@ -1,7 +1,7 @@
 """Base classes of the console's pages: reach, permissions, lists, and forms that are saved by services."""
 
 import json
-from abc import ABCMeta, abstractmethod
+from abc import ABCMeta
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property, reduce, wraps
 from operator import or_
@@ -14,15 +14,13 @@ from django.contrib.admin.checks import ModelAdminChecks
 from django.contrib.admin.options import InlineModelAdmin
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Q, QuerySet
 from django.forms import MediaDefiningClass
-from django.http import Http404, HttpRequest, HttpResponse
-from django.utils.decorators import method_decorator
+from django.http import Http404, HttpRequest
 from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.csrf import csrf_protect
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.utils import display_for_label
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextInputWidget
@@ -30,11 +28,10 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminT
 from audit.actors import Actor
 from audit.console.model_forms import CheckedFields
 from audit.console.parameters import CheckedFilters
+from audit.console.seen import CarriesSeen
 from audit.console.texts import LineField
-from audit.console.wording import Worded
 from audit.context import request_id_of
 from audit.display import NOTHING
-from audit.errors import DomainError
 from audit.identifiers import parse_copied_id
 from audit.models import ApiClient, StaffAccess
 from audit.texts import without_refused
@@ -191,7 +188,7 @@ class AbstractAdmin(ABCMeta, MediaDefiningClass):
     """The metaclass of admins with abstract methods: a subclass that lacks one can't be registered."""
 
 
-class ConsoleAdmin(Reach, CheckedFilters, CheckedFields, ModelAdmin):  # type: ignore[misc]
+class ConsoleAdmin(CarriesSeen, Reach, CheckedFilters, CheckedFields, ModelAdmin):  # type: ignore[misc]
     """A list and a page for each row. A search for an id, public (``res-…``) or bare, looks in ``id_fields`` alone.
 
     Unfold checks the permissions of actions when they are called. Its system check of their names is left out: it
@@ -321,82 +318,3 @@ def pretty_json(value: Any) -> SafeString:
     """Indented JSON; a dash for None."""
     text = NOTHING if value is None else json.dumps(value, indent=2, ensure_ascii=False)
     return format_html('<pre class="whitespace-pre-wrap console-json">{}</pre>', text)
-
-
-class _Unwrapped(admin.ModelAdmin):  # type: ignore[type-arg]
-    """A form page without Django's transaction: the service opens its own, and may retry in a new one."""
-
-    @method_decorator(csrf_protect)
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        answer: HttpResponse = self._changeform_view(request, object_id, form_url, extra_context)  # type: ignore[attr-defined]
-        return answer
-
-
-class ServiceAdmin(Worded, ConsoleAdmin, _Unwrapped, metaclass=AbstractAdmin):  # type: ignore[misc]
-    """A form whose Save calls a service.
-
-    A subclass implements ``store``, which calls the service with the values of the forms. A DomainError that it raises
-    is shown in the form; nothing was written then. As in the API, only users of all warehouses may change rows that all
-    warehouses share.
-    """
-
-    shared_by_all = True
-
-    @abstractmethod
-    def store(self, request: HttpRequest, form: Any, formsets: list[Any]) -> Model:
-        """Call the service and return the row as it is now. Raises DomainError."""
-
-    def changeform_view(
-        self,
-        request: HttpRequest,
-        object_id: str | None = None,
-        form_url: str = "",
-        extra_context: dict[str, Any] | None = None,
-    ) -> HttpResponse:
-        try:
-            return super().changeform_view(request, object_id, form_url, extra_context)
-        except DomainError as error:
-            request.refusal = self.wording_of(error)  # type: ignore[attr-defined]
-        return super().changeform_view(request, object_id, form_url, extra_context)
-
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        form_class = super().get_form(request, obj, change=change, **kwargs)
-        refusal = getattr(request, "refusal", None)
-        return type(form_class.__name__, (_Refused, form_class), {"refusal": refusal}) if refusal else form_class
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never: what has stock or movements is deactivated, not deleted."""
-        return False
-
-    def save_model(self, request: HttpRequest, obj: Model, form: Any, change: bool) -> None:
-        """Do nothing: ``save_related`` saves, because it has the related rows as well."""
-
-    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        saved = self.store(request, form, list(formsets))
-        form.instance.pk = saved.pk
-        form.instance._state.adding = False
-
-    def construct_change_message(self, request: HttpRequest, form: Any, formsets: Any, add: bool = False) -> Any:
-        return ""
-
-    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """Write no log entry of Django: the service has written an audit entry."""
-
-    def log_change(self, request: HttpRequest, obj: Any, message: Any) -> Any:
-        """Write no log entry of Django: the service has written an audit entry."""
-
-
-class _Refused:
-    """A form whose service refused the change: shows the reason as an error."""
-
-    refusal: ClassVar[str]
-
-    def clean(self) -> Any:
-        super().clean()  # type: ignore[misc]
-        raise forms.ValidationError(self.refusal)

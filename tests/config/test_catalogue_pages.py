@@ -11,6 +11,7 @@ from django.utils import timezone
 from inventory.admin.catalogue.label_codes import code_128, qr_code
 from inventory.models import Product, Store, Warehouse
 from tests.factories import make_level, make_product, make_warehouse, recorded
+from tests.forms import save_form
 from tests.staff import browser_of, make_staff, post
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
@@ -106,16 +107,19 @@ def test_limits_are_kept_by_the_services(manager: Client) -> None:
     product = make_product(sku="LAMP")
     inlines = {f"{name}-{part}_FORMS": "0" for name in ("variants", "levels") for part in ("TOTAL", "INITIAL")}
     form = {"sku": "LAMP", "name": "Lamp", "is_active": "on", "max_units_per_customer": "3", **inlines}
-    assert manager.post(address(Product, "change", product.pk), form).status_code == 302
+    assert save_form(manager, address(Product, "change", product.pk), form).status_code == 302
     product.refresh_from_db()
     assert product.max_units_per_customer == 3
     store = Store.objects.get(code="main")
     form = {"name": "Main", "sources-TOTAL_FORMS": "0", "sources-INITIAL_FORMS": "0"}
     limits = {"max_units_per_customer": "9", "max_holds_per_customer": "2", "hold_window_minutes": "60"}
-    assert manager.post(address(Store, "change", store.pk), {**form, **limits}).status_code == 302
+    assert save_form(manager, address(Store, "change", store.pk), {**form, **limits}).status_code == 302
     store.refresh_from_db()
     assert (store.max_units_per_customer, store.max_holds_per_customer, store.hold_window_minutes) == (9, 2, 60)
-    assert manager.post(address(Store, "change", store.pk), {**form, "max_holds_per_customer": "2"}).status_code == 200
+    assert (
+        save_form(manager, address(Store, "change", store.pk), {**form, "max_holds_per_customer": "2"}).status_code
+        == 200
+    )
 
 
 # -------------------------------------------------------------------------------------------------------------- labels

@@ -14,6 +14,7 @@ from audit.authentication import find_caller, forget_cached_tokens, issue_token
 from audit.models import ApiClient, ApiToken, IdempotencyKey
 from inventory.models import Product, Store, Warehouse
 from tests.factories import make_client, make_product, make_warehouse, recorded
+from tests.forms import save_form
 from tests.staff import PASSWORD, browser_of, make_staff
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
@@ -62,7 +63,7 @@ def test_warehouse_keeps_what_its_form_does_not_know(manager: Client) -> None:
         contact_info={"name": "Ada"},
     )
     sent = warehouse_form(can=["pick", "pack"])
-    assert manager.post(reverse("admin:inventory_warehouse_change", args=[warehouse.pk]), sent).status_code == 302
+    assert save_form(manager, reverse("admin:inventory_warehouse_change", args=[warehouse.pk]), sent).status_code == 302
     warehouse.refresh_from_db()
     assert warehouse.address == {"city": "Graz", "gate": 7}
     assert warehouse.capabilities == {"pick": True, "pack": True, "robots": 12}
@@ -72,7 +73,7 @@ def test_warehouse_keeps_what_its_form_does_not_know(manager: Client) -> None:
 
 def test_code_of_a_warehouse_is_unique_and_never_changes(manager: Client) -> None:
     known = Warehouse.objects.get(code="wh-001")
-    manager.post(reverse("admin:inventory_warehouse_change", args=[known.pk]), warehouse_form(code="other"))
+    save_form(manager, reverse("admin:inventory_warehouse_change", args=[known.pk]), warehouse_form(code="other"))
     assert Warehouse.objects.get(pk=known.pk).code == "wh-001"
     answer = manager.post(reverse("admin:inventory_warehouse_add"), warehouse_form(code="wh-001", name="Thief"))
     assert answer.status_code == 200
@@ -100,7 +101,7 @@ def store_form(store: Store, **fields: Any) -> dict[str, Any]:
 
 def test_store_gets_its_warehouses_and_priorities(manager: Client) -> None:
     store = Store.objects.get(code="main")
-    answer = manager.post(reverse("admin:inventory_store_change", args=[store.pk]), store_form(store))
+    answer = save_form(manager, reverse("admin:inventory_store_change", args=[store.pk]), store_form(store))
     assert answer.status_code == 302
     store.refresh_from_db()
     assert (store.name, store.ttl_minutes) == ("Main shop", 20)
@@ -112,8 +113,8 @@ def test_limits_of_stores_and_products_are_kept(manager: Client) -> None:
     store = Store.objects.get(code="main")
     url = reverse("admin:inventory_store_change", args=[store.pk])
     without_window = store_form(store, max_units_per_customer="3", max_holds_per_customer="9")
-    assert manager.post(url, without_window).status_code == 200
-    assert manager.post(url, {**without_window, "hold_window_minutes": "60"}).status_code == 302
+    assert save_form(manager, url, without_window).status_code == 200
+    assert save_form(manager, url, {**without_window, "hold_window_minutes": "60"}).status_code == 302
     store.refresh_from_db()
     assert (store.max_units_per_customer, store.max_holds_per_customer, store.hold_window_minutes) == (3, 9, 60)
     sent = product_form(sku="LIMITED", max_units_per_customer="2")
@@ -134,10 +135,10 @@ def test_client_is_kept_and_recorded(administrator: Client) -> None:
     url = reverse("admin:audit_apiclient_change", args=[made.pk])
     tokens = {"tokens-TOTAL_FORMS": "0", "tokens-INITIAL_FORMS": "0"}
     changed = {"name": "other", "role": "manager", **tokens}
-    assert administrator.post(url, {**changed, "reach": "some"}).status_code == 200
+    assert save_form(administrator, url, {**changed, "reach": "some"}).status_code == 200
     made.refresh_from_db()
     assert (made.role, made.store_codes) == ("checkout", ["main"]), "no store was ticked"
-    assert administrator.post(url, {**changed, "reach": "all"}).status_code == 302
+    assert save_form(administrator, url, {**changed, "reach": "all"}).status_code == 302
     made.refresh_from_db()
     assert (made.name, made.role, made.store_codes) == ("till", "manager", [])
 

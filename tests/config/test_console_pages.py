@@ -13,8 +13,9 @@ from django.utils.html import strip_tags
 from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
-from audit.console.base import ConsoleAdmin, ServiceAdmin
+from audit.console.base import ConsoleAdmin
 from audit.console.dialogs import Dialog
+from audit.console.service_forms import ServiceAdmin
 from audit.models import AuditEntry, IdempotencyKey, OutboxEvent
 from inventory.models import LowStockAlert, Movement, StockCount, Transfer
 from inventory.services.low_stock import alerts as low_stock

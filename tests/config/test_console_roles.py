@@ -14,6 +14,7 @@ from inventory.models import Movement, Product, StockLevel, Store, Warehouse
 from inventory.services.stock.adjustments import Adjustment, AdjustRequest, apply_adjustments
 from reservations.models import Reservation, ReservationItem
 from tests.factories import ACTOR, hold, make_level, make_store, recorded
+from tests.forms import save_form
 from tests.staff import GROUPS, browser_of, make_staff
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
@@ -160,8 +161,10 @@ def person(user: User, **changes: Any) -> dict[str, Any]:
 def test_administrator_limits_a_user_to_warehouses_and_it_is_recorded() -> None:
     boss, clerk = make_staff("administrator"), make_staff("warehouse", name="bob")
     group = clerk.groups.get().pk
-    answer = browser_of(boss).post(
-        listing(User, "change", clerk.pk), person(clerk, groups=[group], reach="some", warehouses=["wh-001"])
+    answer = save_form(
+        browser_of(boss),
+        listing(User, "change", clerk.pk),
+        person(clerk, groups=[group], reach="some", warehouses=["wh-001"]),
     )
     assert answer.status_code == 302
     access = StaffAccess.objects.get(user=clerk)
@@ -176,10 +179,8 @@ def test_administrator_takes_over_no_superuser_and_becomes_none() -> None:
     assert browser.post(listing(User, "change", root.pk), person(root)).status_code == 403
     assert browser.get(f"/admin/auth/user/{root.pk}/password/").status_code == 403
     permission = User._meta.get_field("user_permissions").related_model.objects.get(codename="delete_user")
-    browser.post(
-        listing(User, "change", boss.pk),
-        person(boss, groups=[boss.groups.get().pk], is_superuser="on", user_permissions=[permission.pk]),
-    )
+    sent = person(boss, groups=[boss.groups.get().pk], is_superuser="on", user_permissions=[permission.pk])
+    assert save_form(browser, listing(User, "change", boss.pk), sent).status_code == 302
     boss.refresh_from_db()
     assert not boss.is_superuser
     assert not boss.user_permissions.exists()

@@ -10,6 +10,7 @@ from django.urls import reverse
 from audit.models import StaffAccess
 from inventory.models import AlertSubscription, StockLevel
 from tests.factories import make_level, make_warehouse, recorded
+from tests.forms import save_form
 from tests.staff import PASSWORD, browser_of, make_staff
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
@@ -68,7 +69,7 @@ def test_saving_an_account_keeps_its_password(administrator: Client) -> None:
     clerk = make_staff("warehouse", name="carl", password=PASSWORD)
     sent = {"username": "carl", "is_active": "on", "is_staff": "on", "first_name": "Carl"}
     sent |= {"groups": [clerk.groups.get().pk], "reach": "all"}
-    assert administrator.post(at("change", clerk.pk), sent).status_code == 302
+    assert save_form(administrator, at("change", clerk.pk), sent).status_code == 302
     clerk.refresh_from_db()
     assert (clerk.first_name, clerk.check_password(PASSWORD)) == ("Carl", True)
 
@@ -122,7 +123,7 @@ def test_account_that_was_never_given_any_warehouse_reaches_none_but_a_superuser
 
 def test_all_warehouses_and_some_of_them_is_a_contradiction(administrator: Client) -> None:
     clerk = make_staff("warehouse", "wh-001", name="carl")
-    answer = administrator.post(at("change", clerk.pk), form_of(clerk, reach="all", warehouses=["wh-001"]))
+    answer = save_form(administrator, at("change", clerk.pk), form_of(clerk, reach="all", warehouses=["wh-001"]))
     assert "tick none of these" in answer.content.decode()
     clerk.staff_access.refresh_from_db()
     assert clerk.staff_access.warehouse_codes == ["wh-001"]
@@ -162,7 +163,7 @@ def test_mail_follows_the_account_at_once_and_its_page_lists_it(
         AlertSubscription.objects.create(warehouse=make_warehouse(code), email="boss@example.com")
     page = administrator.get(at("change", clerk.pk)).content.decode()
     assert "Low stock in wh-001, wh-002, to carl@example.com" in page
-    assert administrator.post(at("change", clerk.pk), form_of(clerk, **change)).status_code == 302
+    assert save_form(administrator, at("change", clerk.pk), form_of(clerk, **change)).status_code == 302
     left = AlertSubscription.objects.filter(user=clerk).order_by("warehouse__code")
     assert list(left.values_list("warehouse__code", flat=True)) == kept
     address = change.get("email", clerk.email)

@@ -14,6 +14,7 @@ from inventory.admin.stock import levels
 from inventory.models import AdjustmentReason, Movement, StockCount, StockLevel, Transfer, Warehouse
 from reservations.admin.availability.level_page import on_hand_chart
 from tests.factories import counters, hold, make_due, make_level, make_product, make_variant, receive, recorded
+from tests.forms import save_form
 from tests.staff import browser_of, make_staff
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
@@ -334,7 +335,7 @@ def test_managers_keep_the_reasons_and_clerks_choose_from_those_in_use(clerk: Cl
     assert [value for value, _ in form.fields["reason"].choices] == ["", "Delivery"]
     reason = AdjustmentReason.objects.get(text="Old")
     url = reverse("admin:inventory_adjustmentreason_change", args=[reason.pk])
-    assert manager.post(url, {"text": "Delivery", "kinds": ["SHIP"]}).status_code == 200
-    assert manager.post(url, {"text": "Older", "kinds": ["SHIP"], "is_active": "on"}).status_code == 302
+    assert save_form(manager, url, {"text": "Delivery", "kinds": ["SHIP"]}).status_code == 200
+    assert save_form(manager, url, {"text": "Older", "kinds": ["SHIP"], "is_active": "on"}).status_code == 302
     reason.refresh_from_db()
     assert (reason.text, reason.kinds, reason.is_active) == ("Older", ["SHIP"], True)

@@ -15,12 +15,14 @@ from django.utils.translation import gettext_lazy as _
 from audit import clients
 from audit.actors import Actor
 from audit.clients import Issued
-from audit.console.base import ReadOnlyAdmin, ReadOnlyInline, ServiceAdmin, actor_of, multiple_choice
+from audit.console.base import ReadOnlyAdmin, ReadOnlyInline, actor_of, multiple_choice
 from audit.console.dialogs import ChoiceField, Dialog, DialogForm
 from audit.console.reach_form import ReachForm
+from audit.console.service_forms import ServiceAdmin
 from audit.console.wording import LazyText
 from audit.idempotency import Claim, StoredAnswer
 from audit.models import ApiClient, ApiToken
+from audit.preconditions import Precondition
 from inventory.models import Store
 
 
@@ -169,13 +171,14 @@ class ApiClientAdmin(ServiceAdmin):
             usable=models.Count("tokens", filter=usable), last_used=models.Max("tokens__last_used_at")
         )
 
-    def store(self, request: HttpRequest, form: Any, formsets: list[Any]) -> Model:
+    def store(self, request: HttpRequest, form: Any, formsets: list[Any], precondition: Precondition) -> Model:
         given = form.cleaned_data
         saved = clients.put_client(
             actor_of(request),
             form.instance.pk,
             name=form.instance.name,
             role=given["role"],
+            precondition=precondition,
             store_codes=form.codes() or [],
         )
         return cast(Model, saved)

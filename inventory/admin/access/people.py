@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin
@@ -130,7 +131,7 @@ class PersonForm(WarehousesForm, UserChangeForm):  # type: ignore[misc]
 
 
 @admin.register(User)
-class PersonAdmin(DjangoUserAdmin, ConsoleAdmin):  # type: ignore[type-arg, misc]
+class PersonAdmin(DjangoUserAdmin, ConsoleAdmin):  # type: ignore[type-arg]
     """Accounts of staff. Accounts are deactivated, never deleted: audit entries refer to them for years."""
 
     form = PersonForm
@@ -173,6 +174,10 @@ class PersonAdmin(DjangoUserAdmin, ConsoleAdmin):  # type: ignore[type-arg, misc
             extra = (_("Beyond the groups"), {"fields": ("is_superuser", "user_permissions"), "classes": ("collapse",)})
             return (*self.fieldsets, extra)
         return self.fieldsets
+
+    def trail_subject(self, row: User) -> UUID | None:
+        """The id of the account's access: accounts have numbers for ids."""
+        return StaffAccess.objects.filter(user=row.pk).values_list("pk", flat=True).first()
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).prefetch_related("groups")

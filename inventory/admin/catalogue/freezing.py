@@ -11,8 +11,9 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext_lazy as _
 
 from audit.actors import Actor
-from audit.console.base import ServiceAdmin, actor_of, badge
+from audit.console.base import actor_of, badge
 from audit.console.dialogs import Dialog, DialogForm, ReasonField
+from audit.console.service_forms import ServiceAdmin
 from audit.console.times import TimeField
 from audit.idempotency import Claim, StoredAnswer
 from inventory.models import Product, Warehouse

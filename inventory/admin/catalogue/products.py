@@ -20,6 +20,7 @@ from audit.console.exports import ExportedAdmin, ExportRow
 from audit.console.imports.page import ImportedAdmin
 from audit.console.wording import share_wordings
 from audit.identifiers import parse_copied_id
+from audit.preconditions import Precondition
 from audit.texts import without_refused
 from inventory.admin.catalogue import product_files
 from inventory.admin.catalogue.freezing import FreezableAdmin
@@ -79,7 +80,7 @@ class ProductList(ChangeList):
             row.warnings = known.get(row.pk, ())
 
 
-class ProductAdmin(ImportedAdmin, ExportedAdmin, FreezableAdmin):  # type: ignore[misc]
+class ProductAdmin(ImportedAdmin, ExportedAdmin, FreezableAdmin):
     """Products and their variants. Their recall pages show holds, so ``reservations`` registers them
     (``reservations/admin/availability/recall_page.py``)."""
 
@@ -145,7 +146,7 @@ class ProductAdmin(ImportedAdmin, ExportedAdmin, FreezableAdmin):  # type: ignor
             return ()
         return (LevelInline,) if obj.parent_id else self.inlines
 
-    def store(self, request: HttpRequest, form: Any, formsets: list[Any]) -> Model:
+    def store(self, request: HttpRequest, form: Any, formsets: list[Any], precondition: Precondition) -> Model:
         given = form.cleaned_data
         listed_until = given["listing_expires_at"]
         saved = master_data.put_product(
@@ -153,6 +154,7 @@ class ProductAdmin(ImportedAdmin, ExportedAdmin, FreezableAdmin):  # type: ignor
             form.instance.pk,
             parent_id=given["parent"].pk if given["parent"] else None,
             claim=None,
+            precondition=precondition,
             sku=given["sku"],
             name=given["name"],
             barcode=given["barcode"],

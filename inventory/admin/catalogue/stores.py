@@ -2,6 +2,7 @@
 
 from typing import Any, Final, cast
 
+from django import forms
 from django.contrib import admin
 from django.db.models import Model, Prefetch, QuerySet
 from django.http import HttpRequest
@@ -11,6 +12,7 @@ from unfold.admin import TabularInline
 from audit.actors import Actor
 from audit.console.base import Reach, actor_of
 from audit.console.model_forms import CheckedFields
+from audit.preconditions import Precondition
 from inventory.admin.catalogue.freezing import FreezableAdmin
 from inventory.models import QUANTITY_LIMIT, Store, StoreWarehouse
 from inventory.models.catalogue import in_reach
@@ -18,10 +20,18 @@ from inventory.services.catalogue.master_data import Saved
 from inventory.services.catalogue.stores import put_store
 
 
+class SourceForm(forms.ModelForm):  # type: ignore[type-arg]
+    """One warehouse of a store. Sent rows are compared with one another only: they replace the stored ones."""
+
+    def clean(self) -> dict[str, Any]:
+        return self.cleaned_data
+
+
 class SourceInline(Reach, CheckedFields, TabularInline):  # type: ignore[misc]
     """The warehouses that a store sells from."""
 
     model = StoreWarehouse
+    form = SourceForm
     warehouse_paths = ("warehouse__code",)
     shared_by_all = True
     fields = ("priority", "warehouse")
@@ -81,7 +91,7 @@ class StoreAdmin(FreezableAdmin):
         stores: QuerySet[Store] = super().get_queryset(request)
         return stores.prefetch_related(Prefetch("sources", sources, to_attr="seen_sources"))
 
-    def store(self, request: HttpRequest, form: Any, formsets: list[Any]) -> Model:
+    def store(self, request: HttpRequest, form: Any, formsets: list[Any], precondition: Precondition) -> Model:
         rows = [row for row in formsets[0].cleaned_data if row and not row.get("DELETE")]
         saved = put_store(
             actor_of(request),
@@ -90,6 +100,7 @@ class StoreAdmin(FreezableAdmin):
             ttl_minutes=form.cleaned_data["ttl_minutes"],
             priorities={row["warehouse"].code: row["priority"] for row in rows},
             claim=None,
+            precondition=precondition,
             **{name: form.cleaned_data[name] for name in _LIMITS},
         )
         return cast(Model, cast(Saved, saved).row)

@@ -12,6 +12,8 @@ from django.utils.translation import gettext_lazy as _
 
 from audit.console.base import actor_of, multiple_choice, text_field
 from audit.console.dialogs import staff_action
+from audit.errors import VersionConflict
+from audit.preconditions import Precondition
 from inventory.admin.catalogue.freezing import FreezableAdmin
 from inventory.admin.catalogue.printing import labels_of_places, print_page
 from inventory.models import Warehouse
@@ -134,12 +136,20 @@ class WarehouseAdmin(FreezableAdmin):
         """The code of an existing warehouse can't be changed."""
         return ("code", "where", "contact", "abilities", "frozen") if obj else ()
 
-    def store(self, request: HttpRequest, form: Any, formsets: list[Any]) -> Model:
+    def store(self, request: HttpRequest, form: Any, formsets: list[Any], precondition: Precondition) -> Model:
         given = form.cleaned_data
+        read = _documents_of(form.instance)
+
+        def unchanged(row: Warehouse | None) -> None:
+            precondition(row)
+            if row is not None and _documents_of(row) != read:
+                raise VersionConflict("The documents that the form's fields are merged into have changed.")
+
         saved = master_data.put_warehouse(
             actor_of(request),
             form.instance.code,
             claim=None,
+            precondition=unchanged,
             name=given["name"],
             type=given["type"],
             is_active=given["is_active"],
@@ -159,6 +169,10 @@ class WarehouseAdmin(FreezableAdmin):
     def abilities(self, warehouse: Warehouse) -> str:
         can = warehouse.capabilities or {}
         return ", ".join(str(_CAPABILITIES.get(name, name)) for name, value in can.items() if value) or "–"
+
+
+def _documents_of(warehouse: Warehouse) -> tuple[Any, ...]:
+    return warehouse.address, warehouse.contact_info, warehouse.capabilities
 
 
 def _line(document: Mapping[str, Any] | None, names: Collection[str]) -> str:

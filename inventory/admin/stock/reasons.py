@@ -8,7 +8,9 @@ from django.db.models import Model
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from audit.console.base import ServiceAdmin, actor_of, multiple_choice
+from audit.console.base import actor_of, multiple_choice
+from audit.console.service_forms import ServiceAdmin
+from audit.preconditions import Precondition
 from inventory.models import AdjustmentReason
 from inventory.services.stock.reasons import put_reason
 
@@ -43,8 +45,8 @@ class AdjustmentReasonAdmin(ServiceAdmin):
     ordering = ("text",)
     fieldsets = ((None, {"fields": ("text", "kinds", "is_active")}),)
 
-    def store(self, request: HttpRequest, form: Any, formsets: list[Any]) -> Model:
-        return put_reason(actor_of(request), form.instance.pk, **form.cleaned_data)
+    def store(self, request: HttpRequest, form: Any, formsets: list[Any], precondition: Precondition) -> Model:
+        return put_reason(actor_of(request), form.instance.pk, precondition=precondition, **form.cleaned_data)
 
     @admin.display(description=_("offered for"))
     def offered_for(self, reason: AdjustmentReason) -> str:
