@@ -158,7 +158,7 @@ def test_options_are_those_that_help_names(command: str, capsys: pytest.CaptureF
         load_command_class(get_commands()[command], command).run_from_argv(["manage.py", command, "--help"])
     assert ended.value.code == 0
     own = re.split(r"^  --version\b", capsys.readouterr().out, maxsplit=1, flags=re.MULTILINE)[0]
-    said = re.findall(r"^  (-?-?\w[\w-]*(?: [A-Z|]+)?)(?:  |$)", own, re.MULTILINE)
+    said = re.findall(r"^  (-?-?\w[\w-]*(?: [A-Z|=]+)?)(?:  |$)", own, re.MULTILINE)
     assert [code_of(option).replace(r"\|", "|") for option, _ in rows_of(section_of(command))] == said
 
 
