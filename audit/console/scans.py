@@ -13,11 +13,16 @@ from uuid import UUID
 import msgspec
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from msgspec import Meta
+from msgspec.structs import replace
+
+from audit.console.base import claimant_of, reach_of
+from audit.idempotency import Claim, StoredAnswer, fingerprint
 
 MOST_SCANS: Final = 100
 """The most scans of a request."""
 LONGEST_CODE: Final = 64
 """The longest code of a product or a place, in characters."""
+_SCAN_KEY: Final = "scan-"
 
 Status = Literal["added", "place", "unknown", "ambiguous", "refused", "repeat"]
 
@@ -114,3 +119,19 @@ def json_answer(value: Any, status: int = 200) -> HttpResponse:
     """A JSON answer that no cache keeps."""
     headers = {"Cache-Control": "no-store"}
     return HttpResponse(msgspec.json.encode(value), status=status, content_type="application/json", headers=headers)
+
+
+def scan_claim(request: HttpRequest, scan: Scan, render: Callable[[Any], Outcome]) -> Claim:
+    """The idempotency key of a scan, which is claimed in the transaction that does what the scan asks for."""
+    body = msgspec.json.encode((scan.code, scan.quantity, scan.choice, scan.line, scan.total))
+    print_ = fingerprint("POST", request.path, body, reach_of(request))
+
+    def stored(result: Any) -> StoredAnswer:
+        return StoredAnswer(200, msgspec.json.encode(render(result)))
+
+    return Claim(claimant_of(request), f"{_SCAN_KEY}{scan.id}", print_, stored)
+
+
+def repeated(answer: StoredAnswer) -> Outcome:
+    """The outcome of a scan that was done before, as it was then."""
+    return replace(msgspec.json.decode(answer.body, type=Outcome), status="repeat")

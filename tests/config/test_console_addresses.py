@@ -58,13 +58,20 @@ LEAST: Final = {
     "inventory_stockcount_open_count": "warehouse",
     "inventory_stockcount_post_count": "manager",
     "inventory_stockcount_recount": "warehouse",
+    "inventory_stockcount_recount_scans": "warehouse",
     "inventory_stockcount_walk": "warehouse",
+    "inventory_stockcount_walk_scans": "warehouse",
     "inventory_stocklevel_adjust": "warehouse",
     "inventory_stocklevel_count": "warehouse",
+    "inventory_stocklevel_count_place": "warehouse",
     "inventory_stocklevel_export_csv": "manager",
     "inventory_stocklevel_export_xlsx": "manager",
+    "inventory_stocklevel_find": "viewer",
     "inventory_stocklevel_import_changes": "warehouse",
     "inventory_stocklevel_import_settings": "manager",
+    "inventory_stocklevel_place": "viewer",
+    "inventory_stocklevel_put_away": "warehouse",
+    "inventory_stocklevel_put_away_scans": "warehouse",
     "inventory_stocklevel_receive": "warehouse",
     "inventory_stocklevel_receive_rows": "warehouse",
     "inventory_stocklevel_set_rows": "manager",
@@ -96,7 +103,9 @@ LEAST: Final = {
     "reservations_shortageincident_resolve": "manager",
 }
 """The lowest group that may open an address, by its name. LISTS and CHANGES cover lists, pages and forms."""
-READING: Final = re.compile(r"index|jsi18n|password_change(_done)?|.*_export_(csv|xlsx)|.*_labels?")
+READING: Final = re.compile(
+    r"index|jsi18n|password_change(_done)?|.*_export_(csv|xlsx)|.*_labels?|.*_stocklevel_(find|place)"
+)
 """The addresses of ``LEAST`` that are open to an auditor: read-only pages, and the own password."""
 FOR_ANYBODY: Final = {"", "app_list", "autocomplete", "login", "logout", "session"}
 """Addresses without a page of their own."""

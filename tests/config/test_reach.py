@@ -33,7 +33,7 @@ from audit.console.base import Reach, actor_of
 from audit.errors import NotFound, PermissionDenied
 from audit.models import ApiToken
 from inventory.errors import UnknownWarehouse
-from inventory.models import LowStockAlert, StockCount, StockLevel
+from inventory.models import LowStockAlert, StockCount, StockLevel, Warehouse
 from inventory.services.access import people
 from inventory.services.catalogue import freezing, master_data, stores
 from inventory.services.catalogue.master_data import ProductChange, ProductFields
@@ -45,7 +45,7 @@ from inventory.services.drafts import receiving
 from inventory.services.drafts.lines import LineCommand
 from inventory.services.drafts.receiving import DraftDetails
 from inventory.services.low_stock import alerts, subscriptions
-from inventory.services.stock import adjustments, imports, level_settings, reasons
+from inventory.services.stock import adjustments, imports, level_settings, places, reasons
 from inventory.services.stock.import_files import COLUMNS, ImportFile, read_file
 from inventory.services.stock.level_settings import LevelChange
 from inventory.services.transfers import commands as transfers
@@ -197,6 +197,19 @@ def _set_level(scene: Scene, actor: Actor) -> Any:
     return level_settings.set_level(actor, scene.product.pk, THERE, changes=changes, claim=None)
 
 
+def _found_place(actor: Actor) -> places.Place:
+    """A place that is out of reach is not found."""
+    found = places.find_places(actor, f"{THERE}/Z-1")
+    if not found:
+        raise NotFound("There is no such place.")
+    return found[0]
+
+
+def _put_away(scene: Scene, actor: Actor) -> Any:
+    place = places.Place(Warehouse.objects.get(code=THERE), "Z-1")
+    return places.put_away(actor, place, scene.product.pk, claim=None)
+
+
 def _entered(scene: Scene, actor: Actor) -> Any:
     entries = (entering.EnteredCount(ProductRef(scene.product.pk), 95),)
     return entering.enter_counts(entering.EnterRequest(actor, scene.count, entries))
@@ -290,6 +303,8 @@ CALLS: Final[dict[str, Call]] = {
     "level_settings.set_levels": lambda scene, actor: level_settings.set_levels(
         actor, [scene.level_change()], claim=None
     ),
+    "places.find_places": lambda _scene, actor: _found_place(actor),
+    "places.put_away": _put_away,
     "reasons.put_reason": lambda scene, actor: reasons.put_reason(
         actor, uuid7(), text="Mice", kinds=["ADJUST"], is_active=True
     ),

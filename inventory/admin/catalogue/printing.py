@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 
 from inventory.admin.catalogue.label_codes import code_128, qr_code
 from inventory.models import Product, StockLevel, Warehouse
+from inventory.services.stock.places import Place, name_of
 
 MOST: Final = 500
 
@@ -63,8 +64,8 @@ def labels_of_places(warehouse: Warehouse) -> list[Label]:
     """A label for each location that the stock levels of a warehouse name."""
     rows = StockLevel.objects.filter(warehouse=warehouse).exclude(zone="", aisle="", shelf="")
     places = rows.order_by("zone", "aisle", "shelf").values_list("zone", "aisle", "shelf").distinct()[:MOST]
-    named = ["-".join(part for part in place if part) for place in places]
-    return [Label(name, warehouse.name, f"{warehouse.code}/{name}") for name in named]
+    named = [Place(warehouse, name_of(*place)) for place in places]
+    return [Label(place.name, warehouse.name, place.code) for place in named]
 
 
 def print_page(request: HttpRequest, title: Any, labels: list[Label], way_back: str) -> HttpResponse:

@@ -84,6 +84,7 @@ class ProductAdmin(ImportedAdmin, ExportedAdmin, FreezableAdmin):
     """Products and their variants. Their recall pages show holds, so ``reservations`` registers them
     (``reservations/admin/availability/recall_page.py``)."""
 
+    finds_codes = True
     belongs_to_no_warehouse = True
     importers = {"products": product_files.ProductImport}
     export_permission = "inventory.export_stock"

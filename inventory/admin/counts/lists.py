@@ -4,7 +4,8 @@ from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import Count, Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
@@ -18,7 +19,7 @@ from audit.console.base import (
     non_empty_fields,
 )
 from audit.display import NOTHING
-from inventory.admin.counts import pages, posting
+from inventory.admin.counts import pages, posting, scans
 from inventory.admin.transfers.lists import progress_bar, short_id
 from inventory.models import StockCount, StockCountLine
 
@@ -62,6 +63,28 @@ class StockCountAdmin(ReadOnlyAdmin):
         again = Count("lines", filter=Q(lines__needs_recount=True))
         counts: QuerySet[StockCount] = super().get_queryset(request)
         return counts.annotate(line_count=Count("lines"), counted_count=counted, recount_count=again)
+
+    def get_urls(self) -> list[URLPattern]:
+        site = self.admin_site
+        own = [
+            path(
+                "<path:object_id>/walk/scans/", site.admin_view(self.walk_scans), name="inventory_stockcount_walk_scans"
+            ),
+            path(
+                "<path:object_id>/recount/scans/",
+                site.admin_view(self.recount_scans),
+                name="inventory_stockcount_recount_scans",
+            ),
+        ]
+        return [*own, *super().get_urls()]
+
+    def walk_scans(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Take scans of the walk."""
+        return scans.answer_walk(self, request, object_id)
+
+    def recount_scans(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Take scans of the walk of the recount list."""
+        return scans.answer_walk(self, request, object_id, is_again=True)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """The fields of the count's state: of its posting, of its cancellation, or neither while it is open."""

@@ -33,11 +33,17 @@ from inventory.services.counts import entering, opening
 from inventory.services.counts.documents import ProductRef, Progress
 from inventory.services.counts.entering import Counted, EnteredCount, EnterRequest
 from inventory.services.counts.opening import Opened, OpenRequest
+from inventory.services.stock.places import name_of
 
 _SHORTEST_CODE: Final = 6
 """A number with fewer digits, typed for a quantity, is never taken for a product's code."""
 _LATELY: Final = 5
-_WALK: Final = ("level__zone", "level__aisle", "level__shelf", "level__product__sku", "pk")
+WALK: Final = ("level__zone", "level__aisle", "level__shelf", "level__product__sku", "pk")
+"""The order of a walk."""
+_LONGEST_FIGURE: Final = 7
+"""More digits than these are a barcode's, never a quantity."""
+_MOST_SHOWN: Final = 200
+"""The lines that a page of the walk has, so that the next one is shown without a request."""
 
 
 share_wordings(
@@ -192,6 +198,11 @@ def walk_address(count_id: UUID, query: str = "", walk: str = "walk") -> str:
     return reverse(f"admin:inventory_stockcount_{walk}", args=[count_id]) + query
 
 
+def place_of(line: StockCountLine) -> str:
+    """The location of a line, as its label shows it; empty if it has none."""
+    return name_of(line.level.zone, line.level.aisle, line.level.shelf)
+
+
 class LineForm(DialogForm):
     """The counted quantity of a line."""
 
@@ -204,6 +215,14 @@ class LineForm(DialogForm):
             attrs={"enterkeyhint": "next", "class": "flow-input flow-counted", "autofocus": True},
         ),
     )
+    misread: LazyText = ""
+    """Why what was typed is a code and no quantity; empty if it isn't."""
+
+    def clean_counted(self) -> Any:
+        """Refuse a code."""
+        if self.misread:
+            raise forms.ValidationError(str(self.misread), code="invalid")
+        return self.cleaned_data["counted"]
 
 
 class WalkPage(AsksAboutUnusual, SharedDialog[Counted]):
@@ -221,6 +240,7 @@ class WalkPage(AsksAboutUnusual, SharedDialog[Counted]):
     walk: ClassVar[str] = "walk"
     is_again: ClassVar[bool] = False
     """Whether this is the walk of the recount list."""
+    misread: LazyText = ""
 
     def answer(self) -> HttpResponse:
         typed = self.request.POST.get("counted", "").strip()
@@ -228,11 +248,23 @@ class WalkPage(AsksAboutUnusual, SharedDialog[Counted]):
         jump = self._jump(typed) if is_code and self.request.user.has_perm(self.permission) else None
         return jump or super().answer()
 
+    def make_form(self, **arguments: Any) -> DialogForm:
+        form = cast(LineForm, super().make_form(**arguments))
+        form.misread = self.misread
+        return form
+
     def _jump(self, code: str) -> HttpResponse | None:
         """Go to the line of a product whose code was scanned into the field of the quantity."""
         products = products_by_code(code)
-        line = self._lines().filter(level__product__in=products).first() if products else None
+        line = self._lines().filter(level__product=products[0]).first() if len(products) == 1 else None
         if line is None:
+            if len(products) > 1:
+                words = _("%(code)s is the code of several products. Type one of these: %(skus)s.")
+                self.misread = str(words) % {"code": code, "skus": ", ".join(product.sku for product in products)}
+            elif products:
+                self.misread = str(_("%(code)s is a product that is not in this count.")) % {"code": code}
+            elif code.isdigit() and len(code) > _LONGEST_FIGURE:
+                self.misread = str(_("%(code)s is no product's code, and no quantity.")) % {"code": code}
             return None
         walk = "recount" if self.is_again and line.needs_recount else "walk"
         return redirect(walk_address(self.subject.pk, f"?line={line.pk}", walk))
@@ -240,7 +272,7 @@ class WalkPage(AsksAboutUnusual, SharedDialog[Counted]):
     # ------------------------------------------------------------------------------------------------ which line
 
     def _lines(self) -> QuerySet[StockCountLine]:
-        return StockCountLine.objects.filter(count=self.subject.pk).select_related("level__product").order_by(*_WALK)
+        return StockCountLine.objects.filter(count=self.subject.pk).select_related("level__product").order_by(*WALK)
 
     def _to_do(self) -> QuerySet[StockCountLine]:
         open_ = Q(needs_recount=True) if self.is_again else Q(counted__isnull=True)
@@ -313,13 +345,30 @@ class WalkPage(AsksAboutUnusual, SharedDialog[Counted]):
     @property
     def place(self) -> str:
         """The location of the line."""
-        level = self.line.level if self.line else None
-        return " · ".join(part for part in (level.zone, level.aisle, level.shelf) if part) if level else ""
+        return place_of(self.line) if self.line else ""
 
     @property
     def is_correction(self) -> bool:
         """Whether the line was counted before, so that its count is corrected."""
         return self.line is not None and self.line.counted is not None and not self.is_again
+
+    @cached_property
+    def upcoming(self) -> list[tuple[StockCountLine, str]]:
+        """The lines that come after this one, and this one, with their places: the page shows the next one at once."""
+        lines = list(self._to_do()[self.skipped : self.skipped + _MOST_SHOWN])
+        if self.line is not None and self.line not in lines:
+            lines.insert(0, self.line)
+        return [(line, place_of(line)) for line in lines]
+
+    @property
+    def scan_address(self) -> str:
+        """The address that takes the scans of this walk."""
+        return walk_address(self.subject.pk, walk=f"{self.walk}_scans")
+
+    @property
+    def walk_address(self) -> str:
+        """The address of this walk."""
+        return walk_address(self.subject.pk, walk=self.walk)
 
     @property
     def skip_address(self) -> str:

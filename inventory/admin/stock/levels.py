@@ -34,6 +34,7 @@ from inventory.admin.stock.adjustment_files import AdjustmentImport
 from inventory.admin.stock.dialogs import AdjustDialog, CountDialog, ReceiveDialog, ShipDialog, TransferDialog
 from inventory.admin.stock.level_dialogs import SettingsDialog
 from inventory.admin.stock.marks import is_retired, marked, with_warnings
+from inventory.admin.stock.place_pages import PlacePages
 from inventory.admin.stock.return_dialog import ReturnDialog
 from inventory.admin.stock.row_dialogs import MOST_ROWS, ReceiveRowsDialog, TransferRowsDialog
 from inventory.models import LowStockAlert, Product, StockLevel, Warehouse
@@ -181,9 +182,10 @@ def _totals(found: Any) -> list[tuple[Any, str]]:
     return [(name, number_format(number, force_grouping=True)) for name, number in figures]
 
 
-class StockLevelAdmin(ImportedAdmin, ExportedAdmin, ReadOnlyAdmin):
+class StockLevelAdmin(PlacePages, ImportedAdmin, ExportedAdmin, ReadOnlyAdmin):
     """The list of stock levels."""
 
+    finds_codes = True
     warehouse_paths = ("warehouse__code",)
     id_fields = ("pk", "product_id", "product__parent_id")
     list_display = (

@@ -37,11 +37,15 @@ from inventory.services.counts.documents import (
 
 @dataclass(frozen=True, slots=True)
 class EnteredCount:
-    """The counted quantity of one product, in units. ``is_recount`` marks the second count of its line."""
+    """The counted quantity of one product, in units. ``is_recount`` marks the second count of its line.
+
+    With ``is_added`` the units are added to what this line's count has so far: somebody scans one after the other.
+    """
 
     product: ProductRef
     counted: int
     is_recount: bool = False
+    is_added: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,20 +159,24 @@ def _summed(request: EnterRequest, lines: Mapping[UUID, CountLine]) -> dict[UUID
 def _entered(
     line: CountLine, entry: EnteredCount, *, on_hand: int, share: Decimal | None, now: datetime, actor: str
 ) -> CountLine:
-    """A copy of a line with this entry applied."""
+    """A copy of a line with this entry applied. Raises QuantityLimit."""
+    before = (line.recounted if entry.is_recount else line.counted) or 0
+    counted = entry.counted + (before if entry.is_added else 0)
+    if counted > QUANTITY_LIMIT:
+        raise QuantityLimit.at("/lines/0/counted", f"A level has at most {QUANTITY_LIMIT} units.")
     if entry.is_recount:
         return replace(
             line,
             needs_recount=False,
-            recounted=entry.counted,
+            recounted=counted,
             recounted_at=now,
             recounted_by=actor,
             recount_expected=on_hand,
         )
-    is_far = share is not None and abs(entry.counted - on_hand) > share * on_hand
+    is_far = share is not None and abs(counted - on_hand) > share * on_hand
     return replace(
         line,
-        counted=entry.counted,
+        counted=counted,
         counted_at=now,
         counted_by=actor,
         expected=on_hand,
@@ -221,7 +229,7 @@ def _entered_entry(request: EnterRequest, entries: Mapping[UUID, EnteredCount], 
     facts = [
         line.facts()
         | {
-            "counted": entries[line.stock_id].counted,
+            "counted": line.recounted if entries[line.stock_id].is_recount else line.counted,
             "recount": entries[line.stock_id].is_recount,
             "expected": line.recount_expected if entries[line.stock_id].is_recount else line.expected,
         }
