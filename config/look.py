@@ -10,6 +10,15 @@ def _asset(name: str) -> Any:
     return lambda _request: static(f"console/{name}")
 
 
+_SCANNING: Final = (
+    "scan-bursts.js",
+    "scan-queue.js",
+    "scan-panel.js",
+    "scan-walk.js",
+    "scan-camera.js",
+    "scanning.js",
+)
+
 UNFOLD: Final[dict[str, Any]] = {
     "SITE_TITLE": _("Stockroom"),
     "SITE_HEADER": _("Stockroom"),
@@ -23,8 +32,8 @@ UNFOLD: Final[dict[str, Any]] = {
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
     "BORDER_RADIUS": "8px",
-    "STYLES": [_asset("console.css"), _asset("flows.css")],
-    "SCRIPTS": [_asset("session.js"), _asset("console.js"), _asset("flows.js"), _asset("drafts.js")],
+    "STYLES": [_asset("console.css"), _asset("flows.css"), _asset("scanning.css")],
+    "SCRIPTS": [*map(_asset, ("session.js", "console.js", "flows.js", *_SCANNING, "drafts.js"))],
     # A pine green. White on 600 and 700, and 500 on the dark background, have a contrast of more than 4.5:1.
     "COLORS": {
         "primary": {

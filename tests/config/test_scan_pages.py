@@ -175,6 +175,16 @@ def test_code_in_the_field_of_the_quantity_is_never_counted(clerk: Client, typed
     assert line_of(count, level).counted is None
 
 
+def test_figure_that_a_person_is_asked_about_is_not_taken_without_the_question(clerk: Client) -> None:
+    level = make_level(5)
+    count = count_all()
+    url, line = at("stockcount_walk_scans", count.pk), str(line_of(count, level).pk)
+    outcomes = sent(clerk, url, scan_of(line=line, total=1_001), scan_of(level.product.sku, total=1_000_000))
+    assert [outcome["status"] for outcome in outcomes] == ["refused", "refused"]
+    assert line_of(count, level).counted is None
+    assert sent(clerk, url, scan_of(line=line, total=1_000))[0]["status"] == "added"
+
+
 # --- places ----------------------------------------------------------------------------------------------------------
 
 

@@ -19,7 +19,7 @@ from audit.console.base import (
     non_empty_fields,
 )
 from audit.display import NOTHING
-from inventory.admin.counts import pages, posting, scans
+from inventory.admin.counts import pages, posting, scans, walking
 from inventory.admin.transfers.lists import progress_bar, short_id
 from inventory.models import StockCount, StockCountLine
 
@@ -101,8 +101,8 @@ class StockCountAdmin(ReadOnlyAdmin):
         return [one for one in offered if count.recount_count or one.action_name != "inventory_stockcount_recount"]
 
     open_count = pages.OpenCountPage.as_action(url_path="open", icon="add")
-    walk = pages.WalkPage.as_action(url_path="walk", icon="checklist")
-    recount = pages.RecountPage.as_action(url_path="recount", icon="repeat", label=_("Recount list"))
+    walk = walking.WalkPage.as_action(url_path="walk", icon="checklist")
+    recount = walking.RecountPage.as_action(url_path="recount", icon="repeat", label=_("Recount list"))
     post_count = posting.PostCountPage.as_action(url_path="post", icon="task_alt", label=_("Look over and post"))
     cancel_count = pages.CancelCountDialog.as_action(url_path="cancel", icon="block", label=_("Cancel"))
 

@@ -22,13 +22,14 @@ from audit.console.scans import (
 from audit.console.wording import wording_of
 from audit.errors import Busy, DomainError, IdempotencyInProgress
 from audit.identifiers import NIL, parse_uuid
-from inventory.admin.counts.pages import WALK, place_of, progress_of
+from inventory.admin.counts.walking import WALK, place_of, progress_of
 from inventory.models import Product, StockCount, StockCountLine
 from inventory.services.catalogue.codes import products_by_code
 from inventory.services.counts import entering
 from inventory.services.counts.documents import ProductRef
 from inventory.services.counts.entering import Counted, EnteredCount, EnterRequest
 from inventory.services.stock.places import Place, find_places
+from inventory.services.stock.usual import ALWAYS_USUAL
 
 _PASSING: Final = (Busy, IdempotencyInProgress)
 """Errors after which the browser sends the same scans again."""
@@ -53,6 +54,10 @@ class WalkScans:
 
     def _outcome(self, scan: Scan) -> Outcome:
         """Raises Busy and IdempotencyInProgress: these scans are sent again."""
+        if scan.total is not None and scan.total > ALWAYS_USUAL:
+            return Outcome(
+                id=scan.id, status="refused", message=_("Enter a figure as large as this on the line's page.")
+            )
         try:
             return self._of_line(scan) if scan.line else self._of_code(scan)
         except _PASSING:

@@ -155,7 +155,7 @@
   const begin = (event) => {
     const form = event.target instanceof Element && event.target.closest("form");
     if (!form || form.method !== "post" || begun.has(form)) return;
-    if (form.matches("[data-lines-url], #changelist-form, #login-form") || form.closest("dialog[data-session]")) return;
+    if (form.matches("[data-lines-url], [data-scan-url], #changelist-form, #login-form") || form.closest("dialog[data-session]")) return;
     begun.set(form, held(form));
   };
   document.addEventListener("focusin", begin, true);

@@ -1,0 +1,198 @@
+"""Scanning in the browser with real keys, as fast as a scanner's: whole flows by scanner alone, with each terminator,
+and what must never happen to a quantity.
+"""
+
+from typing import Any, Final
+
+import pytest
+from django.urls import reverse
+from playwright.sync_api import Page, Route, expect
+
+from inventory.models import StockCount, StockCountLine, StockLevel
+from inventory.services.counts.opening import OpenRequest, open_count
+from tests.browser.pages import DESKTOP, PHONE, Open, faults_of
+from tests.factories import ACTOR, make_level, make_product
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
+
+TERMINATORS: Final = {
+    "TAB": ("Tab",),
+    "CR": ("Enter",),
+    "LF": ("Control+j",),
+    "CR+LF": ("Enter", "Control+j"),
+    "CR+LF, both as Enter": ("Enter", "Enter"),
+    "CR+TAB": ("Enter", "Tab"),
+}
+CLERK: Final = ("warehouse", "wh-001")
+
+
+def address(model: str, name: str, *arguments: Any) -> str:
+    return reverse(f"admin:inventory_{model}_{name}", args=arguments)
+
+
+def wedge(page: Page, code: str, *ends: str) -> None:
+    """As a keyboard wedge does: a key every few milliseconds, and its terminator at once."""
+    page.keyboard.type(code)
+    for key in ends or ("Enter",):
+        page.keyboard.press(key)
+
+
+def failures(page: Page) -> Any:
+    return page.locator("[data-failed-list] li")
+
+
+def counted(level: StockLevel) -> int | None:
+    return StockCountLine.objects.get(level=level).counted
+
+
+def count_all() -> StockCount:
+    open_count(OpenRequest(ACTOR, "wh-001", "ALL"))
+    return StockCount.objects.latest("id")
+
+
+@pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_count_by_scanner_alone_with_each_terminator(open_page: Open, size: Any) -> None:
+    lamp = make_level(33, product=make_product(sku="LAMP-1", barcode="4006381333931"), zone="A", shelf="1")
+    rope = make_level(4, product=make_product(sku="ROPE-2", barcode="95385074"), zone="B", aisle="02", shelf="1")
+    make_level(9, product=make_product(sku="SAIL-3"), zone="C")
+    page = open_page(address("stockcount", "walk", count_all().pk), *CLERK, size=size)
+    figure = page.get_by_label("How many are there?")
+    expect(figure).to_be_focused()
+    for times, ends in enumerate(TERMINATORS.values(), start=1):
+        wedge(page, "4006381333931", *ends)
+        expect(page.get_by_text(f"LAMP-1: {times} counted.")).to_be_visible()
+        wedge(page, "wh-001/B-02-1", *ends)
+        expect(page.locator("[data-sku]").first).to_have_text("ROPE-2")
+        wedge(page, "95385074", *ends)
+        expect(page.get_by_text(f"ROPE-2: {times} counted.")).to_be_visible()
+        expect(figure).to_have_value(str(times))
+        wedge(page, "96385074", *ends)
+        expect(failures(page)).to_have_count(times)
+        expect(figure).to_have_value(str(times))
+    assert [counted(lamp), counted(rope)] == [len(TERMINATORS)] * 2
+    assert faults_of(page) == []
+    page.reload()
+    expect(failures(page)).to_have_count(len(TERMINATORS))
+    page.get_by_role("button", name="Done: ").first.click()
+    expect(failures(page)).to_have_count(len(TERMINATORS) - 1)
+    page.get_by_role("button", name="All done").click()
+    expect(failures(page)).to_have_count(0)
+    expect(page.get_by_text("2 of 3 lines counted")).to_be_visible()
+
+
+def test_figures_typed_120_ms_apart_land_on_their_own_lines(open_page: Open) -> None:
+    levels = [make_level(50, product=make_product(sku=f"P-{n}"), zone="A", shelf=str(n)) for n in range(5)]
+    page = open_page(address("stockcount", "walk", count_all().pk), *CLERK)
+    expect(page.get_by_label("How many are there?")).to_be_focused()
+    for figure in ("33", "7", "12"):
+        page.keyboard.type(figure, delay=90)
+        page.keyboard.press("Enter")
+        page.wait_for_timeout(120)
+    expect(page.locator("[data-sku]").first).to_have_text("P-3")
+    # A figure typed for a scanned product, before the server has said what that is, is that product's.
+    page.route("**/scans/", lambda route: None, times=1)
+    wedge(page, "P-4")
+    page.keyboard.type("21", delay=90)
+    page.keyboard.press("Enter")
+    page.unroute_all()
+    page.reload()
+    expect(page.get_by_text("4 of 5 lines counted")).to_be_visible()
+    assert [counted(level) for level in levels] == [33, 7, 12, None, 21]
+
+
+def test_scans_of_a_minute_all_count_and_none_twice_when_the_network_fails(open_page: Open) -> None:
+    levels = [make_level(50, product=make_product(sku=f"LONG-{n}"), zone="A", shelf=str(n)) for n in range(3)]
+    page = open_page(address("stockcount", "walk", count_all().pk), *CLERK)
+    expect(page.get_by_label("How many are there?")).to_be_focused()
+    sent: list[Route] = []
+
+    def lose(route: Route) -> None:
+        """The first answers are lost after the server has done its work; then there is no network for a while."""
+        sent.append(route)
+        if len(sent) == 1:
+            route.fetch()
+        route.abort()
+
+    page.route("**/scans/", lose)
+    for _ in range(20):
+        for level in levels:
+            wedge(page, level.product.sku)
+    expect(page.get_by_text("No connection. Scans kept on this device:")).to_be_visible()
+    page.unroute_all()
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
+    page.goto("/admin/")  # Whatever page comes next sends them.
+    assert asked == ["beforeunload"]
+    expect(page.get_by_text("No connection.")).to_be_hidden()
+    page.wait_for_function("Object.keys(localStorage).every((key) => !key.startsWith('console-scan:'))")
+    assert [counted(level) for level in levels] == [20, 20, 20]
+    assert failures(page).count() == 0
+
+
+def test_scan_never_lands_in_a_quantity_wherever_it_is(open_page: Open) -> None:
+    level = make_level(5, product=make_product(sku="LAMP-1", barcode="4006381333931"))
+    page = open_page(address("stocklevel", "receive", level.pk), *CLERK)
+    quantity = page.get_by_label("Quantity")
+    quantity.fill("24")
+    page.get_by_label("Reference").focus()
+    quantity.focus()
+    page.keyboard.type("25", delay=150)
+    expect(quantity).to_have_value("25")  # What is entered again is replaced.
+    for ends in ([], ["Tab"]):
+        wedge(page, "95385074", *ends)
+        expect(failures(page).first).to_contain_text("95385074")
+        expect(quantity).to_have_value("25")
+    level.refresh_from_db()
+    assert level.on_hand == 5
+
+
+def test_scan_on_a_list_leads_to_what_it_names(open_page: Open) -> None:
+    level = make_level(5, product=make_product(sku="LAMP-1", barcode="4006381333931"), zone="B", shelf="1")
+    page = open_page(address("stocklevel", "changelist"), *CLERK)
+    wedge(page, "4006381333931")
+    page.wait_for_url(f"**{address('stocklevel', 'change', level.pk)}")
+    wedge(page, "wh-001/B-1", "Tab")
+    expect(page.get_by_role("heading", name="Place wh-001/B-1").last).to_be_visible()
+    assert faults_of(page) == []
+    page.get_by_role("link", name="Put away here").click()
+    expect(page.get_by_label("Scan or type a SKU or barcode")).to_be_focused()
+    wedge(page, "wh-001/C-7", "Tab")
+    expect(page.get_by_role("heading", name="Put away at wh-001/C-7")).to_be_visible()
+    wedge(page, "4006381333931", "Tab")
+    expect(page.get_by_text("LAMP-1 is at C-7 now; it was at B-1.")).to_be_visible()
+    assert faults_of(page) == []
+    page.get_by_role("link", name="To the place").click()
+    page.get_by_role("button", name="Count this place").click()
+    expect(page.get_by_label("How many are there?")).to_be_focused()
+    level.refresh_from_db()
+    assert (level.zone, level.aisle) == ("C", "7")
+    page.goto("/admin/")
+    wedge(page, "96385074")
+    expect(failures(page).first).to_contain_text("No product and no place has the code 96385074.")
+
+
+def test_camera_is_offered_where_the_browser_reads_barcodes(open_page: Open) -> None:
+    level = make_level(5, product=make_product(sku="LAMP-1", barcode="4006381333931"))
+    path = address("stockcount", "walk", count_all().pk)
+    page = open_page(path, *CLERK, size=PHONE)
+    button = page.get_by_role("button", name="Scan with the camera")
+    page.wait_for_load_state("networkidle")
+    expect(button).to_be_hidden()
+    page.add_init_script(
+        """
+        window.BarcodeDetector = class {
+          static async getSupportedFormats() { return ["ean_13", "qr_code", "unknown"]; }
+          async detect() { return [{ rawValue: "4006381333931" }]; }
+        };
+        const canvas = document.createElement("canvas");
+        canvas.getContext("2d").fillRect(0, 0, 9, 9);
+        const picture = async () => canvas.captureStream(5);
+        Object.defineProperty(navigator, "mediaDevices", { value: { getUserMedia: picture } });
+        """
+    )
+    page.goto(path)
+    button.click()
+    expect(page.get_by_role("dialog").get_by_text("LAMP-1: 1 counted.")).to_be_visible()
+    page.get_by_role("button", name="Close").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert counted(level) == 1
