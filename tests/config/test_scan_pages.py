@@ -210,7 +210,7 @@ def test_place_shows_what_is_there_and_what_can_be_done(clerk: Client) -> None:
     assert browser_of(make_staff("warehouse", "wh-009")).get(place_page("B-02-1")).status_code == 404
 
 
-@pytest.mark.parametrize("name", ["", "%00", "x" * 65, "A%E2%80%8B"])
+@pytest.mark.parametrize("name", ["", "x" * 65, "A%E2%80%8B"])
 def test_name_that_no_place_can_have_is_not_there(clerk: Client, name: str) -> None:
     make_level(1)
     assert clerk.get(place_page(name)).status_code == 404

@@ -106,4 +106,4 @@ def put_away(actor: Actor, place: Place, product_id: UUID, *, claim: Claim | Non
     level.
     """
     changes: dict[str, Any] = parts_of(place)
-    return set_level(actor, product_id, place.warehouse.code, changes=changes, expected_version=None, claim=claim)
+    return set_level(actor, product_id, place.warehouse.code, changes=changes, claim=claim)
