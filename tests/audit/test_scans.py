@@ -63,6 +63,11 @@ def test_body_of_the_wrong_shape_is_refused_whole(body: Any) -> None:
     assert taken == []
 
 
+def test_form_is_no_scan() -> None:
+    answer = answer_scans(RequestFactory().post("/scans/", {"scans": "A-1"}), lambda scans: pytest.fail("taken"))
+    assert answer.status_code == 400
+
+
 def test_nothing_is_taken_by_another_method() -> None:
     assert answer_scans(RequestFactory().get("/scans/"), lambda scans: pytest.fail("taken")).status_code == 405
 
