@@ -6,7 +6,7 @@ var scanBursts = (() => {
   // that the mean decides, and a gap only ends a burst when it is long.
   const MOST_GAP = 200;
   const MOST_MEAN_GAP = 40;
-  const SLOW = 80;
+  const SLOW = 140;
   const FEWEST_KEYS = 4;
   // How long after a scan its second terminator may come: CR, then LF.
   const TAIL = 150;
