@@ -8,10 +8,10 @@ import pytest
 from django.urls import reverse
 from playwright.sync_api import Page, Route, expect
 
-from inventory.models import StockCount, StockCountLine, StockLevel
+from inventory.models import StockCount, StockCountLine, StockLevel, Transfer
 from inventory.services.counts.opening import OpenRequest, open_count
 from tests.browser.pages import DESKTOP, PHONE, Open, faults_of
-from tests.factories import ACTOR, make_level, make_product
+from tests.factories import ACTOR, make_level, make_product, make_warehouse
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
 
@@ -50,6 +50,54 @@ def count_all() -> StockCount:
     return StockCount.objects.latest("id")
 
 
+def scanned(page: Page, label: str, *codes: str) -> None:
+    """Scan each code and an unknown one with each terminator, from the second time on with the focus in the units."""
+    for times, ends in enumerate(TERMINATORS.values(), start=1):
+        for code in codes:
+            wedge(page, code, *ends)
+        units = page.get_by_label(label)
+        expect(units).to_have_value(str(times * len(codes)))
+        units.focus()
+        wedge(page, "96385074", *ends)
+        expect(failures(page)).to_have_count(times)
+        expect(units).to_have_value(str(times * len(codes)))
+    page.get_by_role("button", name="All done").click()
+
+
+def test_delivery_by_scanner_alone_with_each_terminator(open_page: Open) -> None:
+    make_level(1)
+    lamp = make_product(sku="LAMP-1", barcode="4006381333931")
+    page = open_page(address("movement", "receive_delivery"), *CLERK)
+    expect(page.get_by_label("Scan or type a SKU or barcode")).to_be_focused()
+    scanned(page, "Units of LAMP-1", "4006381333931", "lamp-1")
+    page.get_by_role("button", name="Review").click()
+    page.get_by_role("button", name="Receive all").click()
+    expect(page.get_by_role("heading", name="Delivery received")).to_be_visible()
+    assert StockLevel.objects.get(product=lamp).on_hand == 2 * len(TERMINATORS)
+
+
+def test_transfer_and_its_arrival_by_scanner_alone_with_each_terminator(open_page: Open) -> None:
+    lamp = make_level(50, product=make_product(sku="LAMP-1", barcode="4006381333931"))
+    make_warehouse("wh-002")
+    page = open_page(address("transfer", "new_transfer"), "warehouse", size=PHONE)
+    page.get_by_label("From").select_option("wh-001")
+    page.get_by_label("To", exact=False).nth(0).select_option("wh-002")
+    page.get_by_role("button", name="Begin").click()
+    expect(page.get_by_label("Scan or type a SKU or barcode")).to_be_focused()
+    scanned(page, "Units of LAMP-1", "4006381333931")
+    page.get_by_role("button", name="Review").click()
+    page.get_by_role("button", name="Send it now").click()
+    expect(page.get_by_text("are on their way")).to_be_visible()
+    page.goto(address("transfer", "receive", Transfer.objects.get().pk))
+    expect(page.get_by_label("Scan or type a SKU or barcode")).to_be_focused()
+    scanned(page, "Units of LAMP-1", "4006381333931")
+    page.get_by_role("button", name="Review").click()
+    page.get_by_role("button", name="Receive").click()
+    expect(page.get_by_text("The transfer is complete.")).to_be_visible()
+    lamp.refresh_from_db()
+    assert lamp.on_hand == 50 - len(TERMINATORS)
+
+
 @pytest.mark.parametrize("size", [DESKTOP, PHONE], ids=["desktop", "phone"])
 def test_count_by_scanner_alone_with_each_terminator(open_page: Open, size: Any) -> None:
     lamp = make_level(33, product=make_product(sku="LAMP-1", barcode="4006381333931"), zone="A", shelf="1")
@@ -78,6 +126,30 @@ def test_count_by_scanner_alone_with_each_terminator(open_page: Open, size: Any)
     page.get_by_role("button", name="All done").click()
     expect(failures(page)).to_have_count(0)
     expect(page.get_by_text("2 of 3 lines counted")).to_be_visible()
+
+
+def test_time_between_keys_tells_a_scanner_from_a_person(open_page: Open) -> None:
+    """Pairs of a text and the milliseconds before each of its keys; then the code that is read, "" for none."""
+    page = open_page("/admin/", *CLERK)
+    cases: list[tuple[list[tuple[str, int]], str]] = [
+        ([("95385074", 1)], "95385074"),
+        ([("95385074", 35)], "95385074"),
+        ([("95385074", 60)], ""),
+        ([("1234", 90)], ""),
+        ([("123", 5)], ""),
+        ([("9538", 5), ("5", 150), ("074", 5)], "95385074"),
+        ([("25", 180), ("9", 180), ("5385074", 5)], "95385074"),
+        ([("25", 90), ("9", 300), ("5385074", 5)], "95385074"),
+    ]
+    read = """
+        (typed) => {
+          const bursts = new scanBursts.Bursts();
+          let at = 0;
+          for (const [text, gap] of typed) for (const key of text) bursts.add(key, at += gap);
+          const { code } = bursts.end(at += 5);
+          return [code, bursts.isTail(at + 20), bursts.isTail(at + 1000)];
+        }"""
+    assert [page.evaluate(read, typed) for typed, _ in cases] == [[code, bool(code), False] for _, code in cases]
 
 
 def test_figures_typed_120_ms_apart_land_on_their_own_lines(open_page: Open) -> None:

@@ -8,8 +8,9 @@ var scanBursts = (() => {
   const MOST_MEAN_GAP = 40;
   const SLOW = 140;
   const FEWEST_KEYS = 4;
-  // How long after a scan its second terminator may come: CR, then LF.
+  // How long after a scan its second terminator may come, CR and then LF; or its only one, where a pause ended the scan.
   const TAIL = 150;
+  const LATE = 400;
 
   // The keys that end a scan. Scanners send the control characters TAB, LF and CR as Ctrl+I, Ctrl+J and Ctrl+M, too.
   const CONTROLS = new Set(["i", "j", "m"]);
@@ -39,6 +40,7 @@ var scanBursts = (() => {
     // A character was typed at this time, in milliseconds. Answers which key of its burst it is, from 0.
     add(character, at) {
       if (this.keys.length && at - this.keys.at(-1).at > MOST_GAP) this.forget();
+      this.tailUntil = -Infinity;
       this.keys.push({ character, at });
       return this.keys.length - 1;
     }
@@ -64,7 +66,7 @@ var scanBursts = (() => {
       this.forget();
       if (keys.length < FEWEST_KEYS || (!isPause && at - keys.at(-1).at > MOST_GAP)) return { code: "", first };
       if ((keys.at(-1).at - keys[0].at) / (keys.length - 1) > MOST_MEAN_GAP) return { code: "", first };
-      if (!isPause) this.tailUntil = at + TAIL;
+      this.tailUntil = at + (isPause ? LATE : TAIL);
       return { code: keys.map((key) => key.character).join(""), first };
     }
 

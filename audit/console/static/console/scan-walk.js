@@ -38,8 +38,7 @@ var scanWalk = (() => {
     const line = next();
     if (line) return show(form, line);
     // No more lines are on this page: the server knows whether there are more.
-    field(form).value = "";
-    field(form).disabled = true;
+    field(form).value = shown = "";
     await scanning.queue.empty();
     scanning.tellNext();
     location.assign(form.dataset.walk);
@@ -166,7 +165,7 @@ var scanWalk = (() => {
   // Whether a figure was typed and not entered.
   const isUnsent = () => {
     const form = document.querySelector("form[data-walk]");
-    return form !== null && !field(form).disabled && field(form).value.trim() !== shown;
+    return form !== null && field(form).value.trim() !== shown;
   };
 
   return { start, read, heard, isUnsent };

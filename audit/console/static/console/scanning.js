@@ -254,7 +254,7 @@ var scanning = (() => {
 
   // No key came for a while: without a terminator, this ends a scan. Keys that waited for a busy page come first.
   const paused = (keys) => {
-    pause = setTimeout(() => { if (bursts.keys.length === keys) finish(bursts.end(0, true)); });
+    pause = setTimeout(() => { if (bursts.keys.length === keys) finish(bursts.end(performance.now(), true)); });
   };
 
   const typed = (event) => {
