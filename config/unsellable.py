@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from django.db.models import Exists, OuterRef
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -22,9 +21,9 @@ class UnsellableFigure(NamedTuple):
 
 
 FIGURES: Final = (
-    UnsellableFigure("products", _("Frozen products"), "inventory.product", {"frozen_at__isempty": 0}),
-    UnsellableFigure("warehouses", _("Frozen warehouses"), "inventory.warehouse", {}),
-    UnsellableFigure("stores", _("Frozen stores"), "inventory.store", {}),
+    UnsellableFigure("products", _("Frozen products"), "inventory.product", {"frozen": 1}),
+    UnsellableFigure("warehouses", _("Frozen warehouses"), "inventory.warehouse", {"frozen": 1}),
+    UnsellableFigure("stores", _("Frozen stores"), "inventory.store", {"frozen": 1}),
     UnsellableFigure(
         "discontinued", _("Discontinued, with stock"), "inventory.stocklevel", {"state": "retired"}, tone=""
     ),
@@ -32,12 +31,12 @@ FIGURES: Final = (
 
 
 def read_unsellable(actor: Actor) -> dict[str, int]:
-    """What is frozen now, and the discontinued products with stock, in an actor's reach. Four queries."""
-    here = StockLevel.objects.visible_to(actor).filter(product=OuterRef("pk"), on_hand__gt=0)
+    """What is frozen now, and the levels with stock of discontinued goods, in an actor's reach. Four queries."""
+    discontinued = StockLevel.objects.visible_to(actor).filter(on_hand__gt=0).retired()
     kinds: dict[str, Any] = {
         "products": Product.objects.all(),
         "warehouses": Warehouse.objects.visible_to(actor),
         "stores": Store.objects.visible_to(actor),
     }
     frozen = {name: rows.with_freezes().filter(is_frozen=True).count() for name, rows in kinds.items()}
-    return {**frozen, "discontinued": Product.objects.retired().filter(Exists(here)).count()}
+    return {**frozen, "discontinued": discontinued.count()}

@@ -96,6 +96,8 @@ def test_dashboard_counts_frozen_goods_and_discontinued_ones_with_stock(manager:
     (card,) = [each for each in page.context["cards"] if str(each.title) == "Frozen and discontinued"]
     figures = {str(figure.label): (figure.value, figure.link) for figure in card.figures}
     assert [value for value, _ in figures.values()] == [1, 1, 0, 1]
+    for value, link in figures.values():
+        assert manager.get(link).context["cl"].result_count == value, link
     listed = manager.get(figures["Discontinued, with stock"][1])
     assert [row.pk for row in listed.context["cl"].result_list] == [gone.pk]
     listed = manager.get(at("inventory_stocklevel_changelist"), {"state": "frozen"})

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import Any, ClassVar
 
+from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -96,6 +97,19 @@ class UnfreezeDialog(_FreezingDialog):
 
     def tell(self, result: Saved) -> str:
         return _("%(name)s can be held again.") % {"name": result.row}
+
+
+class FrozenFilter(admin.SimpleListFilter):
+    """Filter by whether a row is frozen now, by the database's clock."""
+
+    title = _("freeze")
+    parameter_name = "frozen"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
+        return [("1", _("Frozen"))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(is_frozen=True) if self.value() == "1" else queryset
 
 
 class FreezableAdmin(ServiceAdmin):

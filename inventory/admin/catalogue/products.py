@@ -23,7 +23,7 @@ from audit.identifiers import parse_copied_id
 from audit.preconditions import Precondition
 from audit.texts import without_refused
 from inventory.admin.catalogue import product_files
-from inventory.admin.catalogue.freezing import FreezableAdmin
+from inventory.admin.catalogue.freezing import FreezableAdmin, FrozenFilter
 from inventory.admin.catalogue.printing import MOST, labels_of_products, print_page
 from inventory.admin.catalogue.sku_cells import notes_on_sharing
 from inventory.admin.stock.marks import badges
@@ -94,7 +94,7 @@ class ProductAdmin(ImportedAdmin, ExportedAdmin, FreezableAdmin):
 
     id_fields = ("pk", "parent_id")
     list_display = ("sku", "name", "parent_sku", "barcode", "standing", "listing_expires_at", "updated_at")
-    list_filter = ("is_active", ("frozen_at", admin.EmptyFieldListFilter), ("parent", admin.EmptyFieldListFilter))
+    list_filter = ("is_active", FrozenFilter, ("parent", admin.EmptyFieldListFilter))
     list_select_related = ("parent",)
     search_fields = ("sku", "name", "barcode__exact")
     search_help_text = _("A part of SKU or name, a whole barcode, or an id")

@@ -13,7 +13,7 @@ from audit.actors import Actor
 from audit.console.base import Reach, actor_of
 from audit.console.model_forms import CheckedFields
 from audit.preconditions import Precondition
-from inventory.admin.catalogue.freezing import FreezableAdmin
+from inventory.admin.catalogue.freezing import FreezableAdmin, FrozenFilter
 from inventory.models import QUANTITY_LIMIT, Store, StoreWarehouse
 from inventory.models.catalogue import in_reach
 from inventory.services.catalogue.master_data import Saved
@@ -57,6 +57,7 @@ class StoreAdmin(FreezableAdmin):
         "No store yet. Add the first one, with the warehouses that it sells from: shops hold stock through it."
     )
     list_display = ("code", "name", "state", "sells_from", "ttl_minutes", "is_default", "created_at")
+    list_filter = (FrozenFilter,)
     search_fields = ("code", "name")
     search_help_text = _("A part of code or name, or an id")
     ordering = ("code",)

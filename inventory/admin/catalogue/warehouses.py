@@ -14,7 +14,7 @@ from audit.console.base import actor_of, multiple_choice, text_field
 from audit.console.dialogs import staff_action
 from audit.errors import VersionConflict
 from audit.preconditions import Precondition
-from inventory.admin.catalogue.freezing import FreezableAdmin
+from inventory.admin.catalogue.freezing import FreezableAdmin, FrozenFilter
 from inventory.admin.catalogue.printing import labels_of_places, print_page
 from inventory.models import Warehouse
 from inventory.services.catalogue import master_data
@@ -99,7 +99,7 @@ class WarehouseAdmin(FreezableAdmin):
     warehouse_paths = ("code",)
     list_display = ("code", "name", "type", "state", "created_at")
     empty_hint = _("No warehouse yet. Add the first one: stock lies in warehouses.")
-    list_filter = ("type", "is_active")
+    list_filter = ("type", "is_active", FrozenFilter)
     search_fields = ("code", "name")
     search_help_text = _("A part of code or name, or an id")
     ordering = ("code",)

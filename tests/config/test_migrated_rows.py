@@ -1,0 +1,52 @@
+"""What migrations make of rows that were there before: their statements run on rows as they were."""
+
+from importlib import import_module
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib.auth.models import User
+from django.db import connection
+
+from audit.models import StaffAccess
+from inventory.models import StockLevel
+from tests.factories import make_level, recorded
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
+POINTS: Any = import_module("inventory.migrations.0013_reorder_point_within_maximum")
+ACCESS: Any = import_module("audit.migrations.0006_all_warehouses_are_given")
+
+
+def run(statement: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(statement)
+
+
+def test_reorder_points_above_the_maximum_are_lowered_and_listed() -> None:
+    wrong, full, plain = make_level(1), make_level(1), make_level(1)
+    run("SET CONSTRAINTS ALL IMMEDIATE")
+    run("ALTER TABLE inventory_stocklevel DROP CONSTRAINT level_reorder_point_within_maximum")
+    StockLevel.objects.filter(pk=wrong.pk).update(reorder_point=50, max_stock_level=40)
+    StockLevel.objects.filter(pk=full.pk).update(reorder_point=40, max_stock_level=40)
+    StockLevel.objects.filter(pk=plain.pk).update(reorder_point=50)
+    run(POINTS.LOWER)
+    points = dict(StockLevel.objects.values_list("pk", "reorder_point"))
+    assert points == {wrong.pk: 40, full.pk: 40, plain.pk: 50}
+    (entry,) = recorded("inventory_level_changed")
+    assert (entry.subject_id, entry.actor) == (wrong.pk, "migration")
+    assert entry.changes == {"reorder_point": [50, 40]}
+    assert StockLevel.objects.get(pk=wrong.pk).version == wrong.version + 1
+
+
+def test_whoever_had_all_warehouses_keeps_them_and_limits_stay() -> None:
+    every, some, without = (User.objects.create_user(name) for name in ("every", "some", "without"))
+    StaffAccess.objects.create(user=every)
+    StaffAccess.objects.create(user=some, warehouse_codes=["wh-001"])
+    run(ACCESS.KEEP_ALL)
+    ACCESS.give_all_to_accounts_without_access(apps, None)
+    assert {access.user.username: access.codes for access in StaffAccess.objects.select_related("user")} == {
+        "every": None,
+        "some": ("wh-001",),
+        "without": None,
+    }
+    assert StaffAccess.objects.get(user=without).all_warehouses
