@@ -5,6 +5,7 @@ from typing import Any
 
 from django.http import HttpResponse
 from django.test import Client
+from uuid_utils.compat import uuid7
 
 
 class _Form(HTMLParser):
@@ -72,3 +73,10 @@ def filled_in(form: dict[str, Any], **changes: Any) -> dict[str, Any]:
 def save_form(browser: Client, url: str, sent: dict[str, Any]) -> Any:
     """Send these values alone to a form, with what it is opened with now."""
     return browser.post(url, {**sent, "seen": form_on(browser.get(url))["seen"]})
+
+
+def edit(browser: Client, url: str, **fields: Any) -> Any:
+    """Open a dialog that replaces values, send its form once, and follow to the page that it leads to."""
+    page = browser.get(url)
+    opened = form_on(page) if page.status_code == 200 else {}
+    return browser.post(url, {"once": str(uuid7()), "seen": opened.get("seen", ""), **fields}, follow=True)

@@ -35,6 +35,19 @@ def _conflicts(seen: Mapping[str, Any], now: Mapping[str, Any], sent: Mapping[st
     return [name for name, value in now.items() if seen.get(name, _UNKNOWN) != value and sent.get(name, value) != value]
 
 
+def changed_by(subject: UUID | None) -> Callable[[str], str]:
+    """Who last changed a field of what the trail keeps under this id, and when: a function of the field. One query."""
+    entries = AuditEntry.objects.filter(subject_id=subject) if subject else AuditEntry.objects.none()
+    read = list(entries.order_by("-at", "-id")[:_ENTRIES_READ])
+
+    def by(name: str) -> str:
+        entry = next((each for each in read if name in each.changes), read[0] if read else None)
+        who = {"name": entry.actor, "when": shown_time(entry.at)} if entry else None
+        return gettext(" (changed by %(name)s, %(when)s)") % who if who else ""
+
+    return by
+
+
 @dataclass(frozen=True)
 class _Stale:
     """What differs from what a form was opened with.
@@ -93,7 +106,7 @@ class CarriesSeen(admin.ModelAdmin):  # type: ignore[type-arg]
             if prefix in conflicts or not known_ids(formset) <= known_ids(stored.formsets[prefix]):
                 request.POST = with_new_rows(request.POST, prefix, raw_rows(rows))  # type: ignore[assignment]
         if conflicts:
-            by = self._changed_by(row)
+            by = changed_by(self.trail_subject(row))
             texts = {name: _text(name, (seen, stored, now), (bound, sent), by(name)) for name in conflicts}
             request.stale = _Stale(now, texts, untouched)  # type: ignore[attr-defined]
 
@@ -123,19 +136,6 @@ class CarriesSeen(admin.ModelAdmin):  # type: ignore[type-arg]
                 rows.label = inline.verbose_name_plural
                 made.append(rows)
         return made
-
-    def _changed_by(self, row: Any) -> Callable[[str], str]:
-        """Who last changed a field of the row, and when: a function of the field. One query."""
-        subject = self.trail_subject(row)
-        entries = AuditEntry.objects.filter(subject_id=subject) if subject else AuditEntry.objects.none()
-        read = list(entries.order_by("-at", "-id")[:_ENTRIES_READ])
-
-        def by(name: str) -> str:
-            entry = next((each for each in read if name in each.changes), read[0] if read else None)
-            who = {"name": entry.actor, "when": shown_time(entry.at)} if entry else None
-            return gettext(" (changed by %(name)s, %(when)s)") % who if who else ""
-
-        return by
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Lock the row, and require that it is still as the form carries it. Requires an open transaction.

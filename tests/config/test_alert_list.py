@@ -17,6 +17,7 @@ from uuid_utils.compat import uuid7
 from inventory.models import AlertSubscription, LowStockAlert, StockLevel
 from inventory.services.low_stock import alerts as low_stock
 from tests.factories import make_level, make_product, make_warehouse, receive, recorded
+from tests.forms import edit
 from tests.staff import browser_of, make_staff, post
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
@@ -82,18 +83,18 @@ def test_acknowledging_user_is_named_and_a_form_sent_twice_acts_once(clerk: Clie
 def test_alert_is_snoozed_until_a_moment_and_woken(clerk: Client) -> None:
     alert = make_alert()
     until = timezone.now() + timedelta(days=2)
-    post(clerk, address("snooze", alert.pk), until=f"{until:%Y-%m-%dT%H:%M}")
+    edit(clerk, address("snooze", alert.pk), until=f"{until:%Y-%m-%dT%H:%M}")
     alert.refresh_from_db()
     assert alert.snoozed_until == until.replace(second=0, microsecond=0)
     assert listed(clerk, state="snoozed") == [alert.pk]
-    post(clerk, address("snooze", alert.pk), until="")
+    edit(clerk, address("snooze", alert.pk), until="")
     alert.refresh_from_db()
     assert alert.snoozed_until is None
 
 
 def test_moment_that_has_passed_and_alert_that_is_over_are_refused_in_words(clerk: Client) -> None:
     alert = make_alert()
-    answer = post(clerk, address("snooze", alert.pk), until="2020-01-01T08:00")
+    answer = edit(clerk, address("snooze", alert.pk), until="2020-01-01T08:00")
     assert answer.status_code == 422
     assert "A snooze ends in the future." in answer.content.decode()
     LowStockAlert.objects.update(resolved_at=timezone.now())
@@ -184,14 +185,14 @@ def test_staff_choose_for_themselves_what_they_are_mailed_about() -> None:
     user.save()
     browser = browser_of(user)
     make_warehouse("wh-009")
-    answer = post(browser, address("subscribe"), warehouses=["wh-001", "wh-009"])
+    answer = edit(browser, address("subscribe"), warehouses=["wh-001", "wh-009"])
     assert "You get mail about low stock in wh-001, wh-009." in answer.content.decode()
-    post(browser, address("subscribe"), warehouses=["wh-009"])
+    edit(browser, address("subscribe"), warehouses=["wh-009"])
     kept = AlertSubscription.objects.get()
     assert (kept.user, kept.email, kept.warehouse.code) == (user, "vic@example.com", "wh-009")
     changes = [(entry.changes["warehouseId"], entry.changes["mailed"]) for entry in recorded("inventory_alerts_chosen")]
     assert sorted(changes) == [("wh-001", [False, True]), ("wh-001", [True, False]), ("wh-009", [False, True])]
-    post(browser, address("subscribe"))
+    edit(browser, address("subscribe"))
     assert not AlertSubscription.objects.exists()
 
 
@@ -200,20 +201,20 @@ def test_address_that_was_subscribed_already_becomes_its_owners() -> None:
     user.email = "vic@example.com"
     user.save()
     AlertSubscription.objects.create(warehouse=make_warehouse("wh-001"), email="VIC@example.com")
-    post(browser_of(user), address("subscribe"), warehouses=["wh-001"])
+    edit(browser_of(user), address("subscribe"), warehouses=["wh-001"])
     assert AlertSubscription.objects.get().user == user
 
 
 def test_mail_needs_an_address_and_a_warehouse_in_reach() -> None:
     homeless = browser_of(make_staff("viewer"))
-    assert post(homeless, address("subscribe"), warehouses=["wh-001"]).status_code == 422
+    assert edit(homeless, address("subscribe"), warehouses=["wh-001"]).status_code == 422
     user = make_staff("viewer", "wh-001")
     user.email = "w@example.com"
     user.save()
     outside = make_warehouse("wh-009")
     theirs = AlertSubscription.objects.create(warehouse=outside, email=user.email, user=user)
-    assert post(browser_of(user), address("subscribe"), warehouses=["wh-009"]).status_code == 422
-    post(browser_of(user), address("subscribe"), warehouses=[])
+    assert edit(browser_of(user), address("subscribe"), warehouses=["wh-009"]).status_code == 422
+    edit(browser_of(user), address("subscribe"), warehouses=[])
     assert AlertSubscription.objects.get() == theirs, "chosen by who could reach it then"
 
 

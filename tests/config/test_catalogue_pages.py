@@ -11,8 +11,8 @@ from django.utils import timezone
 from inventory.admin.catalogue.label_codes import code_128, qr_code
 from inventory.models import Product, Store, Warehouse
 from tests.factories import make_level, make_product, make_warehouse, recorded
-from tests.forms import save_form
-from tests.staff import browser_of, make_staff, post
+from tests.forms import edit, save_form
+from tests.staff import browser_of, make_staff
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 
@@ -25,14 +25,14 @@ def address(model: type, name: str, *arguments: Any) -> str:
 def test_freeze_is_shown_and_lifted(manager: Client, model: Any) -> None:
     make_product()
     row = model.objects.first()
-    answer = post(manager, address(model, "freeze", row.pk), reason="recall", until="")
+    answer = edit(manager, address(model, "freeze", row.pk), reason="recall", until="")
     assert "is frozen until somebody lifts it." in answer.content.decode()
     assert model.objects.with_freezes().get(pk=row.pk).is_frozen
     entry = recorded(f"inventory_{model.__name__.lower()}_frozen")[-1]
     assert (entry.subject_id, entry.actor, entry.source, entry.changes["reason"]) == (row.pk, "mia", "admin", "recall")
     assert "Frozen" in manager.get(address(model, "changelist")).content.decode()
     assert "recall" in manager.get(address(model, "change", row.pk)).content.decode()
-    post(manager, address(model, "unfreeze", row.pk))
+    edit(manager, address(model, "unfreeze", row.pk))
     assert not model.objects.with_freezes().get(pk=row.pk).is_frozen
 
 
@@ -46,7 +46,7 @@ def test_freeze_is_offered_until_it_is_frozen_and_lift_after_that(manager: Clien
         return address(model, "freeze", row.pk) in page, address(model, "unfreeze", row.pk) in page
 
     assert offered() == (True, False)
-    post(manager, address(model, "freeze", row.pk), reason="recall", until="")
+    edit(manager, address(model, "freeze", row.pk), reason="recall", until="")
     assert offered() == (False, True)
     ended = timezone.now() - timedelta(minutes=1)
     model.objects.filter(pk=row.pk).update(frozen_at=ended - timedelta(hours=1), frozen_until=ended)
@@ -78,14 +78,14 @@ def test_product_without_stock_says_how_stock_comes(manager: Client) -> None:
 def test_end_of_a_freeze_is_formatted_as_all_times(manager: Client) -> None:
     manager.cookies["console_zone"] = "Asia/Tokyo"
     product = make_product()
-    answer = post(manager, address(Product, "freeze", product.pk), reason="recall", until="2090-07-01T09:00")
+    answer = edit(manager, address(Product, "freeze", product.pk), reason="recall", until="2090-07-01T09:00")
     assert "is frozen until 1 Jul 2090, 09:00." in answer.content.decode()
     product.refresh_from_db()
     assert product.frozen_until == datetime(2090, 7, 1, tzinfo=UTC)
 
 
 def test_freeze_that_ends_in_the_past_is_refused(manager: Client) -> None:
-    answer = post(manager, address(Product, "freeze", make_product().pk), reason="x", until="2020-01-01T08:00")
+    answer = edit(manager, address(Product, "freeze", make_product().pk), reason="x", until="2020-01-01T08:00")
     assert answer.status_code == 422
     assert "A freeze ends in the future." in answer.content.decode()
 
@@ -93,11 +93,11 @@ def test_freeze_that_ends_in_the_past_is_refused(manager: Client) -> None:
 def test_only_who_may_freezes_and_only_in_reach() -> None:
     product, mine, other = make_product(), make_warehouse("wh-001"), make_warehouse("wh-009")
     clerk = browser_of(make_staff("warehouse"))
-    assert post(clerk, address(Product, "freeze", product.pk), reason="x").status_code == 403
+    assert edit(clerk, address(Product, "freeze", product.pk), reason="x").status_code == 403
     limited = browser_of(make_staff("manager", "wh-001"))
-    assert post(limited, address(Product, "freeze", product.pk), reason="x").status_code == 403
-    assert post(limited, address(Warehouse, "freeze", other.pk), reason="x").status_code == 404
-    assert post(limited, address(Warehouse, "freeze", mine.pk), reason="x").status_code == 200
+    assert edit(limited, address(Product, "freeze", product.pk), reason="x").status_code == 403
+    assert edit(limited, address(Warehouse, "freeze", other.pk), reason="x").status_code == 404
+    assert edit(limited, address(Warehouse, "freeze", mine.pk), reason="x").status_code == 200
     frozen = Warehouse.objects.filter(frozen_at__isnull=False)
     assert list(frozen) == [mine]
     assert not Product.objects.filter(frozen_at__isnull=False).exists()

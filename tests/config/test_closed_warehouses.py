@@ -17,6 +17,7 @@ from inventory.services.transfers.moves import Transferred
 from tests.books import assert_books_balance
 from tests.conftest import Api, body_of
 from tests.factories import ACTOR, lines, make_level, make_product, make_warehouse, published, receive, recorded
+from tests.forms import edit, form_on
 from tests.staff import browser_of, make_staff, post
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
@@ -191,7 +192,7 @@ def test_clerk_redirects_in_the_console_what_leaves_from_their_warehouse() -> No
     assert url in page
     form = clerk.get(url).context["form"]
     assert list(dict(form.fields["to_warehouse"].choices)) == ["wh-003"]
-    answer = post(clerk, url, to_warehouse="wh-003", reason="closed")
+    answer = edit(clerk, url, to_warehouse="wh-003", reason="closed")
     assert "Redirected: 4 units are on their way to wh-003." in answer.content.decode()
     moving.refresh_from_db()
     assert moving.to_warehouse.code == "wh-003"
@@ -231,7 +232,9 @@ def test_clerk_drafts_changes_and_sends_to_any_but_from_their_own_alone() -> Non
     for action in ("change_draft", "send"):
         assert clerk.get(reverse(f"admin:inventory_transfer_{action}", args=[mine.pk])).status_code == 200
         assert clerk.get(reverse(f"admin:inventory_transfer_{action}", args=[others.pk])).status_code == 404
-    post(clerk, reverse("admin:inventory_transfer_send", args=[mine.pk]))
+    url = reverse("admin:inventory_transfer_send", args=[mine.pk])
+    opened = form_on(clerk.get(url))
+    assert post(clerk, url, version=opened["version"]).status_code == 200
     mine.refresh_from_db()
     assert mine.status == "IN_TRANSIT"
 

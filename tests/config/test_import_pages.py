@@ -498,8 +498,9 @@ def choose(browser: Client, *levels: StockLevel) -> Any:
 
 
 def set_rows(browser: Client, page: Any, *levels: StockLevel, **fields: Any) -> Any:
-    once = str(page.context["form"].initial["once"])
-    return browser.post(SET, {"once": once, "level": [str(level.pk) for level in levels], **fields}, follow=True)
+    opened = page.context["form"].initial
+    sent = {"once": str(opened["once"]), "seen": opened["seen"]}
+    return browser.post(SET, {**sent, "level": [str(level.pk) for level in levels], **fields}, follow=True)
 
 
 def test_chosen_rows_get_what_is_filled_in_and_keep_the_rest(manager: Client) -> None:

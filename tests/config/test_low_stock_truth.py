@@ -208,8 +208,9 @@ def test_a_reorder_point_above_the_maximum_is_refused_in_form_bulk_and_file(mana
     url = reverse("admin:inventory_stocklevel_set_rows")
     for sent in ({"reorder_point": "50"}, {"reorder_point": "50", "max_stock_level": "49"}):
         page = manager.get(url, {"level": [str(first.pk), str(second.pk)]})
-        once = str(page.context["form"].initial["once"])
-        answer = manager.post(url, {"once": once, "level": [str(first.pk), str(second.pk)], **sent})
+        opened = page.context["form"].initial
+        carried = {"once": str(opened["once"]), "seen": opened["seen"]}
+        answer = manager.post(url, {**carried, "level": [str(first.pk), str(second.pk)], **sent})
         assert answer.status_code == 422
         assert "above the maximum" in answer.content.decode()
     lines = f"sku,warehouse,reorder_point\n{first.product.sku},wh-001,41\n{second.product.sku},wh-001,41\n"

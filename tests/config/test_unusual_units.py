@@ -124,7 +124,8 @@ def test_rows_deliveries_and_transfers_ask_about_the_products_concerned(browser:
     make_draft = TransferRequest(ACTOR, (MoveLine(other.product_id, None, 1_500, "wh-001", "wh-002"),))
     draft_transfer(make_draft)
     kept = Transfer.objects.latest("id")
-    sent_twice(browser, reverse("admin:inventory_transfer_send", args=[kept.pk]), {})
+    url = reverse("admin:inventory_transfer_send", args=[kept.pk])
+    sent_twice(browser, url, {"version": browser.get(url).context["form"].initial["version"]})
     assert counters(other)[0] == 500
 
 

@@ -1,5 +1,6 @@
 """Freezing and unfreezing of products, warehouses and stores in the console."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -13,9 +14,11 @@ from django.utils.translation import gettext_lazy as _
 
 from audit.actors import Actor
 from audit.console.base import actor_of, badge
-from audit.console.dialogs import Dialog, DialogForm, ReasonField
+from audit.console.dialogs import ReasonField
+from audit.console.edit_dialogs import EditDialog, EditForm
 from audit.console.service_forms import ServiceAdmin
 from audit.console.times import TimeField
+from audit.console.wording import LazyText
 from audit.idempotency import Claim, StoredAnswer
 from inventory.models import Product, Warehouse
 from inventory.services.catalogue import freezing
@@ -28,7 +31,18 @@ def _moment(at: datetime) -> str:
     return str(date_format(timezone.localtime(at), "DATETIME_FORMAT"))
 
 
-class FreezeForm(DialogForm):
+def frozen_text(row: Any) -> str:
+    """Beginning, end and reason of a row's freeze; a dash without one."""
+    if not getattr(row, "is_frozen", False):
+        return "–"
+    since = _moment(row.frozen_at)
+    if row.frozen_until is None:
+        return _("since %(since)s: %(reason)s") % {"since": since, "reason": row.freeze_reason}
+    until = _moment(row.frozen_until)
+    return _("%(since)s to %(until)s: %(reason)s") % {"since": since, "until": until, "reason": row.freeze_reason}
+
+
+class FreezeForm(EditForm):
     """The reason and the end of a freeze. The time is entered in the browser's own field."""
 
     reason = ReasonField()
@@ -37,7 +51,7 @@ class FreezeForm(DialogForm):
     )
 
 
-class UnfreezeForm(DialogForm):
+class UnfreezeForm(EditForm):
     """The reason of unfreezing."""
 
     reason = ReasonField(required=False)
@@ -48,7 +62,7 @@ def may_freeze(request: HttpRequest, row: Any) -> bool:
     return isinstance(row, Warehouse) or actor_of(request).sees_all_warehouses
 
 
-class _FreezingDialog(Dialog[Saved]):
+class _FreezingDialog(EditDialog[Saved]):
     permission = "inventory.freeze_stock"
 
     def answer(self) -> HttpResponse:
@@ -56,6 +70,9 @@ class _FreezingDialog(Dialog[Saved]):
         if not may_freeze(self.request, self.subject):
             raise PermissionDenied
         return super().answer()
+
+    def values(self, row: Any) -> Mapping[LazyText, str]:
+        return {_("Frozen"): frozen_text(row)}
 
     def frozen_subject(self) -> Subject:
         """The row as a subject of the service."""
@@ -75,7 +92,14 @@ class FreezeDialog(_FreezingDialog):
     form_class = FreezeForm
 
     def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Saved | StoredAnswer:
-        return freezing.freeze(actor, self.frozen_subject(), reason=given["reason"], until=given["until"], claim=claim)
+        return freezing.freeze(
+            actor,
+            self.frozen_subject(),
+            reason=given["reason"],
+            until=given["until"],
+            claim=claim,
+            precondition=self.unchanged,
+        )
 
     def tell(self, result: Saved) -> str:
         if result.row.frozen_until is None:
@@ -93,7 +117,9 @@ class UnfreezeDialog(_FreezingDialog):
     form_class = UnfreezeForm
 
     def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Saved | StoredAnswer:
-        return freezing.unfreeze(actor, self.frozen_subject(), reason=given["reason"], claim=claim)
+        return freezing.unfreeze(
+            actor, self.frozen_subject(), reason=given["reason"], claim=claim, precondition=self.unchanged
+        )
 
     def tell(self, result: Saved) -> str:
         return _("%(name)s can be held again.") % {"name": result.row}
@@ -146,12 +172,6 @@ class FreezableAdmin(ServiceAdmin):
 
     def frozen(self, row: Any) -> str:
         """Beginning, end and reason of the freeze."""
-        if not getattr(row, "is_frozen", False):
-            return "–"
-        since = _moment(row.frozen_at)
-        if row.frozen_until is None:
-            return _("since %(since)s: %(reason)s") % {"since": since, "reason": row.freeze_reason}
-        until = _moment(row.frozen_until)
-        return _("%(since)s to %(until)s: %(reason)s") % {"since": since, "until": until, "reason": row.freeze_reason}
+        return frozen_text(row)
 
     frozen.short_description = _("frozen")  # type: ignore[attr-defined]

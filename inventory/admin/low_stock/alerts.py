@@ -28,6 +28,7 @@ from audit.console.base import (
     non_empty_fields,
 )
 from audit.console.dialogs import Dialog, DialogForm, ReasonField
+from audit.console.edit_dialogs import EditDialog, EditForm
 from audit.console.exports import ExportedAdmin, ExportRow, in_batches
 from audit.console.times import TimeField
 from audit.console.wording import LazyText
@@ -150,20 +151,23 @@ class AcknowledgeDialog(_AlertDialog):
         return _("%(place)s: %(name)s takes care.") % {"place": result.level.place, "name": result.acknowledged_by}
 
 
-class SnoozeForm(NoteForm):
+class SnoozeForm(EditForm, NoteForm):
     """The end of a snooze, entered in the browser's own field."""
 
     until = TimeField(label=_("Until"), required=False, help_text=_("Leave it empty to end a snooze."))
     field_order = ("until", "note")
 
 
-class SnoozeDialog(_AlertDialog):
+class SnoozeDialog(_AlertDialog, EditDialog[LowStockAlert]):
     """Snooze an alert: no reminders until a time."""
 
     title = _("Snooze")
     intro = _("Nobody gets mail about it until then, unless it gets worse.")
     submit = _("Snooze")
     form_class = SnoozeForm
+
+    def values(self, row: LowStockAlert) -> Mapping[LazyText, str]:
+        return {_("Snoozed until"): shown_time(row.snoozed_until) if row.snoozed_until else NOTHING}
 
     def initial(self) -> dict[str, Any]:
         """The end that is set, else tomorrow at 8:00."""
@@ -174,7 +178,9 @@ class SnoozeDialog(_AlertDialog):
         return {"until": until}
 
     def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> LowStockAlert | StoredAnswer:
-        return low_stock.snooze(self.subject.pk, given["until"], actor, note=given["note"], claim=claim)
+        return low_stock.snooze(
+            self.subject.pk, given["until"], actor, note=given["note"], claim=claim, precondition=self.unchanged
+        )
 
     def tell(self, result: LowStockAlert) -> str:
         place = result.level.place
@@ -183,13 +189,13 @@ class SnoozeDialog(_AlertDialog):
         return _("%(place)s is snoozed until %(until)s.") % {"place": place, "until": shown_time(result.snoozed_until)}
 
 
-class SubscriptionForm(DialogForm):
+class SubscriptionForm(EditForm):
     """The warehouses to subscribe to."""
 
     warehouses = multiple_choice((), label=_("Warehouses"), help_text=_("Tick none to get no mail."))
 
 
-class SubscriptionDialog(Dialog[Subscribed]):
+class SubscriptionDialog(EditDialog[Subscribed]):
     """The subscriptions of the user who opens it."""
 
     title = _("Mail about low stock")
@@ -203,9 +209,17 @@ class SubscriptionDialog(Dialog[Subscribed]):
         cast(Any, form.fields["warehouses"]).choices = [(code, f"{code} – {name}") for code, name in rows]
         return form
 
+    def rows(self) -> list[list[str]]:
+        """The codes of the warehouses in reach that the user is subscribed to, as the one row."""
+        seen = Warehouse.objects.visible_to(actor_of(self.request))
+        mine = AlertSubscription.objects.filter(user_id=cast(int, self.request.user.pk), warehouse__in=seen)
+        return [sorted(mine.values_list("warehouse__code", flat=True))]
+
+    def values(self, row: Any) -> Mapping[LazyText, str]:
+        return {_("Warehouses"): ", ".join(row) or NOTHING}
+
     def initial(self) -> dict[str, Any]:
-        mine = AlertSubscription.objects.filter(user_id=cast(int, self.request.user.pk))
-        return {"warehouses": list(mine.values_list("warehouse__code", flat=True))}
+        return {"warehouses": self.rows()[0]}
 
     def about(self) -> list[tuple[Any, Any]]:
         return [(_("Your address"), self._address() or _("none yet: ask whoever keeps the accounts"))]
@@ -218,6 +232,7 @@ class SubscriptionDialog(Dialog[Subscribed]):
             self._address(),
             codes=given["warehouses"],
             claim=claim,
+            precondition=self.unchanged,
         )
 
     def tell(self, result: Subscribed) -> str:

@@ -1,5 +1,6 @@
 """The dialog that changes the settings of all selected stock levels at once."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from django.utils.translation import gettext, ngettext
@@ -8,11 +9,14 @@ from django.utils.translation import gettext_lazy as _
 from audit.actors import Actor
 from audit.console.base import multiple_choice, text_field
 from audit.console.dialogs import DialogForm
+from audit.console.edit_dialogs import EditDialog, EditForm
 from audit.console.numbers import WholeNumberField
 from audit.console.texts import CodeField
+from audit.console.wording import LazyText
+from audit.display import NOTHING
 from audit.idempotency import Claim, StoredAnswer
 from inventory.admin.stock.row_dialogs import ChosenDialog
-from inventory.models import QUANTITY_LIMIT
+from inventory.models import QUANTITY_LIMIT, StockLevel
 from inventory.services.stock.level_settings import LevelChange, SetLevels, set_levels
 
 _UNITS: Final[dict[str, Any]] = {
@@ -37,7 +41,7 @@ def _units(name: str, least: int, help_text: Any) -> WholeNumberField:
     )
 
 
-class SettingsForm(DialogForm):
+class SettingsForm(EditForm):
     """The new settings of all rows. A field left empty doesn't change the setting."""
 
     reorder_point = _units("reorder_point", 0, _("Units at which it is low on stock."))
@@ -68,7 +72,7 @@ class SettingsForm(DialogForm):
         return given
 
 
-class SettingsDialog(ChosenDialog[SetLevels]):
+class SettingsDialog(ChosenDialog[SetLevels], EditDialog[SetLevels]):
     """Change the settings of the selected rows, all or none."""
 
     title = _("Set the chosen rows")
@@ -77,8 +81,26 @@ class SettingsDialog(ChosenDialog[SetLevels]):
     form_class = SettingsForm
     template = "console/stock/settings.html"
 
+    changes: Mapping[str, Any] = {}
+    """The settings that the sent form changes, by the model's fields."""
+
+    def rows(self) -> Sequence[StockLevel]:
+        return self.levels
+
+    def values(self, row: Any) -> Mapping[LazyText, str]:
+        """The settings; of a sent form those that it changes."""
+        level = next(each for each in self.levels if each.pk == row.pk)
+        place = f"{level.product.sku} {level.warehouse.code}"
+        given = {name: getattr(row, name) for name in self.changes or _LABELS}
+        return {
+            f"{place}, {_LABELS[name]}": NOTHING if value in (None, "") else str(value) for name, value in given.items()
+        }
+
     def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> SetLevels | StoredAnswer:
-        wanted = [LevelChange(level.product_id, level.warehouse.code, given["changes"]) for level in self.levels]
+        wanted = [
+            LevelChange(level.product_id, level.warehouse.code, given["changes"], precondition=self.unchanged)
+            for level in self.levels
+        ]
         return set_levels(actor, wanted, claim=claim)
 
     def _claim(self, form: DialogForm) -> Claim:

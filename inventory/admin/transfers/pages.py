@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, cast
 
+from django import forms
 from django.db.models import Sum
 from django.http import Http404
 from django.utils.translation import gettext_lazy as _
@@ -10,16 +11,15 @@ from django.utils.translation import ngettext
 
 from audit.actors import Actor
 from audit.console.base import actor_of
-from audit.console.dialogs import (
-    Dialog,
-    WhyForm,
-)
+from audit.console.dialogs import Dialog, DialogForm, WhyForm
 from audit.console.wording import LazyText
+from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer
 from inventory.admin.stock.unfinished import route_of
 from inventory.admin.stock.unusual import Amount, AsksAboutUnusual
 from inventory.models import Transfer
 from inventory.services.transfers import commands as transfers
+from inventory.services.transfers.documents import read_transfers
 from inventory.services.transfers.moves import Transferred
 
 
@@ -52,6 +52,12 @@ def may_touch(request: Any, transfer: Transfer, ends: Sequence[str]) -> bool:
     return actor_of(request).sees_warehouses(getattr(transfer, end).code for end in ends)
 
 
+class SendForm(DialogForm):
+    """The version of the draft that was seen."""
+
+    version = forms.CharField(widget=forms.HiddenInput, required=False)
+
+
 class SendDialog(OfTransfer, AsksAboutUnusual, Dialog[Transferred]):
     """Send a draft."""
 
@@ -60,6 +66,24 @@ class SendDialog(OfTransfer, AsksAboutUnusual, Dialog[Transferred]):
     submit = _("Send")
     permission = "inventory.transfer_stock"
     usual_of = "TRANSFER"
+    form_class = SendForm
+    wordings: ClassVar[Mapping[str, LazyText]] = {
+        "draft_changed": _("Somebody else has changed it. Nothing was sent: check it, then send it again."),
+    }
+
+    def initial(self) -> dict[str, Any]:
+        return {"version": self._version()}
+
+    def _version(self) -> str:
+        found = read_transfers([self.subject.pk]).get(self.subject.pk)
+        return found.version if found else ""
+
+    def refuse(self, form: DialogForm, error: DomainError) -> None:
+        """Show the page with the draft as it is now."""
+        super().refuse(form, error)
+        sent = cast(Any, form.data).copy()
+        sent["version"] = self._version()
+        form.data = sent
 
     def about(self) -> list[tuple[LazyText, Any]]:
         units = self.subject.lines.aggregate(units=Sum("quantity"))["units"] or 0
@@ -70,7 +94,7 @@ class SendDialog(OfTransfer, AsksAboutUnusual, Dialog[Transferred]):
         return (Amount(line.product_id, line.product.sku, line.quantity) for line in lines)
 
     def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Transferred | StoredAnswer:
-        return transfers.send_transfer(transfers.SendRequest(actor, self.subject.pk, claim))
+        return transfers.send_transfer(transfers.SendRequest(actor, self.subject.pk, claim, given["version"]))
 
     def tell(self, result: Transferred) -> str:
         document = result.document

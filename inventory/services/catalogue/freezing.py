@@ -22,6 +22,7 @@ from audit.actions import Action
 from audit.actors import Actor
 from audit.errors import Fault, Invalid, NotFound
 from audit.idempotency import Claim, StoredAnswer
+from audit.preconditions import Precondition, last_write_wins
 from audit.publishing import publish
 from audit.recording import Entry, record
 from inventory import actions
@@ -70,7 +71,13 @@ def store(code: str) -> Subject:
 
 
 def freeze(
-    actor: Actor, subject: Subject, *, reason: str, until: datetime | None = None, claim: Claim | None = None
+    actor: Actor,
+    subject: Subject,
+    *,
+    reason: str,
+    until: datetime | None = None,
+    claim: Claim | None = None,
+    precondition: Precondition = last_write_wins,
 ) -> Saved | StoredAnswer:
     """Freeze a subject: new holds are refused from now on. If it is frozen already, only its reason and end change.
 
@@ -78,12 +85,13 @@ def freeze(
     and within ``CATALOGUE_CACHE_SECONDS`` in others. Waits for holds in progress, at most ``LOCK_TIMEOUT`` seconds:
     once this returns, each such hold of a product or warehouse is either made or will be refused.
 
-    Raises PermissionDenied, NotFound, Invalid (``until`` isn't in the future), Busy and the errors of claims. Locks the
-    row.
+    Raises PermissionDenied, NotFound, VersionConflict (the precondition's), Invalid (``until`` isn't in the future),
+    Busy and the errors of claims. Locks the row.
     """
 
     def work() -> Saved:
         row = _lock(actor, subject)
+        precondition(row)
         now = read_clock()
         if until is not None and until <= now:
             raise Invalid("A freeze ends in the future.", [Fault("/until", Invalid.code, "not in the future")])
@@ -124,15 +132,23 @@ def _on_their_way(subject: Subject) -> set[str]:
         return {row[0] for row in cursor.fetchall()}
 
 
-def unfreeze(actor: Actor, subject: Subject, *, reason: str = "", claim: Claim | None = None) -> Saved | StoredAnswer:
+def unfreeze(
+    actor: Actor,
+    subject: Subject,
+    *,
+    reason: str = "",
+    claim: Claim | None = None,
+    precondition: Precondition = last_write_wins,
+) -> Saved | StoredAnswer:
     """Allow new holds again, at once in this process and within ``CATALOGUE_CACHE_SECONDS`` in others.
 
-    If the subject isn't frozen, nothing is changed or recorded. Raises PermissionDenied, NotFound, Busy and the errors
-    of claims. Locks the row.
+    If the subject isn't frozen, nothing is changed or recorded. Raises PermissionDenied, NotFound, VersionConflict (the
+    precondition's), Busy and the errors of claims. Locks the row.
     """
 
     def work() -> Saved:
         row = _lock(actor, subject)
+        precondition(row)
         if row.frozen_at is None:
             return Saved(row, is_new=False)
         return _set(actor, subject, row, None, since=None, reason=reason, now=read_clock())

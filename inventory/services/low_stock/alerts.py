@@ -24,6 +24,7 @@ from audit.db.statements import one_statement, write
 from audit.errors import Busy, Fault, Invalid, NotFound
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import NIL
+from audit.preconditions import Precondition, last_write_wins
 from audit.publishing import publish_from
 from audit.recording import Entry, record
 from inventory import actions, planning, transactions
@@ -188,15 +189,22 @@ def acknowledge(
 
 
 def snooze(
-    alert_id: UUID, until: datetime | None, actor: Actor, *, note: str = "", claim: Claim | None = None
+    alert_id: UUID,
+    until: datetime | None,
+    actor: Actor,
+    *,
+    note: str = "",
+    claim: Claim | None = None,
+    precondition: Precondition = last_write_wins,
 ) -> LowStockAlert | StoredAnswer:
     """Leave an alert out of the mails until a moment; None ends the snooze, as does a worse severity.
 
-    Raises Invalid for a moment in the past, NotFound (also for another store's), AlertResolved, Busy and the errors
-    of claims. Locks the alert.
+    Raises Invalid for a moment in the past, VersionConflict (the precondition's), NotFound (also for another store's),
+    AlertResolved, Busy and the errors of claims. Locks the alert.
     """
 
     def work(alert: LowStockAlert, now: datetime) -> dict[str, Any]:
+        precondition(alert)
         if until is not None and until <= now:
             raise Invalid("A snooze ends in the future.", [Fault("/until", "invalid", "has passed")])
         before, alert.snoozed_until = alert.snoozed_until, until

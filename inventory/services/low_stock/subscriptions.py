@@ -17,6 +17,7 @@ from audit import idempotency
 from audit.actors import Actor
 from audit.errors import Invalid
 from audit.idempotency import Claim, StoredAnswer
+from audit.preconditions import Precondition, last_write_wins
 from audit.recording import Entry, record
 from inventory import actions, transactions
 from inventory.errors import UnknownWarehouse
@@ -84,11 +85,13 @@ def choose_alerts(
     *,
     codes: Collection[str],
     claim: Claim | None = None,
+    precondition: Precondition = last_write_wins,
 ) -> Subscribed | StoredAnswer:
     """Subscribe a member of staff to these warehouses, and unsubscribe them from all others in the actor's reach.
 
     An address that is subscribed already is assigned to this user. Raises Invalid without an address, UnknownWarehouse
-    (also for one out of reach), Busy and the errors of claims. Locks the rows that are deleted.
+    (also for one out of reach), VersionConflict (the precondition's, which gets the sorted codes of the present ones),
+    Busy and the errors of claims. Locks the rows that are deleted.
     """
 
     def work() -> Subscribed | StoredAnswer:
@@ -101,7 +104,8 @@ def choose_alerts(
         if unknown := sorted(set(codes) - wanted.keys()):
             raise UnknownWarehouse(f"There is no warehouse {unknown[0]}.")
         rows = AlertSubscription.objects.filter(user_id=user_id, warehouse__in=warehouses)
-        before = dict(rows.values_list("warehouse__code", "warehouse_id"))
+        before = dict(rows.select_for_update(of=("self",)).values_list("warehouse__code", "warehouse_id"))
+        precondition(sorted(before))
         rows.delete()
         _written_as(email).filter(warehouse__in=wanted.values()).delete()
         AlertSubscription.objects.bulk_create(

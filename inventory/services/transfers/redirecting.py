@@ -11,6 +11,7 @@ from audit import idempotency
 from audit.actors import Actor
 from audit.errors import Invalid
 from audit.idempotency import Claim
+from audit.preconditions import Precondition, last_write_wins
 from inventory.errors import UnknownWarehouse, WarehouseInactive
 from inventory.models import Warehouse
 from inventory.services.stock.levels import run_with_levels
@@ -32,6 +33,8 @@ class RedirectRequest:
     reason: str = ""
     claim: Claim | None = None
     id: UUID = field(default_factory=uuid7)
+    precondition: Precondition = last_write_wins
+    """Called with the locked transfer, as a document."""
 
 
 def redirect_transfer(request: RedirectRequest) -> TransferOutcome:
@@ -42,8 +45,8 @@ def redirect_transfer(request: RedirectRequest) -> TransferOutcome:
     the transfer that is on its way. Missing levels at the new destination are created beforehand.
 
     Raises NotFound, TransferNotSent, TransferClosed, WarehouseNotInStore, UnknownWarehouse, WarehouseInactive (the new
-    destination is closed, too), Invalid (to where it comes from or goes already), QuantityLimit, Busy and the errors of
-    claims. Locks: claim, the transfer, the levels at all its ends by id.
+    destination is closed, too), VersionConflict (the precondition's), Invalid (to where it comes from or goes already),
+    QuantityLimit, Busy and the errors of claims. Locks: claim, the transfer, the levels at all its ends by id.
     """
     return run_with_levels(partial(redirect, request))
 
@@ -54,6 +57,7 @@ def redirect(request: RedirectRequest) -> TransferOutcome:
         return answer
     found = lock_seen(request.transfer_id, request.actor)
     require_on_the_way(found)
+    request.precondition(found)
     require_touchable(request.actor, found.source)
     destination = _destination(request, found)
     if any(item.received for item in found.items):
