@@ -9,10 +9,13 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Final, TypeVar
 
 from django.db import connection
 
+T = TypeVar("T")
+MOST_ROWS: Final = 5000
+"""The most rows of a statement that ``batches`` makes."""
 _Statement = tuple[str, Sequence[Any]]
 has_written: ContextVar[bool] = ContextVar("has_written", default=False)
 """Whether this thread has sent a write since the flag was last reset: without one there is nothing to commit."""
@@ -40,6 +43,13 @@ def write(sql: str, parameters: Sequence[Any]) -> str:
         return ""
     collected.append((sql, parameters))
     return f"part_{len(collected) - 1}"
+
+
+def batches(rows: Sequence[T]) -> Iterator[Sequence[T]]:
+    """The rows in pieces of ``MOST_ROWS``, a statement each: one statement for all rows of a large file would run into
+    the time limit of statements."""
+    for start in range(0, len(rows), MOST_ROWS):
+        yield rows[start : start + MOST_ROWS]
 
 
 def is_writing() -> bool:

@@ -165,7 +165,7 @@ def _file(*lines: str) -> Steps:
         content = "\n".join(lines).encode()
         file: Any = {"name": "file.csv", "mimeType": "text/csv", "buffer": content}
         page.locator("input[type=file]").set_input_files(file)
-        _named(page, "Look it over").click()
+        _named(page, "Preview").click()
         settle(page)
 
     return choose

@@ -7,6 +7,9 @@ import pytest
 from django.urls import reverse
 from playwright.sync_api import Page, expect
 
+from audit.console.imports import page as import_page
+from audit.console.imports import tasks
+from audit.models import FileImport
 from inventory.models import Movement
 from tests.books import assert_books_balance
 from tests.browser.pages import DESKTOP, PHONE, Open, findings, fits
@@ -23,7 +26,7 @@ def choose(page: Page, text: str) -> None:
     """Upload a file with this text for a preview."""
     file: Any = {"name": "file.csv", "mimeType": "text/csv", "buffer": text.encode()}
     page.locator("input[type=file]").set_input_files(file)
-    page.get_by_role("button", name="Look it over").click()
+    page.get_by_role("button", name="Preview").click()
 
 
 @SIZES
@@ -36,7 +39,7 @@ def test_settings_are_taken_away_changed_and_brought_back_once(open_page: Open, 
         page.get_by_role("link", name="Export settings, CSV").click()
     exported = Path(download.value.path()).read_text("utf-8-sig")
     page.get_by_role("link", name="Import settings").click()
-    expect(page.get_by_role("button", name="Look it over")).to_be_visible()
+    expect(page.get_by_role("button", name="Preview")).to_be_visible()
     assert findings(page) == []
     assert fits(page)
     choose(page, exported.replace(f"{level.product.sku},", "NO-SUCH,"))
@@ -70,6 +73,48 @@ def test_changes_of_stock_are_booked_once_from_two_tabs(open_page: Open) -> None
         expect(tab.get_by_text(message)).to_be_visible()
     assert counters(level) == (12, 0)
     assert Movement.objects.filter(reference="DN-1").count() == 1
+    assert_books_balance()
+
+
+@SIZES
+def test_file_of_another_system_is_mapped_and_imported_in_the_background(
+    open_page: Open, size: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(import_page, "AT_ONCE_ROWS", 0)
+    level = make_level(5)
+    page = open_page(reverse("admin:inventory_stocklevel_import_changes"), "warehouse", "wh-001", size=size)
+    file = f"Item;Warehouse;Balance Qty;Value\n{level.product.sku};Main store;7,00;1,50\n"
+    choose(page, file)
+    expect(page.get_by_text("This looks like a file of ERPNext.")).to_be_visible()
+    expect(page.get_by_label("Balance Qty")).to_have_value("quantity")
+    assert findings(page) == []
+    assert fits(page)
+    page.get_by_label("Warehouse").first.select_option("")
+    page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_role("alert")).to_contain_text("Type is missing: each row needs it")
+    page.locator("#constant-warehouse").fill("wh-001")
+    page.locator("#constant-type").select_option("RECEIPT")
+    page.locator("#constant-reason").fill("first stock")
+    page.get_by_role("button", name="Preview").click()
+    expect(page.get_by_role("row", name=level.product.sku)).to_contain_text("12")
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.get_by_role("progressbar")).to_be_visible()
+    assert findings(page) == []
+    assert fits(page)
+    tasks.work_on_file(str(FileImport.objects.get().pk))
+    expect(page.get_by_text("1 row booked.")).to_be_visible()
+    assert counters(level) == (12, 0)
+    page.get_by_role("link", name="Import another file").click()
+    choose(page, file + "\n")
+    expect(page.get_by_text("Booked before", exact=True).first).to_be_visible()
+    assert findings(page) == []
+    assert fits(page)
+    page.get_by_label("Row 2").check()
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.get_by_role("progressbar")).to_be_visible()
+    tasks.work_on_file(str(FileImport.objects.latest("created_at").pk))
+    expect(page.get_by_text("1 row booked.")).to_be_visible()
+    assert counters(level) == (19, 0)
     assert_books_balance()
 
 

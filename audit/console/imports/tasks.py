@@ -32,13 +32,24 @@ SLOW_SECONDS: Final = 10
 """After so long a page says that no worker has begun."""
 _FORGOTTEN_SECONDS: Final = 60
 """Work that nobody has reported on for so long is sent again."""
+_PATIENCE_SECONDS: Final = 1
+_PATIENCE: Final = {
+    "max_retries": 1,
+    "interval_start": 0,
+    "interval_step": 0,
+    "socket_connect_timeout": _PATIENCE_SECONDS,
+    "socket_timeout": _PATIENCE_SECONDS,
+}
+"""A page doesn't wait for Redis."""
 _PROGRESS: Final = "UPDATE audit_fileimport SET rows_done = %s, seen_at = statement_timestamp() WHERE id = %s"
 
 
 def send(file: FileImport) -> None:
     """Ask a worker to work on a file. If that fails, the periodic task does so later."""
+    app = work_on_file.app
     try:
-        work_on_file.apply_async(args=[str(file.pk)], retry=False)
+        with app.connection(connect_timeout=_PATIENCE_SECONDS, transport_options=_PATIENCE) as connection:
+            work_on_file.apply_async(args=[str(file.pk)], retry=False, connection=connection)
     except (OperationalError, OSError) as error:
         logger.warning("file_import_not_sent", file=str(file.pk), error=str(error))
 

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext
 
 from audit.db import columns
@@ -33,6 +33,17 @@ def products_by_code(code: str) -> list[Product]:
 
 
 _KNOWN: Final = "SELECT sku_key, sku, id, parent_id FROM inventory_product WHERE sku_key = ANY(%s) ORDER BY sku"
+
+
+_SHARING: Final = """
+SELECT product.id, sku, barcode_key FROM unnest(%s::text[]) AS t (key)
+JOIN inventory_product product ON product.barcode_key = t.key
+UNION
+SELECT product.id, sku, barcode_key FROM unnest(%s::text[]) AS t (key)
+JOIN inventory_product product ON product.sku_key = t.key
+"""
+_MOST_IDS: Final = 50_000
+"""The most ids in one query: PostgreSQL takes 65,535 parameters."""
 
 
 class KnownSku(NamedTuple):
@@ -65,8 +76,10 @@ def skus_known(skus: Iterable[str]) -> dict[str, list[KnownSku]]:
 def products_by_sku(skus: Iterable[str]) -> dict[str, list[Product]]:
     """As ``skus_known``, with whole products and their parents. Two queries."""
     known = skus_known(skus)
-    ids = {each.id for products in known.values() for each in products}
-    products = Product.objects.select_related("parent").in_bulk(ids)
+    ids = list({each.id for products in known.values() for each in products})
+    products: dict[UUID, Product] = {}
+    for start in range(0, len(ids), _MOST_IDS):
+        products |= Product.objects.select_related("parent").in_bulk(ids[start : start + _MOST_IDS])
     return {sku: [products[each.id] for each in found] for sku, found in known.items()}
 
 
@@ -86,8 +99,10 @@ def skus_sharing(codes: Mapping[UUID, tuple[str, str]]) -> dict[UUID, list[str]]
         for key in keys:
             having.setdefault(key, set()).add(codes[product_id][0])
     spellings = {sku for key in having for sku in sku_keys(key)}
-    others = Product.objects.filter(Q(barcode_key__in=having) | Q(sku_key__in=spellings)).exclude(pk__in=codes)
-    for sku, key in others.values_list("sku", "barcode_key"):
+    with connection.cursor() as cursor:
+        cursor.execute(_SHARING, [columns.texts(having), columns.texts(spellings)])
+        others = [(sku, key) for product_id, sku, key in cursor.fetchall() if product_id not in codes]
+    for sku, key in others:
         for each in {barcode_key(sku), key} & having.keys():
             having[each].add(sku)
     found = {product_id: {sku for key in keys for sku in having[key]} for product_id, keys in own.items()}

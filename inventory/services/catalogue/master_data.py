@@ -17,7 +17,7 @@ from audit import idempotency
 from audit.actions import Action
 from audit.actors import Actor
 from audit.db import columns
-from audit.db.statements import write
+from audit.db.statements import batches, write
 from audit.errors import DomainError, Invalid, VersionConflict
 from audit.idempotency import Claim, StoredAnswer
 from audit.preconditions import Precondition, last_write_wins
@@ -159,7 +159,7 @@ def put_products(
 
 
 def write_products(actor: Actor, changes: Sequence[ProductChange]) -> SavedProducts:
-    """The inner service; requires an open transaction. A handful of statements, whatever the number of products."""
+    """The inner service; requires an open transaction. A handful of statements for each 5,000 products."""
     actor.require_no_limit()
     changes = _clean_changes(changes)
     ids = [change.id for change in changes]
@@ -173,15 +173,16 @@ def write_products(actor: Actor, changes: Sequence[ProductChange]) -> SavedProdu
     try:
         with transaction.atomic():
             for statement, rows in ((_INSERT_PRODUCTS, new), (_UPDATE_PRODUCTS, old)):
-                if rows:
-                    write(statement, [now, *_product_columns(rows)])
+                for batch in batches(rows):
+                    write(statement, [now, *_product_columns(batch)])
     except IntegrityError as error:
         if "sku" not in str(error):
             raise
         raise SkuTaken("Another product got one of these SKUs just now.") from error
     renamed = [change for change in old if known[change.id].sku_key != sku_key(change.fields.sku)]
     settle_twins([known[change.id].sku_key for change in renamed], *(change.id for change in renamed))
-    record([_product_entry(actor, change, known.get(change.id)) for change in changes], now=now)
+    for batch in batches(changes):
+        record([_product_entry(actor, change, known.get(change.id)) for change in batch], now=now)
     return SavedProducts(len(new), len(old))
 
 

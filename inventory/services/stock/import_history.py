@@ -20,11 +20,12 @@ from inventory.services.stock.import_places import PlacedLine
 EVERY_ROW: Final = range(2**31)
 """All rows of a file, to book again."""
 
+# Not by levels, too: in a generic plan each movement would be compared with each of the file's levels.
 _WITH_REFERENCE: Final = """
 SELECT DISTINCT ON (level_id, type, quantity, reference)
     level_id, type, quantity, reference, created_at, actor
 FROM inventory_movement
-WHERE reference = ANY(%s) AND reference <> '' AND level_id = ANY(%s) AND adjustment_id IS DISTINCT FROM %s
+WHERE reference = ANY(%s) AND reference <> '' AND adjustment_id IS DISTINCT FROM %s
 ORDER BY level_id, type, quantity, reference, created_at DESC
 """
 _WITHOUT: Final = """
@@ -65,7 +66,7 @@ def booked_before(file_id: UUID, placed: Iterable[PlacedLine]) -> dict[int, Book
     references = {reference for *_, reference in known if reference}
     found: dict[tuple[UUID | None, str, int, str], Booking] = {}
     with connection.cursor() as cursor:
-        cursor.execute(_WITH_REFERENCE, [columns.texts(references), levels, file_id])
+        cursor.execute(_WITH_REFERENCE, [columns.texts(references), file_id])
         rows = cursor.fetchall()
         cursor.execute(_WITHOUT, [levels, file_id, actions.STOCK_IMPORTED.name])
         for level_id, type_, quantity, reference, at, actor in rows + cursor.fetchall():

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from audit.actors import Actor
 from audit.db import columns
-from audit.db.statements import write
+from audit.db.statements import batches, write
 from audit.errors import Invalid, NotFound, VersionConflict
 from audit.idempotency import Claim, StoredAnswer
 from audit.preconditions import Precondition, last_write_wins
@@ -94,7 +94,7 @@ def set_levels(actor: Actor, changes: Sequence[LevelChange], *, claim: Claim | N
 
 
 def change_levels(actor: Actor, changes: Sequence[LevelChange]) -> SetLevels:
-    """The inner service; requires an open transaction. A handful of statements, whatever the number of levels.
+    """The inner service; requires an open transaction. A handful of statements for each 5,000 levels.
 
     Bumps the version of each level, records an audit entry with the settings before and after, and opens, worsens or
     resolves the levels' alerts by the new settings (docs/explanation/rules.md, rule 14).
@@ -111,11 +111,11 @@ def change_levels(actor: Actor, changes: Sequence[LevelChange]) -> SetLevels:
             {name: [before[level_id][name], value] for name, value in change.changes.items()}
         )
     _check_order(changes, ids, after)
-    _write(list(after.values()), locked.now)
-    record(
-        [Entry(actor, actions.LEVEL_CHANGED, level_id, of_level) for level_id, of_level in by_level.items()],
-        now=locked.now,
-    )
+    for rows in batches(list(after.values())):
+        _write(rows, locked.now)
+    entries = [Entry(actor, actions.LEVEL_CHANGED, level_id, of_level) for level_id, of_level in by_level.items()]
+    for some in batches(entries):
+        record(some, now=locked.now)
     low_stock.judge(set(ids), now=locked.now)
     return SetLevels(tuple(ids))
 
