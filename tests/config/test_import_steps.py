@@ -131,7 +131,7 @@ def test_columns_are_mapped_by_hand_and_remembered_for_the_same_person(manager: 
 def test_header_and_values_with_hostile_characters_are_shown_and_no_500(manager: Client) -> None:
     asked = look(manager, SETTINGS, content=b"ab\0;\x1bc;d\na\0;\x07;\xf0\x9f\x98\x80\n")
     assert [column.title for column in dialog(asked).mapping.columns] == ["ab", "c", "d"]
-    answer = send_columns(manager, SETTINGS, asked, **{"column-0": "sku", "constant-warehouse": "wh\0-001"})
+    answer = send_columns(manager, SETTINGS, asked, **{"column-0": "sku", "constant-warehouse": "wh\u200b-001\x07"})
     assert faults(answer) == [(2, "sku")]
 
 

@@ -126,7 +126,7 @@ def test_sku_is_found_without_regard_to_case_and_asked_for_if_it_is_two() -> Non
     file = read_file("a", receipts(*lines))
     (fault,) = import_stock(ACTOR, file).bad  # type: ignore[union-attr]
     assert (fault.row, fault.column) == (3, "sku")
-    assert "more than one product: write it as one of TWIN, twin" in fault.detail
+    assert "several products: TWIN, twin." in fault.detail
     done = import_stock(ACTOR, file, skip_bad=True)
     assert (done.applied, counters(level)) == (2, (15, 0))  # type: ignore[union-attr]
 

@@ -12,13 +12,13 @@ from uuid import UUID
 
 import structlog
 from celery import shared_task
+from celery.exceptions import OperationalError
 from django.core.exceptions import PermissionDenied
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import Q, QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext
-from kombu.exceptions import OperationalError
 
 from audit.console.imports import work
 from audit.console.imports.importers import IMPORTERS, Progress
