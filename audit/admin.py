@@ -20,7 +20,7 @@ from audit.console.dialogs import DIALOG_KEY
 from audit.console.exports import ExportRow, newest_first
 from audit.console.filters import ByActor, Days, SetByLinks, TrailAdmin, around, filtered, link, recent, within
 from audit.display import NOTHING
-from audit.identifiers import NIL, parse_copied_id, parse_uuid
+from audit.identifiers import NIL, parse_copied_id, parse_uuid, short_id
 from audit.models import ApiClient, AuditEntry, IdempotencyKey, OutboxEvent
 from audit.texts import without_refused
 
@@ -179,7 +179,7 @@ class AuditEntryAdmin(TrailAdmin):
     @admin.display(description=_("about"))
     def subject(self, entry: AuditEntry) -> SafeString:
         address = action_of(entry.action).subject.address(entry.subject_id)
-        text = f"…{str(entry.subject_id)[-12:]}"
+        text = short_id(entry.subject_id)
         return link(text, address) if address else format_html("{}", text)
 
     @admin.display(description=_("request"))

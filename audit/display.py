@@ -5,9 +5,19 @@ from typing import Final
 
 from django.utils import timezone
 from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from audit.identifiers import SHORT
 
 NOTHING: Final = "–"
 """Shown in place of an empty value."""
+
+
+def shown_id(public_id: str) -> SafeString:
+    """The end of an id, by which people know it; copying and screen readers get the whole id."""
+    begin, end = public_id[:-SHORT], public_id[-SHORT:]
+    return format_html('<span class="console-id"><span class="flow-unseen">{}</span>{}</span>', begin, end)
 
 
 def shown_time(moment: datetime) -> str:

@@ -16,12 +16,25 @@ ALERT: Final = "alr"
 
 NIL: Final = UUID(int=0)
 """The nil UUID: lower than all ids, and the id of no row."""
+SHORT: Final = 8
+"""How many characters of an id people see: its last ones, in which ids differ."""
+_ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _COPIED: Final = re.compile(r"(?:[a-z]+-)?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.IGNORECASE)
 
 
 def public_id(prefix: str, identifier: UUID) -> str:
     """The public id of a UUID, such as ``res-0190…`` for a reservation."""
     return f"{prefix}-{identifier}"
+
+
+def short_id(identifier: UUID | str) -> str:
+    """The end of an id, as people see it: ``…3d5e3d21``."""
+    return f"…{str(identifier)[-SHORT:]}"
+
+
+def with_short_ids(text: str) -> str:
+    """A text with each id in it cut to its end."""
+    return _ID.sub(lambda found: short_id(found[0]), text)
 
 
 def parse_public_id(prefix: str, text: str) -> UUID | None:

@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
 from audit.actions import action_of
+from audit.identifiers import with_short_ids
 from audit.roles import role_choices
 
 ARCHIVING: Final = "inventory.archiving"
@@ -213,7 +214,7 @@ class IdempotencyKey(models.Model):
         indexes = [models.Index(fields=["created_at"], name="idempotency_key_age")]
 
     def __str__(self) -> str:
-        return self.key
+        return with_short_ids(self.key)
 
 
 class OutboxEvent(models.Model):

@@ -83,13 +83,15 @@ def _permissions(app: str, verbs: str, models_: str) -> frozenset[str]:
 
 
 _READS_STOCK: Final = (
-    _permissions("inventory", "view", "product warehouse store storewarehouse stocklevel movement")
+    _permissions("inventory", "view", "product warehouse store storewarehouse stocklevel movement stockdocument")
     | _permissions("inventory", "view", "transfer transferline stockcount stockcountline lowstockalert")
     | _permissions("reservations", "view", "reservation reservationitem shortageincident brokenhold")
 )
 _VIEWER: Final = _READS_STOCK | {"inventory.add_alertsubscription"}
 _WAREHOUSE: Final = (
-    _VIEWER | _permissions("inventory", "receive adjust ship transfer count", "stock") | {"inventory.settle_alerts"}
+    _VIEWER
+    | _permissions("inventory", "receive adjust ship transfer count reverse", "stock")
+    | {"inventory.settle_alerts"}
 )
 _READS_BOOKS: Final = _permissions("inventory", "view", "adjustmentreason reconciliationrun reconciliationfinding") | {
     "inventory.export_stock",
@@ -122,7 +124,7 @@ _AUDITOR: Final = (
 
 STAFF_GROUPS: Final = (
     StaffGroup("viewer", _("looks, and may be mailed about alerts"), _VIEWER),
-    StaffGroup("warehouse", _("also receives, adjusts, ships, transfers and counts"), _WAREHOUSE),
+    StaffGroup("warehouse", _("also receives, adjusts, ships, transfers, counts and reverses documents"), _WAREHOUSE),
     StaffGroup(
         "manager",
         _("also posts counts, releases, extends and sells reservations, keeps the catalogue and reads the audit"),

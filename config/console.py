@@ -99,6 +99,7 @@ _DAY: Final = (
 )
 _TRAIL: Final = (
     MenuItem(_("Movements"), "swap_vert", "inventory.movement"),
+    MenuItem(_("Documents"), "receipt_long", "inventory.stockdocument"),
     MenuItem(_("Audit"), "history", "audit.auditentry"),
     MenuItem(_("Reconciliation"), "balance", "inventory.reconciliationfinding"),
     MenuItem(_("Events"), "outbox", "audit.outboxevent"),

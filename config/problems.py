@@ -67,6 +67,9 @@ DOMAIN_STATUS: Final[dict[type[DomainError], tuple[int, str]]] = {
     ClientNameTaken: (409, "The name is taken"),
     stock.DraftChanged: (409, "The draft has changed"),
     stock.DraftPosted: (409, "The draft was posted before"),
+    stock.DocumentReversed: (409, "The document was reversed before"),
+    stock.ReversalIsFinal: (409, "A reversal is final"),
+    stock.TransferNotReceived: (409, "Nothing was received"),
     stock.UnknownProduct: (422, "Unknown product"),
     stock.UnknownWarehouse: (422, "Unknown warehouse"),
     stock.UnknownStore: (422, "Unknown store"),
@@ -98,7 +101,15 @@ _HTTP_CODES: Final[dict[int, tuple[str, str]]] = {
     503: ("busy", "Busy"),
 }
 _BUSY_RETRY_SECONDS: Final = 1
-_OFF_THE_API: Final = {stock.Frozen, ClientNameTaken, stock.DraftChanged, stock.DraftPosted}
+_OFF_THE_API: Final = {
+    stock.Frozen,
+    ClientNameTaken,
+    stock.DraftChanged,
+    stock.DraftPosted,
+    stock.DocumentReversed,
+    stock.ReversalIsFinal,
+    stock.TransferNotReceived,
+}
 """Errors that the API never answers: a base class, of which only subclasses are raised, and those of the console."""
 
 

@@ -38,6 +38,7 @@ STORE_UNFROZEN: Final = register(Action("inventory_store_unfrozen", _("Freeze of
 
 LEVEL: Final = SubjectKind(_("stock level"), "inventory_stocklevel")
 _IMPORTED_FILE: Final = SubjectKind(_("imported file"))
+_DOCUMENT: Final = SubjectKind(_("document"), "inventory_stockdocument")
 _REASON: Final = SubjectKind(_("reason for changes of stock"), "inventory_adjustmentreason")
 
 STOCK_ADJUSTED: Final = register(
@@ -48,6 +49,9 @@ STOCK_IMPORTED: Final = register(
 )
 STOCK_RECONCILED: Final = register(
     Action("inventory_stock_reconciled", _("Stock put right"), "build", LEVEL, related=MOVEMENTS)
+)
+DOCUMENT_REVERSED: Final = register(
+    Action("inventory_document_reversed", _("Document reversed"), "undo", _DOCUMENT, related=MOVEMENTS)
 )
 LEVEL_CHANGED: Final = register(Action("inventory_level_changed", _("Stock settings changed"), "tune", LEVEL))
 REASON_CREATED: Final = register(Action("inventory_adjustmentreason_created", _("Reason added"), "add", _REASON))

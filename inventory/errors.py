@@ -183,6 +183,18 @@ class ProductNotInCount(DomainError):
     """The count has no line of this product."""
 
 
+class DocumentReversed(DomainError):
+    """The document was reversed before, which happens once."""
+
+
+class ReversalIsFinal(DomainError):
+    """The document is a reversal, which isn't reversed itself."""
+
+
+class TransferNotReceived(DomainError):
+    """The transfer has brought nothing to its destination that could be sent back."""
+
+
 class MoreThanSold(DomainError):
     """More units would come back than the order was sold and hasn't returned."""
 

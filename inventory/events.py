@@ -46,8 +46,8 @@ class LevelEvent(Event, frozen=True, kw_only=True):
 @register
 class StockAdjustedEvent(LevelEvent, frozen=True, kw_only=True):
     """Written for each line that changes what is on hand: of an adjustment (receipt, shipment, return or correction, by
-    the API, the console or an import) and of a count that is posted with a difference. Sales, transfers and repairs
-    have events of their own."""
+    the API, the console or an import), of its reversal (as an `ADJUSTMENT` of the opposite quantity), and of a count
+    that is posted with a difference. Sales, transfers and repairs have events of their own."""
 
     adjustment_id: Annotated[
         str,

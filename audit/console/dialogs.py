@@ -192,6 +192,10 @@ class Dialog(Worded, ABC, Generic[R]):
     def tell(self, result: R) -> str:
         """The message of success, in one sentence: "20 → 30 on hand, 28 available"."""
 
+    def notice(self, result: R) -> str:
+        """The message as it is shown after the form: ``tell``, perhaps with links."""
+        return self.tell(result)
+
     def tell_again(self, result: R) -> str:
         """The message for a form that is sent a second time. It is stored in the database: no secrets here."""
         return self.tell(result)
@@ -206,7 +210,7 @@ class Dialog(Worded, ABC, Generic[R]):
 
     def done(self, result: R) -> HttpResponse:
         """The response to a successful form."""
-        messages.success(self.request, self.tell(result))
+        messages.success(self.request, self.notice(result))
         return redirect(self.way_back())
 
     # ------------------------------------------------------------------------------------------ what this class does

@@ -5,13 +5,14 @@ from inventory.admin.bookkeeping import reconciliation
 from inventory.admin.catalogue import products, stores, warehouses
 from inventory.admin.counts import lists as counts
 from inventory.admin.low_stock import alerts
-from inventory.admin.stock import levels, movements, reasons
+from inventory.admin.stock import documents, levels, movements, reasons
 from inventory.admin.transfers import lists as transfers
 
 __all__ = [
     "alerts",
     "clients",
     "counts",
+    "documents",
     "levels",
     "movements",
     "people",

@@ -12,6 +12,7 @@ from inventory.models.catalogue import (
     validate_code,
 )
 from inventory.models.counts import StockCount, StockCountLine
+from inventory.models.documents import StockDocument
 from inventory.models.drafts import DraftCommand, ReceivingDraft, ReceivingDraftLine
 from inventory.models.low_stock import AlertSubscription, LowStockAlert
 from inventory.models.stock import QUANTITY_LIMIT, AdjustmentReason, Movement, StockLevel
@@ -36,6 +37,7 @@ __all__ = [
     "ReconciliationRun",
     "StockCount",
     "StockCountLine",
+    "StockDocument",
     "StockLevel",
     "Store",
     "StoreWarehouse",

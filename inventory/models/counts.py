@@ -1,6 +1,6 @@
 """Counts of stock."""
 
-from typing import Self
+from typing import Final, Self
 
 from django.db import models
 from django.db.models import (
@@ -12,7 +12,11 @@ from uuid_utils.compat import uuid7
 from audit.actors import Actor
 from audit.identifiers import COUNT, public_id
 from inventory.models.catalogue import Warehouse, in_reach
+from inventory.models.documents import next_number, numbered
 from inventory.models.stock import QUANTITY_LIMIT, StockLevel
+
+COUNT_KIND: Final = "CO"
+"""The kind in the short numbers of counts."""
 
 
 class StockCountQuerySet(models.QuerySet["StockCount"]):
@@ -56,11 +60,13 @@ class StockCount(models.Model):
     posted_at = models.DateTimeField(null=True)
     cancelled_by = models.CharField(max_length=150, blank=True)
     cancelled_at = models.DateTimeField(null=True)
+    number = models.BigIntegerField(db_default=next_number("inventory_count_number"), editable=False)
 
     objects = StockCountQuerySet.as_manager()
 
     class Meta:
         constraints = [
+            models.UniqueConstraint(fields=["number"], name="count_number_once"),
             models.CheckConstraint(
                 name="count_status_agrees",
                 condition=Q(status="OPEN", posted_at__isnull=True, cancelled_at__isnull=True)
@@ -80,7 +86,12 @@ class StockCount(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.public_id
+        return self.short_number
+
+    @property
+    def short_number(self) -> str:
+        """``CO-1042``."""
+        return numbered(COUNT_KIND, self.number)
 
     @property
     def public_id(self) -> str:

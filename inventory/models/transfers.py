@@ -1,6 +1,6 @@
 """Transfers of stock between warehouses."""
 
-from typing import Self
+from typing import Final, Self
 
 from django.db import models
 from django.db.models import (
@@ -14,7 +14,11 @@ from uuid_utils.compat import uuid7
 from audit.actors import Actor
 from audit.identifiers import TRANSFER, public_id
 from inventory.models.catalogue import Product, Warehouse, in_reach
+from inventory.models.documents import next_number, numbered
 from inventory.models.stock import StockLevel
+
+TRANSFER_KIND: Final = "TR"
+"""The kind in the short numbers of transfers."""
 
 
 class TransferQuerySet(models.QuerySet["Transfer"]):
@@ -43,7 +47,8 @@ class Transfer(models.Model):
 
     PENDING is a draft, which changes no stock. IN_TRANSIT has left its source; PARTIALLY_RECEIVED has arrived in part;
     RECEIVED is closed after units arrived or were given up; CANCELLED is closed and no units arrived. ``closed_at`` is
-    the time at which it was received or cancelled.
+    the time at which it was received or cancelled. ``number`` is drawn from a sequence. ``reverses`` is the transfer
+    whose received units this one sends back.
     """
 
     class Status(models.TextChoices):
@@ -64,6 +69,10 @@ class Transfer(models.Model):
     initiated_at = models.DateTimeField()
     shipped_at = models.DateTimeField(null=True)
     closed_at = models.DateTimeField(null=True)
+    number = models.BigIntegerField(db_default=next_number("inventory_transfer_number"), editable=False)
+    reverses = models.ForeignKey(
+        "self", null=True, on_delete=models.PROTECT, related_name="sent_back_by", db_index=False
+    )
 
     objects = TransferQuerySet.as_manager()
 
@@ -77,6 +86,10 @@ class Transfer(models.Model):
                 | Q(status="RECEIVED", shipped_at__isnull=False, closed_at__isnull=False)
                 | Q(status="CANCELLED", closed_at__isnull=False),
             ),
+            models.UniqueConstraint(fields=["number"], name="transfer_number_once"),
+            models.UniqueConstraint(
+                fields=["reverses"], name="transfer_sent_back_once", condition=~Q(status="CANCELLED")
+            ),
         ]
         indexes = [
             models.Index(
@@ -89,7 +102,12 @@ class Transfer(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.public_id
+        return self.short_number
+
+    @property
+    def short_number(self) -> str:
+        """``TR-1042``."""
+        return numbered(TRANSFER_KIND, self.number)
 
     @property
     def public_id(self) -> str:

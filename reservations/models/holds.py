@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
-from audit.identifiers import RESERVATION, public_id
+from audit.identifiers import RESERVATION, public_id, short_id
 from inventory.models import StockLevel, Store
 
 
@@ -123,7 +123,7 @@ class Reservation(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.public_id
+        return short_id(self.id)
 
     @property
     def public_id(self) -> str:

@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
-from audit.identifiers import INCIDENT, public_id
+from audit.identifiers import INCIDENT, public_id, short_id
 from inventory.models import StockLevel
 from inventory.models.catalogue import in_reach
 from reservations.models.holds import Reservation
@@ -70,7 +70,7 @@ class ShortageIncident(models.Model):
         indexes = [models.Index(name="incident_open", fields=["created_at"], condition=Q(status="OPEN"))]
 
     def __str__(self) -> str:
-        return self.public_id
+        return short_id(self.id)
 
     @property
     def public_id(self) -> str:

@@ -26,7 +26,10 @@ class Step(IntEnum):
 
 _STEPS: Final = (
     (Step.CLAIM, re.compile(r"pg_try_advisory_xact_lock")),
-    (Step.DOCUMENT, re.compile(r'FROM "?inventory_(transfer|receivingdraft)\b.*FOR NO KEY UPDATE', re.DOTALL)),
+    (
+        Step.DOCUMENT,
+        re.compile(r'FROM "?inventory_(transfer|receivingdraft|stockdocument)\b.*FOR NO KEY UPDATE', re.DOTALL),
+    ),
     (Step.CART, re.compile(r"pg_advisory_xact_lock")),
     (Step.HOLDS, re.compile(r"FROM reservations_reservation\b.*FOR NO KEY UPDATE", re.DOTALL)),
     (Step.LEVELS, re.compile(r"FROM inventory_stocklevel\b.*FOR NO KEY UPDATE", re.DOTALL)),

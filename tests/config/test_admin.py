@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 from django.contrib import admin
 from django.contrib.auth.models import Group, User
@@ -28,14 +29,26 @@ from inventory.models import (
     ReconciliationRun,
     StockCount,
     StockCountLine,
+    StockDocument,
     StockLevel,
     Store,
     Transfer,
     TransferLine,
     Warehouse,
 )
+from inventory.services.stock.adjustments import Adjustment, AdjustRequest, apply_adjustments
 from reservations.models import BrokenHold, Reservation, ShortageIncident
-from tests.factories import hold, make_client, make_due, make_level, make_product, make_store, make_warehouse, receive
+from tests.factories import (
+    ACTOR,
+    hold,
+    make_client,
+    make_due,
+    make_level,
+    make_product,
+    make_store,
+    make_warehouse,
+    receive,
+)
 from tests.staff import browser_of, make_staff
 
 pytestmark = pytest.mark.django_db
@@ -78,6 +91,13 @@ def _make_transfer() -> None:
         quantity=2,
         quantity_shipped=2,
     )
+
+
+def _make_document() -> None:
+    level = receive(make_product(), 5)
+    clerk = msgspec.structs.replace(ACTOR, name="clerk", source="admin")
+    line = Adjustment(level.product_id, None, "wh-001", 2, "RECEIPT", "goods", "PO-1")
+    apply_adjustments(AdjustRequest(clerk, (line,)))
 
 
 def _make_count() -> None:
@@ -134,6 +154,7 @@ MAKE_ONE: dict[type[models.Model], Callable[[], Any]] = {
     AdjustmentReason: lambda: AdjustmentReason.objects.create(text=f"Reason {next(_numbers)}", kinds=["SHIP"]),
     StockLevel: lambda: receive(make_product(), 5),
     Movement: lambda: receive(make_product(), 5),
+    StockDocument: _make_document,
     Reservation: _make_reservation,
     Transfer: _make_transfer,
     StockCount: _make_count,

@@ -17,7 +17,7 @@ from audit.console.base import ConsoleAdmin
 from audit.console.dialogs import Dialog
 from audit.console.service_forms import ServiceAdmin
 from audit.models import AuditEntry, IdempotencyKey, OutboxEvent
-from inventory.models import LowStockAlert, Movement, StockCount, Transfer
+from inventory.models import LowStockAlert, Movement, StockCount, StockDocument, Transfer
 from inventory.services.low_stock import alerts as low_stock
 from reservations.models import Reservation, ReservationItem, ShortageIncident
 from tests.config.test_admin import MAKE_ONE
@@ -86,14 +86,39 @@ def test_movement_is_called_by_its_product_its_place_and_what_moved(browser: Cli
     assert name_of(page) == f"{level.product.sku} in wh-001: Receipt +7"
 
 
+UUIDS = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE)
+
+
+@pytest.mark.parametrize("model", MAKE_ONE, ids=lambda model: model.__name__)
+def test_no_page_is_called_by_a_uuid(browser: Client, model: Any) -> None:
+    page = shown(browser_of(make_staff()), page_of(made(model)))
+    title = re.search(r"<title>(.*?)</title>", page, re.DOTALL)
+    assert title is not None
+    assert not UUIDS.search(f"{name_of(page)} {title[1]}")
+
+
 @pytest.mark.parametrize(
-    "model", [Transfer, StockCount, ShortageIncident, Reservation], ids=lambda model: model.__name__
+    ("model", "prefix"),
+    [(Transfer, "TR-"), (StockCount, "CO-"), (StockDocument, "RC-"), (ShortageIncident, "…"), (Reservation, "…")],
+    ids=lambda value: getattr(value, "__name__", value),
 )
-def test_ids_are_shown_in_small_letters_as_they_are(browser: Client, model: Any) -> None:
+def test_documents_are_called_by_short_numbers_and_the_rest_by_the_end_of_the_id(
+    browser: Client, model: Any, prefix: str
+) -> None:
     row = made(model)
-    page = shown(browser, page_of(row))
-    assert name_of(page) == row.public_id
-    assert row.public_id.capitalize() not in page
+    name = name_of(shown(browser, page_of(row)))
+    assert name == (f"…{str(row.pk)[-8:]}" if prefix == "…" else f"{prefix}{row.number}")
+    if prefix == "…":
+        return
+    for typed in (name, name.lower()):
+        assert list(browser.get(listing(model), {"q": typed}).context["cl"].result_list) == [row]
+    assert not browser.get(listing(model), {"q": f"{prefix}{row.number + 1}"}).context["cl"].result_list
+
+
+def test_key_that_is_an_id_is_called_by_its_end(browser: Client) -> None:
+    key = made(IdempotencyKey)
+    IdempotencyKey.objects.filter(pk=key.pk).update(key=f"dialog-{key.pk}")
+    assert name_of(shown(browser, page_of(key))) == f"dialog-…{str(key.pk)[-8:]}"
 
 
 def test_entry_of_the_trail_is_called_in_words(browser: Client) -> None:

@@ -27,6 +27,7 @@ LISTS = {
         "reservation",
         "shortageincident",
         "stockcount",
+        "stockdocument",
         "stocklevel",
         "store",
         "transfer",

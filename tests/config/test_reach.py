@@ -45,11 +45,12 @@ from inventory.services.drafts import receiving
 from inventory.services.drafts.lines import LineCommand
 from inventory.services.drafts.receiving import DraftDetails
 from inventory.services.low_stock import alerts, subscriptions
-from inventory.services.stock import adjustments, imports, level_settings, places, reasons
+from inventory.services.stock import adjustments, imports, level_settings, places, reasons, reversing
 from inventory.services.stock.import_files import COLUMNS, ImportFile, read_file
 from inventory.services.stock.level_settings import LevelChange
 from inventory.services.transfers import commands as transfers
 from inventory.services.transfers import drafting, redirecting
+from inventory.services.transfers import reversing as transfers_reversing
 from inventory.services.transfers.commands import MoveLine, TransferRequest
 from inventory.services.transfers.drafting import TransferDetails
 from reservations.errors import ReservationNotFound
@@ -90,6 +91,9 @@ class Scene:
         self.deliveries = {actor.name: self._delivery(actor) for actor in (OUTSIDE, INSIDE)}
         self.incoming = self._sent(HERE, THERE)
         self.outgoing = self._sent(THERE, HERE)
+        self.arrived = self._sent(HERE, THERE)
+        transfers.receive_transfer(transfers.ReceiveRequest(ACTOR, self.arrived))
+        self.document = self._document()
         self.arrivals = {actor.name: self._arrival(actor) for actor in (OUTSIDE, INSIDE)}
         self.count = self._count()
         self.incident = self._incident(receive(short, 5, THERE))
@@ -140,6 +144,13 @@ class Scene:
         draft = receiving.open_arrival(owner, self.incoming)
         receiving.change_lines(owner, draft, [LineCommand(uuid7(), self.product.pk)])
         return draft
+
+    def _document(self) -> UUID:
+        """A receipt there, posted by hand."""
+        line = adjustments.Adjustment(self.product.pk, None, THERE, 1, "RECEIPT", "came")
+        everywhere = msgspec.structs.replace(INSIDE, warehouse_codes=None)
+        posted: Any = adjustments.apply_adjustments(adjustments.AdjustRequest(everywhere, (line,)))
+        return UUID(str(posted.id))
 
     def _count(self) -> UUID:
         opened: Any = opening.count_one(self.counted(ACTOR), 96)
@@ -296,6 +307,9 @@ CALLS: Final[dict[str, Call]] = {
         actor, scene.user.pk, "someone@example.com", codes=[THERE]
     ),
     "adjustments.apply_adjustments": _adjusted,
+    "reversing.reverse_document": lambda scene, actor: reversing.reverse_document(
+        reversing.ReverseRequest(actor, scene.document, "mistake")
+    ),
     "imports.foresee_import": lambda scene, actor: _imported(imports.foresee_import(actor, scene.file)),
     "imports.plan_import": lambda scene, actor: _imported(imports.plan_import(actor, scene.file, skip_bad=False)),
     "imports.import_stock": lambda scene, actor: _imported(imports.import_stock(actor, scene.file, skip_bad=True)),
@@ -326,6 +340,9 @@ CALLS: Final[dict[str, Call]] = {
     ),
     "redirecting.redirect_transfer": lambda scene, actor: redirecting.redirect_transfer(
         redirecting.RedirectRequest(actor, scene.outgoing, BEYOND)
+    ),
+    "reversing.send_back": lambda scene, actor: transfers_reversing.send_back(
+        transfers_reversing.SendBackRequest(actor, scene.arrived, "wrong place")
     ),
     "drafting.open_draft": lambda scene, actor: drafting.open_draft(actor, THERE, HERE),
     "drafting.change_lines": lambda scene, actor: drafting.change_lines(actor, scene.draft, _line(scene)),
@@ -400,6 +417,10 @@ PARTS: Final[dict[str, str]] = {
     "documents.lock_open_count": "entering.enter_counts",
     "entering.enter": "entering.enter_counts",
     "adjustments.adjust": "adjustments.apply_adjustments",
+    "adjustments.adjust_claimed": "adjustments.apply_adjustments",
+    "documents.draw_document": "adjustments.apply_adjustments",
+    "documents.write_document": "adjustments.apply_adjustments",
+    "documents.lock_document": "reversing.reverse_document",
     "returns.require_returnable": "adjustments.apply_adjustments",
     "returns.read_sold": "adjustments.apply_adjustments",
     "level_settings.change_levels": "level_settings.set_levels",

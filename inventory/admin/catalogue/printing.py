@@ -60,6 +60,13 @@ def labels_of_products(products: Iterable[Product]) -> list[Label]:
     return [Label(row.sku, row.name, row.barcode or row.sku) for row in products]
 
 
+def print_document(request: HttpRequest, number: str, products: Iterable[Product], way_back: str) -> HttpResponse:
+    """The page that prints the labels of a document's lines: one for each of these products."""
+    named = {product.pk: product for product in products}
+    title = str(_("Labels of %(number)s")) % {"number": number}
+    return print_page(request, title, labels_of_products(named.values()), way_back)
+
+
 def labels_of_places(warehouse: Warehouse) -> list[Label]:
     """A label for each location that the stock levels of a warehouse name."""
     rows = StockLevel.objects.filter(warehouse=warehouse).exclude(zone="", aisle="", shelf="")

@@ -20,8 +20,10 @@ from audit.console.base import (
 )
 from audit.display import NOTHING
 from inventory.admin.counts import pages, posting, scans, walking
-from inventory.admin.transfers.lists import progress_bar, short_id
+from inventory.admin.stock.numbers import FoundByNumber
+from inventory.admin.transfers.lists import progress_bar
 from inventory.models import StockCount, StockCountLine
+from inventory.models.counts import COUNT_KIND
 
 
 class CountLineInline(ReadOnlyInline):
@@ -42,16 +44,17 @@ class CountLineInline(ReadOnlyInline):
 
 
 @admin.register(StockCount)
-class StockCountAdmin(ReadOnlyAdmin):
+class StockCountAdmin(FoundByNumber, ReadOnlyAdmin):
     """Counts, the newest first."""
 
+    number_kinds = (COUNT_KIND,)
     warehouse_paths = ("warehouse__code",)
     empty_hint = _("No count yet. Open one: a warehouse, a zone, or what was not counted for long.")
-    list_display = ("short_id", "state", "warehouse", "what", "progress", "to_recount", "opened_at")
+    list_display = ("short_number", "state", "warehouse", "what", "progress", "to_recount", "opened_at")
     list_filter = ("status", "scope", ("warehouse", WarehouseFilter))
     list_select_related = ("warehouse",)
     search_fields = ("zone__exact", "opened_by__exact")
-    search_help_text = _("A whole zone or name, or an id")
+    search_help_text = _("A number such as CO-1042, a whole zone or name, or an id")
     date_hierarchy = "opened_at"
     ordering = ("-id",)
     inlines = (CountLineInline,)
@@ -88,7 +91,7 @@ class StockCountAdmin(ReadOnlyAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """The fields of the count's state: of its posting, of its cancellation, or neither while it is open."""
-        shown = ["public_id", "state", "warehouse", "what", "progress", "to_recount", "opened_by", "opened_at"]
+        shown = ["short_number", "state", "warehouse", "what", "progress", "to_recount", "opened_by", "opened_at"]
         ends = ["posted_by", "posted_at", "cancelled_by", "cancelled_at"]
         return [*in_pairs([*shown, *(non_empty_fields(obj, *ends) if obj else ends)]), "note"]
 
@@ -106,9 +109,9 @@ class StockCountAdmin(ReadOnlyAdmin):
     post_count = posting.PostCountPage.as_action(url_path="post", icon="task_alt", label=_("Look over and post"))
     cancel_count = pages.CancelCountDialog.as_action(url_path="cancel", icon="block", label=_("Cancel"))
 
-    @admin.display(description=_("count"), ordering="id")
-    def short_id(self, count: StockCount) -> SafeString:
-        return short_id(count.public_id)
+    @admin.display(description=_("count"), ordering="number")
+    def short_number(self, count: StockCount) -> str:
+        return count.short_number
 
     @admin.display(description=_("what"), ordering="scope")
     def what(self, count: StockCount) -> str:
@@ -117,10 +120,6 @@ class StockCountAdmin(ReadOnlyAdmin):
             days = ngettext("%(days)d day", "%(days)d days", count.stale_days) % {"days": count.stale_days}
             return f"{scope}: {days}"
         return f"{scope}: {count.zone}" if count.zone else scope
-
-    @admin.display(description=_("count"), ordering="id")
-    def public_id(self, count: StockCount) -> str:
-        return count.public_id
 
     @badge(
         _("status"),

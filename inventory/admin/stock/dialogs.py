@@ -18,6 +18,7 @@ from audit.console.wording import LazyText, share_wordings
 from audit.errors import DomainError, Fault
 from audit.idempotency import Claim, StoredAnswer
 from inventory.admin.stock.overriding import OVERRIDE_WORDINGS, OverrideField, offer_override
+from inventory.admin.stock.undo import OffersUndo
 from inventory.admin.stock.unusual import Amount, AsksAboutUnusual
 from inventory.models import QUANTITY_LIMIT, AdjustmentReason, StockLevel, Warehouse
 from inventory.services.catalogue.stock_warnings import Warnings, in_words, warnings_of_levels
@@ -123,7 +124,7 @@ class CountedForm(StockForm):
     field_order = UnitsForm.field_order
 
 
-class StockDialog(AsksAboutUnusual, Dialog[R]):
+class StockDialog(OffersUndo, AsksAboutUnusual, Dialog[R]):
     """The base of the dialogs of one level. The quantity has the focus."""
 
     kind: ClassVar[str]
@@ -316,9 +317,8 @@ class CountDialog(StockDialog[Opened]):
         return opening.count_one(request, given["quantity"])
 
     def tell(self, result: Opened) -> str:
-        message = _("%(sku)s, %(warehouse)s: your count is entered in %(count)s. Stock changes once it is posted.")
+        message = _("%(sku)s, %(warehouse)s: your count is entered. Stock changes once it is posted.")
         return str(message) % {
             "sku": self.subject.product.sku,
             "warehouse": self.subject.warehouse.code,
-            "count": result.count.public_id,
         }

@@ -20,13 +20,14 @@ from audit.console.base import WarehouseFilter, may_read_trail
 from audit.console.exports import ExportRow, newest_first
 from audit.console.filters import ByActor, Days, Span, TrailAdmin, around, filtered, link, recent, within
 from audit.display import NOTHING
-from audit.identifiers import ADJUSTMENT, COUNT, TRANSFER, parse_copied_id, parse_public_id, public_id
+from audit.identifiers import ADJUSTMENT, COUNT, TRANSFER, parse_copied_id, parse_public_id, public_id, short_id
 from audit.models import AuditEntry
 from audit.texts import without_refused
 from inventory import actions
 from inventory.admin.stock.receiving import Receiving
 from inventory.admin.stock.shared_columns import OfLevel
-from inventory.models import Movement, Product, StockLevel
+from inventory.models import Movement, Product, StockDocument, StockLevel
+from inventory.models.documents import parse_number
 
 _MOST_PRODUCTS: Final = 100
 _MOST_ENTRIES: Final = 200
@@ -130,10 +131,12 @@ class MovementAdmin(OfLevel, Receiving, TrailAdmin):
         """Search by an index for a document, a reference, a product or an id; else by name, within the chosen days or
         the last 30."""
         term = without_refused(search_term)
-        if not term:
-            return queryset, False
         if parse_public_id(TRANSFER, term) or parse_public_id(COUNT, term):
             return _with_reference(queryset, term.lower()), False
+        if document := _document_called(term):
+            queryset, term = queryset.filter(created_at=document.created_at, adjustment_id=document.pk), ""
+        if not term:
+            return queryset, False
         if named := parse_copied_id(term):
             return _with_id(queryset, named), False
         if _with_reference(self.get_queryset(request), term).exists():
@@ -183,7 +186,7 @@ class MovementAdmin(OfLevel, Receiving, TrailAdmin):
         if prefix in _DOCUMENTS and (named := parse_public_id(prefix, movement.reference)):
             name = _("Transfer") if prefix == TRANSFER else _("Count")
             address = reverse(f"admin:{_DOCUMENTS[prefix]}_change", args=[named])
-            return link(format_html('<span class="flow-fixed">{} …{}</span>', name, str(named)[-6:]), address)
+            return link(format_html('<span class="flow-fixed">{} {}</span>', name, short_id(named)), address)
         if movement.reference_type == "order":
             orders = reverse("admin:reservations_reservation_changelist")
             return link(movement.reference, f"{orders}?{urlencode({'q': movement.reference})}")
@@ -193,8 +196,11 @@ class MovementAdmin(OfLevel, Receiving, TrailAdmin):
     def same_adjustment(self, movement: Movement) -> SafeString:
         if movement.adjustment_id is None:
             return format_html("{}", NOTHING)
+        document = StockDocument.objects.filter(pk=movement.adjustment_id).first()
+        if document is not None:
+            return link(document, reverse("admin:inventory_stockdocument_change", args=[document.pk]))
         named = public_id(ADJUSTMENT, movement.adjustment_id)
-        return link(named, f"{reverse('admin:inventory_movement_changelist')}?q={named}")
+        return link(short_id(named), f"{reverse('admin:inventory_movement_changelist')}?q={named}")
 
     @admin.display(description=_("trail"))
     def trail(self, movement: Movement) -> SafeString:
@@ -214,6 +220,12 @@ def _is_about(entry: AuditEntry, movement: Movement) -> bool:
         return False
     named = str(entry.subject_id)
     return movement.reference.endswith(named) or entry.changes.get("orderId") == movement.reference
+
+
+def _document_called(term: str) -> StockDocument | None:
+    """The document with this short number; None if the text is no such number, or there is none."""
+    kind, number = parse_number(term, StockDocument.Kind.values) or ("", 0)
+    return StockDocument.objects.filter(kind=kind, number=number).first() if kind else None
 
 
 def _with_reference(rows: QuerySet[Any], reference: str) -> QuerySet[Any]:

@@ -11,7 +11,6 @@ from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.functional import cached_property
-from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
@@ -20,11 +19,11 @@ from audit.console.base import actor_of
 from audit.console.dialogs import ChoiceField, Dialog, DialogForm, ReasonField, ReferenceField
 from audit.console.wording import LazyText, share_wordings
 from audit.idempotency import Claim, StoredAnswer
-from audit.identifiers import ADJUSTMENT, NIL, parse_uuid, public_id
+from audit.identifiers import NIL, parse_uuid
 from inventory.admin.stock.draft_lines import ScannedLine
 from inventory.admin.stock.scanning import ScanForm, ScanPage, view_of, warehouse_choices
 from inventory.admin.stock.unfinished import Unfinished, delivery_address, unfinished_deliveries
-from inventory.models import ReceivingDraft
+from inventory.models import ReceivingDraft, StockDocument
 from inventory.services.catalogue.stock_warnings import in_words, warnings_of
 from inventory.services.drafts import posting, receiving
 from inventory.services.drafts.lines import ChangedLines, LineCommand
@@ -167,15 +166,14 @@ class DeliveryPage(ScanPage[Adjusted | PostedBefore]):
 
     def _posted_page(self) -> HttpResponse:
         """The page of a delivery that was posted."""
-        movements = reverse("admin:inventory_movement_changelist")
-        named = public_id(ADJUSTMENT, cast(UUID, self.subject.adjustment_id))
+        document = StockDocument.objects.filter(pk=self.subject.adjustment_id or NIL).first()
         self.lines = self.stored_lines()
         context = {
             **self.model_admin.admin_site.each_context(self.request),
             "opts": self.model_admin.opts,
             "title": self.title,
             "dialog": self,
-            "movements": f"{movements}?{urlencode({'q': named})}",
+            "document": document,
         }
         return TemplateResponse(self.request, "console/receiving/posted.html", context)
 

@@ -30,6 +30,7 @@ from inventory.admin.stock.dialogs import (
     why_not,
 )
 from inventory.admin.stock.marks import with_warnings
+from inventory.admin.stock.undo import OffersUndo
 from inventory.admin.stock.unusual import Amount, AsksAboutUnusual
 from inventory.models import StockLevel
 from inventory.services.stock.adjustments import Adjusted, AdjustRequest, apply_adjustments
@@ -110,7 +111,7 @@ class ChosenDialog(Dialog[R]):
         return with_warnings(levels)
 
 
-class RowsDialog(AsksAboutUnusual, ChosenDialog[R]):
+class RowsDialog(OffersUndo, AsksAboutUnusual, ChosenDialog[R]):
     """One action on selected rows with a quantity for each, all or none. An error is shown at its row."""
 
     kind: ClassVar[str]
@@ -192,8 +193,8 @@ class TransferRowsDialog(RowsDialog[Transferred]):
     def tell(self, result: Transferred) -> str:
         document = result.document
         message = ngettext(
-            "%(units)s units of %(rows)s row are on their way from %(from)s to %(to)s: %(transfer)s.",
-            "%(units)s units of %(rows)s rows are on their way from %(from)s to %(to)s: %(transfer)s.",
+            "%(units)s units of %(rows)s row are on their way from %(from)s to %(to)s.",
+            "%(units)s units of %(rows)s rows are on their way from %(from)s to %(to)s.",
             len(document.items),
         )
         return message % {
@@ -201,5 +202,4 @@ class TransferRowsDialog(RowsDialog[Transferred]):
             "rows": len(document.items),
             "from": document.source.code,
             "to": document.destination.code,
-            "transfer": document.public_id,
         }

@@ -39,6 +39,7 @@ from inventory.admin.stock.draft_lines import (
     sentence,
     take_scans,
 )
+from inventory.admin.stock.undo import OffersUndo
 from inventory.admin.stock.unusual import Amount, AsksAboutUnusual
 from inventory.models import QUANTITY_LIMIT, Product, Warehouse
 from inventory.models.catalogue import WarehouseQuerySet
@@ -78,7 +79,7 @@ class ScanForm(DialogForm):
     """The details of a draft. ``once`` makes the ids of the commands of a form that is sent without scripts."""
 
 
-class ScanPage(AsksAboutUnusual, Dialog[R]):
+class ScanPage(OffersUndo, AsksAboutUnusual, Dialog[R]):
     """The page of a draft: scan the lines, review them, post them.
 
     ``perform`` gets the chosen ending as ``given["do"]``, and the version that was reviewed as ``given["version"]``.
@@ -308,7 +309,7 @@ class ScanPage(AsksAboutUnusual, Dialog[R]):
         if isinstance(result, StoredAnswer | PostedBefore):
             messages.info(self.request, SENT_BEFORE)
         else:
-            messages.success(self.request, self.tell(result))
+            messages.success(self.request, self.notice(result))
         return redirect(self.after(result))
 
     def _posting_claim(self) -> Claim:

@@ -5,7 +5,7 @@ from typing import Any, Final
 from django.contrib import admin
 from django.db.models import F, IntegerField, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce, Now
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -17,18 +17,25 @@ from audit.console.base import (
     WarehouseFilter,
     badge,
 )
+from audit.console.dialogs import staff_action
+from audit.console.filters import link
 from audit.display import NOTHING, shown_time
+from inventory.admin.catalogue.printing import print_document
+from inventory.admin.stock.numbers import FoundByNumber
 from inventory.admin.stock.scanning import view_of
-from inventory.admin.stock.unfinished import route_of
+from inventory.admin.stock.unfinished import route_of, transfer_address
 from inventory.admin.transfers import drafts, pages
 from inventory.admin.transfers.redirecting import RedirectDialog
+from inventory.admin.transfers.send_back import SendBackDialog, sent_back
 from inventory.models import Transfer, TransferLine
+from inventory.models.transfers import TRANSFER_KIND
 
 TransferStatus = Transfer.Status
 _OFFERED: Final[dict[str, tuple[str, ...]]] = {
     TransferStatus.PENDING: ("change_draft", "send", "cancel"),
     TransferStatus.IN_TRANSIT: ("receive", "redirect", "cancel"),
     TransferStatus.PARTIALLY_RECEIVED: ("receive", "redirect", "cancel"),
+    TransferStatus.RECEIVED: ("send_back",),
 }
 _NAMES: Final[dict[str, Any]] = {
     **dict(TransferStatus.choices),
@@ -37,7 +44,7 @@ _NAMES: Final[dict[str, Any]] = {
     TransferStatus.PARTIALLY_RECEIVED.value: _("Partly received"),
 }
 """Labels of the statuses."""
-_ARRIVES: Final = {"receive"}
+_ARRIVES: Final = {"receive", "send_back"}
 """The actions at the destination. All others are for those who reach the source."""
 
 
@@ -104,18 +111,14 @@ def progress_bar(done: int, total: int, label: Any) -> SafeString:
     )
 
 
-def short_id(public_id: str) -> SafeString:
-    """The end of an id, which is enough to distinguish the rows of a list."""
-    return format_html('<span class="flow-fixed" title="{}">{}</span>', public_id, f"…{public_id[-8:]}")
-
-
 @admin.register(Transfer)
-class TransferAdmin(ReadOnlyAdmin):
+class TransferAdmin(FoundByNumber, ReadOnlyAdmin):
     """Transfers, the newest first."""
 
+    number_kinds = (TRANSFER_KIND,)
     warehouse_paths = ("from_warehouse__code", "to_warehouse__code")
     empty_hint = _("No transfer here. Begin one with New transfer: scan what leaves, and send it.")
-    list_display = ("short_id", "state", "route", "progress", "expected", "reference", "initiated_at")
+    list_display = ("short_number", "state", "route", "progress", "expected", "reference", "initiated_at")
     list_filter = (
         StatusFilter,
         OverdueFilter,
@@ -124,11 +127,11 @@ class TransferAdmin(ReadOnlyAdmin):
     )
     list_select_related = ("from_warehouse", "to_warehouse")
     search_fields = ("reference__exact", "initiated_by__exact")
-    search_help_text = _("A whole reference or name, or an id")
+    search_help_text = _("A number such as TR-1042, a whole reference or name, or an id")
     date_hierarchy = "initiated_at"
     ordering = ("-id",)
     fields = (
-        ("public_id", "state"),
+        ("short_number", "state"),
         ("from_warehouse", "to_warehouse"),
         ("progress", "expected"),
         ("reference", "reason"),
@@ -137,7 +140,7 @@ class TransferAdmin(ReadOnlyAdmin):
     )
     inlines = (TransferLineInline,)
     actions_list = ("new_transfer",)
-    actions_detail = ("receive", "send", "change_draft", "redirect", "cancel")
+    actions_detail = ("labels", "receive", "send", "change_draft", "redirect", "cancel", "send_back")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Transfer]:
         lines = TransferLine.objects.filter(transfer=OuterRef("pk")).order_by().values("transfer")
@@ -158,7 +161,14 @@ class TransferAdmin(ReadOnlyAdmin):
             for name in _OFFERED.get(transfer.status, ())
             if pages.may_touch(request, transfer, ("to_warehouse",) if name in _ARRIVES else pages.OfTransfer.ends)
         }
-        return self.actions_named(super().get_actions_detail(request, object_id), names)
+        if sent_back(transfer):
+            names -= {"send_back"}
+        return self.actions_named(super().get_actions_detail(request, object_id), names | {"labels"})
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """The transfer that it sends back, or by which it was sent back, only if there is one."""
+        is_linked = obj is not None and (obj.reverses_id or sent_back(obj))
+        return [*self.fields, *(["sends_back"] if is_linked else [])]
 
     new_transfer = drafts.NewTransferPage.as_action(url_path="draft", icon="add")
     change_draft = drafts.ChangeDraftPage.as_action(url_path="change-draft", icon="edit", label=_("Change draft"))
@@ -166,6 +176,17 @@ class TransferAdmin(ReadOnlyAdmin):
     receive = drafts.ArrivalPage.as_action(url_path="receive", icon="barcode_scanner", label=_("Receive"))
     redirect = RedirectDialog.as_action(url_path="redirect", icon="alt_route", label=_("Redirect"))
     cancel = pages.CancelDialog.as_action(url_path="cancel", icon="undo", label=_("Cancel"))
+    send_back = SendBackDialog.as_action(url_path="send-back", icon="undo", label=_("Send back"))
+
+    @staff_action(_("Print labels"), url_path="labels", icon="print", permission="inventory.view_transfer")
+    def labels(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """The labels of its lines, one for each product."""
+        transfer = self.get_object(request, object_id)
+        if transfer is None:
+            raise Http404
+        lines = transfer.lines.select_related("product").order_by("product__sku")
+        products = [line.product for line in lines]
+        return print_document(request, transfer.short_number, products, transfer_address(transfer.pk))
 
     def get_urls(self) -> list[URLPattern]:
         """The addresses that take the scans and edits of a draft, and of an arrival."""
@@ -180,17 +201,19 @@ class TransferAdmin(ReadOnlyAdmin):
         ]
         return [*own, *super().get_urls()]
 
-    @admin.display(description=_("transfer"), ordering="id")
-    def short_id(self, transfer: Transfer) -> SafeString:
-        return short_id(transfer.public_id)
+    @admin.display(description=_("transfer"), ordering="number")
+    def short_number(self, transfer: Transfer) -> str:
+        return transfer.short_number
+
+    @admin.display(description=_("sent back"))
+    def sends_back(self, transfer: Transfer) -> SafeString:
+        """A link to the transfer that it sends back, or by which it was sent back."""
+        other = transfer.reverses or sent_back(transfer)
+        return link(other, transfer_address(other.pk)) if other else format_html("{}", NOTHING)
 
     @admin.display(description=_("route"), ordering="from_warehouse__code")
     def route(self, transfer: Transfer) -> SafeString:
         return format_html('<span class="flow-fixed">{}</span>', route_of(transfer))
-
-    @admin.display(description=_("transfer"), ordering="id")
-    def public_id(self, transfer: Transfer) -> str:
-        return transfer.public_id
 
     @badge(
         _("status"),

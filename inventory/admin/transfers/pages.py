@@ -15,6 +15,7 @@ from audit.console.dialogs import Dialog, DialogForm, WhyForm
 from audit.console.wording import LazyText
 from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer
+from inventory.admin.stock.undo import OffersUndo
 from inventory.admin.stock.unfinished import route_of
 from inventory.admin.stock.unusual import Amount, AsksAboutUnusual
 from inventory.models import Transfer
@@ -58,7 +59,7 @@ class SendForm(DialogForm):
     version = forms.CharField(widget=forms.HiddenInput, required=False)
 
 
-class SendDialog(OfTransfer, AsksAboutUnusual, Dialog[Transferred]):
+class SendDialog(OffersUndo, OfTransfer, AsksAboutUnusual, Dialog[Transferred]):
     """Send a draft."""
 
     title = _("Send this transfer")

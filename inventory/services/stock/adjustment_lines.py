@@ -27,7 +27,8 @@ class Adjustment:
     """One line. ``quantity`` is in units, positive but for an ADJUSTMENT, which is signed; ``warehouse`` is a code.
 
     ``force`` allows holds to give way to it; only for an ADJUSTMENT. ``order_id`` is the order that a RETURN comes back
-    from, which bounds its quantity (docs/explanation/rules.md, rule 37).
+    from, which bounds its quantity (docs/explanation/rules.md, rule 37). ``movement_type`` is the type of the movement,
+    if it isn't the line's: a reversal is an ADJUSTMENT whose movement has the type of the one that it takes back.
     """
 
     product_id: UUID
@@ -41,6 +42,7 @@ class Adjustment:
     expected_version: int | None = None
     force: bool = False
     order_id: str = ""
+    movement_type: str = ""
 
     @property
     def change(self) -> int:

@@ -14,7 +14,8 @@ from audit.db.statements import one_statement
 from audit.errors import Fault, VersionConflict
 from audit.idempotency import Claim, StoredAnswer
 from audit.publishing import publish
-from audit.recording import record
+from audit.recording import Entry, record
+from inventory import actions
 from inventory.errors import (
     InsufficientStock,
     QuantityLimit,
@@ -36,6 +37,7 @@ from inventory.services.stock.adjustment_lines import (
     check_orders,
     check_signs,
 )
+from inventory.services.stock.documents import NewDocument, draw_document, write_document
 from inventory.services.stock.frozen_goods import require_unfrozen
 from inventory.services.stock.ledger import Ledger, MovementCause
 from inventory.services.stock.levels import MissingLevels, run_with_levels
@@ -48,6 +50,7 @@ __all__ = [
     "Adjustment",
     "AppliedLine",
     "adjust",
+    "adjust_claimed",
     "adjusted_entry",
     "adjusted_event",
     "apply_adjustments",
@@ -62,7 +65,8 @@ TAKEN_IN: Final = frozenset({"RECEIPT", "RETURN"})
 class AdjustRequest:
     """A request to adjust stock; ``id`` is made before the first attempt (docs/explanation/rules.md, rule 25).
 
-    ``freeze_override`` is why somebody ships frozen goods by hand; it is recorded.
+    ``freeze_override`` is why somebody ships frozen goods by hand; it is recorded. ``reverses`` is the id of the
+    document that it takes back, if it does.
     """
 
     actor: Actor
@@ -70,17 +74,20 @@ class AdjustRequest:
     claim: Claim | None = None
     id: UUID = field(default_factory=uuid7)
     freeze_override: str = ""
+    reverses: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Adjusted:
-    """The applied lines, in the order of the request, and the holds that gave way."""
+    """The applied lines, in the order of the request, and the holds that gave way. ``document`` is the short number of
+    what was posted by hand, ``RC-1042``; empty for anything else."""
 
     id: UUID
     lines: tuple[AppliedLine, ...]
     actor: str
     now: datetime
     broken: tuple[AffectedHold, ...] = ()
+    document: str = ""
 
 
 def apply_adjustments(request: AdjustRequest) -> Adjusted | StoredAnswer:
@@ -106,8 +113,11 @@ def apply_adjustments(request: AdjustRequest) -> Adjusted | StoredAnswer:
 
 def adjust(request: AdjustRequest) -> Adjusted | StoredAnswer:
     """The inner service; requires an open transaction. Raises MissingLevels if levels must be created first."""
-    if answer := idempotency.claim_one(request.claim):
-        return answer
+    return idempotency.claim_one(request.claim) or adjust_claimed(request)
+
+
+def adjust_claimed(request: AdjustRequest) -> Adjusted:
+    """``adjust`` after its claim."""
     places = _resolve(request)
     missing = {place[:2] for place, line in zip(places, request.adjustments, strict=True) if _needs_level(place, line)}
     if missing:
@@ -116,6 +126,7 @@ def adjust(request: AdjustRequest) -> Adjusted | StoredAnswer:
         booked = zip(request.adjustments, places, strict=True)
         require_unfrozen(request.actor, [(line.type, place.level_id) for line, place in booked])
     require_returnable(request.actor, _returned(request.adjustments, places))
+    document = draw_document(request.actor, request.adjustments, request.reverses)
     changes, forced = _changes(request.adjustments, places)
     breaking = None
     if forced:
@@ -129,9 +140,19 @@ def adjust(request: AdjustRequest) -> Adjusted | StoredAnswer:
     with one_statement():
         applied = write_placed(request, places, levels, ledger, breaking)
         broken = breaking.broken if breaking else ()
-        adjusted = Adjusted(request.id, tuple(applied), request.actor.name, levels.now, broken)
+        number = _write_document(request, document, levels.now) if document else ""
+        adjusted = Adjusted(request.id, tuple(applied), request.actor.name, levels.now, broken, number)
         idempotency.store_all([(request.claim, adjusted)], now=levels.now)
     return adjusted
+
+
+def _write_document(request: AdjustRequest, document: NewDocument, now: datetime) -> str:
+    """Write the document of what was posted by hand, and the audit entry of a reversal. Returns its short number."""
+    write_document(document, request.id, request.actor, request.adjustments, now)
+    if request.reverses:
+        changes = {"reversedBy": document.short_number, "reason": request.adjustments[0].reason}
+        record([Entry(request.actor, actions.DOCUMENT_REVERSED, request.reverses, changes)], now=now)
+    return document.short_number
 
 
 def write_placed(
@@ -302,7 +323,7 @@ def _applied_line(line: Adjustment, place: AdjustedLevel, level_id: UUID, counte
 
 def _cause(request: AdjustRequest, line: Adjustment) -> MovementCause:
     return MovementCause(
-        type=line.type,
+        type=line.movement_type or line.type,
         actor=request.actor.name,
         reason=line.full_reason,
         reference_type=ORDER if line.order_id else "adjustment",

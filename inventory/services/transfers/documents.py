@@ -64,7 +64,11 @@ class TransferItem:
 
 @dataclass(frozen=True, slots=True)
 class TransferDocument:
-    """A transfer as it was read; for a change, under its lock. Never changed in place."""
+    """A transfer as it was read; for a change, under its lock. Never changed in place.
+
+    ``number`` is 0 for a transfer that isn't written yet: the database draws it. ``reverses`` is the id of the transfer
+    that this one sends back.
+    """
 
     id: UUID
     status: str
@@ -77,6 +81,8 @@ class TransferDocument:
     initiated_at: datetime
     shipped_at: datetime | None = None
     closed_at: datetime | None = None
+    number: int = 0
+    reverses: UUID | None = None
     items: tuple[TransferItem, ...] = ()
 
     @property
@@ -120,7 +126,8 @@ class TransferDocument:
 _READ: Final = """
 SELECT t.id, t.status, source.id, source.code, destination.id, destination.code,
     destination.is_active, t.reason, t.reference,
-    t.expected_delivery, t.initiated_by, t.initiated_at, t.shipped_at, t.closed_at
+    t.expected_delivery, t.initiated_by, t.initiated_at, t.shipped_at, t.closed_at,
+    t.number, t.reverses_id
 FROM inventory_transfer t JOIN inventory_warehouse source ON source.id = t.from_warehouse_id
 JOIN inventory_warehouse destination ON destination.id = t.to_warehouse_id
 WHERE t.id = ANY(%s) ORDER BY t.id
@@ -186,8 +193,8 @@ def in_transit_to(level_ids: Collection[UUID]) -> dict[UUID, int]:
 
 _INSERT: Final = """
 INSERT INTO inventory_transfer (id, status, from_warehouse_id, to_warehouse_id, reason, reference, expected_delivery,
-    initiated_by, initiated_at, shipped_at, closed_at)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    initiated_by, initiated_at, shipped_at, closed_at, reverses_id)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 
 _INSERT_ITEMS: Final = """
@@ -215,6 +222,7 @@ def insert(document: TransferDocument) -> None:
             document.initiated_at,
             document.shipped_at,
             document.closed_at,
+            document.reverses,
         ],
     )
     _insert_items(document)

@@ -80,6 +80,8 @@ def _send_on(request: RedirectRequest, found: TransferDocument, destination: Rou
         initiated_by=actor.name,
         initiated_at=back.now,
         shipped_at=None,
+        number=0,
+        reverses=None,
         items=tuple(TransferItem(item.product_id, item.variant_id, item.in_transit) for item in rest),
     )
     onward = ship(drafted, actor, {item.stock_id: 0 for item in rest}, back)

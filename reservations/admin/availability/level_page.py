@@ -11,11 +11,11 @@ from django.utils.formats import date_format
 from django.utils.safestring import SafeString
 
 from audit.console.base import actor_of
-from audit.identifiers import RESERVATION, TRANSFER, public_id
+from audit.identifiers import RESERVATION, public_id
 from inventory import planning
 from inventory.admin.stock.levels import StockLevelAdmin
 from inventory.admin.stock.marks import is_retired, with_warnings
-from inventory.models import LowStockAlert, Movement, StockLevel
+from inventory.models import LowStockAlert, Movement, StockLevel, Transfer
 from inventory.services.catalogue.stock_warnings import warnings_of_levels
 from reservations.admin.holds.countdown import countdown
 from reservations.services.availability.explanation import Explained, Explanation, HoldsOfKind, explain
@@ -99,15 +99,17 @@ def _left(until: datetime, now: datetime) -> SafeString:
 
 
 def _transfers(found: Explanation) -> list[dict[str, Any]]:
+    shown = found.incoming.shown
+    numbers = {row.pk: row.short_number for row in Transfer.objects.filter(pk__in=[line.transfer_id for line in shown])}
     return [
         {
-            "id": public_id(TRANSFER, line.transfer_id),
+            "number": numbers.get(line.transfer_id, ""),
             "url": reverse("admin:inventory_transfer_change", args=[line.transfer_id]),
             "source": line.source,
             "units": line.quantity,
             "expected": line.expected_delivery,
         }
-        for line in found.incoming.shown
+        for line in shown
     ]
 
 

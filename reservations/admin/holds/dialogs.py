@@ -33,7 +33,7 @@ from audit.console.wording import LazyText
 from audit.display import shown_time
 from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer
-from audit.identifiers import RESERVATION, parse_uuid, public_id
+from audit.identifiers import parse_uuid, short_id
 from inventory.admin.stock.overriding import OVERRIDE_WORDINGS, OverrideField, offer_override
 from reservations.models import ReservationItem
 from reservations.services.holds import placing, resolution
@@ -54,9 +54,9 @@ class HoldResult:
     text: str
 
     @property
-    def public_id(self) -> str:
-        """``res-<uuid>``."""
-        return public_id(RESERVATION, self.id)
+    def short_id(self) -> str:
+        """The end of the reservation's id, as people see it."""
+        return short_id(self.id)
 
 
 class ChosenField(forms.CharField):
@@ -215,7 +215,7 @@ class HoldsDialog(Dialog[list[HoldResult]]):
         return HoldResult(id_, True, self.sentence(outcome))
 
     def tell(self, result: list[HoldResult]) -> str:
-        return f"{result[0].public_id}: {result[0].text}"
+        return f"{result[0].short_id}: {result[0].text}"
 
     def done(self, result: list[HoldResult]) -> HttpResponse:
         """Show a message for a single hold; for chosen ones a page with the result of each."""

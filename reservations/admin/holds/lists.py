@@ -37,7 +37,7 @@ from audit.console.base import (
     non_empty_fields,
 )
 from audit.console.filters import link
-from audit.display import NOTHING
+from audit.display import NOTHING, shown_id
 from inventory.admin.stock.shared_columns import OfLevel
 from inventory.models import Store, Warehouse
 from inventory.models.catalogue import in_reach
@@ -56,7 +56,6 @@ from reservations.models.holds import Reservation, ReservationItem, ReservationQ
 SOON: Final = timedelta(minutes=5)
 """The remaining time from which a hold counts as ending soon."""
 
-_SHOWN: Final = 8
 """The number of last characters of an id that the list shows: enough to distinguish it from its neighbours."""
 Status = Reservation.Status
 _TONES: Final = {Status.ACTIVE: "is-active", Status.CONSUMED: "is-sold", Status.EXPIRED: "is-expired"}
@@ -230,14 +229,8 @@ class ReservationAdmin(ReadOnlyAdmin):
         )
 
     @admin.display(description=_("reservation"), ordering="id")
-    def public_id(self, reservation: Reservation) -> str:
-        return reservation.public_id
-
-    @admin.display(description=_("reservation"), ordering="id")
     def listed_id(self, reservation: Reservation) -> SafeString:
-        """Show the last eight characters, in which ids differ; copying and screen readers get the whole id."""
-        begin, end = reservation.public_id[:-_SHOWN], reservation.public_id[-_SHOWN:]
-        return format_html('<span class="console-id"><span class="flow-unseen">{}</span>{}</span>', begin, end)
+        return shown_id(reservation.public_id)
 
     @admin.display(description=_("status"), ordering="state_read")
     def state(self, reservation: Reservation) -> SafeString:
@@ -295,7 +288,7 @@ class ReservationAdmin(ReadOnlyAdmin):
             where = ("cart_id", "order_id", "customer_id", "extended_at", "consumed_at", "released_at", "reason")
             told += non_empty_fields(obj, *where)
             told += [*(["client"] if obj.client_id else []), *non_empty_fields(obj, "reacquired_from")]
-        return ["public_id", *in_pairs(told)]
+        return ["listed_id", *in_pairs(told)]
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """Offer only the actions that are still possible: an expired hold can only be sold, for a late payment."""

@@ -27,11 +27,10 @@ from audit.console.dialogs import DialogForm, SharedDialog
 from audit.console.filters import link
 from audit.console.texts import NoteField
 from audit.console.wording import LazyText
-from audit.display import NOTHING
+from audit.display import NOTHING, shown_id
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import ADJUSTMENT, public_id
 from inventory.admin.stock.shared_columns import FoundByCode, OfLevel
-from inventory.admin.transfers.lists import short_id
 from reservations.models import BrokenHold, ShortageIncident
 from reservations.services.shortages import incidents
 from reservations.services.shortages.incidents import IncidentDetails, ResolveRequest
@@ -172,8 +171,8 @@ class ShortageIncidentAdmin(OfLevel, FoundByCode, ReadOnlyAdmin):
 
     @admin.display(description=_("incident"), ordering="id")
     def short_id(self, incident: ShortageIncident) -> SafeString:
-        return short_id(incident.public_id)
+        return shown_id(incident.public_id)
 
     @admin.display(description=_("incident"), ordering="id")
-    def public_id(self, incident: ShortageIncident) -> str:
-        return incident.public_id
+    def public_id(self, incident: ShortageIncident) -> SafeString:
+        return shown_id(incident.public_id)
