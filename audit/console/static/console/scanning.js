@@ -175,6 +175,8 @@ var scanning = (() => {
     if (!code) return;
     if (document.querySelector("dialog[open]:not(.scan-camera)")) return failed(code, root.dataset.textDialog);
     const form = scanForm();
+    // Nobody leaves a form that is to be sent because of a scan.
+    if (!form && document.querySelector("main form[data-once]:not([data-scan-leads])")) return failed(code, root.dataset.textDialog);
     if (!form) return find(code, "", field !== null && field === searchBar());
     if (form.matches("[data-walk]")) return scanWalk.read(form, code);
     add(form.dataset.scanUrl, { code, quantity: 1 });
