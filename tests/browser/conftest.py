@@ -1,7 +1,6 @@
 """Browser tests run where the machine has a Chromium; CI installs one."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -9,13 +8,11 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from tests.browser.pages import DESKTOP, Open
+from tests.browser.pages import CHROMIUM, DESKTOP, QUIET, Open
 from tests.staff import browser_of, make_staff
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 PATIENCE_MILLISECONDS = 20_000
 """The timeout of expectations, long enough for busy machines."""
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 REFUSED_FORM = "the server responded with a status of 422"
 """The browser's console message for a form that is shown again with its errors."""
 CUT_OFF = ("net::ERR_FAILED", "net::ERR_INTERNET_DISCONNECTED")

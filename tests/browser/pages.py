@@ -1,11 +1,14 @@
-"""Checks of pages for the browser tests."""
+"""The browser and checks of pages, for the browser tests and the pictures of the staff guide: nothing of Django."""
 
+import shutil
 from collections.abc import Callable
 from typing import Any, Final
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 DESKTOP: Final[Any] = {"width": 1280, "height": 860}
 PHONE: Final[Any] = {"width": 390, "height": 844}
 SERIOUS: Final = ("serious", "critical")

@@ -27,7 +27,7 @@ from typing import Any, Final
 from playwright.sync_api import Browser, BrowserContext, Error, Locator, Page, Response, expect, sync_playwright
 
 from reservations.management.demo_catalogue import articles, barcode, product_id
-from tests.browser.conftest import CHROMIUM, QUIET
+from tests.browser.pages import CHROMIUM, QUIET
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
 IMAGES: Final = ROOT / "docs" / "images"
@@ -213,11 +213,22 @@ def _delivery(reference: str) -> Steps:
         _press("Receive a delivery"),
         _choose("Warehouse", "wh-001"),
         _type("Reference", reference),
-        _press("Begin scanning"),
+        _begin,
         _scan(_barcode_of("STOVE-GAS"), _barcode_of("STOVE-GAS"), "GROUND-2P", "JKT-RAIN-XL"),
         _type_units("GROUND-2P", "12"),
         _type_units("JKT-RAIN-XL", "20"),
     )
+
+
+def _begin(page: Page) -> None:
+    """Begin scanning, unless the page of the draft is open already: who works in one warehouse can scan at once."""
+    button = page.get_by_role("button", name="Begin scanning")
+    if button.is_visible():
+        button.click()
+    else:
+        with page.expect_response(lambda answer: answer.request.method == "POST"):
+            page.keyboard.press("Tab")
+    settle(page)
 
 
 def _type_units(sku: str, units: str) -> Steps:
@@ -322,7 +333,7 @@ SHOTS: Final = (
             _open(),
             _press("Receive"),
             _press("Review"),
-            _press("Receive", "2 units received; 5 units still on the way."),
+            _press("Receive", "units still on the way."),
         ),
         size=(WIDE, 420),
     ),
