@@ -223,6 +223,11 @@ def test_dashboard_and_the_first_page_offer_to_continue(clerk: Client) -> None:
     for path in (delivery, unnamed, transfer, arrival):
         assert f'href="{path}"' not in clerk.get(DASHBOARD).content.decode()
         scanned(clerk, path, scan(level.product.sku))
+    begun_before = "You began this before, and continue it here."
+    assert begin_delivery(clerk, reference="PO-123") == delivery
+    assert begun_before in clerk.get(delivery).content.decode()
+    assert begin_transfer(clerk) == transfer
+    assert begun_before in clerk.get(transfer).content.decode()
     page = clerk.get(DASHBOARD).content.decode()
     for words, path in (
         ("Continue delivery PO-123, 1 line", delivery),

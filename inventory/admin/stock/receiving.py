@@ -22,7 +22,7 @@ from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import NIL, parse_uuid
 from inventory.admin.stock.draft_lines import ScannedLine
 from inventory.admin.stock.scanning import ScanForm, ScanPage, view_of, warehouse_choices
-from inventory.admin.stock.unfinished import Unfinished, delivery_address, unfinished_deliveries
+from inventory.admin.stock.unfinished import BEGUN_BEFORE, Unfinished, delivery_address, unfinished_deliveries
 from inventory.models import ReceivingDraft, StockDocument
 from inventory.services.catalogue.stock_warnings import in_words, warnings_of
 from inventory.services.drafts import posting, receiving
@@ -99,6 +99,8 @@ class BeginPage(Dialog[UUID]):
         return ""
 
     def done(self, result: UUID) -> HttpResponse:
+        if draft_lines(result):
+            messages.info(self.request, BEGUN_BEFORE)
         return redirect(delivery_address(result))
 
 

@@ -7,12 +7,13 @@ from django.db.models import Count
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from audit.actors import Actor
 from audit.console.base import actor_of
 from inventory.models import ReceivingDraft, Transfer
 
+BEGUN_BEFORE: Final = gettext_lazy("You began this before, and continue it here. Its lines are kept.")
 _ENDS: Final = ("from_warehouse", "to_warehouse")
 
 

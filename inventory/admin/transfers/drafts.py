@@ -5,6 +5,7 @@ from typing import Any, ClassVar, cast
 from uuid import UUID
 
 from django import forms
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.functional import cached_property
@@ -20,9 +21,9 @@ from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import parse_uuid
 from inventory.admin.stock.draft_lines import ScannedLine
 from inventory.admin.stock.scanning import ScanForm, ScanPage, destination_choices, warehouse_choices
-from inventory.admin.stock.unfinished import Unfinished, route_of, transfer_address, unfinished_transfers
+from inventory.admin.stock.unfinished import BEGUN_BEFORE, Unfinished, route_of, transfer_address, unfinished_transfers
 from inventory.admin.transfers.pages import OfTransfer, units_of
-from inventory.models import ReceivingDraft, ReceivingDraftLine, StockLevel, Transfer
+from inventory.models import ReceivingDraft, ReceivingDraftLine, StockLevel, Transfer, TransferLine
 from inventory.services.catalogue.stock_warnings import in_words, warnings_of
 from inventory.services.drafts import posting, receiving
 from inventory.services.drafts.lines import ChangedLines, LineCommand
@@ -89,6 +90,8 @@ class NewTransferPage(Dialog[UUID]):
         return ""
 
     def done(self, result: UUID) -> HttpResponse:
+        if TransferLine.objects.filter(transfer=result).exists():
+            messages.info(self.request, BEGUN_BEFORE)
         return redirect(transfer_address(result, "change_draft"))
 
 
