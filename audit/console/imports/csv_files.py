@@ -14,6 +14,8 @@ from django.utils.translation import gettext
 
 from audit.console.imports.rows import RawRow, Unreadable
 
+WESTERN: Final = "windows-1252"
+"""The encoding that a file without any sign of another has: a guess, which people are told."""
 _DELIMITERS: Final = ",;\t"
 _SAMPLE_CHARACTERS: Final = 64 * 1024
 _SAMPLE_ROWS: Final = 50
@@ -51,7 +53,7 @@ def decoded(content: bytes) -> tuple[str, str]:
         raise Unreadable(_unknown_encoding(), row) from error
     if _NOT_WESTERN.search(text):
         raise Unreadable(_unknown_encoding(), row)
-    return text, "windows-1252"
+    return text, WESTERN
 
 
 def _is_single_byte(content: bytes) -> bool:
@@ -65,9 +67,8 @@ def _unknown_encoding() -> str:
     )
 
 
-def csv_rows(content: bytes) -> Iterator[RawRow]:
+def csv_rows(text: str) -> Iterator[RawRow]:
     """The records of a CSV file, including blank ones, each with the number of its first row. Raises Unreadable."""
-    text, _encoding = decoded(content)
     starts = 1
     delimiter = ""
     if named := _SEPARATOR_LINE.match(text):

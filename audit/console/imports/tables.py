@@ -22,7 +22,7 @@ from audit.console.imports.columns import (
     names_of,
     spelled,
 )
-from audit.console.imports.csv_files import csv_rows
+from audit.console.imports.csv_files import WESTERN, csv_rows, decoded
 from audit.console.imports.guards import unguarded
 from audit.console.imports.rows import RawRow, RowFault, Table, TableRow, Unreadable
 from audit.console.imports.spoiled import fault_of_cell
@@ -54,6 +54,8 @@ class Sheet:
     header_row: int
     rows: Iterator[RawRow]
     is_workbook: bool
+    is_guessed: bool = False
+    """Whether its encoding is a guess."""
 
 
 def letters_of(index: int) -> str:
@@ -75,7 +77,8 @@ def open_sheet(
         raise Unreadable(gettext("is a workbook of an old kind, or a locked one: save it as XLSX or CSV"))
     is_workbook = content.startswith(_WORKBOOK)
     most = MOST_ROWS if most_rows is None else most_rows
-    rows = _filled(workbook_rows(content, most + _TITLE_ROWS + 1) if is_workbook else csv_rows(content))
+    text, encoding = ("", "") if is_workbook else decoded(content)
+    rows = _filled(workbook_rows(content, most + _TITLE_ROWS + 1) if is_workbook else csv_rows(text))
     first = list(islice(rows, _TITLE_ROWS))
     if not first:
         raise Unreadable(gettext("is empty"))
@@ -85,7 +88,8 @@ def open_sheet(
         titles.pop()
     if not titles:
         raise Unreadable(gettext("is empty"))
-    return Sheet(tuple(titles), first[place].number, _bounded(chain(first[place + 1 :], rows), most), is_workbook)
+    rest = _bounded(chain(first[place + 1 :], rows), most)
+    return Sheet(tuple(titles), first[place].number, rest, is_workbook, is_guessed=encoding == WESTERN)
 
 
 def _filled(rows: Iterable[RawRow]) -> Iterator[RawRow]:

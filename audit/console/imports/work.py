@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgspec
 from django.core.exceptions import PermissionDenied
+from django.utils.translation import gettext
 
 from audit.console.base import actor_for, claimant_for, reach_for
 from audit.console.imports.columns import ColumnMap, proposed_map, spelled, strict_map
@@ -140,6 +141,9 @@ def read(file: FileImport, importer: Importer[Any, Any]) -> None:
         give_back_connection()
         table = table_of(sheet, chosen, importer.columns, importer.formats)
         reading = importer.read(Upload(file.name, content, table))
+        if sheet.is_guessed:
+            words = gettext("The file isn't in UTF-8. It was read as Windows-1252: check letters such as ä and é.")
+            reading = replace(reading, notes=[words, *reading.notes])
     except Unreadable as error:
         reading = Reading(faults=[RowFault(error.row, error.column, error.detail)])
     file.state = State.READ
