@@ -19,6 +19,7 @@ from inventory.services.drafts.lines import LineCommand
 from inventory.services.drafts.posting import PostDraftRequest
 from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
 from inventory.services.transfers.commands import (
+    Arrived,
     CancelTransferRequest,
     MoveLine,
     ReceiveRequest,
@@ -31,6 +32,7 @@ from inventory.services.transfers.commands import (
     send_transfer,
     start_transfer,
 )
+from inventory.services.transfers.redirecting import RedirectRequest, redirect_transfer
 from reservations.services.holds.baskets import empty_basket, put_basket
 from reservations.services.holds.documents import Hold
 from reservations.services.holds.expiry import expire_due_holds
@@ -45,7 +47,17 @@ from reservations.services.holds.resolution import (
 )
 from tests.concurrency.statements import Step, assert_lock_order, checked, step_of
 from tests.concurrency.threads import Crew, await_waiting, stranger, together
-from tests.factories import ACTOR, counters, hold, hold_request, make_due, make_level, make_product, receive
+from tests.factories import (
+    ACTOR,
+    counters,
+    hold,
+    hold_request,
+    make_due,
+    make_level,
+    make_product,
+    make_warehouse,
+    receive,
+)
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
 
@@ -122,6 +134,14 @@ def verbs(level: StockLevel, held: Hold) -> dict[str, tuple[Callable[[], Any], l
             lambda: posting.post_arrival(PostDraftRequest(ACTOR, arrival_of(level), 2, claim(), received="0 0 0")),
             [claims, Step.DOCUMENT, Step.DOCUMENT, Step.DOCUMENT, levels],
         ),
+        "redirect a transfer": (
+            lambda: redirect_transfer(RedirectRequest(ACTOR, made(start_transfer, level), "wh-003", claim=claim())),
+            [claims, Step.DOCUMENT, levels],
+        ),
+        "redirect the rest": (
+            lambda: redirect_transfer(RedirectRequest(ACTOR, partly_received(level), "wh-003", claim=claim())),
+            [claims, Step.DOCUMENT, levels],
+        ),
         "cancel a transfer": (
             lambda: cancel_transfer(CancelTransferRequest(ACTOR, made(start_transfer, level), claim=claim())),
             [claims, Step.DOCUMENT, levels],
@@ -137,6 +157,13 @@ def made(make: Callable[[TransferRequest], Any], level: StockLevel) -> UUID:
     """Make a transfer for a command to change. Returns its id."""
     document: UUID = make(transfer_of(level)).document.id
     return document
+
+
+def partly_received(level: StockLevel) -> UUID:
+    """A transfer of which one unit of two has arrived."""
+    moving = made(start_transfer, level)
+    receive_transfer(ReceiveRequest(ACTOR, moving, (Arrived(level.product_id, None, 1),)))
+    return moving
 
 
 def delivery_of(level: StockLevel) -> UUID:
@@ -174,15 +201,23 @@ VERBS = [
     "change a draft",
     "send a draft",
     "receive a transfer",
+    "redirect a transfer",
+    "redirect the rest",
     "cancel a transfer",
     "post a delivery",
     "post an arrival",
 ]
 WITHOUT_LEVELS = {"extend", "sweep", "draft a transfer", "change a draft"}
 AFTER_A_HOLD_FELL_DUE = {"hold what is due", "reacquire", "reacquire a cart", "sweep"}
-OF_A_TRANSFER_MADE_BEFORE = {"change a draft", "send a draft", "receive a transfer", "cancel a transfer"}
-OF_A_DRAFT_MADE_BEFORE = {"post a delivery": 2, "post an arrival": 3}
-"""Each with the number of transactions that make the draft."""
+OF_A_TRANSFER_MADE_BEFORE = {
+    "change a draft",
+    "send a draft",
+    "receive a transfer",
+    "redirect a transfer",
+    "cancel a transfer",
+}
+OF_A_DRAFT_MADE_BEFORE = {"post a delivery": 2, "post an arrival": 3, "redirect the rest": 2}
+"""Each with the number of transactions that make the document."""
 BLOCKED_BY_A_LEVEL = [
     name for name in VERBS if name not in WITHOUT_LEVELS | OF_A_TRANSFER_MADE_BEFORE | OF_A_DRAFT_MADE_BEFORE.keys()
 ]
@@ -191,7 +226,9 @@ BLOCKED_BY_A_LEVEL = [
 @pytest.mark.parametrize("name", VERBS)
 def test_levels_are_locked_last_and_nothing_but_writes_follows(name: str) -> None:
     level = make_level(10)
-    receive(level.product_id, 10, "wh-002")
+    make_warehouse("wh-003")
+    for code in ("wh-002", "wh-003"):
+        receive(level.product_id, 10, code)
     work, locks = verbs(level, hold((level, 3)))[name]
     _, transactions = checked(work)
     made_before = int(name in AFTER_A_HOLD_FELL_DUE | OF_A_TRANSFER_MADE_BEFORE)

@@ -130,13 +130,21 @@ def entry_of(actor: Actor, verb: TransferVerb, document: TransferDocument, chang
     return Entry(actor, TRANSFER_ACTIONS[verb], document.id, {**document.facts(), **changes})
 
 
-def ship(drafted: TransferDocument, actor: Actor, places: Mapping[UUID, int], after: Moves | None = None) -> Moves:
+def ship(
+    drafted: TransferDocument,
+    actor: Actor,
+    places: Mapping[UUID, int],
+    *,
+    after: Moves | None = None,
+    level_ids: Mapping[tuple[UUID, UUID], UUID] | None = None,
+) -> Moves:
     """Move a draft's items from their source into transit. ``places`` are the lines' indexes by product, for pointers.
 
     The units in transit to the destination are read under the levels' locks, so that of two transfers to one level the
-    later one counts the earlier. ``after`` brought the units back before, and has locked all levels.
+    later one counts the earlier. ``after`` brought the units back before and has locked all levels, which are given as
+    ``level_ids``, of ``level_ids_of``: nothing but counters is read after a lock of levels.
     """
-    ids = _level_ids(drafted)
+    ids = level_ids_of(drafted) if level_ids is None else level_ids
     source = {item.id: ids.get((item.stock_id, drafted.source.id)) for item in drafted.items}
     destination = {item.id: ids.get((item.stock_id, drafted.destination.id)) for item in drafted.items}
     levels = after.levels if after else lock_levels(set(ids.values()))
@@ -162,7 +170,7 @@ def ship(drafted: TransferDocument, actor: Actor, places: Mapping[UUID, int], af
     return moves
 
 
-def _level_ids(document: TransferDocument) -> dict[tuple[UUID, UUID], UUID]:
+def level_ids_of(document: TransferDocument) -> dict[tuple[UUID, UUID], UUID]:
     """The levels of the items' products at both ends, by (product, warehouse). One query."""
     found = StockLevel.objects.filter(
         product__in=[item.stock_id for item in document.items],

@@ -18,7 +18,7 @@ from inventory.services.stock.levels import run_with_levels
 from inventory.services.transfers import documents
 from inventory.services.transfers.commands import TransferOutcome, draft_entry
 from inventory.services.transfers.documents import RouteEnd, TransferDocument, TransferItem, TransferStatus
-from inventory.services.transfers.moves import Transferred, bring_back, entry_of, level_ids_at, reroute, ship
+from inventory.services.transfers.moves import Transferred, bring_back, entry_of, level_ids_of, reroute, ship
 from inventory.services.transfers.preconditions import lock_seen, require_on_the_way, require_touchable
 
 
@@ -70,8 +70,8 @@ def _send_on(request: RedirectRequest, found: TransferDocument, destination: Rou
     """Bring the rest back to the source, and send it to the new destination as a new transfer."""
     actor, reason = request.actor, request.reason
     rest = [item for item in found.items if item.in_transit]
-    further = level_ids_at(replace(found, items=tuple(rest)), destination).values()
-    back = bring_back(found, actor, reason=reason or "transfer redirected", further=further)
+    ids = level_ids_of(replace(found, destination=destination, items=tuple(rest)))
+    back = bring_back(found, actor, reason=reason or "transfer redirected", further=ids.values())
     drafted = replace(
         found,
         id=request.id,
@@ -84,7 +84,7 @@ def _send_on(request: RedirectRequest, found: TransferDocument, destination: Rou
         reverses=None,
         items=tuple(TransferItem(item.product_id, item.variant_id, item.in_transit) for item in rest),
     )
-    onward = ship(drafted, actor, {item.stock_id: 0 for item in rest}, back)
+    onward = ship(drafted, actor, {item.stock_id: 0 for item in rest}, after=back, level_ids=ids)
     ended = {"toWarehouseId": [found.destination.code, destination.code], "sentOnAs": drafted.public_id}
     entries = [
         entry_of(actor, "cancelled", back.document, ended | ({"reason": reason} if reason else {})),
