@@ -26,6 +26,7 @@ from unfold.utils import display_for_label
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminTextInputWidget
 
 from audit.actors import Actor
+from audit.console.lists import ConsoleList
 from audit.console.model_forms import CheckedFields
 from audit.console.parameters import CheckedFilters
 from audit.console.seen import CarriesSeen
@@ -210,6 +211,9 @@ class ConsoleAdmin(CarriesSeen, Reach, CheckedFilters, CheckedFields, ModelAdmin
     """Shown when the list is empty without any filter: what to do."""
     empty_hints: ClassVar[Mapping[str, Any]] = {}
     """Replaces ``empty_hint`` for filtered lists that the sidebar opens, by query, such as ``status__exact=OPEN``."""
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Any]:
+        return ConsoleList
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """Add ``empty_hint``: the text from ``empty_hints`` for this query, or None."""

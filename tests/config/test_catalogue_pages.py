@@ -7,11 +7,13 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from uuid_utils.compat import uuid7
 
+from inventory.admin.catalogue import printing, products
 from inventory.admin.catalogue.label_codes import code_128, qr_code
 from inventory.models import Product, Store, Warehouse
 from tests.factories import make_level, make_product, make_warehouse, recorded
-from tests.forms import edit, save_form
+from tests.forms import edit, form_on, save_form
 from tests.staff import browser_of, make_staff
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
@@ -151,8 +153,36 @@ def test_chosen_products_lead_to_their_labels(manager: Client) -> None:
     sent = {"action": "print_labels", "_selected_action": [str(lamp.pk)]}
     answer = manager.post(address(Product, "changelist"), sent, follow=True)
     assert [label.title for label in answer.context["labels"]] == ["LAMP"]
+    resized = manager.post(address(Product, "changelist"), {**form_on(answer), "size": "70x37"})
+    assert resized.context["size"].name == "70x37"
+    assert [label.title for label in resized.context["labels"]] == ["LAMP"]
     answer = manager.get(address(Product, "label", lamp.pk), follow=True)
     assert [label.title for label in answer.context["labels"]] == ["LAMP"]
+
+
+def test_labels_are_all_that_were_asked_for_or_the_page_says_how_many_are_missing(
+    manager: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [make_product() for _ in range(30)]
+    every = {"action": "print_labels", "select_across": "1", "index": "0", "_selected_action": [str(made[0].pk)]}
+    answer = manager.post(address(Product, "changelist"), every)
+    assert len(answer.context["labels"]) == 30
+    assert "labels are shown" not in answer.content.decode()
+    gone = manager.get(address(Product, "labels"), {"id": [str(made[0].pk), str(uuid7()), "nonsense"]}).content.decode()
+    assert "1 of 3 labels are shown." in " ".join(gone.split())
+    assert "The others are not there any more." in gone
+    for module in (printing, products):
+        monkeypatch.setattr(module, "MOST", 20)
+    level = make_level(1, zone="A", shelf="1")
+    for place in range(20):
+        make_level(1, zone="B", shelf=str(place))
+    for answer, asked in (
+        (manager.post(address(Product, "changelist"), every), 51),
+        (manager.get(address(Product, "labels")), 51),
+        (manager.get(address(Warehouse, "labels", level.warehouse_id)), 21),
+    ):
+        page = " ".join(answer.content.decode().split())
+        assert f"20 of {asked} labels are shown. At most 20 are printed at a time" in page
 
 
 def test_places_of_a_warehouse_are_labelled_once_each(manager: Client) -> None:

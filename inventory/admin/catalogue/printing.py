@@ -64,21 +64,35 @@ def print_document(request: HttpRequest, number: str, products: Iterable[Product
     """The page that prints the labels of a document's lines: one for each of these products."""
     named = {product.pk: product for product in products}
     title = str(_("Labels of %(number)s")) % {"number": number}
-    return print_page(request, title, labels_of_products(named.values()), way_back)
+    return print_page(request, title, labels_of_products(named.values()), way_back, len(named))
 
 
-def labels_of_places(warehouse: Warehouse) -> list[Label]:
-    """A label for each location that the stock levels of a warehouse name."""
+def labels_of_places(warehouse: Warehouse) -> tuple[list[Label], int]:
+    """Labels of the locations that the stock levels of a warehouse name, and how many locations there are."""
     rows = StockLevel.objects.filter(warehouse=warehouse).exclude(zone="", aisle="", shelf="")
-    places = rows.order_by("zone", "aisle", "shelf").values_list("zone", "aisle", "shelf").distinct()[:MOST]
-    named = [Place(warehouse, name_of(*place)) for place in places]
-    return [Label(place.name, warehouse.name, place.code) for place in named]
+    places = rows.order_by("zone", "aisle", "shelf").values_list("zone", "aisle", "shelf").distinct()
+    named = [Place(warehouse, name_of(*place)) for place in places[:MOST]]
+    return [Label(place.name, warehouse.name, place.code) for place in named], places.count()
 
 
-def print_page(request: HttpRequest, title: Any, labels: list[Label], way_back: str) -> HttpResponse:
-    """The page to print, in the size that the request asks for."""
-    asked = request.GET.get("size")
-    size = next((each for each in SIZES if each.name == asked), SIZES[0])
-    kept = [(name, value) for name, values in request.GET.lists() if name != "size" for value in values]
-    context = {"title": title, "labels": labels, "size": size, "sizes": SIZES, "kept": kept, "way_back": way_back}
+def print_page(request: HttpRequest, title: Any, labels: list[Label], way_back: str, asked: int) -> HttpResponse:
+    """The page to print, in the size that the request asks for. It says so if ``asked`` are more than the labels."""
+    sent = request.POST if request.method == "POST" else request.GET
+    size = next((each for each in SIZES if each.name == sent.get("size")), SIZES[0])
+    kept = [
+        (name, value)
+        for name, values in sent.lists()
+        if name not in ("size", "csrfmiddlewaretoken")
+        for value in values
+    ]
+    context = {
+        "title": title,
+        "labels": labels,
+        "asked": asked,
+        "most": MOST,
+        "size": size,
+        "sizes": SIZES,
+        "kept": kept,
+        "way_back": way_back,
+    }
     return TemplateResponse(request, "console/labels/print.html", context)

@@ -5,7 +5,6 @@ from datetime import UTC
 from typing import Any, ClassVar, cast
 
 from django.contrib import admin, messages
-from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -18,6 +17,7 @@ from audit.console.base import ReadOnlyInline, actor_of
 from audit.console.dialogs import staff_action
 from audit.console.exports import ExportedAdmin, ExportRow
 from audit.console.imports.page import ImportedAdmin
+from audit.console.lists import ConsoleList
 from audit.console.wording import share_wordings
 from audit.identifiers import parse_copied_id
 from audit.preconditions import Precondition
@@ -69,7 +69,7 @@ class VariantInline(ReadOnlyInline):
     show_change_link = True
 
 
-class ProductList(ChangeList):
+class ProductList(ConsoleList):
     """A page of products, each with the warnings about it; one query for all."""
 
     def get_results(self, request: HttpRequest) -> None:
@@ -186,17 +186,23 @@ class ProductAdmin(ImportedAdmin, ExportedAdmin, FreezableAdmin):
 
     @admin.action(description=_("Print labels"), permissions=["view"])
     def print_labels(self, request: HttpRequest, chosen: QuerySet[Product]) -> HttpResponse:
-        """Print labels of the selected products."""
-        ids = [("id", str(pk)) for pk in chosen.values_list("pk", flat=True)[:MOST]]
-        return redirect(f"{reverse('admin:inventory_product_labels')}?{urlencode(ids)}")
+        """Print labels of the selected products, which may be all that the list finds: too many for an address."""
+        return self._print(request, chosen.order_by("sku"), chosen.count())
 
     @staff_action(_("Print labels"), url_path="labels", icon="print", permission="inventory.view_product")
     def labels(self, request: HttpRequest) -> HttpResponse:
         """The page of labels: of the products that the request names, else of the first in the list."""
         products = self.get_queryset(request).order_by("sku")
         named = [named for text in request.GET.getlist("id") if (named := parse_copied_id(text))]
-        shown = labels_of_products((products.filter(pk__in=named) if named else products)[:MOST])
-        return print_page(request, _("Labels of products"), shown, reverse("admin:inventory_product_changelist"))
+        if named:
+            return self._print(request, products.filter(pk__in=named), len(set(request.GET.getlist("id"))))
+        return self._print(request, products, products.count())
+
+    @staticmethod
+    def _print(request: HttpRequest, products: QuerySet[Product], asked: int) -> HttpResponse:
+        shown = labels_of_products(products[:MOST])
+        way_back = reverse("admin:inventory_product_changelist")
+        return print_page(request, _("Labels of products"), shown, way_back, asked)
 
     @staff_action(_("Print a label"), url_path="label", icon="print", permission="inventory.view_product")
     def label(self, request: HttpRequest, object_id: str) -> HttpResponse:

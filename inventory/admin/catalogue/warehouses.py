@@ -118,8 +118,9 @@ class WarehouseAdmin(FreezableAdmin):
         if warehouse is None:
             raise Http404
         way_back = reverse("admin:inventory_warehouse_change", args=[warehouse.pk])
+        labels, asked = labels_of_places(warehouse)
         title = _("Places in %(warehouse)s") % {"warehouse": warehouse.code}
-        return print_page(request, title, labels_of_places(warehouse), way_back)
+        return print_page(request, title, labels, way_back, asked)
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """For users who may only view, show address, contact and capabilities as lines of text."""

@@ -15,7 +15,6 @@ from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
-from unfold.views import ChangeList
 
 from audit.actors import Actor
 from audit.console.base import (
@@ -30,6 +29,7 @@ from audit.console.base import (
 from audit.console.dialogs import Dialog, DialogForm, ReasonField
 from audit.console.edit_dialogs import EditDialog, EditForm
 from audit.console.exports import ExportedAdmin, ExportRow, in_batches
+from audit.console.lists import ConsoleList
 from audit.console.times import TimeField
 from audit.console.wording import LazyText
 from audit.display import NOTHING, shown_time
@@ -81,7 +81,7 @@ class StateFilter(admin.SimpleListFilter):
         return queryset.filter(is_open)
 
 
-class AlertList(ChangeList):  # type: ignore[misc]
+class AlertList(ConsoleList):
     """A page of alerts, each with the outlook of its level; two queries for all."""
 
     def get_results(self, request: HttpRequest) -> None:

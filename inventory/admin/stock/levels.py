@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Final
 from urllib.parse import urlencode
 
 from django.contrib import admin, messages
-from django.contrib.admin.views.main import ChangeList
 from django.db.models import Exists, F, OuterRef, Q, QuerySet, Sum, Value
 from django.db.models.functions import Now
 from django.http import Http404, HttpRequest, HttpResponse
@@ -26,6 +25,7 @@ from audit.console.base import ReadOnlyAdmin, WarehouseFilter, actor_of
 from audit.console.dialogs import staff_action
 from audit.console.exports import ExportedAdmin, ExportRow
 from audit.console.imports.page import ImportedAdmin
+from audit.console.lists import ConsoleList
 from audit.identifiers import parse_copied_id
 from audit.texts import without_refused
 from inventory import planning
@@ -161,7 +161,7 @@ class MovedFilter(_OneOf):
     }
 
 
-class LevelList(ChangeList):
+class LevelList(ConsoleList):
     """A page of levels, each with the warnings about its goods; one query for all."""
 
     def get_results(self, request: HttpRequest) -> None:
