@@ -346,6 +346,7 @@ def test_who_may_only_look_gets_no_values(root: Client) -> None:
 
 ADDS: dict[str, str] = {
     "CancelDialog": "ends a transfer, once",
+    "SendBackDialog": "sends back what a transfer brought, once",
     "SendDialog": "sends a draft as it was seen: its version is compared",
     "AcknowledgeDialog": "only the first takes an alert: a later one changes nothing",
     "BeginPage": "begins a draft",
@@ -353,6 +354,7 @@ ADDS: dict[str, str] = {
     "IssueTokenDialog": "adds a token",
     "NewTransferPage": "begins a draft",
     "OpenCountPage": "opens a count",
+    "ReverseDialog": "reverses a document, once",
     "RevokeTokenDialog": "revokes for good, once",
 }
 """Dialogs that replace nothing, beside those that move stock or end a document, by name, with the reason."""
