@@ -23,7 +23,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
 
     site_title = site_header = _("Stockroom")
     index_title = _("Dashboard")
-    site_url = None  # There is no page at / to go to.
+    site_url = None  # The page at / leads here.
     empty_value_display = "–"
 
     def get_urls(self) -> list[URLPattern | URLResolver]:

@@ -109,6 +109,8 @@ class ConsoleMiddleware:
 
     The zone comes from a cookie that ``console.js`` sets. Domain errors of a view are shown as a page of the console;
     other exceptions are left to Django, which logs them and answers with 500.html.
+
+    A redirect that answers a form in a dialog (``X-Console-Dialog``) is a 204 with the address in ``X-Location``.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -119,6 +121,11 @@ class ConsoleMiddleware:
             return self._get_response(request)
         with timezone.override(_zone(request.COOKIES.get("console_zone", ""))):
             response = self._get_response(request)
+        if request.headers.get("X-Console-Dialog") and "Location" in response.headers:
+            # A script can't see where a redirect leads without following it, which would use up the page's messages.
+            response.status_code = 204
+            response.headers["X-Location"] = response.headers["Location"]
+            del response.headers["Location"]
         response.headers["Content-Security-Policy"] = _POLICY
         response.headers.setdefault("Cache-Control", "private, no-store")
         return response

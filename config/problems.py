@@ -10,8 +10,6 @@ import structlog
 from django.core.exceptions import PermissionDenied
 from django.db import DataError, InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views import defaults
 from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.request import Request
@@ -21,6 +19,7 @@ from audit.clients import ClientNameTaken
 from audit.console.wording import wording_of
 from audit.context import request_id_of
 from audit.errors import DomainError
+from config.error_pages import page
 from inventory import errors as stock
 from reservations import errors as holds
 
@@ -196,11 +195,6 @@ def is_api(request: HttpRequest) -> bool:
     return request.path.startswith("/api/")
 
 
-def page(request: HttpRequest, status: int, reason: str = "") -> HttpResponse:
-    """An error page of the console, ``templates/<status>.html``, with a reason if given."""
-    return render(request, f"{status}.html", {"reason": reason}, status=status)
-
-
 def console_problem(request: HttpRequest, error: DomainError) -> HttpResponse:
     """A page for a domain error that no form of the console has shown."""
     status = next(DOMAIN_STATUS[kind][0] for kind in type(error).__mro__ if kind in DOMAIN_STATUS)
@@ -232,21 +226,17 @@ def locked_out(
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """The answer to Django's own 400, such as a host that isn't allowed."""
-    return problem(request, 400, "Bad request.") if is_api(request) else defaults.bad_request(request, exception)
+    return problem(request, 400, "Bad request.") if is_api(request) else page(request, 400)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """The answer to Django's own 404."""
-    return (
-        problem(request, 404, "There is nothing here.")
-        if is_api(request)
-        else defaults.page_not_found(request, exception)
-    )
+    return problem(request, 404, "There is nothing here.") if is_api(request) else page(request, 404)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """The answer to Django's own 500."""
-    return problem(request, 500, "Something went wrong here.") if is_api(request) else defaults.server_error(request)
+    return problem(request, 500, "Something went wrong here.") if is_api(request) else page(request, 500)
 
 
 @csrf_exempt

@@ -250,6 +250,8 @@ USE_I18N = True
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "audit/console/static"]
 STATIC_ROOT = Path(env.str("STATIC_ROOT", default=str(DATA_DIR / "static")))
+CSRF_FAILURE_VIEW = "config.error_pages.form_too_old"
+DEFAULT_EXCEPTION_REPORTER = "config.error_pages.PageReporter"
 WHITENOISE_USE_FINDERS = DEBUG
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},

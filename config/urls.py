@@ -2,8 +2,9 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 
-from config import openapi, problems
+from config import error_pages, openapi, problems
 
 admin.autodiscover()
 inventory_routes = [path("", include("reservations.api.urls")), path("", include("inventory.api.urls"))]
@@ -16,6 +17,10 @@ urlpatterns = [
     path("api/docs/", openapi.pages),
     path("api/<path:path>", problems.no_such_route),
     path("admin/", admin.site.urls),
+    path("admin", RedirectView.as_view(pattern_name="admin:index")),
+    path("", error_pages.start),
+    path("favicon.ico", error_pages.icon),
+    path("<path:path>", error_pages.no_such_page),
 ]
 
 handler400 = problems.bad_request

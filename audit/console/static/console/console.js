@@ -73,39 +73,6 @@
     for (const form of document.querySelectorAll("[data-sent]")) delete form.dataset.sent;
   });
 
-  // Dialogs open over the page they were asked from; where that fails, the link leads to the same form.
-  document.addEventListener("click", async (event) => {
-    if (event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
-    const close = event.target.closest("dialog.console-dialog [data-close]");
-    if (close) {
-      event.preventDefault();
-      close.closest("dialog").close();
-      return;
-    }
-    const link = event.target.closest("a[data-dialog]");
-    if (!link) return;
-    event.preventDefault();
-    const address = new URL(link.href);
-    address.searchParams.set("next", location.pathname + location.search);
-    try {
-      const answer = await window.consoleSession.fetch(address);
-      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-      const card = page.getElementById("console-card");
-      if (!answer.ok || !card) throw new Error("no form");
-      const dialog = document.createElement("dialog");
-      dialog.className = "console-dialog";
-      dialog.setAttribute("aria-labelledby", "console-card-title");
-      dialog.append(document.adoptNode(card));
-      dialog.addEventListener("close", () => { dialog.remove(); link.focus(); });
-      document.body.append(dialog);
-      dialog.showModal();
-      const first = dialog.querySelector("input:not([type=hidden]), select, textarea");
-      if (first) first.focus();
-    } catch (error) {
-      if (error.name !== "AbortError") location.assign(address);
-    }
-  });
-
   shade();
   document.addEventListener("DOMContentLoaded", () => {
     shade();
