@@ -277,7 +277,7 @@ class ImportPage(Dialog[Any]):
             return None
         since = timezone.now() - lifetime()
         rows = FileImport.objects.filter(pk=found, user=self.request.user.pk, created_at__gt=since)
-        return rows.filter(kind=self.kind.file_name).select_related("user").first()
+        return rows.filter(kind=self.kind.file_name).select_related("user").defer("content", "plan").first()
 
     def _forget_old(self) -> None:
         """Delete the oldest files of this person but for those that are being worked on."""
