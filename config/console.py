@@ -30,13 +30,23 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
         """Leave out unfold's search for apps and models: it isn't shown, and needs a cache that may be unavailable.
         Leave out Django's redirect to an object's own page, which no object has."""
         kept = [url for url in super().get_urls() if getattr(url, "name", None) not in {"search", "view_on_site"}]
-        return [path("session/", self.session, name="session"), *kept]
+        own = [
+            path("session/", self.session, name="session"),
+            path("find/", self.admin_view(self.find), name="find"),
+        ]
+        return [*own, *kept]
 
     def session(self, request: HttpRequest) -> HttpResponse:
         """Who is logged in, and a token for forms, as JSON: ``session.js`` asks before it sends a form. The name is
         empty for somebody who may not use the console."""
         name = request.user.get_username() if self.has_permission(request) else ""
         return JsonResponse({"username": name, "token": get_token(request)})
+
+    def find(self, request: HttpRequest) -> HttpResponse:
+        """The search for anything, by a text."""
+        from config.search import answer_search  # noqa: PLC0415 - settings are read before apps are there
+
+        return answer_search(request)
 
     def password_change(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Guessing the old password, in a session that was left open, is limited as logging in is."""

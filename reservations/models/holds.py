@@ -61,6 +61,17 @@ class ReservationQuerySet(models.QuerySet["Reservation"]):
         return found
 
 
+def _by_bytes(name: str) -> models.Index:
+    """An index of one of the shops' ids that finds equal ids and, in any collation of the database, what begins with a
+    text."""
+    return models.Index(
+        name=f"reservation_{name}_start",
+        fields=[f"{name}_id"],
+        opclasses=["varchar_pattern_ops"],
+        condition=Q(**{f"{name}_id__isnull": False}),
+    )
+
+
 class Reservation(models.Model):
     """The document of a hold. Its status is ACTIVE, then finally one of CONSUMED, EXPIRED and RELEASED.
 
@@ -117,9 +128,7 @@ class Reservation(models.Model):
         ]
         indexes = [
             models.Index(name="reservation_due_order", fields=["expires_at", "id"], condition=Q(status="ACTIVE")),
-            models.Index(name="reservation_cart", fields=["cart_id"], condition=Q(cart_id__isnull=False)),
-            models.Index(name="reservation_order", fields=["order_id"], condition=Q(order_id__isnull=False)),
-            models.Index(name="reservation_customer", fields=["customer_id"], condition=Q(customer_id__isnull=False)),
+            *map(_by_bytes, ("cart", "order", "customer")),
         ]
 
     def __str__(self) -> str:

@@ -107,7 +107,7 @@ READING: Final = re.compile(
     r"index|jsi18n|password_change(_done)?|.*_export_(csv|xlsx)|.*_labels?|.*_stocklevel_(find|place)"
 )
 """The addresses of ``LEAST`` that are open to an auditor: read-only pages, and the own password."""
-FOR_ANYBODY: Final = {"", "app_list", "autocomplete", "login", "logout", "session"}
+FOR_ANYBODY: Final = {"", "app_list", "autocomplete", "find", "login", "logout", "session"}
 """Addresses without a page of their own."""
 
 

@@ -234,7 +234,7 @@ class ReservationAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("status"), ordering="state_read")
     def state(self, reservation: Reservation) -> SafeString:
-        state = Status(_state(reservation))
+        state = Status(state_of(reservation))
         look = _TONES.get(state, "")
         name = _NAMES[state.value]
         return format_html('<span class="console-badge {}" data-state="{}">{}</span>', look, state.value, name)
@@ -242,7 +242,7 @@ class ReservationAdmin(ReadOnlyAdmin):
     @admin.display(description=_("time left"), ordering="expires_at")
     def time_left(self, reservation: Reservation) -> SafeString | str:
         """The time left when the page was rendered; ``countdown.js`` counts down from there."""
-        if _state(reservation) != Status.ACTIVE:
+        if state_of(reservation) != Status.ACTIVE:
             return NOTHING
         seconds = max(0, int(reservation.left.total_seconds()))  # type: ignore[attr-defined]
         return countdown(seconds, expired=Status.EXPIRED.label)
@@ -275,7 +275,7 @@ class ReservationAdmin(ReadOnlyAdmin):
         reservation = self.get_object(request, object_id) if self.has_view_permission(request) else None
         context = dict(extra_context or {})
         if reservation is not None:
-            is_due = reservation.status == Status.ACTIVE and _state(reservation) == Status.EXPIRED
+            is_due = reservation.status == Status.ACTIVE and state_of(reservation) == Status.EXPIRED
             context["life"] = life_of(reservation, actor_of(request).warehouse_codes or (), is_due=is_due)
             context["may_open_trail"] = may_read_trail(request)
         answer: HttpResponse = super().change_view(request, object_id, form_url, context)
@@ -295,7 +295,7 @@ class ReservationAdmin(ReadOnlyAdmin):
         offered = super().get_actions_detail(request, object_id)
         reservation = self.get_object(request, str(object_id))
         is_limited = not actor_of(request).sees_all_warehouses
-        may = _open_verbs(reservation, is_limited=is_limited) if reservation else ()
+        may = open_verbs(reservation, is_limited=is_limited) if reservation else ()
         return self.actions_named(offered, may)
 
     # ----------------------------------------------------------------------------------------------------- actions
@@ -331,13 +331,13 @@ class ReservationAdmin(ReadOnlyAdmin):
         return dialog(self, request).answer()
 
 
-def _state(reservation: Reservation) -> str:
+def state_of(reservation: Reservation) -> str:
     """The status, EXPIRED for a due hold."""
     return str(getattr(reservation, "state_read", reservation.status))
 
 
-def _open_verbs(reservation: Reservation, *, is_limited: bool) -> Collection[str]:
-    if _state(reservation) == Status.ACTIVE:
+def open_verbs(reservation: Reservation, *, is_limited: bool) -> Collection[str]:
+    if state_of(reservation) == Status.ACTIVE:
         return {"release", "consume"} if reservation.extended_at else {"release", "extend", "consume"}
     late = set() if is_limited else {"consume"}
     if reservation.status == Status.ACTIVE:

@@ -1,0 +1,62 @@
+"""The search over any page, by the keyboard alone."""
+
+from typing import Any
+
+import pytest
+from playwright.sync_api import expect
+
+from inventory.models import Product
+from tests.browser.pages import PHONE, Open
+from tests.factories import hold, make_level, make_store
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.mark.parametrize(("size", "shade"), [(None, "light"), (PHONE, "dark")])
+def test_the_search_is_used_by_the_keyboard_alone(open_page: Open, size: Any, shade: str) -> None:
+    make_store()
+    level = make_level(10)
+    Product.objects.filter(pk=level.product_id).update(sku="MUG-01", name="Blue mug")
+    hold((level, 1), cart_id="mug-cart")
+    options = {"size": size} if size else {}
+    page = open_page("/admin/inventory/stocklevel/", "warehouse", "wh-001", shade=shade, **options)
+    dialog, field = page.locator("#console-search"), page.get_by_role("combobox", name="Search for")
+
+    # A slash is a character while something is typed, and opens the search otherwise.
+    page.wait_for_load_state("networkidle")
+    page.locator("#searchbar").focus()
+    page.keyboard.press("/")
+    expect(dialog).to_be_hidden()
+    page.wait_for_timeout(300)  # Two keys that follow at once are a scanner's.
+    page.locator("#console-main").focus()
+    page.keyboard.press("/")
+    expect(field).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(page.locator("#console-main")).to_be_focused()
+
+    page.keyboard.press("Control+k")
+    page.keyboard.type("mug", delay=60)
+    chosen = dialog.locator("[role=gridcell][aria-selected=true]")
+    expect(chosen).to_contain_text("MUG-01")
+    expect(field).to_have_attribute("aria-expanded", "true")
+    assert field.get_attribute("aria-activedescendant") == chosen.get_attribute("id")
+    expect(dialog.get_by_role("rowgroup", name="Carts")).to_contain_text("mug-cart")
+    assert dialog.evaluate("it => it.scrollWidth <= it.clientWidth")
+
+    # Down to the level, right to its second action, which opens over the page.
+    page.keyboard.press("ArrowDown")
+    expect(chosen).to_contain_text("MUG-01 in wh-001")
+    page.keyboard.press("ArrowRight")
+    expect(chosen).to_have_text("Receive MUG-01 in wh-001")
+    page.keyboard.press("Enter")
+    expect(dialog).to_be_hidden()
+    expect(page.locator("dialog.console-dialog").get_by_role("heading", name="Receive")).to_be_visible()
+    page.keyboard.press("Escape")
+
+    # Enter that comes before the results opens the first one.
+    page.keyboard.press("Control+k")
+    expect(field).to_be_focused()
+    page.keyboard.type("mug-c", delay=60)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/reservations/reservation/*/change/")
