@@ -19,10 +19,15 @@ def owned(name: str, column: str) -> migrations.RunSQL:
 
 
 def in_order(table: str) -> migrations.RunSQL:
-    """Number the rows of a table in the order in which they were made."""
+    """Number the rows of a table in the order in which they were made.
+
+    The new column has rewritten the table, so that its foreign keys are checked again: at once, since a table with
+    checks to come can't be altered.
+    """
     ordered = f"SELECT id, 1000 + row_number() OVER (ORDER BY id) AS number FROM {table}"  # noqa: S608
     sql = f"UPDATE {table} AS t SET number = ordered.number FROM ({ordered}) AS ordered WHERE ordered.id = t.id"  # noqa: S608
-    return migrations.RunSQL(sql, migrations.RunSQL.noop)
+    statements = ["SET CONSTRAINTS ALL IMMEDIATE", sql, "SET CONSTRAINTS ALL DEFERRED"]
+    return migrations.RunSQL(statements, migrations.RunSQL.noop)
 
 
 class Migration(migrations.Migration):

@@ -9,12 +9,14 @@ from django.contrib.auth.models import User
 from django.db import connection
 
 from audit.models import StaffAccess
-from inventory.models import StockLevel
+from inventory.models import StockCount, StockLevel, Transfer
+from tests.config.test_admin import MAKE_ONE
 from tests.factories import make_level, recorded
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 POINTS: Any = import_module("inventory.migrations.0013_reorder_point_within_maximum")
 ACCESS: Any = import_module("audit.migrations.0006_all_warehouses_are_given")
+NUMBERS: Any = import_module("inventory.migrations.0019_documents_have_numbers")
 
 
 def run(statement: str) -> None:
@@ -50,3 +52,19 @@ def test_whoever_had_all_warehouses_keeps_them_and_limits_stay() -> None:
         "without": None,
     }
     assert StaffAccess.objects.get(user=without).all_warehouses
+
+
+@pytest.mark.parametrize("model", [Transfer, StockCount], ids=lambda model: model.__name__)
+def test_documents_are_numbered_in_the_order_in_which_they_were_made(model: Any) -> None:
+    for _ in range(3):
+        MAKE_ONE[model]()
+    table, constraint = model._meta.db_table, f"{'transfer' if model is Transfer else 'count'}_number_once"
+    run("SET CONSTRAINTS ALL IMMEDIATE")
+    run(f"ALTER TABLE {table} DROP CONSTRAINT {constraint}")
+    run(f"ALTER TABLE {table} ADD COLUMN rewritten uuid NOT NULL DEFAULT gen_random_uuid()")
+    run("SET CONSTRAINTS ALL DEFERRED")
+    model.objects.update(number=7)
+    for statement in NUMBERS.in_order(table).sql:
+        run(statement)
+    run(f"ALTER TABLE {table} ADD CONSTRAINT {constraint} UNIQUE (number)")
+    assert list(model.objects.order_by("pk").values_list("number", flat=True)) == [1001, 1002, 1003]
