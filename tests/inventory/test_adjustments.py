@@ -184,6 +184,7 @@ def test_an_outdated_version_is_refused() -> None:
     with pytest.raises(VersionConflict) as refused:
         adjust(line(level, 1), line(level, 1, expected_version=read))
     assert [fault.pointer for fault in refused.value.faults] == ["/adjustments/1/expectedVersion"]
+    assert refused.value.faults[0].facts == {"expected": str(read), "version": read + 1}
     level.refresh_from_db()
     adjust(line(level, 1, expected_version=level.version))
     assert counters(level) == (11, 1)

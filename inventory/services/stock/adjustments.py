@@ -245,7 +245,8 @@ def _check_versions(adjustments: Sequence[Adjustment], places: Sequence[Adjusted
         version = levels.by_id[place.level_id].version if place.level_id else 0
         if adjustment.expected_version not in (None, version):
             detail = f"the level has version {version}, not {adjustment.expected_version}"
-            faults.append(Fault(f"/adjustments/{index}/expectedVersion", VersionConflict.code, detail))
+            facts = {"expected": str(adjustment.expected_version), "version": version}
+            faults.append(Fault(f"/adjustments/{index}/expectedVersion", VersionConflict.code, detail, facts))
     if faults:
         raise VersionConflict("A stock level has changed since it was read.", faults)
 
