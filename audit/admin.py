@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from audit.actions import action_of, actions_called
 from audit.actors import SOURCES, source_of
 from audit.console.base import ReadOnlyAdmin, client_name, pretty_json
+from audit.console.changes import FieldChange, changes_in_words, names_in
 from audit.console.dialogs import DIALOG_KEY
 from audit.console.exports import ExportRow, newest_first
 from audit.console.filters import ByActor, Days, SetByLinks, TrailAdmin, around, filtered, link, recent, within
@@ -201,7 +202,16 @@ class AuditEntryAdmin(TrailAdmin):
 
     @admin.display(description=_("changes"))
     def what(self, entry: AuditEntry) -> SafeString:
-        return pretty_json(entry.changes)
+        """The changes in words, one in a line; a dash without any."""
+        lines = [
+            (change.label, ": " if change.before is None and change.label else " ", _values(change))
+            for change in changes_in_words(entry, (), names_in([entry]))
+        ]
+        return format_html_join("", '<span class="console-line">{}{}{}</span>', lines) or format_html("{}", NOTHING)
+
+
+def _values(change: FieldChange) -> str:
+    return change.after if change.before is None else f"{change.before} → {change.after}"
 
 
 def _all_of_request(entry: AuditEntry, text: str) -> SafeString:

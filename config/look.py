@@ -28,7 +28,7 @@ UNFOLD: Final[dict[str, Any]] = {
     "DASHBOARD_CALLBACK": "config.dashboard.figures",
     "SITE_ICON": {"light": _asset("logo.svg"), "dark": _asset("logo-dark.svg")},
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": _asset("favicon.svg")}],
-    "SHOW_HISTORY": False,
+    "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
     "SHOW_BACK_BUTTON": True,
     "BORDER_RADIUS": "8px",

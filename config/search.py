@@ -15,6 +15,7 @@ from audit.console.scans import json_answer
 from audit.console.search import LONGEST_TEXT, Result, Subject
 from audit.texts import without_refused
 from inventory.admin.catalogue import search as catalogue
+from inventory.admin.stock import document_search as documents
 from inventory.admin.stock import search as stock
 from reservations.admin.holds import search as holds
 
@@ -22,6 +23,9 @@ SUBJECTS: Final[tuple[Subject, ...]] = (
     catalogue.PRODUCTS,
     stock.LEVELS,
     stock.PLACES,
+    documents.DOCUMENTS,
+    documents.TRANSFERS,
+    documents.COUNTS,
     holds.ORDERS,
     holds.CARTS,
     holds.CUSTOMERS,

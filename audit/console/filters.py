@@ -127,14 +127,17 @@ class Days(ListFilter):
         return within(queryset, self.field, span_of(self.chosen), by_id=self.by_id)
 
     def choices(self, changelist: Any) -> Iterator[Any]:
-        for text, name in (*self._spans(), *self._dates()):
+        for text, name in (*self.spans(), *self._dates()):
             query = changelist.get_query_string({PARAMETER: text}, ["p"])
             is_open = _DATE.fullmatch(text) is not None and self.chosen.startswith(text)
             yield {"selected": text == self.chosen or is_open, "query_string": query, "display": name}
 
     @staticmethod
-    def _spans() -> Iterator[tuple[str, Any]]:
-        yield f"{timezone.localdate():%Y-%m-%d}", _("Today")
+    def spans() -> Iterator[tuple[str, Any]]:
+        """The choices up to today, as the parameter and its name."""
+        today = timezone.localdate()
+        yield f"{today:%Y-%m-%d}", _("Today")
+        yield f"{today - timedelta(days=1):%Y-%m-%d}", _("Yesterday")
         yield "7", _("7 days")
         yield RECENT, _("30 days")
         yield "all", _("All")

@@ -2,7 +2,7 @@
 
 from inventory.admin.access import clients, people
 from inventory.admin.bookkeeping import reconciliation
-from inventory.admin.catalogue import products, stores, warehouses
+from inventory.admin.catalogue import names, products, stores, warehouses
 from inventory.admin.counts import lists as counts
 from inventory.admin.low_stock import alerts
 from inventory.admin.stock import documents, levels, movements, reasons
@@ -15,6 +15,7 @@ __all__ = [
     "documents",
     "levels",
     "movements",
+    "names",
     "people",
     "products",
     "reasons",

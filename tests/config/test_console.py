@@ -106,7 +106,7 @@ def test_store_gets_its_warehouses_and_priorities(manager: Client) -> None:
     store.refresh_from_db()
     assert (store.name, store.ttl_minutes) == ("Main shop", 20)
     assert list(store.sources.order_by("priority").values_list("warehouse__code", flat=True)) == ["wh-002", "wh-001"]
-    assert recorded("inventory_store_changed")[-1].changes["name"] == "Main shop"
+    assert recorded("inventory_store_changed")[-1].changes["name"] == ["main", "Main shop"]
 
 
 def test_limits_of_stores_and_products_are_kept(manager: Client) -> None:

@@ -6,8 +6,9 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from inventory.models import Product, StockLevel
+from inventory.models import Product, StockCount, StockDocument, StockLevel, Transfer
 from reservations.services.holds.sourcing import RequestLine
+from tests.config.test_admin import MAKE_ONE
 from tests.factories import hold, make_due, make_level, make_product, make_store, make_warehouse, receive
 from tests.staff import browser_of, make_staff
 
@@ -121,6 +122,21 @@ def test_a_due_hold_is_found_as_expired(admin_client: Client) -> None:
     (result,) = answer.json()["groups"][0]["results"]
     assert "expired" in result["note"]
     assert "Extend" not in [action["label"] for action in result["actions"]]
+
+
+@pytest.mark.parametrize(
+    ("model", "label"), [(StockDocument, "Documents"), (Transfer, "Transfers"), (StockCount, "Counts")]
+)
+def test_documents_are_found_by_their_numbers(model: Any, label: str) -> None:
+    make_one = next(make for made, make in MAKE_ONE.items() if made is model)
+    make_warehouse()
+    make_one()
+    row = model.objects.get()
+    clerk, stranger = browser_of(make_staff("warehouse", "wh-001")), browser_of(make_staff("warehouse", "wh-009"))
+    for text in (row.short_number, row.short_number.lower(), row.short_number.replace("-", " "), str(row.number)):
+        assert list(search(clerk, text)[label]) == [row.short_number], text
+        assert label not in search(stranger, text)
+    assert search(clerk, "XX-1001") == {}
 
 
 def test_only_what_is_in_reach_is_found() -> None:

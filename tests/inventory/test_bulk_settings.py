@@ -103,7 +103,10 @@ def test_products_and_their_variants_are_made_and_changed_together() -> None:
     assert Product.objects.get(sku="NEW-S").parent == Product.objects.get(sku="NEW")
     assert fields_of(Product.objects.get(sku="NEW")) == changes[1].fields
     assert Product.objects.with_freezes().get(sku="NEW").is_frozen is False
-    assert recorded("inventory_product_changed")[-1].changes == {"name": "Older", "barcode": ""}
+    assert recorded("inventory_product_changed")[-1].changes == {
+        "name": [old.name, "Older"],
+        "barcode": ["123", ""],
+    }
     assert {entry.subject_id for entry in recorded("inventory_product_created")} == {parent, variant}
 
 

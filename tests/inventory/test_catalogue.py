@@ -58,7 +58,7 @@ def test_put_creates_and_then_replaces_a_product(api: Api) -> None:
     )
     assert replaced["maxUnitsPerCustomer"] is None
     assert [entry.action for entry in (*recorded("inventory_product_created"), *recorded("inventory_product_changed"))]
-    assert recorded("inventory_product_changed")[0].changes["sku"] == "S-2"
+    assert recorded("inventory_product_changed")[0].changes["sku"] == [full["sku"], "S-2"]
 
 
 def test_a_sku_belongs_to_one_product(api: Api) -> None:

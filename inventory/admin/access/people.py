@@ -182,6 +182,13 @@ class PersonAdmin(DjangoUserAdmin, ConsoleAdmin):  # type: ignore[type-arg]
     def get_queryset(self, request: HttpRequest) -> Any:
         return super().get_queryset(request).prefetch_related("groups")
 
+    def has_history(self) -> bool:
+        return True
+
+    def history_of(self, request: HttpRequest, row: Any) -> dict[UUID, str]:
+        """The entries of an account are about its access to warehouses."""
+        return dict.fromkeys(StaffAccess.objects.filter(user=row).values_list("pk", flat=True), "")
+
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "groups":
             by_rank = Case(*(When(name=name, then=rank) for rank, name in enumerate(_GROUP_HINTS)), default=9)
@@ -226,7 +233,9 @@ class PersonAdmin(DjangoUserAdmin, ConsoleAdmin):  # type: ignore[type-arg]
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         super().save_related(request, form, formsets, change)
         changed = [name for name in form.changed_data if name not in _SECRET | {"reach", "warehouses"}]
-        changes = {name: _plain(form.cleaned_data.get(name)) for name in changed}
+        changes: dict[str, Any] = {name: _plain(form.cleaned_data.get(name)) for name in changed}
+        if change:
+            changes = {name: [_plain(form.initial.get(name)), value] for name, value in changes.items()}
         put_access(
             actor_of(request),
             form.instance.pk,

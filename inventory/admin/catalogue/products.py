@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 from datetime import UTC
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Final, cast
+from uuid import UUID
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
@@ -40,6 +41,9 @@ share_wordings(
         "unknown_warehouse": _("There is no such warehouse."),
     }
 )
+
+_MOST_LEVELS: Final = 100
+"""The most stock levels whose changes are part of a product's history."""
 
 
 class LevelInline(ReadOnlyInline):
@@ -133,6 +137,11 @@ class ProductAdmin(ImportedAdmin, ExportedAdmin, FreezableAdmin):
         if not term or parse_copied_id(term):
             return super().get_search_results(request, queryset, search_term)
         return cast("ProductQuerySet", queryset).meant(term), False
+
+    def history_of(self, request: HttpRequest, row: Any) -> dict[UUID, str]:
+        """The product's own history, and that of its stock in reach."""
+        levels = StockLevel.objects.visible_to(actor_of(request)).filter(product=row)
+        return {row.pk: "", **dict(levels.values_list("pk", "warehouse__code")[:_MOST_LEVELS])}
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         return ProductList

@@ -32,7 +32,8 @@ def put_access(
     codes = None if warehouse_codes is None else tuple(sorted(set(warehouse_codes)))
     changes: dict[str, Any] = dict(account_changes)
     if is_new or access.codes != codes:
-        changes["warehouses"] = "all" if codes is None else list(codes)
+        had, given = _shown(access.codes), _shown(codes)
+        changes["warehouses"] = given if is_new else [had, given]
         access.all_warehouses, access.warehouse_codes = codes is None, list(codes or ())
         access.save(update_fields=["all_warehouses", "warehouse_codes"])
     now = read_clock()
@@ -41,6 +42,10 @@ def put_access(
         record([Entry(actor, action, access.pk, changes)], now=now)
     follow_account(actor, user_id, now=now)
     return access
+
+
+def _shown(codes: tuple[str, ...] | None) -> str | list[str]:
+    return "all" if codes is None else list(codes)
 
 
 def record_password(actor: Actor, user_id: int) -> None:

@@ -287,7 +287,10 @@ def _product_columns(changes: Sequence[ProductChange]) -> list[bytes]:
 def _product_entry(actor: Actor, change: ProductChange, before: Product | None) -> Entry:
     """The audit entry of a product's change, the same as for a single product: the fields that changed."""
     after = asdict(change.fields)
-    changes = {name: value for name, value in after.items() if before is None or getattr(before, name) != value}
+    changes = {name: value for name, value in after.items() if before is None}
+    if before:
+        had = {name: getattr(before, name) for name in after}
+        changes = {name: [had[name], value] for name, value in after.items() if had[name] != value}
     return Entry(actor, actions.PRODUCT_CHANGED if before else actions.PRODUCT_CREATED, change.id, changes)
 
 
@@ -347,8 +350,10 @@ def put_row(
         fields = {**fields, "updated_at": now}
     row, is_new = rows.select_for_update(no_key=True).get_or_create(**key, defaults=fields)
     precondition(None if is_new else row)
-    changes = {name: value for name, value in fields.items() if is_new or getattr(row, name) != value}
+    changes = dict(fields)
     if not is_new:
+        had = {name: getattr(row, name) for name in fields}
+        changes = {name: [had[name], value] for name, value in fields.items() if had[name] != value}
         for name, value in fields.items():
             setattr(row, name, value)
         row.save(update_fields=list(fields))
