@@ -44,7 +44,7 @@ def put_access(
     return access
 
 
-def _shown(codes: tuple[str, ...] | None) -> str | list[str]:
+def _shown(codes: tuple[str, ...] | None) -> Any:
     return "all" if codes is None else list(codes)
 
 
