@@ -102,7 +102,7 @@ class AuditEntryAdmin(TrailAdmin):
     list_display_links = ("at",)
     list_filter = (EntryDays, BySource, ByActor, ByAction, BySubject, BySameRequest)
     search_fields = ("actor__exact",)
-    search_help_text = _("An actor, action, request id or store as it is written, or the id of what was changed")
+    search_help_text = _("Person, action, request id or store, or the id of what changed")
     sortable_by = ()
     ordering = ("-id",)
     empty_hint = _("Nothing was done in these days. Choose more of them above.")
@@ -232,7 +232,7 @@ class IdempotencyKeyAdmin(ReadOnlyAdmin):
     search_fields = ("key__exact",)
     search_help_text = _("A whole key, or the id of a client")
     ordering = ("-id",)
-    empty_hint = _("No key yet. Whatever must be done once is sent with one, by clients and by this console.")
+    empty_hint = _("No key yet. API clients and this console send one with each request that must not be repeated.")
     fields = (("client", "created_at"), "key", "status", "answer", "id")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[IdempotencyKey]:
@@ -259,9 +259,11 @@ class OutboxEventAdmin(ReadOnlyAdmin):
     id_fields = ("event_id",)
     list_display = ("position", "type", "key", "created_at")
     search_fields = ("key__exact", "type__exact")
-    search_help_text = _("A key or type as it is written, or the id of an event")
+    search_help_text = _("Key, type or id of an event")
     ordering = ("-position",)
-    empty_hint = _("No event waits or was told lately. Each change of stock or of a reservation writes one.")
+    empty_hint = _(
+        "No event is pending or was published recently. Each change of stock or of a reservation writes one."
+    )
     fields = (("position", "created_at"), ("type", "key"), "event_id", "what")
 
     @admin.display(description=_("payload"))

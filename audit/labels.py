@@ -44,6 +44,6 @@ MODELS: Final[dict[str, tuple[Any, Any]]] = {
     "staffaccess": (_("staff access"), _("staff access")),
     "auditentry": (_("audit entry"), _("audit entries")),
     "idempotencykey": (_("idempotency key"), _("idempotency keys")),
-    "outboxevent": (_("outbox event"), _("outbox events")),
+    "outboxevent": (_("event"), _("events")),
 }
 """Labels of models by name: singular and plural."""

@@ -144,7 +144,7 @@ def figures(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     if reader.may_open("reservations.reservation"):
         holds = _read_holds(reader.actor)
         due = (holds["due"], holds["lag"])
-        head.append(Figure(_("Active holds"), holds["soon"] + holds["later"], _reservations(state="ACTIVE")))
+        head.append(Figure(_("Active reservations"), holds["soon"] + holds["later"], _reservations(state="ACTIVE")))
         cards.append(_holds_card(holds))
         context["chart"] = _chart(reader)
     if reader.may_open("inventory.lowstockalert"):
@@ -257,16 +257,16 @@ def _read_holds(actor: Actor) -> dict[str, Any]:
 def _holds_card(holds: Mapping[str, Any]) -> Card:
     minutes = {"minutes": SOON.seconds // 60}
     return Card(
-        _("Holds"),
+        _("Reservations"),
         "timer",
         [
             Figure(
                 str(_("End within %(minutes)d minutes")) % minutes, holds["soon"], _reservations(time="soon"), "warn"
             ),
             Figure(_("End later"), holds["later"], _reservations(time="later")),
-            Figure(_("Time is up, not yet recorded"), holds["due"], _reservations(time="due")),
+            Figure(_("Expired, being released"), holds["due"], _reservations(time="due")),
         ],
-        _("Nobody holds anything."),
+        _("No active reservations."),
     )
 
 
@@ -356,9 +356,9 @@ def _service_cards(reader: _Reader, due: int, lag: timedelta | None) -> list[Car
     if reader.may_open("audit.auditentry") and reader.may_open("reservations.reservation"):
         late = lag if due and lag else timedelta()
         tone = "bad" if late > timedelta(minutes=2) else ""
-        own.append(Figure(_("Sweep behind by"), _span(late), _reservations(time="due"), tone))
+        own.append(Figure(_("Expiry delay"), _span(late), _reservations(time="due"), tone))
     if reader.may_open("audit.outboxevent"):
-        own.append(Figure(_("Events kept for telling"), _outbox(), link("audit.outboxevent")))
+        own.append(Figure(_("Pending events"), _outbox(), link("audit.outboxevent")))
     if own:
         cards.append(Card(_("The service"), "monitor_heart", own))
     return cards

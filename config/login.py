@@ -12,6 +12,6 @@ class LoginForm(AuthenticationForm):  # type: ignore[misc]
     error_messages: ClassVar = {
         **AuthenticationForm.error_messages,
         "invalid_login": _(
-            "Name and password don't fit. Mind capital letters; after some wrong tries you have to wait."
+            "The username or password is wrong. Both are case-sensitive; after some failed attempts you have to wait."
         ),
     }

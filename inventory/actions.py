@@ -48,7 +48,7 @@ STOCK_IMPORTED: Final = register(
     Action("inventory_stock_imported", _("Stock imported"), "upload", _IMPORTED_FILE, related=MOVEMENTS)
 )
 STOCK_RECONCILED: Final = register(
-    Action("inventory_stock_reconciled", _("Stock put right"), "build", LEVEL, related=MOVEMENTS)
+    Action("inventory_stock_reconciled", _("Stock corrected"), "build", LEVEL, related=MOVEMENTS)
 )
 DOCUMENT_REVERSED: Final = register(
     Action("inventory_document_reversed", _("Document reversed"), "undo", _DOCUMENT, related=MOVEMENTS)
@@ -71,7 +71,7 @@ def _transfer(verb: TransferVerb, label: Promise, icon: str) -> Action:
 TRANSFER_ACTIONS: Final[Mapping[TransferVerb, Action]] = {
     "created": _transfer("created", _("Transfer drafted"), "add"),
     "changed": _transfer("changed", _("Draft of a transfer changed"), "edit"),
-    "sent": _transfer("sent", _("Transfer sent"), "local_shipping"),
+    "sent": _transfer("sent", _("Transfer shipped"), "local_shipping"),
     "received": _transfer("received", _("Transfer received"), "input"),
     "closed": _transfer("closed", _("Transfer closed"), "task_alt"),
     "redirected": _transfer("redirected", _("Transfer redirected"), "alt_route"),
@@ -101,11 +101,9 @@ COUNT_LINE_CLOSED: Final = register(Action("inventory_count_line_closed", _("Lin
 
 # --- low stock --------------------------------------------------------------------------------------------------------
 
-_ALERT: Final = SubjectKind(_("low-stock alert"), "inventory_lowstockalert")
+_ALERT: Final = SubjectKind(_("alert"), "inventory_lowstockalert")
 
-ALERT_ACKNOWLEDGED: Final = register(
-    Action("inventory_alert_acknowledged", _("Alert taken care of"), "task_alt", _ALERT)
-)
+ALERT_ACKNOWLEDGED: Final = register(Action("inventory_alert_acknowledged", _("Alert assigned"), "task_alt", _ALERT))
 ALERT_SNOOZED: Final = register(Action("inventory_alert_snoozed", _("Alert snoozed"), "snooze", _ALERT))
 ALERTS_CHOSEN: Final = register(Action("inventory_alerts_chosen", _("Mail about alerts chosen"), "mail", _WAREHOUSE))
 

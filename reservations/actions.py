@@ -12,7 +12,7 @@ from audit.display import NOTHING, shown_time
 from inventory.actions import MOVEMENTS
 
 RESERVATION: Final = SubjectKind(_("reservation"), "reservations_reservation")
-SHORTAGE: Final = SubjectKind(_("shortage incident"), "reservations_shortageincident")
+SHORTAGE: Final = SubjectKind(_("incident"), "reservations_shortageincident")
 
 
 def _units(items: Iterable[Mapping[str, Any]] | None, codes: Collection[str]) -> str:
@@ -109,10 +109,10 @@ RESERVATION_EXPIRED: Final = register(
 RESERVATION_RECONCILED: Final = register(
     Action(
         "inventory_reservation_reconciled",
-        _("Reservation put right"),
+        _("Reservation corrected"),
         "build",
         RESERVATION,
-        short_label=_("Put right by a reconciliation"),
+        short_label=_("Corrected by a reconciliation"),
     )
 )
 SHORTAGE_FOUND: Final = register(Action("inventory_shortage_found", _("Shortage found"), "report", SHORTAGE))

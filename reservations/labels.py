@@ -25,7 +25,7 @@ FIELDS: Final[dict[str, Any]] = {
     "quantity": _("quantity"),
     "reacquired_from": _("held anew after"),
     "reason": _("reason"),
-    "released_at": _("given back"),
+    "released_at": _("released"),
     "request_id": _("request"),
     "reservation": _("reservation"),
     "resolution": _("resolution"),
@@ -40,7 +40,7 @@ FIELDS: Final[dict[str, Any]] = {
 MODELS: Final[dict[str, tuple[Any, Any]]] = {
     "reservation": (_("reservation"), _("reservations")),
     "reservationitem": (_("item"), _("items")),
-    "shortageincident": (_("shortage incident"), _("shortage incidents")),
-    "brokenhold": (_("broken hold"), _("broken holds")),
+    "shortageincident": (_("incident"), _("incidents")),
+    "brokenhold": (_("cancelled reservation"), _("cancelled reservations")),
 }
 """The labels of models, by name: singular and plural."""

@@ -20,7 +20,7 @@ _shared: Final[dict[str, LazyText]] = {
     "idempotency_key_reused": _("This form was sent before, with other figures. Open it again to make another change."),
     "version_conflict": _("Somebody else has changed this since you opened it. Nothing was saved: open it again."),
     "permission_denied": _("This concerns all warehouses, and you work in some of them."),
-    "not_found": _("This is not there any more, or not yours to change."),
+    "not_found": _("This no longer exists, or you don't have access."),
 }
 """Texts for all pages, by error code."""
 

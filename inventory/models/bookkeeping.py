@@ -67,9 +67,9 @@ class ReconciliationFinding(models.Model):
 
     class Kind(models.TextChoices):
         ON_HAND = "ON_HAND", _("On hand against the ledger")
-        RESERVED = "RESERVED", _("Reserved against holds")
+        RESERVED = "RESERVED", _("Reserved against reservations")
         IN_TRANSIT = "IN_TRANSIT", _("In transit against the ledger")
-        LONG_DUE = "LONG_DUE", _("Hold long past its end")
+        LONG_DUE = "LONG_DUE", _("Reservation long past its end")
         ORPHAN = "ORPHAN", _("Row without its owner")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)

@@ -335,7 +335,7 @@ class Store(Freezable):
     code = models.CharField(max_length=20, unique=True, validators=[validate_code])
     name = models.CharField(max_length=100)
     ttl_minutes = models.PositiveSmallIntegerField(
-        "hold time in minutes", null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(60)]
+        "reservation time in minutes", null=True, blank=True, validators=[MinValueValidator(1), MaxValueValidator(60)]
     )
     is_default = models.BooleanField(default=False)
     max_units_per_customer = models.IntegerField(null=True, blank=True)

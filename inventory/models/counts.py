@@ -39,7 +39,7 @@ class StockCount(models.Model):
         ALL = "ALL", _("All of the warehouse")
         ZONE = "ZONE", _("A zone")
         PRODUCTS = "PRODUCTS", _("Chosen products")
-        STALE = "STALE", _("What was not counted for long")
+        STALE = "STALE", _("Not counted recently")
 
     class Status(models.TextChoices):
         OPEN = "OPEN", _("Open")

@@ -349,7 +349,7 @@ SHOTS: Final = (
         "count-post",
         "manager",
         "Counts",
-        _then(_open("Chosen products"), _press("Look over and post")),
+        _then(_open("Chosen products"), _press("Review and post")),
         size=(WIDE, 720),
     ),
     Shot(
@@ -358,9 +358,9 @@ SHOTS: Final = (
         "Counts",
         _then(
             _open("Chosen products"),
-            _press("Look over and post"),
-            _press("Show who would give way", "gives way"),
-            _press("Post", "1 reservation gave way: see the incidents."),
+            _press("Review and post"),
+            _press("Update the selection", "will be cancelled"),
+            _press("Post", "1 reservation was cancelled: see Incidents."),
         ),
         size=(WIDE, 420),
     ),
@@ -371,7 +371,7 @@ SHOTS: Final = (
         "reservation",
         "manager",
         "Reservations",
-        _then(_open(), _dialog("Extend"), _submit("Extend", "It is held until"), _to("Life of this reservation")),
+        _then(_open(), _dialog("Extend"), _submit("Extend", "It is held until"), _to("History of this reservation")),
     ),
     Shot("alert", "warehouse", "Alerts", _then(_open("MAT-FOAM"), _dialog("Take care"))),
     Shot(
@@ -381,7 +381,7 @@ SHOTS: Final = (
         _then(
             _open("MAT-FOAM"),
             _dialog("Take care"),
-            _submit("I take care", "takes care."),
+            _submit("Assign to me", "is assigned to"),
             lambda page: follow(page, "Alerts"),
         ),
         size=(WIDE, 560),

@@ -68,23 +68,23 @@ def test_figures_are_those_of_the_database(day: StockLevel) -> None:
     assert shown["On hand"] == 52
     assert shown["Reserved"] == 7
     assert shown["Available"] == 45
-    assert shown["Active holds"] == 3
-    assert (shown["Holds/End within 5 minutes"], shown["Holds/End later"]) == (0, 3)
-    assert shown["Holds/Time is up, not yet recorded"] == 1
+    assert shown["Active reservations"] == 3
+    assert (shown["Reservations/End within 5 minutes"], shown["Reservations/End later"]) == (0, 3)
+    assert shown["Reservations/Expired, being released"] == 1
     assert [shown[f"Hours/{kind}"] for kind in ("Made", "Sold", "Expired", "Released")] == [6, 1, 1, 1]
     assert (shown["Low stock/Critical"], shown["Low stock/Low"]) == (1, 1)
     assert (shown["Transfers/On their way"], shown["Transfers/Overdue"]) == (2, 1)
     assert shown["Counts/Open counts"] == 1
     assert (shown["Counts/Never counted"], shown["Counts/Not counted for 90 days"]) == (1, 1)
     assert (shown["Reconciliation/Differences found"], shown["Reconciliation/Levels looked at"]) == (0, 2)
-    assert shown["The service/Sweep behind by"].endswith(" s")
+    assert shown["The service/Expiry delay"].endswith(" s")
 
 
 @pytest.mark.parametrize("warehouses", [(), ("wh-002",)])
 def test_each_figure_counts_the_rows_of_the_list_it_leads_to(day: StockLevel, warehouses: tuple[str, ...]) -> None:
     browser = browser_of(make_staff("manager", *warehouses))
     units = ("On hand", "Reserved", "Available")
-    others = {"The service/Sweep behind by", "Reconciliation/Levels looked at", "Reconciliation/Last run"}
+    others = {"The service/Expiry delay", "Reconciliation/Levels looked at", "Reconciliation/Last run"}
     followed = 0
     for name, figure in figures(browser).items():
         if not figure.link:
@@ -121,7 +121,7 @@ def test_every_figure_of_a_dashboard_without_stock_leads_to_an_empty_list() -> N
 
 def test_user_of_one_warehouse_is_shown_its_figures_alone(day: StockLevel) -> None:
     shown = {name: figure.value for name, figure in figures(browser_of(make_staff("manager", "wh-002"))).items()}
-    assert (shown["On hand"], shown["Reserved"], shown["Active holds"]) == (7, 1, 1)
+    assert (shown["On hand"], shown["Reserved"], shown["Active reservations"]) == (7, 1, 1)
     assert (shown["Low stock/Critical"], shown["Low stock/Low"], shown["Counts/Open counts"]) == (0, 1, 0)
     assert [shown[f"Hours/{kind}"] for kind in ("Made", "Sold", "Expired", "Released")] == [1, 0, 0, 0]
     assert not [name for name in shown if name.startswith(("The service", "Reconciliation"))]
@@ -131,9 +131,9 @@ def test_figures_of_closed_lists_are_not_shown(day: StockLevel) -> None:
     clerk = figures(browser_of(make_staff("warehouse")))
     assert not [name for name in clerk if name.startswith(("The service", "Reconciliation"))]
     manager = figures(browser_of(make_staff("manager")))
-    assert "The service/Sweep behind by" in manager
-    assert "The service/Events kept for telling" not in manager
-    assert "The service/Events kept for telling" in figures(browser_of(make_staff("administrator")))
+    assert "The service/Expiry delay" in manager
+    assert "The service/Pending events" not in manager
+    assert "The service/Pending events" in figures(browser_of(make_staff("administrator")))
     nobody = make_staff("viewer")
     nobody.groups.clear()
     page = browser_of(nobody).get("/admin/")

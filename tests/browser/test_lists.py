@@ -65,11 +65,11 @@ def row_action(page: Page, name: str) -> None:
 @pytest.mark.usefixtures("stock")
 def test_alert_is_taken_care_of_from_the_list_and_once_for_a_double_click(open_page: Open) -> None:
     page = open_page(reverse("admin:inventory_lowstockalert_changelist"), group="warehouse")
-    row_action(page, "Take care")
+    row_action(page, "Assign to me")
     dialog = page.get_by_role("dialog")
-    dialog.get_by_label("Note").fill("ordered")
-    dialog.get_by_role("button", name="I take care").dblclick()
-    expect(page.get_by_text("takes care.")).to_be_visible()
+    dialog.get_by_label("Reason").fill("ordered")
+    dialog.get_by_role("button", name="Assign to me").dblclick()
+    expect(page.get_by_text("is assigned to")).to_be_visible()
     assert LowStockAlert.objects.filter(acknowledged_at__isnull=False).count() == 1
     assert AuditEntry.objects.filter(action="inventory_alert_acknowledged").count() == 1
 

@@ -42,7 +42,7 @@ def test_session_that_ends_brings_the_login_over_the_page_and_the_work_goes_on(o
         login.get_by_label("Password").fill(password)
         page.keyboard.press("Enter")
         if password != PASSWORD:
-            expect(login.get_by_role("alert")).to_contain_text("Name and password")
+            expect(login.get_by_role("alert")).to_contain_text("username or password")
     expect(page.get_by_text("5 → 12 on hand")).to_be_visible()
     assert counters(level) == (12, 0)
 

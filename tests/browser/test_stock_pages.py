@@ -184,7 +184,7 @@ def test_chosen_rows_are_received_together(open_page: Open) -> None:
     page.get_by_label(f"Quantity of {second.product.sku} in wh-001").fill("20")
     page.get_by_label("Reason").select_option("Delivery")
     page.get_by_role("button", name="Receive").click()
-    expect(page.get_by_text("2 rows received")).to_be_visible()
+    expect(page.get_by_text("Received 2 lines")).to_be_visible()
     assert (counters(first), counters(second)) == ((11, 0), (22, 0))
 
 

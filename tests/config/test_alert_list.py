@@ -73,7 +73,7 @@ def test_acknowledging_user_is_named_and_a_form_sent_twice_acts_once(clerk: Clie
     first = clerk.post(address("acknowledge", alert.pk), sent, follow=True)
     again = clerk.post(address("acknowledge", alert.pk), sent, follow=True)
     for answer in (first, again):
-        assert "LAMP-1 in wh-001: bob takes care." in answer.content.decode()
+        assert "LAMP-1 in wh-001 is assigned to bob." in answer.content.decode()
     (entry,) = recorded("inventory_alert_acknowledged")
     assert (entry.actor, entry.source, entry.changes) == ("bob", "admin", {"note": "ordered"})
     assert listed(clerk, state="acknowledged") == [alert.pk]
@@ -221,4 +221,4 @@ def test_mail_needs_an_address_and_a_warehouse_in_reach() -> None:
 def test_empty_list_says_what_to_do(clerk: Client) -> None:
     make_level(10)
     assert "Levels with a reorder point" in clerk.get(LIST).content.decode()
-    assert "Take the filters away" in clerk.get(LIST, {"q": "nothing"}).content.decode()
+    assert "Clear filters" in clerk.get(LIST, {"q": "nothing"}).content.decode()

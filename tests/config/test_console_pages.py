@@ -228,7 +228,7 @@ def test_empty_list_says_what_to_do(browser: Client, model: Any) -> None:
 @pytest.mark.parametrize(
     ("model", "query", "words"),
     [
-        (ShortageIncident, "?status__exact=OPEN", "nobody waits to be told"),
+        (ShortageIncident, "?status__exact=OPEN", "no customer has to be notified"),
         (Movement, "?type__exact=RECEIPT", "Press Receive a delivery"),
     ],
     ids=["incidents", "receiving"],
@@ -238,8 +238,8 @@ def test_list_that_the_sidebar_narrows_is_not_taken_for_a_search(
 ) -> None:
     page = shown(browser, listing(model, query))
     assert words in page
-    assert "Take the filters away" not in page
-    assert "Take the filters away" in shown(browser, f"{listing(model, query)}&q=nothing-like-it")
+    assert "Clear filters" not in page
+    assert "Clear filters" in shown(browser, f"{listing(model, query)}&q=nothing-like-it")
 
 
 # ------------------------------------------------------------------------------------------------------------ the frame

@@ -56,7 +56,7 @@ def test_finding_shows_subject_place_expected_and_actual_units_and_repair(level:
     )
     manager = browser_of(make_staff("manager"))
     listed = manager.get(FINDINGS).content.decode()
-    for words in ("On hand against the ledger", level.product.sku, "wh-001", "-2", "Left as it was", "Put right"):
+    for words in ("On hand against the ledger", level.product.sku, "wh-001", "-2", "Left as it was", "Corrected"):
         assert words in listed
     page = manager.get(reverse("admin:inventory_reconciliationfinding_change", args=[mended.pk])).content.decode()
     for words in ("restored from a backup", "mia", "on hand is 10"):

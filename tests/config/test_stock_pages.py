@@ -167,9 +167,7 @@ def test_rows_are_sent_together_or_not_at_all(clerk: Client) -> None:
     units = {f"units-{plenty.pk}": "5", f"units-{short.pk}": "4"}
     answer = clerk.post(url, {**sent, **units})
     assert answer.status_code == 422
-    assert answer.context["form"].errors[f"units-{short.pk}"] == [
-        "At most 3 can go: the rest is held for orders, or not there."
-    ]
+    assert answer.context["form"].errors[f"units-{short.pk}"] == ["You can remove up to 3; the rest is reserved."]
     assert f"units-{plenty.pk}" not in answer.context["form"].errors
     assert counters(plenty) == (20, 0)
     page = clerk.post(url, {**sent, **units, f"units-{short.pk}": "3"}, follow=True).content.decode()

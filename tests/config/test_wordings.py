@@ -46,7 +46,7 @@ def test_scanned_transfer_of_too_many_says_that_reserved_units_stay(clerk: Clien
     level = make_level(5)
     make_warehouse("wh-002")
     page = posted(clerk, begin_transfer(clerk), level, 6, "send")
-    assert "There is not enough that is free: what is reserved can't leave." in page
+    assert "Not enough available: reserved units can't leave." in page
     assert f"{level.product.sku}: 6 wanted, 5 free." in page
 
 

@@ -108,7 +108,7 @@ def test_an_acknowledged_alert_is_no_reason_for_a_reminder_but_named_with_news()
     assert digests.send_digests() == 1
     text = texts()[-1]
     assert text.index("NEW") < text.index("Stove") < text.index("STILL OPEN") < text.index("Tent")
-    assert f"{ACTOR.name} takes care of it" in text
+    assert f"assigned to {ACTOR.name}" in text
 
 
 def test_what_became_critical_is_news_even_if_it_was_acknowledged_or_snoozed() -> None:

@@ -33,14 +33,17 @@ admin.site.unregister(User)
 admin.site.unregister(Group)
 
 _SECRET = frozenset({"password", "password1", "password2", "usable_password"})
-_NAME_HINT: Final = _("Letters, digits and @ . + - _; the trail names the person by it.")
+_NAME_HINT: Final = _("Letters, digits and @ . + - _; the audit log shows it.")
 _WORDS: Final[dict[str, tuple[Any, Any]]] = {
-    "username": (_("Name to log in with"), _NAME_HINT),
+    "username": (_("Username"), _NAME_HINT),
     "first_name": (_("First name"), ""),
     "last_name": (_("Last name"), ""),
     "email": (_("E-mail"), _("Mail about low stock goes there, once the person asks for it in Alerts.")),
-    "is_active": (_("Active"), _("Switch it off for who leaves. Nothing is deleted, and the trail keeps the name.")),
-    "is_staff": (_("May open this console"), _("Without it, the account is good for nothing here.")),
+    "is_active": (
+        _("Active"),
+        _("Switch off for people who leave. Nothing is deleted, and the audit log keeps the name."),
+    ),
+    "is_staff": (_("May open this console"), _("Required to use the console.")),
     "groups": (_("Groups"), _("What the account may do; one of them is enough.")),
     "is_superuser": (_("May do everything"), _("In all warehouses, whatever the groups say.")),
     "user_permissions": (_("Single permissions"), _("Beside those of the groups. Hold Ctrl or ⌘ to choose several.")),
@@ -95,7 +98,7 @@ class NewPersonForm(WarehousesForm, UserCreationForm):  # type: ignore[misc]
         reword(self.fields)
         self.offer_warehouses()
         self.fields["password1"].required = self.fields["password2"].required = True
-        self.fields["password2"].label = _("The password again")
+        self.fields["password2"].label = _("Password again")
         self.fields["password2"].help_text = ""
         self._hash = ""
 
@@ -257,7 +260,7 @@ class PersonAdmin(DjangoUserAdmin, ConsoleAdmin):  # type: ignore[type-arg]
             record_password(actor_of(request), int(id))
         return answer
 
-    @admin.display(description=_("name to log in with"))
+    @admin.display(description=_("username"))
     def account(self, user: User) -> str:
         return user.get_username()
 

@@ -37,7 +37,7 @@ class OfRun(SetByLinks):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         chosen = super().lookups(request, model_admin)
-        return [(LAST, str(_("The last one"))), *(choice for choice in chosen if choice[0] != LAST)]
+        return [(LAST, str(_("Latest run"))), *(choice for choice in chosen if choice[0] != LAST)]
 
     def name_of(self, chosen: str) -> str:
         return str(_("The chosen one"))
@@ -60,7 +60,7 @@ class Repaired(admin.SimpleListFilter):
     parameter_name = "repaired"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("no", str(_("Left as it was"))), ("yes", str(_("Put right")))]
+        return [("no", str(_("Left as it was"))), ("yes", str(_("Corrected")))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         wanted = {"no": Q(repaired_at__isnull=True), "yes": Q(repaired_at__isnull=False)}.get(self.value() or "")
@@ -113,7 +113,7 @@ class FindingAdmin(FoundByCode, ReadOnlyAdmin):
 
     @badge(_("repaired"), {"yes": "success", "no": "warning"})
     def outcome(self, finding: ReconciliationFinding) -> tuple[str, Any]:
-        return ("yes", _("Put right")) if finding.repaired_at else ("no", _("Left as it was"))
+        return ("yes", _("Corrected")) if finding.repaired_at else ("no", _("Left as it was"))
 
     @admin.display(description=_("level"))
     def level_link(self, finding: ReconciliationFinding) -> SafeString | str:

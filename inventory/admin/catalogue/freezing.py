@@ -87,7 +87,7 @@ class FreezeDialog(_FreezingDialog):
     """Freeze a row: new holds are refused."""
 
     title = _("Freeze")
-    intro = _("Nothing of it is held for shoppers any more. What is held already goes its way.")
+    intro = _("New reservations are blocked. Existing reservations continue.")
     submit = _("Freeze")
     form_class = FreezeForm
 
@@ -112,7 +112,7 @@ class UnfreezeDialog(_FreezingDialog):
     """Unfreeze a row: new holds are allowed again."""
 
     title = _("Lift the freeze")
-    intro = _("Shoppers can hold it again within seconds.")
+    intro = _("New reservations are possible again within seconds.")
     submit = _("Lift the freeze")
     form_class = UnfreezeForm
 
@@ -122,7 +122,7 @@ class UnfreezeDialog(_FreezingDialog):
         )
 
     def tell(self, result: Saved) -> str:
-        return _("%(name)s can be held again.") % {"name": result.row}
+        return _("%(name)s can be reserved again.") % {"name": result.row}
 
 
 class FrozenFilter(admin.SimpleListFilter):

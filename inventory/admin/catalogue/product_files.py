@@ -63,7 +63,7 @@ COLUMNS: Final = (
     ),
     Column("active", _("Active"), _("yes or no; a new product is active if the column is left out.")),
     Column("listed_until", _("Listed until"), _("As 2030-12-31 18:00. Empty: for ever.")),
-    Column("most_units_a_customer", _("Most units a customer"), _("Held at a time. Empty: any number.")),
+    Column("most_units_a_customer", _("Max per customer"), _("Reserved at a time. Empty: no limit.")),
 )
 
 
@@ -114,7 +114,7 @@ class ProductImport(RowImporter[ProductChange, SavedProducts]):
 
     title = _("Import products")
     intro = _(
-        "Take the list away with “Export”, change it, and choose it here. A column that is left out stays as it is; an "
+        "Download the list with “Export”, change it, and choose it here. A column that is left out stays as it is; an "
         "empty cell empties the field. You see what would change before anything does."
     )
     permission = "inventory.change_product"

@@ -54,7 +54,7 @@ class StoreAdmin(FreezableAdmin):
     """Stores."""
 
     empty_hint = _(
-        "No store yet. Add the first one, with the warehouses that it sells from: shops hold stock through it."
+        "No store yet. Add the first one, with the warehouses that it sells from: shops reserve stock through it."
     )
     list_display = ("code", "name", "state", "sells_from", "ttl_minutes", "is_default", "created_at")
     list_filter = (FrozenFilter,)

@@ -49,7 +49,7 @@ class StockCountAdmin(FoundByNumber, ReadOnlyAdmin):
 
     number_kinds = (COUNT_KIND,)
     warehouse_paths = ("warehouse__code",)
-    empty_hint = _("No count yet. Open one: a warehouse, a zone, or what was not counted for long.")
+    empty_hint = _("No count yet. Open one: a warehouse, a zone, or stock not counted recently.")
     list_display = ("short_number", "state", "warehouse", "what", "progress", "to_recount", "opened_at")
     list_filter = ("status", "scope", ("warehouse", WarehouseFilter))
     list_select_related = ("warehouse",)
@@ -106,7 +106,7 @@ class StockCountAdmin(FoundByNumber, ReadOnlyAdmin):
     open_count = pages.OpenCountPage.as_action(url_path="open", icon="add")
     walk = walking.WalkPage.as_action(url_path="walk", icon="checklist")
     recount = walking.RecountPage.as_action(url_path="recount", icon="repeat", label=_("Recount list"))
-    post_count = posting.PostCountPage.as_action(url_path="post", icon="task_alt", label=_("Look over and post"))
+    post_count = posting.PostCountPage.as_action(url_path="post", icon="task_alt", label=_("Review and post"))
     cancel_count = pages.CancelCountDialog.as_action(url_path="cancel", icon="block", label=_("Cancel"))
 
     @admin.display(description=_("count"), ordering="number")

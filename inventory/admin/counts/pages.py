@@ -44,8 +44,8 @@ class OpenForm(DialogForm):
     scope = ChoiceField(label=_("What"), choices=StockCount.Scope.choices)
     zone = text_field(10, kind=CodeField, label=_("Zone"))
     stale_days = WholeNumberField(
-        label=_("Not counted for so many days"),
-        help_text=_("Empty: what was never counted."),
+        label=_("Not counted for (days)"),
+        help_text=_("Leave empty for stock that was never counted."),
         required=False,
         min_value=1,
         max_value=3_650,
@@ -58,14 +58,14 @@ class OpenForm(DialogForm):
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 5, "data-when": "PRODUCTS"}),
     )
     recount_percent = WholeNumberField(
-        label=_("Count again from a difference of"),
-        help_text=_("Per cent of what was expected. Empty: nothing is counted twice."),
+        label=_("Recount if off by more than (%)"),
+        help_text=_("Percent of the expected quantity. Leave empty for no recount."),
         required=False,
         min_value=0,
         max_value=100,
         initial=10,
     )
-    note = text_field(500, label=_("Note"))
+    note = text_field(500, label=_("Reason"))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -126,7 +126,7 @@ class OpenCountPage(Dialog[Opened]):
         "already_in_count": _("One of these products is in another open count. Finish that first."),
         "count_too_large": _("That is too much for one count: count zone by zone."),
     }
-    intro = _("Goods may come and go while it is counted: each line is compared at the moment of its counting.")
+    intro = _("Stock may move during the count: differences are measured when each line is counted.")
     submit = _("Open and begin")
     permission = "inventory.count_stock"
     form_class = OpenForm

@@ -44,9 +44,9 @@ class PostCountPage(SharedDialog[Posted]):
     is_page = True
     wordings: ClassVar[Mapping[str, LazyText]] = {
         "count_incomplete": _("Lines are not counted yet, or need a second count."),
-        "count_below_zero": _("More left since the counting than was counted. Count these lines anew."),
-        "hold_not_in_the_way": _("One of the chosen reservations is not in the way any more. Look again."),
-        "reserved_unexplained": _("The reserved units of a product don't add up. Tell whoever looks after the system."),
+        "count_below_zero": _("More units left since the count than were counted. Count these lines again."),
+        "hold_not_in_the_way": _("One of the chosen reservations no longer has to be cancelled. Check the selection."),
+        "reserved_unexplained": _("The reserved units of a product don't add up. Tell an administrator."),
     }
     submit = _("Post")
     permission = "inventory.post_count"
@@ -81,8 +81,8 @@ class PostCountPage(SharedDialog[Posted]):
         broken = len(result.broken)
         if broken:
             more = ngettext(
-                "%(count)s reservation gave way: see the incidents.",
-                "%(count)s reservations gave way: see the incidents.",
+                "%(count)s reservation was cancelled: see Incidents.",
+                "%(count)s reservations were cancelled: see Incidents.",
                 broken,
             )
             words = f"{words} {more % {'count': broken}}"

@@ -53,8 +53,8 @@ class StateFilter(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, Any]]:
         return [
-            ("new", _("Nobody takes care yet")),
-            ("acknowledged", _("Somebody takes care")),
+            ("new", _("Unassigned")),
+            ("acknowledged", _("Assigned")),
             ("snoozed", _("Snoozed")),
             ("resolved", _("Resolved")),
             ("all", _("All")),
@@ -105,7 +105,7 @@ def _with_outlooks(alerts: Iterable[LowStockAlert]) -> list[Any]:
 class NoteForm(DialogForm):
     """An optional note for the audit entry."""
 
-    note = ReasonField(label=_("Note"), required=False, help_text=_("For the trail, as “ordered on Monday”."))
+    note = ReasonField(label=_("Reason"), required=False, help_text=_("For example “ordered on Monday”."))
 
 
 class _AlertDialog(Dialog[LowStockAlert]):
@@ -140,15 +140,15 @@ class _AlertDialog(Dialog[LowStockAlert]):
 class AcknowledgeDialog(_AlertDialog):
     """Acknowledge an alert."""
 
-    title = _("Take care of it")
-    intro = _("The alert stays until stock has come in, but nobody is reminded of it any more.")
-    submit = _("I take care")
+    title = _("Assign to me")
+    intro = _("The alert stays open until stock arrives, but sends no more reminders.")
+    submit = _("Assign to me")
 
     def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> LowStockAlert | StoredAnswer:
         return low_stock.acknowledge(self.subject.pk, actor, note=given["note"], claim=claim)
 
     def tell(self, result: LowStockAlert) -> str:
-        return _("%(place)s: %(name)s takes care.") % {"place": result.level.place, "name": result.acknowledged_by}
+        return _("%(place)s is assigned to %(name)s.") % {"place": result.level.place, "name": result.acknowledged_by}
 
 
 class SnoozeForm(EditForm, NoteForm):
@@ -162,7 +162,7 @@ class SnoozeDialog(_AlertDialog, EditDialog[LowStockAlert]):
     """Snooze an alert: no reminders until a time."""
 
     title = _("Snooze")
-    intro = _("Nobody gets mail about it until then, unless it gets worse.")
+    intro = _("No mail is sent about it until then, unless it gets worse.")
     submit = _("Snooze")
     form_class = SnoozeForm
 
@@ -295,7 +295,7 @@ class LowStockAlertAdmin(OfLevel, FoundByCode, ExportedAdmin, ReadOnlyAdmin):
         _("Lasts for days"),
         _("Suggested order"),
         _("Opened"),
-        _("Acknowledged by"),
+        _("Assigned to"),
         _("Snoozed until"),
     )
 
@@ -345,7 +345,7 @@ class LowStockAlertAdmin(OfLevel, FoundByCode, ExportedAdmin, ReadOnlyAdmin):
                     alert.snoozed_until,
                 )
 
-    acknowledge = AcknowledgeDialog.as_action(url_path="acknowledge", icon="check_circle", label=_("Take care"))
+    acknowledge = AcknowledgeDialog.as_action(url_path="acknowledge", icon="check_circle", label=_("Assign to me"))
     snooze = SnoozeDialog.as_action(url_path="snooze", icon="snooze")
     subscribe = SubscriptionDialog.as_action(url_path="subscribe", icon="mail", label=_("Mail me"))
 

@@ -66,7 +66,7 @@ class AdjustmentImport(Importer[ImportFile, Imported]):
         may = {kind for kind, permission in _MAY.items() if self.user.has_perm(permission)}
         for line in lines:
             if line.type not in may:
-                yield RowFault(line.row, "type", gettext("is not yours to book"))
+                yield RowFault(line.row, "type", gettext("needs a permission that you don't have"))
 
     def carry_out(
         self, plan: ImportFile, claim: Claim, again: Container[int], progress: Progress

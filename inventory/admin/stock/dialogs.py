@@ -36,7 +36,7 @@ R = TypeVar("R")
 
 share_wordings(
     {
-        "insufficient_stock": _("There are not that many to take. Nothing was changed."),
+        "insufficient_stock": _("There are not that many units. Nothing was changed."),
         "quantity_limit": _("A level has at most 2,000,000,000 units."),
         "warehouse_inactive": _("This warehouse is closed: it takes no receipts, returns or transfers."),
     }
@@ -90,7 +90,7 @@ class DifferenceForm(StockForm):
     """A signed difference."""
 
     quantity = QuantityField(
-        signed=True, label=_("Difference"), help_text=_("What comes on top, or with a minus what goes: 3 or -3.")
+        signed=True, label=_("Difference"), help_text=_("Units to add or (−) remove, e.g. 3 or −3")
     )
     field_order: Iterable[str] | None = UnitsForm.field_order
 
@@ -117,7 +117,7 @@ class CountedForm(StockForm):
         label=_("Counted"),
         min_value=0,
         max_value=QUANTITY_LIMIT,
-        help_text=_("How many are there, held ones included."),
+        help_text=_("Units there, reserved ones included."),
     )
     reference = None  # type: ignore[assignment]  # removed: the count is the document
     needs_reason = False
@@ -165,7 +165,7 @@ _OF_QUANTITY: Final = {"insufficient_stock", "quantity_limit"}
 def why_not(dialog: Dialog[Any], error: DomainError, faults: Sequence[Fault]) -> str:
     """The dialog's text for an error, with the available units."""
     if error.code == "insufficient_stock" and faults and "available" in faults[0].facts:
-        message = _("At most %(available)s can go: the rest is held for orders, or not there.")
+        message = _("You can remove up to %(available)s; the rest is reserved.")
         return str(message) % {"available": max(0, faults[0].facts["available"])}
     return dialog.wording_of(error)
 
@@ -246,7 +246,7 @@ class TransferDialog(StockDialog[Transferred]):
 
     title = _("Transfer")
     submit = _("Send")
-    intro = _("They leave at once, and count there when they are received.")
+    intro = _("Units leave now and are added on arrival.")
     permission = "inventory.transfer_stock"
     kind = ReasonKind.TRANSFER
     usual_of = "TRANSFER"

@@ -51,7 +51,7 @@ class SettingsForm(EditForm):
     zone = text_field(10, kind=CodeField, label=_PLACE["zone"])
     aisle = text_field(10, kind=CodeField, label=_PLACE["aisle"])
     shelf = text_field(10, kind=CodeField, label=_PLACE["shelf"])
-    clear = multiple_choice(_LABELS.items(), label=_("Take away"), help_text=_("Tick what no row shall have any more."))
+    clear = multiple_choice(_LABELS.items(), label=_("Clear"), help_text=_("Tick the settings to clear in all rows."))
 
     def changes(self) -> dict[str, Any]:
         """The settings to change, by the model's fields."""
@@ -63,7 +63,7 @@ class SettingsForm(EditForm):
         given = super().clean() or self.cleaned_data
         for name in given.get("clear", ()):
             if given.get(name) not in (None, ""):
-                self.add_error(name, _("This is to be taken away as well: do one of both."))
+                self.add_error(name, _("This is ticked under Clear as well: do one or the other."))
         point, most = given.get("reorder_point"), given.get("max_stock_level")
         if point is not None and most is not None and point > most:
             self.add_error("reorder_point", _("The reorder point is above the maximum stock."))

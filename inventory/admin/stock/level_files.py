@@ -100,7 +100,7 @@ class LevelImport(RowImporter[PlannedLevel, SetLevels]):
 
     title = _("Import settings")
     intro = _(
-        "Take the list away with “Export settings”, change it, and choose it here. A column that is left out stays as "
+        "Download the list with “Export settings”, change it, and choose it here. A column that is left out stays as "
         "it is; an empty cell empties the setting. You see what would change before anything does."
     )
     permission = "inventory.change_stocklevel"

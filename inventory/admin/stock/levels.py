@@ -70,7 +70,7 @@ class StockState(_OneOf):
         "in": (_("On hand"), Q(on_hand__gt=0)),
         "free": (_("Something available"), Q(on_hand__gt=F("reserved"))),
         "out": (_("Nothing available"), Q(on_hand__lte=F("reserved"))),
-        "held": (_("With holds"), Q(reserved__gt=0)),
+        "held": (_("With reservations"), Q(reserved__gt=0)),
         "frozen": (_("Frozen, with stock"), Q(on_hand__gt=0)),
         "retired": (_("Discontinued, with stock"), Q(on_hand__gt=0)),
     }

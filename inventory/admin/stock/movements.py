@@ -177,7 +177,7 @@ class MovementAdmin(OfLevel, Receiving, TrailAdmin):
         """On hand before and after."""
         return f"{movement.quantity_before} → {movement.quantity_after} ({self.change(movement)})"
 
-    @admin.display(description=_("document"))
+    @admin.display(description=_("reference"))
     def document(self, movement: Movement) -> SafeString:
         """A link to its transfer, count or order, or to all movements with the same reference."""
         if not movement.reference:
@@ -202,7 +202,7 @@ class MovementAdmin(OfLevel, Receiving, TrailAdmin):
         named = public_id(ADJUSTMENT, movement.adjustment_id)
         return link(short_id(named), f"{reverse('admin:inventory_movement_changelist')}?q={named}")
 
-    @admin.display(description=_("trail"))
+    @admin.display(description=_("audit entries"))
     def trail(self, movement: Movement) -> SafeString:
         """Links to the audit entries that were written with the movement."""
         written = around(AuditEntry.objects.filter(at=movement.created_at), movement.created_at)

@@ -158,7 +158,7 @@ class ReceiveRowsDialog(RowsDialog[Adjusted]):
 
     def tell(self, result: Adjusted) -> str:
         skus = {level.pk: level.product.sku for level in self.levels}
-        message = ngettext("%(rows)s row received:", "%(rows)s rows received:", len(result.lines))
+        message = ngettext("Received %(rows)s line:", "Received %(rows)s lines:", len(result.lines))
         rows = [f"{skus[line.level_id]} {change_text(line)}" for line in result.lines[:_ROWS_IN_MESSAGE]]
         return (
             f"{message % {'rows': len(result.lines)}} {' '.join(rows)}{' …' if result.lines[_ROWS_IN_MESSAGE:] else ''}"
@@ -173,7 +173,7 @@ class TransferRowsDialog(RowsDialog[Transferred]):
         "mixed_route": _("A transfer goes from one warehouse to one other."),
     }
     submit = _("Send")
-    intro = _("They leave at once, and count there when they are received.")
+    intro = _("Units leave now and are added on arrival.")
     permission = "inventory.transfer_stock"
     kind = ReasonKind.TRANSFER
     usual_of = "TRANSFER"

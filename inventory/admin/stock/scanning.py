@@ -98,7 +98,7 @@ class ScanPage(OffersUndo, AsksAboutUnusual, Dialog[R]):
     """Whether a draft without units may be reviewed and posted."""
     expires: ClassVar[bool] = True
     wordings: ClassVar[Mapping[str, LazyText]] = {
-        "insufficient_stock": _("There is not enough that is free: what is reserved can't leave."),
+        "insufficient_stock": _("Not enough available: reserved units can't leave."),
         "quantity_limit": _("That would be more than one place can have."),
         "unknown_warehouse": _("There is no such warehouse any more."),
         "unknown_product": _("There is no such product any more."),

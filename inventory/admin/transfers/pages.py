@@ -35,9 +35,9 @@ class OfTransfer:
     ends: ClassVar[tuple[str, ...]] = ("from_warehouse",)
     wordings: ClassVar[Mapping[str, LazyText]] = {
         "transfer_closed": _("This transfer is over: nothing of it is on its way any more."),
-        "transfer_already_sent": _("This transfer was sent already."),
-        "transfer_not_sent": _("This transfer was not sent yet."),
-        "more_than_in_transit": _("More arrived than is on its way. Receive what was sent; adjust what came beside."),
+        "transfer_already_sent": _("This transfer was shipped already."),
+        "transfer_not_sent": _("This transfer was not shipped yet."),
+        "more_than_in_transit": _("More arrived than is on its way. Receive what was shipped; adjust the rest."),
     }
     request: Any
 
@@ -63,7 +63,7 @@ class SendDialog(OffersUndo, OfTransfer, AsksAboutUnusual, Dialog[Transferred]):
     """Send a draft."""
 
     title = _("Send this transfer")
-    intro = _("Its units leave the source at once, and are on hand at the destination when they are received there.")
+    intro = _("Units leave now and are added on arrival.")
     submit = _("Send")
     permission = "inventory.transfer_stock"
     usual_of = "TRANSFER"

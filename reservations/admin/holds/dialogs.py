@@ -85,7 +85,7 @@ class HoldForm(DialogForm):
 
 
 class ReleaseForm(HoldForm):
-    reason = ReasonField(help_text=_("It stands in the life of the reservation."))
+    reason = ReasonField(help_text=_("It is shown in the reservation's history."))
 
 
 class ExtendForm(HoldForm):
@@ -101,7 +101,7 @@ class ConsumeForm(HoldForm):
     )
     reacquire = forms.BooleanField(
         label=_("Sell even if it has ended"),
-        help_text=_("For a payment that came late: its units are taken anew, if they are still there."),
+        help_text=_("For a late payment: its units are reserved again, if they are still available."),
         required=False,
         widget=UnfoldBooleanSwitchWidget(),
     )
@@ -113,8 +113,8 @@ class HoldsDialog(Dialog[list[HoldResult]]):
     title_of_many: ClassVar[LazyText]
     done_to_many: ClassVar[LazyText]
     wordings: ClassVar[Mapping[str, LazyText]] = {
-        "reservation_not_found": _("This is not there any more, or not yours to change."),
-        "reservation_expired": _("It has ended: its time was up, and its units are free for others."),
+        "reservation_not_found": _("This no longer exists, or you don't have access."),
+        "reservation_expired": _("This reservation has expired; its units are available to others."),
         "reservation_consumed": _("It was sold before."),
         "reservation_released": _("It was released before."),
         "already_extended": _("It was extended before, and can be extended only once."),
@@ -257,7 +257,7 @@ class ReleaseDialog(HoldsDialog):
             return str(_("It had ended before: nothing was left to release."))
         units = units_of(hold)
         freed = ngettext("%(units)d unit is available again.", "%(units)d units are available again.", units)
-        was_dead = f"{_('Its time was up before.')} " if hold.status == Status.EXPIRED else ""
+        was_dead = f"{_('It had expired before.')} " if hold.status == Status.EXPIRED else ""
         return was_dead + freed % {"units": units}
 
 
@@ -267,7 +267,7 @@ class ExtendDialog(HoldsDialog):
     title = _("Extend this reservation")
     title_of_many = _("Extend reservations")
     done_to_many = _("Extended")
-    intro = _("It is held for longer by so many minutes. That can be done once.")
+    intro = _("Adds these minutes to the reservation. It can be extended once.")
     submit = _("Extend")
     permission = "reservations.extend_reservation"
     form_class = ExtendForm

@@ -112,7 +112,7 @@ class TimeLeft(admin.SimpleListFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         soon = str(_("Ends within %(minutes)d minutes")) % {"minutes": SOON.seconds // 60}
-        return [("soon", soon), ("later", str(_("Ends later"))), ("due", str(_("Time is up, not yet recorded")))]
+        return [("soon", soon), ("later", str(_("Ends later"))), ("due", str(_("Expired, being released")))]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         reservations = cast("ReservationQuerySet", queryset)
@@ -198,7 +198,7 @@ class ReservationAdmin(ReadOnlyAdmin):
         " API clients."
     )
     search_fields = ("cart_id__exact", "order_id__exact", "customer_id__exact")
-    search_help_text = _("A cart, order or customer as it is written, or the id of a reservation or product")
+    search_help_text = _("Order, cart or customer number, or the id of a reservation or product")
     ordering = ("-id",)
     inlines = (ItemInline,)
     change_form_after_template = "console/reservations/timeline.html"

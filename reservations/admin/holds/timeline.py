@@ -50,7 +50,7 @@ def life_of(reservation: Reservation, codes: Collection[str], *, is_due: bool) -
         if moment is not None and action.name not in recorded:
             told.append(TimelineEntry(moment, action.short_label, action.icon, action.tone))
     if is_due:
-        detail = str(_("Its units are free for others. The next sweep records it."))
+        detail = str(_("Its units are available to others. The expiry is recorded within minutes."))
         told.append(TimelineEntry(reservation.expires_at, _("Time was up"), "timer_off", "bad", detail))
     return sorted(told, key=lambda moment: moment.at)
 

@@ -37,11 +37,11 @@ from reservations.services.shortages.incidents import IncidentDetails, ResolveRe
 
 
 class BrokenHoldInline(ReadOnlyInline):
-    """The broken holds of an incident, with the orders, carts and customers to notify."""
+    """The cancelled reservations of an incident, with the orders, carts and customers to notify."""
 
     model = BrokenHold
     warehouse_paths = ("incident__level__warehouse__code",)
-    verbose_name_plural = _("Broken holds")
+    verbose_name_plural = _("Cancelled reservations")
     fields = ("order_id", "cart_id", "customer_id", "quantity")
     ordering = ("id",)
 
@@ -51,7 +51,7 @@ class ResolveForm(DialogForm):
 
     resolution = NoteField(
         label=_("What was done"),
-        help_text=_("Whom you told, what they get instead, where the units were found."),
+        help_text=_("Which customers were notified, what they get instead, where the units were found."),
         max_length=2000,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 4}),
     )
@@ -96,9 +96,11 @@ class ShortageIncidentAdmin(OfLevel, FoundByCode, ReadOnlyAdmin):
 
     warehouse_paths = ("level__warehouse__code",)
     id_fields = ("pk", "cause_id", "level_id", "level__product_id")
-    empty_hint = _("No incident: nowhere were fewer units found than are reserved. There is nothing to do.")
+    empty_hint = _("No incidents: no stock has fewer units than are reserved.")
     empty_hints: ClassVar = {
-        "status__exact=OPEN": _("No open incident: nobody waits to be told. Those that are resolved are under Filters.")
+        "status__exact=OPEN": _(
+            "No open incident: no customer has to be notified. Those that are resolved are under Filters."
+        )
     }
     list_display = (
         "short_id",
