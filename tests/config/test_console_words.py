@@ -76,7 +76,7 @@ class Words(HTMLParser):
         is_row = tag == "th" and "field-" in (given.get("class") or "")
         is_mute = (
             is_row
-            or tag in {"script", "style", "td", "dd", "textarea", "option"}
+            or tag in {"script", "style", "td", "dd", "textarea", "option", "kbd"}
             or "material-symbols" in (given.get("class") or "")
         )
         if tag not in {"input", "img", "link", "meta", "br", "hr"}:
