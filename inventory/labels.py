@@ -106,6 +106,7 @@ FIELDS: Final[dict[str, Any]] = {
     "shipped_at": _("shipped"),
     "sku": _("SKU"),
     "sku_key": _("SKU for look-ups"),
+    "sku_twin": _("number among equal SKUs"),
     "snoozed_until": _("snoozed until"),
     "source_level": _("source level"),
     "stale_days": _("stale days"),
