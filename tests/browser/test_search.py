@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from inventory.models import Product
-from tests.browser.pages import PHONE, Open
+from tests.browser.pages import PHONE, Open, findings
 from tests.factories import hold, make_level, make_store
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -60,3 +60,14 @@ def test_the_search_is_used_by_the_keyboard_alone(open_page: Open, size: Any, sh
     page.keyboard.type("mug-c", delay=60)
     page.keyboard.press("Enter")
     page.wait_for_url("**/reservations/reservation/*/change/")
+
+    # A scanned code that is no product's and no place's is searched for.
+    page.goto("/admin/")
+    page.wait_for_load_state("networkidle")
+    page.keyboard.type("Mug-cart")
+    page.keyboard.press("Enter")
+    expect(chosen).to_contain_text("Cart mug-cart")
+    expect(field).to_be_focused()
+    assert findings(page) == []
+    page.keyboard.press("Escape")
+    expect(page.locator("section[data-failed]")).to_be_hidden()

@@ -10,35 +10,21 @@ from django.utils.translation import gettext_lazy
 
 from audit.console.base import actor_of
 from audit.console.search import MOST_RESULTS, Found, Result, ResultAction, Subject, allowed_actions, first_of
-from audit.identifiers import parse_copied_id
 from inventory.models import Product, Store, Warehouse
-from inventory.services.catalogue.codes import products_by_code
+from inventory.services.catalogue.searching import products_meant
 from inventory.services.catalogue.stock_warnings import warnings_of
-from inventory.words import Words, beginning_so
-
-_MOST_SORTED = 50
-"""The most products found by words that are sorted: a common word has hundreds of thousands."""
 
 
-def products_for(text: str) -> list[Product]:
-    """The products that a text means: by id, by code, then by the beginnings of words. At most ``MOST_RESULTS``, in up
-    to two queries.
-    """
-    if named := parse_copied_id(text):
-        return list(Product.objects.filter(pk=named))
-    coded = products_by_code(text)[:MOST_RESULTS]
-    words = beginning_so(text)
-    if words is None or len(coded) == MOST_RESULTS:
-        return coded
-    known = {product.pk for product in coded}
-    worded = Product.objects.alias(words=Words("sku", "name")).filter(words=words)[:_MOST_SORTED]
-    start = text.casefold()
-    by_sku = sorted(worded, key=lambda row: (not row.sku.casefold().startswith(start), not row.is_active, row.sku))
-    return [*coded, *(row for row in by_sku if row.pk not in known)][:MOST_RESULTS]
+def products_for(request: HttpRequest, text: str) -> list[Product]:
+    """The products that a text means, at most ``MOST_RESULTS``; found once for all subjects of a search."""
+    found: dict[str, list[Product]] = request.__dict__.setdefault("_products_meant", {})
+    if text not in found:
+        found[text] = products_meant(text, at_most=MOST_RESULTS)
+    return found[text]
 
 
 def _find_products(request: HttpRequest, text: str) -> Found:
-    found = products_for(text)
+    found = products_for(request, text)
     warnings = warnings_of([row.pk for row in found])
     return first_of(
         Result(

@@ -26,7 +26,7 @@ _FEW_PRODUCTS: Final = 2
 
 def _find_levels(request: HttpRequest, text: str) -> Found:
     """The levels of the product that is meant, or the level with this id."""
-    products = products_for(text)
+    products = products_for(request, text)
     levels = StockLevel.objects.visible_to(actor_of(request)).select_related("product", "warehouse")
     if named := parse_copied_id(text):
         rows = levels.filter(pk=named) if not products else levels.filter(product=named)
@@ -61,8 +61,11 @@ def _result(request: HttpRequest, level: StockLevel) -> Result:
 
 
 def _find_places(request: HttpRequest, text: str) -> Found:
-    """The places with this name, with or without the code of a warehouse in front. A product's code is no place's."""
-    is_name = any(map(str.isalnum, text)) and not parse_copied_id(text)
+    """The places with this name, with or without the code of a warehouse in front. A product's code is no place's.
+
+    A word without digits and dashes is none, either: looking for a place reads all levels.
+    """
+    is_name = any(character.isdigit() or character in "-/" for character in text) and not parse_copied_id(text)
     if not is_name or ("/" not in text and products_by_code(text)):
         return Found()
     return first_of(

@@ -165,6 +165,7 @@ var scanning = (() => {
     if (outcome.address) return location.assign(outcome.address);
     // Lists know more than codes: references, numbers of papers, words.
     const isSearched = searchBar() && outcome.status !== "ambiguous" && (isFromBar || !root.hasAttribute("data-lists-codes"));
+    if (outcome.status === "unknown" && !isSearched && (await consoleSearch.opensFor(code))) return;
     const isCode = /\d/.test(code) && !/\s/.test(code);
     if (!isSearched || (root.hasAttribute("data-lists-codes") && isCode)) fail(scan, outcome, "");
     if (isSearched) search(code);

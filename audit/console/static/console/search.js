@@ -169,6 +169,21 @@ var consoleSearch = (() => {
     if (field.value.trim() && asked !== field.value.trim()) ask();
   };
 
+  // Opens with what was found for a scanned code. Resolves to whether anything was.
+  const opensFor = async (code) => {
+    if (!dialog || dialog.open) return false;
+    try {
+      const answer = await results(code);
+      if (!answer.groups.some((found) => found.results.length)) return false;
+      asked = code;
+      show(answer);
+      open(code);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+
   const isTyping = (target) => target instanceof Element && target.matches("input:not([type=checkbox], [type=radio], [type=button], [type=submit]), textarea, select, [contenteditable=true], .select2-selection");
 
   const shortcut = (event) => {
@@ -209,5 +224,5 @@ var consoleSearch = (() => {
   };
   document.addEventListener("DOMContentLoaded", start);
 
-  return { open, results: (text) => results(text) };
+  return { opensFor };
 })();
