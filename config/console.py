@@ -36,6 +36,15 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
         ]
         return [*own, *kept]
 
+    def each_context(self, request: HttpRequest) -> dict[str, Any]:
+        """Add keyboard shortcuts and the buttons of phones to every page of a member of staff."""
+        from config.shortcuts import quick, shortcuts  # noqa: PLC0415 - settings are read before apps are there
+
+        context: dict[str, Any] = super().each_context(request)
+        if context["has_permission"]:
+            context |= {"shortcuts": shortcuts(request), "quick": quick(request)}
+        return context
+
     def session(self, request: HttpRequest) -> HttpResponse:
         """Who is logged in, and a token for forms, as JSON: ``session.js`` asks before it sends a form. The name is
         empty for somebody who may not use the console."""

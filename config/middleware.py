@@ -1,5 +1,7 @@
 """Middleware: request ids, fast routes for probes and the API, and the console's time zone and security policy."""
 
+import hashlib
+import re
 import time
 import zoneinfo
 from collections.abc import Callable
@@ -18,7 +20,7 @@ from django.utils import timezone
 from audit import context
 from audit.errors import DomainError
 from audit.instants import ReadersZone
-from config import health, problems, throttling
+from config import error_pages, health, problems, throttling
 
 _CONSOLE: Final = "/admin/"
 _POLICY: Final = "; ".join(
@@ -119,6 +121,7 @@ class ConsoleMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if not request.path_info.startswith(_CONSOLE):
             return self._get_response(request)
+        request.is_live = "X-Console-Live" in request.headers  # type: ignore[attr-defined]
         with timezone.override(_zone(request.COOKIES.get("console_zone", ""))):
             response = self._get_response(request)
         if request.headers.get("X-Console-Dialog") and "Location" in response.headers:
@@ -126,6 +129,8 @@ class ConsoleMiddleware:
             response.status_code = 204
             response.headers["X-Location"] = response.headers["Location"]
             del response.headers["Location"]
+        if request.is_live and request.method == "GET" and response.status_code == 200:  # type: ignore[attr-defined]
+            response = _unless_known(request, response)
         response.headers["Content-Security-Policy"] = _POLICY
         response.headers.setdefault("Cache-Control", "private, no-store")
         return response
@@ -134,7 +139,7 @@ class ConsoleMiddleware:
     def process_view(request: HttpRequest, *_view: Any) -> HttpResponse | None:
         """Refuse NUL before any query: no browser sends it, and the database stores no text with it."""
         is_refused = request.path_info.startswith(_CONSOLE) and _has_nul(request)
-        return problems.page(request, 400) if is_refused else None
+        return error_pages.page(request, 400) if is_refused else None
 
     @staticmethod
     def process_exception(request: HttpRequest, error: Exception) -> HttpResponse | None:
@@ -146,12 +151,27 @@ class ConsoleMiddleware:
         if isinstance(error, DomainError):
             return problems.console_problem(request, error)
         if isinstance(error, ValidationError):
-            return problems.page(request, 400)  # A parameter that is no id, which Django's own views don't check.
+            return error_pages.page(request, 400)  # A parameter that is no id, which Django's own views don't check.
         if isinstance(error, PermissionDenied):
-            return problems.page(request, 403)
+            return error_pages.page(request, 403)
         if isinstance(error, Http404):
-            return problems.page(request, 404)
+            return error_pages.page(request, 404)
         return None
+
+
+def _unless_known(request: HttpRequest, response: HttpResponse) -> HttpResponse:
+    """A 304 for a page that is refreshed and is still the same; else the page, with its ETag.
+
+    The tag leaves out form tokens, which differ in each answer.
+    """
+    if response.streaming:
+        return response
+    content = re.sub(rb'name="csrfmiddlewaretoken" value="[^"]*"', b"", response.content)
+    tag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
+    if request.headers.get("If-None-Match") == tag:
+        return HttpResponse(status=304, headers={"ETag": tag})
+    response.headers["ETag"] = tag
+    return response
 
 
 def _has_nul(request: HttpRequest) -> bool:

@@ -11,19 +11,16 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 DESKTOP: Final[Any] = {"width": 1280, "height": 860}
 PHONE: Final[Any] = {"width": 390, "height": 844}
-SERIOUS: Final = ("serious", "critical")
 
 Open = Callable[..., Page]
 """The fixture ``open_page``."""
 
 
 def findings(page: Page) -> list[str]:
-    """The serious findings of axe-core."""
+    """The findings of axe-core, of any impact."""
     page.wait_for_load_state("networkidle")
     found = Axe().run(page).response["violations"]
-    return [
-        f"{rule['id']}: {node['html'][:160]}" for rule in found if rule["impact"] in SERIOUS for node in rule["nodes"]
-    ]
+    return [f"{rule['id']}: {node['html'][:160]}" for rule in found for node in rule["nodes"]]
 
 
 def fits(page: Page) -> bool:
@@ -32,5 +29,5 @@ def fits(page: Page) -> bool:
 
 
 def faults_of(page: Page) -> list[str]:
-    """The serious findings of axe-core, and whether the page is wider than the screen."""
+    """The findings of axe-core, and whether the page is wider than the screen."""
     return [*findings(page), *([] if fits(page) else ["wider than the screen"])]

@@ -145,3 +145,79 @@ def test_icon_without_text_is_named_by_its_title(open_page: Open) -> None:
     page.wait_for_load_state("networkidle")
     expect(page.get_by_role("link", name="Toggle sorting")).to_be_visible()
     expect(page.locator("#nav-sidebar-apps [aria-current=page]")).to_contain_text("Reservations")
+
+
+@pytest.mark.usefixtures("day")
+def test_keyboard_alone_opens_menus_filters_and_shortcuts_and_comes_back(open_page: Open) -> None:
+    page = open_page(listing(StockLevel), size=DESKTOP)
+    page.wait_for_load_state("networkidle")
+    more = page.locator("#result_list").get_by_role("button", name="Actions").first
+    more.press("Enter")
+    expect(more).to_have_attribute("aria-expanded", "true")
+    expect(page.get_by_role("link", name="Receive", exact=True)).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("link", name="Return", exact=True)).to_be_focused()
+    assert findings(page) == []
+    page.keyboard.press("Escape")
+    expect(more).to_have_attribute("aria-expanded", "false")
+    expect(more).to_be_focused()
+
+    filters = page.get_by_role("button", name="Filters")
+    filters.press("Enter")
+    drawer = page.get_by_role("dialog", name="Filters")
+    expect(drawer).to_be_visible()
+    assert drawer.evaluate("drawer => drawer.contains(document.activeElement)")
+    assert findings(page) == []
+    page.keyboard.press("Escape")
+    expect(filters).to_be_focused()
+
+    page.keyboard.press("?")
+    shortcuts = page.get_by_role("dialog", name="Keyboard shortcuts")
+    expect(shortcuts.get_by_text("Counts")).to_be_visible()
+    assert findings(page) == []
+    page.keyboard.press("Escape")
+    page.keyboard.press("g")
+    page.keyboard.press("c")
+    expect(page).to_have_url(lambda url: url.endswith(listing(StockCount)))
+
+
+@pytest.mark.usefixtures("day")
+def test_phone_shows_products_in_two_lines_and_the_daily_work_as_buttons(open_page: Open) -> None:
+    page = open_page(listing(StockLevel), "warehouse", size=PHONE)
+    page.wait_for_load_state("networkidle")
+    rows = page.locator("#result_list tbody tr")
+    for row in rows.all():
+        box = row.bounding_box()
+        assert box is not None
+        assert box["height"] <= 72
+        expect(row.locator(".field-available")).to_be_visible()
+        expect(row.locator(".field-where")).to_be_visible()
+    assert findings(page) == []
+    for name in ("Receive", "Move", "Count", "Find"):
+        button = page.get_by_role("navigation", name="Daily work").get_by_role("link", name=name, exact=True)
+        box = button.bounding_box()
+        assert box is not None
+        assert box["height"] >= 56
+        assert box["y"] + box["height"] <= PHONE["height"]
+    rows.first.locator(".field-what a").click()
+    for name in ("Receive", "Move", "Count", "Adjust"):
+        expect(
+            page.get_by_role("navigation", name="Actions").get_by_role("link", name=name, exact=True)
+        ).to_be_visible()
+
+
+@pytest.mark.usefixtures("day")
+def test_list_refreshes_itself_only_while_nothing_is_done_with_it(open_page: Open) -> None:
+    page = open_page(listing(StockLevel))
+    page.wait_for_load_state("networkidle")
+    level = StockLevel.objects.order_by("product__sku")[0]
+    beat = "() => { performance.now = () => 60000; return consoleLive.beat(); }"
+    shown = page.locator("#result_list tbody").first.locator(".field-on_hand")
+    StockLevel.objects.filter(pk=level.pk).update(on_hand=471)
+    page.locator("#result_list tbody input").first.check()
+    page.evaluate(beat)
+    expect(shown).not_to_contain_text("471")
+    page.locator("#result_list tbody input").first.uncheck()
+    page.locator("body").click(position={"x": 700, "y": 20})
+    page.evaluate(beat)
+    expect(shown).to_contain_text("471")

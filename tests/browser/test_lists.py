@@ -58,7 +58,7 @@ def test_pages_are_readable_and_fit(open_page: Open, shade: str, size: Any) -> N
 
 
 def row_action(page: Page, name: str) -> None:
-    page.locator("td.field-actions_holder [role=button]").first.click()
+    page.locator("td.field-actions_holder button").first.click()
     page.get_by_role("link", name=name).click()
 
 

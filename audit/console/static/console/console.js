@@ -25,6 +25,12 @@
       if (!text && holder.title && !holder.hasAttribute("aria-label")) holder.setAttribute("aria-label", holder.title);
       if (text || holder.hasAttribute("aria-label")) icon.setAttribute("aria-hidden", "true");
     }
+    // Parts that scroll are regions; each by its own name.
+    const words = document.getElementById("console-names");
+    for (const region of root.querySelectorAll(".simplebar-content-wrapper[role=region]")) {
+      const name = region.closest("#nav-sidebar") ? words.dataset.menu : words.dataset.rows;
+      if (region.getAttribute("aria-label") !== name) region.setAttribute("aria-label", name);
+    }
     const here = root.querySelector("#nav-sidebar-apps a.active:not([aria-current])");
     if (here) here.setAttribute("aria-current", "page");
     // A searching choice speaks of itself by what is chosen; let it say what for.

@@ -1,0 +1,67 @@
+// The dashboard and lists refresh themselves while somebody looks at them and does nothing with them.
+"use strict";
+
+(() => {
+  const PAUSE_MS = 30000;
+  const MOST_AN_HOUR = 90;
+  const QUIET_MS = 5000; // After a key, a click or a scroll, the page stays as it is.
+  const LONGEST_MS = 2 * 3600000; // A page that nobody touches for longer lets its session end.
+  const PARTS = ["#console-live", "#result_list"];
+  const sent = []; // When the refreshes of the last hour began.
+  let touchedAt = 0;
+  let known = null;
+  let failures = 0;
+
+  const part = (root) => PARTS.map((selector) => root.querySelector(selector)).find(Boolean);
+  const isInUse = () => document.hidden || !navigator.onLine || performance.now() - touchedAt < QUIET_MS || performance.now() - touchedAt > LONGEST_MS ||
+    document.querySelector("dialog[open], :popover-open, #result_list input:checked, [aria-expanded=true]:not(.console-wide, .console-narrow)") ||
+    (part(document) && part(document).contains(document.activeElement)) ||
+    !getSelection().isCollapsed || [...document.querySelectorAll("#searchbar")].some((field) => field.value !== field.defaultValue);
+
+  const isTooOften = () => {
+    while (sent.length && performance.now() - sent[0] > 3600000) sent.shift();
+    return sent.length >= MOST_AN_HOUR;
+  };
+
+  const refresh = async () => {
+    sent.push(performance.now());
+    const headers = { "X-Console-Live": "1", ...(known ? { "If-None-Match": known } : {}) };
+    const answer = await fetch(location.href, { credentials: "same-origin", cache: "no-store", headers });
+    if (answer.status === 304) return;
+    // A session that ended or an error: what is shown stays.
+    if (!answer.ok || answer.redirected) throw new Error("not the page");
+    const tag = answer.headers.get("ETag");
+    const fresh = part(new DOMParser().parseFromString(await answer.text(), "text/html"));
+    const own = part(document);
+    if (!own || isInUse()) return;
+    if (!fresh || fresh.id !== own.id) return;
+    const opened = [...own.querySelectorAll("details[open]")].map((one) => one.className);
+    for (const one of fresh.querySelectorAll("details")) one.open = opened.includes(one.className);
+    const [left, top] = [scrollX, scrollY];
+    own.replaceChildren(...[...fresh.childNodes].map((node) => document.adoptNode(node)));
+    scrollTo(left, top);
+    known = tag;
+  };
+
+  const beat = async () => {
+    if (!part(document) || isInUse() || isTooOften()) return;
+    try {
+      await refresh();
+      failures = 0;
+    } catch {
+      failures += 1;
+    }
+  };
+  const next = () => setTimeout(async () => {
+    await beat();
+    next();
+  }, PAUSE_MS * Math.min(8, 2 ** failures));
+
+  for (const name of ["keydown", "pointerdown", "wheel", "scroll", "input"]) {
+    addEventListener(name, () => { touchedAt = performance.now(); }, { capture: true, passive: true });
+  }
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) beat(); });
+  document.addEventListener("DOMContentLoaded", () => { if (part(document) && document.getElementById("console-session")) next(); });
+
+  window.consoleLive = { beat };
+})();
