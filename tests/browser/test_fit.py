@@ -1,5 +1,6 @@
 """Lists and pages fit a notebook's and a phone's screen, also with long names."""
 
+import re
 from typing import Any
 
 import pytest
@@ -177,8 +178,9 @@ def test_keyboard_alone_opens_menus_filters_and_shortcuts_and_comes_back(open_pa
     assert findings(page) == []
     page.keyboard.press("Escape")
     page.keyboard.press("g")
+    page.wait_for_timeout(300)  # Keys that follow one another at once are a scan.
     page.keyboard.press("c")
-    expect(page).to_have_url(lambda url: url.endswith(listing(StockCount)))
+    expect(page).to_have_url(re.compile(f"{listing(StockCount)}$"))
 
 
 @pytest.mark.usefixtures("day")
@@ -210,10 +212,13 @@ def test_phone_shows_products_in_two_lines_and_the_daily_work_as_buttons(open_pa
 def test_list_refreshes_itself_only_while_nothing_is_done_with_it(open_page: Open) -> None:
     page = open_page(listing(StockLevel))
     page.wait_for_load_state("networkidle")
-    level = StockLevel.objects.order_by("product__sku")[0]
-    beat = "() => { performance.now = () => 60000; return consoleLive.beat(); }"
+    beat = """() => {
+        const later = performance.now() + 60000;
+        performance.now = () => later;
+        return consoleLive.beat();
+    }"""
     shown = page.locator("#result_list tbody").first.locator(".field-on_hand")
-    StockLevel.objects.filter(pk=level.pk).update(on_hand=471)
+    StockLevel.objects.update(on_hand=471)
     page.locator("#result_list tbody input").first.check()
     page.evaluate(beat)
     expect(shown).not_to_contain_text("471")

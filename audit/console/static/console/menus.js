@@ -69,12 +69,15 @@
   };
   let before = ""; // The first key of a pair such as "g s".
   let beforeAt = 0;
+  let waiting = 0; // A key that another one follows at once is a scanner's: it is no shortcut.
+  const SCAN_MS = 250;
 
   const isTyping = (target) => target instanceof Element &&
     target.matches("input:not([type=checkbox], [type=radio], [type=button], [type=submit]), textarea, select, [contenteditable=true], .select2-selection");
 
   document.addEventListener("keydown", (event) => {
-    if (event.defaultPrevented || event.isComposing || event.altKey || event.ctrlKey || event.metaKey) return;
+    clearTimeout(waiting);
+    if (event.defaultPrevented || event.isComposing || event.repeat || event.altKey || event.ctrlKey || event.metaKey) return;
     if (isTyping(event.target) || document.querySelector("dialog[open], [data-row-menu]:popover-open")) return;
     const pair = performance.now() - beforeAt < 1200 ? `${before} ${event.key}` : "";
     const known = [...document.querySelectorAll("#console-shortcuts [data-keys]")];
@@ -84,8 +87,10 @@
     event.preventDefault();
     event.stopPropagation(); // The theme has shortcuts of its own.
     before = "";
-    if (row.dataset.address) location.assign(row.dataset.address);
-    else actions[row.dataset.does]();
+    waiting = setTimeout(() => {
+      if (row.dataset.address) location.assign(row.dataset.address);
+      else actions[row.dataset.does]();
+    }, SCAN_MS);
   });
   document.addEventListener("click", (event) => {
     if (event.target instanceof Element && event.target.closest("[data-close-shortcuts]")) event.target.closest("dialog").close();
