@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.templatetags.static import static
+from django.utils.safestring import SafeString
 from django.views.debug import ExceptionReporter
 from django.views.decorators.csrf import csrf_exempt
 
@@ -70,10 +71,10 @@ def no_such_page(request: HttpRequest, path: str) -> HttpResponse:
 class PageReporter(ExceptionReporter):
     """With DEBUG, shows people the error page that they see without it. The traceback is in the log."""
 
-    def get_traceback_html(self) -> str:
+    def get_traceback_html(self) -> SafeString:
         """The page, with the console's menu where it can be read."""
         is_refused = isinstance(self.exc_value, SuspiciousOperation)
         status = 400 if is_refused else 500
         if self.request is None:
             return render_to_string(f"{status}.html")
-        return page(self.request, status).content.decode()
+        return SafeString(page(self.request, status).content.decode())
