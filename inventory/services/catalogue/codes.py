@@ -25,9 +25,10 @@ def products_by_code(code: str) -> list[Product]:
     """All products that have this code: those with it as SKU first, then those with it as barcode, each by SKU.
 
     None for an unknown code; more than one means that a person must say which. The case of a SKU doesn't matter, and a
-    UPC-A is its EAN-13. One query, ``MOST_PRODUCTS`` rows at most.
+    UPC-A is its EAN-13. One query, ``MOST_PRODUCTS`` products at most.
     """
-    found = list(Product.objects.coded(code).select_related("parent").order_by("sku")[:MOST_PRODUCTS])
+    # Limited here: with a limit, a prepared statement comes to walk all products where few have a barcode.
+    found = list(Product.objects.coded(code).select_related("parent").order_by("sku"))[:MOST_PRODUCTS]
     keys = set(sku_keys(code))
     return sorted(found, key=lambda product: product.sku_key not in keys)
 
