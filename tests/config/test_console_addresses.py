@@ -36,6 +36,7 @@ LEAST: Final = {
     "audit_auditentry_export_csv": "manager",
     "auth_user_password_change": "administrator",
     "inventory_lowstockalert_acknowledge": "warehouse",
+    "inventory_lowstockalert_assign_selected": "warehouse",
     "inventory_lowstockalert_export_csv": "manager",
     "inventory_lowstockalert_export_xlsx": "manager",
     "inventory_lowstockalert_snooze": "warehouse",

@@ -44,7 +44,7 @@ from inventory.services.drafts import posting as draft_posting
 from inventory.services.drafts import receiving
 from inventory.services.drafts.lines import LineCommand
 from inventory.services.drafts.receiving import DraftDetails
-from inventory.services.low_stock import alerts, subscriptions
+from inventory.services.low_stock import alerts, assignment, subscriptions
 from inventory.services.stock import adjustments, imports, level_settings, places, reasons, reversing
 from inventory.services.stock.import_files import COLUMNS, ImportFile, read_file
 from inventory.services.stock.level_settings import LevelChange
@@ -302,6 +302,9 @@ CALLS: Final[dict[str, Call]] = {
     "posting.post_count": lambda scene, actor: posting.post_count(posting.PostRequest(actor, scene.count)),
     "posting.preview_count": lambda scene, actor: posting.preview_count(scene.count, actor),
     "alerts.acknowledge": lambda scene, actor: alerts.acknowledge(scene.alert, actor),
+    "assignment.assign": lambda scene, actor: _seen(
+        assignment.assign([scene.alert], make_staff().get_username(), actor).assigned
+    ),
     "alerts.snooze": lambda scene, actor: alerts.snooze(scene.alert, timezone.now() + timedelta(days=1), actor),
     "subscriptions.choose_alerts": lambda scene, actor: subscriptions.choose_alerts(
         actor, scene.user.pk, "someone@example.com", codes=[THERE]

@@ -34,6 +34,7 @@ from audit.console.times import TimeField
 from audit.console.wording import LazyText
 from audit.display import NOTHING, shown_time
 from audit.idempotency import Claim, StoredAnswer
+from inventory.admin.low_stock.assigning import AssignsSelected
 from inventory.admin.stock.marks import marked, with_warnings
 from inventory.admin.stock.shared_columns import FoundByCode, OfLevel
 from inventory.models import AlertSubscription, LowStockAlert, Warehouse
@@ -252,7 +253,7 @@ def _known(value: int | None) -> Any:
 
 
 @admin.register(LowStockAlert)
-class LowStockAlertAdmin(OfLevel, FoundByCode, ExportedAdmin, ReadOnlyAdmin):
+class LowStockAlertAdmin(AssignsSelected, OfLevel, FoundByCode, ExportedAdmin, ReadOnlyAdmin):
     """Alerts of low stock, the critical first, the oldest first."""
 
     warehouse_paths = ("level__warehouse__code",)

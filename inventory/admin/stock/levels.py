@@ -26,6 +26,7 @@ from audit.console.dialogs import staff_action
 from audit.console.exports import ExportedAdmin, ExportRow
 from audit.console.imports.page import ImportedAdmin
 from audit.console.lists import ConsoleList
+from audit.console.selection import selected_ids
 from audit.identifiers import parse_copied_id
 from audit.texts import without_refused
 from inventory import planning
@@ -203,7 +204,6 @@ class StockLevelAdmin(PlacePages, ImportedAdmin, ExportedAdmin, ReadOnlyAdmin):
     search_fields = ("product__sku", "product__name")
     search_help_text = _("Scan a barcode, or type a SKU or name")
     ordering = ("product__sku", "warehouse__code")
-    list_disable_select_all = True
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
         return LevelList
@@ -362,20 +362,22 @@ class StockLevelAdmin(PlacePages, ImportedAdmin, ExportedAdmin, ReadOnlyAdmin):
     @admin.action(description=_("Transfer the chosen rows"), permissions=["transfer"])
     def transfer_chosen(self, request: HttpRequest, queryset: QuerySet[StockLevel]) -> HttpResponse | None:
         """Open the dialog that transfers the selected rows, which must be in one warehouse."""
-        if queryset.order_by().values("warehouse").distinct().count() > 1:
-            messages.warning(request, _("Choose rows of one warehouse: a transfer has one start and one end."))
-            return None
-        return self._with_chosen(request, queryset, "transfer_rows")
+        return self._with_chosen(request, queryset, "transfer_rows", of_one_warehouse=True)
 
     @admin.action(description=_("Set the chosen rows"), permissions=["settings"])
     def set_chosen(self, request: HttpRequest, queryset: QuerySet[StockLevel]) -> HttpResponse | None:
         """Open the dialog that changes the settings of the selected rows."""
         return self._with_chosen(request, queryset, "set_rows")
 
-    def _with_chosen(self, request: HttpRequest, queryset: QuerySet[StockLevel], name: str) -> HttpResponse | None:
-        ids = list(queryset.values_list("pk", flat=True)[: MOST_ROWS + 1])
-        if len(ids) > MOST_ROWS:
-            messages.warning(request, _("Choose %(most)s rows at most.") % {"most": MOST_ROWS})
+    def _with_chosen(
+        self, request: HttpRequest, queryset: QuerySet[StockLevel], name: str, *, of_one_warehouse: bool = False
+    ) -> HttpResponse | None:
+        ids = selected_ids(request, queryset, MOST_ROWS)
+        if ids is None:
+            return None
+        levels = StockLevel.objects.filter(pk__in=ids)
+        if of_one_warehouse and levels.values("warehouse").distinct().count() > 1:
+            messages.warning(request, _("Choose rows of one warehouse: a transfer has one start and one end."))
             return None
         asked = [("level", str(id_)) for id_ in ids] + [("next", request.get_full_path())]
         return redirect(f"{reverse(f'admin:inventory_stocklevel_{name}')}?{urlencode(asked)}")

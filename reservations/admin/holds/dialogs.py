@@ -28,6 +28,7 @@ from audit.actors import Actor
 from audit.console.base import ConsoleAdmin, actor_of
 from audit.console.dialogs import Dialog, DialogForm, ReasonField
 from audit.console.numbers import WholeNumberField
+from audit.console.selection import SelectedField
 from audit.console.texts import CodeField
 from audit.console.wording import LazyText
 from audit.display import shown_time
@@ -59,29 +60,10 @@ class HoldResult:
         return short_id(self.id)
 
 
-class ChosenField(forms.CharField):
-    """The ids of chosen reservations, separated by commas. Its value is a list of distinct UUIDs."""
-
-    widget = forms.HiddenInput
-
-    def clean(self, value: Any) -> Any:
-        text = super().clean(value)
-        parsed = [parse_uuid(part) for part in text.split(",") if part]
-        ids = [] if None in parsed else list(dict.fromkeys(parsed))
-        if len(ids) > CHOSEN_AT_MOST or (self.required and not ids):
-            raise forms.ValidationError(too_many() if ids else _("Choose reservations in the list first."))
-        return ids
-
-
-def too_many() -> str:
-    """The message that too many reservations are chosen."""
-    return str(_("Choose at most %(limit)d reservations at a time.")) % {"limit": CHOSEN_AT_MOST}
-
-
 class HoldForm(DialogForm):
     """The base form of the dialogs of holds. ``chosen`` is empty if the dialog was opened for a single hold."""
 
-    chosen = ChosenField(required=False)
+    chosen = SelectedField(most=CHOSEN_AT_MOST, required=False)
 
 
 class ReleaseForm(HoldForm):

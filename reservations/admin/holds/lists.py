@@ -5,7 +5,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any, ClassVar, Final, cast
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.db.models import (
     Case,
     DurationField,
@@ -37,6 +37,7 @@ from audit.console.base import (
     non_empty_fields,
 )
 from audit.console.filters import link
+from audit.console.selection import selected_ids
 from audit.display import NOTHING, shown_id
 from inventory.admin.stock.shared_columns import OfLevel
 from inventory.models import Store, Warehouse
@@ -48,7 +49,6 @@ from reservations.admin.holds.dialogs import (
     ExtendDialog,
     HoldsDialog,
     ReleaseDialog,
-    too_many,
 )
 from reservations.admin.holds.timeline import life_of
 from reservations.models.holds import Reservation, ReservationItem, ReservationQuerySet
@@ -162,11 +162,8 @@ def _of_chosen(dialog: type[HoldsDialog], verb: str, label: Any) -> Callable[...
 
     @admin.action(description=label, permissions=[verb])
     def opened(model_admin: "ReservationAdmin", request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
-        chosen = list(queryset.order_by("-pk").values_list("pk", flat=True)[: CHOSEN_AT_MOST + 1])
-        if len(chosen) > CHOSEN_AT_MOST:
-            messages.error(request, too_many())
-            return None
-        return dialog(model_admin, request, chosen=chosen).open()
+        chosen = selected_ids(request, queryset.order_by("-pk"), CHOSEN_AT_MOST)
+        return None if chosen is None else dialog(model_admin, request, chosen=chosen).open()
 
     opened.__name__ = f"{verb}_chosen"
     return opened

@@ -1,0 +1,157 @@
+"""Actions on selected rows of lists: ticked, or all that fit the filter, within a bound that is told."""
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+from uuid_utils.compat import uuid7
+
+from inventory.admin.low_stock import assigning
+from inventory.admin.stock import levels
+from inventory.models import LowStockAlert, StockLevel
+from inventory.services.low_stock import alerts as low_stock
+from reservations.admin.holds import lists as holds
+from reservations.models import Reservation
+from tests.factories import hold, make_product, make_warehouse, receive, recorded
+from tests.staff import browser_of, make_staff
+
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
+
+ALERTS = reverse("admin:inventory_lowstockalert_changelist")
+ASSIGN = reverse("admin:inventory_lowstockalert_assign_selected")
+LEVELS = reverse("admin:inventory_stocklevel_changelist")
+HOLDS = reverse("admin:reservations_reservation_changelist")
+
+
+def make_alerts(count: int, warehouse: str = "wh-001") -> list[LowStockAlert]:
+    make_warehouse(warehouse)
+    made = [receive(make_product(), 1, warehouse).pk for _ in range(count)]
+    StockLevel.objects.filter(pk__in=made).update(reorder_point=5, max_stock_level=20)
+    low_stock.raise_missed()
+    return list(LowStockAlert.objects.filter(level__in=made))
+
+
+def act(browser: Client, url: str, action: str, *ticked: Any, across: bool = False) -> Any:
+    sent = {"action": action, "select_across": str(int(across)), "index": "0"}
+    return browser.post(url, {**sent, "_selected_action": [str(row.pk) for row in ticked]}, follow=True)
+
+
+def told(answer: Any) -> list[str]:
+    return [str(message) for message in answer.context["messages"]]
+
+
+def names() -> dict[Any, str]:
+    return dict(LowStockAlert.objects.values_list("pk", "acknowledged_by"))
+
+
+def test_all_alerts_that_fit_are_assigned_to_the_user_each_with_an_entry() -> None:
+    clerk = make_staff("warehouse", "wh-001", name="bob")
+    mine, others = make_alerts(30), make_alerts(2, "wh-002")
+    answer = act(browser_of(clerk), f"{ALERTS}?severity__exact=CRITICAL", "assign_to_me", mine[0], across=True)
+    assert told(answer) == ["30 alerts assigned to bob."]
+    assert names() == {row.pk: "bob" for row in mine} | {row.pk: "" for row in others}
+    entries = recorded("inventory_alert_acknowledged")
+    assert {entry.subject_id for entry in entries} == {row.pk for row in mine}
+    assert {entry.actor for entry in entries} == {"bob"}
+    assert entries[0].changes == {"acknowledgedBy": [None, "bob"], "note": ""}
+    again = act(browser_of(clerk), ALERTS, "assign_to_me", mine[0], others[0])
+    assert told(again) == ["0 alerts assigned to bob. 1 was assigned to bob already."]
+    assert len(recorded("inventory_alert_acknowledged")) == 30
+
+
+def test_selected_alerts_are_assigned_once_to_somebody_who_may_see_them_all() -> None:
+    clerk = make_staff("warehouse", name="bob")
+    make_staff("warehouse", "wh-001", name="one")
+    make_staff("viewer", "wh-001", "wh-002", name="both")
+    make_staff("auditor", "wh-003", name="elsewhere")
+    gone = make_staff("warehouse", name="gone")
+    gone.is_active = False
+    gone.save()
+    near, far, over = *make_alerts(1), *make_alerts(1, "wh-002"), *make_alerts(1)
+    browser = browser_of(clerk)
+    page = act(browser, f"{ALERTS}?state=new", "assign_selected", near, far, over)
+    form = page.context["form"]
+    assert [name for name, _ in form.fields["assignee"].choices] == ["bob", "both"]
+    LowStockAlert.objects.filter(pk=over.pk).update(resolved_at=timezone.now())
+    sent = {**form.initial, "assignee": "both", "note": "ordered", "next": page.context["way_back"]}
+    for answer in (browser.post(ASSIGN, sent, follow=True), browser.post(ASSIGN, sent, follow=True)):
+        assert told(answer)[0].startswith("2 alerts assigned to both. 1 was left out: resolved")
+        assert answer.redirect_chain[-1][0] == f"{ALERTS}?state=new"
+    entries = recorded("inventory_alert_acknowledged")
+    assert [entry.changes for entry in entries] == [{"acknowledgedBy": [None, "both"], "note": "ordered"}] * 2
+    for refused in ("one", "elsewhere", "gone", "nobody", ""):
+        answer = browser.post(ASSIGN, {**sent, "once": str(uuid7()), "assignee": refused})
+        assert (answer.status_code, "assignee" in answer.context["form"].errors) == (422, True), refused
+    assert names() == {near.pk: "both", far.pk: "both", over.pk: ""}
+
+
+def test_assigning_asks_for_permission_reach_and_rows() -> None:
+    (far,) = make_alerts(1, "wh-002")
+    viewer = browser_of(make_staff("viewer"))
+    act(viewer, ALERTS, "assign_to_me", far)
+    sent = {"once": str(uuid7()), "alerts": str(far.pk), "assignee": "bob", "note": ""}
+    assert viewer.post(ASSIGN, sent).status_code == 403
+    clerk = browser_of(make_staff("warehouse", "wh-001", name="bob"))
+    assert told(clerk.post(ASSIGN, sent, follow=True)) == [
+        "0 alerts assigned to bob. 1 was left out: resolved, or not there any more."
+    ]
+    assert told(clerk.get(ASSIGN, follow=True)) == ["Select rows in the list first."]
+    for nonsense in ("", "x", "1" * 5000, ",".join(str(uuid7()) for _ in range(501))):
+        answer = clerk.post(ASSIGN, {**sent, "once": str(uuid7()), "alerts": nonsense})
+        assert (answer.status_code, "alerts" in answer.context["form"].errors) == (422, True), nonsense[:20]
+    for field in ("alerts", "assignee", "note"):
+        assert 400 <= clerk.post(ASSIGN, {**sent, "once": str(uuid7()), field: "\0"}).status_code < 500, field
+    assert names() == {far.pk: ""}
+    assert recorded("inventory_alert_acknowledged") == []
+
+
+def test_user_who_may_not_see_alerts_is_no_assignee() -> None:
+    make_alerts(1)
+    without = make_staff("warehouse", name="without")
+    without.groups.clear()
+    without.user_permissions.add(Permission.objects.get(codename="settle_alerts"))
+    page = act(browser_of(make_staff(name="root")), ALERTS, "assign_selected", *LowStockAlert.objects.all())
+    assert [name for name, _ in page.context["form"].fields["assignee"].choices] == ["root"]
+
+
+@pytest.mark.parametrize(
+    ("url", "action"),
+    [
+        (ALERTS, "assign_to_me"),
+        (ALERTS, "assign_selected"),
+        (LEVELS, "receive_chosen"),
+        (LEVELS, "transfer_chosen"),
+        (LEVELS, "set_chosen"),
+        (HOLDS, "release_chosen"),
+        (HOLDS, "extend_chosen"),
+        (HOLDS, "consume_chosen"),
+    ],
+)
+def test_action_takes_all_that_fit_or_says_how_many_are_too_many(
+    url: str, action: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alerts = make_alerts(4)
+    level = receive(make_product(), 40)
+    for _ in range(5):
+        hold((level, 1))
+    browser = browser_of(make_staff("manager"))
+    rows = {ALERTS: alerts, LEVELS: [level], HOLDS: list(Reservation.objects.all())}[url]
+    page = act(browser, url, action, rows[0], across=True)
+    assert page.status_code == 200
+    assert not any("Nothing was done" in text for text in told(page))
+    for module, name in ((assigning, "MOST_ALERTS"), (levels, "MOST_ROWS"), (holds, "CHOSEN_AT_MOST")):
+        monkeypatch.setattr(module, name, 3)
+    selected = {ALERTS: 4, LEVELS: 5, HOLDS: 5}[url]
+    assert told(act(browser, url, action, rows[0], across=True)) == [
+        f"Nothing was done: {selected} rows are selected, and at most 3 can be. Filter the list first."
+    ]
+
+
+def test_all_that_fit_can_be_selected_in_lists_with_actions() -> None:
+    make_alerts(26)
+    browser = browser_of(make_staff("manager"))
+    for url in (ALERTS, LEVELS):
+        assert "Select all 26" in browser.get(url).content.decode(), url
