@@ -303,7 +303,7 @@ CALLS: Final[dict[str, Call]] = {
     "posting.preview_count": lambda scene, actor: posting.preview_count(scene.count, actor),
     "alerts.acknowledge": lambda scene, actor: alerts.acknowledge(scene.alert, actor),
     "assignment.assign": lambda scene, actor: _seen(
-        assignment.assign([scene.alert], make_staff().get_username(), actor).assigned
+        assignment.assign([scene.alert], scene.user.get_username(), actor).assigned
     ),
     "alerts.snooze": lambda scene, actor: alerts.snooze(scene.alert, timezone.now() + timedelta(days=1), actor),
     "subscriptions.choose_alerts": lambda scene, actor: subscriptions.choose_alerts(

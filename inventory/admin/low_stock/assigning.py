@@ -1,7 +1,7 @@
 """Assigning alerts that are selected in the list: to oneself at once, or to somebody else by a dialog."""
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Final, cast
+from typing import Any, Final, cast
 from uuid import UUID
 
 from django.contrib import admin, messages
@@ -130,7 +130,7 @@ def told(result: Assigned) -> str:
 class AssignsSelected(ConsoleAdmin):
     """A list of alerts whose selected ones can be assigned."""
 
-    actions: ClassVar[Sequence[Any]] = ("assign_to_me", "assign_selected")
+    actions = ("assign_to_me", "assign_selected")
 
     def get_urls(self) -> list[URLPattern]:
         own = path(
