@@ -52,13 +52,15 @@ class Scan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
 
 
 class ScanLine(msgspec.Struct, frozen=True, kw_only=True):
-    """The line that a scan changed, with its units now. ``text`` is a remark about it, such as where it lies."""
+    """The line that a scan changed, with its units now. ``text`` is a remark about it, such as where it lies;
+    ``warning`` is what to know about its goods, such as that they are frozen."""
 
     key: str
     sku: str
     name: str
     quantity: int | None = None
     text: str = ""
+    warning: str = ""
 
 
 class ScanChoice(msgspec.Struct, frozen=True, kw_only=True):

@@ -69,7 +69,14 @@ def test_delivery_is_begun_scanned_typed_reviewed_and_posted_once(clerk: Client)
     first, again = scan("4006381333931"), scan("lamp-1", quantity=2)
     outcomes = scanned(clerk, path, first, again, scan("NO-SUCH-CODE"), first)
     assert statuses(outcomes) == ["added", "added", "unknown", "repeat"]
-    assert outcomes[1]["line"] == {"key": str(lamp.pk), "sku": "LAMP-1", "name": "Lamp", "quantity": 3, "text": ""}
+    assert outcomes[1]["line"] == {
+        "key": str(lamp.pk),
+        "sku": "LAMP-1",
+        "name": "Lamp",
+        "quantity": 3,
+        "text": "",
+        "warning": "",
+    }
     assert outcomes[1]["message"] == "LAMP-1 Lamp: 3"
     assert statuses(scanned(clerk, path, again)) == ["repeat"]
     type_units(clerk, path, {level.product_id: 4})
@@ -196,7 +203,7 @@ def test_line_has_at_most_a_million_units_and_a_code_of_several_products_is_not_
     chosen = scan("123", choice=outcomes[2]["choices"][1]["key"])
     assert scanned(clerk, path, chosen)[0]["line"]["sku"] == "A-2"
     page = clerk.post(path, draft_form(clerk, path) | {"do": "add", "code": "123"}, follow=True).content.decode()
-    assert "123 is the code of several products. Type one of these: A-1, A-2." in page
+    assert "123 is the code of several products. Which one is it?" in page
 
 
 def test_delivery_without_lines_is_not_reviewed_and_one_is_discarded_on_request(clerk: Client) -> None:

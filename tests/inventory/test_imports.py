@@ -11,6 +11,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from audit.console.imports.tables import RowFault
 from inventory.models import QUANTITY_LIMIT, Movement, Product, StockLevel
@@ -420,3 +421,37 @@ def test_the_barcode_of_another_product_does_not_stand_in_for_a_sku() -> None:
     make_product(barcode="4006381333931")
     assert run("4006381333931,wh-001,1,RECEIPT,r,").applied == 1
     assert on_hand(product) == 1
+
+
+def test_the_command_ships_frozen_goods_only_with_a_reason(csv: Path) -> None:
+    frozen, plain = make_level(10), make_level(10)
+    Product.objects.filter(pk=frozen.product_id).update(frozen_at=timezone.now(), freeze_reason="lot 7")
+    rows = [f"{sku(plain)},wh-001,2,SHIPMENT,x,", f"{sku(frozen)},wh-001,3,SHIPMENT,x,"]
+    csv.write_text(
+        "\n".join([HEADER, *rows, f"{sku(frozen)},wh-001,1,RECEIPT,x,", f"{sku(frozen)},wh-001,-1,ADJUSTMENT,x,"])
+    )
+    for options in ((), ("--dry-run",)):
+        status, _, errors = command(str(csv), *options)
+        assert status == 1
+        assert "stock.csv:3 sku" in errors
+        assert "is frozen" in errors
+        assert "--freeze-override" in errors
+        assert on_hand(frozen.product) == on_hand(plain.product) == 10
+    assert command(str(csv), "--freeze-override", " ")[0] == 2
+    assert command(str(csv), "--freeze-override", "x" * 301)[0] == 2
+    assert command(str(csv), "--freeze-override", "back to the maker", "--dry-run")[0] == 0
+    assert on_hand(frozen.product) == 10
+    status, out, _ = command(str(csv), "--freeze-override", "back to the maker")
+    assert (status, "4 lines applied" in out) == (0, True)
+    assert (on_hand(plain.product), on_hand(frozen.product)) == (8, 7)
+    kept = [entry.changes for entry in recorded("inventory_stock_adjusted") if "freezeOverride" in entry.changes]
+    assert [(entry["type"], entry["freezeOverride"]) for entry in kept] == [("SHIPMENT", "back to the maker")]
+
+
+def test_a_bad_line_of_frozen_goods_is_skipped_like_others(csv: Path) -> None:
+    frozen, plain = make_level(10), make_level(10)
+    Product.objects.filter(pk=frozen.product_id).update(frozen_at=timezone.now(), freeze_reason="lot 7")
+    csv.write_text("\n".join([HEADER, *(f"{sku(level)},wh-001,2,SHIPMENT,x," for level in (plain, frozen))]))
+    status, out, _ = command(str(csv), "--skip-bad")
+    assert (status, "1 lines applied" in out) == (1, True)
+    assert (on_hand(plain.product), on_hand(frozen.product)) == (8, 10)

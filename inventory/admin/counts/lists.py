@@ -20,6 +20,7 @@ from audit.console.base import (
 )
 from audit.display import NOTHING
 from inventory.admin.counts import pages, posting, scans, walking
+from inventory.admin.stock.marks import MarkedLines, marked
 from inventory.admin.stock.numbers import FoundByNumber
 from inventory.admin.transfers.lists import progress_bar
 from inventory.models import StockCount, StockCountLine
@@ -30,6 +31,7 @@ class CountLineInline(ReadOnlyInline):
     """The lines of a count. Expected quantities are hidden until the count is posted, so that people count blind."""
 
     model = StockCountLine
+    formset = MarkedLines
     warehouse_paths = ("level__warehouse__code",)
     verbose_name_plural = _("Lines")
     per_page = 50
@@ -39,8 +41,8 @@ class CountLineInline(ReadOnlyInline):
         return super().get_queryset(request).select_related("level__product").order_by("level__product__sku")
 
     @admin.display(description=_("product"))
-    def product(self, line: StockCountLine) -> str:
-        return str(line.level.product)
+    def product(self, line: StockCountLine) -> SafeString:
+        return marked(line.level.product, line.level)
 
 
 @admin.register(StockCount)

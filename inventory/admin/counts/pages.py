@@ -21,7 +21,7 @@ from audit.console.texts import CodeField, NoteField
 from audit.console.wording import LazyText, share_wordings
 from audit.idempotency import Claim, StoredAnswer
 from inventory.admin.counts.walking import progress_of, walk_address
-from inventory.admin.stock.scanning import warehouse_choices
+from inventory.admin.stock.warehouse_choices import warehouse_choices
 from inventory.models import StockCount
 from inventory.services.catalogue.codes import products_by_code
 from inventory.services.counts import entering, opening

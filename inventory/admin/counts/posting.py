@@ -19,6 +19,7 @@ from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import parse_uuid
 from inventory.holds_port import HoldInTheWay, Preference, holds
 from inventory.models import StockCount
+from inventory.services.catalogue.stock_warnings import in_words, warnings_of_levels
 from inventory.services.counts import documents as counts_documents
 from inventory.services.counts import posting
 from inventory.services.counts.documents import CountLine
@@ -113,10 +114,12 @@ class PostCountPage(SharedDialog[Posted]):
         return [(held, held.reservation_id in self.chosen, held.reservation_id in broken) for held in self.candidates]
 
     @cached_property
-    def differing(self) -> list[CountLine]:
-        """The lines with a difference, the largest first."""
+    def differing(self) -> list[tuple[CountLine, str]]:
+        """The lines with a difference, the largest first, each with the warnings about its goods."""
         lines = [line for line in counts_documents.read_lines(self.subject.pk) if line.difference]
-        return sorted(lines, key=lambda line: -abs(line.difference or 0))[:_MOST_SHOWN]
+        shown = sorted(lines, key=lambda line: -abs(line.difference or 0))[:_MOST_SHOWN]
+        known = warnings_of_levels([line.level_id for line in shown])
+        return [(line, in_words(known.get(line.level_id, ()))) for line in shown]
 
     @property
     def uncounted(self) -> int:

@@ -23,6 +23,7 @@ from audit.console.wording import wording_of
 from audit.errors import Busy, DomainError, IdempotencyInProgress
 from audit.identifiers import NIL, parse_uuid
 from inventory.admin.counts.walking import WALK, place_of, progress_of
+from inventory.admin.stock.marks import warned_of, warned_of_product, with_warning
 from inventory.models import Product, StockCount, StockCountLine
 from inventory.services.catalogue.codes import products_by_code
 from inventory.services.counts import entering
@@ -88,7 +89,8 @@ class WalkScans:
         line = self._lines().filter(level__product=product.pk).first()
         if line is None:
             words = _("%(code)s: %(name)s is not in this count. Put it aside; nothing was counted.")
-            return Outcome(id=scan.id, status="refused", message=words % {"code": scan.text, "name": product.name})
+            message = with_warning(words % {"code": scan.text, "name": product.name}, warned_of_product(product))
+            return Outcome(id=scan.id, status="refused", message=message)
         return self._enter(scan, line)
 
     def _of_place(self, scan: Scan) -> Outcome:
@@ -107,7 +109,8 @@ class WalkScans:
             words = _("Nothing at %(place)s is in this count.")
             return Outcome(id=scan.id, status="refused", message=words % {"place": place.name})
         shown = _shown((open_ or lines)[0], None)
-        return Outcome(id=scan.id, status="place", message=f"{place.name}: {shown.sku} {shown.name}", line=shown)
+        words = f"{place.name}: {shown.sku} {shown.name}"
+        return Outcome(id=scan.id, status="place", message=with_warning(words, shown.warning), line=shown)
 
     # ---------------------------------------------------------------------------------------------------- entering
 
@@ -144,13 +147,19 @@ def _counted(scan: Scan, line: StockCountLine, counted: Counted) -> Outcome:
     if scan.total is not None and written.needs_recount:
         words = _("%(sku)s: %(counted)s counted. It is on the recount list, to be counted once more later.")
     message = words % {"sku": written.sku, "counted": quantity}
-    return Outcome(id=scan.id, status="added", message=message, line=_shown(line, quantity))
+    shown = _shown(line, quantity)
+    return Outcome(id=scan.id, status="added", message=with_warning(message, shown.warning), line=shown)
 
 
 def _shown(line: StockCountLine, quantity: int | None) -> ScanLine:
     level = line.level
     return ScanLine(
-        key=str(line.pk), sku=level.product.sku, name=level.product.name, quantity=quantity, text=place_of(line)
+        key=str(line.pk),
+        sku=level.product.sku,
+        name=level.product.name,
+        quantity=quantity,
+        text=place_of(line),
+        warning=warned_of(level),
     )
 
 

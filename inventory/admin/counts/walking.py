@@ -1,6 +1,6 @@
 """The walk of a count: one line after the other, blind, and the walk of its recount list."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final, cast
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from audit.console.numbers import WholeNumberField
 from audit.console.wording import LazyText
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import NIL, parse_uuid
+from inventory.admin.stock.marks import with_warnings
 from inventory.admin.stock.unusual import Amount, AsksAboutUnusual
 from inventory.models import QUANTITY_LIMIT, StockCount, StockCountLine
 from inventory.services.catalogue.codes import products_by_code
@@ -91,6 +92,8 @@ class WalkPage(AsksAboutUnusual, SharedDialog[Counted]):
     is_again: ClassVar[bool] = False
     """Whether this is the walk of the recount list."""
     misread: LazyText = ""
+    choices: Sequence[tuple[StockCountLine, str]] = ()
+    """The lines that a code of several products could mean, with their addresses."""
 
     def answer(self) -> HttpResponse:
         typed = self.request.POST.get("counted", "").strip()
@@ -106,18 +109,22 @@ class WalkPage(AsksAboutUnusual, SharedDialog[Counted]):
     def _jump(self, code: str) -> HttpResponse | None:
         """Go to the line of a product whose code was scanned into the field of the quantity."""
         products = products_by_code(code)
-        line = self._lines().filter(level__product=products[0]).first() if len(products) == 1 else None
+        lines = list(self._lines().filter(level__product__in=products)) if products else []
+        line = lines[0] if len(products) == 1 and lines else None
         if line is None:
-            if len(products) > 1:
-                words = _("%(code)s is the code of several products. Type one of these: %(skus)s.")
-                self.misread = str(words) % {"code": code, "skus": ", ".join(product.sku for product in products)}
+            if lines:
+                self.choices = [(each, self._address_of(each)) for each in lines]
+                self.misread = str(_("%(code)s is the code of several products. Which one is it?")) % {"code": code}
             elif products:
                 self.misread = str(_("%(code)s is a product that is not in this count.")) % {"code": code}
             elif code.isdigit() and len(code) > _LONGEST_FIGURE:
                 self.misread = str(_("%(code)s is no product's code, and no quantity.")) % {"code": code}
             return None
+        return redirect(self._address_of(line))
+
+    def _address_of(self, line: StockCountLine) -> str:
         walk = "recount" if self.is_again and line.needs_recount else "walk"
-        return redirect(walk_address(self.subject.pk, f"?line={line.pk}", walk))
+        return walk_address(self.subject.pk, f"?line={line.pk}", walk)
 
     # ------------------------------------------------------------------------------------------------ which line
 
@@ -142,8 +149,11 @@ class WalkPage(AsksAboutUnusual, SharedDialog[Counted]):
             found = self._lines().filter(pk=parse_uuid(wanted) or NIL).first()
             if found is None:
                 raise Http404
-            return found
-        return self._to_do()[self.skipped : self.skipped + 1].first() or self._to_do().first()
+        else:
+            found = self._to_do()[self.skipped : self.skipped + 1].first() or self._to_do().first()
+        if found is not None:
+            with_warnings([found.level])
+        return found
 
     def state(self) -> str:
         """The times of the line's counts, which only increase."""
@@ -208,6 +218,7 @@ class WalkPage(AsksAboutUnusual, SharedDialog[Counted]):
         lines = list(self._to_do()[self.skipped : self.skipped + _MOST_SHOWN])
         if self.line is not None and self.line not in lines:
             lines.insert(0, self.line)
+        with_warnings(line.level for line in lines)
         return [(line, place_of(line)) for line in lines]
 
     @property
@@ -230,12 +241,19 @@ class WalkPage(AsksAboutUnusual, SharedDialog[Counted]):
         """The lines that this user counted last."""
         name = self.request.user.get_username()
         mine = self._lines().filter(Q(counted_by=name) | Q(recounted_by=name))
-        return list(mine.order_by("-counted_at")[:_LATELY])
+        return _with_warnings(mine.order_by("-counted_at")[:_LATELY])
 
     @property
     def to_recount(self) -> list[StockCountLine]:
         """The first lines of the recount list, as many as a screen shows."""
-        return list(self._lines().filter(needs_recount=True)[:50])
+        return _with_warnings(self._lines().filter(needs_recount=True)[:50])
+
+
+def _with_warnings(lines: Iterable[StockCountLine]) -> list[StockCountLine]:
+    """The lines, with the warnings about their levels; one query for all."""
+    found = list(lines)
+    with_warnings(line.level for line in found)
+    return found
 
 
 class RecountPage(WalkPage):

@@ -35,7 +35,7 @@ from audit.console.wording import LazyText
 from audit.display import NOTHING, shown_time
 from audit.idempotency import Claim, StoredAnswer
 from inventory.admin.low_stock.assigning import AssignsSelected
-from inventory.admin.stock.marks import marked, with_warnings
+from inventory.admin.stock.marks import marked, warned_of, with_warnings
 from inventory.admin.stock.shared_columns import FoundByCode, OfLevel
 from inventory.models import AlertSubscription, LowStockAlert, Warehouse
 from inventory.services.low_stock import alerts as low_stock
@@ -121,9 +121,11 @@ class _AlertDialog(Dialog[LowStockAlert]):
     def about(self) -> list[tuple[Any, Any]]:
         level = self.subject.level
         outlook = low_stock.outlooks([level])[level.id]
+        warned = warned_of(level)
         return [
             (_("Product"), str(level.product)),
             (_("Warehouse"), level.warehouse.code),
+            *([(_("Attention"), warned)] if warned else []),
             (_("Available"), level.available),
             (_("Lasts for days"), _known(outlook.days_of_supply)),
             (_("Suggested order"), _known(outlook.suggested_order)),

@@ -23,6 +23,7 @@ from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer
 from inventory.admin.catalogue.printing import print_document
 from inventory.admin.stock.dialogs import LINE_INDEX
+from inventory.admin.stock.marks import with_warnings
 from inventory.admin.stock.numbers import FoundByNumber
 from inventory.admin.stock.undo import REVERSE_PERMISSION, OffersUndo
 from inventory.models import Movement, StockDocument
@@ -151,7 +152,9 @@ class StockDocumentAdmin(FoundByNumber, ReadOnlyAdmin):
     @staticmethod
     def _moves(request: HttpRequest, document: StockDocument) -> list[Movement]:
         actor = actor_of(request)
-        return [move for move in movements_of(document) if actor.sees_warehouse(move.level.warehouse.code)]
+        moves = [move for move in movements_of(document) if actor.sees_warehouse(move.level.warehouse.code)]
+        with_warnings(move.level for move in moves)
+        return moves
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """Reverse is offered until it is done, and only to users who have all of its warehouses in reach."""

@@ -10,15 +10,28 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.utils.translation import gettext_lazy as _
 from msgspec import Meta
 
-from audit.console.scans import MOST_SCANS, Outcome, Scan, ScanAnswer, ScanChoice, ScanLine, json_answer, json_body
+from audit.actors import Actor
+from audit.console.scans import (
+    LONGEST_CODE,
+    MOST_SCANS,
+    Outcome,
+    Scan,
+    ScanAnswer,
+    ScanChoice,
+    ScanLine,
+    json_answer,
+    json_body,
+)
 from audit.console.wording import wording_of
-from audit.identifiers import parse_uuid
+from audit.identifiers import NIL, parse_uuid
 from audit.whole_numbers import grouped
+from inventory.admin.stock.marks import with_warning
 from inventory.errors import DraftPosted, TransferAlreadySent, TransferClosed
 from inventory.models import QUANTITY_LIMIT, Product
 from inventory.services.catalogue.codes import products_by_code
 from inventory.services.catalogue.stock_warnings import in_words, warnings_of
 from inventory.services.drafts.lines import MOST_LINES, MOST_UNITS, ChangedLines, LineCommand, LineOutcome
+from inventory.services.stock.places import find_places
 
 LINE_PREFIX: Final = "units-"
 """The names of the fields for units begin with it, followed by the product's id."""
@@ -86,9 +99,9 @@ def sentence(outcome: LineOutcome, sku: str, name: str = "") -> str:
 # --- scans ------------------------------------------------------------------------------------------------------------
 
 
-def take_scans(scans: Sequence[Scan], change: Change, notes: Notes) -> ScanAnswer:
+def take_scans(actor: Actor, scans: Sequence[Scan], change: Change, notes: Notes) -> ScanAnswer:
     """Find the product of each scan, and add to its line. Scans of no product, or of several, change nothing."""
-    found: list[Product | Outcome] = [_found(scan) for scan in scans]
+    found: list[Product | Outcome] = [_found(actor, scan) for scan in scans]
     commands = [_command(scan, hit) for scan, hit in zip(scans, found, strict=True) if isinstance(hit, Product)]
     try:
         changed = change(commands)
@@ -101,7 +114,7 @@ def take_scans(scans: Sequence[Scan], change: Change, notes: Notes) -> ScanAnswe
     return ScanAnswer(outcomes=outcomes, lines=len(changed.quantities), units=sum(changed.quantities.values()))
 
 
-def _found(scan: Scan) -> Product | Outcome:
+def _found(actor: Actor, scan: Scan) -> Product | Outcome:
     """The one product of a scan, or why there is none."""
     products = products_by_code(scan.text) if scan.text else []
     if line := parse_uuid(scan.line):
@@ -112,12 +125,30 @@ def _found(scan: Scan) -> Product | Outcome:
         return products[0]
     values = {"code": scan.text or scan.code[:40]}
     if not products:
-        words = str(_("No product has the code %(code)s. Everything else is kept.")) % values
-        return Outcome(id=scan.id, status="unknown", message=words)
+        return _of_no_product(actor, scan, values)
     choices = tuple(ScanChoice(key=str(product.pk), sku=product.sku, name=product.name) for product in products)
-    values["skus"] = ", ".join(choice.sku for choice in choices)
-    words = str(_("%(code)s is the code of several products. Type one of these: %(skus)s.")) % values
+    words = str(_("%(code)s is the code of several products. Which one is it?")) % values
     return Outcome(id=scan.id, status="ambiguous", message=words, choices=choices)
+
+
+def products_to_choose(code: str) -> list[Product]:
+    """The products with this code if there are several, else none."""
+    asked = Scan(id=NIL, code=code[:LONGEST_CODE])
+    products = products_by_code(asked.text) if asked.text else []
+    return products if len(products) > 1 else []
+
+
+def _of_no_product(actor: Actor, scan: Scan, values: dict[str, str]) -> Outcome:
+    """The outcome for a place's label, and for a code that is unknown."""
+    places = find_places(actor, scan.text) if scan.text else []
+    if places and not scan.line:
+        words = _(
+            "%(place)s is a place: nothing was added, everything is kept. Scan it on the dashboard or in a list to see "
+            "what is there, to count it or to put goods away there."
+        )
+        return Outcome(id=scan.id, status="refused", message=str(words) % {"place": places[0].code})
+    words = _("No product has the code %(code)s. Everything else is kept.")
+    return Outcome(id=scan.id, status="unknown", message=str(words) % values)
 
 
 def _command(scan: Scan, product: Product) -> LineCommand:
@@ -150,8 +181,9 @@ def _outcome(done: LineOutcome, product: Product, remarks: Mapping[UUID, Remark]
         name=product.name,
         quantity=done.quantity,
         text=str(remark),
+        warning=remark.warning,
     )
-    words = " – ".join(part for part in (sentence(done, product.sku, product.name), remark.warning) if part)
+    words = with_warning(sentence(done, product.sku, product.name), remark.warning)
     if done.verdict in {"done", "repeat"}:
         return Outcome(
             id=done.command.id, status="repeat" if done.verdict == "repeat" else "added", message=words, line=shown

@@ -19,11 +19,13 @@ from audit.admin import OfEntry
 from audit.console.base import WarehouseFilter, may_read_trail
 from audit.console.exports import ExportRow, newest_first
 from audit.console.filters import ByActor, Days, Span, TrailAdmin, around, filtered, link, recent, within
+from audit.console.lists import ConsoleList
 from audit.display import NOTHING
 from audit.identifiers import ADJUSTMENT, COUNT, TRANSFER, parse_copied_id, parse_public_id, public_id, short_id
 from audit.models import AuditEntry
 from audit.texts import without_refused
 from inventory import actions
+from inventory.admin.stock.marks import with_warnings
 from inventory.admin.stock.receiving import Receiving
 from inventory.admin.stock.shared_columns import OfLevel
 from inventory.models import Movement, Product, StockDocument, StockLevel
@@ -62,6 +64,15 @@ def _narrower(entry: AuditEntry) -> Q:
     if subject is actions.COUNT:
         return Q(reference=public_id(COUNT, entry.subject_id))
     return Q(reference=entry.changes["orderId"]) if "orderId" in entry.changes else Q()
+
+
+class MovementList(ConsoleList):
+    """A page of movements, each level with the warnings about it; one query for all."""
+
+    def get_results(self, request: HttpRequest) -> None:
+        super().get_results(request)
+        self.result_list: Any = list(self.result_list)
+        with_warnings(row.level for row in self.result_list)
 
 
 @admin.register(Movement)
@@ -124,6 +135,16 @@ class MovementAdmin(OfLevel, Receiving, TrailAdmin):
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Show links to audit entries only to users who may read them."""
         return [name for name in self.fields if name != "trail" or may_read_trail(request)]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return MovementList
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Any:
+        """The movement, with the warnings about its level."""
+        found = super().get_object(request, object_id, from_field)
+        if found is not None:
+            with_warnings([found.level])
+        return found
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

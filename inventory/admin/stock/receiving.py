@@ -21,8 +21,9 @@ from audit.console.wording import LazyText, share_wordings
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import NIL, parse_uuid
 from inventory.admin.stock.draft_lines import ScannedLine
-from inventory.admin.stock.scanning import ScanForm, ScanPage, view_of, warehouse_choices
+from inventory.admin.stock.scanning import ScanForm, ScanPage, view_of
 from inventory.admin.stock.unfinished import BEGUN_BEFORE, Unfinished, delivery_address, unfinished_deliveries
+from inventory.admin.stock.warehouse_choices import warehouse_choices
 from inventory.models import ReceivingDraft, StockDocument
 from inventory.services.catalogue.stock_warnings import in_words, warnings_of
 from inventory.services.drafts import posting, receiving

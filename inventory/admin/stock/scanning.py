@@ -17,6 +17,7 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 from uuid_utils.compat import uuid7
@@ -35,35 +36,19 @@ from inventory.admin.stock.draft_lines import (
     SEEN_PREFIX,
     ScannedLine,
     answer_changes,
+    products_to_choose,
     remarks_on,
     sentence,
     take_scans,
 )
 from inventory.admin.stock.undo import OffersUndo
 from inventory.admin.stock.unusual import Amount, AsksAboutUnusual
-from inventory.models import QUANTITY_LIMIT, Product, Warehouse
-from inventory.models.catalogue import WarehouseQuerySet
+from inventory.models import QUANTITY_LIMIT, Product
 from inventory.services.drafts.lines import ChangedLines, LineCommand
 from inventory.services.drafts.posting import PostedBefore
 
 _LONGEST_UNITS: Final = 64
 """Enough that nothing which is too long becomes a number by being cut."""
-
-
-def warehouse_choices(request: HttpRequest) -> list[tuple[str, str]]:
-    """The active warehouses in the user's reach, by code. One of them needs no choice."""
-    return _choices(Warehouse.objects.visible_to(actor_of(request)))
-
-
-def destination_choices(request: HttpRequest) -> list[tuple[str, str]]:
-    """The active warehouses that the user may send to, by code."""
-    return _choices(Warehouse.objects.destinations_for(actor_of(request)))
-
-
-def _choices(warehouses: WarehouseQuerySet) -> list[tuple[str, str]]:
-    rows = warehouses.filter(is_active=True).order_by("code")
-    known = [(row.code, f"{row.code} – {row.name}") for row in rows]
-    return known if len(known) == 1 else [("", str(_("Choose a warehouse"))), *known]
 
 
 def view_of(model_admin: Any, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
@@ -190,7 +175,7 @@ class ScanPage(OffersUndo, AsksAboutUnusual, Dialog[R]):
         return answer_changes(self.request, self.change_lines, self.notes)
 
     def _take(self, scans: Sequence[Scan]) -> ScanAnswer:
-        return take_scans(scans, self.change_lines, self.notes)
+        return take_scans(actor_of(self.request), scans, self.change_lines, self.notes)
 
     def _act(self) -> HttpResponse:
         """Save what was typed, then do what was asked."""
@@ -200,20 +185,26 @@ class ScanPage(OffersUndo, AsksAboutUnusual, Dialog[R]):
         form = self._save()
         if form.errors:
             return self._page(form, status=422)
-        code = self.request.POST.get("code", "").strip()
-        is_taken = not code or self._scan(code)
+        address = self._scan(argument if do == "choose" else "")
         if do == "remove" and (product_id := parse_uuid(argument)):
             self._show([self._command("remove", product_id, 0)])
-        if do == "review" and is_taken:
-            return redirect(self.review_address)
-        return redirect(self.address)
+        return redirect(address or (self.review_address if do == "review" else self.address))
 
-    def _scan(self, code: str) -> bool:
-        """Take a code that was typed or scanned into the form. Returns whether a line took it."""
-        (outcome,) = self._take([Scan(id=uuid5(self._once(), "add"), code=code[:500])]).outcomes
+    def _scan(self, line: str) -> str:
+        """Take the code in the form, or one unit of the product with this id, chosen among several with a code.
+
+        Returns the address to go to if no line took it; empty otherwise.
+        """
+        code = self.request.POST.get("code", "").strip()[:500]
+        if not code and not line:
+            return ""
+        scan = Scan(id=uuid5(self._once(), "add"), code="" if line else code, line=line[:100])
+        (outcome,) = self._take([scan]).outcomes
         is_taken = outcome.status in {"added", "repeat"}
         (messages.success if is_taken else messages.error)(self.request, outcome.message)
-        return is_taken
+        if is_taken:
+            return ""
+        return f"{self.address}?{urlencode({'which': code})}" if outcome.choices else self.address
 
     def _show(self, commands: Sequence[LineCommand]) -> None:
         """Carry out commands, and show what they did not do."""
@@ -366,6 +357,11 @@ class ScanPage(OffersUndo, AsksAboutUnusual, Dialog[R]):
     def state_fields(self) -> list[tuple[str, str]]:
         """Hidden fields of the review, besides the version."""
         return []
+
+    @property
+    def choices(self) -> list[Product]:
+        """The products of a code that several have, to choose one of; empty if there is none to ask about."""
+        return products_to_choose(self.request.GET.get("which", ""))
 
     @property
     def days(self) -> int:

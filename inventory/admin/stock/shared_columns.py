@@ -10,6 +10,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from audit.console.filters import link
+from inventory.admin.stock.marks import marked
 from inventory.models import Product
 
 
@@ -26,11 +27,14 @@ class FoundByCode:
 
 
 class OfLevel:
-    """Columns of rows with a ``level``. The list must select its product and warehouse as well."""
+    """Columns of rows with a ``level``. The list must select its product and warehouse as well.
+
+    Levels ``with_warnings`` are shown with their marks.
+    """
 
     @admin.display(description=_("SKU"), ordering="level__product__sku")
     def sku(self, row: Any) -> Any:
-        return row.level.product.sku
+        return marked(row.level.product.sku, row.level)
 
     @admin.display(description=_("product"), ordering="level__product__name")
     def name(self, row: Any) -> Any:
@@ -43,4 +47,5 @@ class OfLevel:
     @admin.display(description=_("product"))
     def level_link(self, row: Any) -> SafeString:
         """A link to the level's page, where stock is received and counted."""
-        return link(row.level.product, reverse("admin:inventory_stocklevel_change", args=[row.level_id]))
+        address = reverse("admin:inventory_stocklevel_change", args=[row.level_id])
+        return marked(link(row.level.product, address), row.level)

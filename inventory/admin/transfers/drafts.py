@@ -20,8 +20,9 @@ from audit.console.wording import LazyText
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import parse_uuid
 from inventory.admin.stock.draft_lines import ScannedLine
-from inventory.admin.stock.scanning import ScanForm, ScanPage, destination_choices, warehouse_choices
+from inventory.admin.stock.scanning import ScanForm, ScanPage
 from inventory.admin.stock.unfinished import BEGUN_BEFORE, Unfinished, route_of, transfer_address, unfinished_transfers
+from inventory.admin.stock.warehouse_choices import destination_choices, warehouse_choices
 from inventory.admin.transfers.pages import OfTransfer, units_of
 from inventory.models import ReceivingDraft, ReceivingDraftLine, StockLevel, Transfer, TransferLine
 from inventory.services.catalogue.stock_warnings import in_words, warnings_of

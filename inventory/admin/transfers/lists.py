@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.db.models import F, IntegerField, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce, Now
 from django.http import Http404, HttpRequest, HttpResponse
-from django.urls import URLPattern, path
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -21,6 +21,7 @@ from audit.console.dialogs import staff_action
 from audit.console.filters import link
 from audit.display import NOTHING, shown_time
 from inventory.admin.catalogue.printing import print_document
+from inventory.admin.stock.marks import MarkedLines, marked
 from inventory.admin.stock.numbers import FoundByNumber
 from inventory.admin.stock.scanning import view_of
 from inventory.admin.stock.unfinished import route_of, transfer_address
@@ -83,10 +84,11 @@ class TransferLineInline(ReadOnlyInline):
     """The lines of a transfer."""
 
     model = TransferLine
+    formset = MarkedLines
     warehouse_paths = ("transfer__from_warehouse__code", "transfer__to_warehouse__code")
     verbose_name_plural = _("Lines")
     fields = (
-        "product",
+        "goods",
         "quantity",
         "quantity_shipped",
         "quantity_received",
@@ -97,6 +99,11 @@ class TransferLineInline(ReadOnlyInline):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TransferLine]:
         return super().get_queryset(request).select_related("product").order_by("product__sku")
+
+    @admin.display(description=_("product"))
+    def goods(self, line: TransferLine) -> SafeString:
+        """A link to the product's page."""
+        return marked(link(line.product, reverse("admin:inventory_product_change", args=[line.product_id])), line)
 
 
 def progress_bar(done: int, total: int, label: Any) -> SafeString:

@@ -2,7 +2,7 @@
 
 import gc
 import sys
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, cast
@@ -20,6 +20,7 @@ from inventory.services.stock.imports import Imported, import_stock, plan_import
 BAD_LINES: Final = 1
 USAGE: Final = 2
 UNFINISHED: Final = 3
+_LONGEST_REASON: Final = 300
 _MOST_BYTES: Final = 256 * 1024 * 1024
 
 
@@ -49,6 +50,9 @@ class Command(BaseCommand):
         parser.add_argument(
             "--set", action="append", default=[], metavar="COLUMN=VALUE", help="the value of a column in all lines"
         )
+        parser.add_argument(
+            "--freeze-override", metavar="REASON", help="why frozen goods are shipped; refused without it"
+        )
         parser.add_argument("--actor", default="import_stock", help="who runs this, for the audit trail")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -60,13 +64,14 @@ class Command(BaseCommand):
                 "--again applies all lines or none, so that a run that was cut off repeats none: not with --skip-bad."
             )
             raise CommandError(message, returncode=USAGE)
+        override = _override(options["freeze_override"])
         chosen, constants = _pairs("--map", options["map"]), _pairs("--set", options["set"])
         with _no_cycles_collected():
             file = _read(options["file"], chosen, constants)
             if options["dry_run"]:
-                done = plan_import(actor, file, skip_bad=skip_bad, again=again)
+                done = plan_import(actor, file, skip_bad=skip_bad, again=again, freeze_override=override)
             else:
-                done = self._import(actor, file, skip_bad=skip_bad, again=again)
+                done = self._import(actor, file, skip_bad=skip_bad, again=again, freeze_override=override)
         for cell in done.bad:
             self.stderr.write(f"{file.name}:{cell.row} {cell.column + ' ' if cell.column else ''}{cell.detail}")
         for cell in done.repeated:
@@ -75,10 +80,10 @@ class Command(BaseCommand):
         if done.bad:
             sys.exit(BAD_LINES)
 
-    def _import(self, actor: Actor, file: ImportFile, *, skip_bad: bool, again: Container[int]) -> Imported:
+    def _import(self, actor: Actor, file: ImportFile, *, skip_bad: bool, **options: Any) -> Imported:
         with progress_bar(self.stderr, "lines", len(file.lines)) as progress:
             try:
-                done = import_stock(actor, file, skip_bad=skip_bad, again=again, progress=progress)
+                done = import_stock(actor, file, skip_bad=skip_bad, progress=progress, **options)
                 return cast(Imported, done)  # Without a claim there is no stored answer.
             except (Busy, IdempotencyInProgress) as error:
                 outcome = (
@@ -108,6 +113,11 @@ def _pairs(option: str, given: Sequence[str]) -> dict[str, str]:
         takes = "TITLE=COLUMN" if option == "--map" else "COLUMN=VALUE"
         raise CommandError(f"{option} takes {takes}; the columns are {', '.join(COLUMNS)}.", returncode=USAGE)
     return pairs
+
+
+def _override(given: str | None) -> str:
+    """The reason for shipping frozen goods; empty if the option isn't given."""
+    return "" if given is None else line_argument("--freeze-override", given, _LONGEST_REASON, returncode=USAGE)
 
 
 def _read(name: str, chosen: Mapping[str, str], constants: Mapping[str, str]) -> ImportFile:

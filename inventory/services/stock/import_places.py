@@ -1,7 +1,7 @@
 """Where the stock of a file's lines is: their products, warehouses and levels."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 from uuid import UUID
@@ -27,10 +27,11 @@ BATCH: Final = 5000
 
 @dataclass(frozen=True, slots=True)
 class PlacedLine:
-    """A line and its level."""
+    """A line and its level. ``freeze_override`` is why it ships frozen goods; empty if it ships none."""
 
     line: FileLine
     place: AdjustedLevel
+    freeze_override: str = ""
 
     @property
     def adjustment(self) -> Adjustment:
@@ -60,8 +61,11 @@ SELECT id, on_hand, reserved FROM inventory_stocklevel WHERE id = ANY(%s)
 """
 
 
-def place_lines(actor: Actor, lines: Sequence[FileLine]) -> tuple[list[PlacedLine], list[RowFault]]:
-    """The levels of the lines, and faults; three queries whatever their number. Warehouses out of reach are unknown."""
+def place_lines(
+    actor: Actor, lines: Sequence[FileLine], freeze_override: str = ""
+) -> tuple[list[PlacedLine], list[RowFault]]:
+    """The levels of the lines, and faults; four queries at most, whatever their number. Warehouses out of reach are
+    unknown. Frozen goods are shipped only with a ``freeze_override``, which says why."""
     products = skus_known({line.sku for line in lines})
     codes = {line.warehouse for line in lines}
     seen = list(Warehouse.objects.visible_to(actor).filter(code__in=codes).values_list("code", "id", "is_active"))
@@ -86,21 +90,27 @@ def place_lines(actor: Actor, lines: Sequence[FileLine]) -> tuple[list[PlacedLin
         PlacedLine(line, AdjustedLevel(product_id, warehouse_id, parent_id, levels.get((product_id, warehouse_id))))
         for line, product_id, parent_id, warehouse_id in known
     ]
-    return _without_frozen(actor, placed, bad)
+    return _checked_for_freezes(actor, placed, bad, freeze_override)
 
 
-def _without_frozen(
-    actor: Actor, placed: list[PlacedLine], bad: list[RowFault]
+def _checked_for_freezes(
+    actor: Actor, placed: list[PlacedLine], bad: list[RowFault], freeze_override: str
 ) -> tuple[list[PlacedLine], list[RowFault]]:
-    """Refuse shipments of frozen goods by hand, which need a reason of their own. One query if there are any."""
-    shipped = [each.place.level_id for each in placed if each.line.type == "SHIPMENT" and each.place.level_id]
-    if actor.source != BY_HAND or not shipped:
-        return placed, bad
-    frozen = frozen_levels(shipped)
-    refused = [each for each in placed if each.line.type == "SHIPMENT" and each.place.level_id in frozen]
-    words = gettext("%(sku)s is frozen: ship it on the page of its stock, with a reason")
-    faults = [RowFault(each.line.row, "sku", words % {"sku": each.line.sku}) for each in refused]
-    return [each for each in placed if each not in refused], [*bad, *faults]
+    """Refuse shipments of frozen goods without a reason, and mark them with one. One query if anything is shipped."""
+    shipped = {each.place.level_id for each in placed if each.line.type == "SHIPMENT" and each.place.level_id}
+    frozen = frozen_levels(list(shipped)) if shipped else {}
+    good, faults = [], []
+    for each in placed:
+        if each.line.type != "SHIPMENT" or each.place.level_id not in frozen:
+            good.append(each)
+        elif freeze_override:
+            good.append(replace(each, freeze_override=freeze_override))
+        else:
+            words = gettext("%(sku)s is frozen: ship it on the page of its stock, with a reason")
+            if actor.source != BY_HAND:
+                words = gettext("%(sku)s is frozen: it is shipped only with a reason (--freeze-override)")
+            faults.append(RowFault(each.line.row, "sku", words % {"sku": each.line.sku}))
+    return good, [*bad, *faults]
 
 
 def _levels_of(keys: Iterable[tuple[UUID, UUID]]) -> dict[tuple[UUID, UUID], UUID]:
@@ -121,7 +131,7 @@ def with_levels(placed: Sequence[PlacedLine]) -> list[PlacedLine]:
     return [
         each
         if each.place.level_id or each.place[:2] not in made
-        else PlacedLine(each.line, each.place._replace(level_id=made[each.place[:2]]))
+        else replace(each, place=each.place._replace(level_id=made[each.place[:2]]))
         for each in placed
     ]
 

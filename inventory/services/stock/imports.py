@@ -102,11 +102,11 @@ def says_when(booking: Booking) -> str:
     return gettext("was booked before, on %(at)s by %(actor)s") % {"at": at, "actor": booking.actor}
 
 
-def _sort_out(actor: Actor, file: ImportFile, again: Container[int]) -> _Sorted:
-    """Six queries, whatever the number of lines; locks nothing."""
+def _sort_out(actor: Actor, file: ImportFile, again: Container[int], freeze_override: str = "") -> _Sorted:
+    """Seven queries at most, whatever the number of lines; locks nothing."""
     known = rows_done(file.id)
     done = {line.row: known[line.row] for line in file.lines if line.row in known and line.row not in again}
-    placed, bad = place_lines(actor, [line for line in file.lines if line.row not in done])
+    placed, bad = place_lines(actor, [line for line in file.lines if line.row not in done], freeze_override)
     booked = booked_before(file.id, [each for each in placed if each.line.row not in again])
     return _Sorted([each for each in placed if each.line.row not in booked], done, booked, bad)
 
@@ -130,9 +130,11 @@ def foresee_import(actor: Actor, file: ImportFile) -> ImportForecast:
     return ImportForecast(tuple(effects), booked, _in_order(file.bad, lines.bad, refused))
 
 
-def plan_import(actor: Actor, file: ImportFile, *, skip_bad: bool, again: Container[int] = ()) -> Imported:
+def plan_import(
+    actor: Actor, file: ImportFile, *, skip_bad: bool, again: Container[int] = (), freeze_override: str = ""
+) -> Imported:
     """Dry run of ``import_stock``, by the same rules. Writes nothing and locks nothing."""
-    return _planned(actor, file, _sort_out(actor, file, again), skip_bad=skip_bad)
+    return _planned(actor, file, _sort_out(actor, file, again, freeze_override), skip_bad=skip_bad)
 
 
 def _planned(actor: Actor, file: ImportFile, lines: _Sorted, *, skip_bad: bool) -> Imported:
@@ -149,6 +151,7 @@ def import_stock(
     *,
     skip_bad: bool = False,
     again: Container[int] = (),
+    freeze_override: str = "",
     claim: Claim | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Imported | StoredAnswer:
@@ -160,12 +163,15 @@ def import_stock(
     far. Missing levels are created beforehand, in transactions of their own (docs/explanation/rules.md, rule 8); none
     for a file that can't be applied as a whole.
 
+    Frozen goods are shipped only with a ``freeze_override``, the reason for it, which the audit entries keep; without
+    one these lines are bad.
+
     Raises IdempotencyInProgress if another run is importing the same file, Busy, the errors of claims. Locks: the
     claim, the file's claim, the orders of returns, the levels by id.
     """
     if claim and (answer := transactions.run(partial(claim_one, claim), pipelined=False)):
         return answer
-    lines = _sort_out(actor, file, again)
+    lines = _sort_out(actor, file, again, freeze_override)
     if not skip_bad:
         plan = _planned(actor, file, lines, skip_bad=False)
         if plan.applied == 0:
@@ -300,14 +306,19 @@ def _apply(
 def _write(
     actor: Actor, file: ImportFile, good: Sequence[PlacedLine], levels: LockedLevels, show: Callable[[int], None]
 ) -> None:
-    """Write decided lines and the audit entry that names their rows. Requires the levels' locks."""
+    """Write decided lines and the audit entry that names their rows. Requires the levels' locks.
+
+    Shipments of frozen goods come last, by themselves: their entries alone keep the reason.
+    """
     written = 0
-    for batch in _batches(good):
-        request = AdjustRequest(actor, tuple(each.adjustment for each in batch), id=file.id)
-        with one_statement():
-            write_placed(request, [each.place for each in batch], levels, Ledger(levels))
-        written += len(batch)
-        show(written)
+    for override in sorted({each.freeze_override for each in good}):
+        for batch in _batches([each for each in good if each.freeze_override == override]):
+            lines = tuple(each.adjustment for each in batch)
+            request = AdjustRequest(actor, lines, id=file.id, freeze_override=override)
+            with one_statement():
+                write_placed(request, [each.place for each in batch], levels, Ledger(levels))
+            written += len(batch)
+            show(written)
     changes = {
         "adjustmentId": public_id(ADJUSTMENT, file.id),
         "file": file.name,

@@ -16,7 +16,7 @@ var scanWalk = (() => {
   const show = (form, line, figure = "") => {
     current = line;
     form.elements.namedItem("line").value = line.key;
-    const texts = { place: line.place || form.dataset.noPlace, sku: line.sku, name: line.name };
+    const texts = { place: line.place || form.dataset.noPlace, sku: line.sku, name: line.name, warning: line.warning };
     for (const [name, text] of Object.entries(texts)) form.querySelector(`[data-${name}]`).textContent = text;
     form.querySelector("[data-correction]").hidden = !line.isCounted;
     const counted = field(form);
@@ -72,7 +72,7 @@ var scanWalk = (() => {
   const lineOf = (line) => {
     let known = lines.find((one) => one.key === line.key);
     if (!known) {
-      known = { key: line.key, sku: line.sku, name: line.name, place: line.text, codes: [line.sku], isCounted: false };
+      known = { key: line.key, sku: line.sku, name: line.name, place: line.text, warning: line.warning, codes: [line.sku], isCounted: false };
       lines.push(known);
     }
     return known;
@@ -111,6 +111,7 @@ var scanWalk = (() => {
     row.dataset.key = line.key;
     row.querySelector("[data-sku]").textContent = line.sku;
     row.querySelector("[data-name]").textContent = line.name;
+    row.querySelector("[data-warning]").textContent = line.warning;
     row.querySelector("[data-quantity]").textContent = line.quantity;
     const link = row.querySelector("a");
     link.href = link.getAttribute("href").replace("{key}", line.key);
@@ -150,6 +151,7 @@ var scanWalk = (() => {
       sku: row.dataset.sku,
       name: row.dataset.name,
       place: row.dataset.place,
+      warning: row.dataset.warned,
       codes: [row.dataset.sku, row.dataset.barcode].filter(Boolean),
       isCounted: row.hasAttribute("data-counted"),
     }));
