@@ -224,5 +224,5 @@ var consoleSearch = (() => {
   };
   document.addEventListener("DOMContentLoaded", start);
 
-  return { opensFor };
+  return { open, opensFor };
 })();
