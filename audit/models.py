@@ -1,6 +1,6 @@
 """API clients and tokens, staff access, files to import, leases, audit entries, idempotency keys and the outbox."""
 
-from typing import Final
+from typing import Any, Final, Self
 
 import pgtrigger
 from django.conf import settings
@@ -69,7 +69,8 @@ class ApiToken(models.Model):
 
 class StaffAccess(models.Model):
     """The warehouses that a member of staff may see and change: all, or those in ``warehouse_codes`` alone, by their
-    immutable codes. An account without a row reaches none, unless it is a superuser, who reaches all."""
+    immutable codes. An account without a row reaches none, unless it is a superuser, who reaches all. A superuser with
+    a row reaches what the row says."""
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="staff_access")
@@ -87,6 +88,11 @@ class StaffAccess(models.Model):
 
     def __str__(self) -> str:
         return str(_("all")) if self.all_warehouses else ", ".join(self.warehouse_codes) or str(_("none"))
+
+    @classmethod
+    def of(cls, user: Any) -> Self:
+        """The access of a user: the row, or an unsaved one for an account without. One query."""
+        return cls.objects.filter(user_id=user.pk).first() or cls(all_warehouses=user.is_superuser)
 
     @property
     def codes(self) -> tuple[str, ...] | None:

@@ -44,7 +44,7 @@ _STAFF: Final = UUID("6f1d6a0e-3f0c-5a53-9d58-0c6f8b1f7c11")
 
 
 def actor_of(request: HttpRequest) -> Actor:
-    """The actor of a console request: the user, limited to their warehouses. Superusers have no limit.
+    """The actor of a console request: the user, limited to their warehouses (``StaffAccess``).
 
     One query for each user object.
     """
@@ -54,8 +54,7 @@ def actor_of(request: HttpRequest) -> Actor:
 def actor_for(user: Any, request_id: str) -> Actor:
     """``actor_of`` for work that goes on after its request."""
     if not hasattr(user, "_warehouse_codes"):
-        access = None if user.is_superuser else StaffAccess.objects.filter(user_id=user.pk).first()
-        user._warehouse_codes = None if user.is_superuser else access.codes if access else ()
+        user._warehouse_codes = StaffAccess.of(user).codes
     return Actor(user.get_username(), None, request_id, "admin", warehouse_codes=user._warehouse_codes)
 
 

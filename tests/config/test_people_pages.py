@@ -39,7 +39,7 @@ def test_pages_of_an_account_use_the_words_of_the_console() -> None:
         page = browser.get(path).content.decode()
         assert [words for words in FRAMEWORK if words in page] == [], path
     page = administrator.get(at("change", clerk.pk)).content.decode()
-    assert "Switch it off for who leaves." in page
+    assert "Switch off for people who leave." in page
     assert at("password_change", clerk.pk) in page
 
 
@@ -119,6 +119,16 @@ def test_account_that_was_never_given_any_warehouse_reaches_none_but_a_superuser
         page = browser_of(user).get(reverse("admin:inventory_stocklevel_change", args=[level.pk]))
         assert page.status_code == sees, user
     assert StockLevel.objects.count() == 1
+
+
+def test_superuser_that_was_given_some_warehouses_reaches_these_alone(administrator: Client) -> None:
+    here, there = make_level(3), make_level(3, "wh-002")
+    user = make_staff("", "wh-001", name="sue")
+    found = [browser_of(user).get(reverse("admin:inventory_stocklevel_change", args=[row.pk])) for row in (here, there)]
+    assert [page.status_code for page in found] == [200, 404]
+    assert "wh-001" in administrator.get(at("changelist")).content.decode()
+    wanted = "Whatever the groups say, in the warehouses of the account."
+    assert wanted in browser_of(make_staff()).get(at("change", user.pk)).content.decode()
 
 
 def test_all_warehouses_and_some_of_them_is_a_contradiction(administrator: Client) -> None:

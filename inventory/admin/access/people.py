@@ -45,7 +45,7 @@ _WORDS: Final[dict[str, tuple[Any, Any]]] = {
     ),
     "is_staff": (_("May open this console"), _("Required to use the console.")),
     "groups": (_("Groups"), _("What the account may do; one of them is enough.")),
-    "is_superuser": (_("May do everything"), _("In all warehouses, whatever the groups say.")),
+    "is_superuser": (_("May do everything"), _("Whatever the groups say, in the warehouses of the account.")),
     "user_permissions": (_("Single permissions"), _("Beside those of the groups. Hold Ctrl or ⌘ to choose several.")),
 }
 """Label and hint of each field of an account, which replace Django's technical ones."""
@@ -126,9 +126,7 @@ class PersonForm(WarehousesForm, UserChangeForm):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         reword(self.fields)
-        found = StaffAccess.objects.filter(user=self.instance.pk).first()
-        # An account without an access reaches what a new one does: a superuser all, everybody else none.
-        self.offer_warehouses((found or StaffAccess(all_warehouses=self.instance.is_superuser)).codes)
+        self.offer_warehouses(StaffAccess.of(self.instance).codes)
         if "reach" in self.fields:
             self.initial["reach"] = self.initial["reach"] or "some"
 
@@ -295,8 +293,7 @@ class PersonAdmin(DjangoUserAdmin, ConsoleAdmin):  # type: ignore[type-arg]
 
     @admin.display(description=_("warehouses"))
     def sees(self, user: User) -> str:
-        access = getattr(user, "staff_access", None) or StaffAccess()
-        return str(_("all")) if user.is_superuser else str(access)
+        return str(getattr(user, "staff_access", None) or StaffAccess(all_warehouses=user.is_superuser))
 
 
 def _plain(value: Any) -> Any:

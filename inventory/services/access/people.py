@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.contrib.auth import get_user_model
 from django.db import transaction
 
 from audit.actors import Actor
@@ -53,5 +54,6 @@ def record_password(actor: Actor, user_id: int) -> None:
     PermissionDenied."""
     actor.require_no_limit()
     with transaction.atomic(durable=True):
-        access, _ = StaffAccess.objects.get_or_create(user_id=user_id)
+        reach = {"all_warehouses": get_user_model()._default_manager.filter(pk=user_id, is_superuser=True).exists()}
+        access, _ = StaffAccess.objects.get_or_create(user_id=user_id, defaults=reach)
         record([Entry(actor, actions.USER_PASSWORD_SET, access.pk, {})], now=read_clock())

@@ -37,7 +37,7 @@ def deliverable() -> QuerySet[AlertSubscription]:
     """
     allowed = get_user_model()._default_manager.with_perm(MAY_BE_MAILED, backend=_RIGHTS).filter(is_staff=True)
     reaches = (
-        Q(user__is_superuser=True)
+        Q(user__is_superuser=True, user__staff_access=None)
         | Q(user__staff_access__all_warehouses=True)
         | Q(user__staff_access__warehouse_codes__contains=[F("warehouse__code")])
     )
