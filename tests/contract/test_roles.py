@@ -65,6 +65,7 @@ NEEDED: dict[tuple[str, str], Capability] = {
     ("GET", INVENTORY + "transfers"): READ,
     ("GET", INVENTORY + "<any-case-uuid:product_id>"): READ,
     ("GET", INVENTORY + "<any-case-uuid:product_id>/explain"): READ,
+    ("GET", INVENTORY + "<any-case-uuid:product_id>/levels/<str:warehouse_id>"): READ,
     ("PATCH", INVENTORY + "<any-case-uuid:product_id>/levels/<str:warehouse_id>"): MANAGE,
     ("GET", INVENTORY + "reconciliation"): READ_RECONCILIATION,
     ("GET", CATALOGUE + "products"): READ,
