@@ -172,6 +172,7 @@ TEMPLATES: list[dict[str, Any]] = [
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
             ],
+            "libraries": {"list_numbers": "audit.console.list_numbers"},
         },
     }
 ]

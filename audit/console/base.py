@@ -200,6 +200,8 @@ class ConsoleAdmin(CarriesSeen, Reach, CheckedFilters, CheckedFields, ModelAdmin
     id_fields: ClassVar[tuple[str, ...]] = ("pk",)
     finds_codes: ClassVar[bool] = False
     """Whether scanning a code on this list finds products and places alone. Other lists are searched for it, too."""
+    number_columns: ClassVar[tuple[str, ...]] = ()
+    """Columns of the list that have numbers, beside the row's own fields of whole numbers."""
     list_per_page = 25
     list_max_show_all = 25
     show_full_result_count = False

@@ -1,5 +1,6 @@
 """Actions on selected rows of lists: ticked, or all that fit the filter, within a bound that is told."""
 
+import re
 from typing import Any
 
 import pytest
@@ -155,3 +156,15 @@ def test_all_that_fit_can_be_selected_in_lists_with_actions() -> None:
     browser = browser_of(make_staff("manager"))
     for url in (ALERTS, LEVELS):
         assert "Select all 26" in browser.get(url).content.decode(), url
+
+
+def test_numbers_in_lists_have_separators_and_stand_to_the_right_but_texts_of_digits_stay() -> None:
+    receive(make_product(sku="1234567"), 1_234_567)
+    page = browser_of(make_staff("manager")).get(LEVELS).content.decode()
+    assert re.search(r'<td class="console-number [^"]*field-on_hand[^"]*"[^>]*>1,234,567</td>', page)
+    assert re.search(r'<th class="[^"]*column-on_hand console-number', page)
+    assert re.search(r'<th class="[^"]*column-incoming console-number', page)
+    assert "1234567" in page
+    moved = browser_of(make_staff("manager")).get(reverse("admin:inventory_movement_changelist")).content.decode()
+    assert re.search(r'<td class="console-number [^"]*field-change[^"]*"[^>]*>(<[^>]*>)?\+1,234,567<', moved)
+    assert re.search(r">\s*1234567\s*<", moved)

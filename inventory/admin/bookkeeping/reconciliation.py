@@ -74,6 +74,7 @@ class FindingAdmin(FoundByCode, ReadOnlyAdmin):
     warehouse_paths = ("level__warehouse__code",)
     id_fields = ("pk", "run_id", "subject_id", "level_id")
     list_display = ("found_at", "what", "where", "expected", "actual", "difference", "outcome")
+    number_columns = ("expected", "actual", "difference")
     list_filter = (OfRun, "kind", Repaired, ("level__warehouse", WarehouseFilter))
     list_select_related = ("run", "level__product", "level__warehouse")
     search_fields = ("level__product__sku__exact",)
@@ -132,6 +133,7 @@ class RunAdmin(ReadOnlyAdmin):
 
     all_warehouses_only = True
     list_display = ("started_at", "took", "scope", "actor", "levels_checked", "found")
+    number_columns = ("levels_checked", "found")
     search_fields = ("actor__exact",)
     search_help_text = _("A whole name, or an id")
     sortable_by = ()

@@ -53,6 +53,7 @@ class StockCountAdmin(FoundByNumber, ReadOnlyAdmin):
     warehouse_paths = ("warehouse__code",)
     empty_hint = _("No count yet. Open one: a warehouse, a zone, or stock not counted recently.")
     list_display = ("short_number", "state", "warehouse", "what", "progress", "to_recount", "opened_at")
+    number_columns = ("to_recount",)
     list_filter = ("status", "scope", ("warehouse", WarehouseFilter))
     list_select_related = ("warehouse",)
     search_fields = ("zone__exact", "opened_by__exact")

@@ -270,6 +270,7 @@ class LowStockAlertAdmin(AssignsSelected, OfLevel, FoundByCode, ExportedAdmin, R
         "open_for",
         "what_is_done",
     )
+    number_columns = ("available_now", "days_of_supply", "suggested_order")
     list_filter = (StateFilter, "severity", ("level__warehouse", WarehouseFilter))
     list_select_related = ("level__product", "level__warehouse")
     search_fields = ("level__product__sku", "level__product__name")

@@ -199,6 +199,7 @@ class StockLevelAdmin(PlacePages, ImportedAdmin, ExportedAdmin, ReadOnlyAdmin):
         "fullness",
         "last_movement_at",
     )
+    number_columns = ("incoming",)
     list_filter = (("warehouse", WarehouseFilter), ZoneFilter, SeverityFilter, StockState, CountedFilter, MovedFilter)
     sortable_by = ("what", "where", "on_hand", "reserved", "available", "last_movement_at")
     search_fields = ("product__sku", "product__name")

@@ -91,6 +91,7 @@ class MovementAdmin(OfLevel, Receiving, TrailAdmin):
         "document",
         "who",
     )
+    number_columns = ("change", "quantity_after")
     list_display_links = ("created_at",)
     list_filter = (MovementDays, "type", ("level__warehouse", WarehouseFilter), ByActor, ByEntry)
     list_select_related = ("level__product", "level__warehouse")

@@ -188,6 +188,7 @@ class ReservationAdmin(ReadOnlyAdmin):
         "customer_id",
         "created_at",
     )
+    number_columns = ("units",)
     list_filter = (ReservationState, TimeLeft, StoreFilter, HeldIn)
     list_select_related = ("store",)
     empty_hint = _(

@@ -112,6 +112,7 @@ class ShortageIncidentAdmin(OfLevel, FoundByCode, ReadOnlyAdmin):
         "cause_type",
         "created_at",
     )
+    number_columns = ("missing_units",)
     list_filter = ("status", "cause_type", ("level__warehouse", WarehouseFilter))
     list_select_related = ("level__product", "level__warehouse")
     search_fields = ("level__product__sku", "created_by__exact", "request_id__exact")

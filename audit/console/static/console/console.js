@@ -67,7 +67,13 @@
     if (event.target instanceof Element && event.target.closest("[data-print]")) print();
   });
 
-  // A form is sent once: the key in it sees to that, and the button shows it.
+  // A form is sent once: the key in it sees to that, and the button shows it. Forms without a key are held back, too,
+  // until their page is left; those that leave none (a file, another window) are let go again soon.
+  const RELEASED_MS = 8000;
+  const release = (form) => {
+    delete form.dataset.sent;
+    for (const one of form.querySelectorAll("[aria-busy]")) one.removeAttribute("aria-busy");
+  };
   document.addEventListener("submit", (event) => {
     const form = event.target;
     if (!(form instanceof HTMLFormElement) || !form.matches("[data-once]")) return;
@@ -75,8 +81,18 @@
     form.dataset.sent = "yes";
     for (const button of form.querySelectorAll("button[type=submit]")) button.setAttribute("aria-busy", "true");
   });
+  // On the window: after the scripts that send a form themselves.
+  addEventListener("submit", (event) => {
+    const form = event.target;
+    if (event.defaultPrevented || !(form instanceof HTMLFormElement) || form.matches("[data-once]")) return;
+    if (form.method !== "post" || form.target) return;
+    if (form.dataset.sent) return event.preventDefault();
+    form.dataset.sent = "yes";
+    if (event.submitter) event.submitter.setAttribute("aria-busy", "true");
+    setTimeout(release, RELEASED_MS, form);
+  });
   addEventListener("pageshow", () => {
-    for (const form of document.querySelectorAll("[data-sent]")) delete form.dataset.sent;
+    for (const form of document.querySelectorAll("[data-sent]")) release(form);
   });
 
   shade();
