@@ -105,7 +105,7 @@ class AuditEntryAdmin(TrailAdmin):
     search_help_text = _("Person, action, request id or store, or the id of what changed")
     sortable_by = ()
     ordering = ("-id",)
-    empty_hint = _("Nothing was done in these days. Choose more of them above.")
+    empty_hint = _("No entries in these days. Choose a longer period above.")
     export_permission = "audit.view_auditentry"
     export_name = "audit"
     export_header = (

@@ -13,7 +13,7 @@ from audit.permissions import sync_groups
 
 class AuditConfig(AppConfig):
     name = "audit"
-    verbose_name = _("Trail")
+    verbose_name = _("History")
 
     def ready(self) -> None:
         columns.register()

@@ -60,7 +60,7 @@ class RefusedCharacter(ValueError):
     """
 
     def __init__(self, character: str, position: int) -> None:
-        words = gettext("has the character %(character)s in position %(position)s, which is not allowed: type it anew")
+        words = gettext("has the character %(character)s in position %(position)s, which is not allowed: type it again")
         super().__init__(words % {"character": named(character), "position": position})
         self.character = character
         self.position = position

@@ -37,10 +37,12 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
         return [*own, *kept]
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
-        """Add keyboard shortcuts and the buttons of phones to every page of a member of staff."""
+        """Add ``menu_title``, the menu's title of the open list (empty on pages of rows); for a member of staff also
+        keyboard shortcuts and the buttons of phones."""
         from config.shortcuts import quick, shortcuts  # noqa: PLC0415 - settings are read before apps are there
 
         context: dict[str, Any] = super().each_context(request)
+        context["menu_title"] = _list_title(request)
         if context["has_permission"]:
             context |= {"shortcuts": shortcuts(request), "quick": quick(request)}
         return context
@@ -136,6 +138,7 @@ _ACCESS: Final = (
     MenuItem(_("People"), "group", "auth.user"),
     MenuItem(_("Groups"), "shield_person", "auth.group"),
 )
+_ENTRIES: Final = (*_DAY, *_TRAIL, *_CATALOGUE, *_ACCESS)
 
 
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
@@ -143,7 +146,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     dashboard = {"title": _("Dashboard"), "icon": "dashboard", "link": reverse("admin:index")}
     groups: list[dict[str, Any]] = [
         {"title": None, "items": [dashboard, *_allowed(request, _DAY)]},
-        {"title": _("Trail"), "items": _allowed(request, _TRAIL)},
+        {"title": _("History"), "items": _allowed(request, _TRAIL)},
         {"title": _("Catalogue"), "items": _allowed(request, _CATALOGUE)},
         {"title": _("Access"), "items": _allowed(request, _ACCESS)},
     ]
@@ -165,8 +168,14 @@ def _open_entry(request: HttpRequest, entry: MenuItem) -> MenuItem | None:
     """The line of the open page, among those of the same model; None on a page of another model."""
     if not request.path.startswith(entry.link):
         return None
-    same = [other for other in (*_DAY, *_TRAIL, *_CATALOGUE, *_ACCESS) if other.model == entry.model]
+    same = [other for other in _ENTRIES if other.model == entry.model]
     return next((other for other in same if other.narrows(request)), None) or min(same, key=lambda other: other.query)
+
+
+def _list_title(request: HttpRequest) -> Promise | str:
+    entries = (_open_entry(request, entry) for entry in _ENTRIES)
+    found = (entry for entry in entries if entry and (request.path == entry.link or entry.narrows(request)))
+    return next((entry.title for entry in found), "")
 
 
 def _site() -> AdminSite:

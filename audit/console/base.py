@@ -209,7 +209,7 @@ class ConsoleAdmin(CarriesSeen, Reach, CheckedFilters, CheckedFields, ModelAdmin
     paginator = Pages
     list_fullwidth = True
     compressed_fields = True
-    empty_hint: ClassVar[Any] = _("Nothing is here yet.")
+    empty_hint: ClassVar[Any] = _("Nothing here yet.")
     """Shown when the list is empty without any filter: what to do."""
     empty_hints: ClassVar[Mapping[str, Any]] = {}
     """Replaces ``empty_hint`` for filtered lists that the sidebar opens, by query, such as ``status__exact=OPEN``."""
@@ -282,7 +282,7 @@ class ReadOnlyInline(ReadOnly, Reach, TabularInline):  # type: ignore[misc]
     extra = 0
     hide_title = True
     template_before = "console/lists/inline.html"
-    empty_hint: ClassVar[Any] = _("Nothing is here yet.")
+    empty_hint: ClassVar[Any] = _("Nothing here yet.")
     """Shown when there are no rows."""
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:

@@ -29,7 +29,7 @@ _LABELS: Final[dict[str, Promise]] = {
     "customerId": gettext_lazy("Customer"),
     "min_stock_level": gettext_lazy("Safety stock"),
     "max_stock_level": gettext_lazy("Maximum stock"),
-    "ttl_minutes": gettext_lazy("Hold time in minutes"),
+    "ttl_minutes": gettext_lazy("Reservation time in minutes"),
     "max_units_per_customer": gettext_lazy("Max per customer"),
     "is_active": gettext_lazy("Active"),
     "is_staff": gettext_lazy("May open this console"),

@@ -102,7 +102,7 @@ class ReferenceField(CodeField):
         super().__init__(
             **{
                 "label": _("Reference"),
-                "help_text": _("A delivery note, an order or a ticket; may stay empty."),
+                "help_text": _("Delivery note, order or ticket number. Optional."),
                 "max_length": 100,
                 "required": False,
                 "widget": UnfoldAdminTextInputWidget(),

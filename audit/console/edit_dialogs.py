@@ -65,7 +65,7 @@ class EditDialog(Dialog[R]):
             return
         for detail in [fault.detail for fault in error.faults] or [error.detail]:
             form.add_error(None, detail)
-        form.add_error(None, gettext("Nothing was done. Look, then send it again."))
+        form.add_error(None, gettext("Nothing was changed. Check it, then send it again."))
         sent = cast(Any, form.data).copy()
         sent[SEEN] = self._signed({**self._carried(), **self._found})
         form.data = sent

@@ -40,7 +40,7 @@ class ReachForm(forms.Form):
         if not reach and "reach" not in self.errors:
             self.add_error("reach", self.undecided)
         if reach == "all" and given.get(self.many):
-            self.add_error(self.many, _("Everything is chosen above: tick none of these, or choose “Only these”."))
+            self.add_error(self.many, _("All of them are chosen above. Clear the ticks here, or choose “Only these”."))
         return given
 
     def codes(self) -> list[str] | None:

@@ -233,7 +233,7 @@ class Unchanged:
         """Raises VersionConflict."""
         self.was_asked = True
         if row is None:
-            raise VersionConflict(gettext("It is not there any more."))
+            raise VersionConflict(gettext("It no longer exists."))
         stored = self._page.values_of(self._request, row)
         formsets = [formset for formset in self._formsets if formset.prefix in stored.formsets]
         sent = Values(self._form, formsets).sent()

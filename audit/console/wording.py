@@ -16,10 +16,10 @@ LazyText = str | Promise
 
 _shared: Final[dict[str, LazyText]] = {
     "busy": _("Somebody else is working on the same stock. Nothing was changed: please try again."),
-    "idempotency_in_progress": _("This is being done already. Look again in a moment."),
+    "idempotency_in_progress": _("This is already in progress. Check again in a moment."),
     "idempotency_key_reused": _("This form was sent before, with other figures. Open it again to make another change."),
     "version_conflict": _("Somebody else has changed this since you opened it. Nothing was saved: open it again."),
-    "permission_denied": _("This concerns all warehouses, and you work in some of them."),
+    "permission_denied": _("This affects all warehouses, and you have access to some of them only."),
     "not_found": _("This no longer exists, or you don't have access."),
 }
 """Texts for all pages, by error code."""

@@ -371,7 +371,7 @@ SHOTS: Final = (
         "reservation",
         "manager",
         "Reservations",
-        _then(_open(), _dialog("Extend"), _submit("Extend", "It is held until"), _to("History of this reservation")),
+        _then(_open(), _dialog("Extend"), _submit("Extend", "Reserved until"), _to("History of this reservation")),
     ),
     Shot("alert", "warehouse", "Alerts", _then(_open("MAT-FOAM"), _dialog("Take care"))),
     Shot(

@@ -103,6 +103,6 @@ def test_product_is_frozen_from_its_page(open_page: Open) -> None:
     page.get_by_role("link", name="Freeze", exact=True).click()
     page.get_by_role("dialog").get_by_label("Reason").fill("recall")
     page.get_by_role("dialog").get_by_role("button", name="Freeze").click()
-    expect(page.get_by_text("is frozen until somebody lifts it.")).to_be_visible()
+    expect(page.get_by_text("is frozen until the freeze is lifted.")).to_be_visible()
     product.refresh_from_db()
     assert (product.freeze_reason, product.frozen_until) == ("recall", None)

@@ -120,7 +120,7 @@ def test_hold_is_extended_with_the_keyboard_once_and_then_refused_in_words(conte
     page.goto(reverse("admin:reservations_reservation_extend", args=[held.id]))
     page.get_by_label("Minutes").fill("10")
     page.get_by_label("Minutes").press("Enter")
-    expect(page.get_by_text("It is held until")).to_be_visible()
+    expect(page.get_by_text("Reserved until")).to_be_visible()
     row = Reservation.objects.get(pk=held.id)
     assert (row.expires_at - held.expires_at).total_seconds() == 600
     page.goto(reverse("admin:reservations_reservation_extend", args=[held.id]))

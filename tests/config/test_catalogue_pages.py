@@ -28,7 +28,7 @@ def test_freeze_is_shown_and_lifted(manager: Client, model: Any) -> None:
     make_product()
     row = model.objects.first()
     answer = edit(manager, address(model, "freeze", row.pk), reason="recall", until="")
-    assert "is frozen until somebody lifts it." in answer.content.decode()
+    assert "is frozen until the freeze is lifted." in answer.content.decode()
     assert model.objects.with_freezes().get(pk=row.pk).is_frozen
     entry = recorded(f"inventory_{model.__name__.lower()}_frozen")[-1]
     assert (entry.subject_id, entry.actor, entry.source, entry.changes["reason"]) == (row.pk, "mia", "admin", "recall")
@@ -72,7 +72,7 @@ def test_only_what_a_user_may_do_is_offered_on_a_product() -> None:
 
 def test_product_without_stock_says_how_stock_comes(manager: Client) -> None:
     bare, kept = make_product(), make_level(3).product
-    hint = "There is no stock of it anywhere."
+    hint = "No stock in any warehouse yet."
     assert hint in manager.get(address(Product, "change", bare.pk)).content.decode()
     assert hint not in manager.get(address(Product, "change", kept.pk)).content.decode()
 

@@ -123,7 +123,7 @@ def test_frozen_stock_is_shipped_by_hand_with_a_managers_reason_alone(clerk: Cli
         answer = post(browser, url, quantity="2", remark="sample", **sent)
         assert answer.status_code == 422, sent
         assert counters(level) == (10, 0)
-    assert "Someone who may freeze" in post(clerk, url, quantity="2", remark="sample").content.decode()
+    assert "A manager can ship it anyway" in post(clerk, url, quantity="2", remark="sample").content.decode()
     post(manager, url, quantity="2", remark="sample", freeze_override="back to the maker")
     assert counters(level) == (8, 0)
     assert recorded("inventory_stock_adjusted")[-1].changes["freezeOverride"] == "back to the maker"
@@ -177,7 +177,7 @@ def test_frozen_reservation_is_sold_by_hand_with_a_reason_alone(manager: Client)
     seller = make_staff("viewer")
     seller.user_permissions.add(*_permissions("consume_reservation"))
     refused = post(browser_of(seller), url, order_id="o-1", freeze_override="mine")
-    assert "Someone who may freeze" in refused.content.decode()
+    assert "A manager can ship it anyway" in refused.content.decode()
     assert Reservation.objects.get(pk=held.id).status == "ACTIVE"
     both = {"chosen": f"{held.id},{other.id}", "order_id": "o-1"}
     many = post(browser_of(seller), at("reservations_reservation_chosen_consume"), **both)

@@ -343,7 +343,7 @@ def test_file_that_somebody_else_is_importing_is_kept_to_be_tried_again(manager:
         other.execute("SELECT pg_advisory_xact_lock(%s)", [lock_of(read_file("file.csv", content).id)])
         answer = confirm(manager, looked, BOOKINGS)
     assert (answer.status_code, answer.context["dialog"].step) == (422, "again")
-    assert "This is being done already." in answer.content.decode()
+    assert "This is already in progress." in answer.content.decode()
     assert counters(level) == (10, 0)
     again = manager.post(BOOKINGS, {"do": "import", "plan": answer.context["dialog"].sealed}, follow=True)
     assert "1 row booked." in again.content.decode()

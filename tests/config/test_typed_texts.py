@@ -81,7 +81,7 @@ def test_a_field_names_the_character_and_its_position() -> None:
     with pytest.raises(forms.ValidationError) as refused:
         CodeField().clean(" F\u200b1")
     assert refused.value.messages == [
-        "This text has the character U+200B ZERO WIDTH SPACE in position 3, which is not allowed: type it anew."
+        "This text has the character U+200B ZERO WIDTH SPACE in position 3, which is not allowed: type it again."
     ]
     with pytest.raises(forms.ValidationError, match="required"):
         LineField().clean("\u00a0\u3000")

@@ -85,7 +85,7 @@ def test_question_says_the_number_in_words_and_what_is_usual(browser: Client) ->
     text = f"{level.product.sku}: 45,781, that is 45 thousand 781 units. The usual is about 12."
     assert text in page.content.decode()
     new = browser.post(of_level("ship", level), {"once": str(uuid4()), "quantity": "1001", "remark": "x"})
-    assert "1,001, that is 1 thousand 1 units. There is no usual number of it yet." in new.content.decode()
+    assert "1,001, that is 1 thousand 1 units. There is no usual quantity for it yet." in new.content.decode()
 
 
 def test_what_is_usual_is_not_asked_about(browser: Client) -> None:

@@ -83,13 +83,13 @@ def test_count_of_one_level_says_where_to_enter_it(clerk: Client) -> None:
 @pytest.mark.parametrize("page", [ProductAdmin, ProductImport, StoreAdmin])
 def test_page_of_the_catalogue_does_not_claim_that_a_product_was_there(page: type[Worded]) -> None:
     assert page.wording_of(UnknownProduct("no product x")) == "There is no such product."
-    assert DeliveryPage.wording_of(UnknownProduct("no product x")) == "There is no such product any more."
+    assert DeliveryPage.wording_of(UnknownProduct("no product x")) == "This product no longer exists."
 
 
 @pytest.mark.parametrize("page", [ProductAdmin, ProductImport, StoreAdmin])
 def test_page_of_the_catalogue_does_not_claim_that_a_warehouse_was_there(page: type[Worded]) -> None:
     assert page.wording_of(UnknownWarehouse("no warehouse x")) == "There is no such warehouse."
-    assert DeliveryPage.wording_of(UnknownWarehouse("no warehouse x")) == "There is no such warehouse any more."
+    assert DeliveryPage.wording_of(UnknownWarehouse("no warehouse x")) == "This warehouse no longer exists."
 
 
 # --- look-up of wordings ---------------------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ class YesNoCell(Widget):  # type: ignore[misc]
     def clean(self, value: str, row: Any = None, **kwargs: Any) -> bool:
         """Raises ValueError."""
         if value.lower() not in _YES | _NO:
-            raise ValueError(gettext("is neither yes nor no"))
+            raise ValueError(gettext("must be yes or no"))
         return value.lower() in _YES
 
 

@@ -42,7 +42,7 @@ _REFUSALS: Final = {
     "large": gettext_noop("is too large: split it, or save it as CSV"),
     "slow": gettext_noop("takes too long to read: split it, or save it as CSV"),
     "busy": gettext_noop("can't be read while others are importing files: try again in a moment"),
-    "broken": gettext_noop("is a workbook that can't be read: save it anew as XLSX, or as CSV"),
+    "broken": gettext_noop("is a workbook that can't be read: save it again as XLSX, or as CSV"),
 }
 
 

@@ -92,7 +92,7 @@ def work_on_file(file_id: str) -> None:
     except DomainError as error:
         work.fail(file, IMPORTERS[file.kind].wording_of(error))
     except Exception:
-        work.fail(file, gettext("It failed for a reason that is in the log. Nothing was imported."))
+        work.fail(file, gettext("The import failed; the error was logged. Nothing was imported."))
         raise
 
 

@@ -110,7 +110,7 @@ class RevokeTokenDialog(Dialog[list[ApiToken]]):
     """Revoke a token."""
 
     title = _("Revoke this token")
-    intro = _("Whoever uses it is refused within seconds. This can't be undone.")
+    intro = _("Programs that use it lose access within seconds. This can't be undone.")
     submit = _("Revoke")
     permission = "audit.change_apitoken"
     is_final = True

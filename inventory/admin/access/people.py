@@ -46,7 +46,10 @@ _WORDS: Final[dict[str, tuple[Any, Any]]] = {
     "is_staff": (_("May open this console"), _("Required to use the console.")),
     "groups": (_("Groups"), _("What the account may do; one of them is enough.")),
     "is_superuser": (_("May do everything"), _("Whatever the groups say, in the warehouses of the account.")),
-    "user_permissions": (_("Single permissions"), _("Beside those of the groups. Hold Ctrl or ⌘ to choose several.")),
+    "user_permissions": (
+        _("Single permissions"),
+        _("In addition to those of the groups. Hold Ctrl or ⌘ to choose several."),
+    ),
 }
 """Label and hint of each field of an account, which replace Django's technical ones."""
 
@@ -269,7 +272,7 @@ class PersonAdmin(DjangoUserAdmin, ConsoleAdmin):  # type: ignore[type-arg]
     @admin.display(description=_("password"))
     def password_set(self, user: User) -> SafeString:
         """Whether a password is set, and a link to set another. Nothing of the hash is shown."""
-        is_set = _("It is set.") if user.has_usable_password() else _("None is set: nobody can log in.")
+        is_set = _("It is set.") if user.has_usable_password() else _("Not set: this account can't log in.")
         address = reverse("admin:auth_user_password_change", args=[user.pk])
         return format_html("{} {}", is_set, link(_("Set a new one"), address))
 

@@ -47,7 +47,7 @@ class FreezeForm(EditForm):
 
     reason = ReasonField()
     until = TimeField(
-        label=_("Until"), required=False, help_text=_("Leave it empty to freeze until somebody lifts it.")
+        label=_("Until"), required=False, help_text=_("Leave empty to freeze until the freeze is lifted.")
     )
 
 
@@ -103,7 +103,7 @@ class FreezeDialog(_FreezingDialog):
 
     def tell(self, result: Saved) -> str:
         if result.row.frozen_until is None:
-            return _("%(name)s is frozen until somebody lifts it.") % {"name": result.row}
+            return _("%(name)s is frozen until the freeze is lifted.") % {"name": result.row}
         until = _moment(result.row.frozen_until)
         return _("%(name)s is frozen until %(until)s.") % {"name": result.row, "until": until}
 

@@ -43,7 +43,7 @@ COLUMNS: Final = (
     Column(
         "sku",
         _("SKU"),
-        _("By it a product is known; a SKU that there is not makes a new one."),
+        _("Identifies the product. An unknown SKU creates a new product."),
         is_needed=True,
         is_code=True,
         is_key=True,
@@ -62,7 +62,7 @@ COLUMNS: Final = (
         is_code=True,
     ),
     Column("active", _("Active"), _("yes or no; a new product is active if the column is left out.")),
-    Column("listed_until", _("Listed until"), _("As 2030-12-31 18:00. Empty: for ever.")),
+    Column("listed_until", _("Listed until"), _("For example 2030-12-31 18:00. Leave empty for no end.")),
     Column("most_units_a_customer", _("Max per customer"), _("Reserved at a time. Empty: no limit.")),
 )
 

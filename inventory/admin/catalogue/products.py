@@ -52,7 +52,7 @@ class LevelInline(ReadOnlyInline):
     model = StockLevel
     warehouse_paths = ("warehouse__code",)
     verbose_name_plural = _("Stock")
-    empty_hint = _("There is no stock of it anywhere. What is received of it shows up here.")
+    empty_hint = _("No stock in any warehouse yet. Received units are shown here.")
     fields = ("warehouse", "on_hand", "reserved", "available", "reorder_point", "min_stock_level", "last_movement_at")
     show_change_link = True
 

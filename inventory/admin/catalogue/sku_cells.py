@@ -44,9 +44,7 @@ def notes_on_sharing(codes: Mapping[UUID, tuple[str, str]]) -> list[str]:
     if not shared:
         return []
     named = [f"{codes[product_id][0]} ({', '.join(skus)})" for product_id, skus in list(shared.items())[:_MOST_NAMED]]
-    words = gettext(
-        "Other products have the same code as these; whoever scans it is asked which is meant: %(products)s"
-    )
+    words = gettext("Other products have the same codes. Scanning one asks which product is meant: %(products)s")
     return [words % {"products": "; ".join(named) + (" …" if len(shared) > _MOST_NAMED else "")}]
 
 

@@ -140,6 +140,6 @@ class StockCountAdmin(FoundByNumber, ReadOnlyAdmin):
     def progress(self, count: StockCount) -> SafeString:
         return progress_bar(getattr(count, "counted_count", 0), getattr(count, "line_count", 0), _("counted"))
 
-    @admin.display(description=_("to count again"))
+    @admin.display(description=_("to recount"))
     def to_recount(self, count: StockCount) -> str:
         return str(getattr(count, "recount_count", 0) or NOTHING)

@@ -31,8 +31,8 @@ from inventory.services.counts.opening import Opened, OpenRequest
 
 share_wordings(
     {
-        "count_closed": _("This count is over: it was posted or cancelled."),
-        "nothing_to_count": _("There is nothing to count here, or other open counts have all of it."),
+        "count_closed": _("This count is closed: it was posted or cancelled."),
+        "nothing_to_count": _("There is nothing to count here, or it is all in other open counts."),
     }
 )
 
@@ -80,7 +80,7 @@ class OpenForm(DialogForm):
         if scope != StockCount.Scope.ZONE:
             given["zone"] = ""
         elif not given.get("zone"):
-            self.add_error("zone", _("Say which zone."))
+            self.add_error("zone", _("Enter the zone."))
         if scope != StockCount.Scope.STALE:
             given["stale_days"] = None
         if scope == StockCount.Scope.PRODUCTS:
@@ -106,7 +106,7 @@ class OpenForm(DialogForm):
         if offered:
             self._offer(offered)
         if not found and "products" not in self.errors:
-            self.add_error("products", _("Say which products."))
+            self.add_error("products", _("Enter the products."))
         return tuple(found)
 
     def _offer(self, products: Mapping[str, str]) -> None:
@@ -124,7 +124,7 @@ class OpenCountPage(Dialog[Opened]):
     is_page = True
     wordings: ClassVar[Mapping[str, LazyText]] = {
         "already_in_count": _("One of these products is in another open count. Finish that first."),
-        "count_too_large": _("That is too much for one count: count zone by zone."),
+        "count_too_large": _("Too many lines for one count: count zone by zone."),
     }
     intro = _("Stock may move during the count: differences are measured when each line is counted.")
     submit = _("Open and begin")
@@ -175,7 +175,7 @@ class CancelCountDialog(SharedDialog[Counted]):
     """Cancel a count. The entered quantities are kept, and never posted."""
 
     title = _("Cancel this count")
-    intro = _("What was counted stays to be read, but changes no stock. This can't be undone.")
+    intro = _("The counted figures are kept, but stock is not changed. This can't be undone.")
     submit = _("Cancel the count")
     permission = "inventory.post_count"
     form_class = WhyForm

@@ -118,7 +118,7 @@ class WalkPage(AsksAboutUnusual, SharedDialog[Counted]):
             elif products:
                 self.misread = str(_("%(code)s is a product that is not in this count.")) % {"code": code}
             elif code.isdigit() and len(code) > _LONGEST_FIGURE:
-                self.misread = str(_("%(code)s is no product's code, and no quantity.")) % {"code": code}
+                self.misread = str(_("%(code)s is neither a product's code nor a quantity.")) % {"code": code}
             return None
         return redirect(self._address_of(line))
 

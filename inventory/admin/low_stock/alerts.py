@@ -114,7 +114,7 @@ class _AlertDialog(Dialog[LowStockAlert]):
 
     permission = "inventory.settle_alerts"
     wordings: ClassVar[Mapping[str, LazyText]] = {
-        "alert_resolved": _("Stock has come in: this alert is over, and nothing is left to do."),
+        "alert_resolved": _("Stock has arrived: this alert is resolved."),
     }
     form_class = NoteForm
 
@@ -202,7 +202,7 @@ class SubscriptionDialog(EditDialog[Subscribed]):
     """The subscriptions of the user who opens it."""
 
     title = _("Mail about low stock")
-    intro = _("A digest comes when there is news: once for each warehouse, not once for each alert.")
+    intro = _("You get one mail per warehouse when something changes, not one per alert.")
     permission = "inventory.add_alertsubscription"
     form_class = SubscriptionForm
 
@@ -225,7 +225,7 @@ class SubscriptionDialog(EditDialog[Subscribed]):
         return {"warehouses": self.rows()[0]}
 
     def about(self) -> list[tuple[Any, Any]]:
-        return [(_("Your address"), self._address() or _("none yet: ask whoever keeps the accounts"))]
+        return [(_("Your address"), self._address() or _("none yet: ask an administrator"))]
 
     def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Subscribed | StoredAnswer:
         user = self.request.user

@@ -60,14 +60,17 @@ class StockForm(DialogForm):
         """Offer the reasons that managers have set up for this kind."""
         offered = AdjustmentReason.objects.filter(is_active=True, kinds__contains=[kind]).order_by("text")
         field = self.fields["reason"]
-        field.choices = [("", _("Choose one, or write your own below")), *((row.text, row.text) for row in offered)]  # type: ignore[attr-defined]
+        field.choices = [
+            ("", _("Choose a reason, or write your own below")),
+            *((row.text, row.text) for row in offered),
+        ]  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
         """Join the chosen reason and the added text."""
         given = super().clean() or self.cleaned_data
         why = ": ".join(part for part in (given.get("reason"), given.get("remark")) if part)
         if not why and self.needs_reason and not {"reason", "remark"} & self.errors.keys():
-            self.add_error("remark", _("Choose a reason, or say it in your own words."))
+            self.add_error("remark", _("Choose a reason, or write your own."))
         given["why"] = why
         return given
 
@@ -98,7 +101,7 @@ class DifferenceForm(StockForm):
         """Reject zero."""
         difference: int = self.cleaned_data["quantity"]
         if difference == 0:
-            raise forms.ValidationError(_("Give the difference, not the total; 0 changes nothing."))
+            raise forms.ValidationError(_("Enter the difference, not the total; 0 changes nothing."))
         return difference
 
 
@@ -218,7 +221,7 @@ class ShipDialog(AdjustmentDialog):
     """Ship units without a hold."""
 
     title = submit = _("Ship")
-    intro = _("For what leaves without a reservation. Orders of the shop take their units by themselves.")
+    intro = _("For units that leave without a reservation. Shop orders are deducted automatically.")
     permission = "inventory.ship_stock"
     kind, type = ReasonKind.SHIP, "SHIPMENT"
     usual_of = "SHIPMENT"

@@ -51,14 +51,16 @@ class ReverseDialog(OffersUndo, Dialog[Adjusted]):
     """Reverse a document: all of its lines, or none."""
 
     title = _("Reverse this document")
-    intro = _("The opposite of each line is posted. What is reserved, or not there any more, can't be taken back.")
+    intro = _("Posts the opposite of each line. Units that are reserved or no longer there can't be reversed.")
     submit = _("Reverse")
     permission = REVERSE_PERMISSION
     form_class = ReverseForm
     is_final = True
     subject: StockDocument
     wordings: ClassVar[Mapping[str, LazyText]] = {
-        "insufficient_stock": _("Not all of it is there any more. Nothing was changed: adjust what can be taken back."),
+        "insufficient_stock": _(
+            "Some units are no longer available. Nothing was changed: adjust the available ones instead."
+        ),
         "archived": _("Its movements are archived. Adjust the stock instead."),
         "reversal_is_final": _("This is a reversal. Post the change again instead."),
     }

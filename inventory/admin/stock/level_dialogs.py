@@ -68,7 +68,7 @@ class SettingsForm(EditForm):
         if point is not None and most is not None and point > most:
             self.add_error("reorder_point", _("The reorder point is above the maximum stock."))
         if not self.errors and not self.changes():
-            self.add_error(None, _("Nothing is filled in: there is nothing to change."))
+            self.add_error(None, _("Nothing is entered: there is nothing to change."))
         return given
 
 
@@ -76,7 +76,7 @@ class SettingsDialog(ChosenDialog[SetLevels], EditDialog[SetLevels]):
     """Change the settings of the selected rows, all or none."""
 
     title = _("Set the chosen rows")
-    intro = _("What you fill in is set for all of these rows. What you leave empty stays as it is in each of them.")
+    intro = _("Values you enter are set in all of these rows. Fields you leave empty are not changed.")
     permission = "inventory.change_stocklevel"
     form_class = SettingsForm
     template = "console/stock/settings.html"

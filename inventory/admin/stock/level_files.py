@@ -34,7 +34,7 @@ _FIELDS: Final = {
 
 COLUMNS: Final = (
     Column("sku", _("SKU"), _("The product, or the variant."), is_needed=True, is_code=True, is_key=True),
-    Column("product", _("Product"), _("Its name, for whoever reads the file. It is not imported."), is_read=False),
+    Column("product", _("Product"), _("Its name, for reading only. It is not imported."), is_read=False),
     Column(
         "warehouse",
         _("Warehouse"),

@@ -258,7 +258,7 @@ class StockLevelAdmin(PlacePages, ImportedAdmin, ExportedAdmin, ReadOnlyAdmin):
             fits = Product.objects.meant(term).filter(is_here).order_by("sku")
             ids = list(fits.values_list("pk", flat=True)[: _MOST_PRODUCTS + 1])
         if len(ids) > _MOST_PRODUCTS:
-            words = _("More than %(most)s products fit. Here are the first ones: type more to narrow it down.")
+            words = _("More than %(most)s products match. The first ones are shown: type more to narrow the search.")
             messages.info(request, words % {"most": number_format(_MOST_PRODUCTS, force_grouping=True)})
         return queryset.filter(product__in=ids[:_MOST_PRODUCTS]), False
 

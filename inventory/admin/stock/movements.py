@@ -99,9 +99,9 @@ class MovementAdmin(OfLevel, Receiving, TrailAdmin):
     search_help_text = _("A part of a SKU, a whole barcode, reference or name, or an id")
     sortable_by = ()
     ordering = ("-created_at", "-id")
-    empty_hint = _("Nothing was moved in these days. Choose more of them above.")
+    empty_hint = _("No movements in these days. Choose a longer period above.")
     empty_hints: ClassVar = {
-        "type__exact=RECEIPT": _("Nothing was received in these days. Is something here? Press Receive a delivery.")
+        "type__exact=RECEIPT": _("No deliveries in these days. To receive one, press Receive a delivery.")
     }
     export_permission = "inventory.export_stock"
     export_name = "movements"

@@ -10,7 +10,7 @@ from audit.console.dialogs import DialogForm, ReasonField
 from audit.console.wording import LazyText
 
 OVERRIDE_PERMISSION: Final = "inventory.freeze_stock"
-_REFUSED: Final = _("This is frozen. Someone who may freeze can take it out, with a reason.")
+_REFUSED: Final = _("This is frozen. A manager can ship it anyway, with a reason.")
 OVERRIDE_WORDINGS: Final[Mapping[str, LazyText]] = {"product_frozen": _REFUSED, "warehouse_frozen": _REFUSED}
 
 
@@ -18,7 +18,7 @@ class OverrideField(ReasonField):
     """The reason for taking out frozen goods."""
 
     def __init__(self, **options: Any) -> None:
-        label = _("It is frozen: why it leaves all the same")
+        label = _("Reason for shipping although frozen")
         super().__init__(**{"label": label, "required": False, "max_length": 300, **options})
 
 

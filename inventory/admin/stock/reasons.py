@@ -28,7 +28,7 @@ class ReasonForm(forms.ModelForm):  # type: ignore[type-arg]
         """Require at least one kind; a reason that isn't offered any more is deactivated instead."""
         kinds: list[str] = self.cleaned_data["kinds"]
         if not kinds:
-            raise forms.ValidationError(_("Tick one at least. To have it offered no more, switch the reason off."))
+            raise forms.ValidationError(_("Tick at least one. To stop offering the reason, switch it off."))
         return kinds
 
 

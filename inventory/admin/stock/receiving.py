@@ -75,7 +75,7 @@ class BeginPage(Dialog[UUID]):
     template = "console/receiving/begin.html"
     submit = _("Begin scanning")
     wordings: ClassVar[Mapping[str, LazyText]] = {
-        "unknown_warehouse": _("There is no such warehouse any more."),
+        "unknown_warehouse": _("This warehouse no longer exists."),
     }
 
     def make_form(self, **arguments: Any) -> DialogForm:

@@ -18,7 +18,11 @@ from inventory.services.stock.adjustments import Adjusted, AdjustRequest, apply_
 class ReturnForm(UnitsForm):
     """Units that came back, and their order."""
 
-    order = text_field(64, label=_("Order"), help_text=_("At most what it was sold comes back. Empty if unknown."))
+    order = text_field(
+        64,
+        label=_("Order"),
+        help_text=_("The return is limited to the units this order was sold. Leave empty if unknown."),
+    )
     field_order: Iterable[str] | None = ("quantity", "order", "reason", "remark", "reference", "once")
 
 

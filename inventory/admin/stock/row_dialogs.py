@@ -74,7 +74,7 @@ class RowsForm(StockForm):
         given = super().clean()
         names = [units_name(level.pk) for level in self.levels]
         if not any(given.get(name) for name in names) and not set(names) & self.errors.keys():
-            self.add_error(None, _("Give a quantity for one row at least."))
+            self.add_error(None, _("Enter a quantity in at least one row."))
         return given
 
 
@@ -139,7 +139,7 @@ class RowsDialog(OffersUndo, AsksAboutUnusual, ChosenDialog[R]):
             if found and int(found[1]) < len(sent):
                 form.add_error(units_name(sent[int(found[1])][0].pk), why_not(self, error, [fault]))
                 placed = True
-        form.add_error(None, _("Nothing was done: see the rows in red.") if placed else self.wording_of(error))
+        form.add_error(None, _("Nothing was changed: see the rows in red.") if placed else self.wording_of(error))
 
 
 class ReceiveRowsDialog(RowsDialog[Adjusted]):

@@ -85,8 +85,8 @@ class ScanPage(OffersUndo, AsksAboutUnusual, Dialog[R]):
     wordings: ClassVar[Mapping[str, LazyText]] = {
         "insufficient_stock": _("Not enough available: reserved units can't leave."),
         "quantity_limit": _("That would be more than one place can have."),
-        "unknown_warehouse": _("There is no such warehouse any more."),
-        "unknown_product": _("There is no such product any more."),
+        "unknown_warehouse": _("This warehouse no longer exists."),
+        "unknown_product": _("This product no longer exists."),
     }
     step = "scan"
 

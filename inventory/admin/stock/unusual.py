@@ -50,5 +50,5 @@ class AsksAboutUnusual:
         if self.usual_of == _COUNT:
             return text
         if usual is None:
-            return f"{text} {gettext('There is no usual number of it yet.')}"
+            return f"{text} {gettext('There is no usual quantity for it yet.')}"
         return f"{text} {gettext('The usual is about %(usual)s.') % {'usual': grouped(usual)}}"

@@ -74,7 +74,7 @@ class NewTransferPage(Dialog[UUID]):
     is_page = True
     template = "console/receiving/begin.html"
     submit = _("Begin scanning")
-    wordings: ClassVar[Mapping[str, LazyText]] = {"unknown_warehouse": _("There is no such warehouse any more.")}
+    wordings: ClassVar[Mapping[str, LazyText]] = {"unknown_warehouse": _("This warehouse no longer exists.")}
 
     def make_form(self, **arguments: Any) -> DialogForm:
         return _with_ends(super().make_form(**arguments), self.request)
@@ -226,7 +226,7 @@ class ArrivalPage(_TransferScan, ScanPage[Transferred | PostedBefore]):
     endings = (("receive", _("Receive")),)
     takes_any = False
     may_be_empty = True
-    empty = _("Nothing of this transfer is on its way.")
+    empty = _("None of this transfer's units are on the way.")
     discard_address = ""
 
     @cached_property

@@ -34,7 +34,7 @@ class OfTransfer:
 
     ends: ClassVar[tuple[str, ...]] = ("from_warehouse",)
     wordings: ClassVar[Mapping[str, LazyText]] = {
-        "transfer_closed": _("This transfer is over: nothing of it is on its way any more."),
+        "transfer_closed": _("This transfer is complete: none of its units are on the way."),
         "transfer_already_sent": _("This transfer was shipped already."),
         "transfer_not_sent": _("This transfer was not shipped yet."),
         "more_than_in_transit": _("More arrived than is on its way. Receive what was shipped; adjust the rest."),

@@ -40,7 +40,7 @@ class SendBackDialog(OffersUndo, OfTransfer, Dialog[Transferred]):
     is_final = True
     subject: Transfer
     wordings: ClassVar[Mapping[str, LazyText]] = {
-        "insufficient_stock": _("Not all of it is there any more. Send what is there with a new transfer."),
+        "insufficient_stock": _("Some units are no longer available. Send the available ones with a new transfer."),
         "transfer_not_received": _("Cancel what is still on its way. Only what was received is sent back."),
         "warehouse_inactive": _("The warehouse that it came from is closed. Send it elsewhere with a new transfer."),
     }

@@ -82,7 +82,7 @@ class ConsumeForm(HoldForm):
         widget=UnfoldAdminTextInputWidget(attrs={"autocomplete": "off"}),
     )
     reacquire = forms.BooleanField(
-        label=_("Sell even if it has ended"),
+        label=_("Sell even if expired"),
         help_text=_("For a late payment: its units are reserved again, if they are still available."),
         required=False,
         widget=UnfoldBooleanSwitchWidget(),
@@ -236,7 +236,7 @@ class ReleaseDialog(HoldsDialog):
     def sentence(self, outcome: Any) -> str:
         (hold,) = outcome.holds
         if hold.released_at != outcome.now:
-            return str(_("It had ended before: nothing was left to release."))
+            return str(_("It had already expired: there was nothing to release."))
         units = units_of(hold)
         freed = ngettext("%(units)d unit is available again.", "%(units)d units are available again.", units)
         was_dead = f"{_('It had expired before.')} " if hold.status == Status.EXPIRED else ""
@@ -259,7 +259,7 @@ class ExtendDialog(HoldsDialog):
         return placing.extend_holds([ExtendRequest(actor, id_, minutes, claim) for id_, claim in claims.items()])
 
     def sentence(self, outcome: Any) -> str:
-        return str(_("It is held until %(time)s.")) % {"time": shown_time(outcome.hold.expires_at)}
+        return str(_("Reserved until %(time)s.")) % {"time": shown_time(outcome.hold.expires_at)}
 
 
 class ConsumeDialog(HoldsDialog):

@@ -55,7 +55,7 @@ def _of(field: IdField) -> Subject:
         found = ids_beginning_so(field, text, at_most=_MOST_IDS)
         results = list(_with_ids(request, field, found.ids))
         is_cut = found.has_more or len(results) > MOST_RESULTS
-        return first_of(results, _("There are more. Type more of it.") if is_cut else "")
+        return first_of(results, _("There are more. Type more to narrow the search.") if is_cut else "")
 
     return Subject(_LABELS[field], _MODEL, find)
 

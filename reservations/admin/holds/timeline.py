@@ -51,7 +51,7 @@ def life_of(reservation: Reservation, codes: Collection[str], *, is_due: bool) -
             told.append(TimelineEntry(moment, action.short_label, action.icon, action.tone))
     if is_due:
         detail = str(_("Its units are available to others. The expiry is recorded within minutes."))
-        told.append(TimelineEntry(reservation.expires_at, _("Time was up"), "timer_off", "bad", detail))
+        told.append(TimelineEntry(reservation.expires_at, _("Expired"), "timer_off", "bad", detail))
     return sorted(told, key=lambda moment: moment.at)
 
 
