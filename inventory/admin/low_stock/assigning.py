@@ -33,7 +33,7 @@ class AssignForm(DialogForm):
 
     alerts = SelectedField(most=MOST_ALERTS)
     assignee = ChoiceField(label=_("Assign to"))
-    note = ReasonField(label=_("Note"), required=False)
+    note = ReasonField(label=_("Reason"), required=False)
 
 
 class AssignDialog(Dialog[Assigned]):
