@@ -5,7 +5,7 @@ from typing import Any, Final, cast
 from uuid import UUID
 
 from django.contrib import admin, messages
-from django.core.exceptions import ValidationError
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -141,7 +141,9 @@ class AssignsSelected(ConsoleAdmin):
         return [own, *super().get_urls()]
 
     def assign_answer(self, request: HttpRequest) -> HttpResponse:
-        """The answer to the dialog's form."""
+        """The answer to the dialog's form. Raises PermissionDenied."""
+        if not self.has_assign_permission(request):
+            raise PermissionDenied
         return AssignDialog(self, request).answer()
 
     @admin.action(description=_("Assign to me"), permissions=["assign"])
