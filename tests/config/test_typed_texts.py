@@ -15,10 +15,10 @@ from django.urls import reverse
 
 import config.urls  # noqa: F401 - registers the console's pages
 from audit.console.dialogs import DialogForm
+from audit.console.selection import SelectedField
 from audit.console.texts import CodeField, LineField, NoteField
 from audit.models import ApiClient
 from inventory.models import AdjustmentReason, Movement, Product, Warehouse
-from reservations.admin.holds.dialogs import ChosenField
 from tests.factories import hold, make_level, make_warehouse
 from tests.staff import PASSWORD, make_staff, post
 
@@ -39,7 +39,7 @@ def subclasses(kind: type) -> Iterator[type]:
 @pytest.mark.parametrize("form", [DialogForm, *subclasses(DialogForm)], ids=lambda form: form.__name__)
 def test_each_text_of_a_dialog_is_cleaned(form: Any) -> None:
     for name, field in form.base_fields.items():
-        if isinstance(field, forms.CharField) and not isinstance(field, (ChosenField, forms.UUIDField)):
+        if isinstance(field, forms.CharField) and not isinstance(field, (SelectedField, forms.UUIDField)):
             assert isinstance(field, LineField), name
 
 
