@@ -68,6 +68,7 @@ def test_selected_alerts_are_assigned_once_to_somebody_who_may_see_them_all() ->
     make_staff("warehouse", "wh-001", name="one")
     make_staff("viewer", "wh-001", "wh-002", name="both")
     make_staff("auditor", "wh-003", name="elsewhere")
+    make_staff("", "wh-001", name="limited-root")
     gone = make_staff("warehouse", name="gone")
     gone.is_active = False
     gone.save()
@@ -83,7 +84,7 @@ def test_selected_alerts_are_assigned_once_to_somebody_who_may_see_them_all() ->
         assert answer.redirect_chain[-1][0] == f"{ALERTS}?state=new"
     entries = recorded("inventory_alert_acknowledged")
     assert [entry.changes for entry in entries] == [{"acknowledgedBy": [None, "both"], "note": "ordered"}] * 2
-    for refused in ("one", "elsewhere", "gone", "nobody", ""):
+    for refused in ("one", "limited-root", "elsewhere", "gone", "nobody", ""):
         answer = browser.post(ASSIGN, {**sent, "once": str(uuid7()), "assignee": refused})
         assert (answer.status_code, "assignee" in answer.context["form"].errors) == (422, True), refused
     assert names() == {near.pk: "both", far.pk: "both", over.pk: ""}

@@ -38,7 +38,7 @@ def assignees(codes: Collection[str]) -> QuerySet[Any]:
     """The active members of staff who may see alerts and reach all of these warehouses, by username."""
     allowed = get_user_model()._default_manager.with_perm(MAY_SEE, backend=_RIGHTS).filter(is_staff=True)
     reaches = (
-        Q(is_superuser=True)
+        Q(is_superuser=True, staff_access=None)
         | Q(staff_access__all_warehouses=True)
         | Q(staff_access__warehouse_codes__contains=sorted(codes))
     )
