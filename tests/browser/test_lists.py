@@ -106,3 +106,33 @@ def test_product_is_frozen_from_its_page(open_page: Open) -> None:
     expect(page.get_by_text("is frozen until the freeze is lifted.")).to_be_visible()
     product.refresh_from_db()
     assert (product.freeze_reason, product.frozen_until) == ("recall", None)
+
+
+@pytest.mark.usefixtures("stock")
+def test_headers_stay_numbers_align_and_what_is_sent_is_busy(open_page: Open) -> None:
+    for _ in range(20):
+        make_level(12345)
+    page = open_page(reverse("admin:inventory_stocklevel_changelist"), size=DESKTOP)
+    page.locator("#result_list tbody").last.scroll_into_view_if_needed()
+    page.locator(".console-table").evaluate("table => table.scrollTo(0, table.scrollHeight)")
+    expect(page.locator("#result_list th.column-on_hand")).to_be_in_viewport()
+    cell = page.locator("#result_list td.field-on_hand", has_text="12,345").last
+    assert cell.evaluate("cell => getComputedStyle(cell).textAlign") == "right"
+    page.locator("#result_list tbody input").last.check()
+    page.get_by_label("Select action to run").select_option("set_chosen")
+    run = page.get_by_role("button", name="Run")
+    before = run.bounding_box()
+    page.evaluate("""() => {
+        window.sends = 0;
+        addEventListener("submit", event => {
+            if (!event.defaultPrevented) window.sends += 1;
+            event.preventDefault();
+        });
+    }""")
+    run.click()
+    busy = page.locator("#changelist-actions button[aria-busy=true]")
+    expect(busy).to_be_visible()
+    assert busy.bounding_box() == before
+    page.locator("#changelist-form").evaluate("form => form.requestSubmit()")
+    page.wait_for_load_state("networkidle")
+    assert page.evaluate("window.sends") == 1
