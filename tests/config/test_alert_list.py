@@ -100,7 +100,7 @@ def test_moment_that_has_passed_and_alert_that_is_over_are_refused_in_words(cler
     LowStockAlert.objects.update(resolved_at=timezone.now())
     answer = post(clerk, address("acknowledge", alert.pk))
     assert answer.status_code == 422
-    assert "this alert is over" in answer.content.decode()
+    assert "this alert is resolved" in answer.content.decode()
 
 
 def test_viewer_can_not_change_an_alert() -> None:

@@ -223,7 +223,7 @@ def test_search_that_fits_too_many_products_says_so(clerk: Client, monkeypatch: 
     assert (shown.context["cl"].result_count, "More than" in shown.content.decode()) == (3, False)
     receive(make_product(sku="LAMP-2"), 1)
     shown = clerk.get(LIST, {"q": "lamp"})
-    assert "More than 2 products fit." in shown.content.decode()
+    assert "More than 2 products match." in shown.content.decode()
     assert {row.product_id for row in shown.context["cl"].result_list} == {first.product_id, second.product_id}
     for number in range(3):
         make_product(sku=f"BULB-{number}", name="Lamp bulb, never received")

@@ -59,11 +59,9 @@ class StockForm(DialogForm):
     def offer(self, kind: str) -> None:
         """Offer the reasons that managers have set up for this kind."""
         offered = AdjustmentReason.objects.filter(is_active=True, kinds__contains=[kind]).order_by("text")
-        field = self.fields["reason"]
-        field.choices = [
-            ("", _("Choose a reason, or write your own below")),
-            *((row.text, row.text) for row in offered),
-        ]  # type: ignore[attr-defined]
+        field: Any = self.fields["reason"]
+        blank = ("", _("Choose a reason, or write your own below"))
+        field.choices = [blank, *((row.text, row.text) for row in offered)]
 
     def clean(self) -> dict[str, Any]:
         """Join the chosen reason and the added text."""
