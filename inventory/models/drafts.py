@@ -46,6 +46,7 @@ class ReceivingDraft(models.Model):
     objects = ReceivingDraftQuerySet.as_manager()
 
     class Meta:
+        default_permissions = ()  # Only their owner sees drafts: no role is given them.
         constraints = [
             models.UniqueConstraint(
                 name="draft_once_a_delivery",
@@ -75,6 +76,7 @@ class ReceivingDraftLine(models.Model):
     quantity = models.IntegerField()
 
     class Meta:
+        default_permissions = ()  # Only their owner sees drafts: no role is given them.
         constraints = [
             models.UniqueConstraint(fields=["draft", "product"], name="draft_line_once"),
             models.CheckConstraint(name="draft_line_quantity", condition=Q(quantity__gt=0)),
@@ -96,6 +98,7 @@ class DraftCommand(models.Model):
     done_at = models.DateTimeField()
 
     class Meta:
+        default_permissions = ()  # Only their owner sees drafts: no role is given them.
         constraints = [models.UniqueConstraint(fields=["draft", "command"], name="draft_command_once")]
         indexes = [models.Index(name="draft_command_done", fields=["done_at"])]
 

@@ -276,7 +276,7 @@ def test_count_that_is_over_says_so(clerk: Client) -> None:
     count = open_count(make_level(1))
     entering.cancel_count(entering.CancelCountRequest(ACTOR, count.pk))
     page = clerk.get(at("inventory_stockcount_walk", count.pk)).content.decode()
-    assert "This count is over" in page
+    assert "This count is closed" in page
     assert "Enter and go on" not in page
 
 

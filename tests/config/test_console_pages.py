@@ -229,7 +229,7 @@ def test_empty_list_says_what_to_do(browser: Client, model: Any) -> None:
     ("model", "query", "words"),
     [
         (ShortageIncident, "?status__exact=OPEN", "no customer has to be notified"),
-        (Movement, "?type__exact=RECEIPT", "Press Receive a delivery"),
+        (Movement, "?type__exact=RECEIPT", "press Receive a delivery"),
     ],
     ids=["incidents", "receiving"],
 )

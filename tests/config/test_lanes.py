@@ -102,7 +102,7 @@ def test_no_page_of_passwords_holds_a_connection_while_it_hashes(monkeypatch: py
             browser_of(clerk),
             {"old_password": PASSWORD, "new_password1": new, "new_password2": new},
         ),
-        reverse("admin:auth_user_add"): (administrator, {"username": "dora", **twice}),
+        reverse("admin:auth_user_add"): (administrator, {"username": "dora", "reach": "all", **twice}),
         reverse("admin:auth_user_password_change", args=[clerk.pk]): (administrator, twice),
     }
     for path, (browser, sent) in pages.items():

@@ -147,7 +147,7 @@ def test_scans_of_a_count_that_is_over_are_refused(clerk: Client) -> None:
     entering.cancel_count(entering.CancelCountRequest(ACTOR, count.pk))
     outcome = sent(clerk, at("stockcount_walk_scans", count.pk), scan_of(level.product.sku))[0]
     assert outcome["status"] == "refused"
-    assert "over" in outcome["message"]
+    assert "closed" in outcome["message"]
 
 
 def test_scans_of_a_count_need_the_right_and_the_reach() -> None:

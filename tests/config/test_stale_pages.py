@@ -349,6 +349,7 @@ ADDS: dict[str, str] = {
     "SendBackDialog": "sends back what a transfer brought, once",
     "SendDialog": "sends a draft as it was seen: its version is compared",
     "AcknowledgeDialog": "only the first takes an alert: a later one changes nothing",
+    "AssignDialog": "gives alerts to somebody: who had each one stays in its audit entry",
     "BeginPage": "begins a draft",
     "DiscardDialog": "deletes the user's own draft",
     "IssueTokenDialog": "adds a token",
