@@ -15,6 +15,7 @@ urlpatterns = [
     path("api/inventory/", include(inventory_routes)),
     path("api/schema/", openapi.schema, name="schema"),
     path("api/docs/", openapi.pages),
+    path("api/", problems.no_such_route, {"path": ""}),
     path("api/<path:path>", problems.no_such_route),
     path("admin/", admin.site.urls),
     path("admin", RedirectView.as_view(pattern_name="admin:index")),

@@ -88,7 +88,7 @@ def test_shipping_more_than_is_free_is_refused_at_the_quantity(open_page: Open, 
     dialog.get_by_label("Quantity").fill("6")
     dialog.get_by_label("Reason").select_option("Delivery")
     dialog.get_by_role("button", name="Ship").click()
-    expect(dialog.get_by_text("At most 5 can go")).to_be_visible()
+    expect(dialog.get_by_text("You can remove up to 5")).to_be_visible()
     expect(dialog.get_by_label("Quantity")).to_be_focused()
     expect(page).to_have_url(re.compile(f"{LIST}$"))
     assert counters(level) == (20, 15)
