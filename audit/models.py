@@ -103,7 +103,7 @@ class StaffAccess(models.Model):
 class ReadingLease(models.Model):
     """The lease of a member of staff whose file is being read, until ``ends_at`` (``audit.console.imports.leases``).
 
-    ``token`` is whose it is: a lease that has ended may be another's already.
+    ``token`` identifies the request that took it: once a lease has ended, another request may have taken it.
     """
 
     user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, primary_key=True, related_name="+")

@@ -1,8 +1,8 @@
 """Reading the bodies of requests into memory, within bounds.
 
-A body is read whole before its request is answered, so whoever may send one may fill memory. A stranger sends little,
-a known caller at most the limit of its door, all of them together at most ``BODIES_LIMIT_BYTES`` at a time, and
-nobody dawdles for ever.
+A body is read whole before its request is answered, so large bodies could fill memory. A stranger may send 16 KiB; a
+known caller may send ``BODY_LIMIT_BYTES`` to the API and ``UPLOAD_LIMIT_BYTES`` to the console. All bodies together
+take at most ``BODIES_LIMIT_BYTES`` at a time, and a body that comes too slowly is refused.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _PROGRESS_BYTES: Final = 16 * 1024
 """A body may take as long as it likes while each ``PROGRESS_SECONDS`` bring 16 KiB, or its end."""
 _IGNORED_BYTES: Final = 8 * 1024 * 1024
 _IGNORED_SECONDS: Final = 1.0
-"""How much more of a body that is too large is taken off the connection, none of it kept."""
+"""How much of a body that is too large is still read, and dropped, before the connection is left."""
 _NO_LENGTH: Final = b"0"
 
 
@@ -51,7 +51,7 @@ class Budget:
         self._free_bytes = limit_bytes
 
     def take(self, size: int) -> None:
-        """Raises Refused where less than that is free."""
+        """Take so many bytes. Raises Refused, 503, if fewer are free."""
         if size > self._free_bytes:
             raise Refused(503)
         self._free_bytes -= size

@@ -45,8 +45,10 @@ def make_room() -> int:
 
 
 class Guard:
-    """Shuts down the newest connections of an address that has more than ``per_address``, and of those that have most
-    where all together have more than ``in_all``."""
+    """Shuts down the newest connections of each address that has more than ``per_address``.
+
+    If all addresses together have more than ``in_all``, each may have fewer, so that those with most lose connections.
+    """
 
     def __init__(self, per_address: int, in_all: int) -> None:
         self._per_address, self._in_all = per_address, in_all
@@ -144,9 +146,13 @@ def watch() -> None:
 
 
 def _look_on(guard: Guard) -> None:
+    """Look for as long as the process runs. An error is logged once a minute: the next look may succeed."""
+    warn_at = 0.0
     while True:
         time.sleep(_LOOK_EVERY_SECONDS)
         try:
             guard.look()
         except Exception:
-            logger.exception("connections_not_looked_at")
+            if time.monotonic() >= warn_at:
+                warn_at = time.monotonic() + _WARN_EVERY_SECONDS
+                logger.exception("connections_not_looked_at")

@@ -163,13 +163,8 @@ def run(parent: int, module: str, arguments: list[str]) -> None:
     # Celery would run the system checks, which load every route and view: 10 to 20 MB per process.
     os.environ["CELERY_SKIP_CHECKS"] = "true"
     sys.argv = [module, *arguments]
+    sys.modules.pop(module, None)  # `config.serve` was imported here: runpy would warn that it runs once more.
     run_module(module, run_name="__main__", alter_sys=True)
-
-
-def _address(host: str, port: int) -> str:
-    if host in {"0.0.0.0", "::"}:
-        return f"http://localhost:{port}"
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _hang_up(_number: int, _frame: FrameType | None) -> None:
@@ -219,7 +214,7 @@ def main() -> None:
         sys.exit(PREPARE_FAILED)
 
     signal.signal(signal.SIGHUP, _hang_up)
-    processes = Processes(_address(host, port), settings.DATA_DIR, env_file)
+    processes = Processes(serve.address_of(host, port), settings.DATA_DIR, env_file)
     for name, command in commands(host, port, settings.DATA_DIR).items():
         # The shell is replaced by the program, and passes on the pid of the process that must outlive it. Celery's
         # warning about root is suppressed: its messages are JSON.

@@ -61,7 +61,7 @@ def address_of(host: str, port: int) -> str:
 def is_ready(address: str) -> bool:
     """Whether a server there answers that it can serve (``GET /health/ready``)."""
     try:
-        # Whatever proxy the environment names is not for this machine's own addresses.
+        # A proxy that the environment names is not used for this machine's own addresses.
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with opener.open(f"{address}/health/ready", timeout=READY_TIMEOUT_SECONDS) as answer:
             return bool(answer.status == 200)
@@ -109,7 +109,7 @@ def main() -> None:
         sys.exit(0 if is_ready(address_of(arguments.host, arguments.port)) else 1)
     held = hold_port(arguments.host, arguments.port)
     startup.refuse_debug_beyond_loopback(arguments.host, debug=_debug())
-    from config.connections import make_room  # noqa: PLC0415 - nor does it need this
+    from config.connections import make_room  # noqa: PLC0415 - a health check doesn't need it
 
     room = make_room()
     # The processes that granian starts read it, too.

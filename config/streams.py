@@ -1,7 +1,7 @@
 """Sending of answers that are made piece by piece: exports, and static files.
 
-Each piece is made in a thread, which then gives up its database connection, and is sent with neither. However slowly
-it is read, an answer costs the process a piece in memory, and a place among the answers that its lane has open.
+A thread makes each piece, and then gives its database connection back. While the piece is sent, it needs neither the
+thread nor a connection: a slow reader costs a piece in memory and one of the answers that the lane may have open.
 """
 
 import asyncio

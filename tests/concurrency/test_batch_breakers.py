@@ -3,7 +3,6 @@
 import asyncio
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -22,6 +21,7 @@ from reservations.services.holds.placing import HoldRequest, PlacedHold
 from reservations.services.holds.sourcing import RequestLine
 from tests.concurrency.threads import together
 from tests.factories import ACTOR, counters, hold_request, make_level
+from tests.loops import run
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
 POISONER = ACTOR.__class__("poisoner", uuid4(), "test-request", "api")
@@ -106,8 +106,7 @@ def test_on_the_event_loop_such_a_client_has_two_threads(breakers: Any, monkeypa
         submissions = [group_commit.place_hold(hold_request((level, 1), actor=POISONER)) for _ in range(6)]
         return await asyncio.gather(*(submission.outcome_on_loop() for submission in submissions))
 
-    with ThreadPoolExecutor(1) as threads:
-        outcomes = threads.submit(asyncio.run, ask()).result()
+    outcomes = run(ask())
     assert [type(each) for each in outcomes] == [PlacedHold] * 6
     assert set(names) <= {"breaker_0", "breaker_1"}
 

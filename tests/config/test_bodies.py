@@ -9,6 +9,7 @@ from django.conf import LazySettings
 
 from config import bodies
 from config.bodies import Body, Budget, Gone, Refused
+from tests.loops import run
 
 KIB = 1024
 LOGIN, RESERVE = "/admin/login/", "/api/v1/inventory/reserve"
@@ -44,7 +45,7 @@ def read(caller: Caller, path: str, *, length: int | None = None, budget: Budget
     headers = [] if length is None else [(b"content-length", str(length).encode())]
     scope: dict[str, Any] = {"path": path, "headers": headers}
     body = Body(scope, caller.receive, budget or Budget(64 * KIB * KIB), caller.is_known)
-    return asyncio.run(body.read()), dict(scope["headers"])
+    return run(body.read()), dict(scope["headers"])
 
 
 def refusal(caller: Caller, path: str, **options: Any) -> int:
@@ -99,7 +100,7 @@ def test_all_bodies_together_stay_within_the_budget_until_they_are_given_back() 
     budget = Budget(20 * KIB)
     caller = Caller([part(12 * KIB, more=False)])
     body = Body({"path": LOGIN, "headers": []}, caller.receive, budget, caller.is_known)
-    assert len(asyncio.run(body.read())) == 12 * KIB
+    assert len(run(body.read())) == 12 * KIB
     assert refusal(Caller([part(12 * KIB, more=False)]), LOGIN, budget=budget) == 503
     body.give_back()
     assert len(read(Caller([part(12 * KIB, more=False)]), LOGIN, budget=budget)[0]) == 12 * KIB
@@ -110,7 +111,7 @@ def test_a_refused_body_leaves_the_budget_as_it_was() -> None:
     caller = Caller([part(12 * KIB)] * 2)
     body = Body({"path": LOGIN, "headers": []}, caller.receive, budget, caller.is_known)
     with pytest.raises(Refused):
-        asyncio.run(body.read())
+        run(body.read())
     body.give_back()
     budget.take(20 * KIB)
 

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 from django.conf import LazySettings
+from structlog.testing import capture_logs
 
 from config import connections
 from config.connections import Guard
@@ -110,3 +111,16 @@ def test_nothing_is_shut_down_behind_a_proxy_or_without_a_limit(
     settings.TRUSTED_PROXIES, settings.CONNECTIONS_PER_ADDRESS = proxies, per_address
     monkeypatch.setattr(connections, "Guard", None)  # Making one would fail.
     connections.watch()
+
+
+def test_error_that_stays_is_logged_once_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = iter([OSError, OSError, OSError, SystemExit])
+
+    class Failing:
+        def look(self) -> None:
+            raise next(looks)
+
+    monkeypatch.setattr(connections, "_LOOK_EVERY_SECONDS", 0)
+    with capture_logs() as logs, pytest.raises(SystemExit):
+        connections._look_on(Failing())  # type: ignore[arg-type]
+    assert [line["event"] for line in logs] == ["connections_not_looked_at"]

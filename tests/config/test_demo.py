@@ -47,6 +47,7 @@ class Demo:
         assert eventually(lambda: "Ready at" in self.output.read_text() or self.process.poll() is not None)
         printed = self.output.read_text()
         assert "Ready at" in printed, printed
+        assert "Warning" not in printed, printed
         return printed
 
     def pids(self) -> set[int]:

@@ -14,6 +14,7 @@ from django.urls import get_resolver, reverse
 from audit.db import pool
 from config.bodies import Refused
 from config.lanes import Lane, Lanes
+from tests.loops import run
 from tests.staff import PASSWORD, browser_of, make_staff
 
 
@@ -65,7 +66,7 @@ def test_who_would_wait_behind_too_many_is_refused() -> None:
         go_on.set()
         return [*await asyncio.gather(*running), await narrow.run(go_on.wait)]
 
-    assert asyncio.run(crowd()) == [True] * 4
+    assert run(crowd()) == [True] * 4
 
 
 @pytest.mark.django_db(transaction=True)

@@ -15,6 +15,7 @@ from config import streams
 from config.bodies import Refused
 from config.lanes import Lane
 from config.streams import send_stream
+from tests.loops import run
 
 START = {"type": "http.response.start", "status": 200, "headers": []}
 PIECE = b"x" * 65536
@@ -47,8 +48,8 @@ class Reader:
         return self.taken[-1:] == [{"type": "http.response.body", "body": b""}]
 
 
-def run(scenario: Callable[[Lane], Coroutine[Any, Any, None]], **options: Any) -> None:
-    asyncio.run(scenario(Lane("test", 1, 0, **options)))
+def run_in_a_lane(scenario: Callable[[Lane], Coroutine[Any, Any, None]], **options: Any) -> None:
+    run(scenario(Lane("test", 1, 0, **options)))
 
 
 def test_slow_reader_takes_no_thread_and_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +70,7 @@ def test_slow_reader_takes_no_thread_and_no_connection(monkeypatch: pytest.Monke
         assert [b"".join(message.get("body", b"") for message in one.taken) for one in slow] == [PIECE * 3] * 3
         assert all(one.has_all for one in slow)
 
-    run(scenario)
+    run_in_a_lane(scenario)
 
 
 @pytest.mark.parametrize("is_gone", [True, False])
@@ -97,7 +98,7 @@ def test_reader_that_is_gone_or_takes_nothing_is_left(settings: LazySettings, *,
         with lane.open_answer():
             pass
 
-    run(scenario, most_open=1)
+    run_in_a_lane(scenario, most_open=1)
     assert closed == [True]
     assert len(made) < 10
 
@@ -115,7 +116,7 @@ def test_no_more_answers_are_open_than_a_lane_may_have() -> None:
         await late.read(StreamingHttpResponse([PIECE]), lane)
         assert late.has_all
 
-    run(scenario, most_open=1)
+    run_in_a_lane(scenario, most_open=1)
 
 
 def test_export_whose_database_is_away_is_refused_before_anything_is_sent() -> None:
@@ -129,7 +130,7 @@ def test_export_whose_database_is_away_is_refused_before_anything_is_sent() -> N
             await reader.read(StreamingHttpResponse(away()), lane)
         assert (refused.value.status, reader.taken) == (503, [])
 
-    run(scenario)
+    run_in_a_lane(scenario)
 
 
 def test_each_piece_of_a_file_has_the_zone_of_its_reader() -> None:
@@ -146,7 +147,7 @@ def test_each_piece_of_a_file_has_the_zone_of_its_reader() -> None:
             seen.append(piece.decode())
             assert await lane.run(timezone.get_current_timezone_name) == "UTC"
 
-    run(scenario)
+    run_in_a_lane(scenario)
     assert len(seen) >= 5
     assert max(map(len, seen)) < 66_000
     assert "".join(seen).count(expected) == 1200

@@ -1,6 +1,5 @@
 """What a client may send and cost, and how many wrong tokens an address may send, each minute."""
 
-import asyncio
 import socket
 import threading
 import time
@@ -22,6 +21,7 @@ from inventory.models import StockLevel, Store
 from tests.conftest import Api
 from tests.contract.problems import problem
 from tests.factories import hold, make_level
+from tests.loops import run
 
 pytestmark = pytest.mark.django_db
 
@@ -201,7 +201,7 @@ def over_the_loop(application: Application, content: bytes, length: int | None) 
     async def send(message: MutableMapping[str, Any]) -> None:
         statuses.append(message.get("status", 0))
 
-    asyncio.run(application(scope, receive, send))
+    run(application(scope, receive, send))
     return statuses[0]
 
 

@@ -2,8 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Coroutine, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import pytest
@@ -12,6 +11,7 @@ from audit.errors import Busy, OutcomeUnknown
 from inventory.errors import QuantityLimit
 from inventory.transactions import Patience
 from reservations.group_commit import GroupCommit
+from tests.loops import run
 
 R = TypeVar("R")
 PATIENCE = 10
@@ -195,12 +195,6 @@ def test_the_next_leads_when_a_leader_is_torn_away() -> None:
     assert group_commit._free_leaders == 1
 
 
-def on_a_loop_of_its_own(work: Coroutine[Any, Any, R]) -> R:
-    """Run a coroutine in a thread: this thread may have a running loop left by a browser test."""
-    with ThreadPoolExecutor(1) as threads:
-        return threads.submit(asyncio.run, work).result()
-
-
 def rested(group_commit: GroupCommit[int]) -> None:
     """Wait until no leader runs."""
     for _ in range(PATIENCE * 200):
@@ -223,7 +217,7 @@ async def on_loop(group_commit: GroupCommit[int], service: Service, *requests: i
 def test_requests_on_a_loop_share_the_next_batch_in_the_order_they_came() -> None:
     service = Service()
     group_commit = GroupCommit(service, leaders=1)
-    first, second, refused, fourth = on_a_loop_of_its_own(on_loop(group_commit, service, 1, 2, -3, 4))
+    first, second, refused, fourth = run(on_loop(group_commit, service, 1, 2, -3, 4))
     assert (first, second, fourth) == (1, 2, 4)
     assert isinstance(refused, QuantityLimit)
     assert service.batches == [[1], [2, -3, 4]]
@@ -238,7 +232,7 @@ def test_when_a_batch_fails_each_request_on_a_loop_runs_alone_in_a_thread(error:
 
     service = Service(fail)
     group_commit = GroupCommit(service, leaders=1)
-    assert on_a_loop_of_its_own(on_loop(group_commit, service, 1, 2, 3, 4)) == [1, 2, 3, 4]
+    assert run(on_loop(group_commit, service, 1, 2, 3, 4)) == [1, 2, 3, 4]
     assert {request for request, _ in service.alone} == {2, 3, 4}
     assert all(thread.startswith("alone") for _, thread in service.alone)
     rested(group_commit)
@@ -258,7 +252,7 @@ def test_threads_and_loops_lead_for_each_other() -> None:
         service.gate.release(3)
         return [await asyncio.wait_for(on_loop, PATIENCE), await asyncio.to_thread(after.answer)]
 
-    assert on_a_loop_of_its_own(follow()) == [2, 3]
+    assert run(follow()) == [2, 3]
     assert caller.answer() == 1
     assert service.batches == [[1], [2], [3]]
     rested(group_commit)
@@ -276,4 +270,4 @@ def test_a_cancelled_wait_on_a_loop_delays_no_other_answer() -> None:
         service.gate.release(2)
         return await asyncio.wait_for(second, PATIENCE)
 
-    assert on_a_loop_of_its_own(give_up()) == 2
+    assert run(give_up()) == 2

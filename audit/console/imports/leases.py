@@ -1,7 +1,7 @@
-"""Who is having a file read: one file at a time a person, in all processes.
+"""Leases for reading files: each person has one file read at a time, over all processes.
 
-A lease is a row with an end, not a lock: a lock would keep a database connection for as long as the file is read. Of a
-process that was killed, it ends by itself.
+A lease is a row with an end, not a lock: a lock would keep a database connection for as long as the file is read. The
+lease of a process that was killed ends by itself.
 """
 
 from collections.abc import Iterator
