@@ -72,6 +72,10 @@ class PermissionDenied(DomainError):
     """The change concerns all stores or warehouses, and the actor is limited to some."""
 
 
+class Archived(DomainError):
+    """What was asked for is of a time whose rows were archived or deleted."""
+
+
 class VersionConflict(DomainError):
     """The row was changed after the caller read it."""
 

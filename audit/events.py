@@ -21,6 +21,8 @@ class Event(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel",
 
     TYPE: ClassVar[str]
     """The type's name in the outbox, which is the name of the class."""
+    AGGREGATE: ClassVar[str]
+    """The kind of what the event is about, such as ``reservation``."""
     KEY: ClassVar[str]
     """A description of the outbox row's key: events with the same key are published in order."""
 

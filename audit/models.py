@@ -224,12 +224,17 @@ class IdempotencyKey(models.Model):
 
 
 class OutboxEvent(models.Model):
-    """An event, published after the transaction that wrote it. ``position`` is the order of delivery."""
+    """An event of the log (``audit.feed``), published after the transaction that wrote it. Never updated.
+
+    The table is partitioned by ``created_at``. It also has a column ``xid``, the transaction that wrote the row.
+    ``position`` orders the events of a key. The names of the columns are those that Debezium's outbox router expects.
+    """
 
     position = models.BigAutoField(primary_key=True)
-    event_id = models.UUIDField(default=uuid7, editable=False)
+    event_id = models.UUIDField(db_column="id", editable=False)
+    aggregate_type = models.CharField(max_length=32, db_column="aggregatetype")
+    key = models.CharField(max_length=80, db_column="aggregateid")
     type = models.CharField(max_length=64)
-    key = models.CharField(max_length=80)
     payload = models.JSONField()
     created_at = models.DateTimeField(db_default=Now())
 
@@ -238,3 +243,45 @@ class OutboxEvent(models.Model):
 
     def __str__(self) -> str:
         return f"{self.position} {self.type}"
+
+
+class LogEpoch(models.Model):
+    """A time in which transaction ids of the log can be compared: a restored dump begins another (``audit.feed``).
+
+    ``ceiling`` is the last position of the epoch before; null for the first. ``system_identifier`` is the cluster's.
+    """
+
+    number = models.IntegerField(primary_key=True)
+    system_identifier = models.BigIntegerField()
+    ceiling = models.BigIntegerField(null=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return str(self.number)
+
+
+class Tick(models.Model):
+    """The end of a batch of the log (``audit.feed``). The table also has a column ``snapshot``: what was visible then.
+
+    ``events`` is the number of events in its batch, ``first_position``, ``created_from`` and ``created_to`` their
+    bounds, null without events; ``max_position`` is the highest position of all batches so far.
+    """
+
+    number = models.BigIntegerField(primary_key=True)
+    epoch = models.IntegerField()
+    max_position = models.BigIntegerField()
+    first_position = models.BigIntegerField(null=True)
+    events = models.BigIntegerField()
+    created_from = models.DateTimeField(null=True)
+    created_to = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        default_permissions = ()
+        indexes = [models.Index(fields=["created_at"], name="audit_tick_age")]
+
+    def __str__(self) -> str:
+        return str(self.number)

@@ -15,15 +15,15 @@ from audit.identifiers import EVENT, public_id
 from audit.recording import new_ids
 
 _INSERT_EVENTS: Final = """
-INSERT INTO audit_outboxevent (event_id, type, key, payload, created_at)
-SELECT event_id, type, key, payload, %s
-FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::jsonb[]) WITH ORDINALITY AS t (event_id, type, key, payload, n)
-ORDER BY n
+INSERT INTO audit_outboxevent (id, aggregatetype, aggregateid, type, payload, created_at)
+SELECT id, aggregatetype, key, type, payload, %s
+FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::jsonb[])
+WITH ORDINALITY AS t (id, aggregatetype, key, type, payload, n) ORDER BY n
 """
 
 _PUBLISH_FROM: Final = """
-INSERT INTO audit_outboxevent (event_id, type, key, payload, created_at)
-SELECT t.event_id, %s::text, t.key,
+INSERT INTO audit_outboxevent (id, aggregatetype, type, aggregateid, payload, created_at)
+SELECT t.event_id, %s::text, %s::text, t.key,
     t.payload || jsonb_build_object('eventId', '{prefix}-' || t.event_id, 'timestamp', %s::text), %s
 FROM (SELECT (%s::uuid[])[t.n] AS event_id, t.n, t.key, t.payload FROM ({rows}) AS t) AS t ORDER BY t.n
 """
@@ -43,8 +43,9 @@ def publish(rows: Sequence[OutboxRow], *, now: datetime) -> None:
         [
             now,
             columns.uuids(ids),
-            columns.texts(row.event.TYPE for row in rows),
+            columns.texts(row.event.AGGREGATE for row in rows),
             columns.texts(row.key for row in rows),
+            columns.texts(row.event.TYPE for row in rows),
             columns.documents(
                 _payload(row.event, identifier, timestamp) for identifier, row in zip(ids, rows, strict=True)
             ),
@@ -65,4 +66,6 @@ def publish_from(rows: str, *, event: type[Event], at_most: int, now: datetime) 
     as by ``publish``. Requires an open transaction; locks nothing.
     """
     _, ids = new_ids(at_most)
-    write(_PUBLISH_FROM.format(rows=rows, prefix=EVENT), [event.TYPE, msgspec.to_builtins(now), now, ids])
+    write(
+        _PUBLISH_FROM.format(rows=rows, prefix=EVENT), [event.AGGREGATE, event.TYPE, msgspec.to_builtins(now), now, ids]
+    )

@@ -34,7 +34,7 @@ INSERT INTO reservations_reservationitem (id, reservation_id, level_id, quantity
 _ENTRY: Final = """
 INSERT INTO audit_auditentry (id, at, action, actor, client_id, source, request_id, store, subject_id, changes)
 """
-_EVENT: Final = "INSERT INTO audit_outboxevent (event_id, type, key, payload, created_at)"
+_EVENT: Final = "INSERT INTO audit_outboxevent (id, aggregatetype, type, aggregateid, payload, created_at)"
 
 
 def _changes(hold: str, product: str, at: str) -> str:
@@ -61,7 +61,8 @@ def _rows_of(made: str) -> str:
     SELECT uuidv7(), at, 'inventory_reservation_created', 'benchmark', '{CLIENT_ID}', 'api', uuidv7()::text, 'main',
         hold, {_changes("hold", "product_id", "at")} FROM made
 )
-{_EVENT} SELECT uuidv7(), 'InventoryReservedEvent', 'res-' || hold, {_payload("hold", "product_id", "at")}, at FROM made
+{_EVENT} SELECT uuidv7(), 'reservation', 'InventoryReservedEvent', 'res-' || hold,
+    {_payload("hold", "product_id", "at")}, at FROM made
 """
 
 
@@ -101,7 +102,8 @@ _ITEM_ROW: Final = f"{_ITEM} VALUES (uuidv7(), hold, level, 1, false, at + inter
 _TOLD_ROWS: Final = f"""{_ENTRY}
     VALUES (uuidv7(), at, 'inventory_reservation_created', 'benchmark', '{CLIENT_ID}', 'api', uuidv7()::text, 'main',
         hold, {_changes("hold", "product", "at")});
-    {_EVENT} VALUES (uuidv7(), 'InventoryReservedEvent', 'res-' || hold, {_payload("hold", "product", "at")}, at);
+    {_EVENT} VALUES (uuidv7(), 'reservation', 'InventoryReservedEvent', 'res-' || hold,
+        {_payload("hold", "product", "at")}, at);
 """
 _READ: Final = """
     SELECT product_id, clock_timestamp() INTO product, at FROM inventory_stocklevel WHERE id = level;

@@ -91,9 +91,9 @@ FROM made, unnest(ARRAY['created', lower(status)]) AS action
 """
 
 _OUTBOX: Final = f"""
-INSERT INTO audit_outboxevent (event_id, type, key, payload)
-SELECT uuidv7(), 'InventoryReservedEvent', 'res-' || n, jsonb_build_object('reservationId', 'res-' || n, 'storeId',
-    'main', 'cartId', 'cart-' || n, 'items', jsonb_build_array(jsonb_build_object('productId',
+INSERT INTO audit_outboxevent (id, aggregatetype, type, aggregateid, payload)
+SELECT uuidv7(), 'reservation', 'InventoryReservedEvent', 'res-' || n, jsonb_build_object('reservationId',
+    'res-' || n, 'storeId', 'main', 'cartId', 'cart-' || n, 'items', jsonb_build_array(jsonb_build_object('productId',
     {numbered(PRODUCT, f"mod(n * 7919, {SKUS}) + 1")}, 'quantity', 1, 'warehouseId', 'wh-001')))
 FROM generate_series(%(first)s::bigint, %(last)s::bigint) n
 """
@@ -172,7 +172,7 @@ class Service(Subject):
         "each change has its audit entry and its event": f"""
             SELECT entries, events FROM (SELECT count(*) AS entries FROM audit_auditentry
                 WHERE {_SINCE} AND action <> 'inventory_stock_imported') a,
-            (SELECT count(*) AS events FROM audit_outboxevent WHERE event_id > %(since)s) e WHERE entries <> events
+            (SELECT count(*) AS events FROM audit_outboxevent WHERE id > %(since)s) e WHERE entries <> events
         """,
     }
     rows: ClassVar = {
@@ -187,7 +187,7 @@ class Service(Subject):
     }
     undo: ClassVar[tuple[str, ...]] = (
         f"DELETE FROM audit_auditentry WHERE {_SINCE}",
-        "DELETE FROM audit_outboxevent WHERE event_id > %(since)s",
+        "DELETE FROM audit_outboxevent WHERE id > %(since)s",
         f"DELETE FROM inventory_movement WHERE {_SINCE}",
         f"DELETE FROM reservations_reservationitem WHERE {_SINCE}",
         f"DELETE FROM reservations_reservation WHERE {_SINCE}",

@@ -55,7 +55,7 @@ DOMAIN_STATUS: Final[dict[type[DomainError], tuple[int, str]]] = {
     stock.MoreThanInTransit: (409, "More than is in transit"),
     stock.MoreThanSold: (409, "More than was sold"),
     stock.MixedRoute: (422, "The items don't share one route"),
-    stock.Archived: (410, "Archived"),
+    errors.Archived: (410, "Archived"),
     stock.AlreadyInCount: (409, "In another count"),
     stock.NothingToCount: (409, "There is nothing to count"),
     stock.CountTooLarge: (409, "The count is too large"),

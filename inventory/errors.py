@@ -147,10 +147,6 @@ class MoreThanInTransit(DomainError):
     """More units arrived than are in transit. Receive the units that were sent, and adjust by the surplus."""
 
 
-class Archived(DomainError):
-    """The requested time is before the beginning of the ledger: those movements are archived."""
-
-
 class ArchiveRefused(Exception):
     """Rows can't be archived at present; the message says why. Nothing was deleted. Not raised over HTTP."""
 

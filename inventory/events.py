@@ -32,6 +32,7 @@ def one_of(*values: str, description: str) -> Meta:
 class LevelEvent(Event, frozen=True, kw_only=True):
     """An event about a stock level: a product or variant in a warehouse."""
 
+    AGGREGATE: ClassVar = "level"
     KEY: ClassVar = "The UUID of the stock level, not in the payload"
 
     product_id: ProductId
@@ -102,6 +103,7 @@ class InventoryTransferredEvent(Event, frozen=True, kw_only=True):
     """Written by each command that moves units of a transfer: when it is sent, each time that units are received, when
     it is closed, and when it is redirected or cancelled on its way."""
 
+    AGGREGATE: ClassVar = "transfer"
     KEY: ClassVar = "`transferId`"
 
     transfer_id: Annotated[
@@ -151,6 +153,7 @@ class InventoryTransferredEvent(Event, frozen=True, kw_only=True):
 class FreezeEvent(Event, frozen=True, kw_only=True):
     """An event about a product, warehouse or store that is frozen or unfrozen. Only the id of that one is set."""
 
+    AGGREGATE: ClassVar = "freeze"
     KEY: ClassVar = "`product:`, `warehouse:` or `store:`, and the id or code"
 
     subject: Annotated[str, one_of("PRODUCT", "WAREHOUSE", "STORE", description="What was frozen or unfrozen.")]

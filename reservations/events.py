@@ -32,6 +32,7 @@ class ReservedItem(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="
 class ReservationEvent(Event, frozen=True, kw_only=True):
     """An event about a reservation."""
 
+    AGGREGATE: ClassVar = "reservation"
     KEY: ClassVar = "`reservationId`"
 
     reservation_id: Annotated[

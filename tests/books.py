@@ -134,7 +134,7 @@ RULES: Final[Mapping[str, str]] = {
             SELECT count(*) FILTER (WHERE payload->>'change' = 'SENT') AS sent,
                 count(*) FILTER (WHERE payload->>'change' IN ('RECEIVED', 'CLOSED')) AS arrived,
                 count(*) FILTER (WHERE payload->>'change' = 'CANCELLED') AS ended
-            FROM audit_outboxevent WHERE key = 'tr-' || t.id AND type = 'InventoryTransferredEvent'
+            FROM audit_outboxevent WHERE aggregateid = 'tr-' || t.id AND type = 'InventoryTransferredEvent'
         ) published
         WHERE t.initiated_at > {_SINCE} AND (recorded.created <> 1
             OR (recorded.sent, recorded.arrived, recorded.ended) <> (done.sent, done.arrived, done.ended)
@@ -183,7 +183,7 @@ RULES: Final[Mapping[str, str]] = {
             UNION ALL SELECT level_id::text, 'StockAdjustedEvent', count(*) FROM inventory_movement
             WHERE adjustment_id IS NOT NULL AND created_at > {_SINCE} GROUP BY 1
         ) transitions FULL JOIN (
-            SELECT key, type, count(*) AS published FROM audit_outboxevent
+            SELECT aggregateid AS key, type, count(*) AS published FROM audit_outboxevent
             WHERE type IN ('InventoryReservedEvent', 'InventoryExtendedEvent', 'InventoryConsumedEvent',
                 'InventoryReleasedEvent', 'StockAdjustedEvent') AND created_at > {_SINCE} GROUP BY 1, 2
         ) events USING (key, type)
@@ -218,7 +218,7 @@ RULES: Final[Mapping[str, str]] = {
             JOIN reservations_shortageincident incident ON incident.id = broken.incident_id
             WHERE incident.created_at > {_SINCE}
         ) broken USING (id) FULL JOIN (
-            SELECT substr(key, 5)::uuid AS id, count(*) AS published FROM audit_outboxevent
+            SELECT substr(aggregateid, 5)::uuid AS id, count(*) AS published FROM audit_outboxevent
             WHERE type = 'InventoryReservationBrokenEvent' AND created_at > {_SINCE} GROUP BY 1
         ) events USING (id)
         WHERE released IS DISTINCT FROM broken OR released IS DISTINCT FROM published

@@ -28,9 +28,10 @@ broker, and nothing deletes the rows. For now, a program reads the table; staff 
 | column | meaning |
 | --- | --- |
 | `position` | An integer that grows. It gives the order of events with the same key. |
-| `event_id` | The UUID in `eventId`. |
+| `id` | The UUID in `eventId`. |
+| `aggregatetype` | The kind of what the event is about: `reservation`, `level`, `transfer` or `freeze`. |
+| `aggregateid` | The key: the identifier of what the event is about. Each type says which one. |
 | `type` | One of the types below. |
-| `key` | The identifier of what the event is about. Each type says which one. |
 | `payload` | JSON. Each type says which fields. |
 | `created_at` | The same time as `timestamp`. |
 

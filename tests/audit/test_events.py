@@ -21,7 +21,7 @@ def test_the_events_of_a_module_are_listed() -> None:
 
 def test_a_type_is_registered_once() -> None:
     class StockAdjustedEvent(Event, frozen=True, kw_only=True):
-        pass
+        AGGREGATE = "test"
 
     with pytest.raises(ValueError, match="an event StockAdjustedEvent already"):
         register(StockAdjustedEvent)
@@ -31,6 +31,7 @@ def test_a_type_is_registered_once() -> None:
 @pytest.mark.django_db
 def test_what_is_not_registered_is_not_published() -> None:
     class ForgottenEvent(Event, frozen=True, kw_only=True):
+        AGGREGATE = "test"
         name: str
 
     with pytest.raises(AttributeError, match="TYPE"):

@@ -7,9 +7,8 @@ import msgspec
 import pytest
 from django.db import connection
 
-from audit.errors import NotFound
+from audit.errors import Archived, NotFound
 from inventory.errors import (
-    Archived,
     DocumentReversed,
     InsufficientStock,
     MoreThanSold,

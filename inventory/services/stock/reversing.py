@@ -8,9 +8,9 @@ from uuid_utils.compat import uuid7
 
 from audit import idempotency
 from audit.actors import Actor
-from audit.errors import Fault
+from audit.errors import Archived, Fault
 from audit.idempotency import Claim, StoredAnswer
-from inventory.errors import Archived, DocumentReversed, ReversalIsFinal
+from inventory.errors import DocumentReversed, ReversalIsFinal
 from inventory.models import Movement, StockDocument
 from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest, adjust_claimed
 from inventory.services.stock.documents import lock_document, movements_of

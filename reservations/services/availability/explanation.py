@@ -12,8 +12,7 @@ from django.db import connection
 from audit.actors import Actor
 from audit.db import columns
 from audit.db.times import readable
-from audit.errors import Fault, Invalid, NotFound
-from inventory.errors import Archived
+from audit.errors import Archived, Fault, Invalid, NotFound
 from inventory.locking import read_clock
 from inventory.models import Product, StockLevel
 from inventory.selling import frozen

@@ -1,0 +1,36 @@
+"""The log of events: what was published, in an order that no reader can miss an event of.
+
+Events are rows of ``OutboxEvent``, written by the transactions that change something (``audit.publishing``) and never
+updated. A *tick* stores a snapshot of the database; what it shows and the tick before did not is a *batch*. The order
+of the log is that of the batches, and within a batch that of positions. A reader keeps a *cursor*:
+
+    cursor = cursor_now()           # or cursor_oldest(), cursor_at(time), Cursor.parse(text)
+    while True:
+        page = read_after(cursor, 500)
+        for event in page.events: ...
+        cursor = page.cursor        # str(cursor) is the text to keep; each event has its own, too
+        if not page.has_more:       # nothing left: end a batch with what was committed since, or wait for others to
+            sleep(pace.pause_seconds(tick()))
+
+The events of a key come in the order of their positions.
+"""
+
+from audit.feed.cursors import BEGINNING, Cursor
+from audit.feed.reading import MOST_EVENTS, LoggedEvent, Page, cursor_at, cursor_now, cursor_oldest, read_after
+from audit.feed.ticks import Batch, Pace, rebase, tick
+
+__all__ = [
+    "BEGINNING",
+    "MOST_EVENTS",
+    "Batch",
+    "Cursor",
+    "LoggedEvent",
+    "Pace",
+    "Page",
+    "cursor_at",
+    "cursor_now",
+    "cursor_oldest",
+    "read_after",
+    "rebase",
+    "tick",
+]
