@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 from audit import labels
 from audit.db import columns, times
 from audit.db.service_role import check_service_role
+from audit.feed import make_partitions
 from audit.labelling import label
 from audit.permissions import sync_groups
 
@@ -21,5 +22,6 @@ class AuditConfig(AppConfig):
         checks.register(check_service_role, checks.Tags.database)
         autodiscover_modules("actions")  # For entries that other processes wrote.
         label(self, labels.FIELDS, labels.MODELS)
+        post_migrate.connect(make_partitions, sender=self)
         # After the migration of the last app, the permissions of all apps exist.
         post_migrate.connect(sync_groups, sender=[app for app in apps.get_app_configs() if app.models_module][-1])

@@ -3,7 +3,7 @@
 from celery import shared_task
 from django.core.management import call_command
 
-from audit import idempotency
+from audit import feed, idempotency
 
 
 @shared_task(name="audit.tasks.purge_idempotency_keys")  # type: ignore[untyped-decorator]
@@ -16,3 +16,9 @@ def purge_idempotency_keys() -> int:
 def clear_sessions() -> None:
     """Delete the sessions of staff that have ended."""
     call_command("clearsessions")
+
+
+@shared_task(name="audit.tasks.tend_event_log")  # type: ignore[untyped-decorator]
+def tend_event_log() -> None:
+    """Make the partitions of the next days for events, and delete old events."""
+    feed.tend_log()

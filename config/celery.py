@@ -28,6 +28,11 @@ app.conf.beat_schedule = {
         "schedule": 3600,
         "options": {"expires": 3600},
     },
+    "tend-event-log": {
+        "task": "audit.tasks.tend_event_log",
+        "schedule": 3600,
+        "options": {"expires": 3600},
+    },
     "tidy-file-imports": {
         "task": "audit.console.imports.tasks.tidy_file_imports",
         "schedule": 60,

@@ -16,6 +16,7 @@ The events of a key come in the order of their positions.
 """
 
 from audit.feed.cursors import BEGINNING, Cursor
+from audit.feed.partitions import make_partitions, tend_log
 from audit.feed.reading import MOST_EVENTS, LoggedEvent, Page, cursor_at, cursor_now, cursor_oldest, read_after
 from audit.feed.ticks import Batch, Pace, rebase, tick
 
@@ -30,7 +31,9 @@ __all__ = [
     "cursor_at",
     "cursor_now",
     "cursor_oldest",
+    "make_partitions",
     "read_after",
     "rebase",
+    "tend_log",
     "tick",
 ]

@@ -3,7 +3,8 @@
 import pytest
 
 from audit import feed
-from audit.feed import Cursor
+from tests.audit.feed.reading import events_after
+from tests.audit.feed.reading import keys_after as read
 from tests.audit.feed.writers import Writer, write
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -13,23 +14,6 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def _started_log() -> None:
     """A log with a tick, so that the next one doesn't begin an epoch."""
     feed.tick()
-
-
-def read(cursor: Cursor, limit: int = 100) -> list[str]:
-    """The keys of all events after a cursor, read in pages."""
-    return [event.key for event in events_after(cursor, limit)]
-
-
-def events_after(cursor: Cursor, limit: int = 100) -> list[feed.LoggedEvent]:
-    """All events after a cursor, read in pages."""
-    found: list[feed.LoggedEvent] = []
-    while True:
-        page = feed.read_after(cursor, limit)
-        found += page.events
-        cursor = page.cursor
-        if not page.has_more:
-            assert feed.read_after(cursor, limit).events == ()
-            return found
 
 
 def test_a_batch_is_what_was_committed_between_two_ticks() -> None:
