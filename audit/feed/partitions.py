@@ -17,7 +17,7 @@ from audit.feed.ticks import tick
 
 logger = structlog.get_logger(__name__)
 
-DAYS_AHEAD: Final = 2
+DAYS_AHEAD: Final = 7
 _DAY: Final = timedelta(days=1)
 _TICKS_AT_A_TIME: Final = 10_000
 _ATTEMPTS: Final = 10
@@ -74,15 +74,16 @@ def tend_log() -> None:
     still finds its events. Opens transactions; each takes its locks for a moment, or gives up until the next call.
     """
     tick()
-    make_partitions()
+    make_partitions(days_ahead=DAYS_AHEAD)
     _drop_partitions()
     _forget_ticks()
 
 
-def make_partitions(**_signal: Any) -> None:
-    """Make the partitions of today, the next days, and the days of rows in the default partition.
+def make_partitions(*, days_ahead: int = 1, **_signal: Any) -> None:
+    """Make the partitions of today and the next days, and those of earlier days whose rows are in the default one.
 
-    Runs at the end of each ``migrate``, too. Does nothing while the log's own migration isn't applied.
+    Rows of today stay where they are: others are written beside them. Runs at the end of each ``migrate``, too. Does
+    nothing while the log's own migration isn't applied.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass('audit_outboxevent_default') IS NULL")
@@ -93,7 +94,8 @@ def make_partitions(**_signal: Any) -> None:
         cursor.execute("SELECT date_trunc('day', statement_timestamp(), 'UTC')")
         today = cursor.fetchone()[0].astimezone(UTC)
         cursor.execute(_DAYS_OF_DEFAULT)
-        wanted = {today + n * _DAY for n in range(DAYS_AHEAD + 1)} | {row[0].astimezone(UTC) for row in cursor}
+        in_default = {row[0].astimezone(UTC) for row in cursor.fetchall()}
+        wanted = ({today + n * _DAY for n in range(days_ahead + 1)} | in_default) - ({today} & in_default)
     for day in sorted(wanted):
         if not any(start <= day < end for start, end in taken):
             _soon(partial(_make_partition, day), f"make the partition of {day:%Y-%m-%d}")

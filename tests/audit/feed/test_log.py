@@ -1,11 +1,17 @@
 """The log: a batch is what was committed between two ticks, and a reader gets each event once, in order of its key."""
 
+from datetime import timedelta
+
 import pytest
+from django.db import connection
 
 from audit import feed
+from audit.errors import Invalid
+from audit.feed import BEGINNING, Cursor, reading, ticks
 from tests.audit.feed.reading import events_after
 from tests.audit.feed.reading import keys_after as read
 from tests.audit.feed.writers import Writer, write
+from tests.concurrency.threads import stranger
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -44,3 +50,134 @@ def test_pages_of_any_size_give_the_same_events() -> None:
         assert read(start, limit) == whole
     for event in events_after(start):
         assert read(event.cursor) == whole[whole.index(event.key) + 1 :]
+
+
+# --- transactions that stay open --------------------------------------------------------------------------------------
+
+
+def test_a_long_transaction_from_elsewhere_delays_nothing_but_would_delay_a_cut_by_xmin() -> None:
+    start = feed.cursor_now()
+    with stranger() as other:
+        other.execute("CREATE TEMPORARY TABLE elsewhere (n int)")
+        mine = other.execute("SELECT pg_current_xact_id()").fetchone()
+        for n in range(3):
+            write(f"{n}")
+            batch = feed.tick()
+            assert batch
+            assert batch.events == 1
+            assert read(start) == [f"{m}" for m in range(n + 1)]
+        # The negative control: what ended before the oldest running transaction began. It stalls.
+        with connection.cursor() as cursor:
+            cut = "SELECT aggregateid FROM audit_outboxevent WHERE xid < pg_snapshot_xmin(pg_current_snapshot())"
+            cursor.execute(f"{cut} AND xid >= %s::text::xid8", [str(mine and mine[0])])
+            assert cursor.fetchall() == []
+            other.rollback()
+            cursor.execute(f"{cut} AND xid >= %s::text::xid8", [str(mine and mine[0])])
+            assert len(cursor.fetchall()) == 3
+    assert read(start) == ["0", "1", "2"]
+
+
+def test_an_event_of_a_transaction_that_stays_open_over_ticks_comes_once_in_a_later_batch() -> None:
+    start = feed.cursor_now()
+    with Writer() as slow:
+        early = slow.write("x")
+        for n in range(3):
+            write(f"{n}")
+            feed.tick()
+        assert read(start) == ["0", "1", "2"]
+    last = feed.cursor_now()
+    write("3")
+    feed.tick()
+    assert read(last) == ["x", "3"]  # In the order of positions within the batch.
+    assert read(start) == ["0", "1", "2", "x", "3"]
+    (late,) = [event for event in events_after(start) if event.key == "x"]
+    assert late.position == early[0]
+
+
+def test_a_transaction_that_is_rolled_back_leaves_no_event_and_no_tick() -> None:
+    start = feed.cursor_now()
+    with Writer() as writer:
+        writer.write("never")
+        writer.rollback()
+    assert feed.tick() is None
+    assert read(start) == []
+
+
+def test_one_tick_at_a_time() -> None:
+    write("a")
+    with stranger() as other:
+        other.execute("SELECT pg_advisory_xact_lock(%s)", [ticks._LOCK])
+        assert feed.tick() is None
+    assert feed.tick() is not None
+
+
+# --- cursors ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_cursor_of_no_tick_is_refused_and_every_given_one_is_parsed() -> None:
+    now = feed.cursor_now()
+    write("a")
+    feed.tick()
+    assert Cursor.parse(str(now)) == now
+    ahead = [
+        Cursor(now.epoch, now.tick + 10, 1),
+        Cursor(now.epoch + 1, now.tick, 0),
+        Cursor(now.epoch + 1, now.tick + 99, 0),
+        Cursor(10**9 - 1, 10**18 - 1, 10**18 - 1),
+    ]
+    for cursor in ahead:
+        with pytest.raises(Invalid, match="has not given"):
+            feed.read_after(cursor, 1)
+    assert read(BEGINNING)[-1] == "a"
+
+
+def test_a_cursor_at_a_time_has_all_events_since_behind_it() -> None:
+    write("before")
+    feed.tick()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        moment = cursor.fetchone()[0]
+    write("after")
+    feed.tick()
+    assert read(feed.cursor_at(moment)) == ["after"]
+    assert read(feed.cursor_at(moment - timedelta(days=365 * 50)))[-2:] == ["before", "after"]
+    assert read(feed.cursor_at(moment + timedelta(days=1))) == []
+
+
+# --- large batches ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read batches of more than ten events by position, eight rows at a time."""
+    monkeypatch.setattr(reading, "_READ_WHOLE", 10)
+    monkeypatch.setattr(reading, "_MOST_LOOKED_AT", 8)
+    for name in ("_BY_POSITION", "_LAST_LOOKED_AT"):
+        sql = getattr(reading, name)
+        assert "LIMIT 20000" in sql
+        monkeypatch.setattr(reading, name, sql.replace("LIMIT 20000", "LIMIT 8"))
+
+
+LIMITS = (1, 3, 7, 8, 9, 100)
+
+
+@pytest.mark.usefixtures("small_pieces")
+def test_a_large_batch_is_read_in_pieces_among_rows_of_others() -> None:
+    start = feed.cursor_now()
+    with Writer() as slow, Writer() as large:
+        slow.write("s0")
+        for n in range(15):
+            large.write(f"{n}")
+            slow.write(*(f"s{n}-{m}" for m in range(3 if n % 5 else 20)))
+        large.commit()
+        feed.tick()
+        for limit in LIMITS:
+            assert read(start, limit) == [f"{n}" for n in range(15)]
+    middle = feed.cursor_now()
+    write("end")
+    feed.tick()
+    whole = read(middle)
+    assert len(whole) == len(set(whole)) == 12 * 3 + 3 * 20 + 2
+    for limit in LIMITS:
+        assert read(middle, limit) == whole
+        assert read(start, limit)[15:] == whole
