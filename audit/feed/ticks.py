@@ -124,7 +124,7 @@ def rebase() -> Batch:
 
 
 def _begin_epoch(cursor: Any) -> Batch:
-    cursor.execute(f"SET LOCAL lock_timeout = '{_REBASE_SECONDS}s'")
+    cursor.execute(f"SET LOCAL lock_timeout = {int(_REBASE_SECONDS * 1000)}")
     cursor.execute("LOCK TABLE audit_outboxevent IN SHARE MODE")
     cursor.execute(_BEGIN)
     cursor.execute(_REBASE)
