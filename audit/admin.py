@@ -261,9 +261,7 @@ class OutboxEventAdmin(ReadOnlyAdmin):
     search_fields = ("key__exact", "type__exact")
     search_help_text = _("Key, type or id of an event")
     ordering = ("-position",)
-    empty_hint = _(
-        "No event is pending or was published recently. Each change of stock or of a reservation writes one."
-    )
+    empty_hint = _("No event is kept. Each change of stock or of a reservation writes one.")
     fields = (("position", "created_at"), ("type", "key"), "event_id", "what")
 
     @admin.display(description=_("payload"))

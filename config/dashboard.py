@@ -16,8 +16,8 @@ from django.conf import settings
 from django.contrib import admin
 from django.core.cache import cache
 from django.db import connection
-from django.db.models import Count, Min, Q, Sum, Value
-from django.db.models.functions import Now
+from django.db.models import Count, Min, Q, Subquery, Sum, Value
+from django.db.models.functions import Coalesce, Now
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import formats, timezone
@@ -27,7 +27,7 @@ from django.utils.translation import gettext_lazy as _
 from audit.actors import Actor
 from audit.console.base import actor_of, reach_of
 from audit.identifiers import first_id_at
-from audit.models import OutboxEvent
+from audit.models import OutboxEvent, Tick
 from config.unsellable import FIGURES, read_unsellable
 from inventory.admin.stock.levels import COUNT_DAYS
 from inventory.admin.stock.unfinished import unfinished
@@ -384,8 +384,9 @@ def _reconciliation_card(reader: _Reader) -> Card:
 
 
 def _outbox() -> str:
-    """Outbox size, capped."""
-    number = OutboxEvent.objects.order_by()[: _OUTBOX_AT_MOST + 1].count()
+    """How many events no reader can see yet, capped: few, unless nothing ticks."""
+    seen = Tick.objects.order_by("-number").values("max_position")[:1]
+    number = OutboxEvent.objects.filter(position__gt=Coalesce(Subquery(seen), 0))[: _OUTBOX_AT_MOST + 1].count()
     return f"{_grouped(_OUTBOX_AT_MOST)}+" if number > _OUTBOX_AT_MOST else _grouped(number)
 
 

@@ -22,8 +22,8 @@ _HEAD: Final = """# Events
 For engineers whose programs need to know about changes of stock and reservations.
 
 An event is a row of the table `audit_outboxevent`. It is written in the transaction of the change that it is about:
-neither is committed without the other. **Nothing delivers events yet**: there is no feed, no webhook and no message
-broker, and nothing deletes the rows. For now, a program reads the table; staff see it in the console, under Events.
+neither is committed without the other. Events are deleted after `EVENT_RETENTION_DAYS` (30). Staff see them in the
+console, under Events.
 
 | column | meaning |
 | --- | --- |
@@ -34,9 +34,29 @@ broker, and nothing deletes the rows. For now, a program reads the table; staff 
 | `type` | One of the types below. |
 | `payload` | JSON. Each type says which fields. |
 | `created_at` | The same time as `timestamp`. |
+| `xid` | The id of the transaction that wrote it. |
 
-Of two transactions at the same time, the one with the lower position may be committed later. A program that asks only
-for positions after the last one that it has seen can miss events.
+Of two transactions at the same time, the one with the lower position may be committed later. A program that asks the
+table for positions after the last one that it has seen misses events.
+[The log of events](../explanation/event-log.md) says how they are read without a gap.
+
+## By Debezium
+
+The columns are those that Debezium's outbox event router expects, so that
+`transforms.outbox.type=io.debezium.transforms.outbox.EventRouter` needs no further options: the topic is
+`outbox.event.` and `aggregatetype`, the key `aggregateid`, the header `id` the event's id. The table is partitioned, and
+its partitions come and go, so publish it as one table:
+
+```sql
+CREATE PUBLICATION inventory_events FOR TABLE audit_outboxevent
+    WITH (publish = 'insert', publish_via_partition_root = true);
+```
+
+Give the connector `publication.name=inventory_events`, `publication.autocreate.mode=disabled` and
+`table.include.list=public.audit_outboxevent`. Replication slots need `wal_level=logical`. The rows of a day without a
+partition are inserted once more when they are moved out of the default partition: ignore an `id` that you have seen.
+
+## In general
 
 A field that may be absent is left out of the JSON if it has no value. Fields may be added to a payload: ignore those
 that you don't know. Times are RFC 3339 in UTC.
