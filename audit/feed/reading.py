@@ -77,7 +77,7 @@ SELECT tick.number, tick.epoch, tick.snapshot::text, tick.max_position, coalesce
     tick.created_from, tick.created_to, coalesce(epoch.ceiling, 0)
 FROM audit_tick tick JOIN audit_logepoch epoch ON epoch.number = tick.epoch
 """
-_FROM: Final = f"{_TICKS} WHERE tick.number >= %s ORDER BY tick.number LIMIT {_MOST_TICKS}"
+_FROM: Final = f"{_TICKS} WHERE tick.number >= %s ORDER BY tick.number LIMIT %s"
 _LAST: Final = f"{_TICKS} WHERE tick.number = (SELECT max(number) FROM audit_tick)"  # noqa: S608
 _LAST_OF_EPOCH: Final = f"{_TICKS} WHERE tick.epoch = %s ORDER BY tick.number DESC LIMIT 1"
 _OLDEST: Final = f"{_TICKS} WHERE tick.number = (SELECT min(number) FROM audit_tick)"  # noqa: S608
@@ -125,13 +125,15 @@ def read_after(cursor: Cursor, limit: int) -> Page:
     transaction. Raises Archived, and Invalid for a place that this log doesn't have.
     """
     limit = max(1, min(limit, MOST_EVENTS))
-    cursor, ticks = _ticks_after(cursor)
+    # Each batch has an event, but that of an epoch's first tick.
+    most_ticks = min(limit + 3, _MOST_TICKS)
+    cursor, ticks = _ticks_after(cursor, most_ticks)
     if len(ticks) < 2:
         return Page((), cursor, has_more=False)
     base, first = ticks[:2]
     after = cursor.position if cursor.tick == first.number else 0
     batches = _readable(ticks, limit)
-    has_more = 1 + len(batches) < len(ticks) or len(ticks) > _MOST_TICKS - 2
+    has_more = 1 + len(batches) < len(ticks) or len(ticks) > most_ticks - 2
     if not batches:
         return _piece_of_batch(base, first, after, limit, has_more=has_more)
     events = _events_of(base, batches, after, limit)
@@ -178,16 +180,16 @@ def _select(sql: str, parameters: Sequence[Any]) -> list[_Tick]:
         return [_Tick(row[0], row[1], Snapshot.parse(row[2]), *row[3:]) for row in cursor.fetchall()]
 
 
-def _ticks_after(cursor: Cursor) -> tuple[Cursor, list[_Tick]]:
+def _ticks_after(cursor: Cursor, at_most: int) -> tuple[Cursor, list[_Tick]]:
     """The ticks of the batches that have what follows a cursor, behind the tick before them; and the cursor."""
-    ticks = _select(_FROM, [max(cursor.tick - 1, 0)])
+    ticks = _select(_FROM, [max(cursor.tick - 1, 0), at_most])
     if not ticks and cursor == BEGINNING:
         return cursor, []
     own = next((tick for tick in ticks if tick.number == cursor.tick), None)
     if ticks and ticks[0].number > cursor.tick:
         raise _archived()
     if own is None or own.epoch != cursor.epoch:
-        return _ticks_after(_end_of_older_epoch(cursor))
+        return _ticks_after(_end_of_older_epoch(cursor), at_most)
     if cursor.position >= own.max_position:
         return cursor, [tick for tick in ticks if tick.number >= cursor.tick]
     if ticks[0] is own:

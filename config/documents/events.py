@@ -44,8 +44,8 @@ table for positions after the last one that it has seen misses events.
 
 The columns are those that Debezium's outbox event router expects, so that
 `transforms.outbox.type=io.debezium.transforms.outbox.EventRouter` needs no further options: the topic is
-`outbox.event.` and `aggregatetype`, the key `aggregateid`, the header `id` the event's id. The table is partitioned, and
-its partitions come and go, so publish it as one table:
+`outbox.event.` and `aggregatetype`, the key `aggregateid`, the header `id` the event's id. The table is partitioned,
+and its partitions come and go, so publish it as one table:
 
 ```sql
 CREATE PUBLICATION inventory_events FOR TABLE audit_outboxevent
@@ -53,8 +53,7 @@ CREATE PUBLICATION inventory_events FOR TABLE audit_outboxevent
 ```
 
 Give the connector `publication.name=inventory_events`, `publication.autocreate.mode=disabled` and
-`table.include.list=public.audit_outboxevent`. Replication slots need `wal_level=logical`. The rows of a day without a
-partition are inserted once more when they are moved out of the default partition: ignore an `id` that you have seen.
+`table.include.list=public.audit_outboxevent`. Replication slots need `wal_level=logical`.
 
 ## In general
 

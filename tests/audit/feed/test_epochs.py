@@ -47,7 +47,7 @@ def restore_elsewhere(tmp_path: Path) -> Iterator[Callable[[], None]]:
         run_program("pg_dump", here.settings_dict, "--format=custom", f"--file={dump}")
         url = embedded.urls(folder, postgres=True, redis=False, postgres_options="-c fsync=off").database_url
         database = {**here.settings_dict, **environ.Env.db_url_config(str(url))}
-        run_program("pg_restore", database, "--exit-on-error", str(dump))
+        run_program("pg_restore", database, "--no-owner", "--exit-on-error", str(dump))
         connections["default"] = connections.create_connection("default")
         connections["default"].settings_dict = {
             **here.settings_dict,
