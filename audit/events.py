@@ -5,10 +5,12 @@ from them: a docstring describes when an event is written, the fields describe t
 """
 
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Final, NamedTuple, TypeVar
+from typing import Annotated, Any, ClassVar, Final, TypeVar
+from uuid import UUID
 
 import msgspec
 from msgspec import Meta
+from uuid_utils.compat import uuid7
 
 E = TypeVar("E", bound="type[Event]")
 
@@ -27,11 +29,17 @@ class Event(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel",
     """A description of the outbox row's key: events with the same key are published in order."""
 
 
-class OutboxRow(NamedTuple):
-    """An event to be written, with its key."""
+class OutboxRow(msgspec.Struct, frozen=True, gc=False):
+    """An event to be written, with its key.
+
+    ``about`` are the ids of the rows whose change it tells: their own events may name it as their cause, by its
+    ``event_id``, which is made with it.
+    """
 
     key: str
     event: Event
+    about: tuple[UUID, ...] = ()
+    event_id: UUID = msgspec.field(default_factory=uuid7)
 
 
 _registered: Final[dict[str, type[Event]]] = {}

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cache
 from typing import Final
 from uuid import UUID
 
 import msgspec
-from uuid_utils.compat import uuid7
 
 from audit.db import columns
 from audit.db.statements import write
@@ -36,19 +36,16 @@ def publish(rows: Sequence[OutboxRow], *, now: datetime) -> None:
     """
     if not rows:
         return
-    ids = [uuid7() for _ in rows]
     timestamp = msgspec.json.encode(now)
     write(
         _INSERT_EVENTS,
         [
             now,
-            columns.uuids(ids),
+            columns.uuids(row.event_id for row in rows),
             columns.texts(row.event.AGGREGATE for row in rows),
             columns.texts(row.key for row in rows),
             columns.texts(row.event.TYPE for row in rows),
-            columns.documents(
-                _payload(row.event, identifier, timestamp) for identifier, row in zip(ids, rows, strict=True)
-            ),
+            columns.documents(_payload(row.event, row.event_id, timestamp) for row in rows),
         ],
     )
 
@@ -59,13 +56,20 @@ def _payload(event: Event, identifier: UUID, timestamp: bytes) -> bytes:
     return head + msgspec.json.encode(event)[1:]
 
 
-def publish_from(rows: str, *, event: type[Event], at_most: int, now: datetime) -> None:
+def new_event_ids(count: int) -> columns.UuidArray:
+    """The ids of at most so many events, for ``publish_from``."""
+    return new_ids(max(count, 1))[1]
+
+
+def publish_from(rows: str, *, event: type[Event], ids: columns.UuidArray, now: datetime) -> None:
     """Write an event of this type for each selected row, as part of a statement (``audit.db.statements``).
 
-    ``rows`` is a constant SELECT of (n, key, payload), as for ``record_from``; ``eventId`` and ``timestamp`` are added
-    as by ``publish``. Requires an open transaction; locks nothing.
+    ``rows`` is a constant SELECT of (n, key, payload), as for ``record_from``; ``eventId``, the n-th of ``ids``, and
+    ``timestamp`` are added as by ``publish``. Requires an open transaction; locks nothing.
     """
-    _, ids = new_ids(at_most)
-    write(
-        _PUBLISH_FROM.format(rows=rows, prefix=EVENT), [event.AGGREGATE, event.TYPE, msgspec.to_builtins(now), now, ids]
-    )
+    write(_publish_from(rows), [event.AGGREGATE, event.TYPE, msgspec.to_builtins(now), now, ids])
+
+
+@cache
+def _publish_from(rows: str) -> str:
+    return _PUBLISH_FROM.format(rows=rows, prefix=EVENT)

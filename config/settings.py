@@ -83,6 +83,7 @@ SWEEP_BATCH_SIZE = env.int("SWEEP_BATCH_SIZE", default=1000, least=1)
 LOW_STOCK_INTERVAL_MINUTES = env.int("LOW_STOCK_INTERVAL_MINUTES", default=30, least=1, most=MOST_MINUTES)
 LOW_STOCK_REMINDER_HOURS = env.int("LOW_STOCK_REMINDER_HOURS", default=24, most=MOST_HOURS)
 IDEMPOTENCY_KEY_HOURS = env.int("IDEMPOTENCY_KEY_HOURS", default=24, least=1, most=MOST_HOURS)
+LEVEL_EVENTS = env.bool("LEVEL_EVENTS", default=True)
 DRAFT_DAYS = env.int("DRAFT_DAYS", default=30, least=1, most=MOST_DAYS)
 
 # --- Retention -------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The events of stock: adjustments, transfers, freezes and low stock."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, ClassVar
 from uuid import UUID
@@ -41,7 +42,7 @@ class LevelEvent(Event, frozen=True, kw_only=True):
 
     def row(self, level_id: UUID) -> OutboxRow:
         """The outbox row of this event."""
-        return OutboxRow(str(level_id), self)
+        return OutboxRow(str(level_id), self, (level_id,))
 
 
 @register
@@ -69,6 +70,57 @@ class StockAdjustedEvent(LevelEvent, frozen=True, kw_only=True):
     new_stock: Annotated[int, Meta(description="Units on hand after the line.", examples=[30])]
     reason: Annotated[str, Meta(description="Why, in the words of who did it.", examples=["New shipment received"])]
     adjusted_by: Annotated[str, Meta(description="The API client or user who did it.", examples=["warehouse-app"])]
+
+
+class LevelCounters(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """The counters of a stock level, in units."""
+
+    on_hand: Annotated[int, Meta(description="Units on hand.", examples=[30])]
+    reserved: Annotated[int, Meta(description="Units reserved, those of due holds included.", examples=[4])]
+    available: Annotated[int, Meta(description="On hand minus reserved.", examples=[26])]
+
+
+@register
+class InventoryLevelChangedEvent(LevelEvent, frozen=True, kw_only=True):
+    """Written once for each stock level that a transaction changes, whatever changes it: on hand, reserved or settings;
+    and once when the level is created. Nothing changes a level without one, unless `LEVEL_EVENTS` is off."""
+
+    previous: Annotated[
+        LevelCounters,
+        Meta(
+            description="The counters before the transaction.",
+            examples=[{"onHand": 30, "reserved": 2, "available": 28}],
+        ),
+    ]
+    new: Annotated[LevelCounters, Meta(description="The counters after it.")]
+    safety_stock: Annotated[int, Meta(description="Units of the level that are never sold to shoppers.", examples=[2])]
+    sellable: Annotated[
+        dict[str, int],
+        Meta(
+            description="Units that a shopper may get here, by the code of each store that sells from the warehouse:"
+            " available minus safety stock, and at least 0. 0 while the product, its parent, the warehouse or the store"
+            " can't be sold from: inactive, frozen, or its listing has ended. Due holds count as reserved until"
+            " they are recorded as expired.",
+            examples=[{"main": 24}],
+        ),
+    ]
+    version: Annotated[int, Meta(description="The level's version after the transaction.", examples=[8])]
+    previous_version: Annotated[
+        int,
+        Meta(
+            description="The `version` of the level's event before this one: if you don't have that one, you have"
+            " missed events. 0 if the level was created.",
+            examples=[7],
+        ),
+    ]
+    cause: Annotated[
+        list[str],
+        Meta(
+            description="The `eventId` of each event of the transaction that says why: at most 250 of them. Empty for"
+            " changed settings and for a new level.",
+            examples=[["ev-0199a3c5-7c1e-7d7a-9d40-1f6f0f9b2a10"]],
+        ),
+    ]
 
 
 @register
@@ -142,9 +194,9 @@ class InventoryTransferredEvent(Event, frozen=True, kw_only=True):
         ),
     ]
 
-    def row(self) -> OutboxRow:
-        """The outbox row of this event."""
-        return OutboxRow(self.transfer_id, self)
+    def row(self, level_ids: Iterable[UUID]) -> OutboxRow:
+        """The outbox row of this event, which is about these stock levels."""
+        return OutboxRow(self.transfer_id, self, tuple(level_ids))
 
 
 # --- freezes ---------------------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from uuid import UUID
 from django.core.exceptions import ImproperlyConfigured
 
 from audit.actors import Actor
+from audit.events import OutboxRow
 from audit.identifiers import ADJUSTMENT, COUNT, RESERVATION, public_id
 from inventory.locking import LockedLevels
 from inventory.services.stock.ledger import Ledger
@@ -117,7 +118,11 @@ class Breaking(Protocol):
         """Give the stock of these holds back on the ledger: due ones expire, the others are released."""
 
     def write(self) -> None:
-        """Write the ends of the holds, the incidents, their audit entries and events. Follows ``give_way``."""
+        """Write the ends of the holds, the incidents and their audit entries. Follows ``give_way``."""
+
+    @property
+    def events(self) -> tuple[OutboxRow, ...]:
+        """The events of the holds' ends, to be published with the ledger. Follows ``give_way``."""
 
     @property
     def broken(self) -> tuple[AffectedHold, ...]:

@@ -11,43 +11,77 @@ from typing import Any, Final
 from uuid import UUID
 
 import msgspec
+from django.conf import settings
 from django.db import connection
 
 from audit.db import columns
-from inventory.selling import PRODUCT_MAY_BE_SOLD, WAREHOUSE_MAY_SELL
+from inventory.selling import PRODUCT_MAY_BE_SOLD, STORE_MAY_SELL, WAREHOUSE_MAY_SELL
 
-_LOCK: Final = """
+_COLUMNS: Final = "id, on_hand, reserved, min_stock_level, version, reorder_point, reorder_quantity, max_stock_level"
+_LOCK: Final = f"""
 WITH locked AS MATERIALIZED (
-    SELECT id, on_hand, reserved, min_stock_level, version, reorder_point, reorder_quantity, max_stock_level
-    FROM inventory_stocklevel WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
+    SELECT {_COLUMNS} FROM inventory_stocklevel WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
 )
 SELECT clock_timestamp(), * FROM locked
-"""
-_LOCK_SELLABLE: Final = f"""
+"""  # noqa: S608 - constants only
+_LOCK_AND_LOOK: Final = f"""
 WITH locked AS MATERIALIZED (
-    SELECT id, on_hand, reserved, min_stock_level, version, reorder_point, reorder_quantity, max_stock_level,
-        product_id, warehouse_id
+    SELECT {_COLUMNS}, product_id, warehouse_id
     FROM inventory_stocklevel WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE
 )
-SELECT clock_timestamp(), locked.*, {WAREHOUSE_MAY_SELL} AND {PRODUCT_MAY_BE_SOLD}
+SELECT clock_timestamp(), {", ".join(f"locked.{name}" for name in _COLUMNS.split(", "))},
+    {WAREHOUSE_MAY_SELL} AND {PRODUCT_MAY_BE_SOLD}{{facts}}
 FROM locked JOIN inventory_warehouse warehouse ON warehouse.id = locked.warehouse_id
 JOIN inventory_product product ON product.id = locked.product_id
 LEFT JOIN inventory_product parent ON parent.id = product.parent_id
 """  # noqa: S608 - constants only
-_LOCK_FREE: Final = _LOCK.replace("FOR NO KEY UPDATE", "FOR NO KEY UPDATE SKIP LOCKED")
+_LOCK_SELLABLE: Final = _LOCK_AND_LOOK.format(facts="")
+_LOCK_WITH_FACTS: Final = _LOCK_AND_LOOK.format(
+    facts=f""", product.id, product.parent_id, warehouse.code, (
+        SELECT jsonb_object_agg(store.code, {STORE_MAY_SELL}) FROM inventory_storewarehouse source
+        JOIN inventory_store store ON store.id = source.store_id WHERE source.warehouse_id = locked.warehouse_id
+    )::text"""  # noqa: S608 - constants only
+)
+
+
+def _passing_over(lock: str) -> str:
+    return lock.replace("FOR NO KEY UPDATE", "FOR NO KEY UPDATE SKIP LOCKED")
+
+
+_LOCKS: Final = {
+    # (with facts, wait)
+    (False, True): _LOCK,
+    (False, False): _passing_over(_LOCK),
+    (True, True): _LOCK_WITH_FACTS,
+    (True, False): _passing_over(_LOCK_WITH_FACTS),
+}
 
 _LOCK_FROM: Final = """
 WITH locked AS MATERIALIZED (
     SELECT id FROM inventory_stocklevel WHERE id = ANY(ARRAY({ids})) ORDER BY id FOR NO KEY UPDATE{skip}
 )
-SELECT array_agg(id)::text, max(clock_timestamp()) FROM locked
+SELECT array_agg(id)::text, max(clock_timestamp()), count(*)::int FROM locked
 """
+
+
+class LevelFacts(msgspec.Struct, frozen=True, gc=False):
+    """Where a level is and who may sell from it, as of the start of the statement that locked it.
+
+    ``stores`` is the JSON of whether each store of its warehouse may sell, by code; None without stores.
+    """
+
+    may_be_sold: bool
+    product_id: UUID
+    parent_id: UUID | None
+    warehouse: str
+    stores: str | None
 
 
 class Counters(msgspec.Struct, gc=False):
     """The counters of one locked level, in units. Mutable: a batch decides one request after the other on them.
 
-    The last three fields are the settings that define when the level is low (``planning.Settings``).
+    The fields behind ``version`` are the settings that define when the level is low (``planning.Settings``), and the
+    facts for the level's event; None if ``LEVEL_EVENTS`` is off.
     """
 
     on_hand: int
@@ -57,6 +91,7 @@ class Counters(msgspec.Struct, gc=False):
     reorder_point: int | None = None
     reorder_quantity: int | None = None
     max_stock_level: int | None = None
+    facts: LevelFacts | None = None
 
 
 class LockedLevels(msgspec.Struct, frozen=True, gc=False):
@@ -78,13 +113,14 @@ class LockedLevels(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class LockedIds:
-    """Locked levels whose rows were not read: ``ids`` is a PostgreSQL array of their UUIDs, as text.
+    """Locked levels whose rows were not read: ``ids`` is a PostgreSQL array of their ``count`` UUIDs, as text.
 
     ``now`` is the database's clock, read when the last lock was held.
     """
 
     now: datetime
     ids: str
+    count: int
 
 
 def read_clock() -> datetime:
@@ -105,9 +141,9 @@ def lock_sellable_levels(level_ids: Collection[UUID]) -> LockedLevels | None:
     product, warehouse or store that is closed during the wait for the locks is still sold this once.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_LOCK_SELLABLE, [columns.uuids(level_ids)])
+        cursor.execute(_LOCK_WITH_FACTS if settings.LEVEL_EVENTS else _LOCK_SELLABLE, [columns.uuids(level_ids)])
         rows = cursor.fetchall()
-    if len(rows) < len(level_ids) or not all(row[-1] for row in rows):
+    if len(rows) < len(level_ids) or not all(row[9] for row in rows):
         return None
     return _locked(rows)
 
@@ -121,7 +157,7 @@ def lock_levels(level_ids: Collection[UUID], *, wait: bool = True) -> LockedLeve
     transaction; nothing else may be locked after it.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_LOCK if wait else _LOCK_FREE, [columns.uuids(level_ids)])
+        cursor.execute(_LOCKS[settings.LEVEL_EVENTS, wait], [columns.uuids(level_ids)])
         rows = cursor.fetchall()
         if not rows:
             return LockedLevels(now=read_clock(), by_id={})
@@ -129,7 +165,8 @@ def lock_levels(level_ids: Collection[UUID], *, wait: bool = True) -> LockedLeve
 
 
 def _locked(rows: Sequence[tuple[Any, ...]]) -> LockedLevels:
-    return LockedLevels(now=max(row[0] for row in rows), by_id={row[1]: Counters(*row[2:9]) for row in rows})
+    by_id = {row[1]: Counters(*row[2:9], facts=LevelFacts(*row[9:]) if len(row) > 10 else None) for row in rows}
+    return LockedLevels(now=max(row[0] for row in rows), by_id=by_id)
 
 
 def lock_levels_from(ids: str, parameters: Sequence[Any], *, wait: bool = True) -> LockedIds:
@@ -140,5 +177,5 @@ def lock_levels_from(ids: str, parameters: Sequence[Any], *, wait: bool = True) 
     """
     with connection.cursor() as cursor:
         cursor.execute(_LOCK_FROM.format(ids=ids, skip="" if wait else " SKIP LOCKED"), parameters)
-        locked, now = cursor.fetchone()
-    return LockedIds(now=now or read_clock(), ids=locked or "{}")
+        locked, now, count = cursor.fetchone()
+    return LockedIds(now=now or read_clock(), ids=locked or "{}", count=count)

@@ -1,5 +1,6 @@
 """The events of reservations and of reconciliation."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, ClassVar
 from uuid import UUID
@@ -47,9 +48,9 @@ class ReservationEvent(Event, frozen=True, kw_only=True):
     ]
     items: Annotated[list[ReservedItem], Meta(description="All the units of the reservation.")]
 
-    def row(self) -> OutboxRow:
-        """The event as a row of the outbox."""
-        return OutboxRow(self.reservation_id, self)
+    def row(self, level_ids: Iterable[UUID]) -> OutboxRow:
+        """The outbox row of this event, which is about these stock levels."""
+        return OutboxRow(self.reservation_id, self, tuple(level_ids))
 
 
 @register

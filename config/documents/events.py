@@ -131,6 +131,8 @@ def _rows(schema: dict[str, Any], names: Collection[str], others: dict[str, Any]
         yield f"| `{prefix}{name}` | {_type(field)}{absent} | {field['description']} |"
         if item := _referred(field.get("items", {}), others):
             yield from _rows(item, item["properties"], others, f"{prefix}{name}[].")
+        if part := _referred(field, others):
+            yield from _rows(part, part["properties"], others, f"{prefix}{name}.")
 
 
 def _type(field: dict[str, Any]) -> str:
@@ -140,6 +142,10 @@ def _type(field: dict[str, Any]) -> str:
         return " or ".join(map(_type, field["anyOf"]))
     if field.get("type") == "array":
         return "list of objects" if "$ref" in field["items"] else f"list of {_type(field['items'])}s"
+    if "$ref" in field:
+        return "object"
+    if field["type"] == "object":
+        return f"object of {_type(field['additionalProperties'])}s"
     return _TYPES[field.get("format", field["type"])]
 
 

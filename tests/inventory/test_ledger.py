@@ -16,7 +16,7 @@ CAUSE = MovementCause(type="ADJUSTMENT", actor="tests", reason="r", reference_ty
 
 
 @pytest.mark.parametrize("count", [1, 20, 200])
-def test_changes_are_written_with_two_statements_however_many(count: int) -> None:
+def test_changes_are_written_with_three_statements_however_many(count: int) -> None:
     levels = StockLevel.objects.filter(pk__in=[make_level(10).pk for _ in range(min(count, 20))])
     locked = lock_levels([level.id for level in levels])
     ledger = Ledger(locked)
@@ -25,8 +25,8 @@ def test_changes_are_written_with_two_statements_however_many(count: int) -> Non
         ledger.reserve(level.id, 1)
         ledger.move(level.id, 2, CAUSE)
     with CaptureQueriesContext(connection) as queries:
-        ledger.write(locked.now)
-    assert len(queries) == 2
+        ledger.write(locked.now, ())
+    assert len(queries) == 3  # Levels, movements, events.
     assert sum(level.reserved for level in StockLevel.objects.all()) == count
 
 
@@ -39,7 +39,7 @@ def test_each_change_counts_on_the_one_before_and_bumps_the_version() -> None:
     ledger.move(level.id, -3, CAUSE)
     ledger.reserve(level.id, 4)
     assert (locked.by_id[level.id].on_hand, locked.sellable()[level.id]) == (12, 8)
-    ledger.write(locked.now)
+    ledger.write(locked.now, ())
     before = level.version
     assert counters(level) == (12, 4)
     assert level.version == before + 3 == locked.by_id[level.id].version
@@ -55,7 +55,7 @@ def test_a_reservation_is_no_movement_and_leaves_its_time() -> None:
     locked = lock_levels([level.id])
     ledger = Ledger(locked)
     ledger.reserve(level.id, 4)
-    ledger.write(locked.now)
+    ledger.write(locked.now, ())
     level.refresh_from_db()
     assert (level.last_movement_at, level.updated_at) == (last, locked.now)
     assert Movement.objects.filter(level=level).count() == 1
@@ -64,7 +64,7 @@ def test_a_reservation_is_no_movement_and_leaves_its_time() -> None:
 def test_without_changes_no_statement_is_sent() -> None:
     locked = lock_levels([make_level(10).id])
     with CaptureQueriesContext(connection) as queries:
-        Ledger(locked).write(locked.now)
+        Ledger(locked).write(locked.now, ())
     assert len(queries) == 0
 
 

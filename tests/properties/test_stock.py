@@ -98,6 +98,7 @@ from tests.archives import archived_rows, let_days_pass
 from tests.books import assert_books_balance
 from tests.factories import ACTOR, make_due, make_product, make_store, make_warehouse
 from tests.properties.model import Model, ModelHold, ModelTransfer
+from tests.replica import Replica
 
 PRODUCTS: Final = 3
 STORES: Final = {"main": ("wh-001", "wh-002"), "outlet": ("wh-003", "wh-002")}
@@ -153,6 +154,7 @@ class Stock(RuleBasedStateMachine):
         self.model = Model()
         self.levels: dict[tuple[int, str], UUID] = {}
         self.folder = TemporaryDirectory()
+        self.replica = Replica()
 
     def teardown(self) -> None:
         transaction.set_rollback(True)
@@ -719,6 +721,12 @@ class Stock(RuleBasedStateMachine):
     @invariant()
     def books_balance(self) -> None:
         assert_books_balance()
+
+    @invariant()
+    def a_replica_made_of_events_equals_the_levels(self) -> None:
+        """Check that the events of each level are a chain without gaps, one for each transaction, that ends here."""
+        self.replica.assert_equals_the_levels()
+        self.replica.assert_causes_exist()
 
     @invariant()
     def counters_are_those_of_the_model(self) -> None:

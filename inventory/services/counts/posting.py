@@ -14,7 +14,6 @@ from audit.db.statements import one_statement
 from audit.errors import Fault
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import ADJUSTMENT, public_id
-from audit.publishing import publish
 from audit.recording import Entry, record
 from inventory import transactions
 from inventory.actions import COUNT_POSTED
@@ -155,12 +154,12 @@ def _write(
     request: PostRequest, posted: Posted, counted: Sequence[CountLine], ledger: Ledger, breaking: Breaking
 ) -> None:
     now, actor = posted.now, request.actor
+    adjusted = [adjusted_event(actor, posted.id, line) for line in posted.applied]
     with one_statement():
-        ledger.write(now)
+        ledger.write(now, [*breaking.events, *adjusted])
         breaking.write()
         counts_documents.close_posted(posted.count, counted, actor=actor.name, now=now)
         record([adjusted_entry(actor, posted.id, line) for line in posted.applied], now=now)
-        publish([adjusted_event(actor, posted.id, line) for line in posted.applied], now=now)
         record([_posted_entry(actor, posted)], now=now)
         idempotency.store_all([(request.claim, posted)], now=now)
     counts_documents.mark_counted(counted)

@@ -25,7 +25,7 @@ from audit.errors import Busy, Fault, Invalid, NotFound
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import NIL
 from audit.preconditions import Precondition, last_write_wins
-from audit.publishing import publish_from
+from audit.publishing import new_event_ids, publish_from
 from audit.recording import Entry, record
 from inventory import actions, planning, transactions
 from inventory.errors import AlertResolved
@@ -93,7 +93,7 @@ def raise_alerts(crossed: Sequence[Crossing], *, now: datetime) -> None:
             ],
         )
         rows = f"SELECT row_number() OVER (ORDER BY key)::int AS n, key, payload FROM {raised}"  # noqa: S608
-        publish_from(rows, event=LowStockAlertEvent, at_most=len(crossed), now=now)
+        publish_from(rows, event=LowStockAlertEvent, ids=new_event_ids(len(crossed)), now=now)
 
 
 # --- the state of levels, judged at once or by the periodic task -----------------------------------------------------

@@ -12,8 +12,8 @@ from audit import idempotency
 from audit.actors import Actor
 from audit.db.statements import one_statement
 from audit.errors import Fault, VersionConflict
+from audit.events import OutboxRow
 from audit.idempotency import Claim, StoredAnswer
-from audit.publishing import publish
 from audit.recording import Entry, record
 from inventory import actions
 from inventory.errors import (
@@ -24,7 +24,7 @@ from inventory.errors import (
     UnknownWarehouse,
     WarehouseInactive,
 )
-from inventory.holds_port import AffectedHold, Breaking, ShortageCause, holds
+from inventory.holds_port import AffectedHold, ShortageCause, holds
 from inventory.locking import Counters, LockedLevels, lock_levels
 from inventory.models import QUANTITY_LIMIT, Product, StockLevel, Warehouse
 from inventory.services.stock.adjustment_lines import (
@@ -53,6 +53,7 @@ __all__ = [
     "adjust_claimed",
     "adjusted_entry",
     "adjusted_event",
+    "adjusted_events",
     "apply_adjustments",
     "write_placed",
 ]
@@ -138,7 +139,11 @@ def adjust_claimed(request: AdjustRequest) -> Adjusted:
         breaking.give_way(ledger)
     _check_quantities(request.adjustments, places, levels)
     with one_statement():
-        applied = write_placed(request, places, levels, ledger, breaking)
+        applied = write_placed(request, places, levels, ledger)
+        events = adjusted_events(request, applied)
+        ledger.write(levels.now, [*breaking.events, *events] if breaking else events)
+        if breaking:
+            breaking.write()
         broken = breaking.broken if breaking else ()
         number = _write_document(request, document, levels.now) if document else ""
         adjusted = Adjusted(request.id, tuple(applied), request.actor.name, levels.now, broken, number)
@@ -160,20 +165,19 @@ def write_placed(
     places: Sequence[AdjustedLevel],
     levels: LockedLevels,
     ledger: Ledger,
-    breaking: Breaking | None = None,
 ) -> list[AppliedLine]:
-    """Write checked lines: counters and movements, holds that gave way, audit entries, events.
-
-    Requires the levels' locks.
+    """Write checked lines to the ledger, and their audit entries. The caller writes the ledger with their
+    ``adjusted_events``. Requires the levels' locks.
     """
     now = levels.now
     applied = _apply(request, places, levels, ledger)
-    ledger.write(now)
-    if breaking:
-        breaking.write()
     record([adjusted_entry(request.actor, request.id, line, request.freeze_override) for line in applied], now=now)
-    publish([adjusted_event(request.actor, request.id, line) for line in applied], now=now)
     return applied
+
+
+def adjusted_events(request: AdjustRequest, applied: Sequence[AppliedLine]) -> list[OutboxRow]:
+    """The events of applied lines."""
+    return [adjusted_event(request.actor, request.id, line) for line in applied]
 
 
 def _returned(adjustments: Sequence[Adjustment], places: Sequence[AdjustedLevel]) -> list[ReturnedUnits]:

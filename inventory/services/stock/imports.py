@@ -26,7 +26,7 @@ from audit.recording import Entry, record
 from inventory import actions, transactions
 from inventory.locking import Counters, LockedLevels, lock_levels
 from inventory.models import QUANTITY_LIMIT, Movement
-from inventory.services.stock.adjustments import AdjustRequest, write_placed
+from inventory.services.stock.adjustments import AdjustRequest, adjusted_events, write_placed
 from inventory.services.stock.import_files import FileLine, ImportFile
 from inventory.services.stock.import_history import Booking, booked_before, rows_done
 from inventory.services.stock.import_places import BATCH, PlacedLine, place_lines, read_counters, with_levels
@@ -310,15 +310,17 @@ def _write(
 
     Shipments of frozen goods come last, by themselves: their entries alone keep the reason.
     """
-    written = 0
+    written, ledger = 0, Ledger(levels)
     for override in sorted({each.freeze_override for each in good}):
         for batch in _batches([each for each in good if each.freeze_override == override]):
             lines = tuple(each.adjustment for each in batch)
             request = AdjustRequest(actor, lines, id=file.id, freeze_override=override)
             with one_statement():
-                write_placed(request, [each.place for each in batch], levels, Ledger(levels))
+                applied = write_placed(request, [each.place for each in batch], levels, ledger)
+                ledger.write_part(levels.now, adjusted_events(request, applied))
             written += len(batch)
             show(written)
+    ledger.write(levels.now, ())
     changes = {
         "adjustmentId": public_id(ADJUSTMENT, file.id),
         "file": file.name,

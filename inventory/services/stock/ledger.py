@@ -1,24 +1,30 @@
 """The only writer of on hand and reserved, and of the movements that explain on hand.
 
 Callers hold the levels' locks (``locking.lock_levels``) and have made their decisions on the counters read under them.
-A ``Ledger`` collects the changes and writes them once: two statements, whatever the number of levels and movements, and
-two more if a level becomes low.
+A ``Ledger`` collects the changes and writes them once: two statements, whatever the number of levels and movements, one
+for the events, and two more if a level becomes low.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
 from uuid import UUID
 
 import msgspec
+from django.conf import settings
 from uuid_utils.compat import uuid7
 
 from audit.db import columns
-from audit.db.statements import write
+from audit.db.statements import batches, write
+from audit.events import OutboxRow
+from audit.identifiers import EVENT
+from audit.publishing import publish
 from inventory import planning
-from inventory.locking import LockedLevels
+from inventory.locking import LockedIds, LockedLevels
 from inventory.services.low_stock.alerts import Crossing, raise_alerts
+from inventory.services.stock import level_events
+from inventory.services.stock.level_events import LevelChange
 
 _UPDATE_LEVELS: Final = """
 UPDATE inventory_stocklevel AS level SET
@@ -33,6 +39,19 @@ _GIVE_BACK: Final = _UPDATE_LEVELS.format(
     SELECT held.level_id, 0, -sum(held.quantity)::int, count(*)::int, false FROM ({held}) AS held GROUP BY 1
 )"""
 )
+
+_HELD_WITH_CAUSES: Final = f"""(
+    SELECT held.level_id, 0, -sum(held.quantity)::int, count(*)::int, false,
+        to_jsonb((array_agg('{EVENT}-' || (%s::uuid[])[held.n]))[:{level_events.MOST_CAUSES}]), row_number() OVER ()
+    FROM ({{held}}) AS held GROUP BY held.level_id
+)"""  # noqa: S608 - constants only
+_RETURNING: Final = f"""RETURNING t.n::int, {level_events.LEVEL_COLUMNS}, t.on_hand AS on_hand_change,
+    t.reserved AS reserved_change, t.bumps, t.cause
+"""
+_GIVE_BACK_AND_RETURN: Final = (
+    _UPDATE_LEVELS.replace("moved)", "moved, cause, n)").format(changes=_HELD_WITH_CAUSES) + _RETURNING
+)
+"""The same, returning what ``level_events.publish_changes`` reads."""
 
 _INSERT_MOVEMENTS: Final = """
 INSERT INTO inventory_movement (id, level_id, type, quantity, quantity_before, quantity_after, reason, reference_type,
@@ -58,20 +77,19 @@ class MovementCause(msgspec.Struct, frozen=True, gc=False):
     store: str = ""
 
 
-class _Change(msgspec.Struct, gc=False):
-    on_hand: int = 0
-    reserved: int = 0
-    bumps: int = 0
-    moved: bool = False
-
-
-def give_back_from(held: str, *, now: datetime) -> None:
+def give_back_from(held: str, *, levels: LockedIds, event_ids: columns.UuidArray) -> None:
     """Lower reserved by the quantities of these rows, as a part of ``audit.db.statements.write_about``.
 
-    ``held`` is a constant SELECT of (level_id, quantity), in units. Each row bumps the level's version, as
-    ``Ledger.reserve`` does. Requires the levels' locks.
+    ``held`` is a constant SELECT of (level_id, quantity, n): quantity in units, and which of ``event_ids``, counting
+    from 1, is the event that says why. Each row bumps the level's version, as ``Ledger.reserve`` does. Requires the
+    levels' locks.
     """
-    write(_GIVE_BACK.format(held=held), [now, now])
+    now = levels.now
+    if not settings.LEVEL_EVENTS:
+        write(_GIVE_BACK.format(held=held), [now, now])
+        return
+    changed = write(_GIVE_BACK_AND_RETURN.format(held=held), [now, now, event_ids])
+    level_events.publish_changes(changed, at_most=levels.count, now=now)
 
 
 class Ledger:
@@ -83,8 +101,9 @@ class Ledger:
 
     def __init__(self, levels: LockedLevels) -> None:
         self._levels = levels
-        self._changes: dict[UUID, _Change] = {}
+        self._changes: dict[UUID, LevelChange] = {}
         self._movements: list[tuple[UUID, int, int, MovementCause]] = []
+        self._causes: dict[UUID, list[UUID]] = {}
 
     def reserve(self, level_id: UUID, quantity: int) -> None:
         """Raise reserved by a number of units; a negative quantity lowers it."""
@@ -115,32 +134,51 @@ class Ledger:
         self._change(level_id).moved = True
         self._movements.append((level_id, self._levels.by_id[level_id].on_hand - before, before, cause))
 
-    def write(self, now: datetime) -> None:
+    def write(self, now: datetime, events: Sequence[OutboxRow]) -> None:
         """Write all changes: one UPDATE of levels, one INSERT of movements. Requires the levels' locks.
+
+        Publishes these events, which say why, and an event for each changed level, whose cause are those of the events
+        that are about it. To be called once in a transaction, so that each level has one event.
 
         Raises an alert, with its event, for levels whose severity became worse (docs/explanation/rules.md, rule 14).
         It compares available before and after all changes of the transaction, which is known here without a query.
         """
         changes = {level: c for level, c in self._changes.items() if c.moved or c.reserved or c.on_hand}
-        if changes:
-            write(
-                _WRITE,
-                [
-                    now,
-                    now,
-                    columns.uuids(changes),
-                    columns.ints(change.on_hand for change in changes.values()),
-                    columns.ints(change.reserved for change in changes.values()),
-                    columns.ints(change.bumps for change in changes.values()),
-                    columns.bools(change.moved for change in changes.values()),
-                ],
-            )
-        if self._movements:
-            write(_INSERT_MOVEMENTS, [now, *self._movement_columns()])
-        if crossed := self._crossed(changes):
+        for some in batches(list(changes.items())):
+            _write_levels(some, now)
+        self._write_movements(now)
+        self._note(events)
+        for rows in batches([*events, *self._level_events(changes)]):
+            publish(rows, now=now)
+        for crossed in batches(self._crossed(changes)):
             raise_alerts(crossed, now=now)
 
-    def _crossed(self, changes: Mapping[UUID, _Change]) -> list[Crossing]:
+    def write_part(self, now: datetime, events: Sequence[OutboxRow]) -> None:
+        """Write the movements so far and publish these events, where all of them are too much for one statement.
+        ``write`` follows, which writes the changes of the levels."""
+        self._write_movements(now)
+        self._note(events)
+        publish(events, now=now)
+
+    def _write_movements(self, now: datetime) -> None:
+        if self._movements:
+            write(_INSERT_MOVEMENTS, [now, *self._movement_columns()])
+            self._movements.clear()
+
+    def _note(self, events: Sequence[OutboxRow]) -> None:
+        if settings.LEVEL_EVENTS:
+            for row in events:
+                for level_id in row.about:
+                    self._causes.setdefault(level_id, []).append(row.event_id)
+
+    def _level_events(self, changes: Mapping[UUID, LevelChange]) -> Iterator[OutboxRow]:
+        for level_id, change in changes.items():
+            counters = self._levels.by_id[level_id]
+            if counters.facts is not None:
+                cause = self._causes.get(level_id, ())
+                yield level_events.changed_event(level_id, counters.facts, counters, change, cause)
+
+    def _crossed(self, changes: Mapping[UUID, LevelChange]) -> list[Crossing]:
         crossed: list[Crossing] = []
         for level_id, change in changes.items():
             if change.on_hand >= change.reserved:
@@ -173,10 +211,25 @@ class Ledger:
             columns.texts(cause.store for cause in causes),
         ]
 
-    def _change(self, level_id: UUID) -> _Change:
+    def _change(self, level_id: UUID) -> LevelChange:
         change = self._changes.get(level_id)
         if change is None:
-            change = self._changes[level_id] = _Change()
+            change = self._changes[level_id] = LevelChange()
         change.bumps += 1
         self._levels.by_id[level_id].version += 1
         return change
+
+
+def _write_levels(changes: Sequence[tuple[UUID, LevelChange]], now: datetime) -> None:
+    write(
+        _WRITE,
+        [
+            now,
+            now,
+            columns.uuids(level_id for level_id, _ in changes),
+            columns.ints(change.on_hand for _, change in changes),
+            columns.ints(change.reserved for _, change in changes),
+            columns.ints(change.bumps for _, change in changes),
+            columns.bools(change.moved for _, change in changes),
+        ],
+    )

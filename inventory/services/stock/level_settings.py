@@ -11,14 +11,17 @@ from audit.actors import Actor
 from audit.db import columns
 from audit.db.statements import batches, write
 from audit.errors import Invalid, NotFound, VersionConflict
+from audit.events import OutboxRow
 from audit.idempotency import Claim, StoredAnswer
 from audit.preconditions import Precondition, last_write_wins
+from audit.publishing import publish
 from audit.recording import Entry, record
 from inventory import actions
-from inventory.locking import lock_levels
+from inventory.locking import LockedLevels, lock_levels
 from inventory.models import StockLevel
 from inventory.services.catalogue.master_data import Saved, claimed
 from inventory.services.low_stock import alerts as low_stock
+from inventory.services.stock.level_events import SETTINGS_CHANGED, changed_event
 
 SETTINGS: Final = (
     "reorder_point",
@@ -113,6 +116,8 @@ def change_levels(actor: Actor, changes: Sequence[LevelChange]) -> SetLevels:
     _check_order(changes, ids, after)
     for rows in batches(list(after.values())):
         _write(rows, locked.now)
+    for events in batches(_events(after, locked)):
+        publish(events, now=locked.now)
     entries = [Entry(actor, actions.LEVEL_CHANGED, level_id, of_level) for level_id, of_level in by_level.items()]
     for some in batches(entries):
         record(some, now=locked.now)
@@ -200,3 +205,14 @@ def _write(rows: Sequence[Mapping[str, Any]], now: datetime) -> None:
             *(columns.texts(row[name] for row in rows) for name in SETTINGS[4:]),
         ],
     )
+
+
+def _events(after: Mapping[UUID, Mapping[str, Any]], locked: LockedLevels) -> list[OutboxRow]:
+    events = []
+    for level_id, row in after.items():
+        counters = locked.by_id[level_id]
+        counters.version += 1
+        counters.safety_stock = row["min_stock_level"]
+        if counters.facts is not None:
+            events.append(changed_event(level_id, counters.facts, counters, SETTINGS_CHANGED, ()))
+    return events

@@ -6,14 +6,18 @@ from functools import partial
 from typing import Final, TypeVar
 from uuid import UUID
 
+from django.conf import settings
 from uuid_utils.compat import uuid7
 
 from audit.db import columns
-from audit.db.statements import write
+from audit.db.statements import one_statement, write
 from inventory import transactions
 from inventory.errors import InsufficientStock
 from inventory.holds_port import holds
+from inventory.locking import read_clock
 from inventory.services.catalogue.lookup import forget_catalogue
+from inventory.services.stock import level_events
+from inventory.services.stock.level_events import LEVEL_COLUMNS
 
 T = TypeVar("T")
 
@@ -38,16 +42,26 @@ ORDER BY n ON CONFLICT (product_id, warehouse_id) DO NOTHING
 """
 
 
+_CREATE_AND_RETURN: Final = f"{_CREATE.replace('stocklevel (', 'stocklevel AS level (')}RETURNING {LEVEL_COLUMNS}"
+_CREATED: Final = """(SELECT row_number() OVER ()::int AS n, level.*, 0 AS on_hand_change, 0 AS reserved_change,
+    level.version AS bumps, '[]'::jsonb AS cause FROM {part} level)"""
+
+
 def create_levels(keys: Sequence[tuple[UUID, UUID]]) -> None:
-    """Create levels, in the given order, unless they exist by now. Requires an open transaction."""
-    write(
-        _CREATE,
-        [
-            columns.uuids(uuid7() for _ in keys),
-            columns.uuids(product_id for product_id, _ in keys),
-            columns.uuids(warehouse_id for _, warehouse_id in keys),
-        ],
-    )
+    """Create levels, in the given order, unless they exist by now, and publish an event for each. Requires an open
+    transaction."""
+    parameters = [
+        columns.uuids(uuid7() for _ in keys),
+        columns.uuids(product_id for product_id, _ in keys),
+        columns.uuids(warehouse_id for _, warehouse_id in keys),
+    ]
+    if not settings.LEVEL_EVENTS:
+        write(_CREATE, parameters)
+        return
+    now = read_clock()
+    with one_statement():
+        created = write(_CREATE_AND_RETURN, parameters)
+        level_events.publish_changes(_CREATED.format(part=created), at_most=len(keys), now=now)
 
 
 def run_with_levels(work: Callable[[], T]) -> T:

@@ -13,7 +13,6 @@ from audit.actors import Actor
 from audit.db.statements import one_statement
 from audit.events import OutboxRow
 from audit.idempotency import Claim
-from audit.publishing import publish
 from audit.recording import Entry, record
 from inventory.actions import TRANSFER_ACTIONS, TransferVerb
 from inventory.errors import InsufficientStock, QuantityLimit, Shortage
@@ -57,6 +56,7 @@ class Moves:
         self.expected: dict[UUID, int] = {}
         self._before = document
         self._moved: list[TransferredItem] = []
+        self._moved_levels: dict[UUID, None] = {}
         self._changed: list[dict[str, Any]] = []
         self._actor = actor
         self.levels = levels
@@ -69,6 +69,7 @@ class Moves:
         """Change on hand by a signed number of units, with a movement that names the transfer."""
         cause = MovementCause(kind, self._actor.name, reason, "transfer", self.document.public_id)
         self.ledger.move(level_id, units, cause)
+        self._moved_levels[level_id] = None
 
     def note(self, item: TransferItem, before: int, after: int, *, quantity: int, lost: int = 0) -> None:
         """Note the moved and lost units of an item, and on hand, for the event and the audit entry."""
@@ -103,13 +104,13 @@ class Moves:
             changes["toWarehouseId"] = [self._before.destination.code, self.document.destination.code]
         entry = entry_of(self._actor, verb, self.document, changes | ({"reason": reason} if reason else {}))
         events = [after._event("cancelled", reason)] if after else []
+        events += [self._event(verb, reason)] if self._moved else []
         with one_statement():
-            self.ledger.write(self.now)
+            self.ledger.write(self.now, events)
             if after:
                 documents.update(after.document)
             save(self.document)
             record([*entries, entry], now=self.now)
-            publish([*events, self._event(verb, reason)] if self._moved else [], now=self.now)
             idempotency.store_all([(claim, done)], now=self.now)
         return done
 
@@ -122,7 +123,7 @@ class Moves:
             change=verb.upper(),
             items=self._moved,
             reason=reason or self.document.reason,
-        ).row()
+        ).row(self._moved_levels)
 
 
 def entry_of(actor: Actor, verb: TransferVerb, document: TransferDocument, changes: Mapping[str, Any]) -> Entry:

@@ -20,7 +20,6 @@ from audit.actors import Actor
 from audit.db import columns
 from audit.db.statements import one_statement
 from audit.identifiers import RESERVATION, public_id
-from audit.publishing import publish
 from audit.recording import Entry, record
 from inventory import transactions
 from inventory.actions import STOCK_RECONCILED
@@ -299,9 +298,8 @@ def _mend_levels(
         entries.append(Entry(run.actor, STOCK_RECONCILED, level_id, changes))
         events.append(_reconciled_event(run, repair, changes).row(level_id))
     with one_statement():
-        ledger.write(levels.now)
+        ledger.write(levels.now, events)
         record(entries, now=levels.now)
-        publish(events, now=levels.now)
         stock.keep(run, found, now=levels.now)
     return found
 

@@ -18,8 +18,8 @@ from msgspec.structs import replace
 from audit import idempotency
 from audit.db.statements import one_statement
 from audit.errors import DomainError
+from audit.events import OutboxRow
 from audit.idempotency import StoredAnswer
-from audit.publishing import publish
 from audit.recording import Entry, record
 from inventory import transactions
 from inventory.errors import InsufficientStock
@@ -203,9 +203,10 @@ class _Basket:
         expired = expiry.expire(self.due, ledger, now)
         held = PlacedHold(hold, now, is_new=not self.live)
         actor = self.request.actor
+        events = [*map(expiry.released_event, (*expired, *merged)), self._event(hold)]
         with one_statement():
             documents.close([*merged, *expired], now=now)
-            ledger.write(now)
+            ledger.write(now, events)
             if self.live:
                 documents.rewrite(hold)
             else:
@@ -218,7 +219,6 @@ class _Basket:
                 ],
                 now=now,
             )
-            publish([*map(expiry.released_event, (*expired, *merged)), reserved_event(hold)], now=now)
             idempotency.store_all([(self.request.claim, held)], now=now)
         return held
 
@@ -241,6 +241,12 @@ class _Basket:
             client_id=request.actor.client_id,
             items=tuple(items),
         )
+
+    def _event(self, hold: Hold) -> OutboxRow:
+        """The event of the basket, which is also about the levels that it no longer holds."""
+        event = reserved_event(hold)
+        before = (level_id for old in self.live[:1] for level_id in old.level_ids)
+        return replace(event, about=tuple(dict.fromkeys((*event.about, *before))))
 
     def _entry(self, hold: Hold) -> Entry:
         if not self.live:

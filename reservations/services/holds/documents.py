@@ -89,6 +89,11 @@ class Hold(msgspec.Struct, frozen=True, gc=False):
         """Whether its store and the warehouses of all its items are in the actor's reach."""
         return actor.sees_store(self.store) and actor.sees_warehouses(item.warehouse for item in self.items)
 
+    @property
+    def level_ids(self) -> list[UUID]:
+        """The levels of its items."""
+        return [item.level_id for item in self.items]
+
     def facts(self) -> dict[str, Any]:
         """The fields common to all events of the reservation."""
         return {

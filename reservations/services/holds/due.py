@@ -82,9 +82,10 @@ WHERE CASE WHEN hold.status = 'ACTIVE' THEN hold.expires_at <= %s AND held.is_lo
 """``items`` are the items as JSON, as ``HeldItem.facts`` returns them."""
 
 HELD_BY_DUE: Final = """
-SELECT item.level_id, item.quantity FROM due JOIN reservations_reservationitem item ON item.reservation_id = due.id
+SELECT item.level_id, item.quantity, due.n
+FROM due JOIN reservations_reservationitem item ON item.reservation_id = due.id
 """
-"""Selects (level_id, quantity) of all items of the relation ``due``."""
+"""Selects (level_id, quantity, n) of all items of the relation ``due``."""
 
 _EXPIRE: Final = """
 UPDATE reservations_reservation AS r SET status = 'EXPIRED', reason = %s::text, released_at = %s

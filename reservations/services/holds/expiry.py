@@ -20,7 +20,7 @@ from audit.db.statements import rfc3339, write_about
 from audit.errors import Busy
 from audit.events import OutboxRow
 from audit.identifiers import NIL, RESERVATION
-from audit.publishing import publish_from
+from audit.publishing import new_event_ids, publish_from
 from audit.recording import Entry, record_from
 from inventory import transactions
 from inventory.errors import InsufficientStock
@@ -145,7 +145,7 @@ def expired_entry(hold: Hold, actor: Actor) -> Entry:
 
 def released_event(hold: Hold) -> OutboxRow:
     """The event of a hold that ended without a sale."""
-    return InventoryReleasedEvent(**hold.facts(), reason=hold.reason).row()
+    return InventoryReleasedEvent(**hold.facts(), reason=hold.reason).row(hold.level_ids)
 
 
 def _lock_levels_of(holds: LockedHolds, *, wait: bool = True) -> LockedIds:
@@ -160,11 +160,11 @@ def _expire_locked(holds: LockedHolds, levels: LockedIds) -> int:
     """
 
     def write() -> None:
-        now = levels.now
-        give_back_from(due.HELD_BY_DUE, now=now)
+        now, event_ids = levels.now, new_event_ids(holds.count)
+        give_back_from(due.HELD_BY_DUE, levels=levels, event_ids=event_ids)
         due.expire_due(reason=REASON, now=now)
         record_from(_ENTRIES, actor=SWEEPER, action=actions.RESERVATION_EXPIRED, at_most=holds.count, now=now)
-        publish_from(_EVENTS, event=InventoryReleasedEvent, at_most=holds.count, now=now)
+        publish_from(_EVENTS, event=InventoryReleasedEvent, ids=event_ids, now=now)
 
     return write_about(due.due_among(holds, levels), write)
 

@@ -247,11 +247,11 @@ def _write(
     made = [(request, held) for request in requests if isinstance(held := outcomes.get(request.id), PlacedHold)]
     if not made:
         return
+    events = [reserved_event(held.hold) for _, held in made]
     with one_statement():
-        ledger.write(now)
+        ledger.write(now, events)
         documents.insert([held.hold for _, held in made])
         record([created_entry(request.actor, held.hold) for request, held in made], now=now)
-        publish([reserved_event(held.hold) for _, held in made], now=now)
         idempotency.store_all(((request.claim, held) for request, held in made), now=now)
 
 
@@ -268,7 +268,7 @@ def created_entry(actor: Actor, hold: Hold) -> Entry:
 
 def reserved_event(hold: Hold) -> OutboxRow:
     """The event of a hold that was made, or whose items a basket replaced."""
-    return InventoryReservedEvent(**hold.facts(), expires_at=hold.expires_at).row()
+    return InventoryReservedEvent(**hold.facts(), expires_at=hold.expires_at).row(hold.level_ids)
 
 
 class ExtendRequest(msgspec.Struct, frozen=True, gc=False):
@@ -341,7 +341,7 @@ def _write_extended(
 
 
 def _extended_event(hold: Hold) -> OutboxRow:
-    return InventoryExtendedEvent(**hold.facts(), expires_at=hold.expires_at).row()
+    return InventoryExtendedEvent(**hold.facts(), expires_at=hold.expires_at).row(hold.level_ids)
 
 
 def visible(hold: Hold | None, actor: Actor) -> Hold:

@@ -15,7 +15,6 @@ from audit.db.statements import one_statement
 from audit.errors import DomainError
 from audit.events import OutboxRow
 from audit.idempotency import Claim, StoredAnswer
-from audit.publishing import publish
 from audit.recording import Entry, record
 from inventory import transactions
 from inventory.locking import LockedLevels, lock_levels
@@ -213,11 +212,10 @@ class _Batch:
     def write(self) -> None:
         """Write all decisions, and the stored answers of the requests that changed something."""
         with one_statement():
-            self._ledger.write(self._now)
+            self._ledger.write(self._now, self._events)
             documents.close(self._ended, now=self._now)
             documents.insert(self._made)
             record(self._entries, now=self._now)
-            publish(self._events, now=self._now)
             idempotency.store_all(self._results, now=self._now)
 
     def _selected(self, request: Request) -> list[Hold]:
@@ -375,4 +373,4 @@ def consumed_entry(actor: Actor, hold: Hold, freeze_override: str = "") -> Entry
 
 def consumed_event(hold: Hold) -> OutboxRow:
     """The event of a hold that was consumed."""
-    return InventoryConsumedEvent(**hold.facts()).row()
+    return InventoryConsumedEvent(**hold.facts()).row(hold.level_ids)

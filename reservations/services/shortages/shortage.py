@@ -17,7 +17,6 @@ from audit.db import columns
 from audit.errors import Fault
 from audit.events import OutboxRow
 from audit.identifiers import RESERVATION, public_id
-from audit.publishing import publish
 from audit.recording import record
 from inventory.holds_port import (
     NONE_PREFERRED,
@@ -132,6 +131,7 @@ class LockedBreaking(Breaking):
         self._ended: list[Hold] = []
         self._broken: list[Hold] = []
         self._incidents: list[Incident] = []
+        self._events: tuple[OutboxRow, ...] = ()
         self.levels = levels
 
     @property
@@ -141,6 +141,10 @@ class LockedBreaking(Breaking):
     @property
     def incident_ids(self) -> tuple[str, ...]:
         return tuple(incident.public_id for incident in self._incidents)
+
+    @property
+    def events(self) -> tuple[OutboxRow, ...]:
+        return self._events
 
     def give_way(self, ledger: Ledger) -> None:
         now = self.levels.now
@@ -157,6 +161,7 @@ class LockedBreaking(Breaking):
             lost = tuple(hold for hold in self._broken if any(item.level_id == level_id for item in hold.items))
             if left > 0 and lost:
                 self._incidents.append(Incident(level_id, left, lost))
+        self._events = (*map(expiry.released_event, self._ended), *map(self._broken_event, self._broken))
 
     def write(self) -> None:
         now = self.levels.now
@@ -170,10 +175,6 @@ class LockedBreaking(Breaking):
         ]
         found = [incidents.opened_entry(incident, self._cause, self._actor) for incident in self._incidents]
         record([*ends, *found], now=now)
-        publish(
-            [expiry.released_event(hold) for hold in self._ended] + [self._broken_event(hold) for hold in self._broken],
-            now=now,
-        )
 
     def _broken_event(self, hold: Hold) -> OutboxRow:
         incidents_of_hold = [
@@ -188,7 +189,7 @@ class LockedBreaking(Breaking):
             cause=self._cause.public_id,
             incidents=incidents_of_hold,
             broken_by=self._actor.name,
-        ).row()
+        ).row(hold.level_ids)
 
 
 def lock_and_choose(
