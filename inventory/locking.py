@@ -165,7 +165,10 @@ def lock_levels(level_ids: Collection[UUID], *, wait: bool = True) -> LockedLeve
 
 
 def _locked(rows: Sequence[tuple[Any, ...]]) -> LockedLevels:
-    by_id = {row[1]: Counters(*row[2:9], facts=LevelFacts(*row[9:]) if len(row) > 10 else None) for row in rows}
+    by_id = {row[1]: Counters(*row[2:9]) for row in rows}
+    if len(rows[0]) > 10:
+        for row in rows:
+            by_id[row[1]].facts = LevelFacts(*row[9:])
     return LockedLevels(now=max(row[0] for row in rows), by_id=by_id)
 
 
