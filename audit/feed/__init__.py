@@ -12,12 +12,23 @@ of the log is that of the batches, and within a batch that of positions. A reade
         if not page.has_more:       # nothing left: end a batch with what was committed since, or wait for others to
             sleep(pace.pause_seconds(tick()))
 
+Whoever begins with what the tables say reads them ``with one_snapshot() as cursor``, and goes on from there.
+
 The events of a key come in the order of their positions.
 """
 
 from audit.feed.cursors import BEGINNING, Cursor
 from audit.feed.partitions import make_partitions, tend_log
-from audit.feed.reading import MOST_EVENTS, LoggedEvent, Page, cursor_at, cursor_now, cursor_oldest, read_after
+from audit.feed.reading import (
+    MOST_EVENTS,
+    LoggedEvent,
+    Page,
+    cursor_at,
+    cursor_now,
+    cursor_oldest,
+    one_snapshot,
+    read_after,
+)
 from audit.feed.ticks import Batch, Pace, rebase, tick
 
 __all__ = [
@@ -32,6 +43,7 @@ __all__ = [
     "cursor_now",
     "cursor_oldest",
     "make_partitions",
+    "one_snapshot",
     "read_after",
     "rebase",
     "tend_log",

@@ -1,18 +1,19 @@
 """Reading of the log by cursor."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 
 from audit.db import columns
 from audit.errors import Archived, Invalid
-from audit.feed.cursors import BEGINNING, Cursor
+from audit.feed.cursors import BEGINNING, Cursor, Seen
 from audit.feed.snapshots import Snapshot
 
 MOST_EVENTS: Final = 5000
@@ -34,6 +35,7 @@ class LoggedEvent(msgspec.Struct, frozen=True, gc=False):
     type: str
     payload: str
     created_at: datetime
+    xid: int
 
     @property
     def position(self) -> int:
@@ -83,8 +85,10 @@ _LAST_OF_EPOCH: Final = f"{_TICKS} WHERE tick.epoch = %s ORDER BY tick.number DE
 _OLDEST: Final = f"{_TICKS} WHERE tick.number = (SELECT min(number) FROM audit_tick)"  # noqa: S608
 _LAST_BEFORE: Final = f"{_TICKS} WHERE tick.created_at < %s ORDER BY tick.created_at DESC, tick.number DESC LIMIT 1"
 
+_HERE: Final = "SELECT coalesce(max(position), 0), pg_current_snapshot()::text FROM audit_outboxevent"
+
 _COLUMNS: Final = "position, xid, id, aggregatetype, aggregateid, type, payload, created_at"
-_RESULT: Final = "position, xid::text::bigint, id, aggregatetype, aggregateid, type, payload::text, created_at"
+_RESULT: Final = "position, id, aggregatetype, aggregateid, type, payload::text, created_at, xid::text::bigint"
 # The two parts are disjoint: transactions that began after the first snapshot, and those that were running in it.
 _BY_TRANSACTION: Final = f"""
 WITH event AS MATERIALIZED (
@@ -124,7 +128,19 @@ def read_after(cursor: Cursor, limit: int) -> Page:
     Sends a constant number of statements, which look at a bounded number of rows. Locks nothing and needs no
     transaction. Raises Archived, and Invalid for a place that this log doesn't have.
     """
-    limit = max(1, min(limit, MOST_EVENTS))
+    page = _page_after(replace(cursor, seen=None), max(1, min(limit, MOST_EVENTS)))
+    seen = cursor.seen
+    if seen is None:
+        return page
+    events = [
+        msgspec.structs.replace(event, cursor=event.cursor.after_having(seen))
+        for event in page.events
+        if not seen.has(event.position, event.xid)
+    ]
+    return Page(events, page.cursor.after_having(seen), page.has_more)
+
+
+def _page_after(cursor: Cursor, limit: int) -> Page:
     # Each batch has an event, but that of an epoch's first tick.
     most_ticks = min(limit + 3, _MOST_TICKS)
     cursor, ticks = _ticks_after(cursor, most_ticks)
@@ -145,6 +161,25 @@ def cursor_now() -> Cursor:
     """The end of the log, as of its last tick: call ``tick`` before to have all that is committed behind it."""
     ticks = _select(_LAST, [])
     return ticks[0].end if ticks else BEGINNING
+
+
+@contextmanager
+def one_snapshot() -> Iterator[Cursor]:
+    """A transaction in which all reads see the same moment, and the cursor of that moment.
+
+    What is read inside has the effects of exactly the events that don't follow the cursor: together with the feed from
+    there on it has no hole and no double. Inside another transaction, all reads must be in that one.
+    """
+    is_outermost = not connection.in_atomic_block
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            if is_outermost:
+                cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+            cursor.execute(_HERE)
+            max_position, snapshot = cursor.fetchone()
+        last = cursor_now()
+        # The next tick may have looked earlier, the one after it has not: it waits for that one's commit.
+        yield last.after_having(Seen(last.tick + 2, max_position, Snapshot.parse(snapshot)))
 
 
 def cursor_oldest() -> Cursor:
@@ -243,12 +278,13 @@ def _events_of(base: _Tick, batches: list[_Tick], after: int, limit: int) -> lis
     of_transaction: dict[int, _Tick] = {}
     found = []
     for row in _rows(_BY_TRANSACTION, parameters):
-        tick = of_transaction.get(row[1])
+        xid = row[-1]
+        tick = of_transaction.get(xid)
         if tick is None:
-            tick = of_transaction[row[1]] = next(each for each in batches if each.snapshot.shows(row[1]))
+            tick = of_transaction[xid] = next(each for each in batches if each.snapshot.shows(xid))
         if tick is not first or row[0] > after:
             found.append(_event(tick, row))
-    found.sort(key=lambda event: event.cursor)
+    found.sort(key=lambda event: (event.cursor.tick, event.position))
     return found
 
 
@@ -284,5 +320,5 @@ def _rows(sql: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
 
 
 def _event(tick: _Tick, row: tuple[Any, ...]) -> LoggedEvent:
-    position, _, *values = row
+    position, *values = row
     return LoggedEvent(Cursor(tick.epoch, tick.number, position), *values)

@@ -13,7 +13,7 @@ def events_after(cursor: Cursor, limit: int = 100) -> list[LoggedEvent]:
         found += page.events
         cursor = page.cursor
         if not page.has_more:
-            assert feed.read_after(cursor, limit).events == ()
+            assert not feed.read_after(cursor, limit).events
             return found
 
 

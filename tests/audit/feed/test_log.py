@@ -8,6 +8,7 @@ from django.db import connection
 from audit import feed
 from audit.errors import Invalid
 from audit.feed import BEGINNING, Cursor, reading, ticks
+from audit.models import OutboxEvent
 from tests.audit.feed.reading import events_after
 from tests.audit.feed.reading import keys_after as read
 from tests.audit.feed.writers import Writer, write
@@ -142,6 +143,48 @@ def test_a_cursor_at_a_time_has_all_events_since_behind_it() -> None:
     assert read(feed.cursor_at(moment)) == ["after"]
     assert read(feed.cursor_at(moment - timedelta(days=365 * 50)))[-2:] == ["before", "after"]
     assert read(feed.cursor_at(moment + timedelta(days=1))) == []
+
+
+# --- from a snapshot of the tables ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("limit", [1, 2, 100])
+def test_a_snapshot_and_the_feed_after_it_have_no_hole_and_no_double(limit: int) -> None:
+    write("ticked")
+    feed.tick()
+    write("committed, in no batch")
+    with Writer() as slow, Writer() as slower:
+        slow.write("open")
+        slower.write("open for long")
+        with feed.one_snapshot() as cursor:
+            read_there = set(OutboxEvent.objects.values_list("key", flat=True))
+            write("committed meanwhile")
+            assert set(OutboxEvent.objects.values_list("key", flat=True)) == read_there
+        cursor = Cursor.parse(str(cursor))
+        assert read_there == {"ticked", "committed, in no batch"}
+        assert read(cursor, limit) == []
+        feed.tick()
+        assert read(cursor, limit) == ["committed meanwhile"]
+        slow.commit()
+        feed.tick()
+        write("later")
+        feed.tick()
+    feed.rebase()
+    assert read(cursor, limit) == ["committed meanwhile", "open", "later", "open for long"]
+    assert feed.read_after(cursor, 100).cursor.seen is None
+
+
+def test_a_tick_that_looked_before_the_snapshot_and_was_stored_after_it_brings_no_double() -> None:
+    write("first")
+    with stranger() as ticker:
+        ticker.execute(ticks._TICK.encode())  # Has looked, but isn't stored.
+        write("second")
+        with feed.one_snapshot() as cursor:
+            assert OutboxEvent.objects.count() == 2
+        ticker.commit()
+    write("third")
+    feed.tick()
+    assert read(cursor) == ["third"]
 
 
 # --- large batches ----------------------------------------------------------------------------------------------------
