@@ -43,6 +43,11 @@ app.conf.beat_schedule = {
         "schedule": crontab(hour="4", minute="7"),
         "options": {"expires": 24 * 3600},
     },
+    "record-ended-freezes": {
+        "task": "inventory.tasks.record_ended_freezes",
+        "schedule": 60,
+        "options": {"expires": 60},
+    },
     "expire-drafts": {
         "task": "inventory.tasks.expire_drafts",
         "schedule": crontab(hour="4", minute="37"),

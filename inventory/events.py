@@ -47,14 +47,15 @@ class LevelEvent(Event, frozen=True, kw_only=True):
 
 @register
 class StockAdjustedEvent(LevelEvent, frozen=True, kw_only=True):
-    """Written for each line that changes what is on hand: of an adjustment (receipt, shipment, return or correction, by
-    the API, the console or an import), of its reversal (as an `ADJUSTMENT` of the opposite quantity), and of a count
-    that is posted with a difference. Sales, transfers and repairs have events of their own."""
+    """Written for each movement but those of sales and transfers: for each line of an adjustment (receipt, shipment,
+    return or correction, by the API, the console or an import), of its reversal (as an `ADJUSTMENT` of the opposite
+    quantity) and of a count that is posted with a difference; and for a movement that was missing and that a repair
+    supplies. What a transfer moves or loses is in its `InventoryTransferredEvent`."""
 
     adjustment_id: Annotated[
         str,
         Meta(
-            description="The adjustment or posting, `adj-<uuid>`: all its lines have the same.",
+            description="The adjustment, posting or repair, `adj-<uuid>`: all its lines have the same.",
             examples=["adj-0199a3c5-7b90-7c07-8f3e-5d3c7a9e4b10"],
         ),
     ]
@@ -234,7 +235,7 @@ class FreezeEvent(Event, frozen=True, kw_only=True):
 @register
 class InventoryFrozenEvent(FreezeEvent, frozen=True, kw_only=True):
     """Written when a product, warehouse or store is frozen, and when a freeze gets another reason or end: new holds are
-    refused, existing ones are not affected. A freeze that ends by itself, at `until`, writes no event."""
+    refused, existing ones are not affected. It ends by itself at `until`: don't wait for `InventoryUnfrozenEvent`."""
 
     until: Annotated[
         Annotated[datetime, Meta(tz=True)] | None,
@@ -247,4 +248,71 @@ class InventoryFrozenEvent(FreezeEvent, frozen=True, kw_only=True):
 
 @register
 class InventoryUnfrozenEvent(FreezeEvent, frozen=True, kw_only=True):
-    """Written when somebody ends a freeze."""
+    """Written when somebody ends a freeze, and within about a minute after one has ended by itself, at `until`."""
+
+
+# --- products, warehouses, stores ------------------------------------------------------------------------------------
+
+
+@register
+class ProductChangedEvent(Event, frozen=True, kw_only=True):
+    """Written when a product or variant is created or changed. It says what it is like from then on. While a product or
+    its parent is inactive, and from `listingExpiresAt` on, nothing of it is sellable: no level changes by that."""
+
+    AGGREGATE: ClassVar = "product"
+    KEY: ClassVar = "`product:` and the id of the product or variant"
+
+    product_id: ProductId
+    variant_id: VariantId | UnsetType = UNSET
+    sku: Annotated[str, Meta(description="The SKU.", examples=["JACKET-RED-M"])]
+    name: Annotated[str, Meta(description="The name.", examples=["Rain jacket, red, M"])]
+    active: Annotated[bool, Meta(description="Whether it may be sold.", examples=[True])]
+    listing_expires_at: Annotated[
+        Annotated[datetime, Meta(tz=True)] | None,
+        Meta(
+            description="When its listing ends, by itself and without another event; null if it doesn't.",
+            examples=["2026-12-31T23:00:00Z"],
+        ),
+    ]
+
+    def row(self) -> OutboxRow:
+        """The outbox row of this event."""
+        return OutboxRow(f"product:{self.product_id if self.variant_id is UNSET else self.variant_id}", self)
+
+
+@register
+class WarehouseChangedEvent(Event, frozen=True, kw_only=True):
+    """Written when a warehouse is created or changed. It says what it is like from then on. While it is inactive,
+    nothing in it is sellable: no level changes by that."""
+
+    AGGREGATE: ClassVar = "warehouse"
+    KEY: ClassVar = "`warehouse:` and the code"
+
+    warehouse_id: WarehouseCode
+    name: Annotated[str, Meta(description="The name.", examples=["Hamburg"])]
+    type: Annotated[str, one_of("MAIN", "SECONDARY", "DROPSHIP", description="What kind of warehouse it is.")]
+    active: Annotated[bool, Meta(description="Whether it sells and receives.", examples=[True])]
+
+    def row(self) -> OutboxRow:
+        """The outbox row of this event."""
+        return OutboxRow(f"warehouse:{self.warehouse_id}", self)
+
+
+@register
+class StoreChangedEvent(Event, frozen=True, kw_only=True):
+    """Written when a store is created or changed. It says what it is like from then on. It sells from these warehouses
+    alone: no level changes by that."""
+
+    AGGREGATE: ClassVar = "store"
+    KEY: ClassVar = "`store:` and the code"
+
+    store_id: Annotated[str, Meta(description="The store's code.", examples=["main"])]
+    name: Annotated[str, Meta(description="The name.", examples=["Main store"])]
+    warehouses: Annotated[
+        list[str],
+        Meta(description="The codes of its warehouses, in the order of their priority.", examples=[["wh-001"]]),
+    ]
+
+    def row(self) -> OutboxRow:
+        """The outbox row of this event."""
+        return OutboxRow(f"store:{self.store_id}", self)

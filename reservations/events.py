@@ -120,6 +120,42 @@ class InventoryReservationBrokenEvent(ReservationEvent, frozen=True, kw_only=Tru
     ]
 
 
+class ShortLine(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel", forbid_unknown_fields=True):
+    """A line of an order that can't be held."""
+
+    product_id: ProductId
+    variant_id: VariantId | UnsetType = UNSET
+    warehouse_id: WarehouseCode | UnsetType = UNSET
+    requested: Annotated[int, Meta(description="Units asked for.", examples=[5])]
+    available: Annotated[int, Meta(description="Units that could have been held.", examples=[2])]
+
+
+@register
+class InventoryReservationFailedEvent(Event, frozen=True, kw_only=True):
+    """Written when an order that came as an event can't be held: nothing of it is. Who asks over HTTP gets the refusal
+    as the answer instead."""
+
+    AGGREGATE: ClassVar = "order"
+    KEY: ClassVar = "`order:` and the `orderId`"
+
+    order_id: Annotated[str, Meta(description="The caller's order.", examples=["order-1001"])]
+    cart_id: Annotated[str, Meta(description="The caller's cart.", examples=["cart-4711"])] | UnsetType = UNSET
+    store_id: Annotated[str, Meta(description="The store's code.", examples=["main"])]
+    code: Annotated[
+        str,
+        Meta(
+            description="Why, as in the API's problems: `insufficient_stock`, `product_frozen`, `unknown_product`, …",
+            examples=["insufficient_stock"],
+        ),
+    ]
+    reason: Annotated[str, Meta(description="The same in words.", examples=["Not enough stock for 1 of 2 lines."])]
+    lines: Annotated[list[ShortLine], Meta(description="Each short line; empty unless units are missing.")]
+
+    def row(self) -> OutboxRow:
+        """The outbox row of this event."""
+        return OutboxRow(f"order:{self.order_id}", self)
+
+
 @register
 class StockReconciledEvent(LevelEvent, frozen=True, kw_only=True):
     """Written when a reconciliation repairs a level's counters, or adds a movement that its ledger lacks; in that case

@@ -181,7 +181,8 @@ RULES: Final[Mapping[str, str]] = {
             UNION ALL SELECT 'res-' || id, 'InventoryReleasedEvent', 1 FROM reservations_reservation
             WHERE released_at > {_SINCE}
             UNION ALL SELECT level_id::text, 'StockAdjustedEvent', count(*) FROM inventory_movement
-            WHERE adjustment_id IS NOT NULL AND created_at > {_SINCE} GROUP BY 1
+            WHERE type <> 'TRANSFER' AND reference_type <> 'transfer'
+                AND NOT (type = 'SHIPMENT' AND reference_type = 'order') AND created_at > {_SINCE} GROUP BY 1
         ) transitions FULL JOIN (
             SELECT aggregateid AS key, type, count(*) AS published FROM audit_outboxevent
             WHERE type IN ('InventoryReservedEvent', 'InventoryExtendedEvent', 'InventoryConsumedEvent',

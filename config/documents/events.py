@@ -16,7 +16,14 @@ PAGE: Final = "docs/reference/events.md"
 _ENVELOPE: Final = ("eventId", "timestamp")
 _WIDTH: Final = 120
 _DRAFT: Final = "https://json-schema.org/draft/2020-12/schema"
-_TYPES: Final = {"string": "text", "integer": "integer", "uuid": "UUID", "date-time": "time", "null": "null"}
+_TYPES: Final = {
+    "string": "text",
+    "boolean": "true or false",
+    "integer": "integer",
+    "uuid": "UUID",
+    "date-time": "time",
+    "null": "null",
+}
 _HEAD: Final = """# Events
 
 For engineers whose programs need to know about changes of stock and reservations.

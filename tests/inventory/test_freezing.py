@@ -47,6 +47,20 @@ def end_freeze(subject: Subject) -> None:
         )
 
 
+def test_the_end_of_a_freeze_is_recorded_once_with_its_event(subject: Subject) -> None:
+    freezing.freeze(ACTOR, subject, reason="a recall", until=LATER)
+    assert freezing.record_ended() == 0
+    end_freeze(subject)
+    assert (freezing.record_ended(), freezing.record_ended()) == (1, 0)
+    (event,) = published("InventoryUnfrozenEvent")
+    expected = {"subject": subject.kind.upper(), f"{subject.kind}Id": str(subject.key), "reason": ""}
+    assert expected.items() <= event.items()
+    (entry,) = recorded(f"inventory_{subject.kind}_unfrozen")
+    assert entry.actor == "clock"
+    row = subject.model._default_manager.get(**{"id" if subject.model is Product else "code": subject.key})
+    assert (row.frozen_at, row.frozen_until, row.freeze_reason) == (None, None, "")
+
+
 def test_a_freeze_is_audited_and_published_with_its_reason_and_end(subject: Subject) -> None:
     actor = Actor("manager", uuid7(), "request-1", "api")
     freezing.freeze(actor, subject, reason="a recall", until=LATER)

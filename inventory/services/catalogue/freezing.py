@@ -1,7 +1,7 @@
 """Freeze and unfreeze products, warehouses and stores: new holds are refused, existing ones are not affected.
 
-Existing holds can still be extended, consumed and released. A freeze ends by itself at ``until``, without a write and
-without an event: only the event at its beginning announces that end.
+Existing holds can still be extended, consumed and released. A freeze ends by itself at ``until``, without a write. A
+periodic task records that end afterwards, with an event.
 
 A hold reads whether its subject is frozen before it locks the levels, and the freeze may come while it waits for these
 locks. Checking again under the locks would cost every hold a statement; instead, the freeze waits for such holds.
@@ -11,12 +11,14 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
 import structlog
 from django.conf import settings
 from django.db import connection
+from django.db.models.functions import Now
 
 from audit.actions import Action
 from audit.actors import Actor
@@ -25,7 +27,7 @@ from audit.idempotency import Claim, StoredAnswer
 from audit.preconditions import Precondition, last_write_wins
 from audit.publishing import publish
 from audit.recording import Entry, record
-from inventory import actions
+from inventory import actions, transactions
 from inventory.errors import Freeze
 from inventory.events import InventoryFrozenEvent, InventoryUnfrozenEvent
 from inventory.locking import read_clock
@@ -34,6 +36,7 @@ from inventory.services.catalogue.master_data import Saved, claimed
 
 logger = structlog.get_logger(__name__)
 _POLL_SECONDS: Final = 0.02
+_CLOCK: Final = Actor(name="clock", client_id=None, request_id="", source="command")
 _ACTIONS: Final[Mapping[type[Freezable], tuple[Action, Action]]] = {
     Product: (actions.PRODUCT_FROZEN, actions.PRODUCT_UNFROZEN),
     Warehouse: (actions.WAREHOUSE_FROZEN, actions.WAREHOUSE_UNFROZEN),
@@ -156,6 +159,32 @@ def unfreeze(
     return claimed(claim, work)
 
 
+def record_ended() -> int:
+    """Record the freezes that have ended by themselves, each in a transaction of its own. Returns their number.
+
+    Each is cleared, with an audit entry and an event. One that somebody has locked is left for the next run.
+    """
+    return sum(
+        transactions.run(partial(_record_end, Subject(model, key)), pipelined=False)
+        for model in _ACTIONS
+        for key in model._default_manager.filter(frozen_until__lte=Now()).values_list(_key_of(model), flat=True)
+    )
+
+
+def _record_end(subject: Subject) -> bool:
+    rows: Any = subject.model._default_manager
+    ended = rows.filter(frozen_until__lte=Now(), **{_key_of(subject.model): subject.key})
+    row = ended.select_for_update(no_key=True, skip_locked=True).first()
+    if row is None:
+        return False
+    _set(_CLOCK, subject, row, None, since=None, reason="", now=read_clock())
+    return True
+
+
+def _key_of(model: type[Freezable]) -> str:
+    return "id" if model is Product else "code"
+
+
 def _lock(actor: Actor, subject: Subject) -> Any:
     """Lock and read the row. A product or store is frozen for all warehouses, a warehouse for all stores."""
     rows: Any = subject.model._default_manager
@@ -163,7 +192,7 @@ def _lock(actor: Actor, subject: Subject) -> Any:
         rows = rows.visible_to(actor)
     else:
         actor.require_no_limit()
-    key = {"id" if subject.model is Product else "code": subject.key}
+    key = {_key_of(subject.model): subject.key}
     row = rows.with_freezes().select_for_update(no_key=True).filter(**key).first()
     if row is None:
         raise NotFound(f"There is no {subject.kind} {subject.key}.")

@@ -19,14 +19,17 @@ from audit.actors import Actor
 from audit.db import columns
 from audit.db.statements import batches, write
 from audit.errors import DomainError, Invalid, VersionConflict
+from audit.events import OutboxRow
 from audit.idempotency import Claim, StoredAnswer
 from audit.preconditions import Precondition, last_write_wins
+from audit.publishing import publish
 from audit.recording import Entry, record
 from inventory import actions, transactions
 from inventory.codes import barcode_key, sku_key
 from inventory.errors import SkuTaken, UnknownProduct
 from inventory.locking import read_clock
 from inventory.models import Freezable, Product, StockLevel, Store, Warehouse
+from inventory.services.catalogue.changed_events import product_changed, publish_changed
 from inventory.services.catalogue.codes import clean_texts, settle_twins, sku_faults
 from inventory.services.catalogue.lookup import forget_catalogue
 from inventory.services.low_stock.alerts import judge_at_once
@@ -84,6 +87,7 @@ def put_product(
                 raise
             raise SkuTaken.at("/sku", f"Another product has the SKU {fields['sku']}.") from error
         settle_twins([key for key in before if key != saved.row.sku_key], product_id)
+        publish_changed(saved.row)
         return saved
 
     saved = claimed(claim, work)
@@ -183,6 +187,7 @@ def write_products(actor: Actor, changes: Sequence[ProductChange]) -> SavedProdu
     settle_twins([known[change.id].sku_key for change in renamed], *(change.id for change in renamed))
     for batch in batches(changes):
         record([_product_entry(actor, change, known.get(change.id)) for change in batch], now=now)
+        publish([_product_event(change) for change in batch], now=now)
     return SavedProducts(len(new), len(old))
 
 
@@ -294,6 +299,18 @@ def _product_entry(actor: Actor, change: ProductChange, before: Product | None) 
     return Entry(actor, actions.PRODUCT_CHANGED if before else actions.PRODUCT_CREATED, change.id, changes)
 
 
+def _product_event(change: ProductChange) -> OutboxRow:
+    fields = change.fields
+    return product_changed(
+        change.id,
+        fields.parent_id,
+        sku=fields.sku,
+        name=fields.name,
+        active=fields.is_active,
+        until=fields.listing_expires_at,
+    )
+
+
 def put_warehouse(
     actor: Actor, code: str, *, claim: Claim | None, precondition: Precondition = last_write_wins, **fields: Any
 ) -> Saved | StoredAnswer:
@@ -306,7 +323,9 @@ def put_warehouse(
 
     def work() -> Saved:
         actor.require_no_limit()
-        return put_row(Warehouse, {"code": code}, fields, actor, precondition=precondition)
+        saved = put_row(Warehouse, {"code": code}, fields, actor, precondition=precondition)
+        publish_changed(saved.row)
+        return saved
 
     saved = claimed(claim, work)
     judge_at_once(StockLevel.objects.filter(warehouse__code=code))

@@ -10,6 +10,7 @@ from audit.idempotency import Claim, StoredAnswer
 from audit.preconditions import Precondition, last_write_wins
 from inventory.errors import UnknownWarehouse
 from inventory.models import Store, StoreWarehouse, Warehouse
+from inventory.services.catalogue.changed_events import publish_changed
 from inventory.services.catalogue.codes import clean_texts
 from inventory.services.catalogue.master_data import Saved, claimed, put_row
 
@@ -44,6 +45,7 @@ def put_store(
         if saved.is_new and not Store.objects.filter(is_default=True).exists():
             Store.objects.filter(pk=saved.row.pk).update(is_default=True)
         _set_sources(saved.row, {warehouses[code]: priority for code, priority in priorities.items()})
+        publish_changed(saved.row)
         return replace(saved, row=Store.objects.with_freezes().get(pk=saved.row.pk))
 
     return claimed(claim, work)

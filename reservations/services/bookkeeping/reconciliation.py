@@ -14,7 +14,6 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db import IntegrityError
-from msgspec import UNSET
 
 from audit.actors import Actor
 from audit.db import columns
@@ -24,7 +23,6 @@ from audit.recording import Entry, record
 from inventory import transactions
 from inventory.actions import STOCK_RECONCILED
 from inventory.locking import LockedLevels, lock_levels, read_clock
-from inventory.models import StockLevel
 from inventory.services.bookkeeping import reconciliation as stock
 from inventory.services.bookkeeping.orphans import check_orphans
 from inventory.services.bookkeeping.reconciliation import (
@@ -38,7 +36,7 @@ from inventory.services.bookkeeping.reconciliation import (
 )
 from inventory.services.stock.ledger import Ledger
 from reservations import actions
-from reservations.events import StockReconciledEvent
+from reservations.services.bookkeeping import repair_events
 from reservations.services.holds import documents, expiry
 from reservations.services.holds.due import DuePosition
 from reservations.services.holds.expiry import START
@@ -282,7 +280,7 @@ def _mend_levels(
     found = [_mend_on_hand(run, ledger, difference, levels, held) for difference in on_hand]
     found += [_mend_reserved(ledger, difference, levels) for difference in reserved]
     mended = {finding.subject_id for finding in found if finding.is_repaired}
-    facts = _facts(mended)
+    facts = repair_events.facts_of(mended)
     was = {difference.level_id: difference.ledger for difference in on_hand}
     entries, events = [], []
     for level_id in sorted(mended):
@@ -296,7 +294,7 @@ def _mend_levels(
             "reason": repair.reason,
         }
         entries.append(Entry(run.actor, STOCK_RECONCILED, level_id, changes))
-        events.append(_reconciled_event(run, repair, changes).row(level_id))
+        events += repair_events.events_of(run, repair, level_id, changes)
     with one_statement():
         ledger.write(levels.now, events)
         record(entries, now=levels.now)
@@ -323,34 +321,6 @@ def _mend_reserved(ledger: Ledger, difference: ReservedDifference, levels: Locke
         return found.left("more is held than is on hand: count the stock, which breaks holds")
     ledger.reserve(difference.level_id, difference.held - difference.reserved)
     return found.repaired(f"reserved was set to {difference.held}")
-
-
-def _facts(level_ids: Collection[UUID]) -> dict[UUID, dict[str, Any]]:
-    """Product and warehouse of each level, by the ids that callers know."""
-    found = StockLevel.objects.filter(pk__in=level_ids).values_list(
-        "id", "product_id", "product__parent_id", "warehouse__code"
-    )
-    named = {}
-    for level_id, product_id, parent_id, code in found if level_ids else ():
-        variant = {"variantId": product_id} if parent_id else {}
-        named[level_id] = {"productId": parent_id or product_id, **variant, "warehouseId": code}
-    return named
-
-
-def _reconciled_event(run: Run, repair: Repair, changes: dict[str, Any]) -> StockReconciledEvent:
-    """The event of a level's repair, made from the changes of its audit entry."""
-    return StockReconciledEvent(
-        product_id=changes["productId"],
-        variant_id=changes.get("variantId", UNSET),
-        warehouse_id=changes["warehouseId"],
-        reconciliation_id=run.id,
-        previous_stock=changes["onHand"][0],
-        new_stock=changes["onHand"][1],
-        previous_reserved=changes["reserved"][0],
-        new_reserved=changes["reserved"][1],
-        reason=repair.reason,
-        repaired_by=run.actor.name,
-    )
 
 
 # ---------------------------------------------------------------------------------------------------------- long due
