@@ -18,6 +18,7 @@ from django.db import IntegrityError
 from audit.actors import Actor
 from audit.db import columns
 from audit.db.statements import one_statement
+from audit.events import OutboxRow
 from audit.identifiers import RESERVATION, public_id
 from audit.recording import Entry, record
 from inventory import transactions
@@ -282,7 +283,8 @@ def _mend_levels(
     mended = {finding.subject_id for finding in found if finding.is_repaired}
     facts = repair_events.facts_of(mended)
     was = {difference.level_id: difference.ledger for difference in on_hand}
-    entries, events = [], []
+    entries: list[Entry] = []
+    events: list[OutboxRow] = []
     for level_id in sorted(mended):
         counters = levels.by_id[level_id]
         changes = {
