@@ -30,9 +30,9 @@ def parse_whole_number(text: str, *, least: int, most: int) -> int:
     typed = text.strip()
     if not (_SIGNED if least < 0 else _UNSIGNED).fullmatch(typed):
         hint = (
-            gettext("Use the digits 0 to 9 alone, with + or − before them if need be.")
+            gettext("Use only the digits 0 to 9, with + or − before them if needed.")
             if least < 0
-            else gettext("Use the digits 0 to 9 alone.")
+            else gettext("Use only the digits 0 to 9.")
         )
         raise NotWhole(f"{_range_text(typed, least, most)} {hint}")
     digits = typed.lstrip("+-−").lstrip("0") or "0"

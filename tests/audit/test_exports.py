@@ -52,5 +52,5 @@ def test_what_no_spreadsheet_opens_is_replaced_or_cut(kind: str) -> None:
     assert rows[1][0] == "A�B�C�D�E"
     assert len(rows[1][1].encode("utf-16-le")) <= 2 * 32_767
     assert rows[1][1].startswith("😀" * 16_000)
-    assert rows[1][1].endswith("(cut: a cell holds no more)")
+    assert rows[1][1].endswith("(cut: the limit of a cell)")
     assert rows[2] == ["�=1", "two\nlines\tand a tab"]

@@ -263,7 +263,7 @@ def test_code_that_a_spreadsheet_spoiled_is_refused_with_its_cell(text: str, say
         (time(12, 30), "a time"),
         (timedelta(hours=30), "a time"),
         (True, "“TRUE”"),
-        (1.5, "zeros at its end"),
+        (1.5, "trailing zeros"),
         (12345678901234567, "more than 15 digits"),
         ("=A1", "formula"),
     ],

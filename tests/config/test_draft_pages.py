@@ -212,7 +212,7 @@ def test_delivery_without_lines_is_not_reviewed_and_one_is_discarded_on_request(
     page = clerk.post(path, draft_form(clerk, path) | {"do": "review"}, follow=True).content.decode()
     assert "There is nothing to post yet: scan a product first." in page
     scanned(clerk, path, scan(level.product.sku))
-    assert f"What nobody changes for {settings.DRAFT_DAYS} days is deleted." in clerk.get(path).content.decode()
+    assert f"It is deleted after {settings.DRAFT_DAYS} days without a change." in clerk.get(path).content.decode()
     form = {"once": str(uuid4())}
     assert "DN-1" in clerk.get(f"{path}discard/").content.decode()
     page = clerk.post(f"{path}discard/", form, follow=True).content.decode()
@@ -292,7 +292,7 @@ def test_transfer_is_drafted_by_scanning_and_sent_once(clerk: Client) -> None:
     path = begin_transfer(clerk)
     assert begin_transfer(clerk) == path
     (outcome,) = scanned(clerk, path, scan(level.product.sku, quantity=8))
-    assert outcome["line"]["text"] == "20 free in wh-001"
+    assert outcome["line"]["text"] == "20 available in wh-001"
     type_units(clerk, path, {level.product_id: 5}, reference="T-1")
     draft = Transfer.objects.get()
     assert (draft.reference, draft.lines.get().quantity, counters(level)) == ("T-1", 5, (20, 0))

@@ -310,7 +310,7 @@ def test_error_of_a_worker_ends_the_work_with_a_message(manager: Client, monkeyp
     with pytest.raises(Exception, match="incorrect header"):
         tasks.work_on_file(str(file.pk))
     answer = manager.get(at(BOOKINGS, file))
-    assert (dialog(answer).step, "in the log" in answer.content.decode()) == ("again", True)
+    assert (dialog(answer).step, "error was logged" in answer.content.decode()) == ("again", True)
 
 
 @pytest.mark.usefixtures("all_in_background")

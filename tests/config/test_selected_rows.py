@@ -98,7 +98,7 @@ def test_assigning_asks_for_permission_reach_and_rows() -> None:
     assert [viewer.post(ASSIGN, sent).status_code, viewer.get(ASSIGN).status_code] == [403, 403]
     clerk = browser_of(make_staff("warehouse", "wh-001", name="bob"))
     assert told(clerk.post(ASSIGN, sent, follow=True)) == [
-        "0 alerts assigned to bob. 1 was left out: resolved, or not there any more."
+        "0 alerts assigned to bob. 1 was left out: resolved, or no longer in your warehouses."
     ]
     assert told(clerk.get(ASSIGN, follow=True)) == ["Select rows in the list first."]
     for nonsense in ("", "x", "1" * 5000, ",".join(str(uuid7()) for _ in range(501))):

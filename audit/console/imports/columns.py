@@ -82,7 +82,7 @@ def names_of(columns: Iterable[Column]) -> dict[str, str]:
 
 
 def field_of(title: str, names: Mapping[str, str]) -> str:
-    """The column that a cell of a header names; empty if none does. "SKU *" and "SKU (needed)" are a SKU, too."""
+    """The column that a cell of a header names; empty if none does. "SKU *" and "SKU (required)" are a SKU, too."""
     return names.get(spelled(title)) or names.get(spelled(_AROUND.sub("", title)), "")
 
 

@@ -98,7 +98,7 @@ class Preview:
         counts = [
             (_("New"), self.new_count),
             (_("Changed"), self.count - self.new_count),
-            (_("As they are"), self.same),
+            (_("Unchanged"), self.same),
             (_("Booked before"), self.booked_count),
         ]
         return [(label, grouped(count)) for label, count in counts if count]

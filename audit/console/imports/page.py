@@ -185,7 +185,7 @@ class ImportPage(Dialog[Any]):
             if chosen.fields.count(column.name) > 1:
                 faults.append(RowFault(step.header_row, str(column.label), gettext("is taken from two columns")))
             elif column.is_needed and column.name not in chosen.fields and column.name not in chosen.constants:
-                faults.append(RowFault(step.header_row, str(column.label), gettext("is missing: each row needs it")))
+                faults.append(RowFault(step.header_row, str(column.label), gettext("is missing, but required")))
         return faults
 
     def _import(self, file: FileImport) -> HttpResponse:

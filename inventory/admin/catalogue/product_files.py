@@ -52,13 +52,13 @@ COLUMNS: Final = (
     Column(
         "variant_of",
         _("Variant of"),
-        _("The SKU of its product, which may stand in the same file. Empty: none."),
+        _("The SKU of the parent product, which may be in the same file. Optional."),
         is_code=True,
     ),
     Column(
         "barcode",
         _("Barcode"),
-        _("In a spreadsheet, keep it as text: a number loses its zeros in front."),
+        _("Format the column as text: numbers lose their leading zeros."),
         is_code=True,
     ),
     Column("active", _("Active"), _("yes or no; a new product is active if the column is left out.")),

@@ -40,7 +40,7 @@ class AssignDialog(Dialog[Assigned]):
     """Assign the selected alerts to a person who may see them all."""
 
     title = _("Assign alerts")
-    intro = _("The alerts stay until stock has come in, but no more reminders are sent for them.")
+    intro = _("The alerts stay open until stock arrives, but send no more reminders.")
     submit = _("Assign")
     permission = _MAY_ASSIGN
     form_class = AssignForm
@@ -118,8 +118,8 @@ def told(result: Assigned) -> str:
         parts.append((before, unchanged))
     if left_out:
         over = ngettext(
-            "%(count)s was left out: resolved, or not there any more.",
-            "%(count)s were left out: resolved, or not there any more.",
+            "%(count)s was left out: resolved, or no longer in your warehouses.",
+            "%(count)s were left out: resolved, or no longer in your warehouses.",
             left_out,
         )
         parts.append((over, left_out))

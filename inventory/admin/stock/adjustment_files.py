@@ -34,8 +34,8 @@ class AdjustmentImport(Importer[ImportFile, Imported]):
 
     title = _("Import changes of stock")
     intro = _(
-        "Each row is a difference that is booked on what is on hand. Rows that were booked before, in whatever file, "
-        "are left out unless you tick them. You see what would change before anything does."
+        "Each row adds to the units on hand, or removes from them. Rows that were booked before, in any file, are "
+        "left out unless you tick them. A preview shows the changes before anything is booked."
     )
     permission = "inventory.adjust_stock"
     file_name = "stock-changes"

@@ -99,7 +99,7 @@ class ReverseDialog(OffersUndo, Dialog[Adjusted]):
         for fault in error.faults:
             found = LINE_INDEX.match(fault.pointer)
             if found and "available" in fault.facts:
-                words = _("%(place)s: %(wanted)s to take back, %(free)s available.")
+                words = _("%(place)s: %(wanted)s to reverse, %(free)s available.")
                 values = {"place": _place(self.movements[int(found[1])])}
                 values |= {"wanted": fault.facts["requested"], "free": max(0, fault.facts["available"])}
                 form.add_error(None, str(words) % values)
@@ -125,7 +125,7 @@ class StockDocumentAdmin(FoundByNumber, ReadOnlyAdmin):
     search_help_text = _("A number such as RC-1042, a whole reference or name, or an id")
     ordering = ("-id",)
     sortable_by = ()
-    empty_hint = _("Nothing was posted by hand yet. Receive a delivery, or adjust a line of stock: it gets a document.")
+    empty_hint = _("No documents yet. Receive a delivery or adjust stock to create one.")
     actions_detail = ("labels", "reverse")
     change_form_after_template = "console/documents/lines.html"
 

@@ -34,11 +34,11 @@ _FIELDS: Final = {
 
 COLUMNS: Final = (
     Column("sku", _("SKU"), _("The product, or the variant."), is_needed=True, is_code=True, is_key=True),
-    Column("product", _("Product"), _("Its name, for reading only. It is not imported."), is_read=False),
+    Column("product", _("Product"), _("Its name, for information only. Not imported."), is_read=False),
     Column(
         "warehouse",
         _("Warehouse"),
-        _("Its code. The product must have been there before."),
+        _("Its code. The product must be in stock there, or have been."),
         is_needed=True,
         is_code=True,
     ),

@@ -378,7 +378,7 @@ class StockLevelAdmin(PlacePages, ImportedAdmin, ExportedAdmin, ReadOnlyAdmin):
             return None
         levels = StockLevel.objects.filter(pk__in=ids)
         if of_one_warehouse and levels.values("warehouse").distinct().count() > 1:
-            messages.warning(request, _("Choose rows of one warehouse: a transfer has one start and one end."))
+            messages.warning(request, _("Choose rows of one warehouse: a transfer has one source."))
             return None
         asked = [("level", str(id_)) for id_ in ids] + [("next", request.get_full_path())]
         return redirect(f"{reverse(f'admin:inventory_stocklevel_{name}')}?{urlencode(asked)}")

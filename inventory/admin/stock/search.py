@@ -35,7 +35,7 @@ def _find_levels(request: HttpRequest, text: str) -> Found:
     else:
         return Found()
     found = with_warnings(rows.order_by("product__sku", "warehouse__code")[: MOST_RESULTS + 1])
-    hint = _("It is in more warehouses: open its stock.") if len(found) > MOST_RESULTS else ""
+    hint = _("It is in more warehouses: open its stock to see all.") if len(found) > MOST_RESULTS else ""
     return first_of((_result(request, level) for level in found[:MOST_RESULTS]), hint)
 
 

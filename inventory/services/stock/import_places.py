@@ -81,7 +81,7 @@ def place_lines(
             detail = gettext("there is no warehouse %(code)s") % {"code": line.warehouse}
             bad.append(RowFault(line.row, "warehouse", detail))
         if line.warehouse in closed and line.type in TAKEN_IN:
-            detail = gettext("%(code)s is closed and takes nothing in") % {"code": line.warehouse}
+            detail = gettext("%(code)s is closed: it takes no receipts or returns") % {"code": line.warehouse}
             bad.append(RowFault(line.row, "warehouse", detail))
         elif len(found) == 1 and line.warehouse in warehouses:
             known.append((line, found[0].id, found[0].parent_id, warehouses[line.warehouse]))

@@ -273,7 +273,7 @@ def _beyond(each: PlacedLine, bounds: ReturnBounds) -> str:
     known = bounds.take(line.reference, each.place.product_id, line.quantity)
     if known is None:
         return ""
-    words = gettext("is more than can come back from order %(order)s: %(sold)s sold, %(returned)s returned")
+    words = gettext("is more than can be returned from order %(order)s: %(sold)s sold, %(returned)s returned")
     return words % {"order": line.reference, "sold": known.sold, "returned": known.returned}
 
 
