@@ -2,6 +2,7 @@
 
 from collections.abc import ItemsView
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -78,6 +79,11 @@ class ConsoleConfig(SimpleAdminConfig):
     """Django's admin app, with the console as its site. Pages are loaded with the routes, which workers don't need."""
 
     default_site = "config.console.ConsoleSite"
+
+    def ready(self) -> None:
+        """Load the Celery application, too: a process that hasn't sends its tasks to Celery's default broker."""
+        super().ready()
+        import_module("config.celery")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,7 @@
 """Steps of an import: columns of other systems, rows booked before, work in the background."""
 
 import re
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -339,6 +340,28 @@ def test_without_a_worker_the_page_says_so_and_the_work_is_sent_again(
     assert counters(level) == (10, 0)
     FileImport.objects.update(created_at=timezone.now() - timezone.timedelta(days=2))
     assert tasks.tidy_file_imports() == 1
+
+
+@pytest.mark.usefixtures("all_in_background")
+@pytest.mark.parametrize("url", [SETTINGS, BOOKINGS, PRODUCTS])
+def test_progress_of_each_kind_of_file_is_reported_by_rows(
+    manager: Client, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    for module in ("audit.db.statements.MOST_ROWS", "inventory.services.stock.imports.BATCH"):
+        monkeypatch.setattr(module, 2)
+    levels = [make_level(1, reorder_point=1) for _ in range(5)]
+    header, cells = {
+        SETTINGS: ("sku,warehouse,reorder_point", "wh-001,7"),
+        BOOKINGS: (LINES, "wh-001,5,RECEIPT,r,PO-1"),
+        PRODUCTS: ("sku,name", "Other"),
+    }[url]
+    file = to_the_background(manager, url, header, *(f"{level.product.sku},{cells}" for level in levels))
+    manager.post(url, {"do": "import", "plan": str(file.pk)})
+    seen: list[int] = []
+    monkeypatch.setattr(tasks, "_progress_of", lambda _file: nullcontext(seen.append))
+    tasks.work_on_file(str(file.pk))
+    file.refresh_from_db()
+    assert (file.state, seen) == ("DONE", [2, 4, 5])
 
 
 def test_progress_is_counted_by_rows(manager: Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,10 +2,11 @@
 large files are read and imported in the background."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Generic, TypeVar
 
+from django.contrib.admin import autodiscover
 from django.utils.translation import gettext_lazy as _
 
 from audit.actors import Actor
@@ -13,13 +14,13 @@ from audit.console.imports.cells import MOST_SHOWN, ReadRow, changes_in_words
 from audit.console.imports.columns import Column, Format
 from audit.console.imports.rows import RowFault, Table
 from audit.console.wording import LazyText, Worded
+from audit.db.statements import Progress
 from audit.idempotency import Claim, StoredAnswer
 from audit.whole_numbers import grouped
 
 P = TypeVar("P")
 R = TypeVar("R")
 C = TypeVar("C")
-Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,11 @@ class Preview:
         return grouped(self.hidden)
 
     @property
+    def booked_in_words(self) -> str:
+        """``booked_count`` with separators between its thousands."""
+        return grouped(self.booked_count)
+
+    @property
     def counts(self) -> Sequence[tuple[LazyText, str]]:
         """The numbers of new, changed and unchanged rows and of those booked before, with labels; zeros left out."""
         counts = [
@@ -126,7 +132,17 @@ class Preview:
 
 
 IMPORTERS: Final[dict[str, "type[Importer[Any, Any]]"]] = {}
-"""The importers by the kinds of their files."""
+"""The importers by the kinds of their files: those of the pages that were loaded."""
+
+
+def kind_named(name: str) -> "type[Importer[Any, Any]]":
+    """The importer of a kind of files. A worker has loaded no pages, which define the importers: they are loaded then.
+
+    Raises KeyError.
+    """
+    if name not in IMPORTERS:
+        autodiscover()
+    return IMPORTERS[name]
 
 
 class Importer(Worded, ABC, Generic[P, R]):

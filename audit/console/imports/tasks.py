@@ -21,7 +21,8 @@ from django.utils import timezone
 from django.utils.translation import gettext
 
 from audit.console.imports import work
-from audit.console.imports.importers import IMPORTERS, Progress
+from audit.console.imports.importers import kind_named
+from audit.db.statements import Progress
 from audit.errors import DomainError, IdempotencyInProgress
 from audit.idempotency import lifetime
 from audit.models import FileImport
@@ -90,7 +91,7 @@ def work_on_file(file_id: str) -> None:
     except PermissionDenied:
         work.fail(file, gettext("You may not import this any more. Nothing was imported."))
     except DomainError as error:
-        work.fail(file, IMPORTERS[file.kind].wording_of(error))
+        work.fail(file, kind_named(file.kind).wording_of(error))
     except Exception:
         work.fail(file, gettext("The import failed; the error was logged. Nothing was imported."))
         raise

@@ -13,10 +13,11 @@ from django.utils.translation import gettext
 
 from audit.console.base import actor_for, claimant_for, reach_for
 from audit.console.imports.columns import ColumnMap, proposed_map, spelled, strict_map
-from audit.console.imports.importers import IMPORTERS, Importer, Preview, Progress, Reading, Upload
+from audit.console.imports.importers import Importer, Preview, Reading, Upload, kind_named
 from audit.console.imports.rows import RowFault, Unreadable
 from audit.console.imports.tables import Sheet, open_sheet, table_of
 from audit.db.pool import give_back_connection
+from audit.db.statements import Progress, no_progress
 from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer, fingerprint
 from audit.models import FileImport, RememberedColumns
@@ -30,7 +31,7 @@ State = FileImport.State
 
 def importer_for(file: FileImport) -> Importer[Any, Any]:
     """The importer of a file, for who brought it. Raises PermissionDenied if they may not import such files now."""
-    kind = IMPORTERS[file.kind]
+    kind = kind_named(file.kind)
     if not (file.user.is_active and file.user.is_staff and kind.allows(file.user)):
         raise PermissionDenied
     return kind(file.user, actor_for(file.user, file.request_id))
@@ -172,12 +173,8 @@ def ticked(options: Mapping[str, Any]) -> Container[int]:
     return EVERY_ROW if options.get("again_all") else frozenset(options.get("again", ()))
 
 
-def _nothing(done: int) -> None:
-    pass
-
-
 def carry_out(
-    file: FileImport, importer: Importer[Any, Any], claim: Claim, progress: Progress = _nothing
+    file: FileImport, importer: Importer[Any, Any], claim: Claim, progress: Progress = no_progress
 ) -> Preview | str:
     """Import a file's plan once. Returns the message, or a preview with what refused it; stores either.
 

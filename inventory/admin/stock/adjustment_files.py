@@ -7,9 +7,11 @@ from django.core.exceptions import PermissionDenied
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from audit.console.imports.importers import BookedRow, Importer, PreviewRow, Progress, Reading, Upload
+from audit.console.imports.importers import BookedRow, Importer, PreviewRow, Reading, Upload
 from audit.console.imports.rows import RowFault
+from audit.db.statements import Progress
 from audit.idempotency import Claim, StoredAnswer
+from audit.whole_numbers import grouped
 from inventory.admin import foreign_files
 from inventory.admin.catalogue.sku_cells import notes_on_sharing
 from inventory.services.catalogue.codes import skus_known
@@ -91,7 +93,7 @@ class AdjustmentImport(Importer[ImportFile, Imported]):
         if not result.applied:
             return self.tell_again(result)
         message = ngettext("%(count)s row booked.", "%(count)s rows booked.", result.applied)
-        return message % {"count": result.applied}
+        return message % {"count": grouped(result.applied)}
 
 
 def _name(line: FileLine) -> str:
@@ -119,4 +121,4 @@ def _notes(foreseen: ImportForecast, lines: Sequence[FileLine]) -> list[str]:
         "%(count)s rows of this file were imported before, and are left out unless you tick them.",
         len(foreseen.booked),
     )
-    return [message % {"count": len(foreseen.booked)}, *shared]
+    return [message % {"count": grouped(len(foreseen.booked))}, *shared]

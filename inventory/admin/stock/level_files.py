@@ -13,9 +13,11 @@ from import_export.fields import Field
 from audit.console.exports import ExportRow, by_keys
 from audit.console.imports.cells import Cells, ReadRow, TextCell, UnitsCell
 from audit.console.imports.columns import Column
-from audit.console.imports.importers import PlannedRow, Progress, Reading, RowImporter, Upload
+from audit.console.imports.importers import PlannedRow, Reading, RowImporter, Upload
 from audit.console.imports.rows import RowFault
+from audit.db.statements import Progress
 from audit.idempotency import Claim, StoredAnswer
+from audit.whole_numbers import grouped
 from inventory.admin import foreign_files
 from inventory.admin.catalogue.sku_cells import with_stored_skus
 from inventory.models import StockLevel, Warehouse
@@ -146,13 +148,13 @@ class LevelImport(RowImporter[PlannedLevel, SetLevels]):
     ) -> SetLevels | StoredAnswer:
         rows = (planned.change for planned in plan)
         changes = [LevelChange(row.product_id, row.warehouse, row.changes, row.seen) for row in rows]
-        return set_levels(self.actor, changes, claim=claim)
+        return set_levels(self.actor, changes, claim=claim, progress=progress)
 
     def tell(self, result: SetLevels) -> str:
         message = ngettext(
             "Settings of %(count)s level changed.", "Settings of %(count)s levels changed.", len(result.ids)
         )
-        return message % {"count": len(result.ids)}
+        return message % {"count": grouped(len(result.ids))}
 
 
 def _order_fault(row: ReadRow, level: StockLevel) -> RowFault | None:

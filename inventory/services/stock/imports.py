@@ -5,7 +5,7 @@ importing the same file again, also after a crash half way, applies the remainin
 booked in another way, such as with a file of other bytes and the same rows, are left out, too, unless they are named.
 """
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import groupby
@@ -18,7 +18,7 @@ from django.utils.translation import gettext
 
 from audit.actors import Actor
 from audit.console.imports.rows import RowFault
-from audit.db.statements import one_statement
+from audit.db.statements import Progress, no_progress, one_statement
 from audit.errors import IdempotencyInProgress
 from audit.idempotency import Claim, StoredAnswer, advisory_lock, claim_one, store_all
 from audit.identifiers import ADJUSTMENT, public_id
@@ -153,7 +153,7 @@ def import_stock(
     again: Container[int] = (),
     freeze_override: str = "",
     claim: Claim | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress = no_progress,
 ) -> Imported | StoredAnswer:
     """Apply the lines of a file that weren't booked before: all or none, in one transaction; with ``skip_bad`` all
     valid ones, one bounded batch per transaction. Skipped lines are tried again when the file is imported again.
@@ -180,7 +180,7 @@ def import_stock(
     outcomes: list[_Outcome] = []
     written = 0
     for batch in _batches(ordered) if skip_bad else [ordered]:
-        show = partial(_show_more, progress or _show_nothing, written)
+        show = partial(_show_more, progress, written)
         work = partial(_apply, actor, file, batch, _Options(skip_bad, again, claim, lines.before), show)
         outcome = transactions.run(work, pipelined=False)
         if isinstance(outcome, StoredAnswer):
@@ -205,11 +205,7 @@ def _order(placed: PlacedLine) -> tuple[bytes, bool, int]:
     return placed.level, placed.change < 0, placed.line.row
 
 
-def _show_nothing(done: int) -> None:
-    pass
-
-
-def _show_more(show: Callable[[int], None], before: int, more: int) -> None:
+def _show_more(show: Progress, before: int, more: int) -> None:
     show(before + more)
 
 
@@ -278,7 +274,7 @@ def _beyond(each: PlacedLine, bounds: ReturnBounds) -> str:
 
 
 def _apply(
-    actor: Actor, file: ImportFile, ordered: Sequence[PlacedLine], options: _Options, show: Callable[[int], None]
+    actor: Actor, file: ImportFile, ordered: Sequence[PlacedLine], options: _Options, show: Progress
 ) -> _Outcome | StoredAnswer:
     """Check and write lines. Requires an open transaction. Without ``skip_bad`` one bad line prevents all writes.
 
@@ -303,9 +299,7 @@ def _apply(
     return _Outcome(len(good), len(booked), bad)
 
 
-def _write(
-    actor: Actor, file: ImportFile, good: Sequence[PlacedLine], levels: LockedLevels, show: Callable[[int], None]
-) -> None:
+def _write(actor: Actor, file: ImportFile, good: Sequence[PlacedLine], levels: LockedLevels, show: Progress) -> None:
     """Write decided lines and the audit entry that names their rows. Requires the levels' locks.
 
     Shipments of frozen goods come last, by themselves: their entries alone keep the reason.
