@@ -288,7 +288,7 @@ def test_dialog_that_is_a_page_leads_back_to_where_it_was_opened(browser: Client
 
 def test_pages_name_the_time_zone_of_their_times(browser: Client) -> None:
     browser.cookies["console_zone"] = "Europe/Vienna"
-    assert "Times are those of Europe/Vienna." in shown(browser, listing(Transfer))
+    assert "Times are in Europe/Vienna." in shown(browser, listing(Transfer))
 
 
 def test_what_leaves_something_to_its_subclasses_can_not_be_used_without(browser: Client) -> None:
