@@ -15,7 +15,7 @@ _UNSIGNED: Final = re.compile(r"[0-9]+")
 _SIGNED: Final = re.compile(r"[+\-−]?[0-9]+")
 _MOST_DIGITS: Final = 18
 _TOO_LARGE: Final = 10**_MOST_DIGITS
-"""Stands for every number with more digits; beyond all bounds."""
+"""Replaces every number with more digits; it is beyond all bounds."""
 _MOST_SHOWN: Final = 40
 _NAMES: Final = ((1_000_000_000, "billion"), (1_000_000, "million"), (1_000, "thousand"))
 
@@ -61,7 +61,7 @@ def grouped(number: int) -> str:
 
 
 def in_thousands(number: int) -> str:
-    """A number in words of thousands, such as ``123 million 456 thousand 781``: what tired eyes don't read wrongly."""
+    """A number in words of thousands, such as ``123 million 456 thousand 781``, which is hard to misread."""
     parts, rest = [], abs(number)
     for size, name in _NAMES:
         if rest >= size:

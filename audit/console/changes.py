@@ -100,7 +100,7 @@ def _change(name: str, value: Any, names: Names) -> FieldChange:
 
 
 def _is_pair_of_documents(value: list[Any]) -> bool:
-    """Whether these are an address, say, before and after, rather than two lines of a document."""
+    """Whether these are the values before and after of one field, such as an address, rather than two lines."""
     both = len(value) == 2 and all(isinstance(each, dict | None) for each in value)
     return both and not any(each and _HIDDEN & each.keys() for each in value)
 

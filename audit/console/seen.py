@@ -26,7 +26,7 @@ SEEN: Final = "seen"
 """The name of the hidden field."""
 CHANGED: Final = _("Somebody else has changed this since you opened it. Nothing was saved. See below, then save again.")
 _UNKNOWN: Final = object()
-"""In place of a value that a form didn't carry."""
+"""Replaces a value that a form didn't carry."""
 _ENTRIES_READ: Final = 20
 
 

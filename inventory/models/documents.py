@@ -96,7 +96,7 @@ class StockDocument(models.Model):
 
     @property
     def reversal(self) -> "StockDocument | None":
-        """The document that reversed this one; None if nobody did. One query, unless it was selected."""
+        """The document that reversed this one, or None. One query, unless it was selected."""
         try:
             return self.reversed_by
         except StockDocument.DoesNotExist:

@@ -212,7 +212,9 @@ def test_delivery_without_lines_is_not_reviewed_and_one_is_discarded_on_request(
     page = clerk.post(path, draft_form(clerk, path) | {"do": "review"}, follow=True).content.decode()
     assert "There is nothing to post yet: scan a product first." in page
     scanned(clerk, path, scan(level.product.sku))
-    assert f"The draft is deleted after {settings.DRAFT_DAYS} days without a change." in clerk.get(path).content.decode()
+    assert (
+        f"The draft is deleted after {settings.DRAFT_DAYS} days without a change." in clerk.get(path).content.decode()
+    )
     form = {"once": str(uuid4())}
     assert "DN-1" in clerk.get(f"{path}discard/").content.decode()
     page = clerk.post(f"{path}discard/", form, follow=True).content.decode()

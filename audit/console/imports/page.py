@@ -152,13 +152,13 @@ class ImportPage(Dialog[Any]):
         return self._show_file(file)
 
     def _ask(self, file: FileImport) -> HttpResponse:
-        """Show the step again that maps the columns of a file that was read."""
+        """Show the mapping step again, for a file that was read."""
         if file.state in (State.READ, State.REFUSED) and file.content:
             work.choose_again(file, self._importer)
         return self._show_file(file)
 
     def _map(self, file: FileImport) -> HttpResponse:
-        """Take the columns that the form names, and read the file."""
+        """Store the mapping that was chosen, and read the file."""
         if file.state != State.COLUMNS:
             return self._show_file(file)
         step = self.mapping = msgspec.convert(file.preview, work.MappingStep)
@@ -212,7 +212,7 @@ class ImportPage(Dialog[Any]):
         return self._show_file(file)
 
     def _cancel(self, file: FileImport) -> HttpResponse:
-        """Take an import back that nobody has begun."""
+        """Cancel an import that no worker has begun."""
         waiting = FileImport.objects.filter(pk=file.pk, begun_at=None, state=State.IMPORTING)
         waiting.update(state=State.READ)
         return redirect(self._address_of(file))

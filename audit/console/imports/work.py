@@ -30,7 +30,7 @@ State = FileImport.State
 
 
 def importer_for(file: FileImport) -> Importer[Any, Any]:
-    """The importer of a file, for who brought it. Raises PermissionDenied if they may not import such files now."""
+    """The importer of a file, for its owner. Raises PermissionDenied if they may not import such files now."""
     kind = kind_named(file.kind)
     if not (file.user.is_active and file.user.is_staff and kind.allows(file.user)):
         raise PermissionDenied
@@ -52,7 +52,7 @@ class FileColumn:
 
 @dataclass(frozen=True, slots=True)
 class MappingStep:
-    """What the step shows in which a person says which columns are taken."""
+    """The mapping step: a person chooses which columns are imported."""
 
     columns: Sequence[FileColumn]
     header_row: int = 1
@@ -96,7 +96,7 @@ def mapping_of(sheet: Sheet, importer: Importer[Any, Any]) -> MappingStep:
 
 
 def choose_again(file: FileImport, importer: Importer[Any, Any]) -> None:
-    """Ask once more which columns of a file are taken; begin with those that were."""
+    """The mapping step again, with the present mapping as the proposal."""
     sheet = open_sheet(zlib.decompress(file.content), importer.columns, importer.formats)
     chosen = known_map(file, importer, sheet.titles)
     step = mapping_of(sheet, importer)
@@ -104,20 +104,20 @@ def choose_again(file: FileImport, importer: Importer[Any, Any]) -> None:
 
 
 def with_choice(step: MappingStep, chosen: ColumnMap) -> MappingStep:
-    """The step as a person filled it in."""
+    """The mapping step with the values of its form."""
     columns = [replace(column, field=chosen.fields[column.index]) for column in step.columns]
     return replace(step, columns=columns, constants=chosen.constants)
 
 
 def ask(file: FileImport, step: MappingStep) -> None:
-    """Store the step in which a person says which columns are taken."""
+    """Store the mapping step."""
     file.state = State.COLUMNS
     file.preview = msgspec.to_builtins(step)
     file.save(update_fields=["state", "preview"])
 
 
 def remember(file: FileImport, titles: Sequence[str], chosen: ColumnMap) -> None:
-    """Take these columns from the file, and from all with the same header that the same person brings."""
+    """Use this mapping for the file, and for later files of the same person with the same header."""
     file.columns = asdict(chosen)
     file.save(update_fields=["columns"])
     RememberedColumns.objects.update_or_create(
@@ -154,7 +154,7 @@ def read(file: FileImport, importer: Importer[Any, Any]) -> None:
     file.save(update_fields=["state", "preview", "plan", "rows"])
 
 
-# ---------------------------------------------------------------------------------------------------- doing it at last
+# --------------------------------------------------------------------------------------------------- the import itself
 
 
 def claim_of(file: FileImport, importer: Importer[Any, Any]) -> Claim:

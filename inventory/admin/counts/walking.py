@@ -67,7 +67,7 @@ class LineForm(DialogForm):
         ),
     )
     misread: LazyText = ""
-    """Why what was typed is a code and no quantity; empty if it isn't."""
+    """Why the typed text is a code and not a quantity; empty if it is a quantity."""
 
     def clean_counted(self) -> Any:
         """Refuse a code."""

@@ -107,7 +107,7 @@ def _with_name(username: str, first: str, last: str) -> str:
 
 
 def told(result: Assigned) -> str:
-    """What an assignment did, in a sentence for each kind of alerts."""
+    """The outcome of an assignment, in sentences for the person."""
     assigned, unchanged, left_out = result.assigned, result.unchanged, result.left_out
     done = ngettext("%(count)s alert assigned to %(name)s.", "%(count)s alerts assigned to %(name)s.", assigned)
     parts = [(done, assigned)]

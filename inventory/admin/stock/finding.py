@@ -1,4 +1,4 @@
-"""Where a scan leads on a page that takes none itself: to the stock of a product, or to a place."""
+"""The look-up of scans on pages without lines: they lead to the stock of a product, or to a place."""
 
 from collections.abc import Sequence
 from typing import Any

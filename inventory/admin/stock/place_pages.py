@@ -37,7 +37,7 @@ from inventory.services.counts.opening import OpenRequest
 from inventory.services.stock.places import Place, find_places, name_of, place_at, put_away
 
 PUT_AWAY: Final = "inventory.receive_stock"
-"""Who receives goods also puts them away."""
+"""The permission to put goods away: that to receive them."""
 COUNT: Final = "inventory.count_stock"
 _MOST_SHOWN: Final = 200
 _RECOUNT_SHARE: Final = Decimal("0.1")
@@ -65,7 +65,7 @@ class PlacePages:
         return [*own, *super().get_urls()]  # type: ignore[misc]
 
     def find(self, request: HttpRequest) -> HttpResponse:
-        """Say where scanned codes lead."""
+        """Look up scanned codes."""
         self.require_view(request)
         return answer_find(request)
 
@@ -186,7 +186,7 @@ def _put_away(request: HttpRequest, place: Place, scan: Scan) -> Outcome:
 
 
 def _other_place(request: HttpRequest, scan: Scan) -> Outcome:
-    """Go on at another place, or say that nothing has this code."""
+    """The outcome of a code that is no product's: another place to go on at, or unknown."""
     found = find_places(actor_of(request), scan.text) if scan.text else []
     if len(found) == 1:
         address = place_address(found[0], "put_away")

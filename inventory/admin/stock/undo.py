@@ -1,4 +1,4 @@
-"""What a page says after something was posted by hand: a link to its document, and Undo for a while."""
+"""The message after something was posted by hand: a link to its document, and Undo for a while."""
 
 from typing import Any, NamedTuple
 

@@ -85,5 +85,5 @@ class SendBackDialog(OffersUndo, OfTransfer, Dialog[Transferred]):
 
 
 def sent_back(transfer: Transfer) -> Transfer | None:
-    """The transfer that sent this one's units back; None if nobody did, or if it was cancelled."""
+    """The transfer that sent this one's units back; None if there is none, or if it was cancelled."""
     return transfer.sent_back_by.exclude(status=Transfer.Status.CANCELLED).first()

@@ -1,4 +1,4 @@
-"""Frozen goods leave by hand only if somebody who may freeze says why (docs/explanation/rules.md, rule 12)."""
+"""The permission and the reason for shipping frozen goods by hand (docs/explanation/rules.md, rule 12)."""
 
 from collections.abc import Sequence
 from uuid import UUID

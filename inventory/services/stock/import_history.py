@@ -1,4 +1,4 @@
-"""What was booked before, in whatever file: one that a spreadsheet saved again has other bytes and the same rows.
+"""Find lines that were booked before, in any file: a spreadsheet that saves a file again changes bytes, not rows.
 
 Two lines are the same booking if product, warehouse, type, quantity and reference are. Bookings are known for as long
 as their movements, and for lines without a reference the audit entries of their files, aren't archived.

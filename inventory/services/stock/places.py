@@ -100,7 +100,7 @@ def parts_of(place: Place) -> dict[str, str]:
 
 
 def put_away(actor: Actor, place: Place, product_id: UUID, *, claim: Claim | None) -> Saved | StoredAnswer:
-    """Make a place the place of a product in its warehouse.
+    """Set the place of a product in its warehouse.
 
     Raises NotFound if the warehouse has no level of the product, Invalid, Busy and the errors of claims. Locks the
     level.

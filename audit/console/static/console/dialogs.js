@@ -1,5 +1,5 @@
-// Dialogs open over the page they were asked from; where that fails, the link leads to the same form. What the service
-// answers to the form is shown in the dialog: errors and questions, until it is done.
+// Dialogs open over the page; where that fails, the link leads to the same form on a page of its own. Errors and
+// questions of the service are shown in the dialog.
 "use strict";
 
 (() => {
@@ -30,7 +30,7 @@
       title.id = title.id || "console-card-title";
       dialog.setAttribute("aria-labelledby", title.id);
     }
-    // An error ends the dialog; there is nothing to go to.
+    // An error ends the dialog, without a page to go to.
     if (!card.matches("[data-error]")) return;
     const close = card.querySelector(".console-button");
     close.dataset.close = "";
@@ -119,7 +119,7 @@
     send(dialog, form, event.submitter);
   });
 
-  // The theme hides a page until its scripts are there: what is hidden can't have the focus.
+  // The theme hides a page until its scripts are loaded, and hidden elements can't get the focus.
   document.addEventListener("alpine:initialized", () => {
     const main = document.getElementById("console-main");
     if (main) requestAnimationFrame(() => focusIn(main, false));

@@ -1,9 +1,9 @@
-// Tells a scanner from a person by the time between two keys. No part of a page, so that it can be tried without one.
+// Distinguishes scans from typing by the time between two keys. It needs no page, so that it can be tested without one.
 "use strict";
 
 var scanBursts = (() => {
-  // A scanner's keys are a few milliseconds apart, and a person's about 100. But a busy machine holds single keys up, so
-  // that the mean decides, and a gap only ends a burst when it is long.
+  // Keys of a scanner are a few milliseconds apart, those of a person about 100. A busy machine delays single keys, so
+  // the mean decides, and only a long gap ends a burst.
   const MOST_GAP = 200;
   const MOST_MEAN_GAP = 40;
   const SLOW = 140;

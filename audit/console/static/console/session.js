@@ -1,5 +1,5 @@
-// Work outlives its session: the login comes over the page and the waiting request is repeated, a rotated token is
-// renewed, and leaving with unsent work asks first. Other scripts use window.consoleSession.
+// Sessions that end while a page is open: the login opens over the page and the waiting request is repeated, a rotated
+// token is renewed, and leaving with unsent work asks first. Other scripts use window.consoleSession.
 "use strict";
 
 (() => {
@@ -126,8 +126,8 @@
     return answer;
   };
 
-  // A form is sent once it is sure to arrive: in the session of its person, with a token that is valid.
-  // Of a draft, scripts save all but what its last buttons do.
+  // A form is sent only with a valid session of its person and a valid token. The forms of drafts are saved by drafts.js
+  // and scanning.js, but for the buttons Review and Save.
   const isSaved = (form, button) => form.matches("[data-lines-url]") && !(button && ["review", "save"].includes(button.value));
   const isOurs = (form, button) => form instanceof HTMLFormElement && form.method === "post" && own() && form.id !== "logout-form" &&
     !(button && button.formTarget) && !form.target && !form.closest("dialog[data-session]") && !isSaved(form, button);
@@ -147,7 +147,7 @@
     delete form.dataset.checked;
   }, true);
 
-  // What a form held when the person began with it is compared with what it holds now.
+  // A form has unsent work if its values differ from those that it had when the person began to edit it.
   const unsent = new Set();
   const begun = new Map();
   const held = (form) => JSON.stringify([...new FormData(form)].map(([name, value]) =>
@@ -174,7 +174,7 @@
     if (!isLeaving && isUnsent()) event.preventDefault();
   });
 
-  // The answer to a form is a page like any other: going back to it, or loading it again, sends nothing again.
+  // Replaces the history entry of an answered form, so that Back and Reload send nothing again.
   history.replaceState(history.state, "", location.href);
   addEventListener("pageshow", (event) => {
     isLeaving = false;
