@@ -4,10 +4,11 @@ import re
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from msgspec.structs import replace
 from uuid_utils.compat import uuid7
 
 from inventory.admin.low_stock import assigning
@@ -16,7 +17,8 @@ from inventory.models import LowStockAlert, StockLevel
 from inventory.services.low_stock import alerts as low_stock
 from reservations.admin.holds import lists as holds
 from reservations.models import Reservation
-from tests.factories import hold, make_product, make_warehouse, receive, recorded
+from tests.factories import ACTOR, hold, make_product, make_warehouse, receive, recorded
+from tests.forms import form_on
 from tests.staff import browser_of, make_staff
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
@@ -88,6 +90,46 @@ def test_selected_alerts_are_assigned_once_to_somebody_who_may_see_them_all() ->
         answer = browser.post(ASSIGN, {**sent, "once": str(uuid7()), "assignee": refused})
         assert (answer.status_code, "assignee" in answer.context["form"].errors) == (422, True), refused
     assert names() == {near.pk: "both", far.pk: "both", over.pk: ""}
+
+
+def test_alerts_are_assigned_as_they_were_seen_all_or_none() -> None:
+    for name in ("bob", "ada", "eve"):
+        make_staff("warehouse", name=name)
+    browser = browser_of(User.objects.get(username="bob"))
+    free, seen, taken, mine = make_alerts(4)
+    LowStockAlert.objects.filter(pk=seen.pk).update(acknowledged_by="eve", acknowledged_at=timezone.now())
+    page = act(browser, ALERTS, "assign_selected", free, seen, taken, mine)
+    assert ("Assigned now", "Unassigned (3), eve (1)") in [(str(name), text) for name, text in page.context["facts"]]
+    sent = {**form_on(page), "assignee": "bob"}
+    low_stock.acknowledge(taken.pk, replace(ACTOR, name="ada"), note="")
+    low_stock.acknowledge(mine.pk, replace(ACTOR, name="bob"), note="")
+    before = names()
+    page = browser.post(ASSIGN, sent)
+    errors = " ".join(page.context["form"].non_field_errors())
+    assert page.status_code == 422
+    assert f"{taken.level.place}, assigned to: you saw “nobody”, it is now “ada” (changed by ada," in errors
+    assert mine.level.place not in errors, "bob has it, as was wanted"
+    assert (errors.count("you saw"), names()) == (1, before), "none of them is assigned"
+    bare = {name: value for name, value in sent.items() if name != "seen"}
+    assert (browser.post(ASSIGN, bare).status_code, names()) == (422, before)
+    answer = browser.post(ASSIGN, form_on(page) | {"assignee": "bob"}, follow=True)
+    assert told(answer) == ["3 alerts assigned to bob. 1 was assigned to bob already."]
+    assert set(names().values()) == {"bob"}
+
+
+def test_assigning_to_oneself_takes_nothing_from_somebody_else_unseen() -> None:
+    make_staff("warehouse", name="ada")
+    browser = browser_of(make_staff("warehouse", name="bob"))
+    free, taken = make_alerts(2)
+    low_stock.acknowledge(taken.pk, replace(ACTOR, name="ada"), note="")
+    page = act(browser, ALERTS, "assign_to_me", free, taken)
+    assert told(page) == [
+        "1 of these alerts is assigned to somebody else. Nothing was done: check it, then assign them."
+    ]
+    assert names() == {free.pk: "", taken.pk: "ada"}
+    form = form_on(page)
+    assert form["assignee"] == ["bob"]
+    assert told(browser.post(ASSIGN, form, follow=True)) == ["2 alerts assigned to bob."]
 
 
 def test_assigning_asks_for_permission_reach_and_rows() -> None:

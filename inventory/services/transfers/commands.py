@@ -20,6 +20,7 @@ from audit.actors import Actor
 from audit.db.statements import one_statement
 from audit.errors import Fault, Invalid
 from audit.idempotency import Claim, StoredAnswer
+from audit.preconditions import Precondition, last_write_wins
 from audit.recording import Entry, record
 from inventory import transactions
 from inventory.actions import TransferVerb
@@ -112,6 +113,8 @@ class CancelTransferRequest:
     transfer_id: UUID
     reason: str = ""
     claim: Claim | None = None
+    precondition: Precondition = last_write_wins
+    """Called with the locked transfer, as a document."""
 
 
 TransferOutcome = Transferred | StoredAnswer
@@ -175,8 +178,8 @@ def receive_transfer(request: ReceiveRequest) -> TransferOutcome:
 def cancel_transfer(request: CancelTransferRequest) -> TransferOutcome:
     """Return the units in transit to the source and end the transfer: CANCELLED, or RECEIVED if some had arrived.
 
-    Raises NotFound, TransferClosed, WarehouseNotInStore, QuantityLimit, Busy and the errors of claims. Locks: claim,
-    the transfer, the levels at both ends by id.
+    Raises NotFound, TransferClosed, WarehouseNotInStore, VersionConflict (the precondition's), QuantityLimit, Busy and
+    the errors of claims. Locks: claim, the transfer, the levels at both ends by id.
     """
     return transactions.run(partial(cancel, request))
 
@@ -253,6 +256,7 @@ def cancel(request: CancelTransferRequest) -> TransferOutcome:
     found = lock_seen(request.transfer_id, request.actor)
     require_open(found)
     require_touchable(request.actor, found.source)
+    request.precondition(found)
     returned = bring_back(found, request.actor, reason=request.reason)
     return returned.write("cancelled", documents.update, request.claim, reason=request.reason)
 
