@@ -1,4 +1,4 @@
-"""Exported files: what a spreadsheet can open, and what comes back as it went."""
+"""Exported files: spreadsheets can open them, and importing them again restores each text."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ def exported(kind: str, rows: list[list[Any]]) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["csv", "xlsx"])
-def test_codes_come_back_as_they_went(kind: str) -> None:
+def test_codes_are_imported_as_they_were_exported(kind: str) -> None:
     content = exported(kind, [[code, f"name of {code}"] for code in CODES])
     sheet = open_sheet(content, COLUMNS)
     chosen = strict_map(sheet.titles, COLUMNS)

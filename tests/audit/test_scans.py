@@ -63,12 +63,12 @@ def test_body_of_the_wrong_shape_is_refused_whole(body: Any) -> None:
     assert taken == []
 
 
-def test_form_is_no_scan() -> None:
+def test_form_body_is_refused_as_a_scan() -> None:
     answer = answer_scans(RequestFactory().post("/scans/", {"scans": "A-1"}), lambda scans: pytest.fail("taken"))
     assert answer.status_code == 400
 
 
-def test_nothing_is_taken_by_another_method() -> None:
+def test_other_methods_than_post_are_refused() -> None:
     assert answer_scans(RequestFactory().get("/scans/"), lambda scans: pytest.fail("taken")).status_code == 405
 
 
@@ -76,5 +76,5 @@ def test_nothing_is_taken_by_another_method() -> None:
     ("code", "text"),
     [(" A-1\r\n", "A-1"), ("A\0B", ""), ("A\u200bB", ""), ("x" * 65, ""), ("Ü 1", "Ü 1"), ("", "")],
 )
-def test_code_that_nothing_can_have_is_no_code(code: str, text: str) -> None:
+def test_code_of_an_impossible_form_reads_as_empty(code: str, text: str) -> None:
     assert Scan(id=UUID(int=1), code=code).text == text

@@ -78,7 +78,7 @@ def test_number_out_of_its_bounds_is_refused(text: str) -> None:
         parse_whole_number(f"-11{text}", least=-100, most=10)
 
 
-def test_message_shows_what_was_typed_also_what_nobody_can_see() -> None:
+def test_message_shows_typed_text_with_invisible_characters_escaped() -> None:
     with pytest.raises(NotWhole) as refused:
         parse_whole_number("1\u200b000\x00" + "9" * 90, least=0, most=2_000_000_000)
     shown = f"“1<U+200B>000<U+0000>{'9' * 34}…”"

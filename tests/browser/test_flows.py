@@ -120,7 +120,7 @@ def test_edits_of_a_delivery_are_saved_at_once_and_its_sums_follow(open_page: Op
     expect(units_of(page, second.product.sku)).to_have_count(0)
 
 
-def test_session_that_ends_while_a_delivery_is_scanned_costs_nothing(open_page: Open) -> None:
+def test_session_that_ends_while_a_delivery_is_scanned_loses_no_scan(open_page: Open) -> None:
     level = make_level(5)
     page = open_page(RECEIVE, "warehouse", "wh-001")
     scan_line(page, level.product.sku, level.product.sku, 1)

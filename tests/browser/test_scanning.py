@@ -128,7 +128,7 @@ def test_count_by_scanner_alone_with_each_terminator(open_page: Open, size: Any)
     expect(page.get_by_text("2 of 3 lines counted")).to_be_visible()
 
 
-def test_time_between_keys_tells_a_scanner_from_a_person(open_page: Open) -> None:
+def test_scans_are_distinguished_from_typing_by_the_time_between_keys(open_page: Open) -> None:
     """Pairs of a text and the milliseconds before each of its keys; then the code that is read, "" for none."""
     page = open_page("/admin/", *CLERK)
     cases: list[tuple[list[tuple[str, int]], str]] = [

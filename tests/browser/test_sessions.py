@@ -1,4 +1,4 @@
-"""Work in the browser outlives its session, its token, the network, and the browser's own buttons."""
+"""Work in the browser isn't lost when its session or token ends, the network fails, or Back is pressed."""
 
 import pytest
 from django.contrib.auth.models import User
@@ -47,7 +47,7 @@ def test_session_that_ends_brings_the_login_over_the_page_and_the_work_goes_on(o
     assert counters(level) == (12, 0)
 
 
-def test_rotated_token_and_lost_network_cost_nothing(open_page: Open) -> None:
+def test_rotated_token_and_lost_network_lose_no_form(open_page: Open) -> None:
     level = make_level(5)
     page = begin_receiving(open_page, level, "7")
     page.context.clear_cookies(name="csrftoken")

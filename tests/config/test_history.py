@@ -91,7 +91,7 @@ def test_the_history_is_filtered_by_person_and_days() -> None:
         history(browser, product, **wrong)
 
 
-def test_pages_lead_to_the_history_and_the_audit_speaks_in_words(admin_client: Client) -> None:
+def test_pages_link_to_the_history_and_audit_entries_are_shown_in_words(admin_client: Client) -> None:
     product = make_product(name="One")
     put_product(ACTOR, product.pk, claim=None, sku=product.sku, name="Two", parent_id=None)
     page = admin_client.get(reverse("admin:inventory_product_change", args=[product.pk])).content.decode()

@@ -136,7 +136,7 @@ def test_header_and_values_with_hostile_characters_are_shown_and_no_500(manager:
     assert faults(answer) == [(2, "sku")]
 
 
-def test_guessed_encoding_is_said_in_the_preview(manager: Client) -> None:
+def test_preview_names_a_guessed_encoding(manager: Client) -> None:
     looked = look(manager, PRODUCTS, content="sku;name\nA;Größe".encode("cp1252"))
     assert "read as Windows-1252" in dialog(looked).preview.notes[0]
     assert ("Name", "–", "Größe") in shown(looked)[0][2]

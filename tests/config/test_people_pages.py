@@ -92,7 +92,7 @@ def test_page_of_a_group_lists_its_permissions(administrator: Client) -> None:
         ({"reach": "some"}, (False, []), set()),
     ],
 )
-def test_account_reaches_what_was_given_and_nothing_ticked_is_nothing(
+def test_account_reaches_the_ticked_warehouses_and_none_without_a_tick(
     administrator: Client, given: dict[str, Any], stored: tuple[bool, list[str]], sees: set[str]
 ) -> None:
     make_level(3, "wh-001")

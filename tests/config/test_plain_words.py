@@ -1,4 +1,4 @@
-"""The console says things plainly, and has one name for each: wordings that were replaced don't come back."""
+"""The texts of the console: one name for each thing, and no wording that was replaced."""
 
 import ast
 import re

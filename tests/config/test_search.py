@@ -107,7 +107,7 @@ def test_reservations_are_found_by_the_end_of_their_id_and_by_product(admin_clie
         assert list(search(admin_client, text)["Reservations"]) == [f"Reservation …{end}"], text
 
 
-def test_what_was_not_searched_is_said(admin_client: Client) -> None:
+def test_hint_names_what_was_not_searched(admin_client: Client) -> None:
     answer = admin_client.get(reverse("admin:find"), {"q": "…00000000"}, headers={"Accept": "application/json"}).json()
     (group,) = answer["groups"]
     assert group["results"] == []

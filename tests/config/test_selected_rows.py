@@ -1,4 +1,4 @@
-"""Actions on selected rows of lists: ticked, or all that fit the filter, within a bound that is told."""
+"""Actions on selected rows of lists: ticked, or all that match the filter, up to a limit that the message names."""
 
 import re
 from typing import Any

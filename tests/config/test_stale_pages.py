@@ -1,4 +1,4 @@
-"""Forms of the console carry what they were opened with: no save undoes somebody else's change unseen."""
+"""Forms of the console carry the values that they were opened with: no save overwrites somebody else's change."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

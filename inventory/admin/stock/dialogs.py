@@ -297,7 +297,7 @@ class CountDialog(StockDialog[Opened]):
         "already_in_count": _("This product is in an open count already. Enter what you counted there."),
     }
     submit = _("Enter the count")
-    intro = _("The figure is kept in a count of its own. Stock changes when somebody posts it.")
+    intro = _("The quantity is entered in a new count. Stock changes when the count is posted.")
     permission = "inventory.count_stock"
     kind = ReasonKind.COUNT
     usual_of = "COUNT"

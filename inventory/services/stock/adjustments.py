@@ -79,7 +79,7 @@ class AdjustRequest:
 
 @dataclass(frozen=True, slots=True)
 class Adjusted:
-    """The applied lines, in the order of the request, and the holds that gave way. ``document`` is the short number of
+    """The applied lines, in the order of the request, and the broken reservations. ``document`` is the short number of
     what was posted by hand, ``RC-1042``; empty for anything else."""
 
     id: UUID
@@ -162,7 +162,7 @@ def write_placed(
     ledger: Ledger,
     breaking: Breaking | None = None,
 ) -> list[AppliedLine]:
-    """Write checked lines: counters and movements, holds that gave way, audit entries, events.
+    """Write checked lines: counters and movements, broken reservations, audit entries, events.
 
     Requires the levels' locks.
     """
