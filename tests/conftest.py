@@ -13,6 +13,7 @@ from django.test import Client
 from audit import authentication
 from audit.authentication import issue_token
 from audit.roles import Role
+from config.passwords import PasswordHasher
 from inventory.services.catalogue.lookup import forget_catalogue
 from tests.emptying import quick_emptying
 from tests.factories import make_client, make_store
@@ -22,6 +23,12 @@ from tests.factories import make_client, make_store
 def _static_folder() -> None:
     """Make the folder of static files: WhiteNoise warns if it is missing."""
     Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_passwords() -> None:
+    """Hash passwords a thousand times faster than where they are worth guessing."""
+    PasswordHasher.iterations = 1000
 
 
 @pytest.fixture(scope="session")
