@@ -23,6 +23,18 @@ def findings(page: Page) -> list[str]:
     return [f"{rule['id']}: {node['html'][:160]}" for rule in found for node in rule["nodes"]]
 
 
+def faults_now(page: Page, *rules: str) -> list[str]:
+    """The findings of axe-core by these rules, all by default, and whether the page is wider than the screen: at once,
+    for walks over many pages."""
+    page.wait_for_function("!document.documentElement.hasAttribute('x-cloak')")
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(Axe().axe_script)
+    only: dict[str, Any] = {"runOnly": {"type": "rule", "values": rules}} if rules else {}
+    found = page.evaluate("options => axe.run(options)", {"resultTypes": ["violations"], **only})["violations"]
+    named = [f"{rule['id']}: {node['html'][:160]}" for rule in found for node in rule["nodes"]]
+    return [*named, *([] if fits(page) else ["wider than the screen"])]
+
+
 def fits(page: Page) -> bool:
     """Whether nothing is wider than the screen."""
     return not page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")

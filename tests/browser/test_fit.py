@@ -82,17 +82,6 @@ def test_nothing_on_a_page_is_cut_or_wider_than_the_screen(open_page: Open, size
 
 
 @pytest.mark.usefixtures("day")
-@pytest.mark.parametrize(("shade", "size"), [("light", DESKTOP), ("dark", PHONE)], ids=["desktop", "phone"])
-def test_lists_and_pages_have_no_serious_finding(open_page: Open, shade: str, size: Any) -> None:
-    page = open_page("/admin/", shade=shade, size=size)
-    found = {}
-    for path in (*map(listing, MODELS), *map(page_of, MODELS)):
-        page.goto(path)
-        found[path] = findings(page)
-    assert {path: faults for path, faults in found.items() if faults} == {}
-
-
-@pytest.mark.usefixtures("day")
 def test_bar_over_a_page_begins_where_the_page_does(open_page: Open) -> None:
     page = open_page(page_of(Transfer), size=TABLET)
     page.wait_for_load_state("networkidle")
@@ -192,7 +181,8 @@ def test_phone_shows_products_in_two_lines_and_the_daily_work_as_buttons(open_pa
         box = row.bounding_box()
         assert box is not None
         assert box["height"] <= 72
-        expect(row.locator(".field-available")).to_be_visible()
+        for shown in (".field-available", ".field-on_hand", ".field-fullness"):
+            expect(row.locator(shown)).to_be_visible()
         expect(row.locator(".field-where")).to_be_visible()
     assert findings(page) == []
     for name in ("Receive", "Move", "Count", "Find"):
@@ -202,7 +192,7 @@ def test_phone_shows_products_in_two_lines_and_the_daily_work_as_buttons(open_pa
         assert box["height"] >= 56
         assert box["y"] + box["height"] <= PHONE["height"]
     rows.first.locator(".field-what a").click()
-    for name in ("Receive", "Move", "Count", "Adjust"):
+    for name in ("Receive", "Move", "Ship", "Return", "Count", "Adjust"):
         expect(
             page.get_by_role("navigation", name="Actions").get_by_role("link", name=name, exact=True)
         ).to_be_visible()

@@ -234,6 +234,7 @@ class SubscriptionDialog(EditDialog[Subscribed]):
             cast(int, user.pk),
             self._address(),
             codes=given["warehouses"],
+            time_zone=timezone.get_current_timezone_name(),
             claim=claim,
             precondition=self.unchanged,
         )
