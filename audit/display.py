@@ -15,7 +15,7 @@ NOTHING: Final = "–"
 
 
 def shown_id(public_id: str) -> SafeString:
-    """The end of an id, by which people know it; copying and screen readers get the whole id."""
+    """Show the end of an id; copying and screen readers get the whole id."""
     begin, end = public_id[:-SHORT], public_id[-SHORT:]
     return format_html('<span class="console-id"><span class="flow-unseen">{}</span>{}</span>', begin, end)
 

@@ -1,4 +1,4 @@
-"""Numbers of the environment and of the command line, before there are settings: digits alone, within bounds."""
+"""Numbers of the environment and of the command line, read before the settings: digits only, within bounds."""
 
 import os
 import re

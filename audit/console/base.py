@@ -52,7 +52,7 @@ def actor_of(request: HttpRequest) -> Actor:
 
 
 def actor_for(user: Any, request_id: str) -> Actor:
-    """``actor_of`` for work that goes on after its request."""
+    """``actor_of`` without a request, for work in the background."""
     if not hasattr(user, "_warehouse_codes"):
         user._warehouse_codes = StaffAccess.of(user).codes
     return Actor(user.get_username(), None, request_id, "admin", warehouse_codes=user._warehouse_codes)
@@ -64,7 +64,7 @@ def claimant_of(request: HttpRequest) -> UUID:
 
 
 def claimant_for(user: Any) -> UUID:
-    """``claimant_of`` for work that goes on after its request."""
+    """``claimant_of`` without a request, for work in the background."""
     return uuid5(_STAFF, str(user.pk))
 
 
@@ -74,7 +74,7 @@ def reach_of(request: HttpRequest) -> bytes:
 
 
 def reach_for(actor: Actor) -> bytes:
-    """``reach_of`` for work that goes on after its request."""
+    """``reach_of`` without a request, for work in the background."""
     codes = actor.warehouse_codes
     return b"" if codes is None else ",".join(sorted(codes)).encode() or b"-"
 

@@ -59,7 +59,7 @@ class FieldChange(NamedTuple):
 
 
 def register_names(lookup: NameLookup) -> None:
-    """Register a look-up of the names that people know rows by, for ids in entries."""
+    """Register a look-up of display names, for ids in entries."""
     _lookups.append(lookup)
 
 

@@ -1,4 +1,4 @@
-"""Doubts about figures that are far from the usual: a dialog asks once more before it does anything."""
+"""Doubts about unusual figures, which a dialog asks to confirm before it does anything."""
 
 import hashlib
 from collections.abc import Sequence

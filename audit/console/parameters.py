@@ -38,7 +38,7 @@ _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class CheckedFilters(BaseModelAdmin):  # type: ignore[type-arg]
-    """A list that says which of the filters in its address can't be used."""
+    """A list that shows a message for each invalid filter in its address."""
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """Raises IncorrectLookupParameters, after a message; Django then shows the list without filters."""

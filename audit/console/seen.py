@@ -1,4 +1,4 @@
-"""Forms that carry what they were opened with, so that saving never undoes somebody else's change unseen
+"""Forms that carry the values that they were opened with, so that saving never overwrites somebody else's change
 (docs/explanation/rules.md, rule 36).
 
 Every form of an existing row has a hidden field with the values that it was opened with, signed. They are compared with

@@ -90,7 +90,7 @@ class ProductQuerySet(_Freezables, models.QuerySet["Product"]):
 
     def coded(self, code: str) -> Self:
         """Filter by a code: all products that have it as SKU or barcode (docs/explanation/rules.md, rule 34). None for
-        an empty code. Characters that nobody sees are ignored.
+        an empty code. Invisible characters are ignored.
         """
         return self.filter(_has_code(code))
 

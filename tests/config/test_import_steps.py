@@ -298,7 +298,7 @@ def test_who_may_not_import_any_more_imports_nothing_in_the_background(manager: 
     tasks.work_on_file(str(file.pk))
     file.refresh_from_db()
     assert (file.state, counters(level)) == ("READ", (10, 0))
-    assert "may not import this any more" in str(file.preview)
+    assert "no longer have permission to import this" in str(file.preview)
     assert manager.get(at(BOOKINGS, file)).status_code == 403
 
 

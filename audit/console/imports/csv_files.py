@@ -15,7 +15,7 @@ from django.utils.translation import gettext
 from audit.console.imports.rows import RawRow, Unreadable
 
 WESTERN: Final = "windows-1252"
-"""The encoding that a file without any sign of another has: a guess, which people are told."""
+"""The encoding that is assumed for a file without signs of another one. The preview says that it is a guess."""
 _DELIMITERS: Final = ",;\t"
 _SAMPLE_CHARACTERS: Final = 64 * 1024
 _SAMPLE_ROWS: Final = 50

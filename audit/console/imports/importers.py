@@ -44,7 +44,7 @@ class PreviewRow:
 
 @dataclass(frozen=True, slots=True)
 class BookedRow:
-    """A row that is left out because it was booked before, as ``says`` says, unless it is ticked."""
+    """A row that is left out, unless ticked, because it was booked before. ``says`` has when and by whom."""
 
     row: int
     name: str

@@ -313,7 +313,7 @@ class ImportPage(Dialog[Any]):
 
     @property
     def has_other_columns(self) -> bool:
-        """Whether somebody said which columns of the file are taken, and may say so again."""
+        """Whether the columns of the file were mapped by hand, and can be mapped again."""
         return bool(self.file and self.file.columns is not None and self.file.content)
 
     @property

@@ -172,7 +172,7 @@ class RowReader:
                 yield row
 
     def _row(self, raw: RawRow) -> TableRow | None:
-        """The row; None if it has faults, or if it is one of a format that says nothing to us."""
+        """The row; None if it has faults, or if its format has such rows for other purposes."""
         cells = self._filled_down(self._format, raw.cells) if self._format else raw.cells
         texts: list[str] = []
         faults: list[RowFault] = []

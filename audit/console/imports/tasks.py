@@ -89,7 +89,7 @@ def work_on_file(file_id: str) -> None:
     except IdempotencyInProgress:
         return  # Another worker has claimed it.
     except PermissionDenied:
-        work.fail(file, gettext("You may not import this any more. Nothing was imported."))
+        work.fail(file, gettext("You no longer have permission to import this. Nothing was imported."))
     except DomainError as error:
         work.fail(file, kind_named(file.kind).wording_of(error))
     except Exception:

@@ -1,4 +1,4 @@
-"""The steps of a file's import, in a request or in the background: to ask for its columns, to read it, to import it."""
+"""The steps of a file's import, in a request or in the background: mapping its columns, reading it, importing it."""
 
 import hashlib
 import re

@@ -117,7 +117,7 @@ class ProductImport(RowImporter[ProductChange, SavedProducts]):
     title = _("Import products")
     intro = _(
         "Download the list with “Export”, change it, and choose it here. A column that is left out stays as it is; an "
-        "empty cell empties the field. You see what would change before anything does."
+        "empty cell empties the field. A preview shows the changes first."
     )
     permission = "inventory.change_product"
     file_name = "products"

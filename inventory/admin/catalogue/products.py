@@ -112,7 +112,7 @@ class ProductAdmin(ImportedAdmin, ExportedAdmin, FreezableAdmin):
     list_select_related = ("parent",)
     search_fields = ("sku", "name", "barcode__exact")
     search_help_text = _("A part of SKU or name, a whole barcode, or an id")
-    empty_hint = _("No product yet. Add the first one, or import a file of them: SKU and barcode are what is scanned.")
+    empty_hint = _("No products yet. Add the first one, or import a file.")
     ordering = ("sku",)
     autocomplete_fields = ("parent",)
     readonly_fields = ("id", "created_at", "updated_at", "standing", "frozen")

@@ -188,7 +188,7 @@ class SnoozeDialog(_AlertDialog, EditDialog[LowStockAlert]):
     def tell(self, result: LowStockAlert) -> str:
         place = result.level.place
         if result.snoozed_until is None:
-            return _("%(place)s is not snoozed any more.") % {"place": place}
+            return _("%(place)s is no longer snoozed.") % {"place": place}
         return _("%(place)s is snoozed until %(until)s.") % {"place": place, "until": shown_time(result.snoozed_until)}
 
 

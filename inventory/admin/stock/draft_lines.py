@@ -1,4 +1,4 @@
-"""Lines of a draft in the console: what scans and edits of lines do, and what is said about it."""
+"""Lines of a draft in the console: the effects of scans and edits, and the messages about them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

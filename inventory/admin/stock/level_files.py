@@ -103,7 +103,7 @@ class LevelImport(RowImporter[PlannedLevel, SetLevels]):
     title = _("Import settings")
     intro = _(
         "Download the list with “Export settings”, change it, and choose it here. A column that is left out stays as "
-        "it is; an empty cell empties the setting. You see what would change before anything does."
+        "it is; an empty cell empties the setting. A preview shows the changes first."
     )
     permission = "inventory.change_stocklevel"
     file_name = "level-settings"

@@ -210,7 +210,7 @@ class StockLevelAdmin(PlacePages, ImportedAdmin, ExportedAdmin, ReadOnlyAdmin):
         return LevelList
 
     list_after_template = "console/stock/totals.html"
-    empty_hint = _("Nothing is kept here yet. Receive a delivery, or import what there is: it is in stock afterwards.")
+    empty_hint = _("No stock yet. Receive a delivery, or import changes of stock.")
     fieldsets = (
         (
             _("Settings and place"),

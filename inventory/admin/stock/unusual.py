@@ -1,4 +1,4 @@
-"""Dialogs that ask once more before they book units far beyond what is usual for a product."""
+"""Dialogs that ask for confirmation before they book far more units than is usual for a product."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Mapping

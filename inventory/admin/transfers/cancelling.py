@@ -32,7 +32,7 @@ class CancelDialog(OfTransfer, EditDialog[Transferred]):
     """Cancel a transfer as it was seen: its units in transit return to the source."""
 
     title = _("Cancel this transfer")
-    intro = _("What is on its way goes back on hand at the source. This can't be undone.")
+    intro = _("Units on the way are returned to the source. This can't be undone.")
     submit = _("Cancel the transfer")
     permission = "inventory.transfer_stock"
     form_class = CancelForm

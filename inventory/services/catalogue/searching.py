@@ -14,8 +14,8 @@ from inventory.words import Words, beginning_so
 _MOST_SORTED: Final = 50
 """The most products found by words that are sorted: a common word has hundreds of thousands."""
 _SOME: Final = "WITH found AS MATERIALIZED ({found}) SELECT * FROM found LIMIT {most}"
-"""Materialized, so that the planner uses the index of words: with the limit alone it reads the table, hoping to be done
-soon, and computes the words of each product."""
+"""Materialized, so that the planner uses the index of words: with the limit alone it scans the table, expecting
+early matches, and computes the words of each product."""
 
 
 def products_meant(text: str, *, at_most: int) -> list[Product]:

@@ -1,4 +1,4 @@
-"""Delete drafts that nobody has changed for long."""
+"""Delete drafts that were not changed for a long time."""
 
 from datetime import datetime, timedelta
 from typing import Final

@@ -31,7 +31,7 @@ from inventory.services.transfers.preconditions import lock_seen, require_on_the
 
 @dataclass(frozen=True, slots=True)
 class DraftDetails:
-    """What a draft says beside its lines. ``warehouse`` is a code; it and ``reference`` belong to deliveries alone."""
+    """The details of a draft, besides its lines. ``warehouse`` is a code; only deliveries have it and ``reference``."""
 
     warehouse: str
     reference: str = ""

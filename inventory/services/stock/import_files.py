@@ -79,7 +79,7 @@ def read_file(
     """Read a CSV file or a workbook. ``chosen`` are our columns by the titles of the file's, for a file of another
     system: all its other columns are ignored then; ``constants`` are the values of columns that it doesn't have.
 
-    Never raises: a file that can't be read has no lines, and a fault that says why.
+    Never raises: a file that can't be read has no lines, and a fault with the reason.
     """
     bad: list[RowFault] = []
     lines: list[FileLine] = []

@@ -65,7 +65,7 @@ def place_lines(
     actor: Actor, lines: Sequence[FileLine], freeze_override: str = ""
 ) -> tuple[list[PlacedLine], list[RowFault]]:
     """The levels of the lines, and faults; four queries at most, whatever their number. Warehouses out of reach are
-    unknown. Frozen goods are shipped only with a ``freeze_override``, which says why."""
+    unknown. Frozen goods are shipped only with a ``freeze_override``, the reason for it."""
     products = skus_known({line.sku for line in lines})
     codes = {line.warehouse for line in lines}
     seen = list(Warehouse.objects.visible_to(actor).filter(code__in=codes).values_list("code", "id", "is_active"))

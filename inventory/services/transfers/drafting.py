@@ -31,7 +31,7 @@ from inventory.services.transfers.preconditions import lock_seen, require_draft,
 
 @dataclass(frozen=True, slots=True)
 class TransferDetails:
-    """What a draft of a transfer says beside its lines; warehouses by code."""
+    """The details of a draft of a transfer, besides its lines; warehouses by code."""
 
     from_warehouse: str
     to_warehouse: str
