@@ -48,6 +48,11 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
             context |= {"shortcuts": shortcuts(request), "quick": quick(request)}
         return context
 
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """The models of one app. Of all apps, Django's list is left empty: it would be read for every page, and the
+        sidebar shows ``navigation`` instead."""
+        return list(super().get_app_list(request, app_label)) if app_label else []
+
     def session(self, request: HttpRequest) -> HttpResponse:
         """Who is logged in, and a token for forms, as JSON: ``session.js`` asks before it sends a form. The name is
         empty for somebody who may not use the console."""
