@@ -55,7 +55,8 @@ def actor_for(user: Any, request_id: str) -> Actor:
     """``actor_of`` without a request, for work in the background."""
     if not hasattr(user, "_warehouse_codes"):
         user._warehouse_codes = StaffAccess.of(user).codes
-    return Actor(user.get_username(), None, request_id, "admin", warehouse_codes=user._warehouse_codes)
+    codes = user._warehouse_codes
+    return Actor(user.get_username(), None, request_id, "admin", warehouse_codes=codes, account_id=user.pk)
 
 
 def claimant_of(request: HttpRequest) -> UUID:

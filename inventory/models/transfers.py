@@ -66,6 +66,7 @@ class Transfer(models.Model):
     reference = models.CharField(max_length=100, blank=True)
     expected_delivery = models.DateTimeField(null=True, blank=True)
     initiated_by = models.CharField(max_length=150)
+    account_id = models.BigIntegerField(null=True, editable=False)
     initiated_at = models.DateTimeField()
     shipped_at = models.DateTimeField(null=True)
     closed_at = models.DateTimeField(null=True)

@@ -224,6 +224,35 @@ def test_delivery_without_lines_is_not_reviewed_and_one_is_discarded_on_request(
     assert len(recorded("inventory_draft_discarded")) == 1
 
 
+def test_draft_stays_with_a_renamed_account_and_is_taken_over_from_one_that_is_gone(clerk: Client) -> None:
+    level, anna = make_level(5), make_staff("warehouse", "wh-001", name="anna")
+    browser = browser_of(anna)
+    path = begin_delivery(browser, reference="PO-123")
+    scanned(browser, path, scan(level.product.sku, quantity=3))
+    anna.username = "anne"
+    anna.save()
+    make_staff("warehouse", "wh-001", name="anna")
+    assert f'href="{path}"' in browser.get(DASHBOARD).content.decode()
+    assert statuses(scanned(browser, path, scan(level.product.sku))) == ["added"]
+    take_over = f"{path}take_over/"
+    assert take_over not in clerk.get(DASHBOARD).content.decode()
+    assert clerk.get(take_over).status_code == clerk.get(path).status_code == 404
+    anna.is_active = False
+    anna.save()
+    for page in (DASHBOARD, RECEIVE):
+        assert "Take over delivery PO-123 of anna, 1 line" in clerk.get(page).content.decode()
+    elsewhere = browser_of(make_staff("warehouse", "wh-002"))
+    assert elsewhere.get(take_over).status_code == 404
+    assert browser_of(make_staff("viewer", "wh-001")).get(take_over).status_code == 403
+    assert "Begun by" in clerk.get(take_over).content.decode()
+    form = {"once": str(uuid4())}
+    page = clerk.post(take_over, form, follow=True).content.decode()
+    assert "The delivery is yours now. Its lines are kept." in page
+    assert clerk.post(take_over, form).headers["Location"] == path
+    assert lines_of(path) == {level.product.sku: 4}
+    assert "Delivery received" in review_and_post(clerk, path, "receive").content.decode()
+
+
 def test_dashboard_and_the_first_page_offer_to_continue(clerk: Client) -> None:
     level = make_level(20)
     make_warehouse("wh-002")

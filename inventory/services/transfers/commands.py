@@ -213,7 +213,8 @@ def change(transfer_id: UUID, request: TransferRequest) -> TransferOutcome:
     require_draft(found)
     require_touchable(request.actor, found.source)
     anew = _drafted(request)
-    drafted = replace(anew, id=found.id, initiated_by=found.initiated_by, initiated_at=found.initiated_at)
+    kept = {name: getattr(found, name) for name in ("id", "initiated_by", "initiated_at", "account_id")}
+    drafted = replace(anew, **kept)
     return _written_draft(request, drafted, anew.initiated_at, "changed")
 
 
@@ -314,6 +315,7 @@ def _drafted(request: TransferRequest) -> TransferDocument:
         expected_delivery=request.expected_delivery,
         initiated_by=request.actor.name,
         initiated_at=read_clock(),
+        account_id=request.actor.account_id,
         items=tuple(
             TransferItem(parents[stock_id] or stock_id, stock_id if parents[stock_id] else None, quantity)
             for stock_id, quantity in units.items()
