@@ -54,10 +54,10 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
         return list(super().get_app_list(request, app_label)) if app_label else []
 
     def session(self, request: HttpRequest) -> HttpResponse:
-        """Who is logged in, and a token for forms, as JSON: ``session.js`` asks before it sends a form. The name is
-        empty for somebody who may not use the console."""
-        name = request.user.get_username() if self.has_permission(request) else ""
-        return JsonResponse({"username": name, "token": get_token(request)})
+        """The id of the account that is logged in, and a token for forms, as JSON: ``session.js`` asks before it sends
+        a form. The id is empty for somebody who may not use the console."""
+        account = str(request.user.pk) if self.has_permission(request) else ""
+        return JsonResponse({"account": account, "token": get_token(request)})
 
     def find(self, request: HttpRequest) -> HttpResponse:
         """The search for anything, by a text."""

@@ -21,6 +21,7 @@ from audit.console.scans import (
 )
 from audit.console.wording import wording_of
 from audit.errors import Busy, DomainError, IdempotencyInProgress
+from audit.idempotency import lifetime
 from audit.identifiers import NIL, parse_uuid
 from inventory.admin.counts.walking import WALK, place_of, progress_of
 from inventory.admin.stock.marks import warned_of, warned_of_product, with_warning
@@ -47,7 +48,7 @@ class WalkScans:
         """The response. Raises PermissionDenied."""
         if not self.request.user.has_perm("inventory.count_stock"):
             raise PermissionDenied
-        return answer_scans(self.request, self._take)
+        return answer_scans(self.request, self._take, known_for=lifetime())
 
     def _take(self, scans: Sequence[Scan]) -> ScanAnswer:
         outcomes = [self._outcome(scan) for scan in scans]

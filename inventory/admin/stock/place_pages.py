@@ -26,7 +26,7 @@ from audit.console.scans import (
 )
 from audit.console.wording import wording_of
 from audit.errors import Busy, DomainError, IdempotencyInProgress, NotFound
-from audit.idempotency import StoredAnswer
+from audit.idempotency import StoredAnswer, lifetime
 from inventory.admin.stock.finding import answer_find, place_address
 from inventory.models import Product, StockCount, StockCountLine, StockLevel, Warehouse
 from inventory.services.catalogue.codes import products_by_code
@@ -118,7 +118,7 @@ class PlacePages:
         def take(scans: Sequence[Scan]) -> ScanAnswer:
             return ScanAnswer(outcomes=[_put_away(request, place, scan) for scan in scans])
 
-        return answer_scans(request, take)
+        return answer_scans(request, take, known_for=lifetime())
 
     def _place(self, request: HttpRequest, permission: str = "") -> Place:
         """The place that the query names. Raises PermissionDenied, and Http404 for a warehouse out of reach."""

@@ -44,6 +44,7 @@ from inventory.admin.stock.draft_lines import (
 from inventory.admin.stock.undo import OffersUndo
 from inventory.admin.stock.unusual import Amount, AsksAboutUnusual
 from inventory.models import QUANTITY_LIMIT, Product
+from inventory.services.drafts.expiry import lifetime
 from inventory.services.drafts.lines import ChangedLines, LineCommand
 from inventory.services.drafts.posting import PostedBefore
 
@@ -168,7 +169,7 @@ class ScanPage(OffersUndo, AsksAboutUnusual, Dialog[R]):
 
     def scans(self) -> HttpResponse:
         """The answer to scans, as JSON."""
-        return answer_scans(self.request, self._take)
+        return answer_scans(self.request, self._take, known_for=lifetime())
 
     def changes(self) -> HttpResponse:
         """The answer to edited and removed lines, as JSON."""

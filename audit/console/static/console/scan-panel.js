@@ -66,6 +66,12 @@ var scanPanel = (() => {
     return made;
   };
 
+  // The time, with the day unless it is today.
+  const when = (at) => {
+    const day = at.toDateString() === new Date().toDateString() ? {} : { day: "numeric", month: "short" };
+    return at.toLocaleString([], { ...day, hour: "2-digit", minute: "2-digit" });
+  };
+
   const item = (one) => {
     const row = document.createElement("li");
     row.className = "scan-failed-item";
@@ -73,8 +79,7 @@ var scanPanel = (() => {
     words.textContent = one.message;
     const where = document.createElement("span");
     where.className = "flow-soft";
-    const time = new Date(one.at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-    where.textContent = [one.page, time].filter(Boolean).join(" · ");
+    where.textContent = [one.page, when(new Date(one.at))].filter(Boolean).join(" · ");
     const buttons = document.createElement("div");
     buttons.className = "scan-failed-buttons";
     for (const choice of one.choices || []) {

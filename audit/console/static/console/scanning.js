@@ -3,7 +3,7 @@
 "use strict";
 
 var scanning = (() => {
-  const { Bursts, isEnd, isPrintable, MOST_GAP } = scanBursts;
+  const { Bursts, isEnd, isPrintable, PAUSE } = scanBursts;
   const NUMBERS = "input[type=number], input[inputmode=numeric], input[inputmode=decimal], .flow-units, [data-whole-number]";
   const TEXTS = "textarea, input:not([type]), input[type=text], input[type=search], input[type=email], input[type=url], input[type=tel], input[type=password]";
   let root = null;
@@ -32,7 +32,7 @@ var scanning = (() => {
 
   // The outcome of a request: an answer, a final refusal, or "later".
   const post = async (url, scans) => {
-    const answer = await request(url, { scans });
+    const answer = await request(url, { scans, sentAt: new Date().toISOString() });
     const isJson = (answer.headers.get("Content-Type") || "").startsWith("application/json");
     if (answer.ok) return isJson && !answer.redirected ? answer.json() : { later: true };
     if ([401, 408, 409, 425, 429].includes(answer.status) || answer.status >= 500) return { later: true };
@@ -223,12 +223,14 @@ var scanning = (() => {
   // Enter submits a search. It submits no other form: more fields may have to be filled in.
   const isSentByEnter = (field) => field.matches("[type=password], [role=combobox]") || !field.form || field.form.method === "get";
 
+  // The focus may move while a scanner types: each field gets back what it had before its first key.
   const finish = ({ code, first }) => {
-    const state = befores[first] || null;
+    const states = befores.slice(first);
+    const state = states[0] || null;
     befores = [];
     clearTimeout(pause);
     if (!code || (state && asksForText(state.field))) return false;
-    putBack(state);
+    for (const one of new Set(states.map((other) => other && other.field))) putBack(states.find((other) => other && other.field === one));
     read(code, state && state.field);
     return true;
   };
@@ -256,25 +258,54 @@ var scanning = (() => {
   };
 
   // A pause ends a scan without a terminator. Keys that were queued while the page was busy are handled first.
+  const isInputPending = () => Boolean(navigator.scheduling && navigator.scheduling.isInputPending && navigator.scheduling.isInputPending());
   const paused = (keys) => {
-    pause = setTimeout(() => { if (bursts.keys.length === keys) finish(bursts.end(performance.now(), true)); });
+    pause = setTimeout(() => {
+      if (bursts.keys.length !== keys || !bursts.isLong) return;
+      if (isInputPending()) paused(keys);
+      else finish(bursts.end(performance.now(), true));
+    });
   };
 
-  const typed = (event) => {
+  const typed = (event, before) => {
     const place = bursts.add(event.key, event.timeStamp);
-    befores = [...befores.slice(0, place), remember(event.target)];
+    befores = [...befores.slice(0, place), before];
     // Keys of a scanner must not trigger shortcuts or buttons of the page.
     if (bursts.isFast && !(event.target instanceof Element && event.target.matches(`${TEXTS}, ${NUMBERS}, select`))) stop(event);
     clearTimeout(pause);
-    pause = setTimeout(() => paused(bursts.keys.length), MOST_GAP + 20);
+    pause = setTimeout(() => paused(bursts.keys.length), PAUSE);
   };
 
-  const pressed = (event) => {
+  const pressed = (event, before = remember(event.target)) => {
     if (typeof event.key !== "string") return; // The browser filled in a saved value.
     if (isEnd(event)) ended(event);
-    else if (isPrintable(event)) typed(event);
+    else if (isPrintable(event)) typed(event, before);
     else if (!["Shift", "Control", "Alt", "AltGraph", "CapsLock"].includes(event.key)) bursts.forget();
   };
+
+  // A scanner doesn't wait for a page: keys that come before it is there are kept, and those that the page before got.
+  const BEGUN = "console-burst";
+  let early = [];
+  const keydown = (event) => {
+    if (early) early.push([event, remember(event.target)]);
+    else if (root) pressed(event);
+  };
+  const handOver = () => {
+    if (!root || !bursts.keys.length) return;
+    const keys = bursts.keys;
+    sessionStorage.setItem(BEGUN, JSON.stringify({ keys, origin: performance.timeOrigin }));
+  };
+  const takeUp = () => {
+    const begun = JSON.parse(sessionStorage.getItem(BEGUN));
+    sessionStorage.removeItem(BEGUN);
+    if (begun) bursts.resume(begun.keys, performance.timeOrigin - begun.origin);
+    befores = bursts.keys.map(() => null);
+    const kept = early;
+    early = null;
+    for (const [event, before] of kept) pressed(event, before);
+  };
+  addEventListener("keydown", keydown, true);
+  addEventListener("pagehide", handOver);
 
   // ---------------------------------------------------------------------------------------------------- fields, forms
 
@@ -321,14 +352,16 @@ var scanning = (() => {
 
   const start = () => {
     root = document.getElementById("console-scans");
-    if (!root) return;
+    if (!root) {
+      early = null;
+      return;
+    }
     scanPanel.start(root, root.dataset.person, chosen);
     const changed = () => scanPanel.waiting(queue.isWaiting ? queue.entries.length : 0);
     queue = new scanQueue.Queue({ person: root.dataset.person, storage: localStorage, post, heard, changed });
     addEventListener("online", () => queue.resume());
     if (globalThis.consoleSession && consoleSession.unsent) consoleSession.unsent.add(() => queue.entries.length > 0 || scanWalk.isUnsent());
     if (queue.entries.length) queue.send();
-    addEventListener("keydown", pressed, true);
     addEventListener("keydown", tabbed);
     addEventListener("submit", submitted, true);
     addEventListener("focusin", focused);
@@ -338,6 +371,7 @@ var scanning = (() => {
     if (form && form.matches("[data-walk]")) scanWalk.start(form);
     if (globalThis.scanCamera) scanCamera.start(root, read);
     if (isNumber(document.activeElement)) document.activeElement.select();
+    takeUp();
   };
   document.addEventListener("DOMContentLoaded", start);
 

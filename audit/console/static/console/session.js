@@ -93,8 +93,8 @@
         if (!await reachable()) return "";
         continue;
       }
-      if (known.username === own().dataset.user) return known.token;
-      if (known.username) {
+      if (known.account === own().dataset.user) return known.token;
+      if (known.account) {
         // Somebody else logged in in another tab: nothing is sent in their name.
         location.reload();
         return "";
@@ -119,7 +119,7 @@
     let answer = await send(address, options, cookie());
     if (!own() || !(isLogin(answer) || (answer.status === 403 && options.method && options.method !== "GET"))) return answer;
     const known = await ask();
-    if (!known.username && !await loggedIn()) throw new DOMException("Not logged in", "AbortError");
+    if (!known.account && !await loggedIn()) throw new DOMException("Not logged in", "AbortError");
     const token = (await ask()).token;
     answer = await send(address, options, token);
     if (isLogin(answer)) throw new DOMException("Not logged in", "AbortError");
@@ -152,16 +152,21 @@
   const begun = new Map();
   const held = (form) => JSON.stringify([...new FormData(form)].map(([name, value]) =>
     name === "csrfmiddlewaretoken" ? "" : [name, value instanceof File ? value.name : value]));
+  // Never what a form holds: one that came back with what is wrong holds what was typed, and none of it is saved.
+  const LOST = "";
+  const isSentBack = (form) => form.closest("dialog[data-sent-back]") !== null ||
+    form.querySelector("[aria-invalid=true]:not([type=hidden])") !== null;
   const begin = (event) => {
     const form = event.target instanceof Element && event.target.closest("form");
     if (!form || form.method !== "post" || begun.has(form)) return;
     if (form.matches("[data-lines-url], [data-scan-url], #changelist-form, #login-form") || form.closest("dialog[data-session]")) return;
-    begun.set(form, held(form));
+    begun.set(form, isSentBack(form) ? LOST : held(form));
   };
   document.addEventListener("focusin", begin, true);
   document.addEventListener("pointerdown", begin, true);
-  const isUnsent = () => [...begun].some(([form, before]) => form.isConnected && held(form) !== before) ||
-    [...unsent].some((asks) => asks());
+  // Whether forms of the page, or of a part of it, hold something that was typed and not sent.
+  const holdsUnsent = (part = document) => [...begun].some(([form, before]) => part.contains(form) && held(form) !== before);
+  const isUnsent = () => holdsUnsent() || [...unsent].some((asks) => asks());
 
   let isLeaving = false;
   addEventListener("submit", (event) => {
@@ -181,5 +186,5 @@
     if (event.persisted && document.querySelector("[data-draft]")) location.reload();
   });
 
-  window.consoleSession = { fetch: fetchInSession, unsent };
+  window.consoleSession = { fetch: fetchInSession, unsent, holdsUnsent };
 })();
