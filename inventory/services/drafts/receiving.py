@@ -80,7 +80,8 @@ def _opened(actor: Actor, draft: ReceivingDraft) -> UUID:
     now, owner = read_clock(), (require_account(actor), actor.name)
     ends = (draft.warehouse_id, draft.transfer_id)
     write(_OPEN, [draft.pk, *owner, *ends, draft.reference, draft.note, now, now])
-    return _same(actor.account_id, draft).values_list("id", flat=True).get()
+    opened: UUID = _same(actor.account_id, draft).values_list("id", flat=True).get()
+    return opened
 
 
 def require_account(actor: Actor) -> int:
