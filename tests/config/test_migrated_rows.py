@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 POINTS: Any = import_module("inventory.migrations.0013_reorder_point_within_maximum")
 ACCESS: Any = import_module("audit.migrations.0006_all_warehouses_are_given")
 NUMBERS: Any = import_module("inventory.migrations.0019_documents_have_numbers")
-DRAFTS: Any = import_module("inventory.migrations.0022_drafts_of_accounts")
+DRAFTS: Any = import_module("inventory.migrations.0023_drafts_of_accounts")
 
 
 def run(statement: str) -> None:

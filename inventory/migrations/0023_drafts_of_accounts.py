@@ -14,7 +14,7 @@ UPDATE inventory_transfer t SET account_id = u.id FROM auth_user u
 class Migration(migrations.Migration):
     dependencies = [
         ("auth", "0012_alter_user_first_name_max_length"),
-        ("inventory", "0021_drafts_without_permissions"),
+        ("inventory", "0022_mails_in_local_time"),
     ]
 
     operations = [
