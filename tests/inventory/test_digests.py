@@ -327,5 +327,5 @@ def test_times_are_those_of_the_subscriber_and_name_their_zone() -> None:
         there = notified_at.astimezone(ZoneInfo(name))
         for content in (str(message.body), html_of(message)):
             assert f"{there:{there.day} %b %Y, %H:%M} ({name})" in content
-            assert f"Times are those of {name}." in content
+            assert f"Times are in {name}." in content
             assert name == "UTC" or "UTC" not in content
