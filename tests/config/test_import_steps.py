@@ -3,16 +3,18 @@
 import re
 from contextlib import nullcontext
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from audit.console.imports import page, tasks
 from audit.models import FileImport, RememberedColumns
 from config import bodies
-from inventory.models import Movement, Product
+from inventory.models import Movement, Product, StockDocument
 from inventory.services.stock.import_files import read_file
 from inventory.services.stock.imports import import_stock
 from tests.books import assert_books_balance
@@ -378,3 +380,65 @@ def test_files_of_a_person_are_few_and_their_bodies_larger_than_others(manager: 
         look(manager, PRODUCTS, "sku,name", f"A{number},x")
     assert FileImport.objects.count() == 20
     assert bodies._limit_of_staff(PRODUCTS) > page.MOST_BYTES > bodies._limit_of_staff("/admin/")
+
+
+def test_imported_file_has_a_document_with_its_page_and_undo_and_says_what_was_reversed(manager: Client) -> None:
+    level = make_level(10)
+    line = f"{level.product.sku},wh-001,5,RECEIPT,r,PO-1"
+    page_text = confirm(manager, look(manager, BOOKINGS, LINES, line, name="monday.csv"), BOOKINGS).content.decode()
+    document = StockDocument.objects.get()
+    address = reverse("admin:inventory_stockdocument_change", args=[document.pk])
+    undo = reverse("admin:inventory_stockdocument_reverse", args=[document.pk])
+    assert document.pk == FileImport.objects.get().pk
+    assert f'href="{address}">{document}' in page_text
+    assert f'href="{undo}" data-dialog' in page_text
+    assert str(document) in manager.get(at(BOOKINGS, FileImport.objects.get())).content.decode()
+    shown_page = manager.get(address).content.decode()
+    assert "monday.csv" in shown_page
+    assert level.product.name in shown_page
+    manager.post(undo, {"once": str(uuid4()), "reason": "by mistake"})
+    assert counters(level) == (10, 0)
+    looked = look(manager, BOOKINGS, LINES, line)
+    assert "1 row was booked before and reversed since, and is imported again" in looked.content.decode()
+    confirm(manager, looked, BOOKINGS)
+    assert counters(level) == (15, 0)
+    movement = Movement.objects.latest("created_at")
+    named = StockDocument.objects.latest("created_at")
+    page_of_movement = manager.get(reverse("admin:inventory_movement_change", args=[movement.pk])).content.decode()
+    assert f">{named.short_number}<" in page_of_movement
+    found = manager.get(reverse("admin:inventory_movement_changelist"), {"q": named.short_number})
+    assert [row.pk for row in found.context["cl"].result_list] == [movement.pk]
+
+
+def test_preview_asks_once_about_units_far_beyond_the_usual(manager: Client) -> None:
+    level, other = make_level(10), make_level(3000)
+    first, second = level.product.sku, other.product.sku
+    rows = (
+        f"{first},wh-001,45781,RECEIPT,r,A",
+        f"{first},wh-001,1000,RECEIPT,r,B",
+        f"{second},wh-001,30001,RECEIPT,r,C",
+    )
+    calm = f"{second},wh-001,30000,RECEIPT,r,D"
+    looked = look(manager, BOOKINGS, LINES, *rows, calm)
+    texts = [doubt.text for doubt in dialog(looked).doubts]
+    assert [text.partition(":")[0] for text in texts] == ["Row 2", "Row 4"]
+    assert "45,781, that is 45 thousand 781 units. The usual is about 10." in texts[0]
+    assert "Please check: nothing has been done yet." in looked.content.decode()
+    sent = {"do": "import", "plan": dialog(looked).sealed}
+    for more in ({}, {"sure": "x"}):
+        asked = manager.post(BOOKINGS, sent | more)
+        assert (asked.status_code, counters(level)) == (422, (10, 0))
+    assert "76,782" not in manager.post(BOOKINGS, sent | {"sure": dialog(asked).sure}, follow=True).content.decode()
+    assert (counters(level), counters(other)) == ((46_791, 0), (63_001, 0))
+    # Rows that were booked before are asked about when they are ticked. None of them is left out by accident.
+    again = look(manager, BOOKINGS, LINES, *rows[:1], calm.replace(",D", ",E"))
+    assert (dialog(again).doubts, dialog(again).preview.doubtful_booked) == ([], [2])
+    sent = {"do": "import", "plan": dialog(again).sealed, "again": "2"}
+    asked = manager.post(BOOKINGS, sent)
+    assert [doubt.text.partition(":")[0] for doubt in dialog(asked).doubts] == ["Row 2"]
+    assert 'name="again" value="2" checked' in asked.content.decode()
+    manager.post(BOOKINGS, sent | {"sure": dialog(asked).sure})
+    assert counters(level) == (46_791 + 45_781, 0)
+    calm_only = look(manager, BOOKINGS, LINES, calm.replace(",D", ",F"))
+    assert dialog(calm_only).doubts == []
+    confirm(manager, calm_only, BOOKINGS)

@@ -5,8 +5,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Generic, TypeVar
+from uuid import UUID
 
 from django.contrib.admin import autodiscover
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from audit.actors import Actor
@@ -44,11 +46,21 @@ class PreviewRow:
 
 @dataclass(frozen=True, slots=True)
 class BookedRow:
-    """A row that is left out, unless ticked, because it was booked before. ``says`` has when and by whom."""
+    """A row that is left out, unless ticked, because it was booked before. ``says`` has when and by whom; ``doubt`` is
+    what is asked about it once it is ticked, empty if nothing is."""
 
     row: int
     name: str
     says: str
+    doubt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RowDoubt:
+    """A row with a figure far from the usual, which somebody must confirm, and the sentence about it."""
+
+    row: int
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +73,7 @@ class Reading(Generic[P]):
     faults: Sequence[RowFault] = ()
     notes: Sequence[str] = ()
     booked: Sequence[BookedRow] = ()
+    doubts: Sequence[RowDoubt] = ()
 
     @property
     def is_ready(self) -> bool:
@@ -70,7 +83,8 @@ class Reading(Generic[P]):
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a page shows of a reading: ``MOST_SHOWN`` rows of each sort, and how many there are."""
+    """What a page shows of a reading: ``MOST_SHOWN`` rows of each sort, and how many there are. ``doubtful_booked`` are
+    the numbers of all rows with doubts among those booked before."""
 
     shown: Sequence[PreviewRow] = ()
     faults: Sequence[RowFault] = ()
@@ -80,6 +94,9 @@ class Preview:
     new_count: int = 0
     fault_count: int = 0
     booked_count: int = 0
+    doubts: Sequence[RowDoubt] = ()
+    doubt_count: int = 0
+    doubtful_booked: Sequence[int] = ()
     same: int = 0
     is_ready: bool = False
 
@@ -126,6 +143,9 @@ class Preview:
             new_count=sum(row.is_new for row in reading.shown),
             fault_count=len(reading.faults),
             booked_count=len(reading.booked),
+            doubts=reading.doubts[:MOST_SHOWN],
+            doubt_count=len(reading.doubts),
+            doubtful_booked=[row.row for row in reading.booked if row.doubt],
             same=reading.same,
             is_ready=reading.is_ready,
         )
@@ -169,9 +189,11 @@ class Importer(Worded, ABC, Generic[P, R]):
         if "file_name" in vars(cls):
             IMPORTERS[cls.file_name] = cls
 
-    def __init__(self, user: Any, actor: Actor) -> None:
+    def __init__(self, user: Any, actor: Actor, import_id: UUID | None = None) -> None:
+        """``import_id`` is the id of the ``FileImport``."""
         self.user = user
         self.actor = actor
+        self.import_id = import_id
 
     @classmethod
     def allows(cls, user: Any) -> bool:
@@ -202,6 +224,10 @@ class Importer(Worded, ABC, Generic[P, R]):
     def tell_again(self, result: R) -> str:
         """The message for a preview that is confirmed a second time."""
         return self.tell(result)
+
+    def notice(self, request: HttpRequest, message: str) -> str:
+        """The message as it is shown, perhaps with links to what the import made."""
+        return message
 
     def refused(self, result: R) -> Sequence[RowFault]:
         """The faults of a result, for a service that returns them instead of raising; nothing was done then."""

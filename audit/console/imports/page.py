@@ -23,6 +23,7 @@ from unfold.widgets import UnfoldAdminFileFieldWidget
 from audit.actors import Actor
 from audit.console.base import ConsoleAdmin, actor_of
 from audit.console.dialogs import Dialog
+from audit.console.doubts import SURE
 from audit.console.exports import csv_file, workbook
 from audit.console.imports import tasks, work
 from audit.console.imports.columns import Column, ColumnMap
@@ -94,7 +95,7 @@ class ImportPage(Dialog[Any]):
 
     @property
     def _importer(self) -> Importer[Any, Any]:
-        return self.kind(self.request.user, actor_of(self.request))
+        return self.kind(self.request.user, actor_of(self.request), self.file.pk if self.file else None)
 
     def answer(self) -> HttpResponse:
         if not self.kind.allows(self.request.user):
@@ -197,8 +198,14 @@ class ImportPage(Dialog[Any]):
             again = [int(row) for row in self.request.POST.getlist("again") if row.isascii() and row.isdigit()]
             file.options = {"again": again, "again_all": bool(self.request.POST.get("again_all"))}
             file.save(update_fields=["options"])
+            self.doubts = work.doubts_of(file, msgspec.convert(file.preview, Preview))
+            if self.doubts and self.request.POST.get(SURE) != self.sure:
+                return self._show_file(file, 422)
         if file.rows > AT_ONCE_ROWS and file.state == State.READ:
             return self._in_background(file, State.IMPORTING)
+        return self._import_at_once(file)
+
+    def _import_at_once(self, file: FileImport) -> HttpResponse:
         try:
             claim = work.claim_of(file, self._importer)
             result = self.perform(actor_of(self.request), {"file": file}, claim)
@@ -207,7 +214,7 @@ class ImportPage(Dialog[Any]):
             self.preview, self.step = msgspec.convert(file.preview, Preview), "again"
             return self._show(status=422)
         if isinstance(result, str):
-            messages.success(self.request, result)
+            messages.success(self.request, self._importer.notice(self.request, result))
             return redirect(self.way_back())
         return self._show_file(file)
 
@@ -255,6 +262,7 @@ class ImportPage(Dialog[Any]):
             self.step = "faults"
         elif self.preview.is_ready:
             self.step = "preview" if self.preview.count else "nothing" if self.preview.booked else "again"
+            self.doubts = work.doubts_of(file, self.preview)
         else:
             self.step = "nothing"
         failed = 422 if self.step in ("faults", "again") else 200
@@ -294,6 +302,16 @@ class ImportPage(Dialog[Any]):
     def sealed(self) -> str:
         """The id of the file, for the forms of the page; empty before there is one."""
         return str(self.file.pk) if self.file else ""
+
+    @property
+    def options(self) -> Mapping[str, Any]:
+        """The ticks of the preview."""
+        return self.file.options if self.file else {}
+
+    @property
+    def outcome(self) -> str:
+        """What the import did, with links."""
+        return self._importer.notice(self.request, self.file.outcome) if self.file else ""
 
     @property
     def columns(self) -> Any:

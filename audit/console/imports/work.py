@@ -9,11 +9,12 @@ from typing import Any, Final
 
 import msgspec
 from django.core.exceptions import PermissionDenied
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 
 from audit.console.base import actor_for, claimant_for, reach_for
+from audit.console.doubts import Doubt
 from audit.console.imports.columns import ColumnMap, proposed_map, spelled, strict_map
-from audit.console.imports.importers import Importer, Preview, Reading, Upload, kind_named
+from audit.console.imports.importers import Importer, Preview, Reading, RowDoubt, Upload, kind_named
 from audit.console.imports.rows import RowFault, Unreadable
 from audit.console.imports.tables import Sheet, open_sheet, table_of
 from audit.db.pool import give_back_connection
@@ -21,7 +22,7 @@ from audit.db.statements import Progress, no_progress
 from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer, fingerprint
 from audit.models import FileImport, RememberedColumns
-from audit.whole_numbers import visible
+from audit.whole_numbers import grouped, visible
 
 EVERY_ROW: Final = range(2**31)
 _EXAMPLES: Final = 3
@@ -34,7 +35,7 @@ def importer_for(file: FileImport) -> Importer[Any, Any]:
     kind = kind_named(file.kind)
     if not (file.user.is_active and file.user.is_staff and kind.allows(file.user)):
         raise PermissionDenied
-    return kind(file.user, actor_for(file.user, file.request_id))
+    return kind(file.user, actor_for(file.user, file.request_id), file.pk)
 
 
 # ------------------------------------------------------------------------------------------------------------- columns
@@ -171,6 +172,22 @@ def claim_of(file: FileImport, importer: Importer[Any, Any]) -> Claim:
 def ticked(options: Mapping[str, Any]) -> Container[int]:
     """The rows that are booked although they were booked before."""
     return EVERY_ROW if options.get("again_all") else frozenset(options.get("again", ()))
+
+
+def doubts_of(file: FileImport, preview: Preview) -> list[Doubt]:
+    """The doubts about the rows that would be imported, the ticked ones among those booked before included."""
+    chosen = ticked(file.options)
+    booked = [RowDoubt(row.row, row.doubt) for row in preview.booked if row.doubt and row.row in chosen]
+    shown = [*preview.doubts, *booked]
+    doubts = [
+        Doubt(f"{file.pk} {doubt.row}", gettext("Row %(row)s: %(text)s") % {"row": doubt.row, "text": doubt.text})
+        for doubt in shown
+    ]
+    rest = preview.doubt_count + sum(row in chosen for row in preview.doubtful_booked) - len(shown)
+    if rest:
+        words = ngettext("and %(count)s more row", "and %(count)s more rows", rest) % {"count": grouped(rest)}
+        doubts.append(Doubt(f"{file.pk} and {rest}", words))
+    return doubts
 
 
 def carry_out(

@@ -21,6 +21,7 @@ from audit.console.filters import link
 from audit.console.wording import LazyText
 from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer
+from audit.whole_numbers import grouped
 from inventory.admin.catalogue.printing import print_document
 from inventory.admin.stock.dialogs import LINE_INDEX
 from inventory.admin.stock.marks import with_warnings
@@ -28,10 +29,11 @@ from inventory.admin.stock.numbers import FoundByNumber
 from inventory.admin.stock.undo import REVERSE_PERMISSION, OffersUndo
 from inventory.models import Movement, StockDocument
 from inventory.services.stock.adjustments import Adjusted
-from inventory.services.stock.documents import movements_of
+from inventory.services.stock.documents import movements_of, taken_back
 from inventory.services.stock.reversing import ReverseRequest, reverse_document
 
 _MOST_FACTS = 10
+_MOST_LINES = 500
 
 
 class ReverseForm(DialogForm):
@@ -80,7 +82,7 @@ class ReverseDialog(OffersUndo, Dialog[Adjusted]):
     @cached_property
     def movements(self) -> list[Movement]:
         """The movements to take back, in the order of the service's request."""
-        return list(movements_of(self.subject))
+        return taken_back(self.subject)
 
     def about(self) -> list[tuple[LazyText, Any]]:
         lines = [(_place(move), f"{-move.quantity:+d}") for move in self.movements[:_MOST_FACTS]]
@@ -136,7 +138,14 @@ class StockDocumentAdmin(FoundByNumber, ReadOnlyAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """Only fields with a value."""
-        facts = ["what", "state", "warehouses", *non_empty_fields(obj, "reference", "reason"), "actor", "created_at"]
+        facts = [
+            "what",
+            "state",
+            "warehouses",
+            *non_empty_fields(obj, "reference", "reason", "file_name"),
+            "actor",
+            "created_at",
+        ]
         return in_pairs(facts)
 
     def change_view(
@@ -146,7 +155,10 @@ class StockDocumentAdmin(FoundByNumber, ReadOnlyAdmin):
         document = self.get_object(request, object_id) if self.has_view_permission(request) else None
         context = dict(extra_context or {})
         if document is not None:
-            context["moves"] = self._moves(request, document)
+            moves = self._moves(request, document)
+            context["moves"], context["unshown"] = moves[:_MOST_LINES], max(0, len(moves) - _MOST_LINES)
+            context["unshown_in_words"] = grouped(context["unshown"])
+            with_warnings(move.level for move in context["moves"])
             context["hidden"] = not document.is_in_reach(actor_of(request))
         answer: HttpResponse = super().change_view(request, object_id, form_url, context)
         return answer
@@ -154,9 +166,7 @@ class StockDocumentAdmin(FoundByNumber, ReadOnlyAdmin):
     @staticmethod
     def _moves(request: HttpRequest, document: StockDocument) -> list[Movement]:
         actor = actor_of(request)
-        moves = [move for move in movements_of(document) if actor.sees_warehouse(move.level.warehouse.code)]
-        with_warnings(move.level for move in moves)
-        return moves
+        return [move for move in movements_of(document) if actor.sees_warehouse(move.level.warehouse.code)]
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """Reverse is offered until it is done, and only to users who have all of its warehouses in reach."""

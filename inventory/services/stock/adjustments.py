@@ -1,7 +1,7 @@
 """Adjustments: change on hand by receipts, shipments, returns and corrections."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -10,7 +10,7 @@ from uuid_utils.compat import uuid7
 
 from audit import idempotency
 from audit.actors import Actor
-from audit.db.statements import one_statement
+from audit.db.statements import MOST_ROWS, one_statement
 from audit.errors import Fault, VersionConflict
 from audit.idempotency import Claim, StoredAnswer
 from audit.publishing import publish
@@ -137,13 +137,29 @@ def adjust_claimed(request: AdjustRequest) -> Adjusted:
     if breaking:
         breaking.give_way(ledger)
     _check_quantities(request.adjustments, places, levels)
+    applied = _write_all_but_last(request, places, levels)
+    rest = replace(request, adjustments=request.adjustments[len(applied) :]) if applied else request
     with one_statement():
-        applied = write_placed(request, places, levels, ledger, breaking)
+        applied += write_placed(rest, places[len(applied) :], levels, ledger, breaking)
         broken = breaking.broken if breaking else ()
         number = _write_document(request, document, levels.now) if document else ""
         adjusted = Adjusted(request.id, tuple(applied), request.actor.name, levels.now, broken, number)
         idempotency.store_all([(request.claim, adjusted)], now=levels.now)
     return adjusted
+
+
+def _write_all_but_last(
+    request: AdjustRequest, places: Sequence[AdjustedLevel], levels: LockedLevels
+) -> list[AppliedLine]:
+    """Write the lines of a large reversal in pieces, a statement each, but for the last piece. Its lines are in an
+    order in which each piece can be written by itself; no other request has as many."""
+    applied: list[AppliedLine] = []
+    while len(places) - len(applied) > MOST_ROWS:
+        piece = slice(len(applied), len(applied) + MOST_ROWS)
+        with one_statement():
+            some = replace(request, adjustments=request.adjustments[piece])
+            applied += write_placed(some, places[piece], levels, Ledger(levels))
+    return applied
 
 
 def _write_document(request: AdjustRequest, document: NewDocument, now: datetime) -> str:
