@@ -7,7 +7,7 @@ class Migration(migrations.Migration):
 
     atomic = False
 
-    dependencies = [("inventory", "0021_drafts_without_permissions")]
+    dependencies = [("inventory", "0022_mails_in_local_time")]
 
     operations = [
         migrations.AddField("stockdocument", "file_id", models.UUIDField(null=True)),
