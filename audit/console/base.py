@@ -33,7 +33,7 @@ from audit.console.parameters import CheckedFilters
 from audit.console.seen import CarriesSeen
 from audit.console.texts import LineField
 from audit.context import request_id_of
-from audit.display import NOTHING
+from audit.display import NOTHING, with_shown_ids
 from audit.identifiers import parse_copied_id
 from audit.models import ApiClient, StaffAccess
 from audit.texts import without_refused
@@ -345,6 +345,6 @@ class WarehouseFilter(admin.RelatedFieldListFilter):
 
 
 def pretty_json(value: Any) -> SafeString:
-    """Indented JSON; a dash for None."""
+    """Indented JSON, with the ends of ids; copying it copies whole ids. A dash for None."""
     text = NOTHING if value is None else json.dumps(value, indent=2, ensure_ascii=False)
-    return format_html('<pre class="whitespace-pre-wrap console-json">{}</pre>', text)
+    return format_html('<pre class="whitespace-pre-wrap console-json">{}</pre>', with_shown_ids(text))

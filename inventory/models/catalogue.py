@@ -27,10 +27,14 @@ from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
 from inventory.codes import barcode_key, sku_key, sku_keys
-from inventory.words import Words, beginning_so
+from inventory.words import Words, beginning_so, some_ids
 
 _LONGEST_KEY: Final = 200
 """The key of a code is up to three times as long: some letters have a longer spelling without case."""
+
+
+_FEW: Final = 1000
+"""The most products of a search that are found by their ids."""
 
 
 def in_reach(actor: Actor, *warehouses: str) -> Q:
@@ -101,12 +105,24 @@ class ProductQuerySet(_Freezables, models.QuerySet["Product"]):
     def meant(self, text: str) -> Self:
         """Filter by a search text: by the whole code if it is a barcode, else by words of SKU and name that begin with
         the text's words, else by any part of SKU or name, which no index supports. Up to two queries besides its own.
+
+        Where few products have the words, they are found first: in a sorted list with a limit, the planner would walk
+        all products instead, in their order, and compute the words of each.
         """
         if self.filter(_has_barcode(text)).exists():
             return self.coded(text)
         words = beginning_so(text)
-        worded = self.alias(words=Words("sku", "name")).filter(words=words) if words is not None else self.none()
-        return worded if worded.exists() else self.search(text)
+        found = self.ids_with(words, at_most=_FEW + 1) if words is not None else []
+        if len(found) > _FEW:
+            return self._with_words(words)
+        return self.filter(pk__in=found) if found else self.search(text)
+
+    def _with_words(self, words: Any) -> Self:
+        return self.alias(words=Words("sku", "name")).filter(words=words)
+
+    def ids_with(self, words: Any, *, at_most: int) -> list[UUID]:
+        """The ids of some products with these words (``words.beginning_so``), by the index of words. One query."""
+        return some_ids(self._with_words(words), at_most=at_most)
 
     def scanned(self, code: str) -> list[UUID]:
         """The ids of products with this code, and of their variants. Two queries."""

@@ -212,6 +212,10 @@ def _set_level(scene: Scene, actor: Actor) -> Any:
 def _found_place(actor: Actor) -> places.Place:
     """A place that is out of reach is not found."""
     found = places.find_places(actor, f"{THERE}/Z-1")
+    return _required(found)
+
+
+def _required(found: list[places.Place]) -> places.Place:
     if not found:
         raise NotFound("There is no such place.")
     return found[0]
@@ -322,6 +326,9 @@ CALLS: Final[dict[str, Call]] = {
         actor, [scene.level_change()], claim=None
     ),
     "places.find_places": lambda _scene, actor: _found_place(actor),
+    "places.places_beginning_so": lambda _scene, actor: _required(
+        places.places_beginning_so(actor, f"{THERE}/", at_most=1) or places.places_beginning_so(actor, "Z", at_most=1)
+    ),
     "places.put_away": _put_away,
     "reasons.put_reason": lambda scene, actor: reasons.put_reason(
         actor, uuid7(), text="Mice", kinds=["ADJUST"], is_active=True

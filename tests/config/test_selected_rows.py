@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 
 from inventory.admin.low_stock import assigning
 from inventory.admin.stock import levels
-from inventory.models import LowStockAlert, StockLevel
+from inventory.models import LowStockAlert, Product, StockLevel
 from inventory.services.low_stock import alerts as low_stock
 from reservations.admin.holds import lists as holds
 from reservations.models import Reservation
@@ -211,3 +211,14 @@ def test_numbers_in_lists_have_separators_and_stand_to_the_right_but_texts_of_di
     moved = browser_of(make_staff("manager")).get(reverse("admin:inventory_movement_changelist")).content.decode()
     assert re.search(r'<td class="console-number [^"]*field-change[^"]*"[^>]*>(<[^>]*>)?\+1,234,567<', moved)
     assert re.search(r">\s*1234567\s*<", moved)
+
+
+def test_number_of_rows_to_select_has_separators() -> None:
+    warehouse = make_warehouse()
+    products = [Product(sku=f"S-{number}", name="x") for number in range(1001)]
+    Product.objects.bulk_create(products)
+    StockLevel.objects.bulk_create([StockLevel(product=product, warehouse=warehouse) for product in products])
+    page = browser_of(make_staff("manager")).get(LEVELS).content.decode()
+    assert "Select all 1,001 " in page
+    assert "All 1,001 selected" in page
+    assert "1001" not in page

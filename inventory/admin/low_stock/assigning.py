@@ -26,6 +26,7 @@ from audit.display import NOTHING
 from audit.errors import DomainError, VersionConflict
 from audit.idempotency import Claim, StoredAnswer
 from inventory.models import LowStockAlert
+from inventory.models.low_stock import LowStockAlertQuerySet
 from inventory.services.low_stock.assignment import MOST_ALERTS, Assigned, assign, assignees
 
 _MAY_ASSIGN: Final = "inventory.settle_alerts"
@@ -81,7 +82,7 @@ class AssignDialog(EditDialog[Assigned]):
         codes = set(self._visible().values_list("level__warehouse__code", flat=True))
         return assignees(codes).values_list("username", "first_name", "last_name")
 
-    def _visible(self) -> QuerySet[LowStockAlert]:
+    def _visible(self) -> LowStockAlertQuerySet:
         return LowStockAlert.objects.visible_to(actor_of(self.request)).filter(pk__in=self.selected)
 
     def rows(self) -> list[LowStockAlert]:
