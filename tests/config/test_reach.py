@@ -215,6 +215,11 @@ def _found_place(actor: Actor) -> places.Place:
     return _required(found)
 
 
+def _begun_place(actor: Actor) -> places.Place:
+    StockLevel.objects.filter(warehouse__code=THERE).update(zone="Z")
+    return _required(places.places_beginning_so(actor, "z", at_most=1))
+
+
 def _required(found: list[places.Place]) -> places.Place:
     if not found:
         raise NotFound("There is no such place.")
@@ -326,9 +331,7 @@ CALLS: Final[dict[str, Call]] = {
         actor, [scene.level_change()], claim=None
     ),
     "places.find_places": lambda _scene, actor: _found_place(actor),
-    "places.places_beginning_so": lambda _scene, actor: _required(
-        places.places_beginning_so(actor, f"{THERE}/", at_most=1) or places.places_beginning_so(actor, "Z", at_most=1)
-    ),
+    "places.places_beginning_so": lambda _scene, actor: _begun_place(actor),
     "places.put_away": _put_away,
     "reasons.put_reason": lambda scene, actor: reasons.put_reason(
         actor, uuid7(), text="Mice", kinds=["ADJUST"], is_active=True

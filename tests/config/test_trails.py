@@ -280,7 +280,7 @@ def test_pages_of_trails_show_short_ids_and_copy_whole_ones(model: Any) -> None:
     level = make_level(5)
     root = browser_of(make_staff(name="root"))
     url = reverse("admin:inventory_stocklevel_receive", args=[level.pk])
-    assert root.post(url, {"once": str(uuid7()), "quantity": "2"}).status_code == 302
+    assert root.post(url, {"once": str(uuid7()), "quantity": "2", "reason": "test"}).status_code == 302
     row = model.objects.order_by("-pk").first()
     page = root.get(reverse(f"admin:audit_{model._meta.model_name}_change", args=[row.pk]))
     assert page.status_code == 200
