@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     atomic = False
 
-    dependencies = [("inventory", "0022_mails_in_local_time")]
+    dependencies = [("inventory", "0023_drafts_of_accounts")]
 
     operations = [
         AddIndexConcurrently(
