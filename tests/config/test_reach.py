@@ -85,6 +85,7 @@ class Scene:
         self.product, held, short = make_product(), make_product(), make_product()
         receive(self.product, 100, HERE)
         self.level = receive(self.product, 100, THERE)
+        StockLevel.objects.filter(pk=self.level.pk).update(zone="Place")
         receive(held, 100, HERE)
         self.hold = hold((receive(held, 100, THERE), 150), cart_id="both").id
         self.draft = self._draft(THERE, HERE)
@@ -216,8 +217,7 @@ def _found_place(actor: Actor) -> places.Place:
 
 
 def _begun_place(actor: Actor) -> places.Place:
-    StockLevel.objects.filter(warehouse__code=THERE).update(zone="Z")
-    return _required(places.places_beginning_so(actor, "z", at_most=1))
+    return _required(places.places_beginning_so(actor, "pla", at_most=1))
 
 
 def _required(found: list[places.Place]) -> places.Place:

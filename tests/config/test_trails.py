@@ -24,6 +24,7 @@ from inventory.models import Movement
 from inventory.services.stock.adjustments import Adjustment, AdjustRequest, apply_adjustments
 from reservations.services.holds.resolution import ConsumeRequest, Selector, consume_hold
 from tests.factories import ACTOR, hold, make_level, make_product, recorded
+from tests.forms import form_on
 from tests.staff import browser_of, make_staff
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
@@ -280,7 +281,8 @@ def test_pages_of_trails_show_short_ids_and_copy_whole_ones(model: Any) -> None:
     level = make_level(5)
     root = browser_of(make_staff(name="root"))
     url = reverse("admin:inventory_stocklevel_receive", args=[level.pk])
-    assert root.post(url, {"once": str(uuid7()), "quantity": "2", "reason": "test"}).status_code == 302
+    sent = root.post(url, {**form_on(root.get(url)), "quantity": "2", "remark": "came"})
+    assert sent.status_code == 302, sent.context["form"].errors
     row = model.objects.order_by("-pk").first()
     page = root.get(reverse(f"admin:audit_{model._meta.model_name}_change", args=[row.pk]))
     assert page.status_code == 200
