@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
 
     atomic = False
 
-    dependencies = [("inventory", "0023_drafts_of_accounts")]
+    dependencies = [("inventory", "0024_documents_of_files")]
 
     operations = [
         AddIndexConcurrently(
