@@ -373,14 +373,14 @@ SHOTS: Final = (
         "Reservations",
         _then(_open(), _dialog("Extend"), _submit("Extend", "Reserved until"), _to("History of this reservation")),
     ),
-    Shot("alert", "warehouse", "Alerts", _then(_open("MAT-FOAM"), _dialog("Take care"))),
+    Shot("alert", "warehouse", "Alerts", _then(_open("MAT-FOAM"), _dialog("Assign to me"))),
     Shot(
         "alerts",
         "warehouse",
         "Alerts",
         _then(
             _open("MAT-FOAM"),
-            _dialog("Take care"),
+            _dialog("Assign to me"),
             _submit("Assign to me", "is assigned to"),
             lambda page: follow(page, "Alerts"),
         ),
