@@ -1,11 +1,9 @@
 from django.contrib.postgres.operations import AddIndexConcurrently
 from django.db import migrations, models
 
-import inventory.place_keys
-
 
 class Migration(migrations.Migration):
-    """An index of places. It has no counter: a hold or a sale doesn't touch it."""
+    """An index of the documents of imported files."""
 
     atomic = False
 
@@ -13,7 +11,7 @@ class Migration(migrations.Migration):
 
     operations = [
         AddIndexConcurrently(
-            "stocklevel",
-            models.Index(models.F("warehouse"), inventory.place_keys.PlaceKey(), name="level_place"),
+            "stockdocument",
+            models.Index(name="document_file", fields=["file_id"], condition=models.Q(("file_id__isnull", False))),
         ),
     ]
