@@ -109,6 +109,9 @@ def test_lists_of_products_find_words_by_their_index() -> None:
         with CaptureQueriesContext(connection) as caught:
             assert list(Product.objects.meant(text).order_by("sku")[:25])
         assert not any("Seq Scan on inventory_product" in plan for plan in plans_of(caught.captured_queries)), text
+        worded = [query["sql"] for query in caught.captured_queries if "to_tsvector" in query["sql"]]
+        assert worded
+        assert all("MATERIALIZED" in sql for sql in worded), "with a limit or an order, many rows change the plan"
 
 
 @pytest.mark.usefixtures("many_rows")
