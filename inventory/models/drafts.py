@@ -9,7 +9,8 @@ from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
-from inventory.models.catalogue import Product, Warehouse, in_reach
+from inventory.models.catalogue import Product, Warehouse
+from inventory.models.catalogue_querysets import in_reach
 from inventory.models.transfers import Transfer
 
 

@@ -13,7 +13,8 @@ from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
 from audit.identifiers import TRANSFER, public_id
-from inventory.models.catalogue import Product, Warehouse, in_reach
+from inventory.models.catalogue import Product, Warehouse
+from inventory.models.catalogue_querysets import in_reach
 from inventory.models.documents import next_number, numbered
 from inventory.models.stock import StockLevel
 

@@ -12,7 +12,7 @@ from uuid_utils.compat import uuid7
 from audit.actors import Actor
 from audit.identifiers import INCIDENT, public_id, short_id
 from inventory.models import StockLevel
-from inventory.models.catalogue import in_reach
+from inventory.models.catalogue_querysets import in_reach
 from reservations.models.holds import Reservation
 
 

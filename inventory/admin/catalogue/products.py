@@ -29,7 +29,8 @@ from inventory.admin.catalogue.printing import MOST, labels_of_products, print_p
 from inventory.admin.catalogue.sku_cells import notes_on_sharing
 from inventory.admin.stock.marks import badges
 from inventory.models import QUANTITY_LIMIT, StockLevel
-from inventory.models.catalogue import Product, ProductQuerySet
+from inventory.models.catalogue import Product
+from inventory.models.catalogue_querysets import ProductQuerySet
 from inventory.services.catalogue import master_data
 from inventory.services.catalogue.master_data import Saved
 from inventory.services.catalogue.stock_warnings import warnings_of

@@ -6,11 +6,10 @@ units are received and adjusted away at the destination, so that the ledger adds
 15).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -388,7 +387,8 @@ def _arrived(request: ReceiveRequest, document: TransferDocument) -> dict[UUID, 
             raise _unknown_product(index, detail, is_variant=bool(line.variant_id))
         units[item.id] = units.get(item.id, 0) + line.quantity
         if units[item.id] > item.in_transit:
-            facts = {**_plain(item.facts()), "requested": units[item.id], "inTransit": item.in_transit}
+            plain = {name: str(value) for name, value in item.facts().items()}
+            facts = {**plain, "requested": units[item.id], "inTransit": item.in_transit}
             detail = f"{units[item.id]} received, {item.in_transit} in transit"
             faults.append(Fault(f"/items/{index}/quantityReceived", MoreThanInTransit.code, detail, facts))
     if faults:
@@ -396,7 +396,3 @@ def _arrived(request: ReceiveRequest, document: TransferDocument) -> dict[UUID, 
     if not any(units.values()) and not request.close:
         raise Invalid("Nothing was received.", [Fault("/items", "invalid", "no line has a quantity above 0")])
     return units
-
-
-def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: str(value) for name, value in facts.items()}
