@@ -5,7 +5,7 @@ from html import unescape
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 from uuid_utils.compat import uuid7
@@ -76,7 +76,8 @@ def _rows(clerk: Client, level: StockLevel) -> Any:
 
 
 def _delivery(clerk: Client, level: StockLevel) -> Any:
-    bob = Actor("bob", None, "", "admin", warehouse_codes=("wh-001", "wh-002"))
+    account = User.objects.get(username="bob").pk
+    bob = Actor("bob", None, "", "admin", warehouse_codes=("wh-001", "wh-002"), account_id=account)
     draft = receiving.open_delivery(bob, "wh-001", "PO-7")
     version = receiving.change_lines(bob, draft, [LineCommand(uuid7(), level.product_id, "add", 4)]).version
     address = reverse("admin:inventory_movement_delivery", args=[draft])

@@ -8,7 +8,6 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -28,6 +27,7 @@ from inventory.admin.stock.marks import with_warnings
 from inventory.admin.stock.numbers import FoundByNumber
 from inventory.admin.stock.undo import REVERSE_PERMISSION, OffersUndo
 from inventory.models import Movement, StockDocument
+from inventory.models.stock import MovementQuerySet
 from inventory.services.stock.adjustments import Adjusted
 from inventory.services.stock.documents import movements_of, taken_back
 from inventory.services.stock.reversing import ReverseRequest, reverse_document
@@ -79,14 +79,10 @@ class ReverseDialog(OffersUndo, Dialog[Adjusted]):
             return redirect(self.way_back())
         return super().answer()
 
-    @cached_property
-    def movements(self) -> list[Movement]:
-        """The movements to take back, in the order of the service's request."""
-        return taken_back(self.subject)
-
     def about(self) -> list[tuple[LazyText, Any]]:
-        lines = [(_place(move), f"{-move.quantity:+d}") for move in self.movements[:_MOST_FACTS]]
-        rest = len(self.movements) - len(lines)
+        movements = taken_back(self.subject)
+        lines = [(_place(move), f"{-move.quantity:+d}") for move in movements[:_MOST_FACTS]]
+        rest = movements.count() - len(lines)
         more = ngettext("and %(count)s more line", "and %(count)s more lines", rest) % {"count": rest}
         return [*lines, (more, "")] if rest else cast(list[tuple[LazyText, Any]], lines)
 
@@ -98,11 +94,12 @@ class ReverseDialog(OffersUndo, Dialog[Adjusted]):
             document = StockDocument.objects.get(pk=self.subject.pk)
             return form.add_error(None, reversed_text(document))
         super().refuse(form, error)
+        movements = list(taken_back(self.subject)) if error.faults else []
         for fault in error.faults:
             found = LINE_INDEX.match(fault.pointer)
             if found and "available" in fault.facts:
                 words = _("%(place)s: %(wanted)s to reverse, %(free)s available.")
-                values = {"place": _place(self.movements[int(found[1])])}
+                values = {"place": _place(movements[int(found[1])])}
                 values |= {"wanted": fault.facts["requested"], "free": max(0, fault.facts["available"])}
                 form.add_error(None, str(words) % values)
         return None
@@ -156,7 +153,7 @@ class StockDocumentAdmin(FoundByNumber, ReadOnlyAdmin):
         context = dict(extra_context or {})
         if document is not None:
             moves = self._moves(request, document)
-            context["moves"], context["unshown"] = moves[:_MOST_LINES], max(0, len(moves) - _MOST_LINES)
+            context["moves"], context["unshown"] = list(moves[:_MOST_LINES]), max(0, moves.count() - _MOST_LINES)
             context["unshown_in_words"] = grouped(context["unshown"])
             with_warnings(move.level for move in context["moves"])
             context["hidden"] = not document.is_in_reach(actor_of(request))
@@ -164,9 +161,8 @@ class StockDocumentAdmin(FoundByNumber, ReadOnlyAdmin):
         return answer
 
     @staticmethod
-    def _moves(request: HttpRequest, document: StockDocument) -> list[Movement]:
-        actor = actor_of(request)
-        return [move for move in movements_of(document) if actor.sees_warehouse(move.level.warehouse.code)]
+    def _moves(request: HttpRequest, document: StockDocument) -> MovementQuerySet:
+        return movements_of(document).visible_to(actor_of(request))
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """Reverse is offered until it is done, and only to users who have all of its warehouses in reach."""

@@ -11,13 +11,14 @@ from typing import Final
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import BooleanField, ExpressionWrapper, Q
 
 from audit.actors import Actor
 from audit.db.statements import write
 from audit.errors import NotFound
 from inventory.models import Movement, StockDocument
 from inventory.models.documents import numbered
+from inventory.models.stock import MovementQuerySet
 from inventory.services.stock.adjustment_lines import Adjustment
 from inventory.services.stock.frozen_goods import BY_HAND
 
@@ -93,14 +94,15 @@ def lock_document(actor: Actor, document_id: UUID) -> StockDocument:
     return found
 
 
-def movements_of(document: StockDocument) -> QuerySet[Movement]:
+def movements_of(document: StockDocument) -> MovementQuerySet:
     """The movements of a document, in their order, with product and warehouse; none once they are archived. They have
     the document's time, by which an index finds them."""
     rows = Movement.objects.filter(created_at=document.created_at, adjustment_id=document.adjustment_id)
     return rows.select_related("level__product", "level__warehouse").order_by("id")
 
 
-def taken_back(document: StockDocument) -> list[Movement]:
+def taken_back(document: StockDocument) -> MovementQuerySet:
     """The movements of a document in the order in which a reversal takes them back: what comes back to the stock before
     what leaves it, so that on hand never falls below what it is at the end."""
-    return sorted(movements_of(document), key=lambda movement: movement.quantity > 0)
+    is_receipt = ExpressionWrapper(Q(quantity__gt=0), output_field=BooleanField())
+    return movements_of(document).order_by(is_receipt, "id")
