@@ -16,9 +16,23 @@ Open = Callable[..., Page]
 """The fixture ``open_page``."""
 
 
+_SETTLED: Final = """async () => {
+    const isEnding = motion => motion.effect.getComputedTiming().endTime !== Infinity;
+    const ended = document.getAnimations().filter(isEnding).map(motion => motion.finished);
+    const patience = new Promise(done => setTimeout(done, 1000));
+    await Promise.race([Promise.allSettled([document.fonts.ready, ...ended]), patience]);
+}"""
+
+
+def settle(page: Page) -> None:
+    """Wait until the page is loaded, with its fonts, and nothing moves or fades any more."""
+    page.wait_for_load_state()
+    page.evaluate(_SETTLED)
+
+
 def findings(page: Page) -> list[str]:
     """The findings of axe-core, of any impact."""
-    page.wait_for_load_state("networkidle")
+    settle(page)
     found = Axe().run(page).response["violations"]
     return [f"{rule['id']}: {node['html'][:160]}" for rule in found for node in rule["nodes"]]
 
