@@ -38,7 +38,7 @@ class Actor(msgspec.Struct, frozen=True, gc=False):
 
     ``source`` is one of ``SOURCES``. ``store_codes`` limit the stores that the actor may see and change; empty means
     all. ``warehouse_codes`` limit the warehouses; None means all, empty none. API clients are limited to stores, staff
-    to warehouses (docs/explanation/rules.md, rule 19).
+    to warehouses (docs/explanation/rules.md, rule 19). ``account_id`` is the id of the staff account; None for others.
     """
 
     name: str
@@ -47,6 +47,7 @@ class Actor(msgspec.Struct, frozen=True, gc=False):
     source: str
     store_codes: tuple[str, ...] = ()
     warehouse_codes: tuple[str, ...] | None = None
+    account_id: int | None = None
 
     @property
     def sees_all_warehouses(self) -> bool:

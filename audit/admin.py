@@ -20,7 +20,7 @@ from audit.console.changes import FieldChange, changes_in_words, names_in
 from audit.console.dialogs import DIALOG_KEY
 from audit.console.exports import ExportRow, newest_first
 from audit.console.filters import ByActor, Days, SetByLinks, TrailAdmin, around, filtered, link, recent, within
-from audit.display import NOTHING
+from audit.display import NOTHING, shown_id, with_shown_ids
 from audit.identifiers import NIL, parse_copied_id, parse_uuid, short_id
 from audit.models import ApiClient, AuditEntry, IdempotencyKey, OutboxEvent
 from audit.texts import without_refused
@@ -127,7 +127,7 @@ class AuditEntryAdmin(TrailAdmin):
         ("subject", "leads_to"),
         "whole_request",
         "what",
-        "id",
+        "short_id",
     )
 
     def get_search_results(
@@ -170,8 +170,12 @@ class AuditEntryAdmin(TrailAdmin):
         return str(action_of(entry.action).label)
 
     @admin.display(description=_("client"))
-    def client(self, entry: AuditEntry) -> str:
-        return client_name(entry.client_id)
+    def client(self, entry: AuditEntry) -> SafeString:
+        return with_shown_ids(client_name(entry.client_id))
+
+    @admin.display(description=_("id"))
+    def short_id(self, entry: AuditEntry) -> SafeString:
+        return shown_id(str(entry.pk))
 
     @admin.display(description=_("source"))
     def way_in(self, entry: AuditEntry) -> Any:
@@ -190,7 +194,7 @@ class AuditEntryAdmin(TrailAdmin):
 
     @admin.display(description=_("request"))
     def whole_request(self, entry: AuditEntry) -> SafeString:
-        return _all_of_request(entry, entry.request_id)
+        return _all_of_request(entry, with_shown_ids(entry.request_id))
 
     @admin.display(description=_("leads to"))
     def leads_to(self, entry: AuditEntry) -> SafeString:
@@ -227,13 +231,13 @@ class IdempotencyKeyAdmin(ReadOnlyAdmin):
 
     all_warehouses_only = True
     id_fields = ("client_id", "pk")
-    list_display = ("key", "client", "status", "created_at")
+    list_display = ("whole_key", "client", "status", "created_at")
     list_filter = ("status",)
     search_fields = ("key__exact",)
     search_help_text = _("A whole key, or the id of a client")
     ordering = ("-id",)
     empty_hint = _("No key yet. API clients and this console send one with each request that must not be repeated.")
-    fields = (("client", "created_at"), "key", "status", "answer", "id")
+    fields = (("client", "created_at"), "whole_key", "status", "answer", "short_id")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[IdempotencyKey]:
         names = ApiClient.objects.filter(pk=OuterRef("client_id")).values("name")
@@ -244,7 +248,15 @@ class IdempotencyKeyAdmin(ReadOnlyAdmin):
     def client(self, key: IdempotencyKey) -> Any:
         """The client's name. Keys of the console show "Console": they don't store which member of staff sent them."""
         called = getattr(key, "client_called", None)
-        return called or (_("Console") if key.key.startswith(DIALOG_KEY) else key.client_id)
+        return called or (_("Console") if key.key.startswith(DIALOG_KEY) else shown_id(str(key.client_id)))
+
+    @admin.display(description=_("key"))
+    def whole_key(self, key: IdempotencyKey) -> SafeString:
+        return with_shown_ids(key.key)
+
+    @admin.display(description=_("id"))
+    def short_id(self, key: IdempotencyKey) -> SafeString:
+        return shown_id(str(key.pk))
 
     @admin.display(description=_("answer"))
     def answer(self, key: IdempotencyKey) -> SafeString:
@@ -257,12 +269,20 @@ class OutboxEventAdmin(ReadOnlyAdmin):
 
     all_warehouses_only = True
     id_fields = ("event_id",)
-    list_display = ("position", "type", "key", "created_at")
+    list_display = ("position", "type", "about", "created_at")
     search_fields = ("key__exact", "type__exact")
     search_help_text = _("Key, type or id of an event")
     ordering = ("-position",)
     empty_hint = _("No event is kept. Each change of stock or of a reservation writes one.")
-    fields = (("position", "created_at"), ("type", "key"), "event_id", "what")
+    fields = (("position", "created_at"), ("type", "about"), "short_id", "what")
+
+    @admin.display(description=_("key"))
+    def about(self, event: OutboxEvent) -> SafeString:
+        return with_shown_ids(event.key)
+
+    @admin.display(description=_("id"))
+    def short_id(self, event: OutboxEvent) -> SafeString:
+        return shown_id(str(event.event_id))
 
     @admin.display(description=_("payload"))
     def what(self, event: OutboxEvent) -> SafeString:

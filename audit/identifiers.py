@@ -1,6 +1,7 @@
 """Ids: UUIDs as texts, public ids (a prefix for the kind of object, and a UUIDv7), and the times in UUIDv7s."""
 
 import re
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -19,6 +20,7 @@ NIL: Final = UUID(int=0)
 SHORT: Final = 8
 """How many characters of an id people see: its last ones, in which ids differ."""
 _ID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_IN_TEXT: Final = re.compile(rf"(?:\b[a-z]+-)?{_ID.pattern}", re.IGNORECASE)
 _COPIED: Final = re.compile(r"(?:[a-z]+-)?([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})", re.IGNORECASE)
 
 
@@ -35,6 +37,15 @@ def short_id(identifier: UUID | str) -> str:
 def with_short_ids(text: str) -> str:
     """A text with each id in it cut to its end."""
     return _ID.sub(lambda found: short_id(found[0]), text)
+
+
+def parts_with_ids(text: str) -> Iterator[tuple[str, str]]:
+    """A text as pairs of what stands before an id and the id, with its prefix; the last id is empty."""
+    end = 0
+    for found in _IN_TEXT.finditer(text):
+        yield text[end : found.start()], found[0]
+        end = found.end()
+    yield text[end:], ""
 
 
 def parse_public_id(prefix: str, text: str) -> UUID | None:

@@ -3,8 +3,9 @@ and files. Pure."""
 
 import re
 from datetime import UTC, date, datetime, time, tzinfo
+from functools import cache
 from typing import Final
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, available_timezones
 
 from django.utils.translation import gettext
 
@@ -70,3 +71,13 @@ class ReadersZone(ZoneInfo):
             return super().fromutc(dt)
         except OverflowError:
             return dt
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def readers_zone(name: str) -> ReadersZone:
+    """The zone of this IANA name; UTC if there is none."""
+    return ReadersZone(name if name in _zones() else "UTC")

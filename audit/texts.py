@@ -1,4 +1,4 @@
-"""Texts that people type, scan or import: trimmed, in one spelling, without characters that nobody sees. Pure.
+"""Normalise texts that people type, scan or import: trimmed, NFC, without invisible characters. Pure.
 
 Two texts that look the same on paper are then the same text, and a code on a label finds the row that it was typed for
 (docs/explanation/rules.md, rule 33).

@@ -15,7 +15,7 @@ _UNSIGNED: Final = re.compile(r"[0-9]+")
 _SIGNED: Final = re.compile(r"[+\-−]?[0-9]+")
 _MOST_DIGITS: Final = 18
 _TOO_LARGE: Final = 10**_MOST_DIGITS
-"""Stands for every number with more digits; beyond all bounds."""
+"""Replaces every number with more digits; it is beyond all bounds."""
 _MOST_SHOWN: Final = 40
 _NAMES: Final = ((1_000_000_000, "billion"), (1_000_000, "million"), (1_000, "thousand"))
 
@@ -30,9 +30,9 @@ def parse_whole_number(text: str, *, least: int, most: int) -> int:
     typed = text.strip()
     if not (_SIGNED if least < 0 else _UNSIGNED).fullmatch(typed):
         hint = (
-            gettext("Use the digits 0 to 9 alone, with + or − before them if need be.")
+            gettext("Use only the digits 0 to 9, with + or − before them if needed.")
             if least < 0
-            else gettext("Use the digits 0 to 9 alone.")
+            else gettext("Use only the digits 0 to 9.")
         )
         raise NotWhole(f"{_range_text(typed, least, most)} {hint}")
     digits = typed.lstrip("+-−").lstrip("0") or "0"
@@ -61,7 +61,7 @@ def grouped(number: int) -> str:
 
 
 def in_thousands(number: int) -> str:
-    """A number in words of thousands, such as ``123 million 456 thousand 781``: what tired eyes don't read wrongly."""
+    """A number in words of thousands, such as ``123 million 456 thousand 781``, which is hard to misread."""
     parts, rest = [], abs(number)
     for size, name in _NAMES:
         if rest >= size:

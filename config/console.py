@@ -2,6 +2,7 @@
 
 from collections.abc import ItemsView
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, Final
 from urllib.parse import parse_qsl
 
@@ -47,11 +48,16 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
             context |= {"shortcuts": shortcuts(request), "quick": quick(request)}
         return context
 
+    def get_app_list(self, request: HttpRequest, app_label: str | None = None) -> list[Any]:
+        """The models of one app. Of all apps, Django's list is left empty: it would be read for every page, and the
+        sidebar shows ``navigation`` instead."""
+        return list(super().get_app_list(request, app_label)) if app_label else []
+
     def session(self, request: HttpRequest) -> HttpResponse:
-        """Who is logged in, and a token for forms, as JSON: ``session.js`` asks before it sends a form. The name is
-        empty for somebody who may not use the console."""
-        name = request.user.get_username() if self.has_permission(request) else ""
-        return JsonResponse({"username": name, "token": get_token(request)})
+        """The id of the account that is logged in, and a token for forms, as JSON: ``session.js`` asks before it sends
+        a form. The id is empty for somebody who may not use the console."""
+        account = str(request.user.pk) if self.has_permission(request) else ""
+        return JsonResponse({"account": account, "token": get_token(request)})
 
     def find(self, request: HttpRequest) -> HttpResponse:
         """The search for anything, by a text."""
@@ -78,6 +84,11 @@ class ConsoleConfig(SimpleAdminConfig):
     """Django's admin app, with the console as its site. Pages are loaded with the routes, which workers don't need."""
 
     default_site = "config.console.ConsoleSite"
+
+    def ready(self) -> None:
+        """Load the Celery application, too: a process that hasn't sends its tasks to Celery's default broker."""
+        super().ready()
+        import_module("config.celery")
 
 
 @dataclass(frozen=True, slots=True)

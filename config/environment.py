@@ -1,4 +1,4 @@
-"""Numbers of the environment and of the command line, before there are settings: digits alone, within bounds."""
+"""Numbers of the environment and of the command line, read before the settings: digits only, within bounds."""
 
 import os
 import re
@@ -20,7 +20,7 @@ def whole_number(text: str, *, least: int, most: int) -> int:
     """The number of a text. Raises ValueError, with what was given and what is expected."""
     number = int(text) if _WHOLE.fullmatch(text) else -1
     if not least <= number <= most:
-        raise ValueError(f"{text!r} is not a whole number from {least:,} to {most:,} in the digits 0 to 9")
+        raise ValueError(f"{text!r} is not a whole number from {least:,} to {most:,}, written in the digits 0 to 9")
     return number
 
 

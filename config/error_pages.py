@@ -48,7 +48,7 @@ def _menu(request: HttpRequest) -> dict[str, Any]:
 
 
 def start(request: HttpRequest) -> HttpResponse:
-    """``/`` leads to the console, which asks for a login first."""
+    """Redirect ``/`` to the console, which requires a login."""
     return redirect("admin:index")
 
 

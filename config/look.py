@@ -34,7 +34,7 @@ UNFOLD: Final[dict[str, Any]] = {
     "BORDER_RADIUS": "8px",
     "STYLES": [*map(_asset, ("console.css", "flows.css", "menus.css", "scanning.css", "search.css"))],
     "SCRIPTS": [
-        *map(_asset, ("session.js", "console.js", "dialogs.js", "flows.js", *_SCANNING)),
+        *map(_asset, (*_SCANNING, "session.js", "console.js", "dialogs.js", "flows.js")),
         *map(_asset, ("drafts.js", "undo.js", "search.js", "menus.js", "live.js")),
     ],
     # A pine green. White on 600 and 700, and 500 on the dark background, have a contrast of more than 4.5:1.

@@ -3,9 +3,7 @@
 import hashlib
 import re
 import time
-import zoneinfo
 from collections.abc import Callable
-from functools import cache
 from typing import Any, Final
 
 from django.conf import settings
@@ -19,7 +17,7 @@ from django.utils import timezone
 
 from audit import context
 from audit.errors import DomainError
-from audit.instants import ReadersZone
+from audit.instants import readers_zone
 from config import error_pages, health, problems, throttling
 
 _CONSOLE: Final = "/admin/"
@@ -123,7 +121,7 @@ class ConsoleMiddleware:
         if not request.path_info.startswith(_CONSOLE):
             return self._get_response(request)
         request.is_live = "X-Console-Live" in request.headers  # type: ignore[attr-defined]
-        with timezone.override(_zone(request.COOKIES.get("console_zone", ""))):
+        with timezone.override(readers_zone(request.COOKIES.get("console_zone", ""))):
             response = self._get_response(request)
         if request.headers.get("X-Console-Dialog") and "Location" in response.headers:
             # A script can't see where a redirect leads without following it, which would use up the page's messages.
@@ -180,13 +178,3 @@ def _has_nul(request: HttpRequest) -> bool:
     sent = [*request.GET.lists()] if "%00" in request.META.get("QUERY_STRING", "") else []
     sent += request.POST.lists() if request.method == "POST" else []
     return any("\0" in text for name, values in sent if name != SEARCH_VAR for text in (name, *values))
-
-
-@cache
-def _zones() -> frozenset[str]:
-    return frozenset(zoneinfo.available_timezones())
-
-
-def _zone(name: str) -> ReadersZone:
-    """The zone of this name; UTC if there is none."""
-    return ReadersZone(name if name in _zones() else "UTC")

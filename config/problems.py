@@ -81,9 +81,9 @@ DOMAIN_STATUS: Final[dict[type[DomainError], tuple[int, str]]] = {
     holds.AlreadyExtended: (409, "The reservation was extended before"),
     holds.HoldLimitExceeded: (409, "Over a limit of the shopper"),
     holds.HoldNotInTheWay: (409, "The reservation is not in the way"),
-    holds.ReservedUnexplained: (409, "Reserved doesn't agree with the holds"),
+    holds.ReservedUnexplained: (409, "Reserved does not match the reservations"),
     holds.IncidentResolved: (409, "The incident was resolved"),
-    holds.TimeoutTooLong: (422, "The hold would live too long"),
+    holds.TimeoutTooLong: (422, "The reservation would last too long"),
 }
 
 _HTTP_CODES: Final[dict[int, tuple[str, str]]] = {

@@ -14,10 +14,12 @@ from django.utils.translation import ngettext
 from audit.console.scans import json_answer
 from audit.console.search import LONGEST_TEXT, Result, Subject
 from audit.texts import without_refused
+from inventory.admin.access import search as access
 from inventory.admin.catalogue import search as catalogue
 from inventory.admin.stock import document_search as documents
 from inventory.admin.stock import search as stock
 from reservations.admin.holds import search as holds
+from reservations.admin.shortages import search as shortages
 
 SUBJECTS: Final[tuple[Subject, ...]] = (
     catalogue.PRODUCTS,
@@ -30,8 +32,10 @@ SUBJECTS: Final[tuple[Subject, ...]] = (
     holds.CARTS,
     holds.CUSTOMERS,
     holds.RESERVATIONS,
+    shortages.INCIDENTS,
     catalogue.WAREHOUSES,
     catalogue.STORES,
+    access.PEOPLE,
 )
 """What is searched for, in the order of the results."""
 

@@ -334,7 +334,8 @@ logs.configure(json=not DEBUG, level=env.str("LOG_LEVEL", default="INFO"))
 
 MIGRATION_LINTER_OPTIONS = {
     "exclude_apps": ["admin", "auth", "axes", "contenttypes", "sessions"],
-    # They add unique constraints, which the rows meet: these migrations, or the one before, have numbered them. The
-    # last one makes another table of the outbox, and moves its rows.
-    "ignore_name": ["0016_each_sku_once", "0019_documents_have_numbers", "0008_event_log"],
+    # They add unique constraints, which the rows meet: these migrations, or the one before, have numbered them, and
+    # drafts were unique for each name, as they are now for each account. The last one makes another table of the
+    # outbox, and moves its rows.
+    "ignore_name": ["0016_each_sku_once", "0019_documents_have_numbers", "0023_drafts_of_accounts", "0008_event_log"],
 }

@@ -84,6 +84,7 @@ TRANSFER_ACTIONS: Final[Mapping[TransferVerb, Action]] = {
 _DRAFT: Final = SubjectKind(_("draft of a delivery"))
 """Without a page: the draft is deleted."""
 
+DRAFT_TAKEN_OVER: Final = register(Action("inventory_draft_taken_over", _("Delivery taken over"), "person", _DRAFT))
 DRAFT_DISCARDED: Final = register(Action("inventory_draft_discarded", _("Delivery discarded"), "delete", _DRAFT))
 DRAFT_EXPIRED: Final = register(Action("inventory_draft_expired", _("Draft of a delivery expired"), "delete", _DRAFT))
 

@@ -1,4 +1,4 @@
-"""When two codes of products are the same code. Pure.
+"""Comparison of product codes: when two codes are the same. Pure.
 
 A stored code keeps its spelling; its key is what is compared. So `f12` finds the SKU `F12`, and a scanner that reads a
 UPC-A finds the EAN-13 that is the same number (docs/explanation/rules.md, rule 34).

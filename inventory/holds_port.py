@@ -59,7 +59,7 @@ class AffectedItem:
 
 @dataclass(frozen=True, slots=True)
 class AffectedHold:
-    """A hold that gave way or would give way, as shown to users. ``store`` is a code."""
+    """A reservation that was or would be broken, as shown to users. ``store`` is a code."""
 
     id: UUID
     store: str
@@ -126,7 +126,7 @@ class Breaking(Protocol):
 
     @property
     def broken(self) -> tuple[AffectedHold, ...]:
-        """The released holds, in the order in which they gave way, without the due ones."""
+        """The broken reservations, in the order in which they were broken, without the due ones."""
 
     @property
     def incident_ids(self) -> tuple[str, ...]:

@@ -34,6 +34,8 @@ FIELDS: Final[dict[str, Any]] = {
     "email": _("e-mail"),
     "expected": _("expected"),
     "expected_delivery": _("expected"),
+    "file_id": _("file"),
+    "file_name": _("file name"),
     "finding_count": _("findings"),
     "finished_at": _("finished"),
     "freeze_reason": _("freeze reason"),

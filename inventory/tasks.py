@@ -25,6 +25,6 @@ def record_ended_freezes() -> int:
 
 @shared_task(name="inventory.tasks.expire_drafts")  # type: ignore[untyped-decorator]
 def expire_drafts() -> int:
-    """Delete drafts of deliveries that nobody has changed for ``DRAFT_DAYS``. Returns their number."""
+    """Delete drafts of deliveries that were not changed for ``DRAFT_DAYS``. Returns their number."""
     expiry.forget_commands(read_clock())
     return expiry.expire_drafts()

@@ -15,7 +15,7 @@ ExpiresAt = Annotated[
     datetime,
     Meta(
         tz=True,
-        description="When the hold ends, if nothing else ends it before.",
+        description="When the reservation ends, if nothing else ends it before.",
         examples=["2026-01-15T10:15:00.123456Z"],
     ),
 ]

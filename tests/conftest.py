@@ -1,7 +1,7 @@
 """Fixtures for the tests of all packages."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,9 @@ from django.test import Client
 from audit import authentication
 from audit.authentication import issue_token
 from audit.roles import Role
+from config.passwords import PasswordHasher
 from inventory.services.catalogue.lookup import forget_catalogue
+from tests.emptying import quick_emptying
 from tests.factories import make_client, make_store
 
 
@@ -21,6 +23,19 @@ from tests.factories import make_client, make_store
 def _static_folder() -> None:
     """Make the folder of static files: WhiteNoise warns if it is missing."""
     Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_passwords() -> None:
+    """Hash passwords a thousand times faster than where they are worth guessing."""
+    PasswordHasher.iterations = 1000
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    """The database of pytest-django, with tables that are emptied quickly after each test that commits."""
+    with django_db_blocker.unblock(), quick_emptying(), django_db_blocker.block():
+        yield
 
 
 @pytest.fixture(autouse=True)

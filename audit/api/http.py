@@ -223,7 +223,11 @@ def decode_query(request: Request, query: type[S]) -> S:
 def _require_digits(parameters: Mapping[str, str], query: type[msgspec.Struct]) -> None:
     """Raises Invalid for whole numbers that are written otherwise: the decoder also takes ``1e3`` and ``1.0``."""
     faults = [
-        Fault(f"?{name}", "invalid", f"Expected a whole number in the digits 0 to 9, got `{visible(parameters[name])}`")
+        Fault(
+            f"?{name}",
+            "invalid",
+            f"Expected a whole number written in the digits 0 to 9, got `{visible(parameters[name])}`",
+        )
         for name in _whole_numbers(query)
         if name in parameters and not _DIGITS.fullmatch(parameters[name])
     ]

@@ -32,7 +32,7 @@ class CleanText(Scalar):
         except RefusedCharacter as error:
             raise ValueError(f"The text {error}") from error
         if len(text) < cls.least:
-            raise ValueError("The text has nothing but blanks")
+            raise ValueError("The text is blank")
         return _bounded(text, cls.least, cls.most)
 
     @classmethod
@@ -84,7 +84,7 @@ else:
                 return value  # As nearly all ids are; they are decoded with each hold.
             text = _bounded(value, 1, _LONGEST_ID)
             if found := _UNPRINTABLE.search(text):
-                raise ValueError(f"An id has printable characters alone, not {named(found.group())}")
+                raise ValueError(f"An id has only printable characters, not {named(found.group())}")
             return text
 
         @classmethod

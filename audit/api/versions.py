@@ -73,7 +73,7 @@ def _if_none_match(text: str | None) -> Expected | None:
     if text is None:
         return None
     if text.strip() != "*":
-        raise Invalid("If-None-Match takes * alone here: create it only if it doesn't exist.")
+        raise Invalid("If-None-Match only accepts *: create it only if it doesn't exist.")
     return Expected(None, "*", is_new=True)
 
 

@@ -33,7 +33,7 @@ from audit.console.parameters import CheckedFilters
 from audit.console.seen import CarriesSeen
 from audit.console.texts import LineField
 from audit.context import request_id_of
-from audit.display import NOTHING
+from audit.display import NOTHING, with_shown_ids
 from audit.identifiers import parse_copied_id
 from audit.models import ApiClient, StaffAccess
 from audit.texts import without_refused
@@ -52,10 +52,11 @@ def actor_of(request: HttpRequest) -> Actor:
 
 
 def actor_for(user: Any, request_id: str) -> Actor:
-    """``actor_of`` for work that goes on after its request."""
+    """``actor_of`` without a request, for work in the background."""
     if not hasattr(user, "_warehouse_codes"):
         user._warehouse_codes = StaffAccess.of(user).codes
-    return Actor(user.get_username(), None, request_id, "admin", warehouse_codes=user._warehouse_codes)
+    codes = user._warehouse_codes
+    return Actor(user.get_username(), None, request_id, "admin", warehouse_codes=codes, account_id=user.pk)
 
 
 def claimant_of(request: HttpRequest) -> UUID:
@@ -64,7 +65,7 @@ def claimant_of(request: HttpRequest) -> UUID:
 
 
 def claimant_for(user: Any) -> UUID:
-    """``claimant_of`` for work that goes on after its request."""
+    """``claimant_of`` without a request, for work in the background."""
     return uuid5(_STAFF, str(user.pk))
 
 
@@ -74,7 +75,7 @@ def reach_of(request: HttpRequest) -> bytes:
 
 
 def reach_for(actor: Actor) -> bytes:
-    """``reach_of`` for work that goes on after its request."""
+    """``reach_of`` without a request, for work in the background."""
     codes = actor.warehouse_codes
     return b"" if codes is None else ",".join(sorted(codes)).encode() or b"-"
 
@@ -344,6 +345,6 @@ class WarehouseFilter(admin.RelatedFieldListFilter):
 
 
 def pretty_json(value: Any) -> SafeString:
-    """Indented JSON; a dash for None."""
+    """Indented JSON, with the ends of ids; copying it copies whole ids. A dash for None."""
     text = NOTHING if value is None else json.dumps(value, indent=2, ensure_ascii=False)
-    return format_html('<pre class="whitespace-pre-wrap console-json">{}</pre>', text)
+    return format_html('<pre class="whitespace-pre-wrap console-json">{}</pre>', with_shown_ids(text))

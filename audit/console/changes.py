@@ -3,9 +3,11 @@
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from datetime import datetime
+from functools import cache
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+from django.apps import apps
 from django.utils.formats import number_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
@@ -59,7 +61,7 @@ class FieldChange(NamedTuple):
 
 
 def register_names(lookup: NameLookup) -> None:
-    """Register a look-up of the names that people know rows by, for ids in entries."""
+    """Register a look-up of display names, for ids in entries."""
     _lookups.append(lookup)
 
 
@@ -95,12 +97,25 @@ def changes_in_words(entry: AuditEntry, codes: Collection[str], names: Names) ->
 def _change(name: str, value: Any, names: Names) -> FieldChange:
     is_pair = isinstance(value, list) and len(value) == 2 and not any(isinstance(each, dict) for each in value)
     if is_pair or (isinstance(value, list) and _is_pair_of_documents(value)):
-        return FieldChange(_label(name), _value(value[0], names), _value(value[1], names))
-    return FieldChange(_label(name), None, _value(value, names))
+        return FieldChange(_label(name), *(_value(_chosen(name, each), names) for each in value))
+    return FieldChange(_label(name), None, _value(_chosen(name, value), names))
+
+
+@cache
+def _choices() -> Mapping[tuple[str, str], Any]:
+    """The words of all choices of models, by the name of the field and the code."""
+    fields = [field for model in apps.get_models() for field in model._meta.concrete_fields]
+    return {(field.name, str(code)): words for field in fields for code, words in field.flatchoices}
+
+
+def _chosen(name: str, value: Any) -> Any:
+    """The words of a choice for its code, which is in capitals; other values as they are."""
+    is_code = isinstance(value, str) and value.isupper()
+    return str(_choices().get((name, value), value)) if is_code else value
 
 
 def _is_pair_of_documents(value: list[Any]) -> bool:
-    """Whether these are an address, say, before and after, rather than two lines of a document."""
+    """Whether these are the values before and after of one field, such as an address, rather than two lines."""
     both = len(value) == 2 and all(isinstance(each, dict | None) for each in value)
     return both and not any(each and _HIDDEN & each.keys() for each in value)
 

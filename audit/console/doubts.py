@@ -1,11 +1,11 @@
-"""Doubts about figures that are far from the usual: a dialog asks once more before it does anything."""
+"""Doubts about unusual figures, which a dialog asks to confirm before it does anything."""
 
 import hashlib
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 SURE: Final = "sure"
-"""The name of the box to tick. It is a box, and no button: a scanner's Enter at the end of a scan can't tick it."""
+"""The name of the checkbox. It is a checkbox, not a button: the Enter at the end of a scan can't tick it."""
 
 
 class Doubt(NamedTuple):

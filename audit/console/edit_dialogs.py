@@ -8,7 +8,8 @@ from typing import Any, Final, TypeVar, cast
 from django import forms
 from django.core import signing
 from django.http import HttpRequest, HttpResponse
-from django.utils.translation import gettext
+from django.utils.formats import number_format
+from django.utils.translation import gettext, ngettext
 
 from audit.console.base import ConsoleAdmin
 from audit.console.dialogs import Dialog, DialogForm
@@ -19,6 +20,8 @@ from audit.identifiers import parse_uuid
 
 R = TypeVar("R")
 _NOT_CARRIED: Final = object()
+_MOST_SHOWN: Final = 20
+"""The most rows whose differences are shown one by one, with who made them: each costs a query, under the locks."""
 
 
 class EditForm(DialogForm):
@@ -56,15 +59,19 @@ class EditDialog(Dialog[R]):
         different = [label for label, text in now.items() if carried.get(label, _NOT_CARRIED) != text]
         if different:
             self._found[_key(row)] = now
-            by = changed_by(parse_uuid(_key(row)))("")
+            by = changed_by(parse_uuid(_key(row)))("") if len(self._found) <= _MOST_SHOWN else ""
             raise VersionConflict(" ".join(_text(label, carried.get(label), now[label], by) for label in different))
 
     def refuse(self, form: DialogForm, error: DomainError) -> None:
         if not isinstance(error, VersionConflict):
             super().refuse(form, error)
             return
-        for detail in [fault.detail for fault in error.faults] or [error.detail]:
+        details = [fault.detail for fault in error.faults] or [error.detail]
+        for detail in details[:_MOST_SHOWN]:
             form.add_error(None, detail)
+        if (more := len(details) - _MOST_SHOWN) > 0:
+            words = ngettext("%(count)s more row differs.", "%(count)s more rows differ.", more)
+            form.add_error(None, words % {"count": number_format(more, force_grouping=True)})
         form.add_error(None, gettext("Nothing was changed. Check it, then send it again."))
         sent = cast(Any, form.data).copy()
         sent[SEEN] = self._signed({**self._carried(), **self._found})
@@ -91,7 +98,7 @@ class EditDialog(Dialog[R]):
 
     @property
     def _salt(self) -> str:
-        return f"{SEEN} {self.request.path}"
+        return f"{SEEN} {self.address}"
 
 
 def _key(row: Any) -> str:

@@ -68,7 +68,7 @@ def _fitting(text: str) -> str:
     units = text.encode("utf-16-le")
     if len(units) <= 2 * _MOST_IN_A_CELL:
         return text
-    ending = gettext("… (cut: a cell holds no more)")
+    ending = gettext("… (cut: the limit of a cell)")
     return units[: 2 * (_MOST_IN_A_CELL - len(ending))].decode("utf-16-le", "ignore") + ending
 
 
@@ -123,7 +123,7 @@ def workbook(name: str, header: ExportRow, rows: Iterable[ExportRow]) -> HttpRes
     sheet.append([_cell(sheet, str(cell), title) for cell in header])
     for number, row in enumerate(rows):
         if number == _MOST_IN_A_WORKBOOK:
-            message = gettext("A workbook has no more lines than these. Take the CSV file for all of them.")
+            message = gettext("An XLSX file has no room for more rows. Export as CSV to get all of them.")
             sheet.append([_cell(sheet, message, text)])
             break
         sheet.append([_cell(sheet, _value(cell), text) for cell in row])

@@ -7,6 +7,7 @@ from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
+from django.urls import reverse
 from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 
@@ -51,6 +52,7 @@ def answer_history(model_admin: ConsoleAdmin, request: HttpRequest, object_id: s
         "title": _("History of %(row)s") % {"row": row},
         "opts": model_admin.opts,
         "original": row,
+        "way_back": reverse(f"admin:{model_admin.opts.label_lower.replace('.', '_')}_change", args=[row.pk]),
         "rows": _rows(request, list(page.object_list), subjects),
         "page": page,
         "actors": actors,

@@ -14,6 +14,7 @@ from django.utils.safestring import SafeString, mark_safe
 register = template.Library()
 
 _CELL: Final = re.compile(r'<t[dh] class="([^"]*)"')
+_LABEL: Final = re.compile(r'(?<=data-label=")[a-z]')
 _NUMBER: Final = re.compile(r"(?<=>)([+-]?)(\d{4,})(?=<)")
 
 
@@ -39,7 +40,9 @@ def _grouped(match: re.Match[str]) -> str:
 def aligned_cells(cells: Iterable[SafeString], found: Any) -> Iterator[SafeString]:
     """The cells of a row of a list, those of number columns with the class ``console-number`` and grouped digits."""
     columns = {f"field-{name}" for name in _number_columns(found)}
-    for cell in cells:
+    for plain in cells:
+        # A name of a column begins with a capital; only a letter is changed.
+        cell = mark_safe(_LABEL.sub(lambda match: match[0].upper(), plain, count=1))  # noqa: S308
         named = _CELL.match(cell)
         if named and columns & set(named[1].split()):
             grouped = _NUMBER.sub(_grouped, cell)

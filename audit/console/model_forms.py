@@ -8,6 +8,8 @@ from django.contrib.admin.options import BaseModelAdmin
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.http import HttpRequest
+from django.utils.text import capfirst
+from django.utils.translation import gettext as _
 
 from audit.console.numbers import WholeNumberField
 from audit.console.texts import CodeField, LineField, require_visible
@@ -33,9 +35,16 @@ class CheckedFields(BaseModelAdmin):  # type: ignore[type-arg]
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
         if field and isinstance(db_field, models.DateTimeField):
             field.validators.append(require_bounds)
+            _name_parts(field)
         if isinstance(field, forms.CharField) and not isinstance(field, LineField):
             field.validators.append(require_visible)  # A user name, an address.
         return field
+
+
+def _name_parts(field: forms.Field) -> None:
+    """Name the two inputs of a time, which share one label."""
+    for part, name in zip(getattr(field.widget, "widgets", ()), (_("date"), _("time")), strict=False):
+        part.attrs["aria-label"] = f"{capfirst(str(field.label))}, {name}"
 
 
 def _bounds_of(db_field: Any) -> tuple[int, int]:

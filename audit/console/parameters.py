@@ -38,7 +38,7 @@ _DAY: Final = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 
 
 class CheckedFilters(BaseModelAdmin):  # type: ignore[type-arg]
-    """A list that says which of the filters in its address can't be used."""
+    """A list that shows a message for each invalid filter in its address."""
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """Raises IncorrectLookupParameters, after a message; Django then shows the list without filters."""
@@ -47,7 +47,7 @@ class CheckedFilters(BaseModelAdmin):  # type: ignore[type-arg]
             if not faults:
                 return super().get_changelist_instance(request)  # type: ignore[misc]
         except (IncorrectLookupParameters, ValidationError):
-            faults = [gettext("A filter in the address can't be used.")]
+            faults = [gettext("A filter in the address is invalid.")]
         for fault in faults:
             messages.error(request, fault)
         raise IncorrectLookupParameters
@@ -63,7 +63,7 @@ def faults_of(model: type[models.Model], parameters: QueryDict) -> Iterator[str]
             try:
                 _check(field, lookups, str(value))
             except ValueError as error:
-                yield gettext("The filter %(name)s can't be used: %(why)s") % {"name": visible(name), "why": error}
+                yield gettext("The filter %(name)s is invalid: %(why)s") % {"name": visible(name), "why": error}
 
 
 def _resolved(model: Any, name: str) -> tuple[Any | None, list[str]]:

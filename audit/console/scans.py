@@ -6,12 +6,14 @@ the server recognises the id and does nothing twice.
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 from uuid import UUID
 
 import msgspec
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.utils import timezone
+from django.utils.translation import gettext as _
 from msgspec import Meta
 from msgspec.structs import replace
 
@@ -23,6 +25,8 @@ MOST_SCANS: Final = 100
 LONGEST_CODE: Final = 64
 """The longest code of a product or a place, in characters."""
 _SCAN_KEY: Final = "scan-"
+_CLOCKS_DIFFER: Final = timedelta(minutes=5)
+"""How far the clocks of a browser and the service run apart, and how long a request takes, at most."""
 
 Status = Literal["added", "place", "unknown", "ambiguous", "refused", "repeat"]
 
@@ -38,7 +42,7 @@ class Scan(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     id: UUID
     code: Annotated[str, Meta(max_length=500)] = ""
     quantity: Annotated[int, Meta(ge=1, le=1_000_000)] | None = 1
-    at: datetime | None = None
+    at: Annotated[datetime, Meta(tz=True)] | None = None
     choice: Annotated[str, Meta(max_length=100)] = ""
     line: Annotated[str, Meta(max_length=100)] = ""
     total: Annotated[int, Meta(ge=0, le=1_000_000)] | None = None
@@ -90,15 +94,23 @@ class ScanAnswer(msgspec.Struct, frozen=True, kw_only=True):
     units: int = 0
 
 
-class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class _Body(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="camel"):
+    """``sent_at`` is the time of sending by the browser's clock, which also made the times of the scans."""
+
     scans: Annotated[tuple[Scan, ...], Meta(min_length=1, max_length=MOST_SCANS)]
+    sent_at: Annotated[datetime, Meta(tz=True)] | None = None
 
 
 _decoder: Final = msgspec.json.Decoder(_Body)
 
 
-def answer_scans(request: HttpRequest, take: Callable[[Sequence[Scan]], ScanAnswer]) -> HttpResponse:
+def answer_scans(
+    request: HttpRequest, take: Callable[[Sequence[Scan]], ScanAnswer], *, known_for: timedelta | None = None
+) -> HttpResponse:
     """Decode the scans of a request and answer with what ``take`` makes of them.
+
+    ``known_for`` is how long the service knows the ids of scans that it took; None for scans that change nothing. An
+    older scan may have been taken before, unknown to the service: it is refused, and the browser lists it.
 
     405 for another method than POST; 400 with the reason for a body of the wrong shape, of which no scan was taken. The
     browser then sends its scans one by one, so that a damaged one holds up no other.
@@ -109,7 +121,24 @@ def answer_scans(request: HttpRequest, take: Callable[[Sequence[Scan]], ScanAnsw
         body = _decoder.decode(json_body(request))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         return json_answer({"message": str(error)}, status=400)
-    return json_answer(take(body.scans))
+    late = {} if known_for is None else {one.id: _late(one) for one in body.scans if _is_late(one, body, known_for)}
+    answer = take([scan for scan in body.scans if scan.id not in late])
+    taken = iter(answer.outcomes)
+    outcomes = [late.get(scan.id) or next(taken) for scan in body.scans]
+    return json_answer(replace(answer, outcomes=outcomes))
+
+
+def _is_late(scan: Scan, body: _Body, known_for: timedelta) -> bool:
+    """Whether a scan is too old, or was made by a clock that was set back since: its age is unknown then."""
+    if scan.at is None:
+        return False
+    age = (body.sent_at or timezone.now()) - scan.at
+    return not -_CLOCKS_DIFFER <= age <= known_for - _CLOCKS_DIFFER
+
+
+def _late(scan: Scan) -> Outcome:
+    words = _("%(code)s was sent too long after it was scanned: it may be counted already. Check, and scan it again.")
+    return Outcome(id=scan.id, status="refused", message=words % {"code": scan.code[:40] or _("A figure")})
 
 
 def json_body(request: HttpRequest) -> bytes:

@@ -38,7 +38,7 @@ class Found(msgspec.Struct, frozen=True):
 
 
 class Subject(msgspec.Struct, frozen=True):
-    """Something that is searched for. Users who may view ``model`` ("app.model") get its results.
+    """A subject of the search. Users who may view ``model`` ("app.model") get its results.
 
     ``find`` gets the request and the text, which is not empty, and answers only with what is in the user's reach.
     """

@@ -1,4 +1,4 @@
-"""Forms that carry what they were opened with, so that saving never undoes somebody else's change unseen
+"""Forms that carry the values that they were opened with, so that saving never overwrites somebody else's change
 (docs/explanation/rules.md, rule 36).
 
 Every form of an existing row has a hidden field with the values that it was opened with, signed. They are compared with
@@ -26,7 +26,7 @@ SEEN: Final = "seen"
 """The name of the hidden field."""
 CHANGED: Final = _("Somebody else has changed this since you opened it. Nothing was saved. See below, then save again.")
 _UNKNOWN: Final = object()
-"""In place of a value that a form didn't carry."""
+"""Replaces a value that a form didn't carry."""
 _ENTRIES_READ: Final = 20
 
 

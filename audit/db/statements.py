@@ -14,6 +14,8 @@ from typing import Any, Final, TypeVar
 from django.db import connection
 
 T = TypeVar("T")
+Progress = Callable[[int], None]
+"""Is called with the number of rows that are done so far."""
 MOST_ROWS: Final = 5000
 """The most rows of a statement that ``batches`` makes."""
 _Statement = tuple[str, Sequence[Any]]
@@ -50,6 +52,10 @@ def batches(rows: Sequence[T]) -> Iterator[Sequence[T]]:
     the time limit of statements."""
     for start in range(0, len(rows), MOST_ROWS):
         yield rows[start : start + MOST_ROWS]
+
+
+def no_progress(_done: int) -> None:
+    """Report nothing."""
 
 
 def is_writing() -> bool:

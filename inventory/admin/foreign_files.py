@@ -21,7 +21,7 @@ PRODUCTS: Final = (
         values={"active": {"active": "yes", "draft": "no", "archived": "no", "unlisted": "no"}},
         filled_down={"Title": "Handle", "Status": "Handle"},
         skipped_without="sku",
-        advice=_("Rows without a SKU, such as those of further pictures, are left out."),
+        advice=_("Rows without a SKU, such as those of more pictures, are left out."),
     ),
     Format(
         "Shopify",
@@ -30,7 +30,7 @@ PRODUCTS: Final = (
         values={"active": {"active": "yes", "draft": "no", "archived": "no", "unlisted": "no"}},
         filled_down={"Title": "URL handle", "Status": "URL handle"},
         skipped_without="sku",
-        advice=_("Rows without a SKU, such as those of further pictures, are left out."),
+        advice=_("Rows without a SKU, such as those of more pictures, are left out."),
     ),
     Format(
         "WooCommerce",

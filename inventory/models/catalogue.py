@@ -1,146 +1,24 @@
 """Products, warehouses and stores: what can be sold, and from where."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
-from functools import reduce
-from operator import or_
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, Self
-from uuid import UUID
 
-import msgspec
 import pgtrigger
-from django.apps import apps
 from django.contrib.postgres.indexes import GinIndex
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
-from django.db.models import (
-    BooleanField,
-    Exists,
-    ExpressionWrapper,
-    F,
-    OuterRef,
-    Q,
-)
+from django.db.models import F, Q
 from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
-from audit.actors import Actor
-from inventory.codes import barcode_key, sku_key, sku_keys
-from inventory.words import Words, beginning_so
+from inventory.codes import barcode_key, sku_key
+from inventory.models.catalogue_querysets import ProductQuerySet, StoreQuerySet, WarehouseQuerySet
+from inventory.words import Words
 
 _LONGEST_KEY: Final = 200
 """The key of a code is up to three times as long: some letters have a longer spelling without case."""
-
-
-def in_reach(actor: Actor, *warehouses: str) -> Q:
-    """A condition that one of these warehouses (names of foreign keys) is in an actor's reach; empty if all are."""
-    found = Q()
-    if actor.store_codes:
-        sold_from = warehouses_of(actor.store_codes)
-        found &= reduce(or_, (Q(**{f"{warehouse}__in": sold_from}) for warehouse in warehouses))
-    if actor.warehouse_codes is not None:
-        codes = actor.warehouse_codes
-        found &= reduce(or_, (Q(**{f"{warehouse}__code__in": codes}) for warehouse in warehouses))
-    return found
-
-
-def warehouses_of(store_codes: Collection[str]) -> models.QuerySet[Any]:
-    """A subquery of the ids of the warehouses that these stores sell from."""
-    sources: models.Manager[Any] = apps.get_model("inventory", "StoreWarehouse")._default_manager
-    return sources.filter(store__code__in=store_codes).values("warehouse")
-
-
-def _has_barcode(code: str) -> Q:
-    """A condition on products: this barcode. An empty one finds nothing."""
-    key = barcode_key(code)
-    return Q(barcode_key=key) if key else Q(pk__in=())
-
-
-def _has_code(code: str) -> Q:
-    """A condition on products: this SKU or barcode. An empty one finds nothing."""
-    return _has_barcode(code) | Q(sku_key__in=sku_keys(code)) if barcode_key(code) else Q(pk__in=())
-
-
-class _Freezables(models.QuerySet[Any]):
-    """Rows that staff can freeze."""
-
-    def with_freezes(self) -> Self:
-        """Annotate rows with ``is_frozen`` (``selling.frozen``), by the database's clock."""
-        lasts = Q(frozen_until__isnull=True) | Q(frozen_until__gt=Now())
-        return self.annotate(
-            is_frozen=ExpressionWrapper(Q(frozen_at__isnull=False) & lasts, output_field=BooleanField())
-        )
-
-
-class ProductQuerySet(_Freezables, models.QuerySet["Product"]):
-    """Products and variants."""
-
-    def retired(self) -> Self:
-        """The products that can't be sold for good: they or their parent are inactive, or a listing has ended."""
-        gone = Q(is_active=False) | Q(listing_expires_at__lte=Now())
-        return self.filter(gone | Q(parent__is_active=False) | Q(parent__listing_expires_at__lte=Now()))
-
-    def update(self, **fields: Any) -> int:
-        """Change fields of all rows; the keys of codes go with them."""
-        for source, key in (("sku", sku_key), ("barcode", barcode_key)):
-            if isinstance(given := fields.get(source), str):
-                fields.setdefault(f"{source}_key", key(given))
-        return super().update(**fields)
-
-    def coded(self, code: str) -> Self:
-        """Filter by a code: all products that have it as SKU or barcode (docs/explanation/rules.md, rule 34). None for
-        an empty code. Characters that nobody sees are ignored.
-        """
-        return self.filter(_has_code(code))
-
-    def search(self, text: str) -> Self:
-        """Filter by a part of the SKU or name, or by a whole code."""
-        return self.filter(Q(sku__icontains=text) | Q(name__icontains=text) | _has_code(text))
-
-    def meant(self, text: str) -> Self:
-        """Filter by a search text: by the whole code if it is a barcode, else by words of SKU and name that begin with
-        the text's words, else by any part of SKU or name, which no index supports. Up to two queries besides its own.
-        """
-        if self.filter(_has_barcode(text)).exists():
-            return self.coded(text)
-        words = beginning_so(text)
-        worded = self.alias(words=Words("sku", "name")).filter(words=words) if words is not None else self.none()
-        return worded if worded.exists() else self.search(text)
-
-    def scanned(self, code: str) -> list[UUID]:
-        """The ids of products with this code, and of their variants. Two queries."""
-        found = list(self.coded(code).values_list("pk", flat=True))
-        return found and [*found, *self.filter(parent__in=found).values_list("pk", flat=True)]
-
-
-class WarehouseQuerySet(_Freezables, models.QuerySet["Warehouse"]):
-    """Warehouses."""
-
-    def visible_to(self, actor: Actor) -> Self:
-        """The warehouses in an actor's reach: those its stores sell from, or those it is limited to."""
-        codes = actor.warehouse_codes
-        seen = self if codes is None else self.filter(code__in=codes)
-        return seen.filter(stores__code__in=actor.store_codes).distinct() if actor.store_codes else seen
-
-    def destinations_for(self, actor: Actor) -> Self:
-        """The warehouses that an actor may send to, inactive ones included: of its stores, and otherwise all. An actor
-        limited to some warehouses may send to any other, without seeing its stock."""
-        return self.visible_to(msgspec.structs.replace(actor, warehouse_codes=None))
-
-
-class StoreQuerySet(_Freezables, models.QuerySet["Store"]):
-    """Stores."""
-
-    def visible_to(self, actor: Actor) -> Self:
-        """The stores in an actor's reach: those it is limited to, or those that sell from a warehouse in its reach."""
-        seen = self.filter(code__in=actor.store_codes) if actor.store_codes else self
-        if actor.warehouse_codes is not None:
-            sources: models.Manager[Any] = apps.get_model("inventory", "StoreWarehouse")._default_manager
-            here = sources.filter(store=OuterRef("pk"), warehouse__code__in=actor.warehouse_codes)
-            seen = seen.filter(Exists(here))
-        return seen
-
 
 CODE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,19}\Z")
 CODE_HINT = "letters, digits, dot, dash and underscore; at most 20"

@@ -11,7 +11,8 @@ from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
 from audit.identifiers import COUNT, public_id
-from inventory.models.catalogue import Warehouse, in_reach
+from inventory.models.catalogue import Warehouse
+from inventory.models.catalogue_querysets import in_reach
 from inventory.models.documents import next_number, numbered
 from inventory.models.stock import QUANTITY_LIMIT, StockLevel
 

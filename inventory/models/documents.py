@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Collection
+from datetime import datetime
 from typing import Final, Self
+from uuid import UUID
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -38,6 +40,10 @@ def next_number(sequence: str) -> Func:
 class StockDocumentQuerySet(models.QuerySet["StockDocument"]):
     """Documents."""
 
+    def of_movement(self, adjustment_id: UUID, created_at: datetime) -> Self:
+        """The document that posted a movement, by the movement's adjustment and time; none if it has none."""
+        return self.filter(Q(id=adjustment_id) | Q(file_id=adjustment_id), created_at=created_at)
+
     def visible_to(self, actor: Actor) -> Self:
         """The documents with at least one warehouse in an actor's reach; staff alone have documents."""
         if actor.warehouse_codes is None:
@@ -49,6 +55,8 @@ class StockDocument(models.Model):
     """What was posted by hand, in the console: receipts, shipments, returns, corrections, and their reversals.
 
     Its id is that of the adjustment, and its lines are the movements of the adjustment, which have its ``created_at``.
+    The adjustment of an imported file is the file, which may be booked more than once: it is in ``file_id`` then, and
+    ``file_name`` is the file's name.
     ``number`` is drawn from a sequence of its kind: unique and short, not without gaps. ``reverses`` is the document
     that a reversal took back, which happens at most once.
     """
@@ -69,6 +77,8 @@ class StockDocument(models.Model):
     actor = models.CharField(max_length=150)
     created_at = models.DateTimeField()
     reverses = models.OneToOneField("self", null=True, on_delete=models.PROTECT, related_name="reversed_by")
+    file_id = models.UUIDField(null=True)
+    file_name = models.CharField(max_length=200, blank=True, default="", db_default="")
 
     objects = StockDocumentQuerySet.as_manager()
 
@@ -84,6 +94,7 @@ class StockDocument(models.Model):
         ]
         indexes = [
             models.Index(fields=["reference"], name="document_reference", condition=~Q(reference="")),
+            models.Index(fields=["file_id"], name="document_file", condition=Q(file_id__isnull=False)),
         ]
 
     def __str__(self) -> str:
@@ -95,8 +106,13 @@ class StockDocument(models.Model):
         return numbered(self.kind, self.number)
 
     @property
+    def adjustment_id(self) -> UUID:
+        """The adjustment of its movements."""
+        return self.file_id or self.id
+
+    @property
     def reversal(self) -> "StockDocument | None":
-        """The document that reversed this one; None if nobody did. One query, unless it was selected."""
+        """The document that reversed this one, or None. One query, unless it was selected."""
         try:
             return self.reversed_by
         except StockDocument.DoesNotExist:

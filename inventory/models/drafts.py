@@ -2,13 +2,15 @@
 
 from typing import Self
 
+from django.contrib.auth import get_user_model
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
-from inventory.models.catalogue import Product, Warehouse, in_reach
+from inventory.models.catalogue import Product, Warehouse
+from inventory.models.catalogue_querysets import in_reach
 from inventory.models.transfers import Transfer
 
 
@@ -16,8 +18,16 @@ class ReceivingDraftQuerySet(models.QuerySet["ReceivingDraft"]):
     """Drafts of deliveries and arrivals."""
 
     def own(self, actor: Actor) -> Self:
-        """The drafts that an actor began and whose warehouse is in its reach."""
-        return self.filter(in_reach(actor, "warehouse"), owner=actor.name)
+        """The drafts of an actor's account whose warehouse is in its reach; none for an actor without an account."""
+        if actor.account_id is None:
+            return self.none()
+        return self.filter(in_reach(actor, "warehouse"), account_id=actor.account_id)
+
+    def left_behind(self, actor: Actor) -> Self:
+        """The drafts in an actor's reach whose account is switched off or deleted, so that others may take them
+        over."""
+        accounts = get_user_model()._default_manager.filter(pk=OuterRef("account_id"), is_active=True)
+        return self.filter(~Exists(accounts), in_reach(actor, "warehouse"))
 
     def open(self) -> Self:
         """The drafts that were not posted."""
@@ -27,11 +37,13 @@ class ReceivingDraftQuerySet(models.QuerySet["ReceivingDraft"]):
 class ReceivingDraft(models.Model):
     """Goods that a person is receiving: a delivery, or what arrives of ``transfer``. Posting it changes the stock.
 
-    A person has at most one open draft for each delivery (warehouse and reference) and for each transfer. ``version``
-    rises with each change. A posted draft is kept until it expires, so that its page shows what was posted.
+    It belongs to the account with the id ``account_id``, whatever that account is called later; ``owner`` is what it
+    was called. An account has at most one open draft for each delivery (warehouse and reference) and for each transfer.
+    ``version`` rises with each change. A posted draft is kept until it expires, so that its page shows what was posted.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
+    account_id = models.BigIntegerField(null=True)
     owner = models.CharField(max_length=150)
     warehouse = models.ForeignKey(Warehouse, on_delete=models.PROTECT, related_name="+", db_index=False)
     transfer = models.ForeignKey(Transfer, null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
@@ -50,12 +62,12 @@ class ReceivingDraft(models.Model):
         constraints = [
             models.UniqueConstraint(
                 name="draft_once_a_delivery",
-                fields=["owner", "warehouse", "reference"],
+                fields=["account_id", "warehouse", "reference"],
                 condition=Q(posted_at__isnull=True, transfer__isnull=True),
             ),
             models.UniqueConstraint(
                 name="draft_once_a_transfer",
-                fields=["owner", "transfer"],
+                fields=["account_id", "transfer"],
                 condition=Q(posted_at__isnull=True, transfer__isnull=False),
             ),
         ]

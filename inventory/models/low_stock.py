@@ -12,7 +12,8 @@ from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
 from audit.identifiers import ALERT, public_id
-from inventory.models.catalogue import Warehouse, in_reach
+from inventory.models.catalogue import Warehouse
+from inventory.models.catalogue_querysets import in_reach
 from inventory.models.stock import StockLevel, resolve_line
 
 
@@ -111,7 +112,10 @@ class LowStockAlert(models.Model):
 
 
 class AlertSubscription(models.Model):
-    """A mail address that gets the alerts of a warehouse. ``user`` is the member of staff with this address, if any."""
+    """A mail address that gets the alerts of a warehouse. ``user`` is the member of staff with this address, if any.
+
+    ``time_zone`` is the IANA name of the zone in which mails show times; UTC if empty.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     warehouse = models.ForeignKey(
@@ -121,6 +125,7 @@ class AlertSubscription(models.Model):
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.CASCADE, related_name="alert_subscriptions"
     )
+    time_zone = models.CharField(max_length=64, blank=True, default="", db_default="")
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
     class Meta:

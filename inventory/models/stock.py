@@ -29,7 +29,9 @@ from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
 from audit.models import append_only
-from inventory.models.catalogue import Product, Warehouse, in_reach
+from inventory.models.catalogue import Product, Warehouse
+from inventory.models.catalogue_querysets import in_reach
+from inventory.place_keys import PlaceKey
 from inventory.planning import CRITICAL_PARTS, LOW_PARTS, PARTS, SALES_DAYS, SLACK_DIVISOR
 
 
@@ -256,6 +258,7 @@ class StockLevel(models.Model):
                 fields=["warehouse"],
                 condition=Q(reorder_point__isnull=False) | Q(max_stock_level__isnull=False),
             ),
+            models.Index(F("warehouse"), PlaceKey(), name="level_place"),
         ]
 
     def __str__(self) -> str:

@@ -13,7 +13,8 @@ from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
 from audit.identifiers import TRANSFER, public_id
-from inventory.models.catalogue import Product, Warehouse, in_reach
+from inventory.models.catalogue import Product, Warehouse
+from inventory.models.catalogue_querysets import in_reach
 from inventory.models.documents import next_number, numbered
 from inventory.models.stock import StockLevel
 
@@ -66,6 +67,7 @@ class Transfer(models.Model):
     reference = models.CharField(max_length=100, blank=True)
     expected_delivery = models.DateTimeField(null=True, blank=True)
     initiated_by = models.CharField(max_length=150)
+    account_id = models.BigIntegerField(null=True, editable=False)
     initiated_at = models.DateTimeField()
     shipped_at = models.DateTimeField(null=True)
     closed_at = models.DateTimeField(null=True)

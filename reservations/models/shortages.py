@@ -2,16 +2,23 @@
 
 from typing import Self
 
+from django.contrib.postgres.indexes import OpClass
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Cast, Reverse
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
 from audit.identifiers import INCIDENT, public_id, short_id
 from inventory.models import StockLevel
-from inventory.models.catalogue import in_reach
+from inventory.models.catalogue_querysets import in_reach
 from reservations.models.holds import Reservation
+
+
+def _reversed_id() -> Reverse:
+    """The id as text, backwards: what begins with a text there ends with it here."""
+    return Reverse(Cast("id", models.TextField()))
 
 
 class ShortageIncidentQuerySet(models.QuerySet["ShortageIncident"]):
@@ -24,6 +31,10 @@ class ShortageIncidentQuerySet(models.QuerySet["ShortageIncident"]):
     def unresolved(self) -> Self:
         """Incidents that are not resolved yet."""
         return self.filter(status="OPEN")
+
+    def ending_so(self, end: str) -> Self:
+        """Incidents whose id ends with these hexadecimal digits, at most 12."""
+        return self.alias(reversed_id=_reversed_id()).filter(reversed_id__startswith=end[::-1].lower())
 
 
 class ShortageIncident(models.Model):
@@ -67,7 +78,10 @@ class ShortageIncident(models.Model):
             ),
             models.UniqueConstraint(name="incident_once", fields=["cause_id", "level"]),
         ]
-        indexes = [models.Index(name="incident_open", fields=["created_at"], condition=Q(status="OPEN"))]
+        indexes = [
+            models.Index(name="incident_open", fields=["created_at"], condition=Q(status="OPEN")),
+            models.Index(OpClass(_reversed_id(), name="text_pattern_ops"), name="incident_id_end"),
+        ]
 
     def __str__(self) -> str:
         return short_id(self.id)
@@ -97,6 +111,9 @@ class BrokenHold(models.Model):
         constraints = [
             models.UniqueConstraint(name="broken_hold_once", fields=["incident", "reservation"]),
             models.CheckConstraint(name="broken_hold_held_something", condition=Q(quantity__gt=0)),
+        ]
+        indexes = [
+            models.Index(name="broken_hold_order", fields=["order_id"], condition=Q(order_id__isnull=False)),
         ]
 
     def __str__(self) -> str:

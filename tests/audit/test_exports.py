@@ -1,4 +1,4 @@
-"""Exported files: what a spreadsheet can open, and what comes back as it went."""
+"""Exported files: spreadsheets can open them, and importing them again restores each text."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ def exported(kind: str, rows: list[list[Any]]) -> bytes:
 
 
 @pytest.mark.parametrize("kind", ["csv", "xlsx"])
-def test_codes_come_back_as_they_went(kind: str) -> None:
+def test_codes_are_imported_as_they_were_exported(kind: str) -> None:
     content = exported(kind, [[code, f"name of {code}"] for code in CODES])
     sheet = open_sheet(content, COLUMNS)
     chosen = strict_map(sheet.titles, COLUMNS)
@@ -52,5 +52,5 @@ def test_what_no_spreadsheet_opens_is_replaced_or_cut(kind: str) -> None:
     assert rows[1][0] == "A�B�C�D�E"
     assert len(rows[1][1].encode("utf-16-le")) <= 2 * 32_767
     assert rows[1][1].startswith("😀" * 16_000)
-    assert rows[1][1].endswith("(cut: a cell holds no more)")
+    assert rows[1][1].endswith("(cut: the limit of a cell)")
     assert rows[2] == ["�=1", "two\nlines\tand a tab"]

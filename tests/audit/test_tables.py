@@ -263,7 +263,7 @@ def test_code_that_a_spreadsheet_spoiled_is_refused_with_its_cell(text: str, say
         (time(12, 30), "a time"),
         (timedelta(hours=30), "a time"),
         (True, "“TRUE”"),
-        (1.5, "zeros at its end"),
+        (1.5, "trailing zeros"),
         (12345678901234567, "more than 15 digits"),
         ("=A1", "formula"),
     ],
@@ -292,7 +292,7 @@ def test_number_with_a_format_of_zeros_is_read_as_it_is_shown() -> None:
     assert [cells for _, cells in rows_of(stream.getvalue())] == [(text,) for text in shown.values()]
 
 
-def test_codes_are_cleaned_and_what_nobody_sees_is_refused() -> None:
+def test_codes_are_cleaned_and_invisible_characters_are_refused() -> None:
     assert rows_of("sku,name\n A\u00a0,x\u00a0y ".encode()) == [(2, ("A", "x y"))]
     assert "U+200B" in refusal("sku\nA\u200bB".encode()).detail
     assert "U+FFFE" in refusal("sku\nA\ufffe".encode()).detail

@@ -53,7 +53,7 @@ def test_whatever_is_not_digits_alone_is_refused(text: str, least: int) -> None:
 
 @pytest.mark.parametrize("text", ["+5", "-5", "−5", "-0", "+0"])
 def test_sign_is_refused_where_no_number_is_negative(text: str) -> None:
-    with pytest.raises(NotWhole, match=r"Use the digits 0 to 9 alone\.$"):
+    with pytest.raises(NotWhole, match=r"Use only the digits 0 to 9\.$"):
         parse_whole_number(text, least=0, most=10)
 
 
@@ -78,11 +78,11 @@ def test_number_out_of_its_bounds_is_refused(text: str) -> None:
         parse_whole_number(f"-11{text}", least=-100, most=10)
 
 
-def test_message_shows_what_was_typed_also_what_nobody_can_see() -> None:
+def test_message_shows_typed_text_with_invisible_characters_escaped() -> None:
     with pytest.raises(NotWhole) as refused:
         parse_whole_number("1\u200b000\x00" + "9" * 90, least=0, most=2_000_000_000)
     shown = f"“1<U+200B>000<U+0000>{'9' * 34}…”"
-    assert str(refused.value) == f"{shown} is not a whole number from 0 to 2,000,000,000. Use the digits 0 to 9 alone."
+    assert str(refused.value) == f"{shown} is not a whole number from 0 to 2,000,000,000. Use only the digits 0 to 9."
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_fields_take_digits_and_say_what_was_typed() -> None:
     assert taken.cleaned_data == {"units": 5, "difference": -5, "days": None}
     refused = AnyForm({"units": "1.000", "difference": "1000001", "days": "31"})
     assert refused.errors == {
-        "units": ["“1.000” is not a whole number from 1 to 1,000,000. Use the digits 0 to 9 alone."],
+        "units": ["“1.000” is not a whole number from 1 to 1,000,000. Use only the digits 0 to 9."],
         "difference": ["“1000001” is not a whole number from -1,000,000 to 1,000,000."],
         "days": ["“31” is not a whole number from 0 to 30."],
     }

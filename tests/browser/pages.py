@@ -16,11 +16,37 @@ Open = Callable[..., Page]
 """The fixture ``open_page``."""
 
 
+_SETTLED: Final = """async () => {
+    const isEnding = motion => motion.effect.getComputedTiming().endTime !== Infinity;
+    const ended = document.getAnimations().filter(isEnding).map(motion => motion.finished);
+    const patience = new Promise(done => setTimeout(done, 1000));
+    await Promise.race([Promise.allSettled([document.fonts.ready, ...ended]), patience]);
+}"""
+
+
+def settle(page: Page) -> None:
+    """Wait until the page is loaded, with its fonts, and nothing moves or fades any more."""
+    page.wait_for_load_state()
+    page.evaluate(_SETTLED)
+
+
 def findings(page: Page) -> list[str]:
     """The findings of axe-core, of any impact."""
-    page.wait_for_load_state("networkidle")
+    settle(page)
     found = Axe().run(page).response["violations"]
     return [f"{rule['id']}: {node['html'][:160]}" for rule in found for node in rule["nodes"]]
+
+
+def faults_now(page: Page, *rules: str) -> list[str]:
+    """The findings of axe-core by these rules, all by default, and whether the page is wider than the screen: at once,
+    for walks over many pages."""
+    page.wait_for_function("!document.documentElement.hasAttribute('x-cloak')")
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(Axe().axe_script)
+    only: dict[str, Any] = {"runOnly": {"type": "rule", "values": rules}} if rules else {}
+    found = page.evaluate("options => axe.run(options)", {"resultTypes": ["violations"], **only})["violations"]
+    named = [f"{rule['id']}: {node['html'][:160]}" for rule in found for node in rule["nodes"]]
+    return [*named, *([] if fits(page) else ["wider than the screen"])]
 
 
 def fits(page: Page) -> bool:

@@ -105,9 +105,9 @@ def _named(page: Page, name: str) -> Locator:
     """A link or button, with or without a sign before its name. A phone has a page's actions behind a button."""
     exactly = re.compile(rf"(^|\s){re.escape(name)}\s*$")
     named = page.locator("a, button").filter(has_text=exactly)
-    if not named.last.is_visible():
+    if not named.filter(visible=True).count():
         page.locator("[x-on\\:click='showActions = !showActions']").click()
-    return named.last
+    return named.filter(visible=True).last
 
 
 def _dialog(name: str) -> Steps:
@@ -373,14 +373,14 @@ SHOTS: Final = (
         "Reservations",
         _then(_open(), _dialog("Extend"), _submit("Extend", "Reserved until"), _to("History of this reservation")),
     ),
-    Shot("alert", "warehouse", "Alerts", _then(_open("MAT-FOAM"), _dialog("Take care"))),
+    Shot("alert", "warehouse", "Alerts", _then(_open("MAT-FOAM"), _dialog("Assign to me"))),
     Shot(
         "alerts",
         "warehouse",
         "Alerts",
         _then(
             _open("MAT-FOAM"),
-            _dialog("Take care"),
+            _dialog("Assign to me"),
             _submit("Assign to me", "is assigned to"),
             lambda page: follow(page, "Alerts"),
         ),

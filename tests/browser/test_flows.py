@@ -106,7 +106,7 @@ def test_edits_of_a_delivery_are_saved_at_once_and_its_sums_follow(open_page: Op
     units.fill("2x")
     page.keyboard.press("Tab")
     expect(units).to_have_attribute("aria-invalid", "true")
-    expect(page.get_by_text("Type a whole number, with the digits 0 to 9 alone.")).to_be_visible()
+    expect(page.get_by_text("Enter a whole number. Use only the digits 0 to 9.")).to_be_visible()
     units.fill("24")
     page.keyboard.press("Tab")
     expect(sums).to_have_text("Products 2 · Units 25")
@@ -120,7 +120,7 @@ def test_edits_of_a_delivery_are_saved_at_once_and_its_sums_follow(open_page: Op
     expect(units_of(page, second.product.sku)).to_have_count(0)
 
 
-def test_session_that_ends_while_a_delivery_is_scanned_costs_nothing(open_page: Open) -> None:
+def test_session_that_ends_while_a_delivery_is_scanned_loses_no_scan(open_page: Open) -> None:
     level = make_level(5)
     page = open_page(RECEIVE, "warehouse", "wh-001")
     scan_line(page, level.product.sku, level.product.sku, 1)
@@ -171,7 +171,7 @@ def test_transfer_is_sent_received_in_part_and_closed_with_what_is_lost(open_pag
     page.get_by_label("To", exact=False).nth(0).select_option("wh-002")
     page.get_by_role("button", name="Begin scanning").click()
     scan_line(page, level.product.sku, level.product.sku, 1)
-    expect(page.get_by_text("20 free in wh-001")).to_be_visible()
+    expect(page.get_by_text("20 available in wh-001")).to_be_visible()
     page.get_by_label(f"Units of {level.product.sku}").fill("8")
     assert findings(page) == []
     assert fits(page)

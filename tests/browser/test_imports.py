@@ -91,7 +91,7 @@ def test_file_of_another_system_is_mapped_and_imported_in_the_background(
     assert fits(page)
     page.get_by_label("Warehouse").first.select_option("")
     page.get_by_role("button", name="Preview").click()
-    expect(page.get_by_role("alert")).to_contain_text("Type is missing: each row needs it")
+    expect(page.get_by_role("alert")).to_contain_text("Type is missing, but required")
     page.locator("#constant-warehouse").fill("wh-001")
     page.locator("#constant-type").select_option("RECEIPT")
     page.locator("#constant-reason").fill("first stock")

@@ -1,4 +1,4 @@
-"""Work in the browser outlives its session, its token, the network, and the browser's own buttons."""
+"""Work in the browser isn't lost when its session or token ends, the network fails, or Back is pressed."""
 
 import pytest
 from django.contrib.auth.models import User
@@ -47,7 +47,7 @@ def test_session_that_ends_brings_the_login_over_the_page_and_the_work_goes_on(o
     assert counters(level) == (12, 0)
 
 
-def test_rotated_token_and_lost_network_cost_nothing(open_page: Open) -> None:
+def test_rotated_token_and_lost_network_lose_no_form(open_page: Open) -> None:
     level = make_level(5)
     page = begin_receiving(open_page, level, "7")
     page.context.clear_cookies(name="csrftoken")
@@ -92,3 +92,45 @@ def test_leaving_with_something_unsent_asks_and_going_back_sends_nothing_again(o
     page.goto("/admin/")
     assert asked == ["beforeunload"]
     assert counters(level) == (12, 0)
+
+
+def test_dialog_with_something_typed_is_closed_only_after_a_question(open_page: Open) -> None:
+    level = make_level(5)
+    answers: list[bool] = []
+    asked: list[str] = []
+
+    def answer(question: Dialog) -> None:
+        asked.append(question.message)
+        question.accept() if answers.pop(0) else question.dismiss()
+
+    page = open_page(reverse("admin:inventory_stocklevel_change", args=[level.pk]), "warehouse", "wh-001")
+    page.on("dialog", answer)
+    dialog, receive = page.locator("dialog[open]"), page.get_by_role("link", name="Receive", exact=True).first
+    cancel = dialog.get_by_role("link", name="Cancel").or_(dialog.get_by_role("button", name="Cancel"))
+    for leave in (lambda: page.keyboard.press("Escape"), cancel.click):
+        receive.click()
+        expect(dialog.get_by_label("Quantity")).to_be_visible()
+        leave()
+        expect(dialog).to_have_count(0)
+        receive.click()
+        dialog.get_by_label("Quantity").fill("x")
+        answers += [False, False, True]
+        for times in (1, 2):  # A second Escape closes dialogs unasked in some browsers.
+            leave()
+            expect(dialog.get_by_label("Quantity")).to_have_value("x")
+            assert len(answers) == 3 - times
+        leave()
+        expect(dialog).to_have_count(0)
+    assert set(asked) == {"What you typed here is not saved yet. Close it, and lose it?"}
+    # What was sent back with what is wrong is still not saved.
+    receive.click()
+    dialog.get_by_label("Quantity").fill("x")
+    dialog.get_by_role("button", name="Receive").click()
+    expect(dialog.get_by_text("is not a whole number")).to_be_visible()
+    answers += [False, True]
+    page.keyboard.press("Escape")
+    expect(dialog.get_by_label("Quantity")).to_have_value("x")
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    assert answers == []
+    assert counters(level) == (5, 0)

@@ -170,7 +170,7 @@ def test_labels_are_all_that_were_asked_for_or_the_page_says_how_many_are_missin
     assert "labels are shown" not in answer.content.decode()
     gone = manager.get(address(Product, "labels"), {"id": [str(made[0].pk), str(uuid7()), "nonsense"]}).content.decode()
     assert "1 of 3 labels are shown." in " ".join(gone.split())
-    assert "The others are not there any more." in gone
+    assert "The others are no longer available." in gone
     for module in (printing, products):
         monkeypatch.setattr(module, "MOST", 20)
     level = make_level(1, zone="A", shelf="1")

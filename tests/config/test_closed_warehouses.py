@@ -155,7 +155,7 @@ def _all_of(level: StockLevel, units: int) -> dict[str, Any]:
     return {"productId": str(level.product_id), "quantityReceived": units}
 
 
-def test_redirecting_is_refused_where_it_makes_no_sense(api: Api) -> None:
+def test_redirecting_to_the_source_or_the_same_destination_is_refused(api: Api) -> None:
     level = make_level(10)
     make_warehouse("wh-003", is_active=False)
     moving, draft = sent(level, 2), sent(level, 2, is_draft=True)

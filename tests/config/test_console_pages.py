@@ -90,7 +90,7 @@ UUIDS = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12
 
 
 @pytest.mark.parametrize("model", MAKE_ONE, ids=lambda model: model.__name__)
-def test_no_page_is_called_by_a_uuid(browser: Client, model: Any) -> None:
+def test_no_page_has_a_uuid_as_its_title(browser: Client, model: Any) -> None:
     page = shown(browser_of(make_staff()), page_of(made(model)))
     title = re.search(r"<title>(.*?)</title>", page, re.DOTALL)
     assert title is not None
@@ -102,7 +102,7 @@ def test_no_page_is_called_by_a_uuid(browser: Client, model: Any) -> None:
     [(Transfer, "TR-"), (StockCount, "CO-"), (StockDocument, "RC-"), (ShortageIncident, "…"), (Reservation, "…")],
     ids=lambda value: getattr(value, "__name__", value),
 )
-def test_documents_are_called_by_short_numbers_and_the_rest_by_the_end_of_the_id(
+def test_titles_are_short_numbers_of_documents_and_else_the_end_of_the_id(
     browser: Client, model: Any, prefix: str
 ) -> None:
     row = made(model)
@@ -288,7 +288,7 @@ def test_dialog_that_is_a_page_leads_back_to_where_it_was_opened(browser: Client
 
 def test_pages_name_the_time_zone_of_their_times(browser: Client) -> None:
     browser.cookies["console_zone"] = "Europe/Vienna"
-    assert "Times are those of Europe/Vienna." in shown(browser, listing(Transfer))
+    assert "Times are in Europe/Vienna." in shown(browser, listing(Transfer))
 
 
 def test_what_leaves_something_to_its_subclasses_can_not_be_used_without(browser: Client) -> None:

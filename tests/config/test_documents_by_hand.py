@@ -5,7 +5,7 @@ from html import unescape
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 from uuid_utils.compat import uuid7
@@ -76,7 +76,8 @@ def _rows(clerk: Client, level: StockLevel) -> Any:
 
 
 def _delivery(clerk: Client, level: StockLevel) -> Any:
-    bob = Actor("bob", None, "", "admin", warehouse_codes=("wh-001", "wh-002"))
+    account = User.objects.get(username="bob").pk
+    bob = Actor("bob", None, "", "admin", warehouse_codes=("wh-001", "wh-002"), account_id=account)
     draft = receiving.open_delivery(bob, "wh-001", "PO-7")
     version = receiving.change_lines(bob, draft, [LineCommand(uuid7(), level.product_id, "add", 4)]).version
     address = reverse("admin:inventory_movement_delivery", args=[draft])
@@ -135,7 +136,7 @@ def test_what_is_gone_or_reserved_is_named_and_a_reason_is_needed(clerk: Client)
     document = StockDocument.objects.get()
     refused = post(clerk, of_document("reverse", document), reason="mistake")
     assert refused.status_code == 422
-    assert f"{level.place}: 5 to take back, 3 available." in text_of(refused)
+    assert f"{level.place}: 5 to reverse, 3 available." in text_of(refused)
     assert post(clerk, of_document("reverse", document), reason=" ").status_code == 422
     assert counters(level) == (6, 3)
     assert 'value="Posted by mistake"' in clerk.get(of_document("reverse", document)).content.decode()
@@ -174,7 +175,7 @@ def test_a_transfer_is_undone_by_cancelling_it_and_later_by_sending_it_back(cler
     cancel, back = (reverse(f"admin:inventory_transfer_{name}", args=[transfer.pk]) for name in ("cancel", "send_back"))
     assert f'href="{cancel}" data-dialog data-undo="10"' in message
     refused = post(clerk, back, reason="wrong place")
-    assert "Cancel what is still on its way." in text_of(refused)
+    assert "Cancel the transfer while its units are on the way." in text_of(refused)
     receive_transfer(ReceiveRequest(ACTOR, transfer.pk))
     page = clerk.get(reverse("admin:inventory_transfer_change", args=[transfer.pk]))
     assert (back in page.content.decode(), cancel in page.content.decode()) == (True, False)

@@ -212,7 +212,9 @@ def test_delivery_without_lines_is_not_reviewed_and_one_is_discarded_on_request(
     page = clerk.post(path, draft_form(clerk, path) | {"do": "review"}, follow=True).content.decode()
     assert "There is nothing to post yet: scan a product first." in page
     scanned(clerk, path, scan(level.product.sku))
-    assert f"What nobody changes for {settings.DRAFT_DAYS} days is deleted." in clerk.get(path).content.decode()
+    assert (
+        f"The draft is deleted after {settings.DRAFT_DAYS} days without a change." in clerk.get(path).content.decode()
+    )
     form = {"once": str(uuid4())}
     assert "DN-1" in clerk.get(f"{path}discard/").content.decode()
     page = clerk.post(f"{path}discard/", form, follow=True).content.decode()
@@ -220,6 +222,35 @@ def test_delivery_without_lines_is_not_reviewed_and_one_is_discarded_on_request(
     assert clerk.get(path).status_code == 404
     assert clerk.post(f"{path}discard/", form).status_code == 404
     assert len(recorded("inventory_draft_discarded")) == 1
+
+
+def test_draft_stays_with_a_renamed_account_and_is_taken_over_from_one_that_is_gone(clerk: Client) -> None:
+    level, anna = make_level(5), make_staff("warehouse", "wh-001", name="anna")
+    browser = browser_of(anna)
+    path = begin_delivery(browser, reference="PO-123")
+    scanned(browser, path, scan(level.product.sku, quantity=3))
+    anna.username = "anne"
+    anna.save()
+    make_staff("warehouse", "wh-001", name="anna")
+    assert f'href="{path}"' in browser.get(DASHBOARD).content.decode()
+    assert statuses(scanned(browser, path, scan(level.product.sku))) == ["added"]
+    take_over = f"{path}take_over/"
+    assert take_over not in clerk.get(DASHBOARD).content.decode()
+    assert clerk.get(take_over).status_code == clerk.get(path).status_code == 404
+    anna.is_active = False
+    anna.save()
+    for page in (DASHBOARD, RECEIVE):
+        assert "Take over delivery PO-123 of anna, 1 line" in clerk.get(page).content.decode()
+    elsewhere = browser_of(make_staff("warehouse", "wh-002"))
+    assert elsewhere.get(take_over).status_code == 404
+    assert browser_of(make_staff("viewer", "wh-001")).get(take_over).status_code == 403
+    assert "Begun by" in clerk.get(take_over).content.decode()
+    form = {"once": str(uuid4())}
+    page = clerk.post(take_over, form, follow=True).content.decode()
+    assert "The delivery is yours now. Its lines are kept." in page
+    assert clerk.post(take_over, form).headers["Location"] == path
+    assert lines_of(path) == {level.product.sku: 4}
+    assert "Delivery received" in review_and_post(clerk, path, "receive").content.decode()
 
 
 def test_dashboard_and_the_first_page_offer_to_continue(clerk: Client) -> None:
@@ -292,7 +323,7 @@ def test_transfer_is_drafted_by_scanning_and_sent_once(clerk: Client) -> None:
     path = begin_transfer(clerk)
     assert begin_transfer(clerk) == path
     (outcome,) = scanned(clerk, path, scan(level.product.sku, quantity=8))
-    assert outcome["line"]["text"] == "20 free in wh-001"
+    assert outcome["line"]["text"] == "20 available in wh-001"
     type_units(clerk, path, {level.product_id: 5}, reference="T-1")
     draft = Transfer.objects.get()
     assert (draft.reference, draft.lines.get().quantity, counters(level)) == ("T-1", 5, (20, 0))

@@ -8,6 +8,9 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
+from audit.console.changes import changes_in_words
+from audit.models import AuditEntry
+from inventory import actions
 from inventory.services.access.people import put_access
 from inventory.services.catalogue.master_data import put_product, put_warehouse
 from inventory.services.stock.level_settings import set_level
@@ -42,6 +45,17 @@ def test_the_history_of_a_product_has_old_and_new_values_and_its_stock() -> None
     assert "Maximum stock – → to 5,000" in text
     assert "On hand 0 → to 10" in text
     assert "by tests with a command" in text
+
+
+def test_codes_are_shown_in_words_and_codes_of_products_as_they_are() -> None:
+    changes = {"scope": "ZONE", "sku": "ZONE", "status": ["PENDING", "IN_TRANSIT"], "type": "NONE"}
+    shown = changes_in_words(AuditEntry(action=actions.COUNT_OPENED.name, changes=changes), (), {})
+    assert [tuple(map(str, change)) for change in shown] == [
+        ("Scope", "None", "A zone"),
+        ("SKU", "None", "ZONE"),
+        ("Status", "Pending", "In transit"),
+        ("Type", "None", "NONE"),
+    ]
 
 
 def test_the_history_of_a_product_leaves_out_other_warehouses() -> None:
@@ -91,7 +105,7 @@ def test_the_history_is_filtered_by_person_and_days() -> None:
         history(browser, product, **wrong)
 
 
-def test_pages_lead_to_the_history_and_the_audit_speaks_in_words(admin_client: Client) -> None:
+def test_pages_link_to_the_history_and_audit_entries_are_shown_in_words(admin_client: Client) -> None:
     product = make_product(name="One")
     put_product(ACTOR, product.pk, claim=None, sku=product.sku, name="Two", parent_id=None)
     page = admin_client.get(reverse("admin:inventory_product_change", args=[product.pk])).content.decode()

@@ -596,7 +596,7 @@ def test_a_sku_of_several_products_is_asked_for_in_each_import(manager: Client) 
         assert shown(look(manager, url, header, row.replace("f12", "F12").replace(",n", ",other")))
 
 
-def test_codes_of_other_products_are_said_in_the_preview(manager: Client) -> None:
+def test_preview_names_other_products_with_the_same_codes(manager: Client) -> None:
     level = make_level(1)
     make_product(sku="OTHER", barcode="036000291452")
     looked = look(manager, PRODUCTS, "sku,name,barcode", "new,n,0036000291452", "fine,n,5")

@@ -1,17 +1,20 @@
 """Steps of an import: columns of other systems, rows booked before, work in the background."""
 
 import re
+from contextlib import nullcontext
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from audit.console.imports import page, tasks
 from audit.models import FileImport, RememberedColumns
 from config import bodies
-from inventory.models import Movement, Product
+from inventory.models import Movement, Product, StockDocument
 from inventory.services.stock.import_files import read_file
 from inventory.services.stock.imports import import_stock
 from tests.books import assert_books_balance
@@ -135,7 +138,7 @@ def test_header_and_values_with_hostile_characters_are_shown_and_no_500(manager:
     assert faults(answer) == [(2, "sku")]
 
 
-def test_guessed_encoding_is_said_in_the_preview(manager: Client) -> None:
+def test_preview_names_a_guessed_encoding(manager: Client) -> None:
     looked = look(manager, PRODUCTS, content="sku;name\nA;Größe".encode("cp1252"))
     assert "read as Windows-1252" in dialog(looked).preview.notes[0]
     assert ("Name", "–", "Größe") in shown(looked)[0][2]
@@ -297,7 +300,7 @@ def test_who_may_not_import_any_more_imports_nothing_in_the_background(manager: 
     tasks.work_on_file(str(file.pk))
     file.refresh_from_db()
     assert (file.state, counters(level)) == ("READ", (10, 0))
-    assert "may not import this any more" in str(file.preview)
+    assert "no longer have permission to import this" in str(file.preview)
     assert manager.get(at(BOOKINGS, file)).status_code == 403
 
 
@@ -310,7 +313,7 @@ def test_error_of_a_worker_ends_the_work_with_a_message(manager: Client, monkeyp
     with pytest.raises(Exception, match="incorrect header"):
         tasks.work_on_file(str(file.pk))
     answer = manager.get(at(BOOKINGS, file))
-    assert (dialog(answer).step, "in the log" in answer.content.decode()) == ("again", True)
+    assert (dialog(answer).step, "error was logged" in answer.content.decode()) == ("again", True)
 
 
 @pytest.mark.usefixtures("all_in_background")
@@ -341,6 +344,28 @@ def test_without_a_worker_the_page_says_so_and_the_work_is_sent_again(
     assert tasks.tidy_file_imports() == 1
 
 
+@pytest.mark.usefixtures("all_in_background")
+@pytest.mark.parametrize("url", [SETTINGS, BOOKINGS, PRODUCTS])
+def test_progress_of_each_kind_of_file_is_reported_by_rows(
+    manager: Client, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    for module in ("audit.db.statements.MOST_ROWS", "inventory.services.stock.imports.BATCH"):
+        monkeypatch.setattr(module, 2)
+    levels = [make_level(1, reorder_point=1) for _ in range(5)]
+    header, cells = {
+        SETTINGS: ("sku,warehouse,reorder_point", "wh-001,7"),
+        BOOKINGS: (LINES, "wh-001,5,RECEIPT,r,PO-1"),
+        PRODUCTS: ("sku,name", "Other"),
+    }[url]
+    file = to_the_background(manager, url, header, *(f"{level.product.sku},{cells}" for level in levels))
+    manager.post(url, {"do": "import", "plan": str(file.pk)})
+    seen: list[int] = []
+    monkeypatch.setattr(tasks, "_progress_of", lambda _file: nullcontext(seen.append))
+    tasks.work_on_file(str(file.pk))
+    file.refresh_from_db()
+    assert (file.state, seen) == ("DONE", [2, 4, 5])
+
+
 def test_progress_is_counted_by_rows(manager: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[int] = []
     levels = [make_level(1) for _ in range(6)]
@@ -355,3 +380,65 @@ def test_files_of_a_person_are_few_and_their_bodies_larger_than_others(manager: 
         look(manager, PRODUCTS, "sku,name", f"A{number},x")
     assert FileImport.objects.count() == 20
     assert bodies._limit_of_staff(PRODUCTS) > page.MOST_BYTES > bodies._limit_of_staff("/admin/")
+
+
+def test_imported_file_has_a_document_with_its_page_and_undo_and_says_what_was_reversed(manager: Client) -> None:
+    level = make_level(10)
+    line = f"{level.product.sku},wh-001,5,RECEIPT,r,PO-1"
+    page_text = confirm(manager, look(manager, BOOKINGS, LINES, line, name="monday.csv"), BOOKINGS).content.decode()
+    document = StockDocument.objects.get()
+    address = reverse("admin:inventory_stockdocument_change", args=[document.pk])
+    undo = reverse("admin:inventory_stockdocument_reverse", args=[document.pk])
+    assert document.pk == FileImport.objects.get().pk
+    assert f'href="{address}">{document}' in page_text
+    assert f'href="{undo}" data-dialog' in page_text
+    assert str(document) in manager.get(at(BOOKINGS, FileImport.objects.get())).content.decode()
+    shown_page = manager.get(address).content.decode()
+    assert "monday.csv" in shown_page
+    assert level.product.name in shown_page
+    manager.post(undo, {"once": str(uuid4()), "reason": "by mistake"})
+    assert counters(level) == (10, 0)
+    looked = look(manager, BOOKINGS, LINES, line)
+    assert "1 row was booked before and reversed since, and is imported again" in looked.content.decode()
+    confirm(manager, looked, BOOKINGS)
+    assert counters(level) == (15, 0)
+    movement = Movement.objects.latest("created_at")
+    named = StockDocument.objects.latest("created_at")
+    page_of_movement = manager.get(reverse("admin:inventory_movement_change", args=[movement.pk])).content.decode()
+    assert f">{named.short_number}<" in page_of_movement
+    found = manager.get(reverse("admin:inventory_movement_changelist"), {"q": named.short_number})
+    assert [row.pk for row in found.context["cl"].result_list] == [movement.pk]
+
+
+def test_preview_asks_once_about_units_far_beyond_the_usual(manager: Client) -> None:
+    level, other = make_level(10), make_level(3000)
+    first, second = level.product.sku, other.product.sku
+    rows = (
+        f"{first},wh-001,45781,RECEIPT,r,A",
+        f"{first},wh-001,1000,RECEIPT,r,B",
+        f"{second},wh-001,30001,RECEIPT,r,C",
+    )
+    calm = f"{second},wh-001,30000,RECEIPT,r,D"
+    looked = look(manager, BOOKINGS, LINES, *rows, calm)
+    texts = [doubt.text for doubt in dialog(looked).doubts]
+    assert [text.partition(":")[0] for text in texts] == ["Row 2", "Row 4"]
+    assert "45,781, that is 45 thousand 781 units. The usual is about 10." in texts[0]
+    assert "Please check: nothing has been done yet." in looked.content.decode()
+    sent = {"do": "import", "plan": dialog(looked).sealed}
+    for more in ({}, {"sure": "x"}):
+        asked = manager.post(BOOKINGS, sent | more)
+        assert (asked.status_code, counters(level)) == (422, (10, 0))
+    assert "76,782" not in manager.post(BOOKINGS, sent | {"sure": dialog(asked).sure}, follow=True).content.decode()
+    assert (counters(level), counters(other)) == ((46_791, 0), (63_001, 0))
+    # Rows that were booked before are asked about when they are ticked. None of them is left out by accident.
+    again = look(manager, BOOKINGS, LINES, *rows[:1], calm.replace(",D", ",E"))
+    assert (dialog(again).doubts, dialog(again).preview.doubtful_booked) == ([], [2])
+    sent = {"do": "import", "plan": dialog(again).sealed, "again": "2"}
+    asked = manager.post(BOOKINGS, sent)
+    assert [doubt.text.partition(":")[0] for doubt in dialog(asked).doubts] == ["Row 2"]
+    assert 'name="again" value="2" checked' in asked.content.decode()
+    manager.post(BOOKINGS, sent | {"sure": dialog(asked).sure})
+    assert counters(level) == (46_791 + 45_781, 0)
+    calm_only = look(manager, BOOKINGS, LINES, calm.replace(",D", ",F"))
+    assert dialog(calm_only).doubts == []
+    confirm(manager, calm_only, BOOKINGS)

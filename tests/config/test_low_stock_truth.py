@@ -1,4 +1,4 @@
-"""What low stock says: sold out again, goods that can't be sold, and settings judged at once, at every door."""
+"""Low stock: goods sold out again, goods that can't be sold, and settings judged at once, by API, form and file."""
 
 from collections.abc import Callable
 from typing import Any

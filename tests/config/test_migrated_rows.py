@@ -7,16 +7,18 @@ import pytest
 from django.apps import apps
 from django.contrib.auth.models import User
 from django.db import connection
+from django.utils import timezone
 
 from audit.models import StaffAccess
-from inventory.models import StockCount, StockLevel, Transfer
+from inventory.models import ReceivingDraft, StockCount, StockLevel, Transfer, Warehouse
 from tests.config.test_admin import MAKE_ONE
-from tests.factories import make_level, recorded
+from tests.factories import make_level, make_warehouse, recorded
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 POINTS: Any = import_module("inventory.migrations.0013_reorder_point_within_maximum")
 ACCESS: Any = import_module("audit.migrations.0006_all_warehouses_are_given")
 NUMBERS: Any = import_module("inventory.migrations.0019_documents_have_numbers")
+DRAFTS: Any = import_module("inventory.migrations.0023_drafts_of_accounts")
 
 
 def run(statement: str) -> None:
@@ -52,6 +54,28 @@ def test_whoever_had_all_warehouses_keeps_them_and_limits_stay() -> None:
         "without": None,
     }
     assert StaffAccess.objects.get(user=without).all_warehouses
+
+
+def test_drafts_are_given_to_the_accounts_that_have_their_names() -> None:
+    anna, now, place = User.objects.create_user("anna"), timezone.now(), make_level(1).warehouse
+    make_warehouse("wh-002")
+    dates = {"created_at": now, "changed_at": now}
+    for owner in ("anna", "gone"):
+        ReceivingDraft.objects.create(owner=owner, warehouse=place, reference="PO-1", **dates)
+        ends = (place, Warehouse.objects.get(code="wh-002"))
+        for status, times in (("PENDING", {}), ("IN_TRANSIT", {"shipped_at": now})):
+            Transfer.objects.create(
+                status=status,
+                from_warehouse=ends[0],
+                to_warehouse=ends[1],
+                initiated_by=owner,
+                initiated_at=now,
+                **times,
+            )
+    run(DRAFTS.FIND)
+    assert dict(ReceivingDraft.objects.values_list("owner", "account_id")) == {"anna": anna.pk, "gone": None}
+    found = Transfer.objects.filter(account_id=anna.pk)
+    assert [(row.initiated_by, row.status) for row in found] == [("anna", "PENDING")]
 
 
 @pytest.mark.parametrize("model", [Transfer, StockCount], ids=lambda model: model.__name__)

@@ -92,7 +92,7 @@ def test_page_of_a_group_lists_its_permissions(administrator: Client) -> None:
         ({"reach": "some"}, (False, []), set()),
     ],
 )
-def test_account_reaches_what_was_given_and_nothing_ticked_is_nothing(
+def test_account_reaches_the_ticked_warehouses_and_none_without_a_tick(
     administrator: Client, given: dict[str, Any], stored: tuple[bool, list[str]], sees: set[str]
 ) -> None:
     make_level(3, "wh-001")
@@ -127,7 +127,7 @@ def test_superuser_that_was_given_some_warehouses_reaches_these_alone(administra
     found = [browser_of(user).get(reverse("admin:inventory_stocklevel_change", args=[row.pk])) for row in (here, there)]
     assert [page.status_code for page in found] == [200, 404]
     assert "wh-001" in administrator.get(at("changelist")).content.decode()
-    wanted = "Whatever the groups say, in the warehouses of the account."
+    wanted = "All permissions, in the warehouses of the account, whatever its groups."
     assert wanted in browser_of(make_staff()).get(at("change", user.pk)).content.decode()
 
 

@@ -1,4 +1,4 @@
-"""The console says things plainly, and has one name for each: wordings that were replaced don't come back."""
+"""The texts of the console: one name for each thing, and no wording that was replaced."""
 
 import ast
 import re
@@ -47,6 +47,9 @@ REPLACED = (
     r"^kind$|^note$|^sent$|^given back$|^trail$",
     r"\bholds?$|^(active |ended |broken |with )holds\b|\bholds anything\b",
     r"\bshortage incident|\boutbox event|\blow-stock alert",
+    r"\bany more\b|\bbefore anything does\b",
+    r"\breads? like that\b|\bsays? the same as\b",
+    r"\bnothing ticked\b|\bnobody holds\b",
 )
 """Patterns of wordings that nothing in the console says any more."""
 

@@ -71,9 +71,9 @@ pytestmark = pytest.mark.django_db
 HERE: Final = "wh-001"
 THERE: Final = "wh-002"
 BEYOND: Final = "wh-003"
-OUTSIDE = msgspec.structs.replace(ACTOR, name="outside", source="admin", warehouse_codes=(HERE,))
+OUTSIDE = msgspec.structs.replace(ACTOR, name="outside", source="admin", warehouse_codes=(HERE,), account_id=-1)
 """An actor limited to ``here``."""
-INSIDE = msgspec.structs.replace(ACTOR, name="inside", source="admin", warehouse_codes=(HERE, THERE))
+INSIDE = msgspec.structs.replace(ACTOR, name="inside", source="admin", warehouse_codes=(HERE, THERE), account_id=-2)
 """An actor limited to ``here`` and ``there``."""
 
 
@@ -85,10 +85,12 @@ class Scene:
         self.product, held, short = make_product(), make_product(), make_product()
         receive(self.product, 100, HERE)
         self.level = receive(self.product, 100, THERE)
+        StockLevel.objects.filter(pk=self.level.pk).update(zone="Place")
         receive(held, 100, HERE)
         self.hold = hold((receive(held, 100, THERE), 150), cart_id="both").id
         self.draft = self._draft(THERE, HERE)
         self.deliveries = {actor.name: self._delivery(actor) for actor in (OUTSIDE, INSIDE)}
+        self.left_behind = self._delivery(msgspec.structs.replace(INSIDE, account_id=-3), "PO-2")
         self.incoming = self._sent(HERE, THERE)
         self.outgoing = self._sent(THERE, HERE)
         self.arrived = self._sent(HERE, THERE)
@@ -131,10 +133,10 @@ class Scene:
         sent: Any = transfers.start_transfer(self.moved(ACTOR, source, destination))
         return UUID(str(sent.document.id))
 
-    def _delivery(self, owner: Actor) -> UUID:
+    def _delivery(self, owner: Actor, reference: str = "PO-1") -> UUID:
         """A draft of a delivery there, begun by somebody who reached it then."""
         owner = msgspec.structs.replace(owner, warehouse_codes=None)
-        draft = receiving.open_delivery(owner, THERE, "PO-1")
+        draft = receiving.open_delivery(owner, THERE, reference)
         receiving.change_lines(owner, draft, [LineCommand(uuid7(), self.product.pk)])
         return draft
 
@@ -211,6 +213,14 @@ def _set_level(scene: Scene, actor: Actor) -> Any:
 def _found_place(actor: Actor) -> places.Place:
     """A place that is out of reach is not found."""
     found = places.find_places(actor, f"{THERE}/Z-1")
+    return _required(found)
+
+
+def _begun_place(actor: Actor) -> places.Place:
+    return _required(places.places_beginning_so(actor, "pla", at_most=1))
+
+
+def _required(found: list[places.Place]) -> places.Place:
     if not found:
         raise NotFound("There is no such place.")
     return found[0]
@@ -321,6 +331,7 @@ CALLS: Final[dict[str, Call]] = {
         actor, [scene.level_change()], claim=None
     ),
     "places.find_places": lambda _scene, actor: _found_place(actor),
+    "places.places_beginning_so": lambda _scene, actor: _begun_place(actor),
     "places.put_away": _put_away,
     "reasons.put_reason": lambda scene, actor: reasons.put_reason(
         actor, uuid7(), text="Mice", kinds=["ADJUST"], is_active=True
@@ -350,6 +361,7 @@ CALLS: Final[dict[str, Call]] = {
     "drafting.open_draft": lambda scene, actor: drafting.open_draft(actor, THERE, HERE),
     "drafting.change_lines": lambda scene, actor: drafting.change_lines(actor, scene.draft, _line(scene)),
     "drafting.set_details": _set_transfer_details,
+    "receiving.take_over": lambda scene, actor: receiving.take_over(actor, scene.left_behind),
     "receiving.open_delivery": lambda scene, actor: receiving.open_delivery(actor, THERE, "PO-3"),
     "receiving.open_arrival": lambda scene, actor: receiving.open_arrival(actor, scene.incoming),
     "receiving.change_lines": lambda scene, actor: receiving.change_lines(
@@ -437,7 +449,7 @@ PARTS: Final[dict[str, str]] = {
     "commands.route_between": "drafting.open_draft",
     "receiving.lock_draft": "receiving.change_lines",
     "receiving.lock_open_draft": "receiving.change_lines",
-    "receiving.ended_entry": "receiving.discard",
+    "receiving.entry_of_draft": "receiving.discard",
     "preconditions.lock_seen": "commands.send_transfer",
     "preconditions.require_touchable": "commands.send_transfer",
     "preconditions.require_destination": "commands.send_transfer",

@@ -3,10 +3,12 @@
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
 from inventory.models import Product, StockCount, StockDocument, StockLevel, Transfer
+from reservations.models import BrokenHold, ShortageIncident
 from reservations.services.holds.sourcing import RequestLine
 from tests.config.test_admin import MAKE_ONE
 from tests.factories import hold, make_due, make_level, make_product, make_store, make_warehouse, receive
@@ -53,6 +55,70 @@ def test_places_are_found_by_their_labels(text: str) -> None:
     clerk = browser_of(make_staff("warehouse", "wh-001"))
     assert search(clerk, text)["Places"] == {"wh-001/B-02-1": ["Put away here"]}
     assert "Places" not in search(clerk, "wh-002/B-02-1")
+
+
+def test_places_are_found_by_the_beginning_of_their_names_each_once() -> None:
+    for code, zone, aisle, shelf in (
+        ("wh-001", "B", "02", "1"),
+        ("wh-001", "b", "02", "1"),
+        ("wh-001", "B", "02", "10"),
+        ("wh-001", "B", "", "7"),
+        ("wh-001", "", "Küche", ""),
+        ("wh-002", "B", "02", "2"),
+    ):
+        make_level(3, code, zone=zone, aisle=aisle, shelf=shelf)
+    make_level(3)
+    clerk, boss = browser_of(make_staff("warehouse", "wh-001")), browser_of(make_staff("manager"))
+
+    def found(browser: Client, text: str) -> list[str]:
+        return [title.removeprefix("wh-001/") for title in search(browser, text).get("Places", {})]
+
+    assert [name.upper() for name in found(clerk, "b-02")] == ["B-02-1", "B-02-10"]
+    assert [name.upper() for name in found(clerk, "B-02-1")] == ["B-02-1", "B-02-10"]
+    assert found(clerk, "b-7") == ["B-7"]
+    assert found(clerk, "küch") == ["Küche"]
+    assert [name.upper() for name in found(boss, "B-0")] == ["B-02-1", "B-02-10", "WH-002/B-02-2"]
+    assert found(boss, "wh-002/b") == ["wh-002/B-02-2"]
+    assert found(clerk, "wh-002/b") == found(clerk, "B-02-2") == found(clerk, "02") == found(clerk, "b%") == []
+    for number in range(6):
+        make_level(1, zone="C", shelf=str(number))
+    answer = clerk.get(reverse("admin:find"), {"q": "c-"}, headers={"Accept": "application/json"}).json()
+    (places,) = [group for group in answer["groups"] if group["label"] == "Places"]
+    assert (len(places["results"]), places["hint"]) == (5, "There are more. Type more to narrow the search.")
+
+
+def test_people_are_found_by_those_who_may_see_accounts() -> None:
+    ada = make_staff("warehouse", "wh-001", name="ada")
+    named = {"first_name": "Ada", "last_name": "van Lovelace", "email": "ada@shop.test"}
+    User.objects.filter(pk=ada.pk).update(**named)
+    User.objects.filter(pk=make_staff("viewer", name="gone").pk).update(last_name="Lovett", is_active=False)
+    boss = browser_of(make_staff("administrator", name="boss"))
+    for text in ("ad", "ADA@SHOP", "lovel", "ada love", "van l", "Ada van Lovelace"):
+        assert list(search(boss, text)["People"]) == ["ada"], text
+    assert list(search(boss, "lov")["People"]) == ["ada", "gone"]
+    assert "People" not in search(boss, "elace")
+    answer = boss.get(reverse("admin:find"), {"q": "ada"}, headers={"Accept": "application/json"}).json()
+    (person,) = next(group for group in answer["groups"] if group["label"] == "People")["results"]
+    assert person["note"] == "Ada van Lovelace · warehouse"
+    assert person["address"] == reverse("admin:auth_user_change", args=[ada.pk])
+    assert all(boss.get(action["address"]).status_code == 200 for action in person["actions"])
+    for browser in (browser_of(ada), browser_of(make_staff("manager", "wh-001"))):
+        assert "People" not in search(browser, "ada")
+
+
+def test_incidents_are_found_by_id_order_and_product() -> None:
+    make_store()
+    next(make for made, make in MAKE_ONE.items() if made is ShortageIncident)()
+    incident = ShortageIncident.objects.get()
+    BrokenHold.objects.all().delete()
+    BrokenHold.objects.create(incident=incident, reservation_id=incident.pk, order_id="LOST-7", quantity=1)
+    clerk, stranger = browser_of(make_staff("manager", "wh-001")), browser_of(make_staff("manager", "wh-009"))
+    end = str(incident.pk)[-8:]
+    for text in (incident.public_id, str(incident.pk), f"…{end}", end.upper(), "lost-7", incident.level.product.sku):
+        assert search(clerk, text)["Incidents"] == {f"Incident …{end}": ["Resolve"]}, text
+        assert "Incidents" not in search(stranger, text)
+    viewer = search(browser_of(make_staff("viewer")), "LOST-7")
+    assert viewer["Incidents"] == {f"Incident …{end}": []}
 
 
 @pytest.mark.parametrize("text", ["shop-4", "SHOP-42", "Shop-42a", "sHoP"])
@@ -107,7 +173,7 @@ def test_reservations_are_found_by_the_end_of_their_id_and_by_product(admin_clie
         assert list(search(admin_client, text)["Reservations"]) == [f"Reservation …{end}"], text
 
 
-def test_what_was_not_searched_is_said(admin_client: Client) -> None:
+def test_hint_names_what_was_not_searched(admin_client: Client) -> None:
     answer = admin_client.get(reverse("admin:find"), {"q": "…00000000"}, headers={"Accept": "application/json"}).json()
     (group,) = answer["groups"]
     assert group["results"] == []

@@ -123,7 +123,7 @@ def test_a_count_of_products_asks_which_are_meant(admin_client: Client, levels: 
     sent = {"once": str(uuid4()), "warehouse": "wh-001", "scope": "PRODUCTS", "products": f"{EAN}\nunknown"}
     page = admin_client.post(address, sent)
     assert page.status_code == 422
-    assert f"{EAN} is a code of several products" in page.content.decode()
+    assert f"Several products have the code {EAN}." in page.content.decode()
     assert "unknown is not the code of one product" in page.content.decode()
     offered = {key for key, _text in page.context["form"].fields["meant"].choices}
     assert offered == {str(level.product_id) for level in levels}

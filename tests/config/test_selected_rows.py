@@ -1,22 +1,24 @@
-"""Actions on selected rows of lists: ticked, or all that fit the filter, within a bound that is told."""
+"""Actions on selected rows of lists: ticked, or all that match the filter, up to a limit that the message names."""
 
 import re
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from msgspec.structs import replace
 from uuid_utils.compat import uuid7
 
 from inventory.admin.low_stock import assigning
 from inventory.admin.stock import levels
-from inventory.models import LowStockAlert, StockLevel
+from inventory.models import LowStockAlert, Product, StockLevel
 from inventory.services.low_stock import alerts as low_stock
 from reservations.admin.holds import lists as holds
 from reservations.models import Reservation
-from tests.factories import hold, make_product, make_warehouse, receive, recorded
+from tests.factories import ACTOR, hold, make_product, make_warehouse, receive, recorded
+from tests.forms import form_on
 from tests.staff import browser_of, make_staff
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
@@ -90,6 +92,46 @@ def test_selected_alerts_are_assigned_once_to_somebody_who_may_see_them_all() ->
     assert names() == {near.pk: "both", far.pk: "both", over.pk: ""}
 
 
+def test_alerts_are_assigned_as_they_were_seen_all_or_none() -> None:
+    for name in ("bob", "ada", "eve"):
+        make_staff("warehouse", name=name)
+    browser = browser_of(User.objects.get(username="bob"))
+    free, seen, taken, mine = make_alerts(4)
+    LowStockAlert.objects.filter(pk=seen.pk).update(acknowledged_by="eve", acknowledged_at=timezone.now())
+    page = act(browser, ALERTS, "assign_selected", free, seen, taken, mine)
+    assert ("Assigned now", "Unassigned (3), eve (1)") in [(str(name), text) for name, text in page.context["facts"]]
+    sent = {**form_on(page), "assignee": "bob"}
+    low_stock.acknowledge(taken.pk, replace(ACTOR, name="ada"), note="")
+    low_stock.acknowledge(mine.pk, replace(ACTOR, name="bob"), note="")
+    before = names()
+    page = browser.post(ASSIGN, sent)
+    errors = " ".join(page.context["form"].non_field_errors())
+    assert page.status_code == 422
+    assert f"{taken.level.place}, assigned to: you saw “nobody”, it is now “ada” (changed by ada," in errors
+    assert mine.level.place not in errors, "bob has it, as was wanted"
+    assert (errors.count("you saw"), names()) == (1, before), "none of them is assigned"
+    bare = {name: value for name, value in sent.items() if name != "seen"}
+    assert (browser.post(ASSIGN, bare).status_code, names()) == (422, before)
+    answer = browser.post(ASSIGN, form_on(page) | {"assignee": "bob"}, follow=True)
+    assert told(answer) == ["3 alerts assigned to bob. 1 was assigned to bob already."]
+    assert set(names().values()) == {"bob"}
+
+
+def test_assigning_to_oneself_takes_nothing_from_somebody_else_unseen() -> None:
+    make_staff("warehouse", name="ada")
+    browser = browser_of(make_staff("warehouse", name="bob"))
+    free, taken = make_alerts(2)
+    low_stock.acknowledge(taken.pk, replace(ACTOR, name="ada"), note="")
+    page = act(browser, ALERTS, "assign_to_me", free, taken)
+    assert told(page) == [
+        "1 of these alerts is assigned to somebody else. Nothing was done: check it, then assign them."
+    ]
+    assert names() == {free.pk: "", taken.pk: "ada"}
+    form = form_on(page)
+    assert form["assignee"] == ["bob"]
+    assert told(browser.post(ASSIGN, form, follow=True)) == ["2 alerts assigned to bob."]
+
+
 def test_assigning_asks_for_permission_reach_and_rows() -> None:
     (far,) = make_alerts(1, "wh-002")
     viewer = browser_of(make_staff("viewer"))
@@ -98,7 +140,7 @@ def test_assigning_asks_for_permission_reach_and_rows() -> None:
     assert [viewer.post(ASSIGN, sent).status_code, viewer.get(ASSIGN).status_code] == [403, 403]
     clerk = browser_of(make_staff("warehouse", "wh-001", name="bob"))
     assert told(clerk.post(ASSIGN, sent, follow=True)) == [
-        "0 alerts assigned to bob. 1 was left out: resolved, or not there any more."
+        "0 alerts assigned to bob. 1 was left out: resolved, or no longer in your warehouses."
     ]
     assert told(clerk.get(ASSIGN, follow=True)) == ["Select rows in the list first."]
     for nonsense in ("", "x", "1" * 5000, ",".join(str(uuid7()) for _ in range(501))):
@@ -169,3 +211,14 @@ def test_numbers_in_lists_have_separators_and_stand_to_the_right_but_texts_of_di
     moved = browser_of(make_staff("manager")).get(reverse("admin:inventory_movement_changelist")).content.decode()
     assert re.search(r'<td class="console-number [^"]*field-change[^"]*"[^>]*>(<[^>]*>)?\+1,234,567<', moved)
     assert re.search(r">\s*1234567\s*<", moved)
+
+
+def test_number_of_rows_to_select_has_separators() -> None:
+    warehouse = make_warehouse()
+    products = [Product(sku=f"S-{number}", name="x") for number in range(1001)]
+    Product.objects.bulk_create(products)
+    StockLevel.objects.bulk_create([StockLevel(product=product, warehouse=warehouse) for product in products])
+    page = browser_of(make_staff("manager")).get(LEVELS).content.decode()
+    assert "Select all 1,001 " in page
+    assert "All 1,001 selected" in page
+    assert "1001" not in page

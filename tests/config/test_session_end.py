@@ -42,16 +42,16 @@ def test_stranger_gets_no_session(client: Client) -> None:
 
 def test_page_asks_who_is_logged_in_and_gets_a_token_for_its_forms(manager: Client, client: Client) -> None:
     answer = manager.get("/admin/session/")
-    assert answer.json()["username"] == "mia"
+    assert answer.json()["account"] == str(get_user_model().objects.get(username="mia").pk)
     assert answer.headers["Cache-Control"] == "private, no-store"
     manager.handler.enforce_csrf_checks = True
     logged_out = manager.post("/admin/logout/", {"csrfmiddlewaretoken": answer.json()["token"]})
     assert logged_out.status_code == 200
     stranger = client.get("/admin/session/").json()
-    assert stranger["username"] == ""
+    assert stranger["account"] == ""
     assert stranger["token"]
 
 
 def test_somebody_who_may_not_use_the_console_has_no_session_in_it(client: Client) -> None:
     client.force_login(get_user_model().objects.create_user("guest"))
-    assert client.get("/admin/session/").json()["username"] == ""
+    assert client.get("/admin/session/").json()["account"] == ""

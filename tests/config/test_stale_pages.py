@@ -1,4 +1,4 @@
-"""Forms of the console carry what they were opened with: no save undoes somebody else's change unseen."""
+"""Forms of the console carry the values that they were opened with: no save overwrites somebody else's change."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -40,7 +40,15 @@ from inventory.models import (
 )
 from inventory.services.catalogue import freezing, master_data
 from inventory.services.catalogue.freezing import freeze
-from inventory.services.transfers.commands import MoveLine, TransferRequest, draft_transfer, start_transfer
+from inventory.services.transfers.commands import (
+    Arrived,
+    MoveLine,
+    ReceiveRequest,
+    TransferRequest,
+    draft_transfer,
+    receive_transfer,
+    start_transfer,
+)
 from inventory.services.transfers.moves import Transferred
 from reservations.admin.holds.dialogs import HoldsDialog
 from tests.factories import ACTOR, make_client, make_level, make_product, make_warehouse
@@ -345,11 +353,9 @@ def test_who_may_only_look_gets_no_values(root: Client) -> None:
 # ------------------------------------------------------------------------------------------------------------- dialogs
 
 ADDS: dict[str, str] = {
-    "CancelDialog": "ends a transfer, once",
     "SendBackDialog": "sends back what a transfer brought, once",
     "SendDialog": "sends a draft as it was seen: its version is compared",
     "AcknowledgeDialog": "only the first takes an alert: a later one changes nothing",
-    "AssignDialog": "gives alerts to somebody: who had each one stays in its audit entry",
     "BeginPage": "begins a draft",
     "DiscardDialog": "deletes the user's own draft",
     "IssueTokenDialog": "adds a token",
@@ -408,6 +414,12 @@ def edited(kind: str) -> tuple[str, dict[str, Any], Callable[[], Any], Callable[
         url, sent = reverse("admin:inventory_transfer_redirect", args=[made]), {"to_warehouse": "wh-003", "reason": ""}
         theirs = make_warehouse("wh-004")
         return url, sent, lambda: moving.update(to_warehouse=theirs), lambda: moving.get().to_warehouse.code
+    if kind == "cancel":
+        made = send_off(level)
+        moving = Transfer.objects.filter(pk=made)
+        arrived = ReceiveRequest(ACTOR, made, (Arrived(level.product_id, None, 1),))
+        url, sent = reverse("admin:inventory_transfer_cancel", args=[made]), {"reason": "mine"}
+        return url, sent, lambda: receive_transfer(arrived), lambda: moving.get().status
     if kind == "unfreeze":
         freeze(ACTOR, freezing.product(product.pk), reason="first")
     rows = Product.objects.filter(pk=product.pk)
@@ -427,7 +439,7 @@ def send_off(level: StockLevel, *, is_draft: bool = False) -> UUID:
     return cast(Transferred, made).document.id
 
 
-@pytest.mark.parametrize("kind", ["settings", "snooze", "subscribe", "freeze", "unfreeze", "redirect"])
+@pytest.mark.parametrize("kind", ["settings", "snooze", "subscribe", "freeze", "unfreeze", "redirect", "cancel"])
 def test_a_stale_dialog_is_refused_with_both_values_and_can_be_sent_again(root: Client, kind: str) -> None:
     url, sent, change, value = edited(kind)
     form = {**form_on(root.get(url)), **sent}
@@ -461,3 +473,25 @@ def test_a_draft_of_a_transfer_is_sent_as_it_was_seen(root: Client) -> None:
         assert Transfer.objects.get().status == "PENDING"
     assert root.post(url, form_on(page)).status_code == 302
     assert Transfer.objects.get().status == "IN_TRANSIT"
+
+
+def test_cancelling_a_transfer_needs_a_reason_and_the_lines_that_were_seen(root: Client) -> None:
+    level = make_level(10)
+    draft_id = send_off(level, is_draft=True)
+    url = reverse("admin:inventory_transfer_cancel", args=[draft_id])
+    form = form_on(root.get(url))
+    for reason in ("", "   "):
+        page = root.post(url, {**form, "reason": reason})
+        assert (page.status_code, "reason" in page.context["form"].errors) == (422, True)
+    added = make_product(sku="LATER")
+    TransferLine.objects.filter(transfer=draft_id).delete()
+    TransferLine.objects.create(transfer_id=draft_id, product=added, quantity=3)
+    page = root.post(url, {**form, "reason": "not needed"})
+    text = text_of(page)
+    assert (page.status_code, Transfer.objects.get().status) == (422, "PENDING")
+    assert f"{level.product.sku}, units: you saw “4”, it is now “–”" in text
+    assert "LATER, units: it is now “3”" in text
+    again = form_on(page)
+    assert again["reason"] == ["not needed"]
+    assert root.post(url, again).status_code == 302
+    assert Transfer.objects.get().status == "CANCELLED"

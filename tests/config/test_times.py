@@ -92,7 +92,7 @@ def test_plus_that_arrived_as_a_blank_gets_a_hint(api: Api) -> None:
 def test_whole_numbers_of_parameters_are_digits_alone(api: Api, value: str) -> None:
     answer = body_of(api.get(f"/api/v1/inventory/movements?limit={value}"), 400)
     assert answer["errors"][0]["pointer"] == "?limit"
-    assert answer["errors"][0]["detail"].startswith("Expected a whole number in the digits 0 to 9, got `")
+    assert answer["errors"][0]["detail"].startswith("Expected a whole number written in the digits 0 to 9, got `")
 
 
 # ----------------------------------------------------------------------------------------------------------- console

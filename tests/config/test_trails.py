@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -18,11 +19,12 @@ from uuid_utils.compat import uuid7
 from audit.console import exports, filters
 from audit.console.filters import Span, span_of, within
 from audit.identifiers import first_id_at
-from audit.models import AuditEntry
+from audit.models import AuditEntry, IdempotencyKey, OutboxEvent
 from inventory.models import Movement
 from inventory.services.stock.adjustments import Adjustment, AdjustRequest, apply_adjustments
 from reservations.services.holds.resolution import ConsumeRequest, Selector, consume_hold
 from tests.factories import ACTOR, hold, make_level, make_product, recorded
+from tests.forms import form_on
 from tests.staff import browser_of, make_staff
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
@@ -272,3 +274,19 @@ def test_lists_ask_no_more_for_more_rows(manager: Client) -> None:
     for _ in range(8):
         make_level(1)
     assert [ask(url) for url in (MOVEMENTS, ENTRIES)] == few
+
+
+@pytest.mark.parametrize("model", [AuditEntry, IdempotencyKey, OutboxEvent])
+def test_pages_of_trails_show_short_ids_and_copy_whole_ones(model: Any) -> None:
+    level = make_level(5)
+    root = browser_of(make_staff(name="root"))
+    url = reverse("admin:inventory_stocklevel_receive", args=[level.pk])
+    sent = root.post(url, {**form_on(root.get(url)), "quantity": "2", "remark": "came"})
+    assert sent.status_code == 302, sent.context["form"].errors
+    row = model.objects.order_by("-pk").first()
+    page = root.get(reverse(f"admin:audit_{model._meta.model_name}_change", args=[row.pk]))
+    assert page.status_code == 200
+    whole = re.sub(r"<[^>]+>", "", page.content.decode())
+    seen = re.sub(r"<[^>]+>", "", re.sub(r'<span class="flow-unseen">[^<]*</span>', "", page.content.decode()))
+    assert str(row.event_id if model is OutboxEvent else row.pk) in whole
+    assert re.findall(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", seen) == []

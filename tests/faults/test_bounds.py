@@ -293,8 +293,9 @@ def uploads(house: House, _web: Web, sessions: list[str]) -> Iterator[None]:
     stop = threading.Event()
     refusals = set[bytes]()
     boundary, token = "xxxx", "t" * 32
-    start = f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="a.xlsx"\r\n\r\n'.encode()
-    body = start + shared_by_all_cells() + f"\r\n--{boundary}--\r\n".encode()
+    start = f'--{boundary}\r\nContent-Disposition: form-data; name="do"\r\n\r\nlook\r\n'
+    start += f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="a.xlsx"\r\n\r\n'
+    body = start.encode() + shared_by_all_cells() + f"\r\n--{boundary}--\r\n".encode()
 
     def upload(number: int) -> None:
         headers = {

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import ClassVar
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.conf import LazySettings
@@ -310,3 +311,21 @@ def test_the_beat_checks_every_30_minutes() -> None:
 def test_templates_are_in_the_image() -> None:
     root = Path(__file__).resolve().parent.parent.parent
     assert "!templates/" in (root / ".dockerignore").read_text().split()
+
+
+def test_times_are_those_of_the_subscriber_and_name_their_zone() -> None:
+    subscribe("ada@example.com")
+    subscribe("bob@example.com")
+    subscribe("eve@example.com")
+    AlertSubscription.objects.filter(email="ada@example.com").update(time_zone="Asia/Kathmandu")
+    AlertSubscription.objects.filter(email="eve@example.com").update(time_zone="Nowhere/Else")
+    low()
+    assert digests.send_digests() == 3
+    notified_at = LowStockAlert.objects.values_list("notified_at", flat=True).get()
+    assert notified_at is not None
+    for message, name in zip(mail.outbox, ("Asia/Kathmandu", "UTC", "UTC"), strict=True):
+        there = notified_at.astimezone(ZoneInfo(name))
+        for content in (str(message.body), html_of(message)):
+            assert f"{there:{there.day} %b %Y, %H:%M} ({name})" in content
+            assert f"Times are in {name}." in content
+            assert name == "UTC" or "UTC" not in content

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
-from audit.errors import Invalid, NotFound
+from audit.errors import Invalid, NotFound, PermissionDenied
 from inventory.errors import (
     DraftChanged,
     DraftPosted,
@@ -46,11 +46,12 @@ from inventory.services.transfers.moves import Transferred
 from inventory.tasks import expire_drafts
 from tests.books import assert_books_balance
 from tests.factories import ACTOR, counters, make_level, make_product, make_warehouse, receive, recorded
+from tests.staff import make_staff
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 
-ANNA = replace(ACTOR, name="anna", source="admin")
-BERT = replace(ACTOR, name="bert", source="admin")
+ANNA = replace(ACTOR, name="anna", source="admin", account_id=1)
+BERT = replace(ACTOR, name="bert", source="admin", account_id=2)
 
 
 def add(product_id: UUID, quantity: int = 1, **fields: Any) -> LineCommand:
@@ -214,6 +215,51 @@ def test_discarded_lines_stay_in_the_audit() -> None:
     assert entry.changes["lines"] == [{"productId": str(product.pk), "quantity": 3}]
     with pytest.raises(NotFound):
         receiving.discard(ANNA, draft)
+
+
+def test_draft_belongs_to_an_account_and_not_to_a_name() -> None:
+    product = make_product()
+    make_warehouse("wh-001")
+    draft = receiving.open_delivery(ANNA, "wh-001", "PO-1")
+    renamed, namesake = replace(ANNA, name="anne"), replace(BERT, name="anna")
+    assert receiving.open_delivery(renamed, "wh-001", "PO-1") == draft
+    receiving.change_lines(renamed, draft, [add(product.pk)])
+    with pytest.raises(NotFound):
+        receiving.change_lines(namesake, draft, [add(product.pk)])
+    assert receiving.open_delivery(namesake, "wh-001", "PO-1") != draft
+    transfer = drafting.open_draft(ANNA, "wh-001", make_warehouse("wh-002").code)
+    assert drafting.open_draft(renamed, "wh-001", "wh-002") == transfer
+    assert drafting.open_draft(namesake, "wh-001", "wh-002") != transfer
+    with pytest.raises(PermissionDenied):
+        receiving.open_delivery(ACTOR, "wh-001", "PO-2")
+    with pytest.raises(NotFound):
+        receiving.change_lines(ACTOR, draft, [add(product.pk)])
+
+
+def test_draft_of_an_account_that_is_switched_off_or_deleted_is_taken_over_once() -> None:
+    product, account = make_product(), make_staff(name="anna")
+    make_warehouse("wh-001")
+    anna = replace(ANNA, account_id=account.pk)
+    kept, orphan = (receiving.open_delivery(anna, "wh-001", name) for name in ("PO-1", "PO-2"))
+    receiving.change_lines(anna, orphan, [add(product.pk, 3)])
+    with pytest.raises(NotFound):
+        receiving.take_over(BERT, orphan)
+    account.is_active = False
+    account.save()
+    with pytest.raises(NotFound):
+        receiving.take_over(replace(BERT, warehouse_codes=("wh-002",)), orphan)
+    receiving.take_over(BERT, orphan)
+    receiving.take_over(BERT, orphan)
+    (entry,) = recorded("inventory_draft_taken_over")
+    assert (entry.actor, entry.changes["owner"], entry.changes["lines"][0]["quantity"]) == ("bert", "anna", 3)
+    receiving.change_lines(BERT, orphan, [add(product.pk)])
+    account.delete()
+    own = receiving.open_delivery(BERT, "wh-001", "PO-1")
+    with pytest.raises(DraftChanged):
+        receiving.take_over(BERT, kept)
+    receiving.discard(BERT, own)
+    receiving.take_over(BERT, kept)
+    assert receiving.open_delivery(BERT, "wh-001", "PO-1") == kept
 
 
 def test_old_drafts_expire_and_their_lines_stay_in_the_audit() -> None:

@@ -3,17 +3,22 @@
 import io
 from pathlib import Path
 
+import msgspec
 import pytest
 from openpyxl import Workbook
 
 from audit.idempotency import Claim, StoredAnswer
-from inventory.models import Product
+from inventory.errors import InsufficientStock
+from inventory.models import Product, StockDocument
 from inventory.services.stock.adjustments import Adjustment, AdjustRequest, apply_adjustments
+from inventory.services.stock.documents import movements_of
 from inventory.services.stock.import_files import COLUMNS, read_file
 from inventory.services.stock.import_history import EVERY_ROW
 from inventory.services.stock.imports import Imported, foresee_import, import_stock, plan_import
+from inventory.services.stock.reversing import ReverseRequest, reverse_document
+from reservations.services.holds.resolution import ReleaseRequest, Selector, release_hold
 from tests.books import assert_books_balance
-from tests.factories import ACTOR, counters, make_level, make_product, recorded
+from tests.factories import ACTOR, counters, hold, make_level, make_product, recorded
 from tests.inventory.test_imports import HEADER, command, places, sku
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
@@ -184,3 +189,104 @@ def test_workbook_of_the_command_obeys_the_rules_of_codes(tmp_path: Path) -> Non
         [f"{path}:3", "sku", "A3"],
         [f"{path}:3", "reference", "F3"],
     ]
+
+
+# ----------------------------------------------------------------------------------------------- documents, reversals
+
+CLERK = msgspec.structs.replace(ACTOR, name="clerk", source="admin")
+
+
+def reversed_by_hand(document: StockDocument) -> StockDocument:
+    reverse_document(ReverseRequest(CLERK, document.pk, "posted by mistake"))
+    return StockDocument.objects.get(reverses=document)
+
+
+def test_file_imported_by_hand_is_a_document_and_its_rows_can_be_imported_after_its_reversal() -> None:
+    first, second = make_level(10), make_level(10)
+    content = receipts(
+        f"{sku(first)},wh-001,5,RECEIPT,r,PO-1",
+        f"{sku(second)},wh-001,3,RECEIPT,r,",
+        f"{sku(first)},wh-001,1,RETURN,r,",
+    )
+    file = read_file("monday.csv", content)
+    assert import_stock(CLERK, file).document == str(StockDocument.objects.get())  # type: ignore[union-attr]
+    document = StockDocument.objects.get()
+    assert (document.kind, document.file_name, document.file_id, document.reason) == ("AD", "monday.csv", file.id, "r")
+    assert list(movements_of(document).values_list("quantity", flat=True)) == [5, 1, 3]
+    assert import_stock(CLERK, file) == Imported(0, 3, ())
+    reversal = reversed_by_hand(document)
+    assert (counters(first), counters(second)) == ((10, 0), (10, 0))
+    again = read_file("tuesday.xlsx", saved_again(content, "xlsx"))
+    for known in (file, again):
+        forecast = foresee_import(CLERK, known)
+        assert (forecast.booked, len(forecast.effects)) == ((), 3)
+        assert [fault.row for fault in forecast.restored] == [line.row for line in known.lines]
+        assert f"and reversed by {reversal}" in forecast.restored[0].detail
+        assert plan_import(CLERK, known, skip_bad=False).restored == forecast.restored
+    assert import_stock(CLERK, again) == Imported(3, 0, ())
+    assert foresee_import(CLERK, file).effects == ()  # Booked by the other file, and not reversed.
+    assert import_stock(CLERK, file) == Imported(0, 3, ())
+    assert (counters(first), counters(second)) == ((16, 0), (13, 0))
+    assert_books_balance()
+
+
+def test_each_booking_of_a_file_is_a_document_of_its_own_and_one_that_stands_counts() -> None:
+    level = make_level(10)
+    file = read_file("a", receipts(f"{sku(level)},wh-001,5,RECEIPT,r,PO-1", f"{sku(level)},wh-001,2,RECEIPT,r,PO-2"))
+    import_stock(CLERK, file)
+    import_stock(CLERK, file, again={2}, claim=claim())
+    first, second = StockDocument.objects.order_by("number")
+    assert (first.kind, second.kind, second.reference) == ("RC", "RC", "PO-1")
+    reversed_by_hand(first)
+    assert counters(level) == (15, 0)
+    assert import_stock(CLERK, file) == Imported(1, 1, ())
+    assert counters(level) == (17, 0)
+    reversed_by_hand(second)
+    assert import_stock(CLERK, file) == Imported(1, 1, ())
+    assert_books_balance()
+
+
+def test_reversal_of_a_correction_is_no_booking_of_the_opposite_row() -> None:
+    level = make_level(10)
+    posted = AdjustRequest(CLERK, (Adjustment(level.product_id, None, "wh-001", 4, "ADJUSTMENT", "found", "T-1"),))
+    apply_adjustments(posted)
+    reversed_by_hand(StockDocument.objects.get())
+    for units in (-4, 4):
+        done = import_stock(ACTOR, read_file("a", receipts(f"{sku(level)},wh-001,{units},ADJUSTMENT,r,T-1")))
+        assert (done, len(done.restored)) == (Imported(1, 0, ()), int(units > 0))  # type: ignore[union-attr]
+
+
+def test_file_of_which_units_are_gone_is_not_reversed_and_a_large_one_is_in_pieces(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("inventory.services.stock.adjustments.MOST_ROWS", 2)
+    level, other = make_level(5), make_level(1)
+    content = receipts(
+        *(f"{sku(other)},wh-001,{units},RECEIPT,r,PO" for units in (3, 4, 6)),
+        *(f"{sku(level)},wh-001,{units},ADJUSTMENT,r,PO" for units in (2, -7)),
+    )
+    import_stock(CLERK, read_file("a", content))
+    document = StockDocument.objects.get()
+    shopper = hold((other, 2))
+    with pytest.raises(InsufficientStock):
+        reversed_by_hand(document)
+    assert (counters(level), counters(other)) == ((0, 0), (14, 2))
+    release_hold(ReleaseRequest(ACTOR, Selector(reservation_id=shopper.id)))
+    reversed_by_hand(document)
+    assert (counters(level), counters(other)) == ((5, 0), (1, 0))
+    assert_books_balance()
+
+
+def test_command_says_what_it_applies_after_a_reversal(tmp_path: Path) -> None:
+    level = make_level(10)
+    content = receipts(f"{sku(level)},wh-001,5,RECEIPT,r,PO-1")
+    import_stock(CLERK, read_file("a", content))
+    reversal = reversed_by_hand(StockDocument.objects.get())
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    for arguments, verb in ([str(path), "--dry-run"], "would be applied"), ([str(path)], "applied"):
+        status, out, errors = command(*arguments)
+        assert (status, out) == (0, f"1 lines {verb}.\n")
+        assert f"{path}:2 was booked on" in errors
+        assert f"reversed by {reversal}: applied again" in errors
+    assert (counters(level), StockDocument.objects.count()) == ((15, 0), 2)

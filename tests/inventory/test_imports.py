@@ -148,7 +148,7 @@ def test_header_of_many_names_is_named_in_short() -> None:
     assert fault.detail.startswith("the header is c0,c1,")
     assert len(fault.detail) < 700
     (twice,) = read_file("f.csv", ",".join([*COLUMNS, COLUMNS[0]]).encode()).bad
-    assert (twice.column, twice.detail) == ("sku", "is there twice")
+    assert (twice.column, twice.detail) == ("sku", "appears twice in the header")
 
 
 def test_a_file_has_a_most_number_of_lines(monkeypatch: pytest.MonkeyPatch) -> None:

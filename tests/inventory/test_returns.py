@@ -135,7 +135,7 @@ def test_returns_in_files_are_bounded_where_their_reference_is_an_order() -> Non
         f"{sku},wh-001,{units},RETURN,back,{order}" for units, order in ((2, "order-1"), (5, "RMA"), (4, "order-1"))
     ]
     file = read_file("returns.csv", "\n".join([",".join(COLUMNS), *rows]).encode())
-    detail = "is more than can come back from order order-1: 3 sold, 2 returned"
+    detail = "is more than can be returned from order order-1: 3 sold, 2 returned"
     for done in (plan_import(ACTOR, file, skip_bad=False), import_stock(ACTOR, file), foresee_import(ACTOR, file)):
         assert [(fault.row, fault.column, fault.detail) for fault in done.bad] == [(4, "quantity", detail)]  # type: ignore[union-attr]
     assert counters(level) == (7, 0)
@@ -152,7 +152,7 @@ def test_a_clerk_takes_back_what_an_order_was_sold() -> None:
     clerk = browser_of(make_staff("warehouse", "wh-001"))
     address = reverse("admin:inventory_stocklevel_take_back", args=[level.pk])
     refused = post(clerk, address, quantity="4", remark="unworn", order="order-1")
-    assert "Order order-1 was sold 3, and 0 came back: at most 3 can come back." in refused.content.decode()
+    assert "Order order-1: 3 sold, 0 returned. At most 3 can be returned." in refused.content.decode()
     assert counters(level) == (7, 0)
     done = post(clerk, address, quantity="3", remark="unworn", order=" order-1 ")
     assert "7 → 10 on hand" in done.content.decode()

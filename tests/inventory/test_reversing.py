@@ -97,11 +97,11 @@ def test_numbers_rise_for_each_kind_by_itself() -> None:
     assert by_hand(line(level, 1, "RECEIPT"), line(level, 1, "SHIPMENT")).document.startswith("AD-")
 
 
-def test_clients_and_files_have_no_documents() -> None:
+def test_clients_and_files_of_the_command_have_no_documents() -> None:
     level = make_level(10)
     apply_adjustments(AdjustRequest(ACTOR, (line(level, 1),)))
     row = f"{level.product.sku},wh-001,2,RECEIPT,goods,"
-    import_stock(CLERK, read_file("stock.csv", "\n".join([",".join(COLUMNS), row]).encode()))
+    import_stock(ACTOR, read_file("stock.csv", "\n".join([",".join(COLUMNS), row]).encode()))
     assert (counters(level), StockDocument.objects.count()) == ((13, 0), 0)
 
 

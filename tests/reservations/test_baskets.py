@@ -251,7 +251,27 @@ def test_over_http_the_first_is_201_the_next_200_and_delete_releases(api: Api) -
     assert api.delete("carts/c").json()["reservations"] == []  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("cart", ["caf\u00e9", "a b", "a\u00a0b", "\U0001f468\u200d\U0001f469", "%", "x" * 64])
+@pytest.mark.parametrize(
+    "cart", ["a\u00a0b", "\U0001f468\u200d\U0001f469", "a\u202eb", "a\tb", "a\ufeff", "a\u3000b", "x" * 65]
+)
+def test_a_cart_that_cannot_be_reserved_for_is_refused_at_all_doors(api: Api, cart: str) -> None:
+    items = lines((make_level(10), 1))
+    quoted = "".join(f"%{byte:02X}" for byte in cart.encode())
+    answers = {
+        "reserve": api.post("reserve", {"cartId": cart, "items": items}),
+        "order": api.post("reserve", {"orderId": cart, "items": items}),
+        "customer": api.post("reserve", {"cartId": "c", "customerId": cart, "items": items}),
+        "put": api.put(f"carts/{quoted}", {"items": items}),
+        "empty": api.delete(f"carts/{quoted}"),
+        "release": api.post("release", {"cartId": cart}),
+        "consume": api.post("consume", {"cartId": "c", "orderId": cart}),
+        "list": api.get(f"reservations?cartId={quoted}"),
+    }
+    assert {door: answer.status_code for door, answer in answers.items()} == dict.fromkeys(answers, 400)
+    assert not Reservation.objects.exists()
+
+
+@pytest.mark.parametrize("cart", ["caf\u00e9", "a b", "\U0001f468", "%", "x" * 64])
 def test_a_cart_that_can_be_reserved_for_can_be_put_and_deleted(api: Api, cart: str) -> None:
     level = make_level(10)
     assert api.post("reserve", {"cartId": cart, "items": lines((level, 1))}).status_code == 201

@@ -25,7 +25,7 @@ class Column:
     is_code: bool = False
     """Whether it has codes, such as a SKU, in which nothing is accepted that a spreadsheet has spoiled."""
     is_key: bool = False
-    """Whether it says what a row is about, so that it can't be one value for all rows."""
+    """Whether it identifies a row, so that it can't have the same value in all rows."""
     choices: tuple[str, ...] = ()
     """All values that it may have, if they are few."""
     also: tuple[str, ...] = ()
@@ -82,7 +82,7 @@ def names_of(columns: Iterable[Column]) -> dict[str, str]:
 
 
 def field_of(title: str, names: Mapping[str, str]) -> str:
-    """The column that a cell of a header names; empty if none does. "SKU *" and "SKU (needed)" are a SKU, too."""
+    """The column that a cell of a header names; empty if none does. "SKU *" and "SKU (required)" are a SKU, too."""
     return names.get(spelled(title)) or names.get(spelled(_AROUND.sub("", title)), "")
 
 

@@ -15,7 +15,7 @@ from django.utils.translation import gettext
 from audit.console.imports.rows import RawRow, Unreadable
 
 WESTERN: Final = "windows-1252"
-"""The encoding that a file without any sign of another has: a guess, which people are told."""
+"""The encoding that is assumed for a file without signs of another one. The preview says that it is a guess."""
 _DELIMITERS: Final = ",;\t"
 _SAMPLE_CHARACTERS: Final = 64 * 1024
 _SAMPLE_ROWS: Final = 50
@@ -28,8 +28,8 @@ _MARKS: Final = (
 )
 _SEPARATOR_LINE: Final = re.compile(r'"?sep=([,;\t|])"?\r?\n?', re.IGNORECASE)
 _NOT_WESTERN: Final = re.compile(r"[^\x00-\x7f€‚„…†‡‰‹›‘’“”•–—™¡-¿À-ÖØ-öø-ÿŒœŠšŽžŸƒˆ˜]|[À-ÖØ-öø-ÿŒœŠšŽžŸ]{4}")
-"""What a text of Western Europe doesn't have, such as four accented letters in a row: a text of another code page
-has them, read as Windows-1252."""
+"""Sequences that no text of Western Europe has, such as four accented letters in a row: the file is in another code
+page than Windows-1252."""
 
 
 def decoded(content: bytes) -> tuple[str, str]:
@@ -57,7 +57,7 @@ def decoded(content: bytes) -> tuple[str, str]:
 
 
 def _is_single_byte(content: bytes) -> bool:
-    """Whether no letter beyond ASCII is written as in UTF-8; NUL is in no such file, but in UTF-16 without a mark."""
+    """Whether there is no UTF-8 sequence beyond ASCII, and no NUL, which UTF-16 without a byte-order mark has."""
     return b"\0" not in content and not re.search(rb"[\xc3-\xf4][\x80-\xbf]", content)
 
 
@@ -85,13 +85,13 @@ def csv_rows(text: str) -> Iterator[RawRow]:
 
 
 def delimiter_of(text: str) -> str:
-    """The sign that splits most rows of a text into the same number of cells: a decimal comma, or a comma in a title
-    above the header, doesn't."""
+    """The delimiter: the sign that splits most rows into the same number of cells, as a decimal comma, or a comma in a
+    title above the header, does not."""
     return max(_DELIMITERS, key=lambda delimiter: _regularity(text, delimiter))
 
 
 def _regularity(text: str, delimiter: str) -> tuple[int, int]:
-    """How many of the first rows have the most frequent width, one alone not counting; and that width."""
+    """The most frequent width above 1 of the first rows, as (number of rows, width)."""
     sample = text[:_SAMPLE_CHARACTERS]
     if len(text) > _SAMPLE_CHARACTERS:
         sample = sample[: sample.rfind("\n") + 1] or sample

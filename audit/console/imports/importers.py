@@ -2,10 +2,13 @@
 large files are read and imported in the background."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, Generic, TypeVar
+from uuid import UUID
 
+from django.contrib.admin import autodiscover
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from audit.actors import Actor
@@ -13,13 +16,13 @@ from audit.console.imports.cells import MOST_SHOWN, ReadRow, changes_in_words
 from audit.console.imports.columns import Column, Format
 from audit.console.imports.rows import RowFault, Table
 from audit.console.wording import LazyText, Worded
+from audit.db.statements import Progress
 from audit.idempotency import Claim, StoredAnswer
 from audit.whole_numbers import grouped
 
 P = TypeVar("P")
 R = TypeVar("R")
 C = TypeVar("C")
-Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +46,21 @@ class PreviewRow:
 
 @dataclass(frozen=True, slots=True)
 class BookedRow:
-    """A row that is left out because it was booked before, as ``says`` says, unless it is ticked."""
+    """A row that is left out, unless ticked, because it was booked before. ``says`` has when and by whom; ``doubt`` is
+    what is asked about it once it is ticked, empty if nothing is."""
 
     row: int
     name: str
     says: str
+    doubt: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RowDoubt:
+    """A row with a figure far from the usual, which somebody must confirm, and the sentence about it."""
+
+    row: int
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +73,7 @@ class Reading(Generic[P]):
     faults: Sequence[RowFault] = ()
     notes: Sequence[str] = ()
     booked: Sequence[BookedRow] = ()
+    doubts: Sequence[RowDoubt] = ()
 
     @property
     def is_ready(self) -> bool:
@@ -69,7 +83,8 @@ class Reading(Generic[P]):
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What a page shows of a reading: ``MOST_SHOWN`` rows of each sort, and how many there are."""
+    """What a page shows of a reading: ``MOST_SHOWN`` rows of each sort, and how many there are. ``doubtful_booked`` are
+    the numbers of all rows with doubts among those booked before."""
 
     shown: Sequence[PreviewRow] = ()
     faults: Sequence[RowFault] = ()
@@ -79,6 +94,9 @@ class Preview:
     new_count: int = 0
     fault_count: int = 0
     booked_count: int = 0
+    doubts: Sequence[RowDoubt] = ()
+    doubt_count: int = 0
+    doubtful_booked: Sequence[int] = ()
     same: int = 0
     is_ready: bool = False
 
@@ -93,12 +111,17 @@ class Preview:
         return grouped(self.hidden)
 
     @property
+    def booked_in_words(self) -> str:
+        """``booked_count`` with separators between its thousands."""
+        return grouped(self.booked_count)
+
+    @property
     def counts(self) -> Sequence[tuple[LazyText, str]]:
         """The numbers of new, changed and unchanged rows and of those booked before, with labels; zeros left out."""
         counts = [
             (_("New"), self.new_count),
             (_("Changed"), self.count - self.new_count),
-            (_("As they are"), self.same),
+            (_("Unchanged"), self.same),
             (_("Booked before"), self.booked_count),
         ]
         return [(label, grouped(count)) for label, count in counts if count]
@@ -120,13 +143,26 @@ class Preview:
             new_count=sum(row.is_new for row in reading.shown),
             fault_count=len(reading.faults),
             booked_count=len(reading.booked),
+            doubts=reading.doubts[:MOST_SHOWN],
+            doubt_count=len(reading.doubts),
+            doubtful_booked=[row.row for row in reading.booked if row.doubt],
             same=reading.same,
             is_ready=reading.is_ready,
         )
 
 
 IMPORTERS: Final[dict[str, "type[Importer[Any, Any]]"]] = {}
-"""The importers by the kinds of their files."""
+"""The importers by the kinds of their files: those of the pages that were loaded."""
+
+
+def kind_named(name: str) -> "type[Importer[Any, Any]]":
+    """The importer of a kind of files. A worker has loaded no pages, which define the importers: they are loaded then.
+
+    Raises KeyError.
+    """
+    if name not in IMPORTERS:
+        autodiscover()
+    return IMPORTERS[name]
 
 
 class Importer(Worded, ABC, Generic[P, R]):
@@ -153,9 +189,11 @@ class Importer(Worded, ABC, Generic[P, R]):
         if "file_name" in vars(cls):
             IMPORTERS[cls.file_name] = cls
 
-    def __init__(self, user: Any, actor: Actor) -> None:
+    def __init__(self, user: Any, actor: Actor, import_id: UUID | None = None) -> None:
+        """``import_id`` is the id of the ``FileImport``."""
         self.user = user
         self.actor = actor
+        self.import_id = import_id
 
     @classmethod
     def allows(cls, user: Any) -> bool:
@@ -186,6 +224,10 @@ class Importer(Worded, ABC, Generic[P, R]):
     def tell_again(self, result: R) -> str:
         """The message for a preview that is confirmed a second time."""
         return self.tell(result)
+
+    def notice(self, request: HttpRequest, message: str) -> str:
+        """The message as it is shown, perhaps with links to what the import made."""
+        return message
 
     def refused(self, result: R) -> Sequence[RowFault]:
         """The faults of a result, for a service that returns them instead of raising; nothing was done then."""

@@ -23,6 +23,7 @@ from unfold.widgets import UnfoldAdminFileFieldWidget
 from audit.actors import Actor
 from audit.console.base import ConsoleAdmin, actor_of
 from audit.console.dialogs import Dialog
+from audit.console.doubts import SURE
 from audit.console.exports import csv_file, workbook
 from audit.console.imports import tasks, work
 from audit.console.imports.columns import Column, ColumnMap
@@ -94,7 +95,7 @@ class ImportPage(Dialog[Any]):
 
     @property
     def _importer(self) -> Importer[Any, Any]:
-        return self.kind(self.request.user, actor_of(self.request))
+        return self.kind(self.request.user, actor_of(self.request), self.file.pk if self.file else None)
 
     def answer(self) -> HttpResponse:
         if not self.kind.allows(self.request.user):
@@ -152,13 +153,13 @@ class ImportPage(Dialog[Any]):
         return self._show_file(file)
 
     def _ask(self, file: FileImport) -> HttpResponse:
-        """Show the step again that maps the columns of a file that was read."""
+        """Show the mapping step again, for a file that was read."""
         if file.state in (State.READ, State.REFUSED) and file.content:
             work.choose_again(file, self._importer)
         return self._show_file(file)
 
     def _map(self, file: FileImport) -> HttpResponse:
-        """Take the columns that the form names, and read the file."""
+        """Store the mapping that was chosen, and read the file."""
         if file.state != State.COLUMNS:
             return self._show_file(file)
         step = self.mapping = msgspec.convert(file.preview, work.MappingStep)
@@ -185,7 +186,7 @@ class ImportPage(Dialog[Any]):
             if chosen.fields.count(column.name) > 1:
                 faults.append(RowFault(step.header_row, str(column.label), gettext("is taken from two columns")))
             elif column.is_needed and column.name not in chosen.fields and column.name not in chosen.constants:
-                faults.append(RowFault(step.header_row, str(column.label), gettext("is missing: each row needs it")))
+                faults.append(RowFault(step.header_row, str(column.label), gettext("is missing, but required")))
         return faults
 
     def _import(self, file: FileImport) -> HttpResponse:
@@ -197,8 +198,14 @@ class ImportPage(Dialog[Any]):
             again = [int(row) for row in self.request.POST.getlist("again") if row.isascii() and row.isdigit()]
             file.options = {"again": again, "again_all": bool(self.request.POST.get("again_all"))}
             file.save(update_fields=["options"])
+            self.doubts = work.doubts_of(file, msgspec.convert(file.preview, Preview))
+            if self.doubts and self.request.POST.get(SURE) != self.sure:
+                return self._show_file(file, 422)
         if file.rows > AT_ONCE_ROWS and file.state == State.READ:
             return self._in_background(file, State.IMPORTING)
+        return self._import_at_once(file)
+
+    def _import_at_once(self, file: FileImport) -> HttpResponse:
         try:
             claim = work.claim_of(file, self._importer)
             result = self.perform(actor_of(self.request), {"file": file}, claim)
@@ -207,12 +214,12 @@ class ImportPage(Dialog[Any]):
             self.preview, self.step = msgspec.convert(file.preview, Preview), "again"
             return self._show(status=422)
         if isinstance(result, str):
-            messages.success(self.request, result)
+            messages.success(self.request, self._importer.notice(self.request, result))
             return redirect(self.way_back())
         return self._show_file(file)
 
     def _cancel(self, file: FileImport) -> HttpResponse:
-        """Take an import back that nobody has begun."""
+        """Cancel an import that no worker has begun."""
         waiting = FileImport.objects.filter(pk=file.pk, begun_at=None, state=State.IMPORTING)
         waiting.update(state=State.READ)
         return redirect(self._address_of(file))
@@ -255,6 +262,7 @@ class ImportPage(Dialog[Any]):
             self.step = "faults"
         elif self.preview.is_ready:
             self.step = "preview" if self.preview.count else "nothing" if self.preview.booked else "again"
+            self.doubts = work.doubts_of(file, self.preview)
         else:
             self.step = "nothing"
         failed = 422 if self.step in ("faults", "again") else 200
@@ -296,6 +304,16 @@ class ImportPage(Dialog[Any]):
         return str(self.file.pk) if self.file else ""
 
     @property
+    def options(self) -> Mapping[str, Any]:
+        """The ticks of the preview."""
+        return self.file.options if self.file else {}
+
+    @property
+    def outcome(self) -> str:
+        """What the import did, with links."""
+        return self._importer.notice(self.request, self.file.outcome) if self.file else ""
+
+    @property
     def columns(self) -> Any:
         """The columns that a file may have."""
         return self.kind.columns
@@ -313,7 +331,7 @@ class ImportPage(Dialog[Any]):
 
     @property
     def has_other_columns(self) -> bool:
-        """Whether somebody said which columns of the file are taken, and may say so again."""
+        """Whether the columns of the file were mapped by hand, and can be mapped again."""
         return bool(self.file and self.file.columns is not None and self.file.content)
 
     @property

@@ -53,7 +53,7 @@ _SAYS: Final = {
         "again"
     ),
     "decimal": gettext_noop(
-        "shows “%(text)s”: a program has made a decimal number of the code. Format the column as text, and enter the "
+        "shows “%(text)s”: a program changed the code to a decimal number. Format the column as text, and enter the "
         "code again"
     ),
     "error": gettext_noop("shows “%(text)s”, an error of the spreadsheet. Enter the text itself"),
@@ -61,15 +61,15 @@ _SAYS: Final = {
         "shows “%(text)s”: the column was too narrow when the file was saved. Widen it, and save the file again"
     ),
     "time": gettext_noop(
-        "shows “%(text)s”: the spreadsheet has made a time of the code. Format the column as text, and enter the code "
+        "shows “%(text)s”: the spreadsheet changed the code to a time. Format the column as text, and enter the code "
         "again"
     ),
     "date": gettext_noop(
-        "shows “%(text)s”: the spreadsheet has made a date of the code. Format the column as text, and enter the code "
+        "shows “%(text)s”: the spreadsheet changed the code to a date. Format the column as text, and enter the code "
         "again"
     ),
     "truth": gettext_noop(
-        "shows “%(text)s”: the spreadsheet has made yes or no of the code. Format the column as text, and enter the "
+        "shows “%(text)s”: the spreadsheet changed the code to yes or no. Format the column as text, and enter the "
         "code again"
     ),
     "long": gettext_noop(
@@ -77,11 +77,11 @@ _SAYS: Final = {
         "code again"
     ),
     "fraction": gettext_noop(
-        "shows “%(text)s”, a number: zeros at its end may be lost. Format the column as text, and enter the code again"
+        "shows “%(text)s”, a number: trailing zeros may be lost. Format the column as text, and enter the code again"
     ),
-    "formula": gettext_noop("has a formula: copy the cells, and paste their values alone"),
+    "formula": gettext_noop("has a formula: copy the cells and paste only their values"),
 }
-_MEANT: Final = gettext_noop("(if it really reads like that, put an apostrophe before it)")
+_MEANT: Final = gettext_noop("(if the code really is this text, put an apostrophe before it)")
 _OF_TYPES: Final = {"d": "date", "h": "time", "b": "truth", "e": "error", "f": "formula", "l": "long", "r": "fraction"}
 """The kinds of workbook cells, by the letters of ``workbook_reader``, that are no texts."""
 _NOT_IN_TEXTS: Final = frozenset({"error", "narrow"})

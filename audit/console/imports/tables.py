@@ -157,11 +157,11 @@ class RowReader:
         seen: set[str] = set()
         for name in filter(None, self._chosen.fields):
             if name in seen:
-                raise Unreadable(gettext("is there twice"), self._sheet.header_row, name)
+                raise Unreadable(gettext("appears twice in the header"), self._sheet.header_row, name)
             seen.add(name)
         for column in columns:
             if column.is_needed and column.name not in seen and not self._chosen.constants.get(column.name):
-                raise Unreadable(gettext("is missing: each row needs it"), self._sheet.header_row, column.name)
+                raise Unreadable(gettext("is missing, but required"), self._sheet.header_row, column.name)
 
     def rows(self) -> Iterator[TableRow]:
         """The valid rows. The faults of the others are in ``faults`` then. Raises Unreadable."""
@@ -172,7 +172,7 @@ class RowReader:
                 yield row
 
     def _row(self, raw: RawRow) -> TableRow | None:
-        """The row; None if it has faults, or if it is one of a format that says nothing to us."""
+        """The row; None if it has faults, or if its format has such rows for other purposes."""
         cells = self._filled_down(self._format, raw.cells) if self._format else raw.cells
         texts: list[str] = []
         faults: list[RowFault] = []

@@ -1,4 +1,4 @@
-"""Work on large files in the background. The database knows what is to be done; a message only says that it is.
+"""Celery tasks for large files. The file's row says what is to be done; a message only triggers it.
 
 A message that got lost, with Redis or with its worker, is sent again by the page that waits, and by a periodic task. A
 file that two workers work on is imported once, by its idempotency key.
@@ -21,7 +21,8 @@ from django.utils import timezone
 from django.utils.translation import gettext
 
 from audit.console.imports import work
-from audit.console.imports.importers import IMPORTERS, Progress
+from audit.console.imports.importers import kind_named
+from audit.db.statements import Progress
 from audit.errors import DomainError, IdempotencyInProgress
 from audit.idempotency import lifetime
 from audit.models import FileImport
@@ -29,9 +30,9 @@ from audit.models import FileImport
 logger = structlog.get_logger(__name__)
 State = FileImport.State
 SLOW_SECONDS: Final = 10
-"""After so long a page says that no worker has begun."""
+"""After so many seconds, the page says that no worker has begun."""
 _FORGOTTEN_SECONDS: Final = 60
-"""Work that nobody has reported on for so long is sent again."""
+"""Work without progress for so long is queued again."""
 _PATIENCE_SECONDS: Final = 1
 _PATIENCE: Final = {
     "max_retries": 1,
@@ -40,12 +41,12 @@ _PATIENCE: Final = {
     "socket_connect_timeout": _PATIENCE_SECONDS,
     "socket_timeout": _PATIENCE_SECONDS,
 }
-"""A page doesn't wait for Redis."""
+"""One quick attempt to publish: a request must not wait for Redis."""
 _PROGRESS: Final = "UPDATE audit_fileimport SET rows_done = %s, seen_at = statement_timestamp() WHERE id = %s"
 
 
 def send(file: FileImport) -> None:
-    """Ask a worker to work on a file. If that fails, the periodic task does so later."""
+    """Queue work on a file. If that fails, the periodic task queues it later."""
     app = work_on_file.app
     try:
         with app.connection(connect_timeout=_PATIENCE_SECONDS, transport_options=_PATIENCE) as connection:
@@ -55,7 +56,7 @@ def send(file: FileImport) -> None:
 
 
 def send_if_forgotten(file: FileImport) -> None:
-    """Ask again if nobody has reported on the work for a minute."""
+    """Queue the work again if there was no progress for a minute."""
     if _forgotten().filter(pk=file.pk).update(seen_at=Now()):
         send(file)
 
@@ -68,7 +69,7 @@ def _forgotten() -> "QuerySet[FileImport]":
 
 @shared_task(name="audit.console.imports.tasks.tidy_file_imports")  # type: ignore[untyped-decorator]
 def tidy_file_imports() -> int:
-    """Send forgotten work again, and delete the files of yesterday. Returns the number deleted."""
+    """Queue work without progress again, and delete expired files. Returns the number deleted."""
     for file in _forgotten():
         send_if_forgotten(file)
     deleted, _ = FileImport.objects.filter(created_at__lt=timezone.now() - lifetime()).delete()
@@ -86,11 +87,11 @@ def work_on_file(file_id: str) -> None:
     try:
         _work_on(file)
     except IdempotencyInProgress:
-        return  # Another worker is at it.
+        return  # Another worker has claimed it.
     except PermissionDenied:
-        work.fail(file, gettext("You may not import this any more. Nothing was imported."))
+        work.fail(file, gettext("You no longer have permission to import this. Nothing was imported."))
     except DomainError as error:
-        work.fail(file, IMPORTERS[file.kind].wording_of(error))
+        work.fail(file, kind_named(file.kind).wording_of(error))
     except Exception:
         work.fail(file, gettext("The import failed; the error was logged. Nothing was imported."))
         raise

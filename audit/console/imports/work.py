@@ -1,4 +1,4 @@
-"""The steps of a file's import, in a request or in the background: to ask for its columns, to read it, to import it."""
+"""The steps of a file's import, in a request or in the background: mapping its columns, reading it, importing it."""
 
 import hashlib
 import re
@@ -9,18 +9,20 @@ from typing import Any, Final
 
 import msgspec
 from django.core.exceptions import PermissionDenied
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 
 from audit.console.base import actor_for, claimant_for, reach_for
+from audit.console.doubts import Doubt
 from audit.console.imports.columns import ColumnMap, proposed_map, spelled, strict_map
-from audit.console.imports.importers import IMPORTERS, Importer, Preview, Progress, Reading, Upload
+from audit.console.imports.importers import Importer, Preview, Reading, RowDoubt, Upload, kind_named
 from audit.console.imports.rows import RowFault, Unreadable
 from audit.console.imports.tables import Sheet, open_sheet, table_of
 from audit.db.pool import give_back_connection
+from audit.db.statements import Progress, no_progress
 from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer, fingerprint
 from audit.models import FileImport, RememberedColumns
-from audit.whole_numbers import visible
+from audit.whole_numbers import grouped, visible
 
 EVERY_ROW: Final = range(2**31)
 _EXAMPLES: Final = 3
@@ -29,11 +31,11 @@ State = FileImport.State
 
 
 def importer_for(file: FileImport) -> Importer[Any, Any]:
-    """The importer of a file, for who brought it. Raises PermissionDenied if they may not import such files now."""
-    kind = IMPORTERS[file.kind]
+    """The importer of a file, for its owner. Raises PermissionDenied if they may not import such files now."""
+    kind = kind_named(file.kind)
     if not (file.user.is_active and file.user.is_staff and kind.allows(file.user)):
         raise PermissionDenied
-    return kind(file.user, actor_for(file.user, file.request_id))
+    return kind(file.user, actor_for(file.user, file.request_id), file.pk)
 
 
 # ------------------------------------------------------------------------------------------------------------- columns
@@ -51,7 +53,7 @@ class FileColumn:
 
 @dataclass(frozen=True, slots=True)
 class MappingStep:
-    """What the step shows in which a person says which columns are taken."""
+    """The mapping step: a person chooses which columns are imported."""
 
     columns: Sequence[FileColumn]
     header_row: int = 1
@@ -95,7 +97,7 @@ def mapping_of(sheet: Sheet, importer: Importer[Any, Any]) -> MappingStep:
 
 
 def choose_again(file: FileImport, importer: Importer[Any, Any]) -> None:
-    """Ask once more which columns of a file are taken; begin with those that were."""
+    """The mapping step again, with the present mapping as the proposal."""
     sheet = open_sheet(zlib.decompress(file.content), importer.columns, importer.formats)
     chosen = known_map(file, importer, sheet.titles)
     step = mapping_of(sheet, importer)
@@ -103,20 +105,20 @@ def choose_again(file: FileImport, importer: Importer[Any, Any]) -> None:
 
 
 def with_choice(step: MappingStep, chosen: ColumnMap) -> MappingStep:
-    """The step as a person filled it in."""
+    """The mapping step with the values of its form."""
     columns = [replace(column, field=chosen.fields[column.index]) for column in step.columns]
     return replace(step, columns=columns, constants=chosen.constants)
 
 
 def ask(file: FileImport, step: MappingStep) -> None:
-    """Store the step in which a person says which columns are taken."""
+    """Store the mapping step."""
     file.state = State.COLUMNS
     file.preview = msgspec.to_builtins(step)
     file.save(update_fields=["state", "preview"])
 
 
 def remember(file: FileImport, titles: Sequence[str], chosen: ColumnMap) -> None:
-    """Take these columns from the file, and from all with the same header that the same person brings."""
+    """Use this mapping for the file, and for later files of the same person with the same header."""
     file.columns = asdict(chosen)
     file.save(update_fields=["columns"])
     RememberedColumns.objects.update_or_create(
@@ -153,7 +155,7 @@ def read(file: FileImport, importer: Importer[Any, Any]) -> None:
     file.save(update_fields=["state", "preview", "plan", "rows"])
 
 
-# ---------------------------------------------------------------------------------------------------- doing it at last
+# --------------------------------------------------------------------------------------------------- the import itself
 
 
 def claim_of(file: FileImport, importer: Importer[Any, Any]) -> Claim:
@@ -172,12 +174,24 @@ def ticked(options: Mapping[str, Any]) -> Container[int]:
     return EVERY_ROW if options.get("again_all") else frozenset(options.get("again", ()))
 
 
-def _nothing(done: int) -> None:
-    pass
+def doubts_of(file: FileImport, preview: Preview) -> list[Doubt]:
+    """The doubts about the rows that would be imported, the ticked ones among those booked before included."""
+    chosen = ticked(file.options)
+    booked = [RowDoubt(row.row, row.doubt) for row in preview.booked if row.doubt and row.row in chosen]
+    shown = [*preview.doubts, *booked]
+    doubts = [
+        Doubt(f"{file.pk} {doubt.row}", gettext("Row %(row)s: %(text)s") % {"row": doubt.row, "text": doubt.text})
+        for doubt in shown
+    ]
+    rest = preview.doubt_count + sum(row in chosen for row in preview.doubtful_booked) - len(shown)
+    if rest:
+        words = ngettext("and %(count)s more row", "and %(count)s more rows", rest) % {"count": grouped(rest)}
+        doubts.append(Doubt(f"{file.pk} and {rest}", words))
+    return doubts
 
 
 def carry_out(
-    file: FileImport, importer: Importer[Any, Any], claim: Claim, progress: Progress = _nothing
+    file: FileImport, importer: Importer[Any, Any], claim: Claim, progress: Progress = no_progress
 ) -> Preview | str:
     """Import a file's plan once. Returns the message, or a preview with what refused it; stores either.
 

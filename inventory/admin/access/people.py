@@ -45,7 +45,10 @@ _WORDS: Final[dict[str, tuple[Any, Any]]] = {
     ),
     "is_staff": (_("May open this console"), _("Required to use the console.")),
     "groups": (_("Groups"), _("What the account may do; one of them is enough.")),
-    "is_superuser": (_("May do everything"), _("Whatever the groups say, in the warehouses of the account.")),
+    "is_superuser": (
+        _("May do everything"),
+        _("All permissions, in the warehouses of the account, whatever its groups."),
+    ),
     "user_permissions": (
         _("Single permissions"),
         _("In addition to those of the groups. Hold Ctrl or ⌘ to choose several."),
@@ -78,7 +81,7 @@ class WarehousesForm(ReachForm):
     many = "warehouses"
     undecided = _("Choose all warehouses, or only these.")
     warehouses = multiple_choice(
-        (), label=_("Only these"), help_text=_("Nothing ticked is nothing: the account then sees no warehouse.")
+        (), label=_("Only these"), help_text=_("If none is ticked, the account sees no warehouse.")
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -78,10 +78,10 @@ class FindingAdmin(FoundByCode, ReadOnlyAdmin):
     list_filter = (OfRun, "kind", Repaired, ("level__warehouse", WarehouseFilter))
     list_select_related = ("run", "level__product", "level__warehouse")
     search_fields = ("level__product__sku__exact",)
-    search_help_text = _("A whole SKU or barcode, or the id of a run, a level or what else it is about")
+    search_help_text = _("A whole SKU or barcode, or the id of a run or a row")
     sortable_by = ()
     ordering = ("-id",)
-    empty_hint = _("No reconciliation has found a difference. One runs every night, and what it finds is listed here.")
+    empty_hint = _("No differences found. A reconciliation runs every night.")
     fields = (
         ("kind", "found_at"),
         "level_link",
@@ -138,7 +138,7 @@ class RunAdmin(ReadOnlyAdmin):
     search_help_text = _("A whole name, or an id")
     sortable_by = ()
     ordering = ("-id",)
-    empty_hint = _("Nothing was compared yet. A reconciliation runs every night.")
+    empty_hint = _("No reconciliation has run yet. One runs every night.")
     fields = (("started_at", "finished_at"), ("scope", "actor"), ("levels_checked", "found"), "id")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ReconciliationRun]:

@@ -23,10 +23,12 @@ from audit.console.imports.cells import (
     YesNoCell,
 )
 from audit.console.imports.columns import Column
-from audit.console.imports.importers import PlannedRow, Progress, Reading, RowImporter, Upload
+from audit.console.imports.importers import PlannedRow, Reading, RowImporter, Upload
 from audit.console.imports.rows import RowFault
+from audit.db.statements import Progress
 from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer
+from audit.whole_numbers import grouped
 from inventory.admin import foreign_files
 from inventory.admin.catalogue.sku_cells import notes_on_sharing, with_stored_skus
 from inventory.models import Product
@@ -52,13 +54,13 @@ COLUMNS: Final = (
     Column(
         "variant_of",
         _("Variant of"),
-        _("The SKU of its product, which may stand in the same file. Empty: none."),
+        _("The SKU of the parent product, which may be in the same file. Optional."),
         is_code=True,
     ),
     Column(
         "barcode",
         _("Barcode"),
-        _("In a spreadsheet, keep it as text: a number loses its zeros in front."),
+        _("Format the column as text: numbers lose their leading zeros."),
         is_code=True,
     ),
     Column("active", _("Active"), _("yes or no; a new product is active if the column is left out.")),
@@ -115,7 +117,7 @@ class ProductImport(RowImporter[ProductChange, SavedProducts]):
     title = _("Import products")
     intro = _(
         "Download the list with “Export”, change it, and choose it here. A column that is left out stays as it is; an "
-        "empty cell empties the field. You see what would change before anything does."
+        "empty cell empties the field. A preview shows the changes first."
     )
     permission = "inventory.change_product"
     file_name = "products"
@@ -147,12 +149,16 @@ class ProductImport(RowImporter[ProductChange, SavedProducts]):
     def carry_out(
         self, plan: list[PlannedRow[ProductChange]], claim: Claim, again: Container[int], progress: Progress
     ) -> SavedProducts | StoredAnswer:
-        return put_products(self.actor, [planned.change for planned in plan], claim=claim)
+        return put_products(self.actor, [planned.change for planned in plan], claim=claim, progress=progress)
 
     def tell(self, result: SavedProducts) -> str:
         new = ngettext("%(count)s product added", "%(count)s products added", result.created)
         changed = ngettext("%(count)s product changed", "%(count)s products changed", result.changed)
-        parts = [text % {"count": count} for text, count in ((new, result.created), (changed, result.changed)) if count]
+        parts = [
+            text % {"count": grouped(count)}
+            for text, count in ((new, result.created), (changed, result.changed))
+            if count
+        ]
         return f"{', '.join(parts)}."
 
 

@@ -1,6 +1,6 @@
 """Products and variants in the console."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC
 from typing import Any, ClassVar, Final, cast
 from uuid import UUID
@@ -29,7 +29,8 @@ from inventory.admin.catalogue.printing import MOST, labels_of_products, print_p
 from inventory.admin.catalogue.sku_cells import notes_on_sharing
 from inventory.admin.stock.marks import badges
 from inventory.models import QUANTITY_LIMIT, StockLevel
-from inventory.models.catalogue import Product, ProductQuerySet
+from inventory.models.catalogue import Product
+from inventory.models.catalogue_querysets import ProductQuerySet
 from inventory.services.catalogue import master_data
 from inventory.services.catalogue.master_data import Saved
 from inventory.services.catalogue.stock_warnings import warnings_of
@@ -73,6 +74,16 @@ class VariantInline(ReadOnlyInline):
     show_change_link = True
 
 
+class VariantFilter(admin.EmptyFieldListFilter):
+    """Filter by whether a product is a variant of another."""
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        """The choices, in words for variants."""
+        names = (_("All"), _("No variants"), _("Only variants"))
+        for name, choice in zip(names, super().choices(changelist), strict=True):
+            yield {**choice, "display": name}
+
+
 class ProductList(ConsoleList):
     """A page of products, each with the warnings about it; one query for all."""
 
@@ -98,11 +109,11 @@ class ProductAdmin(ImportedAdmin, ExportedAdmin, FreezableAdmin):
 
     id_fields = ("pk", "parent_id")
     list_display = ("sku", "name", "parent_sku", "barcode", "standing", "listing_expires_at", "updated_at")
-    list_filter = ("is_active", FrozenFilter, ("parent", admin.EmptyFieldListFilter))
+    list_filter = ("is_active", FrozenFilter, ("parent", VariantFilter))
     list_select_related = ("parent",)
     search_fields = ("sku", "name", "barcode__exact")
     search_help_text = _("A part of SKU or name, a whole barcode, or an id")
-    empty_hint = _("No product yet. Add the first one, or import a file of them: SKU and barcode are what is scanned.")
+    empty_hint = _("No products yet. Add the first one, or import a file.")
     ordering = ("sku",)
     autocomplete_fields = ("parent",)
     readonly_fields = ("id", "created_at", "updated_at", "standing", "frozen")

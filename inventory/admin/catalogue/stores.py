@@ -15,7 +15,7 @@ from audit.console.model_forms import CheckedFields
 from audit.preconditions import Precondition
 from inventory.admin.catalogue.freezing import FreezableAdmin, FrozenFilter
 from inventory.models import QUANTITY_LIMIT, Store, StoreWarehouse
-from inventory.models.catalogue import in_reach
+from inventory.models.catalogue_querysets import in_reach
 from inventory.services.catalogue.master_data import Saved
 from inventory.services.catalogue.stores import put_store
 

@@ -98,7 +98,7 @@ class OpenForm(DialogForm):
             if not match:
                 self.add_error("products", str(_("%(code)s is not the code of one product.")) % {"code": code})
             elif not meant:
-                words = _("%(code)s is a code of several products: tick below which are meant.")
+                words = _("Several products have the code %(code)s. Tick the ones to count below.")
                 self.add_error("products", str(words) % {"code": code})
             if len(match) > 1:
                 offered |= {str(product.pk): str(product) for product in match}
@@ -111,7 +111,7 @@ class OpenForm(DialogForm):
 
     def _offer(self, products: Mapping[str, str]) -> None:
         """Show these products, by id, as choices below the codes."""
-        self.fields["meant"] = multiple_choice(list(products.items()), label=_("Meant are"))
+        self.fields["meant"] = multiple_choice(list(products.items()), label=_("Products to count"))
         names = [name for name in self.fields if name != "meant"]
         place = names.index("products") + 1
         self.order_fields([*names[:place], "meant", *names[place:]])

@@ -21,6 +21,7 @@ from audit.console.scans import (
 )
 from audit.console.wording import wording_of
 from audit.errors import Busy, DomainError, IdempotencyInProgress
+from audit.idempotency import lifetime
 from audit.identifiers import NIL, parse_uuid
 from inventory.admin.counts.walking import WALK, place_of, progress_of
 from inventory.admin.stock.marks import warned_of, warned_of_product, with_warning
@@ -47,7 +48,7 @@ class WalkScans:
         """The response. Raises PermissionDenied."""
         if not self.request.user.has_perm("inventory.count_stock"):
             raise PermissionDenied
-        return answer_scans(self.request, self._take)
+        return answer_scans(self.request, self._take, known_for=lifetime())
 
     def _take(self, scans: Sequence[Scan]) -> ScanAnswer:
         outcomes = [self._outcome(scan) for scan in scans]
@@ -57,7 +58,7 @@ class WalkScans:
         """Raises Busy and IdempotencyInProgress: these scans are sent again."""
         if scan.total is not None and scan.total > ALWAYS_USUAL:
             return Outcome(
-                id=scan.id, status="refused", message=_("Enter a figure as large as this on the line's page.")
+                id=scan.id, status="refused", message=_("This number is very large. Enter it on the line's page.")
             )
         try:
             return self._of_line(scan) if scan.line else self._of_code(scan)
@@ -145,7 +146,7 @@ def _counted(scan: Scan, line: StockCountLine, counted: Counted) -> Outcome:
     quantity = written.counted if written.recounted is None else written.recounted
     words = _("%(sku)s: %(counted)s counted.")
     if scan.total is not None and written.needs_recount:
-        words = _("%(sku)s: %(counted)s counted. It is on the recount list, to be counted once more later.")
+        words = _("%(sku)s: %(counted)s counted. Added to the recount list.")
     message = words % {"sku": written.sku, "counted": quantity}
     shown = _shown(line, quantity)
     return Outcome(id=scan.id, status="added", message=with_warning(message, shown.warning), line=shown)

@@ -61,13 +61,13 @@ class LineForm(DialogForm):
     counted = WholeNumberField(
         label=_("How many are there?"),
         max_value=QUANTITY_LIMIT,
-        error_messages={"required": _("Type a number; 0 if there is none.")},
+        error_messages={"required": _("Enter a number, or 0 if there are none.")},
         widget=forms.TextInput(
             attrs={"enterkeyhint": "next", "class": "flow-input flow-counted", "autofocus": True},
         ),
     )
     misread: LazyText = ""
-    """Why what was typed is a code and no quantity; empty if it isn't."""
+    """Why the typed text is a code and not a quantity; empty if it is a quantity."""
 
     def clean_counted(self) -> Any:
         """Refuse a code."""
@@ -116,7 +116,7 @@ class WalkPage(AsksAboutUnusual, SharedDialog[Counted]):
                 self.choices = [(each, self._address_of(each)) for each in lines]
                 self.misread = str(_("%(code)s is the code of several products. Which one is it?")) % {"code": code}
             elif products:
-                self.misread = str(_("%(code)s is a product that is not in this count.")) % {"code": code}
+                self.misread = str(_("The product %(code)s is not in this count.")) % {"code": code}
             elif code.isdigit() and len(code) > _LONGEST_FIGURE:
                 self.misread = str(_("%(code)s is neither a product's code nor a quantity.")) % {"code": code}
             return None
@@ -183,7 +183,7 @@ class WalkPage(AsksAboutUnusual, SharedDialog[Counted]):
         values = {"sku": line.sku, "counted": line.counted if line.recounted is None else line.recounted}
         words = _("%(sku)s: %(counted)s counted.")
         if line.needs_recount:
-            words = _("%(sku)s: %(counted)s counted. It is on the recount list, to be counted once more later.")
+            words = _("%(sku)s: %(counted)s counted. Added to the recount list.")
         return str(words) % values
 
     def way_back(self) -> str:

@@ -188,7 +188,7 @@ class SnoozeDialog(_AlertDialog, EditDialog[LowStockAlert]):
     def tell(self, result: LowStockAlert) -> str:
         place = result.level.place
         if result.snoozed_until is None:
-            return _("%(place)s is not snoozed any more.") % {"place": place}
+            return _("%(place)s is no longer snoozed.") % {"place": place}
         return _("%(place)s is snoozed until %(until)s.") % {"place": place, "until": shown_time(result.snoozed_until)}
 
 
@@ -234,6 +234,7 @@ class SubscriptionDialog(EditDialog[Subscribed]):
             cast(int, user.pk),
             self._address(),
             codes=given["warehouses"],
+            time_zone=timezone.get_current_timezone_name(),
             claim=claim,
             precondition=self.unchanged,
         )

@@ -1,6 +1,7 @@
 """Assigning alerts that are selected in the list: to oneself at once, or to somebody else by a dialog."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, cast
 from uuid import UUID
 
@@ -11,24 +12,27 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
 from django.utils.formats import number_format
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
 from audit.console.base import ConsoleAdmin, actor_of
-from audit.console.dialogs import ChoiceField, Dialog, DialogForm, ReasonField
+from audit.console.dialogs import ChoiceField, DialogForm, ReasonField
+from audit.console.edit_dialogs import EditDialog, EditForm
 from audit.console.selection import SelectedField, selected_ids
-from audit.console.wording import wording_of
-from audit.errors import DomainError
+from audit.console.wording import LazyText, wording_of
+from audit.display import NOTHING
+from audit.errors import DomainError, VersionConflict
 from audit.idempotency import Claim, StoredAnswer
 from inventory.models import LowStockAlert
+from inventory.models.low_stock import LowStockAlertQuerySet
 from inventory.services.low_stock.assignment import MOST_ALERTS, Assigned, assign, assignees
 
 _MAY_ASSIGN: Final = "inventory.settle_alerts"
 
 
-class AssignForm(DialogForm):
+class AssignForm(EditForm):
     """The selected alerts, and to whom they go."""
 
     alerts = SelectedField(most=MOST_ALERTS)
@@ -36,11 +40,11 @@ class AssignForm(DialogForm):
     note = ReasonField(label=_("Reason"), required=False)
 
 
-class AssignDialog(Dialog[Assigned]):
-    """Assign the selected alerts to a person who may see them all."""
+class AssignDialog(EditDialog[Assigned]):
+    """Assign the selected alerts to a person who may see them all. It shows and carries to whom they are assigned."""
 
     title = _("Assign alerts")
-    intro = _("The alerts stay until stock has come in, but no more reminders are sent for them.")
+    intro = _("The alerts stay open until stock arrives, but send no more reminders.")
     submit = _("Assign")
     permission = _MAY_ASSIGN
     form_class = AssignForm
@@ -75,19 +79,35 @@ class AssignDialog(Dialog[Assigned]):
         return form
 
     def _people(self) -> Any:
-        alerts = LowStockAlert.objects.visible_to(actor_of(self.request)).filter(pk__in=self.selected)
-        codes = set(alerts.values_list("level__warehouse__code", flat=True))
+        codes = set(self._visible().values_list("level__warehouse__code", flat=True))
         return assignees(codes).values_list("username", "first_name", "last_name")
 
+    def _visible(self) -> LowStockAlertQuerySet:
+        return LowStockAlert.objects.visible_to(actor_of(self.request)).filter(pk__in=self.selected)
+
+    def rows(self) -> list[LowStockAlert]:
+        return list(self._visible().unresolved().described())
+
+    def values(self, row: LowStockAlert) -> Mapping[LazyText, str]:
+        """The person to whom an alert is assigned."""
+        label = _("%(alert)s, assigned to") % {"alert": row.level.place}
+        return {label: row.acknowledged_by or gettext("nobody")}
+
     def about(self) -> list[tuple[Any, Any]]:
-        return [(_("Alerts"), number_format(len(self.selected), force_grouping=True))]
+        """How many alerts are selected, and to whom the open ones are assigned now."""
+        names = self._visible().unresolved().values_list("acknowledged_by", flat=True)
+        now = [(name or _("Unassigned"), count) for name, count in sorted(Counter(names).items())]
+        texts = (f"{name} ({_grouped(count)})" for name, count in now)
+        return [(_("Alerts"), _grouped(len(self.selected))), (_("Assigned now"), ", ".join(texts) or NOTHING)]
 
     def way_back(self) -> str:
         """The list with its filters."""
         return self.list_address or super().way_back()
 
     def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Assigned | StoredAnswer:
-        return assign(given["alerts"], given["assignee"], actor, note=given["note"], claim=claim)
+        return assign(
+            given["alerts"], given["assignee"], actor, note=given["note"], claim=claim, precondition=self.unchanged
+        )
 
     def tell(self, result: Assigned) -> str:
         return told(result)
@@ -101,13 +121,32 @@ def _sent(request: HttpRequest) -> list[UUID]:
         return []
 
 
+def _unassigned(alert: LowStockAlert) -> None:
+    """The precondition that nobody has an alert. Raises VersionConflict."""
+    if alert.acknowledged_by:
+        raise VersionConflict(f"It is assigned to {alert.acknowledged_by}.")
+
+
+def _taken(count: int) -> str:
+    words = ngettext(
+        "%(count)s of these alerts is assigned to somebody else. Nothing was done: check it, then assign them.",
+        "%(count)s of these alerts are assigned to somebody else. Nothing was done: check it, then assign them.",
+        count,
+    )
+    return words % {"count": _grouped(count)}
+
+
+def _grouped(count: int) -> str:
+    return str(number_format(count, force_grouping=True))
+
+
 def _with_name(username: str, first: str, last: str) -> str:
     full = f"{first} {last}".strip()
     return f"{username} ({full})" if full else username
 
 
 def told(result: Assigned) -> str:
-    """What an assignment did, in a sentence for each kind of alerts."""
+    """The outcome of an assignment, in sentences for the person."""
     assigned, unchanged, left_out = result.assigned, result.unchanged, result.left_out
     done = ngettext("%(count)s alert assigned to %(name)s.", "%(count)s alerts assigned to %(name)s.", assigned)
     parts = [(done, assigned)]
@@ -118,12 +157,12 @@ def told(result: Assigned) -> str:
         parts.append((before, unchanged))
     if left_out:
         over = ngettext(
-            "%(count)s was left out: resolved, or not there any more.",
-            "%(count)s were left out: resolved, or not there any more.",
+            "%(count)s was left out: resolved, or no longer in your warehouses.",
+            "%(count)s were left out: resolved, or no longer in your warehouses.",
             left_out,
         )
         parts.append((over, left_out))
-    figures = [(words, number_format(count, force_grouping=True)) for words, count in parts]
+    figures = [(words, _grouped(count)) for words, count in parts]
     return " ".join(words % {"count": count, "name": result.username} for words, count in figures)
 
 
@@ -147,17 +186,22 @@ class AssignsSelected(ConsoleAdmin):
         return AssignDialog(self, request).answer()
 
     @admin.action(description=_("Assign to me"), permissions=["assign"])
-    def assign_to_me(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:
-        """Assign the selected alerts to the user, and say how many."""
+    def assign_to_me(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        """Assign the selected alerts to the user, and say how many. If somebody else has one of them, nothing is done,
+        and the dialog opens, which shows who: the list may be older."""
         ids = selected_ids(request, queryset, MOST_ALERTS)
         if ids is None:
-            return
+            return None
         try:
-            result = assign(ids, request.user.get_username(), actor_of(request))
+            result = assign(ids, request.user.get_username(), actor_of(request), precondition=_unassigned)
+        except VersionConflict as error:
+            messages.warning(request, _taken(len(error.faults)))
+            return AssignDialog(self, request, ids).open()
         except DomainError as error:
             messages.error(request, wording_of(error))
-            return
+            return None
         messages.success(request, told(cast(Assigned, result)))
+        return None
 
     @admin.action(description=_("Assign to…"), permissions=["assign"])
     def assign_selected(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:

@@ -1,18 +1,24 @@
 """Import of stock changes as a file, with a preview. The lines are those of ``manage.py import_stock``."""
 
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from audit.console.imports.importers import BookedRow, Importer, PreviewRow, Progress, Reading, Upload
+from audit.console.imports.importers import BookedRow, Importer, PreviewRow, Reading, RowDoubt, Upload
 from audit.console.imports.rows import RowFault
+from audit.db.statements import Progress
 from audit.idempotency import Claim, StoredAnswer
+from audit.whole_numbers import grouped
 from inventory.admin import foreign_files
 from inventory.admin.catalogue.sku_cells import notes_on_sharing
-from inventory.services.catalogue.codes import skus_known
+from inventory.admin.stock.undo import with_undo
+from inventory.admin.stock.unusual import Amount, doubts_about
+from inventory.models import StockDocument
+from inventory.services.catalogue.codes import KnownSku, skus_known
 from inventory.services.stock.import_files import DESCRIBED, FileLine, ImportFile, file_of, lines_of
 from inventory.services.stock.imports import Imported, ImportForecast, foresee_import, import_stock, says_when
 
@@ -23,6 +29,7 @@ _MAY: Final = {
     "ADJUSTMENT": "inventory.adjust_stock",
 }
 """The permission that a line's type requires, as on a level's page."""
+_NAMED: Final = 3
 
 
 class AdjustmentImport(Importer[ImportFile, Imported]):
@@ -34,8 +41,8 @@ class AdjustmentImport(Importer[ImportFile, Imported]):
 
     title = _("Import changes of stock")
     intro = _(
-        "Each row is a difference that is booked on what is on hand. Rows that were booked before, in whatever file, "
-        "are left out unless you tick them. You see what would change before anything does."
+        "Each row adds to the units on hand, or removes from them. Rows that were booked before, in any file, are "
+        "left out unless you tick them. A preview shows the changes before anything is booked."
     )
     permission = "inventory.adjust_stock"
     file_name = "stock-changes"
@@ -58,8 +65,16 @@ class AdjustmentImport(Importer[ImportFile, Imported]):
         file = ImportFile(file.id, file.name, file.sha256, within, file.bad)
         foreseen = foresee_import(self.actor, file)
         faults = sorted([*refused, *foreseen.bad], key=lambda fault: fault.row)
-        booked = [BookedRow(line.row, _name(line), says_when(booking)) for line, booking in foreseen.booked]
-        return Reading(file, _shown(foreseen), faults=faults, notes=_notes(foreseen, file.lines), booked=booked)
+        known = skus_known({line.sku for line in file.lines})
+        doubts = _doubts(file.lines, known)
+        booked = [
+            BookedRow(line.row, _name(line), says_when(booking), doubts.get(line.row, ""))
+            for line, booking in foreseen.booked
+        ]
+        left_out = {row.row for row in booked}
+        asked = [RowDoubt(row, text) for row, text in doubts.items() if row not in left_out]
+        notes = _notes(foreseen, known)
+        return Reading(file, _shown(foreseen), faults=faults, notes=notes, booked=booked, doubts=asked)
 
     def _beyond(self, lines: Sequence[FileLine]) -> Iterator[RowFault]:
         """The faults of lines whose type the user may not book."""
@@ -73,7 +88,7 @@ class AdjustmentImport(Importer[ImportFile, Imported]):
     ) -> Imported | StoredAnswer:
         if any(self._beyond(plan.lines)):
             raise PermissionDenied
-        return import_stock(self.actor, plan, again=again, claim=claim, progress=progress)
+        return import_stock(self.actor, plan, again=again, claim=claim, progress=progress, document_id=self.import_id)
 
     def size_of(self, plan: ImportFile) -> int:
         return len(plan.lines)
@@ -84,6 +99,10 @@ class AdjustmentImport(Importer[ImportFile, Imported]):
     def refused(self, result: Imported) -> Sequence[RowFault]:
         return result.bad
 
+    def notice(self, request: HttpRequest, message: str) -> str:
+        document = StockDocument.objects.filter(pk=self.import_id).first() if self.import_id else None
+        return with_undo(request, message, document) if document else message
+
     def tell_again(self, result: Imported) -> str:
         return gettext("This file was imported before. Nothing was booked again.")
 
@@ -91,7 +110,7 @@ class AdjustmentImport(Importer[ImportFile, Imported]):
         if not result.applied:
             return self.tell_again(result)
         message = ngettext("%(count)s row booked.", "%(count)s rows booked.", result.applied)
-        return message % {"count": result.applied}
+        return message % {"count": grouped(result.applied)}
 
 
 def _name(line: FileLine) -> str:
@@ -109,9 +128,20 @@ def _shown(foreseen: ImportForecast) -> list[PreviewRow]:
     ]
 
 
-def _notes(foreseen: ImportForecast, lines: Sequence[FileLine]) -> list[str]:
-    known = skus_known({line.sku for line in lines})
+def _doubts(lines: Sequence[FileLine], known: Mapping[str, Sequence[KnownSku]]) -> dict[int, str]:
+    """The doubts about units far beyond the usual, by row, as a level's page has them. A query for each type."""
+    found: dict[int, str] = {}
+    for kind in _MAY:
+        of_kind = [line for line in lines if line.type == kind and len(known.get(line.sku, ())) == 1]
+        amounts = [Amount(known[line.sku][0].id, line.sku, line.quantity) for line in of_kind]
+        texts = zip(of_kind, doubts_about(kind, amounts), strict=True)
+        found |= {line.row: text for line, text in texts if text}
+    return dict(sorted(found.items()))
+
+
+def _notes(foreseen: ImportForecast, known: Mapping[str, Sequence[KnownSku]]) -> list[str]:
     shared = notes_on_sharing({found[0].id: (found[0].sku, "") for found in known.values()})
+    shared += _notes_on_restored(foreseen.restored)
     if not foreseen.booked:
         return shared
     message = ngettext(
@@ -119,4 +149,18 @@ def _notes(foreseen: ImportForecast, lines: Sequence[FileLine]) -> list[str]:
         "%(count)s rows of this file were imported before, and are left out unless you tick them.",
         len(foreseen.booked),
     )
-    return [message % {"count": len(foreseen.booked)}, *shared]
+    return [message % {"count": grouped(len(foreseen.booked))}, *shared]
+
+
+def _notes_on_restored(restored: Sequence[RowFault]) -> list[str]:
+    """The note on rows that are imported once more, because their bookings were reversed; it names some of them."""
+    if not restored:
+        return []
+    message = ngettext(
+        "%(count)s row was booked before and reversed since, and is imported again: %(rows)s",
+        "%(count)s rows were booked before and reversed since, and are imported again: %(rows)s",
+        len(restored),
+    )
+    named = [gettext("row %(row)s %(says)s") % {"row": fault.row, "says": fault.detail} for fault in restored[:_NAMED]]
+    rows = "; ".join(named) + ("; …" if len(restored) > _NAMED else ".")
+    return [message % {"count": grouped(len(restored)), "rows": rows}]

@@ -36,7 +36,7 @@ R = TypeVar("R")
 
 share_wordings(
     {
-        "insufficient_stock": _("There are not that many units. Nothing was changed."),
+        "insufficient_stock": _("Not enough units are available. Nothing was changed."),
         "quantity_limit": _("A level has at most 2,000,000,000 units."),
         "warehouse_inactive": _("This warehouse is closed: it takes no receipts, returns or transfers."),
     }
@@ -118,7 +118,7 @@ class CountedForm(StockForm):
         label=_("Counted"),
         min_value=0,
         max_value=QUANTITY_LIMIT,
-        help_text=_("Units there, reserved ones included."),
+        help_text=_("Units on the shelf, including reserved ones."),
     )
     reference = None  # type: ignore[assignment]  # removed: the count is the document
     needs_reason = False
@@ -297,7 +297,7 @@ class CountDialog(StockDialog[Opened]):
         "already_in_count": _("This product is in an open count already. Enter what you counted there."),
     }
     submit = _("Enter the count")
-    intro = _("The figure is kept in a count of its own. Stock changes when somebody posts it.")
+    intro = _("The quantity is entered in a new count. Stock changes when the count is posted.")
     permission = "inventory.count_stock"
     kind = ReasonKind.COUNT
     usual_of = "COUNT"

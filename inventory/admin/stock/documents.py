@@ -8,7 +8,6 @@ from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse
-from django.utils.functional import cached_property
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -21,17 +20,20 @@ from audit.console.filters import link
 from audit.console.wording import LazyText
 from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer
+from audit.whole_numbers import grouped
 from inventory.admin.catalogue.printing import print_document
 from inventory.admin.stock.dialogs import LINE_INDEX
 from inventory.admin.stock.marks import with_warnings
 from inventory.admin.stock.numbers import FoundByNumber
 from inventory.admin.stock.undo import REVERSE_PERMISSION, OffersUndo
 from inventory.models import Movement, StockDocument
+from inventory.models.stock import MovementQuerySet
 from inventory.services.stock.adjustments import Adjusted
-from inventory.services.stock.documents import movements_of
+from inventory.services.stock.documents import movements_of, taken_back
 from inventory.services.stock.reversing import ReverseRequest, reverse_document
 
 _MOST_FACTS = 10
+_MOST_LINES = 500
 
 
 class ReverseForm(DialogForm):
@@ -77,14 +79,10 @@ class ReverseDialog(OffersUndo, Dialog[Adjusted]):
             return redirect(self.way_back())
         return super().answer()
 
-    @cached_property
-    def movements(self) -> list[Movement]:
-        """The movements to take back, in the order of the service's request."""
-        return list(movements_of(self.subject))
-
     def about(self) -> list[tuple[LazyText, Any]]:
-        lines = [(_place(move), f"{-move.quantity:+d}") for move in self.movements[:_MOST_FACTS]]
-        rest = len(self.movements) - len(lines)
+        movements = taken_back(self.subject)
+        lines = [(_place(move), f"{-move.quantity:+d}") for move in movements[:_MOST_FACTS]]
+        rest = movements.count() - len(lines)
         more = ngettext("and %(count)s more line", "and %(count)s more lines", rest) % {"count": rest}
         return [*lines, (more, "")] if rest else cast(list[tuple[LazyText, Any]], lines)
 
@@ -96,11 +94,12 @@ class ReverseDialog(OffersUndo, Dialog[Adjusted]):
             document = StockDocument.objects.get(pk=self.subject.pk)
             return form.add_error(None, reversed_text(document))
         super().refuse(form, error)
+        movements = list(taken_back(self.subject)) if error.faults else []
         for fault in error.faults:
             found = LINE_INDEX.match(fault.pointer)
             if found and "available" in fault.facts:
-                words = _("%(place)s: %(wanted)s to take back, %(free)s available.")
-                values = {"place": _place(self.movements[int(found[1])])}
+                words = _("%(place)s: %(wanted)s to reverse, %(free)s available.")
+                values = {"place": _place(movements[int(found[1])])}
                 values |= {"wanted": fault.facts["requested"], "free": max(0, fault.facts["available"])}
                 form.add_error(None, str(words) % values)
         return None
@@ -125,7 +124,7 @@ class StockDocumentAdmin(FoundByNumber, ReadOnlyAdmin):
     search_help_text = _("A number such as RC-1042, a whole reference or name, or an id")
     ordering = ("-id",)
     sortable_by = ()
-    empty_hint = _("Nothing was posted by hand yet. Receive a delivery, or adjust a line of stock: it gets a document.")
+    empty_hint = _("No documents yet. Receive a delivery or adjust stock to create one.")
     actions_detail = ("labels", "reverse")
     change_form_after_template = "console/documents/lines.html"
 
@@ -136,7 +135,14 @@ class StockDocumentAdmin(FoundByNumber, ReadOnlyAdmin):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """Only fields with a value."""
-        facts = ["what", "state", "warehouses", *non_empty_fields(obj, "reference", "reason"), "actor", "created_at"]
+        facts = [
+            "what",
+            "state",
+            "warehouses",
+            *non_empty_fields(obj, "reference", "reason", "file_name"),
+            "actor",
+            "created_at",
+        ]
         return in_pairs(facts)
 
     def change_view(
@@ -146,17 +152,17 @@ class StockDocumentAdmin(FoundByNumber, ReadOnlyAdmin):
         document = self.get_object(request, object_id) if self.has_view_permission(request) else None
         context = dict(extra_context or {})
         if document is not None:
-            context["moves"] = self._moves(request, document)
+            moves = self._moves(request, document)
+            context["moves"], context["unshown"] = list(moves[:_MOST_LINES]), max(0, moves.count() - _MOST_LINES)
+            context["unshown_in_words"] = grouped(context["unshown"])
+            with_warnings(move.level for move in context["moves"])
             context["hidden"] = not document.is_in_reach(actor_of(request))
         answer: HttpResponse = super().change_view(request, object_id, form_url, context)
         return answer
 
     @staticmethod
-    def _moves(request: HttpRequest, document: StockDocument) -> list[Movement]:
-        actor = actor_of(request)
-        moves = [move for move in movements_of(document) if actor.sees_warehouse(move.level.warehouse.code)]
-        with_warnings(move.level for move in moves)
-        return moves
+    def _moves(request: HttpRequest, document: StockDocument) -> MovementQuerySet:
+        return movements_of(document).visible_to(actor_of(request))
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> list[Any]:
         """Reverse is offered until it is done, and only to users who have all of its warehouses in reach."""

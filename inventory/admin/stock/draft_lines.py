@@ -1,4 +1,4 @@
-"""Lines of a draft in the console: what scans and edits of lines do, and what is said about it."""
+"""Lines of a draft in the console: the effects of scans and edits, and the messages about them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -82,7 +82,7 @@ class ScannedLine:
 
 _SENTENCES: Final = {
     "changed": _("%(sku)s is %(units)s now: it was changed in another tab or on another device. Type it again."),
-    "not_expected": _("%(sku)s is not one of these lines. Put it aside."),
+    "not_expected": _("%(sku)s is not expected here. Put it aside."),
     "too_many_lines": _("A draft has at most %(lines)s lines. Post this one first, then scan %(sku)s again."),
     "too_many_units": _("%(sku)s: a line has at most %(most)s units. It stays at %(units)s."),
 }
@@ -143,7 +143,7 @@ def _of_no_product(actor: Actor, scan: Scan, values: dict[str, str]) -> Outcome:
     places = find_places(actor, scan.text) if scan.text else []
     if places and not scan.line:
         words = _(
-            "%(place)s is a place: nothing was added, everything is kept. Scan it on the dashboard or in a list to see "
+            "%(place)s is a place, not a product. Nothing was added. Scan it on the dashboard or in a list to see "
             "what is there, to count it or to put goods away there."
         )
         return Outcome(id=scan.id, status="refused", message=str(words) % {"place": places[0].code})

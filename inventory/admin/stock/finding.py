@@ -1,4 +1,4 @@
-"""Where a scan leads on a page that takes none itself: to the stock of a product, or to a place."""
+"""The look-up of scans on pages without lines: they lead to the stock of a product, or to a place."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -41,7 +41,7 @@ def _found(request: HttpRequest, scan: Scan) -> Outcome:
     if len(products) + len(places) > 1:
         of_products = [ScanChoice(key=str(row.pk), sku=row.sku, name=row.name) for row in products]
         of_places = [ScanChoice(key=_PLACE + place.code, sku=place.code, name="") for place in places]
-        words = _("%(code)s has several meanings. Which one is it?") % {"code": scan.text}
+        words = _("Several products or places have the code %(code)s. Which one is it?") % {"code": scan.text}
         return Outcome(id=scan.id, status="ambiguous", message=words, choices=(*of_products, *of_places))
     if places:
         return Outcome(id=scan.id, status="place", message=places[0].code, address=place_address(places[0]))

@@ -68,7 +68,7 @@ class SettingsForm(EditForm):
         if point is not None and most is not None and point > most:
             self.add_error("reorder_point", _("The reorder point is above the maximum stock."))
         if not self.errors and not self.changes():
-            self.add_error(None, _("Nothing is entered: there is nothing to change."))
+            self.add_error(None, _("Enter at least one value."))
         return given
 
 

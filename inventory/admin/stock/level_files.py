@@ -13,9 +13,11 @@ from import_export.fields import Field
 from audit.console.exports import ExportRow, by_keys
 from audit.console.imports.cells import Cells, ReadRow, TextCell, UnitsCell
 from audit.console.imports.columns import Column
-from audit.console.imports.importers import PlannedRow, Progress, Reading, RowImporter, Upload
+from audit.console.imports.importers import PlannedRow, Reading, RowImporter, Upload
 from audit.console.imports.rows import RowFault
+from audit.db.statements import Progress
 from audit.idempotency import Claim, StoredAnswer
+from audit.whole_numbers import grouped
 from inventory.admin import foreign_files
 from inventory.admin.catalogue.sku_cells import with_stored_skus
 from inventory.models import StockLevel, Warehouse
@@ -34,11 +36,11 @@ _FIELDS: Final = {
 
 COLUMNS: Final = (
     Column("sku", _("SKU"), _("The product, or the variant."), is_needed=True, is_code=True, is_key=True),
-    Column("product", _("Product"), _("Its name, for reading only. It is not imported."), is_read=False),
+    Column("product", _("Product"), _("Its name, for information only. Not imported."), is_read=False),
     Column(
         "warehouse",
         _("Warehouse"),
-        _("Its code. The product must have been there before."),
+        _("Its code. The product must be in stock there, or have been."),
         is_needed=True,
         is_code=True,
     ),
@@ -101,7 +103,7 @@ class LevelImport(RowImporter[PlannedLevel, SetLevels]):
     title = _("Import settings")
     intro = _(
         "Download the list with “Export settings”, change it, and choose it here. A column that is left out stays as "
-        "it is; an empty cell empties the setting. You see what would change before anything does."
+        "it is; an empty cell empties the setting. A preview shows the changes first."
     )
     permission = "inventory.change_stocklevel"
     file_name = "level-settings"
@@ -146,13 +148,13 @@ class LevelImport(RowImporter[PlannedLevel, SetLevels]):
     ) -> SetLevels | StoredAnswer:
         rows = (planned.change for planned in plan)
         changes = [LevelChange(row.product_id, row.warehouse, row.changes, row.seen) for row in rows]
-        return set_levels(self.actor, changes, claim=claim)
+        return set_levels(self.actor, changes, claim=claim, progress=progress)
 
     def tell(self, result: SetLevels) -> str:
         message = ngettext(
             "Settings of %(count)s level changed.", "Settings of %(count)s levels changed.", len(result.ids)
         )
-        return message % {"count": len(result.ids)}
+        return message % {"count": grouped(len(result.ids))}
 
 
 def _order_fault(row: ReadRow, level: StockLevel) -> RowFault | None:

@@ -210,7 +210,7 @@ class StockLevelAdmin(PlacePages, ImportedAdmin, ExportedAdmin, ReadOnlyAdmin):
         return LevelList
 
     list_after_template = "console/stock/totals.html"
-    empty_hint = _("Nothing is kept here yet. Receive a delivery, or import what there is: it is in stock afterwards.")
+    empty_hint = _("No stock yet. Receive a delivery, or import changes of stock.")
     fieldsets = (
         (
             _("Settings and place"),
@@ -378,7 +378,7 @@ class StockLevelAdmin(PlacePages, ImportedAdmin, ExportedAdmin, ReadOnlyAdmin):
             return None
         levels = StockLevel.objects.filter(pk__in=ids)
         if of_one_warehouse and levels.values("warehouse").distinct().count() > 1:
-            messages.warning(request, _("Choose rows of one warehouse: a transfer has one start and one end."))
+            messages.warning(request, _("Choose rows of one warehouse: a transfer has one source."))
             return None
         asked = [("level", str(id_)) for id_ in ids] + [("next", request.get_full_path())]
         return redirect(f"{reverse(f'admin:inventory_stocklevel_{name}')}?{urlencode(asked)}")

@@ -58,7 +58,7 @@ def warned_of_product(product: Product) -> str:
 
 
 def with_warning(message: str, warning: str) -> str:
-    """A sentence about goods, with the warnings about them behind it."""
+    """A message about goods, followed by the warnings about them."""
     return " – ".join(part for part in (message, warning) if part)
 
 

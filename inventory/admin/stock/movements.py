@@ -156,7 +156,7 @@ class MovementAdmin(OfLevel, Receiving, TrailAdmin):
         if parse_public_id(TRANSFER, term) or parse_public_id(COUNT, term):
             return _with_reference(queryset, term.lower()), False
         if document := _document_called(term):
-            queryset, term = queryset.filter(created_at=document.created_at, adjustment_id=document.pk), ""
+            queryset, term = queryset.filter(created_at=document.created_at, adjustment_id=document.adjustment_id), ""
         if not term:
             return queryset, False
         if named := parse_copied_id(term):
@@ -218,7 +218,7 @@ class MovementAdmin(OfLevel, Receiving, TrailAdmin):
     def same_adjustment(self, movement: Movement) -> SafeString:
         if movement.adjustment_id is None:
             return format_html("{}", NOTHING)
-        document = StockDocument.objects.filter(pk=movement.adjustment_id).first()
+        document = StockDocument.objects.of_movement(movement.adjustment_id, movement.created_at).first()
         if document is not None:
             return link(document, reverse("admin:inventory_stockdocument_change", args=[document.pk]))
         named = public_id(ADJUSTMENT, movement.adjustment_id)

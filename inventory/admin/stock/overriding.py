@@ -1,4 +1,4 @@
-"""The field of dialogs that take frozen goods out: why, from those who may freeze."""
+"""The field for the reason in dialogs that take out frozen goods, for users who may freeze."""
 
 from collections.abc import Mapping
 from typing import Any, Final

@@ -26,7 +26,7 @@ from audit.console.scans import (
 )
 from audit.console.wording import wording_of
 from audit.errors import Busy, DomainError, IdempotencyInProgress, NotFound
-from audit.idempotency import StoredAnswer
+from audit.idempotency import StoredAnswer, lifetime
 from inventory.admin.stock.finding import answer_find, place_address
 from inventory.models import Product, StockCount, StockCountLine, StockLevel, Warehouse
 from inventory.services.catalogue.codes import products_by_code
@@ -37,7 +37,7 @@ from inventory.services.counts.opening import OpenRequest
 from inventory.services.stock.places import Place, find_places, name_of, place_at, put_away
 
 PUT_AWAY: Final = "inventory.receive_stock"
-"""Who receives goods also puts them away."""
+"""The permission to put goods away: that to receive them."""
 COUNT: Final = "inventory.count_stock"
 _MOST_SHOWN: Final = 200
 _RECOUNT_SHARE: Final = Decimal("0.1")
@@ -65,7 +65,7 @@ class PlacePages:
         return [*own, *super().get_urls()]  # type: ignore[misc]
 
     def find(self, request: HttpRequest) -> HttpResponse:
-        """Say where scanned codes lead."""
+        """Look up scanned codes."""
         self.require_view(request)
         return answer_find(request)
 
@@ -118,7 +118,7 @@ class PlacePages:
         def take(scans: Sequence[Scan]) -> ScanAnswer:
             return ScanAnswer(outcomes=[_put_away(request, place, scan) for scan in scans])
 
-        return answer_scans(request, take)
+        return answer_scans(request, take, known_for=lifetime())
 
     def _place(self, request: HttpRequest, permission: str = "") -> Place:
         """The place that the query names. Raises PermissionDenied, and Http404 for a warehouse out of reach."""
@@ -186,7 +186,7 @@ def _put_away(request: HttpRequest, place: Place, scan: Scan) -> Outcome:
 
 
 def _other_place(request: HttpRequest, scan: Scan) -> Outcome:
-    """Go on at another place, or say that nothing has this code."""
+    """The outcome of a code that is no product's: another place to go on at, or unknown."""
     found = find_places(actor_of(request), scan.text) if scan.text else []
     if len(found) == 1:
         address = place_address(found[0], "put_away")

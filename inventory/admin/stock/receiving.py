@@ -22,7 +22,13 @@ from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import NIL, parse_uuid
 from inventory.admin.stock.draft_lines import ScannedLine
 from inventory.admin.stock.scanning import ScanForm, ScanPage, view_of
-from inventory.admin.stock.unfinished import BEGUN_BEFORE, Unfinished, delivery_address, unfinished_deliveries
+from inventory.admin.stock.unfinished import (
+    BEGUN_BEFORE,
+    Unfinished,
+    delivery_address,
+    left_behind_deliveries,
+    unfinished_deliveries,
+)
 from inventory.admin.stock.warehouse_choices import warehouse_choices
 from inventory.models import ReceivingDraft, StockDocument
 from inventory.services.catalogue.stock_warnings import in_words, warnings_of
@@ -90,8 +96,9 @@ class BeginPage(Dialog[UUID]):
 
     @cached_property
     def unfinished(self) -> list[Unfinished]:
-        """The user's deliveries that were begun."""
-        return unfinished_deliveries(actor_of(self.request))
+        """The user's deliveries that were begun, and those that can be taken over."""
+        actor = actor_of(self.request)
+        return unfinished_deliveries(actor) + left_behind_deliveries(actor)
 
     def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> UUID:
         return _begun(actor, given["warehouse"], given["reference"])
@@ -239,9 +246,7 @@ class DiscardDialog(Dialog[None]):
         return DeliveryPage(self.model_admin, self.request, object_id).subject
 
     def about(self) -> list[tuple[LazyText, Any]]:
-        draft = self.subject
-        named = [(_("Reference"), draft.reference)] if draft.reference else []
-        return [(_("Warehouse"), draft.warehouse.code), *named, (_("Lines"), draft.lines.count())]
+        return _facts_of(self.subject)
 
     def way_back(self) -> str:
         return reverse("admin:inventory_movement_receive_delivery")
@@ -256,6 +261,56 @@ class DiscardDialog(Dialog[None]):
 
     def tell(self, result: None) -> str:
         return str(_("The delivery was discarded. Nothing was received."))
+
+
+class TakeOverDialog(Dialog[None]):
+    """Take over the draft of a delivery from an account that is switched off or deleted."""
+
+    title = _("Take over this delivery")
+    intro = _("It becomes yours with all its lines: continue it, or discard it.")
+    submit = _("Take over")
+    permission = "inventory.receive_stock"
+    is_page = True
+    subject: ReceivingDraft
+    wordings: ClassVar[Mapping[str, LazyText]] = {
+        "draft_changed": _("You have an open delivery with this reference yourself. Post or discard that one first."),
+    }
+
+    def _find(self, object_id: str | None) -> Any:
+        if not self.request.user.has_perm(self.permission):
+            return None
+        actor, found = actor_of(self.request), parse_uuid(str(object_id)) or NIL
+        reached = ReceivingDraft.objects.left_behind(actor) | ReceivingDraft.objects.own(actor)
+        draft = reached.filter(pk=found, transfer__isnull=True).select_related("warehouse").first()
+        if draft is None:
+            raise Http404
+        return draft
+
+    def answer(self) -> HttpResponse:
+        if self.subject is not None and self.subject.account_id == actor_of(self.request).account_id:
+            return redirect(delivery_address(self.subject.pk))
+        return super().answer()
+
+    def about(self) -> list[tuple[LazyText, Any]]:
+        return [(_("Begun by"), self.subject.owner), *_facts_of(self.subject)]
+
+    def way_back(self) -> str:
+        return reverse("admin:inventory_movement_receive_delivery")
+
+    def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> None:
+        receiving.take_over(actor, self.subject.pk)
+
+    def tell(self, result: None) -> str:
+        return str(_("The delivery is yours now. Its lines are kept."))
+
+    def done(self, result: None) -> HttpResponse:
+        messages.success(self.request, self.notice(result))
+        return redirect(delivery_address(self.subject.pk))
+
+
+def _facts_of(draft: ReceivingDraft) -> list[tuple[LazyText, Any]]:
+    named = [(_("Reference"), draft.reference)] if draft.reference else []
+    return [(_("Warehouse"), draft.warehouse.code), *named, (_("Lines"), draft.lines.count())]
 
 
 class Receiving:
@@ -273,6 +328,7 @@ class Receiving:
             "scans": DeliveryPage.as_view("scans"),
             "changes": DeliveryPage.as_view("changes"),
             "discard": _discard,
+            "take_over": _take_over,
         }
         own = [
             path(
@@ -283,6 +339,10 @@ class Receiving:
             for page, view in pages.items()
         ]
         return [*own, *super().get_urls()]  # type: ignore[misc]
+
+
+def _take_over(model_admin: Any, request: HttpRequest, object_id: str) -> HttpResponse:
+    return TakeOverDialog(model_admin, request, object_id).answer()
 
 
 def _discard(model_admin: Any, request: HttpRequest, object_id: str) -> HttpResponse:

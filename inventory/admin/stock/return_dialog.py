@@ -44,7 +44,5 @@ class ReturnDialog(AdjustmentDialog):
     def refuse(self, form: DialogForm, error: DomainError) -> None:
         if error.code != "more_than_sold":
             return super().refuse(form, error)
-        words = _(
-            "Order %(orderId)s was sold %(sold)s, and %(returned)s came back: at most %(returnable)s can come back."
-        )
+        words = _("Order %(orderId)s: %(sold)s sold, %(returned)s returned. At most %(returnable)s can be returned.")
         return form.add_error("quantity", str(words) % error.faults[0].facts)

@@ -44,11 +44,12 @@ from inventory.admin.stock.draft_lines import (
 from inventory.admin.stock.undo import OffersUndo
 from inventory.admin.stock.unusual import Amount, AsksAboutUnusual
 from inventory.models import QUANTITY_LIMIT, Product
+from inventory.services.drafts.expiry import lifetime
 from inventory.services.drafts.lines import ChangedLines, LineCommand
 from inventory.services.drafts.posting import PostedBefore
 
 _LONGEST_UNITS: Final = 64
-"""Enough that nothing which is too long becomes a number by being cut."""
+"""Longer than any valid number, so that cutting a text never makes a valid number of it."""
 
 
 def view_of(model_admin: Any, view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
@@ -75,7 +76,7 @@ class ScanPage(OffersUndo, AsksAboutUnusual, Dialog[R]):
     endings: ClassVar[Sequence[tuple[str, LazyText]]] = ()
     """The buttons of the review: the value that is sent, and the text; the first is the main button."""
     ending_form: ClassVar[type[forms.Form]] = forms.Form
-    """What is asked at the review."""
+    """The form of the review."""
     empty: ClassVar[LazyText] = _("Nothing scanned yet. Scan the first product, or type its SKU and press Enter.")
     takes_any: ClassVar[bool] = True
     """Whether any product can be scanned, or only those that are expected."""
@@ -168,7 +169,7 @@ class ScanPage(OffersUndo, AsksAboutUnusual, Dialog[R]):
 
     def scans(self) -> HttpResponse:
         """The answer to scans, as JSON."""
-        return answer_scans(self.request, self._take)
+        return answer_scans(self.request, self._take, known_for=lifetime())
 
     def changes(self) -> HttpResponse:
         """The answer to edited and removed lines, as JSON."""
@@ -191,7 +192,7 @@ class ScanPage(OffersUndo, AsksAboutUnusual, Dialog[R]):
         return redirect(address or (self.review_address if do == "review" else self.address))
 
     def _scan(self, line: str) -> str:
-        """Take the code in the form, or one unit of the product with this id, chosen among several with a code.
+        """Add the code in the form, or one unit of the product with this id, chosen among several with a code.
 
         Returns the address to go to if no line took it; empty otherwise.
         """

@@ -17,7 +17,7 @@ from inventory.admin.stock.finding import place_address
 from inventory.admin.stock.marks import with_warnings
 from inventory.models import StockLevel
 from inventory.services.catalogue.codes import products_by_code
-from inventory.services.stock.places import find_places, name_of
+from inventory.services.stock.places import find_places, name_of, places_beginning_so
 
 RECEIVE: Final = ReceiveDialog.permission
 _FEW_PRODUCTS: Final = 2
@@ -35,7 +35,7 @@ def _find_levels(request: HttpRequest, text: str) -> Found:
     else:
         return Found()
     found = with_warnings(rows.order_by("product__sku", "warehouse__code")[: MOST_RESULTS + 1])
-    hint = _("It is in more warehouses: open its stock.") if len(found) > MOST_RESULTS else ""
+    hint = _("It is in more warehouses: open its stock to see all.") if len(found) > MOST_RESULTS else ""
     return first_of((_result(request, level) for level in found[:MOST_RESULTS]), hint)
 
 
@@ -61,22 +61,24 @@ def _result(request: HttpRequest, level: StockLevel) -> Result:
 
 
 def _find_places(request: HttpRequest, text: str) -> Found:
-    """The places with this name, with or without the code of a warehouse in front. A product's code is no place's.
-
-    A word without digits and dashes is none, either: looking for a place reads all levels.
-    """
-    is_name = any(character.isdigit() or character in "-/" for character in text) and not parse_copied_id(text)
-    if not is_name or ("/" not in text and products_by_code(text)):
+    """The places whose name begins with the text, with or without the code of a warehouse in front; with a code and a
+    whole name also an empty one. A product's code is no place's."""
+    if parse_copied_id(text) or ("/" not in text and products_by_code(text)):
         return Found()
-    return first_of(
+    actor = actor_of(request)
+    begun = places_beginning_so(actor, text, at_most=MOST_RESULTS + 1)
+    found = {place.code.upper(): place for place in (begun or find_places(actor, text))}
+    hint = _("There are more. Type more to narrow the search.") if len(found) > MOST_RESULTS else ""
+    results = (
         Result(
             place.code,
             "",
             place_address(place),
             allowed_actions(request, (RECEIVE, _("Put away here"), place_address(place, "put_away"))),
         )
-        for place in find_places(actor_of(request), text)
+        for place in found.values()
     )
+    return first_of(results, hint)
 
 
 PLACES: Final = Subject(gettext_lazy("Places"), "inventory.stocklevel", _find_places)

@@ -1,6 +1,7 @@
-"""What a page says after something was posted by hand: a link to its document, and Undo for a while."""
+"""The message after something was posted by hand: a link to its document, and Undo for a while."""
 
 from typing import Any, NamedTuple
+from uuid import UUID
 
 from django.http import HttpRequest
 from django.urls import reverse
@@ -42,9 +43,9 @@ def with_undo(request: HttpRequest, text: str, result: Any) -> str:
 def _posted(request: HttpRequest, result: Any) -> _Posted | None:
     if isinstance(result, Adjusted) and result.document:
         is_reversal = result.document.startswith(StockDocument.Kind.REVERSAL.value)
-        may = request.user.has_perm(REVERSE_PERMISSION) and not is_reversal
-        page, undo = _addresses("stockdocument", "reverse", result.id)
-        return _Posted(page, result.document, undo if may else "")
+        return _document(request, result.id, result.document, may_reverse=not is_reversal)
+    if isinstance(result, StockDocument):
+        return _document(request, result.pk, result.short_number, may_reverse=result.reversal is None)
     if isinstance(result, Transferred):
         transfer = Transfer.objects.select_related("from_warehouse", "to_warehouse").get(pk=result.document.id)
         name = way_to_undo(request, transfer)
@@ -54,6 +55,11 @@ def _posted(request: HttpRequest, result: Any) -> _Posted | None:
         count = StockCount.objects.get(pk=result.count.pk)
         return _Posted(reverse("admin:inventory_stockcount_change", args=[count.pk]), count.short_number, "")
     return None
+
+
+def _document(request: HttpRequest, document_id: UUID, number: str, *, may_reverse: bool) -> _Posted:
+    page, undo = _addresses("stockdocument", "reverse", document_id)
+    return _Posted(page, number, undo if may_reverse and request.user.has_perm(REVERSE_PERMISSION) else "")
 
 
 def _addresses(model: str, action: str, key: Any) -> tuple[str, str]:

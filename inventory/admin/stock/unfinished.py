@@ -27,7 +27,8 @@ class Unfinished(NamedTuple):
 
 
 def delivery_address(draft_id: UUID, page: str = "") -> str:
-    """The address of a delivery's draft, or of what was posted; ``page`` is ``scans``, ``changes`` or ``discard``."""
+    """The address of a delivery's draft, or of what was posted; ``page`` is ``scans``, ``changes``, ``discard`` or
+    ``take_over``."""
     return reverse(f"admin:inventory_movement_delivery{'_' if page else ''}{page}", args=[draft_id])
 
 
@@ -45,7 +46,7 @@ def unfinished(request: HttpRequest) -> list[Unfinished]:
     """All that the user can continue."""
     actor, found = actor_of(request), []
     if request.user.has_perm("inventory.receive_stock"):
-        found += unfinished_deliveries(actor)
+        found += unfinished_deliveries(actor) + left_behind_deliveries(actor)
     if request.user.has_perm("inventory.transfer_stock"):
         found += unfinished_transfers(actor) + unfinished_arrivals(actor)
     return found
@@ -64,13 +65,27 @@ def unfinished_deliveries(actor: Actor) -> list[Unfinished]:
     ]
 
 
+def left_behind_deliveries(actor: Actor) -> list[Unfinished]:
+    """The deliveries in an actor's reach whose accounts are switched off or deleted, the latest first. One query."""
+    drafts = _counted(ReceivingDraft.objects.left_behind(actor).open().filter(transfer__isnull=True))
+    words = _("Take over %(what)s of %(owner)s, %(lines)s")
+    return [
+        Unfinished(
+            words % {"what": _delivery(draft), "owner": draft.owner, "lines": _lines(draft.count)},
+            draft.warehouse.code,
+            delivery_address(draft.pk, "take_over"),
+        )
+        for draft in drafts.select_related("warehouse").order_by("-changed_at")
+    ]
+
+
 def _delivery(draft: ReceivingDraft) -> str:
     return _("delivery %(reference)s") % {"reference": draft.reference} if draft.reference else _("delivery")
 
 
 def unfinished_transfers(actor: Actor) -> list[Unfinished]:
     """The drafts of transfers that an actor began and may change, the newest first. One query."""
-    drafts = Transfer.objects.visible_to(actor).filter(status=Transfer.Status.PENDING, initiated_by=actor.name)
+    drafts = Transfer.objects.visible_to(actor).filter(status=Transfer.Status.PENDING, account_id=actor.account_id)
     words = _("Continue transfer %(route)s, %(lines)s")
     return [
         Unfinished(

@@ -1,7 +1,7 @@
-"""Dialogs that ask once more before they book units far beyond what is usual for a product."""
+"""Dialogs that ask for confirmation before they book far more units than is usual for a product."""
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Final, NamedTuple
 from uuid import UUID
 
@@ -33,22 +33,34 @@ class AsksAboutUnusual:
 
     def find_doubts(self, given: Mapping[str, Any]) -> list[Doubt]:
         """A doubt for each product with far more units than usual. Sends one query if any has more than 1,000."""
-        large = [amount for amount in self.amounts(given) if abs(amount.units) > ALWAYS_USUAL]
-        if not large:
-            return []
-        usual = usual_units(self.usual_of, {amount.product_id for amount in large})
+        amounts = list(self.amounts(given))
+        texts = doubts_about(self.usual_of, amounts)
         return [
-            Doubt(f"{amount.product_id} {amount.units}", self._doubt(amount, usual.get(amount.product_id)))
-            for amount in large
-            if is_unusual(amount.units, usual.get(amount.product_id))
+            Doubt(f"{amount.product_id} {amount.units}", text)
+            for amount, text in zip(amounts, texts, strict=True)
+            if text
         ]
 
-    def _doubt(self, amount: Amount, usual: int | None) -> str:
-        """The sentence. A count is blind: it doesn't say how many there usually are."""
-        values = {"sku": amount.sku, "units": grouped(amount.units), "words": in_thousands(amount.units)}
-        text = gettext("%(sku)s: %(units)s, that is %(words)s units.") % values
-        if self.usual_of == _COUNT:
-            return text
-        if usual is None:
-            return f"{text} {gettext('There is no usual quantity for it yet.')}"
-        return f"{text} {gettext('The usual is about %(usual)s.') % {'usual': grouped(usual)}}"
+
+def doubts_about(kind: Any, amounts: Sequence[Amount]) -> list[str]:
+    """The doubt about each amount, as a sentence; empty if it isn't unusual for this kind of movements. One query if
+    any has more than 1,000 units."""
+    large = {amount.product_id for amount in amounts if abs(amount.units) > ALWAYS_USUAL}
+    usual = usual_units(kind, large) if large else {}
+    return [
+        _doubt(kind, amount, usual.get(amount.product_id))
+        if is_unusual(amount.units, usual.get(amount.product_id))
+        else ""
+        for amount in amounts
+    ]
+
+
+def _doubt(kind: Any, amount: Amount, usual: int | None) -> str:
+    """The sentence. A count is blind: it doesn't say how many there usually are."""
+    values = {"sku": amount.sku, "units": grouped(amount.units), "words": in_thousands(amount.units)}
+    text = gettext("%(sku)s: %(units)s, that is %(words)s units.") % values
+    if kind == _COUNT:
+        return text
+    if usual is None:
+        return f"{text} {gettext('There is no usual quantity for it yet.')}"
+    return f"{text} {gettext('The usual is about %(usual)s.') % {'usual': grouped(usual)}}"

@@ -5,7 +5,7 @@ from django.utils.translation import gettext_lazy as _
 
 from audit.console.base import actor_of
 from inventory.models import Warehouse
-from inventory.models.catalogue import WarehouseQuerySet
+from inventory.models.catalogue_querysets import WarehouseQuerySet
 
 
 def warehouse_choices(request: HttpRequest) -> list[tuple[str, str]]:

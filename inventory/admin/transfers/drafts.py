@@ -167,7 +167,7 @@ class ChangeDraftPage(_TransferScan, ScanPage[Transferred]):
         source = self.subject.from_warehouse.code
         levels = StockLevel.objects.filter(warehouse__code=source, product__in=product_ids)
         free = dict(levels.values_list("product_id", "available"))
-        warnings, words = warnings_of(product_ids, source), str(_("%(free)s free in %(warehouse)s"))
+        warnings, words = warnings_of(product_ids, source), str(_("%(free)s available in %(warehouse)s"))
         notes = {}
         for product_id in product_ids:
             note = words % {"free": free.get(product_id, 0), "warehouse": source}
@@ -207,7 +207,7 @@ class ArrivalEnding(forms.Form):
     """Whether to give up missing units, and why."""
 
     close = forms.BooleanField(
-        label=_("Nothing more will come: close the transfer, what is missing is lost"),
+        label=_("Nothing more will come: close the transfer and record the missing units as lost"),
         required=False,
         widget=UnfoldBooleanWidget(),
     )
@@ -220,7 +220,7 @@ class ArrivalPage(_TransferScan, ScanPage[Transferred | PostedBefore]):
     ends = ("to_warehouse",)
     page = "receive"
     title = _("Receive this transfer")
-    intro = _("Scan each unit, or type how many arrived. What is left empty did not arrive today.")
+    intro = _("Scan each unit, or type how many arrived. Leave a line empty if it did not arrive today.")
     form_class = ScanForm
     ending_form = ArrivalEnding
     endings = (("receive", _("Receive")),)

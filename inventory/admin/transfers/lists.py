@@ -26,6 +26,7 @@ from inventory.admin.stock.numbers import FoundByNumber
 from inventory.admin.stock.scanning import view_of
 from inventory.admin.stock.unfinished import route_of, transfer_address
 from inventory.admin.transfers import drafts, pages
+from inventory.admin.transfers.cancelling import CancelDialog
 from inventory.admin.transfers.redirecting import RedirectDialog
 from inventory.admin.transfers.send_back import SendBackDialog, sent_back
 from inventory.models import Transfer, TransferLine
@@ -182,7 +183,7 @@ class TransferAdmin(FoundByNumber, ReadOnlyAdmin):
     send = pages.SendDialog.as_action(url_path="send", icon="local_shipping", label=_("Send"))
     receive = drafts.ArrivalPage.as_action(url_path="receive", icon="barcode_scanner", label=_("Receive"))
     redirect = RedirectDialog.as_action(url_path="redirect", icon="alt_route", label=_("Redirect"))
-    cancel = pages.CancelDialog.as_action(url_path="cancel", icon="undo", label=_("Cancel"))
+    cancel = CancelDialog.as_action(url_path="cancel", icon="undo", label=_("Cancel"))
     send_back = SendBackDialog.as_action(url_path="send-back", icon="undo", label=_("Send back"))
 
     @staff_action(_("Print labels"), url_path="labels", icon="print", permission="inventory.view_transfer")

@@ -1,4 +1,5 @@
-"""The dialogs of a transfer in the console: send it, cancel it. ``drafts.py`` has the pages on which it is scanned."""
+"""The dialogs of a transfer in the console, and the one that sends it. ``drafts.py`` has the pages on which it is
+scanned."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, cast
@@ -11,7 +12,7 @@ from django.utils.translation import ngettext
 
 from audit.actors import Actor
 from audit.console.base import actor_of
-from audit.console.dialogs import Dialog, DialogForm, WhyForm
+from audit.console.dialogs import Dialog, DialogForm
 from audit.console.wording import LazyText
 from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer
@@ -101,28 +102,3 @@ class SendDialog(OffersUndo, OfTransfer, AsksAboutUnusual, Dialog[Transferred]):
         document = result.document
         values = {"units": units_of(sum(item.shipped for item in document.items)), "to": document.destination.code}
         return str(_("%(units)s are on their way to %(to)s.")) % values
-
-
-class CancelDialog(OfTransfer, Dialog[Transferred]):
-    """Cancel a transfer: its units in transit return to the source."""
-
-    title = _("Cancel this transfer")
-    intro = _("What is on its way goes back on hand at the source. This can't be undone.")
-    submit = _("Cancel the transfer")
-    permission = "inventory.transfer_stock"
-    form_class = WhyForm
-    is_final = True
-
-    def about(self) -> list[tuple[LazyText, Any]]:
-        units = self.subject.lines.aggregate(units=Sum("in_transit"))["units"] or 0
-        return [(_("Route"), route_of(self.subject)), (_("On the way"), units)]
-
-    def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Transferred | StoredAnswer:
-        return transfers.cancel_transfer(
-            transfers.CancelTransferRequest(actor, self.subject.pk, given["reason"], claim)
-        )
-
-    def tell(self, result: Transferred) -> str:
-        back = sum(after - before for before, after in result.sources.values())
-        values = {"units": units_of(back), "source": result.document.source.code}
-        return str(_("The transfer is cancelled; %(units)s are back in %(source)s.")) % values

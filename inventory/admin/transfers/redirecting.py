@@ -31,7 +31,9 @@ class RedirectDialog(OfTransfer, EditDialog[Transferred]):
     """Redirect a transfer: what is on its way arrives at another warehouse."""
 
     title = _("Redirect this transfer")
-    intro = _("What is on its way is received in the warehouse that you choose. What arrived before stays where it is.")
+    intro = _(
+        "Units on the way are received in the warehouse that you choose. Units received before stay where they are."
+    )
     submit = _("Redirect")
     permission = "inventory.transfer_stock"
     form_class = RedirectForm

@@ -30,10 +30,8 @@ class SendBackDialog(OffersUndo, OfTransfer, Dialog[Transferred]):
     """Send all units that a transfer brought back to where they came from."""
 
     ends = ("to_warehouse",)
-    title = _("Send back what this transfer brought")
-    intro = _(
-        "All that was received leaves again, as a transfer of its own, which is received where this one came from."
-    )
+    title = _("Send back the received units")
+    intro = _("All received units leave now, as a new transfer to the warehouse that they came from.")
     submit = _("Send back")
     permission = REVERSE_PERMISSION
     form_class = ReverseForm
@@ -41,7 +39,9 @@ class SendBackDialog(OffersUndo, OfTransfer, Dialog[Transferred]):
     subject: Transfer
     wordings: ClassVar[Mapping[str, LazyText]] = {
         "insufficient_stock": _("Some units are no longer available. Send the available ones with a new transfer."),
-        "transfer_not_received": _("Cancel what is still on its way. Only what was received is sent back."),
+        "transfer_not_received": _(
+            "Only received units can be sent back. Cancel the transfer while its units are on the way."
+        ),
         "warehouse_inactive": _("The warehouse that it came from is closed. Send it elsewhere with a new transfer."),
     }
 
@@ -85,5 +85,5 @@ class SendBackDialog(OffersUndo, OfTransfer, Dialog[Transferred]):
 
 
 def sent_back(transfer: Transfer) -> Transfer | None:
-    """The transfer that sent this one's units back; None if nobody did, or if it was cancelled."""
+    """The transfer that sent this one's units back; None if there is none, or if it was cancelled."""
     return transfer.sent_back_by.exclude(status=Transfer.Status.CANCELLED).first()

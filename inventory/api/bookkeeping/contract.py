@@ -38,7 +38,9 @@ class ReconciliationFindingOut(Answer, kw_only=True):
     product_id: UUID | UnsetType = UNSET
     variant_id: UUID | UnsetType = UNSET
     warehouse_id: str | UnsetType = UNSET
-    expected: Annotated[int | None, Meta(description="What the movements, holds or transfer add up to, in units.")]
+    expected: Annotated[
+        int | None, Meta(description="What the movements, reservations or transfer add up to, in units.")
+    ]
     actual: Annotated[int | None, Meta(description="What the counter said, in units.")]
     detail: str
     repaired_at: datetime | UnsetType = UNSET

@@ -42,7 +42,7 @@ else:
 
 
 Priority = Annotated[int, Meta(ge=0, le=32767, description="The lowest is tried first.")]
-StoreMinutes = Annotated[int, Meta(ge=1, le=60, description="How long the store's holds live, in minutes.")]
+StoreMinutes = Annotated[int, Meta(ge=1, le=60, description="How long the store's reservations last, in minutes.")]
 EndOfFreeze = Annotated[
     Instant, Meta(description="When the freeze ends by itself; without it, it lasts until it is lifted.")
 ]
@@ -50,7 +50,7 @@ MostUnits = Annotated[
     int, Meta(ge=1, le=2_000_000_000, description="The most units that one customer or cart may hold at a time.")
 ]
 MostHolds = Annotated[
-    int, Meta(ge=1, le=1_000_000, description="The most holds that one customer or cart may open in the window.")
+    int, Meta(ge=1, le=1_000_000, description="The most reservations that one customer or cart may open in the window.")
 ]
 WindowMinutes = Annotated[int, Meta(ge=1, le=10_080, description="The window of maxHoldsPerCustomer, in minutes.")]
 WarehouseType = Literal["MAIN", "SECONDARY", "DROPSHIP"]
@@ -64,13 +64,13 @@ class FreezeIn(Body, kw_only=True):
 
 
 class UnfreezeIn(OptionalBody, kw_only=True):
-    """Allow new holds again."""
+    """Allow new reservations again."""
 
     reason: Text = ""
 
 
 class FreezeOut(Answer, kw_only=True):
-    """A freeze in force: new holds are refused, existing ones are not affected."""
+    """A freeze in force: new reservations are refused, existing ones are not affected."""
 
     reason: str
     since: datetime

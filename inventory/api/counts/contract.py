@@ -158,14 +158,14 @@ class CountedLinesOut(Answer, kw_only=True):
 
 class PostCountIn(OptionalBody, kw_only=True):
     """Options of posting. Uncounted lines are refused, unless `skipUncounted` is true. In a shortage, the reservations
-    in `breakReservations` give way first, in this order, as far as needed; then the newest."""
+    in `breakReservations` are broken first, in this order, as far as needed; then the newest."""
 
     skip_uncounted: bool = False
     break_reservations: Annotated[list[ReservationId], Meta(max_length=200)] = []
 
 
 class BrokenItemOut(Answer, kw_only=True):
-    """Units that a broken hold gave back."""
+    """Units that a broken reservation gave back."""
 
     product_id: UUID
     variant_id: UUID | UnsetType = UNSET
@@ -174,7 +174,7 @@ class BrokenItemOut(Answer, kw_only=True):
 
 
 class BrokenReservationOut(Answer, kw_only=True):
-    """A hold that gives way. It is always released as a whole."""
+    """A reservation that is broken: released for lack of stock. It is always released as a whole."""
 
     reservation_id: str
     store_id: str
@@ -187,7 +187,7 @@ class BrokenReservationOut(Answer, kw_only=True):
 
 
 class PostedCountOut(Answer, kw_only=True):
-    """A posted count. `brokenReservations` lists the holds that gave way; `hiddenReservations` is the number of further
+    """A posted count. `brokenReservations` lists the broken reservations; `hiddenReservations` is the number of further
     ones, in stores that this client may not see."""
 
     count_id: str

@@ -242,7 +242,7 @@ class CountPreviewView(ApiView):
 
     @describe(
         "previewCount",
-        "Say what posting a count would do, and which holds would give way",
+        "Preview a count's posting: its differences and the reservations that would be broken",
         answers={200: contract.CountPreviewOut, 404: Problem},
     )
     def get(self, request: Request, count_id: str) -> HttpResponse:
@@ -283,7 +283,7 @@ class PostCountView(ApiView):
 
     @describe(
         "postCount",
-        "Post a count; a shortage breaks holds",
+        "Post a count; a shortage breaks reservations",
         body=contract.PostCountIn,
         answers={200: contract.PostedCountOut, 404: Problem, 409: Problem},
         idempotent=True,

@@ -46,7 +46,7 @@ class AdjustmentIn(Body, kw_only=True):
     expected_version: Version | None = None
     force: Annotated[
         bool,
-        Meta(description="Only for managers, and only for an ADJUSTMENT: in a shortage, the newest holds are broken."),
+        Meta(description="Only for managers, and only for an ADJUSTMENT: a shortage breaks the newest reservations."),
     ] = False
     order_id: Annotated[
         OpaqueId | None,

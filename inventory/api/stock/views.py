@@ -25,7 +25,7 @@ from inventory.api.catalogue.views import read_product
 from inventory.api.stock import contract as stock_contract
 from inventory.errors import UnknownStore
 from inventory.models import Movement, StockLevel, Store
-from inventory.models.catalogue import warehouses_of
+from inventory.models.catalogue_querysets import warehouses_of
 from inventory.services.catalogue.master_data import Saved
 from inventory.services.stock.level_settings import set_level
 

@@ -234,7 +234,7 @@ class RedirectTransferView(ApiView):
 
     @describe(
         "redirectTransfer",
-        "Let what is in transit arrive at another warehouse",
+        "Redirect the units in transit to another warehouse",
         body=contract.RedirectIn,
         answers={200: contract.TransferOut, 404: Problem, 409: Problem, 422: Problem},
         idempotent=True,

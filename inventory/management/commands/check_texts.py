@@ -11,7 +11,7 @@ FOUND: Final = 1
 
 
 class Command(BaseCommand):
-    """Prints one line for each finding. Characters that nobody sees are printed as escapes."""
+    """Prints one line for each finding. Invisible characters are printed as escapes."""
 
     help = (
         "List SKUs that differ in case alone, and SKUs, barcodes, names and places with characters that would be "

@@ -76,6 +76,8 @@ class Command(BaseCommand):
             self.stderr.write(f"{file.name}:{cell.row} {cell.column + ' ' if cell.column else ''}{cell.detail}")
         for cell in done.repeated:
             self.stderr.write(f"{file.name}:{cell.row} {cell.detail}: left out (--again applies it)")
+        for cell in done.restored:
+            self.stderr.write(f"{file.name}:{cell.row} {cell.detail}: applied again")
         self.stdout.write(_summary(done, is_plan=options["dry_run"], skip_bad=skip_bad))
         if done.bad:
             sys.exit(BAD_LINES)

@@ -17,7 +17,7 @@ from audit import idempotency
 from audit.actions import Action
 from audit.actors import Actor
 from audit.db import columns
-from audit.db.statements import batches, write
+from audit.db.statements import Progress, batches, no_progress, write
 from audit.errors import DomainError, Invalid, VersionConflict
 from audit.events import OutboxRow
 from audit.idempotency import Claim, StoredAnswer
@@ -149,20 +149,25 @@ class SavedProducts:
 
 
 def put_products(
-    actor: Actor, changes: Sequence[ProductChange], *, claim: Claim | None
+    actor: Actor,
+    changes: Sequence[ProductChange],
+    *,
+    claim: Claim | None,
+    progress: Progress = no_progress,
 ) -> SavedProducts | StoredAnswer:
-    """Create many products or replace their fields: all or none. No product may occur twice.
+    """Create many products or replace their fields: all or none. No product may occur twice. ``progress`` is called
+    with the number of products done so far.
 
     Raises VersionConflict, UnknownProduct (a parent), Invalid (a variant of a variant, or of itself) and SkuTaken, each
     with a fault at ``/products/<index>`` for each product, PermissionDenied, Busy and the errors of claims. Locks
     the products by id.
     """
-    saved = claimed(claim, lambda: write_products(actor, changes))
+    saved = claimed(claim, lambda: write_products(actor, changes, progress))
     _judge_stock_of([change.id for change in changes if change.changes_sale])
     return saved
 
 
-def write_products(actor: Actor, changes: Sequence[ProductChange]) -> SavedProducts:
+def write_products(actor: Actor, changes: Sequence[ProductChange], progress: Progress = no_progress) -> SavedProducts:
     """The inner service; requires an open transaction. A handful of statements for each 5,000 products."""
     actor.require_no_limit()
     changes = _clean_changes(changes)
@@ -174,20 +179,22 @@ def write_products(actor: Actor, changes: Sequence[ProductChange]) -> SavedProdu
     now = read_clock()
     new = sorted((change for change in changes if change.id not in known), key=lambda change: change.fields.sku)
     old = [change for change in changes if change.id in known]
+    done = 0
     try:
         with transaction.atomic():
             for statement, rows in ((_INSERT_PRODUCTS, new), (_UPDATE_PRODUCTS, old)):
                 for batch in batches(rows):
                     write(statement, [now, *_product_columns(batch)])
+                    record([_product_entry(actor, change, known.get(change.id)) for change in batch], now=now)
+                    publish([_product_event(change) for change in batch], now=now)
+                    done += len(batch)
+                    progress(done)
     except IntegrityError as error:
         if "sku" not in str(error):
             raise
         raise SkuTaken("Another product got one of these SKUs just now.") from error
     renamed = [change for change in old if known[change.id].sku_key != sku_key(change.fields.sku)]
     settle_twins([known[change.id].sku_key for change in renamed], *(change.id for change in renamed))
-    for batch in batches(changes):
-        record([_product_entry(actor, change, known.get(change.id)) for change in batch], now=now)
-        publish([_product_event(change) for change in batch], now=now)
     return SavedProducts(len(new), len(old))
 
 

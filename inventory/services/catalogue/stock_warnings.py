@@ -1,4 +1,4 @@
-"""What a person should know before moving or selling goods: frozen, discontinued, or in a closed warehouse.
+"""Warnings for people who move or sell goods: frozen, discontinued, or in a closed warehouse.
 
 For every page on which goods are shown, found or scanned. One query, whatever the number of rows.
 """

@@ -35,7 +35,7 @@ def put_store(
     named = clean_texts({"name": name})
     if (limits.get("max_holds_per_customer") is None) != (limits.get("hold_window_minutes") is None):
         fault = Fault("/holdWindowMinutes", Invalid.code, "both, or neither")
-        raise Invalid("A limit of holds and its window go together.", [fault])
+        raise Invalid("The limit of holds and its window must be set together.", [fault])
 
     def work() -> Saved:
         actor.require_no_limit()

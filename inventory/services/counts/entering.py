@@ -39,7 +39,7 @@ from inventory.services.counts.documents import (
 class EnteredCount:
     """The counted quantity of one product, in units. ``is_recount`` marks the second count of its line.
 
-    With ``is_added`` the units are added to what this line's count has so far: somebody scans one after the other.
+    With ``is_added`` the units are added to the line's present count, as when units are scanned one by one.
     """
 
     product: ProductRef

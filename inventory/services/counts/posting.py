@@ -46,7 +46,7 @@ class PostRequest:
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """A posted count: the applied differences, the holds that gave way, and the public ids of the incidents."""
+    """A posted count: the applied differences, the broken reservations, and the public ids of the incidents."""
 
     id: UUID
     count: StockCount
@@ -60,7 +60,7 @@ class Posted:
     @property
     def rows(self) -> int:
         """How many rows were written: a line and a level for each counted one, a movement, an audit entry and an event
-        for each difference, and those of the holds that gave way."""
+        for each difference, and those of the broken reservations."""
         return 2 * self.counted + 3 * len(self.applied) + sum(hold.rows for hold in self.broken)
 
 

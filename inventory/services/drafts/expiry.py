@@ -1,4 +1,4 @@
-"""Delete drafts that nobody has changed for long."""
+"""Delete drafts that were not changed for a long time."""
 
 from datetime import datetime, timedelta
 from typing import Final
@@ -12,7 +12,7 @@ from audit.recording import record
 from inventory import actions, transactions
 from inventory.locking import read_clock
 from inventory.models import ReceivingDraft
-from inventory.services.drafts.receiving import delete_drafts, ended_entry, quantities_of
+from inventory.services.drafts.receiving import delete_drafts, entry_of_draft, quantities_of
 
 _BEAT: Final = Actor(name="sweeper", client_id=None, request_id="", source="sweeper")
 _AT_ONCE: Final = 100
@@ -38,7 +38,7 @@ def _expire_batch() -> int:
     found = list(old.select_related("warehouse").select_for_update(skip_locked=True, of=("self",))[:_AT_ONCE])
     lines = {draft.pk: quantities_of(draft.pk) for draft in found if draft.posted_at is None}
     drafts = [draft for draft in found if lines.get(draft.pk)]
-    record([ended_entry(_BEAT, draft, lines[draft.pk], actions.DRAFT_EXPIRED) for draft in drafts], now=now)
+    record([entry_of_draft(_BEAT, draft, lines[draft.pk], actions.DRAFT_EXPIRED) for draft in drafts], now=now)
     ids: list[UUID] = [draft.pk for draft in found]
     if ids:
         delete_drafts(ids)

@@ -1,8 +1,8 @@
 """Drafts of deliveries and arrivals: begun, scanned line by line, discarded. ``posting.py`` posts them.
 
-A draft belongs to the person who began it, and can be seen and changed only while its warehouse is in that person's
-reach. Drafts change no stock, and their lines are not recorded in the audit one by one: what is posted, discarded or
-expired is.
+A draft belongs to the account that began it, and can be seen and changed only while its warehouse is in that account's
+reach. That of an account that is switched off or deleted can be taken over. Drafts change no stock, and their lines are
+not recorded in the audit one by one: what is posted, taken over, discarded or expired is.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,8 +17,8 @@ from uuid_utils.compat import uuid7
 from audit.actions import Action
 from audit.actors import Actor
 from audit.db import columns
-from audit.db.statements import write
-from audit.errors import Fault, NotFound
+from audit.db.statements import one_statement, write
+from audit.errors import Fault, NotFound, PermissionDenied
 from audit.recording import Entry, record
 from inventory import actions, transactions
 from inventory.errors import DraftChanged, DraftPosted, UnknownWarehouse
@@ -31,7 +31,7 @@ from inventory.services.transfers.preconditions import lock_seen, require_on_the
 
 @dataclass(frozen=True, slots=True)
 class DraftDetails:
-    """What a draft says beside its lines. ``warehouse`` is a code; it and ``reference`` belong to deliveries alone."""
+    """The details of a draft, besides its lines. ``warehouse`` is a code; only deliveries have it and ``reference``."""
 
     warehouse: str
     reference: str = ""
@@ -39,8 +39,8 @@ class DraftDetails:
 
 
 _OPEN: Final = """
-INSERT INTO inventory_receivingdraft (id, owner, warehouse_id, transfer_id, reference, note, version, created_at,
-    changed_at) VALUES (%s, %s, %s, %s, %s, %s, 1, %s, %s) ON CONFLICT DO NOTHING
+INSERT INTO inventory_receivingdraft (id, account_id, owner, warehouse_id, transfer_id, reference, note, version,
+    created_at, changed_at) VALUES (%s, %s, %s, %s, %s, %s, %s, 1, %s, %s) ON CONFLICT DO NOTHING
 """
 
 
@@ -77,13 +77,24 @@ def open_arrival(actor: Actor, transfer_id: UUID) -> UUID:
 
 def _opened(actor: Actor, draft: ReceivingDraft) -> UUID:
     """Write a draft, unless the actor has an open one of the same subject. Returns the id of the open one."""
-    now, reference = read_clock(), draft.reference
-    write(_OPEN, [draft.pk, actor.name, draft.warehouse_id, draft.transfer_id, reference, draft.note, now, now])
-    same = ReceivingDraft.objects.open().filter(owner=actor.name)
-    if draft.transfer_id:
-        return same.values_list("id", flat=True).get(transfer=draft.transfer_id)
-    delivery = same.filter(transfer__isnull=True, warehouse=draft.warehouse_id, reference=reference)
-    return delivery.values_list("id", flat=True).get()
+    now, owner = read_clock(), (require_account(actor), actor.name)
+    ends = (draft.warehouse_id, draft.transfer_id)
+    write(_OPEN, [draft.pk, *owner, *ends, draft.reference, draft.note, now, now])
+    opened: UUID = _same(actor.account_id, draft).values_list("id", flat=True).get()
+    return opened
+
+
+def require_account(actor: Actor) -> int:
+    """The id of the actor's account. Raises PermissionDenied for an actor without one."""
+    if actor.account_id is None:
+        raise PermissionDenied("Drafts belong to accounts of staff.")
+    return actor.account_id
+
+
+def _same(account_id: int | None, draft: ReceivingDraft) -> Any:
+    """An account's open drafts of the same delivery or transfer as ``draft``."""
+    own = ReceivingDraft.objects.open().filter(account_id=account_id, transfer=draft.transfer_id)
+    return own if draft.transfer_id else own.filter(warehouse=draft.warehouse_id, reference=draft.reference)
 
 
 def _warehouse_id(actor: Actor, code: str) -> UUID:
@@ -185,7 +196,8 @@ def set_details(actor: Actor, draft_id: UUID, details: DraftDetails, seen: Draft
         if merged == now:
             return
         place = draft.warehouse_id if merged.warehouse == now.warehouse else _warehouse_id(actor, merged.warehouse)
-        _require_only_one(draft, place, merged.reference)
+        wanted = ReceivingDraft(warehouse_id=place, transfer_id=draft.transfer_id, reference=merged.reference)
+        _require_only_one(draft.account_id, wanted, besides=draft.pk)
         write(_SET_DETAILS, [place, merged.reference, merged.note, read_clock(), draft_id])
 
     transactions.run(work)
@@ -207,12 +219,43 @@ def merged_details(wanted: Any, seen: Any, now: Any) -> Any:
     return type(wanted)(**values)
 
 
-def _require_only_one(draft: ReceivingDraft, warehouse_id: UUID, reference: str) -> None:
-    """Refuse a second open draft of the same delivery. Raises DraftChanged."""
-    same = ReceivingDraft.objects.open().filter(owner=draft.owner, warehouse=warehouse_id, reference=reference)
-    if draft.transfer_id is None and same.filter(transfer__isnull=True).exclude(pk=draft.pk).exists():
+def _require_only_one(account_id: int | None, draft: ReceivingDraft, *, besides: UUID) -> None:
+    """Refuse a second open draft of the same delivery or transfer. Raises DraftChanged."""
+    if _same(account_id, draft).exclude(pk=besides).exists():
         words = "You have another open delivery with this reference. Continue that one."
         raise DraftChanged(words, [Fault("/reference", DraftChanged.code, words)])
+
+
+_TAKE_OVER: Final = """
+UPDATE inventory_receivingdraft SET account_id = %s, owner = %s, version = version + 1, changed_at = %s WHERE id = %s
+"""
+
+
+def take_over(actor: Actor, draft_id: UUID) -> None:
+    """Make the draft of an account that is switched off or deleted one of the actor's own. Nothing is done if it is
+    that already.
+
+    Raises NotFound (also for the draft of an active account, one that was posted, and one out of reach), DraftChanged
+    (the actor has an open draft of the same), PermissionDenied (an actor without an account), Busy. Locks the draft.
+    """
+
+    def work() -> None:
+        account_id = require_account(actor)
+        if ReceivingDraft.objects.own(actor).open().filter(pk=draft_id).exists():
+            return
+        left = ReceivingDraft.objects.left_behind(actor).open().select_related("warehouse")
+        draft = left.select_for_update(no_key=True, of=("self",)).filter(pk=draft_id).first()
+        if draft is None:
+            raise NotFound("There is no such draft.")
+        if _same(account_id, draft).exists():
+            raise DraftChanged("You have an open draft of this yourself. Post or discard that one first.")
+        now, quantities = read_clock(), quantities_of(draft_id)
+        entry = entry_of_draft(actor, draft, quantities, actions.DRAFT_TAKEN_OVER)
+        with one_statement():
+            write(_TAKE_OVER, [account_id, actor.name, now, draft_id])
+            record([entry], now=now)
+
+    transactions.run(work)
 
 
 def discard(actor: Actor, draft_id: UUID) -> None:
@@ -223,14 +266,14 @@ def discard(actor: Actor, draft_id: UUID) -> None:
 
     def work() -> None:
         draft = lock_open_draft(actor, draft_id)
-        record([ended_entry(actor, draft, quantities_of(draft_id), actions.DRAFT_DISCARDED)], now=read_clock())
+        record([entry_of_draft(actor, draft, quantities_of(draft_id), actions.DRAFT_DISCARDED)], now=read_clock())
         delete_drafts([draft_id])
 
     transactions.run(work)
 
 
-def ended_entry(actor: Actor, draft: ReceivingDraft, quantities: Mapping[UUID, int], action: Action) -> Entry:
-    """The audit entry of a draft that ended without being posted, with its lines."""
+def entry_of_draft(actor: Actor, draft: ReceivingDraft, quantities: Mapping[UUID, int], action: Action) -> Entry:
+    """The audit entry of a draft that was taken over, or that ended without being posted, with its lines."""
     facts: dict[str, Any] = {"warehouseId": draft.warehouse.code, "reference": draft.reference, "owner": draft.owner}
     if draft.transfer_id is not None:
         facts["transferId"] = Transfer(pk=draft.transfer_id).public_id

@@ -10,8 +10,9 @@ from django.db.models import Q, QuerySet
 
 from audit import idempotency
 from audit.actors import Actor
-from audit.errors import Fault, Invalid
+from audit.errors import Fault, Invalid, VersionConflict
 from audit.idempotency import Claim, StoredAnswer
+from audit.preconditions import Precondition, last_write_wins
 from audit.recording import Entry, record
 from inventory import actions, transactions
 from inventory.locking import read_clock
@@ -46,13 +47,21 @@ def assignees(codes: Collection[str]) -> QuerySet[Any]:
 
 
 def assign(
-    alert_ids: Collection[UUID], username: str, actor: Actor, *, note: str = "", claim: Claim | None = None
+    alert_ids: Collection[UUID],
+    username: str,
+    actor: Actor,
+    *,
+    note: str = "",
+    claim: Claim | None = None,
+    precondition: Precondition = last_write_wins,
 ) -> Assigned | StoredAnswer:
     """Assign the open ones of these alerts to a member of staff; no more reminders are sent for them.
 
     Alerts that are assigned to this person already stay as they are. Each other one gets an audit entry with the name
-    before. Raises Invalid for more than ``MOST_ALERTS``, or for a person who may not see all of the alerts (none is
-    assigned then), Busy and the errors of claims. Locks the alerts, in the order of their levels.
+    before. ``precondition`` is called with each alert that would change. Raises Invalid for more than ``MOST_ALERTS``,
+    or for a person who may not see all of the alerts, VersionConflict (the precondition's, with a fault at
+    ``/alerts/<id>`` for each alert; none is assigned in either case), Busy and the errors of claims. Locks the alerts,
+    in the order of their levels.
     """
     if len(alert_ids) > MOST_ALERTS:
         raise Invalid(f"At most {MOST_ALERTS} alerts are assigned at once.", [Fault("/alerts", "too_long", "too many")])
@@ -66,8 +75,9 @@ def assign(
         if not assignees(codes).filter(username=username).exists():
             fault = Fault("/assignee", "invalid", "may not see all of these alerts")
             raise Invalid(f"{username} may not see alerts in all of {', '.join(sorted(codes))}.", [fault])
-        now = read_clock()
         changed = [alert for alert in alerts if alert.acknowledged_by != username]
+        _check_seen(changed, precondition)
+        now = read_clock()
         LowStockAlert.objects.filter(pk__in=[alert.pk for alert in changed]).update(
             acknowledged_at=now, acknowledged_by=username
         )
@@ -78,6 +88,17 @@ def assign(
         return done
 
     return transactions.run(work, pipelined=False)
+
+
+def _check_seen(alerts: Collection[LowStockAlert], precondition: Precondition) -> None:
+    conflicts = []
+    for alert in alerts:
+        try:
+            precondition(alert)
+        except VersionConflict as error:
+            conflicts.append(error.fault(f"/alerts/{alert.pk}"))
+    if conflicts:
+        raise VersionConflict(conflicts[0].detail or "", conflicts)
 
 
 def _entry(actor: Actor, alert: LowStockAlert, username: str, note: str) -> Entry:

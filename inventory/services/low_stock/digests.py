@@ -8,7 +8,7 @@ import smtplib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import partial
+from functools import cache, partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -17,10 +17,12 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.db import connection
 from django.template.loader import render_to_string
+from django.utils import timezone
 
 from audit.db import columns
 from audit.db.statements import write
 from audit.idempotency import advisory_lock
+from audit.instants import readers_zone
 from inventory import transactions
 from inventory.locking import read_clock
 from inventory.models import LowStockAlert, Warehouse
@@ -143,17 +145,17 @@ def _deliver(warehouse: Warehouse, digest: _Digest) -> int:
     Returns the number of mails sent.
     """
     context = _context(warehouse, digest)
-    text = render_to_string("mail/low_stock.txt", context)
-    html = render_to_string("mail/low_stock.html", context)
+    rendered = cache(partial(_rendered, context))
     subject = f"Low stock in {' '.join(warehouse.name.split())}: {context['critical']} critical, {context['low']} low"
     mailbox = get_connection()
     delivered = 0
     mailed: set[str] = set()
     for key in list(_recipients(warehouse).values_list("pk", flat=True)):
-        address = _recipients(warehouse).filter(pk=key).values_list("address", flat=True).first()
-        if address is None or address.lower() in mailed:
+        address, zone = _recipients(warehouse).filter(pk=key).values_list("address", "time_zone").first() or ("", "")
+        if not address or address.lower() in mailed:
             continue
         mailed.add(address.lower())
+        text, html = rendered(zone)
         mail = EmailMultiAlternatives(
             subject, text, to=[address], connection=mailbox, headers={"Auto-Submitted": "auto-generated"}
         )
@@ -163,6 +165,12 @@ def _deliver(warehouse: Warehouse, digest: _Digest) -> int:
         except (smtplib.SMTPException, OSError) as error:
             logger.warning("digest_not_sent", warehouse=warehouse.code, error=str(error))
     return delivered
+
+
+def _rendered(context: dict[str, Any], zone: str) -> tuple[str, str]:
+    """The mail as text and as HTML, with times in this zone; in UTC if it is empty or no longer known."""
+    with timezone.override(readers_zone(zone)):
+        return render_to_string("mail/low_stock.txt", context), render_to_string("mail/low_stock.html", context)
 
 
 def _context(warehouse: Warehouse, digest: _Digest) -> dict[str, Any]:

@@ -84,12 +84,14 @@ def choose_alerts(
     email: str,
     *,
     codes: Collection[str],
+    time_zone: str = "",
     claim: Claim | None = None,
     precondition: Precondition = last_write_wins,
 ) -> Subscribed | StoredAnswer:
     """Subscribe a member of staff to these warehouses, and unsubscribe them from all others in the actor's reach.
 
-    An address that is subscribed already is assigned to this user. Raises Invalid without an address, UnknownWarehouse
+    Mails show times in ``time_zone``, an IANA name. An address that is subscribed already is assigned to this user.
+    Raises Invalid without an address, UnknownWarehouse
     (also for one out of reach), VersionConflict (the precondition's, which gets the sorted codes of the present ones),
     Busy and the errors of claims. Locks the rows that are deleted.
     """
@@ -109,7 +111,8 @@ def choose_alerts(
         rows.delete()
         _written_as(email).filter(warehouse__in=wanted.values()).delete()
         AlertSubscription.objects.bulk_create(
-            AlertSubscription(warehouse_id=id_, email=email, user_id=user_id) for id_ in wanted.values()
+            AlertSubscription(warehouse_id=id_, email=email, user_id=user_id, time_zone=time_zone)
+            for id_ in wanted.values()
         )
         now = read_clock()
         record([_entry(actor, email, code, wanted, before) for code in sorted(wanted.keys() ^ before.keys())], now=now)

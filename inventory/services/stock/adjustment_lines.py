@@ -118,9 +118,9 @@ def check_orders(adjustments: Sequence[Adjustment]) -> None:
     faults = []
     for index, line in enumerate(adjustments):
         if line.order_id and line.type != Movement.Type.RETURN:
-            faults.append(Fault(f"/adjustments/{index}/orderId", "invalid", "only a RETURN comes back from an order"))
+            faults.append(Fault(f"/adjustments/{index}/orderId", "invalid", "only a RETURN has an order"))
         elif line.order_id and len(line.full_reason) > _REASON_LENGTH:
-            detail = "beside an order, it has no room behind a reason that is so long"
+            detail = "is too long beside an order: reason and reference have at most 500 characters together"
             faults.append(Fault(f"/adjustments/{index}/reference", "invalid", detail))
     if faults:
         raise Invalid("An order is not valid here.", faults)

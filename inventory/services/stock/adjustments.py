@@ -1,7 +1,8 @@
 """Adjustments: change on hand by receipts, shipments, returns and corrections."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from contextlib import nullcontext
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -10,7 +11,7 @@ from uuid_utils.compat import uuid7
 
 from audit import idempotency
 from audit.actors import Actor
-from audit.db.statements import one_statement
+from audit.db.statements import MOST_ROWS, one_statement
 from audit.errors import Fault, VersionConflict
 from audit.events import OutboxRow
 from audit.idempotency import Claim, StoredAnswer
@@ -80,7 +81,7 @@ class AdjustRequest:
 
 @dataclass(frozen=True, slots=True)
 class Adjusted:
-    """The applied lines, in the order of the request, and the holds that gave way. ``document`` is the short number of
+    """The applied lines, in the order of the request, and the broken reservations. ``document`` is the short number of
     what was posted by hand, ``RC-1042``; empty for anything else."""
 
     id: UUID
@@ -138,17 +139,36 @@ def adjust_claimed(request: AdjustRequest) -> Adjusted:
     if breaking:
         breaking.give_way(ledger)
     _check_quantities(request.adjustments, places, levels)
-    with one_statement():
-        applied = write_placed(request, places, levels, ledger)
-        events = adjusted_events(request, applied)
+    applied = _write_all_but_last(request, places, levels, ledger)
+    rest = replace(request, adjustments=request.adjustments[len(applied) :]) if applied else request
+    with nullcontext() if applied else one_statement():
+        last = write_placed(rest, places[len(applied) :], levels, ledger)
+        events = adjusted_events(rest, last)
         ledger.write(levels.now, [*breaking.events, *events] if breaking else events)
         if breaking:
             breaking.write()
+        applied += last
         broken = breaking.broken if breaking else ()
         number = _write_document(request, document, levels.now) if document else ""
         adjusted = Adjusted(request.id, tuple(applied), request.actor.name, levels.now, broken, number)
         idempotency.store_all([(request.claim, adjusted)], now=levels.now)
     return adjusted
+
+
+def _write_all_but_last(
+    request: AdjustRequest, places: Sequence[AdjustedLevel], levels: LockedLevels, ledger: Ledger
+) -> list[AppliedLine]:
+    """Write the movements of a large reversal in pieces, a statement each, but for the last piece; no other request has
+    as many lines. The levels follow with the last piece."""
+    applied: list[AppliedLine] = []
+    while len(places) - len(applied) > MOST_ROWS:
+        piece = slice(len(applied), len(applied) + MOST_ROWS)
+        with one_statement():
+            some = replace(request, adjustments=request.adjustments[piece])
+            written = write_placed(some, places[piece], levels, ledger)
+            ledger.write_part(levels.now, adjusted_events(some, written))
+            applied += written
+    return applied
 
 
 def _write_document(request: AdjustRequest, document: NewDocument, now: datetime) -> str:

@@ -1,4 +1,4 @@
-"""Frozen goods leave by hand only if somebody who may freeze says why (docs/explanation/rules.md, rule 12)."""
+"""The permission and the reason for shipping frozen goods by hand (docs/explanation/rules.md, rule 12)."""
 
 from collections.abc import Sequence
 from uuid import UUID
@@ -27,7 +27,7 @@ def frozen_error(freeze: StockWarning, pointer: str = "") -> Frozen:
     """The error for goods that are frozen, with a fault at a pointer into the request if there is one."""
     kind = ProductFrozen if freeze.code == ProductFrozen.code else WarehouseFrozen
     faults = [Fault(pointer, kind.code, str(freeze))] if pointer else []
-    return kind(f"{freeze}. Only who may freeze can take frozen goods out, with a reason.", faults)
+    return kind(f"{freeze}. Taking out frozen goods requires the permission to freeze, and a reason.", faults)
 
 
 def require_unfrozen(actor: Actor, lines: Sequence[tuple[str, UUID | None]]) -> None:

@@ -20,7 +20,7 @@ TYPES: Final = ("RECEIPT", "SHIPMENT", "ADJUSTMENT", "RETURN")
 DESCRIBED: Final = (
     Column("sku", _("SKU"), _("The product, or the variant."), is_needed=True, is_code=True, is_key=True),
     Column("warehouse", _("Warehouse"), _("Its code."), is_needed=True, is_code=True),
-    Column("quantity", _("Quantity"), _("Units; with a minus only for an ADJUSTMENT."), is_needed=True, is_key=True),
+    Column("quantity", _("Quantity"), _("Units; negative only for an ADJUSTMENT."), is_needed=True, is_key=True),
     Column(
         "type",
         _("Type"),
@@ -29,7 +29,7 @@ DESCRIBED: Final = (
         choices=TYPES,
     ),
     Column("reason", _("Reason"), _("Why, in a few words."), is_needed=True),
-    Column("reference", _("Reference"), _("The number of the paper; may stay empty."), is_code=True),
+    Column("reference", _("Reference"), _("Delivery note, order or ticket number. Optional."), is_code=True),
 )
 """The columns, for the header and for the import page."""
 COLUMNS: Final = tuple(column.name for column in DESCRIBED)
@@ -79,7 +79,7 @@ def read_file(
     """Read a CSV file or a workbook. ``chosen`` are our columns by the titles of the file's, for a file of another
     system: all its other columns are ignored then; ``constants`` are the values of columns that it doesn't have.
 
-    Never raises: a file that can't be read has no lines, and a fault that says why.
+    Never raises: a file that can't be read has no lines, and a fault with the reason.
     """
     bad: list[RowFault] = []
     lines: list[FileLine] = []
@@ -128,7 +128,7 @@ def lines_of(header: Sequence[str], rows: Iterable[TableRow], bad: list[RowFault
         if seen == line.row:
             lines.append(line)
         else:
-            message = gettext("is the same as row %(row)s: take it out, or give it another reference")
+            message = gettext("is the same as row %(row)s: remove it, or give it another reference")
             bad.append(RowFault(line.row, "", message % {"row": seen}))
     return lines
 

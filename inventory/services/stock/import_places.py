@@ -65,7 +65,7 @@ def place_lines(
     actor: Actor, lines: Sequence[FileLine], freeze_override: str = ""
 ) -> tuple[list[PlacedLine], list[RowFault]]:
     """The levels of the lines, and faults; four queries at most, whatever their number. Warehouses out of reach are
-    unknown. Frozen goods are shipped only with a ``freeze_override``, which says why."""
+    unknown. Frozen goods are shipped only with a ``freeze_override``, the reason for it."""
     products = skus_known({line.sku for line in lines})
     codes = {line.warehouse for line in lines}
     seen = list(Warehouse.objects.visible_to(actor).filter(code__in=codes).values_list("code", "id", "is_active"))
@@ -81,7 +81,7 @@ def place_lines(
             detail = gettext("there is no warehouse %(code)s") % {"code": line.warehouse}
             bad.append(RowFault(line.row, "warehouse", detail))
         if line.warehouse in closed and line.type in TAKEN_IN:
-            detail = gettext("%(code)s is closed and takes nothing in") % {"code": line.warehouse}
+            detail = gettext("%(code)s is closed: it takes no receipts or returns") % {"code": line.warehouse}
             bad.append(RowFault(line.row, "warehouse", detail))
         elif len(found) == 1 and line.warehouse in warehouses:
             known.append((line, found[0].id, found[0].parent_id, warehouses[line.warehouse]))

@@ -5,20 +5,23 @@ importing the same file again, also after a crash half way, applies the remainin
 booked in another way, such as with a file of other bytes and the same rows, are left out, too, unless they are named.
 """
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from functools import partial
 from itertools import groupby
 from operator import attrgetter
+from typing import Final
 from uuid import UUID
 
 from django.db import connection
 from django.utils import timezone
 from django.utils.translation import gettext
+from uuid_utils.compat import uuid7
 
 from audit.actors import Actor
 from audit.console.imports.rows import RowFault
-from audit.db.statements import one_statement
+from audit.db.statements import Progress, no_progress, one_statement
 from audit.errors import IdempotencyInProgress
 from audit.idempotency import Claim, StoredAnswer, advisory_lock, claim_one, store_all
 from audit.identifiers import ADJUSTMENT, public_id
@@ -27,11 +30,14 @@ from inventory import actions, transactions
 from inventory.locking import Counters, LockedLevels, lock_levels
 from inventory.models import QUANTITY_LIMIT, Movement
 from inventory.services.stock.adjustments import AdjustRequest, adjusted_events, write_placed
+from inventory.services.stock.documents import draw_document, write_document
 from inventory.services.stock.import_files import FileLine, ImportFile
-from inventory.services.stock.import_history import Booking, booked_before, rows_done
+from inventory.services.stock.import_history import Booking, booked_before, rows_done, standing
 from inventory.services.stock.import_places import BATCH, PlacedLine, place_lines, read_counters, with_levels
 from inventory.services.stock.ledger import Ledger
 from inventory.services.stock.returns import ReturnBounds
+
+_LONGEST_NAME: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +45,17 @@ class Imported:
     """The result of an import: how many lines were applied now (in a dry run: would be), how many were left out because
     they were booked before, and the faults of the others, in the file's order.
 
-    ``repeated`` are those left out that were booked in another way than by this file, as faults that say when.
+    ``repeated`` are those left out that were booked in another way than by this file, as faults that say when;
+    ``restored`` those applied although they were booked before, because that was reversed. ``document`` is the short
+    number of the document of what was posted by hand, ``RC-1042``; empty for anything else.
     """
 
     applied: int
     before: int
     bad: tuple[RowFault, ...]
     repeated: tuple[RowFault, ...] = field(default=(), compare=False)
+    restored: tuple[RowFault, ...] = field(default=(), compare=False)
+    document: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +63,7 @@ class _Outcome:
     applied: int
     before: int
     bad: Sequence[RowFault]
+    document: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,24 +79,27 @@ class Effect:
 class ImportForecast:
     """The forecast of an import: the effects of its lines, the lines that were booked before, and the faults of others.
 
-    Lines booked before are left out, and have no effect.
+    Lines booked before are left out, and have no effect; ``restored`` are those whose bookings were reversed, which
+    aren't left out.
     """
 
     effects: tuple[Effect, ...]
     booked: tuple[tuple[FileLine, Booking], ...]
     bad: tuple[RowFault, ...]
+    restored: tuple[RowFault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class _Sorted:
     """The lines of a file: those to book, with their levels, those that were booked before, and the faults of others.
 
-    ``done`` are the rows that this file has booked.
+    ``done`` are the rows that this file has booked; ``reversed`` those to book whose earlier bookings were reversed.
     """
 
     placed: list[PlacedLine]
     done: Mapping[int, Booking]
     repeated: Mapping[int, Booking]
+    reversed: Mapping[int, Booking]
     bad: list[RowFault]
 
     @property
@@ -93,22 +107,37 @@ class _Sorted:
         return len(self.done) + len(self.repeated)
 
     def faults_of_repeated(self) -> tuple[RowFault, ...]:
-        return tuple(RowFault(row, "", says_when(booking)) for row, booking in sorted(self.repeated.items()))
+        return _faults_of(self.repeated)
+
+    def faults_of_reversed(self) -> tuple[RowFault, ...]:
+        return _faults_of(self.reversed)
+
+
+def _faults_of(bookings: Mapping[int, Booking]) -> tuple[RowFault, ...]:
+    return tuple(RowFault(row, "", says_when(booking)) for row, booking in sorted(bookings.items()))
 
 
 def says_when(booking: Booking) -> str:
-    """When a line was booked, and by whom, as a predicate."""
+    """When a line was booked, by whom, and which document has reversed that, as a predicate."""
     at = f"{timezone.localtime(booking.at):%Y-%m-%d %H:%M}"
-    return gettext("was booked before, on %(at)s by %(actor)s") % {"at": at, "actor": booking.actor}
+    words = gettext("was booked before, on %(at)s by %(actor)s")
+    if booking.reversed_by:
+        words = gettext("was booked on %(at)s by %(actor)s, and reversed by %(reversal)s")
+    return words % {"at": at, "actor": booking.actor, "reversal": booking.reversed_by}
 
 
 def _sort_out(actor: Actor, file: ImportFile, again: Container[int], freeze_override: str = "") -> _Sorted:
     """Seven queries at most, whatever the number of lines; locks nothing."""
     known = rows_done(file.id)
-    done = {line.row: known[line.row] for line in file.lines if line.row in known and line.row not in again}
+    stands = standing(known)
+    done = {line.row: stands[line.row] for line in file.lines if line.row in stands and line.row not in again}
     placed, bad = place_lines(actor, [line for line in file.lines if line.row not in done], freeze_override)
-    booked = booked_before(file.id, [each for each in placed if each.line.row not in again])
-    return _Sorted([each for each in placed if each.line.row not in booked], done, booked, bad)
+    found = booked_before(file.id, [each for each in placed if each.line.row not in again])
+    booked = standing(found)
+    placed = [each for each in placed if each.line.row not in booked]
+    fresh = {each.line.row for each in placed} - stands.keys()
+    taken_back = {row: booking for row, booking in (found | known).items() if row in fresh and booking.reversed_by}
+    return _Sorted(placed, done, booked, taken_back, bad)
 
 
 def foresee_import(actor: Actor, file: ImportFile) -> ImportForecast:
@@ -127,7 +156,8 @@ def foresee_import(actor: Actor, file: ImportFile) -> ImportForecast:
     effects.sort(key=lambda effect: effect.line.row)
     known = {**lines.done, **lines.repeated}
     booked = tuple((line, known[line.row]) for line in file.lines if line.row in known)
-    return ImportForecast(tuple(effects), booked, _in_order(file.bad, lines.bad, refused))
+    bad = _in_order(file.bad, lines.bad, refused)
+    return ImportForecast(tuple(effects), booked, bad, lines.faults_of_reversed())
 
 
 def plan_import(
@@ -142,7 +172,8 @@ def _planned(actor: Actor, file: ImportFile, lines: _Sorted, *, skip_bad: bool) 
     good, refused = _decide(sorted(lines.placed, key=_order), read_counters(lines.placed), bounds)
     faults = _in_order(file.bad, lines.bad, refused)
     applied = len(good) if skip_bad or not faults else 0
-    return Imported(applied, lines.before, faults, lines.faults_of_repeated())
+    restored = lines.faults_of_reversed() if applied else ()
+    return Imported(applied, lines.before, faults, lines.faults_of_repeated(), restored)
 
 
 def import_stock(
@@ -153,7 +184,8 @@ def import_stock(
     again: Container[int] = (),
     freeze_override: str = "",
     claim: Claim | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress = no_progress,
+    document_id: UUID | None = None,
 ) -> Imported | StoredAnswer:
     """Apply the lines of a file that weren't booked before: all or none, in one transaction; with ``skip_bad`` all
     valid ones, one bounded batch per transaction. Skipped lines are tried again when the file is imported again.
@@ -162,6 +194,8 @@ def import_stock(
     doesn't book them once more. A claim is for all or none. ``progress`` is called with the number of lines written so
     far. Missing levels are created beforehand, in transactions of their own (docs/explanation/rules.md, rule 8); none
     for a file that can't be applied as a whole.
+
+    What is posted by hand has a document, whose id may be given (docs/explanation/rules.md, rule 25).
 
     Frozen goods are shipped only with a ``freeze_override``, the reason for it, which the audit entries keep; without
     one these lines are bad.
@@ -180,8 +214,10 @@ def import_stock(
     outcomes: list[_Outcome] = []
     written = 0
     for batch in _batches(ordered) if skip_bad else [ordered]:
-        show = partial(_show_more, progress or _show_nothing, written)
-        work = partial(_apply, actor, file, batch, _Options(skip_bad, again, claim, lines.before), show)
+        show = partial(_show_more, progress, written)
+        work = partial(
+            _apply, actor, file, batch, _Options(skip_bad, again, claim, lines.before, document_id or uuid7()), show
+        )
         outcome = transactions.run(work, pipelined=False)
         if isinstance(outcome, StoredAnswer):
             return outcome
@@ -189,7 +225,10 @@ def import_stock(
         written += outcome.applied
     refused = [cell for outcome in outcomes for cell in outcome.bad]
     before = lines.before + sum(outcome.before for outcome in outcomes)
-    return Imported(written, before, _in_order(file.bad, lines.bad, refused), lines.faults_of_repeated())
+    bad = _in_order(file.bad, lines.bad, refused)
+    restored = lines.faults_of_reversed() if written else ()
+    number = outcomes[0].document if outcomes else ""
+    return Imported(written, before, bad, lines.faults_of_repeated(), restored, number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +237,7 @@ class _Options:
     again: Container[int]
     claim: Claim | None
     before: int
+    document_id: UUID
 
 
 def _order(placed: PlacedLine) -> tuple[bytes, bool, int]:
@@ -205,11 +245,7 @@ def _order(placed: PlacedLine) -> tuple[bytes, bool, int]:
     return placed.level, placed.change < 0, placed.line.row
 
 
-def _show_nothing(done: int) -> None:
-    pass
-
-
-def _show_more(show: Callable[[int], None], before: int, more: int) -> None:
+def _show_more(show: Progress, before: int, more: int) -> None:
     show(before + more)
 
 
@@ -273,12 +309,12 @@ def _beyond(each: PlacedLine, bounds: ReturnBounds) -> str:
     known = bounds.take(line.reference, each.place.product_id, line.quantity)
     if known is None:
         return ""
-    words = gettext("is more than can come back from order %(order)s: %(sold)s sold, %(returned)s returned")
+    words = gettext("is more than can be returned from order %(order)s: %(sold)s sold, %(returned)s returned")
     return words % {"order": line.reference, "sold": known.sold, "returned": known.returned}
 
 
 def _apply(
-    actor: Actor, file: ImportFile, ordered: Sequence[PlacedLine], options: _Options, show: Callable[[int], None]
+    actor: Actor, file: ImportFile, ordered: Sequence[PlacedLine], options: _Options, show: Progress
 ) -> _Outcome | StoredAnswer:
     """Check and write lines. Requires an open transaction. Without ``skip_bad`` one bad line prevents all writes.
 
@@ -291,21 +327,33 @@ def _apply(
     bounds = _bounds(actor, ordered, lock=True)
     levels = lock_levels({each.place.level_id for each in ordered if each.place.level_id})
     mindful = [each for each in ordered if each.line.row not in options.again]
-    booked = rows_done(file.id).keys() & {each.line.row for each in mindful}
-    booked |= booked_before(file.id, mindful).keys()
+    booked = standing(rows_done(file.id)).keys() & {each.line.row for each in mindful}
+    booked |= standing(booked_before(file.id, mindful)).keys()
     waiting = [each for each in ordered if each.line.row not in booked]
     good, bad = _decide(waiting, levels.by_id, bounds)
     if not good or (bad and not options.skip_bad):
         return _Outcome(0, len(booked), bad)
     _write(actor, file, good, levels, show)
-    imported = Imported(len(good), options.before + len(booked), ())
+    number = _write_document(actor, file, good, options.document_id, levels.now)
+    imported = Imported(len(good), options.before + len(booked), (), document=number)
     store_all([(options.claim, imported)], now=levels.now)
-    return _Outcome(len(good), len(booked), bad)
+    return _Outcome(len(good), len(booked), bad, number)
 
 
-def _write(
-    actor: Actor, file: ImportFile, good: Sequence[PlacedLine], levels: LockedLevels, show: Callable[[int], None]
-) -> None:
+def _write_document(
+    actor: Actor, file: ImportFile, good: Sequence[PlacedLine], document_id: UUID, now: datetime
+) -> str:
+    """Write the document of a file that is imported by hand. Returns its short number; empty if there is none."""
+    lines = [each.adjustment for each in good]
+    document = draw_document(actor, lines, None)
+    if document is None:
+        return ""
+    document = replace(document, file_id=file.id, file_name=file.name[-_LONGEST_NAME:])
+    write_document(document, document_id, actor, lines, now)
+    return document.short_number
+
+
+def _write(actor: Actor, file: ImportFile, good: Sequence[PlacedLine], levels: LockedLevels, show: Progress) -> None:
     """Write decided lines and the audit entry that names their rows. Requires the levels' locks.
 
     Shipments of frozen goods come last, by themselves: their entries alone keep the reason.

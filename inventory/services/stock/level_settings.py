@@ -9,7 +9,7 @@ from uuid import UUID
 
 from audit.actors import Actor
 from audit.db import columns
-from audit.db.statements import batches, write
+from audit.db.statements import Progress, batches, no_progress, write
 from audit.errors import Invalid, NotFound, VersionConflict
 from audit.events import OutboxRow
 from audit.idempotency import Claim, StoredAnswer
@@ -87,16 +87,22 @@ def set_level(
     return claimed(claim, work)
 
 
-def set_levels(actor: Actor, changes: Sequence[LevelChange], *, claim: Claim | None) -> SetLevels | StoredAnswer:
-    """Change settings of many stock levels: all or none.
+def set_levels(
+    actor: Actor,
+    changes: Sequence[LevelChange],
+    *,
+    claim: Claim | None,
+    progress: Progress = no_progress,
+) -> SetLevels | StoredAnswer:
+    """Change settings of many stock levels: all or none. ``progress`` is called with the number of levels done so far.
 
     Raises NotFound, VersionConflict, Invalid for a reorder point above the maximum (each with a fault at
     ``/levels/<index>`` for each level), Busy and the errors of claims. Locks the levels by id.
     """
-    return claimed(claim, lambda: change_levels(actor, changes))
+    return claimed(claim, lambda: change_levels(actor, changes, progress))
 
 
-def change_levels(actor: Actor, changes: Sequence[LevelChange]) -> SetLevels:
+def change_levels(actor: Actor, changes: Sequence[LevelChange], progress: Progress = no_progress) -> SetLevels:
     """The inner service; requires an open transaction. A handful of statements for each 5,000 levels.
 
     Bumps the version of each level, records an audit entry with the settings before and after, and opens, worsens or
@@ -114,14 +120,14 @@ def change_levels(actor: Actor, changes: Sequence[LevelChange]) -> SetLevels:
             {name: [before[level_id][name], value] for name, value in change.changes.items()}
         )
     _check_order(changes, ids, after)
-    for rows in batches(list(after.values())):
-        _write(rows, locked.now)
-    for events in batches(_events(after, locked)):
-        publish(events, now=locked.now)
-    entries = [Entry(actor, actions.LEVEL_CHANGED, level_id, of_level) for level_id, of_level in by_level.items()]
-    for some in batches(entries):
-        record(some, now=locked.now)
-    low_stock.judge(set(ids), now=locked.now)
+    done = 0
+    for some in batches(list(by_level)):
+        _write([after[level_id] for level_id in some], locked.now)
+        publish(_events({level_id: after[level_id] for level_id in some}, locked), now=locked.now)
+        record([Entry(actor, actions.LEVEL_CHANGED, level_id, by_level[level_id]) for level_id in some], now=locked.now)
+        low_stock.judge(set(some), now=locked.now)
+        done += len(some)
+        progress(done)
     return SetLevels(tuple(ids))
 
 

@@ -110,7 +110,7 @@ def require_returnable(actor: Actor, lines: Sequence[ReturnedUnits]) -> None:
         if units[key := (line.order_id, line.product_id)] > sold.get(key, NOTHING_SOLD).returnable
     ]
     if faults:
-        raise MoreThanSold("More would come back than the order was sold.", faults)
+        raise MoreThanSold("The return is more than the order was sold and has not returned.", faults)
 
 
 class ReturnBounds:
@@ -149,7 +149,7 @@ def _summed(lines: Iterable[ReturnedUnits]) -> dict[tuple[str, UUID], int]:
 
 
 def _fault(line: ReturnedUnits, known: Sold) -> Fault:
-    detail = f"{known.sold} sold to this order, {known.returned} returned: at most {known.returnable} can come back"
+    detail = f"{known.sold} sold to this order, {known.returned} returned: at most {known.returnable} can be returned"
     facts = {
         "orderId": line.order_id,
         "requested": line.quantity,

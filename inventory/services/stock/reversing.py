@@ -13,7 +13,7 @@ from audit.idempotency import Claim, StoredAnswer
 from inventory.errors import DocumentReversed, ReversalIsFinal
 from inventory.models import Movement, StockDocument
 from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest, adjust_claimed
-from inventory.services.stock.documents import lock_document, movements_of
+from inventory.services.stock.documents import lock_document, taken_back
 from inventory.services.stock.levels import run_with_levels
 
 
@@ -47,7 +47,7 @@ def _reverse(request: ReverseRequest) -> Adjusted | StoredAnswer:
         return answer
     document = lock_document(request.actor, request.document_id)
     _require_reversible(document)
-    lines = tuple(_opposite(movement, request.reason) for movement in movements_of(document))
+    lines = tuple(_opposite(movement, request.reason) for movement in taken_back(document))
     if not lines:
         raise Archived(f"The movements of {document.short_number} are archived: adjust the stock instead.")
     return adjust_claimed(AdjustRequest(request.actor, lines, request.claim, request.id, reverses=document.pk))

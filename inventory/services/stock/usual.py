@@ -11,9 +11,9 @@ from audit.db import columns
 from inventory.services.stock.movements import MovementType
 
 ALWAYS_USUAL: Final = 1_000
-"""Units that nobody is asked about, however few are usual."""
+"""Up to so many units are never questioned."""
 TIMES: Final = 10
-"""How many times the usual nobody is asked about."""
+"""Up to so many times the usual are never questioned."""
 _USUAL: Final = """
 SELECT wanted.product_id, percentile_disc(0.5) WITHIN GROUP (ORDER BY last.units)
 FROM unnest(%(products)s) wanted (product_id) CROSS JOIN LATERAL (
@@ -37,5 +37,5 @@ def usual_units(kind: MovementType | Literal["COUNT"], product_ids: Collection[U
 
 
 def is_unusual(units: int, usual: int | None) -> bool:
-    """Whether somebody should look at the units again before they are booked."""
+    """Whether the units must be confirmed before they are booked."""
     return abs(units) > max(ALWAYS_USUAL, TIMES * (usual or 0))

@@ -6,11 +6,10 @@ units are received and adjusted away at the destination, so that the ledger adds
 15).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
-from typing import Any
 from uuid import UUID
 
 from uuid_utils.compat import uuid7
@@ -20,6 +19,7 @@ from audit.actors import Actor
 from audit.db.statements import one_statement
 from audit.errors import Fault, Invalid
 from audit.idempotency import Claim, StoredAnswer
+from audit.preconditions import Precondition, last_write_wins
 from audit.recording import Entry, record
 from inventory import transactions
 from inventory.actions import TransferVerb
@@ -112,6 +112,8 @@ class CancelTransferRequest:
     transfer_id: UUID
     reason: str = ""
     claim: Claim | None = None
+    precondition: Precondition = last_write_wins
+    """Called with the locked transfer, as a document."""
 
 
 TransferOutcome = Transferred | StoredAnswer
@@ -175,8 +177,8 @@ def receive_transfer(request: ReceiveRequest) -> TransferOutcome:
 def cancel_transfer(request: CancelTransferRequest) -> TransferOutcome:
     """Return the units in transit to the source and end the transfer: CANCELLED, or RECEIVED if some had arrived.
 
-    Raises NotFound, TransferClosed, WarehouseNotInStore, QuantityLimit, Busy and the errors of claims. Locks: claim,
-    the transfer, the levels at both ends by id.
+    Raises NotFound, TransferClosed, WarehouseNotInStore, VersionConflict (the precondition's), QuantityLimit, Busy and
+    the errors of claims. Locks: claim, the transfer, the levels at both ends by id.
     """
     return transactions.run(partial(cancel, request))
 
@@ -210,7 +212,8 @@ def change(transfer_id: UUID, request: TransferRequest) -> TransferOutcome:
     require_draft(found)
     require_touchable(request.actor, found.source)
     anew = _drafted(request)
-    drafted = replace(anew, id=found.id, initiated_by=found.initiated_by, initiated_at=found.initiated_at)
+    kept = {name: getattr(found, name) for name in ("id", "initiated_by", "initiated_at", "account_id")}
+    drafted = replace(anew, **kept)
     return _written_draft(request, drafted, anew.initiated_at, "changed")
 
 
@@ -253,6 +256,7 @@ def cancel(request: CancelTransferRequest) -> TransferOutcome:
     found = lock_seen(request.transfer_id, request.actor)
     require_open(found)
     require_touchable(request.actor, found.source)
+    request.precondition(found)
     returned = bring_back(found, request.actor, reason=request.reason)
     return returned.write("cancelled", documents.update, request.claim, reason=request.reason)
 
@@ -310,6 +314,7 @@ def _drafted(request: TransferRequest) -> TransferDocument:
         expected_delivery=request.expected_delivery,
         initiated_by=request.actor.name,
         initiated_at=read_clock(),
+        account_id=request.actor.account_id,
         items=tuple(
             TransferItem(parents[stock_id] or stock_id, stock_id if parents[stock_id] else None, quantity)
             for stock_id, quantity in units.items()
@@ -382,7 +387,8 @@ def _arrived(request: ReceiveRequest, document: TransferDocument) -> dict[UUID, 
             raise _unknown_product(index, detail, is_variant=bool(line.variant_id))
         units[item.id] = units.get(item.id, 0) + line.quantity
         if units[item.id] > item.in_transit:
-            facts = {**_plain(item.facts()), "requested": units[item.id], "inTransit": item.in_transit}
+            plain = {name: str(value) for name, value in item.facts().items()}
+            facts = {**plain, "requested": units[item.id], "inTransit": item.in_transit}
             detail = f"{units[item.id]} received, {item.in_transit} in transit"
             faults.append(Fault(f"/items/{index}/quantityReceived", MoreThanInTransit.code, detail, facts))
     if faults:
@@ -390,7 +396,3 @@ def _arrived(request: ReceiveRequest, document: TransferDocument) -> dict[UUID, 
     if not any(units.values()) and not request.close:
         raise Invalid("Nothing was received.", [Fault("/items", "invalid", "no line has a quantity above 0")])
     return units
-
-
-def _plain(facts: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: str(value) for name, value in facts.items()}

@@ -67,7 +67,7 @@ class TransferDocument:
     """A transfer as it was read; for a change, under its lock. Never changed in place.
 
     ``number`` is 0 for a transfer that isn't written yet: the database draws it. ``reverses`` is the id of the transfer
-    that this one sends back.
+    that this one sends back; ``account_id`` the staff account that drafted it, None for others.
     """
 
     id: UUID
@@ -83,6 +83,7 @@ class TransferDocument:
     closed_at: datetime | None = None
     number: int = 0
     reverses: UUID | None = None
+    account_id: int | None = None
     items: tuple[TransferItem, ...] = ()
 
     @property
@@ -127,7 +128,7 @@ _READ: Final = """
 SELECT t.id, t.status, source.id, source.code, destination.id, destination.code,
     destination.is_active, t.reason, t.reference,
     t.expected_delivery, t.initiated_by, t.initiated_at, t.shipped_at, t.closed_at,
-    t.number, t.reverses_id
+    t.number, t.reverses_id, t.account_id
 FROM inventory_transfer t JOIN inventory_warehouse source ON source.id = t.from_warehouse_id
 JOIN inventory_warehouse destination ON destination.id = t.to_warehouse_id
 WHERE t.id = ANY(%s) ORDER BY t.id
@@ -193,8 +194,8 @@ def in_transit_to(level_ids: Collection[UUID]) -> dict[UUID, int]:
 
 _INSERT: Final = """
 INSERT INTO inventory_transfer (id, status, from_warehouse_id, to_warehouse_id, reason, reference, expected_delivery,
-    initiated_by, initiated_at, shipped_at, closed_at, reverses_id)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    initiated_by, initiated_at, shipped_at, closed_at, reverses_id, account_id)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 
 _INSERT_ITEMS: Final = """
@@ -223,6 +224,7 @@ def insert(document: TransferDocument) -> None:
             document.shipped_at,
             document.closed_at,
             document.reverses,
+            document.account_id,
         ],
     )
     _insert_items(document)

@@ -22,7 +22,7 @@ from inventory.locking import read_clock
 from inventory.models import Transfer
 from inventory.services.drafts import lines
 from inventory.services.drafts.lines import ChangedLines, LineCommand
-from inventory.services.drafts.receiving import merged_details
+from inventory.services.drafts.receiving import merged_details, require_account
 from inventory.services.transfers import documents
 from inventory.services.transfers.commands import draft_entry, route_between
 from inventory.services.transfers.documents import TransferDocument, TransferStatus
@@ -31,7 +31,7 @@ from inventory.services.transfers.preconditions import lock_seen, require_draft,
 
 @dataclass(frozen=True, slots=True)
 class TransferDetails:
-    """What a draft of a transfer says beside its lines; warehouses by code."""
+    """The details of a draft of a transfer, besides its lines; warehouses by code."""
 
     from_warehouse: str
     to_warehouse: str
@@ -44,22 +44,24 @@ def open_draft(actor: Actor, source: str, destination: str) -> UUID:
     """The id of the actor's own draft from one warehouse to another, the newest if there are several; an empty one is
     made if there is none.
 
-    Raises Invalid (the same warehouse), UnknownWarehouse (also for one out of reach), Busy. Locks: the actor's drafts
-    of this route, by an advisory lock.
+    Raises Invalid (the same warehouse), UnknownWarehouse (also for one out of reach), PermissionDenied (an actor
+    without an account), Busy. Locks: the actor's drafts of this route, by an advisory lock.
     """
     return transactions.run(partial(_open_draft, actor, source, destination, uuid7()))
 
 
 def _open_draft(actor: Actor, source: str, destination: str, new_id: UUID) -> UUID:
-    ends = route_between(actor, source, destination)
+    account_id, ends = require_account(actor), route_between(actor, source, destination)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [advisory_lock("draft", actor.name, source, destination)])
-    drafts = Transfer.objects.filter(status=TransferStatus.PENDING, initiated_by=actor.name)
+        lock = advisory_lock("draft", str(account_id), source, destination)
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [lock])
+    drafts = Transfer.objects.filter(status=TransferStatus.PENDING, account_id=account_id)
     own = drafts.filter(from_warehouse=ends[0].id, to_warehouse=ends[1].id).order_by("-id")
     if found := own.values_list("id", flat=True).first():
         return found
     now = read_clock()
-    drafted = TransferDocument(new_id, TransferStatus.PENDING, *ends, "", "", None, actor.name, now)
+    began = (actor.name, now)
+    drafted = TransferDocument(new_id, TransferStatus.PENDING, *ends, "", "", None, *began, account_id=account_id)
     with one_statement():
         documents.insert(drafted)
         record([draft_entry(actor, "created", drafted)], now=now)

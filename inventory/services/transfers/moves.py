@@ -96,7 +96,8 @@ class Moves:
         """Write everything in one statement: counters, movements, the transfer by ``save``, the given audit entries and
         the command's own, an event if anything moved, and the answer.
 
-        ``after`` brought the units of another transfer back first, with the same ledger: it is written along.
+        ``after`` are the moves that first returned the units of another transfer, with the same ledger; they are
+        written, too.
         """
         done = Transferred(self.document, self.now, self.sources, self.destinations, self.expected)
         changes: dict[str, Any] = {"status": [self._before.status, self.document.status], "items": self._changed}
@@ -142,8 +143,8 @@ def ship(
     """Move a draft's items from their source into transit. ``places`` are the lines' indexes by product, for pointers.
 
     The units in transit to the destination are read under the levels' locks, so that of two transfers to one level the
-    later one counts the earlier. ``after`` brought the units back before and has locked all levels, which are given as
-    ``level_ids``, of ``level_ids_of``: nothing but counters is read after a lock of levels.
+    later one counts the earlier. ``after`` are the moves that returned the units first. They have locked all levels, so
+    that ``level_ids`` (as from ``level_ids_of``) must be given: after a lock of levels only counters may be read.
     """
     ids = level_ids_of(drafted) if level_ids is None else level_ids
     source = {item.id: ids.get((item.stock_id, drafted.source.id)) for item in drafted.items}

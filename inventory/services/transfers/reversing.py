@@ -76,8 +76,8 @@ def _send_back(request: SendBackRequest) -> TransferOutcome:
 
 
 def _require_received(found: TransferDocument) -> None:
-    """Refuse all but closed transfers that brought something and weren't sent back. Under the transfer's lock, which
-    everybody takes who sends it back."""
+    """Refuse a transfer that isn't closed, has received nothing, or was sent back. Requires the transfer's lock, so
+    that it is sent back once."""
     name = numbered(TRANSFER_KIND, found.number)
     if found.status != TransferStatus.RECEIVED or not any(item.received for item in found.items):
         raise TransferNotReceived(f"{name} is {found.status}: what is on its way is cancelled, not sent back.")

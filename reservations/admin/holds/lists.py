@@ -41,7 +41,7 @@ from audit.console.selection import selected_ids
 from audit.display import NOTHING, shown_id
 from inventory.admin.stock.shared_columns import OfLevel
 from inventory.models import Store, Warehouse
-from inventory.models.catalogue import in_reach
+from inventory.models.catalogue_querysets import in_reach
 from reservations.admin.holds.countdown import countdown
 from reservations.admin.holds.dialogs import (
     CHOSEN_AT_MOST,

@@ -62,7 +62,7 @@ class ResolveDialog(SharedDialog[IncidentDetails]):
 
     title = _("Resolve this incident")
     wordings: ClassVar[Mapping[str, LazyText]] = {
-        "incident_resolved": _("Somebody has resolved this incident before."),
+        "incident_resolved": _("This incident was resolved already."),
     }
     submit = _("Resolve")
     permission = "reservations.settle_incident"

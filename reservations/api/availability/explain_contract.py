@@ -20,7 +20,7 @@ class ExplainQuery(Body, kw_only=True):
 
 
 class BlockOut(Answer, kw_only=True):
-    """A reason why new holds are refused. Existing holds are not affected."""
+    """A reason why new reservations are refused. Existing ones are not affected."""
 
     code: BlockCode
     detail: str
@@ -41,7 +41,7 @@ class LevelHoldOut(Answer, kw_only=True):
 
 
 class LevelHoldsOut(Answer, kw_only=True):
-    """The number of holds and the sum of their units. At most 50 holds are listed, the first to end first; holds of
+    """The number of reservations and the sum of their units. At most 50 are listed, the first to end first; those of
     stores that the client may not see are not listed."""
 
     count: int

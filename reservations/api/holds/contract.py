@@ -11,7 +11,7 @@ from audit.api.contract import Answer, Body, Code, PageQuery, Quantity, Reservat
 from audit.api.decimals import Money
 from audit.api.texts import OpaqueId, Text
 
-Minutes = Annotated[int, Meta(ge=1, description="Minutes; more than the longest hold is 422 timeout_too_long.")]
+Minutes = Annotated[int, Meta(ge=1, description="Minutes; above the maximum the answer is 422 timeout_too_long.")]
 Lines = Annotated[list["LineIn"], Meta(min_length=1, max_length=200)]
 ReservationStatus = Literal["ACTIVE", "CONSUMED", "EXPIRED", "RELEASED"]
 
@@ -44,7 +44,7 @@ class ReserveQuery(Body, kw_only=True):
 
 
 class BasketIn(Body, kw_only=True):
-    """Make the cart's hold equal to this basket."""
+    """Make the cart's reservation equal to this basket."""
 
     items: Lines
     customer_id: OpaqueId | None = None
@@ -53,14 +53,14 @@ class BasketIn(Body, kw_only=True):
 
 
 class ExtendIn(Body, kw_only=True):
-    """Extend a hold; possible once per hold."""
+    """Extend a reservation; possible once for each."""
 
     reservation_id: ReservationId
     minutes: Annotated[int, Meta(ge=1, le=15)] = 15
 
 
 class ReleaseIn(Body, kw_only=True):
-    """Release one reservation, or all holds of a cart or of an order. Exactly one of the three is given."""
+    """Release one reservation, or all of a cart or of an order. Exactly one of the three is given."""
 
     reservation_id: ReservationId | None = None
     cart_id: OpaqueId | None = None
@@ -69,8 +69,8 @@ class ReleaseIn(Body, kw_only=True):
 
 
 class ConsumeIn(Body, kw_only=True):
-    """Consume holds as the sale of an order: one reservation, all of a cart, or, with neither given, all reservations
-    made for the order."""
+    """Consume reservations as the sale of an order: one reservation, all of a cart, or, with neither given, all that
+    were made for the order."""
 
     order_id: OpaqueId
     reservation_id: ReservationId | None = None
@@ -103,7 +103,7 @@ class ItemOut(Answer, kw_only=True):
 
 
 class HeldOut(Answer, kw_only=True):
-    """A hold that was made or changed."""
+    """A reservation that was made or changed."""
 
     reservation_id: str
     store_id: str
@@ -118,7 +118,7 @@ class HeldOut(Answer, kw_only=True):
 
 
 class PlanOut(Answer, kw_only=True):
-    """The hold that a reserve would make now. Nothing was written."""
+    """The reservation that a reserve would make now. Nothing was written."""
 
     dry_run: bool
     store_id: str
@@ -129,7 +129,7 @@ class PlanOut(Answer, kw_only=True):
 
 
 class ReleasedOut(Answer, kw_only=True):
-    """A hold that was released, or had ended before."""
+    """A reservation that was released, or had ended before."""
 
     reservation_id: str
     order_id: str | None
@@ -141,14 +141,14 @@ class ReleasedOut(Answer, kw_only=True):
 
 
 class AllReleasedOut(Answer, kw_only=True):
-    """All holds of a cart or an order that were released now."""
+    """All reservations of a cart or an order that were released now."""
 
     status: Literal["RELEASED"]
     reservations: list[ReleasedOut]
 
 
 class ConsumedOut(Answer, kw_only=True):
-    """A hold that was consumed. ``reacquiredFrom`` is the expired reservation that this one replaced."""
+    """A reservation that was consumed. ``reacquiredFrom`` is the expired reservation that this one replaced."""
 
     reservation_id: str
     order_id: str | None
@@ -160,7 +160,7 @@ class ConsumedOut(Answer, kw_only=True):
 
 
 class AllConsumedOut(Answer, kw_only=True):
-    """All holds that were consumed as the sale of an order."""
+    """All reservations that were consumed as the sale of an order."""
 
     status: Literal["CONSUMED"]
     order_id: str

@@ -138,7 +138,7 @@ class ExtendView(ApiView):
 
     @describe(
         "extend",
-        "Extend a hold, once",
+        "Extend a reservation, once",
         body=holds_contract.ExtendIn,
         answers={200: holds_contract.HeldOut, 404: Problem, 409: Problem},
         idempotent=True,
@@ -190,7 +190,7 @@ class ReleaseView(ApiView):
 
     @describe(
         "release",
-        "Release a hold, or all of a cart or order",
+        "Release a reservation, or all of a cart or order",
         body=holds_contract.ReleaseIn,
         answers={200: holds_contract.ReleasedOut | holds_contract.AllReleasedOut, 404: Problem, 409: Problem},
         idempotent=True,
@@ -240,7 +240,7 @@ class ConsumeView(ApiView):
 
     @describe(
         "consume",
-        "Consume holds for an order, exactly once",
+        "Consume reservations for an order, exactly once",
         body=holds_contract.ConsumeIn,
         answers={200: holds_contract.ConsumedOut | holds_contract.AllConsumedOut, 404: Problem, 409: Problem},
         idempotent=True,
@@ -270,7 +270,7 @@ class CartView(ApiView):
 
     @describe(
         "putCart",
-        "Make a cart's hold equal to a basket",
+        "Make a cart's reservation equal to a basket",
         body=holds_contract.BasketIn,
         answers={200: holds_contract.HeldOut, 201: holds_contract.HeldOut, 404: Problem, 409: Problem, 422: Problem},
         idempotent=True,
@@ -290,7 +290,7 @@ class CartView(ApiView):
 
     @describe(
         "deleteCart",
-        "Release a cart's hold",
+        "Release a cart's reservation",
         answers={200: holds_contract.AllReleasedOut, 404: Problem, 409: Problem},
         idempotent=True,
     )

@@ -29,7 +29,7 @@ class IncidentsQuery(PageQuery, kw_only=True):
 
 
 class BrokenHoldOut(Answer, kw_only=True):
-    """A broken hold, with its order, cart and customer, and the units it held on the incident's level."""
+    """A broken reservation, with its order, cart and customer, and the units it held on the incident's level."""
 
     reservation_id: str
     order_id: str | None
@@ -39,8 +39,8 @@ class BrokenHoldOut(Answer, kw_only=True):
 
 
 class IncidentOut(Answer, kw_only=True):
-    """The record that holds were broken because a level had fewer units than were held on it. `hiddenUnits` are the
-    units of broken holds of other stores, which this client may not see."""
+    """The record that reservations were broken because a level had fewer units than were reserved. `hiddenUnits` are
+    the units of broken reservations of other stores, which this client may not see."""
 
     incident_id: str
     status: IncidentStatus

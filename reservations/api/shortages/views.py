@@ -69,7 +69,7 @@ class IncidentsView(ApiView):
 
     @describe(
         "listIncidents",
-        "List incidents in which holds were broken, the newest first",
+        "List incidents in which reservations were broken, the newest first",
         query=contract.IncidentsQuery,
         answers={200: contract.IncidentPageOut},
     )

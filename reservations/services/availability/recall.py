@@ -1,4 +1,4 @@
-"""What a recall of a product needs: where it is, who holds it, and which orders got it lately."""
+"""The recall of a product: its places, active holds, and the orders that it was sold to lately."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

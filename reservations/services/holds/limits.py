@@ -148,7 +148,7 @@ def _hold_fault(asked: Asked, *, limit: int, opened: int) -> Fault:
     minutes = asked.store.hold_window_minutes
     shopper = asked.shopper
     pointer = "/customerId" if shopper.customer_id else "/cartId" if shopper.cart_id else "/orderId"
-    detail = f"at most {limit} holds opened in {minutes} minutes; {opened} were"
+    detail = f"at most {limit} reservations in {minutes} minutes; {opened} were made"
     facts = {"limit": limit, "held": opened, "requested": 1, "windowMinutes": minutes}
     return Fault(pointer, HoldLimitExceeded.code, detail, facts)
 

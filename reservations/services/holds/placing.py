@@ -202,7 +202,7 @@ def hold_lifetime(timeout_minutes: int | None, store: StoreFacts) -> timedelta:
     """The lifetime of a new hold. Raises TimeoutTooLong above the maximum instead of clamping."""
     minutes = timeout_minutes or store.ttl_minutes or settings.RESERVATION_TTL_MINUTES
     if minutes > settings.RESERVATION_MAX_TTL_MINUTES:
-        detail = f"A hold lives at most {settings.RESERVATION_MAX_TTL_MINUTES} minutes."
+        detail = f"A reservation lasts at most {settings.RESERVATION_MAX_TTL_MINUTES} minutes."
         raise TimeoutTooLong.at("/timeoutMinutes", detail)
     return timedelta(minutes=minutes)
 
@@ -322,7 +322,7 @@ def _extend_all(requests: Sequence[ExtendRequest]) -> list[HoldOutcome]:
 def _extended(hold: Hold, minutes: int, now: datetime) -> Hold:
     require_active(hold, now)
     if hold.extended_at is not None:
-        raise AlreadyExtended(f"{hold.public_id} was extended before, and a hold is extended once.")
+        raise AlreadyExtended(f"{hold.public_id} was extended before, and can be extended only once.")
     return replace(hold, expires_at=hold.expires_at + timedelta(minutes=minutes), extended_at=now)
 
 

@@ -1,9 +1,9 @@
 """The search for reservations by the beginning of a cart, order or customer, and by a short id. Read only.
 
 The ids are the shops' own, in any spelling. Their indexes order them by bytes, for the hot path; none of them ignores
-case. A search without regard to case walks the index instead: for each character it asks whether anything begins with
-the lower or the upper case of it. What nobody wrote is left after one look, so that a search takes a few dozen looks,
-and holds need no further index.
+case. A search without regard to case extends the prefix one character at a time instead, and looks up whether any id
+begins with its lower or its upper case. Spellings that no id has end after one look-up, so that a search takes a few
+dozen look-ups, and writing holds needs no further index.
 """
 
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ IdField = Literal["cart_id", "order_id", "customer_id"]
 ID_FIELDS: Final[tuple[IdField, ...]] = ("order_id", "cart_id", "customer_id")
 LONGEST_ID: Final = 64
 NEWEST: Final = 20_000
-"""How many reservations, the newest and the active ones that end last, are searched for a short id."""
+"""A short id is searched among so many of the newest reservations, and of the active ones that end last."""
 
 _SPELLED: Final = """
 WITH RECURSIVE spelled (start, place) AS (
@@ -48,7 +48,7 @@ WITH RECURSIVE spelled (start, place) AS (
 SELECT id_ FROM found LIMIT %(most)s
 """
 _LAST: Final = chr(0x10FFFF)
-"""The last character there is: what begins with a text comes before the text with this character."""
+"""The last code point: texts with a prefix sort before the prefix with this character."""
 
 _ENDING_SO: Final = """
 SELECT DISTINCT id FROM (
@@ -62,7 +62,7 @@ WHERE right(id::text, %(length)s) = %(end)s LIMIT %(most)s
 
 @dataclass(frozen=True, slots=True)
 class FoundIds:
-    """The shops' ids that begin with a text; ``has_more`` if there are others."""
+    """The ids of carts, orders or customers that begin with a text; ``has_more`` if there are others."""
 
     ids: tuple[str, ...]
     has_more: bool

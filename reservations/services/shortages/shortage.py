@@ -220,7 +220,7 @@ def lock_and_choose(
         held = [units for units in _held_on(missing) if units.reservation_id not in passed_over] if missing else []
         chosen, is_enough = choose_holds(missing, held, preferred.ids, levels.now)
         if not is_enough and not passed_over:
-            raise ReservedUnexplained("More is reserved than the holds explain; run reconcile first.")
+            raise ReservedUnexplained("More units are reserved than the active reservations have; run reconcile first.")
         if not is_enough:
             raise LockedElsewhere
         added = [id_ for id_ in chosen if id_ not in holds]
@@ -278,12 +278,12 @@ def _require_in_the_way(
             Fault(
                 f"{preferred.pointer}/{preferred.ids.index(id_)}",
                 HoldNotInTheWay.code,
-                f"{public_id(RESERVATION, id_)} holds nothing of what is missing",
+                f"{public_id(RESERVATION, id_)} has none of the missing units",
                 {"reservationId": public_id(RESERVATION, id_)},
             )
             for id_ in wrong
         ]
-        raise HoldNotInTheWay("A reservation that was chosen holds nothing of what is missing.", faults)
+        raise HoldNotInTheWay("A reservation that was chosen has none of the missing units.", faults)
 
 
 def foresee(

@@ -67,8 +67,8 @@
     if (event.target instanceof Element && event.target.closest("[data-print]")) print();
   });
 
-  // A form is sent once: the key in it sees to that, and the button shows it. Forms without a key are held back, too,
-  // until their page is left; those that leave none (a file, another window) are let go again soon.
+  // Against double submits: the server recognises the form's key, and the button shows that it is busy. Forms without a key
+  // are blocked until their page is left; those that leave no page (a download, another window) are unblocked soon.
   const RELEASED_MS = 8000;
   const release = (form) => {
     delete form.dataset.sent;

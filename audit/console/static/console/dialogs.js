@@ -1,5 +1,5 @@
-// Dialogs open over the page they were asked from; where that fails, the link leads to the same form. What the service
-// answers to the form is shown in the dialog: errors and questions, until it is done.
+// Dialogs open over the page; where that fails, the link leads to the same form on a page of its own. Errors and
+// questions of the service are shown in the dialog.
 "use strict";
 
 (() => {
@@ -30,11 +30,17 @@
       title.id = title.id || "console-card-title";
       dialog.setAttribute("aria-labelledby", title.id);
     }
-    // An error ends the dialog; there is nothing to go to.
+    // An error ends the dialog, without a page to go to.
     if (!card.matches("[data-error]")) return;
     const close = card.querySelector(".console-button");
     close.dataset.close = "";
     close.textContent = document.getElementById("console-names").dataset.close;
+  };
+
+  // A dialog in which something was typed is closed by whoever says so twice.
+  const close = (dialog) => {
+    const isKept = window.consoleSession.holdsUnsent(dialog) && !confirm(document.getElementById("console-names").dataset.unsent);
+    if (!isKept) dialog.close();
   };
 
   const open = async (link) => {
@@ -49,6 +55,11 @@
       dialog.className = "console-dialog";
       fill(dialog, card);
       const opener = link.closest("[data-row-menu]") ? document.querySelector(`[aria-controls="${link.closest("[data-row-menu]").id}"]`) : link;
+      // Back on a phone. Escape comes as a key before: a second one would close the dialog unasked.
+      dialog.addEventListener("cancel", (event) => {
+        event.preventDefault();
+        close(dialog);
+      });
       dialog.addEventListener("close", () => {
         dialog.remove();
         if (opener && opener.isConnected) opener.focus();
@@ -87,6 +98,7 @@
       }
       const card = cardOf(await parsed(answer));
       if (!card) throw new TypeError("no page of the console");
+      dialog.dataset.sentBack = "";
       fill(dialog, card);
       focusIn(dialog, true);
     } catch (error) {
@@ -99,16 +111,23 @@
 
   document.addEventListener("click", (event) => {
     if (event.defaultPrevented || event.button || event.ctrlKey || event.metaKey || event.shiftKey) return;
-    const close = event.target.closest("dialog.console-dialog [data-close]");
-    if (close) {
+    const button = event.target.closest("dialog.console-dialog [data-close]");
+    if (button) {
       event.preventDefault();
-      close.closest("dialog").close();
+      close(button.closest("dialog"));
       return;
     }
     const link = event.target.closest("a[data-dialog]");
     if (!link) return;
     event.preventDefault();
     open(link);
+  });
+
+  document.addEventListener("keydown", (event) => {
+    const dialog = event.target instanceof Element && event.target.closest("dialog.console-dialog:not([data-session])");
+    if (!dialog || event.key !== "Escape" || event.defaultPrevented || event.isComposing) return;
+    event.preventDefault();
+    close(dialog);
   });
 
   document.addEventListener("submit", (event) => {
@@ -119,7 +138,7 @@
     send(dialog, form, event.submitter);
   });
 
-  // The theme hides a page until its scripts are there: what is hidden can't have the focus.
+  // The theme hides a page until its scripts are loaded, and hidden elements can't get the focus.
   document.addEventListener("alpine:initialized", () => {
     const main = document.getElementById("console-main");
     if (main) requestAnimationFrame(() => focusIn(main, false));

@@ -143,7 +143,7 @@
       waiting.then(() => form.requestSubmit(event.submitter));
     }
   });
-  // What a scan has changed is what the person sees now.
+  // The units after a scan become the units that the person saw.
   document.addEventListener("scans:answered", (event) => {
     const { url, outcome } = event.detail;
     if (!outcome.line || !draft() || draft().dataset.scanUrl !== url) return;

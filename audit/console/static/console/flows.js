@@ -18,7 +18,7 @@
 
   // The theme hides the page until its scripts are there: what is hidden can't have the focus.
   document.addEventListener("alpine:initialized", () => {
-    const wanted = document.querySelector(".flow [autofocus], .console-card [autofocus]");
+    const wanted = document.querySelector(".flow [autofocus], .console-card [autofocus], #login-form [autofocus]");
     if (wanted) requestAnimationFrame(() => wanted.focus());
   });
 })();

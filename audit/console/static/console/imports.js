@@ -1,4 +1,4 @@
-// Shows how far the work on a large file is, and the result when it has ended.
+// Shows the progress of a large file, and the result at the end.
 "use strict";
 
 (() => {
@@ -23,7 +23,7 @@
       if (!state || !state.working) return location.reload();
       show(state);
     } catch {
-      // The network is away: asked again.
+      // No network: try again.
     }
     setTimeout(ask, document.hidden ? 5000 : 1000);
   };

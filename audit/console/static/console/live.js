@@ -5,7 +5,7 @@
   const PAUSE_MS = 30000;
   const MOST_AN_HOUR = 90;
   const QUIET_MS = 5000; // After a key, a click or a scroll, the page stays as it is.
-  const LONGEST_MS = 2 * 3600000; // A page that nobody touches for longer lets its session end.
+  const LONGEST_MS = 2 * 3600000; // After this time without input the page stops, so that its session can end.
   const PARTS = ["#console-live", "#result_list"];
   const sent = []; // When the refreshes of the last hour began.
   let touchedAt = 0;
@@ -28,7 +28,7 @@
     const headers = { "X-Console-Live": "1", ...(known ? { "If-None-Match": known } : {}) };
     const answer = await fetch(location.href, { credentials: "same-origin", cache: "no-store", headers });
     if (answer.status === 304) return;
-    // A session that ended or an error: what is shown stays.
+    // The session has ended, or an error: keep the shown content.
     if (!answer.ok || answer.redirected) throw new Error("not the page");
     const tag = answer.headers.get("ETag");
     const fresh = part(new DOMParser().parseFromString(await answer.text(), "text/html"));

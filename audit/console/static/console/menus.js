@@ -69,7 +69,7 @@
   };
   let before = ""; // The first key of a pair such as "g s".
   let beforeAt = 0;
-  let waiting = 0; // A key that another one follows at once is a scanner's: it is no shortcut.
+  let waiting = 0; // A key that is followed by another one at once is part of a scan, not a shortcut.
   const SCAN_MS = 250;
 
   const isTyping = (target) => target instanceof Element &&

@@ -1,10 +1,12 @@
-// Tells a scanner from a person by the time between two keys. No part of a page, so that it can be tried without one.
+// Distinguishes scans from typing by the time between two keys. It needs no page, so that it can be tested without one.
 "use strict";
 
 var scanBursts = (() => {
-  // A scanner's keys are a few milliseconds apart, and a person's about 100. But a busy machine holds single keys up, so
-  // that the mean decides, and a gap only ends a burst when it is long.
+  // Keys of a scanner are a few milliseconds apart, those of a person about 100. A busy machine delays single keys, so
+  // the mean decides, and only a long gap ends a burst.
   const MOST_GAP = 200;
+  // How long no key comes until a scan without a terminator is over. Longer, since keys may wait for a busy page.
+  const PAUSE = 500;
   const MOST_MEAN_GAP = 40;
   const SLOW = 140;
   const FEWEST_KEYS = 4;
@@ -58,6 +60,16 @@ var scanBursts = (() => {
       return place;
     }
 
+    // Keys that were typed on the page before, whose clock began this many milliseconds earlier.
+    resume(keys, earlier) {
+      this.keys = keys.map(({ character, at }) => ({ character, at: at - earlier }));
+    }
+
+    // Whether the keys so far may be a scan: a pause after fewer of them doesn't say that no more are to come.
+    get isLong() {
+      return this.keys.length >= FEWEST_KEYS;
+    }
+
     // The burst has ended at this time, by a terminator or, without one, by a pause. Answers the code, "" if it is none,
     // and which key of the burst was its first.
     end(at, isPause = false) {
@@ -66,17 +78,22 @@ var scanBursts = (() => {
       this.forget();
       if (keys.length < FEWEST_KEYS || (!isPause && at - keys.at(-1).at > MOST_GAP)) return { code: "", first };
       if ((keys.at(-1).at - keys[0].at) / (keys.length - 1) > MOST_MEAN_GAP) return { code: "", first };
+      this.tails = isPause ? 2 : 1;
       this.tailUntil = at + (isPause ? LATE : TAIL);
       return { code: keys.map((key) => key.character).join(""), first };
     }
 
-    // Whether a terminator at this time is the rest of the last scan's terminator.
+    // Whether a terminator at this time is the rest of the last scan's terminator, which has two keys at most: the next
+    // Tab is a person's, however soon it comes.
     isTail(at) {
-      return at <= this.tailUntil;
+      if (at > this.tailUntil) return false;
+      this.tails -= 1;
+      this.tailUntil = this.tails ? at + TAIL : -Infinity;
+      return true;
     }
   }
 
-  return { Bursts, isEnd, isPrintable, MOST_GAP };
+  return { Bursts, isEnd, isPrintable, PAUSE };
 })();
 
 if (typeof module !== "undefined") module.exports = scanBursts;

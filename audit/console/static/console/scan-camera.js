@@ -4,7 +4,7 @@
 var scanCamera = (() => {
   const WANTED = ["ean_13", "ean_8", "upc_a", "upc_e", "code_128", "code_39", "itf", "qr_code", "data_matrix"];
   const EVERY = 150;
-  const SAME = 1500; // A code that is still before the camera is read once.
+  const SAME = 1500; // A code that stays before the camera is read once.
   let root = null;
   let read = () => {};
 

@@ -8,7 +8,7 @@ var scanPanel = (() => {
   let sound = null;
   let choose = () => {};
 
-  // Low and rough, so that it isn't taken for the scanner's own beep.
+  // Low and rough, unlike the beep of a scanner.
   const alarm = () => {
     try {
       if (navigator.vibrate) navigator.vibrate([200, 80, 200]);
@@ -25,7 +25,7 @@ var scanPanel = (() => {
         tone.stop(sound.currentTime + start + 0.16);
       }
     } catch {
-      // A browser without sound: the list is there all the same.
+      // The browser has no sound: the list alone shows the failure.
     }
   };
 
@@ -46,7 +46,7 @@ var scanPanel = (() => {
       if (failed.length) localStorage.setItem(key(), JSON.stringify(failed));
       else localStorage.removeItem(key());
     } catch {
-      // They are listed on this page alone.
+      // Without storage they are listed only on this page.
     }
     show();
   };
@@ -66,6 +66,12 @@ var scanPanel = (() => {
     return made;
   };
 
+  // The time, with the day unless it is today.
+  const when = (at) => {
+    const day = at.toDateString() === new Date().toDateString() ? {} : { day: "numeric", month: "short" };
+    return at.toLocaleString([], { ...day, hour: "2-digit", minute: "2-digit" });
+  };
+
   const item = (one) => {
     const row = document.createElement("li");
     row.className = "scan-failed-item";
@@ -73,8 +79,7 @@ var scanPanel = (() => {
     words.textContent = one.message;
     const where = document.createElement("span");
     where.className = "flow-soft";
-    const time = new Date(one.at).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
-    where.textContent = [one.page, time].filter(Boolean).join(" · ");
+    where.textContent = [one.page, when(new Date(one.at))].filter(Boolean).join(" · ");
     const buttons = document.createElement("div");
     buttons.className = "scan-failed-buttons";
     for (const choice of one.choices || []) {
@@ -96,7 +101,7 @@ var scanPanel = (() => {
     root.querySelector("[data-failed-count]").textContent = failed.length;
   };
 
-  // One scan failed. The same scan, heard of by two pages, is listed once.
+  // Lists a failed scan; once, even if two pages report it.
   const add = (one) => {
     failed = read();
     if (!failed.some((other) => other.id === one.id)) failed = [one, ...failed].slice(0, MOST);

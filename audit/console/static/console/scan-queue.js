@@ -1,5 +1,5 @@
-// Scans on their way to the server: kept in the browser until each has its answer, sent in order. The server knows a
-// scan by its id, so one that is sent twice, by another tab or after a lost answer, counts once.
+// The queue of scans: kept in the browser until each has its answer, sent in order. The server recognises a scan by its
+// id, so one that is sent twice, by another tab or after a lost answer, counts once.
 "use strict";
 
 var scanQueue = (() => {
@@ -18,7 +18,7 @@ var scanQueue = (() => {
 
   class Queue {
     // ``post(url, scans)`` resolves to {outcomes, …}, to {later: true} if the server wasn't reached, or to
-    // {refused: "<why>"}. ``heard(entry, outcome, answer)`` and ``changed()`` are called as things happen.
+    // {refused: "<why>"}. ``heard(entry, outcome, answer)`` is called for each answered scan, ``changed()`` when the queue changes.
     constructor({ person, storage, post, heard, changed }) {
       Object.assign(this, { storage, post, heard, changed });
       this.prefix = `${PREFIX}${person}:`;
@@ -29,14 +29,14 @@ var scanQueue = (() => {
       this.entries = this.stored();
     }
 
-    // What an earlier page, or another one that is still open, has left to send.
+    // The unsent scans of earlier pages and of other open ones.
     stored() {
       const found = [];
       try {
         const keys = Object.keys(this.storage).filter((key) => key.startsWith(this.prefix)).sort();
         for (const key of keys) found.push({ ...JSON.parse(this.storage.getItem(key)), key });
       } catch {
-        // No storage, or something else wrote there: nothing is waiting.
+        // No storage, or foreign content in it: no scan is waiting.
       }
       return found;
     }
@@ -54,7 +54,7 @@ var scanQueue = (() => {
       try {
         this.storage.setItem(entry.key, JSON.stringify({ url, page, scan: entry.scan }));
       } catch {
-        // Without storage it waits in this page alone, and leaving the page asks.
+        // Without storage the scan waits only in this page, and leaving the page asks for confirmation.
       }
       this.changed();
       this.send();
@@ -116,7 +116,7 @@ var scanQueue = (() => {
       }
     }
 
-    // Somebody who doesn't log in now isn't asked again until the next scan.
+    // After a cancelled login, the next scan asks for it again.
     wait(isRefusedByPerson) {
       const delay = DELAYS[Math.min(this.failures, DELAYS.length - 1)];
       this.failures += 1;

@@ -1,13 +1,13 @@
-// The walk of a count without a reload between two lines: a figure goes to the line that was shown when it was typed, and
-// the next line is there at once. Each scan of a product counts one unit of it and shows its line.
+// The walk of a count without a reload between two lines: a number is saved for the line that was shown when it was
+// typed, and the next line is shown at once. Each scan of a product counts one unit of it and shows its line.
 "use strict";
 
 var scanWalk = (() => {
-  const MOST_FIGURE = 1000; // A larger figure is sent the long way: the server may ask whether it is meant.
+  const MOST_FIGURE = 1000; // A larger number is sent as a form: the server may ask for confirmation.
   let lines = [];
   let current = null;
-  let unresolved = null; // The last scan, while only the server knows its line.
-  let shown = ""; // The figure in the field, as this script put it there.
+  let unresolved = null; // The last scan, until the server answers which line it belongs to.
+  let shown = ""; // The number that this script put into the field.
 
   const isPlain = (figure) => /^\d{1,7}$/.test(figure) && Number(figure) <= MOST_FIGURE;
   const field = (form) => form.elements.namedItem("counted");
@@ -37,7 +37,7 @@ var scanWalk = (() => {
   const advance = async (form) => {
     const line = next();
     if (line) return show(form, line);
-    // No more lines are on this page: the server knows whether there are more.
+    // The page has no more lines: load the next ones from the server.
     field(form).value = shown = "";
     await scanning.queue.empty();
     scanning.tellNext();
@@ -51,7 +51,7 @@ var scanWalk = (() => {
     unresolved = null;
   };
 
-  // A figure that was typed, and not entered before the next product was scanned, is its line's all the same.
+  // Save a number that was typed but not entered before the next product was scanned.
   const enterTyped = (form) => {
     const typed = field(form).value.trim();
     if (typed === shown) return true;
@@ -137,7 +137,7 @@ var scanWalk = (() => {
       field(form).value = shown;
       return read(form, typed);
     }
-    // What else is no plain figure is for the server to judge.
+    // The server validates everything else.
     const button = event.submitter;
     scanning.queue.empty().then(() => {
       form.dataset.ready = "yes";

@@ -1,9 +1,9 @@
-// Scanning, the same on every page. A burst of fast keys is a scan wherever the focus is: what it typed is taken out of
-// the field again, and the page that is open decides what the code is for.
+// Scanning on every page. A burst of fast keys is a scan wherever the focus is: its text is removed from the focused
+// field again, and the open page decides what the code is used for.
 "use strict";
 
 var scanning = (() => {
-  const { Bursts, isEnd, isPrintable, MOST_GAP } = scanBursts;
+  const { Bursts, isEnd, isPrintable, PAUSE } = scanBursts;
   const NUMBERS = "input[type=number], input[inputmode=numeric], input[inputmode=decimal], .flow-units, [data-whole-number]";
   const TEXTS = "textarea, input:not([type]), input[type=text], input[type=search], input[type=email], input[type=url], input[type=tel], input[type=password]";
   let root = null;
@@ -30,9 +30,9 @@ var scanning = (() => {
     return globalThis.consoleSession ? consoleSession.fetch(url, options) : fetch(url, options);
   };
 
-  // What becomes of a request: an answer, a refusal that is final, or "later".
+  // The outcome of a request: an answer, a final refusal, or "later".
   const post = async (url, scans) => {
-    const answer = await request(url, { scans });
+    const answer = await request(url, { scans, sentAt: new Date().toISOString() });
     const isJson = (answer.headers.get("Content-Type") || "").startsWith("application/json");
     if (answer.ok) return isJson && !answer.redirected ? answer.json() : { later: true };
     if ([401, 408, 409, 425, 429].includes(answer.status) || answer.status >= 500) return { later: true };
@@ -73,7 +73,7 @@ var scanning = (() => {
   const TOLD = "console-told";
   let last = { text: "", isAlert: false };
 
-  // What was told last is told by the page that comes now.
+  // Keeps the last message for the next page, which shows it.
   const tellNext = () => sessionStorage.setItem(TOLD, JSON.stringify(last));
   const tellBefore = () => {
     const before = sessionStorage.getItem(TOLD);
@@ -150,7 +150,7 @@ var scanning = (() => {
     bar.form.requestSubmit ? bar.form.requestSubmit() : bar.form.submit();
   };
 
-  // On a page without lines to scan, a scan looks for what it names and goes there.
+  // On a page without lines to scan: look up the code and go to the page of the result.
   const find = async (code, choice = "", isFromBar = false) => {
     const scan = { id: scanQueue.newId(), at: new Date().toISOString(), code, quantity: null, choice };
     const url = `${root.dataset.findUrl}?page=${encodeURIComponent(location.pathname)}`;
@@ -163,7 +163,7 @@ var scanning = (() => {
     if (answer.later) return fail(scan, { message: `${code}: ${root.dataset.textOffline}` }, "");
     const outcome = answer.outcomes ? answer.outcomes[0] : { message: answer.refused };
     if (outcome.address) return location.assign(outcome.address);
-    // Lists know more than codes: references, numbers of papers, words.
+    // The search of a list also finds references, document numbers and words.
     const isSearched = searchBar() && outcome.status !== "ambiguous" && (isFromBar || !root.hasAttribute("data-lists-codes"));
     if (outcome.status === "unknown" && !isSearched && (await consoleSearch.opensFor(code))) return;
     const isCode = /\d/.test(code) && !/\s/.test(code);
@@ -176,7 +176,7 @@ var scanning = (() => {
     if (!code) return;
     if (document.querySelector("dialog[open]:not(.scan-camera)")) return failed(code, root.dataset.textDialog);
     const form = scanForm();
-    // Nobody leaves a form that is to be sent because of a scan.
+    // A scan must not leave a page with a form that wasn't sent yet.
     if (!form && document.querySelector("main form[data-once]:not([data-scan-leads])")) return failed(code, root.dataset.textDialog);
     if (!form) return find(code, "", field !== null && field === searchBar());
     if (form.matches("[data-walk]")) return scanWalk.read(form, code);
@@ -213,22 +213,24 @@ var scanning = (() => {
     if (field instanceof HTMLSelectElement) field.dispatchEvent(new Event("change", { bubbles: true }));
   };
 
-  // Where a text is asked for, what the scanner typed is that text: the SKU of a new product, the number of a paper.
+  // In a field for text, such as the SKU of a new product or a reference, the scanned code stays as the text.
   const asksForText = (field) => {
     if (!(field instanceof Element) || !field.matches(TEXTS) || isNumber(field)) return false;
     if (field.matches("[type=password], [data-scan-text]")) return true;
     return field !== searchBar() && !(field.form && field.form.matches("[data-scan-url]"));
   };
 
-  // A search is sent by Enter. Another form isn't: its last field may be still to come.
+  // Enter submits a search. It submits no other form: more fields may have to be filled in.
   const isSentByEnter = (field) => field.matches("[type=password], [role=combobox]") || !field.form || field.form.method === "get";
 
+  // The focus may move while a scanner types: each field gets back what it had before its first key.
   const finish = ({ code, first }) => {
-    const state = befores[first] || null;
+    const states = befores.slice(first);
+    const state = states[0] || null;
     befores = [];
     clearTimeout(pause);
     if (!code || (state && asksForText(state.field))) return false;
-    putBack(state);
+    for (const one of new Set(states.map((other) => other && other.field))) putBack(states.find((other) => other && other.field === one));
     read(code, state && state.field);
     return true;
   };
@@ -251,34 +253,63 @@ var scanning = (() => {
     finish(burst);
     if (isText && isSentByEnter(field)) return;
     stop(event);
-    // A list of codes in a text: each on its line, whatever ends a scan.
+    // In a text area for codes, each scan ends its line, whatever its terminator.
     if (isText && field instanceof HTMLTextAreaElement) field.setRangeText("\n", field.selectionStart, field.selectionEnd, "end");
   };
 
-  // No key came for a while: without a terminator, this ends a scan. Keys that waited for a busy page come first.
+  // A pause ends a scan without a terminator. Keys that were queued while the page was busy are handled first.
+  const isInputPending = () => Boolean(navigator.scheduling && navigator.scheduling.isInputPending && navigator.scheduling.isInputPending());
   const paused = (keys) => {
-    pause = setTimeout(() => { if (bursts.keys.length === keys) finish(bursts.end(performance.now(), true)); });
+    pause = setTimeout(() => {
+      if (bursts.keys.length !== keys || !bursts.isLong) return;
+      if (isInputPending()) paused(keys);
+      else finish(bursts.end(performance.now(), true));
+    });
   };
 
-  const typed = (event) => {
+  const typed = (event, before) => {
     const place = bursts.add(event.key, event.timeStamp);
-    befores = [...befores.slice(0, place), remember(event.target)];
-    // Between two keys of a scanner nothing on the page may answer to one of them.
+    befores = [...befores.slice(0, place), before];
+    // Keys of a scanner must not trigger shortcuts or buttons of the page.
     if (bursts.isFast && !(event.target instanceof Element && event.target.matches(`${TEXTS}, ${NUMBERS}, select`))) stop(event);
     clearTimeout(pause);
-    pause = setTimeout(() => paused(bursts.keys.length), MOST_GAP + 20);
+    pause = setTimeout(() => paused(bursts.keys.length), PAUSE);
   };
 
-  const pressed = (event) => {
-    if (typeof event.key !== "string") return; // Filled in by the browser.
+  const pressed = (event, before = remember(event.target)) => {
+    if (typeof event.key !== "string") return; // The browser filled in a saved value.
     if (isEnd(event)) ended(event);
-    else if (isPrintable(event)) typed(event);
+    else if (isPrintable(event)) typed(event, before);
     else if (!["Shift", "Control", "Alt", "AltGraph", "CapsLock"].includes(event.key)) bursts.forget();
   };
 
+  // A scanner doesn't wait for a page: keys that come before it is there are kept, and those that the page before got.
+  const BEGUN = "console-burst";
+  let early = [];
+  const keydown = (event) => {
+    if (early) early.push([event, remember(event.target)]);
+    else if (root) pressed(event);
+  };
+  const handOver = () => {
+    if (!root || !bursts.keys.length) return;
+    const keys = bursts.keys;
+    sessionStorage.setItem(BEGUN, JSON.stringify({ keys, origin: performance.timeOrigin }));
+  };
+  const takeUp = () => {
+    const begun = JSON.parse(sessionStorage.getItem(BEGUN));
+    sessionStorage.removeItem(BEGUN);
+    if (begun) bursts.resume(begun.keys, performance.timeOrigin - begun.origin);
+    befores = bursts.keys.map(() => null);
+    const kept = early;
+    early = null;
+    for (const [event, before] of kept) pressed(event, before);
+  };
+  addEventListener("keydown", keydown, true);
+  addEventListener("pagehide", handOver);
+
   // ---------------------------------------------------------------------------------------------------- fields, forms
 
-  // In the field for codes, TAB ends a short code, too, that is no burst.
+  // In the field for codes, TAB also ends a code that is too short for a burst.
   const tabbed = (event) => {
     const field = event.target;
     if (event.key !== "Tab" || event.shiftKey || event.defaultPrevented) return;
@@ -307,7 +338,7 @@ var scanning = (() => {
     }
   };
 
-  // A number that is entered is replaced by what is typed; a click into it again sets the caret.
+  // Entering a field for a number selects it, so that typing replaces it; a second click sets the caret.
   let entered = null;
   const focused = (event) => {
     if (!isNumber(event.target) || typeof event.target.select !== "function") return;
@@ -321,14 +352,16 @@ var scanning = (() => {
 
   const start = () => {
     root = document.getElementById("console-scans");
-    if (!root) return;
+    if (!root) {
+      early = null;
+      return;
+    }
     scanPanel.start(root, root.dataset.person, chosen);
     const changed = () => scanPanel.waiting(queue.isWaiting ? queue.entries.length : 0);
     queue = new scanQueue.Queue({ person: root.dataset.person, storage: localStorage, post, heard, changed });
     addEventListener("online", () => queue.resume());
     if (globalThis.consoleSession && consoleSession.unsent) consoleSession.unsent.add(() => queue.entries.length > 0 || scanWalk.isUnsent());
     if (queue.entries.length) queue.send();
-    addEventListener("keydown", pressed, true);
     addEventListener("keydown", tabbed);
     addEventListener("submit", submitted, true);
     addEventListener("focusin", focused);
@@ -338,6 +371,7 @@ var scanning = (() => {
     if (form && form.matches("[data-walk]")) scanWalk.start(form);
     if (globalThis.scanCamera) scanCamera.start(root, read);
     if (isNumber(document.activeElement)) document.activeElement.select();
+    takeUp();
   };
   document.addEventListener("DOMContentLoaded", start);
 

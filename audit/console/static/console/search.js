@@ -1,9 +1,9 @@
 // The search over any page: Ctrl-K, "/" or its button. The focus stays in the field; the arrows choose in the grid of
-// results, whose rows are what was found, and whose cells after the first are what may be done with it.
+// results: a row for each result, and after its first cell a cell for each action.
 "use strict";
 
 var consoleSearch = (() => {
-  const PAUSE = 120; // Milliseconds between a key and the question.
+  const PAUSE = 120; // Milliseconds between a key and the request.
   let dialog = null;
   let field = null;
   let grid = null;

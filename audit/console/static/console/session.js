@@ -1,5 +1,5 @@
-// Work outlives its session: the login comes over the page and the waiting request is repeated, a rotated token is
-// renewed, and leaving with unsent work asks first. Other scripts use window.consoleSession.
+// Sessions that end while a page is open: the login opens over the page and the waiting request is repeated, a rotated
+// token is renewed, and leaving with unsent work asks first. Other scripts use window.consoleSession.
 "use strict";
 
 (() => {
@@ -93,8 +93,8 @@
         if (!await reachable()) return "";
         continue;
       }
-      if (known.username === own().dataset.user) return known.token;
-      if (known.username) {
+      if (known.account === own().dataset.user) return known.token;
+      if (known.account) {
         // Somebody else logged in in another tab: nothing is sent in their name.
         location.reload();
         return "";
@@ -119,15 +119,15 @@
     let answer = await send(address, options, cookie());
     if (!own() || !(isLogin(answer) || (answer.status === 403 && options.method && options.method !== "GET"))) return answer;
     const known = await ask();
-    if (!known.username && !await loggedIn()) throw new DOMException("Not logged in", "AbortError");
+    if (!known.account && !await loggedIn()) throw new DOMException("Not logged in", "AbortError");
     const token = (await ask()).token;
     answer = await send(address, options, token);
     if (isLogin(answer)) throw new DOMException("Not logged in", "AbortError");
     return answer;
   };
 
-  // A form is sent once it is sure to arrive: in the session of its person, with a token that is valid.
-  // Of a draft, scripts save all but what its last buttons do.
+  // A form is sent only with a valid session of its person and a valid token. The forms of drafts are saved by drafts.js
+  // and scanning.js, but for the buttons Review and Save.
   const isSaved = (form, button) => form.matches("[data-lines-url]") && !(button && ["review", "save"].includes(button.value));
   const isOurs = (form, button) => form instanceof HTMLFormElement && form.method === "post" && own() && form.id !== "logout-form" &&
     !(button && button.formTarget) && !form.target && !form.closest("dialog[data-session]") && !isSaved(form, button);
@@ -147,21 +147,26 @@
     delete form.dataset.checked;
   }, true);
 
-  // What a form held when the person began with it is compared with what it holds now.
+  // A form has unsent work if its values differ from those that it had when the person began to edit it.
   const unsent = new Set();
   const begun = new Map();
   const held = (form) => JSON.stringify([...new FormData(form)].map(([name, value]) =>
     name === "csrfmiddlewaretoken" ? "" : [name, value instanceof File ? value.name : value]));
+  // Never what a form holds: one that came back with what is wrong holds what was typed, and none of it is saved.
+  const LOST = "";
+  const isSentBack = (form) => form.closest("dialog[data-sent-back]") !== null ||
+    form.querySelector("[aria-invalid=true]:not([type=hidden])") !== null;
   const begin = (event) => {
     const form = event.target instanceof Element && event.target.closest("form");
     if (!form || form.method !== "post" || begun.has(form)) return;
     if (form.matches("[data-lines-url], [data-scan-url], #changelist-form, #login-form") || form.closest("dialog[data-session]")) return;
-    begun.set(form, held(form));
+    begun.set(form, isSentBack(form) ? LOST : held(form));
   };
   document.addEventListener("focusin", begin, true);
   document.addEventListener("pointerdown", begin, true);
-  const isUnsent = () => [...begun].some(([form, before]) => form.isConnected && held(form) !== before) ||
-    [...unsent].some((asks) => asks());
+  // Whether forms of the page, or of a part of it, hold something that was typed and not sent.
+  const holdsUnsent = (part = document) => [...begun].some(([form, before]) => part.contains(form) && held(form) !== before);
+  const isUnsent = () => holdsUnsent() || [...unsent].some((asks) => asks());
 
   let isLeaving = false;
   addEventListener("submit", (event) => {
@@ -174,12 +179,12 @@
     if (!isLeaving && isUnsent()) event.preventDefault();
   });
 
-  // The answer to a form is a page like any other: going back to it, or loading it again, sends nothing again.
+  // Replaces the history entry of an answered form, so that Back and Reload send nothing again.
   history.replaceState(history.state, "", location.href);
   addEventListener("pageshow", (event) => {
     isLeaving = false;
     if (event.persisted && document.querySelector("[data-draft]")) location.reload();
   });
 
-  window.consoleSession = { fetch: fetchInSession, unsent };
+  window.consoleSession = { fetch: fetchInSession, unsent, holdsUnsent };
 })();

@@ -1,4 +1,4 @@
-// Undo, beside the message of what was posted, counts down and goes. The document's page keeps it.
+// Undo beside the message after posting: counts down and is removed. The page of the document has Reverse.
 "use strict";
 
 (() => {
@@ -6,12 +6,12 @@
     let left = Number(link.dataset.undo);
     link.removeAttribute("data-undo");
     const seconds = document.createElement("span");
-    seconds.setAttribute("aria-hidden", "true"); // Readers hear of Undo once, not each second.
+    seconds.setAttribute("aria-hidden", "true"); // Screen readers announce Undo once, not each second.
     link.append(seconds);
     const show = () => { seconds.textContent = ` (${left})`; };
     show();
     const timer = setInterval(() => {
-      // Time stands still while somebody is about to use it.
+      // The countdown pauses while Undo is hovered or focused, or a dialog is open.
       if (link.matches(":hover, :focus") || document.querySelector("dialog[open]")) return;
       left -= 1;
       if (left > 0) return show();
