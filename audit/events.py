@@ -9,8 +9,10 @@ from typing import Annotated, Any, ClassVar, Final, TypeVar
 from uuid import UUID
 
 import msgspec
+import uuid_utils
 from msgspec import Meta
-from uuid_utils.compat import uuid7
+
+from audit.identifiers import EVENT
 
 E = TypeVar("E", bound="type[Event]")
 
@@ -33,13 +35,19 @@ class OutboxRow(msgspec.Struct, frozen=True, gc=False):
     """An event to be written, with its key.
 
     ``about`` are the ids of the rows whose change it tells: their own events may name it as their cause, by its
-    ``event_id``, which is made with it.
+    ``event_id``, which is made with it. It is a UUID of uuid_utils, which is made and written five times as fast as one
+    of the standard library.
     """
 
     key: str
     event: Event
     about: tuple[UUID, ...] = ()
-    event_id: UUID = msgspec.field(default_factory=uuid7)
+    event_id: uuid_utils.UUID = msgspec.field(default_factory=uuid_utils.uuid7)
+
+    @property
+    def public_id(self) -> str:
+        """``ev-<uuid>``."""
+        return f"{EVENT}-{self.event_id}"
 
 
 _registered: Final[dict[str, type[Event]]] = {}

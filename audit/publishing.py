@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
 from typing import Final
-from uuid import UUID
 
 import msgspec
 
 from audit.db import columns
 from audit.db.statements import write
 from audit.events import Event, OutboxRow
-from audit.identifiers import EVENT, public_id
+from audit.identifiers import EVENT
 from audit.recording import new_ids
 
 _INSERT_EVENTS: Final = """
@@ -41,19 +40,19 @@ def publish(rows: Sequence[OutboxRow], *, now: datetime) -> None:
         _INSERT_EVENTS,
         [
             now,
-            columns.uuids(row.event_id for row in rows),
+            columns.raw_uuids(row.event_id.bytes for row in rows),
             columns.texts(row.event.AGGREGATE for row in rows),
             columns.texts(row.key for row in rows),
             columns.texts(row.event.TYPE for row in rows),
-            columns.documents(_payload(row.event, row.event_id, timestamp) for row in rows),
+            columns.documents(_payload(row, timestamp) for row in rows),
         ],
     )
 
 
-def _payload(event: Event, identifier: UUID, timestamp: bytes) -> bytes:
+def _payload(row: OutboxRow, timestamp: bytes) -> bytes:
     """The JSON of an event with its id and time, joined as text to avoid building a dictionary for each event."""
-    head = b'{"eventId":"%b","timestamp":%b,' % (public_id(EVENT, identifier).encode(), timestamp)
-    return head + msgspec.json.encode(event)[1:]
+    head = b'{"eventId":"%b","timestamp":%b,' % (row.public_id.encode(), timestamp)
+    return head + msgspec.json.encode(row.event)[1:]
 
 
 def new_event_ids(count: int) -> columns.UuidArray:

@@ -103,7 +103,7 @@ class Ledger:
         self._levels = levels
         self._changes: dict[UUID, LevelChange] = {}
         self._movements: list[tuple[UUID, int, int, MovementCause]] = []
-        self._causes: dict[UUID, list[UUID]] = {}
+        self._causes: dict[UUID, list[str]] = {}
 
     def reserve(self, level_id: UUID, quantity: int) -> None:
         """Raise reserved by a number of units; a negative quantity lowers it."""
@@ -168,8 +168,9 @@ class Ledger:
     def _note(self, events: Sequence[OutboxRow]) -> None:
         if settings.LEVEL_EVENTS:
             for row in events:
+                cause = row.public_id
                 for level_id in row.about:
-                    self._causes.setdefault(level_id, []).append(row.event_id)
+                    self._causes.setdefault(level_id, []).append(cause)
 
     def _level_events(self, changes: Mapping[UUID, LevelChange]) -> Iterator[OutboxRow]:
         for level_id, change in changes.items():

@@ -18,7 +18,6 @@ import msgspec
 from msgspec import UNSET
 
 from audit.events import OutboxRow
-from audit.identifiers import EVENT, public_id
 from audit.publishing import new_event_ids, publish_from
 from inventory.events import InventoryLevelChangedEvent, LevelCounters
 from inventory.locking import Counters, LevelFacts
@@ -42,7 +41,7 @@ SETTINGS_CHANGED: Final = LevelChange(bumps=1)
 
 
 def changed_event(
-    level_id: UUID, facts: LevelFacts, now: Counters, change: LevelChange, cause: Sequence[UUID]
+    level_id: UUID, facts: LevelFacts, now: Counters, change: LevelChange, cause: Sequence[str]
 ) -> OutboxRow:
     """The event of a change, of a level's counters after it, with the ids of the events that say why."""
     available = now.on_hand - now.reserved
@@ -60,7 +59,7 @@ def changed_event(
         sellable=_sellable(facts, max(0, available - now.safety_stock)),
         version=now.version,
         previous_version=now.version - change.bumps,
-        cause=[public_id(EVENT, each) for each in cause[:MOST_CAUSES]],
+        cause=list(cause[:MOST_CAUSES]),
     ).row(level_id)
 
 
