@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import secrets
 import time
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
@@ -92,6 +93,31 @@ def find_caller(token: str) -> Caller | None:
     return _unexpired(cached)
 
 
+def reread_tokens(authorizations: Collection[str]) -> None:
+    """Renew the cache for the tokens of ``Authorization`` headers that were valid before, with one query for all.
+
+    Those that are revoked leave the cache.
+    """
+    tokens = {token.strip() for _, _, token in (header.partition(" ") for header in authorizations)}
+    read_at = time.monotonic()
+    rows = ApiToken.objects.select_related("client").filter(
+        prefix__in={token[:_PREFIX_LENGTH] for token in tokens}, revoked_at__isnull=True
+    )
+    by_digest = {bytes(row.digest): row for row in rows}
+    for digest in map(_digest, tokens):
+        found = by_digest.get(digest)
+        if found is None:
+            _cache.pop(digest, None)
+        else:
+            _cache[digest] = _cached(found, read_at)
+    _note_uses(list(by_digest.values()))
+
+
+def caller_of_header(authorization: str) -> Caller | None:
+    """The client of an ``Authorization`` header that was valid before, as ``find_caller``."""
+    return find_caller(authorization.partition(" ")[2].strip())
+
+
 def cached_caller(authorization: str) -> Caller | None:
     """The client of an ``Authorization`` header if its token is cached, else None. Sends no query."""
     scheme, _, token = authorization.partition(" ")
@@ -123,18 +149,23 @@ def _read(token: str, digest: bytes) -> _Cached | None:
     )
     if found is None or not hmac.compare_digest(bytes(found.digest), digest):
         return None
-    _note_use(found)
-    client = found.client
+    _note_uses([found])
+    return _cached(found, time.monotonic())
+
+
+def _cached(token: ApiToken, read_at: float) -> _Cached:
+    client = token.client
     caller = Caller(client.id, client.name, client.role, tuple(client.store_codes))
-    return _Cached(caller, found.expires_at, time.monotonic())
+    return _Cached(caller, token.expires_at, read_at)
 
 
-def _note_use(token: ApiToken) -> None:
+def _note_uses(tokens: Iterable[ApiToken]) -> None:
     """Update ``last_used_at``, at most once a minute."""
     now = timezone.now()
-    if token.last_used_at is None or token.last_used_at <= now - _LAST_USED_EVERY:
+    used = [each.pk for each in tokens if each.last_used_at is None or each.last_used_at <= now - _LAST_USED_EVERY]
+    if used:
         is_older = Q(last_used_at__isnull=True) | Q(last_used_at__lte=now - _LAST_USED_EVERY)
-        ApiToken.objects.filter(is_older, pk=token.pk).update(last_used_at=now)
+        ApiToken.objects.filter(is_older, pk__in=used).update(last_used_at=now)
 
 
 class TokenAuthentication(BaseAuthentication):

@@ -65,6 +65,11 @@ def register(event: E) -> E:
     return event
 
 
+def registered_types() -> frozenset[str]:
+    """The names of all events."""
+    return frozenset(_registered)
+
+
 def registered_in(module: str) -> list[type[Event]]:
     """The events of a module, such as ``inventory.events``, in the order of their definition."""
     return [event for event in _registered.values() if event.__module__ == module]

@@ -26,12 +26,13 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from audit import context
+from audit.api.following import FollowingResponse
 from audit.api.http import ApiView, LoopRequest, Pending
 from audit.authentication import cached_caller
 from audit.db import service_role
-from audit.errors import Throttled
+from audit.errors import DomainError, Throttled
 from audit.idempotency import StoredAnswer
-from config import connections, problems, throttling
+from config import connections, listening, problems, throttling
 from config.bodies import Body, Budget, Gone, Message, Receive, Refused
 from config.lanes import Lanes
 from config.streams import Send, send_stream
@@ -79,16 +80,18 @@ class Application(BaseHandler):
             await _send(cast(HttpResponse, alive), send)
             return
         try:
-            stream = await self._answer(scope, receive, send)
-            if stream is not None:
-                await self._send_stream(stream, scope, receive, send)
+            unfinished = await self._answer(scope, receive, send)
+            if isinstance(unfinished, FollowingResponse):
+                await _follow(unfinished, scope, receive, send)
+            elif unfinished is not None:
+                await self._send_stream(unfinished, scope, receive, send)
         except Gone:
             return
         except Refused as refusal:
             await _send(await self._lanes.others.run(_refuse, scope, refusal.status), send)
 
     async def _answer(self, scope: Message, receive: Receive, send: Send) -> HttpResponseBase | None:
-        """Answer a request; a streaming response is returned instead, when the request's body is gone."""
+        """Answer a request; a response that goes on is returned instead, when the request's body is gone."""
         body = Body(scope, receive, self._budget, self._ask_who)
         try:
             content = await body.read()
@@ -97,7 +100,7 @@ class Application(BaseHandler):
                 await _answer(*handed_in, send)
                 return None
             response = await self._lanes.lane_of(scope).run(self._respond, scope, content)
-            if not isinstance(response, HttpResponse):
+            if not isinstance(response, HttpResponse) or _goes_on(response):
                 return response
             await _send(response, send)
         finally:
@@ -137,6 +140,7 @@ async def _live(receive: Receive, send: Send) -> None:
             _ = get_resolver().url_patterns  # Loads every view now, not with the first request.
             gc.collect()
             connections.watch()
+            listening.end_at_shutdown()
             service_role.warn_at_start()
             gc.freeze()  # A collection of all objects of Django would delay a hundred requests.
         await send({"type": message["type"] + ".complete"})
@@ -215,18 +219,38 @@ async def _answer(request: LoopRequest, pending: Pending, send: Send) -> None:
             headers.append((b"idempotent-replayed", b"true"))
         answer = outcome if isinstance(outcome, StoredAnswer) else pending.render(outcome)
     except Exception as error:  # noqa: BLE001 - each becomes a problem document
-        context.begin(request_id)
-        response = problems.exception_handler(error, {"request": request})
-        response.headers["X-Request-ID"] = request_id
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Cache-Control"] = "no-store"
-        response.headers["Content-Length"] = str(len(response.content))
-        await _send(response, send)
+        await _send(_problem(request, error), send)
         return
     throttling.charge(request.user, len(request.body) + len(answer.body))
     headers.append((b"content-length", b"%d" % len(answer.body)))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})
+
+
+def _problem(request: LoopRequest, error: Exception) -> HttpResponse:
+    """The problem document for an error of a call on the loop."""
+    request_id = request.META["inventory.request_id"]
+    context.begin(request_id)
+    response = problems.exception_handler(error, {"request": request})
+    response.headers["X-Request-ID"] = request_id
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["Content-Length"] = str(len(response.content))
+    return response
+
+
+def _goes_on(response: HttpResponse) -> bool:
+    return isinstance(response, FollowingResponse) and response.following is not None
+
+
+async def _follow(response: FollowingResponse, scope: Message, receive: Receive, send: Send) -> None:
+    """Complete an answer as events come. Errors of a long poll, of which nothing was sent, become problem documents."""
+    try:
+        await listening.follow(response, _start(response), receive, send)
+    except (DomainError, DatabaseError) as error:
+        meta = {"inventory.request_id": response.headers["X-Request-ID"]}
+        request = LoopRequest(scope["path"], meta, b"", None)
+        await _send(_problem(request, error), send)
 
 
 async def _send(response: HttpResponse, send: Send) -> None:

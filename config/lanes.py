@@ -16,6 +16,7 @@ from config.bodies import IMPORTS, Refused
 T = TypeVar("T")
 
 _PASSWORDS: Final = re.compile(r"/admin/(login/|password_change/|auth/user/add/|auth/user/\d+/password/)")
+_EVENTS: Final = "/api/v1/events"
 _EXPORTS: Final = re.compile(r"/admin/.+/export\.[a-z]+")
 
 
@@ -64,6 +65,7 @@ class Lanes:
         self.probes = Lane("probe", 1, 64)
         self.passwords = Lane("password", 2, 32)
         self.files = Lane("file", 2, 16, most_open=32)
+        self.events = Lane("event", 4, 4096)
         self.others = Lane("web", 16)
 
     def lane_of(self, scope: MutableMapping[str, Any]) -> Lane:
@@ -71,6 +73,8 @@ class Lanes:
         path: str = scope["path"]
         if path.startswith("/health/"):
             return self.probes
+        if path.startswith(_EVENTS):
+            return self.events
         if not path.startswith("/admin/"):
             return self.others
         is_post = scope["method"] == "POST"

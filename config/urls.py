@@ -12,6 +12,7 @@ inventory_routes = [path("", include("reservations.api.urls")), path("", include
 urlpatterns = [
     path("api/v1/inventory/", include(inventory_routes)),
     path("api/v1/", include("inventory.api.catalogue.urls")),
+    path("api/v1/", include("inventory.api.events.urls")),
     path("api/inventory/", include(inventory_routes)),
     path("api/schema/", openapi.schema, name="schema"),
     path("api/docs/", openapi.pages),

@@ -14,6 +14,7 @@ from audit import authentication
 from audit.authentication import issue_token
 from audit.roles import Role
 from config.passwords import PasswordHasher
+from inventory.api.events.reaches import forget_reaches
 from inventory.services.catalogue.lookup import forget_catalogue
 from tests.emptying import quick_emptying
 from tests.factories import make_client, make_store
@@ -43,6 +44,7 @@ def _fresh_memory() -> None:
     """Clear the caches of tokens and of the catalogue before each test."""
     authentication.forget_cached_tokens()
     forget_catalogue()
+    forget_reaches()
 
 
 class Api:

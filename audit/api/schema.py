@@ -61,6 +61,15 @@ _ETAG: Final = OpenApiParameter(
 )
 
 
+_LAST_EVENT_ID: Final = OpenApiParameter(
+    "Last-Event-ID",
+    {"type": "string"},
+    OpenApiParameter.HEADER,
+    description="The `id` of the last event that was read: the stream goes on after it, whatever `after` says.",
+)
+_EVENT_STREAM: Final = "Server-sent events, each with its cursor as `id` and a `{}` as `data`"
+
+
 def describe(
     operation: str,
     summary: str,
@@ -71,10 +80,12 @@ def describe(
     idempotent: bool = False,
     conditional: bool = False,
     tagged: bool = False,
+    streams: type[msgspec.Struct] | None = None,
 ) -> Callable[[F], F]:
     """Describe a view's method in the OpenAPI document: operation id, body, query, and answers by status.
 
-    ``tagged`` answers have an ``ETag``; ``conditional`` requests may send one, and have tagged answers.
+    ``tagged`` answers have an ``ETag``; ``conditional`` requests may send one, and have tagged answers. ``streams`` are
+    server-sent events whose data is this struct.
     """
     parameters = [_IDEMPOTENCY_KEY] if idempotent else []
     parameters += [*_CONDITIONS, _ETAG] if conditional else [_ETAG] if tagged else []
@@ -86,6 +97,12 @@ def describe(
         description = _PROBLEMS.get(status) or _SUCCESSES[status]
         media_type = "application/problem+json" if answer is Problem else "application/json"
         responses[status, media_type] = OpenApiResponse(_reference(answer), description=description)
+    if streams is not None:
+        _structs.add(streams)
+        responses[200, "text/event-stream"] = OpenApiResponse(
+            {"type": "string"}, description=_EVENT_STREAM.format(streams.__name__)
+        )
+        parameters += [_LAST_EVENT_ID]
     decorate: Callable[[F], F] = extend_schema(
         operation_id=operation,
         summary=summary,

@@ -15,9 +15,12 @@ of the log is that of the batches, and within a batch that of positions. A reade
 Whoever begins with what the tables say reads them ``with one_snapshot() as cursor``, and goes on from there.
 
 The events of a key come in the order of their positions.
+
+Readers of HTTP are listeners of the process's ``Hub``, which reads the log once for all of them.
 """
 
 from audit.feed.cursors import BEGINNING, Cursor
+from audit.feed.hub import Hub, Listener
 from audit.feed.partitions import make_partitions, tend_log
 from audit.feed.reading import (
     MOST_EVENTS,
@@ -29,6 +32,7 @@ from audit.feed.reading import (
     one_snapshot,
     read_after,
 )
+from audit.feed.selecting import Reach, Selected, Selection
 from audit.feed.ticks import Batch, Pace, rebase, tick
 
 __all__ = [
@@ -36,9 +40,14 @@ __all__ = [
     "MOST_EVENTS",
     "Batch",
     "Cursor",
+    "Hub",
+    "Listener",
     "LoggedEvent",
     "Pace",
     "Page",
+    "Reach",
+    "Selected",
+    "Selection",
     "cursor_at",
     "cursor_now",
     "cursor_oldest",

@@ -49,6 +49,11 @@ class Cursor:
     position: int
     seen: Seen | None = None
 
+    @property
+    def place(self) -> tuple[int, int, int]:
+        """What orders cursors as the log is ordered."""
+        return self.epoch, self.tick, self.position
+
     def __str__(self) -> str:
         place = f"{self.epoch}.{self.tick}.{self.position}"
         return f"{place}.{self.seen}" if self.seen else place

@@ -139,7 +139,7 @@ class Pace:
     def __init__(self) -> None:
         self._seconds = SHORTEST_PAUSE_SECONDS
 
-    def pause_seconds(self, batch: Batch | None) -> float:
-        """The pause after a tick."""
+    def pause_seconds(self, batch: Batch | bool | None) -> float:
+        """The pause after a tick, or after a look that found something."""
         self._seconds = SHORTEST_PAUSE_SECONDS if batch else min(self._seconds * 1.5, LONGEST_PAUSE_SECONDS)
         return self._seconds

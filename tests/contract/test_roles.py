@@ -68,6 +68,8 @@ NEEDED: dict[tuple[str, str], Capability] = {
     ("GET", INVENTORY + "<any-case-uuid:product_id>/levels/<str:warehouse_id>"): READ,
     ("PATCH", INVENTORY + "<any-case-uuid:product_id>/levels/<str:warehouse_id>"): MANAGE,
     ("GET", INVENTORY + "reconciliation"): READ_RECONCILIATION,
+    ("GET", CATALOGUE + "events"): READ,
+    ("GET", CATALOGUE + "events/stream"): READ,
     ("GET", CATALOGUE + "products"): READ,
     ("GET", CATALOGUE + "products/<any-case-uuid:product_id>"): READ,
     ("PUT", CATALOGUE + "products/<any-case-uuid:product_id>"): MANAGE,

@@ -166,6 +166,13 @@ class LevelPageOut(Answer, kw_only=True):
 
     items: list[ListedLevelOut]
     next: str | None
+    events_cursor: Annotated[
+        str,
+        Meta(
+            description="Where to read the events from (`GET /events?after=`) once all pages are read. Take that of the"
+            " first page, and ignore events of levels whose `version` isn't higher than the one you have."
+        ),
+    ]
 
 
 class LocationIn(Body, kw_only=True):

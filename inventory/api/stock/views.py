@@ -1,6 +1,7 @@
 """The routes of stock levels: decode, one call, answer."""
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from typing import Any, ClassVar, Final, Protocol
 from uuid import UUID
@@ -12,6 +13,7 @@ from django.http import HttpResponse
 from msgspec import UNSET
 from rest_framework.request import Request
 
+from audit import feed
 from audit.actors import Actor
 from audit.api.contract import Problem
 from audit.api.http import ApiView, answered, decode, decode_query, rendered, respond
@@ -19,6 +21,7 @@ from audit.api.paging import page_of
 from audit.api.schema import describe
 from audit.api.versions import expected_of, precondition, tagged
 from audit.errors import NotFound
+from audit.feed import Cursor
 from audit.idempotency import StoredAnswer
 from audit.roles import Capability
 from inventory.api.catalogue.views import read_product
@@ -115,9 +118,19 @@ class LevelsView(ApiView):
     def get(self, request: Request) -> HttpResponse:
         query = decode_query(request, stock_contract.LevelsQuery)
         actor = self.actor(request)
-        found = StockLevel.objects.visible_to(actor).with_incoming().select_related("warehouse", "product")
-        levels, following = page_of(in_places(found, query, actor), query)
-        return respond(stock_contract.LevelPageOut(items=[_listed(level) for level in levels], next=following))
+        with _events_cursor(is_first_page=query.cursor is None) as cursor:
+            found = StockLevel.objects.visible_to(actor).with_incoming().select_related("warehouse", "product")
+            levels, following = page_of(in_places(found, query, actor), query)
+        items = [_listed(level) for level in levels]
+        return respond(stock_contract.LevelPageOut(items=items, next=following, events_cursor=str(cursor)))
+
+
+def _events_cursor(*, is_first_page: bool) -> AbstractContextManager[Cursor]:
+    """The cursor behind which events follow that the levels, read inside, don't show yet.
+
+    That of the first page has none of those that they show. Of later pages it is only said how far the log is.
+    """
+    return feed.one_snapshot() if is_first_page else nullcontext(feed.cursor_now())
 
 
 class _InPlaces(Protocol):

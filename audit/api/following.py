@@ -1,0 +1,66 @@
+"""Answers that go on: a long poll, which waits for events, and a stream of server-sent events.
+
+A view reads what is there already and returns one of these; the ASGI application sends the rest on the event loop
+(``config.listening``), without a thread. Elsewhere, as in Django's test client, they are answers with what was there.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Self
+from uuid import UUID
+
+from django.http import HttpResponse
+
+from audit.authentication import reread_tokens
+from audit.feed import Cursor, Hub, Reach, Selected, Selection
+from audit.feed.rendering import page_of, stream_of
+
+
+@cache
+def hub() -> Hub:
+    """The hub of this process, which serves its listeners."""
+    return Hub(reread_tokens)
+
+
+@dataclass(frozen=True, slots=True)
+class Following:
+    """Where to go on: behind ``cursor``, with at most ``limit`` events at a time, for ``wait_seconds``.
+
+    ``renew`` looks again at what the client of ``authorization`` may see; None if nothing any more.
+    """
+
+    client_id: UUID
+    authorization: str
+    cursor: Cursor
+    selection: Selection
+    limit: int
+    wait_seconds: float
+    renew: Callable[[], Selection | None]
+
+    def behind(self, selected: Selected) -> Self:
+        """The same, behind what was selected."""
+        return replace(self, cursor=selected.cursor)
+
+
+class FollowingResponse(HttpResponse):
+    """An answer that the event loop completes. Without a ``following`` it is sent as it is."""
+
+    following: Following | None
+
+
+class LongPoll(FollowingResponse):
+    """A page of the feed."""
+
+    def __init__(self, selected: Selected, reach: Reach | None, following: Following | None) -> None:
+        super().__init__(page_of(selected, reach), content_type="application/json")
+        self.following = following
+
+
+class EventStream(FollowingResponse):
+    """Server-sent events, with those that there are already."""
+
+    def __init__(self, selected: Selected, reach: Reach | None, following: Following | None) -> None:
+        super().__init__(stream_of(selected, reach), content_type="text/event-stream")
+        self.headers["X-Accel-Buffering"] = "no"  # Else nginx keeps events back until it has a few kilobytes.
+        self.following = following

@@ -1,0 +1,136 @@
+"""Listeners of the feed, on the event loop: long polls and streams of server-sent events.
+
+A view has read what was there (``audit.api.following``). From there on a listener needs no thread and no database
+connection: it waits for the hub of its process, or for its own connection. Each gets one piece at a time, and is left
+when it takes none for ``PROGRESS_SECONDS``, so that a slow one costs what it has not taken yet, and nobody else.
+"""
+
+import asyncio
+import random
+import signal
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.db import Error as DatabaseError
+
+from audit.api.following import EventStream, Following, FollowingResponse, hub
+from audit.errors import Busy, DomainError
+from audit.feed import Listener, Selected
+from audit.feed.rendering import heartbeat_of, page_of, stream_of
+from config.bodies import Message, Receive, Refused
+from config.streams import Send
+
+logger = structlog.get_logger(__name__)
+_RECONNECT_MS: Final = (1000, 3000)
+"""When a stream that was cut off is asked for again: at random, as a restart cuts off all of them at once."""
+_RETRY_SECONDS: Final = 1.0
+_open: Final = Counter[UUID]()
+"""The listeners of each client. For the event loop alone."""
+
+
+async def follow(response: FollowingResponse, start: Message, receive: Receive, send: Send) -> None:
+    """Complete an answer as events come, until its reader is gone, may not listen any more, or the process stops.
+
+    Raises Refused, 503, where too many listen; and before anything of a long poll is sent Busy, Archived, Invalid, and
+    errors of the database.
+    """
+    following = response.following
+    assert following is not None  # noqa: S101 - for the type checker: others are sent as they are
+    listener = Listener(following.cursor, following.selection, following.authorization, following.renew)
+    with _counted(following.client_id), hub().listening(listener):
+        gone = asyncio.ensure_future(receive())
+        gone.add_done_callback(lambda _: listener.end())
+        try:
+            if isinstance(response, EventStream):
+                await _stream(listener, following, response.content, start, send)
+            else:
+                await _poll(listener, following, start, gone, send)
+        except TimeoutError:
+            logger.info("listener_cut_off", reason="it took no event for too long")
+        finally:
+            gone.cancel()
+
+
+@contextmanager
+def _counted(client_id: UUID) -> Iterator[None]:
+    """Count a listener. A client has at most half of those that a process serves. Raises Refused, 503."""
+    most = settings.EVENT_LISTENERS
+    if _open.total() >= most or _open[client_id] >= (most + 1) // 2:
+        raise Refused(503)
+    _open[client_id] += 1
+    try:
+        yield
+    finally:
+        _open[client_id] -= 1
+        if not _open[client_id]:
+            del _open[client_id]
+
+
+async def _poll(
+    listener: Listener, following: Following, start: Message, gone: asyncio.Future[Message], send: Send
+) -> None:
+    found = await hub().next(listener, following.limit, following.wait_seconds)
+    if gone.done():
+        return
+    if not found.events and not hub().is_closed and not hub().has_read_lately():
+        raise Busy("The newest events can't be read. Try again.")
+    body = page_of(found, listener.selection.reach)
+    await send(_with_length(start, len(body)))
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _stream(listener: Listener, following: Following, there: bytes, start: Message, send: Send) -> None:
+    piece = b"retry: %d\n\n" % random.randint(*_RECONNECT_MS) + there  # noqa: S311 - no secret
+    await send(_with_length(start, None))
+    while True:
+        async with asyncio.timeout(settings.PROGRESS_SECONDS):
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        if listener.is_ended:
+            break
+        try:
+            found = await hub().next(listener, following.limit, following.wait_seconds)
+        except DatabaseError:
+            await listener.wait(_RETRY_SECONDS)
+            found = Selected((), listener.cursor, has_more=True)
+        except DomainError as error:
+            # Its place in the log is gone. A client that comes back with it is refused with the reason.
+            logger.info("listener_cut_off", reason=error.detail)
+            break
+        piece = stream_of(found, listener.selection.reach) or heartbeat_of(listener.cursor)
+    await send({"type": "http.response.body", "body": b""})
+
+
+def _with_length(start: Message, length: int | None) -> Message:
+    """The beginning of an answer, with the length that its body has now; None for one without an end."""
+    headers = [(name, value) for name, value in start["headers"] if name != b"content-length"]
+    if length is not None:
+        headers.append((b"content-length", b"%d" % length))
+    return {**start, "headers": headers}
+
+
+def end_at_shutdown() -> None:
+    """End all waits at the signals that stop the process: the server waits for open answers before it ends.
+
+    The server's own handlers run, too. For the event loop's thread; does nothing in another one, where no signals come.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        previous = signal.getsignal(number)
+        if not callable(previous):
+            continue  # Nobody handles it: the process ends at once.
+
+        def close(number: int, frame: Any, previous: Any = previous) -> None:
+            loop.call_soon_threadsafe(hub().close)
+            previous(number, frame)
+
+        # The event loop's own handlers are called by its wake-up descriptor, which gets each signal that has a handler.
+        signal.signal(number, close)
+        signal.siginterrupt(number, False)

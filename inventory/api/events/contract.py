@@ -1,0 +1,95 @@
+"""The queries and answers of the feed of events (docs/reference/api.md#events)."""
+
+from datetime import datetime
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+from msgspec import Meta
+
+from audit.api.contract import Answer, Body, Code
+from audit.api.instants import Instant
+
+LONGEST_WAIT_SECONDS: Final = 30
+LONGEST_CURSOR: Final = 20_000
+"""The cursor of a page of levels names the transactions that were running."""
+
+
+class FeedFilter(Body, kw_only=True):
+    """A filter of events. Omitted fields mean any."""
+
+    after: (
+        Annotated[
+            str,
+            Meta(
+                max_length=LONGEST_CURSOR,
+                description="The `cursor` of the page or event before; `now` for what comes from now on. Without it and"
+                " `since`, from the oldest event that is kept.",
+            ),
+        ]
+        | None
+    ) = None
+    since: Annotated[Instant, Meta(description="From this moment on; a few events before it may come, too.")] | None = (
+        None
+    )
+    types: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                max_length=1000,
+                description="Types of events, separated by commas.",
+                examples=["InventoryReservedEvent,InventoryReleasedEvent"],
+            ),
+        ]
+        | None
+    ) = None
+    product_id: (
+        Annotated[UUID, Meta(description="A product, with its variants, or a variant: among several, too.")] | None
+    ) = None
+    variant_id: UUID | None = None
+    store_id: (
+        Annotated[Code, Meta(description="A store: its events, and those of the warehouses that it sells from.")] | None
+    ) = None
+    key: (
+        Annotated[
+            str, Meta(min_length=1, max_length=255, description="The key of the events, such as a reservation's id.")
+        ]
+        | None
+    ) = None
+
+
+class EventsQuery(FeedFilter, kw_only=True):
+    """A page of the feed."""
+
+    limit: Annotated[int, Meta(ge=1, le=1000, description="Events a page.")] = 100
+    wait: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=LONGEST_WAIT_SECONDS,
+            description="Seconds to wait for an event if there is none yet. The answer comes with the first one.",
+        ),
+    ] = 0
+
+
+class StreamQuery(FeedFilter, kw_only=True):
+    """A stream of the feed."""
+
+
+class FeedEventOut(Answer, kw_only=True):
+    """An event. `payload` has the fields of its type (docs/reference/events.md)."""
+
+    cursor: Annotated[str, Meta(description="Continues after this event.")]
+    event_id: Annotated[str, Meta(description="`ev-<uuid>`: the same whenever and however the event comes.")]
+    type: str
+    key: Annotated[str, Meta(description="What it is about: events with the same key come in their order.")]
+    timestamp: datetime
+    payload: dict[str, Any]
+
+
+class EventPageOut(Answer, kw_only=True):
+    """Events in the order of the log."""
+
+    events: list[FeedEventOut]
+    cursor: Annotated[str, Meta(description="`after` of the next page. It moves on even if there are no events.")]
+    has_more: Annotated[bool, Meta(description="Whether there may be more at once. If not, wait.")]
