@@ -285,3 +285,17 @@ class Tick(models.Model):
 
     def __str__(self) -> str:
         return str(self.number)
+
+
+class StreamCursor(models.Model):
+    """The place in the log up to which a sink has everything (``audit.streams``); ``cursor`` is its text."""
+
+    name = models.CharField(max_length=300, primary_key=True)
+    cursor = models.TextField()
+    moved_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.name

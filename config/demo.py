@@ -1,7 +1,7 @@
 """`python -m config.demo [--env-file FILE]`: run the whole service on this machine with one command, until Ctrl-C.
 
-Migrates the database, loads the demonstration catalogue once, then runs web, worker, sweeper and beat under honcho and
-prints their addresses. When one process ends, all are ended, and its exit code becomes this program's.
+Migrates the database, loads the demonstration catalogue once, then runs web, worker, sweeper, beat and relay under
+honcho and prints their addresses. When one process ends, all are ended, and its exit code becomes this program's.
 
 No process is left behind: processes end with their parent (on Linux even if it is killed), and the embedded servers end
 with the last process that is connected to them.
@@ -34,9 +34,9 @@ ENV_FILE = Path(__file__).resolve().parent.parent / "var" / "demo.env"
 class Processes(Manager):  # type: ignore[misc]  # honcho has no types
     """honcho's Manager, extended: it announces when the address is ready, and can be stopped at any moment."""
 
-    def __init__(self, address: str, data_dir: Path, env_file: Path) -> None:
+    def __init__(self, address: str, data_dir: Path, env_file: Path, stream_url: str) -> None:
         super().__init__()
-        self._where = (address, data_dir, env_file)
+        self._where = (address, data_dir, env_file, stream_url)
 
     def _start(self) -> None:
         super()._start()
@@ -51,7 +51,7 @@ class Processes(Manager):  # type: ignore[misc]  # honcho has no types
             threading.Timer(0.1, self.terminate).start()
 
 
-def announce(address: str, data_dir: Path, env_file: Path) -> None:
+def announce(address: str, data_dir: Path, env_file: Path, stream_url: str) -> None:
     """Wait until `address` is ready, then write addresses and credentials to `env_file`, and print them."""
     deadline = time.monotonic() + READY_TIMEOUT_SECONDS
     while not serve.is_ready(address):
@@ -62,17 +62,18 @@ def announce(address: str, data_dir: Path, env_file: Path) -> None:
             return
         time.sleep(0.05)
     credentials = json.loads((data_dir / "demo.json").read_text())
-    write_env_file(env_file, address, data_dir, credentials["tokens"])
+    write_env_file(env_file, address, data_dir, credentials["tokens"], stream_url)
     sys.stdout.write(banner(address, credentials, env_file))
     sys.stdout.flush()
 
 
-def write_env_file(file: Path, address: str, data_dir: Path, tokens: dict[str, str]) -> None:
+def write_env_file(file: Path, address: str, data_dir: Path, tokens: dict[str, str], stream_url: str) -> None:
     """Write shell variables for a second terminal. Only the owner can read the file: it contains tokens."""
     variables = {
         "ADDRESS": address,
         **{f"{role.upper()}_TOKEN": token for role, token in tokens.items()},
         "DEMO_DATA_DIR": os.fspath(data_dir),
+        "EVENT_STREAM_URL": stream_url,
     }
     file.parent.mkdir(parents=True, exist_ok=True)
     lines = [f"{name}={shlex.quote(value)}\n" for name, value in variables.items()]
@@ -143,6 +144,7 @@ def commands(host: str, port: int, data_dir: Path) -> dict[str, list[str]]:
             "WARNING",
         ],
         "beat": [*celery, "beat", "--schedule", schedule, "--loglevel", "WARNING"],
+        "relay": ["manage", "relay_events"],
     }
 
 
@@ -214,7 +216,7 @@ def main() -> None:
         sys.exit(PREPARE_FAILED)
 
     signal.signal(signal.SIGHUP, _hang_up)
-    processes = Processes(serve.address_of(host, port), settings.DATA_DIR, env_file)
+    processes = Processes(serve.address_of(host, port), settings.DATA_DIR, env_file, settings.EVENT_STREAM_URL)
     for name, command in commands(host, port, settings.DATA_DIR).items():
         # The shell is replaced by the program, and passes on the pid of the process that must outlive it. Celery's
         # warning about root is suppressed: its messages are JSON.

@@ -1,5 +1,6 @@
 """Numbers of the environment and of the command line, read before the settings: digits only, within bounds."""
 
+import json
 import os
 import re
 from typing import Final
@@ -8,6 +9,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 _WHOLE: Final = re.compile(r"[0-9]{1,12}")
+_URI_REFERENCE: Final = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]{1,200}")
 _DECIMAL: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _MOST: Final = 2_147_483_647
 MOST_DAYS: Final = 36_500
@@ -48,3 +50,22 @@ class Environment(environ.Env):  # type: ignore[misc]
         if not _DECIMAL.fullmatch(text.strip()):
             raise ImproperlyConfigured(f"{var}: {text!r} is not a number such as 10 or 0.5.")
         return float(text)
+
+    def uri_reference(self, var: str, default: str) -> str:
+        """A URI, or the path of one. Raises ImproperlyConfigured."""
+        text = os.environ.get(var, default).strip()
+        if not _URI_REFERENCE.fullmatch(text):
+            raise ImproperlyConfigured(f"{var}: {text[:300]!r} is not a URI such as /inventory.")
+        return text
+
+    def options(self, var: str, default: str = "") -> dict[str, str]:
+        """Names and values, written as a JSON object of texts; none if it is empty. Raises ImproperlyConfigured."""
+        text = os.environ.get(var, default).strip()
+        try:
+            found = json.loads(text) if text else {}
+        except ValueError:
+            found = None
+        if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+            # Without the text: it may have a password.
+            raise ImproperlyConfigured(f'{var} is not a JSON object of texts such as {{"name": "value"}}.')
+        return found

@@ -95,6 +95,16 @@ EVENT_RETENTION_DAYS = env.int("EVENT_RETENTION_DAYS", default=30, least=1, most
 ARCHIVE_DIR = Path(env.str("ARCHIVE_DIR", default=str(DATA_DIR / "archive"))).resolve()
 ARCHIVE_BATCH_SIZE = env.int("ARCHIVE_BATCH_SIZE", default=10_000, least=1)
 
+# --- Events ----------------------------------------------------------------------------------------------------------
+
+EVENT_SOURCE = env.uri_reference("EVENT_SOURCE", default="/inventory")
+EVENT_STREAM = env.str("EVENT_STREAM", default="inventory:events")
+EVENT_STREAM_URL = env.str("EVENT_STREAM_URL", default="") or REDIS_URL
+EVENT_STREAM_LENGTH = env.int("EVENT_STREAM_LENGTH", default=100_000, least=1)
+KAFKA_SERVERS = env.str("KAFKA_SERVERS", default="")
+KAFKA_TOPIC = env.str("KAFKA_TOPIC", default="inventory.events")
+KAFKA_OPTIONS = env.options("KAFKA_OPTIONS", default="")
+
 # --- API -------------------------------------------------------------------------------------------------------------
 
 THROTTLE_REQUESTS_PER_MINUTE = env.int("THROTTLE_REQUESTS_PER_MINUTE", default=600_000)

@@ -169,9 +169,11 @@ def test_banner_has_every_way_in(tmp_path: Path) -> None:
 
 def test_env_file_gives_a_shell_address_tokens_and_data_folder_and_is_private(tmp_path: Path) -> None:
     file = tmp_path / "var" / "demo.env"
-    demo.write_env_file(file, "http://127.0.0.1:8461", Path("/data of ours"), {"checkout": "first", "manager": "2nd"})
-    script = 'source "$1"; printf "%s\n" "$ADDRESS" "$CHECKOUT_TOKEN" "$MANAGER_TOKEN" "$DEMO_DATA_DIR"'
+    tokens = {"checkout": "first", "manager": "2nd"}
+    demo.write_env_file(file, "http://127.0.0.1:8461", Path("/data of ours"), tokens, "unix:///run/redis")
+    names = '"$ADDRESS" "$CHECKOUT_TOKEN" "$MANAGER_TOKEN" "$DEMO_DATA_DIR" "$EVENT_STREAM_URL"'
+    script = f'source "$1"; printf "%s\\n" {names}'
     shell = ["bash", "-c", script, "bash", os.fspath(file)]
     printed = subprocess.run(shell, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert printed == ["http://127.0.0.1:8461", "first", "2nd", "/data of ours"]
+    assert printed == ["http://127.0.0.1:8461", "first", "2nd", "/data of ours", "unix:///run/redis"]
     assert file.stat().st_mode & 0o777 == 0o600

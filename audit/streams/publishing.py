@@ -1,0 +1,34 @@
+"""Publishing of the next batch of the log to a sink."""
+
+from dataclasses import dataclass
+
+from django.db import transaction
+
+from audit import feed
+from audit.streams import cursors
+from audit.streams.sinks import Sink
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What was published: the number of events, and whether the log has more."""
+
+    events: int
+    has_more: bool
+
+
+def publish_next(sink: Sink) -> Published:
+    """Claim a sink's cursor, publish what follows it, and store the cursor after it.
+
+    Opens the transaction, which ends with the claim: if this process dies or loses its connection, another relay goes
+    on from the cursor that was stored last. Raises ClaimedElsewhere, Unavailable, Archived and DatabaseError; the
+    cursor stays where it was then.
+    """
+    with transaction.atomic(durable=True):
+        cursor = cursors.claim(sink.name)
+        page = feed.read_after(cursor, sink.most_events)
+        if page.events:
+            sink.publish(page.events)
+        if page.cursor != cursor:
+            cursors.store(sink.name, page.cursor)
+    return Published(len(page.events), page.has_more)
