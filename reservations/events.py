@@ -144,7 +144,7 @@ class InventoryReservationFailedEvent(Event, frozen=True, kw_only=True):
     code: Annotated[
         str,
         Meta(
-            description="Why, as in the API's problems: `insufficient_stock`, `product_frozen`, `unknown_product`, …",
+            description="Why, as in the API's problems: `insufficient_stock`, `product_frozen` and others.",
             examples=["insufficient_stock"],
         ),
     ]

@@ -6,13 +6,30 @@ import msgspec
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from uuid_utils.compat import uuid7
 
 from audit.models import OutboxEvent
+from audit.publishing import publish
+from inventory.errors import InsufficientStock, ProductFrozen
+from inventory.locking import read_clock
 from inventory.models import Product, StockLevel
+from inventory.services.catalogue.master_data import ProductChange, ProductFields, put_products
 from reservations.services.holds.expiry import expire_due_holds
+from reservations.services.holds.placing import HoldRequest, place_holds
+from reservations.services.holds.refusals import failed_event
+from reservations.services.holds.sourcing import RequestLine
 from tests.conftest import Api
 from tests.contract.payloads import EVENTS, assert_is_of_struct
-from tests.factories import lines, make_due, make_level, make_product, make_variant, make_warehouse, receive
+from tests.factories import (
+    ACTOR,
+    lines,
+    make_due,
+    make_level,
+    make_product,
+    make_variant,
+    make_warehouse,
+    receive,
+)
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 
@@ -149,6 +166,29 @@ def test_reconciled(request: pytest.FixtureRequest, fixture: str) -> None:
     assert_written("StockReconciledEvent", str(level.id), payload)
 
 
+@pytest.mark.parametrize("cart", [None, "cart-1"])
+def test_failed(jacket: StockLevel, medium: StockLevel, cart: str | None) -> None:
+    wanted = (RequestLine(jacket.product_id, None, 11), RequestLine(medium.product_id, None, 12, "wh-002"))
+    (short,) = place_holds([HoldRequest(ACTOR, wanted, order_id="order-1", cart_id=cart)])
+    assert isinstance(short, InsufficientStock)
+    publish([failed_event("order-1", cart, "main", short)], now=read_clock())
+    payload = {
+        "orderId": "order-1",
+        **({"cartId": cart} if cart else {}),
+        "storeId": "main",
+        "code": "insufficient_stock",
+        "reason": short.detail,
+        "lines": [
+            {"productId": str(jacket.product_id), "requested": 11, "available": 10},
+            {**named(medium), "requested": 12, "available": 10},
+        ],
+    }
+    assert_written("InventoryReservationFailedEvent", "order:order-1", payload)
+    publish([failed_event("order-2", cart, "main", ProductFrozen("A recall."))], now=read_clock())
+    said = {"orderId": "order-2", "code": "product_frozen", "reason": "A recall.", "lines": []}
+    assert_written("InventoryReservationFailedEvent", "order:order-2", payload | said)
+
+
 # --- stock -----------------------------------------------------------------------------------------------------------
 
 
@@ -223,3 +263,52 @@ def test_frozen_and_unfrozen(api: Api, jacket: StockLevel, kind: str) -> None:
     assert_written("InventoryFrozenEvent", key, {**said, "reason": "still", "until": None})
     answer(api.post(f"{path}unfreeze", {"reason": "false alarm"}))
     assert_written("InventoryUnfrozenEvent", key, {**said, "reason": "false alarm"})
+
+
+@pytest.mark.parametrize("fixture", ["jacket", "medium"])
+def test_level_changed(request: pytest.FixtureRequest, api: Api, fixture: str) -> None:
+    level = request.getfixturevalue(fixture)
+    answer(api.post("reserve", {"cartId": "cart-1", "items": lines((level, 4))}))
+    reserved = OutboxEvent.objects.get(type="InventoryReservedEvent")
+    payload = {
+        **named(level),
+        "previous": {"onHand": 10, "reserved": 0, "available": 10},
+        "new": {"onHand": 10, "reserved": 4, "available": 6},
+        "safetyStock": 0,
+        "sellable": {"main": 6},
+        "version": 3,
+        "previousVersion": 2,
+        "cause": [f"ev-{reserved.event_id}"],
+    }
+    assert_written("InventoryLevelChangedEvent", str(level.id), payload)
+
+
+# --- products, warehouses, stores ------------------------------------------------------------------------------------
+
+
+def test_product_changed(api: Api) -> None:
+    parent, variant = uuid7(), uuid7()
+    until = {"listingExpiresAt": "2100-01-01T00:00:00Z"}
+    answer(api.put(f"/api/v1/products/{parent}", {"sku": "S1", "name": "Jacket", **until}))
+    said = {"productId": str(parent), "sku": "S1", "name": "Jacket", "active": True}
+    assert_written("ProductChangedEvent", f"product:{parent}", said | until)
+    answer(api.put(f"/api/v1/products/{variant}", {"sku": "S2", "name": "Red", "parentId": str(parent)}))
+    said |= {"variantId": str(variant), "sku": "S2", "name": "Red", "listingExpiresAt": None}
+    assert_written("ProductChangedEvent", f"product:{variant}", said)
+    fields = ProductFields("S1", "Jacket", is_active=False)
+    put_products(ACTOR, [ProductChange(parent, fields)], claim=None)
+    said = {"productId": str(parent), "sku": "S1", "name": "Jacket", "active": False, "listingExpiresAt": None}
+    assert_written("ProductChangedEvent", f"product:{parent}", said)
+
+
+def test_warehouse_and_store_changed(api: Api) -> None:
+    for active in (True, False):
+        place = {"name": "North", "type": "MAIN", "address": {}, "isActive": active}
+        answer(api.put("/api/v1/warehouses/wh-009", place))
+        said = {"warehouseId": "wh-009", "name": "North", "type": "MAIN", "active": active}
+        assert_written("WarehouseChangedEvent", "warehouse:wh-009", said)
+    sources = [{"warehouseId": "wh-001", "priority": 2}, {"warehouseId": "wh-009", "priority": 1}]
+    for some in (sources, sources[:1], []):
+        answer(api.put("/api/v1/stores/north", {"name": "North", "warehouses": some}))
+        codes = [each["warehouseId"] for each in some[::-1]]
+        assert_written("StoreChangedEvent", "store:north", {"storeId": "north", "name": "North", "warehouses": codes})

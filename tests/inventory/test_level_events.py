@@ -7,7 +7,6 @@ import pytest
 from django.db import connection
 from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
-from uuid_utils.compat import uuid7
 
 from audit.models import OutboxEvent
 from inventory.locking import lock_levels
@@ -285,29 +284,3 @@ def test_after_it_was_off_the_chain_shows_the_gap(settings: Any) -> None:
     settings.LEVEL_EVENTS = True
     hold((level, 1))
     assert published(EVENT)[-1]["previousVersion"] > known
-
-
-# --- what decides about sellable without a change of a level ----------------------------------------------------------
-
-
-def test_catalogue_changes_have_events_of_their_own(api: Any) -> None:
-    parent, variant = uuid7(), uuid7()
-    api.put(f"/api/v1/products/{parent}", {"sku": "S1", "name": "Jacket"})
-    api.put(f"/api/v1/products/{variant}", {"sku": "S2", "name": "Red", "parentId": str(parent), "isActive": False})
-    api.put("/api/v1/warehouses/wh-009", {"name": "North", "type": "MAIN", "address": {}})
-    api.put("/api/v1/stores/north", {"name": "North", "warehouses": [{"warehouseId": "wh-009", "priority": 1}]})
-    first, second = published("ProductChangedEvent")
-    assert (first["productId"], first["sku"], first["active"], first["listingExpiresAt"]) == (
-        str(parent),
-        "S1",
-        True,
-        None,
-    )
-    assert (second["productId"], second["variantId"], second["active"]) == (str(parent), str(variant), False)
-    (warehouse,) = published("WarehouseChangedEvent")
-    assert (warehouse["warehouseId"], warehouse["name"], warehouse["active"]) == ("wh-009", "North", True)
-    (store,) = published("StoreChangedEvent")
-    assert (store["storeId"], store["warehouses"]) == ("north", ["wh-009"])
-    changed = OutboxEvent.objects.filter(type__endswith="ChangedEvent").exclude(type=EVENT)
-    keys = set(changed.values_list("key", flat=True))
-    assert keys == {f"product:{parent}", f"product:{variant}", "warehouse:wh-009", "store:north"}

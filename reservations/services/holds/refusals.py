@@ -1,15 +1,20 @@
-"""The refusals of a consume: holds that are dead, for another order, or ended before."""
+"""The refusals of a consume: holds that are dead, for another order, or ended before; and the event of a refusal."""
 
 from collections.abc import Sequence
 from typing import NoReturn
 
+from msgspec import UNSET
+
 from audit.errors import DomainError, Fault
+from audit.events import OutboxRow
+from inventory.errors import InsufficientStock
 from reservations.errors import (
     ReservationConsumed,
     ReservationExpired,
     ReservationReleased,
     ReservedForAnotherOrder,
 )
+from reservations.events import InventoryReservationFailedEvent, ShortLine
 from reservations.services.holds.documents import Hold, Status
 
 
@@ -40,3 +45,26 @@ def refuse(hold: Hold) -> NoReturn:
     if hold.status == Status.CONSUMED:
         raise ReservationConsumed(f"{hold.public_id} was consumed for order {hold.order_id}.")
     raise ReservationReleased(f"{hold.public_id} was released.")
+
+
+def failed_event(order_id: str, cart_id: str | None, store: str, error: DomainError) -> OutboxRow:
+    """The event of an order that came as an event and was refused. ``store`` is a code."""
+    shortages = error.shortages if isinstance(error, InsufficientStock) else ()
+    lines = [
+        ShortLine(
+            product_id=short.product_id,
+            variant_id=short.variant_id or UNSET,
+            warehouse_id=short.warehouse or UNSET,
+            requested=short.requested,
+            available=short.available,
+        )
+        for short in shortages
+    ]
+    return InventoryReservationFailedEvent(
+        order_id=order_id,
+        cart_id=cart_id or UNSET,
+        store_id=store,
+        code=error.code,
+        reason=error.detail,
+        lines=lines,
+    ).row()
