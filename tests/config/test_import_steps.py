@@ -105,6 +105,22 @@ def test_stock_of_another_system_gets_what_it_lacks_for_all_rows(manager: Client
     assert Movement.objects.filter(reason="first stock", quantity=5).count() == 1
 
 
+def test_units_of_another_system_with_three_zeros_behind_a_sign_are_refused(manager: Client) -> None:
+    """They are one unit in some countries and a thousand in others."""
+    sku = make_level(10).product.sku
+    typed = ("1.000", "12,000", "5.0", "6,000000")
+    rows = "".join(f"{sku};WH/Stock;{units}\n" for units in typed)
+    asked = look(manager, BOOKINGS, content=f"Product/Internal Reference;Location;Quantity\n{rows}".encode())
+    given = {
+        "column-1": "",
+        "constant-warehouse": "wh-001",
+        "constant-type": "RECEIPT",
+        "constant-reason": "first stock",
+    }
+    faults = dialog(send_columns(manager, BOOKINGS, asked, **given)).preview.faults
+    assert [(fault.row, fault.detail.partition("”")[0]) for fault in faults] == [(2, "“1.000"), (3, "“12,000")]
+
+
 def test_columns_are_mapped_by_hand_and_remembered_for_the_same_person(manager: Client) -> None:
     level = make_level(1, reorder_point=5)
     lines = ("Artikel;Lager;Meldebestand;Preis", f"{level.product.sku.lower()};wh-001;{{}};1,50")
@@ -163,7 +179,8 @@ def test_rows_booked_before_are_named_and_left_out_unless_ticked(manager: Client
     assert shown(looked) == [(5, f"{sku}, wh-001", [("On hand", "17", "26")])]
     plan = dialog(looked).sealed
     for _ in range(2):
-        answer = manager.post(BOOKINGS, {"do": "import", "plan": plan, "again": "4"}, follow=True)
+        again = ["4", "9" * 5000, "x", ""]
+        answer = manager.post(BOOKINGS, {"do": "import", "plan": plan, "again": again}, follow=True)
     assert "Nothing was booked again." in answer.content.decode()
     assert counters(level) == (28, 0)
     all_known = look(manager, BOOKINGS, content=saved_again(more, "tabs"))
