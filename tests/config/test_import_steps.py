@@ -196,6 +196,28 @@ def test_rows_booked_before_are_named_and_left_out_unless_ticked(manager: Client
     assert_books_balance()
 
 
+def test_file_that_goes_while_it_is_read_or_imported_does_no_harm(
+    manager: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    level = make_level(10)
+    content = f"{LINES}\n{level.product.sku},wh-001,5,RECEIPT,r,PO-1\n".encode()
+    really_read = page.work.read
+
+    def read_late(file: FileImport, importer: Any) -> None:
+        FileImport.objects.filter(pk=file.pk).delete()
+        really_read(file, importer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(page.work, "read", read_late)
+        gone = dialog(look(manager, BOOKINGS, content=content)).sealed
+    answer = manager.post(BOOKINGS, {"do": "import", "plan": gone})
+    assert (answer.status_code, "Choose the file again." in answer.content.decode()) == (422, True)
+    plan = dialog(look(manager, BOOKINGS, content=content)).sealed
+    monkeypatch.setattr(page.work, "claim_of", lambda file, _importer: FileImport.objects.all().delete() and None)
+    manager.post(BOOKINGS, {"do": "import", "plan": plan}, follow=True)
+    assert counters(level) == (15, 0)
+
+
 def test_sku_of_a_file_in_another_case_is_the_same_product(manager: Client) -> None:
     level = make_level(1, reorder_point=5)
     make_product(sku="Lamp", name="Lamp")

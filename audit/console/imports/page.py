@@ -197,7 +197,7 @@ class ImportPage(Dialog[Any]):
         if file.state == State.READ:
             again = [row for row in map(parse_hidden_number, self.request.POST.getlist("again")) if row]
             file.options = {"again": again, "again_all": bool(self.request.POST.get("again_all"))}
-            file.save(update_fields=["options"])
+            file.store("options")
             self.doubts = work.doubts_of(file, msgspec.convert(file.preview, Preview))
             if self.doubts and self.request.POST.get(SURE) != self.sure:
                 return self._show_file(file, 422)
@@ -227,7 +227,7 @@ class ImportPage(Dialog[Any]):
     def _in_background(self, file: FileImport, state: str) -> HttpResponse:
         now = timezone.now()
         file.state, file.asked_at, file.begun_at, file.seen_at, file.rows_done = state, now, None, now, 0
-        file.save(update_fields=["state", "asked_at", "begun_at", "seen_at", "rows_done"])
+        file.store("state", "asked_at", "begun_at", "seen_at", "rows_done")
         tasks.send(file)
         return redirect(self._address_of(file))
 
