@@ -160,6 +160,11 @@ class FileImport(models.Model):
     def __str__(self) -> str:
         return self.name
 
+    def store(self, *fields: str) -> None:
+        """Write these fields, unless the file was deleted meanwhile: its owner has chosen others since, and the next
+        step asks to choose it again."""
+        FileImport.objects.filter(pk=self.pk).update(**{name: getattr(self, name) for name in fields})
+
 
 class RememberedColumns(models.Model):
     """Which columns a member of staff took from files with this header. ``header`` is its SHA-256."""

@@ -44,6 +44,11 @@ def parse_whole_number(text: str, *, least: int, most: int) -> int:
     return number
 
 
+def parse_hidden_number(text: str) -> int:
+    """The number that a page put into its own form, such as a version; 0 for any other text, however long."""
+    return int(text) if len(text) <= _MOST_DIGITS and _UNSIGNED.fullmatch(text) else 0
+
+
 def _range_text(typed: str, least: int, most: int) -> str:
     message = gettext("“%(typed)s” is not a whole number from %(least)s to %(most)s.")
     return message % {"typed": visible(typed), "least": grouped(least), "most": grouped(most)}

@@ -46,6 +46,7 @@ FIELDS: Final[dict[str, Any]] = {
     "hold_window_minutes": _("within minutes"),
     "id": _("id"),
     "in_transit": _("in transit"),
+    "account_id": _("account"),
     "initiated_at": _("started"),
     "initiated_by": _("started by"),
     "is_active": _("active"),

@@ -254,9 +254,14 @@ class Dialog(Worded, ABC, Generic[R]):
         return self.form_class(**arguments)
 
     def way_back(self) -> str:
-        """The address to return to: ``next`` if the request has it, else the row's page or the list."""
+        """The address to return to: ``next`` if the request has a path in it, else the row's page or the list.
+
+        Only a path: ``redirect`` takes other texts for the names of routes.
+        """
         asked = self.request.POST.get("next") or self.request.GET.get("next") or ""
-        if asked and url_has_allowed_host_and_scheme(asked, {self.request.get_host()}, self.request.is_secure()):
+        if asked.startswith("/") and url_has_allowed_host_and_scheme(
+            asked, {self.request.get_host()}, self.request.is_secure()
+        ):
             return asked
         opts = self.model_admin.opts
         name = f"{self.model_admin.admin_site.name}:{opts.app_label}_{opts.model_name}"

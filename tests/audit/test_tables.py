@@ -97,6 +97,9 @@ def test_workbook_is_read_as_it_shows_itself() -> None:
         (b"sku,name\nA\n", 2, "has 1 cells"),
         (b"sku,name\nA,b,c\n", 2, "has 3 cells"),
         (b"\xd0\xcf\x11\xe0old", 1, "old kind"),
+        (b"<html><table><tr><td>sku</td></tr></table></html>", 1, "a web page"),
+        (b"\xef\xbb\xbf\n<?xml version='1.0'?>\n<Workbook/>", 1, "a web page"),
+        (b"<!DOCTYPE html>\n<title>Log in</title>", 1, "a web page"),
         (b"PK\x03\x04 broken", 1, "can't be read"),
         (workbook_of(["sku", "n"], ["A", "=1+1"]), 2, "formula"),
         (workbook_of(["sku", "n"], ["A", "#REF!"]), 2, "an error"),
@@ -147,6 +150,11 @@ def test_guard_against_formulas_is_taken_off_as_it_was_put_on(text: str) -> None
 )
 def test_text_is_guarded_wherever_a_spreadsheet_may_begin_a_cell(text: str, written: str) -> None:
     assert guarded(text) == written
+
+
+def test_formula_of_other_systems_around_a_code_is_taken_off() -> None:
+    assert rows_of(b'sku,name\n="00123",b\n"=""A-1""",=""\n') == [(2, ("00123", "b")), (3, ("A-1", ""))]
+    assert refusal(workbook_of(["sku", "name"], ["A", '=""&"x"'])).column == "name"
 
 
 def test_guard_takes_time_in_proportion_to_the_text() -> None:

@@ -4,7 +4,7 @@ import pytest
 from django import forms
 
 from audit.console.numbers import QuantityField, WholeNumberField
-from audit.whole_numbers import NotWhole, in_thousands, parse_whole_number
+from audit.whole_numbers import NotWhole, in_thousands, parse_hidden_number, parse_whole_number
 
 NO_NUMBERS = [
     "",
@@ -76,6 +76,14 @@ def test_number_out_of_its_bounds_is_refused(text: str) -> None:
         parse_whole_number(text, least=1, most=10)
     with pytest.raises(NotWhole, match=r"from -100 to 10\.$"):
         parse_whole_number(f"-11{text}", least=-100, most=10)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("7", 7), ("9" * 18, 10**18 - 1), ("9" * 5000, 0), ("", 0), ("-1", 0), ("1 ", 0), ("\u0663", 0)],
+)
+def test_hidden_number_is_nothing_else(text: str, number: int) -> None:
+    assert parse_hidden_number(text) == number
 
 
 def test_message_shows_typed_text_with_invisible_characters_escaped() -> None:

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection
+from msgspec.structs import replace
 from pytest_django import Settings
 from uuid_utils.compat import uuid7
 
@@ -60,6 +61,8 @@ from tests.factories import (
 )
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
+
+CLERK = replace(ACTOR, account_id=1)
 
 
 def stored(outcome: Any) -> StoredAnswer:
@@ -127,11 +130,11 @@ def verbs(level: StockLevel, held: Hold) -> dict[str, tuple[Callable[[], Any], l
             [claims, Step.DOCUMENT, levels],
         ),
         "post a delivery": (
-            lambda: posting.post_delivery(PostDraftRequest(ACTOR, delivery_of(level), 2, claim())),
+            lambda: posting.post_delivery(PostDraftRequest(CLERK, delivery_of(level), 2, claim())),
             [claims, Step.DOCUMENT, levels],
         ),
         "post an arrival": (
-            lambda: posting.post_arrival(PostDraftRequest(ACTOR, arrival_of(level), 2, claim(), received="0 0 0")),
+            lambda: posting.post_arrival(PostDraftRequest(CLERK, arrival_of(level), 2, claim(), received="0 0 0")),
             [claims, Step.DOCUMENT, Step.DOCUMENT, Step.DOCUMENT, levels],
         ),
         "redirect a transfer": (
@@ -168,15 +171,15 @@ def partly_received(level: StockLevel) -> UUID:
 
 def delivery_of(level: StockLevel) -> UUID:
     """The draft of a delivery with one line."""
-    draft = receiving.open_delivery(ACTOR, "wh-001", "")
-    receiving.change_lines(ACTOR, draft, [LineCommand(uuid7(), level.product_id)])
+    draft = receiving.open_delivery(CLERK, "wh-001", "")
+    receiving.change_lines(CLERK, draft, [LineCommand(uuid7(), level.product_id)])
     return draft
 
 
 def arrival_of(level: StockLevel) -> UUID:
     """The draft of an arrival with one line."""
-    draft = receiving.open_arrival(ACTOR, made(start_transfer, level))
-    receiving.change_lines(ACTOR, draft, [LineCommand(uuid7(), level.product_id)])
+    draft = receiving.open_arrival(CLERK, made(start_transfer, level))
+    receiving.change_lines(CLERK, draft, [LineCommand(uuid7(), level.product_id)])
     return draft
 
 

@@ -47,6 +47,7 @@ LEAST: Final = {
     "inventory_movement_delivery_changes": "warehouse",
     "inventory_movement_delivery_discard": "warehouse",
     "inventory_movement_delivery_scans": "warehouse",
+    "inventory_movement_delivery_take_over": "warehouse",
     "inventory_movement_receive_delivery": "warehouse",
     "inventory_product_add_variant": "manager",
     "inventory_product_export_csv": "manager",

@@ -16,6 +16,7 @@ from audit.actors import Actor
 from audit.console.base import ConsoleAdmin
 from audit.console.dialogs import Dialog
 from audit.console.service_forms import ServiceAdmin
+from audit.display import shown_id
 from audit.models import AuditEntry, IdempotencyKey, OutboxEvent
 from inventory.models import LowStockAlert, Movement, StockCount, StockDocument, Transfer
 from inventory.services.low_stock import alerts as low_stock
@@ -182,7 +183,7 @@ def test_keys_of_the_console_are_not_a_clients(browser: Client) -> None:
     unknown.save()
     page = shown(browser, listing(IdempotencyKey))
     assert "Console" in page
-    assert str(unknown.client_id) in page
+    assert shown_id(str(unknown.client_id)) in page
 
 
 @pytest.mark.parametrize(("pinned", "words"), [(True, "the shop"), (False, "the store's order")])

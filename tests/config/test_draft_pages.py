@@ -372,6 +372,19 @@ def test_two_people_receive_the_same_units_once() -> None:
     assert_books_balance()
 
 
+@pytest.mark.parametrize("version", ["9" * 5000, "x", "", "-1", "\u0663"])
+def test_posting_what_is_no_version_posts_nothing(clerk: Client, version: str) -> None:
+    level = make_level(20)
+    delivery, arrival = begin_delivery(clerk), sent(level, 8)
+    for path in (delivery, arrival):
+        scanned(clerk, path, scan(level.product.sku))
+        form = draft_form(clerk, path) | {"version": version, f"seen-{level.product_id}": version}
+        assert clerk.post(path, form | {"do": "save"}).status_code == 302
+        page = clerk.post(path, form | {"do": "post:receive"}, follow=True)
+        assert "check it again" in page.content.decode()
+    assert counters(level) == (12, 0)
+
+
 def test_arrival_is_typed_checked_and_closed_with_what_is_lost(clerk: Client) -> None:
     level = make_level(20)
     path = sent(level, 8)

@@ -105,6 +105,22 @@ def test_stock_of_another_system_gets_what_it_lacks_for_all_rows(manager: Client
     assert Movement.objects.filter(reason="first stock", quantity=5).count() == 1
 
 
+def test_units_of_another_system_with_three_zeros_behind_a_sign_are_refused(manager: Client) -> None:
+    """They are one unit in some countries and a thousand in others."""
+    sku = make_level(10).product.sku
+    typed = ("1.000", "12,000", "5.0", "6,000000")
+    rows = "".join(f"{sku};WH/Stock;{units}\n" for units in typed)
+    asked = look(manager, BOOKINGS, content=f"Product/Internal Reference;Location;Quantity\n{rows}".encode())
+    given = {
+        "column-1": "",
+        "constant-warehouse": "wh-001",
+        "constant-type": "RECEIPT",
+        "constant-reason": "first stock",
+    }
+    faults = dialog(send_columns(manager, BOOKINGS, asked, **given)).preview.faults
+    assert [(fault.row, fault.detail.partition("”")[0]) for fault in faults] == [(2, "“1.000"), (3, "“12,000")]
+
+
 def test_columns_are_mapped_by_hand_and_remembered_for_the_same_person(manager: Client) -> None:
     level = make_level(1, reorder_point=5)
     lines = ("Artikel;Lager;Meldebestand;Preis", f"{level.product.sku.lower()};wh-001;{{}};1,50")
@@ -163,7 +179,8 @@ def test_rows_booked_before_are_named_and_left_out_unless_ticked(manager: Client
     assert shown(looked) == [(5, f"{sku}, wh-001", [("On hand", "17", "26")])]
     plan = dialog(looked).sealed
     for _ in range(2):
-        answer = manager.post(BOOKINGS, {"do": "import", "plan": plan, "again": "4"}, follow=True)
+        again = ["4", "9" * 5000, "x", ""]
+        answer = manager.post(BOOKINGS, {"do": "import", "plan": plan, "again": again}, follow=True)
     assert "Nothing was booked again." in answer.content.decode()
     assert counters(level) == (28, 0)
     all_known = look(manager, BOOKINGS, content=saved_again(more, "tabs"))
@@ -177,6 +194,28 @@ def test_rows_booked_before_are_named_and_left_out_unless_ticked(manager: Client
         assert message in manager.post(BOOKINGS, sent, follow=True).content.decode()
     assert counters(level) == (44, 0)
     assert_books_balance()
+
+
+def test_file_that_goes_while_it_is_read_or_imported_does_no_harm(
+    manager: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    level = make_level(10)
+    content = f"{LINES}\n{level.product.sku},wh-001,5,RECEIPT,r,PO-1\n".encode()
+    really_read = page.work.read
+
+    def read_late(file: FileImport, importer: Any) -> None:
+        FileImport.objects.filter(pk=file.pk).delete()
+        really_read(file, importer)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(page.work, "read", read_late)
+        gone = dialog(look(manager, BOOKINGS, content=content)).sealed
+    answer = manager.post(BOOKINGS, {"do": "import", "plan": gone})
+    assert (answer.status_code, "Choose the file again." in answer.content.decode()) == (422, True)
+    plan = dialog(look(manager, BOOKINGS, content=content)).sealed
+    monkeypatch.setattr(page.work, "claim_of", lambda file, _importer: FileImport.objects.all().delete() and None)
+    manager.post(BOOKINGS, {"do": "import", "plan": plan}, follow=True)
+    assert counters(level) == (15, 0)
 
 
 def test_sku_of_a_file_in_another_case_is_the_same_product(manager: Client) -> None:

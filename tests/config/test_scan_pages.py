@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
 from inventory.models import StockCount, StockCountLine, StockLevel
 from inventory.services.counts import entering
@@ -22,7 +23,7 @@ def at(name: str, *arguments: Any) -> str:
 
 
 def scan_of(code: str = "", **fields: Any) -> dict[str, Any]:
-    return {"id": str(uuid4()), "code": code, "quantity": 1, "at": "2026-03-01T10:00:00Z", **fields}
+    return {"id": str(uuid4()), "code": code, "quantity": 1, "at": timezone.now().isoformat(), **fields}
 
 
 def sent(browser: Client, url: str, *scans: dict[str, Any]) -> list[dict[str, Any]]:

@@ -353,6 +353,7 @@ def test_who_may_only_look_gets_no_values(root: Client) -> None:
 # ------------------------------------------------------------------------------------------------------------- dialogs
 
 ADDS: dict[str, str] = {
+    "TakeOverDialog": "takes a draft over that an account left behind, once",
     "SendBackDialog": "sends back what a transfer brought, once",
     "SendDialog": "sends a draft as it was seen: its version is compared",
     "AcknowledgeDialog": "only the first takes an alert: a later one changes nothing",

@@ -288,7 +288,7 @@ def slow_readers(house: House, _web: Web, sessions: list[str]) -> Iterator[None]
 
 
 @contextmanager
-def uploads(house: House, _web: Web, sessions: list[str]) -> Iterator[None]:
+def uploads(house: House, web: Web, sessions: list[str]) -> Iterator[None]:
     """Four who upload workbooks that explode, three of them in the name of one person."""
     stop = threading.Event()
     refusals = set[bytes]()
@@ -305,7 +305,7 @@ def uploads(house: House, _web: Web, sessions: list[str]) -> Iterator[None]:
         }
         while not stop.is_set():
             status, page = ask(house, "POST", IMPORT, body, **headers)
-            assert status == 422
+            assert status == 422, web.output.read_text()[-4000:]
             refusals.update(found for found in (b"too large", b"another file of yours") if found in page)
 
     with _many(4, upload, stop):

@@ -2,6 +2,7 @@
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from inventory.models import Product
 from tests.factories import make_product
@@ -42,4 +43,9 @@ def test_words_are_looked_up_in_their_index() -> None:
     make_product(name="Rain jacket")
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
-    assert "product_words" in Product.objects.meant("rain").explain()
+    with CaptureQueriesContext(connection) as sent:
+        assert len(Product.objects.meant("rain")) == 1
+    lookup = next(query["sql"] for query in sent if "to_tsvector" in query["sql"])
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {lookup}")
+        assert "product_words" in str(cursor.fetchall())

@@ -13,6 +13,9 @@ _BREAK_AHEAD: Final = r"(?='*[\t\r\n])"
 _TO_GUARD: Final = re.compile(rf"{_CELL_START}{_FORMULA_AHEAD}|\A{_BREAK_AHEAD}")
 _GUARD: Final = re.compile(rf"{_CELL_START}'{_FORMULA_AHEAD}|\A'{_BREAK_AHEAD}")
 
+_FORMULA_OF_TEXT: Final = re.compile(r'="([^"]*)"')
+"""How other systems keep a spreadsheet from changing a code: ``="00123"``."""
+
 
 def guarded(text: str) -> str:
     """Put an apostrophe before whatever a spreadsheet would evaluate as a formula: at the start of a text, and after
@@ -22,7 +25,10 @@ def guarded(text: str) -> str:
 
 
 def unguarded(text: str) -> str:
-    """Undo ``guarded`` and ``kept``. An apostrophe that people typed before a formula is removed as well."""
+    """Undo ``guarded`` and ``kept``. An apostrophe that people typed before a formula is removed as well, and so is the
+    formula of other systems around a text."""
+    if found := _FORMULA_OF_TEXT.fullmatch(text):
+        return found[1]
     if text[:1] == "'" and _is_changed(text.lstrip("'")):
         return text[1:]
     return _GUARD.sub("", text)

@@ -38,7 +38,7 @@ from audit.idempotency import Claim, lifetime
 from audit.identifiers import parse_uuid
 from audit.models import FileImport
 from audit.texts import without_refused
-from audit.whole_numbers import grouped
+from audit.whole_numbers import grouped, parse_hidden_number
 
 MOST_BYTES: Final = 8 * 1024 * 1024
 AT_ONCE_BYTES: Final = 1024 * 1024
@@ -195,9 +195,9 @@ class ImportPage(Dialog[Any]):
         if not file.plan:
             return self._gone()
         if file.state == State.READ:
-            again = [int(row) for row in self.request.POST.getlist("again") if row.isascii() and row.isdigit()]
+            again = [row for row in map(parse_hidden_number, self.request.POST.getlist("again")) if row]
             file.options = {"again": again, "again_all": bool(self.request.POST.get("again_all"))}
-            file.save(update_fields=["options"])
+            file.store("options")
             self.doubts = work.doubts_of(file, msgspec.convert(file.preview, Preview))
             if self.doubts and self.request.POST.get(SURE) != self.sure:
                 return self._show_file(file, 422)
@@ -227,7 +227,7 @@ class ImportPage(Dialog[Any]):
     def _in_background(self, file: FileImport, state: str) -> HttpResponse:
         now = timezone.now()
         file.state, file.asked_at, file.begun_at, file.seen_at, file.rows_done = state, now, None, now, 0
-        file.save(update_fields=["state", "asked_at", "begun_at", "seen_at", "rows_done"])
+        file.store("state", "asked_at", "begun_at", "seen_at", "rows_done")
         tasks.send(file)
         return redirect(self._address_of(file))
 

@@ -33,7 +33,10 @@ from audit.texts import RefusedCharacter, clean_code, clean_line, without_refuse
 MOST_ROWS: Final = 50_000
 _TITLE_ROWS: Final = 20
 """How many rows that aren't blank are searched for the header: reports have some lines of text above it."""
-_NO_FRACTION: Final = re.compile(r"(?<=\d)[.,]0+\Z")
+_NO_FRACTION: Final = re.compile(r"(?<=\d)[.,](?!000\Z)0+\Z")
+"""A fraction of zeros. Three of them may as well be the end of a thousand, so that they stay, and are refused."""
+_MARKUP: Final = re.compile(r"\s*<(?:!doctype|!--|\?xml|html|head|meta|body|table|style)\b", re.IGNORECASE | re.ASCII)
+"""How a page begins that was saved under the name of a workbook."""
 _WORKBOOK: Final = b"PK\x03\x04"
 _OLD_WORKBOOK: Final = b"\xd0\xcf\x11\xe0"
 _REFUSALS: Final = {
@@ -78,6 +81,8 @@ def open_sheet(
     is_workbook = content.startswith(_WORKBOOK)
     most = MOST_ROWS if most_rows is None else most_rows
     text, encoding = ("", "") if is_workbook else decoded(content)
+    if _MARKUP.match(text):
+        raise Unreadable(gettext("is a web page, not a table: open it in a spreadsheet, and save it as XLSX or CSV"))
     rows = _filled(workbook_rows(content, most + _TITLE_ROWS + 1) if is_workbook else csv_rows(text))
     first = list(islice(rows, _TITLE_ROWS))
     if not first:

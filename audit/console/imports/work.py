@@ -114,13 +114,13 @@ def ask(file: FileImport, step: MappingStep) -> None:
     """Store the mapping step."""
     file.state = State.COLUMNS
     file.preview = msgspec.to_builtins(step)
-    file.save(update_fields=["state", "preview"])
+    file.store("state", "preview")
 
 
 def remember(file: FileImport, titles: Sequence[str], chosen: ColumnMap) -> None:
     """Use this mapping for the file, and for later files of the same person with the same header."""
     file.columns = asdict(chosen)
-    file.save(update_fields=["columns"])
+    file.store("columns")
     RememberedColumns.objects.update_or_create(
         user=file.user, kind=file.kind, header=header_of(titles), defaults={"columns": file.columns}
     )
@@ -152,7 +152,7 @@ def read(file: FileImport, importer: Importer[Any, Any]) -> None:
     file.preview = msgspec.to_builtins(Preview.of(reading))
     file.plan = zlib.compress(msgspec.json.encode(reading.plan), 1) if reading.is_ready else b""
     file.rows = importer.size_of(reading.plan) if reading.is_ready else 0
-    file.save(update_fields=["state", "preview", "plan", "rows"])
+    file.store("state", "preview", "plan", "rows")
 
 
 # --------------------------------------------------------------------------------------------------- the import itself
@@ -222,7 +222,7 @@ def _end(file: FileImport, state: str, outcome: Preview | str) -> Preview | str:
         file.preview = msgspec.to_builtins(outcome)
     else:
         file.outcome, file.content = outcome, b""
-    file.save(update_fields=["state", "preview", "outcome", "content"])
+    file.store("state", "preview", "outcome", "content")
     return outcome
 
 
@@ -233,12 +233,12 @@ def fail(file: FileImport, words: str) -> None:
         return
     file.state = State.READ
     file.preview = msgspec.to_builtins(Preview.of(Reading(faults=[RowFault(1, "", words)])))
-    file.save(update_fields=["state", "preview"])
+    file.store("state", "preview")
 
 
 def again_later(file: FileImport, words: str) -> Preview:
     """Keep the plan of an import that was refused for now, to be tried again, with the reason."""
     preview = Preview(notes=[words], is_ready=True)
     file.state, file.preview, file.begun_at = State.READ, msgspec.to_builtins(preview), None
-    file.save(update_fields=["state", "preview", "begun_at"])
+    file.store("state", "preview", "begun_at")
     return preview

@@ -20,6 +20,7 @@ from audit.console.dialogs import ChoiceField, Dialog, DialogForm, ReasonField, 
 from audit.console.wording import LazyText, share_wordings
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import NIL, parse_uuid
+from audit.whole_numbers import parse_hidden_number
 from inventory.admin.stock.draft_lines import ScannedLine
 from inventory.admin.stock.scanning import ScanForm, ScanPage, view_of
 from inventory.admin.stock.unfinished import (
@@ -208,7 +209,7 @@ class DeliveryPage(ScanPage[Adjusted | PostedBefore]):
         receiving.set_details(actor_of(self.request), self.subject.pk, _details(given), _details(seen))
 
     def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Adjusted | PostedBefore | StoredAnswer:
-        version = int(given["version"]) if given["version"].isascii() and given["version"].isdigit() else 0
+        version = parse_hidden_number(given["version"])
         return posting.post_delivery(PostDraftRequest(actor, self.subject.pk, version, claim))
 
     def after(self, result: Any) -> str:

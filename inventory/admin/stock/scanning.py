@@ -30,7 +30,7 @@ from audit.console.wording import LazyText
 from audit.errors import DomainError
 from audit.idempotency import Claim, StoredAnswer, fingerprint
 from audit.identifiers import parse_uuid
-from audit.whole_numbers import NotWhole, parse_whole_number
+from audit.whole_numbers import NotWhole, parse_hidden_number, parse_whole_number
 from inventory.admin.stock.draft_lines import (
     LINE_PREFIX,
     SEEN_PREFIX,
@@ -221,8 +221,8 @@ class ScanPage(OffersUndo, AsksAboutUnusual, Dialog[R]):
 
     def _command(self, do: Any, product_id: UUID, units: int) -> LineCommand:
         seen = self.request.POST.get(f"{SEEN_PREFIX}{product_id}", "")
-        known = int(seen) if seen.isascii() and seen.isdigit() and len(seen) <= len(str(QUANTITY_LIMIT)) else 0
-        return LineCommand(uuid5(self._once(), f"{do} {product_id}"), product_id, do, units, known)
+        command_id = uuid5(self._once(), f"{do} {product_id}")
+        return LineCommand(command_id, product_id, do, units, parse_hidden_number(seen))
 
     def _typed(self) -> tuple[list[LineCommand], list[str]]:
         """The commands for lines whose units were changed, and what is wrong with others."""

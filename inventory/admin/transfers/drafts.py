@@ -19,6 +19,7 @@ from audit.console.times import TimeField
 from audit.console.wording import LazyText
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import parse_uuid
+from audit.whole_numbers import parse_hidden_number
 from inventory.admin.stock.draft_lines import ScannedLine
 from inventory.admin.stock.scanning import ScanForm, ScanPage
 from inventory.admin.stock.unfinished import BEGUN_BEFORE, Unfinished, route_of, transfer_address, unfinished_transfers
@@ -310,12 +311,12 @@ class ArrivalPage(_TransferScan, ScanPage[Transferred | PostedBefore]):
         """An arrival has no details."""
 
     def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Transferred | PostedBefore | StoredAnswer:
-        version, draft_id = given["version"], parse_uuid(self.draft_key) or self._draft_id()
+        draft_id = parse_uuid(self.draft_key) or self._draft_id()
         return posting.post_arrival(
             PostDraftRequest(
                 actor,
                 draft_id,
-                int(version) if version.isascii() and version.isdigit() else 0,
+                parse_hidden_number(given["version"]),
                 claim,
                 given["close"],
                 given["reason"],
