@@ -61,6 +61,11 @@ def fingerprint(method: str, path: str, body: bytes, reach: bytes = b"") -> byte
     return hashlib.sha256(b"\0".join((method.encode(), path.encode(), reach, body))).digest()
 
 
+WAIT_FOR_LOCKS: Final = (
+    "SELECT pg_advisory_xact_lock(k) FROM unnest(%s::bigint[]) WITH ORDINALITY AS t (k, n) ORDER BY n"
+)
+"""Takes advisory locks, until the end of the transaction, in the order of the list."""
+
 _TRY_LOCKS: Final = (
     "SELECT pg_try_advisory_xact_lock(k) FROM unnest(%s::bigint[]) WITH ORDINALITY AS t (k, n) ORDER BY n"
 )

@@ -50,7 +50,7 @@ def add_components(result: dict[str, Any], generator: Any, request: Any, public:
 
 
 def _name_of(body: dict[str, Any]) -> str:
-    return str(body["content"]["application/json"]["schema"]["$ref"]).rpartition("/")[2]
+    return str(body["content"]["application/json"]["schema"].get("$ref", "")).rpartition("/")[2]
 
 
 def _camel(text: str) -> str:

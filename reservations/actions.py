@@ -12,6 +12,8 @@ from audit.display import NOTHING, shown_time
 from inventory.actions import MOVEMENTS
 
 RESERVATION: Final = SubjectKind(_("reservation"), "reservations_reservation")
+RECEIVED_EVENT: Final = SubjectKind(_("incoming event"))
+DEAD_LETTER: Final = SubjectKind(_("dead letter"))
 SHORTAGE: Final = SubjectKind(_("incident"), "reservations_shortageincident")
 
 
@@ -117,3 +119,16 @@ RESERVATION_RECONCILED: Final = register(
 )
 SHORTAGE_FOUND: Final = register(Action("inventory_shortage_found", _("Shortage found"), "report", SHORTAGE))
 SHORTAGE_RESOLVED: Final = register(Action("inventory_shortage_resolved", _("Shortage resolved"), "task_alt", SHORTAGE))
+
+
+def _received(changes: Mapping[str, Any], codes: Collection[str]) -> str:
+    facts = {"type": changes.get("type", ""), "about": changes.get("about", ""), "result": changes.get("result", "")}
+    return str(_("%(type)s of %(about)s: %(result)s")) % facts
+
+
+EVENT_RECEIVED: Final = register(
+    Action("inventory_event_received", _("Event received"), "move_to_inbox", RECEIVED_EVENT, sentence=_received)
+)
+EVENT_PUT_ASIDE: Final = register(
+    Action("inventory_event_put_aside", _("Event put aside"), "unsubscribe", DEAD_LETTER, tone="bad")
+)

@@ -132,15 +132,15 @@ class ShortLine(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="cam
 
 @register
 class InventoryReservationFailedEvent(Event, frozen=True, kw_only=True):
-    """Written when an order that came as an event can't be held: nothing of it is. Who asks over HTTP gets the refusal
-    as the answer instead."""
+    """Written when an order that came as an event can't be held, or, when it is completed, can't be sold: nothing of it
+    is. Who asks over HTTP gets the refusal as the answer instead."""
 
     AGGREGATE: ClassVar = "order"
     KEY: ClassVar = "`order:` and the `orderId`"
 
     order_id: Annotated[str, Meta(description="The caller's order.", examples=["order-1001"])]
     cart_id: Annotated[str, Meta(description="The caller's cart.", examples=["cart-4711"])] | UnsetType = UNSET
-    store_id: Annotated[str, Meta(description="The store's code.", examples=["main"])]
+    store_id: Annotated[str, Meta(description="The store's code; empty if the order names none.", examples=["main"])]
     code: Annotated[
         str,
         Meta(
@@ -150,6 +150,9 @@ class InventoryReservationFailedEvent(Event, frozen=True, kw_only=True):
     ]
     reason: Annotated[str, Meta(description="The same in words.", examples=["Not enough stock for 1 of 2 lines."])]
     lines: Annotated[list[ShortLine], Meta(description="Each short line; empty unless units are missing.")]
+    cause: (
+        Annotated[str, Meta(description="The id of the event that was refused.", examples=["e-4711"])] | UnsetType
+    ) = UNSET
 
     def row(self) -> OutboxRow:
         """The outbox row of this event."""

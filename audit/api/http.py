@@ -151,7 +151,7 @@ class ApiView(Guarded, APIView):
         if not _KEY.fullmatch(key):
             raise Invalid("Idempotency-Key takes 1 to 255 printable ASCII characters.")
         caller = caller_of(request)
-        print_ = fingerprint(request.method or "", request.get_full_path(), _raw_body(request), caller.reach)
+        print_ = fingerprint(request.method or "", request.get_full_path(), raw_body(request), caller.reach)
         return Claim(caller.client_id, key, print_, render)
 
 
@@ -171,7 +171,7 @@ def decode(request: Request, body: type[S]) -> S:
     Raises TooLarge, UnsupportedMediaType, Malformed (not JSON), or Invalid with a pointer to the first fault.
     """
     media_type = request.META.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
-    raw = _raw_body(request)
+    raw = raw_body(request)
     if not raw and "HTTP_TRANSFER_ENCODING" not in request.META and issubclass(body, OptionalBody):
         return body()  # Not if sent in chunks: a server may not pass on a body without a length.
     if media_type != _JSON:
@@ -189,7 +189,7 @@ def _decoder(body: type[S]) -> msgspec.json.Decoder[S]:
     return msgspec.json.Decoder(body, dec_hook=decode_scalar)
 
 
-def _raw_body(request: Request) -> bytes:
+def raw_body(request: Request) -> bytes:
     """The body as bytes. Raises TooLarge, or Malformed for a ``Content-Length`` that isn't a number."""
     length = str(request.META.get("CONTENT_LENGTH") or 0)
     if not (length.isascii() and length.isdigit()):

@@ -30,7 +30,7 @@ _PROBLEMS: Final = {
     503: "Busy: try again",
 }
 _ALWAYS: Final = (400, 401, 403, 429, 503)
-_SUCCESSES: Final = {200: "Done", 201: "Created"}
+_SUCCESSES: Final = {200: "Done", 201: "Created", 202: "Received: the body says what became of each"}
 
 _IDEMPOTENCY_KEY: Final = OpenApiParameter(
     "Idempotency-Key",
@@ -76,6 +76,7 @@ def describe(
     *,
     answers: Mapping[int, Any],
     body: type[msgspec.Struct] | None = None,
+    bodies: Mapping[str, Any] | None = None,
     query: type[msgspec.Struct] | None = None,
     idempotent: bool = False,
     conditional: bool = False,
@@ -84,6 +85,7 @@ def describe(
 ) -> Callable[[F], F]:
     """Describe a view's method in the OpenAPI document: operation id, body, query, and answers by status.
 
+    ``bodies`` are those of a call that takes several media types, by media type; they may be unions and lists.
     ``tagged`` answers have an ``ETag``; ``conditional`` requests may send one, and have tagged answers. ``streams`` are
     server-sent events whose data is this struct.
     """
@@ -91,7 +93,9 @@ def describe(
     parameters += [*_CONDITIONS, _ETAG] if conditional else [_ETAG] if tagged else []
     if query is not None:
         parameters += _parameters(query)
-    statuses = {**dict.fromkeys(_ALWAYS, Problem), **({415: Problem} if body else {}), **answers}
+    if body is not None:
+        bodies = {"application/json": body}
+    statuses = {**dict.fromkeys(_ALWAYS, Problem), **({415: Problem} if bodies else {}), **answers}
     responses = {}
     for status, answer in sorted(statuses.items()):
         description = _PROBLEMS.get(status) or _SUCCESSES[status]
@@ -106,7 +110,7 @@ def describe(
     decorate: Callable[[F], F] = extend_schema(
         operation_id=operation,
         summary=summary,
-        request={"application/json": _reference(body)} if body else None,
+        request={media_type: _reference(each) for media_type, each in bodies.items()} if bodies else None,
         responses=responses,
         parameters=parameters,
     )
@@ -127,6 +131,8 @@ def optional_bodies() -> set[str]:
 def _reference(answer: Any) -> dict[str, Any]:
     if isinstance(answer, types.UnionType):
         return {"oneOf": [_reference(part) for part in typing.get_args(answer)]}
+    if typing.get_origin(answer) is list:
+        return {"type": "array", "items": _reference(*typing.get_args(answer))}
     _structs.add(answer)
     return {"$ref": _TEMPLATE.format(name=answer.__name__)}
 

@@ -457,9 +457,16 @@ PARTS: Final[dict[str, str]] = {
     "redirecting.redirect": "redirecting.redirect_transfer",
     "placing.hold_all": "placing.place_holds",
     "placing.visible": "placing.extend_holds",
+    "resolution.find": "resolution.release_holds",
+    "resolution.lock_for": "resolution.release_holds",
     "resolution.resolve_all": "resolution.release_holds",
     "resolution.resolve_claimed": "baskets.empty_basket",
     "incidents.show": "incidents.read_incident",
+    # Created orders are planned like holds; what incoming events reach is tested in tests/orders.
+    "creating.candidate_levels": "placing.place_holds",
+    "creating.planned": "placing.place_holds",
+    "creating.adopted_ids": "placing.place_holds",
+    "creating.lock_allowances": "placing.place_holds",
     # The following are called after a service has checked the reach; they refuse nothing themselves.
     "adjustments.write_placed": "adjustments.apply_adjustments",
     "adjustment_lines.adjusted_entry": "adjustments.apply_adjustments",

@@ -146,6 +146,23 @@ def test_broken(api: Api, jacket: StockLevel, medium: StockLevel) -> None:
     assert_written("InventoryReleasedEvent", made["reservationId"], {**hold, "reason": "shortage"})
 
 
+def test_reservation_failed(api: Api, jacket: StockLevel, medium: StockLevel) -> None:
+    wanted = [*lines((jacket, 11), warehouseId="wh-001"), *lines((medium, 11))]
+    data = {"orderId": "order-1", "cartId": "cart-1", "storeId": "main", "items": wanted}
+    api.post("/api/v1/inbox", {"eventId": "e-1", "type": "OrderCreatedEvent", "data": data})
+    said = {"requested": 11, "available": 10}
+    payload = {
+        "orderId": "order-1",
+        "cartId": "cart-1",
+        "storeId": "main",
+        "code": "insufficient_stock",
+        "reason": "Not enough stock for this request.",
+        "lines": [{**named(jacket), **said}, {k: v for k, v in (named(medium) | said).items() if k != "warehouseId"}],
+        "cause": "e-1",
+    }
+    assert_written("InventoryReservationFailedEvent", "order:order-1", payload)
+
+
 @pytest.mark.parametrize("fixture", ["jacket", "medium"])
 def test_reconciled(request: pytest.FixtureRequest, fixture: str) -> None:
     level = request.getfixturevalue(fixture)

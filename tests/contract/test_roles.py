@@ -70,6 +70,7 @@ NEEDED: dict[tuple[str, str], Capability] = {
     ("GET", INVENTORY + "reconciliation"): READ_RECONCILIATION,
     ("GET", CATALOGUE + "events"): READ,
     ("GET", CATALOGUE + "events/stream"): READ,
+    ("POST", CATALOGUE + "inbox"): SELL,
     ("GET", CATALOGUE + "products"): READ,
     ("GET", CATALOGUE + "products/<any-case-uuid:product_id>"): READ,
     ("PUT", CATALOGUE + "products/<any-case-uuid:product_id>"): MANAGE,
@@ -263,6 +264,11 @@ def elsewhere(two_stores: None) -> dict[str, str]:
 BODIES: dict[str, dict[str, Any]] = {
     "release": {"reservationId": "{reservation_id}"},
     "extend": {"reservationId": "{reservation_id}"},
+    "inbox": {
+        "eventId": "e",
+        "type": "OrderCreatedEvent",
+        "data": {"orderId": "o", "storeId": "main", "items": [{"productId": P, "quantity": 1}]},
+    },
     "consume": {"reservationId": "{reservation_id}", "orderId": "o"},
     "lines": {"lines": [{"productId": "{product_id}", "countedQuantity": 1}]},
     "resolve": {"resolution": "told"},
@@ -290,6 +296,8 @@ def test_every_route_is_closed_or_empty_to_a_client_of_another_store(
             fine = answer.status_code == 403
         elif path in OPEN_TO_ALL:
             fine = answer.status_code in {200, 400} and "wh-00" not in told and "main" not in told
+        elif path.endswith("/inbox"):
+            fine = answer.status_code == 202 and answer.json()["outcomes"][0]["outcome"] == "refused"
         elif "<" in path and method != "PUT":
             fine = answer.status_code == 404
         elif method in {"GET", "HEAD"}:

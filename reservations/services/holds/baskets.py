@@ -103,7 +103,7 @@ def _replace(request: HoldRequest) -> PlacedHold:
         | {item.level_id for hold in old for item in hold.items}
     )
     live = [hold for hold in old if hold.is_active(levels.now)]
-    kept, growth = _keep(wanted, [item for hold in live for item in hold.items], store)
+    kept, growth = keep(wanted, [item for hold in live for item in hold.items], store)
     sourcing.require_all_sellable(growth, store)
     if asked and growth:
         allowances.require(asked, growing={want.product.id for want in growth}, opens=not live)
@@ -112,9 +112,9 @@ def _replace(request: HoldRequest) -> PlacedHold:
     try:
         grown = sourcing.choose_items(growth, store, catalogue, sellable)
     except InsufficientStock as error:
-        raise _as_asked(error, wanted, growth) from error
+        raise as_asked(error, wanted, growth) from error
     basket = _Basket(request, levels, live, due=[hold for hold in old if hold.is_due(levels.now)])
-    return basket.write(_sum(kept, grown), store, lifetime)
+    return basket.write(summed(kept, grown), store, lifetime)
 
 
 def _find_active(cart_id: str, store: StoreFacts) -> tuple[list[UUID], str | None]:
@@ -131,7 +131,7 @@ def _lock_active(ids: Sequence[UUID]) -> list[Hold]:
     return sorted((h for h in holds if h.status == Status.ACTIVE), key=lambda hold: (hold.created_at, hold.id))
 
 
-def _keep(
+def keep(
     wanted: Sequence[SummedLine], own: Sequence[HeldItem], store: StoreFacts
 ) -> tuple[list[HeldItem], list[SummedLine]]:
     """Match the wanted lines with the cart's own items. Returns the items to keep and the lines to hold in addition.
@@ -139,7 +139,7 @@ def _keep(
     Lines that name a warehouse are matched first; the others keep the items in the store's preferred warehouses.
     """
     rank = {source.id: index for index, source in enumerate(store.sources)}
-    left = {item.level_id: item for item in _sum([], own)}
+    left = {item.level_id: item for item in summed([], own)}
     kept: list[HeldItem] = []
     growth: list[SummedLine] = []
     for want in sorted(wanted, key=lambda w: w.source is None):
@@ -156,9 +156,7 @@ def _keep(
     return kept, growth
 
 
-def _as_asked(
-    error: InsufficientStock, wanted: Sequence[SummedLine], growth: Sequence[SummedLine]
-) -> InsufficientStock:
+def as_asked(error: InsufficientStock, wanted: Sequence[SummedLine], growth: Sequence[SummedLine]) -> InsufficientStock:
     """The error with the units that the cart keeps added: they are requested and available, too."""
     own = {want.pointer: want.quantity for want in wanted}
     for want in growth:
@@ -170,7 +168,7 @@ def _as_asked(
     return InsufficientStock(shortages, levels=error.levels)
 
 
-def _sum(first: Iterable[HeldItem], second: Iterable[HeldItem]) -> list[HeldItem]:
+def summed(first: Iterable[HeldItem], second: Iterable[HeldItem]) -> list[HeldItem]:
     """Merge items of the same level into one."""
     items: dict[UUID, HeldItem] = {}
     for item in (*first, *second):
@@ -208,7 +206,7 @@ class _Basket:
             documents.close([*merged, *expired], now=now)
             ledger.write(now, events)
             if self.live:
-                documents.rewrite(hold)
+                documents.rewrite([hold])
             else:
                 documents.insert([hold])
             record(

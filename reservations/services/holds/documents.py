@@ -23,6 +23,8 @@ from reservations.events import ReservedItem
 from reservations.models import Reservation
 
 Status = Reservation.Status
+PAYMENT_EXPIRED: Final = "payment expired"
+"""The reason of a hold that was released because its order wasn't paid in time."""
 
 
 class HeldItem(msgspec.Struct, frozen=True, gc=False):
@@ -103,6 +105,11 @@ class Hold(msgspec.Struct, frozen=True, gc=False):
             "order_id": self.order_id,
             "items": [item.facts() for item in self.items],
         }
+
+
+def is_lapsed(hold: Hold) -> bool:
+    """Whether the hold ended because nobody paid in time: a late payment may re-acquire it."""
+    return hold.status == Status.EXPIRED or (hold.status == Status.RELEASED and hold.reason == PAYMENT_EXPIRED)
 
 
 _COLUMNS: Final = """r.id, r.store_id, s.code, r.status, r.cart_id, r.order_id, r.customer_id, r.created_at,
@@ -282,14 +289,33 @@ def extend(holds: Sequence[Hold]) -> None:
     write(_HOLD_LONGER, [ids, ends])
 
 
-def rewrite(hold: Hold) -> None:
-    """Replace the items of an active reservation: three statements. Requires the locks of the reservation and of all
-    levels of old and new items."""
+_REWRITE: Final = """
+UPDATE reservations_reservation AS r
+SET customer_id = t.customer_id, order_id = t.order_id, expires_at = t.expires_at
+FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::timestamptz[]) AS t (id, customer_id, order_id, expires_at)
+WHERE r.id = t.id
+"""
+
+
+def rewrite(holds: Sequence[Hold]) -> None:
+    """Replace the items of active reservations, and their customers, orders and ends: three statements. Requires the
+    locks of the reservations and of all levels of old and new items."""
+    if not holds:
+        return
+    ids = columns.uuids(hold.id for hold in holds)
     with connection.cursor() as cursor:
         # Sent at once, also inside one_statement: the new items may be on the same levels.
-        cursor.execute("DELETE FROM reservations_reservationitem WHERE reservation_id = %s", [hold.id])
-    write("UPDATE reservations_reservation SET customer_id = %s WHERE id = %s", [hold.customer_id, hold.id])
-    _insert_items((hold, item) for item in hold.items)
+        cursor.execute("DELETE FROM reservations_reservationitem WHERE reservation_id = ANY(%s)", [ids])
+    write(
+        _REWRITE,
+        [
+            ids,
+            columns.texts(hold.customer_id for hold in holds),
+            columns.texts(hold.order_id for hold in holds),
+            columns.times(hold.expires_at for hold in holds),
+        ],
+    )
+    _insert_items((hold, item) for hold in holds for item in hold.items)
 
 
 _MEND_ITEMS: Final = """

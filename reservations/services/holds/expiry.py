@@ -93,7 +93,12 @@ def _decided(work: Callable[[Sequence[R]], list[Any]], requests: Sequence[R]) ->
     """
     outcomes = work(requests)
     levels = {level for outcome in outcomes if isinstance(outcome, InsufficientStock) for level in outcome.levels}
-    return outcomes, levels if levels and _due_on(levels, limit=1) else set()
+    return outcomes, levels if levels and has_due(levels) else set()
+
+
+def has_due(level_ids: Collection[UUID]) -> bool:
+    """Whether there are due holds on these levels. Reliable only while the levels are locked."""
+    return bool(_due_on(level_ids, limit=1))
 
 
 def free_due_holds(level_ids: Collection[UUID], patience: Patience = PATIENT) -> None:

@@ -17,7 +17,7 @@ from django.db import connection
 
 from audit.db import columns
 from audit.errors import Fault
-from audit.idempotency import advisory_lock
+from audit.idempotency import WAIT_FOR_LOCKS, advisory_lock
 from inventory.services.catalogue.lookup import ProductFacts, StoreFacts
 from reservations.errors import HoldLimitExceeded
 from reservations.services.holds.sourcing import SummedLine
@@ -102,7 +102,7 @@ class Allowances:
     def __init__(self, units: dict[Shopper, Counter[_Counted]], opened: dict[Shopper, int]) -> None:
         self._units = units
         self._opened = opened
-        self._taken: list[tuple[Shopper, Counter[_Counted]]] = []
+        self._taken: list[tuple[Shopper, Counter[_Counted], bool]] = []
 
     def require(self, asked: Asked, *, growing: Collection[UUID] | None = None, opens: bool = True) -> None:
         """Check a request against its limits. Raises HoldLimitExceeded with a fault for every limit that it exceeds.
@@ -111,23 +111,23 @@ class Allowances:
         opens one.
         """
         requested = asked.units()
-        taken = [units for shopper, units in self._taken if asked.shopper.owns(shopper)]
+        taken = [(units, opened) for shopper, units, opened in self._taken if asked.shopper.owns(shopper)]
         before = self._units.get(asked.shopper, Counter[_Counted]())
         faults: list[Fault] = []
         for want, counted, limit in asked.unit_limits():
-            held = before[counted] + sum(units[counted] for units in taken)
+            held = before[counted] + sum(units[counted] for units, _ in taken)
             if held + requested[counted] > limit and (growing is None or _concerns(counted, asked.wanted, growing)):
                 faults.append(_unit_fault(want, counted, limit=limit, held=held, requested=requested[counted]))
         most = asked.store.max_holds
-        opened = self._opened.get(asked.shopper, 0) + len(taken)
+        opened = self._opened.get(asked.shopper, 0) + sum(opened for _, opened in taken)
         if opens and most is not None and opened >= most:
             faults.append(_hold_fault(asked, limit=most, opened=opened))
         if faults:
             raise HoldLimitExceeded(f"Over a limit: {faults[0].detail}.", faults)
 
-    def take(self, asked: Asked) -> None:
-        """Count a request that was accepted, for the later requests of the batch."""
-        self._taken.append((asked.shopper, asked.units()))
+    def take(self, asked: Asked, *, opens: bool = True) -> None:
+        """Count what a request holds, for the later requests of the batch. ``opens`` says whether it opened a hold."""
+        self._taken.append((asked.shopper, asked.units(), opens))
 
 
 def _concerns(counted: _Counted, wanted: Iterable[SummedLine], growing: Collection[UUID]) -> bool:
@@ -154,8 +154,6 @@ def _hold_fault(asked: Asked, *, limit: int, opened: int) -> Fault:
 
 
 # --- what shoppers hold ----------------------------------------------------------------------------------------------
-
-_LOCK: Final = "SELECT pg_advisory_xact_lock(k) FROM unnest(%s::bigint[]) WITH ORDINALITY AS t (k, n) ORDER BY n"
 
 _RESERVATIONS: Final = """
 FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::int[]) WITH ORDINALITY
@@ -225,7 +223,7 @@ def _read(asked: Sequence[Asked], locks: Sequence[int], without: Collection[UUID
     opening = [shopper for shopper, store in stores.items() if store.max_holds is not None]
     with connection.cursor() as of_locks, connection.cursor() as of_units, connection.cursor() as of_opened:
         if locks:
-            of_locks.execute(_LOCK, [list(locks)])
+            of_locks.execute(WAIT_FOR_LOCKS, [list(locks)])
         if counting:
             of_units.execute(_HELD, [*_columns(counting, stores), columns.uuids(without)])
         if opening:

@@ -20,7 +20,8 @@ from reservations.services.holds.documents import Hold, Status
 
 def expired(dead: Sequence[Hold]) -> ReservationExpired:
     """The error for dead holds, with a fault for each."""
-    details = [f"{hold.public_id} expired at {hold.expires_at:%Y-%m-%dT%H:%M:%SZ}." for hold in dead]
+    ends = [(hold, min(hold.expires_at, hold.released_at or hold.expires_at)) for hold in dead]
+    details = [f"{hold.public_id} expired at {end:%Y-%m-%dT%H:%M:%SZ}." for hold, end in ends]
     return ReservationExpired(details[0], _faults(ReservationExpired, dead, details))
 
 
@@ -47,8 +48,10 @@ def refuse(hold: Hold) -> NoReturn:
     raise ReservationReleased(f"{hold.public_id} was released.")
 
 
-def failed_event(order_id: str, cart_id: str | None, store: str, error: DomainError) -> OutboxRow:
-    """The event of an order that came as an event and was refused. ``store`` is a code."""
+def failed_event(
+    order_id: str, cart_id: str | None, store: str, error: DomainError, cause: str | None = None
+) -> OutboxRow:
+    """The event of an order that came as an event and was refused. ``store`` is a code, ``cause`` the event's id."""
     shortages = error.shortages if isinstance(error, InsufficientStock) else ()
     lines = [
         ShortLine(
@@ -67,4 +70,5 @@ def failed_event(order_id: str, cart_id: str | None, store: str, error: DomainEr
         code=error.code,
         reason=error.detail,
         lines=lines,
+        cause=cause or UNSET,
     ).row()

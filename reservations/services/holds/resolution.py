@@ -1,6 +1,6 @@
 """End holds exactly once: consume them as a sale, or release them."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
@@ -26,7 +26,7 @@ from reservations import actions
 from reservations.errors import ReservationConsumed, ReservationNotFound
 from reservations.events import InventoryConsumedEvent
 from reservations.services.holds import documents, expiry, reacquiring, refusals
-from reservations.services.holds.documents import Hold, Status
+from reservations.services.holds.documents import Hold, Status, is_lapsed
 from reservations.services.holds.placing import created_entry, raise_refusal, reserved_event
 
 
@@ -118,7 +118,7 @@ def resolve_claimed(requests: Sequence[Request]) -> list[ResolutionOutcome]:
     """``resolve_all`` for requests whose idempotency keys are claimed already."""
     if not requests:
         return []
-    batch = _lock_batch(requests)
+    batch = Batch(*lock_for(requests, find(requests)))
     outcomes = [batch.decide(request) for request in requests]
     batch.write()
     return outcomes
@@ -130,7 +130,8 @@ UNION SELECT id FROM reservations_reservation WHERE order_id = ANY(%s::text[])
 """
 
 
-def _find(requests: Iterable[Request]) -> set[UUID]:
+def find(requests: Iterable[Request]) -> set[UUID]:
+    """The ids of the reservations that requests select."""
     selectors = [request.selector for request in requests]
     ids = {selector.reservation_id for selector in selectors if selector.reservation_id}
     carts = [selector.cart_id for selector in selectors if selector.cart_id]
@@ -142,29 +143,34 @@ def _find(requests: Iterable[Request]) -> set[UUID]:
     return ids
 
 
-def _lock_batch(requests: Sequence[Request]) -> "_Batch":
-    """Lock the selected reservations, then their levels. The number of statements doesn't depend on the batch.
+Locked = tuple[dict[UUID, Hold], LockedLevels, Catalogue, Mapping[UUID, Hold]]
+"""What a ``Batch`` is made of."""
+
+
+def lock_for(requests: Sequence[Request], ids: Collection[UUID], level_ids: Collection[UUID] = ()) -> Locked:
+    """Lock these reservations, then their levels and those in ``level_ids``. The number of statements doesn't depend on
+    the batch.
 
     Reservations that re-acquired expired ones are read after the locks: a repetition of the same late payment may have
     made them after the holds of its cart or order were looked up.
     """
-    holds = documents.lock_holds(_find(requests))
-    dead_or_alive = (Status.ACTIVE, Status.EXPIRED)
+    holds = documents.lock_holds(ids)
     late = [
         (request.actor, hold)
         for request in requests
         if isinstance(request, ConsumeRequest) and request.reacquire
         for hold in _matching(request.selector, holds)
-        if hold.status in dead_or_alive and hold.is_within_reach_of(request.actor)
+        if (hold.status == Status.ACTIVE or is_lapsed(hold)) and hold.is_within_reach_of(request.actor)
     ]
-    expired = [hold.id for hold in holds.values() if hold.status == Status.EXPIRED]
-    successors = reacquiring.successors_of(expired) if any(isinstance(r, ConsumeRequest) for r in requests) else {}
+    lapsed = [hold.id for hold in holds.values() if is_lapsed(hold)]
+    successors = reacquiring.successors_of(lapsed) if any(isinstance(r, ConsumeRequest) for r in requests) else {}
     holds |= {successor.id: successor for successor in successors.values()}
     catalogue = reacquiring.read_catalogue_of(late)
-    level_ids = {item.level_id for hold in holds.values() if hold.status == Status.ACTIVE for item in hold.items}
+    wanted = {item.level_id for hold in holds.values() if hold.status == Status.ACTIVE for item in hold.items}
+    wanted.update(level_ids)
     for _, hold in late:
-        level_ids |= reacquiring.candidate_levels(hold, catalogue)
-    return _Batch(holds, lock_levels(level_ids), catalogue, successors)
+        wanted |= reacquiring.candidate_levels(hold, catalogue)
+    return holds, lock_levels(wanted), catalogue, successors
 
 
 def _matching(selector: Selector, holds: Mapping[UUID, Hold]) -> list[Hold]:
@@ -179,7 +185,7 @@ def _matching(selector: Selector, holds: Mapping[UUID, Hold]) -> list[Hold]:
     return sorted(found, key=lambda hold: (hold.created_at, hold.id))
 
 
-class _Batch:
+class Batch:
     """Locked holds and levels of a batch, with the decisions made so far and the rows to write for them."""
 
     def __init__(
@@ -339,7 +345,7 @@ class _Batch:
         return reacquired
 
     def _is_dead(self, hold: Hold) -> bool:
-        return hold.status == Status.EXPIRED or hold.is_due(self._now)
+        return is_lapsed(hold) or hold.is_due(self._now)
 
     def _successor(self, hold: Hold, request: ConsumeRequest) -> Hold | None:
         """The reservation that re-acquired a dead hold before. Raises ReservationConsumed if it is another order's."""
@@ -352,7 +358,8 @@ class _Batch:
 
 def _is_superseded(hold: Hold, others: Iterable[Hold]) -> bool:
     """Whether a newer hold was made after this one had expired: the shopper came back, and the newer one is sold."""
-    return any(other.created_at >= hold.expires_at for other in others if other.id != hold.id)
+    ended_at = min(hold.expires_at, hold.released_at or hold.expires_at)
+    return any(other.created_at >= ended_at for other in others if other.id != hold.id)
 
 
 def released_entry(actor: Actor, hold: Hold) -> Entry:

@@ -1,0 +1,1 @@
+"""Services of events of orders and products that other systems send."""

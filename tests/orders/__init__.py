@@ -1,0 +1,1 @@
+"""Tests of incoming events of orders and products."""
