@@ -11,7 +11,6 @@ from audit.feed import LoggedEvent
 from audit.streams.cloudevents import CONTENT_TYPE, attributes
 from audit.streams.sinks import Unavailable
 
-_TIMEOUT_SECONDS: Final = 15.0
 _PURGE_SECONDS: Final = 1.0
 _DEFAULTS: Final = {
     "client.id": "inventory-relay",
@@ -39,6 +38,7 @@ class KafkaSink:
     """
 
     most_events = 1000
+    timeout_seconds = 15.0
 
     def __init__(self, servers: str, topic: str) -> None:
         self.name = f"kafka {topic}"
@@ -55,7 +55,7 @@ class KafkaSink:
         partition, the beginning of the batch, which is sent again.
         """
         self._error = self._trouble = None
-        deadline = time.monotonic() + _TIMEOUT_SECONDS
+        deadline = time.monotonic() + self.timeout_seconds
         try:
             producer = self._connected()
             for event in events:
@@ -109,5 +109,5 @@ class KafkaSink:
         self.close()
         error = error or self._trouble
         if error is None:
-            raise Unavailable("timeout", f"not acknowledged within {_TIMEOUT_SECONDS:.0f} s")
+            raise Unavailable("timeout", f"not acknowledged within {self.timeout_seconds:.0f} s")
         raise Unavailable(error.name(), error.str())
