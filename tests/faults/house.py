@@ -24,6 +24,7 @@ from uuid import uuid4
 import environ
 import psycopg
 import pytest
+from psycopg.types.json import Jsonb
 
 from config import demo, embedded
 
@@ -31,6 +32,9 @@ REPOSITORY: Final = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS: Final = 60.0
 # Committed rows survive a killed server, but not a power cut.
 _POSTGRES: Final = "-c fsync=off -c full_page_writes=off"
+_INSERT_EVENT: Final = """
+INSERT INTO audit_outboxevent (id, aggregatetype, aggregateid, type, payload) VALUES (%s, 'test', 'k', 'TestEvent', %s)
+"""
 _SEED: Final = """
 import django, json
 django.setup()
@@ -97,6 +101,11 @@ class House:
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
+
+    def write_event(self, text: str) -> None:
+        """Write an event with this text in its payload."""
+        with self.database() as database:
+            database.execute(_INSERT_EVENT, [uuid4(), Jsonb({"text": text})])
 
     @contextmanager
     def database(self) -> "Iterator[psycopg.Connection[Any]]":

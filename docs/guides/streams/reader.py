@@ -1,6 +1,7 @@
 """Prints the events of the Redis stream, as one of a consumer group."""
 
 import os
+import time
 
 import redis
 
@@ -15,7 +16,7 @@ def act(event):
 def read():
     """The next entries: those that a consumer has had for a minute without an answer, else new ones."""
     try:
-        _, left, _ = server.xautoclaim(STREAM, GROUP, ME, min_idle_time=60_000, count=100)
+        left = server.xautoclaim(STREAM, GROUP, ME, min_idle_time=60_000, count=100)[1]
         if left:
             return left
         new = server.xreadgroup(GROUP, ME, {STREAM: ">"}, count=100, block=1000)
@@ -24,6 +25,9 @@ def read():
         if not str(error).startswith("NOGROUP"):
             raise
         server.xgroup_create(STREAM, GROUP, id="0", mkstream=True)
+        return []
+    except redis.ConnectionError:
+        time.sleep(1)
         return []
 
 
