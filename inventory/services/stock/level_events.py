@@ -10,7 +10,7 @@ making them in SQL (docs/explanation/performance.md). Those of levels whose rows
 
 from collections.abc import Sequence
 from datetime import datetime
-from functools import cache, lru_cache
+from functools import cache
 from typing import Final
 from uuid import UUID
 
@@ -64,15 +64,9 @@ def changed_event(
 
 
 def _sellable(facts: LevelFacts, units: int) -> dict[str, int]:
-    stores = _decoded(facts.stores or "{}")
     if not facts.may_be_sold:
         units = 0
-    return {code: units if may_sell else 0 for code, may_sell in stores.items()}
-
-
-@lru_cache(maxsize=1024)
-def _decoded(stores: str) -> dict[str, bool]:
-    return msgspec.json.decode(stores, type=dict[str, bool])
+    return {store[1:]: units if store[0] == "+" else 0 for store in facts.stores}
 
 
 # --- levels that were not read ---------------------------------------------------------------------------------------
