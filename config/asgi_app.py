@@ -219,7 +219,7 @@ async def _answer(request: LoopRequest, pending: Pending, send: Send) -> None:
             headers.append((b"idempotent-replayed", b"true"))
         answer = outcome if isinstance(outcome, StoredAnswer) else pending.render(outcome)
     except Exception as error:  # noqa: BLE001 - each becomes a problem document
-        await _send(_problem(request, error), send)
+        await _send(_problem(request, error, request_id), send)
         return
     throttling.charge(request.user, len(request.body) + len(answer.body))
     headers.append((b"content-length", b"%d" % len(answer.body)))
@@ -227,9 +227,8 @@ async def _answer(request: LoopRequest, pending: Pending, send: Send) -> None:
     await send({"type": "http.response.body", "body": answer.body})
 
 
-def _problem(request: LoopRequest, error: Exception) -> HttpResponse:
-    """The problem document for an error of a call on the loop."""
-    request_id = request.META["inventory.request_id"]
+def _problem(request: Request, error: Exception, request_id: str) -> HttpResponse:
+    """The problem document for an error on the loop."""
     context.begin(request_id)
     response = problems.exception_handler(error, {"request": request})
     response.headers["X-Request-ID"] = request_id
@@ -248,9 +247,9 @@ async def _follow(response: FollowingResponse, scope: Message, receive: Receive,
     try:
         await listening.follow(response, _start(response), receive, send)
     except (DomainError, DatabaseError) as error:
-        meta = {"inventory.request_id": response.headers["X-Request-ID"]}
-        request = LoopRequest(scope["path"], meta, b"", None)
-        await _send(_problem(request, error), send)
+        request = ASGIRequest(scope, BytesIO())
+        request.META["inventory.request_id"] = request_id = response.headers["X-Request-ID"]
+        await _send(_problem(Request(request), error, request_id), send)
 
 
 async def _send(response: HttpResponse, send: Send) -> None:

@@ -30,6 +30,8 @@ logger = structlog.get_logger(__name__)
 _ROWS_AT_ONCE: Final = 2000
 _BEGIN_BEFORE: Final = timedelta(seconds=60)
 """How far back the tail begins: listeners of a process that was restarted come back to where they were."""
+_WOKEN_AT_ONCE: Final = 50
+"""Calls of a flash sale, which wait on the same loop, come between."""
 _IDLE_SECONDS: Final = 60.0
 """How long the log is read on after the last listener has gone: the next poll mostly comes soon."""
 _LONGEST_RETRY_SECONDS: Final = 2.0
@@ -202,7 +204,7 @@ class Hub:
         while not self.is_closed and (self._listeners or time.monotonic() - self._left_at < _IDLE_SECONDS):
             try:
                 tail, is_new = await loop.run_in_executor(self._reader, _look, self.tail)
-                self._pass_on(tail)
+                await self._pass_on(tail)
             except Exception as error:  # noqa: BLE001 - logged
                 retry_seconds = min(max(0.1, 2 * retry_seconds), _LONGEST_RETRY_SECONDS)
                 self._note(error)
@@ -220,30 +222,33 @@ class Hub:
             self._warn_at = time.monotonic() + _WARN_EVERY_SECONDS
             logger.warning("feed_not_read", error=str(error))
 
-    def _pass_on(self, tail: Tail) -> None:
-        """Wake the listeners that see something new, and move on those that don't."""
+    async def _pass_on(self, tail: Tail) -> None:
+        """Wake the listeners that see something new, some at a time, and move on those that don't."""
         before, self.tail = self.tail, tail
-        if before is None:
-            self._wake_all()
+        if before is not None and tail.end == before.end:
             return
-        if tail.end == before.end:
-            return
-        new = tail.after(before.end, Selection(), len(tail.events)).events
-        seen: dict[Selection, bool] = {}
+        woken = [*self._listeners] if before is None else self._concerned(tail, before.end)
+        for index, listener in enumerate(woken, 1):
+            listener.wake()
+            if index % _WOKEN_AT_ONCE == 0:
+                await asyncio.sleep(0)
+
+    def _concerned(self, tail: Tail, end: Cursor) -> list[Listener]:
+        """The waiting listeners that see something after ``end``; others that have read until there are moved on."""
+        new = tail.after(end, Selection(), len(tail.events) + 1).events
+        sees: dict[Selection, bool] = {}
+        concerned = []
         for listener in self._listeners:
+            selection = listener.selection
             if not listener.is_waiting:
                 continue
-            selection = listener.selection
-            if selection not in seen:
-                seen[selection] = any(map(selection.sees, new))
-            if not seen[selection] and listener.cursor == before.end:
-                listener.cursor = tail.end
+            if selection not in sees:
+                sees[selection] = any(map(selection.sees, new))
+            if sees[selection] or listener.cursor != end:
+                concerned.append(listener)
             else:
-                listener.wake()
-
-    def _wake_all(self) -> None:
-        for listener in self._listeners:
-            listener.wake()
+                listener.cursor = tail.end
+        return concerned
 
 
 def _look(tail: Tail | None) -> tuple[Tail, bool]:

@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 
 import msgspec
 
-from audit.feed.cursors import Cursor
+from audit.feed.cursors import Cursor, Seen
 from audit.feed.reading import LoggedEvent, read_after
 from audit.feed.ticks import tick
 from audit.identifiers import EVENT, public_id
@@ -62,6 +62,7 @@ class FeedEvent(msgspec.Struct, frozen=True, gc=False):
     warehouses: tuple[str, ...]
     product: str | None
     products: frozenset[str]
+    xid: int
     body: bytes
 
     @classmethod
@@ -80,8 +81,14 @@ class FeedEvent(msgspec.Struct, frozen=True, gc=False):
             warehouses=tuple(place for place in places if place is not None),
             product=subject.product_id,
             products=frozenset(id_ for id_ in ids if id_ is not None),
+            xid=event.xid,
             body=_body(event),
         )
+
+    def after_having(self, seen: Seen) -> Self:
+        """The same for a reader that has seen some events in the tables: its cursor leaves these out."""
+        cursor = self.cursor.after_having(seen)
+        return msgspec.structs.replace(self, cursor=cursor, body=_start(cursor) + self.body[len(_start(self.cursor)) :])
 
     def body_for(self, reach: Reach | None) -> bytes:
         """The event's JSON for a reader, with nothing in it of stores beyond its reach."""
@@ -111,13 +118,16 @@ def _subject(payload: str) -> _Subject:
 def _body(event: LoggedEvent) -> bytes:
     """The JSON of an event, joined as text: the payload is JSON already."""
     head = {
-        "cursor": str(event.cursor),
         "eventId": public_id(EVENT, event.event_id),
         "type": event.type,
         "key": event.key,
         "timestamp": event.created_at,
     }
-    return msgspec.json.encode(head)[:-1] + b',"payload":' + event.payload.encode() + b"}"
+    return b'%b,%b,"payload":%b}' % (_start(event.cursor), msgspec.json.encode(head)[1:-1], event.payload.encode())
+
+
+def _start(cursor: Cursor) -> bytes:
+    return b'{"cursor":"%b"' % str(cursor).encode()
 
 
 class Selection(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
 """The end of the log in memory, from which a process serves all its listeners: each event is read and decoded once."""
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from operator import attrgetter
@@ -35,18 +35,17 @@ class Tail:
         return type(self)(start, joined[dropped:], end)
 
     def holds(self, cursor: Cursor) -> bool:
-        """Whether all events after a cursor are here, as far as the process has read the log.
-
-        Not those after a cursor that leaves out some of them.
-        """
-        return cursor.seen is None and cursor.place >= self.start.place
+        """Whether all events after a cursor are here, as far as the process has read the log."""
+        return cursor.place >= self.start.place
 
     def after(self, cursor: Cursor, selection: Selection, limit: int) -> Selected:
         """The selected events after a cursor that this tail ``holds``."""
-        first = bisect_right(self.events, cursor.place, key=_place)
-        seen = (event for event in islice(self.events, first, None) if selection.sees(event))
-        found = tuple(islice(seen, limit))
-        if len(found) == limit:
-            return Selected(found, found[-1].cursor, has_more=found[-1] is not self.events[-1])
+        following: Iterator[FeedEvent] = islice(self.events, bisect_right(self.events, cursor.place, key=_place), None)
         end = self.end if self.end.place > cursor.place else cursor
-        return Selected(found, end, has_more=False)
+        if seen := cursor.seen:
+            new = (event for event in following if not seen.has(event.cursor.position, event.xid))
+            following, end = (event.after_having(seen) for event in new), end.after_having(seen)
+        found = tuple(islice(filter(selection.sees, following), limit))
+        if len(found) < limit:
+            return Selected(found, end, has_more=False)
+        return Selected(found, found[-1].cursor, has_more=found[-1].cursor.place < self.events[-1].cursor.place)

@@ -131,8 +131,8 @@ def _beginning(query: contract.FeedFilter, last_event_id: str) -> Cursor:
     if query.after is None:
         return feed.cursor_oldest()
     if query.after == NOW:
-        feed.tick()
-        return feed.cursor_now()
+        with feed.one_snapshot() as now:
+            return now
     return _parsed(query.after, "?after")
 
 
