@@ -97,7 +97,8 @@ SWEEPS: Final = {"sweep-10k": 10_000, "sweep-100k": 100_000}
 HALF: Final = {"half-load-hot": "reserve-hot", "half-load-spread": "reserve-spread"}
 IMPORT: Final = "import"
 DEMO: Final = "demo"
-NAMES: Final = (*(case.name for case in CASES), *SWEEPS, IMPORT, *HALF, DEMO)
+STREAMS: Final = "streams"
+NAMES: Final = (*(case.name for case in CASES), *SWEEPS, IMPORT, *HALF, STREAMS, DEMO)
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any, Final
 
-from benchmarks import chart, load
+from benchmarks import chart, load, streams
 from benchmarks.cases import ALONE, CASES, COMBINED, HALF, HISTORY, IMPORT, PLAIN, RAW, SWEEPS, Sample
 from benchmarks.client import Load
 from benchmarks.cluster import WSGI_THREADS, Cluster
@@ -153,6 +153,7 @@ def markdown(results: Results) -> str:
         ("Imported lines a second", _imports(results)),
         ("Low stock", _low_stock(results)),
         ("A long history", _histories(results)),
+        ("Events to a Redis stream", _streams(results)),
         ("The demonstration", _demo(results)),
         ("The goals", _goals(results)),
     ):
@@ -259,6 +260,14 @@ def _histories(results: Results) -> list[str]:
     return lines
 
 
+def _streams(results: Results) -> list[str]:
+    facts = results.facts.get("streams")
+    if not facts:
+        return []
+    rows = [[title, spread(values)] for title, values in streams.figures(facts)]
+    return [streams.ABOUT, "", *_table(["", "measured"], rows)]
+
+
 def _demo(results: Results) -> list[str]:
     merged = {name: value for found in results.demo for name, value in found.items()}
     return _table(
@@ -283,6 +292,8 @@ def goals(results: Results) -> list[tuple[str, float | None, bool]]:
         *((f"{n}, expired/s: ≥ 30,000", _middle(figures(samples, n, COMBINED)), lambda v: v >= 30_000) for n in SWEEPS),
         ("import of 100,000 lines in s: < 30, well under a minute", _import_seconds(samples), lambda v: v < 30),
         ("check of 200 lines ÷ of 1, p50 one at a time: < 3", _check_ratio(samples), lambda v: v < 3),
+        ("commit to Redis stream, p95 in ms: < 250", streams.middle(results.facts, "p95"), _below(250)),
+        ("backlog to Redis stream, events/s: ≥ 5,000", streams.middle(results.facts), lambda v: v >= 5_000),
         ("with history ÷ without, the least: ≥ 0.9", _least_with_history(samples), lambda v: v >= 0.9),
         *((f"make demo, {name}: < {most}", _of_demo(results, key), _below(most)) for name, key, most in _DEMO_GOALS),
     ]
@@ -375,3 +386,5 @@ def write(results: Results, folder: Path) -> None:
     """Write the page and its chart."""
     (folder / "benchmark.md").write_text(markdown(results))
     (folder / "benchmark.svg").write_text(chart.svg("Requests a second, 16 connections", bars(results)))
+    if facts := results.facts.get("streams"):
+        (folder / "benchmark-streams.svg").write_text(streams.drawn(facts))

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks import client, demo, load, raw
+from benchmarks import client, demo, load, raw, streams
 from benchmarks.cases import (
     ALONE,
     CASES,
@@ -23,6 +23,7 @@ from benchmarks.cases import (
     NAMES,
     PLAIN,
     RAW,
+    STREAMS,
     SWEEPS,
     Case,
     Sample,
@@ -117,6 +118,7 @@ class Runner:
         }
         self.large_service = LargeService(cluster, "bench_large_service", options.levels)
         self.large_peer = LargePeer(cluster, "bench_large_plain", options.levels)
+        self.streams = Service(cluster, "bench_streams")
         self._ports: dict[str, int] = {}
         self._servers = contextlib.ExitStack()
         self._started_at = time.monotonic()
@@ -126,14 +128,16 @@ class Runner:
     def run(self) -> Results:
         """Perform all runs that the options ask for."""
         try:
-            if set(self.options.names) - {DEMO} - {case.name for case in CASES if case.is_large}:
+            if set(self.options.names) - {DEMO, STREAMS} - {case.name for case in CASES if case.is_large}:
                 self._prepare()
                 self._measure()
             if large := [step for step in self.steps() if step.case.is_large]:
                 self._measure_large(large)
+            if STREAMS in self.options.names:
+                self._measure_streams()
         finally:
             self._servers.close()
-            subjects = (self.service, self.peer, self.with_history, self.large_service, self.large_peer)
+            subjects = (self.service, self.peer, self.with_history, self.large_service, self.large_peer, self.streams)
             self.cluster.drop(*(subject.database for subject in subjects))
         if DEMO in self.options.names and not (self.options.is_quick and self._is_all):
             self._measure_demo()
@@ -377,6 +381,13 @@ class Runner:
                 subject.restore()
                 self._note(step, repeat, found)
                 say(f"{step}: {found.per_second:,.0f}/s  p50 {found.p50_ms:.1f}  p99 {found.p99_ms:.1f} ms")
+
+    def _measure_streams(self) -> None:
+        """Measure the relay in a database of its own, after the web servers have stopped."""
+        self._servers.close()
+        repeats, seconds = self.options.repeats, self.options.seconds
+        self.results.facts["streams"] = streams.measure(self.streams, repeats, seconds, self.options.is_quick)
+        say(f"streams: {self.results.facts['streams']}")
 
     def _measure_demo(self) -> None:
         for fresh in (True, False):

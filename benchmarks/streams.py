@@ -1,0 +1,171 @@
+"""How fast relays publish events to a Redis stream: the delay after the commit, and the rate of a backlog."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from statistics import median
+from typing import Any, Final
+from uuid import uuid4
+
+import redis
+
+from benchmarks import chart
+from benchmarks.cluster import REPOSITORY, BenchmarkFailed, Connection, stop
+from benchmarks.service import Service
+
+EVENTS_PER_SECOND: Final = 500
+EVENTS_OF_A_COMMIT: Final = 5
+BACKLOG: Final = 50_000
+QUICK_BACKLOG: Final = 10_000
+_EVENTS_OF_A_PIECE: Final = 100
+_PERCENTS: Final = (50, 95, 99)
+_WARM_UP_SECONDS: Final = 1.0
+_PATIENCE_SECONDS: Final = 60.0
+_INSERT: Final = """
+INSERT INTO audit_outboxevent (id, aggregatetype, aggregateid, type, payload)
+SELECT uuidv7(), 'level', 'level-' || mod(n, 1000), 'InventoryLevelChangedEvent', jsonb_build_object(
+    'productId', gen_random_uuid(), 'warehouseId', 'wh-001',
+    'previous', '{"onHand": 30, "reserved": 2, "available": 28}'::jsonb,
+    'new', '{"onHand": 30, "reserved": 4, "available": 26}'::jsonb, 'safetyStock', 2, 'sellable', '{"main": 24}'::jsonb,
+    'version', n, 'previousVersion', n - 1, 'cause', jsonb_build_array('ev-' || gen_random_uuid()),
+    'eventId', 'ev-' || gen_random_uuid(), 'timestamp', now())
+FROM generate_series(1, %s) n RETURNING id
+"""
+
+ABOUT: Final = f"""
+`manage.py relay_events`. Delays: {EVENTS_PER_SECOND} events a second, {EVENTS_OF_A_COMMIT} a commit, until a reader on
+this machine has them.
+
+![Milliseconds from the commit to a reader, as bars](benchmark-streams.svg)
+""".strip()
+
+
+def measure(service: Service, repeats: int, seconds: float, is_quick: bool) -> dict[str, Any]:
+    """The figures for the report: all delays in milliseconds by percentile, and the rates of a backlog."""
+    streams, backlog = Streams(service), QUICK_BACKLOG if is_quick else BACKLOG
+    streams.prepare()
+    delays = [streams.delays(max(2.0, seconds)) for _ in range(repeats)]
+    rates = [streams.drained_per_second(backlog) for _ in range(repeats)]
+    percentiles = {f"p{percent}": [_percentile(each, percent) for each in delays] for percent in _PERCENTS}
+    return {"delays_ms": percentiles, "backlog": backlog, "per_second": rates}
+
+
+def figures(facts: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[float]]]:
+    """The rows of the report's table."""
+    for percent, values in facts["delays_ms"].items():
+        yield f"from the commit to a reader, {percent}, ms", values
+    yield f"a backlog of {facts['backlog']:,}, events a second", facts["per_second"]
+
+
+def middle(facts: Mapping[str, Any], percent: str = "") -> float | None:
+    """The median delay of a percentile, or rate; None if it wasn't measured."""
+    found = facts.get("streams")
+    return median(found["delays_ms"][percent] if percent else found["per_second"]) if found else None
+
+
+def drawn(facts: Mapping[str, Any]) -> str:
+    """The chart of the delays, as SVG."""
+    groups = [chart.Group(percent, {"relay": median(values)}) for percent, values in facts["delays_ms"].items()]
+    return chart.svg(f"Milliseconds from the commit to a reader, {EVENTS_PER_SECOND} events a second", groups)
+
+
+def _percentile(ordered: Sequence[float], percent: int) -> float:
+    return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
+
+
+class Streams:
+    """Relays of a database of their own, and streams of its events."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._redis = redis.Redis.from_url(service.cluster.redis_url, decode_responses=True)
+
+    def prepare(self) -> None:
+        """Create the database."""
+        self._service.cluster.create(self._service.database)
+        self._service.migrate()
+
+    def delays(self, seconds: float) -> list[float]:
+        """The milliseconds from the answer to each commit to a reader's receipt of its events, sorted."""
+        stream = f"bench:{uuid4()}"
+        sent: dict[str, float] = {}
+        arrived: dict[str, float] = {}
+        is_over = threading.Event()
+        reader = threading.Thread(target=self._read, args=(stream, arrived, is_over), daemon=True)
+        with self._relay(stream), self._service.cluster.connect(self._service.database) as connection:
+            reader.start()
+            first: dict[str, float] = {}
+            self._write_until(connection, time.monotonic() + _WARM_UP_SECONDS, first)
+            self._wait_for(first, arrived)  # Once the relay has started.
+            self._write_until(connection, time.monotonic() + seconds, sent)
+            self._wait_for(sent, arrived)
+            is_over.set()
+            reader.join()
+        self._redis.delete(stream)
+        return sorted(max(0.0, arrived[each] - at) * 1000 for each, at in sent.items())
+
+    def drained_per_second(self, events: int) -> float:
+        """The rate at which a relay publishes a backlog that nothing has ticked, in events a second by Redis' clock."""
+        stream = f"bench:{uuid4()}"
+        self._publish_once(stream)  # What the runs before have left.
+        with self._service.cluster.connect(self._service.database) as connection:
+            for _ in range(events // _EVENTS_OF_A_PIECE):
+                connection.execute(_INSERT, [_EVENTS_OF_A_PIECE])
+        self._redis.delete(stream)
+        self._publish_once(stream)
+        entries: Any = self._redis.xrange(stream)
+        self._redis.delete(stream)
+        if len(entries) != events:
+            raise BenchmarkFailed(f"{len(entries):,} of {events:,} events were published")
+        first, last = (int(entries[n][0].partition("-")[0]) for n in (0, -1))
+        return events / max(last - first, 1) * 1000
+
+    @staticmethod
+    def _wait_for(sent: dict[str, float], arrived: dict[str, float]) -> None:
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while missing := sent.keys() - arrived.keys():
+            if time.monotonic() > deadline:
+                raise BenchmarkFailed(f"{len(missing)} of {len(sent)} events did not come in {_PATIENCE_SECONDS:.0f} s")
+            time.sleep(0.05)
+
+    def _write_until(self, connection: Connection, end: float, sent: dict[str, float]) -> None:
+        """Commit events at an even rate, and note when each commit was answered."""
+        due = time.monotonic()
+        while due < end:
+            time.sleep(max(0.0, due - time.monotonic()))
+            ids = connection.execute(_INSERT, [EVENTS_OF_A_COMMIT]).fetchall()
+            now = time.monotonic()
+            sent.update((f"ev-{row[0]}", now) for row in ids)
+            due += EVENTS_OF_A_COMMIT / EVENTS_PER_SECOND
+
+    def _read(self, stream: str, arrived: dict[str, float], is_over: threading.Event) -> None:
+        place = "0"
+        while not is_over.is_set():
+            found: Any = self._redis.xread({stream: place}, count=1000, block=200)
+            for _, entries in found:
+                now = time.monotonic()
+                arrived.update((fields["id"], now) for _, fields in entries)
+                place = entries[-1][0]
+
+    def _environment(self, stream: str) -> dict[str, str]:
+        return self._service.environment(EVENT_STREAM=stream, EVENT_STREAM_LENGTH="10000000", LOG_LEVEL="WARNING")
+
+    def _publish_once(self, stream: str) -> None:
+        command = [sys.executable, "-m", "django", "relay_events", "--once"]
+        done = subprocess.run(command, cwd=REPOSITORY, env=self._environment(stream), capture_output=True, check=False)  # noqa: S603
+        if done.returncode:
+            raise BenchmarkFailed(done.stderr.decode())
+
+    @contextmanager
+    def _relay(self, stream: str) -> Iterator[None]:
+        """A relay, once it has published what there is."""
+        self._publish_once(stream)
+        command = [sys.executable, "-m", "django", "relay_events"]
+        child = subprocess.Popen(command, cwd=REPOSITORY, env=self._environment(stream))  # noqa: S603
+        try:
+            yield
+        finally:
+            stop(child)
