@@ -108,3 +108,18 @@ CLIENT_CREATED: Final = register(Action("inventory_client_created", _("API clien
 CLIENT_CHANGED: Final = register(Action("inventory_client_changed", _("API client changed"), "edit", _CLIENT))
 TOKEN_ISSUED: Final = register(Action("inventory_token_issued", _("Token issued"), "key", _TOKEN))
 TOKEN_REVOKED: Final = register(Action("inventory_token_revoked", _("Token revoked"), "block", _TOKEN))
+
+# --- webhooks ---------------------------------------------------------------------------------------------------------
+
+_WEBHOOK: Final = SubjectKind(_("webhook"), "audit_webhooksubscription")
+
+WEBHOOK_CREATED: Final = register(Action("inventory_webhook_created", _("Webhook added"), "add", _WEBHOOK))
+WEBHOOK_CHANGED: Final = register(Action("inventory_webhook_changed", _("Webhook changed"), "edit", _WEBHOOK))
+WEBHOOK_DELETED: Final = register(
+    Action("inventory_webhook_deleted", _("Webhook deleted"), "delete", SubjectKind(_("webhook")), tone="bad")
+)
+WEBHOOK_ROTATED: Final = register(Action("inventory_webhook_rotated", _("Webhook secret replaced"), "key", _WEBHOOK))
+WEBHOOK_RESENT: Final = register(Action("inventory_webhook_resent", _("Events sent again"), "replay", _WEBHOOK))
+WEBHOOK_DISABLED: Final = register(
+    Action("inventory_webhook_disabled", _("Webhook disabled"), "block", _WEBHOOK, tone="bad")
+)

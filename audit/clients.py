@@ -73,7 +73,7 @@ def put_client(
             record([Entry(actor, action, client.pk, {"client": name, **changes})], now=now)
         return client
 
-    return _claimed(claim, work)
+    return claimed(claim, work)
 
 
 def issue(actor: Actor, client_id: UUID, *, days: int | None, claim: Claim | None) -> Issued | StoredAnswer:
@@ -89,7 +89,7 @@ def issue(actor: Actor, client_id: UUID, *, days: int | None, claim: Claim | Non
             raise NotFound(f"There is no client {client_id}.")
         return add_token(actor, client, expires_at=None if days is None else now + timedelta(days=days), now=now)
 
-    return _claimed(claim, work)
+    return claimed(claim, work)
 
 
 def add_client(actor: Actor, *, name: str, role: str, store_codes: Sequence[str], now: datetime) -> ApiClient:
@@ -133,11 +133,11 @@ def revoke(actor: Actor, token_ids: Collection[UUID], *, claim: Claim | None) ->
         record(entries, now=now)
         return tokens
 
-    return _claimed(claim, work)
+    return claimed(claim, work)
 
 
-def _claimed(claim: Claim | None, work: Callable[[datetime], T]) -> T | StoredAnswer:
-    """Run ``work`` in a transaction of its own, or return the claim's stored answer if it has one."""
+def claimed(claim: Claim | None, work: Callable[[datetime], T]) -> T | StoredAnswer:
+    """Run ``work``, which gets the time, in a transaction of its own; or return the claim's stored answer."""
     with transaction.atomic(durable=True):
         if answer := idempotency.claim_one(claim):
             return answer

@@ -14,6 +14,7 @@ COUNT: Final = "cnt"
 INCIDENT: Final = "inc"
 MOVEMENT: Final = "mv"
 ALERT: Final = "alr"
+HOOK: Final = "hook"
 
 NIL: Final = UUID(int=0)
 """The nil UUID: lower than all ids, and the id of no row."""

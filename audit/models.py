@@ -14,6 +14,26 @@ from uuid_utils.compat import uuid7
 from audit.actions import action_of
 from audit.identifiers import with_short_ids
 from audit.roles import role_choices
+from audit.subscriptions import WebhookAttempt, WebhookDelivery, WebhookReplay, WebhookSubscription
+
+__all__ = [
+    "ApiClient",
+    "ApiToken",
+    "AuditEntry",
+    "FileImport",
+    "IdempotencyKey",
+    "LogEpoch",
+    "OutboxEvent",
+    "ReadingLease",
+    "RememberedColumns",
+    "StaffAccess",
+    "Tick",
+    "WebhookAttempt",
+    "WebhookDelivery",
+    "WebhookReplay",
+    "WebhookSubscription",
+    "append_only",
+]
 
 ARCHIVING: Final = "inventory.archiving"
 """The PostgreSQL setting that allows deleting rows of append-only tables while it is ``on``. Only ``archive`` sets it,

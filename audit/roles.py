@@ -21,9 +21,11 @@ class Capability(enum.Enum):
     READ = "check availability, read stock, movements, transfers, alerts, reservations and the catalogue"
     READ_COUNTS = "read counts and shortage incidents"
     READ_RECONCILIATION = "read the last reconciliation"
+    READ_WEBHOOKS = "read webhooks and the log of their attempts"
     SELL = "plan (dry run), hold, extend, release and consume"
     KEEP_STOCK = "adjust, transfer and count stock, answer alerts, resolve incidents"
     MANAGE = "keep the catalogue and the settings of levels, freeze and unfreeze, force adjustments"
+    MANAGE_WEBHOOKS = "add, change, pause and delete webhooks, replace their secrets, send events again"
 
 
 class Role(models.TextChoices):
@@ -42,7 +44,7 @@ class Role(models.TextChoices):
     MANAGER = "manager", set(Capability), _("Manager: everything")
     AUDITOR = (
         "auditor",
-        {Capability.READ, Capability.READ_COUNTS, Capability.READ_RECONCILIATION},
+        {Capability.READ, Capability.READ_COUNTS, Capability.READ_RECONCILIATION, Capability.READ_WEBHOOKS},
         _("Auditor: reads everything, changes nothing"),
     )
 
@@ -108,6 +110,7 @@ _MANAGER: Final = (
 )
 _READS_ACCESS: Final = (
     _permissions("audit", "view", "apiclient apitoken staffaccess idempotencykey outboxevent")
+    | _permissions("audit", "view", "webhooksubscription webhookattempt")
     | _permissions("auth", "view", "user group")
     | {"inventory.view_archivedfile"}
 )
@@ -115,6 +118,7 @@ _ADMINISTRATOR: Final = (
     _MANAGER
     | _READS_ACCESS
     | _permissions("audit", "add change", "apiclient apitoken")
+    | _permissions("audit", "add change delete", "webhooksubscription")
     | _permissions("auth", "add change", "user")
     | {"audit.change_staffaccess", "inventory.repair_stock"}
 )

@@ -4,6 +4,7 @@ from celery import shared_task
 from django.core.management import call_command
 
 from audit import feed, idempotency
+from audit.webhooks.tending import tend_webhooks as tend
 
 
 @shared_task(name="audit.tasks.purge_idempotency_keys")  # type: ignore[untyped-decorator]
@@ -22,3 +23,9 @@ def clear_sessions() -> None:
 def tend_event_log() -> None:
     """Make the partitions of the next days for events, and delete old events."""
     feed.tend_log()
+
+
+@shared_task(name="audit.tasks.tend_webhooks")  # type: ignore[untyped-decorator]
+def tend_webhooks() -> None:
+    """Make the partitions of the next days for the log of attempts, and delete old attempts."""
+    tend()

@@ -33,6 +33,11 @@ app.conf.beat_schedule = {
         "schedule": 3600,
         "options": {"expires": 3600},
     },
+    "tend-webhooks": {
+        "task": "audit.tasks.tend_webhooks",
+        "schedule": 3600,
+        "options": {"expires": 3600},
+    },
     "tidy-file-imports": {
         "task": "audit.console.imports.tasks.tidy_file_imports",
         "schedule": 60,

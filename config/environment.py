@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 
 import environ
@@ -69,3 +70,10 @@ class Environment(environ.Env):  # type: ignore[misc]
             # Without the text: it may have a password.
             raise ImproperlyConfigured(f'{var} is not a JSON object of texts such as {{"name": "value"}}.')
         return found
+
+    def networks(self, var: str, default: str) -> list[IPv4Network | IPv6Network]:
+        """Networks, such as ``10.0.0.0/8``, or single addresses, separated by commas. Raises ImproperlyConfigured."""
+        try:
+            return [ip_network(text.strip()) for text in os.environ.get(var, default).split(",") if text.strip()]
+        except ValueError as error:
+            raise ImproperlyConfigured(f"{var}: {error}. Write networks such as 10.0.0.0/8,fd00::/8.") from error

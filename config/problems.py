@@ -19,6 +19,7 @@ from audit.clients import ClientNameTaken
 from audit.console.wording import wording_of
 from audit.context import request_id_of
 from audit.errors import DomainError
+from audit.webhooks import managing as webhooks
 from config.error_pages import page
 from inventory import errors as stock
 from reservations import errors as holds
@@ -64,6 +65,9 @@ DOMAIN_STATUS: Final[dict[type[DomainError], tuple[int, str]]] = {
     stock.CountBelowZero: (409, "On hand would fall below zero"),
     stock.ProductNotInCount: (422, "Not a product of this count"),
     ClientNameTaken: (409, "The name is taken"),
+    webhooks.WebhookDisabled: (409, "The webhook is disabled"),
+    webhooks.TooManyWebhooks: (409, "Too many webhooks"),
+    webhooks.TooManySecrets: (409, "Too many secrets"),
     stock.DraftChanged: (409, "The draft has changed"),
     stock.DraftPosted: (409, "The draft was posted before"),
     stock.DocumentReversed: (409, "The document was reversed before"),

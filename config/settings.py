@@ -58,6 +58,8 @@ _faults = startup.faults(
 if _faults:
     raise ImproperlyConfigured("\n".join(_faults))
 SECRET_KEY = SECRET_KEY or _generated_secret_key(DATA_DIR / "secret_key")
+# Earlier keys, which sessions and the secrets of webhooks may still have been made with.
+SECRET_KEY_FALLBACKS = env.list("SECRET_KEY_FALLBACKS", default=[])
 
 if not (DATABASE_URL and REDIS_URL):
     _urls = embedded.urls(
@@ -128,6 +130,16 @@ IMPORT_LIMIT_BYTES = 9 * 1024 * 1024
 BODIES_LIMIT_BYTES = 64 * 1024 * 1024
 # Higher than the API's limit, so that Django's own check doesn't answer 400 where the contract says 413.
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+
+# --- Webhooks --------------------------------------------------------------------------------------------------------
+
+# On a developer's machine the receiver is mostly there, too.
+WEBHOOK_ALLOWED_NETWORKS = env.networks("WEBHOOK_ALLOWED_NETWORKS", default="127.0.0.0/8,::1/128" if DEBUG else "")
+WEBHOOK_ALLOW_HTTP = env.bool("WEBHOOK_ALLOW_HTTP", default=DEBUG)
+WEBHOOK_CA_FILE = env.str("WEBHOOK_CA_FILE", default="")
+WEBHOOK_CONNECTIONS = env.int("WEBHOOK_CONNECTIONS", default=200, least=1)
+WEBHOOK_CONNECTIONS_EACH = env.int("WEBHOOK_CONNECTIONS_EACH", default=16, least=1)
+WEBHOOK_ATTEMPT_DAYS = env.int("WEBHOOK_ATTEMPT_DAYS", default=30, least=1, most=MOST_DAYS)
 
 # --- Django ----------------------------------------------------------------------------------------------------------
 

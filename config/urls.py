@@ -14,6 +14,7 @@ urlpatterns = [
     path("api/v1/", include("inventory.api.catalogue.urls")),
     path("api/v1/", include("inventory.api.events.urls")),
     path("api/v1/", include("reservations.api.inbox.urls")),
+    path("api/v1/", include("inventory.api.webhooks.urls")),
     path("api/inventory/", include(inventory_routes)),
     path("api/schema/", openapi.schema, name="schema"),
     path("api/docs/", openapi.pages),

@@ -30,7 +30,7 @@ _PROBLEMS: Final = {
     503: "Busy: try again",
 }
 _ALWAYS: Final = (400, 401, 403, 429, 503)
-_SUCCESSES: Final = {200: "Done", 201: "Created", 202: "Received: the body says what became of each"}
+_SUCCESSES: Final = {200: "Done", 201: "Created", 202: "Received: the body says more"}
 
 _IDEMPOTENCY_KEY: Final = OpenApiParameter(
     "Idempotency-Key",

@@ -32,9 +32,10 @@ from audit.authentication import issue_token
 from audit.console.base import Reach, actor_of
 from audit.errors import NotFound, PermissionDenied
 from audit.models import ApiToken
+from audit.webhooks import managing
 from inventory.errors import UnknownWarehouse
 from inventory.models import LowStockAlert, StockCount, StockLevel, Warehouse
-from inventory.services.access import people
+from inventory.services.access import people, webhooks
 from inventory.services.catalogue import freezing, master_data, stores
 from inventory.services.catalogue.master_data import ProductChange, ProductFields
 from inventory.services.counts import documents as counts_documents
@@ -105,6 +106,8 @@ class Scene:
         self.client = make_client()
         self.token = ApiToken.objects.get(prefix=issue_token(self.client).partition(".")[0]).pk
         self.user = make_staff("viewer")
+        added: Any = managing.create(ACTOR, dict(WEBHOOK))
+        self.webhook = added.webhook.pk
 
     def moved(self, actor: Actor, source: str = THERE, destination: str = HERE) -> TransferRequest:
         return TransferRequest(actor, (MoveLine(self.product.pk, None, 3, source, destination),))
@@ -279,6 +282,18 @@ def _then(scene: Scene, actor: Actor) -> Any:
     return _seen(explanation.on_hand_at(actor, scene.product.pk, THERE, timezone.now() - timedelta(hours=1)).levels)
 
 
+WEBHOOK: Final = {"name": "new", "url": "https://example.com/"}
+
+
+def _resent(scene: Scene, actor: Actor) -> Any:
+    """Ask for an event that there isn't: that it is none is told those alone who reach the webhook."""
+    try:
+        return managing.resend_event(actor, scene.webhook, uuid7())
+    except NotFound as error:
+        if "There is no event" not in error.detail:
+            raise
+
+
 Call = Callable[[Scene, Actor], Any]
 CALLS: Final[dict[str, Call]] = {
     "people.put_access": _put_access,
@@ -292,6 +307,17 @@ CALLS: Final[dict[str, Call]] = {
         actor, scene.client, expires_at=None, now=timezone.now()
     ),
     "clients.revoke": lambda scene, actor: clients.revoke(actor, [scene.token], claim=None),
+    "webhooks.create_webhook": lambda scene, actor: webhooks.create_webhook(actor, dict(WEBHOOK)),
+    "webhooks.change_webhook": lambda scene, actor: webhooks.change_webhook(actor, scene.webhook, {"name": "other"}),
+    "managing.visible_to": lambda scene, actor: managing.visible_to(actor),
+    "managing.create": lambda scene, actor: managing.create(actor, dict(WEBHOOK)),
+    "managing.change": lambda scene, actor: managing.change(actor, scene.webhook, {"name": "other"}),
+    "managing.delete": lambda scene, actor: managing.delete(actor, scene.webhook),
+    "managing.rotate": lambda scene, actor: managing.rotate(actor, scene.webhook, overlap_hours=1),
+    "managing.send_test": lambda scene, actor: managing.send_test(actor, scene.webhook),
+    "managing.resend_event": _resent,
+    "managing.resend_since": lambda scene, actor: managing.resend_since(actor, scene.webhook, timezone.now(), None),
+    "managing.resend_failed": lambda scene, actor: managing.resend_failed(actor, scene.webhook),
     "freezing.freeze": lambda scene, actor: freezing.freeze(actor, freezing.warehouse(THERE), reason="fire"),
     "freezing.unfreeze": lambda scene, actor: freezing.unfreeze(actor, freezing.warehouse(THERE)),
     "master_data.put_product": _put_product,
@@ -411,6 +437,17 @@ FOR_ALL_WAREHOUSES: Final = {
     "clients.add_client",
     "clients.add_token",
     "clients.revoke",
+    "webhooks.create_webhook",
+    "webhooks.change_webhook",
+    "managing.visible_to",
+    "managing.create",
+    "managing.change",
+    "managing.delete",
+    "managing.rotate",
+    "managing.send_test",
+    "managing.resend_event",
+    "managing.resend_since",
+    "managing.resend_failed",
     "master_data.put_product",
     "master_data.put_products",
     "master_data.put_warehouse",
@@ -504,6 +541,7 @@ PARTS: Final[dict[str, str]] = {
 
 def _modules() -> Iterator[ModuleType]:
     yield audit.clients
+    yield managing
     for package in (inventory.services, reservations.services):
         for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             yield importlib.import_module(found.name)

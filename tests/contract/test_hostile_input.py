@@ -106,6 +106,28 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
         "warehouses": [{"warehouseId": "wh-001", "priority": 1}],
         "ttlMinutes": 5,
     },
+    ("POST", "/api/v1/webhooks"): {
+        "name": "n",
+        "url": "https://example.com/",
+        "types": ["InventoryReservedEvent"],
+        "storeIds": ["main"],
+        "productIds": [P],
+        "fifo": True,
+        "status": "active",
+        "since": "2026-01-01T00:00:00Z",
+    },
+    ("PATCH", f"/api/v1/webhooks/hook-{P}"): {
+        "name": "n",
+        "url": "https://example.com/",
+        "types": ["InventoryReservedEvent"],
+        "storeIds": ["main"],
+        "productIds": [P],
+        "fifo": True,
+        "status": "active",
+        "expectedVersion": 1,
+    },
+    ("POST", f"/api/v1/webhooks/hook-{P}/resend"): {"since": "2026-01-01T00:00:00Z", "until": "2026-01-02T00:00:00Z"},
+    ("POST", f"/api/v1/webhooks/hook-{P}/rotate"): {"overlapHours": 1},
 }
 ROUTES = [pytest.param(*route, id=" ".join(route)) for route in BODIES]
 
@@ -130,6 +152,7 @@ OPTIONAL = {
     f"alerts/alr-{P}/acknowledge",
     f"counts/cnt-{P}/post",
     f"counts/cnt-{P}/cancel",
+    f"/api/v1/webhooks/hook-{P}/rotate",
 }
 
 # Faults of a body as a whole, on any route.

@@ -9,24 +9,26 @@ import pytest
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from audit.models import WebhookDelivery, WebhookSubscription
 from audit.roles import Capability, Role
+from audit.webhooks import managing
 from inventory.models import LowStockAlert, Movement, Product, StockCount, StockLevel, Store, Transfer, Warehouse
 from reservations.models import Reservation, ShortageIncident
 from tests.config.test_admin import MAKE_ONE
 from tests.conftest import Api
 from tests.contract.problems import problem
-from tests.factories import counters, hold, lines, make_level, make_store
+from tests.factories import ACTOR, counters, hold, lines, make_level, make_store
 
 pytestmark = pytest.mark.django_db
 P = "01900000-0000-7000-8000-000000000001"
-READ, READ_COUNTS, READ_RECONCILIATION, SELL, KEEP_STOCK, MANAGE = Capability
+READ, READ_COUNTS, READ_RECONCILIATION, READ_WEBHOOKS, SELL, KEEP_STOCK, MANAGE, MANAGE_WEBHOOKS = Capability
 INVENTORY, CATALOGUE = "api/v1/inventory/", "api/v1/"
 
 MAY: dict[Role, set[Capability]] = {
     Role.CHECKOUT: {READ, SELL},
     Role.WAREHOUSE: {READ, READ_COUNTS, KEEP_STOCK},
-    Role.MANAGER: {READ, READ_COUNTS, READ_RECONCILIATION, SELL, KEEP_STOCK, MANAGE},
-    Role.AUDITOR: {READ, READ_COUNTS, READ_RECONCILIATION},
+    Role.MANAGER: set(Capability),
+    Role.AUDITOR: {READ, READ_COUNTS, READ_RECONCILIATION, READ_WEBHOOKS},
 }
 NEEDED: dict[tuple[str, str], Capability] = {
     ("POST", INVENTORY + "check-availability"): READ,
@@ -86,6 +88,15 @@ NEEDED: dict[tuple[str, str], Capability] = {
     ("GET", CATALOGUE + "stores"): READ,
     ("GET", CATALOGUE + "stores/<str:store_id>"): READ,
     ("PUT", CATALOGUE + "stores/<str:store_id>"): MANAGE,
+    ("GET", CATALOGUE + "webhooks"): READ_WEBHOOKS,
+    ("POST", CATALOGUE + "webhooks"): MANAGE_WEBHOOKS,
+    ("GET", CATALOGUE + "webhooks/<str:webhook_id>"): READ_WEBHOOKS,
+    ("PATCH", CATALOGUE + "webhooks/<str:webhook_id>"): MANAGE_WEBHOOKS,
+    ("DELETE", CATALOGUE + "webhooks/<str:webhook_id>"): MANAGE_WEBHOOKS,
+    ("GET", CATALOGUE + "webhooks/<str:webhook_id>/attempts"): READ_WEBHOOKS,
+    ("POST", CATALOGUE + "webhooks/<str:webhook_id>/test"): MANAGE_WEBHOOKS,
+    ("POST", CATALOGUE + "webhooks/<str:webhook_id>/resend"): MANAGE_WEBHOOKS,
+    ("POST", CATALOGUE + "webhooks/<str:webhook_id>/rotate"): MANAGE_WEBHOOKS,
 }
 
 
@@ -258,7 +269,15 @@ def elsewhere(two_stores: None) -> dict[str, str]:
         "product_id": str(held.items[0].product_id),
         "warehouse_id": "wh-001",
         "store_id": "main",
+        "webhook_id": _webhook_of_main(),
     }
+
+
+def _webhook_of_main() -> str:
+    fields = {"name": "main's", "url": "https://example.com/", "store_codes": ["main"]}
+    made = managing.create(ACTOR, fields)
+    assert isinstance(made, managing.Changed)
+    return f"hook-{made.webhook.pk}"
 
 
 BODIES: dict[str, dict[str, Any]] = {
@@ -275,6 +294,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "redirect": {"toWarehouseId": "wh-001"},
     "snooze": {"until": "2199-01-01T00:00:00Z"},
     "wh-001": {"reorderPoint": 1},
+    "resend": {"failed": True},
 }
 """Bodies by the end of the path, for what would else be refused for its body."""
 
@@ -312,7 +332,18 @@ def test_every_route_is_closed_or_empty_to_a_client_of_another_store(
 
 def everything() -> dict[str, list[Any]]:
     """All rows of stock and holds."""
-    models = (StockLevel, Movement, Reservation, Transfer, StockCount, ShortageIncident, LowStockAlert, Warehouse)
+    models = (
+        WebhookSubscription,
+        WebhookDelivery,
+        StockLevel,
+        Movement,
+        Reservation,
+        Transfer,
+        StockCount,
+        ShortageIncident,
+        LowStockAlert,
+        Warehouse,
+    )
     return {model._meta.label: list(model._default_manager.order_by("pk").values()) for model in models}
 
 

@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 from audit import feed, streams
 from audit.errors import Archived, DomainError
 from audit.instants import NotAnInstant, parse_instant
+from audit.webhooks.running import run_webhooks
 
 logger = structlog.get_logger(__name__)
 _LATE: Final = timedelta(minutes=1)
@@ -22,8 +23,8 @@ class Command(BaseCommand):
     """Runs a relay process (``audit.streams``), or says how far the sinks are."""
 
     help = (
-        "Publish events to the Redis stream and the Kafka topic of the settings, until SIGTERM. Any number of these"
-        " processes may run at once: if one ends, the others go on in its place."
+        "Publish events to the Redis stream and the Kafka topic of the settings, and send them to webhooks, until"
+        " SIGTERM. Any number of these processes may run at once: if one ends, the others go on in its place."
     )
     # The checks load every route and view, which this process doesn't need.
     requires_system_checks = ()
@@ -98,7 +99,7 @@ async def _run(sinks: Sequence[streams.Sink]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     logger.info("relay_started", sinks=[sink.name for sink in sinks])
-    await streams.relay(sinks, stop)
+    await streams.relay(sinks, stop, beside=[run_webhooks])
 
 
 def _place(text: str) -> feed.Cursor:

@@ -1,0 +1,72 @@
+"""The one database session of a sender, in a thread of its own: it holds the locks of the subscriptions."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, ParamSpec, TypeVar
+
+import psycopg.errors
+from django.db import InterfaceError, OperationalError, connection
+
+P = ParamSpec("P")
+R = TypeVar("R")
+_LOCK_TIMEOUT: Final = "500ms"
+_PAUSE_SECONDS: Final = 0.2
+
+
+class Database:
+    """Calls functions in the session, one at a time. A session that is lost is not replaced: open another Database."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, "webhooks")
+
+    async def open(self) -> None:
+        """Connect. Raises OperationalError."""
+        await self._run(_connect)
+
+    async def close(self) -> None:
+        """Disconnect, which releases all locks."""
+        await self._run(_disconnect)
+        self._thread.shutdown(wait=False)
+
+    async def call(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call a function that uses Django's connection. One that waits too long for a lock is called again.
+
+        Raises what the function raises.
+        """
+        while True:
+            try:
+                return await self._run(_unless_reconnected, function, *args, **kwargs)
+            except OperationalError as error:
+                if not isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
+                    raise
+            await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _run(self, function: Callable[..., R], *args: Any, **kwargs: Any) -> R:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, lambda: function(*args, **kwargs))
+
+
+def _connect() -> None:
+    connection.close()
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET lock_timeout = '{_LOCK_TIMEOUT}'")
+
+
+def _disconnect() -> None:
+    """Close the session. A pool would keep it open, with its locks."""
+    try:
+        if connection.connection is not None:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock_all()")
+    except (OperationalError, InterfaceError):
+        pass
+    finally:
+        connection.close()
+
+
+def _unless_reconnected(function: Callable[..., R], *args: Any, **kwargs: Any) -> R:
+    """Call a function in the session that was opened; Django would open another one, which holds no locks."""
+    if connection.connection is None or connection.connection.closed:
+        raise OperationalError("the session of the sender is lost")
+    return function(*args, **kwargs)

@@ -1,0 +1,52 @@
+"""Mail to the people who manage webhooks when one was disabled."""
+
+from typing import Final
+from uuid import UUID
+
+from django.contrib.auth import get_user_model
+from django.core.mail import send_mail
+from django.db import connection
+from django.db.models.functions import Now
+from django.utils.translation import gettext as _
+
+from audit.subscriptions import WebhookSubscription
+
+MANAGES: Final = "audit.change_webhooksubscription"
+"""The permission of those who manage webhooks."""
+_RIGHTS: Final = "django.contrib.auth.backends.ModelBackend"
+
+
+def notify_of_disabled(subscription_id: UUID) -> None:
+    """Mail those who manage webhooks that one was disabled, and note that they know. Raises errors of the mail server;
+    it is tried again then."""
+    try:
+        webhook = WebhookSubscription.objects.filter(pk=subscription_id, disabled_at__isnull=False).first()
+        if webhook is None:
+            return
+        addresses = _addresses()
+        if addresses:
+            subject = _("Webhook “%(name)s” was disabled") % {"name": webhook.name}
+            send_mail(subject, _text(webhook), None, addresses)
+        WebhookSubscription.objects.filter(pk=subscription_id, disabled_at=webhook.disabled_at).update(
+            notified_at=Now()
+        )
+    finally:
+        connection.close()  # The thread ends.
+
+
+def _addresses() -> list[str]:
+    found = get_user_model()._default_manager.with_perm(MANAGES, backend=_RIGHTS).filter(is_staff=True)
+    return sorted({address for address in found.values_list("email", flat=True) if address})
+
+
+def _text(webhook: WebhookSubscription) -> str:
+    why = (
+        _("Its receiver answered 410 Gone: it wants no events any more.")
+        if webhook.disabled_because == WebhookSubscription.Disabled.GONE
+        else _("Its receiver has acknowledged nothing for 5 days.")
+    )
+    return _(
+        "Events are no longer sent to %(url)s.\n\n%(why)s\n\nThey are kept for the time of EVENT_RETENTION_DAYS. Once"
+        " the receiver is in order, resume the webhook in the console, or with PATCH /api/v1/webhooks/%(id)s and"
+        ' {"status": "active"}: it goes on where it stopped.\n'
+    ) % {"url": webhook.url, "why": why, "id": f"hook-{webhook.pk}"}

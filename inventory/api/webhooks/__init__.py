@@ -1,0 +1,1 @@
+"""Routes of webhooks: subscriptions, their attempts, and sending again."""

@@ -1,0 +1,206 @@
+"""The bodies of the routes of webhooks (docs/guides/webhooks.md)."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from msgspec import UNSET, Meta, UnsetType
+
+from audit.api.contract import Answer, Body, Code, ExpectedVersion, OptionalBody, PageQuery, RowVersion
+from audit.api.instants import Instant
+from inventory.api.catalogue.contract import Name
+from inventory.api.events.contract import LONGEST_CURSOR
+
+Url = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=2000,
+        description="Where events are sent to, by POST: https, at a public address, without user name and fragment.",
+        examples=["https://example.com/webhooks"],
+    ),
+]
+Types = Annotated[
+    list[Annotated[str, Meta(max_length=64)]],
+    Meta(max_length=100, description="Types of events; empty for all.", examples=[["InventoryReservedEvent"]]),
+]
+StoreIds = Annotated[
+    list[Code],
+    Meta(
+        max_length=200,
+        description="Events of these stores, and of the warehouses that they sell from; empty for all.",
+    ),
+]
+ProductIds = Annotated[
+    list[UUID], Meta(max_length=1000, description="Events about one of these products or variants; empty for all.")
+]
+Fifo = Annotated[
+    bool,
+    Meta(
+        description="Whether events with the same key are sent in their order: none before the one before it is"
+        " acknowledged. Otherwise they are sent at the same time, and may come in another order."
+    ),
+]
+EventId = Annotated[
+    str,
+    Meta(
+        pattern=r"^ev-[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}(?!\n)$",
+        description="`ev-<uuid>`, as in `webhook-id` and `eventId`.",
+    ),
+]
+
+
+class WebhookIn(Body, kw_only=True):
+    """A new webhook. It gets the events from now on, unless it says from when."""
+
+    name: Name
+    url: Url
+    types: Types = []
+    store_ids: StoreIds = []
+    product_ids: ProductIds = []
+    fifo: Fifo = False
+    status: Literal["active", "paused"] = "active"
+    since: Annotated[Instant, Meta(description="Send the events from this moment on.")] | None = None
+    after: (
+        Annotated[
+            str,
+            Meta(max_length=LONGEST_CURSOR, description="Send the events after this `cursor` of the feed or levels."),
+        ]
+        | None
+    ) = None
+
+
+class WebhookPatch(Body, kw_only=True):
+    """Fields of a webhook to be replaced; others stay."""
+
+    name: Name | UnsetType = UNSET
+    url: Url | UnsetType = UNSET
+    types: Types | UnsetType = UNSET
+    store_ids: StoreIds | UnsetType = UNSET
+    product_ids: ProductIds | UnsetType = UNSET
+    fifo: Fifo | UnsetType = UNSET
+    status: (
+        Annotated[
+            Literal["active", "paused"],
+            Meta(description="`active` resumes one that is paused or disabled where it stopped."),
+        ]
+        | UnsetType
+    ) = UNSET
+    expected_version: ExpectedVersion | None = None
+
+
+class WebhookOut(Answer, kw_only=True):
+    """A webhook."""
+
+    webhook_id: Annotated[str, Meta(description="`hook-<uuid>`")]
+    name: str
+    url: str
+    types: list[str]
+    store_ids: list[str]
+    product_ids: list[UUID]
+    fifo: bool
+    status: Literal["active", "paused", "disabled"]
+    disabled_reason: Annotated[
+        Literal["gone", "failing"] | None,
+        Meta(description="`gone`: the receiver answered 410. `failing`: it acknowledged nothing for 5 days."),
+    ]
+    failing_since: Annotated[datetime | None, Meta(description="The first failure after the last success.")]
+    missed_at: Annotated[
+        datetime | None,
+        Meta(description="When events were found deleted (EVENT_RETENTION_DAYS) before they could be sent."),
+    ]
+    waiting: Annotated[
+        int, Meta(description="Events that are to be sent or sent again, without those still in the log.")
+    ]
+    failed: Annotated[int, Meta(description="Events that were given up. They can be sent again.")]
+    public_keys: Annotated[
+        list[str], Meta(description="`whpk_…`: verify the signatures `v1a` (ed25519). The newest first.")
+    ]
+    created_at: datetime
+    version: RowVersion
+
+
+class WebhookSecretOut(WebhookOut, kw_only=True):
+    """A webhook with its new secret."""
+
+    secret: Annotated[
+        str | None,
+        Meta(
+            description="`whsec_…`: verifies the signatures `v1` (HMAC-SHA256). Shown once: null if the request was"
+            " sent again with the same Idempotency-Key."
+        ),
+    ]
+
+
+class WebhookPageOut(Answer, kw_only=True):
+    """A page of webhooks."""
+
+    items: list[WebhookOut]
+    next: str | None
+
+
+class WebhookDeletedOut(Answer, kw_only=True):
+    """The webhook that was deleted."""
+
+    webhook_id: str
+
+
+class RotateIn(OptionalBody, kw_only=True):
+    """Make a new secret and a new key pair."""
+
+    overlap_hours: Annotated[
+        int,
+        Meta(ge=0, le=168, description="How long the present ones sign beside them; 0 ends them at once."),
+    ] = 24
+
+
+class ResendIn(Body, kw_only=True):
+    """What is to be sent again: one event, those of a time, or those that failed. Exactly one of them."""
+
+    event_id: EventId | None = None
+    since: Annotated[Instant, Meta(description="All events from this moment on.")] | None = None
+    until: Annotated[Instant, Meta(description="With `since`: those before this moment alone.")] | None = None
+    failed: (
+        Annotated[Literal[True], Meta(description="Those that were given up, and those that wait for another attempt.")]
+        | None
+    ) = None
+
+
+class QueuedOut(Answer, kw_only=True):
+    """Events that will be sent soon; attempts tell what came of them."""
+
+    webhook_id: str
+    event_id: Annotated[str | None, Meta(description="The event, if it is one.")]
+    count: Annotated[int | None, Meta(description="How many, if that is known already.")]
+
+
+class AttemptsQuery(PageQuery, kw_only=True):
+    """A filter of attempts."""
+
+    event_id: EventId | None = None
+    delivered: bool | None = None
+
+
+class AttemptOut(Answer, kw_only=True):
+    """An attempt to deliver an event."""
+
+    attempt_id: UUID
+    at: datetime
+    event_id: str
+    type: str
+    key: str
+    number: Annotated[int, Meta(description="1 for the first attempt of the event.")]
+    url: str
+    request_headers: Annotated[dict[str, str], Meta(description="Without the signatures.")]
+    request_bytes: int
+    status: Annotated[int | None, Meta(description="Null if there was no answer.")]
+    answer: Annotated[str, Meta(description="The first kilobyte of the answer, or what went wrong.")]
+    milliseconds: int
+    delivered: bool
+
+
+class AttemptPageOut(Answer, kw_only=True):
+    """A page of attempts, the newest first."""
+
+    items: list[AttemptOut]
+    next: str | None
