@@ -11,13 +11,14 @@ event was taken and before the cursor was stored.
 from audit.streams.configured import NotInstalled, configured_sinks
 from audit.streams.cursors import ClaimedElsewhere, Standing, move_sink, standing_of
 from audit.streams.publishing import Published, publish_next
-from audit.streams.relay import drain, relay
+from audit.streams.relay import Running, drain, run_relay
 from audit.streams.sinks import Sink, Unavailable
 
 __all__ = [
     "ClaimedElsewhere",
     "NotInstalled",
     "Published",
+    "Running",
     "Sink",
     "Standing",
     "Unavailable",
@@ -25,6 +26,6 @@ __all__ = [
     "drain",
     "move_sink",
     "publish_next",
-    "relay",
+    "run_relay",
     "standing_of",
 ]

@@ -15,11 +15,9 @@ from audit.models import StreamCursor, Tick
 
 _MOST_SECONDS_OF_A_CLAIM: Final = 60
 _MOST_SECONDS_TO_WAIT: Final = 30
+_CLAIM: Final = "SELECT pg_try_advisory_xact_lock(%s)"
 # The server ends the transaction of a relay that has stopped or whose machine is gone, and so its claim.
-_CLAIM: Final = f"""
-SELECT pg_try_advisory_xact_lock(%s),
-    set_config('idle_in_transaction_session_timeout', '{_MOST_SECONDS_OF_A_CLAIM}s', true)
-"""
+_WAIT: Final = f"SET LOCAL idle_in_transaction_session_timeout = '{_MOST_SECONDS_OF_A_CLAIM}s'"
 _STORE: Final = """
 INSERT INTO audit_streamcursor (name, cursor, moved_at) VALUES (%s, %s, clock_timestamp())
 ON CONFLICT (name) DO UPDATE SET cursor = EXCLUDED.cursor, moved_at = EXCLUDED.moved_at
@@ -33,8 +31,7 @@ class ClaimedElsewhere(Exception):
 def claim(sink: str) -> Cursor:
     """Claim the cursor of a sink until the end of the transaction. A sink without one begins with the oldest event.
 
-    Requires an open transaction, in which nothing is written before the batch is acknowledged: while it waits for the
-    sink, it then has no transaction id and no snapshot, and holds nothing up. Raises ClaimedElsewhere, at once.
+    Requires an open transaction. Raises ClaimedElsewhere, at once.
     """
     with connection.cursor() as cursor:
         cursor.execute(_CLAIM, [_lock(sink)])
@@ -42,6 +39,16 @@ def claim(sink: str) -> Cursor:
             raise ClaimedElsewhere
     # A statement after the lock sees what the relay before has stored.
     return _read(sink)
+
+
+def begin_to_wait() -> None:
+    """Have the transaction hold nothing up while it waits for a sink, and end if that takes more than a minute.
+
+    Nothing may be written in it before, so that it has no transaction id. The last SELECT keeps its snapshot until the
+    next statement; this one has none.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_WAIT)
 
 
 def store(sink: str, cursor: Cursor) -> None:
@@ -87,10 +94,17 @@ def standing_of(sink: str) -> Standing:
     rest = Q(number__gt=cursor.tick) | Q(number=cursor.tick, max_position__gt=cursor.position)
     behind = Tick.objects.filter(rest).aggregate(events=Sum("events"))["events"] or 0
     try:
-        page = feed.read_after(cursor, 1)
+        return Standing(sink, cursor, behind, _next_at(cursor))
     except Archived:
         return Standing(sink, cursor, behind, None, is_archived=True)
-    return Standing(sink, cursor, behind, page.events[0].created_at if page.events else None)
+
+
+def _next_at(cursor: Cursor) -> datetime | None:
+    """The time of the next event after a cursor, in the order of the log."""
+    page = feed.read_after(cursor, 1)
+    while page.has_more and not page.events:
+        page = feed.read_after(page.cursor, 1)
+    return page.events[0].created_at if page.events else None
 
 
 def _read(sink: str) -> Cursor:

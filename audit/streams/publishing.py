@@ -28,6 +28,7 @@ def publish_next(sink: Sink) -> Published:
         cursor = cursors.claim(sink.name)
         page = feed.read_after(cursor, sink.most_events)
         if page.events:
+            cursors.begin_to_wait()
             sink.publish(page.events)
         if page.cursor != cursor:
             cursors.store(sink.name, page.cursor)

@@ -129,7 +129,7 @@ class _Attempts:
         )
 
 
-async def relay(sinks: Sequence[Sink], stop: asyncio.Event, *, beside: Sequence[Running] = ()) -> None:
+async def run_relay(sinks: Sequence[Sink], stop: asyncio.Event, *, beside: Sequence[Running] = ()) -> None:
     """Tick and publish until ``stop`` is set; then finish the batches that are being published.
 
     ``beside`` are coroutines that run in this process until the same event.

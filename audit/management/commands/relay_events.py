@@ -99,7 +99,7 @@ async def _run(sinks: Sequence[streams.Sink]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     logger.info("relay_started", sinks=[sink.name for sink in sinks])
-    await streams.relay(sinks, stop, beside=[run_webhooks])
+    await streams.run_relay(sinks, stop, beside=[run_webhooks])
 
 
 def _place(text: str) -> feed.Cursor:
