@@ -32,7 +32,8 @@ def choose(page: Page, action: str) -> None:
     """Tick all rows and run an action."""
     page.locator("#action-toggle").check()
     page.locator("select[name=action]").select_option(label=action)
-    page.locator("#changelist-actions-wrapper button[type=submit]").click()
+    with page.expect_navigation():
+        page.locator("#changelist-actions-wrapper button[type=submit]").click()
 
 
 def states() -> dict[str, str]:

@@ -100,6 +100,16 @@ def test_delivery_is_begun_scanned_typed_reviewed_and_posted_once(clerk: Client)
     assert_books_balance()
 
 
+def test_line_of_a_delivery_takes_as_many_units_as_one_of_the_api(clerk: Client) -> None:
+    level = make_level(5)
+    path = begin_delivery(clerk)
+    scanned(clerk, path, scan(level.product.sku))
+    for typed, found in (("1000001", 1), ("1000000", 1_000_000)):
+        form = draft_form(clerk, path) | {f"units-{level.product_id}": typed, "do": "save"}
+        page = clerk.post(path, form, follow=True).content.decode()
+        assert ("1,000,000" in page, lines_of(path)) == (found == 1, {level.product.sku: found})
+
+
 def test_two_tabs_on_one_delivery_keep_what_the_other_did(clerk: Client) -> None:
     level, other = make_level(5), make_product()
     path = begin_delivery(clerk)

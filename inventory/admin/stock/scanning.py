@@ -43,9 +43,9 @@ from inventory.admin.stock.draft_lines import (
 )
 from inventory.admin.stock.undo import OffersUndo
 from inventory.admin.stock.unusual import Amount, AsksAboutUnusual
-from inventory.models import QUANTITY_LIMIT, Product
+from inventory.models import Product
 from inventory.services.drafts.expiry import lifetime
-from inventory.services.drafts.lines import ChangedLines, LineCommand
+from inventory.services.drafts.lines import MOST_UNITS, ChangedLines, LineCommand
 from inventory.services.drafts.posting import PostedBefore
 
 _LONGEST_UNITS: Final = 64
@@ -82,6 +82,8 @@ class ScanPage(OffersUndo, AsksAboutUnusual, Dialog[R]):
     """Whether any product can be scanned, or only those that are expected."""
     may_be_empty: ClassVar[bool] = False
     """Whether a draft without units may be reviewed and posted."""
+    most_units: ClassVar[int] = MOST_UNITS
+    """The most units of a line."""
     expires: ClassVar[bool] = True
     wordings: ClassVar[Mapping[str, LazyText]] = {
         "insufficient_stock": _("Not enough available: reserved units can't leave."),
@@ -233,7 +235,7 @@ class ScanPage(OffersUndo, AsksAboutUnusual, Dialog[R]):
                 continue
             text = str(value)[:_LONGEST_UNITS].strip()
             try:
-                units = parse_whole_number(text, least=0, most=QUANTITY_LIMIT) if text else 0
+                units = parse_whole_number(text, least=0, most=self.most_units) if text else 0
             except NotWhole as error:
                 self.faulty[product_id] = text
                 sku = Product.objects.filter(pk=product_id).values_list("sku", flat=True).first() or ""

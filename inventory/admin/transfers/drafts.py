@@ -25,7 +25,7 @@ from inventory.admin.stock.scanning import ScanForm, ScanPage
 from inventory.admin.stock.unfinished import BEGUN_BEFORE, Unfinished, route_of, transfer_address, unfinished_transfers
 from inventory.admin.stock.warehouse_choices import destination_choices, warehouse_choices
 from inventory.admin.transfers.pages import OfTransfer, units_of
-from inventory.models import ReceivingDraft, ReceivingDraftLine, StockLevel, Transfer, TransferLine
+from inventory.models import QUANTITY_LIMIT, ReceivingDraft, ReceivingDraftLine, StockLevel, Transfer, TransferLine
 from inventory.services.catalogue.stock_warnings import in_words, warnings_of
 from inventory.services.drafts import posting, receiving
 from inventory.services.drafts.lines import ChangedLines, LineCommand
@@ -227,6 +227,7 @@ class ArrivalPage(_TransferScan, ScanPage[Transferred | PostedBefore]):
     endings = (("receive", _("Receive")),)
     takes_any = False
     may_be_empty = True
+    most_units = QUANTITY_LIMIT
     empty = _("None of this transfer's units are on the way.")
     discard_address = ""
 

@@ -62,7 +62,9 @@
       });
       dialog.addEventListener("close", () => {
         dialog.remove();
-        if (opener && opener.isConnected) opener.focus();
+        // The event comes a moment later: the search may be open by then, and has the focus.
+        const isElsewhere = document.activeElement && document.activeElement.closest("dialog[open]");
+        if (opener && opener.isConnected && !isElsewhere) opener.focus();
       });
       document.body.append(dialog);
       dialog.showModal();
