@@ -33,6 +33,7 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
         kept = [url for url in super().get_urls() if getattr(url, "name", None) not in {"search", "view_on_site"}]
         own = [
             path("session/", self.session, name="session"),
+            path("news/", self.admin_view(self.news), name="news"),
             path("find/", self.admin_view(self.find), name="find"),
         ]
         return [*own, *kept]
@@ -58,6 +59,12 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
         a form. The id is empty for somebody who may not use the console."""
         account = str(request.user.pk) if self.has_permission(request) else ""
         return JsonResponse({"account": account, "token": get_token(request)})
+
+    def news(self, request: HttpRequest) -> HttpResponse:
+        """A long poll for whether something has changed, which lists that refresh themselves send."""
+        from config.news import answer_news  # noqa: PLC0415 - settings are read before apps are there
+
+        return answer_news(request)
 
     def find(self, request: HttpRequest) -> HttpResponse:
         """The search for anything, by a text."""

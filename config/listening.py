@@ -22,7 +22,7 @@ from django.db import Error as DatabaseError
 from audit.api.following import EventStream, Following, FollowingResponse, hub
 from audit.errors import Busy, DomainError
 from audit.feed import Listener, Selected
-from audit.feed.rendering import heartbeat_of, page_of, stream_of
+from audit.feed.rendering import heartbeat_of, stream_of
 from config.bodies import Message, Receive, Refused
 from config.streams import Send
 
@@ -80,7 +80,7 @@ async def _poll(
         return
     if not found.events and not hub().is_closed and not hub().has_read_lately():
         raise Busy("The newest events can't be read. Try again.")
-    body = page_of(found, listener.selection.reach)
+    body = following.render(found, listener.selection.reach)
     await send(_with_length(start, len(body)))
     await send({"type": "http.response.body", "body": body})
 

@@ -27,7 +27,8 @@ def hub() -> Hub:
 class Following:
     """Where to go on: behind ``cursor``, with at most ``limit`` events at a time, for ``wait_seconds``.
 
-    ``renew`` looks again at what the client of ``authorization`` may see; None if nothing any more.
+    ``renew`` looks again at what the client of ``authorization`` may see; None if nothing any more. ``render`` makes
+    the body of a long poll.
     """
 
     client_id: UUID
@@ -37,6 +38,7 @@ class Following:
     limit: int
     wait_seconds: float
     renew: Callable[[], Selection | None]
+    render: Callable[[Selected, Reach | None], bytes] = page_of
 
     def behind(self, selected: Selected) -> Self:
         """The same, behind what was selected."""
@@ -50,11 +52,11 @@ class FollowingResponse(HttpResponse):
 
 
 class LongPoll(FollowingResponse):
-    """A page of the feed."""
+    """What a reader sees now, or what comes within ``wait_seconds`` if it ``goes_on``."""
 
-    def __init__(self, selected: Selected, reach: Reach | None, following: Following | None) -> None:
-        super().__init__(page_of(selected, reach), content_type="application/json")
-        self.following = following
+    def __init__(self, selected: Selected, following: Following, *, goes_on: bool) -> None:
+        super().__init__(following.render(selected, following.selection.reach), content_type="application/json")
+        self.following = following.behind(selected) if goes_on else None
 
 
 class EventStream(FollowingResponse):

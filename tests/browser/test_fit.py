@@ -14,7 +14,7 @@ from inventory.services.low_stock import alerts as low_stock
 from reservations.models import Reservation, ShortageIncident
 from tests.browser.pages import DESKTOP, PHONE, Open, findings, fits, settle
 from tests.config.test_admin import MAKE_ONE
-from tests.factories import hold, make_level
+from tests.factories import hold, make_level, receive
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
 
@@ -216,3 +216,6 @@ def test_list_refreshes_itself_only_while_nothing_is_done_with_it(open_page: Ope
     page.locator("body").click(position={"x": 700, "y": 20})
     page.evaluate(beat)
     expect(shown).to_contain_text("471")
+    assert not page.evaluate("consoleLive.hasNews()")
+    receive(StockLevel.objects.earliest("pk").product_id, 1)
+    assert page.evaluate("consoleLive.hasNews()")

@@ -116,7 +116,7 @@ READING: Final = re.compile(
     r"index|jsi18n|password_change(_done)?|.*_export_(csv|xlsx)|.*_labels?|.*_recall|.*_stocklevel_(find|place)"
 )
 """The addresses of ``LEAST`` that are open to an auditor: read-only pages, and the own password."""
-FOR_ANYBODY: Final = {"", "app_list", "autocomplete", "find", "login", "logout", "session"}
+FOR_ANYBODY: Final = {"", "app_list", "autocomplete", "find", "login", "logout", "news", "session"}
 """Addresses without a page of their own."""
 
 

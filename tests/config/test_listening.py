@@ -15,6 +15,7 @@ from audit.feed import hub as hubs
 from audit.feed.tail import Tail
 from config import listening
 from config.bodies import Message, Refused
+from tests import loops
 from tests.audit.feed.test_tail import event, made
 
 HERE = Cursor(1, 1, 10)
@@ -60,27 +61,24 @@ def following(wait_seconds: float = 0.05, renew: Callable[[], Selection | None] 
 
 
 async def follow(caller: Caller, where: Following, kind: type[LongPoll] | type[EventStream] = LongPoll) -> None:
-    response = kind(Selected((), HERE, has_more=False), None, where)
+    nothing = Selected((), HERE, has_more=False)
+    response = EventStream(nothing, None, where) if kind is EventStream else LongPoll(nothing, where, goes_on=True)
     await asyncio.wait_for(listening.follow(response, START, caller.receive, caller.send), 20)
 
 
-def story(run: Callable[[], Any]) -> None:
-    asyncio.run(run())
-
-
 def test_a_poll_without_events_is_an_empty_page_with_its_own_length() -> None:
-    async def run() -> None:
+    async def story() -> None:
         caller = Caller()
         await follow(caller, following())
         start, body = caller.sent
         assert body["body"] == b'{"events":[],"cursor":"1.1.10","hasMore":false}'
         assert start["headers"] == [(b"content-length", b"%d" % len(body["body"]))]
 
-    story(run)
+    loops.run(story())
 
 
 def test_a_stream_shows_that_it_lives_and_where_it_is_until_its_reader_goes() -> None:
-    async def run() -> None:
+    async def story() -> None:
         caller = Caller(goes_after=4)
         await follow(caller, following(), EventStream)
         assert caller.sent[0]["headers"] == []
@@ -88,13 +86,13 @@ def test_a_stream_shows_that_it_lives_and_where_it_is_until_its_reader_goes() ->
         assert caller.sent[2]["body"] == b": heartbeat\nid: 1.1.10\n\n"
         assert not listening._open
 
-    story(run)
+    loops.run(story())
 
 
 def test_a_reader_that_takes_nothing_is_left_and_delays_nobody(hub: Hub, settings: Any) -> None:
     settings.PROGRESS_SECONDS = 0.1
 
-    async def run() -> None:
+    async def story() -> None:
         slow, other = Caller(takes=2), Caller()
         slow_one = asyncio.ensure_future(follow(slow, following(), EventStream))
         await follow(other, following())
@@ -102,17 +100,17 @@ def test_a_reader_that_takes_nothing_is_left_and_delays_nobody(hub: Hub, setting
         await slow_one
         assert (len(slow.sent), len(hub), listening._open.total()) == (2, 0, 0)
 
-    story(run)
+    loops.run(story())
 
 
 def test_a_poll_whose_caller_is_gone_is_not_answered() -> None:
-    async def run() -> None:
+    async def story() -> None:
         caller = Caller()
         caller.gone.set()
         await follow(caller, following(wait_seconds=30))
         assert not caller.sent
 
-    story(run)
+    loops.run(story())
 
 
 def test_a_poll_is_refused_while_the_log_can_not_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,11 +119,11 @@ def test_a_poll_is_refused_while_the_log_can_not_be_read(monkeypatch: pytest.Mon
 
     monkeypatch.setattr(hubs, "_look", look)
 
-    async def run() -> None:
+    async def story() -> None:
         with pytest.raises(Busy):
             await follow(Caller(), following())
 
-    story(run)
+    loops.run(story())
 
 
 def test_the_log_is_read_again_after_errors(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,33 +139,33 @@ def test_the_log_is_read_again_after_errors(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(hubs, "_look", look)
 
-    async def run() -> None:
+    async def story() -> None:
         caller = Caller()
         await follow(caller, following(wait_seconds=20))
         assert b'"key":"50"' in caller.body
         assert [known is None for known in looks] == [True, False, False, True, False]
 
-    story(run)
+    loops.run(story())
 
 
 def test_what_a_client_may_see_is_looked_up_again(hub: Hub, settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.TOKEN_CACHE_SECONDS = 0
     monkeypatch.setattr(hubs, "_SHORTEST_RENEWAL_SECONDS", 0.01)
 
-    async def run() -> None:
+    async def story() -> None:
         answers = iter([Selection(key="mine"), None])
         caller = Caller()
         await follow(caller, following(wait_seconds=30, renew=lambda: next(answers)), EventStream)
         assert caller.sent[-1]["body"] == b""  # It was ended as it should.
 
-    story(run)
+    loops.run(story())
 
 
 def test_many_listeners_are_refused(settings: Any) -> None:
     settings.EVENT_LISTENERS = 4
     where = following(wait_seconds=30)
 
-    async def run() -> None:
+    async def story() -> None:
         callers = [Caller() for _ in range(4)]
         own = [asyncio.ensure_future(follow(caller, where)) for caller in callers[:2]]
         await asyncio.sleep(0)
@@ -182,4 +180,4 @@ def test_many_listeners_are_refused(settings: Any) -> None:
         await asyncio.gather(*own, *others)
         assert not listening._open
 
-    story(run)
+    loops.run(story())

@@ -16,6 +16,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests import loops
 from tests.faults.house import House, Load, Web, call, eventually
 from tests.faults.listeners import Stream, close_all, open_many
 
@@ -85,7 +86,7 @@ class TestListeners:
             assert 0 < before < memory_bytes(web) < before + 150 * 2**20
             await close_all(streams)
 
-        asyncio.run(story())
+        loops.run(story())
 
     def test_long_polls_wait_without_a_thread_and_end_with_the_first_event(self, house: House, web: Web) -> None:
         start = read(house, "after=now")["cursor"]
@@ -112,7 +113,7 @@ class TestListeners:
             await stream.close()
             assert sorted(event["key"] for event in found) == sorted(held)
 
-        asyncio.run(story())
+        loops.run(story())
 
     def test_a_revoked_token_ends_its_streams_and_no_other(self, house: House, web: Web) -> None:
         async def story() -> None:
@@ -125,7 +126,7 @@ class TestListeners:
             await other.read_until(1)
             await close_all([own, other])
 
-        asyncio.run(story())
+        loops.run(story())
 
     def test_listeners_survive_a_killed_database(self, house: House, web: Web) -> None:
         async def story() -> None:
@@ -140,7 +141,7 @@ class TestListeners:
                 assert [event["key"] for event in events] == [held]
             await close_all(streams)
 
-        asyncio.run(story())
+        loops.run(story())
 
     def test_a_copy_from_levels_and_feed_equals_the_table(self, house: House, web: Web) -> None:
         with Load(house) as load:
@@ -216,7 +217,7 @@ def test_listeners_end_when_the_process_stops(house: House) -> None:
 
     web = Web(house)
     try:
-        asyncio.run(story(web))
+        loops.run(story(web))
     finally:
         web.kill()
 
@@ -234,6 +235,6 @@ def test_more_listeners_than_allowed_are_refused(house: House) -> None:
 
     web = Web(house, EVENT_LISTENERS="3")  # A client may have two of them.
     try:
-        asyncio.run(story())
+        loops.run(story())
     finally:
         web.kill()

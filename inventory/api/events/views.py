@@ -76,7 +76,7 @@ class EventsView(_FeedView):
         following = self._following(request, query, query.limit, wait_seconds)
         found = self._select(following)
         is_done = not wait_seconds or bool(found.events) or found.has_more
-        return LongPoll(found, following.selection.reach, None if is_done else following.behind(found))
+        return LongPoll(found, following, goes_on=not is_done)
 
 
 class EventStreamView(_FeedView):

@@ -3,6 +3,8 @@
 
 (() => {
   const PAUSE_MS = 30000;
+  const NEWS_PAUSE_MS = 10000; // The least time between two refreshes, however much is going on.
+  const MOST_SOON = 45; // So many refreshes of an hour may come early: the other half is for an hour without news.
   const MOST_AN_HOUR = 90;
   const QUIET_MS = 5000; // After a key, a click or a scroll, the page stays as it is.
   const LONGEST_MS = 2 * 3600000; // After this time without input the page stops, so that its session can end.
@@ -11,6 +13,7 @@
   let touchedAt = 0;
   let known = null;
   let failures = 0;
+  let cursor = ""; // How far the log of events is known.
 
   const part = (root) => PARTS.map((selector) => root.querySelector(selector)).find(Boolean);
   const isInUse = () => document.hidden || !navigator.onLine || performance.now() - touchedAt < QUIET_MS || performance.now() - touchedAt > LONGEST_MS ||
@@ -52,16 +55,35 @@
       failures += 1;
     }
   };
-  const next = () => setTimeout(async () => {
-    await beat();
-    next();
-  }, PAUSE_MS * Math.min(8, 2 ** failures));
+  // Whether something was published; waits for it up to half a minute. A page that is in use asks for nothing.
+  const hasNews = async () => {
+    if (!part(document) || isInUse() || isTooOften() || sent.length >= MOST_SOON) return false;
+    try {
+      const answer = await fetch(`/admin/news/?after=${cursor}`, { credentials: "same-origin", cache: "no-store" });
+      if (!answer.ok || answer.redirected) return false;
+      const news = await answer.json();
+      cursor = news.cursor;
+      return news.isNew;
+    } catch {
+      return false;
+    }
+  };
+  const sleep = (ms) => new Promise((done) => { setTimeout(done, Math.max(0, ms)); });
+
+  const watch = async () => {
+    for (;;) {
+      const ends = performance.now() + PAUSE_MS * Math.min(8, 2 ** failures);
+      await sleep(NEWS_PAUSE_MS);
+      if (failures || !await hasNews()) await sleep(ends - performance.now());
+      await beat();
+    }
+  };
 
   for (const name of ["keydown", "pointerdown", "wheel", "scroll", "input"]) {
     addEventListener(name, () => { touchedAt = performance.now(); }, { capture: true, passive: true });
   }
   document.addEventListener("visibilitychange", () => { if (!document.hidden) beat(); });
-  document.addEventListener("DOMContentLoaded", () => { if (part(document) && document.getElementById("console-session")) next(); });
+  document.addEventListener("DOMContentLoaded", () => { if (part(document) && document.getElementById("console-session")) watch(); });
 
-  window.consoleLive = { beat };
+  window.consoleLive = { beat, hasNews };
 })();
