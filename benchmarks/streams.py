@@ -1,19 +1,24 @@
-"""How fast relays publish events to a Redis stream: the delay after the commit, and the rate of a backlog."""
+"""How fast events come to a Redis stream and to a listener of the feed, and how fast a backlog is published."""
 
+import http.client
+import json
+import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 from uuid import uuid4
 
 import redis
 
 from benchmarks import chart
-from benchmarks.cluster import REPOSITORY, BenchmarkFailed, Connection, stop
+from benchmarks.cluster import REPOSITORY, BenchmarkFailed, Connection, served, stop
 from benchmarks.service import Service
 
 EVENTS_PER_SECOND: Final = 500
@@ -36,8 +41,8 @@ FROM generate_series(1, %s) n RETURNING id
 """
 
 ABOUT: Final = f"""
-`manage.py relay_events`. Delays: {EVENTS_PER_SECOND} events a second, {EVENTS_OF_A_COMMIT} a commit, until a reader on
-this machine has them.
+`manage.py relay_events`, and `GET /api/v1/events/stream` of a web process without a relay. Delays:
+{EVENTS_PER_SECOND} events a second, {EVENTS_OF_A_COMMIT} a commit, until a reader on this machine has them.
 
 ![Milliseconds from the commit to a reader, as bars](benchmark-streams.svg)
 """.strip()
@@ -49,31 +54,53 @@ def measure(service: Service, repeats: int, seconds: float, is_quick: bool) -> d
     streams.prepare()
     delays = [streams.delays(max(2.0, seconds)) for _ in range(repeats)]
     rates = [streams.drained_per_second(backlog) for _ in range(repeats)]
-    percentiles = {f"p{percent}": [_percentile(each, percent) for each in delays] for percent in _PERCENTS}
-    return {"delays_ms": percentiles, "backlog": backlog, "per_second": rates}
+    of_feed = streams.delays_of_feed(repeats, max(2.0, seconds))
+    return {
+        "delays_ms": _percentiles(delays),
+        "feed_delays_ms": _percentiles(of_feed),
+        "backlog": backlog,
+        "per_second": rates,
+    }
+
+
+def _percentiles(delays: Sequence[Sequence[float]]) -> dict[str, list[float]]:
+    return {f"p{percent}": [_percentile(each, percent) for each in delays] for percent in _PERCENTS}
 
 
 def figures(facts: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[float]]]:
     """The rows of the report's table."""
     for percent, values in facts["delays_ms"].items():
         yield f"from the commit to a reader, {percent}, ms", values
+    for percent, values in facts["feed_delays_ms"].items():
+        yield f"from the commit to a listener of the feed, {percent}, ms", values
     yield f"a backlog of {facts['backlog']:,}, events a second", facts["per_second"]
 
 
-def middle(facts: Mapping[str, Any], percent: str = "") -> float | None:
+def middle(facts: Mapping[str, Any], percent: str = "", of: str = "delays_ms") -> float | None:
     """The median delay of a percentile, or rate; None if it wasn't measured."""
     found = facts.get("streams")
-    return median(found["delays_ms"][percent] if percent else found["per_second"]) if found else None
+    return median(found[of][percent] if percent else found["per_second"]) if found else None
 
 
 def drawn(facts: Mapping[str, Any]) -> str:
     """The chart of the delays, as SVG."""
-    groups = [chart.Group(percent, {"relay": median(values)}) for percent, values in facts["delays_ms"].items()]
+    groups = [
+        chart.Group(percent, {"relay": median(values), "feed": median(facts["feed_delays_ms"][percent])})
+        for percent, values in facts["delays_ms"].items()
+    ]
     return chart.svg(f"Milliseconds from the commit to a reader, {EVENTS_PER_SECOND} events a second", groups)
 
 
 def _percentile(ordered: Sequence[float], percent: int) -> float:
     return ordered[min(len(ordered) - 1, len(ordered) * percent // 100)]
+
+
+def _listen(answer: http.client.HTTPResponse, arrived: dict[str, float]) -> None:
+    """Note when each event of a stream came, until the stream ends."""
+    with suppress(OSError, http.client.HTTPException):
+        while line := answer.readline():
+            if line.startswith(b"data: "):
+                arrived[json.loads(line[6:])["eventId"]] = time.monotonic()
 
 
 class Streams:
@@ -122,6 +149,32 @@ class Streams:
             raise BenchmarkFailed(f"{len(entries):,} of {events:,} events were published")
         first, last = (int(entries[n][0].partition("-")[0]) for n in (0, -1))
         return events / max(last - first, 1) * 1000
+
+    def delays_of_feed(self, repeats: int, seconds: float) -> list[list[float]]:
+        """The milliseconds from the answer to each commit to a listener's receipt of its events, sorted."""
+        token = self._service.issue_token()
+        with (
+            TemporaryDirectory() as folder,
+            served(
+                "config.asgi:application", self._service.environment(LOG_LEVEL="WARNING"), Path(folder) / "web"
+            ) as port,
+            self._service.cluster.connect(self._service.database) as connection,
+        ):
+            return [self._delays_of_listener(connection, port, token, seconds) for _ in range(repeats)]
+
+    def _delays_of_listener(self, connection: Connection, port: int, token: str, seconds: float) -> list[float]:
+        sent: dict[str, float] = {}
+        arrived: dict[str, float] = {}
+        stream = http.client.HTTPConnection("127.0.0.1", port, timeout=_PATIENCE_SECONDS)
+        with closing(stream):
+            stream.request("GET", "/api/v1/events/stream?after=now", headers={"Authorization": f"Bearer {token}"})
+            answer = stream.getresponse()
+            threading.Thread(target=_listen, args=(answer, arrived), daemon=True).start()
+            self._write_until(connection, time.monotonic() + seconds, sent)
+            self._wait_for(sent, arrived)
+            if stream.sock is not None:
+                stream.sock.shutdown(socket.SHUT_RDWR)
+        return sorted(max(0.0, arrived[each] - at) * 1000 for each, at in sent.items())
 
     @staticmethod
     def _wait_for(sent: dict[str, float], arrived: dict[str, float]) -> None:
