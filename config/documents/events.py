@@ -26,7 +26,9 @@ _TYPES: Final = {
 }
 _HEAD: Final = """# Events
 
-For engineers whose programs need to know about changes of stock and reservations.
+For engineers whose programs need to know about changes of stock and reservations. Read them from the
+[feed](api.md#events), from a [Redis stream or a Kafka topic](../guides/streams.md). [asyncapi.json](asyncapi.json)
+describes all of these in AsyncAPI 3, with the events that the service receives ([incoming events](incoming-events.md)).
 
 An event is a row of the table `audit_outboxevent`. It is written in the transaction of the change that it is about:
 neither is committed without the other. Events are deleted after `EVENT_RETENTION_DAYS` (30). Staff see them in the
@@ -36,7 +38,7 @@ console, under Events.
 | --- | --- |
 | `position` | An integer that grows. It gives the order of events with the same key. |
 | `id` | The UUID in `eventId`. |
-| `aggregatetype` | The kind of what the event is about: `reservation`, `level`, `transfer` or `freeze`. |
+| `aggregatetype` | The kind of what the event is about: {kinds}. |
 | `aggregateid` | The key: the identifier of what the event is about. Each type says which one. |
 | `type` | One of the types below. |
 | `payload` | JSON. Each type says which fields. |
@@ -67,7 +69,8 @@ Give the connector `publication.name=inventory_events`, `publication.autocreate.
 A field that may be absent is left out of the JSON if it has no value. Fields may be added to a payload: ignore those
 that you don't know. Times are RFC 3339 in UTC.
 
-This page and the JSON Schemas are generated from the code: `make fmt` writes them, `make check` fails if they differ.
+This page, the JSON Schemas and the AsyncAPI document are generated from the code: `make fmt` writes them, `make check`
+fails if they differ.
 """
 
 
@@ -101,7 +104,9 @@ def example_of(event: type[Event]) -> dict[str, Any]:
 
 def page() -> str:
     """The page about all events."""
-    return "\n".join([_HEAD, *_contents(), *_common(), *(line for event in event_types() for line in _section(event))])
+    kinds = ", ".join(f"`{kind}`" for kind in sorted({event.AGGREGATE for event in event_types()}))
+    head = _HEAD.replace("{kinds}", kinds)
+    return "\n".join([head, *_contents(), *_common(), *(line for event in event_types() for line in _section(event))])
 
 
 def _contents() -> Iterator[str]:

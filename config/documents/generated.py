@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from django.core.management import call_command
 
 from config import openapi
-from config.documents import events, incoming, roles
+from config.documents import asyncapi, events, incoming, roles
 from config.documents.actions import audit_actions
 from config.documents.defects import Defect
 from reservations.services.orders.incoming import incoming_types
@@ -42,6 +42,7 @@ GENERATED: Final[Sequence[Generated]] = (
         Generated(f"{events.FOLDER}/{event.TYPE}.schema.json", partial(events.schema_text, event))
         for event in events.event_types()
     ),
+    Generated(asyncapi.DOCUMENT, asyncapi.document),
     Generated(incoming.PAGE, incoming.page),
     *(
         Generated(f"{incoming.FOLDER}/{event.TYPE}.schema.json", partial(incoming.schema_text, event))
