@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from audit.streams.cloudevents import CONTENT_TYPE
+from audit.webhooks.bodies import TEST_EVENT
 from config.documents import events
 from inventory.api.events.contract import EventPageOut, FeedEventOut
 from reservations.services.orders.incoming import incoming_types
@@ -61,7 +62,8 @@ _WITH_HEADERS: Final = ("webhooks", "redis", "kafka")
 
 def document() -> str:
     """The text of the AsyncAPI document. Its schemas are the files beside it."""
-    messages = {**dict(_published()), "feed.Page": _page(), **dict(_incoming())}
+    test = {f"webhooks.{TEST_EVENT}": _test_event()}
+    messages = {**dict(_published()), **test, "feed.Page": _page(), **dict(_incoming())}
     content = {
         "asyncapi": "3.0.0",
         "info": {"title": "Inventory reservation: events", "version": "1", "description": _DESCRIPTION},
@@ -139,6 +141,14 @@ def _published() -> Iterator[tuple[str, dict[str, Any]]]:
         }
         for channel, body in carried.items():
             yield f"{channel}.{event.TYPE}", _message(event.TYPE, body, channel)
+
+
+def _test_event() -> dict[str, Any]:
+    """The message that a webhook's test sends: it isn't in the log."""
+    fields = _fields_of(FeedEventOut)
+    common = {name: fields[name] for name in ("eventId", "key", "timestamp")}
+    data = _object({"eventId": _TEXT, "timestamp": _TIME, "message": _TEXT})
+    return _message(TEST_EVENT, _object({**common, "type": {"const": TEST_EVENT}, "data": data}), "webhooks")
 
 
 def _page() -> dict[str, Any]:

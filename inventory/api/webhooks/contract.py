@@ -10,6 +10,7 @@ from audit.api.contract import Answer, Body, Code, ExpectedVersion, OptionalBody
 from audit.api.instants import Instant
 from inventory.api.catalogue.contract import Name
 from inventory.api.events.contract import LONGEST_CURSOR
+from inventory.events import InventoryLevelChangedEvent
 
 Url = Annotated[
     str,
@@ -22,7 +23,7 @@ Url = Annotated[
 ]
 Types = Annotated[
     list[Annotated[str, Meta(max_length=64)]],
-    Meta(max_length=100, description="Types of events; empty for all.", examples=[["InventoryReservedEvent"]]),
+    Meta(max_length=100, description="Types of events; empty for all.", examples=[[InventoryLevelChangedEvent.__name__]]),
 ]
 StoreIds = Annotated[
     list[Code],
