@@ -112,6 +112,7 @@ _READS_ACCESS: Final = (
     _permissions("audit", "view", "apiclient apitoken staffaccess idempotencykey outboxevent")
     | _permissions("audit", "view", "webhooksubscription webhookattempt")
     | _permissions("auth", "view", "user group")
+    | _permissions("reservations", "view", "deadletter receivedevent")
     | {"inventory.view_archivedfile"}
 )
 _ADMINISTRATOR: Final = (
@@ -120,7 +121,7 @@ _ADMINISTRATOR: Final = (
     | _permissions("audit", "add change", "apiclient apitoken")
     | _permissions("audit", "add change delete", "webhooksubscription")
     | _permissions("auth", "add change", "user")
-    | {"audit.change_staffaccess", "inventory.repair_stock"}
+    | {"audit.change_staffaccess", "inventory.repair_stock", "reservations.settle_deadletter"}
 )
 _AUDITOR: Final = (
     _READS_STOCK | _READS_BOOKS | _READS_ACCESS | _permissions("inventory", "view", "ledgeropening alertsubscription")

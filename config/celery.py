@@ -38,6 +38,11 @@ app.conf.beat_schedule = {
         "schedule": 3600,
         "options": {"expires": 3600},
     },
+    "forget-received-events": {
+        "task": "reservations.tasks.forget_received_events",
+        "schedule": 3600,
+        "options": {"expires": 3600},
+    },
     "tidy-file-imports": {
         "task": "audit.console.imports.tasks.tidy_file_imports",
         "schedule": 60,

@@ -142,6 +142,8 @@ _TRAIL: Final = (
     MenuItem(_("Audit"), "history", "audit.auditentry"),
     MenuItem(_("Reconciliation"), "balance", "inventory.reconciliationfinding"),
     MenuItem(_("Events"), "outbox", "audit.outboxevent"),
+    MenuItem(_("Received events"), "move_to_inbox", "reservations.receivedevent"),
+    MenuItem(_("Dead letters"), "unsubscribe", "reservations.deadletter", "?status__exact=WAITING"),
     MenuItem(_("Idempotency keys"), "key_vertical", "audit.idempotencykey"),
 )
 _CATALOGUE: Final = (

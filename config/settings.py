@@ -108,6 +108,14 @@ KAFKA_SERVERS = env.str("KAFKA_SERVERS", default="")
 KAFKA_TOPIC = env.str("KAFKA_TOPIC", default="inventory.events")
 KAFKA_OPTIONS = env.options("KAFKA_OPTIONS", default="")
 
+# What other systems send (reservations.management.consuming).
+INBOX_STREAM = env.str("INBOX_STREAM", default="")
+INBOX_STREAM_URL = env.str("INBOX_STREAM_URL", default="") or REDIS_URL
+INBOX_TOPICS = env.list("INBOX_TOPICS", default=[])
+INBOX_GROUP = env.str("INBOX_GROUP", default="inventory")
+INBOX_CLIENT = env.str("INBOX_CLIENT", default="")
+INBOX_CLAIM_SECONDS = env.float("INBOX_CLAIM_SECONDS", default=60.0)
+
 # --- API -------------------------------------------------------------------------------------------------------------
 
 THROTTLE_REQUESTS_PER_MINUTE = env.int("THROTTLE_REQUESTS_PER_MINUTE", default=600_000)

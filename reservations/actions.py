@@ -12,8 +12,8 @@ from audit.display import NOTHING, shown_time
 from inventory.actions import MOVEMENTS
 
 RESERVATION: Final = SubjectKind(_("reservation"), "reservations_reservation")
-RECEIVED_EVENT: Final = SubjectKind(_("incoming event"))
-DEAD_LETTER: Final = SubjectKind(_("dead letter"))
+RECEIVED_EVENT: Final = SubjectKind(_("incoming event"), "reservations_receivedevent")
+DEAD_LETTER: Final = SubjectKind(_("dead letter"), "reservations_deadletter")
 SHORTAGE: Final = SubjectKind(_("incident"), "reservations_shortageincident")
 
 
@@ -131,4 +131,10 @@ EVENT_RECEIVED: Final = register(
 )
 EVENT_PUT_ASIDE: Final = register(
     Action("inventory_event_put_aside", _("Event put aside"), "unsubscribe", DEAD_LETTER, tone="bad")
+)
+EVENT_REPLAYED: Final = register(
+    Action("inventory_event_replayed", _("Dead letter replayed"), "replay", DEAD_LETTER, tone="good")
+)
+EVENT_DISCARDED: Final = register(
+    Action("inventory_event_discarded", _("Dead letter discarded"), "delete", DEAD_LETTER)
 )

@@ -7,6 +7,7 @@ from inventory.services.bookkeeping import archiving
 from reservations.services.bookkeeping import reconciliation
 from reservations.services.bookkeeping.archiving import every_series
 from reservations.services.holds import expiry
+from reservations.services.orders import memory
 
 logger = structlog.get_logger(__name__)
 
@@ -15,6 +16,12 @@ logger = structlog.get_logger(__name__)
 def expire_due_holds() -> int:
     """Sweep all due holds once. Returns how many were expired."""
     return expiry.expire_due_holds()
+
+
+@shared_task(name="reservations.tasks.forget_received_events")  # type: ignore[untyped-decorator]
+def forget_received_events() -> int:
+    """Delete what the inbox has remembered for ``INBOX_RETENTION_DAYS``. Returns the number of rows."""
+    return memory.purge()
 
 
 @shared_task(name="reservations.tasks.reconcile")  # type: ignore[untyped-decorator]

@@ -2,6 +2,7 @@
 
 from reservations.admin.availability import level_page, recall_page
 from reservations.admin.holds import lists as reservations
+from reservations.admin.orders import letters
 from reservations.admin.shortages import incidents
 
-__all__ = ["incidents", "level_page", "recall_page", "reservations"]
+__all__ = ["incidents", "letters", "level_page", "recall_page", "reservations"]

@@ -37,7 +37,7 @@ from inventory.models import (
     Warehouse,
 )
 from inventory.services.stock.adjustments import Adjustment, AdjustRequest, apply_adjustments
-from reservations.models import BrokenHold, Reservation, ShortageIncident
+from reservations.models import BrokenHold, DeadLetter, ReceivedEvent, Reservation, ShortageIncident
 from tests.factories import (
     ACTOR,
     hold,
@@ -49,6 +49,8 @@ from tests.factories import (
     make_warehouse,
     receive,
 )
+from tests.orders.sending import event
+from tests.orders.sending import receive as receive_events
 from tests.staff import browser_of, make_staff
 
 pytestmark = pytest.mark.django_db
@@ -160,6 +162,8 @@ MAKE_ONE: dict[type[models.Model], Callable[[], Any]] = {
     StockCount: _make_count,
     LowStockAlert: _make_alert,
     ShortageIncident: _make_incident,
+    DeadLetter: lambda: receive_events(event("OrderShippedEvent")),
+    ReceivedEvent: lambda: receive_events(event("OrderCancelledEvent", orderId="order-1")),
     ReconciliationRun: _make_run,
     ReconciliationFinding: _make_finding,
 }

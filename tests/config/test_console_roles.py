@@ -39,9 +39,11 @@ LISTS["manager"] = LISTS["viewer"] | {"adjustmentreason", "auditentry", "reconci
 LISTS["administrator"] = LISTS["manager"] | {
     "apiclient",
     "apitoken",
+    "deadletter",
     "group",
     "idempotencykey",
     "outboxevent",
+    "receivedevent",
     "user",
 }
 LISTS["auditor"] = LISTS["administrator"]

@@ -6,6 +6,7 @@ Each public service with an actor parameter is in ``CALLS``, with a call that to
 
 import importlib
 import inspect
+import json
 import pkgutil
 import typing
 from collections.abc import Callable, Iterator
@@ -55,16 +56,18 @@ from inventory.services.transfers import reversing as transfers_reversing
 from inventory.services.transfers.commands import MoveLine, TransferRequest
 from inventory.services.transfers.drafting import TransferDetails
 from reservations.errors import ReservationNotFound
-from reservations.models import ShortageIncident
+from reservations.models import DeadLetter, ShortageIncident
 from reservations.services.availability import availability, explanation, recall
 from reservations.services.bookkeeping import reconciliation
 from reservations.services.holds import baskets, placing, resolution, selling_by_hand
 from reservations.services.holds.placing import ExtendRequest, HoldRequest
 from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Selector
 from reservations.services.holds.sourcing import RequestLine
+from reservations.services.orders import settling
 from reservations.services.shortages import incidents
 from tests.books import assert_books_balance
 from tests.factories import ACTOR, hold, make_client, make_product, make_store, receive
+from tests.orders.sending import event
 from tests.staff import make_staff
 
 pytestmark = pytest.mark.django_db
@@ -108,6 +111,15 @@ class Scene:
         self.user = make_staff("viewer")
         added: Any = managing.create(ACTOR, dict(WEBHOOK))
         self.webhook = added.webhook.pk
+        self.letter = DeadLetter.objects.create(
+            digest=b"x",
+            client_id=self.client.pk,
+            place="http",
+            message=json.dumps(event("OrderCancelledEvent", orderId="o")).encode(),
+            code="malformed",
+            reason="r",
+            received_at=timezone.now(),
+        ).pk
 
     def moved(self, actor: Actor, source: str = THERE, destination: str = HERE) -> TransferRequest:
         return TransferRequest(actor, (MoveLine(self.product.pk, None, 3, source, destination),))
@@ -422,6 +434,10 @@ CALLS: Final[dict[str, Call]] = {
     "resolution.consume_holds": lambda scene, actor: placing.raise_refusal(
         resolution.consume_holds([ConsumeRequest(actor, "order-1", Selector(cart_id="both"))])[0]
     ),
+    "settling.replay_letter": lambda scene, actor: settling.replay_letter(settling.SettleRequest(actor, scene.letter)),
+    "settling.discard_letter": lambda scene, actor: settling.discard_letter(
+        settling.SettleRequest(actor, scene.letter)
+    ),
     "incidents.read_incident": lambda scene, actor: incidents.read_incident(scene.incident, actor),
     "incidents.resolve_incident": lambda scene, actor: incidents.resolve_incident(
         incidents.ResolveRequest(actor, scene.incident, "told the customer")
@@ -456,6 +472,8 @@ FOR_ALL_WAREHOUSES: Final = {
     "availability.check_availability",
     "reconciliation.reconcile",
     "baskets.put_basket",
+    "settling.replay_letter",
+    "settling.discard_letter",
     "placing.place_holds",
     "placing.place_hold",
     "placing.plan_hold",

@@ -11,9 +11,6 @@ import random
 import signal
 import sys
 import time
-import traceback
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final
 
 import django
@@ -24,11 +21,12 @@ import psycopg  # noqa: E402
 import redis  # noqa: E402
 from django.conf import settings  # noqa: E402
 from django.core.management import call_command  # noqa: E402
-from django.db import connection, connections  # noqa: E402
+from django.db import connection  # noqa: E402
 from uuid_utils.compat import uuid7  # noqa: E402
 
 from audit import feed  # noqa: E402
 from audit.models import OutboxEvent  # noqa: E402
+from tests.faults.processes import end, fork, stop_postgres  # noqa: E402
 
 KEYS: Final = 12
 WRITERS: Final = 2
@@ -37,21 +35,6 @@ _LOCK: Final = "SELECT pg_advisory_xact_lock(%s)"
 _INSERT: Final = """
 INSERT INTO audit_outboxevent (id, aggregatetype, aggregateid, type, payload) VALUES (%s, 'test', %s, 'TestEvent', '{}')
 """
-
-
-def fork(work: Callable[[], None]) -> int:
-    """Start a child process. Returns its pid."""
-    connections.close_all()
-    pid = os.fork()
-    if pid == 0:
-        code = 1
-        try:
-            work()
-            code = 0
-        except BaseException:  # noqa: BLE001 - the child must not continue the parent's code
-            traceback.print_exc()
-        os._exit(code)
-    return pid
 
 
 def write(seed: int) -> None:
@@ -82,17 +65,6 @@ def relay() -> None:
     call_command("relay_events")
 
 
-def stop_postgres() -> None:
-    """Stop PostgreSQL at once, as a crash does, and wait until the supervisor has started it again."""
-    status = Path(settings.DATA_DIR) / "embedded.json"
-    before = json.loads(status.read_text())["postgres_pid"]
-    os.kill(before, signal.SIGQUIT)
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while json.loads(status.read_text())["postgres_pid"] == before:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def kill_relays(relays: list[int], kills: int, stops: int, chance: random.Random) -> None:
     """Kill one after the other, and start another one in its place."""
     stop_at = {kills * (n + 1) // (stops + 1) for n in range(stops)}
@@ -104,14 +76,6 @@ def kill_relays(relays: list[int], kills: int, stops: int, chance: random.Random
         relays.append(fork(relay))
         if n in stop_at:
             stop_postgres()
-
-
-def end(pids: list[int]) -> None:
-    """End processes by SIGTERM. Each must end well."""
-    for pid in pids:
-        os.kill(pid, signal.SIGTERM)
-    for pid in pids:
-        assert os.waitpid(pid, 0)[1] == 0
 
 
 def published() -> list[feed.Cursor]:

@@ -67,7 +67,7 @@ def _put_aside(letters: Sequence[PutAside]) -> None:
             columns.texts(letter.event_id for letter in letters),
             columns.blobs(letter.message.body for letter in letters),
             columns.texts(letter.code for letter in letters),
-            columns.texts(letter.reason[:_LONGEST_REASON] for letter in letters),
+            columns.texts(letter.reason.replace("\0", "")[:_LONGEST_REASON] for letter in letters),
         ],
     )
     record(
