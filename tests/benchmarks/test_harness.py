@@ -189,7 +189,7 @@ def test_streams_are_reported_with_their_goals_and_a_chart(tmp_path: Path) -> No
     page = (tmp_path / "benchmark.md").read_text()
     assert "| from the commit to a reader, p95, ms | 250 (200–301) |" in page
     assert "| commit to Redis stream, p95 in ms: < 250 | 250 | **no** |" in page
-    assert "| commit to a listener of the feed, p95 in ms: < 250 | 25 | yes |" in page
+    assert "| commit to a listener of the feed, p95 in ms: < 250 | 25.00 | yes |" in page
     assert "| backlog to Redis stream, events/s: ≥ 5,000 | 7,000 | yes |" in page
     assert "](benchmark-streams.svg)" in page
     ET.parse(tmp_path / "benchmark-streams.svg")
