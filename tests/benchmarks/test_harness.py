@@ -182,7 +182,7 @@ def test_quick_run_leaves_the_large_catalogue_out_unless_it_is_asked_for(tmp_pat
 def test_streams_are_reported_with_their_goals_and_a_chart(tmp_path: Path) -> None:
     found = results()
     delays = {"p50": [50.0, 70.0], "p95": [200.0, 301.0], "p99": [400.0, 500.0]}
-    of_feed = dict.fromkeys(delays, [20.0, 30.0])
+    of_feed = {percent: [20.0, 30.0] for percent in delays}
     rates = {"backlog": 50_000, "per_second": [6000.0, 8000.0]}
     found.facts["streams"] = {"delays_ms": delays, "feed_delays_ms": of_feed, **rates}
     report.write(found, tmp_path)
