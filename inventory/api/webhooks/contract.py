@@ -23,7 +23,9 @@ Url = Annotated[
 ]
 Types = Annotated[
     list[Annotated[str, Meta(max_length=64)]],
-    Meta(max_length=100, description="Types of events; empty for all.", examples=[[InventoryLevelChangedEvent.__name__]]),
+    Meta(
+        max_length=100, description="Types of events; empty for all.", examples=[[InventoryLevelChangedEvent.__name__]]
+    ),
 ]
 StoreIds = Annotated[
     list[Code],

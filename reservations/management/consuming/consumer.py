@@ -81,7 +81,7 @@ class EventConsumer:
                 continue
             left = left[size:]
             # Tried once: entries that stay unacknowledged are read again, and recognised.
-            self._trying(lambda piece=piece: self._source.acknowledge(piece) or True)  # type: ignore[misc]
+            self._trying(lambda piece=piece: self._source.acknowledge(piece))  # type: ignore[misc]
 
     def _messages(self, entries: Sequence[Entry]) -> list[Message]:
         client = self._current_client()

@@ -37,7 +37,7 @@ class KafkaSource:
             messages = self._consumer.consume(MOST_ENTRIES, READ_SECONDS)
         except KafkaException as error:
             raise _unavailable(error.args[0]) from error
-        failed = next((error for message in messages if (error := message.error())), None)
+        failed = next((message.error() for message in messages if message.error()), None)
         entries = [_entry(message) for message in messages if not message.error()]
         if not entries and (failed or self._trouble):
             raise _unavailable(failed or self._trouble)
@@ -72,7 +72,8 @@ def _unavailable(error: Any) -> Unavailable:
 
 def _entry(message: Message) -> Entry:
     topic, partition, offset = message.topic() or "", message.partition() or 0, message.offset() or 0
-    headers = {name: value for name, value in message.headers() or [] if isinstance(value, bytes)}
+    pairs: Any = message.headers() or []
+    headers = {name: value for name, value in pairs if isinstance(value, bytes)}
     attributes = {
         name.removeprefix(_PREFIX): text(value) for name, value in headers.items() if name.startswith(_PREFIX)
     }

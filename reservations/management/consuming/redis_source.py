@@ -97,7 +97,7 @@ class RedisSource:
         return [self._entry(entry_id, fields) for entry_id, fields in found if fields]
 
     def _new(self) -> list[Entry]:
-        answer = self._client.xreadgroup(
+        answer: Any = self._client.xreadgroup(
             self._group, self._me, {self._stream: ">"}, count=MOST_ENTRIES, block=int(READ_SECONDS * 1000)
         )
         return [self._entry(entry_id, fields) for _, entries in answer or () for entry_id, fields in entries]

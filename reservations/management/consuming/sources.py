@@ -37,7 +37,7 @@ class Source(Protocol):
     def read(self) -> list[Entry]:
         """Wait ``READ_SECONDS`` at most for entries. Raises Unavailable."""
 
-    def acknowledge(self, entries: Sequence[Entry]) -> None:
+    def acknowledge(self, entries: Sequence[Entry]) -> object:
         """Note that these entries were applied. Raises Unavailable; they are read once more then."""
 
     def close(self) -> None:

@@ -59,7 +59,7 @@ def receive(batch: Sequence[Message], patience: Patience = PATIENT) -> list[Outc
                 dead[index] = PutAside(each.message, outcome.code, outcome.detail, each.event.TYPE, each.event_id)
     letters.put_aside(list(dead.values()), patience)
     for index, letter in dead.items():
-        outcomes[index] = Outcome(result=Result.DEAD_LETTER, code=letter.code, detail=letter.reason)
+        outcomes.setdefault(index, Outcome(result=Result.DEAD_LETTER, code=letter.code, detail=letter.reason))
     return [outcomes[index] for index in range(len(batch))]
 
 
