@@ -144,6 +144,7 @@ _TRAIL: Final = (
     MenuItem(_("Events"), "outbox", "audit.outboxevent"),
     MenuItem(_("Received events"), "move_to_inbox", "reservations.receivedevent"),
     MenuItem(_("Dead letters"), "unsubscribe", "reservations.deadletter", "?status__exact=WAITING"),
+    MenuItem(_("Webhook attempts"), "outgoing_mail", "audit.webhookattempt"),
     MenuItem(_("Idempotency keys"), "key_vertical", "audit.idempotencykey"),
 )
 _CATALOGUE: Final = (
@@ -155,6 +156,7 @@ _CATALOGUE: Final = (
 _ACCESS: Final = (
     MenuItem(_("API clients"), "api", "audit.apiclient"),
     MenuItem(_("API tokens"), "key", "audit.apitoken"),
+    MenuItem(_("Webhooks"), "webhook", "audit.webhooksubscription"),
     MenuItem(_("People"), "group", "auth.user"),
     MenuItem(_("Groups"), "shield_person", "auth.group"),
 )

@@ -11,6 +11,8 @@ from django.db import InterfaceError, OperationalError, connection
 P = ParamSpec("P")
 R = TypeVar("R")
 _LOCK_TIMEOUT: Final = "500ms"
+_IDLE_TIMEOUT: Final = "60s"
+"""How long the server keeps a session of which it hears nothing, and with it the locks of a machine that is gone."""
 _PAUSE_SECONDS: Final = 0.2
 
 
@@ -22,7 +24,14 @@ class Database:
 
     async def open(self) -> None:
         """Connect. Raises OperationalError."""
-        await self._run(_connect)
+        self._session = await self._run(_connect)
+
+    async def check(self) -> None:
+        """Raise OperationalError if statements go to another session than the one that holds the locks."""
+        if await self.call(_session) != self._session:
+            raise OperationalError(
+                "The sender of webhooks needs a connection that keeps its session, not a pooler in transaction mode."
+            )
 
     async def close(self) -> None:
         """Disconnect, which releases all locks."""
@@ -47,10 +56,19 @@ class Database:
         return await loop.run_in_executor(self._thread, lambda: function(*args, **kwargs))
 
 
-def _connect() -> None:
+def _connect() -> int:
     connection.close()
     with connection.cursor() as cursor:
         cursor.execute(f"SET lock_timeout = '{_LOCK_TIMEOUT}'")
+        cursor.execute(f"SET idle_session_timeout = '{_IDLE_TIMEOUT}'")
+    return _session()
+
+
+def _session() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        session: int = cursor.fetchone()[0]
+        return session
 
 
 def _disconnect() -> None:

@@ -104,6 +104,7 @@ class _Session:
 
     async def _survey(self, group: asyncio.TaskGroup) -> None:
         """Begin, stop and wake senders as the subscriptions are now."""
+        await self._database.check()
         found = {each.id: each for each in await self._database.call(queue.survey, [*self._couriers])}
         for id_, (version, courier, task) in [*self._couriers.items()]:
             now = found.get(id_)

@@ -1,6 +1,6 @@
 """The console's pages of the inventory, a package for each subject. Importing this package registers them."""
 
-from inventory.admin.access import clients, people
+from inventory.admin.access import clients, people, webhook_attempts, webhooks
 from inventory.admin.bookkeeping import reconciliation
 from inventory.admin.catalogue import names, products, stores, warehouses
 from inventory.admin.counts import lists as counts
@@ -23,4 +23,6 @@ __all__ = [
     "stores",
     "transfers",
     "warehouses",
+    "webhook_attempts",
+    "webhooks",
 ]

@@ -19,7 +19,16 @@ from django.utils import timezone
 import config.urls  # noqa: F401 - registers the console's pages, which are asked for below
 from audit.authentication import issue_token
 from audit.console.base import ReadOnlyAdmin
-from audit.models import ApiClient, ApiToken, AuditEntry, IdempotencyKey, OutboxEvent
+from audit.models import (
+    ApiClient,
+    ApiToken,
+    AuditEntry,
+    IdempotencyKey,
+    OutboxEvent,
+    WebhookAttempt,
+    WebhookSubscription,
+)
+from audit.webhooks import managing
 from inventory.models import (
     AdjustmentReason,
     LowStockAlert,
@@ -67,6 +76,31 @@ def _make_store() -> None:
 
 def _make_reservation() -> None:
     hold((make_level(10), 2), (make_level(10), 1))
+
+
+def make_webhook() -> WebhookSubscription:
+    made = managing.create(ACTOR, {"name": f"webhook {next(_numbers)}", "url": "https://example.com/"})
+    assert isinstance(made, managing.Changed)
+    return made.webhook
+
+
+def _make_attempt() -> None:
+    WebhookAttempt.objects.create(
+        at=timezone.now(),
+        subscription_id=make_webhook().pk,
+        event_id=uuid4(),
+        type="InventoryReservedEvent",
+        key="res-1",
+        cursor="",
+        number=1,
+        url="https://example.com/",
+        request={},
+        bytes=2,
+        status=204,
+        answer="",
+        milliseconds=3,
+        is_delivered=True,
+    )
 
 
 def _make_key() -> None:
@@ -150,6 +184,8 @@ MAKE_ONE: dict[type[models.Model], Callable[[], Any]] = {
     AuditEntry: _make_reservation,
     IdempotencyKey: _make_key,
     OutboxEvent: _make_reservation,
+    WebhookSubscription: make_webhook,
+    WebhookAttempt: _make_attempt,
     Product: lambda: make_product(parent=make_product(), barcode="2000000000015"),
     Warehouse: lambda: make_warehouse(f"wh-{next(_numbers)}", contact_info={"name": "Ada"}),
     Store: _make_store,

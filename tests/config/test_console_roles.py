@@ -45,13 +45,23 @@ LISTS["administrator"] = LISTS["manager"] | {
     "outboxevent",
     "receivedevent",
     "user",
+    "webhookattempt",
+    "webhooksubscription",
 }
 LISTS["auditor"] = LISTS["administrator"]
 CHANGES = {
     "viewer": set(),
     "warehouse": set(),
     "manager": {"adjustmentreason", "product", "store", "warehouse"},
-    "administrator": {"adjustmentreason", "apiclient", "product", "store", "user", "warehouse"},
+    "administrator": {
+        "adjustmentreason",
+        "apiclient",
+        "product",
+        "store",
+        "user",
+        "warehouse",
+        "webhooksubscription",
+    },
     "auditor": set(),
 }
 

@@ -134,6 +134,7 @@ def test_path_parameters_are_named_as_bodies_name_things(document: dict[str, Any
         "alertId",
         "countId",
         "incidentId",
+        "webhookId",
     }
 
 

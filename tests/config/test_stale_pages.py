@@ -21,7 +21,7 @@ from audit.console import seen
 from audit.console.dialogs import Dialog, SharedDialog
 from audit.console.edit_dialogs import EditDialog
 from audit.console.imports.page import ImportPage
-from audit.models import ApiClient, StaffAccess
+from audit.models import ApiClient, StaffAccess, WebhookSubscription
 from inventory.admin.stock import reasons
 from inventory.admin.stock.dialogs import StockDialog
 from inventory.admin.stock.row_dialogs import RowsDialog
@@ -51,6 +51,7 @@ from inventory.services.transfers.commands import (
 )
 from inventory.services.transfers.moves import Transferred
 from reservations.admin.holds.dialogs import HoldsDialog
+from tests.config.test_admin import make_webhook
 from tests.factories import ACTOR, make_client, make_level, make_product, make_warehouse
 from tests.forms import filled_in, form_on, open_form
 from tests.staff import PASSWORD, browser_of, make_staff
@@ -116,6 +117,10 @@ def _client() -> Subject:
     return Subject(make_client(), "role", "warehouse", "checkout", updates(store_codes=["main"]))
 
 
+def _webhook() -> Subject:
+    return Subject(make_webhook(), "name", "Theirs", "Mine", updates(fifo=True))
+
+
 def _account() -> Subject:
     carl = make_staff("warehouse", name="carl")
     return Subject(carl, "email", "theirs@a.test", "mine@a.test", updates(is_active=False))
@@ -127,6 +132,7 @@ MAKERS: dict[type[Model], Callable[[], Subject]] = {
     Store: _store,
     AdjustmentReason: _reason,
     ApiClient: _client,
+    WebhookSubscription: _webhook,
     User: _account,
 }
 
@@ -364,6 +370,12 @@ ADDS: dict[str, str] = {
     "OpenCountPage": "opens a count",
     "ReverseDialog": "reverses a document, once",
     "RevokeTokenDialog": "revokes for good, once",
+    "SendTestDialog": "sends a test event",
+    "PauseDialog": "asks for a state, whatever it was before",
+    "ResumeDialog": "asks for a state, whatever it was before",
+    "ResendDialog": "adds events to be sent again",
+    "ReplaceSecretDialog": "adds a secret beside the ones that there are",
+    "DeleteDialog": "deletes for good, once",
 }
 """Dialogs that replace nothing, beside those that move stock or end a document, by name, with the reason."""
 
