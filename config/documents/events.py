@@ -27,9 +27,9 @@ _TYPES: Final = {
 _HEAD: Final = """# Events
 
 For engineers whose programs need to know about changes of stock and reservations. Read them from the
-[feed](../reference/api.md#events) or from a [Redis stream or a Kafka topic](../guides/streams.md), or have them sent to you by
-[webhooks](../guides/webhooks.md). [asyncapi.json](asyncapi.json) describes all of these in AsyncAPI 3, and the events
-that the service receives, which are listed in [Incoming events](incoming-events.md).
+[feed](../reference/api.md#events) or from a [Redis stream or a Kafka topic](../guides/streams.md), or have them sent to
+you by [webhooks](../guides/webhooks.md). [asyncapi.json](asyncapi.json) describes all of these in AsyncAPI 3, and the
+events that the service receives, which are listed in [Incoming events](incoming-events.md).
 
 An event is a row of the table `audit_outboxevent`. It is written in the transaction of the change that it is about:
 neither is committed without the other. Events are deleted after `EVENT_RETENTION_DAYS` (30). Staff see them in the
