@@ -115,7 +115,7 @@ def _operation_id(channel: str) -> str:
 
 def _operation(channel: str) -> dict[str, Any]:
     """What the service does at a channel."""
-    operation = {
+    operation: dict[str, Any] = {
         "action": "receive" if channel in _RECEIVING else "send",
         "channel": {"$ref": f"#/channels/{channel}"},
         "summary": _CHANNELS[channel][2],
