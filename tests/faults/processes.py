@@ -12,14 +12,17 @@ from typing import Final
 from django.conf import settings
 from django.db import connections
 
+from config import embedded
+
 PATIENCE_SECONDS: Final = 60
 
 
 def fork(work: Callable[[], None]) -> int:
-    """Start a child process. Returns its pid."""
+    """Start a child process, which ends with this one. Returns its pid."""
     connections.close_all()
-    pid = os.fork()
+    parent, pid = os.getpid(), os.fork()
     if pid == 0:
+        embedded.die_with_parent(signal.SIGKILL, parent)
         code = 1
         try:
             work()
@@ -42,8 +45,8 @@ def stop_postgres() -> None:
 
 
 def end(pids: list[int]) -> None:
-    """End processes by SIGTERM. Each must end well."""
+    """End processes by SIGTERM. Each must end well, unless it has not begun to listen for signals."""
     for pid in pids:
         os.kill(pid, signal.SIGTERM)
     for pid in pids:
-        assert os.waitpid(pid, 0)[1] == 0
+        assert os.waitpid(pid, 0)[1] in {0, signal.SIGTERM}
