@@ -19,6 +19,7 @@ import msgspec
 import pytest
 from django.apps import apps
 from django.contrib import admin
+from django.db.models import Model
 from django.test import RequestFactory
 from django.utils import timezone
 from uuid_utils.compat import uuid7
@@ -486,6 +487,8 @@ PARTS: Final[dict[str, str]] = {
     "master_data.write_products": "master_data.put_products",
     "documents.lock_open_count": "entering.enter_counts",
     "entering.enter": "entering.enter_counts",
+    "adjustments.adjusted_events": "adjustments.apply_adjustments",
+    "repair_events.events_of": "reconciliation.reconcile",
     "adjustments.adjust": "adjustments.apply_adjustments",
     "adjustments.adjust_claimed": "adjustments.apply_adjustments",
     "documents.draw_document": "adjustments.apply_adjustments",
@@ -569,7 +572,9 @@ def _has_actor(hint: Any) -> bool:
     """Whether a parameter of this type is, or contains, an actor."""
     if parts := typing.get_args(hint):
         return any(_has_actor(part) for part in parts)
-    return hint is Actor or (isinstance(hint, type) and typing.get_type_hints(hint).get("actor") is Actor)
+    if not isinstance(hint, type) or issubclass(hint, Model):
+        return False
+    return hint is Actor or typing.get_type_hints(hint).get("actor") is Actor
 
 
 def _services() -> set[str]:

@@ -287,7 +287,7 @@ def test_what_is_no_integer_in_its_range_is_refused_in_its_place(
     body = json.dumps(changed(BODIES[method, path], leaf, "HERE"))
     wrong = ['"1"', "1.0", "1.5", "1e2", "true", "[]", "{}"]
     wrong += ["-1000001", "10000000000" if leaf[-1] != "expectedVersion" else "9223372036854775808", "1" + "0" * 30]
-    may_be_zero = {"reorderPoint", "minStockLevel", "priority", "expectedVersion", "counted"}
+    may_be_zero = {"reorderPoint", "minStockLevel", "priority", "expectedVersion", "counted", "overlapHours"}
     if leaf[-1] == "quantityReceived":
         wrong += ["-1"]
     elif leaf[-1] not in may_be_zero and "adjustments" not in leaf:

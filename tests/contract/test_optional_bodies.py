@@ -103,4 +103,5 @@ def test_only_these_commands_need_no_body() -> None:
         "unfreezeProduct",
         "unfreezeWarehouse",
         "unfreezeStore",
+        "rotateWebhookSecret",
     }

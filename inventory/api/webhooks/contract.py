@@ -15,14 +15,14 @@ from inventory.events import InventoryLevelChangedEvent
 Url = Annotated[
     str,
     Meta(
-        min_length=1,
+        pattern=r"^[!-~]+(?!\n)$",
         max_length=2000,
         description="Where events are sent to, by POST: https, at a public address, without user name and fragment.",
         examples=["https://example.com/webhooks"],
     ),
 ]
 Types = Annotated[
-    list[Annotated[str, Meta(max_length=64)]],
+    list[Annotated[str, Meta(pattern=r"^[A-Za-z]+(?!\n)$", max_length=64)]],
     Meta(
         max_length=100, description="Types of events; empty for all.", examples=[[InventoryLevelChangedEvent.__name__]]
     ),
