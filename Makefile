@@ -10,7 +10,7 @@ COMPILE := uv pip compile pyproject.toml --generate-hashes --no-emit-index-url -
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test bench screenshots check fmt lock
+.PHONY: help demo test soak bench screenshots check fmt lock
 
 help: ## Print this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -20,6 +20,9 @@ demo: $(STAMP) ## Run everything here, with demonstration data, until Ctrl-C (PO
 
 test: $(STAMP) ## Run all tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
+
+soak: $(STAMP) ## Kill processes and PostgreSQL under load, 100 times, and check the rest (ARGS='--faults 20 --seconds 300')
+	$(BIN)/python -m tests.faults.soak $(ARGS)
 
 bench: $(STAMP) ## Measure it beside plain Django and raw SQL (ARGS=--quick for two minutes)
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -244,10 +244,11 @@ class Load:
 
     def _insist(self, method: str, path: str, body: Any) -> tuple[int, Any]:
         key = str(uuid4())
+        full = path if path.startswith("/") else f"/api/v1/inventory/{path}"
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             try:
-                status, answer, kind = call(self.house, method, f"/api/v1/inventory/{path}", body, key=key)
+                status, answer, kind = call(self.house, method, full, body, key=key)
             except (OSError, http.client.HTTPException, json.JSONDecodeError):
                 self.answers["lost"] += 1
                 time.sleep(0.05)
