@@ -28,7 +28,9 @@ class Command(BaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--from", dest="source", choices=("redis", "kafka"), help="needed only if both are set")
+        parser.add_argument(
+            "--from", dest="source", choices=("redis", "kafka"), metavar="SOURCE", help="needed only if both are set"
+        )
         parser.add_argument("--once", action="store_true", help="apply what there is, and end")
 
     def handle(self, *args: Any, **options: Any) -> None:
