@@ -55,7 +55,7 @@ class House:
         self.data_dir = self.folder / "var"
         urls = embedded.urls(self.data_dir, postgres=True, redis=True, postgres_options=_POSTGRES)
         self.urls = {"DATABASE_URL": str(urls.database_url), "REDIS_URL": str(urls.redis_url)}
-        self.python("manage.py", "migrate", "--verbosity", "0")
+        self.python("manage.py", "migrate", "--verbosity", "0", seconds=4 * PATIENCE_SECONDS)
         seed = json.loads(self.python("-c", _SEED))
         self.token: str = seed["token"]
         self.products: list[str] = seed["products"]

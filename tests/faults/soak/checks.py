@@ -76,6 +76,20 @@ class Checks:
         assert sorted(rows(_TRANSFERRED)) == sorted((reference, "RECEIVED") for reference in sent.transfers)
         assert not DeadLetter.objects.exists()
 
+    def figures(self) -> dict[str, Any]:
+        """How much was sent, answered and published."""
+        sent = self._callers.sent
+        return {
+            "events": len(self.feed.order),
+            "publishedAgain": self.stream.doubles,
+            "carts": len(self._callers.held),
+            "orders": len(sent.orders),
+            "incomingEvents": len(sent.events),
+            "adjustments": len(sent.adjustments),
+            "transfers": len(sent.transfers),
+            "answers": self._callers.answers,
+        }
+
     def _wait_until_quiet(self) -> None:
         """Wait until all incoming events are applied, and both replicas have all events."""
         deadline = time.monotonic() + QUIET_SECONDS
