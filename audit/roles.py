@@ -124,7 +124,11 @@ _ADMINISTRATOR: Final = (
     | {"audit.change_staffaccess", "inventory.repair_stock", "reservations.settle_deadletter"}
 )
 _AUDITOR: Final = (
-    _READS_STOCK | _READS_BOOKS | _READS_ACCESS | _permissions("inventory", "view", "ledgeropening alertsubscription")
+    _READS_STOCK
+    | _READS_BOOKS
+    | _READS_ACCESS
+    | _permissions("inventory", "view", "ledgeropening alertsubscription")
+    | {"reservations.view_ordernote"}
 )
 
 STAFF_GROUPS: Final = (
