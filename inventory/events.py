@@ -47,15 +47,15 @@ class LevelEvent(Event, frozen=True, kw_only=True):
 
 @register
 class StockAdjustedEvent(LevelEvent, frozen=True, kw_only=True):
-    """Written for each movement but those of sales and transfers: for each line of an adjustment (receipt, shipment,
-    return or correction, by the API, the console or an import), of its reversal (as an `ADJUSTMENT` of the opposite
-    quantity) and of a count that is posted with a difference; and for a movement that was missing and that a repair
-    supplies. What a transfer moves or loses is in its `InventoryTransferredEvent`."""
+    """Written for each movement except those of sales and transfers: for each line of an adjustment (receipt,
+    shipment, return or correction, by the API, the console or an import), of its reversal (as an `ADJUSTMENT` of the
+    opposite quantity) and of a posted count with a difference; and for a missing movement that a repair adds. Units
+    that a transfer moves or loses are in its `InventoryTransferredEvent`."""
 
     adjustment_id: Annotated[
         str,
         Meta(
-            description="The adjustment, posting or repair, `adj-<uuid>`: all its lines have the same.",
+            description="The adjustment, posting or repair, `adj-<uuid>`; the same for all its lines.",
             examples=["adj-0199a3c5-7b90-7c07-8f3e-5d3c7a9e4b10"],
         ),
     ]
@@ -83,8 +83,8 @@ class LevelCounters(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename=
 
 @register
 class InventoryLevelChangedEvent(LevelEvent, frozen=True, kw_only=True):
-    """Written once for each stock level that a transaction changes, whatever changes it: on hand, reserved or settings;
-    and once when the level is created. Nothing changes a level without one, unless `LEVEL_EVENTS` is off."""
+    """Written once for each stock level that a transaction creates or changes (on hand, reserved or settings). Each
+    change of a level by the service has such an event, unless `LEVEL_EVENTS` is off."""
 
     previous: Annotated[
         LevelCounters,
@@ -98,10 +98,10 @@ class InventoryLevelChangedEvent(LevelEvent, frozen=True, kw_only=True):
     sellable: Annotated[
         dict[str, int],
         Meta(
-            description="Units that a shopper may get here, by the code of each store that sells from the warehouse:"
-            " available minus safety stock, and at least 0. 0 while the product, its parent, the warehouse or the store"
-            " can't be sold from: inactive, frozen, or its listing has ended. Due holds count as reserved until"
-            " they are recorded as expired.",
+            description="Units that a shopper can buy here, by the code of each store that sells from the warehouse:"
+            " available minus safety stock, at least 0. It is 0 while the product, its parent, the warehouse or the"
+            " store is inactive or frozen, or the listing has ended. Due holds count as reserved until they are"
+            " recorded as expired.",
             examples=[{"main": 24}],
         ),
     ]
@@ -109,7 +109,7 @@ class InventoryLevelChangedEvent(LevelEvent, frozen=True, kw_only=True):
     previous_version: Annotated[
         int,
         Meta(
-            description="The `version` of the level's event before this one: if you don't have that one, you have"
+            description="The `version` in the previous event of this level: if your copy has a lower one, you have"
             " missed events. 0 if the level was created.",
             examples=[7],
         ),
@@ -117,8 +117,8 @@ class InventoryLevelChangedEvent(LevelEvent, frozen=True, kw_only=True):
     cause: Annotated[
         list[str],
         Meta(
-            description="The `eventId` of each event of the transaction that says why: at most 250 of them. Empty for"
-            " changed settings and for a new level.",
+            description="The `eventId` of each event of the same transaction that describes a reason of the change; at"
+            " most 250. Empty for changed settings and for a new level.",
             examples=[["ev-0199a3c5-7c1e-7d7a-9d40-1f6f0f9b2a10"]],
         ),
     ]
@@ -235,7 +235,7 @@ class FreezeEvent(Event, frozen=True, kw_only=True):
 @register
 class InventoryFrozenEvent(FreezeEvent, frozen=True, kw_only=True):
     """Written when a product, warehouse or store is frozen, and when a freeze gets another reason or end: new holds are
-    refused, existing ones are not affected. It ends by itself at `until`: don't wait for `InventoryUnfrozenEvent`."""
+    refused, existing ones are not affected. The freeze ends at `until` even before an `InventoryUnfrozenEvent`."""
 
     until: Annotated[
         Annotated[datetime, Meta(tz=True)] | None,
@@ -248,7 +248,7 @@ class InventoryFrozenEvent(FreezeEvent, frozen=True, kw_only=True):
 
 @register
 class InventoryUnfrozenEvent(FreezeEvent, frozen=True, kw_only=True):
-    """Written when somebody ends a freeze, and within about a minute after one has ended by itself, at `until`."""
+    """Written when a freeze is ended, and within about a minute after one has ended automatically, at `until`."""
 
 
 # --- products, warehouses, stores ------------------------------------------------------------------------------------
@@ -256,8 +256,8 @@ class InventoryUnfrozenEvent(FreezeEvent, frozen=True, kw_only=True):
 
 @register
 class ProductChangedEvent(Event, frozen=True, kw_only=True):
-    """Written when a product or variant is created or changed. It says what it is like from then on. While a product or
-    its parent is inactive, and from `listingExpiresAt` on, nothing of it is sellable: no level changes by that."""
+    """Written when a product or variant is created or changed, with its new fields. While a product or its parent is
+    inactive, and from `listingExpiresAt` on, nothing of it is sellable; its levels don't change."""
 
     AGGREGATE: ClassVar = "product"
     KEY: ClassVar = "`product:` and the id of the product or variant"
@@ -270,7 +270,7 @@ class ProductChangedEvent(Event, frozen=True, kw_only=True):
     listing_expires_at: Annotated[
         Annotated[datetime, Meta(tz=True)] | None,
         Meta(
-            description="When its listing ends, by itself and without another event; null if it doesn't.",
+            description="When its listing ends, without another event; null if it doesn't end.",
             examples=["2026-12-31T23:00:00Z"],
         ),
     ]
@@ -282,8 +282,8 @@ class ProductChangedEvent(Event, frozen=True, kw_only=True):
 
 @register
 class WarehouseChangedEvent(Event, frozen=True, kw_only=True):
-    """Written when a warehouse is created or changed. It says what it is like from then on. While it is inactive,
-    nothing in it is sellable: no level changes by that."""
+    """Written when a warehouse is created or changed, with its new fields. While it is inactive, nothing in it is
+    sellable; its levels don't change."""
 
     AGGREGATE: ClassVar = "warehouse"
     KEY: ClassVar = "`warehouse:` and the code"
@@ -300,8 +300,8 @@ class WarehouseChangedEvent(Event, frozen=True, kw_only=True):
 
 @register
 class StoreChangedEvent(Event, frozen=True, kw_only=True):
-    """Written when a store is created or changed. It says what it is like from then on. It sells from these warehouses
-    alone: no level changes by that."""
+    """Written when a store is created or changed, with its new fields. The store sells only from these warehouses; if
+    they change, no level does."""
 
     AGGREGATE: ClassVar = "store"
     KEY: ClassVar = "`store:` and the code"

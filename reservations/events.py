@@ -132,8 +132,8 @@ class ShortLine(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="cam
 
 @register
 class InventoryReservationFailedEvent(Event, frozen=True, kw_only=True):
-    """Written when an order that came as an event can't be held, or, when it is completed, can't be sold: nothing of it
-    is. Who asks over HTTP gets the refusal as the answer instead."""
+    """Written when an order that was received as an event can't be held, or can't be sold when it is completed; no
+    part of it is held or sold then. Callers that reserve by an API call get the refusal as the answer instead."""
 
     AGGREGATE: ClassVar = "order"
     KEY: ClassVar = "`order:` and the `orderId`"

@@ -65,7 +65,7 @@ _LAST_EVENT_ID: Final = OpenApiParameter(
     "Last-Event-ID",
     {"type": "string"},
     OpenApiParameter.HEADER,
-    description="The `id` of the last event that was read: the stream goes on after it, whatever `after` says.",
+    description="The `id` of the last event that was read: the stream continues after it, and `after` is ignored.",
 )
 _EVENT_STREAM: Final = "Server-sent events, each with its cursor as `id` and a `{}` as `data`"
 

@@ -16,9 +16,9 @@ DOCUMENT: Final = "docs/reference/asyncapi.json"
 _TEXT: Final = {"type": "string"}
 _TIME: Final = {"type": "string", "format": "date-time"}
 _DESCRIPTION: Final = (
-    "Events of stock and reservations, and events of orders and products that the service acts on. Every event comes at"
-    " least once: remember the ids that you have acted on. Events with the same key come in their order; events of"
-    " different keys have no order."
+    "Events of stock and reservations, and events of orders and products that the service acts on. Each event is"
+    " delivered at least once: remember the ids that you have acted on. Events with the same key are delivered in"
+    " order; the order of events of different keys is undefined."
 )
 _ATTRIBUTES: Final = {
     "specversion": {"const": "1.0"},
@@ -27,8 +27,8 @@ _ATTRIBUTES: Final = {
     "type": {**_TEXT, "description": "The type of the event."},
     "time": {**_TIME, "description": "The payload's `timestamp`."},
     "subject": {**_TEXT, "description": "The kind and the identifier of what the event is about."},
-    "partitionkey": {**_TEXT, "description": "The key: events with the same key come in their order."},
-    "feedcursor": {**_TEXT, "description": "The cursor with which the feed goes on after this event."},
+    "partitionkey": {**_TEXT, "description": "The key: events with the same key are delivered in order."},
+    "feedcursor": {**_TEXT, "description": "The cursor after which the feed continues."},
 }
 """The attributes of CloudEvents 1.0 that published events have, but for ``datacontenttype``."""
 _TOO_LARGE: Final = {
@@ -44,7 +44,7 @@ _WEBHOOK_HEADERS: Final = {
 _CHANNELS: Final = {
     "feed": ("/api/v1/events", ["http"], "A page of the feed, at once or by long poll: `GET` with `after`."),
     "stream": ("/api/v1/events/stream", ["http"], "The feed as server-sent events; the `id` of each is its `cursor`."),
-    "webhooks": (None, [], "The address of each webhook. Requests are signed as Standard Webhooks 1.0 says."),
+    "webhooks": (None, [], "The address of each webhook. Requests are signed according to Standard Webhooks 1.0."),
     "redis": ("inventory:events", ["redis"], "The Redis stream `EVENT_STREAM`. Attributes and `data` are fields."),
     "kafka": ("inventory.events", ["kafka"], "The Kafka topic `KAFKA_TOPIC`, in binary content mode."),
     "inbox": ("/api/v1/inbox", ["http"], "Incoming events by HTTP: `POST` of one event or a batch."),

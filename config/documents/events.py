@@ -29,7 +29,7 @@ _HEAD: Final = """# Events
 For engineers whose programs need to know about changes of stock and reservations. Read them from the
 [feed](../reference/api.md#events) or from a [Redis stream or a Kafka topic](../guides/streams.md), or have them sent to
 you by [webhooks](../guides/webhooks.md). [asyncapi.json](asyncapi.json) describes all of these in AsyncAPI 3, and the
-events that the service receives, which are listed in [Incoming events](incoming-events.md).
+events that the service receives ([Incoming events](incoming-events.md)).
 
 An event is a row of the table `audit_outboxevent`. It is written in the transaction of the change that it is about:
 neither is committed without the other. Events are deleted after `EVENT_RETENTION_DAYS` (30). Staff see them in the
@@ -46,16 +46,16 @@ console, under Events.
 | `created_at` | The same time as `timestamp`. |
 | `xid` | The id of the transaction that wrote it. |
 
-Of two transactions at the same time, the one with the lower position may be committed later. A program that asks the
-table for positions after the last one that it has seen misses events.
-[The log of events](../explanation/event-log.md) says how they are read without a gap.
+Of two concurrent transactions, the one with the lower position may be committed later. A program that selects
+positions after the last one that it has seen therefore misses events.
+[The log of events](../explanation/event-log.md) describes how events are read without a gap.
 
 ## By Debezium
 
 The columns are those that Debezium's outbox event router expects, so that
 `transforms.outbox.type=io.debezium.transforms.outbox.EventRouter` needs no further options: the topic is
-`outbox.event.` and `aggregatetype`, the key `aggregateid`, the header `id` the event's id. The table is partitioned,
-and its partitions come and go, so publish it as one table:
+`outbox.event.` and `aggregatetype`, the key `aggregateid`, the header `id` the event's id. The table has a
+partition for each day, which is created and dropped automatically, so publish it as one table:
 
 ```sql
 CREATE PUBLICATION inventory_events FOR TABLE audit_outboxevent

@@ -38,8 +38,8 @@ object: an envelope, and in its `data` the fields below. Fields that aren't list
 | type | `type`: a name below, which may have a reverse DNS name in front (`com.example.OrderCreatedEvent`) | `type` |
 | data | `data`, or `data_base64` | `data` |
 
-An event is known by its client, source and id. Sent again, it changes nothing, and gets its first outcome, for
-`INBOX_RETENTION_DAYS` (30). Events of one order are applied in the order in which they come.
+An event is identified by its client, source and id. If it is sent again within `INBOX_RETENTION_DAYS` (30), nothing
+changes, and the answer has the first outcome. Events of one order are applied in the order in which they come.
 
 This page and the JSON Schemas are generated from the code: `make fmt` writes them, `make check` fails if they differ.
 """

@@ -20,7 +20,7 @@ _LATE: Final = timedelta(minutes=1)
 
 
 class Command(BaseCommand):
-    """Runs a relay process (``audit.streams``), or says how far the sinks are."""
+    """Runs a relay process (``audit.streams``), or prints how far the sinks are."""
 
     help = (
         "Publish events to the Redis stream and the Kafka topic of the settings, and send them to webhooks, until"
@@ -31,9 +31,9 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         modes = parser.add_mutually_exclusive_group()
-        modes.add_argument("--once", action="store_true", help="publish what there is, and end")
-        modes.add_argument("--status", action="store_true", help="only say how far each sink is")
-        modes.add_argument("--move", metavar="SINK", help="have a sink, by its name in --status, go on from --to")
+        modes.add_argument("--once", action="store_true", help="publish the existing events, and exit")
+        modes.add_argument("--status", action="store_true", help="only print how far each sink is")
+        modes.add_argument("--move", metavar="SINK", help="move a sink, named as in --status, to --to")
         parser.add_argument(
             "--to",
             metavar="PLACE",

@@ -11,7 +11,7 @@ from audit.api.instants import Instant
 
 LONGEST_WAIT_SECONDS: Final = 30
 LONGEST_CURSOR: Final = 20_000
-"""The cursor of a page of levels names the transactions that were running."""
+"""The cursor of a page of levels contains the ids of the transactions that were running."""
 
 
 class FeedFilter(Body, kw_only=True):
@@ -28,7 +28,7 @@ class FeedFilter(Body, kw_only=True):
         ]
         | None
     ) = None
-    since: Annotated[Instant, Meta(description="From this moment on; a few events before it may come, too.")] | None = (
+    since: Annotated[Instant, Meta(description="From this moment on; a few earlier events may be included.")] | None = (
         None
     )
     types: (
@@ -44,7 +44,11 @@ class FeedFilter(Body, kw_only=True):
         | None
     ) = None
     product_id: (
-        Annotated[UUID, Meta(description="A product, with its variants, or a variant: among several, too.")] | None
+        Annotated[
+            UUID,
+            Meta(description="A product with its variants, or a variant; also events that contain it among others."),
+        ]
+        | None
     ) = None
     variant_id: UUID | None = None
     store_id: (
@@ -80,9 +84,9 @@ class FeedEventOut(Answer, kw_only=True):
     """An event. `payload` has the fields of its type (docs/reference/events.md)."""
 
     cursor: Annotated[str, Meta(description="Continues after this event.")]
-    event_id: Annotated[str, Meta(description="`ev-<uuid>`: the same whenever and however the event comes.")]
+    event_id: Annotated[str, Meta(description="`ev-<uuid>`: the same in each delivery of the event.")]
     type: str
-    key: Annotated[str, Meta(description="What it is about: events with the same key come in their order.")]
+    key: Annotated[str, Meta(description="What it is about: events with the same key are delivered in order.")]
     timestamp: datetime
     payload: dict[str, Any]
 
@@ -91,5 +95,5 @@ class EventPageOut(Answer, kw_only=True):
     """Events in the order of the log."""
 
     events: list[FeedEventOut]
-    cursor: Annotated[str, Meta(description="`after` of the next page. It moves on even if there are no events.")]
-    has_more: Annotated[bool, Meta(description="Whether there may be more at once. If not, wait.")]
+    cursor: Annotated[str, Meta(description="`after` of the next page. It advances even if there are no events.")]
+    has_more: Annotated[bool, Meta(description="Whether more events may be available now. If not, wait.")]

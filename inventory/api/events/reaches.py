@@ -1,4 +1,4 @@
-"""What a client sees of the events: those of its stores, and of the warehouses that they sell from."""
+"""The events that a client may read: those of its stores, and of the warehouses that they sell from."""
 
 import time
 from collections.abc import Sequence
@@ -18,9 +18,9 @@ _read: dict[frozenset[str], tuple[float, Reach]] = {}
 
 
 def reach_of(store_codes: Sequence[str], store_code: str | None = None) -> Reach | None:
-    """The reach of a client that is limited to some stores, or the part of it that is one store's; None for all.
+    """The reach of a client that is limited to some stores, or of one of them; None if it isn't limited.
 
-    Empty ``store_codes`` are no limit. Cached for ``CATALOGUE_CACHE_SECONDS``.
+    Empty ``store_codes`` mean no limit. Cached for ``CATALOGUE_CACHE_SECONDS``.
 
     Raises UnknownStore for a store that doesn't exist or is out of reach.
     """
@@ -33,7 +33,7 @@ def reach_of(store_codes: Sequence[str], store_code: str | None = None) -> Reach
 
 
 def _reach(codes: frozenset[str]) -> Reach:
-    """These stores, as far as they exist, and their warehouses."""
+    """Those of these stores that exist, and their warehouses."""
     now = time.monotonic()
     cached = _read.get(codes)
     if cached and now - cached[0] < settings.CATALOGUE_CACHE_SECONDS:

@@ -1,4 +1,4 @@
-"""The routes of the feed of events: decode, read what is there, and leave the rest to the event loop."""
+"""The routes of the feed of events: decode, read the existing events, and let the event loop complete the response."""
 
 from collections.abc import Sequence
 from typing import ClassVar, Final
@@ -29,10 +29,10 @@ _EVENTS_OF_A_PIECE: Final = 200
 
 
 class _FeedView(ApiView):
-    """What both forms of the feed share."""
+    """The base of both forms of the feed."""
 
     def _following(self, request: Request, query: contract.FeedFilter, limit: int, wait_seconds: float) -> Following:
-        """Where a request begins to read, and what it sees. Raises Invalid, UnknownStore and Archived."""
+        """The cursor that a request starts at, and its selection. Raises Invalid, UnknownStore and Archived."""
         caller = caller_of(request)
         authorization = request.META.get("HTTP_AUTHORIZATION", "")
 
@@ -51,7 +51,7 @@ class _FeedView(ApiView):
 
     @staticmethod
     def _select(following: Following) -> feed.Selected:
-        """What is there already. Raises Invalid, with a pointer, and Archived."""
+        """The events that exist already. Raises Invalid, with a pointer, and Archived."""
         is_waiting = following.wait_seconds > 0
         try:
             return hub().select_from(following.cursor, following.selection, following.limit, is_waiting=is_waiting)
@@ -121,7 +121,7 @@ def _types(text: str | None) -> frozenset[str] | None:
 
 
 def _beginning(query: contract.FeedFilter, last_event_id: str) -> Cursor:
-    """The cursor at which a request begins: a stream that comes back says in ``Last-Event-ID`` how far it was."""
+    """The cursor at which a request begins: a client that reconnects sends its last cursor as ``Last-Event-ID``."""
     if query.after is not None and query.since is not None:
         raise Invalid.at("?since", "Send after or since, not both.")
     if last_event_id:

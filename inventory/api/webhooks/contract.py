@@ -40,8 +40,8 @@ ProductIds = Annotated[
 Fifo = Annotated[
     bool,
     Meta(
-        description="Whether events with the same key are sent in their order: none before the one before it is"
-        " acknowledged. Otherwise they are sent at the same time, and may come in another order."
+        description="Whether events with the same key are sent in order: each only after the previous one was"
+        " acknowledged. Otherwise they are sent in parallel, and may arrive in any order."
     ),
 ]
 EventId = Annotated[
@@ -54,7 +54,7 @@ EventId = Annotated[
 
 
 class WebhookIn(Body, kw_only=True):
-    """A new webhook. It gets the events from now on, unless it says from when."""
+    """A new webhook. It gets new events, or those after ``since`` or ``after``."""
 
     name: Name
     url: Url
@@ -74,7 +74,7 @@ class WebhookIn(Body, kw_only=True):
 
 
 class WebhookPatch(Body, kw_only=True):
-    """Fields of a webhook to be replaced; others stay."""
+    """Fields of a webhook to be replaced; others are kept."""
 
     name: Name | UnsetType = UNSET
     url: Url | UnsetType = UNSET
@@ -112,9 +112,7 @@ class WebhookOut(Answer, kw_only=True):
         datetime | None,
         Meta(description="When events were found deleted (EVENT_RETENTION_DAYS) before they could be sent."),
     ]
-    waiting: Annotated[
-        int, Meta(description="Events that are to be sent or sent again, without those still in the log.")
-    ]
+    waiting: Annotated[int, Meta(description="Events that wait for an attempt, without those still in the log.")]
     failed: Annotated[int, Meta(description="Events that were given up. They can be sent again.")]
     public_keys: Annotated[
         list[str], Meta(description="`whpk_…`: verify the signatures `v1a` (ed25519). The newest first.")
@@ -153,16 +151,16 @@ class RotateIn(OptionalBody, kw_only=True):
 
     overlap_hours: Annotated[
         int,
-        Meta(ge=0, le=168, description="How long the present ones sign beside them; 0 ends them at once."),
+        Meta(ge=0, le=168, description="How long requests are signed with the present ones, too; 0 ends them at once."),
     ] = 24
 
 
 class ResendIn(Body, kw_only=True):
-    """What is to be sent again: one event, those of a time, or those that failed. Exactly one of them."""
+    """The events to send again: one event, those of a time, or those that failed. Exactly one of them."""
 
     event_id: EventId | None = None
     since: Annotated[Instant, Meta(description="All events from this moment on.")] | None = None
-    until: Annotated[Instant, Meta(description="With `since`: those before this moment alone.")] | None = None
+    until: Annotated[Instant, Meta(description="With `since`: only events before this moment.")] | None = None
     failed: (
         Annotated[Literal[True], Meta(description="Those that were given up, and those that wait for another attempt.")]
         | None
@@ -170,7 +168,7 @@ class ResendIn(Body, kw_only=True):
 
 
 class QueuedOut(Answer, kw_only=True):
-    """Events that will be sent soon; attempts tell what came of them."""
+    """Events that will be sent soon; the list of attempts has the results."""
 
     webhook_id: str
     event_id: Annotated[str | None, Meta(description="The event, if it is one.")]

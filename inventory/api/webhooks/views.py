@@ -58,7 +58,7 @@ class WebhooksView(ApiView):
 
 
 def _start(body: contract.WebhookIn) -> Cursor | None:
-    """Where a webhook begins. Raises Invalid and Archived."""
+    """The cursor that a webhook starts at. Raises Invalid and Archived."""
     if body.after is not None and body.since is not None:
         raise Invalid.at("/since", "Send after or since, not both.")
     if body.since is not None:
@@ -108,7 +108,7 @@ class WebhookView(ApiView):
 
     @describe(
         "deleteWebhook",
-        "Delete a webhook, with all that waits to be sent",
+        "Delete a webhook, with all waiting deliveries",
         answers={200: contract.WebhookDeletedOut, 404: Problem, 409: Problem},
         idempotent=True,
     )
@@ -212,7 +212,7 @@ def _id(webhook_id: str) -> UUID:
 
 
 def _event_id(text: str) -> UUID:
-    """The UUID of an event's id, whose form was checked."""
+    """The UUID of an event's id that was validated."""
     return UUID(text.partition("-")[2])
 
 

@@ -9,12 +9,21 @@ from audit.api.contract import Answer, ProblemError
 
 MOST_EVENTS = 500
 
-EventId = Annotated[str, Meta(min_length=1, max_length=255, description="Unique for each source: repeat it to repeat.")]
+EventId = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=255,
+        description="Unique for each source. Use the same id when you send the event again.",
+    ),
+]
 Source = Annotated[str, Meta(min_length=1, max_length=300, description="Where the event comes from.")]
 TypeName = Annotated[
     str, Meta(min_length=1, max_length=255, description="The type, which may have a reverse DNS name in front.")
 ]
-Data = Annotated[dict[str, Any], Meta(description="The event itself: see the page of incoming events.")]
+Data = Annotated[
+    dict[str, Any], Meta(description="The fields of the event's type: see docs/reference/incoming-events.md.")
+]
 
 
 class CloudEventIn(Answer, kw_only=True):
@@ -38,18 +47,20 @@ class EventIn(Answer, kw_only=True):
 
 
 class EventOutcomeOut(Answer, kw_only=True):
-    """What became of one event."""
+    """The outcome of one event."""
 
     event_id: Annotated[str | None, Meta(description="Null if it could not be read.")]
     type: Annotated[str | None, Meta(description="Null if it could not be read.")]
     outcome: Annotated[
         Literal["applied", "unchanged", "remembered", "refused", "dead_letter"],
         Meta(
-            description="`applied`; `unchanged` if there was nothing to do; `remembered` if the order isn't known yet;"
-            " `refused` with the reason; `dead_letter` if it was put aside for staff, with the reason."
+            description="`applied`; `unchanged` if there was nothing to do; `remembered` if the order doesn't exist"
+            " yet; `refused` with the reason; `dead_letter` if it was stored for staff, with the reason."
         ),
     ]
-    duplicate: Annotated[bool, Meta(description="Whether it was decided before: this is its first outcome.")]
+    duplicate: Annotated[
+        bool, Meta(description="Whether the event was applied before; the outcome is then that of the first time.")
+    ]
     reservation_ids: Annotated[list[str], Meta(description="The reservations concerned, `res-<uuid>`.")]
     code: Annotated[str, Meta(description="The reason, as in problems.")] | UnsetType = UNSET
     detail: Annotated[str, Meta(description="The reason, in words.")] | UnsetType = UNSET

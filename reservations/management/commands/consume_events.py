@@ -22,7 +22,7 @@ class Command(BaseCommand):
 
     help = (
         "Apply events of orders and new products from the Redis stream INBOX_STREAM or the Kafka topics INBOX_TOPICS,"
-        " until SIGTERM. Any number of these processes may run at once: they share what comes."
+        " until SIGTERM. Any number of these processes may run at once: they share the events."
     )
     # The checks load every route and view, which this process doesn't need.
     requires_system_checks = ()
@@ -31,7 +31,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--from", dest="source", choices=("redis", "kafka"), metavar="SOURCE", help="needed only if both are set"
         )
-        parser.add_argument("--once", action="store_true", help="apply what there is, and end")
+        parser.add_argument("--once", action="store_true", help="apply the existing events, and exit")
 
     def handle(self, *args: Any, **options: Any) -> None:
         stop = threading.Event()

@@ -1,7 +1,8 @@
-"""The events that this service listens to: each type is a struct of its own.
+"""The events that this service receives: each type is a struct of its own.
 
 The structs are the contract with senders; docs/reference/incoming-events.md and the JSON Schemas are generated from
-them. Fields that a struct doesn't have are ignored: the events of an order system say much that doesn't concern stock.
+them. Fields that a struct doesn't have are ignored: the events of an order system contain much that doesn't concern
+stock.
 """
 
 from typing import Annotated, ClassVar, Final, TypeVar
@@ -29,7 +30,7 @@ class Incoming(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="came
 
     @property
     def subject(self) -> str:
-        """The id of what the event is about. Events with the same subject are applied in their order."""
+        """The id of the order or product. Events with the same subject are applied in sequence."""
         raise NotImplementedError
 
 
@@ -74,8 +75,8 @@ class OrderLine(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="cam
 @listen_to
 class OrderCreatedEvent(OrderEvent, frozen=True, kw_only=True):
     """Holds the lines of the order, all or none. With `cartId` the cart's active holds in the store become the order's:
-    they are merged into the oldest, the order's lines decide what it holds, and what differs is held in addition or
-    given back in the same transaction. The hold lasts `timeoutMinutes`, or the hold time of the store, from now on, and
+    they are merged into the oldest one and changed to the order's lines; missing units are held and surplus units
+    released in the same transaction. The hold lasts `timeoutMinutes`, or the hold time of the store, from now on, and
     never ends earlier than the cart's would have.
 
     A second one for the same order changes nothing. If the order was cancelled before, nothing is held."""
@@ -91,15 +92,17 @@ class OrderCreatedEvent(OrderEvent, frozen=True, kw_only=True):
 
 @listen_to
 class OrderCancelledEvent(OrderEvent, frozen=True, kw_only=True):
-    """Releases what is held for the order. It is remembered: an `OrderCreatedEvent` that comes later holds nothing."""
+    """Releases what is held for the order. The cancellation is stored: an `OrderCreatedEvent` that comes later holds
+    nothing."""
 
     reason: Text | None = None
 
 
 @listen_to
 class OrderCompletedEvent(OrderEvent, frozen=True, kw_only=True):
-    """Consumes what is held for the order: it is sold. What has expired is re-acquired, if it can still be had. If it
-    comes before the order's `OrderCreatedEvent`, it is remembered, and the order is sold as soon as it is held."""
+    """Consumes what is held for the order: it is sold. Expired holds are re-acquired if the units are still
+    available. If it comes before the order's `OrderCreatedEvent`, it is stored, and the order is sold as soon as it is
+    held."""
 
 
 @listen_to
@@ -119,8 +122,8 @@ class ProductVariant(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename
 
 @listen_to
 class ProductCreatedEvent(Incoming, frozen=True, kw_only=True):
-    """Creates a product, its variants, and an empty stock level of each in each of the warehouses. Without
-    `warehouseIds` these are all active warehouses. What exists already stays as it is."""
+    """Creates a product, its variants, and an empty stock level for each of them in each warehouse of `warehouseIds`,
+    or in all active warehouses if this is absent. Existing products, variants and levels aren't changed."""
 
     REQUIRES: ClassVar = Capability.MANAGE
 
