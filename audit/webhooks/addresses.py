@@ -1,14 +1,15 @@
 """Which addresses webhooks may be sent to, checked on the address that is connected to, not on another look-up."""
 
 import asyncio
+import contextlib
 import socket
+import ssl
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
-import httpcore
 from django.conf import settings
 
 from audit.errors import Invalid
@@ -163,40 +164,27 @@ def _look_up(host: str, port: int) -> list[Address]:
     return list(dict.fromkeys(ip_address(entry[4][0]) for entry in found))
 
 
-class CheckedNetwork(httpcore.AsyncNetworkBackend):
-    """Connects to allowed addresses alone: the address that was checked is the one that is connected to."""
+async def connect(
+    lookups: Lookups, host: str, port: int, tls: ssl.SSLContext | None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """Connect to an allowed address of a host: the one that was checked. With ``tls``, its certificate is verified.
 
-    def __init__(self, lookups: Lookups) -> None:
-        self._lookups = lookups
-        self._network = httpcore.AnyIOBackend()
+    Raises AddressRefused and OSError.
+    """
+    try:
+        found = await lookups.addresses(host, port)
+    except OSError as error:
+        raise OSError(f"{host} was not found: {error.strerror or error}") from error
+    usable = [address for address in found if is_allowed(address, allowed_networks())][:_MOST_TRIED]
+    if not usable:
+        raise AddressRefused(refusal(host, found))
+    for address in usable[:-1]:
+        with contextlib.suppress(OSError):
+            return await _connect(address, host, port, tls)
+    return await _connect(usable[-1], host, port, tls)
 
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,  # noqa: ASYNC109 - the signature is httpcore's
-        local_address: str | None = None,
-        socket_options: Any = None,
-    ) -> httpcore.AsyncNetworkStream:
-        """Raises AddressRefused, httpcore.ConnectError and httpcore.ConnectTimeout."""
-        try:
-            found = await self._lookups.addresses(host, port)
-        except OSError as error:
-            raise httpcore.ConnectError(f"{host} was not found: {error.strerror or error}") from error
-        usable = [address for address in found if is_allowed(address, allowed_networks())]
-        if not usable:
-            raise AddressRefused(refusal(host, found))
-        for number, address in enumerate(usable[:_MOST_TRIED], 1):
-            try:
-                return await self._network.connect_tcp(str(address), port, timeout, local_address, socket_options)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout):
-                if number == min(len(usable), _MOST_TRIED):
-                    raise
-        raise AssertionError  # pragma: no cover - the loop returns or raises
 
-    async def connect_unix_socket(self, *args: Any, **options: Any) -> httpcore.AsyncNetworkStream:
-        """Refuse: webhooks go over the network."""
-        raise AddressRefused("Webhooks aren't sent to Unix sockets.")
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
+async def _connect(
+    address: Address, host: str, port: int, tls: ssl.SSLContext | None
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.open_connection(str(address), port, ssl=tls, server_hostname=host if tls else None)

@@ -77,8 +77,7 @@ class Courier:
         self._ready.extend(ready)
         self._cursor = Cursor.parse(self._subscription.cursor)
         self._signer = Signer(subscription_id, load(self._subscription.keys))
-        connections = settings.WEBHOOK_CONNECTIONS_EACH
-        async with Receiver(self._lookups, connections=connections) as self._receiver:
+        async with Receiver(self._lookups) as self._receiver:
             try:
                 await self._work()
             except queue.Lost:

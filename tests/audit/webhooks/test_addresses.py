@@ -142,7 +142,7 @@ def post(url: str) -> Outcome:
     async def send() -> Outcome:
         lookups = Lookups()
         try:
-            async with Receiver(lookups, connections=1) as receiver:
+            async with Receiver(lookups) as receiver:
                 return await receiver.post(url, {"webhook-id": "x"}, b"{}")
         finally:
             lookups.close()

@@ -43,7 +43,7 @@ def test_each_failure_is_recorded_and_tried_again_after_about_five_seconds(monke
         assert answer in attempt.answer, path
         assert attempt.milliseconds < 5000, path
     assert "was not found" in attempts_of(webhooks["nowhere"])[0].answer
-    assert "ConnectError" in attempts_of(webhooks["closed"])[0].answer
+    assert "ConnectionRefusedError" in attempts_of(webhooks["closed"])[0].answer
     (large,) = attempts_of(webhooks.pop("large"))
     assert (large.is_delivered, large.answer) == (True, "x" * 1024)
     for path, webhook in webhooks.items():
