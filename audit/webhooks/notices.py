@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.contrib.auth import get_user_model
 from django.core.mail import send_mail
-from django.db import connection
+from django.db import connection, transaction
 from django.db.models.functions import Now
 from django.utils.translation import gettext as _
 
@@ -16,22 +16,33 @@ MANAGES: Final = "audit.change_webhooksubscription"
 _RIGHTS: Final = "django.contrib.auth.backends.ModelBackend"
 
 
+_ALONE: Final = "SELECT pg_try_advisory_xact_lock(hashtextextended('audit.webhooks.notices ' || %s, 0))"
+
+
 def notify_of_disabled(subscription_id: UUID) -> None:
-    """Mail those who manage webhooks that one was disabled, and note that they know. Raises errors of the mail server;
-    it is tried again then."""
+    """Mail those who manage webhooks that one was disabled, and note that they know. Does nothing while another process
+    does. Opens the transaction, which locks the row at its end alone.
+
+    Raises errors of the mail server; it is tried again then.
+    """
     try:
-        webhook = WebhookSubscription.objects.filter(pk=subscription_id, disabled_at__isnull=False).first()
-        if webhook is None:
-            return
-        addresses = _addresses()
-        if addresses:
-            subject = _("Webhook “%(name)s” was disabled") % {"name": webhook.name}
-            send_mail(subject, _text(webhook), None, addresses)
-        WebhookSubscription.objects.filter(pk=subscription_id, disabled_at=webhook.disabled_at).update(
-            notified_at=Now()
-        )
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(_ALONE, [str(subscription_id)])
+            if cursor.fetchone()[0]:
+                _notify(subscription_id)
     finally:
         connection.close()  # The thread ends.
+
+
+def _notify(subscription_id: UUID) -> None:
+    disabled = WebhookSubscription.objects.filter(pk=subscription_id, disabled_at__isnull=False, notified_at=None)
+    webhook = disabled.first()
+    if webhook is None:
+        return
+    if addresses := _addresses():
+        subject = _("Webhook “%(name)s” was disabled") % {"name": webhook.name}
+        send_mail(subject, _text(webhook), None, addresses)
+    disabled.filter(disabled_at=webhook.disabled_at).update(notified_at=Now())
 
 
 def _addresses() -> list[str]:

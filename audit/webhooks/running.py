@@ -24,6 +24,8 @@ _SURVEY_SECONDS: Final = 0.5
 _LONGEST_PAUSE_SECONDS: Final = 5.0
 _BROKEN_SECONDS: Final = 30.0
 _STOP_SECONDS: Final = 5.0
+_NOTICE_SECONDS: Final = 60.0
+"""When a mail that failed is tried again."""
 
 
 async def run_webhooks(stop: asyncio.Event) -> None:
@@ -68,6 +70,7 @@ class _Session:
         self._couriers: dict[UUID, tuple[int, Courier, asyncio.Task[None]]] = {}
         self._broken_until: dict[UUID, float] = {}
         self._notices: set[asyncio.Task[Any]] = set()
+        self._no_notices_until = 0.0
 
     async def run(self, stop: asyncio.Event) -> None:
         """Raises errors of the database, in a group."""
@@ -117,7 +120,7 @@ class _Session:
             else:
                 courier.notify(has_due=now.has_due, has_replay=now.has_replay)
         for each in found.values():
-            if each.must_notify and not self._notices:
+            if each.must_notify and not self._notices and time.monotonic() >= self._no_notices_until:
                 self._notice(each.id)
             if not each.is_mine or each.id in self._couriers:
                 continue
@@ -151,6 +154,7 @@ class _Session:
         self._notices.discard(task)
         if not task.cancelled() and (error := task.exception()):
             logger.error("webhook_notice_failed", error=str(error))
+            self._no_notices_until = time.monotonic() + _NOTICE_SECONDS
 
 
 def _look() -> tuple[feed.Batch | None, feed.Cursor]:

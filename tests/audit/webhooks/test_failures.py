@@ -129,6 +129,30 @@ def test_410_disables_at_once_with_a_mail_and_resuming_goes_on(settings: Setting
     assert (webhook.status, webhook.disabled_because, webhook.failing_since) == ("active", "", None)
 
 
+def test_one_mail_is_sent_by_several_senders_and_again_if_it_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    manager = make_staff("administrator")
+    manager.email = "manager@example.com"
+    manager.save()
+    webhook = subscribe("http://127.0.0.1:1/")
+    WebhookSubscription.objects.update(disabled_at=datetime.now(UTC), disabled_because="gone")
+    sent: list[str] = []
+
+    def send(subject: str, *_: object) -> None:
+        sent.append(subject)
+        if len(sent) == 1:
+            raise OSError("no mail server")
+        time.sleep(0.3)
+
+    monkeypatch.setattr("audit.webhooks.notices.send_mail", send)
+    monkeypatch.setattr("audit.webhooks.running._NOTICE_SECONDS", 0.5)
+    with sender(), sender():
+        wait_until(lambda: WebhookSubscription.objects.get().notified_at)
+        time.sleep(1.2)
+    assert len(sent) == 2
+    webhook.refresh_from_db()
+    assert webhook.status == "disabled"
+
+
 def test_five_days_without_a_success_disable_with_a_mail() -> None:
     with HttpReceiver() as receiver, sender():
         webhook = subscribe(receiver.url("/status/503"))
