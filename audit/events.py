@@ -34,9 +34,9 @@ class Event(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel",
 class OutboxRow(msgspec.Struct, frozen=True, gc=False):
     """An event to be written, with its key.
 
-    ``about`` are the ids of the rows whose change it tells: their own events may name it as their cause, by its
-    ``event_id``, which is made with it. It is a UUID of uuid_utils, which is made and written five times as fast as one
-    of the standard library.
+    ``about`` are the ids of the rows whose change it describes: the events of these rows can name its ``event_id`` as
+    their cause. The id is a UUID of uuid_utils, which is made and formatted five times as fast as one of the standard
+    library.
     """
 
     key: str

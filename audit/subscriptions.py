@@ -1,4 +1,5 @@
-"""Models of webhooks: subscriptions, what waits to be delivered, and the log of attempts (``audit.webhooks``)."""
+"""Models of webhooks: subscriptions, deliveries that are pending or have failed, and the log of attempts
+(``audit.webhooks``)."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -11,10 +12,10 @@ from uuid_utils.compat import uuid7
 class WebhookSubscription(models.Model):
     """An address that events are sent to. Empty ``types``, ``store_codes`` and ``product_ids`` mean all.
 
-    ``cursor`` is how far the log of events was turned into deliveries. ``keys`` are the signing keys, the newest first;
-    their secrets are encrypted (``audit.webhooks.keys``). ``failing_since`` is the first failure after the last
-    success; no request is sent before ``quiet_until``, which the receiver has asked for. ``missed_at`` is when events
-    were found deleted before they could be sent.
+    ``cursor`` is how far the log of events has been turned into deliveries. ``keys`` are the signing keys, the newest
+    first; their secrets are encrypted (``audit.webhooks.keys``). ``failing_since`` is the first failure after the last
+    success; no request is sent before ``quiet_until``, which the receiver has requested. ``missed_at`` is when it was
+    detected that events were deleted before they could be sent.
     """
 
     class Disabled(models.TextChoices):
@@ -55,8 +56,8 @@ class WebhookSubscription(models.Model):
 class WebhookDelivery(models.Model):
     """An event that is to be sent to a subscription. Acknowledged ones are deleted.
 
-    ``body`` is what is sent, the same in each attempt; ``cursor`` is the event's place in the log, empty for a test.
-    ``attempts`` counts those of the retry schedule.
+    ``body`` is the body of the request, the same in each attempt; ``cursor`` is the event's place in the log, empty for
+    a test. ``attempts`` counts those of the retry schedule.
     """
 
     class State(models.TextChoices):
@@ -65,7 +66,7 @@ class WebhookDelivery(models.Model):
         WAITING = "WAITING"
         """To be sent at ``due_at``."""
         BLOCKED = "BLOCKED"
-        """Behind an earlier delivery of its key; in ordered subscriptions alone."""
+        """Waits for an earlier delivery of its key; only in ordered subscriptions."""
         FAILED = "FAILED"
         """Given up after the last attempt of the schedule."""
 
@@ -97,7 +98,8 @@ class WebhookDelivery(models.Model):
 
 
 class WebhookReplay(models.Model):
-    """A request to send the events of a time again, worked off after ``cursor`` until ``end``, a cursor, too."""
+    """A request to send the events of a time again: those still to be sent are after the cursor ``cursor``, up to the
+    cursor ``end``."""
 
     id = models.BigAutoField(primary_key=True)
     subscription = models.ForeignKey(WebhookSubscription, on_delete=models.CASCADE, related_name="replays")

@@ -1,8 +1,9 @@
 """Listeners of the feed, on the event loop: long polls and streams of server-sent events.
 
-A view has read what was there (``audit.api.following``). From there on a listener needs no thread and no database
-connection: it waits for the hub of its process, or for its own connection. Each gets one piece at a time, and is left
-when it takes none for ``PROGRESS_SECONDS``, so that a slow one costs what it has not taken yet, and nobody else.
+A view has read the existing events (``audit.api.following``). From then on a listener needs no thread and no database
+connection: it waits for the hub of its process, or until its connection accepts data. Each gets one chunk at a time,
+and is disconnected if it accepts none for ``PROGRESS_SECONDS``. So a slow listener only costs the memory of one chunk,
+and doesn't delay others.
 """
 
 import asyncio
@@ -28,17 +29,17 @@ from config.streams import Send
 
 logger = structlog.get_logger(__name__)
 _RECONNECT_MS: Final = (1000, 3000)
-"""When a stream that was cut off is asked for again: at random, as a restart cuts off all of them at once."""
+"""After how long clients reconnect: at random, as a restart ends all streams at once."""
 _RETRY_SECONDS: Final = 1.0
 _open: Final = Counter[UUID]()
-"""The listeners of each client. For the event loop alone."""
+"""The number of listeners of each client. Used on the event loop alone."""
 
 
 async def follow(response: FollowingResponse, start: Message, receive: Receive, send: Send) -> None:
-    """Complete an answer as events come, until its reader is gone, may not listen any more, or the process stops.
+    """Complete a response as events come, until the client disconnects or may no longer listen, or the process stops.
 
-    Raises Refused, 503, where too many listen; and before anything of a long poll is sent Busy, Archived, Invalid, and
-    errors of the database.
+    Raises Refused (503) if there are too many listeners. For a long poll, also raises Busy, Archived, Invalid and
+    errors of the database, before anything is sent.
     """
     following = response.following
     assert following is not None  # noqa: S101 - for the type checker: others are sent as they are
@@ -99,7 +100,7 @@ async def _stream(listener: Listener, following: Following, there: bytes, start:
             await listener.wait(_RETRY_SECONDS)
             found = Selected((), listener.cursor, has_more=True)
         except DomainError as error:
-            # Its place in the log is gone. A client that comes back with it is refused with the reason.
+            # Its cursor is no longer valid. A client that reconnects with it is refused with the reason.
             logger.info("listener_cut_off", reason=error.detail)
             break
         piece = stream_of(found, listener.selection.reach) or heartbeat_of(listener.cursor)
@@ -107,7 +108,7 @@ async def _stream(listener: Listener, following: Following, there: bytes, start:
 
 
 def _with_length(start: Message, length: int | None) -> Message:
-    """The beginning of an answer, with the length that its body has now; None for one without an end."""
+    """The start of a response, with the length of its body; None for a stream, whose length isn't known."""
     headers = [(name, value) for name, value in start["headers"] if name != b"content-length"]
     if length is not None:
         headers.append((b"content-length", b"%d" % length))
@@ -125,7 +126,7 @@ def end_at_shutdown() -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         previous = signal.getsignal(number)
         if not callable(previous):
-            continue  # Nobody handles it: the process ends at once.
+            continue  # The signal has no handler: the process ends at once.
 
         def close(number: int, frame: Any, previous: Any = previous) -> None:
             loop.call_soon_threadsafe(hub().close)

@@ -1,6 +1,6 @@
 """Whether something was published since a page of the console was made: a long poll, for lists that refresh themselves.
 
-It says only that there is something new, not what: the page is then asked for as its reader may see it.
+It reports only that there are new events, not which: the page is then requested again with the reader's permissions.
 """
 
 from typing import Final
@@ -18,8 +18,8 @@ _EVENTS: Final = 1000
 
 
 def answer_news(request: HttpRequest) -> HttpResponse:
-    """``{"cursor", "isNew"}`` for the events after ``?after=``, at once if there are any. A cursor that is none, or
-    too old, counts as one of now."""
+    """``{"cursor", "isNew"}`` for the events after ``?after=``, at once if there are any. An invalid or archived cursor
+    is treated as the current one."""
     found = _since(request.GET.get("after", ""))
     following = Following(
         client_id=UUID(int=request.user.pk or 0),

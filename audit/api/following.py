@@ -1,7 +1,7 @@
-"""Answers that go on: a long poll, which waits for events, and a stream of server-sent events.
+"""Responses that are completed later: a long poll, which waits for events, and a stream of server-sent events.
 
-A view reads what is there already and returns one of these; the ASGI application sends the rest on the event loop
-(``config.listening``), without a thread. Elsewhere, as in Django's test client, they are answers with what was there.
+A view reads the existing events and returns one of these; the ASGI application sends the rest on the event loop
+(``config.listening``), without a thread. Elsewhere, as in Django's test client, they contain only the existing events.
 """
 
 from collections.abc import Callable
@@ -25,10 +25,10 @@ def hub() -> Hub:
 
 @dataclass(frozen=True, slots=True)
 class Following:
-    """Where to go on: behind ``cursor``, with at most ``limit`` events at a time, for ``wait_seconds``.
+    """How to continue: after ``cursor``, with at most ``limit`` events at a time, for ``wait_seconds``.
 
-    ``renew`` looks again at what the client of ``authorization`` may see; None if nothing any more. ``render`` makes
-    the body of a long poll.
+    ``renew`` looks up again which events the client of ``authorization`` may see, and returns None if it may no longer
+    listen. ``render`` makes the body of a long poll.
     """
 
     client_id: UUID
@@ -41,18 +41,18 @@ class Following:
     render: Callable[[Selected, Reach | None], bytes] = page_of
 
     def behind(self, selected: Selected) -> Self:
-        """The same, behind what was selected."""
+        """The same, after the selected events."""
         return replace(self, cursor=selected.cursor)
 
 
 class FollowingResponse(HttpResponse):
-    """An answer that the event loop completes. Without a ``following`` it is sent as it is."""
+    """A response that the event loop completes. Without a ``following`` it is sent as it is."""
 
     following: Following | None
 
 
 class LongPoll(FollowingResponse):
-    """What a reader sees now, or what comes within ``wait_seconds`` if it ``goes_on``."""
+    """A page of the existing events, or of those that come within ``wait_seconds`` if it ``goes_on``."""
 
     def __init__(self, selected: Selected, following: Following, *, goes_on: bool) -> None:
         super().__init__(following.render(selected, following.selection.reach), content_type="application/json")
@@ -60,9 +60,9 @@ class LongPoll(FollowingResponse):
 
 
 class EventStream(FollowingResponse):
-    """Server-sent events, with those that there are already."""
+    """A stream of server-sent events, beginning with the existing ones."""
 
     def __init__(self, selected: Selected, reach: Reach | None, following: Following | None) -> None:
         super().__init__(stream_of(selected, reach), content_type="text/event-stream")
-        self.headers["X-Accel-Buffering"] = "no"  # Else nginx keeps events back until it has a few kilobytes.
+        self.headers["X-Accel-Buffering"] = "no"  # Otherwise nginx buffers events until it has a few kilobytes.
         self.following = following

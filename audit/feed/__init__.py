@@ -1,18 +1,18 @@
-"""The log of events: what was published, in an order that no reader can miss an event of.
+"""The log of events: the published events, in an order in which a reader with a cursor misses none.
 
 Events are rows of ``OutboxEvent``, written by the transactions that change something (``audit.publishing``) and never
-updated. A *tick* stores a snapshot of the database; what it shows and the tick before did not is a *batch*. The order
-of the log is that of the batches, and within a batch that of positions. A reader keeps a *cursor*:
+updated. A *tick* stores a snapshot of the database; the events that are visible in it and weren't in the tick before
+are a *batch*. The log is ordered by batch, and within a batch by position. A reader keeps a *cursor*:
 
     cursor = cursor_now()           # or cursor_oldest(), cursor_at(time), Cursor.parse(text)
     while True:
         page = read_after(cursor, 500)
         for event in page.events: ...
         cursor = page.cursor        # str(cursor) is the text to keep; each event has its own, too
-        if not page.has_more:       # nothing left: end a batch with what was committed since, or wait for others to
+        if not page.has_more:       # nothing left: end a batch with the newest events, if there are any
             sleep(pace.pause_seconds(tick()))
 
-Whoever begins with what the tables say reads them ``with one_snapshot() as cursor``, and goes on from there.
+A reader that starts with the tables themselves reads them ``with one_snapshot() as cursor``, and continues from there.
 
 The events of a key come in the order of their positions.
 

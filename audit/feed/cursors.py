@@ -19,7 +19,7 @@ _WRITTEN: Final = re.compile(
 class Seen:
     """What a reader has seen in the tables themselves: the events that ``snapshot`` shows up to ``max_position``.
 
-    Batches after ``last_tick`` have none of them.
+    Batches after ``last_tick`` contain none of them.
     """
 
     last_tick: int
@@ -41,7 +41,7 @@ _DASHES: Final = str.maketrans(":,", "--")
 class Cursor:
     """A place in the log: after the event with ``position`` in the batch of tick ``tick``, which is of ``epoch``.
 
-    A cursor of a moment between two ticks leaves out the events that its reader has ``seen``.
+    A cursor between two ticks leaves out the events that its reader has ``seen``.
     """
 
     epoch: int
@@ -51,7 +51,7 @@ class Cursor:
 
     @property
     def place(self) -> tuple[int, int, int]:
-        """What orders cursors as the log is ordered."""
+        """The sort key of cursors, in the order of the log."""
         return self.epoch, self.tick, self.position
 
     def __str__(self) -> str:
@@ -60,7 +60,7 @@ class Cursor:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The cursor of a text. Raises Invalid, with what was given."""
+        """Parse a cursor. Raises Invalid, with the text."""
         found = _WRITTEN.fullmatch(text)
         if not found:
             raise Invalid(f"“{visible(text[:100])}” is not a cursor of this feed.")
@@ -73,9 +73,9 @@ class Cursor:
         return cls(int(epoch), int(tick), int(position), seen)
 
     def after_having(self, seen: Seen) -> Self:
-        """This cursor, which leaves out what was seen as long as a batch may have some of it."""
+        """This cursor, with ``seen`` for as long as a batch may contain some of these events."""
         return replace(self, seen=seen) if self.tick <= seen.last_tick else self
 
 
 BEGINNING: Final = Cursor(0, 0, 0)
-"""Before the first event of all."""
+"""The cursor before the very first event."""

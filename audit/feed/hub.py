@@ -1,8 +1,8 @@
 """Listeners of the feed, served on the event loop from one reader of the log a process.
 
-While somebody listens, a thread reads what is new every 50 to 250 ms and puts it at the end of the ``Tail``; listeners
-whose selection has some of it are woken. A listener is a place in the log: nothing is queued for it. One that falls
-behind the tail reads the database in a thread until it has caught up.
+While there are listeners, a thread reads new events every 50 to 250 ms and appends them to the ``Tail``; listeners
+whose selection contains one of them are woken. A listener is a cursor in the log: nothing is queued for it. One that
+falls behind the tail reads the database in a thread until it has caught up.
 """
 
 import asyncio
@@ -29,11 +29,11 @@ logger = structlog.get_logger(__name__)
 
 _ROWS_AT_ONCE: Final = 2000
 _BEGIN_BEFORE: Final = timedelta(seconds=60)
-"""How far back the tail begins: listeners of a process that was restarted come back to where they were."""
+"""How far back the tail begins, so that listeners that reconnect after a restart find their events in it."""
 _WOKEN_AT_ONCE: Final = 50
-"""Calls of a flash sale, which wait on the same loop, come between."""
+"""Limited so that other requests, which wait on the same loop, are served in between."""
 _IDLE_SECONDS: Final = 60.0
-"""How long the log is read on after the last listener has gone: the next poll mostly comes soon."""
+"""How long the log is still read after the last listener has left: the next poll usually follows soon."""
 _LONGEST_RETRY_SECONDS: Final = 2.0
 _WARN_EVERY_SECONDS: Final = 60.0
 _STALE_SECONDS: Final = 5.0
@@ -43,7 +43,8 @@ _SHORTEST_RENEWAL_SECONDS: Final = 0.5
 class Listener:
     """A reader that waits on the event loop. ``cursor`` is how far it has read.
 
-    ``renew`` gives what the client of ``authorization`` may see by now; None if it may not listen any more.
+    ``renew`` returns the events that the client of ``authorization`` may see now, as a selection; None if it may no
+    longer listen.
     """
 
     __slots__ = ("_woken", "authorization", "cursor", "is_ended", "renew", "selection")
@@ -59,7 +60,7 @@ class Listener:
         self._woken: asyncio.Future[None] | None = None
 
     def end(self) -> None:
-        """End its wait for good."""
+        """End its wait, and let it not wait again."""
         self.is_ended = True
         self.wake()
 
@@ -70,11 +71,11 @@ class Listener:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether it waits for events, and not for its own connection."""
+        """Whether it waits for events; otherwise it is sending."""
         return self._woken is not None
 
     async def wait(self, seconds: float) -> None:
-        """Wait until it is woken, at most so long."""
+        """Wait until it is woken, at most for this time."""
         self._woken = asyncio.get_running_loop().create_future()
         timer = asyncio.get_running_loop().call_later(max(0.0, seconds), self.wake)
         try:
@@ -85,15 +86,15 @@ class Listener:
 
 
 class Hub:
-    """The listeners of a process, and its reader of the log. For the event loop alone, but for ``select_from``.
+    """The listeners of a process, and its reader of the log. Used on the event loop alone, except for ``select_from``.
 
-    ``prepare`` reads what their ``renew`` needs to know of these authorizations, at once for all listeners.
+    ``prepare`` reads what ``renew`` needs about these authorizations, for all listeners at once.
     """
 
     def __init__(self, prepare: Callable[[Collection[str]], None]) -> None:
         self._prepare = prepare
         self.tail: Tail | None = None
-        """What the process has read of the log. None while nobody listens; any thread may read it."""
+        """The events that the process has read. None while there are no listeners; any thread may read it."""
         self.is_closed = False
         self._listeners: set[Listener] = set()
         self._reading: asyncio.Task[None] | None = None
@@ -105,14 +106,14 @@ class Hub:
         return len(self._listeners)
 
     def close(self) -> None:
-        """End all waits for good: this process stops."""
+        """End all waits, since this process stops."""
         self.is_closed = True
         for listener in self._listeners:
             listener.end()
 
     @contextmanager
     def listening(self, listener: Listener) -> Iterator[None]:
-        """Count a listener, and read the log for it."""
+        """Register a listener, and read the log while it is registered."""
         self._listeners.add(listener)
         listener.is_ended = self.is_closed
         if self._reading is None or self._reading.done():
@@ -124,10 +125,10 @@ class Hub:
             self._left_at = time.monotonic()
 
     def select_from(self, cursor: Cursor, selection: Selection, limit: int, *, is_waiting: bool) -> Selected:
-        """The selected events after a cursor, from memory where they are there. From any thread.
+        """The selected events after a cursor, from memory if they are there. May be called from any thread.
 
-        Includes all that is committed, unless the reader is going to wait for the next events anyway. Raises Archived,
-        and Invalid for a place that this log doesn't have.
+        Includes all committed events, unless the reader will wait for the next events anyway. Raises Archived, and
+        Invalid for a cursor that this log doesn't have.
         """
         tail = self.tail
         if tail is not None and tail.holds(cursor) and cursor.place <= tail.end.place:
@@ -137,9 +138,9 @@ class Hub:
         return select_newest_after(cursor, selection, limit)
 
     async def next(self, listener: Listener, limit: int, seconds: float) -> Selected:
-        """The next events that a listener sees, with its cursor moved behind them; none if none come in time.
+        """The next events for a listener, whose cursor is moved after them; none if there are none in time.
 
-        Raises Archived or Invalid where its place in the log is gone, and errors of the database.
+        Raises Archived or Invalid if its cursor is no longer valid, and errors of the database.
         """
         ends_at = time.monotonic() + seconds
         while not listener.is_ended:
@@ -169,11 +170,11 @@ class Hub:
         return await loop.run_in_executor(self._catching_up, _select_old, listener.cursor, listener.selection, limit)
 
     def has_read_lately(self) -> bool:
-        """Whether what the tail lacks was written in the last seconds."""
+        """Whether the events missing from the tail were written in the last seconds."""
         return time.monotonic() - self._looked_at < _STALE_SECONDS
 
     async def _serve(self) -> None:
-        """Read the log while somebody listens, and a while longer."""
+        """Read the log while there are listeners, and for ``_IDLE_SECONDS`` afterwards."""
         renewing = asyncio.get_running_loop().create_task(self._renew_on())
         try:
             await self._read_on()
@@ -181,7 +182,7 @@ class Hub:
             renewing.cancel()
 
     async def _renew_on(self) -> None:
-        """Look every ``TOKEN_CACHE_SECONDS`` what the clients of the listeners may see, all at once."""
+        """Look up every ``TOKEN_CACHE_SECONDS`` what the clients of all listeners may see."""
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(max(settings.TOKEN_CACHE_SECONDS, _SHORTEST_RENEWAL_SECONDS))
@@ -197,7 +198,7 @@ class Hub:
                     listener.selection = selection
 
     async def _read_on(self) -> None:
-        """Errors are logged, and it is tried again: the database may be away for a while."""
+        """Errors are logged, and it is tried again: the database may be unavailable for a while."""
         pace, retry_seconds = Pace(), 0.0
         self._left_at = time.monotonic()
         loop = asyncio.get_running_loop()
@@ -223,7 +224,7 @@ class Hub:
             logger.warning("feed_not_read", error=str(error))
 
     async def _pass_on(self, tail: Tail) -> None:
-        """Wake the listeners that see something new, some at a time, and move on those that don't."""
+        """Wake the listeners that have new events, some at a time, and advance the cursors of the others."""
         before, self.tail = self.tail, tail
         if before is not None and tail.end == before.end:
             return
@@ -234,7 +235,8 @@ class Hub:
                 await asyncio.sleep(0)
 
     def _concerned(self, tail: Tail, end: Cursor) -> list[Listener]:
-        """The waiting listeners that see something after ``end``; others that have read until there are moved on."""
+        """The waiting listeners with events after ``end``; the cursors of others that have read up to there are
+        advanced."""
         new = tail.after(end, Selection(), len(tail.events) + 1).events
         sees: dict[Selection, bool] = {}
         concerned = []
@@ -252,7 +254,8 @@ class Hub:
 
 
 def _look(tail: Tail | None) -> tuple[Tail, bool]:
-    """The tail with what is new in the log, and whether anything was. Where nothing is, a tick looks for more."""
+    """The tail with the new events of the log, and whether there are any. If there are none, make a tick and read
+    again."""
     try:
         if tail is None:
             return _first_tail(), True

@@ -1,4 +1,4 @@
-"""The log's partitions, one a day in UTC: made ahead, and dropped once their events may not be read any more.
+"""The log's partitions, one for each day in UTC: made ahead, and dropped once their events can't be read any more.
 
 Rows of a day without a partition go into the default one, so that writing an event never fails.
 """
@@ -21,7 +21,7 @@ DAYS_AHEAD: Final = 7
 _DAY: Final = timedelta(days=1)
 _TICKS_AT_A_TIME: Final = 10_000
 _ATTEMPTS: Final = 10
-# Events that are written meanwhile wait behind a change of partitions that waits for its lock.
+# While a change of partitions waits for its lock, no events can be written.
 _WAIT_BRIEFLY: Final = "SET LOCAL lock_timeout = '100ms'"
 _PAUSE_SECONDS: Final = 0.5
 
@@ -48,7 +48,7 @@ INSERT INTO {name} SELECT * FROM moved
 """
 # As a constant in the statement's text: a bound can't be a parameter.
 _ATTACH: Final = "ALTER TABLE audit_outboxevent ATTACH PARTITION {name} FOR VALUES FROM ('{start}') TO ('{end}')"
-# The oldest tick that is kept ends the batches that can't be read any more.
+# Batches up to the oldest tick that is kept can't be read any more.
 _IS_UNREADABLE: Final = """
 SELECT NOT EXISTS (
     SELECT FROM {name} event WHERE position > coalesce(epoch.ceiling, 0)
@@ -82,8 +82,8 @@ def tend_log() -> None:
 def make_partitions(*, days_ahead: int = 1, **_signal: Any) -> None:
     """Make the partitions of today and the next days, and those of earlier days whose rows are in the default one.
 
-    Rows of today stay where they are: others are written beside them. Runs at the end of each ``migrate``, too. Does
-    nothing while the log's own migration isn't applied.
+    Rows of today stay in the default partition, as more are being written there. Runs at the end of each ``migrate``,
+    too. Does nothing while the log's own migration isn't applied.
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass('audit_outboxevent_default') IS NULL")
@@ -136,7 +136,8 @@ def _forget_ticks() -> None:
 
 
 def _soon(change: Callable[[], None], what: str) -> None:
-    """Make a change that needs a lock on the log, which others may hold: try several times, and leave it otherwise."""
+    """Make a change that needs a lock on the log, which others may hold: try several times, then give up until the next
+    call."""
     for _ in range(_ATTEMPTS):
         try:
             return change()

@@ -20,9 +20,9 @@ MOST_EVENTS: Final = 5000
 """The most events of a page."""
 _MOST_TICKS: Final = 250
 _MOST_LOOKED_AT: Final = 20_000
-"""The most rows that a page looks at in a batch that it can't read whole."""
+"""The most rows that a page reads of a batch that it can't read as a whole."""
 _READ_WHOLE: Final = 2000
-"""Batches of so many events are read by their transactions; greater ones in pieces, by position."""
+"""Batches of up to so many events are read by transaction id; larger ones in pieces, by position."""
 
 
 class LoggedEvent(msgspec.Struct, frozen=True, gc=False):
@@ -45,9 +45,9 @@ class LoggedEvent(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Events in the order of the log. ``cursor`` continues after them: it moves on even if there are none.
+    """Events in the order of the log. ``cursor`` continues after them: it advances even if there are none.
 
-    ``has_more`` says that the log had more when it was read: ask again at once.
+    ``has_more`` means that the log had more when it was read: read again at once.
     """
 
     events: Sequence[LoggedEvent]
@@ -109,8 +109,9 @@ SELECT {_COLUMNS} FROM audit_outboxevent
 WHERE position > %(after)s AND position <= %(until)s AND created_at BETWEEN %(created_from)s AND %(created_to)s
 ORDER BY position LIMIT {_MOST_LOOKED_AT}
 """  # noqa: S608
-# An epoch's first batch is what the tick before has not shown, by numbers alone: transaction ids of another cluster
-# say nothing about positions that this tick had not reached. Another batch is the difference of two snapshots.
+# An epoch's first batch are the events that weren't visible in the tick before. Positions above that tick's are
+# compared as numbers, since their transaction ids may be of another cluster. Any other batch is the difference of two
+# snapshots.
 _BY_POSITION: Final = f"""
 SELECT {_RESULT} FROM ({_LOOKED_AT}) event
 WHERE CASE WHEN %(begins_epoch)s
@@ -125,8 +126,8 @@ _LAST_LOOKED_AT: Final = f"SELECT coalesce(max(position), 0), count(*) FROM ({_L
 def read_after(cursor: Cursor, limit: int) -> Page:
     """The events after a cursor in the order of the log, at most ``limit`` of them, of one or several batches.
 
-    Sends a constant number of statements, which look at a bounded number of rows. Locks nothing and needs no
-    transaction. Raises Archived, and Invalid for a place that this log doesn't have.
+    Sends a constant number of statements, which read a bounded number of rows. Locks nothing and needs no transaction.
+    Raises Archived, and Invalid for a cursor that this log doesn't have.
     """
     page = _page_after(replace(cursor, seen=None), max(1, min(limit, MOST_EVENTS)))
     seen = cursor.seen
@@ -141,7 +142,7 @@ def read_after(cursor: Cursor, limit: int) -> Page:
 
 
 def _page_after(cursor: Cursor, limit: int) -> Page:
-    # Each batch has an event, but that of an epoch's first tick.
+    # Each batch has an event, except that of an epoch's first tick.
     most_ticks = min(limit + 3, _MOST_TICKS)
     cursor, ticks = _ticks_after(cursor, most_ticks)
     if len(ticks) < 2:
@@ -158,7 +159,7 @@ def _page_after(cursor: Cursor, limit: int) -> Page:
 
 
 def cursor_now() -> Cursor:
-    """The end of the log, as of its last tick: call ``tick`` before to have all that is committed behind it."""
+    """The end of the log, as of its last tick: call ``tick`` before if it must be after all committed events."""
     ticks = _select(_LAST, [])
     return ticks[0].end if ticks else BEGINNING
 
@@ -167,8 +168,8 @@ def cursor_now() -> Cursor:
 def one_snapshot() -> Iterator[Cursor]:
     """A transaction in which all reads see the same moment, and the cursor of that moment.
 
-    What is read inside has the effects of exactly the events that don't follow the cursor: together with the feed from
-    there on it has no hole and no double. Inside another transaction, all reads must be in that one.
+    The rows read inside contain the effects of exactly the events before the cursor: a reader that continues with the
+    feed from there misses no event and gets none twice. Inside another transaction, all reads must be in that one.
     """
     is_outermost = not connection.in_atomic_block
     with transaction.atomic():
@@ -178,7 +179,7 @@ def one_snapshot() -> Iterator[Cursor]:
             cursor.execute(_HERE)
             max_position, snapshot = cursor.fetchone()
         last = cursor_now()
-        # The next tick may have looked earlier, the one after it has not: it waits for that one's commit.
+        # The next tick may have an earlier snapshot. The one after it hasn't, as it waits for that tick's commit.
         yield last.after_having(Seen(last.tick + 2, max_position, Snapshot.parse(snapshot)))
 
 
@@ -216,7 +217,7 @@ def _select(sql: str, parameters: Sequence[Any]) -> list[_Tick]:
 
 
 def _ticks_after(cursor: Cursor, at_most: int) -> tuple[Cursor, list[_Tick]]:
-    """The ticks of the batches that have what follows a cursor, behind the tick before them; and the cursor."""
+    """The ticks of the batches that follow a cursor, preceded by the tick before them; and the cursor."""
     ticks = _select(_FROM, [max(cursor.tick - 1, 0), at_most])
     if not ticks and cursor == BEGINNING:
         return cursor, []
@@ -233,7 +234,8 @@ def _ticks_after(cursor: Cursor, at_most: int) -> tuple[Cursor, list[_Tick]]:
 
 
 def _end_of_older_epoch(cursor: Cursor) -> Cursor:
-    """Where to go on from a cursor of ticks that a recovery to a point in time has undone: at the end of its epoch."""
+    """The cursor to continue from if a recovery to a point in time has undone the given cursor's tick: the end of its
+    epoch."""
     last_of_epoch, last = _select(_LAST_OF_EPOCH, [cursor.epoch]), _select(_LAST, [])
     if not last or cursor.epoch >= last[0].epoch:
         raise Invalid(
@@ -248,7 +250,8 @@ def _end_of_older_epoch(cursor: Cursor) -> Cursor:
 
 
 def _readable(ticks: list[_Tick], limit: int) -> list[_Tick]:
-    """The ticks behind the first whose batches can be read whole, at once; none if the next one must be cut."""
+    """The ticks after the first whose batches can be read as a whole together; none if the next one must be read in
+    pieces."""
     base, first = ticks[:2]
     if first.epoch != base.epoch or first.events > _READ_WHOLE:
         return []

@@ -9,7 +9,7 @@ HEARTBEAT_SECONDS: Final = 15.0
 
 
 def page_of(selected: Selected, reach: Reach | None) -> bytes:
-    """The JSON of a page: ``events``, the ``cursor`` behind them, and whether there are more."""
+    """The JSON of a page: ``events``, the ``cursor`` after them, and whether there are more."""
     events = b",".join(event.body_for(reach) for event in selected.events)
     more = b"true" if selected.has_more else b"false"
     return b'{"events":[%b],"cursor":"%b","hasMore":%b}' % (events, str(selected.cursor).encode(), more)
@@ -23,5 +23,5 @@ def stream_of(selected: Selected, reach: Reach | None) -> bytes:
 
 
 def heartbeat_of(cursor: Cursor) -> bytes:
-    """A comment, and the place in the log: without data it is no event, but a client that comes back names it."""
+    """A comment and the cursor as ``id``. Without data it is no event, but a client that reconnects sends this id."""
     return b": heartbeat\nid: %b\n\n" % str(cursor).encode()

@@ -1,8 +1,8 @@
-"""What of the log a reader sees: the events that its filter asks for, of the stores and warehouses in its reach.
+"""The events of the log that a reader gets: those that match its filter, of the stores and warehouses in its reach.
 
-An event is of a store if its payload has ``storeId``, else of the warehouses that it names (``warehouseId``,
-``fromWarehouseId``, ``toWarehouseId``), else of a product, which belongs to no store. A reader that is limited to some
-stores sees nothing of any other event.
+An event belongs to a store if its payload has ``storeId``, else to its warehouses (``warehouseId``,
+``fromWarehouseId``, ``toWarehouseId``), else to a product, and then every reader may get it. A reader that is limited
+to some stores gets no other kinds of events.
 """
 
 from collections.abc import Sequence
@@ -20,8 +20,8 @@ from audit.identifiers import EVENT, public_id
 class Reach(msgspec.Struct, frozen=True):
     """Some stores and the warehouses that they sell from, by their codes.
 
-    Others sell from ``shared`` warehouses, too: who changed a level there, and why, may be another store's affair.
-    ``is_limit`` unless the reader may see all stores and has only asked for these.
+    Other stores sell from ``shared`` warehouses, too: actor and reason of a change there may concern another store, and
+    are left out. ``is_limit`` is false if the reader may see all stores and has only filtered by these.
     """
 
     stores: frozenset[str]
@@ -86,12 +86,12 @@ class FeedEvent(msgspec.Struct, frozen=True, gc=False):
         )
 
     def after_having(self, seen: Seen) -> Self:
-        """The same for a reader that has seen some events in the tables: its cursor leaves these out."""
+        """The same event, for a reader that has seen some events in the tables: its cursor leaves these out."""
         cursor = self.cursor.after_having(seen)
         return msgspec.structs.replace(self, cursor=cursor, body=_start(cursor) + self.body[len(_start(self.cursor)) :])
 
     def body_for(self, reach: Reach | None) -> bytes:
-        """The event's JSON for a reader, with nothing in it of stores beyond its reach."""
+        """The event's JSON for a reader, without facts of stores beyond its reach."""
         if reach is None or not reach.is_limit or self.store is not None:
             return self.body
         hides_who = not reach.shared.isdisjoint(self.warehouses)
@@ -133,7 +133,7 @@ def _start(cursor: Cursor) -> bytes:
 class Selection(msgspec.Struct, frozen=True):
     """The events that a reader asks for; None means any. ``products`` are ids that an event must all be about.
 
-    ``reach`` is None for a reader of all stores. Equal selections see the same events.
+    ``reach`` is None for a reader of all stores. Equal selections contain the same events.
     """
 
     types: frozenset[str] | None = None
@@ -143,7 +143,7 @@ class Selection(msgspec.Struct, frozen=True):
 
     @property
     def is_everything(self) -> bool:
-        """Whether it sees each event."""
+        """Whether it contains every event."""
         return self == _EVERYTHING
 
     def sees(self, event: FeedEvent) -> bool:
@@ -170,9 +170,10 @@ def _is_within(reach: Reach, event: FeedEvent) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Selected:
-    """The selected events, in the order of the log. ``cursor`` continues after them, and moves on without any.
+    """The selected events, in the order of the log. ``cursor`` continues after them, and advances even if there are
+    none.
 
-    ``has_more`` says that the log had more when it was read, selected or not.
+    ``has_more`` means that the log had more events when it was read, selected or not.
     """
 
     events: Sequence[FeedEvent]
@@ -187,7 +188,7 @@ _ROWS_OF_A_PAGE: Final = 1000
 def select_after(cursor: Cursor, selection: Selection, limit: int) -> Selected:
     """The selected events after a cursor, from the database: at most ``limit``, of a bounded piece of the log.
 
-    Raises Archived, and Invalid for a place that this log doesn't have.
+    Raises Archived, and Invalid for a cursor that this log doesn't have.
     """
     rows = limit if selection.is_everything else max(limit, _ROWS_OF_A_PAGE)
     found: list[FeedEvent] = []
@@ -203,7 +204,7 @@ def select_after(cursor: Cursor, selection: Selection, limit: int) -> Selected:
 
 
 def select_newest_after(cursor: Cursor, selection: Selection, limit: int) -> Selected:
-    """``select_after``; where nothing is left of the log, a tick adds what was committed since the last one."""
+    """As ``select_after``; at the end of the log, a tick first adds the events committed since the last one."""
     found = select_after(cursor, selection, limit)
     if found.events or found.has_more or not tick():
         return found

@@ -6,7 +6,7 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A ``pg_snapshot``: transactions before ``xmax`` have ended, but those in ``running``."""
+    """A ``pg_snapshot``: transactions before ``xmax`` have ended, except those in ``running``."""
 
     text: str
     xmax: int
@@ -14,7 +14,7 @@ class Snapshot:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The snapshot of PostgreSQL's text, such as ``100:104:100,102``."""
+        """Parse PostgreSQL's text of a snapshot, such as ``100:104:100,102``."""
         _, xmax, running = text.split(":")
         return cls(text, int(xmax), frozenset(map(int, running.split(",") if running else ())))
 

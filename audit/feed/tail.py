@@ -17,7 +17,7 @@ _place: Final = attrgetter("cursor.place")
 
 @dataclass(frozen=True, slots=True)
 class Tail:
-    """All events of the log after ``start`` and until ``end``. Never changed, so that any thread may read it."""
+    """All events of the log after ``start`` and until ``end``. Immutable, so that any thread may read it."""
 
     start: Cursor
     events: tuple[FeedEvent, ...]

@@ -1,4 +1,4 @@
-"""Ticks: each ends a batch of the log, which is what its snapshot shows and the one before does not."""
+"""Ticks: each ends a batch of the log, the events that are visible in its snapshot and not in the one before."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,7 +15,7 @@ _ALONE: Final = """
 SELECT pg_try_advisory_xact_lock(%s), set_config('enable_seqscan', 'off', true), set_config('jit', 'off', true)
 """
 # Both parts read the index on (xid, position): transactions that began since the last tick, and those it saw running.
-# Sums and OFFSET 0 keep the planner from other ways, which are shorter only while the table is.
+# Sums and OFFSET 0 keep the planner from other plans, which are faster only while the table is small.
 _TICK: Final = """
 WITH last AS MATERIALIZED (
     SELECT tick.number, tick.epoch, tick.snapshot, tick.max_position, tick.created_at, epoch.ceiling,
@@ -45,8 +45,8 @@ WITH last AS MATERIALIZED (
 )
 SELECT EXISTS (SELECT FROM last), (SELECT number FROM made), (SELECT events FROM made)
 """
-# What the last tick of the old epoch had seen is decided by numbers alone: positions after its own are new, even if the
-# ids of their transactions, which another cluster gave, are lower.
+# Which events the last tick of the old epoch had shown is decided by numbers: positions above its own are new, even if
+# their transaction ids, which are from another cluster, are lower.
 _REBASE: Final = """
 WITH base AS MATERIALIZED (
     SELECT number, snapshot, max_position, created_at FROM audit_tick
@@ -73,7 +73,7 @@ FROM base, epoch, LATERAL (
 ) batch
 RETURNING number, events
 """
-# Before any tick there is an empty one, which every row is after.
+# The first tick is empty, so that every row comes after it.
 _BEGIN: Final = """
 WITH epoch AS (
     INSERT INTO audit_logepoch (number, system_identifier, created_at)
@@ -93,10 +93,11 @@ class Batch:
 
 
 def tick() -> Batch | None:
-    """End a batch with what was committed since the last tick. Returns None if nothing was, or another one is ticking.
+    """End a batch with the events committed since the last tick. Returns None if there are none, or another process is
+    making a tick.
 
-    Anyone may call it, as often as they like: it costs about a millisecond, and locks no row of the log. The first tick
-    in another cluster, after a dump was restored there, begins an epoch (``rebase``).
+    It may be called by any process at any time: it takes about a millisecond, and locks no row of the log. The first
+    tick in another cluster, after a dump was restored there, begins an epoch (``rebase``).
 
     Opens the transaction. Raises OperationalError if an epoch must begin and a stock transaction takes too long.
     """
@@ -112,10 +113,10 @@ def tick() -> Batch | None:
 
 
 def rebase() -> Batch:
-    """Begin an epoch. Its first batch is all events that no tick of the epoch before has shown.
+    """Begin an epoch. Its first batch are the events that no tick of the epoch before has shown.
 
-    Transaction ids mean nothing after a dump was restored into another cluster, and little after a recovery to a point
-    in time: events of the epochs before are compared by position from now on. Cursors stay valid.
+    Transaction ids have no meaning after a dump is restored into another cluster, and can be ambiguous after a recovery
+    to a point in time: from now on, events of earlier epochs are compared by position. Cursors stay valid.
 
     Opens the transaction, in which no event is written for a moment (SHARE lock on the outbox). Raises OperationalError
     if a stock transaction takes too long.
@@ -134,7 +135,7 @@ def _begin_epoch(cursor: Any) -> Batch:
 
 
 class Pace:
-    """How long a ticker pauses: 50 ms while there is work, and longer and longer without, up to 250 ms."""
+    """How long a ticker pauses: 50 ms while there are events, then increasingly longer, up to 250 ms."""
 
     def __init__(self) -> None:
         self._seconds = SHORTEST_PAUSE_SECONDS

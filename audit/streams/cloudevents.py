@@ -12,11 +12,11 @@ CONTENT_TYPE: Final = "application/json"
 
 
 def attributes(event: LoggedEvent) -> dict[str, str]:
-    """The attributes of an event, but for ``datacontenttype``.
+    """The attributes of an event, except ``datacontenttype``.
 
     ``id`` is the payload's ``eventId`` and ``time`` its ``timestamp``; ``subject`` is the kind and the identifier of
     what the event is about. Two are extensions: ``partitionkey`` is the key, whose events are in order, and
-    ``feedcursor`` the cursor with which the feed goes on after this event.
+    ``feedcursor`` the cursor after which the feed continues.
     """
     return {
         "specversion": "1.0",

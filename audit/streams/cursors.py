@@ -16,7 +16,7 @@ from audit.models import StreamCursor, Tick
 _MOST_SECONDS_OF_A_CLAIM: Final = 60
 _MOST_SECONDS_TO_WAIT: Final = 30
 _CLAIM: Final = "SELECT pg_try_advisory_xact_lock(%s)"
-# The server ends the transaction of a relay that has stopped or whose machine is gone, and so its claim.
+# The server ends the transaction, and so the claim, of a relay that hangs or whose machine is lost.
 _WAIT: Final = f"SET LOCAL idle_in_transaction_session_timeout = '{_MOST_SECONDS_OF_A_CLAIM}s'"
 _STORE: Final = """
 INSERT INTO audit_streamcursor (name, cursor, moved_at) VALUES (%s, %s, clock_timestamp())
@@ -37,15 +37,15 @@ def claim(sink: str) -> Cursor:
         cursor.execute(_CLAIM, [_lock(sink)])
         if not cursor.fetchone()[0]:
             raise ClaimedElsewhere
-    # A statement after the lock sees what the relay before has stored.
+    # A statement after the lock reads the cursor that the previous relay has stored.
     return _read(sink)
 
 
 def begin_to_wait() -> None:
-    """Have the transaction hold nothing up while it waits for a sink, and end if that takes more than a minute.
+    """Keep the transaction from delaying others while it waits for a sink; the server ends it after a minute.
 
-    Nothing may be written in it before, so that it has no transaction id. The last SELECT keeps its snapshot until the
-    next statement; this one has none.
+    Nothing may be written in it before, so that it has no transaction id. The last SELECT's snapshot is kept until the
+    next statement; this one needs none.
     """
     with connection.cursor() as cursor:
         cursor.execute(_WAIT)
@@ -58,10 +58,10 @@ def store(sink: str, cursor: Cursor) -> None:
 
 
 def move_sink(sink: str, cursor: Cursor) -> None:
-    """Have a sink go on from another cursor, once the batch that is being published is done.
+    """Move a sink to another cursor, after the batch that is being published.
 
-    Opens the transaction. Raises ClaimedElsewhere if that takes too long, and what ``read_after`` raises for a cursor
-    that the log can't be read from.
+    Opens the transaction. Raises ClaimedElsewhere if that batch takes too long, and the errors of ``read_after`` for an
+    invalid cursor.
     """
     feed.read_after(cursor, 1)
     try:
@@ -75,10 +75,10 @@ def move_sink(sink: str, cursor: Cursor) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How far a sink is. ``events_behind`` is exact but for a batch that is published in part, which counts whole.
+    """How far a sink is. ``events_behind`` is exact, except that a partly published batch is counted as a whole.
 
-    ``oldest_at`` is the time of the next event to be published; null if there is none. ``is_archived`` says that it was
-    deleted before it was published.
+    ``oldest_at`` is the time of the next event to be published; null if there is none. ``is_archived`` means that
+    events were deleted before they were published.
     """
 
     sink: str

@@ -17,14 +17,14 @@ _DEFAULTS: Final = {
     # As Java's clients choose partitions, so that their topics and this one can be joined by key.
     "partitioner": "murmur2_random",
     "linger.ms": 5,
-    # A missing topic is an error soon, not only after half a minute.
+    # Report a missing topic soon, not only after half a minute.
     "topic.metadata.propagation.max.ms": 5000,
 }
 _FIXED: Final = {
     "acks": "all",
     "enable.idempotence": True,
-    # A message that was given up would leave a gap that later ones of the same batch pass by. Only whole batches are
-    # given up, by this class.
+    # If the client gave up a message, later ones of the batch would be published without it. Only this class gives up,
+    # and only whole batches.
     "message.timeout.ms": 0,
     # Errors are reported to this class; librdkafka would write each attempt to connect to stderr.
     "log_level": 0,
@@ -51,8 +51,8 @@ class KafkaSink:
     def publish(self, events: Sequence[LoggedEvent]) -> None:
         """Produce events and wait until all in-sync replicas have them. Raises Unavailable.
 
-        After a failure the producer is thrown away with all that it has not sent: what it did send is, of each
-        partition, the beginning of the batch, which is sent again.
+        After a failure the producer is discarded with its unsent messages. The messages it has sent are, for each
+        partition, the beginning of the batch, which is published again.
         """
         self._error = self._trouble = None
         deadline = time.monotonic() + self.timeout_seconds
@@ -68,7 +68,7 @@ class KafkaSink:
             self._fail(self._error)
 
     def close(self) -> None:
-        """Throw the producer away, with all that it has not sent."""
+        """Discard the producer, with its unsent messages."""
         producer, self._producer = self._producer, None
         if producer is not None:
             producer.purge()
@@ -102,7 +102,8 @@ class KafkaSink:
         self._error = self._error or error
 
     def _note(self, error: KafkaError) -> None:
-        """Keep what librdkafka reports by the way, such as that no broker can be reached: it goes on trying."""
+        """Store the last error that librdkafka reports in the background, such as that no broker can be reached; it
+        keeps trying."""
         self._trouble = error
 
     def _fail(self, error: KafkaError | None) -> NoReturn:

@@ -20,9 +20,9 @@ class Published:
 def publish_next(sink: Sink) -> Published:
     """Claim a sink's cursor, publish what follows it, and store the cursor after it.
 
-    Opens the transaction, which ends with the claim: if this process dies or loses its connection, another relay goes
-    on from the cursor that was stored last. Raises ClaimedElsewhere, Unavailable, Archived and DatabaseError; the
-    cursor stays where it was then.
+    Opens the transaction, and the claim ends with it: if this process dies or loses its connection, another relay
+    continues from the stored cursor. Raises ClaimedElsewhere, Unavailable, Archived and DatabaseError; the cursor isn't
+    moved then.
     """
     with transaction.atomic(durable=True):
         cursor = cursors.claim(sink.name)

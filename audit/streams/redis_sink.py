@@ -18,8 +18,8 @@ _TIMEOUT_SECONDS: Final = 5.0
 class RedisSink:
     """The Redis stream ``EVENT_STREAM``, which is trimmed to about ``EVENT_STREAM_LENGTH`` events.
 
-    A batch is a transaction of Redis (MULTI): all of it is added or nothing. Otherwise, of two events with one key, the
-    second could be added where the first was refused, for example for want of memory.
+    A batch is a transaction of Redis (MULTI): all of it is added or nothing. Otherwise the second of two events with
+    one key could be added after the first was refused, for example because Redis was out of memory.
     """
 
     most_events = 500
@@ -27,7 +27,7 @@ class RedisSink:
     def __init__(self, url: str, stream: str) -> None:
         self.name = f"redis {stream}"
         self._stream = stream
-        # No retries of the client's own: the caller logs failures, and waits longer after each.
+        # The client must not retry: the caller logs failures, and waits longer after each.
         self._client = redis.Redis.from_url(
             url,
             socket_timeout=_TIMEOUT_SECONDS,

@@ -24,7 +24,7 @@ Running = Callable[[asyncio.Event], Awaitable[None]]
 LONGEST_BACKOFF_SECONDS: Final = 30.0
 _SHORTEST_BACKOFF_SECONDS: Final = 0.1
 _LOG_EVERY_SECONDS: Final = 60.0
-# The ticker wakes the publishers; this is for the case that it fails.
+# The ticker wakes the publishers; this is the fallback if it fails.
 _IDLE_SECONDS: Final = 5.0
 
 
@@ -37,7 +37,7 @@ class _Worker(Protocol):
         """Do the next step. Returns the seconds to pause after it."""
 
     def close(self) -> None:
-        """Release what it holds."""
+        """Release its resources."""
 
 
 class _Ticker:
@@ -60,7 +60,7 @@ class _Ticker:
         return self._pace.pause_seconds(batch)
 
     def close(self) -> None:
-        """It holds nothing."""
+        """Do nothing: it has no resources."""
 
 
 class _Publisher:
@@ -84,7 +84,7 @@ class _Publisher:
 
 
 class _Attempts:
-    """Does steps of a worker. After a failure it pauses, each time longer, and logs each cause once a minute."""
+    """Does steps of a worker. Pauses after failures, each time longer, and logs each cause once a minute."""
 
     def __init__(self, worker: _Worker) -> None:
         self._worker = worker
@@ -113,7 +113,7 @@ class _Attempts:
         return pause
 
     def end(self) -> None:
-        """Release what the worker and its thread hold."""
+        """Release the resources of the worker and its thread."""
         self._worker.close()
         connections.close_all()
 
@@ -132,7 +132,7 @@ class _Attempts:
 async def run_relay(sinks: Sequence[Sink], stop: asyncio.Event, *, beside: Sequence[Running] = ()) -> None:
     """Tick and publish until ``stop`` is set; then finish the batches that are being published.
 
-    ``beside`` are coroutines that run in this process until the same event.
+    ``beside`` are further coroutines to run in this process until ``stop`` is set.
     """
     news = [asyncio.Event() for _ in sinks]
     loop = asyncio.get_running_loop()
@@ -156,7 +156,7 @@ async def _beside(run: Running, stop: asyncio.Event) -> None:
 async def _run(worker: _Worker, stop: asyncio.Event, news: asyncio.Event) -> None:
     """Do the steps of a worker in one thread, which keeps its database connection.
 
-    A pause ends early with ``stop``, and with news unless the last step failed.
+    A pause ends early when ``stop`` is set, and when there are new events, unless the last step failed.
     """
     loop = asyncio.get_running_loop()
     attempts = _Attempts(worker)
@@ -181,7 +181,7 @@ async def _pause(seconds: float, *events: asyncio.Event) -> None:
 
 
 def drain(sink: Sink) -> int:
-    """Publish all that follows a sink's cursor, as of the last tick. Returns the number of events.
+    """Publish all events after a sink's cursor, up to the last tick. Returns the number of events.
 
     Raises what ``publish_next`` raises.
     """
