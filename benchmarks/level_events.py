@@ -1,7 +1,7 @@
 """`python -m benchmarks.level_events`: the processor time of a hold with level events and without, taking turns.
 
-Counts the time of the web process and of PostgreSQL, which says the same on a machine with other work to do: the rates
-of two runs don't.
+Measures the processor time of the web process and of PostgreSQL, which, unlike rates, can be compared on a machine that
+is busy with other work.
 """
 
 import argparse
@@ -85,7 +85,7 @@ class Turns:
         self._postgres = processes(service.cluster.data_dir)[1]
 
     def measure(self, *, hot: bool, given: argparse.Namespace) -> dict[str, Cost]:
-        """The costs by way. All turns are on the same tables, which grow meanwhile."""
+        """The costs by way. All turns use the same tables, which grow meanwhile."""
         costs = {way: Cost() for way in WAYS}
         bodies = self._service.bodies("reserve", _BODIES, hot=hot, lines=1)
         try:
@@ -102,7 +102,7 @@ class Turns:
     def _turn(self, way: str, bodies: Sequence[str], given: argparse.Namespace) -> tuple[Load, float, float]:
         before = spent_seconds(self._web[way]), spent_seconds(self._postgres)
         found = load.apply(self._targets[way], bodies, connections=given.connections, seconds=given.seconds)
-        time.sleep(_SETTLE_SECONDS)  # The requests that the load left unanswered.
+        time.sleep(_SETTLE_SECONDS)  # The requests that were unanswered when the load ended.
         after = spent_seconds(self._web[way]), spent_seconds(self._postgres)
         if found.failures:
             raise BenchmarkFailed(f"{found.failures} of {found.requests} requests failed")

@@ -96,7 +96,7 @@ def _percentile(ordered: Sequence[float], percent: int) -> float:
 
 
 def _listen(answer: http.client.HTTPResponse, arrived: dict[str, float]) -> None:
-    """Note when each event of a stream came, until the stream ends."""
+    """Record when each event of a stream was received, until the stream ends."""
     with suppress(OSError, http.client.HTTPException):
         while line := answer.readline():
             if line.startswith(b"data: "):
@@ -135,7 +135,7 @@ class Streams:
         return sorted(max(0.0, arrived[each] - at) * 1000 for each, at in sent.items())
 
     def drained_per_second(self, events: int) -> float:
-        """The rate at which a relay publishes a backlog that nothing has ticked, in events a second by Redis' clock."""
+        """The rate at which a relay publishes a backlog without ticks, in events a second by Redis' clock."""
         stream = f"bench:{uuid4()}"
         self._publish_once(stream)  # What the runs before have left.
         with self._service.cluster.connect(self._service.database) as connection:
@@ -214,7 +214,7 @@ class Streams:
 
     @contextmanager
     def _relay(self, stream: str) -> Iterator[None]:
-        """A relay, once it has published what there is."""
+        """A relay, once it has published the existing events."""
         self._publish_once(stream)
         command = [sys.executable, "-m", "django", "relay_events"]
         child = subprocess.Popen(command, cwd=REPOSITORY, env=self._environment(stream))  # noqa: S603

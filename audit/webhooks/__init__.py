@@ -1,7 +1,7 @@
-"""Webhooks: events are sent to the addresses that subscribe to them, as Standard Webhooks 1.0 has it.
+"""Webhooks: events are sent to the addresses that subscribe to them, according to Standard Webhooks 1.0.
 
-A *subscription* is a cursor over the log of events (``audit.feed``). Its sender turns the events behind the cursor that
-pass its filter into *deliveries*, and moves the cursor, in one transaction; it sends them, records each attempt, and
-deletes those that are acknowledged. ``run_webhooks`` works all subscriptions; ``managing`` has the commands of
-those who manage them.
+A *subscription* has a cursor in the log of events (``audit.feed``) and a filter. Its sender turns the events after the
+cursor that pass the filter into *deliveries*, and moves the cursor, in one transaction; it sends the deliveries,
+records each attempt, and deletes those that are acknowledged. ``run_webhooks`` runs the senders of all subscriptions;
+``managing`` has the commands to manage them.
 """

@@ -1,4 +1,5 @@
-"""Which addresses webhooks may be sent to, checked on the address that is connected to, not on another look-up."""
+"""Which addresses webhooks may be sent to. The IP address that is connected to is checked, not another look-up of the
+host."""
 
 import asyncio
 import contextlib
@@ -41,7 +42,7 @@ _REFUSED: Final = tuple(
             "203.0.113.0/24",
             "224.0.0.0/4",
             "240.0.0.0/4",
-            "::/3",  # All below 2000::/3, with those that contain an address of IPv4: ::ffff:0:0/96, 64:ff9b::/96.
+            "::/3",  # All below 2000::/3, including those that contain an IPv4 address (::ffff:0:0/96).
             "2001::/23",
             "2001:db8::/32",
             "2002::/16",
@@ -58,7 +59,7 @@ _CONTAINS_IPV4: Final = (
     (IPv6Network("::/96"), 0),
     (IPv6Network("2002::/16"), 80),
 )
-"""Networks whose addresses contain one of IPv4, so many bits from the right."""
+"""IPv6 networks whose addresses contain an IPv4 address, with its distance from the right in bits."""
 
 
 class AddressRefused(Exception):
@@ -68,7 +69,7 @@ class AddressRefused(Exception):
 def is_allowed(address: Address, allowed: Iterable[IPv4Network | IPv6Network]) -> bool:
     """Whether webhooks may be sent to an address: to public ones, and to those in the ``allowed`` networks.
 
-    An address that contains one of IPv4 is as that one, but refused in any case unless that one is in ``allowed``.
+    An IPv6 address that contains an IPv4 address is refused, unless one of the two is in ``allowed``.
     """
     if isinstance(address, IPv6Address):
         address = IPv6Address(int(address))  # Without a zone, such as %eth0.
@@ -124,7 +125,7 @@ def _fault(url: str) -> str:  # noqa: PLR0911 - a sentence for each fault
 
 
 def refusal(host: str, addresses: Sequence[Address]) -> str:
-    """Why nothing is sent to a host that has these addresses."""
+    """The message for a host whose addresses aren't allowed."""
     found = ", ".join(map(str, addresses[:_MOST_TRIED]))
     return (
         f"Webhooks aren't sent to {host} ({found}): private and reserved addresses are allowed only in"
@@ -153,7 +154,7 @@ class Lookups:
     def _end(self, host: str, port: int, ended: asyncio.Future[list[Address]]) -> None:
         self._running.pop((host, port), None)
         if not ended.cancelled():
-            ended.exception()  # Whoever waited may be gone.
+            ended.exception()  # The waiting request may have been cancelled.
 
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -1,6 +1,6 @@
 """The bodies of webhooks, in the form that Standard Webhooks recommends: ``type``, ``timestamp`` and ``data``.
 
-Beside them stand ``eventId``, ``key`` and ``cursor``, as in the feed of events.
+They also have ``eventId``, ``key`` and ``cursor``, as in the feed of events.
 """
 
 from collections.abc import Collection, Iterable
@@ -24,7 +24,7 @@ _FEED: Final = "/api/v1/events?after={cursor}&limit=1"
 
 
 class NewDelivery(msgspec.Struct, frozen=True, gc=False):
-    """A delivery that is to be added. ``cursor`` is the event's place in the log."""
+    """A delivery that is to be added. ``cursor`` is the event's cursor in the log."""
 
     event_id: UUID
     type: str
@@ -34,7 +34,7 @@ class NewDelivery(msgspec.Struct, frozen=True, gc=False):
 
 
 class Filter:
-    """Which events a subscription gets, and what of them."""
+    """Which events a subscription gets, and which of their fields."""
 
     def __init__(self, types: Collection[str], reach: Reach | None, product_ids: Iterable[UUID]) -> None:
         self._selection = Selection(types=frozenset(types) or None, reach=reach)
@@ -42,7 +42,7 @@ class Filter:
 
     @classmethod
     def of(cls, subscription: WebhookSubscription) -> "Filter":
-        """The filter of a subscription, with the warehouses that its stores sell from now."""
+        """The filter of a subscription, with the warehouses that its stores currently sell from."""
         return cls(subscription.types, reach_of(subscription.store_codes), subscription.product_ids)
 
     def deliveries(self, events: Iterable[LoggedEvent]) -> list[NewDelivery]:
@@ -79,7 +79,7 @@ def _thin(event: LoggedEvent, size: int) -> bytes:
 
 
 def test_delivery(now: datetime) -> NewDelivery:
-    """An event that nothing has caused, to try a receiver with."""
+    """An event without a change of stock, for testing a receiver."""
     event_id = uuid7()
     public = public_id(EVENT, event_id)
     body = {

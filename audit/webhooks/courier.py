@@ -1,7 +1,7 @@
 """The sender of one subscription: turns events of the log into deliveries, and sends what is due.
 
-It has as many requests under way at a time as its receiver seems to bear: a few at first, one more with each success,
-and one alone after a failure.
+The number of simultaneous requests adapts to the receiver: a few at first, one more after each success, only one after
+a failure.
 """
 
 import asyncio
@@ -31,8 +31,8 @@ logger = structlog.get_logger(__name__)
 
 _FIRST_WINDOW: Final = 4
 _MOST_WAITING: Final = 1000
-"""How many deliveries may be ready before more of the log is read. While the receiver acknowledges nothing, those that
-wait for another attempt count as well: the other events stay in the log."""
+"""The most deliveries that may be ready before more of the log is read. While the receiver acknowledges nothing, those
+that wait for another attempt count as well: the other events stay in the log."""
 _PROBE_SECONDS: Final = 60.0
 """How often one more event is read for a receiver that acknowledges nothing and has ``_MOST_WAITING`` deliveries."""
 _RESULTS_AT_A_TIME: Final = 200
@@ -40,7 +40,7 @@ _LOOK_SECONDS: Final = 1.0
 
 
 class Courier:
-    """Works one subscription until it is stopped, or the subscription has changed."""
+    """Sends the deliveries of one subscription until it is stopped, or the subscription was changed."""
 
     def __init__(self, database: Database, lookups: Lookups, slots: asyncio.Semaphore) -> None:
         self._database = database
@@ -56,12 +56,12 @@ class Courier:
         self._probed_at = 0.0
 
     def stop(self) -> None:
-        """Begin nothing new, and end once what is under way has ended."""
+        """Begin no new requests, and end once those in progress have ended."""
         self._is_stopped = True
         self._woken.set()
 
     def notify(self, *, log_has_more: bool = False, has_due: bool = False, has_replay: bool = False) -> None:
-        """Say that there is something to do."""
+        """Wake the sender, since there may be something to send."""
         self._log_has_more |= log_has_more
         self._has_due |= has_due
         self._has_replay |= has_replay
@@ -69,7 +69,8 @@ class Courier:
             self._woken.set()
 
     async def run(self, subscription_id: UUID) -> None:
-        """Work the subscription. Raises errors of the database; then, what is under way is given up."""
+        """Send the subscription's deliveries. Raises errors of the database; requests in progress are cancelled
+        then."""
         taken = await self._database.call(queue.take, subscription_id)
         if taken is None:
             return
@@ -97,7 +98,7 @@ class Courier:
                 await self._wait()
 
     async def _end(self) -> None:
-        """Wait for what is under way, and record it."""
+        """Wait for requests in progress, and record their outcomes."""
         while self._sending or self._results:
             if self._sending:
                 await asyncio.wait(self._sending.values())
@@ -127,7 +128,7 @@ class Courier:
                 )
 
     async def _find(self) -> None:
-        """Fill ``_ready`` from what is due, and from the log, as far as there is room."""
+        """Fill ``_ready`` with due deliveries and with new events of the log, as far as there is room."""
         paused = self._subscription.is_paused
         if self._has_due and len(self._ready) < _MOST_WAITING:
             known = self._known()
@@ -148,7 +149,7 @@ class Courier:
             self._cursor, self._log_has_more = planned.cursor, planned.has_more
 
     def _known(self) -> list[int]:
-        """The deliveries that are ready or under way, or whose end isn't recorded yet."""
+        """The deliveries that are ready or being sent, or whose outcome isn't recorded yet."""
         ended = [each.delivery.id for each in self._results]
         return [*self._sending, *ended, *(each.id for each in self._ready)]
 
@@ -166,7 +167,7 @@ class Courier:
         return 1
 
     def _begin(self) -> None:
-        """Begin to send what is ready, as far as the window goes."""
+        """Begin to send ready deliveries, as many as the window allows."""
         quiet_until = self._subscription.quiet_until
         if quiet_until and quiet_until > timezone.now():
             return
@@ -202,7 +203,7 @@ class Courier:
         }
 
     def _next(self, delivery: Delivery, outcome: Outcome) -> datetime | None:
-        """When to try again; None to give up: never if others of the key wait behind it."""
+        """When to try again; None to give up, which an ordered subscription never does."""
         now = timezone.now()
         if delivery.type == TEST_EVENT:
             return None
@@ -214,6 +215,6 @@ class Courier:
 
 
 def _logged(headers: dict[str, str]) -> dict[str, str]:
-    """The headers of a request for the log of attempts: of each signature only its scheme."""
+    """The headers of a request for the log of attempts: with only the scheme of each signature."""
     signatures = headers["webhook-signature"].split(" ")
     return headers | {"webhook-signature": " ".join(f"{each.partition(',')[0]},…" for each in signatures)}

@@ -12,7 +12,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 _LOCK_TIMEOUT: Final = "500ms"
 _IDLE_TIMEOUT: Final = "60s"
-"""How long the server keeps a session of which it hears nothing, and with it the locks of a machine that is gone."""
+"""How long the server keeps a session that doesn't respond, and so the locks of a machine that is lost."""
 _PAUSE_SECONDS: Final = 0.2
 
 

@@ -1,4 +1,4 @@
-"""Finding of an event of the log by its id, of which there is no index: by an attempt, or by the time in its id."""
+"""Find an event of the log by its id, which isn't indexed: by an attempt to send it, or by the time in the id."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Final

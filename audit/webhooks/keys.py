@@ -1,10 +1,10 @@
-"""Signing keys of webhooks as Standard Webhooks 1.0 has them, and their encryption for the database.
+"""Signing keys of webhooks according to Standard Webhooks 1.0, and their encryption for the database.
 
 A subscription has keys of both schemes: ``v1`` is HMAC-SHA256 with a secret (``whsec_…``) that the receiver gets once,
 ``v1a`` is ed25519 with a private key (``whsk_…``) that never leaves the service, and a public one (``whpk_…``).
 
-Secrets are encrypted (AES-256-GCM) with a key that is derived from ``SECRET_KEY``; those that an earlier one of
-``SECRET_KEY_FALLBACKS`` has encrypted can still be read.
+Secrets are encrypted (AES-256-GCM) with a key that is derived from ``SECRET_KEY``; secrets that were encrypted with one
+of ``SECRET_KEY_FALLBACKS`` can still be decrypted.
 """
 
 import hmac
@@ -85,13 +85,13 @@ def new_keys(subscription_id: UUID) -> tuple[list[Key], str]:
 
 
 def replaced(keys: Iterable[Key], *, now: datetime, ends_at: datetime) -> list[Key]:
-    """Keys that go on signing until ``ends_at`` beside new ones, or until they end anyway; without those that ended."""
+    """Replaced keys, which sign until ``ends_at``, or until their earlier end; without those that have ended."""
     ending = [msgspec.structs.replace(key, ends_at=min(key.ends_at or ends_at, ends_at)) for key in keys]
     return [key for key in ending if key.ends_at and key.ends_at > now]
 
 
 def stored(keys: Sequence[Key]) -> list[dict[str, object]]:
-    """Keys as the JSON of their column."""
+    """The JSON of keys, for their column."""
     built: list[dict[str, object]] = msgspec.to_builtins(keys)
     return built
 

@@ -1,4 +1,4 @@
-"""The commands of those who manage webhooks. Each opens its own transaction and writes an audit entry.
+"""The commands to manage webhooks. Each opens its own transaction and writes an audit entry.
 
 Clients that are limited to some stores manage the webhooks of these stores alone.
 """
@@ -38,7 +38,7 @@ class WebhookDisabled(DomainError):
 
 
 class TooManyWebhooks(DomainError):
-    """There are as many webhooks as there may be."""
+    """The maximum number of webhooks is reached."""
 
 
 class TooManySecrets(DomainError):
@@ -47,7 +47,7 @@ class TooManySecrets(DomainError):
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A webhook after a command. ``secret`` is a new one in clear, to be shown now and never again."""
+    """A webhook after a command. ``secret`` is a new secret in clear text, which is shown only once."""
 
     webhook: WebhookSubscription
     secret: str | None = field(default=None, repr=False)
@@ -75,7 +75,7 @@ def visible_to(actor: Actor) -> QuerySet[WebhookSubscription]:
 def create(
     actor: Actor, fields: dict[str, Any], *, start: Cursor | None = None, claim: Claim | None = None
 ) -> Changed | StoredAnswer:
-    """Add a webhook. It begins with the events after ``start``, or with those from now on.
+    """Add a webhook. It starts with the events after ``start``, or with new events.
 
     ``fields`` are the model's. Raises Invalid, PermissionDenied, TooManyWebhooks and the errors of claims.
     """
@@ -105,8 +105,8 @@ def change(
     claim: Claim | None = None,
     precondition: Precondition = last_write_wins,
 ) -> Changed | StoredAnswer:
-    """Replace fields of a webhook. ``status``, ``active`` or ``paused``, resumes or pauses it; ``active`` enables one
-    that was disabled, too, and what waits is sent at once.
+    """Replace fields of a webhook. ``status``, ``active`` or ``paused``, resumes or pauses it; ``active`` also enables
+    a disabled webhook, and sends waiting deliveries at once.
 
     Raises Invalid, NotFound, PermissionDenied, VersionConflict (the precondition's) and the errors of claims.
     """
@@ -145,7 +145,7 @@ def _status(webhook: WebhookSubscription, status: str) -> dict[str, Any]:
 
 
 def delete(actor: Actor, webhook_id: UUID, *, claim: Claim | None = None) -> None | StoredAnswer:
-    """Delete a webhook with all that waits. Raises NotFound, PermissionDenied and the errors of claims."""
+    """Delete a webhook with its waiting deliveries. Raises NotFound, PermissionDenied and the errors of claims."""
 
     def work(now: datetime) -> None:
         webhook = _locked(actor, webhook_id)
@@ -156,7 +156,7 @@ def delete(actor: Actor, webhook_id: UUID, *, claim: Claim | None = None) -> Non
 
 
 def rotate(actor: Actor, webhook_id: UUID, *, overlap_hours: int, claim: Claim | None = None) -> Changed | StoredAnswer:
-    """Make new signing keys. The present ones sign beside them for ``overlap_hours``; with 0 they end at once.
+    """Make new signing keys. The present ones also sign for ``overlap_hours``; with 0 they end at once.
 
     Raises NotFound, PermissionDenied, TooManySecrets and the errors of claims.
     """
@@ -178,7 +178,7 @@ def rotate(actor: Actor, webhook_id: UUID, *, overlap_hours: int, claim: Claim |
 
 
 def send_test(actor: Actor, webhook_id: UUID, *, claim: Claim | None = None) -> Queued | StoredAnswer:
-    """Send a test event, once, also by a paused webhook.
+    """Send a test event once, even if the webhook is paused.
 
     Raises NotFound, PermissionDenied, WebhookDisabled and the errors of claims.
     """
@@ -196,7 +196,7 @@ def send_test(actor: Actor, webhook_id: UUID, *, claim: Claim | None = None) -> 
 def resend_event(
     actor: Actor, webhook_id: UUID, event_id: UUID, *, claim: Claim | None = None
 ) -> Queued | StoredAnswer:
-    """Send an event again, whether or not it was acknowledged; one that was given up starts its schedule anew.
+    """Send an event again, whether or not it was acknowledged; one that was given up starts its schedule again.
 
     Raises NotFound (also for an event that this webhook doesn't get), Archived, PermissionDenied, WebhookDisabled and
     the errors of claims.
@@ -220,7 +220,7 @@ def resend_event(
 def resend_since(
     actor: Actor, webhook_id: UUID, since: datetime, until: datetime | None, *, claim: Claim | None = None
 ) -> Queued | StoredAnswer:
-    """Send all events of a time again that this webhook gets: from ``since`` to before ``until``, or to now.
+    """Send again all events of this webhook from ``since`` to before ``until``, or to now.
 
     Raises Archived, Invalid, NotFound, PermissionDenied, WebhookDisabled and the errors of claims.
     """
@@ -240,7 +240,7 @@ def resend_since(
 
 
 def resend_failed(actor: Actor, webhook_id: UUID, *, claim: Claim | None = None) -> Queued | StoredAnswer:
-    """Send what was given up again, each with the whole schedule, and what waits for another attempt at once.
+    """Send events that were given up again, each with the whole schedule, and waiting ones at once.
 
     Raises NotFound, PermissionDenied, WebhookDisabled and the errors of claims.
     """
@@ -266,7 +266,7 @@ def _locked(actor: Actor, webhook_id: UUID) -> WebhookSubscription:
 
 
 def _require_visible(actor: Actor, webhook_id: UUID) -> None:
-    """Raises NotFound. For what is read before the transaction; it is checked once more there."""
+    """Raises NotFound. For reads before the transaction, in which it is checked again."""
     if not visible_to(actor).filter(pk=webhook_id).exists():
         raise _not_found(webhook_id)
 

@@ -20,8 +20,8 @@ _ALONE: Final = "SELECT pg_try_advisory_xact_lock(hashtextextended('audit.webhoo
 
 
 def notify_of_disabled(subscription_id: UUID) -> None:
-    """Mail those who manage webhooks that one was disabled, and note that they know. Does nothing while another process
-    does. Opens the transaction, which locks the row at its end alone.
+    """Send a mail to the people who manage webhooks that one was disabled, and record that it was sent. Does nothing
+    while another process does. Opens the transaction, which locks the row at its end alone.
 
     Raises errors of the mail server; it is tried again then.
     """

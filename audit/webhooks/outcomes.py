@@ -1,4 +1,5 @@
-"""What came of attempts: deliveries end or get their next attempt, attempts are logged, and the health is noted."""
+"""Record the outcomes of attempts: deliveries end or get their next attempt, attempts are logged, and the receiver's
+health is updated."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -20,7 +21,7 @@ from audit.webhooks.sending import Outcome
 
 _SENDER: Final = Actor("webhooks", None, "", "sweeper")
 _OUTAGE: Final = timedelta(minutes=5)
-"""How long a receiver must have failed for what waits to be hurried once it answers again."""
+"""How long a receiver must have failed for waiting deliveries to be sent early once it answers again."""
 
 _ACKNOWLEDGE: Final = """
 DELETE FROM audit_webhookdelivery WHERE subscription_id = %s AND id = ANY(%s::bigint[]) RETURNING key
@@ -37,7 +38,7 @@ WHERE state = 'BLOCKED' AND id IN (
     WHERE subscription_id = %s AND key = ANY(%s::text[]) AND state <> 'FAILED' GROUP BY key)
 RETURNING {queue.COLUMNS}
 """  # noqa: S608
-# After an outage, what waits is sent within a minute. Such an attempt doesn't count in the schedule.
+# After an outage, waiting deliveries are sent within a minute. Such an attempt doesn't count in the schedule.
 _HURRY: Final = """
 UPDATE audit_webhookdelivery
 SET due_at = statement_timestamp() + random() * interval '60 s', attempts = greatest(attempts - 1, 1)
@@ -65,7 +66,7 @@ class Result(msgspec.Struct, frozen=True, gc=False):
 
 
 class Health:
-    """How a receiver does: changed by each outcome, then saved."""
+    """The health of a receiver: updated by each outcome, then saved."""
 
     def __init__(self, subscription: WebhookSubscription, now: datetime) -> None:
         self._subscription = subscription
@@ -91,7 +92,8 @@ class Health:
             self._reason = self._reason or WebhookSubscription.Disabled.FAILING
 
     def save(self) -> None:
-        """Write what has changed, to the row, which is locked, and to the object. Disabling is recorded."""
+        """Write the changes to the locked row and to the object. Writes an audit entry if the subscription is
+        disabled."""
         subscription = self._subscription
         health: dict[str, Any] = {"failing_since": self._failing_since, "quiet_until": self._quiet_until}
         is_disabled = bool(self._reason) and not subscription.disabled_at
@@ -108,10 +110,11 @@ class Health:
 
 
 def save(subscription: WebhookSubscription, results: Sequence[Result]) -> list[queue.Delivery]:
-    """Record what came of attempts, which have ended in this order. Returns what they have unblocked.
+    """Record the outcomes of attempts, in the order in which they ended. Returns the deliveries that they have
+    unblocked.
 
     Acknowledged deliveries are deleted, and tests in any case; others get their next attempt or are given up. Opens the
-    transaction. Raises Lost, but has written everything then: a change of the subscription takes nothing of that back.
+    transaction. Raises Lost if the subscription was changed; the outcomes are written nevertheless.
     """
     ended = [each.delivery for each in results if each.outcome.is_delivered or each.delivery.type == TEST_EVENT]
     failed = [each for each in results if each.delivery not in ended]

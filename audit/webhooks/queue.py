@@ -1,8 +1,8 @@
-"""Deliveries in the database: what is to be sent, and what came of it. All state of webhooks is here.
+"""Deliveries in the database: pending and failed ones. All state of webhooks is stored here.
 
-A subscription is worked by one process at a time, which holds its advisory lock in the session that also writes: a
-session that is lost loses both. Every transaction first locks the subscription's row, so that a delivery that is added
-behind another of its key, and one that is acknowledged, see each other.
+A subscription is sent by one process at a time, which holds its advisory lock in the session that also writes: if the
+session is lost, so is the lock. Every transaction first locks the subscription's row, so that adding a delivery behind
+another of its key, and acknowledging that one, can't miss each other.
 """
 
 from collections.abc import Collection, Sequence
@@ -39,7 +39,7 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
 
 
 class Surveyed(msgspec.Struct, frozen=True, gc=False):
-    """A subscription as a sender sees it from afar: whether it has changed, and what it has to do."""
+    """The state of a subscription, by which a process decides whether to start, stop or wake its sender."""
 
     id: UUID
     version: int
@@ -119,30 +119,30 @@ WHERE subscription_id = %s AND state = 'WAITING' AND due_at > statement_timestam
 
 
 class Lost(Exception):
-    """The subscription was changed or deleted meanwhile: what is known of it is void."""
+    """The subscription was changed or deleted meanwhile: read it again."""
 
 
 def survey(held: Collection[UUID]) -> list[Surveyed]:
-    """All subscriptions that there is something to do for. Locks those that no other process holds."""
+    """All subscriptions that need a sender or a notice. Locks those that no other process holds."""
     with connection.cursor() as cursor:
         cursor.execute(_SURVEY, {"held": columns.uuids(held)})
         return [Surveyed(*row) for row in cursor.fetchall()]
 
 
 def release(subscription_ids: Collection[UUID]) -> None:
-    """Let other processes work these subscriptions."""
+    """Release the locks of these subscriptions."""
     with connection.cursor() as cursor:
         cursor.execute(_RELEASE, [columns.uuids(subscription_ids)])
 
 
 def take(subscription_id: UUID) -> tuple[WebhookSubscription, list[Delivery]] | None:
-    """A subscription and what is ready to be sent, for the process that holds it; None if it was deleted."""
+    """A subscription and its ready deliveries, for the process that holds its lock; None if it was deleted."""
     subscription = WebhookSubscription.objects.filter(pk=subscription_id).first()
     return (subscription, _deliveries(_READY, [subscription_id])) if subscription else None
 
 
 def due(subscription_id: UUID, known: Collection[int], limit: int, *, tests_only: bool) -> list[Delivery]:
-    """Deliveries whose time has come, but those in ``known``, which are being sent."""
+    """Due deliveries, except those in ``known``, which are being sent."""
     return _deliveries(_DUE, [subscription_id, list(known), TEST_EVENT, tests_only, limit])
 
 
@@ -158,7 +158,7 @@ SELECT count(*) FROM (SELECT FROM audit_webhookdelivery WHERE subscription_id = 
 
 
 def count_open(subscription_id: UUID, most: int) -> int:
-    """How many deliveries are not acknowledged and not given up, at most ``most``."""
+    """The number of deliveries that are neither acknowledged nor given up, capped at ``most``."""
     with connection.cursor() as cursor:
         cursor.execute(_COUNT_OPEN, [subscription_id, most])
         count: int = cursor.fetchone()[0]
@@ -166,7 +166,7 @@ def count_open(subscription_id: UUID, most: int) -> int:
 
 
 def lock(subscription_id: UUID, version: int | None = None) -> None:
-    """Lock a subscription's row. Raises Lost if it is gone or has another version. Requires an open transaction."""
+    """Lock a subscription's row. Raises Lost if it was deleted or has another version. Requires an open transaction."""
     with connection.cursor() as cursor:
         cursor.execute(LOCK, [subscription_id])
         row = cursor.fetchone()
@@ -205,7 +205,7 @@ def add(subscription_id: UUID, given: Sequence[NewDelivery], *, fifo: bool, stat
 
 
 def reorder(subscription_id: UUID, *, fifo: bool) -> None:
-    """Block or unblock what waits for a subscription that is ordered from now on, or no longer.
+    """Block or unblock the pending deliveries of a subscription whose ``fifo`` was switched on or off.
 
     Requires an open transaction in which the subscription is locked.
     """
@@ -213,14 +213,16 @@ def reorder(subscription_id: UUID, *, fifo: bool) -> None:
 
 
 def hurry(subscription_id: UUID) -> int:
-    """Send at once what waits for another attempt; that one doesn't count in the schedule. Returns their number."""
+    """Send deliveries that wait for another attempt at once; this attempt doesn't count in the schedule. Returns their
+    number."""
     return _update(_HURRY_NOW, [subscription_id])
 
 
 def retry_failed(subscription: WebhookSubscription) -> int:
-    """Send what was given up again, each with the whole schedule. Returns their number.
+    """Send deliveries that were given up again, each with the whole schedule. Returns their number.
 
-    In an ordered subscription nothing is given up, but it may have become one since: then each is sent in its order.
+    An ordered subscription gives nothing up, but it may have become ordered since: then the deliveries are sent in
+    order.
     """
     count = _update(_RETRY_FAILED, [subscription.fifo, subscription.pk])
     if subscription.fifo and count:
@@ -244,9 +246,10 @@ class Planned(msgspec.Struct, frozen=True, gc=False):
 
 
 def plan(subscription: WebhookSubscription, after: Cursor, limit: int) -> Planned:
-    """Turn the next events of the log into deliveries, and move the subscription's cursor behind them.
+    """Turn the next events of the log into deliveries, and move the subscription's cursor after them.
 
-    Opens the transaction. Raises Lost. Events that were deleted before they could be read are noted as missed.
+    Opens the transaction. Raises Lost. Events that were deleted before they could be read are recorded in
+    ``missed_at``.
     """
     is_missed = False
     try:

@@ -1,4 +1,4 @@
-"""``run_webhooks``: the sender of all subscriptions that this process gets hold of."""
+"""``run_webhooks``: runs the senders of all subscriptions whose locks this process gets."""
 
 import asyncio
 import random
@@ -29,10 +29,10 @@ _NOTICE_SECONDS: Final = 60.0
 
 
 async def run_webhooks(stop: asyncio.Event) -> None:
-    """Send webhooks until ``stop`` is set; then end within some seconds, with what is under way.
+    """Send webhooks until ``stop`` is set; then finish the requests in progress, within some seconds.
 
-    As many processes as you like may do so at once: each subscription is worked by one of them, and by another one if
-    that ends. Errors are logged, and it begins anew after some seconds.
+    Any number of processes may run it at once: each subscription is sent by one of them, and by another one after that
+    one ends. Errors are logged, and it starts again after some seconds.
     """
     pause = 0.1
     while not stop.is_set():
@@ -61,7 +61,7 @@ async def _wait(stop: asyncio.Event, seconds: float) -> None:
 
 
 class _Session:
-    """Senders of subscriptions, as long as one session of the database lasts."""
+    """The senders of subscriptions, for the duration of one database session."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -85,7 +85,7 @@ class _Session:
             self._lookups.close()
 
     async def _end(self) -> None:
-        """Let what is under way end; give up what takes longer than some seconds."""
+        """Let requests in progress end; cancel those that take longer than some seconds."""
         for _, courier, _ in self._couriers.values():
             courier.stop()
         tasks = [task for _, _, task in self._couriers.values()]
@@ -95,7 +95,7 @@ class _Session:
             task.cancel()
 
     async def _follow_log(self, stop: asyncio.Event) -> None:
-        """Tick, and wake the senders when the log has grown, whoever made it grow."""
+        """Tick, and wake the senders when the log has new events, by this process or another one."""
         pace, end = feed.Pace(), None
         while not stop.is_set():
             batch, now = await self._database.call(_look)
@@ -106,14 +106,14 @@ class _Session:
             await _wait(stop, pace.pause_seconds(batch))
 
     async def _survey(self, group: asyncio.TaskGroup) -> None:
-        """Begin, stop and wake senders as the subscriptions are now."""
+        """Start, stop and wake senders according to the state of the subscriptions."""
         await self._database.check()
         found = {each.id: each for each in await self._database.call(queue.survey, [*self._couriers])}
         for id_, (version, courier, task) in [*self._couriers.items()]:
             now = found.get(id_)
             if task.done():
                 del self._couriers[id_]
-                found.pop(id_, None)  # The next round may begin it anew.
+                found.pop(id_, None)  # The next round may start it again.
                 await self._database.call(queue.release, [id_])
             elif now is None or now.version != version or not now.is_enabled:
                 courier.stop()
@@ -132,7 +132,7 @@ class _Session:
             self._couriers[each.id] = (each.version, courier, task)
 
     async def _work(self, courier: Courier, subscription_id: UUID) -> None:
-        """Work a subscription. What is wrong with one is logged, and stops no other."""
+        """Run a subscription's sender. Its errors are logged, and don't stop the others."""
         try:
             await courier.run(subscription_id)
         except (OperationalError, InterfaceError):

@@ -22,7 +22,7 @@ DELAYS: Final = (
 )
 """The delays after the first, second, … attempt: ten attempts within a little more than three days."""
 LONGEST_RETRY_AFTER: Final = 24 * _HOUR
-"""The most of a ``Retry-After`` that is obeyed."""
+"""The longest ``Retry-After`` that is respected."""
 FAILING_FOR: Final = timedelta(days=5)
 """How long a subscription may fail without one success before it is disabled."""
 _JITTER: Final = 0.1
@@ -38,8 +38,9 @@ def next_attempt(
 ) -> datetime | None:
     """When to try again after so many attempts; None if that was the last one of the schedule.
 
-    The delay is up to a tenth longer or shorter, so that what failed together isn't sent together again. The receiver's
-    ``retry_after`` makes it longer. ``is_endless`` repeats the last delay for ever.
+    The delay is up to a tenth longer or shorter, so that deliveries that failed at the same time aren't sent at the
+    same time again. The receiver's ``retry_after`` can extend it. With ``is_endless`` the last delay is repeated for
+    ever.
     """
     if attempts > len(DELAYS) and not is_endless:
         return None

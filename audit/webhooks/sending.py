@@ -1,4 +1,4 @@
-"""One attempt: a POST to a receiver, within 15 seconds over everything, redirects not followed."""
+"""One attempt: a POST to a receiver, within 15 seconds in total, without following redirects."""
 
 import asyncio
 import contextlib
@@ -34,7 +34,8 @@ _HEADERS: Final = (
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False):
-    """What an attempt led to. ``status`` is None without an answer; ``answer`` is its beginning, or what went wrong."""
+    """The outcome of an attempt. ``status`` is None without an answer; ``answer`` is its beginning, or what went
+    wrong."""
 
     at: datetime
     milliseconds: int
@@ -73,7 +74,7 @@ class Receiver:
             connection.close()
 
     async def post(self, url: str, headers: dict[str, str], body: bytes) -> Outcome:
-        """Send a body. Never raises for anything that the receiver or the network does."""
+        """Send a body. Failures of the receiver or the network are outcomes, not exceptions."""
         at, start = timezone.now(), time.monotonic()
         status, retry_after = None, None
         try:

@@ -1,4 +1,5 @@
-"""Housekeeping of webhooks: partitions of the log of attempts, one a day in UTC, and what was given up long ago."""
+"""Housekeeping of webhooks: partitions of the log of attempts, one for each day in UTC, and deletion of old failed
+deliveries."""
 
 from datetime import timedelta
 from typing import Final

@@ -1,4 +1,5 @@
-"""Adding and changing of webhooks, with stores and products that exist (``audit.webhooks.managing`` does the rest)."""
+"""Add and change webhooks, after checking that their stores and products exist (the rest is in
+``audit.webhooks.managing``)."""
 
 from typing import Any
 from uuid import UUID

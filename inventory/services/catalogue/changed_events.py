@@ -1,5 +1,5 @@
-"""The events of changed products, warehouses and stores: what they say decides what may be sold, without a change of
-any stock level."""
+"""The events of changed products, warehouses and stores, whose fields affect what may be sold without changing any
+stock level."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -15,7 +15,7 @@ from inventory.models import Product, Store, Warehouse
 
 
 def publish_changed(row: Product | Warehouse | Store) -> None:
-    """Publish what a row is like after a change. Requires an open transaction and the row's lock."""
+    """Publish a row's fields after a change. Requires an open transaction and the row's lock."""
     publish([_event(row)], now=read_clock())
 
 

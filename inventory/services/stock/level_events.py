@@ -1,11 +1,10 @@
 """Makes an ``InventoryLevelChangedEvent`` of each changed stock level.
 
-Whatever raises a level's ``version`` publishes one, so that the versions of a level's events form a chain without gaps.
-With the setting ``LEVEL_EVENTS`` off none is made, and all statements are what they would be without this module.
+Every change that raises a level's ``version`` publishes one, so that the versions of a level's events form a chain
+without gaps. If ``LEVEL_EVENTS`` is off, no events are made, and no statement contains parts for them.
 
-The events of levels that Python has locked are made here of what it knows, which costs no statement and less time than
-making them in SQL (docs/explanation/performance.md). Those of levels whose rows were not read are made in SQL, by
-``publish_changes``.
+The events of levels whose rows were read are made in Python, which needs no statement and less time than SQL
+(docs/explanation/performance.md). Those of other levels are made in SQL, by ``publish_changes``.
 """
 
 from collections.abc import Sequence
@@ -24,7 +23,7 @@ from inventory.locking import Counters, LevelFacts
 from inventory.selling import PRODUCT_MAY_BE_SOLD, STORE_MAY_SELL, WAREHOUSE_MAY_SELL
 
 MOST_CAUSES: Final = 250
-"""The most ids in the ``cause`` of an event: a sweep may give back a thousand holds of one level."""
+"""The most ids in the ``cause`` of an event, as a sweep may expire a thousand holds on one level."""
 
 
 class LevelChange(msgspec.Struct, gc=False):
@@ -43,7 +42,7 @@ SETTINGS_CHANGED: Final = LevelChange(bumps=1)
 def changed_event(
     level_id: UUID, facts: LevelFacts, now: Counters, change: LevelChange, cause: Sequence[str]
 ) -> OutboxRow:
-    """The event of a change, of a level's counters after it, with the ids of the events that say why."""
+    """The event of a level's change, from its counters after it and the ids of the events that caused it."""
     available = now.on_hand - now.reserved
     return InventoryLevelChangedEvent(
         product_id=facts.parent_id or facts.product_id,
@@ -74,7 +73,7 @@ def _sellable(facts: LevelFacts, units: int) -> dict[str, int]:
 
 LEVEL_COLUMNS: Final = """level.id, level.product_id, level.warehouse_id, level.on_hand, level.reserved,
     level.min_stock_level AS safety_stock, level.version"""
-"""What a part that changes levels must return of each, beside the columns that ``publish_changes`` names."""
+"""The columns that a statement's part that changes levels must return, beside those that ``publish_changes`` names."""
 
 _PAYLOAD: Final = """jsonb_build_object('warehouseId', warehouse.code,
     'previous', jsonb_build_object('onHand', changed.on_hand - changed.on_hand_change,
@@ -87,8 +86,8 @@ _PAYLOAD: Final = """jsonb_build_object('warehouseId', warehouse.code,
 _OF_PRODUCT: Final = _PAYLOAD.format(product="'productId', product.id")
 _OF_VARIANT: Final = _PAYLOAD.format(product="'productId', product.parent_id, 'variantId', product.id")
 
-# OFFSET 0 keeps the planner from joining the tables as a whole: whatever it knows of their sizes, it looks each level's
-# rows up by index.
+# OFFSET 0 keeps the planner from joining the tables as a whole: whatever their estimated sizes, it looks up each
+# level's rows by index.
 _ROWS: Final = f"""
 SELECT changed.n, changed.id::text AS key,
     CASE WHEN product.parent_id IS NULL THEN {_OF_PRODUCT} ELSE {_OF_VARIANT} END AS payload

@@ -30,7 +30,7 @@ class NoClient(Exception):
 
 
 def find_client() -> ApiClient:
-    """The client on whose behalf events of a stream act. Raises NoClient."""
+    """The client on whose behalf events of a stream are applied. Raises NoClient."""
     name = settings.INBOX_CLIENT
     client = ApiClient.objects.filter(name=name).first() if name else None
     if client is None:
@@ -43,10 +43,10 @@ def find_client() -> ApiClient:
 
 
 class EventConsumer:
-    """Applies what a source has, until it is stopped. What is being applied then is finished and acknowledged.
+    """Applies the entries of a source, until it is stopped. The current batch is then finished and acknowledged.
 
-    A source or a database that is away is waited for, longer after each failure; its entries are not given up. Each
-    cause is logged once a minute.
+    If the source or the database is unavailable, the consumer waits, longer after each failure; no entries are given
+    up. Each cause is logged once a minute.
     """
 
     def __init__(self, source: Source, stop: threading.Event) -> None:
@@ -71,8 +71,8 @@ class EventConsumer:
         return applied
 
     def _apply(self, entries: Sequence[Entry]) -> None:
-        """Apply entries, however long the database is away, and acknowledge them. After a failure they are applied in
-        smaller pieces: perhaps they were too much for the time limit of one transaction."""
+        """Apply entries, however long the database is unavailable, and acknowledge them. After a failure they are
+        applied in smaller batches, in case one transaction exceeded its time limit."""
         left, size = list(entries), len(entries)
         while left and not self._stop.is_set():
             piece = left[:size]
@@ -92,7 +92,7 @@ class EventConsumer:
         ]
 
     def _current_client(self) -> ApiClient:
-        """The client, read again as often as tokens are: what was taken from it stops within that time."""
+        """The client, read again as often as tokens, so that revoked permissions take effect within that time."""
         if self._client is None or time.monotonic() - self._read_at >= settings.TOKEN_CACHE_SECONDS:
             self._client, self._read_at = find_client(), time.monotonic()
         return self._client

@@ -21,7 +21,7 @@ _PREFIX: Final = "ce_"
 
 class KafkaSource:
     """Topics of Kafka. Their partitions are shared among the consumers of the group; messages of a partition are read
-    in their order."""
+    in sequence."""
 
     def __init__(self, servers: str, topics: Sequence[str], group: str) -> None:
         self.name = f"kafka {','.join(topics)}"
@@ -31,7 +31,7 @@ class KafkaSource:
         self._consumer.subscribe(list(topics))
 
     def read(self) -> list[Entry]:
-        """The next messages, in their order. Raises Unavailable."""
+        """The next messages, in sequence. Raises Unavailable."""
         self._trouble = None
         try:
             messages = self._consumer.consume(MOST_ENTRIES, READ_SECONDS)
@@ -62,7 +62,8 @@ class KafkaSource:
         self._consumer.close()
 
     def _note(self, error: KafkaError) -> None:
-        """Keep what librdkafka reports by the way, such as that no broker can be reached: it goes on trying."""
+        """Store the last error that librdkafka reports in the background, such as that no broker can be reached; it
+        keeps trying."""
         self._trouble = error
 
 

@@ -33,7 +33,7 @@ class RedisSource:
         self._idle_ms = int(idle_seconds * 1000)
         self._next_claim = 0.0
         self._claim_from: Any = "0-0"
-        # No retries of the client's own: the caller logs failures, and waits longer after each.
+        # The client must not retry: the caller logs failures, and waits longer after each.
         self._client = redis.Redis.from_url(
             url,
             socket_timeout=_TIMEOUT_SECONDS,
@@ -42,7 +42,7 @@ class RedisSource:
         )
 
     def read(self) -> list[Entry]:
-        """What a dead consumer has left, else new entries. Raises Unavailable."""
+        """Entries that another consumer hasn't acknowledged, else new ones. Raises Unavailable."""
         return self._asking(lambda: self._left_behind() or self._new())
 
     def acknowledge(self, entries: Sequence[Entry]) -> None:
@@ -80,8 +80,8 @@ class RedisSource:
                 raise
 
     def _left_behind(self) -> list[Entry]:
-        """Claim entries that were read too long ago. All are looked through at the start, and again once the idle time
-        has passed."""
+        """Claim entries that were read too long ago. All pending entries are checked at the start, and again once the
+        idle time has passed."""
         if time.monotonic() < self._next_claim:
             return []
         start, found, *_ = self._client.xautoclaim(

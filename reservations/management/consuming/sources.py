@@ -13,7 +13,7 @@ READ_SECONDS: Final = 1.0
 
 
 class Unavailable(Exception):
-    """A source doesn't answer, or refuses. ``cause`` is a short name of why, for the log."""
+    """A source doesn't answer, or refuses. ``cause`` is a short name of the reason, for the log."""
 
     def __init__(self, cause: str, detail: str) -> None:
         super().__init__(detail)

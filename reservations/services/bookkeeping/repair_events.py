@@ -15,7 +15,8 @@ from reservations.events import StockReconciledEvent
 
 
 def events_of(run: Run, repair: Repair, level_id: UUID, changes: dict[str, Any]) -> Iterator[OutboxRow]:
-    """The events of a level's repair, made from the changes of its audit entry: one more for a supplied movement."""
+    """The events of a level's repair, made from the changes of its audit entry, with a second one for an added
+    movement."""
     yield _reconciled_event(run, repair, changes).row(level_id)
     if changes["ledger"][0] != changes["ledger"][1] and changes["onHand"][0] == changes["onHand"][1]:
         yield _supplied_event(run, repair, changes).row(level_id)

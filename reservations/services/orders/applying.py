@@ -1,4 +1,4 @@
-"""Apply a batch of events of orders in one transaction, in their order (docs/explanation/rules.md, rule 41)."""
+"""Apply a batch of events of orders in one transaction, in sequence (docs/explanation/rules.md, rule 41)."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -13,11 +13,11 @@ from reservations.services.orders.messages import Received
 
 
 def apply_orders(events: Sequence[Received], patience: Patience = PATIENT) -> list[Outcome]:
-    """Decide events of orders, each on its own and in their order, all in one transaction.
+    """Decide events of orders one by one in sequence, all in one transaction.
 
     An event that was decided before isn't decided again: its outcome is the first one. An order that can't be held or
     sold is refused, which publishes an InventoryReservationFailedEvent. If an order is short and there are due holds on
-    its levels, these are ended in a transaction of their own, and the batch is decided once more.
+    its levels, these are recorded as expired in a transaction of their own, and the batch is decided once more.
 
     Raises Busy. Locks: the events and their orders (``memory.lock_events``), the carts of created orders, shoppers if a
     limit is set, the reservations of the orders and carts by id, then all their levels and the candidate levels by id.
@@ -41,7 +41,7 @@ def _apply(events: Sequence[Received], *, may_free_due: bool) -> list[Outcome]:
 
 
 def _lock(events: Sequence[Received], *, may_free_due: bool) -> OrderBatch:
-    """Plan the created orders and lock all that the events are about. The number of statements doesn't depend on the
+    """Plan the created orders and lock all rows that the events concern. The number of statements doesn't depend on the
     number of events."""
     catalogue = creating.read_names(events)
     active = creating.lock_carts(events)

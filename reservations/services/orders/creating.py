@@ -25,7 +25,7 @@ from reservations.services.orders.messages import Received
 
 
 class Plan(msgspec.Struct, frozen=True, gc=False):
-    """What a created order asks for, with its names resolved. ``id`` is that of the reservation, if one is made."""
+    """The request of a created order, with its names resolved. ``id`` is that of the reservation, if one is made."""
 
     event: OrderCreatedEvent
     actor: Actor
@@ -64,8 +64,8 @@ def read_names(events: Sequence[Received]) -> Catalogue:
 
 
 def lock_carts(events: Sequence[Received]) -> list[_Active]:
-    """Lock the carts of created orders, so that nobody changes a basket meanwhile, and find the active holds of these
-    carts and orders. Two statements, none without created orders. Nothing else may be locked yet but the events."""
+    """Lock the carts of created orders, so that no basket is changed meanwhile, and find the active holds of these
+    carts and orders. Two statements, none without created orders. Nothing except the events may be locked yet."""
     created = [each.event for each in events if isinstance(each.event, OrderCreatedEvent)]
     if not created:
         return []
@@ -80,7 +80,7 @@ def lock_carts(events: Sequence[Received]) -> list[_Active]:
 def plan_all(
     events: Sequence[Received], catalogue: Catalogue, active: Sequence[_Active]
 ) -> dict[tuple[UUID, str, str], Plan | DomainError]:
-    """Plan each created order, or refuse it whatever the stock, by the key of its event."""
+    """Plan each created order, or refuse it for reasons other than stock, by the key of its event."""
     plans: dict[tuple[UUID, str, str], Plan | DomainError] = {}
     for each in events:
         if isinstance(each.event, OrderCreatedEvent):
@@ -130,5 +130,5 @@ def candidate_levels(plans: Collection[Plan], catalogue: Catalogue) -> set[UUID]
 
 
 def planned(plans: Mapping[tuple[UUID, str, str], Plan | DomainError]) -> list[Plan]:
-    """The plans among plans and refusals."""
+    """The plans, without the refusals."""
     return [plan for plan in plans.values() if isinstance(plan, Plan)]

@@ -45,7 +45,7 @@ _CANCELLED: Final = "order cancelled"
 
 
 class DueHolds(Exception):
-    """An order is short, and due holds are on its levels: they are to be ended before anything is decided."""
+    """An order is short, and there are due holds on its levels: record them as expired before anything is decided."""
 
     def __init__(self, level_ids: frozenset[UUID]) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class DueHolds(Exception):
 
 
 def request_of(each: Received) -> ReleaseRequest | ConsumeRequest:
-    """The sale that a completed order asks for; for other events the release of what the order holds."""
+    """The sale of a completed order; for other events the release of the order's holds."""
     event = each.event
     actor, selector = _actor_of(each), Selector(order_id=event.subject)
     if isinstance(event, OrderCompletedEvent):
@@ -92,7 +92,7 @@ class OrderBatch(Batch):
         self._changed: dict[UUID, Hold] = {}
 
     def apply(self, each: Received) -> Outcome:
-        """Decide one event, given the decisions before it. A refused one changes nothing but that it is remembered.
+        """Decide one event, given the decisions before it. A refused one changes nothing, but is stored as received.
 
         Raises DueHolds for an order that is short, if due holds may be ended and there are some on its levels.
         """
@@ -174,7 +174,7 @@ class OrderBatch(Batch):
         return Outcome(result=Result.UNCHANGED, detail=detail, reservation_ids=ids)
 
     def _give_up(self, plan: Plan, reason: str) -> Outcome:
-        """Release what the order would have adopted, as if it had been created before it was cancelled."""
+        """Release the holds that the order would have adopted, as if it had been created before it was cancelled."""
         found = self._adoptable(plan)
         for hold in found:
             if hold.is_due(self._now):
@@ -214,7 +214,7 @@ class OrderBatch(Batch):
         return self._adopt(plan, live, items) if live else self._make(plan, items)
 
     def _lines_of(self, holds: Sequence[Hold]) -> list[SummedLine]:
-        """The lines of holds, as limits count them: those of products that no order of the batch names don't matter."""
+        """The lines of holds, as limits count them, without products that no order of the batch names."""
         return [
             SummedLine("", product, None, item.quantity, None)
             for hold in holds
@@ -306,7 +306,7 @@ class OrderBatch(Batch):
         return refusals.failed_event(event.order_id, cart_id, store, error, each.event_id)
 
     def write_with(self, decided: Sequence[tuple[Received, Outcome]]) -> datetime:
-        """Write all decisions, and remember the events and what is known of the orders. Returns the time."""
+        """Write all decisions, the received events and the notes of orders. Returns the time."""
         fresh = {hold.id for hold in self._made} | self._changed.keys()
         with one_statement():
             self._ledger.write(self._now, self._events)
@@ -316,6 +316,6 @@ class OrderBatch(Batch):
             record(self._entries, now=self._now)
             self._notes.write(self._now)
             memory.remember(decided, now=self._now)
-        with one_statement():  # A statement doesn't see the rows that another part of it writes.
+        with one_statement():  # The parts of a statement don't see the rows that other parts write.
             documents.close([hold for hold in self._ended if hold.id in fresh], now=self._now)
         return self._now

@@ -1,7 +1,7 @@
-"""Receive messages: understand each, apply its event, and put aside what can't be understood.
+"""Receive messages: parse each and apply its event; those that can't be parsed become dead letters.
 
-A busy database is never a reason to put a message aside: Busy is raised, and the whole batch is received again. What
-was decided before is recognised by its event id.
+If the database is busy, no dead letter is written: Busy is raised, and the whole batch is received again. Events that
+were decided before are recognised by their ids.
 """
 
 from collections.abc import Callable, Sequence
@@ -30,11 +30,11 @@ _Apply = Callable[[Sequence[Received], Patience], list[Outcome]]
 def receive(batch: Sequence[Message], patience: Patience = PATIENT) -> list[Outcome]:
     """Receive messages, and return the outcome of each, in order.
 
-    New products are created first, as an order may name them. Orders are applied in their order, ``BATCH_LIMIT`` events
-    in a transaction. What can't be understood, a product that is refused and an event that fails for an unknown reason
-    become dead letters, and the others go on.
+    New products are created first, as an order may name them. Events of orders are applied in sequence, ``BATCH_LIMIT``
+    in a transaction. A message that can't be parsed, a refused product and an event that fails for an unknown reason
+    become dead letters; the others are applied.
 
-    Raises Busy if the database is busy or away; what was decided until then stays decided.
+    Raises Busy if the database is busy or unavailable; events that were applied until then stay applied.
     """
     outcomes: dict[int, Outcome] = {}
     dead: dict[int, PutAside] = {}
@@ -76,7 +76,7 @@ def _applied(apply: _Apply, events: dict[int, Received], patience: Patience) -> 
 
 
 def _unless_refused(outcome: Outcome) -> Outcome:
-    """A refused product as a dead letter: nothing else would make it known, and its cause may be gone soon."""
+    """A refused product as a dead letter, as no event reports it, and it can be replayed once its cause is removed."""
     return (
         outcome
         if outcome.result != Result.REFUSED
@@ -85,7 +85,8 @@ def _unless_refused(outcome: Outcome) -> Outcome:
 
 
 def _apply_piece(apply: _Apply, events: Sequence[Received], patience: Patience) -> list[Outcome]:
-    """Apply events together; if that fails for an unknown reason, each by itself, so that one doesn't stop others."""
+    """Apply events together; if that fails for an unknown reason, apply each separately, so that one doesn't stop the
+    others."""
     try:
         return apply(events, patience)
     except (Busy, OperationalError, InterfaceError):

@@ -1,4 +1,4 @@
-"""Dead letters: messages that were put aside, each with the reason, until staff replay or discard them."""
+"""Dead letters: messages that couldn't be applied, each stored with the reason until staff replay or discard it."""
 
 import hashlib
 from collections.abc import Sequence
@@ -20,7 +20,8 @@ _LONGEST_REASON: Final = 2000
 
 
 class PutAside(msgspec.Struct, frozen=True, gc=False):
-    """A message to put aside. ``code`` is the stable name of why; ``type`` and ``event_id`` are what could be read."""
+    """A message to store as a dead letter. ``code`` is the stable name of the reason; ``type`` and ``event_id`` are
+    empty if they couldn't be read."""
 
     message: Message
     code: str
@@ -46,8 +47,8 @@ ON CONFLICT (digest) DO NOTHING
 
 
 def put_aside(letters: Sequence[PutAside], patience: Patience = PATIENT) -> None:
-    """Write dead letters in a transaction of their own, and an audit entry of each. One that was put aside before, and
-    is read again after a crash, isn't written twice. Raises Busy. Locks nothing but the rows it writes."""
+    """Write dead letters in a transaction of their own, and an audit entry of each. One that was stored before, and is
+    read again after a crash, isn't written twice. Raises Busy. Locks only the rows that it writes."""
     if letters:
         transactions.run(lambda: _put_aside(sorted(letters, key=lambda letter: letter.digest)), patience)
 

@@ -1,8 +1,8 @@
-"""What the inbox remembers, in the transaction that acts on it: received events, and notes of orders.
+"""The inbox's tables, written in the transaction that applies the events: received events, and notes of orders.
 
 The locks of this module are a transaction's first (docs/explanation/rules.md, rule 8): the ids of its events and of
-what they are about. So events of one order are decided one after the other, whichever process they come to, and nobody
-waits for a row of these tables.
+what they are about. So events of one order are decided one after the other, in all processes, and no transaction waits
+for a row of these tables.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -30,7 +30,7 @@ EventKey = tuple[UUID, str, str]
 
 
 class Outcome(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel", omit_defaults=True):
-    """What became of an event. ``code`` and ``detail`` say why, where it was not simply applied."""
+    """The outcome of an event. ``code`` and ``detail`` are the reason, if it wasn't applied."""
 
     result: str
     code: str = ""
@@ -38,7 +38,7 @@ class Outcome(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel
     errors: tuple[dict[str, Any], ...] = ()
     reservation_ids: tuple[str, ...] = ()
     is_duplicate: bool = False
-    """Whether the event was decided before: this is its first outcome."""
+    """Whether the event was decided before, so that this is its first outcome."""
 
 
 def refusal(error: DomainError) -> Outcome:
@@ -114,8 +114,7 @@ def undecided(events: Sequence[Received], decided: Mapping[EventKey, Outcome]) -
 
 
 def outcomes_of(events: Sequence[Received], decided: Mapping[EventKey, Outcome]) -> list[Outcome]:
-    """The outcome of each event, in order. An event that occurs twice in the batch was decided before its second
-    time."""
+    """The outcome of each event, in order. The second occurrence of an event in the batch counts as decided before."""
     found: list[Outcome] = []
     given: set[EventKey] = set()
     for each in events:
@@ -137,7 +136,7 @@ class _Note(msgspec.Struct, frozen=True, gc=False):
 
 
 class Notes:
-    """What is known of the orders of a batch. New notes count at once, and are written with ``write``."""
+    """The notes of a batch's orders. New notes are effective at once, and written with ``write``."""
 
     def __init__(self, known: Iterable[_Note]) -> None:
         self._known: dict[str, list[_Note]] = {}
@@ -151,7 +150,7 @@ class Notes:
         return next((note.reason for note in found), None)
 
     def add(self, order_id: str, kind: Kind, stores: Collection[str], reason: str = "") -> None:
-        """Note something of an order, for these stores or, if there are none, for all."""
+        """Add a note to an order, for these stores or, if there are none, for all."""
         note = _Note(order_id, str(kind), ",".join(sorted(stores)), reason)
         known = self._known.setdefault(order_id, [])
         if all((other.kind, other.stores) != (note.kind, note.stores) for other in known):
@@ -175,7 +174,7 @@ class Notes:
 
 
 def read_notes(order_ids: Collection[str]) -> Notes:
-    """Read what is known of orders. One statement. Requires their locks."""
+    """Read the notes of orders. One statement. Requires their locks."""
     with connection.cursor() as cursor:
         cursor.execute(_NOTES, [columns.texts(order_ids)])
         return Notes(_Note(*row) for row in cursor.fetchall())

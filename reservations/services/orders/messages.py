@@ -25,7 +25,7 @@ _SPEC_VERSION: Final = "1.0"
 
 
 class Sender(msgspec.Struct, frozen=True, gc=False):
-    """Who sends messages: the actor of what they change, the client whose event ids they have, and what it may do."""
+    """The sender of messages: the actor of their changes, the client whose event ids they have, and its permissions."""
 
     actor: Actor
     client_id: UUID
@@ -33,7 +33,7 @@ class Sender(msgspec.Struct, frozen=True, gc=False):
 
 
 class Message(msgspec.Struct, frozen=True, gc=False):
-    """A message as it came. ``place`` names where from, for dead letters; ``body`` is the JSON text."""
+    """A message as received. ``place`` is where it was read, for dead letters; ``body`` is the JSON text."""
 
     sender: Sender
     body: bytes
@@ -41,7 +41,7 @@ class Message(msgspec.Struct, frozen=True, gc=False):
 
 
 class Received(msgspec.Struct, frozen=True, gc=False):
-    """A message that was understood."""
+    """A parsed message."""
 
     message: Message
     source: str
@@ -60,8 +60,8 @@ class Received(msgspec.Struct, frozen=True, gc=False):
 
 
 class Unreadable(Exception):
-    """A message that can't be understood. ``code`` is the stable name of why; ``type`` and ``event_id`` are what could
-    be read of it."""
+    """A message that can't be parsed. ``code`` is the stable name of the reason; ``type`` and ``event_id`` are empty if
+    they couldn't be read."""
 
     def __init__(self, code: str, detail: str, envelope: dict[str, Any] | None = None) -> None:
         super().__init__(detail)
@@ -91,7 +91,7 @@ def names_in(body: bytes) -> tuple[str | None, str | None]:
 
 
 def read(message: Message) -> Received:
-    """Understand a message. Raises Unreadable."""
+    """Parse a message. Raises Unreadable."""
     envelope = _envelope(message.body)
     is_cloud_event = "specversion" in envelope
     if is_cloud_event and envelope["specversion"] != _SPEC_VERSION:

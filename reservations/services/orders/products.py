@@ -25,9 +25,9 @@ from reservations.services.orders.messages import Received
 def apply_products(events: Sequence[Received], patience: Patience = PATIENT) -> list[Outcome]:
     """Create products, each event on its own, all in one transaction.
 
-    A product that exists stays as it is; levels that it lacks are created. A refused event writes nothing, and isn't
-    remembered, so that it can be sent again when its cause is gone. Raises Busy. Locks: the events and what they are
-    about, then the products, then new levels in the order of their products and warehouses.
+    An existing product isn't changed; missing levels are created. A refused event writes nothing, and isn't stored as
+    received, so that it can be sent again once its cause is removed. Raises Busy. Locks: the events and their products'
+    ids, then the products, then new levels in the order of their products and warehouses.
     """
     outcomes = transactions.run(partial(_apply, events), patience, pipelined=False)
     forget_catalogue()
@@ -54,7 +54,8 @@ def _create_alone(each: Received) -> list[Outcome]:
 
 
 def _create(events: Sequence[Received]) -> list[Outcome]:
-    """Create what is missing of these events, all or nothing. The number of statements doesn't depend on the events."""
+    """Create the missing rows of these events, all or nothing. The number of statements doesn't depend on the
+    events."""
     for each in events:
         each.actor.require_no_limit()
     by_event = [_changes(each.event) for each in events if isinstance(each.event, ProductCreatedEvent)]
@@ -63,7 +64,7 @@ def _create(events: Sequence[Received]) -> list[Outcome]:
     known = set(Product.objects.filter(pk__in=list(changes)).values_list("pk", flat=True))
     missing = [change for id_, change in changes.items() if id_ not in known]
     outcomes = [_outcome(of_event, known) for of_event in by_event]
-    with transaction.atomic():  # Takes back what was written before an error.
+    with transaction.atomic():  # Rolls back the rows written before an error.
         # A variant's parent must exist before it.
         for are_variants in (False, True):
             generation = [change for change in missing if (change.fields.parent_id in changes) is are_variants]

@@ -47,7 +47,7 @@ def replay_letter(request: SettleRequest) -> Outcome | StoredAnswer:
 
 
 def discard_letter(request: SettleRequest) -> Outcome | StoredAnswer:
-    """Note that the message of a letter is not wanted. Raises NotFound unless the letter waits, PermissionDenied for an
+    """Discard a letter: its message won't be applied. Raises NotFound unless the letter waits, PermissionDenied for an
     actor that is limited, Busy and the errors of claims. Locks the letter."""
     request.actor.require_no_limit()
     outcome = Outcome(result=Result.UNCHANGED)
