@@ -12,9 +12,10 @@ class Command(BaseCommand):
     """Begins an epoch (``audit.feed.rebase``)."""
 
     help = (
-        "Compare the events that were written so far by position from now on, not by transaction. Run it after the"
-        " database was restored to an earlier point in time: readers then go on after the last event that they and the"
-        " database have. After a dump was restored into another cluster the service does it by itself."
+        "Begin an epoch of the log of events: earlier events are compared by position from then on, not by transaction"
+        " id. Run it after the database was recovered to an earlier point in time: readers then continue after the last"
+        " event that both they and the database have. After a dump is restored into another cluster, the service does"
+        " this itself."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -21,7 +21,7 @@ class StartAnew(Exception):
 
 
 def call(method, path, body=None):
-    """The answer to a request, which is sent again until there is one."""
+    """Send a request, again and again until it is answered. Returns the answer."""
     headers = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
     request = urllib.request.Request(
         f"{ADDRESS}/api/v1/{path}", json.dumps(body).encode() if body else None, headers, method=method
@@ -75,7 +75,7 @@ class Replica:
         os.replace(f"{FILE}.new", FILE)
 
     def start(self):
-        """Read all levels. The feed goes on from the cursor of the first page."""
+        """Read all levels. The feed continues from the cursor of the first page."""
         old, self.products, self.levels = self.levels, {}, {}
         page = get("inventory/levels", storeId=STORE, limit=LINES)
         self.cursor = page["eventsCursor"]
@@ -100,7 +100,7 @@ class Replica:
         return warehouses.setdefault(of["warehouseId"], {"version": 0, "sellable": None})
 
     def check(self, articles):
-        """Ask what can be sold of these articles now."""
+        """Request the sellable units of these articles."""
         asked = sorted(articles)
         for part in (asked[n : n + LINES] for n in range(0, len(asked), LINES)):
             lines = [{"productId": each, "quantity": 1} for each in part]
@@ -116,7 +116,7 @@ class Replica:
             send(of, warehouse, sellable)
 
     def apply(self, event):
-        """Apply an event. Returns the articles to ask about."""
+        """Apply an event. Returns the articles whose sellable units must be requested."""
         fields = event["payload"]
         if event["type"] == LEVEL:
             level = self.level(fields)

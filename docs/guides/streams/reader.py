@@ -14,7 +14,7 @@ def act(event):
 
 
 def read():
-    """The next entries: those that a consumer has had for a minute without an answer, else new ones."""
+    """The next entries: those that a consumer hasn't acknowledged for a minute, else new ones."""
     try:
         left = server.xautoclaim(STREAM, GROUP, ME, min_idle_time=60_000, count=100)[1]
         if left:

@@ -8,7 +8,7 @@ const TOLERANCE_SECONDS = 300;
 const MOST_BYTES = 20_000;
 const keysOf = (text, prefix) =>
   (text ?? "").split(" ").filter(Boolean).map((key) => Buffer.from(key.slice(prefix.length), "base64"));
-// Two of them, separated by a blank, while they are being replaced.
+// Separated by blanks: two while they are being replaced.
 const secrets = keysOf(process.env.WEBHOOK_SECRET, "whsec_");
 const ED25519 = Buffer.from("302a300506032b6570032100", "hex");
 const publicKeys = keysOf(process.env.WEBHOOK_PUBLIC_KEY, "whpk_").map((raw) =>

@@ -9,7 +9,7 @@ import time
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-# Two of them, separated by a blank, while the secret is being replaced.
+# Separated by blanks: two while the secret is being replaced.
 SECRETS = [base64.b64decode(secret.removeprefix("whsec_")) for secret in os.environ["WEBHOOK_SECRET"].split()]
 TOLERANCE_SECONDS = 300
 MOST_BYTES = 20_000
@@ -28,7 +28,7 @@ def is_genuine(headers: Message, body: bytes) -> bool:
 
 
 class Receiver(BaseHTTPRequestHandler):
-    """Answers 204 to what is genuine, also if it comes again, and 401 to anything else."""
+    """Answers genuine requests with 204, repeated ones as well, and all others with 401."""
 
     protocol_version = "HTTP/1.1"
 
