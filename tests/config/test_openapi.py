@@ -109,7 +109,8 @@ def test_every_operation_names_its_refusals_and_its_answer(document: dict[str, A
             assert {"200", "201", "202"} & set(answers), (method, path)
             assert ("415" in answers) is ("requestBody" in operation), (method, path)
             for status, answer in answers.items():
-                expected = "application/json" if status < "300" else "application/problem+json"
+                success = "text/event-stream" if path.endswith("/events/stream") else "application/json"
+                expected = success if status < "300" else "application/problem+json"
                 assert list(answer["content"]) == [expected], (method, path, status)
             assert operation["security"] == [{"token": []}]
 

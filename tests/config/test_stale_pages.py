@@ -373,6 +373,7 @@ ADDS: dict[str, str] = {
     "SendTestDialog": "sends a test event",
     "PauseDialog": "asks for a state, whatever it was before",
     "ResumeDialog": "asks for a state, whatever it was before",
+    "ReplayDialog": "receives an event again; one that was applied changes nothing",
     "ResendDialog": "adds events to be sent again",
     "ReplaceSecretDialog": "adds a secret beside the ones that there are",
     "DeleteDialog": "deletes for good, once",
