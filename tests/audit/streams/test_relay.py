@@ -14,6 +14,7 @@ from audit.models import StreamCursor
 from audit.streams import relay
 from audit.streams.cursors import _lock
 from audit.streams.relay import _Attempts
+from tests import loops
 from tests.audit.feed.writers import write
 from tests.audit.streams.sinks import KeptEvents, refuse
 from tests.concurrency.threads import await_true, stranger, together
@@ -39,7 +40,7 @@ def relay_until(happened: Callable[[], bool], *sinks: streams.Sink, beside: Sequ
             stop.set()
             await running
 
-    asyncio.run(run())
+    loops.run(run())
 
 
 @pytest.mark.django_db(transaction=True)

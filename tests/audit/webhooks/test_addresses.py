@@ -1,6 +1,5 @@
 """Which addresses webhooks are sent to, checked on the address that is connected to."""
 
-import asyncio
 import socket
 import ssl
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ from pytest_django import Settings
 from audit.errors import Invalid
 from audit.webhooks.addresses import Lookups, check_url, is_allowed
 from audit.webhooks.sending import Outcome, Receiver
+from tests import loops
 from tests.audit.webhooks.receiver import HttpReceiver
 
 REFUSED = [
@@ -147,7 +147,7 @@ def post(url: str) -> Outcome:
         finally:
             lookups.close()
 
-    return asyncio.run(send())
+    return loops.run(send())
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "127.1", "[::ffff:127.0.0.1]"])
