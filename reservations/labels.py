@@ -20,7 +20,7 @@ FIELDS: Final[dict[str, Any]] = {
     "extended_at": _("extended"),
     "held_until": _("reserved until"),
     "id": _("id"),
-    "kind": _("kind"),
+    "kind": _("type"),
     "incident": _("incident"),
     "level": _("level"),
     "message": _("message"),

@@ -52,7 +52,7 @@ def _addresses() -> list[str]:
 
 def _text(webhook: WebhookSubscription) -> str:
     why = (
-        _("Its receiver answered 410 Gone: it wants no events any more.")
+        _("Its receiver answered 410 Gone: it no longer accepts events.")
         if webhook.disabled_because == WebhookSubscription.Disabled.GONE
         else _("Its receiver has acknowledged nothing for 5 days.")
     )

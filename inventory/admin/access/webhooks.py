@@ -47,7 +47,7 @@ class WebhookForm(ReachForm, forms.ModelForm):  # type: ignore[type-arg]
     many = "stores"
     undecided = _("Choose all stores, or only these.")
     stores = multiple_choice((), label=_("Only these"), help_text=_("At least one."))
-    event_types = multiple_choice((), label=_("Events"), help_text=_("Nothing ticked is all of them."))
+    event_types = multiple_choice((), label=_("Events"), help_text=_("Tick none to send all types."))
     products = NoteField(
         label=_("Products"),
         max_length=65_000,
