@@ -33,6 +33,9 @@ REFUSED_IN_NOTES: Final = f"{_CONTROLS}\v\f\u0085\u2028\u2029{_UNSEEN}{_NO_CHARA
 REFUSED: Final = f"{_CONTROLS}{_BREAKS}{_UNSEEN}{_NO_CHARACTERS}"
 """The characters refused in a line, as a class of a regular expression: those of notes, tabs and line breaks."""
 
+LAST_CHARACTER: Final = chr(0x10FFFF)
+"""The last code point: bytewise, texts with a prefix sort before the prefix with this character."""
+
 _REFUSED: Final = re.compile(f"[{REFUSED}]")
 _REFUSED_IN_NOTES: Final = re.compile(f"[{REFUSED_IN_NOTES}]")
 _OTHER_BLANKS: Final = re.compile(f"[{_BLANKS}]")

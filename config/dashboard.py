@@ -28,6 +28,7 @@ from audit.actors import Actor
 from audit.console.base import actor_of, reach_of
 from audit.identifiers import first_id_at
 from audit.models import OutboxEvent, Tick
+from audit.whole_numbers import grouped
 from config.unsellable import FIGURES, read_unsellable
 from inventory.admin.stock.levels import COUNT_DAYS
 from inventory.admin.stock.unfinished import unfinished
@@ -57,7 +58,7 @@ class Figure:
         """The formatted value."""
         if isinstance(self.value, datetime):
             return str(formats.date_format(timezone.localtime(self.value), "DATETIME_FORMAT"))
-        return _grouped(self.value) if isinstance(self.value, int) else str(self.value)
+        return grouped(self.value) if isinstance(self.value, int) else str(self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +97,7 @@ class Chart:
     @property
     def shown_highest(self) -> str:
         """The highest value of the scale, formatted."""
-        return _grouped(self.highest)
-
-
-def _grouped(number: int) -> str:
-    return str(formats.number_format(number, force_grouping=True))
+        return grouped(self.highest)
 
 
 class _Reader:
@@ -387,7 +384,7 @@ def _outbox() -> str:
     """How many events no reader can see yet, capped: few, unless nothing ticks."""
     seen = Tick.objects.order_by("-number").values("max_position")[:1]
     number = OutboxEvent.objects.filter(position__gt=Coalesce(Subquery(seen), 0))[: _OUTBOX_AT_MOST + 1].count()
-    return f"{_grouped(_OUTBOX_AT_MOST)}+" if number > _OUTBOX_AT_MOST else _grouped(number)
+    return f"{grouped(_OUTBOX_AT_MOST)}+" if number > _OUTBOX_AT_MOST else grouped(number)
 
 
 def _span(span: timedelta) -> str:

@@ -17,7 +17,6 @@ from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
 from django.forms import MediaDefiningClass
 from django.http import Http404, HttpRequest, HttpResponse
-from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -37,6 +36,7 @@ from audit.display import NOTHING, with_shown_ids
 from audit.identifiers import parse_copied_id
 from audit.models import ApiClient, StaffAccess
 from audit.texts import without_refused
+from audit.whole_numbers import grouped
 
 COUNTED_AT_MOST: Final = 10_000
 """The most rows that a list counts and pages through. To reach later ones, filter the list."""
@@ -115,7 +115,7 @@ class Pages(Paginator):  # type: ignore[type-arg]
     @property
     def shown_count(self) -> str:
         """The number of rows as text, "more than 10,000" if there are more than the pager shows."""
-        number = number_format(self.count, force_grouping=True)
+        number = grouped(self.count)
         return str(_("more than %(number)s")) % {"number": number} if self.has_more else str(number)
 
 

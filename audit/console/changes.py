@@ -8,7 +8,6 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from django.apps import apps
-from django.utils.formats import number_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
@@ -17,6 +16,7 @@ from audit.actions import action_of, reason
 from audit.display import NOTHING, shown_time
 from audit.identifiers import short_id, with_short_ids
 from audit.models import AuditEntry
+from audit.whole_numbers import grouped
 
 _HIDDEN: Final = frozenset({"productId", "variantId", "adjustmentId", "lineId", "updated_at", "version"})
 """Fields that say in ids what the entry is about."""
@@ -137,7 +137,7 @@ def _value(value: Any, names: Names) -> str:
         return ", ".join(f"{_label(name)}: {_value(each, names)}" for name, each in value.items())
     if isinstance(value, list):
         return _several(value, names)
-    return str(number_format(value, force_grouping=True)) if isinstance(value, int) else _text(str(value), names)
+    return grouped(value) if isinstance(value, int) else _text(str(value), names)
 
 
 def _text(text: str, names: Names) -> str:

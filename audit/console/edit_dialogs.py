@@ -8,7 +8,6 @@ from typing import Any, Final, TypeVar, cast
 from django import forms
 from django.core import signing
 from django.http import HttpRequest, HttpResponse
-from django.utils.formats import number_format
 from django.utils.translation import gettext, ngettext
 
 from audit.console.base import ConsoleAdmin
@@ -17,6 +16,7 @@ from audit.console.seen import SEEN, changed_by
 from audit.console.wording import LazyText
 from audit.errors import DomainError, VersionConflict
 from audit.identifiers import parse_uuid
+from audit.whole_numbers import grouped
 
 R = TypeVar("R")
 _NOT_CARRIED: Final = object()
@@ -71,7 +71,7 @@ class EditDialog(Dialog[R]):
             form.add_error(None, detail)
         if (more := len(details) - _MOST_SHOWN) > 0:
             words = ngettext("%(count)s more row differs.", "%(count)s more rows differ.", more)
-            form.add_error(None, words % {"count": number_format(more, force_grouping=True)})
+            form.add_error(None, words % {"count": grouped(more)})
         form.add_error(None, gettext("Nothing was changed. Check it, then send it again."))
         sent = cast(Any, form.data).copy()
         sent[SEEN] = self._signed({**self._carried(), **self._found})

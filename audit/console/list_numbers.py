@@ -7,9 +7,10 @@ from typing import Any, Final
 from django import template
 from django.core.exceptions import FieldDoesNotExist
 from django.db import models
-from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
+
+from audit.whole_numbers import grouped
 
 register = template.Library()
 
@@ -33,7 +34,7 @@ def _number_columns(found: Any) -> set[str]:
 
 
 def _grouped(match: re.Match[str]) -> str:
-    return f"{match[1]}{number_format(int(match[2]), force_grouping=True)}"
+    return f"{match[1]}{grouped(int(match[2]))}"
 
 
 @register.filter

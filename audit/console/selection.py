@@ -7,11 +7,11 @@ from django import forms
 from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from django.utils.formats import number_format
 from django.utils.translation import gettext_lazy as _
 
 from audit.console.base import Pages
 from audit.identifiers import parse_uuid
+from audit.whole_numbers import grouped
 
 
 def selected_ids(request: HttpRequest, rows: QuerySet[Any], most: int) -> list[UUID] | None:
@@ -20,12 +20,8 @@ def selected_ids(request: HttpRequest, rows: QuerySet[Any], most: int) -> list[U
     if len(ids) <= most:
         return ids
     words = _("Nothing was done: %(selected)s rows are selected, and at most %(most)s can be. Filter the list first.")
-    messages.warning(request, words % {"selected": Pages(rows, most).shown_count, "most": _grouped(most)})
+    messages.warning(request, words % {"selected": Pages(rows, most).shown_count, "most": grouped(most)})
     return None
-
-
-def _grouped(number: int) -> str:
-    return str(number_format(number, force_grouping=True))
 
 
 class SelectedField(forms.CharField):
@@ -44,5 +40,5 @@ class SelectedField(forms.CharField):
         if self.required and not ids:
             raise forms.ValidationError(_("Select rows in the list first."))
         if len(ids) > self.most:
-            raise forms.ValidationError(_("Select at most %(most)s rows.") % {"most": _grouped(self.most)})
+            raise forms.ValidationError(_("Select at most %(most)s rows.") % {"most": grouped(self.most)})
         return ids

@@ -29,6 +29,10 @@ class TransferQuerySet(models.QuerySet["Transfer"]):
         """The transfers with at least one end in an actor's reach."""
         return self.filter(in_reach(actor, "from_warehouse", "to_warehouse"))
 
+    def drafted_by(self, actor: Actor) -> Self:
+        """The drafts of an actor's account; none for an actor without an account."""
+        return self.none() if actor.account_id is None else self.filter(status="PENDING", account_id=actor.account_id)
+
     def matching(self, *, status: str | None, from_warehouse: str | None, to_warehouse: str | None) -> Self:
         """Filter by status and by the codes of the source and the destination; None means any."""
         wanted = {"status": status, "from_warehouse__code": from_warehouse, "to_warehouse__code": to_warehouse}

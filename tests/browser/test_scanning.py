@@ -352,3 +352,18 @@ def test_no_key_is_lost_on_a_busy_page_while_one_is_loaded_or_when_the_focus_mov
       location.reload();""")
     expect(units).to_have_value("5")
     assert failures(page).all_inner_texts() == []
+
+
+def test_burst_is_kept_for_the_next_page_unless_it_is_of_a_password(open_page: Open) -> None:
+    kept = """() => { dispatchEvent(new Event("pagehide")); return sessionStorage.getItem("console-burst"); }"""
+    page = open_page("/admin/inventory/stocklevel/", *CLERK)
+    page.locator("#searchbar").focus()
+    page.keyboard.type("LAM")  # Too short for a scan so far.
+    assert '"character":"M"' in page.evaluate(kept)
+    page.evaluate("sessionStorage.clear()")
+    page.wait_for_timeout(700)  # The burst is over.
+    assert page.evaluate(kept) is None
+    page.goto("/admin/password_change/")
+    page.locator("input[type=password]").first.focus()
+    page.keyboard.type("secret")
+    assert page.evaluate(kept) is None

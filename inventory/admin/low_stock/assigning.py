@@ -11,7 +11,6 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
-from django.utils.formats import number_format
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
@@ -25,6 +24,7 @@ from audit.console.wording import LazyText, wording_of
 from audit.display import NOTHING
 from audit.errors import DomainError, VersionConflict
 from audit.idempotency import Claim, StoredAnswer
+from audit.whole_numbers import grouped
 from inventory.models import LowStockAlert
 from inventory.models.low_stock import LowStockAlertQuerySet
 from inventory.services.low_stock.assignment import MOST_ALERTS, Assigned, assign, assignees
@@ -97,8 +97,8 @@ class AssignDialog(EditDialog[Assigned]):
         """How many alerts are selected, and to whom the open ones are assigned now."""
         names = self._visible().unresolved().values_list("acknowledged_by", flat=True)
         now = [(name or _("Unassigned"), count) for name, count in sorted(Counter(names).items())]
-        texts = (f"{name} ({_grouped(count)})" for name, count in now)
-        return [(_("Alerts"), _grouped(len(self.selected))), (_("Assigned now"), ", ".join(texts) or NOTHING)]
+        texts = (f"{name} ({grouped(count)})" for name, count in now)
+        return [(_("Alerts"), grouped(len(self.selected))), (_("Assigned now"), ", ".join(texts) or NOTHING)]
 
     def way_back(self) -> str:
         """The list with its filters."""
@@ -133,11 +133,7 @@ def _taken(count: int) -> str:
         "%(count)s of these alerts are assigned to somebody else. Nothing was done: check it, then assign them.",
         count,
     )
-    return words % {"count": _grouped(count)}
-
-
-def _grouped(count: int) -> str:
-    return str(number_format(count, force_grouping=True))
+    return words % {"count": grouped(count)}
 
 
 def _with_name(username: str, first: str, last: str) -> str:
@@ -162,7 +158,7 @@ def told(result: Assigned) -> str:
             left_out,
         )
         parts.append((over, left_out))
-    figures = [(words, _grouped(count)) for words, count in parts]
+    figures = [(words, grouped(count)) for words, count in parts]
     return " ".join(words % {"count": count, "name": result.username} for words, count in figures)
 
 

@@ -15,7 +15,6 @@ from django.db.models.functions import Now
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import URLPattern, path, reverse
-from django.utils.formats import number_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -29,6 +28,7 @@ from audit.console.lists import ConsoleList
 from audit.console.selection import selected_ids
 from audit.identifiers import parse_copied_id
 from audit.texts import without_refused
+from audit.whole_numbers import grouped
 from inventory import planning
 from inventory.admin.stock import level_files
 from inventory.admin.stock.adjustment_files import AdjustmentImport
@@ -180,7 +180,7 @@ def _totals(found: Any) -> list[tuple[Any, str]]:
         (_("reserved"), units["reserved"]),
         (_("available"), units["on_hand"] - units["reserved"]),
     )
-    return [(name, number_format(number, force_grouping=True)) for name, number in figures]
+    return [(name, grouped(number)) for name, number in figures]
 
 
 class StockLevelAdmin(PlacePages, ImportedAdmin, ExportedAdmin, ReadOnlyAdmin):
@@ -259,7 +259,7 @@ class StockLevelAdmin(PlacePages, ImportedAdmin, ExportedAdmin, ReadOnlyAdmin):
             ids = list(fits.values_list("pk", flat=True)[: _MOST_PRODUCTS + 1])
         if len(ids) > _MOST_PRODUCTS:
             words = _("More than %(most)s products match. The first ones are shown: type more to narrow the search.")
-            messages.info(request, words % {"most": number_format(_MOST_PRODUCTS, force_grouping=True)})
+            messages.info(request, words % {"most": grouped(_MOST_PRODUCTS)})
         return queryset.filter(product__in=ids[:_MOST_PRODUCTS]), False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:

@@ -1,5 +1,6 @@
 """Pages that receive a delivery: begin or continue its draft, scan it, post it once, and see what was posted."""
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, cast
 from uuid import UUID
@@ -231,26 +232,38 @@ def _details(values: Mapping[str, Any]) -> DraftDetails:
     return DraftDetails(values.get("warehouse", ""), values.get("reference", ""), values.get("reason", ""))
 
 
-class DiscardDialog(Dialog[None]):
+class _DraftDialog(Dialog[None]):
+    """A dialog about the draft of a delivery."""
+
+    permission = "inventory.receive_stock"
+    subject: ReceivingDraft
+
+    def _find(self, object_id: str | None) -> Any:
+        return self.draft_of(object_id) if self.request.user.has_perm(self.permission) else None
+
+    @abstractmethod
+    def draft_of(self, object_id: str | None) -> ReceivingDraft | None:
+        """The draft of the address. Raises Http404."""
+
+    def about(self) -> list[tuple[LazyText, Any]]:
+        draft = self.subject
+        named = [(_("Reference"), draft.reference)] if draft.reference else []
+        return [(_("Warehouse"), draft.warehouse.code), *named, (_("Lines"), draft.lines.count())]
+
+    def way_back(self) -> str:
+        return reverse("admin:inventory_movement_receive_delivery")
+
+
+class DiscardDialog(_DraftDialog):
     """Discard a draft of a delivery, with all its lines."""
 
     title = _("Discard this delivery")
     intro = _("Its lines are deleted, and nothing is received. This can't be undone.")
     submit = _("Discard")
-    permission = "inventory.receive_stock"
     is_final = True
-    subject: ReceivingDraft
 
-    def _find(self, object_id: str | None) -> Any:
-        if not self.request.user.has_perm(self.permission):
-            return None
+    def draft_of(self, object_id: str | None) -> ReceivingDraft | None:
         return DeliveryPage(self.model_admin, self.request, object_id).subject
-
-    def about(self) -> list[tuple[LazyText, Any]]:
-        return _facts_of(self.subject)
-
-    def way_back(self) -> str:
-        return reverse("admin:inventory_movement_receive_delivery")
 
     def answer(self) -> HttpResponse:
         if self.subject is not None and self.subject.posted_at is not None:
@@ -264,22 +277,18 @@ class DiscardDialog(Dialog[None]):
         return str(_("The delivery was discarded. Nothing was received."))
 
 
-class TakeOverDialog(Dialog[None]):
+class TakeOverDialog(_DraftDialog):
     """Take over the draft of a delivery from an account that is switched off or deleted."""
 
     title = _("Take over this delivery")
     intro = _("It becomes yours with all its lines: continue it, or discard it.")
     submit = _("Take over")
-    permission = "inventory.receive_stock"
     is_page = True
-    subject: ReceivingDraft
     wordings: ClassVar[Mapping[str, LazyText]] = {
         "draft_changed": _("You have an open delivery with this reference yourself. Post or discard that one first."),
     }
 
-    def _find(self, object_id: str | None) -> Any:
-        if not self.request.user.has_perm(self.permission):
-            return None
+    def draft_of(self, object_id: str | None) -> ReceivingDraft | None:
         actor, found = actor_of(self.request), parse_uuid(str(object_id)) or NIL
         reached = ReceivingDraft.objects.left_behind(actor) | ReceivingDraft.objects.own(actor)
         draft = reached.filter(pk=found, transfer__isnull=True).select_related("warehouse").first()
@@ -293,10 +302,7 @@ class TakeOverDialog(Dialog[None]):
         return super().answer()
 
     def about(self) -> list[tuple[LazyText, Any]]:
-        return [(_("Begun by"), self.subject.owner), *_facts_of(self.subject)]
-
-    def way_back(self) -> str:
-        return reverse("admin:inventory_movement_receive_delivery")
+        return [(_("Begun by"), self.subject.owner), *super().about()]
 
     def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> None:
         receiving.take_over(actor, self.subject.pk)
@@ -307,11 +313,6 @@ class TakeOverDialog(Dialog[None]):
     def done(self, result: None) -> HttpResponse:
         messages.success(self.request, self.notice(result))
         return redirect(delivery_address(self.subject.pk))
-
-
-def _facts_of(draft: ReceivingDraft) -> list[tuple[LazyText, Any]]:
-    named = [(_("Reference"), draft.reference)] if draft.reference else []
-    return [(_("Warehouse"), draft.warehouse.code), *named, (_("Lines"), draft.lines.count())]
 
 
 class Receiving:

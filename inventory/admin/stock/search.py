@@ -4,13 +4,13 @@ from typing import Final
 
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from audit.console.base import actor_of
 from audit.console.search import MOST_RESULTS, Found, Result, Subject, allowed_actions, first_of
 from audit.identifiers import parse_copied_id
+from audit.whole_numbers import grouped
 from inventory.admin.catalogue.search import products_for
 from inventory.admin.stock.dialogs import AdjustDialog, CountDialog, ReceiveDialog, TransferDialog
 from inventory.admin.stock.finding import place_address
@@ -41,7 +41,7 @@ def _find_levels(request: HttpRequest, text: str) -> Found:
 
 def _result(request: HttpRequest, level: StockLevel) -> Result:
     place = name_of(level.zone, level.aisle, level.shelf)
-    values = {"available": number_format(level.available, force_grouping=True)}
+    values = {"available": grouped(level.available)}
     units = _("%(available)s available") % values
     warned = [str(warning.label) for warning in getattr(level, "warnings", ())]
     title = _("%(sku)s in %(warehouse)s") % {"sku": level.product.sku, "warehouse": level.warehouse.code}

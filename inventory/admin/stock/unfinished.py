@@ -85,7 +85,7 @@ def _delivery(draft: ReceivingDraft) -> str:
 
 def unfinished_transfers(actor: Actor) -> list[Unfinished]:
     """The drafts of transfers that an actor began and may change, the newest first. One query."""
-    drafts = Transfer.objects.visible_to(actor).filter(status=Transfer.Status.PENDING, account_id=actor.account_id)
+    drafts = Transfer.objects.visible_to(actor).drafted_by(actor)
     words = _("Continue transfer %(route)s, %(lines)s")
     return [
         Unfinished(

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.db.models import Sum
-from django.utils.formats import number_format
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -14,6 +13,7 @@ from audit.console.edit_dialogs import EditDialog, EditForm
 from audit.console.wording import LazyText
 from audit.display import NOTHING
 from audit.idempotency import Claim, StoredAnswer
+from audit.whole_numbers import grouped
 from inventory.admin.stock.unfinished import route_of
 from inventory.admin.transfers.pages import OfTransfer, units_of
 from inventory.models import Product, Transfer
@@ -54,10 +54,7 @@ class CancelDialog(OfTransfer, EditDialog[Transferred]):
         }
         for item in row.items:
             figures = [(gettext("%(sku)s, units"), item.quantity), (gettext("%(sku)s, on the way"), item.in_transit)]
-            now |= {
-                label % {"sku": skus[item.stock_id]}: number_format(units, force_grouping=True)
-                for label, units in figures
-            }
+            now |= {label % {"sku": skus[item.stock_id]}: grouped(units) for label, units in figures}
         return dict.fromkeys(self._carried().get(str(row.id), {}), NOTHING) | now
 
     def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Transferred | StoredAnswer:

@@ -5,13 +5,13 @@ reach. That of an account that is switched off or deleted can be taken over. Dra
 not recorded in the audit one by one: what is posted, taken over, discarded or expired is.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
-from django.db import connection
+from django.db import IntegrityError, connection
 from uuid_utils.compat import uuid7
 
 from audit.actions import Action
@@ -186,6 +186,7 @@ def set_details(actor: Actor, draft_id: UUID, details: DraftDetails, seen: Draft
     Raises NotFound, DraftPosted, DraftChanged (such a detail was changed meanwhile, or there is another open draft of
     this delivery), UnknownWarehouse, Busy. Locks the draft.
     """
+    words = "You have another open delivery with this reference. Continue that one."
 
     def work() -> None:
         draft = lock_open_draft(actor, draft_id)
@@ -197,10 +198,11 @@ def set_details(actor: Actor, draft_id: UUID, details: DraftDetails, seen: Draft
             return
         place = draft.warehouse_id if merged.warehouse == now.warehouse else _warehouse_id(actor, merged.warehouse)
         wanted = ReceivingDraft(warehouse_id=place, transfer_id=draft.transfer_id, reference=merged.reference)
-        _require_only_one(draft.account_id, wanted, besides=draft.pk)
+        if _same(draft.account_id, wanted).exclude(pk=draft_id).exists():
+            raise _another_is_open(words)
         write(_SET_DETAILS, [place, merged.reference, merged.note, read_clock(), draft_id])
 
-    transactions.run(work)
+    _run_as_only_one(work, words)
 
 
 def merged_details(wanted: Any, seen: Any, now: Any) -> Any:
@@ -219,11 +221,19 @@ def merged_details(wanted: Any, seen: Any, now: Any) -> Any:
     return type(wanted)(**values)
 
 
-def _require_only_one(account_id: int | None, draft: ReceivingDraft, *, besides: UUID) -> None:
-    """Refuse a second open draft of the same delivery or transfer. Raises DraftChanged."""
-    if _same(account_id, draft).exclude(pk=besides).exists():
-        words = "You have another open delivery with this reference. Continue that one."
-        raise DraftChanged(words, [Fault("/reference", DraftChanged.code, words)])
+def _run_as_only_one(work: Callable[[], None], words: str) -> None:
+    """Run a transaction that looks for another open draft of the same, and then writes. Raises DraftChanged with these
+    words if one was begun in between, which the unique constraint refuses."""
+    try:
+        transactions.run(work)
+    except IntegrityError as error:
+        if "draft_once" not in str(error):
+            raise
+        raise _another_is_open(words) from error
+
+
+def _another_is_open(words: str) -> DraftChanged:
+    return DraftChanged(words, [Fault("/reference", DraftChanged.code, words)])
 
 
 _TAKE_OVER: Final = """
@@ -238,6 +248,7 @@ def take_over(actor: Actor, draft_id: UUID) -> None:
     Raises NotFound (also for the draft of an active account, one that was posted, and one out of reach), DraftChanged
     (the actor has an open draft of the same), PermissionDenied (an actor without an account), Busy. Locks the draft.
     """
+    words = "You have an open draft of this yourself. Post or discard that one first."
 
     def work() -> None:
         account_id = require_account(actor)
@@ -248,14 +259,14 @@ def take_over(actor: Actor, draft_id: UUID) -> None:
         if draft is None:
             raise NotFound("There is no such draft.")
         if _same(account_id, draft).exists():
-            raise DraftChanged("You have an open draft of this yourself. Post or discard that one first.")
+            raise _another_is_open(words)
         now, quantities = read_clock(), quantities_of(draft_id)
         entry = entry_of_draft(actor, draft, quantities, actions.DRAFT_TAKEN_OVER)
         with one_statement():
             write(_TAKE_OVER, [account_id, actor.name, now, draft_id])
             record([entry], now=now)
 
-    transactions.run(work)
+    _run_as_only_one(work, words)
 
 
 def discard(actor: Actor, draft_id: UUID) -> None:

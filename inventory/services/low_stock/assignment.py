@@ -71,10 +71,7 @@ def assign(
             return answer
         seen = LowStockAlert.objects.visible_to(actor).unresolved().filter(pk__in=alert_ids).described()
         alerts = list(seen.select_for_update(of=("self",), no_key=True).order_by("level_id"))
-        codes = {alert.level.warehouse.code for alert in alerts}
-        if not assignees(codes).filter(username=username).exists():
-            fault = Fault("/assignee", "invalid", "may not see all of these alerts")
-            raise Invalid(f"{username} may not see alerts in all of {', '.join(sorted(codes))}.", [fault])
+        _require_may_see(username, {alert.level.warehouse.code for alert in alerts})
         changed = [alert for alert in alerts if alert.acknowledged_by != username]
         _check_seen(changed, precondition)
         now = read_clock()
@@ -88,6 +85,12 @@ def assign(
         return done
 
     return transactions.run(work, pipelined=False)
+
+
+def _require_may_see(username: str, codes: Collection[str]) -> None:
+    if not assignees(codes).filter(username=username).exists():
+        fault = Fault("/assignee", "invalid", "may not see all of these alerts")
+        raise Invalid(f"{username} may not see alerts in all of {', '.join(sorted(codes))}.", [fault])
 
 
 def _check_seen(alerts: Collection[LowStockAlert], precondition: Precondition) -> None:

@@ -91,9 +91,9 @@ def choose_alerts(
     """Subscribe a member of staff to these warehouses, and unsubscribe them from all others in the actor's reach.
 
     Mails show times in ``time_zone``, an IANA name. An address that is subscribed already is assigned to this user.
-    Raises Invalid without an address, UnknownWarehouse
-    (also for one out of reach), VersionConflict (the precondition's, which gets the sorted codes of the present ones),
-    Busy and the errors of claims. Locks the rows that are deleted.
+    Raises Invalid without an address, UnknownWarehouse (also for one out of reach), VersionConflict (the
+    precondition's, which gets the sorted codes of the present ones), Busy and the errors of claims. Locks the rows that
+    are deleted.
     """
 
     def work() -> Subscribed | StoredAnswer:
@@ -102,9 +102,7 @@ def choose_alerts(
         if codes and not email:
             raise Invalid("The account has no e-mail address.")
         warehouses = Warehouse.objects.visible_to(actor)
-        wanted = dict(warehouses.filter(code__in=codes).values_list("code", "id"))
-        if unknown := sorted(set(codes) - wanted.keys()):
-            raise UnknownWarehouse(f"There is no warehouse {unknown[0]}.")
+        wanted = _ids_of(codes, warehouses)
         rows = AlertSubscription.objects.filter(user_id=user_id, warehouse__in=warehouses)
         before = dict(rows.select_for_update(of=("self",)).values_list("warehouse__code", "warehouse_id"))
         precondition(sorted(before))
@@ -116,11 +114,17 @@ def choose_alerts(
         )
         now = read_clock()
         record([_entry(actor, email, code, wanted, before) for code in sorted(wanted.keys() ^ before.keys())], now=now)
-        chosen = Subscribed(tuple(sorted(wanted)))
-        idempotency.store_all([(claim, chosen)], now=now)
+        idempotency.store_all([(claim, chosen := Subscribed(tuple(sorted(wanted))))], now=now)
         return chosen
 
     return transactions.run(work, pipelined=False)
+
+
+def _ids_of(codes: Collection[str], warehouses: QuerySet[Warehouse]) -> dict[str, UUID]:
+    wanted = dict(warehouses.filter(code__in=codes).values_list("code", "id"))
+    if unknown := sorted(set(codes) - wanted.keys()):
+        raise UnknownWarehouse(f"There is no warehouse {unknown[0]}.")
+    return wanted
 
 
 def _entry(actor: Actor, email: str, code: str, wanted: Mapping[str, UUID], before: Mapping[str, UUID]) -> Entry:

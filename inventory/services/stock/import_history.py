@@ -8,7 +8,7 @@ document was reversed counts no more: its line can be booked again.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import msgspec
@@ -49,7 +49,7 @@ WHERE reference = '' AND adjustment_id IS NOT NULL AND level_id = ANY(%s) AND ad
 ORDER BY level_id, type, quantity, reversed_by IS NULL DESC, created_at DESC
 """
 _ROWS: Final = """
-SELECT entry.at, entry.actor, entry.changes -> 'rows', document.reversed_by
+SELECT entry.at, entry.actor, (entry.changes -> 'rows')::text, document.reversed_by
 FROM audit_auditentry entry {document}
 WHERE entry.subject_id = %s AND entry.action = %s ORDER BY reversed_by IS NULL, entry.id
 """
@@ -83,12 +83,11 @@ def rows_done(file_id: UUID) -> dict[int, Booking]:
             [file_id, actions.STOCK_IMPORTED.name],
         )
         found = cursor.fetchall()
-    return {row: _booking(at, actor, reversal) for at, actor, rows, reversal in found for row in _listed(rows)}
-
-
-def _listed(rows: Any) -> list[int]:
-    """The numbers of a JSON array, which the driver has or hasn't decoded."""
-    return msgspec.json.decode(rows, type=list[int]) if isinstance(rows, str) else rows
+    return {
+        row: _booking(at, actor, reversal)
+        for at, actor, rows, reversal in found
+        for row in msgspec.json.decode(rows, type=list[int])
+    }
 
 
 def booked_before(file_id: UUID, placed: Iterable[PlacedLine]) -> dict[int, Booking]:

@@ -176,6 +176,15 @@ def _planned(actor: Actor, file: ImportFile, lines: _Sorted, *, skip_bad: bool) 
     return Imported(applied, lines.before, faults, lines.faults_of_repeated(), restored)
 
 
+@dataclass(frozen=True, slots=True)
+class _Options:
+    skip_bad: bool
+    again: Container[int]
+    claim: Claim | None
+    before: int
+    document_id: UUID
+
+
 def import_stock(
     actor: Actor,
     file: ImportFile,
@@ -195,10 +204,9 @@ def import_stock(
     far. Missing levels are created beforehand, in transactions of their own (docs/explanation/rules.md, rule 8); none
     for a file that can't be applied as a whole.
 
-    What is posted by hand has a document, whose id may be given (docs/explanation/rules.md, rule 25).
-
-    Frozen goods are shipped only with a ``freeze_override``, the reason for it, which the audit entries keep; without
-    one these lines are bad.
+    What is posted by hand has a document, whose id may be given (docs/explanation/rules.md, rule 25). Frozen goods are
+    shipped only with a ``freeze_override``, the reason for it, which the audit entries keep; without it these lines are
+    bad.
 
     Raises IdempotencyInProgress if another run is importing the same file, Busy, the errors of claims. Locks: the
     claim, the file's claim, the orders of returns, the levels by id.
@@ -206,38 +214,40 @@ def import_stock(
     if claim and (answer := transactions.run(partial(claim_one, claim), pipelined=False)):
         return answer
     lines = _sort_out(actor, file, again, freeze_override)
-    if not skip_bad:
-        plan = _planned(actor, file, lines, skip_bad=False)
-        if plan.applied == 0:
-            return plan
+    if not skip_bad and (plan := _planned(actor, file, lines, skip_bad=False)).applied == 0:
+        return plan
+    options = _Options(skip_bad, again, claim, lines.before, document_id or uuid7())
+    return _apply_all(actor, file, lines, options, progress)
+
+
+def _apply_all(
+    actor: Actor, file: ImportFile, lines: _Sorted, options: _Options, progress: Progress
+) -> Imported | StoredAnswer:
     ordered = sorted(with_levels(lines.placed), key=_order)
     outcomes: list[_Outcome] = []
     written = 0
-    for batch in _batches(ordered) if skip_bad else [ordered]:
+    for batch in _batches(ordered) if options.skip_bad else [ordered]:
         show = partial(_show_more, progress, written)
-        work = partial(
-            _apply, actor, file, batch, _Options(skip_bad, again, claim, lines.before, document_id or uuid7()), show
-        )
-        outcome = transactions.run(work, pipelined=False)
+        outcome = transactions.run(partial(_apply, actor, file, batch, options, show), pipelined=False)
         if isinstance(outcome, StoredAnswer):
             return outcome
         outcomes.append(outcome)
         written += outcome.applied
-    refused = [cell for outcome in outcomes for cell in outcome.bad]
-    before = lines.before + sum(outcome.before for outcome in outcomes)
-    bad = _in_order(file.bad, lines.bad, refused)
-    restored = lines.faults_of_reversed() if written else ()
-    number = outcomes[0].document if outcomes else ""
-    return Imported(written, before, bad, lines.faults_of_repeated(), restored, number)
+        options = replace(options, document_id=uuid7())  # Each transaction has a document of its own.
+    return _imported(file, lines, outcomes)
 
 
-@dataclass(frozen=True, slots=True)
-class _Options:
-    skip_bad: bool
-    again: Container[int]
-    claim: Claim | None
-    before: int
-    document_id: UUID
+def _imported(file: ImportFile, lines: _Sorted, outcomes: Sequence[_Outcome]) -> Imported:
+    """The outcome of all transactions together."""
+    written = sum(outcome.applied for outcome in outcomes)
+    return Imported(
+        written,
+        lines.before + sum(outcome.before for outcome in outcomes),
+        _in_order(file.bad, lines.bad, [cell for outcome in outcomes for cell in outcome.bad]),
+        lines.faults_of_repeated(),
+        lines.faults_of_reversed() if written else (),
+        outcomes[0].document if outcomes else "",
+    )
 
 
 def _order(placed: PlacedLine) -> tuple[bytes, bool, int]:

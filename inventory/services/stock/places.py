@@ -16,6 +16,7 @@ from django.db.models.lookups import Exact
 from audit.actors import Actor
 from audit.errors import Invalid
 from audit.idempotency import Claim, StoredAnswer
+from audit.texts import LAST_CHARACTER
 from inventory.models import StockLevel, Warehouse
 from inventory.place_keys import KEY_SQL, PlaceKey
 from inventory.services.catalogue.master_data import Saved
@@ -50,8 +51,6 @@ FROM found JOIN inventory_warehouse AS warehouse ON warehouse.id = warehouse_id
 ORDER BY key <> upper(%(start)s), key, warehouse.code LIMIT %(most)s
 """  # noqa: S608 - of constants alone
 """In each warehouse, walks from each name to the next other one: levels of the same place are skipped."""
-_LAST: Final = chr(0x10FFFF)
-"""The last character there is: what begins with a text comes before the text with this character."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +118,7 @@ def places_beginning_so(actor: Actor, text: str, *, at_most: int) -> list[Place]
     start = after if separator else text
     if not named or not 0 < len(start) <= _LONGEST:
         return []
-    asked: dict[str, Any] = {"warehouses": list(named), "start": start, "last": _LAST, "most": at_most}
+    asked: dict[str, Any] = {"warehouses": list(named), "start": start, "last": LAST_CHARACTER, "most": at_most}
     with connection.cursor() as cursor:
         cursor.execute(_BEGINNING_SO, asked)
         found = cursor.fetchall()

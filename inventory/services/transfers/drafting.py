@@ -55,7 +55,7 @@ def _open_draft(actor: Actor, source: str, destination: str, new_id: UUID) -> UU
     with connection.cursor() as cursor:
         lock = advisory_lock("draft", str(account_id), source, destination)
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [lock])
-    drafts = Transfer.objects.filter(status=TransferStatus.PENDING, account_id=account_id)
+    drafts = Transfer.objects.drafted_by(actor)
     own = drafts.filter(from_warehouse=ends[0].id, to_warehouse=ends[1].id).order_by("-id")
     if found := own.values_list("id", flat=True).first():
         return found

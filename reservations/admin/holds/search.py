@@ -12,7 +12,6 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -20,6 +19,7 @@ from audit.console.base import actor_of
 from audit.console.search import MOST_RESULTS, Found, Result, ResultAction, Subject, allowed_actions, first_of
 from audit.display import NOTHING, shown_time
 from audit.identifiers import parse_copied_id
+from audit.whole_numbers import grouped
 from inventory.services.catalogue.codes import products_by_code
 from reservations.admin.holds.dialogs import ConsumeDialog, ExtendDialog, HoldsDialog, ReleaseDialog
 from reservations.admin.holds.lists import open_verbs, state_of
@@ -88,7 +88,7 @@ def _find_reservations(request: HttpRequest, text: str) -> Found:
         ids = ids_ending_so(short[1], at_most=MOST_RESULTS)
         found += _visible(request).filter(pk__in=ids).order_by("-id")
         words = _("Short ids are found among the newest %(count)s reservations and the active ones.")
-        hint = "" if found else words % {"count": number_format(NEWEST, force_grouping=True)}
+        hint = "" if found else words % {"count": grouped(NEWEST)}
     products = products_by_code(text)[:MOST_RESULTS]
     if products:
         found += _active_of(request, [product.pk for product in products])

@@ -7,7 +7,6 @@ from typing import Any, Final
 from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
-from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -15,6 +14,7 @@ from audit.console.base import actor_of
 from audit.console.search import MOST_RESULTS, Found, Result, Subject, first_of
 from audit.display import shown_time
 from audit.identifiers import parse_copied_id, short_id
+from audit.whole_numbers import grouped
 from inventory.admin.stock.document_search import row_actions
 from inventory.services.catalogue.codes import products_by_code
 from reservations.models import BrokenHold, ShortageIncident
@@ -50,7 +50,7 @@ def _meant(rows: ShortageIncidentQuerySet, text: str) -> Iterator[ShortageIncide
 
 
 def _result(request: HttpRequest, incident: ShortageIncident) -> Result:
-    units = _("%(units)s missing") % {"units": number_format(incident.missing_units, force_grouping=True)}
+    units = _("%(units)s missing") % {"units": grouped(incident.missing_units)}
     parts = (incident.level.place, str(incident.get_status_display()), units, shown_time(incident.created_at))
     actions = row_actions(admin.site._registry[ShortageIncident], request, incident)  # type: ignore[arg-type]
     page = reverse("admin:reservations_shortageincident_change", args=[incident.pk])

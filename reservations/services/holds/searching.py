@@ -12,6 +12,8 @@ from uuid import UUID
 
 from django.db import connection
 
+from audit.texts import LAST_CHARACTER
+
 IdField = Literal["cart_id", "order_id", "customer_id"]
 ID_FIELDS: Final[tuple[IdField, ...]] = ("order_id", "cart_id", "customer_id")
 LONGEST_ID: Final = 64
@@ -47,8 +49,6 @@ WITH RECURSIVE spelled (start, place) AS (
 )
 SELECT id_ FROM found LIMIT %(most)s
 """
-_LAST: Final = chr(0x10FFFF)
-"""The last code point: texts with a prefix sort before the prefix with this character."""
 
 _ENDING_SO: Final = """
 SELECT DISTINCT id FROM (
@@ -72,7 +72,8 @@ def ids_beginning_so(field: IdField, text: str, *, at_most: int) -> FoundIds:
     """The values of a field that begin with a text, in any case. One query, whose cost doesn't grow with the table."""
     if not 0 < len(text) <= LONGEST_ID:
         return FoundIds((), has_more=False)
-    asked: dict[str, Any] = {"letters": [_cases(letter) for letter in text], "last": _LAST, "most": at_most + 1}
+    letters = [_cases(letter) for letter in text]
+    asked: dict[str, Any] = {"letters": letters, "last": LAST_CHARACTER, "most": at_most + 1}
     with connection.cursor() as cursor:
         cursor.execute(_SPELLED.format(field=field), asked)
         found = [row[0] for row in cursor.fetchall()]

@@ -290,9 +290,11 @@ var scanning = (() => {
     if (early) early.push([event, remember(event.target)]);
     else if (root) pressed(event);
   };
+  // Only a burst that goes on at this moment, and nothing of a password, which no storage may have.
+  const isPassword = (before) => before !== null && before.field.matches("[type=password]");
   const handOver = () => {
-    if (!root || !bursts.keys.length) return;
-    const keys = bursts.keys;
+    const { keys } = bursts;
+    if (!root || !keys.length || performance.now() - keys.at(-1).at > PAUSE || befores.some(isPassword)) return;
     sessionStorage.setItem(BEGUN, JSON.stringify({ keys, origin: performance.timeOrigin }));
   };
   const takeUp = () => {
