@@ -21,6 +21,7 @@ __all__ = [
     "ApiToken",
     "AuditEntry",
     "FileImport",
+    "Heartbeat",
     "IdempotencyKey",
     "LogEpoch",
     "OutboxEvent",
@@ -318,6 +319,23 @@ class StreamCursor(models.Model):
     name = models.CharField(max_length=300, primary_key=True)
     cursor = models.TextField()
     moved_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        default_permissions = ()
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Heartbeat(models.Model):
+    """The last sign of life of a background process, or of work that is to be repeated (``audit.heartbeats``).
+
+    ``at`` is the database's time. ``detail`` says more, such as the machine; it has no secrets.
+    """
+
+    name = models.CharField(max_length=40, primary_key=True)
+    at = models.DateTimeField(db_default=Now())
+    detail = models.JSONField(default=dict)
 
     class Meta:
         default_permissions = ()

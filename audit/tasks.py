@@ -3,8 +3,15 @@
 from celery import shared_task
 from django.core.management import call_command
 
-from audit import feed, idempotency
+from audit import feed, heartbeats, idempotency
 from audit.webhooks.tending import tend_webhooks as tend
+
+
+@shared_task(name="audit.tasks.beat")  # type: ignore[untyped-decorator]
+def beat() -> None:
+    """Record that the scheduler sends tasks, and that a worker runs them."""
+    heartbeats.beat(heartbeats.BEAT)
+    heartbeats.beat(heartbeats.WORKER)
 
 
 @shared_task(name="audit.tasks.purge_idempotency_keys")  # type: ignore[untyped-decorator]

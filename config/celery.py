@@ -23,6 +23,11 @@ app.conf.beat_schedule = {
         "schedule": settings.SWEEP_INTERVAL_SECONDS,
         "options": {"expires": settings.SWEEP_INTERVAL_SECONDS},
     },
+    "beat": {
+        "task": "audit.tasks.beat",
+        "schedule": 15,
+        "options": {"expires": 15},
+    },
     "purge-idempotency-keys": {
         "task": "audit.tasks.purge_idempotency_keys",
         "schedule": 3600,

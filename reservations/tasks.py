@@ -3,6 +3,7 @@
 import structlog
 from celery import shared_task
 
+from audit import heartbeats
 from inventory.services.bookkeeping import archiving
 from reservations.services.bookkeeping import reconciliation
 from reservations.services.bookkeeping.archiving import every_series
@@ -15,7 +16,10 @@ logger = structlog.get_logger(__name__)
 @shared_task(name="reservations.tasks.expire_due_holds")  # type: ignore[untyped-decorator]
 def expire_due_holds() -> int:
     """Sweep all due holds once. Returns how many were expired."""
-    return expiry.expire_due_holds()
+    expired = expiry.expire_due_holds()
+    heartbeats.beat(heartbeats.SWEEPER, expired=expired)
+    heartbeats.beat(heartbeats.BEAT)  # Only the scheduler sends this task.
+    return expired
 
 
 @shared_task(name="reservations.tasks.forget_received_events")  # type: ignore[untyped-decorator]

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 import structlog
 from django.db import DatabaseError, close_old_connections, connections
 
-from audit import feed
+from audit import feed, heartbeats
 from audit.errors import Archived
 from audit.feed.ticks import SHORTEST_PAUSE_SECONDS
 from audit.models import Tick
@@ -49,6 +49,7 @@ class _Ticker:
         self._wake = wake
         self._pace = feed.Pace()
         self._last = -1
+        self._pulse = heartbeats.Pulse(heartbeats.RELAY)
 
     def step(self) -> float:
         """End a batch, if there is one to end."""
@@ -57,6 +58,7 @@ class _Ticker:
         if last != self._last:
             self._last = last
             self._wake()
+        self._pulse.beat()
         return self._pace.pause_seconds(batch)
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from audit import heartbeats
 from reservations.services.holds import expiry
 
 
@@ -13,4 +14,6 @@ class Command(BaseCommand):
     help = "Record all holds past their end as expired and give their stock back."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        self.stdout.write(f"{expiry.expire_due_holds()} holds expired")
+        expired = expiry.expire_due_holds()
+        heartbeats.beat(heartbeats.SWEEPER, expired=expired)
+        self.stdout.write(f"{expired} holds expired")

@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from audit import feed, streams
-from audit.models import StreamCursor
+from audit.models import Heartbeat, StreamCursor
 from audit.streams import relay
 from audit.streams.cursors import _lock
 from audit.streams.relay import _Attempts
@@ -41,6 +41,15 @@ def relay_until(happened: Callable[[], bool], *sinks: streams.Sink, beside: Sequ
             await running
 
     loops.run(run())
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("_log")
+def test_a_relay_that_ticks_has_a_heartbeat() -> None:
+    sink = KeptEvents("sink")
+    write("a")
+    relay_until(lambda: bool(sink.keys), sink)
+    assert Heartbeat.objects.filter(name="relay").exists()
 
 
 @pytest.mark.django_db(transaction=True)
