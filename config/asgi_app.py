@@ -62,7 +62,7 @@ class Application(BaseHandler):
     def __init__(self) -> None:
         super().__init__()
         self.load_middleware()
-        self._lanes = Lanes()
+        self._lanes = Lanes(settings.WEB_SERVES)
         self._budget = Budget(settings.BODIES_LIMIT_BYTES)
         self.views_on_loop: dict[str, type[ApiView]] = {
             base + call: resolve(base + call).func.view_class  # type: ignore[attr-defined]
@@ -80,6 +80,7 @@ class Application(BaseHandler):
             await _send(cast(HttpResponse, alive), send)
             return
         try:
+            self._lanes.refuse_misdirected(scope["path"])
             unfinished = await self._answer(scope, receive, send)
             if isinstance(unfinished, FollowingResponse):
                 await _follow(unfinished, scope, receive, send)

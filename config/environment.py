@@ -52,6 +52,13 @@ class Environment(environ.Env):  # type: ignore[misc]
             raise ImproperlyConfigured(f"{var}: {text!r} is not a number such as 10 or 0.5.")
         return float(text)
 
+    def choice(self, var: str, default: str, choices: tuple[str, ...]) -> str:
+        """One of some words. Raises ImproperlyConfigured."""
+        text = os.environ.get(var, default).strip()
+        if text not in choices:
+            raise ImproperlyConfigured(f"{var}: {text[:300]!r} is none of {', '.join(choices)}.")
+        return text
+
     def uri_reference(self, var: str, default: str) -> str:
         """A URI, or the path of one. Raises ImproperlyConfigured."""
         text = os.environ.get(var, default).strip()

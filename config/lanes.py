@@ -1,7 +1,8 @@
 """Threads for each kind of request, so that many of one kind don't make the others wait.
 
 Hashing a password and reading or writing a file take a thousand times as long as a call about stock, and anybody may
-ask for the first.
+ask for the first. A page of the console takes ten times as long as such a call, nearly all of it Python code, which one
+thread of a process runs at a time: the more threads make pages, the longer every call waits for its turn.
 """
 
 import asyncio
@@ -15,6 +16,8 @@ from config.bodies import IMPORTS, Refused
 
 T = TypeVar("T")
 
+_API: Final = "/api/"
+_CONSOLE: Final = "/admin/"
 _PASSWORDS: Final = re.compile(r"/admin/(login/|password_change/|auth/user/add/|auth/user/\d+/password/)")
 _EVENTS: Final = "/api/v1/events"
 _EXPORTS: Final = re.compile(r"/admin/.+/export\.[a-z]+")
@@ -27,6 +30,7 @@ class Lane:
     """
 
     def __init__(self, name: str, threads: int, most_waiting: int | None = None, *, most_open: int = 256) -> None:
+        self.threads = threads
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix=name)
         self._most = None if most_waiting is None else threads + most_waiting
         self._most_open = most_open
@@ -59,14 +63,21 @@ class Lane:
 
 
 class Lanes:
-    """The lanes of a process."""
+    """The lanes of a process, which serves ``all``, only the ``api`` or only the ``console`` (``WEB_SERVES``)."""
 
-    def __init__(self) -> None:
+    def __init__(self, serves: str = "all") -> None:
+        self._elsewhere = {"all": (), "api": (_CONSOLE,), "console": (_API,)}[serves]
         self.probes = Lane("probe", 1, 64)
         self.passwords = Lane("password", 2, 32)
         self.files = Lane("file", 2, 16, most_open=32)
         self.events = Lane("event", 4, 4096)
+        self.console = Lane("console", 8 if serves == "console" else 3)
         self.others = Lane("web", 16)
+
+    def refuse_misdirected(self, path: str) -> None:
+        """Raise Refused, 421, for a path that other processes serve."""
+        if path.startswith(self._elsewhere):
+            raise Refused(421)
 
     def lane_of(self, scope: MutableMapping[str, Any]) -> Lane:
         """The lane for a request, by its method and path."""
@@ -75,11 +86,11 @@ class Lanes:
             return self.probes
         if path.startswith(_EVENTS):
             return self.events
-        if not path.startswith("/admin/"):
+        if not path.startswith(_CONSOLE):
             return self.others
         is_post = scope["method"] == "POST"
         if is_post and _PASSWORDS.fullmatch(path):
             return self.passwords
         if (IMPORTS if is_post else _EXPORTS).fullmatch(path):
             return self.files
-        return self.others
+        return self.console

@@ -99,6 +99,7 @@ _HTTP_CODES: Final[dict[int, tuple[str, str]]] = {
     408: ("request_timeout", "The body came too slowly"),
     413: ("too_large", "The body is too large"),
     415: ("unsupported_media_type", "Unsupported media type"),
+    421: ("misdirected", "Not served by this process"),
     429: ("throttled", "Too many requests"),
     500: ("internal_error", "Internal error"),
     503: ("busy", "Busy"),
@@ -208,12 +209,13 @@ def console_problem(request: HttpRequest, error: DomainError) -> HttpResponse:
 _REFUSED: Final = {
     408: "The body came too slowly. Send it again.",
     413: "The body is too large.",
+    421: "This process serves another part of the service (WEB_SERVES). The proxy must send this path elsewhere.",
     503: "Too many requests at once. Try again.",
 }
 
 
 def refused(request: HttpRequest, status: int) -> HttpResponse:
-    """The answer to a request that no view sees: 408, 413 or 503."""
+    """The answer to a request that no view sees: 408, 413, 421 or 503."""
     response = problem(request, status, _REFUSED[status]) if is_api(request) else page(request, status)
     response.headers["Cache-Control"] = "no-store"
     if status == 503:

@@ -116,6 +116,12 @@ INBOX_GROUP = env.str("INBOX_GROUP", default="inventory")
 INBOX_CLIENT = env.str("INBOX_CLIENT", default="")
 INBOX_CLAIM_SECONDS = env.float("INBOX_CLAIM_SECONDS", default=60.0)
 
+# --- Web server ------------------------------------------------------------------------------------------------------
+
+WEB_SERVES = env.choice("WEB_SERVES", default="all", choices=("all", "api", "console"))
+# How long proxies have to notice that a web process is about to stop (config.draining). A developer doesn't wait.
+SHUTDOWN_GRACE_SECONDS = env.float("SHUTDOWN_GRACE_SECONDS", default=0.0 if DEBUG else 5.0)
+
 # --- API -------------------------------------------------------------------------------------------------------------
 
 THROTTLE_REQUESTS_PER_MINUTE = env.int("THROTTLE_REQUESTS_PER_MINUTE", default=600_000)

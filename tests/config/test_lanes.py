@@ -35,7 +35,7 @@ def lane(method: str, path: str) -> str:
 )
 def test_what_hashes_a_password_has_a_lane_of_its_own(name: str, arguments: list[Any]) -> None:
     assert lane("POST", reverse(name, args=arguments)) == "passwords"
-    assert lane("GET", reverse(name, args=arguments)) == "others"
+    assert lane("GET", reverse(name, args=arguments)) == "console"
 
 
 def test_files_have_a_lane_of_their_own() -> None:
@@ -50,7 +50,14 @@ def test_files_have_a_lane_of_their_own() -> None:
 
 def test_probes_wait_for_nobody_and_the_rest_shares() -> None:
     assert lane("GET", "/health/ready") == "probes"
-    assert lane("POST", "/api/v1/inventory/reserve") == lane("GET", "/admin/") == lane("GET", "/") == "others"
+    assert lane("POST", "/api/v1/inventory/reserve") == lane("GET", "/") == lane("GET", "/static/a.css") == "others"
+
+
+def test_pages_of_the_console_have_threads_and_connections_of_their_own() -> None:
+    assert lane("GET", "/admin/") == lane("POST", reverse("admin:inventory_product_add")) == "console"
+    lanes = Lanes()
+    beside = [lanes.console, lanes.files, lanes.passwords, lanes.probes]
+    assert sum(lane.threads for lane in beside) == 8  # Of DATABASE_POOL_SIZE: config/asgi.py counts on it.
 
 
 def test_who_would_wait_behind_too_many_is_refused() -> None:
