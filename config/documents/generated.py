@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from django.core.management import call_command
 
 from config import openapi
-from config.documents import asyncapi, events, incoming, roles
+from config.documents import asyncapi, events, incoming, metrics, roles
 from config.documents.actions import audit_actions
 from config.documents.defects import Defect
 from reservations.services.orders.incoming import incoming_types
@@ -37,6 +37,7 @@ GENERATED: Final[Sequence[Generated]] = (
     Generated(openapi.DOCUMENT, openapi_text),
     Generated("docs/reference/audit-actions.md", audit_actions),
     Generated(roles.PAGE, roles.page),
+    Generated(metrics.PAGE, metrics.page),
     Generated(events.PAGE, events.page),
     *(
         Generated(f"{events.FOLDER}/{event.TYPE}.schema.json", partial(events.schema_text, event))

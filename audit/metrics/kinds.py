@@ -1,0 +1,175 @@
+"""The kinds of metrics: what code may do with one.
+
+A metric counts nothing until ``attach`` gives it a place to count in (``store.begin``).
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
+from functools import partial
+from typing import Any, ClassVar, Final, Protocol
+
+OTHER: Final = "other"
+"""What a label says instead of a value that its metric doesn't know."""
+
+Labels = tuple[str, ...]
+_NONE: Final[Mapping[str, Sequence[str]]] = {}
+
+
+class Cell(Protocol):
+    """Where the numbers of one metric with certain labels are kept: a child of a metric of ``prometheus_client``."""
+
+    def inc(self, amount: float = 1) -> None: ...
+    def observe(self, amount: float) -> None: ...
+    def set(self, value: float) -> None: ...
+
+
+MakeCell = Callable[[Labels], Cell]
+
+
+class Metric:
+    """A metric of the service.
+
+    ``labels`` are names; ``values`` lists the values of those whose values are known: a value that isn't listed is
+    counted as ``other``, and each listed one is there from the start with 0. No label has values that a caller chooses.
+    """
+
+    kind: ClassVar[str]
+
+    def __init__(
+        self, name: str, help_: str, labels: Labels = (), *, values: Mapping[str, Sequence[str]] = _NONE
+    ) -> None:
+        self.name = name
+        self.help = help_
+        self.labels = labels
+        self.values = values
+        self._make: MakeCell | None = None
+        self._cells: dict[Labels, Cell] = {}
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.name}>"
+
+    def attach(self, make: MakeCell | None) -> None:
+        """Count in the cells that ``make`` makes from now on; None for nowhere."""
+        self._cells = {}
+        self._make = make
+
+    def _cell(self, labels: Labels) -> Cell:
+        cell = self._cells.get(labels)
+        if cell is None:
+            assert self._make is not None  # noqa: S101 - for the types: callers ask before
+            cell = self._cells[labels] = self._make(self._known(labels))
+        return cell
+
+    def _known(self, labels: Labels) -> Labels:
+        if len(labels) != len(self.labels):
+            raise ValueError(f"{self.name} has the labels {self.labels}, not {len(labels)}")
+        return tuple(
+            value if value in self.values.get(name, (value,)) else OTHER
+            for name, value in zip(self.labels, labels, strict=True)
+        )
+
+
+class Counter(Metric):
+    """A number that only rises. Its name ends with ``_total``."""
+
+    kind = "counter"
+
+    def add(self, amount: float, *labels: str) -> None:
+        """Count at once: what is no effect of a transaction, or of one that is committed."""
+        if self._make is not None and amount:
+            self._cell(labels).inc(amount)
+
+    def add_after_commit(self, amount: float, *labels: str) -> None:
+        """Count once this transaction is committed; not at all if it isn't, and once however often it is retried."""
+        if self._make is not None and amount:
+            _after_commit(partial(self.add, amount, *labels))
+
+
+class Histogram(Metric):
+    """Numbers of observations by size. ``buckets`` are upper bounds, ascending."""
+
+    kind = "histogram"
+
+    def __init__(
+        self,
+        name: str,
+        help_: str,
+        labels: Labels = (),
+        *,
+        buckets: Sequence[float],
+        values: Mapping[str, Sequence[str]] = _NONE,
+    ) -> None:
+        super().__init__(name, help_, labels, values=values)
+        self.buckets = tuple(map(float, buckets))
+
+    @property
+    def is_on(self) -> bool:
+        """Whether observations are kept: only then is a clock worth reading."""
+        return self._make is not None
+
+    def observe(self, amount: float, *labels: str) -> None:
+        """Count an observation at once."""
+        if self._make is not None:
+            self._cell(labels).observe(amount)
+
+    def observe_after_commit(self, amounts: Sequence[float], *labels: str) -> None:
+        """Count these observations once this transaction is committed; not at all if it isn't."""
+        if self._make is not None and amounts:
+            _after_commit(partial(self._observe_all, amounts, labels))
+
+    def _observe_all(self, amounts: Sequence[float], labels: Labels) -> None:
+        for amount in amounts:
+            self.observe(amount, *labels)
+
+
+class ProcessGauge(Metric):
+    """A number of this process that rises and falls. Served as the sum over all living processes of the machine."""
+
+    kind = "gauge"
+
+    def set(self, value: float, *labels: str) -> None:
+        """Set this process's part of the number."""
+        if self._make is not None:
+            self._cell(labels).set(value)
+
+
+class DatabaseGauge(Metric):
+    """A number that is read from the database, at most once in ``METRICS_INTERVAL_SECONDS`` (``config/metrics``).
+
+    It is the same number on each machine: Prometheus must take the maximum over machines, never the sum.
+    """
+
+    kind = "gauge"
+
+
+# --- what is counted once a transaction is committed ------------------------------------------------------------------
+
+_tally: ContextVar[list[Callable[[], None]] | None] = ContextVar("tally", default=None)
+
+
+def open_tally() -> None:
+    """Begin, in this thread, a list of what is to be counted once its transaction is committed; forget an old one."""
+    _tally.set([])
+
+
+def close_tally(*, is_committed: bool) -> None:
+    """Count what is on the list if the transaction was committed, and end the list."""
+    counted, _ = _tally.get(), _tally.set(None)
+    if counted and is_committed:
+        for count in counted:
+            count()
+
+
+def _after_commit(count: Callable[[], None]) -> None:
+    tally = _tally.get()
+    if tally is not None:
+        tally.append(count)
+        return
+    from django.db import transaction  # noqa: PLC0415 - logs count, too, before there are settings
+
+    transaction.on_commit(count)
+
+
+def all_metrics(module: Any) -> list[Metric]:
+    """The metrics of a module, in the order in which it defines them."""
+    return [value for value in vars(module).values() if isinstance(value, Metric)]
