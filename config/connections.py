@@ -140,7 +140,7 @@ def watch() -> None:
     per_address = settings.CONNECTIONS_PER_ADDRESS
     if settings.TRUSTED_PROXIES or not per_address or not _DESCRIPTORS.is_dir():
         return
-    accepts = int(os.environ.get("GRANIAN_BACKPRESSURE", _GRANIAN_DEFAULT))
+    accepts = settings.GRANIAN_BACKPRESSURE or _GRANIAN_DEFAULT
     guard = Guard(per_address, accepts * 3 // 4)
     threading.Thread(target=_look_on, args=(guard,), name="connections", daemon=True).start()
 

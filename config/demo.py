@@ -22,7 +22,7 @@ from types import FrameType
 
 from honcho.manager import Manager
 
-from config import embedded, environment, serve, startup
+from config import embedded, serve, startup
 
 PREPARE_FAILED = 1
 READY_TIMEOUT_SECONDS = 60
@@ -180,14 +180,6 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _port() -> int:
-    """The port to listen on; exit with a sentence if it is no number."""
-    try:
-        return environment.port(os.environ.get("PORT", "8000"))
-    except ValueError as error:
-        sys.exit(f"PORT: {error}.")
-
-
 def main() -> None:
     """Run the demonstration until a signal, or until one of its processes ends; exit with 2 when the port is taken."""
     env_file = _arguments().env_file.resolve()
@@ -198,7 +190,10 @@ def main() -> None:
         embedded.die_with_parent(signal.SIGTERM, os.getppid())
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     os.environ.setdefault("DEBUG", "true")
-    host, port = os.environ.get("HOST", "127.0.0.1"), _port()
+    from config.variables import programs  # reads them, after the default above
+
+    startup.exit_on_faults()
+    host, port = programs.HOST, programs.PORT
     # Before the servers are started; `config.serve` holds it later.
     serve.hold_port(host, port).close()
 

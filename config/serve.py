@@ -15,7 +15,7 @@ from runpy import run_module
 from typing import Final
 
 from config import startup
-from config.environment import port, whole_number
+from config.parsing import port, whole_number
 
 PORT_TAKEN: Final = 2
 READY_TIMEOUT_SECONDS: Final = 4.0
@@ -70,17 +70,19 @@ def is_ready(address: str) -> bool:
 
 
 def _parser() -> argparse.ArgumentParser:
+    from config.variables import programs  # noqa: PLC0415 - the demonstration sets defaults before they are read
+
     parser = argparse.ArgumentParser(
         prog="python -m config.serve",
         description="Run the web server. Arguments that are not listed here are granian's.",
         allow_abbrev=False,
     )
-    parser.add_argument("--host", default=os.environ.get("HOST", "127.0.0.1"), help="the address to listen on")
-    parser.add_argument("--port", type=port, default=os.environ.get("PORT", "8000"), help="the port to listen on")
+    parser.add_argument("--host", default=programs.HOST, help="the address to listen on")
+    parser.add_argument("--port", type=port, default=programs.PORT, help="the port to listen on")
     parser.add_argument(
         "--backpressure",
         type=partial(whole_number, least=1, most=1_000_000),
-        default=os.environ.get("GRANIAN_BACKPRESSURE"),
+        default=programs.GRANIAN_BACKPRESSURE,
         help="how many connections a process accepts at a time (as many as it may open files for, 4096 at most)",
     )
     parser.add_argument("--application", default="config.asgi:application", help="what is served")

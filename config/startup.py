@@ -1,9 +1,13 @@
-"""What a process refuses to start with. Settings and web server ask here, and name all faults at once."""
+"""What a process refuses to start with. All faults are named at once."""
 
 import ipaddress
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
+
+from django.core.exceptions import ImproperlyConfigured
+
+from config.environment import PROCESS
 
 PLACEHOLDER: Final = "replace-me"
 """What `.env.example` has for values that everybody must choose."""
@@ -17,15 +21,29 @@ _REQUIRED: Final = {
 }
 
 
-def faults(*, debug: bool, values: Mapping[str, str], hosts: Sequence[str]) -> list[str]:
-    """Everything that would make the service unsafe, each with what to do; empty if it may start.
-
-    ``values``: environment variables that production needs or that may be secret; ``hosts``: ``ALLOWED_HOSTS``.
-    """
-    return list(_debug_faults(hosts) if debug else _production_faults(values))
+def refuse_faults() -> None:
+    """Raise ImproperlyConfigured with all faults, a line each, if there are any."""
+    if found := faults():
+        raise ImproperlyConfigured("\n".join(found))
 
 
-def _debug_faults(hosts: Sequence[str]) -> Iterator[str]:
+def exit_on_faults() -> None:
+    """Exit with all faults, a line each, if there are any."""
+    if found := faults():
+        sys.exit("\n".join(found))
+
+
+def faults() -> list[str]:
+    """What is wrong with the variables of this process, each with what to do; empty if it may start."""
+    from config import variables  # noqa: F401, PLC0415 - reads them, once the program has set its own defaults
+
+    values = PROCESS.values
+    unsafe = debug_faults(values["ALLOWED_HOSTS"]) if values["DEBUG"] else _production_faults(values)
+    return [*PROCESS.faults.values(), *unsafe]
+
+
+def debug_faults(hosts: Sequence[str]) -> Iterator[str]:
+    """The fault of hosts of other machines in DEBUG."""
     if far := [host for host in hosts if not is_loopback(host)]:
         yield (
             f"DEBUG is on and ALLOWED_HOSTS has {', '.join(far)}: error pages would show settings and code to others"
@@ -33,12 +51,12 @@ def _debug_faults(hosts: Sequence[str]) -> Iterator[str]:
         )
 
 
-def _production_faults(values: Mapping[str, str]) -> Iterator[str]:
+def _production_faults(values: Mapping[str, Any]) -> Iterator[str]:
     for name, why in _REQUIRED.items():
-        if not values[name].strip(" ,"):
+        if not values[name] and name not in PROCESS.faults:
             yield f"{name} is not set: {why} (set it, or set DEBUG=true on a developer's machine)."
-    for name, value in values.items():
-        if PLACEHOLDER in value:
+    for name in PROCESS.variables:
+        if PLACEHOLDER in PROCESS.given.get(name, ""):
             yield f"{name} still has the placeholder {PLACEHOLDER}: everybody knows it (choose a value of your own)."
     key = values["SECRET_KEY"]
     if key and PLACEHOLDER not in key and (len(key) < SECRET_KEY_LENGTH or len(set(key)) < _SECRET_KEY_CHARACTERS):

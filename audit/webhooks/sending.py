@@ -6,6 +6,7 @@ import ssl
 import time
 from datetime import datetime, timedelta
 from functools import cache
+from pathlib import Path
 from typing import Final, NamedTuple, Self
 from urllib.parse import urlsplit
 
@@ -210,7 +211,7 @@ class _Connection:
 
 
 @cache
-def _tls(authorities: str) -> ssl.SSLContext:
+def _tls(authorities: Path | None) -> ssl.SSLContext:
     """The context that verifies receivers: by the system's authorities, and by those of a file."""
     context = ssl.create_default_context()
     if authorities:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from django.core.management import call_command
 
 from config import openapi
-from config.documents import asyncapi, events, incoming, metrics, roles
+from config.documents import asyncapi, configuration, events, incoming, metrics, roles
 from config.documents.actions import audit_actions
 from config.documents.defects import Defect
 from reservations.services.orders.incoming import incoming_types
@@ -36,6 +36,7 @@ def openapi_text() -> str:
 GENERATED: Final[Sequence[Generated]] = (
     Generated(openapi.DOCUMENT, openapi_text),
     Generated("docs/reference/audit-actions.md", audit_actions),
+    Generated(configuration.PAGE, configuration.page),
     Generated(roles.PAGE, roles.page),
     Generated(metrics.PAGE, metrics.page),
     Generated(events.PAGE, events.page),

@@ -1,6 +1,5 @@
 """The reference pages are complete: calls with their roles, settings, commands and options."""
 
-import ast
 import re
 from collections.abc import Iterator
 from itertools import pairwise
@@ -13,6 +12,7 @@ from django.urls import URLPattern, URLResolver, get_resolver
 from markdown_it import MarkdownIt
 
 from audit.roles import Role, roles_with
+from config.environment import PROCESS
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 REFERENCE: Final = ROOT / "docs" / "reference"
@@ -82,54 +82,26 @@ def test_page_of_the_api_describes_every_role() -> None:
 # --- settings --------------------------------------------------------------------------------------------------------
 
 
-def settings_read() -> dict[str, Any]:
-    """Every variable that the settings read from the environment, with its default; Ellipsis for a computed one."""
-    found: dict[str, Any] = {}
-    for node in ast.walk(ast.parse((ROOT / "config" / "settings.py").read_text("utf-8"))):
-        if isinstance(node, ast.Call) and ast.unparse(node.func).startswith("env."):
-            default = next((word.value for word in node.keywords if word.arg == "default"), None)
-            if node.args and isinstance(node.args[0], ast.Constant):
-                found[str(node.args[0].value)] = _literal(default)
-    return found
-
-
-def _literal(node: ast.expr | None) -> Any:
-    try:
-        return ast.literal_eval(node) if node is not None else ...
-    except ValueError:
-        return ...
-
-
-def _as_told(default: Any) -> str:
-    if default in ("", []):
-        return "empty"
-    return str(default).lower() if isinstance(default, bool) else str(default)
-
-
-def test_page_of_the_configuration_lists_every_setting_with_its_default() -> None:
-    listed = {
-        code_of(name): (meaning, unit, default) for name, meaning, unit, default in rows_of(page("configuration"))
-    }
-    of_programs = {"GRANIAN_BACKPRESSURE", "GRANIAN_WORKERS", "HOST", "PORT"}
-    read = settings_read()
-    assert listed.keys() == read.keys() | of_programs
-    for name, (meaning, unit, default) in listed.items():
+def test_page_of_the_configuration_lists_every_variable_and_says_enough_of_it() -> None:
+    rows = rows_of(page("configuration"))
+    assert [code_of(row[0].removesuffix(" †")) for row in rows] == list(PROCESS.variables)
+    for name, meaning, *others in rows:
         assert len(meaning) > 10, name
-        assert unit, name
-        if name in read and read[name] is not ... and not default.startswith("("):
-            assert default == _as_told(read[name]), name
+        assert all(others), name
 
 
-def test_settings_that_are_computed_are_described_instead() -> None:
-    described = {code_of(name) for name, _, _, default in rows_of(page("configuration")) if default.startswith("(")}
-    assert described >= {name for name, default in settings_read().items() if default is ...}
+def test_each_variable_is_declared_once() -> None:
+    declared = [variable.name for section in PROCESS.sections for variable in section.variables]
+    assert len(declared) == len(set(declared))
 
 
-def test_settings_are_read_in_one_module() -> None:
-    read = re.compile(r"os\.environ\b(?!\.setdefault)|os\.getenv|\benv\.")
+def test_environment_is_read_in_one_module() -> None:
+    read = re.compile(r"os\.environ\b(?!\.setdefault)|os\.getenv|\bimport environ\b")
+    allowed = {"config/environment.py"}
     for package in ("audit", "inventory", "reservations"):
         for path in (ROOT / package).rglob("*.py"):
-            assert not read.search(path.read_text("utf-8")), path
+            if path.relative_to(ROOT).as_posix() not in allowed:
+                assert not read.search(path.read_text("utf-8")), path
 
 
 # --- commands --------------------------------------------------------------------------------------------------------

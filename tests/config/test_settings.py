@@ -122,7 +122,7 @@ def test_values_of_the_example_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("host", ["shop.example", "*", "192.0.2.1", ".example"])
 def test_debug_is_refused_for_hosts_of_others(host: str) -> None:
-    [fault] = startup.faults(debug=True, values={}, hosts=["localhost", host])
+    [fault] = startup.debug_faults(["localhost", host])
     assert f"ALLOWED_HOSTS has {host}:" in fault
 
 
