@@ -22,6 +22,7 @@ class Capability(enum.Enum):
     READ_COUNTS = "read counts and shortage incidents"
     READ_RECONCILIATION = "read the last reconciliation"
     READ_WEBHOOKS = "read webhooks and the log of their attempts"
+    READ_HEALTH = "read the health of the service in detail"
     SELL = "plan (dry run), hold, extend, release and consume"
     KEEP_STOCK = "adjust, transfer and count stock, answer alerts, resolve incidents"
     MANAGE = "keep the catalogue and the settings of levels, freeze and unfreeze, force adjustments"
@@ -44,7 +45,13 @@ class Role(models.TextChoices):
     MANAGER = "manager", set(Capability), _("Manager: everything")
     AUDITOR = (
         "auditor",
-        {Capability.READ, Capability.READ_COUNTS, Capability.READ_RECONCILIATION, Capability.READ_WEBHOOKS},
+        {
+            Capability.READ,
+            Capability.READ_COUNTS,
+            Capability.READ_RECONCILIATION,
+            Capability.READ_WEBHOOKS,
+            Capability.READ_HEALTH,
+        },
         _("Auditor: reads everything, changes nothing"),
     )
 

@@ -19,6 +19,7 @@ T = TypeVar("T")
 _API: Final = "/api/"
 _CONSOLE: Final = "/admin/"
 _PASSWORDS: Final = re.compile(r"/admin/(login/|password_change/|auth/user/add/|auth/user/\d+/password/)")
+_READY: Final = "/health/ready"
 _EVENTS: Final = "/api/v1/events"
 _EXPORTS: Final = re.compile(r"/admin/.+/export\.[a-z]+")
 
@@ -82,7 +83,7 @@ class Lanes:
     def lane_of(self, scope: MutableMapping[str, Any]) -> Lane:
         """The lane for a request, by its method and path."""
         path: str = scope["path"]
-        if path.startswith("/health/"):
+        if path == _READY:
             return self.probes
         if path.startswith(_EVENTS):
             return self.events

@@ -18,7 +18,8 @@ from django.utils import timezone
 from audit import context
 from audit.errors import DomainError
 from audit.instants import readers_zone
-from config import error_pages, health, problems, throttling
+from config import error_pages, problems, throttling
+from config.health import probes
 
 _CONSOLE: Final = "/admin/"
 _POLICY: Final = "; ".join(
@@ -35,6 +36,11 @@ _POLICY: Final = "; ".join(
     )
 )
 _FORM_TOKEN: Final = re.compile(rb"\b[A-Za-z0-9]{64}\b")
+_PROBES: Final = {
+    "/health/live": probes.live,
+    "/health/ready": probes.ready,
+    "/health/status": probes.in_detail,
+}
 _NOT_CACHED: Final = ("/api/", "/health/")
 _PROGRAMS: Final = ("/api/v1/", "/api/inventory/")
 
@@ -60,7 +66,7 @@ class RequestContextMiddleware:
     @staticmethod
     def _health(request: HttpRequest) -> HttpResponse | None:
         """Answer probes, which use an address instead of a served host name, before the host name is checked."""
-        probe = {"/health/live": health.live, "/health/ready": health.ready}.get(request.path)
+        probe = _PROBES.get(request.path)
         return probe(request) if probe else None
 
     @staticmethod

@@ -13,6 +13,7 @@ from django.test import Client
 from audit import authentication
 from audit.authentication import issue_token
 from audit.roles import Role
+from config.health import readiness
 from config.passwords import PasswordHasher
 from inventory.api.events.reaches import forget_reaches
 from inventory.services.catalogue.lookup import forget_catalogue
@@ -37,6 +38,7 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
     """The database of pytest-django, with tables that are emptied quickly after each test that commits."""
     with django_db_blocker.unblock(), quick_emptying(), django_db_blocker.block():
         yield
+    readiness.forget()
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ Every event is published at least once. It is published again if a relay, Redis,
 sink has received the event and before the cursor was stored.
 """
 
-from audit.streams.configured import NotInstalled, configured_sinks
+from audit.streams.configured import NotInstalled, configured_names, configured_sinks
 from audit.streams.cursors import ClaimedElsewhere, Standing, move_sink, standing_of
 from audit.streams.publishing import Published, publish_next
 from audit.streams.relay import Running, drain, run_relay
@@ -22,6 +22,7 @@ __all__ = [
     "Sink",
     "Standing",
     "Unavailable",
+    "configured_names",
     "configured_sinks",
     "drain",
     "move_sink",

@@ -24,3 +24,10 @@ def configured_sinks() -> list[Sink]:
             ) from error
         sinks.append(KafkaSink(settings.KAFKA_SERVERS, settings.KAFKA_TOPIC))
     return sinks
+
+
+def configured_names() -> list[str]:
+    """The names of the sinks of the settings, without connecting to any."""
+    redis = [f"redis {settings.EVENT_STREAM}"] if settings.EVENT_STREAM else []
+    kafka = [f"kafka {settings.KAFKA_TOPIC}"] if settings.KAFKA_SERVERS else []
+    return redis + kafka

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -55,4 +55,21 @@ def test_a_sweep_that_fails_leaves_none(monkeypatch) -> None:
     monkeypatch.setattr(expiry, "expire_due_holds", fail)
     with pytest.raises(RuntimeError):
         tasks.expire_due_holds()
+    assert not Heartbeat.objects.exists()
+
+
+def test_a_backup_is_recorded_and_never_replaced_by_an_older_one(capsys) -> None:
+    call_command("record_backup", at="2026-01-15T03:00:00Z")
+    assert "Recorded the backup of 2026-01-15 03:00:00 UTC." in capsys.readouterr().out
+    call_command("record_backup", at="2026-01-14T03:00:00Z")
+    assert "nothing was changed" in capsys.readouterr().out
+    assert heartbeats.read()["backup"].at == datetime(2026, 1, 15, 3, tzinfo=UTC)
+    call_command("record_backup")
+    assert heartbeats.read()["backup"].age < timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("at", ["2199-01-01", "yesterday", "1", "", "0001-01-01"])
+def test_a_backup_of_no_time_or_of_the_future_is_refused(at: str) -> None:
+    with pytest.raises(CommandError, match="--at: "):
+        call_command("record_backup", at=at)
     assert not Heartbeat.objects.exists()
