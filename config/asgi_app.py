@@ -32,7 +32,7 @@ from audit.authentication import cached_caller
 from audit.db import service_role
 from audit.errors import DomainError, Throttled
 from audit.idempotency import StoredAnswer
-from config import connections, listening, problems, throttling
+from config import connections, listening, orphans, problems, throttling
 from config.bodies import Body, Budget, Gone, Message, Receive, Refused
 from config.lanes import Lanes
 from config.streams import Send, send_stream
@@ -140,6 +140,7 @@ async def _live(receive: Receive, send: Send) -> None:
         if message["type"] == "lifespan.startup":
             _ = get_resolver().url_patterns  # Loads every view now, not with the first request.
             gc.collect()
+            orphans.end_with_server()
             connections.watch()
             listening.end_at_shutdown()
             service_role.warn_at_start()

@@ -7,9 +7,15 @@ import os
 
 from celery import Celery
 from celery.schedules import crontab
+from celery.signals import worker_init
 from django.conf import settings
 
+from config import orphans
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+# Its processes are forked by the main thread: at start, and when one has to be replaced.
+worker_init.connect(lambda **_: orphans.end_forks_with_this_process(), weak=False)
 
 app = Celery("inventory")
 app.config_from_object("django.conf:settings", namespace="CELERY")

@@ -22,7 +22,7 @@ from types import FrameType
 
 from honcho.manager import Manager
 
-from config import embedded, serve, startup
+from config import embedded, orphans, serve, startup
 
 PREPARE_FAILED = 1
 READY_TIMEOUT_SECONDS = 60
@@ -148,20 +148,10 @@ def commands(host: str, port: int, data_dir: Path) -> dict[str, list[str]]:
     }
 
 
-def end_forks_with_their_parent(signal_number: int) -> None:
-    """Have each process forked from now on, here or in a fork, get `signal_number` when its parent ends."""
-    parent = [os.getpid()]
-
-    def note_parent() -> None:
-        parent[0] = os.getpid()
-
-    os.register_at_fork(before=note_parent, after_in_child=lambda: embedded.die_with_parent(signal_number, parent[0]))
-
-
 def run(parent: int, module: str, arguments: list[str]) -> None:
     """Become a program that ends with `parent`, and whose own forks end with it (granian's workers)."""
-    embedded.die_with_parent(signal.SIGTERM, parent)
-    end_forks_with_their_parent(signal.SIGKILL)
+    orphans.die_with_parent(signal.SIGTERM, parent)
+    orphans.end_forks_with_this_process()
     # Celery would run the system checks, which load every route and view: 10 to 20 MB per process.
     os.environ["CELERY_SKIP_CHECKS"] = "true"
     sys.argv = [module, *arguments]
@@ -187,7 +177,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if "MAKELEVEL" in os.environ:
         # make passes signals on to its children, but can't when it is killed.
-        embedded.die_with_parent(signal.SIGTERM, os.getppid())
+        orphans.die_with_parent(signal.SIGTERM, os.getppid())
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     os.environ.setdefault("DEBUG", "true")
     from config.variables import programs  # reads them, after the default above
@@ -203,7 +193,7 @@ def main() -> None:
         sys.exit(str(error))
     startup.refuse_debug_beyond_loopback(host, debug=settings.DEBUG)
 
-    end_forks_with_their_parent(signal.SIGKILL)
+    orphans.end_forks_with_this_process()
     preparation = multiprocessing.get_context("fork").Process(target=prepare)
     preparation.start()
     preparation.join()

@@ -14,7 +14,7 @@ from http.client import HTTPException
 from runpy import run_module
 from typing import Final
 
-from config import startup
+from config import orphans, startup
 from config.parsing import port, whole_number
 
 PORT_TAKEN: Final = 2
@@ -118,6 +118,7 @@ def main() -> None:
     os.environ["GRANIAN_BACKPRESSURE"] = str(arguments.backpressure or room)
     where = ("--host", arguments.host, "--port", str(arguments.port))
     sys.argv = ["granian", *_OPTIONS, *where, *more, arguments.application]
+    orphans.end_forks_with_this_process()
     with held:
         run_module("granian", run_name="__main__", alter_sys=True)
 

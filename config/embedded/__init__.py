@@ -24,7 +24,6 @@ PostgreSQL refuses to run as root: there both servers run as `nobody`, or as the
 permissions of existing folders are never widened.
 """
 
-from config.embedded.accounts import die_with_parent
 from config.embedded.clients import leave, urls
 from config.embedded.places import DATABASE, USER, EmbeddedUnavailable, ServerPaths, Urls
 from config.embedded.servers import POSTGRES_MAJOR
@@ -36,7 +35,6 @@ __all__ = [
     "EmbeddedUnavailable",
     "ServerPaths",
     "Urls",
-    "die_with_parent",
     "leave",
     "urls",
 ]

@@ -1,7 +1,6 @@
 """The account that runs the servers. Wheels that it can't read are copied to a folder that it can."""
 
 import contextlib
-import ctypes
 import importlib.metadata
 import importlib.util
 import os
@@ -9,15 +8,14 @@ import pwd
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from config.embedded.places import EmbeddedUnavailable, unavailable
+from config.orphans import die_with_parent
 
 SHARED_FOLDER = Path("/var/lib/inventory-embedded")
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -87,20 +85,6 @@ class Account:
             for parent, _, files in os.walk(folder):
                 for path in (parent, *(os.path.join(parent, name) for name in files)):
                     os.chown(path, self.uid, self.gid, follow_symlinks=False)
-
-
-_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-
-
-def die_with_parent(signal_number: int, parent: int) -> None:
-    """Have the kernel send `signal_number` to this process when the thread that forked it ends (only on Linux).
-
-    `parent` is the expected parent: if it is gone already, this process ends at once.
-    """
-    if _libc is not None:
-        _libc.prctl(_PR_SET_PDEATHSIG, signal_number)
-        if os.getppid() != parent:
-            os._exit(1)
 
 
 def make_shared_folder() -> None:

@@ -220,8 +220,9 @@ def test_largest_table_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_reader_gets_no_environment_and_little_memory() -> None:
     """The limits hold where the scan was mistaken."""
-    script = f"import runpy, sys; sys.argv = ['r', '1']; runpy.run_path({workbooks._READER!r}, run_name='__main__'); "
-    script += "import os; print(dict(os.environ).keys() - {'LC_CTYPE'}); bytearray(600 << 20)"
+    script = "import os, runpy, sys; sys.argv = ['r', '1', str(os.getppid())]; "
+    script += f"runpy.run_path({workbooks._READER!r}, run_name='__main__'); "
+    script += "print(dict(os.environ).keys() - {'LC_CTYPE'}); bytearray(600 << 20)"
     ended = subprocess.run([sys.executable, "-I", "-c", script], input=b"", capture_output=True, env={}, check=False)
     assert ended.returncode == 1
     assert b"MemoryError" in ended.stderr

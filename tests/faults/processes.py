@@ -12,7 +12,7 @@ from typing import Final
 from django.conf import settings
 from django.db import connections
 
-from config import embedded
+from config import orphans
 
 PATIENCE_SECONDS: Final = 60
 
@@ -22,7 +22,7 @@ def fork(work: Callable[[], None]) -> int:
     connections.close_all()
     parent, pid = os.getpid(), os.fork()
     if pid == 0:
-        embedded.die_with_parent(signal.SIGKILL, parent)
+        orphans.die_with_parent(signal.SIGKILL, parent)
         code = 1
         try:
             work()

@@ -1,7 +1,8 @@
-"""A program that reads the active sheet of an XLSX file: ``python workbook_reader.py 5001 < file.xlsx``.
+"""A program that reads the active sheet of an XLSX file: ``python workbook_reader.py 5001 $$ < file.xlsx``.
 
 ``workbooks`` starts it as a child process, so that a hostile file costs the server neither memory nor time. It imports
-nothing of this project, and gets no environment: it has nothing to give away. Prints one JSON object: ``rows``, the
+nothing of this project, and gets no environment: it has nothing to give away. It ends with the process that started
+it, whose id is the second argument. Prints one JSON object: ``rows``, the
 first rows that aren't blank as (number, texts, types), or ``refusal``, ``row`` and ``column``. A type is a letter for
 each cell: ``s`` a text, ``t`` a text that is marked as one, ``n`` a whole number, ``l`` one of more digits than a
 spreadsheet keeps, ``r`` another number, ``d`` a date, ``h`` a time, ``b`` yes or no, ``e`` an error, ``f`` a formula.
@@ -11,6 +12,7 @@ makes an object for each shared string, style and cell, and fills the rows and c
 """
 
 import json
+import os
 import re
 import resource
 import sys
@@ -20,6 +22,8 @@ from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
 from io import BytesIO
+from threading import Thread
+from time import sleep
 from typing import Any, Final, NoReturn
 from xml.parsers import expat
 
@@ -53,6 +57,7 @@ _LONGEST_TOKEN: Final = 1024 * 1024
 """The most bytes of a tag or a comment: expat before 2.6 reads an unfinished one anew with each chunk."""
 _MOST_MEMORY: Final = 512 * 1024 * 1024
 _MOST_SECONDS: Final = 40
+_LOOK_EVERY_SECONDS: Final = 0.25
 _MOST_DIGITS: Final = 10**15
 """Numbers from here on were rounded by the spreadsheet."""
 _PARTS: Final = re.compile(r'0|"[^"0]*"|\\[^0]|[- ]')
@@ -303,7 +308,15 @@ def _limit(kind: int, most: int) -> None:
     resource.setrlimit(kind, (most, most))
 
 
+def _end_with(parent: int) -> None:
+    """End this program when its parent is another one: nobody waits for the answer any more."""
+    while os.getppid() == parent:
+        sleep(_LOOK_EVERY_SECONDS)
+    os._exit(1)
+
+
 if __name__ == "__main__":
+    Thread(target=_end_with, args=[int(sys.argv[2])], daemon=True).start()
     _limit(resource.RLIMIT_AS, _MOST_MEMORY)
     _limit(resource.RLIMIT_CPU, _MOST_SECONDS)
     _limit(resource.RLIMIT_CORE, 0)

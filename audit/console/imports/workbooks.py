@@ -1,5 +1,6 @@
 """Reading of XLSX files by ``workbook_reader``, in a child process with little memory and 40 seconds."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -51,11 +52,15 @@ def read_workbook(content: bytes, most_rows: int) -> Iterator[tuple[int, list[st
     yield from answer.rows
 
 
+def command(most_rows: int) -> list[str]:
+    """The reader as a program, which ends with this process: the last argument is this one's id."""
+    return [sys.executable, "-I", "-B", "-W", "ignore", _READER, str(most_rows), str(os.getpid())]
+
+
 def _answer(content: bytes, most_rows: int) -> _Answer:
-    command = [sys.executable, "-I", "-B", "-W", "ignore", _READER, str(most_rows)]
     try:
         ended = subprocess.run(  # noqa: S603 - the command is made here
-            command, input=content, capture_output=True, timeout=MOST_SECONDS, env={}, check=False
+            command(most_rows), input=content, capture_output=True, timeout=MOST_SECONDS, env={}, check=False
         )
     except subprocess.TimeoutExpired:
         return _Answer(refusal="slow")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from multiprocessing.context import ForkServerProcess
 from typing import Final
 
-from config import embedded
+from config import orphans
 from tests.faults.house import PATIENCE_SECONDS, House, Web
 from tests.faults.processes import stop_postgres
 
@@ -39,7 +39,7 @@ _FORKS: Final = multiprocessing.get_context("forkserver")
 
 def run_command(name: str) -> None:
     """Be a process of ``manage.py``, which ends with the soak test."""
-    embedded.die_with_parent(signal.SIGKILL, os.getppid())
+    orphans.die_with_parent(signal.SIGKILL, os.getppid())
     from django.core.management import call_command  # noqa: PLC0415 - in the process itself, after its set-up
 
     from audit.errors import Busy  # noqa: PLC0415
