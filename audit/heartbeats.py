@@ -3,6 +3,7 @@
 A heartbeat is written after work was done, by the process that did it: a process that runs but fails writes none.
 """
 
+import json
 import socket
 import time
 from dataclasses import dataclass
@@ -13,7 +14,6 @@ from django.conf import settings
 from django.db import connection
 from django.db.models import F
 from django.db.models.functions import Now
-from psycopg.types.json import Jsonb
 
 from audit.models import Heartbeat
 
@@ -30,7 +30,7 @@ BACKUP: Final = "backup"
 _PULSE_SECONDS: Final = 5.0
 _MACHINE_LENGTH: Final = 100
 _WRITE: Final = """
-INSERT INTO audit_heartbeat (name, at, detail) VALUES (%s, coalesce(%s::timestamptz, clock_timestamp()), %s)
+INSERT INTO audit_heartbeat (name, at, detail) VALUES (%s, coalesce(%s::timestamptz, clock_timestamp()), %s::text::jsonb)
 ON CONFLICT (name) DO UPDATE SET at = excluded.at, detail = excluded.detail
 """
 
@@ -70,7 +70,7 @@ def write(name: str, at: datetime | None, **detail: Any) -> None:
     """Write a heartbeat of a certain time; None means now, by the database's clock."""
     machine = socket.gethostname()[:_MACHINE_LENGTH]
     with connection.cursor() as cursor:
-        cursor.execute(_WRITE, [name, at, Jsonb({"machine": machine, **detail})])
+        cursor.execute(_WRITE, [name, at, json.dumps({"machine": machine, **detail})])
 
 
 def read() -> dict[str, Age]:

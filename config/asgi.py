@@ -4,10 +4,12 @@ import os
 
 import django
 
+from config.startup import WEB_POOL_SIZE
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 # The threads of a web process share few connections: with contention on a row, more would only queue in the database.
 # Those of the console, of files, passwords and probes use 8 at most (config.lanes), so that 12 are left for the API.
-os.environ.setdefault("DATABASE_POOL_SIZE", "20")
+os.environ.setdefault("DATABASE_POOL_SIZE", str(WEB_POOL_SIZE))
 django.setup()
 
 from config.asgi_app import Application  # noqa: E402 - its imports read the settings and the models

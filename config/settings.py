@@ -83,6 +83,7 @@ INSTALLED_APPS = [
     "audit",
     "inventory",
     "reservations",
+    "config",
 ]
 
 if importlib.util.find_spec("django_migration_linter"):  # A tool for developers, not in the image.

@@ -12,6 +12,8 @@ from config.environment import PROCESS
 PLACEHOLDER: Final = "replace-me"
 """What `.env.example` has for values that everybody must choose."""
 SECRET_KEY_LENGTH: Final = 50
+WEB_POOL_SIZE: Final = 20
+"""The database connections of a web process, unless ``DATABASE_POOL_SIZE`` is set."""
 _SECRET_KEY_CHARACTERS: Final = 5
 _NEW_KEY: Final = "python3 -c 'import secrets; print(secrets.token_urlsafe(50))'"
 _REQUIRED: Final = {

@@ -35,7 +35,7 @@ SELECT
     ) active),
     (SELECT count(*) FROM (
         SELECT FROM reservations_reservation
-        WHERE status = 'ACTIVE' AND expires_at <= statement_timestamp() - %s LIMIT %s
+        WHERE status = 'ACTIVE' AND expires_at <= statement_timestamp() - make_interval(secs => %s) LIMIT %s
     ) stuck),
     (SELECT statement_timestamp() - min(expires_at) FROM reservations_reservation
         WHERE status = 'ACTIVE' AND expires_at <= statement_timestamp())
@@ -104,7 +104,7 @@ def read() -> Facts:
     """Read all facts in one transaction, which the server ends after some seconds. Raises django.db.Error."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL statement_timeout = '{_TIMEOUT}'")
-        cursor.execute(_HOLDS, [ACTIVE_AT_MOST, stuck_after(), AT_MOST])
+        cursor.execute(_HOLDS, [ACTIVE_AT_MOST, stuck_after().total_seconds(), AT_MOST])
         active, stuck, oldest_due = cursor.fetchone()
         cursor.execute(_FEED)
         feed_lag = cursor.fetchone()

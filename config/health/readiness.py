@@ -83,6 +83,7 @@ class _Questioner:
 
 
 _questioner: Final = _Questioner()
+answers: Final = _questioner.answers
 
 
 @dataclass(slots=True)
@@ -133,7 +134,7 @@ def is_migrated() -> bool:
 
 def pool_statistics() -> dict[str, int]:
     """The statistics of this process's pool; empty without one."""
-    return dict(connection.pool.get_stats()) if is_pooled() else {}
+    return dict(connection.pool.get_stats()) if is_pooled() else {}  # type: ignore[attr-defined]
 
 
 def is_stalled() -> bool:

@@ -16,7 +16,7 @@ from config.environment import PROCESS
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 REFERENCE: Final = ROOT / "docs" / "reference"
-OUR_APPS: Final = {"audit", "inventory", "reservations"}
+OUR_APPS: Final = {"audit", "inventory", "reservations", "config"}
 METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 
 
