@@ -3,19 +3,19 @@
 A periodic message expires after its interval, so that messages don't pile up while no worker runs.
 """
 
-import os
+import sys
+from typing import Any
 
-from celery import Celery
+from celery import Celery, signals
 from celery.schedules import crontab
-from celery.signals import worker_init
 from django.conf import settings
 
-from config import orphans
+from config import orphans, startup
 
-os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+startup.begin()
 
 # Its processes are forked by the main thread: at start, and when one has to be replaced.
-worker_init.connect(lambda **_: orphans.end_forks_with_this_process(), weak=False)
+signals.worker_init.connect(lambda **_: orphans.end_forks_with_this_process(), weak=False)
 
 app = Celery("inventory")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -90,3 +90,10 @@ app.conf.beat_schedule = {
         "options": {"expires": 24 * 3600},
     },
 }
+
+
+@signals.celeryd_after_setup.connect  # type: ignore[untyped-decorator]
+def _refuse_unwritable_folders(instance: Any, **_: Any) -> None:
+    """End a worker that would archive and can't, today rather than at the first of a month."""
+    if "celery" in instance.app.amqp.queues.consume_from and (faults := startup.folder_faults()):
+        sys.exit("\n".join(faults))

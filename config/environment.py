@@ -18,7 +18,7 @@ from config import parsing
 from config.parsing import Parse
 
 MOST: Final = 2_147_483_647
-MOST_DAYS: Final = 36_500
+MOST_DAYS: Final = parsing.MOST_DAYS
 MOST_HOURS: Final = 24 * MOST_DAYS
 MOST_MINUTES: Final = 60 * MOST_HOURS
 MOST_SECONDS: Final = 86_400.0

@@ -8,9 +8,13 @@ import json
 import re
 import ssl
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
+from urllib.parse import urlsplit
+
+import environ
 
 T = TypeVar("T")
 Parse: TypeAlias = Callable[[str], T]
@@ -18,6 +22,17 @@ Parse: TypeAlias = Callable[[str], T]
 _WHOLE: Final = re.compile(r"[0-9]{1,12}")
 _DECIMAL: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9})?")
 _URI_REFERENCE: Final = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]{1,200}")
+_HOST: Final = re.compile(r"[A-Za-z0-9._-]{1,253}|\[?[0-9A-Fa-f:.]{2,45}\]?|/[^,@?#]{1,100}")
+_SERVED: Final = re.compile(r"\*|\.?[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\]")
+_ORIGIN: Final = re.compile(
+    r"https?://(?:\*\.)?[A-Za-z0-9.-]{1,253}(?::[0-9]{1,5})?|https?://\[[0-9A-Fa-f:.]+\](?::[0-9]{1,5})?"
+)
+_ESCAPES: Final = (
+    "Special characters of a password are escaped in a URL: %40 for @, %2F for /, %3A for :, %23 for #, %3F for ?, %25"
+    " for %"
+)
+MOST_DAYS: Final = 36_500
+LEAST_HISTORY_DAYS: Final = 31
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _FLAGS: Final = {
     "true": True,
@@ -126,6 +141,97 @@ def certificates(given: str) -> Path | None:
     except OSError as error:
         raise ValueError(f"can't be read ({error.strerror})") from None
     return found
+
+
+def host(given: str) -> str:
+    """Reads a host name, an address, or the folder of a Unix socket; none if it is empty."""
+    if given.strip() and not _HOST.fullmatch(given.strip()):
+        raise ValueError("is not a host name or address alone, without scheme and port")
+    return given.strip().strip("[]")
+
+
+def hosts(given: str) -> list[str]:
+    """Reads names of hosts to be called by: ``shop.example``, ``.example`` for all below it, ``*`` for all."""
+    for name in texts(given):
+        if not _SERVED.fullmatch(name):
+            raise ValueError(f"has {name[:100]!r}, which is no host name such as shop.example, without scheme and port")
+    return texts(given)
+
+
+def origins(given: str) -> list[str]:
+    """Reads origins: scheme and host, such as ``https://shop.example``."""
+    for origin in texts(given):
+        if not _ORIGIN.fullmatch(origin):
+            raise ValueError(f"has {origin[:100]!r}, which is no origin such as https://shop.example")
+    return texts(given)
+
+
+def brokers(given: str) -> str:
+    """Reads servers of Kafka, ``host:port`` each, separated by commas."""
+    for server in texts(given):
+        name, _, number = server.rpartition(":")
+        if not (_HOST.fullmatch(name) and _WHOLE.fullmatch(number) and 0 < int(number) < 65_536):
+            raise ValueError("is not a list of servers such as kafka1:9092,kafka2:9092")
+    return ",".join(texts(given))
+
+
+def database_url(given: str) -> str:
+    """Reads the URL of a PostgreSQL database; none if it is empty."""
+    url = text(given).strip()
+    if not url:
+        return ""
+    if url.partition("://")[0].lower() not in ("postgres", "postgresql", "psql", "pgsql"):
+        raise ValueError("is not a URL of PostgreSQL: write postgres://user:password@host:5432/name")
+    try:
+        parts = environ.Env.db_url_config(url)
+        ports = [int(number) for number in str(parts["PORT"]).split(",") if number]
+    except ValueError:
+        raise ValueError(f"is not a URL: host or port can't be read. {_ESCAPES}") from None
+    if not parts["NAME"]:
+        raise ValueError("names no database: write postgres://user:password@host:5432/name")
+    if "@" in str(parts["HOST"]) or not all(0 < number < 65_536 for number in ports):
+        raise ValueError(f"has a host or port that can't be right. {_ESCAPES}")
+    return url
+
+
+def redis_url(given: str) -> str:
+    """Reads the URL of a Redis server; none if it is empty."""
+    url = text(given).strip()
+    if not url:
+        return ""
+    scheme = url.partition("://")[0].lower()
+    if scheme not in ("redis", "rediss", "unix"):
+        raise ValueError("is not a URL of Redis: write redis://:password@host:6379/0, rediss://… or unix:///path")
+    try:
+        parts = urlsplit(url)
+        is_complete = parts.port != 0 and bool(parts.path if scheme == "unix" else parts.hostname)
+    except ValueError:
+        is_complete = False
+    if not is_complete:
+        raise ValueError(f"is not a URL: host or port can't be read. {_ESCAPES}")
+    if scheme != "unix" and not re.fullmatch(r"/?[0-9]*", parts.path):
+        raise ValueError("ends with something else than the number of a database, such as /0")
+    return url
+
+
+def backend(given: str) -> str:
+    """Reads the dotted path of a class, whose module must exist."""
+    module = given.strip().rpartition(".")[0]
+    try:
+        is_found = bool(module) and find_spec(module) is not None
+    except (ImportError, ValueError):
+        is_found = False
+    if not is_found:
+        raise ValueError("is not the path of a Python class such as django.core.mail.backends.smtp.EmailBackend")
+    return given.strip()
+
+
+def days_of_history(given: str) -> int:
+    """Reads how many days a history is kept: 31 or more, or 0 for ever."""
+    days = whole_within(0, MOST_DAYS)(given)
+    if 0 < days < LEAST_HISTORY_DAYS:
+        raise ValueError(f"is too short: at least {LEAST_HISTORY_DAYS} days are kept; 0 keeps all")
+    return days
 
 
 def uri_reference(given: str) -> str:

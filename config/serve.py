@@ -92,25 +92,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _debug() -> bool:
-    """Whether DEBUG is on; exit with the sentences of settings that refuse to start."""
-    from django.conf import settings  # noqa: PLC0415 - a health check needs no settings
-    from django.core.exceptions import ImproperlyConfigured  # noqa: PLC0415
-
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    try:
-        return bool(settings.DEBUG)
-    except ImproperlyConfigured as error:
-        sys.exit(str(error))
-
-
 def main() -> None:
     """Become the web server, or ask the one that runs."""
     arguments, more = _parser().parse_known_args()
     if arguments.is_ready:
         sys.exit(0 if is_ready(address_of(arguments.host, arguments.port)) else 1)
+    startup.exit_on_faults()
     held = hold_port(arguments.host, arguments.port)
-    startup.refuse_debug_beyond_loopback(arguments.host, debug=_debug())
+    startup.begin()
+    from config.settings import DEBUG  # noqa: PLC0415 - a health check needs no settings
+
+    startup.refuse_debug_beyond_loopback(arguments.host, debug=DEBUG)
     from config.connections import make_room  # noqa: PLC0415 - a health check doesn't need it
 
     room = make_room()

@@ -12,9 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import environ
-
-from config import embedded, logs, look, startup
+from config import embedded, logs, look, server_addresses, startup
 from config.variables import *  # noqa: F403 - each is a setting
 from config.variables import events, programs, servers, staff, stock
 
@@ -127,7 +125,7 @@ TEMPLATES: list[dict[str, Any]] = [
 
 DATABASES: dict[str, dict[str, Any]] = {
     "default": {
-        **environ.Env.db_url_config(DATABASE_URL),
+        **server_addresses.database_parts(DATABASE_URL),
         "CONN_HEALTH_CHECKS": False,
         "OPTIONS": {
             # Parameters are bound by the server, so that a statement's text is constant and can be prepared.

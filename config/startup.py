@@ -1,13 +1,22 @@
 """What a process refuses to start with. All faults are named at once."""
 
 import ipaddress
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from importlib import import_module
+from pathlib import Path
 from typing import Any, Final
 
+import structlog
 from django.core.exceptions import ImproperlyConfigured
 
+from config.contradictions import contradictions
 from config.environment import PROCESS
+from config.other_names import unread_names
+
+logger = structlog.get_logger(__name__)
 
 PLACEHOLDER: Final = "replace-me"
 """What `.env.example` has for values that everybody must choose."""
@@ -21,6 +30,18 @@ _REQUIRED: Final = {
     "ALLOWED_HOSTS": "requests for other hosts are refused",
     "DATABASE_URL": "stock is never kept in an embedded database outside DEBUG",
 }
+_ARCHIVED: Final = ("MOVEMENT_RETENTION_DAYS", "RESERVATION_RETENTION_DAYS", "AUDIT_RETENTION_DAYS")
+_INSTEAD: Final = {"DATABASE_URL": "DB_HOST"}
+
+
+@cache
+def begin() -> None:
+    """Load the settings as the first step of a program: exit with all faults, a line each, or log all warnings once."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    exit_on_faults()
+    import_module(os.environ["DJANGO_SETTINGS_MODULE"])  # Logs are written as the settings say from here on.
+    for sentence in warnings():
+        logger.warning(sentence)
 
 
 def refuse_faults() -> None:
@@ -41,7 +62,30 @@ def faults() -> list[str]:
 
     values = PROCESS.values
     unsafe = debug_faults(values["ALLOWED_HOSTS"]) if values["DEBUG"] else _production_faults(values)
-    return [*PROCESS.faults.values(), *unsafe]
+    return [*PROCESS.faults.values(), *unsafe, *contradictions(PROCESS)]
+
+
+def warnings() -> list[str]:
+    """What the variables of this process probably don't mean, a sentence each: names that nothing reads."""
+    from config import variables  # noqa: F401, PLC0415 - as above
+
+    return [*unread_names(PROCESS.given, PROCESS.variables)]
+
+
+def folder_faults(values: Mapping[str, Any] = PROCESS.values) -> list[str]:
+    """The faults of folders that a worker writes to and can't. Only processes that write to them ask."""
+    folder: Path = values["ARCHIVE_DIR"]
+    if not any(values[name] for name in _ARCHIVED):
+        return []
+    existing = next(place for place in (folder, *folder.parents) if place.exists())
+    if existing.is_dir() and os.access(existing, os.W_OK | os.X_OK):
+        return []
+    return [
+        (
+            f"ARCHIVE_DIR: {folder} can't be written: give it to the user of this process, or choose another folder"
+            f" (or keep all rows in the database: {', '.join(f'{name}=0' for name in _ARCHIVED)})."
+        )
+    ]
 
 
 def debug_faults(hosts: Sequence[str]) -> Iterator[str]:
@@ -55,7 +99,7 @@ def debug_faults(hosts: Sequence[str]) -> Iterator[str]:
 
 def _production_faults(values: Mapping[str, Any]) -> Iterator[str]:
     for name, why in _REQUIRED.items():
-        if not values[name] and name not in PROCESS.faults:
+        if not any(values[other] or other in PROCESS.faults for other in (name, _INSTEAD.get(name, name))):
             yield f"{name} is not set: {why} (set it, or set DEBUG=true on a developer's machine)."
     for name in PROCESS.variables:
         if PLACEHOLDER in PROCESS.given.get(name, ""):

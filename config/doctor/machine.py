@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from django.conf import settings
 from django.core import checks
 
+from config import startup
 from config.doctor.lines import Line, Outcome, choose, fail, ok, sized, warn
 
 _OPEN_FILES: Final = 4608
@@ -23,6 +24,8 @@ _ZONES: Final = ("UTC", "Europe/Berlin", "America/New_York")
 
 def examine_settings() -> Iterator[Line]:
     """Whether the settings are those of production. Settings that are unsafe or invalid stop every start."""
+    for sentence in startup.warnings():
+        yield warn("settings", sentence, "rename or remove it: see docs/reference/configuration.md")
     if settings.DEBUG:
         yield warn("settings", "DEBUG is on", "set DEBUG=false for an installation that others use")
         return

@@ -17,8 +17,11 @@ EVENT_STREAM = _events.text(
     meaning="The Redis stream that events are published to. If empty, events aren't published to Redis.",
     used_by=(Used.RELAY,),
 )
-EVENT_STREAM_URL = _events.text(
+EVENT_STREAM_URL = _events.parsed(
     "EVENT_STREAM_URL",
+    "",
+    parsing.redis_url,
+    kind="redis://…",
     unit="URL",
     meaning="The Redis server of that stream, if it isn't that of `REDIS_URL`.",
     used_by=(Used.RELAY, Used.DEMO),
@@ -34,12 +37,26 @@ EVENT_STREAM_LENGTH = _events.whole(
     ),
     used_by=(Used.RELAY,),
 )
-KAFKA_SERVERS = _events.text(
+KAFKA_BROKERS = _events.parsed(
+    "KAFKA_BROKERS",
+    "",
+    parsing.brokers,
+    kind="host:port, …",
+    unit="list",
+    meaning="Another name of `KAFKA_SERVERS`.",
+    used_by=(Used.RELAY, Used.CONSUMER),
+)
+KAFKA_SERVERS = _events.parsed(
     "KAFKA_SERVERS",
+    KAFKA_BROKERS,
+    parsing.brokers,
+    kind="host:port, …",
     unit="list",
     meaning="The Kafka bootstrap servers, as `host:port,host:port`. If empty, nothing is published to Kafka.",
     used_by=(Used.RELAY, Used.CONSUMER),
+    shown="`KAFKA_BROKERS`, or empty",
 )
+KAFKA_SERVERS = KAFKA_SERVERS or KAFKA_BROKERS
 KAFKA_TOPIC = _events.text(
     "KAFKA_TOPIC",
     "inventory.events",
@@ -67,8 +84,11 @@ INBOX_STREAM = _events.text(
     meaning="The Redis stream that `manage.py consume_events` reads [incoming events](incoming-events.md) from.",
     used_by=(Used.CONSUMER,),
 )
-INBOX_STREAM_URL = _events.text(
+INBOX_STREAM_URL = _events.parsed(
     "INBOX_STREAM_URL",
+    "",
+    parsing.redis_url,
+    kind="redis://…",
     unit="URL",
     meaning="The Redis server of that stream, if it isn't that of `REDIS_URL`.",
     used_by=(Used.CONSUMER,),

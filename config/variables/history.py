@@ -1,31 +1,34 @@
 """Variables: history."""
 
-from config import environment
+from config import environment, parsing
 from config.environment import Used
 from config.variables.servers import DATA_DIR
 
 _history = environment.section("History")
 
-MOVEMENT_RETENTION_DAYS = _history.whole(
+MOVEMENT_RETENTION_DAYS = _history.parsed(
     "MOVEMENT_RETENTION_DAYS",
     365,
-    most=environment.MOST_DAYS,
+    parsing.days_of_history,
+    kind="0, 31 to 36,500",
     unit="days",
     meaning="How long movements stay in the database: at least 31, or 0 for ever.",
     used_by=(Used.WORKER, Used.COMMANDS),
 )
-RESERVATION_RETENTION_DAYS = _history.whole(
+RESERVATION_RETENTION_DAYS = _history.parsed(
     "RESERVATION_RETENTION_DAYS",
     365,
-    most=environment.MOST_DAYS,
+    parsing.days_of_history,
+    kind="0, 31 to 36,500",
     unit="days",
     meaning="The same for closed reservations.",
     used_by=(Used.WORKER, Used.COMMANDS),
 )
-AUDIT_RETENTION_DAYS = _history.whole(
+AUDIT_RETENTION_DAYS = _history.parsed(
     "AUDIT_RETENTION_DAYS",
     365,
-    most=environment.MOST_DAYS,
+    parsing.days_of_history,
+    kind="0, 31 to 36,500",
     unit="days",
     meaning="The same for audit entries.",
     used_by=(Used.WORKER, Used.COMMANDS),

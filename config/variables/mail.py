@@ -1,6 +1,6 @@
 """Variables: low stock and mail."""
 
-from config import environment
+from config import environment, parsing
 from config.environment import Used
 from config.variables.servers import DEBUG
 
@@ -23,9 +23,11 @@ LOW_STOCK_REMINDER_HOURS = _mail.whole(
     meaning="After how long an open alert that nobody has acknowledged is mailed again.",
     used_by=(Used.WORKER,),
 )
-EMAIL_BACKEND = _mail.text(
+EMAIL_BACKEND = _mail.parsed(
     "EMAIL_BACKEND",
     f"django.core.mail.backends.{'console' if DEBUG else 'smtp'}.EmailBackend",
+    parsing.backend,
+    kind="Python path",
     unit="Python path",
     meaning="Django's mail backend.",
     used_by=(Used.WEB, Used.WORKER, Used.RELAY, Used.COMMANDS),

@@ -2,31 +2,75 @@
 
 from pathlib import Path
 
-from config import environment
+from config import environment, parsing, server_addresses
 from config.environment import Used
 
 BASE_DIR = Path(__file__).resolve().parents[2]
 
 _servers = environment.section("Servers and security")
 
-DATABASE_URL = _servers.text(
+DATABASE_URL = _servers.parsed(
     "DATABASE_URL",
+    "",
+    parsing.database_url,
+    kind="postgres://…",
     unit="URL",
     meaning=(
-        "The PostgreSQL server (15 or later), as `postgres://user:password@host/name`. Without it an embedded "
-        "PostgreSQL is started, for development only."
+        "The PostgreSQL server (15 or later), as `postgres://user:password@host/name`. Without it and `DB_HOST` an "
+        "embedded PostgreSQL is started, for development only."
     ),
     is_secret=True,
 )
-REDIS_URL = _servers.text(
+DB_HOST = _servers.parsed(
+    "DB_HOST",
+    "",
+    parsing.host,
+    kind="host",
+    unit="host name",
+    meaning="The PostgreSQL server, where `DATABASE_URL` isn't given.",
+)
+DB_PORT = _servers.port("DB_PORT", server_addresses.POSTGRES_PORT, meaning="Its port. Used with `DB_HOST`.")
+DB_NAME = _servers.text("DB_NAME", "inventory_db", unit="text", meaning="The database. Used with `DB_HOST`.")
+DB_USER = _servers.text("DB_USER", "inventory_user", unit="text", meaning="The role. Used with `DB_HOST`.")
+DB_PASSWORD = _servers.text(
+    "DB_PASSWORD",
+    unit="text",
+    meaning="The role's password, as it is: nothing in it is escaped. Used with `DB_HOST`.",
+    is_secret=True,
+)
+REDIS_URL = _servers.parsed(
     "REDIS_URL",
+    "",
+    parsing.redis_url,
+    kind="redis://…",
     unit="URL",
     meaning=(
-        "The Redis server for Celery and throttling, as `redis://…` or `unix://…`. Without it an embedded Redis "
-        "is started."
+        "The Redis server for Celery and throttling, as `redis://…`, `rediss://…` or `unix://…`. Without it and "
+        "`REDIS_HOST` an embedded Redis is started."
     ),
     is_secret=True,
 )
+REDIS_HOST = _servers.parsed(
+    "REDIS_HOST",
+    "",
+    parsing.host,
+    kind="host",
+    unit="host name",
+    meaning="The Redis server, where `REDIS_URL` isn't given.",
+)
+REDIS_PORT = _servers.port("REDIS_PORT", server_addresses.REDIS_PORT, meaning="Its port. Used with `REDIS_HOST`.")
+REDIS_PASSWORD = _servers.text(
+    "REDIS_PASSWORD",
+    unit="text",
+    meaning="Its password, as it is: nothing in it is escaped. Used with `REDIS_HOST`.",
+    is_secret=True,
+)
+if DB_HOST and not DATABASE_URL:
+    DATABASE_URL = server_addresses.database_url(
+        host=DB_HOST, port=DB_PORT, name=DB_NAME, user=DB_USER, password=DB_PASSWORD
+    )
+if REDIS_HOST and not REDIS_URL:
+    REDIS_URL = server_addresses.redis_url(host=REDIS_HOST, port=REDIS_PORT, password=REDIS_PASSWORD)
 DEBUG = _servers.flag(
     "DEBUG",
     not DATABASE_URL,
@@ -51,9 +95,11 @@ SECRET_KEY_FALLBACKS = _servers.texts(
     ),
     is_secret=True,
 )
-ALLOWED_HOSTS = _servers.texts(
+ALLOWED_HOSTS = _servers.parsed(
     "ALLOWED_HOSTS",
-    ("localhost", "127.0.0.1", "[::1]") if DEBUG else (),
+    ["localhost", "127.0.0.1", "[::1]"] if DEBUG else [],
+    parsing.hosts,
+    kind="host names",
     unit="list",
     meaning="The host names under which the service may be called. Needed outside DEBUG.",
     used_by=(Used.WEB,),
@@ -72,8 +118,11 @@ SECURE_COOKIES = _servers.flag(
     meaning="Whether browsers send the console's cookies over HTTPS alone. Read outside DEBUG.",
     used_by=(Used.WEB,),
 )
-CSRF_TRUSTED_ORIGINS = _servers.texts(
+CSRF_TRUSTED_ORIGINS: list[str] = _servers.parsed(
     "CSRF_TRUSTED_ORIGINS",
+    [],
+    parsing.origins,
+    kind="origins",
     unit="list",
     meaning=(
         "The origins, with their scheme, that the console's forms may be sent from, where a proxy changes it. "
