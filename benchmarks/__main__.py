@@ -34,7 +34,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="every single result")
     parser.add_argument("--closed", type=int, default=CLOSED, help="closed reservations from the start (100,000)")
     parser.add_argument("--levels", type=int, help=f"stock levels for low-stock ({LEVELS:,}; quick: {QUICK_LEVELS:,})")
-    parser.add_argument("--write", action="store_true", help="renew docs/explanation/benchmark.md and its chart")
+    parser.add_argument("--write", action="store_true", help="renew docs/explanation/benchmark.md and its charts")
     parser.add_argument("--data-dir", type=Path, default=REPOSITORY / "var" / "bench", help="where the servers live")
     given = parser.parse_args(arguments)
     try:

@@ -1,14 +1,12 @@
-"""How fast events come to a Redis stream and to a listener of the feed, and how fast a backlog is published."""
+"""How fast events come to a Redis stream, to a listener of the feed and to webhooks, and how fast a backlog does."""
 
 import http.client
 import json
 import socket
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, suppress
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -17,41 +15,43 @@ from uuid import uuid4
 
 import redis
 
-from benchmarks import chart
-from benchmarks.cluster import REPOSITORY, BenchmarkFailed, Connection, served, stop
+from benchmarks import chart, webhooks
+from benchmarks.cluster import BenchmarkFailed, Connection, served
+from benchmarks.relay import commit, commit_backlog, publish_once, relay
 from benchmarks.service import Service
 
 EVENTS_PER_SECOND: Final = 500
 EVENTS_OF_A_COMMIT: Final = 5
 BACKLOG: Final = 50_000
 QUICK_BACKLOG: Final = 10_000
-_EVENTS_OF_A_PIECE: Final = 100
+_DELAY_GOAL_MS: Final = 250
+_RATES: Final = (
+    ("backlog to Redis stream", 5_000, "per_second"),
+    ("webhooks, another hangs", 500, "webhooks_per_second"),
+)
+"""The title, the goal in events a second and the name of each rate."""
 _PERCENTS: Final = (50, 95, 99)
 _WARM_UP_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 60.0
-_INSERT: Final = """
-INSERT INTO audit_outboxevent (id, aggregatetype, aggregateid, type, payload)
-SELECT uuidv7(), 'level', 'level-' || mod(n, 1000), 'InventoryLevelChangedEvent', jsonb_build_object(
-    'productId', gen_random_uuid(), 'warehouseId', 'wh-001',
-    'previous', '{"onHand": 30, "reserved": 2, "available": 28}'::jsonb,
-    'new', '{"onHand": 30, "reserved": 4, "available": 26}'::jsonb, 'safetyStock', 2, 'sellable', '{"main": 24}'::jsonb,
-    'version', n, 'previousVersion', n - 1, 'cause', jsonb_build_array('ev-' || gen_random_uuid()),
-    'eventId', 'ev-' || gen_random_uuid(), 'timestamp', now())
-FROM generate_series(1, %s) n RETURNING id
-"""
 
 ABOUT: Final = f"""
 `manage.py relay_events`, and `GET /api/v1/events/stream` of a web process without a relay. Delays:
 {EVENTS_PER_SECOND} events a second, {EVENTS_OF_A_COMMIT} a commit, until a reader on this machine has them.
+Webhooks: sent by one relay, in any order, to a receiver that answers at once, while the receiver of another
+subscription to the same events never answers; from the first commit to the receipt of the last event.
 
 ![Milliseconds from the commit to a reader, as bars](benchmark-streams.svg)
+
+![Events a second, as bars](benchmark-rates.svg)
 """.strip()
 
 
 def measure(service: Service, repeats: int, seconds: float, is_quick: bool) -> dict[str, Any]:
-    """The figures for the report: all delays in milliseconds by percentile, and the rates of a backlog."""
+    """The figures for the report: delays in milliseconds by percentile, and the rates of a backlog and of webhooks."""
     streams, backlog = Streams(service), QUICK_BACKLOG if is_quick else BACKLOG
+    webhook_events = webhooks.QUICK_EVENTS if is_quick else webhooks.EVENTS
     streams.prepare()
+    webhook_rates = webhooks.sent_per_second(service, repeats, webhook_events)
     delays = [streams.delays(max(2.0, seconds)) for _ in range(repeats)]
     rates = [streams.drained_per_second(backlog) for _ in range(repeats)]
     of_feed = streams.delays_of_feed(repeats, max(2.0, seconds))
@@ -60,6 +60,8 @@ def measure(service: Service, repeats: int, seconds: float, is_quick: bool) -> d
         "feed_delays_ms": _percentiles(of_feed),
         "backlog": backlog,
         "per_second": rates,
+        "webhook_events": webhook_events,
+        "webhooks_per_second": webhook_rates,
     }
 
 
@@ -74,21 +76,36 @@ def figures(facts: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[float]]]:
     for percent, values in facts["feed_delays_ms"].items():
         yield f"from the commit to a listener of the feed, {percent}, ms", values
     yield f"a backlog of {facts['backlog']:,}, events a second", facts["per_second"]
+    yield f"{facts['webhook_events']:,} webhooks while another receiver hangs, a second", facts["webhooks_per_second"]
 
 
-def middle(facts: Mapping[str, Any], percent: str = "", of: str = "delays_ms") -> float | None:
-    """The median delay of a percentile, or rate; None if it wasn't measured."""
+def goals(facts: Mapping[str, Any]) -> Iterator[tuple[str, float | None, Callable[[float], bool]]]:
+    """Each goal, the median of its figure (None if it wasn't measured), and whether a figure reaches it."""
     found = facts.get("streams")
-    return median(found[of][percent] if percent else found["per_second"]) if found else None
+    for title, figure in (("Redis stream", "delays_ms"), ("a listener of the feed", "feed_delays_ms")):
+        delay = median(found[figure]["p95"]) if found else None
+        yield f"commit to {title}, p95 in ms: < {_DELAY_GOAL_MS}", delay, lambda value: value < _DELAY_GOAL_MS
+    for title, goal, figure in _RATES:
+        rate = median(found[figure]) if found else None
+        yield f"{title}, events/s: ≥ {goal:,}", rate, _at_least(goal)
 
 
-def drawn(facts: Mapping[str, Any]) -> str:
-    """The chart of the delays, as SVG."""
-    groups = [
+def _at_least(least: float) -> Callable[[float], bool]:
+    return lambda value: value >= least
+
+
+def charts(facts: Mapping[str, Any]) -> dict[str, str]:
+    """The charts of the delays and of the rates, as SVG by the names of their files."""
+    delays = [
         chart.Group(percent, {"relay": median(values), "feed": median(facts["feed_delays_ms"][percent])})
         for percent, values in facts["delays_ms"].items()
     ]
-    return chart.svg(f"Milliseconds from the commit to a reader, {EVENTS_PER_SECOND} events a second", groups)
+    rates = [chart.Group(title, {"goal": goal, "measured": median(facts[figure])}) for title, goal, figure in _RATES]
+    title = f"Milliseconds from the commit to a reader, {EVENTS_PER_SECOND} events a second"
+    return {
+        "benchmark-streams.svg": chart.svg(title, delays),
+        "benchmark-rates.svg": chart.svg("Events a second from one relay", rates),
+    }
 
 
 def _percentile(ordered: Sequence[float], percent: int) -> float:
@@ -122,7 +139,7 @@ class Streams:
         arrived: dict[str, float] = {}
         is_over = threading.Event()
         reader = threading.Thread(target=self._read, args=(stream, arrived, is_over), daemon=True)
-        with self._relay(stream), self._service.cluster.connect(self._service.database) as connection:
+        with relay(self._service, stream), self._service.cluster.connect(self._service.database) as connection:
             reader.start()
             first: dict[str, float] = {}
             self._write_until(connection, time.monotonic() + _WARM_UP_SECONDS, first)
@@ -137,12 +154,11 @@ class Streams:
     def drained_per_second(self, events: int) -> float:
         """The rate at which a relay publishes a backlog without ticks, in events a second by Redis' clock."""
         stream = f"bench:{uuid4()}"
-        self._publish_once(stream)  # What the runs before have left.
+        publish_once(self._service, stream)  # What the runs before have left.
         with self._service.cluster.connect(self._service.database) as connection:
-            for _ in range(events // _EVENTS_OF_A_PIECE):
-                connection.execute(_INSERT, [_EVENTS_OF_A_PIECE])
+            commit_backlog(connection, events)
         self._redis.delete(stream)
-        self._publish_once(stream)
+        publish_once(self._service, stream)
         entries: Any = self._redis.xrange(stream)
         self._redis.delete(stream)
         if len(entries) != events:
@@ -189,9 +205,8 @@ class Streams:
         due = time.monotonic()
         while due < end:
             time.sleep(max(0.0, due - time.monotonic()))
-            ids = connection.execute(_INSERT, [EVENTS_OF_A_COMMIT]).fetchall()
-            now = time.monotonic()
-            sent.update((f"ev-{row[0]}", now) for row in ids)
+            ids = commit(connection, EVENTS_OF_A_COMMIT)
+            sent.update(dict.fromkeys(ids, time.monotonic()))
             due += EVENTS_OF_A_COMMIT / EVENTS_PER_SECOND
 
     def _read(self, stream: str, arrived: dict[str, float], is_over: threading.Event) -> None:
@@ -202,23 +217,3 @@ class Streams:
                 now = time.monotonic()
                 arrived.update((fields["id"], now) for _, fields in entries)
                 place = entries[-1][0]
-
-    def _environment(self, stream: str) -> dict[str, str]:
-        return self._service.environment(EVENT_STREAM=stream, EVENT_STREAM_LENGTH="10000000", LOG_LEVEL="WARNING")
-
-    def _publish_once(self, stream: str) -> None:
-        command = [sys.executable, "-m", "django", "relay_events", "--once"]
-        done = subprocess.run(command, cwd=REPOSITORY, env=self._environment(stream), capture_output=True, check=False)  # noqa: S603
-        if done.returncode:
-            raise BenchmarkFailed(done.stderr.decode())
-
-    @contextmanager
-    def _relay(self, stream: str) -> Iterator[None]:
-        """A relay, once it has published the existing events."""
-        self._publish_once(stream)
-        command = [sys.executable, "-m", "django", "relay_events"]
-        child = subprocess.Popen(command, cwd=REPOSITORY, env=self._environment(stream))  # noqa: S603
-        try:
-            yield
-        finally:
-            stop(child)

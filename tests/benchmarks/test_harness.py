@@ -1,21 +1,24 @@
 """The benchmark's calculations, and one run of the smallest size from end to end."""
 
+import http.client
 import http.server
 import json
 import os
 import subprocess
 import sys
 import threading
+import time
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
-from benchmarks import cases, chart, client, raw, report
+from benchmarks import cases, chart, client, raw, report, webhooks
 from benchmarks.cases import COMBINED, PLAIN, RAW, Sample
 from benchmarks.client import Load, Target
 from benchmarks.cluster import Cluster
@@ -179,20 +182,72 @@ def test_quick_run_leaves_the_large_catalogue_out_unless_it_is_asked_for(tmp_pat
     assert cases_of(["low-stock"], is_quick=True) == {"low-stock"}
 
 
-def test_streams_are_reported_with_their_goals_and_a_chart(tmp_path: Path) -> None:
+def of_streams() -> Results:
     found = results()
     delays = {"p50": [50.0, 70.0], "p95": [200.0, 301.0], "p99": [400.0, 500.0]}
-    of_feed = {percent: [20.0, 30.0] for percent in delays}
-    rates = {"backlog": 50_000, "per_second": [6000.0, 8000.0]}
-    found.facts["streams"] = {"delays_ms": delays, "feed_delays_ms": of_feed, **rates}
-    report.write(found, tmp_path)
+    found.facts["streams"] = {
+        "delays_ms": delays,
+        "feed_delays_ms": {percent: [20.0, 30.0] for percent in delays},
+        "backlog": 50_000,
+        "per_second": [6000.0, 8000.0],
+        "webhook_events": 10_000,
+        "webhooks_per_second": [500.0, 490.0],
+    }
+    return found
+
+
+def test_streams_are_reported_with_their_goals_and_charts(tmp_path: Path) -> None:
+    report.write(of_streams(), tmp_path)
     page = (tmp_path / "benchmark.md").read_text()
     assert "| from the commit to a reader, p95, ms | 250 (200–301) |" in page
+    assert "| 10,000 webhooks while another receiver hangs, a second | 495 (490–500) |" in page
     assert "| commit to Redis stream, p95 in ms: < 250 | 250 | **no** |" in page
     assert "| commit to a listener of the feed, p95 in ms: < 250 | 25.00 | yes |" in page
     assert "| backlog to Redis stream, events/s: ≥ 5,000 | 7,000 | yes |" in page
-    assert "](benchmark-streams.svg)" in page
-    ET.parse(tmp_path / "benchmark-streams.svg")
+    assert "| webhooks, another hangs, events/s: ≥ 500 | 495 | **no** |" in page
+    for chart_file, drawn in (("benchmark-streams.svg", 6), ("benchmark-rates.svg", 4)):
+        assert f"]({chart_file})" in page
+        root = ET.parse(tmp_path / chart_file)
+        bars = [e for e in root.iter("{http://www.w3.org/2000/svg}rect") if e.get("height") == "12"]
+        assert len(bars) == drawn
+
+
+def test_run_of_streams_alone_renews_its_sections_and_goals_of_the_page(tmp_path: Path) -> None:
+    whole = results(sample(RAW, 100, way="function"), sample(COMBINED, 210))
+    report.write(whole, tmp_path)
+    before, chart_before = ((tmp_path / name).read_text() for name in ("benchmark.md", "benchmark.svg"))
+    later = of_streams()
+    later.facts["command"] = "python -m benchmarks --only streams"
+    report.write(later, tmp_path)
+    renewed = (tmp_path / "benchmark.md").read_text()
+    requests, goals = before.split("## The goals\n")
+    assert renewed.startswith(requests)
+    assert (tmp_path / "benchmark.svg").read_text() == chart_before
+    events = renewed.removeprefix(requests)
+    assert events.startswith("## Events and webhooks\n\n2026-01-02, 2 cores")
+    assert events.count("`python -m benchmarks --only streams`") == 1
+    assert goals + "| commit to Redis stream, p95 in ms: < 250 | 250 | **no** |\n" in events
+    later.facts["streams"]["webhooks_per_second"] = [600.0]
+    report.write(later, tmp_path)
+    again = (tmp_path / "benchmark.md").read_text()
+    assert again == renewed.replace("495 (490–500)", "600").replace("500 | 495 | **no** |", "500 | 600 | yes |")
+
+
+def test_receiver_counts_an_event_once_and_lets_the_others_wait() -> None:
+    def post(port: int, path: str, event: str) -> http.client.HTTPConnection:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection.request("POST", path, b"{}", {"webhook-id": event})
+        return connection
+
+    with webhooks.receiver() as port:
+        waiting = post(port, "/hang", "ev-1")
+        for event in ("ev-1", "ev-2", "ev-1"):
+            with closing(post(port, "/fast", event)) as connection:
+                assert connection.getresponse().status == 204
+        found = webhooks.wait_for(port, lambda found: found.hanging > 0)
+        assert (found.events, found.hanging) == (2, 1)
+        assert found.last_at <= time.monotonic()
+        waiting.close()
 
 
 def test_top_of_a_plan_is_four_nodes_deep() -> None:
