@@ -25,7 +25,7 @@ _RULE: Final = re.compile(r"\b[Rr]ules?[ \n#]+(\d+(?:(?:, | and | to )\d+)*)\b")
 _ADR: Final = re.compile(r"\bADR[ \n#]+(\d{4})\b")
 _SOURCE: Final = re.compile(
     r"(?<![\w/.\-])(?:audit|benchmarks|config|deploy|inventory|reservations|templates|tests)"
-    r"/(?:[\w\-]+/)*[\w\-]+\.(?:css|html|js|lua|py)(?:::(\w+))?"
+    r"/(?:[\w\-]+/)*[\w\-]+\.(?:css|html|json|js|lua|py)(?:::(\w+))?"
 )
 _RULE_HEADING: Final = re.compile(r"^## (\d+)\. ", re.MULTILINE)
 _ABSENT: Final = (

@@ -17,6 +17,7 @@ from django.core.management import CommandError, get_commands, load_command_clas
 from tests.contract.examples import ROOT
 
 _ASSIGNMENT: Final = re.compile(r"[A-Z_]+=")
+_SUBSTITUTION: Final = re.compile(r"\$\([^()]*\)")
 _ROUTE: Final = re.compile(r"(?:GET|POST|PUT|PATCH|DELETE) /\S*")
 _PYTHON: Final = re.compile(r"(?:\.venv/bin/)?python[0-9.]*")
 _BRACKETS: Final = str.maketrans("", "", "[]…")
@@ -28,7 +29,7 @@ class Unknown(Exception):
 
 def check_command(command: str) -> None:
     """Raise Unknown unless every part of a command line exists."""
-    _check(shlex.split(command), _parse_options)
+    _check(shlex.split(_SUBSTITUTION.sub("…", command)), _parse_options)
 
 
 def check_inline(code: str) -> None:
@@ -43,6 +44,8 @@ def _check(words: Sequence[str], check_options: Callable[[str, Sequence[str]], N
     while words and _ASSIGNMENT.match(words[0]):
         words = words[1:]
     match list(words):
+        case [] | ["set", "-e"] | ["pg_dump", *_] | ["psql", "--username", "inventory"]:
+            pass
         case ["make", target, *variables]:
             _check_make(target, variables)
         case ["manage.py", name, *options]:
@@ -77,6 +80,11 @@ def _check_compose(arguments: Sequence[str], check_options: Callable[[str, Seque
             _require(service in _compose()["services"], f"no service {service}")
             if inner:
                 _check(inner, check_options)
+        case ["ps"]:
+            pass
+        case ["restart", *services] | ["logs", "--since" | "--tail", _, *services]:
+            unknown = set(services) - set(_compose()["services"])
+            _require(not unknown, f"no service {unknown}")
         case ["up", *options]:
             _require({*options} <= {"--build", "--detach"} and _compose(), f"no test covers {options}")
         case _:
@@ -129,7 +137,8 @@ def _compose() -> dict[str, Any]:
 
 
 @cache
-def _routes() -> frozenset[str]:
+def all_routes() -> frozenset[str]:
+    """The routes of the API, such as ``POST /inventory/reserve``."""
     document = yaml.load(
         (ROOT / "docs" / "reference" / "openapi.yaml").read_text(encoding="utf-8"), Loader=yaml.CSafeLoader
     )
@@ -139,5 +148,5 @@ def _routes() -> frozenset[str]:
 def _check_route(code: str) -> None:
     """Paths are below /api/v1; a parameter may have any name. Probes of health aren't part of the API."""
     route = re.sub(r"\{\w+\}", "{}", code.partition("?")[0].replace(" ", " /api/v1", 1))
-    known = {re.sub(r"\{\w+\}", "{}", each) for each in _routes()}
+    known = {re.sub(r"\{\w+\}", "{}", each) for each in all_routes()}
     _require(route in known or code.startswith("GET /health/"), f"no route {code}")
