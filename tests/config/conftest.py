@@ -1,4 +1,7 @@
-"""Browsers in which members of staff are logged in."""
+"""Browsers in which members of staff are logged in, and Prometheus' tool."""
+
+import os
+import shutil
 
 import pytest
 from django.test import Client
@@ -22,3 +25,13 @@ def clerk() -> Client:
 def manager() -> Client:
     """The browser of mia, a manager."""
     return browser_of(make_staff("manager", name="mia"))
+
+
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    """The path of the tool that comes with Prometheus."""
+    found = shutil.which("promtool")
+    if found is None:
+        without = pytest.fail if "CI_RUN" in os.environ else pytest.skip
+        without("promtool is not installed: deploy/prometheus and deploy/grafana are not validated")
+    return found
