@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from config.environment import PROCESS, Section, Variable
+from config.other_names import OTHER_NAMES
 
 PAGE: Final = "docs/reference/configuration.md"
 _HEAD: Final = """\
@@ -12,9 +13,9 @@ _HEAD: Final = """\
 All settings are environment variables, read once when a process starts. `make fmt` generates this page from their
 declarations in `config/variables/`: don't edit it here.
 
-Outside DEBUG the service refuses to start without `SECRET_KEY`, `ALLOWED_HOSTS` and `DATABASE_URL`, with a value that
-contains `replace-me`, and with a `SECRET_KEY` that can be guessed. A value that is not of its kind stops the start,
-too. All faults are named at once, each with what to do.
+Outside DEBUG the service refuses to start without `SECRET_KEY`, `ALLOWED_HOSTS` and `DATABASE_URL` (or `DB_HOST`),
+with a value that contains `replace-me`, and with a `SECRET_KEY` that can be guessed. Values that are not of their kind,
+or contradict each other, stop the start of every process, too. All faults are named at once, each with what to do.
 
 Lists are separated by commas. True and false are written `true` and `false`. Numbers are written in digits, without
 sign and separators. A default in brackets is a description; every other default is the value itself, and "empty" means
@@ -29,9 +30,22 @@ _ROWS: Final = """
 """
 
 
+_OTHER_NAMES: Final = """
+## Other names
+
+What properties and variables of other services are here. A process that finds one of those that nothing reads logs a
+warning when it starts, as for a name that is probably a slip of one above, such as `RESERVATION_TTL_MINUTE`.
+
+| name | here | remark |
+| --- | --- | --- |
+"""
+
+
 def page() -> str:
     """The page, in Markdown."""
-    return _HEAD + "".join(part for section in PROCESS.sections for part in _section(section))
+    variables = "".join(part for section in PROCESS.sections for part in _section(section))
+    others = (f"| `{name}` | {f'`{ours}`' if ours else 'none'} | {note} |\n" for name, ours, note in OTHER_NAMES)
+    return _HEAD + variables + _OTHER_NAMES + "".join(others)
 
 
 def _section(section: Section) -> Iterator[str]:

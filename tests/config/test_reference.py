@@ -83,7 +83,7 @@ def test_page_of_the_api_describes_every_role() -> None:
 
 
 def test_page_of_the_configuration_lists_every_variable_and_says_enough_of_it() -> None:
-    rows = rows_of(page("configuration"))
+    rows = [row for row in rows_of(page("configuration")) if len(row) == 6]
     assert [code_of(row[0].removesuffix(" †")) for row in rows] == list(PROCESS.variables)
     for name, meaning, *others in rows:
         assert len(meaning) > 10, name
