@@ -19,6 +19,7 @@ from uuid_utils.compat import uuid7
 from audit.db import columns
 from audit.db.statements import is_writing, write
 from audit.errors import DomainError, IdempotencyInProgress, IdempotencyKeyReused
+from audit.metrics.definitions import IDEMPOTENT_REPLAYS
 
 
 class StoredAnswer(msgspec.Struct, frozen=True, gc=False):
@@ -115,6 +116,8 @@ def claim_all(claims: Sequence[Claim | None]) -> list[Verdict]:
         verdicts.append(_verdict(claim, held, stored))
         if claim and (claim.client_id, claim.key) not in stored:
             held.discard(claim.lock)
+    if stored:
+        IDEMPOTENT_REPLAYS.add_after_commit(sum(isinstance(verdict, StoredAnswer) for verdict in verdicts))
     return verdicts
 
 

@@ -35,6 +35,8 @@ from audit.idempotency import StoredAnswer
 from config import connections, listening, orphans, problems, throttling
 from config.bodies import Body, Budget, Gone, Message, Receive, Refused
 from config.lanes import Lanes
+from config.metrics import programs
+from config.metrics.latency import Latency, route_of
 from config.streams import Send, send_stream
 
 _BASES: Final = ("/api/v1/inventory/", "/api/inventory/")
@@ -79,31 +81,36 @@ class Application(BaseHandler):
             alive = self.get_response(ASGIRequest(scope, BytesIO()))
             await _send(cast(HttpResponse, alive), send)
             return
+        latency = Latency(scope["method"])
         try:
             self._lanes.refuse_misdirected(scope["path"])
-            unfinished = await self._answer(scope, receive, send)
+            unfinished = await self._answer(scope, receive, send, latency)
             if isinstance(unfinished, FollowingResponse):
                 await _follow(unfinished, scope, receive, send)
             elif unfinished is not None:
+                latency.answered(unfinished.status_code)
                 await self._send_stream(unfinished, scope, receive, send)
         except Gone:
             return
         except Refused as refusal:
             await _send(await self._lanes.others.run(_refuse, scope, refusal.status), send)
+            latency.answered(refusal.status)
 
-    async def _answer(self, scope: Message, receive: Receive, send: Send) -> HttpResponseBase | None:
+    async def _answer(self, scope: Message, receive: Receive, send: Send, latency: Latency) -> HttpResponseBase | None:
         """Answer a request; a response that goes on is returned instead, when the request's body is gone."""
         body = Body(scope, receive, self._budget, self._ask_who)
         try:
             content = await body.read()
             view = self.views_on_loop.get(scope["path"])
             if view is not None and (handed_in := _hand_in(view, scope, content)):
-                await _answer(*handed_in, send)
+                latency.route = scope["path"]
+                latency.answered(await _answer(*handed_in, send))
                 return None
-            response = await self._lanes.lane_of(scope).run(self._respond, scope, content)
+            response = await self._lanes.lane_of(scope).run(self._respond, scope, content, latency)
             if not isinstance(response, HttpResponse) or _goes_on(response):
                 return response
             await _send(response, send)
+            latency.answered(response.status_code)
         finally:
             body.give_back()
         return None
@@ -120,12 +127,14 @@ class Application(BaseHandler):
     async def _ask_who(self, scope: Message) -> bool:
         return await self._lanes.others.run(_is_known, scope)
 
-    def _respond(self, scope: Message, body: bytes) -> HttpResponseBase:
+    def _respond(self, scope: Message, body: bytes, latency: Latency) -> HttpResponseBase:
         """Answer a request with Django's full stack. A streaming response is left open."""
         set_script_prefix(scope.get("root_path", ""))
         signals.request_started.send(sender=type(self), scope=scope)
         with BytesIO(body) as stream:
-            response: HttpResponseBase = self.get_response(ASGIRequest(scope, stream))
+            request = ASGIRequest(scope, stream)
+            response: HttpResponseBase = self.get_response(request)
+            latency.route = route_of(request)
         if response.streaming:
             close_old_connections()
         else:
@@ -143,6 +152,7 @@ async def _live(receive: Receive, send: Send) -> None:
             orphans.end_with_server()
             connections.watch()
             listening.end_at_shutdown()
+            programs.begin_web()
             service_role.warn_at_start()
             gc.freeze()  # A collection of all objects of Django would delay a hundred requests.
         await send({"type": message["type"] + ".complete"})
@@ -212,7 +222,8 @@ def _is_served(host: str) -> bool:
     return bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
 
 
-async def _answer(request: LoopRequest, pending: Pending, send: Send) -> None:
+async def _answer(request: LoopRequest, pending: Pending, send: Send) -> int:
+    """Answer a request that was handed in. Returns the status."""
     request_id = request.META["inventory.request_id"]
     headers = [*_HEADERS, (b"x-request-id", request_id.encode("ascii"))]
     try:
@@ -221,12 +232,14 @@ async def _answer(request: LoopRequest, pending: Pending, send: Send) -> None:
             headers.append((b"idempotent-replayed", b"true"))
         answer = outcome if isinstance(outcome, StoredAnswer) else pending.render(outcome)
     except Exception as error:  # noqa: BLE001 - each becomes a problem document
-        await _send(_problem(request, error, request_id), send)
-        return
+        problem = _problem(request, error, request_id)
+        await _send(problem, send)
+        return problem.status_code
     throttling.charge(request.user, len(request.body) + len(answer.body))
     headers.append((b"content-length", b"%d" % len(answer.body)))
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
     await send({"type": "http.response.body", "body": answer.body})
+    return answer.status
 
 
 def _problem(request: Request, error: Exception, request_id: str) -> HttpResponse:

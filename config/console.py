@@ -94,8 +94,11 @@ class ConsoleConfig(SimpleAdminConfig):
 
     def ready(self) -> None:
         """Load the Celery application, too: a process that hasn't sends its tasks to Celery's default broker."""
+        from config.metrics import programs  # noqa: PLC0415 - reads the settings
+
         super().ready()
         import_module("config.celery")
+        programs.prepare()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from django.contrib.auth import SESSION_KEY
 from django.core.exceptions import DisallowedHost, PermissionDenied, ValidationError
 from django.db import DataError
 from django.http import Http404, HttpRequest, HttpResponse
-from django.urls import Resolver404, resolve
+from django.urls import Resolver404, ResolverMatch, resolve
 from django.utils import timezone
 
 from audit import context
@@ -67,7 +67,10 @@ class RequestContextMiddleware:
     def _health(request: HttpRequest) -> HttpResponse | None:
         """Answer probes, which use an address instead of a served host name, before the host name is checked."""
         probe = _PROBES.get(request.path)
-        return probe(request) if probe else None
+        if probe is None:
+            return None
+        request.resolver_match = ResolverMatch(probe, (), {}, route=request.path[1:])
+        return probe(request)
 
     @staticmethod
     def _api(request: HttpRequest) -> HttpResponse | None:
@@ -79,7 +82,7 @@ class RequestContextMiddleware:
             return None
         try:
             request.get_host()
-            view, args, kwargs = resolve(request.path_info)
+            view, args, kwargs = request.resolver_match = resolve(request.path_info)
         except DisallowedHost:
             return problems.problem(request, 400, "This host name is not served here.")
         except Resolver404:

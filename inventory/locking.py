@@ -15,6 +15,7 @@ from django.conf import settings
 from django.db import connection
 
 from audit.db import columns
+from audit.metrics.definitions import LOCK_WAIT
 from inventory.selling import PRODUCT_MAY_BE_SOLD, STORE_MAY_SELL, WAREHOUSE_MAY_SELL
 
 _COLUMNS: Final = "id, on_hand, reserved, min_stock_level, version, reorder_point, reorder_quantity, max_stock_level"
@@ -141,7 +142,7 @@ def lock_sellable_levels(level_ids: Collection[UUID]) -> LockedLevels | None:
     When a level may be sold from is docs/explanation/rules.md, rule 1. It is decided as of the statement's start: a
     product, warehouse or store that is closed during the wait for the locks is still sold this once.
     """
-    with connection.cursor() as cursor:
+    with LOCK_WAIT.time(), connection.cursor() as cursor:
         cursor.execute(_LOCK_WITH_FACTS if settings.LEVEL_EVENTS else _LOCK_SELLABLE, [columns.uuids(level_ids)])
         rows = cursor.fetchall()
     if len(rows) < len(level_ids) or not all(row[9] for row in rows):
@@ -157,11 +158,11 @@ def lock_levels(level_ids: Collection[UUID], *, wait: bool = True) -> LockedLeve
     ids are left out; without ``wait``, levels locked by another transaction are left out as well. Requires an open
     transaction; nothing else may be locked after it.
     """
-    with connection.cursor() as cursor:
+    with LOCK_WAIT.time(), connection.cursor() as cursor:
         cursor.execute(_LOCKS[settings.LEVEL_EVENTS, wait], [columns.uuids(level_ids)])
         rows = cursor.fetchall()
-        if not rows:
-            return LockedLevels(now=read_clock(), by_id={})
+    if not rows:
+        return LockedLevels(now=read_clock(), by_id={})
     return _locked(rows)
 
 
@@ -179,7 +180,7 @@ def lock_levels_from(ids: str, parameters: Sequence[Any], *, wait: bool = True) 
     For batches of thousands: transferring the ids to Python and back would cost more than the locks. Requires an open
     transaction; nothing else may be locked after it.
     """
-    with connection.cursor() as cursor:
+    with LOCK_WAIT.time(), connection.cursor() as cursor:
         cursor.execute(_LOCK_FROM.format(ids=ids, skip="" if wait else " SKIP LOCKED"), parameters)
         locked, now, count = cursor.fetchone()
     return LockedIds(now=now or read_clock(), ids=locked or "{}", count=count)

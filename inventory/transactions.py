@@ -25,6 +25,8 @@ from psycopg.pq import TransactionStatus
 from audit.db.pipelines import Gathering
 from audit.db.statements import has_written
 from audit.errors import Busy, OutcomeUnknown, Unstorable
+from audit.metrics.definitions import LOCK_RETRIES
+from audit.metrics.kinds import Tally
 from audit.models import AuditEntry
 from audit.recording import last_recorded
 
@@ -35,13 +37,6 @@ _OPEN: Final = """
 SELECT pg_current_xact_id()::text, set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true),
     set_config('plan_cache_mode', 'force_generic_plan', true)
 """
-_KNOWN_ROLLBACKS: Final = (
-    psycopg.errors.DeadlockDetected,
-    psycopg.errors.SerializationFailure,
-    psycopg.errors.LockNotAvailable,
-)
-_PAUSE_SECONDS: Final = 0.02
-_BUSY: Final = "The stock is busy; nothing of this request was done. Try again."
 
 
 class LockedElsewhere(OperationalError):
@@ -49,6 +44,17 @@ class LockedElsewhere(OperationalError):
 
     docs/explanation/rules.md, rule 8 says where no wait is allowed. Rolled back and retried, like a lock timeout.
     """
+
+
+_KNOWN_ROLLBACKS: Final[dict[type, str]] = {
+    psycopg.errors.DeadlockDetected: "deadlock",
+    psycopg.errors.SerializationFailure: "serialization",
+    psycopg.errors.LockNotAvailable: "lock_timeout",
+    LockedElsewhere: "locked_elsewhere",
+}
+"""Errors after which nothing was done, each with what it is counted as."""
+_PAUSE_SECONDS: Final = 0.02
+_BUSY: Final = "The stock is busy; nothing of this request was done. Try again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +100,18 @@ def run(work: Callable[[], T], patience: Patience = PATIENT, *, pipelined: bool 
         attempt: _Attempt[T] = _Attempt()
         last_recorded.set(None)
         has_written.set(False)
-        try:
-            with _pipelined() if pipelined else _atomic():
-                attempt.connection = connection.connection
-                opening = _open(deadline, patience)
-                attempt.done.append(work())
-                attempt.xid = opening.fetchone()[0]
-            return attempt.done[0]
-        except Error as error:
-            if _has_taken_effect(attempt, error, deadline):
+        with Tally() as counted:
+            try:
+                with _pipelined() if pipelined else _atomic():
+                    attempt.connection = connection.connection
+                    opening = _open(deadline, patience)
+                    attempt.done.append(work())
+                    attempt.xid = opening.fetchone()[0]
+                is_committed = True
+            except Error as error:
+                is_committed = _has_taken_effect(attempt, error, deadline)
+            if is_committed:
+                counted.count()
                 return attempt.done[0]
         if time.monotonic() >= deadline:
             break
@@ -120,11 +129,14 @@ def _has_taken_effect(attempt: _Attempt[Any], error: Error, deadline: float) -> 
         logger.error("value_not_storable", error=str(error))
         raise Unstorable("A value is out of its range.") from error
     if isinstance(cause, psycopg.errors.QueryCanceled):
+        LOCK_RETRIES.add(1, "statement_timeout")
         raise Busy(_BUSY) from error
-    if isinstance(cause, _KNOWN_ROLLBACKS) or isinstance(error, LockedElsewhere):
+    if counted_as := _KNOWN_ROLLBACKS.get(type(cause)) or _KNOWN_ROLLBACKS.get(type(error)):
+        LOCK_RETRIES.add(1, counted_as)
         return False
     if attempt.connection is not None and not attempt.connection.closed:
         raise error  # Not that of ``connection``: at the end of ``atomic`` Django has opened a new one.
+    LOCK_RETRIES.add(1, "connection_lost")
     logger.warning("database_connection_lost", error=str(error))
     if attempt.connection is None or connection.connection is attempt.connection:
         connection.close()  # Django keeps a connection whose loss is noticed in the middle of a pipeline.

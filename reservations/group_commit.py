@@ -29,6 +29,7 @@ from django.db import InterfaceError, OperationalError
 
 from audit.db.pool import give_back_connection
 from audit.errors import Busy, DomainError, OutcomeUnknown, Unstorable
+from audit.metrics.definitions import BATCH_SIZE
 from inventory.transactions import Patience
 from reservations.services.holds import placing, resolution
 from reservations.services.holds.placing import HoldRequest, raise_refusal
@@ -153,6 +154,7 @@ class GroupCommit(Generic[R]):
         patience = Patience(lock_timeout_seconds=settings.GROUP_COMMIT_LOCK_TIMEOUT, retries=0)
         try:
             outcomes = self._work([entry.request for entry in batch], patience)
+            BATCH_SIZE.observe(len(batch))
         except OutcomeUnknown as unknown:
             outcomes = [unknown] * len(batch)
         except Exception as error:  # noqa: BLE001 - each becomes a problem document

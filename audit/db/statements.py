@@ -31,6 +31,8 @@ class Relation:
     name: str
     sql: str
     parameters: Sequence[Any]
+    figures: str = "count(*)"
+    """What ``write_about`` returns of its rows: a list of aggregates."""
 
 
 def write(sql: str, parameters: Sequence[Any]) -> str:
@@ -79,8 +81,8 @@ def one_statement() -> Iterator[None]:
         _send(_composed(tuple(sql for sql, _ in collected)), _parameters(collected))
 
 
-def write_about(relation: Relation, work: Callable[[], None]) -> int:
-    """Send all writes of ``work`` as one statement whose parts may read from the relation. Returns its number of rows.
+def write_about(relation: Relation, work: Callable[[], None]) -> tuple[Any, ...]:
+    """Send all writes of ``work`` as one statement whose parts may read from the relation. Returns its ``figures``.
 
     For changes of thousands of rows that are never loaded into Python. Nothing is sent if ``work`` raises. All parts
     see the rows as they were before the statement.
@@ -89,10 +91,11 @@ def write_about(relation: Relation, work: Callable[[], None]) -> int:
         work()
     statements = [(relation.sql, relation.parameters), *collected]
     with connection.cursor() as cursor:
-        cursor.execute(_composed_about(relation.name, tuple(sql for sql, _ in statements)), _parameters(statements))
+        sql = _composed_about(relation.name, relation.figures, tuple(sql for sql, _ in statements))
+        cursor.execute(sql, _parameters(statements))
         has_written.set(True)
-        count: int = cursor.fetchone()[0]
-        return count
+        figures: tuple[Any, ...] = cursor.fetchone()
+        return figures
 
 
 @contextmanager
@@ -130,10 +133,10 @@ def _composed(statements: tuple[str, ...]) -> str:
 
 
 @cache
-def _composed_about(name: str, statements: tuple[str, ...]) -> str:
-    """Compose the first statement, a SELECT, and the others into one that returns the number of rows selected."""
+def _composed_about(name: str, figures: str, statements: tuple[str, ...]) -> str:
+    """Compose the first statement, a SELECT, and the others into one that returns figures of the rows selected."""
     relation, *parts = statements
-    return f"WITH {name} AS MATERIALIZED ({relation.strip()}), {_parts(parts)} SELECT count(*) FROM {name}"  # noqa: S608
+    return f"WITH {name} AS MATERIALIZED ({relation.strip()}), {_parts(parts)} SELECT {figures} FROM {name}"  # noqa: S608
 
 
 def _parts(statements: Sequence[str]) -> str:

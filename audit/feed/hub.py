@@ -24,6 +24,7 @@ from audit.feed.reading import Page, cursor_at, cursor_now, cursor_oldest, read_
 from audit.feed.selecting import FeedEvent, Selected, Selection, select_after, select_newest_after
 from audit.feed.tail import MOST_EVENTS, Tail
 from audit.feed.ticks import Pace, tick
+from audit.metrics.definitions import FEED_LISTENERS
 
 logger = structlog.get_logger(__name__)
 
@@ -115,6 +116,7 @@ class Hub:
     def listening(self, listener: Listener) -> Iterator[None]:
         """Register a listener, and read the log while it is registered."""
         self._listeners.add(listener)
+        FEED_LISTENERS.set(len(self._listeners))
         listener.is_ended = self.is_closed
         if self._reading is None or self._reading.done():
             self._reading = asyncio.get_running_loop().create_task(self._serve())
@@ -122,6 +124,7 @@ class Hub:
             yield
         finally:
             self._listeners.discard(listener)
+            FEED_LISTENERS.set(len(self._listeners))
             self._left_at = time.monotonic()
 
     def select_from(self, cursor: Cursor, selection: Selection, limit: int, *, is_waiting: bool) -> Selected:

@@ -35,13 +35,11 @@ RESERVATION_CREATED: Final = Counter(
 )
 RESERVATION_RELEASED: Final = Counter(
     "inventory_reservation_released_total",
-    "Reservations that ended without a sale before they expired. `requested`: released by a call or in the console, for"
-    " a reason of the caller's own; `cart_emptied`; `cart_merged`: into the cart's oldest; `order_cancelled` and"
-    " `payment_expired`: by an event of the order; `shortage`: broken because units were missing.",
+    "Reservations that ended without a sale before they expired. `requested`: by a call, by a person or by an order"
+    " that was cancelled; `cart_emptied`; `cart_merged`: into the cart's oldest; `payment_expired`: by an event of the"
+    " order; `shortage`: broken because units were missing.",
     ("reason",),
-    values={
-        "reason": ("requested", "cart_emptied", "cart_merged", "order_cancelled", "payment_expired", "shortage", OTHER)
-    },
+    values={"reason": ("requested", "cart_emptied", "cart_merged", "payment_expired", "shortage")},
 )
 RESERVATION_FAILED: Final = Counter(
     "inventory_reservation_failed_total",
@@ -110,10 +108,11 @@ BATCH_SIZE: Final = Histogram(
 
 HTTP_REQUEST_DURATION: Final = Histogram(
     "inventory_http_request_duration_seconds",
-    "Time from the first byte of a request that the service saw until its answer was handed over, or began where it is"
-    " sent in pieces. `route` is the pattern of the address, `(none)` where there is no such address. Long polls and"
-    " streams of events, which wait on purpose, are left out.",
+    "Time from the headers of a request until its answer was handed over, or began where it is sent in pieces. `route`"
+    " is the pattern of the address, `(none)` where no view answers: unknown addresses, static files, and requests that"
+    " are refused before. Long polls and streams of events, which wait on purpose, are left out.",
     ("method", "route", "status"),
+    values={"method": ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")},
     buckets=_LATENCIES,
 )
 TASK_DURATION: Final = Histogram(
@@ -161,16 +160,20 @@ PRODUCT_STOCK_LEVEL: Final = DatabaseGauge(
     ("warehouse", "product"),
 )
 CRITICAL_STOCK_ITEMS: Final = DatabaseGauge(
-    "inventory_critical_stock_items", "Stock levels that are CRITICAL: sold out, or at most a tenth of full."
+    "inventory_critical_stock_items",
+    "Open alerts of stock levels that are CRITICAL: sold out, or at most a tenth of full; counted up to 10,000.",
 )
 ACTIVE_RESERVATIONS: Final = DatabaseGauge(
-    "inventory_active_reservations", "Reservations that hold stock and haven't expired."
+    "inventory_active_reservations", "Reservations that hold stock and haven't expired, counted up to 100,000."
 )
 STUCK_RESERVATIONS: Final = DatabaseGauge(
-    "inventory_stuck_reservations", "Reservations that have expired and aren't recorded EXPIRED yet."
+    "inventory_stuck_reservations",
+    "Reservations that aren't recorded EXPIRED although they expired a minute ago, or four sweeps ago if that is"
+    " longer; counted up to 10,000.",
 )
 OLDEST_DUE_HOLD: Final = DatabaseGauge(
-    "inventory_oldest_due_hold_seconds", "Time since the oldest of those expired; 0 if there is none."
+    "inventory_oldest_due_hold_seconds",
+    "Time since the oldest reservation expired that isn't recorded EXPIRED yet; 0 if there is none.",
 )
 FEED_LAG: Final = DatabaseGauge(
     "inventory_feed_lag_seconds", "Age of the oldest event that no reader of the feed can see yet; 0 if there is none."
@@ -183,20 +186,25 @@ STREAM_LAG: Final = DatabaseGauge(
 )
 WEBHOOK_LAG: Final = DatabaseGauge(
     "inventory_webhook_lag_seconds",
-    "Age of the oldest event that a running webhook has not yet delivered; 0 if there is none.",
+    "The longest time that an event or a delivery has waited for a webhook that is neither paused nor off; 0 if none"
+    " waits.",
 )
 DEAD_LETTERS: Final = DatabaseGauge(
     "inventory_dead_letters",
-    "What was given up and waits for a person, by kind: deliveries of webhooks, and received events of orders.",
+    "What was given up and waits for a person: deliveries of webhooks, and events that were received; each counted up"
+    " to 10,000.",
     ("kind",),
-    values={"kind": ("webhook", "order_event")},
+    values={"kind": ("webhook", "inbox")},
 )
 RECONCILIATION_DIFFERENCES: Final = DatabaseGauge(
-    "inventory_reconciliation_differences", "Differences that the last finished reconciliation found; absent before it."
+    "inventory_reconciliation_differences",
+    "Differences that the last finished reconciliation found and that are not repaired; absent before it.",
 )
+RECONCILE: Final = "reconcile"
 HEARTBEAT_AGE: Final = DatabaseGauge(
     "inventory_heartbeat_age_seconds",
-    "Time since each process of the background last reported; absent for one that never has.",
+    "Time since each of `beat`, `sweeper`, `worker`, `relay` and `canary` last reported, and since the last finished"
+    " reconciliation (`reconcile`); absent for what never has.",
     ("name",),
 )
 BACKUP_AGE: Final = DatabaseGauge(

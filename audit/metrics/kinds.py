@@ -3,10 +3,17 @@
 A metric counts nothing until ``attach`` gives it a place to count in (``store.begin``).
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter as Numbers
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from functools import partial
+from time import perf_counter
 from typing import Any, ClassVar, Final, Protocol
+
+import structlog
+
+logger = structlog.get_logger(__name__)
 
 OTHER: Final = "other"
 """What a label says instead of a value that its metric doesn't know."""
@@ -34,6 +41,8 @@ class Metric:
     """
 
     kind: ClassVar[str]
+    is_counted: ClassVar[bool] = True
+    """Whether processes count it; else it is read from the database."""
 
     def __init__(
         self, name: str, help_: str, labels: Labels = (), *, values: Mapping[str, Sequence[str]] = _NONE
@@ -48,6 +57,11 @@ class Metric:
     def __repr__(self) -> str:
         return f"<{self.kind} {self.name}>"
 
+    @property
+    def is_on(self) -> bool:
+        """Whether it is counted: else what is only for it needn't be worked out."""
+        return self._make is not None
+
     def attach(self, make: MakeCell | None) -> None:
         """Count in the cells that ``make`` makes from now on; None for nowhere."""
         self._cells = {}
@@ -59,6 +73,11 @@ class Metric:
             assert self._make is not None  # noqa: S101 - for the types: callers ask before
             cell = self._cells[labels] = self._make(self._known(labels))
         return cell
+
+    def _give_up(self, error: OSError) -> None:
+        """Count nothing more of this: its file can't be written, and that is no reason to refuse a request."""
+        self.attach(None)
+        logger.warning("metric_not_kept", metric=self.name, error=str(error))
 
     def _known(self, labels: Labels) -> Labels:
         if len(labels) != len(self.labels):
@@ -77,12 +96,21 @@ class Counter(Metric):
     def add(self, amount: float, *labels: str) -> None:
         """Count at once: what is no effect of a transaction, or of one that is committed."""
         if self._make is not None and amount:
-            self._cell(labels).inc(amount)
+            try:
+                self._cell(labels).inc(amount)
+            except OSError as error:
+                self._give_up(error)
 
     def add_after_commit(self, amount: float, *labels: str) -> None:
         """Count once this transaction is committed; not at all if it isn't, and once however often it is retried."""
         if self._make is not None and amount:
-            _after_commit(partial(self.add, amount, *labels))
+            after_commit(partial(self.add, amount, *labels))
+
+    def add_each_after_commit(self, values: Iterable[str]) -> None:
+        """``add_after_commit`` for many, each with its value of the metric's only label."""
+        if self._make is not None:
+            for value, number in Numbers(values).items():
+                self.add_after_commit(number, value)
 
 
 class Histogram(Metric):
@@ -102,20 +130,22 @@ class Histogram(Metric):
         super().__init__(name, help_, labels, values=values)
         self.buckets = tuple(map(float, buckets))
 
-    @property
-    def is_on(self) -> bool:
-        """Whether observations are kept: only then is a clock worth reading."""
-        return self._make is not None
-
     def observe(self, amount: float, *labels: str) -> None:
         """Count an observation at once."""
         if self._make is not None:
-            self._cell(labels).observe(amount)
+            try:
+                self._cell(labels).observe(amount)
+            except OSError as error:
+                self._give_up(error)
+
+    def time(self) -> AbstractContextManager[object]:
+        """Count how long the block takes, in seconds, whether or not it raises."""
+        return _UNTIMED if self._make is None else _Timer(self)
 
     def observe_after_commit(self, amounts: Sequence[float], *labels: str) -> None:
         """Count these observations once this transaction is committed; not at all if it isn't."""
         if self._make is not None and amounts:
-            _after_commit(partial(self._observe_all, amounts, labels))
+            after_commit(partial(self._observe_all, amounts, labels))
 
     def _observe_all(self, amounts: Sequence[float], labels: Labels) -> None:
         for amount in amounts:
@@ -130,7 +160,10 @@ class ProcessGauge(Metric):
     def set(self, value: float, *labels: str) -> None:
         """Set this process's part of the number."""
         if self._make is not None:
-            self._cell(labels).set(value)
+            try:
+                self._cell(labels).set(value)
+            except OSError as error:
+                self._give_up(error)
 
 
 class DatabaseGauge(Metric):
@@ -140,30 +173,62 @@ class DatabaseGauge(Metric):
     """
 
     kind = "gauge"
+    is_counted = False
+
+
+class _Timer:
+    __slots__ = ("_began", "_histogram")
+
+    def __init__(self, histogram: Histogram) -> None:
+        self._histogram = histogram
+
+    def __enter__(self) -> None:
+        self._began = perf_counter()
+
+    def __exit__(self, *_error: object) -> None:
+        self._histogram.observe(perf_counter() - self._began)
+
+
+_UNTIMED: Final = nullcontext()
 
 
 # --- what is counted once a transaction is committed ------------------------------------------------------------------
 
-_tally: ContextVar[list[Callable[[], None]] | None] = ContextVar("tally", default=None)
+_tally: ContextVar["Tally | None"] = ContextVar("tally", default=None)
 
 
-def open_tally() -> None:
-    """Begin, in this thread, a list of what is to be counted once its transaction is committed; forget an old one."""
-    _tally.set([])
+class Tally:
+    """What one attempt at a transaction wants to have counted.
 
+    As a context, it collects what the block counts ``after_commit`` in this thread; ``count`` counts it, and without
+    that call it is forgotten.
+    """
 
-def close_tally(*, is_committed: bool) -> None:
-    """Count what is on the list if the transaction was committed, and end the list."""
-    counted, _ = _tally.get(), _tally.set(None)
-    if counted and is_committed:
-        for count in counted:
+    __slots__ = ("_counts", "_token")
+
+    def __enter__(self) -> "Tally":
+        self._counts: list[Callable[[], None]] = []
+        self._token = _tally.set(self)
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        _tally.reset(self._token)
+
+    def add(self, count: Callable[[], None]) -> None:
+        """Collect a count."""
+        self._counts.append(count)
+
+    def count(self) -> None:
+        """Count what was collected: the transaction is committed."""
+        for count in self._counts:
             count()
 
 
-def _after_commit(count: Callable[[], None]) -> None:
+def after_commit(count: Callable[[], None]) -> None:
+    """Call ``count`` once this transaction is committed; at once outside of transactions."""
     tally = _tally.get()
     if tally is not None:
-        tally.append(count)
+        tally.add(count)
         return
     from django.db import transaction  # noqa: PLC0415 - logs count, too, before there are settings
 

@@ -1,6 +1,6 @@
 """The page of metrics, generated from ``audit.metrics.definitions``: each with its kind, labels and meaning."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from audit.metrics import definitions
@@ -47,7 +47,7 @@ def page() -> str:
     return "\n".join(lines) + "\n"
 
 
-def _table(metrics: list[Metric]) -> Iterator[str]:
+def _table(metrics: Sequence[Metric]) -> Iterator[str]:
     yield "| metric | kind | labels | is |"
     yield "| --- | --- | --- | --- |"
     for metric in metrics:
@@ -64,7 +64,7 @@ def _label(metric: Metric, label: str) -> str:
     return f"`{label}`: {values}" if values else f"`{label}`"
 
 
-def _buckets(metrics: list[Metric]) -> Iterator[str]:
+def _buckets(metrics: Sequence[Metric]) -> Iterator[str]:
     """The upper bounds of the histograms."""
     yield "\n## Buckets\n"
     yield "| metric | upper bounds |"

@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 from audit import feed, streams
 from audit.errors import Archived, DomainError
 from audit.instants import NotAnInstant, parse_instant
+from audit.metrics import store
 from audit.webhooks.running import run_webhooks
 
 logger = structlog.get_logger(__name__)
@@ -98,6 +99,7 @@ async def _run(sinks: Sequence[streams.Sink]) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    store.begin_program("relay")
     logger.info("relay_started", sinks=[sink.name for sink in sinks])
     await streams.run_relay(sinks, stop, beside=[run_webhooks])
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 from uuid import UUID
 
 import structlog
+from django.db import Error, connection
 from uuid_utils.compat import uuid7
 
 from audit import idempotency
@@ -24,6 +25,8 @@ from audit.db.statements import one_statement, write
 from audit.errors import Busy, Fault, Invalid, NotFound
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import NIL
+from audit.metrics.definitions import LOW_STOCK_ALERTS
+from audit.metrics.kinds import after_commit
 from audit.preconditions import Precondition, last_write_wins
 from audit.publishing import new_event_ids, publish_from
 from audit.recording import Entry, record
@@ -94,6 +97,23 @@ def raise_alerts(crossed: Sequence[Crossing], *, now: datetime) -> None:
         )
         rows = f"SELECT row_number() OVER (ORDER BY key)::int AS n, key, payload FROM {raised}"  # noqa: S608
         publish_from(rows, event=LowStockAlertEvent, ids=new_event_ids(len(crossed)), now=now)
+    if LOW_STOCK_ALERTS.is_on:
+        after_commit(partial(_count_raised, [each.level_id for each in crossed], now))
+
+
+_RAISED: Final = """
+SELECT count(*) FROM inventory_lowstockalert WHERE level_id = ANY(%s) AND (opened_at = %s OR worsened_at = %s)
+"""
+
+
+def _count_raised(level_ids: Sequence[UUID], at: datetime) -> None:
+    """Count the alerts of these levels that were raised then: the statement that raises them says nothing of it."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(_RAISED, [columns.uuids(level_ids), at, at])
+            LOW_STOCK_ALERTS.add(cursor.fetchone()[0])
+    except Error as error:
+        logger.warning("alerts_not_counted", error=str(error))
 
 
 # --- the state of levels, judged at once or by the periodic task -----------------------------------------------------

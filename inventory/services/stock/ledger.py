@@ -19,6 +19,7 @@ from audit.db import columns
 from audit.db.statements import batches, write
 from audit.events import OutboxRow
 from audit.identifiers import EVENT
+from audit.metrics.definitions import MOVEMENT_PROCESSED
 from audit.publishing import publish
 from inventory import planning
 from inventory.locking import LockedIds, LockedLevels
@@ -163,6 +164,7 @@ class Ledger:
     def _write_movements(self, now: datetime) -> None:
         if self._movements:
             write(_INSERT_MOVEMENTS, [now, *self._movement_columns()])
+            MOVEMENT_PROCESSED.add_each_after_commit(cause.type for *_, cause in self._movements)
             self._movements.clear()
 
     def _note(self, events: Sequence[OutboxRow]) -> None:

@@ -27,6 +27,7 @@ from reservations.api.holds.contract import HeldOut, ItemOut, ReservationOut
 from reservations.errors import ReservationNotFound
 from reservations.models import Reservation
 from reservations.services.holds import baskets, documents, placing
+from reservations.services.holds.counting import CART_EMPTIED
 from reservations.services.holds.documents import HeldItem, Hold, Status
 from reservations.services.holds.placing import ExtendRequest, HoldRequest, PlacedHold
 from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Resolved, Selector
@@ -298,7 +299,7 @@ class CartView(ApiView):
         release = ReleaseRequest(
             actor=self.actor(request),
             selector=Selector(cart_id=_cart_id(cart_id)),
-            reason="cart emptied",
+            reason=CART_EMPTIED,
             claim=self.claim(request, _all_released),
         )
         return answered(baskets.empty_basket(release), _all_released)

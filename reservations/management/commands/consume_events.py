@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import InterfaceError, OperationalError, connection
 
+from audit.metrics import store
 from reservations.management.consuming.consumer import EventConsumer, NoClient, find_client
 from reservations.management.consuming.redis_source import RedisSource
 from reservations.management.consuming.sources import Source
@@ -44,6 +45,7 @@ class Command(BaseCommand):
         except (OperationalError, InterfaceError):
             connection.close()  # The consumer waits for the database, and asks again.
         source = _source(options["source"])
+        store.begin_program("consumer")
         logger.info("consumer_started", source=source.name, client=settings.INBOX_CLIENT)
         try:
             applied = EventConsumer(source, stop).run(once=options["once"])

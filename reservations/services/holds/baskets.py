@@ -8,6 +8,7 @@ basket never resets the clock.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 from django.db import connection
@@ -28,7 +29,8 @@ from inventory.services.catalogue.lookup import StoreFacts, read_catalogue
 from inventory.services.stock.ledger import Ledger
 from reservations import actions
 from reservations.models import Reservation
-from reservations.services.holds import documents, expiry, limits, sourcing
+from reservations.services.holds import counting, documents, expiry, limits, sourcing
+from reservations.services.holds.counting import MERGED_INTO
 from reservations.services.holds.documents import HeldItem, Hold, Status
 from reservations.services.holds.placing import (
     HoldOutcome,
@@ -50,7 +52,8 @@ def put_basket(request: HoldRequest) -> PlacedHold | StoredAnswer:
     increase. Raises the errors of ``place_hold``; the old hold is unchanged then. Locks: claim, the cart, its customer
     if a limit is set, its reservations by id, all their levels and the candidate levels by id.
     """
-    held: PlacedHold | StoredAnswer = raise_refusal(expiry.with_due_holds_freed(_put, [request])[0])
+    put = partial(expiry.with_due_holds_freed, _put, [request])
+    held: PlacedHold | StoredAnswer = raise_refusal(counting.with_refusals_counted(put, 1)[0])
     return held
 
 
@@ -191,7 +194,7 @@ class _Basket:
         hold = self._target(items, store, lifetime)
         ledger = Ledger(self.levels)
         merged = [
-            documents.ended(other, Status.RELEASED, now=now, reason=f"merged into {hold.public_id}")
+            documents.ended(other, Status.RELEASED, now=now, reason=f"{MERGED_INTO} {hold.public_id}")
             for other in self.live[1:]
         ]
         for item in (item for old in self.live for item in old.items):

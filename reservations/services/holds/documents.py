@@ -19,12 +19,12 @@ from audit.actors import Actor
 from audit.db import columns
 from audit.db.statements import write
 from audit.identifiers import RESERVATION, public_id
+from audit.metrics.definitions import RESERVATION_EXTENDED
 from reservations.events import ReservedItem
 from reservations.models import Reservation
+from reservations.services.holds.counting import PAYMENT_EXPIRED, count_ended, count_made
 
 Status = Reservation.Status
-PAYMENT_EXPIRED: Final = "payment expired"
-"""The reason of a hold that was released because its order wasn't paid in time."""
 
 
 class HeldItem(msgspec.Struct, frozen=True, gc=False):
@@ -204,6 +204,7 @@ def insert(holds: Sequence[Hold]) -> None:
         ],
     )
     _insert_items((hold, item) for hold in holds for item in hold.items)
+    count_made(holds)
 
 
 def _insert_items(items: Iterable[tuple[Hold, HeldItem]]) -> None:
@@ -253,6 +254,7 @@ def close(holds: Sequence[Hold], *, now: datetime) -> None:
         ],
     )
     write(_LET_GO, [ids])
+    count_ended(holds)
 
 
 def ended(hold: Hold, status: str, *, now: datetime, reason: str = "", order_id: str | None = None) -> Hold:
@@ -287,6 +289,7 @@ def extend(holds: Sequence[Hold]) -> None:
     ends = columns.times(hold.expires_at for hold in holds)
     write(_EXTEND, [ids, ends, columns.times(hold.extended_at for hold in holds)])
     write(_HOLD_LONGER, [ids, ends])
+    RESERVATION_EXTENDED.add_after_commit(len(holds))
 
 
 _REWRITE: Final = """

@@ -10,6 +10,7 @@ from django.db import connection
 
 from audit.db import columns
 from audit.db.statements import Relation, write
+from audit.metrics.definitions import EXPIRY_DELAY
 from inventory.locking import LockedIds
 
 DuePosition = tuple[datetime, UUID]
@@ -121,10 +122,17 @@ def _locked(statement: str, parameters: list[Any]) -> LockedHolds | None:
     return LockedHolds(count, ids, (expires_at, id_)) if count else None
 
 
+_DELAYS: Final = "count(*)::int, coalesce(array_agg(extract(epoch FROM clock_timestamp() - expires_at)::float8), '{}')"
+
+
 def due_among(holds: LockedHolds, levels: LockedIds) -> Relation:
     """The relation ``due``: the locked holds that are still due and whose levels are all locked. Its columns are n
-    (counting from 1), id, store, cart_id, order_id, expires_at, and items as jsonb."""
-    return Relation("due", _DUE, [holds.ids, levels.ids, levels.now])
+    (counting from 1), id, store, cart_id, order_id, expires_at, and items as jsonb.
+
+    Its figures are the number of holds, and for each the time since its end, in seconds, unless metrics are off.
+    """
+    figures = _DELAYS if EXPIRY_DELAY.is_on else "count(*)::int, '{}'::float8[]"
+    return Relation("due", _DUE, [holds.ids, levels.ids, levels.now], figures)
 
 
 def expire_due(*, reason: str, now: datetime) -> None:

@@ -30,6 +30,7 @@ from inventory.transactions import PATIENT, Patience
 from reservations import actions
 from reservations.events import InventoryReleasedEvent
 from reservations.services.holds import documents, due
+from reservations.services.holds.counting import count_expired
 from reservations.services.holds.documents import Hold, Status
 from reservations.services.holds.due import DuePosition, LockedHolds
 
@@ -171,7 +172,9 @@ def _expire_locked(holds: LockedHolds, levels: LockedIds) -> int:
         record_from(_ENTRIES, actor=SWEEPER, action=actions.RESERVATION_EXPIRED, at_most=holds.count, now=now)
         publish_from(_EVENTS, event=InventoryReleasedEvent, ids=event_ids, now=now)
 
-    return write_about(due.due_among(holds, levels), write)
+    expired, delays_seconds = write_about(due.due_among(holds, levels), write)
+    count_expired(delays_seconds)
+    return int(expired)
 
 
 def expire_due_holds(batch_size: int | None = None) -> int:

@@ -37,7 +37,7 @@ from reservations.errors import (
 )
 from reservations.events import InventoryExtendedEvent, InventoryReservedEvent
 from reservations.services.availability import availability
-from reservations.services.holds import documents, expiry, limits, sourcing
+from reservations.services.holds import counting, documents, expiry, limits, sourcing
 from reservations.services.holds.documents import Hold, Status
 from reservations.services.holds.sourcing import RequestLine, SummedLine
 
@@ -94,6 +94,10 @@ def place_holds(requests: Sequence[HoldRequest], patience: Patience = PATIENT) -
     Locks: claims (never waiting), the shoppers if a limit is set (``limits.lock_allowances``), then all candidate
     levels of the batch, once, by id.
     """
+    return counting.with_refusals_counted(partial(_place_holds, requests, patience), len(requests), patience)
+
+
+def _place_holds(requests: Sequence[HoldRequest], patience: Patience) -> list[HoldOutcome]:
     reading = partial(hold_all, may_recall=False)
     try:
         return expiry.with_due_holds_freed(hold_all, requests, patience, again=reading)

@@ -25,7 +25,7 @@ from inventory.transactions import PATIENT, Patience
 from reservations import actions
 from reservations.errors import ReservationConsumed, ReservationNotFound
 from reservations.events import InventoryConsumedEvent
-from reservations.services.holds import documents, expiry, reacquiring, refusals
+from reservations.services.holds import counting, documents, expiry, reacquiring, refusals
 from reservations.services.holds.documents import Hold, Status, is_lapsed
 from reservations.services.holds.placing import created_entry, raise_refusal, reserved_event
 
@@ -103,7 +103,10 @@ def consume_hold(request: ConsumeRequest) -> Resolved | StoredAnswer:
 
 def consume_holds(requests: Sequence[ConsumeRequest], patience: Patience = PATIENT) -> list[ResolutionOutcome]:
     """``consume_hold`` for many requests, each decided on its own, in order, in one transaction."""
-    return expiry.with_due_holds_freed(resolve_all, requests, patience)
+    outcomes: list[ResolutionOutcome] = expiry.with_due_holds_freed(resolve_all, requests, patience)
+    late = [outcome for request, outcome in zip(requests, outcomes, strict=True) if request.reacquire]
+    counting.count_refused((outcome for outcome in late if isinstance(outcome, counting.NOT_HELD)), patience)
+    return outcomes
 
 
 def resolve_all(requests: Sequence[Request]) -> list[ResolutionOutcome]:

@@ -11,6 +11,7 @@ from audit.actors import Actor
 from audit.db.statements import one_statement
 from audit.errors import DomainError
 from audit.events import OutboxRow
+from audit.metrics.definitions import RESERVATION_FAILED
 from audit.recording import Entry, record
 from inventory.errors import InsufficientStock, UnknownStore
 from inventory.services.catalogue.lookup import Catalogue
@@ -18,6 +19,7 @@ from reservations import actions
 from reservations.errors import ReservationNotFound
 from reservations.models.orders import Result
 from reservations.services.holds import baskets, documents, expiry, limits, refusals, sourcing
+from reservations.services.holds.counting import MERGED_INTO, PAYMENT_EXPIRED
 from reservations.services.holds.documents import HeldItem, Hold, Status
 from reservations.services.holds.placing import created_entry, reserved_event
 from reservations.services.holds.resolution import (
@@ -58,7 +60,7 @@ def request_of(each: Received) -> ReleaseRequest | ConsumeRequest:
     actor, selector = _actor_of(each), Selector(order_id=event.subject)
     if isinstance(event, OrderCompletedEvent):
         return ConsumeRequest(actor, event.subject, selector, reacquire=True)
-    reason = documents.PAYMENT_EXPIRED
+    reason = PAYMENT_EXPIRED
     if isinstance(event, OrderCancelledEvent):
         reason = event.reason or _CANCELLED
     return ReleaseRequest(actor, selector, reason)
@@ -273,7 +275,7 @@ class OrderBatch(Batch):
         )
         for item in oldest.items:
             self._ledger.reserve(item.level_id, -item.quantity)
-        request = ReleaseRequest(plan.actor, Selector(), f"merged into {hold.public_id}")
+        request = ReleaseRequest(plan.actor, Selector(), f"{MERGED_INTO} {hold.public_id}")
         for other in live[1:]:
             self._give_back(other, request)
         for item in items:
@@ -295,6 +297,7 @@ class OrderBatch(Batch):
     def _refused(self, each: Received, error: DomainError) -> Outcome:
         if isinstance(each.event, OrderCreatedEvent | OrderCompletedEvent):
             self._events.append(self._failed_event(each, each.event, error))
+            RESERVATION_FAILED.add_after_commit(1, error.code)
         return memory.refusal(error)
 
     def _failed_event(self, each: Received, event: OrderEvent, error: DomainError) -> OutboxRow:

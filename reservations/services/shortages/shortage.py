@@ -35,12 +35,13 @@ from reservations.errors import HoldNotInTheWay, ReservationNotFound, ReservedUn
 from reservations.events import InventoryReservationBrokenEvent
 from reservations.models import Reservation
 from reservations.services.holds import documents, expiry
+from reservations.services.holds.counting import SHORTAGE
 from reservations.services.holds.documents import Hold, Status
 from reservations.services.holds.resolution import released_entry
 from reservations.services.shortages import incidents
 from reservations.services.shortages.incidents import Incident
 
-REASON: Final = "shortage"
+REASON: Final = SHORTAGE
 
 
 @dataclass(frozen=True, slots=True)
