@@ -16,10 +16,20 @@ from audit.metrics.kinds import Histogram, Metric, all_metrics
 FOLDER: Final[Path] = settings.BASE_DIR / "deploy/prometheus"
 METRICS: Final = {metric.name: metric for metric in all_metrics(definitions)}
 _SUFFIXES: Final = ("_bucket", "_sum", "_count")
-_FROM_PROMETHEUS: Final = {"job", "instance", "role"}
+_FROM_PROMETHEUS: Final = {"job", "instance"}
 """Labels that the scrape configuration adds."""
 
-_OF_PROMETHEUS: Final = {"up", "ALERTS"}
+_OF_PROCESSES: Final = frozenset({"pid", "role"})
+_OTHERS: Final = {
+    "process_cpu_seconds_total": _OF_PROCESSES,
+    "process_max_fds": _OF_PROCESSES,
+    "process_open_fds": _OF_PROCESSES,
+    "process_resident_memory_bytes": _OF_PROCESSES,
+    "process_start_time_seconds": _OF_PROCESSES,
+    "up": frozenset(),
+    "ALERTS": frozenset({"alertname", "alertstate", "severity"}),
+}
+"""Metrics that each process serves, and those of Prometheus itself, with their labels."""
 
 _STRING: Final = r'"(?:[^"\\]|\\.)*"'
 _SELECTOR: Final = re.compile(
@@ -59,7 +69,9 @@ class Selector(NamedTuple):
             if self.name not in recorded:
                 yield "no rule records it"
             return
-        if self.name in _OF_PROMETHEUS:
+        if self.name in _OTHERS:
+            known = _OTHERS[self.name] | _FROM_PROMETHEUS
+            yield from (f"no label {label}" for label, _, _ in self.matchers if label not in known)
             return
         metric = self._metric()
         if metric is None:

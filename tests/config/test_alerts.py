@@ -140,6 +140,7 @@ def test_stock_calls_are_those_of_the_objective() -> None:
         "inventory_lock_wait_seconds_total",
         "job:inventory_teapots:rate5m",
         'uptime{job="inventory"}',
+        'process_start_time_seconds{kind="web"}',
     ],
 )
 def test_what_the_service_does_not_have_is_found(expression: str) -> None:
