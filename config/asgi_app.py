@@ -32,7 +32,7 @@ from audit.authentication import cached_caller
 from audit.db import service_role
 from audit.errors import DomainError, Throttled
 from audit.idempotency import StoredAnswer
-from config import connections, listening, orphans, problems, throttling
+from config import connections, draining, listening, orphans, problems, throttling
 from config.bodies import Body, Budget, Gone, Message, Receive, Refused
 from config.lanes import Lanes
 from config.metrics import programs
@@ -76,6 +76,10 @@ class Application(BaseHandler):
         if scope["type"] == "lifespan":
             await _live(receive, send)
             return
+        with draining.requests:
+            await self._serve(scope, receive, send)
+
+    async def _serve(self, scope: Message, receive: Receive, send: Send) -> None:
         if scope["path"] == _ALIVE:
             # Must not wait for a thread: the probe would take the process for dead.
             alive = self.get_response(ASGIRequest(scope, BytesIO()))
@@ -151,7 +155,7 @@ async def _live(receive: Receive, send: Send) -> None:
             gc.collect()
             orphans.end_with_server()
             connections.watch()
-            listening.end_at_shutdown()
+            draining.at_signals()
             programs.begin_web()
             service_role.warn_at_start()
             gc.freeze()  # A collection of all objects of Django would delay a hundred requests.
@@ -237,7 +241,7 @@ async def _answer(request: LoopRequest, pending: Pending, send: Send) -> int:
         return problem.status_code
     throttling.charge(request.user, len(request.body) + len(answer.body))
     headers.append((b"content-length", b"%d" % len(answer.body)))
-    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.start", "status": answer.status, "headers": draining.closing(headers)})
     await send({"type": "http.response.body", "body": answer.body})
     return answer.status
 
@@ -275,4 +279,5 @@ async def _send(response: HttpResponse, send: Send) -> None:
 def _start(response: HttpResponseBase) -> Message:
     headers = [(name.lower().encode("ascii"), value.encode("latin1")) for name, value in response.items()]
     cookies = [(b"set-cookie", cookie.OutputString().encode("latin1")) for cookie in response.cookies.values()]
-    return {"type": "http.response.start", "status": response.status_code, "headers": headers + cookies}
+    sent = draining.closing(headers + cookies)
+    return {"type": "http.response.start", "status": response.status_code, "headers": sent}

@@ -59,12 +59,11 @@ class Guard:
 
     def look(self) -> int:
         """Look at the sockets of this process once. Returns how many connections were shut down."""
-        with os.scandir(_DESCRIPTORS) as entries:
-            descriptors = [int(entry.name) for entry in entries]
+        descriptors = _descriptors()
         if len(descriptors) <= min(self._per_address, self._in_all):
             self._seen.clear()
             return 0
-        open_now = _accepted(descriptors)
+        _, open_now = _sockets(descriptors)
         excess = self._excess(list(open_now))
         for peer in excess:
             _shut_down(open_now[peer], peer)
@@ -97,24 +96,42 @@ def _name(peer: Peer) -> str:
     return network_of(peer[0]) or peer[0]
 
 
-def _accepted(descriptors: list[int]) -> dict[Peer, int]:
-    """The connections that this process has accepted, with their descriptors: those to a port that it listens on."""
-    listens: set[int] = set()
+def accepted() -> int:
+    """How many connections this process has accepted and not closed; 0 where the system doesn't say."""
+    return len(_sockets(_descriptors())[1])
+
+
+def listeners() -> list[int]:
+    """The descriptors of the sockets that this process listens on for other machines' connections."""
+    return _sockets(_descriptors())[0]
+
+
+def _descriptors() -> list[int]:
+    if not _DESCRIPTORS.is_dir():
+        return []
+    with os.scandir(_DESCRIPTORS) as entries:
+        return [int(entry.name) for entry in entries]
+
+
+def _sockets(descriptors: list[int]) -> tuple[list[int], dict[Peer, int]]:
+    """The listening sockets, and the connections that were accepted: those to a port that this process listens on."""
+    listens: dict[int, int] = {}
     ends: list[tuple[int, int, Peer]] = []
     for descriptor in descriptors:
-        with _borrowed(descriptor) as own:
+        with borrowed(descriptor) as own:
             if own is None or own.family not in (socket.AF_INET, socket.AF_INET6):
                 continue
             port = own.getsockname()[1]
             if own.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
-                listens.add(port)
+                listens[descriptor] = port
             else:
                 ends.append((descriptor, port, own.getpeername()[:2]))
-    return {peer: descriptor for descriptor, port, peer in ends if port in listens}
+    ports = set(listens.values())
+    return list(listens), {peer: descriptor for descriptor, port, peer in ends if port in ports}
 
 
 @contextmanager
-def _borrowed(descriptor: int) -> Iterator[socket.socket | None]:
+def borrowed(descriptor: int) -> Iterator[socket.socket | None]:
     """The socket of a descriptor that stays its owner's; None if it is no socket, or was closed meanwhile."""
     try:
         own = socket.socket(fileno=descriptor)

@@ -180,6 +180,7 @@ def main() -> None:
         orphans.die_with_parent(signal.SIGTERM, os.getppid())
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     os.environ.setdefault("DEBUG", "true")
+    os.environ.setdefault("SHUTDOWN_GRACE_SECONDS", "0")  # Whoever presses Ctrl-C doesn't wait for proxies.
     from config.variables import programs  # reads them, after the default above
 
     startup.exit_on_faults()

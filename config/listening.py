@@ -8,12 +8,10 @@ and doesn't delay others.
 
 import asyncio
 import random
-import signal
-import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import structlog
@@ -24,6 +22,7 @@ from audit.api.following import EventStream, Following, FollowingResponse, hub
 from audit.errors import Busy, DomainError
 from audit.feed import Listener, Selected
 from audit.feed.rendering import heartbeat_of, stream_of
+from config import draining
 from config.bodies import Message, Receive, Refused
 from config.streams import Send
 
@@ -109,29 +108,7 @@ async def _stream(listener: Listener, following: Following, there: bytes, start:
 
 def _with_length(start: Message, length: int | None) -> Message:
     """The start of a response, with the length of its body; None for a stream, whose length isn't known."""
-    headers = [(name, value) for name, value in start["headers"] if name != b"content-length"]
+    headers = [(name, value) for name, value in start["headers"] if name not in (b"content-length", b"connection")]
     if length is not None:
         headers.append((b"content-length", b"%d" % length))
-    return {**start, "headers": headers}
-
-
-def end_at_shutdown() -> None:
-    """End all waits at the signals that stop the process: the server waits for open answers before it ends.
-
-    The server's own handlers run, too. For the event loop's thread; does nothing in another one, where no signals come.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        return
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        previous = signal.getsignal(number)
-        if not callable(previous):
-            continue  # The signal has no handler: the process ends at once.
-
-        def close(number: int, frame: Any, previous: Any = previous) -> None:
-            loop.call_soon_threadsafe(hub().close)
-            previous(number, frame)
-
-        # The event loop's own handlers are called by its wake-up descriptor, which gets each signal that has a handler.
-        signal.signal(number, close)
-        signal.siginterrupt(number, False)
+    return {**start, "headers": draining.closing(headers)}

@@ -11,6 +11,7 @@ import sys
 import urllib.request
 from functools import partial
 from http.client import HTTPException
+from math import ceil
 from runpy import run_module
 from typing import Final
 
@@ -20,10 +21,14 @@ from config.parsing import port, whole_number
 PORT_TAKEN: Final = 2
 READY_TIMEOUT_SECONDS: Final = 4.0
 """Less than the image's health check may take."""
+SETTLE_SECONDS: Final = 4.0
+"""How long a web process that stops waits for connections without a request: a second more than proxies keep them."""
+COMPLETION_SECONDS: Final = 20
+"""How long open requests may take once a web process accepts no further ones; then they are cut off."""
 _OPTIONS: Final = (
     *("--interface", "asgi", "--http", "1", "--no-ws", "--http1-header-read-timeout", "5000"),
     *("--http1-buffer-size", "65536"),
-    *("--respawn-failed-workers", "--workers-kill-timeout", "20"),
+    "--respawn-failed-workers",
 )
 
 
@@ -92,6 +97,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _stop_seconds() -> int:
+    """How long a web process may take to stop, before it is killed."""
+    from config.variables import programs  # noqa: PLC0415 - as above
+
+    grace = programs.SHUTDOWN_GRACE_SECONDS
+    return ceil(grace + SETTLE_SECONDS if grace else 0) + COMPLETION_SECONDS
+
+
 def main() -> None:
     """Become the web server, or ask the one that runs."""
     arguments, more = _parser().parse_known_args()
@@ -108,8 +121,9 @@ def main() -> None:
     room = make_room()
     # The processes that granian starts read it, too.
     os.environ["GRANIAN_BACKPRESSURE"] = str(arguments.backpressure or room)
+    patience = ("--workers-kill-timeout", str(_stop_seconds()))
     where = ("--host", arguments.host, "--port", str(arguments.port))
-    sys.argv = ["granian", *_OPTIONS, *where, *more, arguments.application]
+    sys.argv = ["granian", *_OPTIONS, *patience, *where, *more, arguments.application]
     orphans.end_forks_with_this_process()
     with held:
         run_module("granian", run_name="__main__", alter_sys=True)

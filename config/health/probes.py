@@ -11,7 +11,7 @@ from rest_framework.request import Request
 from audit.authentication import Caller
 from audit.errors import PermissionDenied, Throttled
 from audit.roles import Capability
-from config import problems, throttling
+from config import draining, problems, throttling
 from config.health import readiness, status
 from config.health.components import Status
 
@@ -27,7 +27,9 @@ def live(request: HttpRequest) -> HttpResponse:
 @require_safe
 def ready(request: HttpRequest) -> HttpResponse:
     """200 if the database answers, all migrations are applied and the pool hands out connections, else 503 with the
-    reason."""
+    reason; also 503 while the process is about to stop."""
+    if draining.is_stopping():
+        return JsonResponse({"status": "stopping"}, status=503)
     checks = readiness.checks()
     ok = set(checks.values()) == {"ok"}
     return JsonResponse({"status": "ok" if ok else "unavailable", "checks": checks}, status=200 if ok else 503)

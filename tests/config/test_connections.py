@@ -61,10 +61,10 @@ def test_connections_to_other_servers_are_left_alone(server: Server) -> None:
     """Such as those to the database: this process doesn't listen on the port of its end."""
     with socket.create_server(("127.0.0.1", 0)) as far, ExitStack() as stack:
         own = [stack.enter_context(socket.create_connection(far.getsockname(), timeout=5)) for _ in range(9)]
-        found = connections._accepted([each.fileno() for each in own])
+        found = connections._sockets([each.fileno() for each in own])[1]
         assert found == {}
     [caller] = server.open(ONE, 1)
-    assert connections._accepted([caller.fileno()]) == {}
+    assert connections._sockets([caller.fileno()])[1] == {}
 
 
 def peers(*numbers: int) -> list[connections.Peer]:

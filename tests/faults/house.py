@@ -59,9 +59,7 @@ class House:
         seed = json.loads(self.python("-c", _SEED))
         self.token: str = seed["token"]
         self.products: list[str] = seed["products"]
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = free_port()
 
     def close(self) -> None:
         """Stop the servers and delete the folder."""
@@ -155,6 +153,21 @@ class Web:
     def _is_port_free(self) -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.house.port)) != 0
+
+
+def free_port() -> int:
+    """A port of this machine that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def status_of(port: int, path: str) -> int:
+    """The status of an answer to a GET."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=15)
+    with contextlib.closing(connection):
+        connection.request("GET", path)
+        return connection.getresponse().status
 
 
 def eventually(happened: Callable[[], bool], what: str, seconds: float = PATIENCE_SECONDS) -> None:

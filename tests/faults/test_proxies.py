@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from tests.faults.house import PATIENCE_SECONDS, REPOSITORY, eventually
+from tests.faults.house import PATIENCE_SECONDS, REPOSITORY, eventually, free_port
 
 DEPLOY = REPOSITORY / "deploy"
 
@@ -40,34 +40,36 @@ class Telling(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def pointed_at(text: str, *upstreams: int) -> str:
+    """A configuration whose servers, two of the API and two of the console, are these: each kind the same."""
+    for number, port in enumerate((8000, 8001, 8010, 8011)):
+        assert f"127.0.0.1:{port}" in text
+        text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{upstreams[number % len(upstreams)]}")
+    return text
 
 
-def nginx(folder: Path, port: int, upstream: int) -> list[str]:
+def nginx(folder: Path, port: int, *upstreams: int) -> list[str]:
     text = (DEPLOY / "nginx.conf").read_text()
     text = text.replace("listen 443 ssl;", f"listen 127.0.0.1:{port};").replace("listen [::]:443 ssl;\n", "")
-    text = text.replace("127.0.0.1:8000", f"127.0.0.1:{upstream}")
+    text = pointed_at(text, *upstreams)
     lines = [line for line in text.splitlines() if "ssl_certificate" not in line]
     made = folder / "nginx.conf"
     made.write_text("\n".join([f"pid {folder}/nginx.pid;", "daemon off;", "error_log stderr;", *lines]))
     return ["nginx", "-c", str(made), "-p", str(folder), "-e", "stderr"]
 
 
-def haproxy(folder: Path, port: int, upstream: int) -> list[str]:
+def haproxy(folder: Path, port: int, *upstreams: int) -> list[str]:
     text = (DEPLOY / "haproxy.cfg").read_text()
     text = text.replace("bind :::443 v4v6 ssl crt /etc/ssl/inventory.pem", f"bind 127.0.0.1:{port}")
     made = folder / "haproxy.cfg"
-    made.write_text(text.replace("127.0.0.1:8000", f"127.0.0.1:{upstream}"))
+    made.write_text(pointed_at(text, *upstreams))
     return ["haproxy", "-db", "-f", str(made)]
 
 
 @pytest.fixture(params=[nginx, haproxy], ids=["nginx", "haproxy"], scope="module")
 def proxy(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
     """The port of a proxy that runs."""
-    make: Callable[[Path, int, int], list[str]] = request.param
+    make: Callable[..., list[str]] = request.param
     if shutil.which(make.__name__) is None:
         without = pytest.fail if "CI_RUN" in os.environ else pytest.skip
         without(f"{make.__name__} is not installed: its configuration in deploy/ is not tested")
