@@ -8,14 +8,17 @@ with the last process that is connected to them.
 """
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import os
 import shlex
 import signal
+import socket
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from runpy import run_module
 from types import FrameType
@@ -26,6 +29,7 @@ from config import embedded, orphans, serve, startup
 
 PREPARE_FAILED = 1
 READY_TIMEOUT_SECONDS = 60
+METRICS_PORT = 9464
 QUIET = "ignore:::celery.platforms"
 ENV_FILE = Path(__file__).resolve().parent.parent / "var" / "demo.env"
 """Always the same file: a second terminal knows neither PORT nor DATA_DIR of the first."""
@@ -34,9 +38,9 @@ ENV_FILE = Path(__file__).resolve().parent.parent / "var" / "demo.env"
 class Processes(Manager):  # type: ignore[misc]  # honcho has no types
     """honcho's Manager, extended: it announces when the address is ready, and can be stopped at any moment."""
 
-    def __init__(self, address: str, data_dir: Path, env_file: Path, stream_url: str) -> None:
+    def __init__(self, addresses: "Addresses", data_dir: Path, env_file: Path) -> None:
         super().__init__()
-        self._where = (address, data_dir, env_file, stream_url)
+        self._where = (addresses, data_dir, env_file)
 
     def _start(self) -> None:
         super()._start()
@@ -51,8 +55,18 @@ class Processes(Manager):  # type: ignore[misc]  # honcho has no types
             threading.Timer(0.1, self.terminate).start()
 
 
-def announce(address: str, data_dir: Path, env_file: Path, stream_url: str) -> None:
-    """Wait until `address` is ready, then write addresses and credentials to `env_file`, and print them."""
+@dataclass(frozen=True)
+class Addresses:
+    """Where the demonstration is: the web server, the metrics, and the Redis of the stream of events."""
+
+    web: str
+    metrics: str
+    stream: str
+
+
+def announce(addresses: Addresses, data_dir: Path, env_file: Path) -> None:
+    """Wait until the web server is ready, then write addresses and credentials to `env_file`, and print them."""
+    address = addresses.web
     deadline = time.monotonic() + READY_TIMEOUT_SECONDS
     while not serve.is_ready(address):
         if time.monotonic() > deadline:
@@ -62,18 +76,19 @@ def announce(address: str, data_dir: Path, env_file: Path, stream_url: str) -> N
             return
         time.sleep(0.05)
     credentials = json.loads((data_dir / "demo.json").read_text())
-    write_env_file(env_file, address, data_dir, credentials["tokens"], stream_url)
-    sys.stdout.write(banner(address, credentials, env_file))
+    write_env_file(env_file, addresses, data_dir, credentials["tokens"])
+    sys.stdout.write(banner(addresses, credentials, env_file))
     sys.stdout.flush()
 
 
-def write_env_file(file: Path, address: str, data_dir: Path, tokens: dict[str, str], stream_url: str) -> None:
+def write_env_file(file: Path, addresses: Addresses, data_dir: Path, tokens: dict[str, str]) -> None:
     """Write shell variables for a second terminal. Only the owner can read the file: it contains tokens."""
     variables = {
-        "ADDRESS": address,
+        "ADDRESS": addresses.web,
         **{f"{role.upper()}_TOKEN": token for role, token in tokens.items()},
         "DEMO_DATA_DIR": os.fspath(data_dir),
-        "EVENT_STREAM_URL": stream_url,
+        "EVENT_STREAM_URL": addresses.stream,
+        "METRICS_ADDRESS": addresses.metrics,
     }
     file.parent.mkdir(parents=True, exist_ok=True)
     lines = [f"{name}={shlex.quote(value)}\n" for name, value in variables.items()]
@@ -81,18 +96,19 @@ def write_env_file(file: Path, address: str, data_dir: Path, tokens: dict[str, s
     file.write_text("# Written by the demonstration that was started last.\n" + "".join(lines))
 
 
-def banner(address: str, credentials: dict[str, dict[str, str]], env_file: Path) -> str:
+def banner(addresses: Addresses, credentials: dict[str, dict[str, str]], env_file: Path) -> str:
     """Return the text to print: addresses, login, tokens by role, and a command for a second terminal.
 
     `credentials`: `{"staff": {"username", "password"}, "tokens": {role: token}}`.
     """
-    staff, tokens = credentials["staff"], credentials["tokens"]
+    staff, tokens, address = credentials["staff"], credentials["tokens"], addresses.web
     here = Path.cwd()
     shown = env_file.relative_to(here) if env_file.is_relative_to(here) else env_file
     facts = {
         "Ready at": address,
         "Admin": f"{address}/admin/    {staff['username']} / {staff['password']}",
         "API docs": f"{address}/api/docs/",
+        "Metrics": addresses.metrics,
         **{f"Token {role}": token for role, token in tokens.items()},
     }
     lines = [
@@ -159,6 +175,14 @@ def run(parent: int, module: str, arguments: list[str]) -> None:
     run_module(module, run_name="__main__", alter_sys=True)
 
 
+def free_port(wanted: int) -> int:
+    """The wanted port of the loopback interface if it is free, or else another one."""
+    for port in (wanted, 0):
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)) as probe:
+            return int(probe.getsockname()[1])
+    raise OSError("no port is free")
+
+
 def _hang_up(_number: int, _frame: FrameType | None) -> None:
     """End when the terminal is closed; honcho doesn't handle SIGHUP."""
     os.kill(os.getpid(), signal.SIGTERM)
@@ -181,7 +205,8 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     os.environ.setdefault("DEBUG", "true")
     os.environ.setdefault("SHUTDOWN_GRACE_SECONDS", "0")  # Whoever presses Ctrl-C doesn't wait for proxies.
-    from config.variables import programs  # reads them, after the default above
+    os.environ.setdefault("METRICS_PORT", str(free_port(METRICS_PORT)))
+    from config.variables import programs  # reads them, after the defaults above
 
     startup.exit_on_faults()
     host, port = programs.HOST, programs.PORT
@@ -202,7 +227,9 @@ def main() -> None:
         sys.exit(PREPARE_FAILED)
 
     signal.signal(signal.SIGHUP, _hang_up)
-    processes = Processes(serve.address_of(host, port), settings.DATA_DIR, env_file, settings.EVENT_STREAM_URL)
+    metrics = f"{serve.address_of(settings.METRICS_HOST, settings.METRICS_PORT or 0)}/metrics"
+    addresses = Addresses(serve.address_of(host, port), metrics, settings.EVENT_STREAM_URL)
+    processes = Processes(addresses, settings.DATA_DIR, env_file)
     for name, command in commands(host, port, settings.DATA_DIR).items():
         # The shell is replaced by the program, and passes on the pid of the process that must outlive it. Celery's
         # warning about root is suppressed: its messages are JSON.

@@ -162,18 +162,21 @@ def test_taken_port_is_one_clear_sentence(tmp_path: Path) -> None:
 def test_banner_has_every_way_in(tmp_path: Path) -> None:
     staff = {"username": "ada", "password": "lovelace"}
     tokens = {"checkout": "first", "warehouse": "second", "manager": "third"}
-    printed = demo.banner("http://127.0.0.1:8000", {"staff": staff, "tokens": tokens}, tmp_path / "demo.env")
+    addresses = demo.Addresses("http://127.0.0.1:8000", "http://127.0.0.1:9464/metrics", "unix:///run/redis")
+    printed = demo.banner(addresses, {"staff": staff, "tokens": tokens}, tmp_path / "demo.env")
     assert all(value in printed for value in (*staff.values(), *tokens.values(), "/admin/", "/api/docs/"))
+    assert addresses.metrics in printed
     assert f"source {tmp_path}/demo.env" in printed
 
 
 def test_env_file_gives_a_shell_address_tokens_and_data_folder_and_is_private(tmp_path: Path) -> None:
     file = tmp_path / "var" / "demo.env"
     tokens = {"checkout": "first", "manager": "2nd"}
-    demo.write_env_file(file, "http://127.0.0.1:8461", Path("/data of ours"), tokens, "unix:///run/redis")
-    names = '"$ADDRESS" "$CHECKOUT_TOKEN" "$MANAGER_TOKEN" "$DEMO_DATA_DIR" "$EVENT_STREAM_URL"'
+    addresses = demo.Addresses("http://127.0.0.1:8461", "http://127.0.0.1:9464/metrics", "unix:///run/redis")
+    demo.write_env_file(file, addresses, Path("/data of ours"), tokens)
+    names = '"$ADDRESS" "$CHECKOUT_TOKEN" "$MANAGER_TOKEN" "$DEMO_DATA_DIR" "$EVENT_STREAM_URL" "$METRICS_ADDRESS"'
     script = f'source "$1"; printf "%s\\n" {names}'
     shell = ["bash", "-c", script, "bash", os.fspath(file)]
     printed = subprocess.run(shell, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert printed == ["http://127.0.0.1:8461", "first", "2nd", "/data of ours", "unix:///run/redis"]
+    assert printed == [addresses.web, "first", "2nd", "/data of ours", addresses.stream, addresses.metrics]
     assert file.stat().st_mode & 0o777 == 0o600
