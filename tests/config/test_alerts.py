@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+import yaml
 from django.conf import settings
 from django.db import connection
 
@@ -65,6 +66,13 @@ def test_each_alert_has_a_test_in_which_it_fires_and_one_in_which_it_does_not() 
             for check in test["alert_rule_test"]:
                 fires[check["alertname"]].add(bool(check.get("exp_alerts")))
     assert {name for name, found in fires.items() if found != {True, False}} == set()
+
+
+def test_example_names_each_container_of_compose_that_serves_metrics() -> None:
+    compose = yaml.safe_load((settings.BASE_DIR / "docker-compose.yml").read_text(encoding="utf-8"))["services"]
+    named = re.findall(r'"([a-z-]+):9464"', (FOLDER / "prometheus.yml").read_text(encoding="utf-8"))
+    serving = {name for name, each in compose.items() if each.get("environment", {}).get("METRICS_PORT") == "9464"}
+    assert set(named) == serving - {"migrate"}
 
 
 # ------------------------------------------------------------------------------------------------ what the rules say

@@ -146,7 +146,7 @@ def all_routes() -> frozenset[str]:
 
 
 def _check_route(code: str) -> None:
-    """Paths are below /api/v1; a parameter may have any name. Probes of health aren't part of the API."""
+    """Paths are below /api/v1; a parameter may have any name. Probes of health and metrics aren't part of the API."""
     route = re.sub(r"\{\w+\}", "{}", code.partition("?")[0].replace(" ", " /api/v1", 1))
     known = {re.sub(r"\{\w+\}", "{}", each) for each in all_routes()}
-    _require(route in known or code.startswith("GET /health/"), f"no route {code}")
+    _require(route in known or code.startswith(("GET /health/", "GET /metrics")), f"no route {code}")
