@@ -27,10 +27,14 @@ CANARY: Final = "canary"
 BACKUP: Final = "backup"
 """The last backup that succeeded (``manage.py record_backup``)."""
 
+STOCK: Final = "stock"
+"""The last sum of the stock, which all machines share; ``read`` leaves it out (``config.metrics.figures``)."""
+
 _PULSE_SECONDS: Final = 5.0
 _MACHINE_LENGTH: Final = 100
 _WRITE: Final = """
-INSERT INTO audit_heartbeat (name, at, detail) VALUES (%s, coalesce(%s::timestamptz, clock_timestamp()), %s::text::jsonb)
+INSERT INTO audit_heartbeat (name, at, detail)
+VALUES (%s, coalesce(%s::timestamptz, clock_timestamp()), %s::text::jsonb)
 ON CONFLICT (name) DO UPDATE SET at = excluded.at, detail = excluded.detail
 """
 
@@ -74,8 +78,8 @@ def write(name: str, at: datetime | None, **detail: Any) -> None:
 
 
 def read() -> dict[str, Age]:
-    """All heartbeats by name. One statement."""
-    found = Heartbeat.objects.annotate(age=Now() - F("at"))
+    """All heartbeats of processes by name. One statement."""
+    found = Heartbeat.objects.exclude(name=STOCK).annotate(age=Now() - F("at"))
     return {each.name: Age(each.at, each.age, each.detail) for each in found}
 
 

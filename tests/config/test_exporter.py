@@ -189,6 +189,28 @@ def test_every_gauge_of_the_database(counted: Counted, store: Any, settings: Set
     assert names == {each.name for each in all_metrics(definitions) if isinstance(each, DatabaseGauge)} - absent
 
 
+@pytest.mark.django_db(transaction=True)
+def test_stock_is_summed_by_one_machine_for_all(counted: Counted, store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    level = make_level(10)
+    key = ("inventory_stock_level", labels(warehouse="wh-001"))
+    first, second = DatabaseCollector(), DatabaseCollector()
+    assert collected(first)[key] == 10
+    receive(level.product_id, 5)
+    assert collected(second)[key] == 10
+    assert heartbeats.STOCK not in heartbeats.read()
+
+    monkeypatch.setattr(figures, "_STOCK_SECONDS", 0)
+    monkeypatch.setattr(figures, "_SUM", "SELECT pg_sleep(60)::text")
+    monkeypatch.setattr(figures, "_TIMEOUT", "50ms")
+    failed = collected(DatabaseCollector())
+    assert key not in failed
+    assert failed["inventory_database_up", frozenset()] == 1
+    monkeypatch.undo()
+    assert key not in collected(DatabaseCollector())
+    monkeypatch.setattr(figures, "_STOCK_SECONDS", 0)
+    assert collected(DatabaseCollector())[key] == 15
+
+
 def labels(**given: str) -> frozenset[tuple[str, str]]:
     return frozenset(given.items())
 
