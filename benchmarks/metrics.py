@@ -71,7 +71,7 @@ class Loop:
 
     async def _connection(self, bodies: Any) -> None:
         for body in bodies:
-            scope = {**self._scope, "headers": [*self._scope["headers"], (b"content-length", b"%d" % len(body))]}  # type: ignore[misc]
+            scope = {**self._scope, "headers": [*self._scope["headers"], (b"content-length", b"%d" % len(body))]}
 
             async def receive(body: bytes = body) -> dict[str, Any]:
                 return {"type": "http.request", "body": body, "more_body": False}
