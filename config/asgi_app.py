@@ -33,10 +33,10 @@ from audit.db import service_role
 from audit.errors import DomainError, Throttled
 from audit.idempotency import StoredAnswer
 from config import connections, draining, listening, orphans, problems, throttling
+from config.answering import Answering
 from config.bodies import Body, Budget, Gone, Message, Receive, Refused
 from config.lanes import Lanes
 from config.metrics import programs
-from config.metrics.latency import Latency, route_of
 from config.streams import Send, send_stream
 
 _BASES: Final = ("/api/v1/inventory/", "/api/inventory/")
@@ -85,36 +85,42 @@ class Application(BaseHandler):
             alive = self.get_response(ASGIRequest(scope, BytesIO()))
             await _send(cast(HttpResponse, alive), send)
             return
-        latency = Latency(scope["method"])
+        answering = Answering(scope["method"])
         try:
             self._lanes.refuse_misdirected(scope["path"])
-            unfinished = await self._answer(scope, receive, send, latency)
+            unfinished = await self._answer(scope, receive, send, answering)
             if isinstance(unfinished, FollowingResponse):
-                await _follow(unfinished, scope, receive, send)
+                status = await _follow(unfinished, scope, receive, answering.counting(send))
+                answering.ended(status, waits=True)
             elif unfinished is not None:
-                latency.answered(unfinished.status_code)
-                await self._send_stream(unfinished, scope, receive, send)
+                answering.begun(unfinished.status_code)
+                await self._send_stream(unfinished, scope, receive, answering.counting(send))
+                answering.ended(unfinished.status_code, waits=True)
         except Gone:
             return
         except Refused as refusal:
-            await _send(await self._lanes.others.run(_refuse, scope, refusal.status), send)
-            latency.answered(refusal.status)
+            response = await self._lanes.others.run(_refuse, scope, refusal.status)
+            answering.request_id = response.headers["X-Request-ID"]
+            await _send(response, send)
+            answering.answered(refusal.status, len(response.content))
 
-    async def _answer(self, scope: Message, receive: Receive, send: Send, latency: Latency) -> HttpResponseBase | None:
+    async def _answer(
+        self, scope: Message, receive: Receive, send: Send, answering: Answering
+    ) -> HttpResponseBase | None:
         """Answer a request; a response that goes on is returned instead, when the request's body is gone."""
         body = Body(scope, receive, self._budget, self._ask_who)
         try:
             content = await body.read()
             view = self.views_on_loop.get(scope["path"])
             if view is not None and (handed_in := _hand_in(view, scope, content)):
-                latency.route = scope["path"]
-                latency.answered(await _answer(*handed_in, send))
+                answering.route = scope["path"]
+                await _answer(*handed_in, send, answering)
                 return None
-            response = await self._lanes.lane_of(scope).run(self._respond, scope, content, latency)
+            response = await self._lanes.lane_of(scope).run(self._respond, scope, content, answering)
             if not isinstance(response, HttpResponse) or _goes_on(response):
                 return response
             await _send(response, send)
-            latency.answered(response.status_code)
+            answering.answered(response.status_code, len(response.content))
         finally:
             body.give_back()
         return None
@@ -131,14 +137,14 @@ class Application(BaseHandler):
     async def _ask_who(self, scope: Message) -> bool:
         return await self._lanes.others.run(_is_known, scope)
 
-    def _respond(self, scope: Message, body: bytes, latency: Latency) -> HttpResponseBase:
+    def _respond(self, scope: Message, body: bytes, answering: Answering) -> HttpResponseBase:
         """Answer a request with Django's full stack. A streaming response is left open."""
         set_script_prefix(scope.get("root_path", ""))
         signals.request_started.send(sender=type(self), scope=scope)
         with BytesIO(body) as stream:
             request = ASGIRequest(scope, stream)
             response: HttpResponseBase = self.get_response(request)
-            latency.route = route_of(request)
+            answering.know(request)
         if response.streaming:
             close_old_connections()
         else:
@@ -226,9 +232,10 @@ def _is_served(host: str) -> bool:
     return bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
 
 
-async def _answer(request: LoopRequest, pending: Pending, send: Send) -> int:
-    """Answer a request that was handed in. Returns the status."""
-    request_id = request.META["inventory.request_id"]
+async def _answer(request: LoopRequest, pending: Pending, send: Send, answering: Answering) -> None:
+    """Answer a request that was handed in."""
+    answering.request_id = request_id = request.META["inventory.request_id"]
+    answering.client = request.user.name
     headers = [*_HEADERS, (b"x-request-id", request_id.encode("ascii"))]
     try:
         outcome = await pending.submission.outcome_on_loop()
@@ -238,12 +245,13 @@ async def _answer(request: LoopRequest, pending: Pending, send: Send) -> int:
     except Exception as error:  # noqa: BLE001 - each becomes a problem document
         problem = _problem(request, error, request_id)
         await _send(problem, send)
-        return problem.status_code
+        answering.answered(problem.status_code, len(problem.content))
+        return
     throttling.charge(request.user, len(request.body) + len(answer.body))
     headers.append((b"content-length", b"%d" % len(answer.body)))
     await send({"type": "http.response.start", "status": answer.status, "headers": draining.closing(headers)})
     await send({"type": "http.response.body", "body": answer.body})
-    return answer.status
+    answering.answered(answer.status, len(answer.body))
 
 
 def _problem(request: Request, error: Exception, request_id: str) -> HttpResponse:
@@ -261,14 +269,20 @@ def _goes_on(response: HttpResponse) -> bool:
     return isinstance(response, FollowingResponse) and response.following is not None
 
 
-async def _follow(response: FollowingResponse, scope: Message, receive: Receive, send: Send) -> None:
-    """Complete an answer as events come. Errors of a long poll, of which nothing was sent, become problem documents."""
+async def _follow(response: FollowingResponse, scope: Message, receive: Receive, send: Send) -> int:
+    """Complete an answer as events come. Errors of a long poll, of which nothing was sent, become problem documents.
+
+    Returns the status.
+    """
     try:
         await listening.follow(response, _start(response), receive, send)
     except (DomainError, DatabaseError) as error:
         request = ASGIRequest(scope, BytesIO())
         request.META["inventory.request_id"] = request_id = response.headers["X-Request-ID"]
-        await _send(_problem(Request(request), error, request_id), send)
+        problem = _problem(Request(request), error, request_id)
+        await _send(problem, send)
+        return problem.status_code
+    return response.status_code
 
 
 async def _send(response: HttpResponse, send: Send) -> None:

@@ -11,12 +11,14 @@ from celery.schedules import crontab
 from django.conf import settings
 
 from config import orphans, startup
+from config.logs import tasks
 
 startup.begin()
 
 # Its processes are forked by the main thread: at start, and when one has to be replaced.
 signals.worker_init.connect(lambda **_: orphans.end_forks_with_this_process(), weak=False)
 
+tasks.connect()
 app = Celery("inventory")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["audit", "audit.console.imports", "inventory", "reservations"])

@@ -147,7 +147,7 @@ def commands(host: str, port: int, data_dir: Path) -> dict[str, list[str]]:
     schedule = os.fspath(data_dir / "celerybeat-schedule")
     return {
         "web": web,
-        "worker": [*celery, "worker", *alone, "--queues", "celery", "--hostname", "worker@%h", "--loglevel", "WARNING"],
+        "worker": [*celery, "worker", *alone, "--queues", "celery", "--hostname", "worker@%h"],
         "sweeper": [
             *celery,
             "worker",
@@ -156,10 +156,8 @@ def commands(host: str, port: int, data_dir: Path) -> dict[str, list[str]]:
             "sweep",
             "--hostname",
             "sweeper@%h",
-            "--loglevel",
-            "WARNING",
         ],
-        "beat": [*celery, "beat", "--schedule", schedule, "--loglevel", "WARNING"],
+        "beat": [*celery, "beat", "--schedule", schedule],
         "relay": ["manage", "relay_events"],
     }
 
@@ -170,6 +168,8 @@ def run(parent: int, module: str, arguments: list[str]) -> None:
     orphans.end_forks_with_this_process()
     # Celery would run the system checks, which load every route and view: 10 to 20 MB per process.
     os.environ["CELERY_SKIP_CHECKS"] = "true"
+    if module == "celery":
+        os.environ.setdefault("LOG_LEVEL", "WARNING")  # A line for each task would hide the addresses.
     sys.argv = [module, *arguments]
     sys.modules.pop(module, None)  # `config.serve` was imported here: runpy would warn that it runs once more.
     run_module(module, run_name="__main__", alter_sys=True)

@@ -12,6 +12,7 @@ import urllib.request
 from functools import partial
 from http.client import HTTPException
 from math import ceil
+from pathlib import Path
 from runpy import run_module
 from typing import Final
 
@@ -25,6 +26,8 @@ SETTLE_SECONDS: Final = 4.0
 """How long a web process that stops waits for connections without a request: a second more than proxies keep them."""
 COMPLETION_SECONDS: Final = 20
 """How long open requests may take once a web process accepts no further ones; then they are cut off."""
+_GRANIAN_LOGS: Final = Path(__file__).resolve().parent / "logs" / "granian.json"
+"""By which granian writes JSON lines like the service, from before its processes have read the settings."""
 _OPTIONS: Final = (
     *("--interface", "asgi", "--http", "1", "--no-ws", "--http1-header-read-timeout", "5000"),
     *("--http1-buffer-size", "65536"),
@@ -122,6 +125,8 @@ def main() -> None:
     # The processes that granian starts read it, too.
     os.environ["GRANIAN_BACKPRESSURE"] = str(arguments.backpressure or room)
     patience = ("--workers-kill-timeout", str(_stop_seconds()))
+    if not DEBUG:
+        more = ["--log-config", os.fspath(_GRANIAN_LOGS), *more]
     where = ("--host", arguments.host, "--port", str(arguments.port))
     sys.argv = ["granian", *_OPTIONS, *patience, *where, *more, arguments.application]
     orphans.end_forks_with_this_process()

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from config import embedded, logs, look, server_addresses, startup
+from config.environment import PROCESS
+from config.logs.redacting import secrets_of
 from config.variables import *  # noqa: F403 - each is a setting
 from config.variables import events, programs, servers, staff, stock
 
@@ -254,7 +256,7 @@ CELERY_TIMEZONE = TIME_ZONE
 # --- Logs ------------------------------------------------------------------------------------------------------------
 
 LOGGING_CONFIG = None
-logs.configure(json=not DEBUG, level=servers.LOG_LEVEL)
+logs.configure(json=not DEBUG, level=servers.LOG_LEVEL, secrets=secrets_of(PROCESS))
 
 MIGRATION_LINTER_OPTIONS = {
     "exclude_apps": ["admin", "auth", "axes", "contenttypes", "sessions"],

@@ -1,6 +1,7 @@
 """What a process refuses to start with. All faults are named at once."""
 
 import ipaddress
+import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,14 +10,13 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
 
-import structlog
 from django.core.exceptions import ImproperlyConfigured
 
 from config.contradictions import contradictions
 from config.environment import PROCESS
 from config.other_names import unread_names
 
-logger = structlog.get_logger(__name__)
+logger = logging.getLogger(__name__)
 
 PLACEHOLDER: Final = "replace-me"
 """What `.env.example` has for values that everybody must choose."""

@@ -163,6 +163,24 @@ LOG_LEVEL = _servers.choice(
     unit="level",
     meaning="The least severe log lines that are written: `DEBUG`, `INFO`, `WARNING`, `ERROR` or `CRITICAL`.",
 )
+LOG_REQUESTS = _servers.choice(
+    "LOG_REQUESTS",
+    "errors",
+    ("all", "errors", "none"),
+    unit="requests",
+    meaning=(
+        "Which requests are [logged](../guides/logs.md): `all`, only `errors` (those that fail, and slow ones; "
+        "the same one a few times a minute), or `none`."
+    ),
+    used_by=(Used.WEB,),
+)
+LOG_SLOW_SECONDS = _servers.decimal(
+    "LOG_SLOW_SECONDS",
+    1.0,
+    unit="seconds",
+    meaning="From which duration on a request is slow. Long polls, streams and downloads are never slow.",
+    used_by=(Used.WEB,),
+)
 EMBEDDED_POSTGRES_OPTIONS = _servers.text(
     "EMBEDDED_POSTGRES_OPTIONS",
     unit="text",
