@@ -185,7 +185,9 @@ class Courier:
             try:
                 outcome = await self._receiver.post(url, headers, body)
             except Exception as error:
-                logger.exception("webhook_attempt_failed", webhook=str(self._subscription.pk))
+                logger.exception(
+                    "webhook_attempt_failed", webhook=str(self._subscription.pk), event_id=str(delivery.event_id)
+                )
                 outcome = Outcome(at, 0, None, f"{type(error).__name__}: {error}")
         due_at = None if outcome.is_delivered else self._next(delivery, outcome)
         self._window = min(self._window + 1, settings.WEBHOOK_CONNECTIONS_EACH) if outcome.is_delivered else 1

@@ -33,6 +33,12 @@ _PATTERNS: Final = (
     (re.compile(r"\b[0-9a-f]{16}\.[A-Za-z0-9_-]{43}\b"), HIDDEN),
     (re.compile(r"\bwhs(?:ec|k)_[A-Za-z0-9+/=_-]+"), HIDDEN),
 )
+_SUSPECT: Final = re.compile(
+    r"(?i)://|pass|pwd|secret|token|key|authorization|cookie|sessionid|csrf|bearer|basic|whs|[0-9a-f]{16}\."
+)
+"""Whether a text may match one of the patterns at all."""
+_OURS: Final = frozenset({"timestamp", "level", "logger", "method", "route", "task"})
+"""Keys whose values nobody else chooses."""
 
 
 def secrets_of(environment: Environment) -> set[str]:
@@ -65,13 +71,15 @@ class Redactor:
     def __call__(self, _logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
         """The line with its values hidden and cut."""
         for key, value in line.items():
-            if not key.startswith("_"):
+            if key not in _OURS and not key.startswith("_"):
                 line[key] = self._traceback(value) if key == "exception" else self._value(key, value, 0)
         return line
 
     def text(self, text: str) -> str:
         """A text without secrets."""
         hidden = self._known.sub(HIDDEN, text) if self._known else text
+        if not _SUSPECT.search(hidden):
+            return hidden
         for pattern, instead in _PATTERNS:
             hidden = pattern.sub(instead, hidden)
         return hidden

@@ -34,7 +34,7 @@ def log_request(
     wanted = settings.LOG_REQUESTS
     if wanted == "none" or (wanted == "errors" and status < _FAILS_FROM and not is_slow):
         return
-    if wanted == "errors" and not BOUNDED.admits(Cause(REQUESTS, level, f"{method} {route}", str(status))):
+    if wanted == "errors" and not BOUNDED.admits(Cause(REQUESTS, logging.WARNING, f"{method} {route}", str(status))):
         return
     logger.log(
         level,
