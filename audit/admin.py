@@ -2,8 +2,9 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import OuterRef, Q, QuerySet, Subquery
@@ -13,6 +14,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from audit import hidden
 from audit.actions import action_of, actions_called
 from audit.actors import SOURCES, source_of
 from audit.console.base import ReadOnlyAdmin, client_name, pretty_json
@@ -98,6 +100,7 @@ class AuditEntryAdmin(TrailAdmin):
     """Audit entries: what was done, by whom and when."""
 
     all_warehouses_only = True
+    of_canary: ClassVar[Mapping[str, UUID]] = {"client_id": hidden.CLIENT_ID}
     list_display = ("at", "done", "who", "way_in", "store", "subject", "request_link")
     list_display_links = ("at",)
     list_filter = (EntryDays, BySource, ByActor, ByAction, BySubject, BySameRequest)

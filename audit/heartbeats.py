@@ -23,7 +23,7 @@ SWEEPER: Final = "sweeper"
 WORKER: Final = "worker"
 RELAY: Final = "relay"
 CANARY: Final = "canary"
-"""The canary, whose last run succeeded."""
+"""The last run of the canary that succeeded."""
 BACKUP: Final = "backup"
 """The last backup that succeeded (``manage.py record_backup``)."""
 
@@ -86,9 +86,11 @@ def read() -> dict[str, Age]:
 def expected() -> dict[str, timedelta]:
     """The processes that must run, and the age at which a heartbeat means that one doesn't."""
     minute = timedelta(minutes=1)
+    canary = {CANARY: 3 * minute} if settings.CANARY else {}
     return {
         BEAT: 2 * minute,
         SWEEPER: max(2 * minute, timedelta(seconds=4 * settings.SWEEP_INTERVAL_SECONDS)),
         WORKER: 3 * minute,  # Long tasks may occupy all processes of a worker for a while.
         RELAY: minute,
+        **canary,
     }

@@ -10,6 +10,7 @@ import msgspec
 from audit.db import columns
 from audit.db.statements import write
 from audit.events import Event, OutboxRow
+from audit.hidden import LEVEL_ID
 from audit.identifiers import EVENT
 from audit.recording import new_ids
 
@@ -29,10 +30,12 @@ FROM (SELECT (%s::uuid[])[t.n] AS event_id, t.n, t.key, t.payload FROM ({rows}) 
 
 
 def publish(rows: Sequence[OutboxRow], *, now: datetime) -> None:
-    """Write events to the outbox with one statement, each with an ``eventId`` and a ``timestamp``.
+    """Write events to the outbox with one statement, each with an ``eventId`` and a ``timestamp``. Those about the
+    canary's level are nobody's: they are left out.
 
     Requires an open transaction; locks nothing.
     """
+    rows = [row for row in rows if LEVEL_ID not in row.about]
     if not rows:
         return
     timestamp = msgspec.json.encode(now)

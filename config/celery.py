@@ -92,6 +92,12 @@ app.conf.beat_schedule = {
         "options": {"expires": 24 * 3600},
     },
 }
+if settings.CANARY:
+    app.conf.beat_schedule["run-the-canary"] = {
+        "task": "reservations.tasks.run_the_canary",
+        "schedule": 60,
+        "options": {"expires": 60},
+    }
 
 
 @signals.celeryd_after_setup.connect  # type: ignore[untyped-decorator]

@@ -26,6 +26,7 @@ from django.utils.translation import gettext_lazy as _
 
 from audit.actors import Actor
 from audit.console.base import actor_of, reach_of
+from audit.hidden import STORE_ID
 from audit.identifiers import first_id_at
 from audit.models import OutboxEvent, Tick
 from audit.whole_numbers import grouped
@@ -267,7 +268,7 @@ def _holds_card(holds: Mapping[str, Any]) -> Card:
     )
 
 
-_BY_HOUR: Final = """
+_BY_HOUR: Final = f"""
 SELECT date_bin('1 hour', event.happened, %s) AS hour, event.kind, count(*)
 FROM reservations_reservation AS r
 CROSS JOIN LATERAL (VALUES
@@ -277,12 +278,12 @@ CROSS JOIN LATERAL (VALUES
         THEN r.expires_at END),
     ('released', CASE WHEN r.status = 'RELEASED' THEN r.released_at END)
 ) AS event (kind, happened)
-WHERE r.id >= %s AND event.happened >= %s AND (%s::text[] IS NULL OR EXISTS (
+WHERE r.id >= %s AND r.store_id <> '{STORE_ID}' AND event.happened >= %s AND (%s::text[] IS NULL OR EXISTS (
     SELECT FROM reservations_reservationitem item JOIN inventory_stocklevel level ON level.id = item.level_id
     JOIN inventory_warehouse warehouse ON warehouse.id = level.warehouse_id
     WHERE item.reservation_id = r.id AND warehouse.code = ANY(%s::text[])))
 GROUP BY 1, 2
-"""
+"""  # noqa: S608 - constants only
 
 _KINDS: Final[dict[str, tuple[LazyText, str, str]]] = {
     "made": (_("Made"), "created_at", ""),

@@ -7,6 +7,7 @@ from audit import heartbeats
 from inventory.services.bookkeeping import archiving
 from reservations.services.bookkeeping import reconciliation
 from reservations.services.bookkeeping.archiving import every_series
+from reservations.services.canary import run_canary
 from reservations.services.holds import expiry
 from reservations.services.orders import memory
 
@@ -41,3 +42,9 @@ def reconcile() -> int:
 def archive() -> int:
     """Move rows that are past their retention to files. Returns the number of rows."""
     return sum(file.deleted for series in every_series() for file in archiving.archive(series))
+
+
+@shared_task(name="reservations.tasks.run_the_canary")  # type: ignore[untyped-decorator]
+def run_the_canary() -> str:
+    """Reserve, consume and return a unit of the hidden product. Returns the outcome."""
+    return run_canary()

@@ -15,6 +15,7 @@ _COMMANDS: Final = {
     heartbeats.SWEEPER: "start the sweeper: celery -A config worker --queues sweep",
     heartbeats.WORKER: "start a worker: celery -A config worker --queues celery",
     heartbeats.RELAY: "start a relay: manage.py relay_events",
+    heartbeats.CANARY: "a worker runs it each minute, and logs what stops it as canary_failed",
 }
 _RELAY: Final = "is a relay running? Its log names the cause as relay_waits"
 
@@ -24,8 +25,8 @@ def examine_background() -> Iterator[Line]:
     found = facts.read()
     components = of_facts(found)
     yield _reservations(components["reservations"])
-    for name, todo in _COMMANDS.items():
-        yield _process(name, components[name], todo)
+    for name in heartbeats.expected():
+        yield _process(name, components[name], _COMMANDS[name])
     yield _lagging("feed", components["feed"], _RELAY)
     for name in found.stream_lags:
         yield _lagging(f"stream {name}", components[f"stream {name}"], _RELAY)

@@ -65,6 +65,6 @@ def _persistence(subject: str, client: "redis.Redis", known: dict[str, Any]) -> 
 
 
 def _queues(client: "redis.Redis") -> Iterator[Line]:
-    lengths = {name: cast(int, client.llen(name)) for name in _QUEUES}
+    lengths = {name: client.llen(name) for name in _QUEUES}
     found = ", ".join(f"{number} in {name}" for name, number in lengths.items())
     yield choose("queued tasks", found, "are worker and sweeper running?", is_bad=max(lengths.values()) > _MANY_TASKS)

@@ -14,6 +14,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from audit import heartbeats
+from audit.hidden import WAREHOUSE_ID
 from audit.metrics import definitions
 from audit.metrics.kinds import DatabaseGauge, Labels, all_metrics
 from config.health import facts
@@ -33,11 +34,12 @@ INSERT INTO audit_heartbeat (name, at, detail) VALUES (%s, clock_timestamp(), '{
 ON CONFLICT (name) DO UPDATE SET at = excluded.at
 WHERE audit_heartbeat.at <= excluded.at - make_interval(secs => %s) RETURNING 1
 """
-_SUM: Final = """
-SELECT coalesce(jsonb_object_agg(warehouse.code, units.on_hand), '{}')::text FROM (
-    SELECT warehouse_id, sum(on_hand) AS on_hand FROM inventory_stocklevel GROUP BY warehouse_id
+_SUM: Final = f"""
+SELECT coalesce(jsonb_object_agg(warehouse.code, units.on_hand), '{{}}')::text FROM (
+    SELECT warehouse_id, sum(on_hand) AS on_hand FROM inventory_stocklevel
+    WHERE warehouse_id <> '{WAREHOUSE_ID}' GROUP BY warehouse_id
 ) units JOIN inventory_warehouse warehouse ON warehouse.id = units.warehouse_id
-"""
+"""  # noqa: S608 - constants only
 _SHARE: Final = "UPDATE audit_heartbeat SET detail = %s::text::jsonb WHERE name = %s"
 _SHARED: Final = "SELECT detail::text FROM audit_heartbeat WHERE name = %s"
 _STOCK_OF_PRODUCTS: Final = """

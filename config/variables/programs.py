@@ -87,3 +87,19 @@ PORT = _programs.port(
     meaning="The port that the web server listens on.",
     used_by=(Used.WEB, Used.DEMO),
 )
+CANARY = _programs.flag(
+    "CANARY",
+    True,
+    meaning="Whether a unit of a hidden product is reserved, consumed and returned every minute, as a measurement.",
+    used_by=(Used.BEAT, Used.WORKER),
+)
+CANARY_URL = _programs.text(
+    "CANARY_URL",
+    "",
+    unit="URL",
+    meaning=(
+        "The address of the service, such as `http://web:8000`, to which the canary sends its calls as a shop does. "
+        "Its host must be in `ALLOWED_HOSTS`. Without it the canary calls the services in the worker."
+    ),
+    used_by=(Used.WORKER,),
+)

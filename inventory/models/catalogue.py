@@ -13,6 +13,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
+from audit import hidden
 from inventory.codes import barcode_key, sku_key
 from inventory.models.catalogue_querysets import ProductQuerySet, StoreQuerySet, WarehouseQuerySet
 from inventory.words import Words
@@ -129,7 +130,8 @@ class Product(Freezable):
     created_at = models.DateTimeField(db_default=Now(), editable=False)
     updated_at = models.DateTimeField(db_default=Now(), editable=False)
 
-    objects = ProductQuerySet.as_manager()
+    objects = hidden.HidingManager.from_queryset(ProductQuerySet)("pk", hidden.PRODUCT_ID)
+    everything = ProductQuerySet.as_manager()
 
     class Meta:
         constraints = [
@@ -180,7 +182,8 @@ class Warehouse(Freezable):
     version = models.BigIntegerField(default=1, db_default=1, editable=False)
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
-    objects = WarehouseQuerySet.as_manager()
+    objects = hidden.HidingManager.from_queryset(WarehouseQuerySet)("pk", hidden.WAREHOUSE_ID)
+    everything = WarehouseQuerySet.as_manager()
 
     class Meta:
         constraints = [
@@ -225,7 +228,8 @@ class Store(Freezable):
     )
     created_at = models.DateTimeField(db_default=Now(), editable=False)
 
-    objects = StoreQuerySet.as_manager()
+    objects = hidden.HidingManager.from_queryset(StoreQuerySet)("pk", hidden.STORE_ID)
+    everything = StoreQuerySet.as_manager()
 
     class Meta:
         constraints = [

@@ -27,6 +27,7 @@ from django.utils.timezone import make_aware
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
+from audit import hidden
 from audit.actors import Actor
 from audit.models import append_only
 from inventory.models.catalogue import Product, Warehouse
@@ -217,7 +218,8 @@ class StockLevel(models.Model):
     incoming_quantity: int
     """Units in transit to the level; only on rows read ``with_incoming``."""
 
-    objects = StockLevelQuerySet.as_manager()
+    objects = hidden.HidingManager.from_queryset(StockLevelQuerySet)("pk", hidden.LEVEL_ID)
+    everything = StockLevelQuerySet.as_manager()
 
     class Meta:
         permissions = [
@@ -307,7 +309,8 @@ class Movement(models.Model):
     adjustment_id = models.UUIDField(null=True, blank=True)
     created_at = models.DateTimeField()
 
-    objects = MovementQuerySet.as_manager()
+    objects = hidden.HidingManager.from_queryset(MovementQuerySet)("level", hidden.LEVEL_ID)
+    everything = MovementQuerySet.as_manager()
 
     class Meta:
         constraints = [

@@ -10,6 +10,7 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
+from audit import hidden
 from audit.actors import Actor
 from audit.identifiers import RESERVATION, public_id, short_id
 from inventory.models import StockLevel, Store
@@ -101,7 +102,8 @@ class Reservation(models.Model):
     client_id = models.UUIDField(null=True)
     reacquired_from = models.ForeignKey("self", null=True, on_delete=models.PROTECT, related_name="+", db_index=False)
 
-    objects = ReservationQuerySet.as_manager()
+    objects = hidden.HidingManager.from_queryset(ReservationQuerySet)("store", hidden.STORE_ID)
+    everything = ReservationQuerySet.as_manager()
 
     class Meta:
         permissions = [

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, cast
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin
@@ -12,7 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 from django.utils.translation import gettext_lazy as _
 
-from audit import clients
+from audit import clients, hidden
 from audit.actors import Actor
 from audit.clients import Issued
 from audit.console.base import ReadOnlyAdmin, ReadOnlyInline, actor_of, multiple_choice
@@ -139,6 +140,7 @@ class ApiClientAdmin(ServiceAdmin):
         "client_name_taken": _("Another client has this name."),
     }
     all_warehouses_only = True
+    of_canary: ClassVar[Mapping[str, UUID]] = {"pk": hidden.CLIENT_ID}
     empty_hint = _("No program calls the API yet. Add a client for it, then issue a token on the client's page.")
     list_display = ("name", "role", "store_list", "tokens_in_use", "last_used", "created_at")
     list_filter = ("role",)
@@ -203,6 +205,7 @@ class ApiTokenAdmin(ReadOnlyAdmin):
     """Tokens, by prefix. Tokens and their digests are never shown."""
 
     all_warehouses_only = True
+    of_canary: ClassVar[Mapping[str, UUID]] = {"client": hidden.CLIENT_ID}
     empty_hint = _("No token yet. Issue one on an API client's page.")
     list_display = ("prefix", "client", "created_at", "expires_at", "revoked_at", "last_used_at")
     list_filter = (("revoked_at", admin.EmptyFieldListFilter), "client__role")

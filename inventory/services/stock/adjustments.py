@@ -14,6 +14,7 @@ from audit.actors import Actor
 from audit.db.statements import MOST_ROWS, one_statement
 from audit.errors import Fault, VersionConflict
 from audit.events import OutboxRow
+from audit.hidden import rows_for
 from audit.idempotency import Claim, StoredAnswer
 from audit.recording import Entry, record
 from inventory import actions
@@ -228,13 +229,13 @@ def _needs_level(place: AdjustedLevel, line: Adjustment) -> bool:
 def _resolve(request: AdjustRequest) -> list[AdjustedLevel]:
     """The levels of the lines; three queries whatever their number."""
     wanted = [a.variant_id or a.product_id for a in request.adjustments]
-    products = dict(Product.objects.filter(id__in=wanted).values_list("id", "parent_id"))
-    seen = Warehouse.objects.visible_to(request.actor)
+    products = dict(rows_for(request.actor, Product).filter(id__in=wanted).values_list("id", "parent_id"))
+    seen = rows_for(request.actor, Warehouse).visible_to(request.actor)
     named = seen.filter(code__in={a.warehouse for a in request.adjustments})
     rows = list(named.values_list("code", "id", "is_active"))
     _check_open(request.adjustments, {code for code, _, is_active in rows if not is_active})
     warehouses = {code: id_ for code, id_, _ in rows}
-    found = StockLevel.objects.filter(product__in=products, warehouse__in=warehouses.values())
+    found = rows_for(request.actor, StockLevel).filter(product__in=products, warehouse__in=warehouses.values())
     levels = {
         (product, warehouse): id_ for id_, product, warehouse in found.values_list("id", "product_id", "warehouse_id")
     }

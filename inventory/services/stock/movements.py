@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.db import connection
 
+from audit import hidden
 from audit.db import columns
 
 MovementPosition = tuple[datetime, UUID]
@@ -79,7 +80,7 @@ SELECT {LINE}
 FROM (SELECT %s::text[] AS codes) asked CROSS JOIN {{source}} {SEEN}
 JOIN inventory_product product ON product.id = level.product_id
 JOIN inventory_warehouse warehouse ON warehouse.id = level.warehouse_id
-WHERE {{levels}}{{rest}}
+WHERE m.level_id <> '{hidden.LEVEL_ID}' AND {{levels}}{{rest}}
 ORDER BY m.created_at DESC, m.id DESC LIMIT %s
 """  # noqa: S608 - constants only
 _BY_TIME: Final = _READ.replace(
