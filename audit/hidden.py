@@ -39,7 +39,6 @@ def is_canary(actor: Actor) -> bool:
     return actor.client_id == CLIENT_ID
 
 
-def rows_for(actor: Actor, model: Any) -> models.QuerySet[Any]:
-    """All rows of a model that has a ``HidingManager`` that exist for this actor."""
-    found: models.QuerySet[Any] = (model.everything if is_canary(actor) else model.objects).all()
-    return found
+def rows_for(actor: Actor, model: Any) -> Any:
+    """The rows of a model with a ``HidingManager`` that exist for this actor, as the model's own kind of queryset."""
+    return (model.everything if is_canary(actor) else model.objects).all()

@@ -4,134 +4,37 @@ A user sees only figures of lists that they may open, counted over their own war
 for some seconds, in the process, so that they depend on no other service.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, TypeVar
-from urllib.parse import urlencode
+from typing import Any, Final
 from uuid import UUID
 
-from django.apps import apps
 from django.conf import settings
-from django.contrib import admin
-from django.core.cache import cache
 from django.db import connection
-from django.db.models import Count, Min, Q, Subquery, Sum, Value
-from django.db.models.functions import Coalesce, Now
+from django.db.models import Count, Min, Q, Sum, Value
+from django.db.models.functions import Now
 from django.http import HttpRequest
-from django.urls import reverse
-from django.utils import formats, timezone
-from django.utils.functional import Promise
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from audit.actors import Actor
-from audit.console.base import actor_of, reach_of
 from audit.hidden import STORE_ID
 from audit.identifiers import first_id_at
-from audit.models import OutboxEvent, Tick
-from audit.whole_numbers import grouped
+from config.dashboard.parts import Card, Chart, Figure, Hour, LazyText, Reader, link, reservations
+from config.dashboard.service import service_cards
 from config.unsellable import FIGURES, read_unsellable
 from inventory.admin.stock.levels import COUNT_DAYS
 from inventory.admin.stock.unfinished import unfinished
-from inventory.models import LowStockAlert, ReconciliationRun, StockCount, StockLevel, Transfer
+from inventory.models import LowStockAlert, StockCount, StockLevel, Transfer
 from reservations.admin.holds.lists import SOON
 from reservations.models import Reservation
 
 HOURS: Final = 24
-_KEPT_SECONDS: Final = 10
-_OUTBOX_AT_MOST: Final = 10_000
-
-LazyText = str | Promise
-V = TypeVar("V")
-
-
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A number with a label and a link to its list. ``tone`` is ``bad``, ``warn`` or plain."""
-
-    label: LazyText
-    value: Any
-    link: str = ""
-    tone: str = ""
-
-    @property
-    def shown(self) -> str:
-        """The formatted value."""
-        if isinstance(self.value, datetime):
-            return str(formats.date_format(timezone.localtime(self.value), "DATETIME_FORMAT"))
-        return grouped(self.value) if isinstance(self.value, int) else str(self.value)
-
-
-@dataclass(frozen=True, slots=True)
-class Card:
-    """A group of figures. ``calm`` is the text shown if all of them are zero."""
-
-    title: LazyText
-    icon: str
-    figures: list[Figure]
-    calm: LazyText = ""
-
-    @property
-    def is_calm(self) -> bool:
-        """Whether all figures are zero."""
-        return bool(self.calm) and not any(figure.value for figure in self.figures)
-
-
-@dataclass(frozen=True, slots=True)
-class Hour:
-    """The numbers of holds made and ended within an hour. ``heights`` are percentages of the highest bar, by kind."""
-
-    begins: datetime
-    made: Figure
-    ended: list[Figure]
-    heights: dict[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Chart:
-    """Holds by hour, the oldest first, and their totals."""
-
-    hours: list[Hour]
-    totals: list[tuple[str, Figure]]
-    highest: int
-
-    @property
-    def shown_highest(self) -> str:
-        """The highest value of the scale, formatted."""
-        return grouped(self.highest)
-
-
-class _Reader:
-    """Reads figures for one user, within permissions and reach."""
-
-    def __init__(self, request: HttpRequest) -> None:
-        self.request = request
-        self.actor = actor_of(request)
-
-    def may_open(self, model: str) -> bool:
-        """Whether the user may open the list of this model ("app.model")."""
-        model_admin = admin.site._registry.get(apps.get_model(model))
-        return model_admin is not None and model_admin.has_view_permission(self.request)
-
-    def kept(self, name: str, read: Callable[[], V]) -> V:
-        """The result of ``read``, cached for some seconds for all users with the same warehouses."""
-        key = f"dashboard:{name}:{reach_of(self.request).decode()}"
-        known: V | None = cache.get(key)
-        if known is None:
-            known = read()
-            cache.set(key, known, _KEPT_SECONDS)
-        return known
-
-
-def link(model: str, **asked: Any) -> str:
-    """The address of a model's list, filtered by these lookups."""
-    address = reverse(f"admin:{model.replace('.', '_')}_changelist")
-    return f"{address}?{urlencode(asked)}" if asked else address
 
 
 def figures(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """The template context of the dashboard."""
-    reader = _Reader(request)
+    reader = Reader(request)
     head: list[Figure] = []
     cards: list[Card] = []
     due: tuple[int, timedelta | None] = (0, None)
@@ -142,7 +45,7 @@ def figures(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     if reader.may_open("reservations.reservation"):
         holds = _read_holds(reader.actor)
         due = (holds["due"], holds["lag"])
-        head.append(Figure(_("Active reservations"), holds["soon"] + holds["later"], _reservations(state="ACTIVE")))
+        head.append(Figure(_("Active reservations"), holds["soon"] + holds["later"], reservations(state="ACTIVE")))
         cards.append(_holds_card(holds))
         context["chart"] = _chart(reader)
     if reader.may_open("inventory.lowstockalert"):
@@ -153,7 +56,7 @@ def figures(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         cards.append(_transfers_card(reader.actor))
     if stock is not None or reader.may_open("inventory.stockcount"):
         cards.append(_counts_card(reader, stock))
-    cards += _service_cards(reader, *due)
+    cards += service_cards(reader, *due)
     return {**context, "head": head, "cards": cards, "unfinished": unfinished(request)}
 
 
@@ -181,14 +84,14 @@ def _stock_figures(stock: Mapping[str, int]) -> list[Figure]:
     ]
 
 
-def _unsellable_card(reader: _Reader) -> Card:
+def _unsellable_card(reader: Reader) -> Card:
     found = reader.kept("unsellable", lambda: read_unsellable(reader.actor))
     shown = [each for each in FIGURES if reader.may_open(each.model)]
     figures = [Figure(each.label, found[each.name], link(each.model, **each.asked), each.tone) for each in shown]
     return Card(_("Frozen and discontinued"), "ac_unit", figures, _("Nothing is frozen or discontinued."))
 
 
-def _counts_card(reader: _Reader, stock: Mapping[str, int] | None) -> Card:
+def _counts_card(reader: Reader, stock: Mapping[str, int] | None) -> Card:
     """Open counts, and stock that is due for a count. ``stock`` is None if the user may not open its list."""
     listed: list[Figure] = []
     if reader.may_open("inventory.stockcount"):
@@ -235,10 +138,6 @@ def _transfers_card(actor: Actor) -> Card:
 # ---------------------------------------------------------------------------------------------------------------- holds
 
 
-def _reservations(**asked: Any) -> str:
-    return link("reservations.reservation", **asked)
-
-
 def _read_holds(actor: Actor) -> dict[str, Any]:
     """The numbers of active holds by time of expiry, and for how long the oldest due one has been due."""
     active = Reservation.objects.visible_to(actor).filter(status=Reservation.Status.ACTIVE)
@@ -259,10 +158,10 @@ def _holds_card(holds: Mapping[str, Any]) -> Card:
         "timer",
         [
             Figure(
-                str(_("End within %(minutes)d minutes")) % minutes, holds["soon"], _reservations(time="soon"), "warn"
+                str(_("End within %(minutes)d minutes")) % minutes, holds["soon"], reservations(time="soon"), "warn"
             ),
-            Figure(_("End later"), holds["later"], _reservations(time="later")),
-            Figure(_("Expired, being released"), holds["due"], _reservations(time="due")),
+            Figure(_("End later"), holds["later"], reservations(time="later")),
+            Figure(_("Expired, being released"), holds["due"], reservations(time="due")),
         ],
         _("No active reservations."),
     )
@@ -294,7 +193,7 @@ _KINDS: Final[dict[str, tuple[LazyText, str, str]]] = {
 """Label, time field and resulting state of each kind of event; an empty state means any."""
 
 
-def _chart(reader: _Reader) -> Chart:
+def _chart(reader: Reader) -> Chart:
     """Holds by hour, over the last ``HOURS``, including the present one. Hours begin by the reader's clock."""
     this_hour = timezone.localtime().replace(minute=0, second=0, microsecond=0).astimezone(UTC)
     begin = this_hour - timedelta(hours=HOURS - 1)
@@ -319,7 +218,7 @@ def _of_kind(kind: str, number: int, begin: datetime, end: datetime | None) -> F
         asked[f"{moment}__lt"] = end.isoformat()
     if state:
         asked["state"] = str(state)
-    return Figure(label, number, _reservations(**asked))
+    return Figure(label, number, reservations(**asked))
 
 
 def _first_id(begin: datetime) -> UUID:
@@ -340,59 +239,3 @@ def _read_hours(begin: datetime, actor: Actor) -> dict[datetime, dict[str, int]]
         for hour, kind, number in cursor.fetchall():
             found.setdefault(hour.astimezone(UTC), {})[kind] = number
     return found
-
-
-# -------------------------------------------------------------------------------------------------------------- service
-
-
-def _service_cards(reader: _Reader, due: int, lag: timedelta | None) -> list[Card]:
-    """The state of the service itself, for users who may see it."""
-    cards: list[Card] = []
-    if reader.actor.sees_all_warehouses and reader.request.user.has_perm("inventory.view_reconciliationrun"):
-        cards.append(_reconciliation_card(reader))
-    own: list[Figure] = []
-    if reader.may_open("audit.auditentry") and reader.may_open("reservations.reservation"):
-        late = lag if due and lag else timedelta()
-        tone = "bad" if late > timedelta(minutes=2) else ""
-        own.append(Figure(_("Expiry delay"), _span(late), _reservations(time="due"), tone))
-    if reader.may_open("audit.outboxevent"):
-        own.append(Figure(_("Pending events"), _outbox(), link("audit.outboxevent")))
-    if own:
-        cards.append(Card(_("The service"), "monitor_heart", own))
-    return cards
-
-
-def _reconciliation_card(reader: _Reader) -> Card:
-    last = ReconciliationRun.objects.filter(finished_at__isnull=False).order_by("-finished_at").first()
-    finding, run = "inventory.reconciliationfinding", "inventory.reconciliationrun"
-    runs = link(run) if reader.may_open(run) else ""
-    if last is None:
-        return Card(_("Reconciliation"), "balance", [Figure(_("Never run"), "–", runs)])
-    findings = link(finding, run=last.pk) if reader.may_open(finding) else ""
-    its_page = reverse("admin:inventory_reconciliationrun_change", args=[last.pk]) if runs else ""
-    return Card(
-        _("Reconciliation"),
-        "balance",
-        [
-            Figure(_("Differences found"), last.finding_count, findings, "bad" if last.finding_count else ""),
-            Figure(_("Levels looked at"), last.levels_checked, its_page),
-            Figure(_("Last run"), last.finished_at, runs),
-        ],
-    )
-
-
-def _outbox() -> str:
-    """How many events no reader can see yet, capped: few, unless nothing ticks."""
-    seen = Tick.objects.order_by("-number").values("max_position")[:1]
-    number = OutboxEvent.objects.filter(position__gt=Coalesce(Subquery(seen), 0))[: _OUTBOX_AT_MOST + 1].count()
-    return f"{grouped(_OUTBOX_AT_MOST)}+" if number > _OUTBOX_AT_MOST else grouped(number)
-
-
-def _span(span: timedelta) -> str:
-    """A span of time in words."""
-    seconds = int(span.total_seconds())
-    if seconds < 120:
-        return str(_("%(number)d s")) % {"number": seconds}
-    if seconds < 7200:
-        return str(_("%(number)d min")) % {"number": seconds // 60}
-    return str(_("%(number)d h")) % {"number": seconds // 3600}
