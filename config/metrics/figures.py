@@ -58,7 +58,7 @@ class Rarely:
         self._every_seconds = every_seconds
         self._thread = ThreadPoolExecutor(1, "metrics-database")
         self._began_at = float("-inf")
-        self._reading: Future[Figures] | None = None
+        self._reading: Future[Figures | None] | None = None
 
     def latest(self, patience_seconds: float) -> Figures | None:
         """The last result; None if the last call failed, or takes longer than one may wait for it."""
@@ -66,15 +66,22 @@ class Rarely:
         is_idle = self._reading is None or self._reading.done()
         if is_idle and now >= self._began_at + self._every_seconds():
             self._began_at = now
-            self._reading = self._thread.submit(self._read)
+            self._reading = self._thread.submit(self._read_or_log)
         assert self._reading is not None  # noqa: S101 - for the types: the first call begins one
         try:
             return self._reading.result(max(0.0, self._began_at + patience_seconds - now))
         except StillReading:
             return None
+
+    def _read_or_log(self) -> Figures | None:
+        """The result; None if the call failed, for whatever reason: what was counted must be served nevertheless."""
+        try:
+            return self._read()
         except Error as error:
             logger.info("metrics_not_read", error=str(error))
-            return None
+        except Exception:
+            logger.exception("metrics_not_read")
+        return None
 
 
 class DatabaseCollector(Collector):

@@ -244,12 +244,13 @@ def test_database_that_hangs_delays_nobody_for_long(monkeypatch: pytest.MonkeyPa
 
 def test_database_is_read_once_in_an_interval() -> None:
     calls: list[int] = []
+    failures: dict[int, Exception] = {2: OperationalError("away"), 3: ZeroDivisionError()}
     every = [3600.0]
 
     def read() -> dict[DatabaseGauge, dict[tuple[str, ...], float]]:
         calls.append(1)
-        if len(calls) == 2:
-            raise OperationalError("away")
+        if len(calls) in failures:
+            raise failures[len(calls)]
         return {definitions.DATABASE_UP: {(): len(calls)}}
 
     rarely = Rarely(read, lambda: every[0])
@@ -260,7 +261,9 @@ def test_database_is_read_once_in_an_interval() -> None:
     every[0] = 3600.0
     assert rarely.latest(PATIENCE_SECONDS) is None
     every[0] = 0.0
-    assert rarely.latest(PATIENCE_SECONDS) == {definitions.DATABASE_UP: {(): 3}}
+    assert rarely.latest(PATIENCE_SECONDS) is None
+    assert len(calls) == 3
+    assert rarely.latest(PATIENCE_SECONDS) == {definitions.DATABASE_UP: {(): 4}}
 
 
 @pytest.mark.django_db(transaction=True)
