@@ -1,6 +1,5 @@
 """What the doctor looks at in PostgreSQL: its settings, the connections, and what holds back its work."""
 
-import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -193,7 +192,7 @@ def _connections(known: Mapping[str, str], used: int, own: int) -> Line:
     most = int(known["max_connections"]) - int(known["superuser_reserved_connections"])
     # A web process has its pool and a probe's connection; workers, sweeper and relay have a few each.
     pool = settings.DATABASES["default"]["OPTIONS"].get("pool", {}).get("max_size") or WEB_POOL_SIZE
-    wanted = int(os.environ.get("GRANIAN_WORKERS", "1")) * (pool + 1)
+    wanted = settings.GRANIAN_WORKERS * (pool + 1)
     found = f"{used} of {most} are open, {own} by this role; the web server here opens up to {wanted}"
     todo = "raise max_connections, lower DATABASE_POOL_SIZE, or put PgBouncer in between"
     return choose("postgresql connections", found, todo, is_bad=used > most * _MOST_USED or wanted > most)
