@@ -7,6 +7,7 @@ others, before anything was done for it.
 """
 
 import gc
+import sys
 from functools import cache, lru_cache
 from importlib import import_module
 from io import BytesIO
@@ -42,6 +43,8 @@ from config.streams import Send, send_stream
 _BASES: Final = ("/api/v1/inventory/", "/api/inventory/")
 _CALLS_ON_THE_LOOP: Final = ("reserve", "consume", "release")
 _HOST_LIMIT: Final = 255
+_TURN_SECONDS: Final = 0.0005
+"""How long one thread may run Python code while others wait, such as a page of the console before a call."""
 _ALIVE: Final = "/health/live"
 _META: Final = {
     b"authorization": "HTTP_AUTHORIZATION",
@@ -162,6 +165,7 @@ async def _live(receive: Receive, send: Send) -> None:
             orphans.end_with_server()
             connections.watch()
             draining.at_signals()
+            sys.setswitchinterval(_TURN_SECONDS)
             programs.begin_web()
             service_role.warn_at_start()
             gc.freeze()  # A collection of all objects of Django would delay a hundred requests.

@@ -4,6 +4,7 @@ A periodic message expires after its interval, so that messages don't pile up wh
 """
 
 import sys
+import warnings
 from typing import Any
 
 from celery import Celery, signals
@@ -19,6 +20,9 @@ startup.begin()
 signals.worker_init.connect(lambda **_: orphans.end_forks_with_this_process(), weak=False)
 
 tasks.connect()
+# Celery warns of root since pickled messages would run code. Messages are JSON.
+warnings.filterwarnings("ignore", module=r"celery\.platforms")
+
 app = Celery("inventory")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["audit", "audit.console.imports", "inventory", "reservations"])

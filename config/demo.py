@@ -30,7 +30,6 @@ from config import embedded, orphans, serve, startup
 PREPARE_FAILED = 1
 READY_TIMEOUT_SECONDS = 60
 METRICS_PORT = 9464
-QUIET = "ignore:::celery.platforms"
 ENV_FILE = Path(__file__).resolve().parent.parent / "var" / "demo.env"
 """Always the same file: a second terminal knows neither PORT nor DATA_DIR of the first."""
 
@@ -231,9 +230,8 @@ def main() -> None:
     addresses = Addresses(serve.address_of(host, port), metrics, settings.EVENT_STREAM_URL)
     processes = Processes(addresses, settings.DATA_DIR, env_file)
     for name, command in commands(host, port, settings.DATA_DIR).items():
-        # The shell is replaced by the program, and passes on the pid of the process that must outlive it. Celery's
-        # warning about root is suppressed: its messages are JSON.
-        trampoline = shlex.join([sys.executable, "-W", QUIET, "-m", "config.demo", "run"])
+        # The shell is replaced by the program, and passes on the pid of the process that must outlive it.
+        trampoline = shlex.join([sys.executable, "-m", "config.demo", "run"])
         processes.add_process(name, f"exec {trampoline} $PPID {shlex.join(command)}", cwd=settings.BASE_DIR)
     processes.loop()
     code = processes.returncode

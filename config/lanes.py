@@ -72,7 +72,7 @@ class Lanes:
         self.passwords = Lane("password", 2, 32)
         self.files = Lane("file", 2, 16, most_open=32)
         self.events = Lane("event", 4, 4096)
-        self.console = Lane("console", 8 if serves == "console" else 3)
+        self.console = Lane("console", 8 if serves == "console" else 2)
         self.others = Lane("web", 16)
 
     def refuse_misdirected(self, path: str) -> None:

@@ -57,7 +57,7 @@ def test_pages_of_the_console_have_threads_and_connections_of_their_own() -> Non
     assert lane("GET", "/admin/") == lane("POST", reverse("admin:inventory_product_add")) == "console"
     lanes = Lanes()
     beside = [lanes.console, lanes.files, lanes.passwords, lanes.probes]
-    assert sum(lane.threads for lane in beside) == 8  # Of DATABASE_POOL_SIZE: config/asgi.py counts on it.
+    assert sum(lane.threads for lane in beside) <= 8  # Of DATABASE_POOL_SIZE: config/asgi.py counts on it.
 
 
 def test_who_would_wait_behind_too_many_is_refused() -> None:

@@ -33,7 +33,7 @@ def worker(house: House) -> Iterator[None]:
     """The worker of the demonstration, without its scheduler: nothing sends lost messages again."""
     command = demo.commands("127.0.0.1", house.port, house.data_dir)["worker"]
     process = subprocess.Popen(
-        [sys.executable, "-W", demo.QUIET, "-m", "config.demo", "run", str(os.getpid()), *command],
+        [sys.executable, "-m", "config.demo", "run", str(os.getpid()), *command],
         cwd=REPOSITORY,
         env=house.environment(),
     )
