@@ -33,7 +33,7 @@ from audit.authentication import cached_caller
 from audit.db import service_role
 from audit.errors import DomainError, Throttled
 from audit.idempotency import StoredAnswer
-from config import connections, draining, listening, orphans, problems, throttling
+from config import connections, draining, listening, orphans, problems, structs, throttling
 from config.answering import Answering
 from config.bodies import Body, Budget, Gone, Message, Receive, Refused
 from config.lanes import Lanes
@@ -44,7 +44,7 @@ _BASES: Final = ("/api/v1/inventory/", "/api/inventory/")
 _CALLS_ON_THE_LOOP: Final = ("reserve", "consume", "release")
 _HOST_LIMIT: Final = 255
 _TURN_SECONDS: Final = 0.0005
-"""How long one thread may run Python code while others wait, such as a page of the console before a call."""
+"""How long a thread, such as one that makes a page of the console, may run Python code while calls wait."""
 _ALIVE: Final = "/health/live"
 _META: Final = {
     b"authorization": "HTTP_AUTHORIZATION",
@@ -161,11 +161,13 @@ async def _live(receive: Receive, send: Send) -> None:
         message = await receive()
         if message["type"] == "lifespan.startup":
             _ = get_resolver().url_patterns  # Loads every view now, not with the first request.
+            structs.build(structs.kinds())
             gc.collect()
             orphans.end_with_server()
             connections.watch()
             draining.at_signals()
-            sys.setswitchinterval(_TURN_SECONDS)
+            if settings.WEB_SERVES == "all":
+                sys.setswitchinterval(_TURN_SECONDS)
             programs.begin_web()
             service_role.warn_at_start()
             gc.freeze()  # A collection of all objects of Django would delay a hundred requests.
