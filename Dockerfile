@@ -1,10 +1,13 @@
+# A tag that the registry may move: docs/guides/operate.md says how to pin its digest.
 FROM python:3.11-slim
 
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 DEBUG=false STATIC_ROOT=/srv/static
 WORKDIR /srv/app
 
 # A volume of archived rows that is mounted here takes over who owns the folder.
-RUN useradd --system --home-dir /srv/app --shell /usr/sbin/nologin inventory \
+# By number: Kubernetes can't tell from a name that it isn't root.
+RUN groupadd --system --gid 10001 inventory \
+    && useradd --system --uid 10001 --gid inventory --home-dir /srv/app --shell /usr/sbin/nologin inventory \
     && install --directory --owner inventory --mode 0700 /srv/archive
 
 # Before the sources: dependencies change less often.
@@ -19,9 +22,15 @@ RUN python -m compileall -q . \
     DATABASE_URL=postgres://build/build REDIS_URL=redis://build python manage.py collectstatic --no-input -i 'redoc*' \
     && find "$STATIC_ROOT" -name '*.map*' -delete
 
-USER inventory
+USER 10001:10001
 ENV HOST=0.0.0.0 PORT=8000
 EXPOSE 8000
+
+# Last, as it changes with each release. `make image` gives the version of pyproject.toml.
+ARG VERSION=unreleased
+LABEL org.opencontainers.image.title="Inventory reservation service" \
+    org.opencontainers.image.version=$VERSION \
+    org.opencontainers.image.licenses=MIT
 
 # The probe gives up before its timeout, and starts nothing.
 HEALTHCHECK --interval=10s --timeout=5s --start-period=30s --retries=3 CMD ["python", "-m", "config.serve", "--is-ready"]

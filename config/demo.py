@@ -135,8 +135,8 @@ def prepare() -> None:
     call_command("demo_data")
 
 
-def commands(host: str, port: int, data_dir: Path) -> dict[str, list[str]]:
-    """Return the processes to run: a module and its arguments, by name."""
+def commands(host: str, port: int, data_dir: Path, *, consumes: bool = False) -> dict[str, list[str]]:
+    """Return the processes to run: a module and its arguments, by name. ``consumes``: also a consumer of events."""
     celery = ["celery", "--quiet", "-A", "config"]
     # One worker of each kind runs here: they need not find each other.
     alone = ["--pool", "solo", "--without-gossip", "--without-mingle", "--without-heartbeat"]
@@ -158,6 +158,7 @@ def commands(host: str, port: int, data_dir: Path) -> dict[str, list[str]]:
         ],
         "beat": [*celery, "beat", "--schedule", schedule],
         "relay": ["manage", "relay_events"],
+        **({"consumer": ["manage", "consume_events"]} if consumes else {}),
     }
 
 
@@ -203,6 +204,7 @@ def main() -> None:
         orphans.die_with_parent(signal.SIGTERM, os.getppid())
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     os.environ.setdefault("DEBUG", "true")
+    os.environ.setdefault("INBOX_CLIENT", "demo-checkout")
     os.environ.setdefault("SHUTDOWN_GRACE_SECONDS", "0")  # Whoever presses Ctrl-C doesn't wait for proxies.
     os.environ.setdefault("METRICS_PORT", str(free_port(METRICS_PORT)))
     from config.variables import programs  # reads them, after the defaults above
@@ -229,7 +231,8 @@ def main() -> None:
     metrics = f"{serve.address_of(settings.METRICS_HOST, settings.METRICS_PORT or 0)}/metrics"
     addresses = Addresses(serve.address_of(host, port), metrics, settings.EVENT_STREAM_URL)
     processes = Processes(addresses, settings.DATA_DIR, env_file)
-    for name, command in commands(host, port, settings.DATA_DIR).items():
+    consumes = bool(settings.INBOX_STREAM or settings.INBOX_TOPICS)
+    for name, command in commands(host, port, settings.DATA_DIR, consumes=consumes).items():
         # The shell is replaced by the program, and passes on the pid of the process that must outlive it.
         trampoline = shlex.join([sys.executable, "-m", "config.demo", "run"])
         processes.add_process(name, f"exec {trampoline} $PPID {shlex.join(command)}", cwd=settings.BASE_DIR)

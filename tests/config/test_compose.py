@@ -18,7 +18,7 @@ from config import settings
 
 COMPOSE: Final = yaml.safe_load((settings.BASE_DIR / "docker-compose.yml").read_text())
 SERVICES: Final[dict[str, Any]] = COMPOSE["services"]
-OURS: Final = {name for name, service in SERVICES.items() if "build" in service}
+OURS: Final = {name for name, service in SERVICES.items() if "inventory-reservation" in service["image"]}
 ROLE_SQL: Final = settings.BASE_DIR / "deploy/postgres/service-role.sql"
 
 

@@ -12,8 +12,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
+import redis
 
 from config import demo, serve
 
@@ -35,6 +37,7 @@ class Demo:
                     "PATH": os.defpath,
                     "DATA_DIR": os.fspath(data_dir),
                     "PORT": str(port),
+                    "INBOX_STREAM": "shop:orders",
                     # Nothing here has to survive a power cut.
                     "EMBEDDED_POSTGRES_OPTIONS": "-c fsync=off",
                 },
@@ -49,6 +52,11 @@ class Demo:
         assert "Ready at" in printed, printed
         assert "Warning" not in printed, printed
         return printed
+
+    def redis(self) -> redis.Redis:
+        """A connection to its Redis."""
+        status = json.loads((self.data_dir / "embedded.json").read_text())
+        return redis.Redis(unix_socket_path=f"{status['socket_dir']}/redis")
 
     def pids(self) -> set[int]:
         """All of its processes, the servers and their supervisor included."""
@@ -132,8 +140,16 @@ def test_signal_during_the_start_leaves_no_process(running: Demo) -> None:
     assert eventually(lambda: not pids & parents().keys())
 
 
-def test_one_dead_process_ends_the_rest_with_its_exit_code(running: Demo) -> None:
+def test_demo_consumes_events_and_one_dead_process_ends_the_rest_with_its_exit_code(running: Demo) -> None:
     running.wait_until_ready()
+    events = running.redis()
+    events.xadd("shop:orders", {"data": json.dumps({"eventId": str(uuid4()), "type": "OrderCreatedEvent", "data": {}})})
+    assert eventually(
+        lambda: any(
+            group["last-delivered-id"] != b"0-0" and not group["pending"]
+            for group in events.xinfo_groups("shop:orders")
+        )
+    )
     pids = running.pids()
     beat = next(pid for pid in pids if b"celerybeat-schedule" in Path(f"/proc/{pid}/cmdline").read_bytes())
     os.kill(beat, signal.SIGKILL)
