@@ -27,7 +27,7 @@ def test_the_program_says_so_without_loading_django() -> None:
     program = (
         "import runpy, sys; sys.argv[1:] = ['nobody']\ntry: runpy.run_module('config.worker_probe', {}, '__main__')\n"
     )
-    program += "finally: assert 'django' not in sys.modules"
+    program += "finally: assert 'django.conf' not in sys.modules"
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=settings.BASE_DIR,

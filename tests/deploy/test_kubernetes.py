@@ -14,7 +14,7 @@ import yaml
 from django.conf import settings
 from django.core.management import get_commands
 
-from config import startup
+from config import draining, startup
 from config.celery import app
 from tests.deploy.rendering import (
     EVERYTHING,
@@ -370,8 +370,6 @@ def test_every_pod_serves_its_metrics_where_they_are_looked_for(name: str) -> No
 
 @pytest.mark.parametrize("name", ["ha", "air-gapped", EVERYTHING])
 def test_web_rolls_without_losing_a_request(name: str) -> None:
-    kill_seconds = 20
-    assert f'"--workers-kill-timeout", "{kill_seconds}"' in Path(settings.BASE_DIR, "config/serve.py").read_text()
     for component in ("web", "console"):
         (manifest,) = [each for each in of_kind(name, "Deployment") if each["metadata"]["name"] == component]
         assert manifest["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
@@ -380,7 +378,8 @@ def test_web_rolls_without_losing_a_request(name: str) -> None:
         waits, seconds = container["lifecycle"]["preStop"]["exec"]["command"]
         assert waits == "sleep"
         grace = float(settings_of(name).get("SHUTDOWN_GRACE_SECONDS", "5"))
-        assert spec["terminationGracePeriodSeconds"] > int(seconds) + grace + kill_seconds
+        stops_within = grace + draining.SETTLE_SECONDS + draining.COMPLETION_SECONDS
+        assert spec["terminationGracePeriodSeconds"] > int(seconds) + stops_within + 5
         assert container["resources"] == {
             "requests": {"memory": "512Mi", "cpu": "500m"},
             "limits": {"memory": "1Gi", "cpu": "1000m"},
