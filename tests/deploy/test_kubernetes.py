@@ -14,7 +14,7 @@ import yaml
 from django.conf import settings
 from django.core.management import get_commands
 
-from config import draining, startup
+from config import serve, startup
 from config.celery import app
 from tests.deploy.rendering import (
     EVERYTHING,
@@ -378,7 +378,7 @@ def test_web_rolls_without_losing_a_request(name: str) -> None:
         waits, seconds = container["lifecycle"]["preStop"]["exec"]["command"]
         assert waits == "sleep"
         grace = float(settings_of(name).get("SHUTDOWN_GRACE_SECONDS", "5"))
-        stops_within = grace + draining.SETTLE_SECONDS + draining.COMPLETION_SECONDS
+        stops_within = grace + serve.SETTLE_SECONDS + serve.COMPLETION_SECONDS
         assert spec["terminationGracePeriodSeconds"] > int(seconds) + stops_within + 5
         assert container["resources"] == {
             "requests": {"memory": "512Mi", "cpu": "500m"},
