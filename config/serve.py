@@ -110,6 +110,8 @@ def _stop_seconds() -> int:
 
 def main() -> None:
     """Become the web server, or ask the one that runs."""
+    # Before variables are read: the processes that granian forks have those of this one.
+    os.environ.setdefault("DATABASE_POOL_SIZE", str(startup.WEB_POOL_SIZE))
     arguments, more = _parser().parse_known_args()
     if arguments.is_ready:
         sys.exit(0 if is_ready(address_of(arguments.host, arguments.port)) else 1)

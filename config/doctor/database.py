@@ -30,6 +30,10 @@ _NAMES: Final = (
     *("idle_session_timeout", "idle_in_transaction_session_timeout", "statement_timeout", "max_connections"),
     *("superuser_reserved_connections", "data_directory", "server_encoding"),
 )
+# The doctor has set a timeout of its own: the session began with another one.
+_SETTINGS: Final = """
+SELECT name, CASE name WHEN 'statement_timeout' THEN reset_val ELSE setting END FROM pg_settings WHERE name = ANY(%s)
+"""
 _ACTIVITY: Final = """
 SELECT count(*), count(*) FILTER (WHERE usename = current_user),
     (SELECT rolsuper OR pg_has_role(oid, 'pg_read_all_stats', 'USAGE') FROM pg_roles WHERE rolname = current_user)
@@ -86,8 +90,7 @@ def examine_clock() -> Iterator[Line]:
 def examine_postgresql() -> Iterator[Line]:
     """The settings of the server that matter, as they are for the service's own sessions."""
     with _asking() as cursor:
-        # What the session began with: the doctor has set a timeout of its own.
-        cursor.execute("SELECT name, reset_val FROM pg_settings WHERE name = ANY(%s)", [list(_NAMES)])
+        cursor.execute(_SETTINGS, [list(_NAMES)])
         known = dict(cursor.fetchall())
         cursor.execute("SELECT pg_is_in_recovery()")
         is_standby = cursor.fetchone()[0]

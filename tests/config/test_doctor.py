@@ -62,6 +62,7 @@ def test_it_looks_at_everything_that_is_asked_for(capsys: Any) -> None:
     ):
         assert subject in found, found.keys()
     assert not [line for line in found.values() if line.outcome == "fail"], found
+    assert not {"postgresql TimeZone", "postgresql statement_timeout", "postgresql encoding"} & set(found)
     assert {found[name].outcome for name in heartbeats.expected()} == {"ok"}
     assert found["backup"].outcome == found["reconciliation"].outcome == "warn"
 

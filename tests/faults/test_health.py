@@ -77,6 +77,10 @@ def test_a_scheduler_that_stops_is_noticed(house: House, web: Web) -> None:
         assert (found["database"]["status"], found["reservations"]["status"]) == ("UP", "UP")
 
 
+def test_a_web_process_shares_its_connections_unless_it_is_told_otherwise(house: House, web: Web) -> None:
+    assert components(house)["pool"]["details"]["size"] >= 1
+
+
 def test_the_canary_sells_through_the_web_server(house: House, web: Web) -> None:
     command = "import django; django.setup(); from reservations.tasks import run_the_canary; print(run_the_canary())"
     environment = house.environment(CANARY_URL=f"http://127.0.0.1:{house.port}")
