@@ -143,7 +143,8 @@ def test_a_relay_that_waits_for_a_sink_holds_up_neither_ticks_nor_vacuum() -> No
             with stranger() as other:
                 rows = other.execute(
                     "SELECT backend_xid, backend_xmin FROM pg_stat_activity WHERE state = 'idle in transaction'"
-                    " AND datname = current_database() AND pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory')"
+                    " AND datname = current_database()"
+                    " AND pid IN (SELECT pid FROM pg_locks WHERE locktype = 'advisory')"
                 ).fetchall()
                 assert rows == [(None, None)]
             write("b")
