@@ -128,7 +128,7 @@ def served(
     web = [*demo.commands("127.0.0.1", port, log.parent)["web"], "--application", application]
     if wsgi_workers:
         web += ["--interface", "wsgi", "--workers", str(wsgi_workers), "--blocking-threads", str(WSGI_THREADS)]
-    command = [sys.executable, "-W", demo.QUIET, "-m", "config.demo", "run", str(os.getpid()), *web]
+    command = [sys.executable, "-m", "config.demo", "run", str(os.getpid()), *web]
     with log.open("wb") as output:
         child = subprocess.Popen(  # noqa: S603
             command, cwd=REPOSITORY, env=dict(environment), stdout=output, stderr=subprocess.STDOUT
