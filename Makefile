@@ -52,8 +52,8 @@ fmt: $(STAMP) ## Format, fix what can be fixed, write the generated documents
 	$(BIN)/python -m config.documents
 
 lock: ## Pin what pyproject.toml resolves to today (needs uv on the PATH)
-	$(COMPILE) --quiet --upgrade --extra embedded --extra kafka --extra dev --output-file requirements.lock
-	$(COMPILE) --quiet --extra kafka --constraints requirements.lock --output-file requirements-runtime.lock
+	$(COMPILE) --quiet --upgrade --extra embedded --extra kafka --extra otel --extra dev --output-file requirements.lock
+	$(COMPILE) --quiet --extra kafka --extra otel --constraints requirements.lock --output-file requirements-runtime.lock
 
 # PYTHON may name another Python from 3.11 on. Where only the lock's date is new, the environment is kept.
 $(STAMP): requirements.lock

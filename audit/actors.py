@@ -1,7 +1,7 @@
 """Actors: a person in the console, an API client or a program of the service, and their reach."""
 
 from collections.abc import Iterable, Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -39,6 +39,7 @@ class Actor(msgspec.Struct, frozen=True, gc=False):
     ``source`` is one of ``SOURCES``. ``store_codes`` limit the stores that the actor may see and change; empty means
     all. ``warehouse_codes`` limit the warehouses; None means all, empty none. API clients are limited to stores, staff
     to warehouses (docs/explanation/rules.md, rule 19). ``account_id`` is the id of the staff account; None for others.
+    ``span`` is the request's, by which its part of a batch is traced (``audit.traces``); None while traces are off.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Actor(msgspec.Struct, frozen=True, gc=False):
     store_codes: tuple[str, ...] = ()
     warehouse_codes: tuple[str, ...] | None = None
     account_id: int | None = None
+    span: Any = None
 
     @property
     def sees_all_warehouses(self) -> bool:

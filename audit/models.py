@@ -253,7 +253,8 @@ class OutboxEvent(models.Model):
     """An event of the log (``audit.feed``), published after the transaction that wrote it. Never updated.
 
     The table is partitioned by ``created_at``. It also has a column ``xid``, the transaction that wrote the row.
-    ``position`` orders the events of a key. The names of the columns are those that Debezium's outbox router expects.
+    ``position`` orders the events of a key. ``traceparent`` is the trace of the request that caused the event, null if
+    it had none. The names of the columns are those that Debezium's outbox router expects.
     """
 
     position = models.BigAutoField(primary_key=True)
@@ -263,6 +264,7 @@ class OutboxEvent(models.Model):
     type = models.CharField(max_length=64)
     payload = models.JSONField()
     created_at = models.DateTimeField(db_default=Now())
+    traceparent = models.CharField(max_length=55, null=True)
 
     class Meta:
         verbose_name = "outbox event"

@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from datetime import datetime
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
+from audit import traces
 from audit.db import columns
 from audit.db.statements import write
 from audit.events import Event, OutboxRow
@@ -20,11 +21,17 @@ SELECT id, aggregatetype, key, type, payload, %s
 FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::jsonb[])
 WITH ORDINALITY AS t (id, aggregatetype, key, type, payload, n) ORDER BY n
 """
+_INSERT_TRACED_EVENTS: Final = """
+INSERT INTO audit_outboxevent (id, aggregatetype, aggregateid, type, payload, created_at, traceparent)
+SELECT id, aggregatetype, key, type, payload, %s, traceparent
+FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::jsonb[], %s::text[])
+WITH ORDINALITY AS t (id, aggregatetype, key, type, payload, traceparent, n) ORDER BY n
+"""
 
 _PUBLISH_FROM: Final = """
-INSERT INTO audit_outboxevent (id, aggregatetype, type, aggregateid, payload, created_at)
+INSERT INTO audit_outboxevent (id, aggregatetype, type, aggregateid, payload, created_at{column})
 SELECT t.event_id, %s::text, %s::text, t.key,
-    t.payload || jsonb_build_object('eventId', '{prefix}-' || t.event_id, 'timestamp', %s::text), %s
+    t.payload || jsonb_build_object('eventId', '{prefix}-' || t.event_id, 'timestamp', %s::text), %s{value}
 FROM (SELECT (%s::uuid[])[t.n] AS event_id, t.n, t.key, t.payload FROM ({rows}) AS t) AS t ORDER BY t.n
 """
 
@@ -33,23 +40,26 @@ def publish(rows: Sequence[OutboxRow], *, now: datetime) -> None:
     """Write events to the outbox with one statement, each with an ``eventId`` and a ``timestamp``. Those about the
     canary's level are nobody's: they are left out.
 
-    Requires an open transaction; locks nothing.
+    An event belongs to the trace of its row, or else to the current one, if there is any. Requires an open transaction;
+    locks nothing.
     """
     rows = [row for row in rows if LEVEL_ID not in row.about]
     if not rows:
         return
     timestamp = msgspec.json.encode(now)
-    write(
-        _INSERT_EVENTS,
-        [
-            now,
-            columns.raw_uuids(row.event_id.bytes for row in rows),
-            columns.texts(row.event.AGGREGATE for row in rows),
-            columns.texts(row.key for row in rows),
-            columns.texts(row.event.TYPE for row in rows),
-            columns.documents(_payload(row, timestamp) for row in rows),
-        ],
-    )
+    parameters: list[Any] = [
+        now,
+        columns.raw_uuids(row.event_id.bytes for row in rows),
+        columns.texts(row.event.AGGREGATE for row in rows),
+        columns.texts(row.key for row in rows),
+        columns.texts(row.event.TYPE for row in rows),
+        columns.documents(_payload(row, timestamp) for row in rows),
+    ]
+    if traces.active is None:
+        write(_INSERT_EVENTS, parameters)
+    else:
+        current = traces.active.traceparent()
+        write(_INSERT_TRACED_EVENTS, [*parameters, columns.texts(row.traceparent or current for row in rows)])
 
 
 def _payload(row: OutboxRow, timestamp: bytes) -> bytes:
@@ -69,9 +79,18 @@ def publish_from(rows: str, *, event: type[Event], ids: columns.UuidArray, now: 
     ``rows`` is a constant SELECT of (n, key, payload), as for ``record_from``; ``eventId``, the n-th of ``ids``, and
     ``timestamp`` are added as by ``publish``. Requires an open transaction; locks nothing.
     """
-    write(_publish_from(rows), [event.AGGREGATE, event.TYPE, msgspec.to_builtins(now), now, ids])
+    parameters: list[Any] = [event.AGGREGATE, event.TYPE, msgspec.to_builtins(now), now]
+    if traces.active is None:
+        write(_publish_from(rows), [*parameters, ids])
+    else:
+        write(_publish_traced_from(rows), [*parameters, traces.active.traceparent(), ids])
 
 
 @cache
 def _publish_from(rows: str) -> str:
-    return _PUBLISH_FROM.format(rows=rows, prefix=EVENT)
+    return _PUBLISH_FROM.format(rows=rows, prefix=EVENT, column="", value="")
+
+
+@cache
+def _publish_traced_from(rows: str) -> str:
+    return _PUBLISH_FROM.format(rows=rows, prefix=EVENT, column=", traceparent", value=", %s::text")

@@ -12,6 +12,10 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 os.environ.setdefault("DATABASE_POOL_SIZE", str(WEB_POOL_SIZE))
 django.setup()
 
-from config.asgi_app import Application  # noqa: E402 - its imports read the settings and the models
+from config import tracing  # noqa: E402 - its imports, and what follows, read the settings and the models
+from config.asgi_app import Application  # noqa: E402
+
+if tracing.is_wanted():
+    from config.traced_app import TracedApplication as Application
 
 application = Application()

@@ -6,6 +6,7 @@ than that, such as an error, a look-up of its token or the first count of its cl
 others, before anything was done for it.
 """
 
+import asyncio
 import gc
 import sys
 from functools import cache, lru_cache
@@ -26,7 +27,7 @@ from django.urls import get_resolver, resolve, set_script_prefix
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
-from audit import context
+from audit import context, traces
 from audit.api.following import FollowingResponse
 from audit.api.http import ApiView, LoopRequest, Pending
 from audit.authentication import cached_caller
@@ -45,7 +46,7 @@ _CALLS_ON_THE_LOOP: Final = ("reserve", "consume", "release")
 _HOST_LIMIT: Final = 255
 _TURN_SECONDS: Final = 0.0005
 """How long a thread, such as one that makes a page of the console, may run Python code while calls wait."""
-_ALIVE: Final = "/health/live"
+ALIVE: Final = "/health/live"
 _META: Final = {
     b"authorization": "HTTP_AUTHORIZATION",
     b"content-length": "CONTENT_LENGTH",
@@ -83,7 +84,7 @@ class Application(BaseHandler):
             await self._serve(scope, receive, send)
 
     async def _serve(self, scope: Message, receive: Receive, send: Send) -> None:
-        if scope["path"] == _ALIVE:
+        if scope["path"] == ALIVE:
             # Must not wait for a thread: the probe would take the process for dead.
             alive = self.get_response(ASGIRequest(scope, BytesIO()))
             await _send(cast(HttpResponse, alive), send)
@@ -169,8 +170,11 @@ async def _live(receive: Receive, send: Send) -> None:
             if settings.WEB_SERVES == "all":
                 sys.setswitchinterval(_TURN_SECONDS)
             programs.begin_web()
+            traces.begin_program("web")
             service_role.warn_at_start()
             gc.freeze()  # A collection of all objects of Django would delay a hundred requests.
+        else:
+            await asyncio.to_thread(traces.end)
         await send({"type": message["type"] + ".complete"})
         if message["type"] == "lifespan.shutdown":
             return

@@ -94,11 +94,13 @@ class ConsoleConfig(SimpleAdminConfig):
 
     def ready(self) -> None:
         """Load the Celery application, too: a process that hasn't sends its tasks to Celery's default broker."""
-        from config.metrics import programs  # noqa: PLC0415 - reads the settings
+        from config import tracing  # noqa: PLC0415 - reads the settings, and so do the next
+        from config.metrics import programs  # noqa: PLC0415
 
         super().ready()
         import_module("config.celery")
         programs.prepare()
+        tracing.prepare()
 
 
 @dataclass(frozen=True, slots=True)

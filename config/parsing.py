@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any, Final, TypeAlias, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import environ
 
@@ -33,6 +33,7 @@ _ESCAPES: Final = (
 )
 MOST_DAYS: Final = 36_500
 LEAST_HISTORY_DAYS: Final = 31
+_HEADER: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 _FLAGS: Final = {
     "true": True,
@@ -212,6 +213,34 @@ def redis_url(given: str) -> str:
     if scheme != "unix" and not re.fullmatch(r"/?[0-9]*", parts.path):
         raise ValueError("ends with something else than the number of a database, such as /0")
     return url
+
+
+def collector(given: str) -> str:
+    """Reads the URL of a collector of traces; none if it is empty."""
+    url = text(given).strip()
+    try:
+        parts = urlsplit(url)
+        is_complete = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_complete = False
+    if url and not is_complete:
+        raise ValueError("is not a URL such as http://collector:4318")
+    if "@" in url:
+        raise ValueError("has a user or a password: put them into OTEL_EXPORTER_OTLP_HEADERS")
+    if url and find_spec("opentelemetry") is None:
+        raise ValueError("needs OpenTelemetry, which isn't installed: pip install 'inventory-reservation[otel]'")
+    return url
+
+
+def headers(given: str) -> dict[str, str]:
+    """Reads headers of HTTP: ``name=value``, separated by commas, their values escaped as in URLs."""
+    found = {}
+    for header in texts(given):
+        name, separator, value = header.partition("=")
+        if not separator or not _HEADER.fullmatch(name.strip()) or _CONTROL.search(unquote(value)):
+            raise ValueError("is not a list of headers such as name=value,other=value")
+        found[name.strip().lower()] = unquote(value.strip())
+    return found
 
 
 def backend(given: str) -> str:

@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum, auto
-from functools import cache
+from functools import cache, partial
 from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
@@ -27,6 +27,7 @@ import structlog
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
+from audit import traces
 from audit.db.pool import give_back_connection
 from audit.errors import Busy, DomainError, OutcomeUnknown, Unstorable
 from audit.metrics.definitions import BATCH_SIZE
@@ -153,7 +154,8 @@ class GroupCommit(Generic[R]):
     def _decide(self, batch: list[_Entry[R]]) -> None:
         patience = Patience(lock_timeout_seconds=settings.GROUP_COMMIT_LOCK_TIMEOUT, retries=0)
         try:
-            outcomes = self._work([entry.request for entry in batch], patience)
+            work = self._work if traces.active is None else partial(traces.active.in_batch, self._work)
+            outcomes = work([entry.request for entry in batch], patience)
             BATCH_SIZE.observe(len(batch))
         except OutcomeUnknown as unknown:
             outcomes = [unknown] * len(batch)
@@ -213,7 +215,8 @@ async def _alone_on_loop(work: Callable[..., list[Any]], request: Any, threads: 
 
     def run() -> list[Any]:
         try:
-            return work([request])
+            with traces.inside(None if traces.active is None else request.actor.span):
+                return work([request])
         finally:
             give_back_connection()  # The leader may need it.
 

@@ -18,7 +18,7 @@ from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from audit import context
+from audit import context, traces
 from audit.actors import Actor
 from audit.api.contract import OptionalBody
 from audit.api.permissions import Guarded
@@ -140,7 +140,9 @@ class ApiView(Guarded, APIView):
     def actor(request: Request) -> Actor:
         """The actor of a request, with the client's stores."""
         caller = caller_of(request)
-        return Actor(caller.name, caller.client_id, request_id_of(request._request), "api", caller.store_codes)
+        span = None if traces.active is None else traces.active.current()
+        request_id = request_id_of(request._request)
+        return Actor(caller.name, caller.client_id, request_id, "api", caller.store_codes, span=span)
 
     @staticmethod
     def claim(request: Request, render: Callable[[Any], StoredAnswer]) -> Claim | None:

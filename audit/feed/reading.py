@@ -26,7 +26,10 @@ _READ_WHOLE: Final = 2000
 
 
 class LoggedEvent(msgspec.Struct, frozen=True, gc=False):
-    """An event of the log. ``payload`` is the JSON text; ``cursor`` continues after this event."""
+    """An event of the log. ``payload`` is the JSON text; ``cursor`` continues after this event.
+
+    ``traceparent`` is the trace of the request that caused it, None if it had none.
+    """
 
     cursor: Cursor
     event_id: UUID
@@ -36,6 +39,7 @@ class LoggedEvent(msgspec.Struct, frozen=True, gc=False):
     payload: str
     created_at: datetime
     xid: int
+    traceparent: str | None = None
 
     @property
     def position(self) -> int:
@@ -87,8 +91,10 @@ _LAST_BEFORE: Final = f"{_TICKS} WHERE tick.created_at < %s ORDER BY tick.create
 
 _HERE: Final = "SELECT coalesce(max(position), 0), pg_current_snapshot()::text FROM audit_outboxevent"
 
-_COLUMNS: Final = "position, xid, id, aggregatetype, aggregateid, type, payload, created_at"
-_RESULT: Final = "position, id, aggregatetype, aggregateid, type, payload::text, created_at, xid::text::bigint"
+_COLUMNS: Final = "position, xid, id, aggregatetype, aggregateid, type, payload, created_at, traceparent"
+_RESULT: Final = (
+    "position, id, aggregatetype, aggregateid, type, payload::text, created_at, xid::text::bigint, traceparent"
+)
 # The two parts are disjoint: transactions that began after the first snapshot, and those that were running in it.
 _BY_TRANSACTION: Final = f"""
 WITH event AS MATERIALIZED (
@@ -281,7 +287,7 @@ def _events_of(base: _Tick, batches: list[_Tick], after: int, limit: int) -> lis
     of_transaction: dict[int, _Tick] = {}
     found = []
     for row in _rows(_BY_TRANSACTION, parameters):
-        xid = row[-1]
+        xid = row[-2]
         tick = of_transaction.get(xid)
         if tick is None:
             tick = of_transaction[xid] = next(each for each in batches if each.snapshot.shows(xid))

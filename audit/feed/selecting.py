@@ -103,6 +103,8 @@ class FeedEvent(msgspec.Struct, frozen=True, gc=False):
             payload["sellable"] = {
                 store: units for store, units in payload["sellable"].items() if store in reach.stores
             }
+        if hides_who:
+            decoded.pop("traceparent", None)
         if hides_who and not payload.keys().isdisjoint(_WHO):
             payload.update({name: "" for name in ("reason", *_WHO) if name in payload})
         return msgspec.json.encode(decoded)
@@ -117,12 +119,14 @@ def _subject(payload: str) -> _Subject:
 
 def _body(event: LoggedEvent) -> bytes:
     """The JSON of an event, joined as text: the payload is JSON already."""
-    head = {
+    head: dict[str, Any] = {
         "eventId": public_id(EVENT, event.event_id),
         "type": event.type,
         "key": event.key,
         "timestamp": event.created_at,
     }
+    if event.traceparent:
+        head["traceparent"] = event.traceparent
     return b'%b,%b,"payload":%b}' % (_start(event.cursor), msgspec.json.encode(head)[1:-1], event.payload.encode())
 
 

@@ -10,6 +10,7 @@ from django.conf import settings
 from audit.feed import LoggedEvent
 from audit.streams.cloudevents import CONTENT_TYPE, attributes
 from audit.streams.sinks import Unavailable
+from audit.traces import TRACEPARENT
 
 _PURGE_SECONDS: Final = 1.0
 _DEFAULTS: Final = {
@@ -84,6 +85,8 @@ class KafkaSink:
             (f"ce_{name}", value.encode()) for name, value in attributes(event).items()
         ]
         headers.append(("content-type", CONTENT_TYPE.encode()))
+        if event.traceparent:
+            headers.append((TRACEPARENT, event.traceparent.encode()))  # Where clients of Kafka look for it.
         while True:
             try:
                 return producer.produce(

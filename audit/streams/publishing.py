@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
-from audit import feed
+from audit import feed, traces
 from audit.streams import cursors
 from audit.streams.sinks import Sink
 
@@ -29,7 +29,8 @@ def publish_next(sink: Sink) -> Published:
         page = feed.read_after(cursor, sink.most_events)
         if page.events:
             cursors.begin_to_wait()
-            sink.publish(page.events)
+            with traces.publishing(sink.name, [event.traceparent for event in page.events]):
+                sink.publish(page.events)
         if page.cursor != cursor:
             cursors.store(sink.name, page.cursor)
     return Published(len(page.events), page.has_more)

@@ -59,11 +59,24 @@ class Filter:
 def _body(event: LoggedEvent, as_in_feed: bytes) -> str:
     """The feed's JSON of an event, with ``data`` for ``payload``, which is its last field."""
     body = as_in_feed.replace(b',"payload":', b',"data":', 1)
-    return (body if len(body) < MOST_BYTES else _thin(event, len(body))).decode()
+    return (body if len(body) < MOST_BYTES else _thin(event, body)).decode()
 
 
-def _thin(event: LoggedEvent, size: int) -> bytes:
+class _Traced(msgspec.Struct):
+    traceparent: str | None = None
+
+
+_TRACED: Final = msgspec.json.Decoder(_Traced)
+
+
+def traceparent_in(body: str | bytes) -> str | None:
+    """The trace of the event that a body was made of; None if it belongs to none."""
+    return _TRACED.decode(body).traceparent
+
+
+def _thin(event: LoggedEvent, body: bytes) -> bytes:
     """The body of an event that is too large: how to read it, in place of its data."""
+    traceparent = traceparent_in(body)
     before = Cursor(event.cursor.epoch, event.cursor.tick, event.cursor.position - 1)
     event_id = public_id(EVENT, event.event_id)
     return msgspec.json.encode(
@@ -73,7 +86,8 @@ def _thin(event: LoggedEvent, size: int) -> bytes:
             "type": event.type,
             "key": event.key,
             "timestamp": event.created_at,
-            "data": {"eventId": event_id, "tooLarge": True, "bytes": size, "path": _FEED.format(cursor=before)},
+            **({"traceparent": traceparent} if traceparent else {}),
+            "data": {"eventId": event_id, "tooLarge": True, "bytes": len(body), "path": _FEED.format(cursor=before)},
         }
     )
 

@@ -15,6 +15,7 @@ import structlog
 from django.conf import settings
 from django.utils import timezone
 
+from audit import traces
 from audit.feed import Cursor
 from audit.identifiers import EVENT, public_id
 from audit.webhooks import outcomes, queue
@@ -181,27 +182,33 @@ class Courier:
         url, body = self._subscription.url, delivery.body.encode()
         async with self._slots:
             at = timezone.now()
-            headers = self._headers(delivery, at, body)
-            try:
-                outcome = await self._receiver.post(url, headers, body)
-            except Exception as error:
-                logger.exception(
-                    "webhook_attempt_failed", webhook=str(self._subscription.pk), event_id=str(delivery.event_id)
-                )
-                outcome = Outcome(at, 0, None, f"{type(error).__name__}: {error}")
+            with traces.sending(delivery.traceparent) as attempt:
+                headers = self._headers(delivery, at, body, attempt.traceparent)
+                try:
+                    outcome = await self._receiver.post(url, headers, body)
+                except Exception as error:
+                    logger.exception(
+                        "webhook_attempt_failed", webhook=str(self._subscription.pk), event_id=str(delivery.event_id)
+                    )
+                    outcome = Outcome(at, 0, None, f"{type(error).__name__}: {error}")
+                attempt.note(outcome.status)
         due_at = None if outcome.is_delivered else self._next(delivery, outcome)
         self._window = min(self._window + 1, settings.WEBHOOK_CONNECTIONS_EACH) if outcome.is_delivered else 1
         self._results.append(Result(delivery, outcome, _logged(headers), url, due_at))
         del self._sending[delivery.id]
         self._woken.set()
 
-    def _headers(self, delivery: Delivery, at: datetime, body: bytes) -> dict[str, str]:
-        """The headers of the standard. The id is the event's: the same in each attempt, and when it is sent again."""
+    def _headers(self, delivery: Delivery, at: datetime, body: bytes, traceparent: str | None) -> dict[str, str]:
+        """The headers of the standard, and the trace that the attempt belongs to.
+
+        The id is the event's: the same in each attempt, and when it is sent again.
+        """
         message_id = public_id(EVENT, delivery.event_id)
         return {
             "webhook-id": message_id,
             "webhook-timestamp": str(int(at.timestamp())),
             "webhook-signature": self._signer.signatures(message_id, at, body),
+            **({traces.TRACEPARENT: traceparent} if traceparent else {}),
         }
 
     def _next(self, delivery: Delivery, outcome: Outcome) -> datetime | None:

@@ -17,7 +17,7 @@ from audit.db import columns
 from audit.errors import Archived
 from audit.feed import Cursor, LoggedEvent, Page, cursor_oldest, read_after
 from audit.subscriptions import WebhookDelivery, WebhookReplay, WebhookSubscription
-from audit.webhooks.bodies import TEST_EVENT, Filter, NewDelivery
+from audit.webhooks.bodies import TEST_EVENT, Filter, NewDelivery, traceparent_in
 
 State = WebhookDelivery.State
 EVENTS_AT_A_TIME: Final = 500
@@ -36,6 +36,11 @@ class Delivery(msgspec.Struct, frozen=True, gc=False):
     body: str
     attempts: int
     created_at: datetime
+
+    @property
+    def traceparent(self) -> str | None:
+        """The trace that the event belongs to, if any."""
+        return traceparent_in(self.body)
 
 
 class Surveyed(msgspec.Struct, frozen=True, gc=False):

@@ -29,8 +29,10 @@ _ATTRIBUTES: Final = {
     "subject": {**_TEXT, "description": "The kind and the identifier of what the event is about."},
     "partitionkey": {**_TEXT, "description": "The key: events with the same key are delivered in order."},
     "feedcursor": {**_TEXT, "description": "The cursor after which the feed continues."},
+    "traceparent": {**_TEXT, "description": "The W3C trace context of the request that caused it, if it was traced."},
 }
 """The attributes of CloudEvents 1.0 that published events have, but for ``datacontenttype``."""
+_OPTIONAL: Final = frozenset({"traceparent", "ce_traceparent"})
 _TOO_LARGE: Final = {
     "tooLarge": {"const": True},
     "bytes": {"type": "integer", "description": "The size of the complete body."},
@@ -40,6 +42,7 @@ _WEBHOOK_HEADERS: Final = {
     "webhook-id": {**_TEXT, "description": "The event's id, the same in each attempt."},
     "webhook-timestamp": {**_TEXT, "description": "When this attempt was made, in seconds since 1970."},
     "webhook-signature": {**_TEXT, "description": "Signatures of Standard Webhooks: `v1,…` and `v1a,…`."},
+    "traceparent": {**_TEXT, "description": "The W3C trace context of this attempt, if the event belongs to a trace."},
 }
 _CHANNELS: Final = {
     "feed": ("/api/v1/events", ["http"], "A page of the feed, at once or by long poll: `GET` with `after`."),
@@ -180,14 +183,16 @@ def _fields_of(struct: type[msgspec.Struct]) -> dict[str, Any]:
 
 
 def _object(fields: dict[str, Any]) -> dict[str, Any]:
-    """The schema of an object that has all these fields, and may have others."""
-    return {"type": "object", "required": list(fields), "properties": fields}
+    """The schema of an object that has all these fields but for those of ``_OPTIONAL``, and may have others."""
+    required = [name for name in fields if name not in _OPTIONAL]
+    return {"type": "object", "required": required, "properties": fields}
 
 
 def _traits() -> dict[str, Any]:
     """The headers of messages, and the key of those in Kafka."""
     redis = {**_ATTRIBUTES, "datacontenttype": {"const": CONTENT_TYPE}}
     kafka = {**{f"ce_{name}": field for name, field in _ATTRIBUTES.items()}, "content-type": {"const": CONTENT_TYPE}}
+    kafka["traceparent"] = kafka["ce_traceparent"]
     key = {"type": "string", "description": "The key of the event."}
     return {
         "webhooks": {"headers": _object(_WEBHOOK_HEADERS)},

@@ -45,6 +45,7 @@ console, under Events.
 | `payload` | JSON. Each type says which fields. |
 | `created_at` | The same time as `timestamp`. |
 | `xid` | The id of the transaction that wrote it. |
+| `traceparent` | The W3C context of the request that caused it; null if that was not [traced](../guides/trace.md). |
 
 Of two concurrent transactions, the one with the lower position may be committed later. A program that selects
 positions after the last one that it has seen therefore misses events.

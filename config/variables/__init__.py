@@ -14,4 +14,5 @@ from config.variables.api import *  # noqa: F403
 from config.variables.staff import *  # noqa: F403
 from config.variables.mail import *  # noqa: F403
 from config.variables.metrics import *  # noqa: F403
+from config.variables.traces import *  # noqa: F403
 from config.variables.history import *  # noqa: F403

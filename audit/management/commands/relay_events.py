@@ -10,7 +10,7 @@ from typing import Any, Final
 import structlog
 from django.core.management.base import BaseCommand, CommandError
 
-from audit import feed, streams
+from audit import feed, streams, traces
 from audit.errors import Archived, DomainError
 from audit.instants import NotAnInstant, parse_instant
 from audit.metrics import store
@@ -100,8 +100,12 @@ async def _run(sinks: Sequence[streams.Sink]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     store.begin_program("relay")
+    traces.begin_program("relay")
     logger.info("relay_started", sinks=[sink.name for sink in sinks])
-    await streams.run_relay(sinks, stop, beside=[run_webhooks])
+    try:
+        await streams.run_relay(sinks, stop, beside=[run_webhooks])
+    finally:
+        await asyncio.to_thread(traces.end)
 
 
 def _place(text: str) -> feed.Cursor:

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from audit.api.contract import Answer, Body, Code
 from audit.api.instants import Instant
@@ -88,6 +88,10 @@ class FeedEventOut(Answer, kw_only=True):
     type: str
     key: Annotated[str, Meta(description="What it is about: events with the same key are delivered in order.")]
     timestamp: datetime
+    traceparent: Annotated[
+        str | UnsetType,
+        Meta(description="The W3C trace context of the request that caused it; absent if that was not traced."),
+    ] = UNSET
     payload: dict[str, Any]
 
 

@@ -5,7 +5,7 @@ A ``Ledger`` collects the changes and writes them once: two statements, whatever
 for the events, and two more if a level becomes low.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -15,6 +15,7 @@ import msgspec
 from django.conf import settings
 from uuid_utils.compat import uuid7
 
+from audit import traces
 from audit.db import columns
 from audit.db.statements import batches, write
 from audit.events import OutboxRow
@@ -22,6 +23,7 @@ from audit.identifiers import EVENT
 from audit.metrics.definitions import MOVEMENT_PROCESSED
 from audit.publishing import publish
 from inventory import planning
+from inventory.events import InventoryLevelChangedEvent
 from inventory.locking import LockedIds, LockedLevels
 from inventory.services.low_stock.alerts import Crossing, raise_alerts
 from inventory.services.stock import level_events
@@ -149,7 +151,10 @@ class Ledger:
             _write_levels(some, now)
         self._write_movements(now)
         self._note(events)
-        for rows in batches([*events, *self._level_events(changes)]):
+        changed = self._level_events(changes)
+        if traces.active is not None:
+            changed = _traced(changed, events)
+        for rows in batches([*events, *changed]):
             publish(rows, now=now)
         for crossed in batches(self._crossed(changes)):
             raise_alerts(crossed, now=now)
@@ -221,6 +226,15 @@ class Ledger:
         change.bumps += 1
         self._levels.by_id[level_id].version += 1
         return change
+
+
+def _traced(changed: Iterable[OutboxRow], causes: Sequence[OutboxRow]) -> Iterator[OutboxRow]:
+    """Events of levels as parts of the trace of their causes; of the current one, if they have causes in several."""
+    traceparents = {row.public_id: row.traceparent for row in causes}
+    for row in changed:
+        assert isinstance(row.event, InventoryLevelChangedEvent)  # noqa: S101 - for the type checker
+        of_causes = {traceparents.get(cause) for cause in row.event.cause}
+        yield row.within(of_causes.pop()) if len(of_causes) == 1 else row
 
 
 def _write_levels(changes: Sequence[tuple[UUID, LevelChange]], now: datetime) -> None:

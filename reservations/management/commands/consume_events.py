@@ -10,6 +10,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import InterfaceError, OperationalError, connection
 
+from audit import traces
 from audit.metrics import store
 from reservations.management.consuming.consumer import EventConsumer, NoClient, find_client
 from reservations.management.consuming.redis_source import RedisSource
@@ -46,6 +47,7 @@ class Command(BaseCommand):
             connection.close()  # The consumer waits for the database, and asks again.
         source = _source(options["source"])
         store.begin_program("consumer")
+        traces.begin_program("consumer")
         logger.info("consumer_started", source=source.name, client=settings.INBOX_CLIENT)
         try:
             applied = EventConsumer(source, stop).run(once=options["once"])
@@ -53,6 +55,7 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         finally:
             source.close()
+            traces.end()
         self.stdout.write(f"{source.name}: {applied} events received")
 
 

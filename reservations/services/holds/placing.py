@@ -11,7 +11,7 @@ from django.conf import settings
 from msgspec.structs import replace
 from uuid_utils.compat import uuid7
 
-from audit import idempotency
+from audit import idempotency, traces
 from audit.actors import Actor
 from audit.db.statements import one_statement
 from audit.errors import DomainError
@@ -252,6 +252,9 @@ def _write(
     if not made:
         return
     events = [reserved_event(held.hold) for _, held in made]
+    if traces.active is not None:
+        traceparents = [traces.active.traceparent(request.actor.span) for request, _ in made]
+        events = [event.within(each) for event, each in zip(events, traceparents, strict=True)]
     with one_statement():
         ledger.write(now, events)
         documents.insert([held.hold for _, held in made])

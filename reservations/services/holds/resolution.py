@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 from django.db import connection
 
-from audit import idempotency
+from audit import idempotency, traces
 from audit.actors import Actor
 from audit.db import columns
 from audit.db.statements import one_statement
@@ -208,7 +208,7 @@ class Batch:
 
     def decide(self, request: Request) -> ResolutionOutcome:
         """Decide one request, given the decisions before it. A refused request changes nothing."""
-        entries = len(self._entries)
+        entries, events = len(self._entries), len(self._events)
         try:
             holds = self._release(request) if isinstance(request, ReleaseRequest) else self._consume(request)
         except DomainError as error:
@@ -216,6 +216,9 @@ class Batch:
         resolved = Resolved(tuple(holds), self._now)
         if len(self._entries) > entries:
             self._results.append((request.claim, resolved))
+        if traces.active is not None:
+            traceparent = traces.active.traceparent(request.actor.span)
+            self._events[events:] = [event.within(traceparent) for event in self._events[events:]]
         return resolved
 
     def write(self) -> None:

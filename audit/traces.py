@@ -1,0 +1,89 @@
+"""Traces: the spans of requests, batches, statements, tasks and deliveries, and the trace that an event belongs to.
+
+They are off unless a program begins them (``config.tracing``). While they are off, nothing of OpenTelemetry is
+imported, and code that could trace only looks at ``active``.
+"""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from audit.spans import Spans
+
+active: "Spans | None" = None
+"""The spans of this process; None while traces are off."""
+TRACEPARENT: Final = "traceparent"
+_END_SECONDS: Final = 3.0
+"""How long a process that ends waits until its last spans are sent."""
+_begin: Callable[[str], None] | None = None
+
+
+def when_program_begins(begin: Callable[[str], None]) -> None:
+    """Say how a program begins to trace, given its role; ``config.tracing`` does."""
+    global _begin  # noqa: PLW0603 - a process has one way to trace
+    _begin = begin
+
+
+def begin_program(role: str) -> None:
+    """Say at the start of a program that runs until it is stopped what it is. It then traces, if it is to."""
+    if _begin is not None:
+        _begin(role)
+
+
+def activate(spans: "Spans") -> None:
+    """Trace with these spans from now on."""
+    global active  # noqa: PLW0603 - as above
+    active = spans
+
+
+def end() -> None:
+    """Trace no more, and send what isn't sent yet, for a few seconds at most."""
+    global active
+    ended, active = active, None
+    if ended is not None:
+        sending = threading.Thread(target=ended.shut_down, name="traces-end", daemon=True)
+        sending.start()
+        sending.join(_END_SECONDS)
+
+
+@contextmanager
+def inside(span: Any) -> Iterator[None]:
+    """Run the block in a span that was begun elsewhere; None is none."""
+    if active is None or span is None:
+        yield
+        return
+    with active.inside(span):
+        yield
+
+
+class Attempt:
+    """An attempt to send an event. ``traceparent`` is what goes with it, None if the event belongs to no trace."""
+
+    def __init__(self, traceparent: str | None) -> None:
+        self.traceparent = traceparent
+
+    def note(self, status: int | None) -> None:
+        """Note the status of the answer; None if there was none."""
+
+
+@contextmanager
+def sending(traceparent: str | None) -> Iterator[Attempt]:
+    """A span for the sending of an event, in the event's trace. While traces are off the event's context is passed on
+    as it is."""
+    if active is None:
+        yield Attempt(traceparent)
+        return
+    with active.sending(traceparent) as attempt:
+        yield attempt
+
+
+@contextmanager
+def publishing(destination: str, traceparents: Sequence[str | None]) -> Iterator[None]:
+    """A span for the publishing of events to a stream, linked to the traces that they belong to."""
+    if active is None:
+        yield
+        return
+    with active.publishing(destination, traceparents):
+        yield
