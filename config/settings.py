@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from config import embedded, logs, look, server_addresses, startup
+from config import database, embedded, logs, look, server_addresses, startup
 from config.environment import PROCESS
 from config.logs.redacting import secrets_of
 from config.variables import *  # noqa: F403 - each is a setting
@@ -126,25 +126,13 @@ TEMPLATES: list[dict[str, Any]] = [
 ]
 
 DATABASES: dict[str, dict[str, Any]] = {
-    "default": {
-        **server_addresses.database_parts(DATABASE_URL),
-        "CONN_HEALTH_CHECKS": False,
-        "OPTIONS": {
-            # Parameters are bound by the server, so that a statement's text is constant and can be prepared.
-            "server_side_binding": True,
-            "prepare_threshold": 3 if programs.DATABASE_PREPARED_STATEMENTS else None,
-        },
-    }
+    "default": database.configuration(
+        server_addresses.database_parts(DATABASE_URL),
+        pool_size=programs.DATABASE_POOL_SIZE,
+        prepared_statements=programs.DATABASE_PREPARED_STATEMENTS,
+        patience_seconds=stock.LOCK_TIMEOUT,
+    )
 }
-if programs.DATABASE_POOL_SIZE:
-    DATABASES["default"]["OPTIONS"]["pool"] = {
-        "min_size": 1,
-        "max_size": programs.DATABASE_POOL_SIZE,
-        "timeout": stock.LOCK_TIMEOUT,
-        "num_workers": 1,
-    }
-else:
-    DATABASES["default"]["CONN_MAX_AGE"] = None
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},

@@ -23,6 +23,9 @@ from django.db.backends.utils import (  # type: ignore[attr-defined]  # unknown 
 from psycopg.pq import TransactionStatus
 
 from audit.db.pipelines import Gathering
+from audit.db.pool import connect_until
+from audit.db.postgresql.base import is_cut
+from audit.db.postgresql.poolers import LOST_STATEMENT
 from audit.db.statements import has_written
 from audit.errors import Busy, OutcomeUnknown, Unstorable
 from audit.metrics.definitions import LOCK_RETRIES
@@ -35,8 +38,12 @@ T = TypeVar("T")
 
 _OPEN: Final = """
 SELECT pg_current_xact_id()::text, set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true),
-    set_config('plan_cache_mode', 'force_generic_plan', true)
+    set_config('plan_cache_mode', 'force_generic_plan', true),
+    set_config('idle_in_transaction_session_timeout', %s, true)
 """
+_OPEN_BOUNDED: Final = _OPEN.rstrip() + ", set_config('transaction_timeout', %s, true)\n"
+_HAS_TRANSACTION_TIMEOUT: Final = 170_000
+"""The first version of PostgreSQL that has it."""
 
 
 class LockedElsewhere(OperationalError):
@@ -51,22 +58,36 @@ _KNOWN_ROLLBACKS: Final[dict[type, str]] = {
     psycopg.errors.SerializationFailure: "serialization",
     psycopg.errors.LockNotAvailable: "lock_timeout",
     LockedElsewhere: "locked_elsewhere",
+    **dict.fromkeys(LOST_STATEMENT, "connection_lost"),
 }
 """Errors after which nothing was done, each with what it is counted as."""
 _PAUSE_SECONDS: Final = 0.02
+_LOOK_SECONDS: Final = 3.0
+_SHORTEST_SILENCE_SECONDS: Final = 2.0
+"""An overloaded process may pause for a second."""
+_LONG_SILENCE_SECONDS: Final = 30.0
+_LONG_SECONDS: Final = 3600.0
 _BUSY: Final = "The stock is busy; nothing of this request was done. Try again."
 
 
 @dataclass(frozen=True, slots=True)
 class Patience:
     """The longest wait for one lock, and the number of retries after a certain rollback. None means ``LOCK_TIMEOUT``
-    and ``LOCK_RETRIES``, which also bound all attempts together in any case."""
+    and ``LOCK_RETRIES``.
+
+    ``until`` is the time (``time.monotonic``) at which all attempts must have ended; None is ``LOCK_TIMEOUT`` from now.
+    A transaction that ``is_long`` may last longer as a whole, by its many statements, and think longer between them.
+    """
 
     lock_timeout_seconds: float | None = None
     retries: int | None = None
+    until: float | None = None
+    is_long: bool = False
 
 
 PATIENT: Final = Patience()
+LONG: Final = Patience(is_long=True)
+"""For work on thousands of rows at a time, such as a file or a count."""
 
 
 @dataclass(slots=True)
@@ -95,13 +116,14 @@ def run(work: Callable[[], T], patience: Patience = PATIENT, *, pipelined: bool 
     lost during COMMIT and not restored in time, Unstorable for a value that the database refuses, and whatever ``work``
     raises.
     """
-    deadline = time.monotonic() + settings.LOCK_TIMEOUT
+    deadline = patience.until or time.monotonic() + settings.LOCK_TIMEOUT
     for _ in range((settings.LOCK_RETRIES if patience.retries is None else patience.retries) + 1):
         attempt: _Attempt[T] = _Attempt()
         last_recorded.set(None)
         has_written.set(False)
         with Tally() as counted:
             try:
+                connect_until(deadline)
                 with _pipelined() if pipelined else _atomic():
                     attempt.connection = connection.connection
                     opening = _open(deadline, patience)
@@ -134,8 +156,11 @@ def _has_taken_effect(attempt: _Attempt[Any], error: Error, deadline: float) -> 
     if counted_as := _KNOWN_ROLLBACKS.get(type(cause)) or _KNOWN_ROLLBACKS.get(type(error)):
         LOCK_RETRIES.add(1, counted_as)
         return False
-    if attempt.connection is not None and not attempt.connection.closed:
-        raise error  # Not that of ``connection``: at the end of ``atomic`` Django has opened a new one.
+    if attempt.connection is not None:
+        if isinstance(cause, psycopg.Error) and is_cut(cause):
+            attempt.connection.close()  # The server ended the session; its last word came before the end itself.
+        if not attempt.connection.closed:
+            raise error  # Not that of ``connection``: at the end of ``atomic`` Django has opened a new one.
     LOCK_RETRIES.add(1, "connection_lost")
     logger.warning("database_connection_lost", error=str(error))
     if attempt.connection is None or connection.connection is attempt.connection:
@@ -186,16 +211,32 @@ def _say(pipeline: Gathering, command: str) -> None:
 
 
 def _open(deadline: float, patience: Patience) -> CursorWrapper:
-    """Set the timeouts of this transaction. Returns a cursor with the transaction's id."""
+    """Set the timeouts of this transaction. Returns a cursor with the transaction's id.
+
+    The last two end a transaction whose client is frozen or cut off, so that nobody waits ``LOCK_TIMEOUT`` for its
+    locks: it may be silent for half of that, and be open for a second longer than anybody waits for its result.
+    """
     remaining = max(0.001, deadline - time.monotonic())
-    lock_timeout = min(remaining, patience.lock_timeout_seconds or remaining)
+    timeouts = [min(remaining, patience.lock_timeout_seconds or remaining), remaining, *_silence(remaining, patience)]
     cursor = connection.cursor()
-    cursor.execute(_OPEN, [_milliseconds(lock_timeout), _milliseconds(remaining)])
+    if connection.connection.pgconn.server_version < _HAS_TRANSACTION_TIMEOUT:
+        cursor.execute(_OPEN, [*map(_milliseconds, timeouts[:3])])
+    else:
+        cursor.execute(_OPEN_BOUNDED, [*map(_milliseconds, timeouts)])
     return cursor
 
 
+def _silence(remaining: float, patience: Patience) -> tuple[float, float]:
+    """How many seconds the client may be silent in the transaction, and how long that may be open; 0 for any time."""
+    if connection.savepoint_ids:
+        return 0, 0  # In the transaction of a test, which goes on afterwards.
+    if patience.is_long:
+        return _LONG_SILENCE_SECONDS, _LONG_SECONDS
+    return max(_SHORTEST_SILENCE_SECONDS, settings.LOCK_TIMEOUT / 2), remaining + 1
+
+
 def _milliseconds(seconds: float) -> str:
-    return str(max(1, int(seconds * 1000)))
+    return str(max(1, int(seconds * 1000)) if seconds else 0)
 
 
 def _is_committed(xid: str, entry_id: UUID | None, deadline: float) -> bool:
@@ -208,8 +249,10 @@ def _is_committed(xid: str, entry_id: UUID | None, deadline: float) -> bool:
     """
     if entry_id is None:
         return True  # It changed no stock: its result is valid, whether or not an idempotency key was stored.
+    deadline = max(deadline, time.monotonic() + _LOOK_SECONDS)  # It has passed if this process was frozen.
     while time.monotonic() < deadline:
         try:
+            connect_until(deadline)
             if not _is_running(xid):
                 return AuditEntry.objects.filter(pk=entry_id).exists()
         except Error:

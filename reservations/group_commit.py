@@ -51,12 +51,16 @@ class _State(Enum):
 
 
 class _Entry(Generic[R]):
-    """A request that waits in a thread, and its outcome. Its leader changes it, then wakes the thread."""
+    """A request that waits in a thread, and its outcome. Its leader changes it, then wakes the thread.
 
-    __slots__ = ("outcome", "request", "state", "woken")
+    ``until`` is the time (``time.monotonic``) at which it must be answered, wherever its time was spent.
+    """
+
+    __slots__ = ("outcome", "request", "state", "until", "woken")
 
     def __init__(self, request: R) -> None:
         self.request = request
+        self.until = time.monotonic() + settings.LOCK_TIMEOUT
         self.state = _State.WAITING
         self.outcome: Any = None
         self.woken = threading.Lock()
@@ -70,6 +74,7 @@ class _LoopEntry(_Entry[R]):
 
     def __init__(self, request: R, decided: asyncio.Future[None]) -> None:
         self.request = request
+        self.until = time.monotonic() + settings.LOCK_TIMEOUT
         self.state = _State.WAITING
         self.outcome = None
         self.decided = decided
@@ -106,7 +111,7 @@ class GroupCommit(Generic[R]):
                 if successor := self._hand_over():
                     self._threads.submit(self._lead_on, successor)
         if entry.state is _State.ALONE:
-            return raise_refusal(self._work([request])[0])
+            return raise_refusal(self._work([request], Patience(until=entry.until))[0])
         return raise_refusal(entry.outcome)
 
     async def submit_on_loop(self, request: R) -> Any:
@@ -117,7 +122,7 @@ class GroupCommit(Generic[R]):
             self._threads.submit(self._lead_on, entry)
         await entry.decided
         if entry.state is _State.ALONE:
-            return await _alone_on_loop(self._work, request)
+            return await _alone_on_loop(partial(self._work, patience=Patience(until=entry.until)), request)
         return raise_refusal(entry.outcome)
 
     def _enter(self, entry: _Entry[R]) -> bool:
@@ -152,7 +157,7 @@ class GroupCommit(Generic[R]):
             _wake(batch)
 
     def _decide(self, batch: list[_Entry[R]]) -> None:
-        patience = Patience(lock_timeout_seconds=settings.GROUP_COMMIT_LOCK_TIMEOUT, retries=0)
+        patience = Patience(settings.GROUP_COMMIT_LOCK_TIMEOUT, retries=0, until=batch[-1].until)
         try:
             work = self._work if traces.active is None else partial(traces.active.in_batch, self._work)
             outcomes = work([entry.request for entry in batch], patience)

@@ -14,6 +14,10 @@ class Gathering(psycopg.Pipeline):
     would release and take the interpreter lock eight times instead of twice, and the server would wake up for an
     incomplete request (docs/explanation/performance.md).
 
+    Each piece ends with a Sync, where psycopg sends a Flush: only after a Sync does the server count how long the
+    client is silent in its transaction (``idle_in_transaction_session_timeout``). Between BEGIN and COMMIT it changes
+    nothing else.
+
     Overrides private methods of psycopg: tests/faults/test_round_trips.py fails if a new version changes them.
     """
 
@@ -35,10 +39,18 @@ class Gathering(psycopg.Pipeline):
         return
         yield  # A generator, as its callers expect.
 
+    def _exit_gen(self) -> PQGen[None]:
+        try:
+            self._enqueue_sync()
+            yield from self._communicate_gen()
+        finally:
+            yield from self._fetch_gen(flush=False)
+
     def _fetch_gen(self, *, flush: bool) -> PQGen[None]:
         if self.result_queue:
             yield from self._communicate_gen()
             if flush:
-                self.pgconn.send_flush_request()
+                self.pgconn.pipeline_sync()
+                self.result_queue.append(None)
             yield from send(self.pgconn)
             yield from super()._fetch_gen(flush=False)

@@ -1,7 +1,11 @@
 """The pool of database connections: a web process has fewer of them than threads."""
 
+from typing import cast
+
 from django.conf import settings
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connection, connections
+
+from audit.db.postgresql.base import DatabaseWrapper
 
 
 def give_back_connection() -> None:
@@ -17,3 +21,13 @@ def give_back_connection() -> None:
 def is_pooled() -> bool:
     """Whether the threads of this process share connections (``DATABASE_POOL_SIZE``)."""
     return "pool" in settings.DATABASES["default"]["OPTIONS"]
+
+
+def own_connection() -> DatabaseWrapper:
+    """This thread's connection."""
+    return cast(DatabaseWrapper, connections[DEFAULT_DB_ALIAS])
+
+
+def connect_until(deadline: float) -> None:
+    """Connect this thread, if it isn't, by this time (``time.monotonic``). Raises OperationalError."""
+    own_connection().connect_until(deadline)

@@ -6,7 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, ParamSpec, TypeVar
 
 import psycopg.errors
-from django.db import InterfaceError, OperationalError, connection
+from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connection, connections
+
+from audit.db.pool import own_connection
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -14,6 +16,10 @@ _LOCK_TIMEOUT: Final = "500ms"
 _IDLE_TIMEOUT: Final = "60s"
 """How long the server keeps a session that doesn't respond, and so the locks of a machine that is lost."""
 _PAUSE_SECONDS: Final = 0.2
+_NEEDS_ITS_SESSION: Final = (
+    "The sender of webhooks needs a connection that keeps its session, not a pooler in transaction mode: give the relay"
+    " a DATABASE_URL that leads straight to PostgreSQL."
+)
 
 
 class Database:
@@ -29,9 +35,7 @@ class Database:
     async def check(self) -> None:
         """Raise OperationalError if statements go to another session than the one that holds the locks."""
         if await self.call(_session) != self._session:
-            raise OperationalError(
-                "The sender of webhooks needs a connection that keeps its session, not a pooler in transaction mode."
-            )
+            raise OperationalError(_NEEDS_ITS_SESSION)
 
     async def close(self) -> None:
         """Disconnect, which releases all locks."""
@@ -58,10 +62,25 @@ class Database:
 
 def _connect() -> int:
     connection.close()
+    session = _session()
+    if session != connection.connection.info.backend_pid and _is_shared(session):
+        raise OperationalError(_NEEDS_ITS_SESSION)
+    own_connection().keeps_session = True
     with connection.cursor() as cursor:
         cursor.execute(f"SET lock_timeout = '{_LOCK_TIMEOUT}'")
         cursor.execute(f"SET idle_session_timeout = '{_IDLE_TIMEOUT}'")
-    return _session()
+    return session
+
+
+def _is_shared(session: int) -> bool:
+    """Whether a pooler, which is in between, gives this session to another connection while ours is open."""
+    other = connections.create_connection(DEFAULT_DB_ALIAS)
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_backend_pid()")
+            return bool(cursor.fetchone()[0] == session)
+    finally:
+        other.close()
 
 
 def _session() -> int:
@@ -80,6 +99,7 @@ def _disconnect() -> None:
     except (OperationalError, InterfaceError):
         pass
     finally:
+        own_connection().keeps_session = False
         connection.close()
 
 

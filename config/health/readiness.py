@@ -16,7 +16,7 @@ import psycopg
 from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from audit.db.pool import is_pooled
+from audit.db.pool import own_connection
 
 ANSWER_SECONDS: Final = 2.0
 """The longest time that a probe waits for the database."""
@@ -98,7 +98,7 @@ class PoolWatch:
     _since: float = 0.0
 
     def is_stalled(self, statistics: dict[str, int]) -> bool:
-        """Whether the pool with these statistics (``psycopg_pool``) stalls, by what this watch saw before."""
+        """Whether the pool with these statistics (``Pool.get_stats``) stalls, by what this watch saw before."""
         waiting = statistics.get("requests_waiting", 0)
         served = statistics.get("requests_num", 0) - statistics.get("requests_errors", 0) - waiting
         if not waiting or served != self._served:
@@ -134,7 +134,8 @@ def is_migrated() -> bool:
 
 def pool_statistics() -> dict[str, int]:
     """The statistics of this process's pool; empty without one."""
-    return dict(connection.pool.get_stats()) if is_pooled() else {}  # type: ignore[attr-defined]
+    pool = own_connection().pool
+    return pool.get_stats() if pool else {}
 
 
 def is_stalled() -> bool:

@@ -18,7 +18,10 @@ DATABASE_POOL_SIZE = _programs.whole(
 DATABASE_PREPARED_STATEMENTS = _programs.flag(
     "DATABASE_PREPARED_STATEMENTS",
     True,
-    meaning="Whether statements are prepared. Switch it off behind a PgBouncer without `max_prepared_statements`.",
+    meaning=(
+        "Whether statements are prepared. Behind a PgBouncer without `max_prepared_statements` they aren't in any "
+        "case, and `false` spares the warning."
+    ),
 )
 WEB_SERVES = _programs.choice(
     "WEB_SERVES",

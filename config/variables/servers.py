@@ -16,8 +16,9 @@ DATABASE_URL = _servers.parsed(
     kind="postgres://…",
     unit="URL",
     meaning=(
-        "The PostgreSQL server (15 or later), as `postgres://user:password@host/name`. Without it and `DB_HOST` an "
-        "embedded PostgreSQL is started, for development only."
+        "The PostgreSQL server (15 or later), as `postgres://user:password@host/name`. A query sets "
+        "options of libpq, such as `?sslmode=verify-full&connect_timeout=3`. Without it and `DB_HOST` an embedded "
+        "PostgreSQL is started, for development only."
     ),
     is_secret=True,
 )

@@ -2,10 +2,11 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import timedelta
 from typing import Any
 
-import psycopg_pool
+import psycopg
 import pytest
 from django.conf import settings
 from django.db import connection
@@ -15,6 +16,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from audit import feed, heartbeats
+from audit.db.postgresql.pool import Pool
 from audit.models import Heartbeat, OutboxEvent
 from audit.roles import Role
 from config.health import components, facts, readiness, status
@@ -140,22 +142,21 @@ def test_a_pool_stalls_only_if_requests_wait_and_none_is_served_for_long() -> No
         now += after
         return watch.is_stalled(dict(pool.get_stats()))
 
-    parameters = connection.settings_dict
-    where = {"host": parameters["HOST"], "user": parameters["USER"], "dbname": "postgres"}
-    with psycopg_pool.ConnectionPool(kwargs=where, min_size=1, max_size=1, timeout=30, open=True) as pool:
-        taken.append(pool.getconn())
+    pool = Pool(max_size=1, timeout=30)
+    with closing(psycopg.connect(**connection.get_connection_params())) as only:
+        taken.append(pool.take(lambda: only))
         assert not is_stalled(100)  # All are taken, and nobody waits.
-        waiting = threading.Thread(target=lambda: taken.append(pool.getconn()))
+        waiting = threading.Thread(target=lambda: taken.append(pool.take(lambda: only)))
         waiting.start()
         while not pool.get_stats().get("requests_waiting"):
             pass
         assert not is_stalled(100)  # It may have begun to wait just now.
         assert not is_stalled(readiness.STALLED_SECONDS - 1)
         assert is_stalled(1)
-        pool.putconn(taken.pop())
+        pool.give_back(taken.pop())
         waiting.join()
         assert not is_stalled(100)
-        pool.putconn(taken.pop())
+        pool.give_back(taken.pop())
 
 
 def test_a_busy_pool_that_goes_on_serving_never_stalls() -> None:

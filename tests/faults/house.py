@@ -47,13 +47,18 @@ print(json.dumps({"token": issue_token(make_client()), "products": [str(level.pr
 
 
 class House:
-    """Servers of their own, migrated, with four products of 100,000 units each."""
+    """Servers of their own, migrated, with four products of 100,000 units each.
 
-    def __init__(self) -> None:
+    ``postgres_options`` are added to PostgreSQL's command line.
+    """
+
+    def __init__(self, postgres_options: str = "") -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="inventory faults "))
         self.folder.chmod(0o711)
         self.data_dir = self.folder / "var"
-        urls = embedded.urls(self.data_dir, postgres=True, redis=True, postgres_options=_POSTGRES)
+        urls = embedded.urls(
+            self.data_dir, postgres=True, redis=True, postgres_options=f"{_POSTGRES} {postgres_options}"
+        )
         self.urls = {"DATABASE_URL": str(urls.database_url), "REDIS_URL": str(urls.redis_url)}
         self.python("manage.py", "migrate", "--verbosity", "0", seconds=4 * PATIENCE_SECONDS)
         seed = json.loads(self.python("-c", _SEED))

@@ -131,7 +131,7 @@ def _store(series: Series, folder: Path, batch: Sequence[ArchiveRow]) -> Archive
     file = ArchivedFile(
         kind=series.kind, name=name, rows=len(batch), sha256=sha256, from_at=min(times), to_at=max(times)
     )
-    transactions.run(partial(_enter, series, file, [row.id for row in batch]), pipelined=False)
+    transactions.run(partial(_enter, series, file, [row.id for row in batch]), transactions.LONG, pipelined=False)
     return file
 
 
@@ -158,7 +158,7 @@ def _finish(series: Series, folder: Path, file: ArchivedFile) -> Finished:
     """Delete exactly the rows that are in the file."""
     lines = archive_files.read(folder, file.name, rows=file.rows, sha256=file.sha256)
     ids = [UUID(json.loads(line)["id"]) for line in lines]
-    deleted = transactions.run(partial(_delete, series, file, ids), pipelined=False)
+    deleted = transactions.run(partial(_delete, series, file, ids), transactions.LONG, pipelined=False)
     logger.info("rows_archived", kind=str(series.kind), file=file.name, rows=file.rows, deleted=deleted)
     return Finished(file.name, file.rows, deleted)
 

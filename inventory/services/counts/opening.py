@@ -78,7 +78,7 @@ def open_count(request: OpenRequest) -> Opened | StoredAnswer:
     Raises UnknownWarehouse, UnknownProduct, AlreadyInCount, NothingToCount, CountTooLarge, Busy and the errors of
     claims. Locks: claim; the lines' unique index, in order of the levels' ids.
     """
-    return transactions.run(lambda: _open(request))
+    return transactions.run(lambda: _open(request), transactions.LONG)
 
 
 def count_one(request: OpenRequest, counted: int) -> Opened | StoredAnswer:

@@ -74,7 +74,7 @@ def post_count(request: PostRequest) -> Posted | StoredAnswer:
     HoldNotInTheWay, ReservedUnexplained, Busy and the errors of claims. Locks: claim, the count, the holds that give
     way by id, the levels of all its lines and of those holds by id.
     """
-    return transactions.run(lambda: _post(request))
+    return transactions.run(lambda: _post(request), transactions.LONG)
 
 
 def _post(request: PostRequest) -> Posted | StoredAnswer:

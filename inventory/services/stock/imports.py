@@ -228,7 +228,9 @@ def _apply_all(
     written = 0
     for batch in _batches(ordered) if options.skip_bad else [ordered]:
         show = partial(_show_more, progress, written)
-        outcome = transactions.run(partial(_apply, actor, file, batch, options, show), pipelined=False)
+        outcome = transactions.run(
+            partial(_apply, actor, file, batch, options, show), transactions.LONG, pipelined=False
+        )
         if isinstance(outcome, StoredAnswer):
             return outcome
         outcomes.append(outcome)
