@@ -151,6 +151,10 @@ class ArchiveRefused(Exception):
     """Rows can't be archived at present; the message says why. Nothing was deleted. Not raised over HTTP."""
 
 
+class ArchiveBusy(ArchiveRefused):
+    """Another run archives at present, and does what this one would."""
+
+
 class AlreadyInCount(DomainError):
     """The level is in another open count: both would post the same difference."""
 

@@ -106,6 +106,9 @@ def _make_partition(day: datetime) -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_WAIT_BRIEFLY)
         cursor.execute("LOCK TABLE audit_outboxevent_default IN ACCESS EXCLUSIVE MODE")
+        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [name])
+        if cursor.fetchone()[0]:
+            return  # Another process has made it meanwhile.
         cursor.execute(f"CREATE TABLE {name} (LIKE audit_outboxevent INCLUDING ALL)")
         cursor.execute(_MOVE.format(name=name), [day, end])
         cursor.execute(_ATTACH.format(name=name, start=day.isoformat(), end=end.isoformat()))
@@ -115,15 +118,21 @@ def _drop_partitions() -> None:
     with connection.cursor() as cursor:
         cursor.execute(_OVER, [settings.EVENT_RETENTION_DAYS])
         for (name,) in cursor.fetchall():
-            cursor.execute(_IS_UNREADABLE.format(name=name))
-            if cursor.fetchone() == (True,):
-                _soon(partial(_drop_partition, name), f"drop the partition {name}")
+            _soon(partial(_drop_unreadable, name), f"drop the partition {name}")
 
 
-def _drop_partition(name: str) -> None:
+def _drop_unreadable(name: str) -> None:
+    """Drop a partition, unless some of its events can still be read."""
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(_WAIT_BRIEFLY)
-        cursor.execute(f"DROP TABLE {name}")
+        # Only one process at a time drops partitions, and the next one finds them gone.
+        cursor.execute("LOCK TABLE audit_outboxevent IN SHARE UPDATE EXCLUSIVE MODE")
+        cursor.execute("SELECT to_regclass(%s) IS NULL", [name])
+        if cursor.fetchone()[0]:
+            return
+        cursor.execute(_IS_UNREADABLE.format(name=name))
+        if cursor.fetchone() == (True,):
+            cursor.execute(f"DROP TABLE {name}")
 
 
 def _forget_ticks() -> None:

@@ -43,12 +43,12 @@ def tend_webhooks() -> None:
     with connection.cursor() as cursor:
         cursor.execute(_DAYS, [_DAYS_AHEAD])
         wanted = [
-            f"CREATE TABLE audit_webhookattempt_{name} PARTITION OF audit_webhookattempt FOR VALUES"
+            f"CREATE TABLE IF NOT EXISTS audit_webhookattempt_{name} PARTITION OF audit_webhookattempt FOR VALUES"
             f" FROM ('{start} 00:00:00+00') TO ('{end} 00:00:00+00')"
             for name, start, end in cursor.fetchall()
         ]
         cursor.execute(_OLD, [settings.WEBHOOK_ATTEMPT_DAYS])
-        wanted += [f"DROP TABLE {name}" for (name,) in cursor.fetchall()]
+        wanted += [f"DROP TABLE IF EXISTS {name}" for (name,) in cursor.fetchall()]
         cursor.execute(_FORGET, [settings.WEBHOOK_ATTEMPT_DAYS])
     for statement in wanted:
         _try(statement)
@@ -60,6 +60,8 @@ def _try(statement: str) -> None:
     try:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute("SET LOCAL lock_timeout = '200ms'")
+            # Only one process at a time changes partitions, and the next one sees what it did.
+            cursor.execute("LOCK TABLE audit_webhookattempt IN SHARE UPDATE EXCLUSIVE MODE")
             cursor.execute(statement)
     except OperationalError:
         logger.warning("webhook_log_is_locked", wanted=statement)

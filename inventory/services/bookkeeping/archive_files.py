@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from inventory.errors import ArchiveRefused
+from inventory.errors import ArchiveBusy, ArchiveRefused
 
 _DRAFT: Final = ".partial"
 _LOCK: Final = ".lock"
@@ -20,7 +20,7 @@ _FOR_THE_OWNER: Final = 0o700  # The rows name customers.
 def one_at_a_time(folder: Path) -> Iterator[None]:
     """Make the folder, lock it against other archive runs, and remove incomplete files of a killed run.
 
-    Raises ArchiveRefused while another run has the folder locked.
+    Raises ArchiveBusy while another run has the folder locked.
     """
     folder.mkdir(_FOR_THE_OWNER, parents=True, exist_ok=True)
     _sync(folder.parent)
@@ -28,7 +28,7 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise ArchiveRefused(f"Another archive is at work in {folder}.") from error
+            raise ArchiveBusy(f"Another archive is at work in {folder}.") from error
         for draft in folder.glob(f"*{_DRAFT}"):
             draft.unlink()
         yield

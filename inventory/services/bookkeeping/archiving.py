@@ -24,7 +24,7 @@ from audit.db.statements import write
 from audit.models import ARCHIVING
 from audit.recording import Entry, record
 from inventory import actions, transactions
-from inventory.errors import ArchiveRefused
+from inventory.errors import ArchiveBusy, ArchiveRefused
 from inventory.locking import read_clock
 from inventory.models import ArchivedFile
 from inventory.services.bookkeeping import archive_files
@@ -76,8 +76,8 @@ def archive(series: Series, *, before: datetime | None = None, folder: Path | No
 
     Files go to ``folder``, or to ``ARCHIVE_DIR``.
 
-    Nothing is done until the result is iterated over. Raises ArchiveRefused if ``before`` is too recent, another run is
-    active, or a file's content is wrong; OSError if the folder can't be written; Busy.
+    Nothing is done until the result is iterated over. Raises ArchiveBusy if another run is active, ArchiveRefused if
+    ``before`` is too recent or a file's content is wrong; OSError if the folder can't be written; Busy.
     """
     cutoff = cutoff_of(series, before)
     folder = folder or Path(settings.ARCHIVE_DIR)
@@ -126,7 +126,7 @@ def _store(series: Series, folder: Path, batch: Sequence[ArchiveRow]) -> Archive
     times = [row.at for row in batch]
     name = f"{series.kind.lower()}-{min(times):%Y%m%dT%H%M%S}-{batch[0].id}.jsonl.gz"
     if ArchivedFile.objects.filter(name=name).exists():
-        raise ArchiveRefused(f"{name} is entered already: another archive is at work.")
+        raise ArchiveBusy(f"{name} is entered already: another archive is at work.")
     sha256 = archive_files.write(folder, name, [row.document for row in batch])
     file = ArchivedFile(
         kind=series.kind, name=name, rows=len(batch), sha256=sha256, from_at=min(times), to_at=max(times)
@@ -143,13 +143,13 @@ _ALONE: Final = "SELECT pg_advisory_xact_lock(hashtextextended('inventory.archiv
 
 
 def _enter(series: Series, file: ArchivedFile, ids: Sequence[UUID]) -> None:
-    """Write the ``ArchivedFile``. Raises ArchiveRefused if a run in another folder has archived the rows already."""
+    """Write the ``ArchivedFile``. Raises ArchiveBusy if a run in another folder has archived the rows already."""
     with connection.cursor() as cursor:
         cursor.execute(_ALONE)
         cursor.execute(series.present, [columns.uuids(ids)])
         is_elsewhere = cursor.fetchone()[0] != len(ids)
     if is_elsewhere or ArchivedFile.objects.filter(kind=series.kind, deleted_at=None).exists():
-        raise ArchiveRefused("Another archive is at work, with another folder.")
+        raise ArchiveBusy("Another archive is at work, with another folder.")
     values = [file.id, str(file.kind), file.name, file.rows, file.sha256, file.from_at, file.to_at]
     write(_ENTER, [*values, read_clock()])
 
