@@ -5,13 +5,14 @@ notice, not while Redis is away: it waits for it by itself, and a restart would 
 can't be reached. It loads neither Django nor the tasks, which takes three times as long.
 """
 
-import os
 import socket
 import sys
 from typing import Final
 
 from celery import Celery
 from celery.exceptions import OperationalError
+
+from config.variables.servers import REDIS_URL
 
 PATIENCE_SECONDS: Final = 10.0
 """How long the worker may take to answer: it does so between two tasks, and beside those of child processes."""
@@ -31,7 +32,7 @@ def takes_tasks(worker: str, redis_url: str, patience_seconds: float = PATIENCE_
 def main() -> None:
     """Exit with 0 if the worker takes tasks, else with 1 and a sentence."""
     worker = f"{sys.argv[1]}@{socket.gethostname()}"
-    if not takes_tasks(worker, os.environ["REDIS_URL"]):
+    if not takes_tasks(worker, REDIS_URL):
         sys.exit(f"{worker} doesn't answer, and Redis does.")
 
 
