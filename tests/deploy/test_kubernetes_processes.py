@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -96,6 +96,7 @@ class Pods:
             "STATIC_ROOT": os.fspath(settings.STATIC_ROOT),
             "SWEEP_INTERVAL_SECONDS": "1",
             "METRICS_HOST": "127.0.0.1",
+            "SHUTDOWN_GRACE_SECONDS": "1",
         }
 
     def start(self, command: list[str], *, archives: bool = False) -> subprocess.Popen[str]:
@@ -128,12 +129,12 @@ def printed_by(process: "subprocess.Popen[str]") -> tuple[int, str]:
     return process.returncode, printed
 
 
-def stop(process: "subprocess.Popen[str]") -> tuple[int, str]:
-    """Send SIGTERM to a container's PID 1, as the kubelet does. Returns its status, and what it printed."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
-    for child in children.read_text().split() if process.poll() is None else ():
-        os.kill(int(child), signal.SIGTERM)
-    return printed_by(process)
+def stop(processes: "Iterable[subprocess.Popen[str]]") -> None:
+    """Send SIGTERM to PID 1 of each container, as the kubelet does."""
+    for process in processes:
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        for child in children.read_text().split() if process.poll() is None else ():
+            os.kill(int(child), signal.SIGTERM)
 
 
 @pytest.fixture
@@ -182,5 +183,6 @@ def test_every_pod_starts_works_and_ends_when_told(pods: Pods) -> None:
         assert alive == dict.fromkeys(alive, (0, ""))
         assert {name: process.poll() for name, process in lasting.items()} == dict.fromkeys(lasting)
     finally:
-        ended = {name: stop(process) for name, process in lasting.items()}
+        stop(lasting.values())
+        ended = {name: printed_by(process) for name, process in lasting.items()}
     assert {name: code for name, (code, _) in ended.items()} == dict.fromkeys(lasting, 0), ended
