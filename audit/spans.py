@@ -162,6 +162,32 @@ class Spans:
             yield _TracedAttempt(span, self.traceparent(span))
 
     @contextmanager
+    def receiving(self, traceparents: Sequence[str | None]) -> Iterator[list[Span | None]]:
+        """A span for incoming events that are applied together, linked with one for each that belongs to a trace."""
+        attributes: dict[str, str | int] = {"messaging.operation.name": "process"}
+        spans = [
+            self.begin("receive event", parent=_context_of(each), kind=SpanKind.CONSUMER, attributes=attributes)
+            if each and _link_to(each)
+            else None
+            for each in traceparents
+        ]
+        batch = self.begin(
+            "receive events",
+            parent=_NOWHERE,
+            kind=SpanKind.CONSUMER,
+            attributes=attributes | {"messaging.batch.message_count": len(spans)},
+            links=[Link(span.get_span_context()) for span in spans if span],
+        )
+        try:
+            with self.during(batch):
+                yield spans
+        finally:
+            for span in spans:
+                if span:
+                    span.add_link(batch.get_span_context())
+                    span.end()
+
+    @contextmanager
     def publishing(self, destination: str, traceparents: Sequence[str | None]) -> Iterator[None]:
         """A span for the publishing of events to a stream, linked to their traces. Nothing if they belong to none."""
         linked = [link for each in dict.fromkeys(traceparents) if each and (link := _link_to(each))]

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 if TYPE_CHECKING:
     from audit.spans import Spans
 
@@ -48,6 +50,21 @@ def end() -> None:
         sending.join(_END_SECONDS)
 
 
+class _Traced(msgspec.Struct):
+    traceparent: str | None = None
+
+
+_TRACED: Final = msgspec.json.Decoder(_Traced)
+
+
+def traceparent_in(body: str | bytes) -> str | None:
+    """The trace that an event belongs to, by its JSON; None if it belongs to none, or the body isn't JSON."""
+    try:
+        return _TRACED.decode(body).traceparent
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+
+
 @contextmanager
 def inside(span: Any) -> Iterator[None]:
     """Run the block in a span that was begun elsewhere; None is none."""
@@ -77,6 +94,17 @@ def sending(traceparent: str | None) -> Iterator[Attempt]:
         return
     with active.sending(traceparent) as attempt:
         yield attempt
+
+
+@contextmanager
+def receiving(bodies: Sequence[bytes]) -> Iterator[list[Any]]:
+    """A span for incoming events that are applied together, and one for each that belongs to a trace: gives these, None
+    for the others."""
+    if active is None:
+        yield [None] * len(bodies)
+        return
+    with active.receiving([traceparent_in(body) for body in bodies]) as spans:
+        yield spans
 
 
 @contextmanager

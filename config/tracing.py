@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from opentelemetry.trace import Span
 
 _PATH: Final = "/v1/traces"
-_MOST_WAITING: Final = 4096
+MOST_WAITING: Final = 4096
 """The most spans that wait to be sent, and are lost with the process; further ones are dropped."""
 _running: Final[dict[str, tuple["Span", Any]]] = {}
 """The span of each task that runs in this process, by the task's id, and what ends its being current."""
@@ -56,7 +56,7 @@ def _begin(role: str) -> None:
     exporter = OTLPSpanExporter(
         settings.OTEL_EXPORTER_OTLP_ENDPOINT.rstrip("/") + _PATH, headers=settings.OTEL_EXPORTER_OTLP_HEADERS or None
     )
-    provider.add_span_processor(BatchSpanProcessor(exporter, max_queue_size=_MOST_WAITING))
+    provider.add_span_processor(BatchSpanProcessor(exporter, max_queue_size=MOST_WAITING))
     traces.activate(Spans(provider))
 
 

@@ -15,6 +15,7 @@ from audit.feed import Cursor, LoggedEvent
 from audit.feed.selecting import FeedEvent, Reach, Selection
 from audit.identifiers import EVENT, public_id
 from audit.subscriptions import WebhookSubscription
+from audit.traces import traceparent_in
 from audit.webhooks.reach_port import reach_of
 
 MOST_BYTES: Final = 20_000
@@ -60,18 +61,6 @@ def _body(event: LoggedEvent, as_in_feed: bytes) -> str:
     """The feed's JSON of an event, with ``data`` for ``payload``, which is its last field."""
     body = as_in_feed.replace(b',"payload":', b',"data":', 1)
     return (body if len(body) < MOST_BYTES else _thin(event, body)).decode()
-
-
-class _Traced(msgspec.Struct):
-    traceparent: str | None = None
-
-
-_TRACED: Final = msgspec.json.Decoder(_Traced)
-
-
-def traceparent_in(body: str | bytes) -> str | None:
-    """The trace of the event that a body was made of; None if it belongs to none."""
-    return _TRACED.decode(body).traceparent
 
 
 def _thin(event: LoggedEvent, body: bytes) -> bytes:

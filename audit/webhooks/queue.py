@@ -17,7 +17,8 @@ from audit.db import columns
 from audit.errors import Archived
 from audit.feed import Cursor, LoggedEvent, Page, cursor_oldest, read_after
 from audit.subscriptions import WebhookDelivery, WebhookReplay, WebhookSubscription
-from audit.webhooks.bodies import TEST_EVENT, Filter, NewDelivery, traceparent_in
+from audit.traces import traceparent_in
+from audit.webhooks.bodies import TEST_EVENT, Filter, NewDelivery
 
 State = WebhookDelivery.State
 EVENTS_AT_A_TIME: Final = 500

@@ -4,18 +4,20 @@ import random
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import structlog
 from django.conf import settings
 from django.db import InterfaceError, OperationalError, connection
 
+from audit import traces
 from audit.actors import Actor
 from audit.errors import Busy
 from audit.models import ApiClient
 from audit.roles import Capability, roles_with
 from reservations.management.consuming.sources import Entry, Source, Unavailable
 from reservations.services.orders import inbox
+from reservations.services.orders.memory import Outcome
 from reservations.services.orders.messages import Message, Sender
 
 logger = structlog.get_logger(__name__)
@@ -76,19 +78,23 @@ class EventConsumer:
         left, size = list(entries), len(entries)
         while left and not self._stop.is_set():
             piece = left[:size]
-            if self._trying(lambda piece=piece: inbox.receive(self._messages(piece))) is None:  # type: ignore[misc]
+            if self._trying(lambda piece=piece: self._receive(piece)) is None:  # type: ignore[misc]
                 size = max(1, size // 2)
                 continue
             left = left[size:]
             # Tried once: entries that stay unacknowledged are read again, and recognised.
             self._trying(lambda piece=piece: self._source.acknowledge(piece))  # type: ignore[misc]
 
-    def _messages(self, entries: Sequence[Entry]) -> list[Message]:
+    def _receive(self, entries: Sequence[Entry]) -> list[Outcome]:
+        with traces.receiving([entry.body for entry in entries]) as spans:
+            return inbox.receive(self._messages(entries, spans))
+
+    def _messages(self, entries: Sequence[Entry], spans: Sequence[Any]) -> list[Message]:
         client = self._current_client()
         capabilities = frozenset(each for each in Capability if client.role in roles_with(each))
         return [
-            Message(Sender(_actor(client, entry), client.pk, capabilities), entry.body, entry.place)
-            for entry in entries
+            Message(Sender(_actor(client, entry, span), client.pk, capabilities), entry.body, entry.place)
+            for entry, span in zip(entries, spans, strict=True)
         ]
 
     def _current_client(self) -> ApiClient:
@@ -121,5 +127,6 @@ class EventConsumer:
         self._stop.wait(pause * (0.5 + random.random()))  # noqa: S311 - spreads retries, guards nothing
 
 
-def _actor(client: ApiClient, entry: Entry) -> Actor:
-    return Actor(client.name, client.pk, entry.place[-_LONGEST_REQUEST_ID:], "stream", tuple(client.store_codes))
+def _actor(client: ApiClient, entry: Entry, span: Any) -> Actor:
+    request_id = entry.place[-_LONGEST_REQUEST_ID:]
+    return Actor(client.name, client.pk, request_id, "stream", tuple(client.store_codes), span=span)

@@ -217,9 +217,14 @@ class Batch:
         if len(self._entries) > entries:
             self._results.append((request.claim, resolved))
         if traces.active is not None:
-            traceparent = traces.active.traceparent(request.actor.span)
-            self._events[events:] = [event.within(traceparent) for event in self._events[events:]]
+            self._trace(events, request.actor)
         return resolved
+
+    def _trace(self, start: int, actor: Actor) -> None:
+        """Let the events from an index on belong to the trace of what an actor asked for."""
+        assert traces.active is not None  # noqa: S101 - callers ask before
+        traceparent = traces.active.traceparent(actor.span)
+        self._events[start:] = [event.within(traceparent) for event in self._events[start:]]
 
     def write(self) -> None:
         """Write all decisions, and the stored answers of the requests that changed something."""

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
+from audit import traces
 from audit.actors import Actor
 from audit.db.statements import one_statement
 from audit.errors import DomainError
@@ -98,6 +99,13 @@ class OrderBatch(Batch):
 
         Raises DueHolds for an order that is short, if due holds may be ended and there are some on its levels.
         """
+        events = len(self._events)
+        outcome = self._decided(each)
+        if traces.active is not None:
+            self._trace(events, each.actor)
+        return outcome
+
+    def _decided(self, each: Received) -> Outcome:
         try:
             if isinstance(each.event, OrderCreatedEvent):
                 return self._created(each, each.event)
