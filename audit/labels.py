@@ -51,6 +51,7 @@ FIELDS: Final[dict[str, Any]] = {
     "store_codes": _("stores"),
     "subject_id": _("about"),
     "subscription_id": _("webhook"),
+    "traceparent": _("trace"),
     "type": _("type"),
     "types": _("types of events"),
     "url": _("address"),

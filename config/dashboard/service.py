@@ -7,6 +7,7 @@ from django.db import Error
 from django.db.models import Subquery
 from django.db.models.functions import Coalesce
 from django.urls import reverse
+from django.utils.text import format_lazy
 from django.utils.translation import gettext_lazy as _
 
 from audit import heartbeats
@@ -59,7 +60,9 @@ def _background_card(reader: Reader) -> Card:
         return Card(title, "sync", [Figure(_("Could not be read"), "–")])
     components = of_facts(found)
     shown = [_lag(_("Feed"), components["feed"], link("audit.outboxevent"))]
-    shown += [_lag(name, components[f"stream {name}"]) for name in found.stream_lags]
+    shown += [
+        _lag(format_lazy(_("Stream {name}"), name=name), components[f"stream {name}"]) for name in found.stream_lags
+    ]
     shown.append(_lag(_("Webhooks"), components["webhooks"], _list(reader, "audit.webhooksubscription")))
     failed, letters = found.dead_letters["webhook"], found.dead_letters["inbox"]
     webhooks = _list(reader, "audit.webhooksubscription")

@@ -1,7 +1,8 @@
 """What the metrics say of holds: made, ended in which way, and refused (``audit.metrics``)."""
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from datetime import datetime
+from typing import Any, Final, Protocol, TypeVar
 
 from audit.errors import Busy, DomainError, OutcomeUnknown
 from audit.metrics.definitions import (
@@ -16,9 +17,6 @@ from audit.metrics.kinds import OTHER
 from inventory.errors import Frozen, InsufficientStock, ListingExpired, ProductInactive, WarehouseInactive
 from inventory.transactions import PATIENT, Patience
 from reservations.models import Reservation
-
-if TYPE_CHECKING:
-    from reservations.services.holds.documents import Hold
 
 R = TypeVar("R")
 Status = Reservation.Status
@@ -36,13 +34,26 @@ _COUNTED_AS: Final = {
 }
 
 
-def count_made(holds: Sequence["Hold"]) -> None:
+class CountedHold(Protocol):
+    """What is counted of a hold (``documents.Hold``, whose module counts with this one)."""
+
+    @property
+    def status(self) -> str: ...
+    @property
+    def reason(self) -> str: ...
+    @property
+    def expires_at(self) -> datetime: ...
+    @property
+    def released_at(self) -> datetime | None: ...
+
+
+def count_made(holds: Sequence[CountedHold]) -> None:
     """Count new holds, and those that were sold at once, once this transaction is committed."""
     RESERVATION_CREATED.add_after_commit(len(holds))
     count_ended(holds)
 
 
-def count_ended(holds: Sequence["Hold"]) -> None:
+def count_ended(holds: Sequence[CountedHold]) -> None:
     """Count the holds among these that have ended, by how they did, once this transaction is committed."""
     if not RESERVATION_CONSUMED.is_on:
         return
