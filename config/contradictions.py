@@ -1,4 +1,4 @@
-"""Variables that are each right and can't be right together."""
+"""Contradictions between variables, each of which is valid by itself."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
@@ -26,7 +26,7 @@ def contradictions(environment: Environment) -> Iterator[str]:
             yield f"{sentence}."
     yield from _other_server(environment, "DATABASE_URL", "DB_HOST", server_addresses.of_database)
     yield from _other_server(environment, "REDIS_URL", "REDIS_HOST", server_addresses.of_redis)
-    yield from _given_in_vain(environment)
+    yield from _above_bound(environment)
 
 
 def _given(environment: Environment, name: str) -> str:
@@ -36,7 +36,7 @@ def _given(environment: Environment, name: str) -> str:
 def _other_server(
     environment: Environment, url: str, host: str, parts_of: Callable[[str], dict[str, str]]
 ) -> Iterator[str]:
-    """The parts of an address that differ from its URL, or that are of no address."""
+    """Faults of the variables that give an address in parts: values that differ from the URL, or a missing host."""
     whole = _given(environment, url)
     prefix = host.partition("_")[0]
     given = {name: _given(environment, name) for name in environment.variables if name.startswith(f"{prefix}_")}
@@ -47,25 +47,25 @@ def _other_server(
         said = parts_of(whole)
         for name in given:
             if str(environment.values[name]) != said[name]:
-                yield f"{name} is not what {url} says: leave out one of them."
+                yield f"{name} differs from {url}: leave out one of them."
     elif given and host not in given:
-        yield f"{', '.join(given)} without {host} and {url}: set {host}, too, or leave it out."
+        yield f"{', '.join(given)} without {host} and {url}: set {host}, too, or leave out the rest."
 
 
-def _given_in_vain(environment: Environment) -> Iterator[str]:
-    """Numbers that were given and exceed another one that bounds them."""
+def _above_bound(environment: Environment) -> Iterator[str]:
+    """Faults of given numbers that exceed the variable that bounds them."""
     for name, bound in _BOUNDED.items():
         if name in environment.given and not {name, bound} & environment.faults.keys():
             value, most = environment.values[name], environment.values[bound]
             if value > most:
-                yield f"{name} is {value} and {bound} is {most}: it can't be more. Lower the one or raise the other."
+                yield f"{name} is {value}, more than {bound}, which is {most}. Lower the first or raise the second."
 
 
 _BOUNDED: Final = {
     "WEBHOOK_CONNECTIONS_EACH": "WEBHOOK_CONNECTIONS",
     "GROUP_COMMIT_LOCK_TIMEOUT": "LOCK_TIMEOUT",
 }
-"""Variables that another one bounds, whose defaults give way to it."""
+"""Variables, each with the one that bounds it. A default above its bound is no fault."""
 
 
 def _holds(values: Values) -> str | None:
@@ -107,7 +107,7 @@ def _topics(values: Values) -> str | None:
 def _brokers(values: Values) -> str | None:
     if values["KAFKA_SERVERS"] in ("", values["KAFKA_BROKERS"]) or not values["KAFKA_BROKERS"]:
         return None
-    return "KAFKA_BROKERS and KAFKA_SERVERS name other servers, and mean the same: leave out one of them"
+    return "KAFKA_BROKERS and KAFKA_SERVERS are two names of one setting and differ: leave out one of them"
 
 
 def _mail_security(values: Values) -> str | None:

@@ -92,8 +92,8 @@ class Section:
     def port(self, name: str, default: D, *, least: int = 1, **facts: Any) -> int | D:
         """A port; None if there is none.
 
-        In Kubernetes and Docker a service called ``redis`` sets ``REDIS_PORT=tcp://…`` for its neighbours: such an
-        address is none of ours, and is taken for no value.
+        In Kubernetes and Docker a service called ``redis`` sets ``REDIS_PORT=tcp://…`` for its neighbours: such a value
+        is ignored.
         """
         if self._environment.given.get(name, "").startswith(_SERVICE_LINK):
             self._environment.ignored.add(name)
@@ -180,7 +180,8 @@ class Environment:
             return parse(given)
         except ValueError as error:
             shown = "its value" if variable.is_secret else repr(given[:_SHOWN_LENGTH])
-            hint = f" Leave it out for {variable.default}." if variable.default.strip("()") else ""
+            default_text = variable.default.strip("()")
+            hint = f" Leave it out for the default ({default_text})." if default_text else ""
             self.faults[variable.name] = f"{variable.name}: {shown} {error}.{hint}"
             return default
 

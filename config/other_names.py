@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 _LIKENESS: Final = 0.84
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]{4,}")
 _OTHERS_PREFIXES: Final = ("GRANIAN_", "CELERY_", "DJANGO_", "PYTHON", "OTEL_", "PROMETHEUS_")
-"""Of variables that other programs in the same process read."""
+"""Prefixes of variables that other programs and libraries in the same process read."""
 
 
 class OtherName(NamedTuple):
@@ -23,7 +23,7 @@ OTHER_NAMES: Final = (
     OtherName("DB_HOST", "DB_HOST", "Works as it is, unless `DATABASE_URL` names another server."),
     OtherName("DB_USER", "DB_USER", "Works as it is."),
     OtherName("DB_PASSWORD", "DB_PASSWORD", "Works as it is, whatever characters it has."),
-    OtherName("REDIS_HOST", "REDIS_HOST", "Works as it is. Redis isn't used for locks: PostgreSQL has them."),
+    OtherName("REDIS_HOST", "REDIS_HOST", "Works as it is. Redis isn't used for locks: they are taken in PostgreSQL."),
     OtherName("REDIS_PORT", "REDIS_PORT", "Works as it is."),
     OtherName("KAFKA_BROKERS", "KAFKA_BROKERS", "Works as it is, and means `KAFKA_SERVERS`."),
     OtherName(
@@ -98,7 +98,7 @@ OTHER_NAMES: Final = (
     OtherName(
         "inventory.reservation.cleanup-interval-minutes",
         "SWEEP_INTERVAL_SECONDS",
-        "In seconds, 15 by default. A due hold is never sold to its owner, even before it is swept.",
+        "In seconds, 15 by default. A hold can't be consumed after its expiry, even before it is swept.",
     ),
     OtherName("inventory.low-stock.check-interval-minutes", "LOW_STOCK_INTERVAL_MINUTES", "The same, 30 by default."),
     OtherName(
@@ -135,7 +135,7 @@ def _as_variables() -> Mapping[str, OtherName]:
 
 
 def _meant(name: str, known: list[str]) -> str | None:
-    """The declared variable that a name is probably a slip of."""
+    """The declared variable that a name is probably a misspelling of."""
     upper = name.upper()
     if upper in known:
         return upper if "_" in upper else None

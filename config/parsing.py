@@ -1,7 +1,7 @@
 """Reading the values of environment variables and of the command line.
 
-Each function returns the value of a text, or raises ValueError with the rest of a sentence: the text was shown before,
-unless it is secret.
+Each function returns the value of a text, or raises ValueError with the end of a sentence, such as "is no path". The
+caller begins the sentence with the text, or without it if it is secret.
 """
 
 import json
@@ -131,7 +131,7 @@ def path(given: str) -> Path:
 
 
 def certificates(given: str) -> Path | None:
-    """Reads the path of a file with certificates (PEM); none if it is empty."""
+    """Reads the path of a file with certificates (PEM); None if blank."""
     if not given.strip():
         return None
     found = path(given)
@@ -145,17 +145,17 @@ def certificates(given: str) -> Path | None:
 
 
 def host(given: str) -> str:
-    """Reads a host name, an address, or the folder of a Unix socket; none if it is empty."""
+    """Reads a host name, an address, or the folder of a Unix socket; "" if blank."""
     if given.strip() and not _HOST.fullmatch(given.strip()):
         raise ValueError("is not a host name or address alone, without scheme and port")
     return given.strip().strip("[]")
 
 
 def hosts(given: str) -> list[str]:
-    """Reads names of hosts to be called by: ``shop.example``, ``.example`` for all below it, ``*`` for all."""
+    """Reads host names to be called by: ``shop.example``, ``.example`` for all names below it, ``*`` for all names."""
     for name in texts(given):
         if not _SERVED.fullmatch(name):
-            raise ValueError(f"has {name[:100]!r}, which is no host name such as shop.example, without scheme and port")
+            raise ValueError(f"has {name[:100]!r}: a host name has no scheme and no port, such as shop.example")
     return texts(given)
 
 
@@ -177,7 +177,7 @@ def brokers(given: str) -> str:
 
 
 def database_url(given: str) -> str:
-    """Reads the URL of a PostgreSQL database; none if it is empty."""
+    """Reads the URL of a PostgreSQL database; "" if blank."""
     url = text(given).strip()
     if not url:
         return ""
@@ -196,7 +196,7 @@ def database_url(given: str) -> str:
 
 
 def redis_url(given: str) -> str:
-    """Reads the URL of a Redis server; none if it is empty."""
+    """Reads the URL of a Redis server; "" if blank."""
     url = text(given).strip()
     if not url:
         return ""
@@ -216,7 +216,7 @@ def redis_url(given: str) -> str:
 
 
 def collector(given: str) -> str:
-    """Reads the URL of a collector of traces; none if it is empty."""
+    """Reads the URL of a collector of traces; "" if blank."""
     url = text(given).strip()
     try:
         parts = urlsplit(url)
@@ -271,7 +271,7 @@ def uri_reference(given: str) -> str:
 
 
 def options(given: str) -> dict[str, str]:
-    """Reads names and values, written as a JSON object of texts; none if it is empty."""
+    """Reads names and values, written as a JSON object of texts; {} if blank."""
     try:
         found = json.loads(given) if given.strip() else {}
     except ValueError:

@@ -23,13 +23,13 @@ def redis_url(*, host: str, port: int, password: str) -> str:
 def database_parts(url: str) -> dict[str, Any]:
     """Django's settings of a database's URL: NAME, USER, PASSWORD, HOST, PORT, ENGINE and OPTIONS."""
     parts: dict[str, Any] = environ.Env.db_url_config(url)
-    # The folder of a Unix socket, which libpq's URLs write so.
+    # The folder of a Unix socket is percent-encoded in libpq's URLs.
     parts["HOST"] = unquote(parts["HOST"])
     return parts
 
 
 def of_database(url: str) -> dict[str, str]:
-    """What a database's URL says of each variable ``DB_…``."""
+    """The values of the variables ``DB_…`` that mean the same as a database's URL."""
     parts = database_parts(url)
     return {
         "DB_HOST": str(parts["HOST"]).strip("[]"),
@@ -41,7 +41,7 @@ def of_database(url: str) -> dict[str, str]:
 
 
 def of_redis(url: str) -> dict[str, str]:
-    """What a Redis server's URL says of each variable ``REDIS_…``."""
+    """The values of the variables ``REDIS_…`` that mean the same as a Redis server's URL."""
     parts = urlsplit(url)
     return {
         "REDIS_HOST": parts.hostname or "",

@@ -66,14 +66,14 @@ def faults() -> list[str]:
 
 
 def warnings() -> list[str]:
-    """What the variables of this process probably don't mean, a sentence each: names that nothing reads."""
+    """A sentence for each given variable that nothing reads and that is probably a mistake."""
     from config import variables  # noqa: F401, PLC0415 - as above
 
     return [*unread_names(PROCESS.given, PROCESS.variables)]
 
 
 def folder_faults(values: Mapping[str, Any] = PROCESS.values) -> list[str]:
-    """The faults of folders that a worker writes to and can't. Only processes that write to them ask."""
+    """A fault if rows are archived and this process can't write to ``ARCHIVE_DIR``. Called by workers only."""
     folder: Path = values["ARCHIVE_DIR"]
     if not any(values[name] for name in _ARCHIVED):
         return []
@@ -89,7 +89,7 @@ def folder_faults(values: Mapping[str, Any] = PROCESS.values) -> list[str]:
 
 
 def debug_faults(hosts: Sequence[str]) -> Iterator[str]:
-    """The fault of hosts of other machines in DEBUG."""
+    """A fault, in DEBUG, if ``ALLOWED_HOSTS`` names hosts that other machines can reach."""
     if far := [host for host in hosts if not is_loopback(host)]:
         yield (
             f"DEBUG is on and ALLOWED_HOSTS has {', '.join(far)}: error pages would show settings and code to others"

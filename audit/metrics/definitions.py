@@ -36,27 +36,28 @@ RESERVATION_CREATED: Final = Counter(
 RESERVATION_RELEASED: Final = Counter(
     "inventory_reservation_released_total",
     "Reservations that ended without a sale before they expired. `requested`: by a call, by a person or by an order"
-    " that was cancelled; `cart_emptied`; `cart_merged`: into the cart's oldest; `payment_expired`: by an event of the"
-    " order; `shortage`: broken because units were missing.",
+    " that was cancelled; `cart_emptied`; `cart_merged`: merged into the cart's oldest one; `payment_expired`: by an"
+    " event of the order; `shortage`: broken because units were missing.",
     ("reason",),
     values={"reason": ("requested", "cart_emptied", "cart_merged", "payment_expired", "shortage")},
 )
 RESERVATION_FAILED: Final = Counter(
     "inventory_reservation_failed_total",
     "Requests to hold stock that were refused: a reserve, a change of a cart, a late payment, an order that came as an"
-    " event. By the code of the [error](errors.md); `other` is an error that no caller can mend.",
+    " event. By the code of the [error](errors.md); `other` is every other error.",
     ("reason",),
     values={"reason": _REFUSALS},
 )
 RESERVATION_CONSUMED: Final = Counter("inventory_reservation_consumed_total", "Reservations that became a sale.")
 RESERVATION_EXPIRED: Final = Counter(
-    "inventory_reservation_expired_total", "Reservations that were recorded EXPIRED, by the sweeper or by a buyer."
+    "inventory_reservation_expired_total",
+    "Reservations that were recorded EXPIRED, by the sweeper or by a request that met them.",
 )
 RESERVATION_EXTENDED: Final = Counter("inventory_reservation_extended_total", "Reservations that were extended.")
 EXPIRY_DELAY: Final = Histogram(
     "inventory_expiry_delay_seconds",
-    "Time from a reservation's `expiresAt` until it was recorded EXPIRED and its units were given back. The share in"
-    " the bucket of 60 seconds is the accuracy of the sweep.",
+    "Time from a reservation's `expiresAt` until it was recorded EXPIRED and its units were given back. The share of"
+    " delays up to 60 seconds is the accuracy of the sweep.",
     buckets=(1, 5, 10, 15, 20, 30, 45, 60, 90, 120, 300, 900, 3600),
 )
 
@@ -95,7 +96,7 @@ LOCK_RETRIES: Final = Counter(
 )
 LOCK_WAIT: Final = Histogram(
     "inventory_lock_wait_seconds",
-    "Time until the stock levels of a transaction were locked and read, the way to the database and back included.",
+    "Time until the stock levels of a transaction were locked and read, including the round trip to the database.",
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 BATCH_SIZE: Final = Histogram(
@@ -108,33 +109,34 @@ BATCH_SIZE: Final = Histogram(
 
 HTTP_REQUEST_DURATION: Final = Histogram(
     "inventory_http_request_duration_seconds",
-    "Time from the headers of a request until its answer was handed over, or began where it is sent in pieces. `route`"
-    " is the pattern of the address, `(none)` where no view answers: unknown addresses, static files, and requests that"
-    " are refused before. Long polls and streams of events, which wait on purpose, are left out.",
+    "Time from the headers of a request until its answer was passed to the web server, or until its first piece was if"
+    " it is sent in pieces. `route` is the pattern of the address, `(none)` where no view answers: unknown addresses,"
+    " static files, and requests that are refused earlier. Long polls and streams of events, which wait on purpose, are"
+    " left out.",
     ("method", "route", "status"),
     values={"method": ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")},
     buckets=_LATENCIES,
 )
 TASK_DURATION: Final = Histogram(
     "inventory_task_duration_seconds",
-    "Time that a task of the background took, whether or not it failed.",
+    "Duration of a background task, whether or not it failed.",
     ("task",),
     buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600),
 )
-TASK_FAILURES: Final = Counter(
-    "inventory_task_failures_total", "Tasks of the background that ended with an error.", ("task",)
-)
+TASK_FAILURES: Final = Counter("inventory_task_failures_total", "Background tasks that ended with an error.", ("task",))
 CANARY_RUNS: Final = Counter(
     "inventory_canary_runs_total",
-    "Sales of the hidden SKU that the service makes every minute: reserved, consumed and returned.",
+    "Runs of the canary, which reserves, consumes and returns a unit of a hidden product every minute.",
     ("outcome",),
     values={"outcome": ("ok", "failed")},
 )
 CANARY_DURATION: Final = Histogram(
-    "inventory_canary_duration_seconds", "Time that such a sale took, all of its steps together.", buckets=_LATENCIES
+    "inventory_canary_duration_seconds",
+    "Duration of a run of the canary that succeeded, all steps together.",
+    buckets=_LATENCIES,
 )
 LOG_LINES_DROPPED: Final = Counter(
-    "inventory_log_lines_dropped_total", "Log lines that were left out because the same one came too often."
+    "inventory_log_lines_dropped_total", "Log lines that were left out because their cause was logged too often."
 )
 DATABASE_CONNECTIONS: Final = ProcessGauge(
     "inventory_database_connections",
@@ -150,8 +152,7 @@ FEED_LISTENERS: Final = ProcessGauge(
 
 DATABASE_UP: Final = DatabaseGauge(
     "inventory_database_up",
-    "1 if the database answered when it was last asked, else 0; then the other gauges that are"
-    " read from it are absent.",
+    "1 if the database answered when it was last read, else 0: the other gauges that are read from it are then absent.",
 )
 STOCK_LEVEL: Final = DatabaseGauge("inventory_stock_level", "Units on hand in a warehouse.", ("warehouse",))
 PRODUCT_STOCK_LEVEL: Final = DatabaseGauge(
@@ -161,7 +162,7 @@ PRODUCT_STOCK_LEVEL: Final = DatabaseGauge(
 )
 CRITICAL_STOCK_ITEMS: Final = DatabaseGauge(
     "inventory_critical_stock_items",
-    "Open alerts of stock levels that are CRITICAL: sold out, or at most a tenth of full; counted up to 10,000.",
+    "Open alerts of CRITICAL stock levels: sold out, or at most a tenth of a full level; counted up to 10,000.",
 )
 ACTIVE_RESERVATIONS: Final = DatabaseGauge(
     "inventory_active_reservations", "Reservations that hold stock and haven't expired, counted up to 100,000."
@@ -173,7 +174,7 @@ STUCK_RESERVATIONS: Final = DatabaseGauge(
 )
 OLDEST_DUE_HOLD: Final = DatabaseGauge(
     "inventory_oldest_due_hold_seconds",
-    "Time since the oldest reservation expired that isn't recorded EXPIRED yet; 0 if there is none.",
+    "Time since the expiry of the oldest reservation that isn't recorded EXPIRED yet; 0 if there is none.",
 )
 FEED_LAG: Final = DatabaseGauge(
     "inventory_feed_lag_seconds", "Age of the oldest event that no reader of the feed can see yet; 0 if there is none."
@@ -191,23 +192,22 @@ WEBHOOK_LAG: Final = DatabaseGauge(
 )
 DEAD_LETTERS: Final = DatabaseGauge(
     "inventory_dead_letters",
-    "What was given up and waits for a person: deliveries of webhooks, and events that were received; each counted up"
-    " to 10,000.",
+    "Deliveries of webhooks, and incoming events, that were given up and wait for a person; each counted up to 10,000.",
     ("kind",),
     values={"kind": ("webhook", "inbox")},
 )
 RECONCILIATION_DIFFERENCES: Final = DatabaseGauge(
     "inventory_reconciliation_differences",
-    "Differences that the last finished reconciliation found and that are not repaired; absent before it.",
+    "Differences that the last finished reconciliation found and that are not repaired; absent before the first one.",
 )
 RECONCILE: Final = "reconcile"
 HEARTBEAT_AGE: Final = DatabaseGauge(
     "inventory_heartbeat_age_seconds",
     "Time since each of `beat`, `sweeper`, `worker`, `relay` and `canary` last reported, and since the last finished"
-    " reconciliation (`reconcile`); absent for what never has.",
+    " reconciliation (`reconcile`); absent for one that never has.",
     ("name",),
 )
 BACKUP_AGE: Final = DatabaseGauge(
     "inventory_backup_age_seconds",
-    "Time since the last backup that `manage.py record_backup` has recorded; absent before it.",
+    "Time since the last backup that `manage.py record_backup` has recorded; absent before the first one.",
 )

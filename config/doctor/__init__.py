@@ -1,4 +1,5 @@
 """``manage.py doctor``: looks at everything that an installation needs, one line each, with what to do.
 
-Nothing it looks at is needed for the rest: with the database or Redis away, or before ``migrate``, that is a line.
+A check that can't be made, because the database or Redis is away or ``migrate`` hasn't run, is a line, and the other
+checks go on.
 """

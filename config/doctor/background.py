@@ -66,7 +66,7 @@ def _dead_letters(found: Facts) -> Iterator[Line]:
 def _reconciliation(found: Facts, component: Component) -> Line:
     last = found.reconciled
     if last is None:
-        return warn("reconciliation", "it has never run", "run manage.py reconcile, or wait for the night")
+        return warn("reconciliation", "it has never run", "run manage.py reconcile, or wait for the nightly run")
     shown = f"{last.differences} differences, {lasting(last.age.total_seconds())} ago"
     return _line("reconciliation", component, shown, "run manage.py reconcile, which lists the differences")
 

@@ -42,9 +42,9 @@ def _memory(subject: str, known: dict[str, Any]) -> Iterator[Line]:
     most, used = int(known.get("maxmemory", 0)), int(known.get("used_memory", 0))
     policy = str(known.get("maxmemory_policy", "noeviction"))
     evicts = bool(most) and policy != "noeviction"
-    found = f"{sized(used)} are used" + (f" of {sized(most)}, then {policy}" if most else "")
+    found = f"{sized(used)} are used" + (f" of {sized(most)}, maxmemory-policy {policy}" if most else "")
     if evicts:
-        yield warn(f"{subject} memory", found, "set maxmemory-policy noeviction: it would delete tasks and events")
+        yield warn(f"{subject} memory", found, f"set maxmemory-policy noeviction: {policy} deletes tasks and events")
     else:
         is_full = bool(most) and used > most * _ALMOST_FULL
         yield choose(f"{subject} memory", found, "raise maxmemory, or lower EVENT_STREAM_LENGTH", is_bad=is_full)
@@ -59,7 +59,7 @@ def _persistence(subject: str, client: "redis.Redis", known: dict[str, Any]) -> 
     try:
         saves = bool(cast(dict[str, str], client.config_get("save")).get("save"))
     except redis.RedisError:
-        return ok(name, "appendonly is off; whether it saves can't be read by this user")
+        return ok(name, "appendonly is off; this user may not read whether snapshots are on")
     found = "snapshots alone: a restart may lose the newest events" if saves else "none: a restart loses the stream"
     return warn(name, found, "set appendonly yes if programs read the stream; readers of the feed don't need it")
 

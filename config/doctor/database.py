@@ -30,7 +30,7 @@ _NAMES: Final = (
     *("idle_session_timeout", "idle_in_transaction_session_timeout", "statement_timeout", "max_connections"),
     *("superuser_reserved_connections", "data_directory", "server_encoding"),
 )
-# The doctor has set a timeout of its own: the session began with another one.
+# reset_val is the timeout that the session began with: the doctor has set another one.
 _SETTINGS: Final = """
 SELECT name, CASE name WHEN 'statement_timeout' THEN reset_val ELSE setting END FROM pg_settings WHERE name = ANY(%s)
 """
@@ -130,8 +130,8 @@ def _durability(known: Mapping[str, str]) -> Iterator[Line]:
         "fsync": "a crash of the machine can destroy the database",
         "full_page_writes": "a crash of the machine can destroy the database",
         "synchronous_commit": "a crash of the server loses changes that were acknowledged",
-        "autovacuum": "tables grow, and the server stops in the end",
-        "track_counts": "autovacuum doesn't know what to do",
+        "autovacuum": "tables grow, and the server refuses writes in the end",
+        "track_counts": "autovacuum doesn't know which tables to clean",
     }
     off = [name for name in losses if known[name] == "off"]
     for name in off:
@@ -156,7 +156,7 @@ def _sessions(known: Mapping[str, str]) -> Iterator[Line]:
             known["TimeZone"] != "UTC",
             "TimeZone",
             f"it is {known['TimeZone']}",
-            "let nothing override the service's UTC",
+            "remove what overrides the service's UTC, such as a setting of a pooler",
         ),
         (
             known["server_encoding"] != "UTF8",
@@ -210,7 +210,7 @@ def _disk(known: Mapping[str, str], size: int) -> Line:
     except OSError:
         is_here = False
     if not is_here:
-        return ok(subject, f"the database has {sized(size)}; its disk isn't visible from here")
+        return ok(subject, f"the database takes {sized(size)}; its disk isn't visible from here")
     return examine_folder(subject, folder)
 
 
@@ -229,14 +229,14 @@ def examine_transactions() -> Iterator[Line]:
             slot = cursor.fetchone()
     if found:
         pid, user, state, seconds = found
-        shown = f"one of {user} is open for {lasting(float(seconds))} ({state})"
+        shown = f"one of the role {user} has been open for {lasting(float(seconds))} ({state})"
         yield warn("transactions", shown, f"end it if nobody needs it: SELECT pg_terminate_backend({pid})")
     if prepared:
         yield warn(
             "transactions", f"{prepared} are prepared and not finished", "commit or roll back (pg_prepared_xacts)"
         )
     if slot:
-        shown = f"{slot[0]} is not used and keeps {sized(slot[1])} of the log"
+        shown = f"{slot[0]} is not used and keeps {sized(slot[1])} of WAL"
         yield warn("replication slot", shown, "drop it if nobody needs it: it fills the disk")
     if not (found or prepared or slot):
         yield ok("transactions", f"none is open for more than {lasting(LONG_SECONDS)}")
@@ -248,7 +248,7 @@ def examine_role() -> Iterator[Line]:
         cursor.execute("SELECT rolname, rolsuper FROM pg_roles WHERE rolname = current_user")
         role, is_superuser = cursor.fetchone()
     if not is_superuser:
-        yield ok("service role", f"{role} is no superuser")
+        yield ok("service role", f"{role} is not a superuser")
         return
     warnings = check_service_role(databases=["default"])
     found = warnings[0].msg if warnings else f"{role} is a superuser, on a developer's machine"

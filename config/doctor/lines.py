@@ -54,8 +54,8 @@ def choose(subject: str, found: str, todo: str, *, is_bad: bool, outcome: Outcom
 
 
 def report_settings(faults: str, arguments: Sequence[str]) -> str | int:
-    """What ``manage.py`` ends with if the settings refuse to start: their faults; or, for the doctor, its exit status,
-    once they are printed as its lines."""
+    """What ``manage.py`` exits with if the settings have faults: the faults. The doctor prints them as its lines, and
+    exits with a status."""
     if arguments[:1] != ["doctor"]:
         return faults
     lines = [fail("settings", each, "see docs/reference/configuration.md") for each in faults.splitlines() if each]

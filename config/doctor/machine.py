@@ -37,7 +37,7 @@ def examine_settings() -> Iterator[Line]:
             "settings", outcome, f"{each.id}: {_first_line(each.msg)}", _first_line(each.hint or "see the check")
         )
     if not serious:
-        yield ok("settings", "production, and no check objects")
+        yield ok("settings", "those of production; Django's checks pass")
     if not settings.SESSION_COOKIE_SECURE:
         yield warn(
             "settings",
@@ -58,7 +58,7 @@ def examine_time_zones() -> Iterator[Line]:
     except ZoneInfoNotFoundError:
         yield fail("time zones", "this machine has no data of time zones", "install the package tzdata")
     else:
-        yield ok("time zones", "their data is there")
+        yield ok("time zones", "their data is installed")
 
 
 def examine_open_files() -> Iterator[Line]:
@@ -86,4 +86,4 @@ def examine_folder(subject: str, folder: Path) -> Line:
     if usage.free < min(_LITTLE, usage.total // _FEW_PARTS):
         return warn(subject, found, "make room, or move the folder")
     may_write = os.access(there, os.W_OK)
-    return choose(subject, found, "this process may not write there: a worker must", is_bad=not may_write)
+    return choose(subject, found, "let workers write there: this process may not", is_bad=not may_write)

@@ -33,8 +33,9 @@ _ROWS: Final = """
 _OTHER_NAMES: Final = """
 ## Other names
 
-What properties and variables of other services are here. A process that finds one of those that nothing reads logs a
-warning when it starts, as for a name that is probably a slip of one above, such as `RESERVATION_TTL_MINUTE`.
+What the properties and variables of other services are called here. A process logs a warning at its start for each of
+them that is set and not read, and for each name that is probably a misspelling of one above, such as
+`RESERVATION_TTL_MINUTE`.
 
 | name | here | remark |
 | --- | --- | --- |

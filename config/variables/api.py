@@ -70,7 +70,7 @@ CONNECTIONS_PER_ADDRESS = _api.whole(
     unit="connections",
     meaning=(
         "The most connections of one address (of IPv6, of one /64) that a web process keeps open; 0 for no limit."
-        " Not used behind `TRUSTED_PROXIES`, which have to limit them."
+        " Not used if `TRUSTED_PROXIES` is set: the proxies have to limit them."
     ),
     used_by=(Used.WEB,),
 )

@@ -111,7 +111,7 @@ INBOX_CLIENT = _events.text(
     "INBOX_CLIENT",
     unit="text",
     meaning=(
-        "The name of the API client on whose behalf these events are applied. It needs the role `checkout`, or "
+        "The name of the API client on whose behalf incoming events are applied. It needs the role `checkout`, or "
         "`manager` if there are events of new products. If it is limited to stores, so are the events."
     ),
     used_by=(Used.CONSUMER,),

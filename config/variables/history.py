@@ -21,7 +21,7 @@ RESERVATION_RETENTION_DAYS = _history.parsed(
     parsing.days_of_history,
     kind="0, 31 to 36,500",
     unit="days",
-    meaning="The same for closed reservations.",
+    meaning="How long closed reservations stay in the database: at least 31, or 0 for ever.",
     used_by=(Used.WORKER, Used.COMMANDS),
 )
 AUDIT_RETENTION_DAYS = _history.parsed(
@@ -30,7 +30,7 @@ AUDIT_RETENTION_DAYS = _history.parsed(
     parsing.days_of_history,
     kind="0, 31 to 36,500",
     unit="days",
-    meaning="The same for audit entries.",
+    meaning="How long audit entries stay in the database: at least 31, or 0 for ever.",
     used_by=(Used.WORKER, Used.COMMANDS),
 )
 INBOX_RETENTION_DAYS = _history.whole(
@@ -67,6 +67,6 @@ ARCHIVE_BATCH_SIZE = _history.whole(
     10_000,
     least=1,
     unit="rows",
-    meaning="About how many rows one file has.",
+    meaning="About how many rows one archived file has.",
     used_by=(Used.WORKER, Used.COMMANDS),
 )

@@ -68,7 +68,7 @@ EMAIL_USE_TLS = _mail.flag(
 EMAIL_USE_SSL = _mail.flag(
     "EMAIL_USE_SSL",
     False,
-    meaning="Whether the connection is secured from its start.",
+    meaning="Whether the connection is secured by TLS from its start. Not together with `EMAIL_USE_TLS`.",
     used_by=(Used.WEB, Used.WORKER, Used.RELAY, Used.COMMANDS),
 )
 EMAIL_TIMEOUT = _mail.whole(

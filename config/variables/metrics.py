@@ -18,14 +18,14 @@ METRICS_HOST = _metrics.text(
     "METRICS_HOST",
     "127.0.0.1",
     unit="address",
-    meaning="The address on which metrics are served. They are for nobody to read but your Prometheus.",
+    meaning="The address on which metrics are served. Only Prometheus should be able to reach it.",
 )
 METRICS_DIR = _metrics.path(
     "METRICS_DIR",
     DATA_DIR / "metrics",
     meaning=(
-        "The folder in which the processes of one machine, or of one container, count. It needs no backup, and is best"
-        " kept in memory."
+        "The folder where the processes of one machine, or of one container, keep their counts. It needs no backup, and"
+        " is best kept in memory."
     ),
     shown="`metrics` in `DATA_DIR`",
 )

@@ -19,8 +19,8 @@ DATABASE_PREPARED_STATEMENTS = _programs.flag(
     "DATABASE_PREPARED_STATEMENTS",
     True,
     meaning=(
-        "Whether statements are prepared. Behind a PgBouncer without `max_prepared_statements` they aren't in any "
-        "case, and `false` spares the warning."
+        "Whether statements are prepared. Behind a PgBouncer without `max_prepared_statements` they never are: `false` "
+        "then avoids the warning."
     ),
 )
 WEB_SERVES = _programs.choice(
@@ -40,8 +40,8 @@ SHUTDOWN_GRACE_SECONDS = _programs.decimal(
     least=0.0,
     unit="seconds",
     meaning=(
-        "How long a web process that was told to stop (SIGTERM) still accepts connections, while `/health/ready` is "
-        "503. It must exceed the time that the proxy takes to notice."
+        "How long a web process that was told to stop (SIGTERM) still accepts connections, while `/health/ready` "
+        "answers 503. It must exceed the time that the proxy takes to notice."
     ),
     used_by=(Used.WEB,),
     shown="5 outside DEBUG, else 0",
@@ -71,10 +71,11 @@ GRANIAN_BACKPRESSURE = _programs.whole(
     most=1_000_000,
     unit="connections",
     meaning=(
-        "The most connections that a web process accepts at a time. Unless it is set, as many as it may open files for."
+        "The most connections that a web process accepts at a time. By default, 512 fewer than the files that it may "
+        "open."
     ),
     used_by=(Used.WEB,),
-    shown="4096 at most",
+    shown="128 to 4096",
 )
 HOST = _programs.text(
     "HOST",
@@ -93,7 +94,7 @@ PORT = _programs.port(
 CANARY = _programs.flag(
     "CANARY",
     True,
-    meaning="Whether a unit of a hidden product is reserved, consumed and returned every minute, as a measurement.",
+    meaning="Whether the canary runs: every minute it reserves, consumes and returns a unit of a hidden product.",
     used_by=(Used.BEAT, Used.WORKER),
 )
 CANARY_URL = _programs.text(
@@ -102,7 +103,7 @@ CANARY_URL = _programs.text(
     unit="URL",
     meaning=(
         "The address of the service, such as `http://web:8000`, to which the canary sends its calls as a shop does. "
-        "Its host must be in `ALLOWED_HOSTS`. Without it the canary calls the services in the worker."
+        "Its host must be in `ALLOWED_HOSTS`. Without it the canary runs in the worker and sends no requests."
     ),
     used_by=(Used.WORKER,),
 )

@@ -30,13 +30,13 @@ DB_HOST = _servers.parsed(
     unit="host name",
     meaning="The PostgreSQL server, where `DATABASE_URL` isn't given.",
 )
-DB_PORT = _servers.port("DB_PORT", server_addresses.POSTGRES_PORT, meaning="Its port. Used with `DB_HOST`.")
-DB_NAME = _servers.text("DB_NAME", "inventory_db", unit="text", meaning="The database. Used with `DB_HOST`.")
-DB_USER = _servers.text("DB_USER", "inventory_user", unit="text", meaning="The role. Used with `DB_HOST`.")
+DB_PORT = _servers.port("DB_PORT", server_addresses.POSTGRES_PORT, meaning="The server's port. Used with `DB_HOST`.")
+DB_NAME = _servers.text("DB_NAME", "inventory_db", unit="text", meaning="The database's name. Used with `DB_HOST`.")
+DB_USER = _servers.text("DB_USER", "inventory_user", unit="text", meaning="The database role. Used with `DB_HOST`.")
 DB_PASSWORD = _servers.text(
     "DB_PASSWORD",
     unit="text",
-    meaning="The role's password, as it is: nothing in it is escaped. Used with `DB_HOST`.",
+    meaning="The role's password, not escaped as in a URL. Used with `DB_HOST`.",
     is_secret=True,
 )
 REDIS_URL = _servers.parsed(
@@ -59,11 +59,13 @@ REDIS_HOST = _servers.parsed(
     unit="host name",
     meaning="The Redis server, where `REDIS_URL` isn't given.",
 )
-REDIS_PORT = _servers.port("REDIS_PORT", server_addresses.REDIS_PORT, meaning="Its port. Used with `REDIS_HOST`.")
+REDIS_PORT = _servers.port(
+    "REDIS_PORT", server_addresses.REDIS_PORT, meaning="The server's port. Used with `REDIS_HOST`."
+)
 REDIS_PASSWORD = _servers.text(
     "REDIS_PASSWORD",
     unit="text",
-    meaning="Its password, as it is: nothing in it is escaped. Used with `REDIS_HOST`.",
+    meaning="The server's password, not escaped as in a URL. Used with `REDIS_HOST`.",
     is_secret=True,
 )
 if DB_HOST and not DATABASE_URL:
@@ -126,8 +128,8 @@ CSRF_TRUSTED_ORIGINS: list[str] = _servers.parsed(
     kind="origins",
     unit="list",
     meaning=(
-        "The origins, with their scheme, that the console's forms may be sent from, where a proxy changes it. "
-        "Read outside DEBUG."
+        "The origins, with their scheme, that the console's forms may be sent from. Needed where a proxy changes the "
+        "origin. Read outside DEBUG."
     ),
     used_by=(Used.WEB,),
 )
@@ -136,7 +138,7 @@ HSTS_SECONDS = _servers.whole(
     31_536_000,
     unit="seconds",
     meaning=(
-        "How long browsers use HTTPS alone for this host, once they were answered by HTTPS; 0 for no such header."
+        "How long browsers use only HTTPS for this host after an answer by HTTPS; 0 to send no such header."
         " Read outside DEBUG."
     ),
     used_by=(Used.WEB,),
@@ -179,7 +181,7 @@ LOG_SLOW_SECONDS = _servers.decimal(
     "LOG_SLOW_SECONDS",
     1.0,
     unit="seconds",
-    meaning="From which duration on a request is slow. Long polls, streams and downloads are never slow.",
+    meaning="The duration from which a request counts as slow. Long polls, streams and downloads never do.",
     used_by=(Used.WEB,),
 )
 EMBEDDED_POSTGRES_OPTIONS = _servers.text(

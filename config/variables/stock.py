@@ -27,7 +27,7 @@ LOCK_TIMEOUT = _stock.decimal(
     "LOCK_TIMEOUT",
     10.0,
     unit="seconds",
-    meaning="How long a request waits for locks, over all its tries, before it is 503 `busy`.",
+    meaning="How long a request waits for locks, over all its tries, before it is answered with 503 `busy`.",
 )
 LOCK_RETRIES = _stock.whole(
     "LOCK_RETRIES",

@@ -4,7 +4,7 @@ from config import environment, parsing
 
 _traces = environment.section(
     "Traces",
-    "What a trace has, and how to read one: [Tracing](../guides/trace.md).",
+    "What a trace contains, and how to read one: [Tracing](../guides/trace.md).",
 )
 
 OTEL_EXPORTER_OTLP_ENDPOINT = _traces.parsed(
@@ -41,7 +41,7 @@ TRACES_SHARE = _traces.decimal(
     most=1.0,
     unit="share",
     meaning=(
-        "How many of the traces that begin here are recorded, from 0 (none) to 1 (all). Whether a trace that the caller"
-        " has begun is recorded is up to the caller. `OTEL_TRACES_SAMPLER` is not used."
+        "The share of traces that is recorded, from 0 (none) to 1 (all), among those that begin in this service. For a"
+        " trace that a caller has begun, the caller decides. `OTEL_TRACES_SAMPLER` is not used."
     ),
 )

@@ -28,7 +28,7 @@ def test_number_that_is_not_digits_alone_is_a_fault(value: str) -> None:
     assert section.whole("SOME_NUMBER", 5, unit="", meaning="") == 5
     assert fault_of(section) == (
         f"SOME_NUMBER: {value[:100]!r} is not a whole number from 0 to 2,147,483,647, written in the digits 0 to 9."
-        " Leave it out for 5."
+        " Leave it out for the default (5)."
     )
 
 
@@ -56,7 +56,7 @@ def test_numbers_are_read_and_have_defaults() -> None:
 def test_what_is_neither_true_nor_false_is_no_false(value: str) -> None:
     section = section_of(SOME_FLAG=value)
     assert section.flag("SOME_FLAG", True, meaning="") is True
-    assert fault_of(section) == f"SOME_FLAG: {value!r} is neither true nor false. Leave it out for true."
+    assert fault_of(section) == f"SOME_FLAG: {value!r} is neither true nor false. Leave it out for the default (true)."
 
 
 def test_value_of_a_secret_is_not_part_of_its_fault() -> None:
