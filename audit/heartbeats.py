@@ -49,14 +49,14 @@ class Age:
 
 
 class Pulse:
-    """A heartbeat of a loop that turns more often than a heartbeat is worth a write."""
+    """The heartbeat of a loop, written every few seconds at most, however often the loop runs."""
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._next_at = 0.0
 
     def beat(self) -> None:
-        """Write the heartbeat, unless this pulse has written it within the last few seconds."""
+        """Write the heartbeat, unless it was written within the last few seconds."""
         if time.monotonic() >= self._next_at:
             beat(self._name)
             self._next_at = time.monotonic() + _PULSE_SECONDS
@@ -84,7 +84,7 @@ def read() -> dict[str, Age]:
 
 
 def expected() -> dict[str, timedelta]:
-    """The processes that must run, and the age at which a heartbeat means that one doesn't."""
+    """The processes that must run, each with the age from which its heartbeat is late."""
     minute = timedelta(minutes=1)
     canary = {CANARY: 3 * minute} if settings.CANARY else {}
     return {

@@ -12,7 +12,7 @@ from django.db import models
 from audit.actors import Actor
 
 CODE: Final = "canary.5e1d0c9a7b3f"
-"""The SKU, the codes of warehouse and store, and the name of the client: so odd that nobody else uses it."""
+"""The SKU, the codes of warehouse and store, and the name of the client; nobody else is likely to use it."""
 PRODUCT_ID: Final = UUID("5e1d0c9a-7b3f-7000-8000-00000000a001")
 WAREHOUSE_ID: Final = UUID("5e1d0c9a-7b3f-7000-8000-00000000a002")
 STORE_ID: Final = UUID("5e1d0c9a-7b3f-7000-8000-00000000a003")
@@ -35,7 +35,7 @@ class HidingManager(models.Manager[Any]):
 
 
 def is_canary(actor: Actor) -> bool:
-    """Whether the canary asks, which must see its own rows."""
+    """Whether the actor is the canary, which must see its own rows."""
     return actor.client_id == CLIENT_ID
 
 

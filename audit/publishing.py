@@ -37,8 +37,8 @@ FROM (SELECT (%s::uuid[])[t.n] AS event_id, t.n, t.key, t.payload FROM ({rows}) 
 
 
 def publish(rows: Sequence[OutboxRow], *, now: datetime) -> None:
-    """Write events to the outbox with one statement, each with an ``eventId`` and a ``timestamp``. Those about the
-    canary's level are nobody's: they are left out.
+    """Write events to the outbox with one statement, each with an ``eventId`` and a ``timestamp``. Events about the
+    canary's level are left out.
 
     An event belongs to the trace of its row, or else to the current one, if there is any. Requires an open transaction;
     locks nothing.

@@ -106,9 +106,9 @@ class Spans:
         return span
 
     def in_batch(self, work: Callable[..., T], requests: Sequence[Any], patience: Any) -> T:
-        """Decide requests together, in a span of the first one's trace; it and the other requests are linked.
+        """Decide requests together, in one span: a part of the first request that is recorded, linked with the others.
 
-        It is in a trace that is recorded, if any request's is.
+        If no request is recorded, it begins a trace.
         """
         asking = [span for request in requests if (span := request.actor.span) is not None]
         first = next((span for span in asking if span.is_recording()), None)
@@ -130,7 +130,7 @@ class Spans:
         """Send a statement, in a span if this is a part of a trace that is recorded."""
         if not get_current_span().is_recording():
             return execute()
-        # A text alone has no values for certain: psycopg composes literals into what isn't one.
+        # Only a str is certain to have no values: psycopg's composed statements may contain literals.
         text = sql.strip() if isinstance(sql, str) else ""
         operation = text.partition(" ")[0].partition("\n")[0].upper()[:32] or "SQL"
         attributes = {

@@ -23,13 +23,13 @@ _begin: Callable[[str], None] | None = None
 
 
 def when_program_begins(begin: Callable[[str], None]) -> None:
-    """Say how a program begins to trace, given its role; ``config.tracing`` does."""
+    """Set the function that begins to trace, given a program's role. Called by ``config.tracing``."""
     global _begin  # noqa: PLW0603 - a process has one way to trace
     _begin = begin
 
 
 def begin_program(role: str) -> None:
-    """Say at the start of a program that runs until it is stopped what it is. It then traces, if it is to."""
+    """Trace in a program that runs until it is stopped, if traces are on. Called at its start, with its role."""
     if _begin is not None:
         _begin(role)
 
@@ -67,7 +67,7 @@ def traceparent_in(body: str | bytes) -> str | None:
 
 @contextmanager
 def inside(span: Any) -> Iterator[None]:
-    """Run the block in a span that was begun elsewhere; None is none."""
+    """Run the block in a span that was begun elsewhere; None means in no span."""
     if active is None or span is None:
         yield
         return
@@ -98,8 +98,8 @@ def sending(traceparent: str | None) -> Iterator[Attempt]:
 
 @contextmanager
 def receiving(bodies: Sequence[bytes]) -> Iterator[list[Any]]:
-    """A span for incoming events that are applied together, and one for each that belongs to a trace: gives these, None
-    for the others."""
+    """A span for incoming events that are applied together, and one for each event that belongs to a trace. Yields the
+    latter, by event, and None for the other events."""
     if active is None:
         yield [None] * len(bodies)
         return

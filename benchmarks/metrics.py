@@ -96,7 +96,7 @@ async def compare(
             began, of_database = time.process_time(), cpu_seconds(database)
             await loop.send(requests)
             own = 1e6 * (time.process_time() - began) / requests
-            if turn >= 0:  # The first are to warm up.
+            if turn >= 0:  # The turns before are to warm up.
                 found[name].append(own)
                 found["PostgreSQL"].append(1e6 * (cpu_seconds(database) - of_database) / requests)
     return found

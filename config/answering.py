@@ -31,7 +31,7 @@ class Answering:
         """The bytes of the answer's body that were sent."""
 
     def know(self, request: HttpRequest) -> None:
-        """Note what a request that was answered by its view is about, and who sent it. Reads nothing."""
+        """Note the route, the client and the id of a request that Django has answered, without a query."""
         self.route = route_of(request)
         self.client = client_of(request)
         self.request_id = request.META.get("inventory.request_id", "")
@@ -47,7 +47,7 @@ class Answering:
         HTTP_REQUEST_DURATION.observe(perf_counter() - self._began, self._method, self.route, str(status))
 
     def ended(self, status: int, *, waits: bool = False) -> None:
-        """The answer is over: it is logged. ``waits``: its duration says nothing about this service."""
+        """The answer is complete: it is logged. ``waits``: its duration says nothing about this service."""
         log_request(
             self._method,
             self.route,

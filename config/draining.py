@@ -8,7 +8,7 @@ the process must answer whatever it accepts. After SIGTERM it
 2. waits until no connection is without a request: a proxy closes those that it doesn't use;
 3. has the kernel ignore further attempts to connect, while those that it accepted before are answered;
 4. ends the long polls and streams of the feed, and lets the web server close the port, complete what is open, and end.
-   Who tried to connect meanwhile tries again after a second, is refused, and goes elsewhere.
+   A client whose attempt was ignored repeats it after a second, is refused, and goes elsewhere.
 
 With a grace of 0, or after SIGINT, only the last step is taken.
 """
@@ -109,7 +109,7 @@ def _stop() -> None:
 
 
 def _begin() -> None:
-    """Begin to stop. A further SIGTERM changes nothing: it comes from a group that is ended as a whole."""
+    """Begin to stop. A further SIGTERM changes nothing: it may be sent to the whole group of processes again."""
     global _is_stopping, _task  # noqa: PLW0603
     if not _is_stopping:
         _is_stopping = True
@@ -134,7 +134,7 @@ async def _until_none_is_idle(most_seconds: float) -> None:
     """Wait until each connection has a request, for some seconds at most."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + most_seconds
-    # Nothing says when the last connection is closed.
+    # There is no event for the end of the last connection.
     while connections.accepted() > requests.open and loop.time() < deadline:  # noqa: ASYNC110
         await asyncio.sleep(_LOOK_EVERY_SECONDS)
 

@@ -27,7 +27,7 @@ SETTLE_SECONDS: Final = 4.0
 COMPLETION_SECONDS: Final = 20
 """How long open requests may take once a web process accepts no further ones; then they are cut off."""
 _GRANIAN_LOGS: Final = Path(__file__).resolve().parent / "logs" / "granian.json"
-"""By which granian writes JSON lines like the service, from before its processes have read the settings."""
+"""Granian's logging configuration: JSON lines like the service's, even before its processes have read the settings."""
 _OPTIONS: Final = (
     *("--interface", "asgi", "--http", "1", "--no-ws", "--http1-header-read-timeout", "5000"),
     *("--http1-buffer-size", "65536"),
@@ -110,7 +110,7 @@ def _stop_seconds() -> int:
 
 def main() -> None:
     """Become the web server, or ask the one that runs."""
-    # Before variables are read: the processes that granian forks have those of this one.
+    # Before variables are read: the processes that granian forks inherit the values that this one has read.
     os.environ.setdefault("DATABASE_POOL_SIZE", str(startup.WEB_POOL_SIZE))
     arguments, more = _parser().parse_known_args()
     if arguments.is_ready:

@@ -58,5 +58,5 @@ class TracedApplication(Application):
 
 
 def _sent_context(scope: Message) -> dict[str, str]:
-    """The trace that the caller says that the request belongs to."""
+    """The trace context that the caller sent, by the lower-case name of its header."""
     return {known: value.decode("latin1") for name, value in scope["headers"] if (known := _CONTEXT.get(name))}

@@ -15,7 +15,7 @@ _PATH: Final = "/v1/traces"
 MOST_WAITING: Final = 4096
 """The most spans that wait to be sent, and are lost with the process; further ones are dropped."""
 _running: Final[dict[str, tuple["Span", Any]]] = {}
-"""The span of each task that runs in this process, by the task's id, and what ends its being current."""
+"""The span of each task that runs in this process, by the task's id, with the token that ``spans.detach`` needs."""
 
 
 def is_wanted() -> bool:
@@ -24,7 +24,7 @@ def is_wanted() -> bool:
 
 
 def prepare() -> None:
-    """Have programs that run for long trace; nothing without ``OTEL_EXPORTER_OTLP_ENDPOINT``.
+    """Let long-running programs trace; nothing without ``OTEL_EXPORTER_OTLP_ENDPOINT``.
 
     Called once, when the settings and the apps are there. No thread is started yet, which a fork would lose.
     """
@@ -70,7 +70,7 @@ def _end_worker(**_: Any) -> None:
 
 
 def _pass_on(headers: dict[str, Any], **_: Any) -> None:
-    """Give a task that is sent the trace that sends it."""
+    """Send the current trace along with a task."""
     if traces.active is not None and (traceparent := traces.active.traceparent()):
         headers[TRACEPARENT] = traceparent
 

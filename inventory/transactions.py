@@ -76,7 +76,7 @@ class Patience:
     and ``LOCK_RETRIES``.
 
     ``until`` is the time (``time.monotonic``) at which all attempts must have ended; None is ``LOCK_TIMEOUT`` from now.
-    A transaction that ``is_long`` may last longer as a whole, by its many statements, and think longer between them.
+    A transaction that ``is_long`` may last longer as a whole, by its many statements, and pause longer between them.
     """
 
     lock_timeout_seconds: float | None = None
@@ -158,7 +158,7 @@ def _has_taken_effect(attempt: _Attempt[Any], error: Error, deadline: float) -> 
         return False
     if attempt.connection is not None:
         if isinstance(cause, psycopg.Error) and is_cut(cause):
-            attempt.connection.close()  # The server ended the session; its last word came before the end itself.
+            attempt.connection.close()  # The server ended the session; its message arrives before the end itself.
         if not attempt.connection.closed:
             raise error  # Not that of ``connection``: at the end of ``atomic`` Django has opened a new one.
     LOCK_RETRIES.add(1, "connection_lost")

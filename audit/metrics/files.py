@@ -25,7 +25,7 @@ class AllocatedDict(MmapedDict):
         super().__init__(filename, read_mode)  # type: ignore[no-untyped-call]
 
     def _init_value(self, key: str) -> None:
-        # A value takes less than the double of its key and 64 bytes.
+        # A value takes less than twice the length of its key, plus 64 bytes.
         if self._used + 2 * len(key.encode()) + 64 > self._capacity:
             _allocate(self._f.fileno(), 2 * self._capacity)
         super()._init_value(key)  # type: ignore[no-untyped-call]

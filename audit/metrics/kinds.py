@@ -59,7 +59,7 @@ class Metric:
 
     @property
     def is_on(self) -> bool:
-        """Whether it is counted: else what is only for it needn't be worked out."""
+        """Whether it is counted. If not, callers needn't compute values for it."""
         return self._make is not None
 
     def attach(self, make: MakeCell | None) -> None:
@@ -94,7 +94,7 @@ class Counter(Metric):
     kind = "counter"
 
     def add(self, amount: float, *labels: str) -> None:
-        """Count at once: what is no effect of a transaction, or of one that is committed."""
+        """Count at once. Not for effects of a transaction that may still be rolled back."""
         if self._make is not None and amount:
             try:
                 self._cell(labels).inc(amount)
@@ -198,7 +198,7 @@ _tally: ContextVar["Tally | None"] = ContextVar("tally", default=None)
 
 
 class Tally:
-    """What one attempt at a transaction wants to have counted.
+    """The counts of one attempt at a transaction.
 
     As a context, it collects what the block counts ``after_commit`` in this thread; ``count`` counts it, and without
     that call it is forgotten.

@@ -29,7 +29,7 @@ _SPOILED: Final = (RuntimeError, struct.error, ValueError, KeyError, TypeError)
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What a number is of: a metric's name, the name of the series (such as ``…_bucket``), and its labels."""
+    """What a number belongs to: a metric's name, the name of the series (such as ``…_bucket``), and its labels."""
 
     metric: str
     series: str
@@ -55,7 +55,7 @@ class Reading:
 
 @lru_cache(50_000)
 def sample_of(key: str) -> Sample:
-    """What the number under a key of the library's files is of."""
+    """The sample that a key of the library's files stands for."""
     metric, series, labels, _help = json.loads(key)
     return Sample(metric, series, labels)
 
@@ -115,7 +115,7 @@ def _living(directory: Path, id_: str) -> LivingProcess | None:
     try:
         facts: dict[str, Any]
         if id_ == store.own_id():
-            # Opening and closing the own file would give its lock up.
+            # Opening and closing this process's own file would release its lock.
             return LivingProcess(os.getpid(), store.own_role(), store.start_ticks(os.getpid()))
         with path.open("r+", encoding="ascii") as file:
             try:

@@ -83,19 +83,19 @@ def is_begun() -> bool:
 
 
 def set_role(role: str) -> None:
-    """Say what kind of process this is, at its start: ``web``, ``worker``, ``sweeper``, …"""
+    """Set what kind of process this is, at its start: ``web``, ``worker``, ``sweeper``, …"""
     _State.role = role
     if _State.alive is not None:
         _write_facts(_State.alive)
 
 
 def when_program_begins(serve: Callable[[], None]) -> None:
-    """Say how a program serves the metrics; ``config.metrics`` does."""
+    """Set the function that serves the metrics in a program. Called by ``config.metrics``."""
     _State.serve = serve
 
 
 def begin_program(role: str) -> None:
-    """Say at the start of a program that runs until it is stopped what it is. It then serves the metrics, too."""
+    """Set the role of a program that runs until it is stopped, and serve the metrics in it if they are on."""
     set_role(role)
     if _State.serve is not None and is_begun():
         _State.serve()
@@ -167,7 +167,7 @@ def _maker(metric: Metric, library: Any) -> MakeCell:
 
 
 def _forget() -> None:
-    """Be another process than before: in a fork, whose parent still uses its id and files."""
+    """Give up this process's id and its file: in a fork they are the parent's."""
     _State.id, alive, _State.alive = None, _State.alive, None
     if alive is not None:
         alive.close()

@@ -20,7 +20,7 @@ from inventory.models import ReconciliationRun
 
 _OUTBOX_AT_MOST: Final = 10_000
 _NOTICED: Final = timedelta(seconds=5)
-"""The least lag that is shown, so that the page isn't another one at each refresh."""
+"""The least lag that is shown, so that the page doesn't change at each refresh."""
 
 
 def service_cards(reader: Reader, due: int, lag: timedelta | None) -> list[Card]:
@@ -85,7 +85,7 @@ def _lag(label: LazyText, component: Component, address: str = "") -> Figure:
 
 
 def _process(name: str, component: Component) -> Figure:
-    """A process runs, or worked for the last time so long ago."""
+    """Whether a process runs, or the time since it last worked."""
     age = component.details["ageSeconds"]
     if component.status is Status.UP:
         shown = str(_("running"))

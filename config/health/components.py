@@ -1,6 +1,6 @@
 """The components of the service, each UP, DEGRADED or DOWN, by the facts (pure).
 
-DOWN means that calls about stock fail or that ended holds are not given back; DEGRADED that something else has stopped
+DOWN means that calls about stock fail, or that expired holds keep their units; DEGRADED that something else has stopped
 or is late. What only people have to look at, such as low stock or dead letters, is a number and changes no status.
 """
 

@@ -48,7 +48,7 @@ _FEED: Final = """
 SELECT statement_timestamp() - created_at FROM audit_outboxevent
 WHERE position > (SELECT max_position FROM audit_tick ORDER BY number DESC LIMIT 1) ORDER BY position LIMIT 1
 """
-# The batches after a cursor, and the rest of its own one.
+# The batches after a cursor, and the rest of the cursor's own batch.
 _BEHIND: Final = """
 SELECT place.name, statement_timestamp() - (
     SELECT coalesce(created_from, created_at) FROM audit_tick
@@ -81,9 +81,10 @@ class Reconciled:
 class Facts:
     """What was read. Ages and lags are zero where nothing waits; ``capped`` names numbers that may be higher.
 
-    ``stuck`` are holds that are still ACTIVE ``stuck_after`` after their end, ``oldest_due`` is how long the oldest
-    hold that isn't swept has been past its end. ``feed_lag`` is the age of the oldest event that no reader can see yet;
-    ``stream_lags`` and ``webhook_lag`` are those of the oldest event, or the longest due delivery, that isn't sent.
+    ``stuck`` counts the holds that are still ACTIVE ``stuck_after`` after their expiry; ``oldest_due`` is the time
+    since the expiry of the oldest hold that isn't swept. ``feed_lag`` is the age of the oldest event that no reader can
+    see yet, ``stream_lags`` that of the oldest event that isn't published, by stream. ``webhook_lag`` is the longest
+    that an event or a due delivery has waited for a webhook.
     """
 
     active: int
@@ -100,7 +101,7 @@ class Facts:
 
 
 def stuck_after() -> timedelta:
-    """How long after its end a hold that is still ACTIVE counts as stuck: when several sweeps should have ended it."""
+    """How long after its expiry a hold that is still ACTIVE counts as stuck: several sweeps should have ended it."""
     return max(_SWEPT_WITHIN, timedelta(seconds=4 * settings.SWEEP_INTERVAL_SECONDS))
 
 

@@ -1,4 +1,4 @@
-"""The addresses that tell whether the service works. Routed by ``middleware.RequestContextMiddleware``."""
+"""The views of ``/health/…``, which show whether the service works. Routed by ``RequestContextMiddleware``."""
 
 from typing import Any, Final
 

@@ -1,4 +1,4 @@
-"""The status of the service in detail, read at most once in some seconds by each process, however often it is asked."""
+"""The status of the service in detail. Each process reads it every few seconds at most, however often it is asked."""
 
 import threading
 import time
@@ -60,7 +60,7 @@ forget = _memory.forget
 
 
 def read() -> Report:
-    """Read the status. It takes a few seconds at most, whatever is away."""
+    """Read the status. It takes a few seconds at most, even if the database or Redis doesn't answer."""
     components = {"database": _database(), "pool": _pool(), "redis": _redis()}
     capped: list[str] = []
     if components["database"].status is Status.UP:

@@ -37,7 +37,7 @@ _LOGGERS: Final[dict[str, dict[str, Any]]] = {
     "django.db.backends": {"level": "WARNING"},
     # It logs at each start that Pillow is missing, which only image formats other than SVG need.
     "pyBarcode": {"level": "WARNING"},
-    # That a task was received; the line of its end has all of it.
+    # It logs that a task was received; the line at the task's end has the same fields and more.
     "celery.worker.strategy": {"level": "WARNING"},
 }
 _SHARED: Final[list[Processor]] = [
@@ -49,7 +49,7 @@ _SHARED: Final[list[Processor]] = [
 
 
 def formatter(*, json: bool = True, secrets: Collection[str] = ()) -> logging.Formatter:
-    """What makes a line of a record. Without arguments it is for granian, which starts before the settings are read."""
+    """Renders a record as a line. Without arguments it is for granian, which starts before the settings are read."""
     redactor = Redactor(secrets)
     rendering: list[Processor] = (
         [structlog.processors.format_exc_info, redactor, structlog.processors.JSONRenderer()]
@@ -98,7 +98,10 @@ def configure(*, json: bool, level: str, secrets: Collection[str] = ()) -> None:
 
 
 def _escape(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Keep a line a line: a text of somebody else can't begin another one, or command the terminal. JSON does so."""
+    """Escape control characters, so that text from outside can't begin another line or control the terminal.
+
+    JSON escapes them anyway.
+    """
     for key, value in line.items():
         if isinstance(value, str) and key != "exception":
             line[key] = _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), value)

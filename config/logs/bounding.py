@@ -16,13 +16,13 @@ import structlog
 logger = structlog.get_logger(__name__)
 
 REQUESTS: Final = "requests"
-"""The logger of the lines of requests, which asks for itself before it makes one."""
+"""The logger of request lines. ``log_request`` calls ``BOUNDED.admits`` itself, before it composes a line."""
 MOST: Final = 20
-"""Lines of one cause in a window, warnings and worse."""
+"""The most lines of one cause in a window, from WARNING on."""
 MOST_OF_LOGGER: Final = 100
-"""Such lines of one logger in a window, whatever their causes."""
+"""The most such lines of one logger in a window, whatever their causes."""
 MORE_INFO: Final = 10
-"""How many times as many lines that only inform."""
+"""The factor of both limits for lines below WARNING."""
 WINDOW_SECONDS: Final = 60.0
 _MOST_CAUSES: Final = 500
 _VARIES: Final = re.compile(r"'[^']*'?|\"[^\"]*\"?|[^A-Za-z_ .:]+")
@@ -132,7 +132,7 @@ class Bounded(logging.Filter):
         return [(cause, window.left_out) for cause, window in over.items() if window.left_out]
 
     def _await_end(self) -> None:
-        """See to it that what was left out is logged even if no other line comes."""
+        """Start a timer, so that what was left out is logged even if no other line comes."""
         if self._timer is None and not sys.is_finalizing():
             self._timer = threading.Timer(WINDOW_SECONDS, self.report)
             self._timer.daemon = True

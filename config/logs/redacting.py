@@ -1,4 +1,4 @@
-"""No secret is logged: values are hidden by their key, by what they look like, and if they are a setting's secret."""
+"""No secret is logged: a value is hidden if its key or its form is that of a secret, or if it is a secret variable."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping, MutableMapping
@@ -38,7 +38,7 @@ _SUSPECT: Final = re.compile(
 )
 """Whether a text may match one of the patterns at all."""
 _OURS: Final = frozenset({"timestamp", "level", "logger", "method", "route", "task"})
-"""Keys whose values nobody else chooses."""
+"""Keys whose values only the service chooses: they are logged as they are."""
 
 
 def secrets_of(environment: Environment) -> set[str]:
@@ -62,7 +62,7 @@ def _parts_of(given: str) -> Iterator[str]:
 
 
 class Redactor:
-    """A processor that hides secrets, and bounds the length of what others can make a process log."""
+    """A processor that hides secrets and cuts long values."""
 
     def __init__(self, secrets: Collection[str] = ()) -> None:
         longest_first = sorted(secrets, key=len, reverse=True)

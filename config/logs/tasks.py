@@ -9,7 +9,8 @@ _HEADER: Final = "request_id"
 
 
 def connect() -> None:
-    """Let Celery change no loggers, send the request's id along with a task, and bind it while the task runs."""
+    """Keep Celery from configuring logging, send the request's id along with a task, and bind it while the task
+    runs."""
     signals.setup_logging.connect(_keep_as_configured, weak=False)
     signals.before_task_publish.connect(_send_request_id, weak=False)
     signals.task_prerun.connect(_bind, weak=False)

@@ -162,7 +162,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name of http.server
-        """Log nothing: a scrape is no news."""
+        """Log nothing: scrapes are routine."""
 
 
 def _cut(request: socket.socket) -> None:

@@ -145,7 +145,7 @@ def read_stock() -> Figures:
 
 
 def _units_by_warehouse() -> dict[str, float]:
-    """The units on hand by warehouse, as the machine whose turn it is has summed them; summed here if it is ours.
+    """The units on hand by warehouse: a sum that any machine has shared lately, else one that is made and shared here.
 
     A sum that fails leaves none behind, so that no old one is served for ever. Raises django.db.Error.
     """
@@ -168,7 +168,7 @@ def _units_by_warehouse() -> dict[str, float]:
 def _summed() -> str:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL statement_timeout = '{_TIMEOUT}'")
-        # One core is enough, and the other ones sell.
+        # One core is enough: the other ones are for calls about stock.
         cursor.execute("SET LOCAL max_parallel_workers_per_gather = 0")
         cursor.execute(_SUM)
         summed: str = cursor.fetchone()[0]
@@ -178,7 +178,8 @@ def _summed() -> str:
 def _alone(read: Callable[[], Figures]) -> Callable[[], Figures]:
     """The function with a connection of its own, which is closed afterwards.
 
-    One of the pool would be missing for calls about stock, and waiting for one would look as if the database were away.
+    A connection of the pool would be missing for calls about stock, and waiting for one would look as if the database
+    were away.
     """
 
     def read_alone() -> Figures:

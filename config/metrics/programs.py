@@ -60,7 +60,7 @@ def _serve() -> None:
 
 
 def _name_worker(sender: Any, **_: Any) -> None:
-    """Tell the worker of the sweep from others, by the name that its command gives it; its forks inherit that."""
+    """Set the role of a worker by the name in its command: ``sweeper``, else ``worker``. Its forks inherit it."""
     name = str(sender.hostname).partition("@")[0]
     store.set_role(name if name in _WORKERS else "worker")
 

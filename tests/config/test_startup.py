@@ -241,8 +241,8 @@ def test_example_and_compose_set_only_variables_that_exist() -> None:
     }
     assert of_ours
     assert of_ours <= PROCESS.variables.keys()
-    # Passwords of other containers, which Compose puts together.
-    of_compose = {"POSTGRES_PASSWORD"}
+    # Read by Compose alone: the password of another container, and the image to run.
+    of_compose = {"POSTGRES_PASSWORD", "IMAGE", "TAG"}
     assert names_in((root / ".env.example").read_text()) - of_compose <= PROCESS.variables.keys()
 
 

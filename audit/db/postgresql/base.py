@@ -18,7 +18,7 @@ from audit.db.postgresql import poolers
 from audit.db.postgresql.pool import Pool, is_alive
 
 _SHORTEST_CONNECT_SECONDS: Final = 2
-"""psycopg waits no shorter for a connection."""
+"""The shortest time that psycopg waits for a connection."""
 # The server's own bounds, unless its operator has set others: how long a client may be silent in a transaction, and how
 # long the machine of a client may be. Those of stock transactions are shorter (``inventory.transactions``).
 _BOUND: Final = """
@@ -35,8 +35,8 @@ SELECT pg_backend_pid(), (
 class DatabaseWrapper(base.DatabaseWrapper):
     """A thread's connection to PostgreSQL.
 
-    A connection that was cut while it was idle is replaced without a word, unless ``keeps_session`` is set, as by code
-    that holds locks of the session. ``deadline`` is the time (``time.monotonic``) until which a new connection may be
+    A connection that was cut while it was idle is replaced silently, unless ``keeps_session`` is set, as by code that
+    holds locks of the session. ``deadline`` is the time (``time.monotonic``) until which a new connection may be
     waited for; None for as long as the settings say.
     """
 

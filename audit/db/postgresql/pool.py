@@ -15,11 +15,11 @@ Opened = psycopg.Connection[Any]
 
 
 def is_alive(opened: Opened) -> bool:
-    """Whether nothing is known of a connection's end. Reads what has come for it, without waiting and without a round
-    trip, so it takes a microsecond or two. Call it only while no statement runs."""
+    """Whether a connection is open as far as is known. Reads what has arrived on it, without waiting and without a
+    round trip, so it takes a microsecond or two. Call it only while no statement runs."""
     try:
-        opened.pgconn.consume_input()  # The server's last word, if it had one,
-        opened.pgconn.consume_input()  # and the end behind it.
+        opened.pgconn.consume_input()  # Reads the server's last message, if there is one,
+        opened.pgconn.consume_input()  # then the end of the connection.
     except psycopg.OperationalError:
         return False
     return bool(opened.pgconn.status == ConnStatus.OK)
@@ -122,7 +122,7 @@ class Pool:
         return now - self._opened_at.get(opened, now) < _LIFE_SECONDS
 
     def _shrink(self, now: float) -> None:
-        """Close the connection that was idle for longest, if that is long."""
+        """Close the connection that was idle for longest, if it was for more than ``_IDLE_SECONDS``."""
         try:
             opened, since = self._idle[0]
             if now - since > _IDLE_SECONDS:

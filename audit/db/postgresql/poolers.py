@@ -30,7 +30,7 @@ def forbid_prepared() -> bool:
 
 
 def suits(opened: psycopg.Connection[Any]) -> bool:
-    """Whether a connection may be used on: not if it prepares statements and a pooler loses them."""
+    """Whether a connection may still be used: not if it prepares statements and a pooler loses them."""
     return not _forbids or opened.prepare_threshold is None
 
 

@@ -107,7 +107,7 @@ SELECT count(*) FROM inventory_lowstockalert WHERE level_id = ANY(%s) AND (opene
 
 
 def _count_raised(level_ids: Sequence[UUID], at: datetime) -> None:
-    """Count the alerts of these levels that were raised then: the statement that raises them says nothing of it."""
+    """Count the alerts of these levels that were raised then: the statement that raises them doesn't return it."""
     try:
         with connection.cursor() as cursor:
             cursor.execute(_RAISED, [columns.uuids(level_ids), at, at])

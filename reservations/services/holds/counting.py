@@ -26,7 +26,7 @@ CART_EMPTIED: Final = "cart emptied"
 MERGED_INTO: Final = "merged into"
 PAYMENT_EXPIRED: Final = "payment expired"
 SHORTAGE: Final = "shortage"
-"""The reasons for which the service itself releases holds; of the second, the hold's id follows."""
+"""The reasons for which the service itself releases holds; ``MERGED_INTO`` is followed by a hold's id."""
 _COUNTED_AS: Final = {
     CART_EMPTIED: "cart_emptied",
     PAYMENT_EXPIRED: "payment_expired",
@@ -78,8 +78,8 @@ def released_as(reason: str) -> str:
 def with_refusals_counted(decide: Callable[[], list[R]], number: int, patience: Patience = PATIENT) -> list[R]:
     """Decide a number of requests to hold stock and count those that are refused.
 
-    What is only Busy isn't counted where ``patience`` is short: each request of such a batch is decided once more,
-    alone (``reservations.group_commit``). Nor is a batch then that fails as a whole, unless nobody knows how it ended.
+    With a short ``patience``, neither Busy nor the failure of the whole batch is counted: those requests are decided
+    once more, alone (``reservations.group_commit``). OutcomeUnknown is counted always: it is final.
     """
     try:
         outcomes = decide()
