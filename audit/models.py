@@ -330,7 +330,7 @@ class StreamCursor(models.Model):
 
 
 class Heartbeat(models.Model):
-    """The last sign of life of a background process, or of work that is to be repeated (``audit.heartbeats``).
+    """The time at which a background process last worked, or recurring work was last done (``audit.heartbeats``).
 
     ``at`` is the database's time. ``detail`` says more, such as the machine; it has no secrets.
     """

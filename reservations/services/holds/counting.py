@@ -71,7 +71,7 @@ def count_expired(delays_seconds: Sequence[float]) -> None:
 
 
 def released_as(reason: str) -> str:
-    """What a release is counted as. Callers choose the words of other reasons, which are therefore no label."""
+    """The label of a release, by its reason. All reasons that callers word themselves are ``requested``."""
     return "cart_merged" if reason.startswith(f"{MERGED_INTO} ") else _COUNTED_AS.get(reason, "requested")
 
 
