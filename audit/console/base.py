@@ -128,8 +128,8 @@ class Reach:
     users of all warehouses see any row. Without any of these, users of some warehouses see no row. With
     ``shared_by_all`` only users of all warehouses may change rows.
 
-    ``of_canary`` is the field and id by which the rows of the canary (``audit.hidden``) are known, which nobody sees;
-    not needed where the model's default manager leaves them out.
+    ``of_canary`` maps a field to the id that the canary's rows (``audit.hidden``) have in it; nobody sees them. Not
+    needed where the model's default manager leaves them out.
     """
 
     warehouse_paths: ClassVar[tuple[str, ...]] = ()
