@@ -31,6 +31,8 @@ def takes_tasks(worker: str, redis_url: str, patience_seconds: float = PATIENCE_
 
 def main() -> None:
     """Exit with 0 if the worker takes tasks, else with 1 and a sentence."""
+    if len(sys.argv) != 2:
+        sys.exit("Name the worker: python -m config.worker_probe worker")
     worker = f"{sys.argv[1]}@{socket.gethostname()}"
     if not takes_tasks(worker, REDIS_URL):
         sys.exit(f"{worker} doesn't answer, and Redis does.")

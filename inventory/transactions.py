@@ -84,6 +84,11 @@ class Patience:
     until: float | None = None
     is_long: bool = False
 
+    @property
+    def is_last(self) -> bool:
+        """Whether a request that fails with Busy isn't decided once more, alone and with more patience."""
+        return self.lock_timeout_seconds is None
+
 
 PATIENT: Final = Patience()
 LONG: Final = Patience(is_long=True)

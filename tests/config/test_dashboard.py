@@ -42,6 +42,7 @@ def test_administrators_see_what_runs_and_what_is_behind() -> None:
         assert found[str(label)] == ("running", "")
 
 
+@pytest.mark.django_db(transaction=True)  # The event is committed.
 def test_what_has_stopped_or_is_late_is_marked() -> None:
     feed.tick()
     write("a")

@@ -236,6 +236,7 @@ def test_without_redis_it_is_degraded_and_still_answers_200(api: Api, monkeypatc
     assert (found["status"], found["redis"]["status"]) == ("DEGRADED", "DEGRADED")
 
 
+@pytest.mark.django_db(transaction=True)  # The event is committed.
 @pytest.mark.usefixtures("_all_well")
 def test_events_that_nobody_makes_visible_or_publishes_are_lag(api: Api) -> None:
     feed.tick()

@@ -21,14 +21,16 @@ from tests.factories import ACTOR, counters, hold, lines, make_level, make_store
 
 pytestmark = pytest.mark.django_db
 P = "01900000-0000-7000-8000-000000000001"
-READ, READ_COUNTS, READ_RECONCILIATION, READ_WEBHOOKS, SELL, KEEP_STOCK, MANAGE, MANAGE_WEBHOOKS = Capability
+READ, READ_COUNTS, READ_RECONCILIATION, READ_WEBHOOKS, READ_HEALTH, SELL, KEEP_STOCK, MANAGE, MANAGE_WEBHOOKS = (
+    Capability
+)
 INVENTORY, CATALOGUE = "api/v1/inventory/", "api/v1/"
 
 MAY: dict[Role, set[Capability]] = {
     Role.CHECKOUT: {READ, SELL},
     Role.WAREHOUSE: {READ, READ_COUNTS, KEEP_STOCK},
     Role.MANAGER: set(Capability),
-    Role.AUDITOR: {READ, READ_COUNTS, READ_RECONCILIATION, READ_WEBHOOKS},
+    Role.AUDITOR: {READ, READ_COUNTS, READ_RECONCILIATION, READ_WEBHOOKS, READ_HEALTH},
 }
 NEEDED: dict[tuple[str, str], Capability] = {
     ("POST", INVENTORY + "check-availability"): READ,

@@ -84,7 +84,7 @@ def with_refusals_counted(decide: Callable[[], list[R]], number: int, patience: 
     try:
         outcomes = decide()
     except Exception as error:
-        if patience is PATIENT or isinstance(error, OutcomeUnknown):
+        if patience.is_last or isinstance(error, OutcomeUnknown):
             count_refused([error] * number, PATIENT)
         raise
     count_refused(outcomes, patience)
@@ -94,7 +94,7 @@ def with_refusals_counted(decide: Callable[[], list[R]], number: int, patience: 
 def count_refused(outcomes: Iterable[Any], patience: Patience) -> None:
     """Count the refusals among outcomes, as ``with_refusals_counted`` does."""
     for outcome in outcomes:
-        if isinstance(outcome, Exception) and (patience is PATIENT or not _is_decided_again(outcome)):
+        if isinstance(outcome, Exception) and (patience.is_last or not _is_decided_again(outcome)):
             RESERVATION_FAILED.add(1, outcome.code if isinstance(outcome, DomainError) else OTHER)
 
 
