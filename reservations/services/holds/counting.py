@@ -50,7 +50,8 @@ class CountedHold(Protocol):
 def count_made(holds: Sequence[CountedHold]) -> None:
     """Count new holds, and those that were sold at once, once this transaction is committed."""
     RESERVATION_CREATED.add_after_commit(len(holds))
-    count_ended(holds)
+    if sold := [hold for hold in holds if hold.status != Status.ACTIVE]:
+        count_ended(sold)
 
 
 def count_ended(holds: Sequence[CountedHold]) -> None:
