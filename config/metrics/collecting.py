@@ -1,4 +1,4 @@
-"""The metrics of processes, collected when they are asked for: sums over all, and the resources of each living one."""
+"""What is served, collected when it is asked for: the sums over all processes, and the load of each that lives."""
 
 import re
 from collections import defaultdict
