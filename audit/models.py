@@ -13,7 +13,6 @@ from uuid_utils.compat import uuid7
 
 from audit.actions import action_of
 from audit.identifiers import with_short_ids
-from audit.list_exports import ListExport, ListExportPiece
 from audit.roles import role_choices
 from audit.subscriptions import WebhookAttempt, WebhookDelivery, WebhookReplay, WebhookSubscription
 
@@ -24,8 +23,6 @@ __all__ = [
     "FileImport",
     "Heartbeat",
     "IdempotencyKey",
-    "ListExport",
-    "ListExportPiece",
     "LogEpoch",
     "OutboxEvent",
     "ReadingLease",
@@ -207,11 +204,6 @@ class RememberedColumns(models.Model):
         return f"{self.kind} {self.header[:8]}"
 
 
-BY_HAND: Final = ("admin", "command")
-"""The sources of what people and commands do. Entries of the others are many, and have no index by actor or source:
-each index would cost each hold something."""
-
-
 class AuditEntry(models.Model):
     """What was done, by whom and when. Triggers forbid updates, and deletes by anything but ``archive``.
 
@@ -231,11 +223,7 @@ class AuditEntry(models.Model):
 
     class Meta:
         verbose_name_plural = "audit entries"
-        indexes = [
-            models.Index(fields=["subject_id"], name="audit_entry_subject"),
-            models.Index(fields=["source", "id"], name="audit_entry_by_hand", condition=Q(source__in=BY_HAND)),
-            models.Index(fields=["actor", "id"], name="audit_entry_of_person", condition=Q(source__in=BY_HAND)),
-        ]
+        indexes = [models.Index(fields=["subject_id"], name="audit_entry_subject")]
         triggers = append_only()
 
     def __str__(self) -> str:
@@ -342,7 +330,7 @@ class StreamCursor(models.Model):
 
 
 class Heartbeat(models.Model):
-    """The last sign of life of a background process, or of work that is to be repeated (``audit.heartbeats``).
+    """The time at which a background process last worked, or recurring work was last done (``audit.heartbeats``).
 
     ``at`` is the database's time. ``detail`` says more, such as the machine; it has no secrets.
     """

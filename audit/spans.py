@@ -152,7 +152,7 @@ class Spans:
 
     @contextmanager
     def sending(self, traceparent: str | None) -> Iterator[Attempt]:
-        """A span for the sending of an event to a webhook, in the event's trace. An event without one begins none."""
+        """A span for the sending of an event to a webhook, in the event's trace. None for an event without one."""
         if traceparent is None:
             yield Attempt(None)
             return
@@ -189,7 +189,7 @@ class Spans:
 
     @contextmanager
     def publishing(self, destination: str, traceparents: Sequence[str | None]) -> Iterator[None]:
-        """A span for the publishing of events to a stream, linked to their traces. Nothing if they belong to none."""
+        """A span for the publishing of events to a stream, linked to their traces. No span if they belong to none."""
         linked = [link for each in dict.fromkeys(traceparents) if each and (link := _link_to(each))]
         if not linked:
             yield

@@ -6,9 +6,9 @@ from typing import Final
 from django.http import HttpRequest
 
 from audit.authentication import Caller
-from audit.metrics.definitions import HTTP_REQUEST_DURATION
 from config.bodies import Message
 from config.logs.requests import log_request
+from config.metrics import latency
 from config.streams import Send
 
 NO_ROUTE: Final = "(none)"
@@ -44,7 +44,7 @@ class Answering:
 
     def begun(self, status: int) -> None:
         """An answer that is sent in pieces has begun: its latency is counted."""
-        HTTP_REQUEST_DURATION.observe(perf_counter() - self._began, self._method, self.route, str(status))
+        latency.note(perf_counter() - self._began, self._method, self.route, status)
 
     def ended(self, status: int, *, waits: bool = False) -> None:
         """The answer is complete: it is logged. ``waits``: its duration says nothing about this service."""

@@ -24,7 +24,7 @@ from config.addresses import network_of
 logger = structlog.get_logger(__name__)
 _DESCRIPTORS: Final = Path("/dev/fd")
 _MOST: Final = 4096
-"""As many connections as a process accepts, where it may open as many files."""
+"""The most connections that a process accepts, if it may open enough files."""
 _OTHER_FILES: Final = 512
 """What a process opens beside its connections: modules, the database, uploads, logs."""
 _GRANIAN_DEFAULT: Final = 1024

@@ -35,7 +35,8 @@ def _bounds(patience_seconds: float) -> dict[str, Any]:
     """How soon a server that went silent is given up: in half the time that a request may take, so that the rest is
     left for another connection.
 
-    The kernel counts: nothing is sent for it while the server answers. In whole seconds, and in milliseconds.
+    The kernel keeps the time, and sends nothing while the server answers. Whole seconds, ``tcp_user_timeout`` in
+    milliseconds.
     """
     half = max(2.0, patience_seconds / 2)
     return {

@@ -169,7 +169,7 @@ def run(parent: int, module: str, arguments: list[str]) -> None:
     # Celery would run the system checks, which load every route and view: 10 to 20 MB per process.
     os.environ["CELERY_SKIP_CHECKS"] = "true"
     if module == "celery":
-        os.environ.setdefault("LOG_LEVEL", "WARNING")  # A line for each task would hide the addresses.
+        os.environ.setdefault("LOG_LEVEL", "WARNING")  # A line for each task would scroll the addresses away.
     sys.argv = [module, *arguments]
     sys.modules.pop(module, None)  # `config.serve` was imported here: runpy would warn that it runs once more.
     run_module(module, run_name="__main__", alter_sys=True)

@@ -1,8 +1,8 @@
 """Threads for each kind of request, so that many of one kind don't make the others wait.
 
 Hashing a password and reading or writing a file take a thousand times as long as a call about stock, and anybody may
-ask for the first. A page of the console takes ten times as long as such a call, nearly all of it Python code, which one
-thread of a process runs at a time: the more threads make pages, the longer every call waits for its turn.
+ask for the first. A page of the console takes ten times as long as a call about stock, nearly all of it Python code, of
+which a process runs only one thread at a time: the more threads make pages, the longer every call waits for its turn.
 """
 
 import asyncio

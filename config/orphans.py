@@ -1,4 +1,4 @@
-"""Processes that end with the one that started them: a worker whose server was killed must not go on answering."""
+"""Has processes end with the one that started them: a worker whose server was killed must not go on answering."""
 
 import ctypes
 import multiprocessing

@@ -91,7 +91,7 @@ def _parser() -> argparse.ArgumentParser:
         "--backpressure",
         type=partial(whole_number, least=1, most=1_000_000),
         default=programs.GRANIAN_BACKPRESSURE,
-        help="how many connections a process accepts at a time (as many as it may open files for, 4096 at most)",
+        help="how many connections a process accepts at a time (512 fewer than the files it may open; 128 to 4096)",
     )
     parser.add_argument("--application", default="config.asgi:application", help="what is served")
     parser.add_argument(

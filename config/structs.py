@@ -1,7 +1,7 @@
-"""What msgspec must know of a type before it can decode it, built at start.
+"""Has msgspec build, at start, what it must know of each type that it decodes.
 
-msgspec builds it when a type is first decoded, and other threads that decode the same type meanwhile read what is half
-built: the process ends by a segmentation fault. A web process that has just started gets many requests at once.
+By default it does so when a type is first decoded. Other threads that decode the same type meanwhile read a half-built
+structure, and the process ends by a segmentation fault: a web process that has just started gets many requests at once.
 """
 
 import sys
@@ -23,7 +23,7 @@ def kinds() -> set[type[Any]]:
 
 
 def build(types: Iterable[type[Any]]) -> None:
-    """Have msgspec build what it knows of these types, but for those that it can't decode. For a single thread."""
+    """Have msgspec build what it must know of these types, except those that it can't decode. For a single thread."""
     for kind in types:
         # A field of another type, or a name that is known to the type checker alone.
         with suppress(TypeError, NameError):

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 _PATH: Final = "/v1/traces"
 MOST_WAITING: Final = 4096
-"""The most spans that wait to be sent, and are lost with the process; further ones are dropped."""
+"""The most spans that wait to be sent. Further ones are dropped, and all are lost if the process is killed."""
 _running: Final[dict[str, tuple["Span", Any]]] = {}
 """The span of each task that runs in this process, by the task's id, with the token that ``spans.detach`` needs."""
 

@@ -3,6 +3,7 @@
 A metric counts nothing until ``attach`` gives it a place to count in (``store.begin``).
 """
 
+from bisect import bisect_left
 from collections import Counter as Numbers
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -25,8 +26,10 @@ _NONE: Final[Mapping[str, Sequence[str]]] = {}
 class Cell(Protocol):
     """Where the numbers of one metric with certain labels are kept: a child of a metric of ``prometheus_client``."""
 
+    _buckets: "Sequence[Cell]"
+    _sum: "Cell"
+
     def inc(self, amount: float = 1) -> None: ...
-    def observe(self, amount: float) -> None: ...
     def set(self, value: float) -> None: ...
 
 
@@ -134,7 +137,10 @@ class Histogram(Metric):
         """Count an observation at once."""
         if self._make is not None:
             try:
-                self._cell(labels).observe(amount)
+                cell = self._cell(labels)
+                # The library's own ``observe`` looks at each bucket in turn, which takes twice as long.
+                cell._buckets[bisect_left(self.buckets, amount)].inc(1)
+                cell._sum.inc(amount)
             except OSError as error:
                 self._give_up(error)
 
@@ -145,11 +151,19 @@ class Histogram(Metric):
     def observe_after_commit(self, amounts: Sequence[float], *labels: str) -> None:
         """Count these observations once this transaction is committed; not at all if it isn't."""
         if self._make is not None and amounts:
-            after_commit(partial(self._observe_all, amounts, labels))
+            after_commit(partial(self.observe_all, amounts, *labels))
 
-    def _observe_all(self, amounts: Sequence[float], labels: Labels) -> None:
-        for amount in amounts:
-            self.observe(amount, *labels)
+    def observe_all(self, amounts: Sequence[float], *labels: str) -> None:
+        """Count many observations at once: each bucket of them is written once."""
+        if self._make is None:
+            return
+        try:
+            cell = self._cell(labels)
+            for bucket, number in Numbers(bisect_left(self.buckets, amount) for amount in amounts).items():
+                cell._buckets[bucket].inc(number)
+            cell._sum.inc(sum(amounts))
+        except OSError as error:
+            self._give_up(error)
 
 
 class ProcessGauge(Metric):

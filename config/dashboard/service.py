@@ -53,7 +53,7 @@ _PROCESSES: Final[dict[str, LazyText]] = {
 
 def _background_card(reader: Reader) -> Card:
     """How far behind events are, and when each background process last worked."""
-    title = _("Events and background")
+    title = _("Events and background processes")
     try:
         found = reader.kept("background", facts.read)
     except Error:

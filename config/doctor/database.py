@@ -1,4 +1,4 @@
-"""What the doctor looks at in PostgreSQL: its settings, the connections, and what holds back its work."""
+"""What the doctor looks at in PostgreSQL: its settings, connections, transactions, the clock, the role, migrations."""
 
 import time
 from collections.abc import Iterator, Mapping

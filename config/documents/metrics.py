@@ -14,14 +14,14 @@ at.
 
 This page is generated from `audit/metrics/definitions.py`: `make fmt` writes it, `make check` fails if they differ.
 
-A label has few values, and none that a caller chooses. Labels whose values are listed here have no others, and are
-there from the start with 0.
+A label has few values, and none that a caller chooses. A label whose values are listed here has no others, and each of
+them is served from the start, with 0.
 """
 _COUNTED: Final = """
 ## Counted by the service
 
-The sum over all processes that share `METRICS_DIR`, ended ones included. What a transaction does is counted once it is
-committed, and once however often it was tried. A gauge is the sum over the processes that run.
+The sum over all processes that share `METRICS_DIR`, ended ones included. The effects of a transaction are counted when
+it is committed, and only once if it was retried. A gauge is the sum over the processes that run.
 """
 _PROCESSES: Final = """
 ## Of each process
@@ -33,8 +33,8 @@ which is `web`, `worker`, `sweeper`, `beat`, `relay`, `consumer` or `command`.
 _READ: Final = """
 ## Read from the database
 
-Read when they are asked for, at most once in `METRICS_INTERVAL_SECONDS` on each machine. Each machine serves the same
-numbers: take the maximum over machines, never the sum.
+Read when Prometheus asks for them, at most once in `METRICS_INTERVAL_SECONDS` on each machine. Each machine serves the
+same numbers: take the maximum over machines, never the sum.
 """
 
 

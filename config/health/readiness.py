@@ -22,7 +22,7 @@ ANSWER_SECONDS: Final = 2.0
 """The longest time that a probe waits for the database."""
 STALLED_SECONDS: Final = 15.0
 """How long requests may wait for a pool that hands out nothing: longer than they may wait for one connection."""
-# So that the thread is soon free again after a server went silent.
+# Short, so that the thread is soon free again after the server went silent.
 _IMPATIENT: Final = {
     "connect_timeout": 2,
     "keepalives_idle": 2,
@@ -113,7 +113,7 @@ _migrated = False
 
 
 def checks() -> dict[str, str]:
-    """What was looked at, each ``ok`` or what is wrong. It takes a few seconds at most."""
+    """The checks by name, each ``ok`` or what is wrong. They take a few seconds at most."""
     if not _questioner.answers():
         return {"database": "away"}
     try:
@@ -139,7 +139,7 @@ def pool_statistics() -> dict[str, int]:
 
 
 def is_stalled() -> bool:
-    """Whether this process's pool hands out no connections to requests that wait for one."""
+    """Whether requests wait for a connection and this process's pool hands none out."""
     return _watch.is_stalled(pool_statistics())
 
 

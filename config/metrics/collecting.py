@@ -1,4 +1,4 @@
-"""What is served, collected when it is asked for: the sums over all processes, and the load of each that lives."""
+"""The metrics of processes, collected when they are asked for: sums over all, and the resources of each living one."""
 
 import re
 from collections import defaultdict

@@ -1,4 +1,4 @@
-"""Gauges that are read from the database: rarely, and without making anybody wait for it."""
+"""Gauges that are read from the database: rarely, and with a short bound on the wait for it."""
 
 import json
 import time

@@ -130,6 +130,16 @@ def test_numbers_of_an_earlier_version_are_read(counted: Counted) -> None:
     assert (counted.of("inventory_batch_size_count"), counted.of("inventory_batch_size_sum")) == (6, 22)
 
 
+def test_many_observations_at_once_are_those_one_by_one(counted: Counted) -> None:
+    amounts = [0, 1, 1.5, 2, 64, 64.5, 1000]
+    BATCH_SIZE.observe_all(amounts)
+    together = counted.changes()
+    for amount in amounts:
+        BATCH_SIZE.observe(amount)
+    assert counted.changes() == {series: 2 * value for series, value in together.items()}
+    assert together["inventory_batch_size_count"] == len(amounts)
+
+
 def test_values_that_a_label_does_not_know_are_other(counted: Counted) -> None:
     MOVEMENT_PROCESSED.add(1, "RECEIPT")
     MOVEMENT_PROCESSED.add(1, "x" * 100)

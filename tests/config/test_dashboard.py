@@ -15,7 +15,7 @@ from tests.audit.feed.writers import write
 from tests.staff import browser_of, make_staff
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
-TITLE = "Events and background"
+TITLE = "Events and background processes"
 
 
 def card(group: str, *warehouses: str) -> dict[str, tuple[str, str]]:

@@ -4,8 +4,9 @@ import copy
 import os
 import signal
 import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
@@ -13,8 +14,14 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.conf import LazySettings
+from django.db import connection
 
+from audit.errors import Busy
+from reservations.services.holds.placing import PlacedHold, place_hold
 from tests.books import assert_books_balance
+from tests.concurrency.threads import Crew
+from tests.factories import counters, hold_request, make_level
 from tests.faults.house import House, Web, call, eventually
 from tests.faults.networks import Network, Unable
 from tests.faults.test_proxies import free_port
@@ -185,3 +192,34 @@ def test_a_cut_cable_holds_nobody_up_and_each_request_is_answered_in_time(
     finally:
         far.web.kill()
         near.kill()
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("store")
+def test_a_silent_client_loses_its_locks_and_repeats_its_transaction(settings: LazySettings) -> None:
+    settings.LOCK_TIMEOUT = 6.0
+    level = make_level(10)
+    is_locked, is_sold = threading.Event(), threading.Event()
+
+    def pause_before_the_first_write(execute: Callable[..., Any], sql: str, *arguments: Any) -> Any:
+        if "INSERT INTO audit_auditentry" in sql and not is_locked.is_set():
+            is_locked.set()
+            is_sold.wait(30)
+        return execute(sql, *arguments)
+
+    def silently() -> Any:
+        with connection.execute_wrapper(pause_before_the_first_write):
+            return place_hold(hold_request((level, 2)))
+
+    def meanwhile() -> Any:
+        assert is_locked.wait(30)
+        try:
+            return place_hold(hold_request((level, 1)))
+        finally:
+            is_sold.set()
+
+    frozen, other = Crew(silently, meanwhile).join(60)
+    assert isinstance(other, PlacedHold), other  # Not Busy, after LOCK_TIMEOUT.
+    assert isinstance(frozen, PlacedHold | Busy), frozen
+    assert counters(level) == (10, 3 if isinstance(frozen, PlacedHold) else 1)
+    assert_books_balance()

@@ -1,6 +1,6 @@
-"""The engine's connections: bounded on both ends, replaced once they are dead, and fit for a pooler.
+"""The engine's connections: with timeouts on both ends, replaced once they are dead, and fit for a pooler.
 
-Nothing here sends a statement on the way of a request, except for the first one of a new connection.
+None of it adds a statement to a request, except when a new connection is opened.
 """
 
 import time
@@ -20,7 +20,7 @@ from audit.db.postgresql.pool import Pool, is_alive
 _SHORTEST_CONNECT_SECONDS: Final = 2
 """The shortest time that psycopg waits for a connection."""
 # The server's own bounds, unless its operator has set others: how long a client may be silent in a transaction, and how
-# long the machine of a client may be. Those of stock transactions are shorter (``inventory.transactions``).
+# long a client's machine may be unreachable. Those of stock transactions are shorter (``inventory.transactions``).
 _BOUND: Final = """
 SELECT pg_backend_pid(), (
     SELECT count(set_config(name, value, false)) FROM (VALUES

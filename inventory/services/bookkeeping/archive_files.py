@@ -28,7 +28,7 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise ArchiveBusy(f"Another archive is at work in {folder}.") from error
+            raise ArchiveBusy(f"Another run is archiving into {folder}.") from error
         for draft in folder.glob(f"*{_DRAFT}"):
             draft.unlink()
         yield

@@ -126,7 +126,7 @@ def _store(series: Series, folder: Path, batch: Sequence[ArchiveRow]) -> Archive
     times = [row.at for row in batch]
     name = f"{series.kind.lower()}-{min(times):%Y%m%dT%H%M%S}-{batch[0].id}.jsonl.gz"
     if ArchivedFile.objects.filter(name=name).exists():
-        raise ArchiveBusy(f"{name} is entered already: another archive is at work.")
+        raise ArchiveBusy(f"{name} is already entered: another run is archiving.")
     sha256 = archive_files.write(folder, name, [row.document for row in batch])
     file = ArchivedFile(
         kind=series.kind, name=name, rows=len(batch), sha256=sha256, from_at=min(times), to_at=max(times)
@@ -149,7 +149,7 @@ def _enter(series: Series, file: ArchivedFile, ids: Sequence[UUID]) -> None:
         cursor.execute(series.present, [columns.uuids(ids)])
         is_elsewhere = cursor.fetchone()[0] != len(ids)
     if is_elsewhere or ArchivedFile.objects.filter(kind=series.kind, deleted_at=None).exists():
-        raise ArchiveBusy("Another archive is at work, with another folder.")
+        raise ArchiveBusy("Another run is archiving into another folder.")
     values = [file.id, str(file.kind), file.name, file.rows, file.sha256, file.from_at, file.to_at]
     write(_ENTER, [*values, read_clock()])
 
@@ -173,7 +173,7 @@ def _delete(series: Series, file: ArchivedFile, ids: Sequence[UUID]) -> int:
         cursor.execute(_ALONE)
         cursor.execute("SELECT FROM inventory_archivedfile WHERE id = %s AND deleted_at IS NULL FOR UPDATE", [file.id])
         if cursor.rowcount != 1:
-            raise ArchiveRefused(f"{file.name} is not entered, or its rows are deleted: another archive is at work.")
+            raise ArchiveRefused(f"{file.name} is not entered, or its rows are deleted: another run is archiving.")
         cursor.execute("SELECT set_config(%s, 'on', true)", [ARCHIVING])
         deleted = series.delete(ids)
         cursor.execute("SELECT set_config(%s, 'off', true)", [ARCHIVING])

@@ -229,7 +229,7 @@ class Ledger:
 
 
 def _traced(changed: Iterable[OutboxRow], causes: Sequence[OutboxRow]) -> Iterator[OutboxRow]:
-    """Events of levels as parts of the trace of their causes; of the current one, if they have causes in several."""
+    """Events of levels, each in the trace of its causes, or in the current trace if its causes are in several."""
     traceparents = {row.public_id: row.traceparent for row in causes}
     for row in changed:
         assert isinstance(row.event, InventoryLevelChangedEvent)  # noqa: S101 - for the type checker

@@ -25,7 +25,7 @@ WHERE id = %s AND (on_hand <> %s OR reserved <> 0)
 
 
 def prepare() -> None:
-    """Make the hidden rows, unless they are there: the product is on hand since its opening, without a movement."""
+    """Make the hidden rows, unless they exist. The ledger opens with ``STOCK`` units, so no movement is written."""
     if StockLevel.everything.filter(pk=hidden.LEVEL_ID).exists():
         return
     code = hidden.CODE

@@ -18,7 +18,7 @@ from reservations.services.canary import goods
 from reservations.services.canary.shops import Shop, WrongAnswer, shop_at
 
 logger = structlog.get_logger(__name__)
-# The connection is idle while the canary sells.
+# The connection that holds the lock is idle in its transaction while the canary sells on another one.
 _PATIENCE: Final = "SET LOCAL idle_in_transaction_session_timeout = '3min'"
 _LOCK: Final = advisory_lock("reservations.canary")
 

@@ -50,7 +50,8 @@ class CountedHold(Protocol):
 def count_made(holds: Sequence[CountedHold]) -> None:
     """Count new holds, and those that were sold at once, once this transaction is committed."""
     RESERVATION_CREATED.add_after_commit(len(holds))
-    count_ended(holds)
+    if sold := [hold for hold in holds if hold.status != Status.ACTIVE]:
+        count_ended(sold)
 
 
 def count_ended(holds: Sequence[CountedHold]) -> None:
@@ -71,7 +72,7 @@ def count_expired(delays_seconds: Sequence[float]) -> None:
 
 
 def released_as(reason: str) -> str:
-    """What a release is counted as. Callers choose the words of other reasons, which are therefore no label."""
+    """The label of a release, by its reason. All reasons that callers word themselves are ``requested``."""
     return "cart_merged" if reason.startswith(f"{MERGED_INTO} ") else _COUNTED_AS.get(reason, "requested")
 
 

@@ -221,7 +221,7 @@ class Batch:
         return resolved
 
     def _trace(self, start: int, actor: Actor) -> None:
-        """Let the events from an index on belong to the trace of what an actor asked for."""
+        """Put the events from an index on into the trace of an actor's request."""
         assert traces.active is not None  # noqa: S101 - callers ask before
         traceparent = traces.active.traceparent(actor.span)
         self._events[start:] = [event.within(traceparent) for event in self._events[start:]]

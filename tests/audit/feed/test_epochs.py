@@ -32,6 +32,7 @@ def _started_log() -> None:
 def run_program(name: str, database: dict[str, Any], *arguments: str) -> None:
     """Run a client program of PostgreSQL. Fails with what it printed."""
     where = ["--host", database["HOST"], "--username", database["USER"], "--dbname", database["NAME"]]
+    where += ["--port", str(database["PORT"] or 5432)]
     done = subprocess.run([PROGRAMS / name, *where, *arguments], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -52,6 +53,8 @@ def restore_elsewhere(tmp_path: Path) -> Iterator[Callable[[], None]]:
         connections["default"].settings_dict = {
             **here.settings_dict,
             "HOST": database["HOST"],
+            "PORT": database["PORT"],
+            "USER": database["USER"],
             "NAME": database["NAME"],
         }
 
