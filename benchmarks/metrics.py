@@ -7,6 +7,7 @@ and switches metrics off and on from turn to turn: what else the machine does di
 import argparse
 import asyncio
 import contextlib
+import gc
 import os
 import statistics
 import sys
@@ -83,20 +84,25 @@ class Loop:
             await self._application(scope, receive, send)
 
 
-async def compare(
-    loop: Loop, folder: Path, database: Sequence[int], turns: int, requests: int
-) -> dict[str, list[float]]:
-    """The CPU time of a request in microseconds, turn by turn: Python's off and on, and PostgreSQL's."""
+async def compare(loop: Loop, database: Sequence[int], turns: int, requests: int) -> dict[str, list[float]]:
+    """The CPU time of a request in microseconds, turn by turn: of Python with metrics off, on and off again, which is
+    the control; and of PostgreSQL."""
     from audit.metrics import store  # noqa: PLC0415 - after the settings
 
-    found: dict[str, list[float]] = {"off": [], "on": [], "PostgreSQL": []}
-    for turn in range(-2, turns):
-        for name in ("off", "on") if turn % 2 else ("on", "off"):
-            store.begin(folder) if name == "on" else store.end()
+    makers = {metric: metric._make for metric in store.counted_metrics()}
+    found: dict[str, list[float]] = {"off": [], "on": [], "off again": [], "PostgreSQL": []}
+    for turn in range(-3, turns):
+        if turn == -1:  # The first are to warm up.
+            gc.collect()
+            gc.freeze()
+        for step in range(3):
+            name = ("off", "on", "off again")[(turn + step) % 3]
+            for metric, make in makers.items():
+                metric.attach(make if name == "on" else None)
             began, of_database = time.process_time(), cpu_seconds(database)
             await loop.send(requests)
             own = 1e6 * (time.process_time() - began) / requests
-            if turn >= 0:  # The turns before are to warm up.
+            if turn >= 0:
                 found[name].append(own)
                 found["PostgreSQL"].append(1e6 * (cpu_seconds(database) - of_database) / requests)
     return found
@@ -117,15 +123,16 @@ def measure(turns: int, requests: int) -> None:
         loop = Loop(
             application, target.path, target.authorization, service.bodies("reserve", requests, hot=True, lines=1)
         )
-        found = asyncio.run(compare(loop, counting, processes(Path(folder)), turns, requests))
+        found = asyncio.run(compare(loop, processes(Path(folder)), turns, requests))
         if loop.failures:
             raise SystemExit(f"{loop.failures} requests failed.")
         for name, values in found.items():
             sys.stdout.write(f"{name}: {_spread(values)} µs CPU a request\n")
-        more = [on - off for off, on in zip(found["off"], found["on"], strict=True)]
         both = statistics.median(found["off"]) + statistics.median(found["PostgreSQL"])
-        share = 100 * statistics.median(more) / both
-        sys.stdout.write(f"more with metrics, turn by turn: {_spread(more)} µs, {share:.1f} % of {both:.0f} µs\n")
+        for name in ("on", "off again"):
+            more = [other - off for off, other in zip(found["off"], found[name], strict=True)]
+            share = 100 * statistics.median(more) / both
+            sys.stdout.write(f"{name} beside off, turn by turn: {_spread(more)} µs, {share:.1f} % of {both:.0f} µs\n")
         programs.begin_web()
         sys.stdout.write(f"{_scrapes(port)}\n")
 
