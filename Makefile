@@ -13,7 +13,7 @@ VERSION = $(shell sed -n 's/^version = "\(.*\)"$$/\1/p' pyproject.toml)
 SHELL := bash
 .SHELLFLAGS := -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak bench image screenshots check fmt lock
+.PHONY: help demo test soak bench size image screenshots check fmt lock
 
 help: ## Print this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
@@ -30,8 +30,7 @@ soak: $(STAMP) ## Kill processes and PostgreSQL under load, 100 times, and check
 bench: $(STAMP) ## Measure it beside plain Django and raw SQL (ARGS=--quick for two minutes)
 	$(BIN)/python -m benchmarks $(ARGS)
 
-image: ## Build the container image, tagged with the release (IMAGE=inventory-reservation)
-	docker build --build-arg VERSION=$(VERSION) --tag $(IMAGE):$(VERSION) .
+.PHONY: help demo test soak bench size image screenshots check fmt lock
 
 screenshots: $(STAMP) ## Take the pictures of docs/guides/staff.md anew (needs a Chromium; ARGS=stock for one)
 	$(BIN)/python -m tests.browser.screenshots $(ARGS)

@@ -1,9 +1,11 @@
 """Audit entries, idempotency keys and the outbox in the console: read only, for users of all warehouses."""
 
 import json
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Final
 from uuid import UUID
 
 from django.contrib import admin
@@ -17,15 +19,40 @@ from django.utils.translation import gettext_lazy as _
 from audit import hidden
 from audit.actions import action_of, actions_called
 from audit.actors import SOURCES, source_of
-from audit.console.base import ReadOnlyAdmin, client_name, pretty_json
+from audit.console.base import COUNTED_AT_MOST, ReadOnlyAdmin, client_name, pretty_json
 from audit.console.changes import FieldChange, changes_in_words, names_in
 from audit.console.dialogs import DIALOG_KEY
 from audit.console.exports import ExportRow, newest_first
 from audit.console.filters import ByActor, Days, SetByLinks, TrailAdmin, around, filtered, link, recent, within
 from audit.display import NOTHING, shown_id, with_shown_ids
-from audit.identifiers import NIL, parse_copied_id, parse_uuid, short_id
-from audit.models import ApiClient, AuditEntry, IdempotencyKey, OutboxEvent
+from audit.identifiers import NIL, RESERVATION, moment_of, parse_copied_id, parse_public_id, parse_uuid, short_id
+from audit.models import BY_HAND, ApiClient, AuditEntry, IdempotencyKey, OutboxEvent
 from audit.texts import without_refused
+
+_STATUS: Final = re.compile("[1-5][0-9]{2}")
+_CLOCKS: Final = timedelta(hours=1)
+"""How far the time in an id may be from that of its event."""
+_LONGEST_HOLD: Final = timedelta(days=3)
+"""The time after its creation in which a reservation has events, with a sweep that was long delayed."""
+
+
+def _by_hand(entries: QuerySet[Any]) -> QuerySet[Any]:
+    """The entries of people and of commands, with a literal condition, so that the planner uses the partial indexes."""
+    return entries.extra(where=["audit_auditentry.source IN ('admin', 'command')"])
+
+
+def _is_person(actor: str) -> bool:
+    """Whether only people or commands have this name in the trail. Two queries by index."""
+    if not actor or ApiClient.objects.filter(name=actor).exists():
+        return False
+    return _by_hand(AuditEntry.objects.filter(actor=actor)).exists()
+
+
+def _subject_named(term: str) -> UUID | None:
+    """The id that a search has if it is that of an entry or of a subject of entries; else it may be a request id."""
+    named = parse_copied_id(term)
+    is_known = named and AuditEntry.objects.filter(Q(subject_id=named) | Q(pk=named)).exists()
+    return named if is_known else None
 
 
 class EntryDays(Days):
@@ -45,7 +72,16 @@ class BySource(admin.SimpleListFilter):
         return [(name, source.label) for name, source in SOURCES.items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(source=self.value()) if self.value() else queryset
+        found = queryset.filter(source=self.value()) if self.value() else queryset
+        return _by_hand(found) if self.value() in BY_HAND else found
+
+
+class ByActorOfEntry(ByActor):
+    """Filter by actor; by the index of what was done by hand if the actor is a person."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        found = super().queryset(request, queryset)
+        return _by_hand(found) if _is_person(self.value() or "") else found
 
 
 class ByAction(SetByLinks):
@@ -103,11 +139,14 @@ class AuditEntryAdmin(TrailAdmin):
     of_canary: ClassVar[Mapping[str, UUID]] = {"client_id": hidden.CLIENT_ID}
     list_display = ("at", "done", "who", "way_in", "store", "subject", "request_link")
     list_display_links = ("at",)
-    list_filter = (EntryDays, BySource, ByActor, ByAction, BySubject, BySameRequest)
+    list_filter = (EntryDays, BySource, ByActorOfEntry, ByAction, BySubject, BySameRequest)
     search_fields = ("actor__exact",)
     search_help_text = _("Person, action, request id or store, or the id of what changed")
     sortable_by = ()
     ordering = ("-id",)
+    newest_by = "pk"
+    indexed_filters = frozenset({"day"})
+    selective_filters = frozenset({"subject", "same_request_as"})
     empty_hint = _("No entries in these days. Choose a longer period above.")
     export_permission = "audit.view_auditentry"
     export_name = "audit"
@@ -140,14 +179,25 @@ class AuditEntryAdmin(TrailAdmin):
         term = without_refused(search_term)
         if not term:
             return queryset, False
-        if named := parse_copied_id(term):
-            of_id = Q(subject_id=named) | Q(pk=named)
-            if AuditEntry.objects.filter(of_id).exists():
-                return queryset.filter(of_id), False  # Otherwise it may be a request id.
+        if named := _subject_named(term):
+            return queryset.filter(Q(subject_id=named) | Q(pk=named)), False
         if "day" not in request.GET:
             queryset = within(queryset, "at", recent(), by_id=True)
+        if moment := moment_of(parse_copied_id(term)):  # A request id that was made here.
+            return around(queryset, moment).filter(request_id=term), False
         meant = Q(actor=term) | Q(action__in=actions_called(term)) | Q(request_id=term) | Q(store=term)
         return queryset.filter(meant), False
+
+    def is_found_by_index(self, request: HttpRequest, term: str) -> bool:
+        """Whether a search is for an id: of a subject, of an entry, or of a request, with its time in it."""
+        named = parse_copied_id(without_refused(term))
+        return named is not None and (_subject_named(term) is not None or moment_of(named) is not None)
+
+    def is_searched_without_index(self, request: HttpRequest, given: set[str], term: str) -> bool:
+        """What people and commands did has indexes; the many entries of programs have none."""
+        by_hand = {"source"} if request.GET.get("source") in BY_HAND else set()
+        by_hand |= {"actor"} if _is_person(request.GET.get("actor", "")) else set()
+        return super().is_searched_without_index(request, given - by_hand, term)
 
     def export_rows(self, request: HttpRequest, rows: QuerySet[Any]) -> Iterator[ExportRow]:
         for entry in newest_first(rows):
@@ -228,6 +278,21 @@ def _all_of_request(entry: AuditEntry, text: str) -> SafeString:
     return link(text, f"{reverse('admin:audit_auditentry_changelist')}?same_request_as={entry.pk}&day=all")
 
 
+class ByStatus(admin.SimpleListFilter):
+    """Filter by the status of the answer, among those of the newest keys: all keys would be read for the choices."""
+
+    title = _("status")
+    parameter_name = "status"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        newest = IdempotencyKey.objects.order_by("-pk").values_list("status", flat=True)[:COUNTED_AT_MOST]
+        return [(str(status), str(status)) for status in sorted(set(newest))]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        chosen = self.value() or ""
+        return queryset.filter(status=int(chosen)) if _STATUS.fullmatch(chosen) else queryset
+
+
 @admin.register(IdempotencyKey)
 class IdempotencyKeyAdmin(ReadOnlyAdmin):
     """Idempotency keys and their stored answers."""
@@ -235,12 +300,17 @@ class IdempotencyKeyAdmin(ReadOnlyAdmin):
     all_warehouses_only = True
     id_fields = ("client_id", "pk")
     list_display = ("whole_key", "client", "status", "created_at")
-    list_filter = ("status",)
+    list_filter = (ByStatus,)
     search_fields = ("key__exact",)
     search_help_text = _("A whole key, or the id of a client")
     ordering = ("-id",)
+    newest_by = "pk"
     empty_hint = _("No key yet. API clients and this console send one with each request that must not be repeated.")
     fields = (("client", "created_at"), "whole_key", "status", "answer", "short_id")
+
+    def is_found_by_index(self, request: HttpRequest, term: str) -> bool:
+        """Whether the search is for an id: the index of keys begins with the client."""
+        return parse_copied_id(without_refused(term)) is not None
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[IdempotencyKey]:
         names = ApiClient.objects.filter(pk=OuterRef("client_id")).values("name")
@@ -266,6 +336,16 @@ class IdempotencyKeyAdmin(ReadOnlyAdmin):
         return pretty_json(json.loads(bytes(key.body)))
 
 
+def _days_of_event(term: str) -> tuple[datetime, datetime] | None:
+    """The time in which events that a search finds were made; None if its text doesn't say."""
+    reservation = parse_public_id(RESERVATION, term)
+    named = reservation or parse_copied_id(term)
+    made_at = moment_of(named)
+    if made_at is None:
+        return None
+    return made_at - _CLOCKS, made_at + (_LONGEST_HOLD if reservation else _CLOCKS)
+
+
 @admin.register(OutboxEvent)
 class OutboxEventAdmin(ReadOnlyAdmin):
     """Outbox events, the newest first."""
@@ -276,8 +356,22 @@ class OutboxEventAdmin(ReadOnlyAdmin):
     search_fields = ("key__exact", "type__exact")
     search_help_text = _("Key, type or id of an event")
     ordering = ("-position",)
+    newest_by = "position"
     empty_hint = _("No event is kept. Each change of stock or of a reservation writes one.")
     fields = (("position", "created_at"), ("type", "about"), "short_id", "what")
+
+    def is_found_by_index(self, request: HttpRequest, term: str) -> bool:
+        """Whether the search has a time in it, as ids have, which leads to the partitions of some days."""
+        return _days_of_event(without_refused(term)) is not None
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """Search for an event's id around its time, and for a reservation's events from its creation on."""
+        found, has_doubles = super().get_search_results(request, queryset, search_term)
+        if days := _days_of_event(without_refused(search_term)):
+            found = found.filter(created_at__gte=days[0], created_at__lt=days[1])
+        return found, has_doubles
 
     @admin.display(description=_("key"))
     def about(self, event: OutboxEvent) -> SafeString:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
@@ -72,3 +72,10 @@ def parse_uuid(text: str) -> UUID | None:
 def first_id_at(moment: datetime) -> UUID:
     """The lowest UUIDv7 of a moment: UUIDv7s begin with the milliseconds since 1970."""
     return UUID(int=max(0, int(moment.timestamp() * 1000)) << 80)
+
+
+def moment_of(identifier: object) -> datetime | None:
+    """The moment at which a UUIDv7 was made; None for anything else."""
+    if not isinstance(identifier, UUID) or identifier.version != 7:
+        return None
+    return datetime.fromtimestamp((identifier.int >> 80) / 1000, UTC)

@@ -13,6 +13,7 @@ from uuid_utils.compat import uuid7
 
 from audit.actions import action_of
 from audit.identifiers import with_short_ids
+from audit.list_exports import ListExport, ListExportPiece
 from audit.roles import role_choices
 from audit.subscriptions import WebhookAttempt, WebhookDelivery, WebhookReplay, WebhookSubscription
 
@@ -23,6 +24,8 @@ __all__ = [
     "FileImport",
     "Heartbeat",
     "IdempotencyKey",
+    "ListExport",
+    "ListExportPiece",
     "LogEpoch",
     "OutboxEvent",
     "ReadingLease",
@@ -204,6 +207,11 @@ class RememberedColumns(models.Model):
         return f"{self.kind} {self.header[:8]}"
 
 
+BY_HAND: Final = ("admin", "command")
+"""The sources of what people and commands do. Entries of the others are many, and have no index by actor or source:
+each index would cost each hold something."""
+
+
 class AuditEntry(models.Model):
     """What was done, by whom and when. Triggers forbid updates, and deletes by anything but ``archive``.
 
@@ -223,7 +231,11 @@ class AuditEntry(models.Model):
 
     class Meta:
         verbose_name_plural = "audit entries"
-        indexes = [models.Index(fields=["subject_id"], name="audit_entry_subject")]
+        indexes = [
+            models.Index(fields=["subject_id"], name="audit_entry_subject"),
+            models.Index(fields=["source", "id"], name="audit_entry_by_hand", condition=Q(source__in=BY_HAND)),
+            models.Index(fields=["actor", "id"], name="audit_entry_of_person", condition=Q(source__in=BY_HAND)),
+        ]
         triggers = append_only()
 
     def __str__(self) -> str:

@@ -25,7 +25,7 @@ warnings.filterwarnings("ignore", module=r"celery\.platforms")
 
 app = Celery("inventory")
 app.config_from_object("django.conf:settings", namespace="CELERY")
-app.autodiscover_tasks(["audit", "audit.console.imports", "inventory", "reservations"])
+app.autodiscover_tasks(["audit", "audit.console.imports", "audit.console.large_exports", "inventory", "reservations"])
 
 # The sweep has a queue and a worker of its own: no slow task may delay the release of stock.
 app.conf.task_routes = {"reservations.tasks.expire_due_holds": {"queue": "sweep"}}
@@ -62,6 +62,11 @@ app.conf.beat_schedule = {
     },
     "tidy-file-imports": {
         "task": "audit.console.imports.tasks.tidy_file_imports",
+        "schedule": 60,
+        "options": {"expires": 60},
+    },
+    "tidy-exports": {
+        "task": "audit.console.large_exports.tasks.tidy_exports",
         "schedule": 60,
         "options": {"expires": 60},
     },

@@ -35,8 +35,19 @@ class ConsoleSite(UnfoldAdminSite):  # type: ignore[misc]
             path("session/", self.session, name="session"),
             path("news/", self.admin_view(self.news), name="news"),
             path("find/", self.admin_view(self.find), name="find"),
+            *self._export_urls(),
         ]
         return [*own, *kept]
+
+    def _export_urls(self) -> list[URLPattern]:
+        """The page of a person's own exports. The ends of the files' addresses are those that ``lanes`` knows."""
+        from audit.console.large_exports import pages  # noqa: PLC0415 - settings are read before apps are there
+
+        return [
+            path("exports/", self.admin_view(pages.answer_exports), name="exports"),
+            path("exports/<uuid:export_id>/export.<str:kind>", self.admin_view(pages.answer_file), name="export_file"),
+            path("exports/<uuid:export_id>/cancel/", self.admin_view(pages.answer_cancel), name="export_cancel"),
+        ]
 
     def each_context(self, request: HttpRequest) -> dict[str, Any]:
         """Add ``menu_title``, the menu's title of the open list (empty on pages of rows); for a member of staff also

@@ -32,7 +32,7 @@ FIGURES: Final = (
 
 def read_unsellable(actor: Actor) -> dict[str, int]:
     """What is frozen now, and the levels with stock of discontinued goods, in an actor's reach. Four queries."""
-    discontinued = StockLevel.objects.visible_to(actor).filter(on_hand__gt=0).retired()
+    discontinued = StockLevel.objects.visible_to(actor).filter(on_hand__gt=0).all_retired()
     kinds: dict[str, Any] = {
         "products": Product.objects.all(),
         "warehouses": Warehouse.objects.visible_to(actor),

@@ -26,7 +26,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget, UnfoldAdminT
 
 from audit.actions import registered
 from audit.actors import Actor
-from audit.console.lists import ConsoleList
+from audit.console.lists import ConsoleList, ReadByIndex
 from audit.console.model_forms import CheckedFields
 from audit.console.parameters import CheckedFilters
 from audit.console.seen import CarriesSeen
@@ -196,7 +196,7 @@ class AbstractAdmin(ABCMeta, MediaDefiningClass):
     """The metaclass of admins with abstract methods: a subclass that lacks one can't be registered."""
 
 
-class ConsoleAdmin(CarriesSeen, Reach, CheckedFilters, CheckedFields, ModelAdmin):  # type: ignore[misc]
+class ConsoleAdmin(CarriesSeen, ReadByIndex, Reach, CheckedFilters, CheckedFields, ModelAdmin):  # type: ignore[misc]
     """A list and a page for each row. A search for an id, public (``res-…``) or bare, looks in ``id_fields`` alone.
 
     Unfold checks the permissions of actions when they are called. Its system check of their names is left out: it
@@ -229,6 +229,9 @@ class ConsoleAdmin(CarriesSeen, Reach, CheckedFilters, CheckedFields, ModelAdmin
         made: Any = super().get_changelist_instance(request)
         made.empty_hint = self.empty_hints.get(request.GET.urlencode())
         return made
+
+    def sees_some_rows(self, request: HttpRequest) -> bool:
+        return not self.belongs_to_no_warehouse and not actor_of(request).sees_all_warehouses
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str

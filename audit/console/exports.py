@@ -6,39 +6,39 @@ one that a spreadsheet would take for something else, such as ``#N/A``. What no 
 
 import csv
 import re
-from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from contextvars import ContextVar
 from datetime import datetime, tzinfo
-from io import BytesIO
+from itertools import chain, islice
 from operator import attrgetter
-from typing import Any, ClassVar, Final, TypeVar
+from tempfile import TemporaryFile
+from typing import IO, Any, Final, TypeVar
 
-from django.contrib.admin.options import IncorrectLookupParameters
-from django.contrib.admin.views.main import PAGE_VAR
-from django.core.exceptions import PermissionDenied
+from django.db import transaction
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
-from django.shortcuts import redirect
-from django.urls import URLPattern, path, reverse
+from django.http import HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext
-from django.utils.translation import gettext_lazy as _
 from openpyxl import Workbook
 from openpyxl.cell import WriteOnlyCell
 from openpyxl.styles import Font
 
-from audit.console.base import AbstractAdmin, ConsoleAdmin
 from audit.console.imports.guards import kept
 from audit.console.imports.spoiled import kind_of
 from audit.db.pool import give_back_connection
 
 _BATCH: Final = 250
+ROWS_OF_CURSOR: Final = 20_000
+_ROWS_OF_FETCH: Final = 1000
+_BY_CURSOR: Final = ContextVar("by_cursor", default=False)
 _LENGTH_OF_A_PIECE: Final = 64 * 1024
-_MOST_IN_A_WORKBOOK: Final = 50_000
+MOST_ON_A_SHEET: Final = 1_048_575
+"""The most rows of a sheet below its header, by the format."""
 _MOST_IN_A_CELL: Final = 32_767
 """The most UTF-16 units in a cell: a spreadsheet refuses a workbook with more, and breaks the rows of a CSV file."""
 _UNOPENABLE: Final = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-_WORKBOOK: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+WORKBOOK: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 ExportRow = Sequence[Any]
 A = TypeVar("A", bound=HttpResponseBase)
@@ -81,11 +81,13 @@ class _Echo:
 
 def csv_file(name: str, header: ExportRow, rows: Iterable[ExportRow]) -> StreamingHttpResponse:
     """A CSV file, streamed while the rows are read: UTF-8 with a byte-order mark, for spreadsheets to recognise it."""
-    pieces = _pieces(header, iter(rows), timezone.get_current_timezone())
+    pieces = csv_pieces(header, iter(rows), timezone.get_current_timezone())
     return _named(StreamingHttpResponse(pieces, content_type="text/csv; charset=utf-8"), f"{name}.csv")
 
 
-def _pieces(header: ExportRow, rows: Iterator[ExportRow], zone: tzinfo) -> Iterator[bytes]:
+def csv_pieces(
+    header: ExportRow, rows: Iterator[ExportRow], zone: tzinfo, length: int = _LENGTH_OF_A_PIECE
+) -> Iterator[bytes]:
     """The lines of a CSV file, about 64 KiB at a time. Each piece may be asked for in another thread, which doesn't
     know the zone of the request; a zone must not stay with a thread, either."""
     writer = csv.writer(_Echo())
@@ -93,44 +95,58 @@ def _pieces(header: ExportRow, rows: Iterator[ExportRow], zone: tzinfo) -> Itera
     while piece:
         yield piece.encode()
         with timezone.override(zone):
-            piece = _joined(writer.writerow([plain(cell) for cell in row]) for row in rows)
+            piece = _joined((writer.writerow([plain(cell) for cell in row]) for row in rows), length)
 
 
-def _joined(lines: Iterable[str]) -> str:
+def _joined(lines: Iterable[str], most: int) -> str:
     """As many of the lines as a piece has."""
     taken: list[str] = []
     length = 0
     for line in lines:
         taken.append(line)
         length += len(line)
-        if length >= _LENGTH_OF_A_PIECE:
+        if length >= most:
             break
     return "".join(taken)
 
 
 def workbook(name: str, header: ExportRow, rows: Iterable[ExportRow]) -> HttpResponse:
-    """An XLSX file. It is built in memory, so it has at most 50,000 rows; its last line says if there are more.
+    """An XLSX file. It is built in memory: a list of many rows is exported in the background."""
+    with written_workbook(name, header, rows) as file:
+        return _named(HttpResponse(file.read(), content_type=WORKBOOK), f"{name}.xlsx")
+
+
+@contextmanager
+def written_workbook(name: str, header: ExportRow, rows: Iterable[ExportRow]) -> Iterator[IO[bytes]]:
+    """An XLSX file in a temporary file, opened at its beginning. Rows beyond those of a sheet go to a further sheet.
 
     Texts are marked as such: a spreadsheet keeps the zeros of a barcode also when somebody types another one.
     """
     book = Workbook(write_only=True)
-    sheet = book.create_sheet(name[:31])
+    left, sheets = iter(rows), 0
+    following: list[ExportRow] = []
+    while sheets == 0 or following:
+        sheets += 1
+        sheet = book.create_sheet(name[:31] if sheets == 1 else f"{name[:25]} {sheets}")
+        _write_sheet(sheet, header, chain(following, left))
+        following = list(islice(left, 1))
+    give_back_connection()
+    with TemporaryFile() as file:
+        book.save(file)
+        file.seek(0)
+        yield file
+
+
+def _write_sheet(sheet: Any, header: ExportRow, rows: Iterable[ExportRow]) -> None:
+    """Write the header and as many of the rows as a sheet has."""
     sheet.freeze_panes = "A2"
     text = WriteOnlyCell(sheet)
     text.number_format = "@"
     title = WriteOnlyCell(sheet)
     title.font = Font(bold=True)
     sheet.append([_cell(sheet, str(cell), title) for cell in header])
-    for number, row in enumerate(rows):
-        if number == _MOST_IN_A_WORKBOOK:
-            message = gettext("An XLSX file has no room for more rows. Export as CSV to get all of them.")
-            sheet.append([_cell(sheet, message, text)])
-            break
+    for row in islice(rows, MOST_ON_A_SHEET):
         sheet.append([_cell(sheet, _value(cell), text) for cell in row])
-    give_back_connection()
-    stream = BytesIO()
-    book.save(stream)
-    return _named(HttpResponse(stream.getvalue(), content_type=_WORKBOOK), f"{name}.xlsx")
 
 
 def _cell(sheet: Any, value: Any, like: Any) -> Any:
@@ -153,6 +169,40 @@ def _named(answer: A, name: str) -> A:
     return answer
 
 
+@contextmanager
+def read_by_cursor() -> Iterator[None]:
+    """Within it, the functions below read ``ROWS_OF_CURSOR`` rows at a time by a cursor; for work in the background.
+
+    A single cursor for all rows would keep its snapshot until the end. Old versions of the rows that each hold changes
+    couldn't be cleaned up meanwhile, and every hold would be slower.
+    """
+    token = _BY_CURSOR.set(True)
+    try:
+        yield
+    finally:
+        _BY_CURSOR.reset(token)
+
+
+def _first_of(ordered: QuerySet[Any]) -> Generator[Any, None, None]:
+    """The first rows, as many as are read at a time. By a cursor, a transaction is open until the last one."""
+    if not _BY_CURSOR.get():
+        yield from list(ordered[:_BATCH])
+        return
+    with transaction.atomic():
+        yield from ordered[:ROWS_OF_CURSOR].iterator(chunk_size=_ROWS_OF_FETCH)
+
+
+def _paged(ordered: QuerySet[Any], after: Callable[[Any], QuerySet[Any]]) -> Iterator[Any]:
+    """All rows, some at a time: the first ones, and then those after the last row that was read."""
+    rows: QuerySet[Any] | None = ordered
+    while rows is not None:
+        last = None
+        with closing(_first_of(rows)) as page:
+            for last in page:
+                yield last
+        rows = after(last) if last is not None else None
+
+
 def newest_first(rows: QuerySet[Any], at: str = "") -> Iterator[Any]:
     """Iterate over all rows, the newest first by UUIDv7, or by the time field ``at`` and then the id.
 
@@ -160,16 +210,14 @@ def newest_first(rows: QuerySet[Any], at: str = "") -> Iterator[Any]:
     thread of the process runs while the rows of a query are converted.
     """
     ordered = rows.order_by(f"-{at}", "-pk") if at else rows.order_by("-pk")
-    page = list(ordered[:_BATCH])
-    while page:
-        yield from page
-        last = page[-1]
-        if at:
-            moment = getattr(last, at)
-            older = Q(**{f"{at}__lt": moment}) | Q(pk__lt=last.pk)
-            page = list(ordered.filter(older, **{f"{at}__lte": moment})[:_BATCH])
-        else:
-            page = list(ordered.filter(pk__lt=last.pk)[:_BATCH])
+
+    def after(last: Any) -> QuerySet[Any]:
+        if not at:
+            return ordered.filter(pk__lt=last.pk)
+        moment = getattr(last, at)
+        return ordered.filter(Q(**{f"{at}__lt": moment}) | Q(pk__lt=last.pk), **{f"{at}__lte": moment})
+
+    return _paged(ordered, after)
 
 
 def in_batches(rows: QuerySet[Any]) -> Iterator[list[Any]]:
@@ -185,64 +233,12 @@ def in_batches(rows: QuerySet[Any]) -> Iterator[list[Any]]:
 def by_keys(rows: QuerySet[Any], *paths: str) -> Iterator[Any]:
     """Iterate over all rows in the order of a unique key of one or two fields, 250 rows per query."""
     ordered = rows.order_by(*paths)
-    page = list(ordered[:_BATCH])
-    while page:
-        yield from page
-        last = [attrgetter(path.replace("__", "."))(page[-1]) for path in paths]
-        after = Q(**{f"{paths[0]}__gt": last[0]})
+
+    def after(row: Any) -> QuerySet[Any]:
+        last = [attrgetter(path.replace("__", "."))(row) for path in paths]
+        later = Q(**{f"{paths[0]}__gt": last[0]})
         if len(paths) > 1:
-            after |= Q(**{paths[0]: last[0], f"{paths[1]}__gt": last[1]})
-        page = list(ordered.filter(after, **{f"{paths[0]}__gte": last[0]})[:_BATCH])
+            later |= Q(**{paths[0]: last[0], f"{paths[1]}__gt": last[1]})
+        return ordered.filter(later, **{f"{paths[0]}__gte": last[0]})
 
-
-class ExportedAdmin(ConsoleAdmin, metaclass=AbstractAdmin):
-    """A list with links that export it, with the current filters and search."""
-
-    export_permission: ClassVar[str]
-    export_label: ClassVar[Any] = _("Export %(kind)s")
-    export_name: ClassVar[str]
-    export_formats: ClassVar[tuple[str, ...]] = ("csv",)
-    export_header: ClassVar[tuple[Any, ...]]
-    list_before_template = "console/lists/tools.html"
-
-    @abstractmethod
-    def export_rows(self, request: HttpRequest, rows: QuerySet[Any]) -> Iterable[ExportRow]:
-        """The cells of each row, one tuple per row."""
-
-    def get_urls(self) -> list[URLPattern]:
-        made = [
-            path(f"export.{kind}", self.admin_site.admin_view(self._export(kind)), name=self._name(kind))
-            for kind in self.export_formats
-        ]
-        urls: list[URLPattern] = super().get_urls()
-        return made + urls
-
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> Any:
-        may = request.user.has_perm(self.export_permission)
-        asked = request.GET.copy()
-        asked.pop(PAGE_VAR, None)
-        links = [
-            {
-                "title": str(self.export_label) % {"kind": kind.upper()},
-                "url": f"{reverse(f'admin:{self._name(kind)}')}?{asked.urlencode()}",
-            }
-            for kind in (self.export_formats if may else ())
-        ]
-        return super().changelist_view(request, {**(extra_context or {}), "exports": links})
-
-    def _name(self, kind: str) -> str:
-        return f"{self.opts.app_label}_{self.opts.model_name}_export_{kind}"
-
-    def _export(self, kind: str) -> Callable[[HttpRequest], HttpResponseBase]:
-        def export(request: HttpRequest) -> HttpResponseBase:
-            if not (self.has_view_permission(request) and request.user.has_perm(self.export_permission)):
-                raise PermissionDenied
-            try:
-                found = self.get_changelist_instance(request).get_queryset(request)
-            except IncorrectLookupParameters:
-                return redirect(f"admin:{self.opts.app_label}_{self.opts.model_name}_changelist")
-            rows = self.export_rows(request, found)
-            name = f"{self.export_name}-{timezone.localdate():%Y-%m-%d}"
-            return (csv_file if kind == "csv" else workbook)(name, self.export_header, rows)
-
-        return export
+    return _paged(ordered, after)

@@ -24,7 +24,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from audit.console.base import ReadOnlyAdmin
-from audit.console.exports import ExportedAdmin
+from audit.console.exported import ExportedAdmin
 from audit.identifiers import first_id_at
 
 PARAMETER: Final = "day"
@@ -107,6 +107,8 @@ class Days(ListFilter):
 
     title = _("day")
     template = "console/lists/nothing.html"
+    bounds_the_search: ClassVar[bool] = True
+    """Whether the newest rows that a list is searched in are those of this filter (``lists.ConsoleList``)."""
     field: ClassVar[str]
     by_id: ClassVar[bool] = False
 

@@ -66,6 +66,10 @@ def resolve_line(path: str) -> Greatest:
     return Greatest(line, Least(whole(line + slack), below_most))
 
 
+_FEW = 1000
+"""The most products that are found by their ids, for their levels."""
+
+
 class StockLevelQuerySet(models.QuerySet["StockLevel"]):
     """Stock levels."""
 
@@ -109,13 +113,25 @@ class StockLevelQuerySet(models.QuerySet["StockLevel"]):
         gone = Product.objects.retired().filter(pk=OuterRef("product"))
         return self.filter(Q(warehouse__is_active=False) | Exists(gone))
 
+    def all_retired(self) -> Self:
+        """``retired`` for a list: read from the few products and warehouses to their levels."""
+        return self._of(Product.objects.retired(), Warehouse.objects.filter(is_active=False))
+
+    def _of(self, products: models.QuerySet[Product], places: models.QuerySet[Warehouse]) -> Self:
+        """The levels of these products, and those in these warehouses. Up to two queries besides its own: few products
+        are found by their ids, for the index."""
+        ids = list(products.values_list("pk", flat=True)[: _FEW + 1])
+        if len(ids) > _FEW:
+            return self.filter(Q(product__in=products.values("pk")) | Q(warehouse__in=places.values("pk")))
+        return self.filter(Q(product__in=ids) | Q(warehouse__in=list(places.values_list("pk", flat=True))))
+
     def frozen(self) -> Self:
         """The levels that are frozen now, by their product, its parent or their warehouse."""
         now = Q(frozen_until__isnull=True) | Q(frozen_until__gt=Now())
         frozen = Product.objects.filter(now, frozen_at__isnull=False)
         family = Product.objects.filter(Q(pk__in=frozen.values("pk")) | Q(parent__in=frozen.values("pk")))
         places = Warehouse.objects.filter(now, frozen_at__isnull=False)
-        return self.filter(Q(product__in=family.values("pk")) | Q(warehouse__in=places.values("pk")))
+        return self._of(family, places)
 
     def low(self, low_parts: int = LOW_PARTS) -> Self:
         """The levels that are low by ``planning.severity`` and aren't ``retired``, annotated with ``is_critical`` and
@@ -196,7 +212,7 @@ class StockLevel(models.Model):
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
     product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="levels", db_index=False)
-    warehouse = models.ForeignKey(Warehouse, on_delete=models.PROTECT, related_name="levels")
+    warehouse = models.ForeignKey(Warehouse, on_delete=models.PROTECT, related_name="levels", db_index=False)
     on_hand = models.IntegerField(default=0, editable=False)
     reserved = models.IntegerField(default=0, editable=False)
     available = models.GeneratedField(
@@ -261,6 +277,7 @@ class StockLevel(models.Model):
                 condition=Q(reorder_point__isnull=False) | Q(max_stock_level__isnull=False),
             ),
             models.Index(F("warehouse"), PlaceKey(), name="level_place"),
+            models.Index(fields=["warehouse", "id"], name="level_of_warehouse"),
         ]
 
     def __str__(self) -> str:
@@ -327,6 +344,7 @@ class Movement(models.Model):
             models.Index(fields=["level", "created_at"], name="movement_of_level"),
             models.Index(fields=["reference", "reference_type"], name="movement_reference", condition=~Q(reference="")),
             models.Index(fields=["created_at", "id"], name="movement_time"),
+            models.Index(fields=["type", "created_at", "id"], name="movement_type_time"),
             models.Index(
                 fields=["level"],
                 name="movement_without_reference",

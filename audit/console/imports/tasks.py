@@ -33,13 +33,13 @@ SLOW_SECONDS: Final = 10
 """After so many seconds, the page says that no worker has begun."""
 _FORGOTTEN_SECONDS: Final = 60
 """Work without progress for so long is queued again."""
-_PATIENCE_SECONDS: Final = 1
-_PATIENCE: Final = {
+PATIENCE_SECONDS: Final = 1
+PATIENCE: Final = {
     "max_retries": 1,
     "interval_start": 0,
     "interval_step": 0,
-    "socket_connect_timeout": _PATIENCE_SECONDS,
-    "socket_timeout": _PATIENCE_SECONDS,
+    "socket_connect_timeout": PATIENCE_SECONDS,
+    "socket_timeout": PATIENCE_SECONDS,
 }
 """One quick attempt to publish: a request must not wait for Redis."""
 _PROGRESS: Final = "UPDATE audit_fileimport SET rows_done = %s, seen_at = statement_timestamp() WHERE id = %s"
@@ -49,7 +49,7 @@ def send(file: FileImport) -> None:
     """Queue work on a file. If that fails, the periodic task queues it later."""
     app = work_on_file.app
     try:
-        with app.connection(connect_timeout=_PATIENCE_SECONDS, transport_options=_PATIENCE) as connection:
+        with app.connection(connect_timeout=PATIENCE_SECONDS, transport_options=PATIENCE) as connection:
             work_on_file.apply_async(args=[str(file.pk)], retry=False, connection=connection)
     except (OperationalError, OSError) as error:
         logger.warning("file_import_not_sent", file=str(file.pk), error=str(error))

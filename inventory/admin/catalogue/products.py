@@ -16,7 +16,8 @@ from django.utils.translation import gettext_lazy as _
 
 from audit.console.base import ReadOnlyInline, actor_of
 from audit.console.dialogs import staff_action
-from audit.console.exports import ExportedAdmin, ExportRow
+from audit.console.exported import ExportedAdmin
+from audit.console.exports import ExportRow
 from audit.console.imports.page import ImportedAdmin
 from audit.console.lists import ConsoleList
 from audit.console.wording import share_wordings

@@ -28,7 +28,8 @@ from audit.console.base import (
 )
 from audit.console.dialogs import Dialog, DialogForm, ReasonField
 from audit.console.edit_dialogs import EditDialog, EditForm
-from audit.console.exports import ExportedAdmin, ExportRow, in_batches
+from audit.console.exported import ExportedAdmin
+from audit.console.exports import ExportRow, in_batches
 from audit.console.lists import ConsoleList
 from audit.console.times import TimeField
 from audit.console.wording import LazyText

@@ -22,7 +22,8 @@ from unfold.decorators import display
 
 from audit.console.base import ReadOnlyAdmin, WarehouseFilter, actor_of
 from audit.console.dialogs import staff_action
-from audit.console.exports import ExportedAdmin, ExportRow
+from audit.console.exported import ExportedAdmin
+from audit.console.exports import ExportRow
 from audit.console.imports.page import ImportedAdmin
 from audit.console.lists import ConsoleList
 from audit.console.selection import selected_ids
@@ -77,13 +78,9 @@ class StockState(_OneOf):
     }
 
     def queryset(self, request: HttpRequest, queryset: Any) -> QuerySet[Any]:
-        found = super().queryset(request, queryset)
-        match self.value():
-            case "frozen":
-                return found.frozen()  # type: ignore[attr-defined,no-any-return]
-            case "retired":
-                return found.retired()  # type: ignore[attr-defined,no-any-return]
-        return found
+        found: Any = super().queryset(request, queryset)
+        narrowed = {"frozen": found.frozen, "retired": found.all_retired}.get(self.value() or "")
+        return narrowed() if narrowed else found  # type: ignore[no-any-return]
 
 
 class SeverityFilter(admin.SimpleListFilter):

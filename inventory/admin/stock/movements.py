@@ -1,7 +1,7 @@
 """Movements in the console, read only, with links to related pages."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, ClassVar, Final
 from uuid import UUID
 
@@ -21,7 +21,16 @@ from audit.console.exports import ExportRow, newest_first
 from audit.console.filters import ByActor, Days, Span, TrailAdmin, around, filtered, link, recent, within
 from audit.console.lists import ConsoleList
 from audit.display import NOTHING
-from audit.identifiers import ADJUSTMENT, COUNT, TRANSFER, parse_copied_id, parse_public_id, public_id, short_id
+from audit.identifiers import (
+    ADJUSTMENT,
+    COUNT,
+    TRANSFER,
+    moment_of,
+    parse_copied_id,
+    parse_public_id,
+    public_id,
+    short_id,
+)
 from audit.models import AuditEntry
 from audit.texts import without_refused
 from inventory import actions
@@ -99,6 +108,9 @@ class MovementAdmin(OfLevel, Receiving, TrailAdmin):
     search_help_text = _("A part of a SKU, a whole barcode, reference or name, or an id")
     sortable_by = ()
     ordering = ("-created_at", "-id")
+    newest_by = "created_at"
+    indexed_filters = frozenset({"day", "type__exact"})
+    selective_filters = frozenset({"entry"})
     empty_hint = _("No movements in these days. Choose a longer period above.")
     empty_hints: ClassVar = {
         "type__exact=RECEIPT": _("No deliveries in these days. To receive one, press Receive a delivery.")
@@ -169,6 +181,14 @@ class MovementAdmin(OfLevel, Receiving, TrailAdmin):
         if "day" not in request.GET:
             queryset = within(queryset, "created_at", recent(), by_id=False)
         return queryset.filter(actor=term), False
+
+    def is_found_by_index(self, request: HttpRequest, term: str) -> bool:
+        """Whether a search isn't for a person."""
+        text = without_refused(term)
+        if parse_copied_id(text) or parse_public_id(TRANSFER, text) or parse_public_id(COUNT, text):
+            return True
+        is_reference = _with_reference(Movement.objects.all(), text).exists()
+        return is_reference or bool(_document_called(text) or _levels_of(text))
 
     def export_rows(self, request: HttpRequest, rows: QuerySet[Any]) -> Iterator[ExportRow]:
         for row in newest_first(rows, "created_at"):
@@ -276,7 +296,7 @@ def _with_id(rows: QuerySet[Any], named: UUID) -> QuerySet[Any]:
     imported = AuditEntry.objects.filter(subject_id=named, action=actions.STOCK_IMPORTED.name)
     if moments := list(imported.values_list("at", flat=True)):
         return rows.filter(created_at__in=moments, adjustment_id=named)
-    made = datetime.fromtimestamp((named.int >> 80) / 1000, UTC) if named.version == 7 else None
+    made = moment_of(named)
     if made is None:
         return rows.none()
     return within(rows, "created_at", Span(made - _WAIT, made + _WAIT), by_id=False).filter(adjustment_id=named)

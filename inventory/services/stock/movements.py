@@ -95,6 +95,13 @@ _AMONG_NEWEST: Final = _READ.replace(
 ) m JOIN inventory_stocklevel level ON level.id = m.level_id""",
 )
 _NEWEST: Final = 5000
+# Of one type, more: to look for it at each level reads all movements of the level.
+_NEWEST_OF_TYPE: Final = 50_000
+_HAS_OLDER: Final = """
+SELECT EXISTS (
+    SELECT FROM inventory_movement m WHERE true{movements} ORDER BY m.created_at DESC, m.id DESC OFFSET %s LIMIT 1
+)
+"""
 # The newest movements of each level, by the index on level: sorting all of a level's movements would take longer each
 # year.
 _BY_LEVEL: Final = _READ.replace(
@@ -113,7 +120,7 @@ _OF_FAMILY: Final = "level.product_id IN (SELECT id FROM inventory_product WHERE
 def read_movements(wanted: MovementFilter, *, behind: MovementPosition | None, limit: int) -> list[MovementLine]:
     """At most ``limit`` movements, the newest first, after the given (created_at, id).
 
-    One query; two if only a warehouse or stores are given and few of the newest movements are theirs.
+    One query; up to five if only a warehouse or stores are given and few of the newest movements are theirs.
     """
     codes = columns.texts(wanted.store_codes)
     levels, of_levels = _level_conditions(wanted)
@@ -123,11 +130,19 @@ def read_movements(wanted: MovementFilter, *, behind: MovementPosition | None, l
     if wanted.reference is not None or not (is_of_product or is_of_place):
         return _lines(_BY_TIME.format(levels=levels, rest=movements), [codes, *of_levels, *of_movements, limit])
     nested = {"levels": levels, "movements": movements, "rest": ""}
-    if not is_of_product:
-        found = _lines(_AMONG_NEWEST.format(**nested), [codes, *of_movements, _NEWEST, *of_levels, limit])
-        if len(found) == limit:
+    steps = (_NEWEST, _NEWEST_OF_TYPE) if wanted.type else (_NEWEST,)
+    for newest in () if is_of_product else steps:
+        found = _lines(_AMONG_NEWEST.format(**nested), [codes, *of_movements, newest, *of_levels, limit])
+        if len(found) == limit or not _has_older(newest, movements, of_movements):
             return found
     return _lines(_BY_LEVEL.format(**nested), [codes, *of_movements, limit, *of_levels, limit])
+
+
+def _has_older(newest: int, movements: str, of_movements: Sequence[Any]) -> bool:
+    """Whether there are more movements than so many; those of a rare type are fewer in all."""
+    with connection.cursor() as cursor:
+        cursor.execute(_HAS_OLDER.format(movements=movements), [*of_movements, newest])
+        return bool(cursor.fetchone()[0])
 
 
 def _lines(sql: str, parameters: Sequence[Any]) -> list[MovementLine]:

@@ -39,8 +39,11 @@ from audit.console.base import (
 from audit.console.filters import link
 from audit.console.selection import selected_ids
 from audit.display import NOTHING, shown_id
+from audit.identifiers import parse_copied_id
+from audit.models import ApiClient
+from audit.texts import without_refused
 from inventory.admin.stock.shared_columns import OfLevel
-from inventory.models import Store, Warehouse
+from inventory.models import StockLevel, Store, Warehouse
 from inventory.models.catalogue_querysets import in_reach
 from reservations.admin.holds.countdown import countdown
 from reservations.admin.holds.dialogs import (
@@ -109,6 +112,7 @@ class TimeLeft(admin.SimpleListFilter):
 
     title = _("time left")
     parameter_name = "time"
+    names: Final = frozenset({"soon", "later", "due"})
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         soon = str(_("Ends within %(minutes)d minutes")) % {"minutes": SOON.seconds // 60}
@@ -137,14 +141,15 @@ class StoreFilter(admin.SimpleListFilter):
         return [(code, code) for code in stores.values_list("code", flat=True)]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(store__code=self.value()) if self.value() else queryset
+        code = self.value()
+        return cast("ReservationQuerySet", queryset).of_stores([code]) if code else queryset
 
 
 class HeldIn(admin.SimpleListFilter):
     """Filter by a warehouse of the reservation's items."""
 
     title = _("warehouse")
-    parameter_name = "warehouse"
+    parameter_name: str = "warehouse"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         warehouses = Warehouse.objects.visible_to(actor_of(request)).order_by("code")
@@ -153,8 +158,10 @@ class HeldIn(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if not self.value():
             return queryset
-        held = ReservationItem.objects.filter(reservation=OuterRef("pk"), level__warehouse__code=self.value())
-        return queryset.filter(Exists(held))
+        held = ReservationItem.objects.filter(level__warehouse__code=self.value())
+        if _is_of_active(request):
+            return queryset.filter(pk__in=held.filter(held_until__isnull=False).values("reservation"))
+        return queryset.filter(Exists(held.filter(reservation=OuterRef("pk"))))
 
 
 def _of_chosen(dialog: type[HoldsDialog], verb: str, label: Any) -> Callable[..., HttpResponse | None]:
@@ -177,7 +184,6 @@ class ReservationAdmin(ReadOnlyAdmin):
         css: ClassVar = {"all": ["console/reservations.css"]}
         js: ClassVar = ["console/countdown.js"]
 
-    id_fields = ("pk", "client_id", "items__level__product_id")
     list_display = (
         "listed_id",
         "state",
@@ -199,6 +205,8 @@ class ReservationAdmin(ReadOnlyAdmin):
     search_help_text = _("Order, cart or customer number, or the id of a reservation or product")
     ordering = ("-id",)
     inlines = (ItemInline,)
+    newest_by = "pk"
+    indexed_filters = frozenset({"store"})
     change_form_after_template = "console/reservations/timeline.html"
     actions = (
         _of_chosen(ReleaseDialog, "release", _("Release")),
@@ -213,6 +221,43 @@ class ReservationAdmin(ReadOnlyAdmin):
         """The reservations with an item in one of the actor's warehouses."""
         reservations: QuerySet[Reservation] = rows.visible_to(actor)
         return reservations
+
+    def indexed_orders(self, request: HttpRequest) -> set[str]:
+        return {"expires_at"} if _is_of_active(request) else set()
+
+    def is_searched_without_index(self, request: HttpRequest, given: set[str], term: str) -> bool:
+        return not _is_of_active(request) and super().is_searched_without_index(request, given, term)
+
+    def in_searched_rows(self, request: HttpRequest, rows: QuerySet[Any], *, oldest: Any, behind: Any) -> QuerySet[Any]:
+        """Name the items of the searched reservations, too: the planner doesn't know that they are as few."""
+        codes, chosen = actor_of(request).warehouse_codes, request.GET.get(HeldIn.parameter_name)
+        if chosen:
+            codes = (chosen,)
+        if codes is None:
+            return rows
+        levels = StockLevel.objects.filter(warehouse__code__in=codes).order_by()
+        items = ReservationItem.objects.filter(reservation__gte=oldest, level__in=levels.values("pk"))
+        if behind is not None:
+            items = items.filter(reservation__lt=behind)
+        return rows.filter(pk__in=items.values("reservation"))
+
+    def is_found_by_index(self, request: HttpRequest, term: str) -> bool:
+        """Whether a search isn't for all reservations of a client."""
+        named = parse_copied_id(without_refused(term))
+        return not named or not ApiClient.objects.filter(pk=named).exists()
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """A search for an id finds the reservation, or else those of the client or of the product."""
+        named = parse_copied_id(without_refused(search_term))
+        if not named:
+            return super().get_search_results(request, queryset, search_term)
+        if Reservation.objects.filter(pk=named).exists():
+            return queryset.filter(pk=named), False
+        if ApiClient.objects.filter(pk=named).exists():
+            return queryset.filter(client_id=named), False
+        return cast("ReservationQuerySet", queryset).of_products([named]), False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Reservation]:
         dead = When(status=Status.ACTIVE, expires_at__lte=Now(), then=Value(Status.EXPIRED.value))
@@ -327,6 +372,11 @@ class ReservationAdmin(ReadOnlyAdmin):
 
     def _answer(self, dialog: type[HoldsDialog], request: HttpRequest) -> HttpResponse:
         return dialog(self, request).answer()
+
+
+def _is_of_active(request: HttpRequest) -> bool:
+    """Whether a list is of active reservations only, which are few and have an index."""
+    return request.GET.get("state") == Status.ACTIVE or request.GET.get("time") in TimeLeft.names
 
 
 def state_of(reservation: Reservation) -> str:

@@ -1,0 +1,102 @@
+"""Every list of the console: each filter, each order, each page, searches that find something and nothing."""
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from django.contrib import admin
+from django.contrib.admin.templatetags.admin_list import result_headers
+from django.contrib.auth import get_user_model
+from django.test import Client
+from django.urls import NoReverseMatch, reverse
+
+from audit.models import AuditEntry, StaffAccess
+from benchmarks.service import PRODUCT
+from benchmarks.size.timing import Timed, timed
+from reservations.models import Reservation
+
+_MOST_CHOICES: Final = 40
+
+
+class Walker:
+    """Walks the lists as one person. ``lists`` are the models to walk, such as ``audit.auditentry``; empty for all."""
+
+    def __init__(self, who: str, warehouses: tuple[str, ...] | None, lists: tuple[str, ...] = ()) -> None:
+        self.who = who
+        self.lists = lists
+        self.client = Client(headers={"Host": "127.0.0.1"})
+        user, _ = get_user_model().objects.get_or_create(
+            username=f"walker-{who}", defaults={"is_staff": True, "is_superuser": True}
+        )
+        StaffAccess.objects.update_or_create(
+            user=user,
+            defaults={"all_warehouses": warehouses is None, "warehouse_codes": list(warehouses or ())},
+        )
+        self.client.force_login(user)
+        self.seen: set[str] = set()
+
+    def walk(self) -> Iterator[Timed]:
+        """Time each page."""
+        yield from self._ask("/admin/")
+        for model, model_admin in admin.site._registry.items():
+            label = model._meta.label_lower
+            if self.lists and label not in self.lists:
+                continue
+            try:
+                address = reverse(f"admin:{label.replace('.', '_')}_changelist")
+            except NoReverseMatch:
+                continue
+            yield from self._list(address, model_admin)
+
+    def _ask(self, path: str) -> Iterator[Timed]:
+        if path in self.seen:
+            return
+        self.seen.add(path)
+        found, self.answer = timed(self.who, path, lambda: self.client.get(path))
+        yield found
+
+    def _list(self, address: str, model_admin: Any) -> Iterator[Timed]:
+        yield from self._ask(address)
+        changelist = (getattr(self.answer, "context_data", None) or {}).get("cl")
+        if changelist is None:
+            return
+        first = list(changelist.result_list)[:1]
+        chosen = [*self._filters(changelist), *_orders(changelist)]
+        for query in chosen:
+            yield from self._ask(f"{address}{query}")
+            if (filtered := (getattr(self.answer, "context_data", None) or {}).get("cl")) is not None:
+                for page in {2, filtered.paginator.num_pages} - {1}:
+                    if page <= filtered.paginator.num_pages:
+                        yield from self._ask(f"{address}{filtered.get_query_string({'p': page})}")
+        for text in searches() if model_admin.get_search_fields(None) else ():
+            yield from self._ask(f"{address}?q={text}")
+        for row in first:
+            yield from self._ask(f"{address}{row.pk}/change/")
+            yield from self._ask(f"{address}{row.pk}/history/")
+
+    def _filters(self, changelist: Any) -> Iterator[str]:
+        """The choices of each filter."""
+        for spec in changelist.filter_specs:
+            choices = [choice for choice in spec.choices(changelist) if choice.get("query_string")]
+            for choice in choices[:_MOST_CHOICES]:
+                yield choice["query_string"]
+        yield "?"
+
+
+def _orders(changelist: Any) -> Iterator[str]:
+    """Each sortable column, in both directions."""
+    for header in result_headers(changelist):
+        if header.get("sortable"):
+            index = str(header["url_primary"]).rpartition("o=")[2].partition(".")[0].lstrip("-")
+            yield f"?o={index}"
+            yield f"?o=-{index}"
+
+
+def searches() -> Iterator[str]:
+    """Texts that are searched for in each list: of a few rows, of many, of none, and ids."""
+    yield from ("nothing-has-this", "SKU-4711", "sku-47", "rain jacket", "rare", "shop", "clerk-3", "wh-008")
+    yield from ("order-77", "cart-77", "customer-77", "request-77", "order-none", "RC-1500", "InventoryFrozenEvent")
+    yield "00000000-0000-7000-8000-0000000000ff"
+    yield f"{PRODUCT}{4711:012x}"
+    reservation = Reservation.objects.order_by("-pk").values_list("pk", flat=True).first()
+    yield from (f"res-{reservation}", f"{reservation}", f"…{str(reservation)[-8:]}")
+    yield str(AuditEntry.objects.order_by("pk").values_list("pk", flat=True).first())

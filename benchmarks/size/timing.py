@@ -1,0 +1,85 @@
+"""Timing of one read in process: its whole time, what of it the database takes, and the processor time of both.
+
+On a machine that does other work, only the processor time says how long a read takes on an idle one.
+"""
+
+import os
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from django.core.cache import cache
+from django.db import connection
+
+FAST_MS: Final = 100
+"""A read this fast at first is not repeated."""
+MOST_MS: Final = 300
+"""What every page and read is to stay below."""
+_REPEATS: Final = 3
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A read: who asked for what, how it was answered, and its median times."""
+
+    who: str
+    path: str
+    status: int
+    whole_ms: float
+    database_ms: float
+    processor_ms: float
+    slowest: str
+
+    def line(self) -> str:
+        """One line of the report."""
+        figures = f"{self.processor_ms:8.0f} {self.whole_ms:8.0f} {self.database_ms:8.0f}"
+        return f"{figures}  {self.status}  {self.who:8} {self.path}"
+
+
+class _Statements:
+    """Sums the time of the statements of one read, and keeps the slowest one."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.longest = 0.0
+        self.slowest = ""
+
+    def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        began = time.perf_counter()
+        try:
+            return execute(sql, params, many, context)
+        finally:
+            took = time.perf_counter() - began
+            self.seconds += took
+            if took > self.longest:
+                self.longest, self.slowest = took, f"{sql}\n{params}"
+
+
+def timed(who: str, path: str, ask: Callable[[], Any]) -> tuple[Timed, Any]:
+    """Time a read, three times unless it is fast, each with nothing remembered; and its first answer."""
+    runs: list[tuple[float, float, _Statements]] = []
+    first: Any = None
+    while not runs or (len(runs) < _REPEATS and runs[0][0] > FAST_MS):
+        cache.clear()
+        statements = _Statements()
+        began, used = time.perf_counter(), _processor_seconds()
+        with connection.execute_wrapper(statements):
+            answer = ask()
+        whole, processor = time.perf_counter() - began, _processor_seconds() - used
+        runs.append((processor * 1000, whole * 1000, statements))
+        first = answer if first is None else first
+    processor = statistics.median(run[0] for run in runs)
+    whole = statistics.median(run[1] for run in runs)
+    database = statistics.median(run[2].seconds for run in runs) * 1000
+    return Timed(who, path, first.status_code, whole, database, processor, runs[-1][2].slowest), first
+
+
+def _processor_seconds() -> float:
+    """The processor time of this thread, and of its PostgreSQL process, which is on this machine."""
+    if connection.connection is None:
+        connection.ensure_connection()
+    backend = Path(f"/proc/{connection.connection.info.backend_pid}/stat").read_text().rpartition(") ")[2].split()
+    return time.thread_time() + (int(backend[11]) + int(backend[12])) / os.sysconf("SC_CLK_TCK")

@@ -1,0 +1,22 @@
+from django.contrib.postgres.operations import AddIndexConcurrently
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+    """Indexes of closed items by level (of open ones there is item_held), and of reservations by store."""
+
+    atomic = False
+
+    dependencies = [("reservations", "0009_inbox")]
+
+    operations = [
+        AddIndexConcurrently("reservation", models.Index(name="reservation_of_store", fields=["store", "id"])),
+        AddIndexConcurrently(
+            "reservationitem",
+            models.Index(
+                name="item_closed",
+                fields=["level"],
+                condition=models.Q(("held_until__isnull", True)),
+            ),
+        ),
+    ]
