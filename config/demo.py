@@ -194,6 +194,15 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+def _set_defaults() -> None:
+    """Set the variables that the demonstration needs, where the environment doesn't."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+    os.environ.setdefault("DEBUG", "true")
+    os.environ.setdefault("INBOX_CLIENT", "demo-checkout")
+    os.environ.setdefault("SHUTDOWN_GRACE_SECONDS", "0")  # Whoever presses Ctrl-C doesn't wait for proxies.
+    os.environ.setdefault("METRICS_PORT", str(free_port(METRICS_PORT)))
+
+
 def main() -> None:
     """Run the demonstration until a signal, or until one of its processes ends; exit with 2 when the port is taken."""
     env_file = _arguments().env_file.resolve()
@@ -202,12 +211,8 @@ def main() -> None:
     if "MAKELEVEL" in os.environ:
         # make passes signals on to its children, but can't when it is killed.
         orphans.die_with_parent(signal.SIGTERM, os.getppid())
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    os.environ.setdefault("DEBUG", "true")
-    os.environ.setdefault("INBOX_CLIENT", "demo-checkout")
-    os.environ.setdefault("SHUTDOWN_GRACE_SECONDS", "0")  # Whoever presses Ctrl-C doesn't wait for proxies.
-    os.environ.setdefault("METRICS_PORT", str(free_port(METRICS_PORT)))
-    from config.variables import programs  # reads them, after the defaults above
+    _set_defaults()
+    from config.variables import programs  # reads them, after the defaults are set
 
     startup.exit_on_faults()
     host, port = programs.HOST, programs.PORT

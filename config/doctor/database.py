@@ -144,8 +144,17 @@ def _durability(known: Mapping[str, str]) -> Iterator[Line]:
 
 
 def _sessions(known: Mapping[str, str]) -> Iterator[Line]:
+    bad = [fault for is_bad, *fault in _faults_of_sessions(known) if is_bad]
+    for name, found, todo in bad:
+        yield warn(f"postgresql {name}", found, todo)
+    if not bad:
+        yield ok("postgresql sessions", "read committed, UTC, UTF8, and no timeout that cuts them off")
+
+
+def _faults_of_sessions(known: Mapping[str, str]) -> list[tuple[bool, str, str, str]]:
+    """The settings of sessions that matter: whether each is wrong, its name, what was found, and what to do."""
     isolation = known["default_transaction_isolation"]
-    faults = [
+    return [
         (
             isolation != "read committed",
             "default_transaction_isolation",
@@ -183,11 +192,6 @@ def _sessions(known: Mapping[str, str]) -> Iterator[Line]:
             "set it to 0 for the service's role: archiving and imports take longer, and calls have limits of their own",
         ),
     ]
-    for is_bad, name, found, todo in faults:
-        if is_bad:
-            yield warn(f"postgresql {name}", found, todo)
-    if not any(is_bad for is_bad, *_ in faults):
-        yield ok("postgresql sessions", "read committed, UTC, UTF8, and no timeout that cuts them off")
 
 
 def _connections(known: Mapping[str, str], used: int, own: int) -> Line:

@@ -113,10 +113,13 @@ class Pooler:
         self.process.wait(PATIENCE_SECONDS)
 
 
-@pytest.fixture(params=[0, 100])
+def most_prepared() -> list[int]:
+    """The values of ``max_prepared_statements`` to test. Older versions work as with 0, and have no such setting."""
+    return [0, 100] if shutil.which("pgbouncer") and version() >= FOLLOWS_FROM else [0]
+
+
+@pytest.fixture(params=most_prepared())
 def pooler(house: House, request: pytest.FixtureRequest) -> Iterator[Pooler]:
-    if request.param and version() < FOLLOWS_FROM:
-        pytest.skip("this PgBouncer has no max_prepared_statements")
     pooler = Pooler(house, request.param)
     yield pooler
     pooler.close()

@@ -314,7 +314,7 @@ def test_a_file_takes_the_same_statements_however_many_rows(settings: LazySettin
 def test_only_one_archive_is_at_work_in_a_folder(folder: Path) -> None:
     make_level(10)
     let_days_pass(400)
-    with archiving.archive_files.one_at_a_time(folder), pytest.raises(CommandError, match="Another archive"):
+    with archiving.archive_files.one_at_a_time(folder), pytest.raises(CommandError, match="Another run is archiving"):
         archive()
     assert Movement.objects.count() == 1
 
@@ -327,9 +327,9 @@ def test_an_archive_with_another_folder_takes_nothing_twice(settings: LazySettin
     settings.ARCHIVE_DIR = tmp_path / "elsewhere"
     with pytest.raises(CommandError, match="is missing: is ARCHIVE_DIR the folder"):
         archive()
-    with pytest.raises(ArchiveRefused, match="with another folder"):
+    with pytest.raises(ArchiveRefused, match="into another folder"):
         archiving._enter(archiving.movements(), ArchivedFile(kind="MOVEMENTS"), [Movement.objects.get().id])
-    with pytest.raises(ArchiveRefused, match="with another folder"):
+    with pytest.raises(ArchiveRefused, match="into another folder"):
         archiving._enter(archiving.movements(), ArchivedFile(kind="MOVEMENTS"), [uuid7()])
     assert Movement.objects.count() == 1
     settings.ARCHIVE_DIR = first

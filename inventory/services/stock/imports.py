@@ -106,12 +106,6 @@ class _Sorted:
     def before(self) -> int:
         return len(self.done) + len(self.repeated)
 
-    def faults_of_repeated(self) -> tuple[RowFault, ...]:
-        return _faults_of(self.repeated)
-
-    def faults_of_reversed(self) -> tuple[RowFault, ...]:
-        return _faults_of(self.reversed)
-
 
 def _faults_of(bookings: Mapping[int, Booking]) -> tuple[RowFault, ...]:
     return tuple(RowFault(row, "", says_when(booking)) for row, booking in sorted(bookings.items()))
@@ -157,7 +151,7 @@ def foresee_import(actor: Actor, file: ImportFile) -> ImportForecast:
     known = {**lines.done, **lines.repeated}
     booked = tuple((line, known[line.row]) for line in file.lines if line.row in known)
     bad = _in_order(file.bad, lines.bad, refused)
-    return ImportForecast(tuple(effects), booked, bad, lines.faults_of_reversed())
+    return ImportForecast(tuple(effects), booked, bad, _faults_of(lines.reversed))
 
 
 def plan_import(
@@ -172,8 +166,8 @@ def _planned(actor: Actor, file: ImportFile, lines: _Sorted, *, skip_bad: bool) 
     good, refused = _decide(sorted(lines.placed, key=_order), read_counters(lines.placed), bounds)
     faults = _in_order(file.bad, lines.bad, refused)
     applied = len(good) if skip_bad or not faults else 0
-    restored = lines.faults_of_reversed() if applied else ()
-    return Imported(applied, lines.before, faults, lines.faults_of_repeated(), restored)
+    restored = _faults_of(lines.reversed) if applied else ()
+    return Imported(applied, lines.before, faults, _faults_of(lines.repeated), restored)
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,9 +222,8 @@ def _apply_all(
     written = 0
     for batch in _batches(ordered) if options.skip_bad else [ordered]:
         show = partial(_show_more, progress, written)
-        outcome = transactions.run(
-            partial(_apply, actor, file, batch, options, show), transactions.LONG, pipelined=False
-        )
+        apply = partial(_apply, actor, file, batch, options, show)
+        outcome = transactions.run(apply, transactions.LONG, pipelined=False)
         if isinstance(outcome, StoredAnswer):
             return outcome
         outcomes.append(outcome)
@@ -246,8 +239,8 @@ def _imported(file: ImportFile, lines: _Sorted, outcomes: Sequence[_Outcome]) ->
         written,
         lines.before + sum(outcome.before for outcome in outcomes),
         _in_order(file.bad, lines.bad, [cell for outcome in outcomes for cell in outcome.bad]),
-        lines.faults_of_repeated(),
-        lines.faults_of_reversed() if written else (),
+        _faults_of(lines.repeated),
+        _faults_of(lines.reversed) if written else (),
         outcomes[0].document if outcomes else "",
     )
 
