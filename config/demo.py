@@ -203,6 +203,11 @@ def _set_defaults() -> None:
     os.environ.setdefault("METRICS_PORT", str(free_port(METRICS_PORT)))
 
 
+def exit_status(code: int) -> int:
+    """The status to exit with after a process that ended with this code; as shells do where a signal killed it."""
+    return 128 - code if code < 0 else code
+
+
 def main() -> None:
     """Run the demonstration until a signal, or until one of its processes ends; exit with 2 when the port is taken."""
     env_file = _arguments().env_file.resolve()
@@ -242,9 +247,7 @@ def main() -> None:
         trampoline = shlex.join([sys.executable, "-m", "config.demo", "run"])
         processes.add_process(name, f"exec {trampoline} $PPID {shlex.join(command)}", cwd=settings.BASE_DIR)
     processes.loop()
-    code = processes.returncode
-    # Killed by a signal: exit as shells do.
-    sys.exit(128 - code if code < 0 else code)
+    sys.exit(exit_status(processes.returncode))
 
 
 if __name__ == "__main__":

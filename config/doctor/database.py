@@ -171,7 +171,7 @@ def _faults_of_sessions(known: Mapping[str, str]) -> list[tuple[bool, str, str, 
             known["server_encoding"] != "UTF8",
             "encoding",
             f"it is {known['server_encoding']}",
-            "make a database in UTF8",
+            "make one in UTF8",
         ),
         (
             known["idle_session_timeout"] != "0",
