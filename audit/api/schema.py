@@ -102,9 +102,8 @@ def describe(
         media_type = "application/problem+json" if answer is Problem else "application/json"
         responses[status, media_type] = OpenApiResponse(_reference(answer), description=description)
     if streams is not None:
-        _structs.add(streams)
         responses[200, "text/event-stream"] = OpenApiResponse(
-            {"type": "string"}, description=_EVENT_STREAM.format(streams.__name__)
+            _event_of(streams), description=_EVENT_STREAM.format(streams.__name__)
         )
         parameters += [_LAST_EVENT_ID]
     decorate: Callable[[F], F] = extend_schema(
@@ -115,6 +114,12 @@ def describe(
         parameters=parameters,
     )
     return decorate
+
+
+def _event_of(struct: type[msgspec.Struct]) -> dict[str, Any]:
+    """The schema of a server-sent event: before OpenAPI 3.2, that of a stream describes each event."""
+    data = {"type": "string", "contentMediaType": "application/json", "contentSchema": _reference(struct)}
+    return {"type": "object", "properties": {"id": {"type": "string"}, "data": data}, "required": ["id", "data"]}
 
 
 def components() -> dict[str, Any]:
