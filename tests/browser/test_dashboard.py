@@ -141,7 +141,7 @@ def test_figures_of_closed_lists_are_not_shown(day: StockLevel) -> None:
     assert "Ask an administrator" in page.content.decode()
 
 
-def test_page_asks_at_most_22_queries_however_much_there_is(day: StockLevel) -> None:
+def test_page_asks_at_most_35_queries_however_much_there_is(day: StockLevel) -> None:
     browser = browser_of(make_staff("administrator"))
     asked = []
     for _ in range(2):
@@ -151,7 +151,7 @@ def test_page_asks_at_most_22_queries_however_much_there_is(day: StockLevel) -> 
         asked.append(len([query for query in captured if query["sql"].lstrip().startswith(("SELECT", "UPDATE"))]))
         for _ in range(5):
             hold((day, 1))
-    assert asked[0] == asked[1] <= 22
+    assert asked[0] == asked[1] <= 35  # Of which 13 tell an administrator what runs and what is behind.
 
 
 def test_dashboard_without_stock_explains_what_it_will_show() -> None:
