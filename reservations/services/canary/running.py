@@ -85,10 +85,7 @@ def _sell(steps: _Steps) -> float:
 @contextmanager
 def _alone() -> Iterator[bool]:
     """Whether no other run is going on, until the end of the block. The lock ends with this process."""
-    own = psycopg.connect(**connection.get_connection_params())
-    try:
+    with psycopg.connect(**connection.get_connection_params()) as own:
         own.execute(_PATIENCE)
         row = own.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK]).fetchone()
         yield bool(row and row[0])
-    finally:
-        own.close()
