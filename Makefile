@@ -30,7 +30,11 @@ soak: $(STAMP) ## Kill processes and PostgreSQL under load, 100 times, and check
 bench: $(STAMP) ## Measure it beside plain Django and raw SQL (ARGS=--quick for two minutes)
 	$(BIN)/python -m benchmarks $(ARGS)
 
-.PHONY: help demo test soak bench size image screenshots check fmt lock
+size: $(STAMP) ## Fill a database with millions of rows and time every page and read (ARGS='--part 10' for a tenth)
+	$(BIN)/python -m benchmarks.size --seed $(ARGS)
+
+image: ## Build the container image, tagged with the release (IMAGE=inventory-reservation)
+	docker build --build-arg VERSION=$(VERSION) --tag $(IMAGE):$(VERSION) .
 
 screenshots: $(STAMP) ## Take the pictures of docs/guides/staff.md anew (needs a Chromium; ARGS=stock for one)
 	$(BIN)/python -m tests.browser.screenshots $(ARGS)

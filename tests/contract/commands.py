@@ -44,16 +44,31 @@ def _check(words: Sequence[str], check_options: Callable[[str, Sequence[str]], N
     while words and _ASSIGNMENT.match(words[0]):
         words = words[1:]
     match list(words):
-        case [] | ["set", "-e"] | ["pg_dump", *_] | ["psql", "--username", "inventory"]:
-            pass
+        case (
+            []
+            | ["set", "-e"]
+            | ["psql", "--username", "inventory"]
+            | ["docker", "push" | "pull" | "tag" | "save" | "load" | "image" | "run", *_]
+            | ["pg_dump" | "kubectl" | "kustomize" | "skopeo" | "curl" | "openssl" | "for" | "done" | "pg_restore", *_]
+        ):
+            pass  # tests/deploy checks what a cluster is given.
         case ["make", target, *variables]:
             _check_make(target, variables)
         case ["manage.py", name, *options]:
             check_options(name, options)
         case [program, *arguments] if _PYTHON.fullmatch(program):
             _check_python(arguments, check_options)
-        case [".venv/bin/pip", "install", "--require-hashes", "-r", source] | ["cp", source, _]:
-            _require((ROOT / source).is_file(), f"no file {source}")
+        case (
+            [".venv/bin/pip", "install", "--require-hashes", "-r", source]
+            | ["cp", source, _]
+            | [
+                "cp",
+                "-r",
+                source,
+                _,
+            ]
+        ):
+            _require((ROOT / source).exists(), f"no file {source}")
         case [".venv/bin/celery", *_]:
             _check_help(words)
         case ["docker", "compose", *arguments]:
@@ -66,6 +81,8 @@ def _check(words: Sequence[str], check_options: Callable[[str, Sequence[str]], N
 
 def _check_python(arguments: Sequence[str], check_options: Callable[[str, Sequence[str]], None]) -> None:
     match list(arguments):
+        case []:
+            pass  # What a command begins with.
         case ["manage.py", name, *options]:
             check_options(name, options)
         case ["-m", module, *_]:
@@ -80,6 +97,10 @@ def _check_compose(arguments: Sequence[str], check_options: Callable[[str, Seque
             _require(service in _compose()["services"], f"no service {service}")
             if inner:
                 _check(inner, check_options)
+        case ["--profile", profile, *more]:
+            known = {name for service in _compose()["services"].values() for name in service.get("profiles", ())}
+            _require(profile in known, f"no profile {profile}")
+            _check_compose(more, check_options)
         case ["ps"]:
             pass
         case ["restart", *services] | ["logs", "--since" | "--tail", _, *services]:
@@ -108,7 +129,15 @@ def _check_make(target: str, variables: Sequence[str]) -> None:
     _require(re.search(rf"^{re.escape(target)}:", makefile, re.MULTILINE), f"no target {target}")
     for variable in variables:
         name = variable.partition("=")[0]
-        _require(re.search(rf"\b{re.escape(name)}\b", makefile), f"the Makefile knows no {name}")
+        is_known = re.search(rf"\b{re.escape(name)}\b", makefile) or name in _variables()
+        _require(is_known, f"the Makefile knows no {name}")
+
+
+@cache
+def _variables() -> frozenset[str]:
+    """The variables of the environment, which make passes on."""
+    page = (ROOT / "docs" / "reference" / "configuration.md").read_text(encoding="utf-8")
+    return frozenset(re.findall(r"^\| `([A-Z_]+)`", page, re.MULTILINE))
 
 
 def _parser_of(name: str) -> argparse.ArgumentParser:

@@ -4,16 +4,18 @@ The language of a block determines how it is tested:
 
 - ``bash``: it is run, together with the page's other ``bash`` blocks, in one shell.
 - ``json``, ``text``: what the ``bash`` block before it prints, complete; ``…`` stands for what differs each time.
+- ``yaml``, ``sql``, ``sh``: what is given to another program; only its form is checked.
 - ``shell``: it can't be run in a test, as it starts or ends a service. Its programs, files and options must exist.
 """
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import yaml
 from markdown_it import MarkdownIt
 
 ROOT: Final = Path(__file__).resolve().parent.parent.parent
@@ -62,6 +64,30 @@ class Page:
     """Code within sentences."""
 
 
+def _require_yaml(line: int, text: str) -> None:
+    try:
+        list(yaml.safe_load_all(text))
+    except yaml.YAMLError as error:
+        raise Untested(f"line {line}: {error}") from error
+
+
+def _require_statements(line: int, text: str) -> None:
+    """Require statements that a superuser sends by hand, each of which ends with a semicolon."""
+    statements = [each.strip() for each in text.strip().split(";")]
+    if statements.pop() or not all(
+        re.match("(CREATE|REVOKE|GRANT|ALTER|DROP|REASSIGN|SELECT) ", each) for each in statements
+    ):
+        raise Untested(f"line {line}: no statements that are known")
+
+
+_FORMS: Final[dict[str, Callable[[int, str], None]]] = {
+    "yaml": _require_yaml,
+    "sql": _require_statements,
+    "sh": lambda _line, _script: None,
+}
+"""Checks of blocks for other programs. A script (``sh``) is run by a test of its own, in tests/deploy."""
+
+
 def read(text: str) -> Page:
     """Find the examples of a Markdown text. Raises Untested for a block that no test covers."""
     page = Page([], [], [])
@@ -80,6 +106,8 @@ def read(text: str) -> Page:
             page.steps[-1] = Step(page.steps[-1].line, page.steps[-1].commands, token.content, kind)
         elif kind == "shell":
             page.named.extend(_lines(token.content))
+        elif kind in _FORMS:
+            _FORMS[kind](line, token.content)
         else:
             raise Untested(f"line {line}: no test covers a block of {kind or 'no language'} here")
         may_print = kind == "bash"

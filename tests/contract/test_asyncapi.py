@@ -91,7 +91,17 @@ def test_every_event_has_a_message_at_every_channel(document: dict[str, Any]) ->
 
 
 def test_headers_are_those_that_are_sent(document: dict[str, Any]) -> None:
-    event = LoggedEvent(Cursor(1, 2, 3), uuid4(), "level", "key", "InventoryReservedEvent", "{}", datetime.now(UTC), 7)
+    event = LoggedEvent(
+        Cursor(1, 2, 3),
+        uuid4(),
+        "level",
+        "key",
+        "InventoryReservedEvent",
+        "{}",
+        datetime.now(UTC),
+        7,
+        f"00-{1:032x}-{1:016x}-01",
+    )
     sent = attributes(event).keys()
     traits = document["components"]["messageTraits"]
     assert traits["redis"]["headers"]["properties"].keys() == sent | {"datacontenttype"}

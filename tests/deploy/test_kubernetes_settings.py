@@ -81,7 +81,7 @@ def test_nothing_starts_with_the_examples(name: str) -> None:
 
 def test_the_service_starts_with_the_secrets_that_the_guide_makes(tmp_path: Path) -> None:
     guide = Path(settings.BASE_DIR, "docs/guides/kubernetes.md").read_text()
-    (script,) = [block for block in re.findall(r"```shell\n(.*?)```", guide, re.DOTALL) if "random()" in block]
+    (script,) = [block for block in re.findall(r"```sh\n(.*?)```", guide, re.DOTALL) if "random()" in block]
     subprocess.run(["bash", "-euc", script], cwd=tmp_path, check=True, timeout=60)
     made = dict(line.split("=", 1) for line in (tmp_path / "secret.env").read_text().splitlines())
     assert made.keys() >= SERVERS

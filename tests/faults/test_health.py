@@ -26,7 +26,7 @@ class Process:
     def __init__(self, house: House, name: str) -> None:
         command = demo.commands("127.0.0.1", house.port, house.data_dir)[name]
         self._process = subprocess.Popen(
-            [sys.executable, "-W", demo.QUIET, "-m", "config.demo", "run", str(os.getpid()), *command],
+            [sys.executable, "-m", "config.demo", "run", str(os.getpid()), *command],
             cwd=REPOSITORY,
             env=house.environment(SWEEP_INTERVAL_SECONDS="1"),
         )

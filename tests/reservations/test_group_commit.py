@@ -29,7 +29,7 @@ class Service:
         self._mutex = threading.Lock()
 
     def __call__(self, requests: Sequence[int], patience: Patience | None = None) -> list[Any]:
-        is_batch = patience is not None
+        is_batch = patience is not None and not patience.is_last
         with self._mutex:
             if is_batch:
                 self.batches.append(list(requests))

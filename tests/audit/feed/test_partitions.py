@@ -60,7 +60,7 @@ def test_days_ahead_have_partitions_of_their_own() -> None:
     write("now")
     assert run("SELECT tableoid::regclass::text FROM audit_outboxevent") == [(name_of(days[0]),)]
     feed.make_partitions()
-    assert {name_of(day) for day in days} | {"audit_outboxevent_default"} == partitions_now()
+    assert {name_of(day) for day in days} | {"audit_outboxevent_default"} <= partitions_now()
 
 
 def test_an_event_of_a_day_without_partition_is_written_and_moved_later() -> None:

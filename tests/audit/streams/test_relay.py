@@ -194,6 +194,7 @@ class Failing:
         """Nothing."""
 
 
+@pytest.mark.django_db(transaction=True)  # A heartbeat is written.
 def test_failures_are_logged_once_a_minute_for_each_cause_and_pauses_grow(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 1000.0
     monkeypatch.setattr(relay.time, "monotonic", lambda: now)
