@@ -105,4 +105,7 @@ def test_headers_are_those_that_are_sent(document: dict[str, Any]) -> None:
     sent = attributes(event).keys()
     traits = document["components"]["messageTraits"]
     assert traits["redis"]["headers"]["properties"].keys() == sent | {"datacontenttype"}
-    assert traits["kafka"]["headers"]["properties"].keys() == {f"ce_{name}" for name in sent} | {"content-type"}
+    assert traits["kafka"]["headers"]["properties"].keys() == {f"ce_{name}" for name in sent} | {
+        "content-type",
+        "traceparent",
+    }
