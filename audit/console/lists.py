@@ -121,6 +121,9 @@ class ConsoleList(ChangeList):  # type: ignore[misc]
         Of many rows, the keys of a page are read first: no row before it is joined to what only the page shows.
         """
         super().get_results(request)
+        if not self.result_count:
+            self.result_list: Any = self.queryset.none()  # Nothing is looked for twice.
+            return
         if self.params.get(ORDER_VAR) and self.paginator.has_more and not self._is_ordered_by_an_index(request):
             self.sorted_number = grouped(SORTED_AT_MOST)
             keys = self._sorted_keys(request)
@@ -129,7 +132,7 @@ class ConsoleList(ChangeList):  # type: ignore[misc]
         else:
             return
         found = {row.pk: row for row in self.queryset.order_by().filter(pk__in=keys)}
-        self.result_list: Any = [found[key] for key in keys if key in found]
+        self.result_list = [found[key] for key in keys if key in found]
 
     def _sorted_keys(self, request: HttpRequest) -> list[Any]:
         """The keys of the page, when only the first rows of the default order are sorted. One query in SQL: Django

@@ -245,3 +245,12 @@ def test_levels_of_retired_and_frozen_goods_are_the_same_by_few_and_by_many(monk
     assert set(StockLevel.objects.all_retired()) == expected
     monkeypatch.setattr("inventory.models.stock._FEW", 0)
     assert set(StockLevel.objects.all_retired()) == expected
+
+
+def test_events_are_found_by_their_id_and_by_the_reservation_that_they_are_about(administrator: Client) -> None:
+    held = hold((make_level(5), 1))
+    about = OutboxEvent.objects.filter(key=held.public_id)
+    for text in (held.public_id, held.public_id.upper(), str(about.get().event_id), f"ev-{about.get().event_id}"):
+        found = administrator.get(EVENTS, {"q": text}).context_data["cl"]
+        assert ([row.pk for row in found.result_list], found.searched) == ([about.get().pk], None), text
+    assert not administrator.get(EVENTS, {"q": str(uuid7())}).context_data["cl"].result_list
