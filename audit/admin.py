@@ -368,10 +368,13 @@ class OutboxEventAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         """Search for an event's id around its time, and for a reservation's events from its creation on."""
-        found, has_doubles = super().get_search_results(request, queryset, search_term)
-        if days := _days_of_event(without_refused(search_term)):
-            found = found.filter(created_at__gte=days[0], created_at__lt=days[1])
-        return found, has_doubles
+        term = without_refused(search_term)
+        named = parse_copied_id(term)
+        if named is None:
+            return super().get_search_results(request, queryset, search_term)
+        days = _days_of_event(term)
+        found = queryset.filter(created_at__gte=days[0], created_at__lt=days[1]) if days else queryset
+        return found.filter(Q(event_id=named) | Q(key=term.lower())), False
 
     @admin.display(description=_("key"))
     def about(self, event: OutboxEvent) -> SafeString:

@@ -239,9 +239,10 @@ class ConsoleAdmin(CarriesSeen, ReadByIndex, Reach, CheckedFilters, CheckedField
         search_term = without_refused(search_term)
         named = parse_copied_id(search_term)
         if named and self.id_fields:
-            wanted = Q()
-            for field in self.id_fields:
-                wanted |= Q(**{field: named})
+            # Only the fields that have it: no index answers an OR over several tables.
+            rows = self.model._default_manager
+            fields = [field for field in self.id_fields if rows.filter(**{field: named}).exists()]
+            wanted = reduce(or_, (Q(**{field: named}) for field in fields), Q(pk__in=()))
             return queryset.filter(wanted), True  # Joins may return a row twice.
         found: tuple[QuerySet[Any], bool] = super().get_search_results(request, queryset, search_term)
         return found

@@ -27,6 +27,8 @@ SORTED_AT_MOST: Final = 10_000
 """The most rows that are sorted in an order without an index, out of many: those that have pages."""
 SORTED_WHOLE: Final = 100_000
 """A list with fewer rows than this is always sorted as a whole, which takes a tenth of a second."""
+_KEYS_FIRST: Final = 1000
+"""A list of more rows than this reads the keys of a page first."""
 SEARCHED_AT_MOST: Final = 50_000
 """The most rows that are searched by a condition without an index."""
 OLDER_VAR: Final = "older_than"
@@ -114,17 +116,27 @@ class ConsoleList(ChangeList):  # type: ignore[misc]
             return True
 
     def get_results(self, request: HttpRequest) -> None:
-        """The rows of the page. In an order without an index, the first rows of the default order are sorted."""
+        """The rows of the page. In an order without an index, the first rows of the default order are sorted.
+
+        Of many rows, the keys of a page are read first: no row before it is joined to what only the page shows.
+        """
         super().get_results(request)
+        if not self.result_count:
+            self.result_list: Any = self.queryset.none()  # Nothing is looked for twice.
+            return
         if self.params.get(ORDER_VAR) and self.paginator.has_more and not self._is_ordered_by_an_index(request):
             self.sorted_number = grouped(SORTED_AT_MOST)
-            self.result_list: Any = self._sorted_page(request)
+            keys = self._sorted_keys(request)
+        elif self.multi_page and self.result_count > _KEYS_FIRST:
+            keys = list(self.result_list.values_list("pk", flat=True))
+        else:
+            return
+        found = {row.pk: row for row in self.queryset.order_by().filter(pk__in=keys)}
+        self.result_list = [found[key] for key in keys if key in found]
 
-    def _sorted_page(self, request: HttpRequest) -> list[Any]:
-        """The rows of the page, when only the first rows of the default order are sorted. Two queries.
-
-        The first one reads the keys alone. Django can't order a part of a queryset: it would read the part by a join.
-        """
+    def _sorted_keys(self, request: HttpRequest) -> list[Any]:
+        """The keys of the page, when only the first rows of the default order are sorted. One query in SQL: Django
+        can't order a part of a queryset."""
         usual = [self._empty_last(each) for each in self.model_admin.get_ordering(request)]
         orders = [_parts_of(each) for each in self.queryset.query.order_by]
         keys = {f"sorted_by_{place}": expression for place, (expression, _) in enumerate(orders)}
@@ -135,9 +147,7 @@ class ConsoleList(ChangeList):  # type: ignore[misc]
         page = f"SELECT id FROM ({sql}) AS first (id, {columns}) ORDER BY {by} LIMIT %s OFFSET %s"  # noqa: S608 - names
         with connection.cursor() as cursor:
             cursor.execute(page, [*parameters, self.list_per_page, (self.page_num - 1) * self.list_per_page])
-            ids = [row[0] for row in cursor.fetchall()]
-        found = {row.pk: row for row in self.queryset.filter(pk__in=ids)}
-        return [found[id_] for id_ in ids if id_ in found]
+            return [row[0] for row in cursor.fetchall()]
 
     def _is_ordered_by_an_index(self, request: HttpRequest) -> bool:
         usual = self.model_admin.get_ordering(request)

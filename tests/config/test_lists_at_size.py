@@ -62,6 +62,20 @@ def test_list_of_a_usual_size_is_sorted_as_a_whole(manager: Client, monkeypatch:
     assert "Sorted among" not in answer.content.decode()
 
 
+def test_pages_of_many_rows_are_the_same_and_join_no_row_before_them(
+    manager: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    levels = sorted((make_level(1) for _ in range(27)), key=lambda level: level.product.sku)
+    shown: list[list[Any]] = []
+    for most in (1000, 1):
+        monkeypatch.setattr(lists, "_KEYS_FIRST", most)
+        for page in (1, 2):
+            found = manager.get(LEVELS, {"p": page}).context_data["cl"].result_list
+            shown.append([level.pk for level in found])
+    assert shown[:2] == shown[2:]
+    assert shown[0] + shown[1] == [level.pk for level in levels]
+
+
 @pytest.mark.usefixtures("three_are_many")
 def test_orders_of_reservations_sort_the_newest(manager: Client) -> None:
     level = make_level(50)
@@ -174,7 +188,7 @@ def plans(ask: Callable[[], Any]) -> str:
     ("address", "query", "index"),
     [
         (ENTRIES, {"source": "admin", "day": "all"}, "audit_entry_by_hand"),
-        (ENTRIES, {"source": "command"}, "audit_entry_by_hand"),
+        (ENTRIES, {"source": "command", "day": "all"}, "audit_entry_by_hand"),
         (ENTRIES, {"actor": "max", "day": "all"}, "audit_entry_of_person"),
         (MOVEMENTS, {"type__exact": "RETURN", "day": "all"}, "movement_type_time"),
         (RESERVATIONS, {"store": "main"}, "reservation_of_store"),
@@ -231,3 +245,12 @@ def test_levels_of_retired_and_frozen_goods_are_the_same_by_few_and_by_many(monk
     assert set(StockLevel.objects.all_retired()) == expected
     monkeypatch.setattr("inventory.models.stock._FEW", 0)
     assert set(StockLevel.objects.all_retired()) == expected
+
+
+def test_events_are_found_by_their_id_and_by_the_reservation_that_they_are_about(administrator: Client) -> None:
+    held = hold((make_level(5), 1))
+    about = OutboxEvent.objects.filter(key=held.public_id)
+    for text in (held.public_id, held.public_id.upper(), str(about.get().event_id), f"ev-{about.get().event_id}"):
+        found = administrator.get(EVENTS, {"q": text}).context_data["cl"]
+        assert ([row.pk for row in found.result_list], found.searched) == ([about.get().pk], None), text
+    assert not administrator.get(EVENTS, {"q": str(uuid7())}).context_data["cl"].result_list

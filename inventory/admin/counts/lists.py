@@ -3,7 +3,8 @@
 from typing import Any, ClassVar
 
 from django.contrib import admin
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
@@ -25,6 +26,12 @@ from inventory.admin.stock.numbers import FoundByNumber
 from inventory.admin.transfers.lists import progress_bar
 from inventory.models import StockCount, StockCountLine
 from inventory.models.counts import COUNT_KIND
+
+
+def _number_of_lines(condition: Q) -> Coalesce:
+    """How many lines of a count fulfil a condition: read for the counts of a page, unlike a join with all lines."""
+    lines = StockCountLine.objects.filter(condition, count=OuterRef("pk")).order_by().values("count")
+    return Coalesce(Subquery(lines.annotate(number=Count("pk")).values("number")), 0)
 
 
 class CountLineInline(ReadOnlyInline):
@@ -65,10 +72,12 @@ class StockCountAdmin(FoundByNumber, ReadOnlyAdmin):
     actions_detail: ClassVar[Any] = ("walk", "recount", "post_count", "cancel_count")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[StockCount]:
-        counted = Count("lines", filter=Q(lines__counted__isnull=False))
-        again = Count("lines", filter=Q(lines__needs_recount=True))
         counts: QuerySet[StockCount] = super().get_queryset(request)
-        return counts.annotate(line_count=Count("lines"), counted_count=counted, recount_count=again)
+        return counts.annotate(
+            line_count=_number_of_lines(Q()),
+            counted_count=_number_of_lines(Q(counted__isnull=False)),
+            recount_count=_number_of_lines(Q(needs_recount=True)),
+        )
 
     def get_urls(self) -> list[URLPattern]:
         site = self.admin_site

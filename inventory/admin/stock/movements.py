@@ -44,6 +44,8 @@ _MOST_PRODUCTS: Final = 100
 _MOST_ENTRIES: Final = 200
 _WAIT: Final = timedelta(hours=1)
 """The longest time between making an adjustment's id and writing its movements, including the clocks' difference."""
+_OF_PERSON: Final = "_searched_movements_of_person"
+"""The attribute of a request whose search is for a person, which no index answers."""
 _DOCUMENTS: Final = {TRANSFER: "inventory_transfer", COUNT: "inventory_stockcount"}
 
 
@@ -180,15 +182,12 @@ class MovementAdmin(OfLevel, Receiving, TrailAdmin):
             return queryset.filter(level__in=levels), False
         if "day" not in request.GET:
             queryset = within(queryset, "created_at", recent(), by_id=False)
+        setattr(request, _OF_PERSON, True)
         return queryset.filter(actor=term), False
 
     def is_found_by_index(self, request: HttpRequest, term: str) -> bool:
-        """Whether a search isn't for a person."""
-        text = without_refused(term)
-        if parse_copied_id(text) or parse_public_id(TRANSFER, text) or parse_public_id(COUNT, text):
-            return True
-        is_reference = _with_reference(Movement.objects.all(), text).exists()
-        return is_reference or bool(_document_called(text) or _levels_of(text))
+        """Whether the search that was made isn't for a person."""
+        return not getattr(request, _OF_PERSON, False)
 
     def export_rows(self, request: HttpRequest, rows: QuerySet[Any]) -> Iterator[ExportRow]:
         for row in newest_first(rows, "created_at"):
@@ -279,8 +278,13 @@ def _levels_of(term: str) -> list[UUID]:
     """The levels of products with this SKU or barcode; if there are none, of products with it as a part of the SKU."""
     exact = list(Product.objects.coded(term).values_list("pk", flat=True))
     products = exact or list(Product.objects.filter(sku__icontains=term).values_list("pk", flat=True)[:_MOST_PRODUCTS])
-    wanted = Q(product__in=products) | Q(product__parent__in=exact)
-    return list(StockLevel.objects.filter(wanted).values_list("pk", flat=True)) if products else []
+    return _levels_of_family(products, exact) if products else []
+
+
+def _levels_of_family(products: list[UUID], parents: list[UUID]) -> list[UUID]:
+    """The levels of products, and of the variants of parents. Two queries: one for both would read all levels."""
+    family = [*products, *Product.objects.filter(parent__in=parents).values_list("pk", flat=True)]
+    return list(StockLevel.objects.filter(product__in=family).values_list("pk", flat=True))
 
 
 def _with_id(rows: QuerySet[Any], named: UUID) -> QuerySet[Any]:
@@ -290,8 +294,9 @@ def _with_id(rows: QuerySet[Any], named: UUID) -> QuerySet[Any]:
     """
     if Movement.objects.filter(pk=named).exists():
         return rows.filter(pk=named)
-    of_product = Q(pk=named) | Q(product=named) | Q(product__parent=named)
-    if levels := list(StockLevel.objects.filter(of_product).values_list("pk", flat=True)):
+    if StockLevel.objects.filter(pk=named).exists():
+        return rows.filter(level=named)
+    if levels := _levels_of_family([named], [named]):
         return rows.filter(level__in=levels)
     imported = AuditEntry.objects.filter(subject_id=named, action=actions.STOCK_IMPORTED.name)
     if moments := list(imported.values_list("at", flat=True)):

@@ -17,7 +17,7 @@ from inventory.services.bookkeeping.reconciliation import CHUNK, FindingKind, Fo
 _COUNT_LINES: Final = """
 SELECT line.id, line.count_id, line.level_id, count.status FROM inventory_stockcountline line
 LEFT JOIN inventory_stockcount count ON count.id = line.count_id
-WHERE line.is_open AND count.status IS DISTINCT FROM 'OPEN'
+WHERE line.is_open AND count.status IS DISTINCT FROM 'OPEN'{these} ORDER BY line.count_id, line.id
 """
 _LOCK_COUNTS: Final = "SELECT id FROM inventory_stockcount WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE"
 _CLOSE_COUNT_LINES: Final = "UPDATE inventory_stockcountline SET is_open = false WHERE id = ANY(%s)"
@@ -67,17 +67,20 @@ def check_orphans(run: Run) -> None:
 
     Only count lines are repaired: movements are history, and the low-stock task resolves alerts. Locks: those counts.
     """
-    if lines := rows(_COUNT_LINES, []):
-        run.count(transactions.run(partial(_confirm_count_lines, run, {line[1] for line in lines})))
+    lines = rows(_COUNT_LINES.format(these=""), [])
+    for start in range(0, len(lines), CHUNK):
+        run.count(transactions.run(partial(_confirm_count_lines, run, lines[start : start + CHUNK])))
     for found in (_unwatched_alerts(), _movements_without_level(), _movements_without_transfer()):
         for batch in found:
             run.count(transactions.run(partial(_kept, run, batch)))
 
 
-def _confirm_count_lines(run: Run, count_ids: set[UUID]) -> list[Found]:
-    """Check again under the counts' locks. An open line keeps its level out of all other counts: a repair closes it."""
-    rows(_LOCK_COUNTS, [columns.uuids(sorted(count_ids))])
-    lines = [line for line in rows(_COUNT_LINES, []) if line[1] in count_ids]
+def _confirm_count_lines(run: Run, seen: Sequence[Any]) -> list[Found]:
+    """Check lines again under the locks of their counts. An open line keeps its level out of all other counts: a repair
+    closes it."""
+    rows(_LOCK_COUNTS, [columns.uuids(sorted({line[1] for line in seen}))])
+    these = columns.uuids(line[0] for line in seen)
+    lines = rows(_COUNT_LINES.format(these=" AND line.id = ANY(%s)"), [these])
     found = [_count_line(*line) for line in lines]
     now = read_clock()
     if run.repair and lines:
