@@ -204,12 +204,14 @@ def clock() -> Clock:
 
 @pytest.fixture
 def lines(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """What passes a filter of its own, as (logger, event)."""
+    """What this thread logs and a filter of its own lets pass."""
     passed: list[logging.LogRecord] = []
     handler = logging.Handler()
     handler.emit = passed.append  # type: ignore[method-assign]
     bounded = Bounded(exempt=("requests",), clock=clock)
     monkeypatch.setattr(bounded, "_await_end", lambda: None)
+    here = threading.get_ident()  # Threads that other tests have left behind may log, too.
+    handler.addFilter(lambda record: record.thread == here)
     handler.addFilter(bounded)
     root = logging.getLogger()
     before, level = root.handlers[:], root.level

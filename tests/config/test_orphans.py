@@ -60,7 +60,7 @@ def test_web_workers_end_with_their_server_and_free_the_port() -> None:
         main.kill()
         main.wait(PATIENCE_SECONDS)
         assert ends_soon(lambda: not workers & parents().keys())
-        assert is_free(place.port)
+        assert ends_soon(lambda: is_free(place.port))
     finally:
         end_group(main)
         main.communicate()

@@ -6,6 +6,7 @@ file is deleted. When it is reached, the file is renamed: it ends with ``.reache
 
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -26,7 +27,7 @@ def _freezing(lock: Callable[..., Any]) -> Callable[..., Any]:
             how = _file.read_text()
             _file.rename(_reached)
             if how == "stop":
-                os.kill(os.getpid(), signal.SIGSTOP)
+                signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)  # This thread, at once.
             while how == "wait" and _reached.exists():
                 time.sleep(0.01)
         return levels

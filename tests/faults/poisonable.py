@@ -23,8 +23,8 @@ def _poisoned(request: HoldRequest) -> HoldRequest:
     return replace(request, lines=lines)
 
 
-def _place(requests: list[HoldRequest], *patience: Any) -> Any:
-    return _place_holds([_poisoned(request) for request in requests], *patience)
+def _place(requests: list[HoldRequest], *patience: Any, **more: Any) -> Any:
+    return _place_holds([_poisoned(request) for request in requests], *patience, **more)
 
 
 placing.place_holds = _place  # type: ignore[assignment]
