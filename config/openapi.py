@@ -17,6 +17,7 @@ from drf_spectacular.views import SpectacularSwaggerView
 
 from audit.api.schema import components, optional_bodies
 from config import problems
+from config.openapi_names import document_name, renamed
 from config.problems import codes
 
 DOCUMENT: Final = "docs/reference/openapi.yaml"
@@ -29,8 +30,8 @@ def only_the_current_version(endpoints: list[Any]) -> list[Any]:
 
 
 def add_components(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
-    """Add the schemas of the bodies, mark required bodies, list the codes of errors, and give path parameters the same
-    names as in the bodies."""
+    """Add the schemas of the bodies, mark required bodies, list the codes of errors, give path parameters the same
+    names as in the bodies, and give schemas the names that people read."""
     schemas = result["components"].setdefault("schemas", {})
     schemas.update(components())
     named = ", ".join(f"`{code}`" for code in sorted(codes()))
@@ -46,7 +47,21 @@ def add_components(result: dict[str, Any], generator: Any, request: Any, public:
             for parameter in operation.get("parameters", ()):
                 if parameter["in"] == "path":
                     parameter["name"] = _camel(parameter["name"])
-    return result
+    _name_schemas(schemas)
+    complete: dict[str, Any] = renamed(result)
+    return complete
+
+
+def _name_schemas(schemas: dict[str, dict[str, Any]]) -> None:
+    """Give schemas the names that people read, in place; the title, which only repeats a name, is left out."""
+    named: dict[str, dict[str, Any]] = {}
+    for struct, schema in sorted(schemas.items(), key=lambda item: document_name(item[0])):
+        name = document_name(struct)
+        if name in named:
+            raise ValueError(f"Two schemas would have the name {name}: that of {struct} needs another.")
+        named[name] = {key: value for key, value in schema.items() if key != "title"}
+    schemas.clear()
+    schemas.update(named)
 
 
 def _name_of(body: dict[str, Any]) -> str:

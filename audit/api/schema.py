@@ -67,7 +67,7 @@ _LAST_EVENT_ID: Final = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="The `id` of the last event that was read: the stream continues after it, and `after` is ignored.",
 )
-_EVENT_STREAM: Final = "Server-sent events, each with its cursor as `id` and a `{}` as `data`"
+_EVENT_STREAM: Final = "Server-sent events, each with its cursor as `id` and the event as JSON in `data`"
 
 
 def describe(
@@ -102,9 +102,7 @@ def describe(
         media_type = "application/problem+json" if answer is Problem else "application/json"
         responses[status, media_type] = OpenApiResponse(_reference(answer), description=description)
     if streams is not None:
-        responses[200, "text/event-stream"] = OpenApiResponse(
-            _event_of(streams), description=_EVENT_STREAM.format(streams.__name__)
-        )
+        responses[200, "text/event-stream"] = OpenApiResponse(_event_of(streams), description=_EVENT_STREAM)
         parameters += [_LAST_EVENT_ID]
     decorate: Callable[[F], F] = extend_schema(
         operation_id=operation,

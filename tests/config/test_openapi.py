@@ -83,6 +83,17 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
             place = place[name]
 
 
+def test_schemas_are_named_for_people(document: dict[str, Any]) -> None:
+    names = set(document["components"]["schemas"])
+    assert {"ReserveRequest", "Availability", "AvailabilityRequest", "ConsumeRequest", "Movement"} <= names
+    assert not [name for name in names if re.search(r"(In|Out|Patch)$", name)]
+
+
+def test_two_schemas_never_share_a_name() -> None:
+    with pytest.raises(ValueError, match="Two schemas would have the name FreezeRequest"):
+        openapi._name_schemas({"FreezeRequest": {}, "FreezeIn": {}})
+
+
 def routes(resolver: URLResolver, prefix: str = "") -> Iterator[tuple[str, str]]:
     for entry in resolver.url_patterns:
         path = prefix + str(entry.pattern)
