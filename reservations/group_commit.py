@@ -53,7 +53,8 @@ class _State(Enum):
 class _Entry(Generic[R]):
     """A request that waits in a thread, and its outcome. Its leader changes it, then wakes the thread.
 
-    ``until`` is the time (``time.monotonic``) at which it must be answered, wherever its time was spent.
+    ``until`` is the time (``time.monotonic``) at which it should be answered. A batch may take until its newest request
+    should be; a request that runs alone ends at its own.
     """
 
     __slots__ = ("outcome", "request", "state", "until", "woken")

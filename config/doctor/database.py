@@ -167,12 +167,7 @@ def _faults_of_sessions(known: Mapping[str, str]) -> list[tuple[bool, str, str, 
             f"it is {known['TimeZone']}",
             "remove what overrides the service's UTC, such as a setting of a pooler",
         ),
-        (
-            known["server_encoding"] != "UTF8",
-            "encoding",
-            f"it is {known['server_encoding']}",
-            "make one in UTF8",
-        ),
+        (known["server_encoding"] != "UTF8", "encoding", f"it is {known['server_encoding']}", "make one in UTF8"),
         (
             known["idle_session_timeout"] != "0",
             "idle_session_timeout",

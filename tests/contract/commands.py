@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -49,32 +50,23 @@ def _check(words: Sequence[str], check_options: Callable[[str, Sequence[str]], N
             | ["set", "-e"]
             | ["psql", "--username", "inventory"]
             | ["docker", "push" | "pull" | "tag" | "save" | "load" | "image" | "run", *_]
-            | ["pg_dump" | "kubectl" | "kustomize" | "skopeo" | "curl" | "openssl" | "for" | "done" | "pg_restore", *_]
+            | ["pg_dump" | "kustomize" | "skopeo" | "curl" | "openssl" | "done" | "pg_restore", *_]
         ):
-            pass  # tests/deploy checks what a cluster is given.
+            pass
+        case ["kubectl" | "for", *_]:
+            _check_cluster(list(words), check_options)
         case ["make", target, *variables]:
             _check_make(target, variables)
         case ["manage.py", name, *options]:
             check_options(name, options)
         case [program, *arguments] if _PYTHON.fullmatch(program):
             _check_python(arguments, check_options)
-        case (
-            [".venv/bin/pip", "install", "--require-hashes", "-r", source]
-            | ["cp", source, _]
-            | [
-                "cp",
-                "-r",
-                source,
-                _,
-            ]
-        ):
-            _require((ROOT / source).exists(), f"no file {source}")
+        case [".venv/bin/pip" | "cp" | "rm", *_]:
+            _check_files(list(words))
         case [".venv/bin/celery", *_]:
             _check_help(words)
         case ["docker", "compose", *arguments]:
             _check_compose(arguments, check_options)
-        case ["rm", "-r", folder]:
-            _require(folder == "var" or folder.startswith("var/"), f"{folder} is not what the demonstration wrote")
         case _:
             raise Unknown(f"no test covers {' '.join(words)}")
 
@@ -110,6 +102,46 @@ def _check_compose(arguments: Sequence[str], check_options: Callable[[str, Seque
             _require({*options} <= {"--build", "--detach"} and _compose(), f"no test covers {options}")
         case _:
             raise Unknown(f"no test covers docker compose {' '.join(arguments)}")
+
+
+def _check_files(words: Sequence[str]) -> None:
+    match words:
+        case ["rm", "-r", folder]:
+            _require(folder == "var" or folder.startswith("var/"), f"{folder} is not what the demonstration wrote")
+        case (
+            [".venv/bin/pip", "install", "--require-hashes", "-r", source] | ["cp", source, _] | ["cp", "-r", source, _]
+        ):
+            _require((ROOT / source).exists(), f"no file {source}")
+        case _:
+            raise Unknown(f"no test covers {' '.join(words)}")
+
+
+def _check_cluster(words: Sequence[str], check_options: Callable[[str, Sequence[str]], None]) -> None:
+    """Check that deployments, jobs and folders exist, and the command that is run in a pod or in a loop."""
+    end = next((index for index, word in enumerate(words) if word in {"--", "do"}), len(words))
+    _check(words[end + 1 :], check_options)
+    outer = [word.rstrip(";") for word in words[:end]]
+    if outer[0] == "for":
+        unknown = {word for word in outer[3:] if ":" not in word} - _deployments()  # The others are images.
+        _require(not unknown, f"no deployment {unknown}")
+    for before, word in pairwise(outer):
+        kind, _, name = word.partition("/")
+        if kind == "deployment" and name not in {"", "$name"}:
+            _require(name in _deployments(), f"no deployment {name}")
+        elif before == "job" or (kind == "job" and name):
+            _require((ROOT / "deploy" / "kubernetes" / "base" / f"{name or word}.yaml").exists(), f"no job {word}")
+        elif before == "-k" and word != "deploy/kubernetes/overlays/own":  # The guide says how to make that one.
+            _require((ROOT / word / "kustomization.yaml").exists(), f"no folder {word}")
+
+
+@cache
+def _deployments() -> frozenset[str]:
+    documents = (
+        document
+        for file in (ROOT / "deploy" / "kubernetes").rglob("*.yaml")
+        for document in yaml.safe_load_all(file.read_text(encoding="utf-8"))
+    )
+    return frozenset(each["metadata"]["name"] for each in documents if each and each.get("kind") == "Deployment")
 
 
 def _check_help(words: Sequence[str]) -> None:

@@ -171,6 +171,12 @@ def test_printed_text_is_compared_to_the_letter() -> None:
         "docker compose exec worker python manage.py brew",
         "cp .env.teapot .env",
         "rm -r docs",
+        "kubectl apply -k deploy/kubernetes/overlays/teapot",
+        "kubectl -n inventory scale --replicas=3 deployment/teapot",
+        "kubectl -n inventory delete job teapot --ignore-not-found",
+        "kubectl -n inventory exec deployment/worker -c inventory -- python manage.py brew",
+        "for name in web teapot; do kubectl -n inventory rollout status deployment/$name; done",
+        "for name in web; do kubectl -n inventory rollout restart deployment/teapot; done",
         "teapot",
     ],
 )

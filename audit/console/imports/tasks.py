@@ -10,9 +10,7 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-import structlog
 from celery import shared_task
-from celery.exceptions import OperationalError
 from django.core.exceptions import PermissionDenied
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.models import Q, QuerySet
@@ -20,6 +18,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from django.utils.translation import gettext
 
+from audit import queues
 from audit.console.imports import work
 from audit.console.imports.importers import kind_named
 from audit.db.statements import Progress
@@ -27,32 +26,17 @@ from audit.errors import DomainError, IdempotencyInProgress
 from audit.idempotency import lifetime
 from audit.models import FileImport
 
-logger = structlog.get_logger(__name__)
 State = FileImport.State
 SLOW_SECONDS: Final = 10
 """After so many seconds, the page says that no worker has begun."""
 _FORGOTTEN_SECONDS: Final = 60
 """Work without progress for so long is queued again."""
-PATIENCE_SECONDS: Final = 1
-PATIENCE: Final = {
-    "max_retries": 1,
-    "interval_start": 0,
-    "interval_step": 0,
-    "socket_connect_timeout": PATIENCE_SECONDS,
-    "socket_timeout": PATIENCE_SECONDS,
-}
-"""One quick attempt to publish: a request must not wait for Redis."""
 _PROGRESS: Final = "UPDATE audit_fileimport SET rows_done = %s, seen_at = statement_timestamp() WHERE id = %s"
 
 
 def send(file: FileImport) -> None:
     """Queue work on a file. If that fails, the periodic task queues it later."""
-    app = work_on_file.app
-    try:
-        with app.connection(connect_timeout=PATIENCE_SECONDS, transport_options=PATIENCE) as connection:
-            work_on_file.apply_async(args=[str(file.pk)], retry=False, connection=connection)
-    except (OperationalError, OSError) as error:
-        logger.warning("file_import_not_sent", file=str(file.pk), error=str(error))
+    queues.send(work_on_file, file.pk)
 
 
 def send_if_forgotten(file: FileImport) -> None:

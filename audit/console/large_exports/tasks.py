@@ -7,9 +7,7 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
-import structlog
 from celery import shared_task
-from celery.exceptions import OperationalError
 from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError
 from django.db.models import F, Q, QuerySet
@@ -18,11 +16,10 @@ from django.utils import timezone
 from django.utils.translation import gettext
 from uuid_utils.compat import uuid7
 
-from audit.console.imports.tasks import PATIENCE, PATIENCE_SECONDS
+from audit import queues
 from audit.console.large_exports.writing import Stopped, TooLarge, write
 from audit.list_exports import ListExport
 
-logger = structlog.get_logger(__name__)
 State = ListExport.State
 KEPT: Final = timedelta(days=1)
 FORGOTTEN_SECONDS: Final = 60
@@ -32,12 +29,7 @@ MOST_ATTEMPTS: Final = 3
 
 def send(export: ListExport) -> None:
     """Queue the writing of an export. If that fails, the periodic task queues it later."""
-    app = write_export.app
-    try:
-        with app.connection(connect_timeout=PATIENCE_SECONDS, transport_options=PATIENCE) as connection:
-            write_export.apply_async(args=[str(export.pk)], retry=False, connection=connection)
-    except (OperationalError, OSError) as error:
-        logger.warning("export_not_sent", export=str(export.pk), error=str(error))
+    queues.send(write_export, export.pk)
 
 
 def send_if_forgotten(export: ListExport) -> None:

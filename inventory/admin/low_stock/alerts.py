@@ -20,10 +20,8 @@ from audit.actors import Actor
 from audit.console.base import (
     ReadOnlyAdmin,
     WarehouseFilter,
-    actor_of,
     badge,
     in_pairs,
-    multiple_choice,
     non_empty_fields,
 )
 from audit.console.dialogs import Dialog, DialogForm, ReasonField
@@ -36,12 +34,12 @@ from audit.console.wording import LazyText
 from audit.display import NOTHING, shown_time
 from audit.idempotency import Claim, StoredAnswer
 from inventory.admin.low_stock.assigning import AssignsSelected
+from inventory.admin.low_stock.subscribing import SubscriptionDialog
 from inventory.admin.stock.marks import marked, warned_of, with_warnings
 from inventory.admin.stock.shared_columns import FoundByCode, OfLevel
-from inventory.models import AlertSubscription, LowStockAlert, Warehouse
+from inventory.models import LowStockAlert
 from inventory.services.low_stock import alerts as low_stock
 from inventory.services.low_stock.alerts import Outlook
-from inventory.services.low_stock.subscriptions import Subscribed, choose_alerts
 
 _SHORT: Final = "j M, H:i"
 """The format of a recent time, without the year."""
@@ -191,62 +189,6 @@ class SnoozeDialog(_AlertDialog, EditDialog[LowStockAlert]):
         if result.snoozed_until is None:
             return _("%(place)s is no longer snoozed.") % {"place": place}
         return _("%(place)s is snoozed until %(until)s.") % {"place": place, "until": shown_time(result.snoozed_until)}
-
-
-class SubscriptionForm(EditForm):
-    """The warehouses to subscribe to."""
-
-    warehouses = multiple_choice((), label=_("Warehouses"), help_text=_("Tick none to get no mail."))
-
-
-class SubscriptionDialog(EditDialog[Subscribed]):
-    """The subscriptions of the user who opens it."""
-
-    title = _("Mail about low stock")
-    intro = _("You get one mail per warehouse when something changes, not one per alert.")
-    permission = "inventory.add_alertsubscription"
-    form_class = SubscriptionForm
-
-    def make_form(self, **arguments: Any) -> DialogForm:
-        form = super().make_form(**arguments)
-        rows = Warehouse.objects.visible_to(actor_of(self.request)).order_by("code").values_list("code", "name")
-        cast(Any, form.fields["warehouses"]).choices = [(code, f"{code} – {name}") for code, name in rows]
-        return form
-
-    def rows(self) -> list[list[str]]:
-        """The codes of the warehouses in reach that the user is subscribed to, as the one row."""
-        seen = Warehouse.objects.visible_to(actor_of(self.request))
-        mine = AlertSubscription.objects.filter(user_id=cast(int, self.request.user.pk), warehouse__in=seen)
-        return [sorted(mine.values_list("warehouse__code", flat=True))]
-
-    def values(self, row: Any) -> Mapping[LazyText, str]:
-        return {_("Warehouses"): ", ".join(row) or NOTHING}
-
-    def initial(self) -> dict[str, Any]:
-        return {"warehouses": self.rows()[0]}
-
-    def about(self) -> list[tuple[Any, Any]]:
-        return [(_("Your address"), self._address() or _("none yet: ask an administrator"))]
-
-    def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Subscribed | StoredAnswer:
-        user = self.request.user
-        return choose_alerts(
-            actor,
-            cast(int, user.pk),
-            self._address(),
-            codes=given["warehouses"],
-            time_zone=timezone.get_current_timezone_name(),
-            claim=claim,
-            precondition=self.unchanged,
-        )
-
-    def tell(self, result: Subscribed) -> str:
-        if not result.codes:
-            return str(_("You get no mail about low stock."))
-        return _("You get mail about low stock in %(codes)s.") % {"codes": ", ".join(result.codes)}
-
-    def _address(self) -> str:
-        return str(getattr(self.request.user, "email", ""))
 
 
 # ----------------------------------------------------------------------------------------------------------------- list
