@@ -74,18 +74,29 @@ def read(directory: Path) -> Reading:
         reading.living.append(living)
         for path in paths:
             _add(path, reading.sums)
-    left = dead.keys() - moved
+    _move(directory, dead, ended, moved)
+    for key, value in ended.items():
+        reading.sums[key] += value
+    return reading
+
+
+def _move(directory: Path, dead: Mapping[str, list[Path]], ended: dict[str, float], moved: Collection[str]) -> None:
+    """Add the numbers of processes that have ended to ``ended``, but for those that were moved before, and store them.
+
+    If that fails, as on a full disk, their files stay, and are read again the next time.
+    """
+    left = dead.keys() - set(moved)
     for id_ in left:
         for path in dead[id_]:
             if not path.name.startswith("gauge_"):
                 _add(path, ended)
-    if left or moved - dead.keys():
-        _write_ended(directory, ended, dead.keys())
-    for id_, paths in dead.items():
-        _remove([*paths, directory / f"{id_}.{store.ALIVE}"])
-    for key, value in ended.items():
-        reading.sums[key] += value
-    return reading
+    try:
+        if left or set(moved) - dead.keys():
+            _write_ended(directory, ended, dead.keys())
+        for id_, paths in dead.items():
+            _remove([*paths, directory / f"{id_}.{store.ALIVE}"])
+    except OSError as error:
+        logger.warning("metrics_not_moved", directory=os.fspath(directory), error=str(error))
 
 
 def labels_of(sample: Sample, names: Labels) -> Labels | None:

@@ -86,7 +86,10 @@ def set_role(role: str) -> None:
     """Set what kind of process this is, at its start: ``web``, ``worker``, ``sweeper``, …"""
     _State.role = role
     if _State.alive is not None:
-        _write_facts(_State.alive)
+        try:
+            _write_facts(_State.alive)
+        except OSError as error:  # A full disk: the role is missing from the metrics alone.
+            logger.warning("metrics_role_not_written", role=role, error=str(error))
 
 
 def when_program_begins(serve: Callable[[], None]) -> None:

@@ -6,9 +6,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from django.db import transaction
@@ -185,17 +185,42 @@ def test_directory_that_cannot_be_written_turns_metrics_off(tmp_path: Path) -> N
 
 def test_full_disk_turns_a_metric_off(counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file with holes would end the process instead: this is also the test that the library uses our files."""
-
-    def full(*_: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "posix_fallocate", full)
+    monkeypatch.setattr(os, "posix_fallocate", failing_with(errno.ENOSPC))
     for number in range(1000):
         definitions.TASK_DURATION.observe(1, f"tests.task_{number}")
     assert not definitions.TASK_DURATION.is_on
     assert 10 < sum(name.startswith("inventory_task_duration_seconds_count") for name in counted.changes()) < 1000
     RESERVATION_CREATED.add(1)
     assert counted.of(CREATED) == 1
+
+
+def test_full_disk_loses_nothing_that_ended_processes_have_counted(
+    counted: Counted, programs: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert counted.of(CREATED) == 17
+    end(programs["forked"])
+    end(programs["counted"])
+    with monkeypatch.context() as full:
+        full.setattr(Path, "write_text", failing_with(errno.ENOSPC))
+        assert [counted.of(CREATED) for _ in range(2)] == [17, 17]
+    assert [counted.of(CREATED) for _ in range(2)] == [17, 17]
+    assert {path.stem.rpartition("_")[2] for path in counted.directory.glob("*.db")} <= {store.own_id()}
+
+
+def test_full_disk_keeps_a_program_from_nothing(counted: Counted, monkeypatch: pytest.MonkeyPatch) -> None:
+    RESERVATION_CREATED.add(1)
+    monkeypatch.setattr(store, "_write_facts", failing_with(errno.ENOSPC))
+    store.set_role("sweeper")
+    assert (store.own_role(), counted.of(CREATED)) == ("sweeper", 1)
+
+
+def failing_with(number: int) -> Callable[..., Any]:
+    """A function that fails with this error of the operating system."""
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise OSError(number, os.strerror(number))
+
+    return fail
 
 
 def test_files_have_no_holes_however_long_they_grow(tmp_path: Path) -> None:
