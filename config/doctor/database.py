@@ -210,7 +210,7 @@ def _disk(known: Mapping[str, str], size: int) -> Line:
         is_here = False
     if not is_here:
         return ok(subject, f"the database takes {sized(size)}; its disk isn't visible from here")
-    return examine_folder(subject, folder)
+    return examine_folder(subject, folder, is_ours=False)
 
 
 def examine_transactions() -> Iterator[Line]:

@@ -16,6 +16,7 @@ _HERE: Final[tuple[tuple[str, Check], ...]] = (
     ("time zones", machine.examine_time_zones),
     ("open files", machine.examine_open_files),
     ("disks", machine.examine_disks),
+    ("static files", machine.examine_static_files),
 )
 _DATABASE: Final[tuple[tuple[str, Check], ...]] = (
     ("clock", database.examine_clock),

@@ -9,7 +9,9 @@ from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.conf import settings
+from django.contrib.staticfiles.storage import ManifestFilesMixin
 from django.core import checks
+from django.core.files.storage import storages
 
 from config import startup
 from config.doctor.lines import Line, Outcome, choose, fail, ok, sized, warn
@@ -76,14 +78,27 @@ def examine_disks() -> Iterator[Line]:
     yield examine_folder("disk of DATA_DIR", settings.DATA_DIR)
 
 
-def examine_folder(subject: str, folder: Path) -> Line:
-    """The room in a folder, or where it would be made; and whether this process may write there."""
+def examine_static_files() -> Iterator[Line]:
+    """Whether the console's scripts and styles are where a web process looks for them. In DEBUG they are found by
+    themselves, and a process that serves the API alone needs none."""
+    if settings.WEB_SERVES == "api" or not isinstance(storages["staticfiles"], ManifestFilesMixin):
+        return
+    manifest = Path(settings.STATIC_ROOT) / "staticfiles.json"
+    todo = "run manage.py collectstatic, with the STATIC_ROOT of the web processes"
+    found = f"those of the console are {'' if manifest.exists() else 'not '}collected in {settings.STATIC_ROOT}"
+    yield choose("static files", found, todo, is_bad=not manifest.exists(), outcome=Outcome.FAIL)
+
+
+def examine_folder(subject: str, folder: Path, *, is_ours: bool = True) -> Line:
+    """The room in a folder, or where it would be made; and whether this process may write there, if that ``is_ours``
+    to do."""
     there = next(each for each in (folder, *folder.parents) if each.is_dir())
     usage = shutil.disk_usage(there)
     found = f"{sized(usage.free)} of {sized(usage.total)} are free in {folder}"
+    todo = "make room, or move the folder"
     if usage.free < _ALMOST_NOTHING:
-        return fail(subject, found, "make room, or move the folder")
+        return fail(subject, found, todo)
     if usage.free < min(_LITTLE, usage.total // _FEW_PARTS):
-        return warn(subject, found, "make room, or move the folder")
-    may_write = os.access(there, os.W_OK)
+        return warn(subject, found, todo)
+    may_write = not is_ours or os.access(there, os.W_OK)
     return choose(subject, found, "let workers write there: this process may not", is_bad=not may_write)

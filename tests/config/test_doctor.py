@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -14,6 +15,7 @@ from django.conf import settings
 from django.core.management import call_command
 from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
+from pytest_django import Settings
 
 from audit import feed, heartbeats
 from config.doctor import database, machine
@@ -104,6 +106,21 @@ def test_clocks_that_differ_are_noticed(ahead: int, outcome: str, monkeypatch: p
     now = time.time
     monkeypatch.setattr(database.time, "time", lambda: now() + ahead)
     assert [line.outcome for line in database.examine_clock()] == [outcome]
+
+
+def test_missing_static_files_are_noticed_where_they_must_be_collected(settings: Settings, tmp_path: Path) -> None:
+    settings.STATIC_ROOT = tmp_path
+    assert list(machine.examine_static_files()) == []
+    settings.STORAGES = settings.STORAGES | {
+        "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"}
+    }
+    (line,) = machine.examine_static_files()
+    assert (line.outcome, "collectstatic" in line.todo) == (Outcome.FAIL, True)
+    (tmp_path / "staticfiles.json").write_text("{}")
+    (line,) = machine.examine_static_files()
+    assert line.outcome == Outcome.OK
+    settings.WEB_SERVES = "api"
+    assert list(machine.examine_static_files()) == []
 
 
 @pytest.mark.parametrize(
