@@ -14,6 +14,7 @@ from audit.api.contract import OptionalBody, Problem
 from audit.api.scalars import scalar_schema
 
 F = TypeVar("F", bound=Callable[..., Any])
+_JSON: Final = "application/json"
 _TEMPLATE: Final = "#/components/schemas/{name}"
 _structs: set[type[msgspec.Struct]] = {Problem}
 
@@ -91,19 +92,14 @@ def describe(
     """
     parameters = [_IDEMPOTENCY_KEY] if idempotent else []
     parameters += [*_CONDITIONS, _ETAG] if conditional else [_ETAG] if tagged else []
+    parameters += [_LAST_EVENT_ID] if streams else []
     if query is not None:
         parameters += _parameters(query)
     if body is not None:
-        bodies = {"application/json": body}
-    statuses = {**dict.fromkeys(_ALWAYS, Problem), **({415: Problem} if bodies else {}), **answers}
-    responses = {}
-    for status, answer in sorted(statuses.items()):
-        description = _PROBLEMS.get(status) or _SUCCESSES[status]
-        media_type = "application/problem+json" if answer is Problem else "application/json"
-        responses[status, media_type] = OpenApiResponse(_reference(answer), description=description)
+        bodies = {_JSON: body}
+    responses = _responses({415: Problem, **answers} if bodies else answers)
     if streams is not None:
         responses[200, "text/event-stream"] = OpenApiResponse(_event_of(streams), description=_EVENT_STREAM)
-        parameters += [_LAST_EVENT_ID]
     decorate: Callable[[F], F] = extend_schema(
         operation_id=operation,
         summary=summary,
@@ -112,6 +108,16 @@ def describe(
         parameters=parameters,
     )
     return decorate
+
+
+def _responses(answers: Mapping[int, Any]) -> dict[Any, OpenApiResponse]:
+    """The documented answers by status and media type, with the refusals that every operation has."""
+    responses = {}
+    for status, answer in sorted({**dict.fromkeys(_ALWAYS, Problem), **answers}.items()):
+        description = _PROBLEMS.get(status) or _SUCCESSES[status]
+        media_type = "application/problem+json" if answer is Problem else _JSON
+        responses[status, media_type] = OpenApiResponse(_reference(answer), description=description)
+    return responses
 
 
 def _event_of(struct: type[msgspec.Struct]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from drf_spectacular.views import SpectacularSwaggerView
 
 from audit.api.schema import components, optional_bodies
 from config import problems
-from config.openapi_names import document_name, renamed
+from config.openapi.names import document_name, renamed
 from config.problems import codes
 
 DOCUMENT: Final = "docs/reference/openapi.yaml"
