@@ -1,6 +1,7 @@
 """Fixtures for the tests of all packages."""
 
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from inventory.api.events.reaches import forget_reaches
 from inventory.services.catalogue.lookup import forget_catalogue
 from tests.emptying import quick_emptying
 from tests.factories import make_client, make_store
+from tests.node import Missing, installed
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -54,6 +56,16 @@ def _fresh_memory() -> None:
     authentication.forget_cached_tokens()
     forget_catalogue()
     forget_reaches()
+
+
+@pytest.fixture(scope="session")
+def _node() -> None:
+    """Skip the test without Node and its packages; fail it in CI."""
+    try:
+        installed()
+    except Missing as missing:
+        give_up = pytest.fail if "CI_RUN" in os.environ else pytest.skip
+        give_up(f"not tried: {missing}")
 
 
 class Api:

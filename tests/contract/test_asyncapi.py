@@ -1,13 +1,11 @@
 """The AsyncAPI document is valid, and has what is really sent."""
 
-import hashlib
 import json
-import os
 import shutil
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -20,8 +18,8 @@ from audit.streams.cloudevents import attributes
 from audit.webhooks.bodies import TEST_EVENT
 from config.documents.asyncapi import DOCUMENT
 from reservations.services.orders.incoming import incoming_types
+from tests.node import HERE, installed, run
 
-TOOL = Path(__file__).with_name("asyncapi")
 CHANNELS = ["feed", "inbox", "inboxKafka", "inboxRedis", "kafka", "redis", "stream", "webhooks"]
 
 
@@ -32,36 +30,16 @@ def document() -> dict[str, Any]:
     return content
 
 
-def without(what: str) -> NoReturn:
-    """Skip the test; fail it in CI."""
-    give_up = pytest.fail if "CI_RUN" in os.environ else pytest.skip
-    give_up(f"{what}: {DOCUMENT} is not validated")
+def parsed(document: Path) -> "subprocess.CompletedProcess[str]":
+    """Run the parser of AsyncAPI."""
+    shutil.copy(HERE / "asyncapi.mjs", installed())
+    return run("node", "asyncapi.mjs", document)
 
 
-@pytest.fixture(scope="module")
-def parser() -> Path:
-    """The folder of the parser with its packages, installed below ``var`` as its lock file says."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        without("Node and npm are not installed")
-    locked = hashlib.sha256((TOOL / "package-lock.json").read_bytes()).hexdigest()[:16]
-    folder: Path = settings.BASE_DIR / "var" / f"asyncapi-{locked}"
-    if not folder.exists():
-        made = folder.with_name(f"{folder.name}-{uuid4()}")
-        shutil.copytree(TOOL, made)
-        command = ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
-        done = subprocess.run(command, cwd=made, capture_output=True, text=True, timeout=300, check=False)
-        if done.returncode:
-            shutil.rmtree(made)
-            without(f"npm could not install the parser ({done.stderr.strip()[:500]})")
-        made.rename(folder)
-    shutil.copy(TOOL / "validate.mjs", folder)
-    return folder
-
-
-def test_the_document_is_valid(parser: Path) -> None:
-    command = ["node", "validate.mjs", os.fspath(settings.BASE_DIR / DOCUMENT)]
-    done = subprocess.run(command, cwd=parser, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
+@pytest.mark.usefixtures("_node")
+def test_the_document_is_valid() -> None:
+    done = parsed(settings.BASE_DIR / DOCUMENT)
+    assert done.returncode == 0, done.stdout
     *wrong, last = done.stdout.splitlines()
     assert wrong == []
     found = json.loads(last)
@@ -69,14 +47,13 @@ def test_the_document_is_valid(parser: Path) -> None:
     assert {"cursor", "reservationId", "previousVersion"} <= set(found["properties"])  # References were followed.
 
 
-def test_a_document_with_an_error_is_refused(parser: Path, tmp_path: Path, document: dict[str, Any]) -> None:
+@pytest.mark.usefixtures("_node")
+def test_a_document_with_an_error_is_refused(tmp_path: Path, document: dict[str, Any]) -> None:
     document = json.loads(json.dumps(document))
     document["operations"]["sendByFeed"]["channel"]["$ref"] = "#/channels/none"
     path = tmp_path / "asyncapi.json"
     path.write_text(json.dumps(document), encoding="utf-8")
-    command = ["node", "validate.mjs", os.fspath(path)]
-    done = subprocess.run(command, cwd=parser, capture_output=True, text=True, timeout=120, check=False)
-    assert "operations.sendByFeed" in done.stdout
+    assert "operations.sendByFeed" in parsed(path).stdout
 
 
 def test_every_event_has_a_message_at_every_channel(document: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-// Parse an AsyncAPI document: node validate.mjs FILE. Prints a line for each error or warning, then the number of
+// Parse an AsyncAPI document: node asyncapi.mjs FILE. Prints a line for each error or warning, then the number of
 // channels and of messages.
 import {Parser, fromFile} from '@asyncapi/parser';
 
