@@ -59,7 +59,7 @@ class RequestContextMiddleware:
         request.META["inventory.request_id"] = request_id
         response = self._health(request) or self._api(request) or self._get_response(request)
         response.headers["X-Request-ID"] = request_id
-        if request.path_info.startswith(_NOT_CACHED) and "ETag" not in response.headers:
+        if request.path_info.startswith(_NOT_CACHED):
             response.headers.setdefault("Cache-Control", "no-store")
         return response
 
@@ -90,7 +90,8 @@ class RequestContextMiddleware:
         response: HttpResponse = view(request, *args, **kwargs)
         throttling.charge_command(request, response)
         response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Content-Length"] = str(len(response.content))
+        if response.status_code != 304:  # There, it would be the length of the body that isn't sent.
+            response.headers["Content-Length"] = str(len(response.content))
         return response
 
 

@@ -49,7 +49,11 @@ _CONDITIONS: Final = [
         description=description,
     )
     for name, pattern, description in (
-        ("If-Match", r'^("[0-9]{1,18}"|\*)$', "The `ETag` as read: if it is another by now, the answer is 409."),
+        (
+            "If-Match",
+            r'^("[0-9]{1,18}(-[0-9a-f]{32}(-gzip)?)?"|\*)$',
+            "The `ETag` as read, or the version in quotes: if the version is another by now, the answer is 409.",
+        ),
         ("If-None-Match", r"^\*$", "Only create: if it exists, the answer is 409."),
     )
 ]
@@ -57,9 +61,16 @@ _ETAG: Final = OpenApiParameter(
     "ETag",
     {"type": "string"},
     OpenApiParameter.HEADER,
-    response=[200, 201],
-    description="The version in quotes, for `If-Match`.",
+    response=[200, 201, 304],
+    description="A hash of the answer for `If-None-Match`, behind the version, for `If-Match`, if there is one.",
 )
+_KNOWN: Final = OpenApiParameter(
+    "If-None-Match",
+    {"type": "string", "maxLength": 1000, "pattern": r'^(\*|(W/)?"[!#-~]*"(, (W/)?"[!#-~]*")*)$'},
+    OpenApiParameter.HEADER,
+    description="The `ETag` as read: if the answer is still the same, it is 304 without a body.",
+)
+_NOT_MODIFIED: Final = "Not modified: the answer is still the one with the sent `ETag`"
 
 
 _LAST_EVENT_ID: Final = OpenApiParameter(
@@ -87,17 +98,20 @@ def describe(
     """Describe a view's method in the OpenAPI document: operation id, body, query, and answers by status.
 
     ``bodies`` are those of a call that takes several media types, by media type; they may be unions and lists.
-    ``tagged`` answers have an ``ETag``; ``conditional`` requests may send one, and have tagged answers. ``streams`` are
-    server-sent events whose data is this struct.
+    ``tagged`` answers are those of reads that answer 304 to a client that has the same already
+    (``respond_unless_known``); ``conditional`` requests may require a version, and their answers have an ``ETag``, too.
+    ``streams`` are server-sent events whose data is this struct.
     """
     parameters = [_IDEMPOTENCY_KEY] if idempotent else []
-    parameters += [*_CONDITIONS, _ETAG] if conditional else [_ETAG] if tagged else []
+    parameters += [*_CONDITIONS, _ETAG] if conditional else [_KNOWN, _ETAG] if tagged else []
     parameters += [_LAST_EVENT_ID] if streams else []
     if query is not None:
         parameters += _parameters(query)
     if body is not None:
         bodies = {_JSON: body}
     responses = _responses({415: Problem, **answers} if bodies else answers)
+    if tagged:
+        responses[304] = OpenApiResponse(description=_NOT_MODIFIED)
     if streams is not None:
         responses[200, "text/event-stream"] = OpenApiResponse(_event_of(streams), description=_EVENT_STREAM)
     decorate: Callable[[F], F] = extend_schema(

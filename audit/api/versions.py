@@ -1,9 +1,11 @@
-"""Versions of rows in the HTTP API: ``ETag`` in answers, ``If-Match`` and ``expectedVersion`` in requests.
+"""Entity tags in the HTTP API: ``ETag`` in answers, ``If-None-Match`` and ``If-Match`` in requests; versions.
 
-A row's entity tag is its version in quotes, ``"7"``. It says whether what users set has changed, not whether a copy of
-the answer is fresh, so answers with it aren't kept either.
+The tag of an answer is a hash of its body, behind the row's version if it has one: ``"7-9f86…"``. The hash says whether
+a copy of the answer is still right, to the byte. The version doesn't say that: answers also have what changes without
+it, such as freezes and what depends on the time. ``If-Match`` compares the version alone: what users set.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +21,10 @@ from audit.preconditions import Precondition
 
 _TAG: Final = r'(?:W/)?"[\x21\x23-\x7e\x80-\xff]*"'
 _TAGS: Final = re.compile(rf"[\s,]*{_TAG}(?:[ \t]*,[\s,]*{_TAG})*[\s,]*")
-_VERSION: Final = re.compile(r'"([1-9][0-9]{0,17})"')
+_VERSION: Final = re.compile(r'\A"([1-9][0-9]{0,17})(?:-[0-9a-f]{32}(?:-gzip)?)?"\Z')
+_CODED: Final = '-gzip"'
+"""The end of the tag of a compressed answer. It is another than that of the plain answer, whose bytes differ."""
+_HASH_LENGTH: Final = 32
 _SHOWN_TAGS_LENGTH: Final = 60
 _EXPECTED: Final = "expected_version"
 
@@ -62,8 +67,8 @@ def _if_match(text: str | None) -> Expected | None:
     if text.strip() == "*":
         return Expected(None, "*")
     if not _TAGS.fullmatch(text):
-        raise Invalid('If-Match takes entity tags in quotes, as answers have them in ETag: "7", or *.')
-    tags = re.findall(_TAG, text)
+        raise Invalid('If-Match takes entity tags in quotes, as answers have them in ETag, a version: "7", or *.')
+    tags = [_VERSION.sub(r'"\1"', tag) for tag in re.findall(_TAG, text)]
     versions = frozenset(int(found[1]) for tag in tags if (found := _VERSION.fullmatch(tag)))
     shown = ", ".join(tags)
     return Expected(versions, shown if len(shown) <= _SHOWN_TAGS_LENGTH else f"{shown[:_SHOWN_TAGS_LENGTH]}…")
@@ -127,9 +132,34 @@ class _Versioned(msgspec.Struct):
 
 
 def tagged(response: HttpResponse) -> HttpResponse:
-    """Add the ``ETag`` to an answer whose body has a ``version``, whether it is made now or was stored."""
+    """Add the ``ETag`` to an answer, whether it is made now or was stored."""
     version = msgspec.json.decode(response.content, type=_Versioned).version
-    if version is not None:
-        response.headers["ETag"] = f'"{version}"'
-        response.headers["Cache-Control"] = "no-store"
+    digest = hashlib.sha256(response.content).hexdigest()[:_HASH_LENGTH]
+    response.headers["ETag"] = f'"{digest}"' if version is None else f'"{version}-{digest}"'
     return response
+
+
+def respond_unless_known(request: Request, answer: msgspec.Struct) -> HttpResponse:
+    """The answer to a read of one thing, with its ``ETag``; a 304 without a body if the client has the same already.
+
+    The answer is made in any case: a 304 saves sending it. Clients may keep it, and ask each time whether it is still
+    the same. Raises Invalid for a malformed ``If-None-Match``.
+    """
+    response = tagged(HttpResponse(msgspec.json.encode(answer), content_type="application/json"))
+    if _is_known(response.headers["ETag"], request.META.get("HTTP_IF_NONE_MATCH")):
+        response.content, response.status_code = b"", 304
+        del response.headers["Content-Type"]
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.headers["Vary"] = "Authorization"
+    return response
+
+
+def _is_known(tag: str, known: str | None) -> bool:
+    """Whether an ``If-None-Match`` has the tag. Weak tags are equal to strong ones (RFC 9110, 13.1.2)."""
+    if known is None:
+        return False
+    if known.strip() == "*":
+        return True
+    if not _TAGS.fullmatch(known):
+        raise Invalid("If-None-Match takes entity tags in quotes, as answers have them in ETag, or *.")
+    return tag in (each.removeprefix("W/").replace(_CODED, '"') for each in re.findall(_TAG, known))

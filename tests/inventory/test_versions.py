@@ -1,5 +1,6 @@
 """Edits over the API carry what was seen: versions, entity tags, and refusals with both values."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -62,12 +63,13 @@ def subject(request: pytest.FixtureRequest, api: Api) -> Subject:
     return made
 
 
-def test_reads_and_saves_answer_with_the_version_as_entity_tag(api: Api, subject: Subject) -> None:
+def test_reads_and_saves_answer_with_the_version_in_the_entity_tag(api: Api, subject: Subject) -> None:
     read = api.get(subject.path)
-    assert read.headers["ETag"] == f'"{body_of(read)["version"]}"'
-    assert read.headers["Cache-Control"] == "no-store"
+    assert re.fullmatch(f'"{body_of(read)["version"]}-[0-9a-f]{{32}}"', read.headers["ETag"])
     saved = subject.save(api, subject.values[1], If_Match=read.headers["ETag"])
-    assert saved.headers["ETag"] == f'"{body_of(saved)["version"]}"' != read.headers["ETag"]
+    assert re.fullmatch(f'"{body_of(saved)["version"]}-[0-9a-f]{{32}}"', saved.headers["ETag"])
+    assert saved.headers["ETag"] != read.headers["ETag"]
+    assert saved.headers["Cache-Control"] == "no-store"
     assert api.get(subject.path).headers["ETag"] == saved.headers["ETag"]
     assert api.send("HEAD", subject.path).headers["ETag"] == saved.headers["ETag"]
 
@@ -97,6 +99,10 @@ def test_a_change_by_somebody_else_is_not_undone(api: Api, subject: Subject, by_
         ("*", 200),
         (" * ", 200),
         ("{tag}", 200),
+        ('"{version}"', 200),
+        ('"{version}-00000000000000000000000000000000"', 200),
+        ("{coded}", 200),
+        ('"{version}-0000"', 409),
         ('"0", {tag}', 200),
         (',, {tag} ,,"x"', 200),
         ('"0","999999"', 409),
@@ -117,7 +123,8 @@ def test_a_change_by_somebody_else_is_not_undone(api: Api, subject: Subject, by_
 def test_if_match_is_read_as_http_says(api: Api, header: str, status: int) -> None:
     subject = _product()
     tag = api.get(subject.path).headers["ETag"]
-    sent = header.format(tag=tag, bare=tag.strip('"'))
+    bare = tag.strip('"')
+    sent = header.format(tag=tag, bare=bare, version=bare.split("-")[0], coded=f'"{bare}-gzip"')
     answer = subject.save(api, "Changed", If_Match=sent)
     assert answer.status_code == status
     assert body_of(answer, status).get("code") == {200: None, 409: "version_conflict", 400: "invalid"}[status]

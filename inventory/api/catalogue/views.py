@@ -11,7 +11,7 @@ from audit.api.contract import PageQuery, Problem
 from audit.api.http import ApiView, answered, decode, decode_query, rendered, respond
 from audit.api.paging import page_of
 from audit.api.schema import describe
-from audit.api.versions import expected_of, precondition, tagged
+from audit.api.versions import expected_of, precondition, respond_unless_known, tagged
 from audit.errors import Fault, Invalid, NotFound
 from audit.idempotency import StoredAnswer
 from audit.roles import Capability
@@ -58,7 +58,7 @@ class ProductView(ApiView):
 
     @describe("readProduct", "Read a product", answers={200: catalogue_contract.ProductOut, 404: Problem}, tagged=True)
     def get(self, request: Request, product_id: UUID) -> HttpResponse:
-        return tagged(respond(_product_out(read_product(product_id))))
+        return respond_unless_known(request, _product_out(read_product(product_id)))
 
     @describe(
         "putProduct",
@@ -159,7 +159,7 @@ class WarehouseView(ApiView):
         warehouse = seen.filter(code=warehouse_id).first()
         if warehouse is None:
             raise NotFound(f"There is no warehouse {warehouse_id}.")
-        return tagged(respond(_warehouse_out(warehouse)))
+        return respond_unless_known(request, _warehouse_out(warehouse))
 
     @describe(
         "putWarehouse",
@@ -273,7 +273,7 @@ class StoreView(ApiView):
         store = Store.objects.with_freezes().visible_to(self.actor(request)).filter(code=store_id).first()
         if store is None:
             raise NotFound(f"There is no store {store_id}.")
-        return tagged(respond(_store_out(store)))
+        return respond_unless_known(request, _store_out(store))
 
     @describe(
         "putStore",

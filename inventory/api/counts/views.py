@@ -13,6 +13,7 @@ from audit.api.contract import Problem
 from audit.api.http import ApiView, answered, decode, decode_query, id_in_path, note_rows, rendered, respond
 from audit.api.paging import BY_ID, page_of
 from audit.api.schema import describe
+from audit.api.versions import respond_unless_known
 from audit.errors import Fault, Invalid
 from audit.idempotency import StoredAnswer
 from audit.identifiers import ADJUSTMENT, COUNT, RESERVATION, parse_public_id, public_id
@@ -144,6 +145,7 @@ class CountView(ApiView):
         "Read a count and its lines",
         query=contract.CountLinesQuery,
         answers={200: contract.CountWithLinesOut, 404: Problem},
+        tagged=True,
     )
     def get(self, request: Request, count_id: str) -> HttpResponse:
         query = decode_query(request, contract.CountLinesQuery)
@@ -152,7 +154,8 @@ class CountView(ApiView):
         page, following = BY_ID.page(rows, query, lambda line: line.id)
         lines = contract.CountLinePageOut(items=[_line(line) for line in page], next=following)
         progress = counts_documents.progress_of([count.id])[count.id]
-        return respond(contract.CountWithLinesOut(**_count_fields(count, progress), lines=lines))
+        answer = contract.CountWithLinesOut(**_count_fields(count, progress), lines=lines)
+        return respond_unless_known(request, answer)
 
 
 def _line(line: CountLine) -> contract.CountLineOut:
@@ -244,12 +247,14 @@ class CountPreviewView(ApiView):
         "previewCount",
         "Preview a count's posting: its differences and the reservations that would be broken",
         answers={200: contract.CountPreviewOut, 404: Problem},
+        tagged=True,
     )
     def get(self, request: Request, count_id: str) -> HttpResponse:
         actor = self.actor(request)
         preview = posting.preview_count(_count_id(count_id), actor)
         broken, hidden = _split(preview.broken, actor)
-        return respond(
+        return respond_unless_known(
+            request,
             contract.CountPreviewOut(
                 count_id=preview.count.public_id,
                 status=preview.count.status,  # type: ignore[arg-type]
@@ -260,7 +265,7 @@ class CountPreviewView(ApiView):
                 shortages=[_short(short) for short in preview.short],
                 broken_reservations=broken,
                 hidden_reservations=hidden,
-            )
+            ),
         )
 
 

@@ -19,7 +19,7 @@ from audit.api.contract import Problem
 from audit.api.http import ApiView, answered, decode, decode_query, rendered, respond
 from audit.api.paging import page_of
 from audit.api.schema import describe
-from audit.api.versions import expected_of, precondition, tagged
+from audit.api.versions import expected_of, precondition, respond_unless_known, tagged
 from audit.errors import NotFound
 from audit.feed import Cursor
 from audit.idempotency import StoredAnswer
@@ -45,6 +45,7 @@ class ProductLevelsView(ApiView):
         "Read a product's stock levels",
         query=stock_contract.ProductLevelsQuery,
         answers={200: stock_contract.ProductLevelsOut, 404: Problem},
+        tagged=True,
     )
     def get(self, request: Request, product_id: UUID) -> HttpResponse:
         query = decode_query(request, stock_contract.ProductLevelsQuery)
@@ -53,7 +54,8 @@ class ProductLevelsView(ApiView):
         if query.warehouse_id is not None:
             found = found.filter(warehouse__code=query.warehouse_id)
         levels = list(found)
-        return respond(
+        return respond_unless_known(
+            request,
             stock_contract.ProductLevelsOut(
                 product_id=product.parent_id or product.id,
                 variant_id=product.id if product.parent_id else UNSET,
@@ -63,7 +65,7 @@ class ProductLevelsView(ApiView):
                 warehouses=[_level(level) for level in levels],
                 movements=stock_contract.MovementsOut(last24_hours=_moved(levels)),
                 last_updated=max((level.updated_at for level in levels), default=product.updated_at),
-            )
+            ),
         )
 
 
@@ -181,7 +183,7 @@ class LevelSettingsView(ApiView):
         level = found.filter(warehouse__code=warehouse_id).first()
         if level is None:
             raise NotFound(f"There is no stock level of {product_id} in {warehouse_id}.")
-        return tagged(respond(_level(level)))
+        return respond_unless_known(request, _level(level))
 
     @describe(
         "changeLevelSettings",

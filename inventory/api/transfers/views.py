@@ -14,6 +14,7 @@ from audit.api.contract import Problem
 from audit.api.http import ApiView, answered, decode, decode_query, id_in_path, rendered, respond
 from audit.api.paging import page_of
 from audit.api.schema import describe
+from audit.api.versions import respond_unless_known
 from audit.errors import NotFound
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import TRANSFER
@@ -142,13 +143,13 @@ class OneTransferView(ApiView):
 
     allowed: ClassVar = {"GET": Capability.READ, "PUT": Capability.KEEP_STOCK}
 
-    @describe("readTransfer", "Read a transfer", answers={200: contract.TransferOut, 404: Problem})
+    @describe("readTransfer", "Read a transfer", answers={200: contract.TransferOut, 404: Problem}, tagged=True)
     def get(self, request: Request, transfer_id: str) -> HttpResponse:
         identifier = _transfer_id(transfer_id)
         seen = Transfer.objects.visible_to(self.actor(request)).filter(pk=identifier)
         if not seen.exists():
             raise NotFound("There is no such transfer.")
-        return respond(_read(documents.read_transfers([identifier])[identifier], read_clock()))
+        return respond_unless_known(request, _read(documents.read_transfers([identifier])[identifier], read_clock()))
 
     @describe(
         "changeDraftTransfer",

@@ -14,7 +14,7 @@ from audit.api.contract import PageQuery, Problem
 from audit.api.http import ApiView, answered, decode, decode_query, id_in_path, rendered, respond
 from audit.api.paging import page_of
 from audit.api.schema import describe
-from audit.api.versions import expected_of, precondition, tagged
+from audit.api.versions import expected_of, precondition, respond_unless_known, tagged
 from audit.errors import Invalid, NotFound
 from audit.feed import Cursor
 from audit.idempotency import StoredAnswer
@@ -85,7 +85,7 @@ class WebhookView(ApiView):
 
     @describe("readWebhook", "Read a webhook", answers={200: contract.WebhookOut, 404: Problem}, tagged=True)
     def get(self, request: Request, webhook_id: str) -> HttpResponse:
-        return tagged(respond(_webhook_out(_visible(self, request, webhook_id))))
+        return respond_unless_known(request, _webhook_out(_visible(self, request, webhook_id)))
 
     @describe(
         "changeWebhook",

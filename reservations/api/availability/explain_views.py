@@ -9,8 +9,9 @@ from msgspec import UNSET
 from rest_framework.request import Request
 
 from audit.api.contract import Problem
-from audit.api.http import ApiView, decode_query, respond
+from audit.api.http import ApiView, decode_query
 from audit.api.schema import describe
+from audit.api.versions import respond_unless_known
 from audit.identifiers import ALERT, RESERVATION, TRANSFER, public_id
 from audit.roles import Capability
 from inventory.api.stock.movement_views import movement_out
@@ -29,21 +30,24 @@ class ExplainView(ApiView):
         "Explain what is sellable of a product, or what was on hand",
         query=contract.ExplainQuery,
         answers={200: contract.ExplainOut | contract.StockThenOut, 404: Problem, 410: Problem},
+        tagged=True,
     )
     def get(self, request: Request, product_id: UUID) -> HttpResponse:
         query = decode_query(request, contract.ExplainQuery)
         actor = self.actor(request)
         if at := query.at:
-            return respond(_then(explanation.on_hand_at(actor, product_id, query.warehouse_id, at)))
+            then = explanation.on_hand_at(actor, product_id, query.warehouse_id, at)
+            return respond_unless_known(request, _then(then))
         explained = explanation.explain(actor, product_id, query.warehouse_id)
-        return respond(
+        return respond_unless_known(
+            request,
             contract.ExplainOut(
                 product_id=explained.parent_id or explained.stock_id,
                 variant_id=explained.stock_id if explained.parent_id else UNSET,
                 as_of=explained.now,
                 sellable=sum(level.sellable for level in explained.levels),
                 warehouses=[_level(level, explained.now) for level in explained.levels],
-            )
+            ),
         )
 
 

@@ -16,6 +16,7 @@ from audit.api.paging import page_of
 from audit.api.scalars import decode_scalar
 from audit.api.schema import describe
 from audit.api.texts import OpaqueId
+from audit.api.versions import respond_unless_known
 from audit.errors import Fault, Invalid
 from audit.idempotency import StoredAnswer
 from audit.identifiers import RESERVATION, parse_public_id, public_id
@@ -338,11 +339,13 @@ class ReservationView(ApiView):
 
     allowed: ClassVar = {"GET": Capability.READ}
 
-    @describe("readReservation", "Read a reservation", answers={200: holds_contract.ReservationOut, 404: Problem})
+    @describe(
+        "readReservation", "Read a reservation", answers={200: holds_contract.ReservationOut, 404: Problem}, tagged=True
+    )
     def get(self, request: Request, reservation_id: str) -> HttpResponse:
         identifier = _reservation_id(reservation_id)
         hold = placing.visible(documents.read_holds([identifier]).get(identifier), self.actor(request))
-        return respond(_reservation(hold, read_clock()))
+        return respond_unless_known(request, _reservation(hold, read_clock()))
 
 
 class ReservationsView(ApiView):

@@ -12,6 +12,7 @@ from audit.api.contract import Problem
 from audit.api.http import ApiView, answered, decode, decode_query, id_in_path, rendered, respond
 from audit.api.paging import page_of
 from audit.api.schema import describe
+from audit.api.versions import respond_unless_known
 from audit.idempotency import StoredAnswer
 from audit.identifiers import INCIDENT, NIL, RESERVATION, parse_copied_id, public_id
 from audit.roles import Capability
@@ -95,9 +96,10 @@ class IncidentView(ApiView):
 
     allowed: ClassVar = {"GET": Capability.READ_COUNTS}
 
-    @describe("readIncident", "Read an incident", answers={200: contract.IncidentOut, 404: Problem})
+    @describe("readIncident", "Read an incident", answers={200: contract.IncidentOut, 404: Problem}, tagged=True)
     def get(self, request: Request, incident_id: str) -> HttpResponse:
-        return respond(_incident(incidents.read_incident(_incident_id(incident_id), self.actor(request))))
+        incident = incidents.read_incident(_incident_id(incident_id), self.actor(request))
+        return respond_unless_known(request, _incident(incident))
 
 
 class ResolveIncidentView(ApiView):
