@@ -115,10 +115,11 @@ def test_every_route_is_described_and_nothing_else(document: dict[str, Any]) -> 
 def test_every_operation_names_its_refusals_and_its_answer(document: dict[str, Any]) -> None:
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            answers = operation["responses"]
+            answers = dict(operation["responses"])
             assert {"400", "401", "403", "429", "503"} <= set(answers), (method, path)
             assert {"200", "201", "202"} & set(answers), (method, path)
             assert ("415" in answers) is ("requestBody" in operation), (method, path)
+            assert "content" not in answers.pop("304", {}), (method, path)
             for status, answer in answers.items():
                 success = "text/event-stream" if path.endswith("/events/stream") else "application/json"
                 expected = success if status < "300" else "application/problem+json"
