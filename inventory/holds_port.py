@@ -18,6 +18,8 @@ from audit.identifiers import ADJUSTMENT, COUNT, RESERVATION, public_id
 from inventory.locking import LockedLevels
 from inventory.services.stock.ledger import Ledger
 
+NOT_BROKEN: Final = ("hold_not_in_the_way", "reservation_not_found", "reserved_unexplained")
+"""The codes of the refusals to break holds, whose errors are defined beside holds."""
 CauseType = Literal["COUNT", "ADJUSTMENT"]
 _PREFIXES: Final[dict[CauseType, str]] = {"COUNT": COUNT, "ADJUSTMENT": ADJUSTMENT}
 

@@ -3,7 +3,7 @@
 import types
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -12,25 +12,26 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_sche
 
 from audit.api.contract import OptionalBody, Problem
 from audit.api.scalars import scalar_schema
+from audit.errors import DomainError
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Described(NamedTuple):
+    """What an operation declares of its refusals: the codes of its own errors, and what others follow from."""
+
+    codes: tuple[str, ...]
+    has_body: bool
+    is_idempotent: bool
+    is_conditional: bool
+
+
+OPERATIONS: Final[dict[str, Described]] = {}
+"""The described operations, by their ids."""
 _JSON: Final = "application/json"
 _TEMPLATE: Final = "#/components/schemas/{name}"
 _structs: set[type[msgspec.Struct]] = {Problem}
 
-_PROBLEMS: Final = {
-    400: "Malformed or invalid",
-    401: "No valid token",
-    403: "The client may not send this call",
-    404: "It doesn't exist, or the client may not see it",
-    409: "Not possible in the present state",
-    410: "Archived",
-    415: "Not application/json",
-    422: "The request names something unknown, or contradicts itself",
-    429: "Too many requests",
-    503: "Busy: try again",
-}
-_ALWAYS: Final = (400, 401, 403, 429, 503)
 _SUCCESSES: Final = {200: "Done", 201: "Created", 202: "Received: the body says more"}
 
 _IDEMPOTENCY_KEY: Final = OpenApiParameter(
@@ -87,6 +88,7 @@ def describe(
     summary: str,
     *,
     answers: Mapping[int, Any],
+    refusals: tuple[type[DomainError] | str, ...] = (),
     body: type[msgspec.Struct] | None = None,
     bodies: Mapping[str, Any] | None = None,
     query: type[msgspec.Struct] | None = None,
@@ -95,8 +97,11 @@ def describe(
     tagged: bool = False,
     streams: type[msgspec.Struct] | None = None,
 ) -> Callable[[F], F]:
-    """Describe a view's method in the OpenAPI document: operation id, body, query, and answers by status.
+    """Describe a view's method in the OpenAPI document: operation id, body, query, and successful answers by status.
 
+    ``refusals`` are the errors that this operation may raise, but for those that follow from what it takes: from a
+    body, path parameters, an idempotency key, a condition (``config/openapi/refusals.py``). A test compares them with
+    the code. An error of another package is given by its code.
     ``bodies`` are those of a call that takes several media types, by media type; they may be unions and lists.
     ``tagged`` answers are those of reads that answer 304 to a client that has the same already
     (``respond_unless_known``); ``conditional`` requests may require a version, and their answers have an ``ETag``, too.
@@ -109,7 +114,9 @@ def describe(
         parameters += _parameters(query)
     if body is not None:
         bodies = {_JSON: body}
-    responses = _responses({415: Problem, **answers} if bodies else answers)
+    codes = tuple(error if isinstance(error, str) else error.code for error in refusals)
+    OPERATIONS[operation] = Described(codes, bool(bodies), idempotent, conditional)
+    responses = _responses(answers)
     if tagged:
         responses[304] = OpenApiResponse(description=_NOT_MODIFIED)
     if streams is not None:
@@ -125,13 +132,12 @@ def describe(
 
 
 def _responses(answers: Mapping[int, Any]) -> dict[Any, OpenApiResponse]:
-    """The documented answers by status and media type, with the refusals that every operation has."""
-    responses = {}
-    for status, answer in sorted({**dict.fromkeys(_ALWAYS, Problem), **answers}.items()):
-        description = _PROBLEMS.get(status) or _SUCCESSES[status]
-        media_type = "application/problem+json" if answer is Problem else _JSON
-        responses[status, media_type] = OpenApiResponse(_reference(answer), description=description)
-    return responses
+    """The documented successful answers, by status and media type."""
+    return {
+        (status, _JSON): OpenApiResponse(_reference(answer), description=_SUCCESSES[status])
+        for status, answer in sorted(answers.items())
+        if answer is not Problem  # Refusals are declared by their errors.
+    }
 
 
 def _event_of(struct: type[msgspec.Struct]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from drf_spectacular.views import SpectacularSwaggerView
 from audit.api.schema import components, optional_bodies
 from config import problems
 from config.openapi.names import document_name, renamed
-from config.problems import codes
+from config.openapi.refusals import add_refusals
 
 DOCUMENT: Final = "docs/reference/openapi.yaml"
 """Where the generated document is kept, from the folder of the code."""
@@ -30,14 +30,10 @@ def only_the_current_version(endpoints: list[Any]) -> list[Any]:
 
 
 def add_components(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
-    """Add the schemas of the bodies, mark required bodies, list the codes of errors, give path parameters the same
+    """Add the schemas of the bodies, mark required bodies, add the refusals, give path parameters the same
     names as in the bodies, and give schemas the names that people read."""
     schemas = result["components"].setdefault("schemas", {})
     schemas.update(components())
-    named = ", ".join(f"`{code}`" for code in sorted(codes()))
-    schemas["Problem"]["properties"]["code"]["description"] = (
-        f"What programs decide by. Codes may be added. Now: {named}."
-    )
     result["paths"] = {_camel(path): operations for path, operations in result["paths"].items()}
     optional = optional_bodies()
     for operations in result["paths"].values():
@@ -48,6 +44,7 @@ def add_components(result: dict[str, Any], generator: Any, request: Any, public:
                 if parameter["in"] == "path":
                     parameter["name"] = _camel(parameter["name"])
     _name_schemas(schemas)
+    add_refusals(result)
     complete: dict[str, Any] = renamed(result)
     return complete
 

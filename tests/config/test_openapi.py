@@ -17,6 +17,7 @@ from drf_spectacular.validation import validate_schema
 
 from config import openapi
 from config.documents.generated import openapi_text
+from config.problems import codes
 from tests.contract.problems import problem
 
 pytestmark = pytest.mark.django_db
@@ -115,16 +116,57 @@ def test_every_route_is_described_and_nothing_else(document: dict[str, Any]) -> 
 def test_every_operation_names_its_refusals_and_its_answer(document: dict[str, Any]) -> None:
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
-            answers = dict(operation["responses"])
-            assert {"400", "401", "403", "429", "503"} <= set(answers), (method, path)
+            answers = operation["responses"]
+            assert {"400", "401", "403", "429", "500", "503"} <= set(answers), (method, path)
             assert {"200", "201", "202"} & set(answers), (method, path)
             assert ("415" in answers) is ("requestBody" in operation), (method, path)
-            assert "content" not in answers.pop("304", {}), (method, path)
+            assert ("413" in answers) is (method != "get"), (method, path)
             for status, answer in answers.items():
                 success = "text/event-stream" if path.endswith("/events/stream") else "application/json"
                 expected = success if status < "300" else "application/problem+json"
-                assert list(answer["content"]) == [expected], (method, path, status)
+                content = resolved(document, answer).get("content", {})
+                assert list(content) == ([] if status == "304" else [expected]), (method, path, status)
             assert operation["security"] == [{"token": []}]
+
+
+def resolved(document: dict[str, Any], part: dict[str, Any]) -> dict[str, Any]:
+    """A part of the document, or what it refers to."""
+    for name in part.get("$ref", "").removeprefix("#/").split("/"):
+        document = document[name] if name else part
+    return document
+
+
+def codes_in(document: dict[str, Any], answer: dict[str, Any]) -> set[str]:
+    """The codes of an answer's problem."""
+    content = resolved(document, answer)["content"]["application/problem+json"]
+    code = resolved(document, content["schema"])["properties"]["code"]
+    assert code["type"] == "string"
+    return set(code["enum"])
+
+
+def test_each_refusal_has_the_codes_of_its_status_and_no_others(document: dict[str, Any]) -> None:
+    statuses, found = codes(), set()
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            for status, answer in operation["responses"].items():
+                if status >= "400":
+                    named = codes_in(document, answer)
+                    assert named, (operation["operationId"], status)
+                    assert {str(statuses[code]) for code in named} == {status}, operation["operationId"]
+                    found |= named
+    assert found == set(statuses) - {"method_not_allowed", "misdirected"}  # No operation that exists answers these.
+
+
+def test_every_answer_names_its_headers(document: dict[str, Any]) -> None:
+    by_status = {"201": "Location", "401": "WWW-Authenticate", "429": "Retry-After", "503": "Retry-After"}
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            keyed = any(parameter["name"] == "Idempotency-Key" for parameter in operation.get("parameters", ()))
+            for status, answer in operation["responses"].items():
+                headers = resolved(document, answer)["headers"]
+                assert "X-Request-ID" in headers
+                assert by_status.get(status, "X-Request-ID") in headers, (operation["operationId"], status)
+                assert ("Idempotent-Replayed" in headers) is (keyed and status < "300"), operation["operationId"]
 
 
 def test_every_command_takes_an_idempotency_key_and_no_read_does(document: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from audit.api.contract import Answer, Body, Problem
+from audit.api.contract import Answer, Body
 from audit.api.http import ApiView, answered, decode
 from audit.api.schema import describe
 from audit.idempotency import StoredAnswer
@@ -45,7 +45,7 @@ def _command(verb: str, noun: str, body: type[Body], answer: type[Answer]) -> Ca
         f"{verb}{noun.title()}",
         f"{verb.title()} a {noun}",
         body=body,
-        answers={200: answer, 404: Problem},
+        answers={200: answer},
         idempotent=True,
     )
 

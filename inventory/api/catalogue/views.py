@@ -7,7 +7,7 @@ from uuid import UUID
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from audit.api.contract import PageQuery, Problem
+from audit.api.contract import PageQuery
 from audit.api.http import ApiView, answered, decode, decode_query, rendered, respond
 from audit.api.paging import page_of
 from audit.api.schema import describe
@@ -18,6 +18,7 @@ from audit.roles import Capability
 from audit.texts import RefusedCharacter, clean_note
 from inventory.api.catalogue import contract as catalogue_contract
 from inventory.codes import sku_key
+from inventory.errors import SkuTaken, UnknownProduct, UnknownWarehouse
 from inventory.models import CODE, CODE_HINT, Freezable, Product, Store, Warehouse
 from inventory.services.catalogue import master_data
 from inventory.services.catalogue.master_data import Saved
@@ -56,7 +57,7 @@ class ProductView(ApiView):
     allowed: ClassVar = {"GET": Capability.READ, "PUT": Capability.MANAGE}
     for_all_stores: ClassVar = frozenset({"PUT"})
 
-    @describe("readProduct", "Read a product", answers={200: catalogue_contract.ProductOut, 404: Problem}, tagged=True)
+    @describe("readProduct", "Read a product", answers={200: catalogue_contract.ProductOut}, tagged=True)
     def get(self, request: Request, product_id: UUID) -> HttpResponse:
         return respond_unless_known(request, _product_out(read_product(product_id)))
 
@@ -67,10 +68,8 @@ class ProductView(ApiView):
         answers={
             200: catalogue_contract.ProductOut,
             201: catalogue_contract.ProductOut,
-            404: Problem,
-            409: Problem,
-            422: Problem,
         },
+        refusals=(SkuTaken, UnknownProduct),
         idempotent=True,
         conditional=True,
     )
@@ -151,9 +150,7 @@ class WarehouseView(ApiView):
     allowed: ClassVar = {"GET": Capability.READ, "PUT": Capability.MANAGE}
     for_all_stores: ClassVar = frozenset({"PUT"})
 
-    @describe(
-        "readWarehouse", "Read a warehouse", answers={200: catalogue_contract.WarehouseOut, 404: Problem}, tagged=True
-    )
+    @describe("readWarehouse", "Read a warehouse", answers={200: catalogue_contract.WarehouseOut}, tagged=True)
     def get(self, request: Request, warehouse_id: str) -> HttpResponse:
         seen = Warehouse.objects.with_freezes().visible_to(self.actor(request))
         warehouse = seen.filter(code=warehouse_id).first()
@@ -168,8 +165,6 @@ class WarehouseView(ApiView):
         answers={
             200: catalogue_contract.WarehouseOut,
             201: catalogue_contract.WarehouseOut,
-            404: Problem,
-            409: Problem,
         },
         idempotent=True,
         conditional=True,
@@ -268,7 +263,7 @@ class StoreView(ApiView):
     allowed: ClassVar = {"GET": Capability.READ, "PUT": Capability.MANAGE}
     for_all_stores: ClassVar = frozenset({"PUT"})
 
-    @describe("readStore", "Read a store", answers={200: catalogue_contract.StoreOut, 404: Problem}, tagged=True)
+    @describe("readStore", "Read a store", answers={200: catalogue_contract.StoreOut}, tagged=True)
     def get(self, request: Request, store_id: str) -> HttpResponse:
         store = Store.objects.with_freezes().visible_to(self.actor(request)).filter(code=store_id).first()
         if store is None:
@@ -282,10 +277,8 @@ class StoreView(ApiView):
         answers={
             200: catalogue_contract.StoreOut,
             201: catalogue_contract.StoreOut,
-            404: Problem,
-            409: Problem,
-            422: Problem,
         },
+        refusals=(UnknownWarehouse,),
         idempotent=True,
         conditional=True,
     )

@@ -9,7 +9,6 @@ from msgspec import UNSET
 from rest_framework.request import Request
 
 from audit.actors import Actor
-from audit.api.contract import Problem
 from audit.api.http import ApiView, answered, decode, decode_query, id_in_path, note_rows, rendered, respond
 from audit.api.paging import BY_ID, page_of
 from audit.api.schema import describe
@@ -20,7 +19,19 @@ from audit.identifiers import ADJUSTMENT, COUNT, RESERVATION, parse_public_id, p
 from audit.roles import Capability
 from inventory.api.counts import contract
 from inventory.api.stock.contract import LocationOut
-from inventory.holds_port import AffectedHold, Preference
+from inventory.errors import (
+    AlreadyInCount,
+    CountBelowZero,
+    CountClosed,
+    CountIncomplete,
+    CountTooLarge,
+    NothingToCount,
+    ProductNotInCount,
+    QuantityLimit,
+    UnknownProduct,
+    UnknownWarehouse,
+)
+from inventory.holds_port import NOT_BROKEN, AffectedHold, Preference
 from inventory.models import StockCount
 from inventory.services.counts import documents as counts_documents
 from inventory.services.counts import entering, opening, posting
@@ -97,7 +108,8 @@ class CountsView(ApiView):
         "openCount",
         "Open a count",
         body=contract.OpenCountIn,
-        answers={201: contract.OpenedCountOut, 409: Problem, 422: Problem},
+        answers={201: contract.OpenedCountOut},
+        refusals=(AlreadyInCount, CountTooLarge, NothingToCount, UnknownProduct, UnknownWarehouse),
         idempotent=True,
     )
     def post(self, request: Request) -> HttpResponse:
@@ -144,7 +156,7 @@ class CountView(ApiView):
         "readCount",
         "Read a count and its lines",
         query=contract.CountLinesQuery,
-        answers={200: contract.CountWithLinesOut, 404: Problem},
+        answers={200: contract.CountWithLinesOut},
         tagged=True,
     )
     def get(self, request: Request, count_id: str) -> HttpResponse:
@@ -193,7 +205,8 @@ class CountLinesView(ApiView):
         "enterCounts",
         "Enter what was counted",
         body=contract.CountLinesIn,
-        answers={200: contract.CountedLinesOut, 404: Problem, 409: Problem, 422: Problem},
+        answers={200: contract.CountedLinesOut},
+        refusals=(CountClosed, ProductNotInCount, QuantityLimit),
         idempotent=True,
     )
     def put(self, request: Request, count_id: str) -> HttpResponse:
@@ -246,7 +259,7 @@ class CountPreviewView(ApiView):
     @describe(
         "previewCount",
         "Preview a count's posting: its differences and the reservations that would be broken",
-        answers={200: contract.CountPreviewOut, 404: Problem},
+        answers={200: contract.CountPreviewOut},
         tagged=True,
     )
     def get(self, request: Request, count_id: str) -> HttpResponse:
@@ -290,7 +303,14 @@ class PostCountView(ApiView):
         "postCount",
         "Post a count; a shortage breaks reservations",
         body=contract.PostCountIn,
-        answers={200: contract.PostedCountOut, 404: Problem, 409: Problem},
+        answers={200: contract.PostedCountOut},
+        refusals=(
+            CountBelowZero,
+            CountClosed,
+            CountIncomplete,
+            QuantityLimit,
+            *NOT_BROKEN,
+        ),
         idempotent=True,
     )
     def post(self, request: Request, count_id: str) -> HttpResponse:
@@ -350,7 +370,8 @@ class CancelCountView(ApiView):
         "cancelCount",
         "Cancel a count",
         body=contract.CancelCountIn,
-        answers={200: contract.CountOut, 404: Problem, 409: Problem},
+        answers={200: contract.CountOut},
+        refusals=(CountClosed,),
         idempotent=True,
     )
     def post(self, request: Request, count_id: str) -> HttpResponse:

@@ -7,12 +7,11 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from audit import feed
-from audit.api.contract import Problem
 from audit.api.following import EventStream, Following, LongPoll, hub
 from audit.api.http import ApiView, caller_of, decode_query
 from audit.api.schema import describe
 from audit.authentication import caller_of_header
-from audit.errors import Invalid
+from audit.errors import Archived, Invalid
 from audit.events import registered_types
 from audit.feed import Cursor, Selection
 from audit.feed.rendering import HEARTBEAT_SECONDS
@@ -68,7 +67,8 @@ class EventsView(_FeedView):
         "listEvents",
         "Read events after a cursor, or wait for the next ones",
         query=contract.EventsQuery,
-        answers={200: contract.EventPageOut, 410: Problem, 422: Problem},
+        answers={200: contract.EventPageOut},
+        refusals=(Archived, UnknownStore),
     )
     def get(self, request: Request) -> HttpResponse:
         query = decode_query(request, contract.EventsQuery)
@@ -88,7 +88,8 @@ class EventStreamView(_FeedView):
         "streamEvents",
         "Stream events after a cursor",
         query=contract.StreamQuery,
-        answers={410: Problem, 422: Problem},
+        answers={},
+        refusals=(Archived, UnknownStore),
         streams=contract.FeedEventOut,
     )
     def get(self, request: Request) -> HttpResponse:

@@ -7,7 +7,6 @@ from django.http import HttpResponse
 from msgspec import UNSET
 from rest_framework.request import Request
 
-from audit.api.contract import Problem
 from audit.api.http import ApiView, answered, decode, decode_query, id_in_path, rendered, respond
 from audit.api.paging import BY_RANK, page_of
 from audit.api.schema import describe
@@ -17,6 +16,7 @@ from audit.roles import Capability
 from inventory import planning
 from inventory.api.low_stock import contract
 from inventory.api.stock.views import in_places
+from inventory.errors import AlertResolved, UnknownStore
 from inventory.models import LowStockAlert, Product, StockLevel
 from inventory.services.low_stock import alerts as low_stock
 from inventory.services.low_stock.alerts import Outlook
@@ -31,7 +31,8 @@ class LowStockView(ApiView):
         "listLowStock",
         "List what is low on stock, the worst first",
         query=contract.LowStockQuery,
-        answers={200: contract.LowStockPageOut, 422: Problem},
+        answers={200: contract.LowStockPageOut},
+        refusals=(UnknownStore,),
     )
     def get(self, request: Request) -> HttpResponse:
         query = decode_query(request, contract.LowStockQuery)
@@ -85,7 +86,8 @@ class AlertsView(ApiView):
         "listAlerts",
         "List alerts of low stock, the newest first",
         query=contract.AlertsQuery,
-        answers={200: contract.AlertPageOut, 422: Problem},
+        answers={200: contract.AlertPageOut},
+        refusals=(UnknownStore,),
     )
     def get(self, request: Request) -> HttpResponse:
         query = decode_query(request, contract.AlertsQuery)
@@ -134,7 +136,8 @@ class AcknowledgeAlertView(ApiView):
         "acknowledgeAlert",
         "Acknowledge an alert",
         body=contract.AcknowledgeIn,
-        answers={200: contract.AlertOut, 404: Problem, 409: Problem, 422: Problem},
+        answers={200: contract.AlertOut},
+        refusals=(AlertResolved,),
         idempotent=True,
     )
     def post(self, request: Request, alert_id: str) -> HttpResponse:
@@ -154,7 +157,8 @@ class SnoozeAlertView(ApiView):
         "snoozeAlert",
         "Snooze an alert",
         body=contract.SnoozeIn,
-        answers={200: contract.AlertOut, 404: Problem, 409: Problem, 422: Problem},
+        answers={200: contract.AlertOut},
+        refusals=(AlertResolved,),
         idempotent=True,
     )
     def post(self, request: Request, alert_id: str) -> HttpResponse:

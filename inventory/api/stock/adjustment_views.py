@@ -7,13 +7,24 @@ from msgspec import UNSET
 from rest_framework import exceptions
 from rest_framework.request import Request
 
-from audit.api.contract import Problem
 from audit.api.http import ApiView, answered, caller_of, decode, note_rows, rendered
 from audit.api.schema import describe
+from audit.errors import VersionConflict
 from audit.idempotency import StoredAnswer
 from audit.identifiers import ADJUSTMENT, public_id
 from audit.roles import Capability
 from inventory.api.stock import contract as stock_contract
+from inventory.errors import (
+    InsufficientStock,
+    MoreThanSold,
+    ProductFrozen,
+    QuantityLimit,
+    UnknownProduct,
+    UnknownWarehouse,
+    WarehouseFrozen,
+    WarehouseInactive,
+)
+from inventory.holds_port import NOT_BROKEN
 from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
 
 
@@ -26,7 +37,19 @@ class AdjustView(ApiView):
         "adjust",
         "Adjust stock",
         body=stock_contract.AdjustIn,
-        answers={200: stock_contract.AdjustedOut, 409: Problem, 422: Problem},
+        answers={200: stock_contract.AdjustedOut},
+        refusals=(
+            InsufficientStock,
+            MoreThanSold,
+            ProductFrozen,
+            QuantityLimit,
+            *NOT_BROKEN,
+            UnknownProduct,
+            UnknownWarehouse,
+            VersionConflict,
+            WarehouseFrozen,
+            WarehouseInactive,
+        ),
         idempotent=True,
     )
     def put(self, request: Request) -> HttpResponse:

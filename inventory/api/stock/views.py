@@ -15,7 +15,6 @@ from rest_framework.request import Request
 
 from audit import feed
 from audit.actors import Actor
-from audit.api.contract import Problem
 from audit.api.http import ApiView, answered, decode, decode_query, rendered, respond
 from audit.api.paging import page_of
 from audit.api.schema import describe
@@ -44,7 +43,7 @@ class ProductLevelsView(ApiView):
         "readProductLevels",
         "Read a product's stock levels",
         query=stock_contract.ProductLevelsQuery,
-        answers={200: stock_contract.ProductLevelsOut, 404: Problem},
+        answers={200: stock_contract.ProductLevelsOut},
         tagged=True,
     )
     def get(self, request: Request, product_id: UUID) -> HttpResponse:
@@ -115,7 +114,8 @@ class LevelsView(ApiView):
         "listLevels",
         "List stock levels",
         query=stock_contract.LevelsQuery,
-        answers={200: stock_contract.LevelPageOut, 422: Problem},
+        answers={200: stock_contract.LevelPageOut},
+        refusals=(UnknownStore,),
     )
     def get(self, request: Request) -> HttpResponse:
         query = decode_query(request, stock_contract.LevelsQuery)
@@ -177,7 +177,7 @@ class LevelSettingsView(ApiView):
 
     allowed: ClassVar = {"GET": Capability.READ, "PATCH": Capability.MANAGE}
 
-    @describe("readLevel", "Read a stock level", answers={200: stock_contract.LevelOut, 404: Problem}, tagged=True)
+    @describe("readLevel", "Read a stock level", answers={200: stock_contract.LevelOut}, tagged=True)
     def get(self, request: Request, product_id: UUID, warehouse_id: str) -> HttpResponse:
         found = StockLevel.objects.visible_to(self.actor(request)).of_product(product_id).with_incoming()
         level = found.filter(warehouse__code=warehouse_id).first()
@@ -189,7 +189,7 @@ class LevelSettingsView(ApiView):
         "changeLevelSettings",
         "Change a level's settings",
         body=stock_contract.LevelSettingsIn,
-        answers={200: stock_contract.LevelOut, 404: Problem, 409: Problem},
+        answers={200: stock_contract.LevelOut},
         idempotent=True,
         conditional=True,
     )

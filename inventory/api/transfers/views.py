@@ -10,7 +10,6 @@ from msgspec import UNSET
 from rest_framework.request import Request
 
 from audit.actors import Actor
-from audit.api.contract import Problem
 from audit.api.http import ApiView, answered, decode, decode_query, id_in_path, rendered, respond
 from audit.api.paging import page_of
 from audit.api.schema import describe
@@ -20,6 +19,19 @@ from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import TRANSFER
 from audit.roles import Capability
 from inventory.api.transfers import contract
+from inventory.errors import (
+    InsufficientStock,
+    MixedRoute,
+    MoreThanInTransit,
+    QuantityLimit,
+    TransferAlreadySent,
+    TransferClosed,
+    TransferNotSent,
+    UnknownProduct,
+    UnknownWarehouse,
+    WarehouseInactive,
+    WarehouseNotInStore,
+)
 from inventory.locking import read_clock
 from inventory.models import Transfer
 from inventory.services.transfers import commands as transfers
@@ -38,7 +50,8 @@ class TransferView(ApiView):
         "transfer",
         "Send stock from one warehouse to another, or draft it",
         body=contract.TransferIn,
-        answers={201: contract.TransferOut, 409: Problem, 422: Problem},
+        answers={201: contract.TransferOut},
+        refusals=(InsufficientStock, MixedRoute, QuantityLimit, UnknownProduct, UnknownWarehouse, WarehouseInactive),
         idempotent=True,
     )
     def post(self, request: Request) -> HttpResponse:
@@ -143,7 +156,7 @@ class OneTransferView(ApiView):
 
     allowed: ClassVar = {"GET": Capability.READ, "PUT": Capability.KEEP_STOCK}
 
-    @describe("readTransfer", "Read a transfer", answers={200: contract.TransferOut, 404: Problem}, tagged=True)
+    @describe("readTransfer", "Read a transfer", answers={200: contract.TransferOut}, tagged=True)
     def get(self, request: Request, transfer_id: str) -> HttpResponse:
         identifier = _transfer_id(transfer_id)
         seen = Transfer.objects.visible_to(self.actor(request)).filter(pk=identifier)
@@ -155,7 +168,16 @@ class OneTransferView(ApiView):
         "changeDraftTransfer",
         "Replace a draft",
         body=contract.TransferDraftIn,
-        answers={200: contract.TransferOut, 404: Problem, 409: Problem, 422: Problem},
+        answers={200: contract.TransferOut},
+        refusals=(
+            MixedRoute,
+            TransferAlreadySent,
+            TransferClosed,
+            UnknownProduct,
+            UnknownWarehouse,
+            WarehouseInactive,
+            WarehouseNotInStore,
+        ),
         idempotent=True,
     )
     def put(self, request: Request, transfer_id: str) -> HttpResponse:
@@ -172,7 +194,15 @@ class SendTransferView(ApiView):
     @describe(
         "sendTransfer",
         "Send a draft",
-        answers={200: contract.TransferOut, 404: Problem, 409: Problem, 422: Problem},
+        answers={200: contract.TransferOut},
+        refusals=(
+            InsufficientStock,
+            QuantityLimit,
+            TransferAlreadySent,
+            TransferClosed,
+            WarehouseInactive,
+            WarehouseNotInStore,
+        ),
         idempotent=True,
     )
     def post(self, request: Request, transfer_id: str) -> HttpResponse:
@@ -189,7 +219,16 @@ class ReceiveTransferView(ApiView):
         "receiveTransfer",
         "Receive a transfer in part or whole, or close it with what is missing",
         body=contract.ReceiveIn,
-        answers={200: contract.TransferOut, 404: Problem, 409: Problem, 422: Problem},
+        answers={200: contract.TransferOut},
+        refusals=(
+            MoreThanInTransit,
+            QuantityLimit,
+            TransferClosed,
+            TransferNotSent,
+            UnknownProduct,
+            WarehouseInactive,
+            WarehouseNotInStore,
+        ),
         idempotent=True,
     )
     def post(self, request: Request, transfer_id: str) -> HttpResponse:
@@ -217,7 +256,8 @@ class CancelTransferView(ApiView):
         "cancelTransfer",
         "Bring what is in transit back to its source",
         body=contract.CancelIn,
-        answers={200: contract.TransferOut, 404: Problem, 409: Problem, 422: Problem},
+        answers={200: contract.TransferOut},
+        refusals=(QuantityLimit, TransferClosed, WarehouseNotInStore),
         idempotent=True,
     )
     def post(self, request: Request, transfer_id: str) -> HttpResponse:
@@ -237,7 +277,16 @@ class RedirectTransferView(ApiView):
         "redirectTransfer",
         "Redirect the units in transit to another warehouse",
         body=contract.RedirectIn,
-        answers={200: contract.TransferOut, 404: Problem, 409: Problem, 422: Problem},
+        answers={200: contract.TransferOut},
+        refusals=(
+            InsufficientStock,
+            QuantityLimit,
+            TransferClosed,
+            TransferNotSent,
+            UnknownWarehouse,
+            WarehouseInactive,
+            WarehouseNotInStore,
+        ),
         idempotent=True,
     )
     def post(self, request: Request, transfer_id: str) -> HttpResponse:

@@ -10,12 +10,12 @@ from msgspec import UNSET
 from rest_framework.request import Request
 
 from audit import feed
-from audit.api.contract import PageQuery, Problem
+from audit.api.contract import PageQuery
 from audit.api.http import ApiView, answered, decode, decode_query, id_in_path, rendered, respond
 from audit.api.paging import page_of
 from audit.api.schema import describe
 from audit.api.versions import expected_of, precondition, respond_unless_known, tagged
-from audit.errors import Invalid, NotFound
+from audit.errors import Archived, Invalid, NotFound
 from audit.feed import Cursor
 from audit.idempotency import StoredAnswer
 from audit.identifiers import EVENT, HOOK, public_id
@@ -23,8 +23,9 @@ from audit.models import WebhookAttempt, WebhookSubscription
 from audit.roles import Capability
 from audit.webhooks import keys, managing
 from audit.webhooks.counting import counted, with_counts
-from audit.webhooks.managing import Changed, Queued
+from audit.webhooks.managing import Changed, Queued, TooManySecrets, TooManyWebhooks, WebhookDisabled
 from inventory.api.webhooks import contract
+from inventory.errors import UnknownProduct, UnknownStore
 from inventory.services.access.webhooks import change_webhook, create_webhook
 
 _COLUMNS: Final = {"store_ids": "store_codes", "product_ids": "product_ids"}
@@ -45,7 +46,8 @@ class WebhooksView(ApiView):
         "createWebhook",
         "Add a webhook",
         body=contract.WebhookIn,
-        answers={201: contract.WebhookSecretOut, 409: Problem, 410: Problem, 422: Problem},
+        answers={201: contract.WebhookSecretOut},
+        refusals=(Archived, TooManyWebhooks, UnknownProduct, UnknownStore),
         idempotent=True,
     )
     def post(self, request: Request) -> HttpResponse:
@@ -83,7 +85,7 @@ class WebhookView(ApiView):
         "DELETE": Capability.MANAGE_WEBHOOKS,
     }
 
-    @describe("readWebhook", "Read a webhook", answers={200: contract.WebhookOut, 404: Problem}, tagged=True)
+    @describe("readWebhook", "Read a webhook", answers={200: contract.WebhookOut}, tagged=True)
     def get(self, request: Request, webhook_id: str) -> HttpResponse:
         return respond_unless_known(request, _webhook_out(_visible(self, request, webhook_id)))
 
@@ -91,7 +93,8 @@ class WebhookView(ApiView):
         "changeWebhook",
         "Change, pause or resume a webhook",
         body=contract.WebhookPatch,
-        answers={200: contract.WebhookOut, 404: Problem, 409: Problem, 422: Problem},
+        answers={200: contract.WebhookOut},
+        refusals=(UnknownProduct, UnknownStore),
         idempotent=True,
         conditional=True,
     )
@@ -109,7 +112,7 @@ class WebhookView(ApiView):
     @describe(
         "deleteWebhook",
         "Delete a webhook, with all waiting deliveries",
-        answers={200: contract.WebhookDeletedOut, 404: Problem, 409: Problem},
+        answers={200: contract.WebhookDeletedOut},
         idempotent=True,
     )
     def delete(self, request: Request, webhook_id: str) -> HttpResponse:
@@ -129,7 +132,7 @@ class WebhookAttemptsView(ApiView):
         "listWebhookAttempts",
         "List attempts to deliver events",
         query=contract.AttemptsQuery,
-        answers={200: contract.AttemptPageOut, 404: Problem},
+        answers={200: contract.AttemptPageOut},
     )
     def get(self, request: Request, webhook_id: str) -> HttpResponse:
         query = decode_query(request, contract.AttemptsQuery)
@@ -154,7 +157,8 @@ class WebhookTestView(WebhookCommandView):
     @describe(
         "testWebhook",
         "Send a test event",
-        answers={202: contract.QueuedOut, 404: Problem, 409: Problem},
+        answers={202: contract.QueuedOut},
+        refusals=(WebhookDisabled,),
         idempotent=True,
     )
     def post(self, request: Request, webhook_id: str) -> HttpResponse:
@@ -169,7 +173,8 @@ class WebhookResendView(WebhookCommandView):
         "resendWebhookEvents",
         "Send events again",
         body=contract.ResendIn,
-        answers={202: contract.QueuedOut, 404: Problem, 409: Problem, 410: Problem},
+        answers={202: contract.QueuedOut},
+        refusals=(Archived, WebhookDisabled),
         idempotent=True,
     )
     def post(self, request: Request, webhook_id: str) -> HttpResponse:
@@ -193,7 +198,8 @@ class WebhookRotateView(WebhookCommandView):
         "rotateWebhookSecret",
         "Make a new secret and a new key pair",
         body=contract.RotateIn,
-        answers={200: contract.WebhookSecretOut, 404: Problem, 409: Problem},
+        answers={200: contract.WebhookSecretOut},
+        refusals=(TooManySecrets,),
         idempotent=True,
     )
     def post(self, request: Request, webhook_id: str) -> HttpResponse:

@@ -8,10 +8,10 @@ from django.http import HttpResponse
 from msgspec import UNSET
 from rest_framework.request import Request
 
-from audit.api.contract import Problem
 from audit.api.http import ApiView, decode_query
 from audit.api.schema import describe
 from audit.api.versions import respond_unless_known
+from audit.errors import Archived
 from audit.identifiers import ALERT, RESERVATION, TRANSFER, public_id
 from audit.roles import Capability
 from inventory.api.stock.movement_views import movement_out
@@ -29,7 +29,8 @@ class ExplainView(ApiView):
         "explain",
         "Explain what is sellable of a product, or what was on hand",
         query=contract.ExplainQuery,
-        answers={200: contract.ExplainOut | contract.StockThenOut, 404: Problem, 410: Problem},
+        answers={200: contract.ExplainOut | contract.StockThenOut},
+        refusals=(Archived,),
         tagged=True,
     )
     def get(self, request: Request, product_id: UUID) -> HttpResponse:

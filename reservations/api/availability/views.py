@@ -6,10 +6,10 @@ from django.http import HttpResponse
 from msgspec import UNSET
 from rest_framework.request import Request
 
-from audit.api.contract import Problem
 from audit.api.http import ApiView, decode, respond
 from audit.api.schema import describe
 from audit.roles import Capability
+from inventory.errors import UnknownStore
 from reservations.api.availability import contract as availability_contract
 from reservations.services.availability import availability
 
@@ -23,7 +23,8 @@ class CheckAvailabilityView(ApiView):
         "checkAvailability",
         "Check availability",
         body=availability_contract.CheckIn,
-        answers={200: availability_contract.CheckOut, 422: Problem},
+        answers={200: availability_contract.CheckOut},
+        refusals=(UnknownStore,),
     )
     def post(self, request: Request) -> HttpResponse:
         body = decode(request, availability_contract.CheckIn)

@@ -10,7 +10,6 @@ from django.http import HttpResponse
 from msgspec import UNSET
 from rest_framework.request import Request
 
-from audit.api.contract import Problem
 from audit.api.http import ApiView, Pending, answered, decode, decode_query, rendered, respond
 from audit.api.paging import page_of
 from audit.api.scalars import decode_scalar
@@ -24,6 +23,7 @@ from audit.roles import Capability
 from inventory.locking import read_clock
 from reservations import group_commit
 from reservations.api.holds import contract as holds_contract
+from reservations.api.holds import refusals
 from reservations.api.holds.contract import HeldOut, ItemOut, ReservationOut
 from reservations.errors import ReservationNotFound
 from reservations.models import Reservation
@@ -45,7 +45,8 @@ class ReserveView(ApiView):
         "Reserve stock",
         body=holds_contract.ReserveIn,
         query=holds_contract.ReserveQuery,
-        answers={200: holds_contract.PlanOut, 201: holds_contract.HeldOut, 409: Problem, 422: Problem},
+        answers={200: holds_contract.PlanOut, 201: holds_contract.HeldOut},
+        refusals=refusals.RESERVE,
         idempotent=True,
     )
     def post(self, request: Request) -> HttpResponse | Pending:
@@ -142,7 +143,8 @@ class ExtendView(ApiView):
         "extend",
         "Extend a reservation, once",
         body=holds_contract.ExtendIn,
-        answers={200: holds_contract.HeldOut, 404: Problem, 409: Problem},
+        answers={200: holds_contract.HeldOut},
+        refusals=refusals.EXTEND,
         idempotent=True,
     )
     def post(self, request: Request) -> HttpResponse:
@@ -194,7 +196,8 @@ class ReleaseView(ApiView):
         "release",
         "Release a reservation, or all of a cart or order",
         body=holds_contract.ReleaseIn,
-        answers={200: holds_contract.ReleasedOut | holds_contract.AllReleasedOut, 404: Problem, 409: Problem},
+        answers={200: holds_contract.ReleasedOut | holds_contract.AllReleasedOut},
+        refusals=refusals.RELEASE,
         idempotent=True,
     )
     def post(self, request: Request) -> Pending:
@@ -244,7 +247,8 @@ class ConsumeView(ApiView):
         "consume",
         "Consume reservations for an order, exactly once",
         body=holds_contract.ConsumeIn,
-        answers={200: holds_contract.ConsumedOut | holds_contract.AllConsumedOut, 404: Problem, 409: Problem},
+        answers={200: holds_contract.ConsumedOut | holds_contract.AllConsumedOut},
+        refusals=refusals.CONSUME,
         idempotent=True,
     )
     def post(self, request: Request) -> Pending:
@@ -274,7 +278,8 @@ class CartView(ApiView):
         "putCart",
         "Make a cart's reservation equal to a basket",
         body=holds_contract.BasketIn,
-        answers={200: holds_contract.HeldOut, 201: holds_contract.HeldOut, 404: Problem, 409: Problem, 422: Problem},
+        answers={200: holds_contract.HeldOut, 201: holds_contract.HeldOut},
+        refusals=refusals.PUT_CART,
         idempotent=True,
     )
     def put(self, request: Request, cart_id: str) -> HttpResponse:
@@ -293,7 +298,8 @@ class CartView(ApiView):
     @describe(
         "deleteCart",
         "Release a cart's reservation",
-        answers={200: holds_contract.AllReleasedOut, 404: Problem, 409: Problem},
+        answers={200: holds_contract.AllReleasedOut},
+        refusals=refusals.DELETE_CART,
         idempotent=True,
     )
     def delete(self, request: Request, cart_id: str) -> HttpResponse:
@@ -340,7 +346,11 @@ class ReservationView(ApiView):
     allowed: ClassVar = {"GET": Capability.READ}
 
     @describe(
-        "readReservation", "Read a reservation", answers={200: holds_contract.ReservationOut, 404: Problem}, tagged=True
+        "readReservation",
+        "Read a reservation",
+        answers={200: holds_contract.ReservationOut},
+        refusals=refusals.READ,
+        tagged=True,
     )
     def get(self, request: Request, reservation_id: str) -> HttpResponse:
         identifier = _reservation_id(reservation_id)

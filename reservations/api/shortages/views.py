@@ -8,7 +8,6 @@ from django.http import HttpResponse
 from msgspec import UNSET
 from rest_framework.request import Request
 
-from audit.api.contract import Problem
 from audit.api.http import ApiView, answered, decode, decode_query, id_in_path, rendered, respond
 from audit.api.paging import page_of
 from audit.api.schema import describe
@@ -18,6 +17,7 @@ from audit.identifiers import INCIDENT, NIL, RESERVATION, parse_copied_id, publi
 from audit.roles import Capability
 from inventory.holds_port import ShortageCause
 from reservations.api.shortages import contract
+from reservations.errors import IncidentResolved
 from reservations.models import ShortageIncident
 from reservations.services.shortages import incidents
 from reservations.services.shortages.incidents import IncidentDetails
@@ -96,7 +96,7 @@ class IncidentView(ApiView):
 
     allowed: ClassVar = {"GET": Capability.READ_COUNTS}
 
-    @describe("readIncident", "Read an incident", answers={200: contract.IncidentOut, 404: Problem}, tagged=True)
+    @describe("readIncident", "Read an incident", answers={200: contract.IncidentOut}, tagged=True)
     def get(self, request: Request, incident_id: str) -> HttpResponse:
         incident = incidents.read_incident(_incident_id(incident_id), self.actor(request))
         return respond_unless_known(request, _incident(incident))
@@ -111,7 +111,8 @@ class ResolveIncidentView(ApiView):
         "resolveIncident",
         "Say how an incident was resolved, once",
         body=contract.ResolveIncidentIn,
-        answers={200: contract.IncidentOut, 404: Problem, 409: Problem},
+        answers={200: contract.IncidentOut},
+        refusals=(IncidentResolved,),
         idempotent=True,
     )
     def post(self, request: Request, incident_id: str) -> HttpResponse:
