@@ -4,6 +4,7 @@ from django.urls import path
 
 from reservations.api.availability import explain_views
 from reservations.api.availability import views as availability_views
+from reservations.api.holds import cart_views
 from reservations.api.holds import views as holds_views
 from reservations.api.shortages import views as incident_views
 
@@ -13,7 +14,7 @@ urlpatterns = [
     path("extend", holds_views.ExtendView.as_view()),
     path("release", holds_views.ReleaseView.as_view()),
     path("consume", holds_views.ConsumeView.as_view()),
-    path("carts/<str:cart_id>", holds_views.CartView.as_view()),
+    path("carts/<str:cart_id>", cart_views.CartView.as_view()),
     path("reservations", holds_views.ReservationsView.as_view()),
     path("reservations/<str:reservation_id>", holds_views.ReservationView.as_view()),
     path("<any-case-uuid:product_id>/explain", explain_views.ExplainView.as_view()),

@@ -18,7 +18,8 @@ from audit.tasks import purge_idempotency_keys
 from inventory.models import StockLevel
 from reservations.models import Reservation
 from reservations.services.holds.placing import PlacedHold, place_holds
-from reservations.services.holds.resolution import ReleaseRequest, Resolved, Selector, release_holds
+from reservations.services.holds.resolution import ReleaseRequest, Resolved, release_holds
+from reservations.services.holds.selecting import Selector
 from tests.conftest import Api
 from tests.factories import ACTOR, counters, hold, hold_request, lines, make_client, make_due, make_level, make_store
 

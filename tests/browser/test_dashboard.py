@@ -12,7 +12,8 @@ from django.utils import timezone
 from playwright.sync_api import expect
 
 from inventory.models import LowStockAlert, ReconciliationRun, StockCount, StockLevel, Transfer
-from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold, release_hold
+from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, consume_hold, release_hold
+from reservations.services.holds.selecting import Selector
 from tests.browser.pages import DESKTOP, PHONE, Open, faults_of
 from tests.factories import ACTOR, hold, make_due, make_level
 from tests.staff import browser_of, make_staff

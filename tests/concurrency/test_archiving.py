@@ -11,7 +11,8 @@ from inventory.errors import ArchiveRefused
 from inventory.models import ArchivedFile, LedgerOpening, Movement, StockLevel
 from inventory.services.bookkeeping import archiving
 from reservations.services.bookkeeping.archiving import every_series
-from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold, release_hold
+from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, consume_hold, release_hold
+from reservations.services.holds.selecting import Selector
 from tests.archives import archived_rows, let_days_pass
 from tests.concurrency.threads import stranger, together
 from tests.factories import ACTOR, counters, hold, make_due, make_level, receive

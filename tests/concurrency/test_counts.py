@@ -27,7 +27,8 @@ from reservations.errors import IncidentResolved, ReservationReleased
 from reservations.models import ShortageIncident
 from reservations.services.holds.documents import Hold
 from reservations.services.holds.placing import PlacedHold, place_hold
-from reservations.services.holds.resolution import ConsumeRequest, Resolved, Selector, consume_hold
+from reservations.services.holds.resolution import ConsumeRequest, Resolved, consume_hold
+from reservations.services.holds.selecting import Selector
 from reservations.services.shortages.incidents import IncidentDetails, ResolveRequest, resolve_incident
 from tests.concurrency.threads import LEVEL_LOCK, Crew, await_waiting, stranger, together
 from tests.factories import ACTOR, counters, hold, hold_request, make_level, status

@@ -16,15 +16,10 @@ from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustReq
 from reservations.models import Reservation
 from reservations.services.holds.baskets import empty_basket, put_basket
 from reservations.services.holds.documents import Hold
-from reservations.services.holds.placing import ExtendRequest, PlacedHold, extend_hold, place_hold
-from reservations.services.holds.resolution import (
-    ConsumeRequest,
-    ReleaseRequest,
-    Resolved,
-    Selector,
-    consume_hold,
-    release_hold,
-)
+from reservations.services.holds.extending import Extended, ExtendRequest, extend_hold
+from reservations.services.holds.placing import PlacedHold, place_hold
+from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Resolved, consume_hold, release_hold
+from reservations.services.holds.selecting import Selector
 from tests.concurrency.threads import Crew, await_true, stranger, together
 from tests.factories import ACTOR, counters, hold, hold_request, make_level
 
@@ -62,7 +57,7 @@ def verbs(level: StockLevel, held: Hold) -> dict[str, tuple[Callable[[Claim], An
     receipt = Adjustment(level.product_id, None, "wh-001", 5, "RECEIPT", "goods in")
     return {
         "place_hold": (lambda claim: place_hold(hold_request((level, 1), claim=claim)), PlacedHold),
-        "extend": (lambda claim: extend_hold(ExtendRequest(ACTOR, held.id, 5, claim)), PlacedHold),
+        "extend": (lambda claim: extend_hold(ExtendRequest(ACTOR, Selector(held.id), 5, claim)), Extended),
         "release": (lambda claim: release_hold(ReleaseRequest(ACTOR, selector, claim=claim)), Resolved),
         "consume": (lambda claim: consume_hold(ConsumeRequest(ACTOR, "order-1", selector, claim=claim)), Resolved),
         "adjust": (lambda claim: apply_adjustments(AdjustRequest(ACTOR, (receipt,), claim)), Adjusted),

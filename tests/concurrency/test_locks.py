@@ -37,15 +37,10 @@ from inventory.services.transfers.redirecting import RedirectRequest, redirect_t
 from reservations.services.holds.baskets import empty_basket, put_basket
 from reservations.services.holds.documents import Hold
 from reservations.services.holds.expiry import expire_due_holds
-from reservations.services.holds.placing import ExtendRequest, PlacedHold, extend_hold, place_hold, place_holds
-from reservations.services.holds.resolution import (
-    ConsumeRequest,
-    ReleaseRequest,
-    Resolved,
-    Selector,
-    consume_hold,
-    release_hold,
-)
+from reservations.services.holds.extending import ExtendRequest, extend_hold
+from reservations.services.holds.placing import PlacedHold, place_hold, place_holds
+from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Resolved, consume_hold, release_hold
+from reservations.services.holds.selecting import Selector
 from tests.concurrency.statements import Step, assert_lock_order, checked, step_of
 from tests.concurrency.threads import Crew, await_waiting, stranger, together
 from tests.factories import (
@@ -97,7 +92,7 @@ def verbs(level: StockLevel, held: Hold) -> dict[str, tuple[Callable[[], Any], l
             lambda: (due(held), place_hold(hold_request((level, 20), claim=claim())))[1],
             [claims, levels],
         ),
-        "extend": (partial(extend_hold, ExtendRequest(ACTOR, held.id, 5, claim())), [claims, holds]),
+        "extend": (partial(extend_hold, ExtendRequest(ACTOR, Selector(held.id), 5, claim())), [claims, holds]),
         "release": (partial(release_hold, release(by_id)), [claims, holds, levels]),
         "release a cart": (partial(release_hold, release(by_cart)), [claims, holds, levels]),
         "consume": (consume(by_id), [claims, holds, levels]),

@@ -14,14 +14,8 @@ from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustReq
 from reservations.errors import ReservationReleased
 from reservations.services.holds.documents import Hold
 from reservations.services.holds.placing import PlacedHold, place_hold
-from reservations.services.holds.resolution import (
-    ConsumeRequest,
-    ReleaseRequest,
-    Resolved,
-    Selector,
-    consume_hold,
-    release_hold,
-)
+from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Resolved, consume_hold, release_hold
+from reservations.services.holds.selecting import Selector
 from tests.books import assert_books_balance, broken_rules
 from tests.concurrency.threads import HOLD_LOCK, LEVEL_LOCK, Meeting, together
 from tests.factories import ACTOR, counters, hold, hold_request, make_level

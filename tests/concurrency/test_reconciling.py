@@ -17,13 +17,8 @@ from inventory.services.stock.adjustments import Adjustment, AdjustRequest, appl
 from reservations.models import Reservation, ReservationItem
 from reservations.services.bookkeeping.reconciliation import reconcile
 from reservations.services.holds.expiry import expire_due_holds
-from reservations.services.holds.resolution import (
-    ConsumeRequest,
-    ReleaseRequest,
-    Selector,
-    consume_holds,
-    release_holds,
-)
+from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, consume_holds, release_holds
+from reservations.services.holds.selecting import Selector
 from tests.concurrency.threads import await_waiting, stranger, together
 from tests.factories import ACTOR, counters, hold, make_due, make_level
 

@@ -11,7 +11,8 @@ from inventory.models import StockLevel
 from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
 from inventory.services.stock.import_files import COLUMNS, read_file
 from inventory.services.stock.imports import Imported, import_stock
-from reservations.services.holds.resolution import ConsumeRequest, Selector, consume_hold
+from reservations.services.holds.resolution import ConsumeRequest, consume_hold
+from reservations.services.holds.selecting import Selector
 from tests.concurrency.statements import Step, checked, step_of
 from tests.concurrency.threads import together
 from tests.factories import ACTOR, counters, hold, make_level, receive

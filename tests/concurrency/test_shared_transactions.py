@@ -16,7 +16,8 @@ from inventory.errors import InsufficientStock
 from reservations.group_commit import GroupCommit
 from reservations.models import Reservation
 from reservations.services.holds.placing import HoldRequest, PlacedHold, place_holds
-from reservations.services.holds.resolution import ConsumeRequest, Resolved, Selector, consume_holds
+from reservations.services.holds.resolution import ConsumeRequest, Resolved, consume_holds
+from reservations.services.holds.selecting import Selector
 from tests.concurrency.threads import Crew, await_true, await_waiting, stranger, together
 from tests.factories import ACTOR, counters, hold, hold_request, make_level
 

@@ -20,15 +20,10 @@ from reservations.models import Reservation, ReservationItem
 from reservations.services.holds.baskets import empty_basket, put_basket
 from reservations.services.holds.documents import Hold
 from reservations.services.holds.expiry import expire_due_holds
-from reservations.services.holds.placing import ExtendRequest, PlacedHold, extend_hold
-from reservations.services.holds.resolution import (
-    ConsumeRequest,
-    ReleaseRequest,
-    Resolved,
-    Selector,
-    consume_hold,
-    release_hold,
-)
+from reservations.services.holds.extending import Extended, ExtendRequest, extend_hold
+from reservations.services.holds.placing import PlacedHold
+from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Resolved, consume_hold, release_hold
+from reservations.services.holds.selecting import Selector
 from tests.concurrency.threads import Crew, await_moment, await_waiting, stranger, together
 from tests.factories import ACTOR, counters, hold, hold_request, make_due, make_level, status
 
@@ -46,7 +41,7 @@ def release(held: Hold) -> Callable[[], Any]:
 
 
 def extend(held: Hold) -> Callable[[], Any]:
-    return partial(extend_hold, ExtendRequest(ACTOR, held.id, 5))
+    return partial(extend_hold, ExtendRequest(ACTOR, Selector(held.id), 5))
 
 
 def end_soon(held: Hold) -> datetime:
@@ -186,15 +181,15 @@ def test_a_hold_may_be_extended_and_then_consumed_but_not_the_other_way() -> Non
         held = hold((make_level(10), 3))
         sale, extension = together(consume(held), extend(held))
         assert isinstance(sale, Resolved)
-        assert isinstance(extension, PlacedHold | ReservationConsumed)
+        assert isinstance(extension, Extended | ReservationConsumed)
         is_extended = Reservation.objects.get(pk=held.id).extended_at is not None
-        assert is_extended is isinstance(extension, PlacedHold)
+        assert is_extended is isinstance(extension, Extended)
 
 
 def test_a_hold_is_extended_once() -> None:
     held = hold((make_level(10), 3))
     outcomes = together(*(extend(held) for _ in range(8)))
-    assert sorted(type(outcome).__name__ for outcome in outcomes) == [AlreadyExtended.__name__] * 7 + ["PlacedHold"]
+    assert sorted(type(outcome).__name__ for outcome in outcomes) == [AlreadyExtended.__name__] * 7 + ["Extended"]
     assert Reservation.objects.get(pk=held.id).expires_at == held.expires_at + timedelta(minutes=5)
 
 
@@ -204,7 +199,7 @@ def test_a_hold_is_extended_or_swept() -> None:
         held = hold((level, 3))
         make_due(held.id, ago=timedelta(milliseconds=-20))
         extension, _, _ = together(extend(held), expire_due_holds, expire_due_holds)
-        if isinstance(extension, PlacedHold):
+        if isinstance(extension, Extended):
             assert status(held) == "ACTIVE"
             assert expire_due_holds() == 0
         else:

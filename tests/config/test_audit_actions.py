@@ -22,7 +22,8 @@ from audit.models import AuditEntry
 from config.documents.actions import audit_actions
 from reservations.admin.holds.timeline import life_of
 from reservations.models import Reservation
-from reservations.services.holds.resolution import ConsumeRequest, Selector, consume_hold
+from reservations.services.holds.resolution import ConsumeRequest, consume_hold
+from reservations.services.holds.selecting import Selector
 from tests.factories import ACTOR, hold, make_level
 
 ROOT = Path(__file__).resolve().parents[2]

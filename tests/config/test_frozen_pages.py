@@ -16,7 +16,8 @@ from django.utils import timezone
 
 from inventory.models import Product, StockLevel, Warehouse
 from reservations.models import Reservation
-from reservations.services.holds.resolution import ConsumeRequest, Selector, consume_hold
+from reservations.services.holds.resolution import ConsumeRequest, consume_hold
+from reservations.services.holds.selecting import Selector
 from tests.conftest import Api, body_of
 from tests.drafts import begin_delivery, begin_transfer, draft_form
 from tests.factories import ACTOR, counters, hold, make_level, make_variant, receive, recorded

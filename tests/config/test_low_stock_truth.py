@@ -17,7 +17,8 @@ from inventory.services.low_stock import alerts as low_stock
 from inventory.services.low_stock import digests
 from inventory.services.stock.adjustments import Adjustment, AdjustRequest, apply_adjustments
 from inventory.services.stock.level_settings import LevelChange, set_levels
-from reservations.services.holds.resolution import ReleaseRequest, Selector, release_hold
+from reservations.services.holds.resolution import ReleaseRequest, release_hold
+from reservations.services.holds.selecting import Selector
 from tests.conftest import Api, body_of
 from tests.factories import (
     ACTOR,

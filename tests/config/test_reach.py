@@ -60,9 +60,11 @@ from reservations.errors import ReservationNotFound
 from reservations.models import DeadLetter, ShortageIncident
 from reservations.services.availability import availability, explanation, recall
 from reservations.services.bookkeeping import reconciliation
-from reservations.services.holds import baskets, placing, resolution, selling_by_hand
-from reservations.services.holds.placing import ExtendRequest, HoldRequest
-from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Selector
+from reservations.services.holds import baskets, extending, placing, reading, resolution, selling_by_hand
+from reservations.services.holds.extending import ExtendRequest
+from reservations.services.holds.placing import HoldRequest
+from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest
+from reservations.services.holds.selecting import Selector
 from reservations.services.holds.sourcing import RequestLine
 from reservations.services.orders import settling
 from reservations.services.shortages import incidents
@@ -419,9 +421,11 @@ CALLS: Final[dict[str, Call]] = {
     "placing.place_holds": lambda scene, actor: placing.raise_refusal(placing.place_holds([scene.basket(actor)])[0]),
     "placing.place_hold": lambda scene, actor: placing.place_hold(scene.basket(actor)),
     "placing.plan_hold": lambda scene, actor: placing.plan_hold(scene.basket(actor)),
-    "placing.extend_hold": lambda scene, actor: placing.extend_hold(ExtendRequest(actor, scene.hold, 5)),
-    "placing.extend_holds": lambda scene, actor: placing.raise_refusal(
-        placing.extend_holds([ExtendRequest(actor, scene.hold, 5)])[0]
+    "reading.read_hold": lambda scene, actor: reading.read_hold(actor, scene.hold),
+    "reading.read_cart": lambda scene, actor: reading.read_cart(actor, "both"),
+    "extending.extend_hold": lambda scene, actor: extending.extend_hold(ExtendRequest(actor, Selector(scene.hold), 5)),
+    "extending.extend_holds": lambda scene, actor: placing.raise_refusal(
+        extending.extend_holds([ExtendRequest(actor, Selector(scene.hold), 5)])[0]
     ),
     "resolution.release_hold": lambda scene, actor: resolution.release_hold(
         ReleaseRequest(actor, Selector(scene.hold))
@@ -514,8 +518,6 @@ PARTS: Final[dict[str, str]] = {
     "preconditions.require_destination": "commands.send_transfer",
     "redirecting.redirect": "redirecting.redirect_transfer",
     "placing.hold_all": "placing.place_holds",
-    "placing.visible": "placing.extend_holds",
-    "resolution.find": "resolution.release_holds",
     "resolution.lock_for": "resolution.release_holds",
     "resolution.resolve_all": "resolution.release_holds",
     "resolution.resolve_claimed": "baskets.empty_basket",

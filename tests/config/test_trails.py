@@ -22,7 +22,8 @@ from audit.identifiers import first_id_at
 from audit.models import AuditEntry, IdempotencyKey, OutboxEvent
 from inventory.models import Movement
 from inventory.services.stock.adjustments import Adjustment, AdjustRequest, apply_adjustments
-from reservations.services.holds.resolution import ConsumeRequest, Selector, consume_hold
+from reservations.services.holds.resolution import ConsumeRequest, consume_hold
+from reservations.services.holds.selecting import Selector
 from tests.factories import ACTOR, hold, make_level, make_product, recorded
 from tests.forms import form_on
 from tests.staff import browser_of, make_staff

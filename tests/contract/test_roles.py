@@ -38,6 +38,7 @@ NEEDED: dict[tuple[str, str], Capability] = {
     ("POST", INVENTORY + "extend"): SELL,
     ("POST", INVENTORY + "release"): SELL,
     ("POST", INVENTORY + "consume"): SELL,
+    ("GET", INVENTORY + "carts/<str:cart_id>"): READ,
     ("PUT", INVENTORY + "carts/<str:cart_id>"): SELL,
     ("DELETE", INVENTORY + "carts/<str:cart_id>"): SELL,
     ("GET", INVENTORY + "reservations"): READ,

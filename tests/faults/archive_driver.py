@@ -30,7 +30,8 @@ from inventory.models import (  # noqa: E402
 )
 from inventory.services.bookkeeping.archive_files import read  # noqa: E402
 from reservations.models import Reservation  # noqa: E402
-from reservations.services.holds.resolution import ConsumeRequest, Selector, consume_hold  # noqa: E402
+from reservations.services.holds.resolution import ConsumeRequest, consume_hold  # noqa: E402
+from reservations.services.holds.selecting import Selector  # noqa: E402
 from tests.archives import archived_rows, let_days_pass  # noqa: E402
 from tests.books import assert_books_balance  # noqa: E402
 from tests.factories import ACTOR, hold, receive  # noqa: E402

@@ -16,15 +16,10 @@ from reservations.models import Reservation
 from reservations.services.holds.baskets import put_basket
 from reservations.services.holds.documents import Hold
 from reservations.services.holds.expiry import expire_due_holds
-from reservations.services.holds.placing import ExtendRequest, PlacedHold, extend_hold, place_hold
-from reservations.services.holds.resolution import (
-    ConsumeRequest,
-    ReleaseRequest,
-    Resolved,
-    Selector,
-    consume_hold,
-    release_hold,
-)
+from reservations.services.holds.extending import Extended, ExtendRequest, extend_hold
+from reservations.services.holds.placing import PlacedHold, place_hold
+from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Resolved, consume_hold, release_hold
+from reservations.services.holds.selecting import Selector
 from tests.books import assert_books_balance
 from tests.concurrency.threads import Crew, stranger
 from tests.factories import ACTOR, counters, hold, hold_request, make_due, make_level
@@ -63,7 +58,7 @@ def verb(name: str, level: StockLevel, held: Hold) -> Verb:
         make_due(held.id)
     verbs = {
         "place_hold": Verb(partial(place_hold, hold_request((level, 2))), PlacedHold, (10, 5)),
-        "extend": Verb(partial(extend_hold, ExtendRequest(ACTOR, held.id, 5)), PlacedHold, (10, 3)),
+        "extend": Verb(partial(extend_hold, ExtendRequest(ACTOR, Selector(held.id), 5)), Extended, (10, 3)),
         "release": Verb(partial(release_hold, ReleaseRequest(ACTOR, selector)), Resolved, (10, 0)),
         "consume": Verb(partial(consume_hold, ConsumeRequest(ACTOR, "order-1", selector)), Resolved, (7, 0)),
         "adjust": Verb(partial(apply_adjustments, AdjustRequest(ACTOR, (receipt,))), Adjusted, (15, 3)),

@@ -12,14 +12,10 @@ from audit.idempotency import Claim, StoredAnswer
 from inventory.models import StockLevel, Store
 from reservations.services.holds.documents import Hold
 from reservations.services.holds.expiry import expire_due_holds
-from reservations.services.holds.placing import ExtendRequest, PlacedHold, extend_hold, place_holds
-from reservations.services.holds.resolution import (
-    ConsumeRequest,
-    ReleaseRequest,
-    Selector,
-    consume_holds,
-    release_holds,
-)
+from reservations.services.holds.extending import ExtendRequest, extend_hold
+from reservations.services.holds.placing import PlacedHold, place_holds
+from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, consume_holds, release_holds
+from reservations.services.holds.selecting import Selector
 from tests.factories import ACTOR, hold, hold_request, make_due, make_level
 from tests.faults.proxy import Proxy
 
@@ -88,7 +84,7 @@ def test_a_command_takes_so_many_round_trips_for_one_or_for_many(proxy: Proxy, v
                 returns = [ReleaseRequest(ACTOR, Selector(each.id)) for each in held(level, count)]
                 return partial(release_holds, returns)
             case "extend":
-                return partial(extend_hold, ExtendRequest(ACTOR, held(level, 1)[0].id, 5))
+                return partial(extend_hold, ExtendRequest(ACTOR, Selector(held(level, 1)[0].id), 5))
             case _:
                 make_due(*(each.id for each in held(level, count)))
                 return expire_due_holds

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, IntegrityError, connection, transaction
 
-from reservations.services.holds.resolution import ConsumeRequest, Selector, consume_hold
+from reservations.services.holds.resolution import ConsumeRequest, consume_hold
+from reservations.services.holds.selecting import Selector
 from tests.factories import ACTOR, hold, make_level, make_product, make_variant
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]

@@ -16,7 +16,8 @@ from inventory.services.stock.import_files import COLUMNS, read_file
 from inventory.services.stock.import_history import EVERY_ROW
 from inventory.services.stock.imports import Imported, foresee_import, import_stock, plan_import
 from inventory.services.stock.reversing import ReverseRequest, reverse_document
-from reservations.services.holds.resolution import ReleaseRequest, Selector, release_hold
+from reservations.services.holds.resolution import ReleaseRequest, release_hold
+from reservations.services.holds.selecting import Selector
 from tests.books import assert_books_balance
 from tests.factories import ACTOR, counters, hold, make_level, make_product, recorded
 from tests.inventory.test_imports import HEADER, command, places, sku

@@ -19,7 +19,8 @@ from inventory.services.stock.level_settings import set_level
 from reservations.services.bookkeeping.reconciliation import Repair, reconcile
 from reservations.services.holds.expiry import expire_due_holds
 from reservations.services.holds.placing import place_holds
-from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold, release_hold
+from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, consume_hold, release_hold
+from reservations.services.holds.selecting import Selector
 from tests.factories import (
     ACTOR,
     hold,

@@ -27,7 +27,8 @@ from inventory.services.transfers.commands import MoveLine, TransferRequest, sta
 from reservations.services.holds.baskets import put_basket
 from reservations.services.holds.expiry import expire_due_holds
 from reservations.services.holds.placing import place_holds
-from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold, release_hold
+from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, consume_hold, release_hold
+from reservations.services.holds.selecting import Selector
 from tests.books import assert_books_balance
 from tests.factories import (
     ACTOR,

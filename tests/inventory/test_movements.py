@@ -14,7 +14,8 @@ from django.test.utils import CaptureQueriesContext
 from audit.roles import Role
 from inventory.models import Movement, StockLevel
 from inventory.services.stock.movements import MovementFilter, read_movements
-from reservations.services.holds.resolution import ConsumeRequest, Selector, consume_hold
+from reservations.services.holds.resolution import ConsumeRequest, consume_hold
+from reservations.services.holds.selecting import Selector
 from tests.conftest import Api
 from tests.contract.problems import pointers, problem
 from tests.factories import ACTOR, hold, make_level, make_product, make_store, make_variant, make_warehouse, receive

@@ -21,7 +21,8 @@ from inventory.services.counts.entering import (
 )
 from inventory.services.counts.opening import OpenRequest, open_count
 from inventory.services.counts.posting import preview_count
-from reservations.services.holds.resolution import ConsumeRequest, Selector, consume_hold
+from reservations.services.holds.resolution import ConsumeRequest, consume_hold
+from reservations.services.holds.selecting import Selector
 from tests.counts import counted, post
 from tests.factories import (
     ACTOR,

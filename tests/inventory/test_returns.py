@@ -12,7 +12,8 @@ from inventory.models import Movement, StockLevel
 from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
 from inventory.services.stock.import_files import COLUMNS, read_file
 from inventory.services.stock.imports import Imported, foresee_import, import_stock, plan_import
-from reservations.services.holds.resolution import ConsumeRequest, Selector, consume_hold
+from reservations.services.holds.resolution import ConsumeRequest, consume_hold
+from reservations.services.holds.selecting import Selector
 from tests.conftest import Api, body_of
 from tests.factories import ACTOR, counters, hold, lines, make_level, make_product, make_store, receive, recorded
 from tests.staff import browser_of, make_staff, post

@@ -32,7 +32,8 @@ from inventory.services.transfers.commands import (
     start_transfer,
 )
 from inventory.services.transfers.reversing import SendBackRequest, send_back
-from reservations.services.holds.resolution import ConsumeRequest, Selector, consume_hold
+from reservations.services.holds.resolution import ConsumeRequest, consume_hold
+from reservations.services.holds.selecting import Selector
 from tests.books import assert_books_balance
 from tests.factories import ACTOR, counters, hold, make_due, make_level, make_warehouse, published, receive, recorded
 

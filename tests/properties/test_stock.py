@@ -77,22 +77,10 @@ from reservations.services.bookkeeping.reconciliation import reconcile
 from reservations.services.holds import documents
 from reservations.services.holds.baskets import empty_basket, put_basket
 from reservations.services.holds.expiry import expire_due_holds
-from reservations.services.holds.placing import (
-    ExtendRequest,
-    HoldRequest,
-    PlacedHold,
-    extend_hold,
-    place_hold,
-    place_holds,
-)
-from reservations.services.holds.resolution import (
-    ConsumeRequest,
-    ReleaseRequest,
-    Resolved,
-    Selector,
-    consume_hold,
-    release_hold,
-)
+from reservations.services.holds.extending import Extended, ExtendRequest, extend_hold
+from reservations.services.holds.placing import HoldRequest, PlacedHold, place_hold, place_holds
+from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Resolved, consume_hold, release_hold
+from reservations.services.holds.selecting import Selector
 from reservations.services.holds.sourcing import RequestLine
 from tests.archives import archived_rows, let_days_pass
 from tests.books import assert_books_balance
@@ -497,16 +485,16 @@ class Stock(RuleBasedStateMachine):
     @precondition(lambda self: self.model.holds)
     def extend(self, pick: int) -> None:
         id_, hold = self.pick(pick)
-        outcome = outcome_of(lambda: extend_hold(ExtendRequest(ACTOR, id_, 5)))
+        outcome = outcome_of(lambda: extend_hold(ExtendRequest(ACTOR, Selector(id_), 5)))
         expected = {
-            "ACTIVE": AlreadyExtended if hold.is_extended else PlacedHold,
+            "ACTIVE": AlreadyExtended if hold.is_extended else Extended,
             "DUE": ReservationExpired,
             "EXPIRED": ReservationExpired,
             "CONSUMED": ReservationConsumed,
             "RELEASED": ReservationReleased,
         }[hold.state]
         assert isinstance(outcome, expected), outcome
-        hold.is_extended |= isinstance(outcome, PlacedHold)
+        hold.is_extended |= isinstance(outcome, Extended)
         self.learn()
 
     def pick(self, number: int) -> tuple[UUID, ModelHold]:

@@ -21,7 +21,8 @@ from inventory.models import ArchivedFile, LedgerOpening, Movement, StockLevel
 from inventory.services.bookkeeping import archiving
 from reservations.models import BrokenHold, Reservation, ReservationItem, ShortageIncident
 from reservations.services.bookkeeping.archiving import every_series, reservations
-from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold, release_hold
+from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, consume_hold, release_hold
+from reservations.services.holds.selecting import Selector
 from reservations.tasks import archive as archive_task
 from tests.archives import archived_rows, files, let_days_pass
 from tests.books import assert_books_balance

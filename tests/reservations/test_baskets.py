@@ -1,20 +1,27 @@
 """Baskets make a cart's hold equal to their lines, in one step (docs/explanation/rules.md, rule 10)."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from audit.roles import Role
 from inventory.errors import InsufficientStock, ProductInactive
-from inventory.models import Product, StockLevel, Warehouse
+from inventory.models import Product, StockLevel, Store, Warehouse
+from inventory.services.catalogue.lookup import forget_catalogue
 from reservations.errors import ReservationConsumed, ReservationNotFound, TimeoutTooLong
 from reservations.models import Reservation, ReservationItem
-from reservations.services.holds.baskets import empty_basket, put_basket
-from reservations.services.holds.placing import ExtendRequest, PlacedHold, extend_hold
-from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold
+from reservations.services.holds.baskets import Emptied, empty_basket, put_basket
+from reservations.services.holds.extending import ExtendRequest, extend_hold
+from reservations.services.holds.placing import PlacedHold
+from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, consume_hold
+from reservations.services.holds.selecting import Selector
 from reservations.services.holds.sourcing import RequestLine
-from tests.conftest import Api
+from tests.books import assert_books_balance
+from tests.conftest import Api, body_of
+from tests.contract.problems import problem
 from tests.factories import (
     ACTOR,
     counters,
@@ -27,6 +34,7 @@ from tests.factories import (
     published,
     receive,
     recorded,
+    status,
 )
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
@@ -132,7 +140,7 @@ def test_the_clock_is_never_reset_and_the_timeout_counts_once() -> None:
     first = put((level, 1), timeout_minutes=5)
     second = put((level, 2), timeout_minutes=60)
     assert second.hold.expires_at == first.hold.expires_at
-    extend_hold(ExtendRequest(ACTOR, first.hold.id, 15))
+    extend_hold(ExtendRequest(ACTOR, Selector(first.hold.id), 15))
     assert put((level, 3)).hold.expires_at == first.hold.expires_at + timedelta(minutes=15)
     row = Reservation.objects.get()
     assert (row.created_at, ReservationItem.objects.get().held_until) == (first.hold.created_at, row.expires_at)
@@ -251,6 +259,103 @@ def test_over_http_the_first_is_201_the_next_200_and_delete_releases(api: Api) -
     assert api.delete("carts/c").json()["reservations"] == []  # type: ignore[attr-defined]
 
 
+def test_a_basket_without_items_releases_what_the_cart_holds_in_the_store() -> None:
+    make_store("outlet", "wh-001", is_default=False)
+    level = make_level(20)
+    put((level, 3))
+    hold((level, 2), cart_id="c", order_id="o")
+    dead = hold((level, 1), cart_id="c")
+    elsewhere = hold((level, 4), cart_id="c", store="outlet")
+    other = hold((level, 5), cart_id="d")
+    make_due(dead.id)
+    for _ in range(2):
+        assert put_basket(hold_request(cart_id="c")) == Emptied("c", "main")
+        assert counters(level) == (20, 9)
+    assert [status(each) for each in (dead, elsewhere, other)] == ["EXPIRED", "ACTIVE", "ACTIVE"]
+    reasons = [event["reason"] for event in published("InventoryReleasedEvent")]
+    assert reasons == ["expired", "cart emptied", "cart emptied"]
+    assert [len(recorded(f"inventory_reservation_{what}")) for what in ("released", "expired")] == [2, 1]
+    assert_books_balance()
+
+
+def test_a_cart_is_emptied_though_nothing_may_be_sold_or_it_never_was() -> None:
+    level = make_level(10)
+    put((level, 3))
+    Store.objects.update(max_units_per_customer=1, max_holds_per_customer=1, hold_window_minutes=60)
+    Product.objects.update(is_active=False)
+    forget_catalogue()
+    assert put_basket(hold_request(cart_id="c")) == Emptied("c", "main")
+    assert counters(level) == (10, 0)
+    assert put_basket(hold_request(cart_id="never")) == Emptied("never", "main")
+    assert Reservation.objects.count() == 1
+
+
+def test_over_http_an_empty_basket_is_answered_alike_each_time(api: Api) -> None:
+    level = make_level(10)
+    assert api.put("carts/c", {"items": lines((level, 3))}).status_code == 201
+    empty = {"cartId": "c", "storeId": "main", "status": "RELEASED", "items": []}
+    answers = [api.put("carts/c", {"items": []}, Idempotency_Key="k") for _ in range(2)]
+    answers.append(api.put("carts/c", {"items": []}))
+    assert [(each.status_code, body_of(each)) for each in answers] == [(200, empty)] * 3
+    assert answers[1].headers["Idempotent-Replayed"] == "true"
+    assert api.put("carts/c", {}).status_code == 400
+    assert api.put("carts/c", {"items": [], "storeId": "nowhere"}).json()["code"] == "unknown_store"  # type: ignore[attr-defined]
+    assert api.put("carts/c", {"items": lines((level, 2))}).status_code == 201
+
+
+def test_a_cart_is_read_as_it_was_put(api: Api) -> None:
+    level = make_level(10)
+    problem(api.get("carts/c"), 404, "reservation_not_found")
+    held = body_of(api.put("carts/c", {"items": lines((level, 3)), "customerId": "ada"}), 201)
+    read = body_of(api.get("carts/c"))
+    (one,) = read.pop("reservations")
+    assert read["status"] == one["status"] == "ACTIVE"
+    assert read.items() <= one.items()
+    for name in ("reservationId", "storeId", "cartId", "customerId", "orderId", "createdAt", "expiresAt"):
+        assert read[name] == held[name]
+    assert [item["quantity"] for item in read["items"]] == [3]
+    make_due(hold((level, 1), cart_id="c").id)
+    second = hold((level, 2), cart_id="c")
+    read = body_of(api.get("carts/c"))
+    assert read.keys() == {"cartId", "status", "reservations"}
+    assert [each["reservationId"] for each in read["reservations"]] == [held["reservationId"], second.public_id]
+    api.put("carts/c", {"items": []})
+    problem(api.get("carts/c"), 404, "reservation_not_found")
+
+
+def test_a_cart_is_deleted_in_one_store_or_in_all(make_api: Callable[..., Api]) -> None:
+    make_store("outlet", "wh-001", is_default=False)
+    make_store("third", "wh-001", is_default=False)
+    level = make_level(10)
+    for code in ("main", "outlet", "third"):
+        hold((level, 1), cart_id="c", store=code)
+    limited, api = make_api(Role.CHECKOUT, stores=("main", "third")), make_api()
+    problem(limited.delete("carts/c?storeId=outlet"), 404, "reservation_not_found")
+    problem(api.delete("carts/c?store=outlet"), 400, "invalid")
+    assert len(body_of(limited.delete("carts/c?storeId=main"))["reservations"]) == 1
+    assert list(
+        Reservation.objects.in_state("ACTIVE").order_by("store__code").values_list("store__code", flat=True)
+    ) == ["outlet", "third"]
+    assert len(body_of(api.delete("carts/c"))["reservations"]) == 2
+
+
+def test_a_cart_shows_a_client_its_stores_alone(make_api: Callable[..., Api]) -> None:
+    make_store("outlet", "wh-001", is_default=False)
+    level = make_level(10)
+    held = {code: hold((level, 1), cart_id="c", store=code).public_id for code in ("main", "outlet")}
+    for stores, query, seen in (
+        ((), "", ["main", "outlet"]),
+        ((), "?storeId=outlet", ["outlet"]),
+        (("outlet",), "", ["outlet"]),
+        (("outlet",), "?storeId=main", []),
+    ):
+        response = make_api(Role.CHECKOUT, stores=stores).get(f"carts/c{query}")
+        if seen:
+            assert [each["reservationId"] for each in body_of(response)["reservations"]] == [held[s] for s in seen]
+        else:
+            problem(response, 404, "reservation_not_found")
+
+
 @pytest.mark.parametrize(
     "cart", ["a\u00a0b", "\U0001f468\u200d\U0001f469", "a\u202eb", "a\tb", "a\ufeff", "a\u3000b", "x" * 65]
 )
@@ -263,6 +368,8 @@ def test_a_cart_that_cannot_be_reserved_for_is_refused_at_all_doors(api: Api, ca
         "customer": api.post("reserve", {"cartId": "c", "customerId": cart, "items": items}),
         "put": api.put(f"carts/{quoted}", {"items": items}),
         "empty": api.delete(f"carts/{quoted}"),
+        "read": api.get(f"carts/{quoted}"),
+        "extend": api.post("extend", {"cartId": cart}),
         "release": api.post("release", {"cartId": cart}),
         "consume": api.post("consume", {"cartId": "c", "orderId": cart}),
         "list": api.get(f"reservations?cartId={quoted}"),
@@ -277,4 +384,5 @@ def test_a_cart_that_can_be_reserved_for_can_be_put_and_deleted(api: Api, cart: 
     assert api.post("reserve", {"cartId": cart, "items": lines((level, 1))}).status_code == 201
     path = "carts/" + "".join(f"%{byte:02X}" for byte in cart.encode())
     assert api.put(path, {"items": lines((level, 2))}).status_code == 200
+    assert body_of(api.get(path))["cartId"] == cart
     assert len(api.delete(path).json()["reservations"]) == 1  # type: ignore[attr-defined]

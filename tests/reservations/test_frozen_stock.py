@@ -16,23 +16,10 @@ from inventory.services.catalogue.lookup import forget_catalogue
 from reservations.services.availability.availability import Query, check_availability
 from reservations.services.holds.baskets import empty_basket, put_basket
 from reservations.services.holds.documents import Hold
-from reservations.services.holds.placing import (
-    ExtendRequest,
-    HoldRequest,
-    PlacedHold,
-    extend_hold,
-    place_hold,
-    place_holds,
-    plan_hold,
-)
-from reservations.services.holds.resolution import (
-    ConsumeRequest,
-    ReleaseRequest,
-    Resolved,
-    Selector,
-    consume_hold,
-    release_hold,
-)
+from reservations.services.holds.extending import ExtendRequest, extend_hold
+from reservations.services.holds.placing import HoldRequest, PlacedHold, place_hold, place_holds, plan_hold
+from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Resolved, consume_hold, release_hold
+from reservations.services.holds.selecting import Selector
 from reservations.services.holds.sourcing import RequestLine
 from tests.conftest import Api
 from tests.factories import ACTOR, counters, hold, hold_request, lines, make_due, make_level, make_product, receive
@@ -102,7 +89,7 @@ def test_what_is_held_is_extended_sold_and_given_back(level: StockLevel, subject
     holds = [hold((level, 2)) for _ in range(2)]
     freeze(subject)
     for each in holds:
-        assert extend_hold(ExtendRequest(ACTOR, each.id, 5))
+        assert extend_hold(ExtendRequest(ACTOR, Selector(each.id), 5))
     assert isinstance(consume_hold(ConsumeRequest(ACTOR, "order", Selector(holds[0].id))), Resolved)
     assert isinstance(release_hold(ReleaseRequest(ACTOR, Selector(holds[1].id))), Resolved)
     assert counters(level) == (8, 0)

@@ -17,8 +17,10 @@ from inventory import transactions
 from inventory.locking import Counters, LockedLevels
 from inventory.services.stock.ledger import MovementCause
 from reservations.services.holds.documents import HeldItem, Hold
-from reservations.services.holds.placing import ExtendRequest, HoldRequest, PlacedHold
-from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Resolved, Selector
+from reservations.services.holds.extending import ExtendRequest
+from reservations.services.holds.placing import HoldRequest, PlacedHold
+from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Resolved
+from reservations.services.holds.selecting import Selector
 from reservations.services.holds.sourcing import RequestLine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,7 +37,7 @@ VALUES = [
     StoredAnswer(200, b"{}"),
     LINE,
     HoldRequest(ACTOR, (LINE,)),
-    ExtendRequest(ACTOR, ID, 5),
+    ExtendRequest(ACTOR, Selector(ID), 5),
     ReleaseRequest(ACTOR, Selector(ID)),
     ConsumeRequest(ACTOR, "order-1", Selector(ID)),
     Selector(ID),

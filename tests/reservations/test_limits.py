@@ -15,7 +15,8 @@ from reservations.models import Reservation
 from reservations.services.holds.baskets import put_basket
 from reservations.services.holds.limits import Shopper
 from reservations.services.holds.placing import HoldRequest, PlacedHold, place_hold, place_holds, plan_hold
-from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold, release_hold
+from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, consume_hold, release_hold
+from reservations.services.holds.selecting import Selector
 from reservations.services.holds.sourcing import RequestLine
 from tests.conftest import Api
 from tests.factories import (

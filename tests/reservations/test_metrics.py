@@ -21,14 +21,10 @@ from reservations.models import Reservation
 from reservations.services.holds import documents
 from reservations.services.holds.baskets import put_basket
 from reservations.services.holds.expiry import expire_due_holds
-from reservations.services.holds.placing import ExtendRequest, extend_hold, place_hold, place_holds
-from reservations.services.holds.resolution import (
-    ConsumeRequest,
-    ReleaseRequest,
-    Selector,
-    consume_hold,
-    release_hold,
-)
+from reservations.services.holds.extending import ExtendRequest, extend_hold
+from reservations.services.holds.placing import place_hold, place_holds
+from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, consume_hold, release_hold
+from reservations.services.holds.selecting import Selector
 from tests.conftest import Api
 from tests.counts import counted as count_levels
 from tests.counts import post
@@ -105,7 +101,7 @@ def a_hold_without_a_store(level: StockLevel) -> Changes:
 
 
 def an_extension_and_a_second_one(level: StockLevel) -> Changes:
-    request = ExtendRequest(ACTOR, made(level).id, 5)
+    request = ExtendRequest(ACTOR, Selector(made(level).id), 5)
     extend_hold(request)
     quietly(lambda: extend_hold(request))
     return {R + "created_total": 1, R + "extended_total": 1}

@@ -14,11 +14,11 @@ from reservations.services.holds.resolution import (
     ConsumeRequest,
     ReleaseRequest,
     Resolved,
-    Selector,
     consume_hold,
     consume_holds,
     release_hold,
 )
+from reservations.services.holds.selecting import Selector
 from reservations.services.holds.sourcing import RequestLine
 from tests.conftest import Api
 from tests.factories import ACTOR, counters, hold, make_due, make_level, published, receive, recorded

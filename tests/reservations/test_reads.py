@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from audit.roles import Role
-from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Selector, consume_hold, release_hold
+from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, consume_hold, release_hold
+from reservations.services.holds.selecting import Selector
 from tests.conftest import Api
 from tests.factories import (
     ACTOR,

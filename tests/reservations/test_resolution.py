@@ -18,17 +18,17 @@ from reservations.errors import (
 )
 from reservations.models import Reservation, ReservationItem
 from reservations.services.holds.documents import Hold
-from reservations.services.holds.placing import ExtendRequest, extend_hold
+from reservations.services.holds.extending import ExtendRequest, extend_hold
 from reservations.services.holds.resolution import (
     ConsumeRequest,
     ReleaseRequest,
     Resolved,
-    Selector,
     consume_hold,
     consume_holds,
     release_hold,
     release_holds,
 )
+from reservations.services.holds.selecting import Selector
 from tests.conftest import Api
 from tests.factories import ACTOR, counters, hold, lines, make_due, make_level, make_store, published, recorded
 
@@ -289,7 +289,7 @@ def test_a_hold_is_honoured_whatever_becomes_inactive_later() -> None:
     Product.objects.update(is_active=False)
     Warehouse.objects.update(is_active=False)
     StockLevel.objects.update(min_stock_level=10)
-    extend_hold(ExtendRequest(ACTOR, made.id, 1))
+    extend_hold(ExtendRequest(ACTOR, Selector(made.id), 1))
     consume(by(made))
     assert counters(level) == (6, 0)
 
@@ -336,19 +336,27 @@ def test_a_command_means_one_thing(api: Api, path: str, body: dict[str, Any]) ->
     assert api.post(path, body).status_code == 400
 
 
-def test_by_reservation_the_answer_is_that_reservation_else_a_list(api: Api) -> None:
+def test_the_answer_is_a_list_with_the_fields_of_a_named_reservation_beside_it(api: Api) -> None:
     level = make_level(20)
     one = api.post("reserve", {"cartId": "c", "items": lines((level, 2))}).json()  # type: ignore[attr-defined]
     two = api.post("reserve", {"orderId": "o", "items": lines((level, 3))}).json()  # type: ignore[attr-defined]
     released = api.post("release", {"reservationId": one["reservationId"], "reason": "r"}).json()  # type: ignore[attr-defined]
     assert (released["status"], released["reason"], released["items"][0]["released"]) == ("RELEASED", "r", True)
+    assert released["reservations"] == [beside(released)]
+    again = api.post("release", {"reservationId": one["reservationId"]}).json()  # type: ignore[attr-defined]
+    assert again == released
     assert api.post("release", {"cartId": "c"}).json() == {"status": "RELEASED", "reservations": []}  # type: ignore[attr-defined]
     sold = api.post("consume", {"orderId": "o"}).json()  # type: ignore[attr-defined]
     assert (sold["status"], sold["orderId"]) == ("CONSUMED", "o")
     assert [each["reservationId"] for each in sold["reservations"]] == [two["reservationId"]]
     alone = api.post("consume", {"orderId": "o", "reservationId": two["reservationId"]}).json()  # type: ignore[attr-defined]
-    assert alone == sold["reservations"][0]
+    assert alone == {**sold["reservations"][0], "reservations": sold["reservations"]}
     assert alone["items"][0]["consumed"] is True
+
+
+def beside(answer: dict[str, Any]) -> dict[str, Any]:
+    """The fields beside the list of reservations."""
+    return {name: value for name, value in answer.items() if name != "reservations"}
 
 
 def test_a_dead_hold_is_named_in_the_problem(api: Api) -> None:

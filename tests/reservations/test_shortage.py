@@ -27,7 +27,8 @@ from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustReq
 from reservations.errors import HoldNotInTheWay, IncidentResolved, ReservationNotFound, ReservedUnexplained
 from reservations.models import BrokenHold, Reservation, ShortageIncident
 from reservations.services.holds.documents import Hold
-from reservations.services.holds.resolution import ConsumeRequest, Selector, consume_hold
+from reservations.services.holds.resolution import ConsumeRequest, consume_hold
+from reservations.services.holds.selecting import Selector
 from reservations.services.shortages.incidents import ResolveRequest, read_incident, resolve_incident
 from reservations.services.shortages.shortage import HeldUnits, choose_holds
 from tests.books import assert_books_balance

@@ -18,10 +18,10 @@ from reservations.services.holds.resolution import (
     ConsumeRequest,
     ReleaseRequest,
     Resolved,
-    Selector,
     consume_holds,
     release_holds,
 )
+from reservations.services.holds.selecting import Selector
 from tests.factories import ACTOR, hold, hold_request, make_due, make_warehouse
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]

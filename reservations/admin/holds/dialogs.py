@@ -37,10 +37,11 @@ from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import parse_uuid, short_id
 from inventory.admin.stock.overriding import OVERRIDE_WORDINGS, OverrideField, offer_override
 from reservations.models import ReservationItem
-from reservations.services.holds import placing, resolution
+from reservations.services.holds import extending, resolution
 from reservations.services.holds.documents import Hold, Status
-from reservations.services.holds.placing import ExtendRequest
-from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Selector
+from reservations.services.holds.extending import ExtendRequest
+from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest
+from reservations.services.holds.selecting import Selector
 from reservations.services.holds.selling_by_hand import frozen_holds, sell_by_hand
 
 CHOSEN_AT_MOST: Final = 200
@@ -256,10 +257,12 @@ class ExtendDialog(HoldsDialog):
 
     def act(self, actor: Actor, given: dict[str, Any], claims: Mapping[UUID, Claim]) -> Sequence[Any]:
         minutes = given["minutes"]
-        return placing.extend_holds([ExtendRequest(actor, id_, minutes, claim) for id_, claim in claims.items()])
+        return extending.extend_holds(
+            [ExtendRequest(actor, Selector(id_), minutes, claim) for id_, claim in claims.items()]
+        )
 
     def sentence(self, outcome: Any) -> str:
-        return str(_("Reserved until %(time)s.")) % {"time": shown_time(outcome.hold.expires_at)}
+        return str(_("Reserved until %(time)s.")) % {"time": shown_time(outcome.holds[0].expires_at)}
 
 
 class ConsumeDialog(HoldsDialog):

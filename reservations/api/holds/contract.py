@@ -44,18 +44,21 @@ class ReserveQuery(Body, kw_only=True):
 
 
 class BasketIn(Body, kw_only=True):
-    """Make the cart's reservation equal to this basket."""
+    """Make the cart's reservation equal to this basket. Without items, what the cart holds in the store is released."""
 
-    items: Lines
+    items: Annotated[list[LineIn], Meta(max_length=200)]
     customer_id: OpaqueId | None = None
     store_id: Code | None = None
     timeout_minutes: Minutes | None = None
 
 
 class ExtendIn(Body, kw_only=True):
-    """Extend a reservation; possible once for each."""
+    """Extend one reservation, or all active ones of a cart or of an order; possible once for each. Exactly one of the
+    three is given."""
 
-    reservation_id: ReservationId
+    reservation_id: ReservationId | None = None
+    cart_id: OpaqueId | None = None
+    order_id: OpaqueId | None = None
     minutes: Annotated[int, Meta(ge=1, le=15)] = 15
 
 
@@ -76,6 +79,12 @@ class ConsumeIn(Body, kw_only=True):
     reservation_id: ReservationId | None = None
     cart_id: OpaqueId | None = None
     reacquire: bool = False
+
+
+class CartQuery(Body, kw_only=True):
+    """The query of a cart."""
+
+    store_id: Annotated[Code, Meta(description="Only what is held in this store.")] | None = None
 
 
 class ReservationsQuery(PageQuery, kw_only=True):
@@ -128,7 +137,39 @@ class PlanOut(Answer, kw_only=True):
     expires_in_seconds: int
 
 
-class ReleasedOut(Answer, kw_only=True):
+class ExtendResult(Answer, kw_only=True):
+    """The reservations that were extended. If the request named one, its fields stand beside the list."""
+
+    status: Literal["EXTENDED"]
+    reservations: list[HeldOut]
+    reservation_id: str | UnsetType = UNSET
+    store_id: str | UnsetType = UNSET
+    order_id: str | None | UnsetType = UNSET
+    cart_id: str | None | UnsetType = UNSET
+    customer_id: str | None | UnsetType = UNSET
+    items: list[ItemOut] | UnsetType = UNSET
+    expires_at: datetime | UnsetType = UNSET
+    expires_in_seconds: int | UnsetType = UNSET
+    created_at: datetime | UnsetType = UNSET
+
+
+class CartResult(Answer, kw_only=True):
+    """The basket of a cart in one store. If it is empty, the status is RELEASED, and the fields of a reservation are
+    left out."""
+
+    cart_id: str
+    store_id: str
+    status: Literal["RESERVED", "RELEASED"]
+    items: list[ItemOut]
+    reservation_id: str | UnsetType = UNSET
+    order_id: str | None | UnsetType = UNSET
+    customer_id: str | None | UnsetType = UNSET
+    expires_at: datetime | UnsetType = UNSET
+    expires_in_seconds: int | UnsetType = UNSET
+    created_at: datetime | UnsetType = UNSET
+
+
+class ReleasedReservation(Answer, kw_only=True):
     """A reservation that was released, or had ended before."""
 
     reservation_id: str
@@ -140,14 +181,21 @@ class ReleasedOut(Answer, kw_only=True):
     released_at: datetime | None
 
 
-class AllReleasedOut(Answer, kw_only=True):
-    """All reservations of a cart or an order that were released now."""
+class ReleaseResult(Answer, kw_only=True):
+    """The reservations that were released. If the request named one, its fields stand beside the list, and its status
+    is EXPIRED if it had expired before. Of a cart or order, those are listed that were released now."""
 
-    status: Literal["RELEASED"]
-    reservations: list[ReleasedOut]
+    status: Literal["RELEASED", "EXPIRED"]
+    reservations: list[ReleasedReservation]
+    reservation_id: str | UnsetType = UNSET
+    order_id: str | None | UnsetType = UNSET
+    cart_id: str | None | UnsetType = UNSET
+    items: list[ItemOut] | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+    released_at: datetime | None | UnsetType = UNSET
 
 
-class ConsumedOut(Answer, kw_only=True):
+class ConsumedReservation(Answer, kw_only=True):
     """A reservation that was consumed. ``reacquiredFrom`` is the expired reservation that this one replaced."""
 
     reservation_id: str
@@ -159,12 +207,18 @@ class ConsumedOut(Answer, kw_only=True):
     reacquired_from: str | UnsetType = UNSET
 
 
-class AllConsumedOut(Answer, kw_only=True):
-    """All reservations that were consumed as the sale of an order."""
+class ConsumeResult(Answer, kw_only=True):
+    """All reservations that were consumed as the sale of an order. If the request named one, its fields stand beside
+    the list."""
 
     status: Literal["CONSUMED"]
     order_id: str
-    reservations: list[ConsumedOut]
+    reservations: list[ConsumedReservation]
+    reservation_id: str | UnsetType = UNSET
+    cart_id: str | None | UnsetType = UNSET
+    items: list[ItemOut] | UnsetType = UNSET
+    consumed_at: datetime | None | UnsetType = UNSET
+    reacquired_from: str | UnsetType = UNSET
 
 
 class ReservationOut(Answer, kw_only=True):
@@ -185,6 +239,23 @@ class ReservationOut(Answer, kw_only=True):
     released_at: datetime | None
     reason: str
     reacquired_from: str | UnsetType = UNSET
+
+
+class Cart(Answer, kw_only=True):
+    """The active reservations of a cart, the oldest first. If there is just one, its fields stand beside the list."""
+
+    cart_id: str
+    status: Literal["ACTIVE"]
+    reservations: list[ReservationOut]
+    reservation_id: str | UnsetType = UNSET
+    store_id: str | UnsetType = UNSET
+    order_id: str | None | UnsetType = UNSET
+    customer_id: str | None | UnsetType = UNSET
+    items: list[ItemOut] | UnsetType = UNSET
+    created_at: datetime | UnsetType = UNSET
+    expires_at: datetime | UnsetType = UNSET
+    expires_in_seconds: int | UnsetType = UNSET
+    extended_at: datetime | None | UnsetType = UNSET
 
 
 class ReservationPageOut(Answer, kw_only=True):

@@ -40,14 +40,15 @@ from reservations.management.demo_holds import REASONS, Shoppers
 from reservations.models import Reservation, ReservationItem
 from reservations.services.bookkeeping import reconciliation
 from reservations.services.holds import expiry
-from reservations.services.holds.placing import ExtendRequest, HoldRequest, PlacedHold, extend_hold, place_holds
+from reservations.services.holds.extending import ExtendRequest, extend_hold
+from reservations.services.holds.placing import HoldRequest, PlacedHold, place_holds
 from reservations.services.holds.resolution import (
     ConsumeRequest,
     ReleaseRequest,
-    Selector,
     consume_holds,
     release_holds,
 )
+from reservations.services.holds.selecting import Selector
 from reservations.services.holds.sourcing import RequestLine
 
 USERNAME: Final = "demo"
@@ -340,7 +341,7 @@ def _make_live_holds(actor: Actor) -> None:
         return
     placed = _place(_LIVE, actor)
     for reservation_id in placed["extended"]:
-        extend_hold(ExtendRequest(actor, reservation_id, minutes=10))
+        extend_hold(ExtendRequest(actor, Selector(reservation_id), minutes=10))
     _make_due(placed["due"])
 
 

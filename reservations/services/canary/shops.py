@@ -16,7 +16,8 @@ from audit.models import ApiClient, ApiToken
 from audit.roles import Role
 from inventory.services.stock.adjustments import Adjustment, AdjustRequest, apply_adjustments
 from reservations.services.holds.placing import HoldRequest, PlacedHold, place_hold
-from reservations.services.holds.resolution import ConsumeRequest, Selector, consume_hold
+from reservations.services.holds.resolution import ConsumeRequest, consume_hold
+from reservations.services.holds.selecting import Selector
 from reservations.services.holds.sourcing import RequestLine
 
 TIMEOUT_SECONDS: Final = 10.0

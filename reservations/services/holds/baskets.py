@@ -30,7 +30,7 @@ from inventory.services.stock.ledger import Ledger
 from reservations import actions
 from reservations.models import Reservation
 from reservations.services.holds import counting, documents, expiry, limits, sourcing
-from reservations.services.holds.counting import MERGED_INTO
+from reservations.services.holds.counting import CART_EMPTIED, MERGED_INTO
 from reservations.services.holds.documents import HeldItem, Hold, Status
 from reservations.services.holds.placing import (
     HoldOutcome,
@@ -45,16 +45,24 @@ from reservations.services.holds.resolution import ReleaseRequest, Resolved, rel
 from reservations.services.holds.sourcing import SummedLine
 
 
-def put_basket(request: HoldRequest) -> PlacedHold | StoredAnswer:
-    """Make the cart's hold in the store equal to the request's lines. Requires ``cart_id``.
+@dataclass(frozen=True, slots=True)
+class Emptied:
+    """A cart that holds nothing in a store (a code)."""
+
+    cart_id: str
+    store: str
+
+
+def put_basket(request: HoldRequest) -> PlacedHold | Emptied | StoredAnswer:
+    """Make the cart's hold in the store equal to the request's lines; without lines, release it. Requires ``cart_id``.
 
     ``timeout_minutes`` is used only if the cart holds nothing yet. Limits are checked only for products whose units
     increase. Raises the errors of ``place_hold``; the old hold is unchanged then. Locks: claim, the cart, its customer
     if a limit is set, its reservations by id, all their levels and the candidate levels by id.
     """
     put = partial(expiry.with_due_holds_freed, _put, [request])
-    held: PlacedHold | StoredAnswer = raise_refusal(counting.with_refusals_counted(put, 1)[0])
-    return held
+    outcome: PlacedHold | Emptied | StoredAnswer = raise_refusal(counting.with_refusals_counted(put, 1)[0])
+    return outcome
 
 
 def empty_basket(request: ReleaseRequest) -> Resolved | StoredAnswer:
@@ -70,7 +78,7 @@ def empty_basket(request: ReleaseRequest) -> Resolved | StoredAnswer:
     return transactions.run(work)
 
 
-def _put(requests: Sequence[HoldRequest]) -> list[HoldOutcome]:
+def _put(requests: Sequence[HoldRequest]) -> list[HoldOutcome | Emptied]:
     """The inner service of ``put_basket``, for a batch of one; requires an open transaction."""
     (request,) = requests
     verdict = idempotency.claim_all([request.claim])[0]
@@ -88,7 +96,7 @@ def _lock_cart(cart_id: str) -> None:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [limits.cart_lock(cart_id)])
 
 
-def _replace(request: HoldRequest) -> PlacedHold:
+def _replace(request: HoldRequest) -> PlacedHold | Emptied:
     _lock_cart(str(request.cart_id))
     stock_ids = {line.variant_id or line.product_id for line in request.lines}
     catalogue = read_catalogue([(request.actor, request.store)], stock_ids)
@@ -188,8 +196,10 @@ class _Basket:
     live: Sequence[Hold]
     due: Sequence[Hold]
 
-    def write(self, items: Sequence[HeldItem], store: StoreFacts, lifetime: timedelta) -> PlacedHold:
-        """Write the basket as the oldest live hold, or as a new one, and end the others."""
+    def write(self, items: Sequence[HeldItem], store: StoreFacts, lifetime: timedelta) -> PlacedHold | Emptied:
+        """Write the basket as the oldest live hold, or as a new one, and end the others; all of them if it is empty."""
+        if not items:
+            return self._write_empty(store)
         now = self.levels.now
         hold = self._target(items, store, lifetime)
         ledger = Ledger(self.levels)
@@ -197,8 +207,7 @@ class _Basket:
             documents.ended(other, Status.RELEASED, now=now, reason=f"{MERGED_INTO} {hold.public_id}")
             for other in self.live[1:]
         ]
-        for item in (item for old in self.live for item in old.items):
-            ledger.reserve(item.level_id, -item.quantity)
+        self._give_back(ledger)
         for item in items:
             ledger.reserve(item.level_id, item.quantity)
         expired = expiry.expire(self.due, ledger, now)
@@ -222,6 +231,25 @@ class _Basket:
             )
             idempotency.store_all([(self.request.claim, held)], now=now)
         return held
+
+    def _write_empty(self, store: StoreFacts) -> Emptied:
+        now, actor = self.levels.now, self.request.actor
+        ledger = Ledger(self.levels)
+        self._give_back(ledger)
+        expired = expiry.expire(self.due, ledger, now)
+        released = [documents.ended(hold, Status.RELEASED, now=now, reason=CART_EMPTIED) for hold in self.live]
+        emptied = Emptied(str(self.request.cart_id), store.code)
+        with one_statement():
+            documents.close([*released, *expired], now=now)
+            ledger.write(now, [expiry.released_event(ended) for ended in (*expired, *released)])
+            entries = [expiry.expired_entry(ended, actor) for ended in expired]
+            record([*entries, *(released_entry(actor, ended) for ended in released)], now=now)
+            idempotency.store_all([(self.request.claim, emptied)], now=now)
+        return emptied
+
+    def _give_back(self, ledger: Ledger) -> None:
+        for item in (item for hold in self.live for item in hold.items):
+            ledger.reserve(item.level_id, -item.quantity)
 
     def _target(self, items: Sequence[HeldItem], store: StoreFacts, lifetime: timedelta) -> Hold:
         request = self.request

@@ -1,4 +1,4 @@
-"""Place holds and extend them."""
+"""Place holds."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
@@ -8,7 +8,6 @@ from uuid import UUID
 
 import msgspec
 from django.conf import settings
-from msgspec.structs import replace
 from uuid_utils.compat import uuid7
 
 from audit import idempotency, traces
@@ -17,25 +16,18 @@ from audit.db.statements import one_statement
 from audit.errors import DomainError
 from audit.events import OutboxRow
 from audit.idempotency import Claim, StoredAnswer
-from audit.publishing import publish
 from audit.recording import Entry, record
-from inventory import transactions
 from inventory.errors import InsufficientStock
-from inventory.locking import LockedLevels, lock_levels, lock_sellable_levels, read_clock
+from inventory.locking import LockedLevels, lock_levels, lock_sellable_levels
 from inventory.services.catalogue.lookup import Catalogue, StoreFacts, read_catalogue, recall_catalogue
 from inventory.services.stock.ledger import Ledger
 from inventory.transactions import PATIENT, Patience
 from reservations import actions
 from reservations.errors import (
-    AlreadyExtended,
     HoldLimitExceeded,
-    ReservationConsumed,
-    ReservationExpired,
-    ReservationNotFound,
-    ReservationReleased,
     TimeoutTooLong,
 )
-from reservations.events import InventoryExtendedEvent, InventoryReservedEvent
+from reservations.events import InventoryReservedEvent
 from reservations.services.availability import availability
 from reservations.services.holds import counting, documents, expiry, limits, sourcing
 from reservations.services.holds.documents import Hold, Status
@@ -276,93 +268,3 @@ def created_entry(actor: Actor, hold: Hold) -> Entry:
 def reserved_event(hold: Hold) -> OutboxRow:
     """The event of a hold that was made, or whose items a basket replaced."""
     return InventoryReservedEvent(**hold.facts(), expires_at=hold.expires_at).row(hold.level_ids)
-
-
-class ExtendRequest(msgspec.Struct, frozen=True, gc=False):
-    """One request to extend a hold."""
-
-    actor: Actor
-    reservation_id: UUID
-    minutes: int
-    claim: Claim | None = None
-
-
-def extend_hold(request: ExtendRequest) -> PlacedHold | StoredAnswer:
-    """Move ``expires_at`` later by ``minutes``, once per hold.
-
-    Raises ReservationNotFound, ReservationExpired (also for a due one: docs/explanation/rules.md, rule 3),
-    ReservationConsumed, ReservationReleased, AlreadyExtended, IdempotencyKeyReused, IdempotencyInProgress, Busy. Locks
-    the reservation.
-    """
-    held: PlacedHold | StoredAnswer = raise_refusal(extend_holds([request])[0])
-    return held
-
-
-def extend_holds(requests: Sequence[ExtendRequest]) -> list[HoldOutcome]:
-    """``extend_hold`` for many requests, each decided on its own, in order, in one transaction. Raises Busy."""
-    return transactions.run(partial(_extend_all, requests))
-
-
-def _extend_all(requests: Sequence[ExtendRequest]) -> list[HoldOutcome]:
-    verdicts = idempotency.claim_all([request.claim for request in requests])
-    open_requests = [request for request, verdict in zip(requests, verdicts, strict=True) if verdict is None]
-    known = documents.lock_holds({request.reservation_id for request in open_requests})
-    now = read_clock()
-    decided: list[HoldOutcome] = []
-    entries: list[Entry] = []
-    for request in open_requests:
-        try:
-            before = visible(known.get(request.reservation_id), request.actor)
-            extended = _extended(before, request.minutes, now)
-        except DomainError as error:
-            decided.append(error)
-            continue
-        known[before.id] = extended
-        changes = {"expiresAt": [before.expires_at, extended.expires_at]}
-        entries.append(Entry(request.actor, actions.RESERVATION_EXTENDED, before.id, changes, store=before.store))
-        decided.append(PlacedHold(extended, now, is_new=False))
-    _write_extended(open_requests, decided, entries, now)
-    outcomes = iter(decided)
-    return [verdict or next(outcomes) for verdict in verdicts]
-
-
-def _extended(hold: Hold, minutes: int, now: datetime) -> Hold:
-    require_active(hold, now)
-    if hold.extended_at is not None:
-        raise AlreadyExtended(f"{hold.public_id} was extended before, and can be extended only once.")
-    return replace(hold, expires_at=hold.expires_at + timedelta(minutes=minutes), extended_at=now)
-
-
-def _write_extended(
-    requests: Sequence[ExtendRequest], outcomes: Sequence[HoldOutcome], entries: Sequence[Entry], now: datetime
-) -> None:
-    made = [(request, held) for request, held in zip(requests, outcomes, strict=True) if isinstance(held, PlacedHold)]
-    if not made:
-        return
-    extended = [held.hold for _, held in made]
-    with one_statement():
-        documents.extend(extended)
-        record(entries, now=now)
-        publish([_extended_event(hold) for hold in extended], now=now)
-        idempotency.store_all(((request.claim, held) for request, held in made), now=now)
-
-
-def _extended_event(hold: Hold) -> OutboxRow:
-    return InventoryExtendedEvent(**hold.facts(), expires_at=hold.expires_at).row(hold.level_ids)
-
-
-def visible(hold: Hold | None, actor: Actor) -> Hold:
-    """Return the hold if it exists and is in the actor's reach. Raises ReservationNotFound."""
-    if hold is None or not hold.is_within_reach_of(actor):
-        raise ReservationNotFound("There is no such reservation.")
-    return hold
-
-
-def require_active(hold: Hold, now: datetime) -> None:
-    """Raise ReservationConsumed, ReservationReleased or ReservationExpired unless the hold is active."""
-    if hold.status == Status.CONSUMED:
-        raise ReservationConsumed(f"{hold.public_id} was consumed for order {hold.order_id}.")
-    if hold.status == Status.RELEASED:
-        raise ReservationReleased(f"{hold.public_id} was released.")
-    if not hold.is_active(now):
-        raise ReservationExpired(f"{hold.public_id} expired at {hold.expires_at:%Y-%m-%dT%H:%M:%SZ}.")

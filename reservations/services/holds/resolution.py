@@ -2,15 +2,13 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 import msgspec
-from django.db import connection
 
 from audit import idempotency, traces
 from audit.actors import Actor
-from audit.db import columns
 from audit.db.statements import one_statement
 from audit.errors import DomainError
 from audit.events import OutboxRow
@@ -28,14 +26,7 @@ from reservations.events import InventoryConsumedEvent
 from reservations.services.holds import counting, documents, expiry, reacquiring, refusals
 from reservations.services.holds.documents import Hold, Status, is_lapsed
 from reservations.services.holds.placing import created_entry, raise_refusal, reserved_event
-
-
-class Selector(msgspec.Struct, frozen=True, gc=False):
-    """Selects one reservation, all of a cart, or all of an order. Exactly one field is set."""
-
-    reservation_id: UUID | None = None
-    cart_id: str | None = None
-    order_id: str | None = None
+from reservations.services.holds.selecting import Selector, find, matching
 
 
 class ReleaseRequest(msgspec.Struct, frozen=True, gc=False):
@@ -121,29 +112,10 @@ def resolve_claimed(requests: Sequence[Request]) -> list[ResolutionOutcome]:
     """``resolve_all`` for requests whose idempotency keys are claimed already."""
     if not requests:
         return []
-    batch = Batch(*lock_for(requests, find(requests)))
+    batch = Batch(*lock_for(requests, find(request.selector for request in requests)))
     outcomes = [batch.decide(request) for request in requests]
     batch.write()
     return outcomes
-
-
-_FIND: Final = """
-SELECT id FROM reservations_reservation WHERE cart_id = ANY(%s::text[])
-UNION SELECT id FROM reservations_reservation WHERE order_id = ANY(%s::text[])
-"""
-
-
-def find(requests: Iterable[Request]) -> set[UUID]:
-    """The ids of the reservations that requests select."""
-    selectors = [request.selector for request in requests]
-    ids = {selector.reservation_id for selector in selectors if selector.reservation_id}
-    carts = [selector.cart_id for selector in selectors if selector.cart_id]
-    orders = [selector.order_id for selector in selectors if selector.order_id]
-    if carts or orders:
-        with connection.cursor() as cursor:
-            cursor.execute(_FIND, [columns.texts(carts), columns.texts(orders)])
-            ids.update(row[0] for row in cursor.fetchall())
-    return ids
 
 
 Locked = tuple[dict[UUID, Hold], LockedLevels, Catalogue, Mapping[UUID, Hold]]
@@ -162,7 +134,7 @@ def lock_for(requests: Sequence[Request], ids: Collection[UUID], level_ids: Coll
         (request.actor, hold)
         for request in requests
         if isinstance(request, ConsumeRequest) and request.reacquire
-        for hold in _matching(request.selector, holds)
+        for hold in matching(request.selector, holds)
         if (hold.status == Status.ACTIVE or is_lapsed(hold)) and hold.is_within_reach_of(request.actor)
     ]
     lapsed = [hold.id for hold in holds.values() if is_lapsed(hold)]
@@ -174,18 +146,6 @@ def lock_for(requests: Sequence[Request], ids: Collection[UUID], level_ids: Coll
     for _, hold in late:
         wanted |= reacquiring.candidate_levels(hold, catalogue)
     return holds, lock_levels(wanted), catalogue, successors
-
-
-def _matching(selector: Selector, holds: Mapping[UUID, Hold]) -> list[Hold]:
-    """The holds that match a selector, the oldest first."""
-    if selector.reservation_id:
-        return [holds[selector.reservation_id]] if selector.reservation_id in holds else []
-    found = [
-        hold
-        for hold in holds.values()
-        if (hold.cart_id == selector.cart_id if selector.cart_id else hold.order_id == selector.order_id)
-    ]
-    return sorted(found, key=lambda hold: (hold.created_at, hold.id))
 
 
 class Batch:
@@ -236,7 +196,7 @@ class Batch:
             idempotency.store_all(self._results, now=self._now)
 
     def _selected(self, request: Request) -> list[Hold]:
-        found = [hold for hold in _matching(request.selector, self._holds) if hold.is_within_reach_of(request.actor)]
+        found = [hold for hold in matching(request.selector, self._holds) if hold.is_within_reach_of(request.actor)]
         if not found:
             raise ReservationNotFound("There is no such reservation.")
         return found

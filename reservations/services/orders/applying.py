@@ -5,7 +5,7 @@ from functools import partial
 
 from inventory import transactions
 from inventory.transactions import PATIENT, Patience
-from reservations.services.holds import expiry, resolution
+from reservations.services.holds import expiry, resolution, selecting
 from reservations.services.orders import creating, memory
 from reservations.services.orders.deciding import DueHolds, OrderBatch, request_of
 from reservations.services.orders.memory import Outcome
@@ -52,5 +52,6 @@ def _lock(events: Sequence[Received], *, may_free_due: bool) -> OrderBatch:
     notes = memory.read_notes({each.event.subject for each in events})
     requests = [request_of(each) for each in events]
     level_ids = creating.candidate_levels(planned, catalogue)
-    locked = resolution.lock_for(requests, resolution.find(requests) | adopted, level_ids)
+    ids = selecting.find(request.selector for request in requests) | adopted
+    locked = resolution.lock_for(requests, ids, level_ids)
     return OrderBatch(locked, catalogue, notes, plans, allowances, may_free_due=may_free_due)

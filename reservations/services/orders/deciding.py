@@ -28,9 +28,9 @@ from reservations.services.holds.resolution import (
     ConsumeRequest,
     Locked,
     ReleaseRequest,
-    Selector,
     released_entry,
 )
+from reservations.services.holds.selecting import Selector
 from reservations.services.holds.sourcing import SummedLine
 from reservations.services.orders import memory
 from reservations.services.orders.creating import Plan

@@ -1,0 +1,231 @@
+"""Make the answers of the routes of holds from the results of services."""
+
+from datetime import datetime
+from typing import Literal
+
+from msgspec import UNSET
+
+from audit.api.http import rendered
+from audit.idempotency import StoredAnswer
+from audit.identifiers import RESERVATION, public_id
+from reservations.api.holds import contract
+from reservations.api.holds.contract import HeldOut, ItemOut, ReservationOut
+from reservations.services.holds.baskets import Emptied
+from reservations.services.holds.documents import HeldItem, Hold, Status
+from reservations.services.holds.extending import Extended
+from reservations.services.holds.placing import PlacedHold
+from reservations.services.holds.resolution import Resolved
+
+
+def _item(item: HeldItem) -> ItemOut:
+    return ItemOut(
+        product_id=item.product_id,
+        variant_id=item.variant_id or UNSET,
+        quantity=item.quantity,
+        warehouse_id=item.warehouse,
+        unit_price=UNSET if item.unit_price is None else item.unit_price,
+    )
+
+
+def _items(hold: Hold, done: str | None = None) -> list[ItemOut]:
+    """The items of a hold, with the flag ``done`` set for what a command did with them."""
+    items = [_item(item) for item in hold.items]
+    if done:
+        for item in items:
+            setattr(item, done, True)
+    return items
+
+
+def _seconds_left(hold: Hold, now: datetime) -> int:
+    return max(0, int((hold.expires_at - now).total_seconds())) if hold.status == Status.ACTIVE else 0
+
+
+def _held(hold: Hold, now: datetime, status: Literal["RESERVED", "EXTENDED"]) -> HeldOut:
+    return HeldOut(
+        reservation_id=hold.public_id,
+        store_id=hold.store,
+        order_id=hold.order_id,
+        cart_id=hold.cart_id,
+        customer_id=hold.customer_id,
+        status=status,
+        items=_items(hold, "reserved"),
+        expires_at=hold.expires_at,
+        expires_in_seconds=_seconds_left(hold, now),
+        created_at=hold.created_at,
+    )
+
+
+def reserved(held: PlacedHold) -> StoredAnswer:
+    """The answer to a reserve."""
+    return rendered(_held(held.hold, held.now, "RESERVED"), 201)
+
+
+def planned(held: PlacedHold) -> contract.PlanOut:
+    """The answer to a dry run."""
+    return contract.PlanOut(
+        dry_run=True,
+        store_id=held.hold.store,
+        status="RESERVABLE",
+        items=_items(held.hold),
+        expires_at=held.hold.expires_at,
+        expires_in_seconds=_seconds_left(held.hold, held.now),
+    )
+
+
+def put(basket: PlacedHold | Emptied) -> StoredAnswer:
+    """The answer to a basket that was put."""
+    if isinstance(basket, Emptied):
+        empty = contract.CartResult(cart_id=basket.cart_id, store_id=basket.store, status="RELEASED", items=[])
+        return rendered(empty)
+    hold = basket.hold
+    filled = contract.CartResult(
+        cart_id=hold.cart_id or "",
+        store_id=hold.store,
+        status="RESERVED",
+        items=_items(hold, "reserved"),
+        reservation_id=hold.public_id,
+        order_id=hold.order_id,
+        customer_id=hold.customer_id,
+        expires_at=hold.expires_at,
+        expires_in_seconds=_seconds_left(hold, basket.now),
+        created_at=hold.created_at,
+    )
+    return rendered(filled, 201 if basket.is_new else 200)
+
+
+def extended(result: Extended) -> StoredAnswer:
+    """The answer to an extend by cart or order."""
+    return rendered(contract.ExtendResult(status="EXTENDED", reservations=_extended(result)))
+
+
+def extended_one(result: Extended) -> StoredAnswer:
+    """The answer to an extend of a reservation."""
+    (one,) = _extended(result)
+    answer = contract.ExtendResult(
+        status="EXTENDED",
+        reservations=[one],
+        reservation_id=one.reservation_id,
+        store_id=one.store_id,
+        order_id=one.order_id,
+        cart_id=one.cart_id,
+        customer_id=one.customer_id,
+        items=one.items,
+        expires_at=one.expires_at,
+        expires_in_seconds=one.expires_in_seconds,
+        created_at=one.created_at,
+    )
+    return rendered(answer)
+
+
+def _extended(result: Extended) -> list[HeldOut]:
+    return [_held(hold, result.now, "EXTENDED") for hold in result.holds]
+
+
+def _released(hold: Hold) -> contract.ReleasedReservation:
+    return contract.ReleasedReservation(
+        reservation_id=hold.public_id,
+        order_id=hold.order_id,
+        cart_id=hold.cart_id,
+        status="EXPIRED" if hold.status == Status.EXPIRED else "RELEASED",
+        items=_items(hold, "released"),
+        reason=hold.reason,
+        released_at=hold.released_at,
+    )
+
+
+def released(resolved: Resolved) -> StoredAnswer:
+    """The answer to a release by cart or order."""
+    reservations = [_released(hold) for hold in resolved.holds]
+    return rendered(contract.ReleaseResult(status="RELEASED", reservations=reservations))
+
+
+def released_one(resolved: Resolved) -> StoredAnswer:
+    """The answer to a release of a reservation."""
+    one = _released(resolved.holds[0])
+    answer = contract.ReleaseResult(
+        status=one.status,
+        reservations=[one],
+        reservation_id=one.reservation_id,
+        order_id=one.order_id,
+        cart_id=one.cart_id,
+        items=one.items,
+        reason=one.reason,
+        released_at=one.released_at,
+    )
+    return rendered(answer)
+
+
+def _consumed(hold: Hold) -> contract.ConsumedReservation:
+    return contract.ConsumedReservation(
+        reservation_id=hold.public_id,
+        order_id=hold.order_id,
+        cart_id=hold.cart_id,
+        status="CONSUMED",
+        items=_items(hold, "consumed"),
+        consumed_at=hold.consumed_at,
+        reacquired_from=public_id(RESERVATION, hold.reacquired_from) if hold.reacquired_from else UNSET,
+    )
+
+
+def consumed(resolved: Resolved) -> StoredAnswer:
+    """The answer to a consume by cart or order."""
+    reservations = [_consumed(hold) for hold in resolved.holds]
+    order_id = resolved.holds[0].order_id or ""
+    return rendered(contract.ConsumeResult(status="CONSUMED", order_id=order_id, reservations=reservations))
+
+
+def consumed_one(resolved: Resolved) -> StoredAnswer:
+    """The answer to a consume of a reservation."""
+    one = _consumed(resolved.holds[0])
+    answer = contract.ConsumeResult(
+        status="CONSUMED",
+        order_id=one.order_id or "",
+        reservations=[one],
+        reservation_id=one.reservation_id,
+        cart_id=one.cart_id,
+        items=one.items,
+        consumed_at=one.consumed_at,
+        reacquired_from=one.reacquired_from,
+    )
+    return rendered(answer)
+
+
+def read(hold: Hold, now: datetime) -> ReservationOut:
+    """A reservation that is read."""
+    return ReservationOut(
+        reservation_id=hold.public_id,
+        store_id=hold.store,
+        order_id=hold.order_id,
+        cart_id=hold.cart_id,
+        customer_id=hold.customer_id,
+        status="EXPIRED" if hold.is_due(now) else hold.status,  # type: ignore[arg-type]
+        items=_items(hold),
+        created_at=hold.created_at,
+        expires_at=hold.expires_at,
+        expires_in_seconds=_seconds_left(hold, now),
+        extended_at=hold.extended_at,
+        consumed_at=hold.consumed_at,
+        released_at=hold.released_at,
+        reason=hold.reason,
+        reacquired_from=public_id(RESERVATION, hold.reacquired_from) if hold.reacquired_from else UNSET,
+    )
+
+
+def cart(cart_id: str, reservations: list[ReservationOut]) -> contract.Cart:
+    """A cart that is read, with its active reservations."""
+    answer = contract.Cart(cart_id=cart_id, status="ACTIVE", reservations=reservations)
+    if len(reservations) == 1:
+        (one,) = reservations
+        for name in (
+            "reservation_id",
+            "store_id",
+            "order_id",
+            "customer_id",
+            "items",
+            "created_at",
+            "expires_at",
+            "expires_in_seconds",
+            "extended_at",
+        ):
+            setattr(answer, name, getattr(one, name))
+    return answer

@@ -1,0 +1,100 @@
+"""The route of carts. Each method decodes the request, calls one service and encodes the answer."""
+
+from typing import ClassVar
+
+import msgspec
+from django.http import HttpResponse
+from rest_framework.request import Request
+
+from audit.actors import Actor
+from audit.api.http import ApiView, answered, decode, decode_query
+from audit.api.scalars import decode_scalar
+from audit.api.schema import describe
+from audit.api.texts import OpaqueId
+from audit.api.versions import respond_unless_known
+from audit.errors import Invalid
+from audit.roles import Capability
+from reservations.api.holds import answers, contract, refusals
+from reservations.api.holds.views import lines_of
+from reservations.errors import ReservationNotFound
+from reservations.services.holds import baskets, reading
+from reservations.services.holds.counting import CART_EMPTIED
+from reservations.services.holds.placing import HoldRequest
+from reservations.services.holds.resolution import ReleaseRequest
+from reservations.services.holds.selecting import Selector
+
+
+class CartView(ApiView):
+    """The basket of a cart."""
+
+    allowed: ClassVar = {"GET": Capability.READ, "PUT": Capability.SELL, "DELETE": Capability.SELL}
+
+    @describe(
+        "readCart",
+        "Read what a cart holds",
+        query=contract.CartQuery,
+        answers={200: contract.Cart},
+        refusals=refusals.READ,
+        tagged=True,
+    )
+    def get(self, request: Request, cart_id: str) -> HttpResponse:
+        query = decode_query(request, contract.CartQuery)
+        name = _cart_id(cart_id)
+        holds, now = reading.read_cart(self.actor(request), name, query.store_id)
+        return respond_unless_known(request, answers.cart(name, [answers.read(hold, now) for hold in holds]))
+
+    @describe(
+        "putCart",
+        "Make a cart's reservation equal to a basket, or empty it",
+        body=contract.BasketIn,
+        answers={200: contract.CartResult, 201: contract.CartResult},
+        refusals=refusals.PUT_CART,
+        idempotent=True,
+    )
+    def put(self, request: Request, cart_id: str) -> HttpResponse:
+        body = decode(request, contract.BasketIn)
+        basket = HoldRequest(
+            actor=self.actor(request),
+            lines=lines_of(body.items),
+            store=body.store_id,
+            cart_id=_cart_id(cart_id),
+            customer_id=body.customer_id,
+            timeout_minutes=body.timeout_minutes,
+            claim=self.claim(request, answers.put),
+        )
+        return answered(baskets.put_basket(basket), answers.put)
+
+    @describe(
+        "deleteCart",
+        "Release a cart's reservation",
+        query=contract.CartQuery,
+        answers={200: contract.ReleaseResult},
+        refusals=refusals.DELETE_CART,
+        idempotent=True,
+    )
+    def delete(self, request: Request, cart_id: str) -> HttpResponse:
+        query = decode_query(request, contract.CartQuery)
+        release = ReleaseRequest(
+            actor=_limited(self.actor(request), query.store_id),
+            selector=Selector(cart_id=_cart_id(cart_id)),
+            reason=CART_EMPTIED,
+            claim=self.claim(request, answers.released),
+        )
+        return answered(baskets.empty_basket(release), answers.released)
+
+
+def _limited(actor: Actor, store: str | None) -> Actor:
+    """The actor, limited to the store if one is given. Raises ReservationNotFound for a store out of its reach."""
+    if store is None:
+        return actor
+    if not actor.sees_store(store):
+        raise ReservationNotFound("Nothing is held for this cart.")
+    return msgspec.structs.replace(actor, store_codes=(store,))
+
+
+def _cart_id(text: str) -> str:
+    """Check a cart id in a path. Raises Invalid for a text that isn't allowed as a cart id in a body."""
+    try:
+        return msgspec.convert(text, type=OpaqueId, dec_hook=decode_scalar)
+    except msgspec.ValidationError as error:
+        raise Invalid("A cartId is 1 to 64 printable characters.") from error
