@@ -8,7 +8,8 @@ transaction that does the work, and only if the work was done: refusals are not 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final
+from math import ceil
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -31,12 +32,18 @@ class StoredAnswer(msgspec.Struct, frozen=True, gc=False):
 
 class Claim(msgspec.Struct, frozen=True, gc=False):
     """A request's idempotency key. ``fingerprint`` is the SHA-256 of its method, path and body and of who sends it;
-    ``render`` makes the answer from the service's result, so that it can be stored in the same transaction."""
+    ``render`` makes the answer from the service's result, so that it can be stored in the same transaction.
+
+    ``parsed_fingerprint`` is that of the body without its spelling (``audit.api.json_bodies.canonical``). A request is
+    repeated if either is the same: answers that were stored before there was the second, or by a process of a release
+    before it, are recognised by the first.
+    """
 
     client_id: UUID
     key: str
     fingerprint: bytes
     render: Callable[[Any], StoredAnswer]
+    parsed_fingerprint: bytes | None = None
 
     @property
     def lock(self) -> int:
@@ -72,18 +79,19 @@ _TRY_LOCKS: Final = (
 )
 
 _STORED: Final = """
-SELECT k.client_id, k.key, k.fingerprint, k.status, k.body
+SELECT k.client_id, k.key, k.fingerprint, k.parsed_fingerprint, k.status, k.body, statement_timestamp()
 FROM audit_idempotencykey k JOIN unnest(%s::uuid[], %s::text[]) AS t (client_id, key) USING (client_id, key)
 WHERE k.created_at > statement_timestamp() - make_interval(secs => %s)
 """
 
 _INSERT: Final = """
-INSERT INTO audit_idempotencykey (id, client_id, key, fingerprint, status, body, created_at)
-SELECT id, client_id, key, fingerprint, status, body, %s
-FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::bytea[], %s::int[], %s::bytea[])
-AS t (id, client_id, key, fingerprint, status, body)
-ON CONFLICT (client_id, key) DO UPDATE SET fingerprint = EXCLUDED.fingerprint, status = EXCLUDED.status,
-    body = EXCLUDED.body, created_at = EXCLUDED.created_at
+INSERT INTO audit_idempotencykey (id, client_id, key, fingerprint, parsed_fingerprint, status, body, created_at)
+SELECT id, client_id, key, fingerprint, nullif(parsed_fingerprint, ''), status, body, %s
+FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::bytea[], %s::bytea[], %s::int[], %s::bytea[])
+AS t (id, client_id, key, fingerprint, parsed_fingerprint, status, body)
+ON CONFLICT (client_id, key) DO UPDATE SET fingerprint = EXCLUDED.fingerprint,
+    parsed_fingerprint = EXCLUDED.parsed_fingerprint, status = EXCLUDED.status, body = EXCLUDED.body,
+    created_at = EXCLUDED.created_at
 """
 
 
@@ -110,7 +118,7 @@ def claim_all(claims: Sequence[Claim | None]) -> list[Verdict]:
         of_answers.execute(_STORED, [clients, keys, lifetime().total_seconds()])
         held = {lock for lock, (ok,) in zip(locks, of_locks.fetchall(), strict=True) if ok}
         rows = of_answers.fetchall()
-    stored = {(client, key): (bytes(print_), status, bytes(body)) for client, key, print_, status, body in rows}
+    stored = {(row[0], row[1]): _Stored(*row[2:]) for row in rows}
     verdicts: list[Verdict] = []
     for claim in claims:
         verdicts.append(_verdict(claim, held, stored))
@@ -132,16 +140,54 @@ def claim_one(claim: Claim | None) -> StoredAnswer | None:
     return verdict
 
 
-def _verdict(claim: Claim | None, held: set[int], stored: dict[tuple[UUID, str], tuple[bytes, int, bytes]]) -> Verdict:
+class _Stored(NamedTuple):
+    """A stored answer as it is read, and when: by the database's clock."""
+
+    fingerprint: bytes
+    parsed_fingerprint: bytes | None
+    status: int
+    body: bytes
+    read_at: datetime
+
+    def is_of(self, claim: Claim) -> bool:
+        """Whether it is the answer to the same request."""
+        parsed = self.parsed_fingerprint
+        return bytes(self.fingerprint) == claim.fingerprint or (
+            parsed is not None and bytes(parsed) == claim.parsed_fingerprint
+        )
+
+
+def _verdict(claim: Claim | None, held: set[int], stored: dict[tuple[UUID, str], _Stored]) -> Verdict:
     if claim is None:
         return None
     if first := stored.get((claim.client_id, claim.key)):
-        if first[0] != claim.fingerprint:
+        if not first.is_of(claim):
             return IdempotencyKeyReused("This Idempotency-Key was used before, for another request.")
-        return StoredAnswer(status=first[1], body=first[2])
+        return StoredAnswer(first.status, with_time_left(bytes(first.body), first.read_at))
     if claim.lock not in held:
         return IdempotencyInProgress("The first request with this Idempotency-Key is still running.")
     return None
+
+
+def with_time_left(body: bytes, now: datetime) -> bytes:
+    """A stored answer with each ``expiresInSeconds`` counted anew, from ``now`` to the ``expiresAt`` beside it.
+
+    A second that has begun counts, so that a repetition in the same second gets the same answer.
+    """
+    if b'"expiresInSeconds"' not in body:
+        return body
+    answer = msgspec.json.decode(body)
+    _count_anew(answer, now)
+    return msgspec.json.encode(answer)
+
+
+def _count_anew(value: Any, now: datetime) -> None:
+    if isinstance(value, dict) and isinstance(value.get("expiresInSeconds"), int):
+        left = (datetime.fromisoformat(value["expiresAt"]) - now).total_seconds()
+        value["expiresInSeconds"] = max(0, min(value["expiresInSeconds"], ceil(left)))
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for child in children:
+        _count_anew(child, now)
 
 
 def store_all(results: Iterable[tuple[Claim | None, Any]], *, now: datetime) -> None:
@@ -163,6 +209,7 @@ def store_all(results: Iterable[tuple[Claim | None, Any]], *, now: datetime) -> 
             columns.uuids(claim.client_id for claim, _ in answers),
             columns.texts(claim.key for claim, _ in answers),
             columns.blobs(claim.fingerprint for claim, _ in answers),
+            columns.blobs(claim.parsed_fingerprint or b"" for claim, _ in answers),
             columns.ints(answer.status for _, answer in answers),
             columns.blobs(answer.body for _, answer in answers),
         ],

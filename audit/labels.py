@@ -37,6 +37,7 @@ FIELDS: Final[dict[str, Any]] = {
     "notified_at": _("people notified"),
     "number": _("attempt"),
     "payload": _("payload"),
+    "parsed_fingerprint": _("fingerprint of the parsed body"),
     "position": _("position"),
     "prefix": _("prefix"),
     "product_ids": _("products"),

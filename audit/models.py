@@ -249,6 +249,7 @@ class IdempotencyKey(models.Model):
     client_id = models.UUIDField()
     key = models.CharField(max_length=255)
     fingerprint = models.BinaryField(max_length=32)
+    parsed_fingerprint = models.BinaryField(max_length=32, null=True)
     status = models.PositiveSmallIntegerField()
     body = models.BinaryField()
     created_at = models.DateTimeField(db_default=Now())

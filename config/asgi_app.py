@@ -49,6 +49,7 @@ _TURN_SECONDS: Final = 0.0005
 ALIVE: Final = "/health/live"
 _META: Final = {
     b"authorization": "HTTP_AUTHORIZATION",
+    b"content-encoding": "HTTP_CONTENT_ENCODING",
     b"content-length": "CONTENT_LENGTH",
     b"content-type": "CONTENT_TYPE",
     b"host": "HTTP_HOST",

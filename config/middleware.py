@@ -16,6 +16,7 @@ from django.urls import Resolver404, ResolverMatch, resolve
 from django.utils import timezone
 
 from audit import context
+from audit.api.http import options_answer
 from audit.errors import DomainError
 from audit.instants import readers_zone
 from config import error_pages, problems, throttling
@@ -41,6 +42,8 @@ _PROBES: Final = {
     "/health/ready": probes.ready,
     "/health/status": probes.in_detail,
 }
+_WITHOUT_BODY: Final = (204, 304)
+_DOCUMENTS: Final = ("/api/schema/", "/api/docs/")
 _NOT_CACHED: Final = ("/api/", "/health/")
 _PROGRAMS: Final = ("/api/v1/", "/api/inventory/")
 
@@ -57,11 +60,18 @@ class RequestContextMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         request_id = context.begin(request.META.get("HTTP_X_REQUEST_ID"))
         request.META["inventory.request_id"] = request_id
-        response = self._health(request) or self._api(request) or self._get_response(request)
+        response = self._options(request) or self._health(request) or self._api(request) or self._get_response(request)
         response.headers["X-Request-ID"] = request_id
         if request.path_info.startswith(_NOT_CACHED):
             response.headers.setdefault("Cache-Control", "no-store")
         return response
+
+    @staticmethod
+    def _options(request: HttpRequest) -> HttpResponse | None:
+        """Answer OPTIONS of the routes that only read; the views of the API answer it themselves."""
+        if request.method != "OPTIONS" or request.path not in (*_PROBES, *_DOCUMENTS):
+            return None
+        return options_answer(("GET", "HEAD", "OPTIONS"))
 
     @staticmethod
     def _health(request: HttpRequest) -> HttpResponse | None:
@@ -90,7 +100,7 @@ class RequestContextMiddleware:
         response: HttpResponse = view(request, *args, **kwargs)
         throttling.charge_command(request, response)
         response.headers["X-Content-Type-Options"] = "nosniff"
-        if response.status_code != 304:  # There, it would be the length of the body that isn't sent.
+        if response.status_code not in _WITHOUT_BODY:
             response.headers["Content-Length"] = str(len(response.content))
         return response
 

@@ -21,6 +21,7 @@ from audit.context import request_id_of
 from audit.errors import DomainError
 from audit.webhooks import managing as webhooks
 from config.error_pages import page
+from config.route_hints import hint_for
 from inventory import errors as stock
 from reservations import errors as holds
 
@@ -105,6 +106,7 @@ _HTTP_CODES: Final[dict[int, tuple[str, str]]] = {
     503: ("busy", "Busy"),
 }
 _BUSY_RETRY_SECONDS: Final = 1
+_SHOWN_PATH_LENGTH: Final = 300
 _OFF_THE_API: Final = {
     stock.Frozen,
     ClientNameTaken,
@@ -166,6 +168,8 @@ def _api_problem(request: HttpRequest, error: exceptions.APIException) -> HttpRe
     response = problem(request, error.status_code, str(error.detail))
     if auth_header := getattr(error, "auth_header", None):
         response.headers["WWW-Authenticate"] = auth_header
+    if accepted := getattr(error, "accept_encoding", None):
+        response.headers["Accept-Encoding"] = accepted
     return response
 
 
@@ -248,4 +252,5 @@ def server_error(request: HttpRequest) -> HttpResponse:
 @csrf_exempt
 def no_such_route(request: HttpRequest, path: str) -> HttpResponse:
     """The answer to unknown paths below /api/."""
-    return problem(request, 404, f"There is no route {request.path}.")
+    shown = "".join(letter if letter.isprintable() else "�" for letter in request.path[:_SHOWN_PATH_LENGTH])
+    return problem(request, 404, f"There is no route {shown}.{hint_for(request.path)}")

@@ -3,6 +3,7 @@
 Structs decode and validate in one pass, and the OpenAPI schema is generated from them: the contract is written once.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
@@ -10,9 +11,33 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
+from audit.errors import Fault, Invalid
+
 
 class Body(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
-    """A request body. Unknown fields are refused, so that a typo never silently changes a hold."""
+    """A request body or a query. Unknown fields are refused, so that a typo never silently changes a hold."""
+
+    def contradictions(self) -> list[Fault]:
+        """The mistakes that are not in one field but between several.
+
+        Also asked of bodies with mistakes in single fields, which are then ``audit.api.mistakes.UNREADABLE``: given,
+        but of no value.
+        """
+        return []
+
+
+def exactly_one(given: Mapping[str, Any]) -> list[Fault]:
+    """The faults of a body in which not exactly one of these fields, by name, is given.
+
+    Each of several is at fault; of none, the first.
+    """
+    names = [name for name, value in given.items() if value is not None]
+    if len(names) == 1:
+        return []
+    quoted = [f"`{name}`" for name in given]
+    choice = f"{', '.join(quoted[:-1])} and {quoted[-1]}"
+    found = f"Only one of {choice} may be given." if names else f"One of {choice} is needed."
+    return [Fault(f"/{name}", Invalid.code, found) for name in names or list(given)[:1]]
 
 
 class OptionalBody(Body, kw_only=True):

@@ -26,7 +26,11 @@ class BoundedDecimal(Scalar):
             amount = Decimal(text)
             if 0 <= amount <= cls.most and amount == (rounded := abs(round(amount, cls.places))):
                 return rounded
-        raise ValueError(f"Expected {cls.range}")
+        raise ValueError(f"must be {cls.range}")
+
+    @classmethod
+    def expected(cls) -> str:
+        return cls.range
 
     @classmethod
     def schema(cls) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """The base of every API view: authentication, roles, decoding of bodies and queries, idempotency keys, answers."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
@@ -9,7 +9,6 @@ from typing import Any, Final, Protocol, TypeVar, cast
 from uuid import UUID
 
 import msgspec
-from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.http import HttpRequest, HttpResponse
 from django.urls import register_converter
@@ -20,21 +19,21 @@ from rest_framework.views import APIView
 
 from audit import context, traces
 from audit.actors import Actor
-from audit.api.contract import OptionalBody
+from audit.api.contract import Body, OptionalBody
+from audit.api.expectations import EXAMPLE
+from audit.api.json_bodies import CANONICAL, canonical, json_body, malformed, raw_body, repetitions, tree_of
+from audit.api.mistakes import DIGITS, MOST, mistakes_in, mistakes_in_query, refusal
 from audit.api.permissions import Guarded
 from audit.api.scalars import decode_scalar
 from audit.authentication import Caller
 from audit.context import request_id_of
-from audit.errors import Fault, Invalid, Malformed, NotFound, TooLarge
+from audit.errors import DomainError, Invalid, Malformed, NotFound
 from audit.idempotency import Claim, StoredAnswer, fingerprint
 from audit.identifiers import parse_public_id
 from audit.whole_numbers import visible
 
-S = TypeVar("S", bound=msgspec.Struct)
+S = TypeVar("S", bound=Body)
 _KEY: Final = re.compile(r"[ -~]{1,255}")
-_PLACE: Final = re.compile(r" - at `(key in )?\$(.*)`$", re.DOTALL)
-_UNKNOWN_FIELD: Final = re.compile(r"unknown field `(.*?)`")
-_DIGITS: Final = re.compile(r"-?[0-9]{1,19}")
 _JSON: Final = "application/json"
 
 
@@ -97,8 +96,15 @@ class ApiView(Guarded, APIView):
 
     http_method_names = ["get", "head", "post", "put", "patch", "delete"]
 
+    @property
+    def allowed_methods(self) -> list[str]:
+        """The methods of this route, as ``Allow`` names them."""
+        return [*super().allowed_methods, "OPTIONS"]
+
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """Replace DRF's dispatch, leaving out content negotiation: every answer is JSON."""
+        if request.method == "OPTIONS":
+            return options_answer(self.allowed_methods)
         self.args, self.kwargs, self.headers = args, kwargs, {}
         self.request = asked = Request(request)
         try:
@@ -129,6 +135,12 @@ class ApiView(Guarded, APIView):
         method = (request.method or "").lower()
         return getattr(self, method, None) if method in self.http_method_names else None
 
+    def http_method_not_allowed(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        """Raises MethodNotAllowed, with the methods that the route has."""
+        method = visible(request.method or "")
+        detail = f"This route doesn't take {method}, but {', '.join(self.allowed_methods)}."
+        raise exceptions.MethodNotAllowed(method, detail=detail)
+
     def check_permissions(self, request: Request) -> None:
         """Raises NotAuthenticated or PermissionDenied. A method that the view doesn't have is answered by 405."""
         if not isinstance(request.user, Caller):
@@ -152,9 +164,17 @@ class ApiView(Guarded, APIView):
             return None
         if not _KEY.fullmatch(key):
             raise Invalid("Idempotency-Key takes 1 to 255 printable ASCII characters.")
-        caller = caller_of(request)
-        print_ = fingerprint(request.method or "", request.get_full_path(), raw_body(request), caller.reach)
-        return Claim(caller.client_id, key, print_, render)
+        if "," in key and _is_sent_twice(request):
+            raise Invalid("The header Idempotency-Key is sent more than once. Send it once.")
+        caller, method, path = caller_of(request), request.method or "", request.get_full_path()
+        print_ = fingerprint(method, path, raw_body(request), caller.reach)
+        parsed = fingerprint(method, path, _parsed_body(request), caller.reach)
+        return Claim(caller.client_id, key, print_, render, parsed)
+
+
+def options_answer(methods: Sequence[str]) -> HttpResponse:
+    """The answer to OPTIONS, which needs no token: the methods of the route."""
+    return HttpResponse(status=HTTPStatus.NO_CONTENT, headers={"Allow": ", ".join(methods)})
 
 
 def note_rows(request: Request, rows: int) -> None:
@@ -170,20 +190,20 @@ def caller_of(request: Request) -> Caller:
 def decode(request: Request, body: type[S]) -> S:
     """The request's body as a struct. An ``OptionalBody`` that was not sent has its defaults, whatever the media type.
 
-    Raises TooLarge, UnsupportedMediaType, Malformed (not JSON), or Invalid with a pointer to the first fault.
+    Raises TooLarge, UnsupportedMediaType, Malformed (not JSON), or Invalid with a pointer to each mistake.
     """
-    media_type = request.META.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
     raw = raw_body(request)
     if not raw and "HTTP_TRANSFER_ENCODING" not in request.META and issubclass(body, OptionalBody):
         return body()  # Not if sent in chunks: a server may not pass on a body without a length.
-    if media_type != _JSON:
-        raise exceptions.UnsupportedMediaType(media_type, detail=f"Send the body as {_JSON}.")
+    raw = json_body(request)
     try:
-        return cast(S, _decoder(body).decode(raw))
-    except msgspec.ValidationError as error:
-        raise _invalid(str(error), "") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Malformed(f"The body is not JSON in UTF-8: {str(error) or 'nested too deeply'}.") from error
+        decoded = _decoder(body).decode(raw)
+        request.META[CANONICAL] = canonical(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, Invalid) as error:
+        raise _refused(raw, body, error) from error
+    if faults := decoded.contradictions():
+        raise refusal(faults)
+    return cast(S, decoded)
 
 
 @cache
@@ -191,58 +211,55 @@ def _decoder(body: type[S]) -> msgspec.json.Decoder[S]:
     return msgspec.json.Decoder(body, dec_hook=decode_scalar)
 
 
-def raw_body(request: Request) -> bytes:
-    """The body as bytes. Raises TooLarge, or Malformed for a ``Content-Length`` that isn't a number."""
-    length = str(request.META.get("CONTENT_LENGTH") or 0)
-    if not (length.isascii() and length.isdigit()):
-        raise Malformed("Content-Length is not a number.")
-    if len(length) > 18 or int(length) > settings.BODY_LIMIT_BYTES:
-        raise TooLarge(f"A body has at most {settings.BODY_LIMIT_BYTES} bytes.")
-    return request._request.body
+def _refused(raw: bytes, body: type[msgspec.Struct], error: Exception) -> Malformed | Invalid:
+    """The refusal of a body that the decoder has refused, with all of its mistakes."""
+    try:
+        tree = tree_of(raw)
+        msgspec.json.decode(raw)
+    except msgspec.ValidationError:
+        pass  # A number out of every range, which the decoder refuses even where it isn't read.
+    except (ValueError, RecursionError) as unread:
+        return malformed(raw, unread if isinstance(unread, msgspec.DecodeError) else error)
+    faults = [*repetitions(tree), *mistakes_in(tree, body)][:MOST]
+    return refusal(faults) if faults else Invalid(f"The body is not valid: {error}.")
 
 
 def decode_query(request: Request, query: type[S]) -> S:
-    """The query string as a struct. Raises Invalid for unknown, repeated or malformed parameters."""
-    if not request.META.get("QUERY_STRING"):
+    """The query string as a struct. Raises Invalid for unknown, repeated or malformed parameters, with each mistake."""
+    if not (raw := request.META.get("QUERY_STRING")):
         return query()
-    repeated = next((name for name, values in request.query_params.lists() if len(values) > 1), None)
-    if repeated is not None:
-        raise Invalid("A parameter is given once.", [Fault(f"?{repeated}", "invalid", "given more than once")])
-    parameters = request.query_params.dict()
-    if nul := next((name for name, value in parameters.items() if "\0" in value), None):
-        raise Invalid("A parameter has a NUL character.", [Fault(f"?{nul}", "invalid", "NUL character")])
-    _require_digits(parameters, query)
+    given = dict(request.query_params.lists())
+    parameters = {name: values[-1] for name, values in given.items()}
     try:
         decoded = msgspec.convert(parameters, type=query, strict=False, dec_hook=decode_scalar)
     except msgspec.ValidationError as error:
-        raise _invalid(str(error), "?") from error
-    for field in msgspec.structs.fields(query):
-        if field.encode_name in parameters and getattr(decoded, field.name) is None:  # The text "null" is read as None.
-            raise Invalid("null is no value.", [Fault(f"?{field.encode_name}", "invalid", "null is no value")])
+        faults = mistakes_in_query(given, query, raw)
+        raise refusal(faults) if faults else Invalid(f"The query is not valid: {error}.") from error
+    faults = [] if _is_plain(given, query) else mistakes_in_query(given, query, raw)
+    if faults := [*faults, *decoded.contradictions()]:
+        raise refusal(faults)
     return decoded
 
 
-def _require_digits(parameters: Mapping[str, str], query: type[msgspec.Struct]) -> None:
-    """Raises Invalid for whole numbers that are written otherwise: the decoder also takes ``1e3`` and ``1.0``."""
-    faults = [
-        Fault(
-            f"?{name}",
-            "invalid",
-            f"Expected a whole number written in the digits 0 to 9, got `{visible(parameters[name])}`",
-        )
-        for name in _whole_numbers(query)
-        if name in parameters and not _DIGITS.fullmatch(parameters[name])
-    ]
-    if faults:
-        raise Invalid(f"{faults[0].detail}.", faults)
+def _is_plain(given: Mapping[str, Sequence[str]], query: type[Body]) -> bool:
+    """Whether a query has none of the mistakes that the decoder overlooks: it takes ``1e3`` and ``1.0`` as whole
+    numbers, and the text ``null`` as None."""
+    numbers = _whole_numbers(query)
+    return all(
+        len(values) == 1
+        and "\0" not in values[0]
+        and values[0].lower() != "null"
+        and (name not in numbers or DIGITS.fullmatch(values[0]))
+        for name, values in given.items()
+    )
 
 
 @cache
-def _whole_numbers(query: type[msgspec.Struct]) -> tuple[str, ...]:
+def _whole_numbers(query: type[Body]) -> frozenset[str]:
     """The names of the parameters that are whole numbers."""
     described = msgspec.inspect.type_info(query)
     assert isinstance(described, msgspec.inspect.StructType)  # noqa: S101 - for the type checker: queries are structs
-    return tuple(field.encode_name for field in described.fields if _is_whole_number(field.type))
+    return frozenset(field.encode_name for field in described.fields if _is_whole_number(field.type))
 
 
 def _is_whole_number(kind: msgspec.inspect.Type) -> bool:
@@ -253,16 +270,20 @@ def _is_whole_number(kind: msgspec.inspect.Type) -> bool:
     return isinstance(kind, msgspec.inspect.IntType)
 
 
-def _invalid(message: str, prefix: str) -> Invalid:
-    """Turn a decoder's message into a fault: ``… - at `$.items[0].quantity``` becomes ``/items/0/quantity``."""
-    place = _PLACE.search(message)
-    detail = _PLACE.sub("", message)
-    pointer = re.sub(r"\[(\d+|\.\.\.)\]", r"/\1", place.group(2)).replace(".", "/") if place else ""
-    if unknown := _UNKNOWN_FIELD.search(message):
-        pointer += "/" + unknown.group(1).replace("~", "~0").replace("/", "~1")
-    if prefix:
-        pointer = prefix + pointer.removeprefix("/")
-    return Invalid(f"{detail}.", [Fault(pointer, "invalid", detail)])
+def _is_sent_twice(request: Request) -> bool:
+    """Whether a request has several ``Idempotency-Key`` headers, which the server joins with commas."""
+    headers: Sequence[tuple[bytes, bytes]] = getattr(request._request, "scope", {}).get("headers", ())
+    return sum(name == b"idempotency-key" for name, _ in headers) > 1
+
+
+def _parsed_body(request: Request) -> bytes:
+    """The body that tells one request from another: its canonical form, or its bytes where it isn't JSON."""
+    if (form := request.META.get(CANONICAL)) is not None:
+        return cast(bytes, form)
+    try:
+        return canonical(raw_body(request))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return raw_body(request)
 
 
 def answered(outcome: object, render: Callable[[Any], StoredAnswer]) -> HttpResponse:
@@ -285,9 +306,9 @@ def respond(answer: msgspec.Struct, status: int = 200) -> HttpResponse:
     return HttpResponse(msgspec.json.encode(answer), status=status, content_type=_JSON)
 
 
-def id_in_path(prefix: str, text: str, what: str) -> UUID:
-    """The UUID of a public id (``<prefix>-<uuid>``) in a path. Raises NotFound for a malformed one."""
+def id_in_path(prefix: str, text: str, what: str, error: type[DomainError] = NotFound) -> UUID:
+    """The UUID of a public id (``<prefix>-<uuid>``) in a path. Raises ``error`` for a malformed one."""
     identifier = parse_public_id(prefix, text)
     if identifier is None:
-        raise NotFound(f"There is no such {what}.")
+        raise error(f"“{visible(text)}” is not the id of {what}: one looks like `{prefix}-{EXAMPLE}`.")
     return identifier

@@ -16,20 +16,20 @@ _BLANK_FOR_PLUS: Final = re.compile(r".*[0-9]:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]+)?)
 
 def _decode(value: Any) -> datetime:
     if type(value) in (int, float) or (isinstance(value, str) and _NUMBER.fullmatch(value)):
-        raise ValueError(f"Expected {EXPECTED}, not a number")
+        raise ValueError(f"must be {EXPECTED}, not a number")
     if not isinstance(value, str):
-        raise ValueError(f"Expected {EXPECTED}")  # noqa: TRY004 - the decoder reports ValueErrors alone
+        raise ValueError(f"must be {EXPECTED}")  # noqa: TRY004 - the decoder reports ValueErrors alone
     try:
         moment = msgspec.convert(value, type=datetime)
     except msgspec.ValidationError as error:
-        hint = ": a + is written `%2B` in a query, where it means a blank" if _BLANK_FOR_PLUS.fullmatch(value) else ""
-        raise ValueError(f"Expected {EXPECTED}{hint}") from error
+        hint = ". A + in a query means a blank: write it as %2B" if _BLANK_FOR_PLUS.fullmatch(value) else ""
+        raise ValueError(f"must be {EXPECTED}{hint}") from error
     if moment.tzinfo is None:
-        raise ValueError(f"Expected {EXPECTED}; the offset is missing")
+        raise ValueError(f"must be {EXPECTED}; the offset is missing")
     try:
         return in_bounds(moment)
     except OutOfBounds as error:
-        raise ValueError(f"Expected a time within {BOUNDS}") from error
+        raise ValueError(f"must be a time within {BOUNDS}") from error
 
 
 if TYPE_CHECKING:
@@ -42,6 +42,10 @@ else:
         @classmethod
         def decode(cls, value: Any) -> datetime:
             return _decode(value)
+
+        @classmethod
+        def expected(cls) -> str:
+            return EXPECTED
 
         @classmethod
         def schema(cls) -> dict[str, Any]:

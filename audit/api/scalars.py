@@ -10,7 +10,15 @@ class Scalar(ABC):
     @classmethod
     @abstractmethod
     def decode(cls, value: Any) -> Any:
-        """The value of a JSON number or text. Raises ValueError, which the decoder reports with the field's path."""
+        """The value of a JSON number or text.
+
+        Raises ValueError with the rest of a sentence that begins with the field's name: ``must be …``.
+        """
+
+    @classmethod
+    @abstractmethod
+    def expected(cls) -> str:
+        """What the field takes, in words: ``a text of 1 to 64 characters``."""
 
     @classmethod
     @abstractmethod

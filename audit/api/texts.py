@@ -3,6 +3,7 @@
 import re
 from typing import TYPE_CHECKING, Any, ClassVar, Final
 
+from audit.api.expectations import shown, sized
 from audit.api.scalars import Scalar
 from audit.texts import REFUSED, RefusedCharacter, clean_code, clean_line, clean_note, named
 
@@ -30,10 +31,14 @@ class CleanText(Scalar):
         try:
             text = cls.clean(_bounded(value, cls.least, cls.most))
         except RefusedCharacter as error:
-            raise ValueError(f"The text {error}") from error
+            raise ValueError(str(error)) from error
         if len(text) < cls.least:
-            raise ValueError("The text is blank")
+            raise ValueError("has only blanks")
         return _bounded(text, cls.least, cls.most)
+
+    @classmethod
+    def expected(cls) -> str:
+        return f"a text{sized(cls.least, cls.most, 'character')}"
 
     @classmethod
     def schema(cls) -> dict[str, Any]:
@@ -60,11 +65,10 @@ class CleanNote(CleanText):
 def _bounded(value: Any, least: int, most: int) -> str:
     """The value, if it is a text of so many characters. Raises ValueError."""
     if not isinstance(value, str):
-        raise ValueError("Expected `str`")  # noqa: TRY004 - the decoder reports ValueErrors alone
-    if len(value) < least:
-        raise ValueError(f"Expected `str` of length >= {least}")
-    if len(value) > most:
-        raise ValueError(f"Expected `str` of length <= {most}")
+        raise ValueError(f"must be a text, but is {shown(value)}")  # noqa: TRY004 - the decoder reports ValueErrors
+    if not least <= len(value) <= most:
+        found = f"has {len(value)}" if value else "is empty"
+        raise ValueError(f"must be a text{sized(least, most, 'character')}, but {found}")
     return value
 
 
@@ -84,8 +88,12 @@ else:
                 return value  # As nearly all ids are; they are decoded with each hold.
             text = _bounded(value, 1, _LONGEST_ID)
             if found := _UNPRINTABLE.search(text):
-                raise ValueError(f"An id has only printable characters, not {named(found.group())}")
+                raise ValueError(f"takes only printable characters, but has {named(found.group())}")
             return text
+
+        @classmethod
+        def expected(cls) -> str:
+            return f"a text{sized(1, _LONGEST_ID, 'character')}"
 
         @classmethod
         def schema(cls) -> dict[str, Any]:

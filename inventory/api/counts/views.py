@@ -42,7 +42,7 @@ from inventory.services.counts.posting import Posted, PostRequest
 
 
 def _count_id(text: str) -> UUID:
-    return id_in_path(COUNT, text, "count")
+    return id_in_path(COUNT, text, "a count")
 
 
 def _progress(progress: Progress) -> contract.ProgressOut:

@@ -124,7 +124,7 @@ def _rendered(alert: LowStockAlert) -> StoredAnswer:
 
 
 def _id(alert_id: str) -> UUID:
-    return id_in_path(ALERT, alert_id, "alert")
+    return id_in_path(ALERT, alert_id, "an alert")
 
 
 class AcknowledgeAlertView(ApiView):

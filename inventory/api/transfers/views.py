@@ -76,7 +76,7 @@ def _wanted(actor: Actor, body: contract.TransferDraftIn, claim: Claim | None) -
 
 
 def _transfer_id(text: str) -> UUID:
-    return id_in_path(TRANSFER, text, "transfer")
+    return id_in_path(TRANSFER, text, "a transfer")
 
 
 def _made(transferred: Transferred) -> StoredAnswer:

@@ -214,7 +214,7 @@ class WebhookRotateView(WebhookCommandView):
 
 
 def _id(webhook_id: str) -> UUID:
-    return id_in_path(HOOK, webhook_id, "webhook")
+    return id_in_path(HOOK, webhook_id, "a webhook")
 
 
 def _event_id(text: str) -> UUID:

@@ -97,4 +97,4 @@ def _cart_id(text: str) -> str:
     try:
         return msgspec.convert(text, type=OpaqueId, dec_hook=decode_scalar)
     except msgspec.ValidationError as error:
-        raise Invalid("A cartId is 1 to 64 printable characters.") from error
+        raise Invalid("The cart's id in the path must be a text of 1 to 64 printable characters.") from error

@@ -7,9 +7,10 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from audit.api.contract import Answer, Body, Code, PageQuery, Quantity, ReservationId
+from audit.api.contract import Answer, Body, Code, PageQuery, Quantity, ReservationId, exactly_one
 from audit.api.decimals import Money
 from audit.api.texts import OpaqueId, Text
+from audit.errors import Fault, Invalid
 
 Minutes = Annotated[int, Meta(ge=1, description="Minutes; above the maximum the answer is 422 timeout_too_long.")]
 Lines = Annotated[list["LineIn"], Meta(min_length=1, max_length=200)]
@@ -36,6 +37,12 @@ class ReserveIn(Body, kw_only=True):
     store_id: Code | None = None
     timeout_minutes: Minutes | None = None
 
+    def contradictions(self) -> list[Fault]:
+        if self.cart_id is None and self.order_id is None:
+            detail = "Neither `cartId` nor `orderId` is given. Send one of them, or both."
+            return [Fault("/cartId", Invalid.code, detail)]
+        return []
+
 
 class ReserveQuery(Body, kw_only=True):
     """The query of a reserve."""
@@ -61,6 +68,10 @@ class ExtendIn(Body, kw_only=True):
     order_id: OpaqueId | None = None
     minutes: Annotated[int, Meta(ge=1, le=15)] = 15
 
+    def contradictions(self) -> list[Fault]:
+        given = {"reservationId": self.reservation_id, "cartId": self.cart_id, "orderId": self.order_id}
+        return exactly_one(given)
+
 
 class ReleaseIn(Body, kw_only=True):
     """Release one reservation, or all of a cart or of an order. Exactly one of the three is given."""
@@ -69,6 +80,10 @@ class ReleaseIn(Body, kw_only=True):
     cart_id: OpaqueId | None = None
     order_id: OpaqueId | None = None
     reason: Text = ""
+
+    def contradictions(self) -> list[Fault]:
+        given = {"reservationId": self.reservation_id, "cartId": self.cart_id, "orderId": self.order_id}
+        return exactly_one(given)
 
 
 class ConsumeIn(Body, kw_only=True):
@@ -79,6 +94,12 @@ class ConsumeIn(Body, kw_only=True):
     reservation_id: ReservationId | None = None
     cart_id: OpaqueId | None = None
     reacquire: bool = False
+
+    def contradictions(self) -> list[Fault]:
+        if self.reservation_id is None or self.cart_id is None:
+            return []
+        detail = "Both `reservationId` and `cartId` are given. Send one of them, or neither for all of the order."
+        return [Fault("/reservationId", Invalid.code, detail), Fault("/cartId", Invalid.code, detail)]
 
 
 class CartQuery(Body, kw_only=True):

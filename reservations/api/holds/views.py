@@ -7,12 +7,11 @@ from uuid import UUID
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from audit.api.http import ApiView, Pending, answered, decode, decode_query, respond
+from audit.api.http import ApiView, Pending, answered, decode, decode_query, id_in_path, respond
 from audit.api.paging import page_of
 from audit.api.schema import describe
 from audit.api.versions import respond_unless_known
-from audit.errors import Fault, Invalid
-from audit.identifiers import RESERVATION, parse_public_id
+from audit.identifiers import RESERVATION
 from audit.roles import Capability
 from inventory.locking import read_clock
 from reservations import group_commit
@@ -43,8 +42,6 @@ class ReserveView(ApiView):
     )
     def post(self, request: Request) -> HttpResponse | Pending:
         body = decode(request, contract.ReserveIn)
-        if body.cart_id is None and body.order_id is None:
-            raise Invalid("Name a cartId or an orderId.", [Fault("/cartId", "invalid", "cartId or orderId is needed")])
         is_plan = decode_query(request, contract.ReserveQuery).dry_run
         hold_request = HoldRequest(
             actor=self.actor(request),
@@ -84,7 +81,7 @@ class ExtendView(ApiView):
     )
     def post(self, request: Request) -> HttpResponse:
         body = decode(request, contract.ExtendIn)
-        selector = _selector(body, "extend")
+        selector = _selector(body)
         render = answers.extended_one if selector.reservation_id else answers.extended
         extension = ExtendRequest(
             actor=self.actor(request), selector=selector, minutes=body.minutes, claim=self.claim(request, render)
@@ -92,22 +89,15 @@ class ExtendView(ApiView):
         return answered(extending.extend_hold(extension), render)
 
 
-def _selector(body: contract.ExtendIn | contract.ReleaseIn, verb: str) -> Selector:
-    """What a body selects. Raises Invalid unless it names exactly one, and ReservationNotFound."""
-    given = [name for name in ("reservation_id", "cart_id", "order_id") if getattr(body, name) is not None]
-    if len(given) != 1:
-        detail = "exactly one of reservationId, cartId and orderId is needed"
-        raise Invalid(f"Say what to {verb}: {detail}.", [Fault("/reservationId", "invalid", detail)])
+def _selector(body: contract.ExtendIn | contract.ReleaseIn) -> Selector:
+    """What a body selects."""
     identifier = _reservation_id(body.reservation_id) if body.reservation_id else None
     return Selector(identifier, body.cart_id, body.order_id)
 
 
 def _reservation_id(text: str) -> UUID:
     """Parse a ``res-<uuid>``. Raises ReservationNotFound for any other text."""
-    identifier = parse_public_id(RESERVATION, text)
-    if identifier is None:
-        raise ReservationNotFound("There is no such reservation.")
-    return identifier
+    return id_in_path(RESERVATION, text, "a reservation", ReservationNotFound)
 
 
 class ReleaseView(ApiView):
@@ -125,7 +115,7 @@ class ReleaseView(ApiView):
     )
     def post(self, request: Request) -> Pending:
         body = decode(request, contract.ReleaseIn)
-        selector = _selector(body, "release")
+        selector = _selector(body)
         render = answers.released_one if selector.reservation_id else answers.released
         release = ReleaseRequest(
             actor=self.actor(request), selector=selector, reason=body.reason, claim=self.claim(request, render)
@@ -148,9 +138,6 @@ class ConsumeView(ApiView):
     )
     def post(self, request: Request) -> Pending:
         body = decode(request, contract.ConsumeIn)
-        if body.reservation_id is not None and body.cart_id is not None:
-            detail = "reservationId or cartId, not both"
-            raise Invalid(f"Say what to consume: {detail}.", [Fault("/cartId", "invalid", detail)])
         identifier = _reservation_id(body.reservation_id) if body.reservation_id else None
         by_order = None if identifier or body.cart_id else body.order_id
         render = answers.consumed_one if identifier else answers.consumed

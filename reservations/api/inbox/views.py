@@ -5,13 +5,13 @@ from typing import ClassVar, Final
 import msgspec
 from django.http import HttpResponse
 from msgspec import UNSET
-from rest_framework import exceptions
 from rest_framework.request import Request
 
 from audit.api.contract import ProblemError
-from audit.api.http import ApiView, caller_of, note_rows, raw_body, respond
+from audit.api.http import ApiView, caller_of, note_rows, respond
+from audit.api.json_bodies import json_body, malformed, media_type_of
 from audit.api.schema import describe
-from audit.errors import Invalid, Malformed
+from audit.errors import Invalid
 from audit.roles import Capability
 from reservations.api.inbox import contract
 from reservations.services.orders import inbox
@@ -53,16 +53,14 @@ class InboxView(ApiView):
 
 def _events(request: Request) -> list[bytes]:
     """The JSON of each event in the body. Raises UnsupportedMediaType, Malformed, or Invalid for too many or none."""
-    media_type = request.META.get("CONTENT_TYPE", "").partition(";")[0].strip().lower()
-    raw = raw_body(request)
-    if media_type not in _MEDIA_TYPES:
-        raise exceptions.UnsupportedMediaType(media_type, detail=f"Send events as {', '.join(_MEDIA_TYPES)}.")
+    raw = json_body(request, _MEDIA_TYPES)
+    media_type = media_type_of(request)
     try:
         is_list = raw.lstrip()[:1] == b"["
         parts: list[msgspec.Raw] = msgspec.json.decode(raw, type=list[msgspec.Raw]) if is_list else []
         one = None if is_list else msgspec.json.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise Malformed(f"The body is not JSON in UTF-8: {str(error) or 'nested too deeply'}.") from error
+        raise malformed(raw, error) from error
     if is_list is not (media_type == _BATCH) and media_type != _JSON:
         raise Invalid(f"A body of {_BATCH} is a list of events, one of {_ONE} is a single event.")
     if not is_list and not isinstance(one, dict):

@@ -24,7 +24,7 @@ from reservations.services.shortages.incidents import IncidentDetails
 
 
 def _incident_id(text: str) -> UUID:
-    return id_in_path(INCIDENT, text, "incident")
+    return id_in_path(INCIDENT, text, "an incident")
 
 
 def _incident(shown: IncidentDetails) -> contract.IncidentOut:

@@ -21,13 +21,11 @@ from inventory.locking import read_clock
 from reservations import actions
 from reservations.errors import (
     AlreadyExtended,
-    ReservationConsumed,
     ReservationExpired,
     ReservationNotFound,
-    ReservationReleased,
 )
 from reservations.events import InventoryExtendedEvent
-from reservations.services.holds import documents
+from reservations.services.holds import documents, refusals
 from reservations.services.holds.documents import Hold, Status
 from reservations.services.holds.placing import raise_refusal
 from reservations.services.holds.selecting import Selector, find, matching
@@ -97,10 +95,10 @@ def _extendable(request: ExtendRequest, known: dict[UUID, Hold], now: datetime) 
     selector = request.selector
     found = [hold for hold in matching(selector, known) if hold.is_within_reach_of(request.actor)]
     if not found:
-        raise ReservationNotFound("There is no such reservation.")
+        raise ReservationNotFound(f"There is no {selector}.")
     active = [hold for hold in found if hold.is_active(now)]
     if not active:
-        raise _ended(found[-1])
+        raise _ended(found[-1], selector.pointer)
     if again := [hold for hold in active if hold.extended_at is not None]:
         details = [f"{hold.public_id} was extended before, and can be extended only once." for hold in again]
         faults = [
@@ -111,13 +109,13 @@ def _extendable(request: ExtendRequest, known: dict[UUID, Hold], now: datetime) 
     return active
 
 
-def _ended(hold: Hold) -> DomainError:
+def _ended(hold: Hold, pointer: str) -> DomainError:
     """The error of a hold that isn't active."""
-    if hold.status == Status.CONSUMED:
-        return ReservationConsumed(f"{hold.public_id} was consumed for order {hold.order_id}.")
-    if hold.status == Status.RELEASED:
-        return ReservationReleased(f"{hold.public_id} was released.")
-    return ReservationExpired(f"{hold.public_id} expired at {hold.expires_at:%Y-%m-%dT%H:%M:%SZ}.")
+    if hold.status in (Status.CONSUMED, Status.RELEASED):
+        return refusals.ended(hold, pointer)
+    detail = f"{hold.public_id} expired at {hold.expires_at:%Y-%m-%dT%H:%M:%SZ}."
+    facts = {"reservationId": hold.public_id}
+    return ReservationExpired(detail, [Fault(pointer, ReservationExpired.code, detail, facts)])
 
 
 def _write(

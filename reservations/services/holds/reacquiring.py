@@ -19,8 +19,6 @@ from reservations.services.holds import documents, sourcing
 from reservations.services.holds.documents import HeldItem, Hold, Status
 from reservations.services.holds.sourcing import SummedLine
 
-_POINTER = "/reservationId"
-
 
 def read_catalogue_of(holds: Collection[tuple[Actor, Hold]]) -> Catalogue:
     """Read the catalogue of the holds' stores and products. Two queries; none without holds."""
@@ -34,7 +32,7 @@ def read_catalogue_of(holds: Collection[tuple[Actor, Hold]]) -> Catalogue:
 def candidate_levels(hold: Hold, catalogue: Catalogue) -> set[UUID]:
     """The levels that may serve the hold's items; the caller locks them first."""
     store = catalogue.stores[hold.store]
-    lines = [_sourced_again(hold, item.stock_id, catalogue) for item in hold.items if not item.pinned]
+    lines = [_sourced_again(hold, item.stock_id, catalogue, "") for item in hold.items if not item.pinned]
     return {item.level_id for item in hold.items} | set(sourcing.candidate_levels(lines, store, catalogue).values())
 
 
@@ -52,9 +50,16 @@ def successors_of(ids: Collection[UUID]) -> dict[UUID, Hold]:
 
 
 def reacquired(
-    hold: Hold, *, order_id: str, catalogue: Catalogue, sellable: Mapping[UUID, int], actor: Actor, now: datetime
+    hold: Hold,
+    *,
+    order_id: str,
+    catalogue: Catalogue,
+    sellable: Mapping[UUID, int],
+    actor: Actor,
+    now: datetime,
+    pointer: str,
 ) -> Hold:
-    """Make the new, consumed reservation that replaces an expired one.
+    """Make the new, consumed reservation that replaces an expired one. ``pointer`` is that of the errors' faults.
 
     Raises InsufficientStock and the errors of ``sourcing.require_all_sellable``.
     """
@@ -71,41 +76,41 @@ def reacquired(
         reason="",
         client_id=actor.client_id,
         reacquired_from=hold.id,
-        items=tuple(_choose(hold, catalogue, sellable)),
+        items=tuple(_choose(hold, catalogue, sellable, pointer)),
     )
 
 
-def _choose(hold: Hold, catalogue: Catalogue, sellable: Mapping[UUID, int]) -> list[HeldItem]:
+def _choose(hold: Hold, catalogue: Catalogue, sellable: Mapping[UUID, int], pointer: str) -> list[HeldItem]:
     store = catalogue.stores[hold.store]
     closed = {source.id: source for source in store.sources if not source.may_sell}
     moving = {item.stock_id for item in hold.items if item.warehouse_id in closed and not item.pinned}
-    wanted = _wanted(hold, moving, closed, catalogue)
-    sourcing.require_all_sellable(wanted, store, store_pointer=_POINTER)
+    wanted = _wanted(hold, moving, closed, catalogue, pointer)
+    sourcing.require_all_sellable(wanted, store, store_pointer=pointer)
     try:
         return sourcing.choose_items(wanted, store, catalogue, sellable)
     except InsufficientStock as error:
         short = {shortage.variant_id or shortage.product_id for shortage in error.shortages}
     moving |= {item.stock_id for item in hold.items if item.stock_id in short and not item.pinned}
-    return sourcing.choose_items(_wanted(hold, moving, closed, catalogue), store, catalogue, sellable)
+    return sourcing.choose_items(_wanted(hold, moving, closed, catalogue, pointer), store, catalogue, sellable)
 
 
 def _wanted(
-    hold: Hold, moving: Collection[UUID], closed: Mapping[UUID, Source], catalogue: Catalogue
+    hold: Hold, moving: Collection[UUID], closed: Mapping[UUID, Source], catalogue: Catalogue, pointer: str
 ) -> list[SummedLine]:
     """Lines for the hold's items: in the same warehouse, or to be sourced again for ``moving`` products that didn't
     name one."""
     stay = [item for item in hold.items if item.pinned or item.stock_id not in moving]
-    return [_same(item, closed, catalogue) for item in stay] + [
-        _sourced_again(hold, stock_id, catalogue) for stock_id in sorted(moving)
+    return [_same(item, closed, catalogue, pointer) for item in stay] + [
+        _sourced_again(hold, stock_id, catalogue, pointer) for stock_id in sorted(moving)
     ]
 
 
-def _same(item: HeldItem, closed: Mapping[UUID, Source], catalogue: Catalogue) -> SummedLine:
+def _same(item: HeldItem, closed: Mapping[UUID, Source], catalogue: Catalogue, pointer: str) -> SummedLine:
     source = closed.get(item.warehouse_id) or Source(item.warehouse_id, item.warehouse, is_active=True)
-    return SummedLine(_POINTER, catalogue.products[item.stock_id], source, item.quantity, item.unit_price)
+    return SummedLine(pointer, catalogue.products[item.stock_id], source, item.quantity, item.unit_price)
 
 
-def _sourced_again(hold: Hold, stock_id: UUID, catalogue: Catalogue) -> SummedLine:
+def _sourced_again(hold: Hold, stock_id: UUID, catalogue: Catalogue, pointer: str) -> SummedLine:
     items = [item for item in hold.items if item.stock_id == stock_id and not item.pinned]
     quantity = sum(item.quantity for item in items)
-    return SummedLine(_POINTER, catalogue.products[stock_id], None, quantity, items[0].unit_price)
+    return SummedLine(pointer, catalogue.products[stock_id], None, quantity, items[0].unit_price)

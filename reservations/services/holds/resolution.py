@@ -198,7 +198,7 @@ class Batch:
     def _selected(self, request: Request) -> list[Hold]:
         found = [hold for hold in matching(request.selector, self._holds) if hold.is_within_reach_of(request.actor)]
         if not found:
-            raise ReservationNotFound("There is no such reservation.")
+            raise ReservationNotFound(f"There is no {request.selector}.")
         return found
 
     # --- release -----------------------------------------------------------------------------------------------------
@@ -247,13 +247,14 @@ class Batch:
             found = [hold for hold in found if hold.order_id == request.order_id]
         live = [hold for hold in found if hold.is_active(self._now)]
         dead = [hold for hold in found if self._is_dead(hold) and not _is_superseded(hold, found)]
-        refusals.require_for([*live, *dead], request.order_id)
+        pointer = request.selector.pointer
+        refusals.require_for([*live, *dead], request.order_id, pointer)
         if request.selector.reservation_id and dead and (successor := self._successor(dead[0], request)):
             return [successor]
         if dead and not request.reacquire:
-            raise refusals.expired(dead)
+            raise refusals.expired(dead, pointer)
         if not live and not dead:
-            return sold or refusals.refuse(found[-1])
+            return sold or refusals.refuse(found[-1], pointer)
         return self._sell_all(request, sold, live, dead)
 
     def _sell_all(
@@ -309,6 +310,7 @@ class Batch:
                 sellable=sellable,
                 actor=request.actor,
                 now=self._now,
+                pointer=request.selector.pointer,
             )
             for item in new.items:
                 sellable[item.level_id] -= item.quantity

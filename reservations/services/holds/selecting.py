@@ -8,6 +8,7 @@ import msgspec
 from django.db import connection
 
 from audit.db import columns
+from audit.identifiers import RESERVATION, public_id
 from reservations.services.holds.documents import Hold
 
 
@@ -22,6 +23,11 @@ class Selector(msgspec.Struct, frozen=True, gc=False):
     def pointer(self) -> str:
         """The JSON pointer of the field that selects."""
         return "/reservationId" if self.reservation_id else "/cartId" if self.cart_id else "/orderId"
+
+    def __str__(self) -> str:
+        if self.reservation_id:
+            return f"reservation {public_id(RESERVATION, self.reservation_id)}"
+        return f"reservation of cart {self.cart_id}" if self.cart_id else f"reservation of order {self.order_id}"
 
 
 _FIND: Final = """

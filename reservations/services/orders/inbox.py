@@ -44,6 +44,7 @@ def receive(batch: Sequence[Message], patience: Patience = PATIENT) -> list[Outc
             each = messages.read(message)
         except Unreadable as error:
             dead[index] = PutAside(message, error.code, error.detail, error.type, error.event_id)
+            outcomes[index] = memory.refusal(error, Result.DEAD_LETTER)
             continue
         if each.event.REQUIRES in message.sender.capabilities:
             readable[index] = each

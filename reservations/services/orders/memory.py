@@ -23,7 +23,7 @@ from audit.recording import Entry, record
 from reservations import actions
 from reservations.models import OrderNote
 from reservations.models.orders import Result
-from reservations.services.orders.messages import Received
+from reservations.services.orders.messages import Received, Unreadable
 
 Kind = OrderNote.Kind
 EventKey = tuple[UUID, str, str]
@@ -41,10 +41,10 @@ class Outcome(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="camel
     """Whether the event was decided before, so that this is its first outcome."""
 
 
-def refusal(error: DomainError) -> Outcome:
+def refusal(error: DomainError | Unreadable, result: str = Result.REFUSED) -> Outcome:
     """The outcome of an event that is refused."""
     errors = tuple(_error(fault) for fault in error.faults)
-    return Outcome(result=Result.REFUSED, code=error.code, detail=error.detail, errors=errors)
+    return Outcome(result=result, code=error.code, detail=error.detail, errors=errors)
 
 
 def _error(fault: Fault) -> dict[str, Any]:

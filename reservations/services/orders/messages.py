@@ -6,6 +6,7 @@ Own envelope: ``{"eventId": ..., "type": ..., "data": {...}}``, with an optional
 import base64
 import binascii
 import re
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final
 from uuid import UUID
@@ -13,7 +14,10 @@ from uuid import UUID
 import msgspec
 
 from audit.actors import Actor
+from audit.api.json_bodies import canonical
+from audit.api.mistakes import mistakes_in, refusal
 from audit.api.scalars import decode_scalar
+from audit.errors import Fault, Invalid
 from audit.roles import Capability
 from audit.texts import REFUSED, named
 from reservations.models.orders import LONGEST_EVENT_ID, LONGEST_SOURCE
@@ -60,13 +64,16 @@ class Received(msgspec.Struct, frozen=True, gc=False):
 
 
 class Unreadable(Exception):
-    """A message that can't be parsed. ``code`` is the stable name of the reason; ``type`` and ``event_id`` are empty if
-    they couldn't be read."""
+    """A message that can't be parsed. ``code`` is the stable name of the reason, ``faults`` are its single mistakes;
+    ``type`` and ``event_id`` are empty if they couldn't be read."""
 
-    def __init__(self, code: str, detail: str, envelope: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, code: str, detail: str, envelope: dict[str, Any] | None = None, faults: Sequence[Fault] = ()
+    ) -> None:
         super().__init__(detail)
         self.code = code
         self.detail = detail
+        self.faults = tuple(faults)
         self.type = _excerpt((envelope or {}).get("type"))
         self.event_id = _excerpt(event_id(envelope or {}))
 
@@ -93,19 +100,36 @@ def names_in(body: bytes) -> tuple[str | None, str | None]:
 def read(message: Message) -> Received:
     """Parse a message. Raises Unreadable."""
     envelope = _envelope(message.body)
+    _refuse_repetitions(message.body, envelope)
     is_cloud_event = "specversion" in envelope
     if is_cloud_event and envelope["specversion"] != _SPEC_VERSION:
         raise Unreadable("unknown_version", "CloudEvents of specversion 1.0 are understood.", envelope)
     identifier = _text(envelope, "id" if is_cloud_event else "eventId", LONGEST_EVENT_ID)
     source = _text(envelope, "source", LONGEST_SOURCE) if is_cloud_event or envelope.get("source") is not None else ""
     kind = _type_of(envelope)
+    content = _data(envelope)
     try:
-        event = _decoder(kind).decode(_data(envelope))
+        event = _decoder(kind).decode(content)
     except msgspec.ValidationError as error:
-        raise Unreadable("invalid", f"The data of the {kind.TYPE} is wrong: {error}.", envelope) from error
+        raise _invalid(kind, content, envelope, error) from error
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise Unreadable("malformed", f"The data is not JSON: {error or 'nested too deeply'}.", envelope) from error
     return Received(message, source, identifier, event)
+
+
+def _refuse_repetitions(body: bytes, envelope: dict[str, Any]) -> None:
+    """Raise Unreadable if a name stands twice in an object of a message."""
+    try:
+        canonical(body)
+    except Invalid as error:
+        raise Unreadable("invalid", error.detail, envelope, error.faults) from error
+
+
+def _invalid(kind: type[Incoming], content: bytes, envelope: dict[str, Any], error: Exception) -> Unreadable:
+    """The refusal of data that is JSON of the wrong shape, with each mistake."""
+    faults = mistakes_in(msgspec.json.decode(content), kind, "/data", "`data`")
+    detail = refusal(faults).detail if faults else f"The data is not valid: {error}."
+    return Unreadable("invalid", f"The data of the {kind.TYPE} is wrong. {detail}", envelope, faults)
 
 
 def _envelope(body: bytes) -> dict[str, Any]:
