@@ -369,7 +369,7 @@ def test_an_unknown_field_is_refused_in_its_place(api: Api, method: str, path: s
 @pytest.mark.parametrize(("method", "path"), [route for route in ROUTES if "items" in BODIES[route.values]])  # type: ignore[index]
 def test_lines_are_1_to_200(api: Api, method: str, path: str) -> None:
     body = BODIES[method, path]
-    for count in (0, 201):
+    for count in (201,) if path == "carts/c" else (0, 201):  # A cart without items is emptied.
         assert pointers(api.send(method, path, {**body, "items": body["items"] * count})) == ["/items"]
 
 
@@ -506,7 +506,6 @@ def test_dry_run_is_true_or_false(api: Api, value: str) -> None:
         ("POST", "adjust"),
         ("POST", "levels"),
         ("POST", "carts/c"),
-        ("GET", "carts/c"),
         ("DELETE", f"/api/v1/products/{P}"),
         ("POST", "/api/v1/stores"),
         ("TRACE", "reserve"),
