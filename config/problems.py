@@ -83,6 +83,7 @@ DOMAIN_STATUS: Final[dict[type[DomainError], tuple[int, str]]] = {
     holds.ReservationReleased: (409, "The reservation was released"),
     holds.ReservationConsumed: (409, "The reservation was consumed"),
     holds.ReservedForAnotherOrder: (409, "The reservation is for another order"),
+    holds.OrderAlreadyHeld: (409, "The order has a reservation already"),
     holds.AlreadyExtended: (409, "The reservation was extended before"),
     holds.HoldLimitExceeded: (409, "Over a limit of the shopper"),
     holds.HoldNotInTheWay: (409, "The reservation is not in the way"),

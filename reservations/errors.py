@@ -23,6 +23,10 @@ class ReservedForAnotherOrder(DomainError):
     """The hold was made for another order, which would silently lose its stock to this one."""
 
 
+class OrderAlreadyHeld(DomainError):
+    """The order has an active reservation, and the request doesn't say that it wants an additional one."""
+
+
 class AlreadyExtended(DomainError):
     """The hold was extended before. A hold can be extended once."""
 

@@ -65,8 +65,8 @@ def hold_request(*lines: tuple[StockLevel, int], **fields: Any) -> HoldRequest:
 
 
 def hold(*lines: tuple[StockLevel, int], **fields: Any) -> Hold:
-    """A hold of units of levels."""
-    held = place_hold(hold_request(*lines, **fields))
+    """A hold of units of levels, also for an order that holds some already."""
+    held = place_hold(hold_request(*lines, **{"additional": True, **fields}))
     assert isinstance(held, PlacedHold)
     return held.hold
 

@@ -13,6 +13,7 @@ _REFUSALS: Final = (
     "insufficient_stock",
     "invalid",
     "listing_expired",
+    "order_already_held",
     "permission_denied",
     "product_frozen",
     "product_inactive",

@@ -28,7 +28,7 @@ CODES = {
         product_inactive listing_expired warehouse_inactive version_conflict quantity_limit idempotency_in_progress
         sku_taken already_in_count nothing_to_count count_too_large count_closed count_incomplete count_below_zero
         product_frozen warehouse_frozen store_frozen hold_limit_exceeded hold_not_in_the_way reserved_unexplained
-        incident_resolved""",
+        incident_resolved order_already_held""",
     410: "archived",
     413: "too_large",
     422: """unknown_product unknown_warehouse unknown_store warehouse_not_in_store timeout_too_long

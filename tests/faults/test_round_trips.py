@@ -58,6 +58,7 @@ def key() -> Claim:
     ("verb", "most"),
     [
         ("reserve", 2),  # Lock; write and commit.
+        ("reserve for orders", 2),  # What they hold is read on the way.
         ("reserve with keys", 3),  # Claims come before the lock.
         ("reserve with limits", 3),  # So do shoppers, and what they hold.
         ("consume", 3),  # Reservations and their items; levels; write and commit.
@@ -73,9 +74,13 @@ def test_a_command_takes_so_many_round_trips_for_one_or_for_many(proxy: Proxy, v
 
     def prepare(count: int) -> Callable[[], Any]:
         match verb:
-            case "reserve" | "reserve with keys" | "reserve with limits":
+            case "reserve" | "reserve for orders" | "reserve with keys" | "reserve with limits":
                 keys = [key() if verb.endswith("keys") else None for _ in range(count)]
-                requests = [hold_request((level, 1), claim=each) for each in keys]
+                orders = [str(uuid7()) if verb.endswith("orders") else None for _ in range(count)]
+                requests = [
+                    hold_request((level, 1), claim=each, order_id=order)
+                    for each, order in zip(keys, orders, strict=True)
+                ]
                 return lambda: all(isinstance(outcome, PlacedHold) for outcome in place_holds(requests))
             case "consume":
                 sales = [ConsumeRequest(ACTOR, "o", Selector(each.id)) for each in held(level, count)]

@@ -11,6 +11,7 @@ class ModelHold:
     items: dict[UUID, int]
     cart: str
     order: str | None = None
+    store: str = ""
     state: str = "ACTIVE"
     is_extended: bool = False
 
@@ -64,6 +65,10 @@ class Model:
         """By level, the units by which live holds will exceed on hand after the changes."""
         short = {level: -self.sellable(level) - change for level, change in changes.items()}
         return {level: units for level, units in short.items() if units > 0}
+
+    def of_order(self, order: str, *states: str) -> list[UUID]:
+        """The holds of an order in these states, the oldest first."""
+        return [id_ for id_, hold in self.holds.items() if hold.order == order and hold.state in states]
 
     def of_cart(self, cart: str, *states: str) -> list[UUID]:
         """The holds of a cart in these states, the oldest first."""

@@ -3,6 +3,7 @@
 import os
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Final
@@ -65,6 +66,7 @@ from inventory.services.transfers.commands import (
 from inventory.services.transfers.moves import Transferred
 from reservations.errors import (
     AlreadyExtended,
+    OrderAlreadyHeld,
     ReservationConsumed,
     ReservationExpired,
     ReservationNotFound,
@@ -75,7 +77,7 @@ from reservations.models import BrokenHold, Reservation
 from reservations.services.bookkeeping.archiving import every_series
 from reservations.services.bookkeeping.reconciliation import reconcile
 from reservations.services.holds import documents
-from reservations.services.holds.baskets import empty_basket, put_basket
+from reservations.services.holds.baskets import Emptied, empty_basket, put_basket
 from reservations.services.holds.expiry import expire_due_holds
 from reservations.services.holds.extending import Extended, ExtendRequest, extend_hold
 from reservations.services.holds.placing import HoldRequest, PlacedHold, place_hold, place_holds
@@ -401,12 +403,21 @@ class Stock(RuleBasedStateMachine):
 
     # --- holds -------------------------------------------------------------------------------------------------------
 
-    @rule(store=stores, cart=carts, order=st.none() | orders, lines=wanted_lines)
-    def hold(self, store: str, cart: str, order: str | None, lines: list[tuple[int, int, int | None]]) -> None:
-        request = self.request(store, cart, lines, order)
+    @rule(store=stores, cart=carts, order=st.none() | orders, lines=wanted_lines, additional=st.booleans())
+    def hold(
+        self, store: str, cart: str, order: str | None, lines: list[tuple[int, int, int | None]], additional: bool
+    ) -> None:
+        """Reserve: for an order that has an active hold in the store, only what is additional."""
+        request = replace(self.request(store, cart, lines, order), additional=additional)
+        held = [id_ for id_ in self.model.of_order(order or "", "ACTIVE") if self.model.holds[id_].store == store]
         is_possible = self.fits(request)
+        expected = PlacedHold if is_possible else InsufficientStock
+        if held and not additional:
+            expected, is_possible = OrderAlreadyHeld, False
         outcome = outcome_of(lambda: place_hold(request))
-        assert isinstance(outcome, PlacedHold if is_possible else InsufficientStock), outcome
+        assert isinstance(outcome, expected), outcome
+        if isinstance(outcome, OrderAlreadyHeld):
+            assert {fault.facts["reservationId"] for fault in outcome.faults} == {f"res-{id_}" for id_ in held}
         self.learn(made={request.id} if is_possible else set())
         self.assert_serves(outcome, request)
 
@@ -495,6 +506,32 @@ class Stock(RuleBasedStateMachine):
         }[hold.state]
         assert isinstance(outcome, expected), outcome
         hold.is_extended |= isinstance(outcome, Extended)
+        self.learn()
+
+    @rule(cart=carts, order=orders, is_by_order=st.booleans())
+    def extend_all(self, cart: str, order: str, is_by_order: bool) -> None:
+        """Extend what a cart or an order holds: all active holds or none, each at most once."""
+        of_name = (self.model.of_order, order) if is_by_order else (self.model.of_cart, cart)
+        found = of_name[0](of_name[1], *_BECOMES)
+        active = of_name[0](of_name[1], "ACTIVE")
+        before = documents.read_holds(found)
+        selector = Selector(order_id=order) if is_by_order else Selector(cart_id=cart)
+        outcome = outcome_of(lambda: extend_hold(ExtendRequest(ACTOR, selector, 5)))
+        if not found:
+            expected: type = ReservationNotFound
+        elif not active:
+            newest = max(found, key=lambda id_: (before[id_].created_at, id_))
+            state = self.model.holds[newest].state
+            expected = {"CONSUMED": ReservationConsumed, "RELEASED": ReservationReleased}.get(state, ReservationExpired)
+        else:
+            is_again = any(self.model.holds[id_].is_extended for id_ in active)
+            expected = AlreadyExtended if is_again else Extended
+        assert isinstance(outcome, expected), outcome
+        extended = active if isinstance(outcome, Extended) else []
+        for id_, hold in documents.read_holds(found).items():
+            longer = timedelta(minutes=5) if id_ in extended else timedelta()
+            assert hold.expires_at == before[id_].expires_at + longer
+            self.model.holds[id_].is_extended |= id_ in extended
         self.learn()
 
     def pick(self, number: int) -> tuple[UUID, ModelHold]:
@@ -651,7 +688,7 @@ class Stock(RuleBasedStateMachine):
 
     # --- baskets -----------------------------------------------------------------------------------------------------
 
-    @rule(store=stores, cart=carts, lines=wanted_lines)
+    @rule(store=stores, cart=carts, lines=wanted_lines | st.just([]))
     def put_a_basket(self, store: str, cart: str, lines: list[tuple[int, int, int | None]]) -> None:
         request = self.request(store, cart, lines)
         mine = documents.read_holds(self.model.of_cart(cart, "ACTIVE"))
@@ -661,6 +698,11 @@ class Stock(RuleBasedStateMachine):
             own.update(self.model.holds[hold.id].items)
         is_possible = self.fits(request, dict(own))
         outcome = outcome_of(lambda: put_basket(request))
+        if not lines:
+            assert outcome == Emptied(cart, store)
+            self.learn()
+            assert all(self.model.holds[hold.id].state == "RELEASED" for hold in old)
+            return
         assert isinstance(outcome, PlacedHold if is_possible else InsufficientStock), outcome
         if not is_possible:
             self.learn()
@@ -689,7 +731,7 @@ class Stock(RuleBasedStateMachine):
             items = {item.level_id: item.quantity for item in hold.items}
             mine = self.model.holds.get(id_)
             if mine is None:
-                mine = self.model.holds[id_] = ModelHold(items, hold.cart_id or "", hold.order_id)
+                mine = self.model.holds[id_] = ModelHold(items, hold.cart_id or "", hold.order_id, hold.store)
             elif id_ in rewritten:
                 mine.items = items
             assert mine.items == items

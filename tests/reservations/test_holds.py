@@ -341,7 +341,7 @@ def test_a_hold_is_for_a_cart_or_an_order(api: Api) -> None:
     level = make_level(10)
     body: dict[str, Any] = {"items": lines((level, 1))}
     assert api.post("reserve", body).status_code == 400
-    for owner in ({"cartId": "c"}, {"orderId": "o"}, {"cartId": "c", "orderId": "o"}):
+    for owner in ({"cartId": "c"}, {"orderId": "o"}, {"cartId": "c", "orderId": "p"}):
         answer = api.post("reserve", {**body, **owner}).json()  # type: ignore[attr-defined]
         assert {name: answer[name] for name in owner} == owner
 

@@ -36,6 +36,13 @@ class ReserveIn(Body, kw_only=True):
     customer_id: OpaqueId | None = None
     store_id: Code | None = None
     timeout_minutes: Minutes | None = None
+    additional: Annotated[
+        bool,
+        Meta(
+            description="Hold these lines in addition to what the order holds. Without it, a reserve for an order with "
+            "an active reservation in the store is refused: 409 `order_already_held`."
+        ),
+    ] = False
 
     def contradictions(self) -> list[Fault]:
         if self.cart_id is None and self.order_id is None:

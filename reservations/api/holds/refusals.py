@@ -18,6 +18,7 @@ from inventory.errors import (
 from reservations.errors import (
     AlreadyExtended,
     HoldLimitExceeded,
+    OrderAlreadyHeld,
     ReservationConsumed,
     ReservationExpired,
     ReservationNotFound,
@@ -35,7 +36,7 @@ _NOT_HELD: Final = (
     WarehouseFrozen,
     WarehouseInactive,
 )
-RESERVE: Final = (
+PUT_CART: Final = (
     *_NOT_HELD,
     HoldLimitExceeded,
     TimeoutTooLong,
@@ -44,7 +45,7 @@ RESERVE: Final = (
     UnknownWarehouse,
     WarehouseNotInStore,
 )
-PUT_CART: Final = RESERVE
+RESERVE: Final = (*PUT_CART, OrderAlreadyHeld)
 EXTEND: Final = (
     AlreadyExtended,
     ReservationConsumed,

@@ -51,6 +51,7 @@ class ReserveView(ApiView):
             order_id=body.order_id,
             customer_id=body.customer_id,
             timeout_minutes=body.timeout_minutes,
+            additional=body.additional,
             claim=None if is_plan else self.claim(request, answers.reserved),
         )
         if is_plan:

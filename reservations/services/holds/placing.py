@@ -25,12 +25,14 @@ from inventory.transactions import PATIENT, Patience
 from reservations import actions
 from reservations.errors import (
     HoldLimitExceeded,
+    OrderAlreadyHeld,
     TimeoutTooLong,
 )
 from reservations.events import InventoryReservedEvent
 from reservations.services.availability import availability
 from reservations.services.holds import counting, documents, expiry, limits, sourcing
 from reservations.services.holds.documents import Hold, Status
+from reservations.services.holds.orders_held import HeldOrders, Order, Question
 from reservations.services.holds.sourcing import RequestLine, SummedLine
 
 
@@ -39,7 +41,7 @@ class HoldRequest(msgspec.Struct, frozen=True, gc=False):
     (docs/explanation/rules.md, rule 25).
 
     ``store`` is a code; None means the actor's only store, or else the default store. ``timeout_minutes`` None means
-    the store's hold time.
+    the store's hold time. Unless it is ``additional``, it is refused if its order has an active hold in the store.
     """
 
     actor: Actor
@@ -50,6 +52,7 @@ class HoldRequest(msgspec.Struct, frozen=True, gc=False):
     customer_id: str | None = None
     timeout_minutes: int | None = None
     claim: Claim | None = None
+    additional: bool = False
     id: UUID = msgspec.field(default_factory=uuid7)
 
 
@@ -73,6 +76,11 @@ class _Prepared(msgspec.Struct, frozen=True, gc=False):
     asked: limits.Asked | None
     """The request to check against limits, if any limit is set."""
 
+    @property
+    def order(self) -> Order | None:
+        """The order that the request is for."""
+        return None if self.request.order_id is None else Order(self.store.id, self.request.order_id)
+
 
 def place_holds(requests: Sequence[HoldRequest], patience: Patience = PATIENT) -> list[HoldOutcome]:
     """Decide each request on its own, in order, all in one transaction. An outcome is a PlacedHold, the stored answer
@@ -80,11 +88,11 @@ def place_holds(requests: Sequence[HoldRequest], patience: Patience = PATIENT) -
 
     A refused request writes nothing. Errors among the outcomes: InsufficientStock with the sellable units,
     UnknownStore, UnknownProduct, UnknownWarehouse, WarehouseNotInStore, ProductInactive, ListingExpired,
-    WarehouseInactive, ProductFrozen, WarehouseFrozen, StoreFrozen, HoldLimitExceeded, Invalid, TimeoutTooLong,
-    IdempotencyKeyReused, IdempotencyInProgress. Raises Busy for the batch as a whole.
+    WarehouseInactive, ProductFrozen, WarehouseFrozen, StoreFrozen, OrderAlreadyHeld, HoldLimitExceeded, Invalid,
+    TimeoutTooLong, IdempotencyKeyReused, IdempotencyInProgress. Raises Busy for the batch as a whole.
 
-    Locks: claims (never waiting), the shoppers if a limit is set (``limits.lock_allowances``), then all candidate
-    levels of the batch, once, by id.
+    Locks: claims (never waiting), the orders, and the shoppers if a limit is set (``limits.lock_allowances``), then all
+    candidate levels of the batch, once, by id.
     """
     return counting.with_refusals_counted(partial(_place_holds, requests, patience), len(requests), patience)
 
@@ -125,13 +133,16 @@ def hold_all(requests: Sequence[HoldRequest], *, may_recall: bool = True) -> lis
         candidates: set[UUID] = set()
         for plan in plans.values():
             candidates.update(sourcing.candidate_levels(plan.wanted, plan.store, catalogue).values())
-        allowances = limits.lock_allowances([plan.asked for plan in plans.values() if plan.asked])
+        orders = [plan.order for plan in plans.values() if plan.order and not plan.request.additional]
+        allowances = limits.lock_allowances([plan.asked for plan in plans.values() if plan.asked], orders=orders)
+        question = Question(orders) if orders else None
         levels = lock_sellable_levels(candidates) if is_recalled and candidates else lock_levels(candidates)
         if levels is None:
             raise _CatalogueChanged
         ledger = Ledger(levels)
+        held = question.answer() if question else HeldOrders()
         for id_, plan in plans.items():
-            outcomes[id_] = _decide(plan, catalogue, levels, ledger, allowances)
+            outcomes[id_] = _decide(plan, catalogue, levels, ledger, allowances, held=held)
         _write(open_requests, outcomes, ledger, levels.now)
     outcomes |= {id_: plan for id_, plan in prepared.items() if isinstance(plan, DomainError)}
     return [verdict or outcomes[request.id] for request, verdict in zip(requests, verdicts, strict=True)]
@@ -165,6 +176,8 @@ def plan_hold(request: HoldRequest) -> PlacedHold:
         limits.read_allowances([plan.asked]).require(plan.asked)
     candidates = sourcing.candidate_levels(plan.wanted, plan.store, catalogue).values()
     now, sellable = availability.read_sellable(candidates)
+    if plan.order and not request.additional:
+        Question([plan.order]).answer().require_none(plan.order, now)
     return PlacedHold(_new_hold(plan, catalogue, sellable, now), now)
 
 
@@ -204,14 +217,25 @@ def hold_lifetime(timeout_minutes: int | None, store: StoreFacts) -> timedelta:
 
 
 def _decide(
-    plan: _Prepared, catalogue: Catalogue, levels: LockedLevels, ledger: Ledger, allowances: limits.Allowances
+    plan: _Prepared,
+    catalogue: Catalogue,
+    levels: LockedLevels,
+    ledger: Ledger,
+    allowances: limits.Allowances,
+    *,
+    held: HeldOrders,
 ) -> HoldOutcome:
+    order = plan.order
     try:
+        if order and not plan.request.additional:
+            held.require_none(order, levels.now)
         if plan.asked:
             allowances.require(plan.asked)
         hold = _new_hold(plan, catalogue, levels.sellable(), levels.now)
-    except (InsufficientStock, HoldLimitExceeded) as error:
+    except (InsufficientStock, HoldLimitExceeded, OrderAlreadyHeld) as error:
         return error
+    if order:
+        held.note(order, hold)
     if plan.asked:
         allowances.take(plan.asked)
     for item in hold.items:

@@ -19,8 +19,9 @@ def apply_orders(events: Sequence[Received], patience: Patience = PATIENT) -> li
     sold is refused, which publishes an InventoryReservationFailedEvent. If an order is short and there are due holds on
     its levels, these are recorded as expired in a transaction of their own, and the batch is decided once more.
 
-    Raises Busy. Locks: the events and their orders (``memory.lock_events``), the carts of created orders, shoppers if a
-    limit is set, the reservations of the orders and carts by id, then all their levels and the candidate levels by id.
+    Raises Busy. Locks: the events and their orders (``memory.lock_events``), the carts of created orders, these orders,
+    shoppers if a limit is set, the reservations of the orders and carts by id, then all their levels and the candidate
+    levels by id.
     """
     try:
         return transactions.run(partial(_apply, events, may_free_due=True), patience)
@@ -44,7 +45,7 @@ def _lock(events: Sequence[Received], *, may_free_due: bool) -> OrderBatch:
     """Plan the created orders and lock all rows that the events concern. The number of statements doesn't depend on the
     number of events."""
     catalogue = creating.read_names(events)
-    active = creating.lock_carts(events)
+    active = creating.lock_carts_and_orders(events, catalogue)
     plans = creating.plan_all(events, catalogue, active)
     planned = creating.planned(plans)
     adopted = creating.adopted_ids(planned, active)

@@ -4,6 +4,7 @@ The plan is made before anything is locked, the hold under the locks (docs/expla
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -16,6 +17,7 @@ from audit.actors import Actor
 from audit.db import columns
 from audit.errors import DomainError
 from audit.idempotency import WAIT_FOR_LOCKS
+from inventory.errors import UnknownStore
 from inventory.services.catalogue.lookup import Catalogue, StoreFacts, read_catalogue
 from reservations.services.holds import limits, sourcing
 from reservations.services.holds.placing import hold_lifetime
@@ -63,18 +65,31 @@ def read_names(events: Sequence[Received]) -> Catalogue:
     return read_catalogue(orders, {line.variant_id or line.product_id for line in lines})
 
 
-def lock_carts(events: Sequence[Received]) -> list[_Active]:
-    """Lock the carts of created orders, so that no basket is changed meanwhile, and find the active holds of these
-    carts and orders. Two statements, none without created orders. Nothing except the events may be locked yet."""
+def lock_carts_and_orders(events: Sequence[Received], catalogue: Catalogue) -> list[_Active]:
+    """Lock the carts of created orders, so that no basket is changed meanwhile, and the orders, so that nothing is
+    reserved for them meanwhile; and find the active holds of both. Two statements, none without created orders. Nothing
+    except the events may be locked yet."""
     created = [each.event for each in events if isinstance(each.event, OrderCreatedEvent)]
     if not created:
         return []
     carts = {event.cart_id for event in created if event.cart_id is not None}
+    locks = [*sorted(map(limits.cart_lock, carts)), *sorted(_order_locks(events, catalogue))]
     with connection.cursor() as cursor:
-        if carts:
-            cursor.execute(WAIT_FOR_LOCKS, [sorted(map(limits.cart_lock, carts))])
+        if locks:
+            cursor.execute(WAIT_FOR_LOCKS, [locks])
         cursor.execute(_ACTIVE, [columns.texts(carts), columns.texts(event.order_id for event in created)])
         return [_Active(*row) for row in cursor.fetchall()]
+
+
+def _order_locks(events: Sequence[Received], catalogue: Catalogue) -> set[int]:
+    """The locks of the created orders in their stores; none of an order whose store is unknown."""
+    locks: set[int] = set()
+    for each in events:
+        if isinstance(each.event, OrderCreatedEvent):
+            with suppress(UnknownStore):
+                store = catalogue.store_for(each.actor, each.event.store_id)
+                locks.add(limits.order_lock(store.id, each.event.order_id))
+    return locks
 
 
 def plan_all(
