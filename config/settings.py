@@ -217,7 +217,19 @@ REST_FRAMEWORK = {
 SPECTACULAR_SETTINGS = {
     "TITLE": "Inventory reservation service",
     "VERSION": "1.0.0",
-    "DESCRIPTION": "Holds stock for shoppers, turns holds into sales exactly once, never sells a unit twice.",
+    "DESCRIPTION": "Holds stock for shoppers, turns holds into sales exactly once, and never sells a unit twice. Each"
+    " request needs a token (`Authorization: Bearer …`). Each refusal is a problem document (RFC 9457) with a `code`."
+    " Send a command with an `Idempotency-Key`: it may then be sent again without harm.",
+    "CONTACT": {"name": "The maintainers of the inventory reservation service"},
+    "LICENSE": {"name": "MIT", "identifier": "MIT"},
+    "SERVERS": [
+        {"url": "/", "description": "The service that this document comes from."},
+        {
+            "url": "{address}",
+            "description": "Any other service.",
+            "variables": {"address": {"default": "http://localhost:8000", "description": "Scheme, host and port."}},
+        },
+    ],
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_AUTHENTICATION": [],

@@ -48,22 +48,23 @@ class Answer(msgspec.Struct, rename="camel", kw_only=True):
     """The body of an answer."""
 
 
-Quantity = Annotated[int, Meta(ge=1, le=1_000_000, description="Units.")]
+Time = Annotated[datetime, Meta(tz=True)]
+"""A time in an answer: only with ``tz`` does its schema say that it is one."""
+Quantity = Annotated[int, Meta(ge=1, le=1_000_000)]
 Code = Annotated[
     str,
-    Meta(min_length=1, max_length=20, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(?!\n)$", description="An immutable code."),
+    Meta(min_length=1, max_length=20, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(?!\n)$"),
 ]
-RowVersion = Annotated[int, Meta(description="Rises with each change, but for freezes.")]
+RowVersion = Annotated[int, Meta(description="Rises with each change, but for freezes: send it as `expectedVersion`.")]
 ExpectedVersion = Annotated[
     int,
-    Meta(ge=1, le=9_223_372_036_854_775_807, description="The `version` as read: if it is another by now, 409."),
+    Meta(ge=1, le=9_223_372_036_854_775_807),
 ]
-Limit = Annotated[int, Meta(ge=1, le=200, description="Items a page.")]
+Limit = Annotated[int, Meta(ge=1, le=200)]
 ReservationId = Annotated[
     str,
     Meta(
         pattern=r"^res-[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}(?!\n)$",
-        description="`res-<uuid>`",
     ),
 ]
 
@@ -71,29 +72,31 @@ ReservationId = Annotated[
 class PageQuery(Body, kw_only=True):
     """The query parameters of a list."""
 
-    cursor: Annotated[str, Meta(max_length=100, description="`next` of the page before.")] | None = None
+    cursor: Annotated[str, Meta(max_length=100)] | None = None
     limit: Limit = 50
 
 
 class ProblemError(Answer, kw_only=True):
     """One fault, with the facts that a program needs to correct it: a shortage has the missing quantities."""
 
-    pointer: Annotated[str, Meta(description="JSON pointer into the body, or ?name for a query parameter.")]
-    code: str
-    detail: str
+    pointer: Annotated[str, Meta(description="A JSON pointer into the body, or `?name` for a parameter of the query.")]
+    code: Annotated[str, Meta(description="What programs decide by.")]
+    detail: Annotated[str, Meta(description="What is wrong, in words.")]
     product_id: UUID | UnsetType = UNSET
     variant_id: UUID | UnsetType = UNSET
     warehouse_id: str | UnsetType = UNSET
-    requested: int | UnsetType = UNSET
-    available: int | UnsetType = UNSET
-    in_transit: int | UnsetType = UNSET
+    requested: Annotated[int | UnsetType, Meta(description="The units that were asked for.")] = UNSET
+    available: Annotated[int | UnsetType, Meta(description="The units that there are.")] = UNSET
+    in_transit: Annotated[int | UnsetType, Meta(description="The units that are in transit.")] = UNSET
     reservation_id: str | UnsetType = UNSET
     count_id: str | UnsetType = UNSET
-    limit: int | UnsetType = UNSET
-    held: int | UnsetType = UNSET
-    window_minutes: int | UnsetType = UNSET
-    reason: str | UnsetType = UNSET
-    until: datetime | None | UnsetType = UNSET
+    limit: Annotated[int | UnsetType, Meta(description="The limit that would be exceeded.")] = UNSET
+    held: Annotated[int | UnsetType, Meta(description="What the customer or cart holds already.")] = UNSET
+    window_minutes: Annotated[int | UnsetType, Meta(description="The window of the limit, in minutes.")] = UNSET
+    reason: Annotated[str | UnsetType, Meta(description="Why it is frozen.")] = UNSET
+    until: Annotated[
+        Time | None | UnsetType, Meta(description="When the freeze ends; null if it lasts until it is lifted.")
+    ] = UNSET
     expected: Annotated[str, Meta(description="The version that the client expected.")] | UnsetType = UNSET
     version: Annotated[int | None, Meta(description="The present version; null if there is none.")] | UnsetType = UNSET
     sent: Annotated[Any, Meta(description="The value that was sent for a field that differs.")] | UnsetType = UNSET
@@ -103,10 +106,12 @@ class ProblemError(Answer, kw_only=True):
 class Problem(Answer, kw_only=True):
     """Why a request was refused (RFC 9457)."""
 
-    type: str
-    title: str
-    status: int
-    detail: str
-    code: str
-    request_id: str
-    errors: list[ProblemError] | UnsetType = UNSET
+    type: Annotated[str, Meta(description="A URI that identifies the kind of problem.")]
+    title: Annotated[str, Meta(description="The kind of problem, in words.")]
+    status: Annotated[int, Meta(description="The HTTP status.")]
+    detail: Annotated[str, Meta(description="What is wrong with this request, in words.")]
+    code: Annotated[str, Meta(description="What programs decide by. Codes may be added.")]
+    request_id: Annotated[str, Meta(description="The `X-Request-ID` of the request, by which the logs are searched.")]
+    errors: Annotated[
+        list[ProblemError] | UnsetType, Meta(description="What is wrong, each with its place in the request.")
+    ] = UNSET

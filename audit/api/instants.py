@@ -49,6 +49,6 @@ else:
 
         @classmethod
         def schema(cls) -> dict[str, Any]:
-            return {"type": "string", "format": "date-time", "description": f"Within {BOUNDS}."}
+            return {"type": "string", "format": "date-time", "description": f"The time lies within {BOUNDS}."}
 
     Instant.register(datetime)

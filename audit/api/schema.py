@@ -1,9 +1,8 @@
 """The OpenAPI document, generated from the structs that decode and encode the bodies."""
 
-import types
 import typing
 from collections.abc import Callable, Mapping
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Annotated, Any, Final, NamedTuple, TypeVar
 
 import msgspec
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
@@ -102,7 +101,7 @@ def describe(
     ``refusals`` are the errors that this operation may raise, but for those that follow from what it takes: from a
     body, path parameters, an idempotency key, a condition (``config/openapi/refusals.py``). A test compares them with
     the code. An error of another package is given by its code.
-    ``bodies`` are those of a call that takes several media types, by media type; they may be unions and lists.
+    ``bodies`` are those of a call that takes several media types, by media type; they may be lists.
     ``tagged`` answers are those of reads that answer 304 to a client that has the same already
     (``respond_unless_known``); ``conditional`` requests may require a version, and their answers have an ``ETag``, too.
     ``streams`` are server-sent events whose data is this struct.
@@ -149,7 +148,7 @@ def _event_of(struct: type[msgspec.Struct]) -> dict[str, Any]:
 def components() -> dict[str, Any]:
     """The schemas of all described structs, by name."""
     structs = sorted(_structs, key=lambda s: s.__name__)
-    return msgspec.json.schema_components(structs, ref_template=_TEMPLATE, schema_hook=scalar_schema)[1]
+    return msgspec.json.schema_components(structs, ref_template=_TEMPLATE, schema_hook=_with_note)[1]
 
 
 def optional_bodies() -> set[str]:
@@ -157,17 +156,27 @@ def optional_bodies() -> set[str]:
     return {struct.__name__ for struct in _structs if issubclass(struct, OptionalBody)}
 
 
+def _with_note(kind: type[Any]) -> dict[str, Any]:
+    """The schema of a scalar. What its type says is a comment, beside which a field may describe itself."""
+    schema = scalar_schema(kind)
+    return {**{key: value for key, value in schema.items() if key != "description"}, "$comment": schema["description"]}
+
+
 def _reference(answer: Any) -> dict[str, Any]:
-    if isinstance(answer, types.UnionType):
-        return {"oneOf": [_reference(part) for part in typing.get_args(answer)]}
+    """The schema of a struct or of a list of structs. Raises TypeError for a union: generators have no name for it."""
+    if typing.get_origin(answer) is Annotated:
+        part, bounds = typing.get_args(answer)
+        return {**_reference(part), "minItems": bounds.min_length, "maxItems": bounds.max_length}
     if typing.get_origin(answer) is list:
         return {"type": "array", "items": _reference(*typing.get_args(answer))}
+    if not (isinstance(answer, type) and issubclass(answer, msgspec.Struct)):
+        raise TypeError(f"A body is a struct, or a list of structs: {answer}")
     _structs.add(answer)
     return {"$ref": _TEMPLATE.format(name=answer.__name__)}
 
 
 def _parameters(query: type[msgspec.Struct]) -> list[OpenApiParameter]:
-    schema = msgspec.json.schema_components([query], schema_hook=scalar_schema)[1][query.__name__]
+    schema = msgspec.json.schema_components([query], schema_hook=_with_note)[1][query.__name__]
     required = schema.get("required", [])
     return [
         OpenApiParameter(name, _without_null(field), OpenApiParameter.QUERY, required=name in required)
@@ -179,7 +188,8 @@ def _without_null(schema: dict[str, Any]) -> dict[str, Any]:
     """A parameter's schema without null: an optional parameter is omitted, never null."""
     schema = {key: value for key, value in schema.items() if key != "default" or value is not None}
     if "anyOf" in schema:
-        (schema,) = [part for part in schema["anyOf"] if part != {"type": "null"}]
+        (part,) = [part for part in schema.pop("anyOf") if part != {"type": "null"}]
+        schema = {**part, **schema}
     if None in schema.get("enum", []):
         schema = {**schema, "enum": [value for value in schema["enum"] if value is not None]}
     return schema
@@ -193,4 +203,4 @@ class TokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-ca
     name = "token"
 
     def get_security_definition(self, auto_schema: AutoSchema) -> dict[str, Any]:
-        return {"type": "http", "scheme": "bearer"}
+        return {"type": "http", "scheme": "bearer", "description": "The token of an API client."}

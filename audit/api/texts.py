@@ -97,7 +97,7 @@ else:
 
         @classmethod
         def schema(cls) -> dict[str, Any]:
-            description = f"The caller's own id: 1 to {_LONGEST_ID} printable characters."
+            description = f"It has 1 to {_LONGEST_ID} printable characters."
             return {"type": "string", "minLength": 1, "maxLength": _LONGEST_ID, "description": description}
 
     class Reference(CleanCode):

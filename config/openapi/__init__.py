@@ -17,8 +17,11 @@ from drf_spectacular.views import SpectacularSwaggerView
 
 from audit.api.schema import components, optional_bodies
 from config import problems
+from config.openapi.fields import complete_parameter, complete_schema
 from config.openapi.names import document_name, renamed
 from config.openapi.refusals import add_refusals
+from config.openapi.shapes import settle_nulls
+from config.openapi.tags import TAGS, tag_of
 
 DOCUMENT: Final = "docs/reference/openapi.yaml"
 """Where the generated document is kept, from the folder of the code."""
@@ -30,23 +33,31 @@ def only_the_current_version(endpoints: list[Any]) -> list[Any]:
 
 
 def add_components(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
-    """Add the schemas of the bodies, mark required bodies, add the refusals, give path parameters the same
-    names as in the bodies, and give schemas the names that people read."""
+    """Add the schemas of bodies, the tags and the refusals, complete the parameters, and name schemas for people."""
     schemas = result["components"].setdefault("schemas", {})
-    schemas.update(components())
+    schemas.update({name: complete_schema(schema) for name, schema in components().items()})
     result["paths"] = {_camel(path): operations for path, operations in result["paths"].items()}
-    optional = optional_bodies()
-    for operations in result["paths"].values():
+    for path, operations in result["paths"].items():
         for operation in operations.values():
-            if body := operation.get("requestBody"):
-                body["required"] = _name_of(body) not in optional
-            for parameter in operation.get("parameters", ()):
-                if parameter["in"] == "path":
-                    parameter["name"] = _camel(parameter["name"])
+            _complete(operation, path)
+    result["tags"] = [{"name": name, "description": text} for name, text in TAGS.items()]
+    settle_nulls(result)
     _name_schemas(schemas)
     add_refusals(result)
     complete: dict[str, Any] = renamed(result)
     return complete
+
+
+def _complete(operation: dict[str, Any], path: str) -> None:
+    """Complete an operation in place: its tag, whether its body is required, and its parameters, which are named in its
+    path as in bodies."""
+    operation["tags"] = [tag_of(path)]
+    if body := operation.get("requestBody"):
+        body["required"] = _name_of(body) not in optional_bodies()
+    for parameter in operation.get("parameters", ()):
+        if parameter["in"] == "path":
+            parameter["name"] = _camel(parameter["name"])
+        parameter.update(complete_parameter(parameter))
 
 
 def _name_schemas(schemas: dict[str, dict[str, Any]]) -> None:

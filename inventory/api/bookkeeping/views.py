@@ -27,6 +27,7 @@ class ReconciliationView(ApiView):
         answers={200: contract.ReconciliationOut},
     )
     def get(self, request: Request) -> HttpResponse:
+        """Reads the last run that compared all counters with what explains them, and its findings."""
         query = decode_query(request, contract.ReconciliationQuery)
         run = ReconciliationRun.objects.filter(finished_at__isnull=False).order_by("-finished_at", "-pk").first()
         found = ReconciliationFinding.objects.filter(run=run).select_related("level__product", "level__warehouse")

@@ -1,12 +1,11 @@
 """The bodies of the routes of the catalogue and of freezing."""
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import UUID
 
 from msgspec import Meta
 
-from audit.api.contract import Answer, Body, Code, ExpectedVersion, OptionalBody, PageQuery, RowVersion
+from audit.api.contract import Answer, Body, Code, ExpectedVersion, OptionalBody, PageQuery, RowVersion, Time
 from audit.api.instants import Instant
 from audit.api.texts import CleanCode, CleanText, NonEmptyText, Text
 
@@ -59,22 +58,24 @@ WarehouseType = Literal["MAIN", "SECONDARY", "DROPSHIP"]
 class FreezeIn(Body, kw_only=True):
     """Refuse new holds. Existing holds are not affected."""
 
-    reason: NonEmptyText
+    reason: Annotated[NonEmptyText, Meta(description="Why new reservations are refused.")]
     until: EndOfFreeze | None = None
 
 
 class UnfreezeIn(OptionalBody, kw_only=True):
     """Allow new reservations again."""
 
-    reason: Text = ""
+    reason: Annotated[Text, Meta(description="Why the freeze is lifted.")] = ""
 
 
 class FreezeOut(Answer, kw_only=True):
     """A freeze in force: new reservations are refused, existing ones are not affected."""
 
-    reason: str
-    since: datetime
-    until: datetime | None
+    reason: Annotated[str, Meta(description="Why new reservations are refused.")]
+    since: Annotated[Time, Meta(description="When the freeze began.")]
+    until: Annotated[
+        Time | None, Meta(description="When the freeze ends by itself; null if it lasts until it is lifted.")
+    ]
 
 
 class ProductsQuery(PageQuery, kw_only=True):
@@ -84,7 +85,9 @@ class ProductsQuery(PageQuery, kw_only=True):
     code: Annotated[
         Sku | None, Meta(description="Any code: a SKU in any case, or a barcode; a UPC-A is its EAN-13.")
     ] = None
-    search: Name | None = None
+    search: Annotated[Name | None, Meta(description="Only products with this text in their name, SKU or barcode.")] = (
+        None
+    )
 
 
 class ProductIn(Body, kw_only=True):
@@ -92,8 +95,8 @@ class ProductIn(Body, kw_only=True):
 
     sku: Sku
     name: ProductName
-    parent_id: UUID | None = None
-    barcode: Barcode = ""
+    parent_id: Annotated[UUID | None, Meta(description="The product that this one is a variant of.")] = None
+    barcode: Annotated[Barcode, Meta(description="The barcode; empty for none.")] = ""
     is_active: bool = True
     listing_expires_at: Instant | None = None
     max_units_per_customer: MostUnits | None = None
@@ -106,10 +109,12 @@ class ProductOut(Answer, kw_only=True):
     product_id: UUID
     sku: str
     name: str
-    parent_id: UUID | None
-    barcode: str
+    parent_id: Annotated[
+        UUID | None, Meta(description="The product that this one is a variant of; null if it is none.")
+    ]
+    barcode: Annotated[str, Meta(description="The barcode; empty if there is none.")]
     is_active: bool
-    listing_expires_at: datetime | None
+    listing_expires_at: Time | None
     max_units_per_customer: int | None
     version: RowVersion
     frozen: Annotated[FreezeOut | None, Meta(description="A variant also follows its parent's.")]
@@ -118,7 +123,7 @@ class ProductOut(Answer, kw_only=True):
 class ProductPageOut(Answer, kw_only=True):
     """A page of products."""
 
-    items: list[ProductOut]
+    items: Annotated[list[ProductOut], Meta(description="The products of this page.")]
     next: str | None
 
 
@@ -126,10 +131,14 @@ class WarehouseIn(Body, kw_only=True):
     """All fields of a warehouse."""
 
     name: Name
-    type: WarehouseType
-    address: dict[str, Any]
-    contact_info: dict[str, Any] | None = None
-    capabilities: dict[str, Any] | None = None
+    type: Annotated[WarehouseType, Meta(description="The kind of warehouse.")]
+    address: Annotated[dict[str, Any], Meta(description="The address, in whatever fields the caller uses.")]
+    contact_info: Annotated[
+        dict[str, Any] | None, Meta(description="Whom to reach there, in whatever fields the caller uses.")
+    ] = None
+    capabilities: Annotated[
+        dict[str, Any] | None, Meta(description="What the warehouse can do, in whatever fields the caller uses.")
+    ] = None
     is_active: bool = True
     expected_version: ExpectedVersion | None = None
 
@@ -139,10 +148,16 @@ class WarehouseOut(Answer, kw_only=True):
 
     warehouse_id: str
     name: str
-    type: WarehouseType
-    address: dict[str, Any]
-    contact_info: dict[str, Any] | None
-    capabilities: dict[str, Any] | None
+    type: Annotated[WarehouseType, Meta(description="The kind of warehouse.")]
+    address: Annotated[dict[str, Any], Meta(description="The address, in the caller's own fields.")]
+    contact_info: Annotated[
+        dict[str, Any] | None,
+        Meta(description="Whom to reach there, in the caller's own fields; null if it was not given."),
+    ]
+    capabilities: Annotated[
+        dict[str, Any] | None,
+        Meta(description="What the warehouse can do, in the caller's own fields; null if it was not given."),
+    ]
     is_active: bool
     version: RowVersion
     frozen: FreezeOut | None
@@ -166,7 +181,9 @@ class StoreIn(Body, kw_only=True):
     """All fields of a store."""
 
     name: Name
-    warehouses: Annotated[list[SourceIn], Meta(max_length=200)]
+    warehouses: Annotated[
+        list[SourceIn], Meta(max_length=200, description="The warehouses that the store sells from: at most 200.")
+    ]
     ttl_minutes: StoreMinutes | None = None
     max_units_per_customer: MostUnits | None = None
     max_holds_per_customer: MostHolds | None = None
@@ -178,7 +195,7 @@ class SourceOut(Answer, kw_only=True):
     """A warehouse that a store sells from."""
 
     warehouse_id: str
-    priority: int
+    priority: Annotated[int, Meta(description="The lowest is tried first.")]
 
 
 class StoreOut(Answer, kw_only=True):
@@ -186,12 +203,14 @@ class StoreOut(Answer, kw_only=True):
 
     store_id: str
     name: str
-    is_default: bool
+    is_default: Annotated[bool, Meta(description="Whether it is the store of requests that name none.")]
     ttl_minutes: int | None
-    warehouses: list[SourceOut]
+    warehouses: Annotated[list[SourceOut], Meta(description="The warehouses that the store sells from.")]
     max_units_per_customer: int | None
     max_holds_per_customer: int | None
-    hold_window_minutes: int | None
+    hold_window_minutes: Annotated[
+        int | None, Meta(description="The window of `maxHoldsPerCustomer`, in minutes; null without such a limit.")
+    ]
     version: RowVersion
     frozen: FreezeOut | None
 

@@ -51,7 +51,7 @@ def _command(verb: str, noun: str, body: type[Body], answer: type[Answer]) -> Ca
 
 
 class ProductFreezeView(FreezingView):
-    """Stops new holds of a product."""
+    """Refuses new reservations of a product. Existing ones are not affected."""
 
     @_command("freeze", "product", catalogue_contract.FreezeIn, catalogue_contract.ProductOut)
     def post(self, request: Request, product_id: UUID) -> HttpResponse:
@@ -59,7 +59,7 @@ class ProductFreezeView(FreezingView):
 
 
 class ProductUnfreezeView(FreezingView):
-    """Allows new holds of a product again."""
+    """Allows new reservations of a product again."""
 
     @_command("unfreeze", "product", catalogue_contract.UnfreezeIn, catalogue_contract.ProductOut)
     def post(self, request: Request, product_id: UUID) -> HttpResponse:
@@ -67,7 +67,7 @@ class ProductUnfreezeView(FreezingView):
 
 
 class WarehouseFreezeView(FreezingView):
-    """Stops new holds of a warehouse."""
+    """Refuses new reservations from a warehouse. Existing ones are not affected."""
 
     @_command("freeze", "warehouse", catalogue_contract.FreezeIn, catalogue_contract.WarehouseOut)
     def post(self, request: Request, warehouse_id: str) -> HttpResponse:
@@ -75,7 +75,7 @@ class WarehouseFreezeView(FreezingView):
 
 
 class WarehouseUnfreezeView(FreezingView):
-    """Allows new holds of a warehouse again."""
+    """Allows new reservations from a warehouse again."""
 
     @_command("unfreeze", "warehouse", catalogue_contract.UnfreezeIn, catalogue_contract.WarehouseOut)
     def post(self, request: Request, warehouse_id: str) -> HttpResponse:
@@ -83,7 +83,7 @@ class WarehouseUnfreezeView(FreezingView):
 
 
 class StoreFreezeView(FreezingView):
-    """Stops new holds of a store."""
+    """Refuses new reservations in a store. Existing ones are not affected."""
 
     @_command("freeze", "store", catalogue_contract.FreezeIn, catalogue_contract.StoreOut)
     def post(self, request: Request, store_id: str) -> HttpResponse:
@@ -91,7 +91,7 @@ class StoreFreezeView(FreezingView):
 
 
 class StoreUnfreezeView(FreezingView):
-    """Allows new holds of a store again."""
+    """Allows new reservations in a store again."""
 
     @_command("unfreeze", "store", catalogue_contract.UnfreezeIn, catalogue_contract.StoreOut)
     def post(self, request: Request, store_id: str) -> HttpResponse:

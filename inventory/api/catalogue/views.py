@@ -39,6 +39,7 @@ class ProductsView(ApiView):
         answers={200: catalogue_contract.ProductPageOut},
     )
     def get(self, request: Request) -> HttpResponse:
+        """Lists products and variants."""
         query = decode_query(request, catalogue_contract.ProductsQuery)
         found = Product.objects.with_freezes()
         if query.sku is not None:
@@ -59,6 +60,7 @@ class ProductView(ApiView):
 
     @describe("readProduct", "Read a product", answers={200: catalogue_contract.ProductOut}, tagged=True)
     def get(self, request: Request, product_id: UUID) -> HttpResponse:
+        """Reads a product or a variant."""
         return respond_unless_known(request, _product_out(read_product(product_id)))
 
     @describe(
@@ -74,6 +76,7 @@ class ProductView(ApiView):
         conditional=True,
     )
     def put(self, request: Request, product_id: UUID) -> HttpResponse:
+        """Creates a product with this id, or replaces all its fields."""
         body = decode(request, catalogue_contract.ProductIn)
         saved = master_data.put_product(
             self.actor(request),
@@ -137,6 +140,7 @@ class WarehousesView(ApiView):
 
     @describe("listWarehouses", "List warehouses", query=PageQuery, answers={200: catalogue_contract.WarehousePageOut})
     def get(self, request: Request) -> HttpResponse:
+        """Lists the warehouses."""
         found = Warehouse.objects.with_freezes().visible_to(self.actor(request))
         warehouses, following = page_of(found, decode_query(request, PageQuery))
         return respond(
@@ -152,6 +156,7 @@ class WarehouseView(ApiView):
 
     @describe("readWarehouse", "Read a warehouse", answers={200: catalogue_contract.WarehouseOut}, tagged=True)
     def get(self, request: Request, warehouse_id: str) -> HttpResponse:
+        """Reads a warehouse."""
         seen = Warehouse.objects.with_freezes().visible_to(self.actor(request))
         warehouse = seen.filter(code=warehouse_id).first()
         if warehouse is None:
@@ -170,6 +175,7 @@ class WarehouseView(ApiView):
         conditional=True,
     )
     def put(self, request: Request, warehouse_id: str) -> HttpResponse:
+        """Creates a warehouse with this code, or replaces all its fields."""
         body = decode(request, catalogue_contract.WarehouseIn)
         for name, value in (
             ("address", body.address),
@@ -251,6 +257,7 @@ class StoresView(ApiView):
 
     @describe("listStores", "List stores", query=PageQuery, answers={200: catalogue_contract.StorePageOut})
     def get(self, request: Request) -> HttpResponse:
+        """Lists the stores."""
         found = Store.objects.with_freezes().visible_to(self.actor(request))
         found = found.prefetch_related("sources__warehouse")
         stores, following = page_of(found, decode_query(request, PageQuery))
@@ -265,6 +272,7 @@ class StoreView(ApiView):
 
     @describe("readStore", "Read a store", answers={200: catalogue_contract.StoreOut}, tagged=True)
     def get(self, request: Request, store_id: str) -> HttpResponse:
+        """Reads a store."""
         store = Store.objects.with_freezes().visible_to(self.actor(request)).filter(code=store_id).first()
         if store is None:
             raise NotFound(f"There is no store {store_id}.")
@@ -283,6 +291,7 @@ class StoreView(ApiView):
         conditional=True,
     )
     def put(self, request: Request, store_id: str) -> HttpResponse:
+        """Creates a store with this code, or replaces all its fields."""
         body = decode(request, catalogue_contract.StoreIn)
         priorities = {source.warehouse_id: source.priority for source in body.warehouses}
         if len(priorities) != len(body.warehouses):

@@ -1,13 +1,12 @@
 """The bodies of the routes of counts (docs/reference/api.md)."""
 
-from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Literal
 from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from audit.api.contract import Answer, Body, Code, OptionalBody, PageQuery, ReservationId
+from audit.api.contract import Answer, Body, Code, OptionalBody, PageQuery, ReservationId, Time
 from audit.api.decimals import Share
 from audit.api.texts import Text
 from inventory.api.stock.contract import LocationOut, LocationPart, Units
@@ -15,7 +14,7 @@ from inventory.api.stock.contract import LocationOut, LocationPart, Units
 CountScope = Literal["ALL", "ZONE", "PRODUCTS", "STALE"]
 CountStatus = Literal["OPEN", "POSTED", "CANCELLED"]
 LineStatus = Literal["UNCOUNTED", "COUNTED", "NEEDS_RECOUNT"]
-CountDays = Annotated[int, Meta(ge=1, le=3650, description="Days.")]
+CountDays = Annotated[int, Meta(ge=1, le=3650)]
 
 
 class CountProductIn(Body, kw_only=True):
@@ -35,20 +34,30 @@ class OpenCountIn(Body, kw_only=True):
     """
 
     warehouse_id: Code
-    scope: CountScope
-    zone: LocationPart = ""
-    products: Annotated[list[CountProductIn], Meta(max_length=200)] = []
-    stale_days: CountDays | None = None
-    recount_share: Share | None = None
+    scope: Annotated[CountScope, Meta(description="Which levels are counted.")]
+    zone: Annotated[LocationPart, Meta(description="The zone, with the scope `ZONE`.")] = ""
+    products: Annotated[
+        list[CountProductIn], Meta(max_length=200, description="The products, with the scope `PRODUCTS`.")
+    ] = []
+    stale_days: Annotated[
+        CountDays | None,
+        Meta(
+            description="With the scope `STALE`: levels not counted for so many days. If omitted: those never counted."
+        ),
+    ] = None
+    recount_share: Annotated[
+        Share | None,
+        Meta(description="A difference above this share of what was expected needs a second count. If omitted: none."),
+    ] = None
     note: Text = ""
 
 
 class ProgressOut(Answer, kw_only=True):
     """The progress of a count, in lines; `toRecount` lines are counted, but require a second count."""
 
-    lines: int
-    counted: int
-    to_recount: int
+    lines: Annotated[int, Meta(description="How many lines the count has.")]
+    counted: Annotated[int, Meta(description="How many lines have a figure.")]
+    to_recount: Annotated[int, Meta(description="How many of the counted lines need a second count.")]
 
 
 class CountOut(Answer, kw_only=True):
@@ -56,18 +65,23 @@ class CountOut(Answer, kw_only=True):
 
     count_id: str
     warehouse_id: str
-    scope: CountScope
-    zone: str
-    stale_days: int | None
-    status: CountStatus
-    recount_share: Decimal | None
+    scope: Annotated[CountScope, Meta(description="Which levels are counted.")]
+    zone: Annotated[str, Meta(description="The zone, with the scope `ZONE`; else empty.")]
+    stale_days: Annotated[
+        int | None,
+        Meta(description="With the scope `STALE`: the days without a count; null for levels never counted."),
+    ]
+    status: Annotated[CountStatus, Meta(description="The state of the count.")]
+    recount_share: Annotated[
+        Decimal | None, Meta(description="The difference above which a line is counted a second time; null if none is.")
+    ]
     note: str
-    progress: ProgressOut
-    opened_at: datetime
+    progress: Annotated[ProgressOut, Meta(description="How far the count is.")]
+    opened_at: Time
     opened_by: str
-    posted_at: datetime | None
+    posted_at: Time | None
     posted_by: str
-    cancelled_at: datetime | None
+    cancelled_at: Time | None
     cancelled_by: str
 
 
@@ -75,20 +89,20 @@ class ElsewhereOut(Answer, kw_only=True):
     """Another open count with levels of this scope, and their number."""
 
     count_id: str
-    lines: int
+    lines: Annotated[int, Meta(description="How many levels of this scope it has.")]
 
 
 class OpenedCountOut(CountOut, kw_only=True):
     """A new count. `elsewhere` lists the other open counts whose levels were left out."""
 
-    elsewhere: list[ElsewhereOut]
+    elsewhere: Annotated[list[ElsewhereOut], Meta(description="The other open counts whose levels were left out.")]
 
 
 class CountsQuery(PageQuery, kw_only=True):
     """A filter of counts."""
 
-    warehouse_id: Code | None = None
-    status: CountStatus | None = None
+    warehouse_id: Annotated[Code | None, Meta(description="Only counts in the warehouse with this code.")] = None
+    status: Annotated[CountStatus | None, Meta(description="Only counts in this state.")] = None
 
 
 class CountPageOut(Answer, kw_only=True):
@@ -107,13 +121,20 @@ class CountLineOut(Answer, kw_only=True):
     sku: str
     name: str
     location: LocationOut
-    status: LineStatus
-    counted: int | None
-    expected: int | None
-    difference: int | None
-    counted_at: datetime | None
-    counted_by: str
-    posted_difference: int | None
+    status: Annotated[LineStatus, Meta(description="Whether the line is counted.")]
+    counted: Annotated[
+        int | None, Meta(description="The units of the last count; null while a count of the line is outstanding.")
+    ]
+    expected: Annotated[
+        int | None,
+        Meta(description="The units on hand that were expected at the last count; null while one is outstanding."),
+    ]
+    difference: Annotated[
+        int | None, Meta(description="`counted` − `expected`; null while a count of the line is outstanding.")
+    ]
+    counted_at: Annotated[Time | None, Meta(description="When the line was counted last; null if it was not.")]
+    counted_by: Annotated[str, Meta(description="Who counted the line last; empty if nobody has.")]
+    posted_difference: Annotated[int | None, Meta(description="The change of on hand that posting made; null before.")]
 
 
 class CountLinesQuery(PageQuery, kw_only=True):
@@ -130,7 +151,7 @@ class CountLinePageOut(Answer, kw_only=True):
 class CountWithLinesOut(CountOut, kw_only=True):
     """A count and a page of its lines."""
 
-    lines: CountLinePageOut
+    lines: Annotated[CountLinePageOut, Meta(description="A page of the count's lines.")]
 
 
 class CountLineIn(Body, kw_only=True):
@@ -138,30 +159,44 @@ class CountLineIn(Body, kw_only=True):
 
     product_id: UUID
     variant_id: UUID | None = None
-    counted: Units
-    recount: bool = False
+    counted: Annotated[Units, Meta(description="The units that were counted.")]
+    recount: Annotated[
+        bool,
+        Meta(description="Whether this is the second count of the line. If not, it enters or corrects the first one."),
+    ] = False
 
 
 class CountLinesIn(Body, kw_only=True):
     """Counted quantities. Lines of the same product are summed."""
 
-    lines: Annotated[list[CountLineIn], Meta(min_length=1, max_length=200)]
+    lines: Annotated[
+        list[CountLineIn],
+        Meta(min_length=1, max_length=200, description="What was counted: at least one line, at most 200."),
+    ]
 
 
 class CountedLinesOut(Answer, kw_only=True):
     """The entered lines, and the progress of the count."""
 
     count_id: str
-    progress: ProgressOut
-    lines: list[CountLineOut]
+    progress: Annotated[ProgressOut, Meta(description="How far the count is.")]
+    lines: Annotated[list[CountLineOut], Meta(description="The lines that were entered.")]
 
 
 class PostCountIn(OptionalBody, kw_only=True):
     """Options of posting. Uncounted lines are refused, unless `skipUncounted` is true. In a shortage, the reservations
     in `breakReservations` are broken first, in this order, as far as needed; then the newest."""
 
-    skip_uncounted: bool = False
-    break_reservations: Annotated[list[ReservationId], Meta(max_length=200)] = []
+    skip_uncounted: Annotated[
+        bool, Meta(description="Whether lines without a figure are left as they are. If not, they are refused.")
+    ] = False
+    break_reservations: Annotated[
+        list[ReservationId],
+        Meta(
+            max_length=200,
+            description="The reservations that give way first in a shortage, in this order; then the newest do.",
+        ),
+    ] = []
 
 
 class BrokenItemOut(Answer, kw_only=True):
@@ -181,9 +216,9 @@ class BrokenReservationOut(Answer, kw_only=True):
     order_id: str | None
     cart_id: str | None
     customer_id: str | None
-    created_at: datetime
-    expires_at: datetime
-    items: list[BrokenItemOut]
+    created_at: Time
+    expires_at: Time
+    items: Annotated[list[BrokenItemOut], Meta(description="The units that the reservation gives back.")]
 
 
 class PostedCountOut(Answer, kw_only=True):
@@ -191,17 +226,19 @@ class PostedCountOut(Answer, kw_only=True):
     ones, in stores that this client may not see."""
 
     count_id: str
-    status: Literal["POSTED"]
+    status: Annotated[Literal["POSTED"], Meta(description="What was done.")]
     adjustment_id: str
-    counted: int
-    skipped: int
-    differences: int
-    units_added: int
-    units_removed: int
-    broken_reservations: list[BrokenReservationOut]
-    hidden_reservations: int
-    incidents: list[str]
-    posted_at: datetime
+    counted: Annotated[int, Meta(description="How many lines were posted.")]
+    skipped: Annotated[int, Meta(description="How many lines had no figure.")]
+    differences: Annotated[int, Meta(description="How many lines differed.")]
+    units_added: Annotated[int, Meta(description="The units that were added to on hand.")]
+    units_removed: Annotated[int, Meta(description="The units that were taken off on hand.")]
+    broken_reservations: Annotated[list[BrokenReservationOut], Meta(description="The reservations that were broken.")]
+    hidden_reservations: Annotated[
+        int, Meta(description="How many more were broken, in stores that the client may not see.")
+    ]
+    incidents: Annotated[list[str], Meta(description="The ids of the incidents that were opened, `inc-<uuid>`.")]
+    posted_at: Time
     posted_by: str
 
 
@@ -211,24 +248,32 @@ class ShortLineOut(Answer, kw_only=True):
     product_id: UUID
     variant_id: UUID | UnsetType = UNSET
     sku: str
-    on_hand: int
-    on_hand_after: int
-    reserved: int
-    missing: int
+    on_hand: Annotated[int, Meta(description="The units on hand now.")]
+    on_hand_after: Annotated[
+        int, Meta(description="The units that would be on hand. Posting is refused if it is below zero.")
+    ]
+    reserved: Annotated[int, Meta(description="The units that reservations hold.")]
+    missing: Annotated[int, Meta(description="The units that reservations would have to give back.")]
 
 
 class CountPreviewOut(Answer, kw_only=True):
     """A preview of posting the lines counted so far. Nothing is written."""
 
     count_id: str
-    status: CountStatus
-    progress: ProgressOut
-    differences: int
-    units_added: int
-    units_removed: int
-    shortages: list[ShortLineOut]
-    broken_reservations: list[BrokenReservationOut]
-    hidden_reservations: int
+    status: Annotated[CountStatus, Meta(description="The state of the count.")]
+    progress: Annotated[ProgressOut, Meta(description="How far the count is.")]
+    differences: Annotated[int, Meta(description="How many lines differ.")]
+    units_added: Annotated[int, Meta(description="The units that would be added to on hand.")]
+    units_removed: Annotated[int, Meta(description="The units that would be taken off on hand.")]
+    shortages: Annotated[
+        list[ShortLineOut], Meta(description="The levels that would have fewer units than are reserved.")
+    ]
+    broken_reservations: Annotated[
+        list[BrokenReservationOut], Meta(description="The reservations that would be broken.")
+    ]
+    hidden_reservations: Annotated[
+        int, Meta(description="How many more would be broken, in stores that the client may not see.")
+    ]
 
 
 class CancelCountIn(OptionalBody, kw_only=True):

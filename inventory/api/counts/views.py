@@ -93,6 +93,7 @@ class CountsView(ApiView):
         answers={200: contract.CountPageOut},
     )
     def get(self, request: Request) -> HttpResponse:
+        """Lists counts, the newest first."""
         query = decode_query(request, contract.CountsQuery)
         found = StockCount.objects.visible_to(self.actor(request)).select_related("warehouse")
         if query.warehouse_id is not None:
@@ -113,6 +114,7 @@ class CountsView(ApiView):
         idempotent=True,
     )
     def post(self, request: Request) -> HttpResponse:
+        """Opens a count of the levels in its scope. Stock can be sold while they are counted."""
         body = decode(request, contract.OpenCountIn)
         _check_scope(body)
         open_request = opening.OpenRequest(
@@ -160,6 +162,7 @@ class CountView(ApiView):
         tagged=True,
     )
     def get(self, request: Request, count_id: str) -> HttpResponse:
+        """Reads a count and a page of its lines."""
         query = decode_query(request, contract.CountLinesQuery)
         count = counts_documents.read_count(_count_id(count_id), self.actor(request))
         rows = counts_documents.read_lines(count.id, after=BY_ID.after(query), limit=query.limit + 1)
@@ -210,6 +213,7 @@ class CountLinesView(ApiView):
         idempotent=True,
     )
     def put(self, request: Request, count_id: str) -> HttpResponse:
+        """Enters the units that were counted, or corrects them."""
         body = decode(request, contract.CountLinesIn)
         entries = tuple(
             entering.EnteredCount(ProductRef(line.product_id, line.variant_id), line.counted, line.recount)
@@ -263,6 +267,7 @@ class CountPreviewView(ApiView):
         tagged=True,
     )
     def get(self, request: Request, count_id: str) -> HttpResponse:
+        """Shows what posting the count would change, and the reservations that it would break. It changes nothing."""
         actor = self.actor(request)
         preview = posting.preview_count(_count_id(count_id), actor)
         broken, hidden = _split(preview.broken, actor)
@@ -314,6 +319,8 @@ class PostCountView(ApiView):
         idempotent=True,
     )
     def post(self, request: Request, count_id: str) -> HttpResponse:
+        """Changes on hand by the differences of a count. If a level then has fewer units than are reserved,
+        reservations are broken."""
         body = decode(request, contract.PostCountIn)
         actor = self.actor(request)
 
@@ -375,6 +382,7 @@ class CancelCountView(ApiView):
         idempotent=True,
     )
     def post(self, request: Request, count_id: str) -> HttpResponse:
+        """Cancels a count. Nothing on hand changes."""
         body = decode(request, contract.CancelCountIn)
         cancel = entering.CancelCountRequest(
             actor=self.actor(request),

@@ -1,12 +1,11 @@
 """The queries and answers of the feed of events (docs/reference/api.md#events)."""
 
-from datetime import datetime
 from typing import Annotated, Any, Final
 from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from audit.api.contract import Answer, Body, Code
+from audit.api.contract import Answer, Body, Code, Time
 from audit.api.instants import Instant
 
 LONGEST_WAIT_SECONDS: Final = 30
@@ -50,7 +49,7 @@ class FeedFilter(Body, kw_only=True):
         ]
         | None
     ) = None
-    variant_id: UUID | None = None
+    variant_id: Annotated[UUID | None, Meta(description="Only events about this variant.")] = None
     store_id: (
         Annotated[Code, Meta(description="A store: its events, and those of the warehouses that it sells from.")] | None
     ) = None
@@ -65,7 +64,7 @@ class FeedFilter(Body, kw_only=True):
 class EventsQuery(FeedFilter, kw_only=True):
     """A page of the feed."""
 
-    limit: Annotated[int, Meta(ge=1, le=1000, description="Events a page.")] = 100
+    limit: Annotated[int, Meta(ge=1, le=1000, description="The most events of the page.")] = 100
     wait: Annotated[
         int,
         Meta(
@@ -85,19 +84,19 @@ class FeedEventOut(Answer, kw_only=True):
 
     cursor: Annotated[str, Meta(description="Continues after this event.")]
     event_id: Annotated[str, Meta(description="`ev-<uuid>`: the same in each delivery of the event.")]
-    type: str
+    type: Annotated[str, Meta(description="The type of the event, such as `InventoryReservedEvent`.")]
     key: Annotated[str, Meta(description="What it is about: events with the same key are delivered in order.")]
-    timestamp: datetime
+    timestamp: Annotated[Time, Meta(description="When it happened.")]
     traceparent: Annotated[
         str | UnsetType,
         Meta(description="The W3C trace context of the request that caused it; absent if that was not traced."),
     ] = UNSET
-    payload: dict[str, Any]
+    payload: Annotated[dict[str, Any], Meta(description="The fields of the event's type.")]
 
 
 class EventPageOut(Answer, kw_only=True):
     """Events in the order of the log."""
 
-    events: list[FeedEventOut]
+    events: Annotated[list[FeedEventOut], Meta(description="The events of this page, in the order of the log.")]
     cursor: Annotated[str, Meta(description="`after` of the next page. It advances even if there are no events.")]
     has_more: Annotated[bool, Meta(description="Whether more events may be available now. If not, wait.")]

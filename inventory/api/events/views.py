@@ -71,6 +71,8 @@ class EventsView(_FeedView):
         refusals=(Archived, UnknownStore),
     )
     def get(self, request: Request) -> HttpResponse:
+        """Reads the events after a cursor, in the order of the log. With `wait`, the answer comes with the next event
+        if there is none yet."""
         query = decode_query(request, contract.EventsQuery)
         wait_seconds = 0 if request.method == "HEAD" else query.wait
         following = self._following(request, query, query.limit, wait_seconds)
@@ -93,6 +95,7 @@ class EventStreamView(_FeedView):
         streams=contract.FeedEventOut,
     )
     def get(self, request: Request) -> HttpResponse:
+        """Sends the events after a cursor, and then each new one, as server-sent events. The connection stays open."""
         query = decode_query(request, contract.StreamQuery)
         following = self._following(request, query, _EVENTS_OF_A_PIECE, HEARTBEAT_SECONDS)
         found = self._select(following)

@@ -1,12 +1,11 @@
 """The bodies of the routes of low stock and its alerts (docs/explanation/rules.md, rule 6)."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from audit.api.contract import Answer, Body, Code, OptionalBody, PageQuery
+from audit.api.contract import Answer, Body, Code, OptionalBody, PageQuery, Time
 from audit.api.instants import Instant
 from audit.api.texts import Text
 
@@ -19,10 +18,12 @@ SeverityName = Literal["LOW", "CRITICAL"]
 class LowStockQuery(PageQuery, kw_only=True):
     """A filter of low levels."""
 
-    warehouse_id: Code | None = None
-    store_id: Code | None = None
+    warehouse_id: Annotated[Code | None, Meta(description="Only levels in the warehouse with this code.")] = None
+    store_id: Annotated[
+        Code | None, Meta(description="Only levels in the warehouses that the store with this code sells from.")
+    ] = None
     threshold: Threshold = 0.2
-    severity: SeverityName | None = None
+    severity: Annotated[SeverityName | None, Meta(description="Only levels that are as low as this.")] = None
 
 
 class LowStockItemOut(Answer, kw_only=True):
@@ -33,7 +34,7 @@ class LowStockItemOut(Answer, kw_only=True):
     product_sku: str
     product_name: str
     warehouse_id: str
-    current_stock: int
+    current_stock: Annotated[int, Meta(description="The available units: reserved ones are left out.")]
     reorder_point: int | None
     percentage_remaining: Annotated[
         float | None, Meta(description="Available, in per cent of the reorder point; null without one.")
@@ -42,26 +43,28 @@ class LowStockItemOut(Answer, kw_only=True):
         int | None, Meta(description="Whole days at the mean of the last 30 days' shipments; null without any.")
     ]
     suggested_order_quantity: Annotated[int | None, Meta(description="Units to order; incoming units count as there.")]
-    status: SeverityName
+    status: Annotated[SeverityName, Meta(description="How low the level is: `CRITICAL` is the worse.")]
 
 
 class LowStockPageOut(Answer, kw_only=True):
     """A page of low levels, the critical first, the lowest share of the full level first. Counts are over all pages."""
 
-    items: list[LowStockItemOut]
-    total_items: int
-    critical_items: int
-    low_items: int
+    items: Annotated[list[LowStockItemOut], Meta(description="The low levels of this page.")]
+    total_items: Annotated[int, Meta(description="How many levels are low, on all pages.")]
+    critical_items: Annotated[int, Meta(description="How many of them are critical.")]
+    low_items: Annotated[int, Meta(description="How many of them are low, but not critical.")]
     next: str | None
 
 
 class AlertsQuery(PageQuery, kw_only=True):
     """A filter of alerts."""
 
-    warehouse_id: Code | None = None
-    store_id: Code | None = None
-    severity: SeverityName | None = None
-    state: Literal["OPEN", "RESOLVED", "ALL"] = "OPEN"
+    warehouse_id: Annotated[Code | None, Meta(description="Only alerts of the warehouse with this code.")] = None
+    store_id: Annotated[
+        Code | None, Meta(description="Only alerts of the warehouses that the store with this code sells from.")
+    ] = None
+    severity: Annotated[SeverityName | None, Meta(description="Only alerts of this severity.")] = None
+    state: Annotated[Literal["OPEN", "RESOLVED", "ALL"], Meta(description="Only alerts in this state.")] = "OPEN"
 
 
 class AlertOut(Answer, kw_only=True):
@@ -77,16 +80,21 @@ class AlertOut(Answer, kw_only=True):
     product_sku: str
     product_name: str
     warehouse_id: str
-    severity: SeverityName
-    current_stock: int
-    alerted_stock: int
+    severity: Annotated[SeverityName, Meta(description="The worst severity so far.")]
+    current_stock: Annotated[int, Meta(description="The available units now.")]
+    alerted_stock: Annotated[int, Meta(description="The available units when the severity was reached.")]
     reorder_point: int | None
-    opened_at: datetime
-    worsened_at: datetime | None
-    acknowledged_at: datetime | None
+    opened_at: Time
+    worsened_at: Annotated[
+        Time | None,
+        Meta(description="When the alert became critical; null if it was so from the beginning or never became so."),
+    ]
+    acknowledged_at: Time | None
     acknowledged_by: str | None
-    snoozed_until: datetime | None
-    resolved_at: datetime | None
+    snoozed_until: Annotated[
+        Time | None, Meta(description="Until when no reminders are sent; null if it is not snoozed.")
+    ]
+    resolved_at: Annotated[Time | None, Meta(description="When the level was no longer low; null while it is.")]
 
 
 class AlertPageOut(Answer, kw_only=True):
@@ -99,11 +107,11 @@ class AlertPageOut(Answer, kw_only=True):
 class AcknowledgeIn(OptionalBody, kw_only=True):
     """Acknowledge an alert: somebody takes care of it."""
 
-    note: Text = ""
+    note: Annotated[Text, Meta(description="A note for the people who read the history.")] = ""
 
 
 class SnoozeIn(Body, kw_only=True):
     """The time until which no reminders are sent; null ends a snooze."""
 
-    until: Instant | None
+    until: Annotated[Instant | None, Meta(description="When reminders are sent again; null ends a snooze.")]
     note: Text = ""

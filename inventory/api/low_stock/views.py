@@ -35,6 +35,7 @@ class LowStockView(ApiView):
         refusals=(UnknownStore,),
     )
     def get(self, request: Request) -> HttpResponse:
+        """Lists the levels that are low, the worst first, with the units to order."""
         query = decode_query(request, contract.LowStockQuery)
         actor = self.actor(request)
         found: Any = StockLevel.objects.visible_to(actor).low(round(query.threshold * planning.PARTS))
@@ -90,6 +91,7 @@ class AlertsView(ApiView):
         refusals=(UnknownStore,),
     )
     def get(self, request: Request) -> HttpResponse:
+        """Lists the alerts of levels that are or were low, the newest first."""
         query = decode_query(request, contract.AlertsQuery)
         actor = self.actor(request)
         found = LowStockAlert.objects.visible_to(actor).described()
@@ -141,6 +143,7 @@ class AcknowledgeAlertView(ApiView):
         idempotent=True,
     )
     def post(self, request: Request, alert_id: str) -> HttpResponse:
+        """Records that somebody takes care of an alert."""
         body = decode(request, contract.AcknowledgeIn)
         claim = self.claim(request, _rendered)
         return answered(
@@ -162,6 +165,7 @@ class SnoozeAlertView(ApiView):
         idempotent=True,
     )
     def post(self, request: Request, alert_id: str) -> HttpResponse:
+        """Stops the reminders of an alert until a moment. With `until` null, it ends the snooze."""
         body = decode(request, contract.SnoozeIn)
         until = body.until
         claim = self.claim(request, _rendered)

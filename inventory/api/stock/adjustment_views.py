@@ -53,6 +53,8 @@ class AdjustView(ApiView):
         idempotent=True,
     )
     def put(self, request: Request) -> HttpResponse:
+        """Changes what is on hand, all adjustments or none. On hand never falls below what is reserved, unless a
+        manager forces it."""
         body = decode(request, stock_contract.AdjustIn)
         adjust = AdjustRequest(
             actor=self.actor(request),

@@ -1,21 +1,20 @@
 """The bodies of the routes of levels, their settings and adjustments."""
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Annotated, Literal
 from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from audit.api.contract import Answer, Body, Code, PageQuery
+from audit.api.contract import Answer, Body, Code, PageQuery, Time
 from audit.api.decimals import Money
 from audit.api.texts import CleanCode, NonEmptyText, OpaqueId, Reference
 
 SignedQuantity = Annotated[
     int, Meta(ge=-1_000_000, le=1_000_000, description="Units; negative only for an ADJUSTMENT, never 0.")
 ]
-Units = Annotated[int, Meta(ge=0, le=2_000_000_000, description="Units.")]
-PositiveUnits = Annotated[int, Meta(ge=1, le=2_000_000_000, description="Units.")]
+Units = Annotated[int, Meta(ge=0, le=2_000_000_000)]
+PositiveUnits = Annotated[int, Meta(ge=1, le=2_000_000_000)]
 IncomingUnits = Annotated[int, Meta(description="Units in transit to this level: not on hand yet, never sellable.")]
 if TYPE_CHECKING:
     LocationPart = str
@@ -28,7 +27,7 @@ else:
 
     LocationPart.register(str)
 
-Version = Annotated[int, Meta(ge=0, le=9_223_372_036_854_775_807, description="A level's version.")]
+Version = Annotated[int, Meta(ge=0, le=9_223_372_036_854_775_807)]
 AdjustmentType = Literal["RECEIPT", "SHIPMENT", "ADJUSTMENT", "RETURN"]
 
 
@@ -38,11 +37,14 @@ class AdjustmentIn(Body, kw_only=True):
     product_id: UUID
     warehouse_id: Code
     quantity: SignedQuantity
-    type: AdjustmentType
-    reason: NonEmptyText
+    type: Annotated[
+        AdjustmentType,
+        Meta(description="`RECEIPT` and `RETURN` add units, `SHIPMENT` subtracts them, `ADJUSTMENT` is signed."),
+    ]
+    reason: Annotated[NonEmptyText, Meta(description="Why on hand changes.")]
     variant_id: UUID | None = None
     reference: Reference = ""
-    cost_per_unit: Money | None = None
+    cost_per_unit: Annotated[Money | None, Meta(description="What one unit cost, in the caller's currency.")] = None
     expected_version: Version | None = None
     force: Annotated[
         bool,
@@ -57,7 +59,9 @@ class AdjustmentIn(Body, kw_only=True):
 class AdjustIn(Body, kw_only=True):
     """Adjustments, which are applied all or none."""
 
-    adjustments: Annotated[list[AdjustmentIn], Meta(min_length=1, max_length=200)]
+    adjustments: Annotated[
+        list[AdjustmentIn], Meta(min_length=1, max_length=200, description="The changes: at least one, at most 200.")
+    ]
 
 
 class AdjustedLineOut(Answer, kw_only=True):
@@ -66,28 +70,28 @@ class AdjustedLineOut(Answer, kw_only=True):
     product_id: UUID
     variant_id: UUID | UnsetType = UNSET
     warehouse_id: str
-    previous_quantity: int
-    adjusted_quantity: int
-    new_quantity: int
-    type: AdjustmentType
+    previous_quantity: Annotated[int, Meta(description="The units on hand before.")]
+    adjusted_quantity: Annotated[int, Meta(description="The change of on hand, with its sign.")]
+    new_quantity: Annotated[int, Meta(description="The units on hand after.")]
+    type: Annotated[AdjustmentType, Meta(description="The kind of change.")]
 
 
 class AdjustedOut(Answer, kw_only=True):
     """The applied adjustments."""
 
     adjustment_id: str
-    status: Literal["COMPLETED"]
-    adjustments: list[AdjustedLineOut]
-    adjusted_at: datetime
-    adjusted_by: str
+    status: Annotated[Literal["COMPLETED"], Meta(description="What was done.")]
+    adjustments: Annotated[list[AdjustedLineOut], Meta(description="The changes that were applied.")]
+    adjusted_at: Annotated[Time, Meta(description="When they were applied.")]
+    adjusted_by: Annotated[str, Meta(description="Who applied them.")]
 
 
 class LocationOut(Answer, kw_only=True):
     """A location in the warehouse."""
 
-    zone: str
-    aisle: str
-    shelf: str
+    zone: Annotated[str, Meta(description="The zone; empty if there is none.")]
+    aisle: Annotated[str, Meta(description="The aisle; empty if there is none.")]
+    shelf: Annotated[str, Meta(description="The shelf; empty if there is none.")]
 
 
 class LevelOut(Answer, kw_only=True):
@@ -100,25 +104,36 @@ class LevelOut(Answer, kw_only=True):
     quantity_available: int
     incoming_quantity: IncomingUnits
     version: int
-    reorder_point: int | UnsetType = UNSET
-    reorder_quantity: int | UnsetType = UNSET
+    reorder_point: Annotated[
+        int | UnsetType,
+        Meta(description="The available units at which the level is low; absent if it has no reorder point."),
+    ] = UNSET
+    reorder_quantity: Annotated[
+        int | UnsetType, Meta(description="The units that are ordered at a time; absent if there is no such figure.")
+    ] = UNSET
     min_stock_level: int | UnsetType = UNSET
-    max_stock_level: int | UnsetType = UNSET
-    location: LocationOut | UnsetType = UNSET
+    max_stock_level: Annotated[
+        int | UnsetType, Meta(description="The units of a full level; absent if there is no such figure.")
+    ] = UNSET
+    location: Annotated[
+        LocationOut | UnsetType, Meta(description="Where in the warehouse the units are; absent if that was not given.")
+    ] = UNSET
 
 
 class MovedOut(Answer, kw_only=True):
     """Units moved, by kind of movement; `adjusted` is signed."""
 
-    received: int
-    shipped: int
-    adjusted: int
+    received: Annotated[int, Meta(description="The units that were received.")]
+    shipped: Annotated[int, Meta(description="The units that were shipped.")]
+    adjusted: Annotated[int, Meta(description="The sum of all adjustments, with its sign.")]
 
 
 class MovementsOut(Answer, kw_only=True):
     """Recent movements."""
 
-    last24_hours: MovedOut = msgspec.field(name="last24Hours")
+    last24_hours: Annotated[MovedOut, Meta(description="What moved in the last 24 hours.")] = msgspec.field(
+        name="last24Hours"
+    )
 
 
 class ProductLevelsOut(Answer, kw_only=True):
@@ -126,25 +141,27 @@ class ProductLevelsOut(Answer, kw_only=True):
 
     product_id: UUID
     variant_id: UUID | UnsetType = UNSET
-    total_quantity: int
-    total_available: int
-    total_reserved: int
-    warehouses: list[LevelOut]
-    movements: MovementsOut
-    last_updated: datetime
+    total_quantity: Annotated[int, Meta(description="The units on hand in all these warehouses.")]
+    total_available: Annotated[int, Meta(description="The available units in all these warehouses.")]
+    total_reserved: Annotated[int, Meta(description="The reserved units in all these warehouses.")]
+    warehouses: Annotated[list[LevelOut], Meta(description="The stock levels, by warehouse.")]
+    movements: Annotated[MovementsOut, Meta(description="What moved recently.")]
+    last_updated: Annotated[Time, Meta(description="When one of these levels changed last.")]
 
 
 class ProductLevelsQuery(Body, kw_only=True):
     """A filter of the product's levels."""
 
-    warehouse_id: Code | None = None
+    warehouse_id: Annotated[Code | None, Meta(description="Only the level in the warehouse with this code.")] = None
 
 
 class LevelsQuery(PageQuery, kw_only=True):
     """A filter of levels."""
 
-    warehouse_id: Code | None = None
-    store_id: Code | None = None
+    warehouse_id: Annotated[Code | None, Meta(description="Only levels in the warehouse with this code.")] = None
+    store_id: Annotated[
+        Code | None, Meta(description="Only levels in the warehouses that the store with this code sells from.")
+    ] = None
 
 
 class ListedLevelOut(Answer, kw_only=True):
@@ -158,13 +175,13 @@ class ListedLevelOut(Answer, kw_only=True):
     quantity_available: int
     incoming_quantity: IncomingUnits
     version: int
-    updated_at: datetime
+    updated_at: Annotated[Time, Meta(description="When the level changed last.")]
 
 
 class LevelPageOut(Answer, kw_only=True):
     """A page of levels, by primary key."""
 
-    items: list[ListedLevelOut]
+    items: Annotated[list[ListedLevelOut], Meta(description="The stock levels of this page.")]
     next: str | None
     events_cursor: Annotated[
         str,
@@ -178,17 +195,25 @@ class LevelPageOut(Answer, kw_only=True):
 class LocationIn(Body, kw_only=True):
     """A location in the warehouse."""
 
-    zone: LocationPart = ""
-    aisle: LocationPart = ""
-    shelf: LocationPart = ""
+    zone: Annotated[LocationPart, Meta(description="The zone; empty for none.")] = ""
+    aisle: Annotated[LocationPart, Meta(description="The aisle; empty for none.")] = ""
+    shelf: Annotated[LocationPart, Meta(description="The shelf; empty for none.")] = ""
 
 
 class LevelSettingsIn(Body, kw_only=True):
     """Settings of a level. Omitted ones stay unchanged, null clears a setting."""
 
-    reorder_point: Units | None | UnsetType = UNSET
-    reorder_quantity: PositiveUnits | None | UnsetType = UNSET
+    reorder_point: Annotated[
+        Units | None | UnsetType, Meta(description="The available units at which the level is low; null for none.")
+    ] = UNSET
+    reorder_quantity: Annotated[
+        PositiveUnits | None | UnsetType, Meta(description="The units that are ordered at a time; null for none.")
+    ] = UNSET
     min_stock_level: Units | UnsetType = UNSET
-    max_stock_level: PositiveUnits | None | UnsetType = UNSET
-    location: LocationIn | None | UnsetType = UNSET
+    max_stock_level: Annotated[
+        PositiveUnits | None | UnsetType, Meta(description="The units of a full level; null for none.")
+    ] = UNSET
+    location: Annotated[
+        LocationIn | None | UnsetType, Meta(description="Where in the warehouse the units are; null for nowhere.")
+    ] = UNSET
     expected_version: Version | None = None

@@ -1,13 +1,12 @@
 """The query and the answer of the list of movements (docs/reference/api.md#stock)."""
 
-from datetime import datetime
 from decimal import Decimal
 from typing import Annotated
 from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from audit.api.contract import Answer, Code, PageQuery
+from audit.api.contract import Answer, Code, PageQuery, Time
 from audit.api.instants import Instant
 from audit.api.texts import Reference
 from inventory.services.stock.movements import MovementType
@@ -16,13 +15,15 @@ from inventory.services.stock.movements import MovementType
 class MovementsQuery(PageQuery, kw_only=True):
     """A filter of movements. Omitted fields mean any; a parent's id includes its variants."""
 
-    product_id: UUID | None = None
-    variant_id: UUID | None = None
-    warehouse_id: Code | None = None
-    type: MovementType | None = None
+    product_id: Annotated[
+        UUID | None, Meta(description="Only movements of this product and its variants, or of this variant.")
+    ] = None
+    variant_id: Annotated[UUID | None, Meta(description="Only movements of this variant.")] = None
+    warehouse_id: Annotated[Code | None, Meta(description="Only movements in the warehouse with this code.")] = None
+    type: Annotated[MovementType | None, Meta(description="Only movements of this kind.")] = None
     since: Annotated[Instant, Meta(description="From this moment on.")] | None = None
     until: Annotated[Instant, Meta(description="Before this moment.")] | None = None
-    reference: Reference | None = None
+    reference: Annotated[Reference | None, Meta(description="Only movements with this reference.")] = None
 
 
 class MovementOut(Answer, kw_only=True):
@@ -37,17 +38,23 @@ class MovementOut(Answer, kw_only=True):
     product_id: UUID
     variant_id: UUID | UnsetType = UNSET
     warehouse_id: str
-    type: MovementType
-    quantity: int
-    quantity_before: int
-    quantity_after: int
+    type: Annotated[MovementType, Meta(description="The kind of movement.")]
+    quantity: Annotated[int, Meta(description="The change of on hand, with its sign.")]
+    quantity_before: Annotated[int, Meta(description="The units on hand before.")]
+    quantity_after: Annotated[int, Meta(description="The units on hand after.")]
     reason: str
-    reference_type: str
-    reference: str
-    cost_per_unit: Decimal | UnsetType = UNSET
-    adjustment_id: str | UnsetType = UNSET
+    reference_type: Annotated[str, Meta(description="What `reference` is: `order` for the id of an order.")]
+    reference: Annotated[
+        str, Meta(description="The order, adjustment or other document that it belongs to; empty if there is none.")
+    ]
+    cost_per_unit: Annotated[
+        Decimal | UnsetType, Meta(description="What one unit cost; absent if that was not given.")
+    ] = UNSET
+    adjustment_id: Annotated[
+        str | UnsetType, Meta(description="The adjustment that it is part of, `adj-<uuid>`; absent if there is none.")
+    ] = UNSET
     actor: str
-    created_at: datetime
+    created_at: Time
 
 
 class MovementPageOut(Answer, kw_only=True):

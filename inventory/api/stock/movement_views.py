@@ -28,6 +28,7 @@ class MovementsView(ApiView):
         answers={200: contract.MovementPageOut},
     )
     def get(self, request: Request) -> HttpResponse:
+        """Lists the changes of on hand, the newest first."""
         query = decode_query(request, contract.MovementsQuery)
         wanted = MovementFilter(
             store_codes=self.actor(request).store_codes,

@@ -47,6 +47,7 @@ class ProductLevelsView(ApiView):
         tagged=True,
     )
     def get(self, request: Request, product_id: UUID) -> HttpResponse:
+        """Reads the stock levels of a product in all warehouses that the client may see, with their sums."""
         query = decode_query(request, stock_contract.ProductLevelsQuery)
         product = read_product(product_id)
         found = StockLevel.objects.visible_to(self.actor(request)).of_product(product_id).with_incoming()
@@ -118,6 +119,7 @@ class LevelsView(ApiView):
         refusals=(UnknownStore,),
     )
     def get(self, request: Request) -> HttpResponse:
+        """Lists stock levels by their keys, to copy all of them. The events continue where the first page begins."""
         query = decode_query(request, stock_contract.LevelsQuery)
         actor = self.actor(request)
         with _events_cursor(is_first_page=query.cursor is None) as cursor:
@@ -179,6 +181,7 @@ class LevelSettingsView(ApiView):
 
     @describe("readLevel", "Read a stock level", answers={200: stock_contract.LevelOut}, tagged=True)
     def get(self, request: Request, product_id: UUID, warehouse_id: str) -> HttpResponse:
+        """Reads the stock level of a product in one warehouse, with its settings."""
         found = StockLevel.objects.visible_to(self.actor(request)).of_product(product_id).with_incoming()
         level = found.filter(warehouse__code=warehouse_id).first()
         if level is None:
@@ -194,6 +197,7 @@ class LevelSettingsView(ApiView):
         conditional=True,
     )
     def patch(self, request: Request, product_id: UUID, warehouse_id: str) -> HttpResponse:
+        """Changes settings of a stock level. Those that are omitted stay as they are."""
         body = decode(request, stock_contract.LevelSettingsIn)
         given = {name: getattr(body, name) for name in _SETTINGS}
         changes = {name: value for name, value in given.items() if value is not UNSET}

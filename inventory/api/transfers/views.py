@@ -55,6 +55,7 @@ class TransferView(ApiView):
         idempotent=True,
     )
     def post(self, request: Request) -> HttpResponse:
+        """Takes stock out of one warehouse and puts it in transit to another, or only drafts the transfer."""
         body = decode(request, contract.TransferIn)
         wanted = _wanted(self.actor(request), body, self.claim(request, _made))
         outcome = transfers.draft_transfer(wanted) if body.draft else transfers.start_transfer(wanted)
@@ -158,6 +159,7 @@ class OneTransferView(ApiView):
 
     @describe("readTransfer", "Read a transfer", answers={200: contract.TransferOut}, tagged=True)
     def get(self, request: Request, transfer_id: str) -> HttpResponse:
+        """Reads a transfer in its present state."""
         identifier = _transfer_id(transfer_id)
         seen = Transfer.objects.visible_to(self.actor(request)).filter(pk=identifier)
         if not seen.exists():
@@ -181,6 +183,7 @@ class OneTransferView(ApiView):
         idempotent=True,
     )
     def put(self, request: Request, transfer_id: str) -> HttpResponse:
+        """Replaces the items and details of a transfer that was not sent yet."""
         body = decode(request, contract.TransferDraftIn)
         wanted = _wanted(self.actor(request), body, self.claim(request, _done))
         return answered(transfers.change_draft(_transfer_id(transfer_id), wanted), _done)
@@ -206,6 +209,7 @@ class SendTransferView(ApiView):
         idempotent=True,
     )
     def post(self, request: Request, transfer_id: str) -> HttpResponse:
+        """Sends a transfer that was drafted: its units leave the source."""
         command = transfers.SendRequest(self.actor(request), _transfer_id(transfer_id), self.claim(request, _done))
         return answered(transfers.send_transfer(command), _done)
 
@@ -232,6 +236,7 @@ class ReceiveTransferView(ApiView):
         idempotent=True,
     )
     def post(self, request: Request, transfer_id: str) -> HttpResponse:
+        """Puts units that arrived on hand at the destination. With `close`, the rest is given up as missing."""
         body = decode(request, contract.ReceiveIn)
         arrived = body.items and tuple(
             Arrived(line.product_id, line.variant_id, line.quantity_received) for line in body.items
@@ -261,6 +266,7 @@ class CancelTransferView(ApiView):
         idempotent=True,
     )
     def post(self, request: Request, transfer_id: str) -> HttpResponse:
+        """Brings the units in transit back to their source, and ends the transfer."""
         body = decode(request, contract.CancelIn)
         command = transfers.CancelTransferRequest(
             self.actor(request), _transfer_id(transfer_id), body.reason, self.claim(request, _done)
@@ -290,6 +296,7 @@ class RedirectTransferView(ApiView):
         idempotent=True,
     )
     def post(self, request: Request, transfer_id: str) -> HttpResponse:
+        """Sends the units in transit to another warehouse instead."""
         body = decode(request, contract.RedirectIn)
         command = redirecting.RedirectRequest(
             self.actor(request),
@@ -313,6 +320,7 @@ class TransfersView(ApiView):
         answers={200: contract.TransferPageOut},
     )
     def get(self, request: Request) -> HttpResponse:
+        """Lists transfers, the newest first."""
         query = decode_query(request, contract.TransfersQuery)
         found = Transfer.objects.visible_to(self.actor(request)).matching(
             status=query.status, from_warehouse=query.from_warehouse_id, to_warehouse=query.to_warehouse_id

@@ -1,12 +1,11 @@
 """The bodies of the routes of webhooks (docs/guides/webhooks.md)."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from audit.api.contract import Answer, Body, Code, ExpectedVersion, OptionalBody, PageQuery, RowVersion
+from audit.api.contract import Answer, Body, Code, ExpectedVersion, OptionalBody, PageQuery, RowVersion, Time
 from audit.api.instants import Instant
 from inventory.api.catalogue.contract import Name
 from inventory.api.events.contract import LONGEST_CURSOR
@@ -62,7 +61,7 @@ class WebhookIn(Body, kw_only=True):
     store_ids: StoreIds = []
     product_ids: ProductIds = []
     fifo: Fifo = False
-    status: Literal["active", "paused"] = "active"
+    status: Annotated[Literal["active", "paused"], Meta(description="Whether events are sent from now on.")] = "active"
     since: Annotated[Instant, Meta(description="Send the events from this moment on.")] | None = None
     after: (
         Annotated[
@@ -95,21 +94,26 @@ class WebhookPatch(Body, kw_only=True):
 class WebhookOut(Answer, kw_only=True):
     """A webhook."""
 
-    webhook_id: Annotated[str, Meta(description="`hook-<uuid>`")]
+    webhook_id: Annotated[str, Meta(description="The webhook's id, `hook-<uuid>`.")]
     name: str
-    url: str
-    types: list[str]
-    store_ids: list[str]
-    product_ids: list[UUID]
-    fifo: bool
-    status: Literal["active", "paused", "disabled"]
+    url: Annotated[str, Meta(description="The address that events are sent to.")]
+    types: Annotated[list[str], Meta(description="The types of the events that are sent; empty for all.")]
+    store_ids: Annotated[list[str], Meta(description="The codes of the stores whose events are sent; empty for all.")]
+    product_ids: Annotated[
+        list[UUID], Meta(description="The products and variants whose events are sent; empty for all.")
+    ]
+    fifo: Annotated[bool, Meta(description="Whether events with the same key are sent in order.")]
+    status: Annotated[
+        Literal["active", "paused", "disabled"],
+        Meta(description="Whether events are sent: `disabled` is what the service itself stopped."),
+    ]
     disabled_reason: Annotated[
         Literal["gone", "failing"] | None,
         Meta(description="`gone`: the receiver answered 410. `failing`: it acknowledged nothing for 5 days."),
     ]
-    failing_since: Annotated[datetime | None, Meta(description="The first failure after the last success.")]
+    failing_since: Annotated[Time | None, Meta(description="The first failure after the last success.")]
     missed_at: Annotated[
-        datetime | None,
+        Time | None,
         Meta(description="When events were found deleted (EVENT_RETENTION_DAYS) before they could be sent."),
     ]
     waiting: Annotated[int, Meta(description="Events that wait for an attempt, without those still in the log.")]
@@ -117,7 +121,7 @@ class WebhookOut(Answer, kw_only=True):
     public_keys: Annotated[
         list[str], Meta(description="`whpk_…`: verify the signatures `v1a` (ed25519). The newest first.")
     ]
-    created_at: datetime
+    created_at: Time
     version: RowVersion
 
 
@@ -170,7 +174,7 @@ class ResendIn(Body, kw_only=True):
 class QueuedOut(Answer, kw_only=True):
     """Events that will be sent soon; the list of attempts has the results."""
 
-    webhook_id: str
+    webhook_id: Annotated[str, Meta(description="The webhook's id, `hook-<uuid>`.")]
     event_id: Annotated[str | None, Meta(description="The event, if it is one.")]
     count: Annotated[int | None, Meta(description="How many, if that is known already.")]
 
@@ -178,26 +182,28 @@ class QueuedOut(Answer, kw_only=True):
 class AttemptsQuery(PageQuery, kw_only=True):
     """A filter of attempts."""
 
-    event_id: EventId | None = None
-    delivered: bool | None = None
+    event_id: Annotated[EventId | None, Meta(description="Only attempts to deliver this event, `ev-<uuid>`.")] = None
+    delivered: Annotated[bool | None, Meta(description="Only attempts that succeeded, or only those that failed.")] = (
+        None
+    )
 
 
 class AttemptOut(Answer, kw_only=True):
     """An attempt to deliver an event."""
 
-    attempt_id: UUID
-    at: datetime
+    attempt_id: Annotated[UUID, Meta(description="The attempt's id.")]
+    at: Annotated[Time, Meta(description="When the attempt was made.")]
     event_id: str
-    type: str
-    key: str
+    type: Annotated[str, Meta(description="The type of the event.")]
+    key: Annotated[str, Meta(description="The key of the event.")]
     number: Annotated[int, Meta(description="1 for the first attempt of the event.")]
-    url: str
+    url: Annotated[str, Meta(description="The address that the event was sent to.")]
     request_headers: Annotated[dict[str, str], Meta(description="Without the signatures.")]
-    request_bytes: int
+    request_bytes: Annotated[int, Meta(description="The size of the body that was sent.")]
     status: Annotated[int | None, Meta(description="Null if there was no answer.")]
     answer: Annotated[str, Meta(description="The first kilobyte of the answer, or what went wrong.")]
-    milliseconds: int
-    delivered: bool
+    milliseconds: Annotated[int, Meta(description="How long the attempt took.")]
+    delivered: Annotated[bool, Meta(description="Whether the receiver acknowledged the event.")]
 
 
 class AttemptPageOut(Answer, kw_only=True):

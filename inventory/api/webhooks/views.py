@@ -38,6 +38,7 @@ class WebhooksView(ApiView):
 
     @describe("listWebhooks", "List webhooks", query=PageQuery, answers={200: contract.WebhookPageOut})
     def get(self, request: Request) -> HttpResponse:
+        """Lists the webhooks."""
         found = with_counts(managing.visible_to(self.actor(request)))
         webhooks, following = page_of(found, decode_query(request, PageQuery))
         return respond(contract.WebhookPageOut(items=[_webhook_out(row) for row in webhooks], next=following))
@@ -51,6 +52,7 @@ class WebhooksView(ApiView):
         idempotent=True,
     )
     def post(self, request: Request) -> HttpResponse:
+        """Adds a webhook. The answer has its secret, which is shown this once."""
         body = decode(request, contract.WebhookIn)
         start = _start(body)
         claim = self.claim(request, _created_without_secret)
@@ -87,6 +89,7 @@ class WebhookView(ApiView):
 
     @describe("readWebhook", "Read a webhook", answers={200: contract.WebhookOut}, tagged=True)
     def get(self, request: Request, webhook_id: str) -> HttpResponse:
+        """Reads a webhook, without its secret."""
         return respond_unless_known(request, _webhook_out(_visible(self, request, webhook_id)))
 
     @describe(
@@ -99,6 +102,7 @@ class WebhookView(ApiView):
         conditional=True,
     )
     def patch(self, request: Request, webhook_id: str) -> HttpResponse:
+        """Changes a webhook, or pauses or resumes it. Fields that are omitted stay as they are."""
         body = decode(request, contract.WebhookPatch)
         changed = change_webhook(
             self.actor(request),
@@ -116,6 +120,8 @@ class WebhookView(ApiView):
         idempotent=True,
     )
     def delete(self, request: Request, webhook_id: str) -> HttpResponse:
+        """Deletes a webhook. Events that wait for it are not sent."""
+
         def render(_: None) -> StoredAnswer:
             return rendered(contract.WebhookDeletedOut(webhook_id=webhook_id.lower()))
 
@@ -135,6 +141,7 @@ class WebhookAttemptsView(ApiView):
         answers={200: contract.AttemptPageOut},
     )
     def get(self, request: Request, webhook_id: str) -> HttpResponse:
+        """Lists the attempts to deliver events, the newest first."""
         query = decode_query(request, contract.AttemptsQuery)
         found = WebhookAttempt.objects.filter(subscription_id=_visible(self, request, webhook_id).pk)
         if query.event_id is not None:
@@ -162,6 +169,7 @@ class WebhookTestView(WebhookCommandView):
         idempotent=True,
     )
     def post(self, request: Request, webhook_id: str) -> HttpResponse:
+        """Sends a test event to a webhook."""
         claim = self.claim(request, _queued)
         return answered(managing.send_test(self.actor(request), _id(webhook_id), claim=claim), _queued)
 
@@ -178,6 +186,7 @@ class WebhookResendView(WebhookCommandView):
         idempotent=True,
     )
     def post(self, request: Request, webhook_id: str) -> HttpResponse:
+        """Sends events again: one event, those of a time, or those that failed."""
         body = decode(request, contract.ResendIn)
         if [body.event_id, body.since, body.failed].count(None) != 2:
             raise Invalid("Send exactly one of eventId, since and failed.")
@@ -203,6 +212,8 @@ class WebhookRotateView(WebhookCommandView):
         idempotent=True,
     )
     def post(self, request: Request, webhook_id: str) -> HttpResponse:
+        """Makes a new secret and a new key pair. Requests are signed with the old ones, too, for as long as the request
+        says."""
         body = decode(request, contract.RotateIn)
         rotated = managing.rotate(
             self.actor(request),

@@ -14,21 +14,29 @@ class CheckLineIn(Body, kw_only=True):
     product_id: UUID
     quantity: Quantity
     variant_id: UUID | None = None
-    warehouse_id: Code | None = None
+    warehouse_id: Annotated[
+        Code | None, Meta(description="The warehouse's code. If omitted: all warehouses that the store sells from.")
+    ] = None
 
 
 class CheckIn(Body, kw_only=True):
     """Check the availability of lines."""
 
-    items: Annotated[list[CheckLineIn], Meta(min_length=1, max_length=200)]
-    store_id: Code | None = None
+    items: Annotated[
+        list[CheckLineIn],
+        Meta(min_length=1, max_length=200, description="The lines to check: at least one, at most 200."),
+    ]
+    store_id: Annotated[
+        Code | None,
+        Meta(description="The store's code. If omitted: the client's only store, or else the default store."),
+    ] = None
 
 
 class WarehouseAvailabilityOut(Answer, kw_only=True):
     """The sellable units of a line in one warehouse."""
 
     warehouse_id: str
-    available_quantity: int
+    available_quantity: Annotated[int, Meta(description="The units that can be sold from it.")]
 
 
 class CheckedLineOut(Answer, kw_only=True):
@@ -36,14 +44,22 @@ class CheckedLineOut(Answer, kw_only=True):
 
     product_id: UUID
     variant_id: UUID | UnsetType = UNSET
-    requested_quantity: int
-    available_quantity: int
-    warehouses: list[WarehouseAvailabilityOut] | UnsetType = UNSET
-    status: Literal["AVAILABLE", "INSUFFICIENT", "OUT_OF_STOCK", "UNKNOWN_PRODUCT"]
+    requested_quantity: Annotated[int, Meta(description="The units that were asked for.")]
+    available_quantity: Annotated[int, Meta(description="The units that can be sold.")]
+    warehouses: Annotated[
+        list[WarehouseAvailabilityOut] | UnsetType,
+        Meta(description="The units that can be sold, by warehouse; absent if the line names a warehouse."),
+    ] = UNSET
+    status: Annotated[
+        Literal["AVAILABLE", "INSUFFICIENT", "OUT_OF_STOCK", "UNKNOWN_PRODUCT"],
+        Meta(
+            description="`AVAILABLE` if all units can be sold, `INSUFFICIENT` if some can, `OUT_OF_STOCK` if none can."
+        ),
+    ]
 
 
 class CheckOut(Answer, kw_only=True):
     """The availability of all lines together, and of each."""
 
-    available: bool
-    items: list[CheckedLineOut]
+    available: Annotated[bool, Meta(description="Whether all lines can be reserved together.")]
+    items: Annotated[list[CheckedLineOut], Meta(description="The lines, in the order of the request.")]

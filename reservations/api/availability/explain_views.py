@@ -29,11 +29,13 @@ class ExplainView(ApiView):
         "explain",
         "Explain what is sellable of a product, or what was on hand",
         query=contract.ExplainQuery,
-        answers={200: contract.ExplainOut | contract.StockThenOut},
+        answers={200: contract.ExplainOut},
         refusals=(Archived,),
         tagged=True,
     )
     def get(self, request: Request, product_id: UUID) -> HttpResponse:
+        """Explains how many units of a product can be sold, with the reservations, transfers and movements behind the
+        figures. With `at`, it answers what was on hand at a past moment."""
         query = decode_query(request, contract.ExplainQuery)
         actor = self.actor(request)
         if at := query.at:
@@ -52,14 +54,14 @@ class ExplainView(ApiView):
         )
 
 
-def _then(then: StockThen) -> contract.StockThenOut:
-    return contract.StockThenOut(
+def _then(then: StockThen) -> contract.ExplainOut:
+    return contract.ExplainOut(
         product_id=then.parent_id or then.stock_id,
         variant_id=then.stock_id if then.parent_id else UNSET,
         at=then.at,
         total_quantity=sum(level.on_hand for level in then.levels),
         warehouses=[
-            contract.LevelThenOut(
+            contract.ExplainedLevelOut(
                 warehouse_id=level.warehouse, warehouse_name=level.warehouse_name, quantity_on_hand=level.on_hand
             )
             for level in then.levels

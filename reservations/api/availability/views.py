@@ -27,6 +27,7 @@ class CheckAvailabilityView(ApiView):
         refusals=(UnknownStore,),
     )
     def post(self, request: Request) -> HttpResponse:
+        """Answers how many units of each line can be sold. It holds nothing."""
         body = decode(request, availability_contract.CheckIn)
         queries = [
             availability.Query(line.product_id, line.variant_id, line.quantity, line.warehouse_id)

@@ -38,6 +38,7 @@ class CartView(ApiView):
         tagged=True,
     )
     def get(self, request: Request, cart_id: str) -> HttpResponse:
+        """Reads the active reservations of a cart."""
         query = decode_query(request, contract.CartQuery)
         name = _cart_id(cart_id)
         holds, now = reading.read_cart(self.actor(request), name, query.store_id)
@@ -52,6 +53,8 @@ class CartView(ApiView):
         idempotent=True,
     )
     def put(self, request: Request, cart_id: str) -> HttpResponse:
+        """Makes the cart's reservation equal to its items, in one step: what grows is held, what shrinks is given back.
+        If stock is short, the old reservation stays."""
         body = decode(request, contract.BasketIn)
         basket = HoldRequest(
             actor=self.actor(request),
@@ -73,6 +76,7 @@ class CartView(ApiView):
         idempotent=True,
     )
     def delete(self, request: Request, cart_id: str) -> HttpResponse:
+        """Releases all that is held for a cart."""
         query = decode_query(request, contract.CartQuery)
         release = ReleaseRequest(
             actor=_limited(self.actor(request), query.store_id),

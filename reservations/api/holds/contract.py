@@ -1,18 +1,17 @@
 """Request and response bodies of the routes of holds."""
 
-from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Literal
 from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from audit.api.contract import Answer, Body, Code, PageQuery, Quantity, ReservationId, exactly_one
+from audit.api.contract import Answer, Body, Code, PageQuery, Quantity, ReservationId, Time, exactly_one
 from audit.api.decimals import Money
 from audit.api.texts import OpaqueId, Text
 from audit.errors import Fault, Invalid
 
-Minutes = Annotated[int, Meta(ge=1, description="Minutes; above the maximum the answer is 422 timeout_too_long.")]
+Minutes = Annotated[int, Meta(ge=1, description="How long to hold, in minutes. If omitted: what the store has set.")]
 Lines = Annotated[list["LineIn"], Meta(min_length=1, max_length=200)]
 ReservationStatus = Literal["ACTIVE", "CONSUMED", "EXPIRED", "RELEASED"]
 
@@ -23,18 +22,26 @@ class LineIn(Body, kw_only=True):
     product_id: UUID
     quantity: Quantity
     variant_id: UUID | None = None
-    warehouse_id: Code | None = None
+    warehouse_id: Annotated[
+        Code | None,
+        Meta(
+            description="The warehouse's code. If omitted: the service chooses one or more of the store's warehouses."
+        ),
+    ] = None
     unit_price: Money | None = None
 
 
 class ReserveIn(Body, kw_only=True):
     """Hold all lines or none, for a cart, an order, or both."""
 
-    items: Lines
+    items: Annotated[Lines, Meta(description="The lines to hold: at least one, at most 200.")]
     cart_id: OpaqueId | None = None
     order_id: OpaqueId | None = None
     customer_id: OpaqueId | None = None
-    store_id: Code | None = None
+    store_id: Annotated[
+        Code | None,
+        Meta(description="The store's code. If omitted: the client's only store, or else the default store."),
+    ] = None
     timeout_minutes: Minutes | None = None
     additional: Annotated[
         bool,
@@ -54,15 +61,20 @@ class ReserveIn(Body, kw_only=True):
 class ReserveQuery(Body, kw_only=True):
     """The query of a reserve."""
 
-    dry_run: bool = False
+    dry_run: Annotated[bool, Meta(description="Only plan the reservation, and write nothing.")] = False
 
 
 class BasketIn(Body, kw_only=True):
     """Make the cart's reservation equal to this basket. Without items, what the cart holds in the store is released."""
 
-    items: Annotated[list[LineIn], Meta(max_length=200)]
+    items: Annotated[
+        list[LineIn], Meta(max_length=200, description="All lines of the cart, at most 200; none empties it.")
+    ]
     customer_id: OpaqueId | None = None
-    store_id: Code | None = None
+    store_id: Annotated[
+        Code | None,
+        Meta(description="The store's code. If omitted: the client's only store, or else the default store."),
+    ] = None
     timeout_minutes: Minutes | None = None
 
 
@@ -73,7 +85,7 @@ class ExtendIn(Body, kw_only=True):
     reservation_id: ReservationId | None = None
     cart_id: OpaqueId | None = None
     order_id: OpaqueId | None = None
-    minutes: Annotated[int, Meta(ge=1, le=15)] = 15
+    minutes: Annotated[int, Meta(ge=1, le=15, description="The minutes that are added to `expiresAt`.")] = 15
 
     def contradictions(self) -> list[Fault]:
         given = {"reservationId": self.reservation_id, "cartId": self.cart_id, "orderId": self.order_id}
@@ -86,7 +98,7 @@ class ReleaseIn(Body, kw_only=True):
     reservation_id: ReservationId | None = None
     cart_id: OpaqueId | None = None
     order_id: OpaqueId | None = None
-    reason: Text = ""
+    reason: Annotated[Text, Meta(description="Why the units are given back.")] = ""
 
     def contradictions(self) -> list[Fault]:
         given = {"reservationId": self.reservation_id, "cartId": self.cart_id, "orderId": self.order_id}
@@ -100,7 +112,9 @@ class ConsumeIn(Body, kw_only=True):
     order_id: OpaqueId
     reservation_id: ReservationId | None = None
     cart_id: OpaqueId | None = None
-    reacquire: bool = False
+    reacquire: Annotated[
+        bool, Meta(description="Whether a reservation that has expired is made again, if there is stock, and consumed.")
+    ] = False
 
     def contradictions(self) -> list[Fault]:
         if self.reservation_id is None or self.cart_id is None:
@@ -118,12 +132,14 @@ class CartQuery(Body, kw_only=True):
 class ReservationsQuery(PageQuery, kw_only=True):
     """The filters of the list of reservations."""
 
-    cart_id: OpaqueId | None = None
-    order_id: OpaqueId | None = None
-    customer_id: OpaqueId | None = None
-    status: ReservationStatus | None = None
-    product_id: UUID | None = None
-    variant_id: UUID | None = None
+    cart_id: Annotated[OpaqueId | None, Meta(description="Only reservations for this cart.")] = None
+    order_id: Annotated[OpaqueId | None, Meta(description="Only reservations for this order.")] = None
+    customer_id: Annotated[OpaqueId | None, Meta(description="Only reservations of this customer.")] = None
+    status: Annotated[ReservationStatus | None, Meta(description="Only reservations in this state.")] = None
+    product_id: Annotated[
+        UUID | None, Meta(description="Only reservations that hold this product, one of its variants, or this variant.")
+    ] = None
+    variant_id: Annotated[UUID | None, Meta(description="Only reservations that hold this variant.")] = None
 
 
 class ItemOut(Answer, kw_only=True):
@@ -134,9 +150,15 @@ class ItemOut(Answer, kw_only=True):
     quantity: int
     warehouse_id: str
     unit_price: Decimal | UnsetType = UNSET
-    reserved: bool | UnsetType = UNSET
-    released: bool | UnsetType = UNSET
-    consumed: bool | UnsetType = UNSET
+    reserved: Annotated[
+        bool | UnsetType, Meta(description="True if these units were reserved; absent in answers to other requests.")
+    ] = UNSET
+    released: Annotated[
+        bool | UnsetType, Meta(description="True if these units were released; absent in answers to other requests.")
+    ] = UNSET
+    consumed: Annotated[
+        bool | UnsetType, Meta(description="True if these units were consumed; absent in answers to other requests.")
+    ] = UNSET
 
 
 class HeldOut(Answer, kw_only=True):
@@ -147,38 +169,43 @@ class HeldOut(Answer, kw_only=True):
     order_id: str | None
     cart_id: str | None
     customer_id: str | None
-    status: Literal["RESERVED", "EXTENDED"]
-    items: list[ItemOut]
-    expires_at: datetime
+    status: Annotated[Literal["RESERVED", "EXTENDED"], Meta(description="What was done.")]
+    items: Annotated[list[ItemOut], Meta(description="The units that the reservation holds, by product and warehouse.")]
+    expires_at: Time
     expires_in_seconds: int
-    created_at: datetime
+    created_at: Time
 
 
 class PlanOut(Answer, kw_only=True):
     """The reservation that a reserve would make now. Nothing was written."""
 
-    dry_run: bool
+    dry_run: Annotated[bool, Meta(description="True: nothing was written.")]
     store_id: str
-    status: Literal["RESERVABLE"]
-    items: list[ItemOut]
-    expires_at: datetime
+    status: Annotated[Literal["RESERVABLE"], Meta(description="That the lines could be reserved now.")]
+    items: Annotated[
+        list[ItemOut], Meta(description="The units that the reservation would hold, by product and warehouse.")
+    ]
+    expires_at: Time
     expires_in_seconds: int
 
 
 class ExtendResult(Answer, kw_only=True):
     """The reservations that were extended. If the request named one, its fields stand beside the list."""
 
-    status: Literal["EXTENDED"]
-    reservations: list[HeldOut]
+    status: Annotated[Literal["EXTENDED"], Meta(description="What was done.")]
+    reservations: Annotated[list[HeldOut], Meta(description="The reservations that were extended.")]
     reservation_id: str | UnsetType = UNSET
     store_id: str | UnsetType = UNSET
     order_id: str | None | UnsetType = UNSET
     cart_id: str | None | UnsetType = UNSET
     customer_id: str | None | UnsetType = UNSET
-    items: list[ItemOut] | UnsetType = UNSET
-    expires_at: datetime | UnsetType = UNSET
+    items: Annotated[
+        list[ItemOut] | UnsetType,
+        Meta(description="The units that the named reservation holds, by product and warehouse."),
+    ] = UNSET
+    expires_at: Time | UnsetType = UNSET
     expires_in_seconds: int | UnsetType = UNSET
-    created_at: datetime | UnsetType = UNSET
+    created_at: Time | UnsetType = UNSET
 
 
 class CartResult(Answer, kw_only=True):
@@ -187,14 +214,18 @@ class CartResult(Answer, kw_only=True):
 
     cart_id: str
     store_id: str
-    status: Literal["RESERVED", "RELEASED"]
-    items: list[ItemOut]
+    status: Annotated[
+        Literal["RESERVED", "RELEASED"], Meta(description="`RESERVED`, or `RELEASED` if the cart is empty now.")
+    ]
+    items: Annotated[
+        list[ItemOut], Meta(description="The units that the cart's reservation holds, by product and warehouse.")
+    ]
     reservation_id: str | UnsetType = UNSET
     order_id: str | None | UnsetType = UNSET
     customer_id: str | None | UnsetType = UNSET
-    expires_at: datetime | UnsetType = UNSET
+    expires_at: Time | UnsetType = UNSET
     expires_in_seconds: int | UnsetType = UNSET
-    created_at: datetime | UnsetType = UNSET
+    created_at: Time | UnsetType = UNSET
 
 
 class ReleasedReservation(Answer, kw_only=True):
@@ -203,24 +234,32 @@ class ReleasedReservation(Answer, kw_only=True):
     reservation_id: str
     order_id: str | None
     cart_id: str | None
-    status: Literal["RELEASED", "EXPIRED"]
-    items: list[ItemOut]
+    status: Annotated[
+        Literal["RELEASED", "EXPIRED"], Meta(description="`RELEASED`, or `EXPIRED` if it had expired before.")
+    ]
+    items: Annotated[list[ItemOut], Meta(description="The units that it held, by product and warehouse.")]
     reason: str
-    released_at: datetime | None
+    released_at: Time | None
 
 
 class ReleaseResult(Answer, kw_only=True):
     """The reservations that were released. If the request named one, its fields stand beside the list, and its status
     is EXPIRED if it had expired before. Of a cart or order, those are listed that were released now."""
 
-    status: Literal["RELEASED", "EXPIRED"]
-    reservations: list[ReleasedReservation]
+    status: Annotated[
+        Literal["RELEASED", "EXPIRED"],
+        Meta(description="What was done; `EXPIRED` if the named reservation had expired before."),
+    ]
+    reservations: Annotated[list[ReleasedReservation], Meta(description="The reservations that were released.")]
     reservation_id: str | UnsetType = UNSET
     order_id: str | None | UnsetType = UNSET
     cart_id: str | None | UnsetType = UNSET
-    items: list[ItemOut] | UnsetType = UNSET
+    items: Annotated[
+        list[ItemOut] | UnsetType,
+        Meta(description="The units that the named reservation held, by product and warehouse."),
+    ] = UNSET
     reason: str | UnsetType = UNSET
-    released_at: datetime | None | UnsetType = UNSET
+    released_at: Time | None | UnsetType = UNSET
 
 
 class ConsumedReservation(Answer, kw_only=True):
@@ -229,9 +268,9 @@ class ConsumedReservation(Answer, kw_only=True):
     reservation_id: str
     order_id: str | None
     cart_id: str | None
-    status: Literal["CONSUMED"]
-    items: list[ItemOut]
-    consumed_at: datetime | None
+    status: Annotated[Literal["CONSUMED"], Meta(description="What was done.")]
+    items: Annotated[list[ItemOut], Meta(description="The units that were sold, by product and warehouse.")]
+    consumed_at: Time | None
     reacquired_from: str | UnsetType = UNSET
 
 
@@ -239,13 +278,16 @@ class ConsumeResult(Answer, kw_only=True):
     """All reservations that were consumed as the sale of an order. If the request named one, its fields stand beside
     the list."""
 
-    status: Literal["CONSUMED"]
+    status: Annotated[Literal["CONSUMED"], Meta(description="What was done.")]
     order_id: str
-    reservations: list[ConsumedReservation]
+    reservations: Annotated[list[ConsumedReservation], Meta(description="The reservations that were consumed.")]
     reservation_id: str | UnsetType = UNSET
     cart_id: str | None | UnsetType = UNSET
-    items: list[ItemOut] | UnsetType = UNSET
-    consumed_at: datetime | None | UnsetType = UNSET
+    items: Annotated[
+        list[ItemOut] | UnsetType,
+        Meta(description="The units of the named reservation that were sold, by product and warehouse."),
+    ] = UNSET
+    consumed_at: Time | None | UnsetType = UNSET
     reacquired_from: str | UnsetType = UNSET
 
 
@@ -257,14 +299,16 @@ class ReservationOut(Answer, kw_only=True):
     order_id: str | None
     cart_id: str | None
     customer_id: str | None
-    status: ReservationStatus
-    items: list[ItemOut]
-    created_at: datetime
-    expires_at: datetime
+    status: Annotated[
+        ReservationStatus, Meta(description="The state of the reservation: `EXPIRED` from `expiresAt` on.")
+    ]
+    items: Annotated[list[ItemOut], Meta(description="The units that it holds, by product and warehouse.")]
+    created_at: Time
+    expires_at: Time
     expires_in_seconds: int
-    extended_at: datetime | None
-    consumed_at: datetime | None
-    released_at: datetime | None
+    extended_at: Annotated[Time | None, Meta(description="When the reservation was extended; null if it was not.")]
+    consumed_at: Time | None
+    released_at: Time | None
     reason: str
     reacquired_from: str | UnsetType = UNSET
 
@@ -273,17 +317,22 @@ class Cart(Answer, kw_only=True):
     """The active reservations of a cart, the oldest first. If there is just one, its fields stand beside the list."""
 
     cart_id: str
-    status: Literal["ACTIVE"]
-    reservations: list[ReservationOut]
+    status: Annotated[Literal["ACTIVE"], Meta(description="The state of its reservations.")]
+    reservations: Annotated[list[ReservationOut], Meta(description="The active reservations, the oldest first.")]
     reservation_id: str | UnsetType = UNSET
     store_id: str | UnsetType = UNSET
     order_id: str | None | UnsetType = UNSET
     customer_id: str | None | UnsetType = UNSET
-    items: list[ItemOut] | UnsetType = UNSET
-    created_at: datetime | UnsetType = UNSET
-    expires_at: datetime | UnsetType = UNSET
+    items: Annotated[
+        list[ItemOut] | UnsetType,
+        Meta(description="The units that the only reservation holds, by product and warehouse."),
+    ] = UNSET
+    created_at: Time | UnsetType = UNSET
+    expires_at: Time | UnsetType = UNSET
     expires_in_seconds: int | UnsetType = UNSET
-    extended_at: datetime | None | UnsetType = UNSET
+    extended_at: Annotated[
+        Time | None | UnsetType, Meta(description="When the only reservation was extended; null if it was not.")
+    ] = UNSET
 
 
 class ReservationPageOut(Answer, kw_only=True):

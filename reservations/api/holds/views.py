@@ -41,6 +41,8 @@ class ReserveView(ApiView):
         idempotent=True,
     )
     def post(self, request: Request) -> HttpResponse | Pending:
+        """Holds all lines for a cart or an order, or none. What is held is no longer sold to others until it
+        expires."""
         body = decode(request, contract.ReserveIn)
         is_plan = decode_query(request, contract.ReserveQuery).dry_run
         hold_request = HoldRequest(
@@ -81,6 +83,8 @@ class ExtendView(ApiView):
         idempotent=True,
     )
     def post(self, request: Request) -> HttpResponse:
+        """Moves the end of reservations: of one, or of all of a cart or an order, all or none. Each can be extended
+        once."""
         body = decode(request, contract.ExtendIn)
         selector = _selector(body)
         render = answers.extended_one if selector.reservation_id else answers.extended
@@ -115,6 +119,8 @@ class ReleaseView(ApiView):
         idempotent=True,
     )
     def post(self, request: Request) -> Pending:
+        """Gives the stock of reservations back: of one, or of all of a cart or an order. One that has ended already
+        stays as it is."""
         body = decode(request, contract.ReleaseIn)
         selector = _selector(body)
         render = answers.released_one if selector.reservation_id else answers.released
@@ -138,6 +144,8 @@ class ConsumeView(ApiView):
         idempotent=True,
     )
     def post(self, request: Request) -> Pending:
+        """Turns reservations into the sale of an order, all or none, exactly once. Sent again for the same order, it
+        answers the same."""
         body = decode(request, contract.ConsumeIn)
         identifier = _reservation_id(body.reservation_id) if body.reservation_id else None
         by_order = None if identifier or body.cart_id else body.order_id
@@ -165,6 +173,7 @@ class ReservationView(ApiView):
         tagged=True,
     )
     def get(self, request: Request, reservation_id: str) -> HttpResponse:
+        """Reads a reservation in its present state."""
         identifier = _reservation_id(reservation_id)
         return respond_unless_known(request, answers.read(*reading.read_hold(self.actor(request), identifier)))
 
@@ -181,6 +190,7 @@ class ReservationsView(ApiView):
         answers={200: contract.ReservationPageOut},
     )
     def get(self, request: Request) -> HttpResponse:
+        """Lists reservations, the newest first."""
         query = decode_query(request, contract.ReservationsQuery)
         found = Reservation.objects.visible_to(self.actor(request)).matching(
             cart_id=query.cart_id,

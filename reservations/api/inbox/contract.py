@@ -1,11 +1,10 @@
 """Request and response bodies of the route of incoming events."""
 
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, UnsetType
 
-from audit.api.contract import Answer, ProblemError
+from audit.api.contract import Answer, ProblemError, Time
 
 MOST_EVENTS = 500
 
@@ -29,7 +28,7 @@ Data = Annotated[
 class CloudEventIn(Answer, kw_only=True):
     """An event in the envelope of CloudEvents 1.0. Other attributes are ignored."""
 
-    specversion: Literal["1.0"]
+    specversion: Annotated[Literal["1.0"], Meta(description="The version of CloudEvents.")]
     id: EventId
     source: Source
     type: TypeName
@@ -37,13 +36,20 @@ class CloudEventIn(Answer, kw_only=True):
 
 
 class EventIn(Answer, kw_only=True):
-    """An event in the service's own envelope."""
+    """An event in the service's own envelope, with its id as `eventId`, or in the envelope of CloudEvents 1.0, with
+    `specversion`, its id as `id`, and a `source`. Other fields are ignored."""
 
-    event_id: EventId
     type: TypeName
     data: Data
+    event_id: EventId | UnsetType = UNSET
+    specversion: Annotated[Literal["1.0"], Meta(description="The version of CloudEvents.")] | UnsetType = UNSET
+    id: EventId | UnsetType = UNSET
     source: Source | UnsetType = UNSET
-    timestamp: datetime | UnsetType = UNSET
+    timestamp: Annotated[Time, Meta(description="When it happened.")] | UnsetType = UNSET
+
+
+Batch = Annotated[list[EventIn], Meta(min_length=1, max_length=MOST_EVENTS)]
+CloudEventBatch = Annotated[list[CloudEventIn], Meta(min_length=1, max_length=MOST_EVENTS)]
 
 
 class EventOutcomeOut(Answer, kw_only=True):
@@ -64,10 +70,14 @@ class EventOutcomeOut(Answer, kw_only=True):
     reservation_ids: Annotated[list[str], Meta(description="The reservations concerned, `res-<uuid>`.")]
     code: Annotated[str, Meta(description="The reason, as in problems.")] | UnsetType = UNSET
     detail: Annotated[str, Meta(description="The reason, in words.")] | UnsetType = UNSET
-    errors: list[ProblemError] | UnsetType = UNSET
+    errors: Annotated[
+        list[ProblemError] | UnsetType, Meta(description="What is wrong, each with its place in the event.")
+    ] = UNSET
 
 
 class InboxOut(Answer, kw_only=True):
     """The outcome of each event, in the order of the request."""
 
-    outcomes: list[EventOutcomeOut]
+    outcomes: Annotated[
+        list[EventOutcomeOut], Meta(description="The outcome of each event, in the order of the request.")
+    ]

@@ -33,14 +33,12 @@ class InboxView(ApiView):
     @describe(
         "receiveEvents",
         "Receive events of orders and products",
-        bodies={
-            _JSON: contract.CloudEventIn | contract.EventIn | list[contract.CloudEventIn] | list[contract.EventIn],
-            _ONE: contract.CloudEventIn,
-            _BATCH: list[contract.CloudEventIn],
-        },
+        bodies={_JSON: contract.Batch, _ONE: contract.CloudEventIn, _BATCH: contract.CloudEventBatch},
         answers={202: contract.InboxOut},
     )
     def post(self, request: Request) -> HttpResponse:
+        """Acts on events of orders and products: one event, or a batch. Each has its own outcome, and may be sent again
+        without harm."""
         bodies = _events(request)
         caller = caller_of(request)
         capabilities = frozenset(each for each in Capability if caller.may(each))

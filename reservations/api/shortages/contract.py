@@ -1,12 +1,11 @@
 """The bodies of the routes of incidents (docs/explanation/rules.md, rule 17)."""
 
-from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from audit.api.contract import Answer, Body, Code, PageQuery
+from audit.api.contract import Answer, Body, Code, PageQuery, Time
 from audit.api.texts import NonEmptyText
 
 IncidentStatus = Literal["OPEN", "RESOLVED"]
@@ -14,7 +13,7 @@ CauseId = Annotated[
     str,
     Meta(
         pattern=r"^(cnt|adj)-[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}(?!\n)$",
-        description="`cnt-<uuid>` or `adj-<uuid>`",
+        description="The count or adjustment, `cnt-<uuid>` or `adj-<uuid>`.",
     ),
 ]
 
@@ -22,10 +21,10 @@ CauseId = Annotated[
 class IncidentsQuery(PageQuery, kw_only=True):
     """The filters of the list of incidents."""
 
-    status: IncidentStatus | None = None
-    warehouse_id: Code | None = None
-    product_id: UUID | None = None
-    cause_id: CauseId | None = None
+    status: Annotated[IncidentStatus | None, Meta(description="Only incidents in this state.")] = None
+    warehouse_id: Annotated[Code | None, Meta(description="Only incidents in the warehouse with this code.")] = None
+    product_id: Annotated[UUID | None, Meta(description="Only incidents of this product, or of this variant.")] = None
+    cause_id: Annotated[CauseId | None, Meta(description="Only incidents that this count or adjustment caused.")] = None
 
 
 class BrokenHoldOut(Answer, kw_only=True):
@@ -35,7 +34,7 @@ class BrokenHoldOut(Answer, kw_only=True):
     order_id: str | None
     cart_id: str | None
     customer_id: str | None
-    quantity: int
+    quantity: Annotated[int, Meta(description="The units that it held on the incident's level.")]
 
 
 class IncidentOut(Answer, kw_only=True):
@@ -43,21 +42,26 @@ class IncidentOut(Answer, kw_only=True):
     the units of broken reservations of other stores, which this client may not see."""
 
     incident_id: str
-    status: IncidentStatus
+    status: Annotated[IncidentStatus, Meta(description="Whether it is resolved.")]
     product_id: UUID
     variant_id: UUID | UnsetType = UNSET
     warehouse_id: str
-    missing_units: int
-    cause: Literal["COUNT", "ADJUSTMENT"]
-    cause_id: str
-    broken_reservations: list[BrokenHoldOut]
-    hidden_units: int
-    created_at: datetime
-    created_by: str
+    missing_units: Annotated[int, Meta(description="The units that reservations held and that were not there.")]
+    cause: Annotated[Literal["COUNT", "ADJUSTMENT"], Meta(description="What found the shortage.")]
+    cause_id: Annotated[
+        str, Meta(description="The count or adjustment that found the shortage, `cnt-<uuid>` or `adj-<uuid>`.")
+    ]
+    broken_reservations: Annotated[
+        list[BrokenHoldOut],
+        Meta(description="The reservations that were broken, of the stores that the client may see."),
+    ]
+    hidden_units: Annotated[int, Meta(description="The units of broken reservations of other stores.")]
+    created_at: Time
+    created_by: Annotated[str, Meta(description="Who posted the count or adjustment.")]
     request_id: str
-    resolved_at: datetime | None
-    resolved_by: str
-    resolution: str
+    resolved_at: Annotated[Time | None, Meta(description="When it was resolved; null if it was not.")]
+    resolved_by: Annotated[str, Meta(description="Who resolved it; empty if nobody has.")]
+    resolution: Annotated[str, Meta(description="How it was resolved; empty if it was not.")]
 
 
 class IncidentPageOut(Answer, kw_only=True):
@@ -70,4 +74,4 @@ class IncidentPageOut(Answer, kw_only=True):
 class ResolveIncidentIn(Body, kw_only=True):
     """Resolve an incident, stating how it was resolved."""
 
-    resolution: NonEmptyText
+    resolution: Annotated[NonEmptyText, Meta(description="How the incident was resolved.")]

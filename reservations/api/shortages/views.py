@@ -75,6 +75,7 @@ class IncidentsView(ApiView):
         answers={200: contract.IncidentPageOut},
     )
     def get(self, request: Request) -> HttpResponse:
+        """Lists the incidents in which reservations were broken, the newest first."""
         query = decode_query(request, contract.IncidentsQuery)
         actor = self.actor(request)
         found = ShortageIncident.objects.visible_to(actor).select_related("level__product", "level__warehouse")
@@ -98,6 +99,7 @@ class IncidentView(ApiView):
 
     @describe("readIncident", "Read an incident", answers={200: contract.IncidentOut}, tagged=True)
     def get(self, request: Request, incident_id: str) -> HttpResponse:
+        """Reads an incident."""
         incident = incidents.read_incident(_incident_id(incident_id), self.actor(request))
         return respond_unless_known(request, _incident(incident))
 
@@ -116,6 +118,7 @@ class ResolveIncidentView(ApiView):
         idempotent=True,
     )
     def post(self, request: Request, incident_id: str) -> HttpResponse:
+        """Records how an incident was resolved. It can be done once."""
         body = decode(request, contract.ResolveIncidentIn)
         resolve = incidents.ResolveRequest(
             actor=self.actor(request),
