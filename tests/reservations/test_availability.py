@@ -1,5 +1,6 @@
 """Availability (docs/explanation/rules.md, rule 1) and check-availability."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -8,14 +9,19 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from audit.errors import DomainError
 from audit.roles import Role
 from inventory.errors import UnknownStore
-from inventory.models import Product, StockLevel, Warehouse
+from inventory.models import Product, StockLevel, StoreWarehouse, Warehouse
+from inventory.services.catalogue.lookup import forget_catalogue
 from reservations.services.availability.availability import Availability, Query, check_availability
-from tests.conftest import Api
+from reservations.services.holds.baskets import put_basket
+from reservations.services.holds.placing import PlacedHold
+from tests.conftest import Api, body_of
 from tests.factories import (
     ACTOR,
     hold,
+    hold_request,
     lines,
     make_due,
     make_level,
@@ -55,6 +61,76 @@ def test_due_holds_are_sellable_again() -> None:
     make_due(hold((level, 6)).id)
     hold((level, 3))
     assert check(level).available == 7
+
+
+def check_for(cart: str | None, *wanted: tuple[StockLevel, int], store: str | None = None) -> list[tuple[str, int]]:
+    """(status, available units) of each line, with what the cart holds left out."""
+    queries = [Query(level.product_id, None, quantity, None) for level, quantity in wanted]
+    with CaptureQueriesContext(connection) as sent:
+        answers = check_availability(ACTOR, store, queries, cart)
+    assert len(sent) == 1
+    return [(answer.status, answer.available) for answer in answers]
+
+
+def test_what_the_cart_holds_is_available_to_it_and_to_no_other() -> None:
+    make_store("outlet", "wh-001", is_default=False)
+    level, other = make_level(5), make_level(5)
+    hold((level, 3), cart_id="c")
+    hold((level, 2), (other, 1), cart_id="c")
+    make_due(hold((other, 2), cart_id="c").id)  # Free for everybody, and counted once.
+    hold((other, 1), cart_id="d")
+    wanted = [(level, 5), (other, 4)]
+    assert check_for(None, *wanted) == [("OUT_OF_STOCK", 0), ("INSUFFICIENT", 3)]
+    assert check_for("c", *wanted) == [("AVAILABLE", 5), ("AVAILABLE", 4)]
+    assert check_for("d", *wanted) == [("OUT_OF_STOCK", 0), ("AVAILABLE", 4)]
+    assert check_for("never", *wanted) == check_for(None, *wanted)
+    assert check_for("c", *wanted, store="outlet") == check_for(None, *wanted)
+
+
+@pytest.mark.parametrize("change", ["safety", "product", "listing", "warehouse", "frozen", "left the store"])
+def test_what_the_cart_holds_stays_with_it_whatever_may_no_longer_be_sold(change: str) -> None:
+    level, empty = make_level(5), make_level(1, "wh-002")
+    hold((level, 2), cart_id="c")
+    hold((empty, 1), cart_id="d")
+    warehouse = Warehouse.objects.filter(code="wh-001")
+    match change:
+        case "safety":
+            StockLevel.objects.filter(pk=level.pk).update(min_stock_level=5)
+        case "product":
+            Product.objects.update(is_active=False)
+        case "listing":
+            Product.objects.update(listing_expires_at=timezone.now() + PAST)
+        case "warehouse":
+            warehouse.update(is_active=False)
+        case "frozen":
+            warehouse.update(frozen_at=timezone.now(), freeze_reason="recall")
+        case _:
+            StoreWarehouse.objects.filter(warehouse__code="wh-001").delete()
+    forget_catalogue()
+    assert check_for(None, (level, 1)) == [("OUT_OF_STOCK", 0)]
+    assert check_for("c", (level, 2), (empty, 1)) == [("AVAILABLE", 2), ("OUT_OF_STOCK", 0)]
+    assert check_for("c", (level, 3)) == [("INSUFFICIENT", 2)]
+    assert isinstance(put_basket(hold_request((level, 2), cart_id="c")), PlacedHold)
+    with pytest.raises(DomainError):
+        put_basket(hold_request((level, 3), cart_id="c"))
+
+
+def test_the_holder_of_the_last_unit_reads_available(make_api: Callable[..., Api]) -> None:
+    make_store("outlet", "wh-001", is_default=False)
+    level = make_level(1)
+    hold((level, 1), cart_id="mine")
+    body = {"items": lines((level, 1))}
+    main, outlet = make_api(Role.CHECKOUT, stores=("main",)), make_api(Role.CHECKOUT, stores=("outlet",))
+
+    def seen(api: Api, **fields: str) -> tuple[str, int]:
+        (line,) = body_of(api.post("check-availability", {**body, **fields}))["items"]
+        return line["status"], line["availableQuantity"]
+
+    assert seen(main) == seen(main, cartId="other") == ("OUT_OF_STOCK", 0)
+    assert seen(main, cartId="mine") == ("AVAILABLE", 1)
+    assert seen(outlet, cartId="mine") == ("OUT_OF_STOCK", 0)
+    assert main.post("check-availability", {**body, "cartId": "a\tb"}).status_code == 400
+    assert main.post("check-availability", {**body, "cartId": "mine", "storeId": "outlet"}).status_code == 422
 
 
 def test_all_warehouses_of_the_store_count_in_its_order_and_no_other() -> None:

@@ -6,6 +6,7 @@ from uuid import UUID
 from msgspec import UNSET, Meta, UnsetType
 
 from audit.api.contract import Answer, Body, Code, Quantity
+from audit.api.texts import OpaqueId
 
 
 class CheckLineIn(Body, kw_only=True):
@@ -29,6 +30,10 @@ class CheckIn(Body, kw_only=True):
     store_id: Annotated[
         Code | None,
         Meta(description="The store's code. If omitted: the client's only store, or else the default store."),
+    ] = None
+    cart_id: Annotated[
+        OpaqueId | None,
+        Meta(description="The shopper's cart. What it holds in the store counts as available."),
     ] = None
 
 

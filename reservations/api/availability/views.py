@@ -33,7 +33,7 @@ class CheckAvailabilityView(ApiView):
             availability.Query(line.product_id, line.variant_id, line.quantity, line.warehouse_id)
             for line in body.items
         ]
-        answers = availability.check_availability(self.actor(request), body.store_id, queries)
+        answers = availability.check_availability(self.actor(request), body.store_id, queries, body.cart_id)
         lines = [_checked(answer) for answer in answers]
         return respond(
             availability_contract.CheckOut(available=all(line.status == "AVAILABLE" for line in lines), items=lines)

@@ -76,25 +76,28 @@ class Availability(NamedTuple):
         return "INSUFFICIENT" if self.available else "OUT_OF_STOCK"
 
 
-_CHECK: Final = f"""
-SELECT store.code, warehouse.code, array_agg(asked.n::int), array_agg(product.parent_id),
-    array_agg(CASE WHEN {STORE_MAY_SELL} AND {PRODUCT_MAY_BE_SOLD}
-    THEN greatest(0, level.on_hand - level.reserved - level.min_stock_level + coalesce(due.quantity, 0)) ELSE 0 END)
+_UNITS: Final = f"""CASE WHEN {STORE_MAY_SELL} AND {PRODUCT_MAY_BE_SOLD}{{further}}
+    THEN greatest(0, level.on_hand - level.reserved - level.min_stock_level + coalesce(due.quantity, 0)) ELSE 0 END"""
+_CHECK_OF: Final = """
+SELECT store.code, warehouse.code, array_agg(asked.n::int), array_agg(product.parent_id), array_agg({units})
 FROM inventory_store store
 LEFT JOIN (
     unnest((SELECT %s::uuid[])) WITH ORDINALITY AS asked (id, n) JOIN inventory_product product USING (id)
 ) ON true
 LEFT JOIN inventory_product parent ON parent.id = product.parent_id
-LEFT JOIN inventory_storewarehouse source ON source.store_id = store.id
+LEFT JOIN {sources} source ON source.store_id = store.id
 LEFT JOIN inventory_stocklevel level ON level.product_id = product.id AND level.warehouse_id = source.warehouse_id
-LEFT JOIN inventory_warehouse warehouse ON warehouse.id = level.warehouse_id AND {WAREHOUSE_MAY_SELL}
+{own}LEFT JOIN inventory_warehouse warehouse ON warehouse.id = level.warehouse_id AND {is_shown}
 LEFT JOIN LATERAL (
     SELECT sum(item.quantity)::int AS quantity FROM reservations_reservationitem item
     WHERE item.level_id = level.id AND item.held_until <= statement_timestamp()
 ) due ON true
 WHERE CASE WHEN %s::text IS NULL THEN store.is_default ELSE store.code = %s::text END
 GROUP BY store.code, source.priority, warehouse.code ORDER BY source.priority, warehouse.code
-"""  # noqa: S608 - constants only
+"""
+_CHECK: Final = _CHECK_OF.format(
+    units=_UNITS.format(further=""), sources="inventory_storewarehouse", own="", is_shown=WAREHOUSE_MAY_SELL
+)
 """Returns a row for each warehouse, and one without a code for products that no warehouse has. Products are returned as
 their numbers in the request: repeated look-ups of the ids took longer than the rest of a line's work.
 
@@ -103,8 +106,35 @@ of one line again, which takes longer than executing it.
 """
 
 
-def check_availability(actor: Actor, store: str | None, queries: Sequence[Query]) -> list[Availability]:
+_OWN: Final = """
+WITH own AS MATERIALIZED (
+    SELECT r.store_id, item.level_id, level.warehouse_id, sum(item.quantity)::int AS quantity
+    FROM reservations_reservation r
+    JOIN reservations_reservationitem item ON item.reservation_id = r.id AND item.held_until > statement_timestamp()
+    JOIN inventory_stocklevel level ON level.id = item.level_id
+    WHERE r.cart_id = %s AND r.status = 'ACTIVE' GROUP BY r.store_id, item.level_id, level.warehouse_id
+)"""
+_SOURCES_AND_OWN: Final = """(
+    SELECT store_id, warehouse_id, priority, true AS sells FROM inventory_storewarehouse
+    UNION SELECT store_id, warehouse_id, NULL, false FROM own WHERE NOT EXISTS (
+        SELECT FROM inventory_storewarehouse s WHERE s.store_id = own.store_id AND s.warehouse_id = own.warehouse_id)
+)"""
+_CHECK_FOR_CART: Final = _OWN + _CHECK_OF.format(
+    units=_UNITS.format(further=f" AND source.sells AND {WAREHOUSE_MAY_SELL}") + " + coalesce(own.quantity, 0)",
+    sources=_SOURCES_AND_OWN,
+    own="LEFT JOIN own ON own.store_id = store.id AND own.level_id = level.id\n",
+    is_shown=f"(source.sells AND {WAREHOUSE_MAY_SELL} OR own.quantity > 0)",
+)
+"""As ``_CHECK``, with the units that a cart holds added to what is sellable. As when its basket is put, what it holds
+stays with it whatever may no longer be sold."""
+
+
+def check_availability(
+    actor: Actor, store: str | None, queries: Sequence[Query], cart_id: str | None = None
+) -> list[Availability]:
     """Check how many units of each line are sellable. Returns an answer per line, in order; one query for all.
+
+    With a ``cart_id``, what the cart holds in the store is left out of what is reserved: it may be put again.
 
     Raises UnknownStore, also for a store out of the actor's reach, and PermissionDenied for an actor limited to some
     warehouses.
@@ -114,7 +144,10 @@ def check_availability(actor: Actor, store: str | None, queries: Sequence[Query]
     numbers: dict[UUID, int] = {}
     asked = [numbers.setdefault(query.variant_id or query.product_id, len(numbers) + 1) for query in queries]
     with connection.cursor() as cursor:
-        cursor.execute(_CHECK, [columns.uuids(numbers), code, code])
+        if cart_id is None:
+            cursor.execute(_CHECK, [columns.uuids(numbers), code, code])
+        else:
+            cursor.execute(_CHECK_FOR_CART, [cart_id, columns.uuids(numbers), code, code])
         rows = cursor.fetchall()
     if not rows or not actor.sees_store(rows[0][0]):
         raise UnknownStore(
