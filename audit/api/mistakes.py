@@ -156,7 +156,8 @@ class _QueryReader(_Reader):
         return super().add(pointer, detail)
 
     def _optional(self, value: Any, kind: inspect.UnionType, pointer: str, subject: str) -> Any:
-        if value.lower() == "null":
+        others = [each for each in kind.types if not isinstance(each, inspect.NoneType)]
+        if value.lower() == "null" and not isinstance(others[0], inspect.CustomType):
             return self.add(pointer, f"{subject} is “null”, which is no value. Leave the parameter out instead.")
         return super()._optional(value, kind, pointer, subject)
 

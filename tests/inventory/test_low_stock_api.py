@@ -53,7 +53,6 @@ def test_each_filter_counts_what_it_shows(api: Api) -> None:
     for path, expected in {
         "low-stock?warehouseId=wh-001": [here],
         "low-stock?warehouseId=wh-002": [there],
-        "low-stock?warehouseId=nowhere": [],
         "low-stock?storeId=outlet": [there],
         "low-stock?storeId=main": [here, there],
         "low-stock?severity=CRITICAL": [here],
@@ -255,7 +254,7 @@ def test_an_alert_is_snoozed_until_a_moment_in_the_future(api: Api, alert: LowSt
     assert body_of(api.post(path, {"until": None}))["snoozedUntil"] is None
     for wrong in ("2020-01-01T00:00:00Z", "2090-01-01T00:00:00", "0001-01-01T00:00:00+23:00", 5):
         assert pointers(api.post(path, {"until": wrong})) == ["/until"]
-    assert pointers(api.post(path, {})) == [""]
+    assert pointers(api.post(path, {})) == ["/until"]
 
 
 def test_an_alert_that_is_over_can_not_be_answered(api: Api, alert: LowStockAlert) -> None:

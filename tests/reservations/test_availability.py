@@ -8,6 +8,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from uuid_utils.compat import uuid7
 
 from audit.errors import DomainError
 from audit.roles import Role
@@ -196,6 +197,17 @@ def test_an_unknown_product_is_a_line_not_an_error() -> None:
     strange = Query(product.id, variant.id, 1, None)
     unknown = Query(make_level(1).warehouse_id, None, 1, None)
     assert [answer.status for answer in check_availability(ACTOR, None, [strange, unknown])] == ["UNKNOWN_PRODUCT"] * 2
+
+
+def test_an_unknown_warehouse_is_a_line_not_an_error(api: Api) -> None:
+    level = make_level(5)
+    make_warehouse("wh-009")
+    named = [{"warehouseId": code} for code in ("wh-001", "nowhere", "wh-009")]
+    body = {"items": [line | lines((level, 1))[0] for line in named] + [{"productId": str(uuid7()), "quantity": 1}]}
+    answer = api.post("check-availability", body).json()  # type: ignore[attr-defined]
+    statuses = ["AVAILABLE", "UNKNOWN_WAREHOUSE", "OUT_OF_STOCK", "UNKNOWN_PRODUCT"]
+    assert [line["status"] for line in answer["items"]] == statuses
+    assert answer["available"] is False
 
 
 def test_a_variant_is_returned_with_its_parent() -> None:

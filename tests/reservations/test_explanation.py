@@ -177,9 +177,8 @@ def test_warehouses_are_those_asked_for_and_seen(make_api: Callable[..., Api], a
     outlet = make_api(Role.CHECKOUT, stores=("outlet",))
     assert codes(api) == ["wh-001", "wh-002", "wh-003"]
     assert codes(api, "warehouseId=wh-002") == ["wh-002"]
-    assert codes(api, "warehouseId=nowhere") == []
     assert codes(outlet) == ["wh-002", "wh-003"]
-    assert codes(outlet, "warehouseId=wh-001") == []
+    problem(outlet.get(f"{level.product_id}/explain?warehouseId=wh-001"), 422, "unknown_warehouse")
     shared = explained(outlet, level, "warehouseId=wh-002")["warehouses"][0]["holds"]
     assert (shared["count"], shared["units"]) == (2, 3)
     assert [item["cartId"] for item in shared["items"]] == ["ours"]

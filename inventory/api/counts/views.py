@@ -18,6 +18,7 @@ from audit.idempotency import StoredAnswer
 from audit.identifiers import ADJUSTMENT, COUNT, RESERVATION, parse_public_id, public_id
 from audit.roles import Capability
 from inventory.api.counts import contract
+from inventory.api.filters import require_warehouse
 from inventory.api.stock.contract import LocationOut
 from inventory.errors import (
     AlreadyInCount,
@@ -91,10 +92,12 @@ class CountsView(ApiView):
         "List counts, the newest first",
         query=contract.CountsQuery,
         answers={200: contract.CountPageOut},
+        refusals=(UnknownWarehouse,),
     )
     def get(self, request: Request) -> HttpResponse:
         """Lists counts, the newest first."""
         query = decode_query(request, contract.CountsQuery)
+        require_warehouse(self.actor(request), query.warehouse_id)
         found = StockCount.objects.visible_to(self.actor(request)).select_related("warehouse")
         if query.warehouse_id is not None:
             found = found.filter(warehouse__code=query.warehouse_id)

@@ -28,7 +28,7 @@ def reach_of(store_codes: Sequence[str], store_code: str | None = None) -> Reach
         return _reach(frozenset(store_codes)) if store_codes else None
     reach = _reach(frozenset({store_code}))
     if not reach.stores or (store_codes and store_code not in store_codes):
-        raise UnknownStore(f"There is no store {store_code}.")
+        raise UnknownStore.at("?storeId", f"There is no store {store_code}.")
     return reach if store_codes else msgspec.structs.replace(reach, is_limit=False)
 
 

@@ -16,7 +16,7 @@ from audit.roles import Capability
 from inventory import planning
 from inventory.api.low_stock import contract
 from inventory.api.stock.views import in_places
-from inventory.errors import AlertResolved, UnknownStore
+from inventory.errors import AlertResolved, UnknownStore, UnknownWarehouse
 from inventory.models import LowStockAlert, Product, StockLevel
 from inventory.services.low_stock import alerts as low_stock
 from inventory.services.low_stock.alerts import Outlook
@@ -32,7 +32,7 @@ class LowStockView(ApiView):
         "List what is low on stock, the worst first",
         query=contract.LowStockQuery,
         answers={200: contract.LowStockPageOut},
-        refusals=(UnknownStore,),
+        refusals=(UnknownStore, UnknownWarehouse),
     )
     def get(self, request: Request) -> HttpResponse:
         """Lists the levels that are low, the worst first, with the units to order."""
@@ -88,7 +88,7 @@ class AlertsView(ApiView):
         "List alerts of low stock, the newest first",
         query=contract.AlertsQuery,
         answers={200: contract.AlertPageOut},
-        refusals=(UnknownStore,),
+        refusals=(UnknownStore, UnknownWarehouse),
     )
     def get(self, request: Request) -> HttpResponse:
         """Lists the alerts of levels that are or were low, the newest first."""

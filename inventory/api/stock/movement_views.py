@@ -11,7 +11,9 @@ from audit.api.paging import BY_MOMENT
 from audit.api.schema import describe
 from audit.identifiers import ADJUSTMENT, MOVEMENT, public_id
 from audit.roles import Capability
+from inventory.api.filters import require_warehouse
 from inventory.api.stock import movement_contract as contract
+from inventory.errors import UnknownWarehouse
 from inventory.services.stock import movements
 from inventory.services.stock.movements import MovementFilter, MovementLine
 
@@ -26,6 +28,7 @@ class MovementsView(ApiView):
         "List movements, the newest first",
         query=contract.MovementsQuery,
         answers={200: contract.MovementPageOut},
+        refusals=(UnknownWarehouse,),
     )
     def get(self, request: Request) -> HttpResponse:
         """Lists the changes of on hand, the newest first."""
@@ -40,6 +43,7 @@ class MovementsView(ApiView):
             until=query.until,
             reference=query.reference,
         )
+        require_warehouse(self.actor(request), query.warehouse_id)
         found = movements.read_movements(wanted, behind=BY_MOMENT.after(query), limit=query.limit + 1)
         page, following = BY_MOMENT.page(found, query, lambda line: (line.created_at, line.id))
         return respond(contract.MovementPageOut(items=[movement_out(line) for line in page], next=following))

@@ -24,9 +24,10 @@ from audit.feed import Cursor
 from audit.idempotency import StoredAnswer
 from audit.roles import Capability
 from inventory.api.catalogue.views import read_product
+from inventory.api.filters import require_store, require_warehouse
 from inventory.api.stock import contract as stock_contract
-from inventory.errors import UnknownStore
-from inventory.models import Movement, StockLevel, Store
+from inventory.errors import UnknownStore, UnknownWarehouse
+from inventory.models import Movement, StockLevel
 from inventory.models.catalogue_querysets import warehouses_of
 from inventory.services.catalogue.master_data import Saved
 from inventory.services.stock.level_settings import set_level
@@ -44,12 +45,14 @@ class ProductLevelsView(ApiView):
         "Read a product's stock levels",
         query=stock_contract.ProductLevelsQuery,
         answers={200: stock_contract.ProductLevelsOut},
+        refusals=(UnknownWarehouse,),
         tagged=True,
     )
     def get(self, request: Request, product_id: UUID) -> HttpResponse:
         """Reads the stock levels of a product in all warehouses that the client may see, with their sums."""
         query = decode_query(request, stock_contract.ProductLevelsQuery)
         product = read_product(product_id)
+        require_warehouse(self.actor(request), query.warehouse_id)
         found = StockLevel.objects.visible_to(self.actor(request)).of_product(product_id).with_incoming()
         if query.warehouse_id is not None:
             found = found.filter(warehouse__code=query.warehouse_id)
@@ -116,7 +119,7 @@ class LevelsView(ApiView):
         "List stock levels",
         query=stock_contract.LevelsQuery,
         answers={200: stock_contract.LevelPageOut},
-        refusals=(UnknownStore,),
+        refusals=(UnknownStore, UnknownWarehouse),
     )
     def get(self, request: Request) -> HttpResponse:
         """Lists stock levels by their keys, to copy all of them. The events continue where the first page begins."""
@@ -149,11 +152,11 @@ class _InPlaces(Protocol):
 def in_places(found: Any, query: _InPlaces, actor: Actor, level: str = "") -> Any:
     """Filter rows by the store and the warehouse that a query names. ``level`` is the lookup prefix of a row's level.
 
-    Raises UnknownStore if the store doesn't exist or is out of reach. An unknown warehouse gives no rows.
+    Raises UnknownStore and UnknownWarehouse, also for those out of reach.
     """
+    require_store(actor, query.store_id)
+    require_warehouse(actor, query.warehouse_id)
     if query.store_id is not None:
-        if not Store.objects.visible_to(actor).filter(code=query.store_id).exists():
-            raise UnknownStore(f"There is no store {query.store_id}.")
         found = found.filter(**{f"{level}warehouse__in": warehouses_of([query.store_id])})
     if query.warehouse_id is not None:
         found = found.filter(**{f"{level}warehouse__code": query.warehouse_id})

@@ -18,6 +18,7 @@ from audit.errors import NotFound
 from audit.idempotency import Claim, StoredAnswer
 from audit.identifiers import TRANSFER
 from audit.roles import Capability
+from inventory.api.filters import require_existing_warehouse
 from inventory.api.transfers import contract
 from inventory.errors import (
     InsufficientStock,
@@ -318,10 +319,13 @@ class TransfersView(ApiView):
         "List transfers, the newest first",
         query=contract.TransfersQuery,
         answers={200: contract.TransferPageOut},
+        refusals=(UnknownWarehouse,),
     )
     def get(self, request: Request) -> HttpResponse:
         """Lists transfers, the newest first."""
         query = decode_query(request, contract.TransfersQuery)
+        require_existing_warehouse(query.from_warehouse_id, "?fromWarehouseId")
+        require_existing_warehouse(query.to_warehouse_id, "?toWarehouseId")
         found = Transfer.objects.visible_to(self.actor(request)).matching(
             status=query.status, from_warehouse=query.from_warehouse_id, to_warehouse=query.to_warehouse_id
         )

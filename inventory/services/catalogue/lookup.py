@@ -123,9 +123,8 @@ class Catalogue:
             code = actor.store_codes[0]
         store = self.stores.get(code) if code is not None else self.default_store
         if store is None or not actor.sees_store(store.code):
-            raise UnknownStore(
-                f"There is no store {code}." if code else "Name a store: there is no default for this client."
-            )
+            detail = f"There is no store {code}." if code else "Name a store: there is no default for this client."
+            raise UnknownStore.at("/storeId", detail)
         return store
 
     def product_for(self, product_id: UUID, variant_id: UUID | None) -> ProductFacts:

@@ -56,9 +56,10 @@ class CheckedLineOut(Answer, kw_only=True):
         Meta(description="The units that can be sold, by warehouse; absent if the line names a warehouse."),
     ] = UNSET
     status: Annotated[
-        Literal["AVAILABLE", "INSUFFICIENT", "OUT_OF_STOCK", "UNKNOWN_PRODUCT"],
+        Literal["AVAILABLE", "INSUFFICIENT", "OUT_OF_STOCK", "UNKNOWN_PRODUCT", "UNKNOWN_WAREHOUSE"],
         Meta(
-            description="`AVAILABLE` if all units can be sold, `INSUFFICIENT` if some can, `OUT_OF_STOCK` if none can."
+            description="`AVAILABLE` if all units can be sold, `INSUFFICIENT` if some can, `OUT_OF_STOCK` if none can;"
+            " `UNKNOWN_PRODUCT` or `UNKNOWN_WAREHOUSE` if there is none with the id of the line."
         ),
     ]
 

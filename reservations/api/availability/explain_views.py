@@ -14,7 +14,9 @@ from audit.api.versions import respond_unless_known
 from audit.errors import Archived
 from audit.identifiers import ALERT, RESERVATION, TRANSFER, public_id
 from audit.roles import Capability
+from inventory.api.filters import require_warehouse
 from inventory.api.stock.movement_views import movement_out
+from inventory.errors import UnknownWarehouse
 from reservations.api.availability import explain_contract as contract
 from reservations.services.availability import explanation
 from reservations.services.availability.explanation import Explanation, HoldsOfKind, IncomingStock, StockThen
@@ -30,7 +32,7 @@ class ExplainView(ApiView):
         "Explain what is sellable of a product, or what was on hand",
         query=contract.ExplainQuery,
         answers={200: contract.ExplainOut},
-        refusals=(Archived,),
+        refusals=(Archived, UnknownWarehouse),
         tagged=True,
     )
     def get(self, request: Request, product_id: UUID) -> HttpResponse:
@@ -38,6 +40,7 @@ class ExplainView(ApiView):
         figures. With `at`, it answers what was on hand at a past moment."""
         query = decode_query(request, contract.ExplainQuery)
         actor = self.actor(request)
+        require_warehouse(actor, query.warehouse_id)
         if at := query.at:
             then = explanation.on_hand_at(actor, product_id, query.warehouse_id, at)
             return respond_unless_known(request, _then(then))

@@ -15,6 +15,8 @@ from audit.api.versions import respond_unless_known
 from audit.idempotency import StoredAnswer
 from audit.identifiers import INCIDENT, NIL, RESERVATION, parse_copied_id, public_id
 from audit.roles import Capability
+from inventory.api.filters import require_warehouse
+from inventory.errors import UnknownWarehouse
 from inventory.holds_port import ShortageCause
 from reservations.api.shortages import contract
 from reservations.errors import IncidentResolved
@@ -73,11 +75,13 @@ class IncidentsView(ApiView):
         "List incidents in which reservations were broken, the newest first",
         query=contract.IncidentsQuery,
         answers={200: contract.IncidentPageOut},
+        refusals=(UnknownWarehouse,),
     )
     def get(self, request: Request) -> HttpResponse:
         """Lists the incidents in which reservations were broken, the newest first."""
         query = decode_query(request, contract.IncidentsQuery)
         actor = self.actor(request)
+        require_warehouse(actor, query.warehouse_id)
         found = ShortageIncident.objects.visible_to(actor).select_related("level__product", "level__warehouse")
         if query.status is not None:
             found = found.filter(status=query.status)

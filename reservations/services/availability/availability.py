@@ -12,6 +12,7 @@ from audit.db import columns
 from inventory import allocation
 from inventory.errors import UnknownStore
 from inventory.locking import read_clock
+from inventory.models import Warehouse
 from inventory.selling import PRODUCT_MAY_BE_SOLD, STORE_MAY_SELL, WAREHOUSE_MAY_SELL
 
 _SELLABLE: Final = """
@@ -35,7 +36,7 @@ def read_sellable(level_ids: Collection[UUID]) -> tuple[datetime, dict[UUID, int
     return rows[0][2], {row[0]: max(0, row[1]) for row in rows}
 
 
-AvailabilityStatus = Literal["AVAILABLE", "INSUFFICIENT", "OUT_OF_STOCK", "UNKNOWN_PRODUCT"]
+AvailabilityStatus = Literal["AVAILABLE", "INSUFFICIENT", "OUT_OF_STOCK", "UNKNOWN_PRODUCT", "UNKNOWN_WAREHOUSE"]
 
 
 class Query(NamedTuple):
@@ -51,7 +52,8 @@ class Availability(NamedTuple):
     """The answer to one line. ``by_warehouse`` has (warehouse's code, sellable units), the preferred warehouse first.
 
     ``is_short`` is decided for all lines of the request together, as a reserve decides it. ``product_id`` is the parent
-    if ``variant_id`` is set; for an unknown product both are as in the query.
+    if ``variant_id`` is set; for an unknown product both are as in the query. ``is_known`` is whether the product
+    exists, ``is_warehouse_known`` whether the warehouse that the query names does.
     """
 
     query: Query
@@ -60,6 +62,7 @@ class Availability(NamedTuple):
     is_known: bool
     is_short: bool
     by_warehouse: tuple[tuple[str, int], ...]
+    is_warehouse_known: bool = True
 
     @property
     def available(self) -> int:
@@ -68,9 +71,11 @@ class Availability(NamedTuple):
 
     @property
     def status(self) -> AvailabilityStatus:
-        """AVAILABLE, INSUFFICIENT (some units but not enough), OUT_OF_STOCK or UNKNOWN_PRODUCT."""
+        """AVAILABLE, INSUFFICIENT (some units but not enough), OUT_OF_STOCK, UNKNOWN_PRODUCT or UNKNOWN_WAREHOUSE."""
         if not self.is_known:
             return "UNKNOWN_PRODUCT"
+        if not self.is_warehouse_known:
+            return "UNKNOWN_WAREHOUSE"
         if not self.is_short:
             return "AVAILABLE"
         return "INSUFFICIENT" if self.available else "OUT_OF_STOCK"
@@ -132,7 +137,8 @@ stays with it whatever may no longer be sold."""
 def check_availability(
     actor: Actor, store: str | None, queries: Sequence[Query], cart_id: str | None = None
 ) -> list[Availability]:
-    """Check how many units of each line are sellable. Returns an answer per line, in order; one query for all.
+    """Check how many units of each line are sellable. Returns an answer per line, in order; one query for all, and
+    another one if a line names a warehouse that has none of the products.
 
     With a ``cart_id``, what the cart holds in the store is left out of what is reserved: it may be put again.
 
@@ -150,9 +156,8 @@ def check_availability(
             cursor.execute(_CHECK_FOR_CART, [cart_id, columns.uuids(numbers), code, code])
         rows = cursor.fetchall()
     if not rows or not actor.sees_store(rows[0][0]):
-        raise UnknownStore(
-            f"There is no store {code}." if code else "Name a store: there is no default for this client."
-        )
+        detail = f"There is no store {code}." if code else "Name a store: there is no default for this client."
+        raise UnknownStore.at("/storeId", detail)
     parents: dict[int, UUID | None] = {}
     levels: dict[int, list[tuple[str, int]]] = {}
     for _, warehouse, found, parent_ids, sellable in rows:
@@ -163,10 +168,25 @@ def check_availability(
     sources = list(dict.fromkeys(row[1] for row in rows if row[1] is not None))
     places = [(number, query.warehouse) for number, query in zip(asked, queries, strict=True)]
     short = _short_places(places, queries, levels, sources)
-    return [
+    answers = [
         _answer(query, place[0], parents, levels, is_short=place in short)
         for query, place in zip(queries, places, strict=True)
     ]
+    missing = {query.warehouse for query in queries if query.warehouse is not None}.difference(sources)
+    unknown = missing and _unknown(missing)
+    return (
+        [
+            answer._replace(is_warehouse_known=False) if answer.query.warehouse in unknown else answer
+            for answer in answers
+        ]
+        if unknown
+        else answers
+    )
+
+
+def _unknown(codes: Collection[str]) -> set[str]:
+    """Those of these codes that no warehouse has. One query."""
+    return set(codes).difference(Warehouse.objects.filter(code__in=codes).values_list("code", flat=True))
 
 
 Levels = Mapping[int, Sequence[tuple[str, int]]]
