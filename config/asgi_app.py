@@ -34,7 +34,7 @@ from audit.authentication import cached_caller
 from audit.db import service_role
 from audit.errors import DomainError, Throttled
 from audit.idempotency import StoredAnswer
-from config import connections, draining, listening, orphans, problems, structs, throttling
+from config import compression, connections, draining, listening, orphans, problems, structs, throttling
 from config.answering import Answering
 from config.bodies import Body, Budget, Gone, Message, Receive, Refused
 from config.lanes import Lanes
@@ -48,6 +48,7 @@ _TURN_SECONDS: Final = 0.0005
 """How long a thread, such as one that makes a page of the console, may run Python code while calls wait."""
 ALIVE: Final = "/health/live"
 _META: Final = {
+    b"accept-encoding": "HTTP_ACCEPT_ENCODING",
     b"authorization": "HTTP_AUTHORIZATION",
     b"content-encoding": "HTTP_CONTENT_ENCODING",
     b"content-length": "CONTENT_LENGTH",
@@ -259,10 +260,11 @@ async def _answer(request: LoopRequest, pending: Pending, send: Send, answering:
         answering.answered(problem.status_code, len(problem.content))
         return
     throttling.charge(request.user, len(request.body) + len(answer.body))
-    headers.append((b"content-length", b"%d" % len(answer.body)))
+    body, more = compression.packed(answer.body, request.META.get("HTTP_ACCEPT_ENCODING", ""))
+    headers += [*more, (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": answer.status, "headers": draining.closing(headers)})
-    await send({"type": "http.response.body", "body": answer.body})
-    answering.answered(answer.status, len(answer.body))
+    await send({"type": "http.response.body", "body": body})
+    answering.answered(answer.status, len(body))
 
 
 def _problem(request: Request, error: Exception, request_id: str) -> HttpResponse:
@@ -272,7 +274,7 @@ def _problem(request: Request, error: Exception, request_id: str) -> HttpRespons
     response.headers["X-Request-ID"] = request_id
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Cache-Control"] = "no-store"
-    response.headers["Content-Length"] = str(len(response.content))
+    compression.pack(response, request)
     return response
 
 
@@ -285,10 +287,11 @@ async def _follow(response: FollowingResponse, scope: Message, receive: Receive,
 
     Returns the status.
     """
+    request = ASGIRequest(scope, BytesIO())
     try:
-        await listening.follow(response, _start(response), receive, send)
+        accepted = request.META.get("HTTP_ACCEPT_ENCODING", "")
+        await listening.follow(response, _start(response), receive, send, accept_encoding=accepted)
     except (DomainError, DatabaseError) as error:
-        request = ASGIRequest(scope, BytesIO())
         request.META["inventory.request_id"] = request_id = response.headers["X-Request-ID"]
         problem = _problem(Request(request), error, request_id)
         await _send(problem, send)

@@ -22,7 +22,7 @@ from audit.api.following import EventStream, Following, FollowingResponse, hub
 from audit.errors import Busy, DomainError
 from audit.feed import Listener, Selected
 from audit.feed.rendering import heartbeat_of, stream_of
-from config import draining
+from config import compression, draining
 from config.bodies import Message, Receive, Refused
 from config.streams import Send
 
@@ -34,8 +34,12 @@ _open: Final = Counter[UUID]()
 """The number of listeners of each client. Used on the event loop alone."""
 
 
-async def follow(response: FollowingResponse, start: Message, receive: Receive, send: Send) -> None:
+async def follow(
+    response: FollowingResponse, start: Message, receive: Receive, send: Send, *, accept_encoding: str = ""
+) -> None:
     """Complete a response as events come, until the client disconnects or may no longer listen, or the process stops.
+
+    A long poll is compressed where the client accepts that (``accept_encoding``), a stream never.
 
     Raises Refused (503) if there are too many listeners. For a long poll, also raises Busy, Archived, Invalid and
     errors of the database, before anything is sent.
@@ -50,7 +54,7 @@ async def follow(response: FollowingResponse, start: Message, receive: Receive, 
             if isinstance(response, EventStream):
                 await _stream(listener, following, response.content, start, send)
             else:
-                await _poll(listener, following, start, gone, send)
+                await _poll(listener, following, start, gone, send, accept_encoding=accept_encoding)
         except TimeoutError:
             logger.info("listener_cut_off", reason="it took no event for too long")
         finally:
@@ -73,15 +77,21 @@ def _counted(client_id: UUID) -> Iterator[None]:
 
 
 async def _poll(
-    listener: Listener, following: Following, start: Message, gone: asyncio.Future[Message], send: Send
+    listener: Listener,
+    following: Following,
+    start: Message,
+    gone: asyncio.Future[Message],
+    send: Send,
+    *,
+    accept_encoding: str,
 ) -> None:
     found = await hub().next(listener, following.limit, following.wait_seconds)
     if gone.done():
         return
     if not found.events and not hub().is_closed and not hub().has_read_lately():
         raise Busy("The newest events can't be read. Try again.")
-    body = following.render(found, listener.selection.reach)
-    await send(_with_length(start, len(body)))
+    body, headers = compression.packed(following.render(found, listener.selection.reach), accept_encoding)
+    await send(_with_length({**start, "headers": [*start["headers"], *headers]}, len(body)))
     await send({"type": "http.response.body", "body": body})
 
 

@@ -19,7 +19,7 @@ from audit import context
 from audit.api.http import options_answer
 from audit.errors import DomainError
 from audit.instants import readers_zone
-from config import error_pages, problems, throttling
+from config import compression, error_pages, problems, throttling
 from config.health import probes
 
 _CONSOLE: Final = "/admin/"
@@ -101,7 +101,7 @@ class RequestContextMiddleware:
         throttling.charge_command(request, response)
         response.headers["X-Content-Type-Options"] = "nosniff"
         if response.status_code not in _WITHOUT_BODY:
-            response.headers["Content-Length"] = str(len(response.content))
+            compression.pack(response, request)
         return response
 
 
