@@ -1,7 +1,5 @@
 # Thin names for plain commands. Everything runs in .venv, which holds what requirements.lock says and nothing else.
 
-PORT ?= 8000
-
 # Relative paths alone: make cannot cope with a space in one, and the folder of the clone may have one.
 BIN := .venv/bin
 STAMP := .venv/.requirements.lock
@@ -19,7 +17,7 @@ help: ## Print this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile
 
 demo: $(STAMP) ## Run everything here, with demonstration data, until Ctrl-C (PORT=8000, DATA_DIR=var)
-	@PORT='$(PORT)' exec $(BIN)/python -m config.demo
+	@exec $(BIN)/python -m config.demo
 
 test: $(STAMP) ## Run all tests
 	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)

@@ -1,7 +1,8 @@
 """`python -m config.demo [--env-file FILE]`: run the whole service on this machine with one command, until Ctrl-C.
 
 Migrates the database, loads the demonstration catalogue once, then runs web, worker, sweeper, beat and relay under
-honcho and prints their addresses. When one process ends, all are ended, and its exit code becomes this program's.
+honcho and prints their addresses. When one process ends, all are ended, and its exit code becomes this program's; after
+Ctrl-C, which is the end that is wanted, it is 0.
 
 No process is left behind: processes end with their parent (on Linux even if it is killed), and the embedded servers end
 with the last process that is connected to them.
@@ -25,7 +26,7 @@ from types import FrameType
 
 from honcho.manager import Manager
 
-from config import embedded, orphans, serve, startup
+from config import demo_lock, embedded, orphans, serve, startup
 
 PREPARE_FAILED = 1
 READY_TIMEOUT_SECONDS = 60
@@ -35,16 +36,34 @@ ENV_FILE = Path(__file__).resolve().parent.parent / "var" / "demo.env"
 
 
 class Processes(Manager):  # type: ignore[misc]  # honcho has no types
-    """honcho's Manager, extended: it announces when the address is ready, and can be stopped at any moment."""
+    """honcho's Manager, extended: it announces when the address is ready, can be stopped at any moment, and ends with
+    the exit code 0 after Ctrl-C.
+    """
+
+    returncode: int | None
 
     def __init__(self, addresses: "Addresses", data_dir: Path, env_file: Path) -> None:
         super().__init__()
         self._where = (addresses, data_dir, env_file)
 
     def _start(self) -> None:
+        signal.signal(signal.SIGINT, self._interrupt)  # In place of honcho's, which has just been set.
         super()._start()
         # Started after the forks: a thread that exists before might hold a lock, which a fork would keep for ever.
         threading.Thread(target=announce, args=self._where, daemon=True).start()
+
+    def _interrupt(self, _number: int, _frame: FrameType | None) -> None:
+        """End all processes after Ctrl-C."""
+        if self.returncode is None:
+            self.returncode = 0
+        # Not through sys.stdout, which may be at its own line just now.
+        os.write(1, b"\nStopping...\n")
+        self.terminate()
+
+    def _system_print(self, data: str) -> None:
+        """Print only that a process has ended by itself: all else would stand between the reader and the banner."""
+        if not self._terminating and " stopped " in data:
+            super()._system_print(data)
 
     def terminate(self) -> None:
         """Terminate all processes, once all have reported their pids: honcho has no other way to reach them."""
@@ -124,14 +143,15 @@ def banner(addresses: Addresses, credentials: dict[str, dict[str, str]], env_fil
 
 def prepare() -> None:
     """Migrate the database and load the demonstration data. Run in a process of its own, whose memory is then freed."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     import django
     from django.conf import settings
     from django.core.management import call_command
 
     django.setup()
     call_command("migrate", verbosity=0, interactive=False)
-    if not settings.DEBUG:
-        call_command("collectstatic", verbosity=0, interactive=False)
+    # Static files are served from where they are, but WhiteNoise warns if there is no folder of collected ones.
+    Path(settings.STATIC_ROOT).mkdir(parents=True, exist_ok=True)
     call_command("demo_data")
 
 
@@ -168,8 +188,9 @@ def run(parent: int, module: str, arguments: list[str]) -> None:
     orphans.end_forks_with_this_process()
     # Celery would run the system checks, which load every route and view: 10 to 20 MB per process.
     os.environ["CELERY_SKIP_CHECKS"] = "true"
-    if module == "celery":
-        os.environ.setdefault("LOG_LEVEL", "WARNING")  # A line for each task would scroll the addresses away.
+    if module != "config.serve":
+        # What processes log of their start and of each task would scroll the addresses away.
+        os.environ.setdefault("LOG_LEVEL", "WARNING")
     sys.argv = [module, *arguments]
     sys.modules.pop(module, None)  # `config.serve` was imported here: runpy would warn that it runs once more.
     run_module(module, run_name="__main__", alter_sys=True)
@@ -197,7 +218,8 @@ def _arguments() -> argparse.Namespace:
 def _set_defaults() -> None:
     """Set the variables that the demonstration needs, where the environment doesn't."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
-    os.environ.setdefault("DEBUG", "true")
+    os.environ.setdefault("DEMO", "true")
+    os.environ.setdefault("DEBUG", "false")
     os.environ.setdefault("INBOX_CLIENT", "demo-checkout")
     os.environ.setdefault("SHUTDOWN_GRACE_SECONDS", "0")  # Whoever presses Ctrl-C doesn't wait for proxies.
     os.environ.setdefault("METRICS_PORT", str(free_port(METRICS_PORT)))
@@ -211,24 +233,28 @@ def exit_status(code: int) -> int:
 def main() -> None:
     """Run the demonstration until a signal, or until one of its processes ends; exit with 2 when the port is taken."""
     env_file = _arguments().env_file.resolve()
-    # Until honcho takes over, Ctrl-C ends this process, and so its children, without a traceback.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # Until honcho takes over, Ctrl-C ends this process, and so its children, at once.
+    signal.signal(signal.SIGINT, lambda _number, _frame: os._exit(0))
     if "MAKELEVEL" in os.environ:
         # make passes signals on to its children, but can't when it is killed.
         orphans.die_with_parent(signal.SIGTERM, os.getppid())
     _set_defaults()
-    from config.variables import programs  # reads them, after the defaults are set
+    from config.variables import programs, servers  # reads them, after the defaults are set
 
     startup.exit_on_faults()
     host, port = programs.HOST, programs.PORT
+    startup.refuse_local_beyond_loopback(host)
+    demo_lock.refuse_second(servers.DATA_DIR)
     # Before the servers are started; `config.serve` holds it later.
     serve.hold_port(host, port).close()
+    demo_lock.hold(servers.DATA_DIR, serve.address_of(host, port))
+    sys.stdout.write(f"Starting with the data in {servers.DATA_DIR}...\n")
+    sys.stdout.flush()
 
     try:
         from config import settings
     except embedded.EmbeddedUnavailable as error:
         sys.exit(str(error))
-    startup.refuse_debug_beyond_loopback(host, debug=settings.DEBUG)
 
     orphans.end_forks_with_this_process()
     preparation = multiprocessing.get_context("fork").Process(target=prepare)
@@ -247,7 +273,7 @@ def main() -> None:
         trampoline = shlex.join([sys.executable, "-m", "config.demo", "run"])
         processes.add_process(name, f"exec {trampoline} $PPID {shlex.join(command)}", cwd=settings.BASE_DIR)
     processes.loop()
-    sys.exit(exit_status(processes.returncode))
+    sys.exit(exit_status(processes.returncode or 0))
 
 
 if __name__ == "__main__":

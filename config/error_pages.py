@@ -5,6 +5,7 @@ addresses.
 import sys
 from typing import Any
 
+from django.conf import settings
 from django.contrib import admin
 from django.core.exceptions import SuspiciousOperation
 from django.db import InterfaceError, OperationalError
@@ -12,6 +13,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.template.loader import render_to_string
 from django.templatetags.static import static
+from django.utils.cache import patch_vary_headers
 from django.utils.safestring import SafeString
 from django.views.debug import ExceptionReporter
 from django.views.decorators.csrf import csrf_exempt
@@ -47,9 +49,16 @@ def _menu(request: HttpRequest) -> dict[str, Any]:
     return {**admin.site.each_context(request), "frame": "console/error_in_console.html"}
 
 
+@csrf_exempt
 def start(request: HttpRequest) -> HttpResponse:
-    """Redirect ``/`` to the console, which requires a login."""
-    return redirect("admin:index")
+    """Redirect ``/`` to the API's documentation: to the page for people, or to the OpenAPI document for programs that
+    accept no page; to the console where this process serves no documentation.
+    """
+    if not settings.API_DOCS or settings.WEB_SERVES == "console":
+        return redirect("admin:index")
+    answer = redirect("docs" if request.accepts("text/html") else "schema")
+    patch_vary_headers(answer, ("Accept",))
+    return answer
 
 
 def icon(request: HttpRequest) -> HttpResponse:

@@ -63,8 +63,8 @@ def whole_number(given: str, *, least: int, most: int) -> int:
 
 
 def port(given: str) -> int:
-    """A port to listen on, from the command line; 0 for any that is free. Raises ValueError as ``whole_number``."""
-    return whole_number(given, least=0, most=65_535)
+    """A port to listen on, from the command line. Raises ValueError as ``whole_number``."""
+    return whole_number(given, least=1, most=65_535)
 
 
 def whole_within(least: int, most: int) -> Parse[int]:

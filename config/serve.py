@@ -4,6 +4,7 @@
 """
 
 import argparse
+import contextlib
 import errno
 import os
 import socket
@@ -20,6 +21,9 @@ from config import orphans, startup
 from config.parsing import port, whole_number
 
 PORT_TAKEN: Final = 2
+_USUAL_PORT: Final = 8000
+_FIRST_OPEN_PORT: Final = 1024
+_LAST_PORT: Final = 65_535
 READY_TIMEOUT_SECONDS: Final = 4.0
 """Less than the image's health check may take."""
 SETTLE_SECONDS: Final = 4.0
@@ -41,15 +45,10 @@ def hold_port(host: str, port: int) -> socket.socket:
     granian sets SO_REUSEPORT, by which the kernel would let two servers share a port and split the connections between
     them. While the socket that is returned is open, no other server can start there, and granian in this process can.
     """
-    family, kind, protocol, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    held = socket.socket(family, kind, protocol)
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        held.bind(target)
+        held = _bound(host, port)
     except OSError as error:
-        held.close()
-        reason = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
-        sys.stderr.write(f"Port {port} of {host} {reason}: choose another one, such as PORT={port + 1}.\n")
+        sys.stderr.write(f"{_refusal(host, port, error)}\n")
         sys.exit(PORT_TAKEN)
     if sys.platform == "linux":
         # From here on for granian alone: another process that asks as above shares with nobody.
@@ -58,6 +57,43 @@ def hold_port(host: str, port: int) -> socket.socket:
     else:
         held.close()  # Other kernels let nobody share a port that was bound before it was said to be shared.
     return held
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    """A socket that is bound there and doesn't listen. Raises OSError."""
+    try:
+        family, kind, protocol, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except UnicodeError as error:
+        raise OSError(errno.EINVAL, "no host name") from error
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(target)
+    except OSError:
+        bound.close()
+        raise
+    return bound
+
+
+def _refusal(host: str, port: int, error: OSError) -> str:
+    """Why a port can't be bound, with what to do: another port that is free now, or another ``HOST``."""
+    if error.errno == errno.EADDRINUSE:
+        return f"Port {port} of {host} is taken: choose another one, such as PORT={_free_port(host, port)}."
+    if error.errno == errno.EACCES:
+        return (
+            f"Port {port} of {host} is for administrators: choose one from {_FIRST_OPEN_PORT} on, such as"
+            f" PORT={_free_port(host, _USUAL_PORT)}."
+        )
+    return f"HOST: {host!r} is not an address of this machine ({error.strerror}). Leave it out for 127.0.0.1."
+
+
+def _free_port(host: str, wanted: int) -> int:
+    """The first port from ``wanted`` on that is free now, or from 8000 on; ``wanted`` if none of a hundred is."""
+    for first in (max(wanted, _FIRST_OPEN_PORT), _USUAL_PORT):
+        for tried in range(first, min(first + 50, _LAST_PORT + 1)):
+            with contextlib.suppress(OSError), _bound(host, tried):
+                return tried
+    return wanted
 
 
 def address_of(host: str, port: int) -> str:
@@ -118,16 +154,15 @@ def main() -> None:
     startup.exit_on_faults()
     held = hold_port(arguments.host, arguments.port)
     startup.begin()
-    from config.settings import DEBUG  # noqa: PLC0415 - a health check needs no settings
-
-    startup.refuse_debug_beyond_loopback(arguments.host, debug=DEBUG)
+    startup.refuse_local_beyond_loopback(arguments.host)
     from config.connections import make_room  # noqa: PLC0415 - a health check doesn't need it
+    from config.variables import servers  # noqa: PLC0415 - as in the parser
 
     room = make_room()
     # The processes that granian starts read it, too.
     os.environ["GRANIAN_BACKPRESSURE"] = str(arguments.backpressure or room)
     patience = ("--workers-kill-timeout", str(_stop_seconds()))
-    if not DEBUG:
+    if not servers.IS_LOCAL:
         more = ["--log-config", os.fspath(_GRANIAN_LOGS), *more]
     where = ("--host", arguments.host, "--port", str(arguments.port))
     sys.argv = ["granian", *_OPTIONS, *patience, *where, *more, arguments.application]

@@ -20,11 +20,11 @@ from config.variables import events, programs, servers, staff, stock
 
 startup.refuse_faults()
 
-BASE_DIR, DATA_DIR, DEBUG = servers.BASE_DIR, servers.DATA_DIR, servers.DEBUG
+BASE_DIR, DATA_DIR, DEBUG, IS_LOCAL = servers.BASE_DIR, servers.DATA_DIR, servers.DEBUG, servers.IS_LOCAL
 
 
 def _generated_secret_key(path: Path) -> str:
-    """A key for DEBUG, generated once per data folder so that sessions outlive a restart."""
+    """A key for DEBUG and DEMO, generated once per data folder so that sessions outlive a restart."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not path.exists():
         descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=path.name)
@@ -184,12 +184,13 @@ STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "audit/console/static"]
 CSRF_FAILURE_VIEW = "config.error_pages.form_too_old"
 DEFAULT_EXCEPTION_REPORTER = "config.error_pages.PageReporter"
-WHITENOISE_USE_FINDERS = DEBUG
+# The image collects static files, which a developer's machine serves from where they are.
+WHITENOISE_USE_FINDERS = IS_LOCAL
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {
         "BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"
-        if DEBUG
+        if IS_LOCAL
         else "whitenoise.storage.CompressedManifestStaticFilesStorage"
     },
 }
@@ -256,7 +257,7 @@ CELERY_TIMEZONE = TIME_ZONE
 # --- Logs ------------------------------------------------------------------------------------------------------------
 
 LOGGING_CONFIG = None
-logs.configure(json=not DEBUG, level=servers.LOG_LEVEL, secrets=secrets_of(PROCESS))
+logs.configure(json=not IS_LOCAL, level=servers.LOG_LEVEL, secrets=secrets_of(PROCESS))
 
 MIGRATION_LINTER_OPTIONS = {
     "exclude_apps": ["admin", "auth", "axes", "contenttypes", "sessions"],

@@ -28,8 +28,13 @@ _NEW_KEY: Final = "python3 -c 'import secrets; print(secrets.token_urlsafe(50))'
 _REQUIRED: Final = {
     "SECRET_KEY": "sessions and signatures need a secret of their own",
     "ALLOWED_HOSTS": "requests for other hosts are refused",
-    "DATABASE_URL": "stock is never kept in an embedded database outside DEBUG",
+    "DATABASE_URL": "stock is never kept in an embedded database outside DEBUG and DEMO",
 }
+_LOCAL: Final = {
+    True: ("DEBUG", "error pages would show settings and code to other machines"),
+    False: ("DEMO", "its logins and tokens would be sent to other machines without TLS"),
+}
+"""What is for this machine alone, and why; by whether it is DEBUG."""
 _ARCHIVED: Final = ("MOVEMENT_RETENTION_DAYS", "RESERVATION_RETENTION_DAYS", "AUDIT_RETENTION_DAYS")
 _INSTEAD: Final = {"DATABASE_URL": "DB_HOST"}
 
@@ -61,7 +66,8 @@ def faults() -> list[str]:
     from config import variables  # noqa: F401, PLC0415 - reads them, once the program has set its own defaults
 
     values = PROCESS.values
-    unsafe = debug_faults(values["ALLOWED_HOSTS"]) if values["DEBUG"] else _production_faults(values)
+    is_local = values["DEBUG"] or values["DEMO"]
+    unsafe = local_faults(values["ALLOWED_HOSTS"], debug=values["DEBUG"]) if is_local else _production_faults(values)
     return [*PROCESS.faults.values(), *unsafe, *contradictions(PROCESS)]
 
 
@@ -88,12 +94,13 @@ def folder_faults(values: Mapping[str, Any] = PROCESS.values) -> list[str]:
     ]
 
 
-def debug_faults(hosts: Sequence[str]) -> Iterator[str]:
-    """A fault, in DEBUG, if ``ALLOWED_HOSTS`` names hosts that other machines can reach."""
+def local_faults(hosts: Sequence[str], *, debug: bool) -> Iterator[str]:
+    """A fault, in DEBUG and DEMO, if ``ALLOWED_HOSTS`` names hosts that other machines can reach."""
     if far := [host for host in hosts if not is_loopback(host)]:
+        name, why = _LOCAL[debug]
         yield (
-            f"DEBUG is on and ALLOWED_HOSTS has {', '.join(far)}: error pages would show settings and code to others"
-            " (set DEBUG=false, or only allow localhost, 127.0.0.1 and [::1])."
+            f"{name} is on and ALLOWED_HOSTS has {', '.join(far)}: {why}"
+            f" (set {name}=false, or only allow localhost, 127.0.0.1 and [::1])."
         )
 
 
@@ -121,10 +128,8 @@ def is_loopback(host: str) -> bool:
         return name == "localhost" or name.endswith(".localhost")
 
 
-def refuse_debug_beyond_loopback(host: str, *, debug: bool) -> None:
-    """Exit with a sentence where a server in DEBUG would listen for other machines."""
-    if debug and not is_loopback(host):
-        sys.exit(
-            f"DEBUG is on and HOST is {host}: error pages would show settings and code to other machines"
-            " (set DEBUG=false, or HOST=127.0.0.1)."
-        )
+def refuse_local_beyond_loopback(host: str, values: Mapping[str, Any] = PROCESS.values) -> None:
+    """Exit with a sentence where a server in DEBUG or DEMO would listen for other machines."""
+    if (values["DEBUG"] or values["DEMO"]) and not is_loopback(host):
+        name, why = _LOCAL[values["DEBUG"]]
+        sys.exit(f"{name} is on and HOST is {host}: {why} (set {name}=false, or HOST=127.0.0.1).")

@@ -17,7 +17,7 @@ urlpatterns = [
     path("api/v1/", include("inventory.api.webhooks.urls")),
     path("api/inventory/", include(inventory_routes)),
     path("api/schema/", openapi.schema, name="schema"),
-    path("api/docs/", openapi.pages),
+    path("api/docs/", openapi.pages, name="docs"),
     path("api/", problems.no_such_route, {"path": ""}),
     path("api/<path:path>", problems.no_such_route),
     path("admin/", admin.site.urls),

@@ -27,15 +27,15 @@ SELECT format('ALTER ROUTINE %s OWNER TO inventory_app', oid::regprocedure) FROM
 
 
 def check_service_role(*, databases: Sequence[str] | None = None, **_: Any) -> list[checks.CheckMessage]:
-    """Warn of a superuser, outside DEBUG: no trigger and no owner stops one, and it runs programs on its server."""
-    if settings.DEBUG:
+    """Warn of a superuser, outside DEBUG and DEMO: no trigger and no owner stops one, and its server runs programs."""
+    if settings.IS_LOCAL:
         return []
     return [warning for alias in databases or () for warning in _warnings(alias)]
 
 
 def warn_at_start() -> None:
     """Log the warning once, as soon as the database answers: a server starts without waiting for it."""
-    if not settings.DEBUG:
+    if not settings.IS_LOCAL:
         threading.Thread(target=_log, name="service-role", daemon=True).start()
 
 

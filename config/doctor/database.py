@@ -125,7 +125,7 @@ def _version(known: Mapping[str, str]) -> Line:
 
 def _durability(known: Mapping[str, str]) -> Iterator[Line]:
     """What keeps committed changes. A developer's machine may do without."""
-    outcome = Outcome.WARN if settings.DEBUG else Outcome.FAIL
+    outcome = Outcome.WARN if settings.IS_LOCAL else Outcome.FAIL
     losses = {
         "fsync": "a crash of the machine can destroy the database",
         "full_page_writes": "a crash of the machine can destroy the database",

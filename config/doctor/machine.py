@@ -28,8 +28,9 @@ def examine_settings() -> Iterator[Line]:
     """Whether the settings are those of production. Settings that are unsafe or invalid stop every start."""
     for sentence in startup.warnings():
         yield warn("settings", sentence, "rename or remove it: see docs/reference/configuration.md")
-    if settings.DEBUG:
-        yield warn("settings", "DEBUG is on", "set DEBUG=false for an installation that others use")
+    if settings.IS_LOCAL:
+        name = "DEBUG" if settings.DEBUG else "DEMO"
+        yield warn("settings", f"{name} is on", f"set {name}=false for an installation that others use")
         return
     found = [each for each in checks.run_checks(include_deployment_checks=True) if not each.is_silenced()]
     serious = [each for each in found if each.level >= checks.WARNING]

@@ -13,9 +13,10 @@ _HEAD: Final = """\
 All settings are environment variables, read once when a process starts. `make fmt` generates this page from their
 declarations in `config/variables/`: don't edit it here.
 
-Outside DEBUG the service refuses to start without `SECRET_KEY`, `ALLOWED_HOSTS` and `DATABASE_URL` (or `DB_HOST`),
-with a value that contains `replace-me`, and with a `SECRET_KEY` that can be guessed. Values that are not of their kind,
-or contradict each other, stop the start of every process, too. All faults are named at once, each with what to do.
+Outside DEBUG and DEMO the service refuses to start without `SECRET_KEY`, `ALLOWED_HOSTS` and `DATABASE_URL` (or
+`DB_HOST`), with a value that contains `replace-me`, and with a `SECRET_KEY` that can be guessed. Values that are
+not of their kind, or contradict each other, stop the start of every process, too. All faults are named at once, each
+with what to do.
 
 Lists are separated by commas. True and false are written `true` and `false`. Numbers are written in digits, without
 sign and separators. A default in brackets is a description; every other default is the value itself, and "empty" means

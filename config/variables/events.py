@@ -2,7 +2,7 @@
 
 from config import environment, parsing
 from config.environment import Used
-from config.variables.servers import DEBUG
+from config.variables.servers import IS_LOCAL
 
 _events = environment.section(
     "Events",
@@ -139,20 +139,20 @@ EVENT_SOURCE = _events.parsed(
 )
 WEBHOOK_ALLOWED_NETWORKS = _events.networks(
     "WEBHOOK_ALLOWED_NETWORKS",
-    "127.0.0.0/8,::1/128" if DEBUG else "",
+    "127.0.0.0/8,::1/128" if IS_LOCAL else "",
     meaning=(
         "Networks that aren't public and to which [webhooks](../guides/webhooks.md) may be sent nevertheless, as "
         "`10.1.0.0/16,fd00::/8`."
     ),
     used_by=(Used.WEB, Used.RELAY),
-    shown="in DEBUG: this machine",
+    shown="in DEBUG and DEMO: this machine",
 )
 WEBHOOK_ALLOW_HTTP = _events.flag(
     "WEBHOOK_ALLOW_HTTP",
-    DEBUG,
+    IS_LOCAL,
     meaning="Whether webhooks may be sent without TLS.",
     used_by=(Used.WEB, Used.RELAY),
-    shown="true in DEBUG",
+    shown="true in DEBUG and DEMO",
 )
 WEBHOOK_CA_FILE = _events.parsed(
     "WEBHOOK_CA_FILE",

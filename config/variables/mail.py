@@ -2,7 +2,7 @@
 
 from config import environment, parsing
 from config.environment import Used
-from config.variables.servers import DEBUG
+from config.variables.servers import IS_LOCAL
 
 _mail = environment.section("Low stock and mail")
 
@@ -25,13 +25,13 @@ LOW_STOCK_REMINDER_HOURS = _mail.whole(
 )
 EMAIL_BACKEND = _mail.parsed(
     "EMAIL_BACKEND",
-    f"django.core.mail.backends.{'console' if DEBUG else 'smtp'}.EmailBackend",
+    f"django.core.mail.backends.{'console' if IS_LOCAL else 'smtp'}.EmailBackend",
     parsing.backend,
     kind="Python path",
     unit="Python path",
     meaning="Django's mail backend.",
     used_by=(Used.WEB, Used.WORKER, Used.RELAY, Used.COMMANDS),
-    shown="SMTP; in DEBUG mails are printed by the worker",
+    shown="SMTP; in DEBUG and DEMO mails are printed by the worker",
 )
 EMAIL_HOST = _mail.text(
     "EMAIL_HOST",

@@ -2,7 +2,7 @@
 
 from config import environment
 from config.environment import Used
-from config.variables.servers import DEBUG
+from config.variables.servers import IS_LOCAL
 
 _programs = environment.section("Processes and connections")
 
@@ -36,7 +36,7 @@ WEB_SERVES = _programs.choice(
 )
 SHUTDOWN_GRACE_SECONDS = _programs.decimal(
     "SHUTDOWN_GRACE_SECONDS",
-    0.0 if DEBUG else 5.0,
+    0.0 if IS_LOCAL else 5.0,
     least=0.0,
     unit="seconds",
     meaning=(
@@ -44,7 +44,7 @@ SHUTDOWN_GRACE_SECONDS = _programs.decimal(
         "answers 503. It must exceed the time that the proxy takes to notice."
     ),
     used_by=(Used.WEB,),
-    shown="5 outside DEBUG, else 0",
+    shown="5 outside DEBUG and DEMO, else 0",
 )
 PROGRESS_SECONDS = _programs.decimal(
     "PROGRESS_SECONDS",
@@ -87,7 +87,6 @@ HOST = _programs.text(
 PORT = _programs.port(
     "PORT",
     8000,
-    least=0,
     meaning="The port that the web server listens on.",
     used_by=(Used.WEB, Used.DEMO),
 )

@@ -74,20 +74,30 @@ if DB_HOST and not DATABASE_URL:
     )
 if REDIS_HOST and not REDIS_URL:
     REDIS_URL = server_addresses.redis_url(host=REDIS_HOST, port=REDIS_PORT, password=REDIS_PASSWORD)
+DEMO = _servers.flag(
+    "DEMO",
+    False,
+    meaning=(
+        "Whether this is the demonstration, as `make demo` sets it: the settings of production, with the defaults that "
+        "a developer's machine needs. For this machine alone, as `DEBUG`."
+    ),
+)
 DEBUG = _servers.flag(
     "DEBUG",
-    not DATABASE_URL,
+    not (DATABASE_URL or DEMO),
     meaning=(
         "Django's debug mode, for this machine alone: with other hosts in `ALLOWED_HOSTS`, or another `HOST`, "
         "nothing starts."
     ),
     shown="true without `DATABASE_URL`",
 )
+IS_LOCAL = DEBUG or DEMO
+"""Whether only this machine may call the service: other defaults are safe then."""
 SECRET_KEY = _servers.text(
     "SECRET_KEY",
     unit="text",
-    meaning="The secret that signs sessions. Needed outside DEBUG, with at least 50 characters.",
-    shown="in DEBUG: made once and kept in `DATA_DIR`",
+    meaning="The secret that signs sessions. Needed outside DEBUG and DEMO, with at least 50 characters.",
+    shown="in DEBUG and DEMO: made once and kept in `DATA_DIR`",
     is_secret=True,
 )
 SECRET_KEY_FALLBACKS = _servers.texts(
@@ -100,13 +110,13 @@ SECRET_KEY_FALLBACKS = _servers.texts(
 )
 ALLOWED_HOSTS = _servers.parsed(
     "ALLOWED_HOSTS",
-    ["localhost", "127.0.0.1", "[::1]"] if DEBUG else [],
+    ["localhost", "127.0.0.1", "[::1]"] if IS_LOCAL else [],
     parsing.hosts,
     kind="host names",
     unit="list",
-    meaning="The host names under which the service may be called. Needed outside DEBUG.",
+    meaning="The host names under which the service may be called. Needed outside DEBUG and DEMO.",
     used_by=(Used.WEB,),
-    shown="in DEBUG: this machine",
+    shown="in DEBUG and DEMO: this machine",
 )
 TRUSTED_PROXIES = _servers.whole(
     "TRUSTED_PROXIES",
@@ -117,9 +127,10 @@ TRUSTED_PROXIES = _servers.whole(
 )
 SECURE_COOKIES = _servers.flag(
     "SECURE_COOKIES",
-    True,
+    not DEMO,
     meaning="Whether browsers send the console's cookies over HTTPS alone. Read outside DEBUG.",
     used_by=(Used.WEB,),
+    shown="true outside DEMO",
 )
 CSRF_TRUSTED_ORIGINS: list[str] = _servers.parsed(
     "CSRF_TRUSTED_ORIGINS",

@@ -14,16 +14,16 @@ pytestmark = pytest.mark.django_db
 
 
 def test_superuser_is_warned_of_outside_debug(settings: Any) -> None:
-    settings.DEBUG = False
+    settings.IS_LOCAL = False
     [warning] = check_service_role(databases=["default"])
     assert "as inventory, a superuser" in warning.msg
     assert "CREATE ROLE inventory_app" in str(warning.hint)  # The role of the embedded server can't be demoted.
-    settings.DEBUG = True
+    settings.IS_LOCAL = True
     assert check_service_role(databases=["default"]) == []
 
 
 def test_second_superuser_is_demoted_by_the_sql_of_the_warning(settings: Any) -> None:
-    settings.DEBUG = False
+    settings.IS_LOCAL = False
     with connection.cursor() as cursor:
         cursor.execute('CREATE ROLE "too mighty" SUPERUSER')
         cursor.execute('SET LOCAL ROLE "too mighty"')
@@ -36,7 +36,7 @@ def test_second_superuser_is_demoted_by_the_sql_of_the_warning(settings: Any) ->
 
 
 def test_server_that_starts_before_its_database_warns_later(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.DEBUG = False
+    settings.IS_LOCAL = False
     answers = iter([OperationalError("away"), OperationalError("away")])
     warnings, logged = service_role._warnings, []
 

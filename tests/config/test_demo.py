@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -10,17 +11,25 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 from uuid import uuid4
 
 import pytest
 import redis
 
-from config import demo, serve
+from config import demo, demo_lock, serve
+from config.environment import Environment
 
 REPOSITORY = Path(demo.__file__).resolve().parent.parent
 PATIENCE_SECONDS = 60
+FROM_START_TO_BANNER = re.compile(
+    r"Starting with the data in [^\n]+\.\.\.\n(Loaded [^\n]+\nLogin and tokens are in [^\n]+\n)?\nReady at +http"
+)
+"""All that is printed up to the banner: no line of a log."""
 
 
 class Demo:
@@ -50,7 +59,7 @@ class Demo:
         assert eventually(lambda: "Ready at" in self.output.read_text() or self.process.poll() is not None)
         printed = self.output.read_text()
         assert "Ready at" in printed, printed
-        assert "Warning" not in printed, printed
+        assert FROM_START_TO_BANNER.match(printed), printed
         return printed
 
     def redis(self) -> redis.Redis:
@@ -121,7 +130,7 @@ def running(data_dir: Path, port: int) -> Iterator[Demo]:
 
 @pytest.mark.parametrize(
     ("number", "exit_code"),
-    [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 143), (signal.SIGKILL, -signal.SIGKILL)],
+    [(signal.SIGTERM, 143), (signal.SIGINT, 0), (signal.SIGHUP, 143), (signal.SIGKILL, -signal.SIGKILL)],
 )
 def test_whatever_ends_the_demo_leaves_no_process(running: Demo, port: int, number: int, exit_code: int) -> None:
     printed = running.wait_until_ready()
@@ -132,12 +141,93 @@ def test_whatever_ends_the_demo_leaves_no_process(running: Demo, port: int, numb
     assert eventually(lambda: not pids & parents().keys())
 
 
-def test_signal_during_the_start_leaves_no_process(running: Demo) -> None:
-    assert eventually(lambda: "started" in running.output.read_text())
+@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGTERM, 143), (signal.SIGINT, 0)])
+def test_signal_during_the_start_leaves_no_process(running: Demo, number: int, exit_code: int) -> None:
+    assert eventually(lambda: len(tree(running.process.pid)) > 5)
     pids = running.pids()
-    running.process.terminate()
-    assert running.process.wait(PATIENCE_SECONDS) == 143
+    running.process.send_signal(number)
+    assert running.process.wait(PATIENCE_SECONDS) == exit_code
     assert eventually(lambda: not pids & parents().keys())
+
+
+def test_interrupt_before_the_processes_start_leaves_no_process(running: Demo) -> None:
+    assert eventually(lambda: "Starting" in running.output.read_text())
+    pids = tree(running.process.pid)
+    running.process.send_signal(signal.SIGINT)
+    assert running.process.wait(PATIENCE_SECONDS) == 0
+    assert eventually(lambda: not pids & parents().keys())
+
+
+def test_second_demonstration_on_a_folder_says_where_the_first_runs(running: Demo, port: int) -> None:
+    running.wait_until_ready()
+    for asked in (str(port), str(port + 1)):
+        done = refused(DATA_DIR=os.fspath(running.data_dir), PORT=asked)
+        [printed] = done.stderr.splitlines()
+        where = f"at http://127.0.0.1:{port} (process {running.process.pid})"
+        assert printed.startswith(f"A demonstration runs on {running.data_dir} already, {where}: ")
+        assert (done.returncode, done.stdout) == (demo_lock.IS_RUNNING, "")
+    running.process.kill()
+    running.process.wait()
+    # The lock ends with the last process, however they end.
+    assert eventually(lambda: not is_locked(running.data_dir))
+
+
+def is_locked(data_dir: Path) -> bool:
+    try:
+        demo_lock.refuse_second(data_dir)
+    except SystemExit:
+        return True
+    return False
+
+
+def test_demo_runs_without_debug(running: Demo, port: int) -> None:
+    running.wait_until_ready()
+    for pid in running.pids() - tree(json.loads((running.data_dir / "embedded.json").read_text())["supervisor_pid"]):
+        given = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        assert b"DEBUG=true" not in given
+    jar = urllib.request.HTTPCookieProcessor()
+    browser = urllib.request.build_opener(jar, urllib.request.ProxyHandler({}))
+    web = f"http://127.0.0.1:{port}"
+    form = browser.open(f"{web}/admin/login/").read().decode()
+    for asset in set(re.findall(r'(?:href|src)="(/static/[^"]+)"', form)):
+        assert browser.open(web + asset).status == 200, asset
+    [token] = re.findall(r'name="csrfmiddlewaretoken" value="([^"]+)"', form)
+    credentials = json.loads((running.data_dir / "demo.json").read_text())["staff"]
+    fields = urlencode({**credentials, "csrfmiddlewaretoken": token, "next": "/admin/"}).encode()
+    assert browser.open(f"{web}/admin/login/", fields).url == f"{web}/admin/"
+    with pytest.raises(urllib.error.HTTPError, match="404") as unknown:
+        browser.open(f"{web}/nothing/here")
+    page = unknown.value.read()
+    assert b"/admin/" in page
+    assert b"URLconf" not in page
+
+
+BAD_PORTS = ("abc", "0", "99999", "-1", "", "80 80", "8000.0", "0x50", "８０８０", "1" * 40, "'", "8000;")
+
+
+@pytest.mark.parametrize("given", BAD_PORTS)
+def test_bad_port_is_one_line(given: str) -> None:
+    environment = Environment({"PORT": given})
+    environment.section("all").port("PORT", 8000, meaning="")
+    [fault] = environment.faults.values()
+    assert fault.startswith("PORT: ")
+    assert "is not a whole number from 1 to 65,535" in fault
+    assert "\n" not in fault
+
+
+def test_make_passes_the_port_on_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "Makefile").write_text((REPOSITORY / "Makefile").read_text())
+    python = tmp_path / ".venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\nprintf "<%s>" "${PORT-unset}"\n')
+    python.chmod(0o755)
+    command = ["make", "--old-file=.venv/.requirements.lock", "demo"]
+    for given in ("8001", "", "80 80", "80'80", '"'):
+        made = subprocess.run([*command, f"PORT={given}"], cwd=tmp_path, capture_output=True, text=True, check=True)
+        assert made.stdout == f"<{given}>"
+    bare = {name: value for name, value in os.environ.items() if name != "PORT"}
+    made = subprocess.run(command, cwd=tmp_path, env=bare, capture_output=True, text=True, check=True)
+    assert made.stdout == "<unset>"
 
 
 def test_demo_consumes_events_and_one_dead_process_ends_the_rest_with_its_exit_code(running: Demo) -> None:
@@ -160,19 +250,31 @@ def test_demo_consumes_events_and_one_dead_process_ends_the_rest_with_its_exit_c
 def test_taken_port_is_one_clear_sentence(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        refused = subprocess.run(
-            [sys.executable, "-m", "config.demo"],
-            cwd=REPOSITORY,
-            env={"PATH": os.defpath, "DATA_DIR": os.fspath(tmp_path / "var"), "PORT": str(port)},
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE_SECONDS,
-            check=False,
-        )
-    assert refused.returncode == serve.PORT_TAKEN
-    assert refused.stderr.startswith(f"Port {port} of 127.0.0.1 is taken")
-    assert len(refused.stderr.splitlines()) == 1
+        done = refused(DATA_DIR=os.fspath(tmp_path / "var"), PORT=str(port))
+    assert done.returncode == serve.PORT_TAKEN
+    assert done.stderr.startswith(f"Port {port} of 127.0.0.1 is taken")
+    assert len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "var").exists()
+
+
+def test_folder_that_cannot_be_made_is_one_clear_sentence(tmp_path: Path, port: int) -> None:
+    (tmp_path / "file").touch()
+    done = refused(DATA_DIR=os.fspath(tmp_path / "file"), PORT=str(port))
+    assert done.returncode == 1
+    assert done.stderr == f"DATA_DIR: '{tmp_path}/file' can't be used (File exists). Choose another folder.\n"
+
+
+def refused(**variables: str) -> subprocess.CompletedProcess[str]:
+    """A demonstration that ends at once."""
+    return subprocess.run(
+        [sys.executable, "-m", "config.demo"],
+        cwd=REPOSITORY,
+        env={"PATH": os.defpath, **variables},
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
 
 
 def test_banner_has_every_way_in(tmp_path: Path) -> None:

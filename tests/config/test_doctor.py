@@ -28,7 +28,7 @@ NOWHERE = 1
 @pytest.fixture(autouse=True)
 def _not_asked_yet(monkeypatch: pytest.MonkeyPatch) -> Any:
     # The server of the tests is a developer's: it keeps nothing over a crash.
-    monkeypatch.setattr(settings, "DEBUG", True)
+    monkeypatch.setattr(settings, "IS_LOCAL", True)
     readiness.forget()
     yield
     readiness.forget()
@@ -149,7 +149,7 @@ def test_settings_of_the_server_that_lose_changes_are_failures_in_production(mon
     known = dict.fromkeys(("fsync", "full_page_writes", "synchronous_commit", "autovacuum", "track_counts"), "off")
     known["wal_level"] = "replica"
     for is_debug, outcome in ((True, "warn"), (False, "fail")):
-        monkeypatch.setattr(settings, "DEBUG", is_debug)
+        monkeypatch.setattr(settings, "IS_LOCAL", is_debug)
         assert {line.outcome for line in database._durability(known)} == {outcome}
         assert len(list(database._durability(known))) == 5
 
@@ -174,7 +174,7 @@ def test_settings_that_refuse_to_start_are_lines(tmp_path: Any) -> None:
 
 
 def test_in_production_the_checks_of_the_framework_are_lines(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settings, "DEBUG", False)
+    monkeypatch.setattr(settings, "IS_LOCAL", False)
     monkeypatch.setattr(settings, "SECURE_HSTS_SECONDS", 0, raising=False)
     found = [str(line) for line in machine.examine_settings()]
     assert any("security.W004" in line for line in found), found

@@ -105,11 +105,24 @@ def test_form_without_a_token_keeps_the_menu() -> None:
 
 
 def test_start_and_unknown_addresses_lead_somewhere(clerk: Client) -> None:
-    assert clerk.get("/").headers["Location"] == reverse("admin:index")
     assert clerk.get("/admin").headers["Location"] == reverse("admin:index")
     assert clerk.get("/favicon.ico").headers["Location"].endswith("favicon.svg")
-    assert Client().get("/", follow=True).redirect_chain[-1][0].startswith(reverse("admin:login"))
     assert Client(enforce_csrf_checks=True).post("/nothing").status_code == 404
+
+
+def test_start_leads_to_the_documentation(clerk: Client, settings: Any) -> None:
+    for client, accept in ((clerk, "text/html,*/*;q=0.8"), (Client(), "text/html,*/*;q=0.8"), (Client(), "*/*")):
+        answer = client.get("/", follow=True, headers={"Accept": accept})
+        assert (answer.redirect_chain, answer.status_code) == ([("/api/docs/", 302)], 200)
+        assert b"swagger" in answer.content
+        assert b'href="/admin/"' in answer.content
+    answer = Client().get("/", follow=True, headers={"Accept": "application/json"})
+    assert (answer.redirect_chain, answer.status_code) == ([("/api/schema/", 302)], 200)
+    assert answer.content.startswith(b"openapi:")
+    assert Client(enforce_csrf_checks=True).post("/").headers["Location"] == "/api/docs/"
+    for name, value in (("API_DOCS", False), ("WEB_SERVES", "console")):
+        with override_settings(**{name: value}):
+            assert Client().get("/").headers["Location"] == reverse("admin:index")
 
 
 def test_redirect_in_a_dialog_says_where_it_leads() -> None:

@@ -1,5 +1,6 @@
 """The image's web server and its health check: one server a port, and a probe that leaves nothing behind."""
 
+import errno
 import json
 import os
 import re
@@ -171,6 +172,43 @@ def test_port_is_refused_before_the_first_server_listens(place: Place) -> None:
         with socket.socket() as shared:
             shared.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             shared.bind(("127.0.0.1", place.port))  # As granian does.
+
+
+@pytest.mark.parametrize(
+    ("port", "wrong", "sentence"),
+    [
+        (65_535, errno.EADDRINUSE, r"Port 65535 of 127\.0\.0\.1 is taken: choose another one, such as PORT=8\d\d\d\."),
+        (
+            80,
+            errno.EACCES,
+            r"Port 80 of 127\.0\.0\.1 is for administrators: choose one from 1024 on, such as PORT=8\d\d\d\.",
+        ),
+    ],
+)
+def test_refused_port_is_a_sentence_with_a_port_that_can_be_used(
+    port: int, wrong: int, sentence: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bound = serve._bound
+
+    def refuse(host: str, asked: int) -> socket.socket:
+        if asked == port:
+            raise OSError(wrong, "refused")
+        return bound(host, asked)
+
+    monkeypatch.setattr(serve, "_bound", refuse)
+    with pytest.raises(SystemExit) as ended:
+        serve.hold_port("127.0.0.1", port)
+    assert ended.value.code == serve.PORT_TAKEN
+    assert re.fullmatch(sentence, capsys.readouterr().err.rstrip("\n"))
+
+
+@pytest.mark.parametrize("host", ["192.0.2.9", "no-such-host.invalid", "x" * 70, "a..b"])
+def test_host_of_another_machine_is_a_sentence(host: str, place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        serve.hold_port(host, place.port)
+    assert ended.value.code == serve.PORT_TAKEN
+    [printed] = capsys.readouterr().err.splitlines()
+    assert printed.startswith(f"HOST: {host!r} is not an address of this machine (")
 
 
 def test_health_check_is_not_the_start_command() -> None:

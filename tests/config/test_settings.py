@@ -122,29 +122,40 @@ def test_values_of_the_example_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("host", ["shop.example", "*", "192.0.2.1", ".example"])
 def test_debug_is_refused_for_hosts_of_others(host: str) -> None:
-    [fault] = startup.debug_faults(["localhost", host])
-    assert f"ALLOWED_HOSTS has {host}:" in fault
+    for name, is_debug in (("DEBUG", True), ("DEMO", False)):
+        [fault] = startup.local_faults(["localhost", host], debug=is_debug)
+        assert fault.startswith(f"{name} is on and ALLOWED_HOSTS has {host}:")
 
 
 def test_debug_is_refused_for_other_machines(tmp_path: Path) -> None:
-    for module in ("config.serve", "config.demo"):
+    for module, name in (("config.serve", "DEBUG"), ("config.demo", "DEBUG"), ("config.demo", "DEMO")):
         done = subprocess.run(
             [sys.executable, "-m", module],
             cwd=settings.BASE_DIR,
-            env={"PATH": os.defpath, **COMPLETE, "ALLOWED_HOSTS": "localhost", "DEBUG": "true", "HOST": "0.0.0.0"}
-            | {"PORT": "0", "DATA_DIR": str(tmp_path / "data")},
+            env={"PATH": os.defpath, **COMPLETE, "ALLOWED_HOSTS": "localhost", name: "true", "HOST": "0.0.0.0"}
+            | {"DATA_DIR": str(tmp_path / "data")},
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
         )
         assert done.returncode == 1, module
-        assert "DEBUG is on and HOST is 0.0.0.0" in done.stderr
+        assert done.stderr.startswith(f"{name} is on and HOST is 0.0.0.0: ")
+        assert not (tmp_path / "data").exists()
+
+
+def test_demonstration_has_the_settings_of_production_but_for_what_it_needs(tmp_path: Path) -> None:
+    found = loaded(tmp_path, DEMO="true", SECRET_KEY=None, ALLOWED_HOSTS=None, DATABASE_URL=None, DB_HOST="db.example")
+    assert (found["DEBUG"], found["SESSION_COOKIE_SECURE"]) == (False, False)
+    assert found["ALLOWED_HOSTS"] == ["localhost", "127.0.0.1", "[::1]"]
+    assert len(found["SECRET_KEY"]) > 50
+    # Commands in another terminal run in DEBUG, and read the same sessions.
+    assert found["SECRET_KEY"] == loaded(tmp_path, DEBUG="true", SECRET_KEY=None, ALLOWED_HOSTS=None)["SECRET_KEY"]
 
 
 def test_web_server_says_in_plain_sentences_why_it_does_not_start(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "config.serve", "--port", "0"],
+        [sys.executable, "-m", "config.serve"],
         cwd=settings.BASE_DIR,
         env={"PATH": os.defpath, **COMPLETE, "SECRET_KEY": "short"},
         capture_output=True,

@@ -205,7 +205,7 @@ def test_names_of_other_programs_get_no_warning() -> None:
 @pytest.mark.parametrize(
     "program",
     [
-        ("-m", "config.serve", "--port", "0"),
+        ("-m", "config.serve"),
         ("manage.py", "relay_events"),
         ("manage.py", "migrate", "--no-input"),
         ("-m", "celery", "--quiet", "-A", "config", "beat"),

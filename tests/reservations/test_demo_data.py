@@ -54,7 +54,7 @@ _UNSOUND = {
 @pytest.fixture
 def file(settings: Any, tmp_path: Path) -> Iterator[Path]:
     """The file for login and tokens."""
-    settings.DEBUG = True
+    settings.IS_LOCAL = True
     settings.DATA_DIR = tmp_path
     settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     return tmp_path / "demo.json"
@@ -209,7 +209,7 @@ def test_demo_data_stays_out_of_a_database_with_products_of_its_own(file: Path) 
 
 
 def test_demo_data_is_for_debug_only(file: Path, settings: Any) -> None:
-    settings.DEBUG = False
+    settings.IS_LOCAL = False
     with pytest.raises(CommandError, match="DEBUG"):
         load()
     assert not Product.objects.exists()

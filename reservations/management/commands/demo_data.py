@@ -62,8 +62,10 @@ class Command(BaseCommand):
     help = "Load demonstration data: a shop, its past, holds in every state, a login and tokens (DATA_DIR/demo.json)."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if not settings.DEBUG:
-            raise CommandError("Demonstration data belongs on a developer's machine: it is loaded with DEBUG only.")
+        if not settings.IS_LOCAL:
+            raise CommandError(
+                "Demonstration data belongs on a developer's machine: it is loaded with DEBUG or DEMO only."
+            )
         with _one_at_a_time():
             if not Product.objects.filter(pk=catalogue.product_id(catalogue.UNTOUCHED[0])).exists():
                 _load_shop()
