@@ -1,5 +1,6 @@
 """A complete service for tests: servers in a folder of their own, a web server, and callers who retry."""
 
+import atexit
 import contextlib
 import http.client
 import json
@@ -17,6 +18,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -49,30 +51,41 @@ print(json.dumps({"token": issue_token(make_client()), "products": [str(level.pr
 class House:
     """Servers of their own, migrated, with four products of 100,000 units each.
 
-    ``postgres_options`` are added to PostgreSQL's command line.
+    ``postgres_options`` are added to PostgreSQL's command line. The database is a copy of one that is made once in this
+    process (``_first``); only that one is migrated.
     """
 
-    def __init__(self, postgres_options: str = "") -> None:
+    def __init__(self, postgres_options: str = "", *, is_first: bool = False) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="inventory faults "))
         self.folder.chmod(0o711)
         self.data_dir = self.folder / "var"
+        if not is_first:
+            self.data_dir.mkdir()
+            subprocess.run(["cp", "-a", _first().data_dir / "postgres", self.data_dir], check=True)
         urls = embedded.urls(
             self.data_dir, postgres=True, redis=True, postgres_options=f"{_POSTGRES} {postgres_options}"
         )
         self.urls = {"DATABASE_URL": str(urls.database_url), "REDIS_URL": str(urls.redis_url)}
-        self.python("manage.py", "migrate", "--verbosity", "0", seconds=4 * PATIENCE_SECONDS)
-        seed = json.loads(self.python("-c", _SEED))
-        self.token: str = seed["token"]
-        self.products: list[str] = seed["products"]
+        self._seed: dict[str, Any] = self._make_seed() if is_first else _first()._seed
+        self.token: str = self._seed["token"]
+        self.products: list[str] = self._seed["products"]
         self.port = free_port()
+
+    def _make_seed(self) -> dict[str, Any]:
+        self.python("manage.py", "migrate", "--verbosity", "0", seconds=4 * PATIENCE_SECONDS)
+        return dict(json.loads(self.python("-c", _SEED)))
 
     def close(self) -> None:
         """Stop the servers and delete the folder."""
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def stop(self) -> None:
+        """Stop the servers."""
         facts = self.status()
         embedded.leave(self.data_dir)
         os.kill(facts["supervisor_pid"], signal.SIGTERM)
         eventually(lambda: not (self.data_dir / "embedded.json").exists(), "the servers to stop")
-        shutil.rmtree(self.folder, ignore_errors=True)
 
     def status(self) -> dict[str, Any]:
         """The content of embedded.json."""
@@ -116,6 +129,15 @@ class House:
         parsed = environ.Env.db_url_config(self.urls["DATABASE_URL"])
         with psycopg.connect(host=parsed["HOST"], user=parsed["USER"], dbname=parsed["NAME"], autocommit=True) as own:
             yield own
+
+
+@cache
+def _first() -> House:
+    """A house whose servers have stopped, and whose database the others copy."""
+    first = House(is_first=True)
+    first.stop()
+    atexit.register(shutil.rmtree, first.folder, ignore_errors=True)
+    return first
 
 
 class Web:

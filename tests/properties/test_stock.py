@@ -782,7 +782,7 @@ def test_any_order_of_verbs_keeps_the_books() -> None:
     run_state_machine_as_test(
         Stock,
         settings=settings(
-            max_examples=40 if "CI_RUN" in os.environ else 15,
+            max_examples=25 if "CI_RUN" in os.environ else 10,
             stateful_step_count=40,
             derandomize=True,
             deadline=None,
