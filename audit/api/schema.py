@@ -73,6 +73,13 @@ _KNOWN: Final = OpenApiParameter(
 _NOT_MODIFIED: Final = "Not modified: the answer is still the one with the sent `ETag`"
 
 
+_REQUEST_ID: Final = OpenApiParameter(
+    "X-Request-ID",
+    {"type": "string"},
+    OpenApiParameter.HEADER,
+    description="The id that the answer, log lines and audit entries have of this request: 1 to 128 printable ASCII"
+    " characters without blanks. If omitted, or anything else: a new one.",
+)
 _LAST_EVENT_ID: Final = OpenApiParameter(
     "Last-Event-ID",
     {"type": "string"},
@@ -106,7 +113,7 @@ def describe(
     (``respond_unless_known``); ``conditional`` requests may require a version, and their answers have an ``ETag``, too.
     ``streams`` are server-sent events whose data is this struct.
     """
-    parameters = [_IDEMPOTENCY_KEY] if idempotent else []
+    parameters = [_REQUEST_ID, _IDEMPOTENCY_KEY] if idempotent else [_REQUEST_ID]
     parameters += [*_CONDITIONS, _ETAG] if conditional else [_KNOWN, _ETAG] if tagged else []
     parameters += [_LAST_EVENT_ID] if streams else []
     if query is not None:
