@@ -31,7 +31,11 @@ _JSON: Final = "application/json"
 _TEMPLATE: Final = "#/components/schemas/{name}"
 _structs: set[type[msgspec.Struct]] = {Problem}
 
-_SUCCESSES: Final = {200: "Done", 201: "Created", 202: "Received: the body says more"}
+_SUCCESSES: Final = {
+    200: "The request was answered.",
+    201: "It was created.",
+    202: "It was received. The body has the outcome of each part.",
+}
 
 _IDEMPOTENCY_KEY: Final = OpenApiParameter(
     "Idempotency-Key",
@@ -70,7 +74,7 @@ _KNOWN: Final = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="The `ETag` as read: if the answer is still the same, it is 304 without a body.",
 )
-_NOT_MODIFIED: Final = "Not modified: the answer is still the one with the sent `ETag`"
+_NOT_MODIFIED: Final = "Not modified: the answer is still the one with the sent `ETag`."
 
 
 _REQUEST_ID: Final = OpenApiParameter(
@@ -86,7 +90,7 @@ _LAST_EVENT_ID: Final = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="The `id` of the last event that was read: the stream continues after it, and `after` is ignored.",
 )
-_EVENT_STREAM: Final = "Server-sent events, each with its cursor as `id` and the event as JSON in `data`"
+_EVENT_STREAM: Final = "Server-sent events, each with its cursor as `id` and the event as JSON in `data`."
 
 
 def describe(
@@ -113,37 +117,37 @@ def describe(
     (``respond_unless_known``); ``conditional`` requests may require a version, and their answers have an ``ETag``, too.
     ``streams`` are server-sent events whose data is this struct.
     """
-    parameters = [_REQUEST_ID, _IDEMPOTENCY_KEY] if idempotent else [_REQUEST_ID]
-    parameters += [*_CONDITIONS, _ETAG] if conditional else [_KNOWN, _ETAG] if tagged else []
-    parameters += [_LAST_EVENT_ID] if streams else []
-    if query is not None:
-        parameters += _parameters(query)
     if body is not None:
         bodies = {_JSON: body}
     codes = tuple(error if isinstance(error, str) else error.code for error in refusals)
     OPERATIONS[operation] = Described(codes, bool(bodies), idempotent, conditional)
-    responses = _responses(answers)
-    if tagged:
-        responses[304] = OpenApiResponse(description=_NOT_MODIFIED)
-    if streams is not None:
-        responses[200, "text/event-stream"] = OpenApiResponse(_event_of(streams), description=_EVENT_STREAM)
+    headers = [_REQUEST_ID]
+    headers += [_IDEMPOTENCY_KEY] if idempotent else []
+    headers += [*_CONDITIONS, _ETAG] if conditional else [_KNOWN, _ETAG] if tagged else []
+    headers += [_LAST_EVENT_ID] if streams else []
     decorate: Callable[[F], F] = extend_schema(
         operation_id=operation,
         summary=summary,
         request={media_type: _reference(each) for media_type, each in bodies.items()} if bodies else None,
-        responses=responses,
-        parameters=parameters,
+        responses=_responses(answers, tagged=tagged, streams=streams),
+        parameters=[*headers, *(_parameters(query) if query else [])],
     )
     return decorate
 
 
-def _responses(answers: Mapping[int, Any]) -> dict[Any, OpenApiResponse]:
-    """The documented successful answers, by status and media type."""
-    return {
+def _responses(
+    answers: Mapping[int, Any], *, tagged: bool, streams: type[msgspec.Struct] | None
+) -> dict[Any, OpenApiResponse]:
+    """The documented successful answers, by status and media type, and the one of what a client has already."""
+    responses: dict[Any, OpenApiResponse] = {
         (status, _JSON): OpenApiResponse(_reference(answer), description=_SUCCESSES[status])
         for status, answer in sorted(answers.items())
-        if answer is not Problem  # Refusals are declared by their errors.
     }
+    if tagged:
+        responses[304] = OpenApiResponse(description=_NOT_MODIFIED)
+    if streams is not None:
+        responses[200, "text/event-stream"] = OpenApiResponse(_event_of(streams), description=_EVENT_STREAM)
+    return responses
 
 
 def _event_of(struct: type[msgspec.Struct]) -> dict[str, Any]:

@@ -229,6 +229,14 @@ def test_everything_is_described_in_whole_sentences(document: dict[str, Any], sc
         },
         **{f"{operation}?{each['name']}": each for operation, each in parameters(document)},
         **{operation["operationId"]: operation for _, operation in operations(document)},
+        **{
+            f"{operation['operationId']} {status}": answer
+            for _, operation in operations(document)
+            for status, answer in operation["responses"].items()
+            if "$ref" not in answer
+        },
+        **document["components"]["responses"],
+        **document["components"]["headers"],
         **schemas,
     }
     assert not {
