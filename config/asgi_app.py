@@ -10,6 +10,7 @@ import asyncio
 import gc
 import sys
 from functools import cache, lru_cache
+from http import HTTPStatus
 from importlib import import_module
 from io import BytesIO
 from types import ModuleType
@@ -28,8 +29,10 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 
 from audit import context, traces
+from audit.api import deprecation
 from audit.api.following import FollowingResponse
 from audit.api.http import ApiView, LoopRequest, Pending
+from audit.api.locations import location_of
 from audit.authentication import cached_caller
 from audit.db import service_role
 from audit.errors import DomainError, Throttled
@@ -120,7 +123,7 @@ class Application(BaseHandler):
             view = self.views_on_loop.get(scope["path"])
             if view is not None and (handed_in := _hand_in(view, scope, content)):
                 answering.route = scope["path"]
-                await _answer(*handed_in, send, answering)
+                await _answer(*handed_in, send, answering, view.created)
                 return None
             response = await self._lanes.lane_of(scope).run(self._respond, scope, content, answering)
             if not isinstance(response, HttpResponse) or _goes_on(response):
@@ -212,6 +215,7 @@ def _refuse(scope: Message, status: int) -> HttpResponse:
     response.headers["X-Request-ID"] = request_id
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers["Content-Length"] = str(len(response.content))
+    deprecation.mark(response, request.path)
     return response
 
 
@@ -244,8 +248,8 @@ def _is_served(host: str) -> bool:
     return bool(domain) and validate_host(domain, settings.ALLOWED_HOSTS)
 
 
-async def _answer(request: LoopRequest, pending: Pending, send: Send, answering: Answering) -> None:
-    """Answer a request that was handed in."""
+async def _answer(request: LoopRequest, pending: Pending, send: Send, answering: Answering, created: str) -> None:
+    """Answer a request that was handed in. ``created`` is the path of what an answer with 201 has created."""
     answering.request_id = request_id = request.META["inventory.request_id"]
     answering.client = request.user.name
     headers = [*_HEADERS, (b"x-request-id", request_id.encode("ascii"))]
@@ -254,11 +258,16 @@ async def _answer(request: LoopRequest, pending: Pending, send: Send, answering:
         if isinstance(outcome, StoredAnswer):
             headers.append((b"idempotent-replayed", b"true"))
         answer = outcome if isinstance(outcome, StoredAnswer) else pending.render(outcome)
+        if answer.status == HTTPStatus.CREATED:
+            headers.append((b"location", location_of(created, answer.body).encode("ascii")))
     except Exception as error:  # noqa: BLE001 - each becomes a problem document
         problem = _problem(request, error, request_id)
+        deprecation.mark(problem, request.path)
         await _send(problem, send)
         answering.answered(problem.status_code, len(problem.content))
         return
+    deprecated = deprecation.headers_of(request.path)
+    headers += [(name.lower().encode("ascii"), value.encode("ascii")) for name, value in deprecated.items()]
     throttling.charge(request.user, len(request.body) + len(answer.body))
     body, more = compression.packed(answer.body, request.META.get("HTTP_ACCEPT_ENCODING", ""))
     headers += [*more, (b"content-length", b"%d" % len(body))]

@@ -16,6 +16,7 @@ from django.urls import Resolver404, ResolverMatch, resolve
 from django.utils import timezone
 
 from audit import context
+from audit.api import deprecation
 from audit.api.http import options_answer
 from audit.errors import DomainError
 from audit.instants import readers_zone
@@ -62,6 +63,7 @@ class RequestContextMiddleware:
         request.META["inventory.request_id"] = request_id
         response = self._options(request) or self._health(request) or self._api(request) or self._get_response(request)
         response.headers["X-Request-ID"] = request_id
+        deprecation.mark(response, request.path_info)
         if request.path_info.startswith(_NOT_CACHED):
             response.headers.setdefault("Cache-Control", "no-store")
         return response

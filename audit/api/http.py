@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
-from typing import Any, Final, Protocol, TypeVar, cast
+from typing import Any, ClassVar, Final, Protocol, TypeVar, cast
 from uuid import UUID
 
 import msgspec
@@ -22,6 +22,7 @@ from audit.actors import Actor
 from audit.api.contract import Body, OptionalBody
 from audit.api.expectations import EXAMPLE
 from audit.api.json_bodies import CANONICAL, canonical, json_body, malformed, raw_body, repetitions, tree_of
+from audit.api.locations import location_of
 from audit.api.mistakes import DIGITS, MOST, mistakes_in, mistakes_in_query, refusal
 from audit.api.permissions import Guarded
 from audit.api.scalars import decode_scalar
@@ -94,6 +95,8 @@ class LoopRequest(Request):
 class ApiView(Guarded, APIView):
     """A view for API clients. It declares who may use each of its methods (``Guarded``)."""
 
+    created: ClassVar[str] = ""
+    """The path of what an answer with 201 has created (``audit.api.locations``)."""
     http_method_names = ["get", "head", "post", "put", "patch", "delete"]
 
     @property
@@ -117,6 +120,8 @@ class ApiView(Guarded, APIView):
             response: HttpResponse | Pending = handler(asked, *args, **kwargs)
             if isinstance(response, Pending):
                 response = answered(response.submission.outcome(), response.render)
+            if response.status_code == HTTPStatus.CREATED:
+                response.headers["Location"] = location_of(self.created, response.content)
         except Exception as error:  # noqa: BLE001 - each becomes a problem document
             response = self.handle_exception(error)
             if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED:

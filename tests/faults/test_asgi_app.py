@@ -64,6 +64,8 @@ class TestAnswers:
             send(house, f"{BASE}reserve{way}", reserve_body(house), X_Request_ID="mine") for way in (ON_LOOP, IN_THREAD)
         ]
         assert [status for status, _, _ in answers] == [201, 201]
+        for _, received, body in answers:
+            assert received.pop("location").endswith(f"/reservations/{body['reservationId']}")
         on_loop, in_thread = ({name: v for name, v in received.items() if name != "date"} for _, received, _ in answers)
         assert on_loop == in_thread
         assert on_loop["x-request-id"] == "mine"

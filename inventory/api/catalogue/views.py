@@ -56,6 +56,7 @@ class ProductView(ApiView):
     """One product."""
 
     allowed: ClassVar = {"GET": Capability.READ, "PUT": Capability.MANAGE}
+    created: ClassVar = "/api/v1/products/{productId}"
     for_all_stores: ClassVar = frozenset({"PUT"})
 
     @describe("readProduct", "Read a product", answers={200: catalogue_contract.ProductOut}, tagged=True)
@@ -152,6 +153,7 @@ class WarehouseView(ApiView):
     """One warehouse."""
 
     allowed: ClassVar = {"GET": Capability.READ, "PUT": Capability.MANAGE}
+    created: ClassVar = "/api/v1/warehouses/{warehouseId}"
     for_all_stores: ClassVar = frozenset({"PUT"})
 
     @describe("readWarehouse", "Read a warehouse", answers={200: catalogue_contract.WarehouseOut}, tagged=True)
@@ -268,6 +270,7 @@ class StoreView(ApiView):
     """One store."""
 
     allowed: ClassVar = {"GET": Capability.READ, "PUT": Capability.MANAGE}
+    created: ClassVar = "/api/v1/stores/{storeId}"
     for_all_stores: ClassVar = frozenset({"PUT"})
 
     @describe("readStore", "Read a store", answers={200: catalogue_contract.StoreOut}, tagged=True)

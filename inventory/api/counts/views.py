@@ -86,6 +86,7 @@ class CountsView(ApiView):
     """The list of counts, and opening of a count."""
 
     allowed: ClassVar = {"GET": Capability.READ_COUNTS, "POST": Capability.KEEP_STOCK}
+    created: ClassVar = "/api/v1/inventory/counts/{countId}"
 
     @describe(
         "listCounts",

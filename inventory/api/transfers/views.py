@@ -46,6 +46,7 @@ class TransferView(ApiView):
     """Make a transfer."""
 
     allowed: ClassVar = {"POST": Capability.KEEP_STOCK}
+    created: ClassVar = "/api/v1/inventory/transfer/{transferId}"
 
     @describe(
         "transfer",

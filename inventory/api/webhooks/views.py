@@ -35,6 +35,7 @@ class WebhooksView(ApiView):
     """The list of webhooks."""
 
     allowed: ClassVar = {"GET": Capability.READ_WEBHOOKS, "POST": Capability.MANAGE_WEBHOOKS}
+    created: ClassVar = "/api/v1/webhooks/{webhookId}"
 
     @describe("listWebhooks", "List webhooks", query=PageQuery, answers={200: contract.WebhookPageOut})
     def get(self, request: Request) -> HttpResponse:

@@ -28,6 +28,7 @@ class CartView(ApiView):
     """The basket of a cart."""
 
     allowed: ClassVar = {"GET": Capability.READ, "PUT": Capability.SELL, "DELETE": Capability.SELL}
+    created: ClassVar = "/api/v1/inventory/carts/{cartId}"
 
     @describe(
         "readCart",

@@ -30,6 +30,7 @@ class ReserveView(ApiView):
     """Hold stock."""
 
     allowed: ClassVar = {"POST": Capability.SELL}
+    created: ClassVar = "/api/v1/inventory/reservations/{reservationId}"
 
     @describe(
         "reserve",
