@@ -20,7 +20,6 @@ _PARTICULAR: Final = {
     "CheckLineIn": "AvailabilityRequestLine",
     "CheckOut": "Availability",
     "CheckedLineOut": "LineAvailability",
-    "CloudEventIn": "CloudEvent",
     "CountLineIn": "CountedLineRequest",
     "CountProductIn": "CountedProduct",
     "CountedLinesOut": "EnterCountsResult",

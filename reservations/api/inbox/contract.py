@@ -25,16 +25,6 @@ Data = Annotated[
 ]
 
 
-class CloudEventIn(Answer, kw_only=True):
-    """An event in the envelope of CloudEvents 1.0. Other attributes are ignored."""
-
-    specversion: Annotated[Literal["1.0"], Meta(description="The version of CloudEvents.")]
-    id: EventId
-    source: Source
-    type: TypeName
-    data: Data
-
-
 class EventIn(Answer, kw_only=True):
     """An event in the service's own envelope, with its id as `eventId`, or in the envelope of CloudEvents 1.0, with
     `specversion`, its id as `id`, and a `source`. Other fields are ignored."""
@@ -49,7 +39,6 @@ class EventIn(Answer, kw_only=True):
 
 
 Batch = Annotated[list[EventIn], Meta(min_length=1, max_length=MOST_EVENTS)]
-CloudEventBatch = Annotated[list[CloudEventIn], Meta(min_length=1, max_length=MOST_EVENTS)]
 
 
 class EventOutcomeOut(Answer, kw_only=True):
