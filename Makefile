@@ -37,7 +37,7 @@ image: ## Build the container image, tagged with the release (IMAGE=inventory-re
 screenshots: $(STAMP) ## Take the pictures of docs/guides/staff.md anew (needs a Chromium; ARGS=stock for one)
 	$(BIN)/python -m tests.browser.screenshots $(ARGS)
 
-check: $(STAMP) ## Lint, types, imports, dependencies, migrations, links, generated documents
+check: $(STAMP) ## Lint, types, imports, dependencies, migrations, links, generated documents, the OpenAPI document
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
@@ -46,6 +46,7 @@ check: $(STAMP) ## Lint, types, imports, dependencies, migrations, links, genera
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py lintmigrations
 	$(BIN)/python -m config.documents --check
+	$(BIN)/python -m tests.node.lint
 
 fmt: $(STAMP) ## Format, fix what can be fixed, write the generated documents
 	$(BIN)/ruff format

@@ -4,6 +4,7 @@ The language of a block determines how it is tested:
 
 - ``bash``: it is run, together with the page's other ``bash`` blocks, in one shell.
 - ``json``, ``text``: what the ``bash`` block before it prints, complete; ``…`` stands for what differs each time.
+- ``typescript``, ``python``: a part of a program beside a guide, which a test of its own runs.
 - ``yaml``, ``sql``, ``sh``: what is given to another program; only its form is checked.
 - ``shell``: it can't be run in a test, as it starts or ends a service. Its programs, files and options must exist.
 """
@@ -80,12 +81,21 @@ def _require_statements(line: int, text: str) -> None:
         raise Untested(f"line {line}: no statements that are known")
 
 
+def _require_part(line: int, text: str) -> None:
+    """Require a part of a program in a folder of docs/guides."""
+    programs = (path for path in (ROOT / "docs" / "guides").glob("*/*") if path.suffix in {".py", ".ts"})
+    if not any(text in program.read_text(encoding="utf-8") for program in programs):
+        raise Untested(f"line {line}: no program beside a guide has these lines")
+
+
 _FORMS: Final[dict[str, Callable[[int, str], None]]] = {
     "yaml": _require_yaml,
     "sql": _require_statements,
     "sh": lambda _line, _script: None,
+    "typescript": _require_part,
+    "python": _require_part,
 }
-"""Checks of blocks for other programs. A script (``sh``) is run by a test of its own, in tests/deploy."""
+"""Checks of blocks for other programs. Tests in tests/deploy and tests/clients run the scripts (``sh``)."""
 
 
 def read(text: str) -> Page:

@@ -20,8 +20,8 @@ from tests.contract.examples import PAGES, ROOT, Step, Untested
 MARK = "---- next block"
 PATIENCE_SECONDS = 90
 README_LINES = 130
-WITHOUT_EXAMPLES = {"staff.md", "logs.md", "trace.md", "kubernetes.md"}
-"""Guides whose commands need a person, a collector or a cluster; ``shell`` blocks of these are checked in part."""
+WITHOUT_EXAMPLES = {"staff.md", "logs.md", "trace.md", "kubernetes.md", "clients.md"}
+"""Guides whose commands need a person, a collector, a cluster or Node; their ``shell`` blocks are checked in part."""
 
 names = {page: page.relative_to(ROOT).as_posix() for page in PAGES}
 every_page = pytest.mark.parametrize("page", PAGES, ids=list(names.values()))
@@ -120,6 +120,7 @@ def test_readme_is_short_and_walks_five_calls() -> None:
     "text",
     [
         "```python\nprint(1)\n```",
+        "```typescript\nconst client = 1;\n```",
         "```\nanything\n```",
         "```json\n{}\n```",
         "```bash\necho 1\n```\n```text\n1\n```\n```text\n1\n```",
