@@ -61,6 +61,7 @@ def _reads() -> Iterator[tuple[str, dict[str, Any]]]:
     yield from _movements()
     yield from _reservations()
     yield from _documents()
+    yield from _for_copies()
     for warehouse in _WAREHOUSES:
         yield "/inventory/levels", {"warehouseId": warehouse}
         for severity in (None, "LOW", "CRITICAL"):
@@ -109,6 +110,25 @@ def _reservations() -> Iterator[tuple[str, dict[str, Any]]]:
     for status, warehouse in product((None, "OPEN", "RESOLVED"), _WAREHOUSES):
         yield "/inventory/incidents", {"status": status, "warehouseId": warehouse}
     yield "/inventory/incidents", {"productId": _STOCKED}
+
+
+def _for_copies() -> Iterator[tuple[str, dict[str, Any]]]:
+    """What a program reads that keeps a copy."""
+    moments = [(timezone.now() - timedelta(days=days)).isoformat() for days in (-1, 0, 1, 299)]
+    for since, store in product(moments, (None, "store-1", f"store-{RARE}")):
+        for path in ("/inventory/levels", "/inventory/reservations", "/products"):
+            yield path, {"updatedSince": since, "storeId": store}
+    for since, status in product(moments, _STATUSES):
+        yield "/inventory/reservations", {"updatedSince": since, "status": status}
+    ids = ",".join(f"{PRODUCT}{number:012x}" for number in range(200))
+    for path in ("/inventory/levels", "/products"):
+        yield path, {"ids": ids}
+        yield path, {"ids": ids, "updatedSince": moments[-1]}
+    some = ",".join(row.public_id for row in Reservation.objects.order_by("pk")[:200])
+    yield "/inventory/reservations", {"ids": some}
+    for store in ("store-1", f"store-{RARE}"):
+        yield "/products", {"storeId": store}
+        yield "/inventory/reservations", {"storeId": store}
 
 
 def _documents() -> Iterator[tuple[str, dict[str, Any]]]:

@@ -83,6 +83,25 @@ def _rising_version(*columns: str) -> pgtrigger.Trigger:
     )
 
 
+def _rising_time(*columns: str) -> pgtrigger.Trigger:
+    """Set ``updated_at`` with each change of these columns, whoever makes it.
+
+    To the time of the change and not of the transaction, which may have begun long before it is committed.
+    """
+    old, new = (", ".join(f"{row}.{column}" for column in columns) for row in ("OLD", "NEW"))
+    return pgtrigger.Trigger(
+        name="updated_at_rises",
+        when=pgtrigger.Before,
+        operation=pgtrigger.Update,
+        func=f"""
+            IF ROW({old}) IS DISTINCT FROM ROW({new}) THEN
+                NEW.updated_at = GREATEST(NEW.updated_at, clock_timestamp());
+            END IF;
+            RETURN NEW;
+        """,
+    )
+
+
 class KeyField(models.CharField):  # type: ignore[type-arg]
     """The key of a code in another field of the row, computed whenever the row is saved."""
 
@@ -106,13 +125,25 @@ class KeyField(models.CharField):  # type: ignore[type-arg]
         return type(self)(self.source, self.key)
 
 
+_SET_BY_USERS: Final = (
+    "sku",
+    "name",
+    "parent_id",
+    "barcode",
+    "is_active",
+    "listing_expires_at",
+    "max_units_per_customer",
+)
+
+
 class Product(Freezable):
     """A product that is sold. A variant is a product with a parent; a variant has no variants of its own.
 
     ``max_units_per_customer`` is the most units that one customer or cart of a store may hold at a time, summed over
     variants. ``sku_key`` and ``barcode_key`` are what codes are compared by (``inventory/codes.py``). ``sku_twin`` is
     0; it is higher only for a product whose SKU was the same as an older one's when SKUs began to be compared by their
-    keys, until one of the two gets another SKU. ``version`` rises with each change of what users set, but for freezes.
+    keys, until one of the two gets another SKU. ``version`` rises with each change of what users set, but for freezes;
+    ``updated_at`` changes with those, too.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7)
@@ -143,11 +174,11 @@ class Product(Freezable):
         indexes = [
             GinIndex(Words("sku", "name"), name="product_words"),
             models.Index(fields=["barcode_key"], name="product_barcode_key"),
+            models.Index(fields=["updated_at", "id"], name="product_updated"),
         ]
         triggers = [
-            _rising_version(
-                "sku", "name", "parent_id", "barcode", "is_active", "listing_expires_at", "max_units_per_customer"
-            )
+            _rising_version(*_SET_BY_USERS),
+            _rising_time(*_SET_BY_USERS, "frozen_at", "frozen_until", "freeze_reason"),
         ]
 
     def __str__(self) -> str:

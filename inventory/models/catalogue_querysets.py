@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _FEW: Final = 1000
 """The most products of a search that are found by their ids."""
+_FEW_OF_STORES: Final = 5000
+"""The most stock levels of a store whose products are found by their ids."""
 
 
 def in_reach(actor: Actor, *warehouses: str) -> Q:
@@ -109,6 +111,27 @@ class ProductQuerySet(_Freezables, models.QuerySet["Product"]):
     def ids_with(self, words: Any, *, at_most: int) -> list[UUID]:
         """The ids of some products with these words (``words.beginning_so``), by the index of words. One query."""
         return some_ids(self._with_words(words), at_most=at_most)
+
+    def of_stores(self, store_ids: Collection[UUID]) -> Self:
+        """Products with a stock level in a warehouse that one of these stores sells from, and parents of such variants.
+        Up to three queries besides its own.
+
+        Few are found by their ids first: the planner would walk all products, in their order, to find them.
+        """
+        sources: models.Manager[Any] = apps.get_model("inventory", "StoreWarehouse")._default_manager
+        places = list(sources.filter(store__in=store_ids).values_list("warehouse", flat=True))
+        levels: models.Manager[Any] = apps.get_model("inventory", "StockLevel")._default_manager
+        here = levels.filter(warehouse__in=places)
+        ids = set(here.order_by().values_list("product", flat=True)[: _FEW_OF_STORES + 1])
+        if len(ids) <= _FEW_OF_STORES:
+            return self.filter(pk__in=[*ids, *self._parents_of(ids)])
+        of_variant = here.filter(product__parent=OuterRef("pk"))
+        return self.filter(Exists(here.filter(product=OuterRef("pk"))) | Exists(of_variant))
+
+    def _parents_of(self, ids: Collection[UUID]) -> models.QuerySet[Any, Any]:
+        variants = self.model._default_manager.filter(pk__in=ids, parent__isnull=False)
+        parents: models.QuerySet[Any, Any] = variants.order_by().values_list("parent", flat=True).distinct()
+        return parents
 
     def scanned(self, code: str) -> list[UUID]:
         """The ids of products with this code, and of their variants. Two queries."""

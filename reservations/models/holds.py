@@ -5,8 +5,8 @@ from typing import Any, Final, Self
 from uuid import UUID
 
 from django.db import models
-from django.db.models import Exists, OuterRef, Q
-from django.db.models.functions import Now
+from django.db.models import Exists, F, OuterRef, Q
+from django.db.models.functions import Greatest, Now
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
@@ -17,6 +17,11 @@ from inventory.models import Product, StockLevel, Store
 
 _FEW: Final = 2000
 """The most reservations of a product that are found by their ids."""
+
+
+def updated_at() -> Greatest:
+    """When a reservation last changed: the latest of the times that it has. SQL leaves null out."""
+    return Greatest("created_at", "extended_at", "changed_at", "consumed_at", "released_at")
 
 
 class ReservationQuerySet(models.QuerySet["Reservation"]):
@@ -95,6 +100,7 @@ def _by_bytes(name: str) -> models.Index:
 class Reservation(models.Model):
     """The document of a hold. Its status is ACTIVE, then finally one of CONSUMED, EXPIRED and RELEASED.
 
+    ``changed_at`` is when its items, customer or order were last changed, null if they never were.
     ``released_at`` is when the stock was given back. For an EXPIRED one it is when the expiry was recorded; the hold
     ended at ``expires_at``.
     """
@@ -115,6 +121,7 @@ class Reservation(models.Model):
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     extended_at = models.DateTimeField(null=True)
+    changed_at = models.DateTimeField(null=True)
     consumed_at = models.DateTimeField(null=True)
     released_at = models.DateTimeField(null=True)
     reason = models.CharField(max_length=500, blank=True)
@@ -150,6 +157,7 @@ class Reservation(models.Model):
         indexes = [
             models.Index(name="reservation_due_order", fields=["expires_at", "id"], condition=Q(status="ACTIVE")),
             models.Index(name="reservation_of_store", fields=["store", "id"]),
+            models.Index(F("store"), updated_at(), F("id"), name="reservation_updated"),
             *map(_by_bytes, ("cart", "order", "customer")),
         ]
 

@@ -7,6 +7,7 @@ from msgspec import Meta
 
 from audit.api.contract import Answer, Body, Code, ExpectedVersion, OptionalBody, PageQuery, RowVersion, Time
 from audit.api.instants import Instant
+from audit.api.syncing import UpdatedSince, UuidList
 from audit.api.texts import CleanCode, CleanText, NonEmptyText, Text
 
 if TYPE_CHECKING:
@@ -88,6 +89,17 @@ class ProductsQuery(PageQuery, kw_only=True):
     search: Annotated[Name | None, Meta(description="Only products with this text in their name, SKU or barcode.")] = (
         None
     )
+    ids: Annotated[UuidList | None, Meta(description="Only the products with these ids.")] = None
+    store_id: Annotated[
+        Code | None,
+        Meta(
+            description="Only products with a stock level in a warehouse that the store with this code sells from, and "
+            "parents of such variants."
+        ),
+    ] = None
+    updated_since: Annotated[
+        UpdatedSince | None, Meta(description="In the order of `updatedAt`, the oldest first.")
+    ] = None
 
 
 class ProductIn(Body, kw_only=True):
@@ -117,6 +129,7 @@ class ProductOut(Answer, kw_only=True):
     listing_expires_at: Time | None
     max_units_per_customer: int | None
     version: RowVersion
+    updated_at: Annotated[Time, Meta(description="When a field or a freeze was last changed.")]
     frozen: Annotated[FreezeOut | None, Meta(description="A variant also follows its parent's.")]
 
 

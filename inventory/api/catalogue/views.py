@@ -11,6 +11,7 @@ from audit.api.contract import PageQuery
 from audit.api.http import ApiView, answered, decode, decode_query, rendered, respond
 from audit.api.paging import page_of
 from audit.api.schema import describe
+from audit.api.syncing import page_of_updated
 from audit.api.versions import expected_of, precondition, respond_unless_known, tagged
 from audit.errors import Fault, Invalid, NotFound
 from audit.idempotency import StoredAnswer
@@ -18,10 +19,11 @@ from audit.roles import Capability
 from audit.texts import RefusedCharacter, clean_note
 from inventory.api.catalogue import contract as catalogue_contract
 from inventory.codes import sku_key
-from inventory.errors import SkuTaken, UnknownProduct, UnknownWarehouse
+from inventory.errors import SkuTaken, UnknownProduct, UnknownStore, UnknownWarehouse
 from inventory.models import CODE, CODE_HINT, Freezable, Product, Store, Warehouse
 from inventory.services.catalogue import master_data
 from inventory.services.catalogue.master_data import Saved
+from inventory.services.catalogue.named_stores import store_ids
 from inventory.services.catalogue.stores import put_store
 
 _DEEPEST: Final = 10
@@ -37,6 +39,7 @@ class ProductsView(ApiView):
         "List products",
         query=catalogue_contract.ProductsQuery,
         answers={200: catalogue_contract.ProductPageOut},
+        refusals=(UnknownStore,),
     )
     def get(self, request: Request) -> HttpResponse:
         """Lists products and variants."""
@@ -48,7 +51,14 @@ class ProductsView(ApiView):
             found = found.coded(query.code)
         if query.search is not None:
             found = found.search(query.search)
-        products, following = page_of(found, query)
+        if query.ids is not None:
+            found = found.filter(pk__in=query.ids)
+        if query.store_id is not None:
+            found = found.of_stores(store_ids(self.actor(request), query.store_id))
+        if query.updated_since is None:
+            products, following = page_of(found, query)
+        else:
+            products, following = page_of_updated(found, query, query.updated_since)
         return respond(catalogue_contract.ProductPageOut(items=[_product_out(row) for row in products], next=following))
 
 
@@ -114,6 +124,7 @@ def _product_out(product: Product) -> catalogue_contract.ProductOut:
         listing_expires_at=product.listing_expires_at,
         max_units_per_customer=product.max_units_per_customer,
         version=product.version,
+        updated_at=product.updated_at,
         frozen=_freeze_out(product),
     )
 

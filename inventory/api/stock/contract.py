@@ -8,6 +8,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from audit.api.contract import Answer, Body, Code, PageQuery, Time
 from audit.api.decimals import Money
+from audit.api.syncing import UpdatedSince, UuidList
 from audit.api.texts import CleanCode, NonEmptyText, OpaqueId, Reference
 
 SignedQuantity = Annotated[
@@ -161,6 +162,12 @@ class LevelsQuery(PageQuery, kw_only=True):
     warehouse_id: Annotated[Code | None, Meta(description="Only levels in the warehouse with this code.")] = None
     store_id: Annotated[
         Code | None, Meta(description="Only levels in the warehouses that the store with this code sells from.")
+    ] = None
+    ids: Annotated[
+        UuidList | None, Meta(description="Only levels of these products, with their variants, or of these variants.")
+    ] = None
+    updated_since: Annotated[
+        UpdatedSince | None, Meta(description="A page may then be short or empty, although there is a `next` one.")
     ] = None
 
 

@@ -1,8 +1,8 @@
 """The routes of stock levels: decode, one call, answer."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final, Protocol
 from uuid import UUID
 
@@ -15,8 +15,9 @@ from rest_framework.request import Request
 
 from audit import feed
 from audit.actors import Actor
+from audit.api.contract import PageQuery
 from audit.api.http import ApiView, answered, decode, decode_query, rendered, respond
-from audit.api.paging import page_of
+from audit.api.paging import BY_ID, page_of
 from audit.api.schema import describe
 from audit.api.versions import expected_of, precondition, respond_unless_known, tagged
 from audit.errors import NotFound
@@ -33,6 +34,8 @@ from inventory.services.catalogue.master_data import Saved
 from inventory.services.stock.level_settings import set_level
 
 _DAY: Final = timedelta(hours=24)
+WALKED: Final = 200_000
+"""The most levels that a page of updated levels reads."""
 
 
 class ProductLevelsView(ApiView):
@@ -126,10 +129,32 @@ class LevelsView(ApiView):
         query = decode_query(request, stock_contract.LevelsQuery)
         actor = self.actor(request)
         with _events_cursor(is_first_page=query.cursor is None) as cursor:
-            found = StockLevel.objects.visible_to(actor).with_incoming().select_related("warehouse", "product")
-            levels, following = page_of(in_places(found, query, actor), query)
+            found = in_places(StockLevel.objects.visible_to(actor), query, actor)
+            if query.ids is not None:
+                found = found.of_products(query.ids)
+            if query.updated_since is None:
+                levels, following = page_of(_whole(found), query)
+            else:
+                levels, following = _updated(found, query, query.updated_since)
         items = [_listed(level) for level in levels]
         return respond(stock_contract.LevelPageOut(items=items, next=following, events_cursor=str(cursor)))
+
+
+def _whole(found: Any) -> Any:
+    return found.with_incoming().select_related("warehouse", "product")
+
+
+def _updated(found: Any, query: PageQuery, since: datetime) -> tuple[Sequence[StockLevel], str | None]:
+    """One page of the levels updated since a moment, by primary key, and the cursor of the next page or None.
+
+    No index has the time of the last update, so that a hold stays a heap-only update. A page reads at most ``WALKED``
+    levels, and is short or empty if few of them were updated; the next one continues behind them.
+    """
+    behind = BY_ID.after(query)
+    last = StockLevel.objects.last_of_walk(behind, WALKED)
+    updated = found.filter(updated_at__gte=since)
+    levels, following = page_of(_whole(updated if last is None else updated.filter(pk__lte=last)), query)
+    return levels, following if last is None else following or BY_ID.of(last)
 
 
 def _events_cursor(*, is_first_page: bool) -> AbstractContextManager[Cursor]:

@@ -107,6 +107,7 @@ class Ledger:
         self._changes: dict[UUID, LevelChange] = {}
         self._movements: list[tuple[UUID, int, int, MovementCause]] = []
         self._causes: dict[UUID, list[str]] = {}
+        self._touched: set[UUID] = set()
 
     def reserve(self, level_id: UUID, quantity: int) -> None:
         """Raise reserved by a number of units; a negative quantity lowers it."""
@@ -137,6 +138,10 @@ class Ledger:
         self._change(level_id).moved = True
         self._movements.append((level_id, self._levels.by_id[level_id].on_hand - before, before, cause))
 
+    def touch(self, level_id: UUID) -> None:
+        """Mark a level as updated, though neither its counters nor its version change: its incoming units do."""
+        self._touched.add(level_id)
+
     def write(self, now: datetime, events: Sequence[OutboxRow]) -> None:
         """Write all changes: one UPDATE of levels, one INSERT of movements. Requires the levels' locks.
 
@@ -147,7 +152,8 @@ class Ledger:
         It compares available before and after all changes of the transaction, which is known here without a query.
         """
         changes = {level: c for level, c in self._changes.items() if c.moved or c.reserved or c.on_hand}
-        for some in batches(list(changes.items())):
+        touched = ((level, LevelChange()) for level in sorted(self._touched - changes.keys()))
+        for some in batches([*changes.items(), *touched]):
             _write_levels(some, now)
         self._write_movements(now)
         self._note(events)

@@ -71,6 +71,12 @@ class Moves:
         self.ledger.move(level_id, units, cause)
         self._moved_levels[level_id] = None
 
+    def touch(self, *level_ids: UUID | None) -> None:
+        """Mark levels as updated whose incoming units change."""
+        for level_id in level_ids:
+            if level_id:
+                self.ledger.touch(level_id)
+
     def note(self, item: TransferItem, before: int, after: int, *, quantity: int, lost: int = 0) -> None:
         """Note the moved and lost units of an item, and on hand, for the event and the audit entry."""
         moved = TransferredItem(
@@ -165,6 +171,7 @@ def ship(
         _require_room(expected, f"/items/{places[item.stock_id]}/quantity")
         before = moves.on_hand(leaves)
         moves.move(leaves, -item.quantity, drafted.reason)
+        moves.touch(enters)
         moves.sources[item.id], moves.expected[item.id] = (before, before - item.quantity), expected
         moves.note(item, before, before - item.quantity, quantity=item.quantity)
         items.append(replace(item, source_level_id=leaves, destination_level_id=enters, shipped=item.quantity))
@@ -271,6 +278,7 @@ def reroute(found: TransferDocument, actor: Actor, destination: RouteEnd) -> Mov
         moves.expected[item.id] = on_hand + incoming.get(level_id, 0) + item.in_transit
         _require_room(moves.expected[item.id], "/toWarehouseId")
         moves.note(item, on_hand, on_hand, quantity=item.in_transit)
+        moves.touch(item.destination_level_id, level_id)
         items.append(replace(item, destination_level_id=level_id))
     moves.document = replace(found, destination=destination, items=tuple(items))
     return moves
@@ -297,6 +305,7 @@ def bring_back(found: TransferDocument, actor: Actor, *, reason: str, further: C
         before = moves.on_hand(level_id)
         _require_room(before + item.in_transit, "")
         moves.move(level_id, item.in_transit, reason or "transfer cancelled")
+        moves.touch(item.destination_level_id)
         moves.sources[item.id] = before, before + item.in_transit
         moves.note(item, before, before + item.in_transit, quantity=item.in_transit)
     arrived = any(item.received for item in found.items)

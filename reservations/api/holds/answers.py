@@ -206,6 +206,7 @@ def read(hold: Hold, now: datetime) -> ReservationOut:
         extended_at=hold.extended_at,
         consumed_at=hold.consumed_at,
         released_at=hold.released_at,
+        updated_at=hold.updated_at(now),
         reason=hold.reason,
         reacquired_from=public_id(RESERVATION, hold.reacquired_from) if hold.reacquired_from else UNSET,
     )

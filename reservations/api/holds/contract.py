@@ -1,15 +1,28 @@
 """Request and response bodies of the routes of holds."""
 
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
 from audit.api.contract import Answer, Body, Code, PageQuery, Quantity, ReservationId, Time, exactly_one
 from audit.api.decimals import Money
+from audit.api.syncing import IdList, UpdatedSince
 from audit.api.texts import OpaqueId, Text
 from audit.errors import Fault, Invalid
+from audit.identifiers import RESERVATION
+
+if TYPE_CHECKING:
+    ReservationIds = tuple[UUID, ...]
+else:
+
+    class ReservationIds(IdList):
+        """A list of public ids of reservations."""
+
+        prefix = RESERVATION
+
+    ReservationIds.register(tuple)
 
 Minutes = Annotated[int, Meta(ge=1, description="How long to hold, in minutes. If omitted: what the store has set.")]
 Lines = Annotated[list["LineIn"], Meta(min_length=1, max_length=200)]
@@ -140,6 +153,11 @@ class ReservationsQuery(PageQuery, kw_only=True):
         UUID | None, Meta(description="Only reservations that hold this product, one of its variants, or this variant.")
     ] = None
     variant_id: Annotated[UUID | None, Meta(description="Only reservations that hold this variant.")] = None
+    ids: Annotated[ReservationIds | None, Meta(description="Only the reservations with these ids.")] = None
+    store_id: Annotated[Code | None, Meta(description="Only reservations of the store with this code.")] = None
+    updated_since: Annotated[
+        UpdatedSince | None, Meta(description="In the order of `updatedAt`, the oldest first.")
+    ] = None
 
 
 class ItemOut(Answer, kw_only=True):
@@ -309,6 +327,9 @@ class ReservationOut(Answer, kw_only=True):
     extended_at: Annotated[Time | None, Meta(description="When the reservation was extended; null if it was not.")]
     consumed_at: Time | None
     released_at: Time | None
+    updated_at: Annotated[
+        Time, Meta(description="When it was last changed: extended, changed by its cart or order, or ended.")
+    ]
     reason: str
     reacquired_from: str | UnsetType = UNSET
 

@@ -7,23 +7,28 @@ from uuid import UUID
 from django.http import HttpResponse
 from rest_framework.request import Request
 
+from audit.actors import Actor
 from audit.api.http import ApiView, Pending, answered, decode, decode_query, id_in_path, respond
-from audit.api.paging import page_of
+from audit.api.paging import BY_MOMENT, page_of
 from audit.api.schema import describe
 from audit.api.versions import respond_unless_known
 from audit.identifiers import RESERVATION
 from audit.roles import Capability
+from inventory.errors import UnknownStore
 from inventory.locking import read_clock
+from inventory.services.catalogue.named_stores import store_ids
 from reservations import group_commit
 from reservations.api.holds import answers, contract, refusals
 from reservations.errors import ReservationNotFound
 from reservations.models import Reservation
+from reservations.models.holds import ReservationQuerySet
 from reservations.services.holds import documents, extending, placing, reading
 from reservations.services.holds.extending import ExtendRequest
 from reservations.services.holds.placing import HoldRequest
 from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest
 from reservations.services.holds.selecting import Selector
 from reservations.services.holds.sourcing import RequestLine
+from reservations.services.holds.updates import read_updates
 
 
 class ReserveView(ApiView):
@@ -189,21 +194,39 @@ class ReservationsView(ApiView):
         "List reservations, the newest first",
         query=contract.ReservationsQuery,
         answers={200: contract.ReservationPageOut},
+        refusals=(UnknownStore,),
     )
     def get(self, request: Request) -> HttpResponse:
         """Lists reservations, the newest first."""
         query = decode_query(request, contract.ReservationsQuery)
-        found = Reservation.objects.visible_to(self.actor(request)).matching(
-            cart_id=query.cart_id,
-            order_id=query.order_id,
-            customer_id=query.customer_id,
-            product_id=query.product_id,
-            variant_id=query.variant_id,
-        )
-        if query.status:
-            found = found.in_state(query.status)
-        page, following = page_of(found.only("pk"), query, newest_first=True)
-        read = documents.read_holds([reservation.id for reservation in page])
+        actor = self.actor(request)
+        found = _matching(actor, query)
+        if query.updated_since is None:
+            rows, following = page_of(found.only("pk"), query, newest_first=True)
+            ids = [row.pk for row in rows]
+        else:
+            stores, behind = store_ids(actor, query.store_id), BY_MOMENT.after(query)
+            updates = read_updates(found, stores, query.updated_since, behind=behind, limit=query.limit + 1)
+            page, following = BY_MOMENT.page(updates, query, lambda update: update)
+            ids = [id_ for _, id_ in page]
+        read = documents.read_holds(ids)
         now = read_clock()
-        items = [answers.read(read[reservation.id], now) for reservation in page]
+        items = [answers.read(read[id_], now) for id_ in ids]
         return respond(contract.ReservationPageOut(items=items, next=following))
+
+
+def _matching(actor: Actor, query: contract.ReservationsQuery) -> ReservationQuerySet:
+    found = Reservation.objects.visible_to(actor).matching(
+        cart_id=query.cart_id,
+        order_id=query.order_id,
+        customer_id=query.customer_id,
+        product_id=query.product_id,
+        variant_id=query.variant_id,
+    )
+    if query.status:
+        found = found.in_state(query.status)
+    if query.ids is not None:
+        found = found.filter(pk__in=query.ids)
+    if query.store_id is not None:
+        found = found.filter(store_id__in=store_ids(actor, query.store_id))
+    return found

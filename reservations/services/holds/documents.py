@@ -72,6 +72,7 @@ class Hold(msgspec.Struct, frozen=True, gc=False):
     reason: str = ""
     client_id: UUID | None = None
     reacquired_from: UUID | None = None
+    changed_at: datetime | None = None
     items: tuple[HeldItem, ...] = ()
 
     @property
@@ -86,6 +87,11 @@ class Hold(msgspec.Struct, frozen=True, gc=False):
     def is_due(self, now: datetime) -> bool:
         """Whether the reservation has passed its end and is not yet recorded EXPIRED."""
         return self.status == Status.ACTIVE and self.expires_at <= now
+
+    def updated_at(self, now: datetime) -> datetime:
+        """When the reservation last changed; a due one changed when it ended."""
+        times = (self.created_at, self.extended_at, self.changed_at, self.consumed_at, self.released_at)
+        return self.expires_at if self.is_due(now) else max(moment for moment in times if moment)
 
     def is_within_reach_of(self, actor: Actor) -> bool:
         """Whether its store and the warehouses of all its items are in the actor's reach."""
@@ -113,7 +119,7 @@ def is_lapsed(hold: Hold) -> bool:
 
 
 _COLUMNS: Final = """r.id, r.store_id, s.code, r.status, r.cart_id, r.order_id, r.customer_id, r.created_at,
-r.expires_at, r.extended_at, r.consumed_at, r.released_at, r.reason, r.client_id, r.reacquired_from_id"""
+r.expires_at, r.extended_at, r.consumed_at, r.released_at, r.reason, r.client_id, r.reacquired_from_id, r.changed_at"""
 
 _LOCK: Final = f"""
 SELECT {_COLUMNS} FROM reservations_reservation r JOIN inventory_store s ON s.id = r.store_id
@@ -294,7 +300,7 @@ def extend(holds: Sequence[Hold]) -> None:
 
 _REWRITE: Final = """
 UPDATE reservations_reservation AS r
-SET customer_id = t.customer_id, order_id = t.order_id, expires_at = t.expires_at
+SET customer_id = t.customer_id, order_id = t.order_id, expires_at = t.expires_at, changed_at = clock_timestamp()
 FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::timestamptz[]) AS t (id, customer_id, order_id, expires_at)
 WHERE r.id = t.id
 """
