@@ -18,12 +18,12 @@ from audit.idempotency import StoredAnswer
 from audit.roles import Capability
 from audit.texts import RefusedCharacter, clean_note
 from inventory.api.catalogue import contract as catalogue_contract
+from inventory.api.catalogue.named_stores import store_ids
 from inventory.codes import sku_key
 from inventory.errors import SkuTaken, UnknownProduct, UnknownStore, UnknownWarehouse
 from inventory.models import CODE, CODE_HINT, Freezable, Product, Store, Warehouse
 from inventory.services.catalogue import master_data
 from inventory.services.catalogue.master_data import Saved
-from inventory.services.catalogue.named_stores import store_ids
 from inventory.services.catalogue.stores import put_store
 
 _DEEPEST: Final = 10

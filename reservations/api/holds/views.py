@@ -14,9 +14,9 @@ from audit.api.schema import describe
 from audit.api.versions import respond_unless_known
 from audit.identifiers import RESERVATION
 from audit.roles import Capability
+from inventory.api.catalogue.named_stores import store_ids
 from inventory.errors import UnknownStore
 from inventory.locking import read_clock
-from inventory.services.catalogue.named_stores import store_ids
 from reservations import group_commit
 from reservations.api.holds import answers, contract, refusals
 from reservations.errors import ReservationNotFound
