@@ -44,7 +44,7 @@ class IdList(Scalar):
     def decode(cls, value: Any) -> tuple[UUID, ...]:
         texts = [text.strip() for text in str(value).split(",")]
         if len(texts) > MOST_IDS:
-            raise ValueError(f"Expected at most {MOST_IDS} ids, got {len(texts)}")
+            raise ValueError(f"must be at most {MOST_IDS} ids, but is {len(texts)}")
         return tuple(dict.fromkeys(map(cls._id, texts)))
 
     @classmethod
@@ -52,7 +52,9 @@ class IdList(Scalar):
         start = cls._start()
         identifier = parse_uuid(text[len(start) :])
         if identifier is None or text.lower() != f"{start}{identifier}":
-            raise ValueError(f"Expected ids separated by commas, each like `{start}{_EXAMPLE}`, got `{visible(text)}`")
+            raise ValueError(
+                f"must be ids separated by commas, each such as `{start}{_EXAMPLE}`, but has “{visible(text)}”"
+            )
         return identifier
 
     @classmethod

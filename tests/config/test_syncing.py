@@ -88,17 +88,17 @@ def _receipt(product: Product) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("ids", "named"),
     [
-        ("", "``"),
-        ("{id},", "``"),
-        ("{id},,{id}", "``"),
-        ("TENT-2P", "`TENT-2P`"),
+        ("", "has “”"),
+        ("{id},", "has “”"),
+        ("{id},,{id}", "has “”"),
+        ("TENT-2P", "has “TENT-2P”"),
         ("{id};{id}", "separated by commas"),
         ("{{{id}}}", "separated by commas"),
         ("tr-{bare}", "separated by commas"),
         ("{other}", "separated by commas"),
         ("{id},%00", "NUL"),
-        ("{many}", "at most 200 ids, got 201"),
-        ("null", "`null`"),
+        ("{many}", "at most 200 ids, but is 201"),
+        ("null", "null"),
     ],
 )
 def test_what_is_no_list_of_ids_is_refused_with_what_one_looks_like(api: Api, path: str, ids: str, named: str) -> None:
@@ -110,7 +110,7 @@ def test_what_is_no_list_of_ids_is_refused_with_what_one_looks_like(api: Api, pa
     text = refused["errors"][0]["detail"]
     assert named in text or named in refused["detail"]
     if named == "separated by commas":
-        assert "like `res-" in text if path == "reservations" else "like `0" in text
+        assert "such as `res-" in text if path == "reservations" else "such as `0" in text
 
 
 @pytest.mark.parametrize("path", LISTS)
