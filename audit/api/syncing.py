@@ -25,10 +25,8 @@ _HEX: Final = "[0-9a-fA-F]"
 _UUID: Final = f"{_HEX}{{8}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}}"
 
 UpdatedSince = Annotated[
-    Instant,
-    Meta(
-        description="Only what was updated at this moment or later, in the order of the last updates, the oldest first."
-    ),
+    Instant | None,
+    Meta(description="Only what was updated at this time or later, in the order of `updatedAt`, the oldest first."),
 ]
 
 
@@ -48,13 +46,15 @@ class IdList(Scalar):
         return tuple(dict.fromkeys(map(cls._id, texts)))
 
     @classmethod
+    def expected(cls) -> str:
+        return f"ids separated by commas, each such as `{cls._start()}{_EXAMPLE}`"
+
+    @classmethod
     def _id(cls, text: str) -> UUID:
         start = cls._start()
         identifier = parse_uuid(text[len(start) :])
         if identifier is None or text.lower() != f"{start}{identifier}":
-            raise ValueError(
-                f"must be ids separated by commas, each such as `{start}{_EXAMPLE}`, but has “{visible(text)}”"
-            )
+            raise ValueError(f"must be {cls.expected()}, but has “{visible(text)}”")
         return identifier
 
     @classmethod
@@ -66,8 +66,9 @@ class IdList(Scalar):
         one = cls._start() + _UUID
         return {
             "type": "string",
-            "pattern": f"^{one}(,{one}){{0,{MOST_IDS - 1}}}$",
-            "description": f"Ids, separated by commas, at most {MOST_IDS}. Unknown ids are left out.",
+            "pattern": f"^{one}(,{one})*$",
+            "maxLength": MOST_IDS * len(f"{cls._start()}{_EXAMPLE},") - 1,
+            "description": f"At most {MOST_IDS} ids, separated by commas. Unknown ones are left out.",
             "examples": [cls._start() + _EXAMPLE],
         }
 

@@ -97,9 +97,7 @@ class ProductsQuery(PageQuery, kw_only=True):
             "parents of such variants."
         ),
     ] = None
-    updated_since: Annotated[
-        UpdatedSince | None, Meta(description="In the order of `updatedAt`, the oldest first.")
-    ] = None
+    updated_since: UpdatedSince = None
 
 
 class ProductIn(Body, kw_only=True):

@@ -8,7 +8,8 @@ from msgspec import UNSET, Meta, UnsetType
 
 from audit.api.contract import Answer, Body, Code, PageQuery, Time
 from audit.api.decimals import Money
-from audit.api.syncing import UpdatedSince, UuidList
+from audit.api.instants import Instant
+from audit.api.syncing import UuidList
 from audit.api.texts import CleanCode, NonEmptyText, OpaqueId, Reference
 
 SignedQuantity = Annotated[
@@ -167,7 +168,11 @@ class LevelsQuery(PageQuery, kw_only=True):
         UuidList | None, Meta(description="Only levels of these products, with their variants, or of these variants.")
     ] = None
     updated_since: Annotated[
-        UpdatedSince | None, Meta(description="A page may then be short or empty, although there is a `next` one.")
+        Instant | None,
+        Meta(
+            description="Only what was updated at this time or later. A page may then be short or empty, although "
+            "there is a `next` one."
+        ),
     ] = None
 
 

@@ -155,9 +155,7 @@ class ReservationsQuery(PageQuery, kw_only=True):
     variant_id: Annotated[UUID | None, Meta(description="Only reservations that hold this variant.")] = None
     ids: Annotated[ReservationIds | None, Meta(description="Only the reservations with these ids.")] = None
     store_id: Annotated[Code | None, Meta(description="Only reservations of the store with this code.")] = None
-    updated_since: Annotated[
-        UpdatedSince | None, Meta(description="In the order of `updatedAt`, the oldest first.")
-    ] = None
+    updated_since: UpdatedSince = None
 
 
 class ItemOut(Answer, kw_only=True):
