@@ -1,5 +1,7 @@
 """The stores and warehouses that filters of lists name, by their codes. Each check is one query."""
 
+from uuid import UUID
+
 from audit.actors import Actor
 from inventory.errors import UnknownStore, UnknownWarehouse
 from inventory.models import Store, Warehouse
@@ -9,6 +11,13 @@ def require_store(actor: Actor, code: str | None, pointer: str = "?storeId") -> 
     """Raise UnknownStore, with a fault, for a store that doesn't exist or is out of reach. None names none."""
     if code is not None and not Store.objects.visible_to(actor).filter(code=code).exists():
         raise UnknownStore.at(pointer, f"There is no store {code}.")
+
+
+def store_ids(actor: Actor, code: str | None) -> list[UUID]:
+    """The ids of the stores in an actor's reach; with a code, of that one alone. Raises as ``require_store`` does."""
+    require_store(actor, code)
+    found = Store.objects.visible_to(actor)
+    return list((found if code is None else found.filter(code=code)).values_list("pk", flat=True))
 
 
 def require_warehouse(actor: Actor, code: str | None, pointer: str = "?warehouseId") -> None:

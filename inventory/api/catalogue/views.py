@@ -18,7 +18,7 @@ from audit.idempotency import StoredAnswer
 from audit.roles import Capability
 from audit.texts import RefusedCharacter, clean_note
 from inventory.api.catalogue import contract as catalogue_contract
-from inventory.api.catalogue.named_stores import store_ids
+from inventory.api.filters import store_ids
 from inventory.codes import sku_key
 from inventory.errors import SkuTaken, UnknownProduct, UnknownStore, UnknownWarehouse
 from inventory.models import CODE, CODE_HINT, Freezable, Product, Store, Warehouse

@@ -24,7 +24,6 @@ from audit.errors import NotFound
 from audit.feed import Cursor
 from audit.idempotency import StoredAnswer
 from audit.roles import Capability
-from inventory.api.catalogue.named_stores import store_ids
 from inventory.api.catalogue.views import read_product
 from inventory.api.filters import require_store, require_warehouse
 from inventory.api.stock import contract as stock_contract

@@ -14,7 +14,7 @@ from audit.api.schema import describe
 from audit.api.versions import respond_unless_known
 from audit.identifiers import RESERVATION
 from audit.roles import Capability
-from inventory.api.catalogue.named_stores import store_ids
+from inventory.api.filters import store_ids
 from inventory.errors import UnknownStore
 from inventory.locking import read_clock
 from reservations import group_commit
