@@ -21,6 +21,7 @@ from audit.console.base import (
 )
 from audit.display import NOTHING
 from inventory.admin.counts import pages, posting, scans, walking
+from inventory.admin.counts.walking import with_sold
 from inventory.admin.stock.marks import MarkedLines, marked
 from inventory.admin.stock.numbers import FoundByNumber
 from inventory.admin.transfers.lists import progress_bar
@@ -34,15 +35,23 @@ def _number_of_lines(condition: Q) -> Coalesce:
     return Coalesce(Subquery(lines.annotate(number=Count("pk")).values("number")), 0)
 
 
+class CountedLines(MarkedLines):
+    """The lines of a count, with the units sold shortly before each was counted (``sold``); one query for all."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        with_sold(self.get_queryset())
+
+
 class CountLineInline(ReadOnlyInline):
     """The lines of a count. Expected quantities are hidden until the count is posted, so that people count blind."""
 
     model = StockCountLine
-    formset = MarkedLines
+    formset = CountedLines
     warehouse_paths = ("level__warehouse__code",)
     verbose_name_plural = _("Lines")
     per_page = 50
-    fields = ("product", "counted", "counted_by", "recounted", "recounted_by", "posted_difference")
+    fields = ("product", "counted", "counted_by", "recounted", "recounted_by", "sold", "posted_difference")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[StockCountLine]:
         return super().get_queryset(request).select_related("level__product").order_by("level__product__sku")
@@ -50,6 +59,10 @@ class CountLineInline(ReadOnlyInline):
     @admin.display(description=_("product"))
     def product(self, line: StockCountLine) -> SafeString:
         return marked(line.level.product, line.level)
+
+    @admin.display(description=_("sold in the 24 hours before"))
+    def sold(self, line: StockCountLine) -> str:
+        return NOTHING if (units := getattr(line, "sold", None)) is None else str(units)
 
 
 @admin.register(StockCount)

@@ -24,6 +24,7 @@ from inventory.services.counts import documents as counts_documents
 from inventory.services.counts import posting
 from inventory.services.counts.documents import CountLine
 from inventory.services.counts.posting import Posted, PostRequest, Preview
+from inventory.services.counts.sold import sold_before
 
 _MOST_SHOWN: Final = 100
 _MOST_TO_CHOOSE_FROM: Final = 200
@@ -114,12 +115,14 @@ class PostCountPage(SharedDialog[Posted]):
         return [(held, held.reservation_id in self.chosen, held.reservation_id in broken) for held in self.candidates]
 
     @cached_property
-    def differing(self) -> list[tuple[CountLine, str]]:
-        """The lines with a difference, the largest first, each with the warnings about its goods."""
+    def differing(self) -> list[tuple[CountLine, str, int | None]]:
+        """The lines with a difference, the largest first, each with the warnings about its goods and the units sold
+        in the 24 hours before it was counted (None while a second count is outstanding)."""
         lines = [line for line in counts_documents.read_lines(self.subject.pk) if line.difference]
         shown = sorted(lines, key=lambda line: -abs(line.difference or 0))[:_MOST_SHOWN]
         known = warnings_of_levels([line.level_id for line in shown])
-        return [(line, in_words(known.get(line.level_id, ()))) for line in shown]
+        sold = sold_before(shown)
+        return [(line, in_words(known.get(line.level_id, ())), sold.get(line.id)) for line in shown]
 
     @property
     def uncounted(self) -> int:

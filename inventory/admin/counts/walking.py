@@ -26,6 +26,7 @@ from inventory.services.counts import documents as counts_documents
 from inventory.services.counts import entering
 from inventory.services.counts.documents import ProductRef, Progress
 from inventory.services.counts.entering import Counted, EnteredCount, EnterRequest
+from inventory.services.counts.sold import sold_before
 from inventory.services.stock.places import name_of
 
 _SHORTEST_CODE: Final = 6
@@ -241,12 +242,24 @@ class WalkPage(AsksAboutUnusual, SharedDialog[Counted]):
         """The lines that this user counted last."""
         name = self.request.user.get_username()
         mine = self._lines().filter(Q(counted_by=name) | Q(recounted_by=name))
-        return _with_warnings(mine.order_by("-counted_at")[:_LATELY])
+        return with_sold(_with_warnings(mine.order_by("-counted_at")[:_LATELY]))
 
     @property
     def to_recount(self) -> list[StockCountLine]:
         """The first lines of the recount list, as many as a screen shows."""
         return _with_warnings(self._lines().filter(needs_recount=True)[:50])
+
+
+def with_sold(lines: Iterable[StockCountLine]) -> list[Any]:
+    """Set ``sold`` on each line: the units sold in the 24 hours before it was counted, None while it is counted blind.
+
+    One query for all.
+    """
+    rows: list[Any] = list(lines)
+    sold = sold_before(rows)
+    for row in rows:
+        row.sold = sold.get(row.pk)
+    return rows
 
 
 def _with_warnings(lines: Iterable[StockCountLine]) -> list[StockCountLine]:

@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Annotated, Literal
 from uuid import UUID
 
+import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from audit.api.contract import Answer, Body, Code, OptionalBody, PageQuery, ReservationId, Time
@@ -132,6 +133,13 @@ class CountLineOut(Answer, kw_only=True):
     difference: Annotated[
         int | None, Meta(description="`counted` − `expected`; null while a count of the line is outstanding.")
     ]
+    sold_last24_hours: Annotated[
+        int | None,
+        Meta(
+            description="The units sold in the 24 hours before the last count: if they aren't picked yet, they were"
+            " counted, too. Null while a count of the line is outstanding."
+        ),
+    ] = msgspec.field(name="soldLast24Hours")
     counted_at: Annotated[Time | None, Meta(description="When the line was counted last; null if it was not.")]
     counted_by: Annotated[str, Meta(description="Who counted the line last; empty if nobody has.")]
     posted_difference: Annotated[int | None, Meta(description="The change of on hand that posting made; null before.")]

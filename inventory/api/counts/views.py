@@ -40,6 +40,7 @@ from inventory.services.counts.documents import CountLine, ProductRef, Progress
 from inventory.services.counts.entering import Counted
 from inventory.services.counts.opening import Opened
 from inventory.services.counts.posting import Posted, PostRequest
+from inventory.services.counts.sold import sold_before
 
 
 def _count_id(text: str) -> UUID:
@@ -171,14 +172,19 @@ class CountView(ApiView):
         count = counts_documents.read_count(_count_id(count_id), self.actor(request))
         rows = counts_documents.read_lines(count.id, after=BY_ID.after(query), limit=query.limit + 1)
         page, following = BY_ID.page(rows, query, lambda line: line.id)
-        lines = contract.CountLinePageOut(items=[_line(line) for line in page], next=following)
+        sold = sold_before(page)
+        items = [_line(line, sold.get(line.id)) for line in page]
+        lines = contract.CountLinePageOut(items=items, next=following)
         progress = counts_documents.progress_of([count.id])[count.id]
         answer = contract.CountWithLinesOut(**_count_fields(count, progress), lines=lines)
         return respond_unless_known(request, answer)
 
 
-def _line(line: CountLine) -> contract.CountLineOut:
-    """A line for callers, without counted and expected quantities while a count of it is outstanding."""
+def _line(line: CountLine, sold: int | None) -> contract.CountLineOut:
+    """A line for callers, without counted and expected quantities while a count of it is outstanding.
+
+    ``sold``: as ``sold_before`` has it; None while a count of the line is outstanding.
+    """
     is_blind = line.counted is None or line.needs_recount
     is_second = line.recounted is not None
     return contract.CountLineOut(
@@ -191,6 +197,7 @@ def _line(line: CountLine) -> contract.CountLineOut:
         counted=None if is_blind else line.recounted if is_second else line.counted,
         expected=None if is_blind else line.recount_expected if is_second else line.expected,
         difference=None if is_blind else line.difference,
+        sold_last24_hours=sold,
         counted_at=line.last_counted_at,
         counted_by=line.recounted_by or line.counted_by,
         posted_difference=line.posted_difference,
@@ -198,7 +205,7 @@ def _line(line: CountLine) -> contract.CountLineOut:
 
 
 def _entered(counted: Counted) -> StoredAnswer:
-    lines = [_line(line) for line in counted.lines]
+    lines = [_line(line, counted.sold.get(line.id)) for line in counted.lines]
     progress = _progress(counted.progress)
     return rendered(contract.CountedLinesOut(count_id=counted.count.public_id, progress=progress, lines=lines))
 

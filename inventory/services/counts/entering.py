@@ -1,7 +1,7 @@
 """Entering of counted quantities, and cancelling of counts."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Final
@@ -33,6 +33,7 @@ from inventory.services.counts.documents import (
     lock_open_count,
     progress_of,
 )
+from inventory.services.counts.sold import sold_before
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +71,15 @@ class CancelCountRequest:
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """A count after a command, its progress, and the lines that the command changed."""
+    """A count after a command, its progress, and the lines that the command changed.
+
+    ``sold``: the units sold in the 24 hours before each of these lines was counted, by its id (``sold_before``).
+    """
 
     count: StockCount
     progress: Progress
     lines: tuple[CountLine, ...] = ()
+    sold: Mapping[UUID, int] = field(default_factory=dict)
 
 
 # --- enter -----------------------------------------------------------------------------------------------------------
@@ -112,7 +117,7 @@ def enter(request: EnterRequest) -> Counted | StoredAnswer:
         for stock_id, entry in entries.items()
     ]
     progress = _progress_with(count.id, entered)
-    counted = Counted(count, progress, tuple(entered))
+    counted = Counted(count, progress, tuple(entered), sold_before(entered))
     with one_statement():
         _update(entered)
         record([_entered_entry(request, entries, entered)], now=levels.now)
