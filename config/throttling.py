@@ -51,8 +51,13 @@ class _Count:
     shared: int = 0
     unsent: int = 0
 
+    @property
+    def known(self) -> int:
+        """What is known to be used. Without Redis that is what this process counted."""
+        return max(self.own, self.shared + self.unsent)
+
     def exceeds(self, limit: int) -> bool:
-        """Whether what is known is over a limit. Without Redis that is what this process counted."""
+        """Whether what is known is over a limit."""
         return self.own > limit or self.shared + self.unsent > limit
 
 
@@ -87,6 +92,14 @@ class _Counter:
         if count is None or not count.exceeds(limit - 1) or (left := self._ends_at - time.time()) <= 0:
             return None
         return int(left) + 1
+
+    def left(self, name: Hashable, limit: int) -> tuple[int, int]:
+        """How much is left of a limit, and the seconds until the next window."""
+        seconds = self._ends_at - time.time()
+        if seconds <= 0:
+            return limit, _WINDOW_SECONDS
+        count = self._counts.get(name) or self._counts.get(_OTHERS)
+        return (limit if count is None else max(0, limit - count.known)), int(seconds) + 1
 
     def _begin(self, now: float) -> None:
         self._counts, self._changed = {}, {}
@@ -199,6 +212,28 @@ def charge_command(request: HttpRequest, response: HttpResponse) -> None:
     charge(
         caller, len(getattr(request, "_body", b"")) + len(response.content), request.META.get(context.ROWS_WRITTEN, 0)
     )
+
+
+def headers_for(caller: object) -> tuple[tuple[str, str], ...]:
+    """The limits of a client and what is left of them, as headers of an answer to it; none without limits.
+
+    They are those of the IETF's draft "RateLimit header fields for HTTP".
+    """
+    requests, cost = settings.THROTTLE_REQUESTS_PER_MINUTE, settings.THROTTLE_COST_PER_MINUTE
+    if not isinstance(caller, Caller) or not (requests or cost):
+        return ()
+    limits = (("requests", _requests, requests), ("cost", _costs, cost))
+    left = [(name, *counter.left(caller.client_id, limit)) for name, counter, limit in limits if limit]
+    return (
+        ("RateLimit-Policy", _policy(requests, cost)),
+        ("RateLimit", ", ".join([f'"{name}";r={units};t={seconds}' for name, units, seconds in left])),
+    )
+
+
+@cache
+def _policy(requests: int, cost: int) -> str:
+    limits = {"requests": requests, "cost": cost}
+    return ", ".join(f'"{name}";q={limit};w={_WINDOW_SECONDS}' for name, limit in limits.items() if limit)
 
 
 class ThrottledTokenAuthentication(TokenAuthentication):

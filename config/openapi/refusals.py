@@ -49,14 +49,27 @@ _HEADERS: Final[Mapping[str, tuple[str, dict[str, Any]]]] = {
         {"type": "string", "enum": ["true"]},
     ),
     "Location": ("The path of what was created.", {"type": "string", "format": "uri-reference"}),
+    "RateLimit-Policy": (
+        "The limits of the client: `q` units in each window of `w` seconds. Absent where there are none.",
+        {"type": "string"},
+    ),
+    "RateLimit": (
+        "What is left of each limit: `r` units for the next `t` seconds. Absent where there are none.",
+        {"type": "string"},
+    ),
+    "Accept-Encoding": ("`identity`, if the body was compressed; absent otherwise.", {"type": "string"}),
     "WWW-Authenticate": ("How to authenticate: `Bearer`.", {"type": "string"}),
 }
 _OF_STATUS: Final[Mapping[int, tuple[str, ...]]] = {
     201: ("Location",),
     401: ("WWW-Authenticate",),
+    415: ("Accept-Encoding",),
     429: ("Retry-After",),
     503: ("Retry-After",),
 }
+
+_WITHOUT_CLIENT: Final = frozenset({401, 408})
+"""Statuses of answers that are given before it is known who asks."""
 
 
 def codes_of(operation: str, path: str) -> dict[int, tuple[str, ...]]:
@@ -144,5 +157,6 @@ def _response(status: int, problem: str) -> dict[str, Any]:
 
 def _add_headers(answer: dict[str, Any], status: int, *, replayed: bool = False) -> None:
     names = ["X-Request-ID", *_OF_STATUS.get(status, ()), *(["Idempotent-Replayed"] if replayed else [])]
+    names += [] if status in _WITHOUT_CLIENT else ["RateLimit-Policy", "RateLimit"]
     headers = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
     answer["headers"] = answer.get("headers", {}) | headers

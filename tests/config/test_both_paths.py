@@ -115,6 +115,7 @@ def test_both_paths_refuse_alike(token: str, name: str) -> None:
     assert loop[0] == django[0]
     assert without_request_id(loop[2]) == without_request_id(django[2])
     assert {each: loop[1].get(each) for each in COMPARED} == {each: django[1].get(each) for each in COMPARED}
+    assert loop[1]["Ratelimit-Policy"] == django[1]["RateLimit-Policy"]
     assert not Reservation.objects.exists()
 
 
@@ -163,7 +164,7 @@ def test_another_spelling_is_the_same_request_on_both_paths(token: str, way: str
     body = {"cartId": "c", "customerId": "käse", "items": lines((level, 3))}
     key = ("idempotency-key", "k")
     first = ask(token, BASE + "reserve", json.dumps(body, ensure_ascii=False).encode(), key)
-    assert first[0] == 201
+    assert (first[0], "Ratelimit" in first[1]) == (201, True)
     for path in (ask, through_django):
         again = path(token, BASE + "reserve", spelled(body, way), key)
         assert (again[0], again[1].get("Idempotent-Replayed")) == (201, "true")

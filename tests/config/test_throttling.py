@@ -115,6 +115,32 @@ def test_a_client_within_its_limit_or_without_one_is_served(api: Api, settings: 
         assert [api.get("levels").status_code for _ in range(20)] == [200] * 20
 
 
+def left(response: HttpResponse) -> dict[str, int]:
+    """What is left of each limit, as an answer says."""
+    parts = [part.split(";") for part in response.headers["RateLimit"].split(", ")]
+    assert all(0 < int(until.removeprefix("t=")) <= 60 for _, _, until in parts)
+    return {name.strip('"'): int(units.removeprefix("r=")) for name, units, _ in parts}
+
+
+def test_answers_say_what_is_left_of_the_limits(api: Api, settings: LazySettings, store: Store) -> None:
+    settings.THROTTLE_REQUESTS_PER_MINUTE, settings.THROTTLE_COST_PER_MINUTE = 3, 50
+    first = api.get("levels")
+    assert first.headers["RateLimit-Policy"] == '"requests";q=3;w=60, "cost";q=50;w=60'
+    assert left(first) == {"requests": 2, "cost": 50}
+    spent = left(spend(api, make_level(5)))
+    assert spent["requests"] == 1
+    assert spent["cost"] < 50
+    assert left(api.get("levels?limit=x"))["requests"] == 0
+    over = api.get("levels")
+    assert (over.status_code, left(over)["requests"]) == (429, 0)
+    assert int(over.headers["Retry-After"]) > 0
+    settings.THROTTLE_COST_PER_MINUTE = 0
+    assert api.get("levels").headers["RateLimit-Policy"] == '"requests";q=3;w=60'
+    settings.THROTTLE_REQUESTS_PER_MINUTE = 0
+    assert "RateLimit" not in api.get("levels").headers
+    assert "RateLimit" not in Client().get("/api/v1/inventory/levels").headers
+
+
 def test_each_client_has_a_limit_of_its_own(make_api: Callable[[], Api], settings: LazySettings) -> None:
     settings.THROTTLE_REQUESTS_PER_MINUTE = 3
     first, second = make_api(), make_api()
