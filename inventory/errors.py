@@ -32,7 +32,8 @@ class Shortage(msgspec.Struct, frozen=True, gc=False):
         if self.warehouse:
             facts["warehouseId"] = self.warehouse
         facts |= {"requested": self.requested, "available": self.available}
-        detail = f"{self.requested} requested, {self.available} available"
+        are = "is" if self.available == 1 else "are"
+        detail = f"{self.requested} requested, but only {self.available} {are} available."
         return Fault(self.pointer, InsufficientStock.code, detail, facts)
 
 

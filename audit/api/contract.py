@@ -5,7 +5,7 @@ Structs decode and validate in one pass, and the OpenAPI schema is generated fro
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from uuid import UUID
 
 import msgspec
@@ -20,8 +20,7 @@ class Body(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=T
     def contradictions(self) -> list[Fault]:
         """The mistakes that are not in one field but between several.
 
-        Also asked of bodies with mistakes in single fields, which are then ``audit.api.mistakes.UNREADABLE``: given,
-        but of no value.
+        Also asked of bodies with mistakes in single fields, which are then ``UNREADABLE``: given, but of no value.
         """
         return []
 
@@ -38,6 +37,32 @@ def exactly_one(given: Mapping[str, Any]) -> list[Fault]:
     choice = f"{', '.join(quoted[:-1])} and {quoted[-1]}"
     found = f"Only one of {choice} may be given." if names else f"One of {choice} is needed."
     return [Fault(f"/{name}", Invalid.code, found) for name in names or list(given)[:1]]
+
+
+def at_most_one(given: Mapping[str, Any], *, prefix: str = "/") -> list[Fault]:
+    """The faults of a body or query in which several of these fields, by name, are given: each of them."""
+    names = [name for name, value in given.items() if value is not None]
+    if len(names) < 2:
+        return []
+    detail = f"Only one of {' and '.join(f'`{name}`' for name in given)} may be given."
+    return [Fault(f"{prefix}{name}", Invalid.code, detail) for name in names]
+
+
+class Unreadable:
+    """Stands for a value with a mistake in it, in a body that is checked for contradictions nevertheless."""
+
+
+UNREADABLE: Final = Unreadable()
+
+
+def is_read(value: Any, *names: str) -> bool:
+    """Whether a struct, and these fields of it, have no mistake of their own."""
+    return isinstance(value, msgspec.Struct) and not any(isinstance(getattr(value, name), Unreadable) for name in names)
+
+
+def readable(items: Any) -> list[Any]:
+    """The items of a list, of which some may be unreadable; empty if the list itself is."""
+    return items if isinstance(items, list) else []
 
 
 class OptionalBody(Body, kw_only=True):

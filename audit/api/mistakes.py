@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 from msgspec import inspect
 
+from audit.api.contract import UNREADABLE, Unreadable
 from audit.api.expectations import accepts, expected, hint_for, in_bounds, shown, unknown_name
 from audit.api.pointers import escaped
 from audit.api.scalars import Scalar
@@ -20,13 +21,6 @@ from audit.whole_numbers import visible
 
 MOST: Final = 20
 DIGITS: Final = re.compile(r"-?[0-9]{1,19}")
-
-
-class Unreadable:
-    """Stands for a value with a mistake in it, in a body that is checked for contradictions nevertheless."""
-
-
-UNREADABLE: Final = Unreadable()
 
 
 def mistakes_in(value: Any, kind: type[msgspec.Struct], pointer: str = "", subject: str = "The body") -> list[Fault]:

@@ -8,7 +8,7 @@ from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
 from audit.api.contract import PageQuery
-from audit.errors import Fault, Invalid
+from audit.errors import Invalid
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 K = TypeVar("K")
@@ -33,7 +33,8 @@ class Cursor(Generic[K]):
         try:
             return self._unpack(*self._layout.unpack(base64.urlsafe_b64decode(query.cursor + "==")))
         except (ValueError, OverflowError, struct.error) as error:
-            raise Invalid("This cursor is not one.", [Fault("?cursor", "invalid", "not a cursor")]) from error
+            detail = "This is not a cursor of this list. Send the `next` of the page before as it is."
+            raise Invalid.at("?cursor", detail) from error
 
     def page(self, found: Sequence[R], query: PageQuery, key: Callable[[R], K]) -> tuple[Sequence[R], str | None]:
         """One page of rows, and the cursor of the next page or None. ``found`` has up to one row more than a page."""

@@ -55,7 +55,7 @@ def expected_of(request: Request, version: int | None) -> Expected | None:
     if new is not None and len(given) > 1:
         raise Invalid("If-None-Match: * is for a new row, which has no version yet.")
     if in_body and in_header and in_header.versions is not None and version not in in_header.versions:
-        fault = Fault("/expectedVersion", Invalid.code, f"If-Match is {in_header.text}")
+        fault = Fault("/expectedVersion", Invalid.code, f"The header If-Match is {in_header.text}.")
         raise Invalid("expectedVersion and If-Match differ: send one of both.", [fault])
     return given[0] if given else None
 
@@ -123,7 +123,9 @@ def differences(body: msgspec.Struct, now: Mapping[str, Any]) -> list[Fault]:
         sent = getattr(body, name)
         if sent is not UNSET and sent != value:
             facts = {"sent": msgspec.to_builtins(sent), "current": msgspec.to_builtins(value)}
-            faults.append(Fault(f"/{names[name]}", VersionConflict.code, "has another value now", facts))
+            faults.append(
+                Fault(f"/{names[name]}", VersionConflict.code, f"`{names[name]}` has another value now.", facts)
+            )
     return faults
 
 

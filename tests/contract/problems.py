@@ -1,9 +1,12 @@
 """Checks of problem documents."""
 
+import re
 from typing import Any
 
 from django.http import HttpResponse
 
+SENTENCE = re.compile(r"(?![a-z])(?s:.+)[.?]|[a-z]+-[0-9a-f]{8}(?s:.+)\.")
+"""A whole sentence, which may begin with an id."""
 REQUIRED = {"type": str, "title": str, "status": int, "detail": str, "code": str, "requestId": str}
 
 
@@ -16,8 +19,10 @@ def problem(response: HttpResponse, status: int | None = None, code: str | None 
     assert set(document) <= {*REQUIRED, "errors"}
     assert document["status"] == response.status_code
     assert document["requestId"] == response.headers["X-Request-ID"]
+    assert SENTENCE.fullmatch(document["detail"]), document
     for fault in document.get("errors", ()):
         assert {"pointer", "code", "detail"} <= set(fault)
+        assert SENTENCE.fullmatch(fault["detail"]), fault
     if status:
         assert response.status_code == status, document
     if code:

@@ -66,11 +66,11 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
         "warehouseId": "wh-001",
         "scope": "PRODUCTS",
         "products": [{"productId": P, "variantId": P}],
-        "zone": "A",
-        "staleDays": 1,
         "recountShare": "0.1",
         "note": "n",
     },
+    ("POST", "/api/v1/inventory/counts"): {"warehouseId": "wh-001", "scope": "ZONE", "zone": "A"},
+    ("POST", "/api/inventory/counts"): {"warehouseId": "wh-001", "scope": "STALE", "staleDays": 1},
     ("PUT", f"counts/cnt-{P}/lines"): {
         "lines": [{"productId": P, "variantId": P, "counted": 1, "recount": False}],
     },
@@ -362,7 +362,8 @@ def test_an_unknown_field_is_refused_in_its_place(api: Api, method: str, path: s
     assert pointers(response) == ["/a~1b~0c"]
     for name in ("items", "adjustments", "warehouses"):
         if name in body:
-            response = api.send(method, path, {**body, name: [body[name][0], {**body[name][0], "qty": 1}]})
+            other = {"warehouseId": "wh-002"} if name == "warehouses" else {}  # There, each is named once.
+            response = api.send(method, path, {**body, name: [body[name][0], {**body[name][0], **other, "qty": 1}]})
             assert pointers(response) == [f"/{name}/1/qty"]
 
 

@@ -5,10 +5,22 @@ from uuid import UUID
 
 from msgspec import Meta
 
-from audit.api.contract import Answer, Body, Code, ExpectedVersion, OptionalBody, PageQuery, RowVersion, Time
+from audit.api.contract import (
+    Answer,
+    Body,
+    Code,
+    ExpectedVersion,
+    OptionalBody,
+    PageQuery,
+    RowVersion,
+    Time,
+    is_read,
+    readable,
+)
 from audit.api.instants import Instant
 from audit.api.syncing import UpdatedSince, UuidList
 from audit.api.texts import CleanCode, CleanText, NonEmptyText, Text
+from audit.errors import Fault, Invalid
 
 if TYPE_CHECKING:
     Name = str
@@ -200,6 +212,12 @@ class StoreIn(Body, kw_only=True):
     max_holds_per_customer: MostHolds | None = None
     hold_window_minutes: WindowMinutes | None = None
     expected_version: ExpectedVersion | None = None
+
+    def contradictions(self) -> list[Fault]:
+        codes = [source.warehouse_id for source in readable(self.warehouses) if is_read(source, "warehouse_id")]
+        if len(set(codes)) == len(codes):
+            return []
+        return [Fault("/warehouses", Invalid.code, "A warehouse stands twice in the list. Name it once.")]
 
 
 class SourceOut(Answer, kw_only=True):

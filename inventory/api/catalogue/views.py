@@ -214,7 +214,7 @@ class WarehouseView(ApiView):
 def _check_plain(value: object, pointer: str, levels_left: int) -> None:
     """Refuse free-form JSON with characters that are refused in notes, or nested too deeply. Raises Invalid."""
     if levels_left == 0:
-        raise Invalid("Nested too deeply.", [Fault(pointer, "invalid", f"more than {_DEEPEST} levels")])
+        raise Invalid("Nested too deeply.", [Fault(pointer, "invalid", f"It has more than {_DEEPEST} levels.")])
     if isinstance(value, str):
         _check_characters(value, pointer)
     children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
@@ -229,13 +229,13 @@ def _check_characters(text: str, pointer: str) -> None:
     try:
         clean_note(text)
     except RefusedCharacter as error:
-        raise Invalid(f"A text {error}.", [Fault(pointer, "invalid", str(error))]) from error
+        raise Invalid(f"A text {error}.", [Fault(pointer, "invalid", f"A text {error}.")]) from error
 
 
 def _code(code: str) -> str:
     """Check a code. Raises Invalid."""
     if not CODE.fullmatch(code):
-        raise Invalid(f"This is not a code: {CODE_HINT}")
+        raise Invalid(f"The id in the path is not a code: {CODE_HINT}.")
     return code
 
 
@@ -308,8 +308,6 @@ class StoreView(ApiView):
         """Creates a store with this code, or replaces all its fields."""
         body = decode(request, catalogue_contract.StoreIn)
         priorities = {source.warehouse_id: source.priority for source in body.warehouses}
-        if len(priorities) != len(body.warehouses):
-            raise Invalid("A warehouse is named once.", [Fault("/warehouses", "invalid", "a warehouse stands twice")])
         saved = put_store(
             self.actor(request),
             _code(store_id),

@@ -7,9 +7,10 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from audit.api.contract import Answer, Body, Code, OptionalBody, PageQuery, ReservationId, Time
+from audit.api.contract import Answer, Body, Code, OptionalBody, PageQuery, ReservationId, Time, is_read
 from audit.api.decimals import Share
 from audit.api.texts import Text
+from audit.errors import Fault, Invalid
 from inventory.api.stock.contract import LocationOut, LocationPart, Units
 
 CountScope = Literal["ALL", "ZONE", "PRODUCTS", "STALE"]
@@ -51,6 +52,23 @@ class OpenCountIn(Body, kw_only=True):
         Meta(description="A difference above this share of what was expected needs a second count. If omitted: none."),
     ] = None
     note: Text = ""
+
+    def contradictions(self) -> list[Fault]:
+        """A field of the scope that is missing, and those of other scopes."""
+        if not is_read(self, "scope"):
+            return []
+        given = {
+            "zone": ("ZONE", bool(self.zone), True),
+            "products": ("PRODUCTS", bool(self.products), True),
+            "staleDays": ("STALE", self.stale_days is not None, False),
+        }
+        faults = []
+        for name, (scope, is_given, is_needed) in given.items():
+            if self.scope == scope and is_needed and not is_given:
+                faults.append(Fault(f"/{name}", Invalid.code, f"The scope {scope} needs `{name}`."))
+            if self.scope != scope and is_given:
+                faults.append(Fault(f"/{name}", Invalid.code, f"`{name}` belongs to the scope {scope}."))
+        return faults
 
 
 class ProgressOut(Answer, kw_only=True):

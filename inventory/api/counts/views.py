@@ -13,7 +13,6 @@ from audit.api.http import ApiView, answered, decode, decode_query, id_in_path, 
 from audit.api.paging import BY_ID, page_of
 from audit.api.schema import describe
 from audit.api.versions import respond_unless_known
-from audit.errors import Fault, Invalid
 from audit.idempotency import StoredAnswer
 from audit.identifiers import ADJUSTMENT, COUNT, RESERVATION, parse_public_id, public_id
 from audit.roles import Capability
@@ -121,7 +120,6 @@ class CountsView(ApiView):
     def post(self, request: Request) -> HttpResponse:
         """Opens a count of the levels in its scope. Stock can be sold while they are counted."""
         body = decode(request, contract.OpenCountIn)
-        _check_scope(body)
         open_request = opening.OpenRequest(
             actor=self.actor(request),
             warehouse=body.warehouse_id,
@@ -137,21 +135,6 @@ class CountsView(ApiView):
         if isinstance(opened, Opened):
             note_rows(request, opened.progress.lines)
         return answered(opened, _opened)
-
-
-def _check_scope(body: contract.OpenCountIn) -> None:
-    """Raise Invalid if a field of the scope is missing, or one of another scope is given."""
-    given = {
-        "zone": ("ZONE", bool(body.zone), True),
-        "products": ("PRODUCTS", bool(body.products), True),
-        "staleDays": ("STALE", body.stale_days is not None, False),
-    }
-    for name, (scope, is_given, is_needed) in given.items():
-        if body.scope == scope and is_needed and not is_given:
-            raise Invalid(f"The scope {scope} needs {name}.", [Fault(f"/{name}", "invalid", "is needed")])
-        if body.scope != scope and is_given:
-            detail = f"belongs to the scope {scope}"
-            raise Invalid(f"{name} {detail}.", [Fault(f"/{name}", "invalid", detail)])
 
 
 class CountView(ApiView):

@@ -5,8 +5,9 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from audit.api.contract import Answer, Body, Code, Time
+from audit.api.contract import Answer, Body, Code, Time, at_most_one
 from audit.api.instants import Instant
+from audit.errors import Fault
 
 LONGEST_WAIT_SECONDS: Final = 30
 LONGEST_CURSOR: Final = 20_000
@@ -59,6 +60,9 @@ class FeedFilter(Body, kw_only=True):
         ]
         | None
     ) = None
+
+    def contradictions(self) -> list[Fault]:
+        return at_most_one({"after": self.after, "since": self.since}, prefix="?")
 
 
 class EventsQuery(FeedFilter, kw_only=True):

@@ -126,8 +126,6 @@ def _types(text: str | None) -> frozenset[str] | None:
 
 def _beginning(query: contract.FeedFilter, last_event_id: str) -> Cursor:
     """The cursor at which a request begins: a client that reconnects sends its last cursor as ``Last-Event-ID``."""
-    if query.after is not None and query.since is not None:
-        raise Invalid.at("?since", "Send after or since, not both.")
     if last_event_id:
         return _parsed(last_event_id, "Last-Event-ID")
     if query.since is not None:

@@ -6,11 +6,13 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from audit.api.contract import Answer, Body, Code, PageQuery, Time
+from audit.api.contract import Answer, Body, Code, PageQuery, Time, is_read, readable
 from audit.api.decimals import Money
 from audit.api.instants import Instant
 from audit.api.syncing import UuidList
 from audit.api.texts import CleanCode, NonEmptyText, OpaqueId, Reference
+from audit.errors import Fault
+from inventory.services.stock.adjustment_lines import line_faults
 
 SignedQuantity = Annotated[
     int, Meta(ge=-1_000_000, le=1_000_000, description="Units; negative only for an ADJUSTMENT, never 0.")
@@ -64,6 +66,15 @@ class AdjustIn(Body, kw_only=True):
     adjustments: Annotated[
         list[AdjustmentIn], Meta(min_length=1, max_length=200, description="The changes: at least one, at most 200.")
     ]
+
+    def contradictions(self) -> list[Fault]:
+        """The faults of lines whose fields contradict their type."""
+        return [
+            fault
+            for index, line in enumerate(readable(self.adjustments))
+            if is_read(line, "quantity", "type", "force", "order_id")
+            for fault in line_faults(index, line)
+        ]
 
 
 class AdjustedLineOut(Answer, kw_only=True):

@@ -5,8 +5,20 @@ from uuid import UUID
 
 from msgspec import UNSET, Meta, UnsetType
 
-from audit.api.contract import Answer, Body, Code, ExpectedVersion, OptionalBody, PageQuery, RowVersion, Time
+from audit.api.contract import (
+    Answer,
+    Body,
+    Code,
+    ExpectedVersion,
+    OptionalBody,
+    PageQuery,
+    RowVersion,
+    Time,
+    at_most_one,
+    exactly_one,
+)
 from audit.api.instants import Instant
+from audit.errors import Fault, Invalid
 from inventory.api.catalogue.contract import Name
 from inventory.api.events.contract import LONGEST_CURSOR
 from inventory.events import InventoryLevelChangedEvent
@@ -70,6 +82,9 @@ class WebhookIn(Body, kw_only=True):
         ]
         | None
     ) = None
+
+    def contradictions(self) -> list[Fault]:
+        return at_most_one({"since": self.since, "after": self.after})
 
 
 class WebhookPatch(Body, kw_only=True):
@@ -169,6 +184,12 @@ class ResendIn(Body, kw_only=True):
         Annotated[Literal[True], Meta(description="Those that were given up, and those that wait for another attempt.")]
         | None
     ) = None
+
+    def contradictions(self) -> list[Fault]:
+        faults = exactly_one({"eventId": self.event_id, "since": self.since, "failed": self.failed})
+        if self.until is not None and self.since is None:
+            faults.append(Fault("/until", Invalid.code, "`until` belongs to `since`, which is missing."))
+        return faults
 
 
 class QueuedOut(Answer, kw_only=True):

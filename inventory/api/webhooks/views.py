@@ -64,8 +64,6 @@ class WebhooksView(ApiView):
 
 def _start(body: contract.WebhookIn) -> Cursor | None:
     """The cursor that a webhook starts at. Raises Invalid and Archived."""
-    if body.after is not None and body.since is not None:
-        raise Invalid.at("/since", "Send after or since, not both.")
     if body.since is not None:
         feed.tick()
         return feed.cursor_at(body.since)
@@ -189,10 +187,6 @@ class WebhookResendView(WebhookCommandView):
     def post(self, request: Request, webhook_id: str) -> HttpResponse:
         """Sends events again: one event, those of a time, or those that failed."""
         body = decode(request, contract.ResendIn)
-        if [body.event_id, body.since, body.failed].count(None) != 2:
-            raise Invalid("Send exactly one of eventId, since and failed.")
-        if body.until is not None and body.since is None:
-            raise Invalid.at("/until", "until belongs to since.")
         actor, id_, claim = self.actor(request), _id(webhook_id), self.claim(request, _queued)
         if body.event_id is not None:
             return answered(managing.resend_event(actor, id_, _event_id(body.event_id), claim=claim), _queued)

@@ -42,9 +42,9 @@ def _require_known(actor: Actor, fields: dict[str, Any]) -> None:
     codes, ids = fields.get("store_codes", ()), fields.get("product_ids", ())
     stores = set(Store.objects.visible_to(actor).filter(code__in=codes).values_list("code", flat=True))
     if unknown := [code for code in codes if code not in stores]:
-        faults = [Fault("/storeIds", UnknownStore.code, f"no {code}") for code in unknown[:20]]
+        faults = [Fault("/storeIds", UnknownStore.code, f"There is no store {code}.") for code in unknown[:20]]
         raise UnknownStore(f"There is no store {unknown[0]}.", faults)
     products = set(Product.objects.filter(pk__in=ids).values_list("pk", flat=True))
     if missing := [str(id_) for id_ in ids if id_ not in products]:
-        faults = [Fault("/productIds", UnknownProduct.code, f"no {id_}") for id_ in missing[:20]]
+        faults = [Fault("/productIds", UnknownProduct.code, f"There is no product {id_}.") for id_ in missing[:20]]
         raise UnknownProduct(f"There is no product {missing[0]}.", faults)

@@ -156,9 +156,9 @@ def clean_texts(fields: Mapping[str, Any]) -> dict[str, Any]:
             try:
                 cleaned[name] = clean(fields[name])
             except RefusedCharacter as error:
-                faults.append(Fault(f"/{name}", Invalid.code, str(error)))
+                faults.append(Fault(f"/{name}", Invalid.code, f"The {name} {error}."))
             if name in _NEEDED and not cleaned[name]:
-                faults.append(Fault(f"/{name}", Invalid.code, "is empty"))
+                faults.append(Fault(f"/{name}", Invalid.code, f"The {name} is empty."))
     if faults:
-        raise Invalid(f"The {faults[0].pointer[1:]} {faults[0].detail}.", faults)
+        raise Invalid(faults[0].detail, faults)
     return cleaned

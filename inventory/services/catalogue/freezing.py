@@ -97,7 +97,9 @@ def freeze(
         precondition(row)
         now = read_clock()
         if until is not None and until <= now:
-            raise Invalid("A freeze ends in the future.", [Fault("/until", Invalid.code, "not in the future")])
+            raise Invalid(
+                "A freeze ends in the future.", [Fault("/until", Invalid.code, "This time is not in the future.")]
+            )
         since = row.frozen_at if row.is_frozen else now
         return _set(actor, subject, row, Freeze(reason, until), since=since, reason=reason, now=now)
 

@@ -34,7 +34,9 @@ def put_store(
     """
     named = clean_texts({"name": name})
     if (limits.get("max_holds_per_customer") is None) != (limits.get("hold_window_minutes") is None):
-        fault = Fault("/holdWindowMinutes", Invalid.code, "both, or neither")
+        fault = Fault(
+            "/holdWindowMinutes", Invalid.code, "Send both `maxHoldsPerCustomer` and `holdWindowMinutes`, or neither."
+        )
         raise Invalid("The limit of holds and its window must be set together.", [fault])
 
     def work() -> Saved:
@@ -71,7 +73,7 @@ def _warehouse_ids(codes: Sequence[str]) -> dict[str, UUID]:
     """The ids of the warehouses with these codes. Raises UnknownWarehouse with a fault for each unknown code."""
     ids = dict(Warehouse.objects.filter(code__in=codes).values_list("code", "id"))
     faults = [
-        Fault(f"/warehouses/{place}/warehouseId", UnknownWarehouse.code, f"no {code}")
+        Fault(f"/warehouses/{place}/warehouseId", UnknownWarehouse.code, f"There is no warehouse {code}.")
         for place, code in enumerate(codes)
         if code not in ids
     ]

@@ -185,8 +185,8 @@ def require_complete(lines: Sequence[CountLine], *, skip_uncounted: bool) -> lis
     (unless these are to be skipped) or a required second count."""
     uncounted = [] if skip_uncounted else [line for line in lines if line.counted is None]
     again = [line for line in lines if line.needs_recount]
-    faults = [Fault("", "not_counted", f"{line.sku} was not counted", line.facts()) for line in uncounted]
-    faults += [Fault("", "needs_recount", f"{line.sku} needs a second count", line.facts()) for line in again]
+    faults = [Fault("", "not_counted", f"{line.sku} was not counted.", line.facts()) for line in uncounted]
+    faults += [Fault("", "needs_recount", f"{line.sku} needs a second count.", line.facts()) for line in again]
     if faults:
         detail = f"{len(uncounted)} lines were not counted and {len(again)} need a second count."
         raise CountIncomplete(detail, faults[:_MOST_FAULTS])

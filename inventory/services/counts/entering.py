@@ -134,11 +134,12 @@ def _lines_of(request: EnterRequest) -> dict[UUID, CountLine]:
     for index, entry in enumerate(request.entries):
         line = lines.get(entry.product.stock_id)
         if line is None or not is_named(entry.product, line.parent_id):
-            detail = f"the count has no line of product {entry.product.stock_id}"
+            detail = f"The count has no line of product {entry.product.stock_id}."
             faults.append(Fault(f"/lines/{index}/productId", ProductNotInCount.code, detail))
         elif entry.is_recount and line.counted is None:
             raise Invalid(
-                "A second count needs a first one.", [Fault(f"/lines/{index}/recount", "invalid", "not counted yet")]
+                "A second count needs a first one.",
+                [Fault(f"/lines/{index}/recount", "invalid", "This line was not counted yet.")],
             )
     if faults:
         raise ProductNotInCount("A product is not in this count.", faults)
@@ -152,7 +153,9 @@ def _summed(request: EnterRequest, lines: Mapping[UUID, CountLine]) -> dict[UUID
         stock_id = lines[entry.product.stock_id].stock_id
         before = entries.get(stock_id)
         if before and before.is_recount != entry.is_recount:
-            fault = Fault(f"/lines/{index}/recount", "invalid", "a first and a second count of one product")
+            fault = Fault(
+                f"/lines/{index}/recount", "invalid", "The request has a first and a second count of this product."
+            )
             raise Invalid("A product is counted and recounted in requests of their own.", [fault])
         total = entry.counted + (before.counted if before else 0)
         if total > QUANTITY_LIMIT:

@@ -159,10 +159,10 @@ def _levels_of_products(request: OpenRequest, warehouse: Warehouse) -> list[UUID
     for index, product in enumerate(request.products):
         _, parent_id = levels.get(product.stock_id, (None, None))
         if product.stock_id not in levels or not is_named(product, parent_id):
-            detail = f"{warehouse.code} has no stock level of product {product.stock_id}"
+            detail = f"{warehouse.code} has no stock level of product {product.stock_id}."
             faults.append(Fault(f"/products/{index}/productId", UnknownProduct.code, detail))
     if faults:
-        raise UnknownProduct(f"{faults[0].detail}.", faults)
+        raise UnknownProduct(faults[0].detail, faults)
     return sorted(id_ for id_, _ in levels.values())
 
 
@@ -210,7 +210,7 @@ def _elsewhere(request: OpenRequest, level_ids: Sequence[UUID]) -> dict[UUID, in
         Fault(
             f"/products/{index}/productId",
             AlreadyInCount.code,
-            f"product {product.stock_id} is in {public_id(COUNT, counts[product.stock_id])}, which is open",
+            f"Product {product.stock_id} is in {public_id(COUNT, counts[product.stock_id])}, which is open.",
             {"countId": public_id(COUNT, counts[product.stock_id])},
         )
         for index, product in enumerate(request.products)

@@ -111,7 +111,11 @@ def _check_results(lines: Sequence[CountLine], on_hand: Mapping[UUID, int]) -> N
     below = [line for line in lines if on_hand[line.level_id] + (line.difference or 0) < 0]
     if below:
         faults = [
-            Fault("", CountBelowZero.code, f"{line.sku}: {on_hand[line.level_id]} on hand, {line.difference} to post")
+            Fault(
+                "",
+                CountBelowZero.code,
+                f"{line.sku} has {on_hand[line.level_id]} on hand, and {line.difference} to post.",
+            )
             for line in below
         ]
         raise CountBelowZero("More left since the counting than was counted; count these anew.", faults)

@@ -215,7 +215,7 @@ def merged_details(wanted: Any, seen: Any, now: Any) -> Any:
         values[name] = present if own == old else own
         if own not in (old, present) and present != old:
             facts = {"now": str(present), "yours": str(own)}
-            faults.append(Fault(f"/{name}", DraftChanged.code, f"it is “{present}” now, not “{old}”", facts))
+            faults.append(Fault(f"/{name}", DraftChanged.code, f"It is “{present}” now, not “{old}”.", facts))
     if faults:
         raise DraftChanged("The draft was changed in another tab or on another device.", faults)
     return type(wanted)(**values)

@@ -64,7 +64,10 @@ def assign(
     in the order of their levels.
     """
     if len(alert_ids) > MOST_ALERTS:
-        raise Invalid(f"At most {MOST_ALERTS} alerts are assigned at once.", [Fault("/alerts", "too_long", "too many")])
+        raise Invalid(
+            f"At most {MOST_ALERTS} alerts are assigned at once.",
+            [Fault("/alerts", "too_long", f"At most {MOST_ALERTS} can be assigned.")],
+        )
 
     def work() -> Assigned | StoredAnswer:
         if answer := idempotency.claim_one(claim):
@@ -89,7 +92,7 @@ def assign(
 
 def _require_may_see(username: str, codes: Collection[str]) -> None:
     if not assignees(codes).filter(username=username).exists():
-        fault = Fault("/assignee", "invalid", "may not see all of these alerts")
+        fault = Fault("/assignee", "invalid", "The person may not see all of these alerts.")
         raise Invalid(f"{username} may not see alerts in all of {', '.join(sorted(codes))}.", [fault])
 
 

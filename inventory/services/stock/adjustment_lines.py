@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
 from msgspec import UNSET
@@ -88,42 +88,46 @@ class AppliedLine:
         return self.after - self.reserved
 
 
-def check_forced(adjustments: Sequence[Adjustment]) -> None:
-    """Refuse ``force`` on anything but an ADJUSTMENT. Raises Invalid."""
-    faults = [
-        Fault(f"/adjustments/{index}/force", "invalid", "only an ADJUSTMENT is forced")
-        for index, line in enumerate(adjustments)
-        if line.force and line.type != Movement.Type.ADJUSTMENT
-    ]
-    if faults:
-        raise Invalid("Only an ADJUSTMENT is forced.", faults)
+class CheckedLine(Protocol):
+    """What is checked of an adjustment, in a body or in a request."""
+
+    @property
+    def quantity(self) -> int: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def force(self) -> bool: ...
+    @property
+    def order_id(self) -> str | None: ...
 
 
-def check_signs(adjustments: Sequence[Adjustment]) -> None:
-    """Refuse 0, and a negative quantity of anything but an ADJUSTMENT. Raises Invalid."""
+def line_faults(index: int, line: CheckedLine) -> list[Fault]:
+    """The faults of an adjustment whose fields contradict its type, or whose quantity is 0."""
+    pointer, is_signed = f"/adjustments/{index}", line.type == Movement.Type.ADJUSTMENT
     faults = []
-    for index, adjustment in enumerate(adjustments):
-        pointer = f"/adjustments/{index}/quantity"
-        if adjustment.quantity == 0:
-            faults.append(Fault(pointer, "invalid", "must not be 0"))
-        elif adjustment.quantity < 0 and adjustment.type != Movement.Type.ADJUSTMENT:
-            faults.append(Fault(pointer, "invalid", f"a {adjustment.type} has a positive quantity"))
-    if faults:
-        raise Invalid("A quantity has the wrong sign.", faults)
+    if line.quantity == 0:
+        faults.append(Fault(f"{pointer}/quantity", Invalid.code, "The quantity must not be 0."))
+    elif line.quantity < 0 and not is_signed:
+        detail = f"The quantity of a {line.type} must be positive."
+        faults.append(Fault(f"{pointer}/quantity", Invalid.code, detail))
+    if line.force and not is_signed:
+        faults.append(Fault(f"{pointer}/force", Invalid.code, "Only an ADJUSTMENT is forced."))
+    if line.order_id and line.type != Movement.Type.RETURN:
+        faults.append(Fault(f"{pointer}/orderId", Invalid.code, "Only a RETURN has an order."))
+    return faults
 
 
-def check_orders(adjustments: Sequence[Adjustment]) -> None:
-    """Refuse an order on anything but a RETURN, and a reference beside it that the reason has no room for. Raises
-    Invalid."""
+def check_lines(adjustments: Sequence[Adjustment]) -> None:
+    """Refuse adjustments whose fields contradict one another, and a reference beside an order that the reason has no
+    room for. Raises Invalid with each of these faults."""
     faults = []
     for index, line in enumerate(adjustments):
-        if line.order_id and line.type != Movement.Type.RETURN:
-            faults.append(Fault(f"/adjustments/{index}/orderId", "invalid", "only a RETURN has an order"))
-        elif line.order_id and len(line.full_reason) > _REASON_LENGTH:
-            detail = "is too long beside an order: reason and reference have at most 500 characters together"
-            faults.append(Fault(f"/adjustments/{index}/reference", "invalid", detail))
+        faults += line_faults(index, line)
+        if line.order_id and line.type == Movement.Type.RETURN and len(line.full_reason) > _REASON_LENGTH:
+            detail = "Beside an order, reason and reference have at most 500 characters together."
+            faults.append(Fault(f"/adjustments/{index}/reference", Invalid.code, detail))
     if faults:
-        raise Invalid("An order is not valid here.", faults)
+        raise Invalid(faults[0].detail, faults)
 
 
 def _facts(line: AppliedLine) -> dict[str, object]:

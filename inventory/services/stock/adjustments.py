@@ -35,9 +35,7 @@ from inventory.services.stock.adjustment_lines import (
     AppliedLine,
     adjusted_entry,
     adjusted_event,
-    check_forced,
-    check_orders,
-    check_signs,
+    check_lines,
 )
 from inventory.services.stock.documents import NewDocument, draw_document, write_document
 from inventory.services.stock.frozen_goods import require_unfrozen
@@ -108,9 +106,7 @@ def apply_adjustments(request: AdjustRequest) -> Adjusted | StoredAnswer:
     ``force`` also ReservedUnexplained. Locks: claim, the orders of returns, the holds that give way by id, the levels
     by id.
     """
-    check_forced(request.adjustments)
-    check_orders(request.adjustments)
-    check_signs(request.adjustments)
+    check_lines(request.adjustments)
     return run_with_levels(lambda: adjust(request))
 
 
@@ -256,7 +252,7 @@ def _resolve(request: AdjustRequest) -> list[AdjustedLevel]:
 def _check_open(adjustments: Sequence[Adjustment], closed: Collection[str]) -> None:
     """Refuse receipts and returns in closed warehouses; what is there can still be corrected and taken away."""
     faults = [
-        Fault(f"/adjustments/{index}/warehouseId", WarehouseInactive.code, f"{line.warehouse} is closed")
+        Fault(f"/adjustments/{index}/warehouseId", WarehouseInactive.code, f"Warehouse {line.warehouse} is closed.")
         for index, line in enumerate(adjustments)
         if line.warehouse in closed and line.type in TAKEN_IN
     ]
@@ -269,7 +265,7 @@ def _check_versions(adjustments: Sequence[Adjustment], places: Sequence[Adjusted
     for index, (adjustment, place) in enumerate(zip(adjustments, places, strict=True)):
         version = levels.by_id[place.level_id].version if place.level_id else 0
         if adjustment.expected_version not in (None, version):
-            detail = f"the level has version {version}, not {adjustment.expected_version}"
+            detail = f"The level has version {version}, not {adjustment.expected_version}."
             facts = {"expected": str(adjustment.expected_version), "version": version}
             faults.append(Fault(f"/adjustments/{index}/expectedVersion", VersionConflict.code, detail, facts))
     if faults:

@@ -26,7 +26,7 @@ def frozen_levels(level_ids: Sequence[UUID]) -> dict[UUID, StockWarning]:
 def frozen_error(freeze: StockWarning, pointer: str = "") -> Frozen:
     """The error for goods that are frozen, with a fault at a pointer into the request if there is one."""
     kind = ProductFrozen if freeze.code == ProductFrozen.code else WarehouseFrozen
-    faults = [Fault(pointer, kind.code, str(freeze))] if pointer else []
+    faults = [Fault(pointer, kind.code, f"{freeze}.")] if pointer else []
     return kind(f"{freeze}. Taking out frozen goods requires the permission to freeze, and a reason.", faults)
 
 

@@ -326,7 +326,11 @@ def _route(request: TransferRequest) -> tuple[RouteEnd, RouteEnd]:
     """The two warehouses, which all items must share. One query."""
     first = request.items[0]
     strays = [
-        Fault(f"/items/{index}", MixedRoute.code, f"not from {first.from_warehouse} to {first.to_warehouse}")
+        Fault(
+            f"/items/{index}",
+            MixedRoute.code,
+            f"This item doesn't go from {first.from_warehouse} to {first.to_warehouse}.",
+        )
         for index, wanted in enumerate(request.items)
         if (wanted.from_warehouse, wanted.to_warehouse) != (first.from_warehouse, first.to_warehouse)
     ]
@@ -341,7 +345,7 @@ def route_between(actor: Actor, source: str, destination: str) -> tuple[RouteEnd
     Raises Invalid, UnknownWarehouse, and WarehouseInactive for a closed destination.
     """
     if source == destination:
-        fault = Fault("/items/0/toWarehouseId", "invalid", "the warehouse it comes from")
+        fault = Fault("/items/0/toWarehouseId", "invalid", "This is the warehouse that the items come from.")
         raise Invalid("A transfer goes to another warehouse.", [fault])
     start = Warehouse.objects.visible_to(actor).filter(code=source).first()
     end = Warehouse.objects.destinations_for(actor).filter(code=destination).first()
@@ -389,10 +393,10 @@ def _arrived(request: ReceiveRequest, document: TransferDocument) -> dict[UUID, 
         if units[item.id] > item.in_transit:
             plain = {name: str(value) for name, value in item.facts().items()}
             facts = {**plain, "requested": units[item.id], "inTransit": item.in_transit}
-            detail = f"{units[item.id]} received, {item.in_transit} in transit"
+            detail = f"{units[item.id]} received, but only {item.in_transit} in transit."
             faults.append(Fault(f"/items/{index}/quantityReceived", MoreThanInTransit.code, detail, facts))
     if faults:
         raise MoreThanInTransit("More arrived than is in transit.", faults)
     if not any(units.values()) and not request.close:
-        raise Invalid("Nothing was received.", [Fault("/items", "invalid", "no line has a quantity above 0")])
+        raise Invalid("Nothing was received.", [Fault("/items", "invalid", "No line has a quantity above 0.")])
     return units

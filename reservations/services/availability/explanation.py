@@ -276,7 +276,7 @@ def on_hand_at(actor: Actor, product_id: UUID, warehouse: str | None, at: dateti
     before a level's ledger begins.
     """
     if at > read_clock():
-        raise Invalid("What will be is not known.", [Fault("?at", "invalid", "in the future")])
+        raise Invalid("What will be is not known.", [Fault("?at", "invalid", "This time is in the future.")])
     product = Product.objects.filter(pk=product_id).first()
     if product is None:
         raise _no_such(product_id)
@@ -292,7 +292,7 @@ def on_hand_at(actor: Actor, product_id: UUID, warehouse: str | None, at: dateti
 def _require_ledger(at: datetime, begins_at: Mapping[str, datetime]) -> None:
     """Raise Archived if the ledger of a level begins after the moment. ``begins_at`` is by warehouse code."""
     faults = [
-        Fault("?at", Archived.code, f"the ledger of {code} begins at {begin.isoformat()}", {"warehouseId": code})
+        Fault("?at", Archived.code, f"The ledger of {code} begins at {begin.isoformat()}.", {"warehouseId": code})
         for code, begin in begins_at.items()
         if at < begin
     ]

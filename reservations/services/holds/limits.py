@@ -140,7 +140,7 @@ def _unit_fault(want: SummedLine, counted: _Counted, *, limit: int, held: int, r
     if product.parent_id and not counted.is_family:
         facts["variantId"] = str(product.id)
     facts |= {"limit": limit, "held": held, "requested": requested}
-    detail = f"at most {limit} units of a product at a time; {held} held, {requested} requested"
+    detail = f"At most {limit} units of a product may be held at a time: {held} are held, {requested} requested."
     return Fault(want.pointer, HoldLimitExceeded.code, detail, facts)
 
 
@@ -148,7 +148,7 @@ def _hold_fault(asked: Asked, *, limit: int, opened: int) -> Fault:
     minutes = asked.store.hold_window_minutes
     shopper = asked.shopper
     pointer = "/customerId" if shopper.customer_id else "/cartId" if shopper.cart_id else "/orderId"
-    detail = f"at most {limit} reservations in {minutes} minutes; {opened} were made"
+    detail = f"At most {limit} reservations may be made in {minutes} minutes: {opened} were made."
     facts = {"limit": limit, "held": opened, "requested": 1, "windowMinutes": minutes}
     return Fault(pointer, HoldLimitExceeded.code, detail, facts)
 

@@ -279,7 +279,7 @@ def _require_in_the_way(
             Fault(
                 f"{preferred.pointer}/{preferred.ids.index(id_)}",
                 HoldNotInTheWay.code,
-                f"{public_id(RESERVATION, id_)} has none of the missing units",
+                f"{public_id(RESERVATION, id_)} has none of the missing units.",
                 {"reservationId": public_id(RESERVATION, id_)},
             )
             for id_ in wrong
