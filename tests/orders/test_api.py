@@ -76,7 +76,7 @@ def test_a_refusal_names_the_lines(make_api: Callable[..., Api]) -> None:
         {
             "pointer": "/items/0",
             "code": "insufficient_stock",
-            "detail": "3 requested, 1 available",
+            "detail": "3 requested, but only 1 is available.",
             "productId": str(level.product_id),
             "requested": 3,
             "available": 1,
