@@ -113,6 +113,10 @@ class ProblemError(Answer, kw_only=True):
     requested: Annotated[int | UnsetType, Meta(description="The units that were asked for.")] = UNSET
     available: Annotated[int | UnsetType, Meta(description="The units that there are.")] = UNSET
     in_transit: Annotated[int | UnsetType, Meta(description="The units that are in transit.")] = UNSET
+    order_id: str | UnsetType = UNSET
+    sold: Annotated[int | UnsetType, Meta(description="The units that the order was sold.")] = UNSET
+    returned: Annotated[int | UnsetType, Meta(description="The units that it has returned.")] = UNSET
+    returnable: Annotated[int | UnsetType, Meta(description="The units that it may still return.")] = UNSET
     reservation_id: str | UnsetType = UNSET
     count_id: str | UnsetType = UNSET
     limit: Annotated[int | UnsetType, Meta(description="The limit that would be exceeded.")] = UNSET

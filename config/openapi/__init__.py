@@ -17,6 +17,7 @@ from drf_spectacular.views import SpectacularSwaggerView
 
 from audit.api.schema import components, optional_bodies
 from config import problems
+from config.openapi.examples import add_examples
 from config.openapi.fields import complete_parameter, complete_schema
 from config.openapi.names import document_name, renamed
 from config.openapi.refusals import add_refusals
@@ -33,7 +34,8 @@ def only_the_current_version(endpoints: list[Any]) -> list[Any]:
 
 
 def add_components(result: dict[str, Any], generator: Any, request: Any, public: bool) -> dict[str, Any]:
-    """Add the schemas of bodies, the tags and the refusals, complete the parameters, and name schemas for people."""
+    """Add the schemas of bodies, the tags, the refusals and the examples, complete the parameters, and name schemas for
+    people."""
     schemas = result["components"].setdefault("schemas", {})
     schemas.update({name: complete_schema(schema) for name, schema in components().items()})
     result["paths"] = {_camel(path): operations for path, operations in result["paths"].items()}
@@ -45,6 +47,7 @@ def add_components(result: dict[str, Any], generator: Any, request: Any, public:
     _name_schemas(schemas)
     add_refusals(result)
     complete: dict[str, Any] = renamed(result)
+    add_examples(complete)
     return complete
 
 

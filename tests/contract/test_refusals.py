@@ -26,6 +26,13 @@ _SELLS: Final = [
 IMPOSSIBLE: Final[dict[str, dict[str, str]]] = {
     "release": dict.fromkeys(_SELLS, _BOTH_ENDS),
     "deleteCart": dict.fromkeys(_SELLS, _BOTH_ENDS),
+    "adjust": {
+        "hold_not_in_the_way": "only a count names the reservations to break",
+        "reservation_not_found": "only a count names the reservations to break",
+        "product_frozen": "a freeze stops what people ship by hand, not programs",
+        "warehouse_frozen": "a freeze stops what people ship by hand, not programs",
+    },
+    "redirectTransfer": {"insufficient_stock": "the units are put back at their source before they leave it again"},
     "sendTransfer": {"draft_changed": "the API doesn't say which draft it saw; the console does"},
     "receiveEvents": dict.fromkeys(
         [

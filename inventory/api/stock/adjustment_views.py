@@ -17,14 +17,11 @@ from inventory.api.stock import contract as stock_contract
 from inventory.errors import (
     InsufficientStock,
     MoreThanSold,
-    ProductFrozen,
     QuantityLimit,
     UnknownProduct,
     UnknownWarehouse,
-    WarehouseFrozen,
     WarehouseInactive,
 )
-from inventory.holds_port import NOT_BROKEN
 from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
 
 
@@ -41,13 +38,11 @@ class AdjustView(ApiView):
         refusals=(
             InsufficientStock,
             MoreThanSold,
-            ProductFrozen,
             QuantityLimit,
-            *NOT_BROKEN,
+            "reserved_unexplained",
             UnknownProduct,
             UnknownWarehouse,
             VersionConflict,
-            WarehouseFrozen,
             WarehouseInactive,
         ),
         idempotent=True,

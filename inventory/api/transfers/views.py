@@ -287,7 +287,6 @@ class RedirectTransferView(ApiView):
         body=contract.RedirectIn,
         answers={200: contract.TransferOut},
         refusals=(
-            InsufficientStock,
             QuantityLimit,
             TransferClosed,
             TransferNotSent,
