@@ -91,7 +91,7 @@ def _(stage: Stage) -> Asked:
     return Asked(query="warehouseId=wh-001")
 
 
-for _operation in ("listLevels", "listLowStock", "listAlerts"):
+for _operation in ("listAlerts", "listLevels", "listLowStock", "listProducts", "listReservations"):
 
     @scene(_operation, "unknown_store")
     def _(stage: Stage) -> Asked:
