@@ -114,10 +114,10 @@ of one line again, which takes longer than executing it.
 _OWN: Final = """
 WITH own AS MATERIALIZED (
     SELECT r.store_id, item.level_id, level.warehouse_id, sum(item.quantity)::int AS quantity
-    FROM reservations_reservation r
+    FROM (SELECT * FROM reservations_reservation WHERE cart_id = %s OFFSET 0) r
     JOIN reservations_reservationitem item ON item.reservation_id = r.id AND item.held_until > statement_timestamp()
     JOIN inventory_stocklevel level ON level.id = item.level_id
-    WHERE r.cart_id = %s AND r.status = 'ACTIVE' GROUP BY r.store_id, item.level_id, level.warehouse_id
+    WHERE r.status = 'ACTIVE' GROUP BY r.store_id, item.level_id, level.warehouse_id
 )"""
 _SOURCES_AND_OWN: Final = """(
     SELECT store_id, warehouse_id, priority, true AS sells FROM inventory_storewarehouse

@@ -25,8 +25,8 @@ def read_cart(actor: Actor, cart_id: str, store: str | None = None) -> tuple[Seq
 
     With the code of a ``store``, of that store alone. Raises ReservationNotFound if there are none.
     """
-    found = Reservation.objects.filter(cart_id=cart_id).in_state("ACTIVE")
-    read = documents.read_holds(list(found.values_list("id", flat=True)))
+    found = Reservation.objects.filter(cart_id=cart_id).values_list("id", "status")
+    read = documents.read_holds([id_ for id_, status in found if status == documents.Status.ACTIVE])
     now = read_clock()
     holds = [
         hold
