@@ -148,20 +148,24 @@ def respond_unless_known(request: Request, answer: msgspec.Struct) -> HttpRespon
     the same. Raises Invalid for a malformed ``If-None-Match``.
     """
     response = tagged(HttpResponse(msgspec.json.encode(answer), content_type="application/json"))
-    if _is_known(response.headers["ETag"], request.META.get("HTTP_IF_NONE_MATCH")):
-        response.content, response.status_code = b"", 304
+    if known := _known_as(response.headers["ETag"], request.META.get("HTTP_IF_NONE_MATCH")):
+        response.content, response.status_code, response.headers["ETag"] = b"", 304, known
         del response.headers["Content-Type"]
     response.headers["Cache-Control"] = "private, no-cache"
-    response.headers["Vary"] = "Authorization"
+    response.headers["Vary"] = "Authorization, Accept-Encoding"
     return response
 
 
-def _is_known(tag: str, known: str | None) -> bool:
-    """Whether an ``If-None-Match`` has the tag. Weak tags are equal to strong ones (RFC 9110, 13.1.2)."""
+def _known_as(tag: str, known: str | None) -> str | None:
+    """The tag in an ``If-None-Match`` by which the client has the answer, plain or compressed; None if it hasn't.
+
+    Weak tags are equal to strong ones (RFC 9110, 13.1.2).
+    """
     if known is None:
-        return False
+        return None
     if known.strip() == "*":
-        return True
+        return tag
     if not _TAGS.fullmatch(known):
         raise Invalid("If-None-Match takes entity tags in quotes, as answers have them in ETag, or *.")
-    return tag in (each.removeprefix("W/").replace(_CODED, '"') for each in re.findall(_TAG, known))
+    sent = {each.removeprefix("W/") for each in re.findall(_TAG, known)}
+    return next((each for each in (tag, f"{tag[:-1]}{_CODED}") if each in sent), None)
