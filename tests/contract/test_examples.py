@@ -105,6 +105,27 @@ def test_commands_and_routes_that_are_named_exist(page: Path) -> None:
         commands.check_inline(code)
 
 
+@every_page
+def test_commands_of_examples_send_a_key(page: Path) -> None:
+    found = examples.read(page.read_text(encoding="utf-8"))
+    sent = [call for text in (*(step.commands for step in found.steps), *found.named) for call in changing_calls(text)]
+    assert [call for call in sent if "Idempotency-Key: " not in call] == []
+
+
+def changing_calls(text: str) -> list[str]:
+    """The calls of a text of commands that change something, and take an ``Idempotency-Key``."""
+    calls = re.split(r"(?=\bapi [A-Z]+ |\bcurl )", re.sub(r"^api\(\).*", "", text, flags=re.MULTILINE))
+    changing = [
+        call for call in calls if re.match(r"api (POST|PUT|PATCH|DELETE) |curl .*-X (POST|PUT|PATCH|DELETE) ", call)
+    ]
+    return [call for call in changing if not re.search(r"check-availability|dryRun=true|\binbox\b", call)]
+
+
+def test_calls_without_a_key_are_found() -> None:
+    text = "api() { curl -X POST; }\napi GET a\napi POST inventory/reserve -d '{'\napi POST inbox\ncurl -sS -X PUT http://x"
+    assert changing_calls(text) == ["api POST inventory/reserve -d '{'\n", "curl -sS -X PUT http://x"]
+
+
 def test_readme_is_short_and_walks_five_calls() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(text.splitlines()) <= README_LINES
