@@ -263,7 +263,7 @@ async def _answer(request: LoopRequest, pending: Pending, send: Send, answering:
     except Exception as error:  # noqa: BLE001 - each becomes a problem document
         problem = _problem(request, error, request_id)
         deprecation.mark(problem, request.path)
-        for name, value in throttling.headers_for(request.user):
+        for name, value in throttling.headers_for(request.user).items():
             problem.headers[name] = value
         await _send(problem, send)
         answering.answered(problem.status_code, len(problem.content))
@@ -271,7 +271,7 @@ async def _answer(request: LoopRequest, pending: Pending, send: Send, answering:
     deprecated = deprecation.headers_of(request.path)
     headers += [(name.lower().encode("ascii"), value.encode("ascii")) for name, value in deprecated.items()]
     throttling.charge(request.user, len(request.body) + len(answer.body))
-    headers += [(name.lower().encode(), value.encode()) for name, value in throttling.headers_for(request.user)]
+    headers += [(name.lower().encode(), value.encode()) for name, value in throttling.headers_for(request.user).items()]
     body, more = compression.packed(answer.body, request.META.get("HTTP_ACCEPT_ENCODING", ""))
     headers += [*more, (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": answer.status, "headers": draining.closing(headers)})

@@ -101,7 +101,7 @@ class RequestContextMiddleware:
             return problems.no_such_route(request, request.path)
         response: HttpResponse = view(request, *args, **kwargs)
         throttling.charge_command(request, response)
-        for name, value in throttling.headers_for(getattr(request, "user", None)):
+        for name, value in throttling.headers_for(getattr(request, "user", None)).items():
             response.headers[name] = value
         response.headers["X-Content-Type-Options"] = "nosniff"
         if response.status_code not in _WITHOUT_BODY:

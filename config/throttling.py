@@ -51,13 +51,8 @@ class _Count:
     shared: int = 0
     unsent: int = 0
 
-    @property
-    def known(self) -> int:
-        """What is known to be used. Without Redis that is what this process counted."""
-        return max(self.own, self.shared + self.unsent)
-
     def exceeds(self, limit: int) -> bool:
-        """Whether what is known is over a limit."""
+        """Whether what is known is over a limit. Without Redis that is what this process counted."""
         return self.own > limit or self.shared + self.unsent > limit
 
 
@@ -93,13 +88,11 @@ class _Counter:
             return None
         return int(left) + 1
 
-    def left(self, name: Hashable, limit: int) -> tuple[int, int]:
-        """How much is left of a limit, and the seconds until the next window."""
-        seconds = self._ends_at - time.time()
-        if seconds <= 0:
-            return limit, _WINDOW_SECONDS
-        count = self._counts.get(name) or self._counts.get(_OTHERS)
-        return (limit if count is None else max(0, limit - count.known)), int(seconds) + 1
+    def left(self, name: Hashable, limit: int, now: float) -> int:
+        """How much is left of a limit in the window of this moment."""
+        if now >= self._ends_at or (count := self._counts.get(name) or self._counts.get(_OTHERS)) is None:
+            return limit
+        return max(0, limit - max(count.own, count.shared + count.unsent))
 
     def _begin(self, now: float) -> None:
         self._counts, self._changed = {}, {}
@@ -214,20 +207,20 @@ def charge_command(request: HttpRequest, response: HttpResponse) -> None:
     )
 
 
-def headers_for(caller: object) -> tuple[tuple[str, str], ...]:
+def headers_for(caller: object) -> dict[str, str]:
     """The limits of a client and what is left of them, as headers of an answer to it; none without limits.
 
     They are those of the IETF's draft "RateLimit header fields for HTTP".
     """
     requests, cost = settings.THROTTLE_REQUESTS_PER_MINUTE, settings.THROTTLE_COST_PER_MINUTE
     if not isinstance(caller, Caller) or not (requests or cost):
-        return ()
-    limits = (("requests", _requests, requests), ("cost", _costs, cost))
-    left = [(name, *counter.left(caller.client_id, limit)) for name, counter, limit in limits if limit]
-    return (
-        ("RateLimit-Policy", _policy(requests, cost)),
-        ("RateLimit", ", ".join([f'"{name}";r={units};t={seconds}' for name, units, seconds in left])),
-    )
+        return {}
+    now, client_id = time.time(), caller.client_id
+    until = _WINDOW_SECONDS - int(now) % _WINDOW_SECONDS
+    left = f'"requests";r={_requests.left(client_id, requests, now)};t={until}' if requests else ""
+    if cost:
+        left += f'{", " if requests else ""}"cost";r={_costs.left(client_id, cost, now)};t={until}'
+    return {"RateLimit-Policy": _policy(requests, cost), "RateLimit": left}
 
 
 @cache

@@ -87,9 +87,10 @@ class Freeze:
         return {"reason": self.reason, "until": until}
 
     def words(self) -> str:
-        """The end of a sentence, such as `` until 2030-01-01T00:00:00Z: a recall``."""
+        """The end of a sentence, such as `` until 2030-01-01T00:00:00Z: a recall.``."""
         until = f" until {self.until:%Y-%m-%dT%H:%M:%SZ}" if self.until else ""
-        return f"{until}: {self.reason}" if self.reason else f"{until}."
+        end = "" if self.reason.endswith((".", "!", "?")) else "."
+        return f"{until}: {self.reason}{end}" if self.reason else f"{until}."
 
 
 class Frozen(DomainError):

@@ -21,7 +21,7 @@ from audit import context, traces
 from audit.actors import Actor
 from audit.api.contract import Body, OptionalBody
 from audit.api.expectations import EXAMPLE
-from audit.api.json_bodies import CANONICAL, canonical, json_body, malformed, raw_body, repetitions, tree_of
+from audit.api.json_bodies import CANONICAL, canonical, malformed, raw_body, repetitions, require_json, tree_of
 from audit.api.locations import location_of
 from audit.api.mistakes import DIGITS, MOST, mistakes_in, mistakes_in_query, refusal
 from audit.api.permissions import Guarded
@@ -200,7 +200,7 @@ def decode(request: Request, body: type[S]) -> S:
     raw = raw_body(request)
     if not raw and "HTTP_TRANSFER_ENCODING" not in request.META and issubclass(body, OptionalBody):
         return body()  # Not if sent in chunks: a server may not pass on a body without a length.
-    raw = json_body(request)
+    require_json(request, raw)
     try:
         decoded = _decoder(body).decode(raw)
         request.META[CANONICAL] = canonical(raw)

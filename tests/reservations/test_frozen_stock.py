@@ -222,13 +222,13 @@ def test_a_refusal_has_the_reason_and_the_end(api: Api, level: StockLevel, subje
         (error,) = problem["errors"]
         assert body.items() <= error.items()
         assert error["pointer"] == ("/storeId" if subject.kind == "store" else "/items/0")
-        assert problem["detail"].endswith("is frozen until 2100-01-01T00:00:00Z: a recall")
+        assert problem["detail"].endswith("is frozen until 2100-01-01T00:00:00Z: a recall.")
     answer = api.post("check-availability", {"items": lines((level, 1))})
     assert answer.json()["items"][0]["status"] == "OUT_OF_STOCK"  # type: ignore[attr-defined]
 
 
 def test_words_of_a_freeze_are_the_end_of_a_sentence() -> None:
-    assert (Freeze("", None).words(), Freeze("why", None).words()) == (".", ": why")
+    assert (Freeze("", None).words(), Freeze("why", None).words()) == (".", ": why.")
 
 
 def test_a_parents_freeze_is_returned_if_the_variant_has_none() -> None:

@@ -9,7 +9,7 @@ from rest_framework.request import Request
 
 from audit.api.contract import ProblemError
 from audit.api.http import ApiView, caller_of, note_rows, respond
-from audit.api.json_bodies import json_body, malformed, media_type_of
+from audit.api.json_bodies import malformed, media_type_of, raw_body, require_json
 from audit.api.schema import describe
 from audit.errors import Invalid
 from audit.roles import Capability
@@ -53,7 +53,8 @@ class InboxView(ApiView):
 
 def _events(request: Request) -> list[bytes]:
     """The JSON of each event in the body. Raises UnsupportedMediaType, Malformed, or Invalid for too many or none."""
-    raw = json_body(request, _MEDIA_TYPES)
+    raw = raw_body(request)
+    require_json(request, raw, _MEDIA_TYPES)
     media_type = media_type_of(request)
     try:
         is_list = raw.lstrip()[:1] == b"["
