@@ -159,7 +159,7 @@ def _event_of(struct: type[msgspec.Struct]) -> dict[str, Any]:
 def components() -> dict[str, Any]:
     """The schemas of all described structs, by name."""
     structs = sorted(_structs, key=lambda s: s.__name__)
-    return msgspec.json.schema_components(structs, ref_template=_TEMPLATE, schema_hook=_with_note)[1]
+    return msgspec.json.schema_components(structs, ref_template=_TEMPLATE, schema_hook=scalar_with_note)[1]
 
 
 def optional_bodies() -> set[str]:
@@ -167,7 +167,7 @@ def optional_bodies() -> set[str]:
     return {struct.__name__ for struct in _structs if issubclass(struct, OptionalBody)}
 
 
-def _with_note(kind: type[Any]) -> dict[str, Any]:
+def scalar_with_note(kind: type[Any]) -> dict[str, Any]:
     """The schema of a scalar. What its type says is a comment, beside which a field may describe itself."""
     schema = scalar_schema(kind)
     return {**{key: value for key, value in schema.items() if key != "description"}, "$comment": schema["description"]}
@@ -187,7 +187,7 @@ def _reference(answer: Any) -> dict[str, Any]:
 
 
 def _parameters(query: type[msgspec.Struct]) -> list[OpenApiParameter]:
-    schema = msgspec.json.schema_components([query], schema_hook=_with_note)[1][query.__name__]
+    schema = msgspec.json.schema_components([query], schema_hook=scalar_with_note)[1][query.__name__]
     required = schema.get("required", [])
     return [
         OpenApiParameter(name, _without_null(field), OpenApiParameter.QUERY, required=name in required)

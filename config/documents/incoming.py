@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
-from audit.api.scalars import scalar_schema
+from audit.api.schema import scalar_with_note
+from config.openapi.fields import complete_schema
 from reservations.services.orders.incoming import Incoming, incoming_types
 
 FOLDER: Final = "docs/reference/incoming-events"
@@ -47,11 +48,9 @@ This page and the JSON Schemas are generated from the code: `make fmt` writes th
 
 def schema_of(event: type[Incoming]) -> dict[str, Any]:
     """The JSON Schema of an event's data. It allows other fields, which are ignored."""
-    schema = msgspec.json.schema(event, schema_hook=scalar_schema)
-    others = schema["$defs"]
+    schema = msgspec.json.schema(event, schema_hook=scalar_with_note)
+    others = {name: complete_schema(each) for name, each in schema["$defs"].items()}
     root = others.pop(event.TYPE)
-    for each in (root, *others.values()):
-        each["description"] = " ".join(each["description"].split())
     return {"$schema": _DRAFT, **root, **({"$defs": others} if others else {})}
 
 
@@ -68,7 +67,7 @@ def page() -> str:
 def _section(event: type[Incoming]) -> Iterator[str]:
     schema = schema_of(event)
     yield f"## {event.TYPE}\n"
-    yield fill(schema["description"], _WIDTH) + "\n"
+    yield fill(" ".join(schema["description"].split()), _WIDTH) + "\n"
     yield f"JSON Schema of its `data`: [{event.TYPE}.schema.json](incoming-events/{event.TYPE}.schema.json).\n"
     yield "| field | type | meaning |\n| --- | --- | --- |"
     yield from _rows(schema, schema.get("$defs", {}))
@@ -77,11 +76,10 @@ def _section(event: type[Incoming]) -> Iterator[str]:
 
 def _rows(schema: dict[str, Any], others: dict[str, Any], prefix: str = "") -> Iterator[str]:
     for name, field in schema["properties"].items():
-        kinds = [kind for kind in field.get("anyOf", [field]) if kind.get("type") != "null"]
-        (kind,) = kinds
-        absent = "" if name in schema.get("required", ()) else ", may be absent or null"
-        meaning = kind.get("description") or field.get("description") or ""
-        yield f"| `{prefix}{name}` | {_TYPES[kind.get('format', kind['type'])]}{absent} | {meaning} |"
-        if reference := kind.get("items", {}).get("$ref"):
+        kind, *null = field["type"] if isinstance(field["type"], list) else [field["type"]]
+        absent = "" if name in schema.get("required", ()) else ", may be absent or null" if null else ", may be absent"
+        meaning = field.get("description", "")
+        yield f"| `{prefix}{name}` | {_TYPES[field.get('format', kind)]}{absent} | {meaning} |"
+        if reference := field.get("items", {}).get("$ref"):
             item = others[reference.rpartition("/")[2]]
             yield from _rows(item, others, f"{prefix}{name}[].")

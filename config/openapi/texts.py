@@ -27,7 +27,6 @@ PROPERTIES: Final = {
     "fromWarehouseId": "The code of the warehouse that the units come from.",
     "incidentId": "The incident's id, `inc-<uuid>`.",
     "isActive": "Whether it is in use. What is not in use takes no new reservations.",
-    "items": "The items of this page.",
     "listingExpiresAt": "When the product's listing ends: it takes no new reservations from then on; null for never.",
     "location": "Where in the warehouse the units are.",
     "maxHoldsPerCustomer": "The most reservations that one customer or cart may make in the window; null for no limit.",

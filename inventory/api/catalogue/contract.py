@@ -189,7 +189,7 @@ class WarehouseOut(Answer, kw_only=True):
 class WarehousePageOut(Answer, kw_only=True):
     """A page of warehouses."""
 
-    items: list[WarehouseOut]
+    items: Annotated[list[WarehouseOut], Meta(description="The warehouses of this page.")]
     next: str | None
 
 
@@ -247,5 +247,5 @@ class StoreOut(Answer, kw_only=True):
 class StorePageOut(Answer, kw_only=True):
     """A page of stores."""
 
-    items: list[StoreOut]
+    items: Annotated[list[StoreOut], Meta(description="The stores of this page.")]
     next: str | None

@@ -127,7 +127,7 @@ class CountsQuery(PageQuery, kw_only=True):
 class CountPageOut(Answer, kw_only=True):
     """A page of counts, the newest first."""
 
-    items: list[CountOut]
+    items: Annotated[list[CountOut], Meta(description="The counts of this page.")]
     next: str | None
 
 
@@ -170,7 +170,7 @@ class CountLinesQuery(PageQuery, kw_only=True):
 class CountLinePageOut(Answer, kw_only=True):
     """A page of lines."""
 
-    items: list[CountLineOut]
+    items: Annotated[list[CountLineOut], Meta(description="The lines of this page.")]
     next: str | None
 
 

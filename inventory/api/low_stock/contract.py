@@ -100,7 +100,7 @@ class AlertOut(Answer, kw_only=True):
 class AlertPageOut(Answer, kw_only=True):
     """A page of alerts, the newest first."""
 
-    items: list[AlertOut]
+    items: Annotated[list[AlertOut], Meta(description="The alerts of this page.")]
     next: str | None
 
 

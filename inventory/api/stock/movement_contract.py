@@ -60,5 +60,5 @@ class MovementOut(Answer, kw_only=True):
 class MovementPageOut(Answer, kw_only=True):
     """A page of movements, the newest first."""
 
-    items: list[MovementOut]
+    items: Annotated[list[MovementOut], Meta(description="The movements of this page.")]
     next: str | None

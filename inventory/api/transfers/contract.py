@@ -140,5 +140,5 @@ class TransferOut(Answer, kw_only=True):
 class TransferPageOut(Answer, kw_only=True):
     """A page of transfers, the newest first."""
 
-    items: list[TransferOut]
+    items: Annotated[list[TransferOut], Meta(description="The transfers of this page.")]
     next: str | None

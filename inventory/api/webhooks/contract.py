@@ -155,7 +155,7 @@ class WebhookSecretOut(WebhookOut, kw_only=True):
 class WebhookPageOut(Answer, kw_only=True):
     """A page of webhooks."""
 
-    items: list[WebhookOut]
+    items: Annotated[list[WebhookOut], Meta(description="The webhooks of this page.")]
     next: str | None
 
 
@@ -230,5 +230,5 @@ class AttemptOut(Answer, kw_only=True):
 class AttemptPageOut(Answer, kw_only=True):
     """A page of attempts, the newest first."""
 
-    items: list[AttemptOut]
+    items: Annotated[list[AttemptOut], Meta(description="The attempts of this page.")]
     next: str | None

@@ -357,5 +357,5 @@ class Cart(Answer, kw_only=True):
 class ReservationPageOut(Answer, kw_only=True):
     """A page of reservations, the newest first."""
 
-    items: list[ReservationOut]
+    items: Annotated[list[ReservationOut], Meta(description="The reservations of this page.")]
     next: str | None

@@ -67,7 +67,7 @@ class IncidentOut(Answer, kw_only=True):
 class IncidentPageOut(Answer, kw_only=True):
     """A page of incidents, the newest first."""
 
-    items: list[IncidentOut]
+    items: Annotated[list[IncidentOut], Meta(description="The incidents of this page.")]
     next: str | None
 
 

@@ -40,7 +40,10 @@ class OrderEvent(Incoming, frozen=True, kw_only=True):
     REQUIRES: ClassVar = Capability.SELL
 
     order_id: OpaqueId
-    store_id: Code | None = None
+    store_id: Annotated[
+        Code | None,
+        Meta(description="The store's code. If omitted: the client's only store, or else the default store."),
+    ] = None
 
     @property
     def subject(self) -> str:
@@ -68,7 +71,12 @@ class OrderLine(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename="cam
     product_id: UUID
     quantity: Quantity
     variant_id: UUID | None = None
-    warehouse_id: Code | None = None
+    warehouse_id: Annotated[
+        Code | None,
+        Meta(
+            description="The warehouse's code. If omitted: the service chooses one or more of the store's warehouses."
+        ),
+    ] = None
     unit_price: Money | None = None
 
 
@@ -81,7 +89,9 @@ class OrderCreatedEvent(OrderEvent, frozen=True, kw_only=True):
 
     A second one for the same order changes nothing. If the order was cancelled before, nothing is held."""
 
-    items: Annotated[list[OrderLine], Meta(min_length=1, max_length=200)]
+    items: Annotated[
+        list[OrderLine], Meta(min_length=1, max_length=200, description="The lines to hold: at least one, at most 200.")
+    ]
     cart_id: OpaqueId | None = None
     customer_id: OpaqueId | None = None
     timeout_minutes: (
@@ -95,7 +105,7 @@ class OrderCancelledEvent(OrderEvent, frozen=True, kw_only=True):
     """Releases what is held for the order. The cancellation is stored: an `OrderCreatedEvent` that comes later holds
     nothing."""
 
-    reason: Text | None = None
+    reason: Annotated[Text | None, Meta(description="Why the order was cancelled.")] = None
 
 
 @listen_to
@@ -117,7 +127,7 @@ class ProductVariant(msgspec.Struct, frozen=True, gc=False, kw_only=True, rename
     variant_id: UUID
     sku: Sku
     name: ProductName
-    barcode: Barcode | None = None
+    barcode: Annotated[Barcode | None, Meta(description="The barcode.")] = None
 
 
 @listen_to
@@ -130,10 +140,15 @@ class ProductCreatedEvent(Incoming, frozen=True, kw_only=True):
     product_id: UUID
     sku: Sku
     name: ProductName
-    barcode: Barcode | None = None
-    parent_id: UUID | None = None
-    variants: Annotated[list[ProductVariant], Meta(max_length=200)] | None = None
-    warehouse_ids: Annotated[list[Code], Meta(max_length=200)] | None = None
+    barcode: Annotated[Barcode | None, Meta(description="The barcode.")] = None
+    parent_id: Annotated[UUID | None, Meta(description="The product that this one is a variant of.")] = None
+    variants: Annotated[
+        Annotated[list[ProductVariant], Meta(max_length=200)] | None, Meta(description="The variants, at most 200.")
+    ] = None
+    warehouse_ids: Annotated[
+        Annotated[list[Code], Meta(max_length=200)] | None,
+        Meta(description="The codes of the warehouses, at most 200. If omitted: all active ones."),
+    ] = None
 
     @property
     def subject(self) -> str:
