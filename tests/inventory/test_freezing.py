@@ -134,7 +134,10 @@ def test_it_is_frozen_read_and_lifted_over_http(api: Api, subject: Subject) -> N
     listed = body_of(api.get(f"/api/v1/{subject.kind}s"))["items"]
     assert [each["frozen"] for each in listed] == [frozen["frozen"]]
     lifted = body_of(api.post(f"{path(subject)}/unfreeze", {}))
-    assert lifted == body_of(api.get(path(subject))) == {**frozen, "frozen": None}
+    assert lifted == body_of(api.get(path(subject)))
+    for answer in (lifted, frozen):
+        answer.pop("updatedAt", None)  # Of a product, which each of both updates.
+    assert lifted == {**frozen, "frozen": None}
 
 
 def test_what_has_ended_reads_as_not_frozen(api: Api, subject: Subject) -> None:
