@@ -20,6 +20,7 @@ from config.health import readiness
 from config.passwords import PasswordHasher
 from inventory.api.events.reaches import forget_reaches
 from inventory.services.catalogue.lookup import forget_catalogue
+from tests.contract.operations import require_documented
 from tests.emptying import quick_emptying
 from tests.factories import make_client, make_store
 from tests.node import Missing, installed
@@ -98,13 +99,17 @@ class Api:
         )
 
     def send(self, method: str, path: str, body: Any = None, **headers: str) -> HttpResponse:
-        """Send a request below ``base`` (or to an absolute path); header names have underscores for dashes."""
+        """Send a request below ``base`` (or to an absolute path); header names have underscores for dashes.
+
+        Fails if the answer is a refusal that the OpenAPI document doesn't name."""
         url = path if path.startswith("/") else self.base + path
         content = body if isinstance(body, bytes) else b"" if body is None else json.dumps(body).encode()
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self._client.generic(
+        response: HttpResponse = self._client.generic(
             method, url, content, content_type=sent.pop("Content-Type", "application/json"), headers=sent
         )
+        require_documented(response, method)
+        return response
 
     def get(self, path: str, **headers: str) -> HttpResponse:
         return self.send("GET", path, **headers)

@@ -31,7 +31,7 @@ SHARED: Final = frozenset(
 @cache
 def _kept() -> dict[str, dict[str, Any]]:
     path = Path(settings.BASE_DIR) / FILE
-    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}  # type: ignore[no-any-return]
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
 
 
 def add_examples(document: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """The operations of the API: their ids, routes and views, and the answers that their document names."""
 
+import json
 import re
 from collections.abc import Iterator
 from functools import cache
@@ -8,7 +9,8 @@ from typing import Any, NamedTuple
 
 import yaml
 from django.conf import settings
-from django.urls import URLPattern, URLResolver, get_resolver
+from django.http import HttpResponse
+from django.urls import Resolver404, URLPattern, URLResolver, get_resolver
 
 from config import openapi
 
@@ -29,7 +31,9 @@ class Operation(NamedTuple):
 @cache
 def document() -> dict[str, Any]:
     """The OpenAPI document as it is checked in."""
-    found: dict[str, Any] = yaml.safe_load((Path(settings.BASE_DIR) / openapi.DOCUMENT).read_text(encoding="utf-8"))
+    found: dict[str, Any] = yaml.load(
+        (Path(settings.BASE_DIR) / openapi.DOCUMENT).read_text(encoding="utf-8"), Loader=yaml.CSafeLoader
+    )
     return found
 
 
@@ -77,3 +81,22 @@ def documented_codes(operation: Operation) -> dict[str, str]:
         for content in resolved(answer).get("content", {}).values() if status >= "400" else ():
             found |= dict.fromkeys(resolved(content["schema"])["properties"]["code"]["enum"], status)
     return found
+
+
+def require_documented(response: HttpResponse, method: str) -> None:
+    """Check that the code of a refusal is one that its operation documents; not of methods that no operation has."""
+    try:
+        view = response.resolver_match.func  # type: ignore[attr-defined]
+    except Resolver404:
+        return
+    if response.headers.get("Content-Type") != "application/problem+json" or not hasattr(view, "view_class"):
+        return
+    operation = _by_view().get(f"{view.view_class.__module__}.{view.view_class.__qualname__}.{method.lower()}")
+    if operation is not None:
+        code = json.loads(response.content)["code"]
+        assert code in documented_codes(operation), f"{operation.id} doesn't document {code}: {response.content!r}"
+
+
+@cache
+def _by_view() -> dict[str, Operation]:
+    return {operation.view: operation for operation in operations().values()}

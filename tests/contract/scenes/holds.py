@@ -285,4 +285,4 @@ def _(stage: Stage) -> Asked:
 def _(stage: Stage) -> Asked:
     level = stage.stock(10)
     LedgerOpening.objects.create(level=level, on_hand=10, as_of=timezone.now())
-    return Asked(names={"productId": str(TENT)}, query="at=2026-01-01T00:00:00Z")
+    return Asked(names={"productId": str(TENT)}, query="at=2020-01-01T00:00:00Z")
