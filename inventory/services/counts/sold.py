@@ -1,7 +1,7 @@
 """What was sold from a line's level shortly before it was counted: goods that may still stand on the shelf unpicked."""
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import connection
@@ -30,7 +30,7 @@ def sold_before(lines: Iterable[CountLine | StockCountLine]) -> dict[UUID, int]:
     entered = [line for line in lines if line.counted is not None and not line.needs_recount]
     if not entered:
         return {}
-    parameters = [
+    parameters: list[Any] = [
         ORDER,
         columns.uuids(line.id for line in entered),
         columns.uuids(line.level_id for line in entered),
