@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
@@ -23,8 +24,9 @@ from audit.api.contract import Body, OptionalBody
 from audit.api.expectations import EXAMPLE
 from audit.api.json_bodies import CANONICAL, canonical, malformed, raw_body, repetitions, require_json, tree_of
 from audit.api.locations import location_of
-from audit.api.mistakes import DIGITS, MOST, mistakes_in, mistakes_in_query, refusal
+from audit.api.mistakes import DIGITS, mistakes_in, mistakes_in_query, refusal
 from audit.api.permissions import Guarded
+from audit.api.pointers import MOST
 from audit.api.scalars import decode_scalar
 from audit.authentication import Caller
 from audit.context import request_id_of
@@ -219,12 +221,11 @@ def _decoder(body: type[S]) -> msgspec.json.Decoder[S]:
 def _refused(raw: bytes, body: type[msgspec.Struct], error: Exception) -> Malformed | Invalid:
     """The refusal of a body that the decoder has refused, with all of its mistakes."""
     try:
+        with suppress(msgspec.ValidationError):  # For a number out of every range, which the reading below names.
+            msgspec.json.decode(raw)
         tree = tree_of(raw)
-        msgspec.json.decode(raw)
-    except msgspec.ValidationError:
-        pass  # A number out of every range, which the decoder refuses even where it isn't read.
-    except (ValueError, RecursionError) as unread:
-        return malformed(raw, unread if isinstance(unread, msgspec.DecodeError) else error)
+    except (msgspec.DecodeError, ValueError, RecursionError) as unread:
+        return malformed(raw, unread)
     faults = [*repetitions(tree), *mistakes_in(tree, body)][:MOST]
     return refusal(faults) if faults else Invalid(f"The body is not valid: {error}.")
 

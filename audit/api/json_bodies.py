@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
@@ -10,7 +11,7 @@ from django.conf import settings
 from rest_framework import exceptions
 from rest_framework.request import Request
 
-from audit.api.pointers import escaped
+from audit.api.pointers import MOST, escaped
 from audit.errors import Fault, Invalid, Malformed, TooLarge
 from audit.whole_numbers import visible
 
@@ -106,7 +107,7 @@ def canonical(raw: bytes) -> bytes:
     """
     form = _encoder.encode(_decoder.decode(raw))
     # Without an escape in it, JSON has two quotes for each of its texts: fewer of them are left if a name stood twice.
-    if (b"\\" in raw or raw.count(b'"') != form.count(b'"')) and (faults := list(repetitions(tree_of(raw)))):
+    if (b"\\" in raw or raw.count(b'"') != form.count(b'"')) and (faults := repetitions(tree_of(raw))):
         raise Invalid(faults[0].detail, faults)
     return form
 
@@ -141,12 +142,19 @@ def tree_of(raw: bytes) -> Any:
     return _exact.decode(raw.decode())
 
 
-def repetitions(value: Any, pointer: str = "") -> Iterator[Fault]:
-    """A fault for each name that stands more than once in an object of a parsed body, at any depth."""
+def repetitions(tree: Any) -> list[Fault]:
+    """A fault for each name that stands more than once in an object of a parsed body, at any depth; at most ``MOST``.
+
+    Raises RecursionError.
+    """
+    return list(islice(_repetitions(tree, ""), MOST))
+
+
+def _repetitions(value: Any, pointer: str) -> Iterator[Fault]:
     if isinstance(value, _Object):
         for name in value.repeated:
             detail = f"`{visible(name)}` stands more than once in the same object. Send it once."
             yield Fault(f"{pointer}/{escaped(name)}", Invalid.code, detail)
     children = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
     for key, child in children:
-        yield from repetitions(child, f"{pointer}/{escaped(str(key))}")
+        yield from _repetitions(child, f"{pointer}/{escaped(str(key))}")

@@ -14,12 +14,11 @@ from msgspec import inspect
 
 from audit.api.contract import UNREADABLE, Unreadable
 from audit.api.expectations import accepts, expected, hint_for, in_bounds, shown, unknown_name
-from audit.api.pointers import escaped
+from audit.api.pointers import MOST, escaped
 from audit.api.scalars import Scalar
 from audit.errors import Fault, Invalid
 from audit.whole_numbers import visible
 
-MOST: Final = 20
 DIGITS: Final = re.compile(r"-?[0-9]{1,19}")
 
 

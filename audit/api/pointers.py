@@ -1,4 +1,9 @@
-"""JSON pointers (RFC 6901) into bodies."""
+"""JSON pointers (RFC 6901) into bodies, and how many a refusal has."""
+
+from typing import Final
+
+MOST: Final = 20
+"""The most faults that a refusal lists."""
 
 
 def escaped(name: str) -> str:

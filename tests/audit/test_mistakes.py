@@ -12,7 +12,8 @@ from audit.api.decimals import Money
 from audit.api.expectations import EXAMPLE, accepts, expected, nearest
 from audit.api.instants import Instant
 from audit.api.json_bodies import canonical, repetitions, tree_of
-from audit.api.mistakes import MOST, mistakes_in, mistakes_in_query, refusal
+from audit.api.mistakes import mistakes_in, mistakes_in_query, refusal
+from audit.api.pointers import MOST
 from audit.api.scalars import decode_scalar
 from audit.api.texts import NonEmptyText, OpaqueId
 from audit.errors import Fault, Invalid

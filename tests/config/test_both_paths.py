@@ -94,6 +94,8 @@ BAD: dict[str, tuple[str, bytes, list[tuple[str, str]]]] = {
     "a byte order mark": ("reserve", b"\xef\xbb\xbf{}", []),
     "no JSON": ("reserve", b'{"items": [1, 2,]}', []),
     "latin-1": ("reserve", b'{"cartId": "k\xe4se"}', []),
+    "latin-1 behind a mistake": ("reserve", b'{"items": 5, "cartId": "k\xe4se"}', []),
+    "no JSON behind a mistake": ("reserve", b'{"items": 5, "cartId": }', []),
     "a list": ("consume", b"[]", []),
     "gzip": ("reserve", gzip.compress(b"{}"), [("content-encoding", "gzip")]),
     "said to be gzip": ("release", b'{"cartId": "c"}', [("content-encoding", "gzip")]),
