@@ -84,7 +84,11 @@ class _Reader:
         if not isinstance(found, Unreadable):
             return found
         hint = hint_for(value, kind, pointer)
-        return self.add(pointer, f"{subject} must be {expected(kind)}, but is {shown(value)}.{hint}")
+        return self.add(pointer, f"{subject} must be {self.wanted(value, kind)}, but is {shown(value)}.{hint}")
+
+    def wanted(self, value: Any, kind: inspect.Type) -> str:
+        """What the value should have been."""
+        return expected(kind)
 
     def _scalar(self, value: Any, kind: inspect.Type) -> Any:
         return value if accepts(value, kind) else UNREADABLE
@@ -147,6 +151,11 @@ class _QueryReader(_Reader):
         if pointer in self._with_plus and "%2B" not in detail:
             detail += " A + in a query means a blank: write it as %2B."
         return super().add(pointer, detail)
+
+    def wanted(self, value: Any, kind: inspect.Type) -> str:
+        plain = kind.type if isinstance(kind, inspect.Metadata) else kind
+        is_misspelt = isinstance(plain, inspect.IntType) and not DIGITS.fullmatch(value)
+        return expected(kind) + (", written in the digits 0 to 9" if is_misspelt else "")
 
     def _optional(self, value: Any, kind: inspect.UnionType, pointer: str, subject: str) -> Any:
         others = [each for each in kind.types if not isinstance(each, inspect.NoneType)]

@@ -131,7 +131,10 @@ def test_the_mistakes_of_a_query_are_found_all_at_once() -> None:
     raw = "kind=C&version=1e3&cartId=a&cartId=b&until=2026-01-01T00:00:00+00:00"
     faults = {fault.pointer: fault.detail for fault in mistakes_in_query({**parameters, "x": ["1"]}, Order, raw)}
     assert faults["?kind"] == "`kind` must be one of `A` and `B`, but is “C”."
-    assert faults["?version"] == "`version` must be a whole number of 1 or more, but is “1e3”."
+    assert (
+        faults["?version"]
+        == "`version` must be a whole number of 1 or more, written in the digits 0 to 9, but is “1e3”."
+    )
     assert faults["?cartId"] == "`cartId` is given more than once. Give it once."
     assert "write it as %2B." in faults["?until"]
     assert faults["?x"].startswith("There is no parameter `x` here.")
