@@ -43,7 +43,7 @@ def test_codes_are_those_of_the_table_that_callers_meet() -> None:
 
 
 def test_the_page_of_the_api_says_what_each_status_means() -> None:
-    rows = re.findall(r"^\| (\d{3}) \|", (PAGE.parent / "api.md").read_text(encoding="utf-8"), re.MULTILINE)
+    rows = re.findall(r"^\| (\d{3}) \|", PAGE.with_stem("api").read_text(encoding="utf-8"), re.MULTILINE)
     assert [int(status) for status in rows] == sorted(set(codes().values()))
 
 
