@@ -20,7 +20,9 @@ def hint_for(path: str) -> str:
         return " Leave out the slash at its end."
     segments = path.split("/")
     for place, text in enumerate(segments):
-        if text and not parse_uuid(text) and _is_route("/".join([*segments[:place], str(NIL), *segments[place + 1 :]])):
+        if text and _is_route("/".join([*segments[:place], str(NIL), *segments[place + 1 :]])):
+            if identifier := parse_uuid(text):
+                return f" A productId is written as `{identifier}`."
             return f" A productId is a UUID, which “{visible(text)}” is not. {by_sku(text)}"
     return ""
 

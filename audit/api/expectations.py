@@ -14,14 +14,17 @@ from audit.api.scalars import Scalar
 from audit.whole_numbers import visible
 
 EXAMPLE: Final = "01920000-0000-7000-8000-000000000001"
+PLUS: Final = " A + in a query means a blank: write it as %2B."
 _ID: Final = re.compile(r"\^\(?((?:[a-z]+\|?)+)\)?-\[0-9a-f")
 _WORDS: Final = {
-    "[A-Za-z0-9][A-Za-z0-9._-]*": "a code of{} letters, digits, dots, dashes and underscores, such as `wh-001`",
+    "[A-Za-z0-9][A-Za-z0-9._-]*": "a code{} letters, digits, dots, dashes and underscores, such as `wh-001`",
     "[!-~]+": "a URL such as `https://example.com/webhooks`, without blanks",
     "[A-Za-z]+": "the name of a type of events, such as `InventoryReservedEvent`",
 }
 """What texts are, by how their patterns begin. ``{}`` is their length."""
 _LARGEST: Final = 2**63 - 1
+_FAR: Final = 10**40
+"""Numbers from here on are not written in messages; some are infinite once they are read."""
 _BLANKS: Final = re.compile(r"[\s_-]")
 _LIKENESS: Final = 0.5
 _LONGEST_COMPARED: Final = 64
@@ -149,7 +152,7 @@ def shown(value: Any) -> str:
     if isinstance(value, dict):
         return "a JSON object"
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return f"the number {visible(str(value)) if not isinstance(value, int) or value < 10**40 else 'above 10^40'}"
+        return f"the number {visible(str(value))}" if abs(value) < _FAR else "a number that is far out of range"
     return msgspec.json.encode(value).decode()
 
 

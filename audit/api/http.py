@@ -181,7 +181,9 @@ class ApiView(Guarded, APIView):
 
 def options_answer(methods: Sequence[str]) -> HttpResponse:
     """The answer to OPTIONS, which needs no token: the methods of the route."""
-    return HttpResponse(status=HTTPStatus.NO_CONTENT, headers={"Allow": ", ".join(methods)})
+    response = HttpResponse(status=HTTPStatus.NO_CONTENT, headers={"Allow": ", ".join(methods)})
+    del response.headers["Content-Type"]
+    return response
 
 
 def note_rows(request: Request, rows: int) -> None:

@@ -19,7 +19,13 @@ JSON: Final = "application/json"
 CANONICAL: Final = "inventory.canonical_body"
 """Where the ``META`` of a request keeps the canonical form of its body."""
 _GZIP: Final = b"\x1f\x8b"
-_BYTE_ORDER_MARKS: Final = {b"\xef\xbb\xbf": "UTF-8", b"\xff\xfe": "UTF-16", b"\xfe\xff": "UTF-16"}
+_BYTE_ORDER_MARKS: Final = {
+    b"\xef\xbb\xbf": "UTF-8",
+    b"\xff\xfe\0\0": "UTF-32",
+    b"\0\0\xfe\xff": "UTF-32",
+    b"\xff\xfe": "UTF-16",
+    b"\xfe\xff": "UTF-16",
+}
 _FORM: Final = "application/x-www-form-urlencoded"
 _BYTE: Final = re.compile(r" \(byte (\d+)\)$")
 _MOST_EXACT: Final = 2**53
@@ -77,15 +83,27 @@ def malformed(raw: bytes, error: Exception) -> Malformed:
             return Malformed(f"The body begins with a byte order mark (BOM){hint}. Send UTF-8 without one.")
     if not raw.strip():
         return Malformed("The body has only blanks. Send JSON.")
+    if b"\0" in raw[:2]:
+        return Malformed("The body begins as text in UTF-16 or UTF-32 does. Send UTF-8.")
     if isinstance(error, RecursionError):
         return Malformed("The body is not JSON that can be read: it is nested too deeply.")
+    return Malformed(f"The body is not JSON in UTF-8: {_reason(raw, error)}.")
+
+
+def _reason(raw: bytes, error: Exception) -> str:
+    try:
+        raw.decode()
+    except UnicodeDecodeError as undecoded:
+        return f"{_place(raw, undecoded.start)} has a byte that isn't UTF-8"
     reason = str(error).removeprefix("JSON is malformed: ")
     place = _BYTE.search(reason)
-    if place is None:
-        return Malformed(f"The body is not JSON in UTF-8: {reason}.")
-    before = raw[: int(place[1])]
+    return reason if place is None else f"{_BYTE.sub('', reason)} ({_place(raw, int(place[1]))})"
+
+
+def _place(raw: bytes, position: int) -> str:
+    before = raw[:position]
     line, column = before.count(b"\n") + 1, len(before) - before.rfind(b"\n")
-    return Malformed(f"The body is not JSON in UTF-8: {_BYTE.sub('', reason)} (line {line}, column {column}).")
+    return f"line {line}, column {column}"
 
 
 def _plain_number(text: str) -> int | float:

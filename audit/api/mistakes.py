@@ -13,7 +13,7 @@ import msgspec
 from msgspec import inspect
 
 from audit.api.contract import UNREADABLE, Unreadable
-from audit.api.expectations import accepts, expected, hint_for, in_bounds, shown, unknown_name
+from audit.api.expectations import PLUS, accepts, expected, hint_for, in_bounds, shown, unknown_name
 from audit.api.pointers import MOST, escaped
 from audit.api.scalars import Scalar
 from audit.errors import Fault, Invalid
@@ -149,7 +149,7 @@ class _QueryReader(_Reader):
 
     def add(self, pointer: str, detail: str) -> Unreadable:
         if pointer in self._with_plus and "%2B" not in detail:
-            detail += " A + in a query means a blank: write it as %2B."
+            detail += PLUS
         return super().add(pointer, detail)
 
     def wanted(self, value: Any, kind: inspect.Type) -> str:

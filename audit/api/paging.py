@@ -8,6 +8,7 @@ from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
 from audit.api.contract import PageQuery
+from audit.api.expectations import PLUS
 from audit.errors import Invalid
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -31,10 +32,12 @@ class Cursor(Generic[K]):
         if query.cursor is None:
             return None
         try:
-            return self._unpack(*self._layout.unpack(base64.urlsafe_b64decode(query.cursor + "==")))
+            padded = query.cursor + "=" * (-len(query.cursor) % 4)
+            packed = base64.b64decode(padded, altchars=b"-_", validate=True)
+            return self._unpack(*self._layout.unpack(packed))
         except (ValueError, OverflowError, struct.error) as error:
             detail = "This is not a cursor of this list. Send the `next` of the page before as it is."
-            raise Invalid.at("?cursor", detail) from error
+            raise Invalid.at("?cursor", detail + PLUS * (" " in query.cursor)) from error
 
     def page(self, found: Sequence[R], query: PageQuery, key: Callable[[R], K]) -> tuple[Sequence[R], str | None]:
         """One page of rows, and the cursor of the next page or None. ``found`` has up to one row more than a page."""

@@ -42,7 +42,7 @@ class IdList(Scalar):
     def decode(cls, value: Any) -> tuple[UUID, ...]:
         texts = [text.strip() for text in str(value).split(",")]
         if len(texts) > MOST_IDS:
-            raise ValueError(f"must be at most {MOST_IDS} ids, but is {len(texts)}")
+            raise ValueError(f"takes at most {MOST_IDS} ids, but has {len(texts)}")
         return tuple(dict.fromkeys(map(cls._id, texts)))
 
     @classmethod

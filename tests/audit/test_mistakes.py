@@ -88,6 +88,19 @@ def test_every_mistake_is_found_in_its_place() -> None:
         ({"address": []}, "/address", "`address` must be a JSON object, but is a list."),
         ({"version": 0}, "/version", "`version` must be a whole number of 1 or more, but is the number 0."),
         ({"version": 10**50}, "/version", None),
+        (
+            {"version": -1e400},
+            "/version",
+            "`version` must be a whole number of 1 or more, but is a number that is far out of range.",
+        ),
+        (
+            {"storeId": "main,east"},
+            "/storeId",
+            (
+                "`storeId` must be a code of 1 to 20 letters, digits, dots, dashes and "
+                "underscores, such as `wh-001`, but is “main,east”."
+            ),
+        ),
         ({"version": 1.5}, "/version", "`version` must be a whole number of 1 or more, but is the number 1.5."),
     ],
 )

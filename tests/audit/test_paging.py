@@ -52,6 +52,11 @@ def test_what_is_no_cursor_of_a_list_is_refused(codec: Cursor[Any], cursor: str)
     assert [fault.pointer for fault in refused.value.faults] == ["?cursor"]
 
 
+def test_a_blank_in_a_cursor_was_a_plus() -> None:
+    with pytest.raises(Invalid, match="write it as %2B"):
+        BY_ID.after(PageQuery(cursor="AZIAAAAA cACAAAAAAAAACg"))
+
+
 def test_moment_that_no_calendar_has_is_refused() -> None:
     far = BY_RANK.of((1e300, ID))
     with pytest.raises(Invalid):

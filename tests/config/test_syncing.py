@@ -97,7 +97,7 @@ def _receipt(product: Product) -> dict[str, Any]:
         ("tr-{bare}", "separated by commas"),
         ("{other}", "separated by commas"),
         ("{id},%00", "NUL"),
-        ("{many}", "at most 200 ids, but is 201"),
+        ("{many}", "takes at most 200 ids, but has 201"),
         ("null", "null"),
     ],
 )

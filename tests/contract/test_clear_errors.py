@@ -101,6 +101,9 @@ def test_a_product_is_addressed_by_its_id_and_found_by_its_sku(api: Api) -> None
     for path in ("TENT-2P", "TENT-2P/explain", "/api/v1/products/TENT-2P", "/api/inventory/TENT-2P/levels/wh-001"):
         detail = problem(api.get(path), 404, "not_found")["detail"]
         assert "TENT-2P” is not. To find a product by its SKU, send GET /api/v1/products?sku=TENT-2P." in detail
+    id_ = "01920000-0000-7000-8000-00000000000a"
+    for written in (id_.replace("-", ""), f"%7B{id_}%7D", f"urn:uuid:{id_}"):
+        assert f"A productId is written as `{id_}`." in problem(api.get(written), 404, "not_found")["detail"]
     assert problem(api.get("levels/"), 404)["detail"].endswith("Leave out the slash at its end.")
     assert problem(api.get("no/such/route/at/all"), 404)["detail"].endswith("/no/such/route/at/all.")
 
@@ -123,6 +126,7 @@ def test_a_wrong_id_in_a_path_says_what_one_looks_like(api: Api, path: str, what
 def test_pages_that_only_read_answer_options(api: Api, path: str) -> None:
     response = api.send("OPTIONS", path)
     assert (response.status_code, response.headers["Allow"]) == (204, "GET, HEAD, OPTIONS")
+    assert "Content-Type" not in response.headers
 
 
 def test_an_unencoded_plus_is_named(api: Api) -> None:
@@ -154,7 +158,17 @@ INBOX = "/api/v1/inbox"
 
 @pytest.mark.parametrize(
     ("body", "named"),
-    [(b"", "is empty"), (b"\xef\xbb\xbf{}", "byte order mark"), (b"[{]", "line 1, column"), (b"\n", "only blanks")],
+    [
+        (b"", "is empty"),
+        (b"\xef\xbb\xbf{}", "byte order mark"),
+        (b"[{]", "line 1, column"),
+        (b"\n", "only blanks"),
+        ("{}".encode("utf-16"), "is in UTF-16"),
+        ("{}".encode("utf-32"), "is in UTF-32"),
+        ("{}".encode("utf-16-le"), "as text in UTF-16"),
+        ("{}".encode("utf-32-be"), "as text in UTF-16 or UTF-32"),
+        (b'{"a":\n"\xff"}', "line 2, column 2 has a byte that isn't UTF-8"),
+    ],
 )
 def test_an_unreadable_batch_of_events_says_why(api: Api, body: bytes, named: str) -> None:
     assert named in problem(api.send("POST", INBOX, body), 400, "malformed")["detail"]

@@ -126,6 +126,8 @@ def test_a_rare_event_is_found_over_pages_that_move_on(api: Api, monkeypatch: py
         ("after=1.2", "?after", "One looks like 1."),
         ("after=%F0%9F%98%80", "?after", "One looks like 1."),
         ("after=", "?after", "One looks like 1."),
+        ("after=1.2.3+4", "?after", "write it as %2B."),
+        ("types=A+B", "?types", "write it as %2B."),
         ("after=999999999.1.1", "?after", "has not given"),
         ("after=now&since=2026-01-01T00:00:00Z", "?after", "Only one of"),
         ("types=NoSuchEvent", "?types", "LowStockAlertEvent"),

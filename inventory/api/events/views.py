@@ -7,6 +7,7 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from audit import feed
+from audit.api.expectations import PLUS
 from audit.api.following import EventStream, Following, LongPoll, hub
 from audit.api.http import ApiView, caller_of, decode_query
 from audit.api.schema import describe
@@ -120,7 +121,9 @@ def _types(text: str | None) -> frozenset[str] | None:
     types = frozenset(name.strip() for name in text.split(","))
     if unknown := sorted(types - registered_types()):
         known = ", ".join(sorted(registered_types()))
-        raise Invalid.at("?types", f"There is no type “{visible(unknown[0])}”. There are: {known}.")
+        raise Invalid.at(
+            "?types", f"There is no type “{visible(unknown[0])}”. There are: {known}.{PLUS * (' ' in unknown[0])}"
+        )
     return types
 
 
@@ -143,4 +146,5 @@ def _parsed(text: str, pointer: str) -> Cursor:
         return Cursor.parse(text)
     except Invalid as error:
         hint = f"One looks like {_EXAMPLE}: send the `cursor` of an answer as it is, or `{NOW}`."
-        raise Invalid.at(pointer, f"{error.detail} {hint}") from error
+        plus = PLUS if " " in text and pointer.startswith("?") else ""
+        raise Invalid.at(pointer, f"{error.detail} {hint}{plus}") from error
