@@ -5,8 +5,8 @@ has enough of them. The console's pages are compressed by Django's middleware.
 
 Compression can betray a secret of an answer, letter by letter, to somebody who can have it sent beside a text of their
 own and sees its length (BREACH). That needs a browser that logs in by itself, as at the console: there Django masks a
-form's token anew in each page, and adds a random number of bytes to each compressed answer. To the API a program sends
-its token with each request, which no other site can have a browser do.
+form's token anew in each page, and adds a random number of bytes to each compressed answer. Callers of the
+API send a token with each request, and no other site can make a browser send one.
 """
 
 import gzip

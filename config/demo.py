@@ -61,7 +61,7 @@ class Processes(Manager):  # type: ignore[misc]  # honcho has no types
         self.terminate()
 
     def _system_print(self, data: str) -> None:
-        """Print only that a process has ended by itself: all else would stand between the reader and the banner."""
+        """Print only that a process has ended by itself: anything else would push the addresses off the screen."""
         if not self._terminating and " stopped " in data:
             super()._system_print(data)
 

@@ -20,15 +20,15 @@ class Body(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=T
     def contradictions(self) -> list[Fault]:
         """The mistakes that are not in one field but between several.
 
-        Also asked of bodies with mistakes in single fields, which are then ``UNREADABLE``: given, but of no value.
+        Bodies with mistakes in single fields are asked, too. These fields are ``UNREADABLE``: they count as given.
         """
         return []
 
 
 def exactly_one(given: Mapping[str, Any]) -> list[Fault]:
-    """The faults of a body in which not exactly one of these fields, by name, is given.
+    """The faults of a body in which exactly one of these fields, by name, must be given.
 
-    Each of several is at fault; of none, the first.
+    If several are given, each of them has a fault. If none is, the first has it.
     """
     names = [name for name, value in given.items() if value is not None]
     if len(names) == 1:
@@ -40,7 +40,7 @@ def exactly_one(given: Mapping[str, Any]) -> list[Fault]:
 
 
 def at_most_one(given: Mapping[str, Any], *, prefix: str = "/") -> list[Fault]:
-    """The faults of a body or query in which several of these fields, by name, are given: each of them."""
+    """The faults of a body or query in which at most one of these fields, by name, may be given: one for each given."""
     names = [name for name, value in given.items() if value is not None]
     if len(names) < 2:
         return []
@@ -61,7 +61,7 @@ def is_read(value: Any, *names: str) -> bool:
 
 
 def readable(items: Any) -> list[Any]:
-    """The items of a list, of which some may be unreadable; empty if the list itself is."""
+    """The items of a list, some of which may be unreadable; an empty list if the list itself is unreadable."""
     return items if isinstance(items, list) else []
 
 
@@ -80,7 +80,7 @@ Code = Annotated[
     str,
     Meta(min_length=1, max_length=20, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*(?!\n)$"),
 ]
-RowVersion = Annotated[int, Meta(description="Rises with each change, but for freezes: send it as `expectedVersion`.")]
+RowVersion = Annotated[int, Meta(description="Rises with each change except freezes: send it as `expectedVersion`.")]
 ExpectedVersion = Annotated[
     int,
     Meta(ge=1, le=9_223_372_036_854_775_807),

@@ -1,4 +1,4 @@
-"""The routes that are to go, and the headers that say so: ``Deprecation`` (RFC 9745) and ``Sunset`` (RFC 8594).
+"""Deprecated routes, and the headers that announce their end: ``Deprecation`` (RFC 9745) and ``Sunset`` (RFC 8594).
 
 docs/reference/api.md has the same table.
 """
@@ -12,8 +12,8 @@ from django.http import HttpResponseBase
 
 
 class Deprecated(NamedTuple):
-    """Routes that are to go: those below ``prefix``. They are deprecated since one time, and stay until another, at
-    least. ``instead`` replaces the prefix."""
+    """Deprecated routes: those below ``prefix``, deprecated from ``since`` on. They answer until ``until``, at least.
+    ``instead`` replaces the prefix."""
 
     prefix: str
     instead: str
@@ -32,7 +32,7 @@ DEPRECATED: Final = (
 
 
 def headers_of(path: str) -> dict[str, str]:
-    """The headers of all answers of a path that is to go; none for another path."""
+    """The headers of all answers of a deprecated path; none for any other path."""
     for each in DEPRECATED:
         if path.startswith(each.prefix):
             return {
@@ -44,6 +44,6 @@ def headers_of(path: str) -> dict[str, str]:
 
 
 def mark(response: HttpResponseBase, path: str) -> None:
-    """Give the answer of a path that is to go its headers."""
+    """Add these headers to the answer if its path is deprecated."""
     for name, value in headers_of(path).items():
         response.headers[name] = value

@@ -14,7 +14,7 @@ from audit.api.scalars import Scalar
 from audit.whole_numbers import visible
 
 EXAMPLE: Final = "01920000-0000-7000-8000-000000000001"
-PLUS: Final = " A + in a query means a blank: write it as %2B."
+PLUS: Final = " A + in a query means a blank: write %2B instead."
 _ID: Final = re.compile(r"\^\(?((?:[a-z]+\|?)+)\)?-\[0-9a-f")
 _WORDS: Final = {
     "[A-Za-z0-9][A-Za-z0-9._-]*": "a code{} letters, digits, dots, dashes and underscores, such as `wh-001`",
@@ -175,7 +175,7 @@ def unknown_name(name: str, known: Sequence[str], noun: str) -> str:
     if near := nearest(name, known):
         return f"{there_is_none}. Did you mean `{near}`?"
     if not known:
-        return f"{there_is_none}: it takes none."
+        return f"{there_is_none}: this request takes none."
     return f"{there_is_none}. There {'is' if len(known) == 1 else 'are'} {_listed(known)}."
 
 

@@ -145,7 +145,7 @@ class ApiView(Guarded, APIView):
     def http_method_not_allowed(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         """Raises MethodNotAllowed, with the methods that the route has."""
         method = visible(request.method or "")
-        detail = f"This route doesn't take {method}, but {', '.join(self.allowed_methods)}."
+        detail = f"This route doesn't take {method}. It takes {', '.join(self.allowed_methods)}."
         raise exceptions.MethodNotAllowed(method, detail=detail)
 
     def check_permissions(self, request: Request) -> None:

@@ -22,7 +22,7 @@ def _decode(value: Any) -> datetime:
     try:
         moment = msgspec.convert(value, type=datetime)
     except msgspec.ValidationError as error:
-        hint = ". A + in a query means a blank: write it as %2B" if _BLANK_FOR_PLUS.fullmatch(value) else ""
+        hint = ". A + in a query means a blank: write %2B instead" if _BLANK_FOR_PLUS.fullmatch(value) else ""
         raise ValueError(f"must be {EXPECTED}{hint}") from error
     if moment.tzinfo is None:
         raise ValueError(f"must be {EXPECTED}; the offset is missing")

@@ -36,7 +36,7 @@ class Cursor(Generic[K]):
             packed = base64.b64decode(padded, altchars=b"-_", validate=True)
             return self._unpack(*self._layout.unpack(packed))
         except (ValueError, OverflowError, struct.error) as error:
-            detail = "This is not a cursor of this list. Send the `next` of the page before as it is."
+            detail = "This is not a cursor of this list. Send the `next` of the previous page unchanged."
             raise Invalid.at("?cursor", detail + PLUS * (" " in query.cursor)) from error
 
     def page(self, found: Sequence[R], query: PageQuery, key: Callable[[R], K]) -> tuple[Sequence[R], str | None]:

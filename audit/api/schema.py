@@ -56,7 +56,7 @@ _CONDITIONS: Final = [
         (
             "If-Match",
             r'^("[0-9]{1,18}(-[0-9a-f]{32}(-gzip)?)?"|\*)$',
-            "The `ETag` as read, or the version in quotes: if the version is another by now, the answer is 409.",
+            "The `ETag` that was read, or the version in quotes: if the version has changed since, the answer is 409.",
         ),
         ("If-None-Match", r"^\*$", "Only create: if it exists, the answer is 409."),
     )
@@ -66,23 +66,23 @@ _ETAG: Final = OpenApiParameter(
     {"type": "string"},
     OpenApiParameter.HEADER,
     response=[200, 201, 304],
-    description="A hash of the answer for `If-None-Match`, behind the version, for `If-Match`, if there is one.",
+    description="The version, for `If-Match`, if there is one, then a hash of the answer, for `If-None-Match`.",
 )
 _KNOWN: Final = OpenApiParameter(
     "If-None-Match",
     {"type": "string", "maxLength": 1000, "pattern": r'^(\*|(W/)?"[!#-~]*"(, (W/)?"[!#-~]*")*)$'},
     OpenApiParameter.HEADER,
-    description="The `ETag` as read: if the answer is still the same, it is 304 without a body.",
+    description="The `ETag` that was read: if nothing has changed since, the answer is 304 without a body.",
 )
-_NOT_MODIFIED: Final = "Not modified: the answer is still the one with the sent `ETag`."
+_NOT_MODIFIED: Final = "Not modified: the answer still has the `ETag` that was sent."
 
 
 _REQUEST_ID: Final = OpenApiParameter(
     "X-Request-ID",
     {"type": "string"},
     OpenApiParameter.HEADER,
-    description="The id that the answer, log lines and audit entries have of this request: 1 to 128 printable ASCII"
-    " characters without blanks. If omitted, or anything else: a new one.",
+    description="The id of this request in the answer, log lines and audit entries: 1 to 128 printable ASCII characters"
+    " without blanks. If it is omitted or not of this form, the service makes one.",
 )
 _LAST_EVENT_ID: Final = OpenApiParameter(
     "Last-Event-ID",

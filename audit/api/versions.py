@@ -56,7 +56,7 @@ def expected_of(request: Request, version: int | None) -> Expected | None:
         raise Invalid("If-None-Match: * is for a new row, which has no version yet.")
     if in_body and in_header and in_header.versions is not None and version not in in_header.versions:
         fault = Fault("/expectedVersion", Invalid.code, f"The header If-Match is {in_header.text}.")
-        raise Invalid("expectedVersion and If-Match differ: send one of both.", [fault])
+        raise Invalid("expectedVersion and If-Match differ: send only one of them.", [fault])
     return given[0] if given else None
 
 

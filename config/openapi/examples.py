@@ -55,7 +55,7 @@ def _status(example: dict[str, Any]) -> str:
 
 
 def _add_request(operation: dict[str, Any], found: dict[str, Any]) -> None:
-    """The requests of the successes, by media type. Of several the last: what creates, rather than what is tried."""
+    """The requests of the successes, by media type. Of several the last: 201 rather than 200."""
     content = operation.get("requestBody", {}).get("content", {})
     names: dict[str, str] = {}
     for example in (found[name] for name in sorted(found) if name < "300"):

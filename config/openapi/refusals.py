@@ -34,7 +34,7 @@ _WHY: Final = {
     503: "Nothing was done, because a lock or the database wasn't available in time. Try again after `Retry-After`.",
 }
 _WORDS: Final = {400: "BadRequest", 404: "NotFound", 409: "Conflict", 410: "Gone", 422: "Unprocessable"}
-"""What the problems of an operation that have several codes are named by, after the operation."""
+"""By status, the part after the operation in the name of a problem that is the operation's own."""
 _SHARED: Final = frozenset({400, 401, 403, 408, 413, 415, 429, 500, 503})
 """Statuses whose answers are the same for all operations that have them."""
 

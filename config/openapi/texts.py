@@ -20,7 +20,7 @@ PROPERTIES: Final = {
     "customerId": "The caller's own id of the customer.",
     "eventId": "The event's id, `ev-<uuid>`.",
     "expectedDelivery": "When the units are expected at the destination; null if that is not known.",
-    "expectedVersion": "The `version` that the caller has read: if it is another by now, the answer is 409.",
+    "expectedVersion": "The `version` that the caller has read: if it has changed since, the answer is 409.",
     "expiresAt": "When the reservation expires.",
     "expiresInSeconds": "The seconds until `expiresAt`, at least 0: the caller's clock may be wrong.",
     "frozen": "The freeze in force, which refuses new reservations; null if there is none.",

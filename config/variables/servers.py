@@ -79,7 +79,7 @@ DEMO = _servers.flag(
     False,
     meaning=(
         "Whether this is the demonstration, as `make demo` sets it: the settings of production, with the defaults that "
-        "a developer's machine needs. For this machine alone, as `DEBUG`."
+        "a developer's machine needs. Like `DEBUG`, it is for this machine alone."
     ),
 )
 DEBUG = _servers.flag(

@@ -116,7 +116,7 @@ class ProductQuerySet(_Freezables, models.QuerySet["Product"]):
         """Products with a stock level in a warehouse that one of these stores sells from, and parents of such variants.
         Up to three queries besides its own.
 
-        Few are found by their ids first: the planner would walk all products, in their order, to find them.
+        If they are few, their ids are read first: the planner would walk all products, in their order, to find them.
         """
         sources: models.Manager[Any] = apps.get_model("inventory", "StoreWarehouse")._default_manager
         places = list(sources.filter(store__in=store_ids).values_list("warehouse", flat=True))

@@ -91,7 +91,7 @@ class StockLevelQuerySet(models.QuerySet["StockLevel"]):
     def of_products(self, ids: Collection[UUID]) -> Self:
         """The levels of these products and variants, and of the variants of these products.
 
-        One query besides its own: by their ids, the planner uses the index.
+        One query besides its own, which reads the ids: given ids, the planner uses the index.
         """
         family = Product.objects.filter(Q(pk__in=ids) | Q(parent__in=ids)).values_list("pk", flat=True)
         return self.filter(product__in=list(family))

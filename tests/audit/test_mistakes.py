@@ -149,13 +149,13 @@ def test_the_mistakes_of_a_query_are_found_all_at_once() -> None:
         == "`version` must be a whole number of 1 or more, written in the digits 0 to 9, but is “1e3”."
     )
     assert faults["?cartId"] == "`cartId` is given more than once. Give it once."
-    assert "write it as %2B." in faults["?until"]
+    assert "write %2B instead." in faults["?until"]
     assert faults["?x"].startswith("There is no parameter `x` here.")
 
 
 def test_an_unencoded_plus_is_named_in_any_parameter() -> None:
     [fault] = mistakes_in_query({"storeId": ["a b"]}, Store, "storeId=a+b")
-    assert fault.detail.endswith("A + in a query means a blank: write it as %2B.")
+    assert fault.detail.endswith("A + in a query means a blank: write %2B instead.")
     [fault] = mistakes_in_query({"storeId": ["a b"]}, Store, "storeId=a%20b")
     assert "%2B" not in fault.detail
 

@@ -53,7 +53,7 @@ def test_what_is_no_cursor_of_a_list_is_refused(codec: Cursor[Any], cursor: str)
 
 
 def test_a_blank_in_a_cursor_was_a_plus() -> None:
-    with pytest.raises(Invalid, match="write it as %2B"):
+    with pytest.raises(Invalid, match="write %2B instead"):
         BY_ID.after(PageQuery(cursor="AZIAAAAA cACAAAAAAAAACg"))
 
 

@@ -96,7 +96,7 @@ def test_moment_that_has_passed_and_alert_that_is_over_are_refused_in_words(cler
     alert = make_alert()
     answer = edit(clerk, address("snooze", alert.pk), until="2020-01-01T08:00")
     assert answer.status_code == 422
-    assert "A snooze ends in the future." in answer.content.decode()
+    assert "A snooze must end in the future." in answer.content.decode()
     LowStockAlert.objects.update(resolved_at=timezone.now())
     answer = post(clerk, address("acknowledge", alert.pk))
     assert answer.status_code == 422

@@ -1,4 +1,4 @@
-"""Answers with 201 have the address of what they created, and answers of routes that are to go say so."""
+"""Answers with 201 have the address of what they created, and answers of deprecated routes say so."""
 
 import json
 from collections.abc import Callable

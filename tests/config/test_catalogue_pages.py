@@ -89,7 +89,7 @@ def test_end_of_a_freeze_is_formatted_as_all_times(manager: Client) -> None:
 def test_freeze_that_ends_in_the_past_is_refused(manager: Client) -> None:
     answer = edit(manager, address(Product, "freeze", make_product().pk), reason="x", until="2020-01-01T08:00")
     assert answer.status_code == 422
-    assert "A freeze ends in the future." in answer.content.decode()
+    assert "A freeze must end in the future." in answer.content.decode()
 
 
 def test_only_who_may_freezes_and_only_in_reach() -> None:

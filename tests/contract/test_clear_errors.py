@@ -134,7 +134,7 @@ def test_an_unencoded_plus_is_named(api: Api) -> None:
         name = "at" if path.endswith("explain") else "since"
         response = api.get(f"{path}?{name}=2026-01-01T00:00:00+00:00")
         assert pointers(response) == [f"?{name}"]
-        assert "write it as %2B" in detail_at(response, f"?{name}")
+        assert "write %2B instead" in detail_at(response, f"?{name}")
 
 
 def test_all_mistakes_of_a_query_are_named_at_once(api: Api) -> None:

@@ -114,7 +114,7 @@ def test_on_hand_never_falls_below_zero() -> None:
     consume_hold(ConsumeRequest(ACTOR, "order-1", Selector(reservation_id=sold.id)))
     with pytest.raises(CountBelowZero) as refused:
         post(count)
-    assert refused.value.faults[0].detail.endswith("1 on hand, -8 to post")
+    assert refused.value.faults[0].detail.endswith("1 on hand; posting would change that by -8.")
     assert counters(level) == (1, 0)
 
 

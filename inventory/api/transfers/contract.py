@@ -40,7 +40,7 @@ class TransferDraftIn(Body, kw_only=True):
 class TransferIn(TransferDraftIn, kw_only=True):
     """A new transfer. It is sent at once, unless `draft` is true."""
 
-    draft: Annotated[bool, Meta(description="Whether it is only written down, and sent later.")] = False
+    draft: Annotated[bool, Meta(description="Whether the transfer is saved as a draft, to be sent later.")] = False
 
 
 class ReceivedItemIn(Body, kw_only=True):

@@ -120,7 +120,7 @@ class WebhookOut(Answer, kw_only=True):
     fifo: Annotated[bool, Meta(description="Whether events with the same key are sent in order.")]
     status: Annotated[
         Literal["active", "paused", "disabled"],
-        Meta(description="Whether events are sent: `disabled` is what the service itself stopped."),
+        Meta(description="Whether events are sent: `disabled` means that the service itself has stopped them."),
     ]
     disabled_reason: Annotated[
         Literal["gone", "failing"] | None,

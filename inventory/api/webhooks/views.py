@@ -185,7 +185,7 @@ class WebhookResendView(WebhookCommandView):
         idempotent=True,
     )
     def post(self, request: Request, webhook_id: str) -> HttpResponse:
-        """Sends events again: one event, those of a time, or those that failed."""
+        """Sends events again: one event, those of a period, or those that failed."""
         body = decode(request, contract.ResendIn)
         actor, id_, claim = self.actor(request), _id(webhook_id), self.claim(request, _queued)
         if body.event_id is not None:

@@ -98,7 +98,7 @@ def freeze(
         now = read_clock()
         if until is not None and until <= now:
             raise Invalid(
-                "A freeze ends in the future.", [Fault("/until", Invalid.code, "This time is not in the future.")]
+                "A freeze must end in the future.", [Fault("/until", Invalid.code, "This time is not in the future.")]
             )
         since = row.frozen_at if row.is_frozen else now
         return _set(actor, subject, row, Freeze(reason, until), since=since, reason=reason, now=now)

@@ -210,7 +210,7 @@ def _elsewhere(request: OpenRequest, level_ids: Sequence[UUID]) -> dict[UUID, in
         Fault(
             f"/products/{index}/productId",
             AlreadyInCount.code,
-            f"Product {product.stock_id} is in {public_id(COUNT, counts[product.stock_id])}, which is open.",
+            f"Product {product.stock_id} is already in the open count {public_id(COUNT, counts[product.stock_id])}.",
             {"countId": public_id(COUNT, counts[product.stock_id])},
         )
         for index, product in enumerate(request.products)

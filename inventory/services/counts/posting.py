@@ -114,11 +114,13 @@ def _check_results(lines: Sequence[CountLine], on_hand: Mapping[UUID, int]) -> N
             Fault(
                 "",
                 CountBelowZero.code,
-                f"{line.sku} has {on_hand[line.level_id]} on hand, and {line.difference} to post.",
+                f"{line.sku} has {on_hand[line.level_id]} on hand; posting would change that by {line.difference}.",
             )
             for line in below
         ]
-        raise CountBelowZero("More left since the counting than was counted; count these anew.", faults)
+        raise CountBelowZero(
+            "More units have left since these lines were counted than were counted: count them again.", faults
+        )
     if any(on_hand[line.level_id] + (line.difference or 0) > QUANTITY_LIMIT for line in lines):
         raise QuantityLimit(f"A level has at most {QUANTITY_LIMIT} units.")
 

@@ -226,7 +226,7 @@ def snooze(
     def work(alert: LowStockAlert, now: datetime) -> dict[str, Any]:
         precondition(alert)
         if until is not None and until <= now:
-            raise Invalid("A snooze ends in the future.", [Fault("/until", "invalid", "This time has passed.")])
+            raise Invalid("A snooze must end in the future.", [Fault("/until", "invalid", "This time has passed.")])
         before, alert.snoozed_until = alert.snoozed_until, until
         return {"snoozedUntil": [before, until], "note": note}
 

@@ -111,20 +111,20 @@ def line_faults(index: int, line: CheckedLine) -> list[Fault]:
         detail = f"The quantity of a {line.type} must be positive."
         faults.append(Fault(f"{pointer}/quantity", Invalid.code, detail))
     if line.force and not is_signed:
-        faults.append(Fault(f"{pointer}/force", Invalid.code, "Only an ADJUSTMENT is forced."))
+        faults.append(Fault(f"{pointer}/force", Invalid.code, "Only an ADJUSTMENT can be forced."))
     if line.order_id and line.type != Movement.Type.RETURN:
-        faults.append(Fault(f"{pointer}/orderId", Invalid.code, "Only a RETURN has an order."))
+        faults.append(Fault(f"{pointer}/orderId", Invalid.code, "Only a RETURN can name an order."))
     return faults
 
 
 def check_lines(adjustments: Sequence[Adjustment]) -> None:
-    """Refuse adjustments whose fields contradict one another, and a reference beside an order that the reason has no
-    room for. Raises Invalid with each of these faults."""
+    """Refuse adjustments whose fields contradict one another, and returns of an order whose reason and reference are
+    too long together, as they are stored in one text. Raises Invalid with each of these faults."""
     faults = []
     for index, line in enumerate(adjustments):
         faults += line_faults(index, line)
         if line.order_id and line.type == Movement.Type.RETURN and len(line.full_reason) > _REASON_LENGTH:
-            detail = "Beside an order, reason and reference have at most 500 characters together."
+            detail = "If an order is named, reason and reference can have at most 500 characters together."
             faults.append(Fault(f"/adjustments/{index}/reference", Invalid.code, detail))
     if faults:
         raise Invalid(faults[0].detail, faults)

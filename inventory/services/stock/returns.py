@@ -149,7 +149,9 @@ def _summed(lines: Iterable[ReturnedUnits]) -> dict[tuple[str, UUID], int]:
 
 
 def _fault(line: ReturnedUnits, known: Sold) -> Fault:
-    detail = f"{known.sold} sold to this order, {known.returned} returned: at most {known.returnable} can be returned."
+    detail = (
+        f"This order bought {known.sold} and has returned {known.returned}: at most {known.returnable} can be returned."
+    )
     facts = {
         "orderId": line.order_id,
         "requested": line.quantity,

@@ -346,7 +346,7 @@ def route_between(actor: Actor, source: str, destination: str) -> tuple[RouteEnd
     """
     if source == destination:
         fault = Fault("/items/0/toWarehouseId", "invalid", "This is the warehouse that the items come from.")
-        raise Invalid("A transfer goes to another warehouse.", [fault])
+        raise Invalid("A transfer must go to another warehouse.", [fault])
     start = Warehouse.objects.visible_to(actor).filter(code=source).first()
     end = Warehouse.objects.destinations_for(actor).filter(code=destination).first()
     if start is None:
@@ -393,7 +393,7 @@ def _arrived(request: ReceiveRequest, document: TransferDocument) -> dict[UUID, 
         if units[item.id] > item.in_transit:
             plain = {name: str(value) for name, value in item.facts().items()}
             facts = {**plain, "requested": units[item.id], "inTransit": item.in_transit}
-            detail = f"{units[item.id]} received, but only {item.in_transit} in transit."
+            detail = f"The request receives {units[item.id]}, but the transfer has only {item.in_transit} in transit."
             faults.append(Fault(f"/items/{index}/quantityReceived", MoreThanInTransit.code, detail, facts))
     if faults:
         raise MoreThanInTransit("More arrived than is in transit.", faults)

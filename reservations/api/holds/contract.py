@@ -132,7 +132,9 @@ class ConsumeIn(Body, kw_only=True):
     def contradictions(self) -> list[Fault]:
         if self.reservation_id is None or self.cart_id is None:
             return []
-        detail = "Both `reservationId` and `cartId` are given. Send one of them, or neither for all of the order."
+        detail = (
+            "Both `reservationId` and `cartId` are given. Send one of them, or neither for all that the order holds."
+        )
         return [Fault("/reservationId", Invalid.code, detail), Fault("/cartId", Invalid.code, detail)]
 
 

@@ -130,8 +130,8 @@ _CHECK_FOR_CART: Final = _OWN + _CHECK_OF.format(
     own="LEFT JOIN own ON own.store_id = store.id AND own.level_id = level.id\n",
     is_shown=f"(source.sells AND {WAREHOUSE_MAY_SELL} OR own.quantity > 0)",
 )
-"""As ``_CHECK``, with the units that a cart holds added to what is sellable. As when its basket is put, what it holds
-stays with it whatever may no longer be sold."""
+"""As ``_CHECK``, with the units that a cart holds added to what is sellable. The cart may keep them even if new holds
+of them are refused, as when its basket is put."""
 
 
 def check_availability(
@@ -140,7 +140,7 @@ def check_availability(
     """Check how many units of each line are sellable. Returns an answer per line, in order; one query for all, and
     another one if a line names a warehouse that has none of the products.
 
-    With a ``cart_id``, what the cart holds in the store is left out of what is reserved: it may be put again.
+    With a ``cart_id``, what the cart holds in the store counts as available.
 
     Raises UnknownStore, also for a store out of the actor's reach, and PermissionDenied for an actor limited to some
     warehouses.

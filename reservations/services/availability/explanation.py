@@ -276,7 +276,7 @@ def on_hand_at(actor: Actor, product_id: UUID, warehouse: str | None, at: dateti
     before a level's ledger begins.
     """
     if at > read_clock():
-        raise Invalid("What will be is not known.", [Fault("?at", "invalid", "This time is in the future.")])
+        raise Invalid("Stock in the future is not known.", [Fault("?at", "invalid", "This time is in the future.")])
     product = Product.objects.filter(pk=product_id).first()
     if product is None:
         raise _no_such(product_id)

@@ -1,7 +1,7 @@
 """What orders hold already: a reserve for one that is sent again must not hold its units twice.
 
 Requests for one order are decided one after the other, under the order's advisory lock (``limits.lock_allowances``).
-What the order holds is read by a statement after it, which travels with the one that locks the levels.
+What the order holds is read by the statement after the lock, which is sent together with the one that locks the levels.
 """
 
 from collections.abc import Collection, Iterable
@@ -31,14 +31,14 @@ SELECT store_id, order_id, id, expires_at FROM (
 ) AS of_orders
 WHERE status = 'ACTIVE' ORDER BY created_at, id
 """
-"""``OFFSET 0`` keeps the status out of the search by order: while few reservations are active, the planner would search
-these, and would do so still when they are many."""
+"""``OFFSET 0`` makes the planner search by order, and then by status. Otherwise a plan that was made while few
+reservations were active would search all active ones, also when they have become many."""
 Row = tuple[UUID, str, UUID, datetime]
 
 
 class Question:
-    """The question what orders hold, asked already and not yet answered. Within a pipelined transaction it costs no
-    round trip of its own if another statement is sent before its answer is read."""
+    """A query of what orders hold, which is sent at once and read later. Within a pipelined transaction it costs no
+    round trip of its own if another statement is sent before its rows are read."""
 
     def __init__(self, orders: Collection[Order]) -> None:
         self._cursor: Any = connection.cursor()

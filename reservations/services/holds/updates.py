@@ -17,8 +17,8 @@ from reservations.models.holds import updated_at
 Update = tuple[datetime, UUID]
 """When a reservation was last updated, and its id."""
 
-# The index has the store first, so that a rare store is read without the others. Each store's reservations are in order
-# there; those of several stores are merged.
+# The index begins with the store, so that reading one store doesn't read the others. Each store's reservations are in
+# order there; those of several stores are merged.
 _OF_STORES: Final = """
 SELECT found.updated, found.id FROM unnest(%s::uuid[]) AS store (id) CROSS JOIN LATERAL ({of_store}) AS found
 ORDER BY 1, 2 LIMIT %s
