@@ -83,7 +83,7 @@ def test_times_at_the_bounds_are_taken(api: Api, value: str) -> None:
 
 def test_plus_that_arrived_as_a_blank_gets_a_hint(api: Api) -> None:
     for answer in queries(api, "2026-01-01T00:00:00+02:00").values():
-        assert "A + in a query means a blank: write it as %2B." in body_of(answer, 400)["errors"][0]["detail"]
+        assert "A + in a query means a blank: write %2B instead." in body_of(answer, 400)["errors"][0]["detail"]
     number = body_of(api.get("/api/v1/inventory/movements?since=1700000000"), 400)
     assert "not a number" in number["errors"][0]["detail"]
 

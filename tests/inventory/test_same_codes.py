@@ -55,9 +55,9 @@ def test_refused_characters_and_empty_texts_are_named_all_at_once() -> None:
     with pytest.raises(Invalid) as refused:
         put(" \u00a0", name="a\u202eb", barcode="1\0")
     assert {fault.pointer: fault.detail.partition(",")[0] for fault in refused.value.faults} == {
-        "/sku": "is empty",
-        "/name": "has the character U+202E RIGHT-TO-LEFT OVERRIDE in position 2",
-        "/barcode": "has the character U+0000 NULL in position 2",
+        "/sku": "The sku is empty.",
+        "/name": "The name has the character U+202E RIGHT-TO-LEFT OVERRIDE in position 2",
+        "/barcode": "The barcode has the character U+0000 NULL in position 2",
     }
     change = ProductChange(uuid4(), ProductFields("G\u200b1", "n"))
     with pytest.raises(Invalid) as refused:
