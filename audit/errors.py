@@ -50,6 +50,12 @@ class DomainError(Exception):
         return Fault(pointer, self.code, self.detail)
 
 
+def raise_together(found: Sequence[DomainError]) -> None:
+    """Raise the first of several errors, with the faults of all; nothing if there are none."""
+    if found:
+        raise type(found[0])(found[0].detail, [fault for error in found for fault in error.faults])
+
+
 class Malformed(DomainError):
     """The body isn't JSON at all."""
 

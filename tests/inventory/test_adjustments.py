@@ -201,6 +201,11 @@ def test_unknown_names_are_refused_with_their_pointer() -> None:
         with pytest.raises(error) as refused:
             adjust(line(level, 1), adjustment)
         assert [fault.pointer for fault in refused.value.faults] == [f"/adjustments/1/{field}"]
+    with pytest.raises(UnknownProduct) as all_refused:
+        adjust(*(adjustment for adjustment, _, _ in wrong))
+    pointers = [f"/adjustments/{index}/{field}" for index, (_, _, field) in enumerate(wrong)]
+    assert [fault.pointer for fault in all_refused.value.faults] == pointers
+    assert [fault.code for fault in all_refused.value.faults] == [error.code for _, error, _ in wrong]
     assert counters(level) == (10, 0)
 
 

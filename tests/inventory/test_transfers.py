@@ -210,13 +210,17 @@ def test_unknown_names_are_refused_with_their_pointer() -> None:
         with pytest.raises(UnknownProduct) as refused:
             sent(wanted(level, 1), item)
         assert [fault.pointer for fault in refused.value.faults] == [pointer]
-    for source, target, pointer in [
-        ("nowhere", "wh-002", "/items/0/fromWarehouseId"),
-        ("wh-001", "nowhere", "/items/0/toWarehouseId"),
+    with pytest.raises(UnknownProduct) as refused:
+        sent(*(MoveLine(uuid7(), None, 1, "wh-001", "wh-002") for _ in range(2)))
+    assert [fault.pointer for fault in refused.value.faults] == ["/items/0/productId", "/items/1/productId"]
+    for source, target, pointers in [
+        ("nowhere", "wh-002", ["/items/0/fromWarehouseId"]),
+        ("wh-001", "nowhere", ["/items/0/toWarehouseId"]),
+        ("nowhere", "no-place", ["/items/0/fromWarehouseId", "/items/0/toWarehouseId"]),
     ]:
         with pytest.raises(UnknownWarehouse) as refused_place:
             sent(wanted(level, 1, source, target))
-        assert [fault.pointer for fault in refused_place.value.faults] == [pointer]
+        assert [fault.pointer for fault in refused_place.value.faults] == pointers
     assert counters(level) == (10, 0)
 
 

@@ -1,6 +1,6 @@
 """Adjustments: change on hand by receipts, shipments, returns and corrections."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -12,7 +12,7 @@ from uuid_utils.compat import uuid7
 from audit import idempotency
 from audit.actors import Actor
 from audit.db.statements import MOST_ROWS, one_statement
-from audit.errors import Fault, VersionConflict
+from audit.errors import DomainError, Fault, VersionConflict, raise_together
 from audit.events import OutboxRow
 from audit.hidden import rows_for
 from audit.idempotency import Claim, StoredAnswer
@@ -235,18 +235,32 @@ def _resolve(request: AdjustRequest) -> list[AdjustedLevel]:
     levels = {
         (product, warehouse): id_ for id_, product, warehouse in found.values_list("id", "product_id", "warehouse_id")
     }
-    places = []
-    for index, (stock_id, line) in enumerate(zip(wanted, request.adjustments, strict=True)):
-        parent_id = products.get(stock_id)
-        if stock_id not in products or (line.variant_id and line.product_id not in (parent_id, stock_id)):
-            field_name = "variantId" if line.variant_id else "productId"
-            raise UnknownProduct.at(f"/adjustments/{index}/{field_name}", f"There is no product {stock_id}.")
-        warehouse_id = warehouses.get(line.warehouse)
-        if warehouse_id is None:
+    _require_known(request.adjustments, products, warehouses)
+    return [
+        AdjustedLevel(
+            stock_id,
+            warehouses[line.warehouse],
+            products[stock_id],
+            levels.get((stock_id, warehouses[line.warehouse])),
+        )
+        for stock_id, line in zip(wanted, request.adjustments, strict=True)
+    ]
+
+
+def _require_known(
+    adjustments: Sequence[Adjustment], products: Mapping[UUID, UUID | None], warehouses: Collection[str]
+) -> None:
+    """Raise UnknownProduct or UnknownWarehouse, with a fault for each unknown product and warehouse of the lines."""
+    unknown: list[DomainError] = []
+    for index, line in enumerate(adjustments):
+        stock_id = line.variant_id or line.product_id
+        if stock_id not in products or (line.variant_id and line.product_id not in (products[stock_id], stock_id)):
+            pointer = f"/adjustments/{index}/{'variantId' if line.variant_id else 'productId'}"
+            unknown.append(UnknownProduct.at(pointer, f"There is no product {stock_id}."))
+        if line.warehouse not in warehouses:
             pointer = f"/adjustments/{index}/warehouseId"
-            raise UnknownWarehouse.at(pointer, f"There is no warehouse {line.warehouse}.")
-        places.append(AdjustedLevel(stock_id, warehouse_id, parent_id, levels.get((stock_id, warehouse_id))))
-    return places
+            unknown.append(UnknownWarehouse.at(pointer, f"There is no warehouse {line.warehouse}."))
+    raise_together(unknown)
 
 
 def _check_open(adjustments: Sequence[Adjustment], closed: Collection[str]) -> None:

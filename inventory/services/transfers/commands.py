@@ -17,7 +17,7 @@ from uuid_utils.compat import uuid7
 from audit import idempotency
 from audit.actors import Actor
 from audit.db.statements import one_statement
-from audit.errors import Fault, Invalid
+from audit.errors import Fault, Invalid, raise_together
 from audit.idempotency import Claim, StoredAnswer
 from audit.preconditions import Precondition, last_write_wins
 from audit.recording import Entry, record
@@ -349,10 +349,10 @@ def route_between(actor: Actor, source: str, destination: str) -> tuple[RouteEnd
         raise Invalid("A transfer must go to another warehouse.", [fault])
     start = Warehouse.objects.visible_to(actor).filter(code=source).first()
     end = Warehouse.objects.destinations_for(actor).filter(code=destination).first()
-    if start is None:
-        raise UnknownWarehouse.at("/items/0/fromWarehouseId", f"There is no warehouse {source}.")
-    if end is None:
-        raise UnknownWarehouse.at("/items/0/toWarehouseId", f"There is no warehouse {destination}.")
+    if start is None or end is None:
+        ends = (("fromWarehouseId", source, start), ("toWarehouseId", destination, end))
+        pairs = [(f"/items/0/{name}", f"There is no warehouse {code}.") for name, code, found in ends if not found]
+        raise UnknownWarehouse(pairs[0][1], [Fault(pointer, UnknownWarehouse.code, text) for pointer, text in pairs])
     if not end.is_active:
         detail = f"Warehouse {destination} is closed: it takes no transfers."
         raise WarehouseInactive.at("/items/0/toWarehouseId", detail)
@@ -363,9 +363,12 @@ def _parents(items: Sequence[MoveLine]) -> dict[UUID, UUID | None]:
     """The products of the lines, with their parents. One query. Raises UnknownProduct."""
     wanted = [line.variant_id or line.product_id for line in items]
     parents: dict[UUID, UUID | None] = dict(Product.objects.filter(id__in=wanted).values_list("id", "parent_id"))
-    for index, (stock_id, line) in enumerate(zip(wanted, items, strict=True)):
-        if stock_id not in parents or (line.variant_id and line.product_id not in (parents[stock_id], stock_id)):
-            raise _unknown_product(index, f"There is no product {stock_id}.", is_variant=bool(line.variant_id))
+    unknown = [
+        _unknown_product(index, f"There is no product {stock_id}.", is_variant=bool(line.variant_id))
+        for index, (stock_id, line) in enumerate(zip(wanted, items, strict=True))
+        if stock_id not in parents or (line.variant_id and line.product_id not in (parents[stock_id], stock_id))
+    ]
+    raise_together(unknown)
     return parents
 
 
