@@ -102,7 +102,8 @@ def test_a_hold_is_one_trace_from_its_caller_to_its_event(traced: Traced, token:
     statements = statements_below(traced, batch)
     assert {span.name for span in statements} >= {"SELECT", "WITH"}
     assert all(span.attributes and "%s" in str(span.attributes["db.query.text"]) for span in statements)
-    events = list(OutboxEvent.objects.filter(type__in=("InventoryReservedEvent", "InventoryLevelChangedEvent")))
+    published = OutboxEvent.objects.filter(type__in=("InventoryReservedEvent", "InventoryLevelChangedEvent"))
+    events = list(published.order_by("created_at"))
     traceparents = {event.type: event.traceparent for event in events[-2:]}
     assert traceparents == dict.fromkeys(("InventoryReservedEvent", "InventoryLevelChangedEvent"), context_of(request))
 

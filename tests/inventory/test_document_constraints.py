@@ -384,6 +384,7 @@ def test_an_incident_outlives_the_reservation_that_it_broke(rows: dict[str, Any]
 )
 def test_questions_of_every_day_have_an_index(index: str, sql: str) -> None:
     run("SET LOCAL enable_seqscan = off")
+    run("SET LOCAL enable_sort = off")  # A table without rows is sorted sooner than its index is read.
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN {sql}")
         assert index in "\n".join(line for (line,) in cursor.fetchall())

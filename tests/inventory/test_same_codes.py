@@ -55,7 +55,7 @@ def test_refused_characters_and_empty_texts_are_named_all_at_once() -> None:
     with pytest.raises(Invalid) as refused:
         put(" \u00a0", name="a\u202eb", barcode="1\0")
     assert {fault.pointer: fault.detail.partition(",")[0] for fault in refused.value.faults} == {
-        "/sku": "The sku is empty.",
+        "/sku": "The SKU is empty.",
         "/name": "The name has the character U+202E RIGHT-TO-LEFT OVERRIDE in position 2",
         "/barcode": "The barcode has the character U+0000 NULL in position 2",
     }

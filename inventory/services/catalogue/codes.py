@@ -153,12 +153,13 @@ def clean_texts(fields: Mapping[str, Any]) -> dict[str, Any]:
     cleaned, faults = dict(fields), []
     for name, clean in _CLEANED.items():
         if name in fields:
+            label = "SKU" if name == "sku" else name
             try:
                 cleaned[name] = clean(fields[name])
             except RefusedCharacter as error:
-                faults.append(Fault(f"/{name}", Invalid.code, f"The {name} {error}."))
+                faults.append(Fault(f"/{name}", Invalid.code, f"The {label} {error}."))
             if name in _NEEDED and not cleaned[name]:
-                faults.append(Fault(f"/{name}", Invalid.code, f"The {name} is empty."))
+                faults.append(Fault(f"/{name}", Invalid.code, f"The {label} is empty."))
     if faults:
         raise Invalid(faults[0].detail, faults)
     return cleaned
