@@ -27,6 +27,7 @@ _BYTE_ORDER_MARKS: Final = {
     b"\xfe\xff": "UTF-16",
 }
 _FORM: Final = "application/x-www-form-urlencoded"
+_CUT: Final = "Input data was truncated"
 _BYTE: Final = re.compile(r" \(byte (\d+)\)$")
 _MOST_EXACT: Final = 2**53
 """Up to here, each whole number is one float."""
@@ -95,7 +96,7 @@ def _reason(raw: bytes, error: Exception) -> str:
         raw.decode()
     except UnicodeDecodeError as undecoded:
         return f"{_place(raw, undecoded.start)} has a byte that isn't UTF-8"
-    reason = str(error).removeprefix("JSON is malformed: ")
+    reason = str(error).removeprefix("JSON is malformed: ").replace(_CUT, "it ends too early")
     place = _BYTE.search(reason)
     return reason if place is None else f"{_BYTE.sub('', reason)} ({_place(raw, int(place[1]))})"
 

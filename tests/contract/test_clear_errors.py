@@ -163,6 +163,7 @@ INBOX = "/api/v1/inbox"
         (b"\xef\xbb\xbf{}", "byte order mark"),
         (b"[{]", "line 1, column"),
         (b"\n", "only blanks"),
+        (b'{"a": [1', "it ends too early."),
         ("{}".encode("utf-16"), "is in UTF-16"),
         ("{}".encode("utf-32"), "is in UTF-32"),
         ("{}".encode("utf-16-le"), "as text in UTF-16"),
