@@ -34,6 +34,7 @@ FIELDS: Final[dict[str, Any]] = {
     "reacquired_from": _("reserved again after"),
     "reason": _("reason"),
     "received_at": _("received"),
+    "changed_at": _("changed"),
     "released_at": _("released"),
     "request_id": _("request"),
     "reservation": _("reservation"),

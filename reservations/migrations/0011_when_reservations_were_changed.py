@@ -7,5 +7,5 @@ class Migration(migrations.Migration):
     dependencies = [("reservations", "0010_find_by_level_and_store")]
 
     operations = [
-        migrations.AddField("reservation", "changed_at", models.DateTimeField(null=True, verbose_name="changed at")),
+        migrations.AddField("reservation", "changed_at", models.DateTimeField(null=True)),
     ]

@@ -121,7 +121,7 @@ class Reservation(models.Model):
     created_at = models.DateTimeField()
     expires_at = models.DateTimeField()
     extended_at = models.DateTimeField(null=True)
-    changed_at = models.DateTimeField(_("changed at"), null=True)
+    changed_at = models.DateTimeField(null=True)
     consumed_at = models.DateTimeField(null=True)
     released_at = models.DateTimeField(null=True)
     reason = models.CharField(max_length=500, blank=True)
