@@ -14,10 +14,16 @@ _EVENT: Final = "InventoryReservedEvent"
 _LONG_AGO: Final = "2020-01-01T00:00:00Z"
 
 
+def _tick(stage: Stage) -> None:
+    """Store a snapshot that shows what this transaction has written: a later transaction must have ended for that."""
+    stage.rival.execute("SELECT pg_current_xact_id()")
+    feed.tick()
+
+
 @scene("listEvents", "200")
 def _(stage: Stage) -> Asked:
     stage.hold(2)
-    feed.tick()
+    _tick(stage)
     return Asked(query=f"types={_EVENT}")
 
 
@@ -31,7 +37,7 @@ def _delete_events(stage: Stage) -> None:
     """Delete all events but the last, as those past their retention are."""
     for quantity in (1, 2):
         stage.stock(quantity)
-        feed.tick()
+        _tick(stage)
     Tick.objects.exclude(number=Tick.objects.latest("number").number).delete()
 
 
