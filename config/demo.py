@@ -230,6 +230,16 @@ def exit_status(code: int) -> int:
     return 128 - code if code < 0 else code
 
 
+def _prepare_in_a_fork() -> None:
+    """Run ``prepare`` in a process of its own; exit if it fails."""
+    orphans.end_forks_with_this_process()
+    preparation = multiprocessing.get_context("fork").Process(target=prepare)
+    preparation.start()
+    preparation.join()
+    if preparation.exitcode != 0:
+        sys.exit(PREPARE_FAILED)
+
+
 def main() -> None:
     """Run the demonstration until a signal, or until one of its processes ends; exit with 2 when the port is taken."""
     env_file = _arguments().env_file.resolve()
@@ -256,13 +266,7 @@ def main() -> None:
     except embedded.EmbeddedUnavailable as error:
         sys.exit(str(error))
 
-    orphans.end_forks_with_this_process()
-    preparation = multiprocessing.get_context("fork").Process(target=prepare)
-    preparation.start()
-    preparation.join()
-    if preparation.exitcode != 0:
-        sys.exit(PREPARE_FAILED)
-
+    _prepare_in_a_fork()
     signal.signal(signal.SIGHUP, _hang_up)
     metrics = f"{serve.address_of(settings.METRICS_HOST, settings.METRICS_PORT or 0)}/metrics"
     addresses = Addresses(serve.address_of(host, port), metrics, settings.EVENT_STREAM_URL)

@@ -188,7 +188,7 @@ def require_complete(lines: Sequence[CountLine], *, skip_uncounted: bool) -> lis
     faults = [Fault("", "not_counted", f"{line.sku} was not counted.", line.facts()) for line in uncounted]
     faults += [Fault("", "needs_recount", f"{line.sku} needs a second count.", line.facts()) for line in again]
     if faults:
-        detail = f"{len(uncounted)} lines were not counted and {len(again)} need a second count."
+        detail = f"Lines without a count: {len(uncounted)}; lines that need a second count: {len(again)}."
         raise CountIncomplete(detail, faults[:_MOST_FAULTS])
     counted = [line for line in lines if line.counted is not None]
     if not counted:

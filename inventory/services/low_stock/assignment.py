@@ -64,10 +64,8 @@ def assign(
     in the order of their levels.
     """
     if len(alert_ids) > MOST_ALERTS:
-        raise Invalid(
-            f"At most {MOST_ALERTS} alerts are assigned at once.",
-            [Fault("/alerts", "too_long", f"At most {MOST_ALERTS} can be assigned.")],
-        )
+        detail = f"At most {MOST_ALERTS} alerts are assigned at once."
+        raise Invalid(detail, [Fault("/alerts", "too_long", detail)])
 
     def work() -> Assigned | StoredAnswer:
         if answer := idempotency.claim_one(claim):

@@ -28,11 +28,9 @@ from inventory.errors import (
     MixedRoute,
     MoreThanInTransit,
     UnknownProduct,
-    UnknownWarehouse,
-    WarehouseInactive,
 )
 from inventory.locking import read_clock
-from inventory.models import Product, Warehouse
+from inventory.models import Product
 from inventory.services.stock.levels import run_with_levels
 from inventory.services.transfers import documents
 from inventory.services.transfers.documents import RouteEnd, TransferDocument, TransferItem, TransferStatus
@@ -46,6 +44,7 @@ from inventory.services.transfers.preconditions import (
     require_receiving,
     require_touchable,
 )
+from inventory.services.transfers.routes import route_between
 
 
 @dataclass(frozen=True, slots=True)
@@ -337,26 +336,6 @@ def _route(request: TransferRequest) -> tuple[RouteEnd, RouteEnd]:
     if strays:
         raise MixedRoute("All items of a transfer go from one warehouse to one other.", strays)
     return route_between(request.actor, first.from_warehouse, first.to_warehouse)
-
-
-def route_between(actor: Actor, source: str, destination: str) -> tuple[RouteEnd, RouteEnd]:
-    """Two different warehouses, by code: one in an actor's reach, and one that it may send to. Two queries.
-
-    Raises Invalid, UnknownWarehouse, and WarehouseInactive for a closed destination.
-    """
-    if source == destination:
-        fault = Fault("/items/0/toWarehouseId", "invalid", "This is the warehouse that the items come from.")
-        raise Invalid("A transfer must go to another warehouse.", [fault])
-    start = Warehouse.objects.visible_to(actor).filter(code=source).first()
-    end = Warehouse.objects.destinations_for(actor).filter(code=destination).first()
-    if start is None or end is None:
-        ends = (("fromWarehouseId", source, start), ("toWarehouseId", destination, end))
-        pairs = [(f"/items/0/{name}", f"There is no warehouse {code}.") for name, code, found in ends if not found]
-        raise UnknownWarehouse(pairs[0][1], [Fault(pointer, UnknownWarehouse.code, text) for pointer, text in pairs])
-    if not end.is_active:
-        detail = f"Warehouse {destination} is closed: it takes no transfers."
-        raise WarehouseInactive.at("/items/0/toWarehouseId", detail)
-    return RouteEnd(start.pk, source), RouteEnd(end.pk, destination)
 
 
 def _parents(items: Sequence[MoveLine]) -> dict[UUID, UUID | None]:

@@ -24,9 +24,10 @@ from inventory.services.drafts import lines
 from inventory.services.drafts.lines import ChangedLines, LineCommand
 from inventory.services.drafts.receiving import merged_details, require_account
 from inventory.services.transfers import documents
-from inventory.services.transfers.commands import draft_entry, route_between
+from inventory.services.transfers.commands import draft_entry
 from inventory.services.transfers.documents import TransferDocument, TransferStatus
 from inventory.services.transfers.preconditions import lock_seen, require_draft, require_touchable
+from inventory.services.transfers.routes import route_between
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
 from django.db import connection
@@ -149,12 +149,7 @@ def check_availability(
     code = store or (actor.store_codes[0] if len(actor.store_codes) == 1 else None)
     numbers: dict[UUID, int] = {}
     asked = [numbers.setdefault(query.variant_id or query.product_id, len(numbers) + 1) for query in queries]
-    with connection.cursor() as cursor:
-        if cart_id is None:
-            cursor.execute(_CHECK, [columns.uuids(numbers), code, code])
-        else:
-            cursor.execute(_CHECK_FOR_CART, [cart_id, columns.uuids(numbers), code, code])
-        rows = cursor.fetchall()
+    rows = _read(numbers, code, cart_id)
     if not rows or not actor.sees_store(rows[0][0]):
         detail = f"There is no store {code}." if code else "Name a store: there is no default for this client."
         raise UnknownStore.at("/storeId", detail)
@@ -173,15 +168,18 @@ def check_availability(
         for query, place in zip(queries, places, strict=True)
     ]
     missing = {query.warehouse for query in queries if query.warehouse is not None}.difference(sources)
-    unknown = missing and _unknown(missing)
-    return (
-        [
-            answer._replace(is_warehouse_known=False) if answer.query.warehouse in unknown else answer
-            for answer in answers
-        ]
-        if unknown
-        else answers
-    )
+    if not missing or not (unknown := _unknown(missing)):
+        return answers
+    return [each._replace(is_warehouse_known=False) if each.query.warehouse in unknown else each for each in answers]
+
+
+def _read(stock_ids: Collection[UUID], store: str | None, cart_id: str | None) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        if cart_id is None:
+            cursor.execute(_CHECK, [columns.uuids(stock_ids), store, store])
+        else:
+            cursor.execute(_CHECK_FOR_CART, [cart_id, columns.uuids(stock_ids), store, store])
+        return list(cursor.fetchall())
 
 
 def _unknown(codes: Collection[str]) -> set[str]:
