@@ -222,10 +222,12 @@ def test_make_passes_the_port_on_as_it_is(tmp_path: Path) -> None:
     python.write_text('#!/bin/sh\nprintf "<%s>" "${PORT-unset}"\n')
     python.chmod(0o755)
     command = ["make", "--old-file=.venv/.requirements.lock", "demo"]
+    bare = {name: value for name, value in os.environ.items() if name != "PORT" and not name.startswith("MAKE")}
     for given in ("8001", "", "80 80", "80'80", '"'):
-        made = subprocess.run([*command, f"PORT={given}"], cwd=tmp_path, capture_output=True, text=True, check=True)
+        made = subprocess.run(
+            [*command, f"PORT={given}"], cwd=tmp_path, env=bare, capture_output=True, text=True, check=True
+        )
         assert made.stdout == f"<{given}>"
-    bare = {name: value for name, value in os.environ.items() if name != "PORT"}
     made = subprocess.run(command, cwd=tmp_path, env=bare, capture_output=True, text=True, check=True)
     assert made.stdout == "<unset>"
 
