@@ -128,7 +128,7 @@ def answered_on_loop(outcome: StoredAnswer | DomainError, accepted: str) -> tupl
     meta = {"HTTP_ACCEPT_ENCODING": accepted, "inventory.request_id": "probe"}
     request = LoopRequest("/api/v1/inventory/reserve", meta, b"{}", ApiCaller(uuid4(), "shop", "checkout", ()))
     pending = Pending(_Submission(outcome), lambda answer: answer)  # type: ignore[arg-type]
-    loops.run(asgi_app._answer(request, pending, caller.send, Answering("POST")))
+    loops.run(asgi_app._answer(request, pending, caller.send, Answering("POST"), ""))
     return dict(caller.sent[0]["headers"]), caller.body
 
 

@@ -1,5 +1,6 @@
 """The operations of the API: their ids, routes and views, and the answers that their document names."""
 
+import gzip
 import json
 import re
 from collections.abc import Iterator
@@ -93,7 +94,8 @@ def require_documented(response: HttpResponse, method: str) -> None:
         return
     operation = _by_view().get(f"{view.view_class.__module__}.{view.view_class.__qualname__}.{method.lower()}")
     if operation is not None:
-        code = json.loads(response.content)["code"]
+        is_compressed = response.headers.get("Content-Encoding") == "gzip"
+        code = json.loads(gzip.decompress(response.content) if is_compressed else response.content)["code"]
         assert code in documented_codes(operation), f"{operation.id} doesn't document {code}: {response.content!r}"
 
 
