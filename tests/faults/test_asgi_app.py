@@ -3,6 +3,7 @@
 import http.client
 import itertools
 import json
+import re
 import signal
 import socket
 import threading
@@ -66,6 +67,7 @@ class TestAnswers:
         assert [status for status, _, _ in answers] == [201, 201]
         for _, received, body in answers:
             assert received.pop("location").endswith(f"/reservations/{body['reservationId']}")
+            assert re.fullmatch(r'"requests";r=\d+;t=\d+, "cost";r=\d+;t=\d+', received.pop("ratelimit"))
         on_loop, in_thread = ({name: v for name, v in received.items() if name != "date"} for _, received, _ in answers)
         assert on_loop == in_thread
         assert on_loop["x-request-id"] == "mine"
