@@ -14,6 +14,7 @@ from audit.authentication import find_caller, issue_token
 from audit.models import OutboxEvent
 from audit.roles import Role
 from config.traced_app import TracedApplication
+from reservations import group_commit
 from tests.factories import lines, make_client, make_level
 from tests.loops import run
 from tests.traces import CALLER, TRACE_ID, TRACEPARENT, Traced, context_of, id_of, links_of, parent_of, trace_of, traced
@@ -28,6 +29,12 @@ RESERVE = "/api/v1/inventory/reserve"
 def _unthrottled(settings: Any) -> None:
     """Disable throttling: a client that the throttle doesn't know yet is served in a thread."""
     settings.THROTTLE_REQUESTS_PER_MINUTE = 0
+
+
+@pytest.fixture(autouse=True)
+def _new_leaders() -> None:
+    """Let new threads lead batches: the statements of a connection from before the traces began are not traced."""
+    group_commit._shared.cache_clear()
 
 
 @pytest.fixture
