@@ -268,10 +268,9 @@ async def _answer(request: LoopRequest, pending: Pending, send: Send, answering:
         await _send(problem, send)
         answering.answered(problem.status_code, len(problem.content))
         return
-    deprecated = deprecation.headers_of(request.path)
-    headers += [(name.lower().encode("ascii"), value.encode("ascii")) for name, value in deprecated.items()]
     throttling.charge(request.user, len(request.body) + len(answer.body))
-    headers += [(name.lower().encode(), value.encode()) for name, value in throttling.headers_for(request.user).items()]
+    named = deprecation.headers_of(request.path) | throttling.headers_for(request.user)
+    headers += [(name.lower().encode("ascii"), value.encode("ascii")) for name, value in named.items()]
     body, more = compression.packed(answer.body, request.META.get("HTTP_ACCEPT_ENCODING", ""))
     headers += [*more, (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": answer.status, "headers": draining.closing(headers)})
