@@ -508,7 +508,7 @@ PARTS: Final[dict[str, str]] = {
     "commands.receive": "commands.receive_transfer",
     "commands.cancel": "commands.cancel_transfer",
     "commands.draft_entry": "commands.change_draft",
-    "commands.route_between": "drafting.open_draft",
+    "routes.route_between": "drafting.open_draft",
     "receiving.require_account": "receiving.open_delivery",
     "receiving.lock_draft": "receiving.change_lines",
     "receiving.lock_open_draft": "receiving.change_lines",
