@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from audit.models import OutboxEvent
 from audit.roles import Role
 from config.traced_app import TracedApplication
 from reservations import group_commit
+from reservations.services.holds import placing, resolution
 from tests.factories import lines, make_client, make_level
 from tests.loops import run
 from tests.traces import CALLER, TRACE_ID, TRACEPARENT, Traced, context_of, id_of, links_of, parent_of, trace_of, traced
@@ -32,9 +34,18 @@ def _unthrottled(settings: Any) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _new_leaders() -> None:
-    """Let new threads lead batches: the statements of a connection from before the traces began are not traced."""
-    group_commit._shared.cache_clear()
+def _leaders_connect_anew(settings: Any) -> None:
+    """Close the connections of the threads that lead batches: those from before the traces began are not traced."""
+    for work in (placing.place_holds, resolution.consume_holds, resolution.release_holds):
+        all_are_here = threading.Barrier(settings.GROUP_COMMIT_LEADERS)
+
+        def close(barrier: threading.Barrier = all_are_here) -> None:
+            barrier.wait(60)
+            connection.close()
+
+        threads = group_commit._shared(work)._threads
+        for closed in [threads.submit(close) for _ in range(settings.GROUP_COMMIT_LEADERS)]:
+            closed.result()
 
 
 @pytest.fixture
