@@ -58,12 +58,11 @@ SELECT count(*) FROM pg_locks JOIN audit_webhooksubscription s
     ON (classid::bigint << 32) | objid::bigint = hashtextextended('audit.webhooks ' || s.id, 0)
 WHERE locktype = 'advisory'
 """
+ADVISORY_LOCKS = "SELECT pid FROM pg_locks WHERE locktype = 'advisory'"
 WEBHOOK = """
 import django
 django.setup()
 from tests.audit.webhooks.sender import subscribe
-
-_ADVISORY_LOCKS: Final = "SELECT pid FROM pg_locks WHERE locktype = 'advisory'"
 subscribe("http://127.0.0.1:9/")
 """
 
@@ -176,7 +175,7 @@ def test_the_sender_of_webhooks_says_what_it_needs(house: House, pooler: Pooler)
         time.sleep(0.5)
         with house.database() as database:
             # Those of transactions come and go; one of a session would stay.
-            eventually(lambda: not database.execute(_ADVISORY_LOCKS).fetchall(), "no lock to be left")
+            eventually(lambda: not database.execute(ADVISORY_LOCKS).fetchall(), "no lock to be left")
     finally:
         relay.send_signal(signal.SIGTERM)
         relay.wait(PATIENCE_SECONDS)
