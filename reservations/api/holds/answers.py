@@ -1,8 +1,10 @@
 """Make the answers of the routes of holds from the results of services."""
 
 from datetime import datetime
-from typing import Literal
+from functools import cache
+from typing import Literal, TypeVar
 
+import msgspec
 from msgspec import UNSET
 
 from audit.api.http import rendered
@@ -15,6 +17,8 @@ from reservations.services.holds.documents import HeldItem, Hold, Status
 from reservations.services.holds.extending import Extended
 from reservations.services.holds.placing import PlacedHold
 from reservations.services.holds.resolution import Resolved
+
+R = TypeVar("R", bound=msgspec.Struct)
 
 
 def _item(item: HeldItem) -> ItemOut:
@@ -101,20 +105,7 @@ def extended(result: Extended) -> StoredAnswer:
 def extended_one(result: Extended) -> StoredAnswer:
     """The answer to an extend of a reservation."""
     (one,) = _extended(result)
-    answer = contract.ExtendResult(
-        status="EXTENDED",
-        reservations=[one],
-        reservation_id=one.reservation_id,
-        store_id=one.store_id,
-        order_id=one.order_id,
-        cart_id=one.cart_id,
-        customer_id=one.customer_id,
-        items=one.items,
-        expires_at=one.expires_at,
-        expires_in_seconds=one.expires_in_seconds,
-        created_at=one.created_at,
-    )
-    return rendered(answer)
+    return rendered(_beside(contract.ExtendResult(status="EXTENDED", reservations=[one]), one))
 
 
 def _extended(result: Extended) -> list[HeldOut]:
@@ -142,17 +133,7 @@ def released(resolved: Resolved) -> StoredAnswer:
 def released_one(resolved: Resolved) -> StoredAnswer:
     """The answer to a release of a reservation."""
     one = _released(resolved.holds[0])
-    answer = contract.ReleaseResult(
-        status=one.status,
-        reservations=[one],
-        reservation_id=one.reservation_id,
-        order_id=one.order_id,
-        cart_id=one.cart_id,
-        items=one.items,
-        reason=one.reason,
-        released_at=one.released_at,
-    )
-    return rendered(answer)
+    return rendered(_beside(contract.ReleaseResult(status=one.status, reservations=[one]), one))
 
 
 def _consumed(hold: Hold) -> contract.ConsumedReservation:
@@ -177,17 +158,8 @@ def consumed(resolved: Resolved) -> StoredAnswer:
 def consumed_one(resolved: Resolved) -> StoredAnswer:
     """The answer to a consume of a reservation."""
     one = _consumed(resolved.holds[0])
-    answer = contract.ConsumeResult(
-        status="CONSUMED",
-        order_id=one.order_id or "",
-        reservations=[one],
-        reservation_id=one.reservation_id,
-        cart_id=one.cart_id,
-        items=one.items,
-        consumed_at=one.consumed_at,
-        reacquired_from=one.reacquired_from,
-    )
-    return rendered(answer)
+    answer = contract.ConsumeResult(status="CONSUMED", order_id=one.order_id or "", reservations=[one])
+    return rendered(_beside(answer, one))
 
 
 def read(hold: Hold, now: datetime) -> ReservationOut:
@@ -215,18 +187,17 @@ def read(hold: Hold, now: datetime) -> ReservationOut:
 def cart(cart_id: str, reservations: list[ReservationOut]) -> contract.Cart:
     """A cart that is read, with its active reservations."""
     answer = contract.Cart(cart_id=cart_id, status="ACTIVE", reservations=reservations)
-    if len(reservations) == 1:
-        (one,) = reservations
-        for name in (
-            "reservation_id",
-            "store_id",
-            "order_id",
-            "customer_id",
-            "items",
-            "created_at",
-            "expires_at",
-            "expires_in_seconds",
-            "extended_at",
-        ):
-            setattr(answer, name, getattr(one, name))
+    return _beside(answer, reservations[0]) if len(reservations) == 1 else answer
+
+
+def _beside(answer: R, one: msgspec.Struct) -> R:
+    """The answer, with the fields of its only reservation beside the list."""
+    for name in _shared_fields(type(answer), type(one)):
+        setattr(answer, name, getattr(one, name))
     return answer
+
+
+@cache
+def _shared_fields(answer: type[msgspec.Struct], one: type[msgspec.Struct]) -> tuple[str, ...]:
+    """The fields that an answer has of a reservation. The status of an answer is its own."""
+    return tuple(name for name in answer.__struct_fields__ if name in one.__struct_fields__ and name != "status")
