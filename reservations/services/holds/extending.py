@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from audit import idempotency
 from audit.actors import Actor
 from audit.db.statements import one_statement
-from audit.errors import DomainError, Fault
+from audit.errors import DomainError
 from audit.events import OutboxRow
 from audit.idempotency import Claim, StoredAnswer
 from audit.publishing import publish
@@ -19,11 +19,7 @@ from audit.recording import Entry, record
 from inventory import transactions
 from inventory.locking import read_clock
 from reservations import actions
-from reservations.errors import (
-    AlreadyExtended,
-    ReservationExpired,
-    ReservationNotFound,
-)
+from reservations.errors import AlreadyExtended, ReservationNotFound
 from reservations.events import InventoryExtendedEvent
 from reservations.services.holds import documents, refusals
 from reservations.services.holds.documents import Hold, Status
@@ -101,11 +97,7 @@ def _extendable(request: ExtendRequest, known: dict[UUID, Hold], now: datetime) 
         raise _ended(found[-1], selector.pointer)
     if again := [hold for hold in active if hold.extended_at is not None]:
         details = [f"{hold.public_id} was extended before, and can be extended only once." for hold in again]
-        faults = [
-            Fault(selector.pointer, AlreadyExtended.code, detail, {"reservationId": hold.public_id})
-            for hold, detail in zip(again, details, strict=True)
-        ]
-        raise AlreadyExtended(details[0], faults)
+        raise AlreadyExtended(details[0], refusals.faults(AlreadyExtended, again, details, selector.pointer))
     return active
 
 
@@ -113,9 +105,7 @@ def _ended(hold: Hold, pointer: str) -> DomainError:
     """The error of a hold that isn't active."""
     if hold.status in (Status.CONSUMED, Status.RELEASED):
         return refusals.ended(hold, pointer)
-    detail = f"{hold.public_id} expired at {hold.expires_at:%Y-%m-%dT%H:%M:%SZ}."
-    facts = {"reservationId": hold.public_id}
-    return ReservationExpired(detail, [Fault(pointer, ReservationExpired.code, detail, facts)])
+    return refusals.expired([hold], pointer)
 
 
 def _write(

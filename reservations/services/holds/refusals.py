@@ -22,7 +22,7 @@ def expired(dead: Sequence[Hold], pointer: str) -> ReservationExpired:
     """The error for dead holds, with a fault for each. ``pointer`` is that of what the request selects them by."""
     ends = [(hold, min(hold.expires_at, hold.released_at or hold.expires_at)) for hold in dead]
     details = [f"{hold.public_id} expired at {end:%Y-%m-%dT%H:%M:%SZ}." for hold, end in ends]
-    return ReservationExpired(details[0], _faults(ReservationExpired, dead, details, pointer))
+    return ReservationExpired(details[0], faults(ReservationExpired, dead, details, pointer))
 
 
 def require_for(holds: Sequence[Hold], order_id: str, pointer: str) -> None:
@@ -30,11 +30,11 @@ def require_for(holds: Sequence[Hold], order_id: str, pointer: str) -> None:
     others = [hold for hold in holds if hold.order_id not in (None, order_id)]
     if others:
         details = [f"{hold.public_id} was reserved for order {hold.order_id}." for hold in others]
-        raise ReservedForAnotherOrder(details[0], _faults(ReservedForAnotherOrder, others, details, pointer))
+        raise ReservedForAnotherOrder(details[0], faults(ReservedForAnotherOrder, others, details, pointer))
 
 
-def _faults(kind: type[DomainError], holds: Sequence[Hold], details: Sequence[str], pointer: str) -> list[Fault]:
-    """A fault for each hold, with its detail."""
+def faults(kind: type[DomainError], holds: Sequence[Hold], details: Sequence[str], pointer: str) -> list[Fault]:
+    """A fault of this kind for each hold, with its detail."""
     return [
         Fault(pointer, kind.code, detail, {"reservationId": hold.public_id})
         for hold, detail in zip(holds, details, strict=True)
@@ -50,9 +50,9 @@ def ended(hold: Hold, pointer: str) -> ReservationConsumed | ReservationReleased
     """The error for a hold that was consumed or released."""
     if hold.status == Status.CONSUMED:
         detail = f"{hold.public_id} was consumed for order {hold.order_id}."
-        return ReservationConsumed(detail, _faults(ReservationConsumed, [hold], [detail], pointer))
+        return ReservationConsumed(detail, faults(ReservationConsumed, [hold], [detail], pointer))
     detail = f"{hold.public_id} was released."
-    return ReservationReleased(detail, _faults(ReservationReleased, [hold], [detail], pointer))
+    return ReservationReleased(detail, faults(ReservationReleased, [hold], [detail], pointer))
 
 
 def failed_event(
