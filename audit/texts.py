@@ -6,6 +6,7 @@ Two texts that look the same on paper are then the same text, and a code on a la
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Final
 
 from django.utils.translation import gettext
@@ -108,3 +109,9 @@ def named(character: str) -> str:
     point = ord(character)
     name = _NAMES.get(point) or unicodedata.name(character, _KINDS.get(unicodedata.category(character), ""))
     return f"U+{point:04X} {name}".rstrip()
+
+
+def listed(texts: Sequence[str]) -> str:
+    """Texts as a sentence lists them: ``a, b and c``."""
+    *before, last = texts
+    return f"{', '.join(before)} and {last}" if before else last

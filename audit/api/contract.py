@@ -12,6 +12,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from audit.errors import Fault, Invalid
+from audit.texts import listed
 
 
 class Body(msgspec.Struct, rename="camel", forbid_unknown_fields=True, kw_only=True):
@@ -33,8 +34,7 @@ def exactly_one(given: Mapping[str, Any]) -> list[Fault]:
     names = [name for name, value in given.items() if value is not None]
     if len(names) == 1:
         return []
-    quoted = [f"`{name}`" for name in given]
-    choice = f"{', '.join(quoted[:-1])} and {quoted[-1]}"
+    choice = listed([f"`{name}`" for name in given])
     found = f"Only one of {choice} may be given." if names else f"One of {choice} is needed."
     return [Fault(f"/{name}", Invalid.code, found) for name in names or list(given)[:1]]
 
@@ -44,7 +44,7 @@ def at_most_one(given: Mapping[str, Any], *, prefix: str = "/") -> list[Fault]:
     names = [name for name, value in given.items() if value is not None]
     if len(names) < 2:
         return []
-    detail = f"Only one of {' and '.join(f'`{name}`' for name in given)} may be given."
+    detail = f"Only one of {listed([f'`{name}`' for name in given])} may be given."
     return [Fault(f"{prefix}{name}", Invalid.code, detail) for name in names]
 
 

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import inspect
 
 from audit.api.scalars import Scalar
+from audit.texts import listed
 from audit.whole_numbers import visible
 
 EXAMPLE: Final = "01920000-0000-7000-8000-000000000001"
@@ -124,9 +125,7 @@ def _counted(number: int, noun: str) -> str:
 
 def _one_of(values: Sequence[Any]) -> str:
     names = [f"`{msgspec.json.encode(value).decode().strip(chr(34))}`" for value in values]
-    if len(names) == 1:
-        return names[0]
-    return f"one of {', '.join(names[:-1])} and {names[-1]}"
+    return names[0] if len(names) == 1 else f"one of {listed(names)}"
 
 
 _WORDS_OF: Final[dict[type[inspect.Type], Callable[[Any], str]]] = {
@@ -176,7 +175,8 @@ def unknown_name(name: str, known: Sequence[str], noun: str) -> str:
         return f"{there_is_none}. Did you mean `{near}`?"
     if not known:
         return f"{there_is_none}: this request takes none."
-    return f"{there_is_none}. There {'is' if len(known) == 1 else 'are'} {_listed(known)}."
+    quoted = [f"`{name}`" for name in known]
+    return f"{there_is_none}. There {'is' if len(known) == 1 else 'are'} {listed(quoted)}."
 
 
 def nearest(name: str, known: Sequence[str]) -> str | None:
@@ -188,8 +188,3 @@ def nearest(name: str, known: Sequence[str]) -> str | None:
 
 def _folded(name: str) -> str:
     return _BLANKS.sub("", name).lower()
-
-
-def _listed(names: Sequence[str]) -> str:
-    quoted = [f"`{name}`" for name in names]
-    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"

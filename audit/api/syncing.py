@@ -13,6 +13,7 @@ from django.db.models import Q
 from msgspec import Meta
 
 from audit.api.contract import PageQuery
+from audit.api.expectations import EXAMPLE
 from audit.api.instants import Instant
 from audit.api.paging import BY_MOMENT
 from audit.api.scalars import Scalar
@@ -20,7 +21,6 @@ from audit.identifiers import parse_uuid
 from audit.whole_numbers import visible
 
 MOST_IDS: Final = 200
-_EXAMPLE: Final = "01890a5d-ac96-774b-bcce-b302099a8057"
 _HEX: Final = "[0-9a-fA-F]"
 _UUID: Final = f"{_HEX}{{8}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}}"
 
@@ -47,7 +47,7 @@ class IdList(Scalar):
 
     @classmethod
     def expected(cls) -> str:
-        return f"ids separated by commas, each such as `{cls._start()}{_EXAMPLE}`"
+        return f"ids separated by commas, each such as `{cls._start()}{EXAMPLE}`"
 
     @classmethod
     def _id(cls, text: str) -> UUID:
@@ -67,9 +67,9 @@ class IdList(Scalar):
         return {
             "type": "string",
             "pattern": f"^{one}(,{one})*$",
-            "maxLength": MOST_IDS * len(f"{cls._start()}{_EXAMPLE},") - 1,
+            "maxLength": MOST_IDS * len(f"{cls._start()}{EXAMPLE},") - 1,
             "description": f"At most {MOST_IDS} ids, separated by commas. Unknown ones are left out.",
-            "examples": [cls._start() + _EXAMPLE],
+            "examples": [cls._start() + EXAMPLE],
         }
 
 
