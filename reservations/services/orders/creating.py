@@ -45,9 +45,12 @@ class Plan(msgspec.Struct, frozen=True, gc=False):
 
 
 _ACTIVE: Final = """
-SELECT id, store_id, cart_id, order_id, customer_id FROM reservations_reservation
-WHERE status = 'ACTIVE' AND (cart_id = ANY(%s::text[]) OR order_id = ANY(%s::text[])) ORDER BY created_at, id
+SELECT id, store_id, cart_id, order_id, customer_id FROM (
+    SELECT * FROM reservations_reservation WHERE cart_id = ANY(%s::text[]) OR order_id = ANY(%s::text[]) OFFSET 0
+) AS of_names
+WHERE status = 'ACTIVE' ORDER BY created_at, id
 """
+"""``OFFSET 0``: as in ``orders_held``."""
 
 
 class _Active(msgspec.Struct, frozen=True, gc=False):
