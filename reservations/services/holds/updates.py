@@ -30,7 +30,7 @@ def read_updates(
 ) -> list[Update]:
     """At most ``limit`` updates of these reservations of these stores, the oldest first, after the given one.
 
-    A reservation that is due was updated when it ended, whether or not that is recorded. Two queries.
+    A reservation that is due was updated when it ended, and is once more when that is recorded. Two queries.
     """
     is_due = Q(status="ACTIVE", expires_at__lte=Now())
     of_store = found.filter(store_id=RawSQL("store.id", ())).exclude(is_due).annotate(updated=updated_at())
