@@ -602,9 +602,11 @@ def _is_over(_number: int, _frame: Any) -> None:
 
 
 def main() -> None:
-    """Take all pictures, or those named as arguments. Exits with 1 if a page has faults."""
+    """Take all pictures, or those named as arguments. Exits with 1 if there is no such picture or a page has faults."""
     if CHROMIUM is None:
         sys.exit("No Chromium here: install one as chromium, chromium-browser or google-chrome.")
+    if unknown := set(sys.argv[1:]) - {shot.name for shot in SHOTS}:
+        sys.exit(f"No picture is named {', '.join(sorted(unknown))}: {', '.join(shot.name for shot in SHOTS)}.")
     chosen = [shot for shot in SHOTS if not sys.argv[1:] or shot.name in sys.argv[1:]]
     signal.signal(signal.SIGALRM, _is_over)
     signal.alarm(SECONDS)
