@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any, Final
 
@@ -75,7 +75,7 @@ class Processes:
         """Whether the metrics are served, without a process that was killed."""
         try:
             return pid not in self.pids(role)
-        except OSError:
+        except (OSError, HTTPException):  # The process that was killed may have been answering just then.
             return False
 
 

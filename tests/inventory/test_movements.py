@@ -333,7 +333,7 @@ def explained(plans: list[str]) -> Callable[..., Any]:
     ("index", "wanted"),
     [
         ("movement_time", {}),
-        ("movement_time", {"type": "SHIPMENT"}),
+        ("movement_(type_)?time", {"type": "SHIPMENT"}),  # Here all are of this type.
         ("movement_time", {"warehouse": "wh-001"}),
         ("movement_time", {"store_codes": ("main",)}),
         ("movement_time", {"since": timedelta(days=2)}),
@@ -363,5 +363,5 @@ def test_each_question_is_answered_by_an_index(big: StockLevel, index: str, want
         found = read_movements(MovementFilter(**asked), behind=behind, limit=51)
     assert found
     (plan,) = plans
-    assert f"using {index} on inventory_movement" in plan, plan
+    assert re.search(f"using {index} on inventory_movement", plan), plan
     assert "Seq Scan on inventory_movement" not in plan, plan
