@@ -17,6 +17,10 @@ REFUSED_FORM = "the server responded with a status of 422"
 """The browser's console message for a form that is shown again with its errors."""
 CUT_OFF = ("net::ERR_FAILED", "net::ERR_INTERNET_DISCONNECTED")
 """The browser's console messages for a request that a test lets fail on its way."""
+UNDER_WAY = "the server responded with a status of 409"
+"""The console message when a page sends what the page before it has just sent: the first is still being answered, and
+the page asks again. What a person is told of it, tests look for on the page."""
+KNOWN = (REFUSED_FORM, UNDER_WAY, *CUT_OFF)
 collect_ignore_glob = [] if CHROMIUM else ["test_*.py"]
 
 
@@ -58,7 +62,7 @@ def open_context(browser: Browser, live_server: Any) -> Iterator[Callable[..., B
         context.close()
     hosts = {urlsplit(url).netloc for url in asked if urlsplit(url).scheme in {"http", "https", "ws", "wss"}}
     assert hosts == {urlsplit(live_server.url).netloc}
-    assert [text for text in complaints if not any(known in text for known in (REFUSED_FORM, *CUT_OFF))] == []
+    assert [text for text in complaints if not any(known in text for known in KNOWN)] == []
 
 
 @pytest.fixture
