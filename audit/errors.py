@@ -50,6 +50,13 @@ class DomainError(Exception):
         return Fault(pointer, self.code, self.detail)
 
 
+def raise_refusal(outcome: Any) -> Any:
+    """Return the outcome of one request of a batch; raise it if it is an error."""
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
 def raise_together(found: Sequence[DomainError]) -> None:
     """Raise the first of several errors, with the faults of all; nothing if there are none."""
     if found:

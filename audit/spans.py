@@ -105,7 +105,7 @@ class Spans:
             name_request(span, method, route)
         return span
 
-    def in_batch(self, work: Callable[..., T], requests: Sequence[Any], patience: Any) -> T:
+    def in_batch(self, work: Callable[..., T], requests: Sequence[Any], *arguments: Any) -> T:
         """Decide requests together, in one span: a part of the first request that is recorded, linked with the others.
 
         If no request is recorded, it begins a trace.
@@ -124,7 +124,7 @@ class Spans:
             if span.is_recording():
                 span.add_link(batch.get_span_context())
         with self.during(batch):
-            return work(requests, patience)
+            return work(requests, *arguments)
 
     def statement(self, sql: Any, execute: Callable[[], T]) -> T:
         """Send a statement, in a span if this is a part of a trace that is recorded."""

@@ -41,6 +41,11 @@ def packed(body: bytes, accept_encoding: str) -> tuple[bytes, list[tuple[bytes, 
     return gzip.compress(body, _LEVEL, mtime=0), [vary, (b"content-encoding", b"gzip")]
 
 
+def tag_of_packed(tag: str) -> str:
+    """The ``ETag`` of a compressed answer, from that of the plain one."""
+    return f'{tag[:-1]}-gzip"'
+
+
 def pack(response: HttpResponse, request: HttpRequest) -> None:
     """Compress an answer of the API that is complete, and set its ``Content-Length``.
 
@@ -54,5 +59,5 @@ def pack(response: HttpResponse, request: HttpRequest) -> None:
         if content is not response.content:
             response.content, response.headers["Content-Encoding"] = content, "gzip"
             if tag := response.headers.get("ETag"):
-                response.headers["ETag"] = f'{tag[:-1]}-gzip"'
+                response.headers["ETag"] = tag_of_packed(tag)
     response.headers["Content-Length"] = str(len(response.content))

@@ -22,6 +22,7 @@ from audit.errors import DomainError
 from audit.instants import readers_zone
 from config import compression, error_pages, problems, throttling
 from config.health import probes
+from config.loop_routes import PROGRAMS
 
 _CONSOLE: Final = "/admin/"
 _POLICY: Final = "; ".join(
@@ -46,7 +47,6 @@ _PROBES: Final = {
 _WITHOUT_BODY: Final = (204, 304)
 _DOCUMENTS: Final = ("/api/schema/", "/api/docs/")
 _NOT_CACHED: Final = ("/api/", "/health/")
-_PROGRAMS: Final = ("/api/v1/", "/api/inventory/")
 
 
 class RequestContextMiddleware:
@@ -90,7 +90,7 @@ class RequestContextMiddleware:
 
         The middleware for those would do nothing here, and take a quarter of the time until the view.
         """
-        if not request.path_info.startswith(_PROGRAMS):
+        if not request.path_info.startswith(PROGRAMS):
             return None
         try:
             request.get_host()
@@ -100,7 +100,7 @@ class RequestContextMiddleware:
         except Resolver404:
             return problems.no_such_route(request, request.path)
         response: HttpResponse = view(request, *args, **kwargs)
-        throttling.charge_command(request, response)
+        throttling.charge_command(request, response.status_code, len(response.content))
         for name, value in throttling.headers_for(getattr(request, "user", None)).items():
             response.headers[name] = value
         response.headers["X-Content-Type-Options"] = "nosniff"

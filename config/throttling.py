@@ -17,7 +17,7 @@ from typing import Any, Final
 import redis
 import structlog
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.request import Request
 from rest_framework.throttling import BaseThrottle
@@ -174,10 +174,11 @@ class ClientThrottle(BaseThrottle):
 _READING: Final = ("GET", "HEAD")
 
 
-def passes_now(caller: Caller) -> bool:
-    """Count a command on the event loop; False, and nothing counted, where ``ClientThrottle`` is to refuse it."""
+def passes_now(caller: Caller, method: str) -> bool:
+    """Count a request on the event loop; False, and nothing counted, where ``ClientThrottle`` is to refuse it."""
     limit = settings.THROTTLE_REQUESTS_PER_MINUTE
-    if _over_budget(caller.client_id) or (limit and _requests.wait(caller.client_id, limit)):
+    is_refused = method not in _READING and _over_budget(caller.client_id)
+    if is_refused or (limit and _requests.wait(caller.client_id, limit)):
         return False
     if limit:
         _requests.add(caller.client_id, 1, limit)
@@ -190,21 +191,15 @@ def _over_budget(client_id: Hashable) -> int | None:
     return _costs.wait(client_id, limit) if limit else None
 
 
-def charge(caller: Caller, size: int, rows: int = 0) -> None:
-    """Count what a command has cost: a unit, one for each KiB of its body and its answer, which name the lines that it
-    wrote, and one for each five rows that they don't name (``audit.api.http.note_rows``)."""
-    if limit := settings.THROTTLE_COST_PER_MINUTE:
-        _costs.add(caller.client_id, 1 + size // _BYTES_OF_A_UNIT + rows // _ROWS_OF_A_UNIT, limit)
-
-
-def charge_command(request: HttpRequest, response: HttpResponse) -> None:
-    """``charge`` the client of a request that changed something."""
-    caller = getattr(request, "user", None)
-    if request.method in _READING or not isinstance(caller, Caller) or response.status_code >= HTTPStatus.BAD_REQUEST:
+def charge_command(request: HttpRequest | Request, status: int, answer_size: int) -> None:
+    """Count what a request has cost that changed something: a unit, one for each KiB of its body and its answer, which
+    name the lines that it wrote, and one for each five rows that they don't name (``audit.api.http.note_rows``)."""
+    caller, limit = getattr(request, "user", None), settings.THROTTLE_COST_PER_MINUTE
+    if not limit or request.method in _READING or not isinstance(caller, Caller) or status >= HTTPStatus.BAD_REQUEST:
         return
-    charge(
-        caller, len(getattr(request, "_body", b"")) + len(response.content), request.META.get(context.ROWS_WRITTEN, 0)
-    )
+    size = len(getattr(request, "_body", b"")) + answer_size
+    rows = request.META.get(context.ROWS_WRITTEN, 0)
+    _costs.add(caller.client_id, 1 + size // _BYTES_OF_A_UNIT + rows // _ROWS_OF_A_UNIT, limit)
 
 
 def headers_for(caller: object) -> dict[str, str]:

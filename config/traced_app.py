@@ -29,7 +29,8 @@ class TracedApplication(Application):
             await super()._serve(scope, receive, send)
             return
         method = scope["method"] if scope["method"] in _METHODS else _OTHER_METHOD
-        route = scope["path"] if scope["path"] in self.views_on_loop else ""
+        found = self.routes.find(scope["path"], scope["method"])
+        route = found[0].pattern if found else ""
         span = scope[_SPAN] = traces.active.request(method, route, _sent_context(scope))
         status: int | None = None
 

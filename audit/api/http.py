@@ -11,9 +11,10 @@ from uuid import UUID
 
 import msgspec
 from django.contrib.auth.models import AnonymousUser
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.urls import register_converter
 from django.urls.converters import UUIDConverter
+from django.utils.encoding import escape_uri_path, iri_to_uri
 from rest_framework import exceptions
 from rest_framework.request import Request
 from rest_framework.views import APIView
@@ -28,6 +29,7 @@ from audit.api.mistakes import DIGITS, mistakes_in, mistakes_in_query, refusal
 from audit.api.permissions import Guarded
 from audit.api.pointers import MOST
 from audit.api.scalars import decode_scalar
+from audit.api.versions import unless_known
 from audit.authentication import Caller
 from audit.context import request_id_of
 from audit.errors import DomainError, Invalid, Malformed, NotFound
@@ -61,42 +63,63 @@ class PendingResult(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A request that is still being decided, and how to render the answer from its result."""
+    """A request that is still being decided, and how to render the answer from its result.
+
+    ``is_tagged``: the answer gets an ``ETag``, and is a 304 for a client that has the same
+    (``audit.api.versions.unless_known``).
+    """
 
     submission: PendingResult
     render: Callable[[Any], StoredAnswer]
+    is_tagged: bool = False
 
 
 class LoopRequest(Request):
-    """A minimal request for a POST without a query that is answered on the event loop.
+    """A minimal request that is answered on the event loop.
 
     It has only what a view reads: making Django's full request takes longer than using it.
     """
 
     META: dict[str, str]
-    body: bytes = b""
-    method = "POST"
+    method = ""
     path = ""
     user: Any = None
 
-    def __init__(self, path: str, meta: dict[str, str], body: bytes, user: Caller) -> None:
+    def __init__(self, method: str, path: str, meta: dict[str, str], body: bytes, user: Caller) -> None:
+        self.method = method
         self.path = path
         self.META = meta
-        self.body = body
         self.user = user
+        self._sent = body
         self._request = self
 
     def __getattr__(self, name: str) -> Any:
         raise AttributeError(name)
 
+    @property
+    def body(self) -> bytes:
+        """The body. ``_body``, by which the client is charged, is set once a view has read it, as by Django."""
+        self._body = self._sent
+        return self._sent
+
+    @property
+    def query_params(self) -> QueryDict:  # type: ignore[override]  # its stubs name a subclass of their own
+        """The parameters of the query."""
+        return QueryDict(self.META.get("QUERY_STRING", ""))
+
     def get_full_path(self, force_append_slash: bool = False) -> str:
-        """The path: there is no query."""
-        return self.path
+        """The path with the query, as Django quotes them."""
+        query = self.META.get("QUERY_STRING")
+        return escape_uri_path(self.path) + (f"?{iri_to_uri(query)}" if query else "")
 
 
 class ApiView(Guarded, APIView):
     """A view for API clients. It declares who may use each of its methods (``Guarded``)."""
 
+    on_loop: ClassVar[frozenset[str]] = frozenset()
+    """The methods that may be answered on the event loop (``config.on_loop``): they return a Pending, and until then do
+    nothing and ask no database. Whenever they return anything else there, or raise, they are called again in a
+    thread."""
     created: ClassVar[str] = ""
     """The path of what an answer with 201 has created (``audit.api.locations``)."""
     http_method_names = ["get", "head", "post", "put", "patch", "delete"]
@@ -121,7 +144,7 @@ class ApiView(Guarded, APIView):
             handler = self._handler(asked) or self.http_method_not_allowed
             response: HttpResponse | Pending = handler(asked, *args, **kwargs)
             if isinstance(response, Pending):
-                response = answered(response.submission.outcome(), response.render)
+                response = _decided(asked, response)
             if response.status_code == HTTPStatus.CREATED:
                 response.headers["Location"] = location_of(self.created, response.content)
         except Exception as error:  # noqa: BLE001 - each becomes a problem document
@@ -302,6 +325,12 @@ def answered(outcome: object, render: Callable[[Any], StoredAnswer]) -> HttpResp
         )
     answer = render(outcome)
     return HttpResponse(answer.body, status=answer.status, content_type=_JSON)
+
+
+def _decided(request: Request, pending: Pending) -> HttpResponse:
+    """Wait in this thread for what was handed in, and answer it."""
+    response = answered(pending.submission.outcome(), pending.render)
+    return unless_known(request, response) if pending.is_tagged else response
 
 
 def rendered(answer: msgspec.Struct, status: int = 200) -> StoredAnswer:

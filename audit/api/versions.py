@@ -133,26 +133,50 @@ class _Versioned(msgspec.Struct):
     version: int | None = None
 
 
+def tag_of(body: bytes) -> str:
+    """The ``ETag`` of an answer with this body."""
+    version = msgspec.json.decode(body, type=_Versioned).version
+    digest = hashlib.sha256(body).hexdigest()[:_HASH_LENGTH]
+    return f'"{digest}"' if version is None else f'"{version}-{digest}"'
+
+
 def tagged(response: HttpResponse) -> HttpResponse:
     """Add the ``ETag`` to an answer, whether it is made now or was stored."""
-    version = msgspec.json.decode(response.content, type=_Versioned).version
-    digest = hashlib.sha256(response.content).hexdigest()[:_HASH_LENGTH]
-    response.headers["ETag"] = f'"{digest}"' if version is None else f'"{version}-{digest}"'
+    response.headers["ETag"] = tag_of(response.content)
     return response
+
+
+KEPT: Final = {"Cache-Control": "private, no-cache", "Vary": "Authorization, Accept-Encoding"}
+"""The headers of answers that clients may keep, and ask each time whether they are still the same."""
+
+
+def tag_if_new(body: bytes, known: str | None) -> tuple[str, bool]:
+    """The ``ETag`` of an answer to a read, and whether the client has no such answer yet (its ``If-None-Match``).
+
+    Raises Invalid for a malformed ``If-None-Match``.
+    """
+    tag = tag_of(body)
+    known_as = _known_as(tag, known)
+    return (tag, True) if known_as is None else (known_as, False)
 
 
 def respond_unless_known(request: Request, answer: msgspec.Struct) -> HttpResponse:
     """The answer to a read of one thing, with its ``ETag``; a 304 without a body if the client has the same already.
 
-    The answer is made in any case: a 304 saves sending it. Clients may keep it, and ask each time whether it is still
-    the same. Raises Invalid for a malformed ``If-None-Match``.
+    The answer is made in any case: a 304 saves sending it. Raises Invalid for a malformed ``If-None-Match``.
     """
-    response = tagged(HttpResponse(msgspec.json.encode(answer), content_type="application/json"))
-    if known := _known_as(response.headers["ETag"], request.META.get("HTTP_IF_NONE_MATCH")):
-        response.content, response.status_code, response.headers["ETag"] = b"", 304, known
+    return unless_known(request, HttpResponse(msgspec.json.encode(answer), content_type="application/json"))
+
+
+def unless_known(request: Request, response: HttpResponse) -> HttpResponse:
+    """An answer with its ``ETag``, or a 304 instead. Raises Invalid for a malformed ``If-None-Match``."""
+    tag, is_new = tag_if_new(response.content, request.META.get("HTTP_IF_NONE_MATCH"))
+    if not is_new:
+        response.content, response.status_code = b"", 304
         del response.headers["Content-Type"]
-    response.headers["Cache-Control"] = "private, no-cache"
-    response.headers["Vary"] = "Authorization, Accept-Encoding"
+    response.headers["ETag"] = tag
+    for name, value in KEPT.items():
+        response.headers[name] = value
     return response
 
 

@@ -38,7 +38,7 @@ LOCK_RETRIES = _stock.whole(
 GROUP_COMMIT = _stock.flag(
     "GROUP_COMMIT",
     True,
-    meaning="Whether concurrent reserves, releases and consumes of a process share a transaction.",
+    meaning="Whether concurrent requests of a process share a transaction, or a read.",
     used_by=(Used.WEB,),
 )
 GROUP_COMMIT_LEADERS = _stock.whole(

@@ -13,6 +13,7 @@ from django.conf import LazySettings
 from django.db import connection
 
 from audit.errors import Unstorable
+from inventory import combining
 from inventory.errors import InsufficientStock
 from inventory.models import StockLevel
 from reservations import group_commit
@@ -32,7 +33,7 @@ POISON = Decimal("0E-100000")
 @pytest.fixture(autouse=True)
 def breakers(monkeypatch: pytest.MonkeyPatch, settings: LazySettings) -> Any:
     settings.GROUP_COMMIT = True
-    monkeypatch.setattr(group_commit, "_breakers", breakers := group_commit._Breakers())
+    monkeypatch.setattr(combining, "_breakers", breakers := combining._Breakers())
     return breakers
 
 

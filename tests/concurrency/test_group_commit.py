@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from inventory.combining import GroupCommit
 from inventory.errors import InsufficientStock
-from reservations.group_commit import GroupCommit
 from reservations.services.holds import placing
 from reservations.services.holds.placing import HoldRequest, PlacedHold
 from tests.concurrency.threads import together

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from inventory.combining import GroupCommit
 from inventory.models import StockLevel, Store
 from reservations.errors import HoldLimitExceeded
-from reservations.group_commit import GroupCommit
 from reservations.services.holds import placing
 from reservations.services.holds.baskets import put_basket
 from reservations.services.holds.placing import HoldRequest, PlacedHold, place_hold

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from uuid_utils.compat import uuid7
 
+from inventory.combining import GroupCommit
 from inventory.models import Store
 from reservations.errors import OrderAlreadyHeld
-from reservations.group_commit import GroupCommit
 from reservations.models import Reservation
 from reservations.services.holds import placing
 from reservations.services.holds.expiry import expire_due_holds

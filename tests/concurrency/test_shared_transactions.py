@@ -12,8 +12,8 @@ from audit.actors import Actor
 from audit.errors import Busy
 from audit.idempotency import Claim, StoredAnswer
 from audit.models import AuditEntry, IdempotencyKey
+from inventory.combining import GroupCommit
 from inventory.errors import InsufficientStock
-from reservations.group_commit import GroupCommit
 from reservations.models import Reservation
 from reservations.services.holds.placing import HoldRequest, PlacedHold, place_holds
 from reservations.services.holds.resolution import ConsumeRequest, Resolved, consume_holds

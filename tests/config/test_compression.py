@@ -11,14 +11,15 @@ from django.http import HttpResponse
 from django.test import Client, RequestFactory
 
 from audit.api.following import EventStream, Following, LongPoll
-from audit.api.http import LoopRequest, Pending
+from audit.api.http import ApiView, LoopRequest, Pending
 from audit.authentication import Caller as ApiCaller
 from audit.errors import DomainError, Fault, Invalid
 from audit.feed import Hub, Selected
 from audit.feed import hub as hubs
 from audit.idempotency import StoredAnswer
-from config import asgi_app, compression, listening
+from config import compression, listening, on_loop
 from config.answering import Answering
+from config.loop_routes import Route
 from tests import loops
 from tests.audit.feed.test_tail import made
 from tests.config.test_listening import HERE, START, Caller, following
@@ -126,9 +127,11 @@ def answered_on_loop(outcome: StoredAnswer | DomainError, accepted: str) -> tupl
     """The headers and the body of an answer of the event loop."""
     caller = Caller()
     meta = {"HTTP_ACCEPT_ENCODING": accepted, "inventory.request_id": "probe"}
-    request = LoopRequest("/api/v1/inventory/reserve", meta, b"{}", ApiCaller(uuid4(), "shop", "checkout", ()))
+    path = "/api/v1/inventory/reserve"
+    request = LoopRequest("POST", path, meta, b"{}", ApiCaller(uuid4(), "shop", "checkout", ()))
     pending = Pending(_Submission(outcome), lambda answer: answer)  # type: ignore[arg-type]
-    loops.run(asgi_app._answer(request, pending, caller.send, Answering("POST"), ""))
+    handed_in = on_loop.HandedIn(Route(path, ApiView), request, pending)
+    loops.run(on_loop.answer(handed_in, caller.send, Answering("POST")))
     return dict(caller.sent[0]["headers"]), caller.body
 
 

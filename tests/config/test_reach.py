@@ -32,7 +32,7 @@ from audit import clients
 from audit.actors import Actor
 from audit.authentication import issue_token
 from audit.console.base import Reach, actor_of
-from audit.errors import NotFound, PermissionDenied
+from audit.errors import NotFound, PermissionDenied, raise_refusal
 from audit.models import ApiToken
 from audit.webhooks import managing
 from inventory.errors import UnknownWarehouse
@@ -387,7 +387,7 @@ CALLS: Final[dict[str, Call]] = {
     "commands.cancel_transfer": lambda scene, actor: transfers.cancel_transfer(
         transfers.CancelTransferRequest(actor, scene.outgoing)
     ),
-    "selling_by_hand.sell_by_hand": lambda scene, actor: placing.raise_refusal(
+    "selling_by_hand.sell_by_hand": lambda scene, actor: raise_refusal(
         selling_by_hand.sell_by_hand([ConsumeRequest(actor, "order-1", Selector(scene.hold))])[0]
     ),
     "recall.read_recall": lambda scene, actor: _seen(
@@ -418,25 +418,25 @@ CALLS: Final[dict[str, Call]] = {
     "reconciliation.reconcile": lambda scene, actor: reconciliation.reconcile(actor),
     "baskets.put_basket": lambda scene, actor: baskets.put_basket(scene.basket(actor)),
     "baskets.empty_basket": lambda scene, actor: baskets.empty_basket(ReleaseRequest(actor, Selector(cart_id="both"))),
-    "placing.place_holds": lambda scene, actor: placing.raise_refusal(placing.place_holds([scene.basket(actor)])[0]),
+    "placing.place_holds": lambda scene, actor: raise_refusal(placing.place_holds([scene.basket(actor)])[0]),
     "placing.place_hold": lambda scene, actor: placing.place_hold(scene.basket(actor)),
     "placing.plan_hold": lambda scene, actor: placing.plan_hold(scene.basket(actor)),
     "reading.read_hold": lambda scene, actor: reading.read_hold(actor, scene.hold),
     "reading.read_cart": lambda scene, actor: reading.read_cart(actor, "both"),
     "extending.extend_hold": lambda scene, actor: extending.extend_hold(ExtendRequest(actor, Selector(scene.hold), 5)),
-    "extending.extend_holds": lambda scene, actor: placing.raise_refusal(
+    "extending.extend_holds": lambda scene, actor: raise_refusal(
         extending.extend_holds([ExtendRequest(actor, Selector(scene.hold), 5)])[0]
     ),
     "resolution.release_hold": lambda scene, actor: resolution.release_hold(
         ReleaseRequest(actor, Selector(scene.hold))
     ),
-    "resolution.release_holds": lambda scene, actor: placing.raise_refusal(
+    "resolution.release_holds": lambda scene, actor: raise_refusal(
         resolution.release_holds([ReleaseRequest(actor, Selector(scene.hold))])[0]
     ),
     "resolution.consume_hold": lambda scene, actor: resolution.consume_hold(
         ConsumeRequest(actor, "order-1", Selector(scene.hold))
     ),
-    "resolution.consume_holds": lambda scene, actor: placing.raise_refusal(
+    "resolution.consume_holds": lambda scene, actor: raise_refusal(
         resolution.consume_holds([ConsumeRequest(actor, "order-1", Selector(cart_id="both"))])[0]
     ),
     "settling.replay_letter": lambda scene, actor: settling.replay_letter(settling.SettleRequest(actor, scene.letter)),

@@ -17,6 +17,7 @@ from config.asgi_app import Application
 from config.lanes import Lanes
 from config.logs import requests
 from config.logs.bounding import MOST, REQUESTS, Bounded
+from config.loop_routes import Route
 from tests.factories import make_client
 from tests.loops import run
 
@@ -126,7 +127,8 @@ def test_call_on_the_loop_has_its_line_too(lines: list[dict[str, Any]], settings
     token = issue_token(client)
     assert find_caller(token)  # The loop serves only callers whose token is cached.
     path = "/api/v1/inventory/release"
-    application.views_on_loop[path] = type("Probe", (application.views_on_loop[path],), {"post": decide})
+    view = application.routes._plain[path].view
+    application.routes._plain[path] = Route(path, type("Probe", (view,), {"post": decide}))
     status, size = ask(application, path, "POST", b"{}", authorization=f"Bearer {token}", **{"x-request-id": "r-9"})
     [line] = lines
     assert (status, size) == (200, 14)

@@ -15,7 +15,7 @@ from audit.authentication import find_caller, issue_token
 from audit.models import OutboxEvent
 from audit.roles import Role
 from config.traced_app import TracedApplication
-from reservations import group_commit
+from inventory import combining
 from reservations.services.holds import placing, resolution
 from tests.factories import lines, make_client, make_level
 from tests.loops import run
@@ -43,7 +43,7 @@ def _leaders_connect_anew(settings: Any) -> None:
             barrier.wait(60)
             connection.close()
 
-        threads = group_commit._shared(work)._threads
+        threads = combining._shared(work)._threads
         for closed in [threads.submit(close) for _ in range(settings.GROUP_COMMIT_LEADERS)]:
             closed.result()
 

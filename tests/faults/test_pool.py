@@ -18,6 +18,7 @@ import django
 django.setup()
 from django.db import connection
 from inventory.models import StockLevel
+from inventory import combining
 from reservations import group_commit
 from reservations.services.holds import placing
 from tests.factories import hold_request
@@ -44,7 +45,7 @@ for thread in others:
 connected.wait(20)
 leader = threading.Thread(target=ask, daemon=True)
 leader.start()
-while group_commit._shared(placing.place_holds)._free_leaders:
+while combining._shared(placing.place_holds)._free_leaders:
     time.sleep(0.01)
 led.set()
 for thread in (leader, *others):

@@ -35,6 +35,7 @@ class ReserveView(ApiView):
     """Hold stock."""
 
     allowed: ClassVar = {"POST": Capability.SELL}
+    on_loop: ClassVar = frozenset({"POST"})
     created: ClassVar = "/api/v1/inventory/reservations/{reservationId}"
 
     @describe(
@@ -115,6 +116,7 @@ class ReleaseView(ApiView):
     """Release holds."""
 
     allowed: ClassVar = {"POST": Capability.SELL}
+    on_loop: ClassVar = frozenset({"POST"})
 
     @describe(
         "release",
@@ -140,6 +142,7 @@ class ConsumeView(ApiView):
     """Consume holds as a sale."""
 
     allowed: ClassVar = {"POST": Capability.SELL}
+    on_loop: ClassVar = frozenset({"POST"})
 
     @describe(
         "consume",

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from audit import idempotency
 from audit.db.statements import one_statement
-from audit.errors import DomainError
+from audit.errors import DomainError, raise_refusal
 from audit.events import OutboxRow
 from audit.idempotency import StoredAnswer
 from audit.recording import Entry, record
@@ -38,7 +38,6 @@ from reservations.services.holds.placing import (
     PlacedHold,
     created_entry,
     hold_lifetime,
-    raise_refusal,
     reserved_event,
 )
 from reservations.services.holds.resolution import ReleaseRequest, Resolved, released_entry, resolve_claimed

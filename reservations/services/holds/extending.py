@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from audit import idempotency
 from audit.actors import Actor
 from audit.db.statements import one_statement
-from audit.errors import DomainError
+from audit.errors import DomainError, raise_refusal
 from audit.events import OutboxRow
 from audit.idempotency import Claim, StoredAnswer
 from audit.publishing import publish
@@ -23,7 +23,6 @@ from reservations.errors import AlreadyExtended, ReservationNotFound
 from reservations.events import InventoryExtendedEvent
 from reservations.services.holds import documents, refusals
 from reservations.services.holds.documents import Hold, Status
-from reservations.services.holds.placing import raise_refusal
 from reservations.services.holds.selecting import Selector, find, matching
 
 

@@ -13,7 +13,7 @@ from uuid_utils.compat import uuid7
 from audit import idempotency, traces
 from audit.actors import Actor
 from audit.db.statements import one_statement
-from audit.errors import DomainError
+from audit.errors import DomainError, raise_refusal
 from audit.events import OutboxRow
 from audit.idempotency import Claim, StoredAnswer
 from audit.recording import Entry, record
@@ -109,13 +109,6 @@ def place_hold(request: HoldRequest) -> PlacedHold | StoredAnswer:
     """Place one hold. Raises the errors that ``place_holds`` returns, and Busy."""
     held: PlacedHold | StoredAnswer = raise_refusal(place_holds([request])[0])
     return held
-
-
-def raise_refusal(outcome: Any) -> Any:
-    """Return the outcome of a batch of one; raise it if it is an error."""
-    if isinstance(outcome, Exception):
-        raise outcome
-    return outcome
 
 
 def hold_all(requests: Sequence[HoldRequest], *, may_recall: bool = True) -> list[HoldOutcome]:

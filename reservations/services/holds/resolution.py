@@ -10,7 +10,7 @@ import msgspec
 from audit import idempotency, traces
 from audit.actors import Actor
 from audit.db.statements import one_statement
-from audit.errors import DomainError
+from audit.errors import DomainError, raise_refusal
 from audit.events import OutboxRow
 from audit.idempotency import Claim, StoredAnswer
 from audit.recording import Entry, record
@@ -25,7 +25,7 @@ from reservations.errors import ReservationConsumed, ReservationNotFound
 from reservations.events import InventoryConsumedEvent
 from reservations.services.holds import counting, documents, expiry, reacquiring, refusals
 from reservations.services.holds.documents import Hold, Status, is_lapsed
-from reservations.services.holds.placing import created_entry, raise_refusal, reserved_event
+from reservations.services.holds.placing import created_entry, reserved_event
 from reservations.services.holds.selecting import Selector, find, matching
 
 

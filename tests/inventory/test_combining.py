@@ -8,9 +8,9 @@ from typing import Any, TypeVar
 import pytest
 
 from audit.errors import Busy, OutcomeUnknown
+from inventory.combining import GroupCommit
 from inventory.errors import QuantityLimit
 from inventory.transactions import Patience
-from reservations.group_commit import GroupCommit
 from tests.loops import run
 
 R = TypeVar("R")

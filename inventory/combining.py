@@ -1,0 +1,351 @@
+"""Concurrent requests of one process share a transaction (group commit), or a read.
+
+With a transaction per sale, row locks and disk syncs limit the throughput of a flash sale. Here a request becomes the
+leader: it takes all waiting requests and runs the batch service for them in one transaction, which decides each request
+on its own. There is no timer, so a single request is never delayed. A batch waits for locks only briefly; if it fails
+as a whole, each of its requests runs alone in a thread of its own, so that one request's failure doesn't affect others.
+If a request then fails alone, too, its client's requests are decided alone for a minute, so that this client can't make
+every batch fail.
+
+Requests wait in threads, which can lead batches themselves, or on an event loop, for which a pool thread leads. Reads
+are combined on an event loop alone: in a thread of its own a read takes less time by itself.
+"""
+
+import asyncio
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import cache, partial
+from typing import Any, Final, Generic, TypeVar
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
+
+from audit import traces
+from audit.db.pool import give_back_connection
+from audit.errors import Busy, DomainError, OutcomeUnknown, Unstorable, raise_refusal
+from audit.metrics.definitions import BATCH_SIZE
+from inventory.transactions import Patience
+
+logger = structlog.get_logger(__name__)
+R = TypeVar("R")
+BATCH_LIMIT: Final = 64
+"""The maximum number of requests in one transaction or read."""
+
+_ALONE_SECONDS: Final = 60.0
+
+
+class _State(Enum):
+    WAITING = auto()
+    LEADS = auto()
+    ALONE = auto()
+    DONE = auto()
+
+
+class _Entry(Generic[R]):
+    """A request that waits in a thread, and its outcome. Its leader changes it, then wakes the thread.
+
+    ``until`` is the time (``time.monotonic``) at which it should be answered. A batch may take until its newest request
+    should be; a request that runs alone ends at its own.
+    """
+
+    __slots__ = ("outcome", "request", "state", "until", "woken")
+
+    def __init__(self, request: R) -> None:
+        self.request = request
+        self.until = time.monotonic() + settings.LOCK_TIMEOUT
+        self.state = _State.WAITING
+        self.outcome: Any = None
+        self.woken = threading.Lock()
+        self.woken.acquire()
+
+
+class _LoopEntry(_Entry[R]):
+    """A request that waits on an event loop."""
+
+    __slots__ = ("decided",)
+
+    def __init__(self, request: R, decided: asyncio.Future[None]) -> None:
+        self.request = request
+        self.until = time.monotonic() + settings.LOCK_TIMEOUT
+        self.state = _State.WAITING
+        self.outcome = None
+        self.decided = decided
+
+
+class GroupCommit(Generic[R]):
+    """Combines the calls of one batch service. Safe to use from any thread and from event loops.
+
+    ``work(requests, patience)`` returns an outcome per request, in order; a refusal is an error object. At most
+    ``leaders`` batches of at most ``limit`` requests run at a time; requests are taken in the order of their arrival.
+    """
+
+    def __init__(
+        self,
+        work: Callable[..., list[Any]],
+        *,
+        leaders: int,
+        limit: int = BATCH_LIMIT,
+        threads: ThreadPoolExecutor | None = None,
+    ) -> None:
+        self._work = work
+        self._limit = limit
+        self._free_leaders = leaders
+        self._waiting: deque[_Entry[R]] = deque()
+        self._mutex = threading.Lock()
+        self._threads = threads or ThreadPoolExecutor(leaders, thread_name_prefix="leader")
+
+    def submit(self, request: R) -> Any:
+        """Wait in this thread, which may become the leader, for the request's outcome. Raises its refusal, or the error
+        of running it alone."""
+        entry = _Entry(request)
+        leads = self._enter(entry)
+        if not leads:
+            give_back_connection()  # The leader may need it.
+            entry.woken.acquire()
+            leads = entry.state is _State.LEADS
+        if leads:
+            try:
+                self._lead(entry)
+            finally:
+                if successor := self._hand_over():
+                    self._threads.submit(self._lead_on, successor)
+        if entry.state is _State.ALONE:
+            return raise_refusal(self._alone(entry)([request])[0])
+        return raise_refusal(entry.outcome)
+
+    async def submit_on_loop(self, request: R) -> Any:
+        """Await the request's outcome on the running loop; a pool thread leads. Raises the errors of ``submit``."""
+        loop = asyncio.get_running_loop()
+        entry = _LoopEntry(request, loop.create_future())
+        if self._enter(entry):
+            self._threads.submit(self._lead_on, entry)
+        await entry.decided
+        if entry.state is _State.ALONE:
+            return await _alone_on_loop(self._alone(entry), request)
+        return raise_refusal(entry.outcome)
+
+    def _alone(self, entry: _Entry[R]) -> Callable[..., list[Any]]:
+        """The work for a request alone, which may take until it should be answered."""
+        patience = Patience(until=entry.until)
+        return lambda requests: self._work(requests, patience)
+
+    def _enter(self, entry: _Entry[R]) -> bool:
+        """Make the request a leader if one is free, else queue it. Returns whether it leads."""
+        with self._mutex:
+            if self._free_leaders > 0:
+                self._free_leaders -= 1
+                return True
+            self._waiting.append(entry)
+            return False
+
+    def _lead_on(self, leader: _Entry[R] | None) -> None:
+        """Lead for a request that waits on a loop, and for its successors that wait on a loop, too."""
+        while leader is not None:
+            leader = self._lead_once(leader)
+
+    def _lead_once(self, leader: _Entry[R]) -> _Entry[R] | None:
+        """Lead for a request that waits on a loop. Returns the successor, if that needs a thread to lead, too."""
+        try:
+            self._lead(leader)
+        except BaseException as error:  # noqa: BLE001 - its requests run alone; waiting ones still need a leader
+            logger.warning("leader_torn_away", error=repr(error))
+        return self._hand_over()
+
+    def _lead(self, leader: _Entry[R]) -> None:
+        """Decide the leader's request together with the waiting ones, and wake their callers."""
+        with self._mutex:
+            others = [self._waiting.popleft() for _ in range(min(self._limit - 1, len(self._waiting)))]
+        batch = [leader, *others]
+        try:
+            self._decide(batch)
+        finally:
+            for entry in batch:
+                if entry.state is not _State.DONE:
+                    entry.state = _State.ALONE
+            _wake(batch)
+
+    def _decide(self, batch: list[_Entry[R]]) -> None:
+        try:
+            outcomes = self._outcomes([entry.request for entry in batch], batch[-1].until)
+        except OutcomeUnknown as unknown:
+            outcomes = [unknown] * len(batch)
+        except Exception as error:  # noqa: BLE001 - each becomes a problem document
+            logger.info("batch_falls_apart", requests=len(batch), error=repr(error))
+            return
+        for entry, outcome in zip(batch, outcomes, strict=True):
+            if not isinstance(outcome, Busy) or isinstance(outcome, OutcomeUnknown):
+                entry.outcome = outcome
+                entry.state = _State.DONE
+
+    def _outcomes(self, requests: list[R], until: float) -> list[Any]:
+        patience = Patience(settings.GROUP_COMMIT_LOCK_TIMEOUT, retries=0, until=until)
+        work = self._work if traces.active is None else partial(traces.active.in_batch, self._work)
+        outcomes = work(requests, patience)
+        BATCH_SIZE.observe(len(requests))
+        return outcomes
+
+    def _hand_over(self) -> _Entry[R] | None:
+        """Make the longest-waiting request, if any, the next leader. Returns it if it waits on a loop and needs a
+        thread to lead."""
+        with self._mutex:
+            if not self._waiting:
+                self._free_leaders += 1
+                return None
+            successor = self._waiting.popleft()
+        successor.state = _State.LEADS
+        if isinstance(successor, _LoopEntry):
+            return successor
+        successor.woken.release()
+        return None
+
+
+_readers: Final = ThreadPoolExecutor(2, thread_name_prefix="reader")
+
+
+class CombinedReads(GroupCommit[R]):
+    """Combines the reads of one batch service, ``work(requests)``. All services share the threads that lead, and so
+    their connections: after each batch a thread turns to whatever waits longest."""
+
+    def __init__(self, work: Callable[..., list[Any]], *, limit: int = BATCH_LIMIT) -> None:
+        super().__init__(work, leaders=1, limit=limit, threads=_readers)
+
+    def _alone(self, entry: _Entry[R]) -> Callable[..., list[Any]]:
+        return self._work
+
+    def _outcomes(self, requests: list[R], until: float) -> list[Any]:
+        if traces.active is None:
+            return self._work(requests)
+        return traces.active.in_batch(self._work, requests)
+
+    def _lead_on(self, leader: _Entry[R] | None) -> None:
+        if leader is not None and (successor := self._lead_once(leader)):
+            self._threads.submit(self._lead_on, successor)
+
+
+def _wake(batch: Sequence[_Entry[Any]]) -> None:
+    """Wake the callers of these requests: each thread on its own, each event loop once."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]] = {}
+    for entry in batch:
+        if isinstance(entry, _LoopEntry):
+            by_loop.setdefault(entry.decided.get_loop(), []).append(entry.decided)
+        else:
+            entry.woken.release()
+    for loop, futures in by_loop.items():
+        with suppress(RuntimeError):  # The loop is closed, and nothing awaits the futures any more.
+            loop.call_soon_threadsafe(_resolve, futures)
+
+
+def _resolve(futures: Sequence[asyncio.Future[None]]) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_result(None)
+
+
+@cache
+def _shared(work: Callable[..., list[Any]]) -> GroupCommit[Any]:
+    return GroupCommit(work, leaders=settings.GROUP_COMMIT_LEADERS)
+
+
+@cache
+def _shared_reads(work: Callable[..., list[Any]]) -> CombinedReads[Any]:
+    return CombinedReads(work)
+
+
+_alone: Final = ThreadPoolExecutor(16, thread_name_prefix="alone")
+_alone_for_a_minute: Final = ThreadPoolExecutor(2, thread_name_prefix="breaker")
+
+
+async def _alone_on_loop(work: Callable[..., list[Any]], request: Any, threads: ThreadPoolExecutor = _alone) -> Any:
+    """Run a request alone in a thread and await it on the running loop. Raises its refusal."""
+
+    def run() -> list[Any]:
+        try:
+            with traces.inside(None if traces.active is None else request.actor.span):
+                return work([request])
+        finally:
+            give_back_connection()  # The leader may need it.
+
+    return raise_refusal((await asyncio.get_running_loop().run_in_executor(threads, run))[0])
+
+
+class _Breakers:
+    """The clients that made a batch fail within the last minute. Safe to use from any thread."""
+
+    def __init__(self) -> None:
+        self._until: dict[UUID | None, float] = {}
+
+    def has(self, client_id: UUID | None) -> bool:
+        """Whether a client is decided alone for now."""
+        return bool(self._until) and self._until.get(client_id, 0.0) > time.monotonic()
+
+    def note(self, client_id: UUID | None, error: Exception) -> None:
+        """Note the client whose request raised an error, unless it is a refusal or the database is away."""
+        is_refusal = isinstance(error, DomainError) and not isinstance(error, Unstorable)
+        if is_refusal or isinstance(error, OperationalError | InterfaceError):
+            return
+        if not self.has(client_id):
+            logger.warning("client_breaks_batches", client_id=str(client_id), error=repr(error))
+        now = time.monotonic()
+        self._until = {id_: until for id_, until in self._until.items() if until > now} | {
+            client_id: now + _ALONE_SECONDS
+        }
+
+
+_breakers: Final = _Breakers()
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A request to a batch service that writes (an ``audit.api.http.PendingResult``), decided together with concurrent
+    ones.
+
+    ``work(requests, patience)`` returns an outcome per request, in order, each decided on its own; a refusal is a
+    DomainError. ``request`` has its ``actor``.
+    """
+
+    work: Callable[..., list[Any]]
+    request: Any
+
+    def outcome(self) -> Any:
+        client_id = self.request.actor.client_id
+        try:
+            if settings.GROUP_COMMIT and not _breakers.has(client_id):
+                return _shared(self.work).submit(self.request)
+            return raise_refusal(self.work([self.request])[0])
+        except Exception as error:
+            _breakers.note(client_id, error)
+            raise
+
+    async def outcome_on_loop(self) -> Any:
+        client_id = self.request.actor.client_id
+        try:
+            if not settings.GROUP_COMMIT:
+                return await _alone_on_loop(self.work, self.request)
+            if not _breakers.has(client_id):
+                return await self._combined().submit_on_loop(self.request)
+            return await _alone_on_loop(self.work, self.request, _alone_for_a_minute)
+        except Exception as error:
+            _breakers.note(client_id, error)
+            raise
+
+    def _combined(self) -> "GroupCommit[Any]":
+        return _shared(self.work)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading(Submission):
+    """A request to a batch service that only reads: ``work(requests)`` opens no transaction and takes no locks."""
+
+    def outcome(self) -> Any:
+        return raise_refusal(self.work([self.request])[0])
+
+    def _combined(self) -> "GroupCommit[Any]":
+        return _shared_reads(self.work)
