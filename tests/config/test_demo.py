@@ -46,6 +46,7 @@ class Demo:
                     "PATH": os.defpath,
                     "DATA_DIR": os.fspath(data_dir),
                     "PORT": str(port),
+                    "METRICS_PORT": str(free_port()),  # Others may start demonstrations at the same time.
                     "INBOX_STREAM": "shop:orders",
                     # Nothing here has to survive a power cut.
                     "EMBEDDED_POSTGRES_OPTIONS": "-c fsync=off",
@@ -101,13 +102,17 @@ def eventually(happened: Callable[[], bool]) -> bool:
     return True
 
 
-@pytest.fixture
-def port() -> int:
+def free_port() -> int:
     """A port that was free a moment ago."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         number: int = probe.getsockname()[1]
         return number
+
+
+@pytest.fixture
+def port() -> int:
+    return free_port()
 
 
 @pytest.fixture(scope="module")
