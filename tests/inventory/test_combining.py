@@ -3,12 +3,14 @@
 import asyncio
 import threading
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any, TypeVar
 
 import pytest
+from django.db import OperationalError
 
 from audit.errors import Busy, OutcomeUnknown
-from inventory.combining import GroupCommit
+from inventory.combining import CombinedReads, GroupCommit
 from inventory.errors import QuantityLimit
 from inventory.transactions import Patience
 from tests.loops import run
@@ -204,7 +206,7 @@ def rested(group_commit: GroupCommit[int]) -> None:
     raise AssertionError("somebody still leads")
 
 
-async def on_loop(group_commit: GroupCommit[int], service: Service, *requests: int) -> list[Any]:
+async def on_loop(group_commit: GroupCommit[int], service: "Service | Reader", *requests: int) -> list[Any]:
     """The answers of requests as in ``crowd`` that all wait on one event loop."""
     first = asyncio.ensure_future(group_commit.submit_on_loop(requests[0]))
     assert await asyncio.to_thread(service.entered.acquire, True, PATIENCE)
@@ -271,3 +273,65 @@ def test_a_cancelled_wait_on_a_loop_delays_no_other_answer() -> None:
         return await asyncio.wait_for(second, PATIENCE)
 
     assert run(give_up()) == 2
+
+
+class Reader:
+    """A batch service that reads: it takes no patience, and returns each request as its outcome."""
+
+    def __init__(self, fail: Callable[[Sequence[int]], None] | None = None) -> None:
+        self.batches: list[list[int]] = []
+        self.alone: list[tuple[int, str]] = []
+        self.entered = threading.Semaphore(0)
+        self.gate = threading.Semaphore(0)
+        self._fail = fail
+
+    def __call__(self, requests: Sequence[int]) -> list[Any]:
+        name = threading.current_thread().name
+        if name.startswith("reader"):
+            self.batches.append(list(requests))
+            self.entered.release()
+            assert self.gate.acquire(timeout=PATIENCE)
+        else:
+            self.alone.append((requests[0], name))
+        if self._fail:
+            self._fail(requests)
+        return [QuantityLimit(f"{request}") if request < 0 else request for request in requests]
+
+
+def test_reads_that_wait_share_the_next_call_and_are_decided_each_on_its_own() -> None:
+    reader = Reader()
+    reads = CombinedReads(reader)
+    first, second, refused, fourth = run(on_loop(reads, reader, 1, 2, -3, 4))
+    assert (first, second, fourth) == (1, 2, 4)
+    assert isinstance(refused, QuantityLimit)
+    assert reader.batches == [[1], [2, -3, 4]]
+    rested(reads)
+
+
+@pytest.mark.parametrize("error", [OperationalError("the connection broke"), RuntimeError("a defect"), SystemExit()])
+def test_when_a_shared_read_fails_each_request_runs_alone(error: BaseException) -> None:
+    def fail(requests: Sequence[int]) -> None:
+        if len(requests) > 1:
+            raise error
+
+    reader = Reader(fail)
+    reads = CombinedReads(reader)
+    assert run(on_loop(reads, reader, 1, 2, 3, 4)) == [1, 2, 3, 4]
+    assert {request for request, _ in reader.alone} == {2, 3, 4}
+    assert all(name.startswith("alone") for _, name in reader.alone)
+    rested(reads)
+
+
+def test_many_services_that_read_share_few_threads_and_none_waits_for_ever() -> None:
+    readers = [Reader() for _ in range(5)]
+    for reader in readers:
+        reader.gate.release(1000)
+    groups = [CombinedReads(reader, limit=2) for reader in readers]
+
+    async def all_at_once() -> list[int]:
+        return await asyncio.gather(*(reads.submit_on_loop(number) for number in range(20) for reads in groups))
+
+    answers = run(all_at_once())
+    assert answers == [number for number in range(20) for _ in groups]
+    assert all(sorted(chain.from_iterable(reader.batches)) == list(range(20)) for reader in readers)
+    assert len({thread.name for thread in threading.enumerate() if thread.name.startswith("reader")}) <= 2
