@@ -6,7 +6,7 @@ from typing import Final
 
 from benchmarks import raw
 from benchmarks.client import Load
-from benchmarks.subject import BASKET_LINES
+from benchmarks.subject import BASKET_LINES, READ_HOLDS, Subject
 
 RAW: Final = "raw"
 PLAIN: Final = "plain"
@@ -14,6 +14,8 @@ ALONE: Final = "alone"
 COMBINED: Final = "combined"
 HISTORY: Final = "history"
 WEB: Final = (PLAIN, ALONE, COMBINED)
+_TWO: Final = (PLAIN, COMBINED)
+_MANY: Final = (1, 16, 64)
 
 
 @dataclass(frozen=True)
@@ -41,20 +43,32 @@ class Case:
     @property
     def is_read(self) -> bool:
         """Whether its requests write no rows."""
-        return self.verb in {"check", "low-stock"}
+        return self.verb in {"check", "product", "cart", "reservation", "sold-out", "low-stock"}
+
+    def prepare(self, subject: Subject, count: int) -> None:
+        """Make the rows that so many of its requests need."""
+        if self.needs_holds:
+            subject.prepare_holds(count, hot=self.hot)
+        elif self.verb == "reservation":
+            subject.prepare_holds(READ_HOLDS, hot=False)
+        elif self.verb in {"basket", "cart"}:
+            subject.prepare_baskets(self.lines)
+        elif self.verb == "sold-out":
+            subject.sell_out()
 
 
 CASES: Final = (
-    Case("reserve-hot", "reserve, HOT", "reserve", hot=True, connections=(1, 16, 64), quick=(1, 16, 64), raw=(4, 16)),
-    Case("reserve-spread", "reserve, SPREAD", "reserve", connections=(1, 16, 64), quick=(16,), raw=(4, 16)),
+    Case("reserve-hot", "reserve, HOT", "reserve", hot=True, connections=(1, 16, 64, 128), quick=(16, 64), raw=(4, 16)),
+    Case("reserve-spread", "reserve, SPREAD", "reserve", connections=(1, 16, 64, 128), quick=(16,), raw=(4, 16)),
+    Case(
+        "sold-out", "reserve, HOT, sold out", "sold-out", hot=True, connections=(16, 64), quick=(64,), contestants=_TWO
+    ),
     Case("consume-hot", "consume, HOT", "consume", hot=True, is_quick=False),
     Case("consume-spread", "consume, SPREAD", "consume"),
     Case("release-hot", "release, HOT", "release", hot=True, is_quick=False),
     Case("release-spread", "release, SPREAD", "release"),
-    Case("extend", "extend", "extend", contestants=(PLAIN, COMBINED)),
-    Case(
-        "check-1", "check-availability, 1 line", "check", connections=(1, 16), quick=(1,), contestants=(PLAIN, COMBINED)
-    ),
+    Case("extend", "extend", "extend", contestants=_TWO),
+    Case("check-1", "check-availability, 1 line", "check", connections=_MANY, quick=(1, 16), contestants=_TWO),
     Case(
         "check-200",
         "check-availability, 200 lines",
@@ -62,31 +76,38 @@ CASES: Final = (
         lines=200,
         connections=(1, 16),
         quick=(1,),
-        contestants=(PLAIN, COMBINED),
+        contestants=_TWO,
     ),
     Case(
         "adjust-200",
         "adjust, 200 lines",
         "adjust",
         lines=200,
-        contestants=(PLAIN, COMBINED),
+        contestants=_TWO,
         connections=(4,),
         quick=(4,),
     ),
+    Case("product", "product, one SKU", "product", hot=True, connections=_MANY, contestants=_TWO),
+    Case("product-spread", "product, 1,000 SKUs", "product", connections=_MANY, contestants=_TWO, is_quick=False),
+    Case("basket-1", "change a basket of 1 line", "basket", connections=_MANY, contestants=_TWO),
     Case(
         "basket",
-        "change a basket of 5 lines",
+        f"change a basket of {BASKET_LINES} lines",
         "basket",
         lines=BASKET_LINES,
-        contestants=(PLAIN, COMBINED),
+        contestants=_TWO,
         connections=(1, 16),
         is_quick=False,
     ),
     Case(
+        "cart", f"read a cart of {BASKET_LINES} lines", "cart", lines=BASKET_LINES, connections=_MANY, contestants=_TWO
+    ),
+    Case("reservation", "read a reservation", "reservation", connections=_MANY, contestants=_TWO, is_quick=False),
+    Case(
         "low-stock",
         "low stock, first page",
         "low-stock",
-        contestants=(PLAIN, COMBINED),
+        contestants=_TWO,
         connections=(1, 4),
         quick=(1,),
         is_quick=False,

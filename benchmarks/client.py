@@ -4,6 +4,8 @@ Used instead of wrk if that is not installed, and for loads at a given rate. At 
 scheduled time, and its latency is measured from that time, even if it had to wait for a free connection.
 """
 
+import contextlib
+import json
 import math
 import multiprocessing
 import os
@@ -11,9 +13,11 @@ import selectors
 import socket
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
+
+from benchmarks.cluster import BenchmarkFailed
 
 TIMEOUT_SECONDS: Final = 10.0
 _END_OF_HEAD: Final = b"\r\n\r\n"
@@ -22,17 +26,22 @@ _LENGTH: Final = b"content-length:"
 
 @dataclass(frozen=True)
 class Target:
-    """The route to load. Bodies are sent in turn; one with a path of its own is that path, a tab and the body."""
+    """The route to load. Bodies are sent in turn; one with a path of its own is that path, a tab and the body.
+
+    The status of each answer must start with ``expected``.
+    """
 
     port: int
     method: str
     path: str
     authorization: str
+    expected: str = "2"
 
 
 @dataclass(frozen=True)
 class Load:
-    """The result of a load. Latencies are in milliseconds; a failure is an answer other than 2xx, or none."""
+    """The result of a load. Latencies are in milliseconds; a failure is an answer with another status than expected,
+    or none. The CPU time is that of a request, in microseconds; None if it wasn't measured."""
 
     requests: int
     seconds: float
@@ -40,6 +49,8 @@ class Load:
     p50_ms: float
     p95_ms: float
     p99_ms: float
+    web_cpu_us: float | None = None
+    postgresql_cpu_us: float | None = None
 
     @property
     def per_second(self) -> float:
@@ -84,6 +95,25 @@ def answer_length(received: bytes) -> int | None:
     return end + len(_END_OF_HEAD) + length
 
 
+def require(target: Target, body: str, expected: Mapping[str, Any]) -> None:
+    """Send one request and raise BenchmarkFailed unless its answer has the expected status and fields."""
+    with socket.create_connection(("127.0.0.1", target.port), TIMEOUT_SECONDS) as connection:
+        connection.sendall(encode(target, body))
+        received = b""
+        while (length := answer_length(received)) is None or len(received) < length:
+            if not (chunk := connection.recv(262_144)):
+                break
+            received += chunk
+    found = {}
+    with contextlib.suppress(ValueError):
+        answer = json.loads(received.partition(_END_OF_HEAD)[2])
+        found = {name: answer.get(name) for name in expected}
+    if not received.startswith(target.expected.encode(), 9) or found != expected:
+        raise BenchmarkFailed(
+            f"{target.method} {target.path} answered {found} instead of {expected}: {received[:500]!r}"
+        )
+
+
 def run(target: Target, bodies: Sequence[str], *, connections: int, seconds: float, rate: float | None = None) -> Load:
     """Load a server for some seconds, keeping every connection busy or, with ``rate``, sending so many requests per
     second on free connections.
@@ -126,6 +156,7 @@ class _Driver:
         self._port = target.port
         self._requests = [encode(target, body) for body in bodies]
         self._rate = rate
+        self._expected = target.expected.encode()
         self._sent = 0
         self._selector = selectors.DefaultSelector()
         self._idle: deque[socket.socket] = deque()
@@ -194,5 +225,5 @@ class _Driver:
             self._received[connection] = received
             return
         self._tally.latencies.append(time.perf_counter() - self._busy.pop(connection))
-        self._tally.failures += received[9:10] != b"2"
+        self._tally.failures += not received.startswith(self._expected, 9)
         self._idle.append(connection)

@@ -31,6 +31,9 @@ WSGI_THREADS: Final = 16
 # Settings of a small dedicated server: the embedded defaults are for a developer's laptop. fsync stays on.
 POSTGRES_OPTIONS: Final = "-c shared_buffers=512MB -c max_wal_size=4GB -c maintenance_work_mem=256MB"
 
+DURABILITY: Final = ("fsync", "synchronous_commit", "full_page_writes", "wal_sync_method")
+"""The settings of PostgreSQL that say whether an acknowledged commit survives a crash of the machine."""
+
 Connection = psycopg.Connection[tuple[Any, ...]]
 
 
@@ -73,10 +76,10 @@ class Cluster:
             for database in databases:
                 connection.execute(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
 
-    def version(self) -> str:
-        """PostgreSQL's version."""
+    def setting(self, name: str) -> str:
+        """The value of a setting of PostgreSQL."""
         with self.connect(embedded.DATABASE) as connection:
-            row = connection.execute("SHOW server_version").fetchone()
+            row = connection.execute(f"SHOW {name}".encode()).fetchone()
             return str(row[0]) if row else "?"
 
     def pgbench(self) -> Path:

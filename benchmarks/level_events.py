@@ -6,11 +6,10 @@ is busy with other work.
 
 import argparse
 import contextlib
-import os
 import statistics
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -18,6 +17,7 @@ from typing import Final
 from benchmarks import load
 from benchmarks.client import Load
 from benchmarks.cluster import REPOSITORY, BenchmarkFailed, Cluster, processes, served
+from benchmarks.cpu import listener_of, spent_seconds
 from benchmarks.service import Service
 
 WAYS: Final = {"off": "false", "on": "true"}
@@ -44,35 +44,6 @@ class Cost:
     def total(self) -> list[float]:
         """Web and PostgreSQL together, of each run."""
         return [web + postgres for web, postgres in zip(self.web, self.postgres, strict=True)]
-
-
-def tree(pid: int) -> Iterator[int]:
-    """A process and all below it."""
-    yield pid
-    with contextlib.suppress(OSError):
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            for child in (task / "children").read_text().split():
-                yield from tree(int(child))
-
-
-def spent_seconds(pid: int) -> float:
-    """The processor time of a process and all below it, by the scheduler's clock of nanoseconds."""
-    spent = 0
-    for each in tree(pid):
-        with contextlib.suppress(OSError):
-            for task in Path(f"/proc/{each}/task").iterdir():
-                spent += int((task / "schedstat").read_text().split()[0])
-    return spent / 1e9
-
-
-def listener_of(port: int) -> int:
-    """The process that this one started to serve a port."""
-    for pid in tree(os.getpid()):
-        with contextlib.suppress(OSError):
-            words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-            if str(port).encode() in words:
-                return pid
-    raise BenchmarkFailed(f"Nothing of this process serves port {port}.")
 
 
 class Turns:

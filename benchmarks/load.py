@@ -5,12 +5,14 @@ import os
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
 from benchmarks import client
 from benchmarks.client import Load, Target
-from benchmarks.cluster import BenchmarkFailed, program
+from benchmarks.cluster import BenchmarkFailed, Cluster, processes, program
+from benchmarks.cpu import listener_of, spent_seconds
 
 _SCRIPT: Final = Path(__file__).with_name("load.lua")
 _GRACE_SECONDS: Final = 30.0
@@ -19,6 +21,16 @@ _GRACE_SECONDS: Final = 30.0
 def generator() -> str:
     """The name of the load generator."""
     return "wrk" if program("wrk") else "the benchmark's own client"
+
+
+def measured(cluster: Cluster, target: Target, bodies: Sequence[str], *, connections: int, seconds: float) -> Load:
+    """``apply``, with the CPU time that the web server, which this process started, and PostgreSQL took."""
+    web, postgresql = listener_of(target.port), processes(cluster.data_dir)[1]
+    before = spent_seconds(web), spent_seconds(postgresql)
+    found = apply(target, bodies, connections=connections, seconds=seconds)
+    after = spent_seconds(web), spent_seconds(postgresql)
+    each = [1e6 * (end - start) / max(1, found.requests) for start, end in zip(before, after, strict=True)]
+    return replace(found, web_cpu_us=each[0], postgresql_cpu_us=each[1])
 
 
 def apply(target: Target, bodies: Sequence[str], *, connections: int, seconds: float) -> Load:
@@ -33,6 +45,7 @@ def apply(target: Target, bodies: Sequence[str], *, connections: int, seconds: f
         command = [wrk, "-t", "1", "-c", str(connections), "-d", f"{max(1, round(seconds))}s", "--timeout", "10s"]
         command += ["-s", os.fspath(_SCRIPT), f"http://127.0.0.1:{target.port}", "--"]
         command += [target.method, target.path, target.authorization, os.fspath(file)]
+        command += [] if target.expected == "2" else [target.expected]
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + _GRACE_SECONDS, check=False)  # noqa: S603 - found on the PATH, fixed arguments
     result = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
     if done.returncode != 0 or not result:

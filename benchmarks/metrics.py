@@ -6,7 +6,6 @@ and switches metrics off and on from turn to turn: what else the machine does di
 
 import argparse
 import asyncio
-import contextlib
 import gc
 import os
 import statistics
@@ -19,27 +18,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.cluster import Cluster, free_port, processes
+from benchmarks.cpu import spent_seconds
 from benchmarks.service import Service
 
-_TICKS: Final = os.sysconf("SC_CLK_TCK")
 _CONNECTIONS: Final = 16
 _SCRAPES: Final = 20
 _INTERVAL_SECONDS: Final = 15
 """How often Prometheus asks, as docs/guides/monitor.md proposes."""
-
-
-def cpu_seconds(roots: Sequence[int]) -> float:
-    """The CPU time of these processes and all below them, of ended children, too."""
-    parents, used = {}, {}
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            fields = stat.read_bytes().rpartition(b")")[2].split()
-            pid = int(stat.parent.name)
-            parents[pid], used[pid] = int(fields[1]), sum(map(int, fields[11:15]))
-    found = {pid for pid in parents if pid in roots}
-    while more := {pid for pid, parent in parents.items() if parent in found} - found:
-        found |= more
-    return sum(used[pid] for pid in found) / _TICKS
 
 
 class Loop:
@@ -99,12 +84,12 @@ async def compare(loop: Loop, database: Sequence[int], turns: int, requests: int
             name = ("off", "on", "off again")[(turn + step) % 3]
             for metric, make in makers.items():
                 metric.attach(make if name == "on" else None)
-            began, of_database = time.process_time(), cpu_seconds(database)
+            began, of_database = time.process_time(), spent_seconds(*database)
             await loop.send(requests)
             own = 1e6 * (time.process_time() - began) / requests
             if turn >= 0:
                 found[name].append(own)
-                found["PostgreSQL"].append(1e6 * (cpu_seconds(database) - of_database) / requests)
+                found["PostgreSQL"].append(1e6 * (spent_seconds(*database) - of_database) / requests)
     return found
 
 

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Final
 from benchmarks.cluster import Connection, call
 from benchmarks.subject import (
     BASKET,
-    BASKET_LINES,
     BASKET_SUMS,
     BASKETS,
     ON_HAND,
@@ -83,9 +82,9 @@ _HOLDS: Final = (
 )
 
 _BASKET_ITEMS: Final = f"""
-SELECT basket, basket * {BASKET_LINES} + line AS item,
-    2 + mod((basket * {BASKET_LINES} + line) * 3989, {SKUS}) AS level_id, 1 + mod(line + 2, 3) AS quantity
-FROM generate_series(0, {BASKETS} - 1) basket, generate_series(0, {BASKET_LINES} - 1) line
+SELECT basket, basket * %(lines)s::int + line AS item,
+    2 + mod((basket * %(lines)s::int + line) * 3989, {SKUS}) AS level_id, 1 + mod(line + 2, 3) AS quantity
+FROM generate_series(0, {BASKETS} - 1) basket, generate_series(0, %(lines)s::int - 1) line
 """
 _BASKETS: Final = (
     f"""
@@ -117,6 +116,12 @@ def _since(table: str) -> str:
     return f"id > %({table})s"
 
 
+def _execute(connection: Connection, statements: Sequence[str], given: dict[str, Any]) -> None:
+    """Execute the statements, of which not every one uses all parameters."""
+    for statement in statements:
+        connection.execute(statement.encode(), {name: given[name] for name in given if f"%({name})s" in statement})
+
+
 class Peer(Subject):
     """The plain peer."""
 
@@ -145,10 +150,11 @@ class Peer(Subject):
             SELECT r.cart_id, count(*), sum(item.quantity) FROM plain_reservation r
             JOIN plain_reservationitem item ON item.reservation_id = r.id
             WHERE r.{_since("reservation")} AND r.status = 'ACTIVE' AND starts_with(r.cart_id, '{BASKET}') GROUP BY 1
-            HAVING count(*) <> {BASKET_LINES} OR sum(item.quantity) NOT IN ({BASKET_SUMS})
+            HAVING (count(*), sum(item.quantity)) NOT IN ({BASKET_SUMS})
         """,
     }
     rows: ClassVar = {
+        "sold-out": f"SELECT count(*) FROM plain_reservation WHERE {_since('reservation')}",
         "reserve": f"SELECT count(*) FROM plain_reservation WHERE {_since('reservation')} AND id < {HOLD}",
         "extend": f"SELECT count(*) FROM plain_reservation WHERE {_since('reservation')} AND extended_at IS NOT NULL",
         "release": f"SELECT count(*) FROM plain_reservation WHERE {_since('reservation')} AND status = 'RELEASED'",
@@ -157,6 +163,20 @@ class Peer(Subject):
         "basket": f"SELECT count(*) FROM plain_auditentry WHERE {_since('auditentry')} AND action = 'basket_changed'",
         "import": f"SELECT count(*) FROM plain_movement WHERE {_since('movement')}",
         "expire": f"SELECT count(*) FROM plain_reservation WHERE {_since('reservation')} AND status = 'EXPIRED'",
+    }
+    sold_out: ClassVar = (
+        "UPDATE plain_stocklevel SET on_hand = 0 WHERE id = 1",
+        f"""
+        INSERT INTO plain_movement (level_id, type, quantity, reason, reference, actor, created_at)
+        VALUES (1, 'SHIPMENT', -{ON_HAND}, 'sold', '', 'benchmark', now())
+        """,
+    )
+    answers: ClassVar = {
+        "product": {"total_quantity": ON_HAND, "total_reserved": 0},
+        "cart": {"status": "ACTIVE"},
+        "reservation": {"status": "ACTIVE"},
+        "check": {"available": True},
+        "sold-out": {"detail": "Not enough stock."},
     }
     undo: ClassVar[tuple[str, ...]] = (
         *(f"DELETE FROM plain_{table} WHERE {_since(table)}" for table in reversed(_GROWING)),
@@ -188,17 +208,16 @@ class Peer(Subject):
         return marks
 
     def insert_holds(self, connection: Connection, first: int, last: int, *, hot: bool, due: bool) -> None:
-        for statement in _HOLDS:
-            # Not every statement uses all parameters.
-            given = {"first": first, "last": last, "hot": hot, "due": due}
-            connection.execute(statement.encode(), {name: given[name] for name in given if f"%({name})s" in statement})
+        _execute(connection, _HOLDS, {"first": first, "last": last, "hot": hot, "due": due})
 
-    def insert_baskets(self, connection: Connection) -> None:
-        for statement in _BASKETS:
-            connection.execute(statement.encode())
+    def insert_baskets(self, connection: Connection, lines: int) -> None:
+        _execute(connection, _BASKETS, {"lines": lines})
 
     def path(self, verb: str) -> str:
         return f"/{ROUTES.get(verb, verb)}"
+
+    def read_path(self, verb: str, number: int) -> str:
+        return f"/products/{number + 1}" if verb == "product" else f"{self.path(verb)}/{HOLD + number}"
 
     def authorization(self) -> str:
         return f"Token {self.token}"
@@ -210,7 +229,7 @@ class Peer(Subject):
     def body(self, verb: str, number: int, products: Sequence[int]) -> dict[str, Any]:
         hold = HOLD + number
         match verb:
-            case "reserve":
+            case "reserve" | "sold-out":
                 items = [{"product_id": product + 1, "quantity": 1} for product in products]
                 return {"cart_id": f"cart-{number}", "items": items}
             case "check":

@@ -6,7 +6,6 @@ from typing import Any, ClassVar, Final
 from benchmarks.cluster import Connection
 from benchmarks.subject import (
     BASKET,
-    BASKET_LINES,
     BASKET_SUMS,
     BASKETS,
     ON_HAND,
@@ -118,9 +117,9 @@ WHERE level.id = held.id
 
 _BASKETS: Final = f"""
 WITH made AS MATERIALIZED (
-    SELECT basket, {numbered(HOLD, "basket")} AS id, basket * {BASKET_LINES} + line AS item,
-        1 + mod((basket * {BASKET_LINES} + line) * 3989, {SKUS}) AS product, 1 + mod(line + 2, 3) AS quantity
-    FROM generate_series(0, {BASKETS} - 1) basket, generate_series(0, {BASKET_LINES} - 1) line
+    SELECT basket, {numbered(HOLD, "basket")} AS id, basket * %(lines)s::int + line AS item,
+        1 + mod((basket * %(lines)s::int + line) * 3989, {SKUS}) AS product, 1 + mod(line + 2, 3) AS quantity
+    FROM generate_series(0, {BASKETS} - 1) basket, generate_series(0, %(lines)s::int - 1) line
 ), reservation AS (
     INSERT INTO reservations_reservation (id, store_id, status, cart_id, created_at, expires_at, reason, client_id)
     SELECT DISTINCT id, '{STORE_ID}'::uuid, 'ACTIVE', '{BASKET}' || basket, now(), now() + interval '1 hour', '',
@@ -166,7 +165,7 @@ class Service(Subject):
             SELECT r.cart_id, count(*), sum(item.quantity) FROM reservations_reservation r
             JOIN reservations_reservationitem item ON item.reservation_id = r.id AND item.held_until IS NOT NULL
             WHERE r.{_SINCE} AND r.status = 'ACTIVE' AND starts_with(r.cart_id, '{BASKET}') GROUP BY 1
-            HAVING count(*) <> {BASKET_LINES} OR sum(item.quantity) NOT IN ({BASKET_SUMS})
+            HAVING (count(*), sum(item.quantity)) NOT IN ({BASKET_SUMS})
         """,
         # A whole import has a single audit entry; changed levels have events of their own.
         "each change has its audit entry and its event": f"""
@@ -177,6 +176,7 @@ class Service(Subject):
         """,
     }
     rows: ClassVar = {
+        "sold-out": f"SELECT count(*) FROM reservations_reservation WHERE {_SINCE}",
         "reserve": f"SELECT count(*) FROM reservations_reservation WHERE {_SINCE} AND id < '{HOLD}000000000000'",
         "extend": f"SELECT count(*) FROM reservations_reservation WHERE {_SINCE} AND extended_at IS NOT NULL",
         "release": f"SELECT count(*) FROM reservations_reservation WHERE {_SINCE} AND status = 'RELEASED'",
@@ -185,6 +185,25 @@ class Service(Subject):
         "basket": f"SELECT count(*) FROM audit_auditentry WHERE {_SINCE} AND action = 'inventory_reservation_changed'",
         "import": f"SELECT count(*) FROM inventory_movement WHERE {_SINCE}",
         "expire": f"SELECT count(*) FROM reservations_reservation WHERE {_SINCE} AND status = 'EXPIRED'",
+    }
+    sold_out: ClassVar = (
+        f"""
+        UPDATE inventory_stocklevel SET on_hand = 0, version = version + 1
+        WHERE id = '{LEVEL}000000000000' AND on_hand = {ON_HAND}
+        """,
+        f"""
+        INSERT INTO inventory_movement (id, level_id, type, quantity, quantity_before, quantity_after, reason,
+            reference_type, reference, actor, created_at)
+        VALUES (uuidv7(), '{LEVEL}000000000000', 'SHIPMENT', -{ON_HAND}, {ON_HAND}, 0, 'sold', '', '', 'benchmark',
+            now())
+        """,
+    )
+    answers: ClassVar = {
+        "product": {"totalQuantity": ON_HAND, "totalReserved": 0},
+        "cart": {"status": "ACTIVE"},
+        "reservation": {"status": "ACTIVE"},
+        "check": {"available": True},
+        "sold-out": {"code": "insufficient_stock"},
     }
     undo: ClassVar[tuple[str, ...]] = (
         f"DELETE FROM audit_auditentry WHERE {_SINCE}",
@@ -228,11 +247,16 @@ class Service(Subject):
     def insert_holds(self, connection: Connection, first: int, last: int, *, hot: bool, due: bool) -> None:
         connection.execute(_HOLDS.encode(), {"first": first, "last": last, "hot": hot, "due": due})
 
-    def insert_baskets(self, connection: Connection) -> None:
-        connection.execute(_BASKETS.encode())
+    def insert_baskets(self, connection: Connection, lines: int) -> None:
+        connection.execute(_BASKETS.encode(), {"lines": lines})
 
     def path(self, verb: str) -> str:
         return f"/api/v1/inventory/{ROUTES.get(verb, verb)}"
+
+    def read_path(self, verb: str, number: int) -> str:
+        if verb == "product":
+            return f"/api/v1/inventory/{PRODUCT}{number:012x}"
+        return f"{self.path(verb)}/res-{HOLD}{number:012x}"
 
     def authorization(self) -> str:
         return f"Bearer {self.token}"
@@ -245,7 +269,7 @@ class Service(Subject):
         hold = f"res-{HOLD}{number:012x}"
         ids = [f"{PRODUCT}{product:012x}" for product in products]
         match verb:
-            case "reserve":
+            case "reserve" | "sold-out":
                 return {"cartId": f"cart-{number}", "items": [{"productId": id_, "quantity": 1} for id_ in ids]}
             case "check":
                 return {"items": [{"productId": id_, "quantity": 1} for id_ in ids]}

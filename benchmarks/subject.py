@@ -4,6 +4,7 @@ clean-up."""
 import json
 import os
 import sys
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,19 +24,38 @@ ON_HAND: Final = 1_000_000_000
 LINES: Final = 200
 """The most lines that the service accepts in a request."""
 
+READ_SKUS: Final = 1_000
+"""The products that requests for a product read in turn, unless it is the hot one."""
 BASKETS: Final = 2_000
-"""Prepared baskets, which requests change in turn."""
+"""Prepared baskets, which requests change or read in turn."""
 BASKET_LINES: Final = 5
+READ_HOLDS: Final = 2_000
+"""Prepared holds, which requests read in turn."""
+SETTLE_SECONDS: Final = 0.3
+SETTLE_POLLS: Final = 50
 BASKET: Final = "basket-"
 """The prefix of a basket's cart id."""
 
-ROUTES: Final = {"check": "check-availability", "basket": "carts"}
-METHODS: Final = {"adjust": "PUT", "basket": "PUT", "low-stock": "GET"}
+ROUTES: Final = {
+    "check": "check-availability",
+    "basket": "carts",
+    "cart": "carts",
+    "reservation": "reservations",
+    "sold-out": "reserve",
+}
+METHODS: Final = {
+    "adjust": "PUT",
+    "basket": "PUT",
+    "cart": "GET",
+    "low-stock": "GET",
+    "product": "GET",
+    "reservation": "GET",
+}
 
 
 class Subject(ABC):
     """A service, its database and its requests. The verbs are reserve, extend, release, consume, check, adjust, basket
-    and low-stock."""
+    (which changes it), sold-out (a reserve that is refused), and the reads product, cart, reservation and low-stock."""
 
     application: ClassVar[str]
     wsgi_workers: ClassVar[int | None] = None
@@ -127,6 +147,10 @@ class Subject(ABC):
         """The body of a request, about the hold with this number or about these products."""
 
     @abstractmethod
+    def read_path(self, verb: str, number: int) -> str:
+        """The path of the product, or of the prepared hold, with this number."""
+
+    @abstractmethod
     def basket(self, products: Sequence[int], quantities: Sequence[int]) -> dict[str, Any]:
         """The body of a basket with these quantities of these products."""
 
@@ -135,12 +159,13 @@ class Subject(ABC):
         """Insert active holds with these numbers, one unit each, of the hot product or of all others in turn."""
 
     @abstractmethod
-    def insert_baskets(self, connection: Connection) -> None:
-        """Insert active holds for all baskets, each of ``BASKET_LINES`` products with the quantities of round -1."""
+    def insert_baskets(self, connection: Connection, lines: int) -> None:
+        """Insert active holds for all baskets, each of so many products with the quantities of round -1."""
 
     def target(self, verb: str, port: int) -> Target:
         """The load's target for a verb."""
-        return Target(port, METHODS.get(verb, "POST"), self.path(verb), self.authorization())
+        expected = "409" if verb == "sold-out" else "2"
+        return Target(port, METHODS.get(verb, "POST"), self.path(verb), self.authorization(), expected)
 
     def bodies(self, verb: str, count: int, *, hot: bool, lines: int) -> list[str]:
         """The bodies of requests, each for other products than the one before, or for the next basket, in rounds.
@@ -152,12 +177,20 @@ class Subject(ABC):
         ]
 
     def _request(self, verb: str, number: int, *, hot: bool, lines: int) -> str:
-        if METHODS.get(verb) == "GET":
-            return ""
-        if verb == "basket":
-            turn, basket = divmod(number, BASKETS)
-            products = products_of(basket, hot=False, lines=BASKET_LINES)
-            return f"{self.path(verb)}/{BASKET}{basket}\t{_written(self.basket(products, basket_quantities(turn)))}"
+        turn, basket = divmod(number, BASKETS)
+        match verb:
+            case "low-stock":
+                return ""
+            case "product":
+                return f"{self.read_path(verb, 0 if hot else 1 + number % READ_SKUS)}\t"
+            case "reservation":
+                return f"{self.read_path(verb, number % READ_HOLDS)}\t"
+            case "cart":
+                return f"{self.path(verb)}/{BASKET}{basket}\t"
+            case "basket":
+                products = products_of(basket, hot=False, lines=lines)
+                body = _written(self.basket(products, basket_quantities(turn, lines)))
+                return f"{self.path(verb)}/{BASKET}{basket}\t{body}"
         return _written(self.body(verb, number, products_of(number, hot=hot, lines=lines)))
 
     def prepare_holds(self, count: int, *, hot: bool, due: bool = False) -> None:
@@ -167,12 +200,18 @@ class Subject(ABC):
             self.insert_holds(connection, self._numbers, self._numbers + count - 1, hot=hot, due=due)
             connection.execute(f"{'VACUUM (ANALYZE)' if due else 'ANALYZE'} {', '.join(self.hold_tables)}".encode())
 
-    def prepare_baskets(self) -> None:
-        """Make the baskets that the bodies of ``basket`` change."""
+    def prepare_baskets(self, lines: int) -> None:
+        """Make the baskets, of so many lines each, that requests change or read."""
         with self.cluster.connect(self.database) as connection:
             connection.execute("SET session_replication_role = replica")
-            self.insert_baskets(connection)
+            self.insert_baskets(connection, lines)
             connection.execute(f"ANALYZE {', '.join(self.hold_tables)}".encode())
+
+    def sell_out(self) -> None:
+        """Ship all units of the hot product."""
+        with self.cluster.connect(self.database) as connection:
+            for statement in self.sold_out:
+                connection.execute(statement.encode())
 
     # --- checks and clean-up -------------------------------------------------------------------------------------
 
@@ -182,6 +221,10 @@ class Subject(ABC):
     """Rules of the books, each with a query for the rows that break it."""
     rows: ClassVar[dict[str, str]]
     """By verb, a query for the number of its successful requests, counted by the rows that they wrote."""
+    sold_out: ClassVar[tuple[str, ...]]
+    """The statements that ship all units of the hot product."""
+    answers: ClassVar[dict[str, dict[str, Any]]]
+    """By verb that writes no rows, some fields of each of its answers."""
     undo: ClassVar[tuple[str, ...]]
     """The statements that undo all changes since the seed."""
 
@@ -190,6 +233,17 @@ class Subject(ABC):
         with self.cluster.connect(self.database) as connection:
             row = connection.execute(self.rows[verb].encode(), self.marks).fetchone()
             return int(row[0]) if row else 0
+
+    def settled_count(self, verb: str) -> int:
+        """``count``, once the requests that a load left unanswered have ended, too."""
+        before = self.count(verb)
+        for _ in range(SETTLE_POLLS):
+            time.sleep(SETTLE_SECONDS)
+            now = self.count(verb)
+            if now == before:
+                return now
+            before = now
+        raise BenchmarkFailed(f"{self.database}: requests still end long after the load")
 
     def check_books(self) -> None:
         """Raise BenchmarkFailed if a rule of the books is broken."""
@@ -220,10 +274,12 @@ def products_of(number: int, *, hot: bool, lines: int) -> list[int]:
     return [1 + (number * lines + line) * 3989 % SKUS for line in range(lines)]
 
 
-def basket_quantities(turn: int) -> list[int]:
+def basket_quantities(turn: int, lines: int) -> list[int]:
     """The units of a basket's lines in a round: one to three each, and different in the next round."""
-    return [1 + (turn + line) % 3 for line in range(BASKET_LINES)]
+    return [1 + (turn + line) % 3 for line in range(lines)]
 
 
-BASKET_SUMS: Final = ", ".join(sorted({str(sum(basket_quantities(turn))) for turn in range(3)}))
-"""The possible sums of a basket's units, for SQL."""
+BASKET_SUMS: Final = ", ".join(
+    sorted(f"({lines}, {sum(basket_quantities(turn, lines))})" for lines in (1, BASKET_LINES) for turn in range(3))
+)
+"""The possible numbers of lines of a basket, each with a possible sum of its units, for SQL."""

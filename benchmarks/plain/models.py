@@ -43,6 +43,14 @@ class StockLevel(models.Model):
         return self.on_hand - self.reserved - self.safety_stock
 
 
+class Delivery(models.Model):
+    """Units on their way to a stock level."""
+
+    level = models.ForeignKey(StockLevel, on_delete=models.PROTECT, related_name="deliveries")
+    quantity = models.PositiveIntegerField()
+    arrived_at = models.DateTimeField(null=True)
+
+
 class Movement(models.Model):
     """One change of on hand."""
 

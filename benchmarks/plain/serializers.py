@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.utils import timezone
 from rest_framework import serializers
 
 from benchmarks.plain.models import Reservation, ReservationItem, StockLevel
@@ -90,6 +91,65 @@ class ReservationSerializer(serializers.ModelSerializer[Reservation]):
     class Meta:
         model = Reservation
         fields = ["id", "status", "cart_id", "order_id", "created_at", "expires_at", "items"]
+
+
+class StoredItemSerializer(ReservationItemSerializer):
+    """A line that is or was held, with its warehouse."""
+
+    warehouse = serializers.CharField(source="level.warehouse.code")
+
+    class Meta:
+        model = ReservationItem
+        fields = ["product_id", "quantity", "warehouse"]
+
+
+class StoredReservationSerializer(serializers.ModelSerializer[Reservation]):
+    """A hold as it is read: all of it."""
+
+    items = StoredItemSerializer(many=True)
+    expires_in_seconds = serializers.SerializerMethodField()
+
+    class Meta:
+        model = Reservation
+        fields = [
+            "id",
+            "status",
+            "cart_id",
+            "order_id",
+            "created_at",
+            "expires_at",
+            "expires_in_seconds",
+            "extended_at",
+            "closed_at",
+            "reason",
+            "items",
+        ]
+
+    def get_expires_in_seconds(self, reservation: Reservation) -> int:
+        return max(0, int((reservation.expires_at - timezone.now()).total_seconds()))
+
+
+class LevelSerializer(serializers.ModelSerializer[StockLevel]):
+    """A product's stock in one warehouse, read with what is on its way."""
+
+    warehouse = serializers.CharField(source="warehouse.code")
+    warehouse_name = serializers.CharField(source="warehouse.name")
+    available = serializers.IntegerField()
+    incoming = serializers.IntegerField()
+
+    class Meta:
+        model = StockLevel
+        fields = [
+            "warehouse",
+            "warehouse_name",
+            "on_hand",
+            "reserved",
+            "available",
+            "incoming",
+            "reorder_point",
+            "reorder_quantity",
+            "updated_at",
+        ]
 
 
 class LowStockSerializer(serializers.ModelSerializer[StockLevel]):

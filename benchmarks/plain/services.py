@@ -9,11 +9,19 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import ExpressionWrapper, F, FloatField, OuterRef, Q, QuerySet, Subquery, Sum
-from django.db.models.functions import Cast
+from django.db.models.functions import Cast, Coalesce
 from django.utils import timezone
 from rest_framework.exceptions import APIException, NotFound
 
-from benchmarks.plain.models import AuditEntry, Movement, OutboxEvent, Reservation, ReservationItem, StockLevel
+from benchmarks.plain.models import (
+    AuditEntry,
+    Delivery,
+    Movement,
+    OutboxEvent,
+    Reservation,
+    ReservationItem,
+    StockLevel,
+)
 
 SWEEP_BATCH_SIZE = 500
 LOW_SHARE = 0.2
@@ -26,6 +34,14 @@ class Conflict(APIException):
 
     status_code = 409
     default_detail = "Not possible now."
+
+
+class Short(Conflict):
+    """409 with the lines that lack units."""
+
+    def __init__(self, lines: Sequence[dict[str, int]]) -> None:
+        super().__init__()
+        self.detail: Any = {"detail": "Not enough stock.", "items": list(lines)}
 
 
 def lock_levels(product_ids: Iterable[int]) -> dict[int, StockLevel]:
@@ -56,11 +72,16 @@ def tell(action: str, event: str, reservation: Reservation, actor: str, facts: d
 def reserve(cart_id: str, items: Sequence[dict[str, int]], minutes: int, actor: str) -> Reservation:
     """Hold every line, or none."""
     levels = lock_levels(item["product_id"] for item in items)
+    short = []
     for item in items:
         level = levels.get(item["product_id"])
-        if level is None or level.available < item["quantity"]:
-            raise Conflict("Not enough stock.")
-        level.reserved += item["quantity"]
+        available = level.available if level else 0
+        if level is None or available < item["quantity"]:
+            short.append({"product_id": item["product_id"], "requested": item["quantity"], "available": available})
+        else:
+            level.reserved += item["quantity"]
+    if short:
+        raise Short(short)
     expires_at = timezone.now() + timedelta(minutes=minutes)
     reservation = Reservation.objects.create(cart_id=cart_id, expires_at=expires_at)
     ReservationItem.objects.bulk_create(
@@ -202,6 +223,38 @@ def adjust(adjustments: Sequence[dict[str, Any]], actor: str) -> list[dict[str, 
         for line in answers
     )
     return answers
+
+
+def levels_of(product_id: int) -> QuerySet[StockLevel]:
+    """The levels of a product with their warehouses, and the units on their way to each as ``incoming``."""
+    coming = Delivery.objects.filter(level=OuterRef("pk"), arrived_at=None).values("level")
+    incoming = Coalesce(Subquery(coming.annotate(total=Sum("quantity")).values("total")), 0)
+    levels = StockLevel.objects.filter(product_id=product_id).select_related("warehouse").order_by("warehouse__code")
+    return levels.annotate(incoming=incoming)
+
+
+def moved_in_a_day(product_id: int) -> dict[str, int]:
+    """The units of a product that moved in the last 24 hours, by kind."""
+
+    def total(*types: str) -> Coalesce:
+        return Coalesce(Sum("quantity", filter=Q(type__in=types)), 0)
+
+    moved = Movement.objects.filter(level__product_id=product_id, created_at__gt=timezone.now() - timedelta(days=1))
+    found: dict[str, int] = moved.aggregate(
+        received=total("RECEIPT", "RETURN"), shipped=-total("SHIPMENT"), adjusted=total("ADJUSTMENT")
+    )
+    return found
+
+
+def reservations() -> QuerySet[Reservation]:
+    """Reservations with their items, and these with their levels and warehouses."""
+    return Reservation.objects.prefetch_related("items__level__warehouse")
+
+
+def active_of_cart(cart_id: str) -> QuerySet[Reservation]:
+    """What a cart holds, the oldest first."""
+    active = reservations().filter(cart_id=cart_id, status=Reservation.Status.ACTIVE, expires_at__gt=timezone.now())
+    return active.order_by("created_at", "pk")
 
 
 def low_stock() -> QuerySet[StockLevel]:

@@ -20,5 +20,7 @@ urlpatterns = [
     path("check-availability", views.CheckAvailabilityView.as_view()),
     path("adjust", views.AdjustView.as_view()),
     path("carts/<str:cart_id>", views.BasketView.as_view()),
+    path("products/<int:product_id>", views.ProductView.as_view()),
+    path("reservations/<int:reservation_id>", views.ReservationView.as_view()),
     path("low-stock", views.LowStockView.as_view()),
 ]

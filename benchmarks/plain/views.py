@@ -3,13 +3,15 @@
 from typing import Any
 
 from django.db.models import Count, Q, prefetch_related_objects
+from django.http import Http404
+from django.shortcuts import get_object_or_404
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.views import APIView
 
 from benchmarks.plain import serializers, services
-from benchmarks.plain.models import Reservation
+from benchmarks.plain.models import Product, Reservation
 
 PAGE_SIZE = 50
 
@@ -77,8 +79,42 @@ class AdjustView(APIView):
         return Response({"adjustments": services.adjust(body["adjustments"], str(request.user))})
 
 
+class ProductView(APIView):
+    """The stock of a product."""
+
+    def get(self, request: Request, product_id: int) -> Response:
+        product = get_object_or_404(Product, pk=product_id)
+        levels = list(services.levels_of(product_id))
+        return Response(
+            {
+                "product_id": product.pk,
+                "total_quantity": sum(level.on_hand for level in levels),
+                "total_available": sum(level.available for level in levels),
+                "total_reserved": sum(level.reserved for level in levels),
+                "warehouses": serializers.LevelSerializer(levels, many=True).data,
+                "movements": {"last_24_hours": services.moved_in_a_day(product_id)},
+                "last_updated": max((level.updated_at for level in levels), default=None),
+            }
+        )
+
+
+class ReservationView(APIView):
+    """A reservation."""
+
+    def get(self, request: Request, reservation_id: int) -> Response:
+        found = get_object_or_404(services.reservations(), pk=reservation_id)
+        return Response(serializers.StoredReservationSerializer(found).data)
+
+
 class BasketView(APIView):
     """What a cart holds."""
+
+    def get(self, request: Request, cart_id: str) -> Response:
+        held = serializers.StoredReservationSerializer(services.active_of_cart(cart_id), many=True).data
+        if not held:
+            raise Http404
+        only = held[0] if len(held) == 1 else {}
+        return Response({"cart_id": cart_id, "status": "ACTIVE", "reservations": held, **only})
 
     def put(self, request: Request, cart_id: str) -> Response:
         body = validated(serializers.BasketSerializer, request)

@@ -18,10 +18,11 @@ from typing import ClassVar
 
 import pytest
 
-from benchmarks import cases, chart, client, raw, report, webhooks
+from benchmarks import cases, chart, client, cpu, goals, raw, report, webhooks
 from benchmarks.cases import COMBINED, PLAIN, RAW, Sample
 from benchmarks.client import Load, Target
-from benchmarks.cluster import Cluster
+from benchmarks.cluster import BenchmarkFailed, Cluster
+from benchmarks.figures import limit, spread
 from benchmarks.importing import write_csv
 from benchmarks.peer import Peer
 from benchmarks.plans import top_nodes
@@ -47,6 +48,7 @@ def results(*samples: Sample) -> Results:
         "cores": 2,
         "machine": "m",
         "postgresql": "18",
+        "durability": {"fsync": "on", "synchronous_commit": "on"},
         "python": "3",
         "load": "wrk",
         "repeats": 3,
@@ -95,26 +97,85 @@ def test_limit_is_the_best_way_by_its_median_and_never_the_batch() -> None:
         *(sample(RAW, rate, way="function", repeat=n) for n, rate in enumerate((150, 160, 170))),
         sample(RAW, 9999, way="batch", connections=1),
     ]
-    assert report.limit(samples, "reserve-hot", 16) == [150, 160, 170]
+    assert limit(samples, "reserve-hot", 16) == [150, 160, 170]
 
 
 def test_median_is_shown_with_minimum_and_maximum() -> None:
-    assert report.spread([1000, 3000, 2000]) == "2,000 (1,000–3,000)"
-    assert report.spread([1000]) == "1,000"
-    assert report.spread([]) == "–"
+    assert spread([1000, 3000, 2000]) == "2,000 (1,000–3,000)"
+    assert spread([1000]) == "1,000"
+    assert spread([]) == "–"
 
 
 def test_goals_compare_medians() -> None:
     found = results(sample(RAW, 100, way="function"), sample(PLAIN, 20), sample(COMBINED, 210))
-    goals = {goal: (value, is_reached) for goal, value, is_reached in report.goals(found)}
-    assert goals["HOT ÷ raw SQL, 16 connections: ≥ 2"] == (2.1, True)
-    assert goals["HOT ÷ plain, 16 connections: ≥ 10"] == (10.5, True)
-    assert goals["SPREAD ÷ plain, 16 connections: ≥ 6"] == (None, False)
+    reached = {goal: (value, is_reached) for goal, value, is_reached in goals.goals(found)}
+    assert reached["HOT ÷ raw SQL, 16 connections: ≥ 2"] == (2.1, True)
+    assert reached["HOT ÷ plain, 16 connections: ≥ 10"] == (10.5, True)
+    assert reached["SPREAD ÷ plain, 16 connections: ≥ 6"] == (None, False)
+
+
+def of_case(
+    case: str, contestant: str, per_second: float, cpu_us: tuple[float, float], connections: int = 16
+) -> Sample:
+    measured = replace(load_of(per_second), web_cpu_us=cpu_us[0], postgresql_cpu_us=cpu_us[1])
+    return Sample(case, contestant, connections, "", 0, measured)
+
+
+def test_goals_of_reads_and_changes_compare_rates_and_cpu_time() -> None:
+    found = results(
+        of_case("product", PLAIN, 100, (4000, 900)),
+        of_case("product", COMBINED, 1600, (120, 31)),
+        of_case("check-1", COMBINED, 1600, (100, 50)),
+        of_case("reserve-spread", COMBINED, 2000, (150, 50)),
+        of_case("basket-1", COMBINED, 900, (220, 90)),
+        of_case("sold-out", COMBINED, 7000, (90, 1)),
+        of_case("sold-out", COMBINED, 8500, (90, 1), connections=64),
+        of_case("adjust-200", PLAIN, 20, (1, 1), connections=4),
+        of_case("adjust-200", COMBINED, 120, (1, 1), connections=4),
+    )
+    reached = {goal: (value, is_reached) for goal, value, is_reached in goals.goals(found)}
+    assert reached["product ÷ plain: ≥ 15"] == (16, True)
+    assert reached["product, CPU µs: ≤ 150"] == (151, False)
+    assert reached["check-1, CPU µs: ≤ 150"] == (150, True)
+    assert reached["basket-1 ÷ reserve, SPREAD, CPU: ≤ 1.5"] == (1.55, False)
+    assert reached["sold out, refusals/s, the best: ≥ 8,000"] == (8500, True)
+    assert reached["adjust-200 ÷ plain: ≥ 5"] == (6, True)
+
+
+def test_page_shows_cpu_time_beside_rates_and_says_what_is_durable() -> None:
+    page = report.markdown(
+        results(
+            of_case("product", PLAIN, 100, (4000, 1000)),
+            of_case("product", COMBINED, 1000, (80, 20)),
+            of_case("basket-1", COMBINED, 900, (220, 90)),
+        )
+    )
+    assert (
+        "| product, one SKU, 16 connections | – | 100 | – | 1,000 | – | 10.0 × | 4,000 + 1,000 | 80 + 20 | 50.0 × | – |"
+        in page
+    )
+    assert "| change a basket of 1 line, 16 connections | – | – | – | 900 | – | – | – | 220 + 90 | – | yes |" in page
+    assert "PostgreSQL 18 (fsync on, synchronous_commit on)" in page
+
+
+def test_cpu_time_is_that_of_all_threads_and_of_ended_children() -> None:
+    code = "import time\nend = time.process_time() + 0.2\nwhile time.process_time() < end: pass"
+    threaded = (
+        f"import threading\ndef work():\n exec({code!r}, {{}})\nt = threading.Thread(target=work)\nt.start()\nt.join()"
+    )
+    before = cpu.spent_seconds(os.getpid())
+    subprocess.run([sys.executable, "-c", threaded], check=True)
+    assert cpu.spent_seconds(os.getpid()) - before >= 0.2
+    with subprocess.Popen([sys.executable, "-c", f"{threaded}\ninput()"], stdin=subprocess.PIPE) as child:
+        assert child.stdin is not None
+        while cpu.spent_seconds(child.pid) < 0.2:
+            assert child.poll() is None
+        child.stdin.write(b"\n")
 
 
 def test_page_shows_the_ratios() -> None:
     page = report.markdown(results(sample(RAW, 100, way="function"), sample(PLAIN, 20), sample(COMBINED, 210)))
-    assert "| reserve, HOT, 16 connections | 100 | 20 | – | 210 | 2.1 × | 10.5 × |" in page
+    assert "| reserve, HOT, 16 connections | 100 | 20 | – | 210 | 2.1 × | 10.5 × | – | – | – | yes |" in page
 
 
 def test_chart_is_valid_svg_with_a_bar_for_each_value() -> None:
@@ -136,10 +197,12 @@ def test_pgbench_is_read_with_its_requests_in_each_transaction() -> None:
 
 def test_each_round_of_a_basket_has_another_number_of_each_line_more_of_some_and_less_of_others() -> None:
     for turn in range(-1, 9):
-        changes = [b - a for a, b in zip(basket_quantities(turn), basket_quantities(turn + 1), strict=True)]
+        before, after = (basket_quantities(each, BASKET_LINES) for each in (turn, turn + 1))
+        changes = [b - a for a, b in zip(before, after, strict=True)]
         assert len(changes) == BASKET_LINES
         assert 0 not in changes
         assert min(changes) < 0 < max(changes)
+        assert basket_quantities(turn, 1) != basket_quantities(turn + 1, 1)
 
 
 def subjects(folder: Path) -> tuple[Service, Peer]:
@@ -178,6 +241,7 @@ def test_quick_run_leaves_the_large_catalogue_out_unless_it_is_asked_for(tmp_pat
     assert "low-stock" not in cases_of([], is_quick=True)
     assert "extend" in cases_of([], is_quick=True)
     assert "basket" not in cases_of([], is_quick=True)
+    assert {"product", "sold-out", "basket-1"} <= cases_of([], is_quick=True)
     assert "low-stock" in cases_of([], is_quick=False)
     assert cases_of(["low-stock"], is_quick=True) == {"low-stock"}
 
@@ -266,8 +330,8 @@ def imported(contestant: str, lines: int, seconds: float) -> Sample:
 def test_goal_of_an_import_is_one_of_whole_files_in_seconds() -> None:
     goal = "import of 100,000 lines in s: < 30, well under a minute"
     whole = results(imported(PLAIN, 5_000, 10), imported(COMBINED, 100_000, 12.5))
-    assert (goal, 12.5, True) in report.goals(whole)
-    assert (goal, None, False) in report.goals(results(imported(COMBINED, 10_000, 1)))
+    assert (goal, 12.5, True) in goals.goals(whole)
+    assert (goal, None, False) in goals.goals(results(imported(COMBINED, 10_000, 1)))
     page = report.markdown(whole)
     assert "| 100,000 lines (plain: 5,000) | 500 | 8,000 | 16.0 × | 12.5 |" in page
 
@@ -330,6 +394,17 @@ def test_client_sends_each_body_once_and_counts_what_failed(target: Target) -> N
     assert 0 < found.p50_ms <= found.p95_ms <= found.p99_ms
 
 
+def test_client_counts_other_answers_than_the_expected_status(target: Target) -> None:
+    refused = replace(target, expected="409")
+    found = client.run(refused, ['{"yes": 1}'] * 3 + ['{"no": 1}'] * 4, connections=1, seconds=10)
+    assert (found.requests, found.failures) == (7, 3)
+
+
+def test_answer_of_another_status_or_content_is_a_failure(target: Target) -> None:
+    with pytest.raises(BenchmarkFailed, match="answered"):
+        client.require(replace(target, expected="409"), '{"yes": 1}', {})
+
+
 def test_client_asks_the_path_that_a_request_brings(target: Target) -> None:
     found = client.run(replace(target, method="PUT"), ["/a\t{}", "/b\t{}", "{}"], connections=1, seconds=10)
     assert (found.requests, found.failures) == (3, 0)
@@ -341,6 +416,9 @@ def test_client_keeps_to_a_rate(target: Target) -> None:
     assert 15 <= found.requests <= 21
 
 
+_OTHERS = ("sold-out", "product", "basket-1", "cart", "reservation", "import", "low-stock")
+
+
 def test_smallest_benchmark_runs_from_end_to_end(tmp_path: Path) -> None:
     command = [
         sys.executable,
@@ -348,7 +426,7 @@ def test_smallest_benchmark_runs_from_end_to_end(tmp_path: Path) -> None:
         "benchmarks",
         "--quick",
         "--only",
-        "reserve-spread,basket,import,low-stock",
+        "reserve-spread,sold-out,product,basket-1,cart,reservation,import,low-stock",
         "--closed",
         "200",
         "--levels",
@@ -367,9 +445,13 @@ def test_smallest_benchmark_runs_from_end_to_end(tmp_path: Path) -> None:
     found = json.loads((tmp_path / "found.json").read_text())
     assert {(one["case"], one["contestant"]) for one in found["samples"]} == {
         *(("reserve-spread", contestant) for contestant in ("raw", "plain", "alone", "combined")),
-        *((case, contestant) for case in ("basket", "import", "low-stock") for contestant in ("plain", "combined")),
+        *((case, contestant) for case in _OTHERS for contestant in ("plain", "combined")),
     }
     assert all(one["load"]["requests"] > 0 and one["load"]["failures"] == 0 for one in found["samples"])
+    for one in found["samples"]:
+        is_served = one["contestant"] != "raw" and one["case"] != "import"
+        assert is_served == ((one["load"]["web_cpu_us"] or 0) > 0 and one["load"]["postgresql_cpu_us"] is not None)
+    assert found["facts"]["durability"]["fsync"] == "on"
     assert found["facts"]["low_stock"]["levels"] == 1000
     plans = found["facts"]["low_stock"]["plans"]
     assert {contestant: len(statements) for contestant, statements in plans.items()} == {"plain": 2, "combined": 2}
