@@ -62,6 +62,7 @@ FIELDS: Final[dict[str, Any]] = {
     "max_holds_per_customer": _("max reservations per customer"),
     "max_stock_level": _("maximum stock"),
     "max_units_per_customer": _("max per customer"),
+    "may_be_low": _("may be low"),
     "min_stock_level": _("safety stock"),
     "name": _("name"),
     "needs_recount": _("to be recounted"),

@@ -175,6 +175,11 @@ class Product(Freezable):
             GinIndex(Words("sku", "name"), name="product_words"),
             models.Index(fields=["barcode_key"], name="product_barcode_key"),
             models.Index(fields=["updated_at", "id"], name="product_updated"),
+            models.Index(
+                name="product_may_be_retired",
+                fields=["id"],
+                condition=Q(is_active=False) | Q(listing_expires_at__isnull=False),
+            ),
         ]
         triggers = [
             _rising_version(*_SET_BY_USERS),

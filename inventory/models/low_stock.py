@@ -14,7 +14,8 @@ from audit.actors import Actor
 from audit.identifiers import ALERT, public_id
 from inventory.models.catalogue import Warehouse
 from inventory.models.catalogue_querysets import in_reach
-from inventory.models.stock import StockLevel, resolve_line
+from inventory.models.low_lines import resolve_line
+from inventory.models.stock import StockLevel
 
 
 class LowStockAlertQuerySet(models.QuerySet["LowStockAlert"]):

@@ -22,7 +22,7 @@ from django.db.models import (
     Value,
     When,
 )
-from django.db.models.functions import Cast, Coalesce, Greatest, Least, Now, NullIf, TruncDate
+from django.db.models.functions import Cast, Coalesce, Now, NullIf, TruncDate
 from django.utils.timezone import make_aware
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
@@ -32,39 +32,9 @@ from audit.actors import Actor
 from audit.models import append_only
 from inventory.models.catalogue import Product, Warehouse
 from inventory.models.catalogue_querysets import in_reach
+from inventory.models.low_lines import full_level, low_line, marking_low_levels, share_of_full
 from inventory.place_keys import PlaceKey
-from inventory.planning import CRITICAL_PARTS, LOW_PARTS, PARTS, SALES_DAYS, SLACK_DIVISOR
-
-
-def whole(expression: Any) -> Any:
-    """Cast an expression to 64-bit integers."""
-    return ExpressionWrapper(expression, output_field=BigIntegerField())
-
-
-def full_level(path: str) -> Coalesce:
-    """``planning.full_level`` in SQL, for the level at this path."""
-    ordered = whole(Cast(f"{path}reorder_point", BigIntegerField()) + Coalesce(F(f"{path}reorder_quantity"), 0))
-    return Coalesce(Cast(f"{path}max_stock_level", BigIntegerField()), ordered)
-
-
-def share_of_full(full: Any, parts: int) -> Any:
-    return whole(full * Value(parts, BigIntegerField()) / Value(PARTS, BigIntegerField()))
-
-
-def low_line(path: str, low_parts: int) -> Greatest:
-    """``planning.low_line`` in SQL, for the level at this path."""
-    full, low = full_level(path), max(low_parts, CRITICAL_PARTS)
-    reorder_point = Cast(Coalesce(F(f"{path}reorder_point"), 0), BigIntegerField())
-    return Greatest(reorder_point, share_of_full(full, low), Cast(f"{path}min_stock_level", BigIntegerField()))
-
-
-def resolve_line(path: str) -> Greatest:
-    """``planning.resolve_line`` in SQL, for the level at this path."""
-    line = low_line(path, LOW_PARTS)
-    slack = Greatest(whole(line / Value(SLACK_DIVISOR, BigIntegerField())), Value(1, BigIntegerField()))
-    below_most = whole(Cast(f"{path}max_stock_level", BigIntegerField()) - Value(1, BigIntegerField()))
-    return Greatest(line, Least(whole(line + slack), below_most))
-
+from inventory.planning import CRITICAL_PARTS, LOW_PARTS, SALES_DAYS
 
 _FEW = 1000
 """The most products that are found by their ids, for their levels."""
@@ -151,16 +121,19 @@ class StockLevelQuerySet(models.QuerySet["StockLevel"]):
         ``rank``.
 
         Ordering by ``rank`` puts the critical levels first, each by the share of its full level that is available:
-        a level without sellable units is critical however large that share is.
+        a level without sellable units is critical however large that share is. With the usual threshold, or a smaller
+        one, they are found by the index of the levels that may be low.
         """
         full = full_level("")
         share = ExpressionWrapper(
             Cast("available", FloatField()) / NullIf(Cast(full, FloatField()), Value(0.0)), output_field=FloatField()
         )
         sold_out = Q(available__lte=F("min_stock_level"))
+        # Marked levels are watched. Stated by the full level, as ``watched`` would read the index of all of them, too.
+        is_marked = Q(may_be_low=True, full__isnull=False)
+        watched = self.alias(full=full).filter(is_marked) if low_parts <= LOW_PARTS else self.watched()
         return (
-            self.watched()
-            .filter(available__lte=low_line("", low_parts))
+            watched.filter(available__lte=low_line("", low_parts))
             # Not the negation of ``retired``: a condition of its own makes the planner join, once for all levels.
             .filter(~Exists(Product.objects.retired().filter(pk=OuterRef("product"))), warehouse__is_active=True)
             .annotate(
@@ -221,6 +194,9 @@ class StockLevel(models.Model):
 
     No index contains a counter, ``version`` or ``updated_at``, so that a reserve is a heap-only update: its new row
     version goes into the free space that ``fillfactor`` leaves on each page (migration 0002).
+
+    ``may_be_low`` is true for every level that is at or below its ``low_line``, and for some others: a trigger sets it
+    when a level gets there, and resets it when the level is well above. So it has an index: it changes seldom.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -231,6 +207,7 @@ class StockLevel(models.Model):
     available = models.GeneratedField(
         expression=F("on_hand") - F("reserved"), output_field=models.IntegerField(), db_persist=True
     )
+    may_be_low = models.BooleanField(default=False, db_default=False, editable=False)
     reorder_point = models.IntegerField(null=True, blank=True)
     reorder_quantity = models.IntegerField(null=True, blank=True)
     min_stock_level = models.IntegerField("safety stock", default=0)
@@ -289,9 +266,11 @@ class StockLevel(models.Model):
                 fields=["warehouse"],
                 condition=Q(reorder_point__isnull=False) | Q(max_stock_level__isnull=False),
             ),
+            models.Index(name="level_may_be_low", fields=["warehouse"], condition=Q(may_be_low=True)),
             models.Index(F("warehouse"), PlaceKey(), name="level_place"),
             models.Index(fields=["warehouse", "id"], name="level_of_warehouse"),
         ]
+        triggers = [marking_low_levels()]
 
     def __str__(self) -> str:
         return f"{self.product} · {self.warehouse}"

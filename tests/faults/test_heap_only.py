@@ -28,10 +28,14 @@ def updates():
         return cursor.fetchone()
 
 levels = list(StockLevel.objects.order_by("id")[:4])
+# One level becomes low during the holds, and one has been low before.
+for level, more in ((levels[0], 100), (levels[1], 0)):
+    StockLevel.objects.filter(pk=level.pk).update(reorder_point=level.available - more)
 before = updates()
 for number in range(1_000):
     hold((levels[number % 4], 1))
 after = updates()
+assert StockLevel.objects.filter(may_be_low=True).count() == 2
 print(json.dumps([now - then for now, then in zip(after, before)]))
 """
 
