@@ -67,6 +67,10 @@ class Scene:
         """The id of a cart that may hold something."""
         return f"cart-{self.name}-{self.random.randint(1, 4)}"
 
+    def own_cart(self) -> dict[str, str]:
+        """A cart of a body, or none."""
+        return {"cartId": self.cart()} if self.random.random() < 0.5 else {}
+
     def order(self) -> str:
         """The id of an order that may hold something."""
         return f"order-{self.name}-{self.random.randint(1, 4)}"
@@ -91,8 +95,12 @@ class Scene:
 
     def basket(self, most: int = 4) -> list[dict[str, Any]]:
         """Lines of a body."""
-        numbers = range(self.random.randint(1, most))
-        return [{"productId": self.product(), "quantity": self.random.randint(1, 4), **self.place()} for _ in numbers]
+        return [self.line() for _ in range(self.random.randint(1, most))]
+
+    def line(self) -> dict[str, Any]:
+        """A line of a body. A variant is named alone, or with its parent or another product."""
+        line = {"productId": self.product(), "quantity": self.random.randint(1, 4), **self.place()}
+        return line if self.random.random() < 0.7 else {**line, "variantId": self.product()}
 
     def selector(self) -> dict[str, str]:
         """What selects reservations in a body."""
@@ -103,6 +111,9 @@ class Scene:
 
 Make = Callable[[Scene], Request]
 ROUTES: Final[dict[tuple[str, str], Make]] = {
+    ("POST", "check-availability"): lambda scene: Request(
+        "check-availability", {"items": scene.basket(6), **scene.shop(), **scene.own_cart()}
+    ),
     ("POST", "reserve"): lambda scene: Request(
         "reserve", {"items": scene.basket(2), "cartId": scene.cart(), **scene.shop()}
     ),

@@ -293,6 +293,11 @@ def _checked(scene: Scene, actor: Actor) -> Any:
     return availability.check_availability(actor, None, [availability.Query(scene.product.pk, None, 1, None)])
 
 
+def _checked_together(scene: Scene, actor: Actor) -> Any:
+    query = availability.Query(scene.product.pk, None, 1, None)
+    return raise_refusal(availability.check_all([availability.CheckRequest(actor, None, (query,))])[0])
+
+
 def _then(scene: Scene, actor: Actor) -> Any:
     return _seen(explanation.on_hand_at(actor, scene.product.pk, THERE, timezone.now() - timedelta(hours=1)).levels)
 
@@ -413,6 +418,7 @@ CALLS: Final[dict[str, Call]] = {
     "posting.post_delivery": _posted_delivery,
     "posting.post_arrival": _posted_arrival,
     "availability.check_availability": _checked,
+    "availability.check_all": _checked_together,
     "explanation.explain": lambda scene, actor: _seen(explanation.explain(actor, scene.product.pk, THERE).levels),
     "explanation.on_hand_at": _then,
     "reconciliation.reconcile": lambda scene, actor: reconciliation.reconcile(actor),
@@ -475,6 +481,7 @@ FOR_ALL_WAREHOUSES: Final = {
     "stores.put_store",
     "reasons.put_reason",
     "availability.check_availability",
+    "availability.check_all",
     "reconciliation.reconcile",
     "baskets.put_basket",
     "settling.replay_letter",

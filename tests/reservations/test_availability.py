@@ -2,8 +2,10 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -15,7 +17,13 @@ from audit.roles import Role
 from inventory.errors import UnknownStore
 from inventory.models import Product, StockLevel, StoreWarehouse, Warehouse
 from inventory.services.catalogue.lookup import forget_catalogue
-from reservations.services.availability.availability import Availability, Query, check_availability
+from reservations.services.availability.availability import (
+    Availability,
+    CheckRequest,
+    Query,
+    check_all,
+    check_availability,
+)
 from reservations.services.holds.baskets import put_basket
 from reservations.services.holds.placing import PlacedHold
 from tests.conftest import Api, body_of
@@ -247,3 +255,48 @@ def test_any_number_of_lines_is_one_query(count: int) -> None:
     with CaptureQueriesContext(connection) as queries:
         check_availability(ACTOR, None, [Query(level.product_id, None, 1, None)] * count)
     assert len(queries) == 1
+
+
+def random_request(random: Random, levels: list[StockLevel]) -> CheckRequest:
+    """A request by somebody about some of these levels' products, in some store, for some cart or none."""
+    products = [*(level.product_id for level in levels), uuid7()]
+    queries = [
+        Query(
+            random.choice(products),
+            random.choice([None, None, *products]),
+            random.randint(1, 4),
+            random.choice([None, None, "wh-001", "wh-002", "wh-003", "nowhere"]),
+        )
+        for _ in range(random.randint(1, 5))
+    ]
+    actor = msgspec.structs.replace(
+        ACTOR,
+        store_codes=random.choice([(), (), ("main",), ("outlet", "main")]),
+        warehouse_codes=random.choice([None, None, None, ("wh-001",)]),
+    )
+    store, cart = random.choice([None, None, "main", "outlet", "nowhere"]), random.choice([None, "c-1", "c-2"])
+    return CheckRequest(actor, store, tuple(queries), cart)
+
+
+def test_a_batch_answers_each_request_as_if_it_were_alone() -> None:
+    make_store("outlet", "wh-003", "wh-001", is_default=False)
+    random = Random(seed := uuid7().int)
+    levels = [make_level(random.randint(2, 6), random.choice(["wh-001", "wh-002", "wh-003"])) for _ in range(6)]
+    for level in random.sample(levels, 4):
+        receive(level.product_id, random.randint(1, 3), "wh-002")
+        store = "outlet" if level.warehouse.code == "wh-003" else "main"
+        held = hold((level, 1), cart_id=random.choice(["c-1", "c-2"]), store=store)
+        if random.random() < 0.3:
+            make_due(held.id)
+    StoreWarehouse.objects.filter(store__code="main", warehouse__code="wh-002").update(priority=0)
+    for size in (1, 2, 7, 64):
+        requests = [random_request(random, levels) for _ in range(size)]
+        with CaptureQueriesContext(connection) as sent:
+            together = check_all(requests)
+        assert len(sent) <= 3, seed
+        alone = [check_all([request])[0] for request in requests]
+        assert [_comparable(each) for each in together] == [_comparable(each) for each in alone], seed
+
+
+def _comparable(outcome: list[Availability] | DomainError) -> object:
+    return (type(outcome), outcome.detail, outcome.faults) if isinstance(outcome, DomainError) else outcome

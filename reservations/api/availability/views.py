@@ -2,13 +2,14 @@
 
 from typing import ClassVar
 
-from django.http import HttpResponse
 from msgspec import UNSET
 from rest_framework.request import Request
 
-from audit.api.http import ApiView, decode, respond
+from audit.api.http import ApiView, Pending, decode, rendered
 from audit.api.schema import describe
+from audit.idempotency import StoredAnswer
 from audit.roles import Capability
+from inventory.combining import Reading
 from inventory.errors import UnknownStore
 from reservations.api.availability import contract as availability_contract
 from reservations.services.availability import availability
@@ -18,6 +19,7 @@ class CheckAvailabilityView(ApiView):
     """Check the availability of products."""
 
     allowed: ClassVar = {"POST": Capability.READ}
+    on_loop: ClassVar = frozenset({"POST"})
 
     @describe(
         "checkAvailability",
@@ -26,18 +28,22 @@ class CheckAvailabilityView(ApiView):
         answers={200: availability_contract.CheckOut},
         refusals=(UnknownStore,),
     )
-    def post(self, request: Request) -> HttpResponse:
+    def post(self, request: Request) -> Pending:
         """Answers how many units of each line can be sold. It holds nothing."""
         body = decode(request, availability_contract.CheckIn)
         queries = [
             availability.Query(line.product_id, line.variant_id, line.quantity, line.warehouse_id)
             for line in body.items
         ]
-        answers = availability.check_availability(self.actor(request), body.store_id, queries, body.cart_id)
-        lines = [_checked(answer) for answer in answers]
-        return respond(
-            availability_contract.CheckOut(available=all(line.status == "AVAILABLE" for line in lines), items=lines)
-        )
+        check = availability.CheckRequest(self.actor(request), body.store_id, tuple(queries), body.cart_id)
+        return Pending(Reading(availability.check_all, check), _answered)
+
+
+def _answered(answers: list[availability.Availability]) -> StoredAnswer:
+    lines = [_checked(answer) for answer in answers]
+    return rendered(
+        availability_contract.CheckOut(available=all(line.status == "AVAILABLE" for line in lines), items=lines)
+    )
 
 
 def _checked(answer: availability.Availability) -> availability_contract.CheckedLineOut:

@@ -5,10 +5,12 @@ from datetime import datetime
 from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
+import msgspec
 from django.db import connection
 
 from audit.actors import Actor
 from audit.db import columns
+from audit.errors import DomainError, PermissionDenied, raise_refusal
 from inventory import allocation
 from inventory.errors import UnknownStore
 from inventory.locking import read_clock
@@ -84,107 +86,224 @@ class Availability(NamedTuple):
 _UNITS: Final = f"""CASE WHEN {STORE_MAY_SELL} AND {PRODUCT_MAY_BE_SOLD}{{further}}
     THEN greatest(0, level.on_hand - level.reserved - level.min_stock_level + coalesce(due.quantity, 0)) ELSE 0 END"""
 _CHECK_OF: Final = """
-SELECT store.code, warehouse.code, array_agg(asked.n::int), array_agg(product.parent_id), array_agg({units})
-FROM inventory_store store
+SELECT scope.n::int, store.code, warehouse.code, array_agg(asked.n::int), array_agg(product.parent_id),
+    array_agg({units})
+FROM {scopes}
 LEFT JOIN (
-    unnest((SELECT %s::uuid[])) WITH ORDINALITY AS asked (id, n) JOIN inventory_product product USING (id)
-) ON true
+    unnest((SELECT %s::int[]), (SELECT %s::uuid[])) WITH ORDINALITY AS asked (scope, id, n)
+    JOIN inventory_product product USING (id)
+) ON asked.scope = scope.n
 LEFT JOIN inventory_product parent ON parent.id = product.parent_id
-LEFT JOIN {sources} source ON source.store_id = store.id
+LEFT JOIN {sources}
 LEFT JOIN inventory_stocklevel level ON level.product_id = product.id AND level.warehouse_id = source.warehouse_id
 {own}LEFT JOIN inventory_warehouse warehouse ON warehouse.id = level.warehouse_id AND {is_shown}
 LEFT JOIN LATERAL (
     SELECT sum(item.quantity)::int AS quantity FROM reservations_reservationitem item
     WHERE item.level_id = level.id AND item.held_until <= statement_timestamp()
 ) due ON true
-WHERE CASE WHEN %s::text IS NULL THEN store.is_default ELSE store.code = %s::text END
-GROUP BY store.code, source.priority, warehouse.code ORDER BY source.priority, warehouse.code
+GROUP BY scope.n, store.code, source.priority, warehouse.code
+ORDER BY scope.n, source.priority, warehouse.code
 """
+_STORE: Final = "CASE WHEN scope.code IS NULL THEN store.is_default ELSE store.code = scope.code END"
 _CHECK: Final = _CHECK_OF.format(
-    units=_UNITS.format(further=""), sources="inventory_storewarehouse", own="", is_shown=WAREHOUSE_MAY_SELL
+    units=_UNITS.format(further=""),
+    scopes=f"unnest((SELECT %s::text[])) WITH ORDINALITY AS scope (code, n) JOIN inventory_store store ON {_STORE}",
+    sources="inventory_storewarehouse source ON source.store_id = store.id",
+    own="",
+    is_shown=WAREHOUSE_MAY_SELL,
 )
-"""Returns a row for each warehouse, and one without a code for products that no warehouse has. Products are returned as
-their numbers in the request: repeated look-ups of the ids took longer than the rest of a line's work.
+"""Returns, for each store, a row for each warehouse, and one without a code for products that no warehouse has. Stores
+are returned as their numbers in the batch, products as theirs: repeated look-ups of the ids took longer than the rest
+of a line's work.
 
-The subquery hides the number of ids, so that one plan is kept for all requests. Otherwise PostgreSQL plans each request
-of one line again, which takes longer than executing it.
+The subqueries hide the numbers of ids and stores, so that one plan is kept for all batches. Otherwise PostgreSQL plans
+each batch of one line again, which takes longer than executing it.
 """
 
 
-_OWN: Final = """
-WITH own AS MATERIALIZED (
-    SELECT r.store_id, item.level_id, level.warehouse_id, sum(item.quantity)::int AS quantity
-    FROM (SELECT * FROM reservations_reservation WHERE cart_id = %s OFFSET 0) r
+_OWN: Final = f"""
+WITH scope AS MATERIALIZED (
+    SELECT scope.n, scope.cart, store.id AS store_id
+    FROM unnest((SELECT %s::text[]), (SELECT %s::text[])) WITH ORDINALITY AS scope (code, cart, n)
+    JOIN inventory_store store ON {_STORE}
+), own AS MATERIALIZED (
+    SELECT scope.n, item.level_id, level.warehouse_id, sum(item.quantity)::int AS quantity
+    FROM scope
+    CROSS JOIN LATERAL (SELECT * FROM reservations_reservation WHERE cart_id = scope.cart OFFSET 0) r
     JOIN reservations_reservationitem item ON item.reservation_id = r.id AND item.held_until > statement_timestamp()
     JOIN inventory_stocklevel level ON level.id = item.level_id
-    WHERE r.status = 'ACTIVE' GROUP BY r.store_id, item.level_id, level.warehouse_id
-)"""
+    WHERE r.status = 'ACTIVE' AND r.store_id = scope.store_id GROUP BY scope.n, item.level_id, level.warehouse_id
+)"""  # noqa: S608 - constants only
 _SOURCES_AND_OWN: Final = """(
-    SELECT store_id, warehouse_id, priority, true AS sells FROM inventory_storewarehouse
-    UNION SELECT store_id, warehouse_id, NULL, false FROM own WHERE NOT EXISTS (
-        SELECT FROM inventory_storewarehouse s WHERE s.store_id = own.store_id AND s.warehouse_id = own.warehouse_id)
-)"""
-_CHECK_FOR_CART: Final = _OWN + _CHECK_OF.format(
+    SELECT scope.n, s.warehouse_id, s.priority, true AS sells FROM scope
+    JOIN inventory_storewarehouse s ON s.store_id = scope.store_id
+    UNION SELECT own.n, own.warehouse_id, NULL, false FROM own JOIN scope ON scope.n = own.n WHERE NOT EXISTS (
+        SELECT FROM inventory_storewarehouse s
+        WHERE s.store_id = scope.store_id AND s.warehouse_id = own.warehouse_id)
+) source ON source.n = scope.n"""
+_CHECK_FOR_CARTS: Final = _OWN + _CHECK_OF.format(
     units=_UNITS.format(further=f" AND source.sells AND {WAREHOUSE_MAY_SELL}") + " + coalesce(own.quantity, 0)",
+    scopes="scope JOIN inventory_store store ON store.id = scope.store_id",
     sources=_SOURCES_AND_OWN,
-    own="LEFT JOIN own ON own.store_id = store.id AND own.level_id = level.id\n",
+    own="LEFT JOIN own ON own.n = scope.n AND own.level_id = level.id\n",
     is_shown=f"(source.sells AND {WAREHOUSE_MAY_SELL} OR own.quantity > 0)",
 )
 """As ``_CHECK``, with the units that a cart holds added to what is sellable. The cart may keep them even if new holds
 of them are refused, as when its basket is put."""
 
 
+class CheckRequest(msgspec.Struct, frozen=True, gc=False):
+    """How many units of each line are sellable. ``store`` is a code; None for the actor's only store, or the default
+    one. With a ``cart_id``, what the cart holds in the store counts as available."""
+
+    actor: Actor
+    store: str | None
+    queries: tuple[Query, ...]
+    cart_id: str | None = None
+
+
 def check_availability(
     actor: Actor, store: str | None, queries: Sequence[Query], cart_id: str | None = None
 ) -> list[Availability]:
-    """Check how many units of each line are sellable. Returns an answer per line, in order; one query for all, and
-    another one if a line names a warehouse that has none of the products.
+    """``check_all`` for one request. Raises the errors that it returns."""
+    checked: list[Availability] = raise_refusal(check_all([CheckRequest(actor, store, tuple(queries), cart_id)])[0])
+    return checked
 
-    With a ``cart_id``, what the cart holds in the store counts as available.
 
-    Raises UnknownStore, also for a store out of the actor's reach, and PermissionDenied for an actor limited to some
-    warehouses.
+def check_all(requests: Sequence[CheckRequest]) -> list[list[Availability] | DomainError]:
+    """Check how many units of each line are sellable. Returns for each request an answer per line, in order.
+
+    One query for all requests without a cart, one for all with a cart, and another one if a line names a warehouse that
+    has none of the products.
+
+    Returned errors are UnknownStore, also for a store out of the actor's reach, and PermissionDenied for an actor
+    limited to some warehouses.
     """
-    actor.require_all_warehouses()
-    code = store or (actor.store_codes[0] if len(actor.store_codes) == 1 else None)
-    numbers: dict[UUID, int] = {}
-    asked = [numbers.setdefault(query.variant_id or query.product_id, len(numbers) + 1) for query in queries]
-    rows = _read(numbers, code, cart_id)
-    if not rows or not actor.sees_store(rows[0][0]):
-        detail = f"There is no store {code}." if code else "Name a store: there is no default for this client."
-        raise UnknownStore.at("/storeId", detail)
-    parents: dict[int, UUID | None] = {}
-    levels: dict[int, list[tuple[str, int]]] = {}
-    for _, warehouse, found, parent_ids, sellable in rows:
-        parents.update(zip(found, parent_ids, strict=True))
+    plain, for_carts = _Statement(_CHECK), _Statement(_CHECK_FOR_CARTS)
+    asked = [(plain if request.cart_id is None else for_carts).ask(request) for request in requests]
+    plain.read()
+    for_carts.read()
+    unknown = _unknown({code for each in asked for code in each.missing()})
+    return [each.answers(unknown) for each in asked]
+
+
+class _Scope:
+    """What a batch asks about one store, for one cart or none. ``store`` is the store's code, None if it isn't found.
+
+    Products have numbers in the statement: ``parents`` has those of the products that exist, ``levels`` what can be
+    sold of them, and ``sources`` the warehouses of these, those first that the store prefers.
+    """
+
+    __slots__ = ("levels", "number", "numbers", "parents", "sources", "store")
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.store: str | None = None
+        self.numbers: dict[UUID, int] = {}
+        self.parents: dict[int, UUID | None] = {}
+        self.levels: dict[int, list[tuple[str, int]]] = {}
+        self.sources: list[str] = []
+
+    def note(self, row: tuple[Any, ...]) -> None:
+        """Note a row of the statement: the levels of a warehouse, or products that no warehouse has."""
+        _, self.store, warehouse, found, parent_ids, sellable = row
+        self.parents.update(zip(found, parent_ids, strict=True))
         if warehouse is not None:
+            self.sources.append(warehouse)
             for number, units in zip(found, sellable, strict=True):
-                levels.setdefault(number, []).append((warehouse, units))
-    sources = list(dict.fromkeys(row[1] for row in rows if row[1] is not None))
-    places = [(number, query.warehouse) for number, query in zip(asked, queries, strict=True)]
-    short = _short_places(places, queries, levels, sources)
-    answers = [
-        _answer(query, place[0], parents, levels, is_short=place in short)
-        for query, place in zip(queries, places, strict=True)
-    ]
-    missing = {query.warehouse for query in queries if query.warehouse is not None}.difference(sources)
-    if not missing or not (unknown := _unknown(missing)):
-        return answers
-    return [each._replace(is_warehouse_known=False) if each.query.warehouse in unknown else each for each in answers]
+                self.levels.setdefault(number, []).append((warehouse, units))
 
 
-def _read(stock_ids: Collection[UUID], store: str | None, cart_id: str | None) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        if cart_id is None:
-            cursor.execute(_CHECK, [columns.uuids(stock_ids), store, store])
-        else:
-            cursor.execute(_CHECK_FOR_CART, [cart_id, columns.uuids(stock_ids), store, store])
-        return list(cursor.fetchall())
+class _Statement:
+    """What one statement is asked for a batch: the products of each store, or of each store and cart."""
+
+    def __init__(self, sql: str) -> None:
+        self._sql = sql
+        self._scopes: dict[tuple[str | None, str | None], _Scope] = {}
+        self._scopes_of_products: list[int] = []
+        self._products: list[UUID] = []
+
+    def ask(self, request: CheckRequest) -> "_Asked":
+        """Ask for the products of a request."""
+        key = request.store or request.actor.only_store or None, request.cart_id
+        scope = self._scopes.get(key)
+        if scope is None:
+            scope = self._scopes[key] = _Scope(len(self._scopes) + 1)
+        return _Asked(request, key[0], scope, [self._number(scope, query) for query in request.queries])
+
+    def _number(self, scope: _Scope, query: Query) -> int:
+        product_id = query.variant_id or query.product_id
+        number = scope.numbers.get(product_id)
+        if number is None:
+            self._products.append(product_id)
+            self._scopes_of_products.append(scope.number)
+            number = scope.numbers[product_id] = len(self._products)
+        return number
+
+    def read(self) -> None:
+        """Read what was asked, by one query if anything was."""
+        if not self._scopes:
+            return
+        named = [columns.texts([store for store, _ in self._scopes])]
+        if self._sql is _CHECK_FOR_CARTS:
+            named.append(columns.texts([cart for _, cart in self._scopes]))
+        scopes = list(self._scopes.values())
+        with connection.cursor() as cursor:
+            asked = [columns.ints(self._scopes_of_products), columns.uuids(self._products)]
+            cursor.execute(self._sql, [*named, *asked])
+            for row in cursor.fetchall():
+                scopes[row[0] - 1].note(row)
+
+
+class _Asked(NamedTuple):
+    """A request, the store that it is about (a code; None for the default store), and the numbers of its products."""
+
+    request: CheckRequest
+    store: str | None
+    scope: _Scope
+    numbers: list[int]
+
+    def refusal(self) -> DomainError | None:
+        """Why the request is refused; None if it isn't."""
+        actor, scope = self.request.actor, self.scope
+        if not actor.sees_all_warehouses:
+            return PermissionDenied("This is for people who work in all warehouses.")
+        if scope.store is None or not actor.sees_store(scope.store):
+            code = self.store
+            detail = f"There is no store {code}." if code else "Name a store: there is no default for this client."
+            return UnknownStore.at("/storeId", detail)
+        return None
+
+    def missing(self) -> set[str]:
+        """The warehouses that lines name and that have none of the products."""
+        named = {query.warehouse for query in self.request.queries if query.warehouse is not None}
+        return named.difference(self.scope.sources) if named and self.scope.store else set()
+
+    def answers(self, unknown: Collection[str]) -> list[Availability] | DomainError:
+        """The answer to each line, or the refusal. ``unknown`` are codes that no warehouse has."""
+        if refusal := self.refusal():
+            return refusal
+        scope, queries = self.scope, self.request.queries
+        places = [(number, query.warehouse) for number, query in zip(self.numbers, queries, strict=True)]
+        short = _short_places(places, queries, scope.levels, scope.sources)
+        answers = [
+            _answer(query, place[0], scope.parents, scope.levels, is_short=place in short)
+            for query, place in zip(queries, places, strict=True)
+        ]
+        if not unknown:
+            return answers
+        return [
+            each._replace(is_warehouse_known=False) if each.query.warehouse in unknown else each for each in answers
+        ]
 
 
 def _unknown(codes: Collection[str]) -> set[str]:
-    """Those of these codes that no warehouse has. One query."""
-    return set(codes).difference(Warehouse.objects.filter(code__in=codes).values_list("code", flat=True))
+    """Those of these codes that no warehouse has. One query if there are any."""
+    return (
+        set()
+        if not codes
+        else set(codes).difference(Warehouse.objects.filter(code__in=codes).values_list("code", flat=True))
+    )
 
 
 Levels = Mapping[int, Sequence[tuple[str, int]]]
