@@ -38,7 +38,8 @@ class Shortage(msgspec.Struct, frozen=True, gc=False):
 
 
 class InsufficientStock(DomainError):
-    """Fewer units are available than requested. ``levels`` are the levels that were considered."""
+    """Fewer units are available than requested. ``levels`` are the levels that were considered, apart from those on
+    which no hold is due."""
 
     def __init__(self, shortages: Sequence[Shortage], levels: Collection[UUID] = ()) -> None:
         super().__init__("Not enough stock for this request.", [shortage.fault() for shortage in shortages])

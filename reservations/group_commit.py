@@ -1,14 +1,32 @@
 """Requests about reservations that are decided together with concurrent ones (``inventory.combining``)."""
 
+from dataclasses import dataclass
+from typing import Any
+
 from inventory.combining import Submission
-from reservations.services.holds import placing, resolution
+from reservations.services.holds import placing, resolution, sold_out
 from reservations.services.holds.placing import HoldRequest
 from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest
 
 
+@dataclass(frozen=True, slots=True)
+class _HoldSubmission(Submission):
+    """A request that is refused at once if it is known to be short (``sold_out``)."""
+
+    def outcome(self) -> Any:
+        if refusal := sold_out.known_refusal(self.request):
+            raise refusal
+        return Submission.outcome(self)
+
+    async def outcome_on_loop(self) -> Any:
+        if refusal := sold_out.known_refusal(self.request):
+            raise refusal
+        return await Submission.outcome_on_loop(self)
+
+
 def place_hold(request: HoldRequest) -> Submission:
     """Submit to ``placing.place_holds``; the outcome is a PlacedHold or a StoredAnswer."""
-    return Submission(placing.place_holds, request)
+    return _HoldSubmission(placing.place_holds, request)
 
 
 def release_hold(request: ReleaseRequest) -> Submission:

@@ -20,6 +20,7 @@ from config.health import readiness
 from config.passwords import PasswordHasher
 from inventory.api.events.reaches import forget_reaches
 from inventory.services.catalogue.lookup import forget_catalogue
+from inventory.services.stock import known_levels
 from tests.contract.operations import require_documented
 from tests.emptying import quick_emptying
 from tests.factories import make_client, make_store
@@ -71,10 +72,11 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
 
 @pytest.fixture(autouse=True)
 def _fresh_memory() -> None:
-    """Clear the caches of tokens and of the catalogue before each test."""
+    """Clear the caches of tokens, of the catalogue and of sold-out levels before each test."""
     authentication.forget_cached_tokens()
     forget_catalogue()
     forget_reaches()
+    known_levels.forget_all()
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from audit.actors import Actor
 from audit.models import ApiClient, AuditEntry, OutboxEvent
 from audit.roles import Role
 from inventory.models import Product, StockLevel, Store, StoreWarehouse, Warehouse
+from inventory.services.stock import known_levels
 from inventory.services.stock.adjustments import Adjustment, AdjustRequest, apply_adjustments
 from reservations.models import Reservation, ReservationItem
 from reservations.services.holds.documents import Hold
@@ -79,6 +80,7 @@ def make_due(*ids: UUID, ago: timedelta = timedelta(seconds=1)) -> None:
     with transaction.atomic():  # One transaction, so that concurrent readers never see half of the change.
         Reservation.objects.filter(id__in=ids).update(expires_at=past)
         ReservationItem.objects.filter(reservation__in=ids, held_until__isnull=False).update(held_until=past)
+    known_levels.forget_all()
 
 
 def make_variant(parent: Product, **fields: Any) -> Product:

@@ -81,6 +81,18 @@ SWEEP_BATCH_SIZE = _stock.whole(
     meaning="How many holds one transaction of a sweep ends at most.",
     used_by=(Used.SWEEPER, Used.COMMANDS),
 )
+SOLD_OUT_CACHE_SECONDS = _stock.decimal(
+    "SOLD_OUT_CACHE_SECONDS",
+    0.25,
+    least=0,
+    most=5,
+    unit="seconds",
+    meaning=(
+        "How long a process refuses what it found short of stock without asking the database again. Stock that comes "
+        "back through this process is seen at once, through others after this time. 0 asks each time."
+    ),
+    used_by=(Used.WEB,),
+)
 CATALOGUE_CACHE_SECONDS = _stock.decimal(
     "CATALOGUE_CACHE_SECONDS",
     5.0,

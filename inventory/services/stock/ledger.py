@@ -26,7 +26,7 @@ from inventory import planning
 from inventory.events import InventoryLevelChangedEvent
 from inventory.locking import LockedIds, LockedLevels
 from inventory.services.low_stock.alerts import Crossing, raise_alerts
-from inventory.services.stock import level_events
+from inventory.services.stock import known_levels, level_events
 from inventory.services.stock.level_events import LevelChange
 
 _UPDATE_LEVELS: Final = """
@@ -87,6 +87,7 @@ def give_back_from(held: str, *, levels: LockedIds, event_ids: columns.UuidArray
     from 1, is the event that says why. Each row bumps the level's version, as ``Ledger.reserve`` does. Requires the
     levels' locks.
     """
+    known_levels.forget_all()
     now = levels.now
     if not settings.LEVEL_EVENTS:
         write(_GIVE_BACK.format(held=held), [now, now])
@@ -142,6 +143,10 @@ class Ledger:
         """Mark a level as updated, though neither its counters nor its version change: its incoming units do."""
         self._touched.add(level_id)
 
+    def has_changed(self, level_id: UUID) -> bool:
+        """Whether there are changes to the counters of a level, written or not."""
+        return level_id in self._changes
+
     def write(self, now: datetime, events: Sequence[OutboxRow]) -> None:
         """Write all changes: one UPDATE of levels, one INSERT of movements. Requires the levels' locks.
 
@@ -151,6 +156,7 @@ class Ledger:
         Raises an alert, with its event, for levels whose severity became worse (docs/explanation/rules.md, rule 14).
         It compares available before and after all changes of the transaction, which is known here without a query.
         """
+        known_levels.forget(self._changes)
         changes = {level: c for level, c in self._changes.items() if c.moved or c.reserved or c.on_hand}
         touched = ((level, LevelChange()) for level in sorted(self._touched - changes.keys()))
         for some in batches([*changes.items(), *touched]):

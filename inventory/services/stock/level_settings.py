@@ -21,6 +21,7 @@ from inventory.locking import LockedLevels, lock_levels
 from inventory.models import StockLevel
 from inventory.services.catalogue.master_data import Saved, claimed
 from inventory.services.low_stock import alerts as low_stock
+from inventory.services.stock import known_levels
 from inventory.services.stock.level_events import SETTINGS_CHANGED, changed_event
 
 SETTINGS: Final = (
@@ -202,6 +203,7 @@ WHERE level.id = t.id
 
 
 def _write(rows: Sequence[Mapping[str, Any]], now: datetime) -> None:
+    known_levels.forget(row["pk"] for row in rows)
     write(
         _UPDATE,
         [

@@ -10,6 +10,7 @@ from audit.models import ARCHIVING
 from inventory import transactions
 from inventory.locking import read_clock
 from inventory.models import LedgerOpening, Product, StockLevel, Store, StoreWarehouse, Warehouse
+from inventory.services.stock import known_levels
 
 STOCK: Final = 10
 """The units on hand whenever no run is going on."""
@@ -71,6 +72,7 @@ def _clean() -> None:
         cursor.execute(_HOLDS, [hidden.CODE, hidden.STORE_ID])
         holds = [row[0] for row in cursor.fetchall()]
         cursor.execute(_LEVEL, [hidden.LEVEL_ID])
+        known_levels.forget([hidden.LEVEL_ID])
         cursor.execute("DELETE FROM reservations_reservationitem WHERE reservation_id = ANY(%s)", [holds])
         cursor.execute("DELETE FROM reservations_reservation WHERE id = ANY(%s)", [holds])
         cursor.execute("DELETE FROM inventory_movement WHERE level_id = %s", [hidden.LEVEL_ID])

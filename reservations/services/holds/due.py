@@ -125,6 +125,26 @@ def _locked(statement: str, parameters: list[Any]) -> LockedHolds | None:
     return LockedHolds(count, ids, (expires_at, id_)) if count else None
 
 
+_FIRST_ENDS: Final = """
+SELECT level.id, extract(epoch FROM first.held_until - statement_timestamp())::float8
+FROM unnest(%s::uuid[]) AS level (id) CROSS JOIN LATERAL (
+    SELECT held_until FROM reservations_reservationitem item
+    WHERE item.level_id = level.id AND held_until <= statement_timestamp() + make_interval(secs => %s)
+    ORDER BY held_until LIMIT 1
+) AS first
+"""
+
+
+def first_ends(level_ids: Collection[UUID], *, within_seconds: float) -> dict[UUID, float]:
+    """In how many seconds the first hold on each of these levels ends, by the database's clock: 0 or less if it is due.
+
+    Levels on which no hold ends in that time are left out. Reliable only while the levels are locked.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_FIRST_ENDS, [columns.uuids(level_ids), within_seconds])
+        return dict(cursor.fetchall())
+
+
 _DELAYS: Final = "count(*)::int, coalesce(array_agg(extract(epoch FROM clock_timestamp() - expires_at)::float8), '{}')"
 
 

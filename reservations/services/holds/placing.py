@@ -1,6 +1,7 @@
 """Place holds."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar
@@ -20,6 +21,7 @@ from audit.recording import Entry, record
 from inventory.errors import InsufficientStock
 from inventory.locking import LockedLevels, lock_levels, lock_sellable_levels
 from inventory.services.catalogue.lookup import Catalogue, StoreFacts, read_catalogue, recall_catalogue
+from inventory.services.stock import known_levels
 from inventory.services.stock.ledger import Ledger
 from inventory.transactions import PATIENT, Patience
 from reservations import actions
@@ -30,7 +32,7 @@ from reservations.errors import (
 )
 from reservations.events import InventoryReservedEvent
 from reservations.services.availability import availability
-from reservations.services.holds import counting, documents, expiry, limits, sourcing
+from reservations.services.holds import counting, documents, due, expiry, limits, sourcing
 from reservations.services.holds.documents import Hold, Status
 from reservations.services.holds.orders_held import HeldOrders, Order, Question
 from reservations.services.holds.sourcing import RequestLine, SummedLine
@@ -68,7 +70,9 @@ HoldOutcome = PlacedHold | StoredAnswer | DomainError
 R = TypeVar("R", bound=Any)
 
 
-class _Prepared(msgspec.Struct, frozen=True, gc=False):
+class Prepared(msgspec.Struct, frozen=True, gc=False):
+    """A request whose names are resolved, and that is refused only for stock, a limit or its order."""
+
     request: HoldRequest
     store: StoreFacts
     lifetime: timedelta
@@ -120,7 +124,7 @@ def hold_all(requests: Sequence[HoldRequest], *, may_recall: bool = True) -> lis
     verdicts = idempotency.claim_all([request.claim for request in requests])
     open_requests = [request for request, verdict in zip(requests, verdicts, strict=True) if verdict is None]
     prepared, catalogue, is_recalled = _prepare_all(open_requests, may_recall=may_recall)
-    plans = {id_: plan for id_, plan in prepared.items() if isinstance(plan, _Prepared)}
+    plans = {id_: plan for id_, plan in prepared.items() if isinstance(plan, Prepared)}
     outcomes: dict[UUID, HoldOutcome] = {}
     if plans:
         candidates: set[UUID] = set()
@@ -137,8 +141,32 @@ def hold_all(requests: Sequence[HoldRequest], *, may_recall: bool = True) -> lis
         for id_, plan in plans.items():
             outcomes[id_] = _decide(plan, catalogue, levels, ledger, allowances, held=held)
         _write(open_requests, outcomes, ledger, levels.now)
+        _remember_short(outcomes.values(), levels, ledger)
     outcomes |= {id_: plan for id_, plan in prepared.items() if isinstance(plan, DomainError)}
     return [verdict or outcomes[request.id] for request, verdict in zip(requests, verdicts, strict=True)]
+
+
+def _remember_short(outcomes: Iterable[HoldOutcome], levels: LockedLevels, ledger: Ledger) -> None:
+    """Remember the levels of refused requests, each until its first hold ends (``sold_out``). Requires their locks.
+
+    Levels that this transaction changed are left out: it may be rolled back. As this reads which holds are due, it
+    leaves the errors only the levels that have some.
+    """
+    seconds = known_levels.lasts_seconds()
+    short = [outcome for outcome in outcomes if isinstance(outcome, InsufficientStock)]
+    considered = {level_id for error in short for level_id in error.levels if level_id in levels.by_id}
+    if not seconds or not considered:
+        return
+    known_levels.note_short({each.variant_id or each.product_id for error in short for each in error.shortages})
+    if known_levels.recall(considered) is not None:
+        return
+    now, sellable = time.monotonic(), levels.sellable()
+    ends = due.first_ends(considered, within_seconds=seconds)
+    known = {level_id: now + ends.get(level_id, seconds) for level_id in considered if not ledger.has_changed(level_id)}
+    known_levels.remember({level_id: sellable[level_id] for level_id in known}, known)
+    due_now = {level_id for level_id, end in ends.items() if end <= 0}
+    for error in short:
+        error.levels &= due_now
 
 
 class _CatalogueChanged(Exception):
@@ -147,15 +175,15 @@ class _CatalogueChanged(Exception):
 
 def _prepare_all(
     requests: Sequence[HoldRequest], *, may_recall: bool
-) -> tuple[dict[UUID, "_Prepared | DomainError"], Catalogue, bool]:
+) -> tuple[dict[UUID, "Prepared | DomainError"], Catalogue, bool]:
     """Resolve the names in the requests. Returns the prepared requests or errors, the catalogue they were resolved
     with, and whether it is the cached one. The cached one is used only if it causes no error."""
-    if may_recall and (catalogue := recall_catalogue(*_names(requests))):
-        prepared = {request.id: _prepare(request, catalogue) for request in requests}
-        if all(isinstance(plan, _Prepared) for plan in prepared.values()):
+    if may_recall and (catalogue := recall_catalogue(*names_in(requests))):
+        prepared = {request.id: prepare(request, catalogue) for request in requests}
+        if all(isinstance(plan, Prepared) for plan in prepared.values()):
             return prepared, catalogue, True
     catalogue = _catalogue(requests)
-    return {request.id: _prepare(request, catalogue) for request in requests}, catalogue, False
+    return {request.id: prepare(request, catalogue) for request in requests}, catalogue, False
 
 
 def plan_hold(request: HoldRequest) -> PlacedHold:
@@ -164,7 +192,7 @@ def plan_hold(request: HoldRequest) -> PlacedHold:
     Due holds count as free. Raises the errors of ``place_hold`` except Busy and the errors of claims.
     """
     catalogue = _catalogue([request])
-    plan = raise_refusal(_prepare(request, catalogue))
+    plan = raise_refusal(prepare(request, catalogue))
     if plan.asked:
         limits.read_allowances([plan.asked]).require(plan.asked)
     candidates = sourcing.candidate_levels(plan.wanted, plan.store, catalogue).values()
@@ -175,10 +203,10 @@ def plan_hold(request: HoldRequest) -> PlacedHold:
 
 
 def _catalogue(requests: Sequence[HoldRequest]) -> Catalogue:
-    return read_catalogue(*_names(requests))
+    return read_catalogue(*names_in(requests))
 
 
-def _names(requests: Sequence[HoldRequest]) -> tuple[list[tuple[Actor, str | None]], set[UUID]]:
+def names_in(requests: Sequence[HoldRequest]) -> tuple[list[tuple[Actor, str | None]], set[UUID]]:
     """The stores and products that the requests name, as ``read_catalogue`` expects them."""
     return (
         [(request.actor, request.store) for request in requests],
@@ -186,8 +214,10 @@ def _names(requests: Sequence[HoldRequest]) -> tuple[list[tuple[Actor, str | Non
     )
 
 
-def _prepare(request: HoldRequest, catalogue: Catalogue) -> _Prepared | DomainError:
-    """Resolve the names in a request. Returns an error if it must be refused whatever the stock."""
+def prepare(request: HoldRequest, catalogue: Catalogue) -> Prepared | DomainError:
+    """Resolve the names in a request. Returns an error if it must be refused whatever the stock.
+
+    Sends a query only for a warehouse that the store doesn't sell from."""
     try:
         request.actor.require_all_warehouses()  # Units may come from any of the store's warehouses.
         store = catalogue.store_for(request.actor, request.store)
@@ -197,7 +227,7 @@ def _prepare(request: HoldRequest, catalogue: Catalogue) -> _Prepared | DomainEr
     except DomainError as error:
         return error
     shopper = limits.Shopper(store.id, request.customer_id, request.cart_id, request.order_id)
-    return _Prepared(request, store, lifetime, wanted, limits.asked(shopper, store, wanted))
+    return Prepared(request, store, lifetime, wanted, limits.asked(shopper, store, wanted))
 
 
 def hold_lifetime(timeout_minutes: int | None, store: StoreFacts) -> timedelta:
@@ -210,7 +240,7 @@ def hold_lifetime(timeout_minutes: int | None, store: StoreFacts) -> timedelta:
 
 
 def _decide(
-    plan: _Prepared,
+    plan: Prepared,
     catalogue: Catalogue,
     levels: LockedLevels,
     ledger: Ledger,
@@ -236,7 +266,7 @@ def _decide(
     return PlacedHold(hold, levels.now)
 
 
-def _new_hold(plan: _Prepared, catalogue: Catalogue, sellable: Mapping[UUID, int], now: datetime) -> Hold:
+def _new_hold(plan: Prepared, catalogue: Catalogue, sellable: Mapping[UUID, int], now: datetime) -> Hold:
     request = plan.request
     return Hold(
         id=request.id,

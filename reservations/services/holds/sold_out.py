@@ -1,0 +1,60 @@
+"""Refuse a request to hold stock by what this process read a moment ago, without a lock, a transaction or a statement.
+
+In a sold-out drop nearly all requests are refused. ``placing`` remembers the levels of those that it refuses
+(docs/explanation/rules.md, rule 42). A request that isn't surely short by them is decided under the locks as ever.
+"""
+
+from collections.abc import Iterator
+from uuid import UUID
+
+from inventory.errors import InsufficientStock
+from inventory.services.catalogue.lookup import Catalogue, recall_catalogue
+from inventory.services.stock import known_levels
+from inventory.transactions import PATIENT
+from reservations.services.holds import counting, placing, sourcing
+from reservations.services.holds.placing import HoldRequest, Prepared
+
+
+def known_refusal(request: HoldRequest) -> InsufficientStock | None:
+    """The refusal of a request that is short by what is remembered, as ``placing.place_holds`` returns it; else None.
+
+    Counts the refusal. Sends no statement and never waits.
+    """
+    if _needs_the_database(request) or not known_levels.were_short(_products_in(request)):
+        return None
+    catalogue = recall_catalogue(*placing.names_in([request]))
+    if catalogue is None or not _knows_warehouses(request, catalogue):
+        return None
+    refusal = _refusal(request, catalogue)
+    if refusal:
+        counting.count_refused([refusal], PATIENT)
+    return refusal
+
+
+def _needs_the_database(request: HoldRequest) -> bool:
+    """Whether its key may have a stored answer, or its order a hold: both come before the stock."""
+    return request.claim is not None or (request.order_id is not None and not request.additional)
+
+
+def _products_in(request: HoldRequest) -> Iterator[UUID]:
+    return (line.variant_id or line.product_id for line in request.lines)
+
+
+def _knows_warehouses(request: HoldRequest, catalogue: Catalogue) -> bool:
+    """Whether the request names only warehouses of its store: the refusal of others takes a query."""
+    named = {line.warehouse for line in request.lines if line.warehouse is not None}
+    return named <= {source.code for store in catalogue.stores.values() for source in store.sources}
+
+
+def _refusal(request: HoldRequest, catalogue: Catalogue) -> InsufficientStock | None:
+    plan = placing.prepare(request, catalogue)
+    if not isinstance(plan, Prepared) or plan.asked:
+        return None  # Other refusals are made of what is read anew, and limits come before the stock.
+    candidates = sourcing.candidate_levels(plan.wanted, plan.store, catalogue).values()
+    sellable = known_levels.recall(candidates)
+    if sellable:
+        try:
+            sourcing.choose_items(plan.wanted, plan.store, catalogue, sellable)
+        except InsufficientStock as refusal:
+            return refusal
+    return None
