@@ -33,7 +33,7 @@ from audit.db import service_role
 from audit.errors import DomainError, Throttled
 from config import connections, draining, listening, on_loop, orphans, problems, structs, throttling
 from config.answering import Answering
-from config.bodies import Body, Budget, Gone, Message, Receive, Refused
+from config.bodies import Body, Budget, Gone, Message, Receive, Refused, has_none
 from config.lanes import Lanes
 from config.loop_routes import Routes
 from config.metrics import programs
@@ -92,11 +92,12 @@ class Application(BaseHandler):
         """Answer a request; a response that goes on is returned instead, when the request's body is gone."""
         body = Body(scope, receive, self._budget, self._ask_who)
         try:
-            content = await body.read()
             found = self.routes.find(scope["path"], scope["method"])
-            if found is not None and (handed_in := on_loop.hand_in(*found, scope, content)):
+            content = None if found is not None and has_none(scope) else await body.read()
+            if found is not None and (handed_in := on_loop.hand_in(*found, scope, content or b"")):
                 await on_loop.answer(handed_in, send, answering)
                 return None
+            content = await body.read() if content is None else content
             response = await self._lanes.lane_of(scope).run(self._respond, scope, content, answering)
             if not isinstance(response, HttpResponse) or _goes_on(response):
                 return response

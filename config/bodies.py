@@ -61,6 +61,12 @@ class Budget:
         self._free_bytes += size
 
 
+def has_none(scope: Message) -> bool:
+    """Whether a request has no body, by its headers. Over HTTP/1 they say so; waiting for it would take a while."""
+    lengths = [value for name, value in scope["headers"] if name in (b"content-length", b"transfer-encoding")]
+    return str(scope.get("http_version", "")).startswith("1") and lengths in ([], [b"0"])
+
+
 class Body:
     """The body of one request. ``is_known`` says whether the caller is somebody who may send more than a stranger."""
 

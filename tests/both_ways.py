@@ -48,6 +48,7 @@ async def answer_of(
     before, _, query = path.partition("?")
     scope = {
         "type": "http",
+        "http_version": "1.1",
         "path": unquote(before),
         "raw_path": before.encode(),
         "method": method,

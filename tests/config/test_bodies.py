@@ -128,3 +128,23 @@ def test_who_brings_too_little_in_time_is_refused_and_who_brings_enough_may_go_o
 def test_a_caller_who_is_gone_is_gone() -> None:
     with pytest.raises(Gone):
         read(Caller([part(1), {"type": "http.disconnect"}]), LOGIN)
+
+
+@pytest.mark.parametrize(
+    ("version", "headers", "has_none"),
+    [
+        ("1.1", [], True),
+        ("1.0", [(b"host", b"localhost")], True),
+        ("1.1", [(b"content-length", b"0")], True),
+        ("1.1", [(b"content-length", b"1")], False),
+        ("1.1", [(b"content-length", b"00")], False),
+        ("1.1", [(b"content-length", b"0"), (b"content-length", b"0")], False),
+        ("1.1", [(b"transfer-encoding", b"chunked")], False),
+        ("1.1", [(b"content-length", b"0"), (b"transfer-encoding", b"chunked")], False),
+        ("2", [], False),
+    ],
+)
+def test_only_headers_that_are_sure_say_that_there_is_no_body(
+    version: str, headers: list[tuple[bytes, bytes]], has_none: bool
+) -> None:
+    assert bodies.has_none({"http_version": version, "headers": headers}) is has_none
