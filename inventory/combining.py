@@ -349,3 +349,11 @@ class Reading(Submission):
 
     def _combined(self) -> "GroupCommit[Any]":
         return _shared_reads(self.work)
+
+
+@dataclass(frozen=True, slots=True)
+class LongReading(Reading):
+    """A read that isn't combined, such as that of a page of a list: it would make others wait for it."""
+
+    async def outcome_on_loop(self) -> Any:
+        return await _alone_on_loop(self.work, self.request)

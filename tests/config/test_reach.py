@@ -48,9 +48,10 @@ from inventory.services.drafts import receiving
 from inventory.services.drafts.lines import LineCommand
 from inventory.services.drafts.receiving import DraftDetails
 from inventory.services.low_stock import alerts, assignment, subscriptions
-from inventory.services.stock import adjustments, imports, level_settings, places, reasons, reversing
+from inventory.services.stock import adjustments, imports, level_settings, listing, places, reasons, reversing
 from inventory.services.stock.import_files import COLUMNS, ImportFile, read_file
 from inventory.services.stock.level_settings import LevelChange
+from inventory.services.stock.reading import ProductLevelsRequest, read_product_levels
 from inventory.services.transfers import commands as transfers
 from inventory.services.transfers import drafting, redirecting
 from inventory.services.transfers import reversing as transfers_reversing
@@ -302,6 +303,15 @@ def _then(scene: Scene, actor: Actor) -> Any:
     return _seen(explanation.on_hand_at(actor, scene.product.pk, THERE, timezone.now() - timedelta(hours=1)).levels)
 
 
+def _read_product(scene: Scene, actor: Actor) -> Any:
+    return raise_refusal(read_product_levels([ProductLevelsRequest(actor, scene.product.pk, THERE)])[0])
+
+
+def _listed(scene: Scene, actor: Actor) -> Any:
+    found = listing.read_levels(listing.LevelFilter(actor, ids=(scene.product.pk,)), limit=200)
+    return _seen([level for level in found if level.warehouse_code == THERE])
+
+
 WEBHOOK: Final = {"name": "new", "url": "https://example.com/"}
 
 
@@ -419,6 +429,8 @@ CALLS: Final[dict[str, Call]] = {
     "posting.post_arrival": _posted_arrival,
     "availability.check_availability": _checked,
     "availability.check_all": _checked_together,
+    "reading.read_product_levels": _read_product,
+    "listing.read_levels": _listed,
     "explanation.explain": lambda scene, actor: _seen(explanation.explain(actor, scene.product.pk, THERE).levels),
     "explanation.on_hand_at": _then,
     "reconciliation.reconcile": lambda scene, actor: reconciliation.reconcile(actor),

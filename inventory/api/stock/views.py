@@ -2,45 +2,44 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from datetime import datetime, timedelta
 from typing import Any, ClassVar, Final, Protocol
 from uuid import UUID
 
 import msgspec
-from django.db.models import Q, Sum, Value
-from django.db.models.functions import Coalesce, Now
 from django.http import HttpResponse
 from msgspec import UNSET
 from rest_framework.request import Request
 
 from audit import feed
 from audit.actors import Actor
-from audit.api.contract import PageQuery
-from audit.api.http import ApiView, answered, decode, decode_query, rendered, respond
-from audit.api.paging import BY_ID, page_of
+from audit.api.http import ApiView, Pending, answered, decode, decode_query, rendered
+from audit.api.paging import BY_ID
 from audit.api.schema import describe
 from audit.api.versions import expected_of, precondition, respond_unless_known, tagged
 from audit.errors import NotFound
 from audit.feed import Cursor
 from audit.idempotency import StoredAnswer
 from audit.roles import Capability
-from inventory.api.catalogue.views import read_product
 from inventory.api.filters import require_store, require_warehouse
 from inventory.api.stock import contract as stock_contract
+from inventory.combining import LongReading, Reading
 from inventory.errors import UnknownStore, UnknownWarehouse
-from inventory.models import Movement, StockLevel
+from inventory.models import StockLevel
 from inventory.models.catalogue_querysets import warehouses_of
 from inventory.services.catalogue.master_data import Saved
 from inventory.services.stock.level_settings import set_level
+from inventory.services.stock.listing import LevelFilter, ListedLevel, last_of_walk, read_levels
+from inventory.services.stock.reading import LevelRow, ProductLevels, ProductLevelsRequest, read_product_levels
 
-_DAY: Final = timedelta(hours=24)
 WALKED: Final = 200_000
-"""The most levels that a page of updated levels reads."""
+"""The most levels that a page of updated levels reads: no index has the time of the last update, so that a hold stays a
+heap-only update. Such a page is short or empty if few of these were updated; the next one continues behind them."""
 
 
 class ProductLevelsView(ApiView):
     """The stock of a product."""
 
+    on_loop: ClassVar = frozenset({"GET"})
     allowed: ClassVar = {"GET": Capability.READ}
 
     @describe(
@@ -51,28 +50,28 @@ class ProductLevelsView(ApiView):
         refusals=(UnknownWarehouse,),
         tagged=True,
     )
-    def get(self, request: Request, product_id: UUID) -> HttpResponse:
+    def get(self, request: Request, product_id: UUID) -> Pending:
         """Reads the stock levels of a product in all warehouses that the client may see, with their sums."""
         query = decode_query(request, stock_contract.ProductLevelsQuery)
-        product = read_product(product_id)
-        require_warehouse(self.actor(request), query.warehouse_id)
-        found = StockLevel.objects.visible_to(self.actor(request)).of_product(product_id).with_incoming()
-        if query.warehouse_id is not None:
-            found = found.filter(warehouse__code=query.warehouse_id)
-        levels = list(found)
-        return respond_unless_known(
-            request,
-            stock_contract.ProductLevelsOut(
-                product_id=product.parent_id or product.id,
-                variant_id=product.id if product.parent_id else UNSET,
-                total_quantity=sum(level.on_hand for level in levels),
-                total_available=sum(level.available for level in levels),
-                total_reserved=sum(level.reserved for level in levels),
-                warehouses=[_level(level) for level in levels],
-                movements=stock_contract.MovementsOut(last24_hours=_moved(levels)),
-                last_updated=max((level.updated_at for level in levels), default=product.updated_at),
-            ),
+        asked = ProductLevelsRequest(self.actor(request), product_id, query.warehouse_id)
+        return Pending(Reading(read_product_levels, asked), _product_levels, is_tagged=True)
+
+
+def _product_levels(found: ProductLevels) -> StoredAnswer:
+    levels = found.levels
+    moved = stock_contract.MovedOut(received=found.received, shipped=found.shipped, adjusted=found.adjusted)
+    return rendered(
+        stock_contract.ProductLevelsOut(
+            product_id=found.parent_id or found.product_id,
+            variant_id=found.product_id if found.parent_id else UNSET,
+            total_quantity=sum([level.on_hand for level in levels]),
+            total_available=sum([level.available for level in levels]),
+            total_reserved=sum([level.reserved for level in levels]),
+            warehouses=[_level_in(level, level.warehouse_code, level.warehouse_name) for level in levels],
+            movements=stock_contract.MovementsOut(last24_hours=moved),
+            last_updated=found.updated_at,
         )
+    )
 
 
 def _given(value: int | None) -> int | msgspec.UnsetType:
@@ -80,10 +79,14 @@ def _given(value: int | None) -> int | msgspec.UnsetType:
 
 
 def _level(level: StockLevel) -> stock_contract.LevelOut:
+    return _level_in(level, level.warehouse.code, level.warehouse.name)
+
+
+def _level_in(level: StockLevel | LevelRow, code: str, name: str) -> stock_contract.LevelOut:
     is_located = level.zone or level.aisle or level.shelf
     return stock_contract.LevelOut(
-        warehouse_id=level.warehouse.code,
-        warehouse_name=level.warehouse.name,
+        warehouse_id=code,
+        warehouse_name=name,
         quantity_on_hand=level.on_hand,
         quantity_reserved=level.reserved,
         quantity_available=level.available,
@@ -99,22 +102,10 @@ def _level(level: StockLevel) -> stock_contract.LevelOut:
     )
 
 
-def _moved(levels: list[StockLevel]) -> stock_contract.MovedOut:
-    """The units that these levels moved in the last 24 hours, by the database's clock."""
-    since = Now() - Value(_DAY)
-    total = Movement.objects.filter(level__in=levels, created_at__gt=since).aggregate(
-        received=_total("RECEIPT", "RETURN"), shipped=_total("SHIPMENT"), adjusted=_total("ADJUSTMENT")
-    )
-    return stock_contract.MovedOut(received=total["received"], shipped=-total["shipped"], adjusted=total["adjusted"])
-
-
-def _total(*kinds: str) -> Coalesce:
-    return Coalesce(Sum("quantity", filter=Q(type__in=kinds)), 0)
-
-
 class LevelsView(ApiView):
     """The list of levels, for synchronising a catalogue."""
 
+    on_loop: ClassVar = frozenset({"GET"})
     allowed: ClassVar = {"GET": Capability.READ}
 
     @describe(
@@ -124,37 +115,35 @@ class LevelsView(ApiView):
         answers={200: stock_contract.LevelPageOut},
         refusals=(UnknownStore, UnknownWarehouse),
     )
-    def get(self, request: Request) -> HttpResponse:
+    def get(self, request: Request) -> Pending:
         """Lists stock levels by their keys, to copy all of them. The events continue where the first page begins."""
         query = decode_query(request, stock_contract.LevelsQuery)
-        actor = self.actor(request)
-        with _events_cursor(is_first_page=query.cursor is None) as cursor:
-            found = in_places(StockLevel.objects.visible_to(actor), query, actor)
-            if query.ids is not None:
-                found = found.of_products(query.ids)
-            if query.updated_since is None:
-                levels, following = page_of(_whole(found), query)
-            else:
-                levels, following = _updated(found, query, query.updated_since)
-        items = [_listed(level) for level in levels]
-        return respond(stock_contract.LevelPageOut(items=items, next=following, events_cursor=str(cursor)))
+        return Pending(LongReading(_read_pages, _PageRequest(self.actor(request), query)), rendered)
 
 
-def _whole(found: Any) -> Any:
-    return found.with_incoming().select_related("warehouse", "product")
+class _PageRequest(msgspec.Struct, frozen=True, gc=False):
+    actor: Actor
+    query: stock_contract.LevelsQuery
 
 
-def _updated(found: Any, query: PageQuery, since: datetime) -> tuple[Sequence[StockLevel], str | None]:
-    """One page of the levels updated since a moment, by primary key, and the cursor of the next page or None.
+def _read_pages(requests: Sequence[_PageRequest]) -> list[stock_contract.LevelPageOut]:
+    """The page of each request. Raises UnknownStore, UnknownWarehouse, and Invalid for a cursor of another list."""
+    return [_page(request.actor, request.query) for request in requests]
 
-    No index has the time of the last update, so that a hold stays a heap-only update. A page reads at most ``WALKED``
-    levels, and is short or empty if few of them were updated; the next one continues behind them.
-    """
-    behind = BY_ID.after(query)
-    last = StockLevel.objects.last_of_walk(behind, WALKED)
-    updated = found.filter(updated_at__gte=since)
-    levels, following = page_of(_whole(updated if last is None else updated.filter(pk__lte=last)), query)
-    return levels, following if last is None else following or BY_ID.of(last)
+
+def _page(actor: Actor, query: stock_contract.LevelsQuery) -> stock_contract.LevelPageOut:
+    with _events_cursor(is_first_page=query.cursor is None) as cursor:
+        require_store(actor, query.store_id)
+        require_warehouse(actor, query.warehouse_id)
+        wanted = LevelFilter(actor, query.store_id, query.warehouse_id, query.ids, query.updated_since)
+        behind = BY_ID.after(query)
+        last = None if query.updated_since is None else last_of_walk(behind, WALKED)
+        found = read_levels(wanted, limit=query.limit + 1, behind=behind, last=last)
+    levels, following = BY_ID.page(found, query, lambda level: level.id)
+    if last is not None:
+        following = following or BY_ID.of(last)
+    items = [_listed(level) for level in levels]
+    return stock_contract.LevelPageOut(items=items, next=following, events_cursor=str(cursor))
 
 
 def _events_cursor(*, is_first_page: bool) -> AbstractContextManager[Cursor]:
@@ -188,11 +177,11 @@ def in_places(found: Any, query: _InPlaces, actor: Actor, level: str = "") -> An
     return found
 
 
-def _listed(level: StockLevel) -> stock_contract.ListedLevelOut:
+def _listed(level: ListedLevel) -> stock_contract.ListedLevelOut:
     return stock_contract.ListedLevelOut(
-        product_id=level.product.parent_id or level.product_id,
-        variant_id=level.product_id if level.product.parent_id else UNSET,
-        warehouse_id=level.warehouse.code,
+        product_id=level.parent_id or level.stock_id,
+        variant_id=level.stock_id if level.parent_id else UNSET,
+        warehouse_id=level.warehouse_code,
         quantity_on_hand=level.on_hand,
         quantity_reserved=level.reserved,
         quantity_available=level.available,

@@ -1,0 +1,159 @@
+"""Read stock levels for the HTTP API: those of a product, for many requests in one statement. Takes no locks."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import msgspec
+from django.db import connection
+
+from audit import hidden
+from audit.actors import Actor
+from audit.db import columns
+from audit.errors import DomainError, NotFound
+from inventory.errors import UnknownWarehouse
+
+
+class ProductLevelsRequest(msgspec.Struct, frozen=True, gc=False):
+    """A request to read a product's levels in all warehouses in the actor's reach, or in one of them, by its code."""
+
+    actor: Actor
+    product_id: UUID
+    warehouse: str | None = None
+
+
+class LevelRow(NamedTuple):
+    """A stock level as it is read, with the names of its warehouse and the units in transit to it."""
+
+    warehouse_code: str
+    warehouse_name: str
+    on_hand: int
+    reserved: int
+    available: int
+    incoming_quantity: int
+    version: int
+    reorder_point: int | None
+    reorder_quantity: int | None
+    min_stock_level: int
+    max_stock_level: int | None
+    zone: str
+    aisle: str
+    shelf: str
+
+
+class ProductLevels(msgspec.Struct, frozen=True):
+    """A product's levels, by warehouse, and the units that they moved in the last 24 hours by the database's clock.
+
+    ``parent_id`` is set if the product is a variant. ``updated_at`` is when a level changed last; without levels, when
+    the product did.
+    """
+
+    product_id: UUID
+    parent_id: UUID | None
+    updated_at: datetime
+    received: int
+    shipped: int
+    adjusted: int
+    levels: tuple[LevelRow, ...]
+
+
+_IN_REACH: Final = """(asked.warehouses IS NULL OR warehouse.code = ANY(string_to_array(asked.warehouses, E'\\n')))
+    AND (asked.stores IS NULL OR EXISTS (
+        SELECT FROM inventory_storewarehouse source JOIN inventory_store store ON store.id = source.store_id
+        WHERE source.warehouse_id = warehouse.id AND store.code = ANY(string_to_array(asked.stores, E'\\n'))
+    ))"""
+_PRODUCT_LEVELS: Final = f"""
+SELECT asked.n::int, product.parent_id, place.is_known, coalesce(level.updated_at, product.updated_at),
+    level.received, level.shipped, level.adjusted, level.code, level.name, level.on_hand, level.reserved,
+    level.available, level.incoming, level.version, level.reorder_point, level.reorder_quantity, level.min_stock_level,
+    level.max_stock_level, level.zone, level.aisle, level.shelf
+FROM unnest((SELECT %s::uuid[]), (SELECT %s::text[]), (SELECT %s::text[]), (SELECT %s::text[]))
+    WITH ORDINALITY AS asked (product_id, warehouse, stores, warehouses, n)
+JOIN LATERAL (
+    SELECT parent_id, updated_at FROM inventory_product
+    WHERE id = asked.product_id AND id <> '{hidden.PRODUCT_ID}' OFFSET 0
+) product ON true
+LEFT JOIN LATERAL (
+    SELECT id, true AS is_known FROM inventory_warehouse warehouse
+    WHERE code = asked.warehouse AND id <> '{hidden.WAREHOUSE_ID}' AND {_IN_REACH} OFFSET 0
+) place ON true
+LEFT JOIN LATERAL (
+    SELECT level.*, warehouse.code, warehouse.name, coming.incoming, moved.*
+    FROM (
+        SELECT * FROM inventory_stocklevel WHERE product_id = asked.product_id AND id <> '{hidden.LEVEL_ID}'
+            AND (asked.warehouse IS NULL OR warehouse_id = place.id) OFFSET 0
+    ) level
+    JOIN LATERAL (
+        SELECT code, name FROM inventory_warehouse warehouse WHERE id = level.warehouse_id AND {_IN_REACH} OFFSET 0
+    ) warehouse ON true,
+    LATERAL (
+        SELECT coalesce(sum(in_transit), 0) AS incoming FROM inventory_transferline
+        WHERE destination_level_id = level.id AND in_transit > 0
+    ) coming,
+    LATERAL (
+        SELECT coalesce(sum(quantity) FILTER (WHERE type IN ('RECEIPT', 'RETURN')), 0) AS received,
+            coalesce(sum(-quantity) FILTER (WHERE type = 'SHIPMENT'), 0) AS shipped,
+            coalesce(sum(quantity) FILTER (WHERE type = 'ADJUSTMENT'), 0) AS adjusted
+        FROM inventory_movement
+        WHERE level_id = level.id AND created_at > statement_timestamp() - interval '24 hours'
+    ) moved
+) level ON true
+ORDER BY asked.n, level.code
+"""  # noqa: S608 - constants only
+"""Returns a row for each level, and one without a level for products that have none in reach; none for unknown ones.
+
+``OFFSET 0`` has each table read by its index, once for each row before it. Otherwise the planner, which doesn't know
+how few products are asked for, reads small tables whole and joins them, for each request. The subqueries hide the
+number of products, so that one plan is kept for all requests.
+"""
+
+_Key = tuple[UUID, str | None, str | None, str | None]
+
+
+def read_product_levels(requests: Sequence[ProductLevelsRequest]) -> list[ProductLevels | DomainError]:
+    """Read the levels that these requests ask for. Returns an outcome per request, in order; one statement for all.
+
+    An outcome is NotFound for an unknown product, and UnknownWarehouse for a warehouse that doesn't exist or is out of
+    the actor's reach. Requests for the same share an outcome.
+    """
+    keys = [_key(request) for request in requests]
+    asked = list(dict.fromkeys(keys))
+    outcomes = dict(zip(asked, _read(asked), strict=True))
+    return [outcomes[key] for key in keys]
+
+
+def _key(request: ProductLevelsRequest) -> _Key:
+    actor = request.actor
+    stores = "\n".join(actor.store_codes) if actor.store_codes else None
+    warehouses = None if actor.warehouse_codes is None else "\n".join(actor.warehouse_codes)
+    return request.product_id, request.warehouse, stores, warehouses
+
+
+def _read(asked: Sequence[_Key]) -> list[ProductLevels | DomainError]:
+    product_ids, *texts = zip(*asked, strict=True)
+    found: list[list[tuple[Any, ...]]] = [[] for _ in asked]
+    with connection.cursor() as cursor:
+        cursor.execute(_PRODUCT_LEVELS, [columns.uuids(product_ids), *map(columns.texts, texts)])
+        for row in cursor.fetchall():
+            found[row[0] - 1].append(row)
+    return [_outcome(*key[:2], rows) for key, rows in zip(asked, found, strict=True)]
+
+
+def _outcome(product_id: UUID, warehouse: str | None, rows: Sequence[tuple[Any, ...]]) -> ProductLevels | DomainError:
+    if not rows:
+        return NotFound(f"There is no product {product_id}.")
+    _, parent_id, is_known, updated_at, received, *_ = rows[0]
+    if warehouse is not None and not is_known:
+        return UnknownWarehouse.at("?warehouseId", f"There is no warehouse {warehouse}.")
+    if received is None:
+        return ProductLevels(product_id, parent_id, updated_at, 0, 0, 0, ())
+    return ProductLevels(
+        product_id,
+        parent_id,
+        max([row[3] for row in rows]),
+        sum([row[4] for row in rows]),
+        sum([row[5] for row in rows]),
+        sum([row[6] for row in rows]),
+        tuple([LevelRow._make(row[7:]) for row in rows]),
+    )
