@@ -11,6 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from random import Random
 from typing import Any, Final, NamedTuple
+from urllib.parse import urlencode
 from uuid import uuid4
 
 import pytest
@@ -102,11 +103,21 @@ class Scene:
         line = {"productId": self.product(), "quantity": self.random.randint(1, 4), **self.place()}
         return line if self.random.random() < 0.7 else {**line, "variantId": self.product()}
 
+    def sample(self) -> dict[str, str]:
+        """Parameters of a list of levels."""
+        given = {"ids": f"{self.product()},{self.product()}", "limit": "2", "updatedSince": "2020-01-01T00:00:00Z"}
+        return {name: given[name] for name in self.random.sample(sorted(given), self.random.randint(0, 2))}
+
     def selector(self) -> dict[str, str]:
         """What selects reservations in a body."""
         return self.random.choice(
             [{"cartId": self.cart()}, {"orderId": self.order()}, {"reservationId": self.hold()}, {}]
         )
+
+
+def queried(path: str, query: dict[str, str]) -> Request:
+    """A request to read."""
+    return Request(f"{path}?{urlencode(query)}".rstrip("?"))
 
 
 Make = Callable[[Scene], Request]
@@ -119,6 +130,8 @@ ROUTES: Final[dict[tuple[str, str], Make]] = {
     ),
     ("POST", "release"): lambda scene: Request("release", scene.selector()),
     ("POST", "consume"): lambda scene: Request("consume", {"orderId": scene.order()} | scene.selector()),
+    ("GET", "levels"): lambda scene: queried("levels", {**scene.place(), **scene.shop(), **scene.sample()}),
+    ("GET", "<any-case-uuid:product_id>"): lambda scene: queried(scene.product(), scene.place()),
 }
 """A random request for each method and route of the loop. A new one needs a line here."""
 
