@@ -19,6 +19,7 @@ from audit.api import deprecation, versions
 from audit.api.http import LoopRequest, Pending
 from audit.api.locations import location_of
 from audit.authentication import cached_caller
+from audit.errors import DomainError
 from audit.idempotency import StoredAnswer
 from config import compression, draining, problems, throttling
 from config.answering import Answering
@@ -42,6 +43,7 @@ _META: Final = {
 }
 """The headers that views of the API read."""
 _TYPE: Final = (b"content-type", b"application/json")
+_PROBLEM: Final = (b"content-type", problems.TYPE.encode("ascii"))
 _NO_SNIFFING: Final = (b"x-content-type-options", b"nosniff")
 _NOT_KEPT: Final = (b"cache-control", b"no-store")
 
@@ -105,6 +107,8 @@ async def answer(handed_in: HandedIn, send: Send, answering: Answering) -> None:
     try:
         outcome = await handed_in.pending.submission.outcome_on_loop()
         status, body, headers = _render(handed_in, outcome)
+    except DomainError as error:
+        status, body, headers = _refused(request, error, answering.request_id)
     except Exception as error:  # noqa: BLE001 - each becomes a problem document
         await _send_problem(request, error, send, answering)
         return
@@ -140,6 +144,14 @@ def _render(handed_in: HandedIn, outcome: Any) -> tuple[int, bytes, list[tuple[b
     else:
         headers.append(_NOT_KEPT)
     return answer.status, body, [_TYPE, *headers, *packing, (b"content-length", b"%d" % len(body))]
+
+
+def _refused(request: LoopRequest, error: DomainError, request_id: str) -> tuple[int, bytes, list[tuple[bytes, bytes]]]:
+    """The status, the body as it is sent, and the headers of a refusal."""
+    status, document, named = problems.refusal(error, request_id)
+    body, packing = compression.packed(document, request.META.get("HTTP_ACCEPT_ENCODING", ""))
+    headers = [_PROBLEM, _NOT_KEPT, *_encoded(named), *packing, (b"content-length", b"%d" % len(body))]
+    return status, body, headers
 
 
 def _encoded(headers: Mapping[str, str]) -> list[tuple[bytes, bytes]]:

@@ -3,7 +3,7 @@
 The ``code`` of a domain error is its name (``audit.errors.DomainError.code``); codes of HTTP errors are defined here.
 """
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 import structlog
@@ -106,6 +106,8 @@ _HTTP_CODES: Final[dict[int, tuple[str, str]]] = {
     500: ("internal_error", "Internal error"),
     503: ("busy", "Busy"),
 }
+TYPE: Final = "application/problem+json"
+"""The media type of problem documents."""
 _BUSY_RETRY_SECONDS: Final = 1
 _SHOWN_PATH_LENGTH: Final = 300
 _OFF_THE_API: Final = {
@@ -152,14 +154,28 @@ def of_database(error: Exception) -> DomainError:
     return errors.Busy("The database is away. Try again.")
 
 
-def _domain_problem(request: HttpRequest, error: DomainError) -> HttpResponse:
+class Refusal(NamedTuple):
+    """The answer to a request that was refused: a problem document, and further headers."""
+
+    status: int
+    body: bytes
+    headers: dict[str, str]
+
+
+def refusal(error: DomainError, request_id: str) -> Refusal:
+    """The answer to a request that a service has refused."""
     status, title = DOMAIN_STATUS[type(error)]
-    response = problem(request, status, error.detail, code=error.code, title=title, faults=error.faults)
+    body = _document(status, error.detail, request_id, code=error.code, title=title, faults=error.faults)
     if isinstance(error, errors.Throttled):
-        response.headers["Retry-After"] = str(error.retry_after_seconds)
-    elif isinstance(error, errors.Busy):
-        response.headers["Retry-After"] = str(_BUSY_RETRY_SECONDS)
-    return response
+        return Refusal(status, body, {"Retry-After": str(error.retry_after_seconds)})
+    if isinstance(error, errors.Busy):
+        return Refusal(status, body, {"Retry-After": str(_BUSY_RETRY_SECONDS)})
+    return Refusal(status, body, {})
+
+
+def _domain_problem(request: HttpRequest, error: DomainError) -> HttpResponse:
+    refused = refusal(error, request_id_of(request))
+    return HttpResponse(refused.body, status=refused.status, content_type=TYPE, headers=refused.headers)
 
 
 def _api_problem(request: HttpRequest, error: exceptions.APIException) -> HttpResponse:
@@ -174,30 +190,29 @@ def _api_problem(request: HttpRequest, error: exceptions.APIException) -> HttpRe
     return response
 
 
-def problem(
-    request: HttpRequest,
-    status: int,
-    detail: str,
-    *,
-    code: str | None = None,
-    title: str | None = None,
-    faults: tuple[errors.Fault, ...] = (),
-) -> HttpResponse:
-    """A problem document. Code and title default to those of the status."""
-    standard_code, standard_title = _HTTP_CODES.get(status, ("invalid", "The request is not valid"))
+def problem(request: HttpRequest, status: int, detail: str) -> HttpResponse:
+    """A problem document. Code and title are those of the status."""
+    code, title = _HTTP_CODES.get(status, ("invalid", "The request is not valid"))
+    document = _document(status, detail, request_id_of(request), code=code, title=title)
+    return HttpResponse(document, status=status, content_type=TYPE)
+
+
+def _document(
+    status: int, detail: str, request_id: str, *, code: str, title: str, faults: tuple[errors.Fault, ...] = ()
+) -> bytes:
     body: dict[str, Any] = {
         "type": "about:blank",
-        "title": title or standard_title,
+        "title": title,
         "status": status,
         "detail": detail,
-        "code": code or standard_code,
-        "requestId": request_id_of(request),
+        "code": code,
+        "requestId": request_id,
     }
     if faults:
         body["errors"] = [
             {"pointer": fault.pointer, "code": fault.code, "detail": fault.detail, **fault.facts} for fault in faults
         ]
-    return HttpResponse(msgspec.json.encode(body), status=status, content_type="application/problem+json")
+    return msgspec.json.encode(body)
 
 
 def is_api(request: HttpRequest) -> bool:

@@ -33,6 +33,7 @@ from inventory.errors import (
 )
 from inventory.models import Warehouse
 from inventory.selling import PRODUCT_IS_ACTIVE, PRODUCT_IS_LISTED, freeze_of
+from inventory.services.stock import known_levels
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,9 +226,11 @@ _products_read: dict[UUID, tuple[float, _Product]] = {}
 
 
 def forget_catalogue() -> None:
-    """Clear the cache. Entries also expire by themselves after ``CATALOGUE_CACHE_SECONDS``."""
+    """Clear the cache, and with it what is known to be short. Entries also expire by themselves after
+    ``CATALOGUE_CACHE_SECONDS``."""
     _stores_read.clear()
     _products_read.clear()
+    known_levels.forget_all()
 
 
 def _store_codes(actors_and_stores: Iterable[tuple[Actor, str | None]]) -> set[str]:

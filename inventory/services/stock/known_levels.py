@@ -19,19 +19,31 @@ from django.conf import settings
 _MOST_LEVELS: Final = 20_000
 
 
-class _Known(NamedTuple):
-    """Sellable units, in units, until a time of ``time.monotonic``."""
+class _Level(NamedTuple):
+    """Sellable units until a time of ``time.monotonic``."""
 
     sellable: int
     until: float
 
 
-_levels: Final[dict[UUID, _Known]] = {}
+class Recalled(NamedTuple):
+    """Sellable units by level, as they were together at one moment."""
+
+    sellable: dict[UUID, int]
+    until: float
+    change: int
+
+    def is_known(self) -> bool:
+        """Whether all of it is still remembered, and nothing was forgotten since."""
+        return self.change == _last_change and time.monotonic() < self.until
+
+
+_levels: Final[dict[UUID, _Level]] = {}
 _products: Final[dict[UUID, float]] = {}
 """Products that were short, each with the time until which it is worth asking for its levels."""
 _numbers: Final = count(1)
 _last_change = 0
-"""Another number after each time that something was forgotten."""
+"""A number that is another one after each time that something was forgotten."""
 
 
 def remember(sellable: Mapping[UUID, int], until: Mapping[UUID, float]) -> None:
@@ -42,17 +54,15 @@ def remember(sellable: Mapping[UUID, int], until: Mapping[UUID, float]) -> None:
     if len(_levels) > _MOST_LEVELS:
         forget_all()
     for level_id, units in sellable.items():
-        _levels[level_id] = _Known(units, until[level_id])
+        _levels[level_id] = _Level(units, until[level_id])
 
 
 def forget(level_ids: Iterable[UUID]) -> None:
     """Forget levels, before a transaction that has locked them changes their sellable units."""
     global _last_change  # noqa: PLW0603 - one memory for each process
-    if not _levels:
-        return
-    for level_id in level_ids:
-        _levels.pop(level_id, None)
-    _last_change = next(_numbers)
+    forgotten = [level_id for level_id in level_ids if _levels.pop(level_id, None)] if _levels else []
+    if forgotten:
+        _last_change = next(_numbers)
 
 
 def forget_all() -> None:
@@ -80,16 +90,15 @@ def were_short(product_ids: Iterable[UUID]) -> bool:
     return any(_products.get(product_id, 0.0) > now for product_id in product_ids)
 
 
-def recall(level_ids: Collection[UUID]) -> dict[UUID, int] | None:
-    """Sellable units by level, as they were together at one moment; None unless all of these levels are known."""
-    change, now = _last_change, time.monotonic()
-    recalled: dict[UUID, int] = {}
-    for level_id in level_ids:
-        known = _levels.get(level_id)
-        if known is None or known.until <= now:
-            return None
-        recalled[level_id] = known.sellable
-    return recalled if change == _last_change else None
+def recall(level_ids: Collection[UUID]) -> Recalled | None:
+    """The sellable units of levels; None unless all of them are known."""
+    change = _last_change
+    levels = {level_id: known for level_id in level_ids if (known := _levels.get(level_id))}
+    if len(levels) < len(set(level_ids)):
+        return None
+    sellable = {level_id: known.sellable for level_id, known in levels.items()}
+    recalled = Recalled(sellable, min((known.until for known in levels.values()), default=0.0), change)
+    return recalled if recalled.is_known() else None
 
 
 def lasts_seconds() -> float:

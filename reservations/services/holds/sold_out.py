@@ -4,15 +4,29 @@ In a sold-out drop nearly all requests are refused. ``placing`` remembers the le
 (docs/explanation/rules.md, rule 42). A request that isn't surely short by them is decided under the locks as ever.
 """
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
+from typing import Final, NamedTuple
 from uuid import UUID
 
-from inventory.errors import InsufficientStock
+from inventory.errors import InsufficientStock, Shortage
 from inventory.services.catalogue.lookup import Catalogue, recall_catalogue
 from inventory.services.stock import known_levels
+from inventory.services.stock.known_levels import Recalled
 from inventory.transactions import PATIENT
 from reservations.services.holds import counting, placing, sourcing
 from reservations.services.holds.placing import HoldRequest, Prepared
+
+_MOST_REFUSED: Final = 10_000
+
+
+class _Refused(NamedTuple):
+    """Lines that are short as long as the levels are ``by`` which they were refused."""
+
+    by: Recalled
+    shortages: tuple[Shortage, ...]
+
+
+_refused: Final[dict[Hashable, _Refused]] = {}
 
 
 def known_refusal(request: HoldRequest) -> InsufficientStock | None:
@@ -22,13 +36,45 @@ def known_refusal(request: HoldRequest) -> InsufficientStock | None:
     """
     if _needs_the_database(request) or not known_levels.were_short(_products_in(request)):
         return None
-    catalogue = recall_catalogue(*placing.names_in([request]))
-    if catalogue is None or not _knows_warehouses(request, catalogue):
-        return None
-    refusal = _refusal(request, catalogue)
+    refusal = _repeated(request) or _decided(request)
     if refusal:
         counting.count_refused([refusal], PATIENT)
     return refusal
+
+
+def _key(request: HoldRequest) -> Hashable:
+    """All of a request that decides whether it is short."""
+    actor = request.actor
+    return request.lines, request.store, request.timeout_minutes, actor.store_codes, actor.warehouse_codes
+
+
+def _repeated(request: HoldRequest) -> InsufficientStock | None:
+    """The refusal of the same lines a moment ago: in a drop nearly all requests are the same."""
+    refused = _refused.get(_key(request))
+    if refused is None or not refused.by.is_known():
+        return None
+    return InsufficientStock(refused.shortages)
+
+
+def _decided(request: HoldRequest) -> InsufficientStock | None:
+    catalogue = recall_catalogue(*placing.names_in([request]))
+    if catalogue is None or not _knows_warehouses(request, catalogue):
+        return None
+    plan = placing.prepare(request, catalogue)
+    if not isinstance(plan, Prepared) or plan.asked:
+        return None  # Other refusals are made of what is read anew, and limits come before the stock.
+    candidates = sourcing.candidate_levels(plan.wanted, plan.store, catalogue).values()
+    recalled = known_levels.recall(candidates)
+    if recalled is None:
+        return None
+    try:
+        sourcing.choose_items(plan.wanted, plan.store, catalogue, recalled.sellable)
+    except InsufficientStock as refusal:
+        if len(_refused) >= _MOST_REFUSED:
+            _refused.clear()
+        _refused[_key(request)] = _Refused(recalled, refusal.shortages)
+        return refusal
+    return None
 
 
 def _needs_the_database(request: HoldRequest) -> bool:
@@ -44,17 +90,3 @@ def _knows_warehouses(request: HoldRequest, catalogue: Catalogue) -> bool:
     """Whether the request names only warehouses of its store: the refusal of others takes a query."""
     named = {line.warehouse for line in request.lines if line.warehouse is not None}
     return named <= {source.code for store in catalogue.stores.values() for source in store.sources}
-
-
-def _refusal(request: HoldRequest, catalogue: Catalogue) -> InsufficientStock | None:
-    plan = placing.prepare(request, catalogue)
-    if not isinstance(plan, Prepared) or plan.asked:
-        return None  # Other refusals are made of what is read anew, and limits come before the stock.
-    candidates = sourcing.candidate_levels(plan.wanted, plan.store, catalogue).values()
-    sellable = known_levels.recall(candidates)
-    if sellable:
-        try:
-            sourcing.choose_items(plan.wanted, plan.store, catalogue, sellable)
-        except InsufficientStock as refusal:
-            return refusal
-    return None
