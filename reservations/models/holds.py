@@ -5,15 +5,16 @@ from typing import Any, Final, Self
 from uuid import UUID
 
 from django.db import models
-from django.db.models import Exists, F, OuterRef, Q
+from django.db.models import Exists, F, OuterRef, Q, Subquery
 from django.db.models.functions import Greatest, Now
+from django.db.models.lookups import IsNull
 from django.utils.translation import gettext_lazy as _
 from uuid_utils.compat import uuid7
 
 from audit import hidden
 from audit.actors import Actor
 from audit.identifiers import RESERVATION, public_id, short_id
-from inventory.models import Product, StockLevel, Store
+from inventory.models import Product, StockLevel, Store, Warehouse
 
 _FEW: Final = 2000
 """The most reservations of a product that are found by their ids."""
@@ -30,10 +31,22 @@ class ReservationQuerySet(models.QuerySet["Reservation"]):
     def visible_to(self, actor: Actor) -> Self:
         """Reservations in the actor's reach: of its stores, and with an item in one of its warehouses."""
         seen = self.of_stores(actor.store_codes) if actor.store_codes else self
-        if actor.warehouse_codes is not None:
-            here = ReservationItem.objects.filter(level__warehouse__code__in=actor.warehouse_codes)
-            seen = seen.filter(Exists(here.filter(reservation=OuterRef("pk"))))
-        return seen
+        return seen if actor.warehouse_codes is None else seen.with_item_in(actor.warehouse_codes)
+
+    def with_item_in(self, warehouse_codes: Collection[str]) -> Self:
+        """Reservations with an item in one of these warehouses.
+
+        Looked up for each reservation that the other conditions leave: PostgreSQL makes a join of an EXISTS, and then
+        reads all items there ever were. One query besides its own, for the ids of the warehouses.
+        """
+        ids = list(Warehouse.objects.filter(code__in=warehouse_codes).values_list("pk", flat=True))
+        here = ReservationItem.objects.filter(level__warehouse__in=ids, reservation=OuterRef("pk")).order_by()
+        return self.filter(IsNull(Subquery(here.values("pk")[:1]), False))
+
+    def holding_in(self, warehouse_codes: Collection[str]) -> Self:
+        """Active reservations with an item in one of these warehouses, found by the items that are held."""
+        held = ReservationItem.objects.filter(level__warehouse__code__in=warehouse_codes, held_until__isnull=False)
+        return self.filter(status="ACTIVE", pk__in=held.values("reservation"))
 
     def of_stores(self, codes: Collection[str]) -> Self:
         """Reservations of these stores. One query besides its own: by their ids, the planner knows how many there are,

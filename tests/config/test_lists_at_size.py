@@ -1,6 +1,7 @@
 """Lists of many rows: what no index orders is sorted among the first rows, and what none finds is searched for in the
 newest; the page says so, and leads on. What has an index uses it."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 from uuid_utils.compat import uuid7
@@ -263,3 +265,46 @@ def test_events_are_found_by_their_id_and_by_the_reservation_that_they_are_about
         found = administrator.get(EVENTS, {"q": text}).context_data["cl"]
         assert ([row.pk for row in found.result_list], found.searched) == ([about.get().pk], None), text
     assert not administrator.get(EVENTS, {"q": str(uuid7())}).context_data["cl"].result_list
+
+
+_CLOSED = """
+WITH made AS (
+    INSERT INTO reservations_reservation (id, store_id, status, cart_id, created_at, expires_at, released_at, reason)
+    SELECT uuidv7(interval '-2 days'), store.id, 'RELEASED', 'cart-' || n, now() - interval '2 days', now() - interval '1 day',
+        now() - interval '1 day', ''
+    FROM inventory_store store, generate_series(1, 4000) n RETURNING id
+)
+INSERT INTO reservations_reservationitem (id, reservation_id, level_id, quantity, pinned)
+SELECT gen_random_uuid(), made.id, level.id, 1, false
+FROM (SELECT id, row_number() OVER () AS n FROM made) made
+JOIN (SELECT id, row_number() OVER () AS n FROM inventory_stocklevel) level ON level.n = 1 + made.n % 40
+"""
+
+
+_OF_ACTIVE = ("time=due", "time=later", "state=ACTIVE", "state=ACTIVE&warehouse=wh-001")
+
+
+def test_pages_of_a_limited_person_do_not_read_the_items_of_all_times() -> None:
+    levels = [make_level(9, f"wh-00{1 + n % 4}") for n in range(40)]
+    hold((levels[0], 1))
+    limited = browser_of(make_staff("manager", "wh-001"))
+    with connection.cursor() as cursor:
+        cursor.execute(_CLOSED)
+        cursor.execute(
+            "ANALYZE reservations_reservation, reservations_reservationitem, inventory_stocklevel, inventory_warehouse"
+        )
+    for asked in (reverse("admin:index"), *(f"{RESERVATIONS}?{query}" for query in _OF_ACTIVE)):
+        with CaptureQueriesContext(connection) as caught:
+            assert limited.get(asked).status_code == 200
+        of_items = [query["sql"] for query in caught if "reservations_reservationitem" in query["sql"]]
+        assert of_items, asked
+        for sql in of_items:
+            plan = _explained(sql)
+            read = re.findall(r"on reservations_reservationitem.*actual rows=([\d.]+) loops=(\d+)", plan)
+            assert sum(float(rows) * int(loops) for rows, loops in read) < 100, f"{asked}\n{plan}"
+
+
+def _explained(sql: str) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF) {sql}")
+        return "\n".join(row[0] for row in cursor.fetchall())

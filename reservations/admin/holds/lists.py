@@ -9,7 +9,6 @@ from django.contrib import admin
 from django.db.models import (
     Case,
     DurationField,
-    Exists,
     ExpressionWrapper,
     F,
     OuterRef,
@@ -158,10 +157,8 @@ class HeldIn(admin.SimpleListFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         if not self.value():
             return queryset
-        held = ReservationItem.objects.filter(level__warehouse__code=self.value())
-        if _is_of_active(request):
-            return queryset.filter(pk__in=held.filter(held_until__isnull=False).values("reservation"))
-        return queryset.filter(Exists(held.filter(reservation=OuterRef("pk"))))
+        reservations, codes = cast("ReservationQuerySet", queryset), [str(self.value())]
+        return reservations.holding_in(codes) if _is_of_active(request) else reservations.with_item_in(codes)
 
 
 def _of_chosen(dialog: type[HoldsDialog], verb: str, label: Any) -> Callable[..., HttpResponse | None]:
@@ -264,7 +261,10 @@ class ReservationAdmin(ReadOnlyAdmin):
         seen = ReservationItem.objects.filter(in_reach(actor_of(request), "level__warehouse"))
         items = seen.filter(reservation=OuterRef("pk")).order_by().values("reservation")
         left = ExpressionWrapper(F("expires_at") - Now(), DurationField())
-        reservations: QuerySet[Reservation] = super().get_queryset(request)
+        reservations: Any = super().get_queryset(request)
+        codes = actor_of(request).warehouse_codes
+        if codes is not None and _is_of_active(request):
+            reservations = reservations.holding_in(codes)
         return reservations.annotate(
             state_read=Case(dead, default=F("status")),
             units=Subquery(items.annotate(units=Sum("quantity")).values("units")),
