@@ -269,6 +269,7 @@ class StockLevel(models.Model):
             models.Index(name="level_may_be_low", fields=["warehouse"], condition=Q(may_be_low=True)),
             models.Index(F("warehouse"), PlaceKey(), name="level_place"),
             models.Index(fields=["warehouse", "id"], name="level_of_warehouse"),
+            models.Index(fields=["warehouse", "zone"], name="level_zone"),
         ]
         triggers = [marking_low_levels()]
 

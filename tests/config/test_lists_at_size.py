@@ -16,6 +16,7 @@ from uuid_utils.compat import uuid7
 
 from audit.console import lists
 from audit.models import IdempotencyKey, OutboxEvent
+from inventory.admin.stock.zones import zones_of
 from inventory.models import StockLevel
 from reservations.models import Reservation
 from tests.config.test_trails import ENTRIES, MOVEMENTS, listed, write_entry, write_movement
@@ -270,8 +271,8 @@ def test_events_are_found_by_their_id_and_by_the_reservation_that_they_are_about
 _CLOSED = """
 WITH made AS (
     INSERT INTO reservations_reservation (id, store_id, status, cart_id, created_at, expires_at, released_at, reason)
-    SELECT uuidv7(interval '-2 days'), store.id, 'RELEASED', 'cart-' || n, now() - interval '2 days', now() - interval '1 day',
-        now() - interval '1 day', ''
+    SELECT uuidv7(interval '-2 days'), store.id, 'RELEASED', 'cart-' || n, now() - interval '2 days',
+        now() - interval '1 day', now() - interval '1 day', ''
     FROM inventory_store store, generate_series(1, 4000) n RETURNING id
 )
 INSERT INTO reservations_reservationitem (id, reservation_id, level_id, quantity, pinned)
@@ -308,3 +309,23 @@ def _explained(sql: str) -> str:
     with connection.cursor() as cursor:
         cursor.execute(f"EXPLAIN (ANALYZE, TIMING OFF, SUMMARY OFF) {sql}")
         return "\n".join(row[0] for row in cursor.fetchall())
+
+
+def test_zones_of_a_warehouse_are_read_by_their_index_one_by_one(administrator: Client) -> None:
+    for number in range(60):
+        make_level(1, f"wh-00{1 + number % 2}", zone=("", "b", "A", "ä")[number % 4])
+    warehouse = StockLevel.objects.filter(zone="A").values_list("warehouse", flat=True)[0]
+    expected = list(
+        StockLevel.objects.filter(warehouse=warehouse).exclude(zone="").order_by("zone").values_list("zone").distinct()
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE inventory_stocklevel")
+    found: list[str] = []
+    with connection.execute_wrapper(explained(found)):
+        assert [(zone,) for zone in zones_of(warehouse)] == expected
+    assert len(expected) > 0
+    read = re.findall(r"on inventory_stocklevel.*actual rows=([\d.]+) loops=(\d+)", found[0])
+    assert sum(float(rows) * int(loops) for rows, loops in read) <= len(expected) + 1, found[0]
+    page = administrator.get(LEVELS, {"warehouse__id__exact": str(warehouse), "zone": "A"})
+    assert {level.zone for level in page.context_data["cl"].result_list} == {"A"}
+    assert not zones_of(uuid7())

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from itertools import product
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID
@@ -365,3 +366,34 @@ def test_each_question_is_answered_by_an_index(big: StockLevel, index: str, want
     (plan,) = plans
     assert re.search(f"using {index} on inventory_movement", plan), plan
     assert "Seq Scan on inventory_movement" not in plan, plan
+
+
+_AT_SOME_MOMENTS = """
+INSERT INTO inventory_movement (id, level_id, type, quantity, quantity_before, quantity_after, reason, reference_type,
+    reference, actor, created_at)
+SELECT gen_random_uuid(), level.id, (ARRAY['RECEIPT', 'SHIPMENT', 'RETURN'])[1 + n % 3], 1, 0, 1, '', '', '', 'x',
+    now() - interval '1 day' * (1 + n * 7 % 5)
+FROM generate_series(1, 400) n JOIN (SELECT id, row_number() OVER (ORDER BY id) AS at FROM inventory_stocklevel) level
+    ON level.at = 1 + n * n % 9
+"""
+
+
+def test_movements_by_level_are_those_of_a_scan_though_many_are_of_one_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(12):
+        make_level(3, f"wh-00{1 + number % 2}")
+    make_store("second", "wh-002", is_default=False)
+    with connection.cursor() as cursor:
+        cursor.execute(_AT_SOME_MOMENTS)
+    for name in ("_NEWEST", "_NEWEST_OF_TYPE"):
+        monkeypatch.setattr(f"inventory.services.stock.movements.{name}", 0)
+    everything = Movement.objects.order_by("-created_at", "-id")
+    for warehouse, type_, limit in product(("wh-001", "wh-002"), (None, "SHIPMENT", "TRANSFER"), (1, 4, 9, 60, 900)):
+        rows = everything.filter(level__warehouse__code=warehouse, **({"type": type_} if type_ else {}))
+        expected = list(rows.values_list("pk", "created_at"))
+        for skipped in (0, 1, 30):
+            behind = (expected[skipped - 1][1], expected[skipped - 1][0]) if 0 < skipped <= len(expected) else None
+            stores = ("second",) if warehouse == "wh-002" else ()
+            wanted = MovementFilter(warehouse=warehouse, type=type_, store_codes=stores)
+            found = read_movements(wanted, behind=behind, limit=limit)
+            keys = [key for key, _ in expected[skipped if behind else 0 :]][:limit]
+            assert [line.id for line in found] == keys, (warehouse, type_, limit, skipped)

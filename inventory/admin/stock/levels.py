@@ -20,7 +20,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import display
 
-from audit.console.base import ReadOnlyAdmin, WarehouseFilter, actor_of
+from audit.console.base import ReadOnlyAdmin, WarehouseFilter
 from audit.console.dialogs import staff_action
 from audit.console.exported import ExportedAdmin
 from audit.console.exports import ExportRow
@@ -39,13 +39,13 @@ from inventory.admin.stock.marks import is_retired, marked, with_warnings
 from inventory.admin.stock.place_pages import PlacePages
 from inventory.admin.stock.return_dialog import ReturnDialog
 from inventory.admin.stock.row_dialogs import MOST_ROWS, ReceiveRowsDialog, TransferRowsDialog
-from inventory.models import LowStockAlert, Product, StockLevel, Warehouse
+from inventory.admin.stock.zones import ZoneFilter
+from inventory.models import LowStockAlert, Product, StockLevel
 from inventory.planning import Severity
 from inventory.services.catalogue.codes import products_by_code
 
 COUNT_DAYS: Final = 90
 """The number of days after which stock is due for a count."""
-_MOST_ZONES: Final = 60
 _MOST_PRODUCTS: Final = 1000
 """The most products whose levels a search shows."""
 
@@ -84,7 +84,7 @@ class StockState(_OneOf):
 
 
 class SeverityFilter(admin.SimpleListFilter):
-    """Filter by severity (docs/explanation/rules.md, rule 6). It scans the table, since no index contains a counter."""
+    """Filter by severity (docs/explanation/rules.md, rule 6)."""
 
     title = _("severity")
     parameter_name = "severity"
@@ -101,29 +101,6 @@ class SeverityFilter(admin.SimpleListFilter):
 
 
 _SEVERITIES: Final = LowStockAlert.Severity.choices
-
-
-class ZoneFilter(admin.SimpleListFilter):
-    """Filter by zone, once a warehouse is chosen: zones belong to a warehouse."""
-
-    title = _("zone")
-    parameter_name = "zone"
-
-    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        asked = request.GET.get("warehouse__id__exact")
-        places = Warehouse.objects.visible_to(actor_of(request))
-        try:
-            chosen = places.filter(pk=asked) if asked else places
-            ids = list(chosen.values_list("pk", flat=True)[:2])
-        except ValueError:
-            return []
-        if len(ids) != 1:
-            return []
-        zones = StockLevel.objects.filter(warehouse=ids[0]).exclude(zone="").order_by("zone")
-        return [(zone, zone) for zone in zones.values_list("zone", flat=True).distinct()[:_MOST_ZONES]]
-
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        return queryset.filter(zone=self.value()) if self.value() else queryset
 
 
 def _before(days: int) -> Any:

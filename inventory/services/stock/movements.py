@@ -102,14 +102,41 @@ SELECT EXISTS (
     SELECT FROM inventory_movement m WHERE true{movements} ORDER BY m.created_at DESC, m.id DESC OFFSET %s LIMIT 1
 )
 """
-# The newest movements of each level, by the index on level: sorting all of a level's movements would take longer each
-# year.
-_BY_LEVEL: Final = _READ.replace(
-    "{source}",
-    """inventory_stocklevel level CROSS JOIN LATERAL (
-    SELECT * FROM inventory_movement m WHERE m.level_id = level.id{movements}
-    ORDER BY m.created_at DESC, m.id DESC LIMIT %s
-) m""",
+# First, when each level moved last, by the index on level. As many levels as the page has lines, those that moved last,
+# have moved since a moment: the page is of their movements after it, and of all movements at it. These are read by the
+# index on time, because a file may have moved all levels at once. Sorting all movements would take longer each year.
+_MOVED_LAST: Final = f"""
+WITH newest AS MATERIALIZED (
+    SELECT level.id, m.created_at
+    FROM (SELECT %s::text[] AS codes) asked CROSS JOIN inventory_stocklevel level
+    JOIN inventory_warehouse warehouse ON warehouse.id = level.warehouse_id
+    CROSS JOIN LATERAL (
+        SELECT m.created_at FROM inventory_movement m WHERE m.level_id = level.id{{movements}}
+        ORDER BY m.created_at DESC LIMIT 1
+    ) m
+    WHERE level.id <> '{hidden.LEVEL_ID}' AND {{levels}} ORDER BY m.created_at DESC LIMIT %s
+), since AS MATERIALIZED (
+    SELECT CASE count(*) WHEN %s THEN min(created_at) ELSE '-infinity' END AS moment FROM newest
+)
+"""  # noqa: S608 - constants only
+_BY_LEVEL: Final = (
+    (_MOVED_LAST + _READ)
+    .replace(
+        "{source}",
+        """(
+    SELECT m.* FROM since CROSS JOIN newest CROSS JOIN LATERAL (
+        SELECT * FROM inventory_movement m WHERE m.level_id = newest.id AND m.created_at > since.moment{movements}
+        ORDER BY m.created_at DESC, m.id DESC LIMIT %s
+    ) m
+    UNION ALL
+    SELECT m.* FROM (SELECT %s::text[] AS codes) asked CROSS JOIN since CROSS JOIN LATERAL (
+        SELECT m.* FROM inventory_movement m JOIN inventory_stocklevel level ON level.id = m.level_id
+        JOIN inventory_warehouse warehouse ON warehouse.id = level.warehouse_id
+        WHERE m.created_at = since.moment{movements} AND {levels} ORDER BY m.created_at DESC, m.id DESC LIMIT %s
+    ) m
+) m JOIN inventory_stocklevel level ON level.id = m.level_id""",
+    )
+    .replace("AND {levels}{rest}", "")
 )
 _OF_STORES: Final = """level.warehouse_id IN (
     SELECT source.warehouse_id FROM inventory_storewarehouse source JOIN inventory_store store
@@ -135,7 +162,9 @@ def read_movements(wanted: MovementFilter, *, behind: MovementPosition | None, l
         found = _lines(_AMONG_NEWEST.format(**nested), [codes, *of_movements, newest, *of_levels, limit])
         if len(found) == limit or not _has_older(newest, movements, of_movements):
             return found
-    return _lines(_BY_LEVEL.format(**nested), [codes, *of_movements, limit, *of_levels, limit])
+    since = [codes, *of_movements, *of_levels, limit, limit]
+    at_once = [codes, *of_movements, *of_levels, limit]
+    return _lines(_BY_LEVEL.format(**nested), [*since, codes, *of_movements, limit, *at_once, limit])
 
 
 def _has_older(newest: int, movements: str, of_movements: Sequence[Any]) -> bool:
