@@ -261,7 +261,7 @@ class ReservationAdmin(ReadOnlyAdmin):
         seen = ReservationItem.objects.filter(in_reach(actor_of(request), "level__warehouse"))
         items = seen.filter(reservation=OuterRef("pk")).order_by().values("reservation")
         left = ExpressionWrapper(F("expires_at") - Now(), DurationField())
-        reservations: Any = super().get_queryset(request)
+        reservations = cast("ReservationQuerySet", super().get_queryset(request))
         codes = actor_of(request).warehouse_codes
         if codes is not None and _is_of_active(request):
             reservations = reservations.holding_in(codes)
