@@ -8,7 +8,6 @@ from uuid import UUID
 
 import msgspec
 from uuid_utils import uuid7 as fast_uuid7
-from uuid_utils.compat import uuid7
 
 from audit.actions import Action
 from audit.actors import Actor
@@ -49,12 +48,12 @@ def record(entries: Sequence[Entry], *, now: datetime) -> None:
     """Write audit entries with one statement. Requires an open transaction; locks nothing."""
     if not entries:
         return
-    ids = [uuid7() for _ in entries]
+    last, ids = new_ids(len(entries), shown=-1)
     write(
         _INSERT_ENTRIES,
         [
             now,
-            columns.uuids(ids),
+            ids,
             columns.texts(entry.action.name for entry in entries),
             columns.texts(entry.actor.name for entry in entries),
             columns.uuids(entry.actor.client_id for entry in entries),
@@ -65,7 +64,7 @@ def record(entries: Sequence[Entry], *, now: datetime) -> None:
             columns.documents(msgspec.json.encode(entry.changes) for entry in entries),
         ],
     )
-    last_recorded.set(ids[-1])
+    last_recorded.set(last)
 
 
 def record_from(rows: str, *, actor: Actor, action: Action, at_most: int, now: datetime) -> None:
@@ -90,7 +89,8 @@ def record_from(rows: str, *, actor: Actor, action: Action, at_most: int, now: d
     last_recorded.set(first)  # The entry that is written if any is.
 
 
-def new_ids(count: int) -> tuple[UUID, columns.UuidArray]:
-    """Make ids: the first as a UUID, and all as an array of bytes, which avoids making a UUID object for each."""
+def new_ids(count: int, *, shown: int = 0) -> tuple[UUID, columns.UuidArray]:
+    """Make ids: one as a UUID, the first unless ``shown`` is the index of another, and all as an array of bytes, which
+    avoids making a UUID object for each."""
     ids = [fast_uuid7().bytes for _ in range(count)]
-    return UUID(bytes=ids[0]), columns.raw_uuids(ids)
+    return UUID(bytes=ids[shown]), columns.raw_uuids(ids)

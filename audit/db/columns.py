@@ -93,7 +93,10 @@ def raw_uuids(values: Iterable[bytes]) -> UuidArray:
 
 def texts(values: Iterable[str | None]) -> TextArray:
     """A column of texts; members of a ``TextChoices`` count as their values."""
-    return TextArray(_array(TextArray, [_NULL if v is None else _bytes(v.encode()) for v in values]))
+    given = list(values)
+    # Most columns have few different texts, such as an actor's name in each row.
+    elements = {v: _NULL if v is None else _bytes(v.encode()) for v in set(given)}
+    return TextArray(_array(TextArray, [elements[v] for v in given]))
 
 
 def ints(values: Iterable[int]) -> IntArray:

@@ -510,7 +510,6 @@ PARTS: Final[dict[str, str]] = {
     "master_data.write_products": "master_data.put_products",
     "documents.lock_open_count": "entering.enter_counts",
     "entering.enter": "entering.enter_counts",
-    "adjustments.adjusted_events": "adjustments.apply_adjustments",
     "repair_events.events_of": "reconciliation.reconcile",
     "adjustments.adjust": "adjustments.apply_adjustments",
     "adjustments.adjust_claimed": "adjustments.apply_adjustments",
@@ -548,8 +547,8 @@ PARTS: Final[dict[str, str]] = {
     "creating.lock_allowances": "placing.place_holds",
     # The following are called after a service has checked the reach; they refuse nothing themselves.
     "adjustments.write_placed": "adjustments.apply_adjustments",
-    "adjustment_lines.adjusted_entry": "adjustments.apply_adjustments",
-    "adjustment_lines.adjusted_event": "adjustments.apply_adjustments",
+    "adjustment_lines.adjusted_entries": "adjustments.apply_adjustments",
+    "adjustment_lines.adjusted_events": "adjustments.apply_adjustments",
     "subscriptions.follow_account": "people.put_access",
     "frozen_goods.require_unfrozen": "adjustments.apply_adjustments",
     "moves.entry_of": "commands.start_transfer",

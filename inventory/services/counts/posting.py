@@ -23,7 +23,7 @@ from inventory.locking import LockedLevels
 from inventory.models import QUANTITY_LIMIT, Movement, StockCount, StockLevel
 from inventory.services.counts import documents as counts_documents
 from inventory.services.counts.documents import CountLine, Progress
-from inventory.services.stock.adjustments import Adjustment, AppliedLine, adjusted_entry, adjusted_event
+from inventory.services.stock.adjustment_lines import Adjustment, AppliedLine, adjusted_entries, adjusted_events
 from inventory.services.stock.ledger import Ledger, MovementCause
 
 REFERENCE_TYPE: Final = "count"
@@ -160,12 +160,12 @@ def _write(
     request: PostRequest, posted: Posted, counted: Sequence[CountLine], ledger: Ledger, breaking: Breaking
 ) -> None:
     now, actor = posted.now, request.actor
-    adjusted = [adjusted_event(actor, posted.id, line) for line in posted.applied]
+    adjusted = adjusted_events(actor, posted.id, posted.applied)
     with one_statement():
         ledger.write(now, [*breaking.events, *adjusted])
         breaking.write()
         counts_documents.close_posted(posted.count, counted, actor=actor.name, now=now)
-        record([adjusted_entry(actor, posted.id, line) for line in posted.applied], now=now)
+        record(adjusted_entries(actor, posted.id, posted.applied), now=now)
         record([_posted_entry(actor, posted)], now=now)
         idempotency.store_all([(request.claim, posted)], now=now)
     counts_documents.mark_counted(counted)

@@ -1,11 +1,11 @@
 """Lines of adjustments: as they were asked for, as they were applied, and what is wrong with them by themselves."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 from typing import Final, NamedTuple, Protocol
 from uuid import UUID
 
+import msgspec
 from msgspec import UNSET
 
 from audit.actors import Actor
@@ -20,10 +20,11 @@ from inventory.services.stock.returns import ReturnedUnits
 
 _SIGNS: Final = {"RECEIPT": 1, "RETURN": 1, "SHIPMENT": -1, "ADJUSTMENT": 1}
 _REASON_LENGTH: Final = 500
+_SIGNED: Final = Movement.Type.ADJUSTMENT.value
+_RETURN: Final = Movement.Type.RETURN.value
 
 
-@dataclass(frozen=True, slots=True)
-class Adjustment:
+class Adjustment(msgspec.Struct, frozen=True, gc=False):
     """One line. ``quantity`` is in units, positive but for an ADJUSTMENT, which is signed; ``warehouse`` is a code.
 
     ``force`` allows holds to give way to it; only for an ADJUSTMENT. ``order_id`` is the order that a RETURN comes back
@@ -69,8 +70,7 @@ class AdjustedLevel(NamedTuple):
     level_id: UUID | None
 
 
-@dataclass(frozen=True, slots=True)
-class AppliedLine:
+class AppliedLine(msgspec.Struct, frozen=True, gc=False):
     """A line as it was applied: on hand before and after, and reserved afterwards. ``product_id`` is the parent if
     ``variant_id`` is set."""
 
@@ -103,8 +103,10 @@ class CheckedLine(Protocol):
 
 def line_faults(index: int, line: CheckedLine) -> list[Fault]:
     """The faults of an adjustment whose fields contradict its type, or whose quantity is 0."""
-    pointer, is_signed = f"/adjustments/{index}", line.type == Movement.Type.ADJUSTMENT
-    faults = []
+    is_signed = line.type == _SIGNED
+    if ((line.quantity > 0 and not line.force) or (line.quantity and is_signed)) and not line.order_id:
+        return []
+    pointer, faults = f"/adjustments/{index}", []
     if line.quantity == 0:
         faults.append(Fault(f"{pointer}/quantity", Invalid.code, "The quantity must not be 0."))
     elif line.quantity < 0 and not is_signed:
@@ -112,7 +114,7 @@ def line_faults(index: int, line: CheckedLine) -> list[Fault]:
         faults.append(Fault(f"{pointer}/quantity", Invalid.code, detail))
     if line.force and not is_signed:
         faults.append(Fault(f"{pointer}/force", Invalid.code, "Only an ADJUSTMENT can be forced."))
-    if line.order_id and line.type != Movement.Type.RETURN:
+    if line.order_id and line.type != _RETURN:
         faults.append(Fault(f"{pointer}/orderId", Invalid.code, "Only a RETURN can name an order."))
     return faults
 
@@ -123,49 +125,58 @@ def check_lines(adjustments: Sequence[Adjustment]) -> None:
     faults = []
     for index, line in enumerate(adjustments):
         faults += line_faults(index, line)
-        if line.order_id and line.type == Movement.Type.RETURN and len(line.full_reason) > _REASON_LENGTH:
+        if line.order_id and line.type == _RETURN and len(line.full_reason) > _REASON_LENGTH:
             detail = "If an order is named, reason and reference can have at most 500 characters together."
             faults.append(Fault(f"/adjustments/{index}/reference", Invalid.code, detail))
     if faults:
         raise Invalid(faults[0].detail, faults)
 
 
-def _facts(line: AppliedLine) -> dict[str, object]:
-    facts: dict[str, object] = {"productId": line.product_id}
+def adjusted_entries(
+    actor: Actor, adjustment_id: UUID, lines: Sequence[AppliedLine], freeze_override: str = ""
+) -> list[Entry]:
+    """The audit entries of applied lines, with the reason for shipping frozen goods, if any."""
+    public = public_id(ADJUSTMENT, adjustment_id)
+    return [
+        Entry(actor, actions.STOCK_ADJUSTED, line.level_id, _changes(line, public, freeze_override)) for line in lines
+    ]
+
+
+def _changes(line: AppliedLine, adjustment_id: str, freeze_override: str) -> dict[str, object]:
+    adjustment = line.adjustment
+    changes: dict[str, object] = {"productId": line.product_id}
     if line.variant_id:
-        facts["variantId"] = line.variant_id
-    return facts | {"warehouseId": line.adjustment.warehouse}
-
-
-def adjusted_entry(actor: Actor, adjustment_id: UUID, line: AppliedLine, freeze_override: str = "") -> Entry:
-    """The audit entry of an applied line, with the reason for shipping frozen goods, if any."""
-    changes = _facts(line) | {
-        "adjustmentId": public_id(ADJUSTMENT, adjustment_id),
-        "type": line.adjustment.type,
-        "onHand": [line.before, line.after],
-        "reason": line.adjustment.reason,
-        "reference": line.adjustment.reference,
-    }
-    if line.adjustment.force:
+        changes["variantId"] = line.variant_id
+    changes["warehouseId"] = adjustment.warehouse
+    changes["adjustmentId"] = adjustment_id
+    changes["type"] = adjustment.type
+    changes["onHand"] = [line.before, line.after]
+    changes["reason"] = adjustment.reason
+    changes["reference"] = adjustment.reference
+    if adjustment.force:
         changes["force"] = True
-    if line.adjustment.order_id:
-        changes["orderId"] = line.adjustment.order_id
+    if adjustment.order_id:
+        changes["orderId"] = adjustment.order_id
     if freeze_override:
         changes["freezeOverride"] = freeze_override
-    return Entry(actor, actions.STOCK_ADJUSTED, line.level_id, changes)
+    return changes
 
 
-def adjusted_event(actor: Actor, adjustment_id: UUID, line: AppliedLine) -> OutboxRow:
-    """The event of an applied line."""
-    return StockAdjustedEvent(
-        product_id=line.product_id,
-        variant_id=line.variant_id or UNSET,
-        warehouse_id=line.adjustment.warehouse,
-        adjustment_id=public_id(ADJUSTMENT, adjustment_id),
-        adjustment_type=line.adjustment.type,
-        quantity=line.adjustment.quantity,
-        previous_stock=line.before,
-        new_stock=line.after,
-        reason=line.adjustment.reason,
-        adjusted_by=actor.name,
-    ).row(line.level_id)
+def adjusted_events(actor: Actor, adjustment_id: UUID, lines: Sequence[AppliedLine]) -> list[OutboxRow]:
+    """The events of applied lines."""
+    public = public_id(ADJUSTMENT, adjustment_id)
+    return [
+        StockAdjustedEvent(
+            product_id=line.product_id,
+            variant_id=line.variant_id or UNSET,
+            warehouse_id=line.adjustment.warehouse,
+            adjustment_id=public,
+            adjustment_type=line.adjustment.type,
+            quantity=line.adjustment.quantity,
+            previous_stock=line.before,
+            new_stock=line.after,
+            reason=line.adjustment.reason,
+            adjusted_by=actor.name,
+        ).row(line.level_id)
+        for line in lines
+    ]

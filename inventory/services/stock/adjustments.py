@@ -1,20 +1,21 @@
 """Adjustments: change on hand by receipts, shipments, returns and corrections."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from django.db import connection
 from uuid_utils.compat import uuid7
 
 from audit import idempotency
 from audit.actors import Actor
+from audit.db import columns
 from audit.db.statements import MOST_ROWS, one_statement
 from audit.errors import DomainError, Fault, VersionConflict, raise_together
-from audit.events import OutboxRow
-from audit.hidden import rows_for
+from audit.hidden import LEVEL_ID, PRODUCT_ID, is_canary, rows_for
 from audit.idempotency import Claim, StoredAnswer
 from audit.recording import Entry, record
 from inventory import actions
@@ -28,13 +29,13 @@ from inventory.errors import (
 )
 from inventory.holds_port import AffectedHold, ShortageCause, holds
 from inventory.locking import Counters, LockedLevels, lock_levels
-from inventory.models import QUANTITY_LIMIT, Product, StockLevel, Warehouse
+from inventory.models import QUANTITY_LIMIT, Warehouse
 from inventory.services.stock.adjustment_lines import (
     AdjustedLevel,
     Adjustment,
     AppliedLine,
-    adjusted_entry,
-    adjusted_event,
+    adjusted_entries,
+    adjusted_events,
     check_lines,
 )
 from inventory.services.stock.documents import NewDocument, draw_document, write_document
@@ -51,12 +52,19 @@ __all__ = [
     "AppliedLine",
     "adjust",
     "adjust_claimed",
-    "adjusted_entry",
-    "adjusted_event",
-    "adjusted_events",
     "apply_adjustments",
     "write_placed",
 ]
+
+_LEVELS: Final = """
+SELECT product.id IS NOT NULL, product.parent_id, level.id
+FROM unnest(%s::uuid[], %s::uuid[]) WITH ORDINALITY AS line (product_id, warehouse_id, n)
+LEFT JOIN inventory_product product ON product.id = line.product_id AND product.id IS DISTINCT FROM %s::uuid
+LEFT JOIN inventory_stocklevel level ON level.product_id = product.id AND level.warehouse_id = line.warehouse_id
+    AND level.id IS DISTINCT FROM %s::uuid
+ORDER BY line.n
+"""
+"""The product and the level of each line, in their order; without a product and a level."""
 
 TAKEN_IN: Final = frozenset({"RECEIPT", "RETURN"})
 """The types that bring units in from outside, which a closed warehouse refuses."""
@@ -140,7 +148,7 @@ def adjust_claimed(request: AdjustRequest) -> Adjusted:
     rest = replace(request, adjustments=request.adjustments[len(applied) :]) if applied else request
     with nullcontext() if applied else one_statement():
         last = write_placed(rest, places[len(applied) :], levels, ledger)
-        events = adjusted_events(rest, last)
+        events = adjusted_events(request.actor, request.id, last)
         ledger.write(levels.now, [*breaking.events, *events] if breaking else events)
         if breaking:
             breaking.write()
@@ -163,7 +171,7 @@ def _write_all_but_last(
         with one_statement():
             some = replace(request, adjustments=request.adjustments[piece])
             written = write_placed(some, places[piece], levels, ledger)
-            ledger.write_part(levels.now, adjusted_events(some, written))
+            ledger.write_part(levels.now, adjusted_events(request.actor, request.id, written))
             applied += written
     return applied
 
@@ -188,13 +196,8 @@ def write_placed(
     """
     now = levels.now
     applied = _apply(request, places, levels, ledger)
-    record([adjusted_entry(request.actor, request.id, line, request.freeze_override) for line in applied], now=now)
+    record(adjusted_entries(request.actor, request.id, applied, request.freeze_override), now=now)
     return applied
-
-
-def adjusted_events(request: AdjustRequest, applied: Sequence[AppliedLine]) -> list[OutboxRow]:
-    """The events of applied lines."""
-    return [adjusted_event(request.actor, request.id, line) for line in applied]
 
 
 def _returned(adjustments: Sequence[Adjustment], places: Sequence[AdjustedLevel]) -> list[ReturnedUnits]:
@@ -223,38 +226,38 @@ def _needs_level(place: AdjustedLevel, line: Adjustment) -> bool:
 
 
 def _resolve(request: AdjustRequest) -> list[AdjustedLevel]:
-    """The levels of the lines; three queries whatever their number."""
-    wanted = [a.variant_id or a.product_id for a in request.adjustments]
-    products = dict(rows_for(request.actor, Product).filter(id__in=wanted).values_list("id", "parent_id"))
+    """The levels of the lines; two queries whatever their number."""
     seen = rows_for(request.actor, Warehouse).visible_to(request.actor)
     named = seen.filter(code__in={a.warehouse for a in request.adjustments})
     rows = list(named.values_list("code", "id", "is_active"))
     _check_open(request.adjustments, {code for code, _, is_active in rows if not is_active})
     warehouses = {code: id_ for code, id_, _ in rows}
-    found = rows_for(request.actor, StockLevel).filter(product__in=products, warehouse__in=warehouses.values())
-    levels = {
-        (product, warehouse): id_ for id_, product, warehouse in found.values_list("id", "product_id", "warehouse_id")
-    }
-    _require_known(request.adjustments, products, warehouses)
+    wanted = [a.variant_id or a.product_id for a in request.adjustments]
+    hidden = (None, None) if is_canary(request.actor) else (PRODUCT_ID, LEVEL_ID)
+    with connection.cursor() as cursor:
+        ids = [columns.uuids(wanted), columns.uuids(warehouses.get(a.warehouse) for a in request.adjustments)]
+        cursor.execute(_LEVELS, [*ids, *hidden])
+        found = cursor.fetchall()
+    _require_known(request.adjustments, found, warehouses)
     return [
-        AdjustedLevel(
-            stock_id,
-            warehouses[line.warehouse],
-            products[stock_id],
-            levels.get((stock_id, warehouses[line.warehouse])),
-        )
-        for stock_id, line in zip(wanted, request.adjustments, strict=True)
+        AdjustedLevel(stock_id, warehouses[line.warehouse], parent_id, level_id)
+        for stock_id, line, (_, parent_id, level_id) in zip(wanted, request.adjustments, found, strict=True)
     ]
 
 
 def _require_known(
-    adjustments: Sequence[Adjustment], products: Mapping[UUID, UUID | None], warehouses: Collection[str]
+    adjustments: Sequence[Adjustment],
+    found: Sequence[tuple[bool, UUID | None, UUID | None]],
+    warehouses: Collection[str],
 ) -> None:
-    """Raise UnknownProduct or UnknownWarehouse, with a fault for each unknown product and warehouse of the lines."""
+    """Raise UnknownProduct or UnknownWarehouse, with a fault for each unknown product and warehouse of the lines.
+
+    ``found`` are the rows of the lines' products.
+    """
     unknown: list[DomainError] = []
-    for index, line in enumerate(adjustments):
+    for index, (line, (is_known, parent_id, _)) in enumerate(zip(adjustments, found, strict=True)):
         stock_id = line.variant_id or line.product_id
-        if stock_id not in products or (line.variant_id and line.product_id not in (products[stock_id], stock_id)):
+        if not is_known or (line.variant_id and line.product_id not in (parent_id, stock_id)):
             pointer = f"/adjustments/{index}/{'variantId' if line.variant_id else 'productId'}"
             unknown.append(UnknownProduct.at(pointer, f"There is no product {stock_id}."))
         if line.warehouse not in warehouses:
@@ -288,9 +291,9 @@ def _check_versions(adjustments: Sequence[Adjustment], places: Sequence[Adjusted
 
 def _check_quantities(adjustments: Sequence[Adjustment], places: Sequence[AdjustedLevel], levels: LockedLevels) -> None:
     """Check each level by the sum of its lines. On hand must not fall below reserved, which is promised."""
-    lines: dict[tuple[UUID, UUID], list[int]] = {}
+    lines: dict[UUID | tuple[UUID, UUID], list[int]] = {}
     for index, place in enumerate(places):
-        lines.setdefault((place.product_id, place.warehouse_id), []).append(index)
+        lines.setdefault(place.level_id or (place.product_id, place.warehouse_id), []).append(index)
     shortages: list[Shortage] = []
     short_levels: list[UUID] = []
     for indexes in lines.values():
@@ -341,10 +344,11 @@ def _apply(
         indexes_of.setdefault(place.level_id, []).append(index)
     applied: dict[int, AppliedLine] = {}
     for level_id, indexes in indexes_of.items():
+        counters = levels.by_id[level_id]
         changes = [request.adjustments[index].change for index in indexes]
-        for place_in_level in _within_bounds(changes, levels.by_id[level_id].on_hand):
+        for place_in_level in _within_bounds(changes, counters.on_hand) if len(indexes) > 1 else (0,):
             index = indexes[place_in_level]
-            line = _applied_line(request.adjustments[index], places[index], level_id, levels.by_id[level_id])
+            line = _applied_line(request.adjustments[index], places[index], level_id, counters)
             ledger.move(level_id, line.adjustment.change, _cause(request, line.adjustment))
             applied[index] = line
     return [applied[index] for index in range(len(places))]

@@ -29,7 +29,8 @@ from audit.recording import Entry, record
 from inventory import actions, transactions
 from inventory.locking import Counters, LockedLevels, lock_levels
 from inventory.models import QUANTITY_LIMIT, Movement
-from inventory.services.stock.adjustments import AdjustRequest, adjusted_events, write_placed
+from inventory.services.stock.adjustment_lines import adjusted_events
+from inventory.services.stock.adjustments import AdjustRequest, write_placed
 from inventory.services.stock.documents import draw_document, write_document
 from inventory.services.stock.import_files import FileLine, ImportFile
 from inventory.services.stock.import_history import Booking, booked_before, rows_done, standing
@@ -370,7 +371,7 @@ def _write(actor: Actor, file: ImportFile, good: Sequence[PlacedLine], levels: L
             request = AdjustRequest(actor, lines, id=file.id, freeze_override=override)
             with one_statement():
                 applied = write_placed(request, [each.place for each in batch], levels, ledger)
-                ledger.write_part(levels.now, adjusted_events(request, applied))
+                ledger.write_part(levels.now, adjusted_events(request.actor, request.id, applied))
             written += len(batch)
             show(written)
     ledger.write(levels.now, ())

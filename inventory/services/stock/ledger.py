@@ -13,7 +13,6 @@ from uuid import UUID
 
 import msgspec
 from django.conf import settings
-from uuid_utils.compat import uuid7
 
 from audit import traces
 from audit.db import columns
@@ -22,6 +21,7 @@ from audit.events import OutboxRow
 from audit.identifiers import EVENT
 from audit.metrics.definitions import MOVEMENT_PROCESSED
 from audit.publishing import publish
+from audit.recording import new_ids
 from inventory import planning
 from inventory.events import InventoryLevelChangedEvent
 from inventory.locking import LockedIds, LockedLevels
@@ -157,7 +157,9 @@ class Ledger:
         It compares available before and after all changes of the transaction, which is known here without a query.
         """
         known_levels.forget(self._changes)
-        changes = {level: c for level, c in self._changes.items() if c.moved or c.reserved or c.on_hand}
+        changes = self._changes
+        if not all(c.moved or c.reserved or c.on_hand for c in changes.values()):
+            changes = {level: c for level, c in changes.items() if c.moved or c.reserved or c.on_hand}
         touched = ((level, LevelChange()) for level in sorted(self._touched - changes.keys()))
         for some in batches([*changes.items(), *touched]):
             _write_levels(some, now)
@@ -216,7 +218,7 @@ class Ledger:
         movements = self._movements
         causes = [cause for _, _, _, cause in movements]
         return [
-            columns.uuids(uuid7() for _ in movements),
+            new_ids(len(movements))[1],
             columns.uuids(level_id for level_id, _, _, _ in movements),
             columns.texts(cause.type for cause in causes),
             columns.ints(quantity for _, quantity, _, _ in movements),
