@@ -29,8 +29,9 @@ _LAST_USED_EVERY: Final = timedelta(minutes=1)
 class Caller:
     """An authenticated API client. Empty ``store_codes`` means all stores.
 
-    ``reach`` is role and stores as bytes, a part of each idempotency fingerprint. It is made once for each token that
-    is read, not for each request.
+    ``reach`` is role and stores as bytes, a part of each idempotency fingerprint. ``id_text`` is the client's id as
+    text, by which the client's counts are found faster than by the UUID. Both are made once for each token that is
+    read, not for each request.
     """
 
     client_id: UUID
@@ -39,9 +40,11 @@ class Caller:
     store_codes: tuple[str, ...]
     is_authenticated: bool = True
     reach: bytes = field(init=False, repr=False)
+    id_text: str = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reach", ",".join((self.role, *sorted(self.store_codes))).encode())
+        object.__setattr__(self, "id_text", str(self.client_id))
 
     def may(self, capability: Capability) -> bool:
         """Whether the client's role has a capability."""

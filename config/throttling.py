@@ -7,7 +7,6 @@ slow or away, a process decides by its own count: a client may then send its lim
 
 import threading
 import time
-from collections.abc import Hashable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -41,12 +40,12 @@ _BYTES_OF_A_UNIT: Final = 1024
 _ROWS_OF_A_UNIT: Final = 5
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class _Count:
     """What one name has used in this window: ``own`` in this process; ``shared`` in all, as Redis said last; and what
     of its own Redis doesn't know, ``unsent``."""
 
-    name: Hashable
+    name: str
     own: int = 0
     shared: int = 0
     unsent: int = 0
@@ -62,12 +61,12 @@ class _Counter:
     def __init__(self, kind: str) -> None:
         self._kind = kind
         self._ends_at = 0.0
-        self._counts: dict[Hashable, _Count] = {}
-        self._changed: dict[Hashable, _Count] = {}
+        self._counts: dict[str, _Count] = {}
+        self._changed: set[_Count] = set()
         self._send_at = 0.0
         self._mutex = threading.Lock()
 
-    def add(self, name: Hashable, amount: int, limit: int) -> int | None:
+    def add(self, name: str, amount: int, limit: int) -> int | None:
         """Count; the seconds until the next window if that is over the limit, else None."""
         now = time.time()
         with self._mutex:
@@ -76,44 +75,44 @@ class _Counter:
             count = self._counts.get(name) or self._begin_count(name)
             count.own += amount
             count.unsent += amount
-            self._changed[count.name] = count
+            self._changed.add(count)
             if now >= self._send_at:
                 self._submit(now)
         return int(self._ends_at - now) + 1 if count.exceeds(limit) else None
 
-    def wait(self, name: Hashable, limit: int) -> int | None:
+    def wait(self, name: str, limit: int) -> int | None:
         """The seconds until the next window if the limit is reached, else None. Counts nothing."""
         count = self._counts.get(name)
         if count is None or not count.exceeds(limit - 1) or (left := self._ends_at - time.time()) <= 0:
             return None
         return int(left) + 1
 
-    def left(self, name: Hashable, limit: int, now: float) -> int:
+    def left(self, name: str, limit: int, now: float) -> int:
         """How much is left of a limit in the window of this moment."""
         if now >= self._ends_at or (count := self._counts.get(name) or self._counts.get(_OTHERS)) is None:
             return limit
         return max(0, limit - max(count.own, count.shared + count.unsent))
 
     def _begin(self, now: float) -> None:
-        self._counts, self._changed = {}, {}
+        self._counts, self._changed = {}, set()
         self._ends_at = (now // _WINDOW_SECONDS + 1) * _WINDOW_SECONDS
 
-    def _begin_count(self, name: Hashable) -> _Count:
+    def _begin_count(self, name: str) -> _Count:
         name = name if len(self._counts) < _NAMES_LIMIT else _OTHERS
         return self._counts.setdefault(name, _Count(name))
 
     def _submit(self, now: float) -> None:
         self._send_at = now + _SEND_EVERY_SECONDS
-        changed, self._changed = self._changed, {}
+        changed, self._changed = self._changed, set()
         _sender().submit(self._send, int(self._ends_at), changed)
 
-    def _send(self, ends_at: int, changed: dict[Hashable, _Count]) -> None:
+    def _send(self, ends_at: int, changed: set[_Count]) -> None:
         """Add to Redis what it doesn't know, and read what all processes have counted.
 
         If that fails, it may or may not have been added: it is taken for added, and not sent again.
         """
         with self._mutex:
-            sent = [(count, count.unsent) for count in changed.values()]
+            sent = [(count, count.unsent) for count in changed]
         try:
             pipeline = _client().pipeline(transaction=False)
             for count, amount in sent:
@@ -161,10 +160,10 @@ class ClientThrottle(BaseThrottle):
 
     def allow_request(self, request: Request, view: Any) -> bool:
         if isinstance(request.user, Caller):
-            client_id, limit = request.user.client_id, settings.THROTTLE_REQUESTS_PER_MINUTE
-            self._wait = _requests.add(client_id, 1, limit) if limit else None
+            name, limit = request.user.id_text, settings.THROTTLE_REQUESTS_PER_MINUTE
+            self._wait = _requests.add(name, 1, limit) if limit else None
             if self._wait is None and request.method not in _READING:
-                self._wait = _over_budget(client_id)
+                self._wait = _over_budget(name)
         return self._wait is None
 
     def wait(self) -> float | None:
@@ -177,18 +176,18 @@ _READING: Final = ("GET", "HEAD")
 def passes_now(caller: Caller, method: str) -> bool:
     """Count a request on the event loop; False, and nothing counted, where ``ClientThrottle`` is to refuse it."""
     limit = settings.THROTTLE_REQUESTS_PER_MINUTE
-    is_refused = method not in _READING and _over_budget(caller.client_id)
-    if is_refused or (limit and _requests.wait(caller.client_id, limit)):
+    is_refused = method not in _READING and _over_budget(caller.id_text)
+    if is_refused or (limit and _requests.wait(caller.id_text, limit)):
         return False
     if limit:
-        _requests.add(caller.client_id, 1, limit)
+        _requests.add(caller.id_text, 1, limit)
     return True
 
 
-def _over_budget(client_id: Hashable) -> int | None:
+def _over_budget(name: str) -> int | None:
     """The seconds to wait of a client whose commands have cost too much in this window."""
     limit = settings.THROTTLE_COST_PER_MINUTE
-    return _costs.wait(client_id, limit) if limit else None
+    return _costs.wait(name, limit) if limit else None
 
 
 def charge_command(request: HttpRequest | Request, status: int, answer_size: int) -> None:
@@ -199,7 +198,7 @@ def charge_command(request: HttpRequest | Request, status: int, answer_size: int
         return
     size = len(getattr(request, "_body", b"")) + answer_size
     rows = request.META.get(context.ROWS_WRITTEN, 0)
-    _costs.add(caller.client_id, 1 + size // _BYTES_OF_A_UNIT + rows // _ROWS_OF_A_UNIT, limit)
+    _costs.add(caller.id_text, 1 + size // _BYTES_OF_A_UNIT + rows // _ROWS_OF_A_UNIT, limit)
 
 
 def headers_for(caller: object) -> dict[str, str]:
@@ -210,11 +209,11 @@ def headers_for(caller: object) -> dict[str, str]:
     requests, cost = settings.THROTTLE_REQUESTS_PER_MINUTE, settings.THROTTLE_COST_PER_MINUTE
     if not isinstance(caller, Caller) or not (requests or cost):
         return {}
-    now, client_id = time.time(), caller.client_id
+    now, name = time.time(), caller.id_text
     until = _WINDOW_SECONDS - int(now) % _WINDOW_SECONDS
-    left = f'"requests";r={_requests.left(client_id, requests, now)};t={until}' if requests else ""
+    left = f'"requests";r={_requests.left(name, requests, now)};t={until}' if requests else ""
     if cost:
-        left += f'{", " if requests else ""}"cost";r={_costs.left(client_id, cost, now)};t={until}'
+        left += f'{", " if requests else ""}"cost";r={_costs.left(name, cost, now)};t={until}'
     return {"RateLimit-Policy": _policy(requests, cost), "RateLimit": left}
 
 

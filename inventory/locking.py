@@ -4,7 +4,7 @@ Lock order is law (docs/explanation/rules.md, rule 8): levels come last, by prim
 in one statement.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -96,11 +96,36 @@ class Counters(msgspec.Struct, gc=False):
     facts: LevelFacts | None = None
 
 
+class _Sellable(Mapping[UUID, int]):
+    """Sellable units by level, of counters as they are when a level is asked for."""
+
+    __slots__ = ("_by_id",)
+
+    def __init__(self, by_id: Mapping[UUID, Counters]) -> None:
+        self._by_id = by_id
+
+    def __getitem__(self, level_id: UUID) -> int:
+        counters = self._by_id[level_id]
+        return max(0, counters.on_hand - counters.reserved - counters.safety_stock)
+
+    def __iter__(self) -> Iterator[UUID]:
+        return iter(self._by_id)
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+
 class LockedLevels(msgspec.Struct, frozen=True, gc=False):
     """Locked levels by id, and the database's clock, read when the last lock was held."""
 
     now: datetime
     by_id: dict[UUID, Counters]
+
+    @property
+    def sellable_now(self) -> Mapping[UUID, int]:
+        """Sellable units by level, always of the present counters, without a copy of them: a batch decides each of its
+        requests on few of its levels."""
+        return _Sellable(self.by_id)
 
     def sellable(self, given_back: Iterable[tuple[UUID, int]] = ()) -> dict[UUID, int]:
         """Sellable units by level, as if the units in ``given_back`` (level, units) were no longer reserved."""

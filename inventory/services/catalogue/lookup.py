@@ -70,9 +70,9 @@ class StoreFacts:
     sources: tuple[Source, ...]
 
     @property
-    def selling_sources(self) -> list[UUID]:
+    def selling_sources(self) -> list[Source]:
         """The warehouses that may serve a sourced line, the preferred first."""
-        return [source.id for source in self.sources if source.may_sell]
+        return [source for source in self.sources if source.may_sell]
 
     def source(self, code: str) -> Source | None:
         """The warehouse with this code; None if the store doesn't sell from it."""
@@ -108,12 +108,12 @@ class ProductFacts:
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """The stores, products and levels of a batch. ``levels`` is keyed by (product, warehouse)."""
+    """The stores, products and levels of a batch. ``levels`` are those of each product, by warehouse."""
 
     stores: dict[str, StoreFacts]
     default_store: StoreFacts | None
     products: dict[UUID, ProductFacts]
-    levels: dict[tuple[UUID, UUID], UUID]
+    levels: dict[UUID, dict[UUID, UUID]]
 
     def store_for(self, actor: Actor, code: str | None) -> StoreFacts:
         """The store of a request: the one it names, else the actor's only store, else the default store.
@@ -259,14 +259,13 @@ def recall_catalogue(
         if code == _DEFAULT_STORE:
             default_store = store[1]
     products: dict[UUID, ProductFacts] = {}
-    levels: dict[tuple[UUID, UUID], UUID] = {}
+    levels: dict[UUID, dict[UUID, UUID]] = {}
     for product_id in product_ids:
         product = _products_read.get(product_id)
         if product is None or product[0] <= oldest:
             return None
         products[product_id] = product[1].facts
-        for warehouse_id, level_id in product[1].levels.items():
-            levels[product_id, warehouse_id] = level_id
+        levels[product_id] = product[1].levels
     return Catalogue(stores, default_store, products, levels)
 
 
@@ -297,11 +296,7 @@ def read_catalogue(actors_and_stores: Iterable[tuple[Actor, str | None]], produc
         stores=stores,
         default_store=default_store,
         products={product_id: product.facts for product_id, product in products.items()},
-        levels={
-            (product_id, warehouse_id): level_id
-            for product_id, product in products.items()
-            for warehouse_id, level_id in product.levels.items()
-        },
+        levels={product_id: product.levels for product_id, product in products.items()},
     )
 
 

@@ -24,7 +24,7 @@ from audit.publishing import publish
 from audit.recording import new_ids
 from inventory import planning
 from inventory.events import InventoryLevelChangedEvent
-from inventory.locking import LockedIds, LockedLevels
+from inventory.locking import Counters, LockedIds, LockedLevels
 from inventory.services.low_stock.alerts import Crossing, raise_alerts
 from inventory.services.stock import known_levels, level_events
 from inventory.services.stock.level_events import LevelChange
@@ -112,16 +112,15 @@ class Ledger:
 
     def reserve(self, level_id: UUID, quantity: int) -> None:
         """Raise reserved by a number of units; a negative quantity lowers it."""
-        self._levels.by_id[level_id].reserved += quantity
-        change = self._change(level_id)
+        counters, change = self._change(level_id)
+        counters.reserved += quantity
         change.reserved += quantity
 
     def move(self, level_id: UUID, quantity: int, cause: MovementCause) -> None:
         """Change on hand by a signed quantity, in units, and write its movement."""
-        counters = self._levels.by_id[level_id]
+        counters, change = self._change(level_id)
         before = counters.on_hand
         counters.on_hand += quantity
-        change = self._change(level_id)
         change.on_hand += quantity
         change.moved = True
         self._movements.append((level_id, quantity, before, cause))
@@ -129,15 +128,16 @@ class Ledger:
     def set_on_hand(self, level_id: UUID, on_hand: int) -> None:
         """Set on hand to the sum of the movements. Only for repairs: the only change of on hand without a movement,
         because nothing moved."""
-        counters = self._levels.by_id[level_id]
-        self._change(level_id).on_hand += on_hand - counters.on_hand
+        counters, change = self._change(level_id)
+        change.on_hand += on_hand - counters.on_hand
         counters.on_hand = on_hand
 
     def supply_movement(self, level_id: UUID, before: int, cause: MovementCause) -> None:
         """Write the missing movement between the sum of the movements and on hand, which stays unchanged. Only for
         repairs."""
-        self._change(level_id).moved = True
-        self._movements.append((level_id, self._levels.by_id[level_id].on_hand - before, before, cause))
+        counters, change = self._change(level_id)
+        change.moved = True
+        self._movements.append((level_id, counters.on_hand - before, before, cause))
 
     def touch(self, level_id: UUID) -> None:
         """Mark a level as updated, though neither its counters nor its version change: its incoming units do."""
@@ -233,13 +233,15 @@ class Ledger:
             columns.texts(cause.store for cause in causes),
         ]
 
-    def _change(self, level_id: UUID) -> LevelChange:
+    def _change(self, level_id: UUID) -> tuple[Counters, LevelChange]:
+        """The counters of a level and its change so far, which is one more from now on."""
+        counters = self._levels.by_id[level_id]
         change = self._changes.get(level_id)
         if change is None:
             change = self._changes[level_id] = LevelChange()
         change.bumps += 1
-        self._levels.by_id[level_id].version += 1
-        return change
+        counters.version += 1
+        return counters, change
 
 
 def _traced(changed: Iterable[OutboxRow], causes: Sequence[OutboxRow]) -> Iterator[OutboxRow]:

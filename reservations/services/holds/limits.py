@@ -9,11 +9,13 @@ customers and orders of a batch are locked, so that two requests of one shopper 
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
 from django.db import connection
+from django.db.backends.utils import CursorWrapper
 
 from audit.db import columns
 from audit.errors import Fault
@@ -232,21 +234,26 @@ def _read(asked: Sequence[Asked], locks: Sequence[int], without: Collection[UUID
     stores = {each.shopper: each.store for each in asked}
     counting = dict.fromkeys(each.shopper for each in asked if any(each.unit_limits()))
     opening = [shopper for shopper, store in stores.items() if store.max_holds is not None]
-    with connection.cursor() as of_locks, connection.cursor() as of_units, connection.cursor() as of_opened:
-        if locks:
-            of_locks.execute(WAIT_FOR_LOCKS, [list(locks)])
-        if counting:
-            of_units.execute(_HELD, [*_columns(counting, stores), columns.uuids(without)])
-        if opening:
-            of_opened.execute(_OPENED, _columns(opening, stores))
-        held = of_units.fetchall() if counting else []
-        opened = of_opened.fetchall() if opening else []
+    if locks:
+        with connection.cursor() as cursor:
+            cursor.execute(WAIT_FOR_LOCKS, [list(locks)])
+    with ExitStack() as cursors:  # Both are sent before one is read, and none is opened for what isn't asked.
+        of_units = _sent(cursors, _HELD, [*_columns(counting, stores), columns.uuids(without)]) if counting else None
+        of_opened = _sent(cursors, _OPENED, _columns(opening, stores)) if opening else None
+        held = of_units.fetchall() if of_units else []
+        opened = of_opened.fetchall() if of_opened else []
     units: dict[Shopper, Counter[_Counted]] = {shopper: Counter() for shopper in counting}
     by_number = list(counting)
     for n, product_id, parent_id, quantity in held:
         units[by_number[n - 1]][_Counted(product_id, is_family=False)] += quantity
         units[by_number[n - 1]][_Counted(parent_id or product_id, is_family=True)] += quantity
     return Allowances(units, {opening[n - 1]: count for n, count in opened})
+
+
+def _sent(cursors: ExitStack, sql: str, parameters: Sequence[Any]) -> CursorWrapper:
+    cursor: CursorWrapper = cursors.enter_context(connection.cursor())
+    cursor.execute(sql, parameters)
+    return cursor
 
 
 def _columns(shoppers: Collection[Shopper], stores: dict[Shopper, StoreFacts]) -> list[Any]:

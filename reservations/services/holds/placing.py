@@ -254,7 +254,7 @@ def _decide(
             held.require_none(order, levels.now)
         if plan.asked:
             allowances.require(plan.asked)
-        hold = _new_hold(plan, catalogue, levels.sellable(), levels.now)
+        hold = _new_hold(plan, catalogue, levels.sellable_now, levels.now)
     except (InsufficientStock, HoldLimitExceeded, OrderAlreadyHeld) as error:
         return error
     if order:
