@@ -5,6 +5,7 @@ from datetime import date, datetime, time, timedelta
 from typing import Any, Self
 from uuid import UUID
 
+import pgtrigger
 from django.apps import apps
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -197,6 +198,9 @@ class StockLevel(models.Model):
 
     ``may_be_low`` is true for every level that is at or below its ``low_line``, and for some others: a trigger sets it
     when a level gets there, and resets it when the level is well above. So it has an index: it changes seldom.
+
+    Levels are never deleted (a trigger). Whoever writes a movement or an item of a reservation has locked its level, so
+    that these need no foreign-key check.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
@@ -271,7 +275,7 @@ class StockLevel(models.Model):
             models.Index(fields=["warehouse", "id"], name="level_of_warehouse"),
             models.Index(fields=["warehouse", "zone"], name="level_zone"),
         ]
-        triggers = [marking_low_levels()]
+        triggers = [pgtrigger.Protect(name="never_deleted", operation=pgtrigger.Delete), marking_low_levels()]
 
     def __str__(self) -> str:
         return f"{self.product} · {self.warehouse}"
@@ -305,7 +309,10 @@ class Movement(models.Model):
         RETURN = "RETURN", _("Return")
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    level = models.ForeignKey(StockLevel, on_delete=models.PROTECT, related_name="movements", db_index=False)
+    # No constraint in the database: see StockLevel.
+    level = models.ForeignKey(
+        StockLevel, on_delete=models.PROTECT, related_name="movements", db_index=False, db_constraint=False
+    )
     type = models.CharField(max_length=16, choices=Type.choices)
     quantity = models.IntegerField()
     quantity_before = models.IntegerField()

@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable
 from typing import Any, Final, Self
 from uuid import UUID
 
+import pgtrigger
 from django.db import models
 from django.db.models import Exists, F, OuterRef, Q, Subquery
 from django.db.models.functions import Greatest, Now
@@ -110,12 +111,30 @@ def _by_bytes(name: str) -> models.Index:
     )
 
 
+def _kept_while_it_has_items() -> pgtrigger.Trigger:
+    """Refuse the deletion of a reservation whose items are not deleted in the same transaction."""
+    return pgtrigger.Trigger(
+        name="kept_with_items",
+        when=pgtrigger.After,
+        operation=pgtrigger.Delete,
+        timing=pgtrigger.Deferred,
+        func=(
+            "IF EXISTS (SELECT FROM reservations_reservationitem WHERE reservation_id = OLD.id) THEN "
+            "RAISE foreign_key_violation USING MESSAGE = 'Reservation ' || OLD.id || ' has items.'; "
+            "END IF; RETURN NULL;"
+        ),
+    )
+
+
 class Reservation(models.Model):
     """The document of a hold. Its status is ACTIVE, then finally one of CONSUMED, EXPIRED and RELEASED.
 
     ``changed_at`` is when its items, customer or order were last changed, null if they never were.
     ``released_at`` is when the stock was given back. For an EXPIRED one it is when the expiry was recorded; the hold
     ended at ``expires_at``.
+
+    Items are written with their reservation or under its lock, and a trigger refuses to delete one that has items, so
+    that these need no foreign-key check (docs/explanation/adr/0020).
     """
 
     class Status(models.TextChoices):
@@ -173,6 +192,7 @@ class Reservation(models.Model):
             models.Index(F("store"), updated_at(), F("id"), name="reservation_updated"),
             *map(_by_bytes, ("cart", "order", "customer")),
         ]
+        triggers = [_kept_while_it_has_items()]
 
     def __str__(self) -> str:
         return short_id(self.id)
@@ -206,8 +226,13 @@ class ReservationItem(models.Model):
     """
 
     id = models.UUIDField(primary_key=True, default=uuid7, editable=False)
-    reservation = models.ForeignKey(Reservation, on_delete=models.PROTECT, related_name="items", db_index=False)
-    level = models.ForeignKey(StockLevel, on_delete=models.PROTECT, related_name="items", db_index=False)
+    # No constraints in the database: see Reservation and StockLevel.
+    reservation = models.ForeignKey(
+        Reservation, on_delete=models.PROTECT, related_name="items", db_index=False, db_constraint=False
+    )
+    level = models.ForeignKey(
+        StockLevel, on_delete=models.PROTECT, related_name="items", db_index=False, db_constraint=False
+    )
     quantity = models.IntegerField()
     unit_price = models.DecimalField(max_digits=12, decimal_places=2, null=True)
     pinned = models.BooleanField()

@@ -103,6 +103,7 @@ def test_a_named_constraint_refuses_what_breaks_it(rows: dict[str, Any], constra
         "DELETE FROM audit_auditentry",
         "DELETE FROM inventory_store",
         "DELETE FROM inventory_warehouse",
+        "DELETE FROM inventory_stocklevel WHERE id = %(level)s",
     ],
 )
 def test_history_is_only_appended_to_and_places_are_kept(rows: dict[str, Any], sql: str) -> None:
@@ -117,6 +118,29 @@ def test_a_product_with_stock_is_kept(rows: dict[str, Any]) -> None:
 
     with pytest.raises(IntegrityError), transaction.atomic():
         delete()
+
+
+def test_a_reservation_with_items_is_kept(rows: dict[str, Any]) -> None:
+    def delete(*tables: tuple[str, str]) -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            for column, table in tables:
+                cursor.execute(f"DELETE FROM reservations_{table} WHERE {column} = %(made)s", rows)
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+
+    with pytest.raises(IntegrityError, match="has items"):
+        delete(("id", "reservation"))
+    delete(("id", "reservation"), ("reservation_id", "reservationitem"))
+    assert one(f"SELECT id FROM reservations_reservation WHERE id = '{rows['made']}'") == []
+
+
+def test_what_a_lock_proves_is_not_checked_again() -> None:
+    """Each foreign-key check of a new item or movement would cost a hold a look-up and a row lock."""
+    checked = one("""
+        SELECT conrelid::regclass::text, confrelid::regclass::text FROM pg_constraint WHERE contype = 'f'
+        AND conrelid IN ('reservations_reservation'::regclass, 'reservations_reservationitem'::regclass,
+            'inventory_movement'::regclass)
+    """)
+    assert checked == [("reservations_reservation", "reservations_reservation")]
 
 
 def one(sql: str) -> list[tuple[Any, ...]]:
