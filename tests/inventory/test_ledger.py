@@ -39,6 +39,7 @@ def test_each_change_counts_on_the_one_before_and_bumps_the_version() -> None:
     ledger.move(level.id, -3, CAUSE)
     ledger.reserve(level.id, 4)
     assert (locked.by_id[level.id].on_hand, locked.sellable()[level.id]) == (12, 8)
+    assert dict(locked.sellable_now) == locked.sellable()
     ledger.write(locked.now, ())
     before = level.version
     assert counters(level) == (12, 4)
