@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
     """
 
     dependencies = [
-        ("inventory", "0032_levels_are_never_deleted"),
+        ("inventory", "0033_levels_are_never_deleted"),
         ("reservations", "0012_find_updated_reservations"),
     ]
 

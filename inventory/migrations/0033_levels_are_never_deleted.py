@@ -11,7 +11,7 @@ class Migration(migrations.Migration):
     the migration can be run again.
     """
 
-    dependencies = [("inventory", "0031_find_low_levels")]
+    dependencies = [("inventory", "0032_find_zones")]
 
     operations = [
         migrations.RunSQL("SET LOCAL lock_timeout = '5s'", migrations.RunSQL.noop),
