@@ -25,6 +25,7 @@ from inventory.api.stock import contract as stock_contract
 from inventory.api.stock import views
 from inventory.errors import UnknownWarehouse
 from inventory.models import Movement, Product, StockLevel, Warehouse
+from inventory.services.stock import busy_levels
 from inventory.services.stock.reading import ProductLevelsRequest, read_product_levels
 from reservations.services.canary.goods import prepare
 from tests.config.test_trails import write_movement
@@ -189,6 +190,53 @@ def _pieces(asked: list[Any], chance: random.Random) -> Iterator[list[Any]]:
         size = chance.choice((1, 2, 16, 64))
         yield asked[:size]
         asked = asked[size:]
+
+
+def write_movements(level: StockLevel, number: int, hours: float, kind: str = "SHIPMENT", quantity: int = -1) -> None:
+    """Write movements of a level, the newest so many hours ago, each a second before the next."""
+    newest = timezone.now() - timedelta(hours=hours)
+    Movement.objects.bulk_create(
+        Movement(
+            level=level,
+            type=kind,
+            quantity=quantity,
+            quantity_before=0,
+            quantity_after=quantity,
+            actor="a",
+            created_at=newest - timedelta(seconds=n),
+        )
+        for n in range(number)
+    )
+
+
+def test_movements_of_a_busy_level_are_counted_as_they_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    level, calm = make_level(5), make_level(6)
+    make_warehouse("wh-002")
+    other = receive(level.product, 7, "wh-002")
+    write_movements(level, 700, 23.5)
+    write_movements(level, 400, 5, "RETURN", 2)
+    asked = [ProductLevelsRequest(ACTOR, each.product_id) for each in (level, calm)]
+    asked.append(ProductLevelsRequest(ACTOR, level.product_id, "wh-001"))
+
+    def compare() -> dict[UUID, busy_levels.Counted]:
+        for request, outcome in zip(asked, read_product_levels(asked), strict=True):
+            assert answered(outcome) == by_models(request)
+        return busy_levels.recall([level.product_id, calm.product_id])
+
+    first = compare()[level.pk]
+    assert first[2:5] == (805, 700, 0)
+    for kind, quantity in (("SHIPMENT", -3), ("ADJUSTMENT", 4), ("RECEIPT", 5), ("TRANSFER", 6)):
+        write_movement(level, timezone.now(), type=kind, quantity=quantity, quantity_after=quantity)
+        write_movement(other, timezone.now(), type=kind, quantity=quantity, quantity_after=quantity)
+        assert compare().keys() == {level.pk}
+    then = compare()[level.pk]
+    assert (then[2:5], then.counted_at) == ((810, 703, 4), first.counted_at)
+    write_movements(level, 50, 24.5)  # As if they had been counted half an hour ago, and left the 24 hours since.
+    before = then._replace(since=then.since - timedelta(hours=1), shipped=then.shipped + 50)
+    busy_levels.keep(level.product_id, level.pk, before)
+    assert compare()[level.pk][2:5] == then[2:5]
+    monkeypatch.setattr(busy_levels, "_RECOUNT_SECONDS", -1.0)
+    assert compare() == {}
 
 
 def test_requests_for_the_same_share_what_was_read() -> None:

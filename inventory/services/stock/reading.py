@@ -1,5 +1,6 @@
 """Read stock levels for the HTTP API: those of a product, for many requests in one statement. Takes no locks."""
 
+import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -13,6 +14,8 @@ from audit.actors import Actor
 from audit.db import columns
 from audit.errors import DomainError, NotFound
 from inventory.errors import UnknownWarehouse
+from inventory.services.stock import busy_levels
+from inventory.services.stock.busy_levels import MOST_COUNTED, Counted
 
 
 class ProductLevelsRequest(msgspec.Struct, frozen=True, gc=False):
@@ -65,9 +68,9 @@ _IN_REACH: Final = """(asked.warehouses IS NULL OR warehouse.code = ANY(string_t
     ))"""
 _PRODUCT_LEVELS: Final = f"""
 SELECT asked.n::int, product.parent_id, place.is_known, coalesce(level.updated_at, product.updated_at),
-    level.received, level.shipped, level.adjusted, level.code, level.name, level.on_hand, level.reserved,
-    level.available, level.incoming, level.version, level.reorder_point, level.reorder_quantity, level.min_stock_level,
-    level.max_stock_level, level.zone, level.aisle, level.shelf
+    level.busy_id, level.since, level.until, level.received, level.shipped, level.adjusted, level.code, level.name,
+    level.on_hand, level.reserved, level.available, level.incoming, level.version, level.reorder_point,
+    level.reorder_quantity, level.min_stock_level, level.max_stock_level, level.zone, level.aisle, level.shelf
 FROM unnest((SELECT %s::uuid[]), (SELECT %s::text[]), (SELECT %s::text[]), (SELECT %s::text[]))
     WITH ORDINALITY AS asked (product_id, warehouse, stores, warehouses, n)
 JOIN LATERAL (
@@ -79,7 +82,9 @@ LEFT JOIN LATERAL (
     WHERE code = asked.warehouse AND id <> '{hidden.WAREHOUSE_ID}' AND {_IN_REACH} OFFSET 0
 ) place ON true
 LEFT JOIN LATERAL (
-    SELECT level.*, warehouse.code, warehouse.name, coming.incoming, moved.*
+    SELECT level.*, warehouse.code, warehouse.name, coming.incoming, moved.received, moved.shipped, moved.adjusted,
+        CASE WHEN is_busy THEN level.id END AS busy_id, CASE WHEN is_busy THEN day.began_at END AS since,
+        CASE WHEN is_busy THEN coalesce(moved.until, counted.until) END AS until
     FROM (
         SELECT * FROM inventory_stocklevel WHERE product_id = asked.product_id AND id <> '{hidden.LEVEL_ID}'
             AND (asked.warehouse IS NULL OR warehouse_id = place.id) OFFSET 0
@@ -91,12 +96,23 @@ LEFT JOIN LATERAL (
         SELECT coalesce(sum(in_transit), 0) AS incoming FROM inventory_transferline
         WHERE destination_level_id = level.id AND in_transit > 0
     ) coming,
+    (SELECT statement_timestamp() - interval '24 hours' AS began_at) day
+    LEFT JOIN LATERAL (
+        SELECT since, until FROM unnest((SELECT %s::uuid[]), (SELECT %s::timestamptz[]), (SELECT %s::timestamptz[]))
+            AS counted (level_id, since, until) WHERE counted.level_id = level.id
+    ) counted ON true,
     LATERAL (
         SELECT coalesce(sum(quantity) FILTER (WHERE type IN ('RECEIPT', 'RETURN')), 0) AS received,
             coalesce(sum(-quantity) FILTER (WHERE type = 'SHIPMENT'), 0) AS shipped,
-            coalesce(sum(quantity) FILTER (WHERE type = 'ADJUSTMENT'), 0) AS adjusted
-        FROM inventory_movement
-        WHERE level_id = level.id AND created_at > statement_timestamp() - interval '24 hours'
+            coalesce(sum(quantity) FILTER (WHERE type = 'ADJUSTMENT'), 0) AS adjusted,
+            max(created_at) AS until, counted.until IS NOT NULL OR count(*) > {MOST_COUNTED} AS is_busy
+        FROM (
+            SELECT type, quantity, created_at FROM inventory_movement
+            WHERE level_id = level.id AND created_at > coalesce(counted.until, day.began_at)
+            UNION ALL
+            SELECT type, -quantity, NULL FROM inventory_movement
+            WHERE level_id = level.id AND created_at > counted.since AND created_at <= day.began_at
+        ) movement
     ) moved
 ) level ON true
 ORDER BY asked.n, level.code
@@ -132,28 +148,40 @@ def _key(request: ProductLevelsRequest) -> _Key:
 
 def _read(asked: Sequence[_Key]) -> list[ProductLevels | DomainError]:
     product_ids, *texts = zip(*asked, strict=True)
-    found: list[list[tuple[Any, ...]]] = [[] for _ in asked]
+    found: list[list[list[Any]]] = [[] for _ in asked]
+    known = busy_levels.recall(set(product_ids))
+    since = columns.times([counted.since for counted in known.values()])
+    until = columns.times([counted.until for counted in known.values()])
+    now = time.monotonic()
     with connection.cursor() as cursor:
-        cursor.execute(_PRODUCT_LEVELS, [columns.uuids(product_ids), *map(columns.texts, texts)])
-        for row in cursor.fetchall():
-            found[row[0] - 1].append(row)
+        parameters = [columns.uuids(product_ids), *map(columns.texts, texts), columns.uuids(known), since, until]
+        cursor.execute(_PRODUCT_LEVELS, parameters)
+        for n, *row in cursor.fetchall():
+            level_id = row[3]
+            if level_id is not None:
+                counted = Counted._make([*row[4:9], now])
+                if level_id in known:
+                    counted = known[level_id].then(counted)
+                busy_levels.keep(product_ids[n - 1], level_id, counted)
+                row[6:9] = counted[2:5]
+            found[n - 1].append(row)
     return [_outcome(*key[:2], rows) for key, rows in zip(asked, found, strict=True)]
 
 
-def _outcome(product_id: UUID, warehouse: str | None, rows: Sequence[tuple[Any, ...]]) -> ProductLevels | DomainError:
+def _outcome(product_id: UUID, warehouse: str | None, rows: Sequence[Sequence[Any]]) -> ProductLevels | DomainError:
     if not rows:
         return NotFound(f"There is no product {product_id}.")
-    _, parent_id, is_known, updated_at, received, *_ = rows[0]
+    parent_id, is_known, updated_at = rows[0][:3]
     if warehouse is not None and not is_known:
         return UnknownWarehouse.at("?warehouseId", f"There is no warehouse {warehouse}.")
-    if received is None:
+    if rows[0][6] is None:
         return ProductLevels(product_id, parent_id, updated_at, 0, 0, 0, ())
     return ProductLevels(
         product_id,
         parent_id,
-        max([row[3] for row in rows]),
-        sum([row[4] for row in rows]),
-        sum([row[5] for row in rows]),
+        max([row[2] for row in rows]),
         sum([row[6] for row in rows]),
-        tuple([LevelRow._make(row[7:]) for row in rows]),
+        sum([row[7] for row in rows]),
+        sum([row[8] for row in rows]),
+        tuple([LevelRow._make(row[9:]) for row in rows]),
     )
