@@ -7,14 +7,14 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """Forbid the deletion of levels, so that movements need no foreign-key check.
 
-    Changes no row. The tables are locked for a moment; if that takes longer than five seconds, nothing is changed, and
+    Changes no row. The tables are locked for a moment; if that takes longer than two seconds, nothing is changed, and
     the migration can be run again.
     """
 
     dependencies = [("inventory", "0032_find_zones")]
 
     operations = [
-        migrations.RunSQL("SET LOCAL lock_timeout = '5s'", migrations.RunSQL.noop),
+        migrations.RunSQL("SET LOCAL lock_timeout = '2s'", migrations.RunSQL.noop),
         pgtrigger.migrations.AddTrigger(
             model_name="stocklevel",
             trigger=pgtrigger.compiler.Trigger(

@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """Keep reservations while they have items by a trigger, so that items need no foreign-key checks.
 
-    Changes no row. The tables are locked for a moment; if that takes longer than five seconds, nothing is changed, and
+    Changes no row. The tables are locked for a moment; if that takes longer than two seconds, nothing is changed, and
     the migration can be run again.
     """
 
@@ -17,7 +17,7 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.RunSQL("SET LOCAL lock_timeout = '5s'", migrations.RunSQL.noop),
+        migrations.RunSQL("SET LOCAL lock_timeout = '2s'", migrations.RunSQL.noop),
         pgtrigger.migrations.AddTrigger(
             model_name="reservation",
             trigger=pgtrigger.compiler.Trigger(
