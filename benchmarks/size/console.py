@@ -12,6 +12,7 @@ from django.urls import NoReverseMatch, reverse
 from audit.models import AuditEntry, StaffAccess
 from benchmarks.service import PRODUCT
 from benchmarks.size.timing import Timed, timed
+from inventory.models import Warehouse
 from reservations.models import Reservation
 
 _MOST_CHOICES: Final = 40
@@ -60,7 +61,7 @@ class Walker:
         if changelist is None:
             return
         first = list(changelist.result_list)[:1]
-        chosen = [*self._filters(changelist), *_orders(changelist)]
+        chosen = [*self._filters(changelist), *_orders(changelist), *_zones(address)]
         for query in chosen:
             yield from self._ask(f"{address}{query}")
             if (filtered := (getattr(self.answer, "context_data", None) or {}).get("cl")) is not None:
@@ -80,6 +81,13 @@ class Walker:
             for choice in choices[:_MOST_CHOICES]:
                 yield choice["query_string"]
         yield "?"
+
+
+def _zones(address: str) -> Iterator[str]:
+    """Zones of two warehouses, for the list of stock."""
+    for warehouse in Warehouse.objects.order_by("code")[:2] if address.endswith("/stocklevel/") else ():
+        for zone in ("A", "B", "C"):
+            yield f"?warehouse__id__exact={warehouse.pk}&zone={zone}"
 
 
 def _orders(changelist: Any) -> Iterator[str]:

@@ -29,9 +29,9 @@ class Scale:
     """How many rows there are of each kind. Levels are products times ``WAREHOUSES``."""
 
     products: int = 100_000
-    reservations: int = 5_000_000
+    reservations: int = 10_000_000
     active: int = 20_000
-    movements: int = 3_000_000
+    movements: int = 5_000_000
     entries: int = 3_000_000
     events: int = 3_000_000
 
@@ -98,14 +98,15 @@ CATALOGUE: Final = (
     INSERT INTO inventory_stocklevel (id, product_id, warehouse_id, on_hand, reserved, reorder_point, reorder_quantity,
         min_stock_level, zone, aisle, shelf, version, last_movement_at)
     SELECT {numbered(LEVEL, "n")}, {numbered(PRODUCT, f"n / {WAREHOUSES}")},
-        {numbered(_WAREHOUSE, f"mod(n, {WAREHOUSES})")}, {_ON_HAND} - 5 + CASE WHEN mod(n, 100) = 3 THEN 1 ELSE -3 END,
+        {numbered(_WAREHOUSE, f"mod(n, {WAREHOUSES})")}, {_ON_HAND} - 5
+            + (%(movements)s::bigint / %(levels)s::bigint - 2) * CASE WHEN mod(n, 100) = 3 THEN 1 ELSE -3 END,
         0, CASE WHEN mod(n, 3) = 0 THEN 110 END, CASE WHEN mod(n, 3) = 0 THEN 200 END, 0,
         (ARRAY['', 'A', 'B', 'C'])[1 + mod(n, 4)], mod(n, 50)::text, mod(n, 9)::text, 1, now() - interval '1 day'
     FROM generate_series(0, %(levels)s::bigint - 1) n
     """,
 )
 
-# The oldest third are receipts of all levels, then what left them, then what left or came back.
+# The oldest of each level is a receipt, then come what left it, and what left or came back in each further turn.
 MOVEMENTS: Final = f"""
 INSERT INTO inventory_movement (id, level_id, type, quantity, quantity_before, quantity_after, reason,
     reference_type, reference, actor, store, created_at)
@@ -115,10 +116,9 @@ SELECT {made_at("at", "n", 1)}, {numbered(LEVEL, "level")}, type, quantity, befo
     CASE WHEN mod(n, 3000) = 7 THEN 'rare' ELSE 'clerk-' || mod(n, 20) END,
     CASE type WHEN 'SHIPMENT' THEN 'store-' || 1 + mod(n, 3) ELSE '' END, at
 FROM (
-    SELECT *, CASE turn WHEN 0 THEN first WHEN 1 THEN -5 ELSE CASE type WHEN 'RETURN' THEN 1 ELSE -3 END END
-            AS quantity,
-        CASE turn WHEN 0 THEN 0 WHEN 1 THEN first ELSE first - 5 END AS before
-    FROM (
+    SELECT *, CASE turn WHEN 0 THEN first WHEN 1 THEN -5 ELSE change END AS quantity,
+        CASE turn WHEN 0 THEN 0 WHEN 1 THEN first ELSE first - 5 + (turn - 2) * change END AS before
+    FROM (SELECT *, CASE type WHEN 'RETURN' THEN 1 ELSE -3 END AS change FROM (
         SELECT n, at, level, turn, 100 + mod(level * 7919, 200) AS first, CASE turn WHEN 0 THEN 'RECEIPT'
             WHEN 1 THEN CASE WHEN mod(level, 1000) = 7 AND level < %(levels)s::bigint / 5 THEN 'TRANSFER'
             ELSE 'SHIPMENT' END
@@ -126,7 +126,7 @@ FROM (
             ELSE 'SHIPMENT' END END AS type
         FROM (SELECT n, at, mod(n - 1, %(levels)s::bigint) AS level, (n - 1) / %(levels)s::bigint AS turn
             FROM {_spread("movements")}) numbered
-    ) typed
+    ) typed) changed
 ) counted
 """
 

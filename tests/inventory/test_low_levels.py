@@ -103,14 +103,26 @@ def test_a_level_that_stays_around_its_line_stays_marked() -> None:
     assert not StockLevel.objects.filter(may_be_low=True).exists()
 
 
+def test_levels_are_marked_also_where_other_triggers_are_off() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL session_replication_role = replica")
+        _levels(random.Random(3), 60)
+        cursor.execute("SET LOCAL session_replication_role = origin")
+    assert {(key, is_critical) for key, _, is_critical in _found(planning.LOW_PARTS)}
+    assert set(StockLevel.objects.filter(may_be_low=True)) == {
+        level for level in StockLevel.objects.all() if planning.severity(level, level.available)
+    }
+
+
 def test_levels_that_were_low_before_the_upgrade_are_marked_by_it(monkeypatch: pytest.MonkeyPatch) -> None:
     migration: Any = import_module("inventory.migrations.0031_find_low_levels")
     _levels(random.Random(7), 60)
     expected = {parts: _found(parts) for parts in _PARTS}
     with connection.cursor() as cursor:
-        cursor.execute("SET LOCAL session_replication_role = replica")  # Without triggers.
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute("ALTER TABLE inventory_stocklevel DISABLE TRIGGER USER")
         cursor.execute("UPDATE inventory_stocklevel SET may_be_low = false")
-        cursor.execute("SET LOCAL session_replication_role = origin")
+        cursor.execute("ALTER TABLE inventory_stocklevel ENABLE TRIGGER USER")
     assert _found(planning.LOW_PARTS) == []
     monkeypatch.setattr(migration, "_MARK", migration._MARK.replace("LIMIT 1000", "LIMIT 7"))
     with connection.schema_editor() as editor:
