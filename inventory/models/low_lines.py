@@ -55,7 +55,7 @@ def marking_low_levels() -> pgtrigger.Trigger:
 
     A level is marked once it is at its low line, and unmarked once it is above it by more than a tenth and by more than
     one unit. A level that stays around its line is not marked and unmarked each time, which would update all indexes.
-    The function is called for these changes alone; every other update pays for the condition. Migration 0033 makes it
+    The function is called for these changes alone; every other update pays for the condition. Migration 0034 makes it
     fire also where other triggers are off.
     """
     return pgtrigger.Trigger(
