@@ -59,19 +59,6 @@ class StockLevelQuerySet(models.QuerySet["StockLevel"]):
         """The levels of one product or variant, ordered by warehouse code."""
         return self.filter(product_id=product_id).select_related("warehouse").order_by("warehouse__code")
 
-    def of_products(self, ids: Collection[UUID]) -> Self:
-        """The levels of these products and variants, and of the variants of these products.
-
-        One query besides its own, which reads the ids: given ids, the planner uses the index.
-        """
-        family = Product.objects.filter(Q(pk__in=ids) | Q(parent__in=ids)).values_list("pk", flat=True)
-        return self.filter(product__in=list(family))
-
-    def last_of_walk(self, behind: UUID | None, rows: int) -> UUID | None:
-        """The last of the next ``rows`` levels by primary key, after the given one; None if there are fewer."""
-        found = self.filter(pk__gt=behind) if behind else self
-        return found.order_by("pk").values_list("pk", flat=True)[rows - 1 : rows].first()
-
     def with_ledger_balance(self, at: datetime | None = None) -> Self:
         """Annotate levels with ``ledger_on_hand``: the sum of the opening and the movements after it, in units; with
         ``at``, of the movements up to and including that moment.

@@ -273,7 +273,7 @@ def page_by_models(actor: Actor, query: stock_contract.LevelsQuery) -> Any:
         found = views.in_places(StockLevel.objects.visible_to(actor), query, actor)
         behind, last = None, None
         if query.ids is not None:
-            found = found.of_products(query.ids)
+            found = found.filter(Q(product__in=query.ids) | Q(product__parent__in=query.ids))
         if query.updated_since is not None:
             behind = BY_ID.after(query)
             every = StockLevel.objects.order_by("pk").values_list("pk", flat=True)
