@@ -392,10 +392,10 @@ PLANS = [
     (PRODUCTS, LONG_AGO, "product_updated"),
     (PRODUCTS, LATELY, "product_updated"),
     (PRODUCTS, "ids={id}", "inventory_product_pkey"),
-    (PRODUCTS, "storeId=main", "level_(of_warehouse|place)"),
+    (PRODUCTS, "storeId=main", "level_(of_warehouse|place|zone)"),
     ("levels", f"{SECOND_PAGE}&ids={{id}}", "level_once"),
     ("levels", f"{SECOND_PAGE}&{LATELY}", "inventory_stocklevel_pkey"),
-    ("levels", f"{SECOND_PAGE}&{LATELY}&storeId=main", "inventory_stocklevel_pkey|level_(of_warehouse|place)"),
+    ("levels", f"{SECOND_PAGE}&{LATELY}&storeId=main", "inventory_stocklevel_pkey|level_(of_warehouse|place|zone)"),
 ]
 
 
