@@ -6,7 +6,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection
@@ -18,10 +18,11 @@ from inventory.locking import Counters, LockedLevels
 from inventory.services.stock.ledger import MovementCause
 from reservations.services.holds.documents import HeldItem, Hold
 from reservations.services.holds.extending import ExtendRequest
-from reservations.services.holds.placing import HoldRequest, PlacedHold
+from reservations.services.holds.placing import HoldRequest, PlacedHold, place_hold
 from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Resolved
 from reservations.services.holds.selecting import Selector
 from reservations.services.holds.sourcing import RequestLine
+from tests.factories import make_level
 
 ROOT = Path(__file__).resolve().parents[2]
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -80,6 +81,35 @@ def test_hot_statements_share_one_plan_and_other_transactions_do_not() -> None:
             return str(cursor.fetchone()[0])
 
     assert (transactions.run(mode), mode()) == ("force_generic_plan", "auto")
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("store")
+def test_a_cursor_is_opened_only_for_what_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    level, opened, sent = make_level(10), [], []
+    request = HoldRequest(ACTOR, (RequestLine(level.product_id, None, 1),), cart_id="cart-1", order_id="order-1")
+    cursor = connection.cursor
+    monkeypatch.setattr(connection, "cursor", lambda: opened.append(1) or cursor())  # type: ignore[func-returns-value]
+
+    def note(execute: Any, *statement: Any) -> Any:
+        sent.append(statement[0])
+        return execute(*statement)
+
+    with connection.execute_wrapper(note):
+        assert isinstance(place_hold(request), PlacedHold)
+    assert any("pg_advisory_xact_lock" in sql for sql in sent)
+    assert len(opened) <= len(sent)
+
+
+@pytest.mark.django_db
+@pytest.mark.usefixtures("store")
+def test_a_reserve_hashes_few_uuids(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``uuid.UUID`` computes its hash in Python, five times as slowly as a text or a number."""
+    level, hashed, slow = make_level(10), [], UUID.__hash__
+    request = HoldRequest(ACTOR, (RequestLine(level.product_id, None, 1),), cart_id="cart-1")
+    monkeypatch.setattr(UUID, "__hash__", lambda id_: hashed.append(id_) or slow(id_))  # type: ignore[func-returns-value]
+    assert isinstance(place_hold(request), PlacedHold)
+    assert 0 < len(hashed) <= 45
 
 
 def test_what_is_loaded_at_the_start_is_left_out_of_collections() -> None:
