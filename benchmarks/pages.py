@@ -4,6 +4,8 @@ import re
 from typing import Final
 
 GOALS: Final = "The goals"
+_RUN: Final = re.compile(r"^\d{4}-\d\d-\d\d, .*?: `[^`]*`\.", re.MULTILINE)
+"""The sentence about a run: when, where and by which command."""
 
 
 def renewed(page: str, part: str, about: str) -> str:
@@ -17,6 +19,20 @@ def renewed(page: str, part: str, about: str) -> str:
     introduction = sections.pop("")
     parts = [f"## {title}\n{text}" for title, text in sections.items()]
     return "".join([introduction, *parts, f"## {GOALS}\n\n", *(f"{row}\n" for row in goals.values())])
+
+
+def kept(page: str, later: str) -> str:
+    """The later page with those sections of the page that it lacks, before its goals, each below the sentences about
+    the run that measured it."""
+    before, sections = _sections(page), _sections(later)
+    run = _RUN.search(before[""])
+    goals = sections.pop(GOALS, "")
+    for title in [title for title in before if title not in sections and title != GOALS]:
+        text = before[title]
+        sections[title] = text if run is None or _RUN.match(text.lstrip("\n")) else f"\n{run.group()}\n{text}"
+    order = [*sections, *([GOALS] if goals else [])]
+    sections[GOALS] = goals
+    return "".join(f"## {title}\n{sections[title]}" if title else sections[title] for title in order)
 
 
 def _sections(page: str) -> dict[str, str]:

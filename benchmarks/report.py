@@ -277,9 +277,12 @@ def _compared(results: Results, case: str) -> int:
 
 
 def write(results: Results, folder: Path) -> None:
-    """Write the page and its charts. A run without requests, as of streams alone, renews its sections of the page."""
+    """Write the page and its charts. A run without requests, as of streams alone, renews its sections of the page.
+    Another one keeps the sections that it didn't measure, such as that of a long history."""
     page, text = folder / "benchmark.md", markdown(results)
     if results.samples or not page.exists():
+        if page.exists():
+            text = pages.kept(page.read_text(), text)
         (folder / "benchmark.svg").write_text(chart.svg(f"Requests a second, {_UP_TO}", bars(results)))
         (folder / "benchmark-cpu.svg").write_text(chart.svg(f"CPU microseconds a request, {_UP_TO}", cpu_bars(results)))
     else:

@@ -297,6 +297,25 @@ def test_run_of_streams_alone_renews_its_sections_and_goals_of_the_page(tmp_path
     assert again == renewed.replace("495 (490–500)", "600").replace("500 | 495 | **no** |", "500 | 600 | yes |")
 
 
+def test_whole_run_keeps_the_sections_that_it_did_not_measure_with_the_run_that_did(tmp_path: Path) -> None:
+    earlier = of_streams()
+    earlier.samples.append(sample(COMBINED, 100))
+    report.write(earlier, tmp_path)
+    events = (
+        (tmp_path / "benchmark.md").read_text().partition("## Events and webhooks\n")[2].partition("## The goals")[0]
+    )
+    later = results(sample(COMBINED, 210))
+    later.facts |= {"date": "2027-03-04", "command": "python -m benchmarks --repeats 3"}
+    for _ in range(2):
+        report.write(later, tmp_path)
+        page = (tmp_path / "benchmark.md").read_text()
+        assert page.count("\n2027-03-04, 2 cores") == 1
+        assert page.count("\n2026-01-02, 2 cores") == 1
+        assert "| – | 210 |" in page
+        kept = page.partition("## Events and webhooks\n\n2026-01-02, 2 cores")[2].partition("## The goals")[0]
+        assert kept.endswith(f"`python -m benchmarks`.\n{events}")
+
+
 def test_receiver_counts_an_event_once_and_lets_the_others_wait() -> None:
     def post(port: int, path: str, event: str) -> http.client.HTTPConnection:
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
@@ -416,7 +435,7 @@ def test_client_keeps_to_a_rate(target: Target) -> None:
     assert 15 <= found.requests <= 21
 
 
-_OTHERS = ("sold-out", "product", "basket-1", "cart", "reservation", "import", "low-stock")
+_OTHERS = ("sold-out", "product", "basket-1", "reservation", "import", "low-stock")
 
 
 def test_smallest_benchmark_runs_from_end_to_end(tmp_path: Path) -> None:
@@ -426,7 +445,7 @@ def test_smallest_benchmark_runs_from_end_to_end(tmp_path: Path) -> None:
         "benchmarks",
         "--quick",
         "--only",
-        "reserve-spread,sold-out,product,basket-1,cart,reservation,import,low-stock",
+        "reserve-spread,sold-out,product,basket-1,reservation,import,low-stock",
         "--closed",
         "200",
         "--levels",

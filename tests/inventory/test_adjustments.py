@@ -1,16 +1,21 @@
 """Adjustments of on hand."""
 
+from collections.abc import Sequence
 from decimal import Decimal
+from random import Random
 from typing import Any
 
+import msgspec
 import pytest
 from uuid_utils.compat import uuid7
 
+from audit import hidden
 from audit.actors import Actor
 from audit.errors import DomainError, Invalid, VersionConflict
+from audit.hidden import rows_for
 from inventory.errors import InsufficientStock, QuantityLimit, UnknownProduct, UnknownWarehouse
-from inventory.models import QUANTITY_LIMIT, Movement, StockLevel
-from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest, apply_adjustments
+from inventory.models import QUANTITY_LIMIT, Movement, Product, StockLevel, Warehouse
+from inventory.services.stock.adjustments import Adjusted, Adjustment, AdjustRequest, _resolve, apply_adjustments
 from tests.conftest import Api
 from tests.factories import (
     ACTOR,
@@ -23,6 +28,7 @@ from tests.factories import (
     make_variant,
     make_warehouse,
     published,
+    receive,
     recorded,
 )
 
@@ -239,3 +245,56 @@ def test_over_http_a_shortage_has_the_available_units(api: Api) -> None:
     assert (response.status_code, document["code"]) == (409, "insufficient_stock")
     (error,) = document["errors"]
     assert (error["pointer"], error["requested"], error["available"]) == ("/adjustments/0", 3, 2)
+
+
+def places_by_querysets(actor: Actor, asked: Sequence[Adjustment]) -> dict[int, tuple[Any, ...]]:
+    """The level of each line that the actor may adjust, by its index, read with Django's querysets."""
+    found: dict[int, tuple[Any, ...]] = {}
+    for index, one in enumerate(asked):
+        product = rows_for(actor, Product).filter(pk=one.variant_id or one.product_id).first()
+        warehouse = rows_for(actor, Warehouse).visible_to(actor).filter(code=one.warehouse).first()
+        is_variant = not one.variant_id or (product and one.product_id in (product.parent_id, product.pk))
+        if product and warehouse and is_variant:
+            level = rows_for(actor, StockLevel).filter(product=product, warehouse=warehouse).first()
+            found[index] = (product.pk, warehouse.pk, product.parent_id, level and level.pk)
+    return found
+
+
+def test_lines_find_the_levels_that_querysets_find_and_the_same_lines_are_unknown() -> None:
+    make_store("other", "wh-002", is_default=False)
+    parents = [make_product() for _ in range(3)]
+    variants = [make_variant(parent) for parent in parents]
+    for product in (parents[0], variants[1]):
+        for warehouse in ("wh-001", "wh-002"):
+            receive(product, 3, warehouse)
+    random, ids = Random(11), [*(product.pk for product in [*parents, *variants]), hidden.PRODUCT_ID, uuid7()]
+    limited = [msgspec.structs.replace(ACTOR, warehouse_codes=("wh-002",)), ACTOR]
+    limited += [
+        msgspec.structs.replace(ACTOR, store_codes=("other",)),
+        msgspec.structs.replace(ACTOR, client_id=hidden.CLIENT_ID),
+    ]
+    known = 0
+    for turn in range(120):
+        asked = tuple(
+            Adjustment(
+                random.choice(ids),
+                random.choice([None, None, random.choice(ids)]),
+                random.choice(["wh-001", "wh-002", hidden.CODE] if turn % 4 == 0 else ["wh-002", "wh-002", "wh-003"]),
+                1,
+                "ADJUSTMENT",
+                "test",
+            )
+            for _ in range(random.choice([1, 1, 2]))
+        )
+        actor = limited[turn % len(limited)]
+        expected = places_by_querysets(actor, asked)
+        try:
+            places = _resolve(AdjustRequest(actor=actor, adjustments=asked))
+        except DomainError as error:
+            places = []
+            wrong = {int(fault.pointer.split("/")[2]) for fault in error.faults}
+            assert wrong == set(range(len(asked))) - set(expected)
+        else:
+            assert dict(enumerate(map(tuple, places))) == expected
+        known += len(places)
+    assert known > 20
