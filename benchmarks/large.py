@@ -18,6 +18,7 @@ _LESS: Final = 5
 _ON_HAND: Final = "mod(n * 7919, 200)"
 _TAKEN: Final = "CASE WHEN mod(n, 5) = 0 THEN 'SHIPMENT' ELSE 'ADJUSTMENT' END"
 _SETTING: Final = f"CASE WHEN mod(n, {_WATCHED_EACH}) = 0 THEN "
+# Triggers are off while the rows are inserted, so the insert of a level does what the trigger of may_be_low would.
 _NUMBERS: Final = "generate_series(0, %(levels)s::bigint - 1) n"
 
 
@@ -45,10 +46,11 @@ _SERVICE: Final = (
     """,
     f"""
     INSERT INTO inventory_stocklevel (id, product_id, warehouse_id, on_hand, reserved, reorder_point, reorder_quantity,
-        min_stock_level, zone, aisle, shelf, version)
+        min_stock_level, zone, aisle, shelf, version, may_be_low)
     SELECT {numbered(LEVEL, "n")}, {numbered(PRODUCT, f"n / {WAREHOUSES}")},
         {numbered(_WAREHOUSE, f"mod(n, {WAREHOUSES})")}, {_ON_HAND}, 0, {_SETTING} {_REORDER_POINT} END,
-        {_SETTING} {_REORDER_QUANTITY} END, 0, '', '', '', 1
+        {_SETTING} {_REORDER_QUANTITY} END, 0, '', '', '', 1,
+        mod(n, {_WATCHED_EACH}) = 0 AND {_ON_HAND} <= {_REORDER_POINT}
     FROM {_NUMBERS}
     """,
     f"""
