@@ -15,7 +15,7 @@ import asyncio
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -38,6 +38,10 @@ logger = structlog.get_logger(__name__)
 R = TypeVar("R")
 BATCH_LIMIT: Final = 64
 """The maximum number of requests in one transaction or read."""
+
+Apart = Callable[[R], Collection[Hashable]]
+"""Returns names of a request. Two requests with a name in common are never in one batch: the later one waits for the
+next batch."""
 
 _ALONE_SECONDS: Final = 60.0
 
@@ -85,6 +89,7 @@ class GroupCommit(Generic[R]):
 
     ``work(requests, patience)`` returns an outcome per request, in order; a refusal is an error object. At most
     ``leaders`` batches of at most ``limit`` requests run at a time; requests are taken in the order of their arrival.
+    Without ``apart`` any requests can be in one batch.
     """
 
     def __init__(
@@ -94,8 +99,10 @@ class GroupCommit(Generic[R]):
         leaders: int,
         limit: int = BATCH_LIMIT,
         threads: ThreadPoolExecutor | None = None,
+        apart: Apart[R] | None = None,
     ) -> None:
         self._work = work
+        self._apart = apart
         self._limit = limit
         self._free_leaders = leaders
         self._waiting: deque[_Entry[R]] = deque()
@@ -162,8 +169,7 @@ class GroupCommit(Generic[R]):
     def _lead(self, leader: _Entry[R]) -> None:
         """Decide the leader's request together with the waiting ones, and wake their callers."""
         with self._mutex:
-            others = [self._waiting.popleft() for _ in range(min(self._limit - 1, len(self._waiting)))]
-        batch = [leader, *others]
+            batch = self._batch_of(leader)
         try:
             self._decide(batch)
         finally:
@@ -171,6 +177,19 @@ class GroupCommit(Generic[R]):
                 if entry.state is not _State.DONE:
                     entry.state = _State.ALONE
             _wake(batch)
+
+    def _batch_of(self, leader: _Entry[R]) -> list[_Entry[R]]:
+        """Take the waiting requests that are decided together with the leader's, in the order of their arrival."""
+        if self._apart is None:
+            return [leader, *(self._waiting.popleft() for _ in range(min(self._limit - 1, len(self._waiting))))]
+        batch, left, names = [leader], list[_Entry[R]](), set(self._apart(leader.request))
+        while self._waiting and len(batch) < self._limit:
+            entry = self._waiting.popleft()
+            own = self._apart(entry.request)
+            (batch if names.isdisjoint(own) else left).append(entry)
+            names.update(own)
+        self._waiting.extendleft(reversed(left))
+        return batch
 
     def _decide(self, batch: list[_Entry[R]]) -> None:
         try:
@@ -250,8 +269,8 @@ def _resolve(futures: Sequence[asyncio.Future[None]]) -> None:
 
 
 @cache
-def _shared(work: Callable[..., list[Any]]) -> GroupCommit[Any]:
-    return GroupCommit(work, leaders=settings.GROUP_COMMIT_LEADERS)
+def _shared(work: Callable[..., list[Any]], apart: Apart[Any] | None) -> GroupCommit[Any]:
+    return GroupCommit(work, leaders=settings.GROUP_COMMIT_LEADERS, apart=apart)
 
 
 @cache
@@ -308,17 +327,18 @@ class Submission:
     ones.
 
     ``work(requests, patience)`` returns an outcome per request, in order, each decided on its own; a refusal is a
-    DomainError. ``request`` has its ``actor``.
+    DomainError. ``request`` has its ``actor``. ``apart`` says which requests are never in one batch.
     """
 
     work: Callable[..., list[Any]]
     request: Any
+    apart: Apart[Any] | None = None
 
     def outcome(self) -> Any:
         client_id = self.request.actor.client_id
         try:
             if settings.GROUP_COMMIT and not _breakers.has(client_id):
-                return _shared(self.work).submit(self.request)
+                return self._combined().submit(self.request)
             return raise_refusal(self.work([self.request])[0])
         except Exception as error:
             _breakers.note(client_id, error)
@@ -337,7 +357,7 @@ class Submission:
             raise
 
     def _combined(self) -> "GroupCommit[Any]":
-        return _shared(self.work)
+        return _shared(self.work, self.apart)
 
 
 @dataclass(frozen=True, slots=True)

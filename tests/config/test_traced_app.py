@@ -43,7 +43,7 @@ def _leaders_connect_anew(settings: Any) -> None:
             barrier.wait(60)
             connection.close()
 
-        threads = combining._shared(work)._threads
+        threads = combining._shared(work, None)._threads
         for closed in [threads.submit(close) for _ in range(settings.GROUP_COMMIT_LEADERS)]:
             closed.result()
 

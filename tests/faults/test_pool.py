@@ -45,7 +45,7 @@ for thread in others:
 connected.wait(20)
 leader = threading.Thread(target=ask, daemon=True)
 leader.start()
-while combining._shared(placing.place_holds)._free_leaders:
+while combining._shared(placing.place_holds, None)._free_leaders:
     time.sleep(0.01)
 led.set()
 for thread in (leader, *others):

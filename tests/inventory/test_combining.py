@@ -335,3 +335,12 @@ def test_many_services_that_read_share_few_threads_and_none_waits_for_ever() -> 
     assert answers == [number for number in range(20) for _ in groups]
     assert all(sorted(chain.from_iterable(reader.batches)) == list(range(20)) for reader in readers)
     assert len({thread.name for thread in threading.enumerate() if thread.name.startswith("reader")}) <= 2
+
+
+def test_requests_with_a_name_in_common_are_in_different_batches_in_the_order_they_came() -> None:
+    service = Service()
+    group_commit: GroupCommit[int] = GroupCommit(service, leaders=1, limit=4, apart=lambda number: [number % 10])
+    callers = crowd(group_commit, service, 11, 21, 2, 12, 3, 4, 5, 31)
+    service.gate.release(3)
+    assert [caller.answer() for caller in callers] == [11, 21, 2, 12, 3, 4, 5, 31]
+    assert service.batches == [[11], [21, 2, 3, 4], [12, 5, 31]]
