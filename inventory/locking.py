@@ -127,14 +127,20 @@ class LockedLevels(msgspec.Struct, frozen=True, gc=False):
         requests on few of its levels."""
         return _Sellable(self.by_id)
 
-    def sellable(self, given_back: Iterable[tuple[UUID, int]] = ()) -> dict[UUID, int]:
-        """Sellable units by level, as if the units in ``given_back`` (level, units) were no longer reserved."""
+    def sellable(
+        self, given_back: Iterable[tuple[UUID, int]] = (), *, of: Iterable[UUID] | None = None
+    ) -> dict[UUID, int]:
+        """Sellable units by level, as if the units in ``given_back`` (level, units) were no longer reserved.
+
+        ``of`` are the levels wanted, None for all; those that are not locked are left out.
+        """
         freed: dict[UUID, int] = {}
         for level_id, quantity in given_back:
             freed[level_id] = freed.get(level_id, 0) + quantity
+        counters = self.by_id if of is None else {id_: self.by_id[id_] for id_ in of if id_ in self.by_id}
         return {
             level_id: max(0, c.on_hand - c.reserved - c.safety_stock + freed.get(level_id, 0))
-            for level_id, c in self.by_id.items()
+            for level_id, c in counters.items()
         }
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from inventory.combining import Submission
-from reservations.services.holds import placing, resolution, sold_out
+from reservations.services.holds import baskets, placing, resolution, sold_out
 from reservations.services.holds.placing import HoldRequest
 from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest
 
@@ -37,3 +37,13 @@ def release_hold(request: ReleaseRequest) -> Submission:
 def consume_hold(request: ConsumeRequest) -> Submission:
     """Submit to ``resolution.consume_holds``; the outcome is a Resolved or a StoredAnswer."""
     return Submission(resolution.consume_holds, request)
+
+
+def put_basket(request: HoldRequest) -> Submission:
+    """Submit to ``baskets.put_baskets``; the outcome is a PlacedHold, an Emptied or a StoredAnswer."""
+    return Submission(baskets.put_baskets, request, baskets.apart)
+
+
+def empty_basket(request: ReleaseRequest) -> Submission:
+    """Submit to ``baskets.empty_baskets``; the outcome is a Resolved or a StoredAnswer."""
+    return Submission(baskets.empty_baskets, request, baskets.apart)

@@ -105,7 +105,7 @@ def verbs(level: StockLevel, held: Hold) -> dict[str, tuple[Callable[[], Any], l
         ),
         "put a first basket": (
             partial(put_basket, hold_request((level, 5), cart_id="new", claim=claim())),
-            [claims, cart, levels],
+            [claims, cart, holds, levels],
         ),
         "empty a basket": (partial(empty_basket, release(by_cart)), [claims, cart, holds, levels]),
         "sweep": (lambda: (due(held), expire_due_holds(batch_size=1))[1], [holds, levels]),

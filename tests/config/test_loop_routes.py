@@ -132,6 +132,11 @@ ROUTES: Final[dict[tuple[str, str], Make]] = {
     ("POST", "consume"): lambda scene: Request("consume", {"orderId": scene.order()} | scene.selector()),
     ("GET", "levels"): lambda scene: queried("levels", {**scene.place(), **scene.shop(), **scene.sample()}),
     ("GET", "<any-case-uuid:product_id>"): lambda scene: queried(scene.product(), scene.place()),
+    ("GET", "carts/<str:cart_id>"): lambda scene: queried(f"carts/{scene.cart()}", scene.shop()),
+    ("PUT", "carts/<str:cart_id>"): lambda scene: Request(
+        f"carts/{scene.cart()}", {"items": scene.basket(3) if scene.random.random() < 0.8 else [], **scene.shop()}
+    ),
+    ("DELETE", "carts/<str:cart_id>"): lambda scene: queried(f"carts/{scene.cart()}", scene.shop()),
 }
 """A random request for each method and route of the loop. A new one needs a line here."""
 

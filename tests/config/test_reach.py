@@ -435,12 +435,18 @@ CALLS: Final[dict[str, Call]] = {
     "explanation.on_hand_at": _then,
     "reconciliation.reconcile": lambda scene, actor: reconciliation.reconcile(actor),
     "baskets.put_basket": lambda scene, actor: baskets.put_basket(scene.basket(actor)),
+    "baskets.put_baskets": lambda scene, actor: raise_refusal(baskets.put_baskets([scene.basket(actor)])[0]),
     "baskets.empty_basket": lambda scene, actor: baskets.empty_basket(ReleaseRequest(actor, Selector(cart_id="both"))),
+    "baskets.empty_baskets": lambda scene, actor: raise_refusal(
+        baskets.empty_baskets([ReleaseRequest(actor, Selector(cart_id="both"))])[0]
+    ),
     "placing.place_holds": lambda scene, actor: raise_refusal(placing.place_holds([scene.basket(actor)])[0]),
     "placing.place_hold": lambda scene, actor: placing.place_hold(scene.basket(actor)),
     "placing.plan_hold": lambda scene, actor: placing.plan_hold(scene.basket(actor)),
     "reading.read_hold": lambda scene, actor: reading.read_hold(actor, scene.hold),
-    "reading.read_cart": lambda scene, actor: reading.read_cart(actor, "both"),
+    "reading.read_carts": lambda scene, actor: raise_refusal(
+        reading.read_carts([reading.CartRequest(actor, "both")])[0]
+    ),
     "extending.extend_hold": lambda scene, actor: extending.extend_hold(ExtendRequest(actor, Selector(scene.hold), 5)),
     "extending.extend_holds": lambda scene, actor: raise_refusal(
         extending.extend_holds([ExtendRequest(actor, Selector(scene.hold), 5)])[0]
@@ -496,6 +502,7 @@ FOR_ALL_WAREHOUSES: Final = {
     "availability.check_all",
     "reconciliation.reconcile",
     "baskets.put_basket",
+    "baskets.put_baskets",
     "settling.replay_letter",
     "settling.discard_letter",
     "placing.place_holds",
@@ -536,9 +543,15 @@ PARTS: Final[dict[str, str]] = {
     "preconditions.require_destination": "commands.send_transfer",
     "redirecting.redirect": "redirecting.redirect_transfer",
     "placing.hold_all": "placing.place_holds",
+    "placing.names_in": "placing.place_holds",
+    "placing.prepare": "placing.place_holds",
+    "sold_out.known_refusal": "placing.place_holds",
+    "baskets.put_all": "baskets.put_baskets",
+    "baskets.apart": "baskets.put_baskets",
+    "baskets.empty_all": "baskets.empty_baskets",
     "resolution.lock_for": "resolution.release_holds",
     "resolution.resolve_all": "resolution.release_holds",
-    "resolution.resolve_claimed": "baskets.empty_basket",
+    "resolution.resolve_claimed": "baskets.empty_baskets",
     "incidents.show": "incidents.read_incident",
     # Created orders are planned like holds; what incoming events reach is tested in tests/orders.
     "creating.candidate_levels": "placing.place_holds",

@@ -12,7 +12,7 @@ from audit.idempotency import Claim, StoredAnswer
 from inventory.models import Product, StockLevel, Store
 from inventory.services.catalogue.lookup import forget_catalogue
 from inventory.services.stock.adjustments import Adjustment, AdjustRequest, apply_adjustments
-from reservations.services.holds.baskets import put_basket
+from reservations.services.holds.baskets import empty_baskets, put_basket, put_baskets
 from reservations.services.holds.placing import HoldRequest, PlacedHold, place_holds
 from reservations.services.holds.resolution import (
     ConsumeRequest,
@@ -109,10 +109,31 @@ def test_a_limited_basket_of_1_or_200_lines_is_the_same_statements(levels: list[
         request = hold_request(*((level, 1) for level in levels[:count]), cart_id=f"c{count}", customer_id="x")
         return statements(lambda: put_basket(request))
 
+    put(200)
     without = put(1)
     Store.objects.update(max_units_per_customer=100, max_holds_per_customer=100, hold_window_minutes=60)
-    assert put(2) == put(200)
-    assert len(put(3)) == len(without) + 3
+    forget_catalogue()
+    put(199)
+    assert put(2) == put(198)
+    assert len(put(3)) == len(without) + 4
+
+
+def test_1_or_32_baskets_are_the_same_statements(levels: list[StockLevel]) -> None:
+    def put(count: int, units: int) -> list[str]:
+        requests = [hold_request((level, units), cart_id=f"c{number}") for number, level in enumerate(levels[:count])]
+        return statements(lambda: held(put_baskets(requests)))
+
+    put(32, 1)
+    assert put(1, 2) == put(32, 2)
+
+
+def test_1_or_32_emptied_baskets_are_the_same_statements(levels: list[StockLevel]) -> None:
+    def empty(count: int) -> list[str]:
+        carts = [hold((level, 1)).cart_id for level in levels[:count]]
+        requests = [ReleaseRequest(ACTOR, Selector(cart_id=cart)) for cart in carts]
+        return statements(lambda: empty_baskets(requests))
+
+    assert empty(1) == empty(32)
 
 
 def test_what_is_replayed_costs_no_more_for_many(levels: list[StockLevel]) -> None:

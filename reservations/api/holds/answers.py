@@ -12,10 +12,11 @@ from audit.idempotency import StoredAnswer
 from audit.identifiers import RESERVATION, public_id
 from reservations.api.holds import contract
 from reservations.api.holds.contract import HeldOut, ItemOut, ReservationOut
-from reservations.services.holds.baskets import Emptied
+from reservations.services.holds.basket_batch import Emptied
 from reservations.services.holds.documents import HeldItem, Hold, Status
 from reservations.services.holds.extending import Extended
 from reservations.services.holds.placing import PlacedHold
+from reservations.services.holds.reading import CartRead
 from reservations.services.holds.resolution import Resolved
 
 R = TypeVar("R", bound=msgspec.Struct)
@@ -184,10 +185,11 @@ def read(hold: Hold, now: datetime) -> ReservationOut:
     )
 
 
-def cart(cart_id: str, reservations: list[ReservationOut]) -> contract.Cart:
+def cart(found: CartRead) -> StoredAnswer:
     """A cart that is read, with its active reservations."""
-    answer = contract.Cart(cart_id=cart_id, status="ACTIVE", reservations=reservations)
-    return _beside(answer, reservations[0]) if len(reservations) == 1 else answer
+    reservations = [read(hold, found.now) for hold in found.holds]
+    answer = contract.Cart(cart_id=found.cart_id, status="ACTIVE", reservations=reservations)
+    return rendered(_beside(answer, reservations[0]) if len(reservations) == 1 else answer)
 
 
 def _beside(answer: R, one: msgspec.Struct) -> R:

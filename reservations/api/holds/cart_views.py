@@ -3,21 +3,21 @@
 from typing import ClassVar
 
 import msgspec
-from django.http import HttpResponse
 from rest_framework.request import Request
 
 from audit.actors import Actor
-from audit.api.http import ApiView, answered, decode, decode_query
+from audit.api.http import ApiView, Pending, decode, decode_query
 from audit.api.scalars import decode_scalar
 from audit.api.schema import describe
 from audit.api.texts import OpaqueId
-from audit.api.versions import respond_unless_known
 from audit.errors import Invalid
 from audit.roles import Capability
+from inventory.combining import Reading
+from reservations import group_commit
 from reservations.api.holds import answers, contract, refusals
 from reservations.api.holds.views import lines_of
 from reservations.errors import ReservationNotFound
-from reservations.services.holds import baskets, reading
+from reservations.services.holds import reading
 from reservations.services.holds.counting import CART_EMPTIED
 from reservations.services.holds.placing import HoldRequest
 from reservations.services.holds.resolution import ReleaseRequest
@@ -28,6 +28,7 @@ class CartView(ApiView):
     """The basket of a cart."""
 
     allowed: ClassVar = {"GET": Capability.READ, "PUT": Capability.SELL, "DELETE": Capability.SELL}
+    on_loop: ClassVar = frozenset({"GET", "PUT", "DELETE"})
     created: ClassVar = "/api/v1/inventory/carts/{cartId}"
 
     @describe(
@@ -38,12 +39,12 @@ class CartView(ApiView):
         refusals=refusals.READ,
         tagged=True,
     )
-    def get(self, request: Request, cart_id: str) -> HttpResponse:
+    def get(self, request: Request, cart_id: str) -> Pending:
         """Reads the active reservations of a cart."""
         query = decode_query(request, contract.CartQuery)
         name = _cart_id(cart_id)
-        holds, now = reading.read_cart(self.actor(request), name, query.store_id)
-        return respond_unless_known(request, answers.cart(name, [answers.read(hold, now) for hold in holds]))
+        read = reading.CartRequest(self.actor(request), name, query.store_id)
+        return Pending(Reading(reading.read_carts, read), answers.cart, is_tagged=True)
 
     @describe(
         "putCart",
@@ -53,7 +54,7 @@ class CartView(ApiView):
         refusals=refusals.PUT_CART,
         idempotent=True,
     )
-    def put(self, request: Request, cart_id: str) -> HttpResponse:
+    def put(self, request: Request, cart_id: str) -> Pending:
         """Makes the cart's reservation equal to its items, in one step: what grows is held, what shrinks is given back.
         If stock is short, the old reservation stays."""
         body = decode(request, contract.BasketIn)
@@ -66,7 +67,7 @@ class CartView(ApiView):
             timeout_minutes=body.timeout_minutes,
             claim=self.claim(request, answers.put),
         )
-        return answered(baskets.put_basket(basket), answers.put)
+        return Pending(group_commit.put_basket(basket), answers.put)
 
     @describe(
         "deleteCart",
@@ -76,7 +77,7 @@ class CartView(ApiView):
         refusals=refusals.DELETE_CART,
         idempotent=True,
     )
-    def delete(self, request: Request, cart_id: str) -> HttpResponse:
+    def delete(self, request: Request, cart_id: str) -> Pending:
         """Releases all that is held for a cart."""
         query = decode_query(request, contract.CartQuery)
         release = ReleaseRequest(
@@ -85,7 +86,7 @@ class CartView(ApiView):
             reason=CART_EMPTIED,
             claim=self.claim(request, answers.released),
         )
-        return answered(baskets.empty_basket(release), answers.released)
+        return Pending(group_commit.empty_basket(release), answers.released)
 
 
 def _limited(actor: Actor, store: str | None) -> Actor:

@@ -1,4 +1,4 @@
-"""Locks, reads and writes reservations and their items. Only ``due`` writes them besides.
+"""Locks, reads and writes reservations and their items. Only ``due`` and ``rewriting`` write them besides.
 
 All statements are set-based: their number doesn't depend on the number of reservations.
 """
@@ -118,21 +118,21 @@ def is_lapsed(hold: Hold) -> bool:
     return hold.status == Status.EXPIRED or (hold.status == Status.RELEASED and hold.reason == PAYMENT_EXPIRED)
 
 
-_COLUMNS: Final = """r.id, r.store_id, s.code, r.status, r.cart_id, r.order_id, r.customer_id, r.created_at,
+COLUMNS: Final = """r.id, r.store_id, s.code, r.status, r.cart_id, r.order_id, r.customer_id, r.created_at,
 r.expires_at, r.extended_at, r.consumed_at, r.released_at, r.reason, r.client_id, r.reacquired_from_id, r.changed_at"""
 
-_LOCK: Final = f"""
-SELECT {_COLUMNS} FROM reservations_reservation r JOIN inventory_store s ON s.id = r.store_id
+LOCK: Final = f"""
+SELECT {COLUMNS} FROM reservations_reservation r JOIN inventory_store s ON s.id = r.store_id
 WHERE r.id = ANY(%s) ORDER BY r.id FOR NO KEY UPDATE OF r
 """  # noqa: S608 - constants only
 
-_LOCK_FREE: Final = _LOCK.strip() + " SKIP LOCKED"
+_LOCK_FREE: Final = LOCK.strip() + " SKIP LOCKED"
 
 _READ: Final = f"""
-SELECT {_COLUMNS} FROM reservations_reservation r JOIN inventory_store s ON s.id = r.store_id WHERE r.id = ANY(%s)
+SELECT {COLUMNS} FROM reservations_reservation r JOIN inventory_store s ON s.id = r.store_id WHERE r.id = ANY(%s)
 """  # noqa: S608 - constants only
 
-_ITEMS: Final = """
+ITEMS: Final = """
 SELECT item.reservation_id, item.level_id, product.id, product.parent_id, level.warehouse_id, warehouse.code,
     item.quantity, item.unit_price, item.pinned
 FROM reservations_reservationitem item
@@ -150,7 +150,7 @@ def lock_holds(ids: Collection[UUID], *, wait: bool = True) -> dict[UUID, Hold]:
     ``wait=False`` it may have locked levels: reservations that another transaction has locked are skipped. Unknown ids
     are skipped.
     """
-    return _fetch(_LOCK if wait else _LOCK_FREE, ids) if ids else {}
+    return _fetch(LOCK if wait else _LOCK_FREE, ids) if ids else {}
 
 
 def read_holds(ids: Collection[UUID]) -> dict[UUID, Hold]:
@@ -159,18 +159,25 @@ def read_holds(ids: Collection[UUID]) -> dict[UUID, Hold]:
 
 
 def _fetch(statement: str, ids: Collection[UUID]) -> dict[UUID, Hold]:
-    """Read reservations, then their items; in a pipelined transaction both statements take one round trip."""
-    wanted = columns.uuids(ids)
+    return read_with_items(statement, ITEMS, [columns.uuids(ids)])
+
+
+def item_of(row: Sequence[Any]) -> HeldItem:
+    """An item from what ``ITEMS`` returns of it behind the reservation's id."""
+    level_id, stock_id, parent_id, *others = row
+    return HeldItem(level_id, parent_id or stock_id, stock_id if parent_id else None, *others)
+
+
+def read_with_items(of_holds_sql: str, of_items_sql: str, parameters: Sequence[Any]) -> dict[UUID, Hold]:
+    """Read reservations, then their items, with two statements of the same parameters, which return ``COLUMNS`` and
+    what ``ITEMS`` returns. In a pipelined transaction they take one round trip."""
     with connection.cursor() as of_holds, connection.cursor() as of_items:
-        of_holds.execute(statement, [wanted])
-        of_items.execute(_ITEMS, [wanted])
+        of_holds.execute(of_holds_sql, parameters)
+        of_items.execute(of_items_sql, parameters)
         rows = of_holds.fetchall()
         items: dict[UUID, list[HeldItem]] = {}
-        for reservation_id, level_id, stock_id, parent_id, warehouse_id, code, quantity, price, pinned in of_items:
-            variant_id = stock_id if parent_id else None
-            items.setdefault(reservation_id, []).append(
-                HeldItem(level_id, parent_id or stock_id, variant_id, warehouse_id, code, quantity, price, pinned)
-            )
+        for reservation_id, *item in of_items:
+            items.setdefault(reservation_id, []).append(item_of(item))
     return {row[0]: Hold(*(*row, tuple(items.get(row[0], ())))) for row in rows}
 
 
@@ -209,12 +216,15 @@ def insert(holds: Sequence[Hold]) -> None:
             columns.uuids(hold.reacquired_from for hold in holds),
         ],
     )
-    _insert_items((hold, item) for hold in holds for item in hold.items)
+    insert_items((hold, item) for hold in holds for item in hold.items)
     count_made(holds)
 
 
-def _insert_items(items: Iterable[tuple[Hold, HeldItem]]) -> None:
+def insert_items(items: Iterable[tuple[Hold, HeldItem]]) -> None:
+    """Write new items of reservations: one statement, none without items. Requires the items' levels locked."""
     rows = list(items)
+    if not rows:
+        return
     write(
         _INSERT_ITEMS,
         [
@@ -296,35 +306,6 @@ def extend(holds: Sequence[Hold]) -> None:
     write(_EXTEND, [ids, ends, columns.times(hold.extended_at for hold in holds)])
     write(_HOLD_LONGER, [ids, ends])
     RESERVATION_EXTENDED.add_after_commit(len(holds))
-
-
-_REWRITE: Final = """
-UPDATE reservations_reservation AS r
-SET customer_id = t.customer_id, order_id = t.order_id, expires_at = t.expires_at, changed_at = clock_timestamp()
-FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::timestamptz[]) AS t (id, customer_id, order_id, expires_at)
-WHERE r.id = t.id
-"""
-
-
-def rewrite(holds: Sequence[Hold]) -> None:
-    """Replace the items of active reservations, and their customers, orders and ends: three statements. Requires the
-    locks of the reservations and of all levels of old and new items."""
-    if not holds:
-        return
-    ids = columns.uuids(hold.id for hold in holds)
-    with connection.cursor() as cursor:
-        # Sent at once, also inside one_statement: the new items may be on the same levels.
-        cursor.execute("DELETE FROM reservations_reservationitem WHERE reservation_id = ANY(%s)", [ids])
-    write(
-        _REWRITE,
-        [
-            ids,
-            columns.texts(hold.customer_id for hold in holds),
-            columns.texts(hold.order_id for hold in holds),
-            columns.times(hold.expires_at for hold in holds),
-        ],
-    )
-    _insert_items((hold, item) for hold in holds for item in hold.items)
 
 
 _MEND_ITEMS: Final = """

@@ -101,27 +101,39 @@ def asked(shopper: Shopper, store: StoreFacts, wanted: Sequence[SummedLine]) -> 
 class Allowances:
     """The units that the shoppers of a batch hold and the holds they opened, updated as the batch is decided."""
 
-    def __init__(self, units: dict[Shopper, Counter[_Counted]], opened: dict[Shopper, int]) -> None:
+    def __init__(self, units: dict[Shopper, "_Units"], opened: dict[Shopper, dict[UUID | None, int]]) -> None:
         self._units = units
         self._opened = opened
+        self._replaced: set[UUID | None] = set()
+        self._moved: set[UUID | None] = set()
         self._taken: list[tuple[Shopper, Counter[_Counted], bool]] = []
 
-    def require(self, asked: Asked, *, growing: Collection[UUID] | None = None, opens: bool = True) -> None:
+    def require(
+        self,
+        asked: Asked,
+        *,
+        growing: Collection[UUID] | None = None,
+        opens: bool = True,
+        replaces: Collection[UUID] = (),
+    ) -> None:
         """Check a request against its limits. Raises HoldLimitExceeded with a fault for every limit that it exceeds.
 
         Unit limits are checked only for the ``growing`` products (None for all), the limit of holds only if the request
-        opens one.
+        opens one. The reservations that it ``replaces`` are not counted.
         """
         requested = asked.units()
         taken = [(units, opened) for shopper, units, opened in self._taken if asked.shopper.owns(shopper)]
-        before = self._units.get(asked.shopper, Counter[_Counted]())
+        ended = self._replaced.union(replaces)
+        before = [units for id_, units in self._units.get(asked.shopper, {}).items() if id_ not in ended]
         faults: list[Fault] = []
         for want, counted, limit in asked.unit_limits():
-            held = before[counted] + sum(units[counted] for units, _ in taken)
+            held = sum(units[counted] for units in before) + sum(units[counted] for units, _ in taken)
             if held + requested[counted] > limit and (growing is None or _concerns(counted, asked.wanted, growing)):
                 faults.append(_unit_fault(want, counted, limit=limit, held=held, requested=requested[counted]))
         most = asked.store.max_holds
-        opened = self._opened.get(asked.shopper, 0) + sum(opened for _, opened in taken)
+        before_opened = self._opened.get(asked.shopper, {})
+        opened = sum(count for id_, count in before_opened.items() if id_ not in self._moved)
+        opened += sum(opened for _, opened in taken)
         if opens and most is not None and opened >= most:
             faults.append(_hold_fault(asked, limit=most, opened=opened))
         if faults:
@@ -130,6 +142,13 @@ class Allowances:
     def take(self, asked: Asked, *, opens: bool = True) -> None:
         """Count what a request holds, for the later requests of the batch. ``opens`` says whether it opened a hold."""
         self._taken.append((asked.shopper, asked.units(), opens))
+
+    def replace(self, ids: Collection[UUID], *, moved: UUID | None = None) -> None:
+        """Count the units of these ``replaceable`` reservations no longer: a request of the batch has replaced or ended
+        them. One of them that was ``moved`` may have another shopper now, who is the one that opened it."""
+        self._replaced.update(ids)
+        if moved is not None:
+            self._moved.add(moved)
 
 
 def _concerns(counted: _Counted, wanted: Iterable[SummedLine], growing: Collection[UUID]) -> bool:
@@ -157,6 +176,10 @@ def _hold_fault(asked: Asked, *, limit: int, opened: int) -> Fault:
 
 # --- what shoppers hold ----------------------------------------------------------------------------------------------
 
+_Units = dict[UUID | None, Counter[_Counted]]
+"""The units that a shopper holds: those of each ``replaceable`` reservation, and under None those of all others."""
+_REPLACEABLE: Final = "LEFT JOIN unnest(%s::uuid[]) AS replaceable (id) ON replaceable.id = r.id"
+
 _RESERVATIONS: Final = """
 FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::text[], %s::int[]) WITH ORDINALITY
     AS shopper (store_id, customer_id, cart_id, order_id, minutes, n)
@@ -169,43 +192,60 @@ CROSS JOIN LATERAL (
 ) r
 """
 _HELD: Final = f"""
-SELECT shopper.n, product.id, product.parent_id, sum(item.quantity)::int
+SELECT shopper.n, product.id, product.parent_id, replaceable.id, sum(item.quantity)::int
 {_RESERVATIONS}
 JOIN reservations_reservationitem item ON item.reservation_id = r.id AND item.held_until > statement_timestamp()
 JOIN inventory_stocklevel level ON level.id = item.level_id
 JOIN inventory_product product ON product.id = level.product_id
+{_REPLACEABLE}
 WHERE r.store_id = shopper.store_id AND r.status = 'ACTIVE' AND r.id <> ALL(%s)
-GROUP BY shopper.n, product.id, product.parent_id
+GROUP BY shopper.n, product.id, product.parent_id, replaceable.id
 """
 _OPENED: Final = f"""
-SELECT shopper.n, count(*)::int
+SELECT shopper.n, replaceable.id, count(*)::int
 {_RESERVATIONS}
+{_REPLACEABLE}
 WHERE r.store_id = shopper.store_id AND r.reacquired_from_id IS NULL
     AND r.created_at > statement_timestamp() - make_interval(mins => shopper.minutes)
-GROUP BY shopper.n
+GROUP BY shopper.n, replaceable.id
 """
 
 
 def lock_allowances(
-    asked: Sequence[Asked], *, orders: Collection[tuple[UUID, str]] = (), without: Collection[UUID] = ()
+    asked: Sequence[Asked],
+    *,
+    orders: Collection[tuple[UUID, str]] = (),
+    without: Collection[UUID] = (),
+    replaceable: Collection[UUID] = (),
 ) -> Allowances:
     """Lock the carts, orders and customers of a batch, in this order and each sorted, and read what they hold.
 
     Further ``orders``, each with its store, are locked with them. Without ``asked`` this costs no round trip of its own
     in a pipelined transaction.
 
-    The reservations in ``without`` are not counted: they are about to be replaced. At most three statements in one
+    The reservations in ``without`` are not counted: they are about to be replaced. Those that are ``replaceable`` are
+    counted by themselves, until a request of the batch replaces them. At most three statements in one
     round trip, none for an empty batch. Requires an open transaction that has locked no reservation and no stock level
     yet (docs/explanation/rules.md, rule 8).
     """
     if not asked and not orders:
         return Allowances({}, {})
-    return _read(asked, _locks({each.shopper for each in asked}, orders), without)
+    return _read(asked, _locks({each.shopper for each in asked}, orders), without, replaceable)
 
 
 def read_allowances(asked: Sequence[Asked]) -> Allowances:
     """``lock_allowances`` without locks, for a dry run."""
-    return _read(asked, [], ())
+    return _read(asked, [])
+
+
+def lock_carts(cart_ids: Iterable[str]) -> None:
+    """Take carts' advisory locks, sorted, so that concurrent requests for one cart are decided one after the other.
+
+    Costs no round trip of its own in a pipelined transaction. Requires an open transaction that has locked no order, no
+    customer, no reservation and no stock level yet (docs/explanation/rules.md, rule 8).
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(WAIT_FOR_LOCKS, [sorted(map(cart_lock, set(cart_ids)))])
 
 
 def cart_lock(cart_id: str) -> int:
@@ -230,7 +270,12 @@ def _locks(shoppers: Collection[Shopper], orders: Collection[tuple[UUID, str]]) 
     return [*sorted(carts), *sorted(of_orders), *sorted(customers)]
 
 
-def _read(asked: Sequence[Asked], locks: Sequence[int], without: Collection[UUID]) -> Allowances:
+def _read(
+    asked: Sequence[Asked],
+    locks: Sequence[int],
+    without: Collection[UUID] = (),
+    replaceable: Collection[UUID] = (),
+) -> Allowances:
     stores = {each.shopper: each.store for each in asked}
     counting = dict.fromkeys(each.shopper for each in asked if any(each.unit_limits()))
     opening = [shopper for shopper, store in stores.items() if store.max_holds is not None]
@@ -238,16 +283,21 @@ def _read(asked: Sequence[Asked], locks: Sequence[int], without: Collection[UUID
         with connection.cursor() as cursor:
             cursor.execute(WAIT_FOR_LOCKS, [list(locks)])
     with ExitStack() as cursors:  # Both are sent before one is read, and none is opened for what isn't asked.
-        of_units = _sent(cursors, _HELD, [*_columns(counting, stores), columns.uuids(without)]) if counting else None
-        of_opened = _sent(cursors, _OPENED, _columns(opening, stores)) if opening else None
+        ended, known = columns.uuids(without), columns.uuids(replaceable)
+        of_units = _sent(cursors, _HELD, [*_columns(counting, stores), known, ended]) if counting else None
+        of_opened = _sent(cursors, _OPENED, [*_columns(opening, stores), known]) if opening else None
         held = of_units.fetchall() if of_units else []
         opened = of_opened.fetchall() if of_opened else []
-    units: dict[Shopper, Counter[_Counted]] = {shopper: Counter() for shopper in counting}
+    units: dict[Shopper, _Units] = {shopper: {} for shopper in counting}
     by_number = list(counting)
-    for n, product_id, parent_id, quantity in held:
-        units[by_number[n - 1]][_Counted(product_id, is_family=False)] += quantity
-        units[by_number[n - 1]][_Counted(parent_id or product_id, is_family=True)] += quantity
-    return Allowances(units, {opening[n - 1]: count for n, count in opened})
+    for n, product_id, parent_id, reservation_id, quantity in held:
+        counter = units[by_number[n - 1]].setdefault(reservation_id, Counter())
+        counter[_Counted(product_id, is_family=False)] += quantity
+        counter[_Counted(parent_id or product_id, is_family=True)] += quantity
+    counts: dict[Shopper, dict[UUID | None, int]] = {}
+    for n, reservation_id, count in opened:
+        counts.setdefault(opening[n - 1], {})[reservation_id] = count
+    return Allowances(units, counts)
 
 
 def _sent(cursors: ExitStack, sql: str, parameters: Sequence[Any]) -> CursorWrapper:

@@ -32,9 +32,10 @@ from reservations.errors import (
 )
 from reservations.events import InventoryReservedEvent
 from reservations.services.availability import availability
-from reservations.services.holds import counting, documents, due, expiry, limits, sourcing
+from reservations.services.holds import counting, documents, due, limits, sourcing
 from reservations.services.holds.documents import Hold, Status
 from reservations.services.holds.orders_held import HeldOrders, Order, Question
+from reservations.services.holds.recalling import CatalogueChanged, with_cached_catalogue
 from reservations.services.holds.sourcing import RequestLine, SummedLine
 
 
@@ -98,15 +99,8 @@ def place_holds(requests: Sequence[HoldRequest], patience: Patience = PATIENT) -
     Locks: claims (never waiting), the orders, and the shoppers if a limit is set (``limits.lock_allowances``), then all
     candidate levels of the batch, once, by id.
     """
-    return counting.with_refusals_counted(partial(_place_holds, requests, patience), len(requests), patience)
-
-
-def _place_holds(requests: Sequence[HoldRequest], patience: Patience) -> list[HoldOutcome]:
-    reading = partial(hold_all, may_recall=False)
-    try:
-        return expiry.with_due_holds_freed(hold_all, requests, patience, again=reading)
-    except _CatalogueChanged:
-        return expiry.with_due_holds_freed(reading, requests, patience)
+    decide = partial(with_cached_catalogue, hold_all, requests, patience)
+    return counting.with_refusals_counted(decide, len(requests), patience)
 
 
 def place_hold(request: HoldRequest) -> PlacedHold | StoredAnswer:
@@ -118,7 +112,7 @@ def place_hold(request: HoldRequest) -> PlacedHold | StoredAnswer:
 def hold_all(requests: Sequence[HoldRequest], *, may_recall: bool = True) -> list[HoldOutcome]:
     """The inner service of ``place_holds``; requires an open transaction. Due holds still count as reserved here.
 
-    With ``may_recall`` the catalogue may come from the cache. Raises _CatalogueChanged, with nothing written, if the
+    With ``may_recall`` the catalogue may come from the cache. Raises CatalogueChanged, with nothing written, if the
     cached catalogue turns out to be out of date.
     """
     verdicts = idempotency.claim_all([request.claim for request in requests])
@@ -135,7 +129,7 @@ def hold_all(requests: Sequence[HoldRequest], *, may_recall: bool = True) -> lis
         question = Question(orders) if orders else None
         levels = lock_sellable_levels(candidates) if is_recalled and candidates else lock_levels(candidates)
         if levels is None:
-            raise _CatalogueChanged
+            raise CatalogueChanged
         ledger = Ledger(levels)
         held = question.answer() if question else HeldOrders()
         for id_, plan in plans.items():
@@ -167,10 +161,6 @@ def _remember_short(outcomes: Iterable[HoldOutcome], levels: LockedLevels, ledge
     due_now = {level_id for level_id, end in ends.items() if end <= 0}
     for error in short:
         error.levels &= due_now
-
-
-class _CatalogueChanged(Exception):
-    """The cached catalogue that a batch was decided with is out of date."""
 
 
 def _prepare_all(

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+import msgspec
+
 from audit.actors import Actor
 from inventory.locking import read_clock
 from reservations.errors import ReservationNotFound
-from reservations.models import Reservation
-from reservations.services.holds import documents
+from reservations.services.holds import cart_holds, documents
 from reservations.services.holds.documents import Hold
 
 
@@ -20,19 +21,40 @@ def read_hold(actor: Actor, id_: UUID) -> tuple[Hold, datetime]:
     return hold, read_clock()
 
 
-def read_cart(actor: Actor, cart_id: str, store: str | None = None) -> tuple[Sequence[Hold], datetime]:
-    """The active reservations of a cart that the actor may see, the oldest first, and the database's time.
+class CartRequest(msgspec.Struct, frozen=True, gc=False):
+    """Which active reservations of a cart to read: those that the actor may see; with a ``store`` (a code), those of
+    that store alone."""
 
-    With the code of a ``store``, of that store alone. Raises ReservationNotFound if there are none.
-    """
-    found = Reservation.objects.filter(cart_id=cart_id).values_list("id", "status")
-    read = documents.read_holds([id_ for id_, status in found if status == documents.Status.ACTIVE])
-    now = read_clock()
-    holds = [
-        hold
-        for hold in read.values()
-        if hold.is_active(now) and hold.is_within_reach_of(actor) and store in (None, hold.store)
-    ]
-    if not holds:
-        raise ReservationNotFound("Nothing is held for this cart.")
-    return sorted(holds, key=lambda hold: (hold.created_at, hold.id)), now
+    actor: Actor
+    cart_id: str
+    store: str | None = None
+
+    def selects(self, hold: Hold) -> bool:
+        """Whether this is one of them, if it is active."""
+        return hold.cart_id == self.cart_id and self.store in (None, hold.store) and hold.is_within_reach_of(self.actor)
+
+
+class CartRead(msgspec.Struct, frozen=True, gc=False):
+    """What a cart holds: its active reservations, the oldest first, and the database's time."""
+
+    cart_id: str
+    holds: list[Hold]
+    now: datetime
+
+
+def read_carts(requests: Sequence[CartRequest]) -> list[CartRead | ReservationNotFound]:
+    """Read carts: one query for all. An outcome is ReservationNotFound if the cart holds nothing that the actor may
+    see."""
+    holds, now = cart_holds.read({request.cart_id for request in requests})
+    of_carts: dict[str | None, list[Hold]] = {}
+    for hold in holds:
+        if hold.is_active(now):
+            of_carts.setdefault(hold.cart_id, []).append(hold)
+    return [_of_cart(request, of_carts.get(request.cart_id, []), now) for request in requests]
+
+
+def _of_cart(request: CartRequest, holds: Sequence[Hold], now: datetime) -> CartRead | ReservationNotFound:
+    selected = [hold for hold in holds if request.selects(hold)]
+    if not selected:
+        return ReservationNotFound("Nothing is held for this cart.")
+    return CartRead(request.cart_id, sorted(selected, key=lambda hold: (hold.created_at, hold.id)), now)

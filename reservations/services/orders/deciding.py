@@ -19,7 +19,7 @@ from inventory.services.catalogue.lookup import Catalogue
 from reservations import actions
 from reservations.errors import ReservationNotFound
 from reservations.models.orders import Result
-from reservations.services.holds import baskets, documents, expiry, limits, refusals, sourcing
+from reservations.services.holds import basket_items, documents, expiry, limits, refusals, rewriting, sourcing
 from reservations.services.holds.counting import MERGED_INTO, PAYMENT_EXPIRED
 from reservations.services.holds.documents import HeldItem, Hold, Status
 from reservations.services.holds.placing import created_entry, reserved_event
@@ -93,6 +93,7 @@ class OrderBatch(Batch):
         self._plans = plans
         self._allowances = allowances
         self._changed: dict[UUID, Hold] = {}
+        self._before: dict[UUID, Hold] = {}
 
     def apply(self, each: Received) -> Outcome:
         """Decide one event, given the decisions before it. A refused one changes nothing, but is stored as received.
@@ -234,7 +235,7 @@ class OrderBatch(Batch):
 
     def _choose(self, plan: Plan, live: Sequence[Hold]) -> list[HeldItem]:
         own = [item for hold in live for item in hold.items]
-        kept, growth = baskets.keep(plan.wanted, own, plan.store)
+        kept, growth = basket_items.keep(plan.wanted, own, plan.store)
         sourcing.require_all_sellable(growth, plan.store)
         if plan.asked and growth:
             self._allowances.require(plan.asked, growing={want.product.id for want in growth}, opens=not live)
@@ -243,10 +244,10 @@ class OrderBatch(Batch):
         try:
             grown = sourcing.choose_items(growth, plan.store, self._names, sellable)
         except InsufficientStock as error:
-            raise baskets.as_asked(error, plan.wanted, growth) from error
+            raise basket_items.as_asked(error, plan.wanted, growth) from error
         if plan.asked:
             self._allowances.take(plan.asked, opens=not live)
-        return baskets.summed(kept, grown)
+        return basket_items.summed(kept, grown)
 
     def _make(self, plan: Plan, items: Sequence[HeldItem]) -> Hold:
         event = plan.event
@@ -288,6 +289,7 @@ class OrderBatch(Batch):
             self._give_back(other, request)
         for item in items:
             self._ledger.reserve(item.level_id, item.quantity)
+        self._before.setdefault(hold.id, oldest)
         self._holds[hold.id] = self._changed[hold.id] = hold
         changes = {
             "items": [[item.facts() for item in oldest.items], [item.facts() for item in hold.items]],
@@ -323,7 +325,7 @@ class OrderBatch(Batch):
             self._ledger.write(self._now, self._events)
             documents.close([hold for hold in self._ended if hold.id not in fresh], now=self._now)
             documents.insert(self._made)
-            documents.rewrite(list(self._changed.values()))
+            rewriting.rewrite([(self._before[hold.id], hold) for hold in self._changed.values()])
             record(self._entries, now=self._now)
             self._notes.write(self._now)
             memory.remember(decided, now=self._now)
