@@ -58,7 +58,7 @@ def _internal_error(stage: Stage) -> Asked:
     def fails(*_: Any) -> None:
         raise RuntimeError("a defect")
 
-    stage.patch.setattr(availability, "check_availability", fails)
+    stage.patch.setattr(availability, "check_all", fails)
     return Asked({"items": [item(1)]})
 
 
