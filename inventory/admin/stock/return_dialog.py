@@ -1,9 +1,9 @@
 """The dialog that takes units back, of an order if it is known."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
 
+import msgspec
 from django.utils.translation import gettext_lazy as _
 
 from audit.actors import Actor
@@ -38,7 +38,7 @@ class ReturnDialog(AdjustmentDialog):
 
     def perform(self, actor: Actor, given: dict[str, Any], claim: Claim) -> Adjusted | StoredAnswer:
         line = adjustment_of(self.subject, self.type, given["quantity"], given)
-        line = replace(line, order_id=given["order"])
+        line = msgspec.structs.replace(line, order_id=given["order"])
         return apply_adjustments(AdjustRequest(actor=actor, adjustments=(line,), claim=claim))
 
     def refuse(self, form: DialogForm, error: DomainError) -> None:
