@@ -296,7 +296,7 @@ def test_only_an_adjustment_is_forced(kind: str) -> None:
     level = make_level(10)
     plain = Adjustment(level.product_id, None, "wh-001", 1, "ADJUSTMENT", "r", force=True)
     with pytest.raises(Invalid) as refused:
-        apply_adjustments(AdjustRequest(ACTOR, (plain, replace(plain, type=kind))))
+        apply_adjustments(AdjustRequest(ACTOR, (plain, msgspec.structs.replace(plain, type=kind))))
     assert [fault.pointer for fault in refused.value.faults] == ["/adjustments/1/force"]
 
 
