@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from inventory.combining import Submission
-from reservations.services.holds import baskets, placing, resolution, sold_out
+from reservations.services.holds import baskets, extending, placing, resolution, sold_out
+from reservations.services.holds.extending import ExtendRequest
 from reservations.services.holds.placing import HoldRequest
 from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest
 
@@ -27,6 +28,11 @@ class _HoldSubmission(Submission):
 def place_hold(request: HoldRequest) -> Submission:
     """Submit to ``placing.place_holds``; the outcome is a PlacedHold or a StoredAnswer."""
     return _HoldSubmission(placing.place_holds, request)
+
+
+def extend_hold(request: ExtendRequest) -> Submission:
+    """Submit to ``extending.extend_holds``; the outcome is an Extended or a StoredAnswer."""
+    return Submission(extending.extend_holds, request)
 
 
 def release_hold(request: ReleaseRequest) -> Submission:

@@ -108,6 +108,11 @@ class Scene:
         given = {"ids": f"{self.product()},{self.product()}", "limit": "2", "updatedSince": "2020-01-01T00:00:00Z"}
         return {name: given[name] for name in self.random.sample(sorted(given), self.random.randint(0, 2))}
 
+    def wanted(self) -> dict[str, str]:
+        """Parameters of a list of reservations."""
+        given = {"cartId": self.cart(), "orderId": self.order(), "status": "ACTIVE", "limit": "1", **self.shop()}
+        return {name: given[name] for name in self.random.sample(sorted(given), self.random.randint(0, 3))}
+
     def selector(self) -> dict[str, str]:
         """What selects reservations in a body."""
         return self.random.choice(
@@ -128,9 +133,12 @@ ROUTES: Final[dict[tuple[str, str], Make]] = {
     ("POST", "reserve"): lambda scene: Request(
         "reserve", {"items": scene.basket(2), "cartId": scene.cart(), **scene.shop()}
     ),
+    ("POST", "extend"): lambda scene: Request("extend", {"minutes": scene.random.randint(0, 60)} | scene.selector()),
     ("POST", "release"): lambda scene: Request("release", scene.selector()),
     ("POST", "consume"): lambda scene: Request("consume", {"orderId": scene.order()} | scene.selector()),
     ("GET", "levels"): lambda scene: queried("levels", {**scene.place(), **scene.shop(), **scene.sample()}),
+    ("GET", "reservations"): lambda scene: queried("reservations", scene.wanted()),
+    ("GET", "reservations/<str:reservation_id>"): lambda scene: Request(f"reservations/{scene.hold()}"),
     ("GET", "<any-case-uuid:product_id>"): lambda scene: queried(scene.product(), scene.place()),
     ("GET", "carts/<str:cart_id>"): lambda scene: queried(f"carts/{scene.cart()}", scene.shop()),
     ("PUT", "carts/<str:cart_id>"): lambda scene: Request(

@@ -1,20 +1,24 @@
 """The routes of holds. Each decodes the request, calls one service and encodes the answer."""
 
 from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
 from typing import ClassVar
 from uuid import UUID
 
+import msgspec
 from django.http import HttpResponse
 from rest_framework.request import Request
 
 from audit.actors import Actor
-from audit.api.http import ApiView, Pending, answered, decode, decode_query, id_in_path, respond
-from audit.api.paging import BY_MOMENT, page_of
+from audit.api.http import ApiView, Pending, decode, decode_query, id_in_path, rendered, respond
+from audit.api.paging import BY_ID, BY_MOMENT, page_of
 from audit.api.schema import describe
-from audit.api.versions import respond_unless_known
+from audit.idempotency import StoredAnswer
 from audit.identifiers import RESERVATION
 from audit.roles import Capability
 from inventory.api.filters import store_ids
+from inventory.combining import LongReading, Reading
 from inventory.errors import UnknownStore
 from inventory.locking import read_clock
 from reservations import group_commit
@@ -22,9 +26,12 @@ from reservations.api.holds import answers, contract, refusals
 from reservations.errors import ReservationNotFound
 from reservations.models import Reservation
 from reservations.models.holds import ReservationQuerySet
-from reservations.services.holds import documents, extending, placing, reading
+from reservations.services.holds import documents, listing, placing, reading
+from reservations.services.holds.documents import Hold
 from reservations.services.holds.extending import ExtendRequest
+from reservations.services.holds.listing import ListRequest
 from reservations.services.holds.placing import HoldRequest
+from reservations.services.holds.reading import ReadRequest
 from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest
 from reservations.services.holds.selecting import Selector
 from reservations.services.holds.sourcing import RequestLine
@@ -80,6 +87,7 @@ class ExtendView(ApiView):
     """Extend a hold."""
 
     allowed: ClassVar = {"POST": Capability.SELL}
+    on_loop: ClassVar = frozenset({"POST"})
 
     @describe(
         "extend",
@@ -89,7 +97,7 @@ class ExtendView(ApiView):
         refusals=refusals.EXTEND,
         idempotent=True,
     )
-    def post(self, request: Request) -> HttpResponse:
+    def post(self, request: Request) -> Pending:
         """Moves the end of reservations: of one, or of all of a cart or an order, all or none. Each can be extended
         once."""
         body = decode(request, contract.ExtendIn)
@@ -98,7 +106,7 @@ class ExtendView(ApiView):
         extension = ExtendRequest(
             actor=self.actor(request), selector=selector, minutes=body.minutes, claim=self.claim(request, render)
         )
-        return answered(extending.extend_hold(extension), render)
+        return Pending(group_commit.extend_hold(extension), render)
 
 
 def _selector(body: contract.ExtendIn | contract.ReleaseIn) -> Selector:
@@ -173,6 +181,7 @@ class ReservationView(ApiView):
     """One reservation."""
 
     allowed: ClassVar = {"GET": Capability.READ}
+    on_loop: ClassVar = frozenset({"GET"})
 
     @describe(
         "readReservation",
@@ -181,16 +190,21 @@ class ReservationView(ApiView):
         refusals=refusals.READ,
         tagged=True,
     )
-    def get(self, request: Request, reservation_id: str) -> HttpResponse:
+    def get(self, request: Request, reservation_id: str) -> Pending:
         """Reads a reservation in its present state."""
-        identifier = _reservation_id(reservation_id)
-        return respond_unless_known(request, answers.read(*reading.read_hold(self.actor(request), identifier)))
+        read = ReadRequest(self.actor(request), _reservation_id(reservation_id))
+        return Pending(Reading(reading.read_holds, read), _read, is_tagged=True)
+
+
+def _read(found: tuple[Hold, datetime]) -> StoredAnswer:
+    return rendered(answers.read(*found))
 
 
 class ReservationsView(ApiView):
     """The list of reservations."""
 
     allowed: ClassVar = {"GET": Capability.READ}
+    on_loop: ClassVar = frozenset({"GET"})
 
     @describe(
         "listReservations",
@@ -199,23 +213,52 @@ class ReservationsView(ApiView):
         answers={200: contract.ReservationPageOut},
         refusals=(UnknownStore,),
     )
-    def get(self, request: Request) -> HttpResponse:
+    def get(self, request: Request) -> Pending:
         """Lists reservations, the newest first."""
         query = decode_query(request, contract.ReservationsQuery)
         actor = self.actor(request)
-        found = _matching(actor, query)
-        if query.updated_since is None:
-            rows, following = page_of(found.only("pk"), query, newest_first=True)
-            ids = [row.pk for row in rows]
-        else:
-            stores, behind = store_ids(actor, query.store_id), BY_MOMENT.after(query)
-            updates = read_updates(found, stores, query.updated_since, behind=behind, limit=query.limit + 1)
-            page, following = BY_MOMENT.page(updates, query, lambda update: update)
-            ids = [id_ for _, id_ in page]
-        read = documents.read_holds(ids)
-        now = read_clock()
-        items = [answers.read(read[id_], now) for id_ in ids]
-        return respond(contract.ReservationPageOut(items=items, next=following))
+        if _is_of_cart_or_order(query):
+            asked = ListRequest(actor, query.limit + 1, query.cart_id, query.order_id)
+            return Pending(Reading(listing.list_holds, asked), partial(_listed, query))
+        return Pending(LongReading(_read_pages, _PageRequest(actor, query)), rendered)
+
+
+def _is_of_cart_or_order(query: contract.ReservationsQuery) -> bool:
+    """Whether the query asks for the first page of a cart or an order, and for nothing else."""
+    asked = contract.ReservationsQuery(cart_id=query.cart_id, order_id=query.order_id, limit=query.limit)
+    return query == asked and (query.cart_id or query.order_id) is not None
+
+
+def _listed(query: contract.ReservationsQuery, found: tuple[Sequence[Hold], datetime]) -> StoredAnswer:
+    rows, now = found
+    page, following = BY_ID.page(rows, query, lambda hold: hold.id)
+    return rendered(contract.ReservationPageOut(items=[answers.read(hold, now) for hold in page], next=following))
+
+
+class _PageRequest(msgspec.Struct, frozen=True, gc=False):
+    actor: Actor
+    query: contract.ReservationsQuery
+
+
+def _read_pages(requests: Sequence[_PageRequest]) -> list[contract.ReservationPageOut]:
+    """The page of each request. Raises UnknownStore, and Invalid for a cursor of another list."""
+    return [_page(request.actor, request.query) for request in requests]
+
+
+def _page(actor: Actor, query: contract.ReservationsQuery) -> contract.ReservationPageOut:
+    found = _matching(actor, query)
+    if query.updated_since is None:
+        rows, following = page_of(found.only("pk"), query, newest_first=True)
+        ids = [row.pk for row in rows]
+    else:
+        stores, behind = store_ids(actor, query.store_id), BY_MOMENT.after(query)
+        updates = read_updates(found, stores, query.updated_since, behind=behind, limit=query.limit + 1)
+        page, following = BY_MOMENT.page(updates, query, lambda update: update)
+        ids = [id_ for _, id_ in page]
+    read = documents.read_holds(ids)
+    now = read_clock()
+    items = [answers.read(read[id_], now) for id_ in ids]
+    return contract.ReservationPageOut(items=items, next=following)
 
 
 def _matching(actor: Actor, query: contract.ReservationsQuery) -> ReservationQuerySet:

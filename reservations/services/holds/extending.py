@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from functools import partial
 from uuid import UUID
 
 import msgspec
 from msgspec.structs import replace
 
-from audit import idempotency
+from audit import idempotency, traces
 from audit.actors import Actor
 from audit.db.statements import one_statement
 from audit.errors import DomainError, raise_refusal
@@ -18,6 +17,7 @@ from audit.publishing import publish
 from audit.recording import Entry, record
 from inventory import transactions
 from inventory.locking import read_clock
+from inventory.transactions import PATIENT, Patience
 from reservations import actions
 from reservations.errors import AlreadyExtended, ReservationNotFound
 from reservations.events import InventoryExtendedEvent
@@ -57,9 +57,9 @@ def extend_hold(request: ExtendRequest) -> Extended | StoredAnswer:
     return extended
 
 
-def extend_holds(requests: Sequence[ExtendRequest]) -> list[ExtendOutcome]:
+def extend_holds(requests: Sequence[ExtendRequest], patience: Patience = PATIENT) -> list[ExtendOutcome]:
     """``extend_hold`` for many requests, each decided on its own, in order, in one transaction. Raises Busy."""
-    return transactions.run(partial(_extend_all, requests))
+    return transactions.run(lambda: _extend_all(requests), patience)
 
 
 def _extend_all(requests: Sequence[ExtendRequest]) -> list[ExtendOutcome]:
@@ -117,7 +117,7 @@ def _write(
     with one_statement():
         documents.extend(holds)
         record(entries, now=now)
-        publish([_event(hold) for hold in holds], now=now)
+        publish([event for request, extended in made for event in _events(request.actor, extended)], now=now)
         idempotency.store_all(((request.claim, extended) for request, extended in made), now=now)
 
 
@@ -126,5 +126,13 @@ def _entry(actor: Actor, before: Hold, after: Hold) -> Entry:
     return Entry(actor, actions.RESERVATION_EXTENDED, before.id, changes, store=before.store)
 
 
-def _event(hold: Hold) -> OutboxRow:
-    return InventoryExtendedEvent(**hold.facts(), expires_at=hold.expires_at).row(hold.level_ids)
+def _events(actor: Actor, extended: Extended) -> list[OutboxRow]:
+    """The events of one request, in the trace of its caller."""
+    events = [
+        InventoryExtendedEvent(**hold.facts(), expires_at=hold.expires_at).row(hold.level_ids)
+        for hold in extended.holds
+    ]
+    if traces.active is None:
+        return events
+    traceparent = traces.active.traceparent(actor.span)
+    return [event.within(traceparent) for event in events]
