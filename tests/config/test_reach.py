@@ -61,9 +61,11 @@ from reservations.errors import ReservationNotFound
 from reservations.models import DeadLetter, ShortageIncident
 from reservations.services.availability import availability, explanation, recall
 from reservations.services.bookkeeping import reconciliation
-from reservations.services.holds import baskets, extending, placing, reading, resolution, selling_by_hand
+from reservations.services.holds import baskets, extending, lists, placing, reading, resolution, selling_by_hand
 from reservations.services.holds.extending import ExtendRequest
+from reservations.services.holds.lists import ListRequest
 from reservations.services.holds.placing import HoldRequest
+from reservations.services.holds.reading import ReadRequest
 from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest
 from reservations.services.holds.selecting import Selector
 from reservations.services.holds.sourcing import RequestLine
@@ -447,6 +449,8 @@ CALLS: Final[dict[str, Call]] = {
     "reading.read_carts": lambda scene, actor: raise_refusal(
         reading.read_carts([reading.CartRequest(actor, "both")])[0]
     ),
+    "reading.read_holds": lambda scene, actor: raise_refusal(reading.read_holds([ReadRequest(actor, scene.hold)])[0]),
+    "lists.list_holds": lambda scene, actor: lists.list_holds([ListRequest(actor, 9, cart_id="both")]),
     "extending.extend_hold": lambda scene, actor: extending.extend_hold(ExtendRequest(actor, Selector(scene.hold), 5)),
     "extending.extend_holds": lambda scene, actor: raise_refusal(
         extending.extend_holds([ExtendRequest(actor, Selector(scene.hold), 5)])[0]
@@ -475,6 +479,7 @@ CALLS: Final[dict[str, Call]] = {
 """Each service with a call that touches ``there``."""
 
 FOR_ALL_WAREHOUSES: Final = {
+    "lists.list_holds",
     "people.put_access",
     "people.record_password",
     "clients.put_client",

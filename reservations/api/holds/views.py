@@ -26,10 +26,10 @@ from reservations.api.holds import answers, contract, refusals
 from reservations.errors import ReservationNotFound
 from reservations.models import Reservation
 from reservations.models.holds import ReservationQuerySet
-from reservations.services.holds import documents, listing, placing, reading
+from reservations.services.holds import documents, lists, placing, reading
 from reservations.services.holds.documents import Hold
 from reservations.services.holds.extending import ExtendRequest
-from reservations.services.holds.listing import ListRequest
+from reservations.services.holds.lists import ListRequest
 from reservations.services.holds.placing import HoldRequest
 from reservations.services.holds.reading import ReadRequest
 from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest
@@ -219,7 +219,7 @@ class ReservationsView(ApiView):
         actor = self.actor(request)
         if _is_of_cart_or_order(query):
             asked = ListRequest(actor, query.limit + 1, query.cart_id, query.order_id)
-            return Pending(Reading(listing.list_holds, asked), partial(_listed, query))
+            return Pending(Reading(lists.list_holds, asked), partial(_listed, query))
         return Pending(LongReading(_read_pages, _PageRequest(actor, query)), rendered)
 
 
