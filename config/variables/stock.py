@@ -38,7 +38,7 @@ LOCK_RETRIES = _stock.whole(
 GROUP_COMMIT = _stock.flag(
     "GROUP_COMMIT",
     True,
-    meaning="Whether concurrent requests of a process share a transaction, or a read.",
+    meaning="Whether concurrent requests of a process share a transaction, or a statement that reads.",
     used_by=(Used.WEB,),
 )
 GROUP_COMMIT_LEADERS = _stock.whole(
@@ -88,8 +88,9 @@ SOLD_OUT_CACHE_SECONDS = _stock.decimal(
     most=5,
     unit="seconds",
     meaning=(
-        "How long a process refuses what it found short of stock without asking the database again. Stock that comes "
-        "back through this process is seen at once, through others after this time. 0 asks each time."
+        "How long a process that found stock short refuses requests for it without asking the database again. Stock "
+        "that comes back through this process is seen at once, through another after this time at most. With 0, the "
+        "database is asked each time."
     ),
     used_by=(Used.WEB,),
 )
