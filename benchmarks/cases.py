@@ -46,7 +46,7 @@ class Case:
         return self.verb in {"check", "product", "cart", "reservation", "sold-out", "low-stock"}
 
     def prepare(self, subject: Subject, count: int) -> None:
-        """Make the rows that so many of its requests need."""
+        """Make the rows that this number of requests needs."""
         if self.needs_holds:
             subject.prepare_holds(count, hot=self.hot)
         elif self.verb == "reservation":

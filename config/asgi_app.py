@@ -2,8 +2,7 @@
 
 Calls of a checkout wait on the loop for the transaction or the read that they share (``inventory.combining``): a
 thread for each call took longer than the rest of its Python code (docs/explanation/adr/0005). A call that needs more
-than that, such as an error or a look-up of its token, is answered in a thread like all others, before anything was done
-for it.
+than that, such as an error or a look-up of its token, goes to a thread like all others, with nothing done for it yet.
 """
 
 import asyncio

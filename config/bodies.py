@@ -62,7 +62,7 @@ class Budget:
 
 
 def has_none(scope: Message) -> bool:
-    """Whether a request has no body, by its headers. Over HTTP/1 they say so; waiting for it would take a while."""
+    """Whether the headers say that a request has no body, as they do over HTTP/1. Waiting for it would take a while."""
     lengths = [value for name, value in scope["headers"] if name in (b"content-length", b"transfer-encoding")]
     return str(scope.get("http_version", "")).startswith("1") and lengths in ([], [b"0"])
 

@@ -25,8 +25,8 @@ class Route:
 class Routes:
     """Finds the route of a path faster than Django, which tries each route in turn.
 
-    Only routes are known whose arguments, if any, are the last segment of the path: such a path is found by what is
-    before that. The segment itself is read by Django's own pattern.
+    The arguments of a route, if any, must be in the last segment of the path. The route is looked up by what precedes
+    that segment; the segment itself is matched by Django's own pattern.
     """
 
     def __init__(self) -> None:

@@ -1,6 +1,6 @@
-"""The short cut of the event loop: a request is handed to its view, and answered, without a thread of its own.
+"""Hand requests to their views on the event loop and answer them, without a thread for each.
 
-What it adds to an answer is what ``config.middleware`` and ``ApiView.dispatch`` add to it in a thread.
+Answers get here what ``config.middleware`` and ``ApiView.dispatch`` add to them in a thread.
 """
 
 from collections.abc import Mapping

@@ -174,7 +174,7 @@ _READING: Final = ("GET", "HEAD")
 
 
 def passes_now(caller: Caller, method: str) -> bool:
-    """Count a request on the event loop; False, and nothing counted, where ``ClientThrottle`` is to refuse it."""
+    """Count a request on the event loop. Returns False, and counts nothing, if ``ClientThrottle`` has to refuse it."""
     limit = settings.THROTTLE_REQUESTS_PER_MINUTE
     is_refused = method not in _READING and _over_budget(caller.id_text)
     if is_refused or (limit and _requests.wait(caller.id_text, limit)):
@@ -191,7 +191,7 @@ def _over_budget(name: str) -> int | None:
 
 
 def charge_command(request: HttpRequest | Request, status: int, answer_size: int) -> None:
-    """Count what a request has cost that changed something: a unit, one for each KiB of its body and its answer, which
+    """Count the cost of a request that changed something: a unit, one for each KiB of its body and its answer, which
     name the lines that it wrote, and one for each five rows that they don't name (``audit.api.http.note_rows``)."""
     caller, limit = getattr(request, "user", None), settings.THROTTLE_COST_PER_MINUTE
     if not limit or request.method in _READING or not isinstance(caller, Caller) or status >= HTTPStatus.BAD_REQUEST:

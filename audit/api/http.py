@@ -65,7 +65,7 @@ class PendingResult(Protocol):
 class Pending:
     """A request that is still being decided, and how to render the answer from its result.
 
-    ``is_tagged``: the answer gets an ``ETag``, and is a 304 for a client that has the same
+    ``is_tagged``: the answer gets an ``ETag``, and is a 304 for a client that already has it
     (``audit.api.versions.unless_known``).
     """
 
@@ -117,9 +117,8 @@ class ApiView(Guarded, APIView):
     """A view for API clients. It declares who may use each of its methods (``Guarded``)."""
 
     on_loop: ClassVar[frozenset[str]] = frozenset()
-    """The methods that may be answered on the event loop (``config.on_loop``): they return a Pending, and until then do
-    nothing and ask no database. Whenever they return anything else there, or raise, they are called again in a
-    thread."""
+    """The methods that may be answered on the event loop (``config.on_loop``): they return a Pending, without changing
+    anything or asking the database. If they raise there, or return anything else, they are called again in a thread."""
     created: ClassVar[str] = ""
     """The path of what an answer with 201 has created (``audit.api.locations``)."""
     http_method_names = ["get", "head", "post", "put", "patch", "delete"]

@@ -1,4 +1,4 @@
-"""Reading of times, of those, too, that Python can't express: the database keeps years before 1, after 9999, infinity.
+"""Read times, also those that Python can't express: the database can hold years before 1 and after 9999, and infinity.
 
 Nothing writes such times any more (``audit.instants``), but one old row would fail every statement that reads it, and
 so every list that it is on. They are read as the first or the last time of Python.

@@ -292,7 +292,7 @@ def with_header(random: Random, request: Request) -> Request:
 
 
 def with_query(random: Random, request: Request) -> Request:
-    """With a query that the route doesn't take, or takes once."""
+    """With a query that the route doesn't take, or a parameter that it takes only once."""
     wrong = (
         *("unknown=1", "storeId=%00", "storeId=a&storeId=b", "limit=1e3", "cartId=%C3%A4", "cartId=%ff", "=", "&&"),
         *("warehouseId=null", "warehouseId=", "storeId=nowhere", "dryRun=true", "dryRun=yes", "expand=%20", "a+b=c+d"),
