@@ -50,6 +50,6 @@ class Migration(migrations.Migration):
                 condition=models.Q(("is_active", False), ("listing_expires_at__isnull", False), _connector="OR"),
             ),
         ),
-        # The planner would expect half of all levels to be marked, and read them all.
+        # Without statistics, the planner would expect half of all levels to be marked, and read them all.
         migrations.RunSQL("ANALYZE inventory_stocklevel (may_be_low)", migrations.RunSQL.noop),
     ]

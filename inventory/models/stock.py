@@ -184,7 +184,7 @@ class StockLevel(models.Model):
     version goes into the free space that ``fillfactor`` leaves on each page (migration 0002).
 
     ``may_be_low`` is true for every level that is at or below its ``low_line``, and for some others: a trigger sets it
-    when a level gets there, and resets it when the level is well above. So it has an index: it changes seldom.
+    when a level gets there, and resets it when the level is well above. It changes seldom, so it can have an index.
 
     Levels are never deleted (a trigger). Whoever writes a movement or an item of a reservation has locked its level, so
     that these need no foreign-key check.

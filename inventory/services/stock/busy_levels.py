@@ -1,9 +1,9 @@
 """Sums of the movements of busy levels, kept so that not all of 24 hours are counted each time the level is read.
 
-Counting 100,000 movements takes a hundred times as long as the rest of a read, and a sale's product is read most. Only
-what came and went since the last time is counted: movements of a level are committed in the order of their times, as
-they are written under its lock with the clock that was read under it. Everything is counted anew after a minute, in
-case the database's clock was set back or it lost its last transactions.
+Counting 100,000 movements takes a hundred times as long as the rest of a read, and products on sale are read most. So
+a read counts only the movements that entered or left the last 24 hours since the previous count. Movements of a level
+are committed in the order of their times, as they are written under its lock with the clock that was read under it.
+Everything is counted anew after a minute, in case the database's clock was set back or it lost its last transactions.
 """
 
 import time
@@ -32,7 +32,7 @@ class Counted(NamedTuple):
     counted_at: float
 
     def then(self, since_then: "Counted") -> "Counted":
-        """These sums with what came and went since."""
+        """These sums, updated by the movements that came and went since."""
         return since_then._replace(
             received=self.received + since_then.received,
             shipped=self.shipped + since_then.shipped,

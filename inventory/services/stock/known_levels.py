@@ -1,11 +1,11 @@
 """Sellable units of stock levels that this process read a moment ago, under the levels' locks.
 
-A request that is short by them is refused without a lock or a transaction (docs/explanation/rules.md, rule 42); nothing
-is ever held because of them.
+A request for more than these units is refused without a lock or a transaction (docs/explanation/rules.md, rule 42).
+Nothing is ever held because of them.
 
 Both ``remember`` and ``forget`` require the level's lock. So a level that a transaction of this process changes is
 forgotten before the change can be committed, and can't be remembered as it was before. Changes of other processes are
-unknown here: what is remembered ends after ``SOLD_OUT_CACHE_SECONDS``.
+unknown here, so levels are forgotten after ``SOLD_OUT_CACHE_SECONDS``.
 """
 
 import time
@@ -40,10 +40,10 @@ class Recalled(NamedTuple):
 
 _levels: Final[dict[UUID, _Level]] = {}
 _products: Final[dict[UUID, float]] = {}
-"""Products that were short, each with the time until which it is worth asking for its levels."""
+"""Products that were short, each with the time until which its levels may still be remembered."""
 _numbers: Final = count(1)
 _last_change = 0
-"""A number that is another one after each time that something was forgotten."""
+"""A number that changes each time that something is forgotten."""
 
 
 def remember(sellable: Mapping[UUID, int], until: Mapping[UUID, float]) -> None:

@@ -234,7 +234,7 @@ class Ledger:
         ]
 
     def _change(self, level_id: UUID) -> tuple[Counters, LevelChange]:
-        """The counters of a level and its change so far, which is one more from now on."""
+        """The counters of a level and its change so far, both with one more change of its version."""
         counters = self._levels.by_id[level_id]
         change = self._changes.get(level_id)
         if change is None:

@@ -53,8 +53,8 @@ JOIN inventory_warehouse warehouse ON warehouse.id = level.warehouse_id
 WHERE level.id <> '{hidden.LEVEL_ID}'{{conditions}} ORDER BY level.id LIMIT {{limit}}
 """  # noqa: S608 - constants only
 _LIMITS: Final = (51, 201)
-"""The limits of the statement. As a parameter, whose value a kept plan doesn't know, the limit would have PostgreSQL
-plan each page anew; with other numbers there would be too many statements to keep."""
+"""The limits of the statement. With the limit as a parameter, whose value a kept plan doesn't know, PostgreSQL would
+plan each page anew; with any other number allowed, there would be too many statements to keep."""
 _OF_STORES: Final = """level.warehouse_id IN (
     SELECT source.warehouse_id FROM inventory_storewarehouse source JOIN inventory_store store
     ON store.id = source.store_id WHERE store.code = ANY(%s))"""

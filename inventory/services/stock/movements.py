@@ -102,9 +102,10 @@ SELECT EXISTS (
     SELECT FROM inventory_movement m WHERE true{movements} ORDER BY m.created_at DESC, m.id DESC OFFSET %s LIMIT 1
 )
 """
-# First, when each level moved last, by the index on level. As many levels as the page has lines, those that moved last,
-# have moved since a moment: the page is of their movements after it, and of all movements at it. These are read by the
-# index on time, because a file may have moved all levels at once. Sorting all movements would take longer each year.
+# First the index on level finds when each level moved last, and as many levels as the page has lines are taken, those
+# that moved last. The earliest of their times is a limit: the page consists of their movements after it, and of all
+# movements at it. The latter are read by the index on time, because an import may have moved all levels at once.
+# Sorting all movements would take longer each year.
 _MOVED_LAST: Final = f"""
 WITH newest AS MATERIALIZED (
     SELECT level.id, m.created_at

@@ -160,8 +160,8 @@ class BasketBatch:
             raise basket_items.as_asked(error, plan.wanted, growth) from error
 
     def _move(self, held: _Held, items: Sequence[HeldItem]) -> None:
-        """Change the levels' counters by the basket. A level of which it holds as much as before is not changed: its
-        version would count, once another basket of the batch changes it."""
+        """Change the levels' counters by the basket. A level of which it holds as much as before is left alone:
+        otherwise its version would count this basket, too, once another basket of the batch changes the level."""
         moves = [(item.level_id, -item.quantity) for item in held.items]
         moves += ((item.level_id, item.quantity) for item in items)
         moves += ((item.level_id, -item.quantity) for hold in held.due for item in hold.items)

@@ -4,8 +4,8 @@ Additional units are held and surplus units are given back; the units that the c
 it. All active holds of the cart in the store are merged into the oldest one, which keeps its ``expires_at``: changing a
 basket never resets the clock.
 
-Requests for one cart are decided one after the other, under the cart's advisory lock, and those of a batch are for
-different carts: ``apart`` says which are not decided together.
+Requests for one cart are decided one after the other, under the cart's advisory lock. The requests of a batch are for
+different carts: ``apart`` returns what two of them must not have in common.
 """
 
 from collections.abc import Hashable, Iterator, Sequence
@@ -67,8 +67,8 @@ def empty_baskets(requests: Sequence[ReleaseRequest], patience: Patience = PATIE
 
 
 def apart(request: HoldRequest | ReleaseRequest) -> tuple[Hashable, ...]:
-    """The cart and the idempotency key of a request. Requests with one of them in common aren't decided together: the
-    second one's decision depends on the first one's, and what is read for a batch is read once."""
+    """The cart and the idempotency key of a request. Requests that share one of them aren't decided together: the
+    second decision depends on the first, but a batch reads carts and keys only once, before it decides."""
     cart_id = request.cart_id if isinstance(request, HoldRequest) else request.selector.cart_id
     return (cart_id, *_key(request.claim))
 
@@ -155,7 +155,7 @@ def _is_sellable(plan: Plan) -> bool:
 def _lock_allowances(plans: Sequence[Plan]) -> tuple[Sequence[Plan], limits.Allowances]:
     """Lock the shoppers if a limit is set, and read what they hold. Requires the carts' locks.
 
-    Returns the plans with their shoppers: a request without a customer is of the one whose hold its cart has.
+    Returns the plans with their shoppers: a request without a customer belongs to the customer whose hold its cart has.
     """
     if not any(plan.asked for plan in plans):
         return plans, limits.Allowances({}, {})
@@ -169,7 +169,7 @@ def _lock(
     plans: Sequence[Plan], catalogue: Catalogue, allowances: limits.Allowances, *, is_recalled: bool
 ) -> BasketBatch:
     """Lock the carts' reservations, then all levels of these and of the lines: three statements. Requires the carts'
-    locks, which may have been waited for: the reservations are looked up by a statement after them."""
+    locks: as these may have been waited for, a later statement looks up the reservations."""
     holds = cart_holds.lock(*_of_carts(plans))
     level_ids = {level_id for hold in holds.values() for level_id in hold.level_ids}
     for plan in plans:

@@ -163,7 +163,7 @@ def _fetch(statement: str, ids: Collection[UUID]) -> dict[UUID, Hold]:
 
 
 def item_of(row: Sequence[Any]) -> HeldItem:
-    """An item from what ``ITEMS`` returns of it behind the reservation's id."""
+    """An item from a row of ``ITEMS``, without the reservation's id in front."""
     level_id, stock_id, parent_id, *others = row
     return HeldItem(level_id, parent_id or stock_id, stock_id if parent_id else None, *others)
 

@@ -144,8 +144,8 @@ class Allowances:
         self._taken.append((asked.shopper, asked.units(), opens))
 
     def replace(self, ids: Collection[UUID], *, moved: UUID | None = None) -> None:
-        """Count the units of these ``replaceable`` reservations no longer: a request of the batch has replaced or ended
-        them. One of them that was ``moved`` may have another shopper now, who is the one that opened it."""
+        """Stop counting the units of these ``replaceable`` reservations: a request of the batch has replaced or ended
+        them. One that was ``moved`` may have another shopper now, who then counts as the one that opened it."""
         self._replaced.update(ids)
         if moved is not None:
             self._moved.add(moved)

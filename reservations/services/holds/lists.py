@@ -68,6 +68,6 @@ def list_holds(requests: Sequence[ListRequest]) -> list[tuple[list[Hold], dateti
     now = read_clock()
     lists: list[list[Hold]] = [[] for _ in requests]
     for number, id_ in found:
-        if id_ in read:  # Else it was archived in between.
+        if id_ in read:  # Otherwise it was archived in between.
             lists[number].append(read[id_])
     return [(holds, now) for holds in lists]

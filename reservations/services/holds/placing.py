@@ -143,8 +143,8 @@ def hold_all(requests: Sequence[HoldRequest], *, may_recall: bool = True) -> lis
 def _remember_short(outcomes: Iterable[HoldOutcome], levels: LockedLevels, ledger: Ledger) -> None:
     """Remember the levels of refused requests, each until its first hold ends (``sold_out``). Requires their locks.
 
-    Levels that this transaction changed are left out: it may be rolled back. As this reads which holds are due, it
-    leaves the errors only the levels that have some.
+    Levels that this transaction changed are left out: it may be rolled back. This also reads which levels have due
+    holds, and reduces the levels of each error to those.
     """
     seconds = known_levels.lasts_seconds()
     short = [outcome for outcome in outcomes if isinstance(outcome, InsufficientStock)]

@@ -1,4 +1,4 @@
-"""Decide a batch with the cached catalogue, and once more with one that is read if the cached one is out of date."""
+"""Decide a batch with the cached catalogue; if that is out of date, read the catalogue and decide once more."""
 
 from collections.abc import Callable, Sequence
 from functools import partial

@@ -61,8 +61,8 @@ def rewrite(changes: Sequence[Change]) -> None:
 
 
 def _staying(old: Hold, hold: Hold) -> set[UUID]:
-    """The levels whose items stay. Items are read in the order in which they were inserted: those behind one that
-    changes its place are inserted anew."""
+    """The levels whose items stay. Items are read in the order in which they were inserted, so all items after the
+    first one that changes its place are inserted anew."""
     places = {item.level_id: place for place, item in enumerate(old.items)}
     stays: set[UUID] = set()
     last = -1

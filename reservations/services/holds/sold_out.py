@@ -1,7 +1,7 @@
-"""Refuse a request to hold stock by what this process read a moment ago, without a lock, a transaction or a statement.
+"""Refuse requests for stock that this process found sold out a moment ago, without a lock, transaction or statement.
 
 In a sold-out drop nearly all requests are refused. ``placing`` remembers the levels of those that it refuses
-(docs/explanation/rules.md, rule 42). A request that isn't surely short by them is decided under the locks as ever.
+(docs/explanation/rules.md, rule 42). A request that may have enough stock is decided under the locks, as always.
 """
 
 from collections.abc import Hashable, Iterator
@@ -20,7 +20,7 @@ _MOST_REFUSED: Final = 10_000
 
 
 class _Refused(NamedTuple):
-    """Lines that are short as long as the levels are ``by`` which they were refused."""
+    """The shortages of refused lines, valid as long as the levels ``by`` which they were refused are still known."""
 
     by: Recalled
     shortages: tuple[Shortage, ...]
@@ -30,7 +30,7 @@ _refused: Final[dict[Hashable, _Refused]] = {}
 
 
 def known_refusal(request: HoldRequest) -> InsufficientStock | None:
-    """The refusal of a request that is short by what is remembered, as ``placing.place_holds`` returns it; else None.
+    """The refusal of a request for more units than are remembered, as ``placing.place_holds`` returns it; else None.
 
     Counts the refusal. Sends no statement and never waits.
     """
@@ -43,7 +43,7 @@ def known_refusal(request: HoldRequest) -> InsufficientStock | None:
 
 
 def _key(request: HoldRequest) -> Hashable:
-    """All of a request that decides whether it is short."""
+    """The parts of a request that decide whether it is short."""
     actor = request.actor
     return request.lines, request.store, request.timeout_minutes, actor.store_codes, actor.warehouse_codes
 
@@ -62,7 +62,7 @@ def _decided(request: HoldRequest) -> InsufficientStock | None:
         return None
     plan = placing.prepare(request, catalogue)
     if not isinstance(plan, Prepared) or plan.asked:
-        return None  # Other refusals are made of what is read anew, and limits come before the stock.
+        return None  # Other refusals need fresh data, and limits are checked before the stock.
     candidates = sourcing.candidate_levels(plan.wanted, plan.store, catalogue).values()
     recalled = known_levels.recall(candidates)
     if recalled is None:
@@ -78,7 +78,7 @@ def _decided(request: HoldRequest) -> InsufficientStock | None:
 
 
 def _needs_the_database(request: HoldRequest) -> bool:
-    """Whether its key may have a stored answer, or its order a hold: both come before the stock."""
+    """Whether its key may have a stored answer, or its order a hold: both are looked up before the stock."""
     return request.claim is not None or (request.order_id is not None and not request.additional)
 
 
