@@ -51,9 +51,10 @@ class Cluster:
     redis_url: str
 
     @classmethod
-    def start(cls, data_dir: Path) -> "Cluster":
-        """Start PostgreSQL and Redis, or use the running ones."""
-        urls = embedded.urls(data_dir, postgres=True, redis=True, postgres_options=POSTGRES_OPTIONS)
+    def start(cls, data_dir: Path, more_options: str = "") -> "Cluster":
+        """Start PostgreSQL, with more options if need be, and Redis, or use the running ones."""
+        options = f"{POSTGRES_OPTIONS} {more_options}".rstrip()
+        urls = embedded.urls(data_dir, postgres=True, redis=True, postgres_options=options)
         return cls(data_dir, embedded.ServerPaths.of(data_dir).sockets, str(urls.database_url), str(urls.redis_url))
 
     def url(self, database: str) -> str:
@@ -121,14 +122,21 @@ def free_port() -> int:
 
 @contextlib.contextmanager
 def served(
-    application: str, environment: Mapping[str, str], log: Path, *, wsgi_workers: int | None = None
+    application: str,
+    environment: Mapping[str, str],
+    log: Path,
+    *,
+    wsgi_workers: int | None = None,
+    workers: int = 1,
 ) -> Iterator[int]:
-    """Serve an ASGI application as ``make demo`` does, or a WSGI one with ``wsgi_workers`` processes.
+    """Serve an ASGI application as ``make demo`` does, with so many ``workers``, or a WSGI one with ``wsgi_workers``.
 
     Yields the port once it answers. The web processes end with this block, or with this process even if it is killed.
     """
     port = free_port()
     web = [*demo.commands("127.0.0.1", port, log.parent)["web"], "--application", application]
+    if workers > 1:
+        web += ["--workers", str(workers)]
     if wsgi_workers:
         web += ["--interface", "wsgi", "--workers", str(wsgi_workers), "--blocking-threads", str(WSGI_THREADS)]
     command = [sys.executable, "-m", "config.demo", "run", str(os.getpid()), *web]

@@ -28,7 +28,8 @@ class Telling(http.server.BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        body = json.dumps({name.lower(): value for name, value in self.headers.items()}).encode()
+        sent = {name.lower(): value for name, value in self.headers.items()}
+        body = json.dumps({**sent, "served-by": self.server.server_address[1]}).encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -68,24 +69,27 @@ def haproxy(folder: Path, port: int, *upstreams: int) -> list[str]:
 
 @pytest.fixture(params=[nginx, haproxy], ids=["nginx", "haproxy"], scope="module")
 def proxy(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of a proxy that runs."""
+    """The port of a proxy that runs, before two servers."""
     make: Callable[..., list[str]] = request.param
     if shutil.which(make.__name__) is None:
         without = pytest.fail if "CI_RUN" in os.environ else pytest.skip
         without(f"{make.__name__} is not installed: its configuration in deploy/ is not tested")
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Telling)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    servers = [http.server.ThreadingHTTPServer(("127.0.0.1", 0), Telling) for _ in range(2)]
+    for server in servers:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
     port = free_port()
-    process = subprocess.Popen(make(tmp_path_factory.mktemp("proxy"), port, server.server_port))
+    upstreams = [server.server_port for server in servers]
+    process = subprocess.Popen(make(tmp_path_factory.mktemp("proxy"), port, *upstreams))
     try:
         eventually(lambda: is_up(port), "the proxy", seconds=15)
         yield port
     finally:
         process.terminate()
         process.wait(PATIENCE_SECONDS)
-        server.shutdown()
-        server.server_close()
+        for server in servers:
+            server.shutdown()
+            server.server_close()
 
 
 def is_up(port: int) -> bool:
@@ -107,6 +111,21 @@ def test_the_callers_address_is_the_one_that_the_proxy_saw(proxy: int) -> None:
     sent = json.loads(body)
     assert (status, sent["x-forwarded-for"]) == (200, "127.0.0.1")
     assert sent["x-forwarded-proto"] in {"http", "https"}
+
+
+def server_of(proxy: int, **headers: str) -> int:
+    """Which server answers a reserve through the proxy."""
+    status, body = ask(proxy, "POST", "/api/v1/inventory/reserve", b"{}", **headers)
+    assert status == 200
+    return int(json.loads(body)["served-by"])
+
+
+def test_reserves_that_name_one_product_go_to_one_server(proxy: int) -> None:
+    products = [f"7f0c1a52-4c1b-4f0e-9d3a-2b6f5a1c9e{number:02}" for number in range(16)]
+    servers = [{server_of(proxy, Inventory_Affinity=product) for _ in range(3)} for product in products]
+    assert {len(each) for each in servers} == {1}
+    assert len(set.union(*servers)) == 2
+    assert len({server_of(proxy) for _ in range(32)}) == 2
 
 
 def test_bodies_are_bounded(proxy: int) -> None:
