@@ -190,7 +190,8 @@ def _pipelined() -> Iterator[None]:
     half of a reserve's time in the database. Inside the transaction of a test, ``atomic`` is used nevertheless.
     """
     if connection.in_atomic_block:
-        with connection.wrap_database_errors, connection.connection.pipeline(), _atomic():
+        # The pipeline ends first: within it, the rollback to the savepoint would be aborted with the rest.
+        with connection.wrap_database_errors, _atomic(), connection.connection.pipeline():
             yield
         return
     connection.ensure_connection()

@@ -250,6 +250,7 @@ def _masked(text: str) -> str:
     return _VARYING.sub("<varies>", text)
 
 
+_SCENE: Final = re.compile(r"\b(?:aa|bb)\b")
 _SECONDS: Final = re.compile(r";t=\d+")
 _ID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 _VARYING: Final = re.compile(
@@ -302,13 +303,14 @@ def with_query(random: Random, request: Request) -> Request:
 
 
 def with_path(random: Random, request: Request) -> Request:
-    """With another last segment."""
+    """With another last segment. It keeps the name of its scene: a cart that both put would be new to one only."""
     before, _, query = request.path.partition("?")
-    first, _, _ = before.rpartition("/")
+    first, _, named = before.rpartition("/")
     last = random.choice(
         ("%00", "a%00b", "%C3%A4", "a%2Fb", "x" * 300, "res-4711", "a%20b", "..", "", P.upper(), "%7B")
     )
-    return request._replace(path=f"{first}/{last}?{query}".lstrip("/").rstrip("?"))
+    scene = "".join(f"-{name}" for name in _SCENE.findall(named))
+    return request._replace(path=f"{first}/{last}{scene}?{query}".lstrip("/").rstrip("?"))
 
 
 def with_body(random: Random, request: Request) -> Request:
