@@ -201,8 +201,8 @@ def test_both_ways_answer_alike(method: str, route: str, taken: list[str]) -> No
             if one == other:
                 break
         assert one == other, (seed, number, client, base, requests)
-    assert taken, seed
-    assert set(taken) <= {f"{base}{route}" for base in (BASE, OLD)}
+    # A spoiled path may be that of another route.
+    assert not {f"{base}{route}" for base in (BASE, OLD)}.isdisjoint(taken), seed
 
 
 def token_of(role: Role, stores: tuple[str, ...]) -> str:
