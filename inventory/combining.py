@@ -157,6 +157,7 @@ class GroupCommit(Generic[R]):
         """Lead for a request that waits on a loop, and for its successors that wait on a loop, too."""
         while leader is not None:
             leader = self._lead_once(leader)
+        give_back_connection()  # Each service has threads of its own, which would keep one each while they are idle.
 
     def _lead_once(self, leader: _Entry[R]) -> _Entry[R] | None:
         """Lead for a request that waits on a loop. Returns the successor, if that needs a thread to lead, too."""
@@ -245,7 +246,9 @@ class CombinedReads(GroupCommit[R]):
         return traces.active.in_batch(self._work, requests)
 
     def _lead_on(self, leader: _Entry[R] | None) -> None:
-        if leader is not None and (successor := self._lead_once(leader)):
+        successor = None if leader is None else self._lead_once(leader)
+        give_back_connection()  # Another thread may lead next.
+        if successor:
             self._threads.submit(self._lead_on, successor)
 
 

@@ -55,18 +55,15 @@ os._exit(0)
 """
 
 
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.usefixtures("store")
-def test_a_leader_gets_the_connection_of_a_waiting_request() -> None:
-    level = make_level(100)
+def run_with_pool(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run a script in a process of its own, whose threads share two connections to the database of this test."""
     database = connection.settings_dict
-    url = f"postgres://{database['USER']}@/{database['HOST']}/{database['NAME']}"
-    ran = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(level.pk)],
+    return subprocess.run(
+        [sys.executable, "-c", script, *arguments],
         cwd=ROOT,
         env={
             **os.environ,
-            "DATABASE_URL": url,
+            "DATABASE_URL": f"postgres://{database['USER']}@/{database['HOST']}/{database['NAME']}",
             "DATABASE_POOL_SIZE": "2",
             "LOCK_TIMEOUT": "2",
             "LOG_LEVEL": "INFO",
@@ -78,6 +75,57 @@ def test_a_leader_gets_the_connection_of_a_waiting_request() -> None:
         timeout=60,
         check=True,
     )
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("store")
+def test_a_leader_gets_the_connection_of_a_waiting_request() -> None:
+    ran = run_with_pool(SCRIPT, str(make_level(100).pk))
     printed = json.loads(ran.stdout)
     assert printed == {"alive": 0, "outcomes": ["PlacedHold"] * 3}, ran.stderr
+    assert "batch_falls_apart" not in ran.stderr
+
+
+AFTER_EACH_OTHER = """
+import asyncio, json, os, sys
+import django
+django.setup()
+from django.db import connection
+from inventory.combining import Reading
+from inventory.models import StockLevel
+from inventory.services.stock.reading import ProductLevelsRequest, read_product_levels
+from reservations import group_commit
+from reservations.services.holds.extending import ExtendRequest
+from reservations.services.holds.reading import CartRequest, read_carts
+from reservations.services.holds.resolution import ReleaseRequest
+from reservations.services.holds.selecting import Selector
+from tests.factories import ACTOR, hold_request
+
+level = StockLevel.objects.get(pk=sys.argv[1])
+connection.close()
+wanted, cart = hold_request((level, 1), cart_id="cart"), Selector(cart_id="cart")
+submissions = [
+    group_commit.place_hold(wanted),
+    group_commit.extend_hold(ExtendRequest(ACTOR, cart, 5)),
+    group_commit.put_basket(wanted),
+    Reading(read_product_levels, ProductLevelsRequest(ACTOR, level.product_id)),
+    Reading(read_carts, CartRequest(ACTOR, "cart")),
+    group_commit.release_hold(ReleaseRequest(ACTOR, cart, "")),
+    group_commit.empty_basket(ReleaseRequest(ACTOR, cart, "")),
+]
+
+async def ask_each():
+    return [type(await submission.outcome_on_loop()).__name__ for submission in submissions]
+
+print(json.dumps(asyncio.run(ask_each())), flush=True)
+os._exit(0)
+"""
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("store")
+def test_the_idle_leaders_of_all_services_keep_no_connection() -> None:
+    ran = run_with_pool(AFTER_EACH_OTHER, str(make_level(100).pk))
+    names = ["PlacedHold", "Extended", "PlacedHold", "ProductLevels", "CartRead", "Resolved", "Resolved"]
+    assert json.loads(ran.stdout) == names, ran.stderr
     assert "batch_falls_apart" not in ran.stderr
