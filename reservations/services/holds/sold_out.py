@@ -17,6 +17,8 @@ from reservations.services.holds import counting, placing, sourcing
 from reservations.services.holds.placing import HoldRequest, Prepared
 
 _MOST_REFUSED: Final = 10_000
+_MOST_LINES: Final = 5
+"""The most lines of a request whose refusal is kept: a refusal of 200 lines takes 75 KB."""
 
 
 class _Refused(NamedTuple):
@@ -50,7 +52,7 @@ def _key(request: HoldRequest) -> Hashable:
 
 def _repeated(request: HoldRequest) -> InsufficientStock | None:
     """The refusal of the same lines a moment ago: in a drop nearly all requests are the same."""
-    refused = _refused.get(_key(request))
+    refused = _refused.get(_key(request)) if len(request.lines) <= _MOST_LINES else None
     if refused is None or not refused.by.is_known():
         return None
     return InsufficientStock(refused.shortages)
@@ -70,11 +72,16 @@ def _decided(request: HoldRequest) -> InsufficientStock | None:
     try:
         sourcing.choose_items(plan.wanted, plan.store, catalogue, recalled.sellable)
     except InsufficientStock as refusal:
-        if len(_refused) >= _MOST_REFUSED:
-            _refused.clear()
-        _refused[_key(request)] = _Refused(recalled, refusal.shortages)
+        if len(request.lines) <= _MOST_LINES:
+            _keep(request, _Refused(recalled, refusal.shortages))
         return refusal
     return None
+
+
+def _keep(request: HoldRequest, refused: _Refused) -> None:
+    if len(_refused) >= _MOST_REFUSED:
+        _refused.clear()
+    _refused[_key(request)] = refused
 
 
 def _needs_the_database(request: HoldRequest) -> bool:
