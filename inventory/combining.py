@@ -283,6 +283,8 @@ def _shared_reads(work: Callable[..., list[Any]]) -> CombinedReads[Any]:
 
 _alone: Final = ThreadPoolExecutor(16, thread_name_prefix="alone")
 _alone_for_a_minute: Final = ThreadPoolExecutor(2, thread_name_prefix="breaker")
+_long_reads: Final = ThreadPoolExecutor(8, thread_name_prefix="list")
+"""Apart from ``_alone``, whose requests must be decided in time: all its threads could be reading pages of lists."""
 
 
 async def _alone_on_loop(work: Callable[..., list[Any]], request: Any, threads: ThreadPoolExecutor = _alone) -> Any:
@@ -379,4 +381,4 @@ class LongReading(Reading):
     """A read that isn't combined, such as that of a page of a list: it would make others wait for it."""
 
     async def outcome_on_loop(self) -> Any:
-        return await _alone_on_loop(self.work, self.request)
+        return await _alone_on_loop(self.work, self.request, _long_reads)

@@ -117,3 +117,24 @@ def test_a_refusal_costs_nobody_the_company_of_others(breakers: Any) -> None:
     with pytest.raises(InsufficientStock):
         group_commit.place_hold(hold_request((level, 2), actor=POISONER)).outcome()
     assert not breakers.has(POISONER.client_id)
+
+
+def test_pages_of_lists_delay_no_request_that_is_decided_alone(settings: LazySettings) -> None:
+    settings.GROUP_COMMIT = False
+    level, ended = make_level(1), threading.Event()
+
+    def read(requests: list[HoldRequest]) -> list[HoldRequest]:
+        ended.wait(20)
+        return requests
+
+    async def ask() -> Any:
+        reading = [combining.LongReading(read, hold_request((level, 1))).outcome_on_loop() for _ in range(32)]
+        pages = [asyncio.ensure_future(each) for each in reading]
+        await asyncio.sleep(0)
+        try:
+            return await asyncio.wait_for(group_commit.place_hold(hold_request((level, 1))).outcome_on_loop(), 10)
+        finally:
+            ended.set()
+            await asyncio.gather(*pages)
+
+    assert isinstance(run(ask()), PlacedHold)

@@ -1,18 +1,24 @@
 """The reservations of carts and orders are listed for many requests at once, each as if it were alone."""
 
+import json
+import threading
 from random import Random
+from typing import Any
 from uuid import UUID
 
 import msgspec
 import pytest
 
 from audit import hidden
+from audit.authentication import find_caller, issue_token
 from audit.errors import PermissionDenied
+from reservations.api.holds import answers
 from reservations.models import Reservation
 from reservations.services.canary import goods
 from reservations.services.holds.lists import ListRequest, list_holds
+from tests.both_ways import ask
 from tests.conftest import Api, body_of
-from tests.factories import ACTOR, hold, make_due, make_level, make_store
+from tests.factories import ACTOR, hold, make_client, make_due, make_level, make_store
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 
@@ -76,3 +82,21 @@ def test_pages_of_a_cart_follow_each_other(api: Api) -> None:
         seen += [item["reservationId"] for item in page["items"]]
         query = f"cartId=c-1&limit=2&cursor={page['next']}" if page["next"] else ""
     assert seen == made[::-1]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_page_of_a_cart_is_not_made_on_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(3):
+        hold((make_level(1), 1), cart_id="cart")
+    token = issue_token(make_client())
+    assert find_caller(token)
+    read, made_in = answers.read, list[str]()
+
+    def noting(*arguments: Any) -> Any:
+        made_in.append(threading.current_thread().name.rpartition("_")[0])
+        return read(*arguments)
+
+    monkeypatch.setattr(answers, "read", noting)
+    status, _, body = ask(token, "/api/v1/inventory/reservations?cartId=cart", b"", method="GET")
+    assert (status, len(json.loads(body)["items"])) == (200, 3)
+    assert made_in == ["reader"] * 3

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from functools import partial
 from typing import ClassVar
 from uuid import UUID
 
@@ -216,11 +215,9 @@ class ReservationsView(ApiView):
     def get(self, request: Request) -> Pending:
         """Lists reservations, the newest first."""
         query = decode_query(request, contract.ReservationsQuery)
-        actor = self.actor(request)
-        if _is_of_cart_or_order(query):
-            asked = ListRequest(actor, query.limit + 1, query.cart_id, query.order_id)
-            return Pending(Reading(lists.list_holds, asked), partial(_listed, query))
-        return Pending(LongReading(_read_pages, _PageRequest(actor, query)), rendered)
+        asked = _PageRequest(self.actor(request), query)
+        is_combined = _is_of_cart_or_order(query)
+        return Pending(Reading(_read_lists, asked) if is_combined else LongReading(_read_pages, asked), rendered)
 
 
 def _is_of_cart_or_order(query: contract.ReservationsQuery) -> bool:
@@ -229,15 +226,23 @@ def _is_of_cart_or_order(query: contract.ReservationsQuery) -> bool:
     return query == asked and (query.cart_id or query.order_id) is not None
 
 
-def _listed(query: contract.ReservationsQuery, found: tuple[Sequence[Hold], datetime]) -> StoredAnswer:
-    rows, now = found
-    page, following = BY_ID.page(rows, query, lambda hold: hold.id)
-    return rendered(contract.ReservationPageOut(items=[answers.read(hold, now) for hold in page], next=following))
-
-
 class _PageRequest(msgspec.Struct, frozen=True, gc=False):
     actor: Actor
     query: contract.ReservationsQuery
+
+
+def _read_lists(requests: Sequence[_PageRequest]) -> list[contract.ReservationPageOut]:
+    """The first pages of carts and orders. Made here and not on the event loop: they may have thousands of items."""
+    asked = [
+        ListRequest(actor, query.limit + 1, query.cart_id, query.order_id)
+        for actor, query in ((request.actor, request.query) for request in requests)
+    ]
+    return [_listed(request.query, *found) for request, found in zip(requests, lists.list_holds(asked), strict=True)]
+
+
+def _listed(query: contract.ReservationsQuery, rows: Sequence[Hold], now: datetime) -> contract.ReservationPageOut:
+    page, following = BY_ID.page(rows, query, lambda hold: hold.id)
+    return contract.ReservationPageOut(items=[answers.read(hold, now) for hold in page], next=following)
 
 
 def _read_pages(requests: Sequence[_PageRequest]) -> list[contract.ReservationPageOut]:
