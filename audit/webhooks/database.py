@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any, Final, ParamSpec, TypeVar
 
-import psycopg.errors
-from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connection, connections
+import psycopg
+from django.db import InterfaceError, OperationalError, connection
 
 from audit.db.pool import own_connection
 
@@ -16,6 +17,8 @@ _LOCK_TIMEOUT: Final = "500ms"
 _IDLE_TIMEOUT: Final = "60s"
 """How long the server keeps a session that doesn't respond, and so the locks of a machine that is lost."""
 _PAUSE_SECONDS: Final = 0.2
+_OTHERS: Final = 4
+"""How many connections ask a pooler for a session at the same time: fewer than the pools of poolers usually have."""
 _NEEDS_ITS_SESSION: Final = (
     "The sender of webhooks needs a connection that keeps its session, not a pooler in transaction mode: give the relay"
     " a DATABASE_URL that leads straight to PostgreSQL."
@@ -73,14 +76,16 @@ def _connect() -> int:
 
 
 def _is_shared(session: int) -> bool:
-    """Whether a pooler, which is in between, gives this session to another connection while ours is open."""
-    other = connections.create_connection(DEFAULT_DB_ALIAS)
-    try:
-        with other.cursor() as cursor:
-            cursor.execute("SELECT pg_backend_pid()")
-            return bool(cursor.fetchone()[0] == session)
-    finally:
-        other.close()
+    """Whether a pooler, which is in between, gives this session to another connection while ours is open.
+
+    It may have other sessions to give: several connections ask for one, and each keeps what it got.
+    """
+    with connection.wrap_database_errors, ExitStack() as opened:
+        for _ in range(_OTHERS):
+            other = opened.enter_context(psycopg.connect(**connection.get_connection_params()))
+            if other.execute("SELECT pg_backend_pid()").fetchone() == (session,) or _session() != session:
+                return True
+    return False
 
 
 def _session() -> int:
