@@ -6,14 +6,14 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """Mark levels that may be low: those that get there from now on.
 
-    Changes no row. The table is locked for a moment; if that takes longer than five seconds, nothing is changed, and
+    Changes no row. The table is locked for a moment; if that takes longer than two seconds, nothing is changed, and
     the migration can be run again.
     """
 
     dependencies = [("inventory", "0029_find_updated_products")]
 
     operations = [
-        migrations.RunSQL("SET LOCAL lock_timeout = '5s'", migrations.RunSQL.noop),
+        migrations.RunSQL("SET LOCAL lock_timeout = '2s'", migrations.RunSQL.noop),
         migrations.AddField(
             "stocklevel", "may_be_low", models.BooleanField(db_default=False, default=False, editable=False)
         ),

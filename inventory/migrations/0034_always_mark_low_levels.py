@@ -9,6 +9,6 @@ class Migration(migrations.Migration):
     dependencies = [("inventory", "0033_levels_are_never_deleted")]
 
     operations = [
-        migrations.RunSQL("SET LOCAL lock_timeout = '5s'", migrations.RunSQL.noop),
+        migrations.RunSQL("SET LOCAL lock_timeout = '2s'", migrations.RunSQL.noop),
         migrations.RunSQL(_TRIGGER.format("ALWAYS "), _TRIGGER.format("")),
     ]
