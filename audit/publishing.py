@@ -8,6 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from audit import traces
+from audit.actors import Actor
 from audit.db import columns
 from audit.db.statements import write
 from audit.events import Event, OutboxRow
@@ -34,6 +35,15 @@ SELECT t.event_id, %s::text, %s::text, t.key,
     t.payload || jsonb_build_object('eventId', '{prefix}-' || t.event_id, 'timestamp', %s::text), %s{value}
 FROM (SELECT (%s::uuid[])[t.n] AS event_id, t.n, t.key, t.payload FROM ({rows}) AS t) AS t ORDER BY t.n
 """
+
+
+def traced(events: list[OutboxRow], actor: Actor) -> list[OutboxRow]:
+    """The events of an actor's request, as parts of its trace: a batch has requests of several. Unchanged while traces
+    are off."""
+    if traces.active is None:
+        return events
+    traceparent = traces.active.traceparent(actor.span)
+    return [event.within(traceparent) for event in events]
 
 
 def publish(rows: Sequence[OutboxRow], *, now: datetime) -> None:

@@ -7,13 +7,13 @@ from uuid import UUID
 import msgspec
 from msgspec.structs import replace
 
-from audit import idempotency, traces
+from audit import idempotency
 from audit.actors import Actor
 from audit.db.statements import one_statement
 from audit.errors import DomainError, raise_refusal
 from audit.events import OutboxRow
 from audit.idempotency import Claim, StoredAnswer
-from audit.publishing import publish
+from audit.publishing import publish, traced
 from audit.recording import Entry, record
 from inventory import transactions
 from inventory.locking import read_clock
@@ -132,7 +132,4 @@ def _events(actor: Actor, extended: Extended) -> list[OutboxRow]:
         InventoryExtendedEvent(**hold.facts(), expires_at=hold.expires_at).row(hold.level_ids)
         for hold in extended.holds
     ]
-    if traces.active is None:
-        return events
-    traceparent = traces.active.traceparent(actor.span)
-    return [event.within(traceparent) for event in events]
+    return traced(events, actor)

@@ -7,12 +7,13 @@ from uuid import UUID
 
 import msgspec
 
-from audit import idempotency, traces
+from audit import idempotency
 from audit.actors import Actor
 from audit.db.statements import one_statement
 from audit.errors import DomainError, raise_refusal
 from audit.events import OutboxRow
 from audit.idempotency import Claim, StoredAnswer
+from audit.publishing import traced
 from audit.recording import Entry, record
 from inventory import transactions
 from inventory.locking import LockedLevels, lock_levels
@@ -176,15 +177,8 @@ class Batch:
         resolved = Resolved(tuple(holds), self._now)
         if len(self._entries) > entries:
             self._results.append((request.claim, resolved))
-        if traces.active is not None:
-            self._trace(events, request.actor)
+        self._events[events:] = traced(self._events[events:], request.actor)
         return resolved
-
-    def _trace(self, start: int, actor: Actor) -> None:
-        """Put the events from an index on into the trace of an actor's request."""
-        assert traces.active is not None  # noqa: S101 - callers ask before
-        traceparent = traces.active.traceparent(actor.span)
-        self._events[start:] = [event.within(traceparent) for event in self._events[start:]]
 
     def write(self) -> None:
         """Write all decisions, and the stored answers of the requests that changed something."""

@@ -7,12 +7,12 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from audit import traces
 from audit.actors import Actor
 from audit.db.statements import one_statement
 from audit.errors import DomainError
 from audit.events import OutboxRow
 from audit.metrics.definitions import RESERVATION_FAILED
+from audit.publishing import traced
 from audit.recording import Entry, record
 from inventory.errors import InsufficientStock, UnknownStore
 from inventory.services.catalogue.lookup import Catalogue
@@ -102,8 +102,7 @@ class OrderBatch(Batch):
         """
         events = len(self._events)
         outcome = self._decided(each)
-        if traces.active is not None:
-            self._trace(events, each.actor)
+        self._events[events:] = traced(self._events[events:], each.actor)
         return outcome
 
     def _decided(self, each: Received) -> Outcome:
