@@ -99,6 +99,12 @@ def texts(values: Iterable[str | None]) -> TextArray:
     return TextArray(_array(TextArray, [elements[v] for v in given]))
 
 
+def joined(codes: Iterable[str]) -> str:
+    """Codes as one text, for a column of lists of codes, which ``string_to_array(…, E'\\n')`` splits again: PostgreSQL
+    has no arrays of arrays of different lengths. No code has a line break."""
+    return "\n".join(codes)
+
+
 def ints(values: Iterable[int]) -> IntArray:
     """A column of integers of 32 bits. Raises struct.error beyond."""
     return IntArray(_array(IntArray, [_INT(4, v) for v in values]))

@@ -141,8 +141,8 @@ def read_product_levels(requests: Sequence[ProductLevelsRequest]) -> list[Produc
 
 def _key(request: ProductLevelsRequest) -> _Key:
     actor = request.actor
-    stores = "\n".join(actor.store_codes) if actor.store_codes else None
-    warehouses = None if actor.warehouse_codes is None else "\n".join(actor.warehouse_codes)
+    stores = columns.joined(actor.store_codes) if actor.store_codes else None
+    warehouses = None if actor.warehouse_codes is None else columns.joined(actor.warehouse_codes)
     return request.product_id, request.warehouse, stores, warehouses
 
 

@@ -36,13 +36,11 @@ CROSS JOIN LATERAL (
             WHERE order_id = asked.order_id AND asked.cart_id IS NULL
     ) r
     WHERE r.store_id <> %s AND (asked.stores IS NULL OR r.store_id IN (
-        SELECT store.id FROM inventory_store store WHERE store.code = ANY(string_to_array(asked.stores, ','))))
+        SELECT store.id FROM inventory_store store WHERE store.code = ANY(string_to_array(asked.stores, E'\\n'))))
     ORDER BY r.id DESC LIMIT asked.most
 ) found
 ORDER BY asked.n, found.id DESC
 """
-"""The codes of an actor's stores are one text: an array of arrays of different lengths can't be sent. No code has a
-comma in it."""
 
 
 def list_holds(requests: Sequence[ListRequest]) -> list[tuple[list[Hold], datetime]]:
@@ -58,7 +56,7 @@ def list_holds(requests: Sequence[ListRequest]) -> list[tuple[list[Hold], dateti
             [
                 columns.texts(request.cart_id for request in requests),
                 columns.texts(request.order_id for request in requests),
-                columns.texts(",".join(request.actor.store_codes) or None for request in requests),
+                columns.texts(columns.joined(request.actor.store_codes) or None for request in requests),
                 columns.ints(request.most for request in requests),
                 hidden.STORE_ID,
             ],
