@@ -104,8 +104,6 @@ class CheckedLine(Protocol):
 def line_faults(index: int, line: CheckedLine) -> list[Fault]:
     """The faults of an adjustment whose fields contradict its type, or whose quantity is 0."""
     is_signed = line.type == _SIGNED
-    if ((line.quantity > 0 and not line.force) or (line.quantity and is_signed)) and not line.order_id:
-        return []
     pointer, faults = f"/adjustments/{index}", []
     if line.quantity == 0:
         faults.append(Fault(f"{pointer}/quantity", Invalid.code, "The quantity must not be 0."))
