@@ -550,6 +550,7 @@ PARTS: Final[dict[str, str]] = {
     "placing.hold_all": "placing.place_holds",
     "placing.names_in": "placing.place_holds",
     "placing.prepare": "placing.place_holds",
+    "placing.prepare_all": "placing.place_holds",
     "sold_out.known_refusal": "placing.place_holds",
     "baskets.put_all": "baskets.put_baskets",
     "baskets.apart": "baskets.put_baskets",

@@ -8,22 +8,23 @@ from uuid import UUID
 import msgspec
 from msgspec.structs import replace
 
-from audit import idempotency, traces
+from audit import idempotency
 from audit.actors import Actor
 from audit.db.statements import one_statement
 from audit.errors import DomainError
 from audit.events import OutboxRow
 from audit.idempotency import Claim
+from audit.publishing import traced
 from audit.recording import Entry, record
 from inventory.errors import InsufficientStock
 from inventory.locking import LockedLevels
-from inventory.services.catalogue.lookup import Catalogue, StoreFacts
+from inventory.services.catalogue.lookup import Catalogue
 from inventory.services.stock.ledger import Ledger
 from reservations import actions
 from reservations.services.holds import basket_items, documents, expiry, limits, rewriting, sourcing
 from reservations.services.holds.counting import CART_EMPTIED, MERGED_INTO
 from reservations.services.holds.documents import HeldItem, Hold, Status
-from reservations.services.holds.placing import HoldRequest, PlacedHold, created_entry, reserved_event
+from reservations.services.holds.placing import PlacedHold, Prepared, created_entry, reserved_event
 from reservations.services.holds.resolution import released_entry
 from reservations.services.holds.sourcing import SummedLine
 
@@ -35,26 +36,9 @@ class Emptied(msgspec.Struct, frozen=True, gc=False):
     store: str
 
 
-class Plan(msgspec.Struct, frozen=True, gc=False):
-    """A request to put a basket whose names are resolved. ``asked`` is None if no limit is set."""
-
-    request: HoldRequest
-    store: StoreFacts
-    lifetime: timedelta
-    wanted: list[SummedLine]
-    asked: limits.Asked | None
-
-    @property
-    def cart_id(self) -> str:
-        """The cart whose basket it is."""
-        return str(self.request.cart_id)
-
-    def of_customer(self, customer_id: str | None) -> "Plan":
-        """The plan for a cart of this customer, unless the request names one itself."""
-        if self.asked is None or self.request.customer_id is not None:
-            return self
-        shopper = self.asked.shopper._replace(customer_id=customer_id)
-        return replace(self, asked=replace(self.asked, shopper=shopper))
+def cart_of(plan: Prepared) -> str:
+    """The cart whose basket it is."""
+    return str(plan.request.cart_id)
 
 
 class _Held(msgspec.Struct, frozen=True, gc=False):
@@ -96,9 +80,9 @@ class BasketBatch:
         self._events: list[OutboxRow] = []
         self._results: list[tuple[Claim | None, Any]] = []
 
-    def decide(self, plan: Plan) -> PlacedHold | Emptied | DomainError:
+    def decide(self, plan: Prepared) -> PlacedHold | Emptied | DomainError:
         """Decide one basket, given the decisions before it. A refused one changes nothing."""
-        found = self._holds.get((plan.cart_id, plan.store.id), [])
+        found = self._holds.get((cart_of(plan), plan.store.id), [])
         held = _Held(
             [hold for hold in found if hold.is_active(self._now)], [hold for hold in found if hold.is_due(self._now)]
         )
@@ -111,9 +95,7 @@ class BasketBatch:
         outcome = self._put(plan, held, items) if items else self._empty(plan, held)
         if len(self._entries) > entries:
             self._results.append((plan.request.claim, outcome))
-        if traces.active is not None:
-            traceparent = traces.active.traceparent(plan.request.actor.span)
-            self._events[events:] = [event.within(traceparent) for event in self._events[events:]]
+        self._events[events:] = traced(self._events[events:], plan.request.actor)
         return outcome
 
     def write(self) -> None:
@@ -126,7 +108,7 @@ class BasketBatch:
             record(self._entries, now=self._now)
             idempotency.store_all(self._results, now=self._now)
 
-    def _choose(self, plan: Plan, held: _Held) -> list[HeldItem]:
+    def _choose(self, plan: Prepared, held: _Held) -> list[HeldItem]:
         """The items of the basket. Raises its refusal; counts what it holds for its shopper's later requests."""
         kept, growth = basket_items.keep(plan.wanted, held.items, plan.store)
         grown: list[HeldItem] = []
@@ -140,7 +122,7 @@ class BasketBatch:
         self._take(plan, held, items)
         return items
 
-    def _take(self, plan: Plan, held: _Held, items: Sequence[HeldItem]) -> None:
+    def _take(self, plan: Prepared, held: _Held, items: Sequence[HeldItem]) -> None:
         """Count what the basket holds for its shopper, instead of what the cart held."""
         oldest = held.live[0] if held.live and items else None
         self._allowances.replace(held.ids, moved=oldest.id if oldest else None)
@@ -149,7 +131,9 @@ class BasketBatch:
             is_recent = oldest is None or oldest.created_at > self._now - window
             self._allowances.take(plan.asked, opens=bool(items) and is_recent)
 
-    def _grow(self, plan: Plan, held: _Held, kept: Sequence[HeldItem], growth: Sequence[SummedLine]) -> list[HeldItem]:
+    def _grow(
+        self, plan: Prepared, held: _Held, kept: Sequence[HeldItem], growth: Sequence[SummedLine]
+    ) -> list[HeldItem]:
         given_back = [(item.level_id, item.quantity) for item in held.items]
         given_back += ((item.level_id, -item.quantity) for item in kept)
         candidates = sourcing.candidate_levels(growth, plan.store, self._catalogue).values()
@@ -172,7 +156,7 @@ class BasketBatch:
             if sums[level_id]:
                 self._ledger.reserve(level_id, quantity)
 
-    def _put(self, plan: Plan, held: _Held, items: Sequence[HeldItem]) -> PlacedHold:
+    def _put(self, plan: Prepared, held: _Held, items: Sequence[HeldItem]) -> PlacedHold:
         """Make the basket the oldest live hold, or a new one, and end the others."""
         actor, now = plan.request.actor, self._now
         hold = self._target(plan, held, items)
@@ -193,10 +177,10 @@ class BasketBatch:
         self._events.append(event)
         return PlacedHold(hold, now, is_new=not held.live)
 
-    def _empty(self, plan: Plan, held: _Held) -> Emptied:
+    def _empty(self, plan: Prepared, held: _Held) -> Emptied:
         released = [documents.ended(hold, Status.RELEASED, now=self._now, reason=CART_EMPTIED) for hold in held.live]
         self._end(held.due, released, plan.request.actor)
-        return Emptied(plan.cart_id, plan.store.code)
+        return Emptied(cart_of(plan), plan.store.code)
 
     def _end(self, due: Sequence[Hold], released: Sequence[Hold], actor: Actor) -> None:
         """Note holds as ended. Their units are given back already."""
@@ -206,7 +190,7 @@ class BasketBatch:
         self._entries += [released_entry(actor, ended) for ended in released]
         self._events += map(expiry.released_event, (*expired, *released))
 
-    def _target(self, plan: Plan, held: _Held, items: Sequence[HeldItem]) -> Hold:
+    def _target(self, plan: Prepared, held: _Held, items: Sequence[HeldItem]) -> Hold:
         request, now = plan.request, self._now
         if held.live:
             oldest = held.live[0]

@@ -13,16 +13,18 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from audit import idempotency
 from audit.errors import Busy, DomainError, raise_refusal
 from audit.idempotency import Claim, StoredAnswer
 from inventory import transactions
 from inventory.locking import lock_levels, lock_sellable_levels
-from inventory.services.catalogue.lookup import Catalogue, read_catalogue, recall_catalogue
+from inventory.services.catalogue.lookup import Catalogue
 from inventory.transactions import PATIENT, Patience
 from reservations.services.holds import cart_holds, counting, limits, sourcing
-from reservations.services.holds.basket_batch import BasketBatch, Emptied, Plan
-from reservations.services.holds.placing import HoldOutcome, HoldRequest, PlacedHold, hold_lifetime, names_in
+from reservations.services.holds.basket_batch import BasketBatch, Emptied, cart_of
+from reservations.services.holds.placing import HoldOutcome, HoldRequest, PlacedHold, Prepared, prepare_all
 from reservations.services.holds.recalling import CatalogueChanged, with_cached_catalogue
 from reservations.services.holds.resolution import (
     ReleaseRequest,
@@ -99,13 +101,13 @@ def put_all(requests: Sequence[HoldRequest], *, may_recall: bool = True) -> list
     """
     verdicts = idempotency.claim_all([request.claim for request in requests])
     open_requests = [request for request, verdict in zip(requests, verdicts, strict=True) if verdict is None]
-    prepared, catalogue, is_recalled = _prepare_all(open_requests, may_recall=may_recall)
+    prepared, catalogue, is_recalled = prepare_all(open_requests, may_recall=may_recall, requires_sellable=False)
     outcomes: dict[UUID, BasketOutcome] = {
         id_: error for id_, error in prepared.items() if isinstance(error, DomainError)
     }
-    plans: dict[str, Plan] = {}
+    plans: dict[str, Prepared] = {}
     for id_, plan in prepared.items():
-        if isinstance(plan, Plan) and plans.setdefault(plan.cart_id, plan) is not plan:
+        if isinstance(plan, Prepared) and plans.setdefault(cart_of(plan), plan) is not plan:
             outcomes[id_] = Busy(_TOGETHER)
     if plans:
         limits.lock_carts(plans)
@@ -119,40 +121,7 @@ def put_all(requests: Sequence[HoldRequest], *, may_recall: bool = True) -> list
 _TOGETHER: Final = "Another request for this cart is being decided; nothing of this request was done. Try again."
 
 
-def _prepare_all(
-    requests: Sequence[HoldRequest], *, may_recall: bool
-) -> tuple[dict[UUID, Plan | DomainError], Catalogue, bool]:
-    """Resolve the names in the requests. Returns the plans or errors, the catalogue they were resolved with, and
-    whether it is the cached one. The cached one is used only if it refuses no line."""
-    if may_recall and (catalogue := recall_catalogue(*names_in(requests))):
-        prepared = {request.id: _prepare(request, catalogue) for request in requests}
-        if all(isinstance(plan, Plan) and _is_sellable(plan) for plan in prepared.values()):
-            return prepared, catalogue, True
-    catalogue = read_catalogue(*names_in(requests))
-    return {request.id: _prepare(request, catalogue) for request in requests}, catalogue, False
-
-
-def _prepare(request: HoldRequest, catalogue: Catalogue) -> Plan | DomainError:
-    try:
-        request.actor.require_all_warehouses()  # Units may come from any of the store's warehouses.
-        store = catalogue.store_for(request.actor, request.store)
-        lifetime = hold_lifetime(request.timeout_minutes, store)
-        wanted = sourcing.resolve_lines(request.lines, store, catalogue)
-    except DomainError as error:
-        return error
-    shopper = limits.Shopper(store.id, request.customer_id, request.cart_id, None)
-    return Plan(request, store, lifetime, wanted, limits.asked(shopper, store, wanted))
-
-
-def _is_sellable(plan: Plan) -> bool:
-    try:
-        sourcing.require_all_sellable(plan.wanted, plan.store)
-    except DomainError:
-        return False
-    return True
-
-
-def _lock_allowances(plans: Sequence[Plan]) -> tuple[Sequence[Plan], limits.Allowances]:
+def _lock_allowances(plans: Sequence[Prepared]) -> tuple[Sequence[Prepared], limits.Allowances]:
     """Lock the shoppers if a limit is set, and read what they hold. Requires the carts' locks.
 
     Returns the plans with their shoppers: a request without a customer belongs to the customer whose hold its cart has.
@@ -160,13 +129,21 @@ def _lock_allowances(plans: Sequence[Plan]) -> tuple[Sequence[Plan], limits.Allo
     if not any(plan.asked for plan in plans):
         return plans, limits.Allowances({}, {})
     ids, owners = cart_holds.read_owners(*_of_carts(plans))
-    named = [plan.of_customer(owners.get((plan.cart_id, plan.store.id))) for plan in plans]
+    named = [_of_customer(plan, owners.get((cart_of(plan), plan.store.id))) for plan in plans]
     asked = [plan.asked for plan in named if plan.asked]
     return named, limits.lock_allowances(asked, replaceable=ids)
 
 
+def _of_customer(plan: Prepared, customer_id: str | None) -> Prepared:
+    """The plan for a cart of this customer, unless the request names one itself."""
+    if plan.asked is None or plan.request.customer_id is not None:
+        return plan
+    shopper = plan.asked.shopper._replace(customer_id=customer_id)
+    return replace(plan, asked=replace(plan.asked, shopper=shopper))
+
+
 def _lock(
-    plans: Sequence[Plan], catalogue: Catalogue, allowances: limits.Allowances, *, is_recalled: bool
+    plans: Sequence[Prepared], catalogue: Catalogue, allowances: limits.Allowances, *, is_recalled: bool
 ) -> BasketBatch:
     """Lock the carts' reservations, then all levels of these and of the lines: three statements. Requires the carts'
     locks: as these may have been waited for, a later statement looks up the reservations."""
@@ -180,5 +157,5 @@ def _lock(
     return BasketBatch(holds.values(), levels, catalogue, allowances)
 
 
-def _of_carts(plans: Sequence[Plan]) -> tuple[list[str], set[UUID]]:
-    return [plan.cart_id for plan in plans], {plan.store.id for plan in plans}
+def _of_carts(plans: Sequence[Prepared]) -> tuple[list[str], set[UUID]]:
+    return [cart_of(plan) for plan in plans], {plan.store.id for plan in plans}

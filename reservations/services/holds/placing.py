@@ -11,12 +11,13 @@ import msgspec
 from django.conf import settings
 from uuid_utils.compat import uuid7
 
-from audit import idempotency, traces
+from audit import idempotency
 from audit.actors import Actor
 from audit.db.statements import one_statement
 from audit.errors import DomainError, raise_refusal
 from audit.events import OutboxRow
 from audit.idempotency import Claim, StoredAnswer
+from audit.publishing import traced
 from audit.recording import Entry, record
 from inventory.errors import InsufficientStock
 from inventory.locking import LockedLevels, lock_levels, lock_sellable_levels
@@ -117,7 +118,7 @@ def hold_all(requests: Sequence[HoldRequest], *, may_recall: bool = True) -> lis
     """
     verdicts = idempotency.claim_all([request.claim for request in requests])
     open_requests = [request for request, verdict in zip(requests, verdicts, strict=True) if verdict is None]
-    prepared, catalogue, is_recalled = _prepare_all(open_requests, may_recall=may_recall)
+    prepared, catalogue, is_recalled = prepare_all(open_requests, may_recall=may_recall)
     plans = {id_: plan for id_, plan in prepared.items() if isinstance(plan, Prepared)}
     outcomes: dict[UUID, HoldOutcome] = {}
     if plans:
@@ -163,17 +164,19 @@ def _remember_short(outcomes: Iterable[HoldOutcome], levels: LockedLevels, ledge
         error.levels &= due_now
 
 
-def _prepare_all(
-    requests: Sequence[HoldRequest], *, may_recall: bool
+def prepare_all(
+    requests: Sequence[HoldRequest], *, may_recall: bool, requires_sellable: bool = True
 ) -> tuple[dict[UUID, "Prepared | DomainError"], Catalogue, bool]:
     """Resolve the names in the requests. Returns the prepared requests or errors, the catalogue they were resolved
-    with, and whether it is the cached one. The cached one is used only if it causes no error."""
+    with, and whether it is the cached one. The cached one is used only if it causes no error, and all lines may be
+    sold. Without ``requires_sellable`` they needn't be: a cart keeps what it holds."""
     if may_recall and (catalogue := recall_catalogue(*names_in(requests))):
         prepared = {request.id: prepare(request, catalogue) for request in requests}
         if all(isinstance(plan, Prepared) for plan in prepared.values()):
             return prepared, catalogue, True
     catalogue = _catalogue(requests)
-    return {request.id: prepare(request, catalogue) for request in requests}, catalogue, False
+    anew = {request.id: prepare(request, catalogue, requires_sellable=requires_sellable) for request in requests}
+    return anew, catalogue, False
 
 
 def plan_hold(request: HoldRequest) -> PlacedHold:
@@ -204,7 +207,7 @@ def names_in(requests: Sequence[HoldRequest]) -> tuple[list[tuple[Actor, str | N
     )
 
 
-def prepare(request: HoldRequest, catalogue: Catalogue) -> Prepared | DomainError:
+def prepare(request: HoldRequest, catalogue: Catalogue, *, requires_sellable: bool = True) -> Prepared | DomainError:
     """Resolve the names in a request. Returns an error if it must be refused whatever the stock.
 
     Sends a query only for a warehouse that the store doesn't sell from."""
@@ -213,7 +216,8 @@ def prepare(request: HoldRequest, catalogue: Catalogue) -> Prepared | DomainErro
         store = catalogue.store_for(request.actor, request.store)
         lifetime = hold_lifetime(request.timeout_minutes, store)
         wanted = sourcing.resolve_lines(request.lines, store, catalogue)
-        sourcing.require_all_sellable(wanted, store)
+        if requires_sellable:
+            sourcing.require_all_sellable(wanted, store)
     except DomainError as error:
         return error
     shopper = limits.Shopper(store.id, request.customer_id, request.cart_id, request.order_id)
@@ -280,10 +284,7 @@ def _write(
     made = [(request, held) for request in requests if isinstance(held := outcomes.get(request.id), PlacedHold)]
     if not made:
         return
-    events = [reserved_event(held.hold) for _, held in made]
-    if traces.active is not None:
-        traceparents = [traces.active.traceparent(request.actor.span) for request, _ in made]
-        events = [event.within(each) for event, each in zip(events, traceparents, strict=True)]
+    events = [event for request, held in made for event in traced([reserved_event(held.hold)], request.actor)]
     with one_statement():
         ledger.write(now, events)
         documents.insert([held.hold for _, held in made])

@@ -145,28 +145,24 @@ def choose_items(
     items: dict[UUID, HeldItem] = {}
     for part in chosen:
         want = wanted[part.demand]
-        product_id = want.product.parent_id or want.product.id
-        variant_id = want.product.id if want.product.parent_id else None
         if isinstance(part, allocation.Short):
             code = want.source.code if want.source else None
-            shortages.append(Shortage(want.pointer, product_id, variant_id, code, want.quantity, part.available))
+            shortages.append(Shortage(want.pointer, *_named(want), code, want.quantity, part.available))
             continue
         source = want.source or selling[part.warehouse_id]
         level_id = candidates[numbers[part.demand], source.code]
-        item = HeldItem(
-            level_id,
-            product_id,
-            variant_id,
-            source.id,
-            source.code,
-            part.quantity,
-            want.unit_price,
-            want.source is not None,
-        )
+        place, is_pinned = (source.id, source.code), want.source is not None
+        item = HeldItem(level_id, *_named(want), *place, part.quantity, want.unit_price, is_pinned)
         items[level_id] = merged(items.get(level_id), item)
     if shortages:
         raise InsufficientStock(shortages, levels=candidates.values())
     return list(items.values())
+
+
+def _named(want: SummedLine) -> tuple[UUID, UUID | None]:
+    """The product of a line, or the parent and the variant."""
+    product = want.product
+    return (product.parent_id, product.id) if product.parent_id else (product.id, None)
 
 
 def merged(first: HeldItem | None, second: HeldItem) -> HeldItem:
