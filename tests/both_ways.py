@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import unquote
 
-from django.db import connections
+from django.db import connection, connections
 
 from config.asgi_app import Application
 from config.lanes import Lanes
@@ -64,6 +64,7 @@ async def answer_of(
         answer.append(message)
 
     await application(scope, receive, send)
+    assert connection.connection is None, "a view asked the database on the event loop"
     got = {name.decode().title(): value.decode("latin1") for name, value in answer[0]["headers"]}
     return answer[0]["status"], got, b"".join(message.get("body", b"") for message in answer)
 

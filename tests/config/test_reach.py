@@ -445,6 +445,7 @@ CALLS: Final[dict[str, Call]] = {
     "placing.place_holds": lambda scene, actor: raise_refusal(placing.place_holds([scene.basket(actor)])[0]),
     "placing.place_hold": lambda scene, actor: placing.place_hold(scene.basket(actor)),
     "placing.plan_hold": lambda scene, actor: placing.plan_hold(scene.basket(actor)),
+    "placing.plan_holds": lambda scene, actor: placing.plan_holds([scene.basket(actor)]),
     "reading.read_hold": lambda scene, actor: reading.read_hold(actor, scene.hold),
     "reading.read_carts": lambda scene, actor: raise_refusal(
         reading.read_carts([reading.CartRequest(actor, "both")])[0]
@@ -513,6 +514,7 @@ FOR_ALL_WAREHOUSES: Final = {
     "placing.place_holds",
     "placing.place_hold",
     "placing.plan_hold",
+    "placing.plan_holds",
 }
 """Services that refuse every limited actor, even if only warehouses within its reach would be touched."""
 

@@ -65,9 +65,9 @@ def reserved(held: PlacedHold) -> StoredAnswer:
     return rendered(_held(held.hold, held.now, "RESERVED"), 201)
 
 
-def planned(held: PlacedHold) -> contract.PlanOut:
+def planned(held: PlacedHold) -> StoredAnswer:
     """The answer to a dry run."""
-    return contract.PlanOut(
+    plan = contract.PlanOut(
         dry_run=True,
         store_id=held.hold.store,
         status="RESERVABLE",
@@ -75,6 +75,7 @@ def planned(held: PlacedHold) -> contract.PlanOut:
         expires_at=held.hold.expires_at,
         expires_in_seconds=_seconds_left(held.hold, held.now),
     )
+    return rendered(plan)
 
 
 def put(basket: PlacedHold | Emptied) -> StoredAnswer:

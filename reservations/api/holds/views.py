@@ -6,11 +6,10 @@ from typing import ClassVar
 from uuid import UUID
 
 import msgspec
-from django.http import HttpResponse
 from rest_framework.request import Request
 
 from audit.actors import Actor
-from audit.api.http import ApiView, Pending, decode, decode_query, id_in_path, rendered, respond
+from audit.api.http import ApiView, Pending, decode, decode_query, id_in_path, rendered
 from audit.api.paging import BY_ID, BY_MOMENT, page_of
 from audit.api.schema import describe
 from audit.idempotency import StoredAnswer
@@ -53,7 +52,7 @@ class ReserveView(ApiView):
         refusals=refusals.RESERVE,
         idempotent=True,
     )
-    def post(self, request: Request) -> HttpResponse | Pending:
+    def post(self, request: Request) -> Pending:
         """Holds all lines for a cart or an order, or none. What is held is no longer sold to others until it
         expires."""
         body = decode(request, contract.ReserveIn)
@@ -70,7 +69,7 @@ class ReserveView(ApiView):
             claim=None if is_plan else self.claim(request, answers.reserved),
         )
         if is_plan:
-            return respond(answers.planned(placing.plan_hold(hold_request)))
+            return Pending(LongReading(placing.plan_holds, hold_request), answers.planned)
         return Pending(group_commit.place_hold(hold_request), answers.reserved)
 
 

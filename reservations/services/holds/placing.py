@@ -195,6 +195,11 @@ def plan_hold(request: HoldRequest) -> PlacedHold:
     return PlacedHold(_new_hold(plan, catalogue, sellable, now), now)
 
 
+def plan_holds(requests: Sequence[HoldRequest]) -> list[PlacedHold]:
+    """``plan_hold`` for each of these requests, by itself. Raises its errors."""
+    return [plan_hold(request) for request in requests]
+
+
 def _catalogue(requests: Sequence[HoldRequest]) -> Catalogue:
     return read_catalogue(*names_in(requests))
 
