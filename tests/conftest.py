@@ -11,6 +11,8 @@ from django.conf import settings
 from django.db import connection
 from django.http import HttpResponse
 from django.test import Client
+from hypothesis import HealthCheck
+from hypothesis import settings as property_settings
 from whitenoise.middleware import WhiteNoiseMiddleware
 
 from audit import authentication
@@ -25,6 +27,12 @@ from tests.contract.operations import require_documented
 from tests.emptying import quick_emptying
 from tests.factories import make_client, make_store
 from tests.node import Missing, installed
+
+# A busy machine is slow now and then: no property fails for the time that an example took.
+property_settings.register_profile(
+    "busy-machine", property_settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+property_settings.load_profile("busy-machine")
 
 
 @pytest.fixture(scope="session", autouse=True)

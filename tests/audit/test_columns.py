@@ -26,37 +26,37 @@ class TestColumns(TestCase):
     """For any values, none or many."""
 
     @given(st.lists(st.none() | st.uuids()))
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     def test_uuids_come_back(self, values: list[UUID | None]) -> None:
         assert read_back(columns.uuids(values), "uuid") == values
 
     @given(st.lists(st.none() | TEXT))
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     def test_texts_come_back(self, values: list[str | None]) -> None:
         assert read_back(columns.texts(values), "text") == values
 
     @given(st.lists(st.integers(-(2**31), 2**31 - 1)))
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     def test_integers_come_back(self, values: list[int]) -> None:
         assert read_back(columns.ints(values), "int") == values
 
     @given(st.lists(st.booleans()))
-    @settings(max_examples=20, deadline=None)
+    @settings(max_examples=20)
     def test_booleans_come_back(self, values: list[bool]) -> None:
         assert read_back(columns.bools(values), "bool") == values
 
     @given(st.lists(st.none() | st.datetimes(datetime(1900, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))))
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     def test_times_come_back_to_the_microsecond(self, values: list[datetime | None]) -> None:
         assert read_back(columns.times(values), "timestamptz") == values
 
     @given(st.lists(st.none() | st.decimals(-(10**9), 10**9, places=2)))
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     def test_decimals_come_back(self, values: list[Decimal | None]) -> None:
         assert read_back(columns.decimals(values), "text[]::numeric") == values
 
     @given(st.lists(st.binary()))
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=40)
     def test_byte_strings_come_back(self, values: list[bytes]) -> None:
         assert [bytes(value) for value in read_back(columns.blobs(values), "bytea")] == values
 

@@ -56,7 +56,6 @@ def test_the_service_answers_as_its_document_says(operation: Any, mode: Generati
     @seed(20260101)
     @settings(
         max_examples=6,
-        deadline=None,
         database=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),

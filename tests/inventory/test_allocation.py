@@ -118,7 +118,7 @@ demands_ = st.lists(
 stocks = st.dictionaries(st.tuples(st.sampled_from([P, Q]), st.sampled_from(SOURCES)), st.integers(0, 9))
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(demands_, stocks, st.permutations(SOURCES))
 def test_parts_of_any_demand_sum_up_and_never_exceed_the_stock(
     demands: list[Demand], stock: dict[tuple[UUID, UUID], int], sources: list[UUID]
@@ -140,7 +140,7 @@ def test_parts_of_any_demand_sum_up_and_never_exceed_the_stock(
     assert all(quantity <= stock.get(key, 0) for key, quantity in taken.items())
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.integers(1, 30), st.lists(st.integers(0, 9), min_size=1, max_size=5))
 def test_an_open_line_is_served_by_as_few_warehouses_as_can(quantity: int, amounts: list[int]) -> None:
     sources = [UUID(int=100 + index) for index in range(len(amounts))]

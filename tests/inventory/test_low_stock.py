@@ -298,7 +298,7 @@ def test_swept_holds_resolve_an_alert_at_the_next_beat() -> None:
 _units = st.integers(0, 2_000_000_000) | st.integers(0, 30)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     available=_units,
     reorder_point=st.none() | _units,

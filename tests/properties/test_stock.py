@@ -785,7 +785,6 @@ def test_any_order_of_verbs_keeps_the_books() -> None:
             max_examples=25 if "CI_RUN" in os.environ else 10,
             stateful_step_count=40,
             derandomize=True,
-            deadline=None,
             print_blob=False,
             suppress_health_check=list(HealthCheck),
         ),
