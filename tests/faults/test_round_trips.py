@@ -12,7 +12,7 @@ from audit.idempotency import Claim, StoredAnswer
 from inventory.models import StockLevel, Store
 from reservations.services.holds.documents import Hold
 from reservations.services.holds.expiry import expire_due_holds
-from reservations.services.holds.extending import ExtendRequest, extend_hold
+from reservations.services.holds.extending import ExtendRequest, extend_holds
 from reservations.services.holds.placing import PlacedHold, place_holds
 from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, consume_holds, release_holds
 from reservations.services.holds.selecting import Selector
@@ -63,7 +63,8 @@ def key() -> Claim:
         ("reserve with limits", 3),  # So do shoppers, and what they hold.
         ("consume", 3),  # Reservations and their items; levels; write and commit.
         ("release", 3),
-        ("extend", 3),  # The clock instead of levels.
+        ("extend", 2),  # The clock is read with the reservations.
+        ("extend carts", 2),  # Their reservations are found on the way.
         ("sweep", 6),  # A batch, and the look that finds no more.
     ],
 )
@@ -89,7 +90,11 @@ def test_a_command_takes_so_many_round_trips_for_one_or_for_many(proxy: Proxy, v
                 returns = [ReleaseRequest(ACTOR, Selector(each.id)) for each in held(level, count)]
                 return partial(release_holds, returns)
             case "extend":
-                return partial(extend_hold, ExtendRequest(ACTOR, Selector(held(level, 1)[0].id), 5))
+                longer = [ExtendRequest(ACTOR, Selector(each.id), 5) for each in held(level, count)]
+                return partial(extend_holds, longer)
+            case "extend carts":
+                longer = [ExtendRequest(ACTOR, Selector(cart_id=each.cart_id), 5) for each in held(level, count)]
+                return partial(extend_holds, longer)
             case _:
                 make_due(*(each.id for each in held(level, count)))
                 return expire_due_holds

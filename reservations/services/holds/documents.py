@@ -174,10 +174,14 @@ def read_with_items(of_holds_sql: str, of_items_sql: str, parameters: Sequence[A
     with connection.cursor() as of_holds, connection.cursor() as of_items:
         of_holds.execute(of_holds_sql, parameters)
         of_items.execute(of_items_sql, parameters)
-        rows = of_holds.fetchall()
-        items: dict[UUID, list[HeldItem]] = {}
-        for reservation_id, *item in of_items:
-            items.setdefault(reservation_id, []).append(item_of(item))
+        return with_items(of_holds.fetchall(), of_items.fetchall())
+
+
+def with_items(rows: Sequence[Sequence[Any]], item_rows: Sequence[Sequence[Any]]) -> dict[UUID, Hold]:
+    """Reservations from rows of ``COLUMNS``, with their items from rows of ``ITEMS``."""
+    items: dict[UUID, list[HeldItem]] = {}
+    for reservation_id, *item in item_rows:
+        items.setdefault(reservation_id, []).append(item_of(item))
     return {row[0]: Hold(*(*row, tuple(items.get(row[0], ())))) for row in rows}
 
 

@@ -16,14 +16,13 @@ from audit.idempotency import Claim, StoredAnswer
 from audit.publishing import publish, traced
 from audit.recording import Entry, record
 from inventory import transactions
-from inventory.locking import read_clock
 from inventory.transactions import PATIENT, Patience
 from reservations import actions
 from reservations.errors import AlreadyExtended, ReservationNotFound
 from reservations.events import InventoryExtendedEvent
 from reservations.services.holds import documents, refusals
 from reservations.services.holds.documents import Hold, Status
-from reservations.services.holds.selecting import Selector, find, matching
+from reservations.services.holds.selecting import Selector, lock, matching
 
 
 class ExtendRequest(msgspec.Struct, frozen=True, gc=False):
@@ -65,8 +64,9 @@ def extend_holds(requests: Sequence[ExtendRequest], patience: Patience = PATIENT
 def _extend_all(requests: Sequence[ExtendRequest]) -> list[ExtendOutcome]:
     verdicts = idempotency.claim_all([request.claim for request in requests])
     open_requests = [request for request, verdict in zip(requests, verdicts, strict=True) if verdict is None]
-    known = documents.lock_holds(find(request.selector for request in open_requests))
-    now = read_clock()
+    if not open_requests:
+        return [verdict for verdict in verdicts if verdict is not None]
+    known, now = lock(request.selector for request in open_requests)
     decided: list[ExtendOutcome] = []
     entries: list[Entry] = []
     for request in open_requests:
