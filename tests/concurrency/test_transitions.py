@@ -1,13 +1,16 @@
 """A hold ends exactly once, also beside concurrent commands that end, extend or change it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import pytest
 from django.db import connection
 
+from audit.errors import DomainError
+from inventory.combining import GroupCommit
 from inventory.models import Movement
 from reservations.errors import (
     AlreadyExtended,
@@ -20,12 +23,13 @@ from reservations.models import Reservation, ReservationItem
 from reservations.services.holds.baskets import empty_basket, put_basket
 from reservations.services.holds.documents import Hold
 from reservations.services.holds.expiry import expire_due_holds
-from reservations.services.holds.extending import Extended, ExtendRequest, extend_hold
+from reservations.services.holds.extending import Extended, ExtendRequest, extend_hold, extend_holds
 from reservations.services.holds.placing import PlacedHold
 from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest, Resolved, consume_hold, release_hold
 from reservations.services.holds.selecting import Selector
+from tests.books import assert_books_balance
 from tests.concurrency.threads import Crew, await_moment, await_waiting, stranger, together
-from tests.factories import ACTOR, counters, hold, hold_request, make_due, make_level, status
+from tests.factories import ACTOR, counters, hold, hold_request, make_due, make_level, published, recorded, status
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
 ROUNDS = 8
@@ -191,6 +195,44 @@ def test_a_hold_is_extended_once() -> None:
     outcomes = together(*(extend(held) for _ in range(8)))
     assert sorted(type(outcome).__name__ for outcome in outcomes) == [AlreadyExtended.__name__] * 7 + ["Extended"]
     assert Reservation.objects.get(pk=held.id).expires_at == held.expires_at + timedelta(minutes=5)
+
+
+def test_extends_that_share_transactions_collide_with_what_ends_the_same_holds() -> None:
+    """Each hold is extended at most once, and by none of the requests that found it ended."""
+    extends: GroupCommit[ExtendRequest] = GroupCommit(extend_holds, leaders=2, limit=8)
+    level = make_level(1000)
+    made = [hold((level, 1), cart_id=f"c-{number % 6}") for number in range(24)]
+    make_due(*(each.id for each in made[::4]), ago=timedelta(milliseconds=-40))
+
+    def submit(selectors: Sequence[Selector]) -> list[Any]:
+        return [outcome_of(partial(extends.submit, ExtendRequest(ACTOR, each, 5))) for each in selectors]
+
+    def end(chosen: Sequence[Hold]) -> None:
+        for each in chosen:
+            outcome_of(release(each) if each.id.int % 2 else consume(each))
+
+    ids, carts = [Selector(each.id) for each in made], [Selector(cart_id=f"c-{number}") for number in range(6)]
+    *outcomes, _, _, _ = together(
+        *(partial(submit, ids), partial(submit, ids[::-1]), partial(submit, carts), partial(submit, carts[::-1])),
+        *(partial(end, made[1::4]), partial(end, made[2::4][::-1]), expire_due_holds),
+    )
+    extended = [each.id for outcome in chain(*outcomes) if isinstance(outcome, Extended) for each in outcome.holds]
+    assert len(extended) == len(set(extended))
+    rows = {row.pk: row for row in Reservation.objects.all()}
+    assert {id_ for id_, row in rows.items() if row.extended_at} == set(extended)
+    for row in rows.values():
+        ended_at = row.consumed_at or row.released_at
+        assert not (row.extended_at and ended_at) or row.extended_at <= ended_at
+    assert len(recorded("inventory_reservation_extended")) == len(published("InventoryExtendedEvent")) == len(extended)
+    assert all(rows[each.id].extended_at for each in made[3::4])
+    assert_books_balance()
+
+
+def outcome_of(work: Callable[[], Any]) -> Any:
+    try:
+        return work()
+    except DomainError as error:
+        return error
 
 
 def test_a_hold_is_extended_or_swept() -> None:

@@ -4,18 +4,23 @@ import json
 import threading
 from random import Random
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from audit import hidden
 from audit.authentication import find_caller, issue_token
 from audit.errors import PermissionDenied
 from reservations.api.holds import answers
+from reservations.errors import ReservationNotFound
 from reservations.models import Reservation
 from reservations.services.canary import goods
+from reservations.services.holds import documents
 from reservations.services.holds.lists import ListRequest, list_holds
+from reservations.services.holds.reading import ReadRequest, read_holds
 from tests.both_ways import ask
 from tests.conftest import Api, body_of
 from tests.factories import ACTOR, hold, make_client, make_due, make_level, make_store
@@ -71,6 +76,36 @@ def test_people_of_some_warehouses_get_no_list() -> None:
     limited = msgspec.structs.replace(ACTOR, warehouse_codes=("wh-001",))
     with pytest.raises(PermissionDenied):
         list_holds([ListRequest(limited, 9, cart_id="c-1")])
+
+
+def test_statements_do_not_grow_with_the_requests() -> None:
+    level = make_level(50)
+    made = [hold((level, 1), cart_id=f"c-{number}", order_id="o") for number in range(9)]
+    for some in (made[:1], made):
+        with CaptureQueriesContext(connection) as listing:
+            list_holds([ListRequest(ACTOR, 9, each.cart_id, "o") for each in some])
+        with CaptureQueriesContext(connection) as reading:
+            read_holds([ReadRequest(ACTOR, each.id) for each in some])
+        assert (len(listing), len(reading)) == (4, 3)
+
+
+def test_reads_of_many_requests_are_those_of_each_alone() -> None:
+    make_store("outlet", "wh-001", is_default=False)
+    level = make_level(50)
+    made = [hold((level, 1), (make_level(5), 2), store=code) for code in ("main", "outlet", "main")]
+    make_due(made[2].id)
+    actors = [msgspec.structs.replace(ACTOR, store_codes=codes) for codes in ((), ("outlet",))]
+    actors.append(msgspec.structs.replace(ACTOR, warehouse_codes=()))
+    requests = [ReadRequest(actor, id_) for actor in actors for id_ in (*(each.id for each in made), uuid4())]
+    read = documents.read_holds([each.id for each in made])
+    for request, outcome in zip(requests, read_holds(requests), strict=True):
+        expected = read.get(request.reservation_id)
+        if expected is None or not expected.is_within_reach_of(request.actor):
+            assert isinstance(outcome, ReservationNotFound)
+        else:
+            assert isinstance(outcome, tuple)
+            assert outcome[0] == expected
+            assert outcome[0].is_due(outcome[1]) == (expected.id == made[2].id)
 
 
 def test_pages_of_a_cart_follow_each_other(api: Api) -> None:
