@@ -6,7 +6,7 @@ transaction that does the work, and only if the work was done: refusals are not 
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from math import ceil
 from typing import Any, Final, NamedTuple
@@ -78,6 +78,10 @@ _TRY_LOCKS: Final = (
     "SELECT pg_try_advisory_xact_lock(k) FROM unnest(%s::bigint[]) WITH ORDINALITY AS t (k, n) ORDER BY n"
 )
 
+TAKEN_LOCKS: Final = "SELECT k FROM unnest(%s::bigint[]) AS t (k) WHERE NOT pg_try_advisory_xact_lock_shared(k)"
+"""Selects the advisory locks among these that another session holds. Until the transaction, or the statements that are
+sent together, end, no other session gets the others."""
+
 _STORED: Final = """
 SELECT k.client_id, k.key, k.fingerprint, k.parsed_fingerprint, k.status, k.body, statement_timestamp()
 FROM audit_idempotencykey k JOIN unnest(%s::uuid[], %s::text[]) AS t (client_id, key) USING (client_id, key)
@@ -138,6 +142,28 @@ def claim_one(claim: Claim | None) -> StoredAnswer | None:
     if isinstance(verdict, DomainError):
         raise verdict
     return verdict
+
+
+_KNOWN: Final = """
+SELECT k.client_id, k.key
+FROM audit_idempotencykey k JOIN unnest(%s::uuid[], %s::text[]) AS t (client_id, key) USING (client_id, key)
+WHERE k.created_at > statement_timestamp() - make_interval(secs => %s)
+"""
+
+
+class StoredKeys:
+    """A query of which keys have a stored answer. It is sent at once and read later, together with other statements if
+    it is pipelined."""
+
+    def __init__(self, claims: Collection[Claim]) -> None:
+        clients, keys = columns.uuids(claim.client_id for claim in claims), columns.texts(claim.key for claim in claims)
+        self._cursor: Any = connection.cursor()
+        self._cursor.execute(_KNOWN, [clients, keys, lifetime().total_seconds()])
+
+    def answer(self) -> set[tuple[UUID, str]]:
+        """The clients and keys of the stored answers."""
+        with self._cursor as cursor:
+            return set(cursor.fetchall())
 
 
 class _Stored(NamedTuple):

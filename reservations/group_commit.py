@@ -3,26 +3,51 @@
 from dataclasses import dataclass
 from typing import Any
 
-from inventory.combining import Submission
+from django.db import Error
+
+from inventory.combining import Reading, Submission
 from reservations.services.holds import baskets, extending, placing, resolution, sold_out
 from reservations.services.holds.extending import ExtendRequest
 from reservations.services.holds.placing import HoldRequest
+from reservations.services.holds.repetitions import Origin, may_be_repeated
 from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest
 
 
 @dataclass(frozen=True, slots=True)
 class _HoldSubmission(Submission):
-    """A request that is refused at once if it is known to be short (``sold_out``)."""
+    """A request that is refused at once if it is known to be short (``sold_out``) and isn't a repetition."""
 
     def outcome(self) -> Any:
-        if refusal := sold_out.known_refusal(self.request):
-            raise refusal
-        return Submission.outcome(self)
+        if short := sold_out.known_shortage(self.request):
+            origin = short.origin_of(self.request)
+            if origin is None or not _may_be_repeated(origin):
+                short.refuse()
+        with sold_out.Deciding(self.request):
+            return Submission.outcome(self)
 
     async def outcome_on_loop(self) -> Any:
-        if refusal := sold_out.known_refusal(self.request):
-            raise refusal
-        return await Submission.outcome_on_loop(self)
+        if short := sold_out.known_shortage(self.request):
+            origin = short.origin_of(self.request)
+            if origin is None or not await _may_be_repeated_on_loop(origin):
+                short.refuse()
+        with sold_out.Deciding(self.request):
+            return await Submission.outcome_on_loop(self)
+
+
+def _may_be_repeated(origin: Origin) -> bool:
+    """Whether a request may be a repetition; True if the database is away, as then no answer is known."""
+    try:
+        return bool(Reading(may_be_repeated, origin).outcome())
+    except Error:
+        return True
+
+
+async def _may_be_repeated_on_loop(origin: Origin) -> bool:
+    """``_may_be_repeated``, awaited on the running loop."""
+    try:
+        return bool(await Reading(may_be_repeated, origin).outcome_on_loop())
+    except Error:
+        return True
 
 
 def place_hold(request: HoldRequest) -> Submission:

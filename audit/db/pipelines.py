@@ -1,8 +1,11 @@
 """A psycopg pipeline that sends its statements in one piece per wait for an answer."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import psycopg
+from django.db import connection
 from psycopg.abc import PQGen
 from psycopg.generators import send
 
@@ -54,3 +57,17 @@ class Gathering(psycopg.Pipeline):
                 self.result_queue.append(None)
             yield from send(self.pgconn)
             yield from super()._fetch_gen(flush=False)
+
+
+@contextmanager
+def sent_together() -> Iterator[None]:
+    """Send the reads of this block together when the first of their answers is read: one round trip.
+
+    Outside a transaction they are one implicit transaction, in which each still sees what was committed before it
+    began. That ends before the block does, and with it the advisory locks that the reads have tried.
+    """
+    connection.ensure_connection()
+    if not connection.in_atomic_block:
+        Gathering.prepare(connection.connection)
+    with connection.wrap_database_errors, connection.connection.pipeline():
+        yield

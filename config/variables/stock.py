@@ -88,9 +88,9 @@ SOLD_OUT_CACHE_SECONDS = _stock.decimal(
     most=5,
     unit="seconds",
     meaning=(
-        "How long a process that found stock short refuses requests for it without asking the database again. Stock "
+        "How long a process that found stock short refuses requests for it without reading the stock again. Stock "
         "that comes back through this process is seen at once, through another after this time at most. With 0, the "
-        "database is asked each time."
+        "stock is read each time."
     ),
     used_by=(Used.WEB,),
 )

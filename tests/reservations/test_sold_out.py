@@ -2,16 +2,22 @@
 
 import random
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any, Final
+from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 from django.db import connection
+from django.db.models.functions import Now
 from django.test.utils import CaptureQueriesContext
 from pytest_django import Settings
 
-from audit.errors import DomainError
+from audit.errors import DomainError, IdempotencyKeyReused
+from audit.idempotency import Claim, StoredAnswer, fingerprint, lifetime
+from audit.models import IdempotencyKey
 from inventory.errors import InsufficientStock, ProductFrozen, ProductInactive, StoreFrozen, WarehouseFrozen
 from inventory.models import Product, StockLevel
 from inventory.services.catalogue import freezing
@@ -58,6 +64,14 @@ from tests.metrics import Counted, counted
 
 __all__ = ["counted"]
 SOON: Final = timedelta(seconds=0.3)
+CLIENT: Final = UUID("00000000-0000-7000-8000-000000000001")
+
+
+def make_claim(key: str, body: str = "") -> Claim:
+    """The claim on a key by a request with this body."""
+    return Claim(CLIENT, key, fingerprint("POST", "/reserve", body.encode()), lambda _: StoredAnswer(201, b"{}"))
+
+
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store", "_long_memory")]
 
 
@@ -238,10 +252,18 @@ def test_memory_can_be_switched_off(settings: Settings, seconds: float) -> None:
     settings.SOLD_OUT_CACHE_SECONDS = seconds
     level = make_level(1)
     assert isinstance(reserve(hold_request((level, 2))), InsufficientStock)
-    assert bool(sold_out.known_refusal(hold_request((level, 2)))) is (seconds > 0)
+    assert bool(sold_out.known_shortage(hold_request((level, 2)))) is (seconds > 0)
 
 
-def test_keys_are_looked_up_before(api: Api) -> None:
+def refused_from_a_read(request: HoldRequest) -> None:
+    """Assert that a request is refused without a lock: its key and order are only looked up."""
+    with CaptureQueriesContext(connection) as statements:
+        assert isinstance(reserve(request), InsufficientStock)
+    assert 0 < len(statements) <= 3
+    assert not _locks(statements)
+
+
+def test_a_request_with_a_key_is_refused_without_a_lock_unless_its_key_is_known(api: Api) -> None:
     level = make_level(3)
     body = {"cartId": "c", "items": lines((level, 3))}
     first = body_of(api.post("reserve", body, Idempotency_Key="k"), 201)
@@ -249,16 +271,66 @@ def test_keys_are_looked_up_before(api: Api) -> None:
     assert body_of(api.post("reserve", body, Idempotency_Key="k"), 201)["reservationId"] == first["reservationId"]
     reused = api.post("reserve", {**body, "cartId": "e"}, Idempotency_Key="k")
     assert body_of(reused, 422)["code"] == "idempotency_key_reused"
-    assert body_of(api.post("reserve", body, Idempotency_Key="other"), 409)["code"] == "insufficient_stock"
+    with CaptureQueriesContext(connection) as statements:
+        assert body_of(api.post("reserve", body, Idempotency_Key="other"), 409)["code"] == "insufficient_stock"
+    assert not _locks(statements)
+    receive(level.product_id, 3)
+    again = api.post("reserve", body, Idempotency_Key="other")
+    assert (
+        body_of(again, 201)["reservationId"]
+        == body_of(api.post("reserve", body, Idempotency_Key="other"), 201)["reservationId"]
+    )
+    assert "Idempotent-Replayed" not in again.headers
 
 
-def test_orders_are_looked_up_before() -> None:
+def test_a_refusal_uses_up_no_key() -> None:
+    level = make_level(1)
+    sell_out(level)
+    request = hold_request((level, 1), claim=make_claim("k"))
+    refused_from_a_read(request)
+    refused_from_a_read(hold_request((level, 1), claim=make_claim("k", "another body")))
+    assert not IdempotencyKey.objects.exists()
+    receive(level.product_id, 1)
+    assert isinstance(reserve(request), PlacedHold)
+    assert isinstance(reserve(request), StoredAnswer)
+    assert isinstance(reserve(hold_request((level, 1), claim=make_claim("k", "another body"))), IdempotencyKeyReused)
+
+
+def test_a_key_past_its_lifetime_is_unknown() -> None:
+    level = make_level(1)
+    request = hold_request((level, 1), claim=make_claim("k"))
+    assert isinstance(reserve(request), PlacedHold)
+    assert isinstance(reserve(hold_request((level, 1))), InsufficientStock)
+    assert isinstance(reserve(request), StoredAnswer)
+    IdempotencyKey.objects.update(created_at=Now() - lifetime())
+    refused_from_a_read(request)
+
+
+def test_an_order_is_refused_without_a_lock_unless_it_holds_something() -> None:
+    make_store("second", "wh-002", is_default=False)
     level = make_level(3)
-    hold((level, 3), cart_id=None, order_id="o")
+    held = hold((level, 3), cart_id=None, order_id="o")
     assert isinstance(reserve(hold_request((level, 1))), InsufficientStock)
     assert isinstance(reserve(hold_request((level, 1), cart_id=None, order_id="o")), OrderAlreadyHeld)
-    assert isinstance(reserve(hold_request((level, 1), cart_id=None, order_id="other")), InsufficientStock)
+    refused_from_a_read(hold_request((level, 1), cart_id=None, order_id="other"))
+    refused_from_a_read(hold_request((level, 1), order_id="other", claim=make_claim("k")))
     refused_at_once(hold_request((level, 1), cart_id=None, order_id="o", additional=True))
+    assert isinstance(reserve(hold_request((level, 1), order_id="o", store="second")), InsufficientStock)
+    consume_hold(ConsumeRequest(ACTOR, "o", Selector(held.id)))
+    assert isinstance(reserve(hold_request((level, 1))), InsufficientStock)
+    refused_from_a_read(hold_request((level, 1), cart_id=None, order_id="o"))
+
+
+@pytest.mark.parametrize("fields", [{"claim": make_claim("k")}, {"order_id": "o"}])
+def test_a_repetition_waits_for_a_request_that_this_process_is_deciding(fields: dict[str, Any]) -> None:
+    level = make_level(1)
+    sell_out(level)
+    with sold_out.Deciding(hold_request((level, 1), **fields)):
+        with sold_out.Deciding(hold_request((level, 2), **fields)):
+            assert sold_out.known_shortage(hold_request((level, 1), **fields)) is None
+        assert sold_out.known_shortage(hold_request((level, 1), **fields)) is None
+        assert sold_out.known_shortage(hold_request((level, 1)))
+    refused_from_a_read(hold_request((level, 1), **fields))
 
 
 def test_limits_come_before(settings: Settings) -> None:
@@ -329,7 +401,7 @@ def test_units_that_the_same_transaction_holds_are_not_remembered() -> None:
     held, short = place_holds([hold_request((level, 3)), hold_request((level, 3))])
     assert isinstance(held, PlacedHold)
     assert isinstance(short, InsufficientStock)
-    assert sold_out.known_refusal(hold_request((level, 3))) is None
+    assert sold_out.known_shortage(hold_request((level, 3))) is None
 
 
 class _Shop:
@@ -348,6 +420,7 @@ class _Shop:
             if self.random.random() < 0.7
         ]
         self.holds: list[Hold] = []
+        self.asked = [hold_request((self.levels[0], 1))]
 
     def request(self) -> HoldRequest:
         def line() -> RequestLine:
@@ -356,9 +429,19 @@ class _Shop:
             warehouse = self.random.choice([None, None, "wh-002"])
             return RequestLine(product.parent_id if variant else product.id, variant, self._units(), warehouse)
 
+        if self.random.random() < 0.2:
+            return msgspec.structs.replace(self.random.choice(self.asked), id=uuid4())
         asked = tuple(line() for _ in range(self.random.randint(1, 3)))
         store = self.random.choice([None, "main", "second"])
-        return hold_request(lines=asked, store=store)
+        order = self.random.choice([None, f"order-{self.random.randrange(30)}"])
+        request = hold_request(lines=asked, store=store, order_id=order, claim=self._claim(asked))
+        self.asked.append(request)
+        return request
+
+    def _claim(self, asked: tuple[RequestLine, ...]) -> Claim | None:
+        """No key, a new one, or one that was used before, mostly for other lines."""
+        key = self.random.choice([None, uuid4().hex, str(self.random.randrange(30))])
+        return make_claim(key, repr(asked)) if key else None
 
     def _units(self) -> int:
         return self.random.choice([1, 1, 2, 3, 5, 9])
@@ -390,23 +473,36 @@ class _Shop:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_random_requests_are_refused_exactly_as_the_database_would_have_it(seed: int) -> None:
-    shop, at_once, held = _Shop(seed), 0, 0
-    for _ in range(150):
+    shop, at_once, held = _Shop(seed), Counter[tuple[bool, bool]](), 0
+    for _ in range(250):
         request = shop.request()
-        refusal = sold_out.known_refusal(request)
-        (outcome,) = place_holds([request])
-        if refusal is not None:
-            at_once += 1
-            assert isinstance(outcome, InsufficientStock)
-            assert (refusal.detail, refusal.faults) == (outcome.detail, outcome.faults)
+        short = sold_out.known_shortage(request)
+        with CaptureQueriesContext(connection) as statements:
+            outcome = reserve(request)
+        if short is not None:
+            (slow,) = place_holds([request])
+            assert _told(outcome) == _told(slow)
+            if isinstance(outcome, InsufficientStock) and not _locks(statements):
+                at_once[request.claim is not None, request.order_id is not None] += 1
         if isinstance(outcome, PlacedHold):
             held += 1
             shop.holds.append(outcome.hold)
         if shop.random.random() < 0.2:
             shop.change()
-    assert at_once > 5
+    assert len(at_once) == 4, at_once
     assert held > 5
     assert_books_balance()
+
+
+def _told(outcome: Any) -> Any:
+    """What a client is told of an outcome that isn't a new hold."""
+    return outcome if isinstance(outcome, StoredAnswer) else (type(outcome), outcome.detail, outcome.faults)
+
+
+def _locks(statements: CaptureQueriesContext) -> bool:
+    """Whether one of the statements waits for a lock, or begins a transaction."""
+    waits = ("FOR NO KEY UPDATE", "pg_advisory_xact_lock", "set_config", "SAVEPOINT")
+    return any(word in statement["sql"] for statement in statements.captured_queries for word in waits)
 
 
 def test_a_catalogue_that_was_forgotten_is_read_again() -> None:

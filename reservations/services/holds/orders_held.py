@@ -58,6 +58,10 @@ class HeldOrders:
         for store_id, order_id, id_, expires_at in rows:
             self._ends.setdefault(Order(store_id, order_id), {})[id_] = expires_at
 
+    def knows(self, order: Order) -> bool:
+        """Whether the order has an active reservation, be it due or not."""
+        return order in self._ends
+
     def require_none(self, order: Order, now: datetime) -> None:
         """Raise OrderAlreadyHeld, with a fault for each active reservation of the order."""
         held = [public_id(RESERVATION, id_) for id_, end in self._ends.get(order, {}).items() if end > now]

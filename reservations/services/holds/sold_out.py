@@ -1,9 +1,10 @@
-"""Refuse requests for stock that this process found sold out a moment ago, without a lock, transaction or statement.
+"""Refuse requests for stock that this process found sold out a moment ago, without waiting for a lock or a transaction.
 
 In a sold-out drop nearly all requests are refused. ``placing`` remembers the levels of those that it refuses
 (docs/explanation/rules.md, rule 42). A request that may have enough stock is decided under the locks, as always.
 """
 
+import threading
 from collections.abc import Hashable, Iterator
 from typing import Final, NamedTuple
 from uuid import UUID
@@ -14,34 +15,49 @@ from inventory.services.stock import known_levels
 from inventory.services.stock.known_levels import Recalled
 from inventory.transactions import PATIENT
 from reservations.services.holds import counting, placing, sourcing
+from reservations.services.holds.orders_held import Order
 from reservations.services.holds.placing import HoldRequest, Prepared
+from reservations.services.holds.repetitions import Origin
 
 _MOST_REFUSED: Final = 10_000
 _MOST_LINES: Final = 5
 """The most lines of a request whose refusal is kept: a refusal of 200 lines takes 75 KB."""
 
 
-class _Refused(NamedTuple):
-    """The shortages of refused lines, valid as long as the levels ``by`` which they were refused are still known."""
+class KnownShortage(NamedTuple):
+    """The shortages of a request's lines, valid as long as the levels ``by`` which they were found are still known."""
 
     by: Recalled
     shortages: tuple[Shortage, ...]
+    store_id: UUID
+
+    def origin_of(self, request: HoldRequest) -> Origin | None:
+        """What must be asked for before the request may be refused (``repetitions.may_be_repeated``); None for a
+        request without a key that isn't for an order, or is additional to what the order holds."""
+        order_id = None if request.additional else request.order_id
+        if request.claim is None and order_id is None:
+            return None
+        return Origin(request.actor, request.claim, None if order_id is None else Order(self.store_id, order_id))
+
+    def refuse(self) -> None:
+        """Raise the refusal, as ``placing.place_holds`` returns it, and count it; not if it isn't valid any more."""
+        if self.by.is_known():
+            refusal = InsufficientStock(self.shortages)
+            counting.count_refused([refusal], PATIENT)
+            raise refusal
 
 
-_refused: Final[dict[Hashable, _Refused]] = {}
+_refused: Final[dict[Hashable, KnownShortage]] = {}
 
 
-def known_refusal(request: HoldRequest) -> InsufficientStock | None:
-    """The refusal of a request for more units than are remembered, as ``placing.place_holds`` returns it; else None.
+def known_shortage(request: HoldRequest) -> KnownShortage | None:
+    """The shortage of a request for more units than are remembered, else None. Sends no statement and never waits.
 
-    Counts the refusal. Sends no statement and never waits.
+    None, too, for the key and the order of a request that this process is still deciding: who repeats it waits for it.
     """
-    if _needs_the_database(request) or not known_levels.were_short(_products_in(request)):
+    if not known_levels.were_short(_products_in(request)) or _is_undecided(request):
         return None
-    refusal = _repeated(request) or _decided(request)
-    if refusal:
-        counting.count_refused([refusal], PATIENT)
-    return refusal
+    return _repeated(request) or _decided(request)
 
 
 def _key(request: HoldRequest) -> Hashable:
@@ -50,15 +66,13 @@ def _key(request: HoldRequest) -> Hashable:
     return request.lines, request.store, request.timeout_minutes, actor.store_codes, actor.warehouse_codes
 
 
-def _repeated(request: HoldRequest) -> InsufficientStock | None:
-    """The refusal of the same lines a moment ago: in a drop nearly all requests are the same."""
+def _repeated(request: HoldRequest) -> KnownShortage | None:
+    """The shortage of the same lines a moment ago: in a drop nearly all requests are the same."""
     refused = _refused.get(_key(request)) if len(request.lines) <= _MOST_LINES else None
-    if refused is None or not refused.by.is_known():
-        return None
-    return InsufficientStock(refused.shortages)
+    return refused if refused is not None and refused.by.is_known() else None
 
 
-def _decided(request: HoldRequest) -> InsufficientStock | None:
+def _decided(request: HoldRequest) -> KnownShortage | None:
     catalogue = recall_catalogue(*placing.names_in([request]))
     if catalogue is None or not _knows_warehouses(request, catalogue):
         return None
@@ -72,21 +86,17 @@ def _decided(request: HoldRequest) -> InsufficientStock | None:
     try:
         sourcing.choose_items(plan.wanted, plan.store, catalogue, recalled.sellable)
     except InsufficientStock as refusal:
+        shortage = KnownShortage(recalled, refusal.shortages, plan.store.id)
         if len(request.lines) <= _MOST_LINES:
-            _keep(request, _Refused(recalled, refusal.shortages))
-        return refusal
+            _keep(request, shortage)
+        return shortage
     return None
 
 
-def _keep(request: HoldRequest, refused: _Refused) -> None:
+def _keep(request: HoldRequest, refused: KnownShortage) -> None:
     if len(_refused) >= _MOST_REFUSED:
         _refused.clear()
     _refused[_key(request)] = refused
-
-
-def _needs_the_database(request: HoldRequest) -> bool:
-    """Whether its key may have a stored answer, or its order a hold: both are looked up before the stock."""
-    return request.claim is not None or (request.order_id is not None and not request.additional)
 
 
 def _products_in(request: HoldRequest) -> Iterator[UUID]:
@@ -97,3 +107,45 @@ def _knows_warehouses(request: HoldRequest, catalogue: Catalogue) -> bool:
     """Whether the request names only warehouses of its store: the refusal of others takes a query."""
     named = {line.warehouse for line in request.lines if line.warehouse is not None}
     return named <= {source.code for store in catalogue.stores.values() for source in store.sources}
+
+
+_undecided: Final[dict[str, int]] = {}
+"""How many requests with a key, or for an order, this process is deciding. A key and an order may be the same text, and
+so may those of two clients or stores: then one waits for the other, which is slower but right."""
+_mutex: Final = threading.Lock()
+
+
+def _names_of(request: HoldRequest) -> list[str]:
+    of_order = [] if request.order_id is None else [request.order_id]
+    return of_order if request.claim is None else [request.claim.key, *of_order]
+
+
+def _is_undecided(request: HoldRequest) -> bool:
+    return bool(_undecided) and any(name in _undecided for name in _names_of(request))
+
+
+class Deciding:
+    """The time in which a request is decided: repetitions wait for it, instead of being refused from memory.
+
+    It may wait for a batch, and so hold no lock yet by which others could know it.
+    """
+
+    __slots__ = ("_names",)
+
+    def __init__(self, request: HoldRequest) -> None:
+        self._names = _names_of(request)
+
+    def __enter__(self) -> None:
+        if self._names:
+            with _mutex:
+                for name in self._names:
+                    _undecided[name] = _undecided.get(name, 0) + 1
+
+    def __exit__(self, *_: object) -> None:
+        if self._names:
+            with _mutex:
+                for name in self._names:
+                    if _undecided[name] == 1:
+                        del _undecided[name]
+                    else:
+                        _undecided[name] -= 1
