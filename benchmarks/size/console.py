@@ -1,6 +1,8 @@
-"""Every list of the console: each filter, each order, each page, searches that find something and nothing."""
+"""Every page of the console: the lists with each filter, each order, each page, searches that find something and
+nothing, and exports; and each page and dialog of a row."""
 
 from collections.abc import Iterator
+from itertools import product
 from typing import Any, Final
 
 from django.contrib import admin
@@ -11,11 +13,16 @@ from django.urls import NoReverseMatch, reverse
 
 from audit.models import AuditEntry, StaffAccess
 from benchmarks.service import PRODUCT
+from benchmarks.size.seed import RARE_WAREHOUSE
 from benchmarks.size.timing import Timed, timed
 from inventory.models import Warehouse
 from reservations.models import Reservation
 
 _MOST_CHOICES: Final = 40
+_EXPORTED: Final = 6
+"""The number of filters that a list is exported with."""
+_LEFT_OUT: Final = ("/add/", "/delete/", "/export.", "/issue-token/", "/receive/<path", "/place/", "/<id>/")
+"""Parts of addresses that write, need more than a row's key, or are asked for by themselves."""
 
 
 class Walker:
@@ -37,7 +44,9 @@ class Walker:
 
     def walk(self) -> Iterator[Timed]:
         """Time each page."""
-        yield from self._ask("/admin/")
+        if not self.lists:
+            for path in _beside_lists():
+                yield from self._ask(path)
         for model, model_admin in admin.site._registry.items():
             label = model._meta.label_lower
             if self.lists and label not in self.lists:
@@ -61,6 +70,7 @@ class Walker:
         if changelist is None:
             return
         first = list(changelist.result_list)[:1]
+        offered = (self.answer.context_data or {}).get("exports") or ()
         chosen = [*self._filters(changelist), *_orders(changelist), *_zones(address)]
         for query in chosen:
             yield from self._ask(f"{address}{query}")
@@ -70,9 +80,11 @@ class Walker:
                         yield from self._ask(f"{address}{filtered.get_query_string({'p': page})}")
         for text in searches() if model_admin.get_search_fields(None) else ():
             yield from self._ask(f"{address}?q={text}")
-        for row in first:
-            yield from self._ask(f"{address}{row.pk}/change/")
-            yield from self._ask(f"{address}{row.pk}/history/")
+        exports = [
+            f"{export['url'].partition('?')[0]}{query}" for export in offered for query in ("", *chosen[:_EXPORTED])
+        ]
+        for path in (*exports, *_pages(address, model_admin, [row.pk for row in first])):
+            yield from self._ask(path)
 
     def _filters(self, changelist: Any) -> Iterator[str]:
         """The choices of each filter."""
@@ -81,6 +93,32 @@ class Walker:
             for choice in choices[:_MOST_CHOICES]:
                 yield choice["query_string"]
         yield "?"
+
+
+def _beside_lists() -> Iterator[str]:
+    """The dashboard, the search for anything, and the pages of places in two warehouses."""
+    yield from ("/admin/", "/admin/exports/", "/admin/session/")
+    yield from (f"/admin/find/?q={text}" for text in searches())
+    for warehouse, place in product(("wh-001", f"wh-{RARE_WAREHOUSE:03}"), ("A-1-1", "B-22-4", "nowhere-1")):
+        for page in ("place/", "place/put-away/"):
+            yield f"/admin/inventory/stocklevel/{page}?warehouse={warehouse}&place={place}"
+    for text in ("SKU-47", "sku-4711"):
+        asked = f"app_label=inventory&model_name=product&field_name=parent&term={text}"
+        yield f"/admin/autocomplete/?{asked}"
+
+
+def _pages(address: str, model_admin: Any, keys: list[Any]) -> Iterator[str]:
+    """The pages and dialogs of a list, and those of these rows."""
+    for pattern in model_admin.get_urls():
+        route = str(pattern.pattern).replace("<uuid:", "<path:")
+        page, is_of_row, rest = route.partition("<path:object_id>")
+        if (
+            not pattern.name
+            or route.endswith(("/scans/", "/changes/"))
+            or any(part in f"/{route}" for part in _LEFT_OUT)
+        ):
+            continue
+        yield from (f"{address}{page}{key}{rest}" for key in keys) if is_of_row else (f"{address}{page}",)
 
 
 def _zones(address: str) -> Iterator[str]:

@@ -1,11 +1,14 @@
-"""Timing of one read in process: its whole time, what of it the database takes, and the processor time of both.
+"""Timing of one read in process: its whole time, what of it the database takes, the processor time of both, and how
+many buffers of 8 KB PostgreSQL reads for it.
 
-On a machine that does other work, only the processor time says how long a read takes on an idle one.
+On a machine that does other work, only the processor time says how long a read takes on an idle one, and even that
+grows with what shares the caches; the number of buffers does not.
 """
 
 import os
 import statistics
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,11 +34,12 @@ class Timed:
     whole_ms: float
     database_ms: float
     processor_ms: float
+    buffers: int
     slowest: str
 
     def line(self) -> str:
         """One line of the report."""
-        figures = f"{self.processor_ms:8.0f} {self.whole_ms:8.0f} {self.database_ms:8.0f}"
+        figures = f"{self.processor_ms:8.0f} {self.whole_ms:8.0f} {self.database_ms:8.0f} {self.buffers:8}"
         return f"{figures}  {self.status}  {self.who:8} {self.path}"
 
 
@@ -59,22 +63,30 @@ class _Statements:
 
 
 def timed(who: str, path: str, ask: Callable[[], Any]) -> tuple[Timed, Any]:
-    """Time a read, three times unless it is fast, each with nothing remembered; and its first answer."""
+    """Time a read, three times unless it is fast, each with nothing remembered; and its first answer.
+
+    An answer that is streamed is read to its end.
+    """
     runs: list[tuple[float, float, _Statements]] = []
     first: Any = None
+    buffers = 0
     while not runs or (len(runs) < _REPEATS and runs[0][0] > FAST_MS):
         cache.clear()
         statements = _Statements()
+        read = _buffers() if first is None else 0
         began, used = time.perf_counter(), _processor_seconds()
         with connection.execute_wrapper(statements):
             answer = ask()
+            if answer.streaming:
+                deque(answer.streaming_content, maxlen=0)
         whole, processor = time.perf_counter() - began, _processor_seconds() - used
+        buffers = _buffers() - read if first is None else buffers
         runs.append((processor * 1000, whole * 1000, statements))
         first = answer if first is None else first
     processor = statistics.median(run[0] for run in runs)
     whole = statistics.median(run[1] for run in runs)
     database = statistics.median(run[2].seconds for run in runs) * 1000
-    return Timed(who, path, first.status_code, whole, database, processor, runs[-1][2].slowest), first
+    return Timed(who, path, first.status_code, whole, database, processor, buffers, runs[-1][2].slowest), first
 
 
 def _processor_seconds() -> float:
@@ -83,3 +95,12 @@ def _processor_seconds() -> float:
         connection.ensure_connection()
     backend = Path(f"/proc/{connection.connection.info.backend_pid}/stat").read_text().rpartition(") ")[2].split()
     return time.thread_time() + (int(backend[11]) + int(backend[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def _buffers() -> int:
+    """How many buffers this connection has read so far, from memory or from the disk."""
+    with connection.cursor() as cursor:
+        # Else the counters of the last second are still in the process.
+        cursor.execute("SELECT pg_stat_force_next_flush()")
+        cursor.execute("SELECT sum(hits) + sum(reads) FROM pg_stat_get_backend_io(pg_backend_pid())")
+        return int(cursor.fetchone()[0])

@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
         if each.processor_ms > MOST_MS or each.status >= 400:
             sys.stderr.write(f"{each.line()}\n")
     found.sort(key=lambda each: -each.processor_ms)
-    sys.stdout.write("processor    whole database (ms)\n")
+    sys.stdout.write("processor    whole database (ms)  buffers\n")
     sys.stdout.writelines(f"{each.line()}\n" for each in found[: given.slowest])
     slow = sum(each.processor_ms > MOST_MS for each in found)
     sys.stdout.write(f"{slow} of {len(found)} took more than {MOST_MS} ms of the processor\n")
