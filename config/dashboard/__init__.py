@@ -169,7 +169,8 @@ def _holds_card(holds: Mapping[str, Any]) -> Card:
     )
 
 
-# Not EXISTS, as in ``ReservationQuerySet.with_item_in``: the items of all times would be read.
+# Items are found by the same bound as reservations, once for all of them: neither the items of all times are read, nor
+# those of each reservation with their levels.
 _BY_HOUR: Final = f"""
 SELECT date_bin('1 hour', event.happened, %s) AS hour, event.kind, count(*)
 FROM reservations_reservation AS r
@@ -180,10 +181,11 @@ CROSS JOIN LATERAL (VALUES
         THEN r.expires_at END),
     ('released', CASE WHEN r.status = 'RELEASED' THEN r.released_at END)
 ) AS event (kind, happened)
-WHERE r.id >= %s AND r.store_id <> '{STORE_ID}' AND event.happened >= %s AND (%s::text[] IS NULL OR (
-    SELECT item.id FROM reservations_reservationitem item JOIN inventory_stocklevel level ON level.id = item.level_id
+WHERE r.id >= %s AND r.store_id <> '{STORE_ID}' AND event.happened >= %s AND (%s::text[] IS NULL OR r.id IN (
+    SELECT item.reservation_id FROM reservations_reservationitem item
+    JOIN inventory_stocklevel level ON level.id = item.level_id
     JOIN inventory_warehouse warehouse ON warehouse.id = level.warehouse_id
-    WHERE item.reservation_id = r.id AND warehouse.code = ANY(%s::text[]) LIMIT 1) IS NOT NULL)
+    WHERE item.reservation_id >= %s AND warehouse.code = ANY(%s::text[])))
 GROUP BY 1, 2
 """  # noqa: S608 - constants only
 
@@ -238,7 +240,8 @@ def _read_hours(begin: datetime, actor: Actor) -> dict[datetime, dict[str, int]]
     wanted = None if actor.warehouse_codes is None else list(actor.warehouse_codes)
     found: dict[datetime, dict[str, int]] = {}
     with connection.cursor() as cursor:
-        cursor.execute(_BY_HOUR, [begin, _first_id(begin), begin, wanted, wanted])
+        first = _first_id(begin)
+        cursor.execute(_BY_HOUR, [begin, first, begin, wanted, first, wanted])
         for hour, kind, number in cursor.fetchall():
             found.setdefault(hour.astimezone(UTC), {})[kind] = number
     return found

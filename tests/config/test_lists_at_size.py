@@ -16,8 +16,10 @@ from uuid_utils.compat import uuid7
 
 from audit.console import lists
 from audit.models import IdempotencyKey, OutboxEvent
+from inventory.admin.catalogue.printing import labels_of_places
 from inventory.admin.stock.zones import zones_of
 from inventory.models import StockLevel
+from inventory.services.stock.movements import MovementFilter, read_movements
 from reservations.models import Reservation
 from tests.config.test_trails import ENTRIES, MOVEMENTS, listed, write_entry, write_movement
 from tests.factories import hold, make_client, make_level, make_store
@@ -329,3 +331,57 @@ def test_zones_of_a_warehouse_are_read_by_their_index_one_by_one(administrator: 
     page = administrator.get(LEVELS, {"warehouse__id__exact": str(warehouse), "zone": "A"})
     assert {level.zone for level in page.context_data["cl"].result_list} == {"A"}
     assert not zones_of(uuid7())
+
+
+def test_chart_of_a_limited_person_reads_the_items_of_a_day_once() -> None:
+    """Not those of each reservation with their levels, which a busy day has many of."""
+    levels = [make_level(9, f"wh-00{1 + n % 4}") for n in range(40)]
+    hold((levels[0], 1))
+    limited = browser_of(make_staff("manager", "wh-001"))
+    with connection.cursor() as cursor:
+        cursor.execute(_CLOSED.replace("2 days", "2 hours").replace("1 day", "1 hour"))
+        cursor.execute(
+            "ANALYZE reservations_reservation, reservations_reservationitem, inventory_stocklevel, inventory_warehouse"
+        )
+    with CaptureQueriesContext(connection) as caught:
+        answer = limited.get(reverse("admin:index"))
+    here = Reservation.objects.with_item_in(["wh-001"]).count()
+    assert here == 1001
+    assert [figure.value for kind, figure in answer.context_data["chart"].totals if kind == "made"] == [here]
+    (sql,) = [query["sql"] for query in caught if "date_bin" in query["sql"]]
+    plan = _explained(sql)
+    looked = re.findall(r"on (?:reservations_reservationitem|inventory_stocklevel).*loops=(\d+)", plan)
+    assert sum(map(int, looked)) < 10, plan
+
+
+def test_rare_type_of_movements_is_not_looked_for_at_each_level_of_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_NEWEST", "_NEWEST_OF_TYPE"):
+        monkeypatch.setattr(f"inventory.services.stock.movements.{name}", 10)
+    quiet = [make_level(1, "wh-003") for _ in range(40)]
+    other = make_level(1, "wh-001")
+    now = timezone.now()
+    mine = write_movement(quiet[0], now - timedelta(days=9), type="RETURN")
+    for number in range(20):
+        write_movement(other, now - timedelta(hours=number), type="RETURN")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO inventory_movement SELECT (jsonb_populate_record(m, jsonb_build_object('id', "
+            "gen_random_uuid()))).* FROM inventory_movement m, generate_series(1, 100) WHERE type = 'RECEIPT'"
+        )
+        cursor.execute("ANALYZE inventory_movement, inventory_stocklevel, inventory_warehouse")
+    found: list[str] = []
+    with connection.execute_wrapper(explained(found)):
+        (line,) = read_movements(MovementFilter(warehouse="wh-003", type="RETURN"), behind=None, limit=51)
+    assert line.id == mine.pk
+    assert "movement_type_time" in found[-1], found[-1]
+    assert "movement_of_level" not in found[-1], found[-1]
+
+
+def test_labels_of_places_are_found_and_counted_by_one_query(monkeypatch: pytest.MonkeyPatch) -> None:
+    for shelf in ("1", "2", "2", "3"):
+        warehouse = make_level(1, zone="A", shelf=shelf).warehouse
+    monkeypatch.setattr("inventory.admin.catalogue.printing.MOST", 2)
+    with CaptureQueriesContext(connection) as caught:
+        labels, asked = labels_of_places(warehouse)
+    assert ([label.title for label in labels], asked) == (["A-1", "A-2"], 3)
+    assert len(caught) == 1
