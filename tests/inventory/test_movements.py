@@ -378,14 +378,15 @@ FROM generate_series(1, 400) n JOIN (SELECT id, row_number() OVER (ORDER BY id) 
 """
 
 
-def test_movements_by_level_are_those_of_a_scan_though_many_are_of_one_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("few", [0, 900])
+def test_movements_of_a_place_are_those_of_a_scan(monkeypatch: pytest.MonkeyPatch, few: int) -> None:
     for number in range(12):
         make_level(3, f"wh-00{1 + number % 2}")
     make_store("second", "wh-002", is_default=False)
     with connection.cursor() as cursor:
         cursor.execute(_AT_SOME_MOMENTS)
-    for name in ("_NEWEST", "_NEWEST_OF_TYPE"):
-        monkeypatch.setattr(f"inventory.services.stock.movements.{name}", 0)
+    for name, most in (("_NEWEST", 0), ("_NEWEST_OF_TYPE", 0), ("_FEW_OF_TYPE", few)):
+        monkeypatch.setattr(f"inventory.services.stock.movements.{name}", most)
     everything = Movement.objects.order_by("-created_at", "-id")
     for warehouse, type_, limit in product(("wh-001", "wh-002"), (None, "SHIPMENT", "TRANSFER"), (1, 4, 9, 60, 900)):
         rows = everything.filter(level__warehouse__code=warehouse, **({"type": type_} if type_ else {}))

@@ -97,6 +97,9 @@ _AMONG_NEWEST: Final = _READ.replace(
 _NEWEST: Final = 5000
 # Of one type, more: to look for it at each level reads all movements of the level.
 _NEWEST_OF_TYPE: Final = 50_000
+# A type with no more movements than this is read as a whole, by its index, and joined to the levels of the warehouse at
+# once. It is less than to look for the type at each level of a large warehouse, where all types are read.
+_FEW_OF_TYPE: Final = 250_000
 _HAS_OLDER: Final = """
 SELECT EXISTS (
     SELECT FROM inventory_movement m WHERE true{movements} ORDER BY m.created_at DESC, m.id DESC OFFSET %s LIMIT 1
@@ -139,6 +142,24 @@ _BY_LEVEL: Final = (
     )
     .replace("AND {levels}{rest}", "")
 )
+_HERE: Final = f"""
+WITH here AS MATERIALIZED (
+    SELECT level.id FROM (SELECT %s::text[] AS codes) asked CROSS JOIN inventory_stocklevel level
+    JOIN inventory_warehouse warehouse ON warehouse.id = level.warehouse_id
+    WHERE level.id <> '{hidden.LEVEL_ID}' AND {{levels}}
+)
+"""  # noqa: S608 - constants only
+_OF_TYPE: Final = (
+    (_HERE + _READ)
+    .replace(
+        "{source}",
+        """(
+    SELECT m.* FROM inventory_movement m JOIN here ON here.id = m.level_id WHERE true{movements}
+    ORDER BY m.created_at DESC, m.id DESC LIMIT %s
+) m JOIN inventory_stocklevel level ON level.id = m.level_id""",
+    )
+    .replace("AND {levels}{rest}", "")
+)
 _OF_STORES: Final = """level.warehouse_id IN (
     SELECT source.warehouse_id FROM inventory_storewarehouse source JOIN inventory_store store
     ON store.id = source.store_id WHERE store.code = ANY(asked.codes))"""
@@ -148,7 +169,7 @@ _OF_FAMILY: Final = "level.product_id IN (SELECT id FROM inventory_product WHERE
 def read_movements(wanted: MovementFilter, *, behind: MovementPosition | None, limit: int) -> list[MovementLine]:
     """At most ``limit`` movements, the newest first, after the given (created_at, id).
 
-    One query; up to five if only a warehouse or stores are given and few of the newest movements are theirs.
+    One query; up to six if only a warehouse or stores are given and few of the newest movements are theirs.
     """
     codes = columns.texts(wanted.store_codes)
     levels, of_levels = _level_conditions(wanted)
@@ -163,6 +184,8 @@ def read_movements(wanted: MovementFilter, *, behind: MovementPosition | None, l
         found = _lines(_AMONG_NEWEST.format(**nested), [codes, *of_movements, newest, *of_levels, limit])
         if len(found) == limit or not _has_older(newest, movements, of_movements):
             return found
+    if wanted.type and not is_of_product and not _has_older(_FEW_OF_TYPE, movements, of_movements):
+        return _lines(_OF_TYPE.format(**nested), [codes, *of_levels, codes, *of_movements, limit, limit])
     since = [codes, *of_movements, *of_levels, limit, limit]
     at_once = [codes, *of_movements, *of_levels, limit]
     return _lines(_BY_LEVEL.format(**nested), [*since, codes, *of_movements, limit, *at_once, limit])
