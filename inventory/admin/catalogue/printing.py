@@ -68,11 +68,14 @@ def print_document(request: HttpRequest, number: str, products: Iterable[Product
 
 
 def labels_of_places(warehouse: Warehouse) -> tuple[list[Label], int]:
-    """Labels of the locations that the stock levels of a warehouse name, and how many locations there are."""
+    """Labels of the locations that the stock levels of a warehouse name, and how many locations there are.
+
+    One query: counting the locations reads all levels of the warehouse, as finding the first ones does.
+    """
     rows = StockLevel.objects.filter(warehouse=warehouse).exclude(zone="", aisle="", shelf="")
-    places = rows.order_by("zone", "aisle", "shelf").values_list("zone", "aisle", "shelf").distinct()
+    places = list(rows.order_by("zone", "aisle", "shelf").values_list("zone", "aisle", "shelf").distinct())
     named = [Place(warehouse, name_of(*place)) for place in places[:MOST]]
-    return [Label(place.name, warehouse.name, place.code) for place in named], places.count()
+    return [Label(place.name, warehouse.name, place.code) for place in named], len(places)
 
 
 def print_page(request: HttpRequest, title: Any, labels: list[Label], way_back: str, asked: int) -> HttpResponse:
