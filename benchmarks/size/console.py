@@ -26,7 +26,8 @@ _LEFT_OUT: Final = ("/add/", "/delete/", "/export.", "/issue-token/", "/receive/
 
 
 class Walker:
-    """Walks the lists as one person. ``lists`` are the models to walk, such as ``audit.auditentry``; empty for all."""
+    """Walks the lists as one person. ``lists`` are the models to walk, such as ``audit.auditentry``, and
+    ``pages`` for what is beside the lists; empty for all."""
 
     def __init__(self, who: str, warehouses: tuple[str, ...] | None, lists: tuple[str, ...] = ()) -> None:
         self.who = who
@@ -44,7 +45,7 @@ class Walker:
 
     def walk(self) -> Iterator[Timed]:
         """Time each page."""
-        if not self.lists:
+        if not self.lists or "pages" in self.lists:
             for path in _beside_lists():
                 yield from self._ask(path)
         for model, model_admin in admin.site._registry.items():

@@ -21,7 +21,8 @@ FAST_MS: Final = 100
 """A read this fast at first is not repeated."""
 MOST_MS: Final = 300
 """What every page and read is to stay below."""
-_REPEATS: Final = 3
+repeats = 3
+"""How often a read is timed that isn't fast."""
 
 
 @dataclass(frozen=True)
@@ -63,14 +64,14 @@ class _Statements:
 
 
 def timed(who: str, path: str, ask: Callable[[], Any]) -> tuple[Timed, Any]:
-    """Time a read, three times unless it is fast, each with nothing remembered; and its first answer.
+    """Time a read, ``repeats`` times unless it is fast, each with nothing remembered; and its first answer.
 
     An answer that is streamed is read to its end.
     """
     runs: list[tuple[float, float, _Statements]] = []
     first: Any = None
     buffers = 0
-    while not runs or (len(runs) < _REPEATS and runs[0][0] > FAST_MS):
+    while not runs or (len(runs) < repeats and runs[0][0] > FAST_MS):
         cache.clear()
         statements = _Statements()
         read = _buffers() if first is None else 0
