@@ -27,6 +27,12 @@ def manager() -> Client:
     return browser_of(make_staff("manager", name="mia"))
 
 
+@pytest.fixture
+def root() -> Client:
+    """The browser of root, who may do everything."""
+    return browser_of(make_staff(name="root"))
+
+
 @pytest.fixture(scope="session")
 def promtool() -> str:
     """The path of the tool that comes with Prometheus."""

@@ -21,7 +21,7 @@ from audit.models import ReadingLease
 from inventory.admin.stock import adjustment_files
 from inventory.models import StockLevel
 from tests.audit.test_tables import workbook_of
-from tests.config.test_import_pages import BOOKINGS, LINES, PRODUCTS, SETTINGS, faults, look
+from tests.config.import_pages import BOOKINGS, LINES, PRODUCTS, SETTINGS, faults, look
 from tests.factories import make_level
 from tests.staff import browser_of, make_staff
 

@@ -20,7 +20,7 @@ from reservations.services.holds.resolution import ReleaseRequest, release_hold
 from reservations.services.holds.selecting import Selector
 from tests.books import assert_books_balance
 from tests.factories import ACTOR, counters, hold, make_level, make_product, recorded
-from tests.inventory.test_imports import HEADER, command, places, sku
+from tests.inventory.import_files import HEADER, command, places, sku
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 

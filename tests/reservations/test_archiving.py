@@ -3,7 +3,6 @@
 import gzip
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -27,21 +26,9 @@ from reservations.tasks import archive as archive_task
 from tests.archives import archived_rows, files, let_days_pass
 from tests.books import assert_books_balance
 from tests.factories import ACTOR, hold, make_due, make_level, receive, recorded
+from tests.reservations.archives import archive, enter_without_deleting
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store", "folder")]
-
-
-@pytest.fixture
-def folder(settings: LazySettings, tmp_path: Path) -> Path:
-    settings.ARCHIVE_DIR = tmp_path / "archive"
-    return tmp_path / "archive"
-
-
-def archive(**options: Any) -> str:
-    """Run the command. Returns its output."""
-    output = StringIO()
-    call_command("archive", stdout=output, **options)
-    return output.getvalue()
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store", "archive_folder")]
 
 
 def sold(level: StockLevel, order: str, **fields: Any) -> Any:
@@ -154,15 +141,6 @@ def test_a_hold_that_was_reacquired_after_its_file_was_written_stays() -> None:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
 
 
-def enter_without_deleting(series: archiving.Series) -> str:
-    """Leave the state of a run that is killed before it deletes rows: a file and its registration."""
-    cutoff = archiving.cutoff_of(series, None)
-    assert cutoff
-    with archiving.archive_files.one_at_a_time(Path(archiving.settings.ARCHIVE_DIR)):
-        batch = archiving._read_batch(series, cutoff)
-        return archiving._store(series, Path(archiving.settings.ARCHIVE_DIR), batch).name
-
-
 def test_reservations_of_an_open_incident_stay_until_it_is_resolved() -> None:
     level = make_level(10)
     broken = hold((level, 1))
@@ -222,7 +200,7 @@ def test_a_line_is_a_row_that_the_database_takes_back() -> None:
 # --- options ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_dry_run_counts_and_does_nothing(folder: Path) -> None:
+def test_a_dry_run_counts_and_does_nothing(archive_folder: Path) -> None:
     sold(make_level(10), "order-1")
     let_days_pass(400)
     printed = archive(dry_run=True)
@@ -231,7 +209,7 @@ def test_a_dry_run_counts_and_does_nothing(folder: Path) -> None:
         "1 reservations would be archived",
         "3 audit entries would be archived",
     ]
-    assert (Movement.objects.count(), ArchivedFile.objects.count(), folder.exists()) == (2, 0, False)
+    assert (Movement.objects.count(), ArchivedFile.objects.count(), archive_folder.exists()) == (2, 0, False)
     archived = archive().splitlines()
     assert [line for line in archived if line.endswith("archived")] == [
         "2 movements archived",
@@ -278,10 +256,10 @@ def test_a_retention_that_is_too_short_archives_nothing(settings: LazySettings) 
     assert Movement.objects.count() == 1
 
 
-def test_without_old_rows_nothing_is_archived(folder: Path) -> None:
+def test_without_old_rows_nothing_is_archived(archive_folder: Path) -> None:
     make_level(10)
     assert archive().splitlines() == ["0 movements archived", "0 reservations archived", "0 audit entries archived"]
-    assert [path.name for path in folder.iterdir()] == [".lock"]
+    assert [path.name for path in archive_folder.iterdir()] == [".lock"]
 
 
 def test_the_task_is_the_command_once_a_month() -> None:
@@ -307,98 +285,3 @@ def test_a_file_takes_the_same_statements_however_many_rows(settings: LazySettin
         return len(queries)
 
     assert statements(1) == statements(5)
-
-
-# --- damaged and concurrent files ------------------------------------------------------------------------------------
-
-
-def test_only_one_archive_is_at_work_in_a_folder(folder: Path) -> None:
-    make_level(10)
-    let_days_pass(400)
-    with archiving.archive_files.one_at_a_time(folder), pytest.raises(CommandError, match="Another run is archiving"):
-        archive()
-    assert Movement.objects.count() == 1
-
-
-def test_an_archive_with_another_folder_takes_nothing_twice(settings: LazySettings, tmp_path: Path) -> None:
-    make_level(10)
-    let_days_pass(400)
-    enter_without_deleting(archiving.movements())
-    first = settings.ARCHIVE_DIR
-    settings.ARCHIVE_DIR = tmp_path / "elsewhere"
-    with pytest.raises(CommandError, match="is missing: is ARCHIVE_DIR the folder"):
-        archive()
-    with pytest.raises(ArchiveRefused, match="into another folder"):
-        archiving._enter(archiving.movements(), ArchivedFile(kind="MOVEMENTS"), [Movement.objects.get().id])
-    with pytest.raises(ArchiveRefused, match="into another folder"):
-        archiving._enter(archiving.movements(), ArchivedFile(kind="MOVEMENTS"), [uuid7()])
-    assert Movement.objects.count() == 1
-    settings.ARCHIVE_DIR = first
-    archive()
-    assert Movement.objects.count() == 0
-
-
-@pytest.mark.parametrize("damage", ["cut", "changed", "longer", "gone"])
-def test_rows_of_a_damaged_file_stay(folder: Path, damage: str) -> None:
-    make_level(10)
-    let_days_pass(400)
-    path = folder / enter_without_deleting(archiving.movements())
-    whole = path.read_bytes()
-    damaged = {"cut": whole[:-9], "changed": whole[:20] + b"x" + whole[21:], "longer": whole + whole}.get(damage)
-    path.unlink() if damaged is None else path.write_bytes(damaged)
-    with pytest.raises(CommandError, match="Nothing is lost"):
-        archive()
-    assert Movement.objects.count() == 1
-    path.write_bytes(whole)
-    archive()
-    assert Movement.objects.count() == 0
-    assert_books_balance()
-
-
-def test_a_file_of_other_rows_than_it_was_entered_with_is_refused(folder: Path) -> None:
-    make_level(10)
-    let_days_pass(400)
-    name = enter_without_deleting(archiving.movements())
-    ArchivedFile.objects.update(rows=2)
-    with pytest.raises(CommandError, match=f"{name} has 1 lines instead of 2"):
-        archive()
-    assert Movement.objects.count() == 1
-
-
-def test_only_the_oldest_movements_of_a_level_go() -> None:
-    level = make_level(10)
-    let_days_pass(400)
-    enter_without_deleting(archiving.movements())
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """INSERT INTO inventory_movement (id, level_id, type, quantity, quantity_before, quantity_after, reason,
-               reference_type, reference, actor, created_at)
-               SELECT gen_random_uuid(), level_id, type, quantity, quantity_before, quantity_after, reason,
-               reference_type, reference, actor, created_at - interval '1 day' FROM inventory_movement"""
-        )
-    with pytest.raises(CommandError, match="An older movement of a level would stay"):
-        archive()
-    assert (Movement.objects.filter(level=level).count(), LedgerOpening.objects.count()) == (2, 0)
-
-
-def test_rows_that_somebody_else_deleted_stop_the_archive() -> None:
-    make_level(10)
-    make_level(10)
-    let_days_pass(400)
-    enter_without_deleting(archiving.movements())
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('inventory.archiving', 'on', true)")
-        cursor.execute("DELETE FROM inventory_movement WHERE id = (SELECT min(id::text)::uuid FROM inventory_movement)")
-        cursor.execute("SELECT set_config('inventory.archiving', 'off', true)")
-    with pytest.raises(CommandError, match="1 of 2 rows of a file were deleted by somebody else"):
-        archive()
-    assert Movement.objects.count() == 1
-
-
-def test_history_is_guarded_again_right_after() -> None:
-    make_level(10)
-    let_days_pass(400)
-    archive()
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT current_setting('inventory.archiving', true)")
-        assert cursor.fetchone() == ("off",)

@@ -1,0 +1,8 @@
+"""What a shortage does to a hold, as the tests read it."""
+
+from reservations.models import Reservation
+from reservations.services.holds.documents import Hold
+
+
+def status(made: Hold) -> tuple[str, str]:
+    return Reservation.objects.values_list("status", "reason").get(pk=made.id)
