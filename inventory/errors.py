@@ -46,6 +46,13 @@ class InsufficientStock(DomainError):
         self.shortages = tuple(shortages)
         self.levels = frozenset(levels)
 
+    def again(self) -> "InsufficientStock":
+        """Make the same refusal for another request, without describing its shortages anew."""
+        error = InsufficientStock.__new__(InsufficientStock, self.detail)
+        error.detail, error.faults = self.detail, self.faults
+        error.shortages, error.levels = self.shortages, self.levels
+        return error
+
 
 class UnknownProduct(DomainError):
     """No product has this id, or the variant isn't the product's."""

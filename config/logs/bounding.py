@@ -53,6 +53,11 @@ def _error_of(found: Any) -> str:
     return kind.__name__ if kind else ""
 
 
+def _all_of(cause: Cause) -> Cause:
+    """The cause as which all lines of its logger and level are counted together."""
+    return cause._replace(event="*", error="")
+
+
 @dataclass(slots=True)
 class _Window:
     ends_at: float
@@ -88,8 +93,7 @@ class Bounded(logging.Filter):
         factor = 1 if cause.level >= logging.WARNING else MORE_INFO
         with self._lock:
             ended = self._end_windows() if self._is_over(cause) else []
-            all_of_logger = cause._replace(event="*", error="")
-            passes = self._passes(cause, MOST * factor) and self._passes(all_of_logger, MOST_OF_LOGGER * factor)
+            passes = self._passes(cause, MOST * factor) and self._passes(_all_of(cause), MOST_OF_LOGGER * factor)
             if not passes:
                 self._await_end()
         _log(ended)

@@ -82,10 +82,13 @@ def note_short(product_ids: Iterable[UUID]) -> None:
         _products[product_id] = until
 
 
+def is_any_short() -> bool:
+    """Whether any product was short since the process has begun, as far as is remembered."""
+    return bool(_products)
+
+
 def were_short(product_ids: Iterable[UUID]) -> bool:
     """Whether one of these products was short a moment ago. Says nothing about its levels now."""
-    if not _products:
-        return False
     now = time.monotonic()
     return any(_products.get(product_id, 0.0) > now for product_id in product_ids)
 

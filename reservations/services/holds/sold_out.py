@@ -9,7 +9,7 @@ from collections.abc import Hashable, Iterator
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from inventory.errors import InsufficientStock, Shortage
+from inventory.errors import InsufficientStock
 from inventory.services.catalogue.lookup import Catalogue, recall_catalogue
 from inventory.services.stock import known_levels
 from inventory.services.stock.known_levels import Recalled
@@ -28,7 +28,7 @@ class KnownShortage(NamedTuple):
     """The shortages of a request's lines, valid as long as the levels ``by`` which they were found are still known."""
 
     by: Recalled
-    shortages: tuple[Shortage, ...]
+    refusal: InsufficientStock
     store_id: UUID
 
     def origin_of(self, request: HoldRequest) -> Origin | None:
@@ -42,9 +42,8 @@ class KnownShortage(NamedTuple):
     def refuse(self) -> None:
         """Raise the refusal, as ``placing.place_holds`` returns it, and count it; not if it isn't valid any more."""
         if self.by.is_known():
-            refusal = InsufficientStock(self.shortages)
-            counting.count_refused([refusal], PATIENT)
-            raise refusal
+            counting.count_refused([self.refusal], PATIENT)
+            raise self.refusal.again()
 
 
 _refused: Final[dict[Hashable, KnownShortage]] = {}
@@ -55,9 +54,11 @@ def known_shortage(request: HoldRequest) -> KnownShortage | None:
 
     None, too, for the key and the order of a request that this process is still deciding: who repeats it waits for it.
     """
-    if not known_levels.were_short(_products_in(request)) or _is_undecided(request):
+    if not known_levels.is_any_short() or _is_undecided(request):
         return None
-    return _repeated(request) or _decided(request)
+    if repeated := _repeated(request):
+        return repeated
+    return _decided(request) if known_levels.were_short(_products_in(request)) else None
 
 
 def _key(request: HoldRequest) -> Hashable:
@@ -86,7 +87,7 @@ def _decided(request: HoldRequest) -> KnownShortage | None:
     try:
         sourcing.choose_items(plan.wanted, plan.store, catalogue, recalled.sellable)
     except InsufficientStock as refusal:
-        shortage = KnownShortage(recalled, refusal.shortages, plan.store.id)
+        shortage = KnownShortage(recalled, InsufficientStock(refusal.shortages), plan.store.id)
         if len(request.lines) <= _MOST_LINES:
             _keep(request, shortage)
         return shortage
