@@ -1,7 +1,13 @@
 """The environment of the tests: an embedded PostgreSQL and Redis of their own. Loaded before the settings."""
 
 import os
+import sys
 from pathlib import Path
+
+# Images don't write bytecode. Here each test process, and each process that a test starts, would compile everything
+# anew: half a second for a command, many for the tests themselves.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 os.environ.setdefault("DATA_DIR", str(Path(__file__).resolve().parent.parent / "var" / "tests"))
 os.environ.setdefault("DEBUG", "true")
