@@ -33,20 +33,28 @@ def settle(page: Page) -> None:
 def findings(page: Page) -> list[str]:
     """The findings of axe-core, of any impact."""
     settle(page)
-    found = Axe().run(page).response["violations"]
-    return [f"{rule['id']}: {node['html'][:160]}" for rule in found for node in rule["nodes"]]
+    return _findings_now(page)
+
+
+# The rest of axe's answer, all that is in order, takes the browser as long to send as some rules take to check.
+_FINDINGS: Final = """options => axe.run(options).then(({violations}) => violations.flatMap(
+    rule => rule.nodes.map(node => `${rule.id}: ${node.html.slice(0, 160)}`)))"""
+
+
+def _findings_now(page: Page, *rules: str) -> list[str]:
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(Axe().axe_script)
+    only: dict[str, Any] = {"runOnly": {"type": "rule", "values": rules}} if rules else {}
+    options = {"resultTypes": ["violations"], "selectors": False, **only}
+    found: list[str] = page.evaluate(_FINDINGS, options)
+    return found
 
 
 def faults_now(page: Page, *rules: str) -> list[str]:
     """The findings of axe-core by these rules, all by default, and whether the page is wider than the screen: at once,
     for walks over many pages."""
     page.wait_for_function("!document.documentElement.hasAttribute('x-cloak')")
-    if not page.evaluate("'axe' in window"):
-        page.evaluate(Axe().axe_script)
-    only: dict[str, Any] = {"runOnly": {"type": "rule", "values": rules}} if rules else {}
-    found = page.evaluate("options => axe.run(options)", {"resultTypes": ["violations"], **only})["violations"]
-    named = [f"{rule['id']}: {node['html'][:160]}" for rule in found for node in rule["nodes"]]
-    return [*named, *([] if fits(page) else ["wider than the screen"])]
+    return [*_findings_now(page, *rules), *([] if fits(page) else ["wider than the screen"])]
 
 
 def fits(page: Page) -> bool:
