@@ -15,18 +15,15 @@ from hypothesis import HealthCheck
 from hypothesis import settings as property_settings
 from whitenoise.middleware import WhiteNoiseMiddleware
 
-from audit import authentication
 from audit.authentication import issue_token
 from audit.roles import Role
 from config.health import readiness
 from config.passwords import PasswordHasher
-from inventory.api.events.reaches import forget_reaches
-from inventory.services.catalogue.lookup import forget_catalogue
-from inventory.services.stock import known_levels
 from tests.contract.operations import require_documented
 from tests.emptying import quick_emptying
 from tests.factories import make_client, make_store
 from tests.node import Missing, installed
+from tests.rolling_back import forget_all
 
 # A busy machine is slow now and then: no property fails for the time that an example took.
 property_settings.register_profile(
@@ -80,11 +77,8 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> Iterator[N
 
 @pytest.fixture(autouse=True)
 def _fresh_memory() -> None:
-    """Clear the caches of tokens, of the catalogue and of sold-out levels before each test."""
-    authentication.forget_cached_tokens()
-    forget_catalogue()
-    forget_reaches()
-    known_levels.forget_all()
+    """Clear the caches before each test."""
+    forget_all()
 
 
 @pytest.fixture(scope="session")

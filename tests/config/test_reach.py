@@ -39,6 +39,7 @@ from tests.books import assert_books_balance
 from tests.config.reach_calls import CALLS, FOR_ALL_WAREHOUSES, PARTS
 from tests.config.reach_scenes import BEYOND, HERE, INSIDE, OUTSIDE, THERE, Scene
 from tests.factories import ACTOR
+from tests.rolling_back import check_each
 from tests.staff import make_staff
 
 pytestmark = pytest.mark.django_db
@@ -95,26 +96,33 @@ def _everything() -> dict[str, list[Any]]:
     return {model._meta.label: sorted(map(repr, model._base_manager.values_list())) for model in models}
 
 
-@pytest.mark.parametrize("name", CALLS)
-def test_what_is_out_of_reach_is_refused_and_nothing_changes(name: str, scene: Scene) -> None:
+def test_what_is_out_of_reach_is_refused_and_nothing_changes(scene: Scene) -> None:
     before = _everything()
-    expected = PermissionDenied if name in FOR_ALL_WAREHOUSES else (NotFound, UnknownWarehouse, ReservationNotFound)
-    with pytest.raises(expected):
-        CALLS[name](scene, OUTSIDE)
-    assert _everything() == before
+
+    def check(name: str, scene: Scene) -> None:
+        expected = PermissionDenied if name in FOR_ALL_WAREHOUSES else (NotFound, UnknownWarehouse, ReservationNotFound)
+        with pytest.raises(expected):
+            CALLS[name](scene, OUTSIDE)
+        assert _everything() == before
+
+    check_each(CALLS, scene, check)
     assert_books_balance()
 
 
-@pytest.mark.parametrize("name", CALLS)
-def test_the_same_call_works_within_reach(name: str, scene: Scene) -> None:
-    CALLS[name](scene, ACTOR if name in FOR_ALL_WAREHOUSES else INSIDE)
-    assert_books_balance()
+def test_the_same_call_works_within_reach(scene: Scene) -> None:
+    def check(name: str, scene: Scene) -> None:
+        CALLS[name](scene, ACTOR if name in FOR_ALL_WAREHOUSES else INSIDE)
+        assert_books_balance()
+
+    check_each(CALLS, scene, check)
 
 
-@pytest.mark.parametrize("name", sorted(FOR_ALL_WAREHOUSES))
-def test_changes_for_all_warehouses_are_refused_to_a_limited_actor(name: str, scene: Scene) -> None:
-    with pytest.raises(PermissionDenied):
-        CALLS[name](scene, INSIDE)
+def test_changes_for_all_warehouses_are_refused_to_a_limited_actor(scene: Scene) -> None:
+    def check(name: str, scene: Scene) -> None:
+        with pytest.raises(PermissionDenied):
+            CALLS[name](scene, INSIDE)
+
+    check_each(sorted(FOR_ALL_WAREHOUSES), scene, check)
 
 
 @pytest.mark.parametrize("kind", ["product", "store"])
