@@ -15,12 +15,11 @@ from django.urls import NoReverseMatch, URLResolver, reverse
 from django.urls.resolvers import RoutePattern
 
 import config.urls  # noqa: F401 - registers the console's pages, which are asked for below
-from config import error_pages
 from tests.config.test_admin import MAKE_ONE
 from tests.config.test_console_roles import CHANGES, LISTS
 from tests.staff import GROUPS, browser_of, make_staff
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store", "plain_error_pages")]
 
 _MARKER: Final = re.compile(r"<(?:(\w+):)?\w+>")
 NOBODYS: Final = ["01900000-0000-7000-8000-000000000001", "0", "9" * 30, "no-id", "no\0id", "ü/é"]
@@ -148,12 +147,6 @@ def addresses(patterns: Any = None, before: str = "/admin/") -> Iterator[tuple[s
 def filled(address: str, id_: str) -> str:
     """The address with the id in its placeholder."""
     return _MARKER.sub(lambda marker: "1" if marker[1] == "int" else quote(id_, safe="/"), address)
-
-
-@pytest.fixture(autouse=True)
-def _plain_error_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave out the menu of error pages, most of the work of a refused request: without one the status is the same."""
-    monkeypatch.setattr(error_pages, "_menu", lambda _request: {})
 
 
 @pytest.fixture

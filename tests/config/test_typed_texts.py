@@ -129,7 +129,9 @@ def filters_of(client: Client, address: str) -> set[str]:
 
 
 @pytest.mark.parametrize("model_admin", list(admin.site._registry.values()), ids=lambda each: each.opts.label)
-def test_nul_in_a_parameter_of_a_list_is_no_error_of_the_server(admin_client: Client, model_admin: Any) -> None:
+def test_nul_in_a_parameter_of_a_list_is_no_error_of_the_server(
+    admin_client: Client, model_admin: Any, plain_error_pages: None
+) -> None:
     hold((make_level(5), 1))
     address = reverse(f"admin:{model_admin.opts.app_label}_{model_admin.opts.model_name}_changelist")
     names = {"p", "o", "e", "day", "all", "level", "id", "_popup", "x"} | filters_of(admin_client, address)
