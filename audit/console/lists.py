@@ -15,7 +15,7 @@ from django.contrib.admin.utils import NotRelationField, get_fields_from_path
 from django.contrib.admin.views.main import ORDER_VAR, SEARCH_VAR
 from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db import connection
-from django.db.models import F, QuerySet
+from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.db.models.expressions import OrderBy
 from django.http import HttpRequest
 from unfold.views import ChangeList
@@ -54,9 +54,11 @@ class ReadByIndex:
 
     ``newest_by`` is the field that orders the rows in time and has an index; empty for a list that is always searched
     as a whole. No filter but ``indexed_filters`` has an index; ``selective_filters`` find few rows, so that any other
-    filter may be added.
+    filter may be added. ``looked_up_relations`` lead to tables with many times more rows than the list: for an order by
+    one of their fields, each row's value is looked up by its key.
     """
 
+    looked_up_relations: ClassVar[frozenset[str]] = frozenset()
     newest_by: ClassVar[str] = ""
     indexed_filters: ClassVar[frozenset[str]] = frozenset()
     selective_filters: ClassVar[frozenset[str]] = frozenset()
@@ -97,7 +99,18 @@ class ConsoleList(ChangeList):  # type: ignore[misc]
     # ----------------------------------------------------------------------------------------------------------- order
 
     def get_ordering(self, request: HttpRequest, queryset: QuerySet[Any]) -> list[Any]:
-        return [self._empty_last(each) for each in super().get_ordering(request, queryset)]
+        return [self._empty_last(self._looked_up(each)) for each in super().get_ordering(request, queryset)]
+
+    def _looked_up(self, order: Any) -> Any:
+        """An order through one of ``looked_up_relations`` by a subquery, which PostgreSQL computes for each row. For a
+        join, it would read the whole table."""
+        name = order.lstrip("-") if isinstance(order, str) else ""
+        relation, _, path = name.partition("__")
+        if not path or relation not in self.model_admin.looked_up_relations:
+            return order
+        field: Any = self.model._meta.get_field(relation)
+        rows = field.related_model._base_manager.filter(pk=OuterRef(field.attname))
+        return OrderBy(Subquery(rows.values(path)[:1]), descending=order.startswith("-"))
 
     def _empty_last(self, order: Any) -> Any:
         if isinstance(order, str) and order.startswith("-") and self._may_be_empty(order[1:]):

@@ -355,8 +355,7 @@ def test_chart_of_a_limited_person_reads_the_items_of_a_day_once() -> None:
 
 
 def test_rare_type_of_movements_is_not_looked_for_at_each_level_of_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("_NEWEST", "_NEWEST_OF_TYPE"):
-        monkeypatch.setattr(f"inventory.services.stock.movements.{name}", 10)
+    monkeypatch.setattr("inventory.services.stock.movements._NEWEST", 10)
     quiet = [make_level(1, "wh-003") for _ in range(40)]
     other = make_level(1, "wh-001")
     now = timezone.now()

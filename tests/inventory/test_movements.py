@@ -385,7 +385,7 @@ def test_movements_of_a_place_are_those_of_a_scan(monkeypatch: pytest.MonkeyPatc
     make_store("second", "wh-002", is_default=False)
     with connection.cursor() as cursor:
         cursor.execute(_AT_SOME_MOMENTS)
-    for name, most in (("_NEWEST", 0), ("_NEWEST_OF_TYPE", 0), ("_FEW_OF_TYPE", few)):
+    for name, most in (("_NEWEST", 0), ("_NEWEST_OF_TYPE", 1), ("_FEW_OF_TYPE", few)):
         monkeypatch.setattr(f"inventory.services.stock.movements.{name}", most)
     everything = Movement.objects.order_by("-created_at", "-id")
     for warehouse, type_, limit in product(("wh-001", "wh-002"), (None, "SHIPMENT", "TRANSFER"), (1, 4, 9, 60, 900)):

@@ -221,6 +221,7 @@ class LowStockAlertAdmin(AssignsSelected, OfLevel, FoundByCode, ExportedAdmin, R
     search_help_text = _("A part of SKU or name, a whole barcode, or an id")
     ordering = ("severity", "opened_at", "id")
     sortable_by = ("product", "warehouse", "available_now")
+    looked_up_relations = frozenset({"level"})
     actions_row = ("acknowledge", "snooze")
     actions_detail = ("acknowledge", "snooze")
     actions_list = ("subscribe",)

@@ -99,7 +99,7 @@ _NEWEST: Final = 5000
 _NEWEST_OF_TYPE: Final = 50_000
 # A type with no more movements than this is read as a whole, by its index, and joined to the levels of the warehouse at
 # once. It is less than to look for the type at each level of a large warehouse, where all types are read.
-_FEW_OF_TYPE: Final = 250_000
+_FEW_OF_TYPE: Final = 100_000
 _HAS_OLDER: Final = """
 SELECT EXISTS (
     SELECT FROM inventory_movement m WHERE true{movements} ORDER BY m.created_at DESC, m.id DESC OFFSET %s LIMIT 1
@@ -181,11 +181,11 @@ def read_movements(wanted: MovementFilter, *, behind: MovementPosition | None, l
     nested = {"levels": levels, "movements": movements, "rest": ""}
     steps = (_NEWEST, _NEWEST_OF_TYPE) if wanted.type else (_NEWEST,)
     for newest in () if is_of_product else steps:
+        if newest == _NEWEST_OF_TYPE and not _has_older(_FEW_OF_TYPE, movements, of_movements):
+            return _lines(_OF_TYPE.format(**nested), [codes, *of_levels, codes, *of_movements, limit, limit])
         found = _lines(_AMONG_NEWEST.format(**nested), [codes, *of_movements, newest, *of_levels, limit])
         if len(found) == limit or not _has_older(newest, movements, of_movements):
             return found
-    if wanted.type and not is_of_product and not _has_older(_FEW_OF_TYPE, movements, of_movements):
-        return _lines(_OF_TYPE.format(**nested), [codes, *of_levels, codes, *of_movements, limit, limit])
     since = [codes, *of_movements, *of_levels, limit, limit]
     at_once = [codes, *of_movements, *of_levels, limit]
     return _lines(_BY_LEVEL.format(**nested), [*since, codes, *of_movements, limit, *at_once, limit])
