@@ -93,13 +93,19 @@ def client_name(client_id: UUID | None) -> str:
 
 
 class Pages(Paginator):  # type: ignore[type-arg]
-    """A paginator for big tables: rows beyond ``COUNTED_AT_MOST`` are not counted and have no pages."""
+    """A paginator for big tables: rows beyond ``COUNTED_AT_MOST`` are not counted and have no pages.
+
+    ``counted_by`` is the order of an index to count along, empty for any order.
+    """
+
+    counted_by: str = ""
 
     @cached_property
     def _counted(self) -> int:
         rows = self.object_list
         if isinstance(rows, QuerySet):
-            return int(rows.order_by()[: COUNTED_AT_MOST + 1].count())
+            order = [self.counted_by] if self.counted_by else []
+            return int(rows.order_by(*order)[: COUNTED_AT_MOST + 1].count())
         return len(rows)
 
     @cached_property

@@ -103,5 +103,5 @@ def _buffers() -> int:
     with connection.cursor() as cursor:
         # Else the counters of the last second are still in the process.
         cursor.execute("SELECT pg_stat_force_next_flush()")
-        cursor.execute("SELECT sum(hits) + sum(reads) FROM pg_stat_get_backend_io(pg_backend_pid())")
+        cursor.execute("SELECT sum(hits) + sum(read_bytes) / 8192 FROM pg_stat_get_backend_io(pg_backend_pid())")
         return int(cursor.fetchone()[0])

@@ -334,7 +334,6 @@ def test_zones_of_a_warehouse_are_read_by_their_index_one_by_one(administrator: 
 
 
 def test_chart_of_a_limited_person_reads_the_items_of_a_day_once() -> None:
-    """Not those of each reservation with their levels, which a busy day has many of."""
     levels = [make_level(9, f"wh-00{1 + n % 4}") for n in range(40)]
     hold((levels[0], 1))
     limited = browser_of(make_staff("manager", "wh-001"))
@@ -374,6 +373,20 @@ def test_rare_type_of_movements_is_not_looked_for_at_each_level_of_a_place(monke
     assert line.id == mine.pk
     assert "movement_type_time" in found[-1], found[-1]
     assert "movement_of_level" not in found[-1], found[-1]
+
+
+def test_recent_movements_are_counted_along_the_index_of_time(administrator: Client) -> None:
+    level = make_level(5)
+    for day in range(40):
+        write_movement(level, timezone.now() - timedelta(days=day))
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE inventory_movement")
+        cursor.execute("SET LOCAL enable_seqscan = off")
+    with CaptureQueriesContext(connection) as caught:
+        assert administrator.get(MOVEMENTS).context_data["cl"].result_count >= 30
+    (sql,) = [query["sql"] for query in caught if "COUNT(" in query["sql"] and "inventory_movement" in query["sql"]]
+    plan = _explained(sql)
+    assert "movement_time" in plan, plan
 
 
 def test_labels_of_places_are_found_and_counted_by_one_query(monkeypatch: pytest.MonkeyPatch) -> None:
