@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from django.urls import URLPattern, URLResolver, get_resolver
+from django.urls.converters import PathConverter
 from django.urls.resolvers import RoutePattern
 
 from audit.api.http import ApiView
@@ -25,13 +26,14 @@ class Route:
 class Routes:
     """Finds the route of a path faster than Django, which tries each route in turn.
 
-    The arguments of a route, if any, must be in the last segment of the path. The route is looked up by what precedes
-    that segment; the segment itself is matched by Django's own pattern.
+    A route with arguments is looked up by what precedes the segment of its first one, and by how many segments follow;
+    these are matched by Django's own pattern. An argument must be a whole segment of the path.
     """
 
     def __init__(self) -> None:
         self._plain: dict[str, Route] = {}
-        self._with_argument: dict[str, list[tuple[RoutePattern, Route]]] = {}
+        self._with_argument: list[dict[str, list[tuple[RoutePattern, Route]]]] = []
+        """By the number of segments from that of the first argument on, less one."""
         for base, leaf, view in _views(get_resolver().url_patterns, "/"):
             self._add(base, leaf, view)
 
@@ -41,28 +43,34 @@ class Routes:
             self._plain.setdefault(route.pattern, route)
             return
         before = route.pattern[: route.pattern.index("<")]
-        if not before.endswith("/") or "/" in route.pattern[len(before) :]:
-            raise TypeError(
-                f"{route.pattern} can't be answered on the event loop: its argument isn't its last segment."
-            )
-        last = RoutePattern(route.pattern[len(before) :], is_endpoint=True)
-        self._with_argument.setdefault(before, []).append((last, route))
+        rest = route.pattern[len(before) :]
+        if not before.endswith("/") or any(isinstance(each, PathConverter) for each in leaf.converters.values()):
+            raise TypeError(f"{route.pattern} can't be answered on the event loop: its argument isn't a segment.")
+        while len(self._with_argument) <= rest.count("/"):
+            self._with_argument.append({})
+        routes = self._with_argument[rest.count("/")]
+        routes.setdefault(before, []).append((RoutePattern(rest, is_endpoint=True), route))
 
     def find(self, path: str, method: str) -> Found | None:
         """The route of a path and its arguments; None if it isn't answered on the loop with this method."""
         route = self._plain.get(path)
         if route is not None:
             return (route, {}) if method in route.view.on_loop else None
-        start = path.rfind("/") + 1
-        for last, route in self._with_argument.get(path[:start], ()):
-            if matched := last.match(path[start:]):
-                return (route, matched[2]) if method in route.view.on_loop else None
+        start = len(path)
+        for routes in self._with_argument:
+            start = path.rfind("/", 0, start)
+            if start < 0:
+                break
+            for rest, route in routes.get(path[: start + 1], ()):
+                if matched := rest.match(path[start + 1 :]):
+                    return (route, matched[2]) if method in route.view.on_loop else None
         return None
 
     def __iter__(self) -> Iterator[Route]:
         yield from self._plain.values()
-        for routes in self._with_argument.values():
-            yield from (route for _, route in routes)
+        for routes in self._with_argument:
+            for each in routes.values():
+                yield from (route for _, route in each)
 
 
 def _views(

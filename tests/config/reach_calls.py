@@ -144,6 +144,7 @@ CALLS: Final[dict[str, Call]] = {
     "availability.check_availability": scenes.checked,
     "availability.check_all": scenes.checked_together,
     "reading.read_product_levels": scenes.read_product,
+    "reading.read_one_level": scenes.read_level,
     "listing.read_levels": scenes.listed,
     "explanation.explain": lambda scene, actor: scenes.seen(explanation.explain(actor, scene.product.pk, THERE).levels),
     "explanation.on_hand_at": scenes.then,

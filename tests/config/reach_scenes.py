@@ -30,7 +30,7 @@ from inventory.services.drafts.receiving import DraftDetails
 from inventory.services.stock import adjustments, level_settings, listing, places
 from inventory.services.stock.import_files import COLUMNS, ImportFile, read_file
 from inventory.services.stock.level_settings import LevelChange
-from inventory.services.stock.reading import ProductLevelsRequest, read_product_levels
+from inventory.services.stock.reading import LevelRequest, ProductLevelsRequest, read_one_level, read_product_levels
 from inventory.services.transfers import commands as transfers
 from inventory.services.transfers import drafting
 from inventory.services.transfers.commands import MoveLine, TransferRequest
@@ -267,6 +267,10 @@ def then(scene: Scene, actor: Actor) -> Any:
 
 def read_product(scene: Scene, actor: Actor) -> Any:
     return raise_refusal(read_product_levels([ProductLevelsRequest(actor, scene.product.pk, THERE)])[0])
+
+
+def read_level(scene: Scene, actor: Actor) -> Any:
+    return raise_refusal(read_one_level([LevelRequest(actor, scene.product.pk, THERE)])[0])
 
 
 def listed(scene: Scene, actor: Actor) -> Any:

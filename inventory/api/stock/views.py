@@ -15,8 +15,7 @@ from audit.actors import Actor
 from audit.api.http import ApiView, Pending, answered, decode, decode_query, rendered
 from audit.api.paging import BY_ID
 from audit.api.schema import describe
-from audit.api.versions import expected_of, precondition, respond_unless_known, tagged
-from audit.errors import NotFound
+from audit.api.versions import expected_of, precondition, tagged
 from audit.feed import Cursor
 from audit.idempotency import StoredAnswer
 from audit.roles import Capability
@@ -29,7 +28,14 @@ from inventory.models.catalogue_querysets import warehouses_of
 from inventory.services.catalogue.master_data import Saved
 from inventory.services.stock.level_settings import set_level
 from inventory.services.stock.listing import LevelFilter, ListedLevel, last_of_walk, read_levels
-from inventory.services.stock.reading import LevelRow, ProductLevels, ProductLevelsRequest, read_product_levels
+from inventory.services.stock.reading import (
+    LevelRequest,
+    LevelRow,
+    ProductLevels,
+    ProductLevelsRequest,
+    read_one_level,
+    read_product_levels,
+)
 
 WALKED: Final = 200_000
 """The most levels that a page of updated levels reads: no index has the time of the last update, so that a hold stays a
@@ -72,6 +78,10 @@ def _product_levels(found: ProductLevels) -> StoredAnswer:
             last_updated=found.updated_at,
         )
     )
+
+
+def _one_level(level: LevelRow) -> StoredAnswer:
+    return rendered(_level_in(level, level.warehouse_code, level.warehouse_name))
 
 
 def _given(value: int | None) -> int | msgspec.UnsetType:
@@ -194,16 +204,14 @@ def _listed(level: ListedLevel) -> stock_contract.ListedLevelOut:
 class LevelSettingsView(ApiView):
     """One level, and its settings."""
 
+    on_loop: ClassVar = frozenset({"GET"})
     allowed: ClassVar = {"GET": Capability.READ, "PATCH": Capability.MANAGE}
 
     @describe("readLevel", "Read a stock level", answers={200: stock_contract.LevelOut}, tagged=True)
-    def get(self, request: Request, product_id: UUID, warehouse_id: str) -> HttpResponse:
+    def get(self, request: Request, product_id: UUID, warehouse_id: str) -> Pending:
         """Reads the stock level of a product in one warehouse, with its settings."""
-        found = StockLevel.objects.visible_to(self.actor(request)).of_product(product_id).with_incoming()
-        level = found.filter(warehouse__code=warehouse_id).first()
-        if level is None:
-            raise NotFound(f"There is no stock level of {product_id} in {warehouse_id}.")
-        return respond_unless_known(request, _level(level))
+        asked = LevelRequest(self.actor(request), product_id, warehouse_id)
+        return Pending(Reading(read_one_level, asked), _one_level, is_tagged=True)
 
     @describe(
         "changeLevelSettings",

@@ -124,6 +124,27 @@ how few products are asked for, reads small tables whole and joins them, for eac
 number of products, so that one plan is kept for all requests.
 """
 
+
+class LevelRequest(msgspec.Struct, frozen=True, gc=False):
+    """A request to read the level of a product in a warehouse, by its code."""
+
+    actor: Actor
+    product_id: UUID
+    warehouse: str
+
+
+def read_one_level(requests: Sequence[LevelRequest]) -> list[LevelRow | NotFound]:
+    """Read the level that each of these requests asks for. Returns an outcome per request, in order; one statement for
+    all. An outcome is NotFound if there is no such level in the actor's reach."""
+    asked = [ProductLevelsRequest(each.actor, each.product_id, each.warehouse) for each in requests]
+    return [
+        read.levels[0]
+        if isinstance(read, ProductLevels) and read.levels
+        else NotFound(f"There is no stock level of {request.product_id} in {request.warehouse}.")
+        for request, read in zip(requests, read_product_levels(asked), strict=True)
+    ]
+
+
 _Key = tuple[UUID, str | None, str | None, str | None]
 
 
