@@ -51,21 +51,28 @@ def read_owners(cart_ids: Collection[str], store_ids: Collection[UUID]) -> tuple
     return [row[0] for row in rows], owners
 
 
-_READ: Final = f"""
-SELECT clock.now, {documents.COLUMNS}, item.level_id, product.id, product.parent_id, level.warehouse_id, warehouse.code,
-    item.quantity, item.unit_price, item.pinned
-FROM (SELECT statement_timestamp() AS now) AS clock
-LEFT JOIN (reservations_reservation r JOIN inventory_store s ON s.id = r.store_id)
-    ON r.id = ANY(ARRAY({_ACTIVE.format(stores=f"<> '{hidden.STORE_ID}'")}))
-LEFT JOIN (reservations_reservationitem item
-    JOIN inventory_stocklevel level ON level.id = item.level_id
-    JOIN inventory_product product ON product.id = level.product_id
-    JOIN inventory_warehouse warehouse ON warehouse.id = level.warehouse_id) ON item.reservation_id = r.id
-ORDER BY r.created_at, r.id, item.id
-"""  # noqa: S608 - constants only
-"""Returns a row for each item, and one without a reservation if there is none."""
 _OF_ITEM: Final = 8
-"""The number of an item's columns, at the end of a row."""
+"""The number of an item's columns."""
+_OF_HOLD: Final = 1 + documents.COLUMNS.count(",")
+_READ: Final = f"""
+WITH held AS MATERIALIZED (
+    SELECT {documents.COLUMNS} FROM reservations_reservation r JOIN inventory_store s ON s.id = r.store_id
+    WHERE r.id = ANY(ARRAY({_ACTIVE.format(stores=f"<> '{hidden.STORE_ID}'")}))
+)
+SELECT statement_timestamp(), held.*, {"NULL, " * _OF_ITEM} NULL AS item_id
+FROM (SELECT) AS once LEFT JOIN held ON true
+UNION ALL
+SELECT NULL, item.reservation_id, {"NULL, " * (_OF_HOLD - 1)} item.level_id, product.id, product.parent_id,
+    level.warehouse_id, warehouse.code, item.quantity, item.unit_price, item.pinned, item.id
+FROM reservations_reservationitem item
+JOIN inventory_stocklevel level ON level.id = item.level_id
+JOIN inventory_product product ON product.id = level.product_id
+JOIN inventory_warehouse warehouse ON warehouse.id = level.warehouse_id
+WHERE item.reservation_id = ANY(ARRAY(SELECT id FROM held))
+ORDER BY item_id NULLS FIRST, created_at, id
+"""  # noqa: S608 - constants only
+"""Returns a row for each reservation, or one with the time alone, then one for each item, without the columns of its
+reservation: for 200 items these took most of the time."""
 
 
 def read(cart_ids: Collection[str]) -> tuple[list[Hold], datetime]:
@@ -73,11 +80,11 @@ def read(cart_ids: Collection[str]) -> tuple[list[Hold], datetime]:
     with connection.cursor() as cursor:
         cursor.execute(_READ, [columns.texts(cart_ids)])
         rows = cursor.fetchall()
-    holds: dict[UUID, Sequence[Any]] = {}
+    holds: list[Sequence[Any]] = []
     items: dict[UUID, list[HeldItem]] = {}
-    for _, *row in rows:
-        if row[0] is not None:
-            holds[row[0]] = row[:-_OF_ITEM]
-            if row[-_OF_ITEM] is not None:
-                items.setdefault(row[0], []).append(documents.item_of(row[-_OF_ITEM:]))
-    return [Hold(*(*row, tuple(items.get(id_, ())))) for id_, row in holds.items()], rows[0][0]
+    for row in rows:
+        if row[0] is None:
+            items.setdefault(row[1], []).append(documents.item_of(row[1 + _OF_HOLD : -1]))
+        elif row[1] is not None:
+            holds.append(row[1 : 1 + _OF_HOLD])
+    return [Hold(*(*row, tuple(items.get(row[0], ())))) for row in holds], rows[0][0]
