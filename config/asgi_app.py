@@ -116,6 +116,8 @@ class Application(BaseHandler):
             await send_stream(response, lane, on_loop.start_of(response), receive, send)
 
     async def _ask_who(self, scope: Message) -> bool:
+        if scope["path"].startswith("/api/") and on_loop.has_cached_token(scope):
+            return True
         return await self._lanes.others.run(_is_known, scope)
 
     def _respond(self, scope: Message, body: bytes, answering: Answering) -> HttpResponseBase:

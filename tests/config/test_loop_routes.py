@@ -23,6 +23,7 @@ from config.loop_routes import Routes
 from inventory.models import Product
 from tests.both_ways import Answer, ask, make_application, through_django
 from tests.factories import hold, make_client, make_product, make_store, make_variant, make_warehouse, receive
+from tests.loops import run
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("store")]
 BASE: Final = "/api/v1/inventory/"
@@ -128,7 +129,8 @@ def queried(path: str, query: dict[str, str]) -> Request:
 Make = Callable[[Scene], Request]
 ROUTES: Final[dict[tuple[str, str], Make]] = {
     ("POST", "check-availability"): lambda scene: Request(
-        "check-availability", {"items": scene.basket(6), **scene.shop(), **scene.own_cart()}
+        "check-availability",
+        {"items": scene.basket(scene.random.choice((6, 6, 6, 99))), **scene.shop(), **scene.own_cart()},
     ),
     ("POST", "reserve"): lambda scene: Request(
         scene.random.choice(("reserve", "reserve", "reserve?dryRun=true")),
@@ -141,6 +143,9 @@ ROUTES: Final[dict[tuple[str, str], Make]] = {
     ("GET", "reservations"): lambda scene: queried("reservations", scene.wanted()),
     ("GET", "reservations/<str:reservation_id>"): lambda scene: Request(f"reservations/{scene.hold()}"),
     ("GET", "<any-case-uuid:product_id>"): lambda scene: queried(scene.product(), scene.place()),
+    ("GET", "<any-case-uuid:product_id>/levels/<str:warehouse_id>"): lambda scene: Request(
+        f"{scene.product()}/levels/{scene.random.choice(('wh-001', 'wh-002', 'elsewhere', 'nowhere'))}"
+    ),
     ("GET", "carts/<str:cart_id>"): lambda scene: queried(f"carts/{scene.cart()}", scene.shop()),
     ("PUT", "carts/<str:cart_id>"): lambda scene: Request(
         f"carts/{scene.cart()}", {"items": scene.basket(3) if scene.random.random() < 0.8 else [], **scene.shop()}
@@ -210,6 +215,21 @@ def test_both_ways_answer_alike(method: str, route: str, taken: list[str]) -> No
         assert one == other, (seed, number, client, base, requests)
     # A spoiled path may be that of another route.
     assert not {f"{base}{route}" for base in (BASE, OLD)}.isdisjoint(taken), seed
+
+
+def test_clients_that_are_known_send_long_bodies_without_waiting_for_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    application, token = make_application(), token_of(Role.MANAGER, ())
+    asked: list[object] = []
+
+    async def noting(*arguments: object) -> bool:
+        asked.append(arguments)
+        return False
+
+    monkeypatch.setattr(application._lanes.others, "run", noting)
+    for sent, expected in ((token, True), ("nobody", False)):
+        scope = {"path": f"{BASE}adjust", "headers": [(b"authorization", f"Bearer {sent}".encode())]}
+        assert run(application._ask_who(scope)) is expected
+    assert len(asked) == 1
 
 
 def token_of(role: Role, stores: tuple[str, ...]) -> str:
