@@ -74,6 +74,33 @@ def allocate(demands: Sequence[Demand[P, W]], stock: Stock[P, W], sources: Seque
     return sorted(short, key=lambda s: s.demand) if short else parts
 
 
+def find_short(
+    wanted: Mapping[tuple[P, W | None], int], levels: Mapping[P, Sequence[tuple[W, int]]]
+) -> set[tuple[P, W | None]]:
+    """Those of the wanted units, by (product, named warehouse or None), that ``allocate`` finds short, without choosing
+    parts: the time is that of the products wanted.
+
+    ``levels``: (warehouse, sellable units) of each product, in the warehouses that may serve sourced lines.
+    """
+    short: set[tuple[P, W | None]] = set()
+    taken: dict[P, int] = {}
+    for place, quantity in wanted.items():
+        product_id, named = place
+        if named is None:
+            continue
+        if sum([units for warehouse, units in levels.get(product_id, ()) if warehouse == named]) < quantity:
+            short.add(place)
+        else:
+            taken[product_id] = taken.get(product_id, 0) + quantity
+    for place, quantity in wanted.items():
+        product_id, named = place
+        if named is None:
+            free = sum([units for _, units in levels.get(product_id, ())]) - taken.get(product_id, 0)
+            if free < quantity:
+                short.add(place)
+    return short
+
+
 def _one_for_all(
     open_lines: Sequence[int], demands: Sequence[Demand[P, W]], left: Stock[P, W], sources: Sequence[W]
 ) -> W | None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from inventory.allocation import Demand, Part, Short, Stock, allocate
+from inventory.allocation import Demand, Part, Short, Stock, allocate, find_short
 
 P, Q = UUID(int=1), UUID(int=2)
 A, B, C, D = (UUID(int=number) for number in (11, 12, 13, 14))
@@ -157,3 +157,20 @@ def test_an_open_line_is_served_by_as_few_warehouses_as_can(quantity: int, amoun
     if sizes[0] == 1:
         first = next(warehouse for warehouse, amount in zip(sources, amounts, strict=True) if amount >= quantity)
         assert parts(chosen) == [(0, first, quantity)]
+
+
+@settings(max_examples=300)
+@given(demands_, stocks)
+def test_wanted_units_are_found_short_as_the_allocation_finds_them(
+    demands: list[Demand], stock: dict[tuple[UUID, UUID], int]
+) -> None:
+    wanted: dict[tuple[UUID, UUID | None], int] = {}
+    for demand in demands:
+        place = demand.product_id, demand.warehouse_id
+        wanted[place] = wanted.get(place, 0) + demand.quantity
+    places = list(wanted)
+    chosen = allocate([Demand(product, wanted[product, named], named) for product, named in places], stock, SOURCES)
+    levels: dict[UUID, list[tuple[UUID, int]]] = {}
+    for (product, warehouse), units in stock.items():
+        levels.setdefault(product, []).append((warehouse, units))
+    assert find_short(wanted, levels) == {places[index] for index, _ in short(chosen)}

@@ -1,9 +1,11 @@
 """Availability (docs/explanation/rules.md, rule 1) and check-availability."""
 
+import json
 from collections.abc import Callable
 from datetime import timedelta
 from random import Random
 from typing import Any
+from uuid import uuid4
 
 import msgspec
 import pytest
@@ -12,11 +14,15 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from uuid_utils.compat import uuid7
 
+from audit.api.http import LoopRequest
+from audit.authentication import Caller
 from audit.errors import DomainError
 from audit.roles import Role
+from inventory.combining import LongReading, Reading
 from inventory.errors import UnknownStore
 from inventory.models import Product, StockLevel, StoreWarehouse, Warehouse
 from inventory.services.catalogue.lookup import forget_catalogue
+from reservations.api.availability.views import CheckAvailabilityView
 from reservations.services.availability.availability import (
     Availability,
     CheckRequest,
@@ -300,3 +306,12 @@ def test_a_batch_answers_each_request_as_if_it_were_alone() -> None:
 
 def _comparable(outcome: list[Availability] | DomainError) -> object:
     return (type(outcome), outcome.detail, outcome.faults) if isinstance(outcome, DomainError) else outcome
+
+
+@pytest.mark.parametrize(("lines", "kind"), [(1, Reading), (50, Reading), (51, LongReading), (200, LongReading)])
+def test_short_requests_share_a_statement_and_long_ones_have_their_own(lines: int, kind: type[Reading]) -> None:
+    body = json.dumps({"items": [{"productId": str(uuid4()), "quantity": 1} for _ in range(lines)]}).encode()
+    meta = {"CONTENT_TYPE": "application/json", "inventory.request_id": "r-1"}
+    caller = Caller(uuid4(), "shop", "checkout", ())
+    request = LoopRequest("POST", "/api/v1/inventory/check-availability", meta, body, caller)
+    assert type(CheckAvailabilityView().post(request).submission) is kind

@@ -1,6 +1,6 @@
 """The route of check-availability: decodes the request, calls one service and encodes the answer."""
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from msgspec import UNSET
 from rest_framework.request import Request
@@ -9,10 +9,14 @@ from audit.api.http import ApiView, Pending, decode, rendered
 from audit.api.schema import describe
 from audit.idempotency import StoredAnswer
 from audit.roles import Capability
-from inventory.combining import Reading
+from inventory.combining import LongReading, Reading
 from inventory.errors import UnknownStore
 from reservations.api.availability import contract as availability_contract
 from reservations.services.availability import availability
+
+_COMBINED_LINES: Final = 50
+"""The most lines of a request that shares a statement. Lines take most of the time of a longer one, and others would
+wait for them."""
 
 
 class CheckAvailabilityView(ApiView):
@@ -36,7 +40,8 @@ class CheckAvailabilityView(ApiView):
             for line in body.items
         ]
         check = availability.CheckRequest(self.actor(request), body.store_id, tuple(queries), body.cart_id)
-        return Pending(Reading(availability.check_all, check), _answered)
+        reading = Reading if len(queries) <= _COMBINED_LINES else LongReading
+        return Pending(reading(availability.check_all, check), _answered)
 
 
 def _answered(answers: list[availability.Availability]) -> StoredAnswer:

@@ -285,7 +285,7 @@ class _Asked(NamedTuple):
             return refusal
         scope, queries = self.scope, self.request.queries
         places = [(number, query.warehouse) for number, query in zip(self.numbers, queries, strict=True)]
-        short = _short_places(places, queries, scope.levels, scope.sources)
+        short = _short_places(places, queries, scope.levels)
         answers = [
             _answer(query, place[0], scope.parents, scope.levels, is_short=place in short)
             for query, place in zip(queries, places, strict=True)
@@ -313,17 +313,13 @@ ProductInWarehouse = tuple[int, str | None]
 
 
 def _short_places(
-    places: Sequence[ProductInWarehouse], queries: Sequence[Query], levels: Levels, sources: Sequence[str]
+    places: Sequence[ProductInWarehouse], queries: Sequence[Query], levels: Levels
 ) -> set[ProductInWarehouse]:
     """Sum the lines by product and warehouse, and return those for which a reserve would be short."""
     wanted: dict[ProductInWarehouse, int] = {}
     for place, query in zip(places, queries, strict=True):
         wanted[place] = wanted.get(place, 0) + query.quantity
-    demands = [allocation.Demand(number, quantity, code) for (number, code), quantity in wanted.items()]
-    stock = {(number, code): units for number, all_ in levels.items() for code, units in all_}
-    chosen = allocation.allocate(demands, stock, sources)
-    asked = list(wanted)
-    return {asked[line.demand] for line in chosen if isinstance(line, allocation.Short)}
+    return allocation.find_short(wanted, levels)
 
 
 def _answer(
