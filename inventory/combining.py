@@ -12,18 +12,19 @@ are combined on an event loop alone: in a thread of its own a read takes less ti
 """
 
 import asyncio
+import math
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Collection, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cache, partial
 from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
 
+import msgspec
 import structlog
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
@@ -76,9 +77,9 @@ class _LoopEntry(_Entry[R]):
 
     __slots__ = ("decided",)
 
-    def __init__(self, request: R, decided: asyncio.Future[None]) -> None:
+    def __init__(self, request: R, decided: asyncio.Future[None], until: float) -> None:
         self.request = request
-        self.until = time.monotonic() + settings.LOCK_TIMEOUT
+        self.until = until
         self.state = _State.WAITING
         self.outcome = None
         self.decided = decided
@@ -130,14 +131,17 @@ class GroupCommit(Generic[R]):
 
     async def submit_on_loop(self, request: R) -> Any:
         """Await the request's outcome on the running loop; a pool thread leads. Raises the errors of ``submit``."""
-        loop = asyncio.get_running_loop()
-        entry = _LoopEntry(request, loop.create_future())
+        entry = _LoopEntry(request, asyncio.get_running_loop().create_future(), self._until())
         if self._enter(entry):
             self._threads.submit(self._lead_on, entry)
         await entry.decided
         if entry.state is _State.ALONE:
             return await _alone_on_loop(self._alone(entry), request)
         return raise_refusal(entry.outcome)
+
+    def _until(self) -> float:
+        """When a request that comes now should be answered (``time.monotonic``)."""
+        return time.monotonic() + settings.LOCK_TIMEOUT
 
     def _alone(self, entry: _Entry[R]) -> Callable[..., list[Any]]:
         """The work for a request alone, which may take until it should be answered."""
@@ -227,15 +231,26 @@ class GroupCommit(Generic[R]):
         return None
 
 
-_readers: Final = ThreadPoolExecutor(2, thread_name_prefix="reader")
+class _Readers(ThreadPoolExecutor):
+    """The threads that lead the reads of all services."""
+
+    def is_awaited(self) -> bool:
+        """Whether a service waits for a thread."""
+        return not self._work_queue.empty()
+
+
+_readers: Final = _Readers(2, thread_name_prefix="reader")
 
 
 class CombinedReads(GroupCommit[R]):
     """Combines the reads of one batch service, ``work(requests)``. All services share the threads that lead, and so
-    their connections: after each batch a thread turns to whatever waits longest."""
+    their connections: after each batch a thread turns to the service that waits longest, if any waits."""
 
     def __init__(self, work: Callable[..., list[Any]], *, limit: int = BATCH_LIMIT) -> None:
         super().__init__(work, leaders=1, limit=limit, threads=_readers)
+
+    def _until(self) -> float:
+        return math.inf  # Reads wait for no locks.
 
     def _alone(self, entry: _Entry[R]) -> Callable[..., list[Any]]:
         return self._work
@@ -246,10 +261,13 @@ class CombinedReads(GroupCommit[R]):
         return traces.active.in_batch(self._work, requests)
 
     def _lead_on(self, leader: _Entry[R] | None) -> None:
-        successor = None if leader is None else self._lead_once(leader)
+        """Lead for a request that waits on a loop, and for its successors while no other service waits for a thread."""
+        while leader is not None:
+            leader = self._lead_once(leader)
+            if leader is not None and _readers.is_awaited():
+                self._threads.submit(self._lead_on, leader)
+                break
         give_back_connection()  # Another thread may lead next.
-        if successor:
-            self._threads.submit(self._lead_on, successor)
 
 
 def _wake(batch: Sequence[_Entry[Any]]) -> None:
@@ -326,8 +344,7 @@ class _Breakers:
 _breakers: Final = _Breakers()
 
 
-@dataclass(frozen=True, slots=True)
-class Submission:
+class Submission(msgspec.Struct, frozen=True):
     """A request to a batch service that writes (an ``audit.api.http.PendingResult``), decided together with concurrent
     ones.
 
@@ -365,8 +382,7 @@ class Submission:
         return _shared(self.work, self.apart)
 
 
-@dataclass(frozen=True, slots=True)
-class Reading(Submission):
+class Reading(Submission, frozen=True):
     """A request to a batch service that only reads: ``work(requests)`` opens no transaction and takes no locks."""
 
     def outcome(self) -> Any:
@@ -376,8 +392,7 @@ class Reading(Submission):
         return _shared_reads(self.work)
 
 
-@dataclass(frozen=True, slots=True)
-class LongReading(Reading):
+class LongReading(Reading, frozen=True):
     """A read that isn't combined, such as that of a page of a list: it would make others wait for it."""
 
     async def outcome_on_loop(self) -> Any:

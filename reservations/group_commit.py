@@ -1,6 +1,5 @@
 """Requests about reservations that are decided together with concurrent ones (``inventory.combining``)."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from django.db import Error
@@ -13,8 +12,7 @@ from reservations.services.holds.repetitions import Origin, may_be_repeated
 from reservations.services.holds.resolution import ConsumeRequest, ReleaseRequest
 
 
-@dataclass(frozen=True, slots=True)
-class _HoldSubmission(Submission):
+class _HoldSubmission(Submission, frozen=True):
     """A request that is refused at once if it is known to be short (``sold_out``) and isn't a repetition."""
 
     def outcome(self) -> Any:

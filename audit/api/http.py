@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache
 from http import HTTPStatus
 from typing import Any, ClassVar, Final, Protocol, TypeVar, cast
@@ -61,8 +60,7 @@ class PendingResult(Protocol):
         """Wait for the result on the running event loop, and return it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(msgspec.Struct, frozen=True):
     """A request that is still being decided, and how to render the answer from its result.
 
     ``is_tagged``: the answer gets an ``ETag``, and is a 304 for a client that already has it

@@ -10,6 +10,7 @@ import pytest
 from django.db import OperationalError
 
 from audit.errors import Busy, OutcomeUnknown
+from inventory import combining
 from inventory.combining import CombinedReads, GroupCommit
 from inventory.errors import QuantityLimit
 from inventory.transactions import Patience
@@ -335,6 +336,23 @@ def test_many_services_that_read_share_few_threads_and_none_waits_for_ever() -> 
     assert answers == [number for number in range(20) for _ in groups]
     assert all(sorted(chain.from_iterable(reader.batches)) == list(range(20)) for reader in readers)
     assert len({thread.name for thread in threading.enumerate() if thread.name.startswith("reader")}) <= 2
+
+
+def test_a_thread_goes_on_leading_reads_with_its_connection_while_no_other_service_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given_back: list[str] = []
+    monkeypatch.setattr(combining, "give_back_connection", lambda: given_back.append(threading.current_thread().name))
+    reader = Reader()
+    reads = CombinedReads(reader)
+    assert run(on_loop(reads, reader, 1, 2, 3)) == [1, 2, 3]
+    rested(reads)
+    for _ in range(PATIENCE * 200):
+        if given_back:
+            break
+        threading.Event().wait(0.005)
+    assert reader.batches == [[1], [2, 3]]
+    assert len(given_back) == 1
 
 
 def test_requests_with_a_name_in_common_are_in_different_batches_in_the_order_they_came() -> None:
