@@ -26,6 +26,8 @@ _IGNORED_BYTES: Final = 8 * 1024 * 1024
 _IGNORED_SECONDS: Final = 1.0
 """How much of a body that is too large is still read, and dropped, before the connection is left."""
 _NO_LENGTH: Final = b"0"
+_MOST_DIGITS: Final = 18
+"""Of a length. A body with a longer one is too large in any case."""
 
 
 def _limit_of_staff(path: str) -> int:
@@ -67,6 +69,11 @@ def has_none(scope: Message) -> bool:
     return str(scope.get("http_version", "")).startswith("1") and lengths in ([], [b"0"])
 
 
+def _is_small(size: int) -> bool:
+    """Whether anybody may send so many bytes."""
+    return size <= STRANGERS_LIMIT_BYTES
+
+
 class Body:
     """The body of one request. ``is_known`` says whether the caller is somebody who may send more than a stranger."""
 
@@ -96,7 +103,8 @@ class Body:
         view to refuse: with 401 a stranger, and a client with 413, by the header with the length.
         """
         length = next((value for name, value in self._scope["headers"] if name == b"content-length"), _NO_LENGTH)
-        if len(length) > 18 or (length.isdigit() and not await self._may_send(int(length))):
+        size = int(length) if length.isdigit() and len(length) <= _MOST_DIGITS else 0
+        if len(length) > _MOST_DIGITS or (not _is_small(size) and not await self._may_send(size)):
             return await self._too_large()
         parts = await self._parts()
         if length is _NO_LENGTH and self._size:  # Sent in chunks.
@@ -117,7 +125,7 @@ class Body:
             self._budget.take(len(part))
             self._size += len(part)
             self._is_whole = not message.get("more_body")
-            if not await self._may_send(self._size):
+            if not _is_small(self._size) and not await self._may_send(self._size):
                 return None
             parts.append(part)
             if self._is_whole:
@@ -138,9 +146,7 @@ class Body:
         return message
 
     async def _may_send(self, size: int) -> bool:
-        """Whether this caller may send so many bytes. Asks who it is only if a stranger may not."""
-        if size <= STRANGERS_LIMIT_BYTES:
-            return True
+        """Whether this caller may send so many bytes, which are more than a stranger may."""
         if size > self._limit_bytes:
             return False
         if not self._known:

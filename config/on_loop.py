@@ -4,10 +4,9 @@ Answers get here what ``config.middleware`` and ``ApiView.dispatch`` add to them
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from django.conf import settings
 from django.http import HttpResponse, HttpResponseBase
@@ -45,11 +44,11 @@ _META: Final = {
 _TYPE: Final = (b"content-type", b"application/json")
 _PROBLEM: Final = (b"content-type", problems.TYPE.encode("ascii"))
 _NO_SNIFFING: Final = (b"x-content-type-options", b"nosniff")
+_KEPT: Final = [(name.lower().encode("ascii"), value.encode("ascii")) for name, value in versions.KEPT.items()]
 _NOT_KEPT: Final = (b"cache-control", b"no-store")
 
 
-@dataclass(frozen=True, slots=True)
-class HandedIn:
+class HandedIn(NamedTuple):
     """A request that its view has handed to a service."""
 
     route: Route
@@ -90,6 +89,12 @@ def _meta_of(scope: Message) -> dict[str, str] | None:
     return meta
 
 
+def has_cached_token(scope: Message) -> bool:
+    """Whether a request has a token that was valid lately, which needs no query."""
+    sent = [value for name, value in scope["headers"] if name == b"authorization"]
+    return len(sent) == 1 and cached_caller(sent[0].decode("latin1")) is not None
+
+
 @lru_cache(1024)
 def _is_served(host: str) -> bool:
     if len(host) > _HOST_LIMIT:
@@ -113,7 +118,8 @@ async def answer(handed_in: HandedIn, send: Send, answering: Answering) -> None:
         await _send_problem(request, error, send, answering)
         return
     headers += [_NO_SNIFFING, (b"x-request-id", answering.request_id.encode("ascii"))]
-    headers += _encoded(deprecation.headers_of(request.path) | throttling.headers_for(request.user))
+    headers += _encoded(deprecation.headers_of(request.path))
+    headers += throttling.raw_headers_for(request.user)
     await send({"type": "http.response.start", "status": status, "headers": draining.closing(headers)})
     await send({"type": "http.response.body", "body": body})
     answering.answered(status, len(body))
@@ -132,7 +138,7 @@ def _render(handed_in: HandedIn, outcome: Any) -> tuple[int, bytes, list[tuple[b
         headers.append((b"location", location_of(handed_in.route.view.created, answer.body).encode("ascii")))
     if pending.is_tagged:
         tag, is_new = versions.tag_if_new(answer.body, request.META.get("HTTP_IF_NONE_MATCH"))
-        headers += _encoded(versions.KEPT)
+        headers += _KEPT
         if not is_new:
             return HTTPStatus.NOT_MODIFIED, b"", [*headers, (b"etag", tag.encode("latin1"))]
     throttling.charge_command(request, answer.status, len(answer.body))

@@ -175,12 +175,12 @@ _READING: Final = ("GET", "HEAD")
 
 def passes_now(caller: Caller, method: str) -> bool:
     """Count a request on the event loop. Returns False, and counts nothing, if ``ClientThrottle`` has to refuse it."""
-    limit = settings.THROTTLE_REQUESTS_PER_MINUTE
-    is_refused = method not in _READING and _over_budget(caller.id_text)
-    if is_refused or (limit and _requests.wait(caller.id_text, limit)):
+    limit, name = settings.THROTTLE_REQUESTS_PER_MINUTE, caller.id_text
+    is_refused = method not in _READING and _over_budget(name)
+    if is_refused or (limit and _requests.wait(name, limit)):
         return False
     if limit:
-        _requests.add(caller.id_text, 1, limit)
+        _requests.add(name, 1, limit)
     return True
 
 
@@ -193,8 +193,10 @@ def _over_budget(name: str) -> int | None:
 def charge_command(request: HttpRequest | Request, status: int, answer_size: int) -> None:
     """Count the cost of a request that changed something: a unit, one for each KiB of its body and its answer, which
     name the lines that it wrote, and one for each five rows that they don't name (``audit.api.http.note_rows``)."""
+    if request.method in _READING or status >= HTTPStatus.BAD_REQUEST:
+        return
     caller, limit = getattr(request, "user", None), settings.THROTTLE_COST_PER_MINUTE
-    if not limit or request.method in _READING or not isinstance(caller, Caller) or status >= HTTPStatus.BAD_REQUEST:
+    if not limit or not isinstance(caller, Caller):
         return
     size = len(getattr(request, "_body", b"")) + answer_size
     rows = request.META.get(context.ROWS_WRITTEN, 0)
@@ -206,21 +208,35 @@ def headers_for(caller: object) -> dict[str, str]:
 
     They are those of the IETF's draft "RateLimit header fields for HTTP".
     """
+    return {header: value.decode("ascii") for header, value in zip(_LIMITS, _limits_of(caller), strict=False)}
+
+
+def raw_headers_for(caller: object) -> list[tuple[bytes, bytes]]:
+    """These headers as they are sent."""
+    return list(zip(_RAW_LIMITS, _limits_of(caller), strict=False))
+
+
+_LIMITS: Final = ("RateLimit-Policy", "RateLimit")
+_RAW_LIMITS: Final = (b"ratelimit-policy", b"ratelimit")
+
+
+def _limits_of(caller: object) -> tuple[()] | tuple[bytes, bytes]:
+    """The values of these headers."""
     requests, cost = settings.THROTTLE_REQUESTS_PER_MINUTE, settings.THROTTLE_COST_PER_MINUTE
     if not isinstance(caller, Caller) or not (requests or cost):
-        return {}
+        return ()
     now, name = time.time(), caller.id_text
     until = _WINDOW_SECONDS - int(now) % _WINDOW_SECONDS
     left = f'"requests";r={_requests.left(name, requests, now)};t={until}' if requests else ""
     if cost:
         left += f'{", " if requests else ""}"cost";r={_costs.left(name, cost, now)};t={until}'
-    return {"RateLimit-Policy": _policy(requests, cost), "RateLimit": left}
+    return _policy(requests, cost), left.encode("ascii")
 
 
 @cache
-def _policy(requests: int, cost: int) -> str:
+def _policy(requests: int, cost: int) -> bytes:
     limits = {"requests": requests, "cost": cost}
-    return ", ".join(f'"{name}";q={limit};w={_WINDOW_SECONDS}' for name, limit in limits.items() if limit)
+    return ", ".join(f'"{name}";q={limit};w={_WINDOW_SECONDS}' for name, limit in limits.items() if limit).encode()
 
 
 class ThrottledTokenAuthentication(TokenAuthentication):
