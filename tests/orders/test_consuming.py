@@ -2,6 +2,7 @@
 
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from uuid import uuid4
@@ -258,16 +259,17 @@ def servers() -> Iterator[str]:
 def until_read(source: Source, count: int) -> int:
     """Consume until so many messages were applied: a group needs some time to come together."""
     applied = 0
-    for _ in range(PATIENCE_SECONDS):
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while applied < count and time.monotonic() < deadline:
         applied += consume(source)
-        if applied >= count:
-            break
     return applied
 
 
-def test_kafka(servers: str, settings: LazySettings) -> None:
+def test_kafka(servers: str, settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> None:
     # The mock doesn't hear of a consumer that leaves.
-    settings.KAFKA_OPTIONS = {"session.timeout.ms": "6000", "heartbeat.interval.ms": "1000"}
+    settings.KAFKA_OPTIONS = {"session.timeout.ms": "3000", "heartbeat.interval.ms": "500"}
+    # Each read lasts as long, whatever it finds.
+    monkeypatch.setattr("reservations.management.consuming.kafka_source.READ_SECONDS", 0.1)
     level, topic = make_level(10), f"test.{uuid4()}"
     producer = Producer({"bootstrap.servers": servers, "log_level": 0})
     for event in (created("o-1", (level, 3)), completed("o-1"), created("o-2", (level, 1))):
