@@ -4,13 +4,14 @@ import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from itertools import product
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 from uuid import UUID
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from audit.roles import Role
 from inventory.models import Movement, StockLevel
@@ -20,6 +21,7 @@ from reservations.services.holds.selecting import Selector
 from tests.conftest import Api
 from tests.contract.problems import pointers, problem
 from tests.factories import ACTOR, hold, make_level, make_product, make_store, make_variant, make_warehouse, receive
+from tests.rolling_back import check_each
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("store")]
 
@@ -330,42 +332,40 @@ def explained(plans: list[str]) -> Callable[..., Any]:
     return explain
 
 
-@pytest.mark.parametrize(
-    ("index", "wanted"),
-    [
-        ("movement_time", {}),
-        ("movement_(type_)?time", {"type": "SHIPMENT"}),  # Here all are of this type.
-        ("movement_time", {"warehouse": "wh-001"}),
-        ("movement_time", {"store_codes": ("main",)}),
-        ("movement_time", {"since": timedelta(days=2)}),
-        ("movement_time", {"until": timedelta(days=9)}),
-        ("movement_time", {"since": timedelta(days=2), "until": timedelta(days=1), "warehouse": "wh-002"}),
-        ("movement_time", {"behind": timedelta(days=5)}),
-        ("movement_reference", {"reference": "order-67"}),
-        ("movement_reference", {"reference": "order-66", "store_codes": ("main", "outlet")}),
-        ("movement_reference", {"reference": "order-67", "product_id": True}),
-        ("movement_of_level", {"product_id": True}),
-        ("movement_of_level", {"variant_id": True, "type": "SHIPMENT", "warehouse": "wh-002"}),
-        ("movement_of_level", {"product_id": True, "store_codes": ("main",), "since": timedelta(days=9)}),
-        ("movement_of_level", {"product_id": True, "behind": timedelta(days=5)}),
-    ],
+INDEXES_AND_FILTERS: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
+    ("movement_time", {}),
+    ("movement_(type_)?time", {"type": "SHIPMENT"}),  # Here all are of this type.
+    ("movement_time", {"warehouse": "wh-001"}),
+    ("movement_time", {"store_codes": ("main",)}),
+    ("movement_time", {"since": timedelta(days=2)}),
+    ("movement_time", {"until": timedelta(days=9)}),
+    ("movement_time", {"since": timedelta(days=2), "until": timedelta(days=1), "warehouse": "wh-002"}),
+    ("movement_time", {"behind": timedelta(days=5)}),
+    ("movement_reference", {"reference": "order-67"}),
+    ("movement_reference", {"reference": "order-66", "store_codes": ("main", "outlet")}),
+    ("movement_reference", {"reference": "order-67", "product_id": True}),
+    ("movement_of_level", {"product_id": True}),
+    ("movement_of_level", {"variant_id": True, "type": "SHIPMENT", "warehouse": "wh-002"}),
+    ("movement_of_level", {"product_id": True, "store_codes": ("main",), "since": timedelta(days=9)}),
+    ("movement_of_level", {"product_id": True, "behind": timedelta(days=5)}),
 )
-def test_each_question_is_answered_by_an_index(big: StockLevel, index: str, wanted: dict[str, Any]) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT now()")
-        now: datetime = cursor.fetchone()[0]
-    asked = {
-        name: now - value if isinstance(value, timedelta) else big.product_id if value is True else value
-        for name, value in wanted.items()
-    }
-    behind = (asked.pop("behind"), UUID(int=0)) if "behind" in asked else None
-    plans: list[str] = []
-    with connection.execute_wrapper(explained(plans)):
-        found = read_movements(MovementFilter(**asked), behind=behind, limit=51)
-    assert found
-    (plan,) = plans
-    assert re.search(f"using {index} on inventory_movement", plan), plan
-    assert "Seq Scan on inventory_movement" not in plan, plan
+
+
+def test_each_question_is_answered_by_an_index(big: StockLevel) -> None:
+    def check(question: str, big: StockLevel) -> None:
+        index, wanted = named[question]
+        ago = {name: timezone.now() - value for name, value in wanted.items() if isinstance(value, timedelta)}
+        asked = wanted | ago | {name: big.product_id for name, value in wanted.items() if value is True}
+        behind = (asked.pop("behind"), UUID(int=0)) if "behind" in asked else None
+        plans: list[str] = []
+        with connection.execute_wrapper(explained(plans)):
+            assert read_movements(MovementFilter(**asked), behind=behind, limit=51)
+        (plan,) = plans
+        assert re.search(f"using {index} on inventory_movement", plan), plan
+        assert "Seq Scan on inventory_movement" not in plan, plan
+
+    named = {f"{index}: {wanted}": (index, wanted) for index, wanted in INDEXES_AND_FILTERS}
+    check_each(named, big, check)
 
 
 _AT_SOME_MOMENTS = """
